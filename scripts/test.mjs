@@ -1,0 +1,29 @@
+// `npm test`: set-up, build, all tests; closes with a line that counts them. Arguments go to vitest.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ensureInstalled } from './install.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+ensureInstalled();
+run([join(root, 'scripts', 'build.mjs')]);
+
+const directory = mkdtempSync(join(tmpdir(), 'ktb-test-'));
+const report = join(directory, 'report.json');
+const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: 'inherit',
+});
+const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'));
+rmSync(directory, { recursive: true });
+console.log(`${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped`);
+process.exit(status ?? 1);
+
+function run(args) {
+  const { status: code } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  if (code !== 0) process.exit(code ?? 1);
+}
