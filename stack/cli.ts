@@ -1,0 +1,129 @@
+/** `npm run stack`: keeps a stack up for a person, or for a program that reads its addresses (`--json`), until Ctrl-C. */
+import { writeFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
+import { reportProgress, StackError, startStack, type PartName, type Stack, type StackOptions } from './index.js';
+
+interface Flags {
+  readonly brokers: '1' | '3';
+  readonly flavour: NonNullable<StackOptions['flavour']>;
+  readonly only?: readonly PartName[];
+  readonly ui: boolean;
+  readonly json?: true;
+  readonly config?: string;
+}
+
+const PARTS: readonly PartName[] = ['kafka', 'temporal', 'clickhouse'];
+
+const program = new Command('stack')
+  .description('Starts real Kafka, Temporal and ClickHouse, prints where they are, and stops them at Ctrl-C.')
+  .addOption(new Option('--brokers <number>', 'Kafka brokers').choices(['1', '3']).default('1'))
+  .addOption(
+    new Option('--flavour <flavour>', 'as containers, as processes, or what works here')
+      .choices(['auto', 'native', 'docker'])
+      .default('auto'),
+  )
+  .addOption(new Option('--only <parts...>', 'start only these').choices(PARTS))
+  .option('--no-ui', "without Temporal's web UI")
+  .option('--json', 'print one line of JSON with the addresses when all is up; the progress goes to standard error')
+  .option('--config <file>', 'write the addresses into a file as the beginning of a ktb.yaml');
+
+program.parse();
+await main(program.opts<Flags>());
+
+async function main(flags: Flags): Promise<void> {
+  const givenUp = new AbortController();
+  const asked = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      // Further ones are ignored: the parts are being stopped, and the watchdog stands by.
+      process.on(signal, () => {
+        givenUp.abort(signal);
+        resolve(signal);
+      });
+    }
+  });
+  const reporter = reportProgress();
+  let stack: Stack;
+  try {
+    stack = await startStack({
+      brokers: flags.brokers === '3' ? 3 : 1,
+      flavour: flags.flavour,
+      ui: flags.ui,
+      ...(flags.only ? { only: flags.only } : {}),
+      onProgress: reporter.onProgress,
+      signal: givenUp.signal,
+    });
+  } catch (error) {
+    reporter.close();
+    console.error(error instanceof StackError ? error.message : error);
+    process.exitCode = 1;
+    return;
+  }
+  const addresses = addressesOf(stack, new Set(flags.only ?? PARTS));
+  if (flags.config) await writeFile(flags.config, configurationOf(addresses));
+  reporter.close();
+  console.log(flags.json ? JSON.stringify(addresses) : describe(addresses, flags.config));
+
+  // Nothing else keeps this process alive.
+  const keepAlive = setInterval(() => undefined, 60_000);
+  await asked;
+  clearInterval(keepAlive);
+  console.error('\nStopping ...');
+  await stack.stop();
+  console.error('All stopped, all data removed.');
+}
+
+interface Addresses {
+  readonly kafka?: Stack['kafka'];
+  readonly temporal?: Stack['temporal'];
+  readonly clickhouse?: Stack['clickhouse'];
+  readonly flavour: Stack['flavour'];
+  readonly dataDir: string;
+  /** Processes of this machine by part; empty lists in the docker flavour. */
+  readonly pids: Readonly<Record<string, readonly number[]>>;
+}
+
+function addressesOf(stack: Stack, names: ReadonlySet<PartName>): Addresses {
+  const parts = [
+    ...(names.has('kafka') ? stack.parts.kafka : []),
+    ...(names.has('temporal') ? [stack.parts.temporal] : []),
+    ...(names.has('clickhouse') ? [stack.parts.clickhouse] : []),
+  ];
+  return {
+    ...(names.has('kafka') ? { kafka: stack.kafka } : {}),
+    ...(names.has('temporal') ? { temporal: stack.temporal } : {}),
+    ...(names.has('clickhouse') ? { clickhouse: stack.clickhouse } : {}),
+    flavour: stack.flavour,
+    dataDir: stack.dataDir,
+    pids: Object.fromEntries(parts.map(({ name, pids }) => [name, pids])),
+  };
+}
+
+function describe({ kafka, temporal, clickhouse }: Addresses, configFile: string | undefined): string {
+  const lines: string[] = [''];
+  if (kafka) {
+    const brokers = kafka.brokers.join(',');
+    lines.push(`Kafka        ${brokers}`, `             kcat -b ${brokers} -L`);
+  }
+  if (temporal) {
+    lines.push(`Temporal     ${temporal.address}`, `             temporal workflow list --address ${temporal.address}`);
+    if (temporal.uiUrl) lines.push(`Temporal UI  ${temporal.uiUrl}`);
+  }
+  if (clickhouse) {
+    lines.push(`ClickHouse   ${clickhouse.url}`, `             curl '${clickhouse.url}' -d 'SELECT version()'`);
+  }
+  if (configFile) lines.push('', `The addresses are in ${configFile}.`);
+  lines.push('', 'Ctrl-C stops everything and removes its data.');
+  return lines.join('\n');
+}
+
+/** The first sections of a ktb.yaml. */
+function configurationOf({ kafka, temporal, clickhouse }: Addresses): string {
+  return stringify({
+    ...(kafka ? { kafka: { brokers: kafka.brokers } } : {}),
+    ...(temporal ? { temporal: { address: temporal.address, namespace: 'default' } } : {}),
+    ...(clickhouse
+      ? { clickhouse: { url: clickhouse.url, username: clickhouse.username, database: clickhouse.database } }
+      : {}),
+  });
+}
