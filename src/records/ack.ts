@@ -1,0 +1,84 @@
+import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
+
+/** Why a record was rejected. Codes are stable: programs may branch on them. */
+export const REJECTION_CODES = {
+  notJson: 'not_json',
+  notObject: 'not_object',
+  reservedField: 'reserved_field',
+  tooLarge: 'record_too_large',
+  refused: 'refused_by_clickhouse',
+} as const;
+export type RejectionCode = (typeof REJECTION_CODES)[keyof typeof REJECTION_CODES];
+
+/** A verdict on one record: `message` is fit to show to whoever sent it and holds no value of the record. */
+export interface Rejection {
+  readonly code: RejectionCode;
+  readonly message: string;
+}
+
+export type AckStatus = 'inserted' | 'rejected' | 'skipped';
+
+/**
+ * The JSON value of an acknowledgement: `{"status":"inserted","topic":"orders","partition":3,"offset":12345,"batch":"…"}`,
+ * for a rejection with `code` and `message`. The part that a partition's records share is built once, because
+ * acknowledgements are the dearest part of the whole way.
+ */
+export function ackValues(
+  { topic, partition }: Pick<RecordSource, 'topic' | 'partition'>,
+  status: AckStatus,
+  batch: string,
+) {
+  const head = `{"status":"${status}","topic":${JSON.stringify(topic)},"partition":${partition},"offset":`;
+  const tail = `,"batch":${JSON.stringify(batch)}`;
+  return (offset: number, rejection?: Rejection): string => {
+    if (rejection === undefined) return `${head}${offset}${tail}}`;
+    return `${head}${offset}${tail},"code":"${rejection.code}","message":${JSON.stringify(rejection.message)}}`;
+  };
+}
+
+/** Request-reply header of Spring Kafka and NestJS, echoed byte for byte. */
+const CORRELATION_ID = 'kafka_correlationId';
+
+/** Headers of an acknowledgement: the correlation id, and those that the pipeline copies. Undefined where there are none. */
+export function ackHeaders(
+  { headers }: KafkaRecord,
+  copyHeaders: readonly string[],
+): Record<string, Buffer> | undefined {
+  if (headers.length === 0) return undefined;
+  const copied = Object.create(null) as Record<string, Buffer>;
+  for (const name of [CORRELATION_ID, ...copyHeaders]) {
+    const value = lastHeader(headers, name);
+    if (value) copied[name] = value;
+  }
+  return Object.keys(copied).length === 0 ? undefined : copied;
+}
+
+/**
+ * Headers of a dead letter: the record's own, then why it is here, in the words of Kafka Connect's error headers, so that
+ * tools made for those read these. A header that the record has already stays as it is.
+ *
+ * Source: `DeadLetterQueueReporter` in Apache Kafka.
+ */
+export function deadLetterHeaders(
+  source: Pick<RecordSource, 'topic' | 'partition'>,
+  record: KafkaRecord,
+  rejection: Rejection,
+  pipeline: string,
+): Record<string, (Buffer | string)[]> {
+  // Without a prototype: a header may be called __proto__.
+  const headers = Object.create(null) as Record<string, (Buffer | string)[]>;
+  for (const [name, value] of record.headers) (headers[name] ??= []).push(value ?? '');
+  const reasons: RecordHeader[] = [
+    ['topic', Buffer.from(source.topic)],
+    ['partition', Buffer.from(String(source.partition))],
+    ['offset', Buffer.from(String(record.offset))],
+    ['connector.name', Buffer.from(pipeline)],
+    ['task.id', Buffer.from('0')],
+    ['stage', Buffer.from(rejection.code === REJECTION_CODES.refused ? 'TASK_PUT' : 'VALUE_CONVERTER')],
+    ['class.name', Buffer.from('kafka-temporal-bridge')],
+    ['exception.class.name', Buffer.from(rejection.code)],
+    ['exception.message', Buffer.from(rejection.message)],
+  ];
+  for (const [name, value] of reasons) headers[`__connect.errors.${name}`] ??= [value ?? ''];
+  return headers;
+}

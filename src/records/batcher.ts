@@ -1,0 +1,112 @@
+import type { BufferedChunk, OffsetRange } from './chunk.js';
+import type { FlushReason } from './flush.js';
+import type { BatcherSettings } from './settings.js';
+
+/**
+ * Input of a batcher run. The sender of the first signal gives format and settings; continue-as-new adds the state of
+ * the run before it. The bodies of `chunks` travel beside it, one after the other, as one `Uint8Array`.
+ */
+export interface BatcherInput {
+  readonly format: typeof BATCHER_FORMAT;
+  readonly settings: BatcherSettings;
+  readonly carried?: CarriedState;
+}
+
+export const BATCHER_FORMAT = 'ktb-batcher/1';
+
+/** What a run hands to the next one at continue-as-new. Plain JSON: nothing in it may be a Map, a Set or undefined. */
+export interface CarriedState {
+  readonly chunks: readonly AcceptedChunk[];
+  readonly coverage: CoverageState;
+  readonly counters: BatcherCounters;
+  readonly paused: boolean;
+  readonly draining: boolean;
+  /** Chunks at the head of the buffer that a flush signal asked for. */
+  readonly chunksToFlush: number;
+  readonly controls: readonly Control[];
+  readonly lastFlush: FlushSummary | null;
+  /** Successive continuations before this run without a record handled. */
+  readonly idleContinuations: number;
+}
+
+/** A buffered chunk and when it arrived (workflow time, milliseconds since 1970). */
+export interface AcceptedChunk extends BufferedChunk {
+  readonly acceptedAtMs: number;
+}
+
+/** Per source partition the accepted ranges of its last epochs, the most recently used epoch last. */
+export type CoverageState = readonly PartitionCoverage[];
+
+export interface PartitionCoverage {
+  readonly topic: string;
+  readonly partition: number;
+  readonly epochs: readonly { readonly epoch: string; readonly ranges: readonly OffsetRange[] }[];
+}
+
+/** Totals since the batcher's first run. */
+export interface BatcherCounters {
+  readonly signals: number;
+  readonly records: number;
+  readonly batches: number;
+  readonly inserted: number;
+  readonly rejected: number;
+  readonly skipped: number;
+  /** Chunks dropped because all of them had been accepted before. */
+  readonly duplicateChunks: number;
+  /** Signals that are not this product's. */
+  readonly foreignSignals: number;
+  readonly continuations: number;
+}
+
+/** A pause, resume, flush or drain signal, kept for the record. */
+export interface Control {
+  readonly action: ControlAction;
+  readonly actor: string;
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+export type ControlAction = 'pause' | 'resume' | 'flush' | 'drain';
+
+/** Who sends a control signal and why; both are kept with the batcher. */
+export interface ControlRequest {
+  readonly actor: string;
+  readonly reason: string;
+}
+
+export interface FlushSummary {
+  readonly number: number;
+  readonly id: string;
+  readonly reason: FlushReason;
+  readonly records: number;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+}
+
+/** Answer to the status query. */
+export interface BatcherStatus {
+  readonly pipeline: string;
+  readonly bufferedRecords: number;
+  readonly bufferedBytes: number;
+  /** When the oldest buffered record arrived; null with an empty buffer. */
+  readonly oldestAcceptedAtMs: number | null;
+  /** The batch being flushed; null between flushes. */
+  readonly flushing: {
+    readonly number: number;
+    readonly reason: FlushReason;
+    readonly records: number;
+    readonly startedAtMs: number;
+  } | null;
+  readonly lastFlush: FlushSummary | null;
+  readonly lastError: string | null;
+  readonly paused: boolean;
+  readonly draining: boolean;
+  /** True after too many continuations without a record handled: the run stays until a record arrives. */
+  readonly holding: boolean;
+  readonly counters: BatcherCounters;
+  readonly coverageRanges: number;
+  readonly controls: readonly Control[];
+  readonly continueAsNewSuggested: boolean;
+  readonly historyLength: number;
+  readonly historyBytes: number;
+}

@@ -1,0 +1,53 @@
+import type { BatcherSettings } from './settings.js';
+import type { RecordSource } from './record.js';
+
+/**
+ * A chunk is what one signal carries from the consumer to a batcher: this metadata, readable in the Temporal UI, and
+ * beside it the records as one opaque body (see `chunkCodec.ts`). A batcher decides everything from the metadata; it
+ * never parses a record.
+ */
+export interface ChunkMeta {
+  readonly format: typeof CHUNK_FORMAT;
+  /** CRC-32 of the body as it travels (compressed). */
+  readonly crc32: number;
+  /** Records in the body, over all segments. */
+  readonly records: number;
+  /** What the records count in `batch.maxBytes`: their payload before compression. */
+  readonly bytes: number;
+  readonly segments: readonly Segment[];
+  /** The sender's view of the batcher's settings; present in the first chunk of each lane, the latest one counts. */
+  readonly settings?: BatcherSettings;
+}
+
+/**
+ * The part of a chunk that comes from one partition.
+ *
+ * `(from, to]` is the range of offsets that the segment covers *for this batcher*: each record of the range whose key
+ * belongs to the batcher is in the segment. A range therefore names the same records whoever sends it.
+ */
+export interface Segment extends RecordSource {
+  /** The offset before the first one covered. */
+  readonly from: number;
+  /** The last offset covered. */
+  readonly to: number;
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** Version of the chunk's format: metadata and body together. A batcher refuses what it does not know, and loses nothing. */
+export const CHUNK_FORMAT = 'ktb-chunk/1';
+
+/** A range of offsets: greater than the first, up to and including the second. */
+export type OffsetRange = readonly [from: number, to: number];
+
+/**
+ * A chunk as a batcher buffers it and gives it to a flush. `keep` has an entry per segment: null for all of it, or the
+ * ranges that had not been accepted before (an empty list: nothing of it).
+ */
+export interface BufferedChunk {
+  readonly segments: readonly Segment[];
+  readonly keep: readonly (readonly OffsetRange[] | null)[];
+  readonly records: number;
+  readonly bytes: number;
+  readonly bodyBytes: number;
+}

@@ -1,0 +1,52 @@
+/**
+ * A Kafka record as the bridge carries it: every byte kept as it is.
+ *
+ * Offsets and timestamps are JavaScript numbers: exact up to 2^53, which a partition that takes a million records a
+ * second reaches after 285 years. Where a record enters (the consumer), larger values are refused.
+ */
+export interface KafkaRecord {
+  readonly offset: number;
+  /** Milliseconds since 1970 as the record carries it; -1 where the producer gave none. */
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: readonly RecordHeader[];
+  /**
+   * Set on a stub, which stands for a record too large for a signal: the payload bytes of the original, which lies on
+   * the dead-letter topic already. A stub has no value.
+   */
+  readonly tooLargeBytes?: number;
+}
+
+/** Name and value of one header. A name may occur several times; the order is kept. */
+export type RecordHeader = readonly [name: string, value: Buffer | null];
+
+/** One partition's stay in one log: see {@link newEpoch}. A record's identity is its source and its offset. */
+export interface RecordSource {
+  readonly topic: string;
+  readonly partition: number;
+  readonly epoch: string;
+}
+
+/** The shared empty list of headers, so that records without headers cost nothing. */
+export const NO_HEADERS: readonly RecordHeader[] = [];
+
+/** Bytes a record counts in every limit and buffer: its payload, and a flat amount for offset, timestamp and lengths. */
+export function recordBytes(record: KafkaRecord): number {
+  let bytes = RECORD_OVERHEAD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0);
+  for (const [name, value] of record.headers) {
+    bytes += RECORD_OVERHEAD_BYTES + name.length + (value?.length ?? 0);
+  }
+  return bytes;
+}
+
+const RECORD_OVERHEAD_BYTES = 16;
+
+/** The last value under a header's name, as Kafka's `Headers.lastHeader` gives it; undefined where there is none. */
+export function lastHeader(headers: readonly RecordHeader[], name: string): Buffer | null | undefined {
+  for (let index = headers.length - 1; index >= 0; index--) {
+    const header = headers[index];
+    if (header?.[0] === name) return header[1];
+  }
+  return undefined;
+}

@@ -1,0 +1,35 @@
+/**
+ * What a batcher needs to know about its pipeline. It travels with the first chunk of each lane and is kept in the
+ * batcher's history, so that a batch and its retries always work with the settings they were made with, whatever the
+ * configuration file says by then.
+ */
+export interface BatcherSettings {
+  readonly pipeline: string;
+  readonly batch: BatchLimits;
+  /**
+   * The batcher continues as new when its history has this many bytes, if the server has not suggested it before. Well
+   * below the mark at which senders stop: they wait for a new run.
+   */
+  readonly continueAsNewBytes: number;
+  readonly destination: Destination;
+}
+
+/** A batch is flushed when the first of these is reached. */
+export interface BatchLimits {
+  readonly maxRecords: number;
+  /** Payload bytes before compression. */
+  readonly maxBytes: number;
+  /** Age of the oldest buffered record, counted from its arrival at the batcher. */
+  readonly maxDelayMs: number;
+}
+
+/** Where a batch goes: rows, acknowledgements, dead letters. */
+export interface Destination {
+  /** Table, with its database where it is not the connection's: `orders`, `shop.orders`. */
+  readonly table: string;
+  /** Column to source; see `columns` in the configuration reference. Empty: fields go to the columns of their names. */
+  readonly columns: Readonly<Record<string, string>>;
+  /** Absent: no acknowledgements. */
+  readonly reply?: { readonly topic: string; readonly copyHeaders: readonly string[] };
+  readonly deadLetterTopic: string;
+}

@@ -1,0 +1,38 @@
+import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../../src/records/chunk.js';
+import type { BatcherInput } from '../../src/records/batcher.js';
+import { BATCHER_FORMAT } from '../../src/records/batcher.js';
+import type { BatcherSettings, BatchLimits } from '../../src/records/settings.js';
+
+/** Settings of a pipeline, with these limits. */
+export function settings(batch: Partial<BatchLimits> = {}): BatcherSettings {
+  return {
+    pipeline: 'orders',
+    continueAsNewBytes: 4 * 1024 * 1024,
+    batch: { maxRecords: 1_000, maxBytes: 1_000_000, maxDelayMs: 1_000, ...batch },
+    destination: {
+      table: 'orders',
+      columns: {},
+      reply: { topic: 'orders.replies', copyHeaders: [] },
+      deadLetterTopic: 'orders.dead-letters',
+    },
+  };
+}
+
+export function input(batch: Partial<BatchLimits> = {}): BatcherInput {
+  return { format: BATCHER_FORMAT, settings: settings(batch) };
+}
+
+/** Metadata of a chunk with a segment a range; each offset of a range is a record of ten bytes. */
+export function chunk(...segments: (Partial<Segment> & { from: number; to: number })[]): ChunkMeta {
+  const whole = segments.map((segment): Segment => {
+    const records = segment.to - segment.from;
+    return { topic: 'orders', partition: 0, epoch: 'e1', records, bytes: records * 10, ...segment };
+  });
+  return {
+    format: CHUNK_FORMAT,
+    crc32: 0,
+    records: whole.reduce((sum, { records }) => sum + records, 0),
+    bytes: whole.reduce((sum, { bytes }) => sum + bytes, 0),
+    segments: whole,
+  };
+}

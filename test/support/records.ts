@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { NO_HEADERS, type KafkaRecord } from '../../src/records/record.js';
+
+/** A record of an offset, with a small JSON value unless told otherwise. */
+export function record(offset: number, overrides: Partial<KafkaRecord> = {}): KafkaRecord {
+  return {
+    offset,
+    timestampMs: 1_760_000_000_000 + offset,
+    key: Buffer.from(`key-${offset % 7}`),
+    value: Buffer.from(JSON.stringify({ id: offset })),
+    headers: NO_HEADERS,
+    ...overrides,
+  };
+}
+
+/** The same fields as a plain object: a decoded record reads its key and value from columns. */
+export function plain({ offset, timestampMs, key, value, headers, tooLargeBytes }: KafkaRecord) {
+  return { offset, timestampMs, key, value, headers, tooLargeBytes };
+}
+
+const bytes = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array));
+const nullableBytes = fc.option(bytes, { nil: null });
+
+/** Records of one partition: ascending offsets with gaps, any bytes, nulls, repeated headers, stubs. */
+export const anyRecords: fc.Arbitrary<KafkaRecord[]> = fc
+  .array(
+    fc.record({
+      gap: fc.integer({ min: 1, max: 1_000 }),
+      timestampMs: fc.oneof(fc.constant(-1), fc.integer({ min: 0, max: 2 ** 45 })),
+      key: nullableBytes,
+      value: nullableBytes,
+      headers: fc.array(fc.tuple(fc.oneof(fc.string(), fc.constant('__proto__')), nullableBytes), { maxLength: 3 }),
+      tooLargeBytes: fc.option(fc.integer({ min: 1 }), { nil: undefined, freq: 20 }),
+    }),
+    { maxLength: 30 },
+  )
+  .map((list) => {
+    let offset = -1;
+    return list.map(({ gap, tooLargeBytes, ...rest }) => {
+      offset += gap;
+      return { ...rest, offset, ...(tooLargeBytes === undefined ? {} : { tooLargeBytes }) };
+    });
+  });

@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest';
+import { ackHeaders, ackValues, deadLetterHeaders, REJECTION_CODES } from '../../../src/records/ack.js';
+import { record } from '../../support/records.js';
+
+const source = { topic: 'or"ders', partition: 3 };
+
+it('writes acknowledgements as JSON, whatever topics and messages contain', () => {
+  expect(JSON.parse(ackValues(source, 'inserted', 'b1')(42))).toEqual({
+    status: 'inserted',
+    topic: 'or"ders',
+    partition: 3,
+    offset: 42,
+    batch: 'b1',
+  });
+  const rejection = { code: REJECTION_CODES.notJson, message: 'say "no"\n' };
+  expect(JSON.parse(ackValues(source, 'rejected', 'b1')(42, rejection))).toMatchObject({
+    ...rejection,
+    status: 'rejected',
+  });
+});
+
+it('echoes the correlation id and the headers asked for byte for byte, the last of several', () => {
+  const id = Buffer.from([0, 255, 1, 254]);
+  const headers = ackHeaders(
+    record(1, {
+      headers: [
+        ['trace', Buffer.from('old')],
+        ['trace', Buffer.from([0xff])],
+        ['other', Buffer.from('x')],
+        ['kafka_correlationId', id],
+        ['empty', null],
+      ],
+    }),
+    ['trace', 'empty', 'absent'],
+  );
+  expect({ ...headers }).toEqual({ kafka_correlationId: id, trace: Buffer.from([0xff]) });
+  expect(ackHeaders(record(1), ['trace'])).toBeUndefined();
+});
+
+it('adds Kafka Connect’s error headers to a dead letter and overwrites none of the record’s', () => {
+  const headers = deadLetterHeaders(
+    source,
+    record(7, {
+      headers: [
+        ['__connect.errors.topic', Buffer.from('first')],
+        ['a', Buffer.from('1')],
+        ['a', Buffer.from('2')],
+        ['__proto__', Buffer.from('odd')],
+      ],
+    }),
+    { code: REJECTION_CODES.refused, message: 'why' },
+    'orders',
+  );
+  expect(headers['__connect.errors.topic']).toEqual([Buffer.from('first')]);
+  expect(headers['a']).toEqual([Buffer.from('1'), Buffer.from('2')]);
+  expect(Object.keys(headers)).toContain('__proto__');
+  expect(String(headers['__connect.errors.offset']?.[0])).toBe('7');
+  expect(String(headers['__connect.errors.exception.class.name']?.[0])).toBe('refused_by_clickhouse');
+});
