@@ -1,0 +1,177 @@
+import {
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineSignal,
+  log,
+  proxyActivities,
+  proxySinks,
+  setDefaultSignalHandler,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import crc32 from 'crc-32';
+import type { BatcherInput, ControlAction, ControlRequest } from '../records/batcher.js';
+import { BATCHER } from '../records/batcherId.js';
+import { CHUNK_FORMAT, type ChunkMeta } from '../records/chunk.js';
+import { openEnvelope, type FlushActivities, type FlushReason, type InsertOutcome } from '../records/flush.js';
+import { BatcherState, type HistoryView } from './batcherState.js';
+import type { BatcherSinks } from './sinks.js';
+
+/**
+ * A worker that dies is noticed after the heartbeat time-out; the activities beat on a timer. No attempt's failure ends
+ * the activity: Temporal repeats it, without events in the batcher's history, until it succeeds.
+ */
+const activities = proxyActivities<FlushActivities>({
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: '15 seconds',
+  retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
+});
+
+const sinks = proxySinks<BatcherSinks>();
+
+const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain'];
+
+/**
+ * The batcher: takes chunks in by signal, flushes them in batches, continues as new before its history grows long.
+ * State and decisions are {@link BatcherState}; this function carries them out. It ends only when drained.
+ *
+ * @param input settings, and the state of the run before
+ * @param bodies the bodies of the chunks in that state, one after the other
+ */
+export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<BatcherInput> {
+  const state = new BatcherState(workflowInfo().workflowId, input, bodies);
+  handleSignals(state);
+  handleQueries(state);
+  reportHolding(state);
+  reportBuffer(state);
+
+  for (;;) {
+    const decision = state.decide(Date.now(), history());
+    switch (decision.type) {
+      case 'wait':
+        await untilDecisionChanges(state, decision.delayMs);
+        break;
+      case 'flush':
+        await flush(state, decision.reason);
+        break;
+      case 'continueAsNew': {
+        // Handlers are synchronous and nothing is awaited since the buffer was looked at, so no signal falls between.
+        const next = state.carryOver();
+        return await continueAsNew<typeof batcher>(next.input, next.bodies);
+      }
+      case 'complete':
+        return state.carryOver().input;
+    }
+  }
+}
+
+function handleSignals(state: BatcherState): void {
+  setHandler(defineSignal<[unknown, unknown]>(BATCHER.signals.records), (meta, body) => {
+    if (!isChunk(meta, body)) {
+      state.countForeignSignal();
+      return;
+    }
+    // An error here fails the workflow task, visibly and again and again, until a worker runs that understands the
+    // chunk. Dropping it would lose records whose offsets are committed.
+    const format: string = meta.format;
+    if (format !== CHUNK_FORMAT) throw new Error(`a chunk of format ${format}; this worker knows ${CHUNK_FORMAT}`);
+    if (crc32.buf(body as Uint8Array) !== meta.crc32) throw new Error('a chunk whose checksum does not match its body');
+    state.accept(meta, body as Uint8Array, Date.now());
+    reportBuffer(state);
+  });
+  for (const action of CONTROL_ACTIONS) {
+    setHandler(defineSignal<[unknown]>(BATCHER.signals[action]), (request) => {
+      state.control(action, toControlRequest(request), Date.now());
+    });
+  }
+  setDefaultSignalHandler(() => {
+    state.countForeignSignal();
+  });
+}
+
+function handleQueries(state: BatcherState): void {
+  setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
+  setHandler(defineQuery(BATCHER.queries.coverage), () => state.coverage.toState());
+  setHandler(defineQuery(BATCHER.queries.settings), () => state.settings);
+}
+
+function history(): HistoryView {
+  const { continueAsNewSuggested, historyLength, historySize } = workflowInfo();
+  return { continueAsNewSuggested, length: historyLength, bytes: historySize };
+}
+
+/** Wakes when there is something to do, or when it has to be done earlier than this wait would end. */
+async function untilDecisionChanges(state: BatcherState, delayMs: number | undefined): Promise<void> {
+  const endsAtMs = delayMs === undefined ? Infinity : Date.now() + delayMs;
+  const changed = (): boolean => {
+    const decision = state.decide(Date.now(), history());
+    return decision.type !== 'wait' || Date.now() + (decision.delayMs ?? Infinity) < endsAtMs;
+  };
+  if (delayMs === undefined) await condition(changed);
+  else await condition(changed, delayMs);
+}
+
+async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
+  const { spec, bodies } = state.takeBatch(reason, Date.now());
+  const envelope = await untilDone(state, () => activities.insertBatch(spec, bodies));
+  const { json: outcome, bytes: rejectedRecords } = openEnvelope<InsertOutcome>(envelope);
+  if (outcome.rejected > 0) {
+    const { pipeline, batcher, number, id, destination } = spec;
+    await untilDone(state, () =>
+      activities.rejectRecords({ pipeline, batcher, number, id, destination }, rejectedRecords),
+    );
+  }
+  state.finishFlush(outcome, Date.now());
+  reportBuffer(state);
+}
+
+/** Longest pause between two activities, where even the unlimited retries of one have ended. */
+const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
+
+/** No failure of an activity may end the run: the batch would be lost with it. */
+async function untilDone<T>(state: BatcherState, run: () => Promise<T>): Promise<T> {
+  for (let delayMs = 1_000; ; delayMs = Math.min(delayMs * 4, RESCHEDULE_MAX_MS)) {
+    try {
+      return await run();
+    } catch (error) {
+      const message = error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error);
+      state.flushFailed(message);
+      log.error('A step of a flush ended in a failure; it will be scheduled again', { delayMs, message });
+      await sleep(delayMs);
+    }
+  }
+}
+
+function reportBuffer(state: BatcherState): void {
+  const { records, bytes } = state.held;
+  sinks.batcher.buffered(state.settings.pipeline, records, bytes);
+}
+
+function reportHolding(state: BatcherState): void {
+  sinks.batcher.holding(state.settings.pipeline, state.holding);
+  if (state.holding) {
+    log.error(
+      'The batcher continued as new several times without a record handled and now stays as it is, until one arrives. ' +
+        'Look at its history in the Temporal UI for what fills it',
+    );
+  }
+}
+
+/** Ours, of whatever version: anything else under the name of our signal is a stranger's. */
+function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
+  return (
+    typeof meta === 'object' &&
+    meta !== null &&
+    'format' in meta &&
+    typeof meta.format === 'string' &&
+    meta.format.startsWith('ktb-chunk/') &&
+    body instanceof Uint8Array
+  );
+}
+
+function toControlRequest(request: unknown): ControlRequest {
+  const { actor, reason } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
+  return { actor: typeof actor === 'string' ? actor : 'unknown', reason: typeof reason === 'string' ? reason : '' };
+}

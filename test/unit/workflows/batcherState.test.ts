@@ -1,0 +1,177 @@
+import { expect, it } from 'vitest';
+import type { BatcherInput } from '../../../src/records/batcher.js';
+import { BatcherState, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
+import { chunk, input, settings } from '../../support/chunks.js';
+
+const QUIET: HistoryView = { continueAsNewSuggested: false, length: 10, bytes: 1_000 };
+const SUGGESTED: HistoryView = { ...QUIET, continueAsNewSuggested: true };
+const BODY = new Uint8Array(100);
+const NO_BODIES = new Uint8Array(0);
+const BY = { actor: 'test', reason: 'because' };
+
+const fresh = (limits = {}) => new BatcherState('ktb:orders:8-key:0', input(limits), NO_BODIES);
+const done = (records: number) => ({ inserted: records, rejected: 0, skipped: 0 });
+
+/** The next run, through JSON as continue-as-new sends it. */
+function continued(state: BatcherState): BatcherState {
+  const { input: next, bodies } = state.carryOver();
+  return new BatcherState('ktb:orders:8-key:0', JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
+}
+
+it('waits without a timer while it is empty, and until the oldest record is old enough otherwise', () => {
+  const state = fresh();
+  expect(state.decide(0, QUIET)).toEqual({ type: 'wait' });
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 100);
+  state.accept(chunk({ from: 4, to: 5 }), BODY, 600);
+  expect(state.decide(700, QUIET)).toEqual({ type: 'wait', delayMs: 400 });
+  expect(state.decide(1_100, QUIET)).toEqual({ type: 'flush', reason: 'delay' });
+});
+
+it('flushes when the records, the bytes or the encoded bytes reach their limit', () => {
+  const state = fresh({ maxRecords: 5 });
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  expect(state.decide(0, QUIET)).toEqual({ type: 'flush', reason: 'records' });
+  const byBytes = fresh({ maxBytes: 50 });
+  byBytes.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  expect(byBytes.decide(0, QUIET)).toEqual({ type: 'flush', reason: 'bytes' });
+  const byBody = fresh();
+  byBody.accept(chunk({ from: -1, to: 4 }), new Uint8Array(LIMITS.batchEncodedBytes), 0);
+  expect(byBody.decide(0, QUIET)).toEqual({ type: 'flush', reason: 'bytes' });
+});
+
+it('cuts a batch at its limits, but never below one chunk', () => {
+  const state = fresh({ maxRecords: 10 });
+  for (let from = -1; from < 23; from += 4) state.accept(chunk({ from, to: from + 4 }), BODY, 0);
+  expect(state.takeBatch('records', 0).spec.chunks.map(({ records }) => records)).toEqual([4, 4]);
+  const wide = fresh({ maxRecords: 3 });
+  wide.accept(chunk({ from: -1, to: 9 }), BODY, 0);
+  expect(wide.takeBatch('records', 0).spec.chunks).toHaveLength(1);
+});
+
+it('has one flush at a time; what arrives meanwhile joins the next batch', () => {
+  const state = fresh({ maxRecords: 5 });
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  const { spec, bodies } = state.takeBatch('records', 10);
+  expect(bodies.length).toBe(BODY.length);
+  state.accept(chunk({ from: 4, to: 9 }), BODY, 20);
+  expect(state.decide(5_000, SUGGESTED)).toEqual({ type: 'wait' });
+  expect(() => state.takeBatch('records', 30)).toThrow();
+  state.finishFlush(done(5), 40);
+  const next = state.takeBatch('records', 50);
+  expect(next.spec.number).toBe(spec.number + 1);
+  expect(next.spec.id).not.toBe(spec.id);
+});
+
+it('drops a chunk it has accepted before, and cuts one that straddles', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 9 }), BODY, 0);
+  state.accept(chunk({ from: -1, to: 9 }), BODY, 0);
+  state.accept(chunk({ from: 4, to: 14 }, { partition: 1, from: -1, to: 3 }), BODY, 0);
+  expect(state.status(QUIET).counters).toMatchObject({ signals: 3, duplicateChunks: 1 });
+  expect(state.takeBatch('delay', 0).spec.chunks.map(({ keep }) => keep)).toEqual([[null], [[[9, 14]], null]]);
+});
+
+it('accepts the same offsets again under another epoch: a deliberate rewind is ingested again', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 9 }), BODY, 0);
+  state.accept(chunk({ epoch: 'e2', from: -1, to: 9 }), BODY, 0);
+  expect(state.takeBatch('delay', 0).spec.chunks).toHaveLength(2);
+});
+
+it('gives the same batch the same id, and another range another', () => {
+  const idOf = (to: number) => {
+    const state = fresh();
+    state.accept(chunk({ from: -1, to }), BODY, 0);
+    return state.takeBatch('delay', 0).spec.id;
+  };
+  expect(idOf(5)).toBe(idOf(5));
+  expect(idOf(5)).not.toBe(idOf(6));
+});
+
+it('pauses: accepts, does not flush, and goes on at resume', () => {
+  const state = fresh({ maxRecords: 1 });
+  state.control('pause', BY, 0);
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  expect(state.decide(9_999, QUIET)).toEqual({ type: 'wait' });
+  expect(continued(state).decide(9_999, QUIET)).toEqual({ type: 'wait' });
+  state.control('resume', BY, 1);
+  expect(state.decide(9_999, QUIET)).toEqual({ type: 'flush', reason: 'records' });
+  expect(state.status(QUIET).controls.map(({ action, actor, reason }) => [action, actor, reason])).toEqual([
+    ['pause', 'test', 'because'],
+    ['resume', 'test', 'because'],
+  ]);
+});
+
+it('flushes on a signal what was buffered when it came, also over a continue-as-new, and nothing that comes later', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  state.control('flush', BY, 0);
+  const next = continued(state);
+  next.accept(chunk({ from: 4, to: 5 }), BODY, 0);
+  expect(next.decide(1, QUIET)).toEqual({ type: 'flush', reason: 'signal' });
+  next.takeBatch('signal', 1);
+  next.accept(chunk({ from: 5, to: 6 }), BODY, 2);
+  next.finishFlush(done(6), 3);
+  expect(next.decide(3, QUIET).type).toBe('wait');
+});
+
+it('drains: flushes everything without waiting, then completes', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  state.control('drain', BY, 0);
+  expect(state.decide(0, QUIET)).toEqual({ type: 'flush', reason: 'drain' });
+  state.takeBatch('drain', 0);
+  state.finishFlush(done(5), 1);
+  expect(state.decide(1, QUIET)).toEqual({ type: 'complete' });
+});
+
+it('continues as new when the server suggests it, or its own marks say so', () => {
+  const state = fresh();
+  expect(state.decide(0, SUGGESTED)).toEqual({ type: 'continueAsNew' });
+  expect(state.decide(0, { ...QUIET, length: LIMITS.historyLength })).toEqual({ type: 'continueAsNew' });
+  expect(state.decide(0, { ...QUIET, bytes: 4 * 1024 * 1024 })).toEqual({ type: 'continueAsNew' });
+});
+
+it('flushes a buffer that is too large to be carried before it continues as new', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 4 }), new Uint8Array(LIMITS.carriedBytes), 0);
+  expect(state.decide(0, SUGGESTED)).toEqual({ type: 'flush', reason: 'continueAsNew' });
+  const small = fresh();
+  small.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  expect(small.decide(0, SUGGESTED)).toEqual({ type: 'continueAsNew' });
+});
+
+it('carries everything over: buffer with its bytes, coverage, counters, settings, controls, the age of the oldest', () => {
+  const state = fresh();
+  const body = Uint8Array.from([1, 2, 3]);
+  state.accept({ ...chunk({ from: -1, to: 4 }), settings: settings({ maxDelayMs: 5_000 }) }, body, 100);
+  state.accept(chunk({ from: 4, to: 6 }), Uint8Array.from([4, 5]), 200);
+  const next = continued(state);
+  expect(next.status(QUIET)).toEqual({ ...state.status(QUIET) });
+  expect(next.settings).toEqual(state.settings);
+  expect(next.decide(200, QUIET)).toEqual({ type: 'wait', delayMs: 4_900 });
+  next.accept(chunk({ from: -1, to: 6 }), BODY, 300);
+  expect(next.status(QUIET).counters.duplicateChunks).toBe(1);
+  expect([...next.takeBatch('delay', 0).bodies]).toEqual([1, 2, 3, 4, 5]);
+});
+
+it('stops continuing after ten runs without a record, and goes on with the next record', () => {
+  let state = fresh();
+  for (let run = 0; run < LIMITS.idleContinuations; run++) {
+    expect(state.decide(0, SUGGESTED)).toEqual({ type: 'continueAsNew' });
+    state = continued(state);
+  }
+  expect(state.holding).toBe(true);
+  expect(state.decide(0, SUGGESTED)).toEqual({ type: 'wait' });
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  expect(state.holding).toBe(false);
+  expect(continued(state).holding).toBe(false);
+});
+
+it('keeps the last twenty control signals', () => {
+  const state = fresh();
+  for (let at = 0; at < 30; at++) state.control('pause', BY, at);
+  expect(state.status(QUIET).controls.map(({ atMs }) => atMs)).toEqual(
+    Array.from({ length: 20 }, (_, index) => index + 10),
+  );
+});
