@@ -1,0 +1,170 @@
+import { setImmediate } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Publisher, OutgoingMessage } from '../kafka/publisher.js';
+import { publishDeadLetters } from '../kafka/deadLetters.js';
+import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../records/ack.js';
+import { decodeChunk } from '../records/chunkCodec.js';
+import {
+  BATCH_FORMAT,
+  sealEnvelope,
+  type BatchSpec,
+  type FlushActivities,
+  type InsertOutcome,
+} from '../records/flush.js';
+import type { KafkaRecord, RecordSource } from '../records/record.js';
+import { decodeRejected, encodeRejected } from '../records/rejectionCodec.js';
+import type { Destination } from '../records/settings.js';
+import type { Logger, StateLog } from '../telemetry/logging.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { Attempt } from './attempt.js';
+import { insertRecords, type BatchInsertResult } from './batchInsert.js';
+import { InsertError, type ClickHouseTables } from './clickhouse.js';
+
+export interface ActivityDependencies {
+  readonly tables: ClickHouseTables;
+  readonly publisher: Publisher;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly stateLog: StateLog;
+}
+
+/** A structural error lasts until a person acts: repeating at this pace is soon enough. */
+const STRUCTURAL_RETRY = '15 seconds';
+
+interface Answered {
+  readonly source: RecordSource;
+  readonly record: KafkaRecord;
+  readonly rejection?: Rejection;
+}
+
+/**
+ * The activities of the batchers, around the clients they work with. Every failure is thrown as one that Temporal
+ * repeats: a batch that has been accepted is never given up.
+ */
+export function createActivities(dependencies: ActivityDependencies): FlushActivities {
+  const { tables, publisher, metrics, stateLog } = dependencies;
+
+  async function publishAcks(
+    { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
+    { reply }: Destination,
+    status: AckStatus,
+    answered: readonly Answered[],
+  ): Promise<void> {
+    const nowMs = Date.now();
+    for (const { record } of answered) {
+      if (record.timestampMs >= 0)
+        metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
+    }
+    if (reply === undefined || answered.length === 0) return;
+    await publisher.publish(reply.topic, ackMessages(answered, reply.copyHeaders, status, id));
+    metrics.acks.inc({ pipeline, status }, answered.length);
+  }
+
+  async function insert(spec: BatchSpec, bodies: Uint8Array, attempt: Attempt): Promise<BatchInsertResult> {
+    const { pipeline, destination } = spec;
+    const what = `inserts of ${pipeline}`;
+    try {
+      const result = await insertRecords(await decodeBatch(spec, bodies), {
+        tables,
+        table: destination.table,
+        columns: destination.columns,
+        repeated: attempt.number > 1,
+        mustBeAlive: () => {
+          attempt.mustBeAlive();
+        },
+        onInsert: (outcome) => {
+          metrics.inserts.inc({ pipeline, outcome });
+        },
+      });
+      stateLog.well(what, `Pipeline ${pipeline} inserts into ${destination.table} again`);
+      return result;
+    } catch (error) {
+      if (!(error instanceof InsertError)) throw error;
+      metrics.flushErrors.inc({ pipeline, code: error.code });
+      stateLog.problem(
+        what,
+        `Pipeline ${pipeline} cannot insert into ${destination.table}, and holds its batches: ${error.message}`,
+      );
+      const structural = error.kind === 'structural';
+      throw ApplicationFailure.create({
+        message: error.message,
+        type: structural ? 'StructuralInsertError' : 'TransientInsertError',
+        ...(structural ? { nextRetryDelay: STRUCTURAL_RETRY } : {}),
+      });
+    }
+  }
+
+  return {
+    insertBatch: (spec, bodies) =>
+      Attempt.run(async (attempt) => {
+        const startedAt = performance.now();
+        const { pipeline, destination, reason } = spec;
+        const { inserted, rejected, found } = await insert(spec, bodies, attempt);
+        metrics.foundRows.inc({ pipeline }, found);
+        attempt.mustBeAlive();
+        await publishAcks(spec, destination, 'inserted', inserted);
+        metrics.rows.inc({ pipeline }, inserted.length);
+        metrics.flushes.inc({ pipeline, reason });
+        metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
+        const outcome: InsertOutcome = { inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+        return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
+      }),
+
+    rejectRecords: (spec, rejectedRecords) =>
+      Attempt.run(async (attempt) => {
+        const { pipeline, destination } = spec;
+        const rejected = decodeRejected(rejectedRecords);
+        // A stub's original went to the dead-letter topic before the stub was sent.
+        const letters = rejected.filter(({ record }) => record.tooLargeBytes === undefined);
+        attempt.mustBeAlive();
+        await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
+        for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
+        attempt.mustBeAlive();
+        await publishAcks(spec, destination, 'rejected', rejected);
+      }),
+  };
+}
+
+function* ackMessages(
+  answered: readonly Answered[],
+  copyHeaders: readonly string[],
+  status: AckStatus,
+  batch: string,
+): Iterable<OutgoingMessage> {
+  const valuesOf = new Map<RecordSource, ReturnType<typeof ackValues>>();
+  for (const { source, record, rejection } of answered) {
+    let value = valuesOf.get(source);
+    if (value === undefined) {
+      value = ackValues(source, status, batch);
+      valuesOf.set(source, value);
+    }
+    const headers = ackHeaders(record, copyHeaders);
+    const message = { key: record.key, value: value(record.offset, rejection) };
+    yield headers === undefined ? message : { ...message, headers };
+  }
+}
+
+async function decodeBatch(
+  spec: BatchSpec,
+  bodies: Uint8Array,
+): Promise<{ source: RecordSource; record: KafkaRecord }[]> {
+  const format: string = spec.format;
+  if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
+  const records: { source: RecordSource; record: KafkaRecord }[] = [];
+  const sources = new Map<string, RecordSource>();
+  let at = 0;
+  for (const { segments, keep, bodyBytes } of spec.chunks) {
+    for (const segment of decodeChunk(segments, bodies.subarray(at, at + bodyBytes), keep)) {
+      // One object a source over all chunks: the steps behind group by it.
+      const { topic, partition, epoch } = segment;
+      const name = `${topic}/${partition}/${epoch}`;
+      const source = sources.get(name) ?? { topic, partition, epoch };
+      sources.set(name, source);
+      for (const record of segment.records) records.push({ source, record });
+    }
+    at += bodyBytes;
+    // A large batch must not keep heartbeats and other batches waiting.
+    await setImmediate();
+  }
+  return records;
+}

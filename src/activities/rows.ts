@@ -1,0 +1,156 @@
+import { lastHeader, type KafkaRecord, type RecordSource } from '../records/record.js';
+import { REJECTION_CODES, type Rejection } from '../records/ack.js';
+import { objectMembers, pointerTokens, textAtPointer } from './json.js';
+
+/** The columns of a table that matter to a row: name to type, as `system.columns` has them. */
+export type TableColumns = ReadonlyMap<string, string>;
+
+/**
+ * The identity columns: what a record is, and when it was written. Named as the virtual columns of ClickHouse's Kafka
+ * engine; written where the table has them.
+ */
+const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
+export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
+
+/** The columns that an identity look-up needs. */
+export const LOOKUP_COLUMNS: readonly IdentityColumn[] = ['_topic', '_partition', '_offset', '_epoch'];
+
+/**
+ * A row as one line of `JSONEachRow`, one character a byte (`latin1`): what is not looked at passes byte for byte.
+ * A rejection where the record cannot become a row.
+ */
+export type Row = string | Rejection;
+
+/** Makes rows for one table and one mapping. */
+export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
+
+export function createRowBuilder(table: TableColumns, columns: Readonly<Record<string, string>>): RowBuilder {
+  const identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
+  const identityFields = identityFieldWriter(identity, table);
+  const mapped = Object.entries(columns).map(([column, source]) => ({ column, read: columnReader(source) }));
+  const mappedNames = new Set(mapped.map(({ column }) => column));
+
+  return (source, record) => {
+    if (record.tooLargeBytes !== undefined) return tooLarge(record.tooLargeBytes);
+    const text = record.value?.toString('latin1') ?? '';
+    const parsed = parseObject(text);
+    if (parsed.rejection !== undefined) return parsed.rejection;
+    for (const name of identity) {
+      if (Object.hasOwn(parsed.object, name)) return reservedField(name);
+    }
+    const head = `{${identityFields(source, record)}`;
+    if (mapped.length === 0) return head + fieldsOf(text, head.length > 1);
+
+    const fields = head.length > 1 ? [head.slice(1)] : [];
+    for (const { column, read } of mapped) {
+      const value = read(source, record, text);
+      if (value !== undefined) fields.push(`${quote(column)}:${value}`);
+    }
+    for (const { name, start, end } of objectMembers(text)) {
+      if (!mappedNames.has(name)) fields.push(`${quote(name)}:${text.slice(start, end)}`);
+    }
+    return `{${fields.join(',')}}`;
+  };
+}
+
+/** The object's own text behind its opening brace, with a comma before it where fields precede and follow. */
+function fieldsOf(text: string, afterFields: boolean): string {
+  const rest = text.slice(text.indexOf('{') + 1);
+  const empty = /^\s*\}/.test(rest);
+  return afterFields && !empty ? `,${rest}` : rest;
+}
+
+type Parsed = { readonly object: object; readonly rejection?: undefined } | { readonly rejection: Rejection };
+
+function parseObject(text: string): Parsed {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's message quotes the value, which must not leave the record.
+    return { rejection: { code: REJECTION_CODES.notJson, message: 'the value is not JSON' } };
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { object: value };
+  const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+  return { rejection: { code: REJECTION_CODES.notObject, message: `the value is ${kind}, not a JSON object` } };
+}
+
+function reservedField(name: string): Rejection {
+  const message = `the value has a field ${name}, which is the name of an identity column; rename the field`;
+  return { code: REJECTION_CODES.reservedField, message };
+}
+
+function tooLarge(bytes: number): Rejection {
+  const message = `the record has ${bytes} bytes, more than one signal to Temporal can carry`;
+  return { code: REJECTION_CODES.tooLarge, message };
+}
+
+/** Writes the identity columns' fields. What the records of a partition share is put together once. */
+function identityFieldWriter(
+  identity: readonly IdentityColumn[],
+  table: TableColumns,
+): (source: RecordSource, record: KafkaRecord) => string {
+  const has = (name: IdentityColumn): boolean => identity.includes(name);
+  const timestampText = timestampWriter(table.get('_timestamp') ?? '');
+  const sharedFields = new WeakMap<RecordSource, string>();
+  const shared = (source: RecordSource): string => {
+    const fields: string[] = [];
+    if (has('_topic')) fields.push(`"_topic":${quote(source.topic)}`);
+    if (has('_partition')) fields.push(`"_partition":${source.partition}`);
+    if (has('_epoch')) fields.push(`"_epoch":${quote(source.epoch)}`);
+    return fields.join(',');
+  };
+  return (source, record) => {
+    let fields = sharedFields.get(source);
+    if (fields === undefined) {
+      fields = shared(source);
+      sharedFields.set(source, fields);
+    }
+    const comma = (): string => (fields === '' ? '' : ',');
+    if (has('_offset')) fields += `${comma()}"_offset":${record.offset}`;
+    if (has('_timestamp') && record.timestampMs >= 0)
+      fields += `${comma()}"_timestamp":${timestampText(record.timestampMs)}`;
+    if (has('_key')) fields += `${comma()}"_key":${quoteBytes(record.key)}`;
+    return fields;
+  };
+}
+
+/** Integers for integer columns, otherwise a text that ClickHouse's best-effort parser reads for dates of every kind. */
+function timestampWriter(type: string): (timestampMs: number) => string {
+  if (/^(Nullable\()?U?Int/.test(type)) return String;
+  return (timestampMs) => `"${new Date(timestampMs).toISOString()}"`;
+}
+
+type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | undefined;
+
+function columnReader(from: string): ColumnReader {
+  if (from.startsWith('/')) {
+    const tokens = pointerTokens(from);
+    return (_source, _record, text) => textAtPointer(text, tokens);
+  }
+  if (from.startsWith('header:')) {
+    const name = from.slice('header:'.length);
+    return (_source, { headers }) => quoteBytes(lastHeader(headers, name) ?? null);
+  }
+  const readers: Record<string, ColumnReader> = {
+    key: (_source, { key }) => quoteBytes(key),
+    topic: ({ topic }) => quote(topic),
+    partition: ({ partition }) => String(partition),
+    offset: (_source, { offset }) => String(offset),
+    timestamp: (_source, { timestampMs }) => (timestampMs < 0 ? undefined : `"${new Date(timestampMs).toISOString()}"`),
+    epoch: ({ epoch }) => quote(epoch),
+  };
+  const reader = readers[from];
+  if (reader === undefined) throw new Error(`a column cannot be taken from ${from}`);
+  return reader;
+}
+
+/** A JSON string of a text, one character a byte of its UTF-8. */
+function quote(text: string): string {
+  return quoteBytes(Buffer.from(text));
+}
+
+/** A JSON string that holds the bytes as they are, whether or not they are UTF-8; ClickHouse's strings are bytes, too. */
+function quoteBytes(bytes: Buffer | null): string {
+  return bytes === null ? 'null' : JSON.stringify(bytes.toString('latin1'));
+}

@@ -1,0 +1,105 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { NativeConnection } from '@temporalio/worker';
+import type { Admin } from 'kafkajs';
+import type { ClickHouseTables } from './activities/clickhouse.js';
+import { LOOKUP_COLUMNS } from './activities/rows.js';
+import type { Config, PipelineConfig } from './config/config.js';
+import type { Logger } from './telemetry/logging.js';
+
+/** Kafka answers, and has every topic. */
+export async function checkKafka(admin: Admin, config: Config): Promise<void> {
+  let existing: Set<string>;
+  try {
+    await admin.connect();
+    existing = new Set(await admin.listTopics());
+  } catch (error) {
+    throw new Error(
+      `Kafka at ${config.kafka.brokers.join(', ')} does not answer (${messageOf(error)}); is it running, and are brokers, ssl and sasl right?`,
+    );
+  }
+  const missing = [...new Set(config.pipelines.flatMap(topicsOf))].filter((topic) => !existing.has(topic));
+  if (missing.length > 0) {
+    throw new Error(
+      `Kafka has no topic ${missing.join(', ')}: create ${missing.length === 1 ? 'it' : 'them'}, or run \`ktb setup\``,
+    );
+  }
+}
+
+/** Input, reply and dead-letter topics of a pipeline. */
+export function topicsOf({ topics, settings: { destination } }: PipelineConfig): string[] {
+  return [
+    ...topics,
+    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
+    destination.deadLetterTopic,
+  ];
+}
+
+/** Temporal answers, and has the namespace. */
+export async function checkTemporal(connection: NativeConnection, { temporal }: Config): Promise<void> {
+  try {
+    await connection.withDeadline(Date.now() + temporal.requestTimeoutMs, () =>
+      connection.workflowService.describeNamespace({ namespace: temporal.namespace }),
+    );
+  } catch (error) {
+    const { code, details } = error as { code?: number; details?: string };
+    if (code === GRPC_NOT_FOUND) {
+      throw new Error(
+        `Temporal at ${temporal.address} has no namespace ${temporal.namespace}: create it with ` +
+          `\`temporal operator namespace create --namespace ${temporal.namespace} --retention 7d\`, or set temporal.namespace`,
+      );
+    }
+    throw new Error(temporalUnreachable(temporal.address, details ?? messageOf(error)));
+  }
+}
+
+const GRPC_NOT_FOUND = 5;
+
+export function temporalUnreachable(address: string, reason: string): string {
+  return `Temporal at ${address} does not answer (${reason}); is it running, and are address, tls and apiKey right?`;
+}
+
+/** ClickHouse answers, and has every table with every mapped column. */
+export async function checkClickHouse(
+  client: ClickHouseClient,
+  tables: ClickHouseTables,
+  config: Config,
+): Promise<void> {
+  const { url, username } = config.clickhouse;
+  const answer = await client.ping({ select: true });
+  if (!answer.success) {
+    throw new Error(
+      `ClickHouse at ${url} does not answer user ${username} (${firstLine(answer.error.message)}); is it running, and are url, username and password right?`,
+    );
+  }
+  for (const { name, settings } of config.pipelines) {
+    const { table, columns } = settings.destination;
+    const existing = await tables.columns(table);
+    const missing = Object.keys(columns).filter((column) => !existing.has(column));
+    if (missing.length > 0) {
+      throw new Error(
+        `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change columns`,
+      );
+    }
+  }
+}
+
+/** Says once which promise a table without identity columns weakens. */
+export async function warnOfWeakTables(tables: ClickHouseTables, config: Config, logger: Logger): Promise<void> {
+  for (const { name, settings } of config.pipelines) {
+    const columns = await tables.columns(settings.destination.table);
+    const missing = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
+    if (missing.length === 0) continue;
+    logger.warn(
+      { pipeline: name, table: settings.destination.table, missing },
+      'The table lacks identity columns: after a failure its rows may be inserted twice (at least once). `ktb setup` shows what to add',
+    );
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? '';
+}

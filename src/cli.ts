@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+import { Command, Option } from 'commander';
+import { run } from './commands/run.js';
+import { setup } from './commands/setup.js';
+import { status } from './commands/status.js';
+import { ConfigError } from './config/problems.js';
+import { VERSION } from './version.js';
+
+/** Exit codes; also in `ktb --help`. */
+const EXIT_FAILED = 1;
+const EXIT_CONFIG = 2;
+
+const configOption = () =>
+  new Option('-c, --config <file>', 'configuration file').env('KTB_CONFIG').default('ktb.yaml');
+
+const program = new Command('ktb')
+  .description(
+    'Kafka records to ClickHouse rows through Temporal batchers: nothing lost, nothing twice, every record acknowledged.',
+  )
+  .version(VERSION)
+  .showHelpAfterError('(ktb --help tells what there is)')
+  .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong.')
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : EXIT_CONFIG);
+  });
+
+program
+  .command('run')
+  .description('run the daemon until SIGTERM or Ctrl-C')
+  .addOption(configOption())
+  .addOption(
+    new Option('--role <role>', 'consumer: Kafka to Temporal; worker: Temporal to ClickHouse')
+      .choices(['both', 'consumer', 'worker'])
+      .default('both'),
+  )
+  .action(run);
+
+program
+  .command('setup')
+  .description('create the topics and tables of the configuration that do not exist yet')
+  .addOption(configOption())
+  .option('--dry-run', 'print what would be done, and do nothing', false)
+  .option(
+    '--from-sample <records>',
+    'propose the columns of a missing table from so many records of its topic',
+    toCount,
+  )
+  .option('--partitions <count>', 'partitions of a topic that is created', toCount, 8)
+  .action(setup);
+
+program
+  .command('status')
+  .description('show the batchers and the lag of each pipeline')
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(status);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
+}
+
+function toCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1) program.error(`${text} is not a whole number from 1 on`);
+  return count;
+}

@@ -1,0 +1,44 @@
+import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
+import { Client } from '@temporalio/client';
+import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { NativeConnection } from '@temporalio/worker';
+import type { ClickHouseConfig, TemporalConfig, TlsConfig } from './config/config.js';
+
+/** Opens a connection to Temporal; a client and a worker can share it. Rejects where nothing answers. */
+export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promise<NativeConnection> {
+  return NativeConnection.connect({
+    address,
+    tls: typeof tls === 'boolean' ? tls : toTemporalTls(tls),
+    ...(apiKey === null ? {} : { apiKey }),
+  });
+}
+
+export function createTemporalClient(connection: NativeConnection, { namespace }: TemporalConfig): Client {
+  return new Client({ connection, namespace });
+}
+
+export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
+  return createClient({
+    url: config.url,
+    username: config.username,
+    password: config.password,
+    database: config.database,
+    application: 'kafka-temporal-bridge',
+    request_timeout: config.requestTimeoutMs,
+    max_open_connections: config.maxConnections,
+    // Below the server's own keep-alive (3 s before ClickHouse 23.11), or a connection is used while it is being closed.
+    keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
+    // Whoever calls reports what went wrong.
+    log: { level: ClickHouseLogLevel.OFF },
+  });
+}
+
+function toTemporalTls({ ca, cert, key, serverName }: TlsConfig): TemporalTls {
+  return {
+    ...(serverName === undefined ? {} : { serverNameOverride: serverName }),
+    ...(ca === undefined ? {} : { serverRootCACertificate: Buffer.from(ca) }),
+    ...(cert === undefined || key === undefined
+      ? {}
+      : { clientCertPair: { crt: Buffer.from(cert), key: Buffer.from(key) } }),
+  };
+}

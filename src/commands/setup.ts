@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Admin, Kafka } from 'kafkajs';
+import { ClickHouseTables, InsertError } from '../activities/clickhouse.js';
+import { createRowBuilder, LOOKUP_COLUMNS } from '../activities/rows.js';
+import { topicsOf } from '../checks.js';
+import { createClickHouse } from '../clients.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { loadConfig } from '../config/load.js';
+import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { createKafka } from '../kafka/clients.js';
+import { createLogger } from '../telemetry/logging.js';
+
+export interface SetupOptions {
+  readonly config: string;
+  readonly dryRun: boolean;
+  readonly fromSample?: number;
+  readonly partitions: number;
+}
+
+const SAMPLE_WAIT_MS = 10_000;
+
+/** Definitions of the identity columns, for a table that lacks them. */
+const IDENTITY_DEFINITIONS: Readonly<Record<string, string>> = {
+  _topic: 'LowCardinality(String)',
+  _partition: 'UInt32',
+  _offset: 'UInt64',
+  _timestamp: 'DateTime64(3)',
+  _key: 'String',
+  _epoch: 'LowCardinality(String)',
+};
+
+/** `ktb setup`: creates the topics and tables that are missing, or prints what it would do. Idempotent. */
+export async function setup(options: SetupOptions): Promise<void> {
+  const config = loadConfig(options.config);
+  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
+  const admin = kafka.admin();
+  const clickhouse = createClickHouse(config.clickhouse);
+  try {
+    await admin.connect();
+    await setUpTopics(admin, config, options);
+    for (const pipeline of config.pipelines) await setUpTable(kafka, clickhouse, config, pipeline, options);
+  } finally {
+    await Promise.allSettled([admin.disconnect(), clickhouse.close()]);
+  }
+}
+
+async function setUpTopics(admin: Admin, config: Config, { dryRun, partitions }: SetupOptions): Promise<void> {
+  const existing = new Set(await admin.listTopics());
+  for (const topic of new Set(config.pipelines.flatMap(topicsOf))) {
+    if (existing.has(topic)) {
+      console.log(`topic ${topic}: exists`);
+    } else if (dryRun) {
+      console.log(`topic ${topic}: would be created with ${partitions} partitions`);
+    } else {
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
+      console.log(`topic ${topic}: created with ${partitions} partitions`);
+    }
+  }
+}
+
+async function setUpTable(
+  kafka: Kafka,
+  clickhouse: ClickHouseClient,
+  config: Config,
+  pipeline: PipelineConfig,
+  { dryRun, fromSample }: SetupOptions,
+): Promise<void> {
+  const { table } = pipeline.settings.destination;
+  const existing = await columnsOf(clickhouse, config, table);
+  if (existing !== null) {
+    const missing = LOOKUP_COLUMNS.filter((column) => !existing.has(column));
+    console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);
+    if (missing.length > 0) {
+      const additions = missing.map((column) => `ADD COLUMN ${column} ${IDENTITY_DEFINITIONS[column] ?? ''}`);
+      console.log(`  Without them a row may be inserted twice after a failure. To have them:\n`);
+      console.log(`  ALTER TABLE ${table} ${additions.join(', ')}\n`);
+    }
+    return;
+  }
+  if (fromSample === undefined) {
+    console.log(`table ${table}: does not exist. Create it with these columns beside your own:\n`);
+    console.log(`${tableStatement(table, ['-- your columns'])}\n`);
+    console.log(
+      `  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${pipeline.topics.join(', ')}.`,
+    );
+    return;
+  }
+  const rows = await sampleRows(kafka, pipeline, fromSample);
+  if (rows.length === 0)
+    throw new Error(
+      `There is no JSON object in topic ${pipeline.topics.join(', ')} to propose table ${table} from: produce some records first`,
+    );
+  const statement = tableStatement(table, await inferColumns(clickhouse, rows));
+  console.log(
+    `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} records as\n\n${statement}\n`,
+  );
+  if (!dryRun) await clickhouse.command({ query: statement });
+}
+
+async function columnsOf(
+  clickhouse: ClickHouseClient,
+  { clickhouse: { database } }: Config,
+  table: string,
+): Promise<ReadonlyMap<string, string> | null> {
+  try {
+    return await new ClickHouseTables(clickhouse, database).columns(table);
+  } catch (error) {
+    if (error instanceof InsertError && error.code === '60') return null;
+    throw error;
+  }
+}
+
+/** The identity leads the sorting key: so a look-up is an index scan, and a double that slipped through is merged away. */
+function tableStatement(table: string, columns: readonly string[]): string {
+  const identity = Object.entries(IDENTITY_DEFINITIONS).map(([name, type]) => `${name} ${type}`);
+  return [
+    `CREATE TABLE ${table} (`,
+    [...columns, ...identity]
+      .map((column) => `  ${column}`)
+      .join(',\n')
+      .replace('-- your columns,', '-- your columns'),
+    ') ENGINE = ReplacingMergeTree',
+    'ORDER BY (_topic, _partition, _epoch, _offset)',
+    'SETTINGS non_replicated_deduplication_window = 1000',
+  ].join('\n');
+}
+
+/** ClickHouse's own inference, on rows made as the pipeline makes them. */
+async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<string[]> {
+  const result = await clickhouse.query({
+    query: 'DESCRIBE TABLE format(JSONEachRow, {sample:String})',
+    query_params: { sample: Buffer.from(rows.join('\n'), 'latin1').toString() },
+    format: 'JSONEachRow',
+    clickhouse_settings: {
+      input_format_max_rows_to_read_for_schema_inference: String(rows.length),
+      schema_inference_make_columns_nullable: 1,
+      date_time_input_format: 'best_effort',
+    },
+  });
+  const columns = await result.json<{ name: string; type: string }>();
+  return columns.map(({ name, type }) => `\`${name}\` ${type}`);
+}
+
+/** Rows of the first records of the pipeline's topics. */
+async function sampleRows(kafka: Kafka, { topics, settings }: PipelineConfig, records: number): Promise<string[]> {
+  const build = createRowBuilder(new Map(), settings.destination.columns);
+  const rows: string[] = [];
+  const groupId = `ktb-setup-${randomUUID()}`;
+  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 500 });
+  const done = new AbortController();
+  await consumer.connect();
+  await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    eachBatch: ({ batch: { topic, partition, messages } }) => {
+      for (const message of messages) {
+        if (rows.length >= records) break;
+        const row = build({ topic, partition, epoch: '' }, fromKafkaMessage(message));
+        if (typeof row === 'string') rows.push(row);
+      }
+      if (rows.length >= records) done.abort();
+      return Promise.resolve();
+    },
+  });
+  await sleep(SAMPLE_WAIT_MS, undefined, { signal: done.signal }).catch(() => undefined);
+  await consumer.disconnect();
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.deleteGroups([groupId]);
+  await admin.disconnect();
+  return rows;
+}

@@ -1,0 +1,163 @@
+import type { Layout } from '../records/batcherId.js';
+import type { BatcherSettings } from '../records/settings.js';
+import type { ParsedConfig } from './schema.js';
+
+/** The configuration as the program uses it. Names carry their units. */
+export interface Config {
+  readonly kafka: KafkaConfig;
+  readonly temporal: TemporalConfig;
+  readonly clickhouse: ClickHouseConfig;
+  readonly pipelines: readonly PipelineConfig[];
+  readonly worker: { readonly maxConcurrentFlushes: number };
+  readonly http: { readonly host: string; readonly port: number };
+  readonly log: LogConfig;
+  readonly shutdownDeadlineMs: number;
+}
+
+export interface KafkaConfig {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly ssl: TlsConfig | boolean;
+  readonly sasl: SaslConfig | null;
+  readonly connectionTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly sessionTimeoutMs: number;
+}
+
+export interface SaslConfig {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  readonly username: string;
+  readonly password: string;
+}
+
+/** PEM texts. */
+export interface TlsConfig {
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly serverName?: string | undefined;
+}
+
+export interface TemporalConfig {
+  readonly address: string;
+  readonly namespace: string;
+  readonly taskQueue: string;
+  readonly tls: TlsConfig | boolean;
+  readonly apiKey: string | null;
+  readonly requestTimeoutMs: number;
+}
+
+export interface ClickHouseConfig {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  readonly database: string;
+  readonly requestTimeoutMs: number;
+  readonly maxConnections: number;
+}
+
+export interface LogConfig {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly format: 'auto' | 'json' | 'pretty';
+}
+
+export interface PipelineConfig {
+  readonly name: string;
+  readonly topics: readonly string[];
+  readonly groupId: string;
+  readonly startFrom: StartFrom;
+  readonly layout: Layout;
+  readonly signal: SignalLimits;
+  readonly flow: FlowLimits;
+  /** Payload bytes waiting in the consumer, at most. */
+  readonly bufferedBytesMax: number;
+  /** What the batchers are told. */
+  readonly settings: BatcherSettings;
+}
+
+/** Where a partition without a committed offset starts. */
+export type StartFrom = 'earliest' | 'latest' | { readonly timestampMs: number };
+
+export interface SignalLimits {
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+  readonly lingerMs: number;
+}
+
+export interface FlowLimits {
+  readonly historyBytesMax: number;
+  readonly checkEveryBytes: number;
+}
+
+/** The connection settings of Temporal's own environment configuration (`TEMPORAL_*`), used where the file has none. */
+export type TemporalEnvironment = Partial<Pick<TemporalConfig, 'address' | 'namespace' | 'tls' | 'apiKey'>>;
+
+/** Turns a parsed file into the configuration: every default that depends on another value is decided here. */
+export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment = {}): Config {
+  const { kafka, temporal, clickhouse, worker, http, log, shutdown } = parsed;
+  const portAt = http.listen.lastIndexOf(':');
+  return {
+    kafka: {
+      brokers: kafka.brokers,
+      clientId: kafka.clientId,
+      ssl: kafka.ssl,
+      sasl: kafka.sasl ?? null,
+      connectionTimeoutMs: kafka.connectionTimeout,
+      requestTimeoutMs: kafka.requestTimeout,
+      sessionTimeoutMs: kafka.sessionTimeout,
+    },
+    temporal: {
+      address: temporal.address ?? environment.address ?? 'localhost:7233',
+      namespace: temporal.namespace ?? environment.namespace ?? 'default',
+      taskQueue: temporal.taskQueue,
+      tls: temporal.tls ?? environment.tls ?? false,
+      apiKey: temporal.apiKey ?? environment.apiKey ?? null,
+      requestTimeoutMs: temporal.requestTimeout,
+    },
+    clickhouse: {
+      url: clickhouse.url,
+      username: clickhouse.username,
+      password: clickhouse.password,
+      database: clickhouse.database,
+      requestTimeoutMs: clickhouse.requestTimeout,
+      maxConnections: clickhouse.maxConnections,
+    },
+    pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline)),
+    worker,
+    http: { host: http.listen.slice(0, portAt), port: Number(http.listen.slice(portAt + 1)) },
+    log,
+    shutdownDeadlineMs: shutdown.deadline,
+  };
+}
+
+/** As the server's own default suggests it: `limit.historySize.suggestContinueAsNew`. */
+const CONTINUE_AS_NEW_BYTES_MAX = 4 * 1024 * 1024;
+
+function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
+  const { topics, groupId, startFrom, batchers, batch, signal, flow, reply, deadLetter, table, columns } = pipeline;
+  return {
+    name,
+    topics,
+    groupId: groupId ?? `ktb-${name}`,
+    startFrom: startFrom === 'earliest' || startFrom === 'latest' ? startFrom : { timestampMs: Date.parse(startFrom) },
+    layout: { batchers, keyFunction: 'key' },
+    signal: {
+      maxRecords: Math.min(signal.maxRecords, batch.maxRecords),
+      maxBytes: signal.maxBytes,
+      lingerMs: signal.linger,
+    },
+    flow: { historyBytesMax: flow.maxHistory, checkEveryBytes: flow.checkEvery },
+    bufferedBytesMax: pipeline.maxBuffered,
+    settings: {
+      pipeline: name,
+      continueAsNewBytes: Math.min(CONTINUE_AS_NEW_BYTES_MAX, flow.maxHistory / 2),
+      batch: { maxRecords: batch.maxRecords, maxBytes: batch.maxBytes, maxDelayMs: batch.maxDelay },
+      destination: {
+        table,
+        columns,
+        ...(reply === undefined ? {} : { reply: { topic: reply.topic, copyHeaders: reply.copyHeaders } }),
+        deadLetterTopic: deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`,
+      },
+    },
+  };
+}

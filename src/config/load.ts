@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { toConfig, type Config, type TemporalEnvironment } from './config.js';
+import { checkConfig, ConfigError, type ConfigProblem } from './problems.js';
+
+/**
+ * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced, `$${` stands for
+ * a literal `${`.
+ *
+ * @throws ConfigError with everything that is wrong
+ */
+export function loadConfig(file: string, environment: NodeJS.ProcessEnv = process.env): Config {
+  const text = readText(file, 'configuration file', (message) => {
+    throw new ConfigError(file, [{ path: [], message }]);
+  });
+  return parseConfig(text, file, environment);
+}
+
+/** As {@link loadConfig}, of a text. `file` is what messages call it. */
+export function parseConfig(text: string, file: string, environment: NodeJS.ProcessEnv): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  if (document.errors.length > 0) {
+    const problems = document.errors.map(({ message }) => ({
+      path: [],
+      message: `is not YAML: ${message.split('\n')[0]?.replace(/:$/, '') ?? ''}`,
+    }));
+    throw new ConfigError(file, problems);
+  }
+  const problems: ConfigProblem[] = [];
+  const resolved = resolveReferences(document.toJS() as unknown, [], environment, problems);
+  const checked = checkConfig(resolved);
+  if (problems.length > 0 || !checked.ok) {
+    const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
+    const others = checked.ok ? [] : checked.problems.filter(({ path }) => !unresolved.has(path.join('\n')));
+    throw new ConfigError(file, [...problems, ...others], (path) => lineOf(document, lines, path));
+  }
+  return toConfig(checked.parsed, temporalEnvironment(environment));
+}
+
+/** The line of the key at a path, or of the nearest one above it that the file has. */
+function lineOf(document: Document, lines: LineCounter, path: ConfigProblem['path']): number | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const parent = document.getIn(path.slice(0, length - 1), true);
+    const last = path[length - 1];
+    const node = isMap(parent)
+      ? parent.items.map(({ key }) => key).find((key) => isScalar(key) && String(key.value) === String(last))
+      : document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
+
+/** Replaces the references in every text of a parsed file. */
+function resolveReferences(
+  value: unknown,
+  path: ConfigProblem['path'],
+  environment: NodeJS.ProcessEnv,
+  problems: ConfigProblem[],
+): unknown {
+  if (typeof value === 'string') {
+    return value.replace(/\$\$\{|\$\{(file:)?([^}]*)\}/g, (match, isFile: string | undefined, name: string) => {
+      if (match === '$${') return '${';
+      const complain = (message: string): string => {
+        problems.push({ path, message });
+        return '';
+      };
+      if (isFile !== undefined) return readText(name, 'secret file', complain).replace(/\r?\n$/, '');
+      return environment[name] ?? complain(`names the environment variable ${name}, which is not set`);
+    });
+  }
+  if (Array.isArray(value))
+    return value.map((item, index) => resolveReferences(item, [...path, index], environment, problems));
+  if (typeof value === 'object' && value !== null) {
+    const entries = Object.entries(value).map(([key, item]) => [
+      key,
+      resolveReferences(item, [...path, key], environment, problems),
+    ]);
+    return Object.fromEntries(entries) as unknown;
+  }
+  return value;
+}
+
+function readText(file: string, what: string, complain: (message: string) => string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const reason =
+      code === 'ENOENT'
+        ? 'does not exist'
+        : code === 'EACCES'
+          ? 'may not be read by this user'
+          : `cannot be read (${code})`;
+    return complain(`the ${what} ${file} ${reason}`);
+  }
+}
+
+/** Temporal's environment configuration: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_TLS_*`, `TEMPORAL_API_KEY`, profiles. */
+function temporalEnvironment(environment: NodeJS.ProcessEnv): TemporalEnvironment {
+  if (!Object.keys(environment).some((name) => name.startsWith('TEMPORAL_'))) return {};
+  const variables = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined),
+  ) as Record<string, string>;
+  const { connectionOptions, namespace } = loadClientConnectConfig({ overrideEnvVars: variables });
+  const { address, tls, apiKey } = connectionOptions;
+  return {
+    ...(address === undefined ? {} : { address }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(typeof apiKey === 'string' ? { apiKey } : {}),
+    ...(tls === undefined || tls === null ? {} : { tls: typeof tls === 'boolean' ? tls : toTlsConfig(tls) }),
+  };
+}
+
+function toTlsConfig(tls: {
+  serverNameOverride?: string;
+  serverRootCACertificate?: Buffer | Uint8Array;
+  clientCertPair?: { crt: Buffer | Uint8Array; key: Buffer | Uint8Array };
+}): NonNullable<TemporalEnvironment['tls']> {
+  const pem = (bytes: Uint8Array | undefined): string | undefined =>
+    bytes === undefined ? undefined : Buffer.from(bytes).toString();
+  return {
+    ca: pem(tls.serverRootCACertificate),
+    cert: pem(tls.clientCertPair?.crt),
+    key: pem(tls.clientCertPair?.key),
+    serverName: tls.serverNameOverride,
+  };
+}

@@ -1,0 +1,183 @@
+import { closest, distance } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { configSchema, type ParsedConfig } from './schema.js';
+
+/** One thing wrong with a configuration: where, and what to do about it. */
+export interface ConfigProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** A configuration that cannot be used. The message lists every problem, one a line. Trying again does not help. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(
+    file: string,
+    problems: readonly ConfigProblem[],
+    lineOf: (path: ConfigProblem['path']) => number | undefined = () => undefined,
+  ) {
+    const lines = problems.map(({ path, message }) => {
+      const line = lineOf(path);
+      const where = path.length === 0 ? '' : `${formatPath(path)}: `;
+      return `  ${line === undefined ? '' : `line ${line}: `}${where}${message}`;
+    });
+    super(`${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+export type Checked =
+  | { readonly ok: true; readonly parsed: ParsedConfig }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** Checks a whole configuration and reports everything that is wrong with it, not only the first. */
+export function checkConfig(input: unknown): Checked {
+  const result = configSchema.safeParse(input ?? {});
+  if (!result.success) return { ok: false, problems: result.error.issues.flatMap((issue) => toProblems(issue, input)) };
+  const problems = crossChecks(result.data);
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, parsed: result.data };
+}
+
+/** `pipelines.orders.batch.maxDelay`, `kafka.brokers[0]`. */
+function formatPath(path: ConfigProblem['path']): string {
+  return path.map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${key}`)).join('');
+}
+
+type Issue = z.core.$ZodIssue;
+
+function toProblems(issue: Issue, input: unknown): ConfigProblem[] {
+  const path = issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key));
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const known = knownKeys(path);
+      return issue.keys.map((key) => ({
+        path: [...path, key],
+        message: `unknown key${suggestion(key, known) || `; known are ${known.join(', ')}`}`,
+      }));
+    }
+    case 'invalid_key':
+      return [{ path, message: issue.issues[0]?.message ?? issue.message }];
+    case 'invalid_union': {
+      // The variant that came furthest explains best; without one the union's own words do.
+      const inner = issue.errors.find((issues) =>
+        issues.some(({ code, path: at }) => code === 'unrecognized_keys' || at.length > 0),
+      );
+      if (inner !== undefined)
+        return inner.flatMap((nested) => toProblems({ ...nested, path: [...issue.path, ...nested.path] }, input));
+      return [{ path, message: present(issue, path, input) }];
+    }
+    case 'invalid_value': {
+      const allowed = issue.values.map(String);
+      const value = valueAt(input, path);
+      if (value === undefined || issue.message.startsWith('must'))
+        return [{ path, message: present(issue, path, input) }];
+      return [
+        {
+          path,
+          message: `must be one of ${allowed.join(', ')}${suggestion(typeof value === 'string' ? value : '', allowed)}`,
+        },
+      ];
+    }
+    default:
+      return [{ path, message: present(issue, path, input) }];
+  }
+}
+
+/** The issue in words a person can act on: a missing key is called missing. */
+function present(issue: Issue, path: ConfigProblem['path'], input: unknown): string {
+  const missing = valueAt(input, path) === undefined;
+  if (missing && path.length > 0) return 'is missing';
+  if (issue.code === 'invalid_type' && !issue.message.startsWith('must')) return `must be ${article(issue.expected)}`;
+  return issue.message;
+}
+
+function article(expected: string): string {
+  const names: Record<string, string> = {
+    object: 'a mapping',
+    record: 'a mapping',
+    array: 'a list',
+    string: 'a text',
+    boolean: 'true or false',
+  };
+  return names[expected] ?? `a ${expected}`;
+}
+
+function valueAt(input: unknown, path: ConfigProblem['path']): unknown {
+  let value = input;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = (value as Record<string | number, unknown>)[key];
+  }
+  return value;
+}
+
+/** A typo of at most a third of the word is worth a suggestion. */
+function suggestion(word: string, known: readonly string[]): string {
+  if (known.length === 0) return '';
+  const nearest = closest(word, [...known]);
+  const near = distance(word.toLowerCase(), nearest.toLowerCase()) <= Math.max(1, Math.ceil(nearest.length / 3));
+  return near ? `; did you mean ${nearest}?` : '';
+}
+
+/** The keys that the schema has at a path, read from its JSON Schema. */
+function knownKeys(path: ConfigProblem['path']): string[] {
+  let schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  for (const key of path) {
+    const { properties, additionalProperties, items } = objectVariant(schema);
+    const next = properties?.[key] ?? (typeof additionalProperties === 'object' ? additionalProperties : items);
+    if (next === undefined) return [];
+    schema = next;
+  }
+  return Object.keys(objectVariant(schema).properties ?? {});
+}
+
+interface JsonSchema {
+  readonly properties?: Record<string, JsonSchema>;
+  readonly additionalProperties?: JsonSchema | boolean;
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+}
+
+function objectVariant(schema: JsonSchema): JsonSchema {
+  return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
+}
+
+/** What no single key can tell. */
+function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const inputs = new Map<string, string>();
+  const groups = new Map<string, string>();
+  for (const [name, { topics, groupId = `ktb-${name}` }] of Object.entries(pipelines)) {
+    for (const topic of topics) inputs.set(topic, name);
+    const other = groups.get(groupId);
+    if (other !== undefined) {
+      const message = `is also the group of pipeline ${other}; each pipeline needs a consumer group of its own`;
+      problems.push({ path: ['pipelines', name, 'groupId'], message });
+    }
+    groups.set(groupId, name);
+  }
+  for (const [name, { reply, deadLetter, topics }] of Object.entries(pipelines)) {
+    const outputs: [ConfigProblem['path'], string | undefined][] = [
+      [['pipelines', name, 'reply', 'topic'], reply?.topic],
+      [['pipelines', name, 'deadLetter', 'topic'], deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`],
+    ];
+    for (const [path, topic] of outputs) {
+      const reader = topic === undefined ? undefined : inputs.get(topic);
+      if (reader !== undefined) {
+        problems.push({
+          path,
+          message: `${String(topic)} is an input topic of pipeline ${reader}; records would go round in circles`,
+        });
+      }
+    }
+    if (reply !== undefined && reply.topic === outputs[1]?.[1]) {
+      problems.push({ path: ['pipelines', name, 'reply', 'topic'], message: 'must not be the dead-letter topic' });
+    }
+  }
+  if (/\/\/[^/]*@/.test(clickhouse.url)) {
+    problems.push({ path: ['clickhouse', 'url'], message: 'must not hold credentials; use username and password' });
+  }
+  return problems;
+}

@@ -1,0 +1,218 @@
+import { z } from 'zod';
+import { count, duration, size } from './units.js';
+
+/** Kafka's own rule for topic names and, by custom, for group ids. */
+const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
+  error: 'must be a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, dash, underscore',
+});
+
+const nonEmpty = z.string().min(1, { error: 'must not be empty' });
+
+const tls = z.union([
+  z.boolean(),
+  z.strictObject({
+    ca: nonEmpty.optional().describe('Certificate authority, PEM; usually "${file:/path/ca.pem}".'),
+    cert: nonEmpty.optional().describe('Client certificate, PEM, for mutual TLS.'),
+    key: nonEmpty.optional().describe('Key of the client certificate, PEM.'),
+    serverName: nonEmpty
+      .optional()
+      .describe("Name to verify the server's certificate against, where it is not the address."),
+  }),
+]);
+
+const kafka = z.strictObject({
+  brokers: z
+    .array(z.string().regex(/^[^\s/]+:\d+$/, { error: 'must be host:port' }))
+    .min(1, { error: 'must name at least one broker, as host:port' })
+    .default(['localhost:9092'])
+    .describe('Bootstrap brokers, as host:port.'),
+  clientId: nonEmpty.default('ktb').describe("Client id, as it appears in the brokers' logs and quotas."),
+  ssl: tls.default(false).describe('TLS to the brokers.'),
+  sasl: z
+    .strictObject({
+      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
+      username: nonEmpty,
+      password: nonEmpty,
+    })
+    .optional()
+    .describe('SASL credentials.'),
+  connectionTimeout: duration({ min: '100ms', max: '5m' }).prefault('5s').describe('To open a connection.'),
+  requestTimeout: duration({ min: '1s', max: '10m' }).prefault('30s').describe('For the answer to a request.'),
+  sessionTimeout: duration({ min: '6s', max: '30m' })
+    .prefault('30s')
+    .describe('After this long without a heartbeat the group gives the partitions of a member to the others.'),
+});
+
+const temporal = z.strictObject({
+  address: nonEmpty.optional().describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
+  namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
+  taskQueue: nonEmpty.default('kafka-temporal-bridge').describe('Task queue that the batchers run on.'),
+  tls: tls.optional().describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say.'),
+  apiKey: nonEmpty.optional().describe('API key. Default: TEMPORAL_API_KEY.'),
+  requestTimeout: duration({ min: '1s', max: '5m' })
+    .prefault('10s')
+    .describe('For the answer to a signal; after it the signal is sent again.'),
+});
+
+const clickhouse = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
+    .default('http://localhost:8123'),
+  username: nonEmpty.default('default'),
+  password: z.string().default(''),
+  database: nonEmpty.default('default'),
+  requestTimeout: duration({ min: '1s', max: '9m' })
+    .prefault('30s')
+    .describe('For the answer to an insert or a query; after it the insert is tried again.'),
+  maxConnections: count({ min: 1, max: 1000 }).default(16).describe('Open connections, at most.'),
+});
+
+const batch = z.strictObject({
+  maxRecords: count({ min: 1, max: 1_000_000 }).default(50_000).describe('Flush when this many records are buffered.'),
+  maxBytes: size({ min: '1KiB', max: '64MiB' })
+    .prefault('8MiB')
+    .describe('Flush when this much payload, before compression, is buffered.'),
+  maxDelay: duration({ min: '10ms', max: '1h' })
+    .prefault('1s')
+    .describe('Flush when the oldest buffered record is this old.'),
+});
+
+const signal = z.strictObject({
+  maxRecords: count({ min: 1, max: 100_000 })
+    .default(2_000)
+    .describe(
+      'Records in one signal, at most. 1 sends every record in a signal of its own. Never more than batch.maxRecords.',
+    ),
+  maxBytes: size({ min: '1KiB', max: '1MiB' })
+    .prefault('512KiB')
+    .describe('Payload in one signal, before compression, at most.'),
+  linger: duration({ min: '0ms', max: '10s' })
+    .prefault('5ms')
+    .describe('How long a signal waits for more records while there is room in it.'),
+});
+
+const flow = z.strictObject({
+  maxHistory: size({ min: '1MiB', max: '16MiB' })
+    .prefault('8MiB')
+    .describe("Above this size of a batcher's history nothing more is sent to it until it has continued as new."),
+  checkEvery: size({ min: '64KiB', max: '4MiB' })
+    .prefault('512KiB')
+    .describe("A batcher's history is looked at after every so many bytes sent to it."),
+});
+
+const pipeline = z.strictObject({
+  topics: z.array(topicName).min(1, { error: 'must name at least one topic' }).describe('Input topics.'),
+  groupId: nonEmpty.optional().describe('Consumer group. Default: ktb-<pipeline>.'),
+  startFrom: z
+    .string()
+    .refine(
+      (text) => text === 'earliest' || text === 'latest' || z.iso.datetime({ offset: true }).safeParse(text).success,
+      {
+        error: 'must be earliest, latest, or a time such as 2026-01-31T00:00:00Z',
+      },
+    )
+    .default('earliest')
+    .describe('Where a partition starts that the group has never read.'),
+  format: z
+    .literal('json', { error: 'must be json' })
+    .default('json')
+    .describe('What record values are: JSON objects.'),
+  table: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$/, { error: 'must be table or database.table' })
+    .describe('ClickHouse table.'),
+  columns: z
+    .record(
+      nonEmpty,
+      z.string().regex(/^(\/.*|header:.+|key|topic|partition|offset|timestamp|epoch)$/s, {
+        error:
+          'must be a JSON pointer such as /customer/id, header:NAME, or one of key, topic, partition, offset, timestamp, epoch',
+      }),
+    )
+    .default({})
+    .describe(
+      'Columns that are not simply the field of their name: column to JSON pointer, header or Kafka coordinate.',
+    ),
+  batchers: count({ min: 1, max: 1_024 }).default(8).describe('Batcher workflows that the keys are divided among.'),
+  batch: batch.prefault({}),
+  signal: signal.prefault({}),
+  flow: flow.prefault({}),
+  maxBuffered: size({ min: '1MiB', max: '4GiB' })
+    .prefault('16MiB')
+    .describe('Records waiting in the consumer for their signals, at most; beyond it partitions are paused.'),
+  insert: z
+    .strictObject({
+      retryFor: z
+        .literal('forever', { error: 'must be forever' })
+        .default('forever')
+        .describe('How long an insert that fails is tried again.'),
+    })
+    .prefault({}),
+  reply: z
+    .strictObject({
+      topic: topicName.describe('Topic of the acknowledgements.'),
+      copyHeaders: z
+        .array(nonEmpty)
+        .default([])
+        .describe('Record headers copied into the acknowledgement, byte for byte.'),
+    })
+    .optional()
+    .describe('Where records are acknowledged; without it they are not.'),
+  deadLetter: z
+    .strictObject({
+      topic: topicName.describe('Topic for rejected records. Default: <first topic>.dead-letters.').optional(),
+    })
+    .prefault({}),
+});
+
+const pipelineName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, { error: 'a pipeline is named with a-z, 0-9, dash, underscore; 63 at most' });
+
+/** The configuration file. Everything has a default that works on one machine, but for the pipelines. */
+export const configSchema = z.strictObject({
+  kafka: kafka.prefault({}),
+  temporal: temporal.prefault({}),
+  clickhouse: clickhouse.prefault({}),
+  pipelines: z
+    .record(pipelineName, pipeline)
+    .refine((pipelines) => Object.keys(pipelines).length > 0, { error: 'must have at least one pipeline' }),
+  worker: z
+    .strictObject({
+      maxConcurrentFlushes: count({ min: 1, max: 1_000 })
+        .default(4)
+        .describe('Batches a worker inserts at the same time; each is held in memory.'),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      listen: z
+        .string()
+        .regex(/^[^\s]*:\d{1,5}$/, { error: 'must be address:port, such as 0.0.0.0:9464' })
+        .default('0.0.0.0:9464')
+        .describe('Address of /livez, /readyz and /metrics; port 0 takes a free one.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      format: z
+        .enum(['auto', 'json', 'pretty'])
+        .default('auto')
+        .describe('auto: pretty on a terminal, JSON lines elsewhere.'),
+    })
+    .prefault({}),
+  shutdown: z
+    .strictObject({
+      deadline: duration({ min: '1s', max: '10m' })
+        .prefault('25s')
+        .describe('How long SIGTERM may take; what is not done by then is done by the next start.'),
+    })
+    .prefault({}),
+});
+
+/** A valid configuration file, before defaults are filled in. */
+export type ConfigInput = z.input<typeof configSchema>;
+
+/** A parsed configuration file: defaults filled in, durations in milliseconds, sizes in bytes. */
+export type ParsedConfig = z.output<typeof configSchema>;

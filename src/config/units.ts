@@ -1,0 +1,41 @@
+import { z } from 'zod';
+
+const DURATION_UNITS_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const SIZE_UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, KB: 1e3, MB: 1e6, GB: 1e9 } as const;
+
+/** A duration in the configuration file (`250ms`, `1s`, `5m`), in milliseconds after parsing. Both bounds inclusive. */
+export function duration(bounds: { min: string; max: string }) {
+  return quantity(DURATION_UNITS_MS, bounds, 'a duration such as 250ms, 1s or 5m');
+}
+
+/** A size in the configuration file (`512KiB`, `8MiB`), in bytes after parsing. Both bounds inclusive. */
+export function size(bounds: { min: string; max: string }) {
+  return quantity(SIZE_UNITS_BYTES, bounds, 'a size such as 512KiB, 8MiB or 1GiB');
+}
+
+/** A whole number; also as digits in a string, which is what `${VARIABLE}` gives. Both bounds inclusive. */
+export function count({ min, max }: { min: number; max: number }) {
+  const number = z.int({ error: 'must be a whole number' });
+  return z
+    .union([number, z.string().regex(/^\d+$/).transform(Number)], { error: 'must be a whole number' })
+    .refine((value) => value >= min && value <= max, { error: `must be from ${min} to ${max}` });
+}
+
+function quantity<Unit extends string>(
+  units: Readonly<Record<Unit, number>>,
+  { min, max }: { min: string; max: string },
+  expected: string,
+) {
+  const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?) ?(${Object.keys(units).join('|')})$`);
+  const parse = (text: string): number | undefined => {
+    const match = pattern.exec(text);
+    return match === null ? undefined : Math.round(Number(match[1]) * units[match[2] as Unit]);
+  };
+  const lowest = parse(min) ?? 0;
+  const highest = parse(max) ?? Infinity;
+  return z
+    .string({ error: `must be ${expected}` })
+    .regex(pattern, { error: `must be ${expected}`, abort: true })
+    .transform((text) => parse(text) ?? 0)
+    .refine((value) => value >= lowest && value <= highest, { error: `must be from ${min} to ${max}` });
+}

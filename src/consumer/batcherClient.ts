@@ -1,0 +1,111 @@
+import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { BATCHER_FORMAT, type BatcherInput } from '../records/batcher.js';
+import { BATCHER } from '../records/batcherId.js';
+import type { ChunkMeta } from '../records/chunk.js';
+import type { BatcherSettings } from '../records/settings.js';
+import type { HistoryMark } from './flowControl.js';
+
+/** What became of a signal. */
+export type SendOutcome =
+  | { readonly type: 'accepted'; readonly runId: string }
+  /** Not accepted, or unknown: send the very same again. */
+  | { readonly type: 'retry'; readonly message: string }
+  /** Refused for its size: send less. */
+  | { readonly type: 'tooLarge'; readonly message: string }
+  /** The run takes no more signals; it has to continue as new first. */
+  | { readonly type: 'full'; readonly message: string }
+  /** The run has ended. */
+  | { readonly type: 'closed' };
+
+/** A batcher as its lane sees it. */
+export interface BatcherClient {
+  readonly workflowId: string;
+  send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
+  /** The history of the batcher's run; null before the first signal. Throws where Temporal does not answer. */
+  history(): Promise<HistoryMark | null>;
+}
+
+/**
+ * A batcher in Temporal. Signal-with-start never begins a second, empty run where one has ended
+ * (`REJECT_DUPLICATE`): what the ended one had accepted and not flushed must not be forgotten.
+ */
+export class TemporalBatcherClient implements BatcherClient {
+  readonly workflowId: string;
+  readonly #client: Client;
+  readonly #taskQueue: string;
+  readonly #input: BatcherInput;
+  readonly #requestTimeoutMs: number;
+
+  constructor(
+    client: Client,
+    options: { workflowId: string; taskQueue: string; settings: BatcherSettings; requestTimeoutMs: number },
+  ) {
+    this.#client = client;
+    this.workflowId = options.workflowId;
+    this.#taskQueue = options.taskQueue;
+    this.#input = { format: BATCHER_FORMAT, settings: options.settings };
+    this.#requestTimeoutMs = options.requestTimeoutMs;
+  }
+
+  async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
+    try {
+      const handle = await this.#withDeadline(() =>
+        this.#client.workflow.signalWithStart(BATCHER.workflowType, {
+          workflowId: this.workflowId,
+          taskQueue: this.#taskQueue,
+          args: [this.#input, NO_BODIES],
+          signal: BATCHER.signals.records,
+          signalArgs: [meta, body],
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          workflowIdConflictPolicy: 'USE_EXISTING',
+        }),
+      );
+      return { type: 'accepted', runId: handle.signaledRunId };
+    } catch (error) {
+      return classifySignalError(error);
+    }
+  }
+
+  async history(): Promise<HistoryMark | null> {
+    try {
+      const description = await this.#withDeadline(() => this.#client.workflow.getHandle(this.workflowId).describe());
+      const { runId, historySize, historyLength } = description;
+      return { runId, bytes: historySize ?? 0, events: historyLength };
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  }
+
+  #withDeadline<T>(run: () => Promise<T>): Promise<T> {
+    return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
+  }
+}
+
+const NO_BODIES = new Uint8Array(0);
+
+const GRPC_INVALID_ARGUMENT = 3;
+const GRPC_RESOURCE_EXHAUSTED = 8;
+
+/**
+ * Total: whatever is thrown becomes an outcome. Temporal says INVALID_ARGUMENT both for a payload that is too large and
+ * for a run that is full; only the words tell them apart (`common.ErrBlobSizeExceedsLimit`,
+ * `consts.ErrSignalsLimitExceeded`, `historySizeExceedsLimit` in temporalio/temporal). gRPC itself refuses a message
+ * over 4 MiB with RESOURCE_EXHAUSTED.
+ */
+export function classifySignalError(error: unknown): SendOutcome {
+  if (error instanceof WorkflowExecutionAlreadyStartedError) return { type: 'closed' };
+  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
+  const message = isGrpcServiceError(cause) ? cause.details : String(error);
+  if (code === GRPC_INVALID_ARGUMENT) {
+    if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {
+      return { type: 'full', message };
+    }
+    if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
+  }
+  if (code === GRPC_RESOURCE_EXHAUSTED && /message larger than max/i.test(message))
+    return { type: 'tooLarge', message };
+  return { type: 'retry', message };
+}

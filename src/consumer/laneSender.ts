@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
+import type { BatcherSettings } from '../records/settings.js';
+import type { BatcherClient } from './batcherClient.js';
+import { FlowControl, type FlowControlLimits } from './flowControl.js';
+import type { Lane, Pack } from './lane.js';
+
+/** Why a lane sends nothing although it has something to send. */
+export type StopCause = 'history' | 'closed' | 'temporal';
+
+/** What a lane tells its consumer. */
+export interface LaneObserver {
+  accepted(pack: Pack, seconds: number): void;
+  notAccepted(outcome: 'retried' | 'refused'): void;
+  /** The lane stops or goes on; called on changes only. */
+  stopped(cause: StopCause, message: string): void;
+  resumed(): void;
+  /** Puts a record that is too large for any signal aside; once resolved, the lane carries a stub in its place. */
+  setAside(pack: Pack): Promise<void>;
+}
+
+/**
+ * Encoded bytes of a chunk that are always accepted: below the payload limit (2 MiB, `limit.blobSize.error`) and below
+ * what one batch may have, with room for the metadata.
+ */
+const BODY_BYTES_MAX = 1_200_000;
+
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 5_000;
+const STOPPED_POLL_MS = 500;
+
+/**
+ * Sends a lane's records to its batcher, one signal at a time; what arrives meanwhile goes into the next one.
+ *
+ *     idle ──records──► lingering ──full or waited──► sending ──accepted──► idle
+ *                                                        └──not accepted──► the same chunk again
+ *
+ * A chunk is repeated until it is accepted or the lane is cleared by a rebalance. Temporal may accept one twice, where an
+ * answer was lost; the batcher drops the second.
+ */
+export class LaneSender {
+  readonly #lane: Lane;
+  readonly #batcher: BatcherClient;
+  readonly #flow: FlowControl;
+  readonly #observer: LaneObserver;
+  readonly #settings: BatcherSettings;
+  readonly #stopping = new AbortController();
+  #settingsSent = false;
+  #stopCause: StopCause | null = null;
+  #wake: () => void = () => undefined;
+
+  constructor(options: {
+    lane: Lane;
+    batcher: BatcherClient;
+    limits: FlowControlLimits;
+    settings: BatcherSettings;
+    observer: LaneObserver;
+  }) {
+    this.#lane = options.lane;
+    this.#batcher = options.batcher;
+    this.#flow = new FlowControl(options.limits);
+    this.#settings = options.settings;
+    this.#observer = options.observer;
+  }
+
+  /** Sends until {@link stop} is called. Never rejects: what goes wrong is waited out. */
+  async run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      const readiness = this.#lane.readiness(Date.now());
+      if (readiness.type === 'ready') await this.#sendHead();
+      else await this.#untilWoken(readiness.type === 'linger' ? readiness.waitMs : undefined);
+    }
+  }
+
+  /** Records were added to the lane. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Ends {@link run} after the signal in flight. What is still queued stays unsent. */
+  stop(): void {
+    this.#stopping.abort();
+    this.#wake();
+  }
+
+  async #sendHead(): Promise<void> {
+    let maxRecords: number | undefined;
+    let retryMs = RETRY_MIN_MS;
+    let pack: Pack | undefined;
+    let chunk: EncodedChunk | undefined;
+    while (!this.#stopping.signal.aborted && (pack === undefined || this.#lane.holds(pack))) {
+      if (!(await this.#maySend())) continue;
+      if (pack === undefined || chunk === undefined) {
+        // Packed only now: a rebalance may have cleared the lane while its history was looked at.
+        if (this.#lane.records === 0) return;
+        pack = this.#lane.pack(maxRecords);
+        chunk = encodeChunk(pack.segments);
+        if (chunk.body.length > BODY_BYTES_MAX) {
+          ({ maxRecords } = await this.#shrink(pack));
+          pack = undefined;
+          continue;
+        }
+      }
+      const meta = this.#settingsSent ? chunk.meta : { ...chunk.meta, settings: this.#settings };
+      const startedAt = performance.now();
+      const outcome = await this.#batcher.send(meta, chunk.body);
+      switch (outcome.type) {
+        case 'accepted':
+          this.#settingsSent = true;
+          this.#flow.sent(outcome.runId, chunk.body.length);
+          this.#resumed();
+          this.#lane.accepted(pack);
+          this.#observer.accepted(pack, (performance.now() - startedAt) / 1000);
+          return;
+        case 'tooLarge':
+          this.#observer.notAccepted('refused');
+          ({ maxRecords } = await this.#shrink(pack));
+          pack = undefined;
+          break;
+        case 'full':
+          this.#observer.notAccepted('refused');
+          this.#flow.refused();
+          this.#stopped('history', outcome.message);
+          await this.#pause(STOPPED_POLL_MS);
+          break;
+        case 'closed':
+          this.#observer.notAccepted('refused');
+          this.#stopped('closed', `the run of ${this.#batcher.workflowId} has ended`);
+          await this.#pause(RETRY_MAX_MS);
+          break;
+        case 'retry':
+          this.#observer.notAccepted('retried');
+          this.#flow.sent(null, chunk.body.length);
+          this.#stopped('temporal', outcome.message);
+          await this.#pause(retryMs * (0.5 + Math.random() / 2));
+          retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+          break;
+      }
+    }
+  }
+
+  /** After a refusal for size: half the records next time, or a stub in the place of the only one. */
+  async #shrink(pack: Pack): Promise<{ maxRecords: number | undefined }> {
+    if (pack.records > 1) return { maxRecords: Math.ceil(pack.records / 2) };
+    await this.#observer.setAside(pack);
+    return { maxRecords: undefined };
+  }
+
+  /** Looks at the batcher's history where that is due. False: wait and ask again. */
+  async #maySend(): Promise<boolean> {
+    if (this.#flow.state === 'open') return true;
+    try {
+      this.#flow.observe(await this.#batcher.history());
+    } catch (error) {
+      this.#stopped('temporal', error instanceof Error ? error.message : String(error));
+      await this.#pause(RETRY_MAX_MS);
+      return false;
+    }
+    // The look may have changed the state; the compiler still sees the one before it.
+    if ((this.#flow.state as string) === 'open') return true;
+    this.#stopped('history', `the history of ${this.#batcher.workflowId} is at its limit until it continues as new`);
+    await this.#pause(STOPPED_POLL_MS);
+    return false;
+  }
+
+  #stopped(cause: StopCause, message: string): void {
+    if (this.#stopCause === cause) return;
+    this.#resumed();
+    this.#stopCause = cause;
+    this.#observer.stopped(cause, message);
+  }
+
+  #resumed(): void {
+    if (this.#stopCause === null) return;
+    this.#stopCause = null;
+    this.#observer.resumed();
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    // The only rejection of an abortable sleep is the abort, which `run` looks at next.
+    await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+  }
+
+  async #untilWoken(timeoutMs: number | undefined): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => undefined;
+  }
+}

@@ -1,0 +1,255 @@
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { DefaultLogger, Runtime, Worker, type InjectedSinks, type NativeConnection } from '@temporalio/worker';
+import type { Kafka, Producer } from 'kafkajs';
+import { ClickHouseTables } from './activities/clickhouse.js';
+import { createActivities } from './activities/index.js';
+import {
+  checkClickHouse,
+  checkKafka,
+  checkTemporal,
+  messageOf,
+  temporalUnreachable,
+  warnOfWeakTables,
+} from './checks.js';
+import { connectTemporal, createClickHouse, createTemporalClient } from './clients.js';
+import type { Config } from './config/config.js';
+import { TemporalBatcherClient } from './consumer/batcherClient.js';
+import { PipelineConsumer } from './consumer/pipelineConsumer.js';
+import { createKafka } from './kafka/clients.js';
+import { createPartitioner, Publisher } from './kafka/publisher.js';
+import { createSetAside } from './kafka/setAside.js';
+import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
+import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
+import { startHealthServer } from './telemetry/healthServer.js';
+import { createLogger, StateLog, type Logger } from './telemetry/logging.js';
+import { createMetrics, type Dependency, type Metrics } from './telemetry/metrics.js';
+import { VERSION } from './version.js';
+import type { BatcherSinks } from './workflows/sinks.js';
+
+/** What a process does: take records in, flush batches, or both. */
+export type Role = 'consumer' | 'worker' | 'both';
+
+export interface DaemonOptions {
+  readonly config: Config;
+  readonly role: Role;
+  /** Aborted to end the daemon: it drains. */
+  readonly signal: AbortSignal;
+}
+
+/** Of the time that a shutdown may take, the part for the consumers; the rest is the worker's. */
+const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
+
+const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflows/bundle.js', import.meta.url));
+
+/**
+ * Runs the daemon until its signal is aborted or something fails for good.
+ *
+ *     waiting for dependencies ──► running ──signal──► draining ──► ended (0)
+ *               └──signal──► ended (0)       └──fatal error──► draining ──► ended (1)
+ *
+ * @returns the process's exit code
+ */
+export async function runDaemon({ config, role, signal }: DaemonOptions): Promise<number> {
+  const logger = createLogger(config.log);
+  const stateLog = new StateLog(logger);
+  const metrics = createMetrics();
+  metrics.buildInfo.set({ version: VERSION, node: process.version }, 1);
+  installTemporalRuntime(logger);
+
+  const kafka = createKafka(config.kafka, logger);
+  const admin = kafka.admin();
+  const clickhouse = createClickHouse(config.clickhouse);
+  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
+  let temporal: NativeConnection | undefined;
+
+  const checks = new Map<Dependency, Check>([
+    ['kafka', () => checkKafka(admin, config)],
+    [
+      'temporal',
+      async () => {
+        temporal ??= await connectTemporal(config.temporal).catch((error: unknown) => {
+          throw new Error(temporalUnreachable(config.temporal.address, messageOf(error)));
+        });
+        await checkTemporal(temporal, config);
+      },
+    ],
+  ]);
+  if (role !== 'consumer') checks.set('clickhouse', () => checkClickHouse(clickhouse, tables, config));
+  const dependencies = new DependencyMonitor(checks, metrics, stateLog);
+
+  const fatal = new AbortController();
+  const onFatal = (error: Error): void => {
+    if (!fatal.signal.aborted) logger.error({ error: error.message }, 'Something failed for good; the daemon ends');
+    fatal.abort(error);
+  };
+  const ending = AbortSignal.any([signal, fatal.signal]);
+  ending.addEventListener('abort', () => {
+    dependencies.stop();
+  });
+  const roles: RunningRole[] = [];
+  const readiness = (): string[] => [
+    ...(ending.aborted ? ['draining'] : []),
+    ...dependencies.problems,
+    ...(roles.length === 0 ? ['starting'] : roles.flatMap((running) => running.problems())),
+  ];
+  const http = await startHealthServer(config.http, metrics.registry, readiness);
+  logger.info({ role, version: VERSION, port: http.port }, 'Starting');
+
+  try {
+    await dependencies.untilUp();
+    if (temporal === undefined) throw new Error('Temporal is up without a connection');
+    const shared = { config, metrics, logger, stateLog, kafka, temporal, onFatal };
+    if (role !== 'consumer') {
+      await warnOfWeakTables(tables, config, logger);
+      roles.push(await startWorker({ ...shared, tables }));
+    }
+    if (role !== 'worker') roles.push(await startConsumers({ ...shared, admin }));
+    logger.info({ role, pipelines: config.pipelines.map(({ name }) => name) }, 'Running');
+    void dependencies.watch();
+    await aborted(ending);
+  } catch (error) {
+    if (!ending.aborted) onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  logger.info('Draining');
+  const deadlineMs = Date.now() + config.shutdownDeadlineMs;
+  // Consumers first: what they have handed over is still accepted while the worker runs.
+  for (const running of roles.reverse()) await running.drain(deadlineMs);
+  await Promise.allSettled([admin.disconnect(), clickhouse.close(), temporal?.close(), http.close()]);
+  logger.info('Ended');
+  return fatal.signal.aborted ? 1 : 0;
+}
+
+interface RunningRole {
+  /** What stands in the way of readiness. */
+  problems(): string[];
+  drain(deadlineMs: number): Promise<void>;
+}
+
+interface Shared {
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly stateLog: StateLog;
+  readonly kafka: Kafka;
+  readonly temporal: NativeConnection;
+  readonly onFatal: (error: Error) => void;
+}
+
+async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin']> }): Promise<RunningRole> {
+  const { config, metrics, logger, stateLog, kafka, admin, temporal, onFatal } = options;
+  const { taskQueue, requestTimeoutMs } = config.temporal;
+  const client = createTemporalClient(temporal, config.temporal);
+  const producer = await connectProducer(kafka);
+  const publisher = new Publisher(producer);
+  const consumers = config.pipelines.map((pipeline) => {
+    const { name, layout, settings } = pipeline;
+    const batchers = Array.from({ length: layout.batchers }, (_, index) => {
+      const workflowId = batcherWorkflowId(name, layout, index);
+      return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
+    });
+    return new PipelineConsumer({
+      pipeline,
+      kafkaConfig: config.kafka,
+      kafka,
+      admin,
+      batcher: (index) => batchers[index] as TemporalBatcherClient,
+      setAside: createSetAside(publisher, pipeline.settings, metrics),
+      metrics,
+      logger,
+      stateLog,
+      onFatal,
+    });
+  });
+  await Promise.all(consumers.map((consumer) => consumer.start()));
+  return {
+    problems: () =>
+      consumers.flatMap((consumer, index) =>
+        consumer.ready
+          ? []
+          : [
+              `the consumer of pipeline ${config.pipelines[index]?.name ?? ''} has no assignment yet, or may not read all of it`,
+            ],
+      ),
+    drain: async (deadlineMs) => {
+      const consumersDeadlineMs = Date.now() + (deadlineMs - Date.now()) * CONSUMER_SHARE_OF_SHUTDOWN;
+      await Promise.all(consumers.map((consumer) => consumer.drain(consumersDeadlineMs)));
+      await producer.disconnect();
+    },
+  };
+}
+
+async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
+  const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
+  const producer = await connectProducer(kafka);
+  const activities = createActivities({ tables, publisher: new Publisher(producer), metrics, logger, stateLog });
+  const worker = await Worker.create({
+    connection: temporal,
+    namespace: config.temporal.namespace,
+    taskQueue: config.temporal.taskQueue,
+    identity: `ktb-${process.pid}@${hostname()}`,
+    workflowBundle: { codePath: WORKFLOW_BUNDLE },
+    activities,
+    sinks: batcherSinks(metrics),
+    maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentFlushes,
+    // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
+    maxHeartbeatThrottleInterval: '5 seconds',
+    shutdownGraceTime: (config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN)) / 2,
+    shutdownForceTime: config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN),
+  });
+  const run = worker.run().catch((error: unknown) => {
+    onFatal(error instanceof Error ? error : new Error(String(error)));
+  });
+  return {
+    problems: () => (worker.getState() === 'RUNNING' ? [] : [`the worker is ${worker.getState().toLowerCase()}`]),
+    drain: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await run;
+      await producer.disconnect();
+    },
+  };
+}
+
+async function connectProducer(kafka: Kafka): Promise<Producer> {
+  const producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
+  await producer.connect();
+  return producer;
+}
+
+function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
+  return {
+    batcher: {
+      buffered: {
+        fn: ({ workflowId }, pipeline, records) => {
+          metrics.buffered.set({ pipeline, batcher: batcherIndexOf(workflowId) }, records);
+        },
+      },
+      holding: {
+        fn: ({ workflowId }, pipeline, holding) => {
+          metrics.holding.set({ pipeline, batcher: batcherIndexOf(workflowId) }, holding ? 1 : 0);
+        },
+      },
+    },
+  };
+}
+
+/** The SDK logs through the daemon's logger, and leaves the process's signals to it. */
+function installTemporalRuntime(logger: Logger): void {
+  Runtime.install({
+    shutdownSignals: [],
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+      // A failed activity is repeated, and reported by whoever knows what it was about.
+      const severity = meta?.['activityType'] !== undefined ? 'debug' : level === 'ERROR' ? 'error' : 'warn';
+      logger[severity]({ ...meta }, `temporal: ${message}`);
+    }),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,40 @@
+import { REJECTION_CODES } from '../records/ack.js';
+import { NO_HEADERS, recordBytes, type KafkaRecord, type RecordSource } from '../records/record.js';
+import type { BatcherSettings } from '../records/settings.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { publishDeadLetters } from './deadLetters.js';
+import type { Publisher } from './publisher.js';
+
+/** What of key and headers a stub keeps, so that the acknowledgement finds its way; larger ones are left out. */
+const STUB_PART_BYTES_MAX = 16 * 1024;
+
+/**
+ * Puts a record that is too large for any signal on the dead-letter topic and gives the stub that takes its place in the
+ * lane, so that it is acknowledged in its turn. Repeating it publishes a second dead letter and loses nothing.
+ */
+export function createSetAside(publisher: Publisher, { pipeline, destination }: BatcherSettings, metrics: Metrics) {
+  return async (source: RecordSource, record: KafkaRecord): Promise<KafkaRecord> => {
+    const tooLargeBytes = recordBytes(record);
+    const code = REJECTION_CODES.tooLarge;
+    const rejection = {
+      code,
+      message: `the record has ${tooLargeBytes} bytes, more than one signal to Temporal can carry`,
+    };
+    await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, [{ source, record, rejection }]);
+    metrics.deadLetters.inc({ pipeline, code });
+    return toStub(record, tooLargeBytes);
+  };
+}
+
+function toStub({ offset, timestampMs, key, headers }: KafkaRecord, tooLargeBytes: number): KafkaRecord {
+  const small = (bytes: Buffer | null): boolean => bytes === null || bytes.length <= STUB_PART_BYTES_MAX;
+  const kept = headers.filter(([, value]) => small(value)).slice(0, 32);
+  return {
+    offset,
+    timestampMs,
+    key: small(key) ? key : null,
+    value: null,
+    headers: kept.length === 0 ? NO_HEADERS : kept,
+    tooLargeBytes,
+  };
+}

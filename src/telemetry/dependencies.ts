@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StateLog } from './logging.js';
+import type { Dependency, Metrics } from './metrics.js';
+
+/** Rejects, in words that say what to do, while the dependency is not usable. */
+export type Check = () => Promise<void>;
+
+const RECHECK_MS = 5_000;
+const CHECK_TIMEOUT_MS = 10_000;
+
+/**
+ * Watches the parts that the daemon talks to: a gauge each, one log line when one goes away or changes what is wrong
+ * with it, one when it is back.
+ */
+export class DependencyMonitor {
+  readonly #checks: ReadonlyMap<Dependency, Check>;
+  readonly #metrics: Metrics;
+  readonly #stateLog: StateLog;
+  readonly #problems = new Map<Dependency, string>();
+  #stopping = new AbortController();
+
+  constructor(checks: ReadonlyMap<Dependency, Check>, metrics: Metrics, stateLog: StateLog) {
+    this.#checks = checks;
+    this.#metrics = metrics;
+    this.#stateLog = stateLog;
+    for (const dependency of checks.keys()) {
+      this.#problems.set(dependency, 'has not been reached yet');
+      metrics.dependencyUp.set({ dependency }, 0);
+    }
+  }
+
+  /** What is wrong now, a line each. */
+  get problems(): readonly string[] {
+    return [...this.#problems].map(([dependency, problem]) => `${dependency}: ${problem}`);
+  }
+
+  /** Resolves when every dependency has answered once since the start; rejects when stopped before. */
+  async untilUp(): Promise<void> {
+    await Promise.all(
+      [...this.#checks].map(async ([dependency, check]) => {
+        while (!(await this.#isUp(dependency, check))) await sleep(1_000, undefined, { signal: this.#stopping.signal });
+      }),
+    );
+  }
+
+  /** Goes on checking until {@link stop}. */
+  async watch(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      await sleep(RECHECK_MS, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => undefined);
+      await Promise.all([...this.#checks].map(([dependency, check]) => this.#isUp(dependency, check)));
+    }
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async #isUp(dependency: Dependency, check: Check): Promise<boolean> {
+    const problem = await failure(check);
+    if (this.#stopping.signal.aborted) return problem === null;
+    this.#metrics.dependencyUp.set({ dependency }, problem === null ? 1 : 0);
+    if (problem === null) {
+      this.#problems.delete(dependency);
+      this.#stateLog.well(dependency, `${dependency} is usable again`);
+      return true;
+    }
+    this.#problems.set(dependency, problem);
+    this.#stateLog.problem(dependency, problem);
+    return false;
+  }
+}
+
+async function failure(check: Check): Promise<string | null> {
+  const timeout = new AbortController();
+  try {
+    await Promise.race([
+      check(),
+      sleep(CHECK_TIMEOUT_MS, undefined, { signal: timeout.signal, ref: false }).then(() => {
+        throw new Error(`does not answer within ${CHECK_TIMEOUT_MS / 1000} s`);
+      }),
+    ]);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    timeout.abort();
+  }
+}

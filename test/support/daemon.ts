@@ -1,0 +1,130 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { eventually } from './eventually.js';
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly [field: string]: unknown;
+}
+
+/** The daemon as users run it: a process of its own, from the built package. */
+export class Daemon {
+  readonly #process: ChildProcess;
+  readonly #exited: Promise<number | null>;
+  readonly #directory: string;
+  #output = '';
+
+  private constructor(config: string, args: readonly string[]) {
+    this.#directory = mkdtempSync(join(tmpdir(), 'ktb-daemon-'));
+    const file = join(this.#directory, 'ktb.yaml');
+    writeFileSync(file, config);
+    this.#process = spawn(process.execPath, [CLI, 'run', '--config', file, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream?.on('data', (text: Buffer) => (this.#output += text.toString()));
+    }
+    this.#exited = new Promise((resolve) => this.#process.once('close', (code) => resolve(code)));
+    this.#process.once('close', () => rmSync(this.#directory, { recursive: true, force: true }));
+  }
+
+  /** Starts a daemon and waits until it is ready. */
+  static async start(config: string, args: readonly string[] = []): Promise<Daemon> {
+    const daemon = Daemon.launch(config, args);
+    await daemon.untilReady();
+    return daemon;
+  }
+
+  /** Starts a daemon that need not become ready. */
+  static launch(config: string, args: readonly string[] = []): Daemon {
+    return new Daemon(config, args);
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  get running(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  logs(): LogLine[] {
+    return this.#output
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as LogLine);
+  }
+
+  async untilReady(): Promise<void> {
+    await eventually(async () => {
+      if (!this.running) throw new Error(`the daemon has ended:\n${this.#output}`);
+      const { status, text } = await this.get('/readyz');
+      if (status !== 200) throw new Error(`not ready: ${text}\n${this.#output}`);
+    });
+  }
+
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const port = this.logs().find((line) => line['port'] !== undefined)?.['port'];
+    if (typeof port !== 'number') throw new Error(`the daemon does not listen yet:\n${this.#output}`);
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** The sum over a metric's series whose labels include these. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const { text } = await this.get('/metrics');
+    let sum = 0;
+    for (const line of text.split('\n')) {
+      const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
+      if (match?.[1] !== name) continue;
+      const series = match[2] ?? '';
+      if (Object.entries(labels).every(([label, value]) => series.includes(`${label}="${value}"`)))
+        sum += Number(match[3]);
+    }
+    return sum;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+
+  /** SIGTERM; the exit code. */
+  stop(): Promise<number | null> {
+    this.signal('SIGTERM');
+    return this.#exited;
+  }
+
+  /** SIGKILL: nothing is finished, nothing is said. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#exited;
+  }
+
+  /** Its end, whoever ends it. */
+  get exited(): Promise<number | null> {
+    return this.#exited;
+  }
+}
+
+/** Runs another command of the CLI to its end. */
+export async function ktb(config: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-cli-'));
+  const file = join(directory, 'ktb.yaml');
+  writeFileSync(file, config);
+  const child = spawn(process.execPath, [CLI, ...args, '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  rmSync(directory, { recursive: true, force: true });
+  return { code, output };
+}

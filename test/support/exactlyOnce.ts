@@ -1,0 +1,27 @@
+import { expect } from 'vitest';
+import { eventually } from './eventually.js';
+import type { Ack, Fixture } from './fixture.js';
+
+/** Different source records among acknowledgements. */
+export function acknowledged(acks: readonly Ack[]): number {
+  return new Set(acks.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`)).size;
+}
+
+/**
+ * Waits until every produced record is acknowledged, then counts: each is one row, no more, no less, and its offset is
+ * committed. A record may be acknowledged more than once only where something was killed.
+ */
+export async function expectExactlyOnce(
+  fixture: Fixture,
+  { timeoutMs = 120_000, acksOnce = false }: { timeoutMs?: number; acksOnce?: boolean } = {},
+): Promise<void> {
+  const { produced } = fixture;
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(produced), timeoutMs, 250);
+  expect(fixture.acks.filter(({ status }) => status !== 'inserted')).toEqual([]);
+  expect(await fixture.rowCounts()).toEqual({ rows: produced, identities: produced, ids: produced });
+  await eventually(async () => {
+    const offsets = await fixture.offsets();
+    expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ end }) => end));
+  });
+  if (acksOnce) expect(fixture.acks.length).toBe(produced);
+}

@@ -1,0 +1,220 @@
+import { createClient, type ClickHouseClient } from '@clickhouse/client';
+import { Client, Connection } from '@temporalio/client';
+import { Kafka, logLevel, type Admin, type Consumer, type Message, type Producer } from 'kafkajs';
+import { stringify } from 'yaml';
+import type { Stack } from '../../stack/index.js';
+import { registerCodecs } from '../../src/kafka/codecs.js';
+import type { BatcherStatus } from '../../src/records/batcher.js';
+import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
+import type { ConfigInput } from '../../src/config/schema.js';
+
+type PipelineInput = ConfigInput['pipelines'][string];
+
+/** An acknowledgement as it came. */
+export interface Ack {
+  readonly key: string | null;
+  readonly status: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly batch: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly receivedAtMs: number;
+}
+
+export interface FixtureOptions {
+  readonly partitions?: number;
+  readonly pipeline?: Partial<PipelineInput>;
+  readonly config?: Partial<ConfigInput>;
+  /** Columns of the table beside the identity columns. */
+  readonly columns?: string;
+}
+
+let fixtures = 0;
+
+/**
+ * One pipeline on a stack, with topics, a table and batchers of its own, and the clients to look at it from outside: what
+ * a user of the product has.
+ */
+export class Fixture {
+  readonly name: string;
+  readonly topic: string;
+  readonly replyTopic: string;
+  readonly deadLetterTopic: string;
+  readonly table: string;
+  readonly batchers: number;
+  readonly stack: Stack;
+  readonly kafka: Kafka;
+  readonly admin: Admin;
+  readonly producer: Producer;
+  readonly clickhouse: ClickHouseClient;
+  readonly temporal: Client;
+  readonly #connection: Connection;
+  readonly #options: FixtureOptions;
+  readonly #acks: Ack[] = [];
+  #ackConsumer: Consumer | undefined;
+  #produced = 0;
+
+  private constructor(stack: Stack, options: FixtureOptions, connection: Connection) {
+    this.name = `p${process.pid}-${++fixtures}`;
+    this.topic = `${this.name}.input`;
+    this.replyTopic = `${this.name}.replies`;
+    this.deadLetterTopic = `${this.name}.dead-letters`;
+    this.table = `t_${this.name.replaceAll('-', '_')}`;
+    this.batchers = Number(options.pipeline?.batchers ?? 8);
+    this.stack = stack;
+    this.#options = options;
+    registerCodecs();
+    this.kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
+    this.admin = this.kafka.admin();
+    this.producer = this.kafka.producer({ allowAutoTopicCreation: false });
+    this.clickhouse = createClient({ url: stack.clickhouse.url });
+    this.#connection = connection;
+    this.temporal = new Client({ connection });
+  }
+
+  static async create(stack: Stack, options: FixtureOptions = {}): Promise<Fixture> {
+    const fixture = new Fixture(stack, options, await Connection.connect({ address: stack.temporal.address }));
+    await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);
+    await fixture.admin.createTopics({
+      waitForLeaders: true,
+      topics: [fixture.topic, fixture.replyTopic, fixture.deadLetterTopic].map((topic) => ({
+        topic,
+        numPartitions: options.partitions ?? 8,
+      })),
+    });
+    await fixture.clickhouse.command({
+      query: `CREATE TABLE ${fixture.table} (
+          ${options.columns ?? 'id Int64, text String'},
+          _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
+          _epoch LowCardinality(String)
+        ) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
+        SETTINGS non_replicated_deduplication_window = 1000`,
+    });
+    return fixture;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([
+      this.#ackConsumer?.disconnect(),
+      this.admin.disconnect(),
+      this.producer.disconnect(),
+      this.clickhouse.close(),
+      this.#connection.close(),
+    ]);
+  }
+
+  /** The configuration file of a daemon for this pipeline. */
+  config(pipeline: Partial<PipelineInput> = {}): string {
+    const { brokers } = this.stack.kafka;
+    const input: ConfigInput = {
+      kafka: { brokers: [...brokers], sessionTimeout: '10s' },
+      temporal: { address: this.stack.temporal.address, taskQueue: this.name },
+      clickhouse: { url: this.stack.clickhouse.url },
+      http: { listen: '127.0.0.1:0' },
+      log: { format: 'json' },
+      ...this.#options.config,
+      pipelines: {
+        [this.name]: {
+          topics: [this.topic],
+          table: this.table,
+          reply: { topic: this.replyTopic, copyHeaders: ['trace'] },
+          deadLetter: { topic: this.deadLetterTopic },
+          ...this.#options.pipeline,
+          ...pipeline,
+        },
+      },
+    };
+    return stringify(input);
+  }
+
+  /** Produces records with ascending ids, keyed by one of a few hundred keys. */
+  async produce(records: number, overrides: (id: number) => Partial<Message> = () => ({})): Promise<void> {
+    for (let left = records; left > 0;) {
+      const size = Math.min(left, 500);
+      const messages = Array.from({ length: size }, (_, index): Message => {
+        const id = this.#produced + index;
+        return {
+          key: `key-${id % 331}`,
+          value: JSON.stringify({ id, text: `record number ${id} of the test` }),
+          ...overrides(id),
+        };
+      });
+      await this.producer.send({ topic: this.topic, messages });
+      this.#produced += size;
+      left -= size;
+    }
+  }
+
+  get produced(): number {
+    return this.#produced;
+  }
+
+  /** Begins to collect the acknowledgements, from the first. */
+  async collectAcks(): Promise<readonly Ack[]> {
+    this.#ackConsumer = this.kafka.consumer({ groupId: `${this.name}.acks`, maxWaitTimeInMs: 100 });
+    await this.#ackConsumer.connect();
+    await this.#ackConsumer.subscribe({ topics: [this.replyTopic], fromBeginning: true });
+    await this.#ackConsumer.run({
+      autoCommit: false,
+      eachBatch: ({ batch }) => {
+        for (const { key, value, headers } of batch.messages) {
+          const texts = Object.entries(headers ?? {}).map(([name, bytes]) => [name, String(bytes)]);
+          this.#acks.push({
+            ...(JSON.parse(String(value)) as Omit<Ack, 'key' | 'headers' | 'receivedAtMs'>),
+            key: key === null ? null : key.toString(),
+            headers: Object.fromEntries(texts) as Record<string, string>,
+            receivedAtMs: Date.now(),
+          });
+        }
+        return Promise.resolve();
+      },
+    });
+    return this.#acks;
+  }
+
+  get acks(): readonly Ack[] {
+    return this.#acks;
+  }
+
+  async query<T>(query: string): Promise<T[]> {
+    const result = await this.clickhouse.query({ query, format: 'JSONEachRow' });
+    return result.json<T>();
+  }
+
+  /** Rows in the table, and different identities and ids among them. */
+  async rowCounts(): Promise<{ rows: number; identities: number; ids: number }> {
+    const [counts] = await this.query<{ rows: string; identities: string; ids: string }>(
+      `SELECT count() AS rows, uniqExact(_topic, _partition, _offset, _epoch) AS identities, uniqExact(id) AS ids FROM ${this.table}`,
+    );
+    return { rows: Number(counts?.rows), identities: Number(counts?.identities), ids: Number(counts?.ids) };
+  }
+
+  /** Next offset that the group has committed, and the end of the log, per partition. */
+  async offsets(): Promise<{ partition: number; committed: number; end: number; metadata: string | null }[]> {
+    const [committed, log] = await Promise.all([
+      this.admin.fetchOffsets({ groupId: `ktb-${this.name}`, topics: [this.topic] }),
+      this.admin.fetchTopicOffsets(this.topic),
+    ]);
+    return log.map(({ partition, high }) => {
+      const commit = committed[0]?.partitions.find((entry) => entry.partition === partition);
+      return {
+        partition,
+        committed: Number(commit?.offset ?? -1),
+        end: Number(high),
+        metadata: commit?.metadata ?? null,
+      };
+    });
+  }
+
+  batcher(index: number) {
+    const layout = { batchers: this.batchers, keyFunction: 'key' } as const;
+    return this.temporal.workflow.getHandle(batcherWorkflowId(this.name, layout, index));
+  }
+
+  batcherStatus(index: number): Promise<BatcherStatus> {
+    return this.batcher(index).query<BatcherStatus>(BATCHER.queries.status);
+  }
+}

@@ -1,0 +1,138 @@
+import { expect, it } from 'vitest';
+import { createRowBuilder, type TableColumns } from '../../../src/activities/rows.js';
+import type { KafkaRecord } from '../../../src/records/record.js';
+import { record } from '../../support/records.js';
+
+const source = { topic: 'orders', partition: 3, epoch: 'e1' };
+const IDENTITY: TableColumns = new Map([
+  ['id', 'Int64'],
+  ['_topic', 'LowCardinality(String)'],
+  ['_partition', 'UInt32'],
+  ['_offset', 'UInt64'],
+  ['_timestamp', 'DateTime64(3)'],
+  ['_key', 'String'],
+  ['_epoch', 'String'],
+]);
+const PLAIN: TableColumns = new Map([['id', 'Int64']]);
+
+const row = (value: string | Buffer | null, overrides: Partial<KafkaRecord> = {}, table = IDENTITY, columns = {}) =>
+  createRowBuilder(table, columns)(
+    source,
+    record(12, {
+      key: Buffer.from('k'),
+      timestampMs: 0,
+      value: value === null ? null : Buffer.from(value),
+      ...overrides,
+    }),
+  );
+
+it('writes the identity columns that the table has, before the fields', () => {
+  expect(JSON.parse(row('{"id": 1}') as string)).toEqual({
+    _topic: 'orders',
+    _partition: 3,
+    _epoch: 'e1',
+    _offset: 12,
+    _timestamp: '1970-01-01T00:00:00.000Z',
+    _key: 'k',
+    id: 1,
+  });
+  expect(row('{"id": 1}', {}, PLAIN)).toBe('{"id": 1}');
+});
+
+it('makes valid JSON of an empty object, with and without identity columns', () => {
+  expect(Object.keys(JSON.parse(row(' { } ') as string) as object)).toHaveLength(6);
+  expect(JSON.parse(row('{}', {}, PLAIN) as string)).toEqual({});
+});
+
+it('passes numbers and bytes on as they were written', () => {
+  const value = Buffer.concat([
+    Buffer.from('{"id": 12345678901234567890, "s": "'),
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from('"}'),
+  ]);
+  const bytes = Buffer.from(row(value) as string, 'latin1');
+  expect(bytes.includes(Buffer.from('12345678901234567890'))).toBe(true);
+  expect(bytes.includes(Buffer.from([0xff, 0xfe]))).toBe(true);
+});
+
+it('writes a key that is not UTF-8 byte for byte, and no key as null', () => {
+  const text = row('{}', { key: Buffer.from([0x22, 0x00, 0xff]) }) as string;
+  expect(Buffer.from(text, 'latin1').includes(Buffer.from([0x5c, 0x22, ...Buffer.from('\\u0000'), 0xff]))).toBe(true);
+  expect(JSON.parse(row('{}', { key: null }) as string)).toMatchObject({ _key: null });
+});
+
+it('leaves the timestamp out where the record has none, and writes milliseconds into an integer column', () => {
+  expect(JSON.parse(row('{}', { timestampMs: -1 }) as string)).not.toHaveProperty('_timestamp');
+  const integers = new Map([...IDENTITY, ['_timestamp', 'Nullable(Int64)']] as const);
+  expect(JSON.parse(row('{}', { timestampMs: 5 }, integers) as string)).toMatchObject({ _timestamp: 5 });
+});
+
+it('rejects what is not a JSON object, without a word of it in the message', () => {
+  const secret = 'secret-4711';
+  const cases: [string | null, string][] = [
+    [null, 'not_json'],
+    ['', 'not_json'],
+    [secret, 'not_json'],
+    [`{"a": "${secret}"`, 'not_json'],
+    [`{"a": 1} {"b": "${secret}"}`, 'not_json'],
+    [`["${secret}"]`, 'not_object'],
+    [`"${secret}"`, 'not_object'],
+    ['null', 'not_object'],
+    ['\ufeff{}', 'not_json'],
+  ];
+  for (const [value, code] of cases) {
+    const rejection = row(value);
+    expect(rejection, String(value)).toMatchObject({ code });
+    expect(JSON.stringify(rejection)).not.toContain(secret);
+  }
+});
+
+it('rejects a record that would write an identity column itself, however the name is spelt', () => {
+  expect(row('{"_offset": 99}')).toMatchObject({ code: 'reserved_field' });
+  expect(row('{"\\u005foffset": 99}')).toMatchObject({ code: 'reserved_field' });
+  expect(row('{"_offset": 99}', {}, PLAIN)).toBe('{"_offset": 99}');
+});
+
+it('rejects a stub', () => {
+  expect(row(null, { tooLargeBytes: 5_000_000 })).toMatchObject({ code: 'record_too_large' });
+});
+
+it('takes mapped columns from where the mapping says and the other fields by their names', () => {
+  const columns = {
+    customer: '/customer/id',
+    tag: '/tags/1',
+    trace: 'header:trace',
+    absent: 'header:none',
+    nowhere: '/x/y',
+    k: 'key',
+    t: 'topic',
+    p: 'partition',
+    o: 'offset',
+    at: 'timestamp',
+    e: 'epoch',
+    id: '/number',
+  };
+  const headers = [['trace', Buffer.from('t-"1"')]] as const;
+  const text = row(
+    '{"id": 1, "number": 9007199254740993, "customer": {"id": "c1"}, "tags": ["a", "b"]}',
+    { headers },
+    PLAIN,
+    columns,
+  ) as string;
+  expect(text).toContain('"id":9007199254740993');
+  expect(JSON.parse(text)).toEqual({
+    customer: 'c1',
+    tag: 'b',
+    trace: 't-"1"',
+    absent: null,
+    k: 'k',
+    t: 'orders',
+    p: 3,
+    o: 12,
+    at: '1970-01-01T00:00:00.000Z',
+    e: 'e1',
+    id: Number('9007199254740993'),
+    number: Number('9007199254740993'),
+    tags: ['a', 'b'],
+  });
+});

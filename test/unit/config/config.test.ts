@@ -1,0 +1,159 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { loadConfig, parseConfig } from '../../../src/config/load.js';
+import { ConfigError } from '../../../src/config/problems.js';
+
+const parse = (text: string, environment: NodeJS.ProcessEnv = {}) => parseConfig(text, 'ktb.yaml', environment);
+const MINIMAL = 'pipelines: { orders: { topics: [orders], table: orders } }';
+
+/** The lines of the error's message, without the file's name. */
+function problems(text: string, environment: NodeJS.ProcessEnv = {}): string[] {
+  try {
+    parse(text, environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
+  }
+  throw new Error('the configuration was accepted');
+}
+
+it('has a default for everything but the pipelines', () => {
+  const config = parse(MINIMAL);
+  expect(config.kafka.brokers).toEqual(['localhost:9092']);
+  expect(config.temporal).toMatchObject({ address: 'localhost:7233', namespace: 'default' });
+  expect(config.pipelines[0]).toMatchObject({
+    groupId: 'ktb-orders',
+    startFrom: 'earliest',
+    layout: { batchers: 8, keyFunction: 'key' },
+    settings: { destination: { deadLetterTopic: 'orders.dead-letters' } },
+  });
+  expect(problems('')).toEqual(['pipelines: is missing']);
+});
+
+it('reads the example of the documentation', () => {
+  const config = parse(
+    `
+kafka:
+  brokers: [kafka-0:9093, kafka-1:9093]
+  ssl: true
+  sasl: { mechanism: scram-sha-512, username: ktb, password: "\${KAFKA_PASSWORD}" }
+temporal: { address: "temporal:7233", namespace: default }
+clickhouse: { url: "https://clickhouse:8443", username: ktb, database: analytics }
+pipelines:
+  orders:
+    topics: [orders]
+    groupId: ktb-orders
+    startFrom: earliest
+    format: json
+    table: orders
+    columns: { customer_id: /customer/id, trace_id: "header:trace-id" }
+    batchers: 8
+    batch: { maxRecords: 50000, maxBytes: 8MiB, maxDelay: 1s }
+    insert: { retryFor: forever }
+    reply: { topic: orders.replies, copyHeaders: [trace-id] }
+    deadLetter: { topic: orders.dead-letters }
+http: { listen: "0.0.0.0:9464" }
+log: { level: info, format: auto }
+`,
+    { KAFKA_PASSWORD: 'secret' },
+  );
+  expect(config.kafka.sasl?.password).toBe('secret');
+  expect(config.pipelines[0]?.settings.batch).toEqual({
+    maxRecords: 50_000,
+    maxBytes: 8 * 1024 * 1024,
+    maxDelayMs: 1_000,
+  });
+});
+
+it('reports every problem at once, each with its line, its path and what to do', () => {
+  const text = `
+kafka: { broker: [a], brokers: [kafka-0] }
+pipelines:
+  orders:
+    topics: orders
+    batch: { maxRecrds: 5, maxDelay: 1, maxBytes: 9GiB }
+    startFrom: yesterday
+    reply: {}
+    batchers: 0
+  Orders: { topics: [x], table: y }
+log: { level: inof }
+`;
+  expect(problems(text).toSorted()).toEqual(
+    [
+      'line 2: kafka.broker: unknown key; did you mean brokers?',
+      'line 2: kafka.brokers[0]: must be host:port',
+      'line 5: pipelines.orders.topics: must be a list',
+      'line 4: pipelines.orders.table: is missing',
+      'line 6: pipelines.orders.batch.maxRecrds: unknown key; did you mean maxRecords?',
+      'line 6: pipelines.orders.batch.maxDelay: must be a duration such as 250ms, 1s or 5m',
+      'line 6: pipelines.orders.batch.maxBytes: must be from 1KiB to 64MiB',
+      'line 7: pipelines.orders.startFrom: must be earliest, latest, or a time such as 2026-01-31T00:00:00Z',
+      'line 8: pipelines.orders.reply.topic: is missing',
+      'line 9: pipelines.orders.batchers: must be from 1 to 1024',
+      'line 10: pipelines.Orders: a pipeline is named with a-z, 0-9, dash, underscore; 63 at most',
+      'line 11: log.level: must be one of debug, info, warn, error; did you mean info?',
+    ].toSorted(),
+  );
+});
+
+it('refuses topics that would send records round in circles, and two pipelines in one group', () => {
+  const text = `
+pipelines:
+  a: { topics: [x], table: t, reply: { topic: x } }
+  b: { topics: [y], table: t, groupId: ktb-a, deadLetter: { topic: x } }
+  c: { topics: [z], table: t, reply: { topic: z.dead-letters } }
+`;
+  expect(problems(text)).toEqual([
+    'line 4: pipelines.b.groupId: is also the group of pipeline a; each pipeline needs a consumer group of its own',
+    'line 3: pipelines.a.reply.topic: x is an input topic of pipeline a; records would go round in circles',
+    'line 4: pipelines.b.deadLetter.topic: x is an input topic of pipeline a; records would go round in circles',
+    'line 5: pipelines.c.reply.topic: must not be the dead-letter topic',
+  ]);
+});
+
+it('takes secrets from the environment and from files, and says which are missing', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'ktb-')), 'password');
+  writeFileSync(file, 'from file\n');
+  const text = (password: string) => `${MINIMAL}\nclickhouse: { password: '${password}' }`;
+  expect(parse(text(`\${file:${file}}`)).clickhouse.password).toBe('from file');
+  expect(parse(text('a-${B}-c'), { B: 'b' }).clickhouse.password).toBe('a-b-c');
+  expect(parse(text('$${B}')).clickhouse.password).toBe('${B}');
+  expect(problems(text('${NOT_SET}'))).toEqual([
+    'line 2: clickhouse.password: names the environment variable NOT_SET, which is not set',
+  ]);
+  expect(problems(text('${file:/nowhere/at/all}'))).toEqual([
+    'line 2: clickhouse.password: the secret file /nowhere/at/all does not exist',
+  ]);
+});
+
+it('takes numbers from the environment', () => {
+  expect(
+    parse('pipelines: { a: { topics: [x], table: t, batchers: "${N}" } }', { N: '4' }).pipelines[0]?.layout.batchers,
+  ).toBe(4);
+});
+
+it('honours Temporal’s own environment variables below the file', () => {
+  const environment = { TEMPORAL_ADDRESS: 'cloud:7233', TEMPORAL_NAMESPACE: 'prod', TEMPORAL_API_KEY: 'key' };
+  expect(parse(MINIMAL, environment).temporal).toMatchObject({
+    address: 'cloud:7233',
+    namespace: 'prod',
+    apiKey: 'key',
+  });
+  expect(parse(`${MINIMAL}\ntemporal: { address: "mine:1" }`, environment).temporal.address).toBe('mine:1');
+});
+
+it('never sends more in a signal than a batch may have', () => {
+  const text = 'pipelines: { a: { topics: [x], table: t, batch: { maxRecords: 3 } } }';
+  expect(parse(text).pipelines[0]?.signal.maxRecords).toBe(3);
+});
+
+it('says what is wrong with a file that is missing or no YAML', () => {
+  expect(() => loadConfig('/nowhere/ktb.yaml')).toThrow('the configuration file /nowhere/ktb.yaml does not exist');
+  expect(problems('a: [')[0]).toMatch(/^is not YAML: .*line 1/);
+  expect(problems('just text')).toEqual(['must be a mapping']);
+});

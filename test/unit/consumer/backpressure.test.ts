@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import { backpressureLimits, partitionsToPause } from '../../../src/consumer/backpressure.js';
+import { Lane } from '../../../src/consumer/lane.js';
+import { PartitionTracker } from '../../../src/consumer/tracker.js';
+import { record, plain } from '../../support/records.js';
+import { recordBytes } from '../../../src/records/record.js';
+
+const BYTES = recordBytes(record(0));
+const limits = backpressureLimits(40 * BYTES);
+const lanes = () => [0, 1].map((index) => new Lane(index, { maxRecords: 1_000, maxBytes: 1e9, lingerMs: 0 }));
+const tracker = (partition: number) => new PartitionTracker({ topic: 'orders', partition, epoch: 'e' }, 0);
+const never = () => false;
+const always = () => true;
+
+function fill(lane: Lane, from: PartitionTracker, records: number): void {
+  for (let count = 0; count < records; count++) {
+    lane.add(from, { ...plain(record(0)), offset: from.next } as never, 0);
+    from.advanceTo(from.next + 1);
+  }
+}
+
+it('pauses the partitions that feed a full lane, and only those', () => {
+  const [full, free] = lanes() as [Lane, Lane];
+  const [feeds, other] = [tracker(0), tracker(1)];
+  fill(full, feeds, 10);
+  fill(free, other, 5);
+  expect([...partitionsToPause([feeds, other], [full, free], limits, never)]).toEqual([feeds]);
+});
+
+it('pauses all when all lanes together are full', () => {
+  const all = lanes() as [Lane, Lane];
+  const [one, two, idle] = [tracker(0), tracker(1), tracker(2)];
+  const wide = { bufferedBytesMax: 12 * BYTES, laneBytesMax: 100 * BYTES };
+  fill(all[0], one, 6);
+  fill(all[1], two, 6);
+  expect(partitionsToPause([one, two, idle], all, wide, never).size).toBe(3);
+});
+
+it('lets a paused partition go on only at half', () => {
+  const [lane, other] = lanes() as [Lane, Lane];
+  const feeds = tracker(0);
+  fill(lane, feeds, 6);
+  expect(partitionsToPause([feeds], [lane, other], limits, never).size).toBe(0);
+  expect(partitionsToPause([feeds], [lane, other], limits, always).size).toBe(1);
+  lane.accepted(lane.pack(2));
+  expect(partitionsToPause([feeds], [lane, other], limits, always).size).toBe(0);
+});

@@ -1,0 +1,35 @@
+import { ServiceError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { expect, it } from 'vitest';
+import { classifySignalError } from '../../../src/consumer/batcherClient.js';
+
+function grpc(code: number, details: string): ServiceError {
+  const cause = Object.assign(new Error(details), { code, details, metadata: {} });
+  return new ServiceError('Failed to signalWithStart Workflow', { cause });
+}
+
+it('tells a run that is full from a chunk that is too large, which have one code', () => {
+  expect(classifySignalError(grpc(3, 'exceeded workflow execution limit for signal events')).type).toBe('full');
+  expect(classifySignalError(grpc(3, 'Workflow history size exceeds limit.')).type).toBe('full');
+  expect(classifySignalError(grpc(3, 'Blob data size exceeds limit.')).type).toBe('tooLarge');
+  expect(classifySignalError(grpc(8, 'grpc: received message larger than max (5242880 vs. 4194304)')).type).toBe(
+    'tooLarge',
+  );
+});
+
+it('knows a run that has ended', () => {
+  expect(classifySignalError(new WorkflowExecutionAlreadyStartedError('already', 'w', 'batcher')).type).toBe('closed');
+});
+
+it('repeats whatever else: the outcome is unknown or passes', () => {
+  for (const error of [
+    grpc(4, 'deadline'),
+    grpc(14, 'unavailable'),
+    grpc(8, 'workflow is closing'),
+    grpc(3, 'no'),
+    new Error('x'),
+    undefined,
+  ]) {
+    expect(classifySignalError(error).type).toBe('retry');
+  }
+});

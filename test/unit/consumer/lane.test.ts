@@ -1,0 +1,151 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Lane, type Pack } from '../../../src/consumer/lane.js';
+import { PartitionTracker } from '../../../src/consumer/tracker.js';
+import { recordBytes } from '../../../src/records/record.js';
+import { record } from '../../support/records.js';
+
+const LIMITS = { maxRecords: 3, maxBytes: 1_000_000, lingerMs: 10 };
+const tracker = (partition: number, start = 0) =>
+  new PartitionTracker({ topic: 'orders', partition, epoch: 'e' }, start);
+
+function hand(lane: Lane, to: PartitionTracker, offset: number, nowMs = 0): void {
+  lane.add(to, record(offset), nowMs);
+  to.advanceTo(offset + 1);
+}
+
+const offsets = (pack: Pack) =>
+  pack.segments.map(({ partition, records }) => [partition, records.map(({ offset }) => offset)]);
+
+it('is ready when a signal is full, or its first record has lingered', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  expect(lane.readiness(0)).toEqual({ type: 'empty' });
+  hand(lane, source, 0, 100);
+  expect(lane.readiness(104)).toEqual({ type: 'linger', waitMs: 6 });
+  expect(lane.readiness(110)).toEqual({ type: 'ready' });
+  hand(lane, source, 1, 100);
+  hand(lane, source, 2, 100);
+  expect(lane.readiness(100)).toEqual({ type: 'ready' });
+});
+
+it('packs in order up to the limits, and the same again until it is accepted', () => {
+  const lane = new Lane(0, LIMITS);
+  const [first, second] = [tracker(0), tracker(1)];
+  hand(lane, first, 0);
+  hand(lane, second, 0);
+  hand(lane, first, 1);
+  hand(lane, first, 2);
+  expect(offsets(lane.pack())).toEqual([
+    [0, [0, 1]],
+    [1, [0]],
+  ]);
+  expect(lane.pack()).toEqual(lane.pack());
+  lane.accepted(lane.pack());
+  expect(offsets(lane.pack())).toEqual([[0, [2]]]);
+  expect(lane.records).toBe(1);
+});
+
+it('packs at least one record, however large, and fewer when asked', () => {
+  const lane = new Lane(0, { ...LIMITS, maxBytes: 1 });
+  const source = tracker(0);
+  hand(lane, source, 0);
+  hand(lane, source, 1);
+  expect(lane.pack().records).toBe(1);
+  const wide = new Lane(0, LIMITS);
+  const other = tracker(0);
+  hand(wide, other, 0);
+  hand(wide, other, 1);
+  expect(wide.pack(1).records).toBe(1);
+});
+
+it('covers without a hole: from where the last accepted chunk ended, to all that was handed over', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0, 100);
+  hand(lane, source, 103);
+  source.advanceTo(110);
+  expect(lane.pack().segments[0]).toMatchObject({ from: 99, to: 109 });
+  lane.accepted(lane.pack());
+  hand(lane, source, 115);
+  hand(lane, source, 116);
+  expect(lane.pack(1).segments[0]).toMatchObject({ from: 109, to: 115 });
+});
+
+it('forgets everything when cleared: an acceptance that comes later has no effect', () => {
+  const lane = new Lane(0, LIMITS);
+  hand(lane, tracker(0), 0);
+  const before = lane.pack();
+  lane.clear();
+  expect(lane.holds(before)).toBe(false);
+  hand(lane, tracker(0), 5);
+  lane.accepted(before);
+  expect(offsets(lane.pack())).toEqual([[0, [5]]]);
+});
+
+it('replaces the head by a stub and counts its bytes', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  lane.add(source, record(0, { value: Buffer.alloc(10_000) }), 0);
+  source.advanceTo(1);
+  const stub = record(0, { value: null, tooLargeBytes: 10_000 });
+  lane.replaceHead(lane.pack(), stub);
+  expect(lane.bytes).toBe(recordBytes(stub));
+  lane.accepted(lane.pack());
+  expect(lane.bytes).toBe(0);
+});
+
+it('delivers each record once, in order, in ranges that join, whatever is added, packed, refused and accepted', () => {
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ add: fc.nat(2), gap: fc.integer({ min: 1, max: 3 }) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        accept: fc.constant(true),
+        maxRecords: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.constant({ refuse: true }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
+      const lane = new Lane(5, LIMITS);
+      const trackers = [0, 1, 2].map((partition) => tracker(partition));
+      const added: string[] = [];
+      const delivered: string[] = [];
+      const coveredTo = [-1, -1, -1];
+      for (const current of steps) {
+        if ('add' in current) {
+          const to = trackers[current.add]!;
+          const offset = to.next + current.gap - 1;
+          hand(lane, to, offset);
+          added.push(`${current.add}/${offset}`);
+        } else if (lane.records > 0) {
+          const pack = lane.pack('accept' in current ? current.maxRecords : undefined);
+          if (!('accept' in current)) continue;
+          lane.accepted(pack);
+          for (const { partition, from, to, records } of pack.segments) {
+            expect(from).toBe(coveredTo[partition]);
+            coveredTo[partition] = to;
+            for (const { offset } of records) {
+              expect(offset).toBeGreaterThan(from);
+              expect(offset).toBeLessThanOrEqual(to);
+              delivered.push(`${partition}/${offset}`);
+            }
+          }
+        }
+      }
+      while (lane.records > 0) {
+        const pack = lane.pack();
+        lane.accepted(pack);
+        for (const { partition, records } of pack.segments)
+          delivered.push(...records.map(({ offset }) => `${partition}/${offset}`));
+      }
+      for (const partition of [0, 1, 2]) {
+        const of = (list: string[]) => list.filter((name) => name.startsWith(`${partition}/`));
+        expect(of(delivered)).toEqual(of(added));
+      }
+      expect(lane.bytes).toBe(0);
+      expect(trackers.map((to) => to.committable())).toEqual(trackers.map((to) => to.next));
+    }),
+  );
+});

@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Registry } from 'prom-client';
+import { afterEach, expect, it } from 'vitest';
+import { DependencyMonitor, type Check } from '../../../src/telemetry/dependencies.js';
+import { startHealthServer, type HealthServer } from '../../../src/telemetry/healthServer.js';
+import { StateLog, type Logger } from '../../../src/telemetry/logging.js';
+import { createMetrics, type Dependency } from '../../../src/telemetry/metrics.js';
+
+function recordingLog() {
+  const lines: string[] = [];
+  const write = (level: string) => (_fields: object, message: string) => void lines.push(`${level} ${message}`);
+  return { lines, stateLog: new StateLog({ warn: write('warn'), info: write('info') } as unknown as Logger) };
+}
+
+it('logs a state once when it changes, not while it lasts', () => {
+  const { lines, stateLog } = recordingLog();
+  stateLog.well('kafka', 'back');
+  stateLog.problem('kafka', 'away');
+  stateLog.problem('kafka', 'away');
+  stateLog.problem('temporal', 'away');
+  stateLog.problem('kafka', 'refuses');
+  stateLog.well('kafka', 'back');
+  stateLog.well('kafka', 'back');
+  expect(lines).toEqual(['warn away', 'warn away', 'warn refuses', 'info back']);
+});
+
+it('waits for every dependency, shows what is wrong meanwhile, and notices one that goes away', async () => {
+  const { lines, stateLog } = recordingLog();
+  const metrics = createMetrics({ runtime: false });
+  let problem: string | null = 'nothing listens';
+  const check: Check = () => (problem === null ? Promise.resolve() : Promise.reject(new Error(problem)));
+  const monitor = new DependencyMonitor(new Map<Dependency, Check>([['kafka', check]]), metrics, stateLog);
+  const up = monitor.untilUp();
+  await sleep(50);
+  expect(monitor.problems).toEqual(['kafka: nothing listens']);
+  problem = null;
+  await up;
+  expect(monitor.problems).toEqual([]);
+  expect(await metrics.registry.metrics()).toContain('ktb_dependency_up{dependency="kafka"} 1');
+  monitor.stop();
+  expect(lines).toEqual(['warn nothing listens', 'info kafka is usable again']);
+});
+
+let server: HealthServer | undefined;
+afterEach(() => server?.close());
+
+it('is alive at once, ready only without reasons against it, and serves the metrics', async () => {
+  let reasons = ['kafka: away'];
+  server = await startHealthServer({ host: '127.0.0.1', port: 0 }, new Registry(), () => reasons);
+  const get = async (path: string) => {
+    const response = await fetch(`http://127.0.0.1:${server?.port ?? 0}${path}`);
+    return { status: response.status, text: await response.text() };
+  };
+  expect((await get('/livez')).status).toBe(200);
+  expect(await get('/readyz')).toEqual({ status: 503, text: 'kafka: away\n' });
+  reasons = [];
+  expect((await get('/readyz')).status).toBe(200);
+  expect((await get('/metrics')).status).toBe(200);
+  expect((await get('/else')).status).toBe(404);
+});
