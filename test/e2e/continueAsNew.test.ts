@@ -1,0 +1,37 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { steadyLoad } from '../support/load.js';
+import { eventually } from '../support/eventually.js';
+import { useStack } from '../support/useStack.js';
+
+/** The server suggests continue-as-new after some twenty events: every few signals. */
+const stack = useStack({ temporalDynamicConfig: { 'limit.historyCount.suggestContinueAsNew': 20 } });
+let fixture: Fixture;
+let daemon: Daemon | undefined;
+
+afterEach(async () => {
+  await daemon?.kill();
+  await fixture.close();
+});
+
+it('batchers that continue as new every few signals under load lose and double nothing, also over a SIGKILL', async () => {
+  fixture = await Fixture.create(stack(), {
+    pipeline: { batchers: 4, signal: { maxRecords: 50 }, batch: { maxDelay: '300ms' } },
+  });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+  const load = steadyLoad(fixture, 1_000);
+  await eventually(() => expect(fixture.acks.length).toBeGreaterThan(8_000));
+  await daemon.kill();
+  daemon = await Daemon.start(fixture.config());
+  await eventually(() => expect(fixture.acks.length).toBeGreaterThan(16_000));
+  await load.stop();
+  await expectExactlyOnce(fixture);
+  for (let index = 0; index < 4; index++) {
+    const { counters, coverageRanges } = await fixture.batcherStatus(index);
+    expect(counters.continuations).toBeGreaterThan(10);
+    expect(coverageRanges).toBeLessThan(8 * 4);
+  }
+});

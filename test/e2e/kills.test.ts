@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { steadyLoad } from '../support/load.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemons: Daemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.map((daemon) => daemon.kill()));
+  daemons = [];
+  await fixture.close();
+});
+
+async function create(options: FixtureOptions = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), options);
+  await fixture.collectAcks();
+}
+
+async function startDaemon(args: readonly string[] = []): Promise<Daemon> {
+  const daemon = await Daemon.start(fixture.config(), args);
+  daemons.push(daemon);
+  return daemon;
+}
+
+const untilAcks = (count: number) => eventually(() => expect(fixture.acks.length).toBeGreaterThanOrEqual(count));
+
+describe('SIGTERM under load', () => {
+  it('drains, commits what was accepted, leaves the group, exits 0; nothing is lost, doubled or acknowledged twice', async () => {
+    await create();
+    const load = steadyLoad(fixture, 2_000);
+    for (let round = 1; round <= 3; round++) {
+      const daemon = await startDaemon();
+      await untilAcks(round * 2_000);
+      expect(await daemon.stop()).toBe(0);
+      const { state, members } = (await fixture.admin.describeGroups([`ktb-${fixture.name}`])).groups[0]!;
+      expect({ state, members }).toEqual({ state: 'Empty', members: [] });
+    }
+    await load.stop();
+    await startDaemon();
+    await expectExactlyOnce(fixture, { acksOnce: true });
+  });
+});
+
+describe('SIGKILL under load: nothing is lost or doubled', () => {
+  const rounds = async (recordsPerSecond: number, each: number) => {
+    const load = steadyLoad(fixture, recordsPerSecond);
+    for (let round = 1; round <= 4; round++) {
+      const daemon = await startDaemon();
+      await untilAcks(round * each);
+      await sleep(137 * round);
+      await daemon.kill();
+    }
+    await load.stop();
+    await startDaemon();
+    await expectExactlyOnce(fixture);
+  };
+
+  it('of the whole daemon', async () => {
+    await create();
+    await rounds(3_000, 2_000);
+  });
+
+  it('with one record a signal', async () => {
+    await create({ pipeline: { signal: { maxRecords: 1 } } });
+    await rounds(200, 200);
+  });
+
+  it('of a worker, while another one and the consumers go on', async () => {
+    await create();
+    const consumer = await startDaemon(['--role', 'consumer']);
+    await startDaemon(['--role', 'worker']);
+    const load = steadyLoad(fixture, 2_000);
+    for (let round = 1; round <= 3; round++) {
+      const victim = await startDaemon(['--role', 'worker']);
+      await untilAcks(round * 3_000);
+      await victim.kill();
+    }
+    await load.stop();
+    await expectExactlyOnce(fixture);
+    expect(consumer.running).toBe(true);
+  });
+
+  it('of a consumer, while another one takes its partitions over', async () => {
+    await create();
+    await startDaemon(['--role', 'worker']);
+    await startDaemon(['--role', 'consumer']);
+    const load = steadyLoad(fixture, 2_000);
+    for (let round = 1; round <= 2; round++) {
+      const victim = await startDaemon(['--role', 'consumer']);
+      await untilAcks(round * 3_000);
+      await victim.kill();
+      await sleep(2_000);
+    }
+    await load.stop();
+    await expectExactlyOnce(fixture);
+  });
+});
