@@ -41,14 +41,14 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
       connection.workflowService.describeNamespace({ namespace: temporal.namespace }),
     );
   } catch (error) {
-    const { code, details } = error as { code?: number; details?: string };
+    const { code } = error as { code?: number };
     if (code === GRPC_NOT_FOUND) {
       throw new Error(
         `Temporal at ${temporal.address} has no namespace ${temporal.namespace}: create it with ` +
           `\`temporal operator namespace create --namespace ${temporal.namespace} --retention 7d\`, or set temporal.namespace`,
       );
     }
-    throw new Error(temporalUnreachable(temporal.address, details ?? messageOf(error)));
+    throw new Error(temporalUnreachable(temporal.address, messageOf(error)));
   }
 }
 

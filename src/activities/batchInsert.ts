@@ -8,10 +8,14 @@ import { InsertError, type ClickHouseTables } from './clickhouse.js';
 import { RowBlocks } from './rowBlocks.js';
 import { createRowBuilder, LOOKUP_COLUMNS } from './rows.js';
 
-/** A record of a batch that has a row. */
-export interface BatchRow {
+/** A record and where it comes from. */
+export interface SourcedRecord {
   readonly source: RecordSource;
   readonly record: KafkaRecord;
+}
+
+/** A record of a batch that has a row. */
+export interface BatchRow extends SourcedRecord {
   /** Its place among the rows. */
   readonly row: number;
 }
@@ -44,16 +48,28 @@ export interface BatchInsertOptions {
  * @throws InsertError, transient or structural: nothing is known to be wrong with any record
  */
 export async function insertRecords(
-  records: readonly { readonly source: RecordSource; readonly record: KafkaRecord }[],
+  records: readonly SourcedRecord[],
   options: BatchInsertOptions,
 ): Promise<BatchInsertResult> {
+  try {
+    return await insertOnce(records, options);
+  } catch (error) {
+    // The table was altered since its columns were read; they are read anew. A second time it is for a person to see.
+    if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN)) throw error;
+    return insertOnce(records, { ...options, repeated: true });
+  }
+}
+
+const NO_SUCH_COLUMN = '16';
+
+async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
   const { tables, table, columns, mustBeAlive, onInsert } = options;
   const tableColumns = await tables.columns(table);
   for (const column of Object.keys(columns)) {
     if (!tableColumns.has(column)) {
       const message = `table ${table} has no column ${column}, which the pipeline's columns name: add it, or take it out there`;
       tables.forget(table);
-      throw new InsertError('structural', '16', message, undefined);
+      throw new InsertError('structural', NO_SUCH_COLUMN, message, undefined);
     }
   }
   const canLookUp = LOOKUP_COLUMNS.every((name) => tableColumns.has(name));
@@ -82,7 +98,7 @@ export async function insertRecords(
     if (missing.length === 0) return null;
     mustBeAlive();
     try {
-      await tables.insert(table, blocks.lines(missing.map(({ row }) => row)), identityToken(missing));
+      await tables.insert(table, tableColumns, blocks.lines(missing.map(({ row }) => row)), identityToken(missing));
       onInsert?.('ok');
       return null;
     } catch (error) {

@@ -123,14 +123,16 @@ export class ClickHouseTables {
   /**
    * Inserts lines of `JSONEachRow`. Resolves when they can be queried.
    *
+   * @param columns every column that the lines were made for: one that has been dropped meanwhile is an error, where
+   *   ClickHouse would otherwise skip its values without a word
    * @param token the same token must never be used with other rows
    * @throws InsertError
    */
-  async insert(table: string, lines: readonly Buffer[], token: string): Promise<void> {
+  async insert(table: string, columns: TableColumns, lines: readonly Buffer[], token: string): Promise<void> {
     const { database, name } = this.#split(table);
     try {
       const { stream } = await this.#client.exec({
-        query: `INSERT INTO ${identifier(database)}.${identifier(name)} FORMAT JSONEachRow`,
+        query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${[...columns.keys()].map(identifier).join(', ')}) FORMAT JSONEachRow`,
         values: Readable.from(lines, { objectMode: false }),
         clickhouse_settings: { ...INSERT_SETTINGS, insert_deduplication_token: token },
       });
@@ -175,7 +177,7 @@ export class ClickHouseTables {
   }
 }
 
-/** The configuration admits only letters, digits and underscores in names; the quotes keep reserved words usable. */
+/** Quoted, so that reserved words and whatever a column may be called can be used. */
 function identifier(name: string): string {
-  return `\`${name}\``;
+  return `\`${name.replace(/[\\`]/g, '\\$&')}\``;
 }

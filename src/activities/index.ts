@@ -11,13 +11,13 @@ import {
   type FlushActivities,
   type InsertOutcome,
 } from '../records/flush.js';
-import type { KafkaRecord, RecordSource } from '../records/record.js';
+import type { RecordSource } from '../records/record.js';
 import { decodeRejected, encodeRejected } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Attempt } from './attempt.js';
-import { insertRecords, type BatchInsertResult } from './batchInsert.js';
+import { insertRecords, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
 import { InsertError, type ClickHouseTables } from './clickhouse.js';
 
 export interface ActivityDependencies {
@@ -31,9 +31,7 @@ export interface ActivityDependencies {
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
 const STRUCTURAL_RETRY = '15 seconds';
 
-interface Answered {
-  readonly source: RecordSource;
-  readonly record: KafkaRecord;
+interface Answered extends SourcedRecord {
   readonly rejection?: Rejection;
 }
 
@@ -144,13 +142,10 @@ function* ackMessages(
   }
 }
 
-async function decodeBatch(
-  spec: BatchSpec,
-  bodies: Uint8Array,
-): Promise<{ source: RecordSource; record: KafkaRecord }[]> {
+async function decodeBatch(spec: BatchSpec, bodies: Uint8Array): Promise<SourcedRecord[]> {
   const format: string = spec.format;
   if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
-  const records: { source: RecordSource; record: KafkaRecord }[] = [];
+  const records: SourcedRecord[] = [];
   const sources = new Map<string, RecordSource>();
   let at = 0;
   for (const { segments, keep, bodyBytes } of spec.chunks) {

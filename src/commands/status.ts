@@ -1,4 +1,4 @@
-import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import Table from 'cli-table3';
 import type { Admin } from 'kafkajs';
 import { messageOf } from '../checks.js';
@@ -12,6 +12,9 @@ import { createLogger } from '../telemetry/logging.js';
 
 /** One part that is down must not keep the others from being shown. */
 const PART_TIMEOUT_MS = 4_000;
+
+/** A query needs a worker; where none answers, there is still time to say what the server itself knows. */
+const QUERY_TIMEOUT_MS = 2_000;
 
 interface PipelineReport {
   readonly pipeline: string;
@@ -67,12 +70,12 @@ export async function status({ config: file, json }: { config: string; json: boo
 
 type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
 
-async function answered<T>(promise: Promise<T>): Promise<Answer<T>> {
+async function answered<T>(promise: Promise<T>, timeoutMs = PART_TIMEOUT_MS): Promise<Answer<T>> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(new Error(`no answer within ${PART_TIMEOUT_MS / 1000} s`));
-    }, PART_TIMEOUT_MS);
+      reject(new Error(`no answer within ${timeoutMs / 1000} s`));
+    }, timeoutMs);
   });
   try {
     return { ok: true, value: await Promise.race([promise, timeout]) };
@@ -117,17 +120,19 @@ function batchersOf(client: Client, { name, layout }: PipelineConfig): Promise<B
 
 async function batcherOf(client: Client, index: number, workflowId: string): Promise<BatcherReport> {
   const handle = client.workflow.getHandle(workflowId);
-  const description = await answered(handle.describe());
-  if (!description.ok) {
-    if (/not found/i.test(description.error)) return { index, workflowId, state: 'not started' };
-    throw new Error(description.error);
+  let description: WorkflowExecutionDescription;
+  try {
+    description = await handle.describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { index, workflowId, state: 'not started' };
+    throw error;
   }
-  const { status: execution, historyLength, historySize = 0, raw } = description.value;
+  const { status: execution, historyLength, historySize = 0, raw } = description;
   const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure)?.lastFailure?.message ?? null;
   const named = { index, workflowId, historyLength, historyBytes: historySize };
   if (execution.name !== 'RUNNING')
     return { ...named, state: execution.name.toLowerCase(), error: 'its run has ended' };
-  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status));
+  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
   if (!answer.ok) return { ...named, state: 'silent', error: `no worker answers: ${answer.error}` };
   return { index, workflowId, state: 'running', status: answer.value, pendingError: failure };
 }

@@ -130,8 +130,8 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   };
 }
 
-/** As the server's own default suggests it: `limit.historySize.suggestContinueAsNew`. */
-const CONTINUE_AS_NEW_BYTES_MAX = 4 * 1024 * 1024;
+/** As the server suggests it by default: `limit.historySize.suggestContinueAsNew`, `limit.historyCount…`. */
+const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
   const { topics, groupId, startFrom, batchers, batch, signal, flow, reply, deadLetter, table, columns } = pipeline;
@@ -150,7 +150,10 @@ function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][stri
     bufferedBytesMax: pipeline.maxBuffered,
     settings: {
       pipeline: name,
-      continueAsNewBytes: Math.min(CONTINUE_AS_NEW_BYTES_MAX, flow.maxHistory / 2),
+      continueAsNewAt: {
+        historyBytes: Math.min(CONTINUE_AS_NEW_AT.historyBytes, flow.maxHistory / 2),
+        historyEvents: CONTINUE_AS_NEW_AT.historyEvents,
+      },
       batch: { maxRecords: batch.maxRecords, maxBytes: batch.maxBytes, maxDelayMs: batch.maxDelay },
       destination: {
         table,

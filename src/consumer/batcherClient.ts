@@ -98,14 +98,14 @@ export function classifySignalError(error: unknown): SendOutcome {
   if (error instanceof WorkflowExecutionAlreadyStartedError) return { type: 'closed' };
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
   const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
-  const message = isGrpcServiceError(cause) ? cause.details : String(error);
+  // A native connection puts into the message what a JavaScript one puts into the details.
+  const message = isGrpcServiceError(cause) ? cause.details || cause.message : String(error);
   if (code === GRPC_INVALID_ARGUMENT) {
     if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {
       return { type: 'full', message };
     }
     if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
   }
-  if (code === GRPC_RESOURCE_EXHAUSTED && /message larger than max/i.test(message))
-    return { type: 'tooLarge', message };
+  if (code === GRPC_RESOURCE_EXHAUSTED && /larger than max/i.test(message)) return { type: 'tooLarge', message };
   return { type: 'retry', message };
 }

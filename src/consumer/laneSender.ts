@@ -27,6 +27,7 @@ const BODY_BYTES_MAX = 1_200_000;
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
+const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
 
 /**
@@ -131,7 +132,8 @@ export class LaneSender {
         case 'retry':
           this.#observer.notAccepted('retried');
           this.#flow.sent(null, chunk.body.length);
-          this.#stopped('temporal', outcome.message);
+          // A passing hiccup is not worth a word.
+          if (retryMs >= REPORT_RETRIES_FROM_MS) this.#stopped('temporal', outcome.message);
           await this.#pause(retryMs * (0.5 + Math.random() / 2));
           retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
           break;

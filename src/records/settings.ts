@@ -7,10 +7,10 @@ export interface BatcherSettings {
   readonly pipeline: string;
   readonly batch: BatchLimits;
   /**
-   * The batcher continues as new when its history has this many bytes, if the server has not suggested it before. Well
-   * below the mark at which senders stop: they wait for a new run.
+   * The batcher continues as new when its history has reached one of these, if the server has not suggested it before.
+   * Well below the marks at which senders stop: they wait for a new run.
    */
-  readonly continueAsNewBytes: number;
+  readonly continueAsNewAt: { readonly historyBytes: number; readonly historyEvents: number };
   readonly destination: Destination;
 }
 

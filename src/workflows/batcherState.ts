@@ -44,8 +44,6 @@ export const LIMITS = {
   batchEncodedBytes: 1_400_000,
   /** Encoded bytes that continue-as-new may carry over; a larger buffer is flushed first. */
   carriedBytes: 512 * 1024,
-  /** Own mark for continue-as-new, where the server does not suggest it earlier: events of the run. */
-  historyLength: 4_000,
   /** Successive continuations without a record handled, after which a run stays as it is and raises an alert. */
   idleContinuations: 10,
   /** Control signals kept for the record. */
@@ -172,7 +170,8 @@ export class BatcherState {
 
   #continueAsNewDue({ continueAsNewSuggested, length, bytes }: HistoryView): boolean {
     if (this.holding) return false;
-    return continueAsNewSuggested || length >= LIMITS.historyLength || bytes >= this.#settings.continueAsNewBytes;
+    const { historyBytes, historyEvents } = this.#settings.continueAsNewAt;
+    return continueAsNewSuggested || length >= historyEvents || bytes >= historyBytes;
   }
 
   /**

@@ -7,7 +7,7 @@ import type { BatcherSettings, BatchLimits } from '../../src/records/settings.js
 export function settings(batch: Partial<BatchLimits> = {}): BatcherSettings {
   return {
     pipeline: 'orders',
-    continueAsNewBytes: 4 * 1024 * 1024,
+    continueAsNewAt: { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 },
     batch: { maxRecords: 1_000, maxBytes: 1_000_000, maxDelayMs: 1_000, ...batch },
     destination: {
       table: 'orders',

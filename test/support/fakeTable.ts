@@ -28,7 +28,7 @@ export class FakeTable {
     columns: () => Promise.resolve(COLUMNS),
     forget: () => undefined,
     foundOffsets: (_table, source, from, to) => Promise.resolve(new Set(this.#found(source, from, to))),
-    insert: (_table, lines, token) => {
+    insert: (_table, _columns, lines, token) => {
       const text = Buffer.concat([...lines]).toString();
       this.#insert(
         text

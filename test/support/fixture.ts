@@ -1,7 +1,8 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client, Connection } from '@temporalio/client';
-import { Kafka, logLevel, type Admin, type Consumer, type Message, type Producer } from 'kafkajs';
+import { Kafka, logLevel, type Admin, type Consumer, type KafkaMessage, type Message, type Producer } from 'kafkajs';
 import { stringify } from 'yaml';
+import { eventually } from './eventually.js';
 import type { Stack } from '../../stack/index.js';
 import { registerCodecs } from '../../src/kafka/codecs.js';
 import type { BatcherStatus } from '../../src/records/batcher.js';
@@ -177,6 +178,31 @@ export class Fixture {
 
   get acks(): readonly Ack[] {
     return this.#acks;
+  }
+
+  /** What the dead-letter topic holds, once it has so many messages. */
+  async deadLetters(count: number): Promise<KafkaMessage[]> {
+    const letters: KafkaMessage[] = [];
+    const consumer = this.kafka.consumer({
+      groupId: `${this.name}.dead-letters.${letters.length}`,
+      maxWaitTimeInMs: 100,
+      maxBytesPerPartition: 20_000_000,
+      maxBytes: 50_000_000,
+    });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [this.deadLetterTopic], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: ({ batch }) => Promise.resolve(void letters.push(...batch.messages)),
+    });
+    try {
+      await eventually(() => {
+        if (letters.length < count) throw new Error(`${letters.length} of ${count} dead letters`);
+      });
+    } finally {
+      await consumer.disconnect();
+    }
+    return letters;
   }
 
   async query<T>(query: string): Promise<T[]> {

@@ -3,8 +3,14 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { expect, it } from 'vitest';
 import { classifySignalError } from '../../../src/consumer/batcherClient.js';
 
-function grpc(code: number, details: string): ServiceError {
-  const cause = Object.assign(new Error(details), { code, details, metadata: {} });
+/** As a native connection gives it, and as one of grpc-js does. */
+function grpc(code: number, text: string): ServiceError {
+  const cause = Object.assign(new Error(text), { code, details: '', metadata: {} });
+  return new ServiceError('Failed to signalWithStart Workflow', { cause });
+}
+
+function grpcJs(code: number, details: string): ServiceError {
+  const cause = Object.assign(new Error(`${code} NAME: ${details}`), { code, details, metadata: {} });
   return new ServiceError('Failed to signalWithStart Workflow', { cause });
 }
 
@@ -15,6 +21,12 @@ it('tells a run that is full from a chunk that is too large, which have one code
   expect(classifySignalError(grpc(8, 'grpc: received message larger than max (5242880 vs. 4194304)')).type).toBe(
     'tooLarge',
   );
+});
+
+it('understands both kinds of connection', () => {
+  expect(classifySignalError(grpcJs(3, 'exceeded workflow execution limit for signal events')).type).toBe('full');
+  const afterDecompression = 'grpc: received message after decompression larger than max 4194304';
+  expect(classifySignalError(grpc(8, afterDecompression)).type).toBe('tooLarge');
 });
 
 it('knows a run that has ended', () => {

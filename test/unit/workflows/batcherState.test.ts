@@ -128,7 +128,7 @@ it('drains: flushes everything without waiting, then completes', () => {
 it('continues as new when the server suggests it, or its own marks say so', () => {
   const state = fresh();
   expect(state.decide(0, SUGGESTED)).toEqual({ type: 'continueAsNew' });
-  expect(state.decide(0, { ...QUIET, length: LIMITS.historyLength })).toEqual({ type: 'continueAsNew' });
+  expect(state.decide(0, { ...QUIET, length: 4_096 })).toEqual({ type: 'continueAsNew' });
   expect(state.decide(0, { ...QUIET, bytes: 4 * 1024 * 1024 })).toEqual({ type: 'continueAsNew' });
 });
 

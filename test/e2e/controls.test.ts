@@ -1,0 +1,62 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+import { BATCHER } from '../../src/records/batcherId.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemon: Daemon;
+
+afterEach(async () => {
+  await daemon.kill();
+  await fixture.close();
+});
+
+async function start(maxDelay: string): Promise<void> {
+  fixture = await Fixture.create(stack(), { pipeline: { batchers: 2, batch: { maxDelay } } });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+}
+
+const BY = { actor: 'e2e', reason: 'test' };
+const signal = (name: keyof typeof BATCHER.signals) =>
+  Promise.all([0, 1].map((index) => fixture.batcher(index).signal(BATCHER.signals[name], BY)));
+const buffered = async () =>
+  (await fixture.batcherStatus(0)).bufferedRecords + (await fixture.batcherStatus(1)).bufferedRecords;
+
+it('pause holds the records, also over a restart of the daemon; resume lets them go', async () => {
+  await start('200ms');
+  await fixture.produce(100);
+  await eventually(() => expect(fixture.acks).toHaveLength(100));
+  await signal('pause');
+  await fixture.produce(100);
+  await eventually(async () => expect(await buffered()).toBe(100));
+  await daemon.stop();
+  daemon = await Daemon.start(fixture.config());
+  expect(await fixture.batcherStatus(0)).toMatchObject({ paused: true, controls: [{ action: 'pause', ...BY }] });
+  expect(fixture.acks).toHaveLength(100);
+  await signal('resume');
+  await expectExactlyOnce(fixture, { acksOnce: true });
+});
+
+it('flush flushes at once what waits for its delay', async () => {
+  await start('10m');
+  await fixture.produce(100);
+  await eventually(async () => expect(await buffered()).toBe(100));
+  await signal('flush');
+  await expectExactlyOnce(fixture, { acksOnce: true });
+  expect(await daemon.metric('ktb_flushes_total', { reason: 'signal' })).toBe(2);
+});
+
+it('new settings of the configuration reach a running batcher with the next records', async () => {
+  await start('10m');
+  await fixture.produce(100);
+  await eventually(async () => expect(await buffered()).toBe(100));
+  await daemon.stop();
+  daemon = await Daemon.start(fixture.config({ batchers: 2, batch: { maxDelay: '100ms' } }));
+  await fixture.produce(100);
+  await expectExactlyOnce(fixture, { acksOnce: true });
+});

@@ -1,0 +1,124 @@
+import { ConfigResourceTypes } from 'kafkajs';
+import { afterEach, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged } from '../support/exactlyOnce.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemon: Daemon;
+
+afterEach(async () => {
+  await daemon.kill();
+  await fixture.close();
+});
+
+async function start(options: FixtureOptions = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), options);
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+}
+
+const untilAnswered = () => eventually(() => expect(acknowledged(fixture.acks)).toBe(fixture.produced));
+
+it('a bad record is rejected alone: a negative ack with the reason, its bytes on the dead-letter topic, its batch mates inserted', async () => {
+  await start();
+  const bad: Record<number, Buffer | null> = {
+    0: Buffer.from('not json'),
+    17: Buffer.from('[1, 2]'),
+    400: null,
+    401: Buffer.from('{"id": "no number", "text": "refused by ClickHouse"}'),
+    777: Buffer.from('{"id": 1, "_offset": 5}'),
+    999: Buffer.from([0xff, 0x00, 0xfe]),
+  };
+  await fixture.produce(1_000, (id) =>
+    id in bad ? { value: bad[id] ?? null, key: `bad-${id}`, headers: { trace: `t-${id}`, other: 'o' } } : {},
+  );
+  await untilAnswered();
+
+  const rejected = fixture.acks.filter(({ status }) => status === 'rejected');
+  expect(Object.fromEntries(rejected.map(({ key, code }) => [key, code]))).toEqual({
+    'bad-0': 'not_json',
+    'bad-17': 'not_object',
+    'bad-400': 'not_json',
+    'bad-401': 'refused_by_clickhouse',
+    'bad-777': 'reserved_field',
+    'bad-999': 'not_json',
+  });
+  expect(rejected.every(({ message, headers }) => (message ?? '') !== '' && headers['trace']?.startsWith('t-'))).toBe(
+    true,
+  );
+  expect(fixture.acks.filter(({ status }) => status === 'inserted')).toHaveLength(994);
+  expect(await fixture.rowCounts()).toEqual({ rows: 994, identities: 994, ids: 994 });
+
+  const letters = await fixture.deadLetters(6);
+  expect(new Map(letters.map(({ key, value }) => [key?.toString(), value]))).toEqual(
+    new Map(Object.entries(bad).map(([id, value]) => [`bad-${id}`, value])),
+  );
+  for (const { headers, key } of letters) {
+    const ack = rejected.find((candidate) => candidate.key === key?.toString());
+    expect(String(headers?.['__connect.errors.topic'])).toBe(fixture.topic);
+    expect(String(headers?.['__connect.errors.offset'])).toBe(String(ack?.offset));
+    expect(String(headers?.['__connect.errors.exception.class.name'])).toBe(ack?.code);
+    expect(String(headers?.['other'])).toBe('o');
+  }
+  expect(daemon.output).not.toContain('no number');
+});
+
+it('a batch of bad records only', async () => {
+  await start();
+  await fixture.produce(300, (id) => ({ value: JSON.stringify({ id: 'x', text: String(id) }) }));
+  await untilAnswered();
+  expect(fixture.acks.every(({ code }) => code === 'refused_by_clickhouse')).toBe(true);
+  expect((await fixture.rowCounts()).rows).toBe(0);
+  expect(await fixture.deadLetters(300)).toHaveLength(300);
+});
+
+it('a record too large for a signal is rejected in its turn, with its original on the dead-letter topic', async () => {
+  await start();
+  await fixture.admin.alterConfigs({
+    validateOnly: false,
+    resources: [fixture.topic, fixture.deadLetterTopic].map((name) => ({
+      type: ConfigResourceTypes.TOPIC,
+      name,
+      configEntries: [{ name: 'max.message.bytes', value: '10000000' }],
+    })),
+  });
+  const noise = Buffer.from(Array.from({ length: 3_000_000 }, () => Math.floor(Math.random() * 256)));
+  const large = JSON.stringify({ id: 1, text: noise.toString('base64') });
+  for (let id = 0; id < 3; id++)
+    await fixture.produce(1, () => (id === 1 ? { value: large, key: 'large' } : { key: 'large' }));
+  await untilAnswered();
+  expect(fixture.acks.map(({ status, code }) => [status, code])).toContainEqual(['rejected', 'record_too_large']);
+  const [letter] = await fixture.deadLetters(1);
+  expect(letter?.value?.toString()).toBe(large);
+  expect((await fixture.rowCounts()).rows).toBe(2);
+});
+
+it('columns come from where the mapping says, and a missing one is named while the batch is held', async () => {
+  await start({
+    columns: 'id Int64, customer String, trace Nullable(String), big UInt64, place Tuple(lat Float64, lon Float64)',
+    pipeline: { columns: { customer: '/customer/id', trace: 'header:trace', big: '/numbers/0', place: '/geo' } },
+  });
+  await fixture.produce(1, () => ({
+    value: '{"id": 1, "customer": {"id": "c-1"}, "numbers": [18446744073709551615], "geo": {"lat": 1.5, "lon": 2}}',
+    headers: { trace: 'abc' },
+  }));
+  await untilAnswered();
+  expect(
+    await fixture.query(`SELECT id, customer, trace, toString(big) AS big, place.1 AS lat, _key FROM ${fixture.table}`),
+  ).toEqual([{ id: 1, customer: 'c-1', trace: 'abc', big: '18446744073709551615', lat: 1.5, _key: 'key-0' }]);
+
+  await fixture.clickhouse.command({ query: `ALTER TABLE ${fixture.table} DROP COLUMN trace` });
+  await fixture.produce(1, () => ({ value: '{"id": 2, "customer": {"id": "c-2"}, "numbers": [1]}' }));
+  await eventually(() => {
+    const warnings = daemon.logs().filter(({ level }) => level === 'warn');
+    expect(warnings.map(({ message }) => message).join()).toContain('has no column trace');
+  }, 90_000);
+  expect(acknowledged(fixture.acks)).toBe(1);
+  await fixture.clickhouse.command({ query: `ALTER TABLE ${fixture.table} ADD COLUMN trace Nullable(String)` });
+  await untilAnswered();
+  expect((await fixture.rowCounts()).rows).toBe(2);
+});

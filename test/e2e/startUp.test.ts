@@ -1,0 +1,129 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon, ktb } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture | undefined;
+let daemon: Daemon | undefined;
+
+afterEach(async () => {
+  await daemon?.kill();
+  await fixture?.close();
+});
+
+it('refuses a wrong configuration with every problem and exit code 2', async () => {
+  daemon = Daemon.launch('pipelines: { orders: { topic: [orders], table: "no such-name" } }');
+  expect(await daemon.exited).toBe(2);
+  for (const problem of [
+    'unknown key; did you mean topics?',
+    'topics: is missing',
+    'table: must be table or database.table',
+  ]) {
+    expect(daemon.output).toContain(problem);
+  }
+});
+
+it('waits for what is missing, says so once and what to do, and starts by itself when it is there', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  await fixture.produce(10);
+  await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table} TO ${fixture.table}_away` });
+  await fixture.admin.deleteTopics({ topics: [fixture.deadLetterTopic] });
+  daemon = Daemon.launch(fixture.config());
+  const seen = daemon;
+  await eventually(() => expect(seen.logs().filter(({ level }) => level === 'warn')).toHaveLength(2));
+  expect(seen.output).toContain(`Kafka has no topic ${fixture.deadLetterTopic}: create it, or run \`ktb setup\``);
+  expect(seen.output).toContain(
+    `there is no table default.${fixture.table}: create it, or let \`ktb setup\` propose one`,
+  );
+  expect((await seen.get('/livez')).status).toBe(200);
+  expect((await seen.get('/readyz')).status).toBe(503);
+  expect(await seen.metric('ktb_dependency_up', { dependency: 'temporal' })).toBe(1);
+  expect(await seen.metric('ktb_dependency_up', { dependency: 'kafka' })).toBe(0);
+  await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table}_away TO ${fixture.table}` });
+  await fixture.admin.createTopics({ topics: [{ topic: fixture.deadLetterTopic }], waitForLeaders: true });
+  await seen.untilReady();
+  await expectExactlyOnce(fixture, { acksOnce: true });
+  expect(seen.logs().filter(({ level }) => level === 'warn')).toHaveLength(2);
+});
+
+it('names the part that cannot be reached, and ends at SIGTERM while it waits', async () => {
+  fixture = await Fixture.create(stack());
+  const config = fixture
+    .config()
+    .replace(stack().temporal.address, '127.0.0.1:9')
+    .replace(stack().clickhouse.url, 'http://127.0.0.1:9')
+    .replace(stack().kafka.brokers[0]!, '127.0.0.1:9');
+  daemon = Daemon.launch(config);
+  const seen = daemon;
+  await eventually(() => expect(seen.logs().filter(({ level }) => level === 'warn')).toHaveLength(3));
+  for (const part of ['Kafka at 127.0.0.1:9', 'Temporal at 127.0.0.1:9', 'ClickHouse at http://127.0.0.1:9'])
+    expect(seen.output).toContain(part);
+  expect(await seen.stop()).toBe(0);
+});
+
+it('warns once of a table without identity columns, and works at least once', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  await fixture.clickhouse.command({ query: `DROP TABLE ${fixture.table} SYNC` });
+  await fixture.clickhouse.command({
+    query: `CREATE TABLE ${fixture.table} (id Int64, text String) ENGINE = MergeTree ORDER BY id`,
+  });
+  daemon = await Daemon.start(fixture.config());
+  await fixture.produce(100);
+  const seen = fixture;
+  await eventually(() => expect(seen.acks).toHaveLength(100));
+  expect(await seen.query(`SELECT count() AS rows, uniqExact(id) AS ids FROM ${seen.table}`)).toEqual([
+    { rows: 100, ids: 100 },
+  ]);
+  expect(daemon.output).toContain('The table lacks identity columns');
+});
+
+it('setup creates what is missing, proposes a table from records, and changes nothing the second time', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.produce(50);
+  await fixture.clickhouse.command({ query: `DROP TABLE ${fixture.table} SYNC` });
+  await fixture.admin.deleteTopics({ topics: [fixture.replyTopic] });
+  const dry = await ktb(fixture.config(), ['setup', '--dry-run', '--from-sample', '20']);
+  expect(dry.output).toContain(`topic ${fixture.replyTopic}: would be created with 8 partitions`);
+  expect(dry.output).toContain('would be created from 20 records');
+  expect(await fixture.admin.listTopics()).not.toContain(fixture.replyTopic);
+  const first = await ktb(fixture.config(), ['setup', '--from-sample', '20', '--partitions', '3']);
+  expect(first.code).toBe(0);
+  expect(first.output).toMatch(/`id` Nullable\(Int64\)[\s\S]*_offset UInt64[\s\S]*ReplacingMergeTree/);
+  const second = await ktb(fixture.config(), ['setup']);
+  expect(second.output).toContain(`topic ${fixture.replyTopic}: exists`);
+  expect(second.output).toContain(`table ${fixture.table}: exists\n`);
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+  await expectExactlyOnce(fixture, { acksOnce: true });
+});
+
+it('status shows lag and batchers, and still shows the one part when the other is away', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  await fixture.produce(500);
+  const before = await ktb(fixture.config(), ['status']);
+  expect(before.code, before.output).toBe(0);
+  expect(before.output).toContain('lag 500 records over 8 partitions');
+  expect(before.output).toContain('not started');
+  daemon = await Daemon.start(fixture.config());
+  await expectExactlyOnce(fixture);
+  const after = await ktb(fixture.config(), ['status', '--json']);
+  const [report] = JSON.parse(after.output) as {
+    lag: { lag: number }[];
+    batchers: { state: string; status: { counters: { inserted: number } } }[];
+  }[];
+  expect(report?.lag.reduce((sum, { lag }) => sum + lag, 0)).toBe(0);
+  expect(report?.batchers.reduce((sum, { status }) => sum + status.counters.inserted, 0)).toBe(500);
+  const withoutTemporal = await ktb(fixture.config().replace(stack().temporal.address, '127.0.0.1:9'), ['status']);
+  expect(withoutTemporal.code).toBe(1);
+  expect(withoutTemporal.output).toContain('lag 0 records');
+  expect(withoutTemporal.output).toContain('Temporal at 127.0.0.1:9');
+  await daemon.kill();
+  const withoutWorker = await ktb(fixture.config(), ['status']);
+  expect(withoutWorker.output).toContain('no worker answers');
+});

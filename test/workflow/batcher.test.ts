@@ -1,0 +1,259 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { DefaultLogger, Runtime, Worker, type InjectedSinks } from '@temporalio/worker';
+import type { WorkflowHandle } from '@temporalio/client';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { timeSkippingServerPath } from '../../stack/native/testServer.js';
+import { BATCHER } from '../../src/records/batcherId.js';
+import type { BatcherInput, BatcherStatus } from '../../src/records/batcher.js';
+import { encodeChunk } from '../../src/records/chunkCodec.js';
+import { sealEnvelope, type BatchSpec, type FlushActivities } from '../../src/records/flush.js';
+import type { BatchLimits } from '../../src/records/settings.js';
+import type { BatcherSinks } from '../../src/workflows/sinks.js';
+import { input } from '../support/chunks.js';
+import { eventually } from '../support/eventually.js';
+import { record } from '../support/records.js';
+
+// Workflows with mocked activities, in Temporal's time-skipping test server. The bundle is the built one, as it ships.
+const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
+
+let serverPath: string;
+let environment: TestWorkflowEnvironment;
+let batches: BatchSpec[] = [];
+let rejections: string[] = [];
+let insertBatch: FlushActivities['insertBatch'];
+let workflows = 0;
+
+const done = (inserted: number, rejected = 0) => sealEnvelope({ inserted, rejected, skipped: 0 }, Uint8Array.of(7));
+const recordsOf = (spec: BatchSpec) => spec.chunks.reduce((sum, { records }) => sum + records, 0);
+
+beforeAll(async () => {
+  Runtime.install({
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+  });
+  serverPath = await timeSkippingServerPath();
+}, 300_000);
+
+// A server for each test: workflows that were terminated would keep it from skipping time.
+beforeEach(async () => {
+  const executable = { type: 'existing-path', path: serverPath } as const;
+  environment = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
+  batches = [];
+  rejections = [];
+  insertBatch = (spec) => {
+    batches.push(spec);
+    return Promise.resolve(done(recordsOf(spec)));
+  };
+});
+
+afterEach(() => environment.teardown());
+
+const sinks: InjectedSinks<BatcherSinks> = {
+  batcher: { buffered: { fn: () => undefined }, holding: { fn: () => undefined } },
+};
+
+/** A batcher with a worker of its own, for the time of a test. */
+async function withBatcher(
+  limits: Partial<BatchLimits>,
+  run: (handle: WorkflowHandle<(input: BatcherInput, bodies: Uint8Array) => Promise<BatcherInput>>) => Promise<void>,
+  overrides: Partial<BatcherInput['settings']> = {},
+): Promise<void> {
+  const workflowId = `ktb:orders:8-key:${++workflows}`;
+  const activities: FlushActivities = {
+    insertBatch: (spec, bodies) => insertBatch(spec, bodies),
+    rejectRecords: (spec, bytes) => Promise.resolve(void rejections.push(`${spec.id}:${[...bytes].join()}`)),
+  };
+  const worker = await Worker.create({
+    connection: environment.nativeConnection,
+    taskQueue: workflowId,
+    workflowBundle: { code: readFileSync(BUNDLE, 'utf8') },
+    activities,
+    sinks,
+  });
+  const started = input(limits);
+  await worker.runUntil(async () => {
+    const handle = await environment.client.workflow.start(BATCHER.workflowType, {
+      workflowId,
+      taskQueue: workflowId,
+      args: [{ ...started, settings: { ...started.settings, ...overrides } }, new Uint8Array(0)],
+    });
+    try {
+      await run(handle as never);
+    } finally {
+      await environment.client.workflow
+        .getHandle(workflowId)
+        .terminate()
+        .catch(() => undefined);
+    }
+  });
+}
+
+/** Sends the records of a range, as a lane does. */
+async function send(handle: WorkflowHandle, from: number, to: number): Promise<void> {
+  const records = Array.from({ length: to - from }, (_, index) => record(from + 1 + index));
+  const { meta, body } = encodeChunk([{ topic: 'orders', partition: 0, epoch: 'e1', from, to, records }]);
+  await handle.signal(BATCHER.signals.records, meta, body);
+}
+
+/** The test server never answers a query that met a continue-as-new: then it is asked again. */
+const status = (handle: WorkflowHandle) =>
+  eventually(() =>
+    environment.client.connection.withDeadline(Date.now() + 250, () =>
+      handle.query<BatcherStatus>(BATCHER.queries.status),
+    ),
+  );
+const untilBatches = (count: number) => eventually(() => expect(batches).toHaveLength(count), 20_000);
+
+describe('flushes', () => {
+  it('by records, with all that had arrived', () =>
+    withBatcher({ maxRecords: 10, maxDelayMs: 3_600_000 }, async (handle) => {
+      await send(handle, -1, 4);
+      await send(handle, 4, 9);
+      await untilBatches(1);
+      expect(batches[0]).toMatchObject({ reason: 'records', number: 1 });
+      expect(recordsOf(batches[0]!)).toBe(10);
+    }));
+
+  it('by delay, an hour later by the workflow’s clock', () =>
+    withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
+      await send(handle, -1, 4);
+      await eventually(async () => expect((await status(handle)).bufferedRecords).toBe(5));
+      await environment.sleep('59 minutes');
+      expect(batches).toHaveLength(0);
+      await environment.sleep('2 minutes');
+      await untilBatches(1);
+      expect(batches[0]?.reason).toBe('delay');
+    }));
+
+  it('one at a time; what arrives during a flush joins the next batch', () =>
+    withBatcher({ maxRecords: 1 }, async (handle) => {
+      let release: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => (release = resolve));
+      insertBatch = async (spec) => {
+        batches.push(spec);
+        await held;
+        return done(recordsOf(spec));
+      };
+      await send(handle, -1, 0);
+      await untilBatches(1);
+      await send(handle, 0, 1);
+      await send(handle, 1, 2);
+      await eventually(async () => expect((await status(handle)).bufferedRecords).toBe(2));
+      expect(batches).toHaveLength(1);
+      release();
+      await untilBatches(3);
+    }));
+});
+
+it('gives what was rejected to the second activity, and counts', () =>
+  withBatcher({ maxRecords: 5 }, async (handle) => {
+    insertBatch = (spec) => {
+      batches.push(spec);
+      return Promise.resolve(done(3, 2));
+    };
+    await send(handle, -1, 4);
+    await eventually(() => expect(rejections).toEqual([`${batches[0]?.id ?? ''}:7`]));
+    await eventually(async () =>
+      expect((await status(handle)).counters).toMatchObject({ inserted: 3, rejected: 2, batches: 1 }),
+    );
+  }));
+
+it('no failure of an activity ends the run: the same batch is tried until it succeeds', () =>
+  withBatcher({ maxRecords: 5 }, async (handle) => {
+    let failures = 0;
+    insertBatch = (spec) => {
+      batches.push(spec);
+      if (++failures <= 6) throw new Error('ClickHouse is away');
+      return Promise.resolve(done(5));
+    };
+    await send(handle, -1, 4);
+    await eventually(async () => {
+      await environment.sleep('10 seconds');
+      expect((await status(handle)).counters.inserted).toBe(5);
+    });
+    expect(new Set(batches.map(({ id }) => id)).size).toBe(1);
+    expect((await handle.describe()).status.name).toBe('RUNNING');
+  }));
+
+it('drops a chunk that comes a second time, also in the run after', () =>
+  withBatcher(
+    { maxRecords: 5 },
+    async (handle) => {
+      await send(handle, -1, 4);
+      await send(handle, -1, 4);
+      await eventually(async () => expect((await status(handle)).counters.duplicateChunks).toBe(1));
+      await send(handle, 4, 9);
+      await eventually(async () => expect((await status(handle)).counters.continuations).toBeGreaterThan(0));
+      await send(handle, -1, 9);
+      await eventually(async () => expect((await status(handle)).counters.duplicateChunks).toBe(2));
+      expect(batches.map(recordsOf)).toEqual([5, 5]);
+    },
+    { continueAsNewAt: { historyBytes: 1e9, historyEvents: 12 } },
+  ));
+
+it('continues as new again and again with a buffer it carries along, and flushes all of it once', () =>
+  withBatcher(
+    { maxRecords: 60, maxDelayMs: 3_600_000 },
+    async (handle) => {
+      for (let from = -1; from < 59; from += 2) {
+        await send(handle, from, from + 2);
+        // A query is answered after the task that took the signal.
+        await status(handle);
+      }
+      await untilBatches(1);
+      expect(recordsOf(batches[0]!)).toBe(60);
+      expect((await status(handle)).counters.continuations).toBeGreaterThan(2);
+    },
+    { continueAsNewAt: { historyBytes: 1e9, historyEvents: 12 } },
+  ));
+
+it('continues at most ten times in vain, then stays as it is, and goes on with the next record', () =>
+  withBatcher(
+    { maxRecords: 2 },
+    async (handle) => {
+      await eventually(async () => expect((await status(handle)).holding).toBe(true));
+      expect((await status(handle)).counters.continuations).toBe(10);
+      await send(handle, -1, 1);
+      await untilBatches(1);
+      await eventually(async () => expect((await status(handle)).counters.continuations).toBeGreaterThan(10));
+    },
+    { continueAsNewAt: { historyBytes: 1e9, historyEvents: 1 } },
+  ));
+
+it('does not take a chunk whose checksum is wrong, and does not drop it either: the task fails until it is understood', () =>
+  withBatcher({ maxRecords: 1 }, async (handle) => {
+    const { meta, body } = encodeChunk([
+      { topic: 'orders', partition: 0, epoch: 'e1', from: -1, to: 0, records: [record(0)] },
+    ]);
+    await handle.signal(BATCHER.signals.records, { ...meta, crc32: meta.crc32 + 1 }, body);
+    await eventually(async () => {
+      const { events = [] } = await handle.fetchHistory();
+      const failures = events?.map(({ workflowTaskFailedEventAttributes: failed }) => failed?.failure?.message);
+      expect(failures?.some((message) => message?.includes('checksum'))).toBe(true);
+    });
+    expect(batches).toHaveLength(0);
+    expect((await handle.describe()).status.name).toBe('RUNNING');
+  }));
+
+it('counts strangers’ signals under whatever name and goes on', () =>
+  withBatcher({ maxRecords: 1 }, async (handle) => {
+    await handle.signal('hello', { some: 'thing' });
+    await handle.signal(BATCHER.signals.records, 'not a chunk');
+    await handle.signal(BATCHER.signals.records, { format: 'ktb-chunk/1' });
+    await handle.signal(BATCHER.signals.pause);
+    await handle.signal(BATCHER.signals.resume, 42);
+    await send(handle, -1, 0);
+    await untilBatches(1);
+    expect((await status(handle)).counters.foreignSignals).toBe(3);
+  }));
+
+it('drains: flushes what it holds, then ends', () =>
+  withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
+    await send(handle, -1, 4);
+    await handle.signal(BATCHER.signals.drain, { actor: 'test', reason: 'end' });
+    const last = await handle.result();
+    expect(batches.map(({ reason }) => reason)).toEqual(['drain']);
+    expect(last.carried?.counters.inserted).toBe(5);
+  }));
