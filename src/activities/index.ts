@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Publisher, OutgoingMessage } from '../kafka/publisher.js';
+import type { Publisher } from '../kafka/publisher.js';
 import { publishDeadLetters } from '../kafka/deadLetters.js';
-import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../records/ack.js';
+import type { AckStatus } from '../records/ack.js';
 import { decodeChunk } from '../records/chunkCodec.js';
 import {
   BATCH_FORMAT,
@@ -16,6 +16,7 @@ import { decodeRejected, encodeRejected } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { ackMessages, type Answered } from './acks.js';
 import { Attempt } from './attempt.js';
 import { insertRecords, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
 import { InsertError, type ClickHouseTables } from './clickhouse.js';
@@ -30,10 +31,6 @@ export interface ActivityDependencies {
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
 const STRUCTURAL_RETRY = '15 seconds';
-
-interface Answered extends SourcedRecord {
-  readonly rejection?: Rejection;
-}
 
 /**
  * The activities of the batchers, around the clients they work with. Every failure is thrown as one that Temporal
@@ -121,25 +118,6 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         await publishAcks(spec, destination, 'rejected', rejected);
       }),
   };
-}
-
-function* ackMessages(
-  answered: readonly Answered[],
-  copyHeaders: readonly string[],
-  status: AckStatus,
-  batch: string,
-): Iterable<OutgoingMessage> {
-  const valuesOf = new Map<RecordSource, ReturnType<typeof ackValues>>();
-  for (const { source, record, rejection } of answered) {
-    let value = valuesOf.get(source);
-    if (value === undefined) {
-      value = ackValues(source, status, batch);
-      valuesOf.set(source, value);
-    }
-    const headers = ackHeaders(record, copyHeaders);
-    const message = { key: record.key, value: value(record.offset, rejection) };
-    yield headers === undefined ? message : { ...message, headers };
-  }
 }
 
 async function decodeBatch(spec: BatchSpec, bodies: Uint8Array): Promise<SourcedRecord[]> {

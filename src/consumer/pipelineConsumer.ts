@@ -18,6 +18,7 @@ import { Assignment, type PartitionCommit } from './assignment.js';
 import { backpressureLimits, partitionsToPause } from './backpressure.js';
 import type { BatcherClient } from './batcherClient.js';
 import { formatCommitMetadata } from './commitMetadata.js';
+import { FETCH_OPTIONS } from './fetchOptions.js';
 import { flowControlLimits } from './flowControl.js';
 import { fromKafkaMessage, toOffset } from './fromKafka.js';
 import { Lane, type Pack } from './lane.js';
@@ -49,21 +50,6 @@ const LAG_INTERVAL_MS = 10_000;
 const OPEN_RETRY_MS = 1_000;
 const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
-
-/**
- * How long a fetch waits for data. Also how long a partition that may go on waits for the next fetch, so that it must
- * stay well below the time that half of the buffer lasts.
- */
-const FETCH_WAIT_MS = 500;
-
-/**
- * Bytes fetched of a partition at a time. kafkajs decodes all that a fetch brings in one go, and nothing else runs
- * meanwhile: a megabyte each, its default, stops the process for a third of a second with eight partitions.
- */
-const FETCH_PARTITION_BYTES = 256 * 1024;
-
-/** Bytes of one fetch over all partitions. Brokers fill it in the order asked, so it has to have room for many. */
-const FETCH_BYTES = 16 * 1024 * 1024;
 
 type Commit = (offsets: Offsets) => Promise<void>;
 
@@ -123,9 +109,7 @@ export class PipelineConsumer {
       sessionTimeout: kafkaConfig.sessionTimeoutMs,
       heartbeatInterval: Math.min(3_000, kafkaConfig.sessionTimeoutMs / 3),
       metadataMaxAge: 60_000,
-      maxWaitTimeInMs: FETCH_WAIT_MS,
-      maxBytesPerPartition: FETCH_PARTITION_BYTES,
-      maxBytes: FETCH_BYTES,
+      ...FETCH_OPTIONS,
       allowAutoTopicCreation: false,
       partitionAssigners: [this.#fencingAssigner()],
       retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },

@@ -70,7 +70,7 @@ export class Fixture {
     registerCodecs();
     this.kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
     this.admin = this.kafka.admin();
-    this.producer = this.kafka.producer({ allowAutoTopicCreation: false });
+    this.producer = this.kafka.producer({ allowAutoTopicCreation: false, idempotent: true });
     this.clickhouse = createClient({ url: stack.clickhouse.url });
     this.#connection = connection;
     this.temporal = new Client({ connection });

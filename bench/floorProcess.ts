@@ -1,0 +1,81 @@
+import { createClient } from '@clickhouse/client';
+import { Kafka, logLevel } from 'kafkajs';
+import { ackMessages } from '../src/activities/acks.js';
+import { insertRecords, type SourcedRecord } from '../src/activities/batchInsert.js';
+import { ClickHouseTables } from '../src/activities/clickhouse.js';
+import { FETCH_OPTIONS } from '../src/consumer/fetchOptions.js';
+import { fromKafkaMessage } from '../src/consumer/fromKafka.js';
+import { createPartitioner, Publisher } from '../src/kafka/publisher.js';
+
+/**
+ * The floor of the benchmark: what is left when Temporal is taken out. The same consumer settings, decoding, inserting and
+ * acknowledging code; no deduplication across failures, no order between inserts, no batch that outlives the process.
+ */
+interface Job {
+  readonly brokers: string[];
+  readonly clickhouse: string;
+  readonly topic: string;
+  readonly replyTopic: string;
+  readonly table: string;
+}
+
+/** As large as the bridge's batches are under the same load, and as many at a time. */
+const BATCH_RECORDS = 10_000;
+const CONCURRENT_BATCHES = 4;
+
+const job = JSON.parse(process.argv[2] ?? '{}') as Job;
+const kafka = new Kafka({ brokers: job.brokers, logLevel: logLevel.NOTHING });
+const producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
+const consumer = kafka.consumer({ groupId: `${job.topic}.floor`, allowAutoTopicCreation: false, ...FETCH_OPTIONS });
+const tables = new ClickHouseTables(createClient({ url: job.clickhouse }), 'default');
+await producer.connect();
+const publisher = new Publisher(producer);
+
+let gathered: SourcedRecord[] = [];
+let running = 0;
+let waiting: (() => void)[] = [];
+
+async function flush(records: readonly SourcedRecord[]): Promise<void> {
+  const { inserted } = await insertRecords(records, {
+    tables,
+    table: job.table,
+    columns: {},
+    repeated: false,
+    mustBeAlive: () => undefined,
+  });
+  await publisher.publish(job.replyTopic, ackMessages(inserted, [], 'inserted', 'floor'));
+}
+
+/** Begins a flush of what was gathered; waits while too many are under way. */
+async function flushGathered(): Promise<void> {
+  const records = gathered;
+  gathered = [];
+  while (running >= CONCURRENT_BATCHES) await new Promise<void>((resolve) => waiting.push(resolve));
+  running++;
+  void flush(records).finally(() => {
+    running--;
+    const woken = waiting;
+    waiting = [];
+    for (const wake of woken) wake();
+  });
+}
+
+consumer.on(consumer.events.GROUP_JOIN, () => console.log('assigned'));
+await consumer.connect();
+await consumer.subscribe({ topics: [job.topic], fromBeginning: true });
+await consumer.run({
+  autoCommit: true,
+  partitionsConsumedConcurrently: 16,
+  eachBatch: async ({ batch: { topic, partition, messages } }) => {
+    const source = { topic, partition, epoch: 'floor' };
+    for (const message of messages) gathered.push({ source, record: fromKafkaMessage(message) });
+    if (gathered.length >= BATCH_RECORDS) await flushGathered();
+  },
+});
+// What is left when the topic is read to its end.
+setInterval(() => {
+  if (gathered.length > 0 && running === 0) void flushGathered();
+}, 200);
+process.once('SIGTERM', () => {
+  void consumer.disconnect().finally(() => process.exit(0));
+});
