@@ -30,9 +30,9 @@ const kafka = z.strictObject({
   ssl: tls.default(false).describe('TLS to the brokers.'),
   sasl: z
     .strictObject({
-      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
-      username: nonEmpty,
-      password: nonEmpty,
+      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('Mechanism.'),
+      username: nonEmpty.describe('User.'),
+      password: nonEmpty.describe('Password.'),
     })
     .optional()
     .describe('SASL credentials.'),
@@ -57,18 +57,19 @@ const temporal = z.strictObject({
 const clickhouse = z.strictObject({
   url: z
     .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
-    .default('http://localhost:8123'),
-  username: nonEmpty.default('default'),
-  password: z.string().default(''),
-  database: nonEmpty.default('default'),
+    .default('http://localhost:8123')
+    .describe('HTTP interface, without credentials.'),
+  username: nonEmpty.default('default').describe('User.'),
+  password: z.string().default('').describe('Password.'),
+  database: nonEmpty.default('default').describe('Database of tables that are named without one.'),
   requestTimeout: duration({ min: '1s', max: '9m' })
     .prefault('30s')
     .describe('For the answer to an insert or a query; after it the insert is tried again.'),
-  maxConnections: count({ min: 1, max: 1000 }).default(16).describe('Open connections, at most.'),
+  maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Open connections, at most.'),
 });
 
 const batch = z.strictObject({
-  maxRecords: count({ min: 1, max: 1_000_000 }).default(50_000).describe('Flush when this many records are buffered.'),
+  maxRecords: count({ min: 1, max: 1_000_000 }).prefault(50_000).describe('Flush when this many records are buffered.'),
   maxBytes: size({ min: '1KiB', max: '64MiB' })
     .prefault('8MiB')
     .describe('Flush when this much payload, before compression, is buffered.'),
@@ -79,7 +80,7 @@ const batch = z.strictObject({
 
 const signal = z.strictObject({
   maxRecords: count({ min: 1, max: 100_000 })
-    .default(2_000)
+    .prefault(2_000)
     .describe(
       'Records in one signal, at most. 1 sends every record in a signal of its own. Never more than batch.maxRecords.',
     ),
@@ -133,7 +134,7 @@ const pipeline = z.strictObject({
     .describe(
       'Columns that are not simply the field of their name: column to JSON pointer, header or Kafka coordinate.',
     ),
-  batchers: count({ min: 1, max: 1_024 }).default(8).describe('Batcher workflows that the keys are divided among.'),
+  batchers: count({ min: 1, max: 1_024 }).prefault(8).describe('Batcher workflows that the keys are divided among.'),
   batch: batch.prefault({}),
   signal: signal.prefault({}),
   flow: flow.prefault({}),
@@ -180,7 +181,7 @@ export const configSchema = z.strictObject({
   worker: z
     .strictObject({
       maxConcurrentFlushes: count({ min: 1, max: 1_000 })
-        .default(4)
+        .prefault(4)
         .describe('Batches a worker inserts at the same time; each is held in memory.'),
     })
     .prefault({}),
@@ -195,7 +196,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   log: z
     .strictObject({
-      level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severity that is logged.'),
       format: z
         .enum(['auto', 'json', 'pretty'])
         .default('auto')

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { configSchema } from './schema.js';
+
+interface JsonSchema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: JsonSchema | boolean;
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+}
+
+/** The configuration reference in Markdown: every key, its default, what it is for. Made from the schema itself. */
+export function configReference(): string {
+  const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  const rows = keysOf(schema, '').map(({ path, text, standard }) => `| \`${path}\` | ${standard} | ${text} |`);
+  return ['| key | default | |', '|---|---|---|', ...rows, ''].join('\n');
+}
+
+interface Key {
+  readonly path: string;
+  readonly text: string;
+  readonly standard: string;
+}
+
+function keysOf(schema: JsonSchema, prefix: string): Key[] {
+  const { properties = {}, additionalProperties, required = [] } = objectOf(schema);
+  const keys = Object.entries(properties).flatMap(([name, child]) => {
+    const path = prefix === '' ? name : `${prefix}.${name}`;
+    const nested = keysOf(child, path);
+    if (nested.length > 0 && !(child.anyOf ?? []).some(({ type }) => type === 'boolean')) return nested;
+    return [{ path, text: textOf(child), standard: standardOf(child, required.includes(name)) }, ...nested];
+  });
+  const named = typeof additionalProperties === 'object' && additionalProperties.properties !== undefined;
+  return named ? [...keys, ...keysOf(additionalProperties, `${prefix}.<name>`)] : keys;
+}
+
+function objectOf(schema: JsonSchema): JsonSchema {
+  return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
+}
+
+function textOf({ description, enum: values, anyOf }: JsonSchema): string {
+  const choices = values ?? anyOf?.flatMap((variant) => variant.enum ?? []) ?? [];
+  const choice = choices.length > 1 ? `One of ${choices.map((value) => `\`${String(value)}\``).join(', ')}.` : '';
+  return [description ?? '', choice].filter((part) => part !== '').join(' ');
+}
+
+function standardOf({ default: value }: JsonSchema, required: boolean): string {
+  if (value === undefined) return required ? 'required' : '';
+  if (typeof value === 'object') return `\`${JSON.stringify(value)}\``;
+  return value === '' ? 'empty' : `\`${String(value as string | number | boolean)}\``;
+}
