@@ -4,6 +4,7 @@ import kafkajs, {
   type Admin,
   type Batch,
   type Consumer,
+  type ConsumerStartBatchProcessEvent,
   type EachBatchPayload,
   type Kafka,
   type Offsets,
@@ -73,8 +74,8 @@ export class PipelineConsumer {
   readonly #paused = new Set<PartitionTracker>();
   readonly #blocked = new Set<string>();
   readonly #stopCauses = new Map<number, StopCause>();
-  /** Trackers whose start position kafkajs was told once. */
-  readonly #sought = new WeakSet<PartitionTracker>();
+  /** The last jump of a partition's fetch position that the log did not explain. */
+  readonly #jumps = new WeakMap<PartitionTracker, string>();
   readonly #timers: NodeJS.Timeout[] = [];
   #senderRuns: Promise<void>[] = [];
   #assignmentCount = 0;
@@ -130,7 +131,7 @@ export class PipelineConsumer {
       if (!restart) this.#options.onFatal(error);
     });
     this.#consumer.on(START_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize === 0) this.#skipEmptyBatch(payload.topic, payload.partition, payload.lastOffset);
+      if (payload.batchSize === 0) this.#skipEmptyBatch(payload);
     });
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topics: [...this.#pipeline.topics], fromBeginning: true });
@@ -335,36 +336,56 @@ export class PipelineConsumer {
 
   /**
    * The tracker that this batch continues; null where the batch has to be left alone. What kafkajs fetched is compared
-   * with what is due, because kafkajs moves its position by itself where an offset is out of range.
+   * with what is due: it moves its position by itself where an offset is out of range, and with several brokers it may
+   * still hand out what it fetched before a rebalance. Which of the two, the log tells.
    */
   async #alignedTracker(assignment: Assignment, batch: Batch, commit: Commit): Promise<PartitionTracker | null> {
     if (!this.#isCurrent(assignment)) return null;
     const { topic, partition } = batch;
-    const tracker = assignment.tracker(topic, partition);
+    let tracker = assignment.tracker(topic, partition);
     if (tracker === undefined) {
       this.#consumer.pause([{ topic, partitions: [partition] }]);
       return null;
     }
     const fetched = toOffset((batch as Batch & { readonly fetchedOffset: string }).fetchedOffset);
     if (fetched === tracker.next) return tracker;
-    if (tracker.next === tracker.startOffset && !this.#sought.has(tracker)) {
-      this.#sought.add(tracker);
-      this.#consumer.seek({ topic, partition, offset: String(tracker.next) });
-      return null;
+
+    const log = await this.#options.admin.fetchTopicOffsets(topic);
+    const range = log.find((entry) => entry.partition === partition);
+    if (!this.#isCurrent(assignment) || range === undefined) return null;
+    const logStart = toOffset(range.low);
+    if (toOffset(range.high) < tracker.next) {
+      tracker = this.#beginAnew(assignment, tracker, logStart);
+      await this.#commitEpochs(assignment, commit);
+      if (!this.#isCurrent(assignment)) return null;
+    } else if (logStart > tracker.next) {
+      this.#countGap(topic, partition, tracker.next, logStart);
+      tracker.advanceTo(logStart);
     }
-    if (fetched > tracker.next) {
-      this.#countGap(topic, partition, tracker.next, fetched);
-      tracker.advanceTo(fetched);
-      return tracker;
-    }
-    const reborn = new PartitionTracker({ topic, partition, epoch: newEpoch() }, fetched);
-    assignment.open(reborn, null);
+    // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
+    // record (compacted, aborted, control), which it passes over without a word.
+    const jump = `${tracker.next} to ${fetched}`;
+    if (fetched > tracker.next && this.#jumps.get(tracker) === jump) tracker.advanceTo(fetched);
+    if (fetched === tracker.next) return tracker;
+    this.#jumps.set(tracker, jump);
+    this.#seek(tracker);
+    return null;
+  }
+
+  /** The log ends before the position: it is another log. */
+  #beginAnew(assignment: Assignment, { topic, partition, next }: PartitionTracker, logStart: number): PartitionTracker {
+    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart);
+    assignment.open(tracker, null);
     this.#options.logger.warn(
-      { pipeline: this.#pipeline.name, topic, partition, expected: tracker.next, found: fetched, epoch: reborn.epoch },
-      'The log of a partition starts anew: its topic was recreated. A new epoch begins',
+      { pipeline: this.#pipeline.name, topic, partition, expected: next, logStart, epoch: tracker.epoch },
+      'The log of a partition ends before the position in it: its topic was recreated. A new epoch begins',
     );
-    await this.#commitEpochs(assignment, commit);
-    return reborn;
+    return tracker;
+  }
+
+  /** Makes kafkajs go on where the tracker is. */
+  #seek({ topic, partition, next }: PartitionTracker): void {
+    this.#consumer.seek({ topic, partition, offset: String(next) });
   }
 
   #handOver(tracker: PartitionTracker, batch: Batch): void {
@@ -382,10 +403,15 @@ export class PipelineConsumer {
     this.#options.metrics.consumed.inc({ pipeline: name, topic: tracker.topic }, batch.messages.length);
   }
 
-  /** kafkajs passes over a batch of control records or aborted ones by itself; it is no gap. */
-  #skipEmptyBatch(topic: string, partition: number, lastOffset: string): void {
+  /**
+   * kafkajs passes over a batch of control records or aborted ones by itself; it is no gap. Only what joins counts: a
+   * batch from elsewhere would move the position past records that were never handed over.
+   */
+  #skipEmptyBatch({ topic, partition, firstOffset, lastOffset }: ConsumerStartBatchProcessEvent['payload']): void {
     const tracker = this.#assignment?.tracker(topic, partition);
-    if (tracker !== undefined && tracker.next > tracker.startOffset) tracker.advanceTo(toOffset(lastOffset) + 1);
+    // Null where all of the batch was compacted away, whatever kafkajs's types say.
+    const first = firstOffset as string | null;
+    if (tracker?.next === toOffset(first ?? lastOffset)) tracker.advanceTo(toOffset(lastOffset) + 1);
   }
 
   #countGap(topic: string, partition: number, from: number, to: number): void {

@@ -13,15 +13,18 @@ export function acknowledged(acks: readonly Ack[]): number {
  */
 export async function expectExactlyOnce(
   fixture: Fixture,
-  { timeoutMs = 120_000, acksOnce = false }: { timeoutMs?: number; acksOnce?: boolean } = {},
+  {
+    timeoutMs = 120_000,
+    acksOnce = false,
+    records = fixture.produced,
+  }: { timeoutMs?: number; acksOnce?: boolean; records?: number } = {},
 ): Promise<void> {
-  const { produced } = fixture;
-  await eventually(() => expect(acknowledged(fixture.acks)).toBe(produced), timeoutMs, 250);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(records), timeoutMs, 250);
   expect(fixture.acks.filter(({ status }) => status !== 'inserted')).toEqual([]);
-  expect(await fixture.rowCounts()).toEqual({ rows: produced, identities: produced, ids: produced });
+  expect(await fixture.rowCounts()).toEqual({ rows: records, identities: records, ids: records });
   await eventually(async () => {
     const offsets = await fixture.offsets();
     expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ end }) => end));
   });
-  if (acksOnce) expect(fixture.acks.length).toBe(produced);
+  if (acksOnce) expect(fixture.acks.length).toBe(records);
 }

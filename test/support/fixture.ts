@@ -27,6 +27,8 @@ export interface Ack {
 
 export interface FixtureOptions {
   readonly partitions?: number;
+  /** Settings of the input topic. */
+  readonly topicConfig?: Readonly<Record<string, string>>;
   readonly pipeline?: Partial<PipelineInput>;
   readonly config?: Partial<ConfigInput>;
   /** Columns of the table beside the identity columns. */
@@ -84,6 +86,9 @@ export class Fixture {
       topics: [fixture.topic, fixture.replyTopic, fixture.deadLetterTopic].map((topic) => ({
         topic,
         numPartitions: options.partitions ?? 8,
+        configEntries: Object.entries(topic === fixture.topic ? (options.topicConfig ?? {}) : {}).map(
+          ([name, value]) => ({ name, value }),
+        ),
       })),
     });
     await fixture.clickhouse.command({
@@ -178,6 +183,41 @@ export class Fixture {
 
   get acks(): readonly Ack[] {
     return this.#acks;
+  }
+
+  /** Records that a consumer which begins at the start gets, by the offsets that are still there. */
+  async recordsInTopic(): Promise<number> {
+    const ends = new Map(
+      (await this.admin.fetchTopicOffsets(this.topic)).map(({ partition, high }) => [partition, Number(high)]),
+    );
+    const consumer = this.kafka.consumer({ groupId: `${this.name}.count.${Date.now()}`, maxWaitTimeInMs: 100 });
+    const reached = new Map([...ends].filter(([, end]) => end > 0).map(([partition]) => [partition, 0]));
+    let records = 0;
+    await consumer.connect();
+    await consumer.subscribe({ topics: [this.topic], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: ({ batch }) => {
+        records += batch.messages.length;
+        reached.set(batch.partition, Number(batch.lastOffset()) + 1);
+        return Promise.resolve();
+      },
+    });
+    await eventually(() => {
+      if ([...reached].some(([partition, next]) => next < (ends.get(partition) ?? 0)))
+        throw new Error('the topic has not been read to its end');
+    });
+    await consumer.disconnect();
+    return records;
+  }
+
+  /** Waits until compaction has removed records. */
+  async untilCompacted(): Promise<void> {
+    await eventually(async () => {
+      // A new segment lets the old one be compacted.
+      await this.produce(1, (id) => ({ key: `key-${id % 10}` }));
+      if ((await this.recordsInTopic()) > this.#produced / 2) throw new Error('the topic has not been compacted');
+    });
   }
 
   /** What the dead-letter topic holds, once it has so many messages. */

@@ -8,7 +8,11 @@ const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.m
 
 it('the configuration reference says what the schema says (else: npm run docs)', () => {
   const written = read('docs/configuration.md').split('npm run docs -->\n')[1] ?? '';
-  const cells = (table: string) => table.split('\n').map((line) => line.replace(/\s*\|\s*/g, '|').replace(/-+/g, '-')).filter((line) => line !== '');
+  const cells = (table: string) =>
+    table
+      .split('\n')
+      .map((line) => line.replace(/\s*\|\s*/g, '|').replace(/-+/g, '-'))
+      .filter((line) => line !== '');
   expect(cells(written)).toEqual(cells(configReference()));
 });
 

@@ -88,7 +88,7 @@ test('a record that was produced twice is told apart from a row that was inserte
   evidence.rows.add(4);
   const { good, problems } = judge({ ...evidence, identities: { rows: 11, distinct: 11 } });
   expect(good.duplicated).toBe(1);
-  expect(problems).toEqual(['flights: 1 row too many, of the same id: the topic has the record twice']);
+  expect(problems).toEqual(['flights: 1 row too many, of the same id but another offset or epoch']);
 });
 
 test('acknowledgements that come again are counted, and are no fault', () => {
