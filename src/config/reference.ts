@@ -52,5 +52,5 @@ function textOf({ description, enum: values, anyOf }: JsonSchema): string {
 function standardOf({ default: value }: JsonSchema, required: boolean): string {
   if (value === undefined) return required ? 'required' : '';
   if (typeof value === 'object') return `\`${JSON.stringify(value)}\``;
-  return value === '' ? 'empty' : `\`${String(value as string | number | boolean)}\``;
+  return value === '' ? 'empty' : `\`${String(value)}\``;
 }
