@@ -1,5 +1,5 @@
 // Installs the dependencies where they are missing or older than the lock file. Plain Node: it runs before anything is there.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -15,11 +15,15 @@ export function ensureInstalled() {
   }
   if (isInstalled()) return;
   console.log('Installing the dependencies (npm ci) ...');
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], {
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
     cwd: root,
     stdio: 'inherit',
     shell: process.platform === 'win32',
   });
+  if (status !== 0) {
+    console.error('The dependencies could not be installed; what npm says above tells why.');
+    process.exit(1);
+  }
 }
 
 /** npm leaves a copy of the lock file's packages behind: the same versions mean an up-to-date installation. */

@@ -15,16 +15,8 @@ import { chooseFlavour } from './flavour.js';
 import { throwIfAborted, type PartName, type Stack, type StackOptions } from './stack.js';
 import { Progress } from './progress.js';
 
-export { reportProgress, type ProgressReporter, type StackEvent } from './progress.js';
-export {
-  StackError,
-  type Flavour,
-  type PartName,
-  type Stack,
-  type StackErrorCode,
-  type StackOptions,
-  type StackPart,
-} from './stack.js';
+export { reportProgress, type StackEvent } from './progress.js';
+export { StackError, type PartName, type Stack, type StackOptions } from './stack.js';
 
 const ALL: readonly PartName[] = ['kafka', 'temporal', 'clickhouse'];
 

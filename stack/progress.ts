@@ -135,6 +135,7 @@ function redrawnLines(stream: NodeJS.WriteStream): ProgressReporter {
       found.bar.update({ mark, text: state === 'note' ? step : `${step} (${formatElapsed(elapsedMs)})` });
     },
     close: () => {
+      if (closed) return;
       closed = true;
       clearInterval(timer);
       bars.stop();

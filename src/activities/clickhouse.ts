@@ -45,6 +45,9 @@ const STRUCTURAL_CODES = new Set([
 /** Structural among 252, which otherwise means that merges do not keep up: this one never passes. */
 const TOO_MANY_PARTITIONS = /too many partitions for single INSERT block/i;
 
+/** The only part of ClickHouse's words that is no part of the row: the name of the column it was reading. */
+const COLUMN = /while reading the value of key ([A-Za-z_]\w*)/;
+
 /** Total: whatever an insert throws gets a kind. What is unknown is repeated, not rejected. */
 export function classifyInsertError(error: unknown): InsertError {
   if (error instanceof InsertError) return error;
@@ -55,7 +58,14 @@ export function classifyInsertError(error: unknown): InsertError {
   }
   const number = Number(error.code);
   const kind = kindOf(number, error.message);
-  return new InsertError(kind, error.code, `ClickHouse error ${error.code} (${error.type ?? 'UNKNOWN'})`, error);
+  const column = COLUMN.exec(error.message)?.[1];
+  const where = column === undefined ? '' : ` in column ${column}`;
+  return new InsertError(
+    kind,
+    error.code,
+    `ClickHouse error ${error.code} (${error.type ?? 'UNKNOWN'})${where}`,
+    error,
+  );
 }
 
 function kindOf(code: number, message: string): InsertErrorKind {

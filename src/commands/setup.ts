@@ -20,6 +20,7 @@ export interface SetupOptions {
 }
 
 const SAMPLE_WAIT_MS = 10_000;
+const TOPIC_WAIT_MS = 30_000;
 
 /** Definitions of the identity columns, for a table that lacks them. */
 const IDENTITY_DEFINITIONS: Readonly<Record<string, string>> = {
@@ -54,8 +55,21 @@ async function setUpTopics(admin: Admin, config: Config, { dryRun, partitions }:
     } else if (dryRun) {
       console.log(`topic ${topic}: would be created with ${partitions} partitions`);
     } else {
-      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
+      await createTopic(admin, topic, partitions);
       console.log(`topic ${topic}: created with ${partitions} partitions`);
+    }
+  }
+}
+
+/** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
+async function createTopic(admin: Admin, topic: string, partitions: number): Promise<void> {
+  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false });
+  for (const deadline = Date.now() + TOPIC_WAIT_MS; ; await sleep(100)) {
+    try {
+      await admin.fetchTopicOffsets(topic);
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
     }
   }
 }

@@ -51,6 +51,6 @@ function textOf({ description, enum: values, anyOf }: JsonSchema): string {
 
 function standardOf({ default: value }: JsonSchema, required: boolean): string {
   if (value === undefined) return required ? 'required' : '';
-  if (typeof value === 'object') return `\`${JSON.stringify(value)}\``;
-  return value === '' ? 'empty' : `\`${String(value)}\``;
+  if (value === '') return 'empty';
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 }

@@ -75,7 +75,10 @@ const batch = z.strictObject({
     .describe('Flush when this much payload, before compression, is buffered.'),
   maxDelay: duration({ min: '10ms', max: '1h' })
     .prefault('1s')
-    .describe('Flush when the oldest buffered record is this old.'),
+    .describe(
+      'Flush when the oldest buffered record is this old. A Temporal server fires a timer up to a second late, unless its ' +
+        'history.timerProcessorMaxTimeShift (default 1s) is lowered.',
+    ),
 });
 
 const signal = z.strictObject({

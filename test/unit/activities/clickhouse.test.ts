@@ -23,6 +23,11 @@ it('repeats what it does not know', () => {
   expect(classifyInsertError(undefined).kind).toBe('transient');
 });
 
+it('names the column', () => {
+  const text = "Cannot parse input: expected '\"' before: 'late' (while reading the value of key delay): (at row 1)";
+  expect(classifyInsertError(error('27', text)).message).toBe('ClickHouse error 27 (SOME_TYPE) in column delay');
+});
+
 it('does not quote the row that ClickHouse’s message quotes', () => {
   expect(classifyInsertError(error('27', 'Cannot parse input: before secret-4711')).message).not.toContain('secret');
 });
