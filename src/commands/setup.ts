@@ -64,13 +64,15 @@ async function setUpTopics(admin: Admin, config: Config, { dryRun, partitions }:
 /** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
 async function createTopic(admin: Admin, topic: string, partitions: number): Promise<void> {
   await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false });
-  for (const deadline = Date.now() + TOPIC_WAIT_MS; ; await sleep(100)) {
+  const deadline = Date.now() + TOPIC_WAIT_MS;
+  for (;;) {
     try {
       await admin.fetchTopicOffsets(topic);
       return;
     } catch (error) {
       if (Date.now() > deadline) throw error;
     }
+    await sleep(100);
   }
 }
 

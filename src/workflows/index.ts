@@ -24,7 +24,7 @@ import type { BatcherSinks } from './sinks.js';
  * the activity: Temporal repeats it, without events in the batcher's history, until it succeeds.
  */
 const activities = proxyActivities<FlushActivities>({
-  startToCloseTimeout: '10 minutes',
+  startToCloseTimeout: '2 hours',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
 });
