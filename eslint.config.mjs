@@ -12,7 +12,8 @@ const MAY_IMPORT = {
   workflows: ['records'],
   kafka: ['records', 'config', 'telemetry'],
   consumer: ['records', 'config', 'telemetry', 'kafka'],
-  activities: ['records', 'config', 'telemetry', 'kafka'],
+  // A closed run's history is read with the state that wrote it.
+  activities: ['records', 'config', 'telemetry', 'kafka', 'workflows'],
 };
 const FOLDERS = [...Object.keys(MAY_IMPORT), 'commands'];
 const NODE_BUILTINS = ['node:*', 'fs', 'path', 'crypto', 'util', 'zlib', 'buffer', 'timers', 'http', 'os'];

@@ -4,6 +4,7 @@ import { DefaultLogger, Runtime, Worker, type InjectedSinks, type NativeConnecti
 import type { Kafka, Producer } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
+import { RunHistories } from './activities/runHistories.js';
 import {
   checkClickHouse,
   checkKafka,
@@ -183,7 +184,9 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
   const producer = await connectProducer(kafka);
-  const activities = createActivities({ tables, publisher: new Publisher(producer), metrics, logger, stateLog });
+  const histories = new RunHistories(createTemporalClient(temporal, config.temporal), config.temporal.namespace);
+  const publisher = new Publisher(producer);
+  const activities = createActivities({ tables, histories, publisher, metrics, logger, stateLog });
   const worker = await Worker.create({
     connection: temporal,
     namespace: config.temporal.namespace,

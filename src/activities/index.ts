@@ -4,13 +4,9 @@ import type { Publisher } from '../kafka/publisher.js';
 import { publishDeadLetters } from '../kafka/deadLetters.js';
 import type { AckStatus } from '../records/ack.js';
 import { decodeChunk } from '../records/chunkCodec.js';
-import {
-  BATCH_FORMAT,
-  sealEnvelope,
-  type BatchSpec,
-  type FlushActivities,
-  type InsertOutcome,
-} from '../records/flush.js';
+import type { BufferedChunk } from '../records/chunk.js';
+import type { InheritedOutcome } from '../records/estate.js';
+import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
 import { decodeRejected, encodeRejected } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
@@ -19,10 +15,13 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { ackMessages, type Answered } from './acks.js';
 import { Attempt } from './attempt.js';
 import { insertRecords, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
+import { batchId } from '../workflows/batcherState.js';
 import { InsertError, type ClickHouseTables } from './clickhouse.js';
+import type { RunHistories } from './runHistories.js';
 
 export interface ActivityDependencies {
   readonly tables: ClickHouseTables;
+  readonly histories: RunHistories;
   readonly publisher: Publisher;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -37,7 +36,7 @@ const STRUCTURAL_RETRY = '15 seconds';
  * repeats: a batch that has been accepted is never given up.
  */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
-  const { tables, publisher, metrics, stateLog } = dependencies;
+  const { tables, histories, publisher, metrics, stateLog } = dependencies;
 
   async function publishAcks(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
@@ -55,15 +54,15 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     metrics.acks.inc({ pipeline, status }, answered.length);
   }
 
-  async function insert(spec: BatchSpec, bodies: Uint8Array, attempt: Attempt): Promise<BatchInsertResult> {
-    const { pipeline, destination } = spec;
+  async function insert(batch: Batch, attempt: Attempt): Promise<BatchInsertResult> {
+    const { pipeline, destination, records, repeated } = batch;
     const what = `inserts of ${pipeline}`;
     try {
-      const result = await insertRecords(await decodeBatch(spec, bodies), {
+      const result = await insertRecords(records, {
         tables,
         table: destination.table,
         columns: destination.columns,
-        repeated: attempt.number > 1,
+        repeated,
         mustBeAlive: () => {
           attempt.mustBeAlive();
         },
@@ -89,20 +88,42 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
+  async function insertAndAcknowledge(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
+    const startedAt = performance.now();
+    const { pipeline, id, destination, reason } = batch;
+    const { inserted, rejected, found } = await insert(batch, attempt);
+    metrics.foundRows.inc({ pipeline }, found);
+    attempt.mustBeAlive();
+    await publishAcks(batch, destination, 'inserted', inserted);
+    metrics.rows.inc({ pipeline }, inserted.length);
+    metrics.flushes.inc({ pipeline, reason });
+    metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
+    const outcome: InheritedOutcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+    return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
+  }
+
   return {
     insertBatch: (spec, bodies) =>
       Attempt.run(async (attempt) => {
-        const startedAt = performance.now();
-        const { pipeline, destination, reason } = spec;
-        const { inserted, rejected, found } = await insert(spec, bodies, attempt);
-        metrics.foundRows.inc({ pipeline }, found);
-        attempt.mustBeAlive();
-        await publishAcks(spec, destination, 'inserted', inserted);
-        metrics.rows.inc({ pipeline }, inserted.length);
-        metrics.flushes.inc({ pipeline, reason });
-        metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
-        const outcome: InsertOutcome = { inserted: inserted.length, rejected: rejected.length, skipped: 0 };
-        return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
+        const format: string = spec.format;
+        if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
+        const repeated = attempt.number > 1 || (await histories.anyWasReset(spec.batcher, spec.runs));
+        return insertAndAcknowledge({ ...spec, records: await decodeChunks(spec.chunks, bodies), repeated }, attempt);
+      }),
+
+    readInheritance: (batcher, runId) => Attempt.run(() => histories.inheritance(batcher, runId)),
+
+    insertInherited: (inherited) =>
+      Attempt.run(async (attempt) => {
+        const { batcher, runId, chunksDone, chunks, answer } = inherited;
+        if (answer !== null) return histories.result(batcher, answer);
+        const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
+        const records = await decodeChunks(
+          leftover.map(({ chunk }) => chunk),
+          Buffer.concat(leftover.map(({ body }) => body)),
+        );
+        const id = batchId(batcher, leftover);
+        return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true }, attempt);
       }),
 
     rejectRecords: (spec, rejectedRecords) =>
@@ -120,13 +141,18 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   };
 }
 
-async function decodeBatch(spec: BatchSpec, bodies: Uint8Array): Promise<SourcedRecord[]> {
-  const format: string = spec.format;
-  if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
+/** A batch on its way, wherever its records come from. */
+interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {
+  readonly records: readonly SourcedRecord[];
+  /** True where an insert of these records may have happened before. */
+  readonly repeated: boolean;
+}
+
+async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
   const records: SourcedRecord[] = [];
   const sources = new Map<string, RecordSource>();
   let at = 0;
-  for (const { segments, keep, bodyBytes } of spec.chunks) {
+  for (const { segments, keep, bodyBytes } of chunks) {
     for (const segment of decodeChunk(segments, bodies.subarray(at, at + bodyBytes), keep)) {
       // One object a source over all chunks: the steps behind group by it.
       const { topic, partition, epoch } = segment;

@@ -24,6 +24,20 @@ export interface BatcherClient {
   send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
   /** The history of the batcher's run; null before the first signal. Throws where Temporal does not answer. */
   history(): Promise<HistoryMark | null>;
+  /**
+   * Starts an heir where the batcher's last run is closed: it takes over what that one had accepted. Throws where
+   * Temporal does not answer.
+   *
+   * @param options.drained whether a run that was drained counts; it has left nothing to flush
+   * @returns the closed run; null where there is none, or someone else started an heir first
+   */
+  startHeir(options: { drained: boolean }): Promise<ClosedRunInfo | null>;
+}
+
+export interface ClosedRunInfo {
+  readonly runId: string;
+  /** How it ended, as Temporal says: TERMINATED, FAILED, ... COMPLETED: it was drained. */
+  readonly status: string;
 }
 
 /**
@@ -78,12 +92,35 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
+  async startHeir({ drained }: { drained: boolean }): Promise<ClosedRunInfo | null> {
+    try {
+      const handle = this.#client.workflow.getHandle(this.workflowId);
+      const { runId, status } = await this.#withDeadline(() => handle.describe());
+      if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return null;
+      await this.#withDeadline(() =>
+        this.#client.workflow.start(BATCHER.workflowType, {
+          workflowId: this.workflowId,
+          taskQueue: this.#taskQueue,
+          args: [{ ...this.#input, heirOf: runId }, NO_BODIES],
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+        }),
+      );
+      return { runId, status: status.name };
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError) return null;
+      throw error;
+    }
+  }
+
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
     return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
   }
 }
 
 const NO_BODIES = new Uint8Array(0);
+
+const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 
 const GRPC_INVALID_ARGUMENT = 3;
 const GRPC_RESOURCE_EXHAUSTED = 8;

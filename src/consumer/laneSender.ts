@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
 import type { BatcherSettings } from '../records/settings.js';
-import type { BatcherClient } from './batcherClient.js';
+import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { FlowControl, type FlowControlLimits } from './flowControl.js';
 import type { Lane, Pack } from './lane.js';
 
@@ -15,6 +15,8 @@ export interface LaneObserver {
   /** The lane stops or goes on; called on changes only. */
   stopped(cause: StopCause, message: string): void;
   resumed(): void;
+  /** The batcher's run had ended; another one goes on in its place. */
+  heirStarted(closed: ClosedRunInfo): void;
   /** Puts a record that is too large for any signal aside; once resolved, the lane carries a stub in its place. */
   setAside(pack: Pack): Promise<void>;
 }
@@ -126,8 +128,7 @@ export class LaneSender {
           break;
         case 'closed':
           this.#observer.notAccepted('refused');
-          this.#stopped('closed', `the run of ${this.#batcher.workflowId} has ended`);
-          await this.#pause(RETRY_MAX_MS);
+          await this.#startHeir();
           break;
         case 'retry':
           this.#observer.notAccepted('retried');
@@ -163,6 +164,18 @@ export class LaneSender {
     this.#stopped('history', `the history of ${this.#batcher.workflowId} is at its limit until it continues as new`);
     await this.#pause(STOPPED_POLL_MS);
     return false;
+  }
+
+  /** The batcher's run has ended: what it had accepted comes first, then this lane goes on. */
+  async #startHeir(): Promise<void> {
+    this.#flow.refused();
+    try {
+      const closed = await this.#batcher.startHeir({ drained: true });
+      if (closed !== null) this.#observer.heirStarted(closed);
+    } catch (error) {
+      this.#stopped('closed', error instanceof Error ? error.message : String(error));
+      await this.#pause(RETRY_MAX_MS);
+    }
   }
 
   #stopped(cause: StopCause, message: string): void {

@@ -17,7 +17,7 @@ import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Assignment, type PartitionCommit } from './assignment.js';
 import { backpressureLimits, partitionsToPause } from './backpressure.js';
-import type { BatcherClient } from './batcherClient.js';
+import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { formatCommitMetadata } from './commitMetadata.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
 import { flowControlLimits } from './flowControl.js';
@@ -48,6 +48,7 @@ export interface PipelineConsumerOptions {
 
 const COMMIT_INTERVAL_MS = 500;
 const LAG_INTERVAL_MS = 10_000;
+const SWEEP_INTERVAL_MS = 30_000;
 const OPEN_RETRY_MS = 1_000;
 const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
@@ -144,6 +145,7 @@ export class PipelineConsumer {
     });
     this.#timers.push(setInterval(() => void this.#commitAccepted(), COMMIT_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#measureLag(), LAG_INTERVAL_MS));
+    this.#timers.push(setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS));
   }
 
   /**
@@ -468,6 +470,7 @@ export class PipelineConsumer {
         this.#updateGauges();
         stateLog.well(what, `${batcher(lane.index).workflowId} takes signals again`);
       },
+      heirStarted: (closed) => this.#reportHeir(lane.index, closed),
       setAside: async (pack: Pack) => {
         const [segment] = pack.segments;
         const record = segment?.records[0];
@@ -475,6 +478,33 @@ export class PipelineConsumer {
         lane.replaceHead(pack, await setAside(segment.tracker, record));
       },
     };
+  }
+
+  #reportHeir(index: number, { runId, status }: ClosedRunInfo): void {
+    const { metrics, logger, batcher } = this.#options;
+    const pipeline = this.#pipeline.name;
+    const drained = status === 'COMPLETED';
+    metrics.heirs.inc({ pipeline, closed: drained ? 'drained' : 'unexpectedly' });
+    const fields = { pipeline, batcher: batcher(index).workflowId, closedRun: runId, status };
+    if (drained) logger.info(fields, 'A drained batcher was started again');
+    else logger.warn(fields, 'The run of a batcher was closed from outside. A new run takes over what it had accepted');
+  }
+
+  /** Finds closed runs that no traffic touches: what they had accepted must not wait for the next record. */
+  async #sweep(): Promise<void> {
+    const assignment = this.#assignment;
+    if (assignment === null || this.#draining) return;
+    const { batcher, logger } = this.#options;
+    for (const { index } of this.#lanes) {
+      if (!this.#isCurrent(assignment)) return;
+      try {
+        const closed = await batcher(index).startHeir({ drained: false });
+        if (closed !== null) this.#reportHeir(index, closed);
+      } catch (error) {
+        logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A batcher could not be looked at');
+        return;
+      }
+    }
   }
 
   #updateGauges(): void {

@@ -1,4 +1,5 @@
 import type { BufferedChunk, OffsetRange } from './chunk.js';
+import type { Estate } from './estate.js';
 import type { FlushReason } from './flush.js';
 import type { BatcherSettings } from './settings.js';
 
@@ -10,6 +11,8 @@ export interface BatcherInput {
   readonly format: typeof BATCHER_FORMAT;
   readonly settings: BatcherSettings;
   readonly carried?: CarriedState;
+  /** The run that was closed before this one was started: what it left comes first. */
+  readonly heirOf?: string;
 }
 
 export const BATCHER_FORMAT = 'ktb-batcher/1';
@@ -27,6 +30,10 @@ export interface CarriedState {
   readonly lastFlush: FlushSummary | null;
   /** Successive continuations before this run without a record handled. */
   readonly idleContinuations: number;
+  /** What closed runs had left and is not flushed yet. */
+  readonly estates: readonly Estate[];
+  /** The runs that the buffered chunks have been in; empty with an empty buffer. */
+  readonly bufferRuns: readonly string[];
 }
 
 /** A buffered chunk and when it arrived (workflow time, milliseconds since 1970). */
@@ -95,6 +102,7 @@ export interface BatcherStatus {
     readonly number: number;
     readonly reason: FlushReason;
     readonly records: number;
+    readonly bytes: number;
     readonly startedAtMs: number;
   } | null;
   readonly lastFlush: FlushSummary | null;
@@ -104,6 +112,8 @@ export interface BatcherStatus {
   /** True after too many continuations without a record handled: the run stays until a record arrives. */
   readonly holding: boolean;
   readonly counters: BatcherCounters;
+  /** Batches still to come out of the histories of closed runs; null until they are known, 0 normally. */
+  readonly inheritedBatches: number | null;
   readonly coverageRanges: number;
   readonly controls: readonly Control[];
   readonly continueAsNewSuggested: boolean;

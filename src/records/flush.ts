@@ -1,8 +1,12 @@
 import type { BufferedChunk } from './chunk.js';
+import type { InheritedBatch, Inheritance } from './estate.js';
 import type { Destination } from './settings.js';
 
-/** Why a batcher flushes. `continueAsNew`: its buffer was too large to be carried into the next run. */
-export type FlushReason = 'records' | 'bytes' | 'delay' | 'signal' | 'drain' | 'continueAsNew';
+/**
+ * Why a batcher flushes. `continueAsNew`: its buffer was too large to be carried into the next run. `inherited`: a closed
+ * run had left the records.
+ */
+export type FlushReason = 'records' | 'bytes' | 'delay' | 'signal' | 'drain' | 'continueAsNew' | 'inherited';
 
 /**
  * A batch, fixed in the batcher's history before anything is inserted: a retry, on whatever worker, works on exactly
@@ -18,9 +22,14 @@ export interface BatchSpec {
   /** Hash of the identities of the batch's records: the batch id in acknowledgements. */
   readonly id: string;
   readonly reason: FlushReason;
+  /** The runs that its records have been in since they were accepted. One that was reset may have inserted them before. */
+  readonly runs: readonly string[];
   readonly destination: Destination;
   readonly chunks: readonly BufferedChunk[];
 }
+
+/** In {@link BatchSpec.runs}: more runs than are kept. */
+export const UNKNOWN_RUN = '';
 
 export const BATCH_FORMAT = 'ktb-batch/1';
 
@@ -35,7 +44,7 @@ export interface InsertOutcome {
 }
 
 /**
- * The activities a batcher calls. Both are safe to repeat: an insert finds what is already in the table, a repeated
+ * The activities a batcher calls. All are safe to repeat: an insert finds what is already in the table, a repeated
  * acknowledgement or dead letter is a second copy of the same message.
  */
 export interface FlushActivities {
@@ -47,6 +56,14 @@ export interface FlushActivities {
   insertBatch(spec: BatchSpec, bodies: Uint8Array): Promise<Uint8Array>;
   /** Publishes dead letters, then negative acknowledgements, for what {@link insertBatch} gave back. */
   rejectRecords(spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void>;
+  /** Reads what a closed run of a batcher has left from its history. */
+  readInheritance(batcher: string, runId: string): Promise<Inheritance>;
+  /**
+   * As {@link insertBatch}, for a batch whose records are in the history of a closed run.
+   *
+   * @returns an {@link Envelope} of `InheritedOutcome` and the encoded rejected records
+   */
+  insertInherited(batch: InheritedBatch): Promise<Uint8Array>;
 }
 
 /** What a rejection needs to know of the batch it comes from. */

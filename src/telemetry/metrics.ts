@@ -67,8 +67,14 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     stoppedLanes: gauge(
       'ktb_stopped_lanes',
-      'Lanes that send nothing, by cause: history (flow control), closed (run ended).',
+      'Lanes that send nothing, by cause: history (flow control), closed (no heir yet), temporal (no answer).',
       ['pipeline', 'cause'],
+    ),
+
+    heirs: counter(
+      'ktb_batcher_heirs_total',
+      'Batchers started anew after their run was closed: drained, or unexpectedly (terminated, cancelled, timed out).',
+      ['pipeline', 'closed'],
     ),
 
     buffered: gauge('ktb_buffered_records', 'Records that batchers of this worker hold and have not flushed yet.', [

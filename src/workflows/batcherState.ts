@@ -5,23 +5,36 @@ import type {
   BatcherCounters,
   BatcherInput,
   BatcherStatus,
+  CarriedState,
   Control,
   ControlAction,
   ControlRequest,
   FlushSummary,
 } from '../records/batcher.js';
 import { BATCHER_FORMAT } from '../records/batcher.js';
-import type { ChunkMeta, OffsetRange } from '../records/chunk.js';
-import { BATCH_FORMAT, type BatchSpec, type FlushReason, type InsertOutcome } from '../records/flush.js';
-import type { BatcherSettings } from '../records/settings.js';
+import type { BufferedChunk, ChunkMeta } from '../records/chunk.js';
+import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
+import { BATCH_FORMAT, UNKNOWN_RUN, type BatchSpec, type FlushReason, type InsertOutcome } from '../records/flush.js';
+import type { BatcherSettings, BatchLimits } from '../records/settings.js';
 import { Coverage } from './coverage.js';
+import { Estates } from './estates.js';
 
 /** What the batcher does next. `wait` without a delay: until a signal arrives. */
 export type Decision =
   | { readonly type: 'wait'; readonly delayMs?: number }
   | { readonly type: 'flush'; readonly reason: FlushReason }
+  /** Read what this closed run has left. */
+  | { readonly type: 'readInheritance'; readonly runId: string }
+  /** Flush the next batch that a closed run has left. */
+  | { readonly type: 'flushInherited' }
   | { readonly type: 'continueAsNew' }
   | { readonly type: 'complete' };
+
+/** Which run of which batcher. */
+export interface RunIdentity {
+  readonly workflowId: string;
+  readonly runId: string;
+}
 
 /** What a run knows of its own history when it decides. */
 export interface HistoryView {
@@ -48,6 +61,8 @@ export const LIMITS = {
   idleContinuations: 10,
   /** Control signals kept for the record. */
   controls: 20,
+  /** Runs that a buffer remembers it has been in: more than one only where a paused batcher continues as new. */
+  bufferRuns: 50,
 } as const;
 
 /**
@@ -55,15 +70,25 @@ export const LIMITS = {
  * and carries the decisions out.
  *
  *     accepting ──takeBatch──► flushing ──finishFlush──► accepting      (signals are accepted in both)
+ *         └──takeInherited──► flushing ──finishInherited──► accepting
  *
- * Records are in exactly one of: `buffer` (accepted, not in a batch), `flushing` (in the one batch that is on its way).
- * What was accepted stays in `coverage` for good.
+ * Records are in exactly one of: `buffer` (accepted, not in a batch), `flushing` (in the one batch that is on its way),
+ * the histories of closed runs that `estates` points to. What was accepted stays in `coverage` for good.
+ *
+ * An heir knows what its closed run had accepted only when it has read it; chunks that arrive before are kept in
+ * `unjudged`.
  */
 export class BatcherState {
   readonly #workflowId: string;
-  readonly #coverage: Coverage;
-  readonly #controls: Control[];
+  /** The runs that what is buffered has been in, this one last. */
+  readonly #runs: readonly string[];
   readonly #idleContinuationsBefore: number;
+  #coverage: Coverage;
+  #controls: readonly Control[];
+  /** The closed run whose inheritance is still to be read; null for all but heirs, and soon for these. */
+  #heirOf: string | null;
+  #unjudged: Arrived[] = [];
+  #estates: Estates;
   #settings: BatcherSettings;
   #buffer: Buffered[] = [];
   #bufferedRecords = 0;
@@ -79,10 +104,13 @@ export class BatcherState {
   #lastFlush: FlushSummary | null;
   #lastError: string | null = null;
 
-  constructor(workflowId: string, input: BatcherInput, bodies: Uint8Array) {
+  constructor({ workflowId, runId }: RunIdentity, input: BatcherInput, bodies: Uint8Array) {
     this.#workflowId = workflowId;
+    this.#runs = [...(input.carried?.bufferRuns ?? []), runId];
     this.#settings = input.settings;
     const { carried } = input;
+    this.#heirOf = input.heirOf ?? null;
+    this.#estates = new Estates(carried?.estates);
     this.#coverage = new Coverage(carried?.coverage);
     this.#counters = carried?.counters ?? NO_COUNTERS;
     this.#paused = carried?.paused ?? false;
@@ -105,20 +133,35 @@ export class BatcherState {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
     if (meta.settings !== undefined) this.#settings = meta.settings;
     this.#count({ signals: 1 });
-    const keep = meta.segments.map((segment): readonly OffsetRange[] | null => {
-      const range: OffsetRange = [segment.from, segment.to];
-      const uncovered = this.#coverage.uncovered(segment, range);
-      this.#coverage.add(segment, range);
-      return isWhole(uncovered, range) ? null : uncovered;
-    });
-    if (keep.every((ranges) => ranges?.length === 0)) {
+    if (this.#heirOf === null) this.#judge({ meta, body, atMs: nowMs });
+    else this.#unjudged.push({ meta, body, atMs: nowMs });
+  }
+
+  #judge({ meta: { segments, records, bytes }, body, atMs }: Arrived): void {
+    const keep = this.#coverage.accept(segments);
+    if (keep === null) {
       this.#count({ duplicateChunks: 1 });
       return;
     }
-    const { segments, records, bytes } = meta;
-    this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, acceptedAtMs: nowMs }, body });
+    this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, acceptedAtMs: atMs }, body });
     this.#count({ records });
     this.#recordsSinceStart += records;
+  }
+
+  /** An heir takes over what its closed run has left, and then what has arrived meanwhile. */
+  inherit({ coverage, counters, paused, controls, lastFlush, estates }: Inheritance): void {
+    if (this.#heirOf === null) throw new Error('there is nothing to inherit');
+    this.#heirOf = null;
+    this.#coverage = new Coverage(coverage);
+    this.#count(counters);
+    // A person may have sent the heir a pause or a resume already; theirs is the later word.
+    this.#paused = this.#controls.some(({ action }) => PAUSING.has(action)) ? this.#paused : paused;
+    this.#controls = [...controls, ...this.#controls].slice(-LIMITS.controls);
+    this.#lastFlush = lastFlush;
+    this.#estates = new Estates(estates);
+    const unjudged = this.#unjudged;
+    this.#unjudged = [];
+    for (const arrived of unjudged) this.#judge(arrived);
   }
 
   /** A signal that no part of this product sends. */
@@ -127,8 +170,7 @@ export class BatcherState {
   }
 
   control(action: ControlAction, { actor, reason }: ControlRequest, nowMs: number): void {
-    this.#controls.push({ action, actor, reason, atMs: nowMs });
-    if (this.#controls.length > LIMITS.controls) this.#controls.shift();
+    this.#controls = [...this.#controls, { action, actor, reason, atMs: nowMs }].slice(-LIMITS.controls);
     switch (action) {
       case 'pause':
         this.#paused = true;
@@ -147,12 +189,15 @@ export class BatcherState {
 
   /** Pure: the same state, time and history give the same answer. While a batch is on its way the answer is `wait`. */
   decide(nowMs: number, history: HistoryView): Decision {
-    if (this.#flushing !== null) return { type: 'wait' };
-    if (this.#draining && this.#buffer.length === 0) return { type: 'complete' };
+    if (this.#flushing) return { type: 'wait' };
+    if (this.#heirOf !== null) return { type: 'readInheritance', runId: this.#heirOf };
+    if (this.#draining && this.#buffer.length === 0 && this.#estates.batches === 0) return { type: 'complete' };
     const continueAsNewDue = this.#continueAsNewDue(history);
     if (continueAsNewDue && this.#bufferedEncodedBytes <= LIMITS.carriedBytes) return { type: 'continueAsNew' };
+    if (this.#paused) return { type: 'wait' };
+    if (this.#estates.batches > 0) return { type: 'flushInherited' };
     const oldest = this.#buffer[0];
-    if (this.#paused || oldest === undefined) return { type: 'wait' };
+    if (oldest === undefined) return { type: 'wait' };
     const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, continueAsNewDue);
     if (reason !== null) return { type: 'flush', reason };
     return { type: 'wait', delayMs: oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs - nowMs };
@@ -184,52 +229,83 @@ export class BatcherState {
 
   /** Moves the oldest chunks, as many as one batch may have and at least one, from the buffer into a batch. */
   takeBatch(reason: FlushReason, nowMs: number): Batch {
-    if (this.#flushing !== null) throw new Error('a batch is being flushed already');
-    const taken: Buffered[] = [];
-    const { maxRecords, maxBytes } = this.#settings.batch;
-    let records = 0;
-    let bytes = 0;
-    let encodedBytes = 0;
-    for (const buffered of this.#buffer) {
-      records += buffered.chunk.records;
-      bytes += buffered.chunk.bytes;
-      encodedBytes += encodedBytesOf(buffered);
-      const full = records > maxRecords || bytes > maxBytes || encodedBytes > LIMITS.batchEncodedBytes;
-      if (full && taken.length > 0) break;
-      taken.push(buffered);
-    }
-    if (taken.length === 0) throw new Error('there is nothing to flush');
-    this.#buffer.splice(0, taken.length);
-    for (const buffered of taken) this.#weigh(buffered, -1);
-    this.#chunksToFlush = Math.max(0, this.#chunksToFlush - taken.length);
-
-    this.#count({ batches: 1 });
-    const chunks = taken.map(({ chunk: { segments, keep, records, bytes, bodyBytes } }) => {
-      return { segments, keep, records, bytes, bodyBytes };
-    });
+    const [chunks = 0] = planBatches(this.#buffer, this.#settings.batch);
+    const taken = this.takeChunks(chunks, reason, nowMs);
+    const bodies = concatenate(taken.map(({ body }) => body));
     const spec: BatchSpec = {
       format: BATCH_FORMAT,
       pipeline: this.#settings.pipeline,
       batcher: this.#workflowId,
       number: this.#counters.batches,
-      id: batchId(this.#workflowId, chunks),
+      id: batchId(this.#workflowId, taken),
       reason,
+      runs: this.#runs,
       destination: this.#settings.destination,
-      chunks,
+      chunks: taken.map(({ chunk: { segments, keep, records, bytes, bodyBytes } }) => {
+        return { segments, keep, records, bytes, bodyBytes };
+      }),
     };
-    this.#flushing = { spec, records: chunks.reduce((sum, chunk) => sum + chunk.records, 0), startedAtMs: nowMs };
-    return { spec, bodies: concatenate(taken.map(({ body }) => body)) };
+    return { spec, bodies };
+  }
+
+  /** Moves this many of the oldest chunks into a batch. For a closed run, whose history says how many they were. */
+  takeChunks(count: number, reason: FlushReason, nowMs: number): readonly Buffered[] {
+    const taken = this.#buffer.slice(0, count);
+    if (taken.length < Math.max(1, count)) throw new Error(`a batch of ${count} chunks, of ${this.#buffer.length}`);
+    this.#begin({ reason, records: sum(taken, 'records'), bytes: sum(taken, 'bytes'), startedAtMs: nowMs });
+    this.#buffer.splice(0, count);
+    for (const buffered of taken) this.#weigh(buffered, -1);
+    this.#chunksToFlush = Math.max(0, this.#chunksToFlush - count);
+    return taken;
   }
 
   /** The batch is done with: every record of it inserted, rejected or skipped. */
-  finishFlush({ inserted, rejected, skipped }: InsertOutcome, nowMs: number): void {
+  finishFlush(outcome: InsertOutcome, id: string, nowMs: number): void {
     if (this.#flushing === null) throw new Error('no batch is being flushed');
-    const { spec, records, startedAtMs } = this.#flushing;
-    const { number, id, reason } = spec;
+    const { number, reason, startedAtMs } = this.#flushing;
+    const { inserted, rejected, skipped } = outcome;
+    const records = inserted + rejected + skipped;
     this.#lastFlush = { number, id, reason, records, startedAtMs, finishedAtMs: nowMs };
     this.#lastError = null;
     this.#flushing = null;
     this.#count({ inserted, rejected, skipped });
+  }
+
+  /** Begins the next batch that a closed run has left. */
+  takeInherited(nowMs: number): InheritedBatch {
+    const next = this.#estates.next();
+    if (next === null) throw new Error('no closed run has left anything');
+    this.#begin({ reason: 'inherited', records: 0, bytes: 0, startedAtMs: nowMs });
+    const { runId, chunksDone, chunks, begun } = next;
+    const destination = begun?.destination ?? this.#settings.destination;
+    this.beginInherited({ destination, answer: begun?.answer ?? null });
+    return {
+      pipeline: this.#settings.pipeline,
+      batcher: this.#workflowId,
+      number: this.#counters.batches,
+      runId,
+      chunksDone,
+      chunks,
+      destination,
+      answer: begun?.answer ?? null,
+    };
+  }
+
+  /** What is known of the inherited batch on its way: kept for an heir of this run. */
+  beginInherited(begun: BegunBatch): void {
+    this.#estates.begin(begun);
+  }
+
+  finishInherited(outcome: InheritedOutcome, nowMs: number): void {
+    this.finishFlush(outcome, outcome.id, nowMs);
+    this.#estates.advance();
+    this.#recordsSinceStart += outcome.inserted + outcome.rejected + outcome.skipped;
+  }
+
+  #begin(flushing: Omit<Flushing, 'number'>): void {
+    if (this.#flushing !== null) throw new Error('a batch is being flushed already');
+    this.#count({ batches: 1 });
+    this.#flushing = { ...flushing, number: this.#counters.batches };
   }
 
   /** A step of the flush ended in an error and will be tried again. */
@@ -242,23 +318,36 @@ export class BatcherState {
     if (this.#flushing !== null) throw new Error('a batch is being flushed');
     this.#count({ continuations: 1 });
     return {
-      input: {
-        format: BATCHER_FORMAT,
-        settings: this.#settings,
-        carried: {
-          chunks: this.#buffer.map(({ chunk }) => chunk),
-          coverage: this.#coverage.toState(),
-          counters: this.#counters,
-          paused: this.#paused,
-          draining: this.#draining,
-          chunksToFlush: this.#chunksToFlush,
-          controls: this.#controls,
-          lastFlush: this.#lastFlush,
-          idleContinuations: this.#recordsSinceStart === 0 ? this.#idleContinuationsBefore + 1 : 0,
-        },
-      },
+      input: { format: BATCHER_FORMAT, settings: this.#settings, carried: this.carried() },
       bodies: concatenate(this.#buffer.map(({ body }) => body)),
     };
+  }
+
+  /** All there is to know of the state, but for a batch on its way and the bodies. */
+  carried(): CarriedState {
+    return {
+      chunks: this.#buffer.map(({ chunk }) => chunk),
+      coverage: this.#coverage.toState(),
+      counters: this.#counters,
+      paused: this.#paused,
+      draining: this.#draining,
+      chunksToFlush: this.#chunksToFlush,
+      controls: this.#controls,
+      lastFlush: this.#lastFlush,
+      idleContinuations: this.#recordsSinceStart === 0 ? this.#idleContinuationsBefore + 1 : 0,
+      estates: this.#estates.toState(),
+      bufferRuns: this.#bufferRuns(),
+    };
+  }
+
+  #bufferRuns(): readonly string[] {
+    if (this.#buffer.length === 0) return [];
+    return this.#runs.length > LIMITS.bufferRuns ? [UNKNOWN_RUN] : this.#runs;
+  }
+
+  /** Accepted and not in a batch, oldest first. */
+  get buffered(): readonly Buffered[] {
+    return this.#buffer;
   }
 
   status({ continueAsNewSuggested, length, bytes }: HistoryView): BatcherStatus {
@@ -267,12 +356,8 @@ export class BatcherState {
       bufferedRecords: this.#bufferedRecords,
       bufferedBytes: this.#bufferedBytes,
       oldestAcceptedAtMs: this.#buffer[0]?.chunk.acceptedAtMs ?? null,
-      flushing: this.#flushing && {
-        number: this.#flushing.spec.number,
-        reason: this.#flushing.spec.reason,
-        records: this.#flushing.records,
-        startedAtMs: this.#flushing.startedAtMs,
-      },
+      flushing: this.#flushing,
+      inheritedBatches: this.#heirOf === null ? this.#estates.batches : null,
       lastFlush: this.#lastFlush,
       lastError: this.#lastError,
       paused: this.#paused,
@@ -289,10 +374,9 @@ export class BatcherState {
 
   /** Records and payload bytes not flushed yet, those in a batch on its way included. */
   get held(): { readonly records: number; readonly bytes: number } {
-    const flushing = this.#flushing;
     return {
-      records: this.#bufferedRecords + (flushing?.records ?? 0),
-      bytes: this.#bufferedBytes + (flushing?.spec.chunks.reduce((sum, chunk) => sum + chunk.bytes, 0) ?? 0),
+      records: this.#bufferedRecords + (this.#flushing?.records ?? 0),
+      bytes: this.#bufferedBytes + (this.#flushing?.bytes ?? 0),
     };
   }
 
@@ -322,16 +406,28 @@ export class BatcherState {
   }
 }
 
-interface Buffered {
+/** A chunk in the buffer. */
+export interface Buffered {
   readonly chunk: AcceptedChunk;
   readonly body: Uint8Array;
 }
 
+/** A chunk as it came, not yet compared with what was accepted before. */
+interface Arrived {
+  readonly meta: ChunkMeta;
+  readonly body: Uint8Array;
+  readonly atMs: number;
+}
+
 interface Flushing {
-  readonly spec: BatchSpec;
+  readonly number: number;
+  readonly reason: FlushReason;
   readonly records: number;
+  readonly bytes: number;
   readonly startedAtMs: number;
 }
+
+const PAUSING: ReadonlySet<ControlAction> = new Set(['pause', 'resume']);
 
 const NO_COUNTERS: BatcherCounters = {
   signals: 0,
@@ -353,15 +449,37 @@ function encodedBytesOf({ chunk, body }: Buffered): number {
   return bytes;
 }
 
-function isWhole(ranges: readonly OffsetRange[], [from, to]: OffsetRange): boolean {
-  return ranges.length === 1 && ranges[0]?.[0] === from && ranges[0][1] === to;
+/**
+ * Divides chunks into batches, in their order: how many go into each. A batch has one chunk or keeps to the limits.
+ */
+export function planBatches(chunks: readonly Buffered[], { maxRecords, maxBytes }: BatchLimits): number[] {
+  const batches: number[] = [];
+  let size = 0;
+  let records = 0;
+  let bytes = 0;
+  let encodedBytes = 0;
+  for (const buffered of chunks) {
+    records += buffered.chunk.records;
+    bytes += buffered.chunk.bytes;
+    encodedBytes += encodedBytesOf(buffered);
+    const full = records > maxRecords || bytes > maxBytes || encodedBytes > LIMITS.batchEncodedBytes;
+    if (full && size > 0) {
+      batches.push(size);
+      size = 0;
+      records = buffered.chunk.records;
+      bytes = buffered.chunk.bytes;
+      encodedBytes = encodedBytesOf(buffered);
+    }
+    size++;
+  }
+  return size === 0 ? batches : [...batches, size];
 }
 
 /**
  * Hash of the identities in a batch: a batcher's share of a range of offsets is always the same records.
  */
-function batchId(workflowId: string, chunks: BatchSpec['chunks']): string {
-  const ranges = chunks.map(({ segments, keep }) =>
+export function batchId(workflowId: string, taken: readonly { readonly chunk: BufferedChunk }[]): string {
+  const ranges = taken.map(({ chunk: { segments, keep } }) =>
     segments.map(({ topic, partition, epoch, from, to }, index) => [
       topic,
       partition,
@@ -370,6 +488,10 @@ function batchId(workflowId: string, chunks: BatchSpec['chunks']): string {
     ]),
   );
   return bytesToHex(sha256(utf8ToBytes(JSON.stringify([workflowId, ranges])))).slice(0, BATCH_ID_HEX_DIGITS);
+}
+
+function sum(buffered: readonly Buffered[], what: 'records' | 'bytes'): number {
+  return buffered.reduce((total, { chunk }) => total + chunk[what], 0);
 }
 
 /** 128 bits. */

@@ -1,5 +1,5 @@
 import type { CoverageState } from '../records/batcher.js';
-import type { OffsetRange } from '../records/chunk.js';
+import type { OffsetRange, Segment } from '../records/chunk.js';
 import type { RecordSource } from '../records/record.js';
 
 /**
@@ -23,6 +23,20 @@ export class Coverage {
       const ranges = new Map(epochs.map(({ epoch, ranges }) => [epoch, [...ranges]]));
       this.#partitions.set(partitionKey(topic, partition), { topic, partition, ranges });
     }
+  }
+
+  /**
+   * Takes a chunk's segments in and says what of them is new: null for all of a segment, else the ranges not accepted
+   * before (see `BufferedChunk.keep`). Null where nothing of the chunk is new.
+   */
+  accept(segments: readonly Segment[]): (readonly OffsetRange[] | null)[] | null {
+    const keep = segments.map((segment): readonly OffsetRange[] | null => {
+      const range: OffsetRange = [segment.from, segment.to];
+      const uncovered = this.uncovered(segment, range);
+      this.add(segment, range);
+      return isWhole(uncovered, range) ? null : uncovered;
+    });
+    return keep.every((ranges) => ranges?.length === 0) ? null : keep;
   }
 
   /** The parts of `(from, to]` not accepted before, in order. */
@@ -89,6 +103,10 @@ export class Coverage {
     ranges.set(epoch, list);
     if (ranges.size > Coverage.EPOCHS_MAX) ranges.delete(ranges.keys().next().value as string);
   }
+}
+
+function isWhole(ranges: readonly OffsetRange[], [from, to]: OffsetRange): boolean {
+  return ranges.length === 1 && ranges[0]?.[0] === from && ranges[0][1] === to;
 }
 
 interface PartitionEpochs {

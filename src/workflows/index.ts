@@ -11,12 +11,18 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import crc32 from 'crc-32';
-import type { BatcherInput, ControlAction, ControlRequest } from '../records/batcher.js';
+import type { BatcherInput } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
-import { CHUNK_FORMAT, type ChunkMeta } from '../records/chunk.js';
-import { openEnvelope, type FlushActivities, type FlushReason, type InsertOutcome } from '../records/flush.js';
+import type { InheritedOutcome } from '../records/estate.js';
+import {
+  openEnvelope,
+  type FlushActivities,
+  type FlushReason,
+  type InsertOutcome,
+  type RejectionSpec,
+} from '../records/flush.js';
 import { BatcherState, type HistoryView } from './batcherState.js';
+import { checkChunk, checkInput, CONTROL_ACTIONS, isChunk, toControlRequest } from './signals.js';
 import type { BatcherSinks } from './sinks.js';
 
 /**
@@ -31,8 +37,6 @@ const activities = proxyActivities<FlushActivities>({
 
 const sinks = proxySinks<BatcherSinks>();
 
-const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain'];
-
 /**
  * The batcher: takes chunks in by signal, flushes them in batches, continues as new before its history grows long.
  * State and decisions are {@link BatcherState}; this function carries them out. It ends only when drained.
@@ -41,7 +45,8 @@ const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', '
  * @param bodies the bodies of the chunks in that state, one after the other
  */
 export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<BatcherInput> {
-  const state = new BatcherState(workflowInfo().workflowId, input, bodies);
+  checkInput(input);
+  const state = new BatcherState(workflowInfo(), input, bodies);
   handleSignals(state);
   handleQueries(state);
   reportHolding(state);
@@ -55,6 +60,15 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         break;
       case 'flush':
         await flush(state, decision.reason);
+        break;
+      case 'readInheritance': {
+        const { runId } = decision;
+        state.inherit(await untilDone(state, () => activities.readInheritance(workflowInfo().workflowId, runId)));
+        reportBuffer(state);
+        break;
+      }
+      case 'flushInherited':
+        await flushInherited(state);
         break;
       case 'continueAsNew': {
         // Handlers are synchronous and nothing is awaited since the buffer was looked at, so no signal falls between.
@@ -75,9 +89,7 @@ function handleSignals(state: BatcherState): void {
     }
     // An error here fails the workflow task, visibly and again and again, until a worker runs that understands the
     // chunk. Dropping it would lose records whose offsets are committed.
-    const format: string = meta.format;
-    if (format !== CHUNK_FORMAT) throw new Error(`a chunk of format ${format}; this worker knows ${CHUNK_FORMAT}`);
-    if (crc32.buf(body as Uint8Array) !== meta.crc32) throw new Error('a chunk whose checksum does not match its body');
+    checkChunk(meta, body as Uint8Array);
     state.accept(meta, body as Uint8Array, Date.now());
     reportBuffer(state);
   });
@@ -115,16 +127,29 @@ async function untilDecisionChanges(state: BatcherState, delayMs: number | undef
 
 async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now());
-  const envelope = await untilDone(state, () => activities.insertBatch(spec, bodies));
-  const { json: outcome, bytes: rejectedRecords } = openEnvelope<InsertOutcome>(envelope);
-  if (outcome.rejected > 0) {
-    const { pipeline, batcher, number, id, destination } = spec;
-    await untilDone(state, () =>
-      activities.rejectRecords({ pipeline, batcher, number, id, destination }, rejectedRecords),
-    );
-  }
-  state.finishFlush(outcome, Date.now());
+  const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
+    await untilDone(state, () => activities.insertBatch(spec, bodies)),
+  );
+  if (outcome.rejected > 0) await reject(state, spec, bytes);
+  state.finishFlush(outcome, spec.id, Date.now());
   reportBuffer(state);
+}
+
+/** Flushes a batch whose records are in the history of a closed run: they do not enter this one. */
+async function flushInherited(state: BatcherState): Promise<void> {
+  const batch = state.takeInherited(Date.now());
+  const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(
+    await untilDone(state, () => activities.insertInherited(batch)),
+  );
+  if (outcome.rejected > 0) await reject(state, { ...batch, id: outcome.id }, bytes);
+  state.finishInherited(outcome, Date.now());
+}
+
+async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void> {
+  const { pipeline, batcher, number, id, destination } = spec;
+  await untilDone(state, () =>
+    activities.rejectRecords({ pipeline, batcher, number, id, destination }, rejectedRecords),
+  );
 }
 
 /** Longest pause between two activities, where even the unlimited retries of one have ended. */
@@ -157,21 +182,4 @@ function reportHolding(state: BatcherState): void {
         'Look at its history in the Temporal UI for what fills it',
     );
   }
-}
-
-/** Ours, of whatever version: anything else under the name of our signal is a stranger's. */
-function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
-  return (
-    typeof meta === 'object' &&
-    meta !== null &&
-    'format' in meta &&
-    typeof meta.format === 'string' &&
-    meta.format.startsWith('ktb-chunk/') &&
-    body instanceof Uint8Array
-  );
-}
-
-function toControlRequest(request: unknown): ControlRequest {
-  const { actor, reason } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
-  return { actor: typeof actor === 'string' ? actor : 'unknown', reason: typeof reason === 'string' ? reason : '' };
 }

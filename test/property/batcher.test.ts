@@ -5,7 +5,7 @@ import type { BatchSpec } from '../../src/records/flush.js';
 import { BatcherState, LIMITS } from '../../src/workflows/batcherState.js';
 import { chunk, input } from '../support/chunks.js';
 
-const ID = 'ktb:orders:8-key:0';
+const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r1' };
 const PARTITIONS = 3;
 
 /**
@@ -32,7 +32,7 @@ const step = fc.oneof(
 it('puts every accepted record into exactly one batch, whatever is repeated, restarted, paused and continued', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-      let state = new BatcherState(ID, input({ maxRecords: 20, maxBytes: 1e9, maxDelayMs: 1_000 }), new Uint8Array(0));
+      let state = new BatcherState(RUN, input({ maxRecords: 20, maxBytes: 1e9, maxDelayMs: 1_000 }), new Uint8Array(0));
       let nowMs = 0;
       let suggested = false;
       const sent = Array.from({ length: PARTITIONS }, () => -1);
@@ -49,7 +49,7 @@ it('puts every accepted record into exactly one batch, whatever is repeated, res
             }
           });
         }
-        state.finishFlush({ inserted: 0, rejected: 0, skipped: 0 }, nowMs);
+        state.finishFlush({ inserted: 0, rejected: 0, skipped: 0 }, spec.id, nowMs);
       };
       const flight: { spec: BatchSpec | null } = { spec: null };
       /** Carries decisions out until the state waits; true when that made a batch. */
@@ -69,7 +69,7 @@ it('puts every accepted record into exactly one batch, whatever is repeated, res
             suggested = false;
             const { input: next, bodies } = state.carryOver();
             expect(bodies.length).toBeLessThanOrEqual(LIMITS.carriedBytes);
-            state = new BatcherState(ID, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
+            state = new BatcherState(RUN, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
           } else return flushes > 0;
         }
       };

@@ -23,6 +23,8 @@ let environment: TestWorkflowEnvironment;
 let batches: BatchSpec[] = [];
 let rejections: string[] = [];
 let insertBatch: FlushActivities['insertBatch'];
+let readInheritance: FlushActivities['readInheritance'];
+let insertInherited: FlushActivities['insertInherited'];
 let workflows = 0;
 
 const done = (inserted: number, rejected = 0) => sealEnvelope({ inserted, rejected, skipped: 0 }, Uint8Array.of(7));
@@ -42,6 +44,8 @@ beforeEach(async () => {
   environment = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
   batches = [];
   rejections = [];
+  readInheritance = () => Promise.reject(new Error('no run was closed'));
+  insertInherited = () => Promise.reject(new Error('no run was closed'));
   insertBatch = (spec) => {
     batches.push(spec);
     return Promise.resolve(done(recordsOf(spec)));
@@ -64,6 +68,8 @@ async function withBatcher(
   const activities: FlushActivities = {
     insertBatch: (spec, bodies) => insertBatch(spec, bodies),
     rejectRecords: (spec, bytes) => Promise.resolve(void rejections.push(`${spec.id}:${[...bytes].join()}`)),
+    readInheritance: (batcher, runId) => readInheritance(batcher, runId),
+    insertInherited: (batch) => insertInherited(batch),
   };
   const worker = await Worker.create({
     connection: environment.nativeConnection,

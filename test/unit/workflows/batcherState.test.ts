@@ -3,19 +3,20 @@ import type { BatcherInput } from '../../../src/records/batcher.js';
 import { BatcherState, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
 import { chunk, input, settings } from '../../support/chunks.js';
 
+const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r1' };
 const QUIET: HistoryView = { continueAsNewSuggested: false, length: 10, bytes: 1_000 };
 const SUGGESTED: HistoryView = { ...QUIET, continueAsNewSuggested: true };
 const BODY = new Uint8Array(100);
 const NO_BODIES = new Uint8Array(0);
 const BY = { actor: 'test', reason: 'because' };
 
-const fresh = (limits = {}) => new BatcherState('ktb:orders:8-key:0', input(limits), NO_BODIES);
+const fresh = (limits = {}) => new BatcherState(RUN, input(limits), NO_BODIES);
 const done = (records: number) => ({ inserted: records, rejected: 0, skipped: 0 });
 
 /** The next run, through JSON as continue-as-new sends it. */
 function continued(state: BatcherState): BatcherState {
   const { input: next, bodies } = state.carryOver();
-  return new BatcherState('ktb:orders:8-key:0', JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
+  return new BatcherState(RUN, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
 }
 
 it('waits without a timer while it is empty, and until the oldest record is old enough otherwise', () => {
@@ -56,7 +57,7 @@ it('has one flush at a time; what arrives meanwhile joins the next batch', () =>
   state.accept(chunk({ from: 4, to: 9 }), BODY, 20);
   expect(state.decide(5_000, SUGGESTED)).toEqual({ type: 'wait' });
   expect(() => state.takeBatch('records', 30)).toThrow();
-  state.finishFlush(done(5), 40);
+  state.finishFlush(done(5), spec.id, 40);
   const next = state.takeBatch('records', 50);
   expect(next.spec.number).toBe(spec.number + 1);
   expect(next.spec.id).not.toBe(spec.id);
@@ -111,7 +112,7 @@ it('flushes on a signal what was buffered when it came, also over a continue-as-
   expect(next.decide(1, QUIET)).toEqual({ type: 'flush', reason: 'signal' });
   next.takeBatch('signal', 1);
   next.accept(chunk({ from: 5, to: 6 }), BODY, 2);
-  next.finishFlush(done(6), 3);
+  next.finishFlush(done(6), 'id', 3);
   expect(next.decide(3, QUIET).type).toBe('wait');
 });
 
@@ -121,7 +122,7 @@ it('drains: flushes everything without waiting, then completes', () => {
   state.control('drain', BY, 0);
   expect(state.decide(0, QUIET)).toEqual({ type: 'flush', reason: 'drain' });
   state.takeBatch('drain', 0);
-  state.finishFlush(done(5), 1);
+  state.finishFlush(done(5), 'id', 1);
   expect(state.decide(1, QUIET)).toEqual({ type: 'complete' });
 });
 

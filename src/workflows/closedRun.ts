@@ -1,0 +1,156 @@
+import type { BatcherInput, ControlAction } from '../records/batcher.js';
+import { BATCHER } from '../records/batcherId.js';
+import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
+import type { BatchSpec, InsertOutcome } from '../records/flush.js';
+import { BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
+import { checkChunk, CONTROL_ACTIONS, isChunk, toControlRequest } from './signals.js';
+
+/** What of a run's history matters to what it has left. */
+export type RunEvent =
+  | { readonly type: 'started'; readonly input: BatcherInput; readonly bodies: Uint8Array }
+  | { readonly type: 'signaled'; readonly name: string; readonly args: readonly unknown[]; readonly atMs: number }
+  | { readonly type: 'insertScheduled'; readonly spec: BatchSpec; readonly atMs: number }
+  | { readonly type: 'inheritedInsertScheduled'; readonly batch: InheritedBatch; readonly atMs: number }
+  | {
+      readonly type: 'insertCompleted';
+      readonly eventId: number;
+      readonly outcome: InsertOutcome & Partial<InheritedOutcome>;
+      readonly atMs: number;
+    }
+  | { readonly type: 'rejectCompleted'; readonly atMs: number }
+  | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance };
+
+/**
+ * A closed run of a batcher, put together again from its history: what it had accepted and not flushed. Pure; the events
+ * are applied in their order. It lives the run's life once more with the run's own state, but for the decisions, which
+ * are in the history: that way it does not matter which version took them.
+ */
+export class ClosedRun {
+  readonly #run: RunIdentity;
+  #state: BatcherState | null = null;
+  #heirOf: string | null = null;
+  #onItsWay: OnItsWay | null = null;
+
+  constructor(run: RunIdentity) {
+    this.#run = run;
+  }
+
+  /** The closed run whose inheritance this one had not read when it was closed itself; null otherwise. */
+  get needs(): string | null {
+    return this.#heirOf;
+  }
+
+  apply(event: RunEvent): void {
+    switch (event.type) {
+      case 'started':
+        this.#state = new BatcherState(this.#run, event.input, event.bodies);
+        this.#heirOf = event.input.heirOf ?? null;
+        break;
+      case 'signaled':
+        this.#signaled(event.name, event.args, event.atMs);
+        break;
+      case 'inheritanceRead':
+        this.inherit(event.inheritance);
+        break;
+      // Scheduled again, an activity is still the same batch's.
+      case 'insertScheduled':
+        this.#onItsWay ??= this.#beginOwn(event.spec, event.atMs);
+        break;
+      case 'inheritedInsertScheduled':
+        this.#onItsWay ??= this.#beginInherited(event.batch, event.atMs);
+        break;
+      case 'insertCompleted':
+        this.#answered(event.outcome, event.eventId, event.atMs);
+        break;
+      case 'rejectCompleted':
+        this.#finish(event.atMs);
+        break;
+    }
+  }
+
+  /** What the run would have read, see {@link needs}. */
+  inherit(inheritance: Inheritance): void {
+    this.#living.inherit(inheritance);
+    this.#heirOf = null;
+  }
+
+  /** The chunks that the run had accepted itself and not flushed, oldest first; a batch on its way comes first. */
+  get leftover(): readonly Buffered[] {
+    const onItsWay = this.#onItsWay?.type === 'own' ? this.#onItsWay.chunks : [];
+    return [...onItsWay, ...this.#living.buffered];
+  }
+
+  /** What an heir takes over. */
+  inheritance(): Inheritance {
+    const state = this.#living;
+    const onItsWay = this.#onItsWay;
+    const begun: BegunBatch | null = onItsWay && { destination: onItsWay.destination, answer: onItsWay.answer };
+    const own = onItsWay?.type === 'own' ? onItsWay.chunks.length : 0;
+    const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, state.settings.batch)];
+    const left = { runId: this.#run.runId, chunksDone: 0, batches, begun: own > 0 ? begun : null };
+    const { coverage, counters, paused, controls, lastFlush, estates } = state.carried();
+    return {
+      coverage,
+      counters,
+      paused,
+      controls,
+      lastFlush,
+      estates: batches.length === 0 ? estates : [...estates, left],
+    };
+  }
+
+  get #living(): BatcherState {
+    if (this.#state === null) throw new Error(`the history of run ${this.#run.runId} has no start`);
+    return this.#state;
+  }
+
+  #signaled(name: string, args: readonly unknown[], atMs: number): void {
+    const [first, second] = args;
+    if (CONTROL_ACTIONS.includes(name as ControlAction)) {
+      this.#living.control(name as ControlAction, toControlRequest(first), atMs);
+    } else if (name === BATCHER.signals.records && isChunk(first, second)) {
+      checkChunk(first, second as Uint8Array);
+      this.#living.accept(first, second as Uint8Array, atMs);
+    } else {
+      this.#living.countForeignSignal();
+    }
+  }
+
+  #beginOwn({ chunks, destination, reason, id }: BatchSpec, atMs: number): OnItsWay {
+    const taken = this.#living.takeChunks(chunks.length, reason, atMs);
+    return { type: 'own', chunks: taken, id, destination, answer: null, outcome: null };
+  }
+
+  #beginInherited({ destination, answer }: InheritedBatch, atMs: number): OnItsWay {
+    this.#living.takeInherited(atMs);
+    this.#living.beginInherited({ destination, answer });
+    return { type: 'inherited', destination, answer, outcome: null };
+  }
+
+  #answered(outcome: InsertOutcome & Partial<InheritedOutcome>, eventId: number, atMs: number): void {
+    if (this.#onItsWay === null) throw new Error(`event ${eventId}: an insert that was not scheduled has answered`);
+    const answer = { runId: this.#run.runId, eventId };
+    this.#onItsWay = { ...this.#onItsWay, outcome, answer };
+    if (outcome.rejected === 0) this.#finish(atMs);
+    else if (this.#onItsWay.type === 'inherited') {
+      this.#living.beginInherited({ destination: this.#onItsWay.destination, answer });
+    }
+  }
+
+  #finish(atMs: number): void {
+    const onItsWay = this.#onItsWay;
+    if (!onItsWay?.outcome) throw new Error('rejections of an insert that has not answered');
+    this.#onItsWay = null;
+    if (onItsWay.type === 'own') this.#living.finishFlush(onItsWay.outcome, onItsWay.id, atMs);
+    else this.#living.finishInherited({ id: '', ...onItsWay.outcome }, atMs);
+  }
+}
+
+/** A batch that has begun. */
+type OnItsWay = {
+  readonly destination: BegunBatch['destination'];
+  readonly answer: BegunBatch['answer'];
+  readonly outcome: (InsertOutcome & Partial<InheritedOutcome>) | null;
+} & (
+  { readonly type: 'own'; readonly chunks: readonly Buffered[]; readonly id: string } | { readonly type: 'inherited' }
+);
