@@ -184,7 +184,7 @@ export const configSchema = z.strictObject({
   worker: z
     .strictObject({
       maxConcurrentFlushes: count({ min: 1, max: 1_000 })
-        .prefault(4)
+        .prefault(3)
         .describe('Batches a worker inserts at the same time; each is held in memory.'),
     })
     .prefault({}),
