@@ -145,18 +145,17 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
   const producer = await connectProducer(kafka);
   const publisher = new Publisher(producer);
   const consumers = config.pipelines.map((pipeline) => {
-    const { name, layout, settings } = pipeline;
-    const batchers = Array.from({ length: layout.batchers }, (_, index) => {
-      const workflowId = batcherWorkflowId(name, layout, index);
-      return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
-    });
+    const { name, settings } = pipeline;
     return new PipelineConsumer({
       pipeline,
       kafkaConfig: config.kafka,
       kafka,
       admin,
-      batcher: (index) => batchers[index] as TemporalBatcherClient,
-      setAside: createSetAside(publisher, pipeline.settings, metrics),
+      batcher: (layout, index) => {
+        const workflowId = batcherWorkflowId(name, layout, index);
+        return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
+      },
+      setAside: createSetAside(publisher, settings, metrics),
       metrics,
       logger,
       stateLog,

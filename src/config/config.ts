@@ -134,13 +134,14 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
-  const { topics, groupId, startFrom, batchers, batch, signal, flow, reply, deadLetter, table, columns } = pipeline;
+  const { topics, groupId, startFrom, batchers, shardBy, batch, signal, flow, reply, deadLetter, table, columns } =
+    pipeline;
   return {
     name,
     topics,
     groupId: groupId ?? `ktb-${name}`,
     startFrom: startFrom === 'earliest' || startFrom === 'latest' ? startFrom : { timestampMs: Date.parse(startFrom) },
-    layout: { batchers, keyFunction: 'key' },
+    layout: { batchers, keyFunction: shardBy },
     signal: {
       maxRecords: Math.min(signal.maxRecords, batch.maxRecords),
       maxBytes: signal.maxBytes,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isKeyFunction, type KeyFunction } from '../records/batcherId.js';
 import { count, duration, size } from './units.js';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
@@ -137,7 +138,18 @@ const pipeline = z.strictObject({
     .describe(
       'Columns that are not simply the field of their name: column to JSON pointer, header or Kafka coordinate.',
     ),
-  batchers: count({ min: 1, max: 1_024 }).prefault(8).describe('Batcher workflows that the keys are divided among.'),
+  batchers: count({ min: 1, max: 1_024 })
+    .prefault(8)
+    .describe('Batcher workflows that the keys are divided among. May be changed at any time.'),
+  shardBy: z
+    .custom<KeyFunction>((value) => typeof value === 'string' && isKeyFunction(value), {
+      error: 'must be key, partition, or header:NAME',
+    })
+    .default('key')
+    .describe(
+      "What a record's batcher is chosen by, so that its order is kept: key, partition, or header:NAME. Records without it " +
+        'go by their partition.',
+    ),
   batch: batch.prefault({}),
   signal: signal.prefault({}),
   flow: flow.prefault({}),

@@ -1,26 +1,41 @@
+import type { AcceptedMark } from '../records/batcher.js';
+import type { Layout } from '../records/batcherId.js';
+import type { PartitionState } from './commitMetadata.js';
 import type { PartitionTracker } from './tracker.js';
 
-/** An offset to commit, and what to say with it. */
-export interface PartitionCommit {
+export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
+}
+
+/** An offset to commit, and what to say with it. */
+export interface PartitionCommit extends TopicPartition {
   readonly offset: number;
   readonly epoch: string;
+  readonly layout: Layout;
+  readonly state: PartitionState;
 }
 
 /**
  * The partitions that the group has given to this member, from one rebalance to the next. A new object for each
  * rebalance: whatever was begun under an older one can tell, and neither hands over nor commits any more.
  *
+ *     unknown ──► open ◄──────────── end of a tracker's plan ──┐
+ *        ├──────► comparing ──► open                           │
+ *        ├──────► handing over ──► open (old layout, to an end)┘
+ *        └──────► blocked
+ *
  * Pure. A partition may be handed over from once it is open and its epoch is committed.
  */
 export class Assignment {
   readonly number: number;
-  readonly partitions: readonly { readonly topic: string; readonly partition: number }[];
+  readonly partitions: readonly TopicPartition[];
   /** True once the start position of every partition is known. */
   opened = false;
   readonly #trackers = new Map<string, PartitionTracker>();
   readonly #committed = new Map<PartitionTracker, number>();
+  readonly #comparing = new Map<string, Comparison>();
+  readonly #blocked = new Set<string>();
 
   constructor(number: number, memberAssignment: Readonly<Record<string, readonly number[]>>) {
     this.number = number;
@@ -31,12 +46,32 @@ export class Assignment {
 
   /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
   open(tracker: PartitionTracker, committed: number | null): void {
+    this.#comparing.delete(partitionKey(tracker));
     this.#trackers.set(partitionKey(tracker), tracker);
     if (committed !== null) this.#committed.set(tracker, committed);
   }
 
   tracker(topic: string, partition: number): PartitionTracker | undefined {
     return this.#trackers.get(partitionKey({ topic, partition }));
+  }
+
+  /** What a partition waits for whose log has to be compared with what batchers remember; undefined otherwise. */
+  comparison(partition: TopicPartition): Comparison | undefined {
+    return this.#comparing.get(partitionKey(partition));
+  }
+
+  compare(partition: TopicPartition, comparison: Comparison): void {
+    this.#comparing.set(partitionKey(partition), comparison);
+  }
+
+  /** The partition is not read, and will not be under this assignment. */
+  block(partition: TopicPartition): void {
+    this.#blocked.add(partitionKey(partition));
+  }
+
+  /** True once the start of every partition is known, and none is blocked. */
+  get readable(): boolean {
+    return this.opened && this.#blocked.size === 0;
   }
 
   trackers(): Iterable<PartitionTracker> {
@@ -59,9 +94,9 @@ export class Assignment {
 
   /** A commit succeeded. One for an epoch that has been replaced meanwhile changes nothing. */
   committed(commits: readonly PartitionCommit[]): void {
-    for (const { topic, partition, offset, epoch } of commits) {
+    for (const { topic, partition, offset, epoch, state } of commits) {
       const tracker = this.tracker(topic, partition);
-      if (tracker?.epoch === epoch) this.#committed.set(tracker, offset);
+      if (tracker?.epoch === epoch && tracker.plan.state === state) this.#committed.set(tracker, offset);
     }
   }
 
@@ -73,13 +108,20 @@ export class Assignment {
     const commits: PartitionCommit[] = [];
     for (const tracker of this.#trackers.values()) {
       const offset = offsetOf(tracker);
-      const { topic, partition, epoch } = tracker;
-      if (offset !== null) commits.push({ topic, partition, offset, epoch });
+      const { topic, partition, epoch, plan } = tracker;
+      const { layout, state } = plan;
+      if (offset !== null) commits.push({ topic, partition, offset, epoch, layout, state });
     }
     return commits;
   }
 }
 
-function partitionKey({ topic, partition }: { topic: string; partition: number }): string {
+/** The record by which a log is known again, and where that log starts. */
+export interface Comparison {
+  readonly mark: AcceptedMark;
+  readonly logStart: number;
+}
+
+function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }

@@ -14,25 +14,28 @@ export function backpressureLimits(bufferedBytesMax: number): BackpressureLimits
 }
 
 /**
- * Which partitions may be fetched. A partition is paused when all lanes together are full, or when a lane that holds
- * records of it is; it goes on at half of that, so that there is work while the next fetch is under way. Pure.
+ * Which partitions may not be fetched now. A partition is paused when all lanes together are full, or when a lane that
+ * holds records of it is; it goes on at half of that, so that there is work while the next fetch is under way. One that has
+ * reached the end of its plan waits for the next plan. Pure.
  *
+ * @param lanesOf the lanes that a partition's records go to
+ * @param bufferedBytes payload bytes in all lanes of all layouts
  * @param isPaused the state before
  */
 export function partitionsToPause(
   trackers: Iterable<PartitionTracker>,
-  lanes: readonly Lane[],
+  lanesOf: (tracker: PartitionTracker) => readonly Lane[],
+  bufferedBytes: number,
   { bufferedBytesMax, laneBytesMax }: BackpressureLimits,
   isPaused: (tracker: PartitionTracker) => boolean,
 ): Set<PartitionTracker> {
-  const bufferedBytes = lanes.reduce((sum, lane) => sum + lane.bytes, 0);
   const paused = new Set<PartitionTracker>();
   for (const tracker of trackers) {
     const share = isPaused(tracker) ? 0.5 : 1;
-    const laneFull = lanes.some(
+    const laneFull = lanesOf(tracker).some(
       (lane) => lane.bytes >= laneBytesMax * share && tracker.lastPending(lane.index) !== undefined,
     );
-    if (laneFull || bufferedBytes >= bufferedBytesMax * share) paused.add(tracker);
+    if (tracker.handedOver || laneFull || bufferedBytes >= bufferedBytesMax * share) paused.add(tracker);
   }
   return paused;
 }

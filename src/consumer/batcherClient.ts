@@ -1,10 +1,18 @@
 import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { BATCHER_FORMAT, type BatcherInput } from '../records/batcher.js';
+import {
+  BATCHER_FORMAT,
+  type BatcherInput,
+  type CloseRequest,
+  type CoverageState,
+  type EpochStatus,
+} from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
 import type { ChunkMeta } from '../records/chunk.js';
+import type { RecordSource } from '../records/record.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { HistoryMark } from './flowControl.js';
+import type { ClosableBatcher } from './handOver.js';
 
 /** What became of a signal. */
 export type SendOutcome =
@@ -19,7 +27,7 @@ export type SendOutcome =
   | { readonly type: 'closed' };
 
 /** A batcher as its lane sees it. */
-export interface BatcherClient {
+export interface BatcherClient extends ClosableBatcher {
   readonly workflowId: string;
   send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
   /** The history of the batcher's run; null before the first signal. Throws where Temporal does not answer. */
@@ -32,6 +40,8 @@ export interface BatcherClient {
    * @returns the closed run; null where there is none, or someone else started an heir first
    */
   startHeir(options: { drained: boolean }): Promise<ClosedRunInfo | null>;
+  /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
+  coverage(): Promise<CoverageState>;
 }
 
 export interface ClosedRunInfo {
@@ -64,21 +74,58 @@ export class TemporalBatcherClient implements BatcherClient {
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
     try {
-      const handle = await this.#withDeadline(() =>
-        this.#client.workflow.signalWithStart(BATCHER.workflowType, {
-          workflowId: this.workflowId,
-          taskQueue: this.#taskQueue,
-          args: [this.#input, NO_BODIES],
-          signal: BATCHER.signals.records,
-          signalArgs: [meta, body],
-          workflowIdReusePolicy: 'REJECT_DUPLICATE',
-          workflowIdConflictPolicy: 'USE_EXISTING',
-        }),
-      );
-      return { type: 'accepted', runId: handle.signaledRunId };
+      return { type: 'accepted', runId: await this.#signal(BATCHER.signals.records, [meta, body]) };
     } catch (error) {
       return classifySignalError(error);
     }
+  }
+
+  /** Started for it where need be: a sender that wakes up late must find it closed. */
+  async close(request: CloseRequest): Promise<void> {
+    try {
+      await this.#signal(BATCHER.signals.close, [request]);
+    } catch (error) {
+      if (classifySignalError(error).type !== 'closed') throw error;
+      await this.startHeir({ drained: true });
+      await this.#signal(BATCHER.signals.close, [request]);
+    }
+  }
+
+  async epochStatus({ topic, partition, epoch }: RecordSource): Promise<EpochStatus> {
+    const source: RecordSource = { topic, partition, epoch };
+    return (await this.#query<EpochStatus>(BATCHER.queries.epoch, source)) ?? NEVER_STARTED;
+  }
+
+  async coverage(): Promise<CoverageState> {
+    return (await this.#query<CoverageState>(BATCHER.queries.coverage)) ?? [];
+  }
+
+  /** Null where the batcher was never started. */
+  async #query<Answer>(name: string, ...args: unknown[]): Promise<Answer | null> {
+    try {
+      return await this.#withDeadline(() =>
+        this.#client.workflow.getHandle(this.workflowId).query<Answer, unknown[]>(name, ...args),
+      );
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  }
+
+  /** Signal-with-start; the run that was signalled. */
+  async #signal(signal: string, signalArgs: unknown[]): Promise<string> {
+    const handle = await this.#withDeadline(() =>
+      this.#client.workflow.signalWithStart(BATCHER.workflowType, {
+        workflowId: this.workflowId,
+        taskQueue: this.#taskQueue,
+        args: [this.#input, NO_BODIES],
+        signal,
+        signalArgs,
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        workflowIdConflictPolicy: 'USE_EXISTING',
+      }),
+    );
+    return handle.signaledRunId;
   }
 
   async history(): Promise<HistoryMark | null> {
@@ -119,6 +166,8 @@ export class TemporalBatcherClient implements BatcherClient {
 }
 
 const NO_BODIES = new Uint8Array(0);
+
+const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: true };
 
 const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 

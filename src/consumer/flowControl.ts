@@ -13,26 +13,42 @@ export interface FlowControlLimits {
   readonly lowEvents: number;
   readonly checkEveryBytes: number;
   readonly checkEverySignals: number;
+  /** Payload of one signal, at most. */
+  readonly signalBytesMax: number;
 }
 
 /**
  * Temporal ends a run at 50 MiB or 51,200 events and refuses every signal, `resume` included, after 10,000. All of a
  * run's history counts, and each byte of a chunk enters it twice, as a signal and as the input of its flush, also while
- * draining. With up to eight consumers sending blindly between two looks:
- * 2 × (8 MiB + 8 × (512 KiB + 512 KiB)) = 32 MiB, which leaves room below 40 MiB.
+ * draining. So what all members may send in all, blindly between two looks included, stays below 20 MiB and 10,000
+ * signals: beyond the high mark there is a margin, and each member has its part of it, half to send before it looks
+ * again and half for the signal that it then sends. 2 × (8 MiB + 12 MiB) = 40 MiB.
  *
  * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution` of Temporal.
+ *
+ * @param members of the group, all of which may send to the same batcher
  */
-export function flowControlLimits(flow: { historyBytesMax: number; checkEveryBytes: number }): FlowControlLimits {
+export function flowControlLimits(
+  flow: { historyBytesMax: number; checkEveryBytes: number },
+  members = 1,
+): FlowControlLimits {
+  const marginBytes = SENT_BYTES_MAX - flow.historyBytesMax;
+  const shareBytes = Math.max(SHARE_BYTES_MIN, Math.floor(marginBytes / members / 2));
   return {
     highBytes: flow.historyBytesMax,
     lowBytes: flow.historyBytesMax / 2,
     highEvents: 8_000,
     lowEvents: 6_000,
-    checkEveryBytes: flow.checkEveryBytes,
-    checkEverySignals: 200,
+    checkEveryBytes: Math.min(flow.checkEveryBytes, shareBytes),
+    checkEverySignals: Math.max(1, Math.min(200, Math.floor(1_600 / members))),
+    signalBytesMax: shareBytes,
   };
 }
+
+const MIB = 1024 * 1024;
+const SENT_BYTES_MAX = 20 * MIB;
+/** A thousand members at once come near the limit; a smaller share would be all overhead. */
+const SHARE_BYTES_MIN = 8 * 1024;
 
 /**
  * Decides whether a lane may send to its batcher, from the history of the batcher's run. Pure.
@@ -43,13 +59,18 @@ export function flowControlLimits(flow: { historyBytesMax: number; checkEveryByt
  * Unknown means: do not send, look first.
  */
 export class FlowControl {
-  readonly #limits: FlowControlLimits;
+  #limits: FlowControlLimits;
   #state: 'unknown' | 'open' | 'stopped' = 'unknown';
   #runId: string | null = null;
   #bytesSinceCheck = 0;
   #signalsSinceCheck = 0;
 
   constructor(limits: FlowControlLimits) {
+    this.#limits = limits;
+  }
+
+  /** Other limits from now on. */
+  set limits(limits: FlowControlLimits) {
     this.#limits = limits;
   }
 

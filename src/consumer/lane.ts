@@ -63,14 +63,15 @@ export class Lane {
    * The oldest records, as many as a signal may carry and at least one.
    *
    * @param maxRecords fewer than the limit, after a refusal for size
+   * @param maxBytes less than the limit, where many members send to one batcher
    */
-  pack(maxRecords = this.#limits.maxRecords): Pack {
+  pack(maxRecords = this.#limits.maxRecords, maxBytes = this.#limits.maxBytes): Pack {
     const byTracker = new Map<PartitionTracker, KafkaRecord[]>();
     let records = 0;
     let bytes = 0;
     for (let at = this.#head; at < this.#queue.length && records < maxRecords; at++) {
       const queued = this.#queue[at] as Queued;
-      if (records > 0 && bytes + queued.bytes > this.#limits.maxBytes) break;
+      if (records > 0 && bytes + queued.bytes > Math.min(maxBytes, this.#limits.maxBytes)) break;
       const list = byTracker.get(queued.tracker);
       if (list === undefined) byTracker.set(queued.tracker, [queued.record]);
       else list.push(queued.record);
@@ -84,7 +85,8 @@ export class Lane {
       // one continues it without a hole.
       const lastOffset = (list.at(-1) as KafkaRecord).offset;
       const to = tracker.lastPending(this.index) === lastOffset ? tracker.next - 1 : lastOffset;
-      return { tracker, topic, partition, epoch, from, to, records: list };
+      const fill = tracker.plan.state.type === 'filling';
+      return { tracker, topic, partition, epoch, from, to, records: list, fill };
     });
     return { generation: this.#generation, segments, records, bytes };
   }

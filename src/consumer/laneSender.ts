@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FlowLimits } from '../config/config.js';
 import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
-import { FlowControl, type FlowControlLimits } from './flowControl.js';
+import { FlowControl, flowControlLimits, type FlowControlLimits } from './flowControl.js';
 import type { Lane, Pack } from './lane.js';
 
 /** Why a lane sends nothing although it has something to send. */
@@ -47,6 +48,8 @@ export class LaneSender {
   readonly #flow: FlowControl;
   readonly #observer: LaneObserver;
   readonly #settings: BatcherSettings;
+  readonly #flowLimits: FlowLimits;
+  #limits: FlowControlLimits;
   readonly #stopping = new AbortController();
   #settingsSent = false;
   #stopCause: StopCause | null = null;
@@ -55,13 +58,15 @@ export class LaneSender {
   constructor(options: {
     lane: Lane;
     batcher: BatcherClient;
-    limits: FlowControlLimits;
+    flow: FlowLimits;
     settings: BatcherSettings;
     observer: LaneObserver;
   }) {
     this.#lane = options.lane;
     this.#batcher = options.batcher;
-    this.#flow = new FlowControl(options.limits);
+    this.#flowLimits = options.flow;
+    this.#limits = flowControlLimits(options.flow);
+    this.#flow = new FlowControl(this.#limits);
     this.#settings = options.settings;
     this.#observer = options.observer;
   }
@@ -80,6 +85,12 @@ export class LaneSender {
     this.#wake();
   }
 
+  /** How many members of the group may send to this batcher, this one included. */
+  setMembers(members: number): void {
+    this.#limits = flowControlLimits(this.#flowLimits, members);
+    this.#flow.limits = this.#limits;
+  }
+
   /** Ends {@link run} after the signal in flight. What is still queued stays unsent. */
   stop(): void {
     this.#stopping.abort();
@@ -96,7 +107,7 @@ export class LaneSender {
       if (pack === undefined || chunk === undefined) {
         // Packed only now: a rebalance may have cleared the lane while its history was looked at.
         if (this.#lane.records === 0) return;
-        pack = this.#lane.pack(maxRecords);
+        pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
         chunk = encodeChunk(pack.segments);
         if (chunk.body.length > BODY_BYTES_MAX) {
           ({ maxRecords } = await this.#shrink(pack));

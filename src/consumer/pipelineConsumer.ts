@@ -7,26 +7,28 @@ import kafkajs, {
   type ConsumerStartBatchProcessEvent,
   type EachBatchPayload,
   type Kafka,
-  type Offsets,
   type PartitionAssigner,
 } from 'kafkajs';
-import type { KafkaConfig, PipelineConfig, StartFrom } from '../config/config.js';
-import { layoutName } from '../records/batcherId.js';
-import type { KafkaRecord } from '../records/record.js';
+import type { KafkaConfig, PipelineConfig } from '../config/config.js';
+import { layoutName, type Layout } from '../records/batcherId.js';
+import { markOf } from '../records/chunkCodec.js';
+import type { KafkaRecord, RecordSource } from '../records/record.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { Assignment, type PartitionCommit } from './assignment.js';
+import { Assignment, type Comparison, type TopicPartition } from './assignment.js';
 import { backpressureLimits, partitionsToPause } from './backpressure.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
-import { formatCommitMetadata } from './commitMetadata.js';
+import { READING } from './commitMetadata.js';
+import { Commits, type Commit } from './commits.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
-import { flowControlLimits } from './flowControl.js';
 import { fromKafkaMessage, toOffset } from './fromKafka.js';
-import { Lane, type Pack } from './lane.js';
-import { laneIndex } from './laneIndex.js';
-import { LaneSender, type LaneObserver, type StopCause } from './laneSender.js';
-import { startPosition } from './startPosition.js';
-import { PartitionTracker } from './tracker.js';
+import { closeEpoch, isFlushed } from './handOver.js';
+import type { Lane, Pack } from './lane.js';
+import { Lanes } from './lanes.js';
+import type { LaneObserver, StopCause } from './laneSender.js';
+import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
+import { mustHandOver } from './startPosition.js';
+import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 /** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
 export type SetAside = (source: PartitionTracker, record: KafkaRecord) => Promise<KafkaRecord>;
@@ -36,8 +38,8 @@ export interface PipelineConsumerOptions {
   readonly kafkaConfig: KafkaConfig;
   readonly kafka: Kafka;
   readonly admin: Admin;
-  /** The batcher of an index, from 0. */
-  readonly batcher: (index: number) => BatcherClient;
+  /** The batcher of an index, from 0, in a layout. */
+  readonly batcher: (layout: Layout, index: number) => BatcherClient;
   readonly setAside: SetAside;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -52,8 +54,10 @@ const SWEEP_INTERVAL_MS = 30_000;
 const OPEN_RETRY_MS = 1_000;
 const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
-
-type Commit = (offsets: Offsets) => Promise<void>;
+/** Batches from elsewhere, after which there is no record at the mark: it is another log. */
+const MISMATCHES_MAX = 3;
+const HAND_OVER_RETRY_MS = 1_000;
+const FLUSHED_POLL_MS = 500;
 
 /**
  * One pipeline's Kafka consumer: takes batches from kafkajs, hands their records to the lanes, commits what the batchers
@@ -70,41 +74,35 @@ export class PipelineConsumer {
   readonly #options: PipelineConsumerOptions;
   readonly #pipeline: PipelineConfig;
   readonly #consumer: Consumer;
-  readonly #lanes: readonly Lane[];
-  readonly #senders: readonly LaneSender[];
+  /** By layout: ours, and those that partitions come from. */
+  readonly #lanes = new Map<string, Lanes>();
+  readonly #commits: Commits;
   readonly #paused = new Set<PartitionTracker>();
-  readonly #blocked = new Set<string>();
-  readonly #stopCauses = new Map<number, StopCause>();
+  readonly #stopCauses = new Map<Lane, StopCause>();
   /** The last jump of a partition's fetch position that the log did not explain. */
   readonly #jumps = new WeakMap<PartitionTracker, string>();
+  /** Trackers whose next plan is on its way. */
+  readonly #finishing = new WeakSet<PartitionTracker>();
+  /** Batches that came from elsewhere while a comparison waited for its record. */
+  readonly #mismatches = new WeakMap<Comparison, number>();
   readonly #timers: NodeJS.Timeout[] = [];
-  #senderRuns: Promise<void>[] = [];
   #assignmentCount = 0;
   #assignment: Assignment | null = null;
   #opened: Promise<void> = Promise.resolve();
   #commit: Commit | null = null;
-  /** Commits run one after the other: this is the last one. */
-  #lastCommit: Promise<unknown> = Promise.resolve();
   #committing = false;
   #draining = false;
   #clusterId = '';
+  #members = 1;
   #lagSeries: { pipeline: string; topic: string; partition: number }[] = [];
 
   constructor(options: PipelineConsumerOptions) {
     this.#options = options;
     const { pipeline, kafka, kafkaConfig } = options;
     this.#pipeline = pipeline;
-    const limits = flowControlLimits(pipeline.flow);
-    this.#lanes = Array.from({ length: pipeline.layout.batchers }, (_, index) => new Lane(index, pipeline.signal));
-    this.#senders = this.#lanes.map(
-      (lane) =>
-        new LaneSender({
-          lane,
-          batcher: options.batcher(lane.index),
-          limits,
-          settings: pipeline.settings,
-          observer: this.#observe(lane),
-        }),
+    this.#commits = new Commits(
+      (assignment) => this.#isCurrent(assignment),
+      (outcome) => options.metrics.commits.inc({ pipeline: pipeline.name, outcome }),
     );
     this.#consumer = kafka.consumer({
       groupId: pipeline.groupId,
@@ -120,7 +118,7 @@ export class PipelineConsumer {
 
   /** True while this member has an assignment and every partition of it is being read. */
   get ready(): boolean {
-    return this.#assignment !== null && this.#blocked.size === 0 && !this.#draining;
+    return this.#assignment?.readable === true && !this.#draining;
   }
 
   /** Joins the group and begins to consume. Rejects where Kafka refuses, for instance for a topic that does not exist. */
@@ -136,7 +134,6 @@ export class PipelineConsumer {
     });
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topics: [...this.#pipeline.topics], fromBeginning: true });
-    this.#senderRuns = this.#senders.map((sender) => sender.run());
     await this.#consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
@@ -156,14 +153,15 @@ export class PipelineConsumer {
     this.#draining = true;
     if (this.#assignment !== null && this.#assignment.partitions.length > 0)
       this.#consumer.pause(topicPartitions(this.#assignment.partitions));
-    while (Date.now() < deadlineMs && this.#lanes.some((lane) => lane.records > 0)) await sleep(DRAIN_POLL_MS);
-    for (const sender of this.#senders) sender.stop();
+    const lanes = [...this.#lanes.values()];
+    while (Date.now() < deadlineMs && lanes.some(({ records }) => records > 0)) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
-    await this.#lastCommit;
+    const stopped = Promise.all(lanes.map((set) => set.stop()));
+    await this.#commits.settled();
     await this.#commitAccepted();
     this.#unassign();
     await this.#consumer.disconnect();
-    await Promise.all(this.#senderRuns);
+    await stopped;
   }
 
   // ── Assignments ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -188,8 +186,7 @@ export class PipelineConsumer {
   #unassign(): void {
     this.#assignment = null;
     this.#commit = null;
-    for (const lane of this.#lanes) lane.clear();
-    this.#blocked.clear();
+    for (const lanes of this.#lanes.values()) lanes.clear();
     this.#updateGauges();
   }
 
@@ -210,94 +207,193 @@ export class PipelineConsumer {
 
   /** Finds out where each partition starts. Repeats until it succeeds or the assignment is over; never rejects. */
   async #open(assignment: Assignment): Promise<void> {
-    const { name } = this.#pipeline;
+    const { pipeline, admin, stateLog } = this.#options;
+    const what = `offsets of ${pipeline.name}`;
     while (this.#isCurrent(assignment)) {
       try {
-        const trackers = await this.#findStartPositions(assignment);
+        const batchers = (): readonly BatcherClient[] => this.#lanesOf(pipeline.layout).batchers;
+        const { clusterId, starts } = await findPartitionStarts(assignment.partitions, { admin, pipeline, batchers });
+        this.#members = await this.#countMembers();
         if (!this.#isCurrent(assignment)) return;
-        for (const { tracker, committed } of trackers) assignment.open(tracker, committed);
+        this.#clusterId = clusterId;
+        for (const lanes of this.#lanes.values()) lanes.setMembers(this.#members);
+        for (const start of starts) this.#openPartition(assignment, start);
+        this.#reportNewEpochs(starts);
         assignment.opened = true;
-        this.#options.stateLog.well(`offsets of ${name}`, `The committed offsets of pipeline ${name} could be read`);
+        stateLog.well(what, `Where pipeline ${pipeline.name} starts is known`);
         return;
       } catch (error) {
-        const message = `The committed offsets of pipeline ${name} cannot be read: ${messageOf(error)}`;
-        this.#options.stateLog.problem(`offsets of ${name}`, message);
+        stateLog.problem(what, `Pipeline ${pipeline.name} cannot find out where to start: ${messageOf(error)}`);
         await sleep(OPEN_RETRY_MS);
       }
     }
   }
 
-  async #findStartPositions(
-    assignment: Assignment,
-  ): Promise<{ readonly tracker: PartitionTracker; readonly committed: number | null }[]> {
-    const { admin, logger, stateLog } = this.#options;
-    const { groupId, layout, startFrom, name } = this.#pipeline;
-    const topics = [...new Set(assignment.partitions.map(({ topic }) => topic))];
-    const [{ clusterId }, committed, logs] = await Promise.all([
-      admin.describeCluster(),
-      topics.length === 0 ? [] : admin.fetchOffsets({ groupId, topics }),
-      Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) }))),
-    ]);
-    this.#clusterId = clusterId;
-    const opened: { tracker: PartitionTracker; committed: number | null }[] = [];
-    const newEpochs: Record<string, number> = {};
-    for (const { topic, partition } of assignment.partitions) {
-      const commit = find(committed, topic, partition);
-      const log = find(logs, topic, partition);
-      if (log === undefined) throw new Error(`Kafka does not know partition ${partition} of topic ${topic}`);
-      const committedOffset = commit === undefined || toOffset(commit.offset) < 0 ? null : toOffset(commit.offset);
-      const position = startPosition(
-        {
-          committedOffset,
-          committedMetadata: commit?.metadata ?? null,
-          logStart: toOffset(log.low),
-          logEnd: toOffset(log.high),
-        },
-        { layout: layoutName(layout), clusterId, startFrom },
-      );
-      const where = { pipeline: name, topic, partition };
-      switch (position.type) {
-        case 'continue':
-          if (position.missed > 0) this.#countGap(topic, partition, committedOffset ?? 0, position.offset);
-          opened.push({
-            tracker: new PartitionTracker({ topic, partition, epoch: position.epoch }, position.offset),
-            committed: committedOffset,
-          });
-          break;
-        case 'newEpoch': {
-          const offset =
-            typeof position.offset === 'number'
-              ? position.offset
-              : await this.#resolveStart(position.offset, topic, partition, log);
-          const epoch = newEpoch();
-          opened.push({ tracker: new PartitionTracker({ topic, partition, epoch }, offset), committed: null });
-          logger.debug({ ...where, offset, epoch, reason: position.reason }, 'A new epoch begins');
-          newEpochs[position.reason] = (newEpochs[position.reason] ?? 0) + 1;
-          break;
-        }
-        case 'layoutChanged': {
-          this.#blocked.add(`${topic}/${partition}`);
-          const problem =
-            `Pipeline ${name} does not read ${topic}/${partition}: its offsets were committed with batchers: ` +
-            `${position.committedLayout.split('-')[0] ?? ''}, the configuration says ${layout.batchers}. Set batchers back`;
-          stateLog.problem(`layout of ${topic}/${partition}`, problem);
-        }
-      }
-    }
-    if (Object.keys(newEpochs).length > 0) logger.info({ pipeline: name, partitions: newEpochs }, 'New epochs begin');
-    return opened;
+  /** Members of the group: each may send to every batcher. */
+  async #countMembers(): Promise<number> {
+    const { groups } = await this.#options.admin.describeGroups([this.#pipeline.groupId]);
+    return Math.max(1, groups[0]?.members.length ?? 1);
   }
 
-  async #resolveStart(
-    startFrom: StartFrom,
-    topic: string,
-    partition: number,
-    log: { readonly low: string; readonly high: string },
-  ): Promise<number> {
-    if (startFrom === 'earliest') return toOffset(log.low);
-    if (startFrom === 'latest') return toOffset(log.high);
-    const offsets = await this.#options.admin.fetchTopicOffsetsByTimestamp(topic, startFrom.timestampMs);
-    return toOffset(offsets.find((entry) => entry.partition === partition)?.offset ?? log.high);
+  #openPartition(assignment: Assignment, start: PartitionStart): void {
+    const { topic, partition } = start;
+    const { layout, name } = this.#pipeline;
+    const reading: ReadingPlan = { layout, state: READING, end: null };
+    switch (start.type) {
+      case 'continue': {
+        this.#countGap(start, start.missed);
+        // Under this very epoch the group has committed already; only a gap moves on from there.
+        assignment.open(new PartitionTracker(start, start.offset, reading), start.offset - start.missed);
+        break;
+      }
+      case 'fill': {
+        this.#countGap(start, start.missed);
+        const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
+        assignment.open(new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
+        break;
+      }
+      case 'newEpoch':
+        assignment.open(new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, reading), null);
+        break;
+      case 'sameEpoch':
+        assignment.open(new PartitionTracker(start, start.offset, reading), null);
+        break;
+      case 'compare':
+        assignment.compare(start, start);
+        this.#seek(start, start.mark.offset);
+        break;
+      case 'handOver':
+        this.#countGap(start, start.missed);
+        void this.#handOverLayout(assignment, start, start.offset, start.layout);
+        break;
+      case 'newer':
+        assignment.block(start);
+        this.#options.stateLog.problem(
+          `metadata of ${topic}/${partition}`,
+          `Pipeline ${name} does not read ${topic}/${partition}: its offset was committed by a later version of ktb. ` +
+            'Run that version, or reset the offset to ingest again from there',
+        );
+    }
+  }
+
+  #reportNewEpochs(starts: readonly PartitionStart[]): void {
+    const partitions: Record<string, number> = {};
+    for (const start of starts) {
+      if (start.type === 'newEpoch') partitions[start.reason] = (partitions[start.reason] ?? 0) + 1;
+    }
+    if (Object.keys(partitions).length === 0) return;
+    this.#options.logger.info({ pipeline: this.#pipeline.name, partitions }, 'New epochs begin');
+  }
+
+  // ── Plans that end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The next tracker of a partition takes over where the last one ended. */
+  #openNext(assignment: Assignment, tracker: PartitionTracker): void {
+    assignment.open(tracker, null);
+    this.#seek(tracker, tracker.next);
+    this.#consumer.resume(topicPartitions([tracker]));
+    this.#applyBackpressure();
+  }
+
+  /** Begins what comes after the plans that have been carried out. */
+  #finishPlans(assignment: Assignment): void {
+    for (const tracker of [...assignment.trackers()]) {
+      if (!tracker.finished || this.#finishing.has(tracker)) continue;
+      this.#finishing.add(tracker);
+      const { plan, next } = tracker;
+      if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);
+      else if (mustHandOver(plan.layout, this.#pipeline.layout, READING)) {
+        void this.#handOverLayout(assignment, tracker, next, plan.layout);
+      } else {
+        this.#openNext(assignment, new PartitionTracker(tracker, next, { ...plan, state: READING, end: null }));
+      }
+    }
+  }
+
+  /**
+   * A partition leaves a layout: its epoch is closed in all batchers of it, and what they lack up to there is read. That a
+   * hand-over has begun is committed first: a member that knows only the old layout must not go on as if nothing were.
+   */
+  async #handOverLayout(assignment: Assignment, source: RecordSource, from: number, layout: Layout): Promise<void> {
+    const { topic, partition, epoch } = source;
+    const state = { type: 'closing' } as const;
+    const { batchers } = this.#lanesOf(layout);
+    await this.#untilDone(assignment, `hand-over of ${topic}/${partition}`, async () => {
+      const commit = this.#commit;
+      // Any batch brings one; without traffic there is no hurry.
+      if (commit === null) return false;
+      const commits = [{ topic, partition, epoch, offset: from, layout, state }];
+      await this.#commits.inTurn(assignment, this.#clusterId, commit, () => commits);
+      if (!this.#isCurrent(assignment)) return true;
+      const end = await closeEpoch({ topic, partition, epoch }, from, batchers);
+      if (!this.#isCurrent(assignment)) return true;
+      const tracker = new PartitionTracker(source, from, { layout, state, end });
+      assignment.open(tracker, from);
+      this.#seek(tracker, from);
+      this.#consumer.resume(topicPartitions([tracker]));
+      this.#finishPlans(assignment);
+      return true;
+    });
+  }
+
+  /** Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. */
+  async #enterLayout(assignment: Assignment, closed: PartitionTracker): Promise<void> {
+    const { topic, partition, next, plan } = closed;
+    const { logger } = this.#options;
+    const { name, layout } = this.#pipeline;
+    const { batchers } = this.#lanesOf(plan.layout);
+    await this.#untilDone(assignment, `hand-over of ${topic}/${partition}`, async () => {
+      while (!(await isFlushed(closed, batchers))) {
+        await sleep(FLUSHED_POLL_MS);
+        if (!this.#isCurrent(assignment)) return true;
+      }
+      if (!this.#isCurrent(assignment)) return true;
+      const source = { topic, partition, epoch: newEpoch() };
+      const fields = {
+        pipeline: name,
+        topic,
+        partition,
+        offset: next,
+        from: layoutName(plan.layout),
+        to: layoutName(layout),
+      };
+      logger.info(fields, 'A partition has gone over to another layout');
+      this.#openNext(assignment, new PartitionTracker(source, next, { layout, state: READING, end: null }));
+      return true;
+    });
+  }
+
+  /** Repeats a step that may fail until it is done or the assignment is over. Never rejects. */
+  async #untilDone(assignment: Assignment, what: string, step: () => Promise<boolean>): Promise<void> {
+    const { stateLog } = this.#options;
+    while (this.#isCurrent(assignment) && !this.#draining) {
+      try {
+        if (await step()) {
+          stateLog.well(what, `The ${what} goes on`);
+          return;
+        }
+      } catch (error) {
+        if (this.#isCurrent(assignment)) stateLog.problem(what, `The ${what} waits: ${messageOf(error)}`);
+      }
+      await sleep(HAND_OVER_RETRY_MS);
+    }
+  }
+
+  #lanesOf(layout: Layout): Lanes {
+    const name = layoutName(layout);
+    let lanes = this.#lanes.get(name);
+    if (lanes === undefined) {
+      const { pipeline, batcher } = this.#options;
+      lanes = new Lanes(
+        layout,
+        pipeline,
+        (index) => batcher(layout, index),
+        (lane, client) => this.#observe(lane, client),
+      );
+      lanes.setMembers(this.#members);
+      this.#lanes.set(name, lanes);
+    }
+    return lanes;
   }
 
   #isCurrent(assignment: Assignment): boolean {
@@ -321,19 +417,49 @@ export class PipelineConsumer {
       await Promise.race([this.#opened, sleep(HEARTBEAT_WHILE_OPENING_MS)]);
       await payload.heartbeat();
     }
+    this.#compare(assignment, batch);
     await this.#commitEpochs(assignment, commit);
     const tracker = await this.#alignedTracker(assignment, batch, commit);
     if (tracker === null || !this.#isCurrent(assignment) || this.#isDraining()) return;
 
     this.#handOver(tracker, batch);
-    payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
+    if (!tracker.handedOver) payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
+    this.#finishPlans(assignment);
     this.#applyBackpressure();
+  }
+
+  /** Whether a log is the one that batchers remember, the record at their last mark tells. */
+  #compare(assignment: Assignment, batch: Batch): void {
+    const comparison = assignment.comparison(batch);
+    if (!this.#isCurrent(assignment) || comparison === undefined) return;
+    const { topic, partition } = batch;
+    const { mark, logStart } = comparison;
+    const fetched = fetchedOffset(batch);
+    // kafkajs may still hand out what it fetched before it was told to seek.
+    const mismatches = this.#mismatches.get(comparison) ?? 0;
+    if (fetched !== mark.offset && mismatches < MISMATCHES_MAX) {
+      this.#mismatches.set(comparison, mismatches + 1);
+      this.#seek(batch, mark.offset);
+      return;
+    }
+    const [first] = batch.messages;
+    const found = first === undefined ? null : markOf(fromKafkaMessage(first));
+    const same = found?.offset === mark.offset && found.timestampMs === mark.timestampMs && found.crc32 === mark.crc32;
+    const epoch = same ? mark.epoch : newEpoch();
+    const plan: ReadingPlan = { layout: this.#pipeline.layout, state: READING, end: null };
+    this.#openNext(assignment, new PartitionTracker({ topic, partition, epoch }, logStart, plan));
+    this.#options.logger.info(
+      { pipeline: this.#pipeline.name, topic, partition, epoch, mark: mark.offset },
+      same
+        ? 'The group has no offset, and the log is the one that was read before: it is read again, and nothing comes twice'
+        : 'The group has no offset, and the log is not the one that was read before: a new epoch begins',
+    );
   }
 
   /** A new epoch is committed before anything is sent under it, so that its identities survive a crash. */
   async #commitEpochs(assignment: Assignment, commit: Commit): Promise<void> {
     if (assignment.uncommittedEpochs().length === 0) return;
-    await this.#commitInTurn(assignment, () => assignment.uncommittedEpochs(), commit);
+    await this.#commits.inTurn(assignment, this.#clusterId, commit, () => assignment.uncommittedEpochs());
   }
 
   /**
@@ -346,10 +472,11 @@ export class PipelineConsumer {
     const { topic, partition } = batch;
     let tracker = assignment.tracker(topic, partition);
     if (tracker === undefined) {
-      this.#consumer.pause([{ topic, partitions: [partition] }]);
+      if (assignment.comparison(batch) === undefined) this.#consumer.pause([{ topic, partitions: [partition] }]);
       return null;
     }
-    const fetched = toOffset((batch as Batch & { readonly fetchedOffset: string }).fetchedOffset);
+    if (tracker.handedOver) return null;
+    const fetched = fetchedOffset(batch);
     if (fetched === tracker.next) return tracker;
 
     const log = await this.#options.admin.fetchTopicOffsets(topic);
@@ -361,7 +488,7 @@ export class PipelineConsumer {
       await this.#commitEpochs(assignment, commit);
       if (!this.#isCurrent(assignment)) return null;
     } else if (logStart > tracker.next) {
-      this.#countGap(topic, partition, tracker.next, logStart);
+      this.#countGap({ topic, partition, offset: logStart }, logStart - tracker.next);
       tracker.advanceTo(logStart);
     }
     // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
@@ -370,13 +497,14 @@ export class PipelineConsumer {
     if (fetched > tracker.next && this.#jumps.get(tracker) === jump) tracker.advanceTo(fetched);
     if (fetched === tracker.next) return tracker;
     this.#jumps.set(tracker, jump);
-    this.#seek(tracker);
+    this.#seek(tracker, tracker.next);
     return null;
   }
 
   /** The log ends before the position: it is another log. */
   #beginAnew(assignment: Assignment, { topic, partition, next }: PartitionTracker, logStart: number): PartitionTracker {
-    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart);
+    const plan: ReadingPlan = { layout: this.#pipeline.layout, state: READING, end: null };
+    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart, plan);
     assignment.open(tracker, null);
     this.#options.logger.warn(
       { pipeline: this.#pipeline.name, topic, partition, expected: next, logStart, epoch: tracker.epoch },
@@ -385,24 +513,16 @@ export class PipelineConsumer {
     return tracker;
   }
 
-  /** Makes kafkajs go on where the tracker is. */
-  #seek({ topic, partition, next }: PartitionTracker): void {
-    this.#consumer.seek({ topic, partition, offset: String(next) });
+  #seek({ topic, partition }: TopicPartition, offset: number): void {
+    this.#consumer.seek({ topic, partition, offset: String(offset) });
   }
 
   #handOver(tracker: PartitionTracker, batch: Batch): void {
-    const { name, layout } = this.#pipeline;
-    const nowMs = Date.now();
-    const touched = new Set<number>();
-    for (const message of batch.messages) {
-      const record = fromKafkaMessage(message);
-      const index = laneIndex(record.key, tracker.partition, layout.batchers);
-      (this.#lanes[index] as Lane).add(tracker, record, nowMs);
-      touched.add(index);
-    }
-    tracker.advanceTo(toOffset(batch.lastOffset()) + 1);
-    for (const index of touched) (this.#senders[index] as LaneSender).wake();
-    this.#options.metrics.consumed.inc({ pipeline: name, topic: tracker.topic }, batch.messages.length);
+    const { layout, end } = tracker.plan;
+    const records = batch.messages.map(fromKafkaMessage).filter(({ offset }) => end === null || offset < end);
+    this.#lanesOf(layout).handOver(tracker, records, Date.now());
+    tracker.advanceTo(Math.min(toOffset(batch.lastOffset()) + 1, end ?? Infinity));
+    this.#options.metrics.consumed.inc({ pipeline: this.#pipeline.name, topic: tracker.topic }, records.length);
   }
 
   /**
@@ -413,14 +533,18 @@ export class PipelineConsumer {
     const tracker = this.#assignment?.tracker(topic, partition);
     // Null where all of the batch was compacted away, whatever kafkajs's types say.
     const first = firstOffset as string | null;
-    if (tracker?.next === toOffset(first ?? lastOffset)) tracker.advanceTo(toOffset(lastOffset) + 1);
+    if (tracker?.next !== toOffset(first ?? lastOffset)) return;
+    tracker.advanceTo(Math.min(toOffset(lastOffset) + 1, tracker.plan.end ?? Infinity));
+    if (this.#assignment !== null) this.#finishPlans(this.#assignment);
   }
 
-  #countGap(topic: string, partition: number, from: number, to: number): void {
+  /** @param missed offsets before this position that the log no longer has */
+  #countGap({ topic, partition, offset }: TopicPartition & { readonly offset: number }, missed: number): void {
+    if (missed === 0) return;
     const { metrics, logger } = this.#options;
     metrics.gaps.inc({ pipeline: this.#pipeline.name, topic });
     logger.warn(
-      { pipeline: this.#pipeline.name, topic, partition, from, to: to - 1 },
+      { pipeline: this.#pipeline.name, topic, partition, from: offset - missed, to: offset - 1 },
       'Offsets are missing from the log: the topic’s retention removed them before they were read',
     );
   }
@@ -435,11 +559,19 @@ export class PipelineConsumer {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
     const limits = backpressureLimits(this.#pipeline.bufferedBytesMax);
-    const wanted = partitionsToPause(assignment.trackers(), this.#lanes, limits, (tracker) =>
-      this.#paused.has(tracker),
+    const isOpen = (tracker: PartitionTracker): boolean =>
+      assignment.tracker(tracker.topic, tracker.partition) === tracker;
+    const wanted = partitionsToPause(
+      assignment.trackers(),
+      ({ plan }) => this.#lanesOf(plan.layout).all,
+      [...this.#lanes.values()].reduce((sum, { bytes }) => sum + bytes, 0),
+      limits,
+      (tracker) => this.#paused.has(tracker),
     );
     const pause = [...wanted].filter((tracker) => !this.#paused.has(tracker));
-    const resume = [...this.#paused].filter((tracker) => !wanted.has(tracker));
+    // One whose tracker was replaced is paused, or goes on, for its successor.
+    const resume = [...this.#paused].filter((tracker) => !wanted.has(tracker) && isOpen(tracker));
+    for (const tracker of this.#paused) if (!isOpen(tracker)) this.#paused.delete(tracker);
     if (pause.length > 0) this.#consumer.pause(topicPartitions(pause));
     if (resume.length > 0) this.#consumer.resume(topicPartitions(resume));
     for (const tracker of pause) this.#paused.add(tracker);
@@ -447,30 +579,32 @@ export class PipelineConsumer {
     this.#updateGauges();
   }
 
-  #observe(lane: Lane): LaneObserver {
-    const { metrics, stateLog, setAside, pipeline, batcher } = this.#options;
+  #observe(lane: Lane, { workflowId }: BatcherClient): LaneObserver {
+    const { metrics, stateLog, setAside, pipeline } = this.#options;
     const labels = { pipeline: pipeline.name };
-    const what = `batcher ${pipeline.name}/${lane.index}`;
+    const what = `batcher ${workflowId}`;
     return {
       accepted: (pack, seconds) => {
         metrics.signals.inc({ ...labels, outcome: 'accepted' });
         metrics.signalledRecords.inc(labels, pack.records);
         metrics.signalSeconds.observe(labels, seconds);
+        if (this.#assignment !== null && pack.segments.some(({ tracker }) => tracker.plan.end !== null))
+          this.#finishPlans(this.#assignment);
         if (this.#paused.size > 0) this.#applyBackpressure();
         else this.#updateGauges();
       },
       notAccepted: (outcome) => metrics.signals.inc({ ...labels, outcome }),
       stopped: (cause, message) => {
-        this.#stopCauses.set(lane.index, cause);
+        this.#stopCauses.set(lane, cause);
         this.#updateGauges();
-        stateLog.problem(what, `Nothing is sent to ${batcher(lane.index).workflowId}: ${message}`);
+        stateLog.problem(what, `Nothing is sent to ${workflowId}: ${message}`);
       },
       resumed: () => {
-        this.#stopCauses.delete(lane.index);
+        this.#stopCauses.delete(lane);
         this.#updateGauges();
-        stateLog.well(what, `${batcher(lane.index).workflowId} takes signals again`);
+        stateLog.well(what, `${workflowId} takes signals again`);
       },
-      heirStarted: (closed) => this.#reportHeir(lane.index, closed),
+      heirStarted: (closed) => this.#reportHeir(workflowId, closed),
       setAside: async (pack: Pack) => {
         const [segment] = pack.segments;
         const record = segment?.records[0];
@@ -480,12 +614,12 @@ export class PipelineConsumer {
     };
   }
 
-  #reportHeir(index: number, { runId, status }: ClosedRunInfo): void {
-    const { metrics, logger, batcher } = this.#options;
+  #reportHeir(workflowId: string, { runId, status }: ClosedRunInfo): void {
+    const { metrics, logger } = this.#options;
     const pipeline = this.#pipeline.name;
     const drained = status === 'COMPLETED';
     metrics.heirs.inc({ pipeline, closed: drained ? 'drained' : 'unexpectedly' });
-    const fields = { pipeline, batcher: batcher(index).workflowId, closedRun: runId, status };
+    const fields = { pipeline, batcher: workflowId, closedRun: runId, status };
     if (drained) logger.info(fields, 'A drained batcher was started again');
     else logger.warn(fields, 'The run of a batcher was closed from outside. A new run takes over what it had accepted');
   }
@@ -494,12 +628,12 @@ export class PipelineConsumer {
   async #sweep(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
-    const { batcher, logger } = this.#options;
-    for (const { index } of this.#lanes) {
+    const { logger } = this.#options;
+    for (const batcher of [...this.#lanes.values()].flatMap(({ batchers }) => batchers)) {
       if (!this.#isCurrent(assignment)) return;
       try {
-        const closed = await batcher(index).startHeir({ drained: false });
-        if (closed !== null) this.#reportHeir(index, closed);
+        const closed = await batcher.startHeir({ drained: false });
+        if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
       } catch (error) {
         logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A batcher could not be looked at');
         return;
@@ -514,7 +648,7 @@ export class PipelineConsumer {
     metrics.paused.set({ pipeline }, this.#paused.size);
     metrics.waiting.set(
       { pipeline },
-      this.#lanes.reduce((sum, lane) => sum + lane.records, 0),
+      [...this.#lanes.values()].reduce((sum, { records }) => sum + records, 0),
     );
     for (const cause of ['history', 'closed', 'temporal'] as const) {
       const stopped = [...this.#stopCauses.values()].filter((other) => other === cause).length;
@@ -531,40 +665,13 @@ export class PipelineConsumer {
     if (assignment === null || commit === null || this.#committing) return;
     this.#committing = true;
     try {
-      await this.#commitInTurn(assignment, () => assignment.advanced(), commit);
+      await this.#commits.inTurn(assignment, this.#clusterId, commit, () => assignment.advanced());
     } catch (error) {
       // Ownership lost, or a broker away: heartbeats find out which, and the next commit starts from what is then true.
       this.#options.logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A commit failed');
     } finally {
       this.#committing = false;
     }
-  }
-
-  /** One commit at a time; what to commit is asked only when its turn has come. */
-  #commitInTurn(assignment: Assignment, commits: () => readonly PartitionCommit[], commit: Commit): Promise<void> {
-    const turn = this.#lastCommit.then(() => this.#commitOffsets(assignment, commits(), commit));
-    this.#lastCommit = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #commitOffsets(assignment: Assignment, commits: readonly PartitionCommit[], commit: Commit): Promise<void> {
-    if (commits.length === 0 || !this.#isCurrent(assignment)) return;
-    const { metrics } = this.#options;
-    const { name, layout } = this.#pipeline;
-    const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
-    for (const { topic, partition, offset, epoch } of commits) {
-      const metadata = formatCommitMetadata({ epoch, layout: layoutName(layout), clusterId: this.#clusterId });
-      byTopic.set(topic, [...(byTopic.get(topic) ?? []), { partition, offset: String(offset), metadata }]);
-    }
-    try {
-      // Of kafkajs's ways to commit the only one that does not try again under whatever generation is then current.
-      await commit({ topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })) });
-    } catch (error) {
-      metrics.commits.inc({ pipeline: name, outcome: 'failed' });
-      throw error;
-    }
-    metrics.commits.inc({ pipeline: name, outcome: 'ok' });
-    assignment.committed(commits);
   }
 
   // ── Lag ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -597,20 +704,15 @@ function newEpoch(): string {
   return randomBytes(6).toString('hex');
 }
 
-function topicPartitions(
-  partitions: Iterable<{ readonly topic: string; readonly partition: number }>,
-): { topic: string; partitions: number[] }[] {
+function topicPartitions(partitions: Iterable<TopicPartition>): { topic: string; partitions: number[] }[] {
   const byTopic = new Map<string, number[]>();
   for (const { topic, partition } of partitions) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition]);
   return [...byTopic].map(([topic, list]) => ({ topic, partitions: list }));
 }
 
-function find<T extends { readonly partition: number }>(
-  topics: readonly { readonly topic: string; readonly partitions: readonly T[] }[],
-  topic: string,
-  partition: number,
-): T | undefined {
-  return topics.find((entry) => entry.topic === topic)?.partitions.find((entry) => entry.partition === partition);
+/** Where the fetch began that brought a batch; kafkajs has it and does not declare it. */
+function fetchedOffset(batch: Batch): number {
+  return toOffset((batch as Batch & { readonly fetchedOffset: string }).fetchedOffset);
 }
 
 function messageOf(error: unknown): string {

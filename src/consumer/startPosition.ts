@@ -1,5 +1,7 @@
 import type { StartFrom } from '../config/config.js';
-import { parseCommitMetadata } from './commitMetadata.js';
+import type { AcceptedMark } from '../records/batcher.js';
+import { layoutName, type Layout } from '../records/batcherId.js';
+import { parseCommitMetadata, type PartitionState } from './commitMetadata.js';
 
 /** What is known of a partition when it is assigned. */
 export interface PartitionFacts {
@@ -15,16 +17,36 @@ export interface PartitionFacts {
 export type StartPosition =
   /** Go on where the group stopped. `missed`: offsets in between that the log no longer has. */
   | { readonly type: 'continue'; readonly epoch: string; readonly offset: number; readonly missed: number }
+  /** Go on under the layout of the commit and hand over to ours at the end of what is covered. */
+  | {
+      readonly type: 'handOver';
+      readonly epoch: string;
+      readonly offset: number;
+      readonly missed: number;
+      readonly layout: Layout;
+    }
+  /** Fill the holes below `end`, under the layout of the commit, then go on. */
+  | {
+      readonly type: 'fill';
+      readonly epoch: string;
+      readonly offset: number;
+      readonly missed: number;
+      readonly layout: Layout;
+      readonly end: number;
+    }
   /** A new epoch begins; it has to be committed before anything is sent under it. */
   | { readonly type: 'newEpoch'; readonly offset: number | StartFrom; readonly reason: NewEpochReason }
-  /** The group's offsets belong to another division of the keys. */
-  | { readonly type: 'layoutChanged'; readonly committedLayout: string };
+  /** Nothing is committed: what the batchers know of the partition decides, see {@link knownPosition}. */
+  | { readonly type: 'askBatchers' }
+  /** Committed by a later version: only that one knows how to go on. */
+  | { readonly type: 'newer' };
 
 export type NewEpochReason =
-  | 'no committed offset'
+  | 'never read before'
   | 'committed by someone else'
   | 'committed on another cluster'
-  | 'the log is shorter than the committed offset';
+  | 'the log is shorter than the committed offset'
+  | 'the log is not the one that was read before';
 
 /**
  * Decides where an assigned partition starts.
@@ -34,16 +56,53 @@ export type NewEpochReason =
  */
 export function startPosition(
   { committedOffset, committedMetadata, logStart, logEnd }: PartitionFacts,
-  { layout, clusterId, startFrom }: { layout: string; clusterId: string; startFrom: StartFrom },
+  { layout, clusterId }: { layout: Layout; clusterId: string },
 ): StartPosition {
-  if (committedOffset === null) return { type: 'newEpoch', offset: startFrom, reason: 'no committed offset' };
+  if (committedOffset === null) return { type: 'askBatchers' };
+  const metadata = parseCommitMetadata(committedMetadata);
+  if (metadata.type === 'newer') return { type: 'newer' };
   if (committedOffset > logEnd) {
     return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset' };
   }
   const offset = Math.max(committedOffset, logStart);
-  const metadata = parseCommitMetadata(committedMetadata);
-  if (metadata === null) return { type: 'newEpoch', offset, reason: 'committed by someone else' };
+  if (metadata.type === 'stranger') return { type: 'newEpoch', offset, reason: 'committed by someone else' };
   if (metadata.clusterId !== clusterId) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
-  if (metadata.layout !== layout) return { type: 'layoutChanged', committedLayout: metadata.layout };
-  return { type: 'continue', epoch: metadata.epoch, offset, missed: offset - committedOffset };
+  const { epoch, state } = metadata;
+  const going = { epoch, offset, missed: offset - committedOffset };
+  if (state.type === 'filling' && state.end > offset) {
+    return { ...going, type: 'fill', layout: metadata.layout, end: state.end };
+  }
+  return mustHandOver(metadata.layout, layout, state)
+    ? { ...going, type: 'handOver', layout: metadata.layout }
+    : { ...going, type: 'continue' };
+}
+
+/** An epoch that is being closed cannot be gone on with, even where the configuration is back at its layout. */
+export function mustHandOver(committed: Layout, ours: Layout, state: PartitionState): boolean {
+  return state.type === 'closing' || layoutName(committed) !== layoutName(ours);
+}
+
+/** Where a partition starts that the group has no offset for. */
+export type KnownPosition =
+  | { readonly type: 'newEpoch'; readonly offset: StartFrom; readonly reason: NewEpochReason }
+  /** The same log: under the same epoch from its start; the batchers drop what they have accepted before. */
+  | { readonly type: 'sameEpoch'; readonly epoch: string; readonly offset: number }
+  /** Whether it is the same log, the record at the mark tells. */
+  | { readonly type: 'compare'; readonly mark: AcceptedMark };
+
+/**
+ * The group's offsets expired, the group was deleted, or the topic recreated: the last record that a batcher accepted
+ * tells which.
+ *
+ * @param mark null where no batcher knows the partition
+ */
+export function knownPosition(
+  mark: AcceptedMark | null,
+  { logStart, logEnd }: Pick<PartitionFacts, 'logStart' | 'logEnd'>,
+  startFrom: StartFrom,
+): KnownPosition {
+  if (mark === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
+  if (logStart > mark.offset) return { type: 'sameEpoch', epoch: mark.epoch, offset: logStart };
+  if (logEnd > mark.offset) return { type: 'compare', mark };
+  return { type: 'newEpoch', offset: 'earliest', reason: 'the log is not the one that was read before' };
 }

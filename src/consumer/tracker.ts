@@ -1,4 +1,15 @@
+import type { Layout } from '../records/batcherId.js';
 import type { RecordSource } from '../records/record.js';
+import type { PartitionState } from './commitMetadata.js';
+
+/** How a partition is read from a tracker's start on. */
+export interface ReadingPlan {
+  /** The batchers that its records go to. */
+  readonly layout: Layout;
+  readonly state: PartitionState;
+  /** Offset at which another tracker takes over; null where this one goes on for good. */
+  readonly end: number | null;
+}
 
 /**
  * What one assigned partition has handed over to the lanes and what of it was accepted. A new tracker is made for each
@@ -11,21 +22,33 @@ export class PartitionTracker implements RecordSource {
   readonly partition: number;
   readonly epoch: string;
   readonly startOffset: number;
+  readonly plan: ReadingPlan;
   #next: number;
   /** Per lane the offsets handed over and not yet accepted, oldest first. */
   readonly #pending = new Map<number, OffsetQueue>();
 
-  constructor({ topic, partition, epoch }: RecordSource, startOffset: number) {
+  constructor({ topic, partition, epoch }: RecordSource, startOffset: number, plan: ReadingPlan) {
     this.topic = topic;
     this.partition = partition;
     this.epoch = epoch;
     this.startOffset = startOffset;
+    this.plan = plan;
     this.#next = startOffset;
   }
 
   /** The offset that the next batch from Kafka has to start at. */
   get next(): number {
     return this.#next;
+  }
+
+  /** True once everything before {@link ReadingPlan.end} has been handed over. */
+  get handedOver(): boolean {
+    return this.plan.end !== null && this.#next >= this.plan.end;
+  }
+
+  /** True once everything before {@link ReadingPlan.end} has been accepted. */
+  get finished(): boolean {
+    return this.plan.end !== null && this.committable() >= this.plan.end;
   }
 
   handOver(lane: number, offset: number): void {

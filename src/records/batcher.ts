@@ -1,6 +1,7 @@
-import type { BufferedChunk, OffsetRange } from './chunk.js';
+import type { BufferedChunk, OffsetRange, RecordMark } from './chunk.js';
 import type { Estate } from './estate.js';
 import type { FlushReason } from './flush.js';
+import type { RecordSource } from './record.js';
 import type { BatcherSettings } from './settings.js';
 
 /**
@@ -41,13 +42,42 @@ export interface AcceptedChunk extends BufferedChunk {
   readonly acceptedAtMs: number;
 }
 
-/** Per source partition the accepted ranges of its last epochs, the most recently used epoch last. */
+/** Per source partition what was accepted of its last epochs, the most recently used epoch last. */
 export type CoverageState = readonly PartitionCoverage[];
 
 export interface PartitionCoverage {
   readonly topic: string;
   readonly partition: number;
-  readonly epochs: readonly { readonly epoch: string; readonly ranges: readonly OffsetRange[] }[];
+  readonly epochs: readonly EpochCoverage[];
+  /** The last record accepted, of the epoch used last. */
+  readonly mark?: AcceptedMark;
+}
+
+export interface EpochCoverage {
+  readonly epoch: string;
+  readonly ranges: readonly OffsetRange[];
+  /** Nothing beyond this offset is accepted any more: the partition has gone over to another layout. */
+  readonly closedAt?: number;
+}
+
+export interface AcceptedMark extends RecordMark {
+  readonly epoch: string;
+  /** Workflow time, milliseconds since 1970. */
+  readonly acceptedAtMs: number;
+}
+
+/** Asks a batcher to accept nothing of an epoch beyond an offset. */
+export interface CloseRequest extends RecordSource {
+  readonly offset: number;
+}
+
+/** Answer to the query for an epoch of a partition. */
+export interface EpochStatus {
+  /** The highest offset accepted; null where there is none. */
+  readonly coveredTo: number | null;
+  readonly closedAt: number | null;
+  /** True where every record accepted of it is in the table, or rejected. */
+  readonly flushed: boolean;
 }
 
 /** Totals since the batcher's first run. */

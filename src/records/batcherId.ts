@@ -7,12 +7,35 @@ export interface Layout {
   readonly keyFunction: KeyFunction;
 }
 
-/** `key`: murmur2 of the record's key, as Kafka's own partitioner; records without a key go by their partition. */
-export type KeyFunction = 'key';
+/**
+ * By what a record's batcher is chosen.
+ *
+ * - `key`: its key; `header:NAME`: the last value of this header. Both by murmur2, as Kafka's own partitioner; records
+ *   that have none go by their partition.
+ * - `partition`: the partition it comes from.
+ */
+export type KeyFunction = 'key' | 'partition' | `header:${string}`;
 
-/** The layout as it stands in workflow ids and commit metadata: `8-key`. */
+/** The layout as it stands in workflow ids and commit metadata: `8-key`, `8-header%3Atenant`. */
 export function layoutName({ batchers, keyFunction }: Layout): string {
-  return `${batchers}-${keyFunction}`;
+  return `${batchers}-${encodeURIComponent(keyFunction)}`;
+}
+
+/** The opposite of {@link layoutName}; null where it is none. */
+export function parseLayoutName(name: string): Layout | null {
+  const [, batchers, encoded] = /^([1-9]\d{0,5})-([\w.!~*'()%-]+)$/.exec(name) ?? [];
+  if (batchers === undefined || encoded === undefined) return null;
+  try {
+    const keyFunction = decodeURIComponent(encoded);
+    return isKeyFunction(keyFunction) ? { batchers: Number(batchers), keyFunction } : null;
+  } catch {
+    // No escape sequences of ours.
+    return null;
+  }
+}
+
+export function isKeyFunction(text: string): text is KeyFunction {
+  return text === 'key' || text === 'partition' || /^header:./s.test(text);
 }
 
 /** Workflow id of a batcher: `ktb:orders:8-key:3`. Everything that tells batchers apart can be read in it. */
@@ -28,6 +51,6 @@ export function batcherIndexOf(workflowId: string): number {
 /** Name of the workflow type, of its signals and of its queries, as clients and the Temporal UI see them. */
 export const BATCHER = {
   workflowType: 'batcher',
-  signals: { records: 'records', pause: 'pause', resume: 'resume', flush: 'flush', drain: 'drain' },
-  queries: { status: 'status', coverage: 'coverage', settings: 'settings' },
+  signals: { records: 'records', pause: 'pause', resume: 'resume', flush: 'flush', drain: 'drain', close: 'close' },
+  queries: { status: 'status', coverage: 'coverage', settings: 'settings', epoch: 'epoch' },
 } as const;

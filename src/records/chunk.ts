@@ -32,6 +32,21 @@ export interface Segment extends RecordSource {
   readonly to: number;
   readonly records: number;
   readonly bytes: number;
+  /** The last record of the segment: by it the log is known again when the group's offsets are gone. */
+  readonly mark?: RecordMark;
+  /**
+   * True where a rewind fills holes: the batcher takes the records although it may have had them before, and the insert
+   * leaves out what the table has.
+   */
+  readonly fill?: true;
+}
+
+/** What tells a record from another one at the same offset of another log. */
+export interface RecordMark {
+  readonly offset: number;
+  readonly timestampMs: number;
+  /** CRC-32 of key and value. */
+  readonly crc32: number;
 }
 
 /** Version of the chunk's format: metadata and body together. A batcher refuses what it does not know, and loses nothing. */

@@ -1,7 +1,7 @@
 import { Packr } from 'msgpackr';
 import crc32 from 'crc-32';
 import { compress, decompress } from './compression.js';
-import { CHUNK_FORMAT, type ChunkMeta, type OffsetRange, type Segment } from './chunk.js';
+import { CHUNK_FORMAT, type ChunkMeta, type OffsetRange, type RecordMark, type Segment } from './chunk.js';
 import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
 import { recordBytes, type KafkaRecord, type RecordSource } from './record.js';
 
@@ -10,6 +10,8 @@ export interface SegmentRecords extends RecordSource {
   readonly from: number;
   readonly to: number;
   readonly records: readonly KafkaRecord[];
+  /** See `Segment.fill`. */
+  readonly fill?: boolean;
 }
 
 /** One segment's records out of a chunk. */
@@ -35,10 +37,21 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   const columns: SegmentColumns[] = [];
   let totalRecords = 0;
   let totalBytes = 0;
-  for (const { topic, partition, epoch, from, to, records } of segments) {
+  for (const { topic, partition, epoch, from, to, records, fill = false } of segments) {
     let bytes = 0;
     for (const record of records) bytes += recordBytes(record);
-    metas.push({ topic, partition, epoch, from, to, records: records.length, bytes });
+    const last = records.at(-1);
+    metas.push({
+      topic,
+      partition,
+      epoch,
+      from,
+      to,
+      records: records.length,
+      bytes,
+      ...(last === undefined ? {} : { mark: markOf(last) }),
+      ...(fill ? { fill } : {}),
+    });
     columns.push(encodeColumns(records));
     totalRecords += records.length;
     totalBytes += bytes;
@@ -53,6 +66,13 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   };
   return { meta: meta as ChunkMeta, body };
 }
+
+/** See `RecordMark`. */
+export function markOf({ offset, timestampMs, key, value }: KafkaRecord): RecordMark {
+  return { offset, timestampMs, crc32: crc32.buf(value ?? NOTHING, crc32.buf(key ?? NOTHING)) };
+}
+
+const NOTHING = new Uint8Array(0);
 
 /**
  * Takes a chunk's records out of its body.

@@ -6,15 +6,18 @@ import type {
   BatcherInput,
   BatcherStatus,
   CarriedState,
+  CloseRequest,
   Control,
   ControlAction,
   ControlRequest,
+  EpochStatus,
   FlushSummary,
 } from '../records/batcher.js';
 import { BATCHER_FORMAT } from '../records/batcher.js';
 import type { BufferedChunk, ChunkMeta } from '../records/chunk.js';
 import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
 import { BATCH_FORMAT, UNKNOWN_RUN, type BatchSpec, type FlushReason, type InsertOutcome } from '../records/flush.js';
+import type { RecordSource } from '../records/record.js';
 import type { BatcherSettings, BatchLimits } from '../records/settings.js';
 import { Coverage } from './coverage.js';
 import { Estates } from './estates.js';
@@ -88,6 +91,7 @@ export class BatcherState {
   /** The closed run whose inheritance is still to be read; null for all but heirs, and soon for these. */
   #heirOf: string | null;
   #unjudged: Arrived[] = [];
+  readonly #unjudgedCloses: CloseRequest[] = [];
   #estates: Estates;
   #settings: BatcherSettings;
   #buffer: Buffered[] = [];
@@ -138,7 +142,7 @@ export class BatcherState {
   }
 
   #judge({ meta: { segments, records, bytes }, body, atMs }: Arrived): void {
-    const keep = this.#coverage.accept(segments);
+    const keep = this.#coverage.accept(segments, atMs);
     if (keep === null) {
       this.#count({ duplicateChunks: 1 });
       return;
@@ -162,6 +166,24 @@ export class BatcherState {
     const unjudged = this.#unjudged;
     this.#unjudged = [];
     for (const arrived of unjudged) this.#judge(arrived);
+    for (const close of this.#unjudgedCloses.splice(0)) this.close(close);
+  }
+
+  /** Accepts nothing of an epoch beyond an offset: the partition goes over to another layout. */
+  close({ offset, ...source }: CloseRequest): void {
+    if (this.#heirOf === null) this.#coverage.close(source, offset);
+    else this.#unjudgedCloses.push({ offset, ...source });
+  }
+
+  /** Null while an heir does not know yet. */
+  epochStatus(source: RecordSource): EpochStatus | null {
+    if (this.#heirOf !== null) return null;
+    const name = sourceName(source);
+    const unflushed =
+      this.#estates.batches > 0 ||
+      this.#flushing?.sources.has(name) === true ||
+      this.#buffer.some(({ chunk }) => chunk.segments.some((segment) => sourceName(segment) === name));
+    return { ...this.#coverage.ofEpoch(source), flushed: !unflushed };
   }
 
   /** A signal that no part of this product sends. */
@@ -252,7 +274,13 @@ export class BatcherState {
   takeChunks(count: number, reason: FlushReason, nowMs: number): readonly Buffered[] {
     const taken = this.#buffer.slice(0, count);
     if (taken.length < Math.max(1, count)) throw new Error(`a batch of ${count} chunks, of ${this.#buffer.length}`);
-    this.#begin({ reason, records: sum(taken, 'records'), bytes: sum(taken, 'bytes'), startedAtMs: nowMs });
+    this.#begin({
+      reason,
+      records: sum(taken, 'records'),
+      bytes: sum(taken, 'bytes'),
+      startedAtMs: nowMs,
+      sources: sourcesOf(taken),
+    });
     this.#buffer.splice(0, count);
     for (const buffered of taken) this.#weigh(buffered, -1);
     this.#chunksToFlush = Math.max(0, this.#chunksToFlush - count);
@@ -275,7 +303,7 @@ export class BatcherState {
   takeInherited(nowMs: number): InheritedBatch {
     const next = this.#estates.next();
     if (next === null) throw new Error('no closed run has left anything');
-    this.#begin({ reason: 'inherited', records: 0, bytes: 0, startedAtMs: nowMs });
+    this.#begin({ reason: 'inherited', records: 0, bytes: 0, startedAtMs: nowMs, sources: new Set() });
     const { runId, chunksDone, chunks, begun } = next;
     const destination = begun?.destination ?? this.#settings.destination;
     this.beginInherited({ destination, answer: begun?.answer ?? null });
@@ -356,7 +384,13 @@ export class BatcherState {
       bufferedRecords: this.#bufferedRecords,
       bufferedBytes: this.#bufferedBytes,
       oldestAcceptedAtMs: this.#buffer[0]?.chunk.acceptedAtMs ?? null,
-      flushing: this.#flushing,
+      flushing: this.#flushing && {
+        number: this.#flushing.number,
+        reason: this.#flushing.reason,
+        records: this.#flushing.records,
+        bytes: this.#flushing.bytes,
+        startedAtMs: this.#flushing.startedAtMs,
+      },
       inheritedBatches: this.#heirOf === null ? this.#estates.batches : null,
       lastFlush: this.#lastFlush,
       lastError: this.#lastError,
@@ -380,8 +414,9 @@ export class BatcherState {
     };
   }
 
-  get coverage(): Coverage {
-    return this.#coverage;
+  /** Null while an heir does not know yet. */
+  get coverage(): Coverage | null {
+    return this.#heirOf === null ? this.#coverage : null;
   }
 
   get settings(): BatcherSettings {
@@ -425,6 +460,7 @@ interface Flushing {
   readonly records: number;
   readonly bytes: number;
   readonly startedAtMs: number;
+  readonly sources: ReadonlySet<string>;
 }
 
 const PAUSING: ReadonlySet<ControlAction> = new Set(['pause', 'resume']);
@@ -444,7 +480,7 @@ const NO_COUNTERS: BatcherCounters = {
 /** What a chunk adds to a payload: its body, and its metadata as JSON, generously. */
 function encodedBytesOf({ chunk, body }: Buffered): number {
   let bytes = body.length + 100;
-  for (const { topic, epoch } of chunk.segments) bytes += 120 + topic.length + epoch.length;
+  for (const { topic, epoch } of chunk.segments) bytes += 200 + topic.length + epoch.length;
   for (const ranges of chunk.keep) bytes += ranges === null ? 5 : 40 * ranges.length;
   return bytes;
 }
@@ -488,6 +524,14 @@ export function batchId(workflowId: string, taken: readonly { readonly chunk: Bu
     ]),
   );
   return bytesToHex(sha256(utf8ToBytes(JSON.stringify([workflowId, ranges])))).slice(0, BATCH_ID_HEX_DIGITS);
+}
+
+function sourcesOf(taken: readonly Buffered[]): Set<string> {
+  return new Set(taken.flatMap(({ chunk }) => chunk.segments.map(sourceName)));
+}
+
+function sourceName({ topic, partition, epoch }: RecordSource): string {
+  return `${topic}/${partition}/${epoch}`;
 }
 
 function sum(buffered: readonly Buffered[], what: 'records' | 'bytes'): number {

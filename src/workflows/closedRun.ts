@@ -3,7 +3,7 @@ import { BATCHER } from '../records/batcherId.js';
 import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
 import type { BatchSpec, InsertOutcome } from '../records/flush.js';
 import { BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
-import { checkChunk, CONTROL_ACTIONS, isChunk, toControlRequest } from './signals.js';
+import { checkChunk, CONTROL_ACTIONS, isChunk, isCloseRequest, toControlRequest } from './signals.js';
 
 /** What of a run's history matters to what it has left. */
 export type RunEvent =
@@ -108,6 +108,8 @@ export class ClosedRun {
     const [first, second] = args;
     if (CONTROL_ACTIONS.includes(name as ControlAction)) {
       this.#living.control(name as ControlAction, toControlRequest(first), atMs);
+    } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
+      this.#living.close(first);
     } else if (name === BATCHER.signals.records && isChunk(first, second)) {
       checkChunk(first, second as Uint8Array);
       this.#living.accept(first, second as Uint8Array, atMs);

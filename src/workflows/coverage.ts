@@ -1,4 +1,4 @@
-import type { CoverageState } from '../records/batcher.js';
+import type { AcceptedMark, CoverageState } from '../records/batcher.js';
 import type { OffsetRange, Segment } from '../records/chunk.js';
 import type { RecordSource } from '../records/record.js';
 
@@ -19,9 +19,9 @@ export class Coverage {
   readonly #partitions = new Map<string, PartitionEpochs>();
 
   constructor(state: CoverageState = []) {
-    for (const { topic, partition, epochs } of state) {
-      const ranges = new Map(epochs.map(({ epoch, ranges }) => [epoch, [...ranges]]));
-      this.#partitions.set(partitionKey(topic, partition), { topic, partition, ranges });
+    for (const { topic, partition, epochs, mark } of state) {
+      const byEpoch = new Map(epochs.map(({ epoch, ranges, closedAt = null }) => [epoch, { ranges, closedAt }]));
+      this.#partitions.set(partitionKey(topic, partition), { topic, partition, epochs: byEpoch, mark: mark ?? null });
     }
   }
 
@@ -29,21 +29,35 @@ export class Coverage {
    * Takes a chunk's segments in and says what of them is new: null for all of a segment, else the ranges not accepted
    * before (see `BufferedChunk.keep`). Null where nothing of the chunk is new.
    */
-  accept(segments: readonly Segment[]): (readonly OffsetRange[] | null)[] | null {
+  accept(segments: readonly Segment[], nowMs: number): (readonly OffsetRange[] | null)[] | null {
     const keep = segments.map((segment): readonly OffsetRange[] | null => {
-      const range: OffsetRange = [segment.from, segment.to];
-      const uncovered = this.uncovered(segment, range);
+      const to = Math.min(segment.to, this.#epoch(segment).closedAt ?? Infinity);
+      const range: OffsetRange = [segment.from, to];
+      const wanted = segment.fill ? openRange(range) : this.uncovered(segment, range);
       this.add(segment, range);
-      return isWhole(uncovered, range) ? null : uncovered;
+      if (wanted.length > 0) this.#remember(segment, nowMs);
+      return isWhole(wanted, [segment.from, segment.to]) ? null : wanted;
     });
     return keep.every((ranges) => ranges?.length === 0) ? null : keep;
+  }
+
+  /** Accepts nothing of an epoch beyond an offset. A later word may only move it up. */
+  close(source: RecordSource, offset: number): void {
+    const { ranges, closedAt } = this.#epoch(source);
+    this.#setEpoch(source, { ranges, closedAt: Math.max(offset, closedAt ?? offset) });
+  }
+
+  /** The highest offset accepted of an epoch, and where it is closed; null where there is none. */
+  ofEpoch(source: RecordSource): { readonly coveredTo: number | null; readonly closedAt: number | null } {
+    const { ranges, closedAt } = this.#epoch(source);
+    return { coveredTo: ranges.at(-1)?.[1] ?? null, closedAt };
   }
 
   /** The parts of `(from, to]` not accepted before, in order. */
   uncovered(source: RecordSource, [from, to]: OffsetRange): OffsetRange[] {
     const missing: OffsetRange[] = [];
     let at = from;
-    for (const [coveredFrom, coveredTo] of this.#rangesOf(source)) {
+    for (const [coveredFrom, coveredTo] of this.#epoch(source).ranges) {
       if (coveredTo <= at) continue;
       if (coveredFrom >= to) break;
       if (coveredFrom > at) missing.push([at, coveredFrom]);
@@ -59,7 +73,7 @@ export class Coverage {
     const after: OffsetRange[] = [];
     let mergedFrom = from;
     let mergedTo = to;
-    for (const range of this.#rangesOf(source)) {
+    for (const range of this.#epoch(source).ranges) {
       if (range[1] < from) before.push(range);
       else if (range[0] > to) after.push(range);
       else {
@@ -72,37 +86,52 @@ export class Coverage {
     if (ranges.length > Coverage.RANGES_MAX && lowest !== undefined && second !== undefined) {
       ranges.splice(0, 2, [lowest[0], second[1]]);
     }
-    this.#setRanges(source, ranges);
+    this.#setEpoch(source, { ranges, closedAt: this.#epoch(source).closedAt });
   }
 
   /** Ranges over all partitions and epochs: what the coverage costs to carry along. */
   get size(): number {
     let size = 0;
-    for (const { ranges } of this.#partitions.values()) for (const list of ranges.values()) size += list.length;
+    for (const { epochs } of this.#partitions.values()) for (const { ranges } of epochs.values()) size += ranges.length;
     return size;
   }
 
   toState(): CoverageState {
-    return [...this.#partitions.values()].map(({ topic, partition, ranges }) => ({
+    return [...this.#partitions.values()].map(({ topic, partition, epochs, mark }) => ({
       topic,
       partition,
-      epochs: [...ranges].map(([epoch, list]) => ({ epoch, ranges: list })),
+      epochs: [...epochs].map(([epoch, { ranges, closedAt }]) => {
+        return { epoch, ranges, ...(closedAt === null ? {} : { closedAt }) };
+      }),
+      ...(mark === null ? {} : { mark }),
     }));
   }
 
-  #rangesOf({ topic, partition, epoch }: RecordSource): readonly OffsetRange[] {
-    return this.#partitions.get(partitionKey(topic, partition))?.ranges.get(epoch) ?? [];
+  #remember({ topic, partition, epoch, mark }: Segment, nowMs: number): void {
+    const known = this.#partitions.get(partitionKey(topic, partition));
+    if (mark === undefined || known === undefined) return;
+    if (known.mark?.epoch === epoch && known.mark.offset >= mark.offset) return;
+    this.#partitions.set(partitionKey(topic, partition), { ...known, mark: { ...mark, epoch, acceptedAtMs: nowMs } });
   }
 
-  #setRanges({ topic, partition, epoch }: RecordSource, list: OffsetRange[]): void {
-    const key = partitionKey(topic, partition);
-    const { ranges } = this.#partitions.get(key) ?? { ranges: new Map<string, OffsetRange[]>() };
-    this.#partitions.set(key, { topic, partition, ranges });
-    // A Map keeps the order of insertion: taken out and put in again, the epoch is the most recently used.
-    ranges.delete(epoch);
-    ranges.set(epoch, list);
-    if (ranges.size > Coverage.EPOCHS_MAX) ranges.delete(ranges.keys().next().value as string);
+  #epoch({ topic, partition, epoch }: RecordSource): Epoch {
+    return this.#partitions.get(partitionKey(topic, partition))?.epochs.get(epoch) ?? NOTHING;
   }
+
+  #setEpoch({ topic, partition, epoch }: RecordSource, accepted: Epoch): void {
+    const key = partitionKey(topic, partition);
+    const known = this.#partitions.get(key) ?? { topic, partition, epochs: new Map<string, Epoch>(), mark: null };
+    this.#partitions.set(key, known);
+    const { epochs } = known;
+    // A Map keeps the order of insertion: taken out and put in again, the epoch is the most recently used.
+    epochs.delete(epoch);
+    epochs.set(epoch, accepted);
+    if (epochs.size > Coverage.EPOCHS_MAX) epochs.delete(epochs.keys().next().value as string);
+  }
+}
+
+function openRange([from, to]: OffsetRange): OffsetRange[] {
+  return from < to ? [[from, to]] : [];
 }
 
 function isWhole(ranges: readonly OffsetRange[], [from, to]: OffsetRange): boolean {
@@ -112,8 +141,16 @@ function isWhole(ranges: readonly OffsetRange[], [from, to]: OffsetRange): boole
 interface PartitionEpochs {
   readonly topic: string;
   readonly partition: number;
-  readonly ranges: Map<string, OffsetRange[]>;
+  readonly epochs: Map<string, Epoch>;
+  readonly mark: AcceptedMark | null;
 }
+
+interface Epoch {
+  readonly ranges: readonly OffsetRange[];
+  readonly closedAt: number | null;
+}
+
+const NOTHING: Epoch = { ranges: [], closedAt: null };
 
 function partitionKey(topic: string, partition: number): string {
   return `${topic}/${partition}`;

@@ -11,7 +11,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { BatcherInput } from '../records/batcher.js';
+import type { BatcherInput, EpochStatus } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import {
@@ -21,8 +21,9 @@ import {
   type InsertOutcome,
   type RejectionSpec,
 } from '../records/flush.js';
+import type { RecordSource } from '../records/record.js';
 import { BatcherState, type HistoryView } from './batcherState.js';
-import { checkChunk, checkInput, CONTROL_ACTIONS, isChunk, toControlRequest } from './signals.js';
+import { checkChunk, checkInput, CONTROL_ACTIONS, isChunk, isCloseRequest, toControlRequest } from './signals.js';
 import type { BatcherSinks } from './sinks.js';
 
 /**
@@ -98,6 +99,10 @@ function handleSignals(state: BatcherState): void {
       state.control(action, toControlRequest(request), Date.now());
     });
   }
+  setHandler(defineSignal<[unknown]>(BATCHER.signals.close), (request) => {
+    if (isCloseRequest(request)) state.close(request);
+    else state.countForeignSignal();
+  });
   setDefaultSignalHandler(() => {
     state.countForeignSignal();
   });
@@ -105,8 +110,17 @@ function handleSignals(state: BatcherState): void {
 
 function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
-  setHandler(defineQuery(BATCHER.queries.coverage), () => state.coverage.toState());
+  setHandler(defineQuery(BATCHER.queries.coverage), () => known(state.coverage).toState());
+  setHandler(defineQuery<EpochStatus, [RecordSource]>(BATCHER.queries.epoch), (source) =>
+    known(state.epochStatus(source)),
+  );
   setHandler(defineQuery(BATCHER.queries.settings), () => state.settings);
+}
+
+/** What an heir has not read yet it must not answer. */
+function known<T>(value: T | null): T {
+  if (value === null) throw new Error('the run is an heir and has not read yet what it takes over: ask again');
+  return value;
 }
 
 function history(): HistoryView {

@@ -1,5 +1,11 @@
 import crc32 from 'crc-32';
-import { BATCHER_FORMAT, type BatcherInput, type ControlAction, type ControlRequest } from '../records/batcher.js';
+import {
+  BATCHER_FORMAT,
+  type BatcherInput,
+  type CloseRequest,
+  type ControlAction,
+  type ControlRequest,
+} from '../records/batcher.js';
 import { CHUNK_FORMAT, type ChunkMeta } from '../records/chunk.js';
 
 /** Signals by which a batcher is steered. */
@@ -14,6 +20,16 @@ export function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
     typeof meta.format === 'string' &&
     meta.format.startsWith('ktb-chunk/') &&
     body instanceof Uint8Array
+  );
+}
+
+export function isCloseRequest(request: unknown): request is CloseRequest {
+  const { topic, partition, epoch, offset } = (request ?? {}) as Partial<Record<keyof CloseRequest, unknown>>;
+  return (
+    typeof topic === 'string' &&
+    typeof partition === 'number' &&
+    typeof epoch === 'string' &&
+    Number.isSafeInteger(offset)
   );
 }
 

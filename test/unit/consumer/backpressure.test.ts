@@ -1,18 +1,27 @@
 import { expect, it } from 'vitest';
 import { backpressureLimits, partitionsToPause } from '../../../src/consumer/backpressure.js';
 import { Lane } from '../../../src/consumer/lane.js';
-import { PartitionTracker } from '../../../src/consumer/tracker.js';
+import { tracker as newTracker } from '../../support/trackers.js';
 import { record, plain } from '../../support/records.js';
 import { recordBytes } from '../../../src/records/record.js';
 
 const BYTES = recordBytes(record(0));
 const limits = backpressureLimits(40 * BYTES);
 const lanes = () => [0, 1].map((index) => new Lane(index, { maxRecords: 1_000, maxBytes: 1e9, lingerMs: 0 }));
-const tracker = (partition: number) => new PartitionTracker({ topic: 'orders', partition, epoch: 'e' }, 0);
+const tracker = (partition: number) => newTracker({ topic: 'orders', partition, epoch: 'e' }, 0);
 const never = () => false;
 const always = () => true;
+const pausing = (
+  trackers: Parameters<typeof partitionsToPause>[0],
+  all: readonly Lane[],
+  within: typeof limits,
+  isPaused: () => boolean,
+) => {
+  const bufferedBytes = all.reduce((sum, { bytes }) => sum + bytes, 0);
+  return partitionsToPause(trackers, () => all, bufferedBytes, within, isPaused);
+};
 
-function fill(lane: Lane, from: PartitionTracker, records: number): void {
+function fill(lane: Lane, from: ReturnType<typeof newTracker>, records: number): void {
   for (let count = 0; count < records; count++) {
     lane.add(from, { ...plain(record(0)), offset: from.next } as never, 0);
     from.advanceTo(from.next + 1);
@@ -24,7 +33,7 @@ it('pauses the partitions that feed a full lane, and only those', () => {
   const [feeds, other] = [tracker(0), tracker(1)];
   fill(full, feeds, 10);
   fill(free, other, 5);
-  expect([...partitionsToPause([feeds, other], [full, free], limits, never)]).toEqual([feeds]);
+  expect([...pausing([feeds, other], [full, free], limits, never)]).toEqual([feeds]);
 });
 
 it('pauses all when all lanes together are full', () => {
@@ -33,15 +42,22 @@ it('pauses all when all lanes together are full', () => {
   const wide = { bufferedBytesMax: 12 * BYTES, laneBytesMax: 100 * BYTES };
   fill(all[0], one, 6);
   fill(all[1], two, 6);
-  expect(partitionsToPause([one, two, idle], all, wide, never).size).toBe(3);
+  expect(pausing([one, two, idle], all, wide, never).size).toBe(3);
 });
 
 it('lets a paused partition go on only at half', () => {
   const [lane, other] = lanes() as [Lane, Lane];
   const feeds = tracker(0);
   fill(lane, feeds, 6);
-  expect(partitionsToPause([feeds], [lane, other], limits, never).size).toBe(0);
-  expect(partitionsToPause([feeds], [lane, other], limits, always).size).toBe(1);
+  expect(pausing([feeds], [lane, other], limits, never).size).toBe(0);
+  expect(pausing([feeds], [lane, other], limits, always).size).toBe(1);
   lane.accepted(lane.pack(2));
-  expect(partitionsToPause([feeds], [lane, other], limits, always).size).toBe(0);
+  expect(pausing([feeds], [lane, other], limits, always).size).toBe(0);
+});
+
+it('pauses a partition that has reached the end of its plan, until the next plan begins', () => {
+  const ending = newTracker({}, 0, { end: 3 });
+  expect(pausing([ending], lanes(), limits, never).size).toBe(0);
+  ending.advanceTo(3);
+  expect(pausing([ending], lanes(), limits, never).size).toBe(1);
 });

@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Lane, type Pack } from '../../../src/consumer/lane.js';
-import { PartitionTracker } from '../../../src/consumer/tracker.js';
+import { tracker as newTracker } from '../../support/trackers.js';
 import { recordBytes } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 
 const LIMITS = { maxRecords: 3, maxBytes: 1_000_000, lingerMs: 10 };
-const tracker = (partition: number, start = 0) =>
-  new PartitionTracker({ topic: 'orders', partition, epoch: 'e' }, start);
+const tracker = (partition: number, start = 0) => newTracker({ topic: 'orders', partition, epoch: 'e' }, start);
 
-function hand(lane: Lane, to: PartitionTracker, offset: number, nowMs = 0): void {
+function hand(lane: Lane, to: ReturnType<typeof newTracker>, offset: number, nowMs = 0): void {
   lane.add(to, record(offset), nowMs);
   to.advanceTo(offset + 1);
 }

@@ -1,9 +1,19 @@
 import { expect, it } from 'vitest';
-import { formatCommitMetadata, parseCommitMetadata } from '../../../src/consumer/commitMetadata.js';
-import { startPosition, type PartitionFacts } from '../../../src/consumer/startPosition.js';
+import {
+  formatCommitMetadata,
+  parseCommitMetadata,
+  READING,
+  type PartitionState,
+} from '../../../src/consumer/commitMetadata.js';
+import { knownPosition, startPosition, type PartitionFacts } from '../../../src/consumer/startPosition.js';
+import type { Layout } from '../../../src/records/batcherId.js';
+import { LAYOUT } from '../../support/trackers.js';
 
-const ours = formatCommitMetadata({ epoch: 'e1', layout: '8-key', clusterId: 'c1' });
-const context = { layout: '8-key', clusterId: 'c1', startFrom: 'latest' } as const;
+const metadata = (state: PartitionState = READING, layout: Layout = LAYOUT) =>
+  formatCommitMetadata({ epoch: 'e1', layout, clusterId: 'c1', state });
+const ours = metadata();
+const context = { layout: LAYOUT, clusterId: 'c1' } as const;
+const TWELVE: Layout = { batchers: 12, keyFunction: 'key' };
 const facts = (overrides: Partial<PartitionFacts> = {}): PartitionFacts => ({
   committedOffset: 50,
   committedMetadata: ours,
@@ -25,16 +35,20 @@ it('goes on at the log start where retention removed what was due, and says how 
   });
 });
 
-it('begins a new epoch at startFrom without a committed offset', () => {
-  expect(startPosition(facts({ committedOffset: null, committedMetadata: null }), context)).toMatchObject({
-    type: 'newEpoch',
-    offset: 'latest',
-  });
+it('asks the batchers without a committed offset', () => {
+  const nothing = facts({ committedOffset: null, committedMetadata: null });
+  expect(startPosition(nothing, context)).toEqual({ type: 'askBatchers' });
 });
 
 it('begins a new epoch at the committed offset where somebody else committed it: a deliberate rewind is ingested again', () => {
-  for (const committedMetadata of [null, '', 'something', 'ktb2;e;l;c', 'ktb1;;8-key;c1', `${ours};more`]) {
+  for (const committedMetadata of [null, '', 'something', 'ktb;e;l;c', 'ktbx;e1;8-key;c1']) {
     expect(startPosition(facts({ committedMetadata }), context)).toMatchObject({ type: 'newEpoch', offset: 50 });
+  }
+});
+
+it('does not touch what a later version has committed', () => {
+  for (const committedMetadata of ['ktb2;e1;8-key;c1', `${ours};parting`, `${ours};closing;more`, 'ktb1;e1;8;c1']) {
+    expect(startPosition(facts({ committedMetadata }), context)).toEqual({ type: 'newer' });
   }
 });
 
@@ -46,13 +60,58 @@ it('begins a new epoch at the log start where the log is shorter than the commit
   expect(startPosition(facts({ logEnd: 49 }), context)).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
 });
 
-it('does not read under another layout', () => {
-  expect(startPosition(facts(), { ...context, layout: '12-key' })).toEqual({
-    type: 'layoutChanged',
-    committedLayout: '8-key',
-  });
+it('hands over from the layout of the commit where ours is another', () => {
+  const expected = { type: 'handOver', epoch: 'e1', offset: 50, missed: 0, layout: LAYOUT };
+  expect(startPosition(facts(), { ...context, layout: TWELVE })).toEqual(expected);
+  const byPartition = { batchers: 8, keyFunction: 'partition' } as const;
+  expect(startPosition(facts(), { ...context, layout: byPartition })).toEqual(expected);
 });
 
-it('reads back the metadata it writes', () => {
-  expect(parseCommitMetadata(ours)).toEqual({ epoch: 'e1', layout: '8-key', clusterId: 'c1' });
+it('carries a hand-over on that another member began, even back at the layout it left', () => {
+  const closing = facts({ committedMetadata: metadata({ type: 'closing' }) });
+  expect(startPosition(closing, context)).toMatchObject({ type: 'handOver', layout: LAYOUT });
+  expect(startPosition(closing, { ...context, layout: TWELVE })).toMatchObject({ type: 'handOver', layout: LAYOUT });
+});
+
+it('fills holes up to the end of a rewind under the layout of the commit, then reads on', () => {
+  const filling = facts({ committedMetadata: metadata({ type: 'filling', end: 60 }) });
+  expect(startPosition(filling, { ...context, layout: TWELVE })).toMatchObject({
+    type: 'fill',
+    epoch: 'e1',
+    offset: 50,
+    end: 60,
+    layout: LAYOUT,
+  });
+  expect(startPosition({ ...filling, committedOffset: 60 }, context)).toMatchObject({ type: 'continue', offset: 60 });
+});
+
+it('reads back the metadata it writes, whatever the key function', () => {
+  for (const state of [READING, { type: 'closing' }, { type: 'filling', end: 7 }] as const) {
+    for (const keyFunction of ['key', 'partition', 'header:a;b/ü'] as const) {
+      const layout = { batchers: 3, keyFunction };
+      expect(parseCommitMetadata(metadata(state, layout))).toEqual({
+        type: 'ours',
+        epoch: 'e1',
+        layout,
+        clusterId: 'c1',
+        state,
+      });
+    }
+  }
+});
+
+const mark = { epoch: 'e1', offset: 80, timestampMs: 1, crc32: 2, acceptedAtMs: 3 };
+
+it('without an offset and unknown to the batchers a partition starts where the configuration says', () => {
+  expect(knownPosition(null, facts(), 'latest')).toMatchObject({ type: 'newEpoch', offset: 'latest' });
+});
+
+it('without an offset but known to batchers, the log is compared with their last record', () => {
+  expect(knownPosition(mark, facts(), 'latest')).toEqual({ type: 'compare', mark });
+  expect(knownPosition(mark, facts({ logStart: 81 }), 'latest')).toEqual({
+    type: 'sameEpoch',
+    epoch: 'e1',
+    offset: 81,
+  });
+  expect(knownPosition(mark, facts({ logEnd: 80 }), 'latest')).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
 });

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { PartitionTracker } from '../../../src/consumer/tracker.js';
+import { tracker as newTracker } from '../../support/trackers.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
 
 it('commits nothing before anything is accepted, and everything once all is', () => {
-  const tracker = new PartitionTracker(source, 10);
+  const tracker = newTracker(source, 10);
   expect(tracker.committable()).toBe(10);
   tracker.handOver(0, 10);
   tracker.handOver(1, 11);
@@ -18,7 +18,7 @@ it('commits nothing before anything is accepted, and everything once all is', ()
 });
 
 it('passes over offsets that are no records, such as those of control records', () => {
-  const tracker = new PartitionTracker(source, 0);
+  const tracker = newTracker(source, 0);
   tracker.handOver(0, 3);
   tracker.advanceTo(9);
   tracker.accept(0, 3);
@@ -32,7 +32,7 @@ it('never commits past an offset that was handed over and not accepted, whatever
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const tracker = new PartitionTracker(source, 0);
+      const tracker = newTracker(source, 0);
       const pending = new Map<number, number[]>();
       let last = 0;
       for (const current of steps) {

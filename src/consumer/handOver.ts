@@ -1,0 +1,54 @@
+import type { CloseRequest, EpochStatus } from '../records/batcher.js';
+import type { RecordSource } from '../records/record.js';
+
+/** What a hand-over needs of a batcher. */
+export interface ClosableBatcher {
+  /** What it knows of an epoch. Throws where no answer can be had now. */
+  epochStatus(source: RecordSource): Promise<EpochStatus>;
+  /** Resolves once the batcher has accepted the request. */
+  close(request: CloseRequest): Promise<void>;
+}
+
+/** Batchers asked at a time. */
+const CONCURRENCY = 16;
+
+/**
+ * Closes an epoch of a partition in all batchers of the layout it leaves, at the first offset that none of them has
+ * accepted anything from. A member that was cut off and wakes up late may still send: what it sends beyond the end is
+ * dropped, and the batchers of the next layout have it. Where it was faster, the end moves up.
+ *
+ * @param from the next offset to be read: never less than this is closed
+ * @returns the end: nothing at or beyond it was accepted, or will be
+ */
+export async function closeEpoch(
+  source: RecordSource,
+  from: number,
+  batchers: readonly ClosableBatcher[],
+): Promise<number> {
+  let end = from;
+  for (;;) {
+    const before = await inTurn(batchers, (batcher) => batcher.epochStatus(source));
+    for (const { coveredTo, closedAt } of before) end = Math.max(end, (coveredTo ?? -1) + 1, (closedAt ?? -1) + 1);
+    const offset = end - 1;
+    if (before.every(({ closedAt }) => closedAt === offset)) return end;
+    await inTurn(batchers, (batcher) => batcher.close({ ...source, offset }));
+  }
+}
+
+/** True where all that was accepted of an epoch is in the table or rejected. */
+export async function isFlushed(source: RecordSource, batchers: readonly ClosableBatcher[]): Promise<boolean> {
+  const statuses = await inTurn(batchers, (batcher) => batcher.epochStatus(source));
+  return statuses.every(({ flushed }) => flushed);
+}
+
+/** Some at a time: a thousand batchers are not asked at once. */
+export async function inTurn<Item, Answer>(
+  items: readonly Item[],
+  ask: (item: Item) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (let at = 0; at < items.length; at += CONCURRENCY) {
+    answers.push(...(await Promise.all(items.slice(at, at + CONCURRENCY).map(ask))));
+  }
+  return answers;
+}

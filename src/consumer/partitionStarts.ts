@@ -1,0 +1,127 @@
+import type { Admin, SeekEntry } from 'kafkajs';
+import type { PipelineConfig, StartFrom } from '../config/config.js';
+import type { AcceptedMark } from '../records/batcher.js';
+import type { TopicPartition } from './assignment.js';
+import type { BatcherClient } from './batcherClient.js';
+import { toOffset } from './fromKafka.js';
+import { inTurn } from './handOver.js';
+import { knownPosition, startPosition, type NewEpochReason } from './startPosition.js';
+import type { Layout } from '../records/batcherId.js';
+
+/** Where and how a partition is to be read, with nothing left to find out but what only its records tell. */
+export type PartitionStart = TopicPartition &
+  (
+    | { readonly type: 'continue'; readonly epoch: string; readonly offset: number; readonly missed: number }
+    | {
+        readonly type: 'fill';
+        readonly epoch: string;
+        readonly offset: number;
+        readonly missed: number;
+        readonly layout: Layout;
+        readonly end: number;
+      }
+    | {
+        readonly type: 'handOver';
+        readonly epoch: string;
+        readonly offset: number;
+        readonly missed: number;
+        readonly layout: Layout;
+      }
+    | { readonly type: 'newEpoch'; readonly offset: number; readonly reason: NewEpochReason }
+    | { readonly type: 'sameEpoch'; readonly epoch: string; readonly offset: number }
+    | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly logStart: number }
+    | { readonly type: 'newer' }
+  );
+
+export interface PartitionStarts {
+  readonly clusterId: string;
+  readonly starts: readonly PartitionStart[];
+}
+
+interface Log {
+  readonly low: string;
+  readonly high: string;
+}
+
+/**
+ * Finds out where assigned partitions start: from the group's commits, the log, and, where nothing is committed, from what
+ * the batchers remember. Reads only. Rejects where one of them does not answer.
+ */
+export async function findPartitionStarts(
+  partitions: readonly TopicPartition[],
+  { admin, pipeline, batchers }: { admin: Admin; pipeline: PipelineConfig; batchers: () => readonly BatcherClient[] },
+): Promise<PartitionStarts> {
+  const { groupId, layout, startFrom } = pipeline;
+  const topics = [...new Set(partitions.map(({ topic }) => topic))];
+  const [{ clusterId }, committed, logs] = await Promise.all([
+    admin.describeCluster(),
+    topics.length === 0 ? [] : admin.fetchOffsets({ groupId, topics }),
+    Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) }))),
+  ]);
+  let marks: Promise<ReadonlyMap<string, AcceptedMark>> | undefined;
+  const starts: PartitionStart[] = [];
+  for (const { topic, partition } of partitions) {
+    const commit = find(committed, topic, partition);
+    const log = find(logs, topic, partition);
+    if (log === undefined) throw new Error(`Kafka does not know partition ${partition} of topic ${topic}`);
+    const facts = {
+      committedOffset: commit === undefined || toOffset(commit.offset) < 0 ? null : toOffset(commit.offset),
+      committedMetadata: commit?.metadata ?? null,
+      logStart: toOffset(log.low),
+      logEnd: toOffset(log.high),
+    };
+    const resolve = (from: number | StartFrom): Promise<number> => resolveStart(admin, from, topic, partition, log);
+    const position = startPosition(facts, { layout, clusterId });
+    if (position.type === 'newEpoch') {
+      starts.push({ ...position, topic, partition, offset: await resolve(position.offset) });
+    } else if (position.type === 'askBatchers') {
+      marks ??= lastMarks(batchers());
+      const known = knownPosition((await marks).get(`${topic}/${partition}`) ?? null, facts, startFrom);
+      if (known.type === 'newEpoch') starts.push({ ...known, topic, partition, offset: await resolve(known.offset) });
+      else if (known.type === 'compare') starts.push({ ...known, topic, partition, logStart: facts.logStart });
+      else starts.push({ ...known, topic, partition });
+    } else {
+      starts.push({ ...position, topic, partition });
+    }
+  }
+  return { clusterId, starts };
+}
+
+/** Per partition the last record that any batcher accepted. */
+async function lastMarks(batchers: readonly BatcherClient[]): Promise<Map<string, AcceptedMark>> {
+  const marks = new Map<string, AcceptedMark>();
+  for (const coverage of await inTurn(batchers, (batcher) => batcher.coverage())) {
+    for (const { topic, partition, mark } of coverage) {
+      const known = marks.get(`${topic}/${partition}`);
+      if (mark !== undefined && (known === undefined || isLater(mark, known))) marks.set(`${topic}/${partition}`, mark);
+    }
+  }
+  return marks;
+}
+
+/** Within an epoch the higher offset is the later one, whenever it was accepted. */
+function isLater(mark: AcceptedMark, known: AcceptedMark): boolean {
+  return mark.epoch === known.epoch ? mark.offset > known.offset : mark.acceptedAtMs > known.acceptedAtMs;
+}
+
+async function resolveStart(
+  admin: Admin,
+  from: number | StartFrom,
+  topic: string,
+  partition: number,
+  log: Log,
+): Promise<number> {
+  if (typeof from === 'number') return from;
+  if (from === 'earliest') return toOffset(log.low);
+  if (from === 'latest') return toOffset(log.high);
+  const offsets: SeekEntry[] = await admin.fetchTopicOffsetsByTimestamp(topic, from.timestampMs);
+  return toOffset(offsets.find((entry) => entry.partition === partition)?.offset ?? log.high);
+}
+
+function find<T extends { readonly partition: number }>(
+  topics: readonly { readonly topic: string; readonly partitions: readonly T[] }[],
+  topic: string,
+  partition: number,
+): T | undefined {
+  return topics.find((entry) => entry.topic === topic)?.partitions.find((entry) => entry.partition === partition);
+}

@@ -1,0 +1,114 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemon: Daemon | undefined;
+
+afterEach(async () => {
+  await daemon?.kill();
+  await fixture.close();
+});
+
+async function start(options: FixtureOptions = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), { partitions: 2, ...options });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+}
+
+async function restart(whileStopped: () => Promise<void>): Promise<void> {
+  await daemon?.stop();
+  await whileStopped();
+  daemon = await Daemon.start(fixture.config());
+}
+
+const groupId = () => `ktb-${fixture.name}`;
+const epochs = async () => new Set((await fixture.offsets()).map(({ metadata }) => metadata?.split(';')[1])).size;
+
+async function recreateTopic(): Promise<void> {
+  await fixture.admin.deleteTopics({ topics: [fixture.topic] });
+  await eventually(async () => expect(await fixture.admin.listTopics()).not.toContain(fixture.topic));
+  await eventually(() => fixture.admin.createTopics({ topics: [{ topic: fixture.topic, numPartitions: 2 }] }));
+}
+
+describe('the group has lost its offsets', () => {
+  it('and the log is the same: it is read again under the same epoch, and nothing comes twice', async () => {
+    await start();
+    await fixture.produce(1_000);
+    await expectExactlyOnce(fixture);
+    const before = await fixture.offsets();
+    await restart(() => fixture.admin.deleteGroups([groupId()]).then(() => undefined));
+    await fixture.produce(1_000);
+    await expectExactlyOnce(fixture);
+    expect((await fixture.offsets()).map(({ metadata }) => metadata)).toEqual(before.map(({ metadata }) => metadata));
+  });
+
+  it('and records had arrived that nobody read: they are read', async () => {
+    await start();
+    await fixture.produce(500);
+    await expectExactlyOnce(fixture);
+    await restart(async () => {
+      await fixture.produce(500);
+      await fixture.admin.deleteGroups([groupId()]);
+    });
+    await expectExactlyOnce(fixture);
+  });
+
+  it('and startFrom is latest: what batchers know is read on, not skipped', async () => {
+    await start({ pipeline: { startFrom: 'latest' } });
+    await fixture.produce(500);
+    await expectExactlyOnce(fixture);
+    await restart(async () => {
+      await fixture.produce(500);
+      await fixture.admin.deleteGroups([groupId()]);
+    });
+    await expectExactlyOnce(fixture);
+  });
+});
+
+it('a topic recreated with the group stopped is another log: all of it is ingested', async () => {
+  await start();
+  await fixture.produce(1_000);
+  await expectExactlyOnce(fixture);
+  await restart(async () => {
+    await recreateTopic();
+    await fixture.produce(1_000);
+  });
+  await eventually(async () => expect((await fixture.rowCounts()).ids).toBe(2_000));
+  expect(await fixture.rowCounts()).toEqual({ rows: 2_000, identities: 2_000, ids: 2_000 });
+});
+
+it('a topic recreated under the running group is another log: all of it is ingested', async () => {
+  await start();
+  await fixture.produce(2_000);
+  await expectExactlyOnce(fixture);
+  await recreateTopic();
+  await fixture.produce(500);
+  await eventually(async () => expect((await fixture.rowCounts()).ids).toBe(2_500), 120_000);
+  expect(await fixture.rowCounts()).toEqual({ rows: 2_500, identities: 2_500, ids: 2_500 });
+});
+
+it('offsets reset by a person are ingested again, under a new epoch', async () => {
+  await start();
+  await fixture.produce(1_000);
+  await expectExactlyOnce(fixture);
+  await restart(() => fixture.admin.resetOffsets({ groupId: groupId(), topic: fixture.topic, earliest: true }));
+  await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(2_000));
+  expect(await fixture.rowCounts()).toEqual({ rows: 2_000, identities: 2_000, ids: 1_000 });
+  expect(await epochs()).toBe(2);
+});
+
+it('a crash is no rewind: what was not committed yet comes again under the same epoch', async () => {
+  await start();
+  for (let round = 1; round <= 4; round++) {
+    await fixture.produce(2_000);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThan((round - 1) * 2_000));
+    await daemon?.kill();
+    daemon = await Daemon.start(fixture.config());
+  }
+  await expectExactlyOnce(fixture);
+});

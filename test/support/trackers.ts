@@ -1,0 +1,16 @@
+import { READING } from '../../src/consumer/commitMetadata.js';
+import { PartitionTracker, type ReadingPlan } from '../../src/consumer/tracker.js';
+import type { Layout } from '../../src/records/batcherId.js';
+import type { RecordSource } from '../../src/records/record.js';
+
+export const LAYOUT: Layout = { batchers: 8, keyFunction: 'key' };
+
+/** A partition that is read on and on, if no other plan is given. */
+export function tracker(
+  source: Partial<RecordSource> = {},
+  start = 0,
+  plan: Partial<ReadingPlan> = {},
+): PartitionTracker {
+  const whole = { topic: 'orders', partition: 0, epoch: 'e', ...source };
+  return new PartitionTracker(whole, start, { layout: LAYOUT, state: READING, end: null, ...plan });
+}
