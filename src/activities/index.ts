@@ -19,7 +19,8 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { ackMessages, type Answered } from './acks.js';
 import { Attempt } from './attempt.js';
 import { insertRecords, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
-import { InsertError, type ClickHouseTables } from './clickhouse.js';
+import type { ClickHouseTables } from './clickhouse.js';
+import { InsertError } from './insertErrors.js';
 
 export interface ActivityDependencies {
   readonly tables: ClickHouseTables;
@@ -31,6 +32,11 @@ export interface ActivityDependencies {
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
 const STRUCTURAL_RETRY = '15 seconds';
+
+/** After this long an error that should pass by itself may be a row's fault. */
+const OVERDUE_AFTER_MS = 15 * 60 * 1000;
+/** And after so many attempts: workers may have been away for most of that time. */
+const OVERDUE_ATTEMPTS_MIN = 10;
 
 /**
  * The activities of the batchers, around the clients they work with. Every failure is thrown as one that Temporal
@@ -63,7 +69,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         tables,
         table: destination.table,
         columns: destination.columns,
+        batch: spec.id,
         repeated: attempt.number > 1,
+        overdue: attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS,
         mustBeAlive: () => {
           attempt.mustBeAlive();
         },
