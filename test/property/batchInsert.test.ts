@@ -179,6 +179,15 @@ it('a search does not begin where a probe fails, nor for a transient error that 
   expect(table.insertSizes).toEqual([10, 10, 10]);
 });
 
+it('without identity columns an unknown error holds the batch at once: a search that ends in holding it would double rows', async () => {
+  const table = new FakeTable();
+  const tables = { ...table.tables, columns: () => Promise.resolve(new Map([['odd', 'Bool']])) };
+  const kinds: Kind[] = ['good', 'good', 'good', 'odd'];
+  for (const overdue of [false, true])
+    await expect(insert(table, kinds, { tables, overdue })).rejects.toMatchObject({ code: '9999' });
+  expect([table.insertSizes, table.rows.length]).toEqual([[4, 4], 0]);
+});
+
 it('an unknown error of a row that is alone holds it, until another row is taken, or it is overdue', async () => {
   const table = new FakeTable();
   await expect(insert(table, ['odd'])).rejects.toMatchObject({ code: '9999' });
