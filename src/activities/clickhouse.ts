@@ -17,6 +17,10 @@ const INSERT_SETTINGS: ClickHouseSettings = {
   // By default an insert into a Distributed table is answered before its rows are there.
   distributed_foreground_insert: 1,
   input_format_skip_unknown_fields: 1,
+  // Otherwise of two fields of one name the second is dropped without a word.
+  input_format_json_ignore_unnecessary_fields: 0,
+  // Otherwise an object for a Nested column is an unknown field, and dropped.
+  input_format_import_nested_json: 1,
   date_time_input_format: 'best_effort',
 };
 
