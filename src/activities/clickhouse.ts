@@ -14,6 +14,9 @@ const INSERT_SETTINGS: ClickHouseSettings = {
   deduplicate_blocks_in_dependent_materialized_views: 1,
   // Blocks are cut in the same way each time, so that the token finds its own; and an error's row number is right.
   input_format_parallel_parsing: 0,
+  // By default a ReplacingMergeTree drops rows of one key already while it inserts: a look-up would miss the older ones,
+  // and inserted again they would replace the newer.
+  optimize_on_insert: 0,
   // By default an insert into a Distributed table is answered before its rows are there.
   distributed_foreground_insert: 1,
   input_format_skip_unknown_fields: 1,

@@ -131,6 +131,18 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
     expect(await counts(table)).toEqual(once(200));
   });
 
+  it('in a table that keeps the last row of each key, and the last one stays the last', async () => {
+    const table = await createTable('id Int64, text String');
+    await client.command({
+      query: `CREATE OR REPLACE TABLE ${table} (id Int64, text String, ${IDENTITY}) ENGINE = ReplacingMergeTree ORDER BY id`,
+    });
+    await client.command({ query: `SYSTEM STOP MERGES ${table}` });
+    const updates = numbered(10, (offset) => `{"id": 1, "text": "update ${offset}"}`);
+    await attemptCut(table, updates);
+    expect((await attempt(table, updates, { repeated: true })).found).toBe(10);
+    expect(await query(`SELECT text FROM ${table} FINAL`)).toEqual([{ text: 'update 9' }]);
+  });
+
   it('where it is still running when it is tried again', async () => {
     const table = await createTable('id Int64, slow UInt8 DEFAULT sleepEachRow(0.2)');
     await attemptCut(table, numbered(10), 'whileRunning');
