@@ -18,12 +18,11 @@ import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ackMessages, type Answered } from './acks.js';
 import { Attempt } from './attempt.js';
-import { insertRecords, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
-import type { ClickHouseTables } from './clickhouse.js';
+import { insertRecords, type BatchInsertOptions, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
 import { InsertError } from './insertErrors.js';
 
 export interface ActivityDependencies {
-  readonly tables: ClickHouseTables;
+  readonly tables: BatchInsertOptions['tables'];
   readonly publisher: Publisher;
   readonly metrics: Metrics;
   readonly logger: Logger;
