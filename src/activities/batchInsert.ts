@@ -231,6 +231,8 @@ class Insertion {
       if (refused.length > DOUBTFUL_MAX) throw refused[0].reason.error;
       await pause(delayMs);
       this.#doubtfulInARow = 0;
+      // A failing view refuses with the row in the table: it must not be inserted once more.
+      await this.#lookUp(refused.map(({ item }) => item));
       const still: RefusedRow[] = [];
       for (const { item } of refused) {
         const reason = await this.#tryInsert([item]);

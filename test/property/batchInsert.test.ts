@@ -213,6 +213,17 @@ it('an overdue transient error that goes with large inserts ends with small ones
   expect([inserted.length, rejected.length, table.rows.length]).toEqual([1_000, 0, 1_000]);
 });
 
+it.each([1, 2, 50])(
+  'a view that fails with an unknown error leaves the rows of a batch of %i: inserted, once',
+  async (count) => {
+    const table = new FakeTable();
+    table.remembersTokens = false;
+    table.faults = ['viewFailsOddly', 'viewFailsOddly', 'viewFailsOddly', 'viewFailsOddly'];
+    const { inserted, rejected } = await insert(table, many(count, 'good'));
+    expect([inserted.length, rejected.length, table.rows.length]).toEqual([count, 0, count]);
+  },
+);
+
 it('inserts nothing while an earlier insert of the batch is still running', async () => {
   const table = new FakeTable();
   table.remembersTokens = false;

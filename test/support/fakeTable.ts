@@ -6,7 +6,7 @@ import type { RecordSource } from '../../src/records/record.js';
  * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that
  * is lost while the insert is still running.
  */
-export type Fault = 'none' | 'lostBefore' | 'lostAfter' | 'lostWhileRunning' | 'viewFails';
+export type Fault = 'none' | 'lostBefore' | 'lostAfter' | 'lostWhileRunning' | 'viewFails' | 'viewFailsOddly';
 
 interface Row {
   readonly _topic: string;
@@ -91,6 +91,7 @@ export class FakeTable {
     }
     if (fresh) this.rows.push(...rows);
     if (fault === 'lostAfter') throw lost('lost after');
+    if (fault === 'viewFailsOddly') throw new InsertError('unknown', { code: '9999', message: 'a view is odd' });
     if (fault === 'viewFails') throw new InsertError('data', { code: '6', message: 'a view refuses' });
     this.takesOthers();
   }
