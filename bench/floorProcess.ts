@@ -40,7 +40,9 @@ async function flush(records: readonly SourcedRecord[]): Promise<void> {
     tables,
     table: job.table,
     columns: {},
+    batch: 'floor',
     repeated: false,
+    overdue: false,
     mustBeAlive: () => undefined,
   });
   await publisher.publish(job.replyTopic, ackMessages(inserted, [], 'inserted', 'floor'));

@@ -14,15 +14,18 @@ const BEAT_INTERVAL_MS = 3_000;
 export class Attempt {
   /** Counts from 1. */
   readonly number: number;
+  /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
+  readonly ageMs: number;
   readonly #context: Context;
   readonly #expiresAtMs: number;
   readonly #heartbeatTimeoutMs: number;
   #lastBeatMs = Date.now();
 
   private constructor(context: Context) {
-    const { attempt, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
+    const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
     this.#context = context;
     this.number = attempt;
+    this.ageMs = Date.now() - scheduledTimestampMs;
     this.#expiresAtMs = Date.now() + startToCloseTimeoutMs;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs ?? Infinity;
   }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
-import { REJECTION_CODES, type Rejection } from '../records/ack.js';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { REJECTION_CODES } from '../records/ack.js';
 import type { KafkaRecord, RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
-import { bisect } from './bisect.js';
-import { InsertError, type ClickHouseTables } from './clickhouse.js';
+import type { ClickHouseTables } from './clickhouse.js';
+import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
-import { createRowBuilder, LOOKUP_COLUMNS } from './rows.js';
+import { createRowBuilder, LOOKUP_COLUMNS, type TableColumns } from './rows.js';
+import { findRefused, type Refused } from './search.js';
 
 /** A record and where it comes from. */
 export interface SourcedRecord {
@@ -28,14 +29,23 @@ export interface BatchInsertResult {
 }
 
 export interface BatchInsertOptions {
-  readonly tables: Pick<ClickHouseTables, 'columns' | 'forget' | 'insert' | 'foundOffsets'>;
+  readonly tables: Pick<
+    ClickHouseTables,
+    'columns' | 'forget' | 'insert' | 'foundOffsets' | 'probe' | 'isInserting' | 'lastInsertAtMs'
+  >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;
+  /** Id of the batch. */
+  readonly batch: string;
   /** True where an insert of these records may have happened before: what is there is looked up first. */
   readonly repeated: boolean;
+  /** True where attempts have failed for so long that it may be a row's fault, whatever the error says. */
+  readonly overdue: boolean;
   /** Called right before each effect; throws where this attempt may have none any more. */
   readonly mustBeAlive: () => void;
   readonly onInsert?: (outcome: 'ok' | 'failed') => void;
+  /** Waits, in milliseconds. Default: a timer. */
+  readonly pause?: (delayMs: number) => Promise<unknown>;
 }
 
 /**
@@ -45,7 +55,7 @@ export interface BatchInsertOptions {
  * Two nets against doubles: the deduplication token, a hash of exactly the rows sent; and, wherever an insert may have
  * left something behind, the question which identities are in the table already. The second needs the identity columns.
  *
- * @throws InsertError, transient or structural: nothing is known to be wrong with any record
+ * @throws InsertError where the batch has to be held: nothing is proved against any record
  */
 export async function insertRecords(
   records: readonly SourcedRecord[],
@@ -54,6 +64,7 @@ export async function insertRecords(
   try {
     return await insertOnce(records, options);
   } catch (error) {
+    options.tables.forget(options.table);
     // The table was altered since its columns were read; they are read anew. A second time it is for a person to see.
     if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN)) throw error;
     return insertOnce(records, { ...options, repeated: true });
@@ -63,65 +74,203 @@ export async function insertRecords(
 const NO_SUCH_COLUMN = '16';
 
 async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
-  const { tables, table, columns, mustBeAlive, onInsert } = options;
-  const tableColumns = await tables.columns(table);
-  for (const column of Object.keys(columns)) {
-    if (!tableColumns.has(column)) {
-      const message = `table ${table} has no column ${column}, which the pipeline's columns name: add it, or take it out there`;
-      tables.forget(table);
-      throw new InsertError('structural', NO_SUCH_COLUMN, message, undefined);
-    }
-  }
-  const canLookUp = LOOKUP_COLUMNS.every((name) => tableColumns.has(name));
-  const buildRow = createRowBuilder(tableColumns, columns);
+  const tableColumns = await options.tables.columns(options.table);
+  mustHaveColumns(tableColumns, options);
+  const { rows, lines, rejected } = await buildRows(records, tableColumns, options.columns);
 
+  const insertion = new Insertion(options, tableColumns, lines);
+  const refused = await insertion.insert(rows);
+  const refusedRows = new Set(refused.map(({ item }) => item));
+  return {
+    inserted: rows.filter((row) => !refusedRows.has(row)),
+    rejected: [
+      ...rejected,
+      ...refused.map(({ item: { source, record }, reason }) => ({
+        source,
+        record,
+        rejection: { code: REJECTION_CODES.refused, message: reason.error.message },
+      })),
+    ],
+    found: insertion.found.size,
+  };
+}
+
+function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchInsertOptions): void {
+  const missing = Object.keys(columns).find((column) => !tableColumns.has(column));
+  if (missing === undefined) return;
+  const message = `table ${table} has no column ${missing}, which the pipeline's columns name: add it, or take it out there`;
+  throw new InsertError('structural', { code: NO_SUCH_COLUMN, message });
+}
+
+async function buildRows(
+  records: readonly SourcedRecord[],
+  tableColumns: TableColumns,
+  columns: BatchInsertOptions['columns'],
+): Promise<{ rows: BatchRow[]; lines: RowBlocks; rejected: RejectedRecord[] }> {
+  const buildRow = createRowBuilder(tableColumns, columns);
   const rows: BatchRow[] = [];
-  const blocks = new RowBlocks();
+  const lines = new RowBlocks();
   const rejected: RejectedRecord[] = [];
   for (const { source, record } of records) {
     const row = buildRow(source, record);
     if (typeof row === 'string') {
-      rows.push({ source, record, row: blocks.length });
-      blocks.add(row);
+      rows.push({ source, record, row: lines.length });
+      lines.add(row);
     } else {
       rejected.push({ source, record, rejection: row });
     }
     // A large batch must not keep heartbeats and other batches waiting.
     if ((rows.length + rejected.length) % RowBlocks.BLOCK_ROWS === 0) await setImmediate();
   }
+  return { rows, lines, rejected };
+}
 
-  const found = new Set<BatchRow>();
-  let lookUpFirst = options.repeated;
-  const insertMissing = async (part: readonly BatchRow[]): Promise<Rejection | null> => {
-    if (lookUpFirst && canLookUp) for (const row of await rowsInTable(tables, table, part)) found.add(row);
-    const missing = part.filter((row) => !found.has(row));
-    if (missing.length === 0) return null;
+interface RowRefusal {
+  readonly error: InsertError;
+  readonly suspect: number | undefined;
+}
+type RefusedRow = Refused<BatchRow, RowRefusal>;
+
+/** A row that is refused for a reason that does not blame the data is tried again after each of these pauses. */
+const CONFIRM_AFTER_MS = [1_000, 5_000];
+/** As long ago as this, at most, has the table taken other rows, where one is rejected for such a reason. */
+const WITNESS_MAX_AGE_MS = 60_000;
+/** More such refusals than this, of one batch or of tries in a row, are not the rows' fault. */
+const DOUBTFUL_MAX = 100;
+
+/**
+ * The inserts of one attempt at a batch.
+ *
+ * What a failed insert means:
+ *
+ * - An error that blames the data starts a search: the row that is refused alone is rejected.
+ * - A structural error, or a transient one that is not overdue, ends the attempt; the batch is held.
+ * - An unknown error, or a transient one that is overdue, starts a search if a probe shows that the table can be written.
+ *   A row is rejected for it only if it is refused alone again and again while the table takes other rows. Otherwise the
+ *   batch is held: an ill ClickHouse must not send good rows to the dead-letter topic.
+ */
+class Insertion {
+  /** Rows that were in the table already. */
+  readonly found = new Set<BatchRow>();
+  readonly #options: BatchInsertOptions;
+  readonly #tableColumns: TableColumns;
+  readonly #lines: RowBlocks;
+  readonly #canLookUp: boolean;
+  /** An insert of this batch may have been begun of which nobody knows whether it still runs. */
+  #mayBeRunning: boolean;
+  #doubtfulInARow = 0;
+
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns, lines: RowBlocks) {
+    this.#options = options;
+    this.#tableColumns = tableColumns;
+    this.#lines = lines;
+    this.#canLookUp = LOOKUP_COLUMNS.every((name) => tableColumns.has(name));
+    this.#mayBeRunning = options.repeated;
+  }
+
+  /** @returns the rows that are to be rejected; all others are in the table */
+  async insert(rows: readonly BatchRow[]): Promise<RefusedRow[]> {
+    if (this.#options.repeated) await this.#lookUp(rows);
+    const refused = await findRefused(this.#missing(rows), (part) => this.#tryInsert(part));
+    const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
+    const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
+    const verdicts = [...certain, ...(await this.#confirm(doubtful))];
+    // A row that is there is inserted, even where the last word about it was an error.
+    if (verdicts.length > 0) await this.#lookUp(verdicts.map(({ item }) => item));
+    return verdicts.filter(({ item }) => !this.found.has(item));
+  }
+
+  async #tryInsert(part: readonly BatchRow[]): Promise<RowRefusal | null> {
+    const rows = this.#missing(part);
+    if (rows.length === 0) return null;
+    const { tables, table, batch, mustBeAlive, onInsert } = this.#options;
     mustBeAlive();
     try {
-      await tables.insert(table, tableColumns, blocks.lines(missing.map(({ row }) => row)), identityToken(missing));
+      const lines = this.#lines.lines(rows.map(({ row }) => row));
+      await tables.insert(table, { columns: this.#tableColumns, lines, token: identityToken(rows), batch });
       onInsert?.('ok');
+      this.#doubtfulInARow = 0;
       return null;
     } catch (error) {
       onInsert?.('failed');
-      // From here on an insert may have left rows behind, whatever its error says: a failing view leaves all of them.
-      lookUpFirst = true;
-      tables.forget(table);
-      if (error instanceof InsertError && error.kind === 'data') return rejectionOf(error);
-      throw error;
+      if (!(error instanceof InsertError)) throw error;
+      await this.#mustBeWorthASearch(error);
+      this.#mayBeRunning ||= !error.answered;
+      // It may have left rows behind, whatever its error says: a failing view leaves all of them. A single row's turn
+      // comes at the end.
+      if (rows.length > 1 || !error.answered) await this.#lookUp(rows);
+      const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
+      return { error, suspect: suspect === undefined ? undefined : part.indexOf(suspect) };
     }
-  };
-  for (const { item, reason } of await bisect(rows, insertMissing)) {
-    // A row that is there is inserted, even where the last word about it was an error.
-    if (lookUpFirst && canLookUp && (await rowsInTable(tables, table, [item])).length > 0) found.add(item);
-    else rejected.push({ source: item.source, record: item.record, rejection: reason });
   }
-  const refused = new Set(rejected.map(({ record }) => record));
-  return { inserted: rows.filter(({ record }) => !refused.has(record)), rejected, found: found.size };
+
+  async #mustBeWorthASearch(error: InsertError): Promise<void> {
+    if (error.kind === 'data') return;
+    const mayBeTheRows = error.kind === 'unknown' || (error.kind === 'transient' && this.#options.overdue);
+    // Without look-ups, what a search has inserted would be inserted again if it ends with the batch held.
+    if (!mayBeTheRows || !this.#canLookUp) throw error;
+    if (this.#doubtfulInARow === 0) await this.#mustBeWritable(error);
+    if (++this.#doubtfulInARow > DOUBTFUL_MAX) throw error;
+  }
+
+  async #mustBeWritable(error: InsertError): Promise<void> {
+    try {
+      await this.#options.tables.probe(this.#options.table, this.#tableColumns);
+    } catch (probeError) {
+      // The first error is the one to show; the probe's says why it is believed to be nobody's fault.
+      throw probeError instanceof InsertError && probeError.kind === 'structural' ? probeError : error;
+    }
+  }
+
+  /** @returns those that are refused still, while the table takes other rows */
+  async #confirm(doubtful: readonly RefusedRow[]): Promise<readonly RefusedRow[]> {
+    const { pause = sleep } = this.#options;
+    let refused = doubtful;
+    for (const delayMs of CONFIRM_AFTER_MS) {
+      if (refused[0] === undefined) return [];
+      if (refused.length > DOUBTFUL_MAX) throw refused[0].reason.error;
+      await pause(delayMs);
+      this.#doubtfulInARow = 0;
+      // A failing view refuses with the row in the table: it must not be inserted once more.
+      await this.#lookUp(refused.map(({ item }) => item));
+      const still: RefusedRow[] = [];
+      for (const { item } of refused) {
+        const reason = await this.#tryInsert([item]);
+        if (reason !== null) still.push({ item, reason });
+      }
+      refused = still;
+    }
+    const [first] = refused;
+    if (first === undefined) return [];
+    if (!this.#tableTakesRows() && !(this.#options.overdue && refused.length === 1)) throw first.reason.error;
+    await this.#mustBeWritable(first.reason.error);
+    return refused;
+  }
+
+  #tableTakesRows(): boolean {
+    const { tables, table } = this.#options;
+    return Date.now() - (tables.lastInsertAtMs(table) ?? -Infinity) < WITNESS_MAX_AGE_MS;
+  }
+
+  #missing(rows: readonly BatchRow[]): readonly BatchRow[] {
+    return this.found.size === 0 ? rows : rows.filter((row) => !this.found.has(row));
+  }
+
+  /** Which of these rows are in the table, once no insert that could still bring some is running. */
+  async #lookUp(rows: readonly BatchRow[]): Promise<void> {
+    if (!this.#canLookUp) return;
+    const { tables, table, batch } = this.#options;
+    if (this.#mayBeRunning) {
+      if (await tables.isInserting(batch)) throw stillInserting();
+      this.#mayBeRunning = false;
+    }
+    for (const row of await rowsInTable(tables, table, rows)) this.found.add(row);
+  }
 }
 
-/** The message names ClickHouse's error, not its text: that quotes the row. */
-function rejectionOf(error: InsertError): Rejection {
-  return { code: REJECTION_CODES.refused, message: error.message };
+function stillInserting(): InsertError {
+  const message = 'an earlier insert of this batch, whose connection was lost, is still running';
+  return new InsertError('transient', { code: 'still_inserting', message });
 }
 
 async function rowsInTable(

@@ -1,78 +1,8 @@
 import { Readable } from 'node:stream';
-import { ClickHouseError, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import type { RecordSource } from '../records/record.js';
+import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
-
-/**
- * What is to be done about a failed insert.
- *
- * - `data`: a row is refused, and would be again; find it
- * - `structural`: the table or a permission is not as it has to be; every row would be refused until a person acts
- * - `transient`: it may pass
- */
-export type InsertErrorKind = 'data' | 'structural' | 'transient';
-
-/** A failed insert. `code` is ClickHouse's number, or a word where ClickHouse did not answer. */
-export class InsertError extends Error {
-  override readonly name = 'InsertError';
-  readonly kind: InsertErrorKind;
-  readonly code: string;
-
-  constructor(kind: InsertErrorKind, code: string, message: string, cause: unknown) {
-    super(message, { cause });
-    this.kind = kind;
-    this.code = code;
-  }
-}
-
-/**
- * Codes by which ClickHouse refuses a value. Source: `src/Common/ErrorCodes.cpp` of ClickHouse; which ones an insert in
- * a JSON format gives was tried out.
- */
-const DATA_CODES = new Set([
-  6, 25, 26, 27, 32, 33, 38, 41, 42, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 376, 407, 441, 467, 469, 503, 636,
-  645, 675, 676, 691,
-]);
-
-/**
- * Codes that a person has to do something about: no such table, database, column; no permission; a read-only or misspelt
- * setting.
- */
-const STRUCTURAL_CODES = new Set([
-  10, 15, 16, 36, 44, 46, 47, 48, 60, 62, 81, 115, 164, 192, 193, 194, 291, 452, 497, 516,
-]);
-
-/** Structural among 252, which otherwise means that merges do not keep up: this one never passes. */
-const TOO_MANY_PARTITIONS = /too many partitions for single INSERT block/i;
-
-/** The only part of ClickHouse's words that is no part of the row: the name of the column it was reading. */
-const COLUMN = /while reading the value of key ([A-Za-z_]\w*)/;
-
-/** Total: whatever an insert throws gets a kind. What is unknown is repeated, not rejected. */
-export function classifyInsertError(error: unknown): InsertError {
-  if (error instanceof InsertError) return error;
-  if (!(error instanceof ClickHouseError)) {
-    const code = (error as NodeJS.ErrnoException | null)?.code ?? 'no_answer';
-    const message = error instanceof Error ? error.message : String(error);
-    return new InsertError('transient', code, `ClickHouse did not answer: ${message}`, error);
-  }
-  const number = Number(error.code);
-  const kind = kindOf(number, error.message);
-  const column = COLUMN.exec(error.message)?.[1];
-  const where = column === undefined ? '' : ` in column ${column}`;
-  return new InsertError(
-    kind,
-    error.code,
-    `ClickHouse error ${error.code} (${error.type ?? 'UNKNOWN'})${where}`,
-    error,
-  );
-}
-
-function kindOf(code: number, message: string): InsertErrorKind {
-  if (DATA_CODES.has(code)) return 'data';
-  if (STRUCTURAL_CODES.has(code) || (code === 252 && TOO_MANY_PARTITIONS.test(message))) return 'structural';
-  return 'transient';
-}
 
 /** Settings that the guarantees rest on. */
 const INSERT_SETTINGS: ClickHouseSettings = {
@@ -82,19 +12,47 @@ const INSERT_SETTINGS: ClickHouseSettings = {
   wait_end_of_query: 1,
   insert_deduplicate: 1,
   deduplicate_blocks_in_dependent_materialized_views: 1,
-  // Blocks are cut in the same way each time, so that the token finds its own.
+  // Blocks are cut in the same way each time, so that the token finds its own; and an error's row number is right.
   input_format_parallel_parsing: 0,
+  // By default a ReplacingMergeTree drops rows of one key already while it inserts: a look-up would miss the older ones,
+  // and inserted again they would replace the newer.
+  optimize_on_insert: 0,
+  // By default an insert into a Distributed table is answered before its rows are there.
+  distributed_foreground_insert: 1,
   input_format_skip_unknown_fields: 1,
+  // Otherwise of two fields of one name the second is dropped without a word.
+  input_format_json_ignore_unnecessary_fields: 0,
+  // Otherwise an object for a Nested column is an unknown field, and dropped.
+  input_format_import_nested_json: 1,
   date_time_input_format: 'best_effort',
 };
 
 const COLUMNS_MAX_AGE_MS = 30_000;
+
+/** The code of ClickHouse's ACCESS_DENIED. */
+const ACCESS_DENIED = '497';
+
+/** What one insert sends. */
+export interface RowsToInsert {
+  /**
+   * Every column that the lines were made for: one that has been dropped meanwhile is an error, where ClickHouse would
+   * otherwise skip its values without a word.
+   */
+  readonly columns: TableColumns;
+  /** Lines of `JSONEachRow`. */
+  readonly lines: readonly Buffer[];
+  /** The deduplication token: must never be used with other rows. */
+  readonly token: string;
+  /** Marks the query as one of this batch: its `log_comment`, see {@link ClickHouseTables.isInserting}. */
+  readonly batch: string;
+}
 
 /** The tables of one ClickHouse connection. */
 export class ClickHouseTables {
   readonly #client: ClickHouseClient;
   readonly #database: string;
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
+  readonly #lastInsertAtMs = new Map<string, number>();
 
   constructor(client: ClickHouseClient, database: string) {
     this.#client = client;
@@ -118,7 +76,7 @@ export class ClickHouseTables {
     );
     if (rows.length === 0) {
       const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
-      throw new InsertError('structural', '60', message, undefined);
+      throw new InsertError('structural', { code: '60', message });
     }
     const columns: TableColumns = new Map(rows);
     this.#columns.set(table, { columns, readAtMs: Date.now() });
@@ -131,25 +89,52 @@ export class ClickHouseTables {
   }
 
   /**
-   * Inserts lines of `JSONEachRow`. Resolves when they can be queried.
+   * Inserts rows, all or none of them as far as ClickHouse can. Resolves when they can be queried.
    *
-   * @param columns every column that the lines were made for: one that has been dropped meanwhile is an error, where
-   *   ClickHouse would otherwise skip its values without a word
-   * @param token the same token must never be used with other rows
    * @throws InsertError
    */
-  async insert(table: string, columns: TableColumns, lines: readonly Buffer[], token: string): Promise<void> {
-    const { database, name } = this.#split(table);
+  async insert(table: string, { columns, lines, token, batch }: RowsToInsert): Promise<void> {
+    await this.#insert(table, columns, lines, {
+      insert_deduplication_token: token,
+      log_comment: logComment(batch),
+    });
+    this.#lastInsertAtMs.set(table, Date.now());
+  }
+
+  /**
+   * An insert without rows: shows that the table is there with these columns, may be written, and has not too many parts.
+   * Nothing is written.
+   *
+   * @throws InsertError
+   */
+  async probe(table: string, columns: TableColumns): Promise<void> {
+    await this.#insert(table, columns, [Buffer.from(' ')], {});
+  }
+
+  /** When this process last inserted rows into a table, milliseconds since 1970; undefined where it has not. */
+  lastInsertAtMs(table: string): number | undefined {
+    return this.#lastInsertAtMs.get(table);
+  }
+
+  /**
+   * Whether an insert of this batch is still running, although nobody waits for its answer any more: ClickHouse goes on
+   * with an insert whose connection has broken. Asks the server that answers; of several replicas the others are not
+   * asked, there the deduplication token has to do.
+   *
+   * @throws InsertError
+   */
+  async isInserting(batch: string): Promise<boolean> {
     try {
-      const { stream } = await this.#client.exec({
-        query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${[...columns.keys()].map(identifier).join(', ')}) FORMAT JSONEachRow`,
-        values: Readable.from(lines, { objectMode: false }),
-        clickhouse_settings: { ...INSERT_SETTINGS, insert_deduplication_token: token },
-      });
-      // Read to its end, or the connection could not be used again.
-      for await (const _ of stream);
+      const running = await this.#query<[string]>(
+        `SELECT query_id FROM system.processes
+         WHERE query_kind = 'Insert' AND Settings['log_comment'] = {comment:String} LIMIT 1`,
+        { comment: logComment(batch) },
+      );
+      return running.length > 0;
     } catch (error) {
-      throw classifyInsertError(error);
+      // Then it cannot be known; no reason to hold a batch for ever.
+      if (error instanceof InsertError && error.code === ACCESS_DENIED) return false;
+      throw error;
     }
   }
 
@@ -170,6 +155,27 @@ export class ClickHouseTables {
     return new Set(rows.map(([offset]) => Number(offset)));
   }
 
+  async #insert(
+    table: string,
+    columns: TableColumns,
+    lines: readonly Buffer[],
+    settings: ClickHouseSettings,
+  ): Promise<void> {
+    const { database, name } = this.#split(table);
+    const names = [...columns.keys()].map(identifier).join(', ');
+    try {
+      const { stream } = await this.#client.exec({
+        query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${names}) FORMAT JSONEachRow`,
+        values: Readable.from(lines, { objectMode: false }),
+        clickhouse_settings: { ...INSERT_SETTINGS, ...settings },
+      });
+      // Read to its end, or the connection could not be used again.
+      for await (const _ of stream);
+    } catch (error) {
+      throw classifyInsertError(error, columns);
+    }
+  }
+
   async #query<Row>(query: string, parameters: Record<string, unknown>): Promise<Row[]> {
     try {
       const result = await this.#client.query({ query, query_params: parameters, format: 'JSONCompactEachRow' });
@@ -185,6 +191,10 @@ export class ClickHouseTables {
       ? { database: this.#database, name: table }
       : { database: table.slice(0, dot), name: table.slice(dot + 1) };
   }
+}
+
+function logComment(batch: string): string {
+  return `ktb ${batch}`;
 }
 
 /** Quoted, so that reserved words and whatever a column may be called can be used. */

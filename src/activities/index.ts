@@ -14,13 +14,13 @@ import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ackMessages, type Answered } from './acks.js';
 import { Attempt } from './attempt.js';
-import { insertRecords, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
+import { insertRecords, type BatchInsertOptions, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
+import { InsertError } from './insertErrors.js';
 import { batchId } from '../workflows/batcherState.js';
-import { InsertError, type ClickHouseTables } from './clickhouse.js';
 import type { RunHistories } from './runHistories.js';
 
 export interface ActivityDependencies {
-  readonly tables: ClickHouseTables;
+  readonly tables: BatchInsertOptions['tables'];
   readonly histories: RunHistories;
   readonly publisher: Publisher;
   readonly metrics: Metrics;
@@ -30,6 +30,11 @@ export interface ActivityDependencies {
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
 const STRUCTURAL_RETRY = '15 seconds';
+
+/** After this long an error that should pass by itself may be a row's fault. */
+const OVERDUE_AFTER_MS = 15 * 60 * 1000;
+/** And after so many attempts: workers may have been away for most of that time. */
+const OVERDUE_ATTEMPTS_MIN = 10;
 
 /**
  * The activities of the batchers, around the clients they work with. Every failure is thrown as one that Temporal
@@ -62,7 +67,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         tables,
         table: destination.table,
         columns: destination.columns,
+        batch: batch.id,
         repeated,
+        overdue: attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS,
         mustBeAlive: () => {
           attempt.mustBeAlive();
         },

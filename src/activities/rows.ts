@@ -1,6 +1,7 @@
 import { lastHeader, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REJECTION_CODES, type Rejection } from '../records/ack.js';
 import { objectMembers, pointerTokens, textAtPointer } from './json.js';
+import { rangeCheck, type RangeCheck } from './valueRanges.js';
 
 /** The columns of a table that matter to a row: name to type, as `system.columns` has them. */
 export type TableColumns = ReadonlyMap<string, string>;
@@ -27,8 +28,16 @@ export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
 export function createRowBuilder(table: TableColumns, columns: Readonly<Record<string, string>>): RowBuilder {
   const identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
   const identityFields = identityFieldWriter(identity, table);
-  const mapped = Object.entries(columns).map(([column, source]) => ({ column, read: columnReader(source) }));
+  const checks = new Map([...table].flatMap(([name, type]) => checkEntry(name, type)));
+  const mapped = Object.entries(columns).map(([column, source]) => ({
+    column,
+    read: columnReader(source),
+    check: checks.get(column),
+  }));
   const mappedNames = new Set(mapped.map(({ column }) => column));
+  const fieldChecks = [...checks]
+    .filter(([name]) => !mappedNames.has(name) && !identity.some((own) => own === name))
+    .map(([name, check]) => ({ name, path: [name], key: Buffer.from(name).toString('latin1'), check }));
 
   return (source, record) => {
     if (record.tooLargeBytes !== undefined) return tooLarge(record.tooLargeBytes);
@@ -38,13 +47,18 @@ export function createRowBuilder(table: TableColumns, columns: Readonly<Record<s
     for (const name of identity) {
       if (Object.hasOwn(parsed.object, name)) return reservedField(name);
     }
+    for (const { name, path, key, check } of fieldChecks) {
+      if (Object.hasOwn(parsed.object, key) && !check(parsed.object[key], path, text)) return outOfRange(name);
+    }
     const head = `{${identityFields(source, record)}`;
     if (mapped.length === 0) return head + fieldsOf(text, head.length > 1);
 
     const fields = head.length > 1 ? [head.slice(1)] : [];
-    for (const { column, read } of mapped) {
+    for (const { column, read, check } of mapped) {
       const value = read(source, record, text);
-      if (value !== undefined) fields.push(`${quote(column)}:${value}`);
+      if (value === undefined) continue;
+      if (check !== undefined && !check(JSON.parse(value), [], value)) return outOfRange(column);
+      fields.push(`${quote(column)}:${value}`);
     }
     for (const { name, start, end } of objectMembers(text)) {
       if (!mappedNames.has(name)) fields.push(`${quote(name)}:${text.slice(start, end)}`);
@@ -60,7 +74,9 @@ function fieldsOf(text: string, afterFields: boolean): string {
   return afterFields && !empty ? `,${rest}` : rest;
 }
 
-type Parsed = { readonly object: object; readonly rejection?: undefined } | { readonly rejection: Rejection };
+type Parsed =
+  | { readonly object: Readonly<Record<string, unknown>>; readonly rejection?: undefined }
+  | { readonly rejection: Rejection };
 
 function parseObject(text: string): Parsed {
   let value: unknown;
@@ -70,7 +86,8 @@ function parseObject(text: string): Parsed {
     // The parser's message quotes the value, which must not leave the record.
     return { rejection: { code: REJECTION_CODES.notJson, message: 'the value is not JSON' } };
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { object: value };
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return { object: value as Record<string, unknown> };
   const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
   return { rejection: { code: REJECTION_CODES.notObject, message: `the value is ${kind}, not a JSON object` } };
 }
@@ -78,6 +95,16 @@ function parseObject(text: string): Parsed {
 function reservedField(name: string): Rejection {
   const message = `the value has a field ${name}, which is the name of an identity column; rename the field`;
   return { code: REJECTION_CODES.reservedField, message };
+}
+
+function checkEntry(name: string, type: string): [string, RangeCheck][] {
+  const check = rangeCheck(type);
+  return check === undefined ? [] : [[name, check]];
+}
+
+function outOfRange(column: string): Rejection {
+  const message = `the value for column ${column} does not fit into its type, and ClickHouse would change it without a word`;
+  return { code: REJECTION_CODES.outOfRange, message };
 }
 
 function tooLarge(bytes: number): Rejection {

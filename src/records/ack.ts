@@ -5,6 +5,7 @@ export const REJECTION_CODES = {
   notJson: 'not_json',
   notObject: 'not_object',
   reservedField: 'reserved_field',
+  outOfRange: 'out_of_range',
   tooLarge: 'record_too_large',
   refused: 'refused_by_clickhouse',
 } as const;

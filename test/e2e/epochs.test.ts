@@ -96,7 +96,13 @@ it('offsets reset by a person are ingested again, under a new epoch', async () =
   await start();
   await fixture.produce(1_000);
   await expectExactlyOnce(fixture);
-  await restart(() => fixture.admin.resetOffsets({ groupId: groupId(), topic: fixture.topic, earliest: true }));
+  await restart(() =>
+    fixture.admin.setOffsets({
+      groupId: groupId(),
+      topic: fixture.topic,
+      partitions: [0, 1].map((partition) => ({ partition, offset: '0' })),
+    }),
+  );
   await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(2_000));
   expect(await fixture.rowCounts()).toEqual({ rows: 2_000, identities: 2_000, ids: 1_000 });
   expect(await epochs()).toBe(2);

@@ -52,7 +52,7 @@ async function expectKeysInOrder(): Promise<void> {
 
 it('from 8 batchers to 12 and back under load: nothing lost, nothing twice, keys in order', async () => {
   fixture = await Fixture.create(stack(), {
-    columns: "id Int64, text String, inserted DateTime64(6) DEFAULT now64(6)",
+    columns: 'id Int64, text String, inserted DateTime64(6) DEFAULT now64(6)',
     pipeline: { batch: { maxDelay: '300ms' } },
   });
   await fixture.collectAcks();

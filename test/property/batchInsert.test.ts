@@ -1,41 +1,74 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { insertRecords, type BatchInsertResult } from '../../src/activities/batchInsert.js';
+import { insertRecords, type BatchInsertOptions, type BatchInsertResult } from '../../src/activities/batchInsert.js';
+import { InsertError } from '../../src/activities/insertErrors.js';
 import { FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 
-const fault = fc.constantFrom<Fault>('none', 'none', 'none', 'lostBefore', 'lostAfter', 'viewFails');
+const fault = fc.constantFrom<Fault>(
+  'none',
+  'none',
+  'none',
+  'lostBefore',
+  'lostAfter',
+  'lostWhileRunning',
+  'viewFails',
+);
+
+type Kind = 'good' | 'refused' | 'odd' | 'noJson';
+const VALUES: Readonly<Record<Kind, string>> = {
+  good: '{}',
+  refused: '{"bad":true}',
+  odd: '{"odd":true}',
+  noJson: 'x',
+};
 
 /** A batch of two partitions; some records are refused by ClickHouse, some are no JSON. */
-const batch = fc.array(fc.constantFrom('good', 'good', 'good', 'good', 'refused', 'noJson'), {
+const batch = fc.array(fc.constantFrom<Kind>('good', 'good', 'good', 'good', 'refused', 'noJson'), {
   minLength: 1,
   maxLength: 40,
 });
 
-function records(kinds: string[]) {
+function records(kinds: readonly Kind[]) {
   const sources = [0, 1].map((partition) => ({ topic: 'orders', partition, epoch: 'e1' }));
   return kinds.map((kind, index) => {
-    const value = kind === 'noJson' ? 'x' : JSON.stringify(kind === 'refused' ? { bad: true } : {});
-    return { source: sources[index % 2]!, record: record(index, { value: Buffer.from(value), key: null }) };
+    const value = Buffer.from(VALUES[kind]);
+    return { source: sources[index % 2]!, record: record(index, { value, key: null }) };
+  });
+}
+
+const many = (count: number, kind: Kind): Kind[] => Array.from({ length: count }, () => kind);
+
+function insert(table: FakeTable, kinds: readonly Kind[], options: Partial<BatchInsertOptions> = {}) {
+  return insertRecords(records(kinds), {
+    tables: table.tables,
+    table: 'orders',
+    columns: {},
+    batch: 'b1',
+    repeated: false,
+    overdue: false,
+    mustBeAlive: () => undefined,
+    pause: () => Promise.resolve(),
+    ...options,
   });
 }
 
 /** Attempts as Temporal makes them, the same batch again after each error, until one succeeds. */
-async function untilDone(table: FakeTable, kinds: string[]): Promise<BatchInsertResult> {
+async function untilDone(table: FakeTable, kinds: readonly Kind[]): Promise<BatchInsertResult> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await insertRecords(records(kinds), {
-        tables: table.tables,
-        table: 'orders',
-        columns: {},
-        repeated: attempt > 1,
-        mustBeAlive: () => undefined,
-      });
+      return await insert(table, kinds, { repeated: attempt > 1 });
     } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith('lost'))) throw error;
+      if (!(error instanceof InsertError && error.kind === 'transient')) throw error;
     }
   }
 }
+
+const offsetsOf = (items: readonly { record: { offset: number } }[]) =>
+  items.map((item) => item.record.offset).toSorted((a, b) => a - b);
+const offsetsWhere = (kinds: readonly Kind[], holds: (kind: Kind) => boolean) =>
+  kinds.flatMap((kind, index) => (holds(kind) ? [index] : []));
+const offsetsIn = (table: FakeTable) => table.rows.map(({ _offset }) => _offset).toSorted((a, b) => a - b);
 
 it('inserts each good record once and gives back each bad one, whatever fails before, after and beside the insert', async () => {
   await fc.assert(
@@ -43,44 +76,175 @@ it('inserts each good record once and gives back each bad one, whatever fails be
       batch,
       fc.array(fault, { maxLength: 12 }),
       fc.boolean(),
-      async (kinds, faults, remembersTokens) => {
+      fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
+      async (kinds, faults, remembersTokens, hints) => {
         const table = new FakeTable();
-        table.faults = [...faults];
-        table.remembersTokens = remembersTokens;
+        Object.assign(table, { faults: [...faults], remembersTokens, hints });
         const { inserted, rejected } = await untilDone(table, kinds);
-        const good = kinds.flatMap((kind, index) => (kind === 'good' ? [index] : []));
-        const offsets = table.rows.map(({ _offset }) => _offset).toSorted((a, b) => a - b);
-        expect(offsets).toEqual(good);
+        const good = offsetsWhere(kinds, (kind) => kind === 'good');
+        expect(offsetsIn(table)).toEqual(good);
         expect(inserted.map((row) => row.record.offset)).toEqual(good);
-        expect(rejected.map((item) => item.record.offset).toSorted((a, b) => a - b)).toEqual(
-          kinds.flatMap((kind, index) => (kind === 'good' ? [] : [index])),
-        );
+        expect(offsetsOf(rejected)).toEqual(offsetsWhere(kinds, (kind) => kind !== 'good'));
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 1_000 },
   );
+});
+
+it('a first attempt that succeeds is one insert and no question', async () => {
+  const table = new FakeTable();
+  await insert(table, many(1_000, 'good'));
+  expect([table.insertSizes, table.lookUps]).toEqual([[1_000], 0]);
+});
+
+it.each([
+  ['one bad in the middle of 10,000', [4_711], 3],
+  ['a bad first and a bad last one', [0, 9_999], 5],
+])('%s: two inserts more for each, whose number ClickHouse says', async (_, bad, inserts) => {
+  const table = new FakeTable();
+  const kinds = many(10_000, 'good').map((kind, index) => (bad.includes(index) ? 'refused' : kind));
+  const { inserted, rejected } = await insert(table, kinds);
+  expect(offsetsOf(rejected)).toEqual(bad);
+  expect([inserted.length, table.rows.length]).toEqual([10_000 - bad.length, 10_000 - bad.length]);
+  expect(table.insertSizes.length).toBe(inserts);
+});
+
+it('one bad of 10,000 whose number is not said costs a logarithm of inserts', async () => {
+  const table = new FakeTable();
+  table.hints = 'none';
+  const { rejected } = await insert(
+    table,
+    many(10_000, 'good').map((kind, index) => (index === 9_999 ? 'refused' : kind)),
+  );
+  expect(offsetsOf(rejected)).toEqual([9_999]);
+  expect(table.insertSizes.length).toBeLessThanOrEqual(1 + 2 * Math.ceil(Math.log2(10_000)));
+});
+
+it('10,000 bad of 10,000 cost one insert each, and next to no look-up', async () => {
+  const table = new FakeTable();
+  const { rejected } = await insert(table, many(10_000, 'refused'));
+  expect(rejected).toHaveLength(10_000);
+  expect(table.insertSizes.length).toBeLessThanOrEqual(10_010);
+  expect(table.lookUps).toBeLessThanOrEqual(20);
+});
+
+it('every other one bad: two inserts for each, and the good ones are not inserted one by one', async () => {
+  const table = new FakeTable();
+  const kinds = Array.from({ length: 2_000 }, (_, index): Kind => (index % 2 === 0 ? 'refused' : 'good'));
+  const { inserted, rejected } = await insert(table, kinds);
+  expect([inserted.length, rejected.length]).toEqual([1_000, 1_000]);
+  expect(table.insertSizes.length).toBeLessThanOrEqual(2 * 1_000 + 100);
+});
+
+it('rejects nothing where rows are refused only in company', async () => {
+  const table = new FakeTable();
+  table.companyMax = 3;
+  const { inserted, rejected } = await insert(table, many(100, 'good'));
+  expect([inserted.length, rejected.length, table.rows.length]).toEqual([100, 0, 100]);
+});
+
+it('an unknown error of a row rejects it alone, as the table takes the others', async () => {
+  const table = new FakeTable();
+  const kinds = many(50, 'good').map((kind, index) => (index === 0 || index === 49 ? 'odd' : kind));
+  const { rejected } = await insert(table, kinds);
+  expect(offsetsOf(rejected)).toEqual([0, 49]);
+  expect(table.rows).toHaveLength(48);
+});
+
+const unknown = new InsertError('unknown', { code: '9999', message: 'new in some version' });
+const transient = new InsertError('transient', { code: '241', message: 'no memory' });
+
+it.each([
+  ['an unknown error of everything', unknown, false],
+  ['an overdue one', transient, true],
+])('%s holds the batch, at a bounded cost, and rejects nothing', async (_, ill, overdue) => {
+  const table = new FakeTable();
+  table.ill = ill;
+  await expect(insert(table, many(5_000, 'good'), { overdue })).rejects.toBe(ill);
+  expect(table.insertSizes.length).toBeLessThanOrEqual(101);
+  // Even where another batch went in a moment ago.
+  table.takesOthers();
+  await expect(insert(table, many(5_000, 'good'), { overdue, repeated: true })).rejects.toBe(ill);
+});
+
+it('a search does not begin where a probe fails, nor for a transient error that is not overdue', async () => {
+  const table = new FakeTable();
+  table.ill = transient;
+  await expect(insert(table, many(10, 'good'))).rejects.toBe(transient);
+  table.ill = unknown;
+  table.probeFails = new InsertError('transient', { code: '252', message: 'too many parts' });
+  await expect(insert(table, many(10, 'good'), { repeated: true })).rejects.toBe(unknown);
+  table.probeFails = new InsertError('structural', { code: '60', message: 'no table' });
+  await expect(insert(table, many(10, 'good'), { repeated: true })).rejects.toBe(table.probeFails);
+  expect(table.insertSizes).toEqual([10, 10, 10]);
+});
+
+it('without identity columns an unknown error holds the batch at once: a search that ends in holding it would double rows', async () => {
+  const table = new FakeTable();
+  const tables = { ...table.tables, columns: () => Promise.resolve(new Map([['odd', 'Bool']])) };
+  const kinds: Kind[] = ['good', 'good', 'good', 'odd'];
+  for (const overdue of [false, true])
+    await expect(insert(table, kinds, { tables, overdue })).rejects.toMatchObject({ code: '9999' });
+  expect([table.insertSizes, table.rows.length]).toEqual([[4, 4], 0]);
+});
+
+it('an unknown error of a row that is alone holds it, until another row is taken, or it is overdue', async () => {
+  const table = new FakeTable();
+  await expect(insert(table, ['odd'])).rejects.toMatchObject({ code: '9999' });
+  expect((await insert(table, ['odd'], { repeated: true, overdue: true })).rejected).toHaveLength(1);
+  table.takesOthers();
+  expect((await insert(table, ['odd'], { repeated: true })).rejected).toHaveLength(1);
+});
+
+it('an overdue transient error that goes with large inserts ends with small ones', async () => {
+  const table = new FakeTable();
+  const { tables } = table;
+  const insertFew: typeof tables.insert = (name, rows) =>
+    rows.lines.length > 100 || (rows.lines[0]?.length ?? 0) > 10_000
+      ? Promise.reject(transient)
+      : tables.insert(name, rows);
+  const options = { tables: { ...tables, insert: insertFew } };
+  await expect(insert(table, many(1_000, 'good'), options)).rejects.toBe(transient);
+  const { inserted, rejected } = await insert(table, many(1_000, 'good'), {
+    ...options,
+    repeated: true,
+    overdue: true,
+  });
+  expect([inserted.length, rejected.length, table.rows.length]).toEqual([1_000, 0, 1_000]);
+});
+
+it.each([1, 2, 50])(
+  'a view that fails with an unknown error leaves the rows of a batch of %i: inserted, once',
+  async (count) => {
+    const table = new FakeTable();
+    table.remembersTokens = false;
+    table.faults = ['viewFailsOddly', 'viewFailsOddly', 'viewFailsOddly', 'viewFailsOddly'];
+    const { inserted, rejected } = await insert(table, many(count, 'good'));
+    expect([inserted.length, rejected.length, table.rows.length]).toEqual([count, 0, count]);
+  },
+);
+
+it('inserts nothing while an earlier insert of the batch is still running', async () => {
+  const table = new FakeTable();
+  table.remembersTokens = false;
+  table.faults = ['lostWhileRunning'];
+  await expect(insert(table, many(3, 'good'))).rejects.toMatchObject({ code: 'ECONNRESET' });
+  await expect(insert(table, many(3, 'good'), { repeated: true })).rejects.toMatchObject({ code: 'still_inserting' });
+  const { found } = await insert(table, many(3, 'good'), { repeated: true });
+  expect([found, table.rows.length]).toEqual([3, 3]);
 });
 
 it('does nothing at all once its attempt has expired', async () => {
   const table = new FakeTable();
-  const expired = () => {
+  const mustBeAlive = () => {
     throw new Error('expired');
   };
-  const options = { tables: table.tables, table: 'orders', columns: {}, repeated: false, mustBeAlive: expired };
-  await expect(insertRecords(records(['good']), options)).rejects.toThrow('expired');
+  await expect(insert(table, ['good'], { mustBeAlive })).rejects.toThrow('expired');
   expect(table.rows).toEqual([]);
 });
 
 it('holds the batch and names the column where a mapped one is not in the table', async () => {
-  const table = new FakeTable();
-  const options = {
-    tables: table.tables,
-    table: 'orders',
-    columns: { nope: '/a' },
-    repeated: false,
-    mustBeAlive: () => undefined,
-  };
-  await expect(insertRecords(records(['good']), options)).rejects.toMatchObject({
+  await expect(insert(new FakeTable(), ['good'], { columns: { nope: '/a' } })).rejects.toMatchObject({
     kind: 'structural',
     message: expect.stringContaining('nope') as string,
   });

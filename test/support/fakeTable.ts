@@ -1,15 +1,22 @@
-import { InsertError, type ClickHouseTables } from '../../src/activities/clickhouse.js';
+import { InsertError } from '../../src/activities/insertErrors.js';
+import type { BatchInsertOptions } from '../../src/activities/batchInsert.js';
 import type { RecordSource } from '../../src/records/record.js';
 
-/** What a fake insert does: as the real one, or with a failure before or after the rows are there. */
-export type Fault = 'none' | 'lostBefore' | 'lostAfter' | 'viewFails';
+/**
+ * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that
+ * is lost while the insert is still running.
+ */
+export type Fault = 'none' | 'lostBefore' | 'lostAfter' | 'lostWhileRunning' | 'viewFails' | 'viewFailsOddly';
 
 interface Row {
   readonly _topic: string;
   readonly _partition: number;
   readonly _epoch: string;
   readonly _offset: number;
+  /** Refused with an error that blames the data. */
   readonly bad?: boolean;
+  /** Refused with a code that nobody knows. */
+  readonly odd?: boolean;
 }
 
 /**
@@ -18,23 +25,44 @@ interface Row {
  */
 export class FakeTable {
   readonly rows: Row[] = [];
+  /** Rows of each insert that was tried. */
+  readonly insertSizes: number[] = [];
   /** Faults of the next inserts; none when it is empty. */
   faults: Fault[] = [];
   /** False: the deduplication window has forgotten everything. */
   remembersTokens = true;
+  /** What an error says of the row it stopped at. */
+  hints: 'right' | 'wrong' | 'none' = 'right';
+  /** More rows than this are refused. */
+  companyMax = Infinity;
+  /** Every insert of rows fails with this. */
+  ill: InsertError | undefined;
+  /** A probe fails with this. */
+  probeFails: InsertError | undefined;
+  lookUps = 0;
+  #lastInsertAtMs: number | undefined;
+  #running: Row[] = [];
   readonly #tokens = new Map<string, string>();
 
-  readonly tables: Pick<ClickHouseTables, 'columns' | 'forget' | 'insert' | 'foundOffsets'> = {
+  readonly tables: BatchInsertOptions['tables'] = {
     columns: () => Promise.resolve(COLUMNS),
     forget: () => undefined,
-    foundOffsets: (_table, source, from, to) => Promise.resolve(new Set(this.#found(source, from, to))),
-    insert: (_table, _columns, lines, token) => {
+    probe: () => (this.probeFails === undefined ? Promise.resolve() : Promise.reject(this.probeFails)),
+    lastInsertAtMs: () => this.#lastInsertAtMs,
+    isInserting: () => {
+      const isInserting = this.#running.length > 0;
+      this.rows.push(...this.#running.splice(0));
+      return Promise.resolve(isInserting);
+    },
+    foundOffsets: (_table, source, from, to) => {
+      this.lookUps++;
+      return Promise.resolve(new Set(this.#found(source, from, to)));
+    },
+    insert: (_table, { lines, token }) => {
       const text = Buffer.concat([...lines]).toString();
+      const rows = text.trimEnd().split('\n');
       this.#insert(
-        text
-          .trimEnd()
-          .split('\n')
-          .map((line) => JSON.parse(line) as Row),
+        rows.map((line) => JSON.parse(line) as Row),
         token,
         text,
       );
@@ -42,16 +70,39 @@ export class FakeTable {
     },
   };
 
+  /** As if another batch had been inserted just now. */
+  takesOthers(): void {
+    this.#lastInsertAtMs = Date.now();
+  }
+
   #insert(rows: Row[], token: string, text: string): void {
     const fault = this.faults.shift() ?? 'none';
-    if (fault === 'lostBefore') throw new InsertError('transient', 'ECONNRESET', 'lost before', undefined);
-    if (rows.some(({ bad }) => bad)) throw new InsertError('data', '27', 'a bad row', undefined);
+    this.insertSizes.push(rows.length);
+    if (fault === 'lostBefore') throw lost('lost before');
+    if (this.ill !== undefined) throw this.ill;
+    this.#refuse(rows);
     const known = this.#tokens.get(token);
     if (known !== undefined && known !== text) throw new Error('one token was used for different rows');
-    if (known === undefined || !this.remembersTokens) this.rows.push(...rows);
+    const fresh = known === undefined || !this.remembersTokens;
     this.#tokens.set(token, text);
-    if (fault === 'lostAfter') throw new InsertError('transient', 'ECONNRESET', 'lost after', undefined);
-    if (fault === 'viewFails') throw new InsertError('data', '6', 'a view refuses', undefined);
+    if (fault === 'lostWhileRunning') {
+      if (fresh) this.#running.push(...rows);
+      throw lost('lost while running');
+    }
+    if (fresh) this.rows.push(...rows);
+    if (fault === 'lostAfter') throw lost('lost after');
+    if (fault === 'viewFailsOddly') throw new InsertError('unknown', { code: '9999', message: 'a view is odd' });
+    if (fault === 'viewFails') throw new InsertError('data', { code: '6', message: 'a view refuses' });
+    this.takesOthers();
+  }
+
+  #refuse(rows: Row[]): void {
+    if (rows.length > this.companyMax) throw new InsertError('data', { code: '469', message: 'too many together' });
+    const culprit = rows.findIndex(({ bad, odd }) => bad ?? odd);
+    if (culprit < 0) return;
+    const suspect = { right: culprit, wrong: (culprit + 1) % rows.length, none: undefined }[this.hints];
+    if (rows[culprit]?.bad) throw new InsertError('data', { code: '27', message: 'a bad row', suspect });
+    throw new InsertError('unknown', { code: '9999', message: 'an odd row', suspect });
   }
 
   #found({ topic, partition, epoch }: RecordSource, from: number, to: number): number[] {
@@ -62,4 +113,8 @@ export class FakeTable {
   }
 }
 
-const COLUMNS = new Map(['_topic', '_partition', '_offset', '_epoch', 'bad'].map((name) => [name, 'String']));
+function lost(message: string): InsertError {
+  return new InsertError('transient', { code: 'ECONNRESET', message, answered: false });
+}
+
+const COLUMNS = new Map(['_topic', '_partition', '_offset', '_epoch', 'bad', 'odd'].map((name) => [name, 'String']));

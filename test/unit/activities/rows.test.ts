@@ -46,12 +46,12 @@ it('makes valid JSON of an empty object, with and without identity columns', () 
 
 it('passes numbers and bytes on as they were written', () => {
   const value = Buffer.concat([
-    Buffer.from('{"id": 12345678901234567890, "s": "'),
+    Buffer.from('{"id": 1234567890123456789, "s": "'),
     Buffer.from([0xff, 0xfe]),
     Buffer.from('"}'),
   ]);
   const bytes = Buffer.from(row(value) as string, 'latin1');
-  expect(bytes.includes(Buffer.from('12345678901234567890'))).toBe(true);
+  expect(bytes.includes(Buffer.from('1234567890123456789'))).toBe(true);
   expect(bytes.includes(Buffer.from([0xff, 0xfe]))).toBe(true);
 });
 
@@ -135,4 +135,20 @@ it('takes mapped columns from where the mapping says and the other fields by the
     number: Number('9007199254740993'),
     tags: ['a', 'b'],
   });
+});
+
+it('rejects a value that ClickHouse would change, in a field and in a mapped column, and says only which column', () => {
+  const table: TableColumns = new Map([
+    ['id', 'Int64'],
+    ['größe', 'UInt8'],
+    ['small', 'UInt8'],
+  ]);
+  const outOfRange = (column: string) => ({
+    code: 'out_of_range',
+    message: expect.stringMatching(new RegExp(`column ${column} (?!.*(256|922))`)) as string,
+  });
+  expect(row('{"id": 9223372036854775808}', {}, table)).toEqual(outOfRange('id'));
+  expect(row('{"größe": 256}', {}, table)).toEqual(outOfRange('größe'));
+  expect(row('{"id": 1, "deep": [256]}', {}, table, { small: '/deep/0' })).toEqual(outOfRange('small'));
+  expect(row('{"id": 1, "small": 256}', {}, table, { small: 'partition' })).toBe('{"small":3,"id":1}');
 });

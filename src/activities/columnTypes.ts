@@ -1,0 +1,46 @@
+/** A column's type as `system.columns` has it, taken apart: `Map(String, UInt8)` is `Map` with two parameters. */
+export interface ColumnType {
+  readonly name: string;
+  /** As they stand: types, numbers, names. */
+  readonly parameters: readonly string[];
+}
+
+export function parseColumnType(text: string): ColumnType {
+  const open = text.indexOf('(');
+  if (open < 0) return { name: text.trim(), parameters: [] };
+  const inner = text.slice(open + 1, text.lastIndexOf(')'));
+  return { name: text.slice(0, open).trim(), parameters: splitAtCommas(inner) };
+}
+
+/** An element of a tuple: its name, where it has one, and its type. */
+export function parseTupleElement(text: string): { readonly name: string | undefined; readonly type: string } {
+  const [, quoted, plain, type] = /^(?:`((?:[^`\\]|\\.)*)`|([A-Za-z_]\w*))\s+(\S[^]*)$/.exec(text) ?? [];
+  if (type === undefined) return { name: undefined, type: text };
+  return { name: quoted?.replaceAll(/\\(.)/g, '$1') ?? plain, type };
+}
+
+/** Splits at commas that are neither within parentheses nor within quotes. */
+function splitAtCommas(text: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let start = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === "'" || character === '`') at = endOfQuoted(text, at);
+    else if (character === '(') depth++;
+    else if (character === ')') depth--;
+    else if (character === ',' && depth === 0) {
+      parts.push(text.slice(start, at).trim());
+      start = at + 1;
+    }
+  }
+  parts.push(text.slice(start).trim());
+  return parts;
+}
+
+function endOfQuoted(text: string, at: number): number {
+  const quote = text[at];
+  let end = at + 1;
+  while (end < text.length && text[end] !== quote) end += text[end] === '\\' ? 2 : 1;
+  return end;
+}

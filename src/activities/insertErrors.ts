@@ -1,0 +1,245 @@
+import { ClickHouseError } from '@clickhouse/client';
+
+/**
+ * What is to be done about a failed insert.
+ *
+ * - `data`: a row is refused, and would be again: find it, reject it alone
+ * - `structural`: the table, a permission or the server is not as it has to be, and stays so until a person acts: every
+ *   row would be refused, so the batch is held and nobody's row is rejected
+ * - `transient`: it may pass by itself: the batch is held and tried again
+ * - `unknown`: a code that none of the tables below has: a row is rejected for it only where the table takes others
+ */
+export type InsertErrorKind = 'data' | 'structural' | 'transient' | 'unknown';
+
+/** What is known of a failed insert besides its kind. */
+interface InsertErrorDetails {
+  /** ClickHouse's number, or a word where ClickHouse did not answer. */
+  readonly code: string;
+  /** Without any value of a record: fit for logs and acknowledgements. */
+  readonly message: string;
+  readonly cause?: unknown;
+  /** Where among the rows sent, counted from 0, ClickHouse was when it gave up. A hint, not a proof. */
+  readonly suspect?: number | undefined;
+  /** False where no answer came: the insert may have been made, or may still be running. Default: true. */
+  readonly answered?: boolean;
+}
+
+/** A failed insert, or a failed question about a table. */
+export class InsertError extends Error {
+  override readonly name = 'InsertError';
+  readonly kind: InsertErrorKind;
+  readonly code: string;
+  readonly suspect: number | undefined;
+  readonly answered: boolean;
+
+  constructor(kind: InsertErrorKind, { code, message, cause, suspect, answered = true }: InsertErrorDetails) {
+    super(message, { cause });
+    this.kind = kind;
+    this.code = code;
+    this.suspect = suspect;
+    this.answered = answered;
+  }
+}
+
+/*
+ * The tables of codes. Numbers and names: `src/Common/ErrorCodes.cpp` of ClickHouse, compared with those of a running
+ * engine by a test. What an insert in a JSON format gives was tried out on ClickHouse 26.7.
+ */
+
+/**
+ * A value that its column cannot take. Most are those of `isParseError` in `src/Processors/Formats/IRowInputFormat.cpp`;
+ * the others come from conversions, constraints, and expressions of defaults, partition keys and views. Not in it:
+ * CANNOT_READ_ALL_DATA and ATTEMPT_TO_READ_AFTER_EOF, which a body cut on its way gives as well.
+ */
+export const DATA_CODES: Readonly<Record<number, string>> = {
+  6: 'CANNOT_PARSE_TEXT',
+  25: 'CANNOT_PARSE_ESCAPE_SEQUENCE',
+  26: 'CANNOT_PARSE_QUOTED_STRING',
+  27: 'CANNOT_PARSE_INPUT_ASSERTION_FAILED',
+  38: 'CANNOT_PARSE_DATE',
+  41: 'CANNOT_PARSE_DATETIME',
+  53: 'TYPE_MISMATCH',
+  69: 'ARGUMENT_OUT_OF_BOUND',
+  70: 'CANNOT_CONVERT_TYPE',
+  72: 'CANNOT_PARSE_NUMBER',
+  117: 'INCORRECT_DATA',
+  128: 'TOO_LARGE_ARRAY_SIZE',
+  130: 'CANNOT_READ_ARRAY_FROM_TEXT',
+  131: 'TOO_LARGE_STRING_SIZE',
+  153: 'ILLEGAL_DIVISION',
+  190: 'SIZES_OF_ARRAYS_DONT_MATCH',
+  306: 'TOO_DEEP_RECURSION',
+  321: 'VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE',
+  349: 'CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN',
+  366: 'SIZES_OF_NESTED_COLUMNS_ARE_INCONSISTENT',
+  376: 'CANNOT_PARSE_UUID',
+  395: 'FUNCTION_THROW_IF_VALUE_IS_NON_ZERO',
+  407: 'DECIMAL_OVERFLOW',
+  441: 'CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING',
+  467: 'CANNOT_PARSE_BOOL',
+  469: 'VIOLATED_CONSTRAINT',
+  563: 'CANNOT_READ_MAP_FROM_TEXT',
+  621: 'CANNOT_NORMALIZE_STRING',
+  632: 'UNEXPECTED_DATA_AFTER_PARSED_VALUE',
+  645: 'NUMBER_OF_DIMENSIONS_MISMATCHED',
+  675: 'CANNOT_PARSE_IPV4',
+  676: 'CANNOT_PARSE_IPV6',
+  691: 'UNKNOWN_ELEMENT_OF_ENUM',
+};
+
+/** Missing or altered tables, permissions, settings, queries that the server does not know, a full disk. */
+export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
+  8: 'THERE_IS_NO_COLUMN',
+  10: 'NOT_FOUND_COLUMN_IN_BLOCK',
+  15: 'DUPLICATE_COLUMN',
+  16: 'NO_SUCH_COLUMN_IN_TABLE',
+  20: 'NUMBER_OF_COLUMNS_DOESNT_MATCH',
+  36: 'BAD_ARGUMENTS',
+  42: 'NUMBER_OF_ARGUMENTS_DOESNT_MATCH',
+  43: 'ILLEGAL_TYPE_OF_ARGUMENT',
+  44: 'ILLEGAL_COLUMN',
+  46: 'UNKNOWN_FUNCTION',
+  47: 'UNKNOWN_IDENTIFIER',
+  48: 'NOT_IMPLEMENTED',
+  50: 'UNKNOWN_TYPE',
+  60: 'UNKNOWN_TABLE',
+  62: 'SYNTAX_ERROR',
+  63: 'UNKNOWN_AGGREGATE_FUNCTION',
+  73: 'UNKNOWN_FORMAT',
+  80: 'INCORRECT_QUERY',
+  81: 'UNKNOWN_DATABASE',
+  115: 'UNKNOWN_SETTING',
+  122: 'INCOMPATIBLE_COLUMNS',
+  161: 'TOO_MANY_COLUMNS',
+  164: 'READONLY',
+  192: 'UNKNOWN_USER',
+  193: 'WRONG_PASSWORD',
+  194: 'REQUIRED_PASSWORD',
+  195: 'IP_ADDRESS_NOT_ALLOWED',
+  218: 'TABLE_IS_DROPPED',
+  243: 'NOT_ENOUGH_SPACE',
+  291: 'DATABASE_ACCESS_DENIED',
+  344: 'SUPPORT_IS_DISABLED',
+  392: 'QUERY_IS_PROHIBITED',
+  446: 'FUNCTION_NOT_ALLOWED',
+  452: 'SETTING_CONSTRAINT_VIOLATION',
+  471: 'INVALID_SETTING_VALUE',
+  472: 'READONLY_SETTING',
+  481: 'PATH_ACCESS_DENIED',
+  482: 'DICTIONARY_ACCESS_DENIED',
+  492: 'ACCESS_ENTITY_NOT_FOUND',
+  497: 'ACCESS_DENIED',
+  511: 'UNKNOWN_ROLE',
+  512: 'SET_NON_GRANTED_ROLE',
+  516: 'AUTHENTICATION_FAILED',
+  720: 'USER_EXPIRED',
+  772: 'INCOMPATIBLE_SCHEMA',
+  774: 'TABLE_IS_PERMANENTLY_READ_ONLY',
+};
+
+/**
+ * Load, limits, network, replication. The first of them are what ClickHouse's own Kafka Connect sink repeats
+ * (`Utils.java` of clickhouse-kafka-connect), without READONLY, which a person has to change.
+ */
+export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
+  3: 'UNEXPECTED_END_OF_FILE',
+  107: 'FILE_DOESNT_EXIST',
+  159: 'TIMEOUT_EXCEEDED',
+  202: 'TOO_MANY_SIMULTANEOUS_QUERIES',
+  203: 'NO_FREE_CONNECTION',
+  209: 'SOCKET_TIMEOUT',
+  210: 'NETWORK_ERROR',
+  241: 'MEMORY_LIMIT_EXCEEDED',
+  242: 'TABLE_IS_READ_ONLY',
+  252: 'TOO_MANY_PARTS',
+  285: 'TOO_FEW_LIVE_REPLICAS',
+  319: 'UNKNOWN_STATUS_OF_INSERT',
+  425: 'SYSTEM_ERROR',
+  999: 'KEEPER_EXCEPTION',
+  23: 'CANNOT_READ_FROM_ISTREAM',
+  95: 'CANNOT_READ_FROM_SOCKET',
+  96: 'CANNOT_WRITE_TO_SOCKET',
+  160: 'TOO_SLOW',
+  173: 'CANNOT_ALLOCATE_MEMORY',
+  198: 'DNS_ERROR',
+  201: 'QUOTA_EXCEEDED',
+  216: 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING',
+  225: 'NO_ZOOKEEPER',
+  236: 'ABORTED',
+  244: 'UNEXPECTED_ZOOKEEPER_ERROR',
+  254: 'NO_ACTIVE_REPLICAS',
+  265: 'NO_AVAILABLE_REPLICA',
+  279: 'ALL_CONNECTION_TRIES_FAILED',
+  286: 'UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE',
+  289: 'REPLICA_IS_NOT_IN_QUORUM',
+  364: 'RECEIVED_ERROR_TOO_MANY_REQUESTS',
+  369: 'ALL_REPLICAS_ARE_STALE',
+  394: 'QUERY_WAS_CANCELLED',
+  416: 'REPLICA_STATUS_CHANGED',
+  439: 'CANNOT_SCHEDULE_TASK',
+  473: 'DEADLOCK_AVOIDED',
+  499: 'S3_ERROR',
+  574: 'DISTRIBUTED_TOO_MANY_PENDING_BYTES',
+  692: 'TOO_MANY_MUTATIONS',
+  700: 'USER_SESSION_LIMIT_EXCEEDED',
+  733: 'TABLE_IS_BEING_RESTARTED',
+  735: 'QUERY_WAS_CANCELLED_BY_CLIENT',
+  745: 'SERVER_OVERLOADED',
+  749: 'TCP_CONNECTION_LIMIT_REACHED',
+  762: 'HTTP_CONNECTION_LIMIT_REACHED',
+  776: 'RESOURCE_LIMIT_EXCEEDED',
+};
+
+/** Structural among 252, which otherwise means that merges do not keep up: this one never passes. */
+const TOO_MANY_PARTITIONS = /too many partitions for single INSERT block/i;
+
+/**
+ * Where ClickHouse was when it gave up: the column, and the row's number (from 1; right only without parallel parsing,
+ * ClickHouse#34203). Its message quotes rows, and a row may hold the same words: so a column counts only where the table
+ * has it, and a row's number is a hint.
+ */
+const COLUMN = /while reading the value of key ([A-Za-z_]\w*)/g;
+const ROW = /\(at row (\d+)\)/g;
+
+/**
+ * Total: whatever an insert or a question throws gets a kind, and a message without any value of a record. The name of an
+ * error is taken from the tables above, never from the answer, in which a row can look like one.
+ *
+ * @param columns the names that may be said
+ */
+export function classifyInsertError(error: unknown, columns?: Pick<ReadonlySet<string>, 'has'>): InsertError {
+  if (error instanceof InsertError) return error;
+  if (!(error instanceof ClickHouseError)) return unanswered(error);
+  const code = Number(error.code);
+  const name = DATA_CODES[code] ?? STRUCTURAL_CODES[code] ?? TRANSIENT_CODES[code];
+  const column = [...error.message.matchAll(COLUMN)].at(-1)?.[1];
+  const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
+  return new InsertError(kindOf(code, error.message), {
+    code: error.code,
+    message:
+      `ClickHouse error ${error.code}${name === undefined ? '' : ` (${name})`}` +
+      (column !== undefined && columns?.has(column) ? ` in column ${column}` : ''),
+    cause: error,
+    suspect: row === undefined ? undefined : Number(row) - 1,
+  });
+}
+
+/** What the client says of a request that had no answer in time. */
+const CLIENT_TIMEOUT = 'Timeout error.';
+
+/**
+ * A time-out, a connection that broke or could not be opened, an answer that is not ClickHouse's. Only the words of the
+ * system are passed on: whatever else answered may have quoted the request.
+ */
+function unanswered(error: unknown): InsertError {
+  const known = error instanceof Error && ('syscall' in error || 'code' in error || error.message === CLIENT_TIMEOUT);
+  const code = (error as NodeJS.ErrnoException | null | undefined)?.code ?? 'no_answer';
+  const message = known ? `ClickHouse did not answer: ${error.message}` : 'what answered was not ClickHouse';
+  return new InsertError('transient', { code, message, cause: error, answered: false });
+}
+
+function kindOf(code: number, message: string): InsertErrorKind {
+  if (code in DATA_CODES) return 'data';
+  if (code in STRUCTURAL_CODES || (code === 252 && TOO_MANY_PARTITIONS.test(message))) return 'structural';
+  return code in TRANSIENT_CODES ? 'transient' : 'unknown';
+}

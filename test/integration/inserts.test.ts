@@ -1,0 +1,380 @@
+import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { insertRecords, type BatchInsertOptions, type SourcedRecord } from '../../src/activities/batchInsert.js';
+import { ClickHouseTables } from '../../src/activities/clickhouse.js';
+import { DATA_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/activities/insertErrors.js';
+import { createClickHouse } from '../../src/clients.js';
+import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
+import { eventually } from '../support/eventually.js';
+import { record } from '../support/records.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack({ only: ['clickhouse'] });
+let proxy: CuttingProxy;
+let client: ClickHouseClient;
+let tables: ClickHouseTables;
+
+/** The client as the daemon makes it. */
+function connect(url: string): ClickHouseClient {
+  const { username, password, database } = stack().clickhouse;
+  return createClickHouse({ url, username, password, database, requestTimeoutMs: 30_000, maxConnections: 16 });
+}
+
+beforeAll(async () => {
+  proxy = await CuttingProxy.start(stack().clickhouse.url);
+  client = connect(proxy.url);
+  tables = new ClickHouseTables(client, 'default');
+});
+afterAll(async () => {
+  await client.close();
+  await proxy.close();
+});
+
+const IDENTITY = '_topic LowCardinality(String), _partition UInt32, _offset UInt64, _epoch LowCardinality(String)';
+let made = 0;
+
+/** Creates a table with the identity columns; of a MergeTree without a deduplication window unless told otherwise. */
+async function createTable(columns: string, rest = '', settings = ''): Promise<string> {
+  const table = `t${++made}`;
+  await client.command({
+    query: `CREATE TABLE ${table} (${columns}, ${IDENTITY}) ENGINE = MergeTree
+      ORDER BY (_topic, _partition, _epoch, _offset) ${rest} ${settings === '' ? '' : `SETTINGS ${settings}`}`,
+  });
+  return table;
+}
+
+/** Records of two partitions, by turns. */
+function records(values: readonly string[]): SourcedRecord[] {
+  const sources = [0, 1].map((partition) => ({ topic: 'orders', partition, epoch: 'e1' }));
+  return values.map((value, offset) => ({
+    source: sources[offset % 2]!,
+    record: record(offset, { value: Buffer.from(value) }),
+  }));
+}
+
+const numbered = (count: number, value: (id: number) => string = (id) => `{"id": ${id}}`) =>
+  records(Array.from({ length: count }, (_, id) => value(id)));
+
+/** One attempt at a batch, and what it cost. */
+async function attempt(table: string, batch: readonly SourcedRecord[], options: Partial<BatchInsertOptions> = {}) {
+  let inserts = 0;
+  const startedAt = performance.now();
+  const result = await insertRecords(batch, {
+    tables,
+    table,
+    columns: {},
+    batch: `batch-of-${table}`,
+    repeated: false,
+    overdue: false,
+    mustBeAlive: () => undefined,
+    onInsert: () => inserts++,
+    pause: () => Promise.resolve(),
+    ...options,
+  });
+  return { ...result, inserts, seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+async function query<Row>(text: string): Promise<Row[]> {
+  const result = await client.query({ query: text, format: 'JSONEachRow' });
+  return result.json<Row>();
+}
+
+/** Rows, and different records among them. */
+async function counts(table: string): Promise<{ rows: number; identities: number }> {
+  const [row] = await query<{ rows: string; identities: string }>(
+    `SELECT count() AS rows, uniqExact(_topic, _partition, _epoch, _offset) AS identities FROM ${table}`,
+  );
+  return { rows: Number(row?.rows), identities: Number(row?.identities) };
+}
+
+const once = (count: number) => ({ rows: count, identities: count });
+const offsets = (list: readonly SourcedRecord[]) => list.map((item) => item.record.offset).toSorted((a, b) => a - b);
+
+/** An attempt whose answer never comes, then its repetition. */
+async function attemptCut(table: string, batch: readonly SourcedRecord[], cut: Cut = 'beforeAnswer') {
+  proxy.cutNext = cut;
+  await expect(attempt(table, batch)).rejects.toMatchObject({ kind: 'transient', answered: false });
+}
+
+describe('an insert whose outcome is unknown leaves one row of each record', () => {
+  it('in a table without a deduplication window', async () => {
+    const table = await createTable('id Int64');
+    await attemptCut(table, numbered(1_000));
+    expect(await counts(table)).toEqual(once(1_000));
+    const { found, inserted } = await attempt(table, numbered(1_000), { repeated: true });
+    expect([found, inserted.length]).toEqual([1_000, 1_000]);
+    expect(await counts(table)).toEqual(once(1_000));
+  });
+
+  it('beyond the deduplication window', async () => {
+    const table = await createTable('id Int64', '', 'non_replicated_deduplication_window = 3');
+    await attemptCut(table, numbered(100));
+    const others = numbered(5).map(({ source, record }) => ({ source: { ...source, epoch: 'e2' }, record }));
+    for (const other of others) await attempt(table, [other], { batch: 'another' });
+    expect((await attempt(table, numbered(100), { repeated: true })).found).toBe(100);
+    expect(await counts(table)).toEqual(once(105));
+  });
+
+  it('in more partitions than the deduplication window has room for', async () => {
+    const table = await createTable('id Int64', 'PARTITION BY id % 20', 'non_replicated_deduplication_window = 10');
+    await attemptCut(table, numbered(200));
+    expect((await attempt(table, numbered(200), { repeated: true })).found).toBe(200);
+    expect(await counts(table)).toEqual(once(200));
+  });
+
+  it('where only some partitions of the insert are there', async () => {
+    const table = await createTable('id Int64', 'PARTITION BY id % 20');
+    await attemptCut(table, numbered(200));
+    await client.command({ query: `ALTER TABLE ${table} DROP PARTITION 7` });
+    await client.command({ query: `ALTER TABLE ${table} DROP PARTITION 8` });
+    expect((await attempt(table, numbered(200), { repeated: true })).found).toBe(180);
+    expect(await counts(table)).toEqual(once(200));
+  });
+
+  it('in a table that keeps the last row of each key, and the last one stays the last', async () => {
+    const table = await createTable('id Int64, text String');
+    await client.command({
+      query: `CREATE OR REPLACE TABLE ${table} (id Int64, text String, ${IDENTITY}) ENGINE = ReplacingMergeTree ORDER BY id`,
+    });
+    await client.command({ query: `SYSTEM STOP MERGES ${table}` });
+    const updates = numbered(10, (offset) => `{"id": 1, "text": "update ${offset}"}`);
+    await attemptCut(table, updates);
+    expect((await attempt(table, updates, { repeated: true })).found).toBe(10);
+    expect(await query(`SELECT text FROM ${table} FINAL`)).toEqual([{ text: 'update 9' }]);
+  });
+
+  it('where it is still running when it is tried again', async () => {
+    const table = await createTable('id Int64, slow UInt8 DEFAULT sleepEachRow(0.2)');
+    await attemptCut(table, numbered(10), 'whileRunning');
+    expect(await counts(table)).toEqual(once(0));
+    await expect(attempt(table, numbered(10), { repeated: true })).rejects.toMatchObject({ code: 'still_inserting' });
+    const { found } = await eventually(() => attempt(table, numbered(10), { repeated: true }));
+    expect(found).toBe(10);
+    expect(await counts(table)).toEqual(once(10));
+  });
+
+  it('where ClickHouse is killed while it inserts', async () => {
+    const table = await createTable('id Int64, slow UInt8 DEFAULT sleepEachRow(0.01)', 'PARTITION BY id % 20');
+    const inserting = attempt(table, numbered(100)).catch((error: unknown) => error);
+    await eventually(async () => expect(await tables.isInserting(`batch-of-${table}`)).toBe(true), 5_000, 5);
+    await stack().parts.clickhouse.kill();
+    expect(await inserting).toMatchObject({ kind: 'transient', answered: false });
+    await stack().parts.clickhouse.start();
+    await attempt(table, numbered(100), { repeated: true });
+    expect(await counts(table)).toEqual(once(100));
+  });
+});
+
+describe('a materialized view that fails', () => {
+  async function createView(table: string, select: string): Promise<void> {
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY tuple() AS SELECT ${select} FROM ${table}`,
+    });
+  }
+
+  it.each([
+    ['for one row', "throwIf(id = 7, 'the view refuses') AS failed"],
+    ['for all rows', "toInt64(concat('x', toString(id))) AS failed"],
+    ['for many rows together', "throwIf(count() > 10, 'the view refuses') AS failed"],
+  ])('%s leaves the rows: they are inserted, once', async (_, select) => {
+    const table = await createTable('id Int64');
+    await createView(table, select);
+    const { inserted, rejected } = await attempt(table, numbered(100));
+    expect([inserted.length, rejected.length]).toEqual([100, 0]);
+    expect(await counts(table)).toEqual(once(100));
+  });
+
+  it('and an answer that is lost', async () => {
+    const table = await createTable('id Int64');
+    await createView(table, "throwIf(id = 7, 'the view refuses') AS failed");
+    await attemptCut(table, numbered(100));
+    expect((await attempt(table, numbered(100), { repeated: true })).found).toBe(100);
+    expect(await counts(table)).toEqual(once(100));
+  });
+});
+
+describe('a table altered between two attempts', () => {
+  const withOneText = () => numbered(10, (id) => (id === 4 ? '{"id": "four"}' : `{"id": ${id}}`));
+
+  it('so that it takes what it refused: every row is there once', async () => {
+    const table = await createTable('id Int64', '', 'non_replicated_deduplication_window = 1000');
+    expect(offsets((await attempt(table, withOneText())).rejected)).toEqual([4]);
+    // The worker dies before that is recorded.
+    await client.command({ query: `ALTER TABLE ${table} MODIFY COLUMN id String` });
+    const { inserted, rejected, found } = await attempt(table, withOneText(), { repeated: true });
+    expect([inserted.length, rejected.length, found]).toEqual([10, 0, 9]);
+    expect(await counts(table)).toEqual(once(10));
+  });
+
+  it('so that it refuses what it took: what is there stays inserted', async () => {
+    const table = await createTable('id String');
+    await attemptCut(table, withOneText());
+    await client.command({ query: `ALTER TABLE ${table} DROP COLUMN id` });
+    await client.command({ query: `ALTER TABLE ${table} ADD COLUMN id Int64` });
+    const { inserted, rejected } = await attempt(table, withOneText(), { repeated: true });
+    expect([inserted.length, rejected.length]).toEqual([10, 0]);
+    expect(await counts(table)).toEqual(once(10));
+  });
+
+  it('or since its columns were read: what was dropped is left out, without a failed attempt', async () => {
+    const table = await createTable('id Int64, text String');
+    await tables.columns(table);
+    await client.command({ query: `ALTER TABLE ${table} DROP COLUMN text` });
+    const { inserts } = await attempt(
+      table,
+      numbered(10, (id) => `{"id": ${id}, "text": "t"}`),
+    );
+    expect(inserts).toBe(2);
+    expect(await counts(table)).toEqual(once(10));
+  });
+
+  it('with its identity columns dropped meanwhile: the batch is held for a moment, not rejected', async () => {
+    const table = await createTable('id Int64');
+    const batch = numbered(10, (id) => (id === 4 ? '{"id": "four"}' : `{"id": ${id}}`));
+    await tables.columns(table);
+    await client.command({ query: `CREATE OR REPLACE TABLE ${table} (id Int64) ENGINE = MergeTree ORDER BY id` });
+    await expect(attempt(table, batch, { repeated: true })).rejects.toMatchObject({ kind: 'structural' });
+    expect(offsets((await attempt(table, batch, { repeated: true })).rejected)).toEqual([4]);
+  });
+});
+
+describe('errors of the real engine', () => {
+  it('have the names that the tables of codes give them', async () => {
+    const codes = { ...DATA_CODES, ...STRUCTURAL_CODES, ...TRANSIENT_CODES };
+    const rows = await query<{ code: number; name: string }>(
+      `SELECT toUInt32(arrayJoin([${Object.keys(codes).join()}])) AS code, errorCodeToName(code) AS name`,
+    );
+    expect(Object.fromEntries(rows.map(({ code, name }) => [code, name]))).toEqual(codes);
+  });
+
+  /** Tables over one connection with settings of its own. */
+  async function withSettings<T>(settings: ClickHouseSettings, use: (tables: ClickHouseTables) => Promise<T>) {
+    const other = createClient({
+      url: stack().clickhouse.url,
+      clickhouse_settings: settings,
+      log: { level: ClickHouseLogLevel.OFF },
+    });
+    try {
+      return await use(new ClickHouseTables(other, 'default'));
+    } finally {
+      await other.close();
+    }
+  }
+
+  it('structural ones hold the batch and reject nothing, however often it is tried', async () => {
+    const partitioned = await createTable('id Int64', 'PARTITION BY id');
+    const dropped = await createTable('id Int64');
+    await tables.columns(dropped);
+    await client.command({ query: `DROP TABLE ${dropped}` });
+    for (const [table, code] of [
+      [partitioned, '252'],
+      [dropped, '60'],
+    ] as const) {
+      for (const overdue of [false, true])
+        await expect(attempt(table, numbered(150), { overdue })).rejects.toMatchObject({ kind: 'structural', code });
+    }
+    expect(await counts(partitioned)).toEqual(once(0));
+    const readOnly = await createTable('id Int64');
+    await withSettings({ readonly: '2' }, (other) =>
+      expect(attempt(readOnly, numbered(3), { tables: other, overdue: true })).rejects.toMatchObject({
+        kind: 'structural',
+        code: '164',
+      }),
+    );
+  });
+
+  it('too many parts hold the batch, even when that lasts', async () => {
+    const table = await createTable('id Int64', '', 'parts_to_throw_insert = 1, parts_to_delay_insert = 0');
+    await client.command({ query: `SYSTEM STOP MERGES ${table}` });
+    await attempt(table, numbered(1));
+    for (const overdue of [false, true]) {
+      const second = attempt(table, numbered(50), { overdue, repeated: true });
+      await expect(second).rejects.toMatchObject({ kind: 'transient', code: '252' });
+    }
+    expect(await counts(table)).toEqual(once(1));
+  });
+
+  it('too little memory for a batch holds it, and after a while it goes in by parts', async () => {
+    const table = await createTable('id Int64, text String');
+    const batch = numbered(64, (id) => `{"id": ${id}, "text": "${'x'.repeat(100_000)}"}`);
+    await withSettings({ max_memory_usage: '8000000' }, async (other) => {
+      await expect(attempt(table, batch, { tables: other })).rejects.toMatchObject({ kind: 'transient', code: '241' });
+      const { inserted, rejected } = await attempt(table, batch, { tables: other, repeated: true, overdue: true });
+      expect([inserted.length, rejected.length]).toEqual([64, 0]);
+    });
+    expect(await counts(table)).toEqual(once(64));
+  });
+
+  it('a row that needs more memory than there is, is rejected when that has lasted, and its batch mates are inserted', async () => {
+    const table = await createTable('id Int64, text String');
+    const batch = numbered(20, (id) => `{"id": ${id}, "text": "${'x'.repeat(id === 13 ? 8_000_000 : 10)}"}`);
+    await withSettings({ max_memory_usage: '8000000' }, async (other) => {
+      await expect(attempt(table, batch, { tables: other })).rejects.toMatchObject({ code: '241' });
+      const { rejected } = await attempt(table, batch, { tables: other, repeated: true, overdue: true });
+      expect(offsets(rejected)).toEqual([13]);
+    });
+    expect(await counts(table)).toEqual(once(19));
+  });
+});
+
+describe('bad rows are rejected alone, the others inserted', () => {
+  const BAD = '{"id": "no number", "text": "secret"}';
+  const batchOf = (count: number, isBad: (id: number) => boolean, bad = BAD) =>
+    numbered(count, (id) => (isBad(id) ? bad : `{"id": ${id}, "text": "row ${id}"}`));
+
+  it.each<[string, number, (id: number) => boolean, number]>([
+    ['none of 10,000', 10_000, () => false, 1],
+    ['one of 10,000', 10_000, (id) => id === 4_711, 3],
+    ['the first and the last of 10,000', 10_000, (id) => id === 0 || id === 9_999, 5],
+    ['100 of 10,000', 10_000, (id) => id % 100 === 50, 320],
+    ['every other of 1,000', 1_000, (id) => id % 2 === 0, 1_050],
+    ['10,000 of 10,000', 10_000, () => true, 10_010],
+  ])('%s', async (name, count, isBad, insertsMax) => {
+    const table = await createTable('id Int64, text String');
+    const { inserted, rejected, inserts, seconds } = await attempt(table, batchOf(count, isBad));
+    const bad = Array.from({ length: count }, (_, id) => id).filter(isBad);
+    expect(offsets(rejected)).toEqual(bad);
+    expect(inserted).toHaveLength(count - bad.length);
+    expect(await counts(table)).toEqual(once(count - bad.length));
+    expect(inserts, `${name} took ${seconds.toFixed(1)} s`).toBeLessThanOrEqual(insertsMax);
+    for (const { rejection } of rejected)
+      expect(rejection).toEqual({
+        code: 'refused_by_clickhouse',
+        message: 'ClickHouse error 27 (CANNOT_PARSE_INPUT_ASSERTION_FAILED) in column id',
+      });
+  });
+
+  it('where the error does not say which: an escape sequence, a constraint', async () => {
+    const table = await createTable('id Int64, text String, CONSTRAINT small CHECK id < 5000');
+    const loneSurrogate = '{"id": 1, "text": "\\ud800"}';
+    const batch = numbered(1_000, (id) => ({ 321: loneSurrogate, 654: '{"id": 5000}' })[id] ?? `{"id": ${id}}`);
+    const { rejected, inserts } = await attempt(table, batch);
+    expect(rejected.map((item) => [item.record.offset, item.rejection.message]).toSorted()).toEqual([
+      [321, 'ClickHouse error 25 (CANNOT_PARSE_ESCAPE_SEQUENCE) in column text'],
+      [654, 'ClickHouse error 469 (VIOLATED_CONSTRAINT)'],
+    ]);
+    expect(inserts).toBeLessThanOrEqual(1 + 2 * 2 * 10);
+    expect(await counts(table)).toEqual(once(998));
+  });
+
+  it('where rows are taken alone and refused in company, none is rejected', async () => {
+    const table = await createTable('id Int64, CONSTRAINT few CHECK blockSize() <= 3');
+    const { inserted, rejected } = await attempt(table, numbered(100));
+    expect([inserted.length, rejected.length]).toEqual([100, 0]);
+    expect(await counts(table)).toEqual(once(100));
+  });
+
+  it('where a row talks like an error of ClickHouse, it is not believed', async () => {
+    const table = await createTable('id Int64, text String');
+    const talk =
+      '{"id": "Code: 60. DB::Exception: no (while reading the value of key text): (at row 1) (UNKNOWN_SECRET)", "text": ""}';
+    const { rejected } = await attempt(
+      table,
+      batchOf(10, (id) => id === 5, talk),
+    );
+    expect(rejected.map((item) => [item.record.offset, item.rejection.message])).toEqual([
+      [5, expect.not.stringContaining('SECRET')],
+    ]);
+    expect(await counts(table)).toEqual(once(9));
+  });
+});

@@ -1,0 +1,62 @@
+import { ClickHouseError } from '@clickhouse/client';
+import { expect, it } from 'vitest';
+import {
+  classifyInsertError,
+  DATA_CODES,
+  STRUCTURAL_CODES,
+  TRANSIENT_CODES,
+} from '../../../src/activities/insertErrors.js';
+
+const error = (code: string, message: string, type = 'SOME_TYPE') => new ClickHouseError({ code, type, message });
+const columns = new Set(['delay', 'id']);
+
+it('tells bad data from a wrong table from what may pass', () => {
+  expect(classifyInsertError(error('27', 'Cannot parse input')).kind).toBe('data');
+  expect(classifyInsertError(error('60', 'Unknown table')).kind).toBe('structural');
+  expect(classifyInsertError(error('241', 'Memory limit exceeded')).kind).toBe('transient');
+});
+
+it('gives every code one kind, and those in no table `unknown`', () => {
+  const tables = { data: DATA_CODES, structural: STRUCTURAL_CODES, transient: TRANSIENT_CODES };
+  for (let code = 0; code <= 1_100; code++) {
+    const kinds = Object.entries(tables).flatMap(([kind, codes]) => (code in codes ? [kind] : []));
+    expect(kinds.length, String(code)).toBeLessThanOrEqual(1);
+    expect(classifyInsertError(error(String(code), '')).kind).toBe(kinds[0] ?? 'unknown');
+  }
+});
+
+it('tells the two errors of code 252 apart: only one of them passes', () => {
+  expect(classifyInsertError(error('252', 'Too many parts (3000)')).kind).toBe('transient');
+  expect(classifyInsertError(error('252', 'Too many partitions for single INSERT block (more than 100)')).kind).toBe(
+    'structural',
+  );
+});
+
+it('takes what is no answer of ClickHouse for transient, and keeps to itself what a stranger answered', () => {
+  const hangUp = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+  expect(classifyInsertError(hangUp)).toMatchObject({ kind: 'transient', code: 'ECONNRESET', answered: false });
+  expect(classifyInsertError(new Error('Timeout error.')).message).toContain('Timeout');
+  expect(classifyInsertError(new Error('<html>secret-4711</html>'))).toMatchObject({
+    kind: 'transient',
+    answered: false,
+    message: expect.not.stringContaining('secret') as string,
+  });
+  expect(classifyInsertError(undefined).kind).toBe('transient');
+});
+
+it('names the column and the row', () => {
+  const text =
+    "Cannot parse input: expected '\"' before: 'late' (while reading the value of key delay): (at row 7)\n: While";
+  expect(classifyInsertError(error('27', text), columns)).toMatchObject({
+    message: 'ClickHouse error 27 (CANNOT_PARSE_INPUT_ASSERTION_FAILED) in column delay',
+    suspect: 6,
+  });
+});
+
+it('says nothing that the row may have said', () => {
+  const row = 'secret-4711 (while reading the value of key SECRET_4711) (SECRET_4711)';
+  for (const code of ['27', '9999', '252']) {
+    const { message } = classifyInsertError(error(code, `Cannot parse input: before ${row}`, 'SECRET_4711'), columns);
+    expect(message.toLowerCase()).not.toContain('secret');
+  }
+});

@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { rangeCheck } from '../../../src/activities/valueRanges.js';
+
+/** Whether a value, given as JSON, passes a column of a type. */
+const passes = (type: string, json: string): boolean => rangeCheck(type)?.(JSON.parse(json), [], json) ?? true;
+
+it('lets just the integers pass that the column can hold, to the last digit, wherever they are', () => {
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      fc.constantFrom(8, 16, 32, 64, 128, 256),
+      fc.constantFrom(0n, 1n, -1n),
+      fc.bigInt({ min: -(2n ** 257n), max: 2n ** 257n }),
+      fc.integer({ min: -3, max: 3 }),
+      (signed, bits, edge, anywhere, distance) => {
+        const max = 2n ** BigInt(signed ? bits - 1 : bits) - 1n;
+        const min = signed ? -max - 1n : 0n;
+        const integer = edge === 0n ? anywhere : (edge > 0n ? max : min) + BigInt(distance);
+        const type = `${signed ? '' : 'U'}Int${bits}`;
+        const fits = integer >= min && integer <= max;
+        const shapes: [string, string][] = [
+          [type, `${integer}`],
+          [type, `"${integer}"`],
+          [`Nullable(${type})`, `${integer}`],
+          [`Array(Array(${type}))`, `[[0], [${integer}]]`],
+          [`Map(String, ${type})`, `{"a": {"b": 1}, "c/~": ${integer}}`],
+          [`Tuple(a String, b Tuple(\`c d\` ${type}))`, `{"b": {"c d": ${integer}}}`],
+          [`Tuple(String, ${type})`, `["x", ${integer}]`],
+          [`SimpleAggregateFunction(max, ${type})`, `${integer}`],
+        ];
+        for (const [shape, json] of shapes) expect([shape, json, passes(shape, json)]).toEqual([shape, json, fits]);
+      },
+    ),
+  );
+});
+
+it('leaves to ClickHouse what is of another kind than the column', () => {
+  for (const json of ['"x"', '[]', '{}', 'true', '1.5', '1e3', '"1e3"', 'null'])
+    for (const type of [
+      'Int32',
+      'Array(Int8)',
+      'Map(String, Int8)',
+      'Tuple(a Int8)',
+      'LowCardinality(Nullable(Int16))',
+    ])
+      expect([type, json, passes(type, json)]).toEqual([type, json, true]);
+  for (const type of ['String', 'JSON', 'Decimal(9, 2)', 'Variant(Int8, String)', "Enum8('a, (b' = 0, 'c' = 1)"])
+    expect(rangeCheck(type)).toBeUndefined();
+});
+
+it('finds days that are none', () => {
+  for (const type of ['Date', 'Date32', 'DateTime', "DateTime64(3, 'Europe/Vienna')", 'Nullable(Date)']) {
+    expect(passes(type, '"2024-02-29"')).toBe(true);
+    expect(passes(type, '"2023-02-29"')).toBe(false);
+    expect(passes(type, '"2023-04-31 10:00:00"')).toBe(false);
+  }
+});
+
+it('finds null in an enum that has no zero', () => {
+  expect(passes("Enum8('a' = 1, 'b = 0' = 2)", 'null')).toBe(false);
+  expect(passes("Nullable(Enum8('a' = 1))", 'null')).toBe(true);
+  expect(passes("Enum16('a' = 1, 'none' = 0)", 'null')).toBe(true);
+});
