@@ -150,7 +150,10 @@ describe('NetworkPolicy', () => {
     (policy.spec as { egress: Rule[] }).egress.map(({ ports }) => ports?.map(({ port }) => port));
 
   it('lets pods connect to the ports of the configuration only; consumers not to ClickHouse', async () => {
-    const manifests = await render({ files: [ciFile('split-values.yaml')], values: { networkPolicy: { enabled: true } } });
+    const manifests = await render({
+      files: [ciFile('split-values.yaml')],
+      values: { networkPolicy: { enabled: true } },
+    });
     const policy = (component: string) => one(manifests, 'NetworkPolicy', `demo-kafka-temporal-bridge-${component}`);
     expect(portsOf(policy('consumer'))).toEqual([[53, 53], [9092], [7233]]);
     expect(portsOf(policy('worker'))).toEqual([[53, 53], [9092], [7233], [8123]]);
@@ -159,9 +162,23 @@ describe('NetworkPolicy', () => {
 
   it('knows the port of https, and opens every port to an address that is a reference', async () => {
     const https = await render({ files: [ciFile('full-values.yaml')] });
-    expect(portsOf(one(https, 'NetworkPolicy', 'orders-bridge'))).toEqual([[53, 53], [9092, 9094], [7233], [443], [8200]]);
-    const reference = await renderWith({ config: { temporal: { address: '${ADDRESS}' } }, networkPolicy: { enabled: true } });
-    expect(portsOf(one(reference, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([[53, 53], [9092], undefined, [8123]]);
+    expect(portsOf(one(https, 'NetworkPolicy', 'orders-bridge'))).toEqual([
+      [53, 53],
+      [9092, 9094],
+      [7233],
+      [443],
+      [8200],
+    ]);
+    const reference = await renderWith({
+      config: { temporal: { address: '${ADDRESS}' } },
+      networkPolicy: { enabled: true },
+    });
+    expect(portsOf(one(reference, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([
+      [53, 53],
+      [9092],
+      undefined,
+      [8123],
+    ]);
   });
 
   it('lets only the peers named read the metrics', async () => {

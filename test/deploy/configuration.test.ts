@@ -124,8 +124,8 @@ it('puts no secret into a manifest', async () => {
 
 describe('time for a drain', () => {
   const graceOf = (manifests: readonly Manifest[]): number =>
-    (one(manifests, 'Deployment').spec as { template: { spec: { terminationGracePeriodSeconds: number } } }).template.spec
-      .terminationGracePeriodSeconds;
+    (one(manifests, 'Deployment').spec as { template: { spec: { terminationGracePeriodSeconds: number } } }).template
+      .spec.terminationGracePeriodSeconds;
 
   it.each(['1s', '25s', '1500ms', '1.5m', '10m'])('a deadline of %s fits before SIGKILL', async (deadline) => {
     const manifests = await renderWith({ config: { shutdown: { deadline } }, preStopSleepSeconds: 7 });
@@ -143,10 +143,14 @@ describe('time for a drain', () => {
   });
 });
 
-it.each([undefined, '0.0.0.0:8080', ':7000', '[::]:7001'])('serves probes where the daemon listens: %s', async (listen) => {
-  const manifests = await renderWith(listen === undefined ? {} : { config: { http: { listen } } });
-  const deployment = one(manifests, 'Deployment');
-  const { config } = await load(deployment, manifests);
-  const { containers } = (deployment.spec as { template: { spec: { containers: { ports: object[] }[] } } }).template.spec;
-  expect(containers[0]?.ports).toEqual([{ name: 'http', containerPort: config.http.port, protocol: 'TCP' }]);
-});
+it.each([undefined, '0.0.0.0:8080', ':7000', '[::]:7001'])(
+  'serves probes where the daemon listens: %s',
+  async (listen) => {
+    const manifests = await renderWith(listen === undefined ? {} : { config: { http: { listen } } });
+    const deployment = one(manifests, 'Deployment');
+    const { config } = await load(deployment, manifests);
+    const { containers } = (deployment.spec as { template: { spec: { containers: { ports: object[] }[] } } }).template
+      .spec;
+    expect(containers[0]?.ports).toEqual([{ name: 'http', containerPort: config.http.port, protocol: 'TCP' }]);
+  },
+);

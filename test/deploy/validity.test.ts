@@ -1,7 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { CI_VALUES, ciFile, lint, render, renderText, run, type Manifest } from './support/chart.js';
+import { parse, stringify } from 'yaml';
+import {
+  CHART,
+  CI_VALUES,
+  ciFile,
+  lint,
+  namesOf,
+  render,
+  renderNotes,
+  renderText,
+  run,
+  type Manifest,
+} from './support/chart.js';
 import { SCHEMA_LOCATION } from './support/schemas.js';
 import { DEPLOY_TOOLS } from './support/tools.js';
 
@@ -34,9 +46,31 @@ it('passes helm lint --strict with its default values, which have no pipeline', 
   await lint({});
 });
 
+it('the values that the README shows are valid, one after the other', async () => {
+  const readme = readFileSync(join(CHART, 'README.md'), 'utf8');
+  const [whole, ...parts] = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(
+    ([, text]) => parse(text ?? '') as object,
+  );
+  expect(parts.length).toBeGreaterThan(1);
+  expect(await validate(await renderText({ values: whole ?? {} }))).toContain('Invalid: 0, Errors: 0, Skipped: 0');
+  for (const part of parts)
+    expect(await validate(await renderText({ values: { ...whole, ...part } }))).toContain('Invalid: 0');
+});
+
+it('the notes name commands that exist', async () => {
+  const notes = await renderNotes({ files: [ciFile('split-values.yaml')] });
+  const manifests = await render({ files: [ciFile('split-values.yaml')] });
+  const names = namesOf(manifests).map((name) => name.toLowerCase());
+  const named = [...notes.matchAll(/\b(?:deployment|job)\/\S+/g)].map(([name]) => name);
+  expect(named).toHaveLength(4);
+  for (const name of named) expect(names).toContain(name);
+});
+
 it('the values files under ci/ have every kind of object between them', async () => {
   const manifests = (await Promise.all(CI_VALUES.map((name) => render({ files: [ciFile(name)] })))).flat();
-  manifests.push(...(await render({ files: [ciFile('minimal-values.yaml')], values: { serviceMonitor: { enabled: true } } })));
+  manifests.push(
+    ...(await render({ files: [ciFile('minimal-values.yaml')], values: { serviceMonitor: { enabled: true } } })),
+  );
   expect([...new Set(manifests.map(({ kind }) => kind))].sort()).toEqual([
     'ConfigMap',
     'Deployment',

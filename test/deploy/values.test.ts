@@ -5,11 +5,7 @@ describe('the schema refuses, and says where and what', () => {
   const cases: [string, object, string][] = [
     ['an unknown key', { replicas: 2 }, "at '': additional properties 'replicas' not allowed"],
     ['a text for a number', { replicaCount: 'two' }, "at '/replicaCount': got string, want integer"],
-    [
-      'an unknown mode',
-      { deploymentMode: 'both' },
-      "at '/deploymentMode': value must be one of 'combined', 'split'",
-    ],
+    ['an unknown mode', { deploymentMode: 'both' }, "at '/deploymentMode': value must be one of 'combined', 'split'"],
     [
       'an unknown key of the configuration',
       { config: { kafka: { broker: ['a:1'] } } },
@@ -20,7 +16,11 @@ describe('the schema refuses, and says where and what', () => {
       { config: { pipelines: { orders: { batch: { maxDelay: '1' } } } } },
       "at '/config/pipelines/orders/batch/maxDelay': '1' does not match pattern",
     ],
-    ['a pipeline without topics', { config: { pipelines: { b: { table: 't' } } } }, "at '/config/pipelines/b': missing property 'topics'"],
+    [
+      'a pipeline without topics',
+      { config: { pipelines: { b: { table: 't' } } } },
+      "at '/config/pipelines/b': missing property 'topics'",
+    ],
     [
       'an unknown mechanism',
       { config: { kafka: { sasl: { mechanism: 'scram' } } } },
@@ -32,7 +32,11 @@ describe('the schema refuses, and says where and what', () => {
       { deploymentMode: 'split', worker: { service: {} } },
       "at '/worker': additional properties 'service' not allowed",
     ],
-    ['a role’s value of the wrong type', { consumer: { replicaCount: -1 } }, "at '/consumer/replicaCount': minimum: got -1, want 0"],
+    [
+      'a role’s value of the wrong type',
+      { consumer: { replicaCount: -1 } },
+      "at '/consumer/replicaCount': minimum: got -1, want 0",
+    ],
     [
       'an unknown key of credentials',
       { credentials: { kafka: { sasl: { secret: 'a' } } } },
@@ -56,8 +60,16 @@ describe('the templates refuse, and say what to do', () => {
       { config: { clickhouse: { password: '$${PASSWORD}' } } },
       'config.clickhouse.password is a secret',
     ],
-    ['an API key in the configuration', { config: { temporal: { apiKey: 'hunter2' } } }, 'config.temporal.apiKey is a secret'],
-    ['a private key in the configuration', { config: { kafka: { ssl: { key: 'hunter2' } } } }, 'config.kafka.ssl.key is a secret'],
+    [
+      'an API key in the configuration',
+      { config: { temporal: { apiKey: 'hunter2' } } },
+      'config.temporal.apiKey is a secret',
+    ],
+    [
+      'a private key in the configuration',
+      { config: { kafka: { ssl: { key: 'hunter2' } } } },
+      'config.kafka.ssl.key is a secret',
+    ],
     [
       'credentials for SASL without a mechanism',
       { credentials: { kafka: { sasl: { existingSecret: 'a' } } } },
@@ -73,8 +85,16 @@ describe('the templates refuse, and say what to do', () => {
       { credentials: { kafka: { tls: { ca: { existingSecret: 'a', existingConfigMap: 'b' } } } } },
       'credentials.kafka.tls.ca has both existingSecret and existingConfigMap',
     ],
-    ['a port that is not known', { config: { http: { listen: '0.0.0.0:${PORT}' } } }, 'probes need a port that is written out'],
-    ['a port of the daemon’s choice', { config: { http: { listen: '0.0.0.0:0' } } }, 'probes need a port that is written out'],
+    [
+      'a port that is not known',
+      { config: { http: { listen: '0.0.0.0:${PORT}' } } },
+      'probes need a port that is written out',
+    ],
+    [
+      'a port of the daemon’s choice',
+      { config: { http: { listen: '0.0.0.0:0' } } },
+      'probes need a port that is written out',
+    ],
     ['an address that probes do not reach', { config: { http: { listen: '127.0.0.1:9464' } } }, 'use 0.0.0.0'],
     [
       'too little time for a drain',

@@ -2,13 +2,29 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { all, CHART, CI_VALUES, ciFile, MINIMAL, namesOf, one, render, renderWith, type Manifest } from './support/chart.js';
+import {
+  all,
+  changedChart,
+  CHART,
+  CI_VALUES,
+  ciFile,
+  MINIMAL,
+  namesOf,
+  one,
+  render,
+  renderWith,
+  type Manifest,
+} from './support/chart.js';
 
 type Labels = Readonly<Record<string, string>>;
 
 interface Selector {
   readonly matchLabels?: Labels;
-  readonly matchExpressions?: readonly { readonly key: string; readonly operator: 'In'; readonly values: readonly string[] }[];
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: 'In';
+    readonly values: readonly string[];
+  }[];
 }
 
 interface PodTemplate {
@@ -30,7 +46,8 @@ interface ContainerSpec {
 
 const templateOf = (workload: Manifest): PodTemplate => (workload.spec as { template: PodTemplate }).template;
 const containerOf = (workload: Manifest): ContainerSpec => templateOf(workload).spec.containers[0]!;
-const selectorOf = (workload: Manifest): Labels => (workload.spec as { selector: { matchLabels: Labels } }).selector.matchLabels;
+const selectorOf = (workload: Manifest): Labels =>
+  (workload.spec as { selector: { matchLabels: Labels } }).selector.matchLabels;
 
 function matches({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Labels): boolean {
   return (
@@ -61,7 +78,9 @@ describe('roles', () => {
     expect(templateOf(worker).spec['nodeSelector']).toEqual({ 'example.com/pool': 'large' });
     expect(templateOf(consumer).spec['nodeSelector']).toBeUndefined();
     expect(consumer.spec).toMatchObject({ replicas: 2 });
-    expect(all(manifests, 'HorizontalPodAutoscaler').map(({ metadata }) => metadata.name)).toEqual([worker.metadata.name]);
+    expect(all(manifests, 'HorizontalPodAutoscaler').map(({ metadata }) => metadata.name)).toEqual([
+      worker.metadata.name,
+    ]);
   });
 
   it('a role’s value also replaces a common one by false or 0', async () => {
@@ -74,7 +93,9 @@ describe('roles', () => {
     const consumer = one(manifests, 'Deployment', 'demo-kafka-temporal-bridge-consumer');
     expect(consumer.spec).toMatchObject({ replicas: 0 });
     expect(containerOf(consumer)['lifecycle']).toBeUndefined();
-    expect(all(manifests, 'ScaledObject').map(({ metadata }) => metadata.name)).toEqual(['demo-kafka-temporal-bridge-worker']);
+    expect(all(manifests, 'ScaledObject').map(({ metadata }) => metadata.name)).toEqual([
+      'demo-kafka-temporal-bridge-worker',
+    ]);
   });
 
   it('an autoscaled Deployment has no number of pods of its own, which an upgrade would set back', async () => {
@@ -87,7 +108,10 @@ describe('roles', () => {
 
 describe('selectors', () => {
   it.each(CI_VALUES)('every selector finds the pods it is for, and no others: %s', async (name) => {
-    const manifests = await render({ files: [ciFile(name)], values: { networkPolicy: { enabled: true }, setup: { enabled: true } } });
+    const manifests = await render({
+      files: [ciFile(name)],
+      values: { networkPolicy: { enabled: true }, setup: { enabled: true } },
+    });
     const deployments = all(manifests, 'Deployment');
     const pods = [...deployments, ...all(manifests, 'Job')].map((workload) => ({
       workload: workload.metadata.name,
@@ -102,7 +126,9 @@ describe('selectors', () => {
       expect(found({ matchLabels: spec('Service')['selector'] as Labels })).toEqual(own);
       expect(found(spec('PodDisruptionBudget')['selector'] as Selector)).toEqual(own);
       expect(found(spec('NetworkPolicy')['podSelector'] as Selector)).toEqual(own);
-      for (const constraint of templateOf(deployment).spec['topologySpreadConstraints'] as { labelSelector: Selector }[])
+      for (const constraint of templateOf(deployment).spec['topologySpreadConstraints'] as {
+        labelSelector: Selector;
+      }[])
         expect(found(constraint.labelSelector)).toEqual(own);
     }
     const jobs = all(manifests, 'Job').map(({ metadata }) => metadata.name);
@@ -110,27 +136,30 @@ describe('selectors', () => {
     expect(found((jobsPolicy?.spec as { podSelector: Selector }).podSelector)).toEqual(jobs);
   });
 
-  it.each(['minimal-values.yaml', 'split-values.yaml'])('monitors find the pods of every role, and no Jobs: %s', async (name) => {
-    const files = [ciFile(name)];
-    const byService = await render({ files, values: { serviceMonitor: { enabled: true }, setup: { enabled: true } } });
-    const byPod = await render({ files, values: { podMonitor: { enabled: true }, setup: { enabled: true } } });
-    const names = all(byPod, 'Deployment').map(({ metadata }) => metadata.name);
-    const serviceSelector = (one(byService, 'ServiceMonitor').spec as { selector: Selector }).selector;
-    const services = all(byService, 'Service').filter(({ metadata }) => matches(serviceSelector, metadata.labels ?? {}));
-    expect(services.map(({ metadata }) => metadata.name)).toEqual(names);
-    const podSelector = (one(byPod, 'PodMonitor').spec as { selector: Selector }).selector;
-    const workloads = [...all(byPod, 'Deployment'), ...all(byPod, 'Job')];
-    const scraped = workloads.filter((workload) => matches(podSelector, templateOf(workload).metadata.labels));
-    expect(scraped.map(({ metadata }) => metadata.name)).toEqual(names);
-  });
+  it.each(['minimal-values.yaml', 'split-values.yaml'])(
+    'monitors find the pods of every role, and no Jobs: %s',
+    async (name) => {
+      const files = [ciFile(name)];
+      const byService = await render({
+        files,
+        values: { serviceMonitor: { enabled: true }, setup: { enabled: true } },
+      });
+      const byPod = await render({ files, values: { podMonitor: { enabled: true }, setup: { enabled: true } } });
+      const names = all(byPod, 'Deployment').map(({ metadata }) => metadata.name);
+      const serviceSelector = (one(byService, 'ServiceMonitor').spec as { selector: Selector }).selector;
+      const services = all(byService, 'Service').filter(({ metadata }) =>
+        matches(serviceSelector, metadata.labels ?? {}),
+      );
+      expect(services.map(({ metadata }) => metadata.name)).toEqual(names);
+      const podSelector = (one(byPod, 'PodMonitor').spec as { selector: Selector }).selector;
+      const workloads = [...all(byPod, 'Deployment'), ...all(byPod, 'Job')];
+      const scraped = workloads.filter((workload) => matches(podSelector, templateOf(workload).metadata.labels));
+      expect(scraped.map(({ metadata }) => metadata.name)).toEqual(names);
+    },
+  );
 
   it('an upgrade of the chart, with other values, keeps the selectors', async () => {
-    const chart = await mkdtemp(join(tmpdir(), 'ktb-chart-'));
-    onTestFinished(() => rm(chart, { recursive: true }));
-    await cp(CHART, chart, { recursive: true });
-    const file = join(chart, 'Chart.yaml');
-    const newer = (await readFile(file, 'utf8')).replace(/^(version|appVersion): .*$/gm, '$1: 9.9.9');
-    await writeFile(file, newer);
+    const chart = await changedChart('Chart.yaml', (text) => text.replace(/^(version|appVersion): .*$/gm, '$1: 9.9.9'));
     const values = {
       image: { tag: 'other' },
       commonLabels: { 'example.com/a': 'b', 'app.kubernetes.io/component': 'other' },
@@ -144,11 +173,7 @@ describe('selectors', () => {
   });
 
   it('a new version of the chart alone restarts no pod', async () => {
-    const chart = await mkdtemp(join(tmpdir(), 'ktb-chart-'));
-    onTestFinished(() => rm(chart, { recursive: true }));
-    await cp(CHART, chart, { recursive: true });
-    const file = join(chart, 'Chart.yaml');
-    await writeFile(file, (await readFile(file, 'utf8')).replace(/^version: .*$/m, 'version: 9.9.9'));
+    const chart = await changedChart('Chart.yaml', (text) => text.replace(/^version: .*$/m, 'version: 9.9.9'));
     const before = one(await render(MINIMAL), 'Deployment');
     const after = one(await render({ ...MINIMAL, chart }), 'Deployment');
     expect(templateOf(after)).toEqual(templateOf(before));
@@ -230,7 +255,8 @@ describe('pods', () => {
 });
 
 describe('image', () => {
-  const imageOf = async (values: object): Promise<string> => containerOf(one(await renderWith(values), 'Deployment')).image;
+  const imageOf = async (values: object): Promise<string> =>
+    containerOf(one(await renderWith(values), 'Deployment')).image;
 
   it('has the version of the application, unless a tag or a digest is given', async () => {
     expect(await imageOf({})).toBe('kafka-temporal-bridge:0.1.0');

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
 import { VERSIONS } from '../../../stack/versions.js';
 import { DEPLOY_TOOLS } from './tools.js';
@@ -45,7 +46,11 @@ export interface Values {
 }
 
 /** Renders the chart. Rejects with Helm's own words. */
-export async function render({ chart = CHART, kubeVersion = VERSIONS.kubernetes, ...values }: Values): Promise<Manifest[]> {
+export async function render({
+  chart = CHART,
+  kubeVersion = VERSIONS.kubernetes,
+  ...values
+}: Values): Promise<Manifest[]> {
   const text = await renderText({ chart, kubeVersion, ...values });
   return parseAllDocuments(text)
     .map((document) => document.toJS() as Manifest | null)
@@ -55,6 +60,28 @@ export async function render({ chart = CHART, kubeVersion = VERSIONS.kubernetes,
 /** As {@link render}, as Helm prints it. */
 export function renderText({ chart = CHART, kubeVersion = VERSIONS.kubernetes, ...values }: Values): Promise<string> {
   return helm(['template', 'demo', chart, '--namespace', 'apps', '--kube-version', kubeVersion], values);
+}
+
+/** A copy of the chart, removed after the test, with one of its files made or changed. */
+export async function changedChart(file: string, change: (text: string) => string): Promise<string> {
+  const chart = await mkdtemp(join(tmpdir(), 'ktb-chart-'));
+  onTestFinished(() => rm(chart, { recursive: true }));
+  await cp(CHART, chart, { recursive: true });
+  const path = join(chart, file);
+  await writeFile(path, change(existsSync(path) ? await readFile(path, 'utf8') : ''));
+  return chart;
+}
+
+/** NOTES.txt, as an installation prints it. `helm template` leaves it out, so an object takes it in. */
+export async function renderNotes(values: Values): Promise<string> {
+  const object = `
+apiVersion: v1
+kind: Notes
+metadata: { name: notes }
+data: { text: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }} }
+`;
+  const chart = await changedChart('templates/notes.yaml', () => object);
+  return one(await render({ ...values, chart }), 'Notes').data?.['text'] ?? '';
 }
 
 /** Values that are valid as they stand. */

@@ -27,7 +27,9 @@ interface PodSpec {
   readonly volumes: readonly {
     readonly name: string;
     readonly configMap?: { readonly name: string };
-    readonly projected?: { readonly sources: readonly { readonly secret?: Projection; readonly configMap?: Projection }[] };
+    readonly projected?: {
+      readonly sources: readonly { readonly secret?: Projection; readonly configMap?: Projection }[];
+    };
   }[];
 }
 
@@ -93,5 +95,9 @@ export async function placeBelow(directory: string, { args, environment, files }
     await writeFile(path, text);
   }
   const entries = Object.entries(environment).map(([name, value]) => [name, relocate(value)]);
-  return { args: args.map(relocate), environment: Object.fromEntries(entries) as Record<string, string>, files: placed };
+  return {
+    args: args.map(relocate),
+    environment: Object.fromEntries(entries) as Record<string, string>,
+    files: placed,
+  };
 }
