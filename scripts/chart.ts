@@ -70,8 +70,7 @@ const DEFAULT_LENGTH_MAX = 40;
 
 function code(value: unknown): string {
   if (value === '') return 'empty';
-  const text =
-    typeof value === 'object' ? stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim() : String(value);
+  const text = stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim();
   return text.length > DEFAULT_LENGTH_MAX ? 'see values.yaml' : `\`${text}\``;
 }
 
@@ -114,7 +113,8 @@ function loosened({ type, description, pattern, enum: words, const: word, ...sch
   if (schema.anyOf !== undefined) {
     // A flag or a map, a number or digits: keywords for a type leave the others alone, and errors stay readable.
     const variants = schema.anyOf.map(loosened);
-    return { ...Object.assign({}, ...variants), type: variants.flatMap((variant) => variant.type ?? []), ...said };
+    const merged = variants.reduce<JsonSchema>((all, variant) => ({ ...all, ...variant }), {});
+    return { ...merged, type: variants.flatMap((variant) => variant.type ?? []), ...said };
   }
   const allowed = words ?? (word === undefined ? undefined : [word]);
   if (allowed !== undefined) return { type: 'string', pattern: `^(${allowed.join('|')})$|${REFERENCE}`, ...said };

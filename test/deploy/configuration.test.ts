@@ -111,17 +111,6 @@ it('fills in Helm’s own {{ }}, and large numbers stay whole', async () => {
   expect(config.clickhouse.password).toBe('clickhouse password');
 });
 
-it('puts no secret into a manifest', async () => {
-  for (const name of CI_VALUES) {
-    const manifests = await render({ files: [ciFile(name)] });
-    const text = JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'));
-    for (const reference of text.matchAll(/"(?:password|apiKey|key)": ?"(?!\$\{)/g)) {
-      // Keys named `key` are Kubernetes's own: of items, tolerations, selectors.
-      expect(reference[0]).toBe('"key":"');
-    }
-  }
-});
-
 describe('time for a drain', () => {
   const graceOf = (manifests: readonly Manifest[]): number =>
     (one(manifests, 'Deployment').spec as { template: { spec: { terminationGracePeriodSeconds: number } } }).template

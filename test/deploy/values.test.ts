@@ -146,6 +146,16 @@ describe('the templates refuse, and say what to do', () => {
       'KEDA can not use the references of config.kafka.sasl',
     ],
     [
+      'a topic that KEDA does not know',
+      { config: { pipelines: { orders: { topics: ['${TOPIC}'] } } }, keda: { enabled: true } },
+      'KEDA does not resolve references such as ${NAME}: write brokers, topics',
+    ],
+    [
+      'a namespace that KEDA does not know',
+      { config: { temporal: { namespace: '${NAMESPACE}' } }, keda: { enabled: true } },
+      'write address, namespace and taskQueue of config.temporal out',
+    ],
+    [
       'scraping twice',
       { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
       'serviceMonitor and podMonitor are both enabled',

@@ -50,7 +50,8 @@ export async function writeSchemas(
   const openApi = await readFile(join(modules.kubernetes, 'api/openapi-spec/swagger.json'), 'utf8');
   const { definitions } = JSON.parse(openApi) as { definitions: Record<string, Schema> };
   const schemas = new Map(kubernetesSchemas(definitions));
-  const metadata = selfContained(definitions, { $ref: `${REFERENCE}${OBJECT_META}` });
+  const metadata = { $ref: `${REFERENCE}${OBJECT_META}` };
+  const metadataDefinitions = selfContained(definitions, metadata)['definitions'];
   const crdFolders = [
     join(modules.prometheusOperator, 'example/prometheus-operator-crd'),
     join(modules.keda, 'config/crd/bases'),
@@ -59,7 +60,7 @@ export async function writeSchemas(
     for (const file of await readdir(folder)) {
       if (!/^(monitoring\.coreos\.com_(podmonitors|servicemonitors|prometheusrules)|keda\.sh_)/.test(file)) continue;
       const crd = parse(await readFile(join(folder, file), 'utf8')) as CustomResourceDefinition;
-      for (const [name, schema] of crdSchemas(crd, metadata)) schemas.set(name, schema);
+      for (const [name, schema] of crdSchemas(crd, metadata, metadataDefinitions)) schemas.set(name, schema);
     }
   }
   await mkdir(directory, { recursive: true });
@@ -110,16 +111,15 @@ interface CustomResourceDefinition {
   };
 }
 
-function crdSchemas({ spec }: CustomResourceDefinition, metadata: Schema): [string, Schema][] {
+function crdSchemas({ spec }: CustomResourceDefinition, metadata: Schema, definitions: unknown): [string, Schema][] {
   return spec.versions.map(({ name: version, schema: { openAPIV3Schema } }) => {
     const schema = strict(openAPIV3Schema);
-    const { definitions, $ref } = metadata;
     return [
       fileOf({ group: spec.group, version, kind: spec.names.kind }),
       {
         $schema: 'https://json-schema.org/draft/2020-12/schema',
         ...schema,
-        properties: { ...schema.properties, metadata: { $ref } },
+        properties: { ...schema.properties, metadata },
         required: ['apiVersion', 'kind', 'metadata', 'spec'],
         definitions,
       },
@@ -128,7 +128,7 @@ function crdSchemas({ spec }: CustomResourceDefinition, metadata: Schema): [stri
 }
 
 /** Forbids every property that a schema does not name, as the API server does with `--validate=strict`. */
-export function strict(schema: Schema): Schema {
+function strict(schema: Schema): Schema {
   if (schema['x-kubernetes-int-or-string'] === true) return INT_OR_STRING;
   const { properties, additionalProperties, items } = schema;
   const open = additionalProperties !== undefined || schema['x-kubernetes-preserve-unknown-fields'] === true;
@@ -152,7 +152,7 @@ export interface ScalerParameters {
 }
 
 /** KEDA keeps the names in the tags of a struct: `keda:"name=topic,order=triggerMetadata;resolvedEnv,optional"`. */
-export function scalerParameters(source: string): ScalerParameters {
+function scalerParameters(source: string): ScalerParameters {
   const tags = [...source.matchAll(/`keda:"name=(\w+)\s*,\s*order=([\w;]+)/g)];
   const from = (place: string): string[] =>
     tags.filter(([, , order]) => order?.split(';').includes(place)).map(([, name]) => name ?? '');

@@ -118,12 +118,28 @@
 {{- if and $keda.kafka.limitToPartitionsWithLag $keda.kafka.allowIdleConsumers -}}
 {{- $problems = append $problems (printf "%skeda.kafka has both limitToPartitionsWithLag and allowIdleConsumers, which KEDA refuses: set one" .where) -}}
 {{- end -}}
+{{- $told := list (dig "kafka" "brokers" "" .config) (dig "kafka" "sasl" "mechanism" "" .config) -}}
+{{- if not $keda.kafka.authenticationRef -}}
+{{- $told = append $told (dig "kafka" "sasl" "username" "" .config) -}}
+{{- end -}}
+{{- range $name, $pipeline := .config.pipelines -}}
+{{- $told = append $told (list $pipeline.topics $pipeline.groupId $pipeline.startFrom) -}}
+{{- end -}}
+{{- if contains "${" (toJson $told) -}}
+{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write brokers, topics, groups, mechanism and user of config out, or do without keda.kafka" .where) -}}
+{{- end -}}
 {{- if and (dig "kafka" "sasl" "" .config) (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
 {{- $problems = append $problems (printf "%sKEDA can not use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}
 {{- end -}}
 {{- end -}}
-{{- if and $byTemporal (not (dig "temporal" "address" "" .config)) -}}
+{{- if $byTemporal -}}
+{{- $temporal := default dict .config.temporal -}}
+{{- if not $temporal.address -}}
 {{- $problems = append $problems (printf "%sconfig.temporal.address is missing: KEDA does not read TEMPORAL_ADDRESS" .where) -}}
+{{- end -}}
+{{- if contains "${" (toJson (pick $temporal "address" "namespace" "taskQueue")) -}}
+{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write address, namespace and taskQueue of config.temporal out, or do without keda.temporal" .where) -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}
