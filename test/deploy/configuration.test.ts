@@ -37,7 +37,6 @@ async function load(workload: Manifest, manifests: readonly Manifest[]): Promise
   // A file that an extra volume brings, as full-values.yaml has it.
   const files = new Map([...container.files, ['/var/run/vault/clickhouse', 'clickhouse password']]);
   const { environment, files: placed } = await placeBelow(directory, { ...container, files });
-  // The configuration is relocated last, so the extra file is named in it too.
   return { config: loadConfig(environment['KTB_CONFIG'] ?? '', environment), environment, files: placed };
 }
 

@@ -22,7 +22,7 @@ function validate(text: string): Promise<string> {
   return run(
     DEPLOY_TOOLS.kubeconform,
     ['-strict', '-summary', '-schema-location', join(DEPLOY_TOOLS.schemas, SCHEMA_LOCATION), '-'],
-    text,
+    { input: text },
   );
 }
 

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   all,
@@ -13,6 +14,7 @@ import {
   one,
   render,
   renderWith,
+  run,
   type Manifest,
 } from './support/chart.js';
 
@@ -347,6 +349,26 @@ describe('as a subchart', () => {
     const off = { ...values, 'kafka-temporal-bridge': { ...values['kafka-temporal-bridge'], enabled: false } };
     expect(await render({ chart: parent, values: off })).toEqual([]);
   });
+});
+
+it('every workload gives a command and options that the daemon’s command line has', async () => {
+  const setup = { enabled: true, fromSample: 1000, dryRun: true };
+  const manifests = (
+    await Promise.all(['combined', 'split'].map((deploymentMode) => renderWith({ deploymentMode, setup })))
+  ).flat();
+  const commands = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')].map(
+    (workload) => containerOf(workload).args,
+  );
+  const distinct = [...new Map(commands.map((args) => [args.join(' '), args])).values()];
+  expect(distinct).toHaveLength(5);
+  const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+  for (const args of distinct) {
+    // It reads its configuration once it has understood its command line.
+    const ended = run(process.execPath, ['--import', 'tsx', cli, ...args], {
+      env: { KTB_CONFIG: '/nowhere/ktb.yaml' },
+    });
+    await expect(ended).rejects.toThrow('the configuration file /nowhere/ktb.yaml does not exist');
+  }
 });
 
 it('a service account of one’s own is used and not made', async () => {

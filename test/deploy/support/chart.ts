@@ -109,10 +109,15 @@ async function helm(args: readonly string[], { files = [], values }: Values): Pr
   }
 }
 
-/** Runs a command to its end; `input` is its standard input. Rejects with its output where it fails. */
-export function run(command: string, args: readonly string[], input?: string): Promise<string> {
+/** Runs a command to its end, with an input and with more environment variables. Rejects with its output where it fails. */
+export function run(
+  command: string,
+  args: readonly string[],
+  { input, env = {} }: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = execFile(command, args, { maxBuffer: OUTPUT_BYTES_MAX }, (error, stdout, stderr) => {
+    const options = { maxBuffer: OUTPUT_BYTES_MAX, env: { ...process.env, ...env } };
+    const child = execFile(command, args, options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
       else reject(new Error(`${stdout}${stderr}`));
     });
