@@ -137,13 +137,13 @@ describe('the templates refuse, and say what to do', () => {
       'worker: keda is enabled without a trigger',
     ],
     [
-      'credentials that KEDA can not use',
+      'credentials that KEDA cannot use',
       {
         config: { kafka: { sasl: { mechanism: 'plain', username: 'a', password: '${PASSWORD}' } } },
         extraEnv: [{ name: 'PASSWORD', value: 'b' }],
         keda: { enabled: true },
       },
-      'KEDA can not use the references of config.kafka.sasl',
+      'KEDA cannot use the references of config.kafka.sasl',
     ],
     [
       'a topic that KEDA does not know',

@@ -289,7 +289,7 @@ describe('Jobs', () => {
     expect(told.metadata.annotations).toBeUndefined();
   });
 
-  it('setup is another Job when anything of it changes, since a Job can not be changed', async () => {
+  it('setup is another Job when anything of it changes, since a Job cannot be changed', async () => {
     const nameOf = async (values: object): Promise<string> => {
       const manifests = await renderWith({ setup: { enabled: true }, ...values });
       return all(manifests, 'Job').find(({ metadata }) => metadata.name.includes('setup'))!.metadata.name;

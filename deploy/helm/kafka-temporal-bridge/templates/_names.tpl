@@ -26,7 +26,7 @@
 {{- end -}}
 
 {{/*
-Labels of a selector: nothing that a new version of the chart or other values change, since a selector can not be changed.
+Labels of a selector: nothing that a new version of the chart or other values change, since a selector cannot be changed.
 Takes root, component.
 */}}
 {{- define "ktb.selectorLabels" -}}

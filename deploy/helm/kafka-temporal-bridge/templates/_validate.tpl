@@ -129,7 +129,7 @@
 {{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write brokers, topics, groups, mechanism and user of config out, or do without keda.kafka" .where) -}}
 {{- end -}}
 {{- if and (dig "kafka" "sasl" "" .config) (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
-{{- $problems = append $problems (printf "%sKEDA can not use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}
+{{- $problems = append $problems (printf "%sKEDA cannot use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}
 {{- end -}}
 {{- end -}}
 {{- if $byTemporal -}}
