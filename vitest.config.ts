@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Unit, property and workflow tests need nothing but the build; integration and e2e tests share one local stack. */
+/**
+ * Unit, property and workflow tests need nothing but the build; integration and e2e tests share one local stack. The tests
+ * of what is deployed need tools of their own, and run by `npm run test:deploy` only.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -26,6 +29,14 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 240_000,
           hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'deploy',
+          include: ['test/deploy/**/*.test.ts'],
+          globalSetup: ['test/deploy/support/setUp.ts'],
+          testTimeout: 60_000,
         },
       },
     ],

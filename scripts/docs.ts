@@ -1,9 +1,22 @@
-// Writes the parts of docs/ that come from the code: `npm run docs`. A test says when they are out of date.
+// Writes what comes from the code into docs/ and into the chart: `npm run docs`. Tests say when it is out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { configReference } from '../src/config/reference.js';
+import { chartSchema, valuesReference, type JsonSchema } from './chart.js';
 
-const file = fileURLToPath(new URL('../docs/configuration.md', import.meta.url));
+const path = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url));
 const MARK = '<!-- generated below: npm run docs -->\n';
-const head = readFileSync(file, 'utf8').split(MARK)[0] ?? '';
-writeFileSync(file, `${head}${MARK}\n${configReference()}`);
+const CHART = 'deploy/helm/kafka-temporal-bridge';
+
+const values = readFileSync(path(`${CHART}/values.yaml`), 'utf8');
+const schemaFile = path(`${CHART}/values.schema.json`);
+const schema = chartSchema(JSON.parse(readFileSync(schemaFile, 'utf8')) as JsonSchema, values);
+writeFileSync(schemaFile, JSON.stringify(schema, null, 2));
+append('docs/configuration.md', configReference());
+append(`${CHART}/README.md`, valuesReference(schema, values));
+
+/** Replaces what stands below the mark. */
+function append(file: string, text: string): void {
+  const head = readFileSync(path(file), 'utf8').split(MARK)[0] ?? '';
+  writeFileSync(path(file), `${head}${MARK}\n${text}`);
+}

@@ -1,4 +1,5 @@
-// `npm test`: set-up, build, all tests; closes with a line that counts them. Arguments go to vitest.
+// `npm test`: set-up, build, all tests but those of what is deployed, which `npm run test:deploy` runs; closes with a line that
+// counts them. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +15,9 @@ const directory = mkdtempSync(join(tmpdir(), 'ktb-test-'));
 const report = join(directory, 'report.json');
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...process.argv.slice(2)], {
+const args = process.argv.slice(2);
+const projects = args.some((arg) => arg.startsWith('--project')) ? [] : ['--project=!deploy'];
+const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...projects, ...args], {
   cwd: root,
   stdio: 'inherit',
 });

@@ -1,5 +1,5 @@
 /**
- * The versions of everything the local stack downloads, builds or pulls, in one place. `chdb` and `@temporalio/testing`
+ * The versions of everything the local stack and the tests download, build or pull, in one place. `chdb` and `@temporalio/testing`
  * are npm packages: package.json pins them.
  */
 export const VERSIONS = {
@@ -22,4 +22,14 @@ export const VERSIONS = {
   /** The line of the logging interface that the test server's jars are for. */
   slf4j: '1.7.36',
   mavenDependencyPlugin: '3.8.1',
+  /** Helm, which the tests of the chart build. */
+  helm: '3.22.0',
+  /** kubeconform, which checks what the chart renders. */
+  kubeconform: '0.8.0',
+  /** Kubernetes, whose API description that is checked against, and which the chart is rendered for. */
+  kubernetes: '1.36.3',
+  /** The Prometheus operator, for the definitions of its monitors and rules. */
+  prometheusOperator: '0.85.0',
+  /** KEDA, for the definitions of its objects and the names that its scalers know. */
+  keda: '2.21.0',
 } as const;

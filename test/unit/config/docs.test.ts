@@ -2,18 +2,29 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../src/config/problems.js';
+import { chartSchema, valuesReference, type JsonSchema } from '../../../scripts/chart.js';
 import { configReference } from '../../../src/config/reference.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 
+/** What `npm run docs` has written into a file. */
+const generated = (path: string) => cells(read(path).split('npm run docs -->\n')[1] ?? '');
+const cells = (table: string) =>
+  table
+    .split('\n')
+    .map((line) => line.replace(/\s*\|\s*/g, '|').replace(/-+/g, '-'))
+    .filter((line) => line !== '');
+
 it('the configuration reference says what the schema says (else: npm run docs)', () => {
-  const written = read('docs/configuration.md').split('npm run docs -->\n')[1] ?? '';
-  const cells = (table: string) =>
-    table
-      .split('\n')
-      .map((line) => line.replace(/\s*\|\s*/g, '|').replace(/-+/g, '-'))
-      .filter((line) => line !== '');
-  expect(cells(written)).toEqual(cells(configReference()));
+  expect(generated('docs/configuration.md')).toEqual(cells(configReference()));
+});
+
+it('the chart’s schema and the reference of its values are up to date (else: npm run docs)', () => {
+  const chart = 'deploy/helm/kafka-temporal-bridge';
+  const values = read(`${chart}/values.yaml`);
+  const schema = JSON.parse(read(`${chart}/values.schema.json`)) as JsonSchema;
+  expect(schema).toEqual(chartSchema(schema, values));
+  expect(generated(`${chart}/README.md`)).toEqual(cells(valuesReference(schema, values)));
 });
 
 it('the example, and every YAML block of README and docs that is a configuration, is valid', () => {

@@ -1,0 +1,122 @@
+{{/* `${file:...}` of a file of one of the parts. */}}
+{{- define "ktb.fileReference" -}}
+{{- printf "${file:/etc/ktb/tls/%s/%s}" .part .file -}}
+{{- end -}}
+
+{{/* The files of a part's TLS volume: a list of the sources of a projected volume. Takes tls. */}}
+{{- define "ktb.tlsSources" -}}
+{{- $sources := list -}}
+{{- with .tls.ca -}}
+{{- $items := list (dict "key" .key "path" "ca.crt") -}}
+{{- if .existingSecret -}}
+{{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
+{{- else if .existingConfigMap -}}
+{{- $sources = append $sources (dict "configMap" (dict "name" .existingConfigMap "items" $items)) -}}
+{{- end -}}
+{{- end -}}
+{{- with .tls.client -}}
+{{- if .existingSecret -}}
+{{- $items := list (dict "key" .certKey "path" "tls.crt") (dict "key" .keyKey "path" "tls.key") -}}
+{{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $sources -}}
+{{- end -}}
+
+{{/* What a `tls` or `ssl` of the configuration gets from a part's credentials. Takes part, tls. */}}
+{{- define "ktb.tlsReferences" -}}
+{{- $references := dict -}}
+{{- if or .tls.ca.existingSecret .tls.ca.existingConfigMap -}}
+{{- $_ := set $references "ca" (include "ktb.fileReference" (dict "part" .part "file" "ca.crt")) -}}
+{{- end -}}
+{{- if .tls.client.existingSecret -}}
+{{- $_ := set $references "cert" (include "ktb.fileReference" (dict "part" .part "file" "tls.crt")) -}}
+{{- $_ := set $references "key" (include "ktb.fileReference" (dict "part" .part "file" "tls.key")) -}}
+{{- end -}}
+{{- toYaml $references -}}
+{{- end -}}
+
+{{/* `config` after Helm's {{ }} in it. */}}
+{{- define "ktb.givenConfig" -}}
+{{- tpl (toYaml .Values.config) . -}}
+{{- end -}}
+
+{{/* The daemon's configuration: references to the credentials, and over them what `config` says. */}}
+{{- define "ktb.config" -}}
+{{- $given := include "ktb.givenConfig" . | fromYaml -}}
+{{- $credentials := .Values.credentials -}}
+{{- $references := dict "kafka" dict "temporal" dict "clickhouse" dict -}}
+{{- with $credentials.kafka.sasl.existingSecret -}}
+{{- $_ := set $references.kafka "sasl" (dict "username" "${KTB_KAFKA_USERNAME}" "password" "${KTB_KAFKA_PASSWORD}") -}}
+{{- end -}}
+{{- with include "ktb.tlsReferences" (dict "part" "kafka" "tls" $credentials.kafka.tls) | fromYaml -}}
+{{- $_ := set $references.kafka "ssl" . -}}
+{{- end -}}
+{{- with $credentials.temporal.apiKey.existingSecret -}}
+{{- $_ := set $references.temporal "apiKey" "${KTB_TEMPORAL_API_KEY}" -}}
+{{- $_ := set $references.temporal "tls" true -}}
+{{- end -}}
+{{- with include "ktb.tlsReferences" (dict "part" "temporal" "tls" $credentials.temporal.tls) | fromYaml -}}
+{{- $_ := set $references.temporal "tls" . -}}
+{{- end -}}
+{{- with $credentials.clickhouse.auth.existingSecret -}}
+{{- $_ := set $references.clickhouse "username" "${KTB_CLICKHOUSE_USERNAME}" -}}
+{{- $_ := set $references.clickhouse "password" "${KTB_CLICKHOUSE_PASSWORD}" -}}
+{{- end -}}
+{{- /* `true` for TLS says no more than the references do. */ -}}
+{{- range $part, $key := dict "kafka" "ssl" "temporal" "tls" -}}
+{{- $own := default dict (get $given $part) -}}
+{{- if and (eq (toString (get $own $key)) "true") (kindIs "map" (get (get $references $part) $key)) -}}
+{{- $_ := unset $own $key -}}
+{{- end -}}
+{{- end -}}
+{{- range $part, $reference := $references -}}
+{{- if not $reference -}}{{- $_ := unset $references $part -}}{{- end -}}
+{{- end -}}
+{{- include "ktb.merge" (dict "base" $references "over" $given) -}}
+{{- end -}}
+
+{{/* A duration of the configuration (250ms, 1s, 5m) in whole seconds, rounded up; empty where it is a reference. */}}
+{{- define "ktb.seconds" -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" . -}}
+{{- $unit := regexFind "(ms|s|m|h|d)$" . -}}
+{{- if and $number $unit -}}
+{{- $factor := get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 "d" 86400.0) $unit -}}
+{{- mulf (float64 $number) $factor | ceil | int64 -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `config.http.listen`, where it is not said the daemon's own default. */}}
+{{- define "ktb.listen" -}}
+{{- $config := include "ktb.givenConfig" . | fromYaml -}}
+{{- dig "http" "listen" "0.0.0.0:9464" $config -}}
+{{- end -}}
+
+{{/* Port of /metrics, /livez and /readyz. */}}
+{{- define "ktb.port" -}}
+{{- include "ktb.listen" . | splitList ":" | last -}}
+{{- end -}}
+
+{{/*
+Seconds that an end may need: preStop, config.shutdown.deadline, the 5 s after which the daemon ends itself when its
+shutdown hangs, and 5 s for starting and ending containers. Empty where the deadline is a reference. Takes root, values.
+*/}}
+{{- define "ktb.gracePeriodNeeded" -}}
+{{- $config := include "ktb.givenConfig" .root | fromYaml -}}
+{{- with include "ktb.seconds" (dig "shutdown" "deadline" "25s" $config) -}}
+{{- add (int64 .) (int64 $.values.preStopSleepSeconds) 10 -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Port at the end of an address or URL: the one written, else the one of the scheme; empty where there is none. */}}
+{{- define "ktb.portOf" -}}
+{{- $host := regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first -}}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
+{{- if $port -}}
+{{- $port -}}
+{{- else if hasPrefix "https://" . -}}
+443
+{{- else if hasPrefix "http://" . -}}
+80
+{{- end -}}
+{{- end -}}

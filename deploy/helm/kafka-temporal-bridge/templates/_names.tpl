@@ -1,0 +1,134 @@
+{{/* The chart's name, or what replaces it. */}}
+{{- define "ktb.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What all names begin with: short enough for what comes behind it. */}}
+{{- define "ktb.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "ktb.name" . -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 48 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ktb.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{- define "ktb.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "ktb.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Labels of a selector: nothing that a new version of the chart or other values change, since a selector cannot be changed.
+Takes root, component.
+*/}}
+{{- define "ktb.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "ktb.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Labels of an object. Takes root; component and labels where there are any. */}}
+{{- define "ktb.labels" -}}
+{{- $fixed := dict "app.kubernetes.io/name" (include "ktb.name" .root) "app.kubernetes.io/instance" .root.Release.Name -}}
+{{- with .component -}}
+{{- $_ := set $fixed "app.kubernetes.io/component" . -}}
+{{- end -}}
+{{- $standard := dict
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" (toString .root.Chart.AppVersion)
+  "app.kubernetes.io/part-of" "kafka-temporal-bridge"
+  "app.kubernetes.io/managed-by" .root.Release.Service
+-}}
+{{- toYaml (merge $fixed (include "ktb.rendered" (dict "root" .root "value" .labels) | fromYaml) (include "ktb.rendered" (dict "root" .root "value" .root.Values.commonLabels) | fromYaml) $standard) -}}
+{{- end -}}
+
+{{/* Labels of a pod: without versions, so that a new version of the chart alone restarts nothing. Takes root, component, values. */}}
+{{- define "ktb.podLabels" -}}
+{{- $fixed := include "ktb.selectorLabels" . | fromYaml -}}
+{{- $standard := dict "app.kubernetes.io/part-of" "kafka-temporal-bridge" -}}
+{{- toYaml (merge $fixed (include "ktb.rendered" (dict "root" .root "value" .values.podLabels) | fromYaml) (include "ktb.rendered" (dict "root" .root "value" .root.Values.commonLabels) | fromYaml) $standard) -}}
+{{- end -}}
+
+{{/* YAML of a value, with its {{ }} filled in. Takes root, value. */}}
+{{- define "ktb.rendered" -}}
+{{- tpl (toYaml .value) .root -}}
+{{- end -}}
+
+{{/* `metadata:` of an object. Takes root, name; component, annotations, labels, namespace where there are any. */}}
+{{- define "ktb.metadata" -}}
+{{- $annotations := include "ktb.merge" (dict "base" .root.Values.commonAnnotations "over" (default dict .annotations)) | fromYaml -}}
+metadata:
+  name: {{ .name }}
+  namespace: {{ default (include "ktb.namespace" .root) .namespace }}
+  labels:
+    {{- include "ktb.labels" . | nindent 4 }}
+  {{- with $annotations }}
+  annotations:
+    {{- include "ktb.rendered" (dict "root" $.root "value" .) | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "ktb.image" -}}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}
+{{- $name := ternary (printf "%s/%s" $registry .Values.image.repository) .Values.image.repository (ne $registry "") -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $name .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pull secrets of the chart and of `global`, each as {name}. */}}
+{{- define "ktb.imagePullSecrets" -}}
+{{- $names := list -}}
+{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+{{- $names = append $names (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- with uniq $names -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The map `base` with everything of `over` in it, maps in maps too. Other than mergeOverwrite it also takes what is empty,
+such as false and 0.
+*/}}
+{{- define "ktb.merge" -}}
+{{- $result := deepCopy .base -}}
+{{- range $key, $value := .over -}}
+{{- $old := get $result $key -}}
+{{- if and (kindIs "map" $value) (kindIs "map" $old) -}}
+{{- $value = include "ktb.merge" (dict "base" $old "over" $value) | fromYaml -}}
+{{- end -}}
+{{- $_ := set $result $key $value -}}
+{{- end -}}
+{{- toYaml $result -}}
+{{- end -}}
+
+{{/*
+The Deployments: a list of name, component, role (what `ktb run` is told), consumes, flushes, values (those of the chart
+with those of the role in them).
+*/}}
+{{- define "ktb.roles" -}}
+{{- $fullname := include "ktb.fullname" . -}}
+{{- $values := .Values -}}
+{{- $roles := list -}}
+{{- if eq .Values.deploymentMode "split" -}}
+{{- range $component := list "consumer" "worker" -}}
+{{- $own := include "ktb.merge" (dict "base" $values "over" (get $values $component)) | fromYaml -}}
+{{- $roles = append $roles (dict "name" (printf "%s-%s" $fullname $component) "component" $component "role" $component "consumes" (eq $component "consumer") "flushes" (eq $component "worker") "values" $own) -}}
+{{- end -}}
+{{- else -}}
+{{- $roles = append $roles (dict "name" $fullname "component" "combined" "role" "both" "consumes" true "flushes" true "values" $values) -}}
+{{- end -}}
+{{- toYaml $roles -}}
+{{- end -}}

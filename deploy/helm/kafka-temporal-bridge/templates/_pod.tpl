@@ -1,0 +1,190 @@
+{{/* Environment of every container that runs `ktb`. Takes root. */}}
+{{- define "ktb.env" -}}
+{{- $config := include "ktb.givenConfig" .root | fromYaml -}}
+{{- $credentials := .root.Values.credentials -}}
+- name: KTB_CONFIG
+  value: /etc/ktb/config/ktb.yaml
+{{- with $credentials.kafka.sasl }}
+{{- if .existingSecret }}
+{{- $username := dig "kafka" "sasl" "username" "" $config }}
+- name: KTB_KAFKA_USERNAME
+  {{- if $username }}
+  {{- /* Not for the daemon, which has it in its configuration, but for KEDA. */}}
+  value: {{ $username | quote }}
+  {{- else }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .usernameKey }}
+  {{- end }}
+- name: KTB_KAFKA_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .passwordKey }}
+{{- end }}
+{{- end }}
+{{- with $credentials.temporal.apiKey }}
+{{- if .existingSecret }}
+- name: KTB_TEMPORAL_API_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}
+{{- end }}
+{{- with $credentials.clickhouse.auth }}
+{{- if .existingSecret }}
+{{- if not (dig "clickhouse" "username" "" $config) }}
+- name: KTB_CLICKHOUSE_USERNAME
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .usernameKey }}
+{{- end }}
+- name: KTB_CLICKHOUSE_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .passwordKey }}
+{{- end }}
+{{- end }}
+{{- if include "ktb.tlsSources" (dict "tls" $credentials.clickhouse.tls) | fromYamlArray }}
+- name: NODE_EXTRA_CA_CERTS
+  value: /etc/ktb/tls/clickhouse/ca.crt
+{{- end }}
+{{- end -}}
+
+{{/*
+The spec of a pod that runs `ktb`. Takes root, component, values, args, resources; daemon: true for one that has probes and
+does not end.
+*/}}
+{{- define "ktb.podSpec" -}}
+{{- $root := .root -}}
+{{- $values := .values -}}
+serviceAccountName: {{ include "ktb.serviceAccountName" $root }}
+automountServiceAccountToken: {{ $root.Values.serviceAccount.automount }}
+# Variables of Services in the namespace, such as TEMPORAL_PORT, are none of the daemon's settings.
+enableServiceLinks: false
+{{- with include "ktb.imagePullSecrets" $root }}
+{{ . }}
+{{- end }}
+{{- with $values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .daemon }}
+terminationGracePeriodSeconds: {{ kindIs "invalid" $values.terminationGracePeriodSeconds | ternary (include "ktb.gracePeriodNeeded" .) $values.terminationGracePeriodSeconds | int64 }}
+{{- else }}
+restartPolicy: Never
+{{- end }}
+{{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" }}
+{{- with get $values $key }}
+{{ $key }}: {{ . }}
+{{- end }}
+{{- end }}
+{{- range $key := list "dnsConfig" "hostAliases" "nodeSelector" "tolerations" "affinity" }}
+{{- with get $values $key }}
+{{ $key }}:
+  {{- tpl (toYaml .) $root | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- if .daemon }}
+{{- with $values.topologySpreadConstraints }}
+{{- $selector := dict "labelSelector" (dict "matchLabels" (include "ktb.selectorLabels" $ | fromYaml)) }}
+topologySpreadConstraints:
+  {{- range . }}
+  {{- tpl (toYaml (list (merge dict . $selector))) $root | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- with $values.initContainers }}
+initContainers:
+  {{- tpl (toYaml .) $root | nindent 2 }}
+{{- end }}
+containers:
+  - name: ktb
+    image: {{ include "ktb.image" $root }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    {{- with $values.command }}
+    command:
+      {{- tpl (toYaml .) $root | nindent 6 }}
+    {{- end }}
+    args:
+      {{- toYaml .args | nindent 6 }}
+    env:
+      {{- include "ktb.env" (dict "root" $root) | nindent 6 }}
+      {{- with $values.extraEnv }}
+      {{- tpl (toYaml .) $root | nindent 6 }}
+      {{- end }}
+    {{- with $values.extraEnvFrom }}
+    envFrom:
+      {{- tpl (toYaml .) $root | nindent 6 }}
+    {{- end }}
+    {{- if .daemon }}
+    ports:
+      - name: http
+        containerPort: {{ include "ktb.port" $root }}
+        protocol: TCP
+    {{- range $probe := list "startupProbe" "livenessProbe" "readinessProbe" }}
+    {{- with get $values $probe }}
+    {{ $probe }}:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- end }}
+    {{- if and (gt (int64 $values.preStopSleepSeconds) 0) (semverCompare ">=1.30-0" $root.Capabilities.KubeVersion.Version) }}
+    lifecycle:
+      preStop:
+        sleep:
+          seconds: {{ int64 $values.preStopSleepSeconds }}
+    {{- end }}
+    {{- end }}
+    {{- with .resources }}
+    resources:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- with $values.securityContext }}
+    securityContext:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    volumeMounts:
+      - name: config
+        mountPath: /etc/ktb/config
+        readOnly: true
+      - name: tmp
+        mountPath: /tmp
+      {{- range $part := list "kafka" "temporal" "clickhouse" }}
+      {{- if include "ktb.tlsSources" (dict "tls" (get $root.Values.credentials $part).tls) | fromYamlArray }}
+      - name: {{ $part }}-tls
+        mountPath: /etc/ktb/tls/{{ $part }}
+        readOnly: true
+      {{- end }}
+      {{- end }}
+      {{- with $values.extraVolumeMounts }}
+      {{- tpl (toYaml .) $root | nindent 6 }}
+      {{- end }}
+  {{- if .daemon }}
+  {{- with $values.extraContainers }}
+  {{- tpl (toYaml .) $root | nindent 2 }}
+  {{- end }}
+  {{- end }}
+volumes:
+  - name: config
+    configMap:
+      name: {{ include "ktb.fullname" $root }}
+  - name: tmp
+    emptyDir:
+      sizeLimit: 64Mi
+  {{- range $part := list "kafka" "temporal" "clickhouse" }}
+  {{- with include "ktb.tlsSources" (dict "tls" (get $root.Values.credentials $part).tls) | fromYamlArray }}
+  - name: {{ $part }}-tls
+    projected:
+      defaultMode: 0440
+      sources:
+        {{- toYaml . | nindent 8 }}
+  {{- end }}
+  {{- end }}
+  {{- with $values.extraVolumes }}
+  {{- tpl (toYaml .) $root | nindent 2 }}
+  {{- end }}
+{{- end -}}

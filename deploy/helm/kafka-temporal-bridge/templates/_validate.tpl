@@ -1,0 +1,145 @@
+{{/* What no schema can tell. Every problem at once, in words that say what to do. */}}
+{{- define "ktb.validate" -}}
+{{- $problems := list -}}
+{{- $config := include "ktb.givenConfig" . | fromYaml -}}
+{{- with $config.Error -}}
+{{- $problems = append $problems (printf "config is not YAML once its {{ }} are filled in: %s" .) -}}
+{{- end -}}
+{{- $kafka := default dict $config.kafka -}}
+{{- $temporal := default dict $config.temporal -}}
+{{- $clickhouse := default dict $config.clickhouse -}}
+{{- $credentials := .Values.credentials -}}
+
+{{- if not $config.pipelines -}}
+{{- $problems = append $problems "config.pipelines is empty: name at least one, such as {orders: {topics: [orders], table: orders}}" -}}
+{{- end -}}
+{{- if not $kafka.brokers -}}
+{{- $problems = append $problems "config.kafka.brokers is missing: the daemon's default, localhost:9092, is not Kafka in a pod" -}}
+{{- end -}}
+{{- if not (or $temporal.address .Values.extraEnvFrom (contains "TEMPORAL_" (toJson .Values.extraEnv))) -}}
+{{- $problems = append $problems "config.temporal.address is missing: the daemon's default, localhost:7233, is not Temporal in a pod" -}}
+{{- end -}}
+{{- if not $clickhouse.url -}}
+{{- $problems = append $problems "config.clickhouse.url is missing: the daemon's default, http://localhost:8123, is not ClickHouse in a pod" -}}
+{{- end -}}
+
+{{- /* Secrets in the ConfigMap. Never print one. */ -}}
+{{- $secrets := dict
+  "config.kafka.sasl.password" (list (dig "sasl" "password" "" $kafka) "credentials.kafka.sasl.existingSecret")
+  "config.temporal.apiKey" (list (default "" $temporal.apiKey) "credentials.temporal.apiKey.existingSecret")
+  "config.clickhouse.password" (list (default "" $clickhouse.password) "credentials.clickhouse.auth.existingSecret")
+-}}
+{{- if kindIs "map" $kafka.ssl -}}
+{{- $_ := set $secrets "config.kafka.ssl.key" (list (default "" $kafka.ssl.key) "credentials.kafka.tls.client.existingSecret") -}}
+{{- end -}}
+{{- if kindIs "map" $temporal.tls -}}
+{{- $_ := set $secrets "config.temporal.tls.key" (list (default "" $temporal.tls.key) "credentials.temporal.tls.client.existingSecret") -}}
+{{- end -}}
+{{- range $path, $pair := $secrets -}}
+{{- $value := toString (first $pair) -}}
+{{- if and $value (not (regexMatch "(^|[^$])[$][{]" $value)) -}}
+{{- $problems = append $problems (printf "%s is a secret, and config becomes a ConfigMap: put it into a Secret and name that in %s" $path (last $pair)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- if and $credentials.kafka.sasl.existingSecret (not (dig "sasl" "mechanism" "" $kafka)) -}}
+{{- $problems = append $problems "config.kafka.sasl.mechanism is missing: credentials.kafka.sasl needs plain, scram-sha-256 or scram-sha-512 beside it" -}}
+{{- end -}}
+{{- range $part, $key := dict "kafka" "ssl" "temporal" "tls" -}}
+{{- $tls := (get $credentials $part).tls -}}
+{{- $own := get (default dict (get $config $part)) $key -}}
+{{- if and (include "ktb.tlsReferences" (dict "part" $part "tls" $tls) | fromYaml) (eq (toString $own) "false") -}}
+{{- $problems = append $problems (printf "config.%s.%s is false, but credentials.%s.tls names certificates: take away one of them" $part $key $part) -}}
+{{- end -}}
+{{- if and $tls.ca.existingSecret $tls.ca.existingConfigMap -}}
+{{- $problems = append $problems (printf "credentials.%s.tls.ca has both existingSecret and existingConfigMap: name one" $part) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $credentials.clickhouse.tls.ca.existingSecret $credentials.clickhouse.tls.ca.existingConfigMap -}}
+{{- $problems = append $problems "credentials.clickhouse.tls.ca has both existingSecret and existingConfigMap: name one" -}}
+{{- end -}}
+
+{{- $listen := include "ktb.listen" . -}}
+{{- if not (regexMatch ":[1-9][0-9]*$" $listen) -}}
+{{- $problems = append $problems (printf "config.http.listen is %s: probes need a port that is written out" $listen) -}}
+{{- else if regexMatch "^(127[.]|localhost:|\\[?::1\\]?:)" $listen -}}
+{{- $problems = append $problems (printf "config.http.listen is %s: probes come from outside the pod; use 0.0.0.0" $listen) -}}
+{{- end -}}
+
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- $problems = append $problems "serviceMonitor and podMonitor are both enabled: every pod would be scraped twice" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) -}}
+{{- $problems = append $problems "serviceMonitor needs service.enabled: true; podMonitor does without a Service" -}}
+{{- end -}}
+
+{{- range $role := include "ktb.roles" . | fromYamlArray -}}
+{{- $values := $role.values -}}
+{{- $where := ternary "" (printf "%s: " $role.component) (eq $role.component "combined") -}}
+{{- $needed := include "ktb.gracePeriodNeeded" (dict "root" $ "values" $values) -}}
+{{- $grace := $values.terminationGracePeriodSeconds -}}
+{{- if and (not $needed) (kindIs "invalid" $grace) -}}
+{{- $problems = append $problems (printf "%sterminationGracePeriodSeconds is missing, and config.shutdown.deadline is not a duration that it could be derived from" $where) -}}
+{{- else if and $needed (not (kindIs "invalid" $grace)) -}}
+{{- if lt (int64 $grace) (int64 $needed) -}}
+{{- $problems = append $problems (printf "%sterminationGracePeriodSeconds is %d, too short for a drain: preStopSleepSeconds, config.shutdown.deadline and 10 s are %s" $where (int64 $grace) $needed) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $values.autoscaling.enabled $values.keda.enabled -}}
+{{- $problems = append $problems (printf "%sautoscaling and keda are both enabled: two autoscalers would work against each other" $where) -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" $values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" $values.podDisruptionBudget.maxUnavailable)) -}}
+{{- $problems = append $problems (printf "%spodDisruptionBudget has both minAvailable and maxUnavailable: set one" $where) -}}
+{{- end -}}
+{{- if $values.keda.enabled -}}
+{{- $problems = concat $problems (include "ktb.kedaProblems" (dict "root" $ "role" $role "config" $config "where" $where) | fromYamlArray) -}}
+{{- end -}}
+{{- end -}}
+
+{{- with $problems -}}
+{{- fail (printf "\n\nThe values have %s:\n  - %s\n" (ternary "a problem" (printf "%d problems" (len .)) (eq (len .) 1)) (join "\n  - " .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes root, role, config, where. */}}
+{{- define "ktb.kedaProblems" -}}
+{{- $problems := list -}}
+{{- $keda := .role.values.keda -}}
+{{- $credentials := .root.Values.credentials -}}
+{{- $byKafka := and .role.consumes $keda.kafka.enabled -}}
+{{- $byTemporal := and .role.flushes $keda.temporal.enabled -}}
+{{- if not (or $byKafka $byTemporal) -}}
+{{- $problems = append $problems (printf "%skeda is enabled without a trigger: enable keda.kafka or keda.temporal" .where) -}}
+{{- end -}}
+{{- if $byKafka -}}
+{{- if and (not (kindIs "invalid" $keda.kafka.activationLagThreshold)) (lt (int64 $keda.kafka.activationLagThreshold) (int64 $keda.kafka.partitions)) -}}
+{{- $problems = append $problems (printf "%skeda.kafka.activationLagThreshold is %d, less than the %d of keda.kafka.partitions: the marker that a transaction leaves in each partition would keep a pod alive for ever" .where (int64 $keda.kafka.activationLagThreshold) (int64 $keda.kafka.partitions)) -}}
+{{- end -}}
+{{- if and $keda.kafka.limitToPartitionsWithLag $keda.kafka.allowIdleConsumers -}}
+{{- $problems = append $problems (printf "%skeda.kafka has both limitToPartitionsWithLag and allowIdleConsumers, which KEDA refuses: set one" .where) -}}
+{{- end -}}
+{{- $told := list (dig "kafka" "brokers" "" .config) (dig "kafka" "sasl" "mechanism" "" .config) -}}
+{{- if not $keda.kafka.authenticationRef -}}
+{{- $told = append $told (dig "kafka" "sasl" "username" "" .config) -}}
+{{- end -}}
+{{- range $name, $pipeline := .config.pipelines -}}
+{{- $told = append $told (list $pipeline.topics $pipeline.groupId $pipeline.startFrom) -}}
+{{- end -}}
+{{- if contains "${" (toJson $told) -}}
+{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write brokers, topics, groups, mechanism and user of config out, or do without keda.kafka" .where) -}}
+{{- end -}}
+{{- if and (dig "kafka" "sasl" "" .config) (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
+{{- $problems = append $problems (printf "%sKEDA cannot use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}
+{{- end -}}
+{{- end -}}
+{{- if $byTemporal -}}
+{{- $temporal := default dict .config.temporal -}}
+{{- if not $temporal.address -}}
+{{- $problems = append $problems (printf "%sconfig.temporal.address is missing: KEDA does not read TEMPORAL_ADDRESS" .where) -}}
+{{- end -}}
+{{- if contains "${" (toJson (pick $temporal "address" "namespace" "taskQueue")) -}}
+{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write address, namespace and taskQueue of config.temporal out, or do without keda.temporal" .where) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}

@@ -1,0 +1,283 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { parseConfig } from '../../src/config/load.js';
+import { createMetrics } from '../../src/telemetry/metrics.js';
+import { all, CHART, ciFile, MINIMAL, one, render, renderWith, type Manifest } from './support/chart.js';
+import type { ScalerParameters } from './support/schemas.js';
+import { DEPLOY_TOOLS } from './support/tools.js';
+
+interface Trigger {
+  readonly type: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly authenticationRef?: { readonly name: string };
+}
+
+const triggersOf = (manifests: readonly Manifest[], name?: string): readonly Trigger[] =>
+  (one(manifests, 'ScaledObject', name).spec as { triggers: Trigger[] }).triggers;
+
+describe('KEDA', () => {
+  const files = [ciFile('keda-values.yaml')];
+
+  it('scales consumers by the lag of each group on each topic, as the daemon itself names them', async () => {
+    const manifests = await render({ files });
+    const text = one(manifests, 'ConfigMap').data?.['ktb.yaml'] ?? '';
+    const config = parseConfig(text.replaceAll(/\$\{.*?\}/g, 'x'), 'ktb.yaml', {});
+    const expected = config.pipelines.flatMap(({ groupId, topics }) => topics.map((topic) => `${groupId} ${topic}`));
+    const triggers = triggersOf(manifests, 'demo-kafka-temporal-bridge-consumer');
+    expect(expected).toHaveLength(3);
+    expect(triggers.map(({ metadata }) => `${metadata['consumerGroup']} ${metadata['topic']}`)).toEqual(expected);
+    for (const { type, metadata } of triggers) {
+      expect(type).toBe('kafka');
+      expect(metadata).toMatchObject({
+        bootstrapServers: config.kafka.brokers.join(','),
+        // Not 2e+06, which KEDA does not read.
+        lagThreshold: '2000000',
+        activationLagThreshold: '24',
+        limitToPartitionsWithLag: 'true',
+        sasl: 'scram_sha512',
+        tls: 'enable',
+      });
+    }
+    expect(triggers.map(({ metadata }) => metadata['offsetResetPolicy'])).toEqual(['latest', 'earliest', 'earliest']);
+  });
+
+  it('scales workers by the task queue that the daemon itself uses', async () => {
+    const manifests = await render({ files, values: { config: { temporal: { taskQueue: 'mine' } } } });
+    expect(triggersOf(manifests, 'demo-kafka-temporal-bridge-worker')).toEqual([
+      {
+        type: 'temporal',
+        authenticationRef: { name: 'demo-kafka-temporal-bridge-temporal' },
+        metadata: {
+          endpoint: 'temporal:7233',
+          namespace: 'ingestion',
+          taskQueue: 'mine',
+          queueTypes: 'workflow,activity',
+          targetQueueSize: '10',
+          activationTargetQueueSize: '0',
+          enableTLS: 'true',
+        },
+      },
+    ]);
+  });
+
+  it('scales combined pods by both, without credentials where there are none', async () => {
+    const manifests = await renderWith({ keda: { enabled: true } });
+    const triggers = triggersOf(manifests);
+    expect(triggers.map(({ type }) => type)).toEqual(['kafka', 'temporal']);
+    expect(triggers[0]?.metadata).toMatchObject({ sasl: 'none', tls: 'disable', activationLagThreshold: '8' });
+    // KEDA would use TLS if it were not told otherwise.
+    expect(triggers[1]?.metadata).toMatchObject({ enableTLS: 'false' });
+    expect(triggers.map(({ authenticationRef }) => authenticationRef)).toEqual([undefined, undefined]);
+    expect(all(manifests, 'TriggerAuthentication')).toEqual([]);
+  });
+
+  it.each(['keda-values.yaml', 'tls-values.yaml', 'existing-secrets-values.yaml', 'minimal-values.yaml'])(
+    'tells its scalers only what they know: %s',
+    async (name) => {
+      const scalers = JSON.parse(readFileSync(join(DEPLOY_TOOLS.schemas, 'keda-scalers.json'), 'utf8')) as Record<
+        string,
+        ScalerParameters
+      >;
+      const manifests = await render({ files: [ciFile(name)], values: { keda: { enabled: true } } });
+      const authentications = new Map(
+        all(manifests, 'TriggerAuthentication').map(({ metadata, spec }) => [
+          metadata.name,
+          Object.values(spec as Record<string, { parameter: string }[]>).flatMap((entries) =>
+            entries.map(({ parameter }) => parameter),
+          ),
+        ]),
+      );
+      for (const { type, metadata, authenticationRef } of all(manifests, 'ScaledObject').flatMap((object) =>
+        triggersOf([object]),
+      )) {
+        expect(scalers[type]?.metadata).toEqual(expect.arrayContaining(Object.keys(metadata)));
+        const parameters = authenticationRef === undefined ? [] : authentications.get(authenticationRef.name);
+        expect(scalers[type]?.authentication).toEqual(expect.arrayContaining(parameters ?? ['no such authentication']));
+        if (metadata['sasl'] !== undefined && metadata['sasl'] !== 'none')
+          expect(parameters).toEqual(expect.arrayContaining(['username', 'password']));
+      }
+    },
+  );
+
+  it('takes credentials from the same Secrets and ConfigMaps as the daemon', async () => {
+    const manifests = await render({ files: [ciFile('tls-values.yaml')], values: { keda: { enabled: true } } });
+    const { secretTargetRef } = one(manifests, 'TriggerAuthentication', 'demo-kafka-temporal-bridge-kafka').spec as {
+      secretTargetRef: object[];
+    };
+    expect(secretTargetRef).toEqual([
+      { parameter: 'username', name: 'ktb-kafka', key: 'username' },
+      { parameter: 'password', name: 'ktb-kafka', key: 'password' },
+      { parameter: 'ca', name: 'kafka-ca', key: 'ca.crt' },
+      { parameter: 'cert', name: 'ktb-kafka-tls', key: 'tls.crt' },
+      { parameter: 'key', name: 'ktb-kafka-tls', key: 'tls.key' },
+    ]);
+    const literal = one(await render({ files }), 'TriggerAuthentication', 'demo-kafka-temporal-bridge-kafka');
+    expect(literal.spec).toEqual({
+      configMapTargetRef: [{ parameter: 'ca', name: 'kafka-ca', key: 'ca-bundle.pem' }],
+      env: [{ parameter: 'username', name: 'KTB_KAFKA_USERNAME', containerName: 'ktb' }],
+      secretTargetRef: [{ parameter: 'password', name: 'ktb', key: 'password' }],
+    });
+  });
+
+  it('uses an authentication of one’s own instead', async () => {
+    const reference = { name: 'mine', kind: 'ClusterTriggerAuthentication' };
+    const manifests = await render({
+      files,
+      values: { keda: { kafka: { authenticationRef: reference }, temporal: { authenticationRef: reference } } },
+    });
+    expect(all(manifests, 'TriggerAuthentication')).toEqual([]);
+    for (const object of all(manifests, 'ScaledObject'))
+      for (const { authenticationRef } of triggersOf([object])) expect(authenticationRef).toEqual(reference);
+  });
+
+  it('scales down slowly: each step is a rebalance', async () => {
+    for (const values of [{ keda: { enabled: true } }, { autoscaling: { enabled: true } }]) {
+      const manifests = await renderWith(values);
+      const text = JSON.stringify([...all(manifests, 'ScaledObject'), ...all(manifests, 'HorizontalPodAutoscaler')]);
+      expect(text).toContain('"stabilizationWindowSeconds":600');
+    }
+  });
+});
+
+describe('NetworkPolicy', () => {
+  interface Rule {
+    readonly ports?: { readonly port: number; readonly protocol: string }[];
+    readonly to?: object[];
+  }
+  const portsOf = (policy: Manifest): (number[] | undefined)[] =>
+    (policy.spec as { egress: Rule[] }).egress.map(({ ports }) => ports?.map(({ port }) => port));
+
+  it('lets pods connect to the ports of the configuration only; consumers not to ClickHouse', async () => {
+    const manifests = await render({
+      files: [ciFile('split-values.yaml')],
+      values: { networkPolicy: { enabled: true } },
+    });
+    const policy = (component: string) => one(manifests, 'NetworkPolicy', `demo-kafka-temporal-bridge-${component}`);
+    expect(portsOf(policy('consumer'))).toEqual([[53, 53], [9092], [7233]]);
+    expect(portsOf(policy('worker'))).toEqual([[53, 53], [9092], [7233], [8123]]);
+    expect(portsOf(policy('jobs'))).toEqual([[53, 53], [9092], [7233], [8123]]);
+  });
+
+  it('knows the port of https, and opens every port to an address that is a reference', async () => {
+    const https = await render({ files: [ciFile('full-values.yaml')] });
+    expect(portsOf(one(https, 'NetworkPolicy', 'orders-bridge'))).toEqual([
+      [53, 53],
+      [9092, 9094],
+      [7233],
+      [443],
+      [8200],
+    ]);
+    const reference = await renderWith({
+      config: { temporal: { address: '${ADDRESS}' } },
+      networkPolicy: { enabled: true },
+    });
+    expect(portsOf(one(reference, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([
+      [53, 53],
+      [9092],
+      undefined,
+      [8123],
+    ]);
+  });
+
+  it('lets only the peers named read the metrics', async () => {
+    const manifests = await render({ files: [ciFile('full-values.yaml')] });
+    expect((one(manifests, 'NetworkPolicy', 'orders-bridge').spec as { ingress: object[] }).ingress).toEqual([
+      {
+        ports: [{ port: 'http', protocol: 'TCP' }],
+        from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
+      },
+    ]);
+  });
+});
+
+describe('PodDisruptionBudget', () => {
+  it('lets one pod go at a time, so that a node with a single one can be drained', async () => {
+    expect(one(await render(MINIMAL), 'PodDisruptionBudget').spec).toMatchObject({ maxUnavailable: 1 });
+  });
+
+  it('takes 0, a number and a percentage', async () => {
+    const spec = async (podDisruptionBudget: object): Promise<unknown> =>
+      one(await renderWith({ podDisruptionBudget }), 'PodDisruptionBudget').spec;
+    expect(await spec({ maxUnavailable: 0 })).toMatchObject({ maxUnavailable: 0 });
+    expect(await spec({ minAvailable: '50%' })).toMatchObject({ minAvailable: '50%' });
+    expect(await spec({ minAvailable: 0 })).not.toHaveProperty('maxUnavailable');
+  });
+});
+
+describe('PrometheusRule', () => {
+  interface Rule {
+    readonly alert: string;
+    readonly expr: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  }
+  const rulesOf = (manifest: Manifest): Rule[] =>
+    (manifest.spec as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules);
+
+  it('asks only for metrics and labels that the daemon has', async () => {
+    const text = readFileSync(join(CHART, 'files/rules.yaml'), 'utf8');
+    const { groups } = parse(text) as { groups: { rules: Rule[] }[] };
+    const rules = groups.flatMap((group) => group.rules);
+    expect(rules.length).toBeGreaterThan(5);
+    const metrics = await createMetrics({ runtime: false }).registry.getMetricsAsJSON();
+    const known = new Set(
+      metrics.flatMap(({ name, type }) =>
+        String(type) === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
+      ),
+    );
+    // What Prometheus itself adds to every series of a pod.
+    const labels = new Set(['namespace', 'pod', ...labelNames()]);
+    for (const { alert, expr, annotations } of rules) {
+      const names = expr.match(/ktb_\w+/g) ?? [];
+      expect(names.length, alert).toBeGreaterThan(0);
+      for (const name of names) expect(known, alert).toContain(name);
+      const used = [
+        ...[...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list]) => (list ?? '').split(/,\s*/)),
+        ...[...expr.matchAll(/(\w+)="/g)].map(([, label]) => label ?? ''),
+        ...[...JSON.stringify(annotations).matchAll(/\$labels\.(\w+)/g)].map(([, label]) => label ?? ''),
+      ];
+      for (const label of used) expect(labels, alert).toContain(label);
+    }
+  });
+
+  it('leaves Prometheus’s own {{ }} alone, and adds runbooks, labels and groups', async () => {
+    const manifests = await render({ files: [ciFile('full-values.yaml')] });
+    const rules = rulesOf(one(manifests, 'PrometheusRule'));
+    const down = rules.find(({ alert }) => alert === 'KtbDependencyDown');
+    expect(down?.annotations['summary']).toBe('{{ $labels.dependency }} does not answer {{ $labels.pod }}');
+    expect(down?.annotations['runbook_url']).toBe('https://wiki.example.com/ktb#ktbdependencydown');
+    expect(down?.labels).toEqual({ severity: 'critical', team: 'data' });
+    expect(rules.map(({ alert }) => alert)).not.toContain('KtbRecordsRejected');
+    expect(rules.at(-1)).toEqual({ record: 'ktb:lag', expr: 'sum(ktb_lag_records)' });
+  });
+
+  it('has no runbook where none is said', async () => {
+    const rules = rulesOf(one(await renderWith({ prometheusRule: { enabled: true } }), 'PrometheusRule'));
+    expect(rules.map(({ alert }) => alert)).toContain('KtbRecordsRejected');
+    for (const { annotations } of rules) expect(annotations).not.toHaveProperty('runbook_url');
+  });
+});
+
+/** Labels of the daemon's metrics; prom-client keeps them to itself. */
+function labelNames(): string[] {
+  return Object.values(createMetrics({ runtime: false })).flatMap(
+    (metric) => (metric as unknown as { labelNames?: string[] }).labelNames ?? [],
+  );
+}
+
+it('monitors carry the labels by which a Prometheus selects them', async () => {
+  const additionalLabels = { release: 'prometheus' };
+  const manifests = await renderWith({
+    serviceMonitor: { enabled: true, additionalLabels, interval: '15s', namespace: 'monitoring' },
+    prometheusRule: { enabled: true, additionalLabels },
+  });
+  const monitor = one(manifests, 'ServiceMonitor');
+  expect(monitor.metadata).toMatchObject({ namespace: 'monitoring', labels: additionalLabels });
+  expect(monitor.spec).toMatchObject({
+    namespaceSelector: { matchNames: ['apps'] },
+    endpoints: [{ port: 'http', path: '/metrics', interval: '15s' }],
+  });
+  expect(one(manifests, 'PrometheusRule').metadata.labels).toMatchObject(additionalLabels);
+});

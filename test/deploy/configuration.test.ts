@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Config } from '../../src/config/config.js';
+import { loadConfig } from '../../src/config/load.js';
+import { all, CI_VALUES, ciFile, one, render, renderWith, type Manifest, type Values } from './support/chart.js';
+import { containerOf, placeBelow, type Contents } from './support/pod.js';
+
+/** What the values files under ci/ expect to be in the cluster. */
+const EXISTING: Contents = {
+  'kafka-user': { user: 'kafka user', pass: 'kafka password' },
+  'temporal-key': { token: 'temporal key' },
+  'clickhouse-user': { user: 'clickhouse user', pass: 'clickhouse password' },
+  'ktb-kafka': { username: 'kafka user', password: 'kafka password' },
+  'kafka-ca': { 'ca.crt': 'kafka ca', 'ca-bundle.pem': 'kafka ca' },
+  'ktb-kafka-tls': { 'tls.crt': 'kafka cert', 'tls.key': 'kafka key' },
+  'ktb-temporal-tls': { 'ca.crt': 'temporal ca', 'tls.crt': 'temporal cert', 'tls.key': 'temporal key' },
+  'ktb-clickhouse': { password: 'clickhouse password' },
+  'company-ca': { 'ca.crt': 'company ca' },
+  ktb: { password: 'kafka password' },
+  'temporal-cloud': { 'api-key': 'temporal key' },
+  'clickhouse-ktb': { username: 'clickhouse user', password: 'clickhouse password' },
+};
+
+interface Loaded {
+  readonly config: Config;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** The configuration as the daemon itself loads it in a container of this workload. */
+async function load(workload: Manifest, manifests: readonly Manifest[]): Promise<Loaded> {
+  const directory = await mkdtemp(join(tmpdir(), 'ktb-pod-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const container = containerOf(workload, manifests, EXISTING);
+  // A file that an extra volume brings, as full-values.yaml has it.
+  const files = new Map([...container.files, ['/var/run/vault/clickhouse', 'clickhouse password']]);
+  const { environment, files: placed } = await placeBelow(directory, { ...container, files });
+  return { config: loadConfig(environment['KTB_CONFIG'] ?? '', environment), environment, files: placed };
+}
+
+async function loadFrom(values: Values): Promise<Loaded> {
+  const manifests = await render(values);
+  return load(one(manifests, 'Deployment'), manifests);
+}
+
+describe.each(CI_VALUES)('%s', (name) => {
+  it('becomes a configuration that the daemon accepts, in every pod that runs it', async () => {
+    const manifests = await render({ files: [ciFile(name)] });
+    const workloads = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')];
+    expect(workloads.length).toBeGreaterThan(1);
+    for (const workload of workloads) {
+      const { config } = await load(workload, manifests);
+      expect(config.pipelines.length).toBeGreaterThan(0);
+    }
+  });
+});
+
+it('hands over user, password and API key from Secrets', async () => {
+  const { config } = await loadFrom({ files: [ciFile('existing-secrets-values.yaml')] });
+  expect(config.kafka.ssl).toBe(true);
+  expect(config.kafka.sasl).toEqual({ mechanism: 'plain', username: 'kafka user', password: 'kafka password' });
+  expect(config.temporal).toMatchObject({ apiKey: 'temporal key', tls: true });
+  expect(config.clickhouse).toMatchObject({ username: 'clickhouse user', password: 'clickhouse password' });
+});
+
+it('hands over CAs, client certificates and keys from Secrets and ConfigMaps', async () => {
+  const { config, environment, files } = await loadFrom({ files: [ciFile('tls-values.yaml')] });
+  expect(config.kafka.ssl).toEqual({ ca: 'kafka ca', cert: 'kafka cert', key: 'kafka key' });
+  expect(config.temporal.tls).toEqual({
+    ca: 'temporal ca',
+    cert: 'temporal cert',
+    key: 'temporal key',
+    serverName: 'temporal.example.com',
+  });
+  expect(files.get(environment['NODE_EXTRA_CA_CERTS'] ?? '')).toBe('company ca');
+});
+
+it('leaves what config says itself as it is', async () => {
+  const { config } = await loadFrom({
+    files: [ciFile('tls-values.yaml')],
+    values: {
+      config: {
+        kafka: { ssl: { ca: '${OWN_CA}' }, sasl: { username: 'own user' } },
+        clickhouse: { password: '${file:/etc/ktb/tls/kafka/tls.key}' },
+      },
+      extraEnv: [{ name: 'OWN_CA', value: 'own ca' }],
+    },
+  });
+  expect(config.kafka.ssl).toEqual({ ca: 'own ca', cert: 'kafka cert', key: 'kafka key' });
+  expect(config.kafka.sasl?.username).toBe('own user');
+  expect(config.clickhouse).toMatchObject({ username: 'ktb', password: 'kafka key' });
+});
+
+it('takes `true` for TLS as leave to use the certificates of credentials', async () => {
+  const { config } = await loadFrom({
+    files: [ciFile('tls-values.yaml')],
+    values: { config: { kafka: { ssl: true }, temporal: { tls: true } } },
+  });
+  expect(config.kafka.ssl).toMatchObject({ ca: 'kafka ca' });
+  expect(config.temporal.tls).toMatchObject({ ca: 'temporal ca' });
+});
+
+it('fills in Helm’s own {{ }}, and large numbers stay whole', async () => {
+  const { config } = await loadFrom({ files: [ciFile('full-values.yaml')] });
+  expect(config.kafka.clientId).toBe('demo');
+  expect(config.pipelines[0]?.layout.batchers).toBe(16);
+  expect(config.pipelines[0]?.settings.batch.maxRecords).toBe(1_000_000);
+  expect(config.clickhouse.password).toBe('clickhouse password');
+});
+
+describe('time for a drain', () => {
+  const graceOf = (manifests: readonly Manifest[]): number =>
+    (one(manifests, 'Deployment').spec as { template: { spec: { terminationGracePeriodSeconds: number } } }).template
+      .spec.terminationGracePeriodSeconds;
+
+  it.each(['1s', '25s', '1500ms', '1.5m', '10m'])('a deadline of %s fits before SIGKILL', async (deadline) => {
+    const manifests = await renderWith({ config: { shutdown: { deadline } }, preStopSleepSeconds: 7 });
+    const { config } = await load(one(manifests, 'Deployment'), manifests);
+    // The daemon ends itself 5 s after its deadline when its shutdown hangs.
+    const neededSeconds = 7 + config.shutdownDeadlineMs / 1000 + 5;
+    expect(graceOf(manifests)).toBeGreaterThan(neededSeconds);
+    expect(graceOf(manifests)).toBeLessThan(neededSeconds + 10);
+  });
+
+  it('the default deadline is the daemon’s own', async () => {
+    const manifests = await renderWith({});
+    const { config } = await load(one(manifests, 'Deployment'), manifests);
+    expect(graceOf(manifests)).toBe(2 + config.shutdownDeadlineMs / 1000 + 10);
+  });
+});
+
+it.each([undefined, '0.0.0.0:8080', ':7000', '[::]:7001'])(
+  'serves probes where the daemon listens: %s',
+  async (listen) => {
+    const manifests = await renderWith(listen === undefined ? {} : { config: { http: { listen } } });
+    const deployment = one(manifests, 'Deployment');
+    const { config } = await load(deployment, manifests);
+    const { containers } = (deployment.spec as { template: { spec: { containers: { ports: object[] }[] } } }).template
+      .spec;
+    expect(containers[0]?.ports).toEqual([{ name: 'http', containerPort: config.http.port, protocol: 'TCP' }]);
+  },
+);

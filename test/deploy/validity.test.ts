@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import {
+  CHART,
+  CI_VALUES,
+  ciFile,
+  lint,
+  namesOf,
+  render,
+  renderNotes,
+  renderText,
+  run,
+  type Manifest,
+} from './support/chart.js';
+import { SCHEMA_LOCATION } from './support/schemas.js';
+import { DEPLOY_TOOLS } from './support/tools.js';
+
+/** Rejects with what is wrong with any of the objects. A kind without a schema is wrong, not skipped. */
+function validate(text: string): Promise<string> {
+  return run(
+    DEPLOY_TOOLS.kubeconform,
+    ['-strict', '-summary', '-schema-location', join(DEPLOY_TOOLS.schemas, SCHEMA_LOCATION), '-'],
+    { input: text },
+  );
+}
+
+describe.each(CI_VALUES)('%s', (name) => {
+  it('passes helm lint --strict', async () => {
+    await lint({ files: [ciFile(name)] });
+  });
+
+  it('renders only what Kubernetes, the Prometheus operator and KEDA know, strictly', async () => {
+    const text = await renderText({ files: [ciFile(name)] });
+    expect(await validate(text)).toMatch(/ Valid: [1-9]\d*, Invalid: 0, Errors: 0, Skipped: 0/);
+  });
+
+  it('also renders for the oldest Kubernetes that the chart admits', async () => {
+    const manifests = await render({ files: [ciFile(name)], kubeVersion: '1.27.0' });
+    expect(JSON.stringify(manifests)).not.toContain('preStop');
+  });
+});
+
+it('passes helm lint --strict with its default values, which have no pipeline', async () => {
+  await lint({});
+});
+
+it('the values that the README shows are valid, one after the other', async () => {
+  const readme = readFileSync(join(CHART, 'README.md'), 'utf8');
+  const [whole, ...parts] = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(
+    ([, text]) => parse(text ?? '') as object,
+  );
+  expect(parts.length).toBeGreaterThan(1);
+  expect(await validate(await renderText({ values: whole ?? {} }))).toContain('Invalid: 0, Errors: 0, Skipped: 0');
+  for (const part of parts)
+    expect(await validate(await renderText({ values: { ...whole, ...part } }))).toContain('Invalid: 0');
+});
+
+it('the notes name commands that exist', async () => {
+  const notes = await renderNotes({ files: [ciFile('split-values.yaml')] });
+  const manifests = await render({ files: [ciFile('split-values.yaml')] });
+  const names = namesOf(manifests).map((name) => name.toLowerCase());
+  const named = [...notes.matchAll(/\b(?:deployment|job)\/\S+/g)].map(([name]) => name);
+  expect(named).toHaveLength(4);
+  for (const name of named) expect(names).toContain(name);
+});
+
+it('the values files under ci/ have every kind of object between them', async () => {
+  const manifests = (await Promise.all(CI_VALUES.map((name) => render({ files: [ciFile(name)] })))).flat();
+  manifests.push(
+    ...(await render({ files: [ciFile('minimal-values.yaml')], values: { serviceMonitor: { enabled: true } } })),
+  );
+  expect([...new Set(manifests.map(({ kind }) => kind))].sort()).toEqual([
+    'ConfigMap',
+    'Deployment',
+    'HorizontalPodAutoscaler',
+    'Job',
+    'NetworkPolicy',
+    'PodDisruptionBudget',
+    'PodMonitor',
+    'PrometheusRule',
+    'ScaledObject',
+    'Secret',
+    'Service',
+    'ServiceAccount',
+    'ServiceMonitor',
+    'TriggerAuthentication',
+  ]);
+});
+
+describe('the validation refuses', () => {
+  const metadata = { name: 'a' };
+  const cases: [string, Manifest | object, RegExp][] = [
+    [
+      'a field that Kubernetes does not know',
+      { apiVersion: 'v1', kind: 'Service', metadata, spec: { ports: [{ port: 1, tragetPort: 1 }] } },
+      /tragetPort/,
+    ],
+    [
+      'a value of the wrong type',
+      { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata, spec: { minAvailable: true } },
+      /minAvailable/,
+    ],
+    [
+      'a field that the Prometheus operator does not know',
+      {
+        apiVersion: 'monitoring.coreos.com/v1',
+        kind: 'ServiceMonitor',
+        metadata,
+        spec: { selector: {}, endpoints: [{ prot: 'http' }] },
+      },
+      /prot/,
+    ],
+    [
+      'a ScaledObject without a target',
+      { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject', metadata, spec: { triggers: [] } },
+      /scaleTargetRef/,
+    ],
+    [
+      'unknown metadata of an object of KEDA',
+      {
+        apiVersion: 'keda.sh/v1alpha1',
+        kind: 'TriggerAuthentication',
+        metadata: { name: 'a', lables: {} },
+        spec: {},
+      },
+      /lables/,
+    ],
+    ['a kind that nobody defines', { apiVersion: 'example.com/v1', kind: 'Thing', metadata }, /Thing/],
+  ];
+  it.each(cases)('%s', async (_, manifest, message) => {
+    await expect(validate(stringify(manifest))).rejects.toThrow(message);
+  });
+});

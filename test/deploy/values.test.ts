@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import { render, renderWith } from './support/chart.js';
+
+describe('the schema refuses, and says where and what', () => {
+  const cases: [string, object, string][] = [
+    ['an unknown key', { replicas: 2 }, "at '': additional properties 'replicas' not allowed"],
+    ['a text for a number', { replicaCount: 'two' }, "at '/replicaCount': got string, want integer"],
+    ['an unknown mode', { deploymentMode: 'both' }, "at '/deploymentMode': value must be one of 'combined', 'split'"],
+    [
+      'an unknown key of the configuration',
+      { config: { kafka: { broker: ['a:1'] } } },
+      "at '/config/kafka': additional properties 'broker' not allowed",
+    ],
+    [
+      'a duration without a unit',
+      { config: { pipelines: { orders: { batch: { maxDelay: '1' } } } } },
+      "at '/config/pipelines/orders/batch/maxDelay': '1' does not match pattern",
+    ],
+    [
+      'a pipeline without topics',
+      { config: { pipelines: { b: { table: 't' } } } },
+      "at '/config/pipelines/b': missing property 'topics'",
+    ],
+    [
+      'an unknown mechanism',
+      { config: { kafka: { sasl: { mechanism: 'scram' } } } },
+      "at '/config/kafka/sasl/mechanism': 'scram' does not match pattern '^(plain|scram-sha-256|scram-sha-512)$",
+    ],
+    ['a broken digest', { image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
+    [
+      'a role’s key that is not a role’s',
+      { deploymentMode: 'split', worker: { service: {} } },
+      "at '/worker': additional properties 'service' not allowed",
+    ],
+    [
+      'a role’s value of the wrong type',
+      { consumer: { replicaCount: -1 } },
+      "at '/consumer/replicaCount': minimum: got -1, want 0",
+    ],
+    [
+      'an unknown key of credentials',
+      { credentials: { kafka: { sasl: { secret: 'a' } } } },
+      "at '/credentials/kafka/sasl': additional properties 'secret' not allowed",
+    ],
+  ];
+  it.each(cases)('%s', async (_, values, message) => {
+    await expect(renderWith(values)).rejects.toThrow(message);
+  });
+});
+
+describe('the templates refuse, and say what to do', () => {
+  const cases: [string, object, string][] = [
+    [
+      'a password in the configuration',
+      { config: { clickhouse: { password: 'hunter2' } } },
+      'config.clickhouse.password is a secret, and config becomes a ConfigMap: put it into a Secret and name that in credentials.clickhouse.auth.existingSecret',
+    ],
+    [
+      'an escaped reference, which is none',
+      { config: { clickhouse: { password: '$${PASSWORD}' } } },
+      'config.clickhouse.password is a secret',
+    ],
+    [
+      'an API key in the configuration',
+      { config: { temporal: { apiKey: 'hunter2' } } },
+      'config.temporal.apiKey is a secret',
+    ],
+    [
+      'a private key in the configuration',
+      { config: { kafka: { ssl: { key: 'hunter2' } } } },
+      'config.kafka.ssl.key is a secret',
+    ],
+    [
+      'credentials for SASL without a mechanism',
+      { credentials: { kafka: { sasl: { existingSecret: 'a' } } } },
+      'config.kafka.sasl.mechanism is missing',
+    ],
+    [
+      'certificates where TLS is off',
+      { config: { temporal: { tls: false } }, credentials: { temporal: { tls: { ca: { existingSecret: 'a' } } } } },
+      'config.temporal.tls is false, but credentials.temporal.tls names certificates',
+    ],
+    [
+      'two sources of one CA',
+      { credentials: { kafka: { tls: { ca: { existingSecret: 'a', existingConfigMap: 'b' } } } } },
+      'credentials.kafka.tls.ca has both existingSecret and existingConfigMap',
+    ],
+    [
+      'a port that is not known',
+      { config: { http: { listen: '0.0.0.0:${PORT}' } } },
+      'probes need a port that is written out',
+    ],
+    [
+      'a port of the daemon’s choice',
+      { config: { http: { listen: '0.0.0.0:0' } } },
+      'probes need a port that is written out',
+    ],
+    ['an address that probes do not reach', { config: { http: { listen: '127.0.0.1:9464' } } }, 'use 0.0.0.0'],
+    [
+      'too little time for a drain',
+      { terminationGracePeriodSeconds: 30 },
+      'terminationGracePeriodSeconds is 30, too short for a drain: preStopSleepSeconds, config.shutdown.deadline and 10 s are 37',
+    ],
+    [
+      'too little time for a drain of one role',
+      { deploymentMode: 'split', worker: { terminationGracePeriodSeconds: 30 } },
+      'worker: terminationGracePeriodSeconds is 30',
+    ],
+    [
+      'a deadline that nobody knows here',
+      { config: { shutdown: { deadline: '${DEADLINE}' } } },
+      'terminationGracePeriodSeconds is missing',
+    ],
+    [
+      'two autoscalers',
+      { autoscaling: { enabled: true }, keda: { enabled: true } },
+      'autoscaling and keda are both enabled',
+    ],
+    [
+      'a budget that says two things',
+      { podDisruptionBudget: { minAvailable: 0, maxUnavailable: 1 } },
+      'podDisruptionBudget has both minAvailable and maxUnavailable',
+    ],
+    [
+      'an activation below the partitions',
+      { keda: { enabled: true, kafka: { partitions: 12, activationLagThreshold: 11 } } },
+      'keda.kafka.activationLagThreshold is 11, less than the 12 of keda.kafka.partitions',
+    ],
+    [
+      'what KEDA excludes',
+      { keda: { enabled: true, kafka: { limitToPartitionsWithLag: true, allowIdleConsumers: true } } },
+      'keda.kafka has both limitToPartitionsWithLag and allowIdleConsumers',
+    ],
+    [
+      'a ScaledObject without a trigger',
+      { deploymentMode: 'split', keda: { enabled: true, temporal: { enabled: false } } },
+      'worker: keda is enabled without a trigger',
+    ],
+    [
+      'credentials that KEDA cannot use',
+      {
+        config: { kafka: { sasl: { mechanism: 'plain', username: 'a', password: '${PASSWORD}' } } },
+        extraEnv: [{ name: 'PASSWORD', value: 'b' }],
+        keda: { enabled: true },
+      },
+      'KEDA cannot use the references of config.kafka.sasl',
+    ],
+    [
+      'a topic that KEDA does not know',
+      { config: { pipelines: { orders: { topics: ['${TOPIC}'] } } }, keda: { enabled: true } },
+      'KEDA does not resolve references such as ${NAME}: write brokers, topics',
+    ],
+    [
+      'a namespace that KEDA does not know',
+      { config: { temporal: { namespace: '${NAMESPACE}' } }, keda: { enabled: true } },
+      'write address, namespace and taskQueue of config.temporal out',
+    ],
+    [
+      'scraping twice',
+      { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
+      'serviceMonitor and podMonitor are both enabled',
+    ],
+    [
+      'a ServiceMonitor without a Service',
+      { serviceMonitor: { enabled: true }, service: { enabled: false } },
+      'serviceMonitor needs service.enabled: true',
+    ],
+  ];
+  it.each(cases)('%s', async (_, values, message) => {
+    await expect(renderWith(values)).rejects.toThrow(message);
+    await expect(renderWith(values)).rejects.not.toThrow('hunter2');
+  });
+
+  it('everything that is wrong at once', async () => {
+    await expect(render({})).rejects.toThrow(
+      /The values have 4 problems:\n {2}- config\.pipelines is empty.*\n {2}- config\.kafka\.brokers is missing.*\n {2}- config\.temporal\.address is missing.*\n {2}- config\.clickhouse\.url is missing/,
+    );
+  });
+});
+
+it('does not ask for an address of Temporal that its environment variable gives', async () => {
+  const values = {
+    config: {
+      kafka: { brokers: ['kafka:9092'] },
+      clickhouse: { url: 'http://clickhouse:8123' },
+      pipelines: { orders: { topics: ['orders'], table: 'orders' } },
+    },
+  };
+  await expect(render({ values })).rejects.toThrow('config.temporal.address is missing');
+  const extraEnv = [{ name: 'TEMPORAL_ADDRESS', value: 'temporal:7233' }];
+  expect(await render({ values: { ...values, extraEnv } })).not.toEqual([]);
+});

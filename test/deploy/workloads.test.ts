@@ -1,0 +1,388 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  all,
+  changedChart,
+  CHART,
+  CI_VALUES,
+  ciFile,
+  MINIMAL,
+  namesOf,
+  one,
+  render,
+  renderWith,
+  run,
+  type Manifest,
+} from './support/chart.js';
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Selector {
+  readonly matchLabels?: Labels;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: 'In';
+    readonly values: readonly string[];
+  }[];
+}
+
+interface PodTemplate {
+  readonly metadata: { readonly labels: Labels; readonly annotations: Labels };
+  readonly spec: {
+    readonly securityContext: object;
+    readonly containers: readonly ContainerSpec[];
+    readonly [key: string]: unknown;
+  };
+}
+
+interface ContainerSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly securityContext: object;
+  readonly [key: string]: unknown;
+}
+
+const templateOf = (workload: Manifest): PodTemplate => (workload.spec as { template: PodTemplate }).template;
+const containerOf = (workload: Manifest): ContainerSpec => templateOf(workload).spec.containers[0]!;
+const selectorOf = (workload: Manifest): Labels =>
+  (workload.spec as { selector: { matchLabels: Labels } }).selector.matchLabels;
+
+function matches({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Labels): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key, values }) => values.includes(labels[key] ?? ''))
+  );
+}
+
+describe('roles', () => {
+  it('combined: one Deployment that does both', async () => {
+    const manifests = await render(MINIMAL);
+    expect(all(manifests, 'Deployment').map(({ metadata }) => metadata.name)).toEqual(['demo-kafka-temporal-bridge']);
+    expect(containerOf(one(manifests, 'Deployment')).args).toEqual(['run', '--role', 'both']);
+  });
+
+  it('split: a Deployment for each role, with its own values over the common ones', async () => {
+    const manifests = await render({ files: [ciFile('split-values.yaml')] });
+    const consumer = one(manifests, 'Deployment', 'demo-kafka-temporal-bridge-consumer');
+    const worker = one(manifests, 'Deployment', 'demo-kafka-temporal-bridge-worker');
+    expect(containerOf(consumer).args).toEqual(['run', '--role', 'consumer']);
+    expect(containerOf(worker).args).toEqual(['run', '--role', 'worker']);
+    // Maps are merged: the request stays, the limit is replaced.
+    expect(containerOf(consumer)['resources']).toEqual({
+      requests: { cpu: '250m', memory: '512Mi' },
+      limits: { memory: '512Mi' },
+    });
+    expect(containerOf(worker)['resources']).toMatchObject({ limits: { memory: '1Gi' } });
+    expect(templateOf(worker).spec['nodeSelector']).toEqual({ 'example.com/pool': 'large' });
+    expect(templateOf(consumer).spec['nodeSelector']).toBeUndefined();
+    expect(consumer.spec).toMatchObject({ replicas: 2 });
+    expect(all(manifests, 'HorizontalPodAutoscaler').map(({ metadata }) => metadata.name)).toEqual([
+      worker.metadata.name,
+    ]);
+  });
+
+  it('a role’s value also replaces a common one by false or 0', async () => {
+    const manifests = await renderWith({
+      deploymentMode: 'split',
+      keda: { enabled: true },
+      preStopSleepSeconds: 5,
+      consumer: { keda: { enabled: false }, replicaCount: 0, preStopSleepSeconds: 0 },
+    });
+    const consumer = one(manifests, 'Deployment', 'demo-kafka-temporal-bridge-consumer');
+    expect(consumer.spec).toMatchObject({ replicas: 0 });
+    expect(containerOf(consumer)['lifecycle']).toBeUndefined();
+    expect(all(manifests, 'ScaledObject').map(({ metadata }) => metadata.name)).toEqual([
+      'demo-kafka-temporal-bridge-worker',
+    ]);
+  });
+
+  it('an autoscaled Deployment has no number of pods of its own, which an upgrade would set back', async () => {
+    for (const autoscaler of ['autoscaling', 'keda']) {
+      const manifests = await renderWith({ [autoscaler]: { enabled: true } });
+      expect(one(manifests, 'Deployment').spec).not.toHaveProperty('replicas');
+    }
+  });
+});
+
+describe('selectors', () => {
+  it.each(CI_VALUES)('every selector finds the pods it is for, and no others: %s', async (name) => {
+    const manifests = await render({
+      files: [ciFile(name)],
+      values: { networkPolicy: { enabled: true }, setup: { enabled: true } },
+    });
+    const deployments = all(manifests, 'Deployment');
+    const pods = [...deployments, ...all(manifests, 'Job')].map((workload) => ({
+      workload: workload.metadata.name,
+      labels: templateOf(workload).metadata.labels,
+    }));
+    const found = (selector: Selector): string[] =>
+      pods.filter(({ labels }) => matches(selector, labels)).map(({ workload }) => workload);
+    for (const deployment of deployments) {
+      const own = [deployment.metadata.name];
+      const spec = (kind: string) => one(manifests, kind, deployment.metadata.name).spec as Record<string, unknown>;
+      expect(found({ matchLabels: selectorOf(deployment) })).toEqual(own);
+      expect(found({ matchLabels: spec('Service')['selector'] as Labels })).toEqual(own);
+      expect(found(spec('PodDisruptionBudget')['selector'] as Selector)).toEqual(own);
+      expect(found(spec('NetworkPolicy')['podSelector'] as Selector)).toEqual(own);
+      for (const constraint of templateOf(deployment).spec['topologySpreadConstraints'] as {
+        labelSelector: Selector;
+      }[])
+        expect(found(constraint.labelSelector)).toEqual(own);
+    }
+    const jobs = all(manifests, 'Job').map(({ metadata }) => metadata.name);
+    const jobsPolicy = all(manifests, 'NetworkPolicy').find(({ metadata }) => metadata.name.endsWith('-jobs'));
+    expect(found((jobsPolicy?.spec as { podSelector: Selector }).podSelector)).toEqual(jobs);
+  });
+
+  it.each(['minimal-values.yaml', 'split-values.yaml'])(
+    'monitors find the pods of every role, and no Jobs: %s',
+    async (name) => {
+      const files = [ciFile(name)];
+      const byService = await render({
+        files,
+        values: { serviceMonitor: { enabled: true }, setup: { enabled: true } },
+      });
+      const byPod = await render({ files, values: { podMonitor: { enabled: true }, setup: { enabled: true } } });
+      const names = all(byPod, 'Deployment').map(({ metadata }) => metadata.name);
+      const serviceSelector = (one(byService, 'ServiceMonitor').spec as { selector: Selector }).selector;
+      const services = all(byService, 'Service').filter(({ metadata }) =>
+        matches(serviceSelector, metadata.labels ?? {}),
+      );
+      expect(services.map(({ metadata }) => metadata.name)).toEqual(names);
+      const podSelector = (one(byPod, 'PodMonitor').spec as { selector: Selector }).selector;
+      const workloads = [...all(byPod, 'Deployment'), ...all(byPod, 'Job')];
+      const scraped = workloads.filter((workload) => matches(podSelector, templateOf(workload).metadata.labels));
+      expect(scraped.map(({ metadata }) => metadata.name)).toEqual(names);
+    },
+  );
+
+  it('an upgrade of the chart, with other values, keeps the selectors', async () => {
+    const chart = await changedChart('Chart.yaml', (text) => text.replace(/^(version|appVersion): .*$/gm, '$1: 9.9.9'));
+    const values = {
+      image: { tag: 'other' },
+      commonLabels: { 'example.com/a': 'b', 'app.kubernetes.io/component': 'other' },
+      podLabels: { 'example.com/c': 'd', 'app.kubernetes.io/name': 'other' },
+    };
+    const before = one(await render(MINIMAL), 'Deployment');
+    const after = one(await render({ ...MINIMAL, chart, values }), 'Deployment');
+    expect(after.metadata.labels?.['helm.sh/chart']).toBe('kafka-temporal-bridge-9.9.9');
+    expect(selectorOf(after)).toEqual(selectorOf(before));
+    expect(matches({ matchLabels: selectorOf(after) }, templateOf(after).metadata.labels)).toBe(true);
+  });
+
+  it('a new version of the chart alone restarts no pod', async () => {
+    const chart = await changedChart('Chart.yaml', (text) => text.replace(/^version: .*$/m, 'version: 9.9.9'));
+    const before = one(await render(MINIMAL), 'Deployment');
+    const after = one(await render({ ...MINIMAL, chart }), 'Deployment');
+    expect(templateOf(after)).toEqual(templateOf(before));
+  });
+});
+
+describe('pods', () => {
+  it('meet the restricted Pod Security Standard, those of Jobs too', async () => {
+    const manifests = await renderWith({ setup: { enabled: true } });
+    const workloads = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')];
+    expect(workloads).toHaveLength(3);
+    for (const workload of workloads) {
+      const { spec } = templateOf(workload);
+      expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+      for (const key of ['hostNetwork', 'hostPID', 'hostIPC']) expect(spec).not.toHaveProperty(key);
+      expect(JSON.stringify(spec)).not.toContain('hostPath');
+      expect(spec.containers.map(({ securityContext }) => securityContext)).toEqual([
+        { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+      ]);
+      expect(spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+    }
+  });
+
+  it('liveness asks only whether the process answers, readiness whether it works', async () => {
+    const container = containerOf(one(await render(MINIMAL), 'Deployment'));
+    expect(container['livenessProbe']).toMatchObject({ httpGet: { path: '/livez', port: 'http' } });
+    expect(container['startupProbe']).toMatchObject({ httpGet: { path: '/livez', port: 'http' } });
+    expect(container['readinessProbe']).toMatchObject({ httpGet: { path: '/readyz', port: 'http' } });
+  });
+
+  it('a probe set to null is gone', async () => {
+    const container = containerOf(one(await renderWith({ startupProbe: null }), 'Deployment'));
+    expect(container).not.toHaveProperty('startupProbe');
+    expect(container).toHaveProperty('livenessProbe');
+  });
+
+  it('are replaced without a surge, which would be a rebalance more', async () => {
+    expect(one(await render(MINIMAL), 'Deployment').spec).toMatchObject({
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+    });
+  });
+
+  it('are replaced when the configuration changes, also by a reference to a credential, and only then', async () => {
+    const checksum = async (values: object): Promise<string | undefined> =>
+      templateOf(one(await renderWith(values), 'Deployment')).metadata.annotations['checksum/config'];
+    const before = await checksum({});
+    expect(await checksum({ podDisruptionBudget: { enabled: false } })).toBe(before);
+    expect(await checksum({ config: { log: { level: 'debug' } } })).not.toBe(before);
+    expect(await checksum({ credentials: { clickhouse: { auth: { existingSecret: 'a' } } } })).not.toBe(before);
+  });
+
+  it('get what extra… and the other usual keys say', async () => {
+    const manifests = await render({ files: [ciFile('full-values.yaml')] });
+    const { metadata, spec } = templateOf(one(manifests, 'Deployment'));
+    const [container, sidecar] = spec.containers;
+    expect(metadata.labels).toMatchObject({ 'example.com/team': 'data', 'example.com/cost-center': '42' });
+    expect(metadata.annotations).toMatchObject({ 'example.com/rendered': 'demo', 'example.com/owner': 'data' });
+    expect(spec).toMatchObject({
+      nodeSelector: { 'kubernetes.io/os': 'linux' },
+      tolerations: [{ key: 'dedicated' }],
+      priorityClassName: 'high',
+      runtimeClassName: 'gvisor',
+      schedulerName: 'default-scheduler',
+      dnsPolicy: 'ClusterFirst',
+      dnsConfig: { options: [{ name: 'ndots', value: '2' }] },
+      hostAliases: [{ ip: '10.0.0.1' }],
+      terminationGracePeriodSeconds: 120,
+      initContainers: [{ name: 'wait', args: ['demo-kafka'] }],
+    });
+    expect(JSON.stringify(spec['affinity'])).toContain('"app.kubernetes.io/instance":"demo"');
+    expect(container?.['env']).toContainEqual({ name: 'BATCHERS', value: '16' });
+    expect(container?.['envFrom']).toEqual([{ secretRef: { name: 'more', optional: true } }]);
+    expect(container?.['volumeMounts']).toContainEqual({ name: 'vault', mountPath: '/var/run/vault', readOnly: true });
+    expect(spec['volumes']).toContainEqual({ name: 'vault', emptyDir: { medium: 'Memory' } });
+    expect(sidecar?.name).toBe('sidecar');
+    expect(one(manifests, 'ConfigMap', 'demo-more').data).toEqual({ key: 'value' });
+    expect(one(manifests, 'Secret', 'demo-more')).toMatchObject({ stringData: { key: 'value' } });
+  });
+});
+
+describe('image', () => {
+  const imageOf = async (values: object): Promise<string> =>
+    containerOf(one(await renderWith(values), 'Deployment')).image;
+
+  it('has the version of the application, unless a tag or a digest is given', async () => {
+    expect(await imageOf({})).toBe('kafka-temporal-bridge:0.1.0');
+    expect(await imageOf({ image: { tag: '1' } })).toBe('kafka-temporal-bridge:1');
+    const digest = `sha256:${'a'.repeat(64)}`;
+    expect(await imageOf({ image: { registry: 'example.com', tag: '1', digest } })).toBe(
+      `example.com/kafka-temporal-bridge@${digest}`,
+    );
+  });
+
+  it('the chart’s version of the application is the package’s', async () => {
+    const { version } = JSON.parse(await readFile(join(CHART, '../../../package.json'), 'utf8')) as { version: string };
+    expect(await imageOf({})).toBe(`kafka-temporal-bridge:${version}`);
+  });
+});
+
+describe('Jobs', () => {
+  it('setup is off by default, and runs `ktb setup` with what it is told', async () => {
+    expect(namesOf(await render(MINIMAL)).filter((name) => name.includes('setup'))).toEqual([]);
+    const job = async (setup: object): Promise<Manifest> => {
+      const jobs = all(await renderWith({ setup: { enabled: true, ...setup } }), 'Job');
+      return jobs.find(({ metadata }) => metadata.name.includes('setup'))!;
+    };
+    expect(containerOf(await job({})).args).toEqual(['setup', '--partitions', '8']);
+    const told = await job({ partitions: 12, fromSample: 1000, dryRun: true });
+    expect(containerOf(told).args).toEqual(['setup', '--partitions', '12', '--from-sample', '1000', '--dry-run']);
+    // A hook after the installation would wait for pods that wait for their topics.
+    expect(told.metadata.annotations).toBeUndefined();
+  });
+
+  it('setup is another Job when anything of it changes, since a Job cannot be changed', async () => {
+    const nameOf = async (values: object): Promise<string> => {
+      const manifests = await renderWith({ setup: { enabled: true }, ...values });
+      return all(manifests, 'Job').find(({ metadata }) => metadata.name.includes('setup'))!.metadata.name;
+    };
+    const names = await Promise.all(
+      [
+        {},
+        { config: { log: { level: 'debug' } } },
+        { image: { tag: '2' } },
+        { setup: { enabled: true, partitions: 3 } },
+        { setup: { enabled: true, backoffLimit: 3 } },
+      ].map(nameOf),
+    );
+    expect(new Set(names).size).toBe(names.length);
+    expect(await nameOf({ replicaCount: 5 })).toBe(names[0]);
+  });
+
+  it('helm test is a Job that runs `ktb status`', async () => {
+    const job = one(await render(MINIMAL), 'Job');
+    expect(job.metadata.annotations).toMatchObject({ 'helm.sh/hook': 'test' });
+    expect(containerOf(job).args).toEqual(['status']);
+    expect(templateOf(job).spec['restartPolicy']).toBe('Never');
+    expect(all(await renderWith({ tests: { enabled: false } }), 'Job')).toEqual([]);
+  });
+});
+
+describe('as a subchart', () => {
+  it('takes its own values from its name, and shares those of global', async () => {
+    const parent = await mkdtemp(join(tmpdir(), 'ktb-parent-'));
+    onTestFinished(() => rm(parent, { recursive: true }));
+    await cp(CHART, join(parent, 'charts/kafka-temporal-bridge'), { recursive: true });
+    const chart = {
+      apiVersion: 'v2',
+      name: 'parent',
+      version: '1.0.0',
+      dependencies: [{ name: 'kafka-temporal-bridge', version: '0.1.0', condition: 'kafka-temporal-bridge.enabled' }],
+    };
+    await writeFile(join(parent, 'Chart.yaml'), JSON.stringify(chart));
+    const values = {
+      global: { imageRegistry: 'registry.example.com', imagePullSecrets: ['a', { name: 'b' }], storageClass: 'fast' },
+      'kafka-temporal-bridge': {
+        enabled: true,
+        imagePullSecrets: ['b'],
+        config: {
+          kafka: { brokers: ['{{ .Release.Name }}-kafka:9092'] },
+          temporal: { address: 'temporal:7233' },
+          clickhouse: { url: 'http://clickhouse:8123' },
+          pipelines: { orders: { topics: ['orders'], table: 'orders' } },
+        },
+      },
+    };
+    const manifests = await render({ chart: parent, values });
+    const deployment = one(manifests, 'Deployment');
+    expect(containerOf(deployment).image).toBe('registry.example.com/kafka-temporal-bridge:0.1.0');
+    expect(templateOf(deployment).spec['imagePullSecrets']).toEqual([{ name: 'a' }, { name: 'b' }]);
+    expect(one(manifests, 'ConfigMap').data?.['ktb.yaml']).toContain('demo-kafka:9092');
+    const off = { ...values, 'kafka-temporal-bridge': { ...values['kafka-temporal-bridge'], enabled: false } };
+    expect(await render({ chart: parent, values: off })).toEqual([]);
+  });
+});
+
+it('every workload gives a command and options that the daemon’s command line has', async () => {
+  const setup = { enabled: true, fromSample: 1000, dryRun: true };
+  const manifests = (
+    await Promise.all(['combined', 'split'].map((deploymentMode) => renderWith({ deploymentMode, setup })))
+  ).flat();
+  const commands = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')].map(
+    (workload) => containerOf(workload).args,
+  );
+  const distinct = [...new Map(commands.map((args) => [args.join(' '), args])).values()];
+  expect(distinct).toHaveLength(5);
+  const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+  for (const args of distinct) {
+    // It reads its configuration once it has understood its command line.
+    const ended = run(process.execPath, ['--import', 'tsx', cli, ...args], {
+      env: { KTB_CONFIG: '/nowhere/ktb.yaml' },
+    });
+    await expect(ended).rejects.toThrow('the configuration file /nowhere/ktb.yaml does not exist');
+  }
+});
+
+it('a service account of one’s own is used and not made', async () => {
+  const manifests = await renderWith({ serviceAccount: { create: false, name: 'mine' } });
+  expect(all(manifests, 'ServiceAccount')).toEqual([]);
+  expect(templateOf(one(manifests, 'Deployment')).spec['serviceAccountName']).toBe('mine');
+});
+
+it('names of any release stay within what Kubernetes allows', async () => {
+  const manifests = await renderWith({
+    deploymentMode: 'split',
+    setup: { enabled: true },
+    networkPolicy: { enabled: true },
+    fullnameOverride: 'a'.repeat(48),
+  });
+  for (const { metadata } of manifests) expect(metadata.name.length).toBeLessThanOrEqual(63);
+});
