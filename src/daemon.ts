@@ -15,7 +15,7 @@ import {
 } from './checks.js';
 import { connectTemporal, createClickHouse, createTemporalClient } from './clients.js';
 import type { Config } from './config/config.js';
-import { TemporalBatcherClient } from './consumer/batcherClient.js';
+import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
 import { createKafka } from './kafka/clients.js';
 import { createPartitioner, Publisher } from './kafka/publisher.js';
@@ -157,6 +157,7 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
         const workflowId = batcherWorkflowId(name, layout, index);
         return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
       },
+      layouts: () => listLayouts(client, name),
       setAside: createSetAside(publisher, settings, metrics),
       metrics,
       logger,

@@ -21,6 +21,7 @@ interface PlannedPartition {
   readonly topic: string;
   readonly partition: number;
   readonly committed: number | null;
+  readonly end: number;
   readonly plan: RewindPlan;
 }
 
@@ -115,9 +116,10 @@ async function planPartitions(
         committedOffset: offset,
         committedMetadata: entry?.metadata ?? null,
         logStart: toOffset(low),
+        logEnd: toOffset(high),
         target: target === 'earliest' ? toOffset(low) : typeof target === 'number' ? target : toOffset(atTime),
       };
-      planned.push({ topic, partition, committed: offset, plan: planRewind(facts, { again }) });
+      planned.push({ topic, partition, committed: offset, end: facts.logEnd, plan: planRewind(facts, { again }) });
     }
   }
   return planned.sort((one, other) => one.topic.localeCompare(other.topic) || one.partition - other.partition);
@@ -150,12 +152,12 @@ async function commit(kafka: Kafka, pipeline: PipelineConfig, planned: readonly 
 
 function print(planned: readonly PlannedPartition[], { again, dryRun }: RewindOptions): void {
   let records = 0;
-  for (const { topic, partition, committed, plan } of planned) {
+  for (const { topic, partition, committed, end, plan } of planned) {
     const where = `${topic}/${partition}`;
     if (plan.type === 'leave') {
       console.log(`${where}: left at ${committed ?? 'no offset'}: ${plan.reason}`);
     } else {
-      records += (committed ?? 0) - plan.offset;
+      records += (again ? (committed ?? 0) : end) - plan.offset;
       console.log(`${where}: ${dryRun ? 'would go' : 'went'} back from ${committed ?? 0} to ${plan.offset}`);
     }
   }

@@ -1,6 +1,7 @@
 import type { AcceptedMark } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
 import type { PartitionState } from './commitMetadata.js';
+import type { SameEpoch } from './startPosition.js';
 import type { PartitionTracker } from './tracker.js';
 
 export interface TopicPartition {
@@ -46,7 +47,6 @@ export class Assignment {
 
   /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
   open(tracker: PartitionTracker, committed: number | null): void {
-    this.#comparing.delete(partitionKey(tracker));
     this.#trackers.set(partitionKey(tracker), tracker);
     if (committed !== null) this.#committed.set(tracker, committed);
   }
@@ -62,6 +62,11 @@ export class Assignment {
 
   compare(partition: TopicPartition, comparison: Comparison): void {
     this.#comparing.set(partitionKey(partition), comparison);
+  }
+
+  /** The comparison is over. */
+  compared(partition: TopicPartition): void {
+    this.#comparing.delete(partitionKey(partition));
   }
 
   /** The partition is not read, and will not be under this assignment. */
@@ -119,6 +124,7 @@ export class Assignment {
 /** The record by which a log is known again, and where that log starts. */
 export interface Comparison {
   readonly mark: AcceptedMark;
+  readonly ifSame: SameEpoch;
   readonly logStart: number;
 }
 

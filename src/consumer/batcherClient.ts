@@ -7,7 +7,7 @@ import {
   type CoverageState,
   type EpochStatus,
 } from '../records/batcher.js';
-import { BATCHER } from '../records/batcherId.js';
+import { BATCHER, batcherIdPrefix, parseLayoutName, type Layout } from '../records/batcherId.js';
 import type { ChunkMeta } from '../records/chunk.js';
 import type { RecordSource } from '../records/record.js';
 import type { BatcherSettings } from '../records/settings.js';
@@ -163,6 +163,22 @@ export class TemporalBatcherClient implements BatcherClient {
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
     return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
   }
+}
+
+/**
+ * All layouts that a pipeline has had, as far as Temporal remembers its batchers. From the visibility store, which may lag
+ * some seconds behind.
+ */
+export async function listLayouts(client: Client, pipeline: string): Promise<Layout[]> {
+  const prefix = batcherIdPrefix(pipeline);
+  const query = `WorkflowType = '${BATCHER.workflowType}' AND WorkflowId STARTS_WITH '${prefix}' AND ExecutionStatus != 'ContinuedAsNew'`;
+  const layouts = new Map<string, Layout>();
+  for await (const { workflowId } of client.workflow.list({ query })) {
+    const name = workflowId.slice(prefix.length, workflowId.lastIndexOf(':'));
+    const layout = parseLayoutName(name);
+    if (layout !== null) layouts.set(name, layout);
+  }
+  return [...layouts.values()];
 }
 
 const NO_BODIES = new Uint8Array(0);

@@ -1,11 +1,18 @@
 import type { Admin, SeekEntry } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
-import type { AcceptedMark } from '../records/batcher.js';
+import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
 import type { TopicPartition } from './assignment.js';
 import type { BatcherClient } from './batcherClient.js';
 import { toOffset } from './fromKafka.js';
 import { inTurn } from './handOver.js';
-import { knownPosition, startPosition, type NewEpochReason } from './startPosition.js';
+import {
+  knownPosition,
+  lastEpoch,
+  startPosition,
+  type KnownEpoch,
+  type NewEpochReason,
+  type SameEpoch,
+} from './startPosition.js';
 import type { Layout } from '../records/batcherId.js';
 
 /** Where and how a partition is to be read, with nothing left to find out but what only its records tell. */
@@ -28,8 +35,13 @@ export type PartitionStart = TopicPartition &
         readonly layout: Layout;
       }
     | { readonly type: 'newEpoch'; readonly offset: number; readonly reason: NewEpochReason }
-    | { readonly type: 'sameEpoch'; readonly epoch: string; readonly offset: number }
-    | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly logStart: number }
+    | SameEpoch
+    | {
+        readonly type: 'compare';
+        readonly mark: AcceptedMark;
+        readonly ifSame: SameEpoch;
+        readonly logStart: number;
+      }
     | { readonly type: 'newer' }
   );
 
@@ -49,7 +61,18 @@ interface Log {
  */
 export async function findPartitionStarts(
   partitions: readonly TopicPartition[],
-  { admin, pipeline, batchers }: { admin: Admin; pipeline: PipelineConfig; batchers: () => readonly BatcherClient[] },
+  {
+    admin,
+    pipeline,
+    layouts,
+    batchersOf,
+  }: {
+    admin: Admin;
+    pipeline: PipelineConfig;
+    /** All layouts that the pipeline has had. */
+    layouts: () => Promise<readonly Layout[]>;
+    batchersOf: (layout: Layout) => readonly BatcherClient[];
+  },
 ): Promise<PartitionStarts> {
   const { groupId, layout, startFrom } = pipeline;
   const topics = [...new Set(partitions.map(({ topic }) => topic))];
@@ -58,7 +81,7 @@ export async function findPartitionStarts(
     topics.length === 0 ? [] : admin.fetchOffsets({ groupId, topics }),
     Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) }))),
   ]);
-  let marks: Promise<ReadonlyMap<string, AcceptedMark>> | undefined;
+  let known: Promise<ReadonlyMap<string, KnownEpoch>> | undefined;
   const starts: PartitionStart[] = [];
   for (const { topic, partition } of partitions) {
     const commit = find(committed, topic, partition);
@@ -75,11 +98,12 @@ export async function findPartitionStarts(
     if (position.type === 'newEpoch') {
       starts.push({ ...position, topic, partition, offset: await resolve(position.offset) });
     } else if (position.type === 'askBatchers') {
-      marks ??= lastMarks(batchers());
-      const known = knownPosition((await marks).get(`${topic}/${partition}`) ?? null, facts, startFrom);
-      if (known.type === 'newEpoch') starts.push({ ...known, topic, partition, offset: await resolve(known.offset) });
-      else if (known.type === 'compare') starts.push({ ...known, topic, partition, logStart: facts.logStart });
-      else starts.push({ ...known, topic, partition });
+      known ??= layouts().then((all) => lastEpochs(all, batchersOf));
+      const last = (await known).get(`${topic}/${partition}`) ?? null;
+      const found = knownPosition(last, facts, { layout, startFrom });
+      if (found.type === 'newEpoch') starts.push({ ...found, topic, partition, offset: await resolve(found.offset) });
+      else if (found.type === 'compare') starts.push({ ...found, topic, partition, logStart: facts.logStart });
+      else starts.push({ ...found, topic, partition });
     } else {
       starts.push({ ...position, topic, partition });
     }
@@ -87,21 +111,26 @@ export async function findPartitionStarts(
   return { clusterId, starts };
 }
 
-/** Per partition the last record that any batcher accepted. */
-async function lastMarks(batchers: readonly BatcherClient[]): Promise<Map<string, AcceptedMark>> {
-  const marks = new Map<string, AcceptedMark>();
-  for (const coverage of await inTurn(batchers, (batcher) => batcher.coverage())) {
-    for (const { topic, partition, mark } of coverage) {
-      const known = marks.get(`${topic}/${partition}`);
-      if (mark !== undefined && (known === undefined || isLater(mark, known))) marks.set(`${topic}/${partition}`, mark);
+/** Per partition the epoch that the batchers were sent last. */
+async function lastEpochs(
+  layouts: readonly Layout[],
+  batchersOf: (layout: Layout) => readonly BatcherClient[],
+): Promise<Map<string, KnownEpoch>> {
+  const byPartition = new Map<string, { layout: Layout; coverage: PartitionCoverage }[]>();
+  for (const layout of layouts) {
+    for (const state of await inTurn(batchersOf(layout), (batcher) => batcher.coverage())) {
+      for (const coverage of state) {
+        const name = `${coverage.topic}/${coverage.partition}`;
+        byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
+      }
     }
   }
-  return marks;
-}
-
-/** Within an epoch the higher offset is the later one, whenever it was accepted. */
-function isLater(mark: AcceptedMark, known: AcceptedMark): boolean {
-  return mark.epoch === known.epoch ? mark.offset > known.offset : mark.acceptedAtMs > known.acceptedAtMs;
+  const known = new Map<string, KnownEpoch>();
+  for (const [name, coverages] of byPartition) {
+    const last = lastEpoch(coverages);
+    if (last !== null) known.set(name, last);
+  }
+  return known;
 }
 
 async function resolveStart(

@@ -27,7 +27,7 @@ import type { Lane, Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver, StopCause } from './laneSender.js';
 import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
-import { mustHandOver } from './startPosition.js';
+import { mustHandOver, type SameEpoch } from './startPosition.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 /** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
@@ -40,6 +40,8 @@ export interface PipelineConsumerOptions {
   readonly admin: Admin;
   /** The batcher of an index, from 0, in a layout. */
   readonly batcher: (layout: Layout, index: number) => BatcherClient;
+  /** All layouts that the pipeline has had, as far as Temporal knows. */
+  readonly layouts: () => Promise<readonly Layout[]>;
   readonly setAside: SetAside;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -211,8 +213,12 @@ export class PipelineConsumer {
     const what = `offsets of ${pipeline.name}`;
     while (this.#isCurrent(assignment)) {
       try {
-        const batchers = (): readonly BatcherClient[] => this.#lanesOf(pipeline.layout).batchers;
-        const { clusterId, starts } = await findPartitionStarts(assignment.partitions, { admin, pipeline, batchers });
+        const { clusterId, starts } = await findPartitionStarts(assignment.partitions, {
+          admin,
+          pipeline,
+          layouts: this.#options.layouts,
+          batchersOf: (layout) => this.#lanesOf(layout).batchers,
+        });
         this.#members = await this.#countMembers();
         if (!this.#isCurrent(assignment)) return;
         this.#clusterId = clusterId;
@@ -256,7 +262,7 @@ export class PipelineConsumer {
         assignment.open(new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, reading), null);
         break;
       case 'sameEpoch':
-        assignment.open(new PartitionTracker(start, start.offset, reading), null);
+        this.#openSameEpoch(assignment, start, start);
         break;
       case 'compare':
         assignment.compare(start, start);
@@ -273,6 +279,19 @@ export class PipelineConsumer {
           `Pipeline ${name} does not read ${topic}/${partition}: its offset was committed by a later version of ktb. ` +
             'Run that version, or reset the offset to ingest again from there',
         );
+    }
+  }
+
+  #openSameEpoch(assignment: Assignment, where: TopicPartition, { epoch, offset, from }: SameEpoch): void {
+    const { topic, partition } = where;
+    const source = { topic, partition, epoch };
+    if (from === null) {
+      this.#openNext(
+        assignment,
+        new PartitionTracker(source, offset, { layout: this.#pipeline.layout, state: READING, end: null }),
+      );
+    } else {
+      void this.#handOverLayout(assignment, source, offset, from);
     }
   }
 
@@ -433,7 +452,7 @@ export class PipelineConsumer {
     const comparison = assignment.comparison(batch);
     if (!this.#isCurrent(assignment) || comparison === undefined) return;
     const { topic, partition } = batch;
-    const { mark, logStart } = comparison;
+    const { mark, ifSame, logStart } = comparison;
     const fetched = fetchedOffset(batch);
     // kafkajs may still hand out what it fetched before it was told to seek.
     const mismatches = this.#mismatches.get(comparison) ?? 0;
@@ -445,11 +464,12 @@ export class PipelineConsumer {
     const [first] = batch.messages;
     const found = first === undefined ? null : markOf(fromKafkaMessage(first));
     const same = found?.offset === mark.offset && found.timestampMs === mark.timestampMs && found.crc32 === mark.crc32;
-    const epoch = same ? mark.epoch : newEpoch();
-    const plan: ReadingPlan = { layout: this.#pipeline.layout, state: READING, end: null };
-    this.#openNext(assignment, new PartitionTracker({ topic, partition, epoch }, logStart, plan));
+    const fresh: SameEpoch = { type: 'sameEpoch', epoch: newEpoch(), offset: logStart, from: null };
+    const start = same ? ifSame : fresh;
+    assignment.compared(batch);
+    this.#openSameEpoch(assignment, batch, start);
     this.#options.logger.info(
-      { pipeline: this.#pipeline.name, topic, partition, epoch, mark: mark.offset },
+      { pipeline: this.#pipeline.name, topic, partition, epoch: start.epoch, mark: mark.offset },
       same
         ? 'The group has no offset, and the log is the one that was read before: it is read again, and nothing comes twice'
         : 'The group has no offset, and the log is not the one that was read before: a new epoch begins',

@@ -9,7 +9,9 @@ export interface RewindFacts {
   /** The committed next offset; null without one. */
   readonly committedOffset: number | null;
   readonly committedMetadata: string | null;
+  /** The first offset in the log, and the next one to be written. */
   readonly logStart: number;
+  readonly logEnd: number;
   /** Where to rewind to. */
   readonly target: number;
 }
@@ -17,16 +19,17 @@ export interface RewindFacts {
 /**
  * Decides what a rewind commits. Pure.
  *
- * Filling keeps the epoch, and notes in the metadata up to where the records may be in the table already. Reading again
- * drops the metadata: offsets that are not ours begin a new epoch.
+ * Filling keeps the epoch, and notes in the metadata up to where records may be in the table already: to the end of the
+ * log, because what was inserted last need not have been committed. Reading again drops the metadata: offsets that are not
+ * ours begin a new epoch.
  */
 export function planRewind(
-  { committedOffset, committedMetadata, logStart, target }: RewindFacts,
+  { committedOffset, committedMetadata, logStart, logEnd, target }: RewindFacts,
   { again }: { again: boolean },
 ): RewindPlan {
   if (committedOffset === null) return leave('the group has no offset there: it starts where the configuration says');
-  const offset = Math.max(target, logStart);
-  if (offset >= committedOffset) return leave('it is not further than that');
+  const offset = Math.min(Math.max(target, logStart), committedOffset);
+  if (again && offset === committedOffset) return leave('it is not further than that');
   if (again) return { type: 'commit', offset, metadata: '' };
   const metadata = parseCommitMetadata(committedMetadata);
   if (metadata.type === 'stranger') {
@@ -36,8 +39,8 @@ export function planRewind(
   if (metadata.state.type === 'closing') {
     return leave('it is on its way to another layout: start the consumers, let it arrive, and rewind then');
   }
-  const filledTo = metadata.state.type === 'filling' ? metadata.state.end : 0;
-  const end = Math.max(committedOffset, filledTo);
+  const end = Math.max(committedOffset, logEnd);
+  if (offset >= end) return leave('it is at the end of the log');
   return { type: 'commit', offset, metadata: formatCommitMetadata({ ...metadata, state: { type: 'filling', end } }) };
 }
 

@@ -1,5 +1,5 @@
 import type { StartFrom } from '../config/config.js';
-import type { AcceptedMark } from '../records/batcher.js';
+import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
 import { parseCommitMetadata, type PartitionState } from './commitMetadata.js';
 
@@ -82,27 +82,88 @@ export function mustHandOver(committed: Layout, ours: Layout, state: PartitionSt
   return state.type === 'closing' || layoutName(committed) !== layoutName(ours);
 }
 
+/** What the batchers of one layout know of the epoch that they were sent last. */
+export interface KnownEpoch {
+  readonly layout: Layout;
+  /** The last record that any of them has accepted. */
+  readonly mark: AcceptedMark;
+  /** Where the epoch began: what is before it was read under another one, or was not to be read. */
+  readonly startOffset: number;
+  /** True where the partition was leaving the layout. */
+  readonly closed: boolean;
+}
+
 /** Where a partition starts that the group has no offset for. */
 export type KnownPosition =
   | { readonly type: 'newEpoch'; readonly offset: StartFrom; readonly reason: NewEpochReason }
-  /** The same log: under the same epoch from its start; the batchers drop what they have accepted before. */
-  | { readonly type: 'sameEpoch'; readonly epoch: string; readonly offset: number }
+  | SameEpoch
   /** Whether it is the same log, the record at the mark tells. */
-  | { readonly type: 'compare'; readonly mark: AcceptedMark };
+  | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly ifSame: SameEpoch };
+
+/**
+ * The same log: under the same epoch from its start; the batchers drop what they have accepted before. From another layout
+ * the partition goes over to ours, as ever.
+ */
+export interface SameEpoch {
+  readonly type: 'sameEpoch';
+  readonly epoch: string;
+  readonly offset: number;
+  /** The layout to hand over from; null where the epoch can be gone on with. */
+  readonly from: Layout | null;
+}
 
 /**
  * The group's offsets expired, the group was deleted, or the topic recreated: the last record that a batcher accepted
  * tells which.
  *
- * @param mark null where no batcher knows the partition
+ * @param known null where no batcher knows the partition
  */
 export function knownPosition(
-  mark: AcceptedMark | null,
+  known: KnownEpoch | null,
   { logStart, logEnd }: Pick<PartitionFacts, 'logStart' | 'logEnd'>,
-  startFrom: StartFrom,
+  { layout, startFrom }: { layout: Layout; startFrom: StartFrom },
 ): KnownPosition {
-  if (mark === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
-  if (logStart > mark.offset) return { type: 'sameEpoch', epoch: mark.epoch, offset: logStart };
-  if (logEnd > mark.offset) return { type: 'compare', mark };
+  if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
+  const { mark, startOffset, closed } = known;
+  const mustLeave = closed || layoutName(known.layout) !== layoutName(layout);
+  const ifSame: SameEpoch = {
+    type: 'sameEpoch',
+    epoch: mark.epoch,
+    offset: Math.max(logStart, startOffset),
+    from: mustLeave ? known.layout : null,
+  };
+  if (logStart > mark.offset) return ifSame;
+  if (logEnd > mark.offset) return { type: 'compare', mark, ifSame };
   return { type: 'newEpoch', offset: 'earliest', reason: 'the log is not the one that was read before' };
+}
+
+/**
+ * The epoch that the batchers were sent last, over all layouts that the pipeline has had.
+ *
+ * @param coverages what each batcher of each layout has accepted of one partition
+ */
+export function lastEpoch(
+  coverages: readonly { readonly layout: Layout; readonly coverage: PartitionCoverage }[],
+): KnownEpoch | null {
+  let last: { readonly layout: Layout; readonly mark: AcceptedMark } | null = null;
+  for (const { layout, coverage } of coverages) {
+    const { mark } = coverage;
+    if (mark !== undefined && (last === null || isLater(mark, last.mark))) last = { layout, mark };
+  }
+  if (last === null) return null;
+  let startOffset = last.mark.offset;
+  let closed = false;
+  for (const { layout, coverage } of coverages) {
+    const epoch = coverage.epochs.find((candidate) => candidate.epoch === last.mark.epoch);
+    if (layoutName(layout) !== layoutName(last.layout) || epoch === undefined) continue;
+    const [lowest] = epoch.ranges;
+    if (lowest !== undefined) startOffset = Math.min(startOffset, lowest[0] + 1);
+    closed ||= epoch.closedAt !== undefined;
+  }
+  return { ...last, startOffset, closed };
+}
+
+/** Within an epoch the higher offset is the later one, whenever it was accepted. */
+function isLater(mark: AcceptedMark, known: AcceptedMark): boolean {
+  return mark.epoch === known.epoch ? mark.offset > known.offset : mark.acceptedAtMs > known.acceptedAtMs;
 }

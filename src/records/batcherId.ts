@@ -40,7 +40,12 @@ export function isKeyFunction(text: string): text is KeyFunction {
 
 /** Workflow id of a batcher: `ktb:orders:8-key:3`. Everything that tells batchers apart can be read in it. */
 export function batcherWorkflowId(pipeline: string, layout: Layout, index: number): string {
-  return `ktb:${pipeline}:${layoutName(layout)}:${index}`;
+  return `${batcherIdPrefix(pipeline)}${layoutName(layout)}:${index}`;
+}
+
+/** What the workflow ids of all batchers of a pipeline begin with, whatever their layout. */
+export function batcherIdPrefix(pipeline: string): string {
+  return `ktb:${pipeline}:`;
 }
 
 /** The last part of {@link batcherWorkflowId}: the short name used in metrics and on the command line. */

@@ -5,7 +5,13 @@ import {
   READING,
   type PartitionState,
 } from '../../../src/consumer/commitMetadata.js';
-import { knownPosition, startPosition, type PartitionFacts } from '../../../src/consumer/startPosition.js';
+import {
+  knownPosition,
+  lastEpoch,
+  startPosition,
+  type KnownEpoch,
+  type PartitionFacts,
+} from '../../../src/consumer/startPosition.js';
 import type { Layout } from '../../../src/records/batcherId.js';
 import { LAYOUT } from '../../support/trackers.js';
 
@@ -101,17 +107,38 @@ it('reads back the metadata it writes, whatever the key function', () => {
 });
 
 const mark = { epoch: 'e1', offset: 80, timestampMs: 1, crc32: 2, acceptedAtMs: 3 };
+const known: KnownEpoch = { layout: LAYOUT, mark, startOffset: 20, closed: false };
+const where = { layout: LAYOUT, startFrom: 'latest' } as const;
 
 it('without an offset and unknown to the batchers a partition starts where the configuration says', () => {
-  expect(knownPosition(null, facts(), 'latest')).toMatchObject({ type: 'newEpoch', offset: 'latest' });
+  expect(knownPosition(null, facts(), where)).toMatchObject({ type: 'newEpoch', offset: 'latest' });
 });
 
 it('without an offset but known to batchers, the log is compared with their last record', () => {
-  expect(knownPosition(mark, facts(), 'latest')).toEqual({ type: 'compare', mark });
-  expect(knownPosition(mark, facts({ logStart: 81 }), 'latest')).toEqual({
-    type: 'sameEpoch',
-    epoch: 'e1',
-    offset: 81,
+  const ifSame = { type: 'sameEpoch', epoch: 'e1', offset: 20, from: null };
+  expect(knownPosition(known, facts(), where)).toEqual({ type: 'compare', mark, ifSame });
+  expect(knownPosition(known, facts({ logStart: 81 }), where)).toEqual({ ...ifSame, offset: 81 });
+  expect(knownPosition(known, facts({ logEnd: 80 }), where)).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
+});
+
+it('without an offset, an epoch of another layout, or one that was being closed, is left in order', () => {
+  expect(knownPosition(known, facts(), { ...where, layout: TWELVE })).toMatchObject({ ifSame: { from: LAYOUT } });
+  expect(knownPosition({ ...known, closed: true }, facts(), where)).toMatchObject({ ifSame: { from: LAYOUT } });
+});
+
+it('knows the epoch that was sent last, over all layouts, and where it began', () => {
+  const coverage = (epoch: string, offset: number, acceptedAtMs: number, ranges: [number, number][]) => ({
+    topic: 'orders',
+    partition: 0,
+    epochs: [{ epoch, ranges }],
+    mark: { ...mark, epoch, offset, acceptedAtMs },
   });
-  expect(knownPosition(mark, facts({ logEnd: 80 }), 'latest')).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
+  expect(lastEpoch([])).toBeNull();
+  expect(
+    lastEpoch([
+      { layout: LAYOUT, coverage: coverage('old', 99, 10, [[-1, 99]]) },
+      { layout: TWELVE, coverage: coverage('new', 120, 30, [[110, 120]]) },
+      { layout: TWELVE, coverage: coverage('new', 130, 20, [[99, 130]]) },
+    ]),
+  ).toMatchObject({ layout: TWELVE, mark: { epoch: 'new', offset: 130 }, startOffset: 100, closed: false });
 });
