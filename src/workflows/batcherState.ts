@@ -97,6 +97,8 @@ export class BatcherState {
   #flushing: Flushing | null = null;
   #counters: BatcherCounters;
   #paused: boolean;
+  /** In this run. `#controls` does not say: it keeps only the last ones. */
+  #toldToPauseOrResume = false;
   #draining: boolean;
   /** Chunks at the head of the buffer that a flush signal asks for. */
   #chunksToFlush: number;
@@ -155,7 +157,7 @@ export class BatcherState {
     this.#coverage = new Coverage(coverage);
     this.#count(counters);
     // A person may have sent the heir a pause or a resume already; theirs is the later word.
-    this.#paused = this.#controls.some(({ action }) => PAUSING.has(action)) ? this.#paused : paused;
+    if (!this.#toldToPauseOrResume) this.#paused = paused;
     this.#controls = [...controls, ...this.#controls].slice(-LIMITS.controls);
     this.#lastFlush = lastFlush;
     this.#estates = new Estates(estates);
@@ -173,10 +175,9 @@ export class BatcherState {
     this.#controls = [...this.#controls, { action, actor, reason, atMs: nowMs }].slice(-LIMITS.controls);
     switch (action) {
       case 'pause':
-        this.#paused = true;
-        break;
       case 'resume':
-        this.#paused = false;
+        this.#paused = action === 'pause';
+        this.#toldToPauseOrResume = true;
         break;
       case 'flush':
         this.#chunksToFlush = this.#buffer.length;
@@ -426,8 +427,6 @@ interface Flushing {
   readonly bytes: number;
   readonly startedAtMs: number;
 }
-
-const PAUSING: ReadonlySet<ControlAction> = new Set(['pause', 'resume']);
 
 const NO_COUNTERS: BatcherCounters = {
   signals: 0,
