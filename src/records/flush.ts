@@ -28,8 +28,13 @@ export interface BatchSpec {
   readonly chunks: readonly BufferedChunk[];
 }
 
-/** In {@link BatchSpec.runs}: more runs than are kept. */
+/** In {@link BatchSpec.runs}: something may have inserted the records before, and which run it was is not known. */
 export const UNKNOWN_RUN = '';
+
+/** The same batch, for an activity that takes the place of one which has ended in a failure, maybe half done. */
+export function repeatedBatch(spec: BatchSpec): BatchSpec {
+  return { ...spec, runs: [UNKNOWN_RUN] };
+}
 
 export const BATCH_FORMAT = 'ktb-batch/1';
 

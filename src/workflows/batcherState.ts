@@ -101,6 +101,8 @@ export class BatcherState {
   #flushing: Flushing | null = null;
   #counters: BatcherCounters;
   #paused: boolean;
+  /** In this run. `#controls` does not say: it keeps only the last ones. */
+  #toldToPauseOrResume = false;
   #draining: boolean;
   /** Chunks at the head of the buffer that a flush signal asks for. */
   #chunksToFlush: number;
@@ -159,7 +161,7 @@ export class BatcherState {
     this.#coverage = new Coverage(coverage);
     this.#count(counters);
     // A person may have sent the heir a pause or a resume already; theirs is the later word.
-    this.#paused = this.#controls.some(({ action }) => PAUSING.has(action)) ? this.#paused : paused;
+    if (!this.#toldToPauseOrResume) this.#paused = paused;
     this.#controls = [...controls, ...this.#controls].slice(-LIMITS.controls);
     this.#lastFlush = lastFlush;
     this.#estates = new Estates(estates);
@@ -195,10 +197,9 @@ export class BatcherState {
     this.#controls = [...this.#controls, { action, actor, reason, atMs: nowMs }].slice(-LIMITS.controls);
     switch (action) {
       case 'pause':
-        this.#paused = true;
-        break;
       case 'resume':
-        this.#paused = false;
+        this.#paused = action === 'pause';
+        this.#toldToPauseOrResume = true;
         break;
       case 'flush':
         this.#chunksToFlush = this.#buffer.length;
@@ -462,8 +463,6 @@ interface Flushing {
   readonly startedAtMs: number;
   readonly sources: ReadonlySet<string>;
 }
-
-const PAUSING: ReadonlySet<ControlAction> = new Set(['pause', 'resume']);
 
 const NO_COUNTERS: BatcherCounters = {
   signals: 0,

@@ -16,7 +16,7 @@ import { BATCHER } from '../records/batcherId.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import {
   openEnvelope,
-  UNKNOWN_RUN,
+  repeatedBatch,
   type FlushActivities,
   type FlushReason,
   type InsertOutcome,
@@ -143,10 +143,7 @@ async function untilDecisionChanges(state: BatcherState, delayMs: number | undef
 async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now());
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
-    await untilDone(state, (again) =>
-      // Scheduled anew, an activity counts its attempts from 1 again: it has to be told that there were others.
-      activities.insertBatch(again ? { ...spec, runs: [UNKNOWN_RUN] } : spec, bodies),
-    ),
+    await untilDone(state, (again) => activities.insertBatch(again ? repeatedBatch(spec) : spec, bodies)),
   );
   if (outcome.rejected > 0) await reject(state, spec, bytes);
   state.finishFlush(outcome, spec.id, Date.now());
@@ -173,7 +170,11 @@ async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords:
 /** Longest pause between two activities, where even the unlimited retries of one have ended. */
 const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
 
-/** No failure of an activity may end the run: the batch would be lost with it. */
+/**
+ * No failure of an activity may end the run: the batch would be lost with it.
+ *
+ * @param run is told whether it runs again: the attempts of an activity count from 1 each time
+ */
 async function untilDone<T>(state: BatcherState, run: (again: boolean) => Promise<T>): Promise<T> {
   for (let delayMs = 1_000, again = false; ; delayMs = Math.min(delayMs * 4, RESCHEDULE_MAX_MS), again = true) {
     try {

@@ -20,11 +20,11 @@ export class Daemon {
   readonly #directory: string;
   #output = '';
 
-  private constructor(config: string, args: readonly string[]) {
+  private constructor(config: string, args: readonly string[], cli: string) {
     this.#directory = mkdtempSync(join(tmpdir(), 'ktb-daemon-'));
     const file = join(this.#directory, 'ktb.yaml');
     writeFileSync(file, config);
-    this.#process = spawn(process.execPath, [CLI, 'run', '--config', file, ...args], {
+    this.#process = spawn(process.execPath, [cli, 'run', '--config', file, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
@@ -34,16 +34,20 @@ export class Daemon {
     this.#process.once('close', () => rmSync(this.#directory, { recursive: true, force: true }));
   }
 
-  /** Starts a daemon and waits until it is ready. */
-  static async start(config: string, args: readonly string[] = []): Promise<Daemon> {
-    const daemon = Daemon.launch(config, args);
+  /**
+   * Starts a daemon and waits until it is ready.
+   *
+   * @param cli of another build than this one
+   */
+  static async start(config: string, args: readonly string[] = [], cli = CLI): Promise<Daemon> {
+    const daemon = Daemon.launch(config, args, cli);
     await daemon.untilReady();
     return daemon;
   }
 
   /** Starts a daemon that need not become ready. */
-  static launch(config: string, args: readonly string[] = []): Daemon {
-    return new Daemon(config, args);
+  static launch(config: string, args: readonly string[] = [], cli = CLI): Daemon {
+    return new Daemon(config, args, cli);
   }
 
   get output(): string {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { ApplicationFailure } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker, type InjectedSinks } from '@temporalio/worker';
 import type { WorkflowHandle } from '@temporalio/client';
@@ -8,7 +9,7 @@ import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { BATCHER } from '../../src/records/batcherId.js';
 import type { BatcherInput, BatcherStatus } from '../../src/records/batcher.js';
 import { encodeChunk } from '../../src/records/chunkCodec.js';
-import { sealEnvelope, type BatchSpec, type FlushActivities } from '../../src/records/flush.js';
+import { sealEnvelope, UNKNOWN_RUN, type BatchSpec, type FlushActivities } from '../../src/records/flush.js';
 import type { BatchLimits } from '../../src/records/settings.js';
 import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { input } from '../support/chunks.js';
@@ -181,6 +182,20 @@ it('no failure of an activity ends the run: the same batch is tried until it suc
     });
     expect(new Set(batches.map(({ id }) => id)).size).toBe(1);
     expect((await handle.describe()).status.name).toBe('RUNNING');
+  }));
+
+it('an insert that has ended in a failure is scheduled again as one that asks the table first', () =>
+  withBatcher({ maxRecords: 5 }, async (handle) => {
+    insertBatch = (spec) => {
+      batches.push(spec);
+      if (batches.length === 1) throw ApplicationFailure.nonRetryable('ended by hand, half done');
+      return Promise.resolve(done(5));
+    };
+    await send(handle, -1, 4);
+    await untilBatches(2);
+    const { runId } = await handle.describe();
+    expect(batches.map(({ runs }) => runs)).toEqual([[runId], [UNKNOWN_RUN]]);
+    expect(batches[1]?.id).toBe(batches[0]?.id);
   }));
 
 it('drops a chunk that comes a second time, also in the run after', () =>

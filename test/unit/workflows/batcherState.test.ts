@@ -176,3 +176,12 @@ it('keeps the last twenty control signals', () => {
     Array.from({ length: 20 }, (_, index) => index + 10),
   );
 });
+
+it('an heir that is told to resume before it has read does so, however many other signals come', () => {
+  const heir = new BatcherState(RUN, { ...input(), heirOf: 'r0' }, NO_BODIES);
+  heir.control('resume', BY, 0);
+  for (let time = 0; time < LIMITS.controls; time++) heir.control('flush', BY, 1);
+  const { coverage, counters, controls, lastFlush, estates } = fresh().carried();
+  heir.inherit({ coverage, counters, controls, lastFlush, estates, paused: true });
+  expect(heir.status(QUIET).paused).toBe(false);
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { GroupModel, type GroupStep } from './groupModel.js';
+import { GroupModel, type GroupStep } from './group/groupModel.js';
 
 /** Steps in all, over all runs. `KTB_MODEL_STEPS=1000000` for the long run; `KTB_MODEL_SEED` repeats a failing one. */
 const STEPS = Number(process.env['KTB_MODEL_STEPS'] ?? 40_000);

@@ -1,26 +1,26 @@
 import { expect } from 'vitest';
-import { Assignment, type PartitionCommit } from '../../src/consumer/assignment.js';
-import { formatCommitMetadata, READING } from '../../src/consumer/commitMetadata.js';
-import { closeEpoch, isFlushed, type ClosableBatcher } from '../../src/consumer/handOver.js';
-import { Lane } from '../../src/consumer/lane.js';
-import { laneIndex } from '../../src/consumer/laneIndex.js';
-import { planRewind } from '../../src/consumer/rewindPlan.js';
+import { Assignment, type PartitionCommit } from '../../../src/consumer/assignment.js';
+import { formatCommitMetadata, READING } from '../../../src/consumer/commitMetadata.js';
+import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/handOver.js';
+import { Lane } from '../../../src/consumer/lane.js';
+import { laneIndex } from '../../../src/consumer/laneIndex.js';
+import { planRewind } from '../../../src/consumer/rewindPlan.js';
 import {
   knownPosition,
   lastEpoch,
   mustHandOver,
   startPosition,
   type KnownEpoch,
-} from '../../src/consumer/startPosition.js';
-import { PartitionTracker, type ReadingPlan } from '../../src/consumer/tracker.js';
-import type { BatcherInput } from '../../src/records/batcher.js';
-import { layoutName, type Layout } from '../../src/records/batcherId.js';
-import type { BatchSpec } from '../../src/records/flush.js';
-import { decodeChunk, encodeChunk, markOf } from '../../src/records/chunkCodec.js';
-import type { KafkaRecord } from '../../src/records/record.js';
-import { BatcherState } from '../../src/workflows/batcherState.js';
-import { input } from '../support/chunks.js';
-import { record } from '../support/records.js';
+} from '../../../src/consumer/startPosition.js';
+import { PartitionTracker, type ReadingPlan } from '../../../src/consumer/tracker.js';
+import type { BatcherInput } from '../../../src/records/batcher.js';
+import { layoutName, type Layout } from '../../../src/records/batcherId.js';
+import type { BatchSpec } from '../../../src/records/flush.js';
+import { decodeChunk, encodeChunk, markOf } from '../../../src/records/chunkCodec.js';
+import type { KafkaRecord } from '../../../src/records/record.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { input } from '../../support/chunks.js';
+import { record } from '../../support/records.js';
 
 type Answer = 'ok' | 'answer lost' | 'never arrived';
 

@@ -1,0 +1,97 @@
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { BATCHER } from '../../src/records/batcherId.js';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { steadyLoad } from '../support/load.js';
+import { buildOf, previousCommit } from '../support/previousBuild.js';
+import { useStack } from '../support/useStack.js';
+
+const commit = previousCommit();
+if (commit === null) process.stderr.write('Skipped: there is no previous commit here to upgrade from\n');
+
+describe.skipIf(commit === null)('from the previous commit’s build to this one and back, under load', () => {
+  const stack = useStack();
+  const BATCHERS = 3;
+  let previousCli: string;
+  let fixture: Fixture;
+  const daemons: Daemon[] = [];
+
+  beforeAll(async () => {
+    previousCli = await buildOf(commit!);
+  });
+
+  afterEach(async () => {
+    for (const daemon of daemons.splice(0)) await daemon.kill();
+    await fixture.close();
+  });
+
+  async function create(options: FixtureOptions['pipeline'] = {}): Promise<void> {
+    fixture = await Fixture.create(stack(), { pipeline: { batchers: BATCHERS, ...options } });
+    await fixture.collectAcks();
+  }
+
+  async function start(build: 'previous' | 'this', ...args: string[]): Promise<Daemon> {
+    const daemon = await Daemon.start(fixture.config(), args, build === 'previous' ? previousCli : undefined);
+    daemons.push(daemon);
+    return daemon;
+  }
+
+  /** Time for both builds to have their part: some thousand records more. */
+  async function goOn(): Promise<void> {
+    const before = acknowledged(fixture.acks);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThan(before + 3_000));
+  }
+
+  it('one daemon after the other, once by SIGTERM and once by SIGKILL each way: nothing is lost, nothing comes twice', async () => {
+    await create({ batch: { maxDelay: '300ms' }, signal: { maxRecords: 50 } });
+    let running = await start('previous');
+    const load = steadyLoad(fixture, 1_000);
+    await goOn();
+    for (const [build, end] of CHANGES) {
+      const next = await start(build);
+      await goOn();
+      if (end === 'SIGTERM') expect(await running.stop()).toBe(0);
+      else await running.kill();
+      running = next;
+      await goOn();
+    }
+    await load.stop();
+    await expectExactlyOnce(fixture);
+  });
+
+  it('what a batcher of one build holds, a worker of the other flushes', async () => {
+    await create({ batch: { maxDelay: '100ms' } });
+    await start('this', '--role', 'consumer');
+    for (const build of ['previous', 'this', 'previous'] as const) {
+      const worker = await start(build, '--role', 'worker');
+      await fixture.produce(300);
+      await expectExactlyOnce(fixture);
+      await control('pause');
+      await fixture.produce(300);
+      await eventually(async () => expect(await buffered()).toBe(300));
+      await worker.kill();
+      await control('resume');
+    }
+    await start('this', '--role', 'worker');
+    await expectExactlyOnce(fixture);
+  });
+
+  const each = <T>(run: (index: number) => Promise<T>) =>
+    Promise.all(Array.from({ length: BATCHERS }, (_, index) => run(index)));
+  const control = (action: 'pause' | 'resume') =>
+    each((index) => fixture.batcher(index).signal(BATCHER.signals[action], { actor: 'test', reason: 'upgrade' }));
+  const buffered = async () => {
+    const statuses = await each((index) => fixture.batcherStatus(index));
+    return statuses.reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0);
+  };
+});
+
+/** Which build comes next, and how the daemon ends that it takes over from. */
+const CHANGES = [
+  ['this', 'SIGTERM'],
+  ['previous', 'SIGKILL'],
+  ['this', 'SIGKILL'],
+  ['previous', 'SIGTERM'],
+] as const;

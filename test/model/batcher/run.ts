@@ -1,0 +1,161 @@
+import type { BatcherInput, ControlAction } from '../../../src/records/batcher.js';
+import { BATCHER } from '../../../src/records/batcherId.js';
+import type { ChunkMeta } from '../../../src/records/chunk.js';
+import type { InheritedBatch, Inheritance, InheritedOutcome } from '../../../src/records/estate.js';
+import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/records/flush.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { checkChunk, toControlRequest } from '../../../src/workflows/signals.js';
+import { throughTemporal, type Histories } from './histories.js';
+
+/** An activity that was scheduled and whose end the run waits for. */
+export type Activity = { readonly eventId: number; attempt: number } & (
+  | { readonly type: 'readInheritance'; readonly args: readonly [batcher: string, runId: string] }
+  | { readonly type: 'insertBatch'; readonly args: readonly [spec: BatchSpec, bodies: Uint8Array] }
+  | { readonly type: 'insertInherited'; readonly args: readonly [batch: InheritedBatch] }
+  | { readonly type: 'rejectRecords'; readonly args: readonly [spec: RejectionSpec, rejected: Uint8Array] }
+);
+
+type Scheduled = Activity extends infer One ? (One extends Activity ? Pick<One, 'type' | 'args'> : never) : never;
+
+/** How a run ends by itself. */
+export type End =
+  | { readonly type: 'continuedAsNew'; readonly input: BatcherInput; readonly bodies: Uint8Array }
+  | { readonly type: 'completed' };
+
+interface Signal {
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
+/**
+ * One run of the batcher as Temporal carries it out: what arrives stands in the history at once and is worked off in the
+ * next workflow task. Its decisions are carried out as `src/workflows/index.ts` does.
+ */
+export class BatcherRun {
+  readonly runId: string;
+  readonly state: BatcherState;
+  readonly #workflowId: string;
+  readonly #histories: Histories;
+  #signals: Signal[] = [];
+  #ended: { readonly activity: Activity; readonly result: unknown } | { readonly failed: Activity } | null = null;
+  #activity: Activity | null = null;
+
+  constructor(
+    { workflowId, runId }: { workflowId: string; runId: string },
+    histories: Histories,
+    input: BatcherInput,
+    bodies: Uint8Array,
+    nowMs: number,
+  ) {
+    this.#workflowId = workflowId;
+    this.runId = runId;
+    this.#histories = histories;
+    histories.started(runId, nowMs, [input, bodies]);
+    this.state = new BatcherState({ workflowId, runId }, throughTemporal(input), bodies);
+  }
+
+  /** What waits for its end; null once that is in the history. */
+  get activity(): Activity | null {
+    return this.#ended === null ? this.#activity : null;
+  }
+
+  signal(name: string, args: readonly unknown[], nowMs: number): void {
+    this.#histories.signaled(this.runId, nowMs, name, args);
+    this.#signals.push({ name, args: args.map(throughTemporal) });
+  }
+
+  complete(activity: Activity, result: unknown, nowMs: number): void {
+    this.#histories.completed(this.runId, nowMs, activity.eventId, result);
+    this.#ended = { activity, result: throughTemporal(result) };
+  }
+
+  /** The activity has ended without a result and is not tried again by the server. */
+  fail(activity: Activity): void {
+    this.#ended = { failed: activity };
+  }
+
+  /** A workflow task: signals come first, then the end of an activity, then decisions until there is nothing to do. */
+  task(nowMs: number, continueAsNewSuggested: boolean): End | null {
+    for (const { name, args } of this.#signals.splice(0)) this.#handle(name, args, nowMs);
+    const ended = this.#ended;
+    this.#ended = null;
+    if (ended !== null && 'failed' in ended) this.#scheduleAgain(ended.failed, nowMs);
+    else if (ended !== null) this.#resume(ended.activity, ended.result, nowMs);
+
+    while (this.#activity === null) {
+      const decision = this.state.decide(nowMs, { continueAsNewSuggested, length: 10, bytes: 1_000 });
+      switch (decision.type) {
+        case 'wait':
+          return null;
+        case 'flush': {
+          const { spec, bodies } = this.state.takeBatch(decision.reason, nowMs);
+          this.#schedule({ type: 'insertBatch', args: [spec, bodies] }, nowMs);
+          break;
+        }
+        case 'readInheritance':
+          this.#schedule({ type: 'readInheritance', args: [this.#workflowId, decision.runId] }, nowMs);
+          break;
+        case 'flushInherited':
+          this.#schedule({ type: 'insertInherited', args: [this.state.takeInherited(nowMs)] }, nowMs);
+          break;
+        case 'continueAsNew':
+          return { type: 'continuedAsNew', ...this.state.carryOver() };
+        case 'complete':
+          return { type: 'completed' };
+      }
+    }
+    return null;
+  }
+
+  #handle(name: string, args: readonly unknown[], nowMs: number): void {
+    if (name !== BATCHER.signals.records) {
+      this.state.control(name as ControlAction, toControlRequest(args[0]), nowMs);
+      return;
+    }
+    const [meta, body] = args as [ChunkMeta, Uint8Array];
+    checkChunk(meta, body);
+    this.state.accept(meta, body, nowMs);
+  }
+
+  #resume(activity: Activity, result: unknown, nowMs: number): void {
+    this.#activity = null;
+    switch (activity.type) {
+      case 'readInheritance':
+        this.state.inherit(result as Inheritance);
+        break;
+      case 'insertBatch':
+      case 'insertInherited': {
+        const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(result as Uint8Array);
+        const { pipeline, batcher, number, destination } = activity.args[0];
+        const spec = { pipeline, batcher, number, destination, id: outcome.id };
+        this.#finish = () => {
+          if (activity.type === 'insertBatch') this.state.finishFlush(outcome, outcome.id, nowMs);
+          else this.state.finishInherited(outcome, nowMs);
+        };
+        if (outcome.rejected > 0) this.#schedule({ type: 'rejectRecords', args: [spec, bytes] }, nowMs);
+        else this.#finish();
+        break;
+      }
+      case 'rejectRecords':
+        this.#finish();
+        break;
+    }
+  }
+
+  /** What follows when all of a batch is done with. */
+  #finish: () => void = () => undefined;
+
+  #scheduleAgain(failed: Activity, nowMs: number): void {
+    this.state.flushFailed('the activity has failed');
+    if (failed.type === 'insertBatch') {
+      const [spec, bodies] = failed.args;
+      this.#schedule({ type: 'insertBatch', args: [repeatedBatch(spec), bodies] }, nowMs);
+    } else this.#schedule(failed, nowMs);
+  }
+
+  #schedule(scheduled: Scheduled, nowMs: number): void {
+    const eventId = this.#histories.scheduled(this.runId, nowMs, scheduled.type, scheduled.args);
+    const args = scheduled.args.map(throughTemporal);
+    this.#activity = { type: scheduled.type, args, eventId, attempt: 1 } as unknown as Activity;
+  }
+}

@@ -1,0 +1,394 @@
+import { RunHistories } from '../../../src/activities/runHistories.js';
+import { BATCHER_FORMAT, type BatcherInput, type ControlAction } from '../../../src/records/batcher.js';
+import { BATCHER } from '../../../src/records/batcherId.js';
+import { sealEnvelope } from '../../../src/records/flush.js';
+import type { BatcherSettings, Destination } from '../../../src/records/settings.js';
+import { batchId, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
+import { Coverage } from '../../../src/workflows/coverage.js';
+import { settings } from '../../support/chunks.js';
+import { Histories } from './histories.js';
+import { BatcherRun, type Activity } from './run.js';
+import { Tables, type Extent, type LateInsert } from './tables.js';
+import { decodeChunk, Sender, Topic, type Chunk, type Identity } from './topic.js';
+
+/** What becomes of a signal. `delayed`: it arrives later, or never; like `lost` for the sender. */
+export type SignalFate = 'accepted' | 'unknown' | 'lost' | 'delayed';
+
+/**
+ * What becomes of an attempt of an activity. `lost` and its kin: nobody hears of its end, and Temporal begins another;
+ * `late`: its insert is on its way and arrives later. `failed`: the activity ends in a failure, half done.
+ */
+export type AttemptFate = 'answers' | 'lost' | 'late' | 'half' | 'unheard' | 'failed';
+
+/** One thing that happens. Numbers choose among what is there. */
+export type Event =
+  | {
+      readonly type: 'send';
+      readonly sender: number;
+      readonly lengths: number[];
+      readonly padding: number;
+      readonly fate: SignalFate;
+    }
+  | { readonly type: 'deliver'; readonly index: number }
+  | {
+      readonly type: 'assign';
+      readonly sender: number;
+      readonly partitions: number[];
+      readonly behind: number;
+      readonly configuration: number;
+    }
+  | { readonly type: 'rewind'; readonly partition: number; readonly back: number }
+  | { readonly type: 'control'; readonly action: ControlAction; readonly times: number }
+  | { readonly type: 'attempt'; readonly fate: AttemptFate }
+  | { readonly type: 'lateInsert'; readonly index: number }
+  | { readonly type: 'alter' }
+  | { readonly type: 'advance'; readonly ms: number }
+  | { readonly type: 'suggestContinueAsNew'; readonly runs: number }
+  | { readonly type: 'terminate' }
+  | { readonly type: 'startHeir' };
+
+/** An event, and whether the worker gets round to a workflow task after it. */
+export interface Step {
+  readonly event: Event;
+  readonly task: boolean;
+}
+
+export const SENDERS = 4;
+const WORKFLOW_ID = 'ktb:orders:8-key:0';
+const QUIET: HistoryView = { continueAsNewSuggested: false, length: 0, bytes: 0 };
+const NO_BODIES = new Uint8Array(0);
+/** More than any case needs to come to rest. */
+const ROUNDS_MAX = 10_000;
+
+/** Pipelines as they may be configured, one after the other. */
+export const CONFIGURATIONS: readonly BatcherSettings[] = [
+  configuration('a', { maxRecords: 12, maxDelayMs: 500 }),
+  configuration('a', { maxRecords: 4, maxDelayMs: 0 }),
+  configuration('b', { maxBytes: 150, maxDelayMs: 2_000 }),
+  configuration('b', {}),
+];
+
+function configuration(table: string, limits: Partial<BatcherSettings['batch']>): BatcherSettings {
+  const defaults = settings(limits);
+  return { ...defaults, destination: { ...defaults.destination, table } };
+}
+
+/** Situations that a run of the test has to have met, or it has not tried what it says. */
+export const SITUATIONS = [
+  'terminated with readInheritance under way',
+  'terminated with insertBatch under way',
+  'terminated with insertInherited under way',
+  'terminated with rejectRecords under way',
+  'an heir of an heir that had not read',
+  'an heir of a drained run',
+  'a verdict taken from a closed history',
+  'a buffer carried over',
+  'inherited batches carried over',
+  'a buffer too large to be carried over',
+  'a batch as large as its encoded size may be',
+  'a chunk that is new in part',
+  'as many ranges as are kept',
+  'as many epochs as are kept',
+  'a late insert of what is there',
+  'continued as new in vain, too often',
+] as const;
+export type Situation = (typeof SITUATIONS)[number];
+
+/**
+ * A batcher with everything around it: senders and the network, the runs and their histories, workers whose attempts get
+ * lost, tables. Small models of all but the batcher's own code, which is the real one: its state, and the reading of
+ * histories.
+ *
+ * Every rule is checked as soon as it can be broken; the method that breaks it throws.
+ */
+export class World {
+  readonly #histories = new Histories();
+  readonly #reader = new RunHistories(this.#histories.client(), 'default');
+  readonly #tables = new Tables();
+  readonly #accepted = new Set<Identity>();
+  readonly #topic = new Topic(this.#accepted);
+  readonly #senders = Array.from({ length: SENDERS }, () => new Sender());
+  readonly #controls: ControlAction[] = [];
+  readonly #recordsOfBatch = new Map<string, string>();
+  #inTheNetwork: Chunk[] = [];
+  #lateInserts: LateInsert[] = [];
+  #run: BatcherRun | null = null;
+  #ending: 'open' | 'terminated' | 'drained' = 'open';
+  #runs = 0;
+  #configuration = CONFIGURATIONS[0]!;
+  #nowMs = 1_000_000;
+  /** Runs to come, this one first, to which the server suggests to continue as new. */
+  #suggestions = 0;
+  readonly #met: (situation: Situation) => void;
+
+  constructor(met: (situation: Situation) => void) {
+    this.#met = met;
+  }
+
+  async apply({ event, task }: Step): Promise<void> {
+    await this.#happen(event);
+    if (task) this.#task();
+  }
+
+  async #happen(event: Event): Promise<void> {
+    switch (event.type) {
+      case 'send':
+        this.#send(this.#senders[event.sender]!, event);
+        break;
+      case 'deliver':
+        for (const chunk of takeOne(this.#inTheNetwork, event.index)) if (this.#knows(chunk)) this.#signal(chunk);
+        break;
+      case 'assign':
+        this.#configuration = CONFIGURATIONS[event.configuration]!;
+        this.#senders[event.sender]!.assign(this.#topic, event.partitions, event.behind, this.#configuration);
+        break;
+      case 'rewind':
+        this.#topic.rewind(event.partition, event.back);
+        break;
+      case 'control':
+        for (let time = 0; time < event.times; time++) this.#control(event.action);
+        break;
+      case 'attempt':
+        await this.#attempt(event.fate);
+        break;
+      case 'lateInsert':
+        for (const late of takeOne(this.#lateInserts, event.index)) {
+          if (late.rows.every((row) => this.#tables.rows.has(row))) this.#met('a late insert of what is there');
+          this.#tables.arrive(late);
+        }
+        break;
+      case 'alter':
+        // Minutes after: an insert that was on its way has arrived or never will.
+        this.#lateInserts = [];
+        this.#tables.alter();
+        break;
+      case 'advance':
+        this.#nowMs += event.ms;
+        break;
+      case 'suggestContinueAsNew':
+        this.#suggestions = event.runs;
+        break;
+      case 'terminate':
+        this.#terminate();
+        break;
+      case 'startHeir':
+        if (this.#ending === 'terminated') this.#startHeir();
+        break;
+    }
+  }
+
+  /** Everything that is still under way comes to its end. Then each accepted record has a row or was rejected. */
+  async settle(): Promise<void> {
+    for (const late of this.#lateInserts.splice(0)) this.#tables.arrive(late);
+    if (this.#ending === 'terminated') this.#startHeir();
+    this.#control('resume');
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      this.#nowMs += 10_000;
+      this.#task();
+      if (this.#run === null || this.#ending !== 'open' || isIdle(this.#run)) break;
+      await this.#attempt('answers');
+    }
+    const { rows, rejected } = this.#tables;
+    for (const record of this.#accepted) {
+      if (!rows.has(record) && !rejected.has(record)) throw new Error(`${record} was accepted and is lost`);
+    }
+    if (rows.size + rejected.size !== this.#accepted.size) throw new Error('there are rows that nobody has sent');
+    if (this.#run === null) return;
+    const { counters } = this.#run.state.status(QUIET);
+    if (counters.inserted !== rows.size || counters.rejected !== rejected.size) {
+      const counted = `${counters.inserted} inserted and ${counters.rejected} rejected`;
+      throw new Error(`${counted} are counted, there are ${rows.size} and ${rejected.size}`);
+    }
+  }
+
+  // Senders
+
+  #send(sender: Sender, { lengths, padding, fate }: Extract<Event, { type: 'send' }>): void {
+    const chunk = sender.next(this.#topic, lengths, padding);
+    if (chunk === null) return;
+    if (fate === 'delayed') this.#inTheNetwork.push(chunk);
+    if (fate === 'delayed' || fate === 'lost') return;
+    if (this.#signal(chunk) && fate === 'accepted') sender.knowsAccepted();
+  }
+
+  #knows({ meta }: Chunk): boolean {
+    return meta.segments.every(({ partition, epoch }) => this.#topic.isAlive(partition, Number(epoch.slice(1))));
+  }
+
+  /** Signal-with-start, as senders do it. False: not accepted, because the run had ended; an heir takes over. */
+  #signal({ meta, body }: Chunk): boolean {
+    if (this.#run === null) this.#start({ format: BATCHER_FORMAT, settings: this.#configuration }, NO_BODIES);
+    if (this.#ending !== 'open') {
+      this.#startHeir();
+      return false;
+    }
+    this.#run?.signal(BATCHER.signals.records, [meta, body], this.#nowMs);
+    for (const record of decodeChunk(meta.segments, body)) this.#accepted.add(record);
+    return true;
+  }
+
+  #control(action: ControlAction): void {
+    if (this.#run === null || this.#ending !== 'open') return;
+    this.#run.signal(action, [{ actor: 'test', reason: '' }], this.#nowMs);
+    this.#controls.push(action);
+  }
+
+  // Runs
+
+  #start(input: BatcherInput, bodies: Uint8Array): void {
+    const run = { workflowId: WORKFLOW_ID, runId: `run-${++this.#runs}` };
+    this.#run = new BatcherRun(run, this.#histories, input, bodies, this.#nowMs);
+    this.#ending = 'open';
+  }
+
+  #terminate(): void {
+    if (this.#run === null || this.#ending !== 'open') return;
+    this.#ending = 'terminated';
+    const { activity } = this.#run;
+    if (activity !== null) this.#met(`terminated with ${activity.type} under way`);
+  }
+
+  #startHeir(): void {
+    if (this.#ending === 'drained') this.#met('an heir of a drained run');
+    if (this.#run!.state.status(QUIET).inheritedBatches === null) this.#met('an heir of an heir that had not read');
+    const input: BatcherInput = { format: BATCHER_FORMAT, settings: this.#configuration };
+    this.#start({ ...input, heirOf: this.#run!.runId }, NO_BODIES);
+  }
+
+  #task(): void {
+    for (let continuations = 0; this.#run !== null && this.#ending === 'open'; continuations++) {
+      const end = this.#run.task(this.#nowMs, this.#suggestions > 0);
+      this.#checkState(this.#run);
+      if (end === null) return;
+      if (end.type === 'completed') {
+        this.#ending = 'drained';
+        return;
+      }
+      if (end.bodies.length > LIMITS.carriedBytes) throw new Error(`${end.bodies.length} bytes are carried along`);
+      if (continuations > LIMITS.idleContinuations + 1) throw new Error('it continues as new for ever');
+      if (end.bodies.length > 0) this.#met('a buffer carried over');
+      if (end.input.carried!.estates.length > 0) this.#met('inherited batches carried over');
+      this.#suggestions--;
+      this.#start(end.input, end.bodies);
+    }
+  }
+
+  #checkState({ state }: BatcherRun): void {
+    if (state.holding) this.#met('continued as new in vain, too often');
+    for (const { epochs } of state.coverage?.toState() ?? []) {
+      if (epochs.length === Coverage.EPOCHS_MAX) this.#met('as many epochs as are kept');
+      if (epochs.some(({ ranges }) => ranges.length === Coverage.RANGES_MAX)) this.#met('as many ranges as are kept');
+      if (epochs.length > Coverage.EPOCHS_MAX) throw new Error(`${epochs.length} epochs of a partition are kept`);
+      for (const { ranges } of epochs)
+        if (ranges.length > Coverage.RANGES_MAX) throw new Error(`${ranges.length} ranges of an epoch are kept`);
+    }
+    const status = state.status(QUIET);
+    // An heir that has not read yet knows only what was said to itself.
+    if (status.inheritedBatches === null) return;
+    const controls = status.controls.map(({ action }) => action).join();
+    if (controls !== this.#controls.slice(-LIMITS.controls).join()) throw new Error(`it remembers ${controls}`);
+    const lastWord = this.#controls.findLast((action) => action === 'pause' || action === 'resume');
+    if (status.paused !== (lastWord === 'pause')) throw new Error(`it was told to ${lastWord} and does not`);
+    if (state.buffered.length === 0 && (status.bufferedRecords !== 0 || status.bufferedBytes !== 0))
+      throw new Error('an empty buffer weighs something');
+  }
+
+  // Activities
+
+  async #attempt(fate: AttemptFate): Promise<void> {
+    const run = this.#run;
+    const activity = run?.activity;
+    if (!run || !activity || this.#ending !== 'open') return;
+    const result = await this.#carryOut(activity, fate);
+    if (fate === 'answers') run.complete(activity, result, this.#nowMs);
+    else if (fate === 'failed') run.fail(activity);
+    else activity.attempt++;
+  }
+
+  async #carryOut(activity: Activity, fate: AttemptFate): Promise<unknown> {
+    switch (activity.type) {
+      case 'readInheritance':
+        return this.#reader.inheritance(...activity.args);
+      case 'insertBatch': {
+        const [spec, bodies] = activity.args;
+        if (spec.reason === 'continueAsNew') this.#met('a buffer too large to be carried over');
+        if (spec.chunks.some(({ keep }) => keep.some((ranges) => ranges !== null && ranges.length > 0)))
+          this.#met('a chunk that is new in part');
+        this.#checkSize(spec.chunks, JSON.stringify(spec).length + bodies.length);
+        let at = 0;
+        const records = spec.chunks.flatMap(({ segments, keep, bodyBytes }) =>
+          decodeChunk(segments, bodies.subarray(at, (at += bodyBytes)), keep),
+        );
+        const repeated = activity.attempt > 1 || (await this.#reader.anyWasReset(spec.batcher, spec.runs));
+        return this.#insert(spec.id, spec.destination, records, repeated, fate);
+      }
+      case 'insertInherited': {
+        const [{ batcher, runId, chunksDone, chunks, answer, destination }] = activity.args;
+        if (answer !== null) this.#met('a verdict taken from a closed history');
+        if (answer !== null) return this.#reader.result(batcher, answer);
+        const leftover = await this.#reader.leftover(batcher, runId, chunksDone, chunks);
+        const bytes = leftover.reduce((sum, { body }) => sum + body.length, 0);
+        this.#checkSize(
+          leftover.map(({ chunk }) => chunk),
+          bytes,
+        );
+        const records = leftover.flatMap(({ chunk, body }) => decodeChunk(chunk.segments, body, chunk.keep));
+        return this.#insert(batchId(batcher, leftover), destination, records, true, fate);
+      }
+      case 'rejectRecords': {
+        const [, rejected] = activity.args;
+        if (fate !== 'lost' && fate !== 'late')
+          this.#tables.reject(JSON.parse(Buffer.from(rejected).toString()) as string[]);
+        return null;
+      }
+    }
+  }
+
+  #insert(
+    id: string,
+    { table }: Destination,
+    records: readonly Identity[],
+    repeated: boolean,
+    fate: AttemptFate,
+  ): Uint8Array | null {
+    this.#checkId(id, records);
+    if (fate === 'lost') return null;
+    if (fate === 'late') {
+      const late = this.#tables.late(table, records);
+      if (late !== null) this.#lateInserts.push(late);
+      return null;
+    }
+    const torn = (fate === 'half' || fate === 'failed') && this.#lateInserts.length === 0;
+    const extent: Extent = torn ? 'half' : 'all';
+    const { inserted, rejected } = this.#tables.insert(table, records, repeated, extent);
+    const outcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+    return sealEnvelope(outcome, Buffer.from(JSON.stringify(rejected)));
+  }
+
+  #checkId(id: string, records: readonly Identity[]): void {
+    const known = this.#recordsOfBatch.get(id);
+    if (known !== undefined && known !== records.join()) throw new Error(`two batches have the id ${id}`);
+    this.#recordsOfBatch.set(id, records.join());
+  }
+
+  /** By the largest limits that were ever configured. */
+  #checkSize(chunks: readonly { readonly records: number; readonly bytes: number }[], encodedBytes: number): void {
+    if (chunks.length === 0) throw new Error('a batch of nothing');
+    if (encodedBytes > LIMITS.batchEncodedBytes - 250_000) this.#met('a batch as large as its encoded size may be');
+    if (chunks.length === 1) return;
+    const records = chunks.reduce((sum, chunk) => sum + chunk.records, 0);
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+    const { batch: limits } = settings();
+    if (records > limits.maxRecords || bytes > limits.maxBytes || encodedBytes > LIMITS.batchEncodedBytes + 1_000)
+      throw new Error(`a batch of ${records} records, ${bytes} bytes, ${encodedBytes} encoded`);
+  }
+}
+
+function isIdle({ state }: BatcherRun): boolean {
+  const { inheritedBatches } = state.status(QUIET);
+  return state.held.records === 0 && inheritedBatches === 0;
+}
+
+function takeOne<T>(list: T[], index: number): T[] {
+  return list.length === 0 ? [] : list.splice(index % list.length, 1);
+}

@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { beforeAll, expect, it } from 'vitest';
+import { RunHistories } from '../../src/activities/runHistories.js';
+import type { Inheritance } from '../../src/records/estate.js';
+import { historyFromJson } from '../support/historyJson.js';
+
+// What earlier versions wrote into Temporal, and the batcher as it is now: a worker that is new, or that was rolled back,
+// goes on with these runs. `npm run record-histories` adds those of this version.
+const HISTORIES = fileURLToPath(new URL('histories/', import.meta.url));
+const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
+const files = readdirSync(HISTORIES, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'));
+
+const stored = (file: string) => historyFromJson(JSON.parse(readFileSync(`${HISTORIES}${file}`, 'utf8')));
+
+beforeAll(() => {
+  Runtime.install({
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+  });
+});
+
+it('decides in each stored history what was decided then', async () => {
+  const histories = files.map((file) => ({ workflowId: file, history: stored(file) }));
+  expect(histories.length).toBeGreaterThan(0);
+  const outcomes = new Map<string, string>();
+  const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
+  const sinks = { batcher: { buffered: { fn: () => undefined }, holding: { fn: () => undefined } } };
+  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle, sinks }, histories))
+    outcomes.set(workflowId, error === undefined ? 'replayed' : String(error));
+  expect(Object.fromEntries(outcomes)).toEqual(Object.fromEntries(files.map((file) => [file, 'replayed'])));
+});
+
+it('reads from a closed run what its heir has read then', async () => {
+  for (const file of files.filter((name) => name.endsWith('heir.1.json'))) {
+    const closed = stored(file);
+    const heir = stored(file.replace('1.json', '2.json'));
+    const history = { history: closed, nextPageToken: new Uint8Array(0) };
+    const client = { workflowService: { getWorkflowExecutionHistory: () => Promise.resolve(history) } };
+    const results = heir.events.flatMap(
+      ({ activityTaskCompletedEventAttributes: completed }) => completed?.result?.payloads ?? [],
+    );
+    const readThen = defaultPayloadConverter.fromPayload<Inheritance>(results[0]!);
+    const { runId } = readThen.estates[0]!;
+    const reader = new RunHistories(client as unknown as Client, 'default');
+    expect(await reader.inheritance('heir', runId)).toEqual(readThen);
+  }
+});
+
+it('the stored histories are small and name no machine', () => {
+  const texts = files.map((file) => readFileSync(`${HISTORIES}${file}`, 'utf8'));
+  for (const text of texts) {
+    expect(text.length).toBeLessThan(50_000);
+    expect(text).not.toMatch(/\d+@|"\/(home|root|tmp|Users)\/|stackTrace":"[^"]/);
+  }
+});
