@@ -188,7 +188,15 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
   const producer = await connectProducer(kafka);
   const histories = new RunHistories(createTemporalClient(temporal, config.temporal), config.temporal.namespace);
   const publisher = new Publisher(producer);
-  const activities = createActivities({ tables, histories, publisher, metrics, logger, stateLog });
+  const activities = createActivities({
+    tables,
+    histories,
+    publisher,
+    metrics,
+    logger,
+    stateLog,
+    beat: (taskToken) => histories.beat(taskToken),
+  });
   const worker = await Worker.create({
     connection: temporal,
     namespace: config.temporal.namespace,

@@ -7,9 +7,15 @@ class AttemptExpiredError extends Error {
 
 const BEAT_INTERVAL_MS = 3_000;
 
+/** Tells Temporal that an attempt is alive. False: it has been given up. Rejects where Temporal does not answer. */
+export type Beat = (taskToken: Uint8Array) => Promise<boolean>;
+
 /**
  * One attempt of an activity, which beats its heart while it runs and knows when it is too old to touch the world: past
  * its time-out, or so long without a beat that Temporal has given it up and begun another.
+ *
+ * It beats by itself, because the SDK does not tell whether a beat has arrived: a worker that is cut off from Temporal would
+ * look alive to itself while another one has begun the same batch.
  */
 export class Attempt {
   /** Counts from 1. */
@@ -19,21 +25,26 @@ export class Attempt {
   readonly #context: Context;
   readonly #expiresAtMs: number;
   readonly #heartbeatTimeoutMs: number;
+  /** The run whose activity this is: another one than scheduled it, where that one was reset. */
+  readonly runId: string;
+  /** When the last beat was sent that arrived. */
   #lastBeatMs = Date.now();
+  #givenUp = false;
 
   private constructor(context: Context) {
     const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
     this.#context = context;
     this.number = attempt;
+    this.runId = context.info.workflowExecution?.runId ?? '';
     this.ageMs = Date.now() - scheduledTimestampMs;
     this.#expiresAtMs = Date.now() + startToCloseTimeoutMs;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs ?? Infinity;
   }
 
-  static async run<T>(work: (attempt: Attempt) => Promise<T>): Promise<T> {
+  static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const attempt = new Attempt(Context.current());
     const timer = setInterval(() => {
-      attempt.#beat();
+      void attempt.#beat(beat);
     }, BEAT_INTERVAL_MS);
     try {
       return await work(attempt);
@@ -46,14 +57,17 @@ export class Attempt {
   mustBeAlive(): void {
     const nowMs = Date.now();
     const expired = nowMs >= this.#expiresAtMs || nowMs - this.#lastBeatMs >= this.#heartbeatTimeoutMs;
-    if (expired || this.#context.cancellationSignal.aborted)
+    if (expired || this.#givenUp || this.#context.cancellationSignal.aborted)
       throw new AttemptExpiredError('this attempt has run out of time');
   }
 
-  #beat(): void {
-    // A beat after the time-out would be too late, and would make this attempt look alive to itself.
-    if (Date.now() - this.#lastBeatMs >= this.#heartbeatTimeoutMs) return;
-    this.#lastBeatMs = Date.now();
-    this.#context.heartbeat();
+  async #beat(beat: Beat): Promise<void> {
+    const sentAtMs = Date.now();
+    try {
+      if (await beat(this.#context.info.taskToken)) this.#lastBeatMs = Math.max(this.#lastBeatMs, sentAtMs);
+      else this.#givenUp = true;
+    } catch {
+      // No answer: the time since the last one that arrived says how long this attempt may go on.
+    }
   }
 }

@@ -28,6 +28,16 @@ export interface BatchInsertResult {
   readonly found: number;
 }
 
+/** What a rewind fills. */
+export interface Fill {
+  readonly sources: ReadonlySet<RecordSource>;
+  /**
+   * Names this batch among all that have the same records: rows that were deleted from the table would otherwise be taken
+   * for inserted by the token that once brought them.
+   */
+  readonly salt: string;
+}
+
 export interface BatchInsertOptions {
   readonly tables: Pick<
     ClickHouseTables,
@@ -40,10 +50,10 @@ export interface BatchInsertOptions {
   /** True where an insert of these records may have happened before: what is there is looked up first. */
   readonly repeated: boolean;
   /**
-   * True where a rewind fills holes. What is there is looked up first, whatever its epoch, and a record may come more
-   * than once.
+   * Where a rewind fills holes. What is there of these sources is looked up first, whatever its epoch, and a record may come
+   * more than once.
    */
-  readonly fill?: boolean;
+  readonly fill?: Fill;
   /** True where attempts have failed for so long that it may be a row's fault, whatever the error says. */
   readonly overdue: boolean;
   /** Called right before each effect; throws where this attempt may have none any more. */
@@ -82,7 +92,7 @@ async function insertOnce(records: readonly SourcedRecord[], options: BatchInser
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
   const { rows, lines, rejected } = await buildRows(
-    options.fill ? withoutRepetitions(records) : records,
+    options.fill === undefined ? records : withoutRepetitions(records, options.fill),
     tableColumns,
     options.columns,
   );
@@ -104,9 +114,10 @@ async function insertOnce(records: readonly SourcedRecord[], options: BatchInser
   };
 }
 
-function withoutRepetitions(records: readonly SourcedRecord[]): SourcedRecord[] {
+function withoutRepetitions(records: readonly SourcedRecord[], { sources }: Fill): SourcedRecord[] {
   const seen = new Map<RecordSource, Set<number>>();
   return records.filter(({ source, record: { offset } }) => {
+    if (!sources.has(source)) return true;
     const offsets = seen.get(source) ?? new Set();
     seen.set(source, offsets);
     return offsets.size < offsets.add(offset).size;
@@ -188,7 +199,7 @@ class Insertion {
 
   /** @returns the rows that are to be rejected; all others are in the table */
   async insert(rows: readonly BatchRow[]): Promise<RefusedRow[]> {
-    if (this.#options.repeated || this.#options.fill) await this.#lookUp(rows);
+    if (this.#options.repeated || this.#options.fill !== undefined) await this.#lookUp(rows);
     const refused = await findRefused(this.#missing(rows), (part) => this.#tryInsert(part));
     const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
     const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
@@ -205,7 +216,12 @@ class Insertion {
     mustBeAlive();
     try {
       const lines = this.#lines.lines(rows.map(({ row }) => row));
-      await tables.insert(table, { columns: this.#tableColumns, lines, token: identityToken(rows), batch });
+      await tables.insert(table, {
+        columns: this.#tableColumns,
+        lines,
+        token: identityToken(rows, this.#options.fill?.salt),
+        batch,
+      });
       onInsert?.('ok');
       this.#doubtfulInARow = 0;
       return null;
@@ -292,7 +308,7 @@ function stillInserting(): InsertError {
 }
 
 async function rowsInTable(
-  { tables, table, fill = false }: BatchInsertOptions,
+  { tables, table, fill }: BatchInsertOptions,
   tableColumns: TableColumns,
   rows: readonly BatchRow[],
 ): Promise<BatchRow[]> {
@@ -306,7 +322,7 @@ async function rowsInTable(
   for (const [source, list] of bySource) {
     const offsets = list.map(({ record }) => record.offset);
     const range = [min(offsets), max(offsets)] as const;
-    if (fill) {
+    if (fill?.sources.has(source) === true) {
       const found = await tables.foundRecords(table, tableColumns, source, ...range);
       present.push(...list.filter(({ record }) => found.has(recordName(record))));
     } else {
@@ -318,8 +334,8 @@ async function rowsInTable(
 }
 
 /** The deduplication token: 128 bits of a hash of the identities of just these rows. */
-function identityToken(rows: readonly BatchRow[]): string {
-  const hash = createHash('sha256');
+function identityToken(rows: readonly BatchRow[], salt = ''): string {
+  const hash = createHash('sha256').update(salt);
   let source: RecordSource | undefined;
   for (const row of rows) {
     if (row.source !== source) {

@@ -13,8 +13,14 @@ import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ackMessages, type Answered } from './acks.js';
-import { Attempt } from './attempt.js';
-import { insertRecords, type BatchInsertOptions, type BatchInsertResult, type SourcedRecord } from './batchInsert.js';
+import { Attempt, type Beat } from './attempt.js';
+import {
+  insertRecords,
+  type BatchInsertOptions,
+  type BatchInsertResult,
+  type Fill,
+  type SourcedRecord,
+} from './batchInsert.js';
 import { InsertError } from './insertErrors.js';
 import { batchId } from '../workflows/batcherState.js';
 import type { RunHistories } from './runHistories.js';
@@ -26,6 +32,7 @@ export interface ActivityDependencies {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly stateLog: StateLog;
+  readonly beat: Beat;
 }
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
@@ -41,7 +48,7 @@ const OVERDUE_ATTEMPTS_MIN = 10;
  * repeats: a batch that has been accepted is never given up.
  */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
-  const { tables, histories, publisher, metrics, stateLog } = dependencies;
+  const { tables, histories, publisher, metrics, stateLog, beat } = dependencies;
 
   async function publishAcks(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
@@ -69,7 +76,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         columns: destination.columns,
         batch: batch.id,
         repeated,
-        fill,
+        ...(fill === undefined ? {} : { fill }),
         overdue: attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS,
         mustBeAlive: () => {
           attempt.mustBeAlive();
@@ -112,30 +119,32 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
 
   return {
     insertBatch: (spec, bodies) =>
-      Attempt.run(async (attempt) => {
+      Attempt.run(beat, async (attempt) => {
         const format: string = spec.format;
         if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
-        const repeated = attempt.number > 1 || (await histories.anyWasReset(spec.batcher, spec.runs));
+        const repeated =
+          attempt.number > 1 || (await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
         const records = await decodeChunks(spec.chunks, bodies);
-        return insertAndAcknowledge({ ...spec, records, repeated, fill: fillsHoles(spec.chunks) }, attempt);
+        const fill = toFill(spec.chunks, records, `${attempt.runId}/${spec.number}`);
+        return insertAndAcknowledge({ ...spec, records, repeated, fill }, attempt);
       }),
 
-    readInheritance: (batcher, runId) => Attempt.run(() => histories.inheritance(batcher, runId)),
+    readInheritance: (batcher, runId) => Attempt.run(beat, () => histories.inheritance(batcher, runId)),
 
     insertInherited: (inherited) =>
-      Attempt.run(async (attempt) => {
+      Attempt.run(beat, async (attempt) => {
         const { batcher, runId, chunksDone, chunks, answer } = inherited;
         if (answer !== null) return histories.result(batcher, answer);
         const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
         const inheritedChunks = leftover.map(({ chunk }) => chunk);
         const records = await decodeChunks(inheritedChunks, Buffer.concat(leftover.map(({ body }) => body)));
         const id = batchId(batcher, leftover);
-        const fill = fillsHoles(inheritedChunks);
+        const fill = toFill(inheritedChunks, records, `${runId}/left/${chunksDone}`);
         return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true, fill }, attempt);
       }),
 
     rejectRecords: (spec, rejectedRecords) =>
-      Attempt.run(async (attempt) => {
+      Attempt.run(beat, async (attempt) => {
         const { pipeline, destination } = spec;
         const rejected = decodeRejected(rejectedRecords);
         // A stub's original went to the dead-letter topic before the stub was sent.
@@ -154,12 +163,23 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
   readonly records: readonly SourcedRecord[];
   /** True where an insert of these records may have happened before. */
   readonly repeated: boolean;
-  /** True where a rewind fills holes: the records may be there under another epoch, too. */
-  readonly fill: boolean;
+  readonly fill: Fill | undefined;
 }
 
-function fillsHoles(chunks: readonly BufferedChunk[]): boolean {
-  return chunks.some(({ segments }) => segments.some(({ fill }) => fill));
+/** Names the sources that chunks fill. */
+function filledSources(chunks: readonly BufferedChunk[]): Set<string> {
+  return new Set(chunks.flatMap(({ segments }) => segments.filter(({ fill }) => fill).map(sourceName)));
+}
+
+function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecord[], salt: string): Fill | undefined {
+  const names = filledSources(chunks);
+  if (names.size === 0) return undefined;
+  const all = new Set(records.map(({ source }) => source));
+  return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
+}
+
+function sourceName({ topic, partition, epoch }: RecordSource): string {
+  return `${topic}/${partition}/${epoch}`;
 }
 
 async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
@@ -170,7 +190,7 @@ async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array
     for (const segment of decodeChunk(segments, bodies.subarray(at, at + bodyBytes), keep)) {
       // One object a source over all chunks: the steps behind group by it.
       const { topic, partition, epoch } = segment;
-      const name = `${topic}/${partition}/${epoch}`;
+      const name = sourceName(segment);
       const source = sources.get(name) ?? { topic, partition, epoch };
       sources.set(name, source);
       for (const record of segment.records) records.push({ source, record });

@@ -11,6 +11,8 @@ type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events'
 
 /** Events asked for at once: each may carry a chunk or a batch, and an answer has to stay below gRPC's limits. */
 const PAGE_EVENTS = 20;
+const GRPC_NOT_FOUND = 5;
+
 const FIRST_PAGE = new Uint8Array(0);
 /** Runs whose answer to {@link RunHistories.anyWasReset} is remembered. */
 const RESETS_REMEMBERED = 10_000;
@@ -26,6 +28,20 @@ export class RunHistories {
     this.#namespace = namespace;
   }
 
+  /** See `Beat`. */
+  async beat(taskToken: Uint8Array): Promise<boolean> {
+    try {
+      const { cancelRequested } = await this.#client.workflowService.recordActivityTaskHeartbeat({
+        namespace: this.#namespace,
+        taskToken,
+      });
+      return !cancelRequested;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === GRPC_NOT_FOUND) return false;
+      throw error;
+    }
+  }
+
   /**
    * Whether one of these runs was made by `workflow reset` from another one: it does again what that one had done after
    * the point it was reset to.
@@ -39,16 +55,25 @@ export class RunHistories {
     if (runId === UNKNOWN_RUN) return true;
     const known = this.#resets.get(runId);
     if (known !== undefined) return known;
-    const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
-      namespace: this.#namespace,
-      execution: { workflowId, runId },
-      maximumPageSize: 1,
-    });
-    const [first] = history?.events ?? [];
-    const wasReset = first?.workflowExecutionStartedEventAttributes?.originalExecutionRunId !== runId;
+    const wasReset = await this.#looksReset(workflowId, runId);
     if (this.#resets.size >= RESETS_REMEMBERED) this.#resets.clear();
     this.#resets.set(runId, wasReset);
     return wasReset;
+  }
+
+  /** A run that is forgotten may have been. */
+  async #looksReset(workflowId: string, runId: string): Promise<boolean> {
+    try {
+      const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
+        namespace: this.#namespace,
+        execution: { workflowId, runId },
+        maximumPageSize: 1,
+      });
+      return history?.events?.[0]?.workflowExecutionStartedEventAttributes?.originalExecutionRunId !== runId;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === GRPC_NOT_FOUND) return true;
+      throw error;
+    }
   }
 
   /** What a closed run has left. */

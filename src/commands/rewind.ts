@@ -101,6 +101,7 @@ async function planPartitions(
   target: Target,
   again: boolean,
 ): Promise<PlannedPartition[]> {
+  const { clusterId } = await admin.describeCluster();
   const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
   const planned: PlannedPartition[] = [];
   for (const topic of topics) {
@@ -117,6 +118,7 @@ async function planPartitions(
         committedMetadata: entry?.metadata ?? null,
         logStart: toOffset(low),
         logEnd: toOffset(high),
+        clusterId,
         target: target === 'earliest' ? toOffset(low) : typeof target === 'number' ? target : toOffset(atTime),
       };
       planned.push({ topic, partition, committed: offset, end: facts.logEnd, plan: planRewind(facts, { again }) });

@@ -64,6 +64,11 @@ export class Assignment {
     this.#comparing.set(partitionKey(partition), comparison);
   }
 
+  /** Nothing of the partition is handed over or committed until it is opened again. */
+  leave(partition: TopicPartition): void {
+    this.#trackers.delete(partitionKey(partition));
+  }
+
   /** The comparison is over. */
   compared(partition: TopicPartition): void {
     this.#comparing.delete(partitionKey(partition));

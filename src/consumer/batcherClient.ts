@@ -131,7 +131,9 @@ export class TemporalBatcherClient implements BatcherClient {
   async history(): Promise<HistoryMark | null> {
     try {
       const description = await this.#withDeadline(() => this.#client.workflow.getHandle(this.workflowId).describe());
-      const { runId, historySize, historyLength } = description;
+      const { runId, historySize, historyLength, status } = description;
+      // A closed run is full for good: the next signal finds it closed, and an heir is started.
+      if (!OPEN.has(status.name)) return null;
       return { runId, bytes: historySize ?? 0, events: historyLength };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return null;

@@ -7,7 +7,7 @@ import { FlowControl, flowControlLimits, type FlowControlLimits } from './flowCo
 import type { Lane, Pack } from './lane.js';
 
 /** Why a lane sends nothing although it has something to send. */
-export type StopCause = 'history' | 'closed' | 'temporal';
+export type StopCause = 'history' | 'closed' | 'temporal' | 'deadLetters';
 
 /** What a lane tells its consumer. */
 export interface LaneObserver {
@@ -52,6 +52,7 @@ export class LaneSender {
   #limits: FlowControlLimits;
   readonly #stopping = new AbortController();
   #settingsSent = false;
+  #lastRunId: string | null = null;
   #stopCause: StopCause | null = null;
   #wake: () => void = () => undefined;
 
@@ -89,6 +90,8 @@ export class LaneSender {
   setMembers(members: number): void {
     this.#limits = flowControlLimits(this.#flowLimits, members);
     this.#flow.limits = this.#limits;
+    // Another member may have brought its own meanwhile.
+    this.#settingsSent = false;
   }
 
   /** Ends {@link run} after the signal in flight. What is still queued stays unsent. */
@@ -120,7 +123,9 @@ export class LaneSender {
       const outcome = await this.#batcher.send(meta, chunk.body);
       switch (outcome.type) {
         case 'accepted':
-          this.#settingsSent = true;
+          // A run that another member has started may have older settings.
+          this.#settingsSent = meta.settings !== undefined || outcome.runId === this.#lastRunId;
+          this.#lastRunId = outcome.runId;
           this.#flow.sent(outcome.runId, chunk.body.length);
           this.#resumed();
           this.#lane.accepted(pack);
@@ -156,8 +161,18 @@ export class LaneSender {
   /** After a refusal for size: half the records next time, or a stub in the place of the only one. */
   async #shrink(pack: Pack): Promise<{ maxRecords: number | undefined }> {
     if (pack.records > 1) return { maxRecords: Math.ceil(pack.records / 2) };
-    await this.#observer.setAside(pack);
-    return { maxRecords: undefined };
+    try {
+      await this.#observer.setAside(pack);
+      return { maxRecords: undefined };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#stopped(
+        'deadLetters',
+        `a record too large for a signal cannot be put on the dead-letter topic: ${message}`,
+      );
+      await this.#pause(RETRY_MAX_MS);
+      return { maxRecords: 1 };
+    }
   }
 
   /** Looks at the batcher's history where that is due. False: wait and ask again. */

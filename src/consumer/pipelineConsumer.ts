@@ -95,8 +95,9 @@ export class PipelineConsumer {
   #committing = false;
   #draining = false;
   #clusterId = '';
+  #lastAsked: Promise<unknown> = Promise.resolve();
   #members = 1;
-  #lagSeries: { pipeline: string; topic: string; partition: number }[] = [];
+  readonly #lagSeries = new Map<string, { pipeline: string; topic: string; partition: number }>();
 
   constructor(options: PipelineConsumerOptions) {
     this.#options = options;
@@ -153,8 +154,7 @@ export class PipelineConsumer {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#assignment !== null && this.#assignment.partitions.length > 0)
-      this.#consumer.pause(topicPartitions(this.#assignment.partitions));
+    if (this.#assignment !== null && this.#assignment.partitions.length > 0) this.#pause(this.#assignment.partitions);
     const lanes = [...this.#lanes.values()];
     while (Date.now() < deadlineMs && lanes.some(({ records }) => records > 0)) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
@@ -196,10 +196,10 @@ export class PipelineConsumer {
     const assignment = new Assignment(++this.#assignmentCount, memberAssignment);
     const { metrics, logger } = this.#options;
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
-    for (const labels of this.#lagSeries) metrics.lag.remove(labels);
-    this.#lagSeries = [];
+    for (const labels of this.#lagSeries.values()) metrics.lag.remove(labels);
+    this.#lagSeries.clear();
     // kafkajs keeps a pause over a rebalance, also of a partition that was lost and came back.
-    if (assignment.partitions.length > 0) this.#consumer.resume(topicPartitions(assignment.partitions));
+    if (assignment.partitions.length > 0) this.#resume(assignment.partitions);
     this.#paused.clear();
     this.#assignment = assignment;
     this.#opened = this.#open(assignment);
@@ -308,9 +308,14 @@ export class PipelineConsumer {
 
   /** The next tracker of a partition takes over where the last one ended. */
   #openNext(assignment: Assignment, tracker: PartitionTracker): void {
-    assignment.open(tracker, null);
+    this.#goOn(assignment, tracker, null);
+  }
+
+  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null): void {
+    assignment.open(tracker, committed);
     this.#seek(tracker, tracker.next);
-    this.#consumer.resume(topicPartitions([tracker]));
+    this.#resume([tracker]);
+    this.#finishPlans(assignment);
     this.#applyBackpressure();
   }
 
@@ -337,6 +342,8 @@ export class PipelineConsumer {
     const { topic, partition, epoch } = source;
     const state = { type: 'closing' } as const;
     const { batchers } = this.#lanesOf(layout);
+    // A commit of the tracker before would take back that a hand-over has begun.
+    assignment.leave(source);
     await this.#untilDone(assignment, `hand-over of ${topic}/${partition}`, async () => {
       const commit = this.#commit;
       // Any batch brings one; without traffic there is no hurry.
@@ -344,13 +351,9 @@ export class PipelineConsumer {
       const commits = [{ topic, partition, epoch, offset: from, layout, state }];
       await this.#commits.inTurn(assignment, this.#clusterId, commit, () => commits);
       if (!this.#isCurrent(assignment)) return true;
-      const end = await closeEpoch({ topic, partition, epoch }, from, batchers);
+      const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
       if (!this.#isCurrent(assignment)) return true;
-      const tracker = new PartitionTracker(source, from, { layout, state, end });
-      assignment.open(tracker, from);
-      this.#seek(tracker, from);
-      this.#consumer.resume(topicPartitions([tracker]));
-      this.#finishPlans(assignment);
+      this.#goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
       return true;
     });
   }
@@ -362,11 +365,12 @@ export class PipelineConsumer {
     const { name, layout } = this.#pipeline;
     const { batchers } = this.#lanesOf(plan.layout);
     await this.#untilDone(assignment, `hand-over of ${topic}/${partition}`, async () => {
-      while (!(await isFlushed(closed, batchers))) {
+      while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
         if (!this.#isCurrent(assignment)) return true;
       }
-      if (!this.#isCurrent(assignment)) return true;
+      // Its topic may have been recreated meanwhile.
+      if (!this.#isCurrent(assignment) || assignment.tracker(topic, partition) !== closed) return true;
       const source = { topic, partition, epoch: newEpoch() };
       const fields = {
         pipeline: name,
@@ -380,6 +384,13 @@ export class PipelineConsumer {
       this.#openNext(assignment, new PartitionTracker(source, next, { layout, state: READING, end: null }));
       return true;
     });
+  }
+
+  /** Hundreds of partitions that hand over at once must not keep Temporal from taking signals. */
+  #oneAtATime<T>(ask: () => Promise<T>): Promise<T> {
+    const turn = this.#lastAsked.then(ask);
+    this.#lastAsked = turn.catch(() => undefined);
+    return turn;
   }
 
   /** Repeats a step that may fail until it is done or the assignment is over. Never rejects. */
@@ -440,6 +451,8 @@ export class PipelineConsumer {
     await this.#commitEpochs(assignment, commit);
     const tracker = await this.#alignedTracker(assignment, batch, commit);
     if (tracker === null || !this.#isCurrent(assignment) || this.#isDraining()) return;
+    // Opened while another partition's epoch was being committed: its own comes with the next batch.
+    if (assignment.committedOffset(tracker) === undefined) return;
 
     this.#handOver(tracker, batch);
     if (!tracker.handedOver) payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
@@ -492,10 +505,10 @@ export class PipelineConsumer {
     const { topic, partition } = batch;
     let tracker = assignment.tracker(topic, partition);
     if (tracker === undefined) {
-      if (assignment.comparison(batch) === undefined) this.#consumer.pause([{ topic, partitions: [partition] }]);
+      if (assignment.comparison(batch) === undefined) this.#pause([batch]);
       return null;
     }
-    if (tracker.handedOver) return null;
+    if (tracker.handedOver) return this.#waitForNextPlan(assignment);
     const fetched = fetchedOffset(batch);
     if (fetched === tracker.next) return tracker;
 
@@ -510,6 +523,7 @@ export class PipelineConsumer {
     } else if (logStart > tracker.next) {
       this.#countGap({ topic, partition, offset: logStart }, logStart - tracker.next);
       tracker.advanceTo(logStart);
+      if (tracker.handedOver) return this.#waitForNextPlan(assignment);
     }
     // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
     // record (compacted, aborted, control), which it passes over without a word.
@@ -518,6 +532,12 @@ export class PipelineConsumer {
     if (fetched === tracker.next) return tracker;
     this.#jumps.set(tracker, jump);
     this.#seek(tracker, tracker.next);
+    return null;
+  }
+
+  #waitForNextPlan(assignment: Assignment): null {
+    this.#finishPlans(assignment);
+    this.#applyBackpressure();
     return null;
   }
 
@@ -534,7 +554,27 @@ export class PipelineConsumer {
   }
 
   #seek({ topic, partition }: TopicPartition, offset: number): void {
-    this.#consumer.seek({ topic, partition, offset: String(offset) });
+    this.#steer(() => this.#consumer.seek({ topic, partition, offset: String(offset) }));
+  }
+
+  #pause(partitions: Iterable<TopicPartition>): void {
+    this.#steer(() => this.#consumer.pause(topicPartitions(partitions)));
+  }
+
+  #resume(partitions: Iterable<TopicPartition>): void {
+    this.#steer(() => this.#consumer.resume(topicPartitions(partitions)));
+  }
+
+  /** kafkajs throws where it has no group right now; then it joins anew, or the process ends, and nothing is to be steered. */
+  #steer(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#options.logger.debug(
+        { pipeline: this.#pipeline.name, error: messageOf(error) },
+        'kafkajs has no group now',
+      );
+    }
   }
 
   #handOver(tracker: PartitionTracker, batch: Batch): void {
@@ -592,8 +632,8 @@ export class PipelineConsumer {
     // One whose tracker was replaced is paused, or goes on, for its successor.
     const resume = [...this.#paused].filter((tracker) => !wanted.has(tracker) && isOpen(tracker));
     for (const tracker of this.#paused) if (!isOpen(tracker)) this.#paused.delete(tracker);
-    if (pause.length > 0) this.#consumer.pause(topicPartitions(pause));
-    if (resume.length > 0) this.#consumer.resume(topicPartitions(resume));
+    if (pause.length > 0) this.#pause(pause);
+    if (resume.length > 0) this.#resume(resume);
     for (const tracker of pause) this.#paused.add(tracker);
     for (const tracker of resume) this.#paused.delete(tracker);
     this.#updateGauges();
@@ -670,7 +710,7 @@ export class PipelineConsumer {
       { pipeline },
       [...this.#lanes.values()].reduce((sum, { records }) => sum + records, 0),
     );
-    for (const cause of ['history', 'closed', 'temporal'] as const) {
+    for (const cause of ['history', 'closed', 'temporal', 'deadLetters'] as const) {
       const stopped = [...this.#stopCauses.values()].filter((other) => other === cause).length;
       metrics.stoppedLanes.set({ pipeline, cause }, stopped);
     }
@@ -713,7 +753,7 @@ export class PipelineConsumer {
           const labels = { pipeline: this.#pipeline.name, topic, partition };
           const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
           metrics.lag.set(labels, Math.max(0, toOffset(high) - committed));
-          this.#lagSeries.push(labels);
+          this.#lagSeries.set(`${topic}/${partition}`, labels);
         }
       }
     } catch (error) {

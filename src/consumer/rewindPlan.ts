@@ -14,6 +14,7 @@ export interface RewindFacts {
   readonly logEnd: number;
   /** Where to rewind to. */
   readonly target: number;
+  readonly clusterId: string;
 }
 
 /**
@@ -24,7 +25,7 @@ export interface RewindFacts {
  * ours begin a new epoch.
  */
 export function planRewind(
-  { committedOffset, committedMetadata, logStart, logEnd, target }: RewindFacts,
+  { committedOffset, committedMetadata, logStart, logEnd, target, clusterId }: RewindFacts,
   { again }: { again: boolean },
 ): RewindPlan {
   if (committedOffset === null) return leave('the group has no offset there: it starts where the configuration says');
@@ -36,6 +37,9 @@ export function planRewind(
     return leave('its offset was set by someone else, and nothing is known to be in the table: use --again');
   }
   if (metadata.type === 'newer') return leave('its offset was committed by a later version of ktb: use that one');
+  if (metadata.clusterId !== clusterId) {
+    return leave('its offset comes from another cluster, and nothing is known to be in the table: use --again');
+  }
   if (metadata.state.type === 'closing') {
     return leave('it is on its way to another layout: start the consumers, let it arrive, and rewind then');
   }

@@ -67,7 +67,8 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     stoppedLanes: gauge(
       'ktb_stopped_lanes',
-      'Lanes that send nothing, by cause: history (flow control), closed (no heir yet), temporal (no answer).',
+      'Lanes that send nothing, by cause: history (flow control), closed (no heir yet), temporal (no answer), ' +
+        'deadLetters (a record too large for a signal cannot be set aside).',
       ['pipeline', 'cause'],
     ),
 

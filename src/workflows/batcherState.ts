@@ -90,8 +90,8 @@ export class BatcherState {
   #controls: readonly Control[];
   /** The closed run whose inheritance is still to be read; null for all but heirs, and soon for these. */
   #heirOf: string | null;
-  #unjudged: Arrived[] = [];
-  readonly #unjudgedCloses: CloseRequest[] = [];
+  /** What arrived before an heir knows what was accepted, in its order. */
+  readonly #unjudged: (() => void)[] = [];
   #estates: Estates;
   #settings: BatcherSettings;
   #buffer: Buffered[] = [];
@@ -139,11 +139,15 @@ export class BatcherState {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
     if (meta.settings !== undefined) this.#settings = meta.settings;
     this.#count({ signals: 1 });
-    if (this.#heirOf === null) this.#judge({ meta, body, atMs: nowMs });
-    else this.#unjudged.push({ meta, body, atMs: nowMs });
+    this.#whenKnown(() => this.#judge(meta, body, nowMs));
   }
 
-  #judge({ meta: { segments, records, bytes }, body, atMs }: Arrived): void {
+  #whenKnown(judge: () => void): void {
+    if (this.#heirOf === null) judge();
+    else this.#unjudged.push(judge);
+  }
+
+  #judge({ segments, records, bytes }: ChunkMeta, body: Uint8Array, atMs: number): void {
     const keep = this.#coverage.accept(segments, atMs);
     if (keep === null) {
       this.#count({ duplicateChunks: 1 });
@@ -165,16 +169,12 @@ export class BatcherState {
     this.#controls = [...controls, ...this.#controls].slice(-LIMITS.controls);
     this.#lastFlush = lastFlush;
     this.#estates = new Estates(estates);
-    const unjudged = this.#unjudged;
-    this.#unjudged = [];
-    for (const arrived of unjudged) this.#judge(arrived);
-    for (const close of this.#unjudgedCloses.splice(0)) this.close(close);
+    for (const judge of this.#unjudged.splice(0)) judge();
   }
 
   /** Accepts nothing of an epoch beyond an offset: the partition goes over to another layout. */
   close({ offset, ...source }: CloseRequest): void {
-    if (this.#heirOf === null) this.#coverage.close(source, offset);
-    else this.#unjudgedCloses.push({ offset, ...source });
+    this.#whenKnown(() => this.#coverage.close(source, offset));
   }
 
   /** Null while an heir does not know yet. */
@@ -446,13 +446,6 @@ export class BatcherState {
 export interface Buffered {
   readonly chunk: AcceptedChunk;
   readonly body: Uint8Array;
-}
-
-/** A chunk as it came, not yet compared with what was accepted before. */
-interface Arrived {
-  readonly meta: ChunkMeta;
-  readonly body: Uint8Array;
-  readonly atMs: number;
 }
 
 interface Flushing {

@@ -1,9 +1,8 @@
-import type { BatcherInput, ControlAction } from '../records/batcher.js';
-import { BATCHER } from '../records/batcherId.js';
+import type { BatcherInput } from '../records/batcher.js';
 import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
 import type { BatchSpec, InsertOutcome } from '../records/flush.js';
-import { BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
-import { checkChunk, CONTROL_ACTIONS, isChunk, isCloseRequest, toControlRequest } from './signals.js';
+import { batchId, BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
+import { applySignal, checkInput } from './signals.js';
 
 /** What of a run's history matters to what it has left. */
 export type RunEvent =
@@ -23,7 +22,7 @@ export type RunEvent =
 /**
  * A closed run of a batcher, put together again from its history: what it had accepted and not flushed. Pure; the events
  * are applied in their order. It lives the run's life once more with the run's own state, but for the decisions, which
- * are in the history: that way it does not matter which version took them.
+ * are in the history.
  */
 export class ClosedRun {
   readonly #run: RunIdentity;
@@ -43,11 +42,12 @@ export class ClosedRun {
   apply(event: RunEvent): void {
     switch (event.type) {
       case 'started':
+        checkInput(event.input);
         this.#state = new BatcherState(this.#run, event.input, event.bodies);
         this.#heirOf = event.input.heirOf ?? null;
         break;
       case 'signaled':
-        this.#signaled(event.name, event.args, event.atMs);
+        applySignal(this.#living, event.name, event.args, event.atMs);
         break;
       case 'inheritanceRead':
         this.inherit(event.inheritance);
@@ -104,22 +104,12 @@ export class ClosedRun {
     return this.#state;
   }
 
-  #signaled(name: string, args: readonly unknown[], atMs: number): void {
-    const [first, second] = args;
-    if (CONTROL_ACTIONS.includes(name as ControlAction)) {
-      this.#living.control(name as ControlAction, toControlRequest(first), atMs);
-    } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
-      this.#living.close(first);
-    } else if (name === BATCHER.signals.records && isChunk(first, second)) {
-      checkChunk(first, second as Uint8Array);
-      this.#living.accept(first, second as Uint8Array, atMs);
-    } else {
-      this.#living.countForeignSignal();
-    }
-  }
-
   #beginOwn({ chunks, destination, reason, id }: BatchSpec, atMs: number): OnItsWay {
     const taken = this.#living.takeChunks(chunks.length, reason, atMs);
+    // A version that judged chunks otherwise is not guessed at: what it left could not be told from what it flushed.
+    if (batchId(this.#run.workflowId, taken) !== id) {
+      throw new Error(`run ${this.#run.runId} had other chunks in batch ${id} than this version puts together`);
+    }
     return { type: 'own', chunks: taken, id, destination, answer: null, outcome: null };
   }
 

@@ -11,10 +11,16 @@ export class Coverage {
   /** Epochs kept per partition; the least recently used one is forgotten. */
   static readonly EPOCHS_MAX = 16;
   /**
-   * Ranges kept per epoch; beyond it the two lowest become one. A hole stays behind where a sender started anew and the
+   * Epochs kept over all partitions, or two a partition where that is more: the whole has to fit into the input of a run,
+   * beside the buffer (2 MiB, `limit.blobSize.error`).
+   */
+  static readonly EPOCHS_TOTAL_MAX = 3_000;
+  /**
+   * Ranges kept per epoch; beyond it the two lowest become one. Nothing is lost by it: every sender begins where all before was
+   * accepted, so that no record of this batcher lies in a hole. A hole stays behind where a sender started anew and the
    * batcher had no record in between, so that only a long row of restarts comes near this.
    */
-  static readonly RANGES_MAX = 64;
+  static readonly RANGES_MAX = 4;
 
   readonly #partitions = new Map<string, PartitionEpochs>();
 
@@ -126,7 +132,8 @@ export class Coverage {
     // A Map keeps the order of insertion: taken out and put in again, the epoch is the most recently used.
     epochs.delete(epoch);
     epochs.set(epoch, accepted);
-    if (epochs.size > Coverage.EPOCHS_MAX) epochs.delete(epochs.keys().next().value as string);
+    const fair = Math.max(2, Math.floor(Coverage.EPOCHS_TOTAL_MAX / this.#partitions.size));
+    while (epochs.size > Math.min(Coverage.EPOCHS_MAX, fair)) epochs.delete(epochs.keys().next().value as string);
   }
 }
 

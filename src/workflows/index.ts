@@ -2,7 +2,6 @@ import {
   condition,
   continueAsNew,
   defineQuery,
-  defineSignal,
   log,
   proxyActivities,
   proxySinks,
@@ -24,7 +23,7 @@ import {
 } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
 import { BatcherState, type HistoryView } from './batcherState.js';
-import { checkChunk, checkInput, CONTROL_ACTIONS, isChunk, isCloseRequest, toControlRequest } from './signals.js';
+import { applySignal, checkInput } from './signals.js';
 import type { BatcherSinks } from './sinks.js';
 
 /**
@@ -83,29 +82,14 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
   }
 }
 
+/**
+ * One handler for all: with a handler each, signals that wait when a run begins would be handed out by name and not in their
+ * order.
+ */
 function handleSignals(state: BatcherState): void {
-  setHandler(defineSignal<[unknown, unknown]>(BATCHER.signals.records), (meta, body) => {
-    if (!isChunk(meta, body)) {
-      state.countForeignSignal();
-      return;
-    }
-    // An error here fails the workflow task, visibly and again and again, until a worker runs that understands the
-    // chunk. Dropping it would lose records whose offsets are committed.
-    checkChunk(meta, body as Uint8Array);
-    state.accept(meta, body as Uint8Array, Date.now());
+  setDefaultSignalHandler((name, ...args) => {
+    applySignal(state, name, args, Date.now());
     reportBuffer(state);
-  });
-  for (const action of CONTROL_ACTIONS) {
-    setHandler(defineSignal<[unknown]>(BATCHER.signals[action]), (request) => {
-      state.control(action, toControlRequest(request), Date.now());
-    });
-  }
-  setHandler(defineSignal<[unknown]>(BATCHER.signals.close), (request) => {
-    if (isCloseRequest(request)) state.close(request);
-    else state.countForeignSignal();
-  });
-  setDefaultSignalHandler(() => {
-    state.countForeignSignal();
   });
 }
 

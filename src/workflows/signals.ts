@@ -6,13 +6,42 @@ import {
   type ControlAction,
   type ControlRequest,
 } from '../records/batcher.js';
+import { BATCHER } from '../records/batcherId.js';
 import { CHUNK_FORMAT, type ChunkMeta } from '../records/chunk.js';
 
+/** What a batcher's signals do to its state. */
+interface SignalTarget {
+  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void;
+  control(action: ControlAction, request: ControlRequest, nowMs: number): void;
+  close(request: CloseRequest): void;
+  countForeignSignal(): void;
+}
+
+/**
+ * One signal, whatever its name. The workflow and whoever reads its history go through here in the same order.
+ *
+ * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly and again and again,
+ *   until a worker runs that understands it: dropping it would lose records whose offsets are committed.
+ */
+export function applySignal(target: SignalTarget, name: string, args: readonly unknown[], nowMs: number): void {
+  const [first, second] = args;
+  if (CONTROL_ACTIONS.includes(name as ControlAction)) {
+    target.control(name as ControlAction, toControlRequest(first), nowMs);
+  } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
+    target.close(first);
+  } else if (name === BATCHER.signals.records && isChunk(first, second)) {
+    checkChunk(first, second as Uint8Array);
+    target.accept(first, second as Uint8Array, nowMs);
+  } else {
+    target.countForeignSignal();
+  }
+}
+
 /** Signals by which a batcher is steered. */
-export const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain'];
+const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain'];
 
 /** Ours, of whatever version: anything else under the name of our signal is a stranger's. */
-export function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
+function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
   return (
     typeof meta === 'object' &&
     meta !== null &&
@@ -23,7 +52,7 @@ export function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
   );
 }
 
-export function isCloseRequest(request: unknown): request is CloseRequest {
+function isCloseRequest(request: unknown): request is CloseRequest {
   const { topic, partition, epoch, offset } = (request ?? {}) as Partial<Record<keyof CloseRequest, unknown>>;
   return (
     typeof topic === 'string' &&
@@ -34,7 +63,7 @@ export function isCloseRequest(request: unknown): request is CloseRequest {
 }
 
 /** @throws Error for a chunk of another version, or whose body is not what was sent */
-export function checkChunk(meta: ChunkMeta, body: Uint8Array): void {
+function checkChunk(meta: ChunkMeta, body: Uint8Array): void {
   const format: string = meta.format;
   if (format !== CHUNK_FORMAT) throw new Error(`a chunk of format ${format}; this worker knows ${CHUNK_FORMAT}`);
   if (crc32.buf(body) !== meta.crc32) throw new Error('a chunk whose checksum does not match its body');
@@ -47,7 +76,7 @@ export function checkInput(input: BatcherInput): void {
 }
 
 /** Whatever a stranger may have sent in its place. */
-export function toControlRequest(request: unknown): ControlRequest {
+function toControlRequest(request: unknown): ControlRequest {
   const { actor, reason } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
   return { actor: typeof actor === 'string' ? actor : 'unknown', reason: typeof reason === 'string' ? reason : '' };
 }

@@ -56,7 +56,7 @@ it('fills the holes that the loss of Temporal’s database under load has left, 
   await expectExactlyOnce(fixture);
 });
 
-it('finds rows of every epoch, and goes on behind them', async () => {
+it('finds rows of every epoch, inserts whole batches that were deleted, and goes on behind them', async () => {
   await start();
   await fixture.produce(1_000);
   await expectExactlyOnce(fixture);
@@ -65,8 +65,7 @@ it('finds rows of every epoch, and goes on behind them', async () => {
   await fixture.produce(1_000);
   await expectExactlyOnce(fixture);
   await daemon.stop();
-  await fixture.query(`SELECT count() FROM ${fixture.table} WHERE id % 10 != 3`);
-  await fixture.clickhouse.command({ query: `DELETE FROM ${fixture.table} WHERE id % 10 = 3` });
+  await fixture.clickhouse.command({ query: `DELETE FROM ${fixture.table} WHERE id % 10 = 3 OR id < 900` });
   expect(await rewind('--to', '0', '--dry-run')).toMatchObject({ code: 0 });
   expect(await rewind('--to', '0')).toMatchObject({ code: 0 });
   daemon = await Daemon.start(fixture.config({ batchers: 3 }));

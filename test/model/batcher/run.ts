@@ -1,10 +1,8 @@
-import type { BatcherInput, ControlAction } from '../../../src/records/batcher.js';
-import { BATCHER } from '../../../src/records/batcherId.js';
-import type { ChunkMeta } from '../../../src/records/chunk.js';
+import type { BatcherInput } from '../../../src/records/batcher.js';
 import type { InheritedBatch, Inheritance, InheritedOutcome } from '../../../src/records/estate.js';
 import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/records/flush.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
-import { checkChunk, toControlRequest } from '../../../src/workflows/signals.js';
+import { applySignal } from '../../../src/workflows/signals.js';
 import { throughTemporal, type Histories } from './histories.js';
 
 /** An activity that was scheduled and whose end the run waits for. */
@@ -108,13 +106,7 @@ export class BatcherRun {
   }
 
   #handle(name: string, args: readonly unknown[], nowMs: number): void {
-    if (name !== BATCHER.signals.records) {
-      this.state.control(name as ControlAction, toControlRequest(args[0]), nowMs);
-      return;
-    }
-    const [meta, body] = args as [ChunkMeta, Uint8Array];
-    checkChunk(meta, body);
-    this.state.accept(meta, body, nowMs);
+    applySignal(this.state, name, args, nowMs);
   }
 
   #resume(activity: Activity, result: unknown, nowMs: number): void {

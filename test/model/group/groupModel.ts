@@ -456,6 +456,7 @@ export class GroupModel {
         logStart: 0,
         logEnd: this.#logs[partition]!.length,
         target: to,
+        clusterId: CLUSTER,
       };
       const plan = planRewind(facts, { again });
       if (plan.type === 'leave') continue;

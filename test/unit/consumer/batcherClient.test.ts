@@ -1,7 +1,9 @@
+import type { Client } from '@temporalio/client';
 import { ServiceError } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { expect, it } from 'vitest';
-import { classifySignalError } from '../../../src/consumer/batcherClient.js';
+import { settings } from '../../support/chunks.js';
+import { classifySignalError, TemporalBatcherClient } from '../../../src/consumer/batcherClient.js';
 
 /** As a native connection gives it, and as one of grpc-js does. */
 function grpc(code: number, text: string): ServiceError {
@@ -44,4 +46,20 @@ it('repeats whatever else: the outcome is unknown or passes', () => {
   ]) {
     expect(classifySignalError(error).type).toBe('retry');
   }
+});
+
+it('a closed run has no history to wait for: the next signal finds it closed, and an heir is started', async () => {
+  const describe = (status: string) => () =>
+    Promise.resolve({ runId: 'r', historySize: 9e6, historyLength: 10, status: { name: status } });
+  const history = (status: string) => {
+    const client = {
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflow: { getHandle: () => ({ describe: describe(status) }) },
+    } as unknown as Client;
+    const options = { workflowId: 'w', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000 };
+    return new TemporalBatcherClient(client, options).history();
+  };
+  expect(await history('RUNNING')).toEqual({ runId: 'r', bytes: 9e6, events: 10 });
+  for (const status of ['COMPLETED', 'TERMINATED', 'FAILED', 'TIMED_OUT', 'CANCELLED'])
+    expect(await history(status)).toBeNull();
 });

@@ -11,6 +11,7 @@ const facts = {
   logStart: 10,
   logEnd: 200,
   target: 40,
+  clusterId: 'c1',
 };
 const start = (offset: number, metadata: string) =>
   startPosition(
@@ -44,6 +45,7 @@ it('leaves alone what it must not touch, and says why', () => {
     [{ committedOffset: null }, /no offset/],
     [{ committedMetadata: null }, /--again/],
     [{ committedMetadata: 'ktb9;x' }, /later version/],
+    [{ clusterId: 'c2' }, /another cluster/],
     [{ committedMetadata: closing }, /another layout/],
   ] as const) {
     expect(planRewind({ ...facts, ...changed }, { again: false })).toMatchObject({

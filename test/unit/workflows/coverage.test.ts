@@ -10,11 +10,14 @@ const range = fc
 const offsetsIn = (ranges: readonly OffsetRange[]) =>
   ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, index) => from + 1 + index));
 
-it('knows exactly the offsets that were added, whatever the order and overlap of the ranges', () => {
+it('knows exactly the offsets that were added, whatever the order and overlap of the ranges, as long as they are few', () => {
   fc.assert(
     fc.property(fc.array(range, { maxLength: 20 }), range, (added, asked) => {
       const coverage = new Coverage();
-      for (const one of added) coverage.add(source, one);
+      for (const one of added) {
+        coverage.add(source, one);
+        fc.pre(coverage.size < Coverage.RANGES_MAX);
+      }
       const known = new Set(offsetsIn(added));
       expect(offsetsIn(coverage.uncovered(source, asked))).toEqual(
         offsetsIn([asked]).filter((offset) => !known.has(offset)),

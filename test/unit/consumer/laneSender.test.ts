@@ -1,0 +1,84 @@
+import { afterEach, expect, it } from 'vitest';
+import type { BatcherClient, SendOutcome } from '../../../src/consumer/batcherClient.js';
+import { Lane } from '../../../src/consumer/lane.js';
+import { LaneSender, type LaneObserver, type StopCause } from '../../../src/consumer/laneSender.js';
+import type { ChunkMeta } from '../../../src/records/chunk.js';
+import { settings } from '../../support/chunks.js';
+import { eventually } from '../../support/eventually.js';
+import { record } from '../../support/records.js';
+import { tracker } from '../../support/trackers.js';
+
+const senders: LaneSender[] = [];
+afterEach(() => {
+  for (const sender of senders.splice(0)) sender.stop();
+});
+
+function start(outcomes: SendOutcome[], overrides: Partial<LaneObserver> = {}) {
+  const lane = new Lane(0, { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 0 });
+  const sent: ChunkMeta[] = [];
+  const stopped: StopCause[] = [];
+  const heirs: string[] = [];
+  const batcher = {
+    workflowId: 'w',
+    history: () => Promise.resolve(null),
+    send: (meta: ChunkMeta) => {
+      sent.push(meta);
+      return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' });
+    },
+    startHeir: () => Promise.resolve({ runId: 'closed', status: 'TERMINATED' }),
+  } as unknown as BatcherClient;
+  const observer: LaneObserver = {
+    accepted: () => undefined,
+    notAccepted: () => undefined,
+    stopped: (cause) => void stopped.push(cause),
+    resumed: () => undefined,
+    heirStarted: ({ runId }) => void heirs.push(runId),
+    setAside: () => Promise.resolve(),
+    ...overrides,
+  };
+  const flow = { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 };
+  const sender = new LaneSender({ lane, batcher, flow, settings: settings(), observer });
+  senders.push(sender);
+  const ended = sender.run();
+  const source = tracker();
+  const add = (records: number) => {
+    for (let count = 0; count < records; count++) {
+      lane.add(source, record(source.next), 0);
+      source.advanceTo(source.next + 1);
+    }
+    sender.wake();
+  };
+  return { lane, sent, stopped, heirs, add, sender, ended };
+}
+
+it('starts an heir where the run has ended, and sends the same chunk again', async () => {
+  const { sent, heirs, lane, add } = start([{ type: 'closed' }]);
+  add(3);
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(heirs).toEqual(['closed']);
+  expect(sent).toHaveLength(2);
+  expect(sent[1]!.segments).toEqual(sent[0]!.segments);
+});
+
+it('goes on where a record too large for a signal cannot be set aside, and says so', async () => {
+  const setAside = () => Promise.reject(new Error('no such topic'));
+  const { stopped, lane, add, sender, ended } = start([{ type: 'tooLarge', message: 'too large' }], { setAside });
+  add(1);
+  await eventually(() => expect(stopped).toContain('deadLetters'));
+  expect(lane.records).toBe(1);
+  sender.stop();
+  await expect(ended).resolves.toBeUndefined();
+});
+
+it('brings the settings along to every new run, and after each rebalance', async () => {
+  const run = (runId: string): SendOutcome => ({ type: 'accepted', runId });
+  const { sent, lane, add, sender } = start([run('a'), run('a'), run('b'), run('b'), run('b')]);
+  const withSettings: boolean[] = [];
+  for (let chunk = 0; chunk < 5; chunk++) {
+    if (chunk === 4) sender.setMembers(2);
+    add(1);
+    await eventually(() => expect(lane.records).toBe(0));
+    withSettings.push(sent.at(-1)!.settings !== undefined);
+  }
+  expect(withSettings).toEqual([true, false, false, true, true]);
+});
