@@ -63,11 +63,9 @@ export class Attempt {
 
   async #beat(beat: Beat): Promise<void> {
     const sentAtMs = Date.now();
-    try {
-      if (await beat(this.#context.info.taskToken)) this.#lastBeatMs = Math.max(this.#lastBeatMs, sentAtMs);
-      else this.#givenUp = true;
-    } catch {
-      // No answer: the time since the last one that arrived says how long this attempt may go on.
-    }
+    // Without an answer, the time since the last one that arrived says how long this attempt may go on.
+    const alive = await beat(this.#context.info.taskToken).catch(() => null);
+    if (alive === true) this.#lastBeatMs = Math.max(this.#lastBeatMs, sentAtMs);
+    if (alive === false) this.#givenUp = true;
   }
 }

@@ -523,7 +523,7 @@ export class PipelineConsumer {
     } else if (logStart > tracker.next) {
       this.#countGap({ topic, partition, offset: logStart }, logStart - tracker.next);
       tracker.advanceTo(logStart);
-      if (tracker.handedOver) return this.#waitForNextPlan(assignment);
+      if (hasHandedOver(tracker)) return this.#waitForNextPlan(assignment);
     }
     // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
     // record (compacted, aborted, control), which it passes over without a word.
@@ -771,6 +771,11 @@ function topicPartitions(partitions: Iterable<TopicPartition>): { topic: string;
   const byTopic = new Map<string, number[]>();
   for (const { topic, partition } of partitions) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition]);
   return [...byTopic].map(([topic, list]) => ({ topic, partitions: list }));
+}
+
+/** Asked again after the tracker has moved; the compiler still sees the answer before. */
+function hasHandedOver(tracker: PartitionTracker): boolean {
+  return tracker.handedOver;
 }
 
 /** Where the fetch began that brought a batch; kafkajs has it and does not declare it. */
