@@ -55,21 +55,32 @@ export class Publisher {
     if (request.length > 0) await this.#send(topic, request);
   }
 
-  async #send(topic: string, messages: Message[]): Promise<void> {
-    await this.#producer.send({ topic, messages, acks: -1 });
+  /**
+   * A send of kafkajs that fails at one broker is tried again at the brokers that have not answered yet. A partition whose
+   * leader has moved meanwhile to one that has answered is left out then, with success. So its answer says what was sent.
+   */
+  async #send(topic: string, messages: readonly Message[]): Promise<void> {
+    for (let unsent = messages; unsent.length > 0;) {
+      const answers = await this.#producer.send({ topic, messages: [...unsent], acks: -1 });
+      const taken = new Set(answers.map(({ partition }) => partition));
+      const left = unsent.filter(({ partition }) => partition === undefined || !taken.has(partition));
+      if (left.length === unsent.length)
+        throw new Error(`Kafka has no partition of ${topic} for ${left.length} messages`);
+      unsent = left;
+    }
   }
 }
 
 /**
  * Kafka's own choice of a partition, as kafkajs's default partitioner makes it, at a sixtieth of its time; messages
- * without a key go round.
+ * without a key go round. The choice is written into the message: a send that is tried again must not choose anew.
  */
 export function createPartitioner(): (args: PartitionerArgs) => number {
   let round = 0;
   return ({ partitionMetadata, message }) => {
-    if (message.partition !== undefined) return message.partition;
     const { key } = message;
-    return (key instanceof Uint8Array ? murmur2(key) : round++) % partitionMetadata.length;
+    message.partition ??= (key instanceof Uint8Array ? murmur2(key) : round++) % partitionMetadata.length;
+    return message.partition;
   };
 }
 

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,6 +96,13 @@ export class Daemon {
         sum += Number(match[3]);
     }
     return sum;
+  }
+
+  /** The most memory that it ever had resident, as Linux counts it; 0 elsewhere. */
+  peakMemoryMiB(): number {
+    if (process.platform !== 'linux') return 0;
+    const peakKiB = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];
+    return Number(peakKiB) / 1024;
   }
 
   signal(name: NodeJS.Signals): void {

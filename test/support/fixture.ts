@@ -33,6 +33,14 @@ export interface FixtureOptions {
   readonly config?: Partial<ConfigInput>;
   /** Columns of the table beside the identity columns. */
   readonly columns?: string;
+  /** Inserts that the table remembers by their tokens; default 1,000. */
+  readonly deduplicationWindow?: number;
+  /**
+   * Where leaders move kafkajs's idempotent producer dies of a sequence number, now and then. One that repeats a request
+   * instead may write a record twice, as two records of the same id. It sends to one partition at a time: of a request to
+   * several brokers kafkajs forgets a part, with success, when a leader moves to one that has answered.
+   */
+  readonly producer?: 'idempotent' | 'repeating';
 }
 
 let fixtures = 0;
@@ -59,6 +67,7 @@ export class Fixture {
   readonly #acks: Ack[] = [];
   #ackConsumer: Consumer | undefined;
   #produced = 0;
+  #sends = 0;
 
   private constructor(stack: Stack, options: FixtureOptions, connection: Connection) {
     this.name = `p${process.pid}-${++fixtures}`;
@@ -72,7 +81,10 @@ export class Fixture {
     registerCodecs();
     this.kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
     this.admin = this.kafka.admin();
-    this.producer = this.kafka.producer({ allowAutoTopicCreation: false, idempotent: true });
+    this.producer = this.kafka.producer({
+      allowAutoTopicCreation: false,
+      ...(options.producer === 'repeating' ? { retry: { retries: 60, maxRetryTime: 1_000 } } : { idempotent: true }),
+    });
     this.clickhouse = createClient({ url: stack.clickhouse.url });
     this.#connection = connection;
     this.temporal = new Client({ connection });
@@ -97,7 +109,7 @@ export class Fixture {
           _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
           _epoch LowCardinality(String)
         ) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
-        SETTINGS non_replicated_deduplication_window = 1000`,
+        SETTINGS non_replicated_deduplication_window = ${options.deduplicationWindow ?? 1_000}`,
     });
     return fixture;
   }
@@ -140,11 +152,13 @@ export class Fixture {
   async produce(records: number, overrides: (id: number) => Partial<Message> = () => ({})): Promise<void> {
     for (let left = records; left > 0;) {
       const size = Math.min(left, 500);
+      const partition = this.#options.producer === 'repeating' ? this.#nextPartition() : undefined;
       const messages = Array.from({ length: size }, (_, index): Message => {
         const id = this.#produced + index;
         return {
           key: `key-${id % 331}`,
           value: JSON.stringify({ id, text: `record number ${id} of the test` }),
+          ...(partition === undefined ? {} : { partition }),
           ...overrides(id),
         };
       });
@@ -152,6 +166,10 @@ export class Fixture {
       this.#produced += size;
       left -= size;
     }
+  }
+
+  #nextPartition(): number {
+    return this.#sends++ % (this.#options.partitions ?? 8);
   }
 
   get produced(): number {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FlowControl, flowControlLimits, type HistoryMark } from '../../../src/consumer/flowControl.js';
 
 const MIB = 1024 * 1024;
@@ -60,23 +60,50 @@ it('stops at the high mark, goes on below the low one, or with a new run', () =>
   expect(flow.state).toBe('open');
 });
 
-it('keeps a run’s history under 40 MiB, each byte counted twice, with up to eight consumers and no flush at all', () => {
-  const chunkBytesMax = MIB / 2;
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.nat(7), fc.integer({ min: 1, max: chunkBytesMax })), { minLength: 200, maxLength: 400 }),
-      (sends) => {
-        const consumers = Array.from({ length: 8 }, () => new FlowControl(limits));
-        let historyBytes = 0;
-        for (const [index, bytes] of sends) {
-          const flow = consumers[index]!;
-          if (flow.state !== 'open') flow.observe(mark({ bytes: historyBytes }));
-          if (flow.state !== 'open') continue;
-          flow.sent('r1', bytes);
-          historyBytes += bytes;
-        }
-        expect(historyBytes * 2).toBeLessThan(40 * MIB);
-      },
-    ),
-  );
+/** Any configuration that is accepted. */
+const anyFlow = fc.record({
+  historyBytesMax: fc.integer({ min: MIB, max: 16 * MIB }),
+  checkEveryBytes: fc.integer({ min: MIB / 16, max: 4 * MIB }),
+});
+
+describe.each([1, 8, 64, 256])('%i members', (members) => {
+  it('that all send blindly to one batcher as much as they may stay below 20 MiB and 10,000 signals', () => {
+    fc.assert(
+      fc.property(anyFlow, (flow) => {
+        const { highBytes, lowBytes, highEvents, lowEvents, ...limits } = flowControlLimits(flow, members);
+        const { checkEveryBytes, checkEverySignals, signalBytesMax } = limits;
+        expect(highBytes + members * (checkEveryBytes + signalBytesMax)).toBeLessThanOrEqual(20 * MIB);
+        expect(highEvents + members * checkEverySignals).toBeLessThan(10_000);
+        expect(Math.min(checkEveryBytes, signalBytesMax, checkEverySignals)).toBeGreaterThan(0);
+        expect([lowBytes < highBytes, lowEvents < highEvents]).toEqual([true, true]);
+      }),
+    );
+  });
+
+  it('keep a run’s history under 40 MiB, each byte counted twice, with no flush at all, in whatever turns they send', () => {
+    const turns = fc.array(fc.nat(members - 1), { maxLength: 600 });
+    fc.assert(
+      fc.property(anyFlow, turns, fc.boolean(), (flow, chosen, small) => {
+        const memberLimits = flowControlLimits(flow, members);
+        const consumers = Array.from({ length: members }, () => new FlowControl(memberLimits));
+        const signalBytes = small ? 1 : memberLimits.signalBytesMax;
+        // Just below both marks all of them look, which is the worst that can be.
+        const run = { bytes: memberLimits.highBytes - 1, events: memberLimits.highEvents - 1 };
+        for (const consumer of consumers) consumer.observe(mark(run));
+        const takeTurn = (consumer: FlowControl): boolean => {
+          if (consumer.state !== 'open') consumer.observe(mark(run));
+          if (consumer.state !== 'open') return false;
+          consumer.sent('r1', signalBytes);
+          run.bytes += signalBytes;
+          run.events++;
+          return true;
+        };
+        for (const index of chosen) takeTurn(consumers[index] as FlowControl);
+        while (consumers.filter(takeTurn).length > 0);
+        expect(run.bytes * 2).toBeLessThan(40 * MIB);
+        expect(run.events).toBeLessThan(10_000);
+      }),
+      { numRuns: 50 },
+    );
+  });
 });

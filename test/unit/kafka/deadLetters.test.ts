@@ -1,7 +1,7 @@
 import { KafkaJSProtocolError, type Message, type Producer, type ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { publishDeadLetters } from '../../../src/kafka/deadLetters.js';
-import { Publisher } from '../../../src/kafka/publisher.js';
+import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { REJECTION_CODES } from '../../../src/records/ack.js';
@@ -14,14 +14,16 @@ const rejection = { code: REJECTION_CODES.refused, message: 'why' };
 /** A broker that refuses a request over a size. */
 function broker(maxBytes: number) {
   const accepted: Message[] = [];
-  const send = ({ messages }: ProducerRecord) => {
+  const choose = createPartitioner();
+  const partitionMetadata = [{}] as never;
+  const send = ({ topic, messages }: ProducerRecord) => {
     const bytes = messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
     if (bytes > maxBytes) {
       const error = { type: 'MESSAGE_TOO_LARGE', code: 10, retriable: false, message: 'too large' };
       return Promise.reject(new KafkaJSProtocolError(error as never));
     }
     accepted.push(...messages);
-    return Promise.resolve([]);
+    return Promise.resolve(messages.map((message) => ({ partition: choose({ topic, partitionMetadata, message }) })));
   };
   return { accepted, publisher: new Publisher({ send } as unknown as Producer) };
 }

@@ -2,13 +2,36 @@ import type { Message, Producer, ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
 
-function recordingProducer() {
+const partitionMetadata = Array.from({ length: 6 }, () => ({})) as never;
+
+/** @param left partitions that each send in turn leaves out, with success */
+function recordingProducer(left: number[][] = []) {
   const sent: { topic: string; messages: Message[] }[] = [];
+  const choose = createPartitioner();
   const producer = {
-    send: ({ topic, messages }: ProducerRecord) => Promise.resolve(void sent.push({ topic, messages })),
+    send: ({ topic, messages }: ProducerRecord) => {
+      const leftOut = left.shift() ?? [];
+      for (const message of messages) choose({ topic, partitionMetadata, message });
+      const taken = messages.filter(({ partition }) => !leftOut.includes(partition ?? -1));
+      sent.push({ topic, messages: taken });
+      return Promise.resolve(taken.map(({ partition }) => ({ topicName: topic, partition, errorCode: 0 })));
+    },
   };
   return { sent, publisher: new Publisher(producer as unknown as Producer) };
 }
+
+const sixMessages = () => Array.from({ length: 6 }, (_, index) => ({ key: null, value: String(index) }));
+
+it('sends again what kafkajs has left out with success, because a leader had moved to a broker that had answered', async () => {
+  const { sent, publisher } = recordingProducer([[1, 2], [2]]);
+  await publisher.publish('replies', sixMessages());
+  expect(sent.map(({ messages }) => messages.map(({ value }) => value))).toEqual([['0', '3', '4', '5'], ['1'], ['2']]);
+});
+
+it('rejects where nothing is taken, as of a partition that does not exist', async () => {
+  const { publisher } = recordingProducer([[3], [3]]);
+  await expect(publisher.publish('replies', sixMessages())).rejects.toThrow('no partition of replies for 1 messages');
+});
 
 it('splits what brokers would refuse as one request, and keeps the order', async () => {
   const { sent, publisher } = recordingProducer();
@@ -50,7 +73,6 @@ it('sends nothing for nothing', async () => {
 
 it('chooses the partition that every Kafka client chooses for a key, an explicit one first, and goes round without', () => {
   const choose = createPartitioner();
-  const partitionMetadata = Array.from({ length: 6 }, () => ({})) as never;
   const of = (message: Partial<Message>) =>
     choose({ topic: 't', partitionMetadata, message: { value: 'v', ...message } });
   // murmur2("foobar") of Apache Kafka's own test, -790332482, without its sign bit.

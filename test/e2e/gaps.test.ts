@@ -1,0 +1,123 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+/** Offsets of a partition that the log lost before they were read, ends included. */
+interface Gap {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+const stack = useStack();
+let fixture: Fixture;
+const daemons: Daemon[] = [];
+
+afterEach(async () => {
+  for (const daemon of daemons.splice(0)) await daemon.kill();
+  await fixture.close();
+});
+
+async function create(options: FixtureOptions = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), { partitions: 2, ...options });
+  await fixture.collectAcks();
+}
+
+async function start(args: readonly string[] = []): Promise<Daemon> {
+  const daemon = await Daemon.start(fixture.config(), args);
+  daemons.push(daemon);
+  return daemon;
+}
+
+async function partitionZero(): Promise<{ committed: number; end: number }> {
+  const offsets = await fixture.offsets();
+  return offsets.find(({ partition }) => partition === 0) ?? { committed: -1, end: 0 };
+}
+
+/** Removes what comes before an offset of partition 0, as its topic's retention does. */
+async function removeBefore(offset: number): Promise<void> {
+  await fixture.admin.deleteTopicRecords({
+    topic: fixture.topic,
+    partitions: [{ partition: 0, offset: String(offset) }],
+  });
+}
+
+const loggedGaps = (daemon: Daemon): Gap[] =>
+  daemon
+    .logs()
+    .filter(({ message }) => message.startsWith('Offsets are missing from the log'))
+    .map(({ partition, from, to }) => ({ partition, from, to }) as Gap);
+
+/** The gap is counted and told with its range; every other record is there once. */
+async function expectGap(daemon: Daemon, gap: Gap): Promise<void> {
+  await expectExactlyOnce(fixture, { records: fixture.produced - (gap.to - gap.from + 1) });
+  expect(loggedGaps(daemon)).toEqual([gap]);
+  expect(await daemon.metric('ktb_offset_gaps_total')).toBe(1);
+  const [inserted] = await fixture.query<{ rows: string }>(
+    `SELECT count() AS rows FROM ${fixture.table} WHERE _partition = 0 AND _offset BETWEEN ${gap.from} AND ${gap.to}`,
+  );
+  expect(Number(inserted?.rows)).toBe(0);
+}
+
+it('records removed while the group was stopped are counted as a gap, and the rest is ingested', async () => {
+  await create();
+  const before = await start();
+  await fixture.produce(1_000);
+  await expectExactlyOnce(fixture);
+  await before.stop();
+  const stopped = await partitionZero();
+  await fixture.produce(1_000);
+  const to = stopped.committed + 99;
+  await removeBefore(to + 1);
+  const daemon = await start();
+  await expectGap(daemon, { partition: 0, from: stopped.committed, to });
+});
+
+it('all of a log removed while the group was stopped is a gap up to its end, and what comes then is ingested', async () => {
+  await create();
+  const before = await start();
+  await fixture.produce(1_000);
+  await expectExactlyOnce(fixture);
+  await before.stop();
+  const stopped = await partitionZero();
+  await fixture.produce(1_000);
+  const log = await partitionZero();
+  await removeBefore(log.end);
+  const daemon = await start();
+  await fixture.produce(1_000);
+  await expectGap(daemon, { partition: 0, from: stopped.committed, to: log.end - 1 });
+});
+
+it('records removed while the group runs and waits are counted as a gap, and the rest is ingested', async () => {
+  await create({
+    pipeline: {
+      batchers: 1,
+      maxBuffered: '4MiB',
+      flow: { maxHistory: '1MiB', checkEvery: '64KiB' },
+      signal: { maxBytes: '64KiB' },
+    },
+  });
+  // Without a worker the history fills, then the consumer's buffer; what comes after that stays unread in the log.
+  const consumer = await start(['--role', 'consumer']);
+  const noise = () => Array.from({ length: 100 }, () => Math.random().toString(36)).join('');
+  await fixture.produce(10_000, (id) => ({ value: JSON.stringify({ id, text: noise() }) }));
+  await eventually(async () => {
+    expect(await consumer.metric('ktb_stopped_lanes', { cause: 'history' })).toBe(1);
+    expect(await consumer.metric('ktb_paused_partitions')).toBe(2);
+  });
+  expect(await consumer.metric('ktb_consumed_records_total')).toBeLessThan(8_000);
+  const log = await partitionZero();
+  const to = log.end - 100;
+  await removeBefore(to + 1);
+  await start(['--role', 'worker']);
+  const gap = await eventually(() => {
+    const [found] = loggedGaps(consumer);
+    if (found === undefined) throw new Error('no gap was found');
+    return found;
+  });
+  expect(gap).toMatchObject({ partition: 0, to });
+  await expectGap(consumer, gap);
+});
