@@ -159,7 +159,7 @@ function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][stri
       destination: {
         table,
         columns,
-        ...(reply === undefined ? {} : { reply: { topic: reply.topic, copyHeaders: reply.copyHeaders } }),
+        ...(reply === undefined ? {} : { reply }),
         deadLetterTopic: deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`,
       },
     },

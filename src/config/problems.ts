@@ -159,21 +159,24 @@ function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
     groups.set(groupId, name);
   }
   for (const [name, { reply, deadLetter, topics }] of Object.entries(pipelines)) {
-    const outputs: [ConfigProblem['path'], string | undefined][] = [
-      [['pipelines', name, 'reply', 'topic'], reply?.topic],
-      [['pipelines', name, 'deadLetter', 'topic'], deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`],
+    const deadLetterTopic = deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`;
+    const replies: [ConfigProblem['path'], string][] = [
+      ...(reply === undefined ? [] : [[['reply', 'topic'], reply.topic] satisfies [ConfigProblem['path'], string]]),
+      ...(reply?.allowTopics ?? []).map((topic, index): [ConfigProblem['path'], string] => [
+        ['reply', 'allowTopics', index],
+        topic,
+      ]),
     ];
-    for (const [path, topic] of outputs) {
-      const reader = topic === undefined ? undefined : inputs.get(topic);
+    for (const [path, topic] of [...replies, [['deadLetter', 'topic'], deadLetterTopic] as const]) {
+      const reader = inputs.get(topic);
       if (reader !== undefined) {
-        problems.push({
-          path,
-          message: `${String(topic)} is an input topic of pipeline ${reader}; records would go round in circles`,
-        });
+        const message = `${topic} is an input topic of pipeline ${reader}; records would go round in circles`;
+        problems.push({ path: ['pipelines', name, ...path], message });
       }
     }
-    if (reply !== undefined && reply.topic === outputs[1]?.[1]) {
-      problems.push({ path: ['pipelines', name, 'reply', 'topic'], message: 'must not be the dead-letter topic' });
+    for (const [path, topic] of replies) {
+      if (topic === deadLetterTopic)
+        problems.push({ path: ['pipelines', name, ...path], message: 'must not be the dead-letter topic' });
     }
   }
   if (/\/\/[^/]*@/.test(clickhouse.url)) {

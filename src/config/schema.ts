@@ -171,6 +171,13 @@ const pipeline = z.strictObject({
         .array(nonEmpty)
         .default([])
         .describe('Record headers copied into the acknowledgement, byte for byte.'),
+      allowTopics: z
+        .array(topicName)
+        .default([])
+        .describe(
+          'Topics that a record may ask for by its header kafka_replyTopic, beside reply.topic. An acknowledgement that asks ' +
+            'for another, or for one that does not exist, goes to reply.topic.',
+        ),
     })
     .optional()
     .describe('Where records are acknowledged; without it they are not.'),

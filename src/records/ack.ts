@@ -1,4 +1,5 @@
 import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
+import { isNestRequest, REPLY_HEADERS } from './replyRequest.js';
 
 /** Why a record was rejected. Codes are stable: programs may branch on them. */
 export const REJECTION_CODES = {
@@ -37,19 +38,39 @@ export function ackValues(
   };
 }
 
-/** Request-reply header of Spring Kafka and NestJS, echoed byte for byte. */
-const CORRELATION_ID = 'kafka_correlationId';
+/**
+ * Marks of NestJS's `ClientKafka`: with the first the reply is an error, which the header holds; the second ends the
+ * observable that the caller waits on.
+ *
+ * Source: `KafkaHeaders`, `KafkaResponseDeserializer` and `ServerKafka.sendMessage` in @nestjs/microservices.
+ */
+const NEST_ERROR = 'kafka_nest-err';
+const NEST_DISPOSED = 'kafka_nest-is-disposed';
+const DISPOSED = Buffer.alloc(1);
 
-/** Headers of an acknowledgement: the correlation id, and those that the pipeline copies. Undefined where there are none. */
+/**
+ * Headers of an acknowledgement: the correlation id byte for byte, those that the pipeline copies, and what NestJS's
+ * client looks for. Undefined where there are none.
+ *
+ * @param value the acknowledgement's value: the error that a NestJS caller gets for a rejected record
+ */
 export function ackHeaders(
   { headers }: KafkaRecord,
   copyHeaders: readonly string[],
+  rejected: boolean,
+  value: string,
 ): Record<string, Buffer> | undefined {
   if (headers.length === 0) return undefined;
   const copied = Object.create(null) as Record<string, Buffer>;
-  for (const name of [CORRELATION_ID, ...copyHeaders]) {
-    const value = lastHeader(headers, name);
-    if (value) copied[name] = value;
+  for (const name of copyHeaders) {
+    const bytes = lastHeader(headers, name);
+    if (bytes) copied[name] = bytes;
+  }
+  const correlationId = lastHeader(headers, REPLY_HEADERS.correlationId);
+  if (correlationId) {
+    copied[REPLY_HEADERS.correlationId] = correlationId;
+    if (rejected) copied[NEST_ERROR] = Buffer.from(value);
+    else if (isNestRequest(headers)) copied[NEST_DISPOSED] = DISPOSED;
   }
   return Object.keys(copied).length === 0 ? undefined : copied;
 }

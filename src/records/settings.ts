@@ -30,6 +30,15 @@ export interface Destination {
   /** Column to source; see `columns` in the configuration reference. Empty: fields go to the columns of their names. */
   readonly columns: Readonly<Record<string, string>>;
   /** Absent: no acknowledgements. */
-  readonly reply?: { readonly topic: string; readonly copyHeaders: readonly string[] };
+  readonly reply?: ReplySettings;
   readonly deadLetterTopic: string;
+}
+
+/** Where acknowledgements go, and what they take along. */
+export interface ReplySettings {
+  /** For every record that does not ask for another, or may not have it. */
+  readonly topic: string;
+  readonly copyHeaders: readonly string[];
+  /** Topics that a record may ask for. Absent in settings that were made before there were any. */
+  readonly allowTopics?: readonly string[];
 }

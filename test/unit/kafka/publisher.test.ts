@@ -5,9 +5,13 @@ import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
 function recordingProducer() {
   const sent: { topic: string; messages: Message[] }[] = [];
   const producer = {
-    send: ({ topic, messages }: ProducerRecord) => Promise.resolve(void sent.push({ topic, messages })),
+    connect: () => Promise.resolve(),
+    send: ({ topic, messages }: ProducerRecord) => {
+      sent.push({ topic, messages });
+      return Promise.resolve([]);
+    },
   };
-  return { sent, publisher: new Publisher(producer as unknown as Producer) };
+  return { sent, publisher: new Publisher({ createProducer: () => producer as unknown as Producer }) };
 }
 
 it('splits what brokers would refuse as one request, and keeps the order', async () => {

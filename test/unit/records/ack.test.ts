@@ -32,9 +32,11 @@ it('echoes the correlation id and the headers asked for byte for byte, the last 
       ],
     }),
     ['trace', 'empty', 'absent'],
+    false,
+    '{}',
   );
   expect({ ...headers }).toEqual({ kafka_correlationId: id, trace: Buffer.from([0xff]) });
-  expect(ackHeaders(record(1), ['trace'])).toBeUndefined();
+  expect(ackHeaders(record(1), ['trace'], true, '{}')).toBeUndefined();
 });
 
 it('adds Kafka Connect’s error headers to a dead letter and overwrites none of the record’s', () => {
