@@ -107,7 +107,11 @@ export class Fixture {
   }
 
   /** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
-  async createTopic(topic: string, numPartitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
+  async createTopic(
+    topic: string,
+    numPartitions: number,
+    config: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
     await this.admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: false });
     await eventually(() => this.admin.fetchTopicOffsets(topic));
