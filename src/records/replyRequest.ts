@@ -34,7 +34,7 @@ const DIGITS = /^\d{1,10}$/;
 /** Whether a record comes from NestJS's client, which alone writes the partition in decimal digits. */
 export function isNestRequest(headers: readonly RecordHeader[]): boolean {
   const partition = lastHeader(headers, REPLY_HEADERS.partition);
-  return partition != null && DIGITS.test(partition.toString('latin1'));
+  return partition !== undefined && partition !== null && DIGITS.test(partition.toString('latin1'));
 }
 
 /** Four digits are digits: read as an integer they would be a partition beyond 800 million, which no topic has. */

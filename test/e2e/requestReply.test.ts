@@ -43,7 +43,7 @@ it('Spring Kafka’s ReplyingKafkaTemplate works as it is: by its group, and on 
 it('NestJS’s ClientKafka works as it is: a reply ends the observable, a rejection is an error', async () => {
   await start({}, ({ topic }) => `${topic}.reply`);
   const client = new ClientKafka({
-    client: { brokers: [...stack().kafka.brokers], logLevel: 0 },
+    client: { brokers: [...stack().kafka.brokers] },
     consumer: { groupId: `${fixture.name}.nest` },
   });
   client.subscribeToResponseOf(fixture.topic);

@@ -1,4 +1,3 @@
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -13,7 +12,6 @@ import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 import org.springframework.kafka.listener.ContainerProperties;
 import org.springframework.kafka.listener.KafkaMessageListenerContainer;
 import org.springframework.kafka.requestreply.ReplyingKafkaTemplate;
-import org.springframework.kafka.support.KafkaHeaders;
 import org.springframework.kafka.support.TopicPartitionOffset;
 
 /**
@@ -22,7 +20,18 @@ import org.springframework.kafka.support.TopicPartitionOffset;
  * Arguments: brokers, topic, reply topic, the partition that replies are awaited on (-1: whichever the group gives), values.
  */
 public class SpringRequester {
-  public static void main(String[] arguments) throws Exception {
+  public static void main(String[] arguments) {
+    try {
+      request(arguments);
+      System.exit(0);
+    } catch (Exception error) {
+      // Spring's threads would keep the process alive.
+      error.printStackTrace();
+      System.exit(1);
+    }
+  }
+
+  private static void request(String[] arguments) throws Exception {
     String brokers = arguments[0];
     String topic = arguments[1];
     String replyTopic = arguments[2];
@@ -45,13 +54,11 @@ public class SpringRequester {
     if (partition < 0 && !template.waitForAssignment(Duration.ofSeconds(60))) throw new IllegalStateException("no assignment");
     for (int index = 4; index < arguments.length; index++) {
       var request = new ProducerRecord<>(topic, "spring-" + index, arguments[index]);
-      request.headers().add(KafkaHeaders.REPLY_TOPIC, replyTopic.getBytes(StandardCharsets.UTF_8));
       ConsumerRecord<String, String> reply = template.sendAndReceive(request).get(90, TimeUnit.SECONDS);
       System.out.println("reply " + reply.partition() + " " + reply.value());
     }
     template.stop();
     template.destroy();
     producers.destroy();
-    System.exit(0);
   }
 }

@@ -2,12 +2,17 @@ import { expect, it } from 'vitest';
 import { TopicPartitions } from '../../../src/kafka/topicPartitions.js';
 
 function kafka() {
-  const state = { nowMs: 0, requests: 0, partitions: { a: 3 } as Record<string, number>, error: undefined as unknown };
+  const state = {
+    nowMs: 0,
+    requests: 0,
+    partitions: { a: 3 } as Record<string, number>,
+    error: undefined as Error | undefined,
+  };
   const admin = {
     connect: () => Promise.resolve(),
     fetchTopicMetadata: ({ topics: [topic = ''] = [] }: { topics?: string[] } = {}) => {
       state.requests++;
-      if (state.error !== undefined) return Promise.reject(state.error as Error);
+      if (state.error !== undefined) return Promise.reject(state.error);
       const count = state.partitions[topic];
       if (count === undefined)
         return Promise.reject(Object.assign(new Error('?'), { type: 'UNKNOWN_TOPIC_OR_PARTITION' }));
