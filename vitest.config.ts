@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Unit, property and workflow tests need nothing but the build; integration and e2e tests share one local stack. The tests
- * of what is deployed need tools of their own, and run by `npm run test:deploy` only.
+ * Unit, property and workflow tests need nothing but the build; a file of integration or e2e tests starts a local stack of
+ * its own. The tests of what is deployed need tools of their own, and run by `npm run test:deploy` only.
  */
 export default defineConfig({
   test: {
@@ -19,14 +19,16 @@ export default defineConfig({
           include: ['test/workflow/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
         },
       },
       {
         test: {
           name: 'stack',
           include: ['test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
-          // The tests share two cores and one stack, and some of them stop its parts: one file at a time.
-          fileParallelism: false,
+          // They wait more than they work: two stacks share two cores well, three do not.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           testTimeout: 240_000,
           hookTimeout: 180_000,
         },
@@ -37,6 +39,7 @@ export default defineConfig({
           include: ['test/deploy/**/*.test.ts'],
           globalSetup: ['test/deploy/support/setUp.ts'],
           testTimeout: 60_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
+import { rewind } from './commands/rewind.js';
 import { run } from './commands/run.js';
 import { setup } from './commands/setup.js';
 import { status } from './commands/status.js';
@@ -55,6 +56,17 @@ program
   .option('--json', 'print JSON', false)
   .action(status);
 
+program
+  .command('rewind')
+  .description('let the group read again from an earlier time or offset, while its consumers are stopped')
+  .argument('<pipeline>', 'pipeline of the configuration')
+  .requiredOption('--to <position>', 'a time (2026-01-31T00:00:00Z), an offset, or earliest')
+  .option('--again', 'ingest the records again, as new ones; otherwise only what the table lacks is inserted', false)
+  .option('--partition <topic/number>', 'only this partition', collect, [])
+  .option('--dry-run', 'print what would be done, and do nothing', false)
+  .addOption(configOption())
+  .action(rewind);
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -66,4 +78,8 @@ function toCount(text: string): number {
   const count = Number(text);
   if (!Number.isSafeInteger(count) || count < 1) program.error(`${text} is not a whole number from 1 on`);
   return count;
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }

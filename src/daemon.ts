@@ -90,10 +90,11 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     dependencies.stop();
   });
   const roles: RunningRole[] = [];
+  let running = false;
   const readiness = (): string[] => [
     ...(ending.aborted ? ['draining'] : []),
     ...dependencies.problems,
-    ...(roles.length === 0 ? ['starting'] : roles.flatMap((running) => running.problems())),
+    ...(running ? roles.flatMap((part) => part.problems()) : ['starting']),
   ];
   const http = await startHealthServer(config.http, metrics.registry, readiness);
   logger.info({ role, version: VERSION, port: http.port }, 'Starting');
@@ -107,6 +108,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
       roles.push(await startWorker({ ...shared, tables }));
     }
     if (role !== 'worker') roles.push(await startConsumers({ ...shared, admin }));
+    running = true;
     logger.info({ role, pipelines: config.pipelines.map(({ name }) => name) }, 'Running');
     void dependencies.watch();
     await aborted(ending);

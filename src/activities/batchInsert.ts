@@ -3,7 +3,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { REJECTION_CODES } from '../records/ack.js';
 import type { KafkaRecord, RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
-import type { ClickHouseTables } from './clickhouse.js';
+import { recordName, type ClickHouseTables } from './clickhouse.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
 import { createRowBuilder, LOOKUP_COLUMNS, type TableColumns } from './rows.js';
@@ -31,7 +31,7 @@ export interface BatchInsertResult {
 export interface BatchInsertOptions {
   readonly tables: Pick<
     ClickHouseTables,
-    'columns' | 'forget' | 'insert' | 'foundOffsets' | 'probe' | 'isInserting' | 'lastInsertAtMs'
+    'columns' | 'forget' | 'insert' | 'foundOffsets' | 'foundRecords' | 'probe' | 'isInserting' | 'lastInsertAtMs'
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;
@@ -39,6 +39,11 @@ export interface BatchInsertOptions {
   readonly batch: string;
   /** True where an insert of these records may have happened before: what is there is looked up first. */
   readonly repeated: boolean;
+  /**
+   * True where a rewind fills holes. What is there is looked up first, whatever its epoch, and a record may come more
+   * than once.
+   */
+  readonly fill?: boolean;
   /** True where attempts have failed for so long that it may be a row's fault, whatever the error says. */
   readonly overdue: boolean;
   /** Called right before each effect; throws where this attempt may have none any more. */
@@ -76,7 +81,11 @@ const NO_SUCH_COLUMN = '16';
 async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
-  const { rows, lines, rejected } = await buildRows(records, tableColumns, options.columns);
+  const { rows, lines, rejected } = await buildRows(
+    options.fill ? withoutRepetitions(records) : records,
+    tableColumns,
+    options.columns,
+  );
 
   const insertion = new Insertion(options, tableColumns, lines);
   const refused = await insertion.insert(rows);
@@ -93,6 +102,15 @@ async function insertOnce(records: readonly SourcedRecord[], options: BatchInser
     ],
     found: insertion.found.size,
   };
+}
+
+function withoutRepetitions(records: readonly SourcedRecord[]): SourcedRecord[] {
+  const seen = new Map<RecordSource, Set<number>>();
+  return records.filter(({ source, record: { offset } }) => {
+    const offsets = seen.get(source) ?? new Set();
+    seen.set(source, offsets);
+    return offsets.size < offsets.add(offset).size;
+  });
 }
 
 function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchInsertOptions): void {
@@ -170,7 +188,7 @@ class Insertion {
 
   /** @returns the rows that are to be rejected; all others are in the table */
   async insert(rows: readonly BatchRow[]): Promise<RefusedRow[]> {
-    if (this.#options.repeated) await this.#lookUp(rows);
+    if (this.#options.repeated || this.#options.fill) await this.#lookUp(rows);
     const refused = await findRefused(this.#missing(rows), (part) => this.#tryInsert(part));
     const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
     const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
@@ -259,12 +277,12 @@ class Insertion {
   /** Which of these rows are in the table, once no insert that could still bring some is running. */
   async #lookUp(rows: readonly BatchRow[]): Promise<void> {
     if (!this.#canLookUp) return;
-    const { tables, table, batch } = this.#options;
+    const { tables, batch } = this.#options;
     if (this.#mayBeRunning) {
       if (await tables.isInserting(batch)) throw stillInserting();
       this.#mayBeRunning = false;
     }
-    for (const row of await rowsInTable(tables, table, rows)) this.found.add(row);
+    for (const row of await rowsInTable(this.#options, this.#tableColumns, rows)) this.found.add(row);
   }
 }
 
@@ -274,8 +292,8 @@ function stillInserting(): InsertError {
 }
 
 async function rowsInTable(
-  tables: BatchInsertOptions['tables'],
-  table: string,
+  { tables, table, fill = false }: BatchInsertOptions,
+  tableColumns: TableColumns,
   rows: readonly BatchRow[],
 ): Promise<BatchRow[]> {
   const bySource = new Map<RecordSource, BatchRow[]>();
@@ -287,8 +305,14 @@ async function rowsInTable(
   const present: BatchRow[] = [];
   for (const [source, list] of bySource) {
     const offsets = list.map(({ record }) => record.offset);
-    const found = await tables.foundOffsets(table, source, min(offsets), max(offsets));
-    present.push(...list.filter(({ record }) => found.has(record.offset)));
+    const range = [min(offsets), max(offsets)] as const;
+    if (fill) {
+      const found = await tables.foundRecords(table, tableColumns, source, ...range);
+      present.push(...list.filter(({ record }) => found.has(recordName(record))));
+    } else {
+      const found = await tables.foundOffsets(table, source, ...range);
+      present.push(...list.filter(({ record }) => found.has(record.offset)));
+    }
   }
   return present;
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
-import type { RecordSource } from '../records/record.js';
+import type { KafkaRecord, RecordSource } from '../records/record.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
 
@@ -155,6 +155,28 @@ export class ClickHouseTables {
     return new Set(rows.map(([offset]) => Number(offset)));
   }
 
+  /**
+   * Which records of a partition are in the table already, whatever their epoch: as {@link recordName} names them. Another
+   * log's record at the same offset has another timestamp.
+   *
+   * @throws InsertError
+   */
+  async foundRecords(
+    table: string,
+    columns: TableColumns,
+    { topic, partition }: RecordSource,
+    from: number,
+    to: number,
+  ): Promise<Set<string>> {
+    const { database, name } = this.#split(table);
+    const rows = await this.#query<[number | string, number | string]>(
+      `SELECT DISTINCT _offset, ${secondsOf(columns.get('_timestamp'))} FROM ${identifier(database)}.${identifier(name)}
+       WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}`,
+      { topic, partition, from, to },
+    );
+    return new Set(rows.map(([offset, seconds]) => `${offset}@${seconds}`));
+  }
+
   async #insert(
     table: string,
     columns: TableColumns,
@@ -200,4 +222,14 @@ function logComment(batch: string): string {
 /** Quoted, so that reserved words and whatever a column may be called can be used. */
 function identifier(name: string): string {
   return `\`${name.replace(/[\\`]/g, '\\$&')}\``;
+}
+
+/** A record by its offset and its timestamp in seconds, which columns of every kind of date keep. */
+export function recordName({ offset, timestampMs }: KafkaRecord): string {
+  return `${offset}@${timestampMs < 0 ? 0 : Math.floor(timestampMs / 1000)}`;
+}
+
+/** The column holds milliseconds where it is an integer. */
+function secondsOf(type = ''): string {
+  return /^(Nullable\()?U?Int/.test(type) ? 'intDiv(_timestamp, 1000)' : 'toUnixTimestamp(_timestamp)';
 }

@@ -91,7 +91,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   }
 
   async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
-    const { pipeline, destination, records, repeated } = batch;
+    const { pipeline, destination, records, repeated, fill } = batch;
     const what = `inserts of ${pipeline}`;
     try {
       const result = await insertRecords(records, {
@@ -100,6 +100,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         columns: destination.columns,
         batch: batch.id,
         repeated,
+        fill,
         overdue: attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS,
         mustBeAlive: () => {
           attempt.mustBeAlive();
@@ -154,7 +155,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const format: string = spec.format;
         if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
         const repeated = attempt.number > 1 || (await histories.anyWasReset(spec.batcher, spec.runs));
-        return insertAndAcknowledge({ ...spec, records: await decodeChunks(spec.chunks, bodies), repeated }, attempt);
+        const records = await decodeChunks(spec.chunks, bodies);
+        return insertAndAcknowledge({ ...spec, records, repeated, fill: fillsHoles(spec.chunks) }, attempt);
       }),
 
     readInheritance: (batcher, runId) => Attempt.run(() => histories.inheritance(batcher, runId)),
@@ -164,12 +166,11 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const { batcher, runId, chunksDone, chunks, answer } = inherited;
         if (answer !== null) return histories.result(batcher, answer);
         const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
-        const records = await decodeChunks(
-          leftover.map(({ chunk }) => chunk),
-          Buffer.concat(leftover.map(({ body }) => body)),
-        );
+        const inheritedChunks = leftover.map(({ chunk }) => chunk);
+        const records = await decodeChunks(inheritedChunks, Buffer.concat(leftover.map(({ body }) => body)));
         const id = batchId(batcher, leftover);
-        return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true }, attempt);
+        const fill = fillsHoles(inheritedChunks);
+        return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true, fill }, attempt);
       }),
 
     rejectRecords: (spec, rejectedRecords) =>
@@ -202,6 +203,12 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
   readonly records: readonly SourcedRecord[];
   /** True where an insert of these records may have happened before. */
   readonly repeated: boolean;
+  /** True where a rewind fills holes: the records may be there under another epoch, too. */
+  readonly fill: boolean;
+}
+
+function fillsHoles(chunks: readonly BufferedChunk[]): boolean {
+  return chunks.some(({ segments }) => segments.some(({ fill }) => fill));
 }
 
 /** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */

@@ -665,7 +665,10 @@ export class PipelineConsumer {
     if (assignment === null || commit === null || this.#committing) return;
     this.#committing = true;
     try {
-      await this.#commits.inTurn(assignment, this.#clusterId, commit, () => assignment.advanced());
+      await this.#commits.inTurn(assignment, this.#clusterId, commit, () => [
+        ...assignment.uncommittedEpochs(),
+        ...assignment.advanced(),
+      ]);
     } catch (error) {
       // Ownership lost, or a broker away: heartbeats find out which, and the next commit starts from what is then true.
       this.#options.logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A commit failed');

@@ -16,6 +16,7 @@ import { BATCHER } from '../records/batcherId.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import {
   openEnvelope,
+  UNKNOWN_RUN,
   type FlushActivities,
   type FlushReason,
   type InsertOutcome,
@@ -142,7 +143,10 @@ async function untilDecisionChanges(state: BatcherState, delayMs: number | undef
 async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now());
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
-    await untilDone(state, () => activities.insertBatch(spec, bodies)),
+    await untilDone(state, (again) =>
+      // Scheduled anew, an activity counts its attempts from 1 again: it has to be told that there were others.
+      activities.insertBatch(again ? { ...spec, runs: [UNKNOWN_RUN] } : spec, bodies),
+    ),
   );
   if (outcome.rejected > 0) await reject(state, spec, bytes);
   state.finishFlush(outcome, spec.id, Date.now());
@@ -170,10 +174,10 @@ async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords:
 const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
 
 /** No failure of an activity may end the run: the batch would be lost with it. */
-async function untilDone<T>(state: BatcherState, run: () => Promise<T>): Promise<T> {
-  for (let delayMs = 1_000; ; delayMs = Math.min(delayMs * 4, RESCHEDULE_MAX_MS)) {
+async function untilDone<T>(state: BatcherState, run: (again: boolean) => Promise<T>): Promise<T> {
+  for (let delayMs = 1_000, again = false; ; delayMs = Math.min(delayMs * 4, RESCHEDULE_MAX_MS), again = true) {
     try {
-      return await run();
+      return await run(again);
     } catch (error) {
       const message = error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error);
       state.flushFailed(message);

@@ -58,6 +58,7 @@ export class FakeTable {
       this.lookUps++;
       return Promise.resolve(new Set(this.#found(source, from, to)));
     },
+    foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
     insert: (_table, { lines, token }) => {
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');

@@ -16,7 +16,8 @@ function batchers(states: readonly BatcherState[], late: () => void = () => unde
     },
     close: (request) => {
       late();
-      return Promise.resolve(void state.close(request));
+      state.close(request);
+      return Promise.resolve();
     },
   }));
 }

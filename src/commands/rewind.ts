@@ -1,0 +1,164 @@
+import type { Admin, Kafka } from 'kafkajs';
+import { ClickHouseTables } from '../activities/clickhouse.js';
+import { LOOKUP_COLUMNS } from '../activities/rows.js';
+import { createClickHouse } from '../clients.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { loadConfig } from '../config/load.js';
+import { toOffset } from '../consumer/fromKafka.js';
+import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
+import { createKafka } from '../kafka/clients.js';
+import { createLogger } from '../telemetry/logging.js';
+
+export interface RewindOptions {
+  readonly config: string;
+  readonly to: string;
+  readonly again: boolean;
+  readonly partition: readonly string[];
+  readonly dryRun: boolean;
+}
+
+interface PlannedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly committed: number | null;
+  readonly plan: RewindPlan;
+}
+
+/** To join an empty group; brokers wait 3 s for further members by default (`group.initial.rebalance.delay.ms`). */
+const JOIN_TIMEOUT_MS = 60_000;
+
+/**
+ * `ktb rewind`: sets the committed offsets of a group whose consumers are stopped back. By default holes are filled: what
+ * the table has already is left alone. With `--again` everything is ingested again, as new records.
+ */
+export async function rewind(name: string, options: RewindOptions): Promise<void> {
+  const config = loadConfig(options.config);
+  const pipeline = config.pipelines.find((candidate) => candidate.name === name);
+  if (pipeline === undefined) {
+    const names = config.pipelines.map((candidate) => candidate.name).join(', ');
+    throw new Error(`the configuration has no pipeline ${name}; it has ${names}`);
+  }
+  const target = parseTarget(options.to);
+  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    await mustBeStopped(admin, pipeline);
+    if (!options.again) await mustHaveIdentity(config, pipeline);
+    const wanted = options.partition.length === 0 ? null : new Set(options.partition);
+    const planned = (await planPartitions(admin, pipeline, target, options.again)).filter(
+      ({ topic, partition }) => wanted?.has(`${topic}/${partition}`) ?? true,
+    );
+    if (planned.length === 0) throw new Error(`none of ${options.partition.join(', ')} is a partition of the pipeline`);
+    if (!options.dryRun) await commit(kafka, pipeline, planned);
+    print(planned, options);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+type Target = number | 'earliest' | { readonly timestampMs: number };
+
+function parseTarget(text: string): Target {
+  if (text === 'earliest') return text;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  const timestampMs = Date.parse(text);
+  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(timestampMs)) return { timestampMs };
+  throw new Error(`--to ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
+}
+
+async function mustBeStopped(admin: Admin, { groupId }: PipelineConfig): Promise<void> {
+  const { groups } = await admin.describeGroups([groupId]);
+  const members = groups[0]?.members.length ?? 0;
+  if (members > 0) {
+    throw new Error(
+      `group ${groupId} has ${members} running ${members === 1 ? 'member' : 'members'}, which would commit over it: stop the consumers first`,
+    );
+  }
+}
+
+/** Without the columns nobody could tell what is there. */
+async function mustHaveIdentity(config: Config, { settings }: PipelineConfig): Promise<void> {
+  const { table } = settings.destination;
+  const clickhouse = createClickHouse(config.clickhouse);
+  try {
+    const columns = await new ClickHouseTables(clickhouse, config.clickhouse.database).columns(table);
+    const missing = [...LOOKUP_COLUMNS, '_timestamp'].filter((column) => !columns.has(column));
+    if (missing.length > 0) {
+      throw new Error(
+        `table ${table} lacks ${missing.join(', ')}, by which records that are there would be found: use --again, which ingests all of them again`,
+      );
+    }
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+async function planPartitions(
+  admin: Admin,
+  { topics, groupId }: PipelineConfig,
+  target: Target,
+  again: boolean,
+): Promise<PlannedPartition[]> {
+  const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
+  const planned: PlannedPartition[] = [];
+  for (const topic of topics) {
+    const byTime =
+      typeof target === 'object' ? await admin.fetchTopicOffsetsByTimestamp(topic, target.timestampMs) : [];
+    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+      const entry = committed
+        .find((candidate) => candidate.topic === topic)
+        ?.partitions.find((candidate) => candidate.partition === partition);
+      const offset = entry === undefined || toOffset(entry.offset) < 0 ? null : toOffset(entry.offset);
+      const atTime = byTime.find((candidate) => candidate.partition === partition)?.offset ?? high;
+      const facts = {
+        committedOffset: offset,
+        committedMetadata: entry?.metadata ?? null,
+        logStart: toOffset(low),
+        target: target === 'earliest' ? toOffset(low) : typeof target === 'number' ? target : toOffset(atTime),
+      };
+      planned.push({ topic, partition, committed: offset, plan: planRewind(facts, { again }) });
+    }
+  }
+  return planned.sort((one, other) => one.topic.localeCompare(other.topic) || one.partition - other.partition);
+}
+
+/** Commits as the group's only member: Kafka takes offsets for a group from nobody else. */
+async function commit(kafka: Kafka, pipeline: PipelineConfig, planned: readonly PlannedPartition[]): Promise<void> {
+  const commits = planned.flatMap(({ topic, partition, plan }) =>
+    plan.type === 'commit' ? [{ topic, partition, offset: String(plan.offset), metadata: plan.metadata }] : [],
+  );
+  if (commits.length === 0) return;
+  const consumer = kafka.consumer({ groupId: pipeline.groupId, allowAutoTopicCreation: false });
+  const joined = new Promise<Record<string, number[]>>((resolve, reject) => {
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => resolve(payload.memberAssignment));
+    setTimeout(() => reject(new Error(`group ${pipeline.groupId} could not be joined`)), JOIN_TIMEOUT_MS).unref();
+  });
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topics: [...pipeline.topics], fromBeginning: true });
+    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() });
+    const assignment = await joined;
+    if (!commits.every(({ topic, partition }) => assignment[topic]?.includes(partition) === true)) {
+      throw new Error(`another member has joined group ${pipeline.groupId}: stop the consumers first`);
+    }
+    await consumer.commitOffsets(commits);
+  } finally {
+    await consumer.disconnect();
+  }
+}
+
+function print(planned: readonly PlannedPartition[], { again, dryRun }: RewindOptions): void {
+  let records = 0;
+  for (const { topic, partition, committed, plan } of planned) {
+    const where = `${topic}/${partition}`;
+    if (plan.type === 'leave') {
+      console.log(`${where}: left at ${committed ?? 'no offset'}: ${plan.reason}`);
+    } else {
+      records += (committed ?? 0) - plan.offset;
+      console.log(`${where}: ${dryRun ? 'would go' : 'went'} back from ${committed ?? 0} to ${plan.offset}`);
+    }
+  }
+  const what = again ? 'are ingested again' : 'are read again, and those that the table lacks are inserted';
+  console.log(`Up to ${records} records ${what}${dryRun ? '' : ', once the consumers are started'}.`);
+}
