@@ -1,9 +1,6 @@
-import { deadLetterHeaders } from '../records/ack.js';
+import { deadLetterHeaders, VALUE_OMITTED } from '../records/deadLetter.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import type { OutgoingMessage, Publisher } from './publisher.js';
-
-/** Header that marks a dead letter without its value, which was too large for the topic; its value is the size in bytes. */
-const VALUE_OMITTED = 'ktb.value.omitted.bytes';
 
 /**
  * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in the headers. One that is

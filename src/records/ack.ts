@@ -1,4 +1,4 @@
-import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
+import { lastHeader, type KafkaRecord, type RecordSource } from './record.js';
 import { isNestRequest, REPLY_HEADERS } from './replyRequest.js';
 
 /** Why a record was rejected. Codes are stable: programs may branch on them. */
@@ -73,34 +73,4 @@ export function ackHeaders(
     else if (isNestRequest(headers)) copied[NEST_DISPOSED] = DISPOSED;
   }
   return Object.keys(copied).length === 0 ? undefined : copied;
-}
-
-/**
- * Headers of a dead letter: the record's own, then why it is here, in the words of Kafka Connect's error headers, so that
- * tools made for those read these. A header that the record has already stays as it is.
- *
- * Source: `DeadLetterQueueReporter` in Apache Kafka.
- */
-export function deadLetterHeaders(
-  source: Pick<RecordSource, 'topic' | 'partition'>,
-  record: KafkaRecord,
-  rejection: Rejection,
-  pipeline: string,
-): Record<string, (Buffer | string)[]> {
-  // Without a prototype: a header may be called __proto__.
-  const headers = Object.create(null) as Record<string, (Buffer | string)[]>;
-  for (const [name, value] of record.headers) (headers[name] ??= []).push(value ?? '');
-  const reasons: RecordHeader[] = [
-    ['topic', Buffer.from(source.topic)],
-    ['partition', Buffer.from(String(source.partition))],
-    ['offset', Buffer.from(String(record.offset))],
-    ['connector.name', Buffer.from(pipeline)],
-    ['task.id', Buffer.from('0')],
-    ['stage', Buffer.from(rejection.code === REJECTION_CODES.refused ? 'TASK_PUT' : 'VALUE_CONVERTER')],
-    ['class.name', Buffer.from('kafka-temporal-bridge')],
-    ['exception.class.name', Buffer.from(rejection.code)],
-    ['exception.message', Buffer.from(rejection.message)],
-  ];
-  for (const [name, value] of reasons) headers[`__connect.errors.${name}`] ??= [value ?? ''];
-  return headers;
 }

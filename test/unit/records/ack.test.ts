@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ackHeaders, ackValues, deadLetterHeaders, REJECTION_CODES } from '../../../src/records/ack.js';
+import { ackHeaders, ackValues, REJECTION_CODES } from '../../../src/records/ack.js';
 import type { KafkaRecord } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 
@@ -38,27 +38,6 @@ it('echoes the correlation id and the headers asked for byte for byte, the last 
   );
   expect({ ...headers }).toEqual({ kafka_correlationId: id, trace: Buffer.from([0xff]) });
   expect(ackHeaders(record(1), ['trace'], true, '{}')).toBeUndefined();
-});
-
-it('adds Kafka Connect’s error headers to a dead letter and overwrites none of the record’s', () => {
-  const headers = deadLetterHeaders(
-    source,
-    record(7, {
-      headers: [
-        ['__connect.errors.topic', Buffer.from('first')],
-        ['a', Buffer.from('1')],
-        ['a', Buffer.from('2')],
-        ['__proto__', Buffer.from('odd')],
-      ],
-    }),
-    { code: REJECTION_CODES.refused, message: 'why' },
-    'orders',
-  );
-  expect(headers['__connect.errors.topic']).toEqual([Buffer.from('first')]);
-  expect(headers['a']).toEqual([Buffer.from('1'), Buffer.from('2')]);
-  expect(Object.keys(headers)).toContain('__proto__');
-  expect(String(headers['__connect.errors.offset']?.[0])).toBe('7');
-  expect(String(headers['__connect.errors.exception.class.name']?.[0])).toBe('refused_by_clickhouse');
 });
 
 it('tells NestJS’s client of an error by its header, and that the reply is the last one', () => {
