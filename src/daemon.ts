@@ -62,7 +62,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const kafka = createKafka(config.kafka, logger);
   const admin = kafka.admin();
   const clickhouse = createClickHouse(config.clickhouse);
-  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
+  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings);
   let temporal: NativeConnection | undefined;
 
   const checks = new Map<Dependency, Check>([

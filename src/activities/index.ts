@@ -98,6 +98,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         tables,
         table: destination.table,
         columns: destination.columns,
+        ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
         batch: batch.id,
         repeated,
         fill,
@@ -135,17 +136,24 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     const startedAt = performance.now();
     const { pipeline, id, destination, reason } = batch;
     answers.mustBeAnswerable(id, 'inserted');
+    const { skipped, toInsert } = withoutSkipped(batch);
     const verdicts = batch.repeated ? unanswered.get(id) : undefined;
     const { inserted, rejected, found } =
-      verdicts === undefined ? await insert(batch, attempt) : judge(batch.records, verdicts);
+      verdicts === undefined ? await insert(toInsert, attempt) : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
     unanswered.set(id, verdictsOf(rejected));
+    await publishAcks(batch, destination, 'skipped', skipped, attempt);
     await publishAcks(batch, destination, 'inserted', inserted, attempt);
     unanswered.delete(id);
     metrics.rows.inc({ pipeline }, inserted.length);
     metrics.flushes.inc({ pipeline, reason });
     metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
-    const outcome: InheritedOutcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+    const outcome: InheritedOutcome = {
+      id,
+      inserted: inserted.length,
+      rejected: rejected.length,
+      skipped: skipped.length,
+    };
     return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
   }
 
@@ -209,6 +217,15 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
 
 function fillsHoles(chunks: readonly BufferedChunk[]): boolean {
   return chunks.some(({ segments }) => segments.some(({ fill }) => fill));
+}
+
+/** Takes out what the pipeline does not want as rows. */
+function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
+  if (batch.destination.mapping?.tombstones !== 'skip') return { skipped: [], toInsert: batch };
+  const isSkipped = ({ record }: SourcedRecord): boolean => record.value === null && record.tooLargeBytes === undefined;
+  const skipped = batch.records.filter(isSkipped);
+  if (skipped.length === 0) return { skipped, toInsert: batch };
+  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isSkipped(item)) } };
 }
 
 /** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */

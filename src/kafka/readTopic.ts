@@ -36,15 +36,16 @@ export async function readTopic(
       consumer
         .run({
           autoCommit: false,
-          eachBatch: async ({ batch, heartbeat, isRunning }) => {
+          eachBatch: async (payload) => {
+            const { batch } = payload;
             clearTimeout(silence);
             const { partition, messages } = batch;
             const end = unread.get(partition);
             try {
               for (const message of messages) {
-                if (!isRunning() || end === undefined || Number(message.offset) >= end) break;
+                if (!payload.isRunning() || end === undefined || Number(message.offset) >= end) break;
                 await handle(message, partition);
-                await heartbeat();
+                await payload.heartbeat();
               }
             } catch (error) {
               fail(error);

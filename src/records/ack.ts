@@ -5,6 +5,9 @@ import { isNestRequest, REPLY_HEADERS } from './replyRequest.js';
 export const REJECTION_CODES = {
   notJson: 'not_json',
   notObject: 'not_object',
+  notText: 'not_text',
+  noValue: 'no_value',
+  unknownField: 'unknown_field',
   reservedField: 'reserved_field',
   outOfRange: 'out_of_range',
   tooLarge: 'record_too_large',
