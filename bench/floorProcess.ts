@@ -5,7 +5,7 @@ import { insertRecords, type SourcedRecord } from '../src/activities/batchInsert
 import { ClickHouseTables } from '../src/activities/clickhouse.js';
 import { FETCH_OPTIONS } from '../src/consumer/fetchOptions.js';
 import { fromKafkaMessage } from '../src/consumer/fromKafka.js';
-import { createPartitioner, Publisher } from '../src/kafka/publisher.js';
+import { producerFactory, Publisher } from '../src/kafka/publisher.js';
 
 /**
  * The floor of the benchmark: what is left when Temporal is taken out. The same consumer settings, decoding, inserting and
@@ -25,11 +25,9 @@ const CONCURRENT_BATCHES = 4;
 
 const job = JSON.parse(process.argv[2] ?? '{}') as Job;
 const kafka = new Kafka({ brokers: job.brokers, logLevel: logLevel.NOTHING });
-const producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
 const consumer = kafka.consumer({ groupId: `${job.topic}.floor`, allowAutoTopicCreation: false, ...FETCH_OPTIONS });
 const tables = new ClickHouseTables(createClient({ url: job.clickhouse }), 'default');
-await producer.connect();
-const publisher = new Publisher(producer);
+const publisher = new Publisher({ createProducer: producerFactory(kafka) });
 
 let gathered: SourcedRecord[] = [];
 let running = 0;

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
+import { listDeadLetters, replayDeadLetters, showDeadLetters } from './commands/dlq.js';
 import { rewind } from './commands/rewind.js';
 import { run } from './commands/run.js';
 import { setup } from './commands/setup.js';
@@ -66,6 +67,44 @@ program
   .option('--dry-run', 'print what would be done, and do nothing', false)
   .addOption(configOption())
   .action(rewind);
+
+const dlq = program.command('dlq').description('look at dead letters, and replay them');
+const codeOption = () =>
+  new Option('--code <code>', 'only this rejection code; may be repeated').argParser(collect).default([]);
+const recordOption = () =>
+  new Option('--record <topic/partition/offset>', 'only this record, as it was read; may be repeated')
+    .argParser(collect)
+    .default([]);
+
+dlq
+  .command('list')
+  .description('reasons, and how many records were rejected for each')
+  .argument('[pipeline]', 'pipeline of the configuration; all without it')
+  .addOption(configOption())
+  .option('--json', 'print JSON, a line a pipeline', false)
+  .action(listDeadLetters);
+
+dlq
+  .command('show')
+  .description('dead letters one by one, as JSON lines')
+  .argument('<pipeline>', 'pipeline of the configuration')
+  .addOption(codeOption())
+  .addOption(recordOption())
+  .option('--limit <count>', 'at most so many', toCount, 20)
+  .option('--values', 'with the values and headers of the records', false)
+  .addOption(configOption())
+  .action(showDeadLetters);
+
+dlq
+  .command('replay')
+  .description('send rejected records to their topics again; each time it is called, they become new records')
+  .argument('<pipeline>', 'pipeline of the configuration')
+  .addOption(codeOption())
+  .addOption(recordOption())
+  .option('--all', 'all of them', false)
+  .option('--dry-run', 'print what would be done, and do nothing', false)
+  .addOption(configOption())
+  .action(replayDeadLetters);
 
 try {
   await program.parseAsync();

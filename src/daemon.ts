@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker, type InjectedSinks, type NativeConnection } from '@temporalio/worker';
-import type { Kafka, Producer } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
@@ -18,8 +18,9 @@ import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
 import { createKafka } from './kafka/clients.js';
-import { createPartitioner, Publisher } from './kafka/publisher.js';
+import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
+import { TopicPartitions } from './kafka/topicPartitions.js';
 import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
@@ -61,7 +62,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const kafka = createKafka(config.kafka, logger);
   const admin = kafka.admin();
   const clickhouse = createClickHouse(config.clickhouse);
-  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
+  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings);
   let temporal: NativeConnection | undefined;
 
   const checks = new Map<Dependency, Check>([
@@ -144,8 +145,7 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
   const { config, metrics, logger, stateLog, kafka, admin, temporal, onFatal } = options;
   const { taskQueue, requestTimeoutMs } = config.temporal;
   const client = createTemporalClient(temporal, config.temporal);
-  const producer = await connectProducer(kafka);
-  const publisher = new Publisher(producer);
+  const publisher = new Publisher({ createProducer: producerFactory(kafka), stateLog });
   const consumers = config.pipelines.map((pipeline) => {
     const { name, settings } = pipeline;
     return new PipelineConsumer({
@@ -178,20 +178,22 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
     drain: async (deadlineMs) => {
       const consumersDeadlineMs = Date.now() + (deadlineMs - Date.now()) * CONSUMER_SHARE_OF_SHUTDOWN;
       await Promise.all(consumers.map((consumer) => consumer.drain(consumersDeadlineMs)));
-      await producer.disconnect();
+      await publisher.close();
     },
   };
 }
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
-  const producer = await connectProducer(kafka);
   const histories = new RunHistories(createTemporalClient(temporal, config.temporal), config.temporal.namespace);
-  const publisher = new Publisher(producer);
+  const publisher = new Publisher({ createProducer: producerFactory(kafka), stateLog });
+  const admin = kafka.admin({ retry: FEW_RETRIES });
+  const partitions = new TopicPartitions(admin);
   const activities = createActivities({
     tables,
     histories,
     publisher,
+    partitions,
     metrics,
     logger,
     stateLog,
@@ -219,15 +221,9 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     drain: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await run;
-      await producer.disconnect();
+      await Promise.allSettled([publisher.close(), admin.disconnect()]);
     },
   };
-}
-
-async function connectProducer(kafka: Kafka): Promise<Producer> {
-  const producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
-  await producer.connect();
-  return producer;
 }
 
 function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {

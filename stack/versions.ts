@@ -22,6 +22,10 @@ export const VERSIONS = {
   /** The line of the logging interface that the test server's jars are for. */
   slf4j: '1.7.36',
   mavenDependencyPlugin: '3.8.1',
+  /** Spring Kafka, whose request-reply client the bridge has to answer; the newest line that is made for Java 17. */
+  springKafka: '3.3.16',
+  /** A Java compiler that also runs where there is only a runtime; the newest line that runs on Java 17. */
+  ecj: '3.41.0',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
   /** kubeconform, which checks what the chart renders. */

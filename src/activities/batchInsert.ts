@@ -3,6 +3,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { REJECTION_CODES } from '../records/ack.js';
 import type { KafkaRecord, RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
+import type { Mapping } from '../records/settings.js';
 import { recordName, type ClickHouseTables } from './clickhouse.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
@@ -45,6 +46,8 @@ export interface BatchInsertOptions {
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;
+  /** Default: {@link DEFAULT_MAPPING}. */
+  readonly mapping?: Mapping;
   /** Id of the batch. */
   readonly batch: string;
   /** True where an insert of these records may have happened before: what is there is looked up first. */
@@ -88,14 +91,30 @@ export async function insertRecords(
 
 const NO_SUCH_COLUMN = '16';
 
-async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
+/** Rejections that another table, or the same one altered, would not have. */
+const BLAMES_COLUMNS: Readonly<Record<string, true>> = {
+  [REJECTION_CODES.unknownField]: true,
+  [REJECTION_CODES.outOfRange]: true,
+};
+
+/** @param fresh the table's columns are read anew */
+async function insertOnce(
+  records: readonly SourcedRecord[],
+  options: BatchInsertOptions,
+  fresh = false,
+): Promise<BatchInsertResult> {
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
   const { rows, lines, rejected } = await buildRows(
     options.fill === undefined ? records : withoutRepetitions(records, options.fill),
     tableColumns,
-    options.columns,
+    options,
   );
+  // The table's columns are the reason. They may have been altered since they were read; then the attempt begins anew.
+  if (!fresh && rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS)) {
+    options.tables.forget(options.table);
+    return insertOnce(records, options, true);
+  }
 
   const insertion = new Insertion(options, tableColumns, lines);
   const refused = await insertion.insert(rows);
@@ -134,9 +153,9 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchIn
 async function buildRows(
   records: readonly SourcedRecord[],
   tableColumns: TableColumns,
-  columns: BatchInsertOptions['columns'],
+  { columns, mapping }: BatchInsertOptions,
 ): Promise<{ rows: BatchRow[]; lines: RowBlocks; rejected: RejectedRecord[] }> {
-  const buildRow = createRowBuilder(tableColumns, columns);
+  const buildRow = createRowBuilder(tableColumns, columns, mapping);
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
   const rejected: RejectedRecord[] = [];

@@ -1,31 +1,10 @@
+import type { ClickHouseConfig } from '../config/config.js';
+import { INSERT_SETTINGS } from '../config/insertSettings.js';
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import type { KafkaRecord, RecordSource } from '../records/record.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
-
-/** Settings that the guarantees rest on. */
-const INSERT_SETTINGS: ClickHouseSettings = {
-  // Asynchronous inserts, the default since 26.2, have lost rows together with deduplication tokens (ClickHouse#111031).
-  async_insert: 0,
-  // The answer is the truth about the insert only when all of it is done.
-  wait_end_of_query: 1,
-  insert_deduplicate: 1,
-  deduplicate_blocks_in_dependent_materialized_views: 1,
-  // Blocks are cut in the same way each time, so that the token finds its own; and an error's row number is right.
-  input_format_parallel_parsing: 0,
-  // By default a ReplacingMergeTree drops rows of one key already while it inserts: a look-up would miss the older ones,
-  // and inserted again they would replace the newer.
-  optimize_on_insert: 0,
-  // By default an insert into a Distributed table is answered before its rows are there.
-  distributed_foreground_insert: 1,
-  input_format_skip_unknown_fields: 1,
-  // Otherwise of two fields of one name the second is dropped without a word.
-  input_format_json_ignore_unnecessary_fields: 0,
-  // Otherwise an object for a Nested column is an unknown field, and dropped.
-  input_format_import_nested_json: 1,
-  date_time_input_format: 'best_effort',
-};
 
 const COLUMNS_MAX_AGE_MS = 30_000;
 
@@ -51,12 +30,15 @@ export interface RowsToInsert {
 export class ClickHouseTables {
   readonly #client: ClickHouseClient;
   readonly #database: string;
+  readonly #settings: ClickHouseSettings;
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
   readonly #lastInsertAtMs = new Map<string, number>();
 
-  constructor(client: ClickHouseClient, database: string) {
+  /** @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, since some settings cut results short */
+  constructor(client: ClickHouseClient, database: string, settings: ClickHouseConfig['settings'] = {}) {
     this.#client = client;
     this.#database = database;
+    this.#settings = settings;
   }
 
   /**
@@ -189,7 +171,7 @@ export class ClickHouseTables {
       const { stream } = await this.#client.exec({
         query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${names}) FORMAT JSONEachRow`,
         values: Readable.from(lines, { objectMode: false }),
-        clickhouse_settings: { ...INSERT_SETTINGS, ...settings },
+        clickhouse_settings: { ...this.#settings, ...INSERT_SETTINGS, ...settings },
       });
       // Read to its end, or the connection could not be used again.
       for await (const _ of stream);

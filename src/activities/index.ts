@@ -1,18 +1,20 @@
 import { setImmediate } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Publisher } from '../kafka/publisher.js';
+import { PublishError, type Publisher } from '../kafka/publisher.js';
+import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import { publishDeadLetters } from '../kafka/deadLetters.js';
-import type { AckStatus } from '../records/ack.js';
+import type { AckStatus, Rejection } from '../records/ack.js';
 import { decodeChunk } from '../records/chunkCodec.js';
 import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
-import { decodeRejected, encodeRejected } from '../records/rejectionCodec.js';
+import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { ackMessages, type Answered } from './acks.js';
+import type { Answered } from './acks.js';
+import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, type Beat } from './attempt.js';
 import {
   insertRecords,
@@ -22,6 +24,7 @@ import {
   type SourcedRecord,
 } from './batchInsert.js';
 import { InsertError } from './insertErrors.js';
+import { Remembered } from './remembered.js';
 import { batchId } from '../workflows/batcherState.js';
 import type { RunHistories } from './runHistories.js';
 
@@ -29,6 +32,7 @@ export interface ActivityDependencies {
   readonly tables: BatchInsertOptions['tables'];
   readonly histories: RunHistories;
   readonly publisher: Publisher;
+  readonly partitions: Pick<TopicPartitions, 'count'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly stateLog: StateLog;
@@ -37,6 +41,9 @@ export interface ActivityDependencies {
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
 const STRUCTURAL_RETRY = '15 seconds';
+
+/** A topic that takes no messages is left alone for as long by the publisher. */
+const PUBLISH_RETRY = '5 seconds';
 
 /** After this long an error that should pass by itself may be a row's fault. */
 const OVERDUE_AFTER_MS = 15 * 60 * 1000;
@@ -48,25 +55,49 @@ const OVERDUE_ATTEMPTS_MIN = 10;
  * repeats: a batch that has been accepted is never given up.
  */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
-  const { tables, histories, publisher, metrics, stateLog, beat } = dependencies;
+  const { tables, histories, publisher, partitions, metrics, stateLog, beat } = dependencies;
+  const answers = new Answers({ publisher, partitions });
+  const unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
+  const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
 
   async function publishAcks(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
     { reply }: Destination,
     status: AckStatus,
     answered: readonly Answered[],
+    attempt: Attempt,
   ): Promise<void> {
+    if (reply !== undefined && answered.length > 0) {
+      const mustBeAlive = (): void => {
+        attempt.mustBeAlive();
+      };
+      const fallbacks = await answers.publish(reply, { id, status, answered, mustBeAlive });
+      for (const [cause, count] of fallbacks) metrics.replyFallbacks.inc({ pipeline, cause }, count);
+      metrics.acks.inc({ pipeline, status }, answered.length);
+    }
     const nowMs = Date.now();
     for (const { record } of answered) {
       if (record.timestampMs >= 0)
         metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
     }
-    if (reply === undefined || answered.length === 0) return;
-    await publisher.publish(reply.topic, ackMessages(answered, reply.copyHeaders, status, id));
-    metrics.acks.inc({ pipeline, status }, answered.length);
   }
 
-  async function insert(batch: Batch, attempt: Attempt): Promise<BatchInsertResult> {
+  /** Publishing fails like an insert does: counted, and repeated by Temporal. The publisher says which topic is away. */
+  async function publishing<T>(pipeline: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof PublishError)) throw error;
+      metrics.flushErrors.inc({ pipeline, code: 'publish' });
+      throw ApplicationFailure.create({
+        message: error.message,
+        type: 'PublishError',
+        nextRetryDelay: PUBLISH_RETRY,
+      });
+    }
+  }
+
+  async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
     const { pipeline, destination, records, repeated, fill } = batch;
     const what = `inserts of ${pipeline}`;
     try {
@@ -74,6 +105,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         tables,
         table: destination.table,
         columns: destination.columns,
+        ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
         batch: batch.id,
         repeated,
         ...(fill === undefined ? {} : { fill }),
@@ -103,17 +135,32 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
-  async function insertAndAcknowledge(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
+  function insertAndAcknowledge(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
+    return publishing(batch.pipeline, () => insertThenAcknowledge(batch, attempt));
+  }
+
+  async function insertThenAcknowledge(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
     const startedAt = performance.now();
     const { pipeline, id, destination, reason } = batch;
-    const { inserted, rejected, found } = await insert(batch, attempt);
+    answers.mustBeAnswerable(id, 'inserted');
+    const { skipped, toInsert } = withoutSkipped(batch);
+    const verdicts = batch.repeated ? unanswered.get(id) : undefined;
+    const { inserted, rejected, found } =
+      verdicts === undefined ? await insert(toInsert, attempt) : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
-    attempt.mustBeAlive();
-    await publishAcks(batch, destination, 'inserted', inserted);
+    unanswered.set(id, verdictsOf(rejected));
+    await publishAcks(batch, destination, 'skipped', skipped, attempt);
+    await publishAcks(batch, destination, 'inserted', inserted, attempt);
+    unanswered.delete(id);
     metrics.rows.inc({ pipeline }, inserted.length);
     metrics.flushes.inc({ pipeline, reason });
     metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
-    const outcome: InheritedOutcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+    const outcome: InheritedOutcome = {
+      id,
+      inserted: inserted.length,
+      rejected: rejected.length,
+      skipped: skipped.length,
+    };
     return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
   }
 
@@ -149,14 +196,24 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const rejected = decodeRejected(rejectedRecords);
         // A stub's original went to the dead-letter topic before the stub was sent.
         const letters = rejected.filter(({ record }) => record.tooLargeBytes === undefined);
-        attempt.mustBeAlive();
-        await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
-        for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
-        attempt.mustBeAlive();
-        await publishAcks(spec, destination, 'rejected', rejected);
+        await publishing(pipeline, async () => {
+          if (letters.length > 0 && deadLettersOf.get(spec.id) === undefined) {
+            attempt.mustBeAlive();
+            await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
+            for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
+            // Should the acknowledgements fail, a repetition need not publish them again.
+            deadLettersOf.set(spec.id, true);
+          }
+          answers.mustBeAnswerable(spec.id, 'rejected');
+          await publishAcks(spec, destination, 'rejected', rejected, attempt);
+          deadLettersOf.delete(spec.id);
+        });
       }),
   };
 }
+
+/** What became of a batch's records. */
+type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & { readonly inserted: readonly SourcedRecord[] };
 
 /** A batch on its way, wherever its records come from. */
 interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {
@@ -180,6 +237,39 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
 
 function sourceName({ topic, partition, epoch }: RecordSource): string {
   return `${topic}/${partition}/${epoch}`;
+}
+
+/** Takes out what the pipeline does not want as rows. */
+function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
+  if (batch.destination.mapping?.tombstones !== 'skip') return { skipped: [], toInsert: batch };
+  const isSkipped = ({ record }: SourcedRecord): boolean => record.value === null && record.tooLargeBytes === undefined;
+  const skipped = batch.records.filter(isSkipped);
+  if (skipped.length === 0) return { skipped, toInsert: batch };
+  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isSkipped(item)) } };
+}
+
+/** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */
+type Verdicts = ReadonlyMap<string, Rejection>;
+
+function nameOf({ source, record }: SourcedRecord): string {
+  return `${source.topic}/${source.partition}/${source.epoch}/${record.offset}`;
+}
+
+function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {
+  return new Map(rejected.map((item) => [nameOf(item), item.rejection]));
+}
+
+/** What an insert had come to, without doing it again. */
+function judge(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
+  if (verdicts.size === 0) return { inserted: records, rejected: [], found: 0 };
+  const inserted: SourcedRecord[] = [];
+  const rejected: RejectedRecord[] = [];
+  for (const item of records) {
+    const rejection = verdicts.get(nameOf(item));
+    if (rejection === undefined) inserted.push(item);
+    else rejected.push({ ...item, rejection });
+  }
+  return { inserted, rejected, found: 0 };
 }
 
 async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {

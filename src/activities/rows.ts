@@ -1,5 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { lastHeader, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REJECTION_CODES, type Rejection } from '../records/ack.js';
+import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { objectMembers, pointerTokens, textAtPointer } from './json.js';
 import { rangeCheck, type RangeCheck } from './valueRanges.js';
 
@@ -25,7 +27,11 @@ export type Row = string | Rejection;
 /** Makes rows for one table and one mapping. */
 export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
 
-export function createRowBuilder(table: TableColumns, columns: Readonly<Record<string, string>>): RowBuilder {
+export function createRowBuilder(
+  table: TableColumns,
+  columns: Readonly<Record<string, string>>,
+  { format, unknownFields, tombstones }: Mapping = DEFAULT_MAPPING,
+): RowBuilder {
   const identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
   const identityFields = identityFieldWriter(identity, table);
   const checks = new Map([...table].flatMap(([name, type]) => checkEntry(name, type)));
@@ -37,10 +43,27 @@ export function createRowBuilder(table: TableColumns, columns: Readonly<Record<s
   const mappedNames = new Set(mapped.map(({ column }) => column));
   const fieldChecks = [...checks]
     .filter(([name]) => !mappedNames.has(name) && !identity.some((own) => own === name))
-    .map(([name, check]) => ({ name, path: [name], key: Buffer.from(name).toString('latin1'), check }));
+    .map(([name, check]) => ({ name, path: [name], key: latin1(name), check }));
+  const known = unknownFields === 'reject' ? knownFields(table, columns) : null;
 
-  return (source, record) => {
-    if (record.tooLargeBytes !== undefined) return tooLarge(record.tooLargeBytes);
+  /** The fields that precede the value's own, one after the other; a rejection where a value does not fit. */
+  const leadingFields = (source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection => {
+    const head = identityFields(source, record);
+    const fields = head === '' ? [] : [head];
+    for (const { column, read, check } of mapped) {
+      const value = read(source, record, text);
+      if (value === undefined) continue;
+      if (check !== undefined && !check(JSON.parse(value), [], value)) return outOfRange(column);
+      fields.push(`${quote(column)}:${value}`);
+    }
+    return fields;
+  };
+  const rowWithoutFields = (source: RecordSource, record: KafkaRecord): Row => {
+    const fields = leadingFields(source, record, '');
+    return 'code' in fields ? fields : `{${fields.join(',')}}`;
+  };
+
+  const rowOfObject = (source: RecordSource, record: KafkaRecord): Row => {
     const text = record.value?.toString('latin1') ?? '';
     const parsed = parseObject(text);
     if (parsed.rejection !== undefined) return parsed.rejection;
@@ -50,21 +73,52 @@ export function createRowBuilder(table: TableColumns, columns: Readonly<Record<s
     for (const { name, path, key, check } of fieldChecks) {
       if (Object.hasOwn(parsed.object, key) && !check(parsed.object[key], path, text)) return outOfRange(name);
     }
-    const head = `{${identityFields(source, record)}`;
-    if (mapped.length === 0) return head + fieldsOf(text, head.length > 1);
-
-    const fields = head.length > 1 ? [head.slice(1)] : [];
-    for (const { column, read, check } of mapped) {
-      const value = read(source, record, text);
-      if (value === undefined) continue;
-      if (check !== undefined && !check(JSON.parse(value), [], value)) return outOfRange(column);
-      fields.push(`${quote(column)}:${value}`);
+    const unknown = known && Object.keys(parsed.object).find((key) => !known.has(key));
+    if (typeof unknown === 'string') return unknownField(unknown);
+    if (mapped.length === 0) {
+      const head = `{${identityFields(source, record)}`;
+      return head + fieldsOf(text, head.length > 1);
     }
+    const fields = leadingFields(source, record, text);
+    if ('code' in fields) return fields;
     for (const { name, start, end } of objectMembers(text)) {
       if (!mappedNames.has(name)) fields.push(`${quote(name)}:${text.slice(start, end)}`);
     }
     return `{${fields.join(',')}}`;
   };
+
+  return (source, record) => {
+    if (record.tooLargeBytes !== undefined) return tooLarge(record.tooLargeBytes);
+    if (record.value === null && tombstones === 'insert') return rowWithoutFields(source, record);
+    if (format === 'json') return rowOfObject(source, record);
+    if (record.value === null) return { code: REJECTION_CODES.noValue, message: 'the record has no value' };
+    if (format === 'text' && !isUtf8(record.value))
+      return { code: REJECTION_CODES.notText, message: 'the value is not UTF-8' };
+    return rowWithoutFields(source, record);
+  };
+}
+
+/**
+ * The names that a field may have, one character a byte: columns, their beginnings (a field for the column `a.b` is called
+ * `a`), and what a mapping reads.
+ */
+function knownFields(table: TableColumns, columns: Readonly<Record<string, string>>): ReadonlySet<string> {
+  const names = [...table.keys()].flatMap((name) => [name, name.split('.')[0] ?? name]);
+  const pointers = Object.values(columns).filter((source) => source.startsWith('/'));
+  return new Set([...names, ...pointers.map((pointer) => pointerTokens(pointer)[0] ?? '')].map(latin1));
+}
+
+/** Of a field's name as much as an error message shows. */
+const FIELD_NAME_MAX = 64;
+
+function unknownField(key: string): Rejection {
+  const name = Buffer.from(key, 'latin1').toString().slice(0, FIELD_NAME_MAX);
+  const message = `the value has a field ${name}, which the table has no column for`;
+  return { code: REJECTION_CODES.unknownField, message };
+}
+
+function latin1(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }
 
 /** The object's own text behind its opening brace, with a comma before it where fields precede and follow. */
@@ -161,6 +215,7 @@ function columnReader(from: string): ColumnReader {
   }
   const readers: Record<string, ColumnReader> = {
     key: (_source, { key }) => quoteBytes(key),
+    value: (_source, { value }) => quoteBytes(value),
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
     offset: (_source, { offset }) => String(offset),

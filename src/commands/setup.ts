@@ -11,6 +11,7 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
+import { DEFAULT_MAPPING } from '../records/settings.js';
 import { createLogger } from '../telemetry/logging.js';
 
 export interface SetupOptions {
@@ -162,7 +163,8 @@ async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[
 
 /** Rows of the first records of the pipeline's topics. */
 async function sampleRows(kafka: Kafka, { topics, settings }: PipelineConfig, records: number): Promise<string[]> {
-  const build = createRowBuilder(new Map(), settings.destination.columns);
+  const { columns, mapping = DEFAULT_MAPPING } = settings.destination;
+  const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows: string[] = [];
   const groupId = `ktb-setup-${randomUUID()}`;
   const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 500 });

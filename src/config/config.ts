@@ -54,6 +54,8 @@ export interface ClickHouseConfig {
   readonly database: string;
   readonly requestTimeoutMs: number;
   readonly maxConnections: number;
+  /** Of every insert; none that the guarantees own. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
 
 export interface LogConfig {
@@ -121,6 +123,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       database: clickhouse.database,
       requestTimeoutMs: clickhouse.requestTimeout,
       maxConnections: clickhouse.maxConnections,
+      settings: clickhouse.settings,
     },
     pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline)),
     worker,
@@ -134,8 +137,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
-  const { topics, groupId, startFrom, batchers, shardBy, batch, signal, flow, reply, deadLetter, table, columns } =
-    pipeline;
+  const { topics, groupId, startFrom, batchers, shardBy, batch, signal, flow, reply, deadLetter, table } = pipeline;
   return {
     name,
     topics,
@@ -158,10 +160,17 @@ function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][stri
       batch: { maxRecords: batch.maxRecords, maxBytes: batch.maxBytes, maxDelayMs: batch.maxDelay },
       destination: {
         table,
-        columns,
-        ...(reply === undefined ? {} : { reply: { topic: reply.topic, copyHeaders: reply.copyHeaders } }),
+        columns: valueColumn(pipeline),
+        mapping: { format: pipeline.format, unknownFields: pipeline.unknownFields, tombstones: pipeline.tombstones },
+        ...(reply === undefined ? {} : { reply }),
         deadLetterTopic: deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`,
       },
     },
   };
+}
+
+/** The mapping of columns; a value that is no object goes to a column, too. */
+function valueColumn({ format, columns }: ParsedConfig['pipelines'][string]): Readonly<Record<string, string>> {
+  const isTaken = format === 'json' || Object.values(columns).includes('value');
+  return isTaken ? columns : { ...columns, value: 'value' };
 }

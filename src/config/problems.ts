@@ -1,5 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { whyOwned } from './insertSettings.js';
 import { configSchema, type ParsedConfig } from './schema.js';
 
 /** One thing wrong with a configuration: where, and what to do about it. */
@@ -159,22 +160,45 @@ function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
     groups.set(groupId, name);
   }
   for (const [name, { reply, deadLetter, topics }] of Object.entries(pipelines)) {
-    const outputs: [ConfigProblem['path'], string | undefined][] = [
-      [['pipelines', name, 'reply', 'topic'], reply?.topic],
-      [['pipelines', name, 'deadLetter', 'topic'], deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`],
+    const deadLetterTopic = deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`;
+    const replies: [ConfigProblem['path'], string][] = [
+      ...(reply === undefined ? [] : [[['reply', 'topic'], reply.topic] satisfies [ConfigProblem['path'], string]]),
+      ...(reply?.allowTopics ?? []).map((topic, index): [ConfigProblem['path'], string] => [
+        ['reply', 'allowTopics', index],
+        topic,
+      ]),
     ];
-    for (const [path, topic] of outputs) {
-      const reader = topic === undefined ? undefined : inputs.get(topic);
+    for (const [path, topic] of [...replies, [['deadLetter', 'topic'], deadLetterTopic] as const]) {
+      const reader = inputs.get(topic);
       if (reader !== undefined) {
-        problems.push({
-          path,
-          message: `${String(topic)} is an input topic of pipeline ${reader}; records would go round in circles`,
-        });
+        const message = `${topic} is an input topic of pipeline ${reader}; records would go round in circles`;
+        problems.push({ path: ['pipelines', name, ...path], message });
       }
     }
-    if (reply !== undefined && reply.topic === outputs[1]?.[1]) {
-      problems.push({ path: ['pipelines', name, 'reply', 'topic'], message: 'must not be the dead-letter topic' });
+    for (const [path, topic] of replies) {
+      if (topic === deadLetterTopic)
+        problems.push({ path: ['pipelines', name, ...path], message: 'must not be the dead-letter topic' });
     }
+  }
+  for (const [name, { format, unknownFields, columns }] of Object.entries(pipelines)) {
+    if (format === 'json') continue;
+    for (const [column, source] of Object.entries(columns)) {
+      const message = `leads into JSON, and the values are ${format}; use value, key, header:NAME, or a coordinate`;
+      if (source.startsWith('/')) problems.push({ path: ['pipelines', name, 'columns', column], message });
+      if (column === 'value' && !Object.values(columns).includes('value')) {
+        const taken = `the column value is for the record's value where no other column is: give it to one, as "value"`;
+        problems.push({ path: ['pipelines', name, 'columns', column], message: taken });
+      }
+    }
+    if (unknownFields === 'reject')
+      problems.push({
+        path: ['pipelines', name, 'unknownFields'],
+        message: `is about JSON objects; the values are ${format}`,
+      });
+  }
+  for (const setting of Object.keys(clickhouse.settings)) {
+    const why = whyOwned(setting);
+    if (why !== undefined) problems.push({ path: ['clickhouse', 'settings', setting], message: why });
   }
   if (/\/\/[^/]*@/.test(clickhouse.url)) {
     problems.push({ path: ['clickhouse', 'url'], message: 'must not hold credentials; use username and password' });

@@ -67,6 +67,13 @@ const clickhouse = z.strictObject({
     .prefault('30s')
     .describe('For the answer to an insert or a query; after it the insert is tried again.'),
   maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Open connections, at most.'),
+  settings: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_]*$/, { error: 'must be the name of a ClickHouse setting' }),
+      z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
+    )
+    .default({})
+    .describe('Settings of ClickHouse for every insert, such as insert_quorum; but for those that the guarantees own.'),
 });
 
 const batch = z.strictObject({
@@ -119,9 +126,25 @@ const pipeline = z.strictObject({
     .default('earliest')
     .describe('Where a partition starts that the group has never read.'),
   format: z
-    .literal('json', { error: 'must be json' })
+    .enum(['json', 'text', 'bytes'])
     .default('json')
-    .describe('What record values are: JSON objects.'),
+    .describe(
+      'What record values are: JSON objects, or one value each, UTF-8 or any bytes, for the column that columns gives `value`; by ' +
+        'default the column value.',
+    ),
+  unknownFields: z
+    .enum(['ignore', 'reject'])
+    .default('ignore')
+    .describe(
+      'What happens to fields that the table has no column for: they are left out, or their records are rejected.',
+    ),
+  tombstones: z
+    .enum(['reject', 'skip', 'insert'])
+    .default('reject')
+    .describe(
+      'What happens to records without a value: rejected; skipped, with an acknowledgement that says so; or inserted, as a row of what ' +
+        'does not come from the value.',
+    ),
   table: z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$/, { error: 'must be table or database.table' })
@@ -129,9 +152,9 @@ const pipeline = z.strictObject({
   columns: z
     .record(
       nonEmpty,
-      z.string().regex(/^(\/.*|header:.+|key|topic|partition|offset|timestamp|epoch)$/s, {
+      z.string().regex(/^(\/.*|header:.+|key|value|topic|partition|offset|timestamp|epoch)$/s, {
         error:
-          'must be a JSON pointer such as /customer/id, header:NAME, or one of key, topic, partition, offset, timestamp, epoch',
+          'must be a JSON pointer such as /customer/id, header:NAME, or one of key, value, topic, partition, offset, timestamp, epoch',
       }),
     )
     .default({})
@@ -171,6 +194,13 @@ const pipeline = z.strictObject({
         .array(nonEmpty)
         .default([])
         .describe('Record headers copied into the acknowledgement, byte for byte.'),
+      allowTopics: z
+        .array(topicName)
+        .default([])
+        .describe(
+          'Topics that a record may ask for by its header kafka_replyTopic, beside reply.topic. An acknowledgement that asks ' +
+            'for another, or for one that does not exist, goes to reply.topic.',
+        ),
     })
     .optional()
     .describe('Where records are acknowledged; without it they are not.'),

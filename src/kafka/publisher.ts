@@ -1,13 +1,33 @@
-import type { IHeaders, Message, PartitionerArgs, Producer } from 'kafkajs';
+import type { IHeaders, Kafka, Message, PartitionerArgs, Producer } from 'kafkajs';
 import { murmur2 } from '../records/murmur2.js';
+import type { StateLog } from '../telemetry/logging.js';
+import { within } from './within.js';
 
 /** A message to publish. Without a partition it goes where every Kafka client would send its key. */
 export interface OutgoingMessage {
   readonly key: Buffer | null;
   readonly value: Buffer | string | null;
   readonly headers?: IHeaders;
+  /** To be asked for only where it exists: otherwise nothing is published, and that is an error. */
   readonly partition?: number;
   readonly timestampMs?: number;
+}
+
+/**
+ * A topic takes no messages: its partitions' leaders are away, it is gone, or this user may not write to it. Trying again
+ * later is all that helps.
+ */
+export class PublishError extends Error {
+  override readonly name = 'PublishError';
+  readonly topic: string;
+  /** Kafka has no such topic, or does not let this user write to it: no broker coming back will cure it. */
+  readonly refused: boolean;
+
+  constructor(topic: string, reason: string, { refused = false, cause }: { refused?: boolean; cause?: unknown } = {}) {
+    super(`topic ${topic} takes no messages: ${reason}`, { cause });
+    this.topic = topic;
+    this.refused = refused;
+  }
 }
 
 /**
@@ -25,50 +45,210 @@ const REQUEST_MESSAGES_MAX = 500;
 /** What a message takes beside key and value: lengths, deltas, attributes; a header's name and lengths likewise. */
 const MESSAGE_OVERHEAD_BYTES = 24;
 
-/** Publishes messages in order, one topic a request, each request below the size that brokers refuse. */
-export class Publisher {
-  readonly #producer: Producer;
+/** After this long without an answer to a request its topic counts as away. The request may still be carried out. */
+const ANSWER_WAIT_MS = 10_000;
 
-  constructor(producer: Producer) {
-    this.#producer = producer;
+/** A topic that failed is left alone for so long: whoever publishes to it fails at once, and holds nothing up. */
+const AWAY_MS = 5_000;
+
+/** Few tries: whoever publishes tries again, later and without holding a slot meanwhile. */
+export const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 3 };
+
+export interface PublisherOptions {
+  /** Makes a producer that is not connected yet. */
+  readonly createProducer: () => Producer;
+  /** Where it is said, once, that a topic is away and that it is back. */
+  readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
+  /** Milliseconds since 1970. Default: the clock. */
+  readonly now?: () => number;
+  /** How long an answer is waited for. Default: 10 s. */
+  readonly answerWaitMs?: number;
+}
+
+/** Makes the producers of a {@link Publisher}. */
+export function producerFactory(kafka: Kafka): () => Producer {
+  return () => kafka.producer({ allowAutoTopicCreation: false, createPartitioner, retry: FEW_RETRIES });
+}
+
+/** What is known of a topic: its producer, and whether it is away. */
+interface Outlet {
+  producer: Promise<Producer> | undefined;
+  /** 0 while it is up. */
+  awayUntilMs: number;
+  awayReason: string;
+  /** Somebody is finding out whether it is back. */
+  probing: boolean;
+}
+
+/**
+ * Publishes messages in order, one topic a request, each request below the size that brokers refuse.
+ *
+ * Each topic has a producer of its own: kafkajs refreshes the metadata of all topics of a producer in one request, which
+ * fails for all where one of them is gone. And each is up or away:
+ *
+ *     up ──failure──► away ──5 s──► one may try ──success──► up
+ *                      ▲                 └──failure──► away
+ *                      └ whoever else publishes fails at once
+ */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #now: () => number;
+  readonly #outlets = new Map<string, Outlet>();
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
   }
 
   /**
-   * Resolves when all in-sync replicas have the messages. Rejects with kafkajs's error; a repetition may publish twice.
+   * Resolves when all in-sync replicas have the messages. A repetition may publish twice.
    *
    * @param messages taken one by one as requests are filled, so that a long list need not be in memory
+   * @param reduce what to publish instead of a message that is too large for the topic; by default that is an error
+   * @throws PublishError
    */
-  async publish(topic: string, messages: Iterable<OutgoingMessage>): Promise<void> {
-    let request: Message[] = [];
+  async publish(
+    topic: string,
+    messages: Iterable<OutgoingMessage>,
+    reduce?: (message: OutgoingMessage) => OutgoingMessage,
+  ): Promise<void> {
+    let request: OutgoingMessage[] = [];
     let requestBytes = 0;
     for (const message of messages) {
       const bytes = messageBytes(message);
       const full = requestBytes + bytes > REQUEST_BYTES_MAX || request.length >= REQUEST_MESSAGES_MAX;
       if (full && request.length > 0) {
-        await this.#send(topic, request);
+        await this.#sendParts(topic, request, reduce);
         request = [];
         requestBytes = 0;
       }
-      request.push(toMessage(message));
+      request.push(message);
       requestBytes += bytes;
     }
-    if (request.length > 0) await this.#send(topic, request);
+    if (request.length > 0) await this.#sendParts(topic, request, reduce);
   }
 
-  /**
-   * A send of kafkajs that fails at one broker is tried again at the brokers that have not answered yet. A partition whose
-   * leader has moved meanwhile to one that has answered is left out then, with success. So its answer says what was sent.
-   */
-  async #send(topic: string, messages: readonly Message[]): Promise<void> {
-    for (let unsent = messages; unsent.length > 0;) {
-      const answers = await this.#producer.send({ topic, messages: [...unsent], acks: -1 });
-      const taken = new Set(answers.map(({ partition }) => partition));
-      const left = unsent.filter(({ partition }) => partition === undefined || !taken.has(partition));
-      if (left.length === unsent.length)
-        throw new Error(`Kafka has no partition of ${topic} for ${left.length} messages`);
-      unsent = left;
+  /** @throws PublishError where the topic is away, without trying it */
+  mustBeUp(topic: string): void {
+    const outlet = this.#outlets.get(topic);
+    if (outlet === undefined) return;
+    const waits = outlet.awayUntilMs > 0 && (outlet.probing || this.#now() < outlet.awayUntilMs);
+    if (waits) throw new PublishError(topic, outlet.awayReason);
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#outlets.values()].map(async ({ producer }) => (await producer)?.disconnect()));
+    this.#outlets.clear();
+  }
+
+  /** Halves what the topic refuses as too large, until the message that is too large is alone. */
+  async #sendParts(
+    topic: string,
+    messages: readonly OutgoingMessage[],
+    reduce: ((message: OutgoingMessage) => OutgoingMessage) | undefined,
+  ): Promise<void> {
+    try {
+      await this.#send(topic, messages);
+    } catch (error) {
+      const [first] = messages;
+      if (first === undefined || !isTooLarge(error)) throw error;
+      if (messages.length > 1) {
+        const half = Math.ceil(messages.length / 2);
+        await this.#sendParts(topic, messages.slice(0, half), reduce);
+        await this.#sendParts(topic, messages.slice(half), reduce);
+      } else if (reduce === undefined) {
+        throw new PublishError(topic, 'a message is larger than it takes', { cause: error });
+      } else {
+        await this.#sendParts(topic, [reduce(first)], undefined);
+      }
     }
   }
+
+  async #send(topic: string, messages: readonly OutgoingMessage[]): Promise<void> {
+    this.mustBeUp(topic);
+    const outlet = this.#outletOf(topic);
+    outlet.probing = outlet.awayUntilMs > 0;
+    try {
+      const answer = connectedProducer(outlet, this.#options.createProducer).then((producer) =>
+        sendAll(producer, topic, messages.map(toMessage)),
+      );
+      await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
+      this.#up(topic, outlet);
+    } catch (error) {
+      if (isTooLarge(error)) {
+        this.#up(topic, outlet);
+        throw error;
+      }
+      outlet.awayUntilMs = this.#now() + AWAY_MS;
+      const refused = REFUSALS.some((type) => isOfType(error, type));
+      outlet.awayReason = error instanceof Error ? error.message : String(error);
+      const failure = new PublishError(topic, outlet.awayReason, { refused, cause: error });
+      this.#options.stateLog?.problem(`topic ${topic}`, `${failure.message}; what is to go there waits`);
+      throw failure;
+    } finally {
+      outlet.probing = false;
+    }
+  }
+
+  #up(topic: string, outlet: Outlet): void {
+    outlet.awayUntilMs = 0;
+    this.#options.stateLog?.well(`topic ${topic}`, `topic ${topic} takes messages again`);
+  }
+
+  #outletOf(topic: string): Outlet {
+    let outlet = this.#outlets.get(topic);
+    if (outlet === undefined) {
+      outlet = { producer: undefined, awayUntilMs: 0, awayReason: '', probing: false };
+      this.#outlets.set(topic, outlet);
+    }
+    return outlet;
+  }
+}
+
+/** Error types of Kafka that mean that the topic itself is not to be had. */
+const REFUSALS = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
+
+function connectedProducer(outlet: Outlet, create: () => Producer): Promise<Producer> {
+  outlet.producer ??= (async () => {
+    const producer = create();
+    await producer.connect();
+    return producer;
+  })().catch((error: unknown) => {
+    outlet.producer = undefined;
+    throw error;
+  });
+  return outlet.producer;
+}
+
+/**
+ * kafkajs reports success for what it has not sent: a send that fails at one broker is tried again at the brokers that have
+ * not answered yet, and a partition whose leader has moved meanwhile to one that has answered is left out; so is a partition
+ * that does not exist. Its answer names the partitions that were sent; what was not is sent again.
+ */
+async function sendAll(producer: Producer, topic: string, messages: readonly Message[]): Promise<void> {
+  for (let unsent = messages; unsent.length > 0;) {
+    const answers = await producer.send({ topic, messages: [...unsent], acks: -1 });
+    const taken = new Set(answers.map(({ partition }) => partition));
+    const left = unsent.filter(({ partition }) => partition === undefined || !taken.has(partition));
+    if (left.length === unsent.length) {
+      const partitions = [...new Set(left.map(({ partition }) => partition ?? '?'))].join(', ');
+      throw new Error(`there is no partition ${partitions}`);
+    }
+    unsent = left;
+  }
+}
+
+/** A record batch can be larger than the topic's messages may be, or than its segments. */
+function isTooLarge(error: unknown): boolean {
+  return isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE');
+}
+
+/** kafkajs may wrap the broker's answer in its own error for exhausted retries. */
+function isOfType(error: unknown, type: string): boolean {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if ((current as Error & { type?: string }).type === type) return true;
+  }
+  return false;
 }
 
 /**

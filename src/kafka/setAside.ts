@@ -1,5 +1,6 @@
 import { REJECTION_CODES } from '../records/ack.js';
 import { NO_HEADERS, recordBytes, type KafkaRecord, type RecordSource } from '../records/record.js';
+import { REPLY_HEADERS } from '../records/replyRequest.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { publishDeadLetters } from './deadLetters.js';
@@ -7,6 +8,7 @@ import type { Publisher } from './publisher.js';
 
 /** What of key and headers a stub keeps, so that the acknowledgement finds its way; larger ones are left out. */
 const STUB_PART_BYTES_MAX = 16 * 1024;
+const STUB_HEADERS_MAX = 32;
 
 /**
  * Puts a record that is too large for any signal on the dead-letter topic and gives the stub that takes its place in the
@@ -28,7 +30,12 @@ export function createSetAside(publisher: Publisher, { pipeline, destination }: 
 
 function toStub({ offset, timestampMs, key, headers }: KafkaRecord, tooLargeBytes: number): KafkaRecord {
   const small = (bytes: Buffer | null): boolean => bytes === null || bytes.length <= STUB_PART_BYTES_MAX;
-  const kept = headers.filter(([, value]) => small(value)).slice(0, 32);
+  const smallOnes = headers.filter(([, value]) => small(value));
+  const kept = smallOnes.slice(0, STUB_HEADERS_MAX);
+  for (const name of Object.values(REPLY_HEADERS)) {
+    const last = smallOnes.findLast(([own]) => own === name);
+    if (last !== undefined && !kept.includes(last)) kept.push(last);
+  }
   return {
     offset,
     timestampMs,

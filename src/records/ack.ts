@@ -1,9 +1,13 @@
-import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
+import { lastHeader, type KafkaRecord, type RecordSource } from './record.js';
+import { isNestRequest, REPLY_HEADERS } from './replyRequest.js';
 
 /** Why a record was rejected. Codes are stable: programs may branch on them. */
 export const REJECTION_CODES = {
   notJson: 'not_json',
   notObject: 'not_object',
+  notText: 'not_text',
+  noValue: 'no_value',
+  unknownField: 'unknown_field',
   reservedField: 'reserved_field',
   outOfRange: 'out_of_range',
   tooLarge: 'record_too_large',
@@ -37,49 +41,39 @@ export function ackValues(
   };
 }
 
-/** Request-reply header of Spring Kafka and NestJS, echoed byte for byte. */
-const CORRELATION_ID = 'kafka_correlationId';
+/**
+ * Marks of NestJS's `ClientKafka`: with the first the reply is an error, which the header holds; the second ends the
+ * observable that the caller waits on.
+ *
+ * Source: `KafkaHeaders`, `KafkaResponseDeserializer` and `ServerKafka.sendMessage` in @nestjs/microservices.
+ */
+const NEST_ERROR = 'kafka_nest-err';
+const NEST_DISPOSED = 'kafka_nest-is-disposed';
+const DISPOSED = Buffer.alloc(1);
 
-/** Headers of an acknowledgement: the correlation id, and those that the pipeline copies. Undefined where there are none. */
+/**
+ * Headers of an acknowledgement: the correlation id byte for byte, those that the pipeline copies, and what NestJS's
+ * client looks for. Undefined where there are none.
+ *
+ * @param value the acknowledgement's value: the error that a NestJS caller gets for a rejected record
+ */
 export function ackHeaders(
   { headers }: KafkaRecord,
   copyHeaders: readonly string[],
+  rejected: boolean,
+  value: string,
 ): Record<string, Buffer> | undefined {
   if (headers.length === 0) return undefined;
   const copied = Object.create(null) as Record<string, Buffer>;
-  for (const name of [CORRELATION_ID, ...copyHeaders]) {
-    const value = lastHeader(headers, name);
-    if (value) copied[name] = value;
+  for (const name of copyHeaders) {
+    const bytes = lastHeader(headers, name);
+    if (bytes) copied[name] = bytes;
+  }
+  const correlationId = lastHeader(headers, REPLY_HEADERS.correlationId);
+  if (correlationId) {
+    copied[REPLY_HEADERS.correlationId] = correlationId;
+    if (rejected) copied[NEST_ERROR] = Buffer.from(value);
+    else if (isNestRequest(headers)) copied[NEST_DISPOSED] = DISPOSED;
   }
   return Object.keys(copied).length === 0 ? undefined : copied;
-}
-
-/**
- * Headers of a dead letter: the record's own, then why it is here, in the words of Kafka Connect's error headers, so that
- * tools made for those read these. A header that the record has already stays as it is.
- *
- * Source: `DeadLetterQueueReporter` in Apache Kafka.
- */
-export function deadLetterHeaders(
-  source: Pick<RecordSource, 'topic' | 'partition'>,
-  record: KafkaRecord,
-  rejection: Rejection,
-  pipeline: string,
-): Record<string, (Buffer | string)[]> {
-  // Without a prototype: a header may be called __proto__.
-  const headers = Object.create(null) as Record<string, (Buffer | string)[]>;
-  for (const [name, value] of record.headers) (headers[name] ??= []).push(value ?? '');
-  const reasons: RecordHeader[] = [
-    ['topic', Buffer.from(source.topic)],
-    ['partition', Buffer.from(String(source.partition))],
-    ['offset', Buffer.from(String(record.offset))],
-    ['connector.name', Buffer.from(pipeline)],
-    ['task.id', Buffer.from('0')],
-    ['stage', Buffer.from(rejection.code === REJECTION_CODES.refused ? 'TASK_PUT' : 'VALUE_CONVERTER')],
-    ['class.name', Buffer.from('kafka-temporal-bridge')],
-    ['exception.class.name', Buffer.from(rejection.code)],
-    ['exception.message', Buffer.from(rejection.message)],
-  ];
-  for (const [name, value] of reasons) headers[`__connect.errors.${name}`] ??= [value ?? ''];
-  return headers;
 }

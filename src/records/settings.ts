@@ -30,6 +30,29 @@ export interface Destination {
   /** Column to source; see `columns` in the configuration reference. Empty: fields go to the columns of their names. */
   readonly columns: Readonly<Record<string, string>>;
   /** Absent: no acknowledgements. */
-  readonly reply?: { readonly topic: string; readonly copyHeaders: readonly string[] };
+  readonly reply?: ReplySettings;
   readonly deadLetterTopic: string;
+  /** Absent in settings that were made before there was a choice: {@link DEFAULT_MAPPING}. */
+  readonly mapping?: Mapping;
+}
+
+/** How a record's value becomes a row. */
+export interface Mapping {
+  /** `json`: an object, whose fields go to columns. `text`, `bytes`: one value, which is UTF-8 or is not looked at. */
+  readonly format: 'json' | 'text' | 'bytes';
+  /** What happens to fields that the table has no column for. */
+  readonly unknownFields: 'ignore' | 'reject';
+  /** What happens to records without a value. */
+  readonly tombstones: 'reject' | 'skip' | 'insert';
+}
+
+export const DEFAULT_MAPPING: Mapping = { format: 'json', unknownFields: 'ignore', tombstones: 'reject' };
+
+/** Where acknowledgements go, and what they take along. */
+export interface ReplySettings {
+  /** For every record that does not ask for another, or may not have it. */
+  readonly topic: string;
+  readonly copyHeaders: readonly string[];
+  /** Topics that a record may ask for. Absent in settings that were made before there were any. */
+  readonly allowTopics?: readonly string[];
 }

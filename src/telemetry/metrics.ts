@@ -107,6 +107,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'pipeline',
       'status',
     ]),
+    replyFallbacks: counter(
+      'ktb_reply_fallbacks_total',
+      "Acknowledgements published to the pipeline's own reply topic although their records ask for another place, by cause: " +
+        'forbidden_topic, missing_topic, missing_partition.',
+      ['pipeline', 'cause'],
+    ),
     deadLetters: counter('ktb_dead_letters_total', 'Records published to the dead-letter topic, by code.', [
       'pipeline',
       'code',

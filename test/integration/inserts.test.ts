@@ -17,7 +17,15 @@ let tables: ClickHouseTables;
 /** The client as the daemon makes it. */
 function connect(url: string): ClickHouseClient {
   const { username, password, database } = stack().clickhouse;
-  return createClickHouse({ url, username, password, database, requestTimeoutMs: 30_000, maxConnections: 16 });
+  return createClickHouse({
+    url,
+    username,
+    password,
+    database,
+    requestTimeoutMs: 30_000,
+    settings: {},
+    maxConnections: 16,
+  });
 }
 
 beforeAll(async () => {

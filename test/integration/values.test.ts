@@ -11,7 +11,7 @@ let client: ClickHouseClient;
 let tables: ClickHouseTables;
 
 beforeAll(() => {
-  client = createClickHouse({ ...stack().clickhouse, requestTimeoutMs: 30_000, maxConnections: 4 });
+  client = createClickHouse({ ...stack().clickhouse, requestTimeoutMs: 30_000, settings: {}, maxConnections: 4 });
   tables = new ClickHouseTables(client, 'default');
 });
 afterAll(() => client.close());

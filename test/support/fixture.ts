@@ -93,16 +93,10 @@ export class Fixture {
   static async create(stack: Stack, options: FixtureOptions = {}): Promise<Fixture> {
     const fixture = new Fixture(stack, options, await Connection.connect({ address: stack.temporal.address }));
     await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);
-    await fixture.admin.createTopics({
-      waitForLeaders: true,
-      topics: [fixture.topic, fixture.replyTopic, fixture.deadLetterTopic].map((topic) => ({
-        topic,
-        numPartitions: options.partitions ?? 8,
-        configEntries: Object.entries(topic === fixture.topic ? (options.topicConfig ?? {}) : {}).map(
-          ([name, value]) => ({ name, value }),
-        ),
-      })),
-    });
+    const numPartitions = options.partitions ?? 8;
+    await fixture.createTopic(fixture.topic, numPartitions, options.topicConfig);
+    await fixture.createTopic(fixture.replyTopic, numPartitions);
+    await fixture.createTopic(fixture.deadLetterTopic, numPartitions);
     await fixture.clickhouse.command({
       query: `CREATE TABLE ${fixture.table} (
           ${options.columns ?? 'id Int64, text String'},
@@ -122,6 +116,17 @@ export class Fixture {
       this.clickhouse.close(),
       this.#connection.close(),
     ]);
+  }
+
+  /** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
+  async createTopic(
+    topic: string,
+    numPartitions: number,
+    config: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+    await this.admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: false });
+    await eventually(() => this.admin.fetchTopicOffsets(topic));
   }
 
   /** The configuration file of a daemon for this pipeline. */

@@ -35,6 +35,7 @@ function worker(error?: InsertError) {
       for (const message of messages) published.push([topic, message]);
       return Promise.resolve();
     },
+    mustBeUp: () => undefined,
   } as unknown as Publisher;
   const lines: string[] = [];
   const logger = pino({}, { write: (line) => void lines.push(line) });
@@ -44,6 +45,7 @@ function worker(error?: InsertError) {
     tables,
     histories,
     publisher,
+    partitions: { count: () => Promise.resolve(3) },
     metrics,
     logger,
     stateLog: new StateLog(logger),

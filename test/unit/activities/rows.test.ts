@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { createRowBuilder, type TableColumns } from '../../../src/activities/rows.js';
 import type { KafkaRecord } from '../../../src/records/record.js';
+import { DEFAULT_MAPPING, type Mapping } from '../../../src/records/settings.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
@@ -151,4 +152,56 @@ it('rejects a value that ClickHouse would change, in a field and in a mapped col
   expect(row('{"größe": 256}', {}, table)).toEqual(outOfRange('größe'));
   expect(row('{"id": 1, "deep": [256]}', {}, table, { small: '/deep/0' })).toEqual(outOfRange('small'));
   expect(row('{"id": 1, "small": 256}', {}, table, { small: 'partition' })).toBe('{"small":3,"id":1}');
+});
+
+const mappedRow = (value: string | Buffer | null, mapping: Partial<Mapping>, columns = {}, table = PLAIN) =>
+  createRowBuilder(table, columns, { ...DEFAULT_MAPPING, ...mapping })(
+    source,
+    record(12, { key: Buffer.from('k'), value: value === null ? null : Buffer.from(value) }),
+  );
+
+it('rejects a field without a column where that is asked for, and names it, not its value', () => {
+  const table: TableColumns = new Map([
+    ['id', 'Int64'],
+    ['größe', 'UInt8'],
+    ['items.price', 'Array(Float64)'],
+  ]);
+  const columns = { id: '/order/id' };
+  const strict = (value: string) => mappedRow(value, { unknownFields: 'reject' }, columns, table);
+  expect(strict('{"id": 1, "größe": 2, "items": {"price": [1]}, "order": {"id": 5}}')).toBe(
+    Buffer.from('{"id":5,"größe":2,"items":{"price": [1]},"order":{"id": 5}}').toString('latin1'),
+  );
+  expect(strict('{"id": 1, "lärm": "secret"}')).toEqual({
+    code: 'unknown_field',
+    message: 'the value has a field lärm, which the table has no column for',
+  });
+  expect(strict(JSON.stringify({ ['x'.repeat(1_000)]: 1 }))).toMatchObject({
+    message: expect.stringMatching(/field x{64}, /) as string,
+  });
+  expect(mappedRow('{"other": 1}', {}, {}, table)).toBe('{"other": 1}');
+});
+
+it('takes the whole value where it is text or bytes, and rejects text that is no UTF-8', () => {
+  const columns = { raw: 'value', k: 'key' };
+  expect(JSON.parse(mappedRow('say "no" \n', { format: 'text' }, columns) as string)).toEqual({
+    raw: 'say "no" \n',
+    k: 'k',
+  });
+  const bytes = Buffer.from([0x00, 0x22, 0xff]);
+  expect(mappedRow(bytes, { format: 'text' }, columns)).toEqual({
+    code: 'not_text',
+    message: 'the value is not UTF-8',
+  });
+  expect(Buffer.from(mappedRow(bytes, { format: 'bytes' }, columns) as string, 'latin1').includes(0xff)).toBe(true);
+  expect(JSON.parse(mappedRow('', { format: 'text' }, columns) as string)).toEqual({ raw: '', k: 'k' });
+  expect(JSON.parse(mappedRow('{"id": 7}', {}, columns) as string)).toEqual({ raw: '{"id": 7}', k: 'k', id: 7 });
+});
+
+it('makes a row of a tombstone where that is asked for: of all that does not come from the value', () => {
+  const columns = { k: 'key', id: '/id', raw: 'value' };
+  for (const format of ['json', 'text', 'bytes'] as const) {
+    expect(mappedRow(null, { format, tombstones: 'insert' }, columns)).toBe('{"k":"k","raw":null}');
+    expect(mappedRow(null, { format }, columns)).toMatchObject({ code: format === 'json' ? 'not_json' : 'no_value' });
+  }
+  expect(mappedRow('null', { tombstones: 'insert' }, columns)).toMatchObject({ code: 'not_object' });
 });

@@ -157,3 +157,53 @@ it('says what is wrong with a file that is missing or no YAML', () => {
   expect(problems('a: [')[0]).toMatch(/^is not YAML: .*line 1/);
   expect(problems('just text')).toEqual(['must be a mapping']);
 });
+
+it('refuses reply topics that would send acknowledgements in as records, or among the dead letters', () => {
+  const text = `
+pipelines:
+  a: { topics: [x], table: t, reply: { topic: r, allowTopics: [ok, y, x.dead-letters] } }
+  b: { topics: [y], table: t }
+`;
+  expect(problems(text)).toEqual([
+    'line 3: pipelines.a.reply.allowTopics[1]: y is an input topic of pipeline b; records would go round in circles',
+    'line 3: pipelines.a.reply.allowTopics[2]: must not be the dead-letter topic',
+  ]);
+});
+
+it('gives a value that is no object a column, and refuses what makes sense for objects only', () => {
+  const columns = (text: string) =>
+    parse(`pipelines: { a: { topics: [x], table: t, format: text${text} } }`).pipelines[0]?.settings.destination
+      .columns;
+  expect(columns('')).toEqual({ value: 'value' });
+  expect(columns(', columns: { line: value, k: key }')).toEqual({ line: 'value', k: 'key' });
+  expect(
+    problems(
+      'pipelines: { a: { topics: [x], table: t, format: bytes, unknownFields: reject, columns: { id: /id, value: key } } }',
+    ),
+  ).toEqual([
+    'line 1: pipelines.a.columns.id: leads into JSON, and the values are bytes; use value, key, header:NAME, or a coordinate',
+    'line 1: pipelines.a.columns.value: the column value is for the record\'s value where no other column is: give it to one, as "value"',
+    'line 1: pipelines.a.unknownFields: is about JSON objects; the values are bytes',
+  ]);
+});
+
+it('passes ClickHouse’s settings on, but for those that the guarantees own', () => {
+  const text = (settings: string) => `${MINIMAL}\nclickhouse: { settings: { ${settings} } }`;
+  expect(parse(text('insert_quorum: 2, max_partitions_per_insert_block: "500"')).clickhouse.settings).toEqual({
+    insert_quorum: 2,
+    max_partitions_per_insert_block: '500',
+  });
+  const owned = [
+    'async_insert',
+    'async_insert_max_data_size',
+    'insert_deduplication_token',
+    'input_format_allow_errors_num',
+  ];
+  for (const name of [...owned, 'timeout_overflow_mode', 'wait_end_of_query', 'log_comment'])
+    expect(problems(text(`${name}: 1`)), name).toEqual([
+      expect.stringMatching(`^line 2: clickhouse.settings.${name}: (is|would) `),
+    ]);
+  expect(problems(text('Max-Threads: 1'))).toEqual([
+    'line 2: clickhouse.settings.Max-Threads: must be the name of a ClickHouse setting',
+  ]);
+});

@@ -25,7 +25,8 @@ function broker(maxBytes: number) {
     accepted.push(...messages);
     return Promise.resolve(messages.map((message) => ({ partition: choose({ topic, partitionMetadata, message }) })));
   };
-  return { accepted, publisher: new Publisher({ send } as unknown as Producer) };
+  const producer = { send, connect: () => Promise.resolve() };
+  return { accepted, publisher: new Publisher({ createProducer: () => producer as unknown as Producer }) };
 }
 
 it('publishes a record as it was, with its key, its timestamp and its headers', async () => {

@@ -1,4 +1,4 @@
-import type { Message, Producer, ProducerRecord } from 'kafkajs';
+import type { Message, Producer, ProducerRecord, RecordMetadata } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
 
@@ -9,6 +9,7 @@ function recordingProducer(left: number[][] = []) {
   const sent: { topic: string; messages: Message[] }[] = [];
   const choose = createPartitioner();
   const producer = {
+    connect: () => Promise.resolve(),
     send: ({ topic, messages }: ProducerRecord) => {
       const leftOut = left.shift() ?? [];
       for (const message of messages) choose({ topic, partitionMetadata, message });
@@ -17,7 +18,7 @@ function recordingProducer(left: number[][] = []) {
       return Promise.resolve(taken.map(({ partition }) => ({ topicName: topic, partition, errorCode: 0 })));
     },
   };
-  return { sent, publisher: new Publisher(producer as unknown as Producer) };
+  return { sent, publisher: new Publisher({ createProducer: () => producer as unknown as Producer }) };
 }
 
 const sixMessages = () => Array.from({ length: 6 }, (_, index) => ({ key: null, value: String(index) }));
@@ -30,7 +31,7 @@ it('sends again what kafkajs has left out with success, because a leader had mov
 
 it('rejects where nothing is taken, as of a partition that does not exist', async () => {
   const { publisher } = recordingProducer([[3], [3]]);
-  await expect(publisher.publish('replies', sixMessages())).rejects.toThrow('no partition of replies for 1 messages');
+  await expect(publisher.publish('replies', sixMessages())).rejects.toThrow('no partition 3');
 });
 
 it('splits what brokers would refuse as one request, and keeps the order', async () => {
@@ -79,4 +80,76 @@ it('chooses the partition that every Kafka client chooses for a key, an explicit
   expect(of({ key: Buffer.from('foobar') })).toBe((-790332482 & 0x7fffffff) % 6);
   expect(of({ key: Buffer.from('foobar'), partition: 5 })).toBe(5);
   expect([of({ key: null }), of({ key: null }), of({ key: null })]).toEqual([0, 1, 2]);
+});
+
+/** Producers whose requests do what `send` says; counts them by topic. */
+function outlets(send: (record: ProducerRecord) => Promise<RecordMetadata[]>, answerWaitMs?: number) {
+  const state = { nowMs: 1_000, producers: 0, requests: [] as string[] };
+  const createProducer = () => {
+    state.producers++;
+    return {
+      connect: () => Promise.resolve(),
+      send: (record: ProducerRecord) => {
+        state.requests.push(record.topic);
+        // As a partitioner chooses, and as kafkajs's answer says.
+        for (const message of record.messages) message.partition ??= 0;
+        return send(record).then((answers) => {
+          return answers.length > 0 ? answers : record.messages.map(({ partition }) => ({ partition }));
+        });
+      },
+    } as unknown as Producer;
+  };
+  const options = answerWaitMs === undefined ? {} : { answerWaitMs };
+  return { state, publisher: new Publisher({ createProducer, now: () => state.nowMs, ...options }) };
+}
+
+const MESSAGE = { key: null, value: 'v' };
+
+it('gives each topic a producer of its own: one that is gone spoils the metadata of all topics of a producer', async () => {
+  const { state, publisher } = outlets(() => Promise.resolve([]));
+  for (const topic of ['a', 'b', 'a', 'b']) await publisher.publish(topic, [MESSAGE]);
+  expect(state.producers).toBe(2);
+});
+
+it('leaves a topic that failed alone for 5 s, then lets one find out, and others through once it is back', async () => {
+  let answer: Promise<RecordMetadata[]> = Promise.reject(new Error('no leader'));
+  const { state, publisher } = outlets(({ topic }) => (topic === 'a' ? answer : Promise.resolve([])));
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('topic a takes no messages: no leader');
+  state.nowMs += 4_999;
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no leader');
+  await publisher.publish('b', [MESSAGE]);
+  expect(state.requests).toEqual(['a', 'b']);
+
+  state.nowMs += 1;
+  let back: (answer: RecordMetadata[]) => void = () => undefined;
+  answer = new Promise((resolve) => (back = resolve));
+  const probe = publisher.publish('a', [MESSAGE]);
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no leader');
+  back([]);
+  await probe;
+  await publisher.publish('a', [MESSAGE]);
+  expect(state.requests).toEqual(['a', 'b', 'a', 'a']);
+});
+
+it('waits for an answer for a bounded time: a broker that hangs holds nobody for ever', async () => {
+  const { publisher } = outlets(() => new Promise(() => undefined), 20);
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no answer within 0.02 s');
+});
+
+it('a partition that kafkajs silently skips because there is none is an error', async () => {
+  const { publisher } = outlets(() => Promise.resolve([{ topicName: 'a', partition: 0, errorCode: 0 }]));
+  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  await expect(publisher.publish('a', [{ ...MESSAGE, partition: 7 }])).rejects.toThrow('there is no partition 7');
+});
+
+it('says of a topic that is gone or forbidden that it refuses, of one without a leader that it does not', async () => {
+  for (const [type, refused] of [
+    ['UNKNOWN_TOPIC_OR_PARTITION', true],
+    ['TOPIC_AUTHORIZATION_FAILED', true],
+    ['LEADER_NOT_AVAILABLE', false],
+  ] as const) {
+    const cause = Object.assign(new Error('broker says no'), { type });
+    const { publisher } = outlets(() => Promise.reject(new Error('retries exceeded', { cause })));
+    await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject({ name: 'PublishError', refused });
+  }
 });

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { ackHeaders, ackValues, deadLetterHeaders, REJECTION_CODES } from '../../../src/records/ack.js';
+import { ackHeaders, ackValues, REJECTION_CODES } from '../../../src/records/ack.js';
+import type { KafkaRecord } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'or"ders', partition: 3 };
@@ -32,28 +33,24 @@ it('echoes the correlation id and the headers asked for byte for byte, the last 
       ],
     }),
     ['trace', 'empty', 'absent'],
+    false,
+    '{}',
   );
   expect({ ...headers }).toEqual({ kafka_correlationId: id, trace: Buffer.from([0xff]) });
-  expect(ackHeaders(record(1), ['trace'])).toBeUndefined();
+  expect(ackHeaders(record(1), ['trace'], true, '{}')).toBeUndefined();
 });
 
-it('adds Kafka Connect’s error headers to a dead letter and overwrites none of the record’s', () => {
-  const headers = deadLetterHeaders(
-    source,
-    record(7, {
-      headers: [
-        ['__connect.errors.topic', Buffer.from('first')],
-        ['a', Buffer.from('1')],
-        ['a', Buffer.from('2')],
-        ['__proto__', Buffer.from('odd')],
-      ],
-    }),
-    { code: REJECTION_CODES.refused, message: 'why' },
-    'orders',
-  );
-  expect(headers['__connect.errors.topic']).toEqual([Buffer.from('first')]);
-  expect(headers['a']).toEqual([Buffer.from('1'), Buffer.from('2')]);
-  expect(Object.keys(headers)).toContain('__proto__');
-  expect(String(headers['__connect.errors.offset']?.[0])).toBe('7');
-  expect(String(headers['__connect.errors.exception.class.name']?.[0])).toBe('refused_by_clickhouse');
+it('tells NestJS’s client of an error by its header, and that the reply is the last one', () => {
+  const id = ['kafka_correlationId', Buffer.from('c1')] as const;
+  const nest = ['kafka_replyPartition', Buffer.from('0')] as const;
+  const spring = ['kafka_replyPartition', Buffer.alloc(4)] as const;
+  const of = (headers: KafkaRecord['headers'], rejected: boolean) =>
+    ackHeaders(record(1, { headers }), [], rejected, '{"x":1}');
+  expect({ ...of([id, nest], true) }).toEqual({ kafka_correlationId: id[1], 'kafka_nest-err': Buffer.from('{"x":1}') });
+  expect({ ...of([id, nest], false) }).toEqual({
+    kafka_correlationId: id[1],
+    'kafka_nest-is-disposed': Buffer.alloc(1),
+  });
+  expect({ ...of([id, spring], false) }).toEqual({ kafka_correlationId: id[1] });
+  expect(of([nest], true)).toBeUndefined();
 });

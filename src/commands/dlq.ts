@@ -1,0 +1,217 @@
+import Table from 'cli-table3';
+import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { loadConfig } from '../config/load.js';
+import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { createKafka } from '../kafka/clients.js';
+import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
+import { readTopic } from '../kafka/readTopic.js';
+import { originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
+import { recordBytes, type KafkaRecord } from '../records/record.js';
+import { createLogger } from '../telemetry/logging.js';
+
+/** A dead letter and where it lies. */
+interface Letter extends DeadLetter {
+  readonly record: KafkaRecord;
+  readonly partition: number;
+}
+
+/** Which dead letters a command is about. Empty: all. */
+interface Choice {
+  /** Rejection codes. */
+  readonly code: readonly string[];
+  /** `topic/partition/offset`, as they were read. */
+  readonly record: readonly string[];
+}
+
+/** Reasons told apart, at most: messages of a foreign program may all differ. */
+const REASONS_MAX = 1_000;
+
+/** Records are published together once they have so many bytes. */
+const WAITING_BYTES_MAX = 64 * 1024;
+
+interface Reason {
+  readonly code: string;
+  readonly message: string;
+  readonly letters: number;
+  /** The first one's `topic/partition/offset`. */
+  readonly first: string;
+}
+
+/** `ktb dlq list`: why records were rejected, and how many. */
+export async function listDeadLetters(
+  pipeline: string | undefined,
+  { config: file, json }: { config: string; json: boolean },
+): Promise<void> {
+  const config = loadConfig(file);
+  await withKafka(config, async (kafka, admin) => {
+    for (const chosen of pipeline === undefined ? config.pipelines : [pipelineOf(config, pipeline)]) {
+      const reasons = new Map<string, Reason>();
+      await forEachLetter(kafka, admin, chosen, NO_CHOICE, (letter) => {
+        const { code } = letter;
+        const known = reasons.get(`${code}\n${letter.message}`);
+        const message = known !== undefined || reasons.size < REASONS_MAX ? letter.message : '(other messages)';
+        const name = `${code}\n${message}`;
+        const before = reasons.get(name) ?? { code, message, letters: 0, first: placeOf(letter) };
+        reasons.set(name, { ...before, letters: before.letters + 1 });
+      });
+      const sorted = [...reasons.values()].sort((a, b) => b.letters - a.letters);
+      const { name } = chosen;
+      if (json) console.log(JSON.stringify({ pipeline: name, topic: deadLetterTopic(chosen), reasons: sorted }));
+      else printReasons(chosen, sorted);
+    }
+  });
+}
+
+function printReasons(pipeline: PipelineConfig, reasons: readonly Reason[]): void {
+  const total = reasons.reduce((sum, { letters }) => sum + letters, 0);
+  console.log(`pipeline ${pipeline.name}: ${total.toLocaleString('en')} dead letters on ${deadLetterTopic(pipeline)}`);
+  if (total === 0) return;
+  const table = new Table({ head: ['letters', 'code', 'message', 'first'], style: PLAIN });
+  for (const { letters, code, message, first } of reasons)
+    table.push([letters.toLocaleString('en'), code, message, first]);
+  console.log(table.toString());
+}
+
+/** `ktb dlq show`: dead letters one by one; with their values only if asked for. */
+export async function showDeadLetters(
+  pipeline: string,
+  options: Choice & { config: string; limit: number; values: boolean },
+): Promise<void> {
+  const config = loadConfig(options.config);
+  let shown = 0;
+  await withKafka(config, (kafka, admin) =>
+    forEachLetter(kafka, admin, pipelineOf(config, pipeline), options, (letter) => {
+      if (shown++ < options.limit) console.log(JSON.stringify(describe(letter, options.values)));
+    }),
+  );
+  if (shown > options.limit) console.error(`${shown - options.limit} more; --limit shows them`);
+}
+
+/** One line of `ktb dlq show`. Keys and values are bytes: what is no UTF-8 shows as replacement characters. */
+function describe(letter: Letter, values: boolean): object {
+  const { record, code, message, omittedBytes } = letter;
+  const headers = Object.entries(originalHeaders(record)).map(([name, list]) => [name, list.map(String)]);
+  return {
+    record: placeOf(letter),
+    letter: `${letter.partition}/${record.offset}`,
+    ...(record.timestampMs < 0 ? {} : { timestamp: new Date(record.timestampMs).toISOString() }),
+    code,
+    message,
+    key: record.key?.toString() ?? null,
+    bytes: omittedBytes ?? record.value?.length ?? null,
+    ...(omittedBytes === null ? {} : { valueOmitted: true }),
+    ...(values ? { headers: Object.fromEntries(headers) as object, value: record.value?.toString() ?? null } : {}),
+  };
+}
+
+/** `ktb dlq replay`: chosen records once more to the topics they came from, to be inserted and answered like any other. */
+export async function replayDeadLetters(
+  pipeline: string,
+  options: Choice & { config: string; all: boolean; dryRun: boolean },
+): Promise<void> {
+  if (!options.all && options.code.length === 0 && options.record.length === 0)
+    throw new Error('say which dead letters: --code, --record, or --all');
+  const config = loadConfig(options.config);
+  const chosen = pipelineOf(config, pipeline);
+  const replayed = new Map<string, number>();
+  const left = new Map<string, number>();
+  await withKafka(config, async (kafka, admin) => {
+    const publisher = new Publisher({ createProducer: producerFactory(kafka) });
+    const waiting = new Map<string, OutgoingMessage[]>();
+    let waitingBytes = 0;
+    const publishWaiting = async (): Promise<void> => {
+      for (const [topic, messages] of waiting) await publisher.publish(topic, messages);
+      for (const [topic, { length }] of waiting) count(replayed, topic, length);
+      waiting.clear();
+      waitingBytes = 0;
+    };
+    try {
+      await forEachLetter(kafka, admin, chosen, options, async (letter) => {
+        const obstacle = obstacleTo(letter, chosen);
+        if (obstacle !== null || letter.source === null) {
+          count(left, obstacle ?? '');
+          return;
+        }
+        const { key, value } = letter.record;
+        const { topic } = letter.source;
+        if (options.dryRun) {
+          count(replayed, topic);
+          return;
+        }
+        // With the time of now: by its own the record might be older than what the topic keeps.
+        const message = { key, value, headers: originalHeaders(letter.record) };
+        waiting.set(topic, [...(waiting.get(topic) ?? []), message]);
+        waitingBytes += recordBytes(letter.record);
+        if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
+      });
+      await publishWaiting();
+    } finally {
+      await publisher.close();
+    }
+  });
+  const did = options.dryRun ? 'would be replayed' : 'replayed';
+  for (const [topic, records] of replayed) console.log(`${records} ${did} to ${topic}`);
+  for (const [obstacle, records] of left) console.log(`${records} left: ${obstacle}`);
+  if (replayed.size === 0 && left.size === 0) console.log('no such dead letters');
+  if (left.size > 0) process.exitCode = 1;
+}
+
+/** Why a dead letter cannot be replayed; null where it can. */
+function obstacleTo({ source, omittedBytes }: Letter, { topics }: PipelineConfig): string | null {
+  if (source === null) return 'its headers do not say which topic it came from';
+  if (!topics.includes(source.topic)) return `topic ${source.topic} is no input topic of the pipeline`;
+  if (omittedBytes !== null) return 'its value was too large for the dead-letter topic, and left out';
+  return null;
+}
+
+const NO_CHOICE: Choice = { code: [], record: [] };
+const PLAIN = { head: [], border: [] };
+
+function forEachLetter(
+  kafka: Kafka,
+  admin: Admin,
+  pipeline: PipelineConfig,
+  { code, record: places }: Choice,
+  handle: (letter: Letter) => Promise<void> | void,
+): Promise<void> {
+  return readTopic(kafka, admin, deadLetterTopic(pipeline), (message: KafkaMessage, partition) => {
+    const record = fromKafkaMessage(message);
+    const letter = { ...readDeadLetter(record), record, partition };
+    // Pipelines may share a dead-letter topic.
+    if (letter.pipeline !== null && letter.pipeline !== pipeline.name) return;
+    if (code.length > 0 && !code.includes(letter.code)) return;
+    if (places.length > 0 && !places.includes(placeOf(letter))) return;
+    return handle(letter);
+  });
+}
+
+function placeOf({ source }: DeadLetter): string {
+  return source === null ? '' : `${source.topic}/${source.partition}/${source.offset}`;
+}
+
+function deadLetterTopic({ settings }: PipelineConfig): string {
+  return settings.destination.deadLetterTopic;
+}
+
+function pipelineOf({ pipelines }: Config, name: string): PipelineConfig {
+  const pipeline = pipelines.find((candidate) => candidate.name === name);
+  if (pipeline === undefined)
+    throw new Error(`there is no pipeline ${name}; there are ${pipelines.map((one) => one.name).join(', ')}`);
+  return pipeline;
+}
+
+async function withKafka(config: Config, work: (kafka: Kafka, admin: Admin) => Promise<void>): Promise<void> {
+  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    await work(kafka, admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function count(counts: Map<string, number>, name: string, more = 1): void {
+  counts.set(name, (counts.get(name) ?? 0) + more);
+}

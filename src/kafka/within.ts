@@ -1,0 +1,14 @@
+/** Rejects where a promise takes longer than this. What the promise stands for goes on. */
+export async function within<T>(promise: Promise<T>, waitMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer within ${waitMs / 1000} s`));
+    }, waitMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,78 @@
+import { REJECTION_CODES, type Rejection } from './ack.js';
+import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
+
+/**
+ * Kafka Connect's names for what went wrong with a record, so that tools made for those read these.
+ *
+ * Source: `DeadLetterQueueReporter` in Apache Kafka.
+ */
+const ERROR_HEADERS = '__connect.errors.';
+
+/** Marks a dead letter without its value, which was too large for the topic; its value is the size in bytes. */
+export const VALUE_OMITTED = 'ktb.value.omitted.bytes';
+
+/**
+ * Headers of a dead letter: the record's own, then why it is here. A header that the record has already stays as it is.
+ */
+export function deadLetterHeaders(
+  source: Pick<RecordSource, 'topic' | 'partition'>,
+  record: KafkaRecord,
+  rejection: Rejection,
+  pipeline: string,
+): Record<string, (Buffer | string)[]> {
+  const headers = headerObject(record.headers);
+  const reasons: readonly [name: string, text: string][] = [
+    ['topic', source.topic],
+    ['partition', String(source.partition)],
+    ['offset', String(record.offset)],
+    ['connector.name', pipeline],
+    ['task.id', '0'],
+    ['stage', rejection.code === REJECTION_CODES.refused ? 'TASK_PUT' : 'VALUE_CONVERTER'],
+    ['class.name', 'kafka-temporal-bridge'],
+    ['exception.class.name', rejection.code],
+    ['exception.message', rejection.message],
+  ];
+  for (const [name, text] of reasons) headers[ERROR_HEADERS + name] ??= [Buffer.from(text)];
+  return headers;
+}
+
+/** What a dead letter says of itself. What a header does not say is null. */
+export interface DeadLetter {
+  readonly pipeline: string | null;
+  /** Where the record was read. */
+  readonly source: { readonly topic: string; readonly partition: number; readonly offset: number } | null;
+  readonly code: string;
+  readonly message: string;
+  /** Set where the value was left out because it was too large for the topic: its size. */
+  readonly omittedBytes: number | null;
+}
+
+/** Reads a dead letter's headers; those of Kafka Connect's own dead letters, too. */
+export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadLetter {
+  const text = (name: string): string | null => lastHeader(headers, name)?.toString() ?? null;
+  const error = (name: string): string | null => text(ERROR_HEADERS + name);
+  const [topic, partition, offset] = [error('topic'), wholeNumber(error('partition')), wholeNumber(error('offset'))];
+  return {
+    pipeline: error('connector.name'),
+    source: topic === null || partition === null || offset === null ? null : { topic, partition, offset },
+    code: error('exception.class.name') ?? 'unknown',
+    message: error('exception.message') ?? '',
+    omittedBytes: wholeNumber(text(VALUE_OMITTED)),
+  };
+}
+
+/** The record's own headers, without those that made a dead letter of it. */
+export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, (Buffer | string)[]> {
+  return headerObject(headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && name !== VALUE_OMITTED));
+}
+
+function headerObject(list: readonly RecordHeader[]): Record<string, (Buffer | string)[]> {
+  // Without a prototype: a header may be called __proto__.
+  const headers = Object.create(null) as Record<string, (Buffer | string)[]>;
+  for (const [name, value] of list) (headers[name] ??= []).push(value ?? '');
+  return headers;
+}
+
+function wholeNumber(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}

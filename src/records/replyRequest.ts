@@ -1,0 +1,83 @@
+import { lastHeader, type RecordHeader } from './record.js';
+import type { ReplySettings } from './settings.js';
+
+/**
+ * The headers by which request-reply clients say where they wait for the answer, and tell answers apart.
+ *
+ * Sources: `KafkaHeaders` of Spring Kafka and of NestJS, which share the names. They differ in the partition: Spring's
+ * `ReplyingKafkaTemplate` writes a 4-byte big-endian integer, NestJS's `ClientKafka` decimal digits.
+ */
+export const REPLY_HEADERS = {
+  correlationId: 'kafka_correlationId',
+  topic: 'kafka_replyTopic',
+  partition: 'kafka_replyPartition',
+} as const;
+
+/** Where a record asks for its acknowledgement; what it does not say is undefined. */
+export interface ReplyRequest {
+  readonly topic: string | undefined;
+  /** NaN where the header can be read in neither encoding. */
+  readonly partition: number | undefined;
+}
+
+/** What a record asks for; undefined where it leaves the choice to the pipeline. */
+export function replyRequest(headers: readonly RecordHeader[]): ReplyRequest | undefined {
+  if (headers.length === 0) return undefined;
+  const topic = lastHeader(headers, REPLY_HEADERS.topic) ?? undefined;
+  const partition = lastHeader(headers, REPLY_HEADERS.partition) ?? undefined;
+  if (topic === undefined && partition === undefined) return undefined;
+  return { topic: topic?.toString(), partition: partition && decodePartition(partition) };
+}
+
+const DIGITS = /^\d{1,10}$/;
+
+/** Whether a record comes from NestJS's client, which alone writes the partition in decimal digits. */
+export function isNestRequest(headers: readonly RecordHeader[]): boolean {
+  const partition = lastHeader(headers, REPLY_HEADERS.partition);
+  return partition !== undefined && partition !== null && DIGITS.test(partition.toString('latin1'));
+}
+
+/** Four digits are digits: read as an integer they would be a partition beyond 800 million, which no topic has. */
+function decodePartition(bytes: Buffer): number {
+  const text = bytes.toString('latin1');
+  if (DIGITS.test(text)) return Number(text);
+  return bytes.length === 4 ? bytes.readInt32BE() : NaN;
+}
+
+/** Whether a record may ask for a topic. */
+export function isAllowed(topic: string, reply: Pick<ReplySettings, 'topic' | 'allowTopics'>): boolean {
+  return topic === reply.topic || (reply.allowTopics ?? []).includes(topic);
+}
+
+/** Why an acknowledgement goes to the pipeline's own reply topic although its record asks for another place. */
+export type FallbackCause = 'forbidden_topic' | 'missing_topic' | 'missing_partition';
+
+/** Where an acknowledgement goes. Without a partition its key decides. */
+export interface ReplyRoute {
+  readonly topic: string;
+  readonly partition?: number;
+  readonly fallback?: FallbackCause;
+}
+
+/**
+ * Where an acknowledgement goes that was asked for elsewhere: there, if the topic is the pipeline's own or on its
+ * allow-list and exists, with that partition; otherwise to the pipeline's own.
+ *
+ * @param partitions how many partitions a topic has, null where there is none of this name; asked for allowed topics only
+ */
+export function routeReply(
+  request: ReplyRequest,
+  reply: Pick<ReplySettings, 'topic' | 'allowTopics'>,
+  partitions: (topic: string) => number | null,
+): ReplyRoute {
+  const { topic = reply.topic, partition } = request;
+  const fallTo = (fallback: FallbackCause): ReplyRoute => ({ topic: reply.topic, fallback });
+  const own = topic === reply.topic;
+  if (!isAllowed(topic, reply)) return fallTo('forbidden_topic');
+  if (own && partition === undefined) return { topic };
+  const count = partitions(topic);
+  // The pipeline's own topic is not replaced by another: publishing to it fails until it is back.
+  if (count === null) return own ? { topic } : fallTo('missing_topic');
+  if (partition === undefined) return { topic };
+  return partition >= 0 && partition < count ? { topic, partition } : fallTo('missing_partition');
+}

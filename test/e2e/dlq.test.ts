@@ -1,0 +1,77 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon, ktb } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { Fixture } from '../support/fixture.js';
+import { TopicReader } from '../support/topicReader.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemon: Daemon;
+let replies: TopicReader;
+
+afterEach(async () => {
+  await daemon.kill();
+  await replies.close();
+  await fixture.close();
+});
+
+it('dead letters are listed by reason, shown, and replayed: then they are inserted and answered like any other', async () => {
+  fixture = await Fixture.create(stack(), { columns: 'id Int64, text String, amount UInt8' });
+  const config = fixture.config();
+  daemon = await Daemon.start(config);
+  replies = await TopicReader.start(fixture.kafka, [fixture.replyTopic]);
+  const dlq = (...args: string[]) => ktb(config, ['dlq', ...args]);
+  expect((await dlq('list')).output).toContain(`0 dead letters on ${fixture.deadLetterTopic}`);
+
+  const correlationId = (id: number) => Buffer.from([0, 255, 128, id]);
+  await fixture.produce(60, (id) => ({
+    key: `key-${id}`,
+    headers: { kafka_correlationId: correlationId(id), trace: `t-${id}` },
+    ...(id < 20 ? { value: JSON.stringify({ id, text: 'secret', amount: 'many' }) } : {}),
+    ...(id >= 20 && id < 25 ? { value: `no JSON, secret ${id}` } : {}),
+  }));
+  await eventually(() => expect(replies.messages.length).toBe(60));
+  expect((await fixture.rowCounts()).rows).toBe(35);
+
+  const list = await dlq('list', fixture.name, '--json');
+  const { reasons } = JSON.parse(list.output) as { reasons: { code: string; letters: number; first: string }[] };
+  expect(reasons).toMatchObject([
+    { code: 'refused_by_clickhouse', letters: 20 },
+    { code: 'not_json', letters: 5, message: 'the value is not JSON' },
+  ]);
+  const show = await dlq('show', fixture.name, '--code', 'not_json', '--limit', '2');
+  expect(show.output).not.toContain('secret');
+  expect(show.output).toContain('3 more; --limit shows them');
+  const notJson = reasons[1]!.first;
+  const whole = await dlq('show', fixture.name, '--record', notJson, '--values');
+  expect(JSON.parse(whole.output)).toMatchObject({
+    record: notJson,
+    code: 'not_json',
+    value: expect.stringContaining('secret') as string,
+  });
+
+  const unchosen = await dlq('replay', fixture.name);
+  expect(unchosen).toMatchObject({ code: 1, output: expect.stringContaining('--code, --record, or --all') as string });
+  const dryRun = await dlq('replay', fixture.name, '--all', '--dry-run');
+  expect(dryRun.output).toBe(`25 would be replayed to ${fixture.topic}\n`);
+
+  await fixture.clickhouse.command({ query: `ALTER TABLE ${fixture.table} MODIFY COLUMN amount String` });
+  const replay = await dlq('replay', fixture.name, '--code', 'refused_by_clickhouse');
+  expect(replay).toEqual({ code: 0, output: `20 replayed to ${fixture.topic}\n` });
+  await eventually(() => expect(replies.messages.length).toBe(80));
+  for (const { key, value, headers } of replies.messages.slice(60)) {
+    const id = Number(/\d+/.exec(String(key))?.[0]);
+    expect(id).toBeLessThan(20);
+    expect(JSON.parse(String(value))).toMatchObject({ status: 'inserted', topic: fixture.topic });
+    expect(headers).toEqual({ kafka_correlationId: correlationId(id), trace: Buffer.from(`t-${id}`) });
+  }
+  expect(await fixture.rowCounts()).toEqual({ rows: 55, identities: 55, ids: 55 });
+
+  // What is as wrong as before is rejected once more, with the headers of a first time.
+  expect(await dlq('replay', fixture.name, '--record', notJson)).toMatchObject({ code: 0 });
+  const letters = await fixture.deadLetters(26);
+  // None has an error header twice.
+  expect(letters.filter(({ headers }) => Array.isArray(headers?.['__connect.errors.offset']))).toEqual([]);
+  await eventually(() => expect(replies.messages.length).toBe(81));
+});

@@ -1,0 +1,106 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemon: Daemon;
+
+afterEach(async () => {
+  await daemon.kill();
+  await fixture.close();
+});
+
+async function start(options: FixtureOptions): Promise<void> {
+  fixture = await Fixture.create(stack(), options);
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+}
+
+const untilAnswered = (records: number) => eventually(() => expect(fixture.acks.length).toBe(records));
+const statuses = (): Record<string, string> =>
+  Object.fromEntries(fixture.acks.map(({ key, status, code }) => [key ?? '', code ?? status]));
+
+it('any bytes reach a String column as they are; text has to be UTF-8', async () => {
+  const bytes = Buffer.from([...Array(256).keys()]);
+  await start({ columns: 'value String', pipeline: { format: 'bytes' } });
+  await fixture.produce(1, () => ({ key: 'all', value: bytes }));
+  await fixture.produce(1, () => ({ key: 'none', value: null }));
+  await fixture.produce(1, () => ({ key: 'empty', value: '' }));
+  await untilAnswered(3);
+  expect(statuses()).toEqual({ all: 'inserted', none: 'no_value', empty: 'inserted' });
+  expect(await fixture.query(`SELECT _key AS k, hex(value) AS h FROM ${fixture.table} ORDER BY k`)).toEqual([
+    { k: 'all', h: bytes.toString('hex').toUpperCase() },
+    { k: 'empty', h: '' },
+  ]);
+
+  await daemon.kill();
+  daemon = await Daemon.start(fixture.config({ format: 'text', columns: { value: 'value' } }));
+  await fixture.produce(1, () => ({ key: 'text', value: 'grün "é"\n\\' }));
+  await fixture.produce(1, () => ({ key: 'broken', value: Buffer.from([0xc3, 0x28]) }));
+  await untilAnswered(5);
+  expect(statuses()).toMatchObject({ text: 'inserted', broken: 'not_text' });
+  expect(await fixture.query(`SELECT value AS v FROM ${fixture.table} WHERE _key = 'text'`)).toEqual([
+    { v: 'grün "é"\n\\' },
+  ]);
+});
+
+it('tombstones are skipped, and acknowledged as that, where the pipeline says so', async () => {
+  await start({ pipeline: { tombstones: 'skip' } });
+  await fixture.produce(100, (id) => ({ key: `key-${id}`, ...(id % 4 === 0 ? { value: null } : {}) }));
+  await untilAnswered(100);
+  expect(fixture.acks.filter(({ status }) => status === 'skipped')).toHaveLength(25);
+  expect(fixture.acks.filter(({ status }) => status === 'inserted')).toHaveLength(75);
+  expect((await fixture.rowCounts()).rows).toBe(75);
+  await eventually(async () => {
+    const offsets = await fixture.offsets();
+    expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ end }) => end));
+  });
+});
+
+it('tombstones become rows of key, headers and coordinates, where the pipeline says so', async () => {
+  await start({
+    columns: 'id Nullable(Int64), customer String, deleted Nullable(String)',
+    pipeline: { tombstones: 'insert', columns: { customer: 'key', deleted: 'header:deleted' } },
+  });
+  await fixture.produce(1, () => ({ key: 'c-1', value: '{"id": 1}' }));
+  await fixture.produce(1, () => ({ key: 'c-1', value: null, headers: { deleted: 'yes' } }));
+  await untilAnswered(2);
+  expect(await fixture.query(`SELECT id, customer, deleted FROM ${fixture.table} ORDER BY _offset`)).toEqual([
+    { id: 1, customer: 'c-1', deleted: null },
+    { id: null, customer: 'c-1', deleted: 'yes' },
+  ]);
+});
+
+it('a field or a value that the table was altered for is accepted at once, another is rejected alone', async () => {
+  await start({ columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } });
+  await fixture.produce(1, () => ({ key: 'known', value: '{"id": 1, "amount": 5}' }));
+  await fixture.produce(1, () => ({ key: 'unknown', value: '{"id": 2, "colour": "secret"}' }));
+  await fixture.produce(1, () => ({ key: 'large', value: '{"id": 3, "amount": 500}' }));
+  await untilAnswered(3);
+  expect(statuses()).toEqual({ known: 'inserted', unknown: 'unknown_field', large: 'out_of_range' });
+  const message = fixture.acks.find(({ key }) => key === 'unknown')?.message;
+  expect(message).toBe('the value has a field colour, which the table has no column for');
+
+  await fixture.clickhouse.command({
+    query: `ALTER TABLE ${fixture.table} ADD COLUMN colour String, MODIFY COLUMN amount UInt32`,
+  });
+  await fixture.produce(1, () => ({ key: 'added', value: '{"id": 4, "colour": "green", "amount": 500}' }));
+  await untilAnswered(4);
+  expect(statuses()).toMatchObject({ added: 'inserted' });
+  expect(await fixture.query(`SELECT colour, amount FROM ${fixture.table} WHERE id = 4`)).toEqual([
+    { colour: 'green', amount: 500 },
+  ]);
+});
+
+it('ClickHouse’s own settings take effect on inserts', async () => {
+  const clickhouse = { url: stack().clickhouse.url, settings: { input_format_json_read_numbers_as_strings: false } };
+  await start({ config: { clickhouse } });
+  await fixture.produce(1, () => ({ key: 'number', value: '{"id": 1, "text": 5}' }));
+  await fixture.produce(1, () => ({ key: 'well', value: '{"id": 2, "text": "t"}' }));
+  await untilAnswered(2);
+  // By default a number becomes a text in a String column.
+  expect(statuses()).toEqual({ number: 'refused_by_clickhouse', well: 'inserted' });
+});

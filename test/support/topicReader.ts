@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import type { Consumer, Kafka } from 'kafkajs';
+
+/** A message as it lies in the topic; of headers of one name the last. */
+export interface ReadMessage {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer>>;
+}
+
+/** Collects everything that is in some topics, and what comes. Never creates a topic. */
+export class TopicReader {
+  readonly messages: ReadMessage[] = [];
+  readonly #consumer: Consumer;
+
+  private constructor(consumer: Consumer) {
+    this.#consumer = consumer;
+  }
+
+  static async start(kafka: Kafka, topics: readonly string[]): Promise<TopicReader> {
+    const groupId = `reader-${randomUUID()}`;
+    const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 100 });
+    const reader = new TopicReader(consumer);
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: ({ batch: { topic, partition, messages } }) => {
+        for (const { key, value, headers = {} } of messages) {
+          const last = Object.entries(headers).map(([name, values]) => [
+            name,
+            Buffer.from((Array.isArray(values) ? values.at(-1) : values) ?? ''),
+          ]);
+          reader.messages.push({
+            topic,
+            partition,
+            key,
+            value,
+            headers: Object.fromEntries(last) as Record<string, Buffer>,
+          });
+        }
+        return Promise.resolve();
+      },
+    });
+    return reader;
+  }
+
+  close(): Promise<void> {
+    return this.#consumer.disconnect();
+  }
+}

@@ -1,0 +1,107 @@
+import { expect, it } from 'vitest';
+import type { Answered } from '../../../src/activities/acks.js';
+import { Answers } from '../../../src/activities/answers.js';
+import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
+import { record } from '../../support/records.js';
+
+const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+const reply = { topic: 'own', copyHeaders: [], allowTopics: ['a', 'b'] };
+
+function answered(offset: number, asked?: { topic?: string; partition?: string }): Answered {
+  const headers = Object.entries({ kafka_replyTopic: asked?.topic, kafka_replyPartition: asked?.partition });
+  const present = headers.flatMap(([name, text]) => (text === undefined ? [] : [[name, Buffer.from(text)] as const]));
+  return { source, record: record(offset, { headers: present }) };
+}
+
+/** Topics in memory; those in `failing` take nothing. */
+function broker() {
+  const failing = new Map<string, { refused: boolean }>();
+  const topics: Record<string, OutgoingMessage[]> = {};
+  const lookUps: string[] = [];
+  const answers = new Answers({
+    publisher: {
+      mustBeUp: (topic) => {
+        if (failing.has(topic)) throw new PublishError(topic, 'away');
+      },
+      publish: (topic, messages) => {
+        const failure = failing.get(topic);
+        if (failure !== undefined) return Promise.reject(new PublishError(topic, 'away', failure));
+        (topics[topic] ??= []).push(...messages);
+        return Promise.resolve();
+      },
+    },
+    partitions: {
+      count: (topic) => {
+        lookUps.push(topic);
+        return Promise.resolve(4);
+      },
+    },
+  });
+  const publish = (list: readonly Answered[]) =>
+    answers.publish(reply, { id: 'batch', status: 'inserted', answered: list, mustBeAlive: () => undefined });
+  const offsets = () =>
+    Object.fromEntries(
+      Object.entries(topics).map(([topic, messages]) => [
+        topic,
+        messages.map(({ value }) => (JSON.parse(String(value)) as { offset: number }).offset),
+      ]),
+    );
+  return { answers, publish, offsets, failing, topics, lookUps };
+}
+
+it('looks nothing up where no record asks for anything, and asks once for each topic otherwise', async () => {
+  const { publish, lookUps } = broker();
+  await publish([answered(1), answered(2)]);
+  expect(lookUps).toEqual([]);
+  await publish([
+    answered(1, { topic: 'a' }),
+    answered(2, { topic: 'a', partition: '1' }),
+    answered(3, { topic: 'x' }),
+  ]);
+  expect(lookUps).toEqual(['a']);
+});
+
+it('keeps the order of a topic’s acknowledgements', async () => {
+  const { publish, offsets, topics } = broker();
+  await publish([
+    answered(1),
+    answered(2, { topic: 'a' }),
+    answered(3, { topic: 'x' }),
+    answered(4),
+    answered(5, { topic: 'a' }),
+  ]);
+  expect(offsets()).toEqual({ own: [1, 3, 4], a: [2, 5] });
+  expect(topics['a']?.every(({ partition }) => partition === undefined)).toBe(true);
+});
+
+it('one topic that is away keeps no other from its acknowledgements, and those come once', async () => {
+  const { answers, publish, offsets, failing } = broker();
+  const list = [answered(1), answered(2, { topic: 'a' }), answered(3, { topic: 'b' })];
+  failing.set('a', { refused: false });
+  await expect(publish(list)).rejects.toThrow('topic a takes no messages');
+  expect(offsets()).toEqual({ own: [1], b: [3] });
+  expect(() => answers.mustBeAnswerable('batch', 'inserted')).toThrow('topic a');
+  await expect(publish(list)).rejects.toThrow('topic a takes no messages');
+  failing.clear();
+  expect(() => answers.mustBeAnswerable('batch', 'inserted')).not.toThrow();
+  await publish(list);
+  expect(offsets()).toEqual({ own: [1], b: [3], a: [2] });
+});
+
+it('a verdict that changed between attempts is answered, although its topic had acknowledgements of the batch', async () => {
+  const { publish, offsets, failing } = broker();
+  failing.set('a', { refused: false });
+  await expect(publish([answered(1), answered(2, { topic: 'a' })])).rejects.toThrow();
+  failing.clear();
+  await publish([answered(1), answered(5), answered(2, { topic: 'a' })]);
+  expect(offsets()).toEqual({ own: [1, 1, 5], a: [2] });
+});
+
+it('what a topic refuses although it was there a moment ago goes to the pipeline’s own, without the partition', async () => {
+  const { publish, offsets, failing, topics } = broker();
+  failing.set('a', { refused: true });
+  const fallbacks = await publish([answered(1), answered(2, { topic: 'a', partition: '3' })]);
+  expect(offsets()).toEqual({ own: [1, 2] });
+  expect(topics['own']?.[1]?.partition).toBeUndefined();
+  expect([...fallbacks]).toEqual([['missing_topic', 1]]);
+});

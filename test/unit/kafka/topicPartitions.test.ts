@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest';
+import { TopicPartitions } from '../../../src/kafka/topicPartitions.js';
+
+function kafka() {
+  const state = {
+    nowMs: 0,
+    requests: 0,
+    partitions: { a: 3 } as Record<string, number>,
+    error: undefined as Error | undefined,
+  };
+  const admin = {
+    connect: () => Promise.resolve(),
+    fetchTopicMetadata: ({ topics: [topic = ''] = [] }: { topics?: string[] } = {}) => {
+      state.requests++;
+      if (state.error !== undefined) return Promise.reject(state.error);
+      const count = state.partitions[topic];
+      if (count === undefined)
+        return Promise.reject(Object.assign(new Error('?'), { type: 'UNKNOWN_TOPIC_OR_PARTITION' }));
+      return Promise.resolve({ topics: [{ name: topic, partitions: Array.from({ length: count }, () => ({})) }] });
+    },
+  };
+  return { state, partitions: new TopicPartitions(admin as never, () => state.nowMs) };
+}
+
+it('asks again for a topic that was there after 30 s, for a missing one after 5 s', async () => {
+  const { state, partitions } = kafka();
+  expect(await partitions.count('a')).toBe(3);
+  expect(await partitions.count('b')).toBeNull();
+  state.partitions = { a: 5, b: 1 };
+  state.nowMs = 4_999;
+  expect([await partitions.count('a'), await partitions.count('b'), state.requests]).toEqual([3, null, 2]);
+  state.nowMs = 5_000;
+  expect([await partitions.count('a'), await partitions.count('b')]).toEqual([3, 1]);
+  state.nowMs = 30_000;
+  expect(await partitions.count('a')).toBe(5);
+});
+
+it('believes what it knew while Kafka does not answer, and says so where it knows nothing', async () => {
+  const { state, partitions } = kafka();
+  await partitions.count('a');
+  state.nowMs = 60_000;
+  state.error = new Error('no broker');
+  expect(await partitions.count('a')).toBe(3);
+  await expect(partitions.count('b')).rejects.toThrow('no broker');
+});
