@@ -17,6 +17,7 @@ import { connectTemporal, createClickHouse, createTemporalClient } from './clien
 import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
+import { createAdmin } from './kafka/admin.js';
 import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
@@ -60,7 +61,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   installTemporalRuntime(logger);
 
   const kafka = createKafka(config.kafka, logger);
-  const admin = kafka.admin();
+  const admin = createAdmin(kafka);
   const clickhouse = createClickHouse(config.clickhouse);
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings);
   let temporal: NativeConnection | undefined;

@@ -4,6 +4,7 @@ import { Kafka, logLevel, type Admin, type Consumer, type KafkaMessage, type Mes
 import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
 import type { Stack } from '../../stack/index.js';
+import { createAdmin } from '../../src/kafka/admin.js';
 import { registerCodecs } from '../../src/kafka/codecs.js';
 import type { BatcherStatus } from '../../src/records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
@@ -80,7 +81,7 @@ export class Fixture {
     this.#options = options;
     registerCodecs();
     this.kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
-    this.admin = this.kafka.admin();
+    this.admin = createAdmin(this.kafka);
     this.producer = this.kafka.producer({
       allowAutoTopicCreation: false,
       ...(options.producer === 'repeating' ? { retry: { retries: 60, maxRetryTime: 1_000 } } : { idempotent: true }),

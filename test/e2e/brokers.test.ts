@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, it } from 'vitest';
+import { expectCommitsForward } from '../support/commitLog.js';
+import { coordinatorOf, moveLeaders, untilInSync } from '../support/cluster.js';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { steadyLoad } from '../support/load.js';
+import { useStack } from '../support/useStack.js';
+
+/** Every topic is on three brokers, and two have to agree; a member has a fetcher for each broker. */
+const stack = useStack({ brokers: 3 });
+/** Three brokers on few cores take their time to come back. */
+const SLOW_MS = 480_000;
+let fixture: Fixture;
+const daemons: Daemon[] = [];
+
+afterEach(async () => {
+  for (const daemon of daemons.splice(0)) await daemon.kill();
+  await Promise.all(stack().parts.kafka.map((broker) => broker.start()));
+  await fixture.close();
+});
+
+async function create(): Promise<void> {
+  fixture = await Fixture.create(stack(), { partitions: 12, producer: 'repeating' });
+  await fixture.collectAcks();
+}
+
+async function start(args: readonly string[] = []): Promise<Daemon> {
+  const daemon = await Daemon.start(fixture.config(), args);
+  daemons.push(daemon);
+  return daemon;
+}
+
+const untilAcknowledged = (more: number) => {
+  const from = acknowledged(fixture.acks);
+  return eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThan(from + more), 120_000, 500);
+};
+
+async function expectAllWell(): Promise<void> {
+  const records = (await fixture.offsets()).reduce((sum, { end }) => sum + end, 0);
+  await expectExactlyOnce(fixture, { records, ids: fixture.produced });
+  await expectCommitsForward(fixture);
+}
+
+it(
+  'leaders move under load, by a kill and by a stop',
+  async () => {
+    await create();
+    await start();
+    await start();
+    const load = steadyLoad(fixture, 500);
+    await untilAcknowledged(1_000);
+    for (const [index, broker] of stack().parts.kafka.entries()) {
+      if (index % 2 === 0) await broker.kill();
+      else await broker.stop();
+      await untilAcknowledged(2_000);
+      await broker.start();
+      await untilInSync(fixture);
+    }
+    await untilAcknowledged(1_000);
+    await load.stop();
+    await expectAllWell();
+  },
+  SLOW_MS,
+);
+
+it(
+  'leaders move while no broker is away: the members learn of it at once',
+  async () => {
+    await create();
+    const daemon = await start();
+    const load = steadyLoad(fixture, 500);
+    await untilAcknowledged(1_000);
+    await moveLeaders(fixture, fixture.topic);
+    await untilAcknowledged(5_000);
+    await load.stop();
+    await expectAllWell();
+    const warnings = daemon.logs().filter(({ level }) => level === 'warn' || level === 'error');
+    expect(warnings).toEqual([]);
+  },
+  SLOW_MS,
+);
+
+it(
+  'a member wakes up late, with what the fetchers of several brokers had brought',
+  async () => {
+    await create();
+    const sleeper = await start();
+    const other = await start();
+    const load = steadyLoad(fixture, 700);
+    for (let round = 0; round < 2; round++) {
+      await untilAcknowledged(2_000);
+      sleeper.signal('SIGSTOP');
+      // Its session ends after ten seconds, and all its partitions go to the other member.
+      await eventually(async () => expect(await other.metric('ktb_assigned_partitions')).toBe(12), 30_000);
+      await untilAcknowledged(2_000);
+      sleeper.signal('SIGCONT');
+      await eventually(async () => expect(await sleeper.metric('ktb_assigned_partitions')).toBe(6), 30_000);
+    }
+    await load.stop();
+    await expectAllWell();
+  },
+  SLOW_MS,
+);
+
+it('members join and leave under load', async () => {
+  await create();
+  const first = await start();
+  const load = steadyLoad(fixture, 500);
+  for (let round = 0; round < 4; round++) {
+    await untilAcknowledged(1_000);
+    const joining = [await start(['--role', 'consumer']), await start(['--role', 'consumer'])];
+    await untilAcknowledged(1_000);
+    // One says goodbye, the other one does not.
+    await joining[0]?.stop();
+    await joining[1]?.kill();
+  }
+  await untilAcknowledged(1_000);
+  await load.stop();
+  await expectAllWell();
+  expect(await first.metric('ktb_rebalances_total')).toBeGreaterThan(8);
+});
+
+it(
+  'commits hit a dying broker while the partitions change hands',
+  async () => {
+    await create();
+    await start();
+    await start();
+    const load = steadyLoad(fixture, 500);
+    for (let round = 0; round < 3; round++) {
+      await untilAcknowledged(1_000);
+      const coordinator = stack().parts.kafka[await coordinatorOf(fixture)];
+      // First it takes commits and does not answer, then their connections break.
+      await coordinator?.suspend();
+      const joining = start(['--role', 'consumer']);
+      await sleep(3_000);
+      await coordinator?.kill();
+      const third = await joining;
+      await untilAcknowledged(1_000);
+      await third.kill();
+      await coordinator?.start();
+      await untilInSync(fixture);
+    }
+    await load.stop();
+    await expectAllWell();
+  },
+  SLOW_MS,
+);
