@@ -114,12 +114,12 @@ export class Answers {
   ): Promise<{ groups: Map<string, readonly Answered[]>; fallbacks: Map<FallbackCause, number> }> {
     const fallbacks = new Map<FallbackCause, number>();
     // Acknowledgements are the dearest part of the way: where no record asks for anything, nothing is done here.
-    const isAsked = answered.some(({ record }) => replyRequest(record.headers) !== undefined);
-    if (!isAsked) return { groups: new Map([[reply.topic, answered]]), fallbacks };
-    const own: Answered[] = [];
+    const firstAsking = answered.findIndex(({ record }) => replyRequest(record.headers) !== undefined);
+    if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks };
+    const own = answered.slice(0, firstAsking);
     const groups = new Map([[reply.topic, own]]);
     const counts = new Map<string, number | null>();
-    for (const item of answered) {
+    for (const item of answered.slice(firstAsking)) {
       const request = replyRequest(item.record.headers);
       if (request === undefined) {
         own.push(item);
@@ -129,9 +129,12 @@ export class Answers {
       if (!counts.has(asked) && isAllowed(asked, reply)) counts.set(asked, await this.#options.partitions.count(asked));
       const { topic, partition, fallback } = routeReply(request, reply, (name) => counts.get(name) ?? null);
       if (fallback !== undefined) count(fallbacks, fallback, 1);
-      const group = groups.get(topic) ?? [];
-      groups.set(topic, group);
-      group.push(partition === undefined ? item : { ...item, replyPartition: partition });
+      let group = groups.get(topic);
+      if (group === undefined) groups.set(topic, (group = []));
+      const { source, record, rejection } = item;
+      if (partition === undefined) group.push(item);
+      else if (rejection === undefined) group.push({ source, record, replyPartition: partition });
+      else group.push({ source, record, rejection, replyPartition: partition });
     }
     return { groups, fallbacks };
   }

@@ -20,28 +20,42 @@ export interface ReplyRequest {
   readonly partition: number | undefined;
 }
 
-/** What a record asks for; undefined where it leaves the choice to the pipeline. */
+/** What a record asks for; undefined where it leaves the choice to the pipeline. Of several headers of one name the last counts. */
 export function replyRequest(headers: readonly RecordHeader[]): ReplyRequest | undefined {
-  if (headers.length === 0) return undefined;
-  const topic = lastHeader(headers, REPLY_HEADERS.topic) ?? undefined;
-  const partition = lastHeader(headers, REPLY_HEADERS.partition) ?? undefined;
-  if (topic === undefined && partition === undefined) return undefined;
-  return { topic: topic?.toString(), partition: partition && decodePartition(partition) };
+  let topic: Buffer | null = null;
+  let partition: Buffer | null = null;
+  for (const [name, value] of headers) {
+    if (name === REPLY_HEADERS.topic) topic = value;
+    else if (name === REPLY_HEADERS.partition) partition = value;
+  }
+  if (topic === null && partition === null) return undefined;
+  return { topic: topic?.toString(), partition: partition === null ? undefined : decodePartition(partition) };
 }
-
-const DIGITS = /^\d{1,10}$/;
 
 /** Whether a record comes from NestJS's client, which alone writes the partition in decimal digits. */
 export function isNestRequest(headers: readonly RecordHeader[]): boolean {
   const partition = lastHeader(headers, REPLY_HEADERS.partition);
-  return partition !== undefined && partition !== null && DIGITS.test(partition.toString('latin1'));
+  return partition instanceof Uint8Array && !Number.isNaN(decimal(partition));
 }
 
 /** Four digits are digits: read as an integer they would be a partition beyond 800 million, which no topic has. */
 function decodePartition(bytes: Buffer): number {
-  const text = bytes.toString('latin1');
-  if (DIGITS.test(text)) return Number(text);
-  return bytes.length === 4 ? bytes.readInt32BE() : NaN;
+  const digits = decimal(bytes);
+  return Number.isNaN(digits) && bytes.length === 4 ? bytes.readInt32BE() : digits;
+}
+
+/** An Int32 has ten digits, at most. */
+const DIGITS_MAX = 10;
+
+/** The number that decimal digits stand for; NaN where there is anything else. */
+function decimal(bytes: Buffer): number {
+  if (bytes.length === 0 || bytes.length > DIGITS_MAX) return NaN;
+  let number = 0;
+  for (const byte of bytes) {
+    if (byte < 0x30 || byte > 0x39) return NaN;
+    number = number * 10 + byte - 0x30;
+  }
+  return number;
 }
 
 /** Whether a record may ask for a topic. */

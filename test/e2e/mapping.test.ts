@@ -20,8 +20,10 @@ async function start(options: FixtureOptions): Promise<void> {
 }
 
 const untilAnswered = (records: number) => eventually(() => expect(fixture.acks.length).toBe(records));
-const statuses = (): Record<string, string> =>
-  Object.fromEntries(fixture.acks.map(({ key, status, code }) => [key ?? '', code ?? status]));
+const statuses = () =>
+  Object.fromEntries(
+    fixture.acks.map(({ key, status, code }): [string | null, string] => [key, code ?? status]),
+  ) as Record<string, string>;
 
 it('any bytes reach a String column as they are; text has to be UTF-8', async () => {
   const bytes = Buffer.from([...Array(256).keys()]);
