@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
+import { control, type ControlOptions } from './commands/control.js';
+import { UsageError } from './commands/parts.js';
 import { rewind } from './commands/rewind.js';
 import { run } from './commands/run.js';
 import { setup } from './commands/setup.js';
 import { status } from './commands/status.js';
 import { ConfigError } from './config/problems.js';
+import type { ControlAction } from './records/batcher.js';
 import { VERSION } from './version.js';
 
 /** Exit codes; also in `ktb --help`. */
@@ -56,6 +59,24 @@ program
   .option('--json', 'print JSON', false)
   .action(status);
 
+const CONTROLS: Readonly<Record<ControlAction, string>> = {
+  pause: 'let batchers accept records, but not flush them, until they are resumed',
+  resume: 'let paused batchers flush again',
+  flush: 'let batchers flush at once what they hold',
+  drain: 'let batchers flush what they hold and end; the next record starts them again',
+};
+for (const [action, description] of Object.entries(CONTROLS)) {
+  program
+    .command(action)
+    .description(description)
+    .option('--pipeline <name>', 'only the batchers of this pipeline')
+    .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be given again', collect, [])
+    .requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when')
+    .option('--json', 'print JSON', false)
+    .addOption(configOption())
+    .action((options: ControlOptions) => control(action as ControlAction, options));
+}
+
 program
   .command('rewind')
   .description('let the group read again from an earlier time or offset, while its consumers are stopped')
@@ -71,7 +92,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
+  process.exitCode = error instanceof ConfigError || error instanceof UsageError ? EXIT_CONFIG : EXIT_FAILED;
 }
 
 function toCount(text: string): number {
