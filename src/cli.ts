@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
+import { check } from './commands/check.js';
+import { printExample, printReference, printSchema, validateConfig } from './commands/config.js';
 import { control, type ControlOptions } from './commands/control.js';
 import { UsageError } from './commands/parts.js';
 import { rewind } from './commands/rewind.js';
@@ -51,6 +53,24 @@ program
   )
   .option('--partitions <count>', 'partitions of a topic that is created', toCount, 8)
   .action(setup);
+
+program
+  .command('check')
+  .description('look at the configuration, at each connection, topic, table and at the namespace, and say what to do')
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(check);
+
+const config = program.command('config').description('validate and explain the configuration file, offline');
+config
+  .command('validate')
+  .description('say everything that is wrong with the configuration file')
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(validateConfig);
+config.command('schema').description('print the JSON Schema of the configuration file').action(printSchema);
+config.command('example').description('print a configuration file to begin with').action(printExample);
+config.command('docs').description('print every key, its default and what it is for').action(printReference);
 
 program
   .command('status')

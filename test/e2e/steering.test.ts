@@ -80,3 +80,45 @@ it('a command that cannot be meant ends with 2, one that cannot be done with 1',
     output: expect.stringContaining('Temporal at 127.0.0.1:9') as string,
   });
 });
+
+it('check finds all parts well, and then each that is not, with what to do', async () => {
+  fixture = await Fixture.create(stack());
+  interface Finding {
+    readonly level: string;
+    readonly subject: string;
+    readonly message: string;
+    readonly todo: string;
+  }
+  const check = async (config = fixture.config()) => {
+    const { code, output } = await ktb(config, ['check', '--json']);
+    const findings = JSON.parse(output) as Finding[];
+    const find = (subject: string) => findings.find((finding) => finding.subject.startsWith(subject));
+    return { code, wrong: findings.filter(({ level }) => level === 'wrong'), find };
+  };
+  daemon = await Daemon.start(fixture.config());
+  const well = await check();
+  expect(well).toMatchObject({ code: 0, wrong: [] });
+  for (const subject of ['Kafka', 'Temporal', 'ClickHouse', `topic ${fixture.topic}`, `table ${fixture.table}`])
+    expect(well.find(subject), subject).toMatchObject({ level: 'ok' });
+  expect(well.find('task queue')).toMatchObject({ level: 'ok' });
+  expect(well.find('group')?.message).toContain('1 members');
+  await daemon.stop();
+
+  await fixture.clickhouse.command({
+    query: `ALTER TABLE ${fixture.table} RESET SETTING non_replicated_deduplication_window`,
+  });
+  await fixture.admin.deleteTopics({ topics: [fixture.deadLetterTopic] });
+  const ill = await check(fixture.config({ columns: { customer: '/who' } }));
+  expect(ill.code).toBe(1);
+  expect(ill.wrong.map(({ subject }) => subject)).toEqual([
+    `topic ${fixture.deadLetterTopic}`,
+    `table ${fixture.table}`,
+  ]);
+  expect(ill.wrong[0]?.todo).toContain('ktb setup');
+
+  const away = await check(fixture.config().replace(stack().temporal.address, '127.0.0.1:9'));
+  expect(away.code).toBe(1);
+  expect(away.find('Temporal')).toMatchObject({ level: 'wrong' });
+  expect(away.find('Kafka')).toMatchObject({ level: 'ok' });
+  expect(await ktb('pipelines: {}', ['check', '--json'])).toMatchObject({ code: 2 });
+});
