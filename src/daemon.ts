@@ -21,9 +21,11 @@ import { createKafka } from './kafka/clients.js';
 import { createPartitioner, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
+import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from './telemetry/logging.js';
+import { countRequests } from './telemetry/temporalRequests.js';
 import { createMetrics, type Dependency, type Metrics } from './telemetry/metrics.js';
 import { VERSION } from './version.js';
 import type { BatcherSinks } from './workflows/sinks.js';
@@ -55,6 +57,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const logger = createLogger(config.log);
   const stateLog = new StateLog(logger);
   const metrics = createMetrics();
+  initialiseSeries(metrics, config.pipelines, role);
   metrics.buildInfo.set({ version: VERSION, node: process.version }, 1);
   installTemporalRuntime(logger);
 
@@ -143,8 +146,8 @@ interface Shared {
 async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin']> }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, admin, temporal, onFatal } = options;
   const { taskQueue, requestTimeoutMs } = config.temporal;
-  const client = createTemporalClient(temporal, config.temporal);
-  const producer = await connectProducer(kafka);
+  const client = createTemporalClient(temporal, config.temporal, [countRequests(metrics)]);
+  const producer = await connectProducer(kafka, metrics);
   const publisher = new Publisher(producer);
   const consumers = config.pipelines.map((pipeline) => {
     const { name, settings } = pipeline;
@@ -184,8 +187,11 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
-  const producer = await connectProducer(kafka);
-  const histories = new RunHistories(createTemporalClient(temporal, config.temporal), config.temporal.namespace);
+  const producer = await connectProducer(kafka, metrics);
+  const histories = new RunHistories(
+    createTemporalClient(temporal, config.temporal, [countRequests(metrics)]),
+    config.temporal.namespace,
+  );
   const publisher = new Publisher(producer);
   const activities = createActivities({ tables, histories, publisher, metrics, logger, stateLog });
   const worker = await Worker.create({
@@ -215,10 +221,17 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
   };
 }
 
-async function connectProducer(kafka: Kafka): Promise<Producer> {
+async function connectProducer(kafka: Kafka, { publishErrors }: Metrics): Promise<Producer> {
   const producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
   await producer.connect();
-  return producer;
+  return {
+    ...producer,
+    send: (request) =>
+      producer.send(request).catch((error: unknown) => {
+        publishErrors.inc();
+        throw error;
+      }),
+  };
 }
 
 function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
@@ -226,7 +239,9 @@ function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
     batcher: {
       buffered: {
         fn: ({ workflowId }, pipeline, records) => {
-          metrics.buffered.set({ pipeline, batcher: batcherIndexOf(workflowId) }, records);
+          const labels = { pipeline, batcher: batcherIndexOf(workflowId) };
+          metrics.buffered.set(labels, records);
+          metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));
         },
       },
       holding: {

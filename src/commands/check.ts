@@ -124,24 +124,17 @@ async function lookAtTemporal(config: Config): Promise<Finding[]> {
   }
 }
 
-type TaskQueueType = NonNullable<
-  Parameters<NativeConnection['workflowService']['describeTaskQueue']>[0]['taskQueueType']
->;
-
 /** `temporal.api.enums.v1.TaskQueueType`. */
-const TASK_QUEUE_TYPE = { workflow: 1 as TaskQueueType, activity: 2 as TaskQueueType };
+const TASK_QUEUE_TYPE = { workflow: 1, activity: 2 } as const;
 
 async function namespaceFacts(
   { workflowService }: NativeConnection,
   { namespace, taskQueue }: Config['temporal'],
 ): Promise<NamespaceFacts> {
   const { config } = await workflowService.describeNamespace({ namespace });
-  const pollers = async (taskQueueType: TaskQueueType): Promise<number> => {
-    const answer = await workflowService.describeTaskQueue({
-      namespace,
-      taskQueue: { name: taskQueue },
-      taskQueueType,
-    });
+  const pollers = async (taskQueueType: number): Promise<number> => {
+    const request: object = { namespace, taskQueue: { name: taskQueue }, taskQueueType };
+    const answer = await workflowService.describeTaskQueue(request);
     return answer.pollers.length;
   };
   return {
