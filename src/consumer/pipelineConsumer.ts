@@ -94,7 +94,7 @@ export class PipelineConsumer {
   #draining = false;
   #clusterId = '';
   #members = 1;
-  #lagSeries: { pipeline: string; topic: string; partition: number }[] = [];
+  readonly #lagSeries = new Map<string, { pipeline: string; topic: string; partition: number }>();
 
   constructor(options: PipelineConsumerOptions) {
     this.#options = options;
@@ -187,15 +187,20 @@ export class PipelineConsumer {
     this.#assignment = null;
     this.#commit = null;
     for (const lanes of this.#lanes.values()) lanes.clear();
+    this.#forgetLag();
     this.#updateGauges();
+  }
+
+  /** A partition's lag is told by its owner only. */
+  #forgetLag(): void {
+    for (const labels of this.#lagSeries.values()) this.#options.metrics.lag.remove(labels);
+    this.#lagSeries.clear();
   }
 
   #assigned(memberAssignment: Record<string, number[]>): void {
     const assignment = new Assignment(++this.#assignmentCount, memberAssignment);
     const { metrics, logger } = this.#options;
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
-    for (const labels of this.#lagSeries) metrics.lag.remove(labels);
-    this.#lagSeries = [];
     // kafkajs keeps a pause over a rebalance, also of a partition that was lost and came back.
     if (assignment.partitions.length > 0) this.#consumer.resume(topicPartitions(assignment.partitions));
     this.#paused.clear();
@@ -693,7 +698,7 @@ export class PipelineConsumer {
           const labels = { pipeline: this.#pipeline.name, topic, partition };
           const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
           metrics.lag.set(labels, Math.max(0, toOffset(high) - committed));
-          this.#lagSeries.push(labels);
+          this.#lagSeries.set(`${topic}/${partition}`, labels);
         }
       }
     } catch (error) {
