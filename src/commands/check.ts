@@ -48,7 +48,10 @@ export async function check({ config: file, json }: { config: string; json: bool
     findings(`Temporal at ${config.temporal.address}`, lookAtTemporal(config)),
     findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config)),
   ]);
-  const all = [ok(`configuration ${file}`, `${config.pipelines.length} pipelines`), ...parts.flat()];
+  const all = [
+    ok(`configuration ${file}`, `pipelines: ${config.pipelines.map(({ name }) => name).join(', ')}`),
+    ...parts.flat(),
+  ];
   print(all, json);
   if (all.some(({ level }) => level === 'wrong')) process.exitCode = 1;
 }
@@ -105,7 +108,7 @@ async function lookAtGroup(admin: Admin, { groupId, topics }: PipelineConfig): P
     await admin.fetchOffsets({ groupId, topics: [...topics] });
     const { groups } = await admin.describeGroups([groupId]);
     const members = groups[0]?.members.length ?? 0;
-    return ok(subject, members === 0 ? 'no members: nobody reads' : `${members} members, ${groups[0]?.state ?? ''}`);
+    return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);
   } catch (error) {
     return wrong(subject, `may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it');
   }

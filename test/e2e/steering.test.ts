@@ -101,7 +101,7 @@ it('check finds all parts well, and then each that is not, with what to do', asy
   for (const subject of ['Kafka', 'Temporal', 'ClickHouse', `topic ${fixture.topic}`, `table ${fixture.table}`])
     expect(well.find(subject), subject).toMatchObject({ level: 'ok' });
   expect(well.find('task queue')).toMatchObject({ level: 'ok' });
-  expect(well.find('group')?.message).toContain('1 members');
+  expect(well.find('group')?.message).toContain('members: 1');
   await daemon.stop();
 
   await fixture.clickhouse.command({
