@@ -2,6 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { configReference } from '../src/config/reference.js';
+import { dashboard } from './dashboard.js';
+import { metricsReference } from './metrics.js';
 import { chartSchema, valuesReference, type JsonSchema } from './chart.js';
 
 const path = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url));
@@ -12,7 +14,9 @@ const values = readFileSync(path(`${CHART}/values.yaml`), 'utf8');
 const schemaFile = path(`${CHART}/values.schema.json`);
 const schema = chartSchema(JSON.parse(readFileSync(schemaFile, 'utf8')) as JsonSchema, values);
 writeFileSync(schemaFile, JSON.stringify(schema, null, 2));
+writeFileSync(path(`${CHART}/files/dashboard.json`), JSON.stringify(dashboard()));
 append('docs/configuration.md', configReference());
+append('docs/metrics.md', metricsReference());
 append(`${CHART}/README.md`, valuesReference(schema, values));
 
 /** Replaces what stands below the mark. */

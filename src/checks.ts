@@ -64,13 +64,7 @@ export async function checkClickHouse(
   tables: ClickHouseTables,
   config: Config,
 ): Promise<void> {
-  const { url, username } = config.clickhouse;
-  const answer = await client.ping({ select: true });
-  if (!answer.success) {
-    throw new Error(
-      `ClickHouse at ${url} does not answer user ${username} (${firstLine(answer.error.message)}); is it running, and are url, username and password right?`,
-    );
-  }
+  await checkClickHouseAnswers(client, config);
   for (const { name, settings } of config.pipelines) {
     const { table, columns } = settings.destination;
     const existing = await tables.columns(table);
@@ -81,6 +75,16 @@ export async function checkClickHouse(
       );
     }
   }
+}
+
+/** ClickHouse answers this user. */
+export async function checkClickHouseAnswers(client: ClickHouseClient, { clickhouse }: Config): Promise<void> {
+  const { url, username } = clickhouse;
+  const answer = await client.ping({ select: true });
+  if (answer.success) return;
+  throw new Error(
+    `ClickHouse at ${url} does not answer user ${username} (${firstLine(answer.error.message)}); is it running, and are url, username and password right?`,
+  );
 }
 
 /** Says once which promise a table without identity columns weakens. */

@@ -1,11 +1,16 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
+import { check } from './commands/check.js';
+import { printExample, printReference, printSchema, validateConfig } from './commands/config.js';
+import { control, type ControlOptions } from './commands/control.js';
 import { listDeadLetters, replayDeadLetters, showDeadLetters } from './commands/dlq.js';
+import { UsageError } from './commands/parts.js';
 import { rewind } from './commands/rewind.js';
 import { run } from './commands/run.js';
 import { setup } from './commands/setup.js';
 import { status } from './commands/status.js';
 import { ConfigError } from './config/problems.js';
+import type { ControlAction } from './records/batcher.js';
 import { VERSION } from './version.js';
 
 /** Exit codes; also in `ktb --help`. */
@@ -51,11 +56,47 @@ program
   .action(setup);
 
 program
+  .command('check')
+  .description('look at the configuration, at each connection, topic, table and at the namespace, and say what to do')
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(check);
+
+const config = program.command('config').description('validate and explain the configuration file, offline');
+config
+  .command('validate')
+  .description('say everything that is wrong with the configuration file')
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(validateConfig);
+config.command('schema').description('print the JSON Schema of the configuration file').action(printSchema);
+config.command('example').description('print a configuration file to begin with').action(printExample);
+config.command('docs').description('print every key, its default and what it is for').action(printReference);
+
+program
   .command('status')
   .description('show the batchers and the lag of each pipeline')
   .addOption(configOption())
   .option('--json', 'print JSON', false)
   .action(status);
+
+const CONTROLS: Readonly<Record<ControlAction, string>> = {
+  pause: 'let batchers accept records, but not flush them, until they are resumed',
+  resume: 'let paused batchers flush again',
+  flush: 'let batchers flush at once what they hold',
+  drain: 'let batchers flush what they hold and end; the next record starts them again',
+};
+for (const [action, description] of Object.entries(CONTROLS)) {
+  program
+    .command(action)
+    .description(description)
+    .option('--pipeline <name>', 'only the batchers of this pipeline')
+    .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be given again', collect, [])
+    .requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when')
+    .option('--json', 'print JSON', false)
+    .addOption(configOption())
+    .action((options: ControlOptions) => control(action as ControlAction, options));
+}
 
 program
   .command('rewind')
@@ -110,7 +151,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILED;
+  process.exitCode = error instanceof ConfigError || error instanceof UsageError ? EXIT_CONFIG : EXIT_FAILED;
 }
 
 function toCount(text: string): number {

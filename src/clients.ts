@@ -1,5 +1,5 @@
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
-import { Client } from '@temporalio/client';
+import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { NativeConnection } from '@temporalio/worker';
 import type { ClickHouseConfig, TemporalConfig, TlsConfig } from './config/config.js';
@@ -13,8 +13,13 @@ export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promi
   });
 }
 
-export function createTemporalClient(connection: NativeConnection, { namespace }: TemporalConfig): Client {
-  return new Client({ connection, namespace });
+/** @param interceptors see every request of the client */
+export function createTemporalClient(
+  connection: NativeConnection,
+  { namespace }: TemporalConfig,
+  interceptors: WorkflowClientInterceptor[] = [],
+): Client {
+  return new Client({ connection, namespace, interceptors: { workflow: interceptors } });
 }
 
 export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {

@@ -23,9 +23,11 @@ import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
 import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
+import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from './telemetry/logging.js';
+import { countRequests } from './telemetry/temporalRequests.js';
 import { createMetrics, type Dependency, type Metrics } from './telemetry/metrics.js';
 import { VERSION } from './version.js';
 import type { BatcherSinks } from './workflows/sinks.js';
@@ -57,6 +59,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const logger = createLogger(config.log);
   const stateLog = new StateLog(logger);
   const metrics = createMetrics();
+  initialiseSeries(metrics, config.pipelines, role);
   metrics.buildInfo.set({ version: VERSION, node: process.version }, 1);
   installTemporalRuntime(logger);
 
@@ -145,8 +148,8 @@ interface Shared {
 async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin']> }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, admin, temporal, onFatal } = options;
   const { taskQueue, requestTimeoutMs } = config.temporal;
-  const client = createTemporalClient(temporal, config.temporal);
-  const publisher = new Publisher({ createProducer: producerFactory(kafka), stateLog });
+  const client = createTemporalClient(temporal, config.temporal, [countRequests(metrics)]);
+  const publisher = createPublisher(options);
   const consumers = config.pipelines.map((pipeline) => {
     const { name, settings } = pipeline;
     return new PipelineConsumer({
@@ -186,8 +189,11 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
-  const histories = new RunHistories(createTemporalClient(temporal, config.temporal), config.temporal.namespace);
-  const publisher = new Publisher({ createProducer: producerFactory(kafka), stateLog });
+  const histories = new RunHistories(
+    createTemporalClient(temporal, config.temporal, [countRequests(metrics)]),
+    config.temporal.namespace,
+  );
+  const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
   const partitions = new TopicPartitions(admin);
   const activities = createActivities({
@@ -227,12 +233,19 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
   };
 }
 
+function createPublisher({ kafka, metrics, stateLog }: Pick<Shared, 'kafka' | 'metrics' | 'stateLog'>): Publisher {
+  const onError = (): void => metrics.publishErrors.inc();
+  return new Publisher({ createProducer: producerFactory(kafka), stateLog, onError });
+}
+
 function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
   return {
     batcher: {
       buffered: {
         fn: ({ workflowId }, pipeline, records) => {
-          metrics.buffered.set({ pipeline, batcher: batcherIndexOf(workflowId) }, records);
+          const labels = { pipeline, batcher: batcherIndexOf(workflowId) };
+          metrics.buffered.set(labels, records);
+          metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));
         },
       },
       holding: {

@@ -8,6 +8,7 @@ import { toOffset } from '../consumer/fromKafka.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { createKafka } from '../kafka/clients.js';
 import { createLogger } from '../telemetry/logging.js';
+import { pipelineNamed, UsageError } from './parts.js';
 
 export interface RewindOptions {
   readonly config: string;
@@ -34,11 +35,7 @@ const JOIN_TIMEOUT_MS = 60_000;
  */
 export async function rewind(name: string, options: RewindOptions): Promise<void> {
   const config = loadConfig(options.config);
-  const pipeline = config.pipelines.find((candidate) => candidate.name === name);
-  if (pipeline === undefined) {
-    const names = config.pipelines.map((candidate) => candidate.name).join(', ');
-    throw new Error(`the configuration has no pipeline ${name}; it has ${names}`);
-  }
+  const pipeline = pipelineNamed(config, name);
   const target = parseTarget(options.to);
   const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
   const admin = kafka.admin();
@@ -65,7 +62,7 @@ function parseTarget(text: string): Target {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   const timestampMs = Date.parse(text);
   if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(timestampMs)) return { timestampMs };
-  throw new Error(`--to ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
+  throw new UsageError(`--to ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
 }
 
 async function mustBeStopped(admin: Admin, { groupId }: PipelineConfig): Promise<void> {

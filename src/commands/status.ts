@@ -1,7 +1,6 @@
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import Table from 'cli-table3';
 import type { Admin } from 'kafkajs';
-import { messageOf } from '../checks.js';
 import { connectTemporal, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
@@ -9,9 +8,7 @@ import { createKafka } from '../kafka/clients.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
 import { createLogger } from '../telemetry/logging.js';
-
-/** One part that is down must not keep the others from being shown. */
-const PART_TIMEOUT_MS = 4_000;
+import { answered } from './parts.js';
 
 /** A query needs a worker; where none answers, there is still time to say what the server itself knows. */
 const QUERY_TIMEOUT_MS = 2_000;
@@ -66,24 +63,6 @@ export async function status({ config: file, json }: { config: string; json: boo
   if (json) console.log(JSON.stringify(reports, null, 2));
   else for (const report of reports) print(report, config);
   if (reports.some(({ lag, batchers }) => 'error' in lag || 'error' in batchers)) process.exitCode = 1;
-}
-
-type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
-
-async function answered<T>(promise: Promise<T>, timeoutMs = PART_TIMEOUT_MS): Promise<Answer<T>> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer within ${timeoutMs / 1000} s`));
-    }, timeoutMs);
-  });
-  try {
-    return { ok: true, value: await Promise.race([promise, timeout]) };
-  } catch (error) {
-    return { ok: false, error: messageOf(error) };
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function lagOf(admin: Admin, { groupId, topics }: PipelineConfig): Promise<PartitionLag[]> {

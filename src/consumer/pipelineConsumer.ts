@@ -189,15 +189,20 @@ export class PipelineConsumer {
     this.#assignment = null;
     this.#commit = null;
     for (const lanes of this.#lanes.values()) lanes.clear();
+    this.#forgetLag();
     this.#updateGauges();
+  }
+
+  /** A partition's lag is told by its owner only. */
+  #forgetLag(): void {
+    for (const labels of this.#lagSeries.values()) this.#options.metrics.lag.remove(labels);
+    this.#lagSeries.clear();
   }
 
   #assigned(memberAssignment: Record<string, number[]>): void {
     const assignment = new Assignment(++this.#assignmentCount, memberAssignment);
     const { metrics, logger } = this.#options;
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
-    for (const labels of this.#lagSeries.values()) metrics.lag.remove(labels);
-    this.#lagSeries.clear();
     // kafkajs keeps a pause over a rebalance, also of a partition that was lost and came back.
     if (assignment.partitions.length > 0) this.#resume(assignment.partitions);
     this.#paused.clear();

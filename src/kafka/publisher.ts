@@ -59,6 +59,8 @@ export interface PublisherOptions {
   readonly createProducer: () => Producer;
   /** Where it is said, once, that a topic is away and that it is back. */
   readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
+  /** A request failed for another reason than its size. */
+  readonly onError?: () => void;
   /** Milliseconds since 1970. Default: the clock. */
   readonly now?: () => number;
   /** How long an answer is waited for. Default: 10 s. */
@@ -179,6 +181,7 @@ export class Publisher {
         this.#up(topic, outlet);
         throw error;
       }
+      this.#options.onError?.();
       outlet.awayUntilMs = this.#now() + AWAY_MS;
       const refused = REFUSALS.some((type) => isOfType(error, type));
       outlet.awayReason = error instanceof Error ? error.message : String(error);

@@ -90,11 +90,11 @@ it('refuses what it does not understand, in words that say what to do', async ()
   await start();
   await daemon.stop();
   expect(await rewind('--to', 'yesterday')).toMatchObject({
-    code: 1,
+    code: 2,
     output: expect.stringMatching(/neither a time/) as string,
   });
   expect(await ktb(fixture.config(), ['rewind', 'orders', '--to', '0'])).toMatchObject({
-    code: 1,
+    code: 2,
     output: expect.stringContaining(`it has ${fixture.name}`) as string,
   });
 });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedDirectory, fillCache } from '../../../stack/cache.js';
@@ -30,11 +30,20 @@ const SCHEMAS = cachedDirectory(
   [VERSIONS.kubernetes, VERSIONS.prometheusOperator, VERSIONS.keda, SCHEMA_RECIPE].join('-'),
 );
 
+/** Debian's package of Prometheus, for promtool. It is unpacked, not installed: no server is started. */
+const PROMETHEUS = cachedDirectory('promtool', 'debian');
+
 /** Where the tools of these tests are kept once {@link ensureDeployTools} has run. */
-export const DEPLOY_TOOLS = { helm: executable(HELM), kubeconform: executable(KUBECONFORM), schemas: SCHEMAS };
+export const DEPLOY_TOOLS = {
+  helm: executable(HELM),
+  kubeconform: executable(KUBECONFORM),
+  promtool: join(PROMETHEUS, 'usr/bin/promtool'),
+  schemas: SCHEMAS,
+};
 
 /**
- * Builds Helm and kubeconform and makes the schemas where the cache does not have them (two minutes the first time). Needs Go.
+ * Builds Helm and kubeconform, unpacks promtool and makes the schemas where the cache does not have them (two minutes the first
+ * time). Needs Go, and Debian or Ubuntu for promtool.
  *
  * @throws StackError PREREQUISITE, SET_UP
  */
@@ -49,6 +58,9 @@ export async function ensureDeployTools(onProgress?: (event: StackEvent) => void
     for (const tool of [HELM, KUBECONFORM]) {
       await progress.step(tool.name, `build ${tool.name} ${tool.version} with Go`, () => build(tool, watchdog));
     }
+    await progress.step('promtool', 'unpack promtool of Debian’s prometheus', () =>
+      fillCache(PROMETHEUS, watchdog, (temporary) => unpackPrometheus(temporary, watchdog)),
+    );
     await progress.step('schemas', 'make the schemas of Kubernetes, the Prometheus operator and KEDA', () =>
       fillCache(SCHEMAS, watchdog, async (temporary) => {
         await writeSchemas(temporary, {
@@ -79,6 +91,20 @@ async function build({ name, version, package: path }: GoTool, watchdog: Watchdo
     await runCommand({ command: 'go', args, cwd: temporary, env: { GOBIN: temporary }, logFile }, watchdog);
     await rm(logFile);
   });
+}
+
+async function unpackPrometheus(directory: string, watchdog: Watchdog): Promise<void> {
+  const logFile = join(directory, 'apt-get.log');
+  const downloaded = { cwd: directory, logFile };
+  const download = () => runCommand({ command: 'apt-get', args: ['download', 'prometheus'], ...downloaded }, watchdog);
+  // The lists of a fresh image are empty, or name a version that is gone.
+  await download().catch(async () => {
+    await runCommand({ command: 'apt-get', args: ['update'], ...downloaded }, watchdog);
+    await download();
+  });
+  const archive = (await readdir(directory)).find((name) => name.endsWith('.deb')) ?? 'prometheus.deb';
+  await runCommand({ command: 'dpkg', args: ['-x', archive, directory], ...downloaded }, watchdog);
+  await Promise.all([logFile, join(directory, archive)].map((file) => rm(file)));
 }
 
 /** Downloads a Go module by whatever proxies the machine's Go is set up to use. Returns its directory. */

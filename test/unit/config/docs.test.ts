@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../src/config/problems.js';
 import { chartSchema, valuesReference, type JsonSchema } from '../../../scripts/chart.js';
+import { metricsReference } from '../../../scripts/metrics.js';
 import { configReference } from '../../../src/config/reference.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
@@ -17,6 +18,10 @@ const cells = (table: string) =>
 
 it('the configuration reference says what the schema says (else: npm run docs)', () => {
   expect(generated('docs/configuration.md')).toEqual(cells(configReference()));
+});
+
+it('the table of the metrics is what the registry has (else: npm run docs)', () => {
+  expect(generated('docs/metrics.md')).toEqual(cells(metricsReference()));
 });
 
 it('the chart’s schema and the reference of its values are up to date (else: npm run docs)', () => {

@@ -1,0 +1,306 @@
+/** Query and legend; `$p` stands for the selector of the namespace and the pipelines chosen, `$n` for that of the namespace. */
+type Query = readonly [expr: string, legend: string];
+
+interface Panel {
+  readonly title: string;
+  /** As Grafana names units: `s`, `short`, `rows/s`, ... */
+  readonly unit: string;
+  readonly queries: readonly Query[];
+  /** A single number instead of a graph. */
+  readonly stat?: true;
+}
+
+const perSecond = (metric: string, labels: string, more = ''): string =>
+  `sum by (${labels}) (rate(${metric}{$p${more}}[$__rate_interval]))`;
+const quantile = (share: number, metric: string): string =>
+  `histogram_quantile(${share}, sum by (pipeline, le) (rate(${metric}_bucket{$p}[$__rate_interval])))`;
+const quantiles = (metric: string): Query[] =>
+  [0.5, 0.95, 0.99].map((share) => [quantile(share, metric), `{{pipeline}} p${share * 100}`]);
+/** Of several workers that a batcher has been on, the one that it has told last. */
+const latest = (metric: string): string =>
+  `${metric}{$p} and on (namespace, pod, pipeline, batcher) (ktb_batcher_reported_timestamp_seconds{$p} == on (namespace, pipeline, batcher) group_left () max by (namespace, pipeline, batcher) (ktb_batcher_reported_timestamp_seconds{$p}))`;
+
+const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
+  [
+    'Overview',
+    [
+      { title: 'Lag', unit: 'short', stat: true, queries: [['sum(ktb_lag_records{$p})', 'records']] },
+      {
+        title: 'Rows',
+        unit: 'rows/s',
+        stat: true,
+        queries: [['sum(rate(ktb_inserted_rows_total{$p}[$__rate_interval]))', 'rows']],
+      },
+      {
+        title: 'End to end, p95',
+        unit: 's',
+        stat: true,
+        queries: [[quantile(0.95, 'ktb_end_to_end_seconds'), '{{pipeline}}']],
+      },
+      {
+        title: 'Dead letters, last hour',
+        unit: 'short',
+        stat: true,
+        queries: [['sum(increase(ktb_dead_letters_total{$p}[1h]))', 'dead letters']],
+      },
+      {
+        title: 'Parts that do not answer',
+        unit: 'short',
+        stat: true,
+        queries: [['sum(1 - ktb_dependency_up{$n})', 'parts']],
+      },
+      { title: 'Processes', unit: 'short', stat: true, queries: [['sum(ktb_build_info{$n})', 'processes']] },
+    ],
+  ],
+  [
+    'Consume',
+    [
+      {
+        title: 'Records in and out',
+        unit: 'rows/s',
+        queries: [
+          [perSecond('ktb_consumed_records_total', 'pipeline'), '{{pipeline}} consumed'],
+          [perSecond('ktb_signalled_records_total', 'pipeline'), '{{pipeline}} accepted by Temporal'],
+          [perSecond('ktb_inserted_rows_total', 'pipeline'), '{{pipeline}} inserted'],
+        ],
+      },
+      {
+        title: 'Lag by partition',
+        unit: 'short',
+        queries: [
+          ['sum by (pipeline, topic, partition) (ktb_lag_records{$p})', '{{pipeline}} {{topic}}/{{partition}}'],
+        ],
+      },
+      {
+        title: 'Assigned partitions',
+        unit: 'short',
+        queries: [['ktb_assigned_partitions{$p}', '{{pipeline}} {{pod}}']],
+      },
+      {
+        title: 'Rebalances and gaps',
+        unit: 'short',
+        queries: [
+          ['sum by (pipeline) (increase(ktb_rebalances_total{$p}[$__rate_interval]))', '{{pipeline}} rebalances'],
+          ['sum by (pipeline) (increase(ktb_offset_gaps_total{$p}[$__rate_interval]))', '{{pipeline}} gaps'],
+        ],
+      },
+      {
+        title: 'Commits',
+        unit: 'ops',
+        queries: [[perSecond('ktb_commits_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}']],
+      },
+    ],
+  ],
+  [
+    'Stages',
+    [
+      { title: 'Signal', unit: 's', queries: quantiles('ktb_signal_seconds') },
+      { title: 'Flush: insert and acknowledge', unit: 's', queries: quantiles('ktb_flush_seconds') },
+      { title: 'End to end', unit: 's', queries: quantiles('ktb_end_to_end_seconds') },
+    ],
+  ],
+  [
+    'Temporal',
+    [
+      {
+        title: 'Signals',
+        unit: 'ops',
+        queries: [[perSecond('ktb_signals_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}']],
+      },
+      {
+        title: 'Records a signal',
+        unit: 'short',
+        queries: [
+          [
+            `${perSecond('ktb_signalled_records_total', 'pipeline')} / ${perSecond('ktb_signals_total', 'pipeline', ',outcome="accepted"')}`,
+            '{{pipeline}}',
+          ],
+        ],
+      },
+      {
+        title: 'Requests that failed',
+        unit: 'ops',
+        queries: [
+          [
+            'sum by (operation, code) (rate(ktb_temporal_requests_total{$n,code!="ok"}[$__rate_interval])) > 0',
+            '{{operation}} {{code}}',
+          ],
+        ],
+      },
+      {
+        title: 'Records in batchers',
+        unit: 'short',
+        queries: [[`sum by (pipeline, batcher) (${latest('ktb_buffered_records')})`, '{{pipeline}} {{batcher}}']],
+      },
+      {
+        title: 'Batchers in trouble',
+        unit: 'short',
+        queries: [
+          [`sum by (pipeline) (${latest('ktb_batcher_holding')})`, '{{pipeline}} holding'],
+          [
+            'sum by (pipeline) (increase(ktb_batcher_heirs_total{$p,closed="unexpectedly"}[$__rate_interval]))',
+            '{{pipeline}} closed from outside',
+          ],
+        ],
+      },
+    ],
+  ],
+  [
+    'ClickHouse',
+    [
+      {
+        title: 'Inserts',
+        unit: 'ops',
+        queries: [[perSecond('ktb_inserts_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}']],
+      },
+      {
+        title: 'Rows a flush',
+        unit: 'short',
+        queries: [
+          [
+            `${perSecond('ktb_inserted_rows_total', 'pipeline')} / ${perSecond('ktb_flushes_total', 'pipeline')}`,
+            '{{pipeline}}',
+          ],
+        ],
+      },
+      {
+        title: 'Flushes by reason',
+        unit: 'ops',
+        queries: [[perSecond('ktb_flushes_total', 'pipeline, reason'), '{{pipeline}} {{reason}}']],
+      },
+      {
+        title: 'Flush errors by code',
+        unit: 'ops',
+        queries: [[perSecond('ktb_flush_errors_total', 'pipeline, code'), '{{pipeline}} {{code}}']],
+      },
+      {
+        title: 'Rows found by repeated inserts',
+        unit: 'rows/s',
+        queries: [[perSecond('ktb_found_rows_total', 'pipeline'), '{{pipeline}}']],
+      },
+    ],
+  ],
+  [
+    'Acknowledgements and dead letters',
+    [
+      {
+        title: 'Acknowledgements',
+        unit: 'ops',
+        queries: [[perSecond('ktb_acks_total', 'pipeline, status'), '{{pipeline}} {{status}}']],
+      },
+      {
+        title: 'Dead letters by code',
+        unit: 'ops',
+        queries: [[perSecond('ktb_dead_letters_total', 'pipeline, code'), '{{pipeline}} {{code}}']],
+      },
+      {
+        title: 'Acknowledgements sent elsewhere than asked for',
+        unit: 'ops',
+        queries: [[perSecond('ktb_reply_fallbacks_total', 'pipeline, cause'), '{{pipeline}} {{cause}}']],
+      },
+      {
+        title: 'Produce requests that failed',
+        unit: 'ops',
+        queries: [['sum by (pod) (rate(ktb_publish_errors_total{$n}[$__rate_interval]))', '{{pod}}']],
+      },
+    ],
+  ],
+  [
+    'Back-pressure',
+    [
+      {
+        title: 'Paused partitions',
+        unit: 'short',
+        queries: [['sum by (pipeline) (ktb_paused_partitions{$p})', '{{pipeline}}']],
+      },
+      {
+        title: 'Records waiting in consumers',
+        unit: 'short',
+        queries: [['ktb_consumer_buffered_records{$p}', '{{pipeline}} {{pod}}']],
+      },
+      {
+        title: 'Stopped lanes by cause',
+        unit: 'short',
+        queries: [['sum by (pipeline, cause) (ktb_stopped_lanes{$p})', '{{pipeline}} {{cause}}']],
+      },
+    ],
+  ],
+  [
+    'Runtime',
+    [
+      {
+        title: 'CPU',
+        unit: 'percentunit',
+        queries: [['sum by (pod) (rate(process_cpu_seconds_total{$n}[$__rate_interval]))', '{{pod}}']],
+      },
+      { title: 'Resident memory', unit: 'bytes', queries: [['process_resident_memory_bytes{$n}', '{{pod}}']] },
+      { title: 'Heap in use', unit: 'bytes', queries: [['nodejs_heap_size_used_bytes{$n}', '{{pod}}']] },
+      { title: 'Event loop, p99', unit: 's', queries: [['nodejs_eventloop_lag_p99_seconds{$n}', '{{pod}}']] },
+    ],
+  ],
+];
+
+const SELECTORS = { p: 'namespace=~"$namespace",pipeline=~"$pipeline"', n: 'namespace=~"$namespace"' };
+
+const WIDTH = 24;
+const HEIGHT = { stat: 4, graph: 8 };
+const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
+
+/** Grafana's dashboard of the daemon. */
+export function dashboard(): object {
+  const panels: object[] = [];
+  let y = 0;
+  for (const [title, section] of SECTIONS) {
+    panels.push({ type: 'row', title, collapsed: false, panels: [], gridPos: { x: 0, y: y++, w: WIDTH, h: 1 } });
+    const stats = section.every(({ stat }) => stat);
+    const perRow = stats ? section.length : 3;
+    const w = WIDTH / perRow;
+    const h = stats ? HEIGHT.stat : HEIGHT.graph;
+    section.forEach((panel, index) =>
+      panels.push(toPanel(panel, { x: (index % perRow) * w, y: y + Math.floor(index / perRow) * h, w, h })),
+    );
+    y += Math.ceil(section.length / perRow) * h;
+  }
+  return {
+    title: 'Kafka-Temporal Bridge',
+    uid: 'kafka-temporal-bridge',
+    tags: ['kafka-temporal-bridge'],
+    schemaVersion: 39,
+    editable: true,
+    refresh: '30s',
+    time: { from: 'now-1h', to: 'now' },
+    templating: { list: [{ name: 'datasource', type: 'datasource', query: 'prometheus' }, ...VARIABLES] },
+    panels: panels.map((panel, index) => ({ id: index + 1, ...panel })),
+  };
+}
+
+/** Outside Kubernetes there is no namespace: all of them is also none. */
+const VARIABLES = [
+  ['namespace', 'label_values(ktb_build_info, namespace)'],
+  ['pipeline', 'label_values(ktb_inserted_rows_total{namespace=~"$namespace"}, pipeline)'],
+].map(([name, query]) => ({
+  name,
+  type: 'query',
+  datasource: DATASOURCE,
+  query,
+  refresh: 2,
+  includeAll: true,
+  multi: true,
+  allValue: '.*',
+  current: { text: 'All', value: '$__all' },
+}));
+
+function toPanel({ title, unit, queries, stat }: Panel, gridPos: object): object {
+  return {
+    type: stat ? 'stat' : 'timeseries',
+    title,
+    gridPos,
+    datasource: DATASOURCE,
+    fieldConfig: { defaults: { unit, min: 0 }, overrides: [] },
+    targets: queries.map(([expr, legendFormat], index) => ({
+      refId: String.fromCharCode(65 + index),
+      expr: expr.replaceAll(/\{\$([pn])/g, (_, which: keyof typeof SELECTORS) => `{${SELECTORS[which]}`),
+      legendFormat,
+    })),
+  };
+}

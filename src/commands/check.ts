@@ -1,0 +1,229 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { NativeConnection } from '@temporalio/worker';
+import Table from 'cli-table3';
+import kafkajs, { type Admin } from 'kafkajs';
+import { ClickHouseTables } from '../activities/clickhouse.js';
+import { checkClickHouseAnswers, checkTemporal, messageOf, temporalUnreachable, topicsOf } from '../checks.js';
+import { connectTemporal, createClickHouse } from '../clients.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { loadConfig } from '../config/load.js';
+import { ConfigError } from '../config/problems.js';
+import { createKafka } from '../kafka/clients.js';
+import { createLogger } from '../telemetry/logging.js';
+import {
+  judgeNamespace,
+  judgeTable,
+  judgeTopics,
+  TOPIC_SETTINGS,
+  WINDOWS,
+  type Finding,
+  type NamespaceFacts,
+  type TableFacts,
+  type TopicFacts,
+} from './findings.js';
+import { answered } from './parts.js';
+
+/** For all that is asked of one part. */
+const PART_TIMEOUT_MS = 15_000;
+
+/**
+ * `ktb check`: looks at everything that the daemon works with, and changes nothing. Exit code 1 where something is wrong,
+ * 2 where it is the configuration.
+ */
+export async function check({ config: file, json }: { config: string; json: boolean }): Promise<void> {
+  let config: Config;
+  try {
+    config = loadConfig(file);
+  } catch (error) {
+    if (!json || !(error instanceof ConfigError)) throw error;
+    print(
+      error.problems.map(({ path, message }) => wrong(`configuration ${path.join('.')}`, message)),
+      json,
+    );
+    process.exitCode = 2;
+    return;
+  }
+  const parts = await Promise.all([
+    findings(`Kafka at ${config.kafka.brokers.join(', ')}`, lookAtKafka(config)),
+    findings(`Temporal at ${config.temporal.address}`, lookAtTemporal(config)),
+    findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config)),
+  ]);
+  const all = [
+    ok(`configuration ${file}`, `pipelines: ${config.pipelines.map(({ name }) => name).join(', ')}`),
+    ...parts.flat(),
+  ];
+  print(all, json);
+  if (all.some(({ level }) => level === 'wrong')) process.exitCode = 1;
+}
+
+/** What was found at a part, or that it does not answer. */
+async function findings(part: string, looking: Promise<Finding[]>): Promise<Finding[]> {
+  const answer = await answered(looking, PART_TIMEOUT_MS);
+  return answer.ok ? [ok(part, 'answers'), ...answer.value] : [wrong(part, answer.error, 'see to it first')];
+}
+
+async function lookAtKafka(config: Config): Promise<Finding[]> {
+  const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
+  try {
+    await admin.connect();
+    const { brokers } = await admin.describeCluster();
+    const topics = await topicFacts(admin, [...new Set(config.pipelines.flatMap(topicsOf))]);
+    const groups = await Promise.all(config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline)));
+    return [...config.pipelines.flatMap((pipeline) => judgeTopics(pipeline, topics, brokers.length)), ...groups];
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function topicFacts(admin: Admin, wanted: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>> {
+  const existing = new Set(await admin.listTopics());
+  const names = wanted.filter((name) => existing.has(name));
+  const { topics } = await admin.fetchTopicMetadata({ topics: names });
+  const settings = await Promise.all(names.map((name) => topicSettings(admin, name)));
+  return new Map(
+    topics.map(({ name, partitions }) => [
+      name,
+      {
+        name,
+        partitions: partitions.length,
+        replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+        settings: settings[names.indexOf(name)] ?? null,
+      },
+    ]),
+  );
+}
+
+async function topicSettings(admin: Admin, name: string): Promise<ReadonlyMap<string, string> | null> {
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: TOPIC_SETTINGS };
+  const answer = await answered(admin.describeConfigs({ resources: [resource], includeSynonyms: false }));
+  const entries = answer.ok ? answer.value.resources[0]?.configEntries : undefined;
+  return entries === undefined
+    ? null
+    : new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
+}
+
+async function lookAtGroup(admin: Admin, { groupId, topics }: PipelineConfig): Promise<Finding> {
+  const subject = `group ${groupId}`;
+  try {
+    await admin.fetchOffsets({ groupId, topics: [...topics] });
+    const { groups } = await admin.describeGroups([groupId]);
+    const members = groups[0]?.members.length ?? 0;
+    return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);
+  } catch (error) {
+    return wrong(subject, `may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it');
+  }
+}
+
+async function lookAtTemporal(config: Config): Promise<Finding[]> {
+  const { address } = config.temporal;
+  const connection = await connectTemporal(config.temporal).catch((error: unknown) => {
+    throw new Error(temporalUnreachable(address, messageOf(error)));
+  });
+  try {
+    await checkTemporal(connection, config);
+    return judgeNamespace(await namespaceFacts(connection, config.temporal));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** `temporal.api.enums.v1.TaskQueueType`. */
+const TASK_QUEUE_TYPE = { workflow: 1, activity: 2 } as const;
+
+async function namespaceFacts(
+  { workflowService }: NativeConnection,
+  { namespace, taskQueue }: Config['temporal'],
+): Promise<NamespaceFacts> {
+  const { config } = await workflowService.describeNamespace({ namespace });
+  const pollers = async (taskQueueType: number): Promise<number> => {
+    const request: object = { namespace, taskQueue: { name: taskQueue }, taskQueueType };
+    const answer = await workflowService.describeTaskQueue(request);
+    return answer.pollers.length;
+  };
+  return {
+    namespace,
+    taskQueue,
+    retentionMs: Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) * 1000,
+    workflowPollers: await pollers(TASK_QUEUE_TYPE.workflow),
+    activityPollers: await pollers(TASK_QUEUE_TYPE.activity),
+  };
+}
+
+async function lookAtClickHouse(config: Config): Promise<Finding[]> {
+  const client = createClickHouse(config.clickhouse);
+  try {
+    await checkClickHouseAnswers(client, config);
+    const tables = new ClickHouseTables(client, config.clickhouse.database);
+    const judged = config.pipelines.map(async (pipeline) => {
+      const { table } = pipeline.settings.destination;
+      try {
+        return judgeTable(pipeline, await tableFacts(client, tables, config, table));
+      } catch (error) {
+        return [wrong(`table ${table}`, messageOf(error), 'do as the message says')];
+      }
+    });
+    return (await Promise.all(judged)).flat();
+  } finally {
+    await client.close();
+  }
+}
+
+async function tableFacts(
+  client: ClickHouseClient,
+  tables: ClickHouseTables,
+  { clickhouse }: Config,
+  table: string,
+): Promise<TableFacts> {
+  const columns = await tables.columns(table);
+  const dot = table.indexOf('.');
+  const database = dot < 0 ? clickhouse.database : table.slice(0, dot);
+  const name = table.slice(dot + 1);
+  const ask = async <Row>(query: string): Promise<Row[]> => {
+    const result = await client.query({ query, query_params: { database, name }, format: 'JSONEachRow' });
+    return result.json<Row>();
+  };
+  const [facts] = await ask<{ engine: string; engine_full: string; sorting_key: string }>(
+    'SELECT engine, engine_full, sorting_key FROM system.tables WHERE database = {database:String} AND name = {name:String}',
+  );
+  const indexes = await ask<{ expr: string }>(
+    'SELECT expr FROM system.data_skipping_indices WHERE database = {database:String} AND table = {name:String}',
+  );
+  const defaults = await ask<{ name: string; value: string }>(
+    `SELECT name, value FROM system.merge_tree_settings WHERE name IN ('${Object.values(WINDOWS).join("', '")}')`,
+  );
+  const insert = await answered(tables.probe(table, columns));
+  return {
+    columns,
+    engine: facts?.engine ?? '',
+    engineFull: facts?.engine_full ?? '',
+    sortingKey: facts?.sorting_key ?? '',
+    skipIndexes: indexes.map(({ expr }) => expr),
+    defaults: new Map(defaults.map((setting) => [setting.name, setting.value])),
+    refusal: insert.ok ? null : insert.error,
+  };
+}
+
+function ok(subject: string, message: string): Finding {
+  return { level: 'ok', subject, message, todo: '' };
+}
+
+function wrong(subject: string, message: string, todo = ''): Finding {
+  return { level: 'wrong', subject, message, todo };
+}
+
+function print(all: readonly Finding[], json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(all, null, 2));
+    return;
+  }
+  const table = new Table({
+    head: ['', 'looked at', 'found', 'what to do'],
+    colWidths: [10, 34, 60, 44],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const { level, subject, message, todo } of all) table.push([level, subject, message, todo]);
+  console.log(table.toString());
+  const count = (level: Finding['level']): number => all.filter((finding) => finding.level === level).length;
+  console.log(`${count('wrong')} wrong, ${count('warning')} warnings, ${count('ok')} ok`);
+}

@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { loadConfig } from '../config/load.js';
+import { ConfigError } from '../config/problems.js';
+import { configReference } from '../config/reference.js';
+import { configSchema } from '../config/schema.js';
+
+/** `ktb config validate`: everything that is wrong with the file, without connecting to anything. Exit code 2 if it is. */
+export function validateConfig({ config: file, json }: { config: string; json: boolean }): void {
+  try {
+    const { pipelines } = loadConfig(file);
+    const names = pipelines.map(({ name }) => name);
+    console.log(
+      json ? JSON.stringify({ valid: true, problems: [] }) : `${file} is valid; pipelines: ${names.join(', ')}`,
+    );
+  } catch (error) {
+    if (!json || !(error instanceof ConfigError)) throw error;
+    console.log(JSON.stringify({ valid: false, problems: error.problems }, null, 2));
+    process.exitCode = 2;
+  }
+}
+
+/** `ktb config schema`: the JSON Schema of the file, for editors. `${VARIABLE}` in it is resolved before it is checked. */
+export function printSchema(): void {
+  console.log(JSON.stringify(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }), null, 2));
+}
+
+/** `ktb config example`: a file to begin with. */
+export function printExample(): void {
+  process.stdout.write(readFileSync(new URL('../../examples/ktb.yaml', import.meta.url), 'utf8'));
+}
+
+/** `ktb config docs`: every key, its default, what it is for, in Markdown. */
+export function printReference(): void {
+  process.stdout.write(configReference());
+}

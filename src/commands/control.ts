@@ -1,0 +1,94 @@
+import { hostname, userInfo } from 'node:os';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import Table from 'cli-table3';
+import { messageOf, temporalUnreachable } from '../checks.js';
+import { connectTemporal, createTemporalClient } from '../clients.js';
+import { loadConfig } from '../config/load.js';
+import type { BatcherStatus, ControlAction, ControlRequest } from '../records/batcher.js';
+import { BATCHER } from '../records/batcherId.js';
+import { planControl, targetsOf, type Found, type Target, type Verdict } from './controlPlan.js';
+import { answered } from './parts.js';
+
+export interface ControlOptions {
+  readonly config: string;
+  readonly pipeline?: string;
+  readonly batcher: readonly string[];
+  readonly reason: string;
+  readonly json: boolean;
+}
+
+/** A query needs a worker; where none answers, the signal is sent all the same. */
+const QUERY_TIMEOUT_MS = 2_000;
+
+/** Batchers asked at the same time, at most: a namespace has a limit of requests a second. */
+const AT_ONCE_MAX = 32;
+
+interface Report extends Target, Verdict {}
+
+/**
+ * `ktb pause`, `resume`, `flush`, `drain`: tells batchers, says what it told to which. Idempotent: one that is what it was
+ * asked to be is left alone. Exit code 1 where one could not be told.
+ */
+export async function control(action: ControlAction, options: ControlOptions): Promise<void> {
+  const config = loadConfig(options.config);
+  const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
+  const request: ControlRequest = { actor: actor(), reason: options.reason };
+  const connection = await connectTemporal(config.temporal).catch((error: unknown) => {
+    throw new Error(temporalUnreachable(config.temporal.address, messageOf(error)));
+  });
+  const reports: Report[] = [];
+  try {
+    const client = createTemporalClient(connection, config.temporal);
+    for (let at = 0; at < targets.length; at += AT_ONCE_MAX) {
+      const some = targets.slice(at, at + AT_ONCE_MAX);
+      reports.push(...(await Promise.all(some.map((target) => tell(client, target, action, request)))));
+    }
+  } finally {
+    await connection.close();
+  }
+  print(reports, options.json);
+  if (reports.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
+}
+
+async function tell(client: Client, target: Target, action: ControlAction, request: ControlRequest): Promise<Report> {
+  try {
+    const verdict = planControl(action, await find(client, target));
+    if (verdict.outcome === 'told')
+      await client.workflow.getHandle(target.workflowId).signal(BATCHER.signals[action], request);
+    return { ...target, ...verdict };
+  } catch (error) {
+    return { ...target, outcome: 'failed', message: messageOf(error) };
+  }
+}
+
+async function find(client: Client, { workflowId }: Target): Promise<Found> {
+  const handle = client.workflow.getHandle(workflowId);
+  try {
+    const { status } = await handle.describe();
+    if (status.name !== 'RUNNING') return { state: 'closed', how: status.name };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { state: 'not started' };
+    throw error;
+  }
+  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  return { state: 'running', status: answer.ok ? answer.value : null };
+}
+
+/** `ada@laptop`. A container's user may have no name. */
+function actor(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}@${hostname()}`;
+  }
+}
+
+function print(reports: readonly Report[], json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(reports, null, 2));
+    return;
+  }
+  const table = new Table({ head: ['batcher', 'outcome', ''], style: { head: [], border: [] } });
+  for (const { workflowId, outcome, message } of reports) table.push([workflowId, outcome, message]);
+  console.log(table.toString());
+}

@@ -1,0 +1,299 @@
+import { LOOKUP_COLUMNS } from '../activities/rows.js';
+import type { PipelineConfig } from '../config/config.js';
+
+/**
+ * One thing that was looked at.
+ *
+ * - `ok`: as it should be
+ * - `warning`: it works, but not as well as it could, or not for ever
+ * - `wrong`: records wait, or get lost
+ */
+export interface Finding {
+  readonly level: 'ok' | 'warning' | 'wrong';
+  /** `topic orders`, `table orders`, `namespace default`. */
+  readonly subject: string;
+  readonly message: string;
+  /** What to do about it; empty where nothing is to be done. */
+  readonly todo: string;
+}
+
+type Judge = (message: string, todo?: string) => Finding;
+
+function judges(subject: string): Record<Finding['level'], Judge> {
+  const judge =
+    (level: Finding['level']): Judge =>
+    (message, todo = '') => ({ level, subject, message, todo });
+  return { ok: judge('ok'), warning: judge('warning'), wrong: judge('wrong') };
+}
+
+// ── Kafka ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface TopicFacts {
+  readonly name: string;
+  readonly partitions: number;
+  /** Copies of the partition that has the fewest. */
+  readonly replicas: number;
+  /** Settings as Kafka names them; null where they may not be read. */
+  readonly settings: ReadonlyMap<string, string> | null;
+}
+
+/** Settings of a topic that are looked at. */
+export const TOPIC_SETTINGS = ['retention.ms', 'cleanup.policy', 'max.message.bytes'];
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** What an outage over a night needs. */
+const INPUT_RETENTION_MS_MIN = DAY_MS;
+/** What people need to come back to dead letters. */
+const DEAD_LETTER_RETENTION_MS_MIN = 7 * DAY_MS;
+
+/** Encoded bytes of a record that every signal takes; see `BODY_BYTES_MAX` in `laneSender.ts`. */
+const SIGNAL_BYTES_MAX = 1_200_000;
+
+/**
+ * Judges the topics of a pipeline.
+ *
+ * @param topics those that exist, by name
+ * @param brokers how many the cluster has
+ */
+export function judgeTopics(
+  { topics: inputs, layout, settings: { destination } }: PipelineConfig,
+  topics: ReadonlyMap<string, TopicFacts>,
+  brokers: number,
+): Finding[] {
+  const deadLetters = topics.get(destination.deadLetterTopic);
+  const reply = destination.reply?.topic;
+  const readers = inputs.flatMap((name) => {
+    const topic = topics.get(name);
+    return topic === undefined ? [missingTopic(name)] : judgeInput(topic, { layout, deadLetters, brokers });
+  });
+  const writers = [...(reply === undefined ? [] : [reply]), destination.deadLetterTopic].flatMap((name) => {
+    const topic = topics.get(name);
+    if (topic === undefined) return [missingTopic(name)];
+    return name === reply ? summed(topic, judgeReplicas(topic, brokers)) : judgeDeadLetters(topic, brokers);
+  });
+  return [...readers, ...writers];
+}
+
+function missingTopic(name: string): Finding {
+  return judges(`topic ${name}`).wrong('does not exist, or may not be seen', 'create it, or run `ktb setup`');
+}
+
+function judgeInput(
+  topic: TopicFacts,
+  {
+    layout,
+    deadLetters,
+    brokers,
+  }: { layout: PipelineConfig['layout']; deadLetters: TopicFacts | undefined; brokers: number },
+): Finding[] {
+  const { warning, wrong } = judges(`topic ${topic.name}`);
+  const findings = judgeReplicas(topic, brokers);
+  const retentionMs = numberOf(topic, 'retention.ms');
+  if (retentionMs !== null && retentionMs >= 0 && retentionMs < INPUT_RETENTION_MS_MIN)
+    findings.push(
+      warning(
+        `keeps records for ${hours(retentionMs)}: an outage that is longer loses those not read yet`,
+        `set retention.ms to ${INPUT_RETENTION_MS_MIN} or more`,
+      ),
+    );
+  if (topic.settings?.get('cleanup.policy')?.includes('compact') === true)
+    findings.push(
+      warning(
+        'is compacted: a record may be replaced by a later one of its key before it is read',
+        'know that it is so',
+      ),
+    );
+  const maxBytes = numberOf(topic, 'max.message.bytes');
+  if (maxBytes !== null && maxBytes > SIGNAL_BYTES_MAX)
+    findings.push(
+      warning(
+        `takes records of ${maxBytes} bytes; those that are over ${SIGNAL_BYTES_MAX} when compressed fit into no signal`,
+        'know that they go to the dead-letter topic',
+      ),
+    );
+  const letterBytes = deadLetters === undefined ? null : numberOf(deadLetters, 'max.message.bytes');
+  if (maxBytes !== null && letterBytes !== null && letterBytes < maxBytes)
+    findings.push(
+      wrong(
+        `takes records of ${maxBytes} bytes, the dead-letter topic only of ${letterBytes}: a rejected one would hold its batcher`,
+        `set max.message.bytes of ${deadLetters?.name ?? ''} to ${maxBytes} or more`,
+      ),
+    );
+  if (layout.keyFunction === 'partition' && layout.batchers > topic.partitions)
+    findings.push(
+      warning(
+        `has ${topic.partitions} partitions for ${layout.batchers} batchers by partition: the others have nothing to do`,
+        'lower batchers, or use shardBy: key',
+      ),
+    );
+  return summed(topic, findings);
+}
+
+function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
+  const { warning } = judges(`topic ${topic.name}`);
+  const findings = judgeReplicas(topic, brokers);
+  const retentionMs = numberOf(topic, 'retention.ms');
+  if (retentionMs !== null && retentionMs >= 0 && retentionMs < DEAD_LETTER_RETENTION_MS_MIN)
+    findings.push(
+      warning(
+        `keeps dead letters for ${hours(retentionMs)} only`,
+        `set retention.ms to ${DEAD_LETTER_RETENTION_MS_MIN} or more, so that somebody can look at them`,
+      ),
+    );
+  if (topic.settings?.get('cleanup.policy')?.includes('compact') === true)
+    findings.push(
+      warning('is compacted: of two dead letters with one key the first is removed', 'set cleanup.policy to delete'),
+    );
+  return summed(topic, findings);
+}
+
+function judgeReplicas({ name, replicas, settings }: TopicFacts, brokers: number): Finding[] {
+  const { warning } = judges(`topic ${name}`);
+  return [
+    ...(replicas < 2 && brokers > 1
+      ? [warning('has a partition with one copy: it goes with its broker', 'raise the replication factor')]
+      : []),
+    ...(settings === null
+      ? [warning('may not be asked for its settings', 'grant DescribeConfigs on it to have them checked')]
+      : []),
+  ];
+}
+
+/** The findings, or that there is none. */
+function summed(topic: TopicFacts, findings: Finding[]): Finding[] {
+  if (findings.length > 0) return findings;
+  const retentionMs = numberOf(topic, 'retention.ms');
+  const kept = retentionMs === null ? '' : retentionMs < 0 ? ', kept for ever' : `, kept for ${hours(retentionMs)}`;
+  return [judges(`topic ${topic.name}`).ok(`${topic.partitions} partitions${kept}`)];
+}
+
+function numberOf({ settings }: TopicFacts, name: string): number | null {
+  const text = settings?.get(name);
+  return text === undefined ? null : Number(text);
+}
+
+function hours(ms: number): string {
+  return ms >= 2 * DAY_MS ? `${Math.round(ms / DAY_MS)} days` : `${Math.round((ms / HOUR_MS) * 10) / 10} hours`;
+}
+
+// ── ClickHouse ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface TableFacts {
+  readonly columns: ReadonlyMap<string, string>;
+  readonly engine: string;
+  /** With its settings, as `system.tables.engine_full` has it. */
+  readonly engineFull: string;
+  readonly sortingKey: string;
+  /** Expressions of its skip indexes. */
+  readonly skipIndexes: readonly string[];
+  /** The server's own settings for tables of this engine. */
+  readonly defaults: ReadonlyMap<string, string>;
+  /** Why an insert was refused; null where it was not. */
+  readonly refusal: string | null;
+}
+
+/** Settings of a table that are looked at, where it is replicated and where it is not. */
+export const WINDOWS = {
+  plain: 'non_replicated_deduplication_window',
+  replicated: 'replicated_deduplication_window',
+} as const;
+
+/** Judges the table of a pipeline. */
+export function judgeTable({ settings: { destination } }: PipelineConfig, table: TableFacts): Finding[] {
+  const { ok, warning, wrong } = judges(`table ${destination.table}`);
+  const findings: Finding[] = [];
+  if (table.refusal !== null) findings.push(wrong(`takes no inserts: ${table.refusal}`, 'do as the message says'));
+  const unmapped = Object.keys(destination.columns).filter((column) => !table.columns.has(column));
+  if (unmapped.length > 0)
+    findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
+  const lacking = LOOKUP_COLUMNS.filter((column) => !table.columns.has(column));
+  if (lacking.length > 0)
+    findings.push(
+      warning(
+        `lacks ${lacking.join(', ')}: after a failure rows may be inserted twice`,
+        'add them; `ktb setup` prints the statement',
+      ),
+    );
+  else if (!findsByIdentity(table))
+    findings.push(
+      warning(
+        'is not sorted by _topic, _partition, ...: a repeated insert has to look through much of it for its rows',
+        'put them first in ORDER BY, or add a minmax index on _offset',
+      ),
+    );
+  if (!table.engine.includes('MergeTree')) {
+    findings.push(
+      warning(
+        `has the engine ${table.engine}, which knows no deduplication tokens`,
+        'know that of two attempts at one insert that overlap both may stay',
+      ),
+    );
+  } else {
+    const name = isReplicated(table.engine) ? WINDOWS.replicated : WINDOWS.plain;
+    if (windowOf(table, name) === 0)
+      findings.push(
+        warning(
+          'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
+          `ALTER TABLE ${destination.table} MODIFY SETTING ${name} = 1000`,
+        ),
+      );
+  }
+  return findings.length > 0 ? findings : [ok(`${table.engine}, ${table.columns.size} columns`)];
+}
+
+function isReplicated(engine: string): boolean {
+  return engine.startsWith('Replicated') || engine.startsWith('Shared');
+}
+
+function findsByIdentity({ sortingKey, skipIndexes }: TableFacts): boolean {
+  const sorted = sortingKey.split(',').map((column) => column.trim());
+  return (
+    (sorted.slice(0, 2).includes('_topic') && sorted.slice(0, 2).includes('_partition')) ||
+    skipIndexes.some((expression) => /\b_offset\b/.test(expression))
+  );
+}
+
+/** Inserts whose tokens are remembered: as the table says, else as the server does. */
+function windowOf({ engineFull, defaults }: TableFacts, name: string): number {
+  const own = new RegExp(`\\b${name} = '?(\\d+)`).exec(engineFull)?.[1];
+  return Number(own ?? defaults.get(name) ?? 0);
+}
+
+// ── Temporal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface NamespaceFacts {
+  readonly namespace: string;
+  readonly retentionMs: number;
+  readonly taskQueue: string;
+  /** Workers that have asked for work within the last minutes. */
+  readonly workflowPollers: number;
+  readonly activityPollers: number;
+}
+
+const TEMPORAL_RETENTION_MS_MIN = DAY_MS;
+const TEMPORAL_RETENTION_MS_ADVISED = 7 * DAY_MS;
+
+/** Judges the namespace and the task queue. */
+export function judgeNamespace(facts: NamespaceFacts): Finding[] {
+  const namespace = judges(`namespace ${facts.namespace}`);
+  const queue = judges(`task queue ${facts.taskQueue}`);
+  const kept = `keeps closed runs for ${hours(facts.retentionMs)}`;
+  const loss = 'what a terminated batcher had accepted is lost unless a worker takes it over within that time';
+  const todo = `temporal operator namespace update --namespace ${facts.namespace} --retention 7d`;
+  const pollers = Math.min(facts.workflowPollers, facts.activityPollers);
+  return [
+    facts.retentionMs < TEMPORAL_RETENTION_MS_MIN
+      ? namespace.wrong(`${kept}: ${loss}`, todo)
+      : facts.retentionMs < TEMPORAL_RETENTION_MS_ADVISED
+        ? namespace.warning(`${kept}: ${loss}`, todo)
+        : namespace.ok(kept),
+    pollers > 0
+      ? queue.ok(`${pollers} ${pollers === 1 ? 'worker' : 'workers'}`)
+      : queue.warning(
+          'no worker asks for work: batchers hold what they get',
+          'start `ktb run`, or `ktb run --role worker`',
+        ),
+  ];
+}

@@ -1,0 +1,37 @@
+import { messageOf } from '../checks.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+
+/** What was written on the command line cannot be meant: `ktb` ends with exit code 2. Trying again does not help. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** @throws UsageError where the configuration has no such pipeline */
+export function pipelineNamed({ pipelines }: Pick<Config, 'pipelines'>, name: string): PipelineConfig {
+  const found = pipelines.find((candidate) => candidate.name === name);
+  if (found !== undefined) return found;
+  const names = pipelines.map((candidate) => candidate.name).join(', ');
+  throw new UsageError(`the configuration has no pipeline ${name}; it has ${names}`);
+}
+
+/** One part that is down must not keep the others from being shown. */
+const PART_TIMEOUT_MS = 4_000;
+
+export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
+
+/** What a part answered, or why it did not. Never rejects. */
+export async function answered<T>(promise: Promise<T>, timeoutMs = PART_TIMEOUT_MS): Promise<Answer<T>> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer within ${timeoutMs / 1000} s`));
+    }, timeoutMs);
+  });
+  try {
+    return { ok: true, value: await Promise.race([promise, timeout]) };
+  } catch (error) {
+    return { ok: false, error: messageOf(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}

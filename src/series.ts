@@ -1,0 +1,62 @@
+import type { PipelineConfig } from './config/config.js';
+import { REJECTION_CODES } from './records/ack.js';
+import type { FlushReason } from './records/flush.js';
+import type { Metrics } from './telemetry/metrics.js';
+import { REQUEST_CODES, REQUEST_OPERATIONS } from './telemetry/temporalRequests.js';
+
+const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
+  records: true,
+  bytes: true,
+  delay: true,
+  signal: true,
+  drain: true,
+  continueAsNew: true,
+  inherited: true,
+};
+
+/**
+ * Sets every series whose labels are known to zero. What appears only with its first event has no rate for it: Prometheus
+ * takes the 1 that it begins with for what had always been there.
+ */
+export function initialiseSeries(
+  metrics: Metrics,
+  pipelines: readonly PipelineConfig[],
+  role: 'consumer' | 'worker' | 'both',
+): void {
+  for (const operation of REQUEST_OPERATIONS) {
+    for (const code of REQUEST_CODES) metrics.temporalRequests.inc({ operation, code }, 0);
+  }
+  for (const pipeline of pipelines) {
+    if (role !== 'worker') initialiseConsumer(metrics, pipeline);
+    if (role !== 'consumer') initialiseWorker(metrics, pipeline);
+  }
+}
+
+function initialiseConsumer(metrics: Metrics, { name: pipeline, topics }: PipelineConfig): void {
+  for (const topic of topics) {
+    metrics.consumed.inc({ pipeline, topic }, 0);
+    metrics.gaps.inc({ pipeline, topic }, 0);
+  }
+  for (const gauge of [metrics.assigned, metrics.paused, metrics.waiting]) gauge.set({ pipeline }, 0);
+  for (const cause of ['history', 'closed', 'temporal', 'deadLetters'])
+    metrics.stoppedLanes.set({ pipeline, cause }, 0);
+  for (const outcome of ['ok', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0);
+  for (const outcome of ['accepted', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
+  for (const closed of ['drained', 'unexpectedly']) metrics.heirs.inc({ pipeline, closed }, 0);
+  metrics.rebalances.inc({ pipeline }, 0);
+  metrics.signalledRecords.inc({ pipeline }, 0);
+  metrics.signalSeconds.zero({ pipeline });
+  metrics.deadLetters.inc({ pipeline, code: REJECTION_CODES.tooLarge }, 0);
+}
+
+function initialiseWorker(metrics: Metrics, { name: pipeline }: PipelineConfig): void {
+  for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
+  for (const outcome of ['ok', 'failed']) metrics.inserts.inc({ pipeline, outcome }, 0);
+  for (const status of ['inserted', 'rejected', 'skipped']) metrics.acks.inc({ pipeline, status }, 0);
+  for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
+    metrics.replyFallbacks.inc({ pipeline, cause }, 0);
+  }
+  for (const code of Object.values(REJECTION_CODES)) metrics.deadLetters.inc({ pipeline, code }, 0);
+  for (const counter of [metrics.rows, metrics.foundRows]) counter.inc({ pipeline }, 0);
+  for (const histogram of [metrics.flushSeconds, metrics.endToEndSeconds]) histogram.zero({ pipeline });
+}

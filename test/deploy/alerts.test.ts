@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { seriesNames } from '../../scripts/metrics.js';
+import { parseConfig } from '../../src/config/load.js';
+import { initialiseSeries } from '../../src/series.js';
+import { createMetrics } from '../../src/telemetry/metrics.js';
+import { ALERT_CASES } from './support/alertCases.js';
+import { CHART, run } from './support/chart.js';
+import { DEPLOY_TOOLS } from './support/tools.js';
+
+const RULES = join(CHART, 'files/rules.yaml');
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+}
+const rules = (parse(readFileSync(RULES, 'utf8')) as { groups: { rules: Rule[] }[] }).groups.flatMap(
+  (group) => group.rules,
+);
+
+/** Runs promtool's tests: whether an alert fires under the series of its case. */
+async function testRules(cases: readonly { alert: string; at: string; series: object; fires: boolean }[]) {
+  const directory = await mkdtemp(join(tmpdir(), 'ktb-rules-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'test.yaml');
+  const tests = cases.map(({ alert, at, series, fires }) => ({
+    name: `${alert} ${fires ? 'fires' : 'does not fire'}`,
+    interval: '1m',
+    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values: values as string })),
+    promql_expr_test: [
+      {
+        expr: `count(ALERTS{alertname="${alert}", alertstate="firing"}) or vector(0)`,
+        eval_time: at,
+        exp_samples: [{ labels: '{}', value: fires ? 1 : 0 }],
+      },
+    ],
+  }));
+  await writeFile(file, stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+  return run(DEPLOY_TOOLS.promtool, ['test', 'rules', file]);
+}
+
+it('each alert fires where it has to, and does not where it looks alike', async () => {
+  expect(Object.keys(ALERT_CASES).sort()).toEqual(rules.map(({ alert }) => alert).sort());
+  const cases = Object.entries(ALERT_CASES).flatMap(([alert, { at, firing, quiet }]) => [
+    { alert, at, series: firing, fires: true },
+    { alert, at, series: quiet, fires: false },
+  ]);
+  expect(await testRules(cases)).toContain('SUCCESS');
+});
+
+it('the cases use only series that the daemon has', () => {
+  const known = seriesNames();
+  for (const { firing, quiet } of Object.values(ALERT_CASES))
+    for (const series of [...Object.keys(firing), ...Object.keys(quiet)]) expect(known).toContain(series.split('{')[0]);
+});
+
+it('each alert has its section among the runbooks, and there is none without an alert', () => {
+  const runbooks = readFileSync(new URL('../../docs/runbooks.md', import.meta.url), 'utf8');
+  const sections = [...runbooks.matchAll(/^## (\S+)$/gm)].map(([, name]) => name);
+  expect(sections).toEqual(rules.map(({ alert }) => alert));
+  for (const [, anchor] of runbooks.matchAll(/\(#(\w+)\)/g))
+    expect(sections.map((name) => name?.toLowerCase())).toContain(anchor);
+});
+
+it('promtool has nothing to say against the metrics, those of Node included', async () => {
+  const metrics = createMetrics();
+  const { pipelines } = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {});
+  initialiseSeries(metrics, pipelines, 'both');
+  expect(await run(DEPLOY_TOOLS.promtool, ['check', 'metrics'], { input: await metrics.registry.metrics() })).toBe('');
+});

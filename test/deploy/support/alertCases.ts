@@ -1,0 +1,180 @@
+/** Series as promtool's tests write them: name with labels, and values a minute apart (`0+10x60`: 0, 10, ... 600). */
+type Series = Readonly<Record<string, string>>;
+
+/** Series under which an alert fires at a time, and similar ones under which it does not. */
+interface AlertCase {
+  /** When it is looked at, as `1h`. */
+  readonly at: string;
+  readonly firing: Series;
+  readonly quiet: Series;
+}
+
+const P = 'namespace="apps",pod="ktb-0",job="ktb",pipeline="orders"';
+const B = `${P},batcher="3"`;
+const B_OLD = `namespace="apps",pod="ktb-1",job="ktb",pipeline="orders",batcher="3"`;
+
+/** A buffer's series and when its batcher last told of it, on a worker that it has left and on the one that it is on. */
+const batcher = (metric: string, before: number, now: number, reported: string): Series => ({
+  [`${metric}{${B_OLD}}`]: `${before}x60`,
+  [`ktb_batcher_reported_timestamp_seconds{${B_OLD}}`]: '0x60',
+  [`${metric}{${B}}`]: `${now}x60`,
+  [`ktb_batcher_reported_timestamp_seconds{${B}}`]: reported,
+});
+
+/** By alert of files/rules.yaml. */
+export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
+  KtbDown: {
+    at: '30m',
+    firing: { [`ktb_build_info{${P}}`]: '1x10 stale' },
+    // One of two is enough.
+    quiet: { [`ktb_build_info{${P}}`]: '1x10 stale', 'ktb_build_info{namespace="apps",pod="ktb-1",job="ktb"}': '1x60' },
+  },
+  KtbDependencyDown: {
+    at: '10m',
+    firing: { [`ktb_dependency_up{${P},dependency="kafka"}`]: '0x60' },
+    quiet: { [`ktb_dependency_up{${P},dependency="kafka"}`]: '1 1 1 0 0 0 0 1 1 1 1' },
+  },
+  KtbStalled: {
+    at: '30m',
+    firing: { [`ktb_lag_records{${P}}`]: '5000x60', [`ktb_signalled_records_total{${P}}`]: '100x60' },
+    quiet: { [`ktb_lag_records{${P}}`]: '5000x60', [`ktb_signalled_records_total{${P}}`]: '100+1x60' },
+  },
+  KtbLagGrowing: {
+    at: '2h',
+    firing: { [`ktb_lag_records{${P}}`]: '20000+10x120' },
+    quiet: { [`ktb_lag_records{${P}}`]: '90000-10x120' },
+  },
+  KtbDelayHigh: {
+    at: '1h',
+    firing: {
+      [`ktb_end_to_end_seconds_bucket{${P},le="60"}`]: '0+80x60',
+      [`ktb_end_to_end_seconds_bucket{${P},le="300"}`]: '0+100x60',
+      [`ktb_end_to_end_seconds_bucket{${P},le="+Inf"}`]: '0+100x60',
+    },
+    quiet: {
+      [`ktb_end_to_end_seconds_bucket{${P},le="60"}`]: '0+99x60',
+      [`ktb_end_to_end_seconds_bucket{${P},le="300"}`]: '0+100x60',
+      [`ktb_end_to_end_seconds_bucket{${P},le="+Inf"}`]: '0+100x60',
+    },
+  },
+  KtbCommitsFailing: {
+    at: '1h',
+    firing: {
+      [`ktb_commits_total{${P},outcome="failed"}`]: '0+1x60',
+      [`ktb_commits_total{${P},outcome="ok"}`]: '500x60',
+    },
+    quiet: {
+      [`ktb_commits_total{${P},outcome="failed"}`]: '0+1x60',
+      [`ktb_commits_total{${P},outcome="ok"}`]: '500+1x60',
+    },
+  },
+  KtbRebalancing: {
+    at: '90m',
+    firing: { [`ktb_rebalances_total{${P}}`]: '0+1x120' },
+    // A rollout of a few pods.
+    quiet: { [`ktb_rebalances_total{${P}}`]: '0x60 1 2 3 4 4x60' },
+  },
+  KtbOffsetGap: {
+    at: '20m',
+    firing: { [`ktb_offset_gaps_total{${P},topic="orders"}`]: '0x15 1x20' },
+    quiet: { [`ktb_offset_gaps_total{${P},topic="orders"}`]: '1x60' },
+  },
+  KtbSignalDeliveryFailing: {
+    at: '30m',
+    firing: {
+      [`ktb_signals_total{${P},outcome="retried"}`]: '0+6x60',
+      [`ktb_signals_total{${P},outcome="refused"}`]: '0+6x60',
+      [`ktb_signals_total{${P},outcome="accepted"}`]: '0+10x60',
+    },
+    quiet: {
+      [`ktb_signals_total{${P},outcome="retried"}`]: '0+5x60',
+      [`ktb_signals_total{${P},outcome="refused"}`]: '0x60',
+      [`ktb_signals_total{${P},outcome="accepted"}`]: '0+10x60',
+    },
+  },
+  KtbQueryTimeouts: {
+    at: '1h',
+    firing: {
+      [`ktb_temporal_requests_total{${P},operation="query",code="timeout"}`]: '0+1x60',
+      [`ktb_temporal_requests_total{${P},operation="query",code="ok"}`]: '7x60',
+    },
+    quiet: {
+      [`ktb_temporal_requests_total{${P},operation="query",code="timeout"}`]: '0+1x60',
+      [`ktb_temporal_requests_total{${P},operation="query",code="ok"}`]: '7+1x60',
+    },
+  },
+  KtbTemporalThrottled: {
+    at: '30m',
+    firing: { [`ktb_temporal_requests_total{${P},operation="query",code="resource_exhausted"}`]: '0+1x60' },
+    quiet: { [`ktb_temporal_requests_total{${P},operation="query",code="resource_exhausted"}`]: '0 0 3 3x60' },
+  },
+  KtbFlushFailing: {
+    at: '30m',
+    firing: {
+      [`ktb_flush_errors_total{${P},code="60"}`]: '1+4x60',
+      [`ktb_flush_seconds_count{${P}}`]: '50x60',
+    },
+    quiet: { [`ktb_flush_errors_total{${P},code="60"}`]: '1+4x60', [`ktb_flush_seconds_count{${P}}`]: '50+1x60' },
+  },
+  KtbClickHouseErrors: {
+    at: '30m',
+    firing: {
+      [`ktb_inserts_total{${P},outcome="failed"}`]: '0+2x60',
+      [`ktb_inserts_total{${P},outcome="ok"}`]: '0+10x60',
+    },
+    quiet: {
+      [`ktb_inserts_total{${P},outcome="failed"}`]: '0+1x60',
+      [`ktb_inserts_total{${P},outcome="ok"}`]: '0+10x60',
+    },
+  },
+  KtbAckErrors: {
+    at: '30m',
+    firing: { [`ktb_publish_errors_total{${P}}`]: '0+1x60' },
+    quiet: { [`ktb_publish_errors_total{${P}}`]: '4x60' },
+  },
+  KtbDeadLetters: {
+    at: '20m',
+    firing: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '0x15 1x20' },
+    quiet: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '9x60' },
+  },
+  KtbSaturated: {
+    at: '40m',
+    firing: { [`ktb_paused_partitions{${P}}`]: '3x60' },
+    quiet: { [`ktb_paused_partitions{${P}}`]: '3x20 0 3x60' },
+  },
+  KtbEventLoopBlocked: {
+    at: '20m',
+    firing: { [`nodejs_eventloop_lag_p99_seconds{${P}}`]: '0.8x60' },
+    quiet: { [`nodejs_eventloop_lag_p99_seconds{${P}}`]: '0.1x60' },
+  },
+  KtbBatchesSmall: {
+    at: '2h',
+    firing: { [`ktb_inserted_rows_total{${P}}`]: '0+3000x120', [`ktb_flushes_total{${P}}`]: '0+300x120' },
+    // As small, but only one a minute: little traffic strains nothing.
+    quiet: { [`ktb_inserted_rows_total{${P}}`]: '0+10x120', [`ktb_flushes_total{${P}}`]: '0+1x120' },
+  },
+  KtbBatcherStuck: {
+    at: '40m',
+    firing: batcher('ktb_buffered_records', 0, 500, '60x60'),
+    // What the worker says that it has left is not true any more.
+    quiet: batcher('ktb_buffered_records', 500, 0, '60x60'),
+  },
+  KtbBatcherHolding: {
+    at: '10m',
+    firing: batcher('ktb_batcher_holding', 0, 1, '60x60'),
+    quiet: batcher('ktb_batcher_holding', 1, 0, '60x60'),
+  },
+  KtbBatcherClosedUnexpectedly: {
+    at: '20m',
+    firing: { [`ktb_batcher_heirs_total{${P},closed="unexpectedly"}`]: '0x15 1x20' },
+    quiet: {
+      [`ktb_batcher_heirs_total{${P},closed="unexpectedly"}`]: '1x60',
+      [`ktb_batcher_heirs_total{${P},closed="drained"}`]: '0+1x60',
+    },
+  },
+  KtbRunEnded: {
+    at: '10m',
+    firing: { [`ktb_stopped_lanes{${P},cause="closed"}`]: '1x60' },
+    quiet: { [`ktb_stopped_lanes{${P},cause="history"}`]: '1x60', [`ktb_stopped_lanes{${P},cause="closed"}`]: '0x60' },
+  },
+};

@@ -1,0 +1,33 @@
+import { afterEach, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemons: Daemon[] = [];
+
+afterEach(async () => {
+  await Promise.all(daemons.map((daemon) => daemon.kill()));
+  daemons = [];
+  await fixture.close();
+});
+
+it('of two daemons each tells the lag of its own partitions only, and what it asks Temporal', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  daemons.push(await Daemon.start(fixture.config()));
+  const lagSeries = async (daemon: Daemon) => (await daemon.get('/metrics')).text.match(/^ktb_lag_records\{/gm)?.length;
+  await eventually(async () => expect(await lagSeries(daemons[0]!)).toBe(8));
+  daemons.push(await Daemon.start(fixture.config()));
+  await eventually(async () => {
+    for (const daemon of daemons) expect(await lagSeries(daemon)).toBe(4);
+  });
+  await fixture.produce(100);
+  await expectExactlyOnce(fixture);
+  for (const operation of ['signal_with_start', 'describe'])
+    expect(await daemons[0]!.metric('ktb_temporal_requests_total', { operation, code: 'ok' })).toBeGreaterThan(0);
+  expect(await daemons[0]!.metric('ktb_publish_errors_total')).toBe(0);
+});

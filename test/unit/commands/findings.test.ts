@@ -1,0 +1,120 @@
+import { expect, it } from 'vitest';
+import {
+  judgeNamespace,
+  judgeTable,
+  judgeTopics,
+  type Finding,
+  type TableFacts,
+  type TopicFacts,
+} from '../../../src/commands/findings.js';
+import { parseConfig } from '../../../src/config/load.js';
+
+const pipeline = (more = '') =>
+  parseConfig(
+    `pipelines: { orders: { topics: [orders], table: orders, reply: { topic: replies }, columns: { customer: /who } ${more} } }`,
+    'ktb.yaml',
+    {},
+  ).pipelines[0]!;
+
+const topic = (name: string, facts: Partial<TopicFacts> = {}, settings: Record<string, string> = {}): TopicFacts => ({
+  name,
+  partitions: 8,
+  replicas: 3,
+  settings: new Map(Object.entries({ 'retention.ms': '604800000', 'max.message.bytes': '1048588', ...settings })),
+  ...facts,
+});
+const topics = (...changed: TopicFacts[]) =>
+  new Map([topic('orders'), topic('replies'), topic('orders.dead-letters'), ...changed].map((t) => [t.name, t]));
+const summary = (findings: Finding[]) =>
+  findings.filter(({ level }) => level !== 'ok').map(({ level, subject, message }) => `${level} ${subject} ${message}`);
+const judged = (...changed: TopicFacts[]) => summary(judgeTopics(pipeline(), topics(...changed), 3));
+
+it('finds nothing wrong with topics as they should be', () => {
+  expect(judged()).toEqual([]);
+  expect(judged(topic('orders', {}, { 'retention.ms': '-1' }))).toEqual([]);
+});
+
+it.each([
+  ['a short retention', topic('orders', {}, { 'retention.ms': '3600000' }), /warning topic orders keeps .* 1 hours/],
+  ['compaction', topic('orders', {}, { 'cleanup.policy': 'compact,delete' }), /warning topic orders is compacted/],
+  ['records for no signal', topic('orders', {}, { 'max.message.bytes': '2000000' }), /fit into no signal/],
+  [
+    'dead letters too large for their topic',
+    topic('orders.dead-letters', {}, { 'max.message.bytes': '1000' }),
+    /wrong topic orders takes .* only of 1000/,
+  ],
+  [
+    'dead letters soon gone',
+    topic('orders.dead-letters', {}, { 'retention.ms': '86400000' }),
+    /warning topic orders.dead-letters keeps/,
+  ],
+  ['one copy', topic('replies', { replicas: 1 }), /warning topic replies has a partition with one copy/],
+  ['settings not to be read', topic('replies', { settings: null }), /warning topic replies may not be asked/],
+])('%s', (_name, changed, message) => {
+  expect(judged(changed).join('\n')).toMatch(message);
+});
+
+it('a missing topic is wrong, and says what to do', () => {
+  const left = topics();
+  left.delete('replies');
+  expect(judgeTopics(pipeline(), left, 3)).toContainEqual(
+    expect.objectContaining({
+      level: 'wrong',
+      subject: 'topic replies',
+      todo: expect.stringContaining('ktb setup') as string,
+    }),
+  );
+});
+
+it('one copy is all that one broker can have', () => {
+  expect(summary(judgeTopics(pipeline(), topics(topic('orders', { replicas: 1 })), 1))).toEqual([]);
+});
+
+it('more batchers than partitions are of no use where they go by partition', () => {
+  const found = summary(judgeTopics(pipeline(', batchers: 9, shardBy: partition'), topics(), 3));
+  expect(found).toEqual([expect.stringContaining('8 partitions for 9 batchers')]);
+});
+
+const IDENTITY = ['_topic', '_partition', '_epoch', '_offset'];
+const table = (facts: Partial<TableFacts> = {}) =>
+  summary(
+    judgeTable(pipeline(), {
+      columns: new Map([...IDENTITY, 'customer'].map((name) => [name, 'String'])),
+      engine: 'MergeTree',
+      engineFull: 'MergeTree ORDER BY x SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 1000',
+      sortingKey: IDENTITY.join(', '),
+      skipIndexes: [],
+      defaults: new Map([['replicated_deduplication_window', '10000']]),
+      refusal: null,
+      ...facts,
+    }),
+  ).join('\n');
+
+it('finds nothing wrong with a table as it should be, replicated or not', () => {
+  expect(table()).toBe('');
+  expect(table({ engine: 'ReplicatedMergeTree', engineFull: 'ReplicatedMergeTree' })).toBe('');
+  expect(table({ sortingKey: 'customer', skipIndexes: ['_offset'] })).toBe('');
+});
+
+it.each([
+  [{ columns: new Map([['customer', 'String']]) }, 'warning table orders lacks _topic, _partition, _offset, _epoch'],
+  [{ columns: new Map(IDENTITY.map((name) => [name, 'String'])) }, 'wrong table orders has no column customer'],
+  [{ sortingKey: 'customer' }, 'is not sorted by _topic'],
+  [{ engineFull: 'MergeTree ORDER BY x' }, 'remembers no deduplication tokens'],
+  [{ engineFull: 'MergeTree SETTINGS non_replicated_deduplication_window = 0' }, 'remembers no deduplication tokens'],
+  [{ engine: 'ReplicatedMergeTree', defaults: new Map() }, 'remembers no deduplication tokens'],
+  [{ engine: 'Distributed' }, 'knows no deduplication tokens'],
+  [{ refusal: 'Not enough privileges' }, 'wrong table orders takes no inserts: Not enough privileges'],
+] as [Partial<TableFacts>, string][])('%j', (facts, message) => {
+  expect(table(facts)).toContain(message);
+});
+
+it('a namespace has to keep closed runs until they are taken over, and a task queue needs workers of both kinds', () => {
+  const facts = { namespace: 'default', taskQueue: 'ktb', workflowPollers: 1, activityPollers: 1 };
+  const levels = (retentionDays: number, activityPollers = 1) =>
+    judgeNamespace({ ...facts, activityPollers, retentionMs: retentionDays * 86_400_000 }).map(({ level }) => level);
+  expect(levels(7)).toEqual(['ok', 'ok']);
+  expect(levels(1)).toEqual(['warning', 'ok']);
+  expect(levels(0.5)).toEqual(['wrong', 'ok']);
+  expect(levels(7, 0)).toEqual(['ok', 'warning']);
+});
