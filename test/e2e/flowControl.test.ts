@@ -119,7 +119,7 @@ it('inserts of unknown outcome, ClickHouse away, and a table that forgets their 
     for (let round = 1; round <= 5; round++) {
       await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThan(round * 1_000));
       proxy.cutNext = 'beforeAnswer';
-      await eventually(() => expect(proxy.cuts).toBe(round), 20_000, 1);
+      await eventually(() => expect(proxy.answersLost).toBe(round), 20_000, 1);
       await stack().parts.clickhouse.kill();
       await sleep(2_000);
       await stack().parts.clickhouse.start();
