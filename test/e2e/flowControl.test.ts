@@ -11,8 +11,8 @@ import { useStack } from '../support/useStack.js';
 import { BATCHER } from '../../src/records/batcherId.js';
 
 const MIB = 1024 * 1024;
-/** Payload for a batcher without a worker, in MB; 300 take minutes on two cores. */
-const PAYLOAD_MB = Number(process.env['KTB_TEST_PAYLOAD_MB'] ?? 80);
+/** Payload for a batcher without a worker, in MB: two minutes on two cores. */
+const PAYLOAD_MB = Number(process.env['KTB_TEST_PAYLOAD_MB'] ?? 300);
 const RECORD_BYTES = 1_600;
 const SLOW_MS = 900_000;
 
