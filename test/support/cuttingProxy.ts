@@ -17,6 +17,8 @@ export class CuttingProxy {
   cutNext: Cut | undefined;
   /** Inserts that were cut. */
   cuts = 0;
+  /** Answers to these inserts that came and were kept back: their rows are there. */
+  answersLost = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -59,7 +61,10 @@ export class CuttingProxy {
       if (cut === 'whileRunning' && data.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK)) client.destroy();
     });
     server.on('data', (data) => {
-      if (cut !== undefined) client.destroy();
+      if (cut !== undefined && !client.destroyed) {
+        this.answersLost++;
+        client.destroy();
+      }
       if (!client.destroyed) client.write(data);
     });
     server.on('close', () => client.destroy());
