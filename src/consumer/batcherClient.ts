@@ -97,6 +97,8 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async coverage(): Promise<CoverageState> {
+    // A run that was closed before it had done anything answers no query.
+    await this.startHeir({ drained: false });
     return (await this.#query<CoverageState>(BATCHER.queries.coverage)) ?? [];
   }
 

@@ -108,11 +108,11 @@ it('cancelled, timed out and drained runs leave heirs as well', async () => {
   );
   const daemon = await start();
   const load = steadyLoad(fixture, 500);
-  await eventually(async () => expect(await heirs(daemon)).toBeGreaterThanOrEqual(BATCHERS));
+  await eventually(async () => expect(await heirs(daemon)).toBeGreaterThanOrEqual(BATCHERS), 120_000);
   await all((index) => fixture.batcher(index).cancel());
-  await eventually(async () => expect(await heirs(daemon)).toBeGreaterThanOrEqual(2 * BATCHERS));
+  await eventually(async () => expect(await heirs(daemon)).toBeGreaterThanOrEqual(2 * BATCHERS), 120_000);
   await all((index) => fixture.batcher(index).signal(BATCHER.signals.drain, { actor: 'test', reason: 'drain' }));
-  await eventually(async () => expect(await heirs(daemon)).toBeGreaterThanOrEqual(3 * BATCHERS));
+  await eventually(async () => expect(await heirs(daemon)).toBeGreaterThanOrEqual(3 * BATCHERS), 120_000);
   await load.stop();
   await expectExactlyOnce(fixture);
 });
