@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Unit, property and workflow tests need nothing but the build; a file of integration or e2e tests starts a local stack of
- * its own. The tests of what is deployed need tools of their own, and run by `npm run test:deploy` only.
+ * Unit, property and workflow tests need nothing but the build; a file of the other tests starts a local stack of its own. The
+ * long proofs run by `npm run test:chaos`, the tests of what is deployed, which need tools of their own, by
+ * `npm run test:deploy`.
  */
 export default defineConfig({
   test: {
@@ -35,11 +36,22 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          // Three brokers, members that freeze, hundreds of megabytes: one at a time.
+          maxWorkers: 1,
+          testTimeout: 240_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
           name: 'deploy',
           include: ['test/deploy/**/*.test.ts'],
           globalSetup: ['test/deploy/support/setUp.ts'],
           testTimeout: 60_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

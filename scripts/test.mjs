@@ -1,5 +1,5 @@
-// `npm test`: set-up, build, all tests but those of what is deployed, which `npm run test:deploy` runs; closes with a line that
-// counts them. Arguments go to vitest.
+// `npm test`: set-up, build, tests; closes with a line that counts them. The projects `chaos` and `deploy` run only where they
+// are named. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,9 @@ const report = join(directory, 'report.json');
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
 const args = process.argv.slice(2);
-const projects = args.some((arg) => arg.startsWith('--project')) ? [] : ['--project=!deploy'];
+const projects = args.some((arg) => arg.startsWith('--project'))
+  ? []
+  : ['unit', 'workflow', 'stack'].map((name) => `--project=${name}`);
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...projects, ...args], {
   cwd: root,
   stdio: 'inherit',
