@@ -7,9 +7,9 @@ const HANG_MS = 5_000;
 
 /**
  * V8 lets a heap grow to up to four times of what is alive before it collects. At full load, on a machine with plenty of
- * memory, that makes 100 MB more of resident memory and, as measured, no difference in throughput.
+ * memory, that makes 100 MB more of resident memory; below 80 percent throughput suffers.
  */
-const HEAP_GROWING = '--heap-growing-percent=50';
+const HEAP_GROWING = '--heap-growing-percent=80';
 
 /** `ktb run`: the daemon, until SIGTERM or SIGINT. A second signal ends it at once. */
 export async function run({ config: file, role }: { config: string; role: Role }): Promise<void> {
