@@ -32,7 +32,7 @@ describe('every record becomes one row and one acknowledgement, and its offset i
   });
 
   it('one record a signal', async () => {
-    await run({ pipeline: { signal: { maxRecords: 1 } } }, 5_000);
+    await run({ pipeline: { signal: { maxRecords: 1 } } }, 2_000);
   });
 
   it('fewer partitions than batchers, and more', async () => {

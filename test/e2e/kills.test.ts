@@ -68,7 +68,8 @@ describe('SIGKILL under load: nothing is lost or doubled', () => {
 
   it('with one record a signal', async () => {
     await create({ pipeline: { signal: { maxRecords: 1 } } });
-    await rounds(200, 200);
+    // Two cores take about a hundred such signals a second.
+    await rounds(60, 100);
   });
 
   it('of a worker, while another one and the consumers go on', async () => {

@@ -27,7 +27,8 @@ it('of two daemons each tells the lag of its own partitions only, and what it as
   });
   await fixture.produce(100);
   await expectExactlyOnce(fixture);
+  // A batcher's history is looked at before the first signal to it: mostly there is none yet (`not_found`).
   for (const operation of ['signal_with_start', 'describe'])
-    expect(await daemons[0]!.metric('ktb_temporal_requests_total', { operation, code: 'ok' })).toBeGreaterThan(0);
+    expect(await daemons[0]!.metric('ktb_temporal_requests_total', { operation })).toBeGreaterThan(0);
   expect(await daemons[0]!.metric('ktb_publish_errors_total')).toBe(0);
 });
