@@ -268,13 +268,11 @@ export function createPartitioner(): (args: PartitionerArgs) => number {
 }
 
 function toMessage({ key, value, headers, partition, timestampMs }: OutgoingMessage): Message {
-  return {
-    key,
-    value,
-    ...(headers === undefined ? {} : { headers }),
-    ...(partition === undefined ? {} : { partition }),
-    ...(timestampMs === undefined || timestampMs < 0 ? {} : { timestamp: String(timestampMs) }),
-  };
+  const message: Message = { key, value };
+  if (headers !== undefined) message.headers = headers;
+  if (partition !== undefined) message.partition = partition;
+  if (timestampMs !== undefined && timestampMs >= 0) message.timestamp = String(timestampMs);
+  return message;
 }
 
 function messageBytes({ key, value, headers }: OutgoingMessage): number {

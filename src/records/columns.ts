@@ -102,33 +102,41 @@ class ColumnRecord implements KafkaRecord {
   readonly headers: readonly RecordHeader[];
   readonly tooLargeBytes?: number;
   readonly #bytes: ColumnBytes;
-  readonly #place: Place;
+  readonly #keyAt: number;
+  readonly #keyLength: number;
+  readonly #valueAt: number;
+  readonly #valueLength: number;
 
   constructor(
     offset: number,
     timestampMs: number,
     bytes: ColumnBytes,
-    place: Place,
+    [keyAt, keyLength, valueAt, valueLength]: Place,
     headers: readonly RecordHeader[],
     tooLargeBytes: number | undefined,
   ) {
     this.offset = offset;
     this.timestampMs = timestampMs;
     this.#bytes = bytes;
-    this.#place = place;
+    this.#keyAt = keyAt;
+    this.#keyLength = keyLength;
+    this.#valueAt = valueAt;
+    this.#valueLength = valueLength;
     this.headers = headers;
     if (tooLargeBytes !== undefined) this.tooLargeBytes = tooLargeBytes;
   }
 
   get key(): Buffer | null {
-    const [at, length] = this.#place;
-    return length === NULL_LENGTH ? null : this.#bytes.keys.subarray(at, at + length);
+    return cut(this.#bytes.keys, this.#keyAt, this.#keyLength);
   }
 
   get value(): Buffer | null {
-    const [, , at, length] = this.#place;
-    return length === NULL_LENGTH ? null : this.#bytes.values.subarray(at, at + length);
+    return cut(this.#bytes.values, this.#valueAt, this.#valueLength);
   }
+}
+
+function cut(bytes: Buffer, at: number, length: number): Buffer | null {
+  return length === NULL_LENGTH ? null : bytes.subarray(at, at + length);
 }
 
 interface ColumnBytes {
