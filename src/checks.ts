@@ -4,6 +4,7 @@ import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
 import { LOOKUP_COLUMNS } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
+import { messageOf } from './messageOf.js';
 import type { Logger } from './telemetry/logging.js';
 
 /** Kafka answers, and has every topic. */
@@ -98,10 +99,6 @@ export async function warnOfWeakTables(tables: ClickHouseTables, config: Config,
       'The table lacks identity columns: after a failure its rows may be inserted twice (at least once). `ktb setup` shows what to add',
     );
   }
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function firstLine(text: string): string {

@@ -9,7 +9,6 @@ import {
   checkClickHouse,
   checkKafka,
   checkTemporal,
-  messageOf,
   temporalUnreachable,
   warnOfWeakTables,
 } from './checks.js';
@@ -22,6 +21,7 @@ import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
+import { messageOf } from './messageOf.js';
 import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { REJECTION_CODES } from '../records/ack.js';
-import type { KafkaRecord, RecordSource } from '../records/record.js';
+import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import type { Mapping } from '../records/settings.js';
 import { recordName, type ClickHouseTables } from './clickhouse.js';
@@ -359,7 +359,7 @@ function identityToken(rows: readonly BatchRow[], salt = ''): string {
   for (const row of rows) {
     if (row.source !== source) {
       source = row.source;
-      hash.update(`\n${source.topic}/${source.partition}/${source.epoch}:`);
+      hash.update(`\n${sourceName(source)}:`);
     }
     hash.update(`${row.record.offset},`);
   }

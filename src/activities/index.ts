@@ -8,7 +8,7 @@ import { decodeChunk } from '../records/chunkCodec.js';
 import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities } from '../records/flush.js';
-import type { RecordSource } from '../records/record.js';
+import { sourceName, type RecordSource } from '../records/record.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
@@ -235,10 +235,6 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
   return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
 }
 
-function sourceName({ topic, partition, epoch }: RecordSource): string {
-  return `${topic}/${partition}/${epoch}`;
-}
-
 /** Takes out what the pipeline does not want as rows. */
 function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
   if (batch.destination.mapping?.tombstones !== 'skip') return { skipped: [], toInsert: batch };
@@ -252,7 +248,7 @@ function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toIn
 type Verdicts = ReadonlyMap<string, Rejection>;
 
 function nameOf({ source, record }: SourcedRecord): string {
-  return `${source.topic}/${source.partition}/${source.epoch}/${record.offset}`;
+  return `${sourceName(source)}/${record.offset}`;
 }
 
 function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {

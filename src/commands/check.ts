@@ -3,12 +3,13 @@ import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
 import kafkajs, { type Admin } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
-import { checkClickHouseAnswers, checkTemporal, messageOf, temporalUnreachable, topicsOf } from '../checks.js';
+import { checkClickHouseAnswers, checkTemporal, temporalUnreachable, topicsOf } from '../checks.js';
 import { connectTemporal, createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { createKafka } from '../kafka/clients.js';
+import { messageOf } from '../messageOf.js';
 import { createLogger } from '../telemetry/logging.js';
 import {
   judgeNamespace,

@@ -1,9 +1,10 @@
 import { hostname, userInfo } from 'node:os';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import Table from 'cli-table3';
-import { messageOf, temporalUnreachable } from '../checks.js';
+import { temporalUnreachable } from '../checks.js';
 import { connectTemporal, createTemporalClient } from '../clients.js';
 import { loadConfig } from '../config/load.js';
+import { messageOf } from '../messageOf.js';
 import type { BatcherStatus, ControlAction, ControlRequest } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
 import { planControl, targetsOf, type Found, type Target, type Verdict } from './controlPlan.js';

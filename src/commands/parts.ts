@@ -1,5 +1,6 @@
-import { messageOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
+import { within } from '../kafka/within.js';
+import { messageOf } from '../messageOf.js';
 
 /** What was written on the command line cannot be meant: `ktb` ends with exit code 2. Trying again does not help. */
 export class UsageError extends Error {
@@ -21,17 +22,9 @@ export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok
 
 /** What a part answered, or why it did not. Never rejects. */
 export async function answered<T>(promise: Promise<T>, timeoutMs = PART_TIMEOUT_MS): Promise<Answer<T>> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer within ${timeoutMs / 1000} s`));
-    }, timeoutMs);
-  });
   try {
-    return { ok: true, value: await Promise.race([promise, timeout]) };
+    return { ok: true, value: await within(promise, timeoutMs) };
   } catch (error) {
     return { ok: false, error: messageOf(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.js';
 import { toOffset } from '../consumer/fromKafka.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { createKafka } from '../kafka/clients.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
 import { pipelineNamed, UsageError } from './parts.js';
 
@@ -18,9 +19,7 @@ export interface RewindOptions {
   readonly dryRun: boolean;
 }
 
-interface PlannedPartition {
-  readonly topic: string;
-  readonly partition: number;
+interface PlannedPartition extends TopicPartition {
   readonly committed: number | null;
   readonly end: number;
   readonly plan: RewindPlan;
@@ -45,7 +44,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
     if (!options.again) await mustHaveIdentity(config, pipeline);
     const wanted = options.partition.length === 0 ? null : new Set(options.partition);
     const planned = (await planPartitions(admin, pipeline, target, options.again)).filter(
-      ({ topic, partition }) => wanted?.has(`${topic}/${partition}`) ?? true,
+      (candidate) => wanted?.has(partitionName(candidate)) ?? true,
     );
     if (planned.length === 0) throw new Error(`none of ${options.partition.join(', ')} is a partition of the pipeline`);
     if (!options.dryRun) await commit(kafka, pipeline, planned);
@@ -151,8 +150,8 @@ async function commit(kafka: Kafka, pipeline: PipelineConfig, planned: readonly 
 
 function print(planned: readonly PlannedPartition[], { again, dryRun }: RewindOptions): void {
   let records = 0;
-  for (const { topic, partition, committed, end, plan } of planned) {
-    const where = `${topic}/${partition}`;
+  for (const { committed, end, plan, ...partition } of planned) {
+    const where = partitionName(partition);
     if (plan.type === 'leave') {
       console.log(`${where}: left at ${committed ?? 'no offset'}: ${plan.reason}`);
     } else {

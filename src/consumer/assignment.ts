@@ -1,13 +1,9 @@
 import type { AcceptedMark } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
 import type { PartitionState } from './commitMetadata.js';
 import type { SameEpoch } from './startPosition.js';
 import type { PartitionTracker } from './tracker.js';
-
-export interface TopicPartition {
-  readonly topic: string;
-  readonly partition: number;
-}
 
 /** An offset to commit, and what to say with it. */
 export interface PartitionCommit extends TopicPartition {
@@ -29,7 +25,6 @@ export interface PartitionCommit extends TopicPartition {
  * Pure. A partition may be handed over from once it is open and its epoch is committed.
  */
 export class Assignment {
-  readonly number: number;
   readonly partitions: readonly TopicPartition[];
   /** True once the start position of every partition is known. */
   opened = false;
@@ -38,8 +33,7 @@ export class Assignment {
   readonly #comparing = new Map<string, Comparison>();
   readonly #blocked = new Set<string>();
 
-  constructor(number: number, memberAssignment: Readonly<Record<string, readonly number[]>>) {
-    this.number = number;
+  constructor(memberAssignment: Readonly<Record<string, readonly number[]>>) {
     this.partitions = Object.entries(memberAssignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => ({ topic, partition })),
     );
@@ -47,36 +41,36 @@ export class Assignment {
 
   /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
   open(tracker: PartitionTracker, committed: number | null): void {
-    this.#trackers.set(partitionKey(tracker), tracker);
+    this.#trackers.set(partitionName(tracker), tracker);
     if (committed !== null) this.#committed.set(tracker, committed);
   }
 
   tracker(topic: string, partition: number): PartitionTracker | undefined {
-    return this.#trackers.get(partitionKey({ topic, partition }));
+    return this.#trackers.get(partitionName({ topic, partition }));
   }
 
   /** What a partition waits for whose log has to be compared with what batchers remember; undefined otherwise. */
   comparison(partition: TopicPartition): Comparison | undefined {
-    return this.#comparing.get(partitionKey(partition));
+    return this.#comparing.get(partitionName(partition));
   }
 
   compare(partition: TopicPartition, comparison: Comparison): void {
-    this.#comparing.set(partitionKey(partition), comparison);
+    this.#comparing.set(partitionName(partition), comparison);
   }
 
   /** Nothing of the partition is handed over or committed until it is opened again. */
   leave(partition: TopicPartition): void {
-    this.#trackers.delete(partitionKey(partition));
+    this.#trackers.delete(partitionName(partition));
   }
 
   /** The comparison is over. */
   compared(partition: TopicPartition): void {
-    this.#comparing.delete(partitionKey(partition));
+    this.#comparing.delete(partitionName(partition));
   }
 
   /** The partition is not read, and will not be under this assignment. */
   block(partition: TopicPartition): void {
-    this.#blocked.add(partitionKey(partition));
+    this.#blocked.add(partitionName(partition));
   }
 
   /** True once the start of every partition is known, and none is blocked. */
@@ -131,8 +125,4 @@ export interface Comparison {
   readonly mark: AcceptedMark;
   readonly ifSame: SameEpoch;
   readonly logStart: number;
-}
-
-function partitionKey({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FlowLimits } from '../config/config.js';
+import { messageOf } from '../messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
@@ -165,7 +166,7 @@ export class LaneSender {
       await this.#observer.setAside(pack);
       return { maxRecords: undefined };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       this.#stopped(
         'deadLetters',
         `a record too large for a signal cannot be put on the dead-letter topic: ${message}`,
@@ -181,7 +182,7 @@ export class LaneSender {
     try {
       this.#flow.observe(await this.#batcher.history());
     } catch (error) {
-      this.#stopped('temporal', error instanceof Error ? error.message : String(error));
+      this.#stopped('temporal', messageOf(error));
       await this.#pause(RETRY_MAX_MS);
       return false;
     }
@@ -199,7 +200,7 @@ export class LaneSender {
       const closed = await this.#batcher.startHeir({ drained: true });
       if (closed !== null) this.#observer.heirStarted(closed);
     } catch (error) {
-      this.#stopped('closed', error instanceof Error ? error.message : String(error));
+      this.#stopped('closed', messageOf(error));
       await this.#pause(RETRY_MAX_MS);
     }
   }

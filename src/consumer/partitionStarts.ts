@@ -1,7 +1,8 @@
 import type { Admin, SeekEntry } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
-import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
-import type { TopicPartition } from './assignment.js';
+import type { PartitionCoverage } from '../records/batcher.js';
+import type { Layout } from '../records/batcherId.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
 import { toOffset } from './fromKafka.js';
 import { inTurn } from './handOver.js';
@@ -10,39 +11,18 @@ import {
   lastEpoch,
   startPosition,
   type KnownEpoch,
-  type NewEpochReason,
+  type KnownPosition,
   type SameEpoch,
+  type StartPosition,
 } from './startPosition.js';
-import type { Layout } from '../records/batcherId.js';
 
 /** Where and how a partition is to be read, with nothing left to find out but what only its records tell. */
 export type PartitionStart = TopicPartition &
   (
-    | { readonly type: 'continue'; readonly epoch: string; readonly offset: number; readonly missed: number }
-    | {
-        readonly type: 'fill';
-        readonly epoch: string;
-        readonly offset: number;
-        readonly missed: number;
-        readonly layout: Layout;
-        readonly end: number;
-      }
-    | {
-        readonly type: 'handOver';
-        readonly epoch: string;
-        readonly offset: number;
-        readonly missed: number;
-        readonly layout: Layout;
-      }
-    | { readonly type: 'newEpoch'; readonly offset: number; readonly reason: NewEpochReason }
+    | Exclude<StartPosition, { readonly type: 'newEpoch' | 'askBatchers' }>
+    | (Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number })
     | SameEpoch
-    | {
-        readonly type: 'compare';
-        readonly mark: AcceptedMark;
-        readonly ifSame: SameEpoch;
-        readonly logStart: number;
-      }
-    | { readonly type: 'newer' }
+    | (Extract<KnownPosition, { readonly type: 'compare' }> & { readonly logStart: number })
   );
 
 export interface PartitionStarts {
@@ -99,7 +79,7 @@ export async function findPartitionStarts(
       starts.push({ ...position, topic, partition, offset: await resolve(position.offset) });
     } else if (position.type === 'askBatchers') {
       known ??= layouts().then((all) => lastEpochs(all, batchersOf));
-      const last = (await known).get(`${topic}/${partition}`) ?? null;
+      const last = (await known).get(partitionName({ topic, partition })) ?? null;
       const found = knownPosition(last, facts, { layout, startFrom });
       if (found.type === 'newEpoch') starts.push({ ...found, topic, partition, offset: await resolve(found.offset) });
       else if (found.type === 'compare') starts.push({ ...found, topic, partition, logStart: facts.logStart });
@@ -120,7 +100,7 @@ async function lastEpochs(
   for (const layout of layouts) {
     for (const state of await inTurn(batchersOf(layout), (batcher) => batcher.coverage())) {
       for (const coverage of state) {
-        const name = `${coverage.topic}/${coverage.partition}`;
+        const name = partitionName(coverage);
         byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
       }
     }

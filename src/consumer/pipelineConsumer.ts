@@ -10,12 +10,13 @@ import kafkajs, {
   type PartitionAssigner,
 } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
+import { messageOf } from '../messageOf.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
-import type { KafkaRecord, RecordSource } from '../records/record.js';
+import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../records/record.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { Assignment, type Comparison, type TopicPartition } from './assignment.js';
+import { Assignment, type Comparison } from './assignment.js';
 import { backpressureLimits, partitionsToPause } from './backpressure.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
@@ -23,11 +24,13 @@ import { Commits, type Commit } from './commits.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
 import { fromKafkaMessage, toOffset } from './fromKafka.js';
 import { closeEpoch, isFlushed } from './handOver.js';
+import { Lag } from './lag.js';
 import type { Lane, Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver, StopCause } from './laneSender.js';
 import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
 import { mustHandOver, type SameEpoch } from './startPosition.js';
+import { Steering } from './steering.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 /** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
@@ -76,6 +79,10 @@ export class PipelineConsumer {
   readonly #options: PipelineConsumerOptions;
   readonly #pipeline: PipelineConfig;
   readonly #consumer: Consumer;
+  readonly #steering: Steering;
+  readonly #lag: Lag;
+  /** As everything is read, but for what is on its way to something else. */
+  readonly #reading: ReadingPlan;
   /** By layout: ours, and those that partitions come from. */
   readonly #lanes = new Map<string, Lanes>();
   readonly #commits: Commits;
@@ -88,7 +95,6 @@ export class PipelineConsumer {
   /** Batches that came from elsewhere while a comparison waited for its record. */
   readonly #mismatches = new WeakMap<Comparison, number>();
   readonly #timers: NodeJS.Timeout[] = [];
-  #assignmentCount = 0;
   #assignment: Assignment | null = null;
   #opened: Promise<void> = Promise.resolve();
   #commit: Commit | null = null;
@@ -97,7 +103,6 @@ export class PipelineConsumer {
   #clusterId = '';
   #lastAsked: Promise<unknown> = Promise.resolve();
   #members = 1;
-  readonly #lagSeries = new Map<string, { pipeline: string; topic: string; partition: number }>();
 
   constructor(options: PipelineConsumerOptions) {
     this.#options = options;
@@ -117,6 +122,9 @@ export class PipelineConsumer {
       partitionAssigners: [this.#fencingAssigner()],
       retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
     });
+    this.#steering = new Steering(this.#consumer, options.logger);
+    this.#lag = new Lag(pipeline.name, options.admin, options.metrics.lag);
+    this.#reading = { layout: pipeline.layout, state: READING, end: null };
   }
 
   /** True while this member has an assignment and every partition of it is being read. */
@@ -154,7 +162,8 @@ export class PipelineConsumer {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#assignment !== null && this.#assignment.partitions.length > 0) this.#pause(this.#assignment.partitions);
+    if (this.#assignment !== null && this.#assignment.partitions.length > 0)
+      this.#steering.pause(this.#assignment.partitions);
     const lanes = [...this.#lanes.values()];
     while (Date.now() < deadlineMs && lanes.some(({ records }) => records > 0)) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
@@ -189,22 +198,16 @@ export class PipelineConsumer {
     this.#assignment = null;
     this.#commit = null;
     for (const lanes of this.#lanes.values()) lanes.clear();
-    this.#forgetLag();
+    this.#lag.forget();
     this.#updateGauges();
   }
 
-  /** A partition's lag is told by its owner only. */
-  #forgetLag(): void {
-    for (const labels of this.#lagSeries.values()) this.#options.metrics.lag.remove(labels);
-    this.#lagSeries.clear();
-  }
-
   #assigned(memberAssignment: Record<string, number[]>): void {
-    const assignment = new Assignment(++this.#assignmentCount, memberAssignment);
+    const assignment = new Assignment(memberAssignment);
     const { metrics, logger } = this.#options;
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
     // kafkajs keeps a pause over a rebalance, also of a partition that was lost and came back.
-    if (assignment.partitions.length > 0) this.#resume(assignment.partitions);
+    if (assignment.partitions.length > 0) this.#steering.resume(assignment.partitions);
     this.#paused.clear();
     this.#assignment = assignment;
     this.#opened = this.#open(assignment);
@@ -248,13 +251,11 @@ export class PipelineConsumer {
 
   #openPartition(assignment: Assignment, start: PartitionStart): void {
     const { topic, partition } = start;
-    const { layout, name } = this.#pipeline;
-    const reading: ReadingPlan = { layout, state: READING, end: null };
     switch (start.type) {
       case 'continue': {
         this.#countGap(start, start.missed);
         // Under this very epoch the group has committed already; only a gap moves on from there.
-        assignment.open(new PartitionTracker(start, start.offset, reading), start.offset - start.missed);
+        assignment.open(new PartitionTracker(start, start.offset, this.#reading), start.offset - start.missed);
         break;
       }
       case 'fill': {
@@ -264,14 +265,17 @@ export class PipelineConsumer {
         break;
       }
       case 'newEpoch':
-        assignment.open(new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, reading), null);
+        assignment.open(
+          new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, this.#reading),
+          null,
+        );
         break;
       case 'sameEpoch':
         this.#openSameEpoch(assignment, start, start);
         break;
       case 'compare':
         assignment.compare(start, start);
-        this.#seek(start, start.mark.offset);
+        this.#steering.seek(start, start.mark.offset);
         break;
       case 'handOver':
         this.#countGap(start, start.missed);
@@ -281,7 +285,7 @@ export class PipelineConsumer {
         assignment.block(start);
         this.#options.stateLog.problem(
           `metadata of ${topic}/${partition}`,
-          `Pipeline ${name} does not read ${topic}/${partition}: its offset was committed by a later version of ktb. ` +
+          `Pipeline ${this.#pipeline.name} does not read ${topic}/${partition}: its offset was committed by a later version of ktb. ` +
             'Run that version, or reset the offset to ingest again from there',
         );
     }
@@ -291,10 +295,7 @@ export class PipelineConsumer {
     const { topic, partition } = where;
     const source = { topic, partition, epoch };
     if (from === null) {
-      this.#openNext(
-        assignment,
-        new PartitionTracker(source, offset, { layout: this.#pipeline.layout, state: READING, end: null }),
-      );
+      this.#goOn(assignment, new PartitionTracker(source, offset, this.#reading));
     } else {
       void this.#handOverLayout(assignment, source, offset, from);
     }
@@ -312,14 +313,10 @@ export class PipelineConsumer {
   // ── Plans that end ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The next tracker of a partition takes over where the last one ended. */
-  #openNext(assignment: Assignment, tracker: PartitionTracker): void {
-    this.#goOn(assignment, tracker, null);
-  }
-
-  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null): void {
+  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
     assignment.open(tracker, committed);
-    this.#seek(tracker, tracker.next);
-    this.#resume([tracker]);
+    this.#steering.seek(tracker, tracker.next);
+    this.#steering.resume([tracker]);
     this.#finishPlans(assignment);
     this.#applyBackpressure();
   }
@@ -331,10 +328,10 @@ export class PipelineConsumer {
       this.#finishing.add(tracker);
       const { plan, next } = tracker;
       if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);
-      else if (mustHandOver(plan.layout, this.#pipeline.layout, READING)) {
+      else if (mustHandOver(plan.layout, this.#pipeline.layout, false)) {
         void this.#handOverLayout(assignment, tracker, next, plan.layout);
       } else {
-        this.#openNext(assignment, new PartitionTracker(tracker, next, { ...plan, state: READING, end: null }));
+        this.#goOn(assignment, new PartitionTracker(tracker, next, this.#reading));
       }
     }
   }
@@ -349,7 +346,7 @@ export class PipelineConsumer {
     const { batchers } = this.#lanesOf(layout);
     // A commit of the tracker before would take back that a hand-over has begun.
     assignment.leave(source);
-    await this.#untilDone(assignment, `hand-over of ${topic}/${partition}`, async () => {
+    await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, async () => {
       const commit = this.#commit;
       // Any batch brings one; without traffic there is no hurry.
       if (commit === null) return false;
@@ -369,7 +366,7 @@ export class PipelineConsumer {
     const { logger } = this.#options;
     const { name, layout } = this.#pipeline;
     const { batchers } = this.#lanesOf(plan.layout);
-    await this.#untilDone(assignment, `hand-over of ${topic}/${partition}`, async () => {
+    await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, async () => {
       while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
         if (!this.#isCurrent(assignment)) return true;
@@ -386,7 +383,7 @@ export class PipelineConsumer {
         to: layoutName(layout),
       };
       logger.info(fields, 'A partition has gone over to another layout');
-      this.#openNext(assignment, new PartitionTracker(source, next, { layout, state: READING, end: null }));
+      this.#goOn(assignment, new PartitionTracker(source, next, this.#reading));
       return true;
     });
   }
@@ -476,7 +473,7 @@ export class PipelineConsumer {
     const mismatches = this.#mismatches.get(comparison) ?? 0;
     if (fetched !== mark.offset && mismatches < MISMATCHES_MAX) {
       this.#mismatches.set(comparison, mismatches + 1);
-      this.#seek(batch, mark.offset);
+      this.#steering.seek(batch, mark.offset);
       return;
     }
     const [first] = batch.messages;
@@ -510,7 +507,7 @@ export class PipelineConsumer {
     const { topic, partition } = batch;
     let tracker = assignment.tracker(topic, partition);
     if (tracker === undefined) {
-      if (assignment.comparison(batch) === undefined) this.#pause([batch]);
+      if (assignment.comparison(batch) === undefined) this.#steering.pause([batch]);
       return null;
     }
     if (tracker.handedOver) return this.#waitForNextPlan(assignment);
@@ -536,7 +533,7 @@ export class PipelineConsumer {
     if (fetched > tracker.next && this.#jumps.get(tracker) === jump) tracker.advanceTo(fetched);
     if (fetched === tracker.next) return tracker;
     this.#jumps.set(tracker, jump);
-    this.#seek(tracker, tracker.next);
+    this.#steering.seek(tracker, tracker.next);
     return null;
   }
 
@@ -548,38 +545,13 @@ export class PipelineConsumer {
 
   /** The log ends before the position: it is another log. */
   #beginAnew(assignment: Assignment, { topic, partition, next }: PartitionTracker, logStart: number): PartitionTracker {
-    const plan: ReadingPlan = { layout: this.#pipeline.layout, state: READING, end: null };
-    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart, plan);
+    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart, this.#reading);
     assignment.open(tracker, null);
     this.#options.logger.warn(
       { pipeline: this.#pipeline.name, topic, partition, expected: next, logStart, epoch: tracker.epoch },
       'The log of a partition ends before the position in it: its topic was recreated. A new epoch begins',
     );
     return tracker;
-  }
-
-  #seek({ topic, partition }: TopicPartition, offset: number): void {
-    this.#steer(() => this.#consumer.seek({ topic, partition, offset: String(offset) }));
-  }
-
-  #pause(partitions: Iterable<TopicPartition>): void {
-    this.#steer(() => this.#consumer.pause(topicPartitions(partitions)));
-  }
-
-  #resume(partitions: Iterable<TopicPartition>): void {
-    this.#steer(() => this.#consumer.resume(topicPartitions(partitions)));
-  }
-
-  /** kafkajs throws where it has no group right now; then it joins anew, or the process ends, and nothing is to be steered. */
-  #steer(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      this.#options.logger.debug(
-        { pipeline: this.#pipeline.name, error: messageOf(error) },
-        'kafkajs has no group now',
-      );
-    }
   }
 
   #handOver(tracker: PartitionTracker, batch: Batch): void {
@@ -637,8 +609,8 @@ export class PipelineConsumer {
     // One whose tracker was replaced is paused, or goes on, for its successor.
     const resume = [...this.#paused].filter((tracker) => !wanted.has(tracker) && isOpen(tracker));
     for (const tracker of this.#paused) if (!isOpen(tracker)) this.#paused.delete(tracker);
-    if (pause.length > 0) this.#pause(pause);
-    if (resume.length > 0) this.#resume(resume);
+    if (pause.length > 0) this.#steering.pause(pause);
+    if (resume.length > 0) this.#steering.resume(resume);
     for (const tracker of pause) this.#paused.add(tracker);
     for (const tracker of resume) this.#paused.delete(tracker);
     this.#updateGauges();
@@ -742,27 +714,14 @@ export class PipelineConsumer {
     }
   }
 
-  // ── Lag ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
   async #measureLag(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null) return;
-    const { admin, metrics, logger } = this.#options;
     try {
-      for (const topic of this.#pipeline.topics) {
-        const log = await admin.fetchTopicOffsets(topic);
-        if (!this.#isCurrent(assignment)) return;
-        for (const { partition, high } of log) {
-          const tracker = assignment.tracker(topic, partition);
-          if (tracker === undefined) continue;
-          const labels = { pipeline: this.#pipeline.name, topic, partition };
-          const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
-          metrics.lag.set(labels, Math.max(0, toOffset(high) - committed));
-          this.#lagSeries.set(`${topic}/${partition}`, labels);
-        }
-      }
+      await this.#lag.measure(assignment, () => this.#isCurrent(assignment));
     } catch (error) {
-      logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'The lag could not be measured');
+      const fields = { pipeline: this.#pipeline.name, error: messageOf(error) };
+      this.#options.logger.debug(fields, 'The lag could not be measured');
     }
   }
 }
@@ -770,12 +729,6 @@ export class PipelineConsumer {
 /** A random id: 48 bits, for one reading of one partition's log. */
 function newEpoch(): string {
   return randomBytes(6).toString('hex');
-}
-
-function topicPartitions(partitions: Iterable<TopicPartition>): { topic: string; partitions: number[] }[] {
-  const byTopic = new Map<string, number[]>();
-  for (const { topic, partition } of partitions) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition]);
-  return [...byTopic].map(([topic, list]) => ({ topic, partitions: list }));
 }
 
 /** Asked again after the tracker has moved; the compiler still sees the answer before. */
@@ -786,8 +739,4 @@ function hasHandedOver(tracker: PartitionTracker): boolean {
 /** Where the fetch began that brought a batch; kafkajs has it and does not declare it. */
 function fetchedOffset(batch: Batch): number {
   return toOffset((batch as Batch & { readonly fetchedOffset: string }).fetchedOffset);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 import type { StartFrom } from '../config/config.js';
 import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
-import { parseCommitMetadata, type PartitionState } from './commitMetadata.js';
+import { parseCommitMetadata } from './commitMetadata.js';
 
 /** What is known of a partition when it is assigned. */
 export interface PartitionFacts {
@@ -72,14 +72,14 @@ export function startPosition(
   if (state.type === 'filling' && state.end > offset) {
     return { ...going, type: 'fill', layout: metadata.layout, end: state.end };
   }
-  return mustHandOver(metadata.layout, layout, state)
+  return mustHandOver(metadata.layout, layout, state.type === 'closing')
     ? { ...going, type: 'handOver', layout: metadata.layout }
     : { ...going, type: 'continue' };
 }
 
 /** An epoch that is being closed cannot be gone on with, even where the configuration is back at its layout. */
-export function mustHandOver(committed: Layout, ours: Layout, state: PartitionState): boolean {
-  return state.type === 'closing' || layoutName(committed) !== layoutName(ours);
+export function mustHandOver(epochs: Layout, ours: Layout, closing: boolean): boolean {
+  return closing || layoutName(epochs) !== layoutName(ours);
 }
 
 /** What the batchers of one layout know of the epoch that they were sent last. */
@@ -125,7 +125,7 @@ export function knownPosition(
 ): KnownPosition {
   if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
   const { mark, startOffset, closed } = known;
-  const mustLeave = closed || layoutName(known.layout) !== layoutName(layout);
+  const mustLeave = mustHandOver(known.layout, layout, closed);
   const ifSame: SameEpoch = {
     type: 'sameEpoch',
     epoch: mark.epoch,

@@ -1,4 +1,5 @@
 import type { IHeaders, Kafka, Message, PartitionerArgs, Producer } from 'kafkajs';
+import { messageOf } from '../messageOf.js';
 import { murmur2 } from '../records/murmur2.js';
 import type { StateLog } from '../telemetry/logging.js';
 import { within } from './within.js';
@@ -184,7 +185,7 @@ export class Publisher {
       this.#options.onError?.();
       outlet.awayUntilMs = this.#now() + AWAY_MS;
       const refused = REFUSALS.some((type) => isOfType(error, type));
-      outlet.awayReason = error instanceof Error ? error.message : String(error);
+      outlet.awayReason = messageOf(error);
       const failure = new PublishError(topic, outlet.awayReason, { refused, cause: error });
       this.#options.stateLog?.problem(`topic ${topic}`, `${failure.message}; what is to go there waits`);
       throw failure;

@@ -21,11 +21,23 @@ export interface KafkaRecord {
 /** Name and value of one header. A name may occur several times; the order is kept. */
 export type RecordHeader = readonly [name: string, value: Buffer | null];
 
-/** One partition's stay in one log: see {@link newEpoch}. A record's identity is its source and its offset. */
-export interface RecordSource {
+export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
+}
+
+/** As it is said to people, and as a key of maps: `orders/3`. */
+export function partitionName({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+/** One reading of one partition's log: see `startPosition`. A record's identity is its source and its offset. */
+export interface RecordSource extends TopicPartition {
   readonly epoch: string;
+}
+
+export function sourceName({ topic, partition, epoch }: RecordSource): string {
+  return `${topic}/${partition}/${epoch}`;
 }
 
 /** The shared empty list of headers, so that records without headers cost nothing. */

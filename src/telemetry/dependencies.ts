@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../messageOf.js';
 import type { StateLog } from './logging.js';
 import type { Dependency, Metrics } from './metrics.js';
 
@@ -81,7 +82,7 @@ async function failure(check: Check): Promise<string | null> {
     ]);
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   } finally {
     timeout.abort();
   }

@@ -17,7 +17,7 @@ import { BATCHER_FORMAT } from '../records/batcher.js';
 import type { BufferedChunk, ChunkMeta } from '../records/chunk.js';
 import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
 import { BATCH_FORMAT, UNKNOWN_RUN, type BatchSpec, type FlushReason, type InsertOutcome } from '../records/flush.js';
-import type { RecordSource } from '../records/record.js';
+import { sourceName, type RecordSource } from '../records/record.js';
 import type { BatcherSettings, BatchLimits } from '../records/settings.js';
 import { Coverage } from './coverage.js';
 import { Estates } from './estates.js';
@@ -520,10 +520,6 @@ export function batchId(workflowId: string, taken: readonly { readonly chunk: Bu
 
 function sourcesOf(taken: readonly Buffered[]): Set<string> {
   return new Set(taken.flatMap(({ chunk }) => chunk.segments.map(sourceName)));
-}
-
-function sourceName({ topic, partition, epoch }: RecordSource): string {
-  return `${topic}/${partition}/${epoch}`;
 }
 
 function sum(buffered: readonly Buffered[], what: 'records' | 'bytes'): number {

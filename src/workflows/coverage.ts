@@ -1,6 +1,6 @@
 import type { AcceptedMark, CoverageState } from '../records/batcher.js';
 import type { OffsetRange, Segment } from '../records/chunk.js';
-import type { RecordSource } from '../records/record.js';
+import { partitionName, type RecordSource } from '../records/record.js';
 
 /**
  * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Normally one range per
@@ -27,7 +27,12 @@ export class Coverage {
   constructor(state: CoverageState = []) {
     for (const { topic, partition, epochs, mark } of state) {
       const byEpoch = new Map(epochs.map(({ epoch, ranges, closedAt = null }) => [epoch, { ranges, closedAt }]));
-      this.#partitions.set(partitionKey(topic, partition), { topic, partition, epochs: byEpoch, mark: mark ?? null });
+      this.#partitions.set(partitionName({ topic, partition }), {
+        topic,
+        partition,
+        epochs: byEpoch,
+        mark: mark ?? null,
+      });
     }
   }
 
@@ -114,18 +119,21 @@ export class Coverage {
   }
 
   #remember({ topic, partition, epoch, mark }: Segment, nowMs: number): void {
-    const known = this.#partitions.get(partitionKey(topic, partition));
+    const known = this.#partitions.get(partitionName({ topic, partition }));
     if (mark === undefined || known === undefined) return;
     if (known.mark?.epoch === epoch && known.mark.offset >= mark.offset) return;
-    this.#partitions.set(partitionKey(topic, partition), { ...known, mark: { ...mark, epoch, acceptedAtMs: nowMs } });
+    this.#partitions.set(partitionName({ topic, partition }), {
+      ...known,
+      mark: { ...mark, epoch, acceptedAtMs: nowMs },
+    });
   }
 
   #epoch({ topic, partition, epoch }: RecordSource): Epoch {
-    return this.#partitions.get(partitionKey(topic, partition))?.epochs.get(epoch) ?? NOTHING;
+    return this.#partitions.get(partitionName({ topic, partition }))?.epochs.get(epoch) ?? NOTHING;
   }
 
   #setEpoch({ topic, partition, epoch }: RecordSource, accepted: Epoch): void {
-    const key = partitionKey(topic, partition);
+    const key = partitionName({ topic, partition });
     const known = this.#partitions.get(key) ?? { topic, partition, epochs: new Map<string, Epoch>(), mark: null };
     this.#partitions.set(key, known);
     const { epochs } = known;
@@ -158,7 +166,3 @@ interface Epoch {
 }
 
 const NOTHING: Epoch = { ranges: [], closedAt: null };
-
-function partitionKey(topic: string, partition: number): string {
-  return `${topic}/${partition}`;
-}

@@ -187,7 +187,7 @@ export class GroupModel {
     const { generation, partitions } = member.next;
     member.next = null;
     member.generation = generation;
-    member.assignment = new Assignment(generation, { [TOPIC]: partitions });
+    member.assignment = new Assignment({ [TOPIC]: partitions });
     for (const lanes of member.lanes.values()) for (const lane of lanes) lane.clear();
     member.handingOver.clear();
     for (const partition of partitions) this.#open(member, partition);
@@ -340,7 +340,7 @@ export class GroupModel {
         if (!(await isFlushed(tracker, this.#closable(plan.layout, late)))) continue;
         const source = { topic: TOPIC, partition, epoch: this.#newEpoch() };
         assignment.open(new PartitionTracker(source, next, { layout, state: READING, end: null }), null);
-      } else if (mustHandOver(plan.layout, layout, READING)) {
+      } else if (mustHandOver(plan.layout, layout, false)) {
         member.handingOver.set(partition, { epoch, from: next, layout: plan.layout });
       } else {
         assignment.open(new PartitionTracker(tracker, next, { ...plan, state: READING, end: null }), null);

@@ -6,7 +6,7 @@ const tracker = (partition: number, epoch: string, start: number) =>
   newTracker({ topic: 'orders', partition, epoch }, start);
 
 it('asks for a commit of each new epoch at its start, before its offsets', () => {
-  const assignment = new Assignment(1, { orders: [0, 1] });
+  const assignment = new Assignment({ orders: [0, 1] });
   const [known, fresh] = [tracker(0, 'e1', 10), tracker(1, 'e2', 0)];
   assignment.open(known, 10);
   assignment.open(fresh, null);
@@ -22,7 +22,7 @@ it('asks for a commit of each new epoch at its start, before its offsets', () =>
 });
 
 it('has nothing to commit once all is committed, and only what moved afterwards', () => {
-  const assignment = new Assignment(1, { orders: [0] });
+  const assignment = new Assignment({ orders: [0] });
   const only = tracker(0, 'e1', 0);
   assignment.open(only, 0);
   only.advanceTo(4);
@@ -33,7 +33,7 @@ it('has nothing to commit once all is committed, and only what moved afterwards'
 });
 
 it('takes no commit of an epoch for one of the epoch that replaced it', () => {
-  const assignment = new Assignment(1, { orders: [0] });
+  const assignment = new Assignment({ orders: [0] });
   const old = tracker(0, 'e1', 0);
   assignment.open(old, 0);
   old.advanceTo(100);
