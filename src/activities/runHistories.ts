@@ -11,7 +11,6 @@ type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events'
 
 /** Events asked for at once: each may carry a chunk or a batch, and an answer has to stay below gRPC's limits. */
 const PAGE_EVENTS = 20;
-const GRPC_NOT_FOUND = 5;
 
 const FIRST_PAGE = new Uint8Array(0);
 /** Runs whose answer to {@link RunHistories.anyWasReset} is remembered. */
@@ -37,7 +36,7 @@ export class RunHistories {
       });
       return !cancelRequested;
     } catch (error) {
-      if ((error as { code?: unknown }).code === GRPC_NOT_FOUND) return false;
+      if (isNotFound(error)) return false;
       throw error;
     }
   }
@@ -71,7 +70,7 @@ export class RunHistories {
       });
       return history?.events?.[0]?.workflowExecutionStartedEventAttributes?.originalExecutionRunId !== runId;
     } catch (error) {
-      if ((error as { code?: unknown }).code === GRPC_NOT_FOUND) return true;
+      if (isNotFound(error)) return true;
       throw error;
     }
   }
@@ -125,6 +124,13 @@ export class RunHistories {
     } while (nextPageToken.length > 0);
   }
 }
+
+/** gRPC's own status code: the run is forgotten, or the activity's attempt is over. */
+function isNotFound(error: unknown): boolean {
+  return (error as { code?: unknown }).code === NOT_FOUND;
+}
+
+const NOT_FOUND = 5;
 
 /** @param scheduled by event id the type of each activity scheduled so far; added to */
 function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): RunEvent | null {
