@@ -1,14 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import kafkajs, {
-  type Admin,
-  type Batch,
-  type Consumer,
-  type ConsumerStartBatchProcessEvent,
-  type EachBatchPayload,
-  type Kafka,
-  type PartitionAssigner,
-} from 'kafkajs';
+import type { Admin, Batch, Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import { messageOf } from '../messageOf.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
@@ -21,6 +13,7 @@ import { backpressureLimits, partitionsToPause } from './backpressure.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
+import { fencingAssigner } from './fencingAssigner.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
 import { fromKafkaMessage, toOffset } from './fromKafka.js';
 import { closeEpoch, isFlushed } from './handOver.js';
@@ -119,7 +112,7 @@ export class PipelineConsumer {
       metadataMaxAge: 60_000,
       ...FETCH_OPTIONS,
       allowAutoTopicCreation: false,
-      partitionAssigners: [this.#fencingAssigner()],
+      partitionAssigners: [fencingAssigner(() => this.#unassign())],
       retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
     });
     this.#steering = new Steering(this.#consumer, options.logger);
@@ -176,23 +169,6 @@ export class PipelineConsumer {
   }
 
   // ── Assignments ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /**
-   * kafkajs has no callback for a revocation, but asks its assigner for the protocol's metadata each time it begins to
-   * join; from then on the old assignment counts no more.
-   */
-  #fencingAssigner(): PartitionAssigner {
-    return (config) => {
-      const assigner = kafkajs.PartitionAssigners.roundRobin(config);
-      return {
-        ...assigner,
-        protocol: (subscription) => {
-          this.#unassign();
-          return assigner.protocol(subscription);
-        },
-      };
-    };
-  }
 
   #unassign(): void {
     this.#assignment = null;
