@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { startStack } from '../stack/index.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge } from './bridge.js';
+import type { DrainResult } from './drain.js';
 import { drainByFloor } from './floor.js';
 import { report, type Drain } from './report.js';
 
@@ -11,34 +12,56 @@ import { report, type Drain } from './report.js';
  * acknowledging in one process without Temporal in between. Figures of one run are comparable with each other, not with
  * another machine's.
  */
-const { rounds, records, single, svg } = new Command('bench')
-  .option('--rounds <count>', 'rounds of all three', Number, 3)
+const { rounds, records, single, baseline, svg } = new Command('bench')
+  .option('--rounds <count>', 'rounds of all', Number, 3)
   .option('--records <count>', 'records of the backlog', Number, 400_000)
-  .option('--single <count>', 'records of the backlog for one record a signal', Number, 4_000)
+  .option('--single <count>', 'records of the backlog for one record a signal; 0: leave it out', Number, 2_000)
+  .option('--baseline <file>', 'dist/cli.js of another build, to be measured beside this one')
   .option('--svg <file>', 'write a chart of the medians')
   .parse()
-  .opts<{ rounds: number; records: number; single: number; svg?: string }>();
+  .opts<{ rounds: number; records: number; single: number; baseline?: string; svg?: string }>();
 
 const stack = await startStack({
   onProgress: ({ part, step, state }) => {
     if (state === 'started') console.error(`[${part}] ${step}`);
   },
 });
+
+interface Variant {
+  readonly name: string;
+  readonly records: number;
+  readonly drain: (backlog: Backlog) => Promise<DrainResult>;
+}
+
+const variants: readonly Variant[] = [
+  { name: 'bridge', records, drain: (backlog) => drainByBridge(stack, backlog) },
+  ...(baseline === undefined
+    ? []
+    : [{ name: 'baseline', records, drain: (backlog: Backlog) => drainByBridge(stack, backlog, { cli: baseline }) }]),
+  ...(single === 0
+    ? []
+    : [
+        {
+          name: 'one record a signal',
+          records: single,
+          drain: (backlog: Backlog) => drainByBridge(stack, backlog, { signalMaxRecords: 1 }),
+        },
+      ]),
+  { name: 'floor', records, drain: (backlog) => drainByFloor(stack, backlog) },
+];
+
 try {
   const drains: Drain[] = [];
   for (let round = 1; round <= rounds; round++) {
-    for (const variant of ['bridge', 'one record a signal', 'floor'] as const) {
-      const backlog = await Backlog.produce(stack, variant === 'one record a signal' ? single : records);
-      const drain = variant === 'floor' ? drainByFloor : drainByBridge;
-      const result = await drain(stack, backlog, variant === 'one record a signal' ? 1 : undefined);
+    for (const { name, records: count, drain } of variants) {
+      const backlog = await Backlog.produce(stack, count);
+      const result = await drain(backlog);
       await backlog.remove();
-      drains.push({ variant, round, ...result });
-      console.error(
-        `round ${round}, ${variant}: ${Math.round(result.recordsPerSecond).toLocaleString('en')} records/s`,
-      );
+      drains.push({ variant: name, records: count, round, ...result });
+      console.error(`round ${round}, ${name}: ${Math.round(result.recordsPerSecond).toLocaleString('en')} records/s`);
     }
   }
-  report(drains, { rounds, records, single, svg });
+  report(drains, svg);
 } finally {
   await stack.stop();
 }
