@@ -9,7 +9,7 @@ import type { Backlog } from './backlog.js';
 import { drain, type DrainResult } from './drain.js';
 
 /** `dist/cli.js` of this build. */
-export const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
 /** Drains a backlog by a daemon of its own. */
 export async function drainByBridge(
