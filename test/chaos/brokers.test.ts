@@ -14,12 +14,9 @@ const stack = useStack({ brokers: 3 });
 /** Three brokers on few cores take their time to come back. */
 const SLOW_MS = 480_000;
 let fixture: Fixture;
-const daemons: Daemon[] = [];
 
 afterEach(async () => {
-  for (const daemon of daemons.splice(0)) await daemon.kill();
   await Promise.all(stack().parts.kafka.map((broker) => broker.start()));
-  await fixture.close();
 });
 
 async function create(): Promise<void> {
@@ -27,10 +24,8 @@ async function create(): Promise<void> {
   await fixture.collectAcks();
 }
 
-async function start(args: readonly string[] = []): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(), args);
-  daemons.push(daemon);
-  return daemon;
+function start(args: readonly string[] = []): Promise<Daemon> {
+  return Daemon.start(fixture.config(), args);
 }
 
 const untilAcknowledged = (more: number) => {

@@ -18,12 +18,9 @@ const SLOW_MS = 900_000;
 
 const stack = useStack();
 let fixture: Fixture;
-const daemons: Daemon[] = [];
 
 afterEach(async () => {
-  for (const daemon of daemons.splice(0)) await daemon.kill();
   await stack().parts.clickhouse.start();
-  await fixture.close();
 });
 
 async function create(options: FixtureOptions): Promise<void> {
@@ -31,10 +28,8 @@ async function create(options: FixtureOptions): Promise<void> {
   await fixture.collectAcks();
 }
 
-async function start(args: readonly string[] = []): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(), args);
-  daemons.push(daemon);
-  return daemon;
+function start(args: readonly string[] = []): Promise<Daemon> {
+  return Daemon.start(fixture.config(), args);
 }
 
 /** Of all runs that the first batcher ever had: none was ended from outside, none came near Temporal's limits. */

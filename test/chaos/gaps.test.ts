@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -14,22 +14,14 @@ interface Gap {
 
 const stack = useStack();
 let fixture: Fixture;
-const daemons: Daemon[] = [];
-
-afterEach(async () => {
-  for (const daemon of daemons.splice(0)) await daemon.kill();
-  await fixture.close();
-});
 
 async function create(options: FixtureOptions = {}): Promise<void> {
   fixture = await Fixture.create(stack(), { partitions: 2, ...options });
   await fixture.collectAcks();
 }
 
-async function start(args: readonly string[] = []): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(), args);
-  daemons.push(daemon);
-  return daemon;
+function start(args: readonly string[] = []): Promise<Daemon> {
+  return Daemon.start(fixture.config(), args);
 }
 
 async function partitionZero(): Promise<{ committed: number; end: number }> {

@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -10,22 +10,14 @@ import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
 const stack = useStack();
 const BATCHERS = 3;
 let fixture: Fixture;
-const daemons: Daemon[] = [];
-
-afterEach(async () => {
-  for (const daemon of daemons.splice(0)) await daemon.kill();
-  await fixture.close();
-});
 
 async function create(options: FixtureOptions['pipeline'] = {}, more: FixtureOptions = {}): Promise<void> {
   fixture = await Fixture.create(stack(), { ...more, pipeline: { batchers: BATCHERS, ...options } });
   await fixture.collectAcks();
 }
 
-async function start(...args: string[]): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(), args);
-  daemons.push(daemon);
-  return daemon;
+function start(...args: string[]): Promise<Daemon> {
+  return Daemon.start(fixture.config(), args);
 }
 
 const all = <T>(run: (index: number) => Promise<T>) => Promise.all(Array.from({ length: BATCHERS }, (_, i) => run(i)));

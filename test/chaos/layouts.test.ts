@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -11,17 +11,9 @@ type Layout = Pick<ConfigInput['pipelines'][string], 'batchers' | 'shardBy'>;
 
 const stack = useStack();
 let fixture: Fixture;
-const daemons: Daemon[] = [];
 
-afterEach(async () => {
-  for (const daemon of daemons.splice(0)) await daemon.kill();
-  await fixture.close();
-});
-
-async function start(layout: Layout): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(layout));
-  daemons.push(daemon);
-  return daemon;
+function start(layout: Layout): Promise<Daemon> {
+  return Daemon.start(fixture.config(layout));
 }
 
 const layouts = async () => [...new Set((await fixture.offsets()).map(({ metadata }) => metadata?.split(';')[2]))];

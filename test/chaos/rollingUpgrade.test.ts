@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { BATCHER } from '../../src/records/batcherId.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -16,15 +16,9 @@ describe.skipIf(commit === null)('from the previous commit’s build to this one
   const BATCHERS = 3;
   let previousCli: string;
   let fixture: Fixture;
-  const daemons: Daemon[] = [];
 
   beforeAll(async () => {
     previousCli = await buildOf(commit!);
-  });
-
-  afterEach(async () => {
-    for (const daemon of daemons.splice(0)) await daemon.kill();
-    await fixture.close();
   });
 
   async function create(options: FixtureOptions['pipeline'] = {}): Promise<void> {
@@ -32,10 +26,8 @@ describe.skipIf(commit === null)('from the previous commit’s build to this one
     await fixture.collectAcks();
   }
 
-  async function start(build: 'previous' | 'this', ...args: string[]): Promise<Daemon> {
-    const daemon = await Daemon.start(fixture.config(), args, build === 'previous' ? previousCli : undefined);
-    daemons.push(daemon);
-    return daemon;
+  function start(build: 'previous' | 'this', ...args: string[]): Promise<Daemon> {
+    return Daemon.start(fixture.config(), args, build === 'previous' ? previousCli : undefined);
   }
 
   /** Time for both builds to have their part: some thousand records more. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { KAFKA_JARS } from '../../stack/native/kafka.js';
 import { jarDirectory } from '../../stack/native/maven.js';
 import { Daemon } from '../support/daemon.js';
@@ -11,12 +11,6 @@ import { useStack } from '../support/useStack.js';
 
 const stack = useStack({ flavour: 'native' });
 let fixture: Fixture;
-let daemon: Daemon;
-
-afterEach(async () => {
-  await daemon.kill();
-  await fixture.close();
-});
 
 const RECORDS = 2_000;
 
@@ -39,7 +33,7 @@ async function produceByJava(codec: string, firstId: number): Promise<void> {
 it('reads records that Kafka’s Java producer compressed with each codec', async () => {
   fixture = await Fixture.create(stack());
   await fixture.collectAcks();
-  daemon = await Daemon.start(fixture.config());
+  await Daemon.start(fixture.config());
   const codecs = ['gzip', 'snappy', 'lz4', 'zstd'];
   for (const [index, codec] of codecs.entries()) await produceByJava(codec, index * RECORDS);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(codecs.length * RECORDS));

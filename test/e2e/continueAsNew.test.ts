@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -10,11 +10,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack({ temporalDynamicConfig: { 'limit.historyCount.suggestContinueAsNew': 20 } });
 let fixture: Fixture;
 let daemon: Daemon | undefined;
-
-afterEach(async () => {
-  await daemon?.kill();
-  await fixture.close();
-});
 
 it('batchers that continue as new every few signals under load lose and double nothing, also over a SIGKILL', async () => {
   fixture = await Fixture.create(stack(), {

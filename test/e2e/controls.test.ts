@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -9,11 +9,6 @@ import { BATCHER } from '../../src/records/batcherId.js';
 const stack = useStack();
 let fixture: Fixture;
 let daemon: Daemon;
-
-afterEach(async () => {
-  await daemon.kill();
-  await fixture.close();
-});
 
 async function start(maxDelay: string): Promise<void> {
   fixture = await Fixture.create(stack(), { pipeline: { batchers: 2, batch: { maxDelay } } });

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -8,11 +8,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack();
 let fixture: Fixture;
 let daemon: Daemon | undefined;
-
-afterEach(async () => {
-  await daemon?.kill();
-  await fixture.close();
-});
 
 async function run(options: FixtureOptions, records: number): Promise<void> {
   fixture = await Fixture.create(stack(), options);

@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
@@ -7,19 +7,12 @@ import { useStack } from '../support/useStack.js';
 
 const stack = useStack();
 let fixture: Fixture;
-let daemon: Daemon;
 let replies: TopicReader;
-
-afterEach(async () => {
-  await daemon.kill();
-  await replies.close();
-  await fixture.close();
-});
 
 it('dead letters are listed by reason, shown, and replayed: then they are inserted and answered like any other', async () => {
   fixture = await Fixture.create(stack(), { columns: 'id Int64, text String, amount UInt8' });
   const config = fixture.config();
-  daemon = await Daemon.start(config);
+  await Daemon.start(config);
   replies = await TopicReader.start(fixture.kafka, [fixture.replyTopic]);
   const dlq = (...args: string[]) => ktb(config, ['dlq', ...args]);
   expect((await dlq('list')).output).toContain(`0 dead letters on ${fixture.deadLetterTopic}`);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -9,23 +9,14 @@ import { useStack } from '../support/useStack.js';
 
 const stack = useStack();
 let fixture: Fixture;
-let daemons: Daemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.map((daemon) => daemon.kill()));
-  daemons = [];
-  await fixture.close();
-});
 
 async function create(options: FixtureOptions = {}): Promise<void> {
   fixture = await Fixture.create(stack(), options);
   await fixture.collectAcks();
 }
 
-async function startDaemon(args: readonly string[] = []): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(), args);
-  daemons.push(daemon);
-  return daemon;
+function startDaemon(args: readonly string[] = []): Promise<Daemon> {
+  return Daemon.start(fixture.config(), args);
 }
 
 const untilAcks = (count: number) => eventually(() => expect(fixture.acks.length).toBeGreaterThanOrEqual(count));

@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -15,18 +15,9 @@ const stack = useStack({
   },
 });
 let fixture: Fixture;
-let daemons: Daemon[] = [];
 
-afterEach(async () => {
-  await Promise.all(daemons.map((daemon) => daemon.kill()));
-  daemons = [];
-  await fixture.close();
-});
-
-async function start(args: readonly string[]): Promise<Daemon> {
-  const daemon = await Daemon.start(fixture.config(), args);
-  daemons.push(daemon);
-  return daemon;
+function start(args: readonly string[]): Promise<Daemon> {
+  return Daemon.start(fixture.config(), args);
 }
 
 const noise = () => Array.from({ length: 500 }, () => Math.random().toString(36).slice(2)).join('');

@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
@@ -7,11 +7,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack();
 let fixture: Fixture;
 let daemon: Daemon;
-
-afterEach(async () => {
-  await daemon.kill();
-  await fixture.close();
-});
 
 async function start(options: FixtureOptions): Promise<void> {
   fixture = await Fixture.create(stack(), options);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -10,11 +10,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack();
 let fixture: Fixture;
 let daemon: Daemon;
-
-afterEach(async () => {
-  await daemon.kill();
-  await fixture.close();
-});
 
 async function start(options: FixtureOptions = {}, args: readonly string[] = []): Promise<void> {
   fixture = await Fixture.create(stack(), options);

@@ -1,36 +1,13 @@
 import { parse, stringify } from 'yaml';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { Fixture } from '../support/fixture.js';
 import { TopicReader } from '../support/topicReader.js';
 import { useStack } from '../support/useStack.js';
 
 const stack = useStack();
-const closers: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function create(options: FixtureOptions = {}): Promise<Fixture> {
-  const fixture = await Fixture.create(stack(), options);
-  closers.push(() => fixture.close());
-  return fixture;
-}
-
-async function start(config: string): Promise<Daemon> {
-  const daemon = await Daemon.start(config);
-  closers.push(() => daemon.kill());
-  return daemon;
-}
-
-async function read(fixture: Fixture, topics: readonly string[]): Promise<TopicReader> {
-  const reader = await TopicReader.start(fixture.kafka, topics);
-  closers.push(() => reader.close());
-  return reader;
-}
 
 const int32 = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);
@@ -39,14 +16,14 @@ const int32 = (value: number): Buffer => {
 };
 
 it('an acknowledgement goes to the topic and partition that its record asks for, if it may and they exist', async () => {
-  const fixture = await create();
+  const fixture = await Fixture.create(stack());
   const allowed = `${fixture.name}.allowed`;
   const forbidden = `${fixture.name}.forbidden`;
   const missing = `${fixture.name}.missing`;
   for (const topic of [allowed, forbidden]) await fixture.createTopic(topic, 3);
   const reply = { topic: fixture.replyTopic, copyHeaders: ['trace'], allowTopics: [allowed, missing] };
-  const daemon = await start(fixture.config({ reply }));
-  const reader = await read(fixture, [fixture.replyTopic, allowed, forbidden]);
+  const daemon = await Daemon.start(fixture.config({ reply }));
+  const reader = await TopicReader.start(fixture.kafka, [fixture.replyTopic, allowed, forbidden]);
 
   const own = fixture.replyTopic;
   // What a record asks for, and where its acknowledgement has to be: a partition where it is asked for.
@@ -88,10 +65,10 @@ it('an acknowledgement goes to the topic and partition that its record asks for,
 });
 
 it('a reply topic that is gone holds its own batches only, and they are answered without being inserted again', async () => {
-  const [well, ill] = [await create(), await create()];
+  const [well, ill] = [await Fixture.create(stack()), await Fixture.create(stack())];
   const config = parse(well.config()) as ConfigInput;
   const both = { ...config, pipelines: { ...config.pipelines, ...(parse(ill.config()) as ConfigInput).pipelines } };
-  const daemon = await start(stringify(both));
+  const daemon = await Daemon.start(stringify(both));
   await well.collectAcks();
 
   await ill.produce(500);
@@ -121,7 +98,7 @@ it('a reply topic that is gone holds its own batches only, and they are answered
   expect(await daemon.metric('ktb_acks_total', { pipeline: ill.name })).toBe(500);
 
   await ill.createTopic(ill.replyTopic, 8);
-  const reader = await read(ill, [ill.replyTopic]);
+  const reader = await TopicReader.start(ill.kafka, [ill.replyTopic]);
   await eventually(() => {
     const ids = new Set(reader.messages.map(({ headers }) => String(headers['kafka_correlationId'])));
     expect(ids.size).toBe(2_000);
@@ -132,8 +109,8 @@ it('a reply topic that is gone holds its own batches only, and they are answered
 });
 
 it('after the worker is killed too, a batch that waits for its reply topic is found in the table, not inserted again', async () => {
-  const fixture = await create();
-  const first = await start(fixture.config());
+  const fixture = await Fixture.create(stack());
+  const first = await Daemon.start(fixture.config());
   await fixture.admin.deleteTopics({ topics: [fixture.replyTopic] });
   await fixture.produce(300);
   await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(300));
@@ -146,8 +123,8 @@ it('after the worker is killed too, a batch that waits for its reply topic is fo
     query: `ALTER TABLE ${fixture.table} MODIFY SETTING non_replicated_deduplication_window = 0`,
   });
   await fixture.createTopic(fixture.replyTopic, 8);
-  const second = await start(fixture.config());
-  const reader = await read(fixture, [fixture.replyTopic]);
+  const second = await Daemon.start(fixture.config());
+  const reader = await TopicReader.start(fixture.kafka, [fixture.replyTopic]);
   await eventually(() => expect(reader.messages.length).toBe(300));
   expect(await fixture.rowCounts()).toEqual({ rows: 300, identities: 300, ids: 300 });
   expect(await second.metric('ktb_found_rows_total')).toBe(300);
@@ -155,11 +132,11 @@ it('after the worker is killed too, a batch that waits for its reply topic is fo
 });
 
 it('a reply topic with small messages gets its acknowledgements in smaller requests, and reduced where it must be', async () => {
-  const fixture = await create();
+  const fixture = await Fixture.create(stack());
   await fixture.createTopic(`${fixture.name}.small`, 1, { 'max.message.bytes': '2000' });
   const reply = { topic: `${fixture.name}.small`, copyHeaders: ['large'] };
-  await start(fixture.config({ reply }));
-  const reader = await read(fixture, [`${fixture.name}.small`]);
+  await Daemon.start(fixture.config({ reply }));
+  const reader = await TopicReader.start(fixture.kafka, [`${fixture.name}.small`]);
   await fixture.produce(400, (id) => ({
     headers: { kafka_correlationId: `id-${id}`, ...(id === 7 ? { large: Buffer.alloc(5_000) } : {}) },
   }));

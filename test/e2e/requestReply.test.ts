@@ -1,6 +1,6 @@
 import { ClientKafka } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { requestWithSpring } from '../support/springClient.js';
@@ -8,18 +8,12 @@ import { useStack } from '../support/useStack.js';
 
 const stack = useStack();
 let fixture: Fixture;
-let daemon: Daemon;
-
-afterEach(async () => {
-  await daemon.kill();
-  await fixture.close();
-});
 
 async function start(options: FixtureOptions, allowed: (fixture: Fixture) => string): Promise<string> {
   fixture = await Fixture.create(stack(), options);
   const replyTopic = allowed(fixture);
   await fixture.createTopic(replyTopic, 4);
-  daemon = await Daemon.start(fixture.config({ reply: { topic: fixture.replyTopic, allowTopics: [replyTopic] } }));
+  await Daemon.start(fixture.config({ reply: { topic: fixture.replyTopic, allowTopics: [replyTopic] } }));
   return replyTopic;
 }
 

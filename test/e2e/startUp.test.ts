@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -8,11 +8,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack();
 let fixture: Fixture | undefined;
 let daemon: Daemon | undefined;
-
-afterEach(async () => {
-  await daemon?.kill();
-  await fixture?.close();
-});
 
 it('refuses a wrong configuration with every problem and exit code 2', async () => {
   daemon = Daemon.launch('pipelines: { orders: { topic: [orders], table: "no such-name" } }');

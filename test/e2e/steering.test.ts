@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -8,12 +8,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack();
 let fixture: Fixture;
 let daemon: Daemon | undefined;
-
-afterEach(async () => {
-  await daemon?.kill();
-  daemon = undefined;
-  await fixture.close();
-});
 
 interface Report {
   readonly workflowId: string;

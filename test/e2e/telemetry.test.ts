@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -6,19 +6,11 @@ import { Fixture } from '../support/fixture.js';
 import { useStack } from '../support/useStack.js';
 
 const stack = useStack();
-let fixture: Fixture;
-let daemons: Daemon[] = [];
-
-afterEach(async () => {
-  await Promise.all(daemons.map((daemon) => daemon.kill()));
-  daemons = [];
-  await fixture.close();
-});
 
 it('of two daemons each tells the lag of its own partitions only, and what it asks Temporal', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
-  daemons.push(await Daemon.start(fixture.config()));
+  const daemons = [await Daemon.start(fixture.config())];
   const lagSeries = async (daemon: Daemon) => (await daemon.get('/metrics')).text.match(/^ktb_lag_records\{/gm)?.length;
   await eventually(async () => expect(await lagSeries(daemons[0]!)).toBe(8));
   daemons.push(await Daemon.start(fixture.config()));

@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -7,11 +7,6 @@ import { useStack } from '../support/useStack.js';
 const stack = useStack();
 let fixture: Fixture;
 let daemon: Daemon;
-
-afterEach(async () => {
-  await daemon.kill();
-  await fixture.close();
-});
 
 it('records of committed transactions only: aborted ones and control records are no gap, wherever they lie', async () => {
   fixture = await Fixture.create(stack(), { partitions: 2 });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -13,7 +14,7 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-/** The daemon as users run it: a process of its own, from the built package. */
+/** The daemon as users run it: a process of its own, from the built package. It is killed when the test is over. */
 export class Daemon {
   readonly #process: ChildProcess;
   readonly #exited: Promise<number | null>;
@@ -47,7 +48,9 @@ export class Daemon {
 
   /** Starts a daemon that need not become ready. */
   static launch(config: string, args: readonly string[] = [], cli = CLI): Daemon {
-    return new Daemon(config, args, cli);
+    const daemon = new Daemon(config, args, cli);
+    onTestFinished(() => daemon.kill());
+    return daemon;
   }
 
   get output(): string {

@@ -1,6 +1,7 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client, Connection } from '@temporalio/client';
 import { Kafka, logLevel, type Admin, type Consumer, type KafkaMessage, type Message, type Producer } from 'kafkajs';
+import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
 import type { Stack } from '../../stack/index.js';
@@ -48,7 +49,7 @@ let fixtures = 0;
 
 /**
  * One pipeline on a stack, with topics, a table and batchers of its own, and the clients to look at it from outside: what
- * a user of the product has.
+ * a user of the product has. It is closed when the test is over.
  */
 export class Fixture {
   readonly name: string;
@@ -93,6 +94,7 @@ export class Fixture {
 
   static async create(stack: Stack, options: FixtureOptions = {}): Promise<Fixture> {
     const fixture = new Fixture(stack, options, await Connection.connect({ address: stack.temporal.address }));
+    onTestFinished(() => fixture.close());
     await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);
     const numPartitions = options.partitions ?? 8;
     await fixture.createTopic(fixture.topic, numPartitions, options.topicConfig);

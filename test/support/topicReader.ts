@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer, Kafka } from 'kafkajs';
+import { onTestFinished } from 'vitest';
 
 /** A message as it lies in the topic; of headers of one name the last. */
 export interface ReadMessage {
@@ -10,7 +11,7 @@ export interface ReadMessage {
   readonly headers: Readonly<Record<string, Buffer>>;
 }
 
-/** Collects everything that is in some topics, and what comes. Never creates a topic. */
+/** Collects everything that is in some topics, and what comes, until the test is over. Never creates a topic. */
 export class TopicReader {
   readonly messages: ReadMessage[] = [];
   readonly #consumer: Consumer;
@@ -23,6 +24,7 @@ export class TopicReader {
     const groupId = `reader-${randomUUID()}`;
     const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 100 });
     const reader = new TopicReader(consumer);
+    onTestFinished(() => reader.close());
     await consumer.connect();
     await consumer.subscribe({ topics: [...topics], fromBeginning: true });
     await consumer.run({
