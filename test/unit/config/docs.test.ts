@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../src/config/problems.js';
@@ -33,7 +33,8 @@ it('the chart’s schema and the reference of its values are up to date (else: n
 });
 
 it('the example, and every YAML block of README and docs that is a configuration, is valid', () => {
-  const blocks = ['README.md', 'docs/configuration.md', 'ARCHITECTURE.md'].flatMap((file) =>
+  const pages = readdirSync(new URL('../../../docs', import.meta.url)).filter((name) => name.endsWith('.md'));
+  const blocks = ['README.md', 'ARCHITECTURE.md', ...pages.map((page) => `docs/${page}`)].flatMap((file) =>
     [...read(file).matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, block]) => ({ file, block: block ?? '' })),
   );
   for (const { file, block } of [{ file: 'examples/ktb.yaml', block: read('examples/ktb.yaml') }, ...blocks]) {
