@@ -5,13 +5,7 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
-import {
-  checkClickHouse,
-  checkKafka,
-  checkTemporal,
-  temporalUnreachable,
-  warnOfWeakTables,
-} from './checks.js';
+import { checkClickHouse, checkKafka, checkTemporal, temporalUnreachable, warnOfWeakTables } from './checks.js';
 import { connectTemporal, createClickHouse, createTemporalClient } from './clients.js';
 import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';

@@ -68,6 +68,7 @@ export interface PipelineConfig {
   readonly topics: readonly string[];
   readonly groupId: string;
   readonly startFrom: StartFrom;
+  readonly onGap: 'continue' | 'halt';
   readonly layout: Layout;
   readonly signal: SignalLimits;
   readonly flow: FlowLimits;
@@ -137,12 +138,14 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
-  const { topics, groupId, startFrom, batchers, shardBy, batch, signal, flow, reply, deadLetter, table } = pipeline;
+  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, reply, deadLetter, table } =
+    pipeline;
   return {
     name,
     topics,
     groupId: groupId ?? `ktb-${name}`,
     startFrom: startFrom === 'earliest' || startFrom === 'latest' ? startFrom : { timestampMs: Date.parse(startFrom) },
+    onGap,
     layout: { batchers, keyFunction: shardBy },
     signal: {
       maxRecords: Math.min(signal.maxRecords, batch.maxRecords),

@@ -125,6 +125,13 @@ const pipeline = z.strictObject({
     )
     .default('earliest')
     .describe('Where a partition starts that the group has never read.'),
+  onGap: z
+    .enum(['continue', 'halt'])
+    .default('continue')
+    .describe(
+      'What happens where the log no longer has records that the group has not read: it goes on behind them, or the partition is not ' +
+        'read until a person has decided. Either way the gap is counted and logged.',
+    ),
   format: z
     .enum(['json', 'text', 'bytes'])
     .default('json')

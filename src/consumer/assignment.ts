@@ -73,6 +73,10 @@ export class Assignment {
     this.#blocked.add(partitionName(partition));
   }
 
+  isBlocked(partition: TopicPartition): boolean {
+    return this.#blocked.has(partitionName(partition));
+  }
+
   /** True once the start of every partition is known, and none is blocked. */
   get readable(): boolean {
     return this.opened && this.#blocked.size === 0;

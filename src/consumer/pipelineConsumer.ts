@@ -227,15 +227,14 @@ export class PipelineConsumer {
 
   #openPartition(assignment: Assignment, start: PartitionStart): void {
     const { topic, partition } = start;
+    if ('missed' in start && !this.#mayPassGap(assignment, start, start.missed)) return;
     switch (start.type) {
       case 'continue': {
-        this.#countGap(start, start.missed);
         // Under this very epoch the group has committed already; only a gap moves on from there.
         assignment.open(new PartitionTracker(start, start.offset, this.#reading), start.offset - start.missed);
         break;
       }
       case 'fill': {
-        this.#countGap(start, start.missed);
         const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
         assignment.open(new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
         break;
@@ -254,15 +253,13 @@ export class PipelineConsumer {
         this.#steering.seek(start, start.mark.offset);
         break;
       case 'handOver':
-        this.#countGap(start, start.missed);
         void this.#handOverLayout(assignment, start, start.offset, start.layout);
         break;
       case 'newer':
-        assignment.block(start);
-        this.#options.stateLog.problem(
-          `metadata of ${topic}/${partition}`,
-          `Pipeline ${this.#pipeline.name} does not read ${topic}/${partition}: its offset was committed by a later version of ktb. ` +
-            'Run that version, or reset the offset to ingest again from there',
+        this.#block(
+          assignment,
+          { topic, partition },
+          'its offset was committed by a later version of ktb. Run that version, or reset the offset to ingest again from there',
         );
     }
   }
@@ -482,6 +479,7 @@ export class PipelineConsumer {
     if (!this.#isCurrent(assignment)) return null;
     const { topic, partition } = batch;
     let tracker = assignment.tracker(topic, partition);
+    if (assignment.isBlocked(batch)) return null;
     if (tracker === undefined) {
       if (assignment.comparison(batch) === undefined) this.#steering.pause([batch]);
       return null;
@@ -499,7 +497,8 @@ export class PipelineConsumer {
       await this.#commitEpochs(assignment, commit);
       if (!this.#isCurrent(assignment)) return null;
     } else if (logStart > tracker.next) {
-      this.#countGap({ topic, partition, offset: logStart }, logStart - tracker.next);
+      const missed = logStart - tracker.next;
+      if (!this.#mayPassGap(assignment, { topic, partition, offset: logStart }, missed)) return null;
       tracker.advanceTo(logStart);
       if (hasHandedOver(tracker)) return this.#waitForNextPlan(assignment);
     }
@@ -551,14 +550,40 @@ export class PipelineConsumer {
     if (this.#assignment !== null) this.#finishPlans(this.#assignment);
   }
 
-  /** @param missed offsets before this position that the log no longer has */
-  #countGap({ topic, partition, offset }: TopicPartition & { readonly offset: number }, missed: number): void {
-    if (missed === 0) return;
-    const { metrics, logger } = this.#options;
-    metrics.gaps.inc({ pipeline: this.#pipeline.name, topic });
+  /**
+   * What retention took before it was read is counted and told, once. False where a person has to decide.
+   *
+   * @param missed offsets before this position that the log no longer has
+   */
+  #mayPassGap(
+    assignment: Assignment,
+    { topic, partition, offset }: TopicPartition & { readonly offset: number },
+    missed: number,
+  ): boolean {
+    if (missed === 0) return true;
+    const { metrics, logger, pipeline } = this.#options;
+    metrics.gaps.inc({ pipeline: pipeline.name, topic });
     logger.warn(
-      { pipeline: this.#pipeline.name, topic, partition, from: offset - missed, to: offset - 1 },
+      { pipeline: pipeline.name, topic, partition, from: offset - missed, to: offset - 1 },
       'Offsets are missing from the log: the topic’s retention removed them before they were read',
+    );
+    if (pipeline.onGap === 'continue') return true;
+    this.#block(
+      assignment,
+      { topic, partition },
+      'offsets are missing from its log. Set `onGap: continue` to go on behind them',
+    );
+    return false;
+  }
+
+  /** Not read under this assignment: a person has to decide. */
+  #block(assignment: Assignment, where: TopicPartition, reason: string): void {
+    assignment.block(where);
+    this.#steering.pause([where]);
+    const { name } = this.#pipeline;
+    this.#options.stateLog.problem(
+      `partition ${partitionName(where)} of ${name}`,
+      `Pipeline ${name} does not read ${partitionName(where)}: ${reason}`,
     );
   }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { useStack } from '../support/useStack.js';
 
@@ -66,6 +66,29 @@ it('records removed while the group was stopped are counted as a gap, and the re
   await removeBefore(to + 1);
   const daemon = await start();
   await expectGap(daemon, { partition: 0, from: stopped.committed, to });
+});
+
+it('with onGap: halt the partition waits for a person, and the others are read', async () => {
+  await create({ pipeline: { onGap: 'halt' } });
+  const before = await start();
+  await fixture.produce(1_000);
+  await expectExactlyOnce(fixture);
+  await before.stop();
+  const stopped = await partitionZero();
+  await fixture.produce(1_000);
+  const end = (await partitionZero()).end;
+  const to = stopped.committed + 99;
+  await removeBefore(to + 1);
+  const halted = Daemon.launch(fixture.config());
+  // What partition 0 still has waits; the other partition's records are in.
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(2_000 - (end - stopped.committed)));
+  expect((await halted.get('/readyz')).status).toBe(503);
+  expect(loggedGaps(halted)).toEqual([{ partition: 0, from: stopped.committed, to }]);
+  expect(halted.output).toContain('Set `onGap: continue`');
+  expect(await partitionZero()).toMatchObject({ committed: stopped.committed, end });
+  await halted.stop();
+  await Daemon.start(fixture.config({ onGap: 'continue' }));
+  await expectExactlyOnce(fixture, { records: fixture.produced - 100 });
 });
 
 it('all of a log removed while the group was stopped is a gap up to its end, and what comes then is ingested', async () => {

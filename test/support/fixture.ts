@@ -136,7 +136,7 @@ export class Fixture {
   config(pipeline: Partial<PipelineInput> = {}): string {
     const { brokers } = this.stack.kafka;
     const input: ConfigInput = {
-      kafka: { brokers: [...brokers], sessionTimeout: '10s' },
+      kafka: { brokers: [...brokers], sessionTimeout: '6s' },
       temporal: { address: this.stack.temporal.address, taskQueue: this.name },
       clickhouse: { url: this.stack.clickhouse.url },
       http: { listen: '127.0.0.1:0' },
