@@ -4,19 +4,17 @@ import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
 import { LOOKUP_COLUMNS } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
-import { messageOf } from './messageOf.js';
+import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
 import type { Logger } from './telemetry/logging.js';
 
 /** Kafka answers, and has every topic. */
 export async function checkKafka(admin: Admin, config: Config): Promise<void> {
+  await reachKafka(admin, config.kafka);
   let existing: Set<string>;
   try {
-    await admin.connect();
     existing = new Set(await admin.listTopics());
   } catch (error) {
-    throw new Error(
-      `Kafka at ${config.kafka.brokers.join(', ')} does not answer (${messageOf(error)}); is it running, and are brokers, ssl and sasl right?`,
-    );
+    throw await kafkaProblem(config.kafka, error);
   }
   const missing = [...new Set(config.pipelines.flatMap(topicsOf))].filter((topic) => !existing.has(topic));
   if (missing.length > 0) {
@@ -49,15 +47,11 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
           `\`temporal operator namespace create --namespace ${temporal.namespace} --retention 7d\`, or set temporal.namespace`,
       );
     }
-    throw new Error(temporalUnreachable(temporal.address, messageOf(error)));
+    throw await temporalProblem(temporal, error);
   }
 }
 
 const GRPC_NOT_FOUND = 5;
-
-export function temporalUnreachable(address: string, reason: string): string {
-  return `Temporal at ${address} does not answer (${reason}); is it running, and are address, tls and apiKey right?`;
-}
 
 /** ClickHouse answers, and has every table with every mapped column. */
 export async function checkClickHouse(
@@ -65,7 +59,7 @@ export async function checkClickHouse(
   tables: ClickHouseTables,
   config: Config,
 ): Promise<void> {
-  await checkClickHouseAnswers(client, config);
+  await reachClickHouse(client, config.clickhouse);
   for (const { name, settings } of config.pipelines) {
     const { table, columns } = settings.destination;
     const existing = await tables.columns(table);
@@ -76,16 +70,6 @@ export async function checkClickHouse(
       );
     }
   }
-}
-
-/** ClickHouse answers this user. */
-export async function checkClickHouseAnswers(client: ClickHouseClient, { clickhouse }: Config): Promise<void> {
-  const { url, username } = clickhouse;
-  const answer = await client.ping({ select: true });
-  if (answer.success) return;
-  throw new Error(
-    `ClickHouse at ${url} does not answer user ${username} (${firstLine(answer.error.message)}); is it running, and are url, username and password right?`,
-  );
 }
 
 /** Says once which promise a table without identity columns weakens. */
@@ -99,8 +83,4 @@ export async function warnOfWeakTables(tables: ClickHouseTables, config: Config,
       'The table lacks identity columns: after a failure its rows may be inserted twice (at least once). `ktb setup` shows what to add',
     );
   }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n')[0] ?? '';
 }

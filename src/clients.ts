@@ -1,3 +1,4 @@
+import { Agent } from 'node:https';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
@@ -23,18 +24,36 @@ export function createTemporalClient(
 }
 
 export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
+  const { username, password, accessToken, tls } = config;
   return createClient({
     url: config.url,
-    username: config.username,
-    password: config.password,
+    ...(accessToken === null ? { username, password } : { access_token: accessToken }),
+    ...(tls === null ? {} : { http_agent: createAgent(tls, config.maxConnections) }),
     database: config.database,
     application: 'kafka-temporal-bridge',
     request_timeout: config.requestTimeoutMs,
     max_open_connections: config.maxConnections,
+    // Proxies take addresses of some kilobytes only.
+    use_multipart_params_auto: true,
     // Below the server's own keep-alive (3 s before ClickHouse 23.11), or a connection is used while it is being closed.
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
     // Whoever calls reports what went wrong.
     log: { level: ClickHouseLogLevel.OFF },
+  });
+}
+
+/**
+ * The client's own `tls` option takes no access token, and makes of a client certificate the user itself, whatever the
+ * password; this agent leaves who the user is to the Authorization header.
+ */
+function createAgent({ ca, cert, key, serverName }: TlsConfig, maxSockets: number): Agent {
+  return new Agent({
+    keepAlive: true,
+    maxSockets,
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
   });
 }
 

@@ -5,8 +5,13 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
+<<<<<<< HEAD
 import { checkClickHouse, checkKafka, checkTemporal, temporalUnreachable, warnOfWeakTables } from './checks.js';
 import { connectTemporal, createClickHouse, createTemporalClient } from './clients.js';
+=======
+import { checkClickHouse, checkKafka, checkTemporal, warnOfWeakTables } from './checks.js';
+import { createClickHouse, createTemporalClient } from './clients.js';
+>>>>>>> bf497ed (wip1)
 import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
@@ -15,8 +20,8 @@ import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
-import { messageOf } from './messageOf.js';
 import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
+import { reachTemporal } from './reach.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
@@ -68,9 +73,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     [
       'temporal',
       async () => {
-        temporal ??= await connectTemporal(config.temporal).catch((error: unknown) => {
-          throw new Error(temporalUnreachable(config.temporal.address, messageOf(error)));
-        });
+        temporal ??= await reachTemporal(config.temporal);
         await checkTemporal(temporal, config);
       },
     ],

@@ -3,13 +3,14 @@ import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
 import kafkajs, { type Admin } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
-import { checkClickHouseAnswers, checkTemporal, temporalUnreachable, topicsOf } from '../checks.js';
-import { connectTemporal, createClickHouse } from '../clients.js';
+import { checkTemporal, topicsOf } from '../checks.js';
+import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { createKafka } from '../kafka/clients.js';
 import { messageOf } from '../messageOf.js';
+import { reachClickHouse, reachKafka, reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
 import {
   judgeNamespace,
@@ -66,7 +67,7 @@ async function findings(part: string, looking: Promise<Finding[]>): Promise<Find
 async function lookAtKafka(config: Config): Promise<Finding[]> {
   const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
   try {
-    await admin.connect();
+    await reachKafka(admin, config.kafka);
     const { brokers } = await admin.describeCluster();
     const topics = await topicFacts(admin, [...new Set(config.pipelines.flatMap(topicsOf))]);
     const groups = await Promise.all(config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline)));
@@ -116,10 +117,7 @@ async function lookAtGroup(admin: Admin, { groupId, topics }: PipelineConfig): P
 }
 
 async function lookAtTemporal(config: Config): Promise<Finding[]> {
-  const { address } = config.temporal;
-  const connection = await connectTemporal(config.temporal).catch((error: unknown) => {
-    throw new Error(temporalUnreachable(address, messageOf(error)));
-  });
+  const connection = await reachTemporal(config.temporal);
   try {
     await checkTemporal(connection, config);
     return judgeNamespace(await namespaceFacts(connection, config.temporal));
@@ -153,7 +151,7 @@ async function namespaceFacts(
 async function lookAtClickHouse(config: Config): Promise<Finding[]> {
   const client = createClickHouse(config.clickhouse);
   try {
-    await checkClickHouseAnswers(client, config);
+    await reachClickHouse(client, config.clickhouse);
     const tables = new ClickHouseTables(client, config.clickhouse.database);
     const judged = config.pipelines.map(async (pipeline) => {
       const { table } = pipeline.settings.destination;

@@ -1,12 +1,12 @@
 import { hostname, userInfo } from 'node:os';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import Table from 'cli-table3';
-import { temporalUnreachable } from '../checks.js';
-import { connectTemporal, createTemporalClient } from '../clients.js';
+import { createTemporalClient } from '../clients.js';
 import { loadConfig } from '../config/load.js';
 import { messageOf } from '../messageOf.js';
 import type { BatcherStatus, ControlAction, ControlRequest } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
+import { reachTemporal } from '../reach.js';
 import { planControl, targetsOf, type Found, type Target, type Verdict } from './controlPlan.js';
 import { answered } from './parts.js';
 
@@ -34,9 +34,7 @@ export async function control(action: ControlAction, options: ControlOptions): P
   const config = loadConfig(options.config);
   const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
   const request: ControlRequest = { actor: actor(), reason: options.reason };
-  const connection = await connectTemporal(config.temporal).catch((error: unknown) => {
-    throw new Error(temporalUnreachable(config.temporal.address, messageOf(error)));
-  });
+  const connection = await reachTemporal(config.temporal);
   const reports: Report[] = [];
   try {
     const client = createTemporalClient(connection, config.temporal);

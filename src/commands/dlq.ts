@@ -6,6 +6,7 @@ import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';
+import { reachKafka } from '../reach.js';
 import { originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
 import { recordBytes, type KafkaRecord } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
@@ -204,8 +205,8 @@ function pipelineOf({ pipelines }: Config, name: string): PipelineConfig {
 async function withKafka(config: Config, work: (kafka: Kafka, admin: Admin) => Promise<void>): Promise<void> {
   const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
   const admin = kafka.admin();
-  await admin.connect();
   try {
+    await reachKafka(admin, config.kafka);
     await work(kafka, admin);
   } finally {
     await admin.disconnect();

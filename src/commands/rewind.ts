@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.js';
 import { toOffset } from '../consumer/fromKafka.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { createKafka } from '../kafka/clients.js';
+import { reachKafka } from '../reach.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
 import { pipelineNamed, UsageError } from './parts.js';
@@ -38,8 +39,8 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
   const target = parseTarget(options.to);
   const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
   const admin = kafka.admin();
-  await admin.connect();
   try {
+    await reachKafka(admin, config.kafka);
     await mustBeStopped(admin, pipeline);
     if (!options.again) await mustHaveIdentity(config, pipeline);
     const wanted = options.partition.length === 0 ? null : new Set(options.partition);

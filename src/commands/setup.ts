@@ -12,6 +12,7 @@ import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
+import { reachClickHouse, reachKafka } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
 
 export interface SetupOptions {
@@ -41,8 +42,9 @@ export async function setup(options: SetupOptions): Promise<void> {
   const admin = kafka.admin();
   const clickhouse = createClickHouse(config.clickhouse);
   try {
-    await admin.connect();
+    await reachKafka(admin, config.kafka);
     await setUpTopics(admin, config, options);
+    await reachClickHouse(clickhouse, config.clickhouse);
     for (const pipeline of config.pipelines) await setUpTable(kafka, clickhouse, config, pipeline, options);
   } finally {
     await Promise.allSettled([admin.disconnect(), clickhouse.close()]);

@@ -1,14 +1,18 @@
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import Table from 'cli-table3';
 import type { Admin } from 'kafkajs';
-import { connectTemporal, createTemporalClient } from '../clients.js';
+import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { createKafka } from '../kafka/clients.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
+import { reachKafka, reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
 import { answered } from './parts.js';
+
+/** Long enough to find out what is wrong with TLS. */
+const CONNECT_TIMEOUT_MS = 12_000;
 
 /** A query needs a worker; where none answers, there is still time to say what the server itself knows. */
 const QUERY_TIMEOUT_MS = 2_000;
@@ -43,9 +47,11 @@ type BatcherReport = { readonly index: number; readonly workflowId: string } & (
 export async function status({ config: file, json }: { config: string; json: boolean }): Promise<void> {
   const config = loadConfig(file);
   const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
-  const temporal = await answered(connectTemporal(config.temporal));
+  const [temporal, kafka] = await Promise.all([
+    answered(reachTemporal(config.temporal), CONNECT_TIMEOUT_MS),
+    answered(reachKafka(admin, config.kafka), CONNECT_TIMEOUT_MS),
+  ]);
   const client = temporal.ok ? createTemporalClient(temporal.value, config.temporal) : null;
-  const kafka = await answered(admin.connect());
   const reports = await Promise.all(
     config.pipelines.map(async (pipeline): Promise<PipelineReport> => {
       const [lag, batchers] = await Promise.all([

@@ -51,6 +51,10 @@ export interface ClickHouseConfig {
   readonly url: string;
   readonly username: string;
   readonly password: string;
+  /** Instead of user and password. */
+  readonly accessToken: string | null;
+  /** Of an https address; null trusts the public authorities. */
+  readonly tls: TlsConfig | null;
   readonly database: string;
   readonly requestTimeoutMs: number;
   readonly maxConnections: number;
@@ -98,6 +102,7 @@ export type TemporalEnvironment = Partial<Pick<TemporalConfig, 'address' | 'name
 /** Turns a parsed file into the configuration: every default that depends on another value is decided here. */
 export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment = {}): Config {
   const { kafka, temporal, clickhouse, worker, http, log, shutdown } = parsed;
+  const apiKey = temporal.apiKey ?? environment.apiKey ?? null;
   const portAt = http.listen.lastIndexOf(':');
   return {
     kafka: {
@@ -113,14 +118,17 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       address: temporal.address ?? environment.address ?? 'localhost:7233',
       namespace: temporal.namespace ?? environment.namespace ?? 'default',
       taskQueue: temporal.taskQueue,
-      tls: temporal.tls ?? environment.tls ?? false,
-      apiKey: temporal.apiKey ?? environment.apiKey ?? null,
+      // A key must not travel in the clear by mistake.
+      tls: temporal.tls ?? environment.tls ?? apiKey !== null,
+      apiKey,
       requestTimeoutMs: temporal.requestTimeout,
     },
     clickhouse: {
       url: clickhouse.url,
       username: clickhouse.username,
       password: clickhouse.password,
+      accessToken: clickhouse.accessToken ?? null,
+      tls: clickhouse.tls ?? null,
       database: clickhouse.database,
       requestTimeoutMs: clickhouse.requestTimeout,
       maxConnections: clickhouse.maxConnections,

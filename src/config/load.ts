@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { certificateProblems } from './certificates.js';
 import { toConfig, type Config, type TemporalEnvironment } from './config.js';
 import { checkConfig, ConfigError, type ConfigProblem } from './problems.js';
 
@@ -31,9 +32,10 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
   const problems: ConfigProblem[] = [];
   const resolved = resolveReferences(document.toJS() as unknown, [], environment, problems);
   const checked = checkConfig(resolved);
-  if (problems.length > 0 || !checked.ok) {
+  const found = checked.ok ? certificateProblems(checked.parsed) : checked.problems;
+  if (problems.length > 0 || !checked.ok || found.length > 0) {
     const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
-    const others = checked.ok ? [] : checked.problems.filter(({ path }) => !unresolved.has(path.join('\n')));
+    const others = found.filter(({ path }) => !unresolved.has(path.join('\n')));
     throw new ConfigError(file, [...problems, ...others], (path) => lineOf(document, lines, path));
   }
   return toConfig(checked.parsed, temporalEnvironment(environment));

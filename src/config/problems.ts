@@ -200,8 +200,18 @@ function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
     const why = whyOwned(setting);
     if (why !== undefined) problems.push({ path: ['clickhouse', 'settings', setting], message: why });
   }
-  if (/\/\/[^/]*@/.test(clickhouse.url)) {
+  const url = new URL(clickhouse.url);
+  if (url.username !== '' || url.password !== '') {
     problems.push({ path: ['clickhouse', 'url'], message: 'must not hold credentials; use username and password' });
+  }
+  // The client would take a password from there, too, and the address is shown in messages.
+  if (url.search !== '') problems.push({ path: ['clickhouse', 'url'], message: 'must not hold parameters' });
+  if (clickhouse.tls !== undefined && url.protocol === 'http:') {
+    problems.push({ path: ['clickhouse', 'tls'], message: 'is for an https:// address, and url is an http:// one' });
+  }
+  if (clickhouse.accessToken !== undefined && (clickhouse.password !== '' || clickhouse.username !== 'default')) {
+    const message = 'stands for user and password: leave username and password out, or accessToken';
+    problems.push({ path: ['clickhouse', 'accessToken'], message });
   }
   return problems;
 }

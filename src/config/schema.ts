@@ -9,17 +9,18 @@ const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
 
 const nonEmpty = z.string().min(1, { error: 'must not be empty' });
 
-const tls = z.union([
-  z.boolean(),
-  z.strictObject({
-    ca: nonEmpty.optional().describe('Certificate authority, PEM; usually "${file:/path/ca.pem}".'),
-    cert: nonEmpty.optional().describe('Client certificate, PEM, for mutual TLS.'),
-    key: nonEmpty.optional().describe('Key of the client certificate, PEM.'),
-    serverName: nonEmpty
-      .optional()
-      .describe("Name to verify the server's certificate against, where it is not the address."),
-  }),
-]);
+const certificates = z.strictObject({
+  ca: nonEmpty
+    .optional()
+    .describe('Certificate authority, PEM, instead of the public ones; usually "${file:/path/ca.pem}".'),
+  cert: nonEmpty.optional().describe('Client certificate, PEM, for mutual TLS.'),
+  key: nonEmpty.optional().describe('Key of the client certificate, PEM, without a passphrase.'),
+  serverName: nonEmpty
+    .optional()
+    .describe("Name to verify the server's certificate against, where it is not the address."),
+});
+
+const tls = z.union([z.boolean(), certificates]);
 
 const kafka = z.strictObject({
   brokers: z
@@ -48,7 +49,9 @@ const temporal = z.strictObject({
   address: nonEmpty.optional().describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
   namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
   taskQueue: nonEmpty.default('kafka-temporal-bridge').describe('Task queue that the batchers run on.'),
-  tls: tls.optional().describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say.'),
+  tls: tls
+    .optional()
+    .describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say; else on where there is an API key.'),
   apiKey: nonEmpty.optional().describe('API key. Default: TEMPORAL_API_KEY.'),
   requestTimeout: duration({ min: '1s', max: '5m' })
     .prefault('10s')
@@ -62,6 +65,15 @@ const clickhouse = z.strictObject({
     .describe('HTTP interface, without credentials.'),
   username: nonEmpty.default('default').describe('User.'),
   password: z.string().default('').describe('Password.'),
+  accessToken: nonEmpty
+    .optional()
+    .describe('Access token (JWT), as of ClickHouse Cloud, instead of username and password.'),
+  tls: certificates
+    .optional()
+    .describe(
+      'Certificates for an https:// address; one that a public authority has signed needs none. The user is still the one of username ' +
+        'or accessToken.',
+    ),
   database: nonEmpty.default('default').describe('Database of tables that are named without one.'),
   requestTimeout: duration({ min: '1s', max: '9m' })
     .prefault('30s')

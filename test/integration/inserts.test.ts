@@ -18,6 +18,8 @@ let tables: ClickHouseTables;
 function connect(url: string): ClickHouseClient {
   const { username, password, database } = stack().clickhouse;
   return createClickHouse({
+    accessToken: null,
+    tls: null,
     url,
     username,
     password,

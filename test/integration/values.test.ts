@@ -11,7 +11,14 @@ let client: ClickHouseClient;
 let tables: ClickHouseTables;
 
 beforeAll(() => {
-  client = createClickHouse({ ...stack().clickhouse, requestTimeoutMs: 30_000, settings: {}, maxConnections: 4 });
+  client = createClickHouse({
+    ...stack().clickhouse,
+    accessToken: null,
+    tls: null,
+    requestTimeoutMs: 30_000,
+    settings: {},
+    maxConnections: 4,
+  });
   tables = new ClickHouseTables(client, 'default');
 });
 afterAll(() => client.close());

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -205,5 +206,54 @@ it('passes ClickHouse’s settings on, but for those that the guarantees own', (
     ]);
   expect(problems(text('Max-Threads: 1'))).toEqual([
     'line 2: clickhouse.settings.Max-Threads: must be the name of a ClickHouse setting',
+  ]);
+});
+
+it('takes an access token instead of user and password, and no secret in the address', () => {
+  const text = (clickhouse: string) => `${MINIMAL}\nclickhouse: { ${clickhouse} }`;
+  expect(parse(text('accessToken: "${TOKEN}"'), { TOKEN: 'token' }).clickhouse).toMatchObject({
+    accessToken: 'token',
+    password: '',
+  });
+  const both = 'stands for user and password: leave username and password out, or accessToken';
+  expect(problems(text('accessToken: a, password: b'))).toEqual([`line 2: clickhouse.accessToken: ${both}`]);
+  expect(problems(text('accessToken: a, username: b'))).toEqual([`line 2: clickhouse.accessToken: ${both}`]);
+  for (const url of ['https://ktb:hunter2@clickhouse:8443', 'https://clickhouse:8443/?password=hunter2']) {
+    const found = problems(text(`url: "${url}"`));
+    expect(found).toEqual([expect.stringMatching(/^line 2: clickhouse\.url: must not hold (credentials|parameters)/)]);
+    expect(found.join()).not.toContain('hunter2');
+  }
+});
+
+it('turns TLS on where there is an API key, unless it says otherwise', () => {
+  const tlsOf = (temporal: string) => parse(`${MINIMAL}\ntemporal: { ${temporal} }`).temporal.tls;
+  expect(tlsOf('namespace: default')).toBe(false);
+  expect(tlsOf('apiKey: key')).toBe(true);
+  expect(tlsOf('apiKey: key, tls: false')).toBe(false);
+});
+
+it('finds certificates and keys that cannot be used, and shows nothing of them', () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const encrypted = privateKey
+    .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'hunter2' })
+    .toString();
+  const of = (section: string, environment: NodeJS.ProcessEnv = {}) => problems(`${MINIMAL}\n${section}`, environment);
+  const notPem = 'must be a certificate in PEM (-----BEGIN CERTIFICATE-----)';
+  expect(of('kafka: { ssl: { ca: /etc/ca.pem } }')).toEqual([
+    `line 2: kafka.ssl.ca: ${notPem}; of a file as "\${file:/path/name.pem}"`,
+  ]);
+  expect(of('temporal: { tls: { key: "${KEY}" } }', { KEY: key })).toEqual([
+    'line 2: temporal.tls.key: has no cert beside it: set cert, too',
+  ]);
+  const swapped = of('kafka: { ssl: { cert: "${KEY}", key: "${ENCRYPTED}" } }', { KEY: key, ENCRYPTED: encrypted });
+  expect(swapped).toEqual([
+    `line 2: kafka.ssl.cert: ${notPem}`,
+    'line 2: kafka.ssl.key: is encrypted with a passphrase: give it without one, from a file that only this user may read',
+  ]);
+  for (const line of [...key.split('\n'), ...encrypted.split('\n')].filter(({ length }) => length > 30))
+    expect(swapped.join()).not.toContain(line);
+  expect(of('clickhouse: { url: "http://clickhouse:8123", tls: { serverName: a } }')).toEqual([
+    'line 2: clickhouse.tls: is for an https:// address, and url is an http:// one',
   ]);
 });
