@@ -1,10 +1,11 @@
-import { StackError, type Flavour, type Stack, type StackPart } from './stack.js';
+import { StackError, type Flavour, type Stack, type StackPart, type StackTls } from './stack.js';
 
 /** The parts that were started, with their addresses. */
 export interface StartedParts {
   readonly kafka?: { readonly addresses: Stack['kafka']; readonly parts: readonly StackPart[] };
   readonly temporal?: { readonly addresses: Stack['temporal']; readonly part: StackPart };
   readonly clickhouse?: { readonly addresses: Stack['clickhouse']; readonly part: StackPart };
+  readonly tls?: StackTls;
 }
 
 /** Makes the {@link Stack} of what was started. Reading a part that was left out throws. */
@@ -14,7 +15,7 @@ export function assemble(deps: {
   readonly dataDir: string;
   readonly stop: () => Promise<void>;
 }): Stack {
-  const { kafka, temporal, clickhouse } = deps.parts;
+  const { kafka, temporal, clickhouse, tls } = deps.parts;
   return {
     get kafka() {
       return present(kafka, 'Kafka').addresses;
@@ -25,6 +26,7 @@ export function assemble(deps: {
     get clickhouse() {
       return present(clickhouse, 'ClickHouse').addresses;
     },
+    ...(tls === undefined ? {} : { tls }),
     parts: {
       get kafka() {
         return present(kafka, 'Kafka').parts;

@@ -1,14 +1,24 @@
 /** `npm run stack`: keeps a stack up for a person, or for a program that reads its addresses (`--json`), until Ctrl-C. */
 import { writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
-import { reportProgress, StackError, startStack, type PartName, type Stack, type StackOptions } from './index.js';
+import {
+  reportProgress,
+  StackError,
+  startStack,
+  type PartName,
+  type Stack,
+  type StackOptions,
+  type StackTls,
+} from './index.js';
 
 interface Flags {
   readonly brokers: '1' | '3';
   readonly flavour: NonNullable<StackOptions['flavour']>;
   readonly only?: readonly PartName[];
   readonly ui: boolean;
+  readonly tls?: true;
   readonly json?: true;
   readonly config?: string;
 }
@@ -25,6 +35,7 @@ const program = new Command('stack')
   )
   .addOption(new Option('--only <parts...>', 'start only these').choices(PARTS))
   .option('--no-ui', "without Temporal's web UI")
+  .option('--tls', 'with TLS and credentials for everything, too (native; needs haproxy and openssl)')
   .option('--json', 'print one line of JSON with the addresses when all is up; the progress goes to standard error')
   .option('--config <file>', 'write the addresses into a file as the beginning of a ktb.yaml');
 
@@ -49,6 +60,7 @@ async function main(flags: Flags): Promise<void> {
       brokers: flags.brokers === '3' ? 3 : 1,
       flavour: flags.flavour,
       ui: flags.ui,
+      ...(flags.tls ? { tls: true } : {}),
       ...(flags.only ? { only: flags.only } : {}),
       onProgress: reporter.onProgress,
       signal: givenUp.signal,
@@ -77,6 +89,7 @@ interface Addresses {
   readonly kafka?: Stack['kafka'];
   readonly temporal?: Stack['temporal'];
   readonly clickhouse?: Stack['clickhouse'];
+  readonly tls?: StackTls;
   readonly flavour: Stack['flavour'];
   readonly dataDir: string;
   /** Processes of this machine by part; empty lists in the docker flavour. */
@@ -93,13 +106,15 @@ function addressesOf(stack: Stack, names: ReadonlySet<PartName>): Addresses {
     ...(names.has('kafka') ? { kafka: stack.kafka } : {}),
     ...(names.has('temporal') ? { temporal: stack.temporal } : {}),
     ...(names.has('clickhouse') ? { clickhouse: stack.clickhouse } : {}),
+    ...(stack.tls === undefined ? {} : { tls: stack.tls }),
     flavour: stack.flavour,
     dataDir: stack.dataDir,
     pids: Object.fromEntries(parts.map(({ name, pids }) => [name, pids])),
   };
 }
 
-function describe({ kafka, temporal, clickhouse }: Addresses, configFile: string | undefined): string {
+function describe(addresses: Addresses, configFile: string | undefined): string {
+  const { kafka, temporal, clickhouse, tls } = addresses;
   const lines: string[] = [''];
   if (kafka) {
     const brokers = kafka.brokers.join(',');
@@ -112,13 +127,30 @@ function describe({ kafka, temporal, clickhouse }: Addresses, configFile: string
   if (clickhouse) {
     lines.push(`ClickHouse   ${clickhouse.url}`, `             curl '${clickhouse.url}' -d 'SELECT version()'`);
   }
+  if (tls) {
+    lines.push(
+      '',
+      `With TLS; certificates and secrets in ${dirname(tls.ca)}`,
+      `Kafka        ${tls.kafka.saslBrokers.join(',')}  SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512`,
+      `             ${tls.kafka.mutualBrokers.join(',')}  client certificate`,
+      `Temporal     ${tls.temporal.apiKeyAddress}  API key`,
+      `             ${tls.temporal.mutualAddress}  client certificate`,
+      `ClickHouse   ${tls.clickhouse.url}  password, or access token`,
+      `             ${tls.clickhouse.mutualUrl}  the same, with client certificate`,
+      '',
+      'The beginning of a ktb.yaml:',
+      '',
+      configurationOf(addresses).trimEnd(),
+    );
+  }
   if (configFile) lines.push('', `The addresses are in ${configFile}.`);
   lines.push('', 'Ctrl-C stops everything and removes its data.');
   return lines.join('\n');
 }
 
 /** The first sections of a ktb.yaml. */
-function configurationOf({ kafka, temporal, clickhouse }: Addresses): string {
+function configurationOf({ kafka, temporal, clickhouse, tls }: Addresses): string {
+  if (tls) return stringify(securedConfiguration(tls), { lineWidth: 0 });
   return stringify({
     ...(kafka ? { kafka: { brokers: kafka.brokers } } : {}),
     ...(temporal ? { temporal: { address: temporal.address, namespace: 'default' } } : {}),
@@ -126,4 +158,31 @@ function configurationOf({ kafka, temporal, clickhouse }: Addresses): string {
       ? { clickhouse: { url: clickhouse.url, username: clickhouse.username, database: clickhouse.database } }
       : {}),
   });
+}
+
+/** SCRAM, mutual TLS and a password; the other ways are in {@link StackTls}. */
+function securedConfiguration({
+  ca,
+  cert,
+  key,
+  username,
+  passwordFile,
+  kafka,
+  temporal,
+  clickhouse,
+}: StackTls): object {
+  const text = (file: string): string => `\${file:${file}}`;
+  return {
+    kafka: {
+      brokers: kafka.saslBrokers,
+      ssl: { ca: text(ca) },
+      sasl: { mechanism: 'scram-sha-512', username, password: text(passwordFile) },
+    },
+    temporal: {
+      address: temporal.mutualAddress,
+      namespace: 'default',
+      tls: { ca: text(ca), cert: text(cert), key: text(key) },
+    },
+    clickhouse: { url: clickhouse.url, username, password: text(passwordFile), tls: { ca: text(ca) } },
+  };
 }

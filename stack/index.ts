@@ -12,11 +12,11 @@
  *     }
  */
 import { chooseFlavour } from './flavour.js';
-import { throwIfAborted, type PartName, type Stack, type StackOptions } from './stack.js';
+import { StackError, throwIfAborted, type PartName, type Stack, type StackOptions } from './stack.js';
 import { Progress } from './progress.js';
 
 export { reportProgress, type StackEvent } from './progress.js';
-export { StackError, type PartName, type Stack, type StackOptions } from './stack.js';
+export { StackError, type PartName, type Stack, type StackOptions, type StackTls } from './stack.js';
 
 const ALL: readonly PartName[] = ['kafka', 'temporal', 'clickhouse'];
 
@@ -29,7 +29,11 @@ const ALL: readonly PartName[] = ['kafka', 'temporal', 'clickhouse'];
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   throwIfAborted(options.signal);
   const names = new Set(options.only ?? ALL);
-  const flavour = await chooseFlavour(options.flavour ?? 'auto', names, new Progress(options.onProgress));
+  if (options.tls === true && (names.size < ALL.length || options.flavour === 'docker')) {
+    throw new StackError('PREREQUISITE', 'A stack with TLS has all three parts, as processes: ask for no others.');
+  }
+  const wanted = options.tls === true ? 'native' : (options.flavour ?? 'auto');
+  const flavour = await chooseFlavour(wanted, names, new Progress(options.onProgress));
   if (flavour === 'docker') {
     const { startDockerStack } = await import('./docker/stack.js');
     return startDockerStack(options, names);

@@ -9,9 +9,10 @@ import { VERSIONS } from './versions.js';
 const GO_WITH_TOOLCHAINS = [1, 21] as const;
 
 const APT_GET = '/usr/bin/apt-get';
+const HAPROXY_IN_SBIN = '/usr/sbin/haproxy';
 
 /** A tool of the machine that a part cannot do without. */
-type Tool = 'java' | 'maven' | 'go';
+type Tool = 'java' | 'maven' | 'go' | 'haproxy' | 'openssl';
 
 /** Why a tool is needed, for the message that names it. */
 export interface Need {
@@ -39,6 +40,18 @@ const TOOLS: Readonly<Record<Tool, ToolFacts>> = {
     found: async () => (await commandOutput('mvn', ['-v'])) !== undefined,
     packages: ['maven'],
     advice: 'Debian, Ubuntu: apt-get install maven; macOS: brew install maven',
+  },
+  haproxy: {
+    title: 'haproxy',
+    found: async () => (await commandOutput(haproxyCommand(), ['-v'])) !== undefined,
+    packages: ['haproxy'],
+    advice: 'Debian, Ubuntu: apt-get install haproxy; macOS: brew install haproxy',
+  },
+  openssl: {
+    title: 'openssl',
+    found: async () => (await commandOutput('openssl', ['version'])) !== undefined,
+    packages: ['openssl'],
+    advice: 'Debian, Ubuntu: apt-get install openssl; macOS: brew install openssl',
   },
   go: {
     title: `Go ${GO_WITH_TOOLCHAINS.join('.')} or newer`,
@@ -85,6 +98,11 @@ export async function ensureTools(
     'PREREQUISITE',
     ['The local stack needs, and does not find:', ...lines, ...(attempt ? [attempt] : [])].join('\n'),
   );
+}
+
+/** The command that starts haproxy; Debian installs it where only root looks. */
+export function haproxyCommand(): string {
+  return existsSync(HAPROXY_IN_SBIN) ? HAPROXY_IN_SBIN : 'haproxy';
 }
 
 /** The command that starts a JVM: the one of JAVA_HOME, else the one on the PATH. */

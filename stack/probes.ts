@@ -62,8 +62,8 @@ async function withAdmin(address: string, use: (admin: Admin) => Promise<void>):
   }
 }
 
-/** Whether anything listens there. */
-function accepts(address: string): Promise<boolean> {
+/** Whether anything listens at `host:port`. */
+export function accepts(address: string): Promise<boolean> {
   const { hostname, port } = new URL(`tcp://${address}`);
   return new Promise((resolve) => {
     const socket = connect({ host: hostname, port: Number(port) });

@@ -36,6 +36,41 @@ export interface StackPart {
   logTail(): Promise<string>;
 }
 
+/**
+ * How a stack that was started with {@link StackOptions.tls} is reached by TLS, beside its plain addresses. Certificates and
+ * secrets are files, made at the start and removed at the end.
+ */
+export interface StackTls {
+  /** Authority that has signed every certificate, PEM. The servers' is for 127.0.0.1, localhost and temporal.example.com. */
+  readonly ca: string;
+  /** A client's certificate and key, PEM. */
+  readonly cert: string;
+  readonly key: string;
+  /** User of Kafka and ClickHouse. */
+  readonly username: string;
+  readonly passwordFile: string;
+  readonly apiKeyFile: string;
+  readonly accessTokenFile: string;
+  readonly kafka: {
+    /** SASL_SSL with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; a client certificate is checked where one comes. */
+    readonly saslBrokers: readonly string[];
+    /** SSL with client certificates. */
+    readonly mutualBrokers: readonly string[];
+  };
+  readonly temporal: {
+    /** TLS with the API key. */
+    readonly apiKeyAddress: string;
+    /** TLS with client certificates. */
+    readonly mutualAddress: string;
+  };
+  readonly clickhouse: {
+    /** HTTPS with user and password, or with the access token. */
+    readonly url: string;
+    /** The same, with client certificates beside. */
+    readonly mutualUrl: string;
+  };
+}
+
 /** A running stack. A part left out by {@link StackOptions.only} throws when its addresses are read. */
 export interface Stack {
   readonly kafka: { readonly brokers: readonly string[] };
@@ -47,6 +82,8 @@ export interface Stack {
     readonly password: string;
     readonly database: string;
   };
+  /** Only where it was asked for: see {@link StackOptions.tls}. */
+  readonly tls?: StackTls;
   readonly parts: {
     /** One per broker. Of three, two are needed for anything: when two were ended, start them together, not one by one. */
     readonly kafka: readonly StackPart[];
@@ -73,6 +110,11 @@ export interface StackOptions {
   readonly ui?: boolean;
   /** Temporal server settings by their dynamic configuration keys, over the stack's own. */
   readonly temporalDynamicConfig?: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Let every part be reached by TLS, too, and only with credentials there: {@link Stack.tls}. Needs all three parts, the native
+   * flavour, haproxy and openssl. Default: no.
+   */
+  readonly tls?: boolean;
   /** Only these parts; default: all three. */
   readonly only?: readonly PartName[];
   /** Told about every step: what is set up, downloaded, built, started. */

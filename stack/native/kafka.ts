@@ -13,6 +13,7 @@ import { VERSIONS } from '../versions.js';
 import { onFreePorts, type NativeContext } from './context.js';
 import { CLASS_PATH, ensureJars, type JarSet } from './maven.js';
 import { NativePart } from './part.js';
+import type { TlsFiles } from './tls.js';
 
 const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 15_000;
@@ -33,6 +34,9 @@ export const KAFKA_JARS: JarSet = {
 /** The brokers of a native stack. */
 export interface NativeKafka {
   readonly brokers: readonly string[];
+  /** Of the listeners for SASL_SSL and for SSL with client certificates; empty without TLS. */
+  readonly saslBrokers: readonly string[];
+  readonly mutualBrokers: readonly string[];
   readonly parts: readonly NativePart[];
 }
 
@@ -41,6 +45,9 @@ interface BrokerPlan {
   readonly name: string;
   readonly port: number;
   readonly controllerPort: number;
+  /** 0 without TLS. */
+  readonly saslPort: number;
+  readonly mutualPort: number;
   readonly directory: string;
 }
 
@@ -50,12 +57,14 @@ interface Classes {
   readonly jvmArguments: readonly string[];
 }
 
-/** Starts 1 or 3 brokers, each a broker and a controller in one JVM (KRaft). */
-export async function startKafka(brokers: 1 | 3, context: NativeContext): Promise<NativeKafka> {
+/** Starts 1 or 3 brokers, each a broker and a controller in one JVM (KRaft); with TLS where files for it are given. */
+export async function startKafka(brokers: 1 | 3, context: NativeContext, tls?: TlsFiles): Promise<NativeKafka> {
   const jars = await ensureJars(KAFKA_JARS, context);
   const classes = { jars, jvmArguments: await classArchiveArguments(jars, context) };
   return context.progress.step('kafka', brokers === 1 ? 'start Kafka' : `start ${brokers} Kafka brokers`, () =>
-    onFreePorts(2 * brokers, (ports) => startBrokers(classes, ports, context)),
+    onFreePorts((tls === undefined ? 2 : 4) * brokers, (ports) =>
+      startBrokers(classes, ports, { brokers, tls, context }),
+    ),
   );
 }
 
@@ -83,23 +92,32 @@ async function classArchiveArguments(jars: string, context: NativeContext): Prom
 async function writeClassArchive(jars: string, directory: string, context: NativeContext): Promise<void> {
   const scratch = join(directory, 'scratch');
   const classes = { jars, jvmArguments: [`-XX:ArchiveClassesAtExit=${join(directory, CLASS_ARCHIVE)}`] };
-  const { parts } = await onFreePorts(2, (ports) => startBrokers(classes, ports, { ...context, dataDir: scratch }));
+  const { parts } = await onFreePorts(2, (ports) =>
+    startBrokers(classes, ports, { brokers: 1, tls: undefined, context: { ...context, dataDir: scratch } }),
+  );
   for (const part of parts) await part.stop();
   await rm(scratch, { recursive: true });
   if (!existsSync(join(directory, CLASS_ARCHIVE)))
     throw new StackError('SET_UP', 'This JVM wrote no archive of classes.');
 }
 
-async function startBrokers(classes: Classes, ports: readonly number[], context: NativeContext): Promise<NativeKafka> {
-  const plans = Array.from({ length: ports.length / 2 }, (_, index): BrokerPlan => {
+async function startBrokers(
+  classes: Classes,
+  ports: readonly number[],
+  deps: { readonly brokers: number; readonly tls: TlsFiles | undefined; readonly context: NativeContext },
+): Promise<NativeKafka> {
+  const { brokers, tls, context } = deps;
+  const portsEach = ports.length / brokers;
+  const plans = Array.from({ length: brokers }, (_, index): BrokerPlan => {
     const nodeId = index + 1;
     const name = `kafka-${nodeId}`;
-    const [port = 0, controllerPort = 0] = ports.slice(2 * index);
+    const [port = 0, controllerPort = 0, saslPort = 0, mutualPort = 0] = ports.slice(portsEach * index);
     // The first port is in the name, so that a second try with other ports begins with empty directories.
-    return { nodeId, name, port, controllerPort, directory: join(context.dataDir, `${name}-${port}`) };
+    const directory = join(context.dataDir, `${name}-${port}`);
+    return { nodeId, name, port, controllerPort, saslPort, mutualPort, directory };
   });
   const clusterId = randomClusterId();
-  await Promise.all(plans.map((plan) => formatStorage(plan, plans, { classes, clusterId, context })));
+  await Promise.all(plans.map((plan) => formatStorage(plan, plans, { classes, clusterId, tls, context })));
 
   const addresses = plans.map(({ port }) => `${HOST}:${port}`);
   const parts = plans.map((plan) => {
@@ -131,16 +149,28 @@ async function startBrokers(classes: Classes, ports: readonly number[], context:
     await Promise.all(parts.map((part) => part.kill()));
     throw failure.reason;
   }
-  return { brokers: addresses, parts };
+  const secured = (portOf: (plan: BrokerPlan) => number): string[] =>
+    tls === undefined ? [] : plans.map((plan) => `${HOST}:${portOf(plan)}`);
+  return {
+    brokers: addresses,
+    saslBrokers: secured(({ saslPort }) => saslPort),
+    mutualBrokers: secured(({ mutualPort }) => mutualPort),
+    parts,
+  };
 }
 
 async function formatStorage(
   plan: BrokerPlan,
   plans: readonly BrokerPlan[],
-  deps: { readonly classes: Classes; readonly clusterId: string; readonly context: NativeContext },
+  deps: {
+    readonly classes: Classes;
+    readonly clusterId: string;
+    readonly tls: TlsFiles | undefined;
+    readonly context: NativeContext;
+  },
 ): Promise<void> {
   await mkdir(plan.directory, { recursive: true });
-  await writeFile(propertiesFile(plan), brokerProperties(plan, plans));
+  await writeFile(propertiesFile(plan), brokerProperties(plan, plans, deps.tls), { mode: 0o600 });
   await writeFile(join(plan.directory, LOG4J_FILE), LOG4J_PROPERTIES);
   await runCommand(
     {
@@ -154,6 +184,7 @@ async function formatStorage(
         deps.clusterId,
         '-c',
         propertiesFile(plan),
+        ...(deps.tls === undefined ? [] : scramUsers(deps.tls)),
       ],
       cwd: deps.classes.jars,
       logFile: logFile(plan),
@@ -169,7 +200,11 @@ async function formatStorage(
   });
 }
 
-function brokerProperties(plan: BrokerPlan, plans: readonly BrokerPlan[]): string {
+function brokerProperties(plan: BrokerPlan, plans: readonly BrokerPlan[], tls: TlsFiles | undefined): string {
+  const listeners = [
+    `PLAINTEXT://${HOST}:${plan.port}`,
+    ...(tls === undefined ? [] : [`SASL_SSL://${HOST}:${plan.saslPort}`, `SSL://${HOST}:${plan.mutualPort}`]),
+  ];
   const settings = {
     ...kafkaSettings(plans.length),
     'process.roles': 'broker,controller',
@@ -177,15 +212,42 @@ function brokerProperties(plan: BrokerPlan, plans: readonly BrokerPlan[]): strin
     'controller.quorum.voters': plans
       .map(({ nodeId, controllerPort }) => `${nodeId}@${HOST}:${controllerPort}`)
       .join(','),
-    listeners: `PLAINTEXT://${HOST}:${plan.port},CONTROLLER://${HOST}:${plan.controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${HOST}:${plan.port}`,
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    listeners: [`CONTROLLER://${HOST}:${plan.controllerPort}`, ...listeners].join(','),
+    'advertised.listeners': listeners.join(','),
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL',
+    ...(tls === undefined ? {} : tlsSettings(tls)),
     'controller.listener.names': 'CONTROLLER',
     'log.dirs': join(plan.directory, 'data'),
   };
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
+}
+
+/** SCRAM users are part of the cluster's metadata: the storage tool writes the first ones. */
+function scramUsers({ client: { username }, password }: TlsFiles): string[] {
+  return ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => [
+    '--add-scram',
+    `${mechanism}=[name=${username},password=${password}]`,
+  ]);
+}
+
+const LOGIN_MODULES = 'org.apache.kafka.common.security';
+
+function tlsSettings({ ca, server, client: { username }, password }: TlsFiles): Record<string, string> {
+  const scram = `${LOGIN_MODULES}.scram.ScramLoginModule required;`;
+  return {
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': server,
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': ca,
+    'listener.name.ssl.ssl.client.auth': 'required',
+    'listener.name.sasl_ssl.ssl.client.auth': 'requested',
+    'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
+    'listener.name.sasl_ssl.plain.sasl.jaas.config': `${LOGIN_MODULES}.plain.PlainLoginModule required user_${username}="${password}";`,
+    'listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config': scram,
+    'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config': scram,
+  };
 }
 
 const LOG4J_FILE = 'log4j2.properties';

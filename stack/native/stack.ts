@@ -8,10 +8,12 @@ import { StackError, type PartName, type Stack, type StackOptions } from '../sta
 import { assemble, type StartedParts } from '../assemble.js';
 import { startClickHouse } from './clickhouse.js';
 import type { NativeContext } from './context.js';
+import { startHaproxy } from './haproxy.js';
 import { KAFKA_JARS, startKafka } from './kafka.js';
 import { hasJars } from './maven.js';
 import type { NativePart } from './part.js';
 import { buildTemporal, findTemporal, startTemporal } from './temporal.js';
+import { createTlsFiles } from './tls.js';
 
 /** Starts the parts as processes of this machine; see {@link Stack}. */
 export async function startNativeStack(options: StackOptions, names: ReadonlySet<PartName>): Promise<Stack> {
@@ -67,10 +69,13 @@ async function startParts(
     started.push(clickhouse.part);
     return clickhouse;
   });
-  const tools = prepareTools(names, context);
+  const tools = prepareTools(options, names, context);
+  // Kafka waits for it, and reports what goes wrong.
+  const tls = tools.then(() => (options.tls === true ? createTlsFiles(context.dataDir) : undefined));
+  tls.catch(() => undefined);
   const kafka = start('kafka', async () => {
     await tools;
-    const kafka = await startKafka(options.brokers ?? 1, context);
+    const kafka = await startKafka(options.brokers ?? 1, context, await tls);
     started.push(...kafka.parts);
     return kafka;
   });
@@ -81,7 +86,22 @@ async function startParts(
     return temporal;
   });
 
-  const outcome = { clickhouse: await clickhouse, kafka: await kafka, temporal: await temporal };
+  const haproxy = start('clickhouse', async () => {
+    const files = await tls;
+    const [clickhousePart, temporalPart] = await Promise.all([clickhouse, temporal]);
+    if (files === undefined || clickhousePart === undefined || temporalPart === undefined) return undefined;
+    const backends = { temporal: temporalPart.address, clickhouse: new URL(clickhousePart.url).host };
+    const haproxy = await startHaproxy(files, backends, context);
+    started.push(haproxy.part);
+    return { files, addresses: haproxy.addresses };
+  });
+
+  const outcome = {
+    clickhouse: await clickhouse,
+    kafka: await kafka,
+    temporal: await temporal,
+    haproxy: await haproxy,
+  };
   if (firstFailure) throw abortedOr(firstFailure.error, options.signal);
   return {
     ...(outcome.kafka ? { kafka: { addresses: { brokers: outcome.kafka.brokers }, parts: outcome.kafka.parts } } : {}),
@@ -93,6 +113,15 @@ async function startParts(
               ...(outcome.temporal.uiUrl === undefined ? {} : { uiUrl: outcome.temporal.uiUrl }),
             },
             part: outcome.temporal.part,
+          },
+        }
+      : {}),
+    ...(outcome.haproxy && outcome.kafka
+      ? {
+          tls: {
+            ...outcome.haproxy.files.client,
+            ...outcome.haproxy.addresses,
+            kafka: { saslBrokers: outcome.kafka.saslBrokers, mutualBrokers: outcome.kafka.mutualBrokers },
           },
         }
       : {}),
@@ -108,7 +137,11 @@ async function startParts(
 }
 
 /** Sees that everything is there that the parts need, all at once; gives back the Temporal CLI unless it is to be built. */
-async function prepareTools(names: ReadonlySet<PartName>, context: NativeContext): Promise<string | undefined> {
+async function prepareTools(
+  { tls = false }: StackOptions,
+  names: ReadonlySet<PartName>,
+  context: NativeContext,
+): Promise<string | undefined> {
   const temporal = names.has('temporal') ? await findTemporal(context) : undefined;
   const needs: Need[] = [];
   if (names.has('kafka')) {
@@ -121,12 +154,16 @@ async function prepareTools(names: ReadonlySet<PartName>, context: NativeContext
       reason: 'to build the Temporal CLI once, which is not installed and could not be downloaded',
     });
   }
+  if (tls) {
+    needs.push({ tool: 'haproxy', reason: 'for TLS in front of Temporal and ClickHouse' });
+    needs.push({ tool: 'openssl', reason: 'to make certificates' });
+  }
   try {
     await ensureTools(needs, context);
   } catch (error) {
     if (!(error instanceof StackError) || error.code !== 'PREREQUISITE') throw error;
-    const hint = 'With a Docker engine none of this is needed: KTB_STACK_FLAVOUR=docker.';
-    throw new StackError('PREREQUISITE', `${error.message}\n${hint}`, { cause: error });
+    const hint = tls ? '' : '\nWith a Docker engine none of this is needed: KTB_STACK_FLAVOUR=docker.';
+    throw new StackError('PREREQUISITE', `${error.message}${hint}`, { cause: error });
   }
   return temporal;
 }
