@@ -1,43 +1,69 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { createAuthority, issue } from '../../stack/native/certificates.js';
 import type { Config } from '../../src/config/config.js';
 import { loadConfig } from '../../src/config/load.js';
 import { all, CI_VALUES, ciFile, one, render, renderWith, type Manifest, type Values } from './support/chart.js';
 import { containerOf, placeBelow, type Contents } from './support/pod.js';
 
-/** What the values files under ci/ expect to be in the cluster. */
-const EXISTING: Contents = {
-  'kafka-user': { user: 'kafka user', pass: 'kafka password' },
-  'temporal-key': { token: 'temporal key' },
-  'clickhouse-user': { user: 'clickhouse user', pass: 'clickhouse password' },
-  'ktb-kafka': { username: 'kafka user', password: 'kafka password' },
-  'kafka-ca': { 'ca.crt': 'kafka ca', 'ca-bundle.pem': 'kafka ca' },
-  'ktb-kafka-tls': { 'tls.crt': 'kafka cert', 'tls.key': 'kafka key' },
-  'ktb-temporal-tls': { 'ca.crt': 'temporal ca', 'tls.crt': 'temporal cert', 'tls.key': 'temporal key' },
-  'ktb-clickhouse': { password: 'clickhouse password' },
-  'company-ca': { 'ca.crt': 'company ca' },
-  ktb: { password: 'kafka password' },
-  'temporal-cloud': { 'api-key': 'temporal key' },
-  'clickhouse-ktb': { username: 'clickhouse user', password: 'clickhouse password' },
-};
+interface Pems {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Certificates for each part, from an authority of its own. */
+let pems: Readonly<Record<'kafka' | 'temporal' | 'clickhouse', Pems>>;
+
+beforeAll(async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ktb-certificates-'));
+  const text = (path: string): Promise<string> => readFile(path, 'utf8').then((pem) => pem.trimEnd());
+  const make = async (part: string): Promise<Pems> => {
+    const authority = await createAuthority(directory, `${part}-ca`);
+    const { cert, key } = await issue(directory, authority, { name: part, purpose: 'client' });
+    return { ca: await text(authority.cert), cert: await text(cert), key: await text(key) };
+  };
+  pems = { kafka: await make('kafka'), temporal: await make('temporal'), clickhouse: await make('clickhouse') };
+  await rm(directory, { recursive: true });
+});
+
+/** What the values files under ci/, and the tests here, expect to be in the cluster. */
+function existing(): Contents {
+  const { kafka, temporal, clickhouse } = pems;
+  return {
+    'kafka-user': { user: 'kafka user', pass: 'kafka password' },
+    'temporal-key': { token: 'temporal key' },
+    'clickhouse-user': { user: 'clickhouse user', pass: 'clickhouse password' },
+    'ktb-kafka': { username: 'kafka user', password: 'kafka password' },
+    'kafka-ca': { 'ca.crt': kafka.ca, 'ca-bundle.pem': kafka.ca },
+    'ktb-kafka-tls': { 'tls.crt': kafka.cert, 'tls.key': kafka.key },
+    'ktb-temporal-tls': { 'ca.crt': temporal.ca, 'tls.crt': temporal.cert, 'tls.key': temporal.key },
+    'ktb-clickhouse': { password: 'clickhouse password' },
+    'ktb-clickhouse-tls': { 'tls.crt': clickhouse.cert, 'tls.key': clickhouse.key },
+    'clickhouse-token': { 'access-token': 'clickhouse token' },
+    'company-ca': { 'ca.crt': clickhouse.ca },
+    ktb: { password: 'kafka password' },
+    'temporal-cloud': { 'api-key': 'temporal key' },
+    'clickhouse-ktb': { username: 'clickhouse user', password: 'clickhouse password' },
+  };
+}
 
 interface Loaded {
   readonly config: Config;
   readonly environment: Readonly<Record<string, string>>;
-  readonly files: ReadonlyMap<string, string>;
 }
 
 /** The configuration as the daemon itself loads it in a container of this workload. */
 async function load(workload: Manifest, manifests: readonly Manifest[]): Promise<Loaded> {
   const directory = await mkdtemp(join(tmpdir(), 'ktb-pod-'));
   onTestFinished(() => rm(directory, { recursive: true }));
-  const container = containerOf(workload, manifests, EXISTING);
+  const container = containerOf(workload, manifests, existing());
   // A file that an extra volume brings, as full-values.yaml has it.
   const files = new Map([...container.files, ['/var/run/vault/clickhouse', 'clickhouse password']]);
-  const { environment, files: placed } = await placeBelow(directory, { ...container, files });
-  return { config: loadConfig(environment['KTB_CONFIG'] ?? '', environment), environment, files: placed };
+  const { environment } = await placeBelow(directory, { ...container, files });
+  return { config: loadConfig(environment['KTB_CONFIG'] ?? '', environment), environment };
 }
 
 async function loadFrom(values: Values): Promise<Loaded> {
@@ -66,15 +92,41 @@ it('hands over user, password and API key from Secrets', async () => {
 });
 
 it('hands over CAs, client certificates and keys from Secrets and ConfigMaps', async () => {
-  const { config, environment, files } = await loadFrom({ files: [ciFile('tls-values.yaml')] });
-  expect(config.kafka.ssl).toEqual({ ca: 'kafka ca', cert: 'kafka cert', key: 'kafka key' });
-  expect(config.temporal.tls).toEqual({
-    ca: 'temporal ca',
-    cert: 'temporal cert',
-    key: 'temporal key',
-    serverName: 'temporal.example.com',
+  const { config } = await loadFrom({ files: [ciFile('tls-values.yaml')] });
+  expect(config.kafka.ssl).toEqual(pems.kafka);
+  expect(config.temporal.tls).toEqual({ ...pems.temporal, serverName: 'temporal.example.com' });
+  expect(config.clickhouse.tls).toEqual({ ca: pems.clickhouse.ca });
+});
+
+it('hands over an access token and a client certificate for ClickHouse from Secrets', async () => {
+  const { config } = await loadFrom({
+    files: [ciFile('existing-secrets-values.yaml')],
+    values: {
+      credentials: {
+        clickhouse: {
+          auth: { existingSecret: '' },
+          accessToken: { existingSecret: 'clickhouse-token' },
+          tls: { ca: { existingConfigMap: 'company-ca' }, client: { existingSecret: 'ktb-clickhouse-tls' } },
+        },
+      },
+    },
   });
-  expect(files.get(environment['NODE_EXTRA_CA_CERTS'] ?? '')).toBe('company ca');
+  expect(config.clickhouse).toMatchObject({ accessToken: 'clickhouse token', password: '', tls: pems.clickhouse });
+});
+
+it('has the daemon give memory back, unless extraEnv says how', async () => {
+  const usual = await loadFrom({ files: [ciFile('minimal-values.yaml')] });
+  expect(usual.environment).toMatchObject({ MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' });
+  const manifests = await renderWith({ extraEnv: [{ name: 'MALLOC_ARENA_MAX', value: '8' }] });
+  const { containers } = (
+    one(manifests, 'Deployment').spec as { template: { spec: { containers: { env: object[] }[] } } }
+  ).template.spec;
+  // Twice the same name would be refused by some ways of applying it.
+  const named = containers[0]?.env.filter((entry) => (entry as { name: string }).name.startsWith('MALLOC'));
+  expect(named).toEqual([
+    { name: 'MALLOC_TRIM_THRESHOLD_', value: '131072' },
+    { name: 'MALLOC_ARENA_MAX', value: '8' },
+  ]);
 });
 
 it('leaves what config says itself as it is', async () => {
@@ -85,12 +137,12 @@ it('leaves what config says itself as it is', async () => {
         kafka: { ssl: { ca: '${OWN_CA}' }, sasl: { username: 'own user' } },
         clickhouse: { password: '${file:/etc/ktb/tls/kafka/tls.key}' },
       },
-      extraEnv: [{ name: 'OWN_CA', value: 'own ca' }],
+      extraEnv: [{ name: 'OWN_CA', value: pems.temporal.ca }],
     },
   });
-  expect(config.kafka.ssl).toEqual({ ca: 'own ca', cert: 'kafka cert', key: 'kafka key' });
+  expect(config.kafka.ssl).toEqual({ ...pems.kafka, ca: pems.temporal.ca });
   expect(config.kafka.sasl?.username).toBe('own user');
-  expect(config.clickhouse).toMatchObject({ username: 'ktb', password: 'kafka key' });
+  expect(config.clickhouse).toMatchObject({ username: 'ktb', password: pems.kafka.key });
 });
 
 it('takes `true` for TLS as leave to use the certificates of credentials', async () => {
@@ -98,8 +150,8 @@ it('takes `true` for TLS as leave to use the certificates of credentials', async
     files: [ciFile('tls-values.yaml')],
     values: { config: { kafka: { ssl: true }, temporal: { tls: true } } },
   });
-  expect(config.kafka.ssl).toMatchObject({ ca: 'kafka ca' });
-  expect(config.temporal.tls).toMatchObject({ ca: 'temporal ca' });
+  expect(config.kafka.ssl).toMatchObject({ ca: pems.kafka.ca });
+  expect(config.temporal.tls).toMatchObject({ ca: pems.temporal.ca });
 });
 
 it('fills in Helm’s own {{ }}, and large numbers stay whole', async () => {

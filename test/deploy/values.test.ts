@@ -71,6 +71,26 @@ describe('the templates refuse, and say what to do', () => {
       'config.kafka.ssl.key is a secret',
     ],
     [
+      'an access token in the configuration',
+      { config: { clickhouse: { accessToken: 'hunter2' } } },
+      'config.clickhouse.accessToken is a secret',
+    ],
+    [
+      'a private key for ClickHouse in the configuration',
+      { config: { clickhouse: { tls: { key: 'hunter2' } } } },
+      'config.clickhouse.tls.key is a secret',
+    ],
+    [
+      'certificates for an address without TLS',
+      { credentials: { clickhouse: { tls: { ca: { existingSecret: 'a' } } } } },
+      'config.clickhouse.url is an http:// address, but credentials.clickhouse.tls names certificates',
+    ],
+    [
+      'an access token beside a password',
+      { credentials: { clickhouse: { accessToken: { existingSecret: 'a' }, auth: { existingSecret: 'b' } } } },
+      'credentials.clickhouse.accessToken stands for user and password',
+    ],
+    [
       'credentials for SASL without a mechanism',
       { credentials: { kafka: { sasl: { existingSecret: 'a' } } } },
       'config.kafka.sasl.mechanism is missing',

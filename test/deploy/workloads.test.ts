@@ -112,7 +112,7 @@ describe('selectors', () => {
   it.each(CI_VALUES)('every selector finds the pods it is for, and no others: %s', async (name) => {
     const manifests = await render({
       files: [ciFile(name)],
-      values: { networkPolicy: { enabled: true }, setup: { enabled: true } },
+      values: { networkPolicy: { enabled: true }, setup: { enabled: true }, check: { enabled: true } },
     });
     const deployments = all(manifests, 'Deployment');
     const pods = [...deployments, ...all(manifests, 'Job')].map((workload) => ({
@@ -144,7 +144,7 @@ describe('selectors', () => {
       const files = [ciFile(name)];
       const byService = await render({
         files,
-        values: { serviceMonitor: { enabled: true }, setup: { enabled: true } },
+        values: { serviceMonitor: { enabled: true }, setup: { enabled: true }, check: { enabled: true } },
       });
       const byPod = await render({ files, values: { podMonitor: { enabled: true }, setup: { enabled: true } } });
       const names = all(byPod, 'Deployment').map(({ metadata }) => metadata.name);
@@ -184,9 +184,9 @@ describe('selectors', () => {
 
 describe('pods', () => {
   it('meet the restricted Pod Security Standard, those of Jobs too', async () => {
-    const manifests = await renderWith({ setup: { enabled: true } });
+    const manifests = await renderWith({ setup: { enabled: true }, check: { enabled: true } });
     const workloads = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')];
-    expect(workloads).toHaveLength(3);
+    expect(workloads).toHaveLength(4);
     for (const workload of workloads) {
       const { spec } = templateOf(workload);
       expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
@@ -307,6 +307,20 @@ describe('Jobs', () => {
     expect(await nameOf({ replicaCount: 5 })).toBe(names[0]);
   });
 
+  it('check is off by default, and runs `ktb check` anew for each configuration', async () => {
+    expect(namesOf(await render(MINIMAL)).filter((name) => name.includes('check'))).toEqual([]);
+    const job = async (values: object): Promise<Manifest> => {
+      const jobs = all(await renderWith({ check: { enabled: true }, ...values }), 'Job');
+      return jobs.find(({ metadata }) => metadata.name.includes('check'))!;
+    };
+    const usual = await job({});
+    expect(containerOf(usual).args).toEqual(['check']);
+    expect(usual.metadata.annotations).toBeUndefined();
+    expect(usual.spec).toMatchObject({ backoffLimit: 6, activeDeadlineSeconds: 900 });
+    expect((await job({ config: { log: { level: 'debug' } } })).metadata.name).not.toBe(usual.metadata.name);
+    expect((await job({ replicaCount: 5 })).metadata.name).toBe(usual.metadata.name);
+  });
+
   it('helm test is a Job that runs `ktb status`', async () => {
     const job = one(await render(MINIMAL), 'Job');
     expect(job.metadata.annotations).toMatchObject({ 'helm.sh/hook': 'test' });
@@ -381,6 +395,7 @@ it('names of any release stay within what Kubernetes allows', async () => {
   const manifests = await renderWith({
     deploymentMode: 'split',
     setup: { enabled: true },
+    check: { enabled: true },
     networkPolicy: { enabled: true },
     fullnameOverride: 'a'.repeat(48),
   });

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedDirectory, fillCache } from '../../../stack/cache.js';
-import { ensureTools } from '../../../stack/prerequisites.js';
+import { ensureTools, type Need } from '../../../stack/prerequisites.js';
 import { runCommand, Watchdog } from '../../../stack/processes.js';
 import { Progress, type StackEvent } from '../../../stack/progress.js';
 import { VERSIONS } from '../../../stack/versions.js';
@@ -43,18 +43,21 @@ export const DEPLOY_TOOLS = {
 
 /**
  * Builds Helm and kubeconform, unpacks promtool and makes the schemas where the cache does not have them (two minutes the first
- * time). Needs Go, and Debian or Ubuntu for promtool.
+ * time). Needs openssl, Go, and Debian or Ubuntu for promtool.
  *
  * @throws StackError PREREQUISITE, SET_UP
  */
 export async function ensureDeployTools(onProgress?: (event: StackEvent) => void): Promise<void> {
-  if (Object.values(DEPLOY_TOOLS).every((path) => existsSync(path))) return;
+  const isComplete = Object.values(DEPLOY_TOOLS).every((path) => existsSync(path));
+  const needs: Need[] = [{ tool: 'openssl', reason: 'to make certificates' }];
+  if (!isComplete) needs.push({ tool: 'go', reason: 'to build Helm and kubeconform once' });
   const progress = new Progress(onProgress);
   const watchdog = new Watchdog();
   const dataDir = await mkdtemp(join(tmpdir(), 'ktb-deploy-tools-'));
   watchdog.guardDirectory(dataDir);
   try {
-    await ensureTools([{ tool: 'go', reason: 'to build Helm and kubeconform once' }], { progress, watchdog, dataDir });
+    await ensureTools(needs, { progress, watchdog, dataDir });
+    if (isComplete) return;
     for (const tool of [HELM, KUBECONFORM]) {
       await progress.step(tool.name, `build ${tool.name} ${tool.version} with Go`, () => build(tool, watchdog));
     }

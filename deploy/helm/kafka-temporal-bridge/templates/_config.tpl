@@ -63,6 +63,12 @@
 {{- $_ := set $references.clickhouse "username" "${KTB_CLICKHOUSE_USERNAME}" -}}
 {{- $_ := set $references.clickhouse "password" "${KTB_CLICKHOUSE_PASSWORD}" -}}
 {{- end -}}
+{{- with $credentials.clickhouse.accessToken.existingSecret -}}
+{{- $_ := set $references.clickhouse "accessToken" "${KTB_CLICKHOUSE_ACCESS_TOKEN}" -}}
+{{- end -}}
+{{- with include "ktb.tlsReferences" (dict "part" "clickhouse" "tls" $credentials.clickhouse.tls) | fromYaml -}}
+{{- $_ := set $references.clickhouse "tls" . -}}
+{{- end -}}
 {{- /* `true` for TLS says no more than the references do. */ -}}
 {{- range $part, $key := dict "kafka" "ssl" "temporal" "tls" -}}
 {{- $own := default dict (get $given $part) -}}

@@ -1,4 +1,4 @@
-{{/* Environment of every container that runs `ktb`. Takes root. */}}
+{{/* Environment of every container that runs `ktb`. Takes root, values; daemon: true for one that does not end. */}}
 {{- define "ktb.env" -}}
 {{- $config := include "ktb.givenConfig" .root | fromYaml -}}
 {{- $credentials := .root.Values.credentials -}}
@@ -49,9 +49,25 @@
       key: {{ .passwordKey }}
 {{- end }}
 {{- end }}
-{{- if include "ktb.tlsSources" (dict "tls" $credentials.clickhouse.tls) | fromYamlArray }}
-- name: NODE_EXTRA_CA_CERTS
-  value: /etc/ktb/tls/clickhouse/ca.crt
+{{- with $credentials.clickhouse.accessToken }}
+{{- if .existingSecret }}
+- name: KTB_CLICKHOUSE_ACCESS_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}
+{{- end }}
+{{- if .daemon }}
+{{- /* glibc makes arenas for every thread, and gives little back of what is free in them. */}}
+{{- $own := dict }}
+{{- range .values.extraEnv }}{{- $_ := set $own .name true }}{{- end }}
+{{- range $name, $value := dict "MALLOC_ARENA_MAX" "2" "MALLOC_TRIM_THRESHOLD_" "131072" }}
+{{- if not (hasKey $own $name) }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -113,7 +129,7 @@ containers:
     args:
       {{- toYaml .args | nindent 6 }}
     env:
-      {{- include "ktb.env" (dict "root" $root) | nindent 6 }}
+      {{- include "ktb.env" (dict "root" $root "values" $values "daemon" .daemon) | nindent 6 }}
       {{- with $values.extraEnv }}
       {{- tpl (toYaml .) $root | nindent 6 }}
       {{- end }}

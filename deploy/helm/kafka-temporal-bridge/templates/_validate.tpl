@@ -28,12 +28,16 @@
   "config.kafka.sasl.password" (list (dig "sasl" "password" "" $kafka) "credentials.kafka.sasl.existingSecret")
   "config.temporal.apiKey" (list (default "" $temporal.apiKey) "credentials.temporal.apiKey.existingSecret")
   "config.clickhouse.password" (list (default "" $clickhouse.password) "credentials.clickhouse.auth.existingSecret")
+  "config.clickhouse.accessToken" (list (default "" $clickhouse.accessToken) "credentials.clickhouse.accessToken.existingSecret")
 -}}
 {{- if kindIs "map" $kafka.ssl -}}
 {{- $_ := set $secrets "config.kafka.ssl.key" (list (default "" $kafka.ssl.key) "credentials.kafka.tls.client.existingSecret") -}}
 {{- end -}}
 {{- if kindIs "map" $temporal.tls -}}
 {{- $_ := set $secrets "config.temporal.tls.key" (list (default "" $temporal.tls.key) "credentials.temporal.tls.client.existingSecret") -}}
+{{- end -}}
+{{- if kindIs "map" $clickhouse.tls -}}
+{{- $_ := set $secrets "config.clickhouse.tls.key" (list (default "" $clickhouse.tls.key) "credentials.clickhouse.tls.client.existingSecret") -}}
 {{- end -}}
 {{- range $path, $pair := $secrets -}}
 {{- $value := toString (first $pair) -}}
@@ -54,6 +58,12 @@
 {{- if and $tls.ca.existingSecret $tls.ca.existingConfigMap -}}
 {{- $problems = append $problems (printf "credentials.%s.tls.ca has both existingSecret and existingConfigMap: name one" $part) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (include "ktb.tlsReferences" (dict "part" "clickhouse" "tls" $credentials.clickhouse.tls) | fromYaml) (hasPrefix "http:" (toString $clickhouse.url)) -}}
+{{- $problems = append $problems "config.clickhouse.url is an http:// address, but credentials.clickhouse.tls names certificates: write https://, or take them away" -}}
+{{- end -}}
+{{- if and $credentials.clickhouse.accessToken.existingSecret (or $credentials.clickhouse.auth.existingSecret $clickhouse.username $clickhouse.password) -}}
+{{- $problems = append $problems "credentials.clickhouse.accessToken stands for user and password: take it away, or credentials.clickhouse.auth, config.clickhouse.username and config.clickhouse.password" -}}
 {{- end -}}
 {{- if and $credentials.clickhouse.tls.ca.existingSecret $credentials.clickhouse.tls.ca.existingConfigMap -}}
 {{- $problems = append $problems "credentials.clickhouse.tls.ca has both existingSecret and existingConfigMap: name one" -}}
