@@ -2,8 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Unit, property and workflow tests need nothing but the build; a file of the other tests starts a local stack of its own. The
- * long proofs run by `npm run test:chaos`, the tests of what is deployed, which need tools of their own, by
- * `npm run test:deploy`.
+ * long proofs run by `npm run test:chaos`, the tests of what is deployed (chart, image, containers), which need tools of their
+ * own, by `npm run test:deploy`.
  */
 export default defineConfig({
   test: {
@@ -52,6 +52,17 @@ export default defineConfig({
           globalSetup: ['test/deploy/support/setUp.ts'],
           testTimeout: 60_000,
           sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          name: 'docker',
+          include: ['test/docker/**/*.test.ts'],
+          globalSetup: ['test/docker/support/setUp.ts'],
+          maxWorkers: 1,
+          testTimeout: 240_000,
+          hookTimeout: 900_000,
+          sequence: { groupOrder: 5 },
         },
       },
     ],

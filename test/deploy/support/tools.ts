@@ -7,6 +7,7 @@ import { ensureTools, type Need } from '../../../stack/prerequisites.js';
 import { runCommand, Watchdog } from '../../../stack/processes.js';
 import { Progress, type StackEvent } from '../../../stack/progress.js';
 import { VERSIONS } from '../../../stack/versions.js';
+import { unpackPackages } from '../../support/debianPackages.js';
 import { writeSchemas } from './schemas.js';
 
 /** Counts the ways in which schemas have been made: those in the cache are of one of them. */
@@ -33,17 +34,21 @@ const SCHEMAS = cachedDirectory(
 /** Debian's package of Prometheus, for promtool. It is unpacked, not installed: no server is started. */
 const PROMETHEUS = cachedDirectory('promtool', 'debian');
 
+/** Debian's package of Docker Compose, unpacked too: it reads a file without an engine. */
+const COMPOSE = cachedDirectory('docker-compose', 'debian');
+
 /** Where the tools of these tests are kept once {@link ensureDeployTools} has run. */
 export const DEPLOY_TOOLS = {
   helm: executable(HELM),
   kubeconform: executable(KUBECONFORM),
   promtool: join(PROMETHEUS, 'usr/bin/promtool'),
+  compose: join(COMPOSE, 'usr/bin/docker-compose'),
   schemas: SCHEMAS,
 };
 
 /**
- * Builds Helm and kubeconform, unpacks promtool and makes the schemas where the cache does not have them (two minutes the first
- * time). Needs openssl, Go, and Debian or Ubuntu for promtool.
+ * Builds Helm and kubeconform, unpacks promtool and Docker Compose, and makes the schemas where the cache does not have them (two
+ * minutes the first time). Needs openssl, Go, and Debian or Ubuntu for what is unpacked.
  *
  * @throws StackError PREREQUISITE, SET_UP
  */
@@ -64,6 +69,9 @@ export async function ensureDeployTools(onProgress?: (event: StackEvent) => void
     await progress.step('promtool', 'unpack promtool of Debian’s prometheus', () =>
       fillCache(PROMETHEUS, watchdog, (temporary) => unpackPrometheus(temporary, watchdog)),
     );
+    await progress.step('compose', 'unpack Debian’s docker-compose', () =>
+      fillCache(COMPOSE, watchdog, (temporary) => unpackPackages(temporary, ['docker-compose'], watchdog)),
+    );
     await progress.step('schemas', 'make the schemas of Kubernetes, the Prometheus operator and KEDA', () =>
       fillCache(SCHEMAS, watchdog, async (temporary) => {
         await writeSchemas(temporary, {
@@ -82,6 +90,9 @@ export async function ensureDeployTools(onProgress?: (event: StackEvent) => void
     await watchdog.close();
   }
 }
+
+/** For {@link DEPLOY_TOOLS.compose}: where its Python modules are. */
+export const COMPOSE_ENVIRONMENT = { PYTHONPATH: join(COMPOSE, 'usr/lib/python3/dist-packages') };
 
 function executable({ name, version }: GoTool): string {
   return join(cachedDirectory(name, version), name);

@@ -148,6 +148,12 @@ it('honours Temporal’s own environment variables below the file', () => {
   expect(parse(`${MINIMAL}\ntemporal: { address: "mine:1" }`, environment).temporal.address).toBe('mine:1');
 });
 
+it('listens on an IPv6 address, which has brackets in the file only', () => {
+  const http = (listen: string) => parse(`${MINIMAL}\nhttp: { listen: '${listen}' }`).http;
+  expect(http('[::]:7001')).toEqual({ host: '::', port: 7001 });
+  expect(http(':9464')).toEqual({ host: '', port: 9464 });
+});
+
 it('never sends more in a signal than a batch may have', () => {
   const text = 'pipelines: { a: { topics: [x], table: t, batch: { maxRecords: 3 } } }';
   expect(parse(text).pipelines[0]?.signal.maxRecords).toBe(3);
