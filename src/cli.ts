@@ -75,9 +75,10 @@ config.command('docs').description('print every key, its default and what it is 
 
 program
   .command('status')
-  .description('show the batchers and the lag of each pipeline')
+  .description('show the batchers, the members and the lag of each pipeline')
   .addOption(configOption())
-  .option('--json', 'print JSON', false)
+  .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
+  .option('--json', 'print JSON; with --watch a line a look', false)
   .action(status);
 
 const CONTROLS: Readonly<Record<ControlAction, string>> = {

@@ -132,12 +132,29 @@ export class Daemon {
 
 /** Runs another command of the CLI to its end. */
 export async function ktb(config: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return ktbUntil(config, args, () => false);
+}
+
+/**
+ * Runs another command of the CLI to its end, or until its output is what was waited for: then it gets a SIGTERM.
+ *
+ * @param isEnough is asked again after each piece of output
+ */
+export async function ktbUntil(
+  config: string,
+  args: readonly string[],
+  isEnough: (output: string) => boolean,
+): Promise<{ code: number | null; output: string }> {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-cli-'));
   const file = join(directory, 'ktb.yaml');
   writeFileSync(file, config);
   const child = spawn(process.execPath, [CLI, ...args, '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text: Buffer) => {
+      output += text.toString();
+      if (isEnough(output)) child.kill('SIGTERM');
+    });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   rmSync(directory, { recursive: true, force: true });
   return { code, output };
