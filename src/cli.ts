@@ -5,10 +5,12 @@ import { printExample, printReference, printSchema, validateConfig } from './com
 import { control, type ControlOptions } from './commands/control.js';
 import { listDeadLetters, replayDeadLetters, showDeadLetters } from './commands/dlq.js';
 import { UsageError } from './commands/parts.js';
+import { reconcile } from './commands/reconcile.js';
 import { rewind } from './commands/rewind.js';
 import { run } from './commands/run.js';
 import { setup } from './commands/setup.js';
 import { status } from './commands/status.js';
+import { where } from './commands/where.js';
 import { ConfigError } from './config/problems.js';
 import type { ControlAction } from './records/batcher.js';
 import { VERSION } from './version.js';
@@ -80,6 +82,28 @@ program
   .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
   .option('--json', 'print JSON; with --watch a line a look', false)
   .action(status);
+
+program
+  .command('where')
+  .description('find one record: its batcher, batch, row, acknowledgement or dead letter')
+  .argument('<record>', 'as topic/partition/offset')
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(where);
+
+program
+  .command('reconcile')
+  .description('compare what is committed with rows, dead letters and acknowledgements, and name what is missing')
+  .argument('<pipeline>', 'pipeline of the configuration')
+  .option(
+    '--from <position>',
+    'a time (2026-01-31T00:00:00Z), an offset, or earliest; default: what batchers were given first',
+  )
+  .option('--to <position>', 'a time or an offset, which is not compared any more; default: what is committed')
+  .option('--partition <topic/number>', 'only this partition; may be given again', collect, [])
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(reconcile);
 
 const CONTROLS: Readonly<Record<ControlAction, string>> = {
   pause: 'let batchers accept records, but not flush them, until they are resumed',

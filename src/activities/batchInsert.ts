@@ -353,7 +353,7 @@ async function rowsInTable(
 }
 
 /** The deduplication token: 128 bits of a hash of the identities of just these rows. */
-function identityToken(rows: readonly BatchRow[], salt = ''): string {
+export function identityToken(rows: readonly SourcedRecord[], salt = ''): string {
   const hash = createHash('sha256').update(salt);
   let source: RecordSource | undefined;
   for (const row of rows) {

@@ -1,14 +1,12 @@
-import { setImmediate } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { PublishError, type Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import { publishDeadLetters } from '../kafka/deadLetters.js';
 import type { AckStatus, Rejection } from '../records/ack.js';
-import { decodeChunk } from '../records/chunkCodec.js';
 import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities } from '../records/flush.js';
-import { sourceName, type RecordSource } from '../records/record.js';
+import { sourceName } from '../records/record.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
@@ -16,6 +14,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, type Beat } from './attempt.js';
+import { decodeChunks, isTombstone } from './batchRecords.js';
 import {
   insertRecords,
   type BatchInsertOptions,
@@ -238,10 +237,9 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
 /** Takes out what the pipeline does not want as rows. */
 function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
   if (batch.destination.mapping?.tombstones !== 'skip') return { skipped: [], toInsert: batch };
-  const isSkipped = ({ record }: SourcedRecord): boolean => record.value === null && record.tooLargeBytes === undefined;
-  const skipped = batch.records.filter(isSkipped);
+  const skipped = batch.records.filter(isTombstone);
   if (skipped.length === 0) return { skipped, toInsert: batch };
-  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isSkipped(item)) } };
+  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isTombstone(item)) } };
 }
 
 /** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */
@@ -266,24 +264,4 @@ function judge(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
     else rejected.push({ ...item, rejection });
   }
   return { inserted, rejected, found: 0 };
-}
-
-async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
-  const records: SourcedRecord[] = [];
-  const sources = new Map<string, RecordSource>();
-  let at = 0;
-  for (const { segments, keep, bodyBytes } of chunks) {
-    for (const segment of decodeChunk(segments, bodies.subarray(at, at + bodyBytes), keep)) {
-      // One object a source over all chunks: the steps behind group by it.
-      const { topic, partition, epoch } = segment;
-      const name = sourceName(segment);
-      const source = sources.get(name) ?? { topic, partition, epoch };
-      sources.set(name, source);
-      for (const record of segment.records) records.push({ source, record });
-    }
-    at += bodyBytes;
-    // A large batch must not keep heartbeats and other batches waiting.
-    await setImmediate();
-  }
-  return records;
 }

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { PipelineReport } from '../../src/commands/statusReport.js';
 import { Daemon, ktb, ktbUntil } from '../support/daemon.js';
-import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { useStack } from '../support/useStack.js';
 
@@ -34,4 +35,103 @@ it('status tells members and batchers, and watched it looks again every two seco
   const { code, output } = await ktb(fixture.config(), ['status']);
   expect(code).toBe(0);
   expect(output).toMatch(/1 member: ktb@\S+ reads 8 partitions/);
+});
+
+interface Found {
+  readonly state: string;
+  readonly acceptances: readonly {
+    readonly workflowId: string;
+    readonly unflushed: boolean;
+    readonly batches: readonly { readonly id: string; readonly token: string | null }[];
+  }[];
+  readonly rows: readonly { readonly rows: number }[];
+  readonly acks: readonly { readonly status: string; readonly batch: string }[];
+  readonly deadLetters: readonly { readonly code: string }[];
+}
+
+async function where(place: string): Promise<Found & { readonly code: number | null }> {
+  const { code, output } = await ktb(fixture.config(), ['where', place, '--json']);
+  return { code, ...(JSON.parse(output) as Found[])[0]! };
+}
+
+interface Partition {
+  readonly partition: number;
+  readonly records: number;
+  readonly inserted: number;
+  readonly rejected: number;
+  readonly held: number;
+  readonly acknowledged: number;
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+}
+
+async function reconcile(...args: string[]): Promise<{ code: number | null; partitions: Partition[] }> {
+  const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name, ...args, '--json']);
+  return { code, partitions: JSON.parse(output) as Partition[] };
+}
+
+const total = (
+  { partitions }: { partitions: readonly Partition[] },
+  what: 'records' | 'inserted' | 'rejected' | 'held' | 'acknowledged',
+) => partitions.reduce((sum, partition) => sum + partition[what], 0);
+
+it('where finds a record wherever it is, and reconcile names what was lost', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { batchers: 2, batch: { maxDelay: '10m' } } });
+  await fixture.collectAcks();
+  await fixture.produce(100, (id) => ({ partition: id % 2, ...(id === 7 ? { value: 'not json' } : {}) }));
+  expect(await where(`${fixture.topic}/0/0`)).toMatchObject({ code: 0, state: 'waiting' });
+  expect(await where(`${fixture.topic}/0/50`)).toMatchObject({ code: 0, state: 'notWritten' });
+
+  await Daemon.start(fixture.config());
+  await eventually(async () => {
+    for (const { committed, end } of await fixture.offsets()) expect(committed).toBe(end);
+  });
+  const held = await where(`${fixture.topic}/1/3`);
+  expect(held).toMatchObject({ code: 0, state: 'accepted', acceptances: [{ unflushed: true }], rows: [] });
+  const before = await reconcile();
+  expect(before.code).toBe(0);
+  expect([total(before, 'records'), total(before, 'held'), total(before, 'inserted')]).toEqual([100, 100, 0]);
+
+  await ktb(fixture.config(), ['flush', '--reason', 'a test']);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100));
+  await eventually(async () => {
+    for (const index of [0, 1]) expect((await fixture.batcherStatus(index)).flushing).toBeNull();
+  });
+  const inserted = await where(`${fixture.topic}/0/0`);
+  const ack = fixture.acks.find(({ partition, offset }) => partition === 0 && offset === 0);
+  expect(inserted).toMatchObject({
+    code: 0,
+    state: 'inserted',
+    acceptances: [
+      { unflushed: false, batches: [{ id: ack?.batch, token: expect.stringMatching(/^[0-9a-f]{32}$/) as string }] },
+    ],
+    rows: [{ rows: 1 }],
+    acks: [{ status: 'inserted', batch: ack?.batch }],
+    deadLetters: [],
+  });
+  // Record 7 is the fourth of partition 1.
+  expect(await where(`${fixture.topic}/1/3`)).toMatchObject({
+    code: 0,
+    state: 'rejected',
+    acks: [{ status: 'rejected' }],
+    deadLetters: [{ code: 'not_json' }],
+  });
+  const after = await reconcile();
+  expect(after.code).toBe(0);
+  expect([total(after, 'inserted'), total(after, 'rejected'), total(after, 'acknowledged')]).toEqual([99, 1, 100]);
+
+  await fixture.clickhouse.command({
+    query: `ALTER TABLE ${fixture.table} DELETE WHERE _partition = 0 AND _offset IN (4, 5, 9) SETTINGS mutations_sync = 2`,
+  });
+  expect(await where(`${fixture.topic}/0/4`)).toMatchObject({ code: 1, state: 'missing' });
+  const lost = await reconcile();
+  expect(lost.code).toBe(1);
+  expect(lost.partitions.find(({ partition }) => partition === 0)?.missing).toMatchObject([
+    { from: 4, to: 5 },
+    { from: 9, to: 9 },
+  ]);
+  expect((await reconcile('--partition', `${fixture.topic}/1`)).code).toBe(0);
+  expect((await reconcile('--from', '10')).code).toBe(0);
+  const said = await ktb(fixture.config(), ['reconcile', fixture.name]);
+  expect(said.output).toContain('offsets 4 to 5 (2 records) missing');
+  expect((await ktb(fixture.config(), ['where', 'nobody/0/0'])).code).toBe(2);
 });
