@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
 import { check } from './commands/check.js';
+import { codecServer, type CodecServerOptions } from './commands/codecServer.js';
 import { printExample, printReference, printSchema, validateConfig } from './commands/config.js';
 import { control, type ControlOptions } from './commands/control.js';
 import { listDeadLetters, replayDeadLetters, showDeadLetters } from './commands/dlq.js';
@@ -18,6 +19,9 @@ import { VERSION } from './version.js';
 /** Exit codes; also in `ktb --help`. */
 const EXIT_FAILED = 1;
 const EXIT_CONFIG = 2;
+
+/** Where Temporal's dev server has its UI. */
+const DEFAULT_UI_ORIGINS = ['http://localhost:8233'];
 
 const configOption = () =>
   new Option('-c, --config <file>', 'configuration file').env('KTB_CONFIG').default('ktb.yaml');
@@ -105,6 +109,16 @@ program
   .option('--json', 'print JSON', false)
   .action(reconcile);
 
+program
+  .command('codec-server')
+  .description('let people read records in the Temporal UI and CLI, as their codec endpoint; needs no configuration')
+  .option('--listen <address:port>', 'where it listens', '127.0.0.1:8081')
+  .addOption(new Option('--token <token>', 'bearer token that requests have to bring').env('KTB_CODEC_TOKEN'))
+  .option('--origin <url>', 'address of the Temporal UI, whose pages may ask; may be given again', collect)
+  .action(({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) =>
+    codecServer({ ...options, origin }),
+  );
+
 const CONTROLS: Readonly<Record<ControlAction, string>> = {
   pause: 'let batchers accept records, but not flush them, until they are resumed',
   resume: 'let paused batchers flush again',
@@ -185,6 +199,6 @@ function toCount(text: string): number {
   return count;
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }

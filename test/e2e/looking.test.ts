@@ -1,6 +1,7 @@
-import { expect, it } from 'vitest';
+import { spawn } from 'node:child_process';
+import { expect, it, onTestFinished } from 'vitest';
 import type { PipelineReport } from '../../src/commands/statusReport.js';
-import { Daemon, ktb, ktbUntil } from '../support/daemon.js';
+import { CLI, Daemon, ktb, ktbUntil } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -134,4 +135,55 @@ it('where finds a record wherever it is, and reconcile names what was lost', asy
   const said = await ktb(fixture.config(), ['reconcile', fixture.name]);
   expect(said.output).toContain('offsets 4 to 5 (2 records) missing');
   expect((await ktb(fixture.config(), ['where', 'nobody/0/0'])).code).toBe(2);
+});
+
+it('the codec server makes the signals and batches of a real history readable', async () => {
+  fixture = await Fixture.create(stack(), { pipeline: { batchers: 1 } });
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config());
+  await fixture.produce(20);
+  await expectExactlyOnce(fixture);
+  const env = { ...process.env, KTB_CODEC_TOKEN: 'secret' };
+  const server = spawn(process.execPath, [CLI, 'codec-server', '--listen', '127.0.0.1:0'], { env });
+  const exited = new Promise((resolve) => server.once('close', resolve));
+  onTestFinished(async () => {
+    server.kill('SIGKILL');
+    await exited;
+  });
+  let output = '';
+  server.stdout.on('data', (text: Buffer) => (output += text.toString()));
+  const port = await eventually(() => {
+    const found = /port (\d+)/.exec(output)?.[1];
+    if (found === undefined) throw new Error(`the codec server does not listen: ${output}`);
+    return found;
+  });
+  const { events } = await fixture.batcher(0).fetchHistory();
+  const inputs = (events ?? []).map(
+    (event) =>
+      event.workflowExecutionSignaledEventAttributes?.input?.payloads ??
+      event.activityTaskScheduledEventAttributes?.input?.payloads ??
+      [],
+  );
+  const texts: string[] = [];
+  for (const list of inputs.filter(({ length }) => length > 0)) {
+    const payloads = list.map(({ metadata, data }) => ({
+      metadata: Object.fromEntries(
+        Object.entries(metadata ?? {}).map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')]),
+      ),
+      data: Buffer.from(data ?? []).toString('base64'),
+    }));
+    const answer = await fetch(`http://127.0.0.1:${port}/default/decode`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer secret' },
+      body: JSON.stringify({ payloads }),
+    });
+    expect(answer.status).toBe(200);
+    const decoded = (await answer.json()) as { payloads: { data: string }[] };
+    texts.push(Buffer.from(decoded.payloads.at(-1)?.data ?? '', 'base64').toString());
+  }
+  // Each record once in a signal, and once in a batch.
+  for (let id = 0; id < 20; id++)
+    expect(texts.join('\n').match(new RegExp(`"value":\\{"id":${id},`, 'g')), String(id)).toHaveLength(2);
+  server.kill('SIGTERM');
+  expect(await exited).toBe(0);
 });

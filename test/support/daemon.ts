@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 export interface LogLine {
   readonly level: string;
@@ -81,10 +81,15 @@ export class Daemon {
   }
 
   async get(path: string): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${this.url}${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** Where it listens. Throws while it does not. */
+  get url(): string {
     const port = this.logs().find((line) => line['port'] !== undefined)?.['port'];
     if (typeof port !== 'number') throw new Error(`the daemon does not listen yet:\n${this.#output}`);
-    const response = await fetch(`http://127.0.0.1:${port}${path}`);
-    return { status: response.status, text: await response.text() };
+    return `http://127.0.0.1:${port}`;
   }
 
   /** The sum over a metric's series whose labels include these. */
