@@ -30,7 +30,7 @@ const SCHEMAS = cachedDirectory(
   [VERSIONS.kubernetes, VERSIONS.prometheusOperator, VERSIONS.keda, SCHEMA_RECIPE].join('-'),
 );
 
-/** Debian's package of Prometheus, for promtool. It is unpacked, not installed: no server is started. */
+/** Debian's package of Prometheus, with promtool. It is unpacked, not installed: no service is started. */
 const PROMETHEUS = cachedDirectory('promtool', 'debian');
 
 /** Where the tools of these tests are kept once {@link ensureDeployTools} has run. */
@@ -38,6 +38,7 @@ export const DEPLOY_TOOLS = {
   helm: executable(HELM),
   kubeconform: executable(KUBECONFORM),
   promtool: join(PROMETHEUS, 'usr/bin/promtool'),
+  prometheus: join(PROMETHEUS, 'usr/bin/prometheus'),
   schemas: SCHEMAS,
 };
 
