@@ -50,6 +50,7 @@ export default defineConfig({
           name: 'deploy',
           include: ['test/deploy/**/*.test.ts'],
           globalSetup: ['test/deploy/support/setUp.ts'],
+          hookTimeout: 180_000,
           testTimeout: 60_000,
           sequence: { groupOrder: 4 },
         },

@@ -89,6 +89,22 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         unit: 'ops',
         queries: [[perSecond('ktb_commits_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}']],
       },
+      {
+        title: 'Records done with',
+        unit: 'rows/s',
+        queries: [[perSecond('ktb_completed_records_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}']],
+      },
+      {
+        title: 'Age of the oldest record',
+        unit: 's',
+        queries: [
+          ['time() - (min by (pipeline) (ktb_oldest_waiting_timestamp_seconds{$p} > 0))', '{{pipeline}} not accepted'],
+          [
+            `time() - (min by (pipeline) ((${latest('ktb_oldest_unacknowledged_timestamp_seconds')}) > 0))`,
+            '{{pipeline}} accepted, not acknowledged',
+          ],
+        ],
+      },
     ],
   ],
   [
@@ -97,6 +113,21 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
       { title: 'Signal', unit: 's', queries: quantiles('ktb_signal_seconds') },
       { title: 'Flush: insert and acknowledge', unit: 's', queries: quantiles('ktb_flush_seconds') },
       { title: 'End to end', unit: 's', queries: quantiles('ktb_end_to_end_seconds') },
+      {
+        title: 'Stages of a flush, p95',
+        unit: 's',
+        queries: [
+          [
+            'histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(ktb_flush_stage_seconds_bucket{$p}[$__rate_interval])))',
+            '{{pipeline}} {{stage}}',
+          ],
+        ],
+      },
+      {
+        title: 'Errors by stage',
+        unit: 'ops',
+        queries: [[perSecond('ktb_errors_total', 'pipeline, stage'), '{{pipeline}} {{stage}}']],
+      },
     ],
   ],
   [
@@ -133,10 +164,28 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         queries: [[`sum by (pipeline, batcher) (${latest('ktb_buffered_records')})`, '{{pipeline}} {{batcher}}']],
       },
       {
+        title: 'Runs of batchers begun',
+        unit: 'ops',
+        queries: [[perSecond('ktb_batcher_runs_total', 'pipeline, begun'), '{{pipeline}} {{begun}}']],
+      },
+      {
+        title: 'What batchers remember',
+        unit: 'short',
+        queries: [
+          [`sum by (pipeline) (${latest('ktb_batcher_coverage_ranges')})`, '{{pipeline}} ranges of offsets'],
+          [
+            'sum by (pipeline) (increase(ktb_duplicate_chunks_total{$p}[$__rate_interval]))',
+            '{{pipeline}} duplicate chunks dropped',
+          ],
+        ],
+      },
+      {
         title: 'Batchers in trouble',
         unit: 'short',
         queries: [
           [`sum by (pipeline) (${latest('ktb_batcher_holding')})`, '{{pipeline}} holding'],
+          [`sum by (pipeline) (${latest('ktb_batcher_paused')})`, '{{pipeline}} paused'],
+          ['max by (pipeline) (ktb_stuck_workflow_tasks{$p})', '{{pipeline}} workflow task fails'],
           [
             'sum by (pipeline) (increase(ktb_batcher_heirs_total{$p,closed="unexpectedly"}[$__rate_interval]))',
             '{{pipeline}} closed from outside',
@@ -162,6 +211,24 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
             '{{pipeline}}',
           ],
         ],
+      },
+      {
+        title: 'Rows an insert',
+        unit: 'short',
+        queries: quantiles('ktb_insert_rows'),
+      },
+      {
+        title: 'Flushes at work',
+        unit: 'short',
+        queries: [
+          ['sum by (pod) (ktb_flushes_running{$n})', '{{pod}}'],
+          ['sum by (pod) (ktb_flushes_limit{$n})', '{{pod}} at most'],
+        ],
+      },
+      {
+        title: 'Flush attempts repeated',
+        unit: 'ops',
+        queries: [[perSecond('ktb_flush_retries_total', 'pipeline'), '{{pipeline}}']],
       },
       {
         title: 'Flushes by reason',
@@ -217,6 +284,16 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         title: 'Records waiting in consumers',
         unit: 'short',
         queries: [['ktb_consumer_buffered_records{$p}', '{{pipeline}} {{pod}}']],
+      },
+      {
+        title: 'Consumer buffer against its limit',
+        unit: 'percentunit',
+        queries: [['ktb_consumer_buffered_bytes{$p} / ktb_consumer_buffered_bytes_limit{$p}', '{{pipeline}} {{pod}}']],
+      },
+      {
+        title: 'Time paused',
+        unit: 'percentunit',
+        queries: [[`max by (pipeline) (rate(ktb_backpressure_seconds_total{$p}[$__rate_interval]))`, '{{pipeline}}']],
       },
       {
         title: 'Stopped lanes by cause',

@@ -42,5 +42,6 @@ function unitOf(name: string): string {
       .split('_')
       .at(-1) ?? '';
   if (name.endsWith('_timestamp_seconds')) return 'seconds since 1970';
-  return ['seconds', 'bytes', 'records', 'rows', 'partitions', 'lanes'].includes(last) ? last : '';
+  if (name.endsWith('_bytes_limit')) return 'bytes';
+  return ['seconds', 'bytes', 'records', 'rows', 'partitions', 'lanes', 'ranges', 'chunks'].includes(last) ? last : '';
 }

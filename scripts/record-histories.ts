@@ -163,7 +163,9 @@ try {
     identity: IDENTITY,
     workflowBundle: { code: readFileSync(BUNDLE, 'utf8') },
     activities,
-    sinks: { batcher: { buffered: { fn: () => undefined }, holding: { fn: () => undefined } } },
+    sinks: {
+      batcher: { began: { fn: () => undefined }, reported: { fn: () => undefined }, holding: { fn: () => undefined } },
+    },
   });
   rmSync(DIRECTORY, { recursive: true, force: true });
   mkdirSync(DIRECTORY, { recursive: true });

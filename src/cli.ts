@@ -1,14 +1,17 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
 import { check } from './commands/check.js';
+import { codecServer, type CodecServerOptions } from './commands/codecServer.js';
 import { printExample, printReference, printSchema, validateConfig } from './commands/config.js';
 import { control, type ControlOptions } from './commands/control.js';
 import { listDeadLetters, replayDeadLetters, showDeadLetters } from './commands/dlq.js';
 import { UsageError } from './commands/parts.js';
+import { reconcile } from './commands/reconcile.js';
 import { rewind } from './commands/rewind.js';
 import { run } from './commands/run.js';
 import { setup } from './commands/setup.js';
 import { status } from './commands/status.js';
+import { where } from './commands/where.js';
 import { ConfigError } from './config/problems.js';
 import type { ControlAction } from './records/batcher.js';
 import { VERSION } from './version.js';
@@ -16,6 +19,9 @@ import { VERSION } from './version.js';
 /** Exit codes; also in `ktb --help`. */
 const EXIT_FAILED = 1;
 const EXIT_CONFIG = 2;
+
+/** Where Temporal's dev server has its UI. */
+const DEFAULT_UI_ORIGINS = ['http://localhost:8233'];
 
 const configOption = () =>
   new Option('-c, --config <file>', 'configuration file').env('KTB_CONFIG').default('ktb.yaml');
@@ -75,10 +81,43 @@ config.command('docs').description('print every key, its default and what it is 
 
 program
   .command('status')
-  .description('show the batchers and the lag of each pipeline')
+  .description('show the batchers, the members and the lag of each pipeline')
+  .addOption(configOption())
+  .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
+  .option('--json', 'print JSON; with --watch a line a look', false)
+  .action(status);
+
+program
+  .command('where')
+  .description('find one record: its batcher, batch, row, acknowledgement or dead letter')
+  .argument('<record>', 'as topic/partition/offset')
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(status);
+  .action(where);
+
+program
+  .command('reconcile')
+  .description('compare what is committed with rows, dead letters and acknowledgements, and name what is missing')
+  .argument('<pipeline>', 'pipeline of the configuration')
+  .option(
+    '--from <position>',
+    'a time (2026-01-31T00:00:00Z), an offset, or earliest; default: what batchers were given first',
+  )
+  .option('--to <position>', 'a time or an offset, which is not compared any more; default: what is committed')
+  .option('--partition <topic/number>', 'only this partition; may be given again', collect, [])
+  .addOption(configOption())
+  .option('--json', 'print JSON', false)
+  .action(reconcile);
+
+program
+  .command('codec-server')
+  .description('let people read records in the Temporal UI and CLI, as their codec endpoint; needs no configuration')
+  .option('--listen <address:port>', 'where it listens', '127.0.0.1:8081')
+  .addOption(new Option('--token <token>', 'bearer token that requests have to bring').env('KTB_CODEC_TOKEN'))
+  .option('--origin <url>', 'address of the Temporal UI, whose pages may ask; may be given again', collect)
+  .action(({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) =>
+    codecServer({ ...options, origin }),
+  );
 
 const CONTROLS: Readonly<Record<ControlAction, string>> = {
   pause: 'let batchers accept records, but not flush them, until they are resumed',
@@ -160,6 +199,6 @@ function toCount(text: string): number {
   return count;
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }

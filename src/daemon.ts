@@ -5,13 +5,8 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
-<<<<<<< HEAD
-import { checkClickHouse, checkKafka, checkTemporal, temporalUnreachable, warnOfWeakTables } from './checks.js';
-import { connectTemporal, createClickHouse, createTemporalClient } from './clients.js';
-=======
 import { checkClickHouse, checkKafka, checkTemporal, warnOfWeakTables } from './checks.js';
 import { createClickHouse, createTemporalClient } from './clients.js';
->>>>>>> bf497ed (wip1)
 import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
@@ -60,7 +55,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const metrics = createMetrics();
   initialiseSeries(metrics, config.pipelines, role);
   metrics.buildInfo.set({ version: VERSION, node: process.version }, 1);
-  installTemporalRuntime(logger);
+  installTemporalRuntime(logger, config.http.temporalListen);
 
   const kafka = createKafka(config.kafka, logger);
   const admin = createAdmin(kafka);
@@ -190,6 +185,7 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     createTemporalClient(temporal, config.temporal, [countRequests(metrics)]),
     config.temporal.namespace,
   );
+  metrics.flushesLimit.set(config.worker.maxConcurrentFlushes);
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
   const partitions = new TopicPartitions(admin);
@@ -238,10 +234,19 @@ function createPublisher({ kafka, metrics, stateLog }: Pick<Shared, 'kafka' | 'm
 function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
   return {
     batcher: {
-      buffered: {
-        fn: ({ workflowId }, pipeline, records) => {
+      began: {
+        fn: (_info, pipeline, begun) => {
+          metrics.batcherRuns.inc({ pipeline, begun });
+        },
+      },
+      reported: {
+        fn: ({ workflowId }, pipeline, report) => {
           const labels = { pipeline, batcher: batcherIndexOf(workflowId) };
-          metrics.buffered.set(labels, records);
+          metrics.buffered.set(labels, report.records);
+          metrics.oldestUnacknowledged.set(labels, (report.oldestAcceptedAtMs ?? 0) / 1000);
+          metrics.batcherPaused.set(labels, report.paused ? 1 : 0);
+          metrics.coverageRanges.set(labels, report.coverageRanges);
+          metrics.duplicateChunks.inc({ pipeline }, report.duplicateChunks);
           metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));
         },
       },
@@ -254,8 +259,11 @@ function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
   };
 }
 
+/** As Prometheus wants them: `temporal_request_latency_seconds`, `temporal_request_total`. */
+const SDK_METRIC_NAMES = { countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true };
+
 /** The SDK logs through the daemon's logger, and leaves the process's signals to it. */
-function installTemporalRuntime(logger: Logger): void {
+function installTemporalRuntime(logger: Logger, bindAddress: string | null): void {
   Runtime.install({
     shutdownSignals: [],
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
@@ -263,7 +271,10 @@ function installTemporalRuntime(logger: Logger): void {
       const severity = meta?.['activityType'] !== undefined ? 'debug' : level === 'ERROR' ? 'error' : 'warn';
       logger[severity]({ ...meta }, `temporal: ${message}`);
     }),
-    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+    telemetryOptions: {
+      logging: { filter: { core: 'ERROR', other: 'ERROR' } },
+      ...(bindAddress === null ? {} : { metrics: { prometheus: { bindAddress, ...SDK_METRIC_NAMES } } }),
+    },
   });
 }
 

@@ -1,7 +1,7 @@
 import type { PipelineConfig } from './config/config.js';
 import { REJECTION_CODES } from './records/ack.js';
 import type { FlushReason } from './records/flush.js';
-import type { Metrics } from './telemetry/metrics.js';
+import { FLUSH_STAGES, type Metrics } from './telemetry/metrics.js';
 import { REQUEST_CODES, REQUEST_OPERATIONS } from './telemetry/temporalRequests.js';
 
 const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
@@ -32,12 +32,16 @@ export function initialiseSeries(
   }
 }
 
-function initialiseConsumer(metrics: Metrics, { name: pipeline, topics }: PipelineConfig): void {
+function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, bufferedBytesMax }: PipelineConfig): void {
+  metrics.waitingBytesLimit.set({ pipeline }, bufferedBytesMax);
+  for (const stage of ['start', 'commit', 'signal']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const topic of topics) {
     metrics.consumed.inc({ pipeline, topic }, 0);
     metrics.gaps.inc({ pipeline, topic }, 0);
   }
-  for (const gauge of [metrics.assigned, metrics.paused, metrics.waiting]) gauge.set({ pipeline }, 0);
+  const { assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks } = metrics;
+  for (const gauge of [assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks]) gauge.set({ pipeline }, 0);
+  metrics.backpressureSeconds.inc({ pipeline }, 0);
   for (const cause of ['history', 'closed', 'temporal', 'deadLetters'])
     metrics.stoppedLanes.set({ pipeline, cause }, 0);
   for (const outcome of ['ok', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0);
@@ -51,12 +55,18 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics }: Pipeli
 
 function initialiseWorker(metrics: Metrics, { name: pipeline }: PipelineConfig): void {
   for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
+  for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
+  for (const begun of ['first', 'continued', 'heir']) metrics.batcherRuns.inc({ pipeline, begun }, 0);
+  for (const stage of FLUSH_STAGES) metrics.flushStageSeconds.zero({ pipeline, stage });
+  for (const outcome of ['inserted', 'rejected', 'skipped']) metrics.completed.inc({ pipeline, outcome }, 0);
   for (const outcome of ['ok', 'failed']) metrics.inserts.inc({ pipeline, outcome }, 0);
   for (const status of ['inserted', 'rejected', 'skipped']) metrics.acks.inc({ pipeline, status }, 0);
   for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
     metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   }
   for (const code of Object.values(REJECTION_CODES)) metrics.deadLetters.inc({ pipeline, code }, 0);
-  for (const counter of [metrics.rows, metrics.foundRows]) counter.inc({ pipeline }, 0);
-  for (const histogram of [metrics.flushSeconds, metrics.endToEndSeconds]) histogram.zero({ pipeline });
+  const { rows, foundRows, flushRetries, duplicateChunks } = metrics;
+  for (const counter of [rows, foundRows, flushRetries, duplicateChunks]) counter.inc({ pipeline }, 0);
+  const { flushSeconds, endToEndSeconds, insertRows } = metrics;
+  for (const histogram of [flushSeconds, endToEndSeconds, insertRows]) histogram.zero({ pipeline });
 }

@@ -61,7 +61,7 @@ export interface BatchInsertOptions {
   readonly overdue: boolean;
   /** Called right before each effect; throws where this attempt may have none any more. */
   readonly mustBeAlive: () => void;
-  readonly onInsert?: (outcome: 'ok' | 'failed') => void;
+  readonly onInsert?: (outcome: 'ok' | 'failed', rows: number) => void;
   /** Waits, in milliseconds. Default: a timer. */
   readonly pause?: (delayMs: number) => Promise<unknown>;
 }
@@ -241,11 +241,11 @@ class Insertion {
         token: identityToken(rows, this.#options.fill?.salt),
         batch,
       });
-      onInsert?.('ok');
+      onInsert?.('ok', rows.length);
       this.#doubtfulInARow = 0;
       return null;
     } catch (error) {
-      onInsert?.('failed');
+      onInsert?.('failed', rows.length);
       if (!(error instanceof InsertError)) throw error;
       await this.#mustBeWorthASearch(error);
       this.#mayBeRunning ||= !error.answered;
@@ -353,7 +353,7 @@ async function rowsInTable(
 }
 
 /** The deduplication token: 128 bits of a hash of the identities of just these rows. */
-function identityToken(rows: readonly BatchRow[], salt = ''): string {
+export function identityToken(rows: readonly SourcedRecord[], salt = ''): string {
   const hash = createHash('sha256').update(salt);
   let source: RecordSource | undefined;
   for (const row of rows) {

@@ -2,7 +2,7 @@ import type { ClickHouseConfig } from '../config/config.js';
 import { INSERT_SETTINGS } from '../config/insertSettings.js';
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
-import type { KafkaRecord, RecordSource } from '../records/record.js';
+import type { KafkaRecord, RecordSource, TopicPartition } from '../records/record.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
 
@@ -24,6 +24,13 @@ export interface RowsToInsert {
   readonly token: string;
   /** Marks the query as one of this batch: its `log_comment`, see {@link ClickHouseTables.isInserting}. */
   readonly batch: string;
+}
+
+/** Rows of one record, under one epoch: one, where nothing has gone wrong. */
+export interface RowsOfRecord {
+  readonly offset: number;
+  readonly epoch: string;
+  readonly rows: number;
 }
 
 /** The tables of one ClickHouse connection. */
@@ -157,6 +164,27 @@ export class ClickHouseTables {
       { topic, partition, from, to },
     );
     return new Set(rows.map(([offset, seconds]) => `${offset}@${seconds}`));
+  }
+
+  /**
+   * How many rows each record of a range of offsets has, by epoch, in the order of offsets.
+   *
+   * @throws InsertError
+   */
+  async rowsByOffset(
+    table: string,
+    { topic, partition }: TopicPartition,
+    from: number,
+    to: number,
+  ): Promise<RowsOfRecord[]> {
+    const { database, name } = this.#split(table);
+    const rows = await this.#query<[number | string, string, number | string]>(
+      `SELECT _offset, _epoch, count() FROM ${identifier(database)}.${identifier(name)}
+       WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}
+       GROUP BY _offset, _epoch ORDER BY _offset`,
+      { topic, partition, from, to },
+    );
+    return rows.map(([offset, epoch, count]) => ({ offset: Number(offset), epoch, rows: Number(count) }));
   }
 
   async #insert(

@@ -1,21 +1,20 @@
-import { setImmediate } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { PublishError, type Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import { publishDeadLetters } from '../kafka/deadLetters.js';
 import type { AckStatus, Rejection } from '../records/ack.js';
-import { decodeChunk } from '../records/chunkCodec.js';
 import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities } from '../records/flush.js';
-import { sourceName, type RecordSource } from '../records/record.js';
+import { sourceName } from '../records/record.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
-import type { Metrics } from '../telemetry/metrics.js';
+import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, type Beat } from './attempt.js';
+import { decodeChunks, isTombstone } from './batchRecords.js';
 import {
   insertRecords,
   type BatchInsertOptions,
@@ -60,6 +59,27 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   const unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
   const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
 
+  /** One attempt of an activity that flushes. */
+  async function flushing<T>(pipeline: string, work: (attempt: Attempt) => Promise<T>): Promise<T> {
+    metrics.flushesRunning.inc();
+    try {
+      return await Attempt.run(beat, (attempt) => {
+        if (attempt.number > 1) metrics.flushRetries.inc({ pipeline });
+        return work(attempt);
+      });
+    } finally {
+      metrics.flushesRunning.dec();
+    }
+  }
+
+  /** Measures a stage that succeeds. */
+  async function timed<T>(pipeline: string, stage: FlushStage, work: () => Promise<T>): Promise<T> {
+    const end = metrics.flushStageSeconds.startTimer({ pipeline, stage });
+    const result = await work();
+    end();
+    return result;
+  }
+
   async function publishAcks(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
     { reply }: Destination,
@@ -89,6 +109,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     } catch (error) {
       if (!(error instanceof PublishError)) throw error;
       metrics.flushErrors.inc({ pipeline, code: 'publish' });
+      metrics.errors.inc({ pipeline, stage: 'publish' });
       throw ApplicationFailure.create({
         message: error.message,
         type: 'PublishError',
@@ -113,8 +134,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         mustBeAlive: () => {
           attempt.mustBeAlive();
         },
-        onInsert: (outcome) => {
+        onInsert: (outcome, rows) => {
           metrics.inserts.inc({ pipeline, outcome });
+          if (outcome === 'ok') metrics.insertRows.observe({ pipeline }, rows);
         },
       });
       stateLog.well(what, `Pipeline ${pipeline} inserts into ${destination.table} again`);
@@ -122,6 +144,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
       metrics.flushErrors.inc({ pipeline, code: error.code });
+      metrics.errors.inc({ pipeline, stage: 'insert' });
       stateLog.problem(
         what,
         `Pipeline ${pipeline} cannot insert into ${destination.table}, and holds its batches: ${error.message}`,
@@ -146,12 +169,18 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     const { skipped, toInsert } = withoutSkipped(batch);
     const verdicts = batch.repeated ? unanswered.get(id) : undefined;
     const { inserted, rejected, found } =
-      verdicts === undefined ? await insert(toInsert, attempt) : judge(toInsert.records, verdicts);
+      verdicts === undefined
+        ? await timed(pipeline, 'insert', () => insert(toInsert, attempt))
+        : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
     unanswered.set(id, verdictsOf(rejected));
-    await publishAcks(batch, destination, 'skipped', skipped, attempt);
-    await publishAcks(batch, destination, 'inserted', inserted, attempt);
+    await timed(pipeline, 'acknowledge', async () => {
+      await publishAcks(batch, destination, 'skipped', skipped, attempt);
+      await publishAcks(batch, destination, 'inserted', inserted, attempt);
+    });
     unanswered.delete(id);
+    metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
+    metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
     metrics.rows.inc({ pipeline }, inserted.length);
     metrics.flushes.inc({ pipeline, reason });
     metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
@@ -166,12 +195,12 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
 
   return {
     insertBatch: (spec, bodies) =>
-      Attempt.run(beat, async (attempt) => {
+      flushing(spec.pipeline, async (attempt) => {
         const format: string = spec.format;
         if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
         const repeated =
           attempt.number > 1 || (await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
-        const records = await decodeChunks(spec.chunks, bodies);
+        const records = await timed(spec.pipeline, 'decode', () => decodeChunks(spec.chunks, bodies));
         const fill = toFill(spec.chunks, records, `${attempt.runId}/${spec.number}`);
         return insertAndAcknowledge({ ...spec, records, repeated, fill }, attempt);
       }),
@@ -179,24 +208,25 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     readInheritance: (batcher, runId) => Attempt.run(beat, () => histories.inheritance(batcher, runId)),
 
     insertInherited: (inherited) =>
-      Attempt.run(beat, async (attempt) => {
-        const { batcher, runId, chunksDone, chunks, answer } = inherited;
+      flushing(inherited.pipeline, async (attempt) => {
+        const { pipeline, batcher, runId, chunksDone, chunks, answer } = inherited;
         if (answer !== null) return histories.result(batcher, answer);
         const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
         const inheritedChunks = leftover.map(({ chunk }) => chunk);
-        const records = await decodeChunks(inheritedChunks, Buffer.concat(leftover.map(({ body }) => body)));
+        const bodies = Buffer.concat(leftover.map(({ body }) => body));
+        const records = await timed(pipeline, 'decode', () => decodeChunks(inheritedChunks, bodies));
         const id = batchId(batcher, leftover);
         const fill = toFill(inheritedChunks, records, `${runId}/left/${chunksDone}`);
         return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true, fill }, attempt);
       }),
 
     rejectRecords: (spec, rejectedRecords) =>
-      Attempt.run(beat, async (attempt) => {
+      flushing(spec.pipeline, async (attempt) => {
         const { pipeline, destination } = spec;
         const rejected = decodeRejected(rejectedRecords);
         // A stub's original went to the dead-letter topic before the stub was sent.
         const letters = rejected.filter(({ record }) => record.tooLargeBytes === undefined);
-        await publishing(pipeline, async () => {
+        const reject = async (): Promise<void> => {
           if (letters.length > 0 && deadLettersOf.get(spec.id) === undefined) {
             attempt.mustBeAlive();
             await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
@@ -207,7 +237,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
           answers.mustBeAnswerable(spec.id, 'rejected');
           await publishAcks(spec, destination, 'rejected', rejected, attempt);
           deadLettersOf.delete(spec.id);
-        });
+        };
+        await publishing(pipeline, () => timed(pipeline, 'reject', reject));
+        metrics.completed.inc({ pipeline, outcome: 'rejected' }, rejected.length);
       }),
   };
 }
@@ -238,10 +270,9 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
 /** Takes out what the pipeline does not want as rows. */
 function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
   if (batch.destination.mapping?.tombstones !== 'skip') return { skipped: [], toInsert: batch };
-  const isSkipped = ({ record }: SourcedRecord): boolean => record.value === null && record.tooLargeBytes === undefined;
-  const skipped = batch.records.filter(isSkipped);
+  const skipped = batch.records.filter(isTombstone);
   if (skipped.length === 0) return { skipped, toInsert: batch };
-  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isSkipped(item)) } };
+  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isTombstone(item)) } };
 }
 
 /** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */
@@ -266,24 +297,4 @@ function judge(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
     else rejected.push({ ...item, rejection });
   }
   return { inserted, rejected, found: 0 };
-}
-
-async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
-  const records: SourcedRecord[] = [];
-  const sources = new Map<string, RecordSource>();
-  let at = 0;
-  for (const { segments, keep, bodyBytes } of chunks) {
-    for (const segment of decodeChunk(segments, bodies.subarray(at, at + bodyBytes), keep)) {
-      // One object a source over all chunks: the steps behind group by it.
-      const { topic, partition, epoch } = segment;
-      const name = sourceName(segment);
-      const source = sources.get(name) ?? { topic, partition, epoch };
-      sources.set(name, source);
-      for (const record of segment.records) records.push({ source, record });
-    }
-    at += bodyBytes;
-    // A large batch must not keep heartbeats and other batches waiting.
-    await setImmediate();
-  }
-  return records;
 }

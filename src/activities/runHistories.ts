@@ -1,20 +1,20 @@
-import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
-import type { BatcherInput } from '../records/batcher.js';
-import type { Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
-import { openEnvelope, UNKNOWN_RUN, type BatchSpec, type InsertOutcome } from '../records/flush.js';
+import type { CoverageState } from '../records/batcher.js';
+import type { Inheritance } from '../records/estate.js';
+import { UNKNOWN_RUN } from '../records/flush.js';
 import type { Buffered } from '../workflows/batcherState.js';
-import { ClosedRun, type RunEvent } from '../workflows/closedRun.js';
+import { ClosedRun } from '../workflows/closedRun.js';
+import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
 
-type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
-type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
-
-/** Events asked for at once: each may carry a chunk or a batch, and an answer has to stay below gRPC's limits. */
-const PAGE_EVENTS = 20;
-
-const FIRST_PAGE = new Uint8Array(0);
 /** Runs whose answer to {@link RunHistories.anyWasReset} is remembered. */
 const RESETS_REMEMBERED = 10_000;
+
+/** See {@link RunHistories.standing}. */
+export interface Standing {
+  readonly coverage: CoverageState;
+  /** Oldest first. */
+  readonly unflushed: readonly Buffered[];
+}
 
 /** Reads the histories of batchers' runs. Every method throws where Temporal does not answer. */
 export class RunHistories {
@@ -89,11 +89,32 @@ export class RunHistories {
     return leftover.slice(from, from + count);
   }
 
+  /**
+   * What a batcher has accepted, and what of it is not flushed yet: buffered, on its way, or left by closed runs. From the
+   * history of a run, which may still be running; no worker is needed.
+   */
+  async standing(workflowId: string, runId: string): Promise<Standing> {
+    const run = await this.#closedRun(workflowId, runId);
+    const { coverage, estates } = run.inheritance();
+    const unflushed: Buffered[] = [];
+    for (const { runId: leftBy, chunksDone, batches } of estates) {
+      // Its own are known already; read again, a running one may have flushed some.
+      if (leftBy === runId) continue;
+      const chunks = batches.reduce((sum, size) => sum + size, 0);
+      unflushed.push(...(await this.leftover(workflowId, leftBy, chunksDone, chunks)));
+    }
+    return { coverage, unflushed: [...unflushed, ...run.leftover] };
+  }
+
+  /** What of a run's history matters, in its order; of a running one what there is by now. */
+  events(workflowId: string, runId: string): AsyncIterable<BatcherEvent> {
+    return runEvents(this.#client, { namespace: this.#namespace, workflowId, runId });
+  }
+
   /** The result of an activity, as bytes. */
   async result(workflowId: string, { runId, eventId }: { runId: string; eventId: number }): Promise<Uint8Array> {
-    for await (const event of this.#events(workflowId, runId)) {
-      if (Number(event.eventId) !== eventId) continue;
-      return decode<Uint8Array>(event.activityTaskCompletedEventAttributes?.result?.payloads, 0);
+    for await (const event of historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId })) {
+      if (Number(event.eventId) === eventId) return resultOf(event);
     }
     throw new Error(`run ${runId} of ${workflowId} has no event ${eventId}`);
   }
@@ -101,27 +122,9 @@ export class RunHistories {
   /** A run that was an heir and had not read its own inheritance needs it first, and so on back. */
   async #closedRun(workflowId: string, runId: string): Promise<ClosedRun> {
     const run = new ClosedRun({ workflowId, runId });
-    const scheduled = new Map<number, string>();
-    for await (const event of this.#events(workflowId, runId)) {
-      const decoded = decodeEvent(event, scheduled);
-      if (decoded !== null) run.apply(decoded);
-    }
+    for await (const event of this.events(workflowId, runId)) run.apply(event);
     if (run.needs !== null) run.inherit(await this.inheritance(workflowId, run.needs));
     return run;
-  }
-
-  async *#events(workflowId: string, runId: string): AsyncIterable<HistoryEvent> {
-    let nextPageToken: Uint8Array = FIRST_PAGE;
-    do {
-      const page = await this.#client.workflowService.getWorkflowExecutionHistory({
-        namespace: this.#namespace,
-        execution: { workflowId, runId },
-        maximumPageSize: PAGE_EVENTS,
-        nextPageToken,
-      });
-      yield* page.history?.events ?? [];
-      ({ nextPageToken } = page);
-    } while (nextPageToken.length > 0);
   }
 }
 
@@ -131,63 +134,3 @@ function isNotFound(error: unknown): boolean {
 }
 
 const NOT_FOUND = 5;
-
-/** @param scheduled by event id the type of each activity scheduled so far; added to */
-function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): RunEvent | null {
-  const eventId = Number(event.eventId);
-  const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
-  if (event.workflowExecutionStartedEventAttributes) {
-    const payloads = event.workflowExecutionStartedEventAttributes.input?.payloads;
-    return { type: 'started', input: decode<BatcherInput>(payloads, 0), bodies: decode<Uint8Array>(payloads, 1) };
-  }
-  if (event.workflowExecutionSignaledEventAttributes) {
-    const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
-    return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads), atMs };
-  }
-  if (event.activityTaskScheduledEventAttributes) {
-    const { activityType, input } = event.activityTaskScheduledEventAttributes;
-    const name = activityType?.name ?? '';
-    scheduled.set(eventId, name);
-    if (name === 'insertBatch') return { type: 'insertScheduled', spec: decode<BatchSpec>(input?.payloads, 0), atMs };
-    if (name === 'insertInherited') {
-      return { type: 'inheritedInsertScheduled', batch: decode<InheritedBatch>(input?.payloads, 0), atMs };
-    }
-    return null;
-  }
-  if (event.activityTaskCompletedEventAttributes) {
-    const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes;
-    switch (scheduled.get(Number(scheduledEventId))) {
-      case 'insertBatch':
-      case 'insertInherited': {
-        const envelope = decode<Uint8Array>(result?.payloads, 0);
-        const { json } = openEnvelope<InsertOutcome & Partial<InheritedOutcome>>(envelope);
-        return { type: 'insertCompleted', eventId, outcome: json, atMs };
-      }
-      case 'rejectRecords':
-        return { type: 'rejectCompleted', atMs };
-      case 'readInheritance':
-        return { type: 'inheritanceRead', inheritance: decode<Inheritance>(result?.payloads, 0) };
-      default:
-        return null;
-    }
-  }
-  return null;
-}
-
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- what a payload is, its place in a history says
-function decode<T>(payloads: readonly Payload[] | null | undefined, index: number): T {
-  const payload = payloads?.[index];
-  if (payload === undefined) throw new Error('a batcher’s history lacks a payload');
-  return defaultPayloadConverter.fromPayload<T>(payload);
-}
-
-/** A stranger's payloads may be of any encoding: what cannot be read is no part of ours. */
-function decodeAll(payloads: readonly Payload[] | null | undefined): unknown[] {
-  return (payloads ?? []).map((payload) => {
-    try {
-      return defaultPayloadConverter.fromPayload(payload);
-    } catch {
-      return undefined;
-    }
-  });
-}

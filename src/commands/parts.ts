@@ -15,6 +15,21 @@ export function pipelineNamed({ pipelines }: Pick<Config, 'pipelines'>, name: st
   throw new UsageError(`the configuration has no pipeline ${name}; it has ${names}`);
 }
 
+/** A position in the log of a partition: an offset, its start, or a time. */
+export type LogPosition = number | 'earliest' | { readonly timestampMs: number };
+
+/**
+ * @param option as it stands on the command line, for the message
+ * @throws UsageError
+ */
+export function parsePosition(option: string, text: string): LogPosition {
+  if (text === 'earliest') return text;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  const timestampMs = Date.parse(text);
+  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(timestampMs)) return { timestampMs };
+  throw new UsageError(`${option} ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
+}
+
 /** One part that is down must not keep the others from being shown. */
 const PART_TIMEOUT_MS = 4_000;
 

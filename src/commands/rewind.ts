@@ -10,7 +10,7 @@ import { createKafka } from '../kafka/clients.js';
 import { reachKafka } from '../reach.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
-import { pipelineNamed, UsageError } from './parts.js';
+import { parsePosition, pipelineNamed, type LogPosition } from './parts.js';
 
 export interface RewindOptions {
   readonly config: string;
@@ -36,7 +36,7 @@ const JOIN_TIMEOUT_MS = 60_000;
 export async function rewind(name: string, options: RewindOptions): Promise<void> {
   const config = loadConfig(options.config);
   const pipeline = pipelineNamed(config, name);
-  const target = parseTarget(options.to);
+  const target = parsePosition('--to', options.to);
   const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
   const admin = kafka.admin();
   try {
@@ -53,16 +53,6 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
   } finally {
     await admin.disconnect();
   }
-}
-
-type Target = number | 'earliest' | { readonly timestampMs: number };
-
-function parseTarget(text: string): Target {
-  if (text === 'earliest') return text;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  const timestampMs = Date.parse(text);
-  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(timestampMs)) return { timestampMs };
-  throw new UsageError(`--to ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
 }
 
 async function mustBeStopped(admin: Admin, { groupId }: PipelineConfig): Promise<void> {
@@ -95,7 +85,7 @@ async function mustHaveIdentity(config: Config, { settings }: PipelineConfig): P
 async function planPartitions(
   admin: Admin,
   { topics, groupId }: PipelineConfig,
-  target: Target,
+  target: LogPosition,
   again: boolean,
 ): Promise<PlannedPartition[]> {
   const { clusterId } = await admin.describeCluster();

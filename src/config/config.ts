@@ -9,7 +9,8 @@ export interface Config {
   readonly clickhouse: ClickHouseConfig;
   readonly pipelines: readonly PipelineConfig[];
   readonly worker: { readonly maxConcurrentFlushes: number };
-  readonly http: { readonly host: string; readonly port: number };
+  /** `temporalListen`: where the Temporal SDK serves its own metrics, as `ip:port`; null: nowhere. */
+  readonly http: { readonly host: string; readonly port: number; readonly temporalListen: string | null };
   readonly log: LogConfig;
   readonly shutdownDeadlineMs: number;
 }
@@ -140,6 +141,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     http: {
       host: http.listen.slice(0, portAt).replace(/^\[(.*)\]$/, '$1'),
       port: Number(http.listen.slice(portAt + 1)),
+      temporalListen: http.temporalListen ?? null,
     },
     log,
     shutdownDeadlineMs: shutdown.deadline,

@@ -256,6 +256,13 @@ export const configSchema = z.strictObject({
         .regex(/^[^\s]*:\d{1,5}$/, { error: 'must be address:port, such as 0.0.0.0:9464' })
         .default('0.0.0.0:9464')
         .describe('Address of /livez, /readyz and /metrics; port 0 takes a free one.'),
+      temporalListen: z
+        .string()
+        .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):[1-9]\d{0,4}$/, {
+          error: 'must be an IP address and a port, such as 0.0.0.0:9465',
+        })
+        .optional()
+        .describe("Address of the Temporal SDK's own /metrics; without it there are none."),
     })
     .prefault({}),
   log: z

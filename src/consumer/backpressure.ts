@@ -13,6 +13,18 @@ export function backpressureLimits(bufferedBytesMax: number): BackpressureLimits
   return { bufferedBytesMax, laneBytesMax: bufferedBytesMax / 4 };
 }
 
+/** Adds up for how long something lasts. Pure. */
+export class Stopwatch {
+  #sinceMs: number | null = null;
+
+  /** @returns the seconds that it has lasted since it was last asked */
+  update(lasts: boolean, nowMs: number): number {
+    const seconds = this.#sinceMs === null ? 0 : Math.max(0, nowMs - this.#sinceMs) / 1000;
+    this.#sinceMs = lasts ? nowMs : null;
+    return seconds;
+  }
+}
+
 /**
  * Which partitions may not be fetched now. A partition is paused when all lanes together are full, or when a lane that
  * holds records of it is; it goes on at half of that, so that there is work while the next fetch is under way. One that has

@@ -40,6 +40,8 @@ export interface BatcherClient extends ClosableBatcher {
    * @returns the closed run; null where there is none, or someone else started an heir first
    */
   startHeir(options: { drained: boolean }): Promise<ClosedRunInfo | null>;
+  /** How often in a row the workflow task that is pending had failed when {@link startHeir} looked last; 0 normally. */
+  readonly taskFailures: number;
   /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
   coverage(): Promise<CoverageState>;
 }
@@ -60,6 +62,7 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #taskQueue: string;
   readonly #input: BatcherInput;
   readonly #requestTimeoutMs: number;
+  #taskFailures = 0;
 
   constructor(
     client: Client,
@@ -70,6 +73,10 @@ export class TemporalBatcherClient implements BatcherClient {
     this.#taskQueue = options.taskQueue;
     this.#input = { format: BATCHER_FORMAT, settings: options.settings };
     this.#requestTimeoutMs = options.requestTimeoutMs;
+  }
+
+  get taskFailures(): number {
+    return this.#taskFailures;
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
@@ -146,7 +153,9 @@ export class TemporalBatcherClient implements BatcherClient {
   async startHeir({ drained }: { drained: boolean }): Promise<ClosedRunInfo | null> {
     try {
       const handle = this.#client.workflow.getHandle(this.workflowId);
-      const { runId, status } = await this.#withDeadline(() => handle.describe());
+      const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
+      // The first attempt has the number 1.
+      this.#taskFailures = Math.max(0, (raw.pendingWorkflowTask?.attempt ?? 0) - 1);
       if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return null;
       await this.#withDeadline(() =>
         this.#client.workflow.start(BATCHER.workflowType, {

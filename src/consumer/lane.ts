@@ -44,6 +44,12 @@ export class Lane {
     return this.#queue.length - this.#head;
   }
 
+  /** The own time of the record that waits first, milliseconds since 1970; null where none waits or it has none. */
+  get firstTimestampMs(): number | null {
+    const timestampMs = this.#queue[this.#head]?.record.timestampMs ?? -1;
+    return timestampMs < 0 ? null : timestampMs;
+  }
+
   add(tracker: PartitionTracker, record: KafkaRecord, nowMs: number): void {
     const bytes = recordBytes(record);
     this.#queue.push({ tracker, record, bytes, addedAtMs: nowMs });

@@ -41,6 +41,12 @@ export class Lanes {
     return this.all.reduce((sum, lane) => sum + lane.bytes, 0);
   }
 
+  /** The oldest of what waits first in each lane, see {@link Lane.firstTimestampMs}. */
+  get firstTimestampMs(): number | null {
+    const times = this.all.flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
   /** Hands records of a partition over, in their order. */
   handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>, nowMs: number): void {
     const touched = new Set<number>();

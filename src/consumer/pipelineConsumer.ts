@@ -9,7 +9,7 @@ import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Assignment, type Comparison } from './assignment.js';
-import { backpressureLimits, partitionsToPause } from './backpressure.js';
+import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
@@ -47,8 +47,12 @@ export interface PipelineConsumerOptions {
 }
 
 const COMMIT_INTERVAL_MS = 500;
+/** What passes by itself has to show without an event: how long partitions have been paused. */
+const GAUGES_INTERVAL_MS = 1_000;
 const LAG_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 30_000;
+/** A single failure passes by itself: a worker that ended, a task that a signal came between. */
+const STUCK_TASK_FAILURES = 3;
 const OPEN_RETRY_MS = 1_000;
 const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
@@ -88,6 +92,7 @@ export class PipelineConsumer {
   /** Batches that came from elsewhere while a comparison waited for its record. */
   readonly #mismatches = new WeakMap<Comparison, number>();
   readonly #timers: NodeJS.Timeout[] = [];
+  readonly #pausedTime = new Stopwatch();
   #assignment: Assignment | null = null;
   #opened: Promise<void> = Promise.resolve();
   #commit: Commit | null = null;
@@ -103,7 +108,10 @@ export class PipelineConsumer {
     this.#pipeline = pipeline;
     this.#commits = new Commits(
       (assignment) => this.#isCurrent(assignment),
-      (outcome) => options.metrics.commits.inc({ pipeline: pipeline.name, outcome }),
+      (outcome) => {
+        options.metrics.commits.inc({ pipeline: pipeline.name, outcome });
+        if (outcome === 'failed') this.#countError('commit');
+      },
     );
     this.#consumer = kafka.consumer({
       groupId: pipeline.groupId,
@@ -145,6 +153,7 @@ export class PipelineConsumer {
       eachBatch: (payload) => this.#takeBatch(payload),
     });
     this.#timers.push(setInterval(() => void this.#commitAccepted(), COMMIT_INTERVAL_MS));
+    this.#timers.push(setInterval(() => this.#updateGauges(), GAUGES_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#measureLag(), LAG_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS));
   }
@@ -213,6 +222,7 @@ export class PipelineConsumer {
         stateLog.well(what, `Where pipeline ${pipeline.name} starts is known`);
         return;
       } catch (error) {
+        this.#countError('start');
         stateLog.problem(what, `Pipeline ${pipeline.name} cannot find out where to start: ${messageOf(error)}`);
         await sleep(OPEN_RETRY_MS);
       }
@@ -631,7 +641,10 @@ export class PipelineConsumer {
         if (this.#paused.size > 0) this.#applyBackpressure();
         else this.#updateGauges();
       },
-      notAccepted: (outcome) => metrics.signals.inc({ ...labels, outcome }),
+      notAccepted: (outcome) => {
+        metrics.signals.inc({ ...labels, outcome });
+        this.#countError('signal');
+      },
       stopped: (cause, message) => {
         this.#stopCauses.set(lane, cause);
         this.#updateGauges();
@@ -666,8 +679,9 @@ export class PipelineConsumer {
   async #sweep(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
-    const { logger } = this.#options;
-    for (const batcher of [...this.#lanes.values()].flatMap(({ batchers }) => batchers)) {
+    const { logger, metrics } = this.#options;
+    const batchers = [...this.#lanes.values()].flatMap((lanes) => lanes.batchers);
+    for (const batcher of batchers) {
       if (!this.#isCurrent(assignment)) return;
       try {
         const closed = await batcher.startHeir({ drained: false });
@@ -677,6 +691,8 @@ export class PipelineConsumer {
         return;
       }
     }
+    const stuck = batchers.filter(({ taskFailures }) => taskFailures >= STUCK_TASK_FAILURES).length;
+    metrics.stuckTasks.set({ pipeline: this.#pipeline.name }, stuck);
   }
 
   #updateGauges(): void {
@@ -684,14 +700,21 @@ export class PipelineConsumer {
     const pipeline = this.#pipeline.name;
     metrics.assigned.set({ pipeline }, this.#assignment?.partitions.length ?? 0);
     metrics.paused.set({ pipeline }, this.#paused.size);
-    metrics.waiting.set(
-      { pipeline },
-      [...this.#lanes.values()].reduce((sum, { records }) => sum + records, 0),
-    );
+    metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(this.#paused.size > 0, Date.now()));
+    const lanes = [...this.#lanes.values()];
+    const sum = (what: 'records' | 'bytes'): number => lanes.reduce((total, of) => total + of[what], 0);
+    metrics.waiting.set({ pipeline }, sum('records'));
+    metrics.waitingBytes.set({ pipeline }, sum('bytes'));
+    const times = lanes.flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
+    metrics.oldestWaiting.set({ pipeline }, times.length === 0 ? 0 : Math.min(...times) / 1000);
     for (const cause of ['history', 'closed', 'temporal', 'deadLetters'] as const) {
       const stopped = [...this.#stopCauses.values()].filter((other) => other === cause).length;
       metrics.stoppedLanes.set({ pipeline, cause }, stopped);
     }
+  }
+
+  #countError(stage: 'start' | 'commit' | 'signal'): void {
+    this.#options.metrics.errors.inc({ pipeline: this.#pipeline.name, stage });
   }
 
   // ── Commits ──────────────────────────────────────────────────────────────────────────────────────────────────────

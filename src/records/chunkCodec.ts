@@ -96,6 +96,15 @@ export function decodeChunk(
   });
 }
 
+/**
+ * Takes the records out of a body whose metadata is not at hand, by segment.
+ *
+ * @throws ChunkCorruptError
+ */
+export function decodeBody(body: Uint8Array): KafkaRecord[][] {
+  return unpack(body).map(decodeColumns);
+}
+
 function unpack(body: Uint8Array): SegmentColumns[] {
   try {
     return packr.unpack(decompress(body)) as SegmentColumns[];

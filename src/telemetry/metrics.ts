@@ -2,6 +2,11 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 const SECONDS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const END_TO_END_BUCKETS = [...SECONDS_BUCKETS, 30, 60, 300];
+const ROWS_BUCKETS = [1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000];
+
+/** What a flush does, one after the other. */
+export const FLUSH_STAGES = ['decode', 'insert', 'acknowledge', 'reject'] as const;
+export type FlushStage = (typeof FLUSH_STAGES)[number];
 
 /** The parts that the daemon talks to. */
 export type Dependency = 'kafka' | 'temporal' | 'clickhouse';
@@ -41,6 +46,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Requests of the daemon to Temporal, after their own retries, by code. Those of a worker for its tasks are not among them.',
       ['operation', 'code'],
     ),
+    errors: counter(
+      'ktb_errors_total',
+      'Steps that failed and are repeated, by stage: start (where to begin reading), commit, signal, insert, publish.',
+      ['pipeline', 'stage'],
+    ),
     publishErrors: counter(
       'ktb_publish_errors_total',
       'Produce requests with acknowledgements or dead letters that failed; they are repeated.',
@@ -69,6 +79,22 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Records in the consumer that wait for their signal to be accepted.',
       ['pipeline'],
     ),
+    waitingBytes: gauge('ktb_consumer_buffered_bytes', 'What these records count in maxBuffered.', ['pipeline']),
+    waitingBytesLimit: gauge(
+      'ktb_consumer_buffered_bytes_limit',
+      'maxBuffered of the configuration; beyond it partitions are paused.',
+      ['pipeline'],
+    ),
+    oldestWaiting: gauge(
+      'ktb_oldest_waiting_timestamp_seconds',
+      "The records' own timestamp of the oldest that waits first in a lane for its signal to be accepted; 0 without one.",
+      ['pipeline'],
+    ),
+    backpressureSeconds: counter(
+      'ktb_backpressure_seconds_total',
+      'Time during which at least one partition was paused.',
+      ['pipeline'],
+    ),
 
     signals: counter('ktb_signals_total', 'Signals to batchers, by outcome: accepted, retried, refused.', [
       'pipeline',
@@ -88,6 +114,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline', 'cause'],
     ),
 
+    stuckTasks: gauge(
+      'ktb_stuck_workflow_tasks',
+      'Batchers whose workflow task has failed at least three times in a row, as a consumer saw within 30 seconds.',
+      ['pipeline'],
+    ),
     heirs: counter(
       'ktb_batcher_heirs_total',
       'Batchers started anew after their run was closed: drained, or unexpectedly (terminated, cancelled, timed out).',
@@ -98,6 +129,27 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'pipeline',
       'batcher',
     ]),
+    oldestUnacknowledged: gauge(
+      'ktb_oldest_unacknowledged_timestamp_seconds',
+      'When a batcher accepted the oldest record that is not acknowledged yet, the batch on its way included; 0 without one.',
+      ['pipeline', 'batcher'],
+    ),
+    batcherPaused: gauge('ktb_batcher_paused', '1 while a batcher is paused by command.', ['pipeline', 'batcher']),
+    coverageRanges: gauge(
+      'ktb_batcher_coverage_ranges',
+      'Ranges of offsets that a batcher remembers as accepted, over all partitions and epochs.',
+      ['pipeline', 'batcher'],
+    ),
+    batcherRuns: counter(
+      'ktb_batcher_runs_total',
+      'Runs of batchers begun on this worker: first, continued (as new), heir (of a closed run).',
+      ['pipeline', 'begun'],
+    ),
+    duplicateChunks: counter(
+      'ktb_duplicate_chunks_total',
+      'Chunks dropped by batchers because all of their records had been accepted before.',
+      ['pipeline'],
+    ),
     holding: gauge('ktb_batcher_holding', '1 while a batcher stays in its run after continuing as new in vain.', [
       'pipeline',
       'batcher',
@@ -114,6 +166,20 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline'],
       SECONDS_BUCKETS,
     ),
+    flushStageSeconds: histogram(
+      'ktb_flush_stage_seconds',
+      'Time of the stages of a flush: decode, insert, acknowledge, reject (dead letters and negative acknowledgements).',
+      ['pipeline', 'stage'],
+      SECONDS_BUCKETS,
+    ),
+    flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is at work on.', []),
+    flushesLimit: gauge('ktb_flushes_limit', 'worker.maxConcurrentFlushes of the configuration.', []),
+    flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first.', ['pipeline']),
+    completed: counter(
+      'ktb_completed_records_total',
+      'Records that are done with, by outcome: inserted, rejected, skipped.',
+      ['pipeline', 'outcome'],
+    ),
     flushErrors: counter('ktb_flush_errors_total', 'Flush attempts that failed and are repeated, by error code.', [
       'pipeline',
       'code',
@@ -123,6 +189,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'pipeline',
       'outcome',
     ]),
+    insertRows: histogram(
+      'ktb_insert_rows',
+      'Rows in an insert statement that ClickHouse took.',
+      ['pipeline'],
+      ROWS_BUCKETS,
+    ),
     foundRows: counter('ktb_found_rows_total', 'Rows that a repeated insert found in the table already.', ['pipeline']),
     acks: counter('ktb_acks_total', 'Acknowledgements published, by status: inserted, rejected.', [
       'pipeline',

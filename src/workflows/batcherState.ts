@@ -21,6 +21,7 @@ import { sourceName, type RecordSource } from '../records/record.js';
 import type { BatcherSettings, BatchLimits } from '../records/settings.js';
 import { Coverage } from './coverage.js';
 import { Estates } from './estates.js';
+import type { BatcherReport } from './sinks.js';
 
 /** What the batcher does next. `wait` without a delay: until a signal arrives. */
 export type Decision =
@@ -107,6 +108,7 @@ export class BatcherState {
   /** Chunks at the head of the buffer that a flush signal asks for. */
   #chunksToFlush: number;
   #recordsSinceStart = 0;
+  #duplicateChunksSinceStart = 0;
   #lastFlush: FlushSummary | null;
   #lastError: string | null = null;
 
@@ -151,6 +153,7 @@ export class BatcherState {
     const keep = this.#coverage.accept(segments, atMs);
     if (keep === null) {
       this.#count({ duplicateChunks: 1 });
+      this.#duplicateChunksSinceStart++;
       return;
     }
     this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, acceptedAtMs: atMs }, body });
@@ -280,6 +283,7 @@ export class BatcherState {
       records: sum(taken, 'records'),
       bytes: sum(taken, 'bytes'),
       startedAtMs: nowMs,
+      oldestAcceptedAtMs: taken[0]?.chunk.acceptedAtMs ?? nowMs,
       sources: sourcesOf(taken),
     });
     this.#buffer.splice(0, count);
@@ -304,7 +308,14 @@ export class BatcherState {
   takeInherited(nowMs: number): InheritedBatch {
     const next = this.#estates.next();
     if (next === null) throw new Error('no closed run has left anything');
-    this.#begin({ reason: 'inherited', records: 0, bytes: 0, startedAtMs: nowMs, sources: new Set() });
+    this.#begin({
+      reason: 'inherited',
+      records: 0,
+      bytes: 0,
+      startedAtMs: nowMs,
+      oldestAcceptedAtMs: nowMs,
+      sources: new Set(),
+    });
     const { runId, chunksDone, chunks, begun } = next;
     const destination = begun?.destination ?? this.#settings.destination;
     this.beginInherited({ destination, answer: begun?.answer ?? null });
@@ -407,11 +418,14 @@ export class BatcherState {
     };
   }
 
-  /** Records and payload bytes not flushed yet, those in a batch on its way included. */
-  get held(): { readonly records: number; readonly bytes: number } {
+  /** For the metrics. `duplicateChunks`: since this run began. */
+  report(): BatcherReport {
     return {
       records: this.#bufferedRecords + (this.#flushing?.records ?? 0),
-      bytes: this.#bufferedBytes + (this.#flushing?.bytes ?? 0),
+      oldestAcceptedAtMs: this.#flushing?.oldestAcceptedAtMs ?? this.#buffer[0]?.chunk.acceptedAtMs ?? null,
+      paused: this.#paused,
+      coverageRanges: this.#coverage.size,
+      duplicateChunks: this.#duplicateChunksSinceStart,
     };
   }
 
@@ -454,6 +468,8 @@ interface Flushing {
   readonly records: number;
   readonly bytes: number;
   readonly startedAtMs: number;
+  /** Of an inherited batch, which is read from elsewhere: when it began. */
+  readonly oldestAcceptedAtMs: number;
   readonly sources: ReadonlySet<string>;
 }
 

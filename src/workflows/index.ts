@@ -48,10 +48,12 @@ const sinks = proxySinks<BatcherSinks>();
 export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<BatcherInput> {
   checkInput(input);
   const state = new BatcherState(workflowInfo(), input, bodies);
-  handleSignals(state);
+  const report = createReporter(state);
+  handleSignals(state, report);
   handleQueries(state);
+  reportBeginning(input);
   reportHolding(state);
-  reportBuffer(state);
+  report();
 
   for (;;) {
     const decision = state.decide(Date.now(), history());
@@ -61,15 +63,17 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         break;
       case 'flush':
         await flush(state, decision.reason);
+        report();
         break;
       case 'readInheritance': {
         const { runId } = decision;
         state.inherit(await untilDone(state, () => activities.readInheritance(workflowInfo().workflowId, runId)));
-        reportBuffer(state);
+        report();
         break;
       }
       case 'flushInherited':
         await flushInherited(state);
+        report();
         break;
       case 'continueAsNew': {
         // Handlers are synchronous and nothing is awaited since the buffer was looked at, so no signal falls between.
@@ -86,10 +90,10 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
  * One handler for all: with a handler each, signals that wait when a run begins would be handed out by name and not in their
  * order.
  */
-function handleSignals(state: BatcherState): void {
+function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
     applySignal(state, name, args, Date.now());
-    reportBuffer(state);
+    report();
   });
 }
 
@@ -131,7 +135,6 @@ async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   );
   if (outcome.rejected > 0) await reject(state, spec, bytes);
   state.finishFlush(outcome, spec.id, Date.now());
-  reportBuffer(state);
 }
 
 /** Flushes a batch whose records are in the history of a closed run: they do not enter this one. */
@@ -172,9 +175,22 @@ async function untilDone<T>(state: BatcherState, run: (again: boolean) => Promis
   }
 }
 
-function reportBuffer(state: BatcherState): void {
-  const { records, bytes } = state.held;
-  sinks.batcher.buffered(state.settings.pipeline, records, bytes);
+/** Tells the worker what the batcher is like, each time that it is called. */
+function createReporter(state: BatcherState): () => void {
+  let duplicateChunks = 0;
+  return () => {
+    const report = state.report();
+    sinks.batcher.reported(state.settings.pipeline, {
+      ...report,
+      duplicateChunks: report.duplicateChunks - duplicateChunks,
+    });
+    ({ duplicateChunks } = report);
+  };
+}
+
+function reportBeginning({ settings, carried, heirOf }: BatcherInput): void {
+  const otherwise = carried === undefined ? 'first' : 'continued';
+  sinks.batcher.began(settings.pipeline, heirOf === undefined ? otherwise : 'heir');
 }
 
 function reportHolding(state: BatcherState): void {

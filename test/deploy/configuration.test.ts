@@ -194,3 +194,17 @@ it.each([undefined, '0.0.0.0:8080', ':7000', '[::]:7001'])(
     expect(containers[0]?.ports).toEqual([{ name: 'http', containerPort: config.http.port, protocol: 'TCP' }]);
   },
 );
+
+it('the metrics of the Temporal SDK get a port, which the PodMonitor scrapes, where they are asked for', async () => {
+  const render = (http: object) => renderWith({ config: { http }, podMonitor: { enabled: true } });
+  const portsOf = (manifests: Awaited<ReturnType<typeof render>>) => {
+    const pod = (one(manifests, 'Deployment').spec as { template: { spec: { containers: { ports: object[] }[] } } })
+      .template.spec;
+    const { podMetricsEndpoints } = one(manifests, 'PodMonitor').spec as { podMetricsEndpoints: { port: string }[] };
+    return { container: pod.containers[0]?.ports, scraped: podMetricsEndpoints.map(({ port }) => port) };
+  };
+  const both = portsOf(await render({ temporalListen: '[::]:9465' }));
+  expect(both.container).toContainEqual({ name: 'temporal', containerPort: 9465, protocol: 'TCP' });
+  expect(both.scraped).toEqual(['http', 'temporal']);
+  expect(portsOf(await render({})).scraped).toEqual(['http']);
+});

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { pickPorts } from '../../stack/ports.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { useStack } from '../support/useStack.js';
 
@@ -23,4 +24,40 @@ it('of two daemons each tells the lag of its own partitions only, and what it as
   for (const operation of ['signal_with_start', 'describe'])
     expect(await daemons[0]!.metric('ktb_temporal_requests_total', { operation })).toBeGreaterThan(0);
   expect(await daemons[0]!.metric('ktb_publish_errors_total')).toBe(0);
+});
+
+it('what becomes of records, of their batches and of the batchers shows, and the Temporal SDK tells its own', async () => {
+  const [port = 0] = await pickPorts(1);
+  const http = { listen: '127.0.0.1:0', temporalListen: `127.0.0.1:${port}` };
+  const fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 }, config: { http } });
+  await fixture.collectAcks();
+  const daemon = await Daemon.start(fixture.config());
+  await fixture.produce(300, (id) => (id === 7 ? { value: 'not json' } : {}));
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(300));
+  await ktb(fixture.config(), ['pause', '--batcher', '1', '--reason', 'a test']);
+  const metric = (name: string, labels: Readonly<Record<string, string>> = {}) => daemon.metric(name, labels);
+  await eventually(async () => {
+    expect(await metric('ktb_completed_records_total', { outcome: 'inserted' })).toBe(299);
+    expect(await metric('ktb_completed_records_total', { outcome: 'rejected' })).toBe(1);
+    expect(await metric('ktb_batcher_paused', { batcher: '0' })).toBe(0);
+    expect(await metric('ktb_batcher_paused', { batcher: '1' })).toBe(1);
+    expect(await metric('ktb_oldest_unacknowledged_timestamp_seconds')).toBe(0);
+  });
+  expect(await metric('ktb_insert_rows_sum')).toBe(299);
+  expect(await metric('ktb_batcher_runs_total', { begun: 'first' })).toBe(2);
+  expect(await metric('ktb_batcher_coverage_ranges')).toBeGreaterThanOrEqual(2);
+  for (const stage of ['decode', 'insert', 'acknowledge', 'reject'])
+    expect(await metric('ktb_flush_stage_seconds_count', { stage }), stage).toBeGreaterThan(0);
+  expect(await metric('ktb_flushes_limit')).toBe(3);
+
+  const beforeMs = Date.now();
+  await fixture.produce(50);
+  await eventually(async () =>
+    expect(await metric('ktb_oldest_unacknowledged_timestamp_seconds', { batcher: '1' })).toBeGreaterThan(
+      beforeMs / 1000 - 1,
+    ),
+  );
+  const sdk = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  expect(sdk).toMatch(/^temporal_request_total\{/m);
+  expect(sdk).toMatch(/^temporal_workflow_task_execution_latency_seconds_bucket\{/m);
 });

@@ -28,7 +28,9 @@ it('decides in each stored history what was decided then', async () => {
   expect(histories.length).toBeGreaterThan(0);
   const outcomes = new Map<string, string>();
   const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
-  const sinks = { batcher: { buffered: { fn: () => undefined }, holding: { fn: () => undefined } } };
+  const sinks = {
+    batcher: { began: { fn: () => undefined }, reported: { fn: () => undefined }, holding: { fn: () => undefined } },
+  };
   for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle, sinks }, histories))
     outcomes.set(workflowId, error === undefined ? 'replayed' : String(error));
   expect(Object.fromEntries(outcomes)).toEqual(Object.fromEntries(files.map((file) => [file, 'replayed'])));

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 export interface LogLine {
   readonly level: string;
@@ -81,10 +81,15 @@ export class Daemon {
   }
 
   async get(path: string): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${this.url}${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** Where it listens. Throws while it does not. */
+  get url(): string {
     const port = this.logs().find((line) => line['port'] !== undefined)?.['port'];
     if (typeof port !== 'number') throw new Error(`the daemon does not listen yet:\n${this.#output}`);
-    const response = await fetch(`http://127.0.0.1:${port}${path}`);
-    return { status: response.status, text: await response.text() };
+    return `http://127.0.0.1:${port}`;
   }
 
   /** The sum over a metric's series whose labels include these. */
@@ -132,12 +137,29 @@ export class Daemon {
 
 /** Runs another command of the CLI to its end. */
 export async function ktb(config: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return ktbUntil(config, args, () => false);
+}
+
+/**
+ * Runs another command of the CLI to its end, or until its output is what was waited for: then it gets a SIGTERM.
+ *
+ * @param isEnough is asked again after each piece of output
+ */
+export async function ktbUntil(
+  config: string,
+  args: readonly string[],
+  isEnough: (output: string) => boolean,
+): Promise<{ code: number | null; output: string }> {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-cli-'));
   const file = join(directory, 'ktb.yaml');
   writeFileSync(file, config);
   const child = spawn(process.execPath, [CLI, ...args, '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text: Buffer) => {
+      output += text.toString();
+      if (isEnough(output)) child.kill('SIGTERM');
+    });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   rmSync(directory, { recursive: true, force: true });
   return { code, output };

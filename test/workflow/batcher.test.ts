@@ -11,7 +11,7 @@ import type { BatcherInput, BatcherStatus } from '../../src/records/batcher.js';
 import { encodeChunk } from '../../src/records/chunkCodec.js';
 import { sealEnvelope, UNKNOWN_RUN, type BatchSpec, type FlushActivities } from '../../src/records/flush.js';
 import type { BatchLimits } from '../../src/records/settings.js';
-import type { BatcherSinks } from '../../src/workflows/sinks.js';
+import type { BatcherReport, BatcherSinks } from '../../src/workflows/sinks.js';
 import { input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
@@ -23,6 +23,8 @@ let serverPath: string;
 let environment: TestWorkflowEnvironment;
 let batches: BatchSpec[] = [];
 let rejections: string[] = [];
+let beginnings: string[] = [];
+let reports: BatcherReport[] = [];
 let insertBatch: FlushActivities['insertBatch'];
 let readInheritance: FlushActivities['readInheritance'];
 let insertInherited: FlushActivities['insertInherited'];
@@ -45,6 +47,8 @@ beforeEach(async () => {
   environment = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
   batches = [];
   rejections = [];
+  beginnings = [];
+  reports = [];
   readInheritance = () => Promise.reject(new Error('no run was closed'));
   insertInherited = () => Promise.reject(new Error('no run was closed'));
   insertBatch = (spec) => {
@@ -56,7 +60,11 @@ beforeEach(async () => {
 afterEach(() => environment.teardown());
 
 const sinks: InjectedSinks<BatcherSinks> = {
-  batcher: { buffered: { fn: () => undefined }, holding: { fn: () => undefined } },
+  batcher: {
+    began: { fn: (_info, _pipeline, how) => void beginnings.push(how) },
+    reported: { fn: (_info, _pipeline, report) => void reports.push(report) },
+    holding: { fn: () => undefined },
+  },
 };
 
 /** A batcher with a worker of its own, for the time of a test. */
@@ -210,6 +218,10 @@ it('drops a chunk that comes a second time, also in the run after', () =>
       await send(handle, -1, 9);
       await eventually(async () => expect((await status(handle)).counters.duplicateChunks).toBe(2));
       expect(batches.map(recordsOf)).toEqual([5, 5]);
+      // The worker hears of each once, whichever run dropped it, and of each run.
+      await eventually(() => expect(reports.reduce((sum, { duplicateChunks }) => sum + duplicateChunks, 0)).toBe(2));
+      expect(beginnings[0]).toBe('first');
+      expect(new Set(beginnings.slice(1))).toEqual(new Set(['continued']));
     },
     { continueAsNewAt: { historyBytes: 1e9, historyEvents: 12 } },
   ));

@@ -14,10 +14,10 @@ const B = `${P},batcher="3"`;
 const B_OLD = `namespace="apps",pod="ktb-1",job="ktb",pipeline="orders",batcher="3"`;
 
 /** A buffer's series and when its batcher last told of it, on a worker that it has left and on the one that it is on. */
-const batcher = (metric: string, before: number, now: number, reported: string): Series => ({
-  [`${metric}{${B_OLD}}`]: `${before}x60`,
-  [`ktb_batcher_reported_timestamp_seconds{${B_OLD}}`]: '0x60',
-  [`${metric}{${B}}`]: `${now}x60`,
+const batcher = (metric: string, before: number, now: number, reported: string, minutes = 60): Series => ({
+  [`${metric}{${B_OLD}}`]: `${before}x${minutes}`,
+  [`ktb_batcher_reported_timestamp_seconds{${B_OLD}}`]: `0x${minutes}`,
+  [`${metric}{${B}}`]: `${now}x${minutes}`,
   [`ktb_batcher_reported_timestamp_seconds{${B}}`]: reported,
 });
 
@@ -163,6 +163,12 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     at: '10m',
     firing: batcher('ktb_batcher_holding', 0, 1, '60x60'),
     quiet: batcher('ktb_batcher_holding', 1, 0, '60x60'),
+  },
+  KtbPausedLong: {
+    at: '90m',
+    firing: batcher('ktb_batcher_paused', 0, 1, '60x120', 120),
+    // Paused where it was before, resumed where it is.
+    quiet: batcher('ktb_batcher_paused', 1, 0, '60x120', 120),
   },
   KtbBatcherClosedUnexpectedly: {
     at: '20m',

@@ -31,7 +31,7 @@ const SCHEMAS = cachedDirectory(
   [VERSIONS.kubernetes, VERSIONS.prometheusOperator, VERSIONS.keda, SCHEMA_RECIPE].join('-'),
 );
 
-/** Debian's package of Prometheus, for promtool. It is unpacked, not installed: no server is started. */
+/** Debian's package of Prometheus, with promtool. It is unpacked, not installed: no service is started. */
 const PROMETHEUS = cachedDirectory('promtool', 'debian');
 
 /** Debian's package of Docker Compose, unpacked too: it reads a file without an engine. */
@@ -43,6 +43,7 @@ export const DEPLOY_TOOLS = {
   kubeconform: executable(KUBECONFORM),
   promtool: join(PROMETHEUS, 'usr/bin/promtool'),
   compose: join(COMPOSE, 'usr/bin/docker-compose'),
+  prometheus: join(PROMETHEUS, 'usr/bin/prometheus'),
   schemas: SCHEMAS,
 };
 

@@ -386,7 +386,7 @@ export class World {
 
 function isIdle({ state }: BatcherRun): boolean {
   const { inheritedBatches } = state.status(QUIET);
-  return state.held.records === 0 && inheritedBatches === 0;
+  return state.report().records === 0 && inheritedBatches === 0;
 }
 
 function takeOne<T>(list: T[], index: number): T[] {

@@ -63,3 +63,24 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
   for (const status of ['COMPLETED', 'TERMINATED', 'FAILED', 'TIMED_OUT', 'CANCELLED'])
     expect(await history(status)).toBeNull();
 });
+
+it('remembers how often the pending workflow task has failed', async () => {
+  const looked = async (attempt: number | undefined) => {
+    const raw = attempt === undefined ? {} : { pendingWorkflowTask: { attempt } };
+    const client = {
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflow: {
+        getHandle: () => ({ describe: () => Promise.resolve({ runId: 'r', status: { name: 'RUNNING' }, raw }) }),
+      },
+    } as never;
+    const batcher = new TemporalBatcherClient(client, {
+      workflowId: 'b',
+      taskQueue: 'q',
+      settings: {} as never,
+      requestTimeoutMs: 1_000,
+    });
+    await batcher.startHeir({ drained: false });
+    return batcher.taskFailures;
+  };
+  expect([await looked(undefined), await looked(1), await looked(4)]).toEqual([0, 0, 3]);
+});

@@ -81,6 +81,17 @@ it('forgets everything when cleared: an acceptance that comes later has no effec
   expect(offsets(lane.pack())).toEqual([[0, [5]]]);
 });
 
+it('tells the own time of what waits first', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  expect(lane.firstTimestampMs).toBeNull();
+  lane.add(source, record(0, { timestampMs: 7 }), 100);
+  lane.add(source, record(1, { timestampMs: -1 }), 100);
+  expect(lane.firstTimestampMs).toBe(7);
+  lane.accepted(lane.pack(1));
+  expect(lane.firstTimestampMs).toBeNull();
+});
+
 it('replaces the head by a stub and counts its bytes', () => {
   const lane = new Lane(0, LIMITS);
   const source = tracker(0);

@@ -26,12 +26,18 @@ it('what can be known beforehand begins with zero', async () => {
     'ktb_end_to_end_seconds_count{pipeline="orders"} 0',
     'ktb_temporal_requests_total{operation="query",code="timeout"} 0',
     'ktb_publish_errors_total 0',
+    'ktb_errors_total{pipeline="orders",stage="signal"} 0',
+    'ktb_errors_total{pipeline="orders",stage="insert"} 0',
+    'ktb_completed_records_total{pipeline="orders",outcome="skipped"} 0',
+    'ktb_batcher_runs_total{pipeline="orders",begun="continued"} 0',
+    'ktb_consumer_buffered_bytes_limit{pipeline="orders"} 16777216',
   ])
     expect(text).toContain(series);
   // Only these have labels that come with what they tell of.
   const later = ['ktb_build_info', 'ktb_dependency_up', 'ktb_lag_records', 'ktb_flush_errors_total'];
+  const limits = ['ktb_consumer_buffered_bytes_limit'];
   const known = metricFacts().filter(
-    ({ name, labelNames }) => !later.includes(name) && !labelNames.includes('batcher'),
+    ({ name, labelNames }) => ![...later, ...limits].includes(name) && !labelNames.includes('batcher'),
   );
   for (const { name } of known) expect(text, name).toMatch(new RegExp(`^${name}(_count)?(\\{.*\\})? 0$`, 'm'));
 });

@@ -116,6 +116,28 @@ it('flushes on a signal what was buffered when it came, also over a continue-as-
   expect(next.decide(3, QUIET).type).toBe('wait');
 });
 
+it('reports what it holds and since when, the batch on its way included, and what it dropped in this run', () => {
+  const state = fresh({ maxRecords: 5 });
+  expect(state.report()).toEqual({
+    records: 0,
+    oldestAcceptedAtMs: null,
+    paused: false,
+    coverageRanges: 0,
+    duplicateChunks: 0,
+  });
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 100);
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 150);
+  const { spec } = state.takeBatch('records', 200);
+  state.accept(chunk({ from: 4, to: 6 }), BODY, 300);
+  expect(state.report()).toMatchObject({ records: 7, oldestAcceptedAtMs: 100, coverageRanges: 1, duplicateChunks: 1 });
+  state.finishFlush(done(5), spec.id, 400);
+  state.control('pause', { actor: 'ada', reason: '' }, 500);
+  expect(state.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true });
+  const { input, bodies } = state.carryOver();
+  const next = new BatcherState({ workflowId: 'b', runId: 'next' }, input, bodies);
+  expect(next.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true, duplicateChunks: 0 });
+});
+
 it('drains: flushes everything without waiting, then completes', () => {
   const state = fresh();
   state.accept(chunk({ from: -1, to: 4 }), BODY, 0);

@@ -103,6 +103,12 @@
 {{- include "ktb.listen" . | splitList ":" | last -}}
 {{- end -}}
 
+{{/* Port of the Temporal SDK's /metrics; empty where there are none. */}}
+{{- define "ktb.temporalPort" -}}
+{{- $config := include "ktb.givenConfig" . | fromYaml -}}
+{{- dig "http" "temporalListen" "" $config | splitList ":" | last -}}
+{{- end -}}
+
 {{/*
 Seconds that an end may need: preStop, config.shutdown.deadline, the 5 s after which the daemon ends itself when its
 shutdown hangs, and 5 s for starting and ending containers. Empty where the deadline is a reference. Takes root, values.

@@ -142,6 +142,11 @@ containers:
       - name: http
         containerPort: {{ include "ktb.port" $root }}
         protocol: TCP
+      {{- with include "ktb.temporalPort" $root }}
+      - name: temporal
+        containerPort: {{ . }}
+        protocol: TCP
+      {{- end }}
     {{- range $probe := list "startupProbe" "livenessProbe" "readinessProbe" }}
     {{- with get $values $probe }}
     {{ $probe }}:

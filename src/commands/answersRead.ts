@@ -1,0 +1,65 @@
+import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import type { PipelineConfig } from '../config/config.js';
+import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { rangesOf, readRanges } from '../kafka/readRanges.js';
+import { readDeadLetter } from '../records/deadLetter.js';
+import type { FoundAck, FoundDeadLetter, Place } from './whereabouts.js';
+
+/** What is done with each acknowledgement and dead letter, by the record that it is about. Each says whether enough is read. */
+export interface AnswerHandlers {
+  readonly ack: (source: Place, ack: FoundAck & { readonly atMs: number }) => boolean;
+  readonly deadLetter: (source: Place, letter: FoundDeadLetter) => boolean;
+}
+
+/**
+ * Reads the acknowledgements and dead letters of a pipeline.
+ *
+ * @param sinceMs by the answers' own timestamps; undefined: all that the topics hold
+ */
+export async function readAnswers(
+  kafka: Kafka,
+  admin: Admin,
+  { name, settings: { destination } }: PipelineConfig,
+  sinceMs: number | undefined,
+  { ack, deadLetter }: AnswerHandlers,
+): Promise<void> {
+  const { reply, deadLetterTopic } = destination;
+  const topics = new Set([
+    ...(reply === undefined ? [] : [reply.topic, ...(reply.allowTopics ?? [])]),
+    deadLetterTopic,
+  ]);
+  const existing = new Set(await admin.listTopics());
+  const ranges = await rangesOf(
+    admin,
+    [...topics].filter((topic) => existing.has(topic)),
+    sinceMs,
+  );
+  await readRanges(kafka, admin, ranges, (message, { topic, partition }) => {
+    const at = { topic, partition, offset: Number(message.offset) };
+    if (topic === deadLetterTopic) {
+      const { source, pipeline, code, message: text } = readDeadLetter(fromKafkaMessage(message));
+      // Pipelines may share a dead-letter topic.
+      if (source === null || (pipeline !== null && pipeline !== name)) return false;
+      return deadLetter(source, { ...at, code, message: text });
+    }
+    const parsed = parseAck(message);
+    return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: Number(message.timestamp) });
+  });
+}
+
+/** Null for a message that is no acknowledgement of ours. */
+function parseAck({
+  value,
+}: KafkaMessage): { source: Place; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(String(value));
+  } catch {
+    return null; // A stranger's: others may write to a reply topic, too.
+  }
+  const { topic, partition, offset, status, batch, code } = (parsed ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof topic !== 'string' || typeof partition !== 'number' || typeof offset !== 'number') return null;
+  if (typeof status !== 'string' || typeof batch !== 'string') return null;
+  const answer = { status, batch, ...(typeof code === 'string' ? { code } : {}) };
+  return { source: { topic, partition, offset }, answer };
+}

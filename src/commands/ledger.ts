@@ -1,0 +1,114 @@
+/** Offsets of records without something, both ends included. */
+export interface Gap {
+  readonly from: number;
+  readonly to: number;
+  readonly records: number;
+}
+
+/** What became of the records of a range of one partition. */
+export interface LedgerSummary {
+  readonly records: number;
+  readonly inserted: number;
+  readonly rejected: number;
+  readonly skipped: number;
+  /** Accepted by a batcher and not flushed yet. */
+  readonly held: number;
+  readonly acknowledged: number;
+  /** Neither a row nor a dead letter, and no batcher holds it. */
+  readonly missing: readonly Gap[];
+  /** More than one row under one epoch. */
+  readonly doubled: readonly Gap[];
+  /** Done with, and no acknowledgement; empty where the pipeline sends none. */
+  readonly unanswered: readonly Gap[];
+}
+
+const RECORD = 1;
+const ROW = 2;
+const DOUBLED = 4;
+const DEAD_LETTER = 8;
+const SKIPPED = 16;
+const HELD = 32;
+const ACK = 64;
+
+/**
+ * Keeps what is known of each record of a range of one partition, in a byte an offset, and says at the end what is missing.
+ * Pure; what is out of the range is passed over.
+ */
+export class Ledger {
+  readonly #from: number;
+  readonly #marks: Uint8Array;
+  readonly #expectsAcks: boolean;
+
+  /** @param to the offset behind the last one */
+  constructor({ from, to, expectsAcks }: { from: number; to: number; expectsAcks: boolean }) {
+    this.#from = from;
+    this.#marks = new Uint8Array(Math.max(0, to - from));
+    this.#expectsAcks = expectsAcks;
+  }
+
+  record(offset: number, { skipped }: { skipped: boolean }): void {
+    this.#mark(offset, skipped ? RECORD | SKIPPED : RECORD);
+  }
+
+  /** @param rows under one epoch */
+  rows(offset: number, rows: number): void {
+    this.#mark(offset, rows > 1 ? ROW | DOUBLED : ROW);
+  }
+
+  deadLetter(offset: number): void {
+    this.#mark(offset, DEAD_LETTER);
+  }
+
+  ack(offset: number): void {
+    this.#mark(offset, ACK);
+  }
+
+  /** A batcher has accepted it, and not flushed it yet. */
+  held(offset: number): void {
+    this.#mark(offset, HELD);
+  }
+
+  summary(): LedgerSummary {
+    const isDone = (marks: number): boolean => (marks & (ROW | DEAD_LETTER | SKIPPED)) !== 0;
+    return {
+      records: this.#count(() => true),
+      inserted: this.#count((marks) => (marks & ROW) !== 0),
+      rejected: this.#count((marks) => (marks & (ROW | DEAD_LETTER)) === DEAD_LETTER),
+      skipped: this.#count((marks) => (marks & (ROW | DEAD_LETTER | SKIPPED)) === SKIPPED),
+      held: this.#count((marks) => !isDone(marks) && (marks & HELD) !== 0),
+      acknowledged: this.#count((marks) => (marks & ACK) !== 0),
+      missing: this.#gaps((marks) => !isDone(marks) && (marks & HELD) === 0),
+      doubled: this.#gaps((marks) => (marks & DOUBLED) !== 0),
+      unanswered: this.#expectsAcks ? this.#gaps((marks) => isDone(marks) && (marks & (ACK | HELD)) === 0) : [],
+    };
+  }
+
+  #mark(offset: number, marks: number): void {
+    const at = offset - this.#from;
+    if (at >= 0 && at < this.#marks.length) this.#marks[at] = (this.#marks[at] as number) | marks;
+  }
+
+  #count(is: (marks: number) => boolean): number {
+    let count = 0;
+    for (const marks of this.#marks) if ((marks & RECORD) !== 0 && is(marks)) count++;
+    return count;
+  }
+
+  /** Records that follow each other without one that is otherwise are one gap, whatever offsets lie between. */
+  #gaps(is: (marks: number) => boolean): Gap[] {
+    const gaps: Gap[] = [];
+    let open = null as Gap | null;
+    for (let at = 0; at < this.#marks.length; at++) {
+      const marks = this.#marks[at] as number;
+      if ((marks & RECORD) === 0) continue;
+      const offset = this.#from + at;
+      if (is(marks)) {
+        open = { from: open?.from ?? offset, to: offset, records: (open?.records ?? 0) + 1 };
+      } else if (open !== null) {
+        gaps.push(open);
+        open = null;
+      }
+    }
+    return open === null ? gaps : [...gaps, open];
+  }
+}

@@ -1,0 +1,272 @@
+import type { Admin, Kafka } from 'kafkajs';
+import Table from 'cli-table3';
+import { decodeChunks, isTombstone } from '../activities/batchRecords.js';
+import { ClickHouseTables } from '../activities/clickhouse.js';
+import { LOOKUP_COLUMNS } from '../activities/rows.js';
+import { RunHistories } from '../activities/runHistories.js';
+import { createClickHouse, createTemporalClient } from '../clients.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { loadConfig } from '../config/load.js';
+import { fromKafkaMessage, toOffset } from '../consumer/fromKafka.js';
+import { createAdmin } from '../kafka/admin.js';
+import { createKafka } from '../kafka/clients.js';
+import { readRanges, type PartitionRange } from '../kafka/readRanges.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
+import { reachTemporal } from '../reach.js';
+import { createLogger } from '../telemetry/logging.js';
+import { readAnswers } from './answersRead.js';
+import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
+import { parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
+import { findBatchers, type FoundBatcher } from './standings.js';
+
+export interface ReconcileOptions {
+  readonly config: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly partition: readonly string[];
+  readonly json: boolean;
+}
+
+/** A byte of memory for each. */
+const OFFSETS_MAX = 100_000_000;
+/** Offsets whose rows are asked for at once. */
+const ROWS_AT_ONCE = 100_000;
+/** Gaps that are shown of each kind and partition; `--json` has all. */
+const GAPS_SHOWN = 10;
+/** By so much may the clocks of producers be ahead of those of workers. */
+const CLOCK_SKEW_MS = 60_000;
+
+interface Report extends PartitionRange, LedgerSummary {}
+
+/**
+ * `ktb reconcile`: compares what the group has committed with rows, dead letters and acknowledgements, record by record, and
+ * names what is missing. Exit code 1 where something is missing, doubled or unanswered.
+ */
+export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
+  const config = loadConfig(options.config);
+  const pipeline = pipelineNamed(config, name);
+  const bounds = {
+    from: options.from === undefined ? null : parsePosition('--from', options.from),
+    to: options.to === undefined ? null : parsePosition('--to', options.to),
+  };
+  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
+  const admin = createAdmin(kafka);
+  await admin.connect();
+  try {
+    // The order matters: what was committed before the batchers are looked at is either held by one of them then, or its row
+    // is there when the table is asked.
+    const committed = await committedRanges(admin, pipeline);
+    const batchers = await readBatchers(config, pipeline);
+    const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
+    const ledgers = await readLog(kafka, admin, pipeline, chosen);
+    await markHeld(ledgers, batchers);
+    await markRows(ledgers, config, pipeline);
+    await markAnswers(ledgers, kafka, admin, pipeline);
+    const reports = ledgers.entries.map(({ range, ledger }): Report => ({ ...range, ...ledger.summary() }));
+    if (options.json) console.log(JSON.stringify(reports, null, 2));
+    else print(reports);
+    const isWhole = reports.every(
+      ({ missing, doubled, unanswered }) => !missing.length && !doubled.length && !unanswered.length,
+    );
+    if (!isWhole) process.exitCode = 1;
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** What there is to compare: the log up to what the group has committed. */
+async function committedRanges(admin: Admin, { topics, groupId }: PipelineConfig): Promise<PartitionRange[]> {
+  const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
+  const ranges: PartitionRange[] = [];
+  for (const topic of topics) {
+    const commits = committed.find((entry) => entry.topic === topic)?.partitions ?? [];
+    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+      const offset = toOffset(commits.find((entry) => entry.partition === partition)?.offset ?? '-1');
+      const [start, end] = [toOffset(low), toOffset(high)];
+      ranges.push({ topic, partition, from: start, to: Math.max(start, Math.min(offset, end)) });
+    }
+  }
+  return ranges.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
+}
+
+async function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBatcher[]> {
+  const { temporal } = config;
+  const connection = await reachTemporal(temporal);
+  try {
+    const client = createTemporalClient(connection, temporal);
+    return await findBatchers(client, new RunHistories(client, temporal.namespace), pipeline);
+  } finally {
+    await connection.close();
+  }
+}
+
+/**
+ * The part of the ranges that was asked for; without `--from`, what batchers were ever given of a partition: what is before
+ * was not to be read (`startFrom`).
+ *
+ * @throws UsageError
+ */
+async function chooseRanges(
+  admin: Admin,
+  ranges: readonly PartitionRange[],
+  batchers: readonly FoundBatcher[],
+  bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
+  partitions: readonly string[],
+): Promise<PartitionRange[]> {
+  const wanted = new Set(partitions);
+  const chosen = ranges.filter((range) => wanted.size === 0 || wanted.has(partitionName(range)));
+  if (chosen.length === 0) throw new UsageError(`none of ${partitions.join(', ')} is a partition of the pipeline`);
+  const offsetOf = async ({ topic, partition, from, to }: PartitionRange, position: LogPosition): Promise<number> => {
+    if (position === 'earliest') return from;
+    if (typeof position === 'number') return position;
+    const byTime = await admin.fetchTopicOffsetsByTimestamp(topic, position.timestampMs);
+    return toOffset(byTime.find((entry) => entry.partition === partition)?.offset ?? String(to));
+  };
+  const bounded: PartitionRange[] = [];
+  for (const range of chosen) {
+    const from = bounds.from === null ? firstGiven(range, batchers) : await offsetOf(range, bounds.from);
+    const to = bounds.to === null ? range.to : await offsetOf(range, bounds.to);
+    const start = Math.min(range.to, Math.max(range.from, from));
+    bounded.push({ ...range, from: start, to: Math.max(start, Math.min(range.to, to)) });
+  }
+  const offsets = bounded.reduce((sum, { from, to }) => sum + to - from, 0);
+  if (offsets <= OFFSETS_MAX) return bounded;
+  throw new UsageError(
+    `${offsets.toLocaleString('en')} offsets are too many to compare at once; the most is ${OFFSETS_MAX.toLocaleString('en')}: say less with --from, --to or --partition`,
+  );
+}
+
+function firstGiven({ topic, partition, to }: PartitionRange, batchers: readonly FoundBatcher[]): number {
+  const starts = batchers
+    .flatMap(({ standing }) => standing.coverage)
+    .filter((coverage) => coverage.topic === topic && coverage.partition === partition)
+    .flatMap(({ epochs }) => epochs.flatMap(({ ranges }) => (ranges[0] === undefined ? [] : [ranges[0][0] + 1])));
+  return starts.reduce((first, start) => Math.min(first, start), to);
+}
+
+/** The ledgers of some partitions, by the partition that a record is of. */
+class Ledgers {
+  readonly entries: readonly { readonly range: PartitionRange; readonly ledger: Ledger }[];
+  readonly #byName: ReadonlyMap<string, Ledger>;
+  /** Time of the oldest record, milliseconds since 1970; undefined where one has none. */
+  oldestMs: number | undefined = Infinity;
+
+  constructor(ranges: readonly PartitionRange[], expectsAcks: boolean) {
+    this.entries = ranges.map((range) => ({ range, ledger: new Ledger({ ...range, expectsAcks }) }));
+    this.#byName = new Map(this.entries.map(({ range, ledger }) => [partitionName(range), ledger]));
+  }
+
+  of(partition: TopicPartition): Ledger | undefined {
+    return this.#byName.get(partitionName(partition));
+  }
+
+  wrote(timestampMs: number): void {
+    if (timestampMs < 0) this.oldestMs = undefined;
+    else if (this.oldestMs !== undefined) this.oldestMs = Math.min(this.oldestMs, timestampMs);
+  }
+}
+
+async function readLog(
+  kafka: Kafka,
+  admin: Admin,
+  { settings: { destination } }: PipelineConfig,
+  ranges: readonly PartitionRange[],
+): Promise<Ledgers> {
+  const ledgers = new Ledgers(ranges, destination.reply !== undefined);
+  const skips = destination.mapping?.tombstones === 'skip';
+  await readRanges(kafka, admin, ranges, (message, range) => {
+    const record = fromKafkaMessage(message);
+    ledgers.of(range)?.record(record.offset, { skipped: skips && isTombstone({ record }) });
+    ledgers.wrote(record.timestampMs);
+    return false;
+  });
+  return ledgers;
+}
+
+async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Promise<void> {
+  for (const { standing } of batchers) {
+    for (const { chunk, body } of standing.unflushed) {
+      for (const { source, record } of await decodeChunks([chunk], body)) ledgers.of(source)?.held(record.offset);
+    }
+  }
+}
+
+async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
+  const { table } = settings.destination;
+  const clickhouse = createClickHouse(config.clickhouse);
+  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
+  try {
+    const columns = await tables.columns(table);
+    const lacking = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
+    if (lacking.length > 0)
+      throw new Error(
+        `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,
+      );
+    for (const { range, ledger } of ledgers.entries) {
+      for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
+        const last = Math.min(at + ROWS_AT_ONCE, range.to) - 1;
+        for (const { offset, rows } of await tables.rowsByOffset(table, range, at, last)) ledger.rows(offset, rows);
+      }
+    }
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: Admin, pipeline: PipelineConfig): Promise<void> {
+  const { oldestMs } = ledgers;
+  if (oldestMs === Infinity) return;
+  const sinceMs = oldestMs === undefined ? undefined : Math.max(0, oldestMs - CLOCK_SKEW_MS);
+  await readAnswers(kafka, admin, pipeline, sinceMs, {
+    ack: (source) => {
+      ledgers.of(source)?.ack(source.offset);
+      return false;
+    },
+    deadLetter: (source) => {
+      ledgers.of(source)?.deadLetter(source.offset);
+      return false;
+    },
+  });
+}
+
+function print(reports: readonly Report[]): void {
+  const table = new Table({
+    head: [
+      'partition',
+      'offsets',
+      'records',
+      'rows',
+      'dead letters',
+      'skipped',
+      'in batchers',
+      'acknowledged',
+      'missing',
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const report of reports) {
+    const { from, to, records, inserted, rejected, skipped, held, acknowledged, missing } = report;
+    const numbers = [records, inserted, rejected, skipped, held, acknowledged, recordsIn(missing)];
+    const offsets = to > from ? `${from} to ${to - 1}` : 'none';
+    table.push([partitionName(report), offsets, ...numbers.map((number) => number.toLocaleString('en'))]);
+  }
+  console.log(table.toString());
+  for (const report of reports) {
+    printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
+    printGaps(partitionName(report), report.doubled, 'more than one row each');
+    printGaps(partitionName(report), report.unanswered, 'not acknowledged');
+  }
+}
+
+function printGaps(where: string, gaps: readonly Gap[], what: string): void {
+  for (const { from, to, records } of gaps.slice(0, GAPS_SHOWN)) {
+    const offsets = from === to ? `offset ${from}` : `offsets ${from} to ${to}`;
+    console.log(`${where}: ${offsets} (${records} ${records === 1 ? 'record' : 'records'}) ${what}`);
+  }
+  const more = gaps.slice(GAPS_SHOWN);
+  if (more.length > 0) console.log(`${where}: ${more.length} more ranges, ${recordsIn(more)} records, ${what}`);
+}
+
+function recordsIn(gaps: readonly Gap[]): number {
+  return gaps.reduce((sum, { records }) => sum + records, 0);
+}

@@ -1,0 +1,41 @@
+import { clearScreenDown, cursorTo } from 'node:readline';
+
+/** As much of a terminal as is drawn on. */
+export type Terminal = Pick<NodeJS.WriteStream, 'columns' | 'rows' | 'write'>;
+
+const ALTERNATE_SCREEN = { enter: '\u001B[?1049h', leave: '\u001B[?1049l' };
+const CURSOR = { hide: '\u001B[?25l', show: '\u001B[?25h' };
+const CLEAR_TO_END_OF_LINE = '\u001B[K';
+
+/**
+ * A terminal's screen that a text is drawn on again and again, in the same place, as less or top do. What was on the
+ * terminal before is there again afterwards.
+ */
+export class Screen {
+  readonly #terminal: Terminal;
+  #text = '';
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+    terminal.write(ALTERNATE_SCREEN.enter + CURSOR.hide);
+  }
+
+  /** What does not fit is cut off. Lines are written over each other: nothing flickers. */
+  draw(text: string): void {
+    this.#text = text;
+    const { columns, rows } = this.#terminal;
+    const lines = text.split('\n').slice(0, Math.max(1, rows));
+    cursorTo(this.#terminal as NodeJS.WriteStream, 0, 0);
+    this.#terminal.write(lines.map((line) => line.slice(0, columns) + CLEAR_TO_END_OF_LINE).join('\r\n'));
+    clearScreenDown(this.#terminal as NodeJS.WriteStream);
+  }
+
+  /** The terminal has another size. */
+  redraw(): void {
+    this.draw(this.#text);
+  }
+
+  close(): void {
+    this.#terminal.write(CURSOR.show + ALTERNATE_SCREEN.leave);
+  }
+}

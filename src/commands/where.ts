@@ -1,0 +1,253 @@
+import type { Client } from '@temporalio/client';
+import type { Admin, Kafka } from 'kafkajs';
+import { batchesOfRecord, holdsRecord, type BatchOfRecord } from '../activities/batchesOfRecord.js';
+import { isTombstone } from '../activities/batchRecords.js';
+import { ClickHouseTables, type RowsOfRecord } from '../activities/clickhouse.js';
+import { RunHistories } from '../activities/runHistories.js';
+import { connectTemporal, createClickHouse, createTemporalClient } from '../clients.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { loadConfig } from '../config/load.js';
+import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { laneIndex } from '../consumer/laneIndex.js';
+import { createAdmin } from '../kafka/admin.js';
+import { createKafka } from '../kafka/clients.js';
+import { readRanges } from '../kafka/readRanges.js';
+import { batcherWorkflowId } from '../records/batcherId.js';
+import { messageOf } from '../messageOf.js';
+import { partitionName, type KafkaRecord } from '../records/record.js';
+import { createLogger } from '../telemetry/logging.js';
+import { readAnswers } from './answersRead.js';
+import { UsageError } from './parts.js';
+import { findBatcher, layoutsOf, type FoundBatcher } from './standings.js';
+import {
+  parsePlace,
+  stateOf,
+  whereText,
+  type Acceptance,
+  type FoundAck,
+  type FoundDeadLetter,
+  type Known,
+  type Place,
+  type RecordFacts,
+} from './whereabouts.js';
+
+/** Runs of a batcher that are searched for a record's batch, at most. */
+const RUNS_MAX = 20;
+/** By so much may the clocks of Temporal and of Kafka's producers differ. */
+const CLOCK_SKEW_MS = 60_000;
+
+/**
+ * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 where it is missing, or a part that would
+ * know does not answer.
+ */
+export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
+  const place = parsePlace(text);
+  const config = loadConfig(file);
+  const pipelines = config.pipelines.filter(({ topics }) => topics.includes(place.topic));
+  if (pipelines.length === 0) throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}`);
+  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
+  const admin = createAdmin(kafka);
+  const found: { pipeline: string; state: string; facts: RecordFacts }[] = [];
+  await admin.connect();
+  try {
+    for (const pipeline of pipelines) {
+      const facts = await factsOf(place, { config, pipeline, kafka, admin });
+      found.push({ pipeline: pipeline.name, state: stateOf(facts, place), facts });
+    }
+  } finally {
+    await admin.disconnect();
+  }
+  if (json) {
+    const reports = found.map(({ pipeline, state, facts }) => ({ place: text, pipeline, state, ...facts }));
+    console.log(JSON.stringify(reports, null, 2));
+  } else for (const { pipeline, facts } of found) console.log(whereText(place, pipeline, facts));
+  if (found.some(({ state }) => state === 'missing' || state === 'unknown')) process.exitCode = 1;
+}
+
+interface Search {
+  readonly config: Config;
+  readonly pipeline: PipelineConfig;
+  readonly kafka: Kafka;
+  readonly admin: Admin;
+}
+
+/**
+ * In this order, so that a record on its way is not taken for a missing one: what is flushed after it was looked for in the
+ * batchers has its row when the table is asked.
+ */
+async function factsOf(place: Place, search: Search): Promise<RecordFacts> {
+  const { config, pipeline, kafka, admin } = search;
+  const { layout, settings } = pipeline;
+  const log = await logOf(admin, pipeline, place);
+  const isInLog = place.offset >= log.start && place.offset < log.end;
+  const record = isInLog ? await readRecord(kafka, admin, place) : null;
+  const skips = settings.destination.mapping?.tombstones === 'skip';
+  return withTemporal(config, async (client) => {
+    const accepted = await known(async () => {
+      if (client instanceof Error) throw client;
+      return acceptedBy(client, config, pipeline, place, record);
+    });
+    const rows = await known(() => rowsOf(config, pipeline, place));
+    const answers = await answersTo(place, record, search, rows);
+    const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
+      if (client instanceof Error) throw client;
+      if ('error' in accepted) return accepted;
+      const histories = new RunHistories(client, config.temporal.namespace);
+      const at = answers.acks[0]?.atMs;
+      return Promise.all(accepted.map((batcher) => acceptanceOf(client, histories, batcher, place, at)));
+    });
+    return {
+      log,
+      record: record && {
+        timestampMs: record.timestampMs,
+        skipped: skips && isTombstone({ record }),
+        batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, place.partition, layout)),
+      },
+      acceptances,
+      rows,
+      acks: answers.acks.map(({ atMs: _, ...ack }) => ack),
+      deadLetters: answers.deadLetters,
+    };
+  });
+}
+
+async function logOf(
+  admin: Admin,
+  { groupId }: PipelineConfig,
+  { topic, partition }: Place,
+): Promise<RecordFacts['log']> {
+  const [offsets, committed] = await Promise.all([
+    admin.fetchTopicOffsets(topic),
+    admin.fetchOffsets({ groupId, topics: [topic] }),
+  ]);
+  const log = offsets.find((entry) => entry.partition === partition);
+  if (log === undefined) throw new UsageError(`topic ${topic} has no partition ${partition}`);
+  const offset = Number(committed[0]?.partitions.find((entry) => entry.partition === partition)?.offset ?? -1);
+  return { start: Number(log.low), end: Number(log.high), committed: offset < 0 ? null : offset };
+}
+
+async function readRecord(
+  kafka: Kafka,
+  admin: Admin,
+  { topic, partition, offset }: Place,
+): Promise<KafkaRecord | null> {
+  let record: KafkaRecord | null = null;
+  await readRanges(kafka, admin, [{ topic, partition, from: offset, to: offset + 1 }], (message) => {
+    record = fromKafkaMessage(message);
+    return true;
+  });
+  return record;
+}
+
+async function withTemporal<T>({ temporal }: Config, work: (client: Client | Error) => Promise<T>): Promise<T> {
+  const connection = await connectTemporal(temporal).catch((error: unknown) => new Error(messageOf(error)));
+  if (connection instanceof Error) return work(connection);
+  try {
+    return await work(createTemporalClient(connection, temporal));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** The batchers that have accepted a record: that of each layout that the pipeline has had, where they have. */
+async function acceptedBy(
+  client: Client,
+  { temporal }: Config,
+  pipeline: PipelineConfig,
+  place: Place,
+  record: KafkaRecord | null,
+): Promise<FoundBatcher[]> {
+  // By what a batcher is chosen, only the record tells.
+  if (record === null) return [];
+  const histories = new RunHistories(client, temporal.namespace);
+  const found: FoundBatcher[] = [];
+  for (const layout of await layoutsOf(client, pipeline)) {
+    const id = batcherWorkflowId(pipeline.name, layout, laneIndex(record, place.partition, layout));
+    const batcher = await findBatcher(client, histories, id);
+    if (batcher !== null && epochsOf(batcher, place).length > 0) found.push(batcher);
+  }
+  return found;
+}
+
+function epochsOf({ standing }: FoundBatcher, { topic, partition, offset }: Place): string[] {
+  const coverage = standing.coverage.find((entry) => entry.topic === topic && entry.partition === partition);
+  return (coverage?.epochs ?? [])
+    .filter(({ ranges }) => ranges.some(([from, to]) => offset > from && offset <= to))
+    .map(({ epoch }) => epoch);
+}
+
+async function acceptanceOf(
+  client: Client,
+  histories: RunHistories,
+  batcher: FoundBatcher,
+  place: Place,
+  answeredAtMs: number | undefined,
+): Promise<Acceptance> {
+  const { workflowId, runId, standing } = batcher;
+  const batches: BatchOfRecord[] = [];
+  const listed = await runsBefore(client, workflowId, answeredAtMs);
+  // The visibility store may not know the latest run yet.
+  for (const run of new Set(answeredAtMs === undefined ? [runId, ...listed] : [...listed, runId])) {
+    if (batches.length > 0) break;
+    batches.push(...(await batchesOfRecord(histories, { workflowId, runId: run }, place)));
+  }
+  const unflushed = standing.unflushed.some(({ chunk }) => holdsRecord(chunk, place));
+  return { workflowId, runId, epochs: epochsOf(batcher, place), unflushed, batches };
+}
+
+/** The latest runs, or those that were there when the record was answered; latest first. From the visibility store. */
+async function runsBefore(client: Client, workflowId: string, atMs: number | undefined): Promise<string[]> {
+  const until = atMs === undefined ? '' : ` AND StartTime <= '${new Date(atMs + CLOCK_SKEW_MS).toISOString()}'`;
+  const runs: string[] = [];
+  for await (const { runId } of client.workflow.list({ query: `WorkflowId = '${workflowId}'${until}` })) {
+    if (runs.push(runId) >= RUNS_MAX) break;
+  }
+  return runs;
+}
+
+async function rowsOf(config: Config, pipeline: PipelineConfig, place: Place): Promise<RowsOfRecord[]> {
+  const clickhouse = createClickHouse(config.clickhouse);
+  try {
+    const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
+    return await tables.rowsByOffset(pipeline.settings.destination.table, place, place.offset, place.offset);
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+/** Its acknowledgement and its dead letter, from its own time on. */
+async function answersTo(
+  place: Place,
+  record: KafkaRecord | null,
+  { pipeline, kafka, admin }: Search,
+  rows: Known<readonly RowsOfRecord[]>,
+): Promise<{ acks: (FoundAck & { atMs: number })[]; deadLetters: FoundDeadLetter[] }> {
+  const { reply } = pipeline.settings.destination;
+  const acks: (FoundAck & { atMs: number })[] = [];
+  const deadLetters: FoundDeadLetter[] = [];
+  const isInserted = !('error' in rows) && rows.length > 0;
+  if (reply === undefined && isInserted) return { acks, deadLetters };
+  const sinceMs =
+    record === null || record.timestampMs < 0 ? undefined : Math.max(0, record.timestampMs - CLOCK_SKEW_MS);
+  const isIt = (of: Place): boolean => partitionName(of) === partitionName(place) && of.offset === place.offset;
+  await readAnswers(kafka, admin, pipeline, sinceMs, {
+    ack: (source, ack) => {
+      if (isIt(source)) acks.push(ack);
+      return acks.some(({ status }) => status !== 'rejected') || (acks.length > 0 && deadLetters.length > 0);
+    },
+    deadLetter: (source, letter) => {
+      if (isIt(source)) deadLetters.push(letter);
+      return deadLetters.length > 0 && (reply === undefined || acks.length > 0);
+    },
+  });
+  return { acks, deadLetters };
+}
+
+/** What a part answered, or what it said instead. */
+async function known<T>(ask: () => Promise<Known<T>>): Promise<Known<T>> {
+  try {
+    return await ask();
+  } catch (error) {
+    return { error: messageOf(error) };
+  }
+}

@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process';
+import { expect, it, onTestFinished } from 'vitest';
+import type { PipelineReport } from '../../src/commands/statusReport.js';
+import { CLI, Daemon, ktb, ktbUntil } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+
+it('status tells members and batchers, and watched it looks again every two seconds until it is ended', async () => {
+  fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 } });
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config());
+  await fixture.produce(200);
+  await expectExactlyOnce(fixture);
+  const startedAtMs = Date.now();
+  const watched = await ktbUntil(
+    fixture.config(),
+    ['status', '--watch', '--json'],
+    (output) => output.split('\n').length > 3,
+  );
+  expect(watched.code).toBe(0);
+  expect(Date.now() - startedAtMs).toBeGreaterThan(4_000);
+  const looks = watched.output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as PipelineReport[]);
+  expect(looks).toHaveLength(3);
+  for (const [report] of looks)
+    expect(report).toMatchObject({ pipeline: fixture.name, members: [{ clientId: 'ktb' }] });
+  const batchers = looks.at(-1)?.[0]?.batchers as unknown as { status: { counters: { inserted: number } } }[];
+  expect(batchers.reduce((sum, { status }) => sum + status.counters.inserted, 0)).toBe(200);
+  const { code, output } = await ktb(fixture.config(), ['status']);
+  expect(code).toBe(0);
+  expect(output).toMatch(/1 member: ktb@\S+ reads 8 partitions/);
+});
+
+interface Found {
+  readonly state: string;
+  readonly acceptances: readonly {
+    readonly workflowId: string;
+    readonly unflushed: boolean;
+    readonly batches: readonly { readonly id: string; readonly token: string | null }[];
+  }[];
+  readonly rows: readonly { readonly rows: number }[];
+  readonly acks: readonly { readonly status: string; readonly batch: string }[];
+  readonly deadLetters: readonly { readonly code: string }[];
+}
+
+async function where(place: string): Promise<Found & { readonly code: number | null }> {
+  const { code, output } = await ktb(fixture.config(), ['where', place, '--json']);
+  return { code, ...(JSON.parse(output) as Found[])[0]! };
+}
+
+interface Partition {
+  readonly partition: number;
+  readonly records: number;
+  readonly inserted: number;
+  readonly rejected: number;
+  readonly held: number;
+  readonly acknowledged: number;
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+}
+
+async function reconcile(...args: string[]): Promise<{ code: number | null; partitions: Partition[] }> {
+  const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name, ...args, '--json']);
+  return { code, partitions: JSON.parse(output) as Partition[] };
+}
+
+const total = (
+  { partitions }: { partitions: readonly Partition[] },
+  what: 'records' | 'inserted' | 'rejected' | 'held' | 'acknowledged',
+) => partitions.reduce((sum, partition) => sum + partition[what], 0);
+
+it('where finds a record wherever it is, and reconcile names what was lost', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { batchers: 2, batch: { maxDelay: '10m' } } });
+  await fixture.collectAcks();
+  await fixture.produce(100, (id) => ({ partition: id % 2, ...(id === 7 ? { value: 'not json' } : {}) }));
+  expect(await where(`${fixture.topic}/0/0`)).toMatchObject({ code: 0, state: 'waiting' });
+  expect(await where(`${fixture.topic}/0/50`)).toMatchObject({ code: 0, state: 'notWritten' });
+
+  await Daemon.start(fixture.config());
+  await eventually(async () => {
+    for (const { committed, end } of await fixture.offsets()) expect(committed).toBe(end);
+  });
+  const held = await where(`${fixture.topic}/1/3`);
+  expect(held).toMatchObject({ code: 0, state: 'accepted', acceptances: [{ unflushed: true }], rows: [] });
+  const before = await reconcile();
+  expect(before.code).toBe(0);
+  expect([total(before, 'records'), total(before, 'held'), total(before, 'inserted')]).toEqual([100, 100, 0]);
+
+  await ktb(fixture.config(), ['flush', '--reason', 'a test']);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100));
+  await eventually(async () => {
+    for (const index of [0, 1]) expect((await fixture.batcherStatus(index)).flushing).toBeNull();
+  });
+  const inserted = await where(`${fixture.topic}/0/0`);
+  const ack = fixture.acks.find(({ partition, offset }) => partition === 0 && offset === 0);
+  expect(inserted).toMatchObject({
+    code: 0,
+    state: 'inserted',
+    acceptances: [
+      { unflushed: false, batches: [{ id: ack?.batch, token: expect.stringMatching(/^[0-9a-f]{32}$/) as string }] },
+    ],
+    rows: [{ rows: 1 }],
+    acks: [{ status: 'inserted', batch: ack?.batch }],
+    deadLetters: [],
+  });
+  // Record 7 is the fourth of partition 1.
+  expect(await where(`${fixture.topic}/1/3`)).toMatchObject({
+    code: 0,
+    state: 'rejected',
+    acks: [{ status: 'rejected' }],
+    deadLetters: [{ code: 'not_json' }],
+  });
+  const after = await reconcile();
+  expect(after.code).toBe(0);
+  expect([total(after, 'inserted'), total(after, 'rejected'), total(after, 'acknowledged')]).toEqual([99, 1, 100]);
+
+  await fixture.clickhouse.command({
+    query: `ALTER TABLE ${fixture.table} DELETE WHERE _partition = 0 AND _offset IN (4, 5, 9) SETTINGS mutations_sync = 2`,
+  });
+  expect(await where(`${fixture.topic}/0/4`)).toMatchObject({ code: 1, state: 'missing' });
+  const lost = await reconcile();
+  expect(lost.code).toBe(1);
+  expect(lost.partitions.find(({ partition }) => partition === 0)?.missing).toMatchObject([
+    { from: 4, to: 5 },
+    { from: 9, to: 9 },
+  ]);
+  expect((await reconcile('--partition', `${fixture.topic}/1`)).code).toBe(0);
+  expect((await reconcile('--from', '10')).code).toBe(0);
+  const said = await ktb(fixture.config(), ['reconcile', fixture.name]);
+  expect(said.output).toContain('offsets 4 to 5 (2 records) missing');
+  expect((await ktb(fixture.config(), ['where', 'nobody/0/0'])).code).toBe(2);
+});
+
+it('the codec server makes the signals and batches of a real history readable', async () => {
+  fixture = await Fixture.create(stack(), { pipeline: { batchers: 1 } });
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config());
+  await fixture.produce(20);
+  await expectExactlyOnce(fixture);
+  const env = { ...process.env, KTB_CODEC_TOKEN: 'secret' };
+  const server = spawn(process.execPath, [CLI, 'codec-server', '--listen', '127.0.0.1:0'], { env });
+  const exited = new Promise((resolve) => server.once('close', resolve));
+  onTestFinished(async () => {
+    server.kill('SIGKILL');
+    await exited;
+  });
+  let output = '';
+  server.stdout.on('data', (text: Buffer) => (output += text.toString()));
+  const port = await eventually(() => {
+    const found = /port (\d+)/.exec(output)?.[1];
+    if (found === undefined) throw new Error(`the codec server does not listen: ${output}`);
+    return found;
+  });
+  const { events } = await fixture.batcher(0).fetchHistory();
+  const inputs = (events ?? []).map(
+    (event) =>
+      event.workflowExecutionSignaledEventAttributes?.input?.payloads ??
+      event.activityTaskScheduledEventAttributes?.input?.payloads ??
+      [],
+  );
+  const texts: string[] = [];
+  for (const list of inputs.filter(({ length }) => length > 0)) {
+    const payloads = list.map(({ metadata, data }) => ({
+      metadata: Object.fromEntries(
+        Object.entries(metadata ?? {}).map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')]),
+      ),
+      data: Buffer.from(data ?? []).toString('base64'),
+    }));
+    const answer = await fetch(`http://127.0.0.1:${port}/default/decode`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer secret' },
+      body: JSON.stringify({ payloads }),
+    });
+    expect(answer.status).toBe(200);
+    const decoded = (await answer.json()) as { payloads: { data: string }[] };
+    texts.push(Buffer.from(decoded.payloads.at(-1)?.data ?? '', 'base64').toString());
+  }
+  // Each record once in a signal, and once in a batch.
+  for (let id = 0; id < 20; id++)
+    expect(texts.join('\n').match(new RegExp(`"value":\\{"id":${id},`, 'g')), String(id)).toHaveLength(2);
+  server.kill('SIGTERM');
+  expect(await exited).toBe(0);
+});
