@@ -5,7 +5,14 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
-import { checkClickHouse, checkKafka, checkTemporal, temporalUnreachable, warnOfWeakTables } from './checks.js';
+import {
+  checkClickHouse,
+  checkKafka,
+  checkTemporal,
+  temporalUnreachable,
+  warnOfSmallDeadLetterTopics,
+  warnOfWeakTables,
+} from './checks.js';
 import { connectTemporal, createClickHouse, createTemporalClient } from './clients.js';
 import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
@@ -100,6 +107,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   try {
     await dependencies.untilUp();
     if (temporal === undefined) throw new Error('Temporal is up without a connection');
+    await warnOfSmallDeadLetterTopics(admin, config, logger);
     const shared = { config, metrics, logger, stateLog, kafka, temporal, onFatal };
     if (role !== 'consumer') {
       await warnOfWeakTables(tables, config, logger);
