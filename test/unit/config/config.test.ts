@@ -207,3 +207,12 @@ it('passes ClickHouse’s settings on, but for those that the guarantees own', (
     'line 2: clickhouse.settings.Max-Threads: must be the name of a ClickHouse setting',
   ]);
 });
+
+it('insert.retryFor is for ever or a duration', () => {
+  const retryFor = (value: string) => MINIMAL.replace('table: orders', `table: orders, insert: { retryFor: ${value} }`);
+  const retryForMs = (value: string) => parse(retryFor(value)).pipelines[0]?.settings.destination.retryForMs;
+  expect(['forever', '1m', '6h'].map(retryForMs)).toEqual([undefined, 60_000, 6 * 3_600_000]);
+  for (const wrong of ['never', '5', 'forever 1m'])
+    expect(problems(retryFor(wrong))[0]).toContain('insert.retryFor: must be forever, or a duration from 1m to 365d');
+  for (const wrong of ['59s', '366d']) expect(problems(retryFor(wrong))[0]).toContain('must be from 1m to 365d');
+});
