@@ -14,7 +14,11 @@ execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', 
 });
 
 const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
-const { code } = await bundleWorkflowCode({ workflowsPath: `${dist}/workflows/index.js`, logger: quiet });
+const { code } = await bundleWorkflowCode({
+  workflowsPath: `${dist}/workflows/index.js`,
+  payloadConverterPath: `${dist}/workflows/payloadConverter.js`,
+  logger: quiet,
+});
 mkdirSync(`${dist}/workflows`, { recursive: true });
 writeFileSync(`${dist}/workflows/bundle.js`, code);
 chmodSync(`${dist}/cli.js`, 0o755);

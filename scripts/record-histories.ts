@@ -30,6 +30,8 @@ const NO_BODIES = new Uint8Array(0);
 let refused = 0;
 /** Inserts that end in a failure. */
 let failures = 0;
+/** Inserts fail again and again, until their batch is given up. */
+let stuck = false;
 /** Inserts wait for it. */
 let untilOpen = Promise.resolve();
 
@@ -47,11 +49,14 @@ const outcome = (id: string, records: number) =>
 const activities: FlushActivities = {
   insertBatch: async (spec) => {
     await untilOpen;
-    if (failures-- > 0) throw ApplicationFailure.nonRetryable('ended by hand');
     const records = spec.chunks.reduce((sum, chunk) => sum + chunk.records, 0);
+    if (spec.parking !== undefined) refused = records;
+    else if (stuck) throw ApplicationFailure.retryable('there is no table');
+    if (failures-- > 0) throw ApplicationFailure.nonRetryable('ended by hand');
     return outcome(spec.id, records);
   },
   rejectRecords: () => Promise.resolve(),
+  publishForeignSignals: () => Promise.resolve(),
   readInheritance: (batcher, runId) => histories.inheritance(batcher, runId),
   insertInherited: async ({ batcher, runId, chunksDone, chunks }) => {
     const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
@@ -97,6 +102,23 @@ const SCENARIOS: Readonly<Record<string, (batcher: WorkflowHandle) => Promise<vo
     failures = 1;
     await send(batcher, -1, 9);
     await untilStatus(batcher, ({ counters }) => counters.inserted === 10);
+  },
+  park: async (batcher) => {
+    stuck = true;
+    await send(batcher, -1, 9);
+    await untilStatus(batcher, ({ flushing }) => flushing !== null);
+    await batcher.signal(BATCHER.signals.park, { actor: IDENTITY, reason: 'to be recorded', batch: 1 });
+    await untilStatus(batcher, ({ counters }) => counters.rejected === 10);
+    stuck = false;
+    refused = 0;
+    await send(batcher, 9, 19);
+    await untilStatus(batcher, ({ counters }) => counters.inserted === 10);
+  },
+  strangers: async (batcher) => {
+    await batcher.signal('hello', { from: 'a stranger' });
+    await send(batcher, -1, 9);
+    await untilStatus(batcher, ({ counters }) => counters.inserted === 10);
+    await batcher.signal('hello', { from: 'the same stranger' });
   },
   heir: async (batcher) => {
     let open: () => void = () => undefined;

@@ -4,6 +4,7 @@ import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
 import { LOOKUP_COLUMNS } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
+import { messageLimits } from './kafka/messageLimits.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
 import type { Logger } from './telemetry/logging.js';
 
@@ -81,6 +82,22 @@ export async function warnOfWeakTables(tables: ClickHouseTables, config: Config,
     logger.warn(
       { pipeline: name, table: settings.destination.table, missing },
       'The table lacks identity columns: after a failure its rows may be inserted twice (at least once). `ktb setup` shows what to add',
+    );
+  }
+}
+
+/** Says once where a record that is rejected may be too large for the dead-letter topic. */
+export async function warnOfSmallDeadLetterTopics(admin: Admin, config: Config, logger: Logger): Promise<void> {
+  const limits = await messageLimits(admin, [...new Set(config.pipelines.flatMap(topicsOf))]);
+  for (const { name, topics, settings } of config.pipelines) {
+    const { deadLetterTopic } = settings.destination;
+    const takes = limits.get(deadLetterTopic) ?? Infinity;
+    const needed = Math.max(...topics.map((topic) => limits.get(topic) ?? 0));
+    if (takes >= needed) continue;
+    logger.warn(
+      { pipeline: name, deadLetterTopic, takes, needed },
+      'The dead-letter topic takes smaller messages than the input topics: a rejected record that is too large for it goes there ' +
+        'without its value. Raise its max.message.bytes to what is needed',
     );
   }
 }

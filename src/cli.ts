@@ -14,6 +14,7 @@ import { status } from './commands/status.js';
 import { where } from './commands/where.js';
 import { ConfigError } from './config/problems.js';
 import type { ControlAction } from './records/batcher.js';
+import { BATCHER } from './records/batcherId.js';
 import { VERSION } from './version.js';
 
 /** Exit codes; also in `ktb --help`. */
@@ -124,17 +125,20 @@ const CONTROLS: Readonly<Record<ControlAction, string>> = {
   resume: 'let paused batchers flush again',
   flush: 'let batchers flush at once what they hold',
   drain: 'let batchers flush what they hold and end; the next record starts them again',
+  park: 'give up the batch that a batcher cannot insert: what is not in the table goes to the dead-letter topic',
 };
 for (const [action, description] of Object.entries(CONTROLS)) {
-  program
+  const command = program
     .command(action)
     .description(description)
     .option('--pipeline <name>', 'only the batchers of this pipeline')
     .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be given again', collect, [])
-    .requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when')
     .option('--json', 'print JSON', false)
     .addOption(configOption())
     .action((options: ControlOptions) => control(action as ControlAction, options));
+  if (action === BATCHER.signals.park)
+    command.option('--reason <text>', 'why; kept with the batcher, and part of each acknowledgement', '');
+  else command.requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when');
 }
 
 program

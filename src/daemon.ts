@@ -5,7 +5,7 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
-import { checkClickHouse, checkKafka, checkTemporal, warnOfWeakTables } from './checks.js';
+import { checkClickHouse, checkKafka, checkTemporal, warnOfSmallDeadLetterTopics, warnOfWeakTables } from './checks.js';
 import { createClickHouse, createTemporalClient } from './clients.js';
 import type { Config } from './config/config.js';
 import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
@@ -98,6 +98,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   try {
     await dependencies.untilUp();
     if (temporal === undefined) throw new Error('Temporal is up without a connection');
+    await warnOfSmallDeadLetterTopics(admin, config, logger);
     const shared = { config, metrics, logger, stateLog, kafka, temporal, onFatal };
     if (role !== 'consumer') {
       await warnOfWeakTables(tables, config, logger);

@@ -1,5 +1,6 @@
 import type { PipelineConfig } from './config/config.js';
 import { REJECTION_CODES } from './records/ack.js';
+import { FOREIGN_SIGNAL } from './records/deadLetter.js';
 import type { FlushReason } from './records/flush.js';
 import { FLUSH_STAGES, type Metrics } from './telemetry/metrics.js';
 import { REQUEST_CODES, REQUEST_OPERATIONS } from './telemetry/temporalRequests.js';
@@ -64,7 +65,8 @@ function initialiseWorker(metrics: Metrics, { name: pipeline }: PipelineConfig):
   for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
     metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   }
-  for (const code of Object.values(REJECTION_CODES)) metrics.deadLetters.inc({ pipeline, code }, 0);
+  for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL])
+    metrics.deadLetters.inc({ pipeline, code }, 0);
   const { rows, foundRows, flushRetries, duplicateChunks } = metrics;
   for (const counter of [rows, foundRows, flushRetries, duplicateChunks]) counter.inc({ pipeline }, 0);
   const { flushSeconds, endToEndSeconds, insertRows } = metrics;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { REJECTION_CODES } from '../records/ack.js';
+import { REJECTION_CODES, type Rejection } from '../records/ack.js';
 import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
-import type { Mapping } from '../records/settings.js';
+import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { recordName, type ClickHouseTables } from './clickhouse.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
@@ -90,6 +90,7 @@ export async function insertRecords(
 }
 
 const NO_SUCH_COLUMN = '16';
+const NO_SUCH_TABLE = '60';
 
 /** Rejections that another table, or the same one altered, would not have. */
 const BLAMES_COLUMNS: Readonly<Record<string, true>> = {
@@ -131,6 +132,49 @@ async function insertOnce(
     ],
     found: insertion.found.size,
   };
+}
+
+/**
+ * Gives the records of a batch up: those that are in the table are inserted, all others are rejected. Nothing is inserted
+ * any more. What could not have become a row is rejected for that, as ever. Of a table without identity columns nothing
+ * can be found; one that is not there, or that this user may not see, has nothing.
+ *
+ * @param rejection of what is not there
+ * @throws InsertError where the table cannot be asked, or an earlier insert may still be running: nothing is decided then
+ */
+export async function giveUpRecords(
+  records: readonly SourcedRecord[],
+  options: BatchInsertOptions,
+  rejection: Rejection,
+): Promise<BatchInsertResult> {
+  const { tables, table, fill, mapping = DEFAULT_MAPPING } = options;
+  // It may have been altered since, and its columns decide on verdicts.
+  tables.forget(table);
+  const tableColumns = await columnsIfAny(tables, table);
+  const { rows, lines, rejected } = await buildRows(
+    fill === undefined ? records : withoutRepetitions(records, fill),
+    tableColumns ?? new Map(),
+    // Without a table no field has a column: that is not the records' fault.
+    tableColumns === null ? { ...options, mapping: { ...mapping, unknownFields: 'ignore' } } : options,
+  );
+  const insertion = new Insertion({ ...options, repeated: true }, tableColumns ?? new Map(), lines);
+  await insertion.lookUp(rows);
+  const { found } = insertion;
+  const givenUp = rows.filter((row) => !found.has(row));
+  return {
+    inserted: rows.filter((row) => found.has(row)),
+    rejected: [...rejected, ...givenUp.map(({ source, record }) => ({ source, record, rejection }))],
+    found: found.size,
+  };
+}
+
+async function columnsIfAny(tables: BatchInsertOptions['tables'], table: string): Promise<TableColumns | null> {
+  try {
+    return await tables.columns(table);
+  } catch (error) {
+    if (error instanceof InsertError && error.code === NO_SUCH_TABLE) return null;
+    throw error;
+  }
 }
 
 function withoutRepetitions(records: readonly SourcedRecord[], { sources }: Fill): SourcedRecord[] {
@@ -218,13 +262,13 @@ class Insertion {
 
   /** @returns the rows that are to be rejected; all others are in the table */
   async insert(rows: readonly BatchRow[]): Promise<RefusedRow[]> {
-    if (this.#options.repeated || this.#options.fill !== undefined) await this.#lookUp(rows);
+    if (this.#options.repeated || this.#options.fill !== undefined) await this.lookUp(rows);
     const refused = await findRefused(this.#missing(rows), (part) => this.#tryInsert(part));
     const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
     const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
     const verdicts = [...certain, ...(await this.#confirm(doubtful))];
     // A row that is there is inserted, even where the last word about it was an error.
-    if (verdicts.length > 0) await this.#lookUp(verdicts.map(({ item }) => item));
+    if (verdicts.length > 0) await this.lookUp(verdicts.map(({ item }) => item));
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 
@@ -251,7 +295,7 @@ class Insertion {
       this.#mayBeRunning ||= !error.answered;
       // It may have left rows behind, whatever its error says: a failing view leaves all of them. A single row's turn
       // comes at the end.
-      if (rows.length > 1 || !error.answered) await this.#lookUp(rows);
+      if (rows.length > 1 || !error.answered) await this.lookUp(rows);
       const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
       return { error, suspect: suspect === undefined ? undefined : part.indexOf(suspect) };
     }
@@ -285,7 +329,7 @@ class Insertion {
       await pause(delayMs);
       this.#doubtfulInARow = 0;
       // A failing view refuses with the row in the table: it must not be inserted once more.
-      await this.#lookUp(refused.map(({ item }) => item));
+      await this.lookUp(refused.map(({ item }) => item));
       const still: RefusedRow[] = [];
       for (const { item } of refused) {
         const reason = await this.#tryInsert([item]);
@@ -310,7 +354,7 @@ class Insertion {
   }
 
   /** Which of these rows are in the table, once no insert that could still bring some is running. */
-  async #lookUp(rows: readonly BatchRow[]): Promise<void> {
+  async lookUp(rows: readonly BatchRow[]): Promise<void> {
     if (!this.#canLookUp) return;
     const { tables, batch } = this.#options;
     if (this.#mayBeRunning) {

@@ -1,11 +1,12 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { PublishError, type Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
-import { publishDeadLetters } from '../kafka/deadLetters.js';
-import type { AckStatus, Rejection } from '../records/ack.js';
+import { publishDeadLetters, publishForeignSignals } from '../kafka/deadLetters.js';
+import { REJECTION_CODES, type AckStatus, type Rejection } from '../records/ack.js';
 import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
-import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities } from '../records/flush.js';
+import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
+import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
 import { sourceName } from '../records/record.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
@@ -16,6 +17,7 @@ import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, type Beat } from './attempt.js';
 import { decodeChunks, isTombstone } from './batchRecords.js';
 import {
+  giveUpRecords,
   insertRecords,
   type BatchInsertOptions,
   type BatchInsertResult,
@@ -48,16 +50,22 @@ const PUBLISH_RETRY = '5 seconds';
 const OVERDUE_AFTER_MS = 15 * 60 * 1000;
 /** And after so many attempts: workers may have been away for most of that time. */
 const OVERDUE_ATTEMPTS_MIN = 10;
+/**
+ * Where the table was not as it has to be, or ClickHouse was away, within the last minutes, the first errors behind that
+ * must not end in dead letters, however long it lasted.
+ */
+const OUTAGES_REMEMBERED = ATTEMPTS_REMEMBERED;
 
 /**
  * The activities of the batchers, around the clients they work with. Every failure is thrown as one that Temporal
  * repeats: a batch that has been accepted is never given up.
  */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
-  const { tables, histories, publisher, partitions, metrics, stateLog, beat } = dependencies;
+  const { tables, histories, publisher, partitions, metrics, logger, stateLog, beat } = dependencies;
   const answers = new Answers({ publisher, partitions });
   const unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
   const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
+  const outages = new Remembered<true>(OUTAGES_REMEMBERED);
 
   /** One attempt of an activity that flushes. */
   async function flushing<T>(pipeline: string, work: (attempt: Attempt) => Promise<T>): Promise<T> {
@@ -118,35 +126,60 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
-  async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
-    const { pipeline, destination, records, repeated, fill } = batch;
-    const what = `inserts of ${pipeline}`;
+  /** Whether an insert that fails is to be given up, and not only this attempt at it. */
+  function isLastTry({ id, destination: { retryForMs = Infinity } }: Batch, attempt: Attempt): boolean {
+    return attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= retryForMs && outages.get(id) === undefined;
+  }
+
+  async function insertOrGiveUp(batch: Batch, attempt: Attempt): Promise<Outcome> {
+    const { pipeline, destination, records, repeated, fill, parking } = batch;
+    const lastTry = isLastTry(batch, attempt);
+    const options: BatchInsertOptions = {
+      tables,
+      table: destination.table,
+      columns: destination.columns,
+      ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
+      batch: batch.id,
+      repeated,
+      ...(fill === undefined ? {} : { fill }),
+      overdue: lastTry || (attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS),
+      mustBeAlive: () => {
+        attempt.mustBeAlive();
+      },
+      onInsert: (outcome, rows) => {
+        metrics.inserts.inc({ pipeline, outcome });
+        if (outcome === 'ok') metrics.insertRows.observe({ pipeline }, rows);
+      },
+    };
+    const giveUp = async (rejection: Rejection): Promise<Outcome> => {
+      const outcome = await giveUpRecords(records, options, rejection);
+      const counts = { inserted: outcome.inserted.length, rejected: outcome.rejected.length };
+      logger.warn({ pipeline, batch: batch.id, ...counts, code: rejection.code }, 'A batch is given up');
+      return outcome;
+    };
+    if (parking !== undefined) return giveUp(parkedBecause(parking));
     try {
-      const result = await insertRecords(records, {
-        tables,
-        table: destination.table,
-        columns: destination.columns,
-        ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
-        batch: batch.id,
-        repeated,
-        ...(fill === undefined ? {} : { fill }),
-        overdue: attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS,
-        mustBeAlive: () => {
-          attempt.mustBeAlive();
-        },
-        onInsert: (outcome, rows) => {
-          metrics.inserts.inc({ pipeline, outcome });
-          if (outcome === 'ok') metrics.insertRows.observe({ pipeline }, rows);
-        },
-      });
-      stateLog.well(what, `Pipeline ${pipeline} inserts into ${destination.table} again`);
-      return result;
+      const outcome = await insertRecords(records, options);
+      stateLog.well(insertsOf(pipeline), `Pipeline ${pipeline} inserts into ${destination.table} again`);
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof InsertError)) throw error;
+      if (error.kind === 'structural' || !error.answered) outages.set(batch.id, true);
+      else if (lastTry) return giveUp(exhaustedBy(error));
+      throw error;
+    }
+  }
+
+  async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
+    const { pipeline, destination } = batch;
+    try {
+      return await insertOrGiveUp(batch, attempt);
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
       metrics.flushErrors.inc({ pipeline, code: error.code });
       metrics.errors.inc({ pipeline, stage: 'insert' });
       stateLog.problem(
-        what,
+        insertsOf(pipeline),
         `Pipeline ${pipeline} cannot insert into ${destination.table}, and holds its batches: ${error.message}`,
       );
       const structural = error.kind === 'structural';
@@ -241,7 +274,37 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         await publishing(pipeline, () => timed(pipeline, 'reject', reject));
         metrics.completed.inc({ pipeline, outcome: 'rejected' }, rejected.length);
       }),
+
+    publishForeignSignals: (batch) =>
+      Attempt.run(beat, async (attempt) => {
+        const { pipeline, deadLetterTopic, signals } = batch;
+        await publishing(pipeline, async () => {
+          attempt.mustBeAlive();
+          await publishForeignSignals(publisher, batch);
+          metrics.deadLetters.inc({ pipeline, code: FOREIGN_SIGNAL }, signals.length);
+          stateLog.problem(
+            `foreign signals of ${pipeline}`,
+            `Batchers of pipeline ${pipeline} get signals that no part of ktb sends; they are on ${deadLetterTopic}, with the code ${FOREIGN_SIGNAL}`,
+          );
+        });
+      }),
   };
+}
+
+/** Names the state in which a pipeline's inserts are. */
+function insertsOf(pipeline: string): string {
+  return `inserts of ${pipeline}`;
+}
+
+function parkedBecause({ reason }: Parking): Rejection {
+  return {
+    code: REJECTION_CODES.parked,
+    message: `an operator gave its batch up${reason === '' ? '' : `: ${reason}`}`,
+  };
+}
+
+function exhaustedBy({ message }: InsertError): Rejection {
+  return { code: REJECTION_CODES.retriesExhausted, message: `not inserted within insert.retryFor: ${message}` };
 }
 
 /** What became of a batch's records. */
@@ -253,6 +316,7 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
   /** True where an insert of these records may have happened before. */
   readonly repeated: boolean;
   readonly fill: Fill | undefined;
+  readonly parking?: Parking;
 }
 
 /** Names the sources that chunks fill. */

@@ -1,13 +1,21 @@
 import { hostname, userInfo } from 'node:os';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import Table from 'cli-table3';
 import { createTemporalClient } from '../clients.js';
 import { loadConfig } from '../config/load.js';
 import { messageOf } from '../messageOf.js';
 import type { BatcherStatus, ControlAction, ControlRequest } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
+import {
+  mustNameBatchers,
+  planControl,
+  targetsOf,
+  type Failing,
+  type Found,
+  type Target,
+  type Verdict,
+} from './controlPlan.js';
 import { reachTemporal } from '../reach.js';
-import { planControl, targetsOf, type Found, type Target, type Verdict } from './controlPlan.js';
 import { answered } from './parts.js';
 
 export interface ControlOptions {
@@ -27,11 +35,12 @@ const AT_ONCE_MAX = 32;
 interface Report extends Target, Verdict {}
 
 /**
- * `ktb pause`, `resume`, `flush`, `drain`: tells batchers, says what it told to which. Idempotent: one that is what it was
+ * `ktb pause`, `resume`, `flush`, `drain`, `park`: tells batchers, says what it told to which. Idempotent: one that is what it was
  * asked to be is left alone. Exit code 1 where one could not be told.
  */
 export async function control(action: ControlAction, options: ControlOptions): Promise<void> {
   const config = loadConfig(options.config);
+  mustNameBatchers(action, options.batcher);
   const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
   const request: ControlRequest = { actor: actor(), reason: options.reason };
   const connection = await reachTemporal(config.temporal);
@@ -51,9 +60,11 @@ export async function control(action: ControlAction, options: ControlOptions): P
 
 async function tell(client: Client, target: Target, action: ControlAction, request: ControlRequest): Promise<Report> {
   try {
-    const verdict = planControl(action, await find(client, target));
-    if (verdict.outcome === 'told')
-      await client.workflow.getHandle(target.workflowId).signal(BATCHER.signals[action], request);
+    const { batch, ...verdict } = planControl(action, await find(client, target));
+    if (verdict.outcome === 'told') {
+      const handle = client.workflow.getHandle(target.workflowId);
+      await handle.signal(BATCHER.signals[action], batch === undefined ? request : { ...request, batch });
+    }
     return { ...target, ...verdict };
   } catch (error) {
     return { ...target, outcome: 'failed', message: messageOf(error) };
@@ -62,16 +73,38 @@ async function tell(client: Client, target: Target, action: ControlAction, reque
 
 async function find(client: Client, { workflowId }: Target): Promise<Found> {
   const handle = client.workflow.getHandle(workflowId);
+  let failing: Failing | null;
   try {
-    const { status } = await handle.describe();
+    const { status, raw } = await handle.describe();
     if (status.name !== 'RUNNING') return { state: 'closed', how: status.name };
+    failing = failingOf(raw.pendingActivities ?? []);
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return { state: 'not started' };
     throw error;
   }
   const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
-  return { state: 'running', status: answer.ok ? answer.value : null };
+  return { state: 'running', status: answer.ok ? answer.value : null, failing };
 }
+
+/** The step of a flush that has failed and is tried again; null where there is none. */
+function failingOf(pending: readonly PendingActivity[]): Failing | null {
+  for (const { activityType, lastFailure } of pending) {
+    const step = FLUSH_STEPS[activityType?.name ?? ''];
+    if (step === undefined || !lastFailure) continue;
+    // An insert ends with its acknowledgements.
+    const isPublishing = lastFailure.applicationFailureInfo?.type === 'PublishError';
+    return { step: isPublishing ? 'publish' : step, message: lastFailure.message ?? '' };
+  }
+  return null;
+}
+
+type PendingActivity = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
+
+const FLUSH_STEPS: Readonly<Record<string, Failing['step']>> = {
+  insertBatch: 'insert',
+  insertInherited: 'insert',
+  rejectRecords: 'publish',
+};
 
 /** `ada@laptop`. A container's user may have no name. */
 function actor(): string {

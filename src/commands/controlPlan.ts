@@ -15,7 +15,14 @@ export type Found =
   /** @param how as Temporal says it: `COMPLETED`, `TERMINATED`, ... */
   | { readonly state: 'closed'; readonly how: string }
   /** @param status null where no worker answers */
-  | { readonly state: 'running'; readonly status: BatcherStatus | null };
+  | { readonly state: 'running'; readonly status: BatcherStatus | null; readonly failing: Failing | null };
+
+/** A step of the flush on its way that has failed and is tried again. */
+export interface Failing {
+  readonly step: 'insert' | 'publish';
+  /** Of the last attempt. */
+  readonly message: string;
+}
 
 /**
  * - `told`: the signal was sent, and Temporal has it
@@ -28,6 +35,12 @@ export interface Verdict {
   readonly outcome: Outcome;
   /** For the person at the terminal, who wants to know whether there is more to do. */
   readonly message: string;
+}
+
+/** @throws UsageError where batchers have to be named: one is not given up by leaving an option out */
+export function mustNameBatchers(action: ControlAction, batchers: readonly string[]): void {
+  if (action === 'park' && batchers.length === 0)
+    throw new UsageError('say with --batcher whose batch is to be given up');
 }
 
 /**
@@ -71,13 +84,20 @@ function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target
   );
 }
 
+/** @param batch set with `told` of `park`: the number of the batch that is given up */
+export interface Plan extends Verdict {
+  readonly batch?: number;
+}
+
 /**
  * Whether a batcher has to be told at all, and what that means. Pure.
  *
  * @returns `told` where the signal is to be sent
  */
-export function planControl(action: ControlAction, found: Found): Verdict {
-  if (found.state === 'running') return planRunning(action, found.status);
+export function planControl(action: ControlAction, found: Found): Plan {
+  if (found.state === 'running') {
+    return action === 'park' ? planParking(found.status, found.failing) : planRunning(action, found.status);
+  }
   if (found.state === 'not started') {
     return action === 'pause'
       ? { outcome: 'failed', message: 'was never started, and will not be paused when its first record starts it' }
@@ -94,7 +114,30 @@ export function planControl(action: ControlAction, found: Found): Verdict {
   };
 }
 
-function planRunning(action: ControlAction, status: BatcherStatus | null): Verdict {
+/** Only a batch that has failed is given up, and only the one that was looked at. */
+function planParking(status: BatcherStatus | null, failing: Failing | null): Plan {
+  if (status === null)
+    return { outcome: 'failed', message: 'no worker answers, which says what is stuck: start one, and try again' };
+  const { flushing } = status;
+  if (flushing === null) return { outcome: 'already', message: 'has no batch on its way' };
+  const { number, records, parked } = flushing;
+  if (parked === undefined)
+    return {
+      outcome: 'failed',
+      message: 'its worker is of an older version, which cannot do this: upgrade all workers',
+    };
+  if (parked) return { outcome: 'already', message: `gives batch ${number} up` };
+  if (failing === null) return { outcome: 'failed', message: `batch ${number} is on its way and has not failed` };
+  if (failing.step === 'publish')
+    return {
+      outcome: 'failed',
+      message: `batch ${number} is decided already, and waits for Kafka: ${failing.message}`,
+    };
+  const what = records === 0 ? `batch ${number}` : `batch ${number} with ${records} records`;
+  return { outcome: 'told', message: `gives ${what} up, which failed with: ${failing.message}`, batch: number };
+}
+
+function planRunning(action: Exclude<ControlAction, 'park'>, status: BatcherStatus | null): Verdict {
   if (status === null) return { outcome: 'told', message: 'no worker answers; it takes effect once one runs' };
   const records = `${status.bufferedRecords} records`;
   const whenResumed = status.paused ? ' once it is resumed' : '';

@@ -7,7 +7,7 @@ import { createKafka } from '../kafka/clients.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';
 import { reachKafka } from '../reach.js';
-import { originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
+import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
 import { recordBytes, type KafkaRecord } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
 
@@ -159,7 +159,8 @@ export async function replayDeadLetters(
 }
 
 /** Why a dead letter cannot be replayed; null where it can. */
-function obstacleTo({ source, omittedBytes }: Letter, { topics }: PipelineConfig): string | null {
+function obstacleTo({ source, code, omittedBytes }: Letter, { topics }: PipelineConfig): string | null {
+  if (code === FOREIGN_SIGNAL) return 'a signal to a batcher, and no record';
   if (source === null) return 'its headers do not say which topic it came from';
   if (!topics.includes(source.topic)) return `topic ${source.topic} is no input topic of the pipeline`;
   if (omittedBytes !== null) return 'its value was too large for the dead-letter topic, and left out';

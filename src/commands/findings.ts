@@ -88,7 +88,7 @@ function judgeInput(
     brokers,
   }: { layout: PipelineConfig['layout']; deadLetters: TopicFacts | undefined; brokers: number },
 ): Finding[] {
-  const { warning, wrong } = judges(`topic ${topic.name}`);
+  const { warning } = judges(`topic ${topic.name}`);
   const findings = judgeReplicas(topic, brokers);
   const retentionMs = numberOf(topic, 'retention.ms');
   if (retentionMs !== null && retentionMs >= 0 && retentionMs < INPUT_RETENTION_MS_MIN)
@@ -116,8 +116,8 @@ function judgeInput(
   const letterBytes = deadLetters === undefined ? null : numberOf(deadLetters, 'max.message.bytes');
   if (maxBytes !== null && letterBytes !== null && letterBytes < maxBytes)
     findings.push(
-      wrong(
-        `takes records of ${maxBytes} bytes, the dead-letter topic only of ${letterBytes}: a rejected one would hold its batcher`,
+      warning(
+        `takes records of ${maxBytes} bytes, the dead-letter topic only of ${letterBytes}: a larger one that is rejected goes there without its value`,
         `set max.message.bytes of ${deadLetters?.name ?? ''} to ${maxBytes} or more`,
       ),
     );

@@ -4,7 +4,7 @@ import { batchesOfRecord, holdsRecord, type BatchOfRecord } from '../activities/
 import { isTombstone } from '../activities/batchRecords.js';
 import { ClickHouseTables, type RowsOfRecord } from '../activities/clickhouse.js';
 import { RunHistories } from '../activities/runHistories.js';
-import { connectTemporal, createClickHouse, createTemporalClient } from '../clients.js';
+import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
@@ -15,6 +15,7 @@ import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
 import { messageOf } from '../messageOf.js';
 import { partitionName, type KafkaRecord } from '../records/record.js';
+import { reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
 import { readAnswers } from './answersRead.js';
 import { UsageError } from './parts.js';
@@ -140,7 +141,7 @@ async function readRecord(
 }
 
 async function withTemporal<T>({ temporal }: Config, work: (client: Client | Error) => Promise<T>): Promise<T> {
-  const connection = await connectTemporal(temporal).catch((error: unknown) => new Error(messageOf(error)));
+  const connection = await reachTemporal(temporal).catch((error: unknown) => new Error(messageOf(error)));
   if (connection instanceof Error) return work(connection);
   try {
     return await work(createTemporalClient(connection, temporal));

@@ -152,8 +152,21 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
-  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, reply, deadLetter, table } =
-    pipeline;
+  const {
+    topics,
+    groupId,
+    startFrom,
+    onGap,
+    batchers,
+    shardBy,
+    batch,
+    signal,
+    flow,
+    insert,
+    reply,
+    deadLetter,
+    table,
+  } = pipeline;
   return {
     name,
     topics,
@@ -180,6 +193,7 @@ function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][stri
         columns: valueColumn(pipeline),
         mapping: { format: pipeline.format, unknownFields: pipeline.unknownFields, tombstones: pipeline.tombstones },
         ...(reply === undefined ? {} : { reply }),
+        ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
         deadLetterTopic: deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`,
       },
     },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isKeyFunction, type KeyFunction } from '../records/batcherId.js';
-import { count, duration, size } from './units.js';
+import { count, duration, durationOrForever, size } from './units.js';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
 const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
@@ -200,10 +200,12 @@ const pipeline = z.strictObject({
     .describe('Records waiting in the consumer for their signals, at most; beyond it partitions are paused.'),
   insert: z
     .strictObject({
-      retryFor: z
-        .literal('forever', { error: 'must be forever' })
-        .default('forever')
-        .describe('How long an insert that fails is tried again.'),
+      retryFor: durationOrForever({ min: '1m', max: '365d' })
+        .prefault('forever')
+        .describe(
+          'How long an insert that ClickHouse answers with an error is tried again; then its records go to the dead-letter topic. ' +
+            'It never ends while ClickHouse is away, or the table is wrong.',
+        ),
     })
     .prefault({}),
   reply: z

@@ -8,6 +8,11 @@ export function duration(bounds: { min: string; max: string }) {
   return quantity(DURATION_UNITS_MS, bounds, 'a duration such as 250ms, 1s or 5m');
 }
 
+/** As {@link duration}, or the word `forever`, which is Infinity after parsing. */
+export function durationOrForever({ min, max }: { min: string; max: string }) {
+  return quantity(DURATION_UNITS_MS, { min, max }, `forever, or a duration from ${min} to ${max}`, 'forever');
+}
+
 /** A size in the configuration file (`512KiB`, `8MiB`), in bytes after parsing. Both bounds inclusive. */
 export function size(bounds: { min: string; max: string }) {
   return quantity(SIZE_UNITS_BYTES, bounds, 'a size such as 512KiB, 8MiB or 1GiB');
@@ -25,9 +30,12 @@ function quantity<Unit extends string>(
   units: Readonly<Record<Unit, number>>,
   { min, max }: { min: string; max: string },
   expected: string,
+  boundless?: string,
 ) {
-  const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?) ?(${Object.keys(units).join('|')})$`);
+  const word = boundless === undefined ? '' : `|^${boundless}$`;
+  const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?) ?(${Object.keys(units).join('|')})$${word}`);
   const parse = (text: string): number | undefined => {
+    if (text === boundless) return Infinity;
     const match = pattern.exec(text);
     return match === null ? undefined : Math.round(Number(match[1]) * units[match[2] as Unit]);
   };
@@ -37,5 +45,7 @@ function quantity<Unit extends string>(
     .string({ error: `must be ${expected}` })
     .regex(pattern, { error: `must be ${expected}`, abort: true })
     .transform((text) => parse(text) ?? 0)
-    .refine((value) => value >= lowest && value <= highest, { error: `must be from ${min} to ${max}` });
+    .refine((value) => (value >= lowest && value <= highest) || (boundless !== undefined && value === Infinity), {
+      error: `must be from ${min} to ${max}`,
+    });
 }

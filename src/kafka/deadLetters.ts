@@ -1,4 +1,5 @@
-import { deadLetterHeaders, VALUE_OMITTED } from '../records/deadLetter.js';
+import { deadLetterHeaders, foreignSignalHeaders, VALUE_OMITTED } from '../records/deadLetter.js';
+import type { ForeignSignalBatch } from '../records/foreignSignal.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import type { OutgoingMessage, Publisher } from './publisher.js';
 
@@ -17,6 +18,14 @@ export async function publishDeadLetters(
     rejected.map((item) => toDeadLetter(item, pipeline)),
     withoutValue,
   );
+}
+
+/** Publishes signals that no part of this product sends; the value is the JSON array of their arguments. */
+export async function publishForeignSignals(publisher: Publisher, batch: ForeignSignalBatch): Promise<void> {
+  const letters = batch.signals.map((signal) => {
+    return { key: null, value: signal.value, timestampMs: signal.atMs, headers: foreignSignalHeaders(signal, batch) };
+  });
+  await publisher.publish(batch.deadLetterTopic, letters, withoutValue);
 }
 
 function withoutValue(letter: OutgoingMessage): OutgoingMessage {

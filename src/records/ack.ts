@@ -12,6 +12,8 @@ export const REJECTION_CODES = {
   outOfRange: 'out_of_range',
   tooLarge: 'record_too_large',
   refused: 'refused_by_clickhouse',
+  retriesExhausted: 'retries_exhausted',
+  parked: 'parked',
 } as const;
 export type RejectionCode = (typeof REJECTION_CODES)[keyof typeof REJECTION_CODES];
 

@@ -1,6 +1,7 @@
 import type { BufferedChunk, OffsetRange, RecordMark } from './chunk.js';
 import type { Estate } from './estate.js';
 import type { FlushReason } from './flush.js';
+import type { ForeignSignal } from './foreignSignal.js';
 import type { RecordSource } from './record.js';
 import type { BatcherSettings } from './settings.js';
 
@@ -35,6 +36,8 @@ export interface CarriedState {
   readonly estates: readonly Estate[];
   /** The runs that the buffered chunks have been in; empty with an empty buffer. */
   readonly bufferRuns: readonly string[];
+  /** Signals of strangers that are not on the dead-letter topic yet; absent where there are none. */
+  readonly foreignSignals?: readonly ForeignSignal[];
 }
 
 /** A buffered chunk and when it arrived (workflow time, milliseconds since 1970). */
@@ -95,7 +98,7 @@ export interface BatcherCounters {
   readonly continuations: number;
 }
 
-/** A pause, resume, flush or drain signal, kept for the record. */
+/** A pause, resume, flush, drain or park signal, kept for the record. */
 export interface Control {
   readonly action: ControlAction;
   readonly actor: string;
@@ -103,12 +106,14 @@ export interface Control {
   readonly atMs: number;
 }
 
-export type ControlAction = 'pause' | 'resume' | 'flush' | 'drain';
+export type ControlAction = 'pause' | 'resume' | 'flush' | 'drain' | 'park';
 
 /** Who sends a control signal and why; both are kept with the batcher. */
 export interface ControlRequest {
   readonly actor: string;
   readonly reason: string;
+  /** Number of the batch that `park` is about: another one is never given up by mistake, however late the signal comes. */
+  readonly batch?: number;
 }
 
 export interface FlushSummary {
@@ -134,6 +139,8 @@ export interface BatcherStatus {
     readonly records: number;
     readonly bytes: number;
     readonly startedAtMs: number;
+    /** A person has given it up. Absent where the worker is of a version that knows no parking. */
+    readonly parked?: boolean;
   } | null;
   readonly lastFlush: FlushSummary | null;
   readonly lastError: string | null;

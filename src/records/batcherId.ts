@@ -56,6 +56,14 @@ export function batcherIndexOf(workflowId: string): number {
 /** Name of the workflow type, of its signals and of its queries, as clients and the Temporal UI see them. */
 export const BATCHER = {
   workflowType: 'batcher',
-  signals: { records: 'records', pause: 'pause', resume: 'resume', flush: 'flush', drain: 'drain', close: 'close' },
+  signals: {
+    records: 'records',
+    pause: 'pause',
+    resume: 'resume',
+    flush: 'flush',
+    drain: 'drain',
+    park: 'park',
+    close: 'close',
+  },
   queries: { status: 'status', coverage: 'coverage', settings: 'settings', epoch: 'epoch' },
 } as const;

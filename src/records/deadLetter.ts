@@ -1,4 +1,5 @@
 import { REJECTION_CODES, type Rejection } from './ack.js';
+import type { ForeignSignal, ForeignSignalBatch } from './foreignSignal.js';
 import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
 
 /**
@@ -27,13 +28,45 @@ export function deadLetterHeaders(
     ['offset', String(record.offset)],
     ['connector.name', pipeline],
     ['task.id', '0'],
-    ['stage', rejection.code === REJECTION_CODES.refused ? 'TASK_PUT' : 'VALUE_CONVERTER'],
-    ['class.name', 'kafka-temporal-bridge'],
+    ['stage', INSERT_CODES.has(rejection.code) ? 'TASK_PUT' : 'VALUE_CONVERTER'],
+    ['class.name', CLASS_NAME],
     ['exception.class.name', rejection.code],
     ['exception.message', rejection.message],
   ];
   for (const [name, text] of reasons) headers[ERROR_HEADERS + name] ??= [Buffer.from(text)];
   return headers;
+}
+
+/** The record could have become a row: it is the insert that ended otherwise. */
+const INSERT_CODES: ReadonlySet<string> = new Set([
+  REJECTION_CODES.refused,
+  REJECTION_CODES.retriesExhausted,
+  REJECTION_CODES.parked,
+]);
+
+const CLASS_NAME = 'kafka-temporal-bridge';
+
+/** The code of a dead letter that is no record: a signal to a batcher that no part of this product sends. */
+export const FOREIGN_SIGNAL = 'foreign_signal';
+
+/** Name of the signal that a dead letter was, and the workflow id of the batcher that got it. */
+const SIGNAL_NAME = 'ktb.signal.name';
+const SIGNAL_BATCHER = 'ktb.signal.batcher';
+
+/** Headers of a dead letter that was a signal. */
+export function foreignSignalHeaders(
+  { name, value, size }: ForeignSignal,
+  { pipeline, batcher }: Pick<ForeignSignalBatch, 'pipeline' | 'batcher'>,
+): Record<string, string> {
+  return {
+    [SIGNAL_NAME]: name,
+    [SIGNAL_BATCHER]: batcher,
+    [`${ERROR_HEADERS}connector.name`]: pipeline,
+    [`${ERROR_HEADERS}class.name`]: CLASS_NAME,
+    [`${ERROR_HEADERS}exception.class.name`]: FOREIGN_SIGNAL,
+    [`${ERROR_HEADERS}exception.message`]: `a batcher got a signal that no part of ktb sends; ${SIGNAL_NAME} has its name`,
+    ...(value === null ? { [VALUE_OMITTED]: String(size) } : {}),
+  };
 }
 
 /** What a dead letter says of itself. What a header does not say is null. */

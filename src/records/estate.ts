@@ -1,5 +1,5 @@
 import type { BatcherCounters, Control, CoverageState, FlushSummary } from './batcher.js';
-import type { InsertOutcome } from './flush.js';
+import type { InsertOutcome, Parking } from './flush.js';
 import type { Destination } from './settings.js';
 
 /**
@@ -23,6 +23,8 @@ export interface BegunBatch {
   readonly destination: Destination;
   /** Its insert had answered, with rejections, in this event: the verdict on them stands. */
   readonly answer: { readonly runId: string; readonly eventId: number } | null;
+  /** A person had given it up. */
+  readonly parking?: Parking;
 }
 
 /** What an heir takes over from a closed run at once; the records follow batch by batch. */
@@ -49,6 +51,8 @@ export interface InheritedBatch {
   readonly chunks: number;
   readonly destination: Destination;
   readonly answer: BegunBatch['answer'];
+  /** Set once a person has given the batch up. */
+  readonly parking?: Parking;
 }
 
 /** What became of an {@link InheritedBatch}; `id` is the batch id in acknowledgements. */

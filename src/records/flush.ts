@@ -1,5 +1,6 @@
 import type { BufferedChunk } from './chunk.js';
 import type { InheritedBatch, Inheritance } from './estate.js';
+import type { ForeignSignalBatch } from './foreignSignal.js';
 import type { Destination } from './settings.js';
 
 /**
@@ -26,14 +27,22 @@ export interface BatchSpec {
   readonly runs: readonly string[];
   readonly destination: Destination;
   readonly chunks: readonly BufferedChunk[];
+  /** Set once a person has given the batch up. */
+  readonly parking?: Parking;
+}
+
+/** A person gives a batch up: nothing more is inserted, and what is not in the table already is rejected. */
+export interface Parking {
+  /** As the person gave it: part of the rejections' message. */
+  readonly reason: string;
 }
 
 /** In {@link BatchSpec.runs}: something may have inserted the records before, and which run it was is not known. */
 export const UNKNOWN_RUN = '';
 
 /** The same batch, for an activity that takes the place of one which has ended in a failure, maybe half done. */
-export function repeatedBatch(spec: BatchSpec): BatchSpec {
-  return { ...spec, runs: [UNKNOWN_RUN] };
+export function repeatedBatch(spec: BatchSpec, parking?: Parking): BatchSpec {
+  return { ...spec, runs: [UNKNOWN_RUN], ...(parking === undefined ? {} : { parking }) };
 }
 
 export const BATCH_FORMAT = 'ktb-batch/1';
@@ -69,6 +78,8 @@ export interface FlushActivities {
    * @returns an {@link Envelope} of `InheritedOutcome` and the encoded rejected records
    */
   insertInherited(batch: InheritedBatch): Promise<Uint8Array>;
+  /** Publishes signals that no part of this product sends as dead letters. */
+  publishForeignSignals(batch: ForeignSignalBatch): Promise<void>;
 }
 
 /** What a rejection needs to know of the batch it comes from. */

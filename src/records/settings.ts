@@ -32,6 +32,8 @@ export interface Destination {
   /** Absent: no acknowledgements. */
   readonly reply?: ReplySettings;
   readonly deadLetterTopic: string;
+  /** After so long an insert that ClickHouse does not take is given up. Absent: never. */
+  readonly retryForMs?: number;
   /** Absent in settings that were made before there was a choice: {@link DEFAULT_MAPPING}. */
   readonly mapping?: Mapping;
 }

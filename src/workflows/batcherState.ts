@@ -16,11 +16,20 @@ import type {
 import { BATCHER_FORMAT } from '../records/batcher.js';
 import type { BufferedChunk, ChunkMeta } from '../records/chunk.js';
 import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
-import { BATCH_FORMAT, UNKNOWN_RUN, type BatchSpec, type FlushReason, type InsertOutcome } from '../records/flush.js';
+import {
+  BATCH_FORMAT,
+  UNKNOWN_RUN,
+  type BatchSpec,
+  type FlushReason,
+  type InsertOutcome,
+  type Parking,
+} from '../records/flush.js';
+import type { ForeignSignal } from '../records/foreignSignal.js';
 import { sourceName, type RecordSource } from '../records/record.js';
 import type { BatcherSettings, BatchLimits } from '../records/settings.js';
 import { Coverage } from './coverage.js';
 import { Estates } from './estates.js';
+import { ForeignSignals } from './foreignSignals.js';
 import type { BatcherReport } from './sinks.js';
 
 /** What the batcher does next. `wait` without a delay: until a signal arrives. */
@@ -65,6 +74,8 @@ export const LIMITS = {
   idleContinuations: 10,
   /** Control signals kept for the record. */
   controls: 20,
+  /** Characters of the reason for giving a batch up: each of its rejections has it. */
+  parkingReason: 500,
   /** Runs that a buffer remembers it has been in: more than one only where a paused batcher continues as new. */
   bufferRuns: 50,
 } as const;
@@ -105,6 +116,7 @@ export class BatcherState {
   /** In this run. `#controls` does not say: it keeps only the last ones. */
   #toldToPauseOrResume = false;
   #draining: boolean;
+  readonly #foreignSignals: ForeignSignals;
   /** Chunks at the head of the buffer that a flush signal asks for. */
   #chunksToFlush: number;
   #recordsSinceStart = 0;
@@ -120,6 +132,7 @@ export class BatcherState {
     this.#heirOf = input.heirOf ?? null;
     this.#estates = new Estates(carried?.estates);
     this.#coverage = new Coverage(carried?.coverage);
+    this.#foreignSignals = new ForeignSignals(carried?.foreignSignals);
     this.#counters = carried?.counters ?? NO_COUNTERS;
     this.#paused = carried?.paused ?? false;
     this.#draining = carried?.draining ?? false;
@@ -196,7 +209,22 @@ export class BatcherState {
     this.#count({ foreignSignals: 1 });
   }
 
-  control(action: ControlAction, { actor, reason }: ControlRequest, nowMs: number): void {
+  /** Keeps such a signal until it is on the dead-letter topic. */
+  keepForeignSignal(name: string, args: readonly unknown[], nowMs: number): void {
+    this.#foreignSignals.add(name, args, nowMs);
+  }
+
+  /** Signals of strangers to be published, oldest first. */
+  get foreignSignals(): readonly ForeignSignal[] {
+    return this.#foreignSignals.waiting;
+  }
+
+  /** So many of {@link foreignSignals} are on the dead-letter topic. */
+  foreignSignalsPublished(count: number): void {
+    this.#foreignSignals.published(count);
+  }
+
+  control(action: ControlAction, { actor, reason, batch }: ControlRequest, nowMs: number): void {
     this.#controls = [...this.#controls, { action, actor, reason, atMs: nowMs }].slice(-LIMITS.controls);
     switch (action) {
       case 'pause':
@@ -210,14 +238,30 @@ export class BatcherState {
       case 'drain':
         this.#draining = true;
         break;
+      case 'park':
+        this.#park(batch, reason);
+        break;
     }
+  }
+
+  /** Where another batch is on its way, the one that is meant is done with: there is nothing to give up. */
+  #park(number: number | undefined, reason: string): void {
+    if (this.#flushing === null || this.#flushing.number !== number || this.#flushing.parking !== null) return;
+    const parking: Parking = { reason: reason.slice(0, LIMITS.parkingReason) };
+    this.#flushing = { ...this.#flushing, parking };
+    if (this.#flushing.reason === 'inherited') this.#estates.park(parking);
+  }
+
+  /** That a person gives the batch on its way up; null normally. */
+  get parking(): Parking | null {
+    return this.#flushing?.parking ?? null;
   }
 
   /** Pure: the same state, time and history give the same answer. While a batch is on its way the answer is `wait`. */
   decide(nowMs: number, history: HistoryView): Decision {
     if (this.#flushing) return { type: 'wait' };
     if (this.#heirOf !== null) return { type: 'readInheritance', runId: this.#heirOf };
-    if (this.#draining && this.#buffer.length === 0 && this.#estates.batches === 0) return { type: 'complete' };
+    if (this.#isDrained) return { type: 'complete' };
     const continueAsNewDue = this.#continueAsNewDue(history);
     if (continueAsNewDue && this.#bufferedEncodedBytes <= LIMITS.carriedBytes) return { type: 'continueAsNew' };
     if (this.#paused) return { type: 'wait' };
@@ -227,6 +271,11 @@ export class BatcherState {
     const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, continueAsNewDue);
     if (reason !== null) return { type: 'flush', reason };
     return { type: 'wait', delayMs: oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs - nowMs };
+  }
+
+  get #isDrained(): boolean {
+    const holdsRecords = this.#buffer.length > 0 || this.#estates.batches > 0;
+    return this.#draining && !holdsRecords && this.foreignSignals.length === 0;
   }
 
   #flushReason(oldestAcceptedAtMs: number, nowMs: number, continueAsNewDue: boolean): FlushReason | null {
@@ -285,6 +334,7 @@ export class BatcherState {
       startedAtMs: nowMs,
       oldestAcceptedAtMs: taken[0]?.chunk.acceptedAtMs ?? nowMs,
       sources: sourcesOf(taken),
+      parking: null,
     });
     this.#buffer.splice(0, count);
     for (const buffered of taken) this.#weigh(buffered, -1);
@@ -308,6 +358,8 @@ export class BatcherState {
   takeInherited(nowMs: number): InheritedBatch {
     const next = this.#estates.next();
     if (next === null) throw new Error('no closed run has left anything');
+    const { runId, chunksDone, chunks, begun } = next;
+    const parking = begun?.parking ?? null;
     this.#begin({
       reason: 'inherited',
       records: 0,
@@ -315,10 +367,11 @@ export class BatcherState {
       startedAtMs: nowMs,
       oldestAcceptedAtMs: nowMs,
       sources: new Set(),
+      parking,
     });
-    const { runId, chunksDone, chunks, begun } = next;
     const destination = begun?.destination ?? this.#settings.destination;
-    this.beginInherited({ destination, answer: begun?.answer ?? null });
+    const parked = parking === null ? {} : { parking };
+    this.beginInherited({ destination, answer: begun?.answer ?? null, ...parked });
     return {
       pipeline: this.#settings.pipeline,
       batcher: this.#workflowId,
@@ -328,6 +381,7 @@ export class BatcherState {
       chunks,
       destination,
       answer: begun?.answer ?? null,
+      ...parked,
     };
   }
 
@@ -377,6 +431,7 @@ export class BatcherState {
       idleContinuations: this.#recordsSinceStart === 0 ? this.#idleContinuationsBefore + 1 : 0,
       estates: this.#estates.toState(),
       bufferRuns: this.#bufferRuns(),
+      ...(this.foreignSignals.length === 0 ? {} : { foreignSignals: this.foreignSignals }),
     };
   }
 
@@ -402,6 +457,7 @@ export class BatcherState {
         records: this.#flushing.records,
         bytes: this.#flushing.bytes,
         startedAtMs: this.#flushing.startedAtMs,
+        parked: this.#flushing.parking !== null,
       },
       inheritedBatches: this.#heirOf === null ? this.#estates.batches : null,
       lastFlush: this.#lastFlush,
@@ -471,6 +527,7 @@ interface Flushing {
   /** Of an inherited batch, which is read from elsewhere: when it began. */
   readonly oldestAcceptedAtMs: number;
   readonly sources: ReadonlySet<string>;
+  readonly parking: Parking | null;
 }
 
 const NO_COUNTERS: BatcherCounters = {

@@ -84,7 +84,11 @@ export class ClosedRun {
   inheritance(): Inheritance {
     const state = this.#living;
     const onItsWay = this.#onItsWay;
-    const begun: BegunBatch | null = onItsWay && { destination: onItsWay.destination, answer: onItsWay.answer };
+    const begun: BegunBatch | null = onItsWay && {
+      destination: onItsWay.destination,
+      answer: onItsWay.answer,
+      ...(state.parking === null ? {} : { parking: state.parking }),
+    };
     const own = onItsWay?.type === 'own' ? onItsWay.chunks.length : 0;
     const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, state.settings.batch)];
     const left = { runId: this.#run.runId, chunksDone: 0, batches, begun: own > 0 ? begun : null };
@@ -113,9 +117,9 @@ export class ClosedRun {
     return { type: 'own', chunks: taken, id, destination, answer: null, outcome: null };
   }
 
-  #beginInherited({ destination, answer }: InheritedBatch, atMs: number): OnItsWay {
+  #beginInherited({ destination, answer, parking }: InheritedBatch, atMs: number): OnItsWay {
     this.#living.takeInherited(atMs);
-    this.#living.beginInherited({ destination, answer });
+    this.#living.beginInherited({ destination, answer, ...(parking === undefined ? {} : { parking }) });
     return { type: 'inherited', destination, answer, outcome: null };
   }
 

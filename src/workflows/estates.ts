@@ -1,4 +1,5 @@
 import type { Estate } from '../records/estate.js';
+import type { Parking } from '../records/flush.js';
 
 /** The next batch that closed runs have left. */
 export interface NextInherited {
@@ -35,6 +36,12 @@ export class Estates {
     const [first, ...rest] = this.#estates;
     if (first === undefined) throw new Error('no closed run has left anything');
     this.#estates = [{ ...first, begun }, ...rest];
+  }
+
+  /** A person gives the batch on its way up: remembered, too. */
+  park(parking: Parking): void {
+    const begun = this.next()?.begun;
+    if (begun) this.begin({ ...begun, parking });
   }
 
   /** The next batch is done with. */

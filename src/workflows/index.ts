@@ -1,13 +1,14 @@
 import {
+  CancellationScope,
   condition,
   continueAsNew,
   defineQuery,
   log,
+  patched,
   proxyActivities,
   proxySinks,
   setDefaultSignalHandler,
   setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { BatcherInput, EpochStatus } from '../records/batcher.js';
@@ -19,6 +20,7 @@ import {
   type FlushActivities,
   type FlushReason,
   type InsertOutcome,
+  type Parking,
   type RejectionSpec,
 } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
@@ -32,6 +34,8 @@ import type { BatcherSinks } from './sinks.js';
  */
 const activities = proxyActivities<FlushActivities>({
   startToCloseTimeout: '2 hours',
+  // It is not the default, whatever the SDK's documentation says (1.24): an attempt must have ended before another begins.
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
 });
@@ -54,6 +58,7 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
   reportBeginning(input);
   reportHolding(state);
   report();
+  void publishForeignSignals(state);
 
   for (;;) {
     const decision = state.decide(Date.now(), history());
@@ -92,10 +97,16 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
  */
 function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
-    applySignal(state, name, args, Date.now());
+    // A worker of a version that knew no parking has taken it for a stranger's.
+    if (name === BATCHER.signals.park && !patched(PATCHES.parking)) state.countForeignSignal();
+    else if (!applySignal(state, name, args, Date.now()) && patched(PATCHES.foreignSignals))
+      state.keepForeignSignal(name, args, Date.now());
     report();
   });
 }
+
+/** What a run does since there is this code, and must not do where its history is from before. */
+const PATCHES = { parking: 'parking', foreignSignals: 'foreign-signals' } as const;
 
 function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
@@ -131,7 +142,9 @@ async function untilDecisionChanges(state: BatcherState, delayMs: number | undef
 async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now());
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
-    await untilDone(state, (again) => activities.insertBatch(again ? repeatedBatch(spec) : spec, bodies)),
+    await untilInserted(state, (again, parking) =>
+      activities.insertBatch(again ? repeatedBatch(spec, parking) : spec, bodies),
+    ),
   );
   if (outcome.rejected > 0) await reject(state, spec, bytes);
   state.finishFlush(outcome, spec.id, Date.now());
@@ -141,7 +154,9 @@ async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
 async function flushInherited(state: BatcherState): Promise<void> {
   const batch = state.takeInherited(Date.now());
   const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(
-    await untilDone(state, () => activities.insertInherited(batch)),
+    await untilInserted(state, (_again, parking) =>
+      activities.insertInherited(parking === undefined ? batch : { ...batch, parking }),
+    ),
   );
   if (outcome.rejected > 0) await reject(state, { ...batch, id: outcome.id }, bytes);
   state.finishInherited(outcome, Date.now());
@@ -154,6 +169,73 @@ async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords:
   );
 }
 
+/**
+ * Inserts a batch, or, once a person gives it up, has its records rejected. The insert is called off first, and its end
+ * waited for: nothing of it may reach the table behind the last look at what is there. If it succeeds all the same, the
+ * batch is inserted.
+ */
+function untilInserted(
+  state: BatcherState,
+  insert: (again: boolean, parking?: Parking) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const isParked = (): boolean => state.parking !== null;
+  let givenUp = false;
+  return untilDone(
+    state,
+    async (again) => {
+      if (!isParked()) {
+        try {
+          return await calledOffWhen(isParked, () => insert(again));
+        } catch (error) {
+          if (!isParked()) throw error;
+        }
+      }
+      givenUp = true;
+      return insert(true, state.parking ?? undefined);
+    },
+    () => isParked() && !givenUp,
+  );
+}
+
+/** Cancels an activity as soon as a condition holds; resolves or rejects when the activity has ended. */
+function calledOffWhen<T>(isCalledOff: () => boolean, run: () => Promise<T>): Promise<T> {
+  return CancellationScope.cancellable(async () => {
+    const scope = CancellationScope.current();
+    const cancel = (): void => scope.cancel();
+    // It also ends with the scope, in a rejection that says nothing new.
+    condition(isCalledOff).then(cancel, cancel);
+    try {
+      return await run();
+    } finally {
+      cancel();
+    }
+  });
+}
+
+/**
+ * Puts the signals of strangers on the dead-letter topic, beside the flushes: that topic may be away for hours. What is not
+ * there when the run continues as new is published by the next one; of a terminated run's it stays in the counter only.
+ */
+async function publishForeignSignals(state: BatcherState): Promise<void> {
+  try {
+    for (;;) {
+      await condition(() => state.foreignSignals.length > 0);
+      const { settings, foreignSignals: signals } = state;
+      const batch = {
+        pipeline: settings.pipeline,
+        batcher: workflowInfo().workflowId,
+        deadLetterTopic: settings.destination.deadLetterTopic,
+        signals,
+      };
+      await untilDone(state, () => activities.publishForeignSignals(batch));
+      state.foreignSignalsPublished(signals.length);
+    }
+  } catch (error) {
+    // Only a cancelled run comes here, and that ends.
+    log.debug('Signals of strangers are no longer published', { message: String(error) });
+  }
+}
+
 /** Longest pause between two activities, where even the unlimited retries of one have ended. */
 const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
 
@@ -161,8 +243,13 @@ const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
  * No failure of an activity may end the run: the batch would be lost with it.
  *
  * @param run is told whether it runs again: the attempts of an activity count from 1 each time
+ * @param isUrgent ends the pause between two activities
  */
-async function untilDone<T>(state: BatcherState, run: (again: boolean) => Promise<T>): Promise<T> {
+async function untilDone<T>(
+  state: BatcherState,
+  run: (again: boolean) => Promise<T>,
+  isUrgent: () => boolean = () => false,
+): Promise<T> {
   for (let delayMs = 1_000, again = false; ; delayMs = Math.min(delayMs * 4, RESCHEDULE_MAX_MS), again = true) {
     try {
       return await run(again);
@@ -170,7 +257,7 @@ async function untilDone<T>(state: BatcherState, run: (again: boolean) => Promis
       const message = error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error);
       state.flushFailed(message);
       log.error('A step of a flush ended in a failure; it will be scheduled again', { delayMs, message });
-      await sleep(delayMs);
+      await condition(isUrgent, delayMs);
     }
   }
 }

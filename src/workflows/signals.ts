@@ -7,7 +7,7 @@ import {
   type ControlRequest,
 } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
-import { CHUNK_FORMAT, type ChunkMeta } from '../records/chunk.js';
+import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../records/chunk.js';
 
 /** What a batcher's signals do to its state. */
 interface SignalTarget {
@@ -20,12 +20,13 @@ interface SignalTarget {
 /**
  * One signal, whatever its name. The workflow and whoever reads its history go through here in the same order.
  *
+ * @returns false for a signal of a stranger
  * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly and again and again,
  *   until a worker runs that understands it: dropping it would lose records whose offsets are committed.
  */
-export function applySignal(target: SignalTarget, name: string, args: readonly unknown[], nowMs: number): void {
+export function applySignal(target: SignalTarget, name: string, args: readonly unknown[], nowMs: number): boolean {
   const [first, second] = args;
-  if (CONTROL_ACTIONS.includes(name as ControlAction)) {
+  if (isControl(name, first)) {
     target.control(name as ControlAction, toControlRequest(first), nowMs);
   } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
     target.close(first);
@@ -34,11 +35,19 @@ export function applySignal(target: SignalTarget, name: string, args: readonly u
     target.accept(first, second as Uint8Array, nowMs);
   } else {
     target.countForeignSignal();
+    return false;
   }
+  return true;
 }
 
 /** Signals by which a batcher is steered. */
-const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain'];
+const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain', 'park'];
+
+/** To give a batch up is not for a stranger who does not say which. */
+function isControl(name: string, request: unknown): boolean {
+  if (!CONTROL_ACTIONS.includes(name as ControlAction)) return false;
+  return name !== BATCHER.signals.park || toControlRequest(request).batch !== undefined;
+}
 
 /** Ours, of whatever version: anything else under the name of our signal is a stranger's. */
 function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
@@ -48,8 +57,19 @@ function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
     'format' in meta &&
     typeof meta.format === 'string' &&
     meta.format.startsWith('ktb-chunk/') &&
-    body instanceof Uint8Array
+    body instanceof Uint8Array &&
+    (meta.format !== CHUNK_FORMAT || hasSegments(meta))
   );
+}
+
+/** Whether all is there that a batcher judges a chunk by. */
+function hasSegments(meta: Partial<Record<keyof ChunkMeta, unknown>>): boolean {
+  const { records, bytes, segments } = meta;
+  if (![records, bytes].every(Number.isSafeInteger) || !Array.isArray(segments)) return false;
+  return segments.every((segment: unknown) => {
+    const { topic, epoch, partition, from, to } = (segment ?? {}) as Partial<Record<keyof Segment, unknown>>;
+    return typeof topic === 'string' && typeof epoch === 'string' && [partition, from, to].every(Number.isSafeInteger);
+  });
 }
 
 function isCloseRequest(request: unknown): request is CloseRequest {
@@ -77,6 +97,10 @@ export function checkInput(input: BatcherInput): void {
 
 /** Whatever a stranger may have sent in its place. */
 function toControlRequest(request: unknown): ControlRequest {
-  const { actor, reason } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
-  return { actor: typeof actor === 'string' ? actor : 'unknown', reason: typeof reason === 'string' ? reason : '' };
+  const { actor, reason, batch } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
+  return {
+    actor: typeof actor === 'string' ? actor : 'unknown',
+    reason: typeof reason === 'string' ? reason : '',
+    ...(typeof batch === 'number' ? { batch } : {}),
+  };
 }

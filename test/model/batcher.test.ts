@@ -76,7 +76,7 @@ function steps(kind: Kind) {
     rewind: fc.record({ type: type('rewind'), partition, back: fc.nat(20) }),
     control: fc.record({
       type: type('control'),
-      action: fc.constantFrom('pause', 'resume', 'resume', 'flush', 'flush', 'drain'),
+      action: fc.constantFrom('pause', 'resume', 'resume', 'flush', 'flush', 'drain', 'park', 'park'),
       times: mostly(1, fc.integer({ min: 2, max: 25 }), 15),
     }),
     attempt: fc.record({

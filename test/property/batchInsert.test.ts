@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { insertRecords, type BatchInsertOptions, type BatchInsertResult } from '../../src/activities/batchInsert.js';
+import {
+  giveUpRecords,
+  insertRecords,
+  type BatchInsertOptions,
+  type BatchInsertResult,
+} from '../../src/activities/batchInsert.js';
 import { InsertError } from '../../src/activities/insertErrors.js';
+import type { Rejection } from '../../src/records/ack.js';
 import { FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 
@@ -39,9 +45,9 @@ function records(kinds: readonly Kind[]) {
 
 const many = (count: number, kind: Kind): Kind[] => Array.from({ length: count }, () => kind);
 
-function insert(table: FakeTable, kinds: readonly Kind[], options: Partial<BatchInsertOptions> = {}) {
-  return insertRecords(records(kinds), {
-    tables: table.tables,
+function defaults({ tables }: FakeTable): BatchInsertOptions {
+  return {
+    tables,
     table: 'orders',
     columns: {},
     batch: 'b1',
@@ -49,8 +55,11 @@ function insert(table: FakeTable, kinds: readonly Kind[], options: Partial<Batch
     overdue: false,
     mustBeAlive: () => undefined,
     pause: () => Promise.resolve(),
-    ...options,
-  });
+  };
+}
+
+function insert(table: FakeTable, kinds: readonly Kind[], options: Partial<BatchInsertOptions> = {}) {
+  return insertRecords(records(kinds), { ...defaults(table), ...options });
 }
 
 /** Attempts as Temporal makes them, the same batch again after each error, until one succeeds. */
@@ -248,4 +257,24 @@ it('holds the batch and names the column where a mapped one is not in the table'
     kind: 'structural',
     message: expect.stringContaining('nope') as string,
   });
+});
+
+it('a batch that is given up, whenever it is: each record has a row or is rejected, and none has both', async () => {
+  const rejection: Rejection = { code: 'parked', message: 'because' };
+  await fc.assert(
+    fc.asyncProperty(batch, fc.array(fault, { maxLength: 6 }), fc.nat(3), async (kinds, faults, attempts) => {
+      const table = new FakeTable();
+      Object.assign(table, { faults: [...faults], remembersTokens: false });
+      for (let attempt = 1; attempt <= attempts; attempt++)
+        await insert(table, kinds, { repeated: attempt > 1 }).catch(() => undefined);
+      // The first look-up may meet an insert that is still running.
+      const give = () => giveUpRecords(records(kinds), { ...defaults(table), repeated: true }, rejection);
+      const { inserted, rejected } = await give().catch(give);
+      expect(offsetsOf(inserted)).toEqual(offsetsIn(table));
+      expect(offsetsOf([...inserted, ...rejected])).toEqual(kinds.map((_, index) => index));
+      const codes = new Map(rejected.map((item) => [item.record.offset, item.rejection.code]));
+      for (const offset of offsetsWhere(kinds, (kind) => kind === 'noJson')) expect(codes.get(offset)).toBe('not_json');
+    }),
+    { numRuns: 1_000 },
+  );
 });

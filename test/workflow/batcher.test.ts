@@ -12,6 +12,7 @@ import { encodeChunk } from '../../src/records/chunkCodec.js';
 import { sealEnvelope, UNKNOWN_RUN, type BatchSpec, type FlushActivities } from '../../src/records/flush.js';
 import type { BatchLimits } from '../../src/records/settings.js';
 import type { BatcherReport, BatcherSinks } from '../../src/workflows/sinks.js';
+import type { ForeignSignal } from '../../src/records/foreignSignal.js';
 import { input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
@@ -28,6 +29,7 @@ let reports: BatcherReport[] = [];
 let insertBatch: FlushActivities['insertBatch'];
 let readInheritance: FlushActivities['readInheritance'];
 let insertInherited: FlushActivities['insertInherited'];
+let foreignSignals: ForeignSignal[] = [];
 let workflows = 0;
 
 const done = (inserted: number, rejected = 0) => sealEnvelope({ inserted, rejected, skipped: 0 }, Uint8Array.of(7));
@@ -49,6 +51,7 @@ beforeEach(async () => {
   rejections = [];
   beginnings = [];
   reports = [];
+  foreignSignals = [];
   readInheritance = () => Promise.reject(new Error('no run was closed'));
   insertInherited = () => Promise.reject(new Error('no run was closed'));
   insertBatch = (spec) => {
@@ -79,6 +82,7 @@ async function withBatcher(
     rejectRecords: (spec, bytes) => Promise.resolve(void rejections.push(`${spec.id}:${[...bytes].join()}`)),
     readInheritance: (batcher, runId) => readInheritance(batcher, runId),
     insertInherited: (batch) => insertInherited(batch),
+    publishForeignSignals: ({ signals }) => Promise.resolve(void foreignSignals.push(...signals)),
   };
   const worker = await Worker.create({
     connection: environment.nativeConnection,
@@ -270,16 +274,96 @@ it('does not take a chunk whose checksum is wrong, and does not drop it either: 
     expect((await handle.describe()).status.name).toBe('RUNNING');
   }));
 
-it('counts strangers’ signals under whatever name and goes on', () =>
+const park = (handle: WorkflowHandle, batch: number) =>
+  handle.signal(BATCHER.signals.park, { actor: 'test', reason: 'because', batch });
+
+it('a batch that fails again and again is given up when a person says so, and the next one follows', () =>
+  withBatcher({ maxRecords: 5 }, async (handle) => {
+    insertBatch = (spec) => {
+      batches.push(spec);
+      if (spec.number === 1 && spec.parking === undefined) throw new Error('there is no such table');
+      return Promise.resolve(spec.parking === undefined ? done(5) : done(1, 4));
+    };
+    await send(handle, -1, 4);
+    await untilBatches(1);
+    await park(handle, 2);
+    await send(handle, 4, 9);
+    await eventually(async () => expect((await status(handle)).bufferedRecords).toBe(5));
+    expect((await status(handle)).flushing).toMatchObject({ number: 1, parked: false });
+    await park(handle, 1);
+    await eventually(async () =>
+      expect((await status(handle)).counters).toMatchObject({ inserted: 6, rejected: 4, batches: 2 }),
+    );
+    const [first] = batches;
+    const last = batches.findLast(({ number }) => number === 1);
+    expect(last).toEqual({ ...first, runs: [UNKNOWN_RUN], parking: { reason: 'because' } });
+    expect(rejections).toEqual([`${first?.id ?? ''}:7`]);
+    expect((await status(handle)).controls.map(({ action }) => action)).toEqual(['park', 'park']);
+  }));
+
+it('an insert that succeeds although its batch was to be given up counts', () =>
+  withBatcher({ maxRecords: 5 }, async (handle) => {
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    insertBatch = async (spec) => {
+      batches.push(spec);
+      await held;
+      return done(5);
+    };
+    await send(handle, -1, 4);
+    await untilBatches(1);
+    await park(handle, 1);
+    await eventually(async () => expect((await status(handle)).flushing).toMatchObject({ parked: true }));
+    release();
+    await eventually(async () => expect((await status(handle)).counters).toMatchObject({ inserted: 5, rejected: 0 }));
+    expect(batches).toHaveLength(1);
+  }));
+
+it('a batch is given up at once also in the pause between two activities, and that is repeated until it succeeds', () =>
+  withBatcher({ maxRecords: 5 }, async (handle) => {
+    const ended = () => ApplicationFailure.nonRetryable('ended by hand');
+    insertBatch = (spec) => {
+      batches.push(spec);
+      if (spec.parking === undefined || batches.filter(({ parking }) => parking).length < 2) throw ended();
+      return Promise.resolve(done(0, 5));
+    };
+    await send(handle, -1, 4);
+    await untilBatches(1);
+    await park(handle, 1);
+    await eventually(async () => {
+      await environment.sleep('10 seconds');
+      expect((await status(handle)).counters.rejected).toBe(5);
+    });
+    expect(batches.filter(({ parking }) => parking)).toHaveLength(2);
+  }));
+
+it('strangers’ signals are counted and published under whatever name and in whatever encoding, and the batcher goes on', () =>
   withBatcher({ maxRecords: 1 }, async (handle) => {
     await handle.signal('hello', { some: 'thing' });
     await handle.signal(BATCHER.signals.records, 'not a chunk');
     await handle.signal(BATCHER.signals.records, { format: 'ktb-chunk/1' });
+    await handle.signal(BATCHER.signals.records, { format: 'ktb-chunk/1', crc32: 0 }, new Uint8Array(0));
+    await handle.signal(BATCHER.signals.park, { reason: 'which batch?' });
+    await environment.client.workflowService.signalWorkflowExecution({
+      namespace: 'default',
+      workflowExecution: { workflowId: handle.workflowId },
+      signalName: 'unreadable',
+      input: { payloads: [{ metadata: { encoding: Buffer.from('json/plain') }, data: Buffer.from('{') }] },
+    });
     await handle.signal(BATCHER.signals.pause);
     await handle.signal(BATCHER.signals.resume, 42);
     await send(handle, -1, 0);
     await untilBatches(1);
-    expect((await status(handle)).counters.foreignSignals).toBe(3);
+    expect((await status(handle)).counters.foreignSignals).toBe(6);
+    await eventually(() => expect(foreignSignals).toHaveLength(6));
+    expect(foreignSignals.map(({ name, value }) => [name, value])).toEqual([
+      ['hello', '[{"some":"thing"}]'],
+      ['records', '["not a chunk"]'],
+      ['records', '[{"format":"ktb-chunk/1"}]'],
+      ['records', '[{"format":"ktb-chunk/1","crc32":0},{"hex":""}]'],
+      ['park', '[{"reason":"which batch?"}]'],
+      ['unreadable', '[{"encoding":"json/plain","data":{"hex":"7b"}}]'],
+    ]);
   }));
 
 it('drains: flushes what it holds, then ends', () =>

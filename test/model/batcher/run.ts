@@ -79,6 +79,7 @@ export class BatcherRun {
     this.#ended = null;
     if (ended !== null && 'failed' in ended) this.#scheduleAgain(ended.failed, nowMs);
     else if (ended !== null) this.#resume(ended.activity, ended.result, nowMs);
+    this.#callOff(nowMs);
 
     while (this.#activity === null) {
       const decision = this.state.decide(nowMs, { continueAsNewSuggested, length: 10, bytes: 1_000 });
@@ -131,6 +132,19 @@ export class BatcherRun {
       case 'rejectRecords':
         this.#finish();
         break;
+    }
+  }
+
+  /** An insert whose batch a person gives up ends, and the batch is given up. */
+  #callOff(nowMs: number): void {
+    const { parking } = this.state;
+    const activity = this.#activity;
+    if (parking === null || activity === null) return;
+    if (activity.type === 'insertBatch' && activity.args[0].parking === undefined) {
+      const [spec, bodies] = activity.args;
+      this.#schedule({ type: 'insertBatch', args: [repeatedBatch(spec, parking), bodies] }, nowMs);
+    } else if (activity.type === 'insertInherited' && activity.args[0].parking === undefined) {
+      this.#schedule({ type: 'insertInherited', args: [{ ...activity.args[0], parking }] }, nowMs);
     }
   }
 

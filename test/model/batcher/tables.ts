@@ -54,6 +54,12 @@ export class Tables {
     this.#insert(late);
   }
 
+  /** The batch is given up: what is there is inserted. */
+  giveUp(table: string, records: readonly Identity[]) {
+    const rejected = this.#missing(table, records);
+    return { inserted: records.filter((row) => !rejected.includes(row)), rejected };
+  }
+
   reject(records: readonly Identity[]): void {
     for (const row of records) {
       if (this.#tableOf.has(row)) throw new Error(`${row} is rejected and has a row`);

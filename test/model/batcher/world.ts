@@ -91,6 +91,8 @@ export const SITUATIONS = [
   'as many epochs as are kept',
   'a late insert of what is there',
   'continued as new in vain, too often',
+  'a batch given up',
+  'an inherited batch given up',
 ] as const;
 export type Situation = (typeof SITUATIONS)[number];
 
@@ -229,7 +231,8 @@ export class World {
 
   #control(action: ControlAction): void {
     if (this.#run === null || this.#ending !== 'open') return;
-    this.#run.signal(action, [{ actor: 'test', reason: '' }], this.#nowMs);
+    const batch = action === 'park' ? { batch: this.#run.state.status(QUIET).flushing?.number ?? 0 } : {};
+    this.#run.signal(action, [{ actor: 'test', reason: '', ...batch }], this.#nowMs);
     this.#controls.push(action);
   }
 
@@ -320,10 +323,14 @@ export class World {
           decodeChunk(segments, bodies.subarray(at, (at += bodyBytes)), keep),
         );
         const repeated = activity.attempt > 1 || (await this.#reader.anyWasReset(spec.batcher, spec.runs));
+        if (spec.parking !== undefined) {
+          this.#met('a batch given up');
+          return this.#giveUp(spec.id, spec.destination, records);
+        }
         return this.#insert(spec.id, spec.destination, records, repeated, fate);
       }
       case 'insertInherited': {
-        const [{ batcher, runId, chunksDone, chunks, answer, destination }] = activity.args;
+        const [{ batcher, runId, chunksDone, chunks, answer, destination, parking }] = activity.args;
         if (answer !== null) this.#met('a verdict taken from a closed history');
         if (answer !== null) return this.#reader.result(batcher, answer);
         const leftover = await this.#reader.leftover(batcher, runId, chunksDone, chunks);
@@ -333,6 +340,10 @@ export class World {
           bytes,
         );
         const records = leftover.flatMap(({ chunk, body }) => decodeChunk(chunk.segments, body, chunk.keep));
+        if (parking !== undefined) {
+          this.#met('an inherited batch given up');
+          return this.#giveUp(batchId(batcher, leftover), destination, records);
+        }
         return this.#insert(batchId(batcher, leftover), destination, records, true, fate);
       }
       case 'rejectRecords': {
@@ -361,6 +372,15 @@ export class World {
     const torn = (fate === 'half' || fate === 'failed') && this.#lateInserts.length === 0;
     const extent: Extent = torn ? 'half' : 'all';
     const { inserted, rejected } = this.#tables.insert(table, records, repeated, extent);
+    const outcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+    return sealEnvelope(outcome, Buffer.from(JSON.stringify(rejected)));
+  }
+
+  #giveUp(id: string, { table }: Destination, records: readonly Identity[]): Uint8Array {
+    this.#checkId(id, records);
+    // It waits until no insert of the batch is running any more.
+    for (const late of this.#lateInserts.splice(0)) this.#tables.arrive(late);
+    const { inserted, rejected } = this.#tables.giveUp(table, records);
     const outcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
     return sealEnvelope(outcome, Buffer.from(JSON.stringify(rejected)));
   }

@@ -7,7 +7,14 @@ import { createActivities } from '../../../src/activities/index.js';
 import { InsertError } from '../../../src/activities/insertErrors.js';
 import type { OutgoingMessage, Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk } from '../../../src/records/chunkCodec.js';
-import { BATCH_FORMAT, openEnvelope, type BatchSpec, type InsertOutcome } from '../../../src/records/flush.js';
+import {
+  BATCH_FORMAT,
+  openEnvelope,
+  type BatchSpec,
+  type InsertOutcome,
+  type Parking,
+} from '../../../src/records/flush.js';
+import { decodeRejected } from '../../../src/records/rejectionCodec.js';
 import type { RunHistories } from '../../../src/activities/runHistories.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
@@ -17,8 +24,12 @@ import { record } from '../../support/records.js';
 
 const MINUTE_MS = 60_000;
 
-/** A worker with a table in memory, whose inserts of more than one row fail with an error if there is one. */
-function worker(error?: InsertError) {
+/**
+ * A worker with a table in memory, whose inserts of more than one row fail with an error if there is one.
+ *
+ * @param otherwise what the table does otherwise
+ */
+function worker(error?: InsertError, otherwise: Partial<FakeTable['tables']> = {}) {
   const table = new FakeTable();
   const insert: typeof table.tables.insert = (name, rows) => {
     const isOne =
@@ -28,7 +39,7 @@ function worker(error?: InsertError) {
         .split('\n').length === 1;
     return error === undefined || isOne ? table.tables.insert(name, rows) : Promise.reject(error);
   };
-  const tables = { ...table.tables, insert };
+  const tables = { ...table.tables, insert, ...otherwise };
   const published: [topic: string, message: OutgoingMessage][] = [];
   const publisher = {
     publish: (topic: string, messages: Iterable<OutgoingMessage>) => {
@@ -54,9 +65,15 @@ function worker(error?: InsertError) {
   return { table, published, lines, activities, metrics };
 }
 
+/** What may end in a batch's being given up. */
+interface Giving {
+  readonly parking?: Parking;
+  readonly retryForMs?: number;
+}
+
 const VALUES = ['{}', '{}', '{}', '{}'];
 
-function batch(values: readonly string[]): [BatchSpec, Uint8Array] {
+function batch(values: readonly string[], { parking, retryForMs }: Giving = {}): [BatchSpec, Uint8Array] {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const records = values.map((value, offset) => record(offset, { value: Buffer.from(value) }));
   const { meta, body } = encodeChunk([{ ...source, from: -1, to: values.length - 1, records }]);
@@ -69,14 +86,18 @@ function batch(values: readonly string[]): [BatchSpec, Uint8Array] {
     number: 1,
     id: 'id',
     reason: 'delay',
-    destination,
+    destination: retryForMs === undefined ? destination : { ...destination, retryForMs },
     chunks: [chunk],
     runs: ['r'],
+    ...(parking === undefined ? {} : { parking }),
   } as const;
   return [{ ...spec, format: BATCH_FORMAT }, body];
 }
 
-async function attempt({ activities }: ReturnType<typeof worker>, info: { attempt?: number; ageMs?: number } = {}) {
+async function attempt(
+  { activities }: ReturnType<typeof worker>,
+  { giving, values = VALUES, ...info }: { attempt?: number; ageMs?: number; giving?: Giving; values?: string[] } = {},
+) {
   const environment = new MockActivityEnvironment(
     {
       attempt: info.attempt ?? 1,
@@ -85,8 +106,9 @@ async function attempt({ activities }: ReturnType<typeof worker>, info: { attemp
     },
     { logger: new DefaultLogger('ERROR') },
   );
-  const run = () => activities.insertBatch(...batch(VALUES));
-  return openEnvelope<InsertOutcome>(await environment.run<[], Uint8Array, typeof run>(run)).json;
+  const run = () => activities.insertBatch(...batch(values, giving));
+  const { json, bytes } = openEnvelope<InsertOutcome>(await environment.run<[], Uint8Array, typeof run>(run));
+  return { ...json, verdicts: bytes.length === 0 ? [] : decodeRejected(bytes).map(({ rejection }) => rejection) };
 }
 
 const tooLittleMemory = new InsertError('transient', { code: '241', message: 'ClickHouse error 241' });
@@ -119,4 +141,92 @@ it('a structural error is said once, tried again soon, counted each time, and an
     expect.objectContaining({ level: 40, msg: expect.stringContaining('there is no table orders') as string }),
   ]);
   expect((await gone.metrics.flushErrors.get()).values).toMatchObject([{ value: 3, labels: { code: '60' } }]);
+});
+
+const parking = { reason: 'the table is gone for good' };
+
+it('a batch that is given up inserts nothing: what is there is inserted, each other record is rejected with the reason', async () => {
+  const some = worker();
+  expect(await attempt(some)).toMatchObject({ inserted: 4 });
+  some.table.rows.splice(1, 2);
+  const outcome = await attempt(some, { giving: { parking }, values: ['{}', '{}', '{}', '{}', 'no JSON'], attempt: 2 });
+  expect(outcome).toMatchObject({ inserted: 2, rejected: 3 });
+  expect(outcome.verdicts.map(({ code }) => code).toSorted()).toEqual(['not_json', 'parked', 'parked']);
+  expect(outcome.verdicts.find(({ code }) => code === 'parked')?.message).toContain(parking.reason);
+  expect(some.table.rows).toHaveLength(2);
+});
+
+it('a batch is given up where there is no table, and held while ClickHouse cannot be asked', async () => {
+  const noTable = new InsertError('structural', { code: '60', message: 'there is no table orders' });
+  const gone = worker(undefined, { columns: () => Promise.reject(noTable) });
+  const away = new InsertError('transient', { code: 'ECONNREFUSED', message: 'away', answered: false });
+  const held = worker(undefined, { foundOffsets: () => Promise.reject(away) });
+  await expect(attempt(held, { giving: { parking } })).rejects.toMatchObject({ type: 'TransientInsertError' });
+  expect(await attempt(gone, { giving: { parking } })).toMatchObject({ inserted: 0, rejected: 4 });
+});
+
+const longAgo = { attempt: 10, ageMs: 60 * MINUTE_MS };
+const giving = { retryForMs: 60 * MINUTE_MS };
+const ill = (kind: 'transient' | 'unknown' | 'structural', answered = true) =>
+  new InsertError(kind, { code: '242', message: 'ClickHouse error 242', answered });
+
+it('an insert is given up after insert.retryFor, and before that never', async () => {
+  for (const kind of ['transient', 'unknown'] as const) {
+    const failing = worker();
+    failing.table.ill = failing.table.probeFails = ill(kind);
+    for (const info of [
+      { giving },
+      { ...longAgo, giving, attempt: 9 },
+      { ...longAgo, giving, ageMs: 59 * MINUTE_MS },
+      longAgo,
+    ])
+      await expect(attempt(failing, info)).rejects.toMatchObject({ type: 'TransientInsertError' });
+    const { verdicts, ...outcome } = await attempt(failing, { ...longAgo, giving });
+    expect(outcome).toMatchObject({ inserted: 0, rejected: 4 });
+    expect(verdicts[0]).toEqual({
+      code: 'retries_exhausted',
+      message: 'not inserted within insert.retryFor: ClickHouse error 242',
+    });
+  }
+});
+
+it('insert.retryFor ends nothing while the table is not as it has to be, or ClickHouse is away, and not right after that', async () => {
+  for (const error of [ill('structural'), ill('transient', false)]) {
+    const failing = worker();
+    failing.table.ill = failing.table.probeFails = error;
+    await expect(attempt(failing, { ...longAgo, giving })).rejects.toThrow();
+    failing.table.ill = failing.table.probeFails = ill('transient');
+    await expect(attempt(failing, { ...longAgo, giving })).rejects.toThrow();
+  }
+});
+
+it('signals of strangers become dead letters, counted each and said once', async () => {
+  const one = worker();
+  const signal = { name: 'hello', value: '[1]', size: 3, atMs: 5 };
+  const signals = [signal, { ...signal, value: null, size: 900_000 }];
+  const { pipeline, destination } = settings();
+  const run = () =>
+    one.activities.publishForeignSignals({
+      pipeline,
+      batcher: 'b',
+      deadLetterTopic: destination.deadLetterTopic,
+      signals,
+    });
+  for (const attempt of [1, 2]) {
+    const environment = new MockActivityEnvironment({ attempt, startToCloseTimeoutMs: MINUTE_MS });
+    await environment.run<[], unknown, typeof run>(run);
+  }
+  const [[topic, first], [, second]] = one.published as [(typeof one.published)[0], (typeof one.published)[0]];
+  expect([topic, first.key, first.value]).toEqual([destination.deadLetterTopic, null, '[1]']);
+  expect(first.headers).toMatchObject({
+    'ktb.signal.name': 'hello',
+    'ktb.signal.batcher': 'b',
+    '__connect.errors.exception.class.name': 'foreign_signal',
+    '__connect.errors.connector.name': 'orders',
+  });
+  expect(second).toMatchObject({ value: null, headers: { 'ktb.value.omitted.bytes': '900000' } });
+  expect(one.lines).toHaveLength(1);
+  expect((await one.metrics.deadLetters.get()).values).toMatchObject([
+    { value: 4, labels: { code: 'foreign_signal' } },
+  ]);
 });

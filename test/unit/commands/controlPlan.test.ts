@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { planControl, targetsOf } from '../../../src/commands/controlPlan.js';
+import { mustNameBatchers, planControl, targetsOf, type Failing } from '../../../src/commands/controlPlan.js';
 import { UsageError } from '../../../src/commands/parts.js';
 import { parseConfig } from '../../../src/config/load.js';
 import type { BatcherStatus } from '../../../src/records/batcher.js';
@@ -30,9 +30,10 @@ it.each([
   expect(() => ids(options)).toThrow(message);
 });
 
-const running = (status: Partial<BatcherStatus>) =>
+const running = (status: Partial<BatcherStatus>, failing: Failing | null = null) =>
   ({
     state: 'running',
+    failing,
     status: { paused: false, draining: false, bufferedRecords: 7, ...status } as BatcherStatus,
   }) as const;
 
@@ -54,7 +55,7 @@ it('says that a paused batcher flushes only once it is resumed', () => {
 
 it('tells a batcher also while no worker answers', () => {
   for (const action of ['pause', 'resume', 'flush', 'drain'] as const)
-    expect(planControl(action, { state: 'running', status: null }).outcome).toBe('told');
+    expect(planControl(action, { state: 'running', status: null, failing: null }).outcome).toBe('told');
 });
 
 it('takes nothing for flushed that a closed run may hold, and nothing for paused that would start unpaused', () => {
@@ -64,4 +65,29 @@ it('takes nothing for flushed that a closed run may hold, and nothing for paused
     expect(planControl(action, { state: 'closed', how: 'COMPLETED' }).outcome).toBe(expected);
     expect(planControl(action, { state: 'not started' }).outcome).toBe(expected);
   }
+});
+
+const onItsWay = { number: 7, reason: 'delay', records: 12, bytes: 1, startedAtMs: 0, parked: false } as const;
+const insertFails = { step: 'insert', message: 'ClickHouse error 60' } as const;
+
+it('gives up a batch only by its number, and only one whose insert has failed', () => {
+  const park = (status: Partial<BatcherStatus>, failing: Failing | null = insertFails) =>
+    planControl('park', running({ flushing: onItsWay, ...status }, failing));
+  expect(park({})).toMatchObject({
+    outcome: 'told',
+    batch: 7,
+    message: 'gives batch 7 with 12 records up, which failed with: ClickHouse error 60',
+  });
+  expect(park({}, null)).toMatchObject({ outcome: 'failed' });
+  expect(park({}, { step: 'publish', message: 'topic replies takes no messages' })).toMatchObject({
+    outcome: 'failed',
+  });
+  expect(park({ flushing: null })).toMatchObject({ outcome: 'already' });
+  expect(park({ flushing: { ...onItsWay, parked: true } })).toMatchObject({ outcome: 'already' });
+  const { parked: _, ...asBefore } = onItsWay;
+  expect(park({ flushing: asBefore })).toMatchObject({ outcome: 'failed' });
+  expect(planControl('park', { state: 'running', status: null, failing: null })).toMatchObject({ outcome: 'failed' });
+  expect(() => {
+    mustNameBatchers('park', []);
+  }).toThrow(UsageError);
 });

@@ -150,7 +150,7 @@ it('honours Temporal’s own environment variables below the file', () => {
 
 it('listens on an IPv6 address, which has brackets in the file only', () => {
   const http = (listen: string) => parse(`${MINIMAL}\nhttp: { listen: '${listen}' }`).http;
-  expect(http('[::]:7001')).toEqual({ host: '::', port: 7001 });
+  expect(http('[::]:7001')).toMatchObject({ host: '::', port: 7001 });
   expect(http(':9464')).toEqual({ host: '', port: 9464 });
 });
 
@@ -262,4 +262,13 @@ it('finds certificates and keys that cannot be used, and shows nothing of them',
   expect(of('clickhouse: { url: "http://clickhouse:8123", tls: { serverName: a } }')).toEqual([
     'line 2: clickhouse.tls: is for an https:// address, and url is an http:// one',
   ]);
+});
+
+it('insert.retryFor is for ever or a duration', () => {
+  const retryFor = (value: string) => MINIMAL.replace('table: orders', `table: orders, insert: { retryFor: ${value} }`);
+  const retryForMs = (value: string) => parse(retryFor(value)).pipelines[0]?.settings.destination.retryForMs;
+  expect(['forever', '1m', '6h'].map(retryForMs)).toEqual([undefined, 60_000, 6 * 3_600_000]);
+  for (const wrong of ['never', '5', 'forever 1m'])
+    expect(problems(retryFor(wrong))[0]).toContain('insert.retryFor: must be forever, or a duration from 1m to 365d');
+  for (const wrong of ['59s', '366d']) expect(problems(retryFor(wrong))[0]).toContain('must be from 1m to 365d');
 });

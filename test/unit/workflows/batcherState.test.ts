@@ -207,3 +207,39 @@ it('an heir that is told to resume before it has read does so, however many othe
   heir.inherit({ coverage, counters, controls, lastFlush, estates, paused: true });
   expect(heir.status(QUIET).paused).toBe(false);
 });
+
+it('gives up the batch that is on its way, and no other one, however often and late it is asked to', () => {
+  const state = fresh();
+  const park = (batch: number) => {
+    state.control('park', { ...BY, batch }, 0);
+  };
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
+  park(1);
+  const { spec } = state.takeBatch('delay', 0);
+  expect([spec.number, state.parking]).toEqual([1, null]);
+  park(2);
+  expect(state.parking).toBeNull();
+  park(1);
+  park(1);
+  expect(state.parking).toEqual({ reason: 'because' });
+  expect(state.status(QUIET).flushing).toMatchObject({ number: 1, parked: true });
+  state.finishFlush({ inserted: 1, rejected: 4, skipped: 0 }, spec.id, 1);
+  state.accept(chunk({ from: 4, to: 9 }), BODY, 2);
+  state.takeBatch('delay', 3);
+  park(1);
+  expect(state.status(QUIET).flushing).toMatchObject({ number: 2, parked: false });
+});
+
+it('keeps strangers’ signals until they are published, over a continue-as-new too, and is not drained before', () => {
+  const state = fresh();
+  state.keepForeignSignal('hello', [{ a: 1 }, Uint8Array.of(255)], 7);
+  const next = continued(state);
+  next.control('drain', BY, 8);
+  expect(next.decide(8, QUIET)).toEqual({ type: 'wait' });
+  expect(next.foreignSignals).toEqual([{ name: 'hello', value: '[{"a":1},{"hex":"ff"}]', size: 22, atMs: 7 }]);
+  next.keepForeignSignal('again', [], 9);
+  next.foreignSignalsPublished(1);
+  expect(next.foreignSignals).toMatchObject([{ name: 'again' }]);
+  next.foreignSignalsPublished(1);
+  expect(next.decide(9, QUIET)).toEqual({ type: 'complete' });
+});

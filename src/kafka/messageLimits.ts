@@ -1,0 +1,27 @@
+import kafkajs, { type Admin } from 'kafkajs';
+import { within } from './within.js';
+
+/** For one topic's answer. */
+const ANSWER_WAIT_MS = 5_000;
+
+/**
+ * Bytes of the largest message that each topic takes (`max.message.bytes`). A topic is left out where it may not be asked, or
+ * does not answer.
+ */
+export async function messageLimits(admin: Admin, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const limits = await Promise.all(topics.map(async (topic) => [topic, await limitOf(admin, topic)] as const));
+  return new Map(limits.flatMap(([topic, bytes]) => (bytes === null ? [] : [[topic, bytes] as const])));
+}
+
+async function limitOf(admin: Admin, name: string): Promise<number | null> {
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: ['max.message.bytes'] };
+  try {
+    const asking = admin.describeConfigs({ resources: [resource], includeSynonyms: false });
+    const { resources } = await within(asking, ANSWER_WAIT_MS);
+    const value = resources[0]?.configEntries[0]?.configValue;
+    return value === undefined ? null : Number(value);
+  } catch {
+    // It is asked for a warning only: a user without DescribeConfigs goes without.
+    return null;
+  }
+}

@@ -1,0 +1,64 @@
+import { bytesToHex } from '@noble/hashes/utils.js';
+import type { ForeignSignal } from '../records/foreignSignal.js';
+
+/**
+ * Signals of strangers that wait for their dead letters. Bounded, since they travel in an activity's input and over
+ * continue-as-new: a large one, or one too many, goes without its value; a flood is only counted.
+ */
+export class ForeignSignals {
+  /** Signals waiting. */
+  static readonly WAITING_MAX = 500;
+  /** Characters of a signal's arguments. */
+  static readonly VALUE_MAX = 64 * 1024;
+  /** Characters of the arguments of all that wait. */
+  static readonly VALUES_MAX = 128 * 1024;
+  /** Characters of a signal's name. */
+  static readonly NAME_MAX = 200;
+
+  #waiting: readonly ForeignSignal[];
+  #characters: number;
+
+  constructor(waiting: readonly ForeignSignal[] = []) {
+    this.#waiting = waiting;
+    this.#characters = charactersOf(waiting);
+  }
+
+  get waiting(): readonly ForeignSignal[] {
+    return this.#waiting;
+  }
+
+  add(name: string, args: readonly unknown[], atMs: number): void {
+    if (this.#waiting.length >= ForeignSignals.WAITING_MAX) return;
+    const text = toJson(args);
+    const room = Math.min(ForeignSignals.VALUE_MAX, ForeignSignals.VALUES_MAX - this.#characters);
+    const value = text === null || text.length > room ? null : text;
+    this.#characters += value?.length ?? 0;
+    const size = text?.length ?? 0;
+    this.#waiting = [...this.#waiting, { name: name.slice(0, ForeignSignals.NAME_MAX), value, size, atMs }];
+  }
+
+  /** So many of the oldest are published. */
+  published(count: number): void {
+    this.#waiting = this.#waiting.slice(count);
+    this.#characters = charactersOf(this.#waiting);
+  }
+}
+
+function charactersOf(signals: readonly ForeignSignal[]): number {
+  return signals.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+}
+
+/** Null where it cannot be done: a value can be nested more deeply than the stack allows. */
+function toJson(args: readonly unknown[]): string | null {
+  try {
+    return JSON.stringify(args, (_name, value: unknown) =>
+      value instanceof Uint8Array ? describeBytes(value) : value,
+    );
+  } catch {
+    return null;
+  }
+}
+
+function describeBytes(bytes: Uint8Array): { hex: string } | { bytes: number } {
+  return bytes.length > ForeignSignals.VALUE_MAX ? { bytes: bytes.length } : { hex: bytesToHex(bytes) };
+}

@@ -1,0 +1,123 @@
+import { expect, it } from 'vitest';
+import { BATCHER } from '../../src/records/batcherId.js';
+import { Daemon, ktb } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+let fixture: Fixture;
+let daemon: Daemon;
+
+async function start(columns: Record<string, string> = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), {
+    partitions: 1,
+    columns: 'id Int64, text String, trace Nullable(String)',
+    pipeline: { batchers: 1, batch: { maxDelay: '100ms' } },
+  });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config({ columns }));
+}
+
+/** A command for the only batcher. */
+async function steer(action: string): Promise<{ outcome: string; message: string }> {
+  const args = [action, '--pipeline', fixture.name, '--batcher', '0', '--reason', 'a column is gone', '--json'];
+  const { output } = await ktb(fixture.config(), args);
+  return (JSON.parse(output) as { outcome: string; message: string }[])[0]!;
+}
+
+const answered = (count: number) =>
+  eventually(() => {
+    expect(acknowledged(fixture.acks)).toBe(count);
+  }, 90_000);
+const run = (query: string) => fixture.clickhouse.command({ query });
+
+it('a batch that is given up, by a worker that dies over it: what is in the table is inserted, all else comes back by a replay', async () => {
+  await start({ trace: 'header:trace' });
+  await fixture.produce(50);
+  await answered(50);
+  expect(await steer('park')).toMatchObject({ outcome: 'already' });
+
+  await steer('pause');
+  await fixture.produce(50);
+  await eventually(async () => expect((await fixture.batcherStatus(0)).bufferedRecords).toBe(50));
+  await run(`ALTER TABLE ${fixture.table} DROP COLUMN trace`);
+  const epoch = (await fixture.offsets())[0]?.metadata?.split(';')[1] ?? '';
+  await run(
+    `INSERT INTO ${fixture.table} (id, _topic, _partition, _offset, _epoch)
+     SELECT number, '${fixture.topic}', 0, number, '${epoch}' FROM numbers(50, 10)`,
+  );
+  await steer('resume');
+  await eventually(async () =>
+    expect(await steer('park')).toMatchObject({
+      outcome: 'told',
+      message: expect.stringMatching(/batch \d+ with 50 records up.* has no column trace/) as string,
+    }),
+  );
+  await daemon.kill();
+  daemon = await Daemon.start(fixture.config());
+  await answered(100);
+  const ofSecond = fixture.acks.filter(({ offset }) => offset >= 50);
+  expect(ofSecond.filter(({ status }) => status === 'inserted').every(({ offset }) => offset < 60)).toBe(true);
+  const rejected = ofSecond.filter(({ status }) => status === 'rejected');
+  expect(rejected.every(({ offset, code }) => offset >= 60 && code === 'parked')).toBe(true);
+  expect(rejected[0]?.message).toContain('a column is gone');
+  expect(await fixture.rowCounts()).toEqual({ rows: 60, identities: 60, ids: 60 });
+
+  await fixture.produce(10);
+  await answered(110);
+  const replay = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--code', 'parked']);
+  expect(replay).toMatchObject({ code: 0, output: expect.stringContaining(`replayed to ${fixture.topic}`) as string });
+  await eventually(async () => expect((await fixture.rowCounts()).ids).toBe(110), 60_000);
+  expect(daemon.output).not.toContain('record number');
+});
+
+it('strangers’ signals go to the dead-letter topic, whatever they hold, and stop nothing', async () => {
+  await start();
+  await fixture.produce(1);
+  await answered(1);
+  const batcher = fixture.batcher(0);
+  await batcher.signal('hello', { secret: 4711 });
+  await batcher.signal(BATCHER.signals.records, { format: 'ktb-chunk/1', crc32: 0 }, new Uint8Array(0));
+  await fixture.temporal.workflowService.signalWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId: batcher.workflowId },
+    signalName: 'unreadable',
+    input: { payloads: [{ metadata: { encoding: Buffer.from('json/protobuf') }, data: Buffer.from('{"a":1}') }] },
+  });
+  await fixture.produce(20);
+  await answered(21);
+
+  const letters = await fixture.deadLetters(3);
+  expect(letters.map(({ headers }) => String(headers?.['ktb.signal.name']))).toEqual(
+    expect.arrayContaining(['hello', 'records', 'unreadable']) as string[],
+  );
+  const hello = letters.find(({ headers }) => String(headers?.['ktb.signal.name']) === 'hello');
+  expect(hello?.value?.toString()).toBe('[{"secret":4711}]');
+  expect(await daemon.metric('ktb_dead_letters_total', { code: 'foreign_signal' })).toBe(3);
+  expect((await fixture.batcherStatus(0)).counters.foreignSignals).toBe(3);
+  const said = daemon.logs().filter(({ message }) => message.includes('no part of ktb sends'));
+  expect(said).toHaveLength(1);
+  expect(daemon.output).not.toContain('4711');
+  const list = await ktb(fixture.config(), ['dlq', 'list', fixture.name, '--json']);
+  expect(JSON.parse(list.output)).toMatchObject({ reasons: [{ code: 'foreign_signal', letters: 3 }] });
+  const replay = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all']);
+  expect(replay).toEqual({ code: 1, output: '3 left: a signal to a batcher, and no record\n' });
+});
+
+it('a dead-letter topic that takes less than the input topic is warned of at the start, and holds nothing up', async () => {
+  fixture = await Fixture.create(stack(), { topicConfig: { 'max.message.bytes': '2000000' } });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+  await fixture.produce(10);
+  await answered(10);
+  expect(daemon.logs()).toContainEqual(
+    expect.objectContaining({
+      level: 'warn',
+      deadLetterTopic: fixture.deadLetterTopic,
+      needed: 2_000_000,
+      message: expect.stringContaining('without its value') as string,
+    }),
+  );
+});

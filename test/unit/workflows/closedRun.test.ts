@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest';
+import type { BatcherInput } from '../../../src/records/batcher.js';
+import { encodeChunk } from '../../../src/records/chunkCodec.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { ClosedRun } from '../../../src/workflows/closedRun.js';
+import { input } from '../../support/chunks.js';
+import { record } from '../../support/records.js';
+
+const workflowId = 'ktb:orders:8-key:0';
+const NO_BODIES = new Uint8Array(0);
+const parking = { reason: 'because' };
+const by = { actor: 'test', reason: 'because', batch: 1 };
+
+/** A run that was closed with its first batch on its way. */
+function closedRun(): ClosedRun {
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const { meta, body } = encodeChunk([{ ...source, from: -1, to: 0, records: [record(0)] }]);
+  const living = new BatcherState({ workflowId, runId: 'r1' }, input(), NO_BODIES);
+  living.accept(meta, body, 0);
+  const { spec } = living.takeBatch('delay', 1);
+  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  closed.apply({ type: 'started', input: input(), bodies: NO_BODIES });
+  closed.apply({ type: 'signaled', name: 'records', args: [meta, body], atMs: 0 });
+  closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
+  return closed;
+}
+
+function heirOf(closed: ClosedRun): BatcherState {
+  const heir = new BatcherState({ workflowId, runId: 'r2' }, { ...input(), heirOf: 'r1' }, NO_BODIES);
+  heir.inherit(closed.inheritance());
+  return heir;
+}
+
+it('an heir goes on giving up the batch that its closed run was giving up, and so does what follows it', () => {
+  const closed = closedRun();
+  closed.apply({ type: 'signaled', name: 'park', args: [by], atMs: 2 });
+  const heir = heirOf(closed);
+  const { input: carried, bodies } = heir.carryOver();
+  const next = new BatcherState({ workflowId, runId: 'r3' }, carried, bodies);
+  const batch = next.takeInherited(3);
+  expect([batch.parking, next.parking]).toEqual([parking, parking]);
+
+  const closedToo = new ClosedRun({ workflowId, runId: 'r3' });
+  const json = JSON.parse(JSON.stringify(carried)) as BatcherInput;
+  closedToo.apply({ type: 'started', input: json, bodies });
+  closedToo.apply({ type: 'inheritedInsertScheduled', batch, atMs: 3 });
+  expect(closedToo.inheritance().estates[0]?.begun?.parking).toEqual(parking);
+});
+
+it('an inherited batch is given up like any other, and the next heir knows', () => {
+  const closed = closedRun();
+  const heir = heirOf(closed);
+  const batch = heir.takeInherited(3);
+  expect([batch.parking, heir.parking]).toEqual([undefined, null]);
+  heir.control('park', { ...by, batch: batch.number }, 4);
+  expect(heir.parking).toEqual(parking);
+  expect(heir.carried().estates[0]?.begun).toMatchObject({ parking });
+});
