@@ -180,6 +180,11 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         ],
       },
       {
+        title: 'Confirmations to requesters',
+        unit: 'ops',
+        queries: [[perSecond('ktb_confirmations_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}']],
+      },
+      {
         title: 'Batchers in trouble',
         unit: 'short',
         queries: [

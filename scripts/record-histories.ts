@@ -11,7 +11,16 @@ import { RunHistories } from '../src/activities/runHistories.js';
 import { BATCHER } from '../src/records/batcherId.js';
 import type { BatcherInput, BatcherStatus } from '../src/records/batcher.js';
 import { encodeChunk } from '../src/records/chunkCodec.js';
+import type { BufferedChunk } from '../src/records/chunk.js';
 import { sealEnvelope, type FlushActivities } from '../src/records/flush.js';
+import {
+  CONFIRMATION_FORMAT,
+  isRequestSource,
+  REQUEST_FORMAT,
+  type RequestVerdict,
+  type RowRequest,
+  type Unconfirmed,
+} from '../src/records/request.js';
 import { batchId } from '../src/workflows/batcherState.js';
 import { VERSION } from '../src/version.js';
 import { input } from '../test/support/chunks.js';
@@ -32,6 +41,8 @@ let refused = 0;
 let failures = 0;
 /** Inserts fail again and again, until their batch is given up. */
 let stuck = false;
+/** Attempts to tell requesters that fail. */
+let confirmationsFail = 0;
 /** Inserts wait for it. */
 let untilOpen = Promise.resolve();
 
@@ -44,8 +55,19 @@ const connection = await NativeConnection.connect({ address: stack.temporal.addr
 const client = new Client({ connection, identity: IDENTITY });
 const histories = new RunHistories(client, 'default');
 
-const outcome = (id: string, records: number) =>
-  sealEnvelope({ id, inserted: records - refused, rejected: refused, skipped: 0 }, new Uint8Array(refused));
+/** Requests are inserted, and their requesters cannot be told at once. */
+function outcome(id: string, records: number, chunks: readonly BufferedChunk[] = []): Uint8Array {
+  const segments = chunks.flatMap((chunk) => chunk.segments).filter(isRequestSource);
+  const requests = segments.map(({ to }): RequestVerdict => [to, 'inserted']);
+  const unconfirmed = segments.map(({ topic, partition, epoch, to: offset }): Unconfirmed => {
+    const place = { topic, partition, epoch, offset, batch: id };
+    const confirmation = { format: CONFIRMATION_FORMAT, id: `row-${offset}`, status: 'inserted', ...place } as const;
+    return { requester: 'requester', confirmation, attempts: 1 };
+  });
+  const counts = { inserted: records - refused, rejected: refused, skipped: 0 };
+  const json = segments.length === 0 ? { id, ...counts } : { id, ...counts, requests, unconfirmed };
+  return sealEnvelope(json, new Uint8Array(refused));
+}
 const activities: FlushActivities = {
   insertBatch: async (spec) => {
     await untilOpen;
@@ -53,10 +75,11 @@ const activities: FlushActivities = {
     if (spec.parking !== undefined) refused = records;
     else if (stuck) throw ApplicationFailure.retryable('there is no table');
     if (failures-- > 0) throw ApplicationFailure.nonRetryable('ended by hand');
-    return outcome(spec.id, records);
+    return outcome(spec.id, records, spec.chunks);
   },
-  rejectRecords: () => Promise.resolve(),
+  rejectRecords: () => Promise.resolve(undefined),
   publishForeignSignals: () => Promise.resolve(),
+  confirmRequests: (_pipeline, unconfirmed) => Promise.resolve(confirmationsFail-- > 0 ? unconfirmed : []),
   readInheritance: (batcher, runId) => histories.inheritance(batcher, runId),
   insertInherited: async ({ batcher, runId, chunksDone, chunks }) => {
     const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
@@ -120,6 +143,20 @@ const SCENARIOS: Readonly<Record<string, (batcher: WorkflowHandle) => Promise<vo
     await untilStatus(batcher, ({ counters }) => counters.inserted === 10);
     await batcher.signal('hello', { from: 'the same stranger' });
   },
+  // By the colon in its workflow id a batcher's requests are told from records of Kafka.
+  'ktb:requests': async (batcher) => {
+    const submit = (id: number): Promise<void> => {
+      const value = JSON.stringify({ id });
+      const request: RowRequest = { format: REQUEST_FORMAT, id: `row-${id}`, requester: 'requester', value };
+      return batcher.signal(BATCHER.signals.submit, request);
+    };
+    confirmationsFail = 1;
+    await Promise.all([submit(0), submit(1)]);
+    await untilStatus(batcher, ({ counters, unconfirmed }) => counters.inserted === 2 && unconfirmed === 2);
+    await untilStatus(batcher, ({ unconfirmed }) => unconfirmed === 0);
+    await submit(1);
+    await untilStatus(batcher, ({ counters, unconfirmed }) => counters.duplicateChunks === 1 && unconfirmed === 0);
+  },
   heir: async (batcher) => {
     let open: () => void = () => undefined;
     untilOpen = new Promise((resolve) => (open = resolve));
@@ -174,7 +211,7 @@ async function write(name: string, workflowId: string): Promise<void> {
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
     const json = JSON.stringify(historyToJson(history), (key, value: unknown) => (key === 'stackTrace' ? '' : value));
     if (json.includes(hostname())) throw new Error(`the history ${name} names this machine`);
-    writeFileSync(`${DIRECTORY}${name}.${index + 1}.json`, `${json}\n`);
+    writeFileSync(`${DIRECTORY}${name.replace('ktb:', '')}.${index + 1}.json`, `${json}\n`);
   }
 }
 

@@ -8,7 +8,8 @@ import { RunHistories } from './activities/runHistories.js';
 import { checkClickHouse, checkKafka, checkTemporal, warnOfSmallDeadLetterTopics, warnOfWeakTables } from './checks.js';
 import { createClickHouse, createTemporalClient } from './clients.js';
 import type { Config } from './config/config.js';
-import { listLayouts, TemporalBatcherClient } from './consumer/batcherClient.js';
+import { listLayouts, signalRequester, TemporalBatcherClient } from './consumer/batcherClient.js';
+import { BatcherOpener } from './consumer/batcherOpener.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
 import { createAdmin } from './kafka/admin.js';
 import { createKafka } from './kafka/clients.js';
@@ -17,6 +18,7 @@ import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
 import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
 import { reachTemporal } from './reach.js';
+import { requestsTaskQueue, type RequesterActivities } from './records/request.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
@@ -35,6 +37,9 @@ export interface DaemonOptions {
   /** Aborted to end the daemon: it drains. */
   readonly signal: AbortSignal;
 }
+
+/** Requests of workflows that a worker looks for a batcher for at the same time. */
+const OPENINGS_AT_ONCE = 50;
 
 /** Of the time that a shutdown may take, the part for the consumers; the rest is the worker's. */
 const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
@@ -182,10 +187,8 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
-  const histories = new RunHistories(
-    createTemporalClient(temporal, config.temporal, [countRequests(metrics)]),
-    config.temporal.namespace,
-  );
+  const client = createTemporalClient(temporal, config.temporal, [countRequests(metrics)]);
+  const histories = new RunHistories(client, config.temporal.namespace);
   metrics.flushesLimit.set(config.worker.maxConcurrentFlushes);
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
@@ -199,29 +202,55 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     logger,
     stateLog,
     beat: (taskToken) => histories.beat(taskToken),
+    deliverConfirmation: signalRequester(client),
   });
-  const worker = await Worker.create({
+  const { taskQueue, requestTimeoutMs, namespace } = config.temporal;
+  const opener = new BatcherOpener({
+    pipelines: config.pipelines,
+    batcher: ({ name, settings }, layout, index) => {
+      const workflowId = batcherWorkflowId(name, layout, index);
+      return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
+    },
+  });
+  const requesterActivities: RequesterActivities = { openBatcher: (request) => opener.open(request) };
+  const shared = {
     connection: temporal,
-    namespace: config.temporal.namespace,
-    taskQueue: config.temporal.taskQueue,
+    namespace,
     identity: `ktb-${process.pid}@${hostname()}`,
-    workflowBundle: { codePath: WORKFLOW_BUNDLE },
-    activities,
-    sinks: batcherSinks(metrics),
-    maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentFlushes,
-    // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
-    maxHeartbeatThrottleInterval: '5 seconds',
     shutdownGraceTime: (config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN)) / 2,
     shutdownForceTime: config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN),
-  });
-  const run = worker.run().catch((error: unknown) => {
-    onFatal(error instanceof Error ? error : new Error(String(error)));
-  });
+  };
+  const workers = [
+    await Worker.create({
+      ...shared,
+      taskQueue,
+      workflowBundle: { codePath: WORKFLOW_BUNDLE },
+      activities,
+      sinks: batcherSinks(metrics),
+      maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentFlushes,
+      // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
+      maxHeartbeatThrottleInterval: '5 seconds',
+    }),
+    await Worker.create({
+      ...shared,
+      taskQueue: requestsTaskQueue(taskQueue),
+      activities: requesterActivities,
+      maxConcurrentActivityTaskExecutions: OPENINGS_AT_ONCE,
+    }),
+  ];
+  const runs = workers.map((worker) =>
+    worker.run().catch((error: unknown) => {
+      onFatal(error instanceof Error ? error : new Error(String(error)));
+    }),
+  );
   return {
-    problems: () => (worker.getState() === 'RUNNING' ? [] : [`the worker is ${worker.getState().toLowerCase()}`]),
+    problems: () =>
+      workers
+        .filter((worker) => worker.getState() !== 'RUNNING')
+        .map((worker) => `the worker of ${worker.options.taskQueue} is ${worker.getState().toLowerCase()}`),
     drain: async () => {
-      if (worker.getState() === 'RUNNING') worker.shutdown();
-      await run;
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await Promise.all(runs);
       await Promise.allSettled([publisher.close(), admin.disconnect()]);
     },
   };
@@ -268,6 +297,8 @@ function installTemporalRuntime(logger: Logger, bindAddress: string | null): voi
   Runtime.install({
     shutdownSignals: [],
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+      // Of the worker for requesters, which is meant to have none.
+      if (message.startsWith('No workflows registered')) return;
       // A failed activity is repeated, and reported by whoever knows what it was about.
       const severity = meta?.['activityType'] !== undefined ? 'debug' : level === 'ERROR' ? 'error' : 'warn';
       logger[severity]({ ...meta }, `temporal: ${message}`);

@@ -62,6 +62,7 @@ function initialiseWorker(metrics: Metrics, { name: pipeline }: PipelineConfig):
   for (const outcome of ['inserted', 'rejected', 'skipped']) metrics.completed.inc({ pipeline, outcome }, 0);
   for (const outcome of ['ok', 'failed']) metrics.inserts.inc({ pipeline, outcome }, 0);
   for (const status of ['inserted', 'rejected', 'skipped']) metrics.acks.inc({ pipeline, status }, 0);
+  for (const outcome of ['delivered', 'gone', 'failed']) metrics.confirmations.inc({ pipeline, outcome }, 0);
   for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
     metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   }

@@ -3,7 +3,9 @@ import type { Client } from '@temporalio/client';
 import type { BatcherInput } from '../records/batcher.js';
 import type { Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../records/flush.js';
+import type { Unconfirmed } from '../records/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
+import { REQUESTS_PATCH } from '../workflows/signals.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
 type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
@@ -62,12 +64,26 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
   const eventId = Number(event.eventId);
   const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
   if (event.workflowExecutionStartedEventAttributes) {
-    const payloads = event.workflowExecutionStartedEventAttributes.input?.payloads;
-    return { type: 'started', input: decode<BatcherInput>(payloads, 0), bodies: decode<Uint8Array>(payloads, 1) };
+    const { input, firstExecutionRunId, continuedExecutionRunId } = event.workflowExecutionStartedEventAttributes;
+    return {
+      type: 'started',
+      input: decode<BatcherInput>(input?.payloads, 0),
+      bodies: decode<Uint8Array>(input?.payloads, 1),
+      chain: {
+        firstExecutionRunId: firstExecutionRunId ?? undefined,
+        continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
+      },
+    };
   }
   if (event.workflowExecutionSignaledEventAttributes) {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
     return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads), atMs };
+  }
+  if (event.workflowTaskCompletedEventAttributes) return { type: 'taskCompleted' };
+  if (event.markerRecordedEventAttributes) {
+    const patch = event.markerRecordedEventAttributes.details?.['patch-data']?.payloads;
+    if (!patch?.[0]) return null;
+    return decode<{ id?: string }>(patch, 0).id === REQUESTS_PATCH ? { type: 'requestsUnderstood' } : null;
   }
   if (event.activityTaskScheduledEventAttributes) {
     const { activityType, input } = event.activityTaskScheduledEventAttributes;
@@ -92,7 +108,7 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
         return { type: 'insertCompleted', eventId, outcome: json, atMs, bytes };
       }
       case 'rejectRecords':
-        return { type: 'rejectCompleted', atMs };
+        return { type: 'rejectCompleted', unconfirmed: decodeUnconfirmed(result?.payloads), atMs };
       case 'readInheritance':
         return { type: 'inheritanceRead', inheritance: decode<Inheritance>(result?.payloads, 0) };
       default:
@@ -107,6 +123,12 @@ function decode<T>(payloads: readonly Payload[] | null | undefined, index: numbe
   const payload = payloads?.[index];
   if (payload === undefined) throw new Error('a batcher’s history lacks a payload');
   return defaultPayloadConverter.fromPayload<T>(payload);
+}
+
+/** Earlier versions have no result here. */
+function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined): readonly Unconfirmed[] {
+  if (!payloads?.[0]) return [];
+  return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0) ?? [];
 }
 
 /** A stranger's payloads may be of any encoding: what cannot be read is no part of ours. */

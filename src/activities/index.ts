@@ -8,6 +8,7 @@ import type { InheritedOutcome } from '../records/estate.js';
 import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
 import { sourceName } from '../records/record.js';
+import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
@@ -16,6 +17,7 @@ import type { Answered } from './acks.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, type Beat } from './attempt.js';
 import { decodeChunks, isTombstone } from './batchRecords.js';
+import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
   giveUpRecords,
   insertRecords,
@@ -38,6 +40,7 @@ export interface ActivityDependencies {
   readonly logger: Logger;
   readonly stateLog: StateLog;
   readonly beat: Beat;
+  readonly deliverConfirmation: DeliverConfirmation;
 }
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
@@ -63,6 +66,7 @@ const OUTAGES_REMEMBERED = ATTEMPTS_REMEMBERED;
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
   const { tables, histories, publisher, partitions, metrics, logger, stateLog, beat } = dependencies;
   const answers = new Answers({ publisher, partitions });
+  const confirmer = new Confirmer({ deliver: dependencies.deliverConfirmation, metrics });
   const unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
   const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
   const outages = new Remembered<true>(OUTAGES_REMEMBERED);
@@ -103,11 +107,29 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       for (const [cause, count] of fallbacks) metrics.replyFallbacks.inc({ pipeline, cause }, count);
       metrics.acks.inc({ pipeline, status }, answered.length);
     }
+    observeEndToEnd(pipeline, answered);
+  }
+
+  function observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
     const nowMs = Date.now();
     for (const { record } of answered) {
       if (record.timestampMs >= 0)
         metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
     }
+  }
+
+  /** Answers requesters, once, however often the attempt is repeated for the sake of others. */
+  async function confirm(
+    { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
+    status: AckStatus,
+    requests: readonly Answered[],
+    attempt: Attempt,
+  ): Promise<readonly Unconfirmed[]> {
+    if (requests.length === 0) return [];
+    attempt.mustBeAlive();
+    const unconfirmed = await confirmer.confirm(pipeline, { id, status, requests });
+    observeEndToEnd(pipeline, requests);
+    return unconfirmed;
   }
 
   /** Publishing fails like an insert does: counted, and repeated by Temporal. The publisher says which topic is away. */
@@ -207,11 +229,19 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
     unanswered.set(id, verdictsOf(rejected));
+    const [skippedRequests, skippedRecords] = divideRequests(skipped);
+    const [insertedRequests, insertedRecords] = divideRequests(inserted);
+    // First: a reply topic that is away must not keep requesters waiting.
+    const unconfirmed = [
+      ...(await confirm(batch, 'skipped', skippedRequests, attempt)),
+      ...(await confirm(batch, 'inserted', insertedRequests, attempt)),
+    ];
     await timed(pipeline, 'acknowledge', async () => {
-      await publishAcks(batch, destination, 'skipped', skipped, attempt);
-      await publishAcks(batch, destination, 'inserted', inserted, attempt);
+      await publishAcks(batch, destination, 'skipped', skippedRecords, attempt);
+      await publishAcks(batch, destination, 'inserted', insertedRecords, attempt);
     });
     unanswered.delete(id);
+    confirmer.forget(id, ['skipped', 'inserted']);
     metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
     metrics.rows.inc({ pipeline }, inserted.length);
@@ -222,6 +252,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       inserted: inserted.length,
       rejected: rejected.length,
       skipped: skipped.length,
+      ...requestOutcome({ inserted: insertedRequests, skipped: skippedRequests, rejected }, unconfirmed),
     };
     return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
   }
@@ -253,12 +284,15 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true, fill }, attempt);
       }),
 
-    rejectRecords: (spec, rejectedRecords) =>
+    rejectRecords: (spec, bytes) =>
       flushing(spec.pipeline, async (attempt) => {
         const { pipeline, destination } = spec;
-        const rejected = decodeRejected(rejectedRecords);
+        const rejected = decodeRejected(bytes);
+        // A request's answer goes to whoever has it and can make another one: it needs no dead letter.
+        const [rejectedRequests, rejectedRecords] = divideRequests(rejected);
         // A stub's original went to the dead-letter topic before the stub was sent.
-        const letters = rejected.filter(({ record }) => record.tooLargeBytes === undefined);
+        const letters = rejectedRecords.filter(({ record }) => record.tooLargeBytes === undefined);
+        const unconfirmed = await confirm(spec, 'rejected', rejectedRequests, attempt);
         const reject = async (): Promise<void> => {
           if (letters.length > 0 && deadLettersOf.get(spec.id) === undefined) {
             attempt.mustBeAlive();
@@ -268,11 +302,13 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
             deadLettersOf.set(spec.id, true);
           }
           answers.mustBeAnswerable(spec.id, 'rejected');
-          await publishAcks(spec, destination, 'rejected', rejected, attempt);
+          await publishAcks(spec, destination, 'rejected', rejectedRecords, attempt);
           deadLettersOf.delete(spec.id);
         };
         await publishing(pipeline, () => timed(pipeline, 'reject', reject));
+        confirmer.forget(spec.id, ['rejected']);
         metrics.completed.inc({ pipeline, outcome: 'rejected' }, rejected.length);
+        return unconfirmed.length === 0 ? undefined : unconfirmed;
       }),
 
     publishForeignSignals: (batch) =>
@@ -288,6 +324,29 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
           );
         });
       }),
+
+    confirmRequests: (pipeline, unconfirmed) => confirmer.deliver(pipeline, unconfirmed),
+  };
+}
+
+/** What the batcher has to know of the requests in a batch. */
+function requestOutcome(
+  requests: {
+    readonly inserted: readonly SourcedRecord[];
+    readonly skipped: readonly SourcedRecord[];
+    readonly rejected: readonly RejectedRecord[];
+  },
+  unconfirmed: readonly Unconfirmed[],
+): Pick<InheritedOutcome, 'requests' | 'unconfirmed'> {
+  const verdicts: RequestVerdict[] = [];
+  for (const { record } of requests.inserted) verdicts.push([record.offset, 'inserted']);
+  for (const { record } of requests.skipped) verdicts.push([record.offset, 'skipped']);
+  for (const { source, record, rejection } of requests.rejected) {
+    if (isRequestSource(source)) verdicts.push([record.offset, rejection.code]);
+  }
+  return {
+    ...(verdicts.length === 0 ? {} : { requests: verdicts }),
+    ...(unconfirmed.length === 0 ? {} : { unconfirmed: unconfirmed.slice(-UNCONFIRMED_MAX) }),
   };
 }
 

@@ -123,6 +123,7 @@ export class RunHistories {
   async #closedRun(workflowId: string, runId: string): Promise<ClosedRun> {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
+    run.end();
     if (run.needs !== null) run.inherit(await this.inheritance(workflowId, run.needs));
     return run;
   }

@@ -10,6 +10,7 @@ import {
 import { BATCHER, batcherIdPrefix, parseLayoutName, type Layout } from '../records/batcherId.js';
 import type { ChunkMeta } from '../records/chunk.js';
 import type { RecordSource } from '../records/record.js';
+import { REQUESTS, type Confirmation } from '../records/request.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { HistoryMark } from './flowControl.js';
 import type { ClosableBatcher } from './handOver.js';
@@ -176,6 +177,30 @@ export class TemporalBatcherClient implements BatcherClient {
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
     return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
   }
+}
+
+/** A signal is answered by the server at once or not at all: other requesters wait no longer for one. */
+const CONFIRMATION_DEADLINE_MS = 5_000;
+
+/**
+ * Tells a requester what became of its request. Rejects where it may be told later.
+ *
+ * @returns `gone` where no such workflow runs: it will never be told
+ */
+export function signalRequester(
+  client: Client,
+): (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'> {
+  return async (requester, confirmation) => {
+    try {
+      await client.connection.withDeadline(Date.now() + CONFIRMATION_DEADLINE_MS, () =>
+        client.workflow.getHandle(requester).signal(REQUESTS.confirmation, confirmation),
+      );
+      return 'delivered';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return 'gone';
+      throw error;
+    }
+  };
 }
 
 /**

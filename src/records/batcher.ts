@@ -3,6 +3,7 @@ import type { Estate } from './estate.js';
 import type { FlushReason } from './flush.js';
 import type { ForeignSignal } from './foreignSignal.js';
 import type { RecordSource } from './record.js';
+import type { RequestVerdict, Unconfirmed } from './request.js';
 import type { BatcherSettings } from './settings.js';
 
 /**
@@ -38,6 +39,26 @@ export interface CarriedState {
   readonly bufferRuns: readonly string[];
   /** Signals of strangers that are not on the dead-letter topic yet; absent where there are none. */
   readonly foreignSignals?: readonly ForeignSignal[];
+  /** Absent where there has never been a request. */
+  readonly requests?: RequestsState;
+  /** Absent where there are none. */
+  readonly confirmations?: readonly PostponedConfirmation[];
+}
+
+/** The requests of workflows that a batcher remembers, oldest first. */
+export interface RequestsState {
+  readonly epoch: string;
+  /** The offset that the next request gets. */
+  readonly next: number;
+  /** A fixed number of hexadecimal digits each. */
+  readonly names: string;
+  /** For so many requests, one after the other: when they were accepted (minutes since 1970), and what became of them. */
+  readonly runs: readonly (readonly [minute: number, verdict: RequestVerdict[1] | '', count: number])[];
+}
+
+/** A confirmation that is tried again later (workflow time, milliseconds since 1970). */
+export interface PostponedConfirmation extends Unconfirmed {
+  readonly dueAtMs: number;
 }
 
 /** A buffered chunk and when it arrived (workflow time, milliseconds since 1970). */
@@ -152,6 +173,10 @@ export interface BatcherStatus {
   /** Batches still to come out of the histories of closed runs; null until they are known, 0 normally. */
   readonly inheritedBatches: number | null;
   readonly coverageRanges: number;
+  /** Requests of workflows that are remembered, so that none is taken twice. */
+  readonly rememberedRequests: number;
+  /** Confirmations that could not be delivered to their requesters yet. */
+  readonly unconfirmed: number;
   readonly controls: readonly Control[];
   readonly continueAsNewSuggested: boolean;
   readonly historyLength: number;

@@ -1,3 +1,5 @@
+import { REQUESTS } from './request.js';
+
 /**
  * How records are divided among batchers: how many there are, and by what a record's batcher is chosen. Offsets are
  * committed together with their layout, because what one batcher has accepted says nothing about another layout's.
@@ -58,6 +60,7 @@ export const BATCHER = {
   workflowType: 'batcher',
   signals: {
     records: 'records',
+    submit: REQUESTS.submit,
     pause: 'pause',
     resume: 'resume',
     flush: 'flush',

@@ -1,4 +1,11 @@
-import type { BatcherCounters, Control, CoverageState, FlushSummary } from './batcher.js';
+import type {
+  BatcherCounters,
+  Control,
+  CoverageState,
+  FlushSummary,
+  PostponedConfirmation,
+  RequestsState,
+} from './batcher.js';
 import type { InsertOutcome, Parking } from './flush.js';
 import type { Destination } from './settings.js';
 
@@ -36,6 +43,9 @@ export interface Inheritance {
   readonly lastFlush: FlushSummary | null;
   /** Oldest first: records of one key are flushed in the order in which they were accepted. */
   readonly estates: readonly Estate[];
+  /** See `CarriedState`. */
+  readonly requests?: RequestsState;
+  readonly confirmations?: readonly PostponedConfirmation[];
 }
 
 /** One batch of an {@link Estate}, as an activity carries it out. */

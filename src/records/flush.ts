@@ -1,6 +1,7 @@
 import type { BufferedChunk } from './chunk.js';
 import type { InheritedBatch, Inheritance } from './estate.js';
 import type { ForeignSignalBatch } from './foreignSignal.js';
+import type { RequestVerdict, Unconfirmed } from './request.js';
 import type { Destination } from './settings.js';
 
 /**
@@ -55,6 +56,10 @@ export interface InsertOutcome {
   readonly inserted: number;
   readonly rejected: number;
   readonly skipped: number;
+  /** What became of each request in the batch; absent where it has none. */
+  readonly requests?: readonly RequestVerdict[];
+  /** Confirmations of inserted and skipped ones that could not be delivered; absent where there are none. */
+  readonly unconfirmed?: readonly Unconfirmed[];
 }
 
 /**
@@ -68,8 +73,18 @@ export interface FlushActivities {
    * @returns an {@link Envelope} of {@link InsertOutcome} and the encoded rejected records
    */
   insertBatch(spec: BatchSpec, bodies: Uint8Array): Promise<Uint8Array>;
-  /** Publishes dead letters, then negative acknowledgements, for what {@link insertBatch} gave back. */
-  rejectRecords(spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void>;
+  /**
+   * Publishes dead letters, then negative acknowledgements, for what {@link insertBatch} gave back.
+   *
+   * @returns confirmations that could not be delivered; nothing where there are none
+   */
+  rejectRecords(spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<readonly Unconfirmed[] | undefined>;
+  /**
+   * Tries once more to deliver confirmations to their requesters.
+   *
+   * @returns those that are to be tried again
+   */
+  confirmRequests(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]>;
   /** Reads what a closed run of a batcher has left from its history. */
   readInheritance(batcher: string, runId: string): Promise<Inheritance>;
   /**

@@ -206,6 +206,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
         'forbidden_topic, missing_topic, missing_partition.',
       ['pipeline', 'cause'],
     ),
+    confirmations: counter(
+      'ktb_confirmations_total',
+      'Confirmations to workflows that asked for rows, by outcome: delivered, gone (the requester has ended), failed (tried again).',
+      ['pipeline', 'outcome'],
+    ),
     deadLetters: counter('ktb_dead_letters_total', 'Records published to the dead-letter topic, by code.', [
       'pipeline',
       'code',

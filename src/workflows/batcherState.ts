@@ -26,10 +26,19 @@ import {
 } from '../records/flush.js';
 import type { ForeignSignal } from '../records/foreignSignal.js';
 import { sourceName, type RecordSource } from '../records/record.js';
+import {
+  CONFIRMATION_FORMAT,
+  encodeRequest,
+  requestSource,
+  type RowRequest,
+  type Unconfirmed,
+} from '../records/request.js';
 import type { BatcherSettings, BatchLimits } from '../records/settings.js';
+import { Confirmations } from './confirmations.js';
 import { Coverage } from './coverage.js';
 import { Estates } from './estates.js';
 import { ForeignSignals } from './foreignSignals.js';
+import { Requests } from './requests.js';
 import type { BatcherReport } from './sinks.js';
 
 /** What the batcher does next. `wait` without a delay: until a signal arrives. */
@@ -40,6 +49,8 @@ export type Decision =
   | { readonly type: 'readInheritance'; readonly runId: string }
   /** Flush the next batch that a closed run has left. */
   | { readonly type: 'flushInherited' }
+  /** Try to deliver the confirmations that are due. */
+  | { readonly type: 'confirm' }
   | { readonly type: 'continueAsNew' }
   | { readonly type: 'complete' };
 
@@ -47,6 +58,9 @@ export type Decision =
 export interface RunIdentity {
   readonly workflowId: string;
   readonly runId: string;
+  /** As the run's first event has them: a reset run has those of the run that it was reset from. */
+  readonly firstExecutionRunId?: string | undefined;
+  readonly continuedFromExecutionRunId?: string | undefined;
 }
 
 /** What a run knows of its own history when it decides. */
@@ -105,6 +119,8 @@ export class BatcherState {
   /** What arrived before an heir knows what was accepted, in its order. */
   readonly #unjudged: (() => void)[] = [];
   #estates: Estates;
+  #requests: Requests;
+  #confirmations: Confirmations;
   #settings: BatcherSettings;
   #buffer: Buffered[] = [];
   #bufferedRecords = 0;
@@ -124,13 +140,16 @@ export class BatcherState {
   #lastFlush: FlushSummary | null;
   #lastError: string | null = null;
 
-  constructor({ workflowId, runId }: RunIdentity, input: BatcherInput, bodies: Uint8Array) {
+  constructor(run: RunIdentity, input: BatcherInput, bodies: Uint8Array) {
+    const { workflowId, runId } = run;
     this.#workflowId = workflowId;
     this.#runs = [...(input.carried?.bufferRuns ?? []), runId];
     this.#settings = input.settings;
     const { carried } = input;
     this.#heirOf = input.heirOf ?? null;
     this.#estates = new Estates(carried?.estates);
+    this.#requests = new Requests(requestEpoch(run), carried?.requests);
+    this.#confirmations = new Confirmations(carried?.confirmations);
     this.#coverage = new Coverage(carried?.coverage);
     this.#foreignSignals = new ForeignSignals(carried?.foreignSignals);
     this.#counters = carried?.counters ?? NO_COUNTERS;
@@ -154,7 +173,14 @@ export class BatcherState {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
     if (meta.settings !== undefined) this.#settings = meta.settings;
     this.#count({ signals: 1 });
-    this.#whenKnown(() => this.#judge(meta, body, nowMs));
+    // Without records it has only brought the settings.
+    if (meta.segments.length > 0) this.#whenKnown(() => this.#judge(meta, body, nowMs));
+  }
+
+  /** Takes a workflow's request in. One that was answered before is answered again, as it was then. */
+  submit(request: RowRequest, nowMs: number): void {
+    this.#count({ signals: 1 });
+    this.#whenKnown(() => this.#judgeRequest(request, nowMs));
   }
 
   #whenKnown(judge: () => void): void {
@@ -174,8 +200,43 @@ export class BatcherState {
     this.#recordsSinceStart += records;
   }
 
+  #judgeRequest(request: RowRequest, atMs: number): void {
+    const judgement = this.#requests.accept(request, atMs);
+    const source = requestSource(this.#workflowId, this.#requests.epoch);
+    if (judgement.type === 'new') {
+      const body = encodeRequest(request, atMs);
+      const counted = { records: 1, bytes: body.length };
+      const segment = { ...source, from: judgement.offset - 1, to: judgement.offset, ...counted };
+      const chunk = { segments: [segment], keep: [null], ...counted, bodyBytes: body.length, acceptedAtMs: atMs };
+      this.#append({ chunk, body });
+      this.#count({ records: 1 });
+      this.#recordsSinceStart++;
+      return;
+    }
+    this.#count({ duplicateChunks: 1 });
+    if (judgement.type === 'pending') return;
+    const [offset, verdict] = judgement.verdict;
+    const answered = { format: CONFIRMATION_FORMAT, id: request.id, ...source, offset, batch: null } as const;
+    const confirmation =
+      verdict === 'inserted' || verdict === 'skipped'
+        ? ({ ...answered, status: verdict } as const)
+        : ({ ...answered, status: 'rejected', code: verdict, message: REJECTED_BEFORE } as const);
+    this.postponeConfirmations([{ requester: request.requester, confirmation, attempts: 0 }], atMs);
+  }
+
+  /** These could not be delivered yet. */
+  postponeConfirmations(unconfirmed: readonly Unconfirmed[], nowMs: number): void {
+    this.#confirmations.add(unconfirmed, nowMs);
+  }
+
+  /** Takes out the confirmations that are due. What is not delivered then is to be postponed again. */
+  takeConfirmations(nowMs: number): readonly Unconfirmed[] {
+    return this.#confirmations.takeDue(nowMs);
+  }
+
   /** An heir takes over what its closed run has left, and then what has arrived meanwhile. */
-  inherit({ coverage, counters, paused, controls, lastFlush, estates }: Inheritance): void {
+  inherit(inheritance: Inheritance): void {
+    const { coverage, counters, paused, controls, lastFlush, estates, requests, confirmations } = inheritance;
     if (this.#heirOf === null) throw new Error('there is nothing to inherit');
     this.#heirOf = null;
     this.#coverage = new Coverage(coverage);
@@ -185,6 +246,8 @@ export class BatcherState {
     this.#controls = [...controls, ...this.#controls].slice(-LIMITS.controls);
     this.#lastFlush = lastFlush;
     this.#estates = new Estates(estates);
+    this.#requests = new Requests(this.#requests.epoch, requests);
+    this.#confirmations = new Confirmations(confirmations);
     for (const judge of this.#unjudged.splice(0)) judge();
   }
 
@@ -261,21 +324,28 @@ export class BatcherState {
   decide(nowMs: number, history: HistoryView): Decision {
     if (this.#flushing) return { type: 'wait' };
     if (this.#heirOf !== null) return { type: 'readInheritance', runId: this.#heirOf };
+    if (this.#confirmations.dueAtMs <= nowMs) return { type: 'confirm' };
     if (this.#isDrained) return { type: 'complete' };
     const continueAsNewDue = this.#continueAsNewDue(history);
     if (continueAsNewDue && this.#bufferedEncodedBytes <= LIMITS.carriedBytes) return { type: 'continueAsNew' };
-    if (this.#paused) return { type: 'wait' };
+    if (this.#paused) return this.#waitUntil(Infinity, nowMs);
     if (this.#estates.batches > 0) return { type: 'flushInherited' };
     const oldest = this.#buffer[0];
-    if (oldest === undefined) return { type: 'wait' };
+    if (oldest === undefined) return this.#waitUntil(Infinity, nowMs);
     const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, continueAsNewDue);
     if (reason !== null) return { type: 'flush', reason };
-    return { type: 'wait', delayMs: oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs - nowMs };
+    return this.#waitUntil(oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs, nowMs);
+  }
+
+  /** Or until a confirmation is due, if that is earlier. */
+  #waitUntil(atMs: number, nowMs: number): Decision {
+    const earliestMs = Math.min(atMs, this.#confirmations.dueAtMs);
+    return earliestMs === Infinity ? { type: 'wait' } : { type: 'wait', delayMs: earliestMs - nowMs };
   }
 
   get #isDrained(): boolean {
     const holdsRecords = this.#buffer.length > 0 || this.#estates.batches > 0;
-    return this.#draining && !holdsRecords && this.foreignSignals.length === 0;
+    return this.#draining && !holdsRecords && this.foreignSignals.length === 0 && this.#confirmations.size === 0;
   }
 
   #flushReason(oldestAcceptedAtMs: number, nowMs: number, continueAsNewDue: boolean): FlushReason | null {
@@ -352,6 +422,8 @@ export class BatcherState {
     this.#lastError = null;
     this.#flushing = null;
     this.#count({ inserted, rejected, skipped });
+    this.#requests.answered(outcome.requests ?? []);
+    this.postponeConfirmations(outcome.unconfirmed ?? [], nowMs);
   }
 
   /** Begins the next batch that a closed run has left. */
@@ -408,9 +480,10 @@ export class BatcherState {
   }
 
   /** Input and bodies of the next run. */
-  carryOver(): { readonly input: BatcherInput; readonly bodies: Uint8Array } {
+  carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array } {
     if (this.#flushing !== null) throw new Error('a batch is being flushed');
     this.#count({ continuations: 1 });
+    this.#requests.expire(nowMs);
     return {
       input: { format: BATCHER_FORMAT, settings: this.#settings, carried: this.carried() },
       bodies: concatenate(this.#buffer.map(({ body }) => body)),
@@ -419,6 +492,8 @@ export class BatcherState {
 
   /** All there is to know of the state, but for a batch on its way and the bodies. */
   carried(): CarriedState {
+    const requests = this.#requests.toState();
+    const confirmations = this.#confirmations.toState();
     return {
       chunks: this.#buffer.map(({ chunk }) => chunk),
       coverage: this.#coverage.toState(),
@@ -432,6 +507,8 @@ export class BatcherState {
       estates: this.#estates.toState(),
       bufferRuns: this.#bufferRuns(),
       ...(this.foreignSignals.length === 0 ? {} : { foreignSignals: this.foreignSignals }),
+      ...(requests === undefined ? {} : { requests }),
+      ...(confirmations.length === 0 ? {} : { confirmations }),
     };
   }
 
@@ -467,6 +544,8 @@ export class BatcherState {
       holding: this.holding,
       counters: this.#counters,
       coverageRanges: this.#coverage.size,
+      rememberedRequests: this.#requests.size,
+      unconfirmed: this.#confirmations.size,
       controls: this.#controls,
       continueAsNewSuggested,
       historyLength: length,
@@ -541,6 +620,19 @@ const NO_COUNTERS: BatcherCounters = {
   foreignSignals: 0,
   continuations: 0,
 };
+
+const REJECTED_BEFORE = 'a request of this id was rejected before; its first confirmation says why';
+
+/**
+ * The epoch of requests that a run begins to count. Not the run's id, which a reset changes; and not the chain's alone: a
+ * run of an earlier version, which knows no requests, may have continued as new in between, and forgotten how far the
+ * count was.
+ */
+function requestEpoch({ runId, firstExecutionRunId, continuedFromExecutionRunId }: RunIdentity): string {
+  // A history says by an empty text that there is none.
+  if (continuedFromExecutionRunId) return `${continuedFromExecutionRunId}+1`;
+  return firstExecutionRunId ?? runId;
+}
 
 /** What a chunk adds to a payload: its body, and its metadata as JSON, generously. */
 function encodedBytesOf({ chunk, body }: Buffered): number {

@@ -1,13 +1,25 @@
 import type { BatcherInput } from '../records/batcher.js';
 import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
+import { BATCHER } from '../records/batcherId.js';
 import type { BatchSpec, InsertOutcome } from '../records/flush.js';
+import type { Unconfirmed } from '../records/request.js';
 import { batchId, BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
 import { applySignal, checkInput } from './signals.js';
 
 /** What of a run's history matters to what it has left. */
 export type RunEvent =
-  | { readonly type: 'started'; readonly input: BatcherInput; readonly bodies: Uint8Array }
-  | { readonly type: 'signaled'; readonly name: string; readonly args: readonly unknown[]; readonly atMs: number }
+  | {
+      readonly type: 'started';
+      readonly input: BatcherInput;
+      readonly bodies: Uint8Array;
+      /** Where it stands in its chain of runs. */
+      readonly chain?: Pick<RunIdentity, 'firstExecutionRunId' | 'continuedFromExecutionRunId'>;
+    }
+  | SignaledEvent
+  /** A workflow task is done. What it has decided follows: first of all `requestsUnderstood`, if that is among it. */
+  | { readonly type: 'taskCompleted' }
+  /** The task, and all that follow, took requests for what they are. */
+  | { readonly type: 'requestsUnderstood' }
   | { readonly type: 'insertScheduled'; readonly spec: BatchSpec; readonly atMs: number }
   | { readonly type: 'inheritedInsertScheduled'; readonly batch: InheritedBatch; readonly atMs: number }
   | {
@@ -16,8 +28,15 @@ export type RunEvent =
       readonly outcome: InsertOutcome & Partial<InheritedOutcome>;
       readonly atMs: number;
     }
-  | { readonly type: 'rejectCompleted'; readonly atMs: number }
+  | { readonly type: 'rejectCompleted'; readonly unconfirmed: readonly Unconfirmed[]; readonly atMs: number }
   | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance };
+
+interface SignaledEvent {
+  readonly type: 'signaled';
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly atMs: number;
+}
 
 /**
  * A closed run of a batcher, put together again from its history: what it had accepted and not flushed. Pure; the events
@@ -29,6 +48,11 @@ export class ClosedRun {
   #state: BatcherState | null = null;
   #heirOf: string | null = null;
   #onItsWay: OnItsWay | null = null;
+  #understandsRequests = false;
+  /** Signals from the first request on, as long as it is not known whether it was taken for one. */
+  #held: SignaledEvent[] = [];
+  /** The task that handled them is done, and has not said yet whether it understood them. */
+  #heldWereHandled = false;
 
   constructor(run: RunIdentity) {
     this.#run = run;
@@ -40,14 +64,23 @@ export class ClosedRun {
   }
 
   apply(event: RunEvent): void {
+    // The task has decided other things and not said so: its worker was of a version that knows no requests.
+    if (this.#heldWereHandled && event.type !== 'requestsUnderstood') this.#release();
     switch (event.type) {
       case 'started':
         checkInput(event.input);
-        this.#state = new BatcherState(this.#run, event.input, event.bodies);
+        this.#state = new BatcherState({ ...this.#run, ...event.chain }, event.input, event.bodies);
         this.#heirOf = event.input.heirOf ?? null;
         break;
       case 'signaled':
-        applySignal(this.#living, event.name, event.args, event.atMs);
+        this.#signaled(event);
+        break;
+      case 'taskCompleted':
+        this.#heldWereHandled = this.#held.length > 0;
+        break;
+      case 'requestsUnderstood':
+        this.#understandsRequests = true;
+        this.#release();
         break;
       case 'inheritanceRead':
         this.inherit(event.inheritance);
@@ -64,8 +97,28 @@ export class ClosedRun {
         break;
       case 'rejectCompleted':
         this.#finish(event.atMs);
+        this.#living.postponeConfirmations(event.unconfirmed, event.atMs);
         break;
     }
+  }
+
+  #signaled(event: SignaledEvent): void {
+    const undecided = this.#held.length > 0 || event.name === BATCHER.signals.submit;
+    if (undecided && !this.#understandsRequests) this.#held.push(event);
+    else applySignal(this.#living, event.name, event.args, event.atMs);
+  }
+
+  /** Signals that no task has handled any more are taken for what they are. */
+  #release(understandsRequests = this.#understandsRequests): void {
+    this.#heldWereHandled = false;
+    for (const { name, args, atMs } of this.#held.splice(0)) {
+      applySignal(this.#living, name, args, atMs, () => understandsRequests);
+    }
+  }
+
+  /** The history has no more events. */
+  end(): void {
+    this.#release(this.#understandsRequests || !this.#heldWereHandled);
   }
 
   /** What the run would have read, see {@link needs}. */
@@ -92,7 +145,7 @@ export class ClosedRun {
     const own = onItsWay?.type === 'own' ? onItsWay.chunks.length : 0;
     const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, state.settings.batch)];
     const left = { runId: this.#run.runId, chunksDone: 0, batches, begun: own > 0 ? begun : null };
-    const { coverage, counters, paused, controls, lastFlush, estates } = state.carried();
+    const { coverage, counters, paused, controls, lastFlush, estates, requests, confirmations } = state.carried();
     return {
       coverage,
       counters,
@@ -100,6 +153,8 @@ export class ClosedRun {
       controls,
       lastFlush,
       estates: batches.length === 0 ? estates : [...estates, left],
+      ...(requests === undefined ? {} : { requests }),
+      ...(confirmations === undefined ? {} : { confirmations }),
     };
   }
 

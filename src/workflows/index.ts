@@ -24,8 +24,9 @@ import {
   type RejectionSpec,
 } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
+import type { Unconfirmed } from '../records/request.js';
 import { BatcherState, type HistoryView } from './batcherState.js';
-import { applySignal, checkInput } from './signals.js';
+import { applySignal, checkInput, REQUESTS_PATCH } from './signals.js';
 import type { BatcherSinks } from './sinks.js';
 
 /**
@@ -38,6 +39,15 @@ const activities = proxyActivities<FlushActivities>({
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
+});
+
+/**
+ * One attempt: what it does not deliver is tried again by the state, later each time, so that a requester that cannot be
+ * reached does not hold up the batches of others.
+ */
+const confirming = proxyActivities<Pick<FlushActivities, 'confirmRequests'>>({
+  startToCloseTimeout: '30 seconds',
+  retry: { maximumAttempts: 1 },
 });
 
 const sinks = proxySinks<BatcherSinks>();
@@ -80,13 +90,16 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         await flushInherited(state);
         report();
         break;
+      case 'confirm':
+        await confirm(state);
+        break;
       case 'continueAsNew': {
         // Handlers are synchronous and nothing is awaited since the buffer was looked at, so no signal falls between.
-        const next = state.carryOver();
+        const next = state.carryOver(Date.now());
         return await continueAsNew<typeof batcher>(next.input, next.bodies);
       }
       case 'complete':
-        return state.carryOver().input;
+        return state.carryOver(Date.now()).input;
     }
   }
 }
@@ -99,7 +112,10 @@ function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
     // A worker of a version that knew no parking has taken it for a stranger's.
     if (name === BATCHER.signals.park && !patched(PATCHES.parking)) state.countForeignSignal();
-    else if (!applySignal(state, name, args, Date.now()) && patched(PATCHES.foreignSignals))
+    else if (
+      !applySignal(state, name, args, Date.now(), () => patched(REQUESTS_PATCH)) &&
+      patched(PATCHES.foreignSignals)
+    )
       state.keepForeignSignal(name, args, Date.now());
     report();
   });
@@ -164,9 +180,23 @@ async function flushInherited(state: BatcherState): Promise<void> {
 
 async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void> {
   const { pipeline, batcher, number, id, destination } = spec;
-  await untilDone(state, () =>
+  const unconfirmed = await untilDone(state, () =>
     activities.rejectRecords({ pipeline, batcher, number, id, destination }, rejectedRecords),
   );
+  state.postponeConfirmations(unconfirmed ?? [], Date.now());
+}
+
+/** Tries to deliver the confirmations that are due. */
+async function confirm(state: BatcherState): Promise<void> {
+  const due = state.takeConfirmations(Date.now());
+  let undelivered: readonly Unconfirmed[];
+  try {
+    undelivered = await confirming.confirmRequests(state.settings.pipeline, due);
+  } catch (error) {
+    log.warn('Confirmations to requesters were not delivered; they will be tried again', { error: String(error) });
+    undelivered = due.map((item) => ({ ...item, attempts: item.attempts + 1 }));
+  }
+  state.postponeConfirmations(undelivered, Date.now());
 }
 
 /**

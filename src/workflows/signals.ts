@@ -8,10 +8,12 @@ import {
 } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../records/chunk.js';
+import { isRequest, type RowRequest } from '../records/request.js';
 
 /** What a batcher's signals do to its state. */
 interface SignalTarget {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void;
+  submit(request: RowRequest, nowMs: number): void;
   control(action: ControlAction, request: ControlRequest, nowMs: number): void;
   close(request: CloseRequest): void;
   countForeignSignal(): void;
@@ -23,8 +25,16 @@ interface SignalTarget {
  * @returns false for a signal of a stranger
  * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly and again and again,
  *   until a worker runs that understands it: dropping it would lose records whose offsets are committed.
+ * @param understandsRequests whether the worker that handled this signal first knew of requests: one of an earlier version
+ *   has counted it as a stranger's, and what it decided then stands in the history. Asked for requests only
  */
-export function applySignal(target: SignalTarget, name: string, args: readonly unknown[], nowMs: number): boolean {
+export function applySignal(
+  target: SignalTarget,
+  name: string,
+  args: readonly unknown[],
+  nowMs: number,
+  understandsRequests: () => boolean = () => true,
+): boolean {
   const [first, second] = args;
   if (isControl(name, first)) {
     target.control(name as ControlAction, toControlRequest(first), nowMs);
@@ -33,12 +43,17 @@ export function applySignal(target: SignalTarget, name: string, args: readonly u
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
     target.accept(first, second as Uint8Array, nowMs);
+  } else if (name === BATCHER.signals.submit && isRequest(first) && understandsRequests()) {
+    target.submit(first, nowMs);
   } else {
     target.countForeignSignal();
     return false;
   }
   return true;
 }
+
+/** The patch by which a history says that requests are understood from here on. */
+export const REQUESTS_PATCH = 'requests';
 
 /** Signals by which a batcher is steered. */
 const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain', 'park'];

@@ -80,6 +80,7 @@ async function withBatcher(
   const activities: FlushActivities = {
     insertBatch: (spec, bodies) => insertBatch(spec, bodies),
     rejectRecords: (spec, bytes) => Promise.resolve(void rejections.push(`${spec.id}:${[...bytes].join()}`)),
+    confirmRequests: () => Promise.resolve([]),
     readInheritance: (batcher, runId) => readInheritance(batcher, runId),
     insertInherited: (batch) => insertInherited(batch),
     publishForeignSignals: ({ signals }) => Promise.resolve(void foreignSignals.push(...signals)),

@@ -1,5 +1,6 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
+import { REQUESTS_PATCH } from '../../../src/workflows/signals.js';
 
 interface HistoryEvent {
   readonly eventId: number;
@@ -23,6 +24,14 @@ export class Histories {
   signaled(runId: string, atMs: number, signalName: string, args: readonly unknown[]): void {
     const input = { payloads: args.map(encode) };
     this.#append(runId, atMs, { workflowExecutionSignaledEventAttributes: { signalName, input } });
+  }
+
+  /** @param understandsRequests recorded for the first request that is understood, as the SDK does for a patch */
+  taskCompleted(runId: string, atMs: number, understandsRequests: boolean): void {
+    this.#append(runId, atMs, { workflowTaskCompletedEventAttributes: {} });
+    if (!understandsRequests) return;
+    const details = { 'patch-data': { payloads: [encode({ id: REQUESTS_PATCH, deprecated: false })] } };
+    this.#append(runId, atMs, { markerRecordedEventAttributes: { markerName: 'core_patch', details } });
   }
 
   /** @returns the id of the event */

@@ -1,6 +1,8 @@
 import type { BatcherInput } from '../../../src/records/batcher.js';
 import type { InheritedBatch, Inheritance, InheritedOutcome } from '../../../src/records/estate.js';
 import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/records/flush.js';
+import { BATCHER } from '../../../src/records/batcherId.js';
+import type { RowRequest, Unconfirmed } from '../../../src/records/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { throughTemporal, type Histories } from './histories.js';
@@ -11,6 +13,10 @@ export type Activity = { readonly eventId: number; attempt: number } & (
   | { readonly type: 'insertBatch'; readonly args: readonly [spec: BatchSpec, bodies: Uint8Array] }
   | { readonly type: 'insertInherited'; readonly args: readonly [batch: InheritedBatch] }
   | { readonly type: 'rejectRecords'; readonly args: readonly [spec: RejectionSpec, rejected: Uint8Array] }
+  | {
+      readonly type: 'confirmRequests';
+      readonly args: readonly [pipeline: string, unconfirmed: readonly Unconfirmed[]];
+    }
 );
 
 type Scheduled = Activity extends infer One ? (One extends Activity ? Pick<One, 'type' | 'args'> : never) : never;
@@ -34,6 +40,8 @@ export class BatcherRun {
   readonly state: BatcherState;
   readonly #workflowId: string;
   readonly #histories: Histories;
+  readonly #onRequest: (request: RowRequest, understood: boolean) => void;
+  #understandsRequests = false;
   #signals: Signal[] = [];
   #ended: { readonly activity: Activity; readonly result: unknown } | { readonly failed: Activity } | null = null;
   #activity: Activity | null = null;
@@ -44,7 +52,9 @@ export class BatcherRun {
     input: BatcherInput,
     bodies: Uint8Array,
     nowMs: number,
+    onRequest: (request: RowRequest, understood: boolean) => void,
   ) {
+    this.#onRequest = onRequest;
     this.#workflowId = workflowId;
     this.runId = runId;
     this.#histories = histories;
@@ -55,6 +65,11 @@ export class BatcherRun {
   /** What waits for its end; null once that is in the history. */
   get activity(): Activity | null {
     return this.#ended === null ? this.#activity : null;
+  }
+
+  /** That no task has handled yet. */
+  get unhandledRequests(): RowRequest[] {
+    return this.#signals.filter(({ name }) => name === BATCHER.signals.submit).map(({ args }) => args[0] as RowRequest);
   }
 
   signal(name: string, args: readonly unknown[], nowMs: number): void {
@@ -73,8 +88,19 @@ export class BatcherRun {
   }
 
   /** A workflow task: signals come first, then the end of an activity, then decisions until there is nothing to do. */
-  task(nowMs: number, continueAsNewSuggested: boolean): End | null {
-    for (const { name, args } of this.#signals.splice(0)) this.#handle(name, args, nowMs);
+  task(nowMs: number, continueAsNewSuggested: boolean, earlierVersion: boolean): End | null {
+    let marked = false;
+    for (const { name, args } of this.#signals.splice(0)) {
+      applySignal(this.state, name, args, nowMs, () => {
+        // A run that requests were understood in cannot be gone on with by a worker that does not know them.
+        const understood = this.#understandsRequests || !earlierVersion;
+        marked ||= understood && !this.#understandsRequests;
+        this.#understandsRequests ||= understood;
+        this.#onRequest(args[0] as RowRequest, understood);
+        return understood;
+      });
+    }
+    this.#histories.taskCompleted(this.runId, nowMs, marked);
     const ended = this.#ended;
     this.#ended = null;
     if (ended !== null && 'failed' in ended) this.#scheduleAgain(ended.failed, nowMs);
@@ -97,17 +123,16 @@ export class BatcherRun {
         case 'flushInherited':
           this.#schedule({ type: 'insertInherited', args: [this.state.takeInherited(nowMs)] }, nowMs);
           break;
+        case 'confirm':
+          this.#schedule({ type: 'confirmRequests', args: ['orders', this.state.takeConfirmations(nowMs)] }, nowMs);
+          break;
         case 'continueAsNew':
-          return { type: 'continuedAsNew', ...this.state.carryOver() };
+          return { type: 'continuedAsNew', ...this.state.carryOver(nowMs) };
         case 'complete':
           return { type: 'completed' };
       }
     }
     return null;
-  }
-
-  #handle(name: string, args: readonly unknown[], nowMs: number): void {
-    applySignal(this.state, name, args, nowMs);
   }
 
   #resume(activity: Activity, result: unknown, nowMs: number): void {
@@ -131,6 +156,10 @@ export class BatcherRun {
       }
       case 'rejectRecords':
         this.#finish();
+        this.state.postponeConfirmations((result ?? []) as readonly Unconfirmed[], nowMs);
+        break;
+      case 'confirmRequests':
+        this.state.postponeConfirmations(result as readonly Unconfirmed[], nowMs);
         break;
     }
   }

@@ -2,6 +2,17 @@ import { RunHistories } from '../../../src/activities/runHistories.js';
 import { BATCHER_FORMAT, type BatcherInput, type ControlAction } from '../../../src/records/batcher.js';
 import { BATCHER } from '../../../src/records/batcherId.js';
 import { sealEnvelope } from '../../../src/records/flush.js';
+import {
+  CONFIRMATION_FORMAT,
+  isRequestSource,
+  REQUEST_FORMAT,
+  requestSource,
+  type BufferedRequest,
+  type Confirmation,
+  type RowRequest,
+  type Unconfirmed,
+} from '../../../src/records/request.js';
+import type { BufferedChunk } from '../../../src/records/chunk.js';
 import type { BatcherSettings, Destination } from '../../../src/records/settings.js';
 import { batchId, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
@@ -29,6 +40,10 @@ export type Event =
       readonly padding: number;
       readonly fate: SignalFate;
     }
+  /** A workflow asks for a row. The same one may ask for it again. */
+  | { readonly type: 'submit'; readonly requester: string; readonly id: number; readonly fate: SignalFate }
+  /** Workers of another version get the tasks from here on. */
+  | { readonly type: 'workers'; readonly earlierVersion: boolean }
   | { readonly type: 'deliver'; readonly index: number }
   | {
       readonly type: 'assign';
@@ -79,6 +94,7 @@ export const SITUATIONS = [
   'terminated with insertBatch under way',
   'terminated with insertInherited under way',
   'terminated with rejectRecords under way',
+  'terminated with confirmRequests under way',
   'an heir of an heir that had not read',
   'an heir of a drained run',
   'a verdict taken from a closed history',
@@ -87,6 +103,9 @@ export const SITUATIONS = [
   'a buffer too large to be carried over',
   'a batch as large as its encoded size may be',
   'a chunk that is new in part',
+  'a request that an earlier version took for a stranger’s',
+  'a request that was pending already',
+  'a request that was answered already',
   'as many ranges as are kept',
   'as many epochs as are kept',
   'a late insert of what is there',
@@ -108,6 +127,10 @@ export class World {
   readonly #reader = new RunHistories(this.#histories.client(), 'default');
   readonly #tables = new Tables();
   readonly #accepted = new Set<Identity>();
+  /** Names of requests, and the identity that each has once it is in a batch. */
+  readonly #requested = new Map<string, Identity | null>();
+  /** Names of requests whose requesters were told, and what. */
+  readonly #confirmed = new Map<string, Confirmation['status']>();
   readonly #topic = new Topic(this.#accepted);
   readonly #senders = Array.from({ length: SENDERS }, () => new Sender());
   readonly #controls: ControlAction[] = [];
@@ -119,6 +142,7 @@ export class World {
   #runs = 0;
   #configuration = CONFIGURATIONS[0]!;
   #nowMs = 1_000_000;
+  #earlierVersion = false;
   /** Runs to come, this one first, to which the server suggests to continue as new. */
   #suggestions = 0;
   readonly #met: (situation: Situation) => void;
@@ -136,6 +160,12 @@ export class World {
     switch (event.type) {
       case 'send':
         this.#send(this.#senders[event.sender]!, event);
+        break;
+      case 'submit':
+        this.#submit(event);
+        break;
+      case 'workers':
+        this.#earlierVersion = event.earlierVersion;
         break;
       case 'deliver':
         for (const chunk of takeOne(this.#inTheNetwork, event.index)) if (this.#knows(chunk)) this.#signal(chunk);
@@ -182,6 +212,7 @@ export class World {
   /** Everything that is still under way comes to its end. Then each accepted record has a row or was rejected. */
   async settle(): Promise<void> {
     for (const late of this.#lateInserts.splice(0)) this.#tables.arrive(late);
+    this.#earlierVersion = false;
     if (this.#ending === 'terminated') this.#startHeir();
     this.#control('resume');
     for (let round = 0; round < ROUNDS_MAX; round++) {
@@ -194,7 +225,13 @@ export class World {
     for (const record of this.#accepted) {
       if (!rows.has(record) && !rejected.has(record)) throw new Error(`${record} was accepted and is lost`);
     }
-    if (rows.size + rejected.size !== this.#accepted.size) throw new Error('there are rows that nobody has sent');
+    for (const [name, identity] of this.#requested) {
+      if (identity === null) throw new Error(`request ${name} was accepted and is lost`);
+      if (this.#confirmed.get(name) !== (rows.has(identity) ? 'inserted' : 'rejected'))
+        throw new Error(`request ${name} was answered: ${this.#confirmed.get(name) ?? 'never'}`);
+    }
+    if (rows.size + rejected.size !== this.#accepted.size + this.#requested.size)
+      throw new Error('there are rows that nobody has sent');
     if (this.#run === null) return;
     const { counters } = this.#run.state.status(QUIET);
     if (counters.inserted !== rows.size || counters.rejected !== rejected.size) {
@@ -211,6 +248,22 @@ export class World {
     if (fate === 'delayed') this.#inTheNetwork.push(chunk);
     if (fate === 'delayed' || fate === 'lost') return;
     if (this.#signal(chunk) && fate === 'accepted') sender.knowsAccepted();
+  }
+
+  #submit({ requester, id, fate }: Extract<Event, { type: 'submit' }>): void {
+    if (fate === 'lost') return;
+    const value = `value of ${id}`;
+    const request: RowRequest = { format: REQUEST_FORMAT, requester, id: String(id), value };
+    if (this.#run === null || this.#ending !== 'open') return;
+    this.#run.signal(BATCHER.signals.submit, [request], this.#nowMs);
+  }
+
+  /** A request has been taken for one. */
+  #request(request: RowRequest): void {
+    const name = requestName(request);
+    if (this.#confirmed.has(name)) this.#met('a request that was answered already');
+    else if (this.#requested.has(name)) this.#met('a request that was pending already');
+    if (!this.#requested.has(name)) this.#requested.set(name, null);
   }
 
   #knows({ meta }: Chunk): boolean {
@@ -240,7 +293,10 @@ export class World {
 
   #start(input: BatcherInput, bodies: Uint8Array): void {
     const run = { workflowId: WORKFLOW_ID, runId: `run-${++this.#runs}` };
-    this.#run = new BatcherRun(run, this.#histories, input, bodies, this.#nowMs);
+    this.#run = new BatcherRun(run, this.#histories, input, bodies, this.#nowMs, (request, understood) => {
+      if (understood) this.#request(request);
+      else this.#met('a request that an earlier version took for a stranger’s');
+    });
     this.#ending = 'open';
   }
 
@@ -253,6 +309,7 @@ export class World {
 
   #startHeir(): void {
     if (this.#ending === 'drained') this.#met('an heir of a drained run');
+    for (const request of this.#run!.unhandledRequests) this.#request(request);
     if (this.#run!.state.status(QUIET).inheritedBatches === null) this.#met('an heir of an heir that had not read');
     const input: BatcherInput = { format: BATCHER_FORMAT, settings: this.#configuration };
     this.#start({ ...input, heirOf: this.#run!.runId }, NO_BODIES);
@@ -260,7 +317,7 @@ export class World {
 
   #task(): void {
     for (let continuations = 0; this.#run !== null && this.#ending === 'open'; continuations++) {
-      const end = this.#run.task(this.#nowMs, this.#suggestions > 0);
+      const end = this.#run.task(this.#nowMs, this.#suggestions > 0, this.#earlierVersion);
       this.#checkState(this.#run);
       if (end === null) return;
       if (end.type === 'completed') {
@@ -319,8 +376,8 @@ export class World {
           this.#met('a chunk that is new in part');
         this.#checkSize(spec.chunks, JSON.stringify(spec).length + bodies.length);
         let at = 0;
-        const records = spec.chunks.flatMap(({ segments, keep, bodyBytes }) =>
-          decodeChunk(segments, bodies.subarray(at, (at += bodyBytes)), keep),
+        const records = spec.chunks.flatMap((chunk) =>
+          this.#decode(chunk, bodies.subarray(at, (at += chunk.bodyBytes))),
         );
         const repeated = activity.attempt > 1 || (await this.#reader.anyWasReset(spec.batcher, spec.runs));
         if (spec.parking !== undefined) {
@@ -339,7 +396,7 @@ export class World {
           leftover.map(({ chunk }) => chunk),
           bytes,
         );
-        const records = leftover.flatMap(({ chunk, body }) => decodeChunk(chunk.segments, body, chunk.keep));
+        const records = leftover.flatMap(({ chunk, body }) => this.#decode(chunk, body));
         if (parking !== undefined) {
           this.#met('an inherited batch given up');
           return this.#giveUp(batchId(batcher, leftover), destination, records);
@@ -348,9 +405,15 @@ export class World {
       }
       case 'rejectRecords': {
         const [, rejected] = activity.args;
-        if (fate !== 'lost' && fate !== 'late')
-          this.#tables.reject(JSON.parse(Buffer.from(rejected).toString()) as string[]);
-        return null;
+        const identities = JSON.parse(Buffer.from(rejected).toString()) as string[];
+        if (fate !== 'lost' && fate !== 'late') this.#tables.reject(identities);
+        return this.#confirm(identities, 'rejected', fate);
+      }
+      case 'confirmRequests': {
+        const [, unconfirmed] = activity.args;
+        for (const { requester, confirmation } of unconfirmed)
+          this.#tell(requestName({ requester, id: confirmation.id }), confirmation.status);
+        return [];
       }
     }
   }
@@ -372,8 +435,7 @@ export class World {
     const torn = (fate === 'half' || fate === 'failed') && this.#lateInserts.length === 0;
     const extent: Extent = torn ? 'half' : 'all';
     const { inserted, rejected } = this.#tables.insert(table, records, repeated, extent);
-    const outcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
-    return sealEnvelope(outcome, Buffer.from(JSON.stringify(rejected)));
+    return this.#answer(id, inserted, rejected, fate);
   }
 
   #giveUp(id: string, { table }: Destination, records: readonly Identity[]): Uint8Array {
@@ -381,8 +443,58 @@ export class World {
     // It waits until no insert of the batch is running any more.
     for (const late of this.#lateInserts.splice(0)) this.#tables.arrive(late);
     const { inserted, rejected } = this.#tables.giveUp(table, records);
-    const outcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0 };
+    return this.#answer(id, inserted, rejected, 'answers');
+  }
+
+  #answer(id: string, inserted: readonly Identity[], rejected: readonly Identity[], fate: AttemptFate): Uint8Array {
+    const requests = [
+      ...inserted.filter(isRequest).map((identity) => [offsetOf(identity), 'inserted']),
+      ...rejected.filter(isRequest).map((identity) => [offsetOf(identity), 'refused_by_clickhouse']),
+    ];
+    const unconfirmed = this.#confirm(inserted, 'inserted', fate);
+    const outcome = { id, inserted: inserted.length, rejected: rejected.length, skipped: 0, requests, unconfirmed };
     return sealEnvelope(outcome, Buffer.from(JSON.stringify(rejected)));
+  }
+
+  #decode({ segments, keep }: BufferedChunk, body: Uint8Array): Identity[] {
+    const [first] = segments;
+    if (first === undefined || !isRequestSource(first)) return decodeChunk(segments, body, keep);
+    const { requester, id, value } = JSON.parse(Buffer.from(body).toString()) as BufferedRequest;
+    if (value !== `value of ${id}`) throw new Error(`request ${id} has become ${value}`);
+    const name = requestName({ requester, id });
+    const identity = `${first.topic}/${first.epoch}/${first.to}`;
+    const known = this.#requested.get(name);
+    if (known === undefined) throw new Error(`request ${name} was never made`);
+    if (known !== null && known !== identity) throw new Error(`request ${name} is ${known} and ${identity}`);
+    for (const [other, its] of this.#requested)
+      if (its === identity && other !== name) throw new Error(`${identity} is request ${name} and ${other}`);
+    this.#requested.set(name, identity);
+    return [identity];
+  }
+
+  /** Every third requester cannot be told at once. */
+  #confirm(identities: readonly Identity[], status: Confirmation['status'], fate: AttemptFate): Unconfirmed[] {
+    // An attempt that ends before its insert is whole tells nobody.
+    if (fate !== 'answers' && fate !== 'unheard') return [];
+    const unconfirmed: Unconfirmed[] = [];
+    for (const identity of identities.filter(isRequest)) {
+      const [name] = [...this.#requested].find(([, its]) => its === identity)!;
+      const [requester, id] = JSON.parse(name) as [string, string];
+      const offset = offsetOf(identity);
+      if (offset % 3 !== 0) this.#tell(name, status);
+      else {
+        const place = { ...requestSource(WORKFLOW_ID, 'any'), offset, batch: 'any' };
+        const confirmation: Confirmation = { format: CONFIRMATION_FORMAT, id, status, ...place };
+        unconfirmed.push({ requester, confirmation, attempts: 1 });
+      }
+    }
+    return unconfirmed;
+  }
+
+  #tell(name: string, status: Confirmation['status']): void {
+    const before = this.#confirmed.get(name);
+    if (before !== undefined && before !== status) throw new Error(`request ${name} was ${before} and is ${status}`);
+    this.#confirmed.set(name, status);
   }
 
   #checkId(id: string, records: readonly Identity[]): void {
@@ -404,9 +516,21 @@ export class World {
   }
 }
 
-function isIdle({ state }: BatcherRun): boolean {
-  const { inheritedBatches } = state.status(QUIET);
-  return state.report().records === 0 && inheritedBatches === 0;
+function isIdle({ state, activity }: BatcherRun): boolean {
+  const { inheritedBatches, unconfirmed } = state.status(QUIET);
+  return activity === null && state.report().records === 0 && inheritedBatches === 0 && unconfirmed === 0;
+}
+
+function requestName({ requester, id }: Pick<RowRequest, 'requester' | 'id'>): string {
+  return JSON.stringify([requester, id]);
+}
+
+function isRequest(identity: Identity): boolean {
+  return identity.startsWith(WORKFLOW_ID);
+}
+
+function offsetOf(identity: Identity): number {
+  return Number(identity.slice(identity.lastIndexOf('/') + 1));
 }
 
 function takeOne<T>(list: T[], index: number): T[] {

@@ -423,7 +423,7 @@ export class GroupModel {
   #continueAsNew(index: number): void {
     const batcher = [...this.#batchers.values()][index % Math.max(1, this.#batchers.size)];
     if (batcher?.flight !== null) return;
-    const { input: next, bodies } = batcher.state.carryOver();
+    const { input: next, bodies } = batcher.state.carryOver(0);
     const carried = JSON.parse(JSON.stringify(next)) as BatcherInput;
     batcher.state = new BatcherState({ workflowId: 'w', runId: 'next' }, carried, bodies);
   }

@@ -18,6 +18,7 @@ import { decodeRejected } from '../../../src/records/rejectionCodec.js';
 import type { RunHistories } from '../../../src/activities/runHistories.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { encodeRequest, REQUEST_FORMAT, requestSource, type Confirmation } from '../../../src/records/request.js';
 import { settings } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
@@ -49,6 +50,7 @@ function worker(error?: InsertError, otherwise: Partial<FakeTable['tables']> = {
     mustBeUp: () => undefined,
   } as unknown as Publisher;
   const lines: string[] = [];
+  const confirmed: [requester: string, confirmation: Confirmation][] = [];
   const logger = pino({}, { write: (line) => void lines.push(line) });
   const metrics = createMetrics({ runtime: false });
   const histories = { anyWasReset: () => Promise.resolve(false) } as unknown as RunHistories;
@@ -61,8 +63,13 @@ function worker(error?: InsertError, otherwise: Partial<FakeTable['tables']> = {
     logger,
     stateLog: new StateLog(logger),
     beat: () => Promise.resolve(true),
+    deliverConfirmation: (requester, confirmation) => {
+      confirmed.push([requester, confirmation]);
+      if (requester === 'away') return Promise.reject(new Error('no answer'));
+      return Promise.resolve(requester === 'gone' ? 'gone' : 'delivered');
+    },
   });
-  return { table, published, lines, activities, metrics };
+  return { table, published, lines, activities, metrics, confirmed };
 }
 
 /** What may end in a batch's being given up. */
@@ -229,4 +236,81 @@ it('signals of strangers become dead letters, counted each and said once', async
   expect((await one.metrics.deadLetters.get()).values).toMatchObject([
     { value: 4, labels: { code: 'foreign_signal' } },
   ]);
+});
+
+/** A batch of requests, one of each of these requesters, with these values. */
+function requests(...items: (readonly [requester: string, value: string])[]): [BatchSpec, Uint8Array] {
+  const source = requestSource('ktb:orders:8-key:0', 'e1');
+  const bodies = items.map(([requester, value], offset) =>
+    encodeRequest({ format: REQUEST_FORMAT, id: `row-${offset}`, requester, value, key: 'k' }, 1_000),
+  );
+  const chunks = bodies.map((body, offset) => {
+    const counted = { records: 1, bytes: body.length };
+    return {
+      segments: [{ ...source, from: offset - 1, to: offset, ...counted }],
+      keep: [null],
+      ...counted,
+      bodyBytes: body.length,
+    };
+  });
+  return [{ ...batch([])[0], chunks }, Buffer.concat(bodies)];
+}
+
+async function flush({ activities }: ReturnType<typeof worker>, [spec, bodies]: [BatchSpec, Uint8Array]) {
+  const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
+  const insert = () => activities.insertBatch(spec, bodies);
+  const { json, bytes } = openEnvelope<InsertOutcome>(await environment.run<[], Uint8Array, typeof insert>(insert));
+  const reject = () => activities.rejectRecords(spec, bytes);
+  const unconfirmed = json.rejected === 0 ? undefined : await environment.run(reject);
+  return { json, unconfirmed };
+}
+
+it('a request becomes a row as a record does, and its requester is told; Kafka hears nothing of it', async () => {
+  const own = worker();
+  const { json } = await flush(own, requests(['w1', '{"a":1}'], ['gone', '{"a":2}'], ['away', '{"a":3}']));
+  expect(json).toMatchObject({ inserted: 3, requests: [0, 1, 2].map((offset) => [offset, 'inserted']) });
+  expect(own.table.rows).toHaveLength(3);
+  expect(own.published).toEqual([]);
+  expect(own.confirmed[0]).toEqual([
+    'w1',
+    {
+      format: 'ktb-confirmation/1',
+      id: 'row-0',
+      status: 'inserted',
+      ...{ topic: 'ktb:orders:8-key:0', partition: 0, offset: 0, epoch: 'e1' },
+      batch: 'id',
+    },
+  ]);
+  // Whoever is gone is not told again; whoever gave no answer is.
+  expect(json.unconfirmed).toMatchObject([{ requester: 'away', attempts: 1, confirmation: { id: 'row-2' } }]);
+  expect(await own.activities.confirmRequests('orders', json.unconfirmed!)).toMatchObject([{ attempts: 2 }]);
+});
+
+it('a rejected request is answered with the reason, and is no dead letter: its requester has it', async () => {
+  const own = worker();
+  const tooLarge = `"${'x'.repeat(300_000)}"`;
+  const { json, unconfirmed } = await flush(own, requests(['w1', '{"a":1}'], ['w2', 'no JSON'], ['away', tooLarge]));
+  expect(json).toMatchObject({ inserted: 1, rejected: 2 });
+  expect(json.requests).toEqual([
+    [0, 'inserted'],
+    [1, 'not_json'],
+    [2, 'record_too_large'],
+  ]);
+  expect(own.published).toEqual([]);
+  expect(own.confirmed[1]).toMatchObject([
+    'w2',
+    { status: 'rejected', code: 'not_json', message: 'the value is not JSON' },
+  ]);
+  expect(unconfirmed).toMatchObject([{ requester: 'away', confirmation: { code: 'record_too_large' } }]);
+});
+
+it('requests and records share a batch, and each is answered in its way', async () => {
+  const own = worker();
+  const [spec, body] = batch(['{}', 'no JSON']);
+  const [others, bodies] = requests(['w1', '{"a":1}']);
+  const both: BatchSpec = { ...spec, chunks: [...spec.chunks, ...others.chunks] };
+  const { json } = await flush(own, [both, Buffer.concat([body, bodies])]);
+  expect(json).toMatchObject({ inserted: 2, rejected: 1, requests: [[0, 'inserted']] });
+  expect(own.published.map(([topic]) => topic)).toEqual(['orders.replies', 'orders.dead-letters', 'orders.replies']);
+  expect(own.confirmed).toHaveLength(1);
 });

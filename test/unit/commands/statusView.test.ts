@@ -31,6 +31,8 @@ function batcher(index: number, inserted: number, overrides: Partial<BatcherStat
       continuations: 0,
     },
     inheritedBatches: 0,
+    rememberedRequests: 0,
+    unconfirmed: 0,
     coverageRanges: 1,
     controls: [],
     continueAsNewSuggested: false,

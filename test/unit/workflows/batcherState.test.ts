@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/records/batcher.js';
-import { BatcherState, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
+import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource, type RowRequest } from '../../../src/records/request.js';
+import { BatcherState, LIMITS, type HistoryView, type RunIdentity } from '../../../src/workflows/batcherState.js';
 import { chunk, input, settings } from '../../support/chunks.js';
 
 const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r1' };
@@ -15,7 +16,7 @@ const done = (records: number) => ({ inserted: records, rejected: 0, skipped: 0 
 
 /** The next run, through JSON as continue-as-new sends it. */
 function continued(state: BatcherState): BatcherState {
-  const { input: next, bodies } = state.carryOver();
+  const { input: next, bodies } = state.carryOver(0);
   return new BatcherState(RUN, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
 }
 
@@ -133,7 +134,7 @@ it('reports what it holds and since when, the batch on its way included, and wha
   state.finishFlush(done(5), spec.id, 400);
   state.control('pause', { actor: 'ada', reason: '' }, 500);
   expect(state.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true });
-  const { input, bodies } = state.carryOver();
+  const { input, bodies } = state.carryOver(0);
   const next = new BatcherState({ workflowId: 'b', runId: 'next' }, input, bodies);
   expect(next.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true, duplicateChunks: 0 });
 });
@@ -242,4 +243,85 @@ it('keeps strangers’ signals until they are published, over a continue-as-new 
   expect(next.foreignSignals).toMatchObject([{ name: 'again' }]);
   next.foreignSignalsPublished(1);
   expect(next.decide(9, QUIET)).toEqual({ type: 'complete' });
+});
+
+const REQUEST: RowRequest = { format: REQUEST_FORMAT, id: 'a', requester: 'w', value: '{}' };
+const epochOf = (run: Partial<RunIdentity>) => {
+  const state = new BatcherState({ ...RUN, ...run }, input(), NO_BODIES);
+  state.submit(REQUEST, 0);
+  return state.takeBatch('delay', 0).spec.chunks[0]?.segments[0]?.epoch;
+};
+
+it('a request is a chunk of one record, whose source is the batcher; it fills a batch as records do', () => {
+  const state = fresh({ maxRecords: 2 });
+  state.submit(REQUEST, 100);
+  state.submit(REQUEST, 150);
+  expect(state.decide(200, QUIET)).toEqual({ type: 'wait', delayMs: 900 });
+  state.submit({ ...REQUEST, id: 'b' }, 200);
+  expect(state.decide(200, QUIET)).toEqual({ type: 'flush', reason: 'records' });
+  const { chunks } = state.takeBatch('records', 200).spec;
+  expect(chunks.map(({ segments, records }) => [segments[0]?.topic, segments[0]?.to, records])).toEqual([
+    [RUN.workflowId, 0, 1],
+    [RUN.workflowId, 1, 1],
+  ]);
+  expect(state.status(QUIET)).toMatchObject({ counters: { signals: 3, duplicateChunks: 1 }, rememberedRequests: 2 });
+});
+
+it('a request that comes again is answered again once it is answered, as it was, in this run and the next', () => {
+  const state = fresh({ maxRecords: 2 });
+  state.submit(REQUEST, 0);
+  state.submit({ ...REQUEST, id: 'b' }, 0);
+  const { spec } = state.takeBatch('records', 0);
+  const verdicts = [
+    [0, 'inserted'],
+    [1, 'not_json'],
+  ] as const;
+  state.finishFlush({ inserted: 1, rejected: 1, skipped: 0, requests: verdicts }, spec.id, 10);
+  const next = continued(state);
+  for (const id of ['a', 'b']) next.submit({ ...REQUEST, id }, 20);
+  expect(next.decide(20, QUIET)).toEqual({ type: 'confirm' });
+  expect(next.takeConfirmations(20).map(({ confirmation }) => confirmation)).toMatchObject([
+    { id: 'a', status: 'inserted', offset: 0, batch: null },
+    { id: 'b', status: 'rejected', offset: 1, code: 'not_json' },
+  ]);
+  expect(next.decide(20, QUIET)).toEqual({ type: 'wait' });
+});
+
+it('a confirmation that is not delivered delays nothing but the end of a drained batcher', () => {
+  const state = fresh();
+  state.submit(REQUEST, 0);
+  const { spec } = state.takeBatch('delay', 0);
+  const confirmation = { ...requestSource(RUN.workflowId, 'r1'), offset: 0, batch: spec.id, id: 'a' };
+  const unconfirmed = [
+    { requester: 'w', confirmation: { ...confirmation, format: CONFIRMATION_FORMAT, status: 'inserted' }, attempts: 1 },
+  ] as const;
+  state.finishFlush({ ...done(1), unconfirmed }, spec.id, 0);
+  expect(state.decide(0, QUIET)).toEqual({ type: 'wait', delayMs: 1_000 });
+  state.accept(chunk({ from: -1, to: 0 }), BODY, 200);
+  expect(state.decide(999, { ...QUIET, length: 9_000 })).toEqual({ type: 'continueAsNew' });
+  const next = continued(state);
+  next.control('drain', BY, 300);
+  expect(next.decide(300, QUIET)).toEqual({ type: 'flush', reason: 'drain' });
+  next.finishFlush(done(1), next.takeBatch('drain', 300).spec.id, 300);
+  expect(next.decide(300, QUIET)).toEqual({ type: 'wait', delayMs: 700 });
+  expect(next.decide(1_000, QUIET)).toEqual({ type: 'confirm' });
+  expect(next.takeConfirmations(1_000)).toEqual(unconfirmed);
+  expect(next.decide(1_000, QUIET)).toEqual({ type: 'complete' });
+});
+
+it('requests keep their identities over a reset, and never share them with a count that was forgotten', () => {
+  // A reset gives the run another id, and leaves what its first event says.
+  const first = { firstExecutionRunId: 'r0' };
+  expect(epochOf({ ...first, runId: 'r0' })).toBe(epochOf({ ...first, runId: 'reset' }));
+  // An earlier version, which knows no requests, has continued as new: this run begins to count once more.
+  expect(epochOf({ ...first, runId: 'r1', continuedFromExecutionRunId: 'r0' })).not.toBe(
+    epochOf({ ...first, runId: 'r0' }),
+  );
+});
+
+it('a chunk without records brings only settings', () => {
+  const state = fresh();
+  state.accept({ ...chunk(), settings: settings({ maxRecords: 7 }) }, NO_BODIES, 0);
+  expect(state.settings.batch.maxRecords).toBe(7);
+  expect(state.status(QUIET)).toMatchObject({ bufferedRecords: 0, counters: { signals: 1, duplicateChunks: 0 } });
 });

@@ -35,7 +35,7 @@ it('an heir goes on giving up the batch that its closed run was giving up, and s
   const closed = closedRun();
   closed.apply({ type: 'signaled', name: 'park', args: [by], atMs: 2 });
   const heir = heirOf(closed);
-  const { input: carried, bodies } = heir.carryOver();
+  const { input: carried, bodies } = heir.carryOver(0);
   const next = new BatcherState({ workflowId, runId: 'r3' }, carried, bodies);
   const batch = next.takeInherited(3);
   expect([batch.parking, next.parking]).toEqual([parking, parking]);

@@ -1,0 +1,80 @@
+import type { AckStatus, Rejection } from '../records/ack.js';
+import { isRequestSource, UNCONFIRMED_MAX, type Confirmation, type Unconfirmed } from '../records/request.js';
+import { confirmationOf } from '../records/requestCodec.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { ATTEMPTS_REMEMBERED } from './answers.js';
+import type { SourcedRecord } from './batchInsert.js';
+import { Remembered } from './remembered.js';
+
+/**
+ * Signals a requester. `gone`: there is no such workflow, or it has ended, and it will never be told. Rejects where it may
+ * be told later.
+ */
+export type DeliverConfirmation = (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'>;
+
+/** Signals under way at the same time. */
+const CONCURRENCY = 32;
+
+/** Requests of one batch whose fate is decided, all with the same status. */
+export interface DecidedRequests {
+  /** Of the batch. */
+  readonly id: string;
+  readonly status: AckStatus;
+  readonly requests: readonly (SourcedRecord & { readonly rejection?: Rejection })[];
+}
+
+/** Tells requesters what became of their requests. A requester that cannot be told does not keep others from it. */
+export class Confirmer {
+  readonly #deliver: DeliverConfirmation;
+  readonly #metrics: Pick<Metrics, 'confirmations'>;
+  /** By batch and status: an attempt that is repeated for the sake of others need not tell them again. */
+  readonly #confirmed = new Remembered<readonly Unconfirmed[]>(ATTEMPTS_REMEMBERED);
+
+  constructor({ deliver, metrics }: { deliver: DeliverConfirmation; metrics: Pick<Metrics, 'confirmations'> }) {
+    this.#deliver = deliver;
+    this.#metrics = metrics;
+  }
+
+  /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */
+  async confirm(pipeline: string, { id, status, requests }: DecidedRequests): Promise<readonly Unconfirmed[]> {
+    const before = this.#confirmed.get(`${id}/${status}`);
+    if (before !== undefined) return before;
+    const unconfirmed = await this.deliver(
+      pipeline,
+      requests.map(({ source, record, rejection }) => confirmationOf(source, record, { status, batch: id, rejection })),
+    );
+    this.#confirmed.set(`${id}/${status}`, unconfirmed);
+    return unconfirmed;
+  }
+
+  /** The batch is answered: no attempt of it follows. */
+  forget(id: string, statuses: readonly AckStatus[]): void {
+    for (const status of statuses) this.#confirmed.delete(`${id}/${status}`);
+  }
+
+  /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */
+  async deliver(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]> {
+    const failed: Unconfirmed[] = [];
+    const left = unconfirmed.values();
+    const deliverOnes = async (): Promise<void> => {
+      for (const item of left) {
+        const outcome = await this.#deliver(item.requester, item.confirmation).catch(() => 'failed' as const);
+        this.#metrics.confirmations.inc({ pipeline, outcome });
+        if (outcome === 'failed') failed.push({ ...item, attempts: item.attempts + 1 });
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, unconfirmed.length) }, deliverOnes));
+    return failed.slice(-UNCONFIRMED_MAX);
+  }
+}
+
+/** Requests of workflows, and records of Kafka, each in their order. */
+export function divideRequests<T extends SourcedRecord>(
+  items: readonly T[],
+): [requests: readonly T[], records: readonly T[]] {
+  if (!items.some(({ source }) => isRequestSource(source))) return [[], items];
+  return [
+    items.filter(({ source }) => isRequestSource(source)),
+    items.filter(({ source }) => !isRequestSource(source)),
+  ];
+}

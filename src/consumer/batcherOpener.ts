@@ -1,0 +1,87 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { PipelineConfig } from '../config/config.js';
+import { batcherWorkflowId, type Layout } from '../records/batcherId.js';
+import { encodeChunk } from '../records/chunkCodec.js';
+import type { OpenBatcherRequest, OpenedBatcher } from '../records/request.js';
+import type { BatcherClient } from './batcherClient.js';
+import { flowControlLimits } from './flowControl.js';
+import { requestLaneIndex } from './laneIndex.js';
+
+/** A batcher's history is looked at this often, at most, however many requesters ask for it. */
+const LOOK_EVERY_MS = 200;
+
+/** A batcher that is full has to continue as new first, which takes a moment once a worker runs. */
+const FULL_RETRY = '1 second';
+
+/**
+ * Says to workflows which batcher takes their rows. Like a lane of Kafka's records it starts the batcher, or an heir where its
+ * run has ended, brings the settings along, and sends nobody to one whose history is at its limit.
+ */
+export class BatcherOpener {
+  readonly #pipelines: readonly PipelineConfig[];
+  readonly #batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
+  /** Workflow ids of batchers that this process has told its settings. */
+  readonly #told = new Set<string>();
+  readonly #looks = new Map<string, { readonly untilMs: number; readonly look: Promise<void> }>();
+
+  constructor(options: {
+    pipelines: readonly PipelineConfig[];
+    batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
+  }) {
+    this.#pipelines = options.pipelines;
+    this.#batcher = options.batcher;
+  }
+
+  /**
+   * The batcher of a request, which runs and has room. Until then it rejects, and is to be asked again.
+   *
+   * @throws ApplicationFailure UnknownPipeline, which asking again does not help; BatcherFull, BatcherNotOpen, which it does
+   */
+  async open({ pipeline: name, ...request }: OpenBatcherRequest): Promise<OpenedBatcher> {
+    const pipeline = this.#pipelines.find((candidate) => candidate.name === name);
+    if (pipeline === undefined) {
+      const known = this.#pipelines.map((candidate) => candidate.name).join(', ');
+      const message = `there is no pipeline ${name}; there are: ${known}`;
+      throw ApplicationFailure.create({ type: 'UnknownPipeline', message, nonRetryable: true });
+    }
+    const index = requestLaneIndex(request, pipeline.layout);
+    const workflowId = batcherWorkflowId(name, pipeline.layout, index);
+    await this.#mustBeOpen(workflowId, pipeline, index);
+    return { batcher: workflowId };
+  }
+
+  #mustBeOpen(workflowId: string, pipeline: PipelineConfig, index: number): Promise<void> {
+    const nowMs = Date.now();
+    const last = this.#looks.get(workflowId);
+    if (last !== undefined && nowMs < last.untilMs) return last.look;
+    const look = this.#look(this.#batcher(pipeline, pipeline.layout, index), pipeline);
+    this.#looks.set(workflowId, { untilMs: nowMs + LOOK_EVERY_MS, look });
+    return look;
+  }
+
+  async #look(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
+    const mark = await batcher.history();
+    const { highBytes, highEvents } = flowControlLimits(pipeline.flow);
+    if (mark !== null && (mark.bytes >= highBytes || mark.events >= highEvents)) {
+      const message = `the history of ${batcher.workflowId} is at its limit until it continues as new`;
+      throw ApplicationFailure.create({ type: 'BatcherFull', message, nextRetryDelay: FULL_RETRY });
+    }
+    if (mark === null || !this.#told.has(batcher.workflowId)) await this.#tell(batcher, pipeline);
+  }
+
+  /** Sends the settings, which starts the batcher where it does not run. */
+  async #tell(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
+    const { meta, body } = encodeChunk([]);
+    const chunk = { ...meta, settings: pipeline.settings };
+    let outcome = await batcher.send(chunk, body);
+    if (outcome.type === 'closed') {
+      await batcher.startHeir({ drained: true });
+      outcome = await batcher.send(chunk, body);
+    }
+    if (outcome.type !== 'accepted') {
+      const why = 'message' in outcome ? outcome.message : 'its run has ended';
+      throw ApplicationFailure.create({ type: 'BatcherNotOpen', message: `${batcher.workflowId} is not open: ${why}` });
+    }
+    this.#told.add(batcher.workflowId);
+  }
+}

@@ -1,0 +1,51 @@
+import { UNCONFIRMED_MAX, type Unconfirmed } from '../records/request.js';
+import type { PostponedConfirmation } from '../records/batcher.js';
+
+/** A confirmation is given up after so many attempts, some four minutes: longer than requesters wait by default. */
+const ATTEMPTS_MAX = 10;
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 60_000;
+
+/**
+ * Confirmations that could not be delivered and are tried again, apart from the batches that they belong to. Pure. Bounded:
+ * beyond {@link UNCONFIRMED_MAX} the oldest is given up.
+ */
+export class Confirmations {
+  #postponed: readonly PostponedConfirmation[];
+
+  constructor(state: readonly PostponedConfirmation[] = []) {
+    this.#postponed = state;
+  }
+
+  get size(): number {
+    return this.#postponed.length;
+  }
+
+  /** When the next one is due; Infinity where there is none. */
+  get dueAtMs(): number {
+    return this.#postponed.reduce((earliest, { dueAtMs }) => Math.min(earliest, dueAtMs), Infinity);
+  }
+
+  /** One that was not tried yet is due at once. */
+  add(unconfirmed: readonly Unconfirmed[], nowMs: number): void {
+    const added = unconfirmed
+      .filter(({ attempts }) => attempts < ATTEMPTS_MAX)
+      .map((item) => ({ ...item, dueAtMs: nowMs + retryDelayMs(item.attempts) }));
+    this.#postponed = [...this.#postponed, ...added].slice(-UNCONFIRMED_MAX);
+  }
+
+  /** Takes out those that are due. */
+  takeDue(nowMs: number): Unconfirmed[] {
+    const due = this.#postponed.filter(({ dueAtMs }) => dueAtMs <= nowMs);
+    this.#postponed = this.#postponed.filter(({ dueAtMs }) => dueAtMs > nowMs);
+    return due.map(({ requester, confirmation, attempts }) => ({ requester, confirmation, attempts }));
+  }
+
+  toState(): readonly PostponedConfirmation[] {
+    return this.#postponed;
+  }
+}
+
+function retryDelayMs(attempts: number): number {
+  return attempts === 0 ? 0 : Math.min(RETRY_MIN_MS * 2 ** (attempts - 1), RETRY_MAX_MS);
+}

@@ -1,0 +1,120 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import type { RequestsState } from '../records/batcher.js';
+import type { RequestVerdict, RowRequest } from '../records/request.js';
+
+/** What a request is to a batcher. */
+export type Judgement =
+  | { readonly type: 'new'; readonly offset: number }
+  /** It was accepted before, and its answer is to come. */
+  | { readonly type: 'pending' }
+  | { readonly type: 'answered'; readonly verdict: RequestVerdict };
+
+/**
+ * The requests of workflows that a batcher has accepted: each gets the next offset, and its name is remembered, so that
+ * the same one is not taken twice. Pure.
+ *
+ * A closed run's life is lived once more from its history, where times differ by milliseconds and answers stand before
+ * signals that were handled before them. So what is new must depend on neither: names are forgotten by their number, and
+ * by age only from one run to the next.
+ */
+export class Requests {
+  /** Names remembered, beyond which the oldest is forgotten: they have to fit into the input of a run. */
+  static readonly REMEMBERED_MAX = 10_000;
+  /** How long a name is remembered at least, within that number. */
+  static readonly REMEMBERED_MS = 24 * 60 * 60 * 1000;
+
+  readonly epoch: string;
+  /** Of consecutive offsets, the last one being the one before `#next`. */
+  #entries: Entry[] = [];
+  readonly #offsets = new Map<string, number>();
+  #next = 0;
+
+  /** @param epoch of a batcher that has had no request yet */
+  constructor(epoch: string, state?: RequestsState) {
+    this.epoch = state?.epoch ?? epoch;
+    if (state === undefined) return;
+    const verdicts = state.runs.flatMap(([minute, verdict, count]) =>
+      Array.from({ length: count }, () => ({ minute, verdict })),
+    );
+    this.#next = state.next;
+    this.#entries = verdicts.map((entry, index) => {
+      return { ...entry, name: state.names.slice(index * NAME_HEX_DIGITS, (index + 1) * NAME_HEX_DIGITS) };
+    });
+    this.#entries.forEach(({ name }, index) => this.#offsets.set(name, this.#first + index));
+  }
+
+  /** Requests remembered. */
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** Takes a request in. A new one has the offset that it is given here. */
+  accept(request: Pick<RowRequest, 'requester' | 'id'>, nowMs: number): Judgement {
+    const name = nameOf(request);
+    const known = this.#offsets.get(name);
+    const verdict = known === undefined ? undefined : this.#entries[known - this.#first]?.verdict;
+    if (known !== undefined && verdict !== undefined) {
+      return verdict === PENDING ? { type: 'pending' } : { type: 'answered', verdict: [known, verdict] };
+    }
+    const offset = this.#next++;
+    this.#entries.push({ name, minute: Math.ceil(nowMs / MINUTE_MS), verdict: PENDING });
+    this.#offsets.set(name, offset);
+    if (this.#entries.length > Requests.REMEMBERED_MAX) this.#forget(1);
+    return { type: 'new', offset };
+  }
+
+  /** What became of requests. Those that are forgotten meanwhile are passed over. */
+  answered(verdicts: readonly RequestVerdict[]): void {
+    for (const [offset, verdict] of verdicts) {
+      const entry = this.#entries[offset - this.#first];
+      if (entry !== undefined) this.#entries[offset - this.#first] = { ...entry, verdict };
+    }
+  }
+
+  /** Forgets what is older than it has to be remembered. Only from one run to the next, see above. */
+  expire(nowMs: number): void {
+    const minute = (nowMs - Requests.REMEMBERED_MS) / MINUTE_MS;
+    const kept = this.#entries.findIndex((entry) => entry.minute > minute || entry.verdict === PENDING);
+    this.#forget(kept < 0 ? this.#entries.length : kept);
+  }
+
+  /** Undefined where there has never been a request. */
+  toState(): RequestsState | undefined {
+    if (this.#next === 0) return undefined;
+    const runs: [minute: number, verdict: Entry['verdict'], count: number][] = [];
+    for (const { minute, verdict } of this.#entries) {
+      const last = runs.at(-1);
+      if (last?.[0] === minute && last[1] === verdict) last[2]++;
+      else runs.push([minute, verdict, 1]);
+    }
+    return { epoch: this.epoch, next: this.#next, names: this.#entries.map(({ name }) => name).join(''), runs };
+  }
+
+  /** The offset of the oldest one remembered. */
+  get #first(): number {
+    return this.#next - this.#entries.length;
+  }
+
+  #forget(count: number): void {
+    for (const { name } of this.#entries.splice(0, count)) this.#offsets.delete(name);
+  }
+}
+
+/** The names come back as they are: two workflows may use the same id. */
+function nameOf({ requester, id }: Pick<RowRequest, 'requester' | 'id'>): string {
+  return bytesToHex(sha256(utf8ToBytes(JSON.stringify([requester, id])))).slice(0, NAME_HEX_DIGITS);
+}
+
+/** 64 bits: among ten thousand names two are the same once in 10^11 times. */
+const NAME_HEX_DIGITS = 16;
+const MINUTE_MS = 60_000;
+/** Not answered yet. */
+const PENDING = '';
+
+interface Entry {
+  readonly name: string;
+  /** When it was accepted, in minutes since 1970, rounded up. */
+  readonly minute: number;
+  readonly verdict: RequestVerdict[1] | typeof PENDING;
+}
