@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +22,12 @@ it('the package installs globally in an empty folder and runs, workflow bundle i
   npm('install', '--global', '--prefix', directory, '--no-audit', '--no-fund', join(directory, tarball));
   const ktb = join(directory, 'bin', 'ktb');
   expect(execFileSync(ktb, ['--version']).toString()).toMatch(/^\d+\.\d+\.\d+\n$/);
+
+  // What workflows import is there, for the compiler and for the bundler.
+  const installed = join(directory, 'lib');
+  expect(existsSync(join(installed, 'node_modules/kafka-temporal-bridge/dist/workflows/requester.d.ts'))).toBe(true);
+  const script = "import('kafka-temporal-bridge/requester').then(({ submitRow }) => console.log(typeof submitRow))";
+  expect(execFileSync(process.execPath, ['-e', script], { cwd: installed }).toString()).toBe('function\n');
 
   const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
