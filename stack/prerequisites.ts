@@ -12,7 +12,7 @@ const APT_GET = '/usr/bin/apt-get';
 const HAPROXY_IN_SBIN = '/usr/sbin/haproxy';
 
 /** A tool of the machine that a part cannot do without. */
-type Tool = 'java' | 'maven' | 'go' | 'haproxy' | 'openssl';
+type Tool = 'java' | 'maven' | 'go' | 'haproxy' | 'openssl' | 'python';
 
 /** Why a tool is needed, for the message that names it. */
 export interface Need {
@@ -67,6 +67,12 @@ const TOOLS: Readonly<Record<Tool, ToolFacts>> = {
     advice:
       `put a Temporal CLI ${VERSIONS.temporalCli} on the PATH, or install Go ${VERSIONS.goForTemporalCli} (an older one ` +
       'downloads it; the Go of Debian 12 is too old for that)',
+  },
+  python: {
+    title: 'Python 3.10 or newer, with venv',
+    found: async () => (await pythonVersion()) !== '',
+    packages: ['python3-venv'],
+    advice: 'Debian, Ubuntu: apt-get install python3-venv; macOS: brew install python',
   },
 };
 
@@ -167,6 +173,13 @@ async function packageToInstall(names: readonly string[]): Promise<string | unde
 export async function javaVersion(): Promise<string> {
   const output = await commandOutput(javaCommand(), ['-version']);
   return /version "([^"]+)"/.exec(output ?? '')?.[1] ?? '';
+}
+
+/** Release of the Python that has what a virtual environment needs, such as `3.11`; empty where there is none. */
+export async function pythonVersion(): Promise<string> {
+  const script =
+    'import sys, venv, ensurepip; assert sys.version_info >= (3, 10); print(*sys.version_info[:2], sep=".")';
+  return (await commandOutput('python3', ['-c', script]))?.trim() ?? '';
 }
 
 async function javaRelease(): Promise<number> {

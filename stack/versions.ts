@@ -30,6 +30,8 @@ export const VERSIONS = {
   node: '24.21.0',
   /** npm beside it. */
   npm: '11.21.2',
+  /** Temporal's Python SDK, of which a requester is made. */
+  temporalio: '1.35.0',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
   /** kubeconform, which checks what the chart renders. */

@@ -1,0 +1,121 @@
+import { fileURLToPath } from 'node:url';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundle,
+} from '@temporalio/worker';
+import type { WorkflowFailedError } from '@temporalio/client';
+import { beforeAll, expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { requestWithPython } from '../support/pythonRequester.js';
+import type { requester } from '../support/requesterWorkflows.js';
+import { useStack } from '../support/useStack.js';
+
+const stack = useStack();
+const REQUESTERS = fileURLToPath(new URL('../support/requesterWorkflows.ts', import.meta.url));
+let requesters: WorkflowBundle;
+let fixture: Fixture;
+let daemon: Daemon;
+
+beforeAll(async () => {
+  Runtime.install({
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+  });
+  requesters = await bundleWorkflowCode({ workflowsPath: REQUESTERS, logger: new DefaultLogger('ERROR') });
+});
+
+async function start(options: FixtureOptions = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), options);
+  daemon = await Daemon.start(fixture.config());
+}
+
+/** A worker of requesters, for the time of a test. */
+async function withRequesters(test: () => Promise<void>): Promise<void> {
+  const connection = await NativeConnection.connect({ address: stack().temporal.address });
+  try {
+    const taskQueue = `${fixture.name}.requesters`;
+    const worker = await Worker.create({ connection, taskQueue, workflowBundle: requesters });
+    await worker.runUntil(test);
+  } finally {
+    await connection.close();
+  }
+}
+
+const submit = (id: number, row: Readonly<Record<string, unknown>> | string = { id, text: `row ${id}` }) =>
+  fixture.temporal.workflow.start<typeof requester>('requester', {
+    workflowId: `${fixture.name}-requester-${id}`,
+    taskQueue: `${fixture.name}.requesters`,
+    args: [row, { pipeline: fixture.name, taskQueue: fixture.name, id: `row-${id}`, key: `key-${id % 7}` }],
+  });
+
+it('a workflow’s row goes the way of Kafka’s records, beside them, and its workflow is told', async () => {
+  await start({ pipeline: { batchers: 2 } });
+  await withRequesters(async () => {
+    // Nothing of Kafka has started a batcher yet.
+    const first = await (await submit(1_000_001, '{"id":9007199254740993,"text":"exact"}')).result();
+    expect(first).toMatchObject({ status: 'inserted', topic: expect.stringMatching(/^ktb:.*:2-key:[01]$/) as string });
+    const { topic, partition, offset, epoch } = first;
+    const rows = await fixture.query(
+      `SELECT toString(id) AS id, text, _topic AS topic, toUInt32(_partition) AS partition, toUInt32(_offset) AS offset, _epoch AS epoch, _key AS key FROM ${fixture.table}`,
+    );
+    expect(rows).toEqual([{ id: '9007199254740993', text: 'exact', topic, partition, offset, epoch, key: 'key-2' }]);
+
+    const handles = await Promise.all(Array.from({ length: 20 }, (_, id) => submit(2_000_000 + id)));
+    await fixture.produce(1_000);
+    for (const handle of handles) expect((await handle.result()).status).toBe('inserted');
+    const bad = await submit(3, { id: 3, text: 'x', _offset: 1 });
+    const failure: unknown = await bad.result().catch((error: unknown) => error);
+    expect((failure as WorkflowFailedError).cause).toMatchObject({ type: 'RowRejected' });
+    await eventually(async () => {
+      const counts = await fixture.rowCounts();
+      expect(counts).toEqual({ rows: 1_021, identities: 1_021, ids: 1_021 });
+    });
+    expect(await daemon.metric('ktb_confirmations_total', { outcome: 'delivered' })).toBe(22);
+    expect(await daemon.metric('ktb_dead_letters_total')).toBe(0);
+  });
+});
+
+it('requests outlive the daemon’s SIGKILL and their batcher’s end: each is one row, and its workflow is told', async () => {
+  await start({ pipeline: { batchers: 1, batch: { maxDelay: '3s' } } });
+  await withRequesters(async () => {
+    const handles = await Promise.all(Array.from({ length: 10 }, (_, id) => submit(id)));
+    await eventually(async () => expect((await fixture.batcherStatus(0)).bufferedRecords).toBeGreaterThan(0));
+    await daemon.kill();
+    // What it had accepted is in its history only; an heir takes it over.
+    await fixture.batcher(0).terminate();
+    daemon = await Daemon.start(fixture.config());
+    handles.push(...(await Promise.all(Array.from({ length: 10 }, (_, id) => submit(10 + id)))));
+    for (const handle of handles) expect((await handle.result()).status).toBe('inserted');
+    expect(await fixture.rowCounts()).toEqual({ rows: 20, identities: 20, ids: 20 });
+    const { rememberedRequests, unconfirmed } = await fixture.batcherStatus(0);
+    expect({ rememberedRequests, unconfirmed }).toEqual({ rememberedRequests: 20, unconfirmed: 0 });
+  });
+});
+
+it('a requester in Python speaks by the same signals', async () => {
+  await start();
+  const confirmations = await requestWithPython(
+    {
+      address: stack().temporal.address,
+      pipeline: fixture.name,
+      taskQueue: fixture.name,
+      values: ['{"id": 1, "text": "from Python"}', 'not json', '{"id": 2, "text": "é"}'],
+    },
+    ({ step, state }) => process.stderr.write(step.includes('install') ? `${step} ${state}\n` : ''),
+  );
+  expect(confirmations).toMatchObject([
+    { status: 'inserted', format: 'ktb-confirmation/1' },
+    { status: 'rejected', code: 'not_json', message: 'the value is not JSON' },
+    { status: 'inserted' },
+  ]);
+  expect(await fixture.query(`SELECT text FROM ${fixture.table} ORDER BY id`)).toEqual([
+    { text: 'from Python' },
+    { text: 'é' },
+  ]);
+}, 600_000);
