@@ -1,26 +1,48 @@
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 
 /**
- * kafkajs's admin client. It asks the leaders that it knows for a topic's offsets, and where leaders have moved while no
- * connection failed it does not look for the new ones, but fails until its metadata expire or something else fetches them.
- * This one looks at once.
+ * kafkajs's admin client, without two of its faults where topics' offsets are asked for.
+ *
+ * It asks the leaders that it knows, and where leaders have moved while no connection failed it does not look for the new
+ * ones, but fails until its metadata expire or something else fetches them. This one looks at once.
+ *
+ * It fetches the metadata of all topics that it was ever asked for together, which fails for all once one of them is
+ * deleted. This one begins anew with the topic that it is asked for.
  */
 export function createAdmin(kafka: Kafka): Admin {
   const admin = kafka.admin();
-  const askLeaders = async <T>(ask: () => Promise<T>): Promise<T> => {
+  let ofTopics: Admin | undefined;
+
+  const adminOfTopics = async (): Promise<Admin> => {
+    const current = (ofTopics ??= kafka.admin());
+    await current.connect();
+    return current;
+  };
+
+  const askLeaders = async <T>(ask: (admin: Admin) => Promise<T>): Promise<T> => {
+    const asked = await adminOfTopics();
     try {
-      return await ask();
+      return await ask(asked);
     } catch (error) {
       if (!(error instanceof kafkajs.KafkaJSProtocolError && error.retriable)) throw error;
+      if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
+        if (ofTopics === asked) ofTopics = undefined;
+        await asked.disconnect().catch(() => undefined);
+        return await ask(await adminOfTopics());
+      }
       // Of all calls without an effect the one that fetches the metadata first. Its own answer is of no interest.
-      await admin.listGroups().catch(() => undefined);
-      return await ask();
+      await asked.listGroups().catch(() => undefined);
+      return await ask(asked);
     }
   };
+
   return {
     ...admin,
-    fetchTopicOffsets: (topic) => askLeaders(() => admin.fetchTopicOffsets(topic)),
+    disconnect: async () => {
+      await Promise.all([admin.disconnect(), ofTopics?.disconnect()]);
+    },
+    fetchTopicOffsets: (topic) => askLeaders((asked) => asked.fetchTopicOffsets(topic)),
     fetchTopicOffsetsByTimestamp: (topic, timestampMs) =>
-      askLeaders(() => admin.fetchTopicOffsetsByTimestamp(topic, timestampMs)),
+      askLeaders((asked) => asked.fetchTopicOffsetsByTimestamp(topic, timestampMs)),
   };
 }
