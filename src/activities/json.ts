@@ -1,3 +1,5 @@
+import { isArrayIndex } from '../records/jsonPointer.js';
+
 /**
  * Where the members of a JSON object lie in its text, so that a value can be passed on as it was written. Going through
  * JavaScript values would lose the digits of large integers and decimals.
@@ -47,21 +49,13 @@ export function textAtPointer(text: string, pointer: readonly string[]): string 
   return text.slice(start, end);
 }
 
-/** The reference tokens of a JSON pointer: `/customer/id` is `customer`, `id`. */
-export function pointerTokens(pointer: string): string[] {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
-}
-
 function nameOf(quoted: string): string {
   const ascii = /^[\x00-\x7f]*$/.test(quoted);
   return JSON.parse(ascii ? quoted : Buffer.from(quoted, 'latin1').toString('utf8')) as string;
 }
 
 function arrayItem(text: string, at: number, token: string): { start: number; end: number } | undefined {
-  if (!/^(0|[1-9]\d*)$/.test(token)) return undefined;
+  if (!isArrayIndex(token)) return undefined;
   let position = skipSpace(text, at + 1);
   for (let index = 0; text[position] !== ']'; index++) {
     const end = endOfValue(text, position);

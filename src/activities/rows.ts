@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
+import { pointerTokens } from '../records/jsonPointer.js';
 import { lastHeader, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REJECTION_CODES, type Rejection } from '../records/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
-import { objectMembers, pointerTokens, textAtPointer } from './json.js';
+import { objectMembers, textAtPointer } from './json.js';
 import { rangeCheck, type RangeCheck } from './valueRanges.js';
 
 /** The columns of a table that matter to a row: name to type, as `system.columns` has them. */

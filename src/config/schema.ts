@@ -184,13 +184,14 @@ const pipeline = z.strictObject({
     .prefault(8)
     .describe('Batcher workflows that the keys are divided among. May be changed at any time.'),
   shardBy: z
-    .custom<KeyFunction>((value) => typeof value === 'string' && isKeyFunction(value), {
-      error: 'must be key, partition, or header:NAME',
+    .custom<KeyFunction>((value) => typeof value === 'string' && value.length <= 200 && isKeyFunction(value), {
+      error: 'must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
     })
     .default('key')
     .describe(
-      "What a record's batcher is chosen by, so that its order is kept: key, partition, or header:NAME. Records without it " +
-        'go by their partition.',
+      "What a record's batcher is chosen by, so that its order is kept: key, partition, header:NAME, or a JSON pointer into the " +
+        'value such as /customer/id, to a text, a number, true or false. Records without it go by their partition; those ' +
+        'without what a pointer leads to by their key.',
     ),
   batch: batch.prefault({}),
   signal: signal.prefault({}),

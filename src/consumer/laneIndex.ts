@@ -1,4 +1,5 @@
 import type { Layout } from '../records/batcherId.js';
+import { pointerTokens, valueAtPointer } from '../records/jsonPointer.js';
 import { murmur2 } from '../records/murmur2.js';
 import { lastHeader, type KafkaRecord, type RecordHeader } from '../records/record.js';
 import type { OpenBatcherRequest } from '../records/request.js';
@@ -9,7 +10,7 @@ export function laneIndex(record: KafkaRecord, partition: number, { batchers, ke
   return (by === null ? partition : murmur2(by)) % batchers;
 }
 
-/** The batcher of a workflow's request. What has nothing to go by goes by its id. */
+/** The batcher of a workflow's request. Its value is not asked, it comes later: what has nothing to go by goes by its id. */
 export function requestLaneIndex(
   { id, key = null, headers = {} }: Omit<OpenBatcherRequest, 'pipeline'>,
   { batchers, keyFunction }: Layout,
@@ -17,15 +18,30 @@ export function requestLaneIndex(
   const text = (value: string | null | undefined): Buffer | null =>
     typeof value === 'string' ? Buffer.from(value) : null;
   const list = Object.entries(headers).map(([name, value]): RecordHeader => [name, text(value)]);
-  const by = shardKey({ key: text(key), headers: list }, keyFunction) ?? Buffer.from(id);
+  const by = shardKey({ key: text(key), value: null, headers: list }, keyFunction) ?? Buffer.from(id);
   return murmur2(by) % batchers;
 }
 
 function shardKey(
-  { key, headers }: Pick<KafkaRecord, 'key' | 'headers'>,
+  { key, value, headers }: Pick<KafkaRecord, 'key' | 'value' | 'headers'>,
   keyFunction: Layout['keyFunction'],
 ): Buffer | null {
   if (keyFunction === 'key') return key;
   if (keyFunction === 'partition') return null;
+  if (keyFunction.startsWith('/')) return scalarAt(value, pointerTokens(keyFunction)) ?? key;
   return lastHeader(headers, keyFunction.slice('header:'.length)) ?? null;
 }
+
+/** The text, number or truth value that a pointer leads to, as bytes; null where it leads to nothing of the kind. */
+function scalarAt(value: Buffer | null, tokens: readonly string[]): Buffer | null {
+  if (value === null) return null;
+  try {
+    const scalar = valueAtPointer(JSON.parse(value.toString()), tokens);
+    return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;
+  } catch {
+    // No JSON: it will be rejected, in the order of its key.
+    return null;
+  }
+}
+
+const SCALARS: ReadonlySet<string> = new Set(['string', 'number', 'boolean']);

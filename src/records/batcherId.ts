@@ -15,8 +15,10 @@ export interface Layout {
  * - `key`: its key; `header:NAME`: the last value of this header. Both by murmur2, as Kafka's own partitioner; records
  *   that have none go by their partition.
  * - `partition`: the partition it comes from.
+ * - `/customer/id`: the text, number or truth value that this JSON pointer leads to in its value, by murmur2, too; records
+ *   that have none go by their key.
  */
-export type KeyFunction = 'key' | 'partition' | `header:${string}`;
+export type KeyFunction = 'key' | 'partition' | `header:${string}` | `/${string}`;
 
 /** The layout as it stands in workflow ids and commit metadata: `8-key`, `8-header%3Atenant`. */
 export function layoutName({ batchers, keyFunction }: Layout): string {
@@ -37,7 +39,7 @@ export function parseLayoutName(name: string): Layout | null {
 }
 
 export function isKeyFunction(text: string): text is KeyFunction {
-  return text === 'key' || text === 'partition' || /^header:./s.test(text);
+  return text === 'key' || text === 'partition' || /^(header:.|\/)/s.test(text);
 }
 
 /** Workflow id of a batcher: `ktb:orders:8-key:3`. Everything that tells batchers apart can be read in it. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { objectMembers, pointerTokens, textAtPointer } from '../../../src/activities/json.js';
+import { objectMembers, textAtPointer } from '../../../src/activities/json.js';
+import { pointerTokens } from '../../../src/records/jsonPointer.js';
 
 /** JSON text with white space in all places where it may be, one character a byte. */
 const anyObject = fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue());

@@ -93,7 +93,7 @@ it('fills holes up to the end of a rewind under the layout of the commit, then r
 
 it('reads back the metadata it writes, whatever the key function', () => {
   for (const state of [READING, { type: 'closing' }, { type: 'filling', end: 7 }] as const) {
-    for (const keyFunction of ['key', 'partition', 'header:a;b/ü'] as const) {
+    for (const keyFunction of ['key', 'partition', 'header:a;b/ü', '/a;b/~1ü (c)'] as const) {
       const layout = { batchers: 3, keyFunction };
       expect(parseCommitMetadata(metadata(state, layout))).toEqual({
         type: 'ours',

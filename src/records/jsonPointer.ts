@@ -1,0 +1,23 @@
+/** The reference tokens of a JSON pointer (RFC 6901): `/customer/id` is `customer`, `id`. */
+export function pointerTokens(pointer: string): string[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+/** A token that counts the items of an array from 0. */
+export function isArrayIndex(token: string): boolean {
+  return /^(0|[1-9]\d*)$/.test(token);
+}
+
+/** What a JSON pointer leads to in a value that `JSON.parse` gave; undefined where it leads nowhere. */
+export function valueAtPointer(value: unknown, tokens: readonly string[]): unknown {
+  let current = value;
+  for (const token of tokens) {
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, token)) return undefined;
+    if (Array.isArray(current) && !isArrayIndex(token)) return undefined;
+    current = (current as Record<string, unknown>)[token];
+  }
+  return current;
+}
