@@ -5,6 +5,9 @@ import type { ClickHouseTables } from './activities/clickhouse.js';
 import { LOOKUP_COLUMNS } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
 import { messageLimits } from './kafka/messageLimits.js';
+import { findInputTopics } from './kafka/existingTopics.js';
+import { messageOf } from './messageOf.js';
+import { onlyTable, tablesOf } from './records/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
 import type { Logger } from './telemetry/logging.js';
 
@@ -25,7 +28,7 @@ export async function checkKafka(admin: Admin, config: Config): Promise<void> {
   }
 }
 
-/** Input, reply and dead-letter topics of a pipeline. */
+/** Input, reply and dead-letter topics of a pipeline that have to be there. */
 export function topicsOf({ topics, settings: { destination } }: PipelineConfig): string[] {
   return [
     ...topics,
@@ -58,13 +61,14 @@ const GRPC_NOT_FOUND = 5;
 export async function checkClickHouse(
   client: ClickHouseClient,
   tables: ClickHouseTables,
+  admin: Admin,
   config: Config,
 ): Promise<void> {
   await reachClickHouse(client, config.clickhouse);
-  for (const { name, settings } of config.pipelines) {
-    const { table, columns } = settings.destination;
+  for (const { pipeline, table } of await tablesInUse(admin, config)) {
+    const { name, settings } = pipeline;
     const existing = await tables.columns(table);
-    const missing = Object.keys(columns).filter((column) => !existing.has(column));
+    const missing = Object.keys(settings.destination.columns).filter((column) => !existing.has(column));
     if (missing.length > 0) {
       throw new Error(
         `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change columns`,
@@ -73,14 +77,44 @@ export async function checkClickHouse(
   }
 }
 
+/** All tables that records go to now. Asks Kafka only where that depends on the topics that match a pattern. */
+async function tablesInUse(
+  admin: Admin,
+  { pipelines }: Config,
+): Promise<{ readonly pipeline: PipelineConfig; readonly table: string }[]> {
+  const inUse = [];
+  for (const pipeline of pipelines) {
+    const { destination } = pipeline.settings;
+    const topics = onlyTable(destination) === null ? await topicsThatMatch(admin, pipeline) : [];
+    for (const table of tablesOf(destination, topics).keys()) inUse.push({ pipeline, table });
+  }
+  return inUse;
+}
+
+async function topicsThatMatch(admin: Admin, pipeline: PipelineConfig): Promise<string[]> {
+  try {
+    await admin.connect();
+    return await findInputTopics(admin, pipeline);
+  } catch (error) {
+    throw new Error(
+      `which tables pipeline ${pipeline.name} needs is not known: Kafka does not answer (${messageOf(error)})`,
+    );
+  }
+}
+
 /** Says once which promise a table without identity columns weakens. */
-export async function warnOfWeakTables(tables: ClickHouseTables, config: Config, logger: Logger): Promise<void> {
-  for (const { name, settings } of config.pipelines) {
-    const columns = await tables.columns(settings.destination.table);
+export async function warnOfWeakTables(
+  tables: ClickHouseTables,
+  admin: Admin,
+  config: Config,
+  logger: Logger,
+): Promise<void> {
+  for (const { pipeline, table } of await tablesInUse(admin, config)) {
+    const columns = await tables.columns(table);
     const missing = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
     if (missing.length === 0) continue;
     logger.warn(
-      { pipeline: name, table: settings.destination.table, missing },
+      { pipeline: pipeline.name, table, missing },
       'The table lacks identity columns: after a failure its rows may be inserted twice (at least once). `ktb setup` shows what to add',
     );
   }

@@ -78,7 +78,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
       },
     ],
   ]);
-  if (role !== 'consumer') checks.set('clickhouse', () => checkClickHouse(clickhouse, tables, config));
+  if (role !== 'consumer') checks.set('clickhouse', () => checkClickHouse(clickhouse, tables, admin, config));
   const dependencies = new DependencyMonitor(checks, metrics, stateLog);
 
   const fatal = new AbortController();
@@ -106,7 +106,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     await warnOfSmallDeadLetterTopics(admin, config, logger);
     const shared = { config, metrics, logger, stateLog, kafka, temporal, onFatal };
     if (role !== 'consumer') {
-      await warnOfWeakTables(tables, config, logger);
+      await warnOfWeakTables(tables, admin, config, logger);
       roles.push(await startWorker({ ...shared, tables }));
     }
     if (role !== 'worker') roles.push(await startConsumers({ ...shared, admin }));

@@ -3,6 +3,8 @@ import { REJECTION_CODES } from '../records/ack.js';
 import { sourceName, type TopicPartition } from '../records/record.js';
 import { decodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { InsertOutcome } from '../records/flush.js';
+import type { Destination } from '../records/settings.js';
+import { tableOf } from '../records/tables.js';
 import { batchId } from '../workflows/batcherState.js';
 import { identityToken } from './batchInsert.js';
 import { decodeChunks, isTombstone } from './batchRecords.js';
@@ -27,7 +29,7 @@ export interface BatchOfRecord {
   /** What became of the batch; null while it is on its way. */
   readonly outcome: InsertOutcome | null;
   /**
-   * The deduplication token of the batch's first insert; later ones, of what had not been inserted, have others. Null where it
+   * The deduplication token of the batch's first insert into the table; later ones, of what had not been inserted, have others. Null where it
    * cannot be known: while the batch is on its way, and where a rewind looks what is there before it inserts.
    */
   readonly token: string | null;
@@ -67,28 +69,31 @@ export async function batchesOfRecord(
         ? { ...inherited, atMs: event.atMs, bodies: Buffer.concat(left.map(({ body }) => body)) }
         : null;
     } else if (event.type === 'insertCompleted' && current !== null) {
+      const table = tableOf(current.destination, place.topic);
       const rejected = event.outcome.rejected === 0 ? [] : decodeRejected(event.bytes ?? new Uint8Array(0));
-      found.push(describe(current, runId, event.outcome, await firstToken(current, rejected)));
+      found.push(describe(current, runId, table, event.outcome, await firstToken(current, table, rejected)));
       current = null;
     }
   }
-  return current === null ? found : [...found, describe(current, runId, null, null)];
+  return current === null
+    ? found
+    : [...found, describe(current, runId, tableOf(current.destination, place.topic), null, null)];
 }
 
 interface Scheduled extends Pick<BatchOfRecord, 'number' | 'id' | 'reason'> {
-  readonly destination: { readonly table: string; readonly mapping?: { readonly tombstones: string } };
+  readonly destination: Pick<Destination, 'table' | 'mapping'>;
   readonly chunks: readonly BufferedChunk[];
   readonly bodies: Uint8Array;
   readonly atMs: number;
 }
 
 function describe(
-  { number, id, reason, destination, atMs }: Scheduled,
+  { number, id, reason, atMs }: Scheduled,
   runId: string,
+  table: string,
   outcome: InsertOutcome | null,
   token: string | null,
 ): BatchOfRecord {
-  const { table } = destination;
   const what = outcome && { inserted: outcome.inserted, rejected: outcome.rejected, skipped: outcome.skipped };
   return { runId, number, id, reason, table, scheduledAtMs: atMs, outcome: what, token };
 }
@@ -96,6 +101,7 @@ function describe(
 /** A record that became no row is in no insert; one that ClickHouse refused was in the first. */
 async function firstToken(
   { chunks, bodies, destination }: Scheduled,
+  table: string,
   rejected: readonly RejectedRecord[],
 ): Promise<string | null> {
   if (chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
@@ -106,7 +112,10 @@ async function firstToken(
   );
   const skips = destination.mapping?.tombstones === 'skip';
   const rows = (await decodeChunks(chunks, bodies)).filter(
-    (item) => !(skips && isTombstone(item)) && !noRow.has(`${sourceName(item.source)}/${item.record.offset}`),
+    (item) =>
+      tableOf(destination, item.source.topic) === table &&
+      !(skips && isTombstone(item)) &&
+      !noRow.has(`${sourceName(item.source)}/${item.record.offset}`),
   );
   return identityToken(rows);
 }

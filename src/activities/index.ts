@@ -11,6 +11,7 @@ import { sourceName } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
+import { onlyTable, tableOf } from '../records/tables.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
@@ -153,12 +154,17 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     return attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= retryForMs && outages.get(id) === undefined;
   }
 
-  async function insertOrGiveUp(batch: Batch, attempt: Attempt): Promise<Outcome> {
-    const { pipeline, destination, records, repeated, fill, parking } = batch;
+  async function insertOrGiveUp(
+    table: string,
+    records: readonly SourcedRecord[],
+    batch: Batch,
+    attempt: Attempt,
+  ): Promise<Outcome> {
+    const { pipeline, destination, repeated, fill, parking } = batch;
     const lastTry = isLastTry(batch, attempt);
     const options: BatchInsertOptions = {
       tables,
-      table: destination.table,
+      table,
       columns: destination.columns,
       ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
       batch: batch.id,
@@ -182,7 +188,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     if (parking !== undefined) return giveUp(parkedBecause(parking));
     try {
       const outcome = await insertRecords(records, options);
-      stateLog.well(insertsOf(pipeline), `Pipeline ${pipeline} inserts into ${destination.table} again`);
+      stateLog.well(insertsOf(pipeline, table), `Pipeline ${pipeline} inserts into ${table} again`);
       return outcome;
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
@@ -192,17 +198,32 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
+  /** One insert a table, one after the other; where one fails, the repetition finds what the others have. */
   async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
-    const { pipeline, destination } = batch;
+    const outcomes: Outcome[] = [];
+    for (const [table, records] of byTable(batch)) outcomes.push(await insertInto(table, records, batch, attempt));
+    const [first] = outcomes;
+    if (first !== undefined && outcomes.length === 1) return first;
+    const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
+    return { ...judge(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
+  }
+
+  async function insertInto(
+    table: string,
+    records: readonly SourcedRecord[],
+    batch: Batch,
+    attempt: Attempt,
+  ): Promise<Outcome> {
+    const { pipeline } = batch;
     try {
-      return await insertOrGiveUp(batch, attempt);
+      return await insertOrGiveUp(table, records, batch, attempt);
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
       metrics.flushErrors.inc({ pipeline, code: error.code });
       metrics.errors.inc({ pipeline, stage: 'insert' });
       stateLog.problem(
-        insertsOf(pipeline),
-        `Pipeline ${pipeline} cannot insert into ${destination.table}, and holds its batches: ${error.message}`,
+        insertsOf(pipeline, table),
+        `Pipeline ${pipeline} cannot insert into ${table}, and holds its batches: ${error.message}`,
       );
       const structural = error.kind === 'structural';
       throw ApplicationFailure.create({
@@ -350,9 +371,9 @@ function requestOutcome(
   };
 }
 
-/** Names the state in which a pipeline's inserts are. */
-function insertsOf(pipeline: string): string {
-  return `inserts of ${pipeline}`;
+/** Names the state in which a pipeline's inserts into a table are. */
+function insertsOf(pipeline: string, table: string): string {
+  return `inserts of ${pipeline} into ${table}`;
 }
 
 function parkedBecause({ reason }: Parking): Rejection {
@@ -376,6 +397,25 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
   readonly repeated: boolean;
   readonly fill: Fill | undefined;
   readonly parking?: Parking;
+}
+
+/** The records of a batch by their tables, each in their order. */
+function byTable({ destination, records }: Batch): Map<string, readonly SourcedRecord[]> {
+  const only = onlyTable(destination);
+  if (only !== null) return new Map([[only, records]]);
+  const lists = new Map<string, SourcedRecord[]>();
+  const listOfTopic = new Map<string, SourcedRecord[]>();
+  for (const item of records) {
+    const { topic } = item.source;
+    let list = listOfTopic.get(topic);
+    if (list === undefined) {
+      const table = tableOf(destination, topic);
+      lists.set(table, (list = lists.get(table) ?? []));
+      listOfTopic.set(topic, list);
+    }
+    list.push(item);
+  }
+  return lists;
 }
 
 /** Names the sources that chunks fill. */

@@ -8,9 +8,11 @@ import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
+import { inputTopics } from '../config/topics.js';
 import { createKafka } from '../kafka/clients.js';
 import { messageOf } from '../messageOf.js';
 import { reachClickHouse, reachKafka, reachTemporal } from '../reach.js';
+import { tablesOf } from '../records/tables.js';
 import { createLogger } from '../telemetry/logging.js';
 import {
   judgeNamespace,
@@ -45,10 +47,13 @@ export async function check({ config: file, json }: { config: string; json: bool
     process.exitCode = 2;
     return;
   }
+  // Which tables there have to be, the topics say; without Kafka those that are named.
+  const topics = await answered(existingTopics(config), PART_TIMEOUT_MS);
+  const existing = topics.ok ? topics.value : [];
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, lookAtKafka(config)),
     findings(`Temporal at ${config.temporal.address}`, lookAtTemporal(config)),
-    findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config)),
+    findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config, existing)),
   ]);
   const all = [
     ok(`configuration ${file}`, `pipelines: ${config.pipelines.map(({ name }) => name).join(', ')}`),
@@ -64,12 +69,23 @@ async function findings(part: string, looking: Promise<Finding[]>): Promise<Find
   return answer.ok ? [ok(part, 'answers'), ...answer.value] : [wrong(part, answer.error, 'see to it first')];
 }
 
+async function existingTopics(config: Config): Promise<string[]> {
+  if (config.pipelines.every(({ topicPatterns }) => topicPatterns.length === 0)) return [];
+  const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
+  try {
+    await admin.connect();
+    return await admin.listTopics();
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 async function lookAtKafka(config: Config): Promise<Finding[]> {
   const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
   try {
     await reachKafka(admin, config.kafka);
     const { brokers } = await admin.describeCluster();
-    const topics = await topicFacts(admin, [...new Set(config.pipelines.flatMap(topicsOf))]);
+    const topics = await topicFacts(admin, config.pipelines);
     const groups = await Promise.all(config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline)));
     return [...config.pipelines.flatMap((pipeline) => judgeTopics(pipeline, topics, brokers.length)), ...groups];
   } finally {
@@ -77,9 +93,13 @@ async function lookAtKafka(config: Config): Promise<Finding[]> {
   }
 }
 
-async function topicFacts(admin: Admin, wanted: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>> {
+async function topicFacts(
+  admin: Admin,
+  pipelines: readonly PipelineConfig[],
+): Promise<ReadonlyMap<string, TopicFacts>> {
   const existing = new Set(await admin.listTopics());
-  const names = wanted.filter((name) => existing.has(name));
+  const wanted = pipelines.flatMap((pipeline) => [...topicsOf(pipeline), ...inputTopics(pipeline, existing)]);
+  const names = [...new Set(wanted)].filter((name) => existing.has(name));
   const { topics } = await admin.fetchTopicMetadata({ topics: names });
   const settings = await Promise.all(names.map((name) => topicSettings(admin, name)));
   return new Map(
@@ -148,13 +168,19 @@ async function namespaceFacts(
   };
 }
 
-async function lookAtClickHouse(config: Config): Promise<Finding[]> {
+/** @param existing topics, by which pipelines choose tables */
+async function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
   const client = createClickHouse(config.clickhouse);
   try {
     await reachClickHouse(client, config.clickhouse);
     const tables = new ClickHouseTables(client, config.clickhouse.database);
-    const judged = config.pipelines.map(async (pipeline) => {
-      const { table } = pipeline.settings.destination;
+    const inUse = config.pipelines.flatMap((pipeline) =>
+      [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
+        pipeline,
+        table,
+      })),
+    );
+    const judged = inUse.map(async ({ pipeline, table }) => {
       try {
         return judgeTable(pipeline, await tableFacts(client, tables, config, table));
       } catch (error) {
@@ -192,6 +218,7 @@ async function tableFacts(
   );
   const insert = await answered(tables.probe(table, columns));
   return {
+    name: table,
     columns,
     engine: facts?.engine ?? '',
     engineFull: facts?.engine_full ?? '',

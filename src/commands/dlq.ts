@@ -2,6 +2,7 @@ import Table from 'cli-table3';
 import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
+import { isInputTopic } from '../config/topics.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
@@ -159,10 +160,10 @@ export async function replayDeadLetters(
 }
 
 /** Why a dead letter cannot be replayed; null where it can. */
-function obstacleTo({ source, code, omittedBytes }: Letter, { topics }: PipelineConfig): string | null {
+function obstacleTo({ source, code, omittedBytes }: Letter, pipeline: PipelineConfig): string | null {
   if (code === FOREIGN_SIGNAL) return 'a signal to a batcher, and no record';
   if (source === null) return 'its headers do not say which topic it came from';
-  if (!topics.includes(source.topic)) return `topic ${source.topic} is no input topic of the pipeline`;
+  if (!isInputTopic(pipeline, source.topic)) return `topic ${source.topic} is no input topic of the pipeline`;
   if (omittedBytes !== null) return 'its value was too large for the dead-letter topic, and left out';
   return null;
 }

@@ -1,5 +1,6 @@
 import { LOOKUP_COLUMNS } from '../activities/rows.js';
 import type { PipelineConfig } from '../config/config.js';
+import { inputTopics } from '../config/topics.js';
 
 /**
  * One thing that was looked at.
@@ -58,10 +59,13 @@ const SIGNAL_BYTES_MAX = 1_200_000;
  * @param brokers how many the cluster has
  */
 export function judgeTopics(
-  { topics: inputs, layout, settings: { destination } }: PipelineConfig,
+  pipeline: PipelineConfig,
   topics: ReadonlyMap<string, TopicFacts>,
   brokers: number,
 ): Finding[] {
+  const { layout, settings } = pipeline;
+  const { destination } = settings;
+  const inputs = inputTopics(pipeline, topics.keys());
   const deadLetters = topics.get(destination.deadLetterTopic);
   const reply = destination.reply?.topic;
   const readers = inputs.flatMap((name) => {
@@ -73,8 +77,13 @@ export function judgeTopics(
     if (topic === undefined) return [missingTopic(name)];
     return name === reply ? summed(topic, judgeReplicas(topic, brokers)) : judgeDeadLetters(topic, brokers);
   });
-  return [...readers, ...writers];
+  const nothingMatches =
+    inputs.length === 0 ? [judges(`pipeline ${pipeline.name}`).warning(NOTHING_MATCHES, WHEN_IT_DOES)] : [];
+  return [...nothingMatches, ...readers, ...writers];
 }
+
+const NOTHING_MATCHES = 'reads nothing: no topic matches';
+const WHEN_IT_DOES = 'change topics, or create one: a topic that comes to match is read within a minute';
 
 function missingTopic(name: string): Finding {
   return judges(`topic ${name}`).wrong('does not exist, or may not be seen', 'create it, or run `ktb setup`');
@@ -181,6 +190,8 @@ function hours(ms: number): string {
 // ── ClickHouse ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface TableFacts {
+  /** With its database where it is not the connection's. */
+  readonly name: string;
   readonly columns: ReadonlyMap<string, string>;
   readonly engine: string;
   /** With its settings, as `system.tables.engine_full` has it. */
@@ -200,9 +211,9 @@ export const WINDOWS = {
   replicated: 'replicated_deduplication_window',
 } as const;
 
-/** Judges the table of a pipeline. */
+/** Judges a table of a pipeline. */
 export function judgeTable({ settings: { destination } }: PipelineConfig, table: TableFacts): Finding[] {
-  const { ok, warning, wrong } = judges(`table ${destination.table}`);
+  const { ok, warning, wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   if (table.refusal !== null) findings.push(wrong(`takes no inserts: ${table.refusal}`, 'do as the message says'));
   const unmapped = Object.keys(destination.columns).filter((column) => !table.columns.has(column));
@@ -236,7 +247,7 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
       findings.push(
         warning(
           'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
-          `ALTER TABLE ${destination.table} MODIFY SETTING ${name} = 1000`,
+          `ALTER TABLE ${table.name} MODIFY SETTING ${name} = 1000`,
         ),
       );
   }

@@ -10,8 +10,10 @@ import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage, toOffset } from '../consumer/fromKafka.js';
 import { createAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
 import { readRanges, type PartitionRange } from '../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
+import { tableOf, tablesOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
 import { readAnswers } from './answersRead.js';
@@ -75,8 +77,9 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
 }
 
 /** What there is to compare: the log up to what the group has committed. */
-async function committedRanges(admin: Admin, { topics, groupId }: PipelineConfig): Promise<PartitionRange[]> {
-  const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
+async function committedRanges(admin: Admin, pipeline: PipelineConfig): Promise<PartitionRange[]> {
+  const topics = await findInputTopics(admin, pipeline);
+  const committed = await admin.fetchOffsets({ groupId: pipeline.groupId, topics });
   const ranges: PartitionRange[] = [];
   for (const topic of topics) {
     const commits = committed.find((entry) => entry.topic === topic)?.partitions ?? [];
@@ -192,17 +195,21 @@ async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Pr
 }
 
 async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
-  const { table } = settings.destination;
+  const { destination } = settings;
   const clickhouse = createClickHouse(config.clickhouse);
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
   try {
-    const columns = await tables.columns(table);
-    const lacking = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
-    if (lacking.length > 0)
-      throw new Error(
-        `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,
-      );
+    const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
+    for (const table of tablesOf(destination, [...topics]).keys()) {
+      const columns = await tables.columns(table);
+      const lacking = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
+      if (lacking.length > 0)
+        throw new Error(
+          `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,
+        );
+    }
     for (const { range, ledger } of ledgers.entries) {
+      const table = tableOf(destination, range.topic);
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
         const last = Math.min(at + ROWS_AT_ONCE, range.to) - 1;
         for (const { offset, rows } of await tables.rowsByOffset(table, range, at, last)) ledger.rows(offset, rows);

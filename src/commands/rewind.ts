@@ -8,6 +8,8 @@ import { toOffset } from '../consumer/fromKafka.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { createKafka } from '../kafka/clients.js';
 import { reachKafka } from '../reach.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
+import { tablesOf } from '../records/tables.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
 import { parsePosition, pipelineNamed, type LogPosition } from './parts.js';
@@ -42,13 +44,19 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
   try {
     await reachKafka(admin, config.kafka);
     await mustBeStopped(admin, pipeline);
-    if (!options.again) await mustHaveIdentity(config, pipeline);
+    const topics = await findInputTopics(admin, pipeline);
+    if (!options.again) await mustHaveIdentity(config, pipeline, topics);
     const wanted = options.partition.length === 0 ? null : new Set(options.partition);
-    const planned = (await planPartitions(admin, pipeline, target, options.again)).filter(
+    const planned = (await planPartitions(admin, pipeline.groupId, topics, target, options.again)).filter(
       (candidate) => wanted?.has(partitionName(candidate)) ?? true,
     );
-    if (planned.length === 0) throw new Error(`none of ${options.partition.join(', ')} is a partition of the pipeline`);
-    if (!options.dryRun) await commit(kafka, pipeline, planned);
+    if (planned.length === 0)
+      throw new Error(
+        topics.length === 0
+          ? 'the pipeline has no topic: none matches'
+          : `none of ${options.partition.join(', ')} is a partition of the pipeline`,
+      );
+    if (!options.dryRun) await commit(kafka, pipeline.groupId, topics, planned);
     print(planned, options);
   } finally {
     await admin.disconnect();
@@ -66,13 +74,18 @@ async function mustBeStopped(admin: Admin, { groupId }: PipelineConfig): Promise
 }
 
 /** Without the columns nobody could tell what is there. */
-async function mustHaveIdentity(config: Config, { settings }: PipelineConfig): Promise<void> {
-  const { table } = settings.destination;
+async function mustHaveIdentity(
+  config: Config,
+  { settings }: PipelineConfig,
+  topics: readonly string[],
+): Promise<void> {
   const clickhouse = createClickHouse(config.clickhouse);
+  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
   try {
-    const columns = await new ClickHouseTables(clickhouse, config.clickhouse.database).columns(table);
-    const missing = [...LOOKUP_COLUMNS, '_timestamp'].filter((column) => !columns.has(column));
-    if (missing.length > 0) {
+    for (const table of tablesOf(settings.destination, topics).keys()) {
+      const columns = await tables.columns(table);
+      const missing = [...LOOKUP_COLUMNS, '_timestamp'].filter((column) => !columns.has(column));
+      if (missing.length === 0) continue;
       throw new Error(
         `table ${table} lacks ${missing.join(', ')}, by which records that are there would be found: use --again, which ingests all of them again`,
       );
@@ -84,7 +97,8 @@ async function mustHaveIdentity(config: Config, { settings }: PipelineConfig): P
 
 async function planPartitions(
   admin: Admin,
-  { topics, groupId }: PipelineConfig,
+  groupId: string,
+  topics: readonly string[],
   target: LogPosition,
   again: boolean,
 ): Promise<PlannedPartition[]> {
@@ -115,23 +129,28 @@ async function planPartitions(
 }
 
 /** Commits as the group's only member: Kafka takes offsets for a group from nobody else. */
-async function commit(kafka: Kafka, pipeline: PipelineConfig, planned: readonly PlannedPartition[]): Promise<void> {
+async function commit(
+  kafka: Kafka,
+  groupId: string,
+  topics: readonly string[],
+  planned: readonly PlannedPartition[],
+): Promise<void> {
   const commits = planned.flatMap(({ topic, partition, plan }) =>
     plan.type === 'commit' ? [{ topic, partition, offset: String(plan.offset), metadata: plan.metadata }] : [],
   );
   if (commits.length === 0) return;
-  const consumer = kafka.consumer({ groupId: pipeline.groupId, allowAutoTopicCreation: false });
+  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
   const joined = new Promise<Record<string, number[]>>((resolve, reject) => {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => resolve(payload.memberAssignment));
-    setTimeout(() => reject(new Error(`group ${pipeline.groupId} could not be joined`)), JOIN_TIMEOUT_MS).unref();
+    setTimeout(() => reject(new Error(`group ${groupId} could not be joined`)), JOIN_TIMEOUT_MS).unref();
   });
   await consumer.connect();
   try {
-    await consumer.subscribe({ topics: [...pipeline.topics], fromBeginning: true });
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
     await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() });
     const assignment = await joined;
     if (!commits.every(({ topic, partition }) => assignment[topic]?.includes(partition) === true)) {
-      throw new Error(`another member has joined group ${pipeline.groupId}: stop the consumers first`);
+      throw new Error(`another member has joined group ${groupId}: stop the consumers first`);
     }
     await consumer.commitOffsets(commits);
   } finally {

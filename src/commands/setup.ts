@@ -11,8 +11,10 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse, reachKafka } from '../reach.js';
+import { tablesOf } from '../records/tables.js';
 import { createLogger } from '../telemetry/logging.js';
 
 export interface SetupOptions {
@@ -45,7 +47,17 @@ export async function setup(options: SetupOptions): Promise<void> {
     await reachKafka(admin, config.kafka);
     await setUpTopics(admin, config, options);
     await reachClickHouse(clickhouse, config.clickhouse);
-    for (const pipeline of config.pipelines) await setUpTable(kafka, clickhouse, config, pipeline, options);
+    const problems: string[] = [];
+    for (const pipeline of config.pipelines) {
+      const topics = await findInputTopics(admin, pipeline);
+      const tables = tablesOf(pipeline.settings.destination, topics);
+      if (tables.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
+      for (const [name, from] of tables) {
+        const problem = await setUpTable(kafka, clickhouse, config, { pipeline, name, topics: from }, options);
+        if (problem !== null) problems.push(problem);
+      }
+    }
+    if (problems.length > 0) throw new Error(problems.join('\n'));
   } finally {
     await Promise.allSettled([admin.disconnect(), clickhouse.close()]);
   }
@@ -80,14 +92,21 @@ async function createTopic(admin: Admin, topic: string, partitions: number): Pro
   }
 }
 
+/** A table of a pipeline, and the topics whose records go to it. */
+interface TableOfTopics {
+  readonly pipeline: PipelineConfig;
+  readonly name: string;
+  readonly topics: readonly string[];
+}
+
+/** @returns why nothing could be proposed; null where all is well */
 async function setUpTable(
   kafka: Kafka,
   clickhouse: ClickHouseClient,
   config: Config,
-  pipeline: PipelineConfig,
+  { pipeline, name: table, topics }: TableOfTopics,
   { dryRun, fromSample }: SetupOptions,
-): Promise<void> {
-  const { table } = pipeline.settings.destination;
+): Promise<string | null> {
   const existing = await columnsOf(clickhouse, config, table);
   if (existing !== null) {
     const missing = LOOKUP_COLUMNS.filter((column) => !existing.has(column));
@@ -97,26 +116,27 @@ async function setUpTable(
       console.log(`  Without them a row may be inserted twice after a failure. To have them:\n`);
       console.log(`  ALTER TABLE ${table} ${additions.join(', ')}\n`);
     }
-    return;
+    return null;
   }
   if (fromSample === undefined) {
     console.log(`table ${table}: does not exist. Create it with these columns beside your own:\n`);
     console.log(`${tableStatement(table, ['-- your columns'])}\n`);
-    console.log(
-      `  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${pipeline.topics.join(', ')}.`,
-    );
-    return;
+    console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
+    return null;
   }
-  const rows = await sampleRows(kafka, pipeline, fromSample);
+  const rows = topics.length === 0 ? [] : await sampleRows(kafka, pipeline, topics, fromSample);
   if (rows.length === 0)
-    throw new Error(
-      `There is no JSON object in topic ${pipeline.topics.join(', ')} to propose table ${table} from: produce some records first`,
-    );
+    return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;
   const statement = tableStatement(table, await inferColumns(clickhouse, rows));
   console.log(
     `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} records as\n\n${statement}\n`,
   );
   if (!dryRun) await clickhouse.command({ query: statement });
+  return null;
+}
+
+function topicsText(topics: readonly string[]): string {
+  return topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
 }
 
 async function columnsOf(
@@ -163,8 +183,13 @@ async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[
   return columns.map(({ name, type }) => `\`${name}\` ${type}`);
 }
 
-/** Rows of the first records of the pipeline's topics. */
-async function sampleRows(kafka: Kafka, { topics, settings }: PipelineConfig, records: number): Promise<string[]> {
+/** Rows of the first records of some of the pipeline's topics. */
+async function sampleRows(
+  kafka: Kafka,
+  { settings }: PipelineConfig,
+  topics: readonly string[],
+  records: number,
+): Promise<string[]> {
   const { columns, mapping = DEFAULT_MAPPING } = settings.destination;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows: string[] = [];

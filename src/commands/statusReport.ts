@@ -4,6 +4,7 @@ import kafkajs, { type Admin } from 'kafkajs';
 import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { createAdmin } from '../kafka/admin.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
 import { createKafka } from '../kafka/clients.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
@@ -105,8 +106,9 @@ function silent(answer: Answer<unknown>): { readonly ok: false; readonly error: 
   return { ok: false, error: answer.ok ? '' : answer.error };
 }
 
-async function lagOf(admin: Admin, { groupId, topics }: PipelineConfig): Promise<PartitionLag[]> {
-  const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
+async function lagOf(admin: Admin, pipeline: PipelineConfig): Promise<PartitionLag[]> {
+  const topics = await findInputTopics(admin, pipeline);
+  const committed = await admin.fetchOffsets({ groupId: pipeline.groupId, topics });
   const lags = await Promise.all(
     topics.map(async (topic) => {
       const log = await admin.fetchTopicOffsets(topic);

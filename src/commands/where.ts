@@ -7,6 +7,7 @@ import { RunHistories } from '../activities/runHistories.js';
 import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
+import { isInputTopic } from '../config/topics.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { laneIndex } from '../consumer/laneIndex.js';
 import { createAdmin } from '../kafka/admin.js';
@@ -15,6 +16,7 @@ import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
 import { messageOf } from '../messageOf.js';
 import { partitionName, type KafkaRecord } from '../records/record.js';
+import { tableOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
 import { readAnswers } from './answersRead.js';
@@ -44,7 +46,7 @@ const CLOCK_SKEW_MS = 60_000;
 export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
   const place = parsePlace(text);
   const config = loadConfig(file);
-  const pipelines = config.pipelines.filter(({ topics }) => topics.includes(place.topic));
+  const pipelines = config.pipelines.filter((pipeline) => isInputTopic(pipeline, place.topic));
   if (pipelines.length === 0) throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}`);
   const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
   const admin = createAdmin(kafka);
@@ -210,7 +212,8 @@ async function rowsOf(config: Config, pipeline: PipelineConfig, place: Place): P
   const clickhouse = createClickHouse(config.clickhouse);
   try {
     const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
-    return await tables.rowsByOffset(pipeline.settings.destination.table, place, place.offset, place.offset);
+    const table = tableOf(pipeline.settings.destination, place.topic);
+    return await tables.rowsByOffset(table, place, place.offset, place.offset);
   } finally {
     await clickhouse.close();
   }

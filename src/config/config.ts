@@ -1,6 +1,7 @@
 import type { Layout } from '../records/batcherId.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { ParsedConfig } from './schema.js';
+import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
 /** The configuration as the program uses it. Names carry their units. */
 export interface Config {
@@ -68,9 +69,8 @@ export interface LogConfig {
   readonly format: 'auto' | 'json' | 'pretty';
 }
 
-export interface PipelineConfig {
+export interface PipelineConfig extends TopicChoice {
   readonly name: string;
-  readonly topics: readonly string[];
   readonly groupId: string;
   readonly startFrom: StartFrom;
   readonly onGap: 'continue' | 'halt';
@@ -105,6 +105,9 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   const { kafka, temporal, clickhouse, worker, http, log, shutdown } = parsed;
   const apiKey = temporal.apiKey ?? environment.apiKey ?? null;
   const portAt = http.listen.lastIndexOf(':');
+  const ownTopics = new Set(
+    Object.entries(parsed.pipelines).flatMap(([name, pipeline]) => outputTopics(name, pipeline)),
+  );
   return {
     kafka: {
       brokers: kafka.brokers,
@@ -135,7 +138,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       maxConnections: clickhouse.maxConnections,
       settings: clickhouse.settings,
     },
-    pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline)),
+    pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline, ownTopics)),
     worker,
     // An IPv6 address has brackets in the configuration, and none where it is listened on.
     http: {
@@ -151,25 +154,14 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 /** As the server suggests it by default: `limit.historySize.suggestContinueAsNew`, `limit.historyCount…`. */
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
-function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][string]): PipelineConfig {
-  const {
-    topics,
-    groupId,
-    startFrom,
-    onGap,
-    batchers,
-    shardBy,
-    batch,
-    signal,
-    flow,
-    insert,
-    reply,
-    deadLetter,
-    table,
-  } = pipeline;
+function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
+  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply, table, tables } =
+    pipeline;
   return {
     name,
-    topics,
+    topics: topics.filter((topic) => !isTopicPattern(topic)),
+    topicPatterns: topics.filter(isTopicPattern).flatMap((text) => topicPattern(text) ?? []),
+    ownTopics,
     groupId: groupId ?? `ktb-${name}`,
     startFrom: startFrom === 'earliest' || startFrom === 'latest' ? startFrom : { timestampMs: Date.parse(startFrom) },
     onGap,
@@ -189,19 +181,31 @@ function toPipelineConfig(name: string, pipeline: ParsedConfig['pipelines'][stri
       },
       batch: { maxRecords: batch.maxRecords, maxBytes: batch.maxBytes, maxDelayMs: batch.maxDelay },
       destination: {
-        table,
+        table: Object.keys(tables).length === 0 ? table : { ofTopics: tables, others: table },
         columns: valueColumn(pipeline),
         mapping: { format: pipeline.format, unknownFields: pipeline.unknownFields, tombstones: pipeline.tombstones },
         ...(reply === undefined ? {} : { reply }),
         ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
-        deadLetterTopic: deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`,
+        deadLetterTopic: deadLetterTopicOf(name, pipeline),
       },
     },
   };
 }
 
+type ParsedPipeline = ParsedConfig['pipelines'][string];
+
+/** Where a pipeline's rejected records go. */
+export function deadLetterTopicOf(name: string, { topics: [first = name], deadLetter }: ParsedPipeline): string {
+  return deadLetter.topic ?? `${isTopicPattern(first) ? name : first}.dead-letters`;
+}
+
+function outputTopics(name: string, pipeline: ParsedPipeline): string[] {
+  const { reply } = pipeline;
+  return [...(reply === undefined ? [] : [reply.topic, ...reply.allowTopics]), deadLetterTopicOf(name, pipeline)];
+}
+
 /** The mapping of columns; a value that is no object goes to a column, too. */
-function valueColumn({ format, columns }: ParsedConfig['pipelines'][string]): Readonly<Record<string, string>> {
+function valueColumn({ format, columns }: ParsedPipeline): Readonly<Record<string, string>> {
   const isTaken = format === 'json' || Object.values(columns).includes('value');
   return isTaken ? columns : { ...columns, value: 'value' };
 }

@@ -1,7 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { deadLetterTopicOf } from './config.js';
 import { whyOwned } from './insertSettings.js';
 import { configSchema, type ParsedConfig } from './schema.js';
+import { isTopicPattern, topicPattern } from './topics.js';
 
 /** One thing wrong with a configuration: where, and what to do about it. */
 export interface ConfigProblem {
@@ -159,8 +161,9 @@ function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
     }
     groups.set(groupId, name);
   }
-  for (const [name, { reply, deadLetter, topics }] of Object.entries(pipelines)) {
-    const deadLetterTopic = deadLetter.topic ?? `${topics[0] ?? name}.dead-letters`;
+  for (const [name, pipeline] of Object.entries(pipelines)) {
+    const { reply } = pipeline;
+    const deadLetterTopic = deadLetterTopicOf(name, pipeline);
     const replies: [ConfigProblem['path'], string][] = [
       ...(reply === undefined ? [] : [[['reply', 'topic'], reply.topic] satisfies [ConfigProblem['path'], string]]),
       ...(reply?.allowTopics ?? []).map((topic, index): [ConfigProblem['path'], string] => [
@@ -180,8 +183,19 @@ function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
         problems.push({ path: ['pipelines', name, ...path], message: 'must not be the dead-letter topic' });
     }
   }
-  for (const [name, { format, unknownFields, columns }] of Object.entries(pipelines)) {
+  for (const [name, { topics, tables }] of Object.entries(pipelines)) {
+    const patterns = topics.filter(isTopicPattern).map(topicPattern);
+    for (const topic of Object.keys(tables)) {
+      if (topics.includes(topic) || patterns.some((pattern) => pattern?.test(topic))) continue;
+      problems.push({ path: ['pipelines', name, 'tables', topic], message: 'is no input topic of the pipeline' });
+    }
+  }
+  for (const [name, { format, unknownFields, columns, shardBy }] of Object.entries(pipelines)) {
     if (format === 'json') continue;
+    if (shardBy.startsWith('/')) {
+      const message = `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
+      problems.push({ path: ['pipelines', name, 'shardBy'], message });
+    }
     for (const [column, source] of Object.entries(columns)) {
       const message = `leads into JSON, and the values are ${format}; use value, key, header:NAME, or a coordinate`;
       if (source.startsWith('/')) problems.push({ path: ['pipelines', name, 'columns', column], message });

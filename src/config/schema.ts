@@ -1,11 +1,27 @@
 import { z } from 'zod';
 import { isKeyFunction, type KeyFunction } from '../records/batcherId.js';
+import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, size } from './units.js';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
 const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
   error: 'must be a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, dash, underscore',
 });
+
+const inputTopic = z
+  .string()
+  .regex(/^([a-zA-Z0-9._-]{1,249}|\/.+\/)$/, {
+    error: 'must be a Kafka topic name, or a regular expression between slashes such as /orders\\..+/',
+  })
+  .refine((text) => !isTopicPattern(text) || topicPattern(text) !== null, {
+    error: 'is no regular expression that JavaScript understands',
+  });
+
+const tableName = z
+  .string()
+  .regex(/^([A-Za-z_]|\{topic\})([A-Za-z0-9_]|\{topic\})*(\.([A-Za-z_]|\{topic\})([A-Za-z0-9_]|\{topic\})*)?$/, {
+    error: 'must be table or database.table, with {topic} where the name of the topic belongs',
+  });
 
 const nonEmpty = z.string().min(1, { error: 'must not be empty' });
 
@@ -125,7 +141,13 @@ const flow = z.strictObject({
 });
 
 const pipeline = z.strictObject({
-  topics: z.array(topicName).min(1, { error: 'must name at least one topic' }).describe('Input topics.'),
+  topics: z
+    .array(inputTopic)
+    .min(1, { error: 'must name at least one topic' })
+    .describe(
+      'Input topics: names, and regular expressions between slashes that match whole names, such as `/orders\\..+/`. A topic ' +
+        'that comes to match is read within a minute, from its beginning.',
+    ),
   groupId: nonEmpty.optional().describe('Consumer group. Default: ktb-<pipeline>.'),
   startFrom: z
     .string()
@@ -136,7 +158,10 @@ const pipeline = z.strictObject({
       },
     )
     .default('earliest')
-    .describe('Where a partition starts that the group has never read.'),
+    .describe(
+      'Where a partition starts that the group has never read. `latest` does not hold for a topic that comes to match a ' +
+        'regular expression while ktb runs: it is read from its beginning.',
+    ),
   onGap: z
     .enum(['continue', 'halt'])
     .default('continue')
@@ -164,10 +189,14 @@ const pipeline = z.strictObject({
       'What happens to records without a value: rejected; skipped, with an acknowledgement that says so; or inserted, as a row of what ' +
         'does not come from the value.',
     ),
-  table: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$/, { error: 'must be table or database.table' })
-    .describe('ClickHouse table.'),
+  table: tableName.describe(
+    'ClickHouse table. `{topic}` in it is the name of the topic, with underscores for dots and dashes: each topic has a ' +
+      'table of its own.',
+  ),
+  tables: z
+    .record(topicName, tableName)
+    .default({})
+    .describe('Tables of topics whose records do not go to `table`: topic to table.'),
   columns: z
     .record(
       nonEmpty,
@@ -228,7 +257,11 @@ const pipeline = z.strictObject({
     .describe('Where records are acknowledged; without it they are not.'),
   deadLetter: z
     .strictObject({
-      topic: topicName.describe('Topic for rejected records. Default: <first topic>.dead-letters.').optional(),
+      topic: topicName
+        .describe(
+          'Topic for rejected records. Default: <first topic>.dead-letters; <pipeline>.dead-letters where that is a regular expression.',
+        )
+        .optional(),
     })
     .prefault({}),
 });

@@ -44,17 +44,20 @@ export async function findPartitionStarts(
   {
     admin,
     pipeline,
+    startFrom,
     layouts,
     batchersOf,
   }: {
     admin: Admin;
     pipeline: PipelineConfig;
+    /** Where a topic's partitions start that were never read. */
+    startFrom: (topic: string) => StartFrom;
     /** All layouts that the pipeline has had. */
     layouts: () => Promise<readonly Layout[]>;
     batchersOf: (layout: Layout) => readonly BatcherClient[];
   },
 ): Promise<PartitionStarts> {
-  const { groupId, layout, startFrom } = pipeline;
+  const { groupId, layout } = pipeline;
   const topics = [...new Set(partitions.map(({ topic }) => topic))];
   const [{ clusterId }, committed, logs] = await Promise.all([
     admin.describeCluster(),
@@ -80,7 +83,7 @@ export async function findPartitionStarts(
     } else if (position.type === 'askBatchers') {
       known ??= layouts().then((all) => lastEpochs(all, batchersOf));
       const last = (await known).get(partitionName({ topic, partition })) ?? null;
-      const found = knownPosition(last, facts, { layout, startFrom });
+      const found = knownPosition(last, facts, { layout, startFrom: startFrom(topic) });
       if (found.type === 'newEpoch') starts.push({ ...found, topic, partition, offset: await resolve(found.offset) });
       else if (found.type === 'compare') starts.push({ ...found, topic, partition, logStart: facts.logStart });
       else starts.push({ ...found, topic, partition });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Admin, Batch, Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
+import { isDeepStrictEqual } from 'node:util';
+import type { Admin, Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import { messageOf } from '../messageOf.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
@@ -13,9 +14,8 @@ import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
-import { fencingAssigner } from './fencingAssigner.js';
-import { FETCH_OPTIONS } from './fetchOptions.js';
 import { fromKafkaMessage, toOffset } from './fromKafka.js';
+import { GroupMember } from './groupMember.js';
 import { closeEpoch, isFlushed } from './handOver.js';
 import { Lag } from './lag.js';
 import type { Lane, Pack } from './lane.js';
@@ -24,6 +24,7 @@ import type { LaneObserver, StopCause } from './laneSender.js';
 import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
 import { mustHandOver, type SameEpoch } from './startPosition.js';
 import { Steering } from './steering.js';
+import { TopicWatch } from './topicWatch.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 /** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
@@ -53,6 +54,8 @@ const LAG_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 30_000;
 /** A single failure passes by itself: a worker that ended, a task that a signal came between. */
 const STUCK_TASK_FAILURES = 3;
+/** A new topic is read within a minute: after this, and a rebalance of all members that follow. */
+const TOPICS_INTERVAL_MS = 15_000;
 const OPEN_RETRY_MS = 1_000;
 const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
@@ -75,7 +78,8 @@ const FLUSHED_POLL_MS = 500;
 export class PipelineConsumer {
   readonly #options: PipelineConsumerOptions;
   readonly #pipeline: PipelineConfig;
-  readonly #consumer: Consumer;
+  readonly #member: GroupMember;
+  readonly #topics: TopicWatch;
   readonly #steering: Steering;
   readonly #lag: Lag;
   /** As everything is read, but for what is on its way to something else. */
@@ -97,6 +101,8 @@ export class PipelineConsumer {
   #opened: Promise<void> = Promise.resolve();
   #commit: Commit | null = null;
   #committing = false;
+  #following: Promise<void> | null = null;
+  #isWaitingForTopics = false;
   #draining = false;
   #clusterId = '';
   #lastAsked: Promise<unknown> = Promise.resolve();
@@ -113,45 +119,36 @@ export class PipelineConsumer {
         if (outcome === 'failed') this.#countError('commit');
       },
     );
-    this.#consumer = kafka.consumer({
-      groupId: pipeline.groupId,
-      sessionTimeout: kafkaConfig.sessionTimeoutMs,
-      heartbeatInterval: Math.min(3_000, kafkaConfig.sessionTimeoutMs / 3),
-      metadataMaxAge: 60_000,
-      ...FETCH_OPTIONS,
-      allowAutoTopicCreation: false,
-      partitionAssigners: [fencingAssigner(() => this.#unassign())],
-      retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
-    });
-    this.#steering = new Steering(this.#consumer, options.logger);
+    const { groupId } = pipeline;
+    this.#member = new GroupMember(
+      kafka,
+      { groupId, sessionTimeoutMs: kafkaConfig.sessionTimeoutMs },
+      {
+        joining: () => this.#unassign(),
+        joined: (memberAssignment) => this.#assigned(memberAssignment),
+        batch: (payload) => this.#takeBatch(payload),
+        emptyBatch: (payload) => this.#skipEmptyBatch(payload),
+        crashed: (error, restarts) => {
+          this.#unassign();
+          if (!restarts) options.onFatal(error);
+        },
+      },
+    );
+    this.#topics = new TopicWatch(options.admin, pipeline);
+    this.#steering = new Steering(this.#member, options.logger);
     this.#lag = new Lag(pipeline.name, options.admin, options.metrics.lag);
     this.#reading = { layout: pipeline.layout, state: READING, end: null };
   }
 
-  /** True while this member has an assignment and every partition of it is being read. */
+  /** True while this member has an assignment and every partition of it is being read, or no topic is there to be read. */
   get ready(): boolean {
-    return this.#assignment?.readable === true && !this.#draining;
+    return (this.#assignment?.readable === true || this.#isWaitingForTopics) && !this.#draining;
   }
 
   /** Joins the group and begins to consume. Rejects where Kafka refuses, for instance for a topic that does not exist. */
   async start(): Promise<void> {
-    const { GROUP_JOIN, CRASH, START_BATCH_PROCESS } = this.#consumer.events;
-    this.#consumer.on(GROUP_JOIN, ({ payload }) => this.#assigned(payload.memberAssignment));
-    this.#consumer.on(CRASH, ({ payload: { error, restart } }) => {
-      this.#unassign();
-      if (!restart) this.#options.onFatal(error);
-    });
-    this.#consumer.on(START_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize === 0) this.#skipEmptyBatch(payload);
-    });
-    await this.#consumer.connect();
-    await this.#consumer.subscribe({ topics: [...this.#pipeline.topics], fromBeginning: true });
-    await this.#consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: 16,
-      eachBatch: (payload) => this.#takeBatch(payload),
-    });
+    await this.#read(await this.#topics.look());
+    if (this.#topics.changes) this.#timers.push(setInterval(() => this.#follow(), TOPICS_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#commitAccepted(), COMMIT_INTERVAL_MS));
     this.#timers.push(setInterval(() => this.#updateGauges(), GAUGES_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#measureLag(), LAG_INTERVAL_MS));
@@ -171,10 +168,50 @@ export class PipelineConsumer {
     for (const timer of this.#timers) clearInterval(timer);
     const stopped = Promise.all(lanes.map((set) => set.stop()));
     await this.#commits.settled();
+    await Promise.race([this.#following, sleep(Math.max(0, deadlineMs - Date.now()), undefined, { ref: false })]);
     await this.#commitAccepted();
     this.#unassign();
-    await this.#consumer.disconnect();
+    await this.#member.leave();
     await stopped;
+  }
+
+  // ── Topics ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** One look at a time: where Kafka is slow it may take longer than the time between two. */
+  #follow(): void {
+    this.#following ??= this.#followTopics().finally(() => (this.#following = null));
+  }
+
+  /** Reads what has come to match, and no longer what is gone. Never rejects: the next look makes up for it. */
+  async #followTopics(): Promise<void> {
+    try {
+      const topics = await this.#topics.look();
+      if (this.#draining || isDeepStrictEqual(topics, this.#member.topics)) return;
+      await this.#commitAccepted();
+      this.#unassign();
+      await this.#member.leave();
+      if (!this.#isDraining()) await this.#read(topics);
+    } catch (error) {
+      const { pipeline, stateLog } = this.#options;
+      const message = `Pipeline ${pipeline.name} cannot take up the topics that match: ${messageOf(error)}`;
+      stateLog.problem(`topics of ${pipeline.name}`, message);
+    }
+  }
+
+  async #read(topics: readonly string[]): Promise<void> {
+    const { metrics, logger, stateLog } = this.#options;
+    const pipeline = this.#pipeline.name;
+    const what = `topics of ${pipeline}`;
+    this.#isWaitingForTopics = topics.length === 0;
+    if (this.#isWaitingForTopics) {
+      stateLog.problem(what, `Pipeline ${pipeline} reads nothing: no topic matches. One that comes to match is read`);
+      return;
+    }
+    for (const topic of topics)
+      for (const counter of [metrics.consumed, metrics.gaps]) counter.inc({ pipeline, topic }, 0);
+    await this.#member.join(topics);
+    stateLog.well(what, `Pipeline ${pipeline} reads the topics that match`);
+    if (this.#topics.changes) logger.info({ pipeline, topics }, 'Topics are read');
   }
 
   // ── Assignments ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,6 +246,7 @@ export class PipelineConsumer {
         const { clusterId, starts } = await findPartitionStarts(assignment.partitions, {
           admin,
           pipeline,
+          startFrom: (topic) => this.#topics.startFrom(topic),
           layouts: this.#options.layouts,
           batchersOf: (layout) => this.#lanesOf(layout).batchers,
         });

@@ -25,8 +25,11 @@ export interface BatchLimits {
 
 /** Where a batch goes: rows, acknowledgements, dead letters. */
 export interface Destination {
-  /** Table, with its database where it is not the connection's: `orders`, `shop.orders`. */
-  readonly table: string;
+  /**
+   * Table, with its database where it is not the connection's: `orders`, `shop.orders`. `{topic}` in it stands for the
+   * record's topic; an object where some topics have tables of their own. See `tables.ts`.
+   */
+  readonly table: string | TablesOfTopics;
   /** Column to source; see `columns` in the configuration reference. Empty: fields go to the columns of their names. */
   readonly columns: Readonly<Record<string, string>>;
   /** Absent: no acknowledgements. */
@@ -36,6 +39,14 @@ export interface Destination {
   readonly retryForMs?: number;
   /** Absent in settings that were made before there was a choice: {@link DEFAULT_MAPPING}. */
   readonly mapping?: Mapping;
+}
+
+/** Not beside a plain `table`: a worker of a version that does not know it must fail rather than insert elsewhere. */
+export interface TablesOfTopics {
+  /** Topic to table. */
+  readonly ofTopics: Readonly<Record<string, string>>;
+  /** The table of all other topics; may have `{topic}` in it. */
+  readonly others: string;
 }
 
 /** How a record's value becomes a row. */

@@ -44,6 +44,20 @@ describe('KEDA', () => {
     expect(triggers.map(({ metadata }) => metadata['offsetResetPolicy'])).toEqual(['latest', 'earliest', 'earliest']);
   });
 
+  it('scales consumers by the lag of the whole group where its topics are a regular expression', async () => {
+    const topics = ['named', '/orders\\..+/'];
+    const values = { config: { pipelines: { matching: { topics, table: '{topic}' } } }, keda: { enabled: true } };
+    const manifests = await renderWith(values);
+    const text = one(manifests, 'ConfigMap').data?.['ktb.yaml'] ?? '';
+    const [pipeline] = parseConfig(text, 'ktb.yaml', {}).pipelines.filter(({ name }) => name === 'matching');
+    expect(pipeline).toMatchObject({ topics: ['named'], topicPatterns: [/^(?:orders\..+)$/] });
+    const own = triggersOf(manifests).filter(({ metadata }) => metadata['consumerGroup'] === 'ktb-matching');
+    expect(own).toHaveLength(1);
+    expect(own[0]?.metadata).not.toHaveProperty('topic');
+    // KEDA refuses to limit itself to partitions of a topic that it is not told.
+    expect(own[0]?.metadata).toMatchObject({ limitToPartitionsWithLag: 'false' });
+  });
+
   it('scales workers by the task queue that the daemon itself uses', async () => {
     const manifests = await render({ files, values: { config: { temporal: { taskQueue: 'mine' } } } });
     expect(triggersOf(manifests, 'demo-kafka-temporal-bridge-worker')).toEqual([

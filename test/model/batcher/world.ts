@@ -14,6 +14,7 @@ import {
 } from '../../../src/records/request.js';
 import type { BufferedChunk } from '../../../src/records/chunk.js';
 import type { BatcherSettings, Destination } from '../../../src/records/settings.js';
+import { tableOf } from '../../../src/records/tables.js';
 import { batchId, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import { settings } from '../../support/chunks.js';
@@ -420,12 +421,13 @@ export class World {
 
   #insert(
     id: string,
-    { table }: Destination,
+    destination: Destination,
     records: readonly Identity[],
     repeated: boolean,
     fate: AttemptFate,
   ): Uint8Array | null {
     this.#checkId(id, records);
+    const table = tableOf(destination, 't');
     if (fate === 'lost') return null;
     if (fate === 'late') {
       const late = this.#tables.late(table, records);
@@ -438,11 +440,11 @@ export class World {
     return this.#answer(id, inserted, rejected, fate);
   }
 
-  #giveUp(id: string, { table }: Destination, records: readonly Identity[]): Uint8Array {
+  #giveUp(id: string, destination: Destination, records: readonly Identity[]): Uint8Array {
     this.#checkId(id, records);
     // It waits until no insert of the batch is running any more.
     for (const late of this.#lateInserts.splice(0)) this.#tables.arrive(late);
-    const { inserted, rejected } = this.#tables.giveUp(table, records);
+    const { inserted, rejected } = this.#tables.giveUp(tableOf(destination, 't'), records);
     return this.#answer(id, inserted, rejected, 'answers');
   }
 

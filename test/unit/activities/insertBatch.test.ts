@@ -80,12 +80,16 @@ interface Giving {
 
 const VALUES = ['{}', '{}', '{}', '{}'];
 
-function batch(values: readonly string[], { parking, retryForMs }: Giving = {}): [BatchSpec, Uint8Array] {
-  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+function batch(
+  values: readonly string[],
+  { parking, retryForMs }: Giving = {},
+  topics: readonly string[] = ['orders'],
+): [BatchSpec, Uint8Array] {
   const records = values.map((value, offset) => record(offset, { value: Buffer.from(value) }));
-  const { meta, body } = encodeChunk([{ ...source, from: -1, to: values.length - 1, records }]);
+  const range = { from: -1, to: values.length - 1, records };
+  const { meta, body } = encodeChunk(topics.map((topic) => ({ topic, partition: 0, epoch: 'e1', ...range })));
   const { segments, bytes } = meta;
-  const chunk = { segments, keep: [null], records: meta.records, bytes, bodyBytes: body.length };
+  const chunk = { segments, keep: topics.map(() => null), records: meta.records, bytes, bodyBytes: body.length };
   const { pipeline, destination } = settings();
   const spec = {
     pipeline,
@@ -101,10 +105,14 @@ function batch(values: readonly string[], { parking, retryForMs }: Giving = {}):
   return [{ ...spec, format: BATCH_FORMAT }, body];
 }
 
-async function attempt(
+function attempt(
   { activities }: ReturnType<typeof worker>,
   { giving, values = VALUES, ...info }: { attempt?: number; ageMs?: number; giving?: Giving; values?: string[] } = {},
 ) {
+  return attemptOf(() => activities.insertBatch(...batch(values, giving)), info);
+}
+
+async function attemptOf(run: () => Promise<Uint8Array>, info: { attempt?: number; ageMs?: number }) {
   const environment = new MockActivityEnvironment(
     {
       attempt: info.attempt ?? 1,
@@ -113,7 +121,6 @@ async function attempt(
     },
     { logger: new DefaultLogger('ERROR') },
   );
-  const run = () => activities.insertBatch(...batch(values, giving));
   const { json, bytes } = openEnvelope<InsertOutcome>(await environment.run<[], Uint8Array, typeof run>(run));
   return { ...json, verdicts: bytes.length === 0 ? [] : decodeRejected(bytes).map(({ rejection }) => rejection) };
 }
@@ -134,6 +141,44 @@ it('a transient error is searched for a culprit after 15 minutes and ten attempt
     skipped: 0,
   });
   expect(old.table.rows).toHaveLength(4);
+});
+
+it('a batch goes to the tables of its topics, each record to its own, and is answered in its order', async () => {
+  const inserted = new Map<string, FakeTable>();
+  const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
+  const { published, activities } = worker(undefined, {
+    foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
+    insert: (name, rows) => of(name).tables.insert(name, rows),
+  });
+  of('raw_c').ill = new InsertError('structural', { code: '60', message: 'there is no table raw_c' });
+  const [spec, bodies] = batch(['{}', '{"bad": true}', '{}'], {}, ['a.x', 'b', 'c']);
+  const table = { ofTopics: { b: 'own' }, others: 'raw_{topic}' };
+  const destination = { ...spec.destination, table, reply: { topic: 'replies', copyHeaders: [] } };
+  const run = (number: number) =>
+    attemptOf(() => activities.insertBatch({ ...spec, destination }, bodies), { attempt: number });
+
+  await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError', message: 'there is no table raw_c' });
+  expect(published).toEqual([]);
+  of('raw_c').ill = undefined;
+  expect(await run(2)).toMatchObject({ inserted: 6, rejected: 3, skipped: 0 });
+  const rows = [...inserted].map(([name, { rows }]) => [
+    name,
+    rows.map(({ _topic, _offset }) => `${_topic}/${_offset}`),
+  ]);
+  expect(Object.fromEntries(rows)).toEqual({
+    raw_a_x: ['a.x/0', 'a.x/2'],
+    own: ['b/0', 'b/2'],
+    raw_c: ['c/0', 'c/2'],
+  });
+  const answered = published.map(([, { value }]) => JSON.parse(String(value)) as { topic: string; offset: number });
+  expect(answered.map(({ topic, offset }) => `${topic}/${offset}`)).toEqual([
+    'a.x/0',
+    'a.x/2',
+    'b/0',
+    'b/2',
+    'c/0',
+    'c/2',
+  ]);
 });
 
 it('a structural error is said once, tried again soon, counted each time, and answers or rejects nobody', async () => {

@@ -79,6 +79,7 @@ const IDENTITY = ['_topic', '_partition', '_epoch', '_offset'];
 const table = (facts: Partial<TableFacts> = {}) =>
   summary(
     judgeTable(pipeline(), {
+      name: 'orders',
       columns: new Map([...IDENTITY, 'customer'].map((name) => [name, 'String'])),
       engine: 'MergeTree',
       engineFull: 'MergeTree ORDER BY x SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 1000',

@@ -102,6 +102,57 @@ log: { level: inof }
   );
 });
 
+it('takes topics by pattern, a table a topic, and a pointer to go by', () => {
+  const [one, two] = parse(`
+pipelines:
+  one: { topics: ['/orders\\..+/', named], table: 'raw.{topic}', shardBy: /customer/id }
+  two: { topics: [b], table: '{topic}', tables: { b: 'shop.b' } }
+`).pipelines;
+  expect(one).toMatchObject({
+    topics: ['named'],
+    topicPatterns: [/^(?:orders\..+)$/],
+    layout: { keyFunction: '/customer/id' },
+    settings: { destination: { table: 'raw.{topic}', deadLetterTopic: 'one.dead-letters' } },
+  });
+  expect(two?.settings.destination).toMatchObject({
+    table: { ofTopics: { b: 'shop.b' }, others: '{topic}' },
+    deadLetterTopic: 'b.dead-letters',
+  });
+});
+
+it('refuses patterns, tables and pointers that can mean nothing', () => {
+  const text = `
+pipelines:
+  a: { topics: ['/(/', 'orders/', '//'], table: 't' }
+  b: { topics: [x, '/y.*/'], table: '{topic', tables: { x: 't', yes: 't', z: '1t' } }
+  c: { topics: [c], table: t, tables: { d: t }, format: text, shardBy: /id }
+  d: { topics: [d], table: t, shardBy: id }
+  e: { topics: [e], table: 'a.b.{topic}' }
+`;
+  const topic = String.raw`must be a Kafka topic name, or a regular expression between slashes such as /orders\..+/`;
+  const table = 'must be table or database.table, with {topic} where the name of the topic belongs';
+  expect(problems(text)).toEqual([
+    'line 3: pipelines.a.topics[0]: is no regular expression that JavaScript understands',
+    `line 3: pipelines.a.topics[1]: ${topic}`,
+    `line 3: pipelines.a.topics[2]: ${topic}`,
+    `line 4: pipelines.b.table: ${table}`,
+    `line 4: pipelines.b.tables.z: ${table}`,
+    'line 6: pipelines.d.shardBy: must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
+    `line 7: pipelines.e.table: ${table}`,
+  ]);
+  expect(
+    problems(
+      text
+        .split('\n')
+        .filter((line) => !/^ {2}[abde]:/.test(line))
+        .join('\n'),
+    ),
+  ).toEqual([
+    'line 3: pipelines.c.tables.d: is no input topic of the pipeline',
+    'line 3: pipelines.c.shardBy: leads into JSON, and the values are text; use key, partition, or header:NAME',
+  ]);
+});
+
 it('refuses topics that would send records round in circles, and two pipelines in one group', () => {
   const text = `
 pipelines:

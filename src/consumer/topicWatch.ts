@@ -1,0 +1,46 @@
+import type { Admin } from 'kafkajs';
+import type { PipelineConfig, StartFrom } from '../config/config.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
+
+/** Which topics a pipeline reads: those that it names, and those that come to match its patterns, or cease to be. */
+export class TopicWatch {
+  readonly #admin: Pick<Admin, 'listTopics'>;
+  readonly #pipeline: PipelineConfig;
+  /** What was there at the first look. */
+  #first: ReadonlySet<string> | null = null;
+  #topics: readonly string[] = [];
+  /** Of these the last look has seen nothing. */
+  #missed: ReadonlySet<string> = new Set();
+
+  constructor(admin: Pick<Admin, 'listTopics'>, pipeline: PipelineConfig) {
+    this.#admin = admin;
+    this.#pipeline = pipeline;
+  }
+
+  /** False where no look will ever find anything new. */
+  get changes(): boolean {
+    return this.#pipeline.topicPatterns.length > 0;
+  }
+
+  /**
+   * The topics to be read, sorted. One that was read before is given up when two looks in turn have not seen it: a broker
+   * that has just started may not know all topics yet. Rejects where Kafka does not answer.
+   */
+  async look(): Promise<readonly string[]> {
+    const found = new Set(await findInputTopics(this.#admin, this.#pipeline));
+    const missed = this.#topics.filter((topic) => !found.has(topic) && !this.#missed.has(topic));
+    this.#missed = new Set(missed);
+    this.#topics = [...found, ...missed].sort();
+    this.#first ??= found;
+    return this.#topics;
+  }
+
+  /**
+   * Where a partition of a topic starts that was never read. `latest` spares what was written before the pipeline was there:
+   * a topic that appears later has nothing of the kind.
+   */
+  startFrom(topic: string): StartFrom {
+    const { startFrom } = this.#pipeline;
+    return startFrom === 'latest' && this.#first?.has(topic) === false ? 'earliest' : startFrom;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Destination } from './settings.js';
+
+/** What stands for the topic in a table's name. */
+const TOPIC = '{topic}';
+
+/** The table that a topic's records go to. */
+export function tableOf({ table }: Pick<Destination, 'table'>, topic: string): string {
+  if (typeof table === 'string') return named(table, topic);
+  return Object.hasOwn(table.ofTopics, topic) ? (table.ofTopics[topic] as string) : named(table.others, topic);
+}
+
+/**
+ * All tables that the records of these topics go to, each with its topics. Without a topic the one table that is known
+ * before there is any, if there is one.
+ */
+export function tablesOf(
+  destination: Pick<Destination, 'table'>,
+  topics: readonly string[],
+): ReadonlyMap<string, readonly string[]> {
+  const tables = new Map<string, string[]>();
+  for (const topic of topics) {
+    const table = tableOf(destination, topic);
+    const others = tables.get(table);
+    if (others === undefined) tables.set(table, [topic]);
+    else others.push(topic);
+  }
+  const only = onlyTable(destination);
+  if (topics.length === 0 && only !== null) tables.set(only, []);
+  return tables;
+}
+
+/** The table that all records go to, whatever their topic; null where it depends on that. */
+export function onlyTable({ table }: Pick<Destination, 'table'>): string | null {
+  return typeof table === 'string' && !table.includes(TOPIC) ? table : null;
+}
+
+/** A topic's name may have what an identifier of SQL may not: dots and dashes become underscores. */
+function named(template: string, topic: string): string {
+  if (!template.includes(TOPIC)) return template;
+  return template
+    .replaceAll(TOPIC, topic.replace(/[^A-Za-z0-9_]/g, '_'))
+    .split('.')
+    .map((part) => (/^\d/.test(part) ? `_${part}` : part))
+    .join('.');
+}

@@ -1,0 +1,170 @@
+import { expect, it } from 'vitest';
+import type { BatcherStatus } from '../../src/records/batcher.js';
+import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
+import { murmur2 } from '../../src/records/murmur2.js';
+import { Daemon, ktb } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+const MINUTE_MS = 60_000;
+
+const stack = useStack();
+let fixture: Fixture;
+
+/** Records with ids of their own, for any topic. */
+async function produceTo(topic: string, records: number, firstId: number): Promise<void> {
+  const messages = Array.from({ length: records }, (_, index) => {
+    const id = firstId + index;
+    return { key: `key-${id}`, value: JSON.stringify({ id, text: `of ${topic}` }) };
+  });
+  await fixture.producer.send({ topic, messages });
+}
+
+const rowsByTopic = async (table = fixture.table) =>
+  Object.fromEntries(
+    (
+      await fixture.query<{ topic: string; rows: string }>(
+        `SELECT _topic AS topic, count() AS rows FROM ${table} GROUP BY topic`,
+      )
+    ).map(({ topic, rows }) => [topic, Number(rows)]),
+  );
+
+it('a topic that comes to match is read from its beginning within a minute, by whichever member', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const config = fixture.config({ topics: [`/${fixture.name}\\..+/`], startFrom: 'latest' });
+  const daemons = [await Daemon.start(config), await Daemon.start(config)];
+  await fixture.produce(200);
+  // Its dead letter and its acknowledgement match the pattern, too.
+  await fixture.produce(1, () => ({ value: 'no JSON' }));
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(201));
+
+  const later = [`${fixture.name}.later`, `${fixture.name}.latest`] as const;
+  for (const topic of later) {
+    await fixture.createTopic(topic, 4);
+    await produceTo(topic, 100, 1_000);
+  }
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(401), MINUTE_MS);
+  await produceTo(later[0], 100, 2_000);
+  await fixture.produce(99);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(600));
+  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 299, [later[0]]: 200, [later[1]]: 100 });
+
+  // Both take part, and the rest of Kafka's topics is left alone.
+  await eventually(async () => {
+    const assigned = await Promise.all(daemons.map((daemon) => daemon.metric('ktb_assigned_partitions')));
+    expect(assigned).toEqual([8, 8]);
+  });
+  const { output } = await ktb(config, ['status']);
+  expect(output).toContain('lag 0 records over 16 partitions');
+});
+
+it('a topic that matched and was deleted does not keep the others for ever', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const gone = `${fixture.name}.gone`;
+  await fixture.createTopic(gone, 4);
+  const daemon = await Daemon.start(fixture.config({ topics: [`/${fixture.name}\\..+/`] }));
+  await fixture.produce(100);
+  await produceTo(gone, 100, 1_000);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(200));
+  await fixture.admin.deleteTopics({ topics: [gone] });
+  await fixture.produce(100);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), 3 * MINUTE_MS);
+  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 200, [gone]: 100 });
+  expect(await daemon.metric('ktb_assigned_partitions')).toBe(8);
+});
+
+it('without a topic that matches the daemon waits for one, ready', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const config = fixture.config({ topics: [`/${fixture.name}\\.none\\..+/`] });
+  const daemon = await Daemon.start(config);
+  expect(daemon.output).toContain('no topic matches');
+  const topic = `${fixture.name}.none.one`;
+  await fixture.createTopic(topic, 2);
+  await produceTo(topic, 50, 0);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(50), MINUTE_MS);
+  expect(await rowsByTopic()).toEqual({ [topic]: 50 });
+});
+
+it('each topic has its table: setup proposes it, a missing one is named and holds the records, replay and rewind find theirs', async () => {
+  fixture = await Fixture.create(stack(), { columns: 'id Int64, text String, amount UInt8' });
+  await fixture.collectAcks();
+  const topics = ['a', 'b-1'].map((name) => `${fixture.name}.in.${name}`) as [string, string];
+  const tables = topics.map((topic) => `raw_${topic.replace(/[.-]/g, '_')}`) as [string, string];
+  const config = fixture.config({ topics: [`/${fixture.name}\\.in\\..+/`], table: 'raw_{topic}' });
+  await fixture.createTopic(topics[0], 4);
+  await produceTo(topics[0], 100, 0);
+  const daemon = Daemon.launch(config);
+  const missing = (table: string) => `there is no table default.${table}: create it, or let \`ktb setup\` propose one`;
+  await eventually(async () => expect((await daemon.get('/readyz')).text).toContain(missing(tables[0])));
+  const check = await ktb(config, ['check', '--json']);
+  expect(JSON.parse(check.output)).toContainEqual(
+    expect.objectContaining({ level: 'wrong', subject: `table ${tables[0]}`, message: missing(tables[0]) }),
+  );
+
+  const setup = await ktb(config, ['setup', '--from-sample', '100']);
+  expect(setup, setup.output).toMatchObject({ code: 0 });
+  expect(setup.output).toContain(`table ${tables[0]}: created from 100 records`);
+  await daemon.untilReady();
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100));
+  expect(await rowsByTopic(tables[0])).toEqual({ [topics[0]]: 100 });
+
+  // The next one has no table yet: what goes there is held, in words that say what to do.
+  await fixture.createTopic(topics[1], 4);
+  await produceTo(topics[1], 100, 1_000);
+  await eventually(() => expect(daemon.output).toContain(missing(tables[1])), MINUTE_MS);
+  await fixture.clickhouse.command({ query: `CREATE TABLE ${tables[1]} AS ${fixture.table}` });
+  await produceTo(topics[0], 100, 2_000);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), MINUTE_MS);
+  expect(await rowsByTopic(tables[0])).toEqual({ [topics[0]]: 200 });
+  expect(await rowsByTopic(tables[1])).toEqual({ [topics[1]]: 100 });
+  expect(fixture.acks.filter(({ status }) => status !== 'inserted')).toEqual([]);
+  await daemon.untilReady();
+
+  // What one table rejects is replayed to its topic, and so to that table.
+  const value = JSON.stringify({ id: 5_000, text: 'large', amount: 500 });
+  await fixture.producer.send({ topic: topics[1], messages: [{ key: 'large', value }] });
+  await eventually(() => expect(fixture.acks.at(-1)).toMatchObject({ status: 'rejected', code: 'out_of_range' }));
+  await fixture.clickhouse.command({ query: `ALTER TABLE ${tables[1]} MODIFY COLUMN amount UInt32` });
+  const replay = await ktb(config, ['dlq', 'replay', fixture.name, '--all']);
+  expect(replay).toEqual({ code: 0, output: `1 replayed to ${topics[1]}\n` });
+  await eventually(async () => expect(await rowsByTopic(tables[1])).toEqual({ [topics[1]]: 101 }));
+
+  expect(await daemon.stop()).toBe(0);
+  await fixture.clickhouse.command({ query: `DELETE FROM ${tables[1]} WHERE id < 1050` });
+  const rewind = await ktb(config, ['rewind', fixture.name, '--to', 'earliest']);
+  expect(rewind, rewind.output).toMatchObject({ code: 0 });
+  await Daemon.start(config);
+  // With what was rejected: its column is wide enough by now.
+  await eventually(async () => expect(await rowsByTopic(tables[1])).toEqual({ [topics[1]]: 102 }));
+  expect(await rowsByTopic(tables[0])).toEqual({ [topics[0]]: 200 });
+});
+
+it('records go by what a JSON pointer leads to, and over from the key when the configuration says so', async () => {
+  fixture = await Fixture.create(stack(), { columns: 'id Int64, customer Tuple(id Int64)' });
+  await fixture.collectAcks();
+  const daemon = await Daemon.start(fixture.config());
+  const produce = () => fixture.produce(300, (id) => ({ value: JSON.stringify({ id, customer: { id: id % 5 } }) }));
+  await produce();
+  await expectExactlyOnce(fixture);
+  await daemon.stop();
+  await Daemon.start(fixture.config({ shardBy: '/customer/id' }));
+  await produce();
+  await expectExactlyOnce(fixture);
+
+  const layout = { batchers: 8, keyFunction: '/customer/id' } as const;
+  const records = new Map<number, number>();
+  for (let customer = 0; customer < 5; customer++) {
+    const index = murmur2(Buffer.from(String(customer))) % layout.batchers;
+    records.set(index, (records.get(index) ?? 0) + 60);
+  }
+  for (const [index, expected] of records) {
+    const handle = fixture.temporal.workflow.getHandle(batcherWorkflowId(fixture.name, layout, index));
+    const { counters } = await handle.query<BatcherStatus>(BATCHER.queries.status);
+    expect(counters.records).toBe(expected);
+  }
+});

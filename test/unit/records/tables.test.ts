@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import { onlyTable, tableOf, tablesOf } from '../../../src/records/tables.js';
+
+it('a table without {topic} takes the records of all topics', () => {
+  expect(tableOf({ table: 'shop.orders' }, 'orders.eu')).toBe('shop.orders');
+  expect(onlyTable({ table: 'shop.orders' })).toBe('shop.orders');
+  expect([...tablesOf({ table: 'orders' }, ['b', 'a'])]).toEqual([['orders', ['b', 'a']]]);
+  expect([...tablesOf({ table: 'orders' }, [])]).toEqual([['orders', []]]);
+});
+
+it.each([
+  ['{topic}', 'orders', 'orders'],
+  ['{topic}', 'orders.eu-west_1', 'orders_eu_west_1'],
+  ['raw.{topic}', 'orders.eu', 'raw.orders_eu'],
+  ['{topic}.{topic}_rows', 'a.b', 'a_b.a_b_rows'],
+  // An identifier of SQL does not begin with a digit.
+  ['{topic}', '2026.orders', '_2026_orders'],
+  ['raw.{topic}', '7', 'raw._7'],
+  ['t_{topic}', '7', 't_7'],
+])('%s of topic %s is %s', (table, topic, expected) => {
+  expect(tableOf({ table }, topic)).toBe(expected);
+  expect(onlyTable({ table })).toBeNull();
+  expect([...tablesOf({ table }, [])]).toEqual([]);
+});
+
+it('a topic with a table of its own does not go to that of the others', () => {
+  const table = { ofTopics: { 'orders.eu': 'orders', 'orders.us': 'orders' }, others: 'raw_{topic}' };
+  expect(tableOf({ table }, 'orders.eu')).toBe('orders');
+  // A name that every object has is no entry.
+  expect(tableOf({ table }, 'constructor')).toBe('raw_constructor');
+  expect([...tablesOf({ table }, ['orders.eu', 'x', 'orders.us'])]).toEqual([
+    ['orders', ['orders.eu', 'orders.us']],
+    ['raw_x', ['x']],
+  ]);
+  expect(onlyTable({ table })).toBeNull();
+});
