@@ -2,13 +2,15 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
-import { LOOKUP_COLUMNS } from './activities/rows.js';
+import { InsertError } from './activities/insertErrors.js';
+import { LOOKUP_COLUMNS, type TableColumns } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
 import { messageLimits } from './kafka/messageLimits.js';
 import { findInputTopics } from './kafka/existingTopics.js';
 import { messageOf } from './messageOf.js';
 import { onlyTable, tablesOf } from './records/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
+import { PartialProblem } from './telemetry/dependencies.js';
 import type { Logger } from './telemetry/logging.js';
 
 /** Kafka answers, and has every topic. */
@@ -57,7 +59,7 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
 
 const GRPC_NOT_FOUND = 5;
 
-/** ClickHouse answers, and has every table with every mapped column. */
+/** ClickHouse answers, and has every table with every mapped column. One that is missing is a {@link PartialProblem}. */
 export async function checkClickHouse(
   client: ClickHouseClient,
   tables: ClickHouseTables,
@@ -65,15 +67,31 @@ export async function checkClickHouse(
   config: Config,
 ): Promise<void> {
   await reachClickHouse(client, config.clickhouse);
+  const problems = new Set<string>();
   for (const { pipeline, table } of await tablesInUse(admin, config)) {
     const { name, settings } = pipeline;
-    const existing = await tables.columns(table);
+    const existing = await columnsOf(tables, table);
+    if (typeof existing === 'string') {
+      problems.add(existing);
+      continue;
+    }
     const missing = Object.keys(settings.destination.columns).filter((column) => !existing.has(column));
     if (missing.length > 0) {
-      throw new Error(
+      problems.add(
         `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change columns`,
       );
     }
+  }
+  if (problems.size > 0) throw new PartialProblem([...problems].join('; '));
+}
+
+/** The columns of a table, or why there are none. */
+async function columnsOf(tables: ClickHouseTables, table: string): Promise<TableColumns | string> {
+  try {
+    return await tables.columns(table);
+  } catch (error) {
+    if (error instanceof InsertError && error.kind === 'structural') return error.message;
+    throw error;
   }
 }
 
@@ -110,7 +128,8 @@ export async function warnOfWeakTables(
   logger: Logger,
 ): Promise<void> {
   for (const { pipeline, table } of await tablesInUse(admin, config)) {
-    const columns = await tables.columns(table);
+    const columns = await columnsOf(tables, table);
+    if (typeof columns === 'string') continue;
     const missing = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
     if (missing.length === 0) continue;
     logger.warn(

@@ -1,10 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../messageOf.js';
 import type { StateLog } from './logging.js';
 import type { Dependency, Metrics } from './metrics.js';
 
-/** Rejects, in words that say what to do, while the dependency is not usable. */
+/**
+ * Rejects, in words that say what to do, while the dependency is not usable; with {@link PartialProblem} where some
+ * pipelines can work with it.
+ */
 export type Check = () => Promise<void>;
+
+/** The dependency answers, and lacks what some pipelines need. */
+export class PartialProblem extends Error {
+  override readonly name = 'PartialProblem';
+}
 
 const RECHECK_MS = 5_000;
 const CHECK_TIMEOUT_MS = 10_000;
@@ -35,11 +42,15 @@ export class DependencyMonitor {
     return [...this.#problems].map(([dependency, problem]) => `${dependency}: ${problem}`);
   }
 
-  /** Resolves when every dependency has answered once since the start; rejects when stopped before. */
+  /**
+   * Resolves when every dependency has answered once since the start: what only some pipelines lack keeps no other from
+   * starting. Rejects when stopped before.
+   */
   async untilUp(): Promise<void> {
     await Promise.all(
       [...this.#checks].map(async ([dependency, check]) => {
-        while (!(await this.#isUp(dependency, check))) await sleep(1_000, undefined, { signal: this.#stopping.signal });
+        while (!(await this.#answers(dependency, check)))
+          await sleep(1_000, undefined, { signal: this.#stopping.signal });
       }),
     );
   }
@@ -48,7 +59,7 @@ export class DependencyMonitor {
   async watch(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       await sleep(RECHECK_MS, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => undefined);
-      await Promise.all([...this.#checks].map(([dependency, check]) => this.#isUp(dependency, check)));
+      await Promise.all([...this.#checks].map(([dependency, check]) => this.#answers(dependency, check)));
     }
   }
 
@@ -56,22 +67,23 @@ export class DependencyMonitor {
     this.#stopping.abort();
   }
 
-  async #isUp(dependency: Dependency, check: Check): Promise<boolean> {
+  async #answers(dependency: Dependency, check: Check): Promise<boolean> {
     const problem = await failure(check);
-    if (this.#stopping.signal.aborted) return problem === null;
+    const answers = problem === null || problem instanceof PartialProblem;
+    if (this.#stopping.signal.aborted) return answers;
     this.#metrics.dependencyUp.set({ dependency }, problem === null ? 1 : 0);
     if (problem === null) {
       this.#problems.delete(dependency);
       this.#stateLog.well(dependency, `${dependency} is usable again`);
-      return true;
+    } else {
+      this.#problems.set(dependency, problem.message);
+      this.#stateLog.problem(dependency, problem.message);
     }
-    this.#problems.set(dependency, problem);
-    this.#stateLog.problem(dependency, problem);
-    return false;
+    return answers;
   }
 }
 
-async function failure(check: Check): Promise<string | null> {
+async function failure(check: Check): Promise<Error | null> {
   const timeout = new AbortController();
   try {
     await Promise.race([
@@ -82,7 +94,7 @@ async function failure(check: Check): Promise<string | null> {
     ]);
     return null;
   } catch (error) {
-    return messageOf(error);
+    return error instanceof Error ? error : new Error(String(error));
   } finally {
     timeout.abort();
   }

@@ -23,7 +23,8 @@ it('a pipeline whose table was dropped holds its own records, and nobody else’
   for (const fixture of fixtures) await fixture.collectAcks();
   // One batch at a time: one that would wait inside the worker would stop all others.
   const worker = { maxConcurrentFlushes: 1 };
-  const daemon = await Daemon.start(together([broken.config(), well.config()], { worker }));
+  const config = together([broken.config(), well.config()], { worker });
+  const daemon = await Daemon.start(config);
   for (const fixture of fixtures) await fixture.produce(1_000);
   for (const fixture of fixtures) await expectExactlyOnce(fixture);
 
@@ -33,14 +34,23 @@ it('a pipeline whose table was dropped holds its own records, and nobody else’
   await broken.produce(20_000);
   await eventually(() => expect(daemon.output).toContain(`cannot insert into ${broken.table}`));
   // Every batcher of it has met the missing table, and asks again and again, while the other works off its own.
-  for (let round = 0; round < 5; round++) {
-    await well.produce(4_000);
-    await broken.produce(1_000);
-    await expectExactlyOnce(well);
-  }
+  const workOff = async (rounds: number): Promise<void> => {
+    for (let round = 0; round < rounds; round++) {
+      await well.produce(4_000);
+      await broken.produce(1_000);
+      await expectExactlyOnce(well);
+    }
+  };
+  await workOff(3);
+  // Nor does a daemon that starts wait for the table.
+  await daemon.kill();
+  const restarted = Daemon.launch(config);
+  await workOff(2);
   expect(broken.acks).toHaveLength(1_000);
-  expect(await daemon.metric('ktb_dead_letters_total')).toBe(0);
+  expect((await restarted.get('/readyz')).text).toContain(`there is no table default.${broken.table}`);
+  expect(await restarted.metric('ktb_dead_letters_total')).toBe(0);
 
   await broken.clickhouse.command({ query: `RENAME TABLE ${broken.table}_like TO ${broken.table}` });
   await expectExactlyOnce(broken);
+  await restarted.untilReady();
 });

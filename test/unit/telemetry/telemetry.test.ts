@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, expect, it } from 'vitest';
-import { DependencyMonitor, type Check } from '../../../src/telemetry/dependencies.js';
+import { DependencyMonitor, PartialProblem, type Check } from '../../../src/telemetry/dependencies.js';
 import { startHealthServer, type HealthServer } from '../../../src/telemetry/healthServer.js';
 import { StateLog, type Logger } from '../../../src/telemetry/logging.js';
 import { createMetrics, type Dependency } from '../../../src/telemetry/metrics.js';
@@ -39,6 +39,18 @@ it('waits for every dependency, shows what is wrong meanwhile, and notices one t
   expect(await metrics.registry.metrics()).toContain('ktb_dependency_up{dependency="kafka"} 1');
   monitor.stop();
   expect(lines).toEqual(['warn nothing listens', 'info kafka is usable again']);
+});
+
+it('does not wait for what only some pipelines lack, and shows it all the same', async () => {
+  const { lines, stateLog } = recordingLog();
+  const metrics = createMetrics({ runtime: false });
+  const check: Check = () => Promise.reject(new PartialProblem('there is no table a'));
+  const monitor = new DependencyMonitor(new Map<Dependency, Check>([['clickhouse', check]]), metrics, stateLog);
+  await monitor.untilUp();
+  monitor.stop();
+  expect(monitor.problems).toEqual(['clickhouse: there is no table a']);
+  expect(await metrics.registry.metrics()).toContain('ktb_dependency_up{dependency="clickhouse"} 0');
+  expect(lines).toEqual(['warn there is no table a']);
 });
 
 let server: HealthServer | undefined;
