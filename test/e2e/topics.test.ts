@@ -61,22 +61,6 @@ it('a topic that comes to match is read from its beginning within a minute, by w
   expect(output).toContain('lag 0 records over 16 partitions');
 });
 
-it('a topic that matched and was deleted does not keep the others for ever', async () => {
-  fixture = await Fixture.create(stack());
-  await fixture.collectAcks();
-  const gone = `${fixture.name}.gone`;
-  await fixture.createTopic(gone, 4);
-  const daemon = await Daemon.start(fixture.config({ topics: [`/${fixture.name}\\..+/`] }));
-  await fixture.produce(100);
-  await produceTo(gone, 100, 1_000);
-  await eventually(() => expect(acknowledged(fixture.acks)).toBe(200));
-  await fixture.admin.deleteTopics({ topics: [gone] });
-  await fixture.produce(100);
-  await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), 3 * MINUTE_MS);
-  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 200, [gone]: 100 });
-  expect(await daemon.metric('ktb_assigned_partitions')).toBe(8);
-});
-
 it('without a topic that matches the daemon waits for one, ready', async () => {
   fixture = await Fixture.create(stack());
   await fixture.collectAcks();
