@@ -11,7 +11,7 @@ import { sourceName } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
-import { onlyTable, tableOf } from '../records/tables.js';
+import { onlyTable, tableOf, tableOfRequests } from '../records/tables.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
@@ -201,7 +201,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   /** One insert a table, one after the other; where one fails, the repetition finds what the others have. */
   async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
     const outcomes: Outcome[] = [];
-    for (const [table, records] of byTable(batch)) outcomes.push(await insertInto(table, records, batch, attempt));
+    for (const [table, records] of byTable(batch)) {
+      outcomes.push(table === null ? withoutTable(records) : await insertInto(table, records, batch, attempt));
+    }
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
@@ -383,6 +385,12 @@ function parkedBecause({ reason }: Parking): Rejection {
   };
 }
 
+function withoutTable(records: readonly SourcedRecord[]): Outcome {
+  const message = "its pipeline sends each topic to a table of its own, and a workflow's row has no topic";
+  const rejection = { code: REJECTION_CODES.noTable, message };
+  return { inserted: [], rejected: records.map((item) => ({ ...item, rejection })), found: 0 };
+}
+
 function exhaustedBy({ message }: InsertError): Rejection {
   return { code: REJECTION_CODES.retriesExhausted, message: `not inserted within insert.retryFor: ${message}` };
 }
@@ -399,17 +407,17 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
   readonly parking?: Parking;
 }
 
-/** The records of a batch by their tables, each in their order. */
-function byTable({ destination, records }: Batch): Map<string, readonly SourcedRecord[]> {
+/** The records of a batch by their tables, each in their order; by null those that have none. */
+function byTable({ destination, records }: Batch): Map<string | null, readonly SourcedRecord[]> {
   const only = onlyTable(destination);
   if (only !== null) return new Map([[only, records]]);
-  const lists = new Map<string, SourcedRecord[]>();
+  const lists = new Map<string | null, SourcedRecord[]>();
   const listOfTopic = new Map<string, SourcedRecord[]>();
   for (const item of records) {
     const { topic } = item.source;
     let list = listOfTopic.get(topic);
     if (list === undefined) {
-      const table = tableOf(destination, topic);
+      const table = isRequestSource(item.source) ? tableOfRequests(destination) : tableOf(destination, topic);
       lists.set(table, (list = lists.get(table) ?? []));
       listOfTopic.set(topic, list);
     }

@@ -3,6 +3,7 @@ import type { PipelineConfig } from '../config/config.js';
 import { batcherWorkflowId, type Layout } from '../records/batcherId.js';
 import { encodeChunk } from '../records/chunkCodec.js';
 import type { OpenBatcherRequest, OpenedBatcher } from '../records/request.js';
+import { tableOfRequests } from '../records/tables.js';
 import type { BatcherClient } from './batcherClient.js';
 import { flowControlLimits } from './flowControl.js';
 import { requestLaneIndex } from './laneIndex.js';
@@ -35,7 +36,7 @@ export class BatcherOpener {
   /**
    * The batcher of a request, which runs and has room. Until then it rejects, and is to be asked again.
    *
-   * @throws ApplicationFailure UnknownPipeline, which asking again does not help; BatcherFull, BatcherNotOpen, which it does
+   * @throws ApplicationFailure UnknownPipeline, NoTable, which asking again does not help; BatcherFull, BatcherNotOpen, which it does
    */
   async open({ pipeline: name, ...request }: OpenBatcherRequest): Promise<OpenedBatcher> {
     const pipeline = this.#pipelines.find((candidate) => candidate.name === name);
@@ -43,6 +44,10 @@ export class BatcherOpener {
       const known = this.#pipelines.map((candidate) => candidate.name).join(', ');
       const message = `there is no pipeline ${name}; there are: ${known}`;
       throw ApplicationFailure.create({ type: 'UnknownPipeline', message, nonRetryable: true });
+    }
+    if (tableOfRequests(pipeline.settings.destination) === null) {
+      const message = `pipeline ${name} sends each topic to a table of its own, and a workflow's row has no topic: name a pipeline with one table`;
+      throw ApplicationFailure.create({ type: 'NoTable', message, nonRetryable: true });
     }
     const index = requestLaneIndex(request, pipeline.layout);
     const workflowId = batcherWorkflowId(name, pipeline.layout, index);

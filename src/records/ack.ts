@@ -14,6 +14,7 @@ export const REJECTION_CODES = {
   refused: 'refused_by_clickhouse',
   retriesExhausted: 'retries_exhausted',
   parked: 'parked',
+  noTable: 'no_table',
 } as const;
 export type RejectionCode = (typeof REJECTION_CODES)[keyof typeof REJECTION_CODES];
 

@@ -34,6 +34,11 @@ export function onlyTable({ table }: Pick<Destination, 'table'>): string | null 
   return typeof table === 'string' && !table.includes(TOPIC) ? table : null;
 }
 
+/** The table of rows that come from workflows, which have no topic; null where the topic decides for all others too. */
+export function tableOfRequests({ table }: Pick<Destination, 'table'>): string | null {
+  return onlyTable({ table: typeof table === 'string' ? table : table.others });
+}
+
 /** A topic's name may have what an identifier of SQL may not: dots and dashes become underscores. */
 function named(template: string, topic: string): string {
   if (!template.includes(TOPIC)) return template;

@@ -359,3 +359,18 @@ it('requests and records share a batch, and each is answered in its way', async 
   expect(own.published.map(([topic]) => topic)).toEqual(['orders.replies', 'orders.dead-letters', 'orders.replies']);
   expect(own.confirmed).toHaveLength(1);
 });
+
+it('a request to a pipeline whose topics decide the table is rejected, unless the others have one table', async () => {
+  const toTable = (table: BatchSpec['destination']['table']): [BatchSpec, Uint8Array] => {
+    const [spec, bodies] = requests(['w1', '{"a":1}']);
+    return [{ ...spec, destination: { ...spec.destination, table } }, bodies];
+  };
+  const none = worker();
+  const { json } = await flush(none, toTable('raw_{topic}'));
+  expect(json).toMatchObject({ inserted: 0, rejected: 1, requests: [[0, 'no_table']] });
+  expect(none.confirmed).toMatchObject([['w1', { status: 'rejected', code: 'no_table' }]]);
+  expect(none.table.rows).toEqual([]);
+  const others = worker();
+  await flush(others, toTable({ ofTopics: { a: 'own' }, others: 'orders' }));
+  expect(others.table.rows).toHaveLength(1);
+});

@@ -10,8 +10,12 @@ import { record } from '../../support/records.js';
 const QUIET: HistoryMark = { runId: 'r1', bytes: 1_000, events: 10 };
 
 /** A bridge whose batchers have this history and answer signals like this, one after the other. */
-function bridge(history: HistoryMark | null, outcomes: SendOutcome[] = [], shardBy = 'key') {
-  const yaml = `pipelines: { orders: { topics: [a], table: orders, batchers: 16, shardBy: "${shardBy}" } }`;
+function bridge(
+  history: HistoryMark | null,
+  outcomes: SendOutcome[] = [],
+  { shardBy = 'key', table = 'orders' }: { shardBy?: string; table?: string } = {},
+) {
+  const yaml = `pipelines: { orders: { topics: [a], table: "${table}", batchers: 16, shardBy: "${shardBy}" } }`;
   const { pipelines } = parseConfig(yaml, 'ktb.yaml', {});
   const done: string[] = [];
   const indexes: number[] = [];
@@ -47,9 +51,17 @@ it('a request goes to the batcher of its key, as a record of Kafka does; without
   const ids = Array.from({ length: 50 }, (_, id) => opener.open({ pipeline: 'orders', id: `row-${id}`, key: null }));
   expect(new Set((await Promise.all(ids)).map(({ batcher }) => batcher)).size).toBeGreaterThan(8);
 
-  const byHeader = bridge(QUIET, [], 'header:tenant').opener;
+  const byHeader = bridge(QUIET, [], { shardBy: 'header:tenant' }).opener;
   const open = (id: string, headers: Record<string, string>) => byHeader.open({ pipeline: 'orders', id, headers });
   expect(await open('x', { tenant: 't1' })).toEqual(await open('y', { tenant: 't1', other: 'o' }));
+});
+
+it('where a value decides, which is not known yet, a request goes by its key', async () => {
+  const { opener } = bridge(QUIET, [], { shardBy: '/customer' });
+  const byKey = bridge(QUIET).opener;
+  const index = async (from: BatcherOpener) =>
+    (await from.open({ pipeline: 'orders', id: 'x', key: 'a' })).batcher.split(':').at(-1);
+  expect(await index(opener)).toBe(await index(byKey));
 });
 
 it('one that was never started is started, by its settings; one that runs is told them once', async () => {
@@ -94,4 +106,13 @@ it('a pipeline that is not there is said so, and not asked for again', async () 
     nonRetryable: true,
     message: 'there is no pipeline ordres; there are: orders',
   });
+});
+
+it('a pipeline whose topics decide the table has none for a request', async () => {
+  const { opener, done } = bridge(QUIET, [], { table: 'raw_{topic}' });
+  await expect(opener.open({ pipeline: 'orders', id: 'x' })).rejects.toMatchObject({
+    type: 'NoTable',
+    nonRetryable: true,
+  });
+  expect(done).toEqual([]);
 });
