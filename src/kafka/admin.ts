@@ -1,13 +1,14 @@
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
+import { isOfType } from './errorType.js';
 
 /**
- * kafkajs's admin client, without two of its faults where topics' offsets are asked for.
+ * kafkajs's admin client, without two of its faults where offsets of topics, or of a group in them, are asked for.
  *
  * It asks the leaders that it knows, and where leaders have moved while no connection failed it does not look for the new
  * ones, but fails until its metadata expire or something else fetches them. This one looks at once.
  *
  * It fetches the metadata of all topics that it was ever asked for together, which fails for all once one of them is
- * deleted. This one begins anew with the topic that it is asked for.
+ * deleted. This one begins anew with the topics that it is asked for.
  */
 export function createAdmin(kafka: Kafka): Admin {
   const admin = kafka.admin();
@@ -24,12 +25,12 @@ export function createAdmin(kafka: Kafka): Admin {
     try {
       return await ask(asked);
     } catch (error) {
-      if (!(error instanceof kafkajs.KafkaJSProtocolError && error.retriable)) throw error;
-      if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
+      if (isOfType(error, 'UNKNOWN_TOPIC_OR_PARTITION')) {
         if (ofTopics === asked) ofTopics = undefined;
         await asked.disconnect().catch(() => undefined);
         return await ask(await adminOfTopics());
       }
+      if (!(error instanceof kafkajs.KafkaJSProtocolError && error.retriable)) throw error;
       // Of all calls without an effect the one that fetches the metadata first. Its own answer is of no interest.
       await asked.listGroups().catch(() => undefined);
       return await ask(asked);
@@ -41,6 +42,7 @@ export function createAdmin(kafka: Kafka): Admin {
     disconnect: async () => {
       await Promise.all([admin.disconnect(), ofTopics?.disconnect()]);
     },
+    fetchOffsets: (options) => askLeaders((asked) => asked.fetchOffsets(options)),
     fetchTopicOffsets: (topic) => askLeaders((asked) => asked.fetchTopicOffsets(topic)),
     fetchTopicOffsetsByTimestamp: (topic, timestampMs) =>
       askLeaders((asked) => asked.fetchTopicOffsetsByTimestamp(topic, timestampMs)),

@@ -2,6 +2,7 @@ import type { IHeaders, Kafka, Message, PartitionerArgs, Producer } from 'kafkaj
 import { messageOf } from '../messageOf.js';
 import { murmur2 } from '../records/murmur2.js';
 import type { StateLog } from '../telemetry/logging.js';
+import { isOfType } from './errorType.js';
 import { within } from './within.js';
 
 /** A message to publish. Without a partition it goes where every Kafka client would send its key. */
@@ -245,14 +246,6 @@ async function sendAll(producer: Producer, topic: string, messages: readonly Mes
 /** A record batch can be larger than the topic's messages may be, or than its segments. */
 function isTooLarge(error: unknown): boolean {
   return isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE');
-}
-
-/** kafkajs may wrap the broker's answer in its own error for exhausted retries. */
-function isOfType(error: unknown, type: string): boolean {
-  for (let current = error; current instanceof Error; current = current.cause) {
-    if ((current as Error & { type?: string }).type === type) return true;
-  }
-  return false;
 }
 
 /**

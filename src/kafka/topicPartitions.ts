@@ -1,4 +1,5 @@
 import type { Admin } from 'kafkajs';
+import { isOfType } from './errorType.js';
 import { within } from './within.js';
 
 /** As long as this is a topic's number of partitions believed; they are added seldom, and never taken away. */
@@ -51,11 +52,10 @@ export class TopicPartitions {
       const { topics } = await within(fetched, ANSWER_WAIT_MS);
       return topics[0]?.partitions.length ?? null;
     } catch (error) {
-      const { type } = error as { type?: string };
-      if (type !== undefined && MISSING.has(type)) return null;
+      if (MISSING.some((type) => isOfType(error, type))) return null;
       throw error;
     }
   }
 }
 
-const MISSING = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED']);
+const MISSING = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];

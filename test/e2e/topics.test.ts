@@ -19,7 +19,11 @@ async function produceTo(topic: string, records: number, firstId: number): Promi
     const id = firstId + index;
     return { key: `key-${id}`, value: JSON.stringify({ id, text: `of ${topic}` }) };
   });
-  await fixture.producer.send({ topic, messages });
+  // A producer that once knew a topic which was deleted fails for all others, too.
+  const producer = fixture.kafka.producer();
+  await producer.connect();
+  await producer.send({ topic, messages });
+  await producer.disconnect();
 }
 
 const rowsByTopic = async (table = fixture.table) =>
@@ -59,6 +63,29 @@ it('a topic that comes to match is read from its beginning within a minute, by w
   });
   const { output } = await ktb(config, ['status']);
   expect(output).toContain('lag 0 records over 16 partitions');
+});
+
+it('a matched topic that is deleted while it is read holds the others up for a moment only, and nothing of them is lost', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const config = fixture.config({ topics: [`/${fixture.name}(\\..+)?/`] });
+  const daemons = [await Daemon.start(config), await Daemon.start(config)];
+  const gone = `${fixture.name}.gone`;
+  await fixture.createTopic(gone, 4);
+  await produceTo(gone, 100, 0);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100), MINUTE_MS);
+  await fixture.admin.deleteTopics({ topics: [gone] });
+  for (let round = 0; round < 5; round++) await fixture.produce(100);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(600), 2 * MINUTE_MS);
+  // What comes to match after that is read, too.
+  const later = `${fixture.name}.later`;
+  await fixture.createTopic(later, 4);
+  await produceTo(later, 100, 1_000);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(700), MINUTE_MS);
+  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 500, [gone]: 100, [later]: 100 });
+  await eventually(async () => {
+    for (const daemon of daemons) expect(await daemon.get('/readyz')).toMatchObject({ status: 200 });
+  });
 });
 
 it('without a topic that matches the daemon waits for one, ready', async () => {

@@ -2,7 +2,10 @@ import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { createAdmin } from '../../../src/kafka/admin.js';
 
-const unknownTopic = () =>
+/** As kafkajs has it after it has asked several times. */
+const unknownTopic = () => new kafkajs.KafkaJSNumberOfRetriesExceeded(answer(), { retryCount: 5, retryTime: 9_000 });
+
+const answer = () =>
   new kafkajs.KafkaJSProtocolError({
     type: 'UNKNOWN_TOPIC_OR_PARTITION',
     code: 3,
@@ -15,15 +18,17 @@ const unknownTopic = () =>
 function cluster(topics: Set<string>) {
   const admin = () => {
     const asked = new Set<string>();
+    const ask = (topic: string) => {
+      asked.add(topic);
+      if ([...asked].every((name) => topics.has(name))) return Promise.resolve([{ partition: 0, offset: topic }]);
+      asked.delete(topics.has(topic) ? '' : topic);
+      return Promise.reject(unknownTopic());
+    };
     return {
       connect: () => Promise.resolve(),
       disconnect: () => Promise.resolve(),
-      fetchTopicOffsets: (topic: string) => {
-        asked.add(topic);
-        if ([...asked].every((name) => topics.has(name))) return Promise.resolve([{ partition: 0, offset: topic }]);
-        asked.delete(topics.has(topic) ? '' : topic);
-        return Promise.reject(unknownTopic());
-      },
+      fetchTopicOffsets: ask,
+      fetchOffsets: ({ topics: [topic = ''] = [] }: Parameters<Admin['fetchOffsets']>[0]) => ask(topic),
     } as unknown as Admin;
   };
   return { admin } as unknown as Kafka;
@@ -32,8 +37,13 @@ function cluster(topics: Set<string>) {
 it('a topic that was deleted keeps nobody from asking for others', async () => {
   const topics = new Set(['a', 'b', 'gone']);
   const admin = createAdmin(cluster(topics));
-  for (const topic of topics) expect(await admin.fetchTopicOffsets(topic)).toMatchObject([{ offset: topic }]);
+  const committed = (topic: string) => admin.fetchOffsets({ groupId: 'g', topics: [topic] });
+  for (const topic of topics) {
+    expect(await admin.fetchTopicOffsets(topic)).toMatchObject([{ offset: topic }]);
+    expect(await committed(topic)).toMatchObject([{ offset: topic }]);
+  }
   topics.delete('gone');
+  expect(await committed('b')).toMatchObject([{ offset: 'b' }]);
   expect(await admin.fetchTopicOffsets('a')).toMatchObject([{ offset: 'a' }]);
   await expect(admin.fetchTopicOffsets('gone')).rejects.toThrow('does not host');
   expect(await admin.fetchTopicOffsets('b')).toMatchObject([{ offset: 'b' }]);
