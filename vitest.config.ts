@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Unit, property and workflow tests need nothing but the build; a file of the other tests starts a local stack of its own. The
- * long proofs run by `npm run test:chaos`, the tests of what is deployed (chart, image, containers), which need tools of their
+ * Unit, property and workflow tests need nothing but the build; the other tests share a local stack, or start one of their own
+ * where they break it. The long proofs run by `npm run test:chaos`, the tests of what is deployed (chart, image, containers), which need tools of their
  * own, by `npm run test:deploy`.
  */
 export default defineConfig({
@@ -32,8 +32,8 @@ export default defineConfig({
         test: {
           name: 'stack',
           include: ['test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
-          // Two stacks at a time would be too much for two cores: what sends one record a signal needs both.
-          maxWorkers: 1,
+          globalSetup: ['test/support/sharedStack.ts'],
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
           testTimeout: 240_000,
           hookTimeout: 180_000,

@@ -3,10 +3,10 @@ import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 import { BATCHER } from '../../src/records/batcherId.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 let daemon: Daemon;
 

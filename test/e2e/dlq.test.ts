@@ -3,9 +3,9 @@ import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
 import { TopicReader } from '../support/topicReader.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 let replies: TopicReader;
 

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'ktb-docs-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -5,9 +5,9 @@ import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 
 /** One configuration with the pipelines of several. */
 function together(configs: readonly string[], more: Partial<ConfigInput>): string {

@@ -5,9 +5,9 @@ import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 
 async function create(options: FixtureOptions = {}): Promise<void> {

@@ -5,9 +5,9 @@ import { CLI, Daemon, ktb, ktbUntil } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 
 it('status tells members and batchers, and watched it looks again every two seconds until it is ended', async () => {

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 let daemon: Daemon;
 

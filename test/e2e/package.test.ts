@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'ktb-package-'));
 

@@ -5,9 +5,9 @@ import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
 import { TopicReader } from '../support/topicReader.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 
 const int32 = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);

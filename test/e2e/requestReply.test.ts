@@ -4,9 +4,9 @@ import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { requestWithSpring } from '../support/springClient.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 
 async function start(options: FixtureOptions, allowed: (fixture: Fixture) => string): Promise<string> {

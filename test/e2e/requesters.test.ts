@@ -14,9 +14,9 @@ import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { requestWithPython } from '../support/pythonRequester.js';
 import type { requester } from '../support/requesterWorkflows.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 const REQUESTERS = fileURLToPath(new URL('../support/requesterWorkflows.ts', import.meta.url));
 let requesters: WorkflowBundle;
 let fixture: Fixture;

@@ -4,9 +4,9 @@ import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack();
+const stack = useSharedStack();
 
 it('of two daemons each tells the lag of its own partitions only, and what it asks Temporal', async () => {
   const fixture = await Fixture.create(stack());

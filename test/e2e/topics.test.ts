@@ -6,11 +6,11 @@ import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
 const MINUTE_MS = 60_000;
 
-const stack = useStack();
+const stack = useSharedStack();
 let fixture: Fixture;
 
 /** Records with ids of their own, for any topic. */

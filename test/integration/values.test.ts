@@ -4,9 +4,9 @@ import { insertRecords } from '../../src/activities/batchInsert.js';
 import { ClickHouseTables } from '../../src/activities/clickhouse.js';
 import { createClickHouse } from '../../src/clients.js';
 import { record } from '../support/records.js';
-import { useStack } from '../support/useStack.js';
+import { useSharedStack } from '../support/useStack.js';
 
-const stack = useStack({ only: ['clickhouse'] });
+const stack = useSharedStack();
 let client: ClickHouseClient;
 let tables: ClickHouseTables;
 

@@ -4,7 +4,7 @@ import { Kafka, logLevel, type Admin, type Consumer, type KafkaMessage, type Mes
 import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
-import type { Stack } from '../../stack/index.js';
+import type { StackAddresses } from './sharedStack.js';
 import { createAdmin } from '../../src/kafka/admin.js';
 import { registerCodecs } from '../../src/kafka/codecs.js';
 import type { BatcherStatus } from '../../src/records/batcher.js';
@@ -58,7 +58,7 @@ export class Fixture {
   readonly deadLetterTopic: string;
   readonly table: string;
   readonly batchers: number;
-  readonly stack: Stack;
+  readonly stack: StackAddresses;
   readonly kafka: Kafka;
   readonly admin: Admin;
   readonly producer: Producer;
@@ -71,7 +71,7 @@ export class Fixture {
   #produced = 0;
   #sends = 0;
 
-  private constructor(stack: Stack, options: FixtureOptions, connection: Connection) {
+  private constructor(stack: StackAddresses, options: FixtureOptions, connection: Connection) {
     this.name = `p${process.pid}-${++fixtures}`;
     this.topic = `${this.name}.input`;
     this.replyTopic = `${this.name}.replies`;
@@ -92,7 +92,7 @@ export class Fixture {
     this.temporal = new Client({ connection });
   }
 
-  static async create(stack: Stack, options: FixtureOptions = {}): Promise<Fixture> {
+  static async create(stack: StackAddresses, options: FixtureOptions = {}): Promise<Fixture> {
     const fixture = new Fixture(stack, options, await Connection.connect({ address: stack.temporal.address }));
     onTestFinished(() => fixture.close());
     await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);

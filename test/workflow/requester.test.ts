@@ -157,13 +157,14 @@ class Bridge {
   /** The test server never answers a query that met a continue-as-new: then it is asked again. */
   status(): Promise<BatcherStatus> {
     return eventually(() =>
-      client.connection.withDeadline(Date.now() + 250, () => this.handle.query<BatcherStatus>(BATCHER.queries.status)),
+      client.connection.withDeadline(Date.now() + 1_000, () => this.handle.query<BatcherStatus>(BATCHER.queries.status)),
     );
   }
 
   /** Until the batcher has so many requests that are not in a batch. */
   untilBuffered(requests: number): Promise<void> {
-    return eventually(async () => expect((await this.status()).bufferedRecords).toBe(requests));
+    // A machine with much else to do takes its time for a hundred workflows.
+    return eventually(async () => expect((await this.status()).bufferedRecords).toBe(requests), 120_000, 500);
   }
 
   submit(workflowId: string, row: Readonly<Record<string, unknown>> | string, options: Partial<SubmitRowOptions> = {}) {
@@ -253,7 +254,7 @@ it('a hundred requesters: one flush at 100 requests, one 20 s after the last; du
     expect(counters.continuations).toBeGreaterThan(2);
     expect(unconfirmed).toBe(0);
   });
-}, 120_000);
+}, 240_000);
 
 it('a buffer: flushes at three or after 60 s; what is submitted while a flush runs joins the next', async () => {
   const bridge = new Bridge({ maxRecords: 3, maxDelayMs: 60_000 });
