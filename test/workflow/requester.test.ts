@@ -157,7 +157,9 @@ class Bridge {
   /** The test server never answers a query that met a continue-as-new: then it is asked again. */
   status(): Promise<BatcherStatus> {
     return eventually(() =>
-      client.connection.withDeadline(Date.now() + 1_000, () => this.handle.query<BatcherStatus>(BATCHER.queries.status)),
+      client.connection.withDeadline(Date.now() + 1_000, () =>
+        this.handle.query<BatcherStatus>(BATCHER.queries.status),
+      ),
     );
   }
 
