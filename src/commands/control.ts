@@ -3,6 +3,7 @@ import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription }
 import Table from 'cli-table3';
 import { createTemporalClient } from '../clients.js';
 import { loadConfig } from '../config/load.js';
+import { mapConcurrently } from '../mapConcurrently.js';
 import { messageOf } from '../messageOf.js';
 import type { BatcherStatus, ControlAction, ControlRequest } from '../records/batcher.js';
 import { BATCHER } from '../records/batcherId.js';
@@ -44,13 +45,10 @@ export async function control(action: ControlAction, options: ControlOptions): P
   const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
   const request: ControlRequest = { actor: actor(), reason: options.reason };
   const connection = await reachTemporal(config.temporal);
-  const reports: Report[] = [];
+  let reports: Report[];
   try {
     const client = createTemporalClient(connection, config.temporal);
-    for (let at = 0; at < targets.length; at += AT_ONCE_MAX) {
-      const some = targets.slice(at, at + AT_ONCE_MAX);
-      reports.push(...(await Promise.all(some.map((target) => tell(client, target, action, request)))));
-    }
+    reports = await mapConcurrently(targets, (target) => tell(client, target, action, request), AT_ONCE_MAX);
   } finally {
     await connection.close();
   }

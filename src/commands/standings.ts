@@ -2,6 +2,7 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { RunHistories, Standing } from '../activities/runHistories.js';
 import type { PipelineConfig } from '../config/config.js';
 import { listLayouts } from '../consumer/batcherClient.js';
+import { mapConcurrently } from '../mapConcurrently.js';
 import { batcherWorkflowId, layoutName, type Layout } from '../records/batcherId.js';
 
 /** A batcher that was started, by its latest run. */
@@ -46,10 +47,6 @@ export async function findBatchers(
   const ids = (await layoutsOf(client, pipeline)).flatMap((layout) =>
     Array.from({ length: layout.batchers }, (_, index) => batcherWorkflowId(pipeline.name, layout, index)),
   );
-  const found: FoundBatcher[] = [];
-  for (let at = 0; at < ids.length; at += AT_ONCE_MAX) {
-    const some = ids.slice(at, at + AT_ONCE_MAX).map((id) => findBatcher(client, histories, id));
-    found.push(...(await Promise.all(some)).filter((batcher) => batcher !== null));
-  }
-  return found;
+  const found = await mapConcurrently(ids, (id) => findBatcher(client, histories, id), AT_ONCE_MAX);
+  return found.filter((batcher) => batcher !== null);
 }

@@ -1,3 +1,4 @@
+import { mapConcurrently } from '../mapConcurrently.js';
 import type { CloseRequest, EpochStatus } from '../records/batcher.js';
 import type { RecordSource } from '../records/record.js';
 
@@ -8,9 +9,6 @@ export interface ClosableBatcher {
   /** Resolves once the batcher has accepted the request. */
   close(request: CloseRequest): Promise<void>;
 }
-
-/** Batchers asked at a time. */
-const CONCURRENCY = 16;
 
 /**
  * Closes an epoch of a partition in all batchers of the layout it leaves, at the first offset that none of them has
@@ -27,28 +25,16 @@ export async function closeEpoch(
 ): Promise<number> {
   let end = from;
   for (;;) {
-    const before = await inTurn(batchers, (batcher) => batcher.epochStatus(source));
+    const before = await mapConcurrently(batchers, (batcher) => batcher.epochStatus(source));
     for (const { coveredTo, closedAt } of before) end = Math.max(end, (coveredTo ?? -1) + 1, (closedAt ?? -1) + 1);
     const offset = end - 1;
     if (before.every(({ closedAt }) => closedAt === offset)) return end;
-    await inTurn(batchers, (batcher) => batcher.close({ ...source, offset }));
+    await mapConcurrently(batchers, (batcher) => batcher.close({ ...source, offset }));
   }
 }
 
 /** True where all that was accepted of an epoch is in the table or rejected. */
 export async function isFlushed(source: RecordSource, batchers: readonly ClosableBatcher[]): Promise<boolean> {
-  const statuses = await inTurn(batchers, (batcher) => batcher.epochStatus(source));
+  const statuses = await mapConcurrently(batchers, (batcher) => batcher.epochStatus(source));
   return statuses.every(({ flushed }) => flushed);
-}
-
-/** Some at a time: a thousand batchers are not asked at once. */
-export async function inTurn<Item, Answer>(
-  items: readonly Item[],
-  ask: (item: Item) => Promise<Answer>,
-): Promise<Answer[]> {
-  const answers: Answer[] = [];
-  for (let at = 0; at < items.length; at += CONCURRENCY) {
-    answers.push(...(await Promise.all(items.slice(at, at + CONCURRENCY).map(ask))));
-  }
-  return answers;
 }

@@ -1,11 +1,11 @@
 import type { Admin, SeekEntry } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
+import { mapConcurrently } from '../mapConcurrently.js';
 import type { PartitionCoverage } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
 import { toOffset } from './fromKafka.js';
-import { inTurn } from './handOver.js';
 import {
   knownPosition,
   lastEpoch,
@@ -101,7 +101,7 @@ async function lastEpochs(
 ): Promise<Map<string, KnownEpoch>> {
   const byPartition = new Map<string, { layout: Layout; coverage: PartitionCoverage }[]>();
   for (const layout of layouts) {
-    for (const state of await inTurn(batchersOf(layout), (batcher) => batcher.coverage())) {
+    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage())) {
       for (const coverage of state) {
         const name = partitionName(coverage);
         byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
