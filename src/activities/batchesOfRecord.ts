@@ -1,6 +1,6 @@
 import type { BufferedChunk } from '../records/chunk.js';
 import { REJECTION_CODES } from '../records/ack.js';
-import { sourceName, type TopicPartition } from '../records/record.js';
+import { identityName, type RecordPlace } from '../records/record.js';
 import { decodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { InsertOutcome } from '../records/flush.js';
 import type { Destination } from '../records/settings.js';
@@ -9,11 +9,6 @@ import { batchId } from '../workflows/batcherState.js';
 import { identityToken } from './batchInsert.js';
 import { decodeChunks, isTombstone } from './batchRecords.js';
 import type { RunHistories } from './runHistories.js';
-
-/** A record by its place in Kafka, whatever its epoch. */
-export interface RecordPlace extends TopicPartition {
-  readonly offset: number;
-}
 
 /** A batch that has a record, as a run's history tells of it. */
 export interface BatchOfRecord {
@@ -106,16 +101,14 @@ async function firstToken(
 ): Promise<string | null> {
   if (chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
   const noRow = new Set(
-    rejected
-      .filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused)
-      .map(({ source, record }) => `${sourceName(source)}/${record.offset}`),
+    rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );
   const skips = destination.mapping?.tombstones === 'skip';
   const rows = (await decodeChunks(chunks, bodies)).filter(
     (item) =>
       tableOf(destination, item.source.topic) === table &&
       !(skips && isTombstone(item)) &&
-      !noRow.has(`${sourceName(item.source)}/${item.record.offset}`),
+      !noRow.has(identityName(item)),
   );
   return identityToken(rows);
 }

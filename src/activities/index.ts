@@ -7,7 +7,7 @@ import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
-import { sourceName } from '../records/record.js';
+import { identityName, sourceName } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
@@ -449,12 +449,8 @@ function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toIn
 /** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */
 type Verdicts = ReadonlyMap<string, Rejection>;
 
-function nameOf({ source, record }: SourcedRecord): string {
-  return `${sourceName(source)}/${record.offset}`;
-}
-
 function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {
-  return new Map(rejected.map((item) => [nameOf(item), item.rejection]));
+  return new Map(rejected.map((item) => [identityName(item), item.rejection]));
 }
 
 /** What an insert had come to, without doing it again. */
@@ -463,7 +459,7 @@ function judge(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
   const inserted: SourcedRecord[] = [];
   const rejected: RejectedRecord[] = [];
   for (const item of records) {
-    const rejection = verdicts.get(nameOf(item));
+    const rejection = verdicts.get(identityName(item));
     if (rejection === undefined) inserted.push(item);
     else rejected.push({ ...item, rejection });
   }

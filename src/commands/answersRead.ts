@@ -3,12 +3,13 @@ import type { PipelineConfig } from '../config/config.js';
 import { fromKafkaMessage } from '../consumer/fromKafka.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { readDeadLetter } from '../records/deadLetter.js';
-import type { FoundAck, FoundDeadLetter, Place } from './whereabouts.js';
+import type { RecordPlace } from '../records/record.js';
+import type { FoundAck, FoundDeadLetter } from './whereabouts.js';
 
 /** What is done with each acknowledgement and dead letter, by the record that it is about. Each says whether enough is read. */
 export interface AnswerHandlers {
-  readonly ack: (source: Place, ack: FoundAck & { readonly atMs: number }) => boolean;
-  readonly deadLetter: (source: Place, letter: FoundDeadLetter) => boolean;
+  readonly ack: (source: RecordPlace, ack: FoundAck & { readonly atMs: number }) => boolean;
+  readonly deadLetter: (source: RecordPlace, letter: FoundDeadLetter) => boolean;
 }
 
 /**
@@ -50,7 +51,7 @@ export async function readAnswers(
 /** Null for a message that is no acknowledgement of ours. */
 function parseAck({
   value,
-}: KafkaMessage): { source: Place; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
+}: KafkaMessage): { source: RecordPlace; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
   let parsed: unknown;
   try {
     parsed = JSON.parse(String(value));

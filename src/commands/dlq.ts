@@ -9,7 +9,7 @@ import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publi
 import { readTopic } from '../kafka/readTopic.js';
 import { reachKafka } from '../reach.js';
 import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
-import { recordBytes, type KafkaRecord } from '../records/record.js';
+import { placeName, recordBytes, type KafkaRecord } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
 
 /** A dead letter and where it lies. */
@@ -190,7 +190,7 @@ function forEachLetter(
 }
 
 function placeOf({ source }: DeadLetter): string {
-  return source === null ? '' : `${source.topic}/${source.partition}/${source.offset}`;
+  return source === null ? '' : placeName(source);
 }
 
 function deadLetterTopic({ settings }: PipelineConfig): string {

@@ -15,7 +15,7 @@ import { createKafka } from '../kafka/clients.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
 import { messageOf } from '../messageOf.js';
-import { partitionName, type KafkaRecord } from '../records/record.js';
+import { placeName, type KafkaRecord, type RecordPlace } from '../records/record.js';
 import { tableOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
@@ -30,7 +30,6 @@ import {
   type FoundAck,
   type FoundDeadLetter,
   type Known,
-  type Place,
   type RecordFacts,
 } from './whereabouts.js';
 
@@ -78,7 +77,7 @@ interface Search {
  * In this order, so that a record on its way is not taken for a missing one: what is flushed after it was looked for in the
  * batchers has its row when the table is asked.
  */
-async function factsOf(place: Place, search: Search): Promise<RecordFacts> {
+async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts> {
   const { config, pipeline, kafka, admin } = search;
   const { layout, settings } = pipeline;
   const log = await logOf(admin, pipeline, place);
@@ -117,7 +116,7 @@ async function factsOf(place: Place, search: Search): Promise<RecordFacts> {
 async function logOf(
   admin: Admin,
   { groupId }: PipelineConfig,
-  { topic, partition }: Place,
+  { topic, partition }: RecordPlace,
 ): Promise<RecordFacts['log']> {
   const [offsets, committed] = await Promise.all([
     admin.fetchTopicOffsets(topic),
@@ -132,7 +131,7 @@ async function logOf(
 async function readRecord(
   kafka: Kafka,
   admin: Admin,
-  { topic, partition, offset }: Place,
+  { topic, partition, offset }: RecordPlace,
 ): Promise<KafkaRecord | null> {
   let record: KafkaRecord | null = null;
   await readRanges(kafka, admin, [{ topic, partition, from: offset, to: offset + 1 }], (message) => {
@@ -157,7 +156,7 @@ async function acceptedBy(
   client: Client,
   { temporal }: Config,
   pipeline: PipelineConfig,
-  place: Place,
+  place: RecordPlace,
   record: KafkaRecord | null,
 ): Promise<FoundBatcher[]> {
   // By what a batcher is chosen, only the record tells.
@@ -172,7 +171,7 @@ async function acceptedBy(
   return found;
 }
 
-function epochsOf({ standing }: FoundBatcher, { topic, partition, offset }: Place): string[] {
+function epochsOf({ standing }: FoundBatcher, { topic, partition, offset }: RecordPlace): string[] {
   const coverage = standing.coverage.find((entry) => entry.topic === topic && entry.partition === partition);
   return (coverage?.epochs ?? [])
     .filter(({ ranges }) => ranges.some(([from, to]) => offset > from && offset <= to))
@@ -183,7 +182,7 @@ async function acceptanceOf(
   client: Client,
   histories: RunHistories,
   batcher: FoundBatcher,
-  place: Place,
+  place: RecordPlace,
   answeredAtMs: number | undefined,
 ): Promise<Acceptance> {
   const { workflowId, runId, standing } = batcher;
@@ -208,7 +207,7 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
   return runs;
 }
 
-async function rowsOf(config: Config, pipeline: PipelineConfig, place: Place): Promise<RowsOfRecord[]> {
+async function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
   const clickhouse = createClickHouse(config.clickhouse);
   try {
     const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
@@ -221,7 +220,7 @@ async function rowsOf(config: Config, pipeline: PipelineConfig, place: Place): P
 
 /** Its acknowledgement and its dead letter, from its own time on. */
 async function answersTo(
-  place: Place,
+  place: RecordPlace,
   record: KafkaRecord | null,
   { pipeline, kafka, admin }: Search,
   rows: Known<readonly RowsOfRecord[]>,
@@ -233,7 +232,7 @@ async function answersTo(
   if (reply === undefined && isInserted) return { acks, deadLetters };
   const sinceMs =
     record === null || record.timestampMs < 0 ? undefined : Math.max(0, record.timestampMs - CLOCK_SKEW_MS);
-  const isIt = (of: Place): boolean => partitionName(of) === partitionName(place) && of.offset === place.offset;
+  const isIt = (of: RecordPlace): boolean => placeName(of) === placeName(place);
   await readAnswers(kafka, admin, pipeline, sinceMs, {
     ack: (source, ack) => {
       if (isIt(source)) acks.push(ack);

@@ -1,15 +1,10 @@
 import type { BatchOfRecord } from '../activities/batchesOfRecord.js';
 import type { RowsOfRecord } from '../activities/clickhouse.js';
-import { partitionName, type TopicPartition } from '../records/record.js';
+import { placeName, type RecordPlace } from '../records/record.js';
 import { UsageError } from './parts.js';
 
-/** A record's place in Kafka. */
-export interface Place extends TopicPartition {
-  readonly offset: number;
-}
-
 /** `orders/3/12345`. @throws UsageError */
-export function parsePlace(text: string): Place {
+export function parsePlace(text: string): RecordPlace {
   const [, topic, partition, offset] = /^([a-zA-Z0-9._-]{1,249})\/(\d{1,9})\/(\d{1,15})$/.exec(text) ?? [];
   if (topic === undefined)
     throw new UsageError(`${text} is no record: say topic/partition/offset, such as orders/3/12345`);
@@ -17,14 +12,14 @@ export function parsePlace(text: string): Place {
 }
 
 /** An acknowledgement, and where it lies. */
-export interface FoundAck extends Place {
+export interface FoundAck extends RecordPlace {
   readonly status: string;
   readonly batch: string;
   readonly code?: string;
 }
 
 /** A dead letter, and where it lies. */
-export interface FoundDeadLetter extends Place {
+export interface FoundDeadLetter extends RecordPlace {
   readonly code: string;
   readonly message: string;
 }
@@ -89,7 +84,7 @@ export type RecordState =
   | 'unknown';
 
 /** Where a record is, from what is known of it. Pure. */
-export function stateOf(facts: RecordFacts, { offset }: Pick<Place, 'offset'>): RecordState {
+export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
   const { log, record, acceptances, rows, acks, deadLetters } = facts;
   if (!('error' in rows) && rows.length > 0) return 'inserted';
   if (deadLetters.length > 0 || acks.some(({ status }) => status === 'rejected')) return 'rejected';
@@ -106,7 +101,7 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<Place, 'offset'>): 
 }
 
 /** What is known of a record as lines for a person. Pure. */
-export function whereText(place: Place, pipeline: string, facts: RecordFacts): string {
+export function whereText(place: RecordPlace, pipeline: string, facts: RecordFacts): string {
   const { log, record, acceptances, rows, acks, deadLetters } = facts;
   const lines: [what: string, text: string][] = [
     [
@@ -122,10 +117,10 @@ export function whereText(place: Place, pipeline: string, facts: RecordFacts): s
   else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
   if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
   else for (const row of rows) lines.push(['row', `${row.rows === 1 ? 'one' : row.rows} under epoch ${row.epoch}`]);
-  for (const ack of acks) lines.push(['ack', `${ack.status}, at ${nameOf(ack)}, batch ${ack.batch}`]);
+  for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}`]);
   for (const letter of deadLetters)
-    lines.push(['dead letter', `${letter.code}, at ${nameOf(letter)}: ${letter.message}`]);
-  const head = `${nameOf(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[stateOf(facts, place)]}`;
+    lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
+  const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[stateOf(facts, place)]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
 }
 
@@ -154,7 +149,3 @@ const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   missing: 'MISSING: it was read, and has neither a row nor a dead letter',
   unknown: 'not known, since a part does not answer',
 };
-
-function nameOf(place: Place): string {
-  return `${partitionName(place)}/${place.offset}`;
-}

@@ -1,6 +1,6 @@
 import { REJECTION_CODES, type Rejection } from './ack.js';
 import type { ForeignSignal, ForeignSignalBatch } from './foreignSignal.js';
-import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from './record.js';
+import { lastHeader, type KafkaRecord, type RecordHeader, type RecordPlace, type RecordSource } from './record.js';
 
 /**
  * Kafka Connect's names for what went wrong with a record, so that tools made for those read these.
@@ -73,7 +73,7 @@ export function foreignSignalHeaders(
 export interface DeadLetter {
   readonly pipeline: string | null;
   /** Where the record was read. */
-  readonly source: { readonly topic: string; readonly partition: number; readonly offset: number } | null;
+  readonly source: RecordPlace | null;
   readonly code: string;
   readonly message: string;
   /** Set where the value was left out because it was too large for the topic: its size. */

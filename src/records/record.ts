@@ -31,6 +31,16 @@ export function partitionName({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }
 
+/** A record by where it lies in Kafka, whatever its epoch. */
+export interface RecordPlace extends TopicPartition {
+  readonly offset: number;
+}
+
+/** As it is said to people and on the command line: `orders/3/12345`. */
+export function placeName(place: RecordPlace): string {
+  return `${partitionName(place)}/${place.offset}`;
+}
+
 /** One reading of one partition's log: see `startPosition`. A record's identity is its source and its offset. */
 export interface RecordSource extends TopicPartition {
   readonly epoch: string;
@@ -38,6 +48,17 @@ export interface RecordSource extends TopicPartition {
 
 export function sourceName({ topic, partition, epoch }: RecordSource): string {
   return `${topic}/${partition}/${epoch}`;
+}
+
+/** Names a record's identity, as a key of maps. */
+export function identityName({
+  source,
+  record,
+}: {
+  source: RecordSource;
+  record: Pick<KafkaRecord, 'offset'>;
+}): string {
+  return `${sourceName(source)}/${record.offset}`;
 }
 
 /** The shared empty list of headers, so that records without headers cost nothing. */
