@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { decodeChunk } from '../records/chunkCodec.js';
 import type { BufferedChunk } from '../records/chunk.js';
-import { sourceName, type RecordSource } from '../records/record.js';
+import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { isRequestSource } from '../records/request.js';
 import { decodeRequest } from '../records/requestCodec.js';
+import type { Destination } from '../records/settings.js';
 import type { SourcedRecord } from './batchInsert.js';
 
 /** The records of a batch's chunks, in their order. One object a source over all chunks: the steps behind group by it. */
@@ -39,7 +40,10 @@ export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uin
 
 const REQUESTS_AT_ONCE = 100;
 
-/** A record without a value. A stub's original has one. */
-export function isTombstone({ record }: Pick<SourcedRecord, 'record'>): boolean {
-  return record.value === null && record.tooLargeBytes === undefined;
+/** Whether a pipeline leaves a record out because it has no value. A stub's original has one. */
+export function isSkipped(
+  { value, tooLargeBytes }: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
+  { mapping }: Pick<Destination, 'mapping'>,
+): boolean {
+  return mapping?.tombstones === 'skip' && value === null && tooLargeBytes === undefined;
 }

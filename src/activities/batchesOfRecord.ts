@@ -7,7 +7,7 @@ import type { Destination } from '../records/settings.js';
 import { tableOf } from '../records/tables.js';
 import { batchId } from '../workflows/batcherState.js';
 import { identityToken } from './batchInsert.js';
-import { decodeChunks, isTombstone } from './batchRecords.js';
+import { decodeChunks, isSkipped } from './batchRecords.js';
 import type { RunHistories } from './runHistories.js';
 
 /** A batch that has a record, as a run's history tells of it. */
@@ -103,11 +103,10 @@ async function firstToken(
   const noRow = new Set(
     rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );
-  const skips = destination.mapping?.tombstones === 'skip';
   const rows = (await decodeChunks(chunks, bodies)).filter(
     (item) =>
       tableOf(destination, item.source.topic) === table &&
-      !(skips && isTombstone(item)) &&
+      !isSkipped(item.record, destination) &&
       !noRow.has(identityName(item)),
   );
   return identityToken(rows);

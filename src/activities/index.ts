@@ -17,7 +17,7 @@ import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, type Beat } from './attempt.js';
-import { decodeChunks, isTombstone } from './batchRecords.js';
+import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
   giveUpRecords,
@@ -440,10 +440,10 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
 
 /** Takes out what the pipeline does not want as rows. */
 function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
-  if (batch.destination.mapping?.tombstones !== 'skip') return { skipped: [], toInsert: batch };
-  const skipped = batch.records.filter(isTombstone);
+  const skipped = batch.records.filter(({ record }) => isSkipped(record, batch.destination));
   if (skipped.length === 0) return { skipped, toInsert: batch };
-  return { skipped, toInsert: { ...batch, records: batch.records.filter((item) => !isTombstone(item)) } };
+  const records = batch.records.filter(({ record }) => !isSkipped(record, batch.destination));
+  return { skipped, toInsert: { ...batch, records } };
 }
 
 /** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */

@@ -1,6 +1,6 @@
 import type { Admin, Kafka } from 'kafkajs';
 import Table from 'cli-table3';
-import { decodeChunks, isTombstone } from '../activities/batchRecords.js';
+import { decodeChunks, isSkipped } from '../activities/batchRecords.js';
 import { ClickHouseTables } from '../activities/clickhouse.js';
 import { LOOKUP_COLUMNS } from '../activities/rows.js';
 import { RunHistories } from '../activities/runHistories.js';
@@ -176,10 +176,9 @@ async function readLog(
   ranges: readonly PartitionRange[],
 ): Promise<Ledgers> {
   const ledgers = new Ledgers(ranges, destination.reply !== undefined);
-  const skips = destination.mapping?.tombstones === 'skip';
   await readRanges(kafka, admin, ranges, (message, range) => {
     const record = fromKafkaMessage(message);
-    ledgers.of(range)?.record(record.offset, { skipped: skips && isTombstone({ record }) });
+    ledgers.of(range)?.record(record.offset, { skipped: isSkipped(record, destination) });
     ledgers.wrote(record.timestampMs);
     return false;
   });

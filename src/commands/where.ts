@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Admin, Kafka } from 'kafkajs';
 import { batchesOfRecord, holdsRecord, type BatchOfRecord } from '../activities/batchesOfRecord.js';
-import { isTombstone } from '../activities/batchRecords.js';
+import { isSkipped } from '../activities/batchRecords.js';
 import { ClickHouseTables, type RowsOfRecord } from '../activities/clickhouse.js';
 import { RunHistories } from '../activities/runHistories.js';
 import { createClickHouse, createTemporalClient } from '../clients.js';
@@ -83,7 +83,6 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   const log = await logOf(admin, pipeline, place);
   const isInLog = place.offset >= log.start && place.offset < log.end;
   const record = isInLog ? await readRecord(kafka, admin, place) : null;
-  const skips = settings.destination.mapping?.tombstones === 'skip';
   return withTemporal(config, async (client) => {
     const accepted = await known(async () => {
       if (client instanceof Error) throw client;
@@ -102,7 +101,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       log,
       record: record && {
         timestampMs: record.timestampMs,
-        skipped: skips && isTombstone({ record }),
+        skipped: isSkipped(record, settings.destination),
         batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, place.partition, layout)),
       },
       acceptances,
