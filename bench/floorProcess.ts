@@ -4,7 +4,7 @@ import { ackMessages } from '../src/activities/acks.js';
 import { insertRecords, type SourcedRecord } from '../src/activities/batchInsert.js';
 import { ClickHouseTables } from '../src/activities/clickhouse.js';
 import { FETCH_OPTIONS } from '../src/consumer/fetchOptions.js';
-import { fromKafkaMessage } from '../src/consumer/fromKafka.js';
+import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
 import { producerFactory, Publisher } from '../src/kafka/publisher.js';
 
 /**

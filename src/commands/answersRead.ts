@@ -1,6 +1,6 @@
 import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
 import type { PipelineConfig } from '../config/config.js';
-import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { readDeadLetter } from '../records/deadLetter.js';
 import type { RecordPlace } from '../records/record.js';

@@ -3,7 +3,7 @@ import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
-import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';

@@ -7,7 +7,7 @@ import { RunHistories } from '../activities/runHistories.js';
 import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { fromKafkaMessage, toOffset } from '../consumer/fromKafka.js';
+import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { createAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
 import { findInputTopics } from '../kafka/existingTopics.js';

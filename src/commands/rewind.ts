@@ -4,7 +4,7 @@ import { LOOKUP_COLUMNS } from '../activities/rows.js';
 import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { toOffset } from '../consumer/fromKafka.js';
+import { toOffset } from '../kafka/fromKafka.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { createKafka } from '../kafka/clients.js';
 import { reachKafka } from '../reach.js';

@@ -9,7 +9,7 @@ import { topicsOf } from '../checks.js';
 import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { createKafka } from '../kafka/clients.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';

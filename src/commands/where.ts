@@ -8,7 +8,7 @@ import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
-import { fromKafkaMessage } from '../consumer/fromKafka.js';
+import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { laneIndex } from '../consumer/laneIndex.js';
 import { createAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';

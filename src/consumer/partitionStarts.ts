@@ -5,7 +5,7 @@ import type { PartitionCoverage } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
-import { toOffset } from './fromKafka.js';
+import { toOffset } from '../kafka/fromKafka.js';
 import {
   knownPosition,
   lastEpoch,

@@ -14,7 +14,7 @@ import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
-import { fromKafkaMessage, toOffset } from './fromKafka.js';
+import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { GroupMember } from './groupMember.js';
 import { closeEpoch, isFlushed } from './handOver.js';
 import { Lag } from './lag.js';

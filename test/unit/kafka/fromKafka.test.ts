@@ -1,6 +1,6 @@
 import type { KafkaMessage } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { fromKafkaMessage, OffsetTooLargeError, toOffset } from '../../../src/consumer/fromKafka.js';
+import { fromKafkaMessage, OffsetTooLargeError, toOffset } from '../../../src/kafka/fromKafka.js';
 
 const message = {
   key: null,
