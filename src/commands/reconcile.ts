@@ -7,10 +7,11 @@ import { RunHistories } from '../activities/runHistories.js';
 import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
+import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { createAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
+import { fetchGroupOffsets, offsetsAt, type GroupOffsets } from '../kafka/offsets.js';
 import { readRanges, type PartitionRange } from '../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { tableOf, tablesOf } from '../records/tables.js';
@@ -57,7 +58,8 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
   try {
     // The order matters: what was committed before the batchers are looked at is either held by one of them then, or its row
     // is there when the table is asked.
-    const committed = await committedRanges(admin, pipeline);
+    const topics = await findInputTopics(admin, pipeline);
+    const committed = await fetchGroupOffsets(admin, pipeline.groupId, topics);
     const batchers = await readBatchers(config, pipeline);
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
     const ledgers = await readLog(kafka, admin, pipeline, chosen);
@@ -76,22 +78,6 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
   }
 }
 
-/** What there is to compare: the log up to what the group has committed. */
-async function committedRanges(admin: Admin, pipeline: PipelineConfig): Promise<PartitionRange[]> {
-  const topics = await findInputTopics(admin, pipeline);
-  const committed = await admin.fetchOffsets({ groupId: pipeline.groupId, topics });
-  const ranges: PartitionRange[] = [];
-  for (const topic of topics) {
-    const commits = committed.find((entry) => entry.topic === topic)?.partitions ?? [];
-    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-      const offset = toOffset(commits.find((entry) => entry.partition === partition)?.offset ?? '-1');
-      const [start, end] = [toOffset(low), toOffset(high)];
-      ranges.push({ topic, partition, from: start, to: Math.max(start, Math.min(offset, end)) });
-    }
-  }
-  return ranges.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
-}
-
 async function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBatcher[]> {
   const { temporal } = config;
   const connection = await reachTemporal(temporal);
@@ -104,42 +90,38 @@ async function readBatchers(config: Config, pipeline: PipelineConfig): Promise<F
 }
 
 /**
- * The part of the ranges that was asked for; without `--from`, what batchers were ever given of a partition: what is before
- * was not to be read (`startFrom`).
+ * What there is to compare, the log up to what the group has committed, as far as it was asked for; without `--from`, what
+ * batchers were ever given of a partition: what is before was not to be read (`startFrom`).
  *
  * @throws UsageError
  */
 async function chooseRanges(
   admin: Admin,
-  ranges: readonly PartitionRange[],
+  offsets: readonly GroupOffsets[],
   batchers: readonly FoundBatcher[],
   bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
   partitions: readonly string[],
 ): Promise<PartitionRange[]> {
   const wanted = new Set(partitions);
-  const chosen = ranges.filter((range) => wanted.size === 0 || wanted.has(partitionName(range)));
+  const chosen = offsets.filter((partition) => wanted.size === 0 || wanted.has(partitionName(partition)));
   if (chosen.length === 0) throw new UsageError(`none of ${partitions.join(', ')} is a partition of the pipeline`);
-  const offsetOf = async ({ topic, partition, from, to }: PartitionRange, position: LogPosition): Promise<number> => {
-    if (position === 'earliest') return from;
-    if (typeof position === 'number') return position;
-    const byTime = await admin.fetchTopicOffsetsByTimestamp(topic, position.timestampMs);
-    return toOffset(byTime.find((entry) => entry.partition === partition)?.offset ?? String(to));
-  };
-  const bounded: PartitionRange[] = [];
-  for (const range of chosen) {
-    const from = bounds.from === null ? firstGiven(range, batchers) : await offsetOf(range, bounds.from);
-    const to = bounds.to === null ? range.to : await offsetOf(range, bounds.to);
-    const start = Math.min(range.to, Math.max(range.from, from));
-    bounded.push({ ...range, from: start, to: Math.max(start, Math.min(range.to, to)) });
-  }
-  const offsets = bounded.reduce((sum, { from, to }) => sum + to - from, 0);
-  if (offsets <= OFFSETS_MAX) return bounded;
+  const fromOf = bounds.from === null ? null : await offsetsAt(admin, chosen, bounds.from);
+  const toOf = bounds.to === null ? null : await offsetsAt(admin, chosen, bounds.to);
+  const ranges = chosen.map((log): PartitionRange => {
+    const { topic, partition, logStart, logEnd, committedOffset } = log;
+    const end = Math.max(logStart, Math.min(committedOffset ?? logStart, logEnd));
+    const from = fromOf?.(log) ?? firstGiven({ topic, partition, to: end }, batchers);
+    const start = Math.min(end, Math.max(logStart, from));
+    return { topic, partition, from: start, to: Math.max(start, Math.min(end, toOf?.(log) ?? end)) };
+  });
+  const count = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+  if (count <= OFFSETS_MAX) return ranges.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
   throw new UsageError(
-    `${offsets.toLocaleString('en')} offsets are too many to compare at once; the most is ${OFFSETS_MAX.toLocaleString('en')}: say less with --from, --to or --partition`,
+    `${count.toLocaleString('en')} offsets are too many to compare at once; the most is ${OFFSETS_MAX.toLocaleString('en')}: say less with --from, --to or --partition`,
   );
 }
 
-function firstGiven({ topic, partition, to }: PartitionRange, batchers: readonly FoundBatcher[]): number {
+function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batchers: readonly FoundBatcher[]): number {
   const starts = batchers
     .flatMap(({ standing }) => standing.coverage)
     .filter((coverage) => coverage.topic === topic && coverage.partition === partition)

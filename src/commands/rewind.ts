@@ -4,9 +4,9 @@ import { LOOKUP_COLUMNS } from '../activities/rows.js';
 import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { toOffset } from '../kafka/fromKafka.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { createKafka } from '../kafka/clients.js';
+import { fetchGroupOffsets, offsetsAt } from '../kafka/offsets.js';
 import { reachKafka } from '../reach.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
@@ -103,28 +103,13 @@ async function planPartitions(
   again: boolean,
 ): Promise<PlannedPartition[]> {
   const { clusterId } = await admin.describeCluster();
-  const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
-  const planned: PlannedPartition[] = [];
-  for (const topic of topics) {
-    const byTime =
-      typeof target === 'object' ? await admin.fetchTopicOffsetsByTimestamp(topic, target.timestampMs) : [];
-    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-      const entry = committed
-        .find((candidate) => candidate.topic === topic)
-        ?.partitions.find((candidate) => candidate.partition === partition);
-      const offset = entry === undefined || toOffset(entry.offset) < 0 ? null : toOffset(entry.offset);
-      const atTime = byTime.find((candidate) => candidate.partition === partition)?.offset ?? high;
-      const facts = {
-        committedOffset: offset,
-        committedMetadata: entry?.metadata ?? null,
-        logStart: toOffset(low),
-        logEnd: toOffset(high),
-        clusterId,
-        target: target === 'earliest' ? toOffset(low) : typeof target === 'number' ? target : toOffset(atTime),
-      };
-      planned.push({ topic, partition, committed: offset, end: facts.logEnd, plan: planRewind(facts, { again }) });
-    }
-  }
+  const offsets = await fetchGroupOffsets(admin, groupId, topics);
+  const targetOf = await offsetsAt(admin, offsets, target);
+  const planned = offsets.map((facts): PlannedPartition => {
+    const { topic, partition, committedOffset, logEnd } = facts;
+    const plan = planRewind({ ...facts, clusterId, target: targetOf(facts) }, { again });
+    return { topic, partition, committed: committedOffset, end: logEnd, plan };
+  });
   return planned.sort((one, other) => one.topic.localeCompare(other.topic) || one.partition - other.partition);
 }
 

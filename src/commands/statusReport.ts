@@ -6,6 +6,7 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { createAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { createKafka } from '../kafka/clients.js';
+import { fetchGroupOffsets } from '../kafka/offsets.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
 import { reachKafka, reachTemporal } from '../reach.js';
@@ -108,27 +109,14 @@ function silent(answer: Answer<unknown>): { readonly ok: false; readonly error: 
 
 async function lagOf(admin: Admin, pipeline: PipelineConfig): Promise<PartitionLag[]> {
   const topics = await findInputTopics(admin, pipeline);
-  const committed = await admin.fetchOffsets({ groupId: pipeline.groupId, topics });
-  const lags = await Promise.all(
-    topics.map(async (topic) => {
-      const log = await admin.fetchTopicOffsets(topic);
-      const commits = committed.find((entry) => entry.topic === topic)?.partitions ?? [];
-      return log
-        .map(({ partition, low, high }): PartitionLag => {
-          const offset = Number(commits.find((entry) => entry.partition === partition)?.offset ?? -1);
-          const from = offset < 0 ? Number(low) : offset;
-          return {
-            topic,
-            partition,
-            committed: offset < 0 ? null : offset,
-            end: Number(high),
-            lag: Math.max(0, Number(high) - from),
-          };
-        })
-        .sort((a, b) => a.partition - b.partition);
-    }),
-  );
-  return lags.flat();
+  const offsets = await fetchGroupOffsets(admin, pipeline.groupId, topics);
+  return offsets.map(({ topic, partition, logStart, logEnd, committedOffset }) => ({
+    topic,
+    partition,
+    committed: committedOffset,
+    end: logEnd,
+    lag: Math.max(0, logEnd - (committedOffset ?? logStart)),
+  }));
 }
 
 async function membersOf(admin: Admin, { groupId }: PipelineConfig): Promise<Member[]> {

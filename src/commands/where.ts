@@ -12,6 +12,7 @@ import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { laneIndex } from '../consumer/laneIndex.js';
 import { createAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
+import { fetchGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
 import { messageOf } from '../messageOf.js';
@@ -117,14 +118,10 @@ async function logOf(
   { groupId }: PipelineConfig,
   { topic, partition }: RecordPlace,
 ): Promise<RecordFacts['log']> {
-  const [offsets, committed] = await Promise.all([
-    admin.fetchTopicOffsets(topic),
-    admin.fetchOffsets({ groupId, topics: [topic] }),
-  ]);
-  const log = offsets.find((entry) => entry.partition === partition);
-  if (log === undefined) throw new UsageError(`topic ${topic} has no partition ${partition}`);
-  const offset = Number(committed[0]?.partitions.find((entry) => entry.partition === partition)?.offset ?? -1);
-  return { start: Number(log.low), end: Number(log.high), committed: offset < 0 ? null : offset };
+  const offsets = await fetchGroupOffsets(admin, groupId, [topic]);
+  const found = offsets.find((entry) => entry.partition === partition);
+  if (found === undefined) throw new UsageError(`topic ${topic} has no partition ${partition}`);
+  return { start: found.logStart, end: found.logEnd, committed: found.committedOffset };
 }
 
 async function readRecord(

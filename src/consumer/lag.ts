@@ -1,8 +1,8 @@
 import type { Admin } from 'kafkajs';
+import { toOffset } from '../kafka/fromKafka.js';
 import { partitionName } from '../records/record.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Assignment } from './assignment.js';
-import { toOffset } from '../kafka/fromKafka.js';
 
 type Series = Parameters<Metrics['lag']['remove']>[0];
 

@@ -1,11 +1,11 @@
-import type { Admin, SeekEntry } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
+import { fetchGroupOffsets, offsetsAt } from '../kafka/offsets.js';
 import { mapConcurrently } from '../mapConcurrently.js';
 import type { PartitionCoverage } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
-import { toOffset } from '../kafka/fromKafka.js';
 import {
   knownPosition,
   lastEpoch,
@@ -28,11 +28,6 @@ export type PartitionStart = TopicPartition &
 export interface PartitionStarts {
   readonly clusterId: string;
   readonly starts: readonly PartitionStart[];
-}
-
-interface Log {
-  readonly low: string;
-  readonly high: string;
 }
 
 /**
@@ -59,24 +54,17 @@ export async function findPartitionStarts(
 ): Promise<PartitionStarts> {
   const { groupId, layout } = pipeline;
   const topics = [...new Set(partitions.map(({ topic }) => topic))];
-  const [{ clusterId }, committed, logs] = await Promise.all([
+  const [{ clusterId }, offsets] = await Promise.all([
     admin.describeCluster(),
-    topics.length === 0 ? [] : admin.fetchOffsets({ groupId, topics }),
-    Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) }))),
+    fetchGroupOffsets(admin, groupId, topics),
   ]);
+  const byPartition = new Map(offsets.map((facts) => [partitionName(facts), facts]));
   let known: Promise<ReadonlyMap<string, KnownEpoch>> | undefined;
   const starts: PartitionStart[] = [];
   for (const { topic, partition } of partitions) {
-    const commit = find(committed, topic, partition);
-    const log = find(logs, topic, partition);
-    if (log === undefined) throw new Error(`Kafka does not know partition ${partition} of topic ${topic}`);
-    const facts = {
-      committedOffset: commit === undefined || toOffset(commit.offset) < 0 ? null : toOffset(commit.offset),
-      committedMetadata: commit?.metadata ?? null,
-      logStart: toOffset(log.low),
-      logEnd: toOffset(log.high),
-    };
-    const resolve = (from: number | StartFrom): Promise<number> => resolveStart(admin, from, topic, partition, log);
+    const facts = byPartition.get(partitionName({ topic, partition }));
+    if (facts === undefined) throw new Error(`Kafka does not know partition ${partition} of topic ${topic}`);
+    const resolve = async (from: number | StartFrom): Promise<number> => (await offsetsAt(admin, [facts], from))(facts);
     const position = startPosition(facts, { layout, clusterId });
     if (position.type === 'newEpoch') {
       starts.push({ ...position, topic, partition, offset: await resolve(position.offset) });
@@ -114,26 +102,4 @@ async function lastEpochs(
     if (last !== null) known.set(name, last);
   }
   return known;
-}
-
-async function resolveStart(
-  admin: Admin,
-  from: number | StartFrom,
-  topic: string,
-  partition: number,
-  log: Log,
-): Promise<number> {
-  if (typeof from === 'number') return from;
-  if (from === 'earliest') return toOffset(log.low);
-  if (from === 'latest') return toOffset(log.high);
-  const offsets: SeekEntry[] = await admin.fetchTopicOffsetsByTimestamp(topic, from.timestampMs);
-  return toOffset(offsets.find((entry) => entry.partition === partition)?.offset ?? log.high);
-}
-
-function find<T extends { readonly partition: number }>(
-  topics: readonly { readonly topic: string; readonly partitions: readonly T[] }[],
-  topic: string,
-  partition: number,
-): T | undefined {
-  return topics.find((entry) => entry.topic === topic)?.partitions.find((entry) => entry.partition === partition);
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Admin, Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
+import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { messageOf } from '../messageOf.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
@@ -14,7 +15,6 @@ import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
-import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { GroupMember } from './groupMember.js';
 import { closeEpoch, isFlushed } from './handOver.js';
 import { Lag } from './lag.js';

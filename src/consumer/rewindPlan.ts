@@ -1,17 +1,12 @@
 import { formatCommitMetadata, parseCommitMetadata } from './commitMetadata.js';
+import type { PartitionFacts } from './startPosition.js';
 
 /** What is to be committed for a partition so that it is read again; or why it is left as it is. */
 export type RewindPlan =
   | { readonly type: 'commit'; readonly offset: number; readonly metadata: string }
   | { readonly type: 'leave'; readonly reason: string };
 
-export interface RewindFacts {
-  /** The committed next offset; null without one. */
-  readonly committedOffset: number | null;
-  readonly committedMetadata: string | null;
-  /** The first offset in the log, and the next one to be written. */
-  readonly logStart: number;
-  readonly logEnd: number;
+export interface RewindFacts extends PartitionFacts {
   /** Where to rewind to. */
   readonly target: number;
   readonly clusterId: string;

@@ -1,17 +1,12 @@
 import type { StartFrom } from '../config/config.js';
+import type { GroupOffsets } from '../kafka/offsets.js';
 import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
+import type { TopicPartition } from '../records/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
 
 /** What is known of a partition when it is assigned. */
-export interface PartitionFacts {
-  /** The committed next offset; null without one. Kafka's -1 and kafkajs's -2 are no offsets. */
-  readonly committedOffset: number | null;
-  readonly committedMetadata: string | null;
-  /** The first offset in the log, and the next one to be written. */
-  readonly logStart: number;
-  readonly logEnd: number;
-}
+export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
 
 /** Where an assigned partition starts. */
 export type StartPosition =

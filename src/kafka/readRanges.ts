@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import { fetchLogOffsets, offsetsAt } from './offsets.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 
 /** Offsets of one partition: from the first up to, but not including, the second. */
@@ -93,14 +94,12 @@ export async function readRanges(
  */
 export async function rangesOf(admin: Admin, topics: readonly string[], sinceMs?: number): Promise<PartitionRange[]> {
   const existing = new Set(await admin.listTopics());
-  const ranges: PartitionRange[] = [];
-  for (const topic of topics) {
-    if (!existing.has(topic)) throw new Error(`Kafka has no topic ${topic}`);
-    const starts = sinceMs === undefined ? [] : await admin.fetchTopicOffsetsByTimestamp(topic, sinceMs);
-    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-      const start = starts.find((entry) => entry.partition === partition)?.offset ?? low;
-      ranges.push({ topic, partition, from: Math.max(Number(low), Number(start)), to: Number(high) });
-    }
-  }
-  return ranges;
+  const missing = topics.find((topic) => !existing.has(topic));
+  if (missing !== undefined) throw new Error(`Kafka has no topic ${missing}`);
+  const logs = await fetchLogOffsets(admin, topics);
+  const startOf = await offsetsAt(admin, logs, sinceMs === undefined ? 'earliest' : { timestampMs: sinceMs });
+  return logs.map((log) => {
+    const { topic, partition, logStart, logEnd } = log;
+    return { topic, partition, from: Math.max(logStart, startOf(log)), to: logEnd };
+  });
 }
