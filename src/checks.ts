@@ -3,7 +3,7 @@ import type { NativeConnection } from '@temporalio/worker';
 import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
 import { InsertError } from './activities/insertErrors.js';
-import { LOOKUP_COLUMNS, type TableColumns } from './activities/rows.js';
+import { missingColumns, type TableColumns } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
 import { messageLimits } from './kafka/messageLimits.js';
 import { findInputTopics } from './kafka/existingTopics.js';
@@ -75,7 +75,7 @@ export async function checkClickHouse(
       problems.add(existing);
       continue;
     }
-    const missing = Object.keys(settings.destination.columns).filter((column) => !existing.has(column));
+    const missing = missingColumns(existing, Object.keys(settings.destination.columns));
     if (missing.length > 0) {
       problems.add(
         `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change columns`,
@@ -130,7 +130,7 @@ export async function warnOfWeakTables(
   for (const { pipeline, table } of await tablesInUse(admin, config)) {
     const columns = await columnsOf(tables, table);
     if (typeof columns === 'string') continue;
-    const missing = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
+    const missing = missingColumns(columns);
     if (missing.length === 0) continue;
     logger.warn(
       { pipeline: pipeline.name, table, missing },

@@ -7,7 +7,7 @@ import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { recordName, type ClickHouseTables } from './clickhouse.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
-import { createRowBuilder, LOOKUP_COLUMNS, type TableColumns } from './rows.js';
+import { createRowBuilder, missingColumns, type TableColumns } from './rows.js';
 import { findRefused, type Refused } from './search.js';
 
 /** A record and where it comes from. */
@@ -256,7 +256,7 @@ class Insertion {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.#lines = lines;
-    this.#canLookUp = LOOKUP_COLUMNS.every((name) => tableColumns.has(name));
+    this.#canLookUp = missingColumns(tableColumns).length === 0;
     this.#mayBeRunning = options.repeated;
   }
 

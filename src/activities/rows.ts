@@ -19,6 +19,11 @@ export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
 /** The columns that an identity look-up needs. */
 export const LOOKUP_COLUMNS: readonly IdentityColumn[] = ['_topic', '_partition', '_offset', '_epoch'];
 
+/** Which columns a table lacks: of those that an identity look-up needs, unless others are named. */
+export function missingColumns(table: TableColumns, wanted: readonly string[] = LOOKUP_COLUMNS): string[] {
+  return wanted.filter((column) => !table.has(column));
+}
+
 /**
  * A row as one line of `JSONEachRow`, one character a byte (`latin1`): what is not looked at passes byte for byte.
  * A rejection where the record cannot become a row.

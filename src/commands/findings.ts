@@ -1,4 +1,4 @@
-import { LOOKUP_COLUMNS } from '../activities/rows.js';
+import { missingColumns } from '../activities/rows.js';
 import type { PipelineConfig } from '../config/config.js';
 import { inputTopics } from '../config/topics.js';
 
@@ -216,10 +216,10 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   const { ok, warning, wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   if (table.refusal !== null) findings.push(wrong(`takes no inserts: ${table.refusal}`, 'do as the message says'));
-  const unmapped = Object.keys(destination.columns).filter((column) => !table.columns.has(column));
+  const unmapped = missingColumns(table.columns, Object.keys(destination.columns));
   if (unmapped.length > 0)
     findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
-  const lacking = LOOKUP_COLUMNS.filter((column) => !table.columns.has(column));
+  const lacking = missingColumns(table.columns);
   if (lacking.length > 0)
     findings.push(
       warning(

@@ -2,7 +2,7 @@ import type { Admin, Kafka } from 'kafkajs';
 import Table from 'cli-table3';
 import { decodeChunks, isSkipped } from '../activities/batchRecords.js';
 import { ClickHouseTables } from '../activities/clickhouse.js';
-import { LOOKUP_COLUMNS } from '../activities/rows.js';
+import { missingColumns } from '../activities/rows.js';
 import { RunHistories } from '../activities/runHistories.js';
 import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -182,8 +182,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
   try {
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
     for (const table of tablesOf(destination, [...topics]).keys()) {
-      const columns = await tables.columns(table);
-      const lacking = LOOKUP_COLUMNS.filter((column) => !columns.has(column));
+      const lacking = missingColumns(await tables.columns(table));
       if (lacking.length > 0)
         throw new Error(
           `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,

@@ -1,6 +1,6 @@
 import type { Admin, Kafka } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
-import { LOOKUP_COLUMNS } from '../activities/rows.js';
+import { LOOKUP_COLUMNS, missingColumns } from '../activities/rows.js';
 import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
@@ -83,8 +83,7 @@ async function mustHaveIdentity(
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
   try {
     for (const table of tablesOf(settings.destination, topics).keys()) {
-      const columns = await tables.columns(table);
-      const missing = [...LOOKUP_COLUMNS, '_timestamp'].filter((column) => !columns.has(column));
+      const missing = missingColumns(await tables.columns(table), [...LOOKUP_COLUMNS, '_timestamp']);
       if (missing.length === 0) continue;
       throw new Error(
         `table ${table} lacks ${missing.join(', ')}, by which records that are there would be found: use --again, which ingests all of them again`,

@@ -4,7 +4,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import type { Admin, Kafka } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
 import { InsertError } from '../activities/insertErrors.js';
-import { createRowBuilder, LOOKUP_COLUMNS } from '../activities/rows.js';
+import { createRowBuilder, missingColumns } from '../activities/rows.js';
 import { topicsOf } from '../checks.js';
 import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -109,7 +109,7 @@ async function setUpTable(
 ): Promise<string | null> {
   const existing = await columnsOf(clickhouse, config, table);
   if (existing !== null) {
-    const missing = LOOKUP_COLUMNS.filter((column) => !existing.has(column));
+    const missing = missingColumns(existing);
     console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);
     if (missing.length > 0) {
       const additions = missing.map((column) => `ADD COLUMN ${column} ${IDENTITY_DEFINITIONS[column] ?? ''}`);
