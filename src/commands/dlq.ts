@@ -11,6 +11,7 @@ import { reachKafka } from '../reach.js';
 import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
 import { placeName, recordBytes, type KafkaRecord } from '../records/record.js';
 import { createLogger } from '../telemetry/logging.js';
+import { pipelineNamed } from './parts.js';
 
 /** A dead letter and where it lies. */
 interface Letter extends DeadLetter {
@@ -46,8 +47,9 @@ export async function listDeadLetters(
   { config: file, json }: { config: string; json: boolean },
 ): Promise<void> {
   const config = loadConfig(file);
+  const pipelines = pipeline === undefined ? config.pipelines : [pipelineNamed(config, pipeline)];
   await withKafka(config, async (kafka, admin) => {
-    for (const chosen of pipeline === undefined ? config.pipelines : [pipelineOf(config, pipeline)]) {
+    for (const chosen of pipelines) {
       const reasons = new Map<string, Reason>();
       await forEachLetter(kafka, admin, chosen, NO_CHOICE, (letter) => {
         const { code } = letter;
@@ -81,9 +83,10 @@ export async function showDeadLetters(
   options: Choice & { config: string; limit: number; values: boolean },
 ): Promise<void> {
   const config = loadConfig(options.config);
+  const chosen = pipelineNamed(config, pipeline);
   let shown = 0;
   await withKafka(config, (kafka, admin) =>
-    forEachLetter(kafka, admin, pipelineOf(config, pipeline), options, (letter) => {
+    forEachLetter(kafka, admin, chosen, options, (letter) => {
       if (shown++ < options.limit) console.log(JSON.stringify(describe(letter, options.values)));
     }),
   );
@@ -115,7 +118,7 @@ export async function replayDeadLetters(
   if (!options.all && options.code.length === 0 && options.record.length === 0)
     throw new Error('say which dead letters: --code, --record, or --all');
   const config = loadConfig(options.config);
-  const chosen = pipelineOf(config, pipeline);
+  const chosen = pipelineNamed(config, pipeline);
   const replayed = new Map<string, number>();
   const left = new Map<string, number>();
   await withKafka(config, async (kafka, admin) => {
@@ -195,13 +198,6 @@ function placeOf({ source }: DeadLetter): string {
 
 function deadLetterTopic({ settings }: PipelineConfig): string {
   return settings.destination.deadLetterTopic;
-}
-
-function pipelineOf({ pipelines }: Config, name: string): PipelineConfig {
-  const pipeline = pipelines.find((candidate) => candidate.name === name);
-  if (pipeline === undefined)
-    throw new Error(`there is no pipeline ${name}; there are ${pipelines.map((one) => one.name).join(', ')}`);
-  return pipeline;
 }
 
 async function withKafka(config: Config, work: (kafka: Kafka, admin: Admin) => Promise<void>): Promise<void> {

@@ -1,0 +1,28 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { listDeadLetters, replayDeadLetters, showDeadLetters } from '../../../src/commands/dlq.js';
+import { UsageError } from '../../../src/commands/parts.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const config = join(folder, 'ktb.yaml');
+writeFileSync(
+  config,
+  `kafka: { brokers: ['127.0.0.1:1'] }
+temporal: { address: '127.0.0.1:1' }
+clickhouse: { url: 'http://127.0.0.1:1' }
+pipelines: { orders: { topics: [orders], table: orders } }
+`,
+);
+
+it.each([
+  ['list', () => listDeadLetters('ordres', { config, json: false })],
+  ['show', () => showDeadLetters('ordres', { config, code: [], record: [], limit: 1, values: false })],
+  ['replay', () => replayDeadLetters('ordres', { config, code: [], record: [], all: true, dryRun: true })],
+])('%s takes a pipeline that the configuration lacks for a mistake on the command line', async (_, command) => {
+  const refused = new UsageError('the configuration has no pipeline ordres; it has orders');
+  await expect(command()).rejects.toThrow(refused);
+  await expect(command()).rejects.toBeInstanceOf(UsageError);
+});
