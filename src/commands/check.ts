@@ -4,16 +4,14 @@ import Table from 'cli-table3';
 import kafkajs, { type Admin } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
 import { checkTemporal, topicsOf } from '../checks.js';
-import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { inputTopics } from '../config/topics.js';
-import { createKafka } from '../kafka/clients.js';
 import { messageOf } from '../messageOf.js';
-import { reachClickHouse, reachKafka, reachTemporal } from '../reach.js';
+import { reachClickHouse, reachTemporal } from '../reach.js';
 import { tablesOf } from '../records/tables.js';
-import { createLogger } from '../telemetry/logging.js';
+import { withClickHouse, withKafka } from './connections.js';
 import {
   judgeNamespace,
   judgeTable,
@@ -71,26 +69,16 @@ async function findings(part: string, looking: Promise<Finding[]>): Promise<Find
 
 async function existingTopics(config: Config): Promise<string[]> {
   if (config.pipelines.every(({ topicPatterns }) => topicPatterns.length === 0)) return [];
-  const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
-  try {
-    await admin.connect();
-    return await admin.listTopics();
-  } finally {
-    await admin.disconnect();
-  }
+  return withKafka(config, (_, admin) => admin.listTopics());
 }
 
-async function lookAtKafka(config: Config): Promise<Finding[]> {
-  const admin = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })).admin();
-  try {
-    await reachKafka(admin, config.kafka);
+function lookAtKafka(config: Config): Promise<Finding[]> {
+  return withKafka(config, async (_, admin) => {
     const { brokers } = await admin.describeCluster();
     const topics = await topicFacts(admin, config.pipelines);
     const groups = await Promise.all(config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline)));
     return [...config.pipelines.flatMap((pipeline) => judgeTopics(pipeline, topics, brokers.length)), ...groups];
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 async function topicFacts(
@@ -169,9 +157,8 @@ async function namespaceFacts(
 }
 
 /** @param existing topics, by which pipelines choose tables */
-async function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
-  const client = createClickHouse(config.clickhouse);
-  try {
+function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
+  return withClickHouse(config, async (client) => {
     await reachClickHouse(client, config.clickhouse);
     const tables = new ClickHouseTables(client, config.clickhouse.database);
     const inUse = config.pipelines.flatMap((pipeline) =>
@@ -188,9 +175,7 @@ async function lookAtClickHouse(config: Config, existing: readonly string[]): Pr
       }
     });
     return (await Promise.all(judged)).flat();
-  } finally {
-    await client.close();
-  }
+  });
 }
 
 async function tableFacts(

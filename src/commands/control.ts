@@ -1,7 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import Table from 'cli-table3';
-import { createTemporalClient } from '../clients.js';
 import { loadConfig } from '../config/load.js';
 import { mapConcurrently } from '../mapConcurrently.js';
 import { messageOf } from '../messageOf.js';
@@ -16,7 +15,7 @@ import {
   type Target,
   type Verdict,
 } from './controlPlan.js';
-import { reachTemporal } from '../reach.js';
+import { withTemporal } from './connections.js';
 import { answered } from './parts.js';
 
 export interface ControlOptions {
@@ -44,14 +43,9 @@ export async function control(action: ControlAction, options: ControlOptions): P
   mustNameBatchers(action, options.batcher);
   const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
   const request: ControlRequest = { actor: actor(), reason: options.reason };
-  const connection = await reachTemporal(config.temporal);
-  let reports: Report[];
-  try {
-    const client = createTemporalClient(connection, config.temporal);
-    reports = await mapConcurrently(targets, (target) => tell(client, target, action, request), AT_ONCE_MAX);
-  } finally {
-    await connection.close();
-  }
+  const reports = await withTemporal(config, (client) =>
+    mapConcurrently(targets, (target) => tell(client, target, action, request), AT_ONCE_MAX),
+  );
   print(reports, options.json);
   if (reports.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
 }

@@ -1,16 +1,14 @@
 import Table from 'cli-table3';
 import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
-import type { Config, PipelineConfig } from '../config/config.js';
+import type { PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import { createKafka } from '../kafka/clients.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';
-import { reachKafka } from '../reach.js';
 import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
 import { placeName, recordBytes, type KafkaRecord } from '../records/record.js';
-import { createLogger } from '../telemetry/logging.js';
+import { withKafka } from './connections.js';
 import { pipelineNamed } from './parts.js';
 
 /** A dead letter and where it lies. */
@@ -198,17 +196,6 @@ function placeOf({ source }: DeadLetter): string {
 
 function deadLetterTopic({ settings }: PipelineConfig): string {
   return settings.destination.deadLetterTopic;
-}
-
-async function withKafka(config: Config, work: (kafka: Kafka, admin: Admin) => Promise<void>): Promise<void> {
-  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
-  const admin = kafka.admin();
-  try {
-    await reachKafka(admin, config.kafka);
-    await work(kafka, admin);
-  } finally {
-    await admin.disconnect();
-  }
 }
 
 function count(counts: Map<string, number>, name: string, more = 1): void {

@@ -1,23 +1,18 @@
 import type { Admin, Kafka } from 'kafkajs';
 import Table from 'cli-table3';
 import { decodeChunks, isSkipped } from '../activities/batchRecords.js';
-import { ClickHouseTables } from '../activities/clickhouse.js';
 import { missingColumns } from '../activities/rows.js';
 import { RunHistories } from '../activities/runHistories.js';
-import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import { createAdmin } from '../kafka/admin.js';
-import { createKafka } from '../kafka/clients.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { fetchGroupOffsets, offsetsAt, type GroupOffsets } from '../kafka/offsets.js';
 import { readRanges, type PartitionRange } from '../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { tableOf, tablesOf } from '../records/tables.js';
-import { reachTemporal } from '../reach.js';
-import { createLogger } from '../telemetry/logging.js';
 import { readAnswers } from './answersRead.js';
+import { withKafka, withTables, withTemporal } from './connections.js';
 import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
 import { parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
 import { findBatchers, type FoundBatcher } from './standings.js';
@@ -52,10 +47,7 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     from: options.from === undefined ? null : parsePosition('--from', options.from),
     to: options.to === undefined ? null : parsePosition('--to', options.to),
   };
-  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
-  const admin = createAdmin(kafka);
-  await admin.connect();
-  try {
+  await withKafka(config, async (kafka, admin) => {
     // The order matters: what was committed before the batchers are looked at is either held by one of them then, or its row
     // is there when the table is asked.
     const topics = await findInputTopics(admin, pipeline);
@@ -73,20 +65,13 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
       ({ missing, doubled, unanswered }) => !missing.length && !doubled.length && !unanswered.length,
     );
     if (!isWhole) process.exitCode = 1;
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
-async function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBatcher[]> {
-  const { temporal } = config;
-  const connection = await reachTemporal(temporal);
-  try {
-    const client = createTemporalClient(connection, temporal);
-    return await findBatchers(client, new RunHistories(client, temporal.namespace), pipeline);
-  } finally {
-    await connection.close();
-  }
+function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBatcher[]> {
+  return withTemporal(config, (client) =>
+    findBatchers(client, new RunHistories(client, config.temporal.namespace), pipeline),
+  );
 }
 
 /**
@@ -177,9 +162,7 @@ async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Pr
 
 async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
   const { destination } = settings;
-  const clickhouse = createClickHouse(config.clickhouse);
-  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
-  try {
+  await withTables(config, async (tables) => {
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
     for (const table of tablesOf(destination, [...topics]).keys()) {
       const lacking = missingColumns(await tables.columns(table));
@@ -195,9 +178,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
         for (const { offset, rows } of await tables.rowsByOffset(table, range, at, last)) ledger.rows(offset, rows);
       }
     }
-  } finally {
-    await clickhouse.close();
-  }
+  });
 }
 
 async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: Admin, pipeline: PipelineConfig): Promise<void> {

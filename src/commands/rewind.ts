@@ -1,17 +1,13 @@
 import type { Admin, Kafka } from 'kafkajs';
-import { ClickHouseTables } from '../activities/clickhouse.js';
 import { LOOKUP_COLUMNS, missingColumns } from '../activities/rows.js';
-import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
-import { createKafka } from '../kafka/clients.js';
 import { fetchGroupOffsets, offsetsAt } from '../kafka/offsets.js';
-import { reachKafka } from '../reach.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
-import { createLogger } from '../telemetry/logging.js';
+import { withKafka, withTables } from './connections.js';
 import { parsePosition, pipelineNamed, type LogPosition } from './parts.js';
 
 export interface RewindOptions {
@@ -39,10 +35,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
   const config = loadConfig(options.config);
   const pipeline = pipelineNamed(config, name);
   const target = parsePosition('--to', options.to);
-  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
-  const admin = kafka.admin();
-  try {
-    await reachKafka(admin, config.kafka);
+  await withKafka(config, async (kafka, admin) => {
     await mustBeStopped(admin, pipeline);
     const topics = await findInputTopics(admin, pipeline);
     if (!options.again) await mustHaveIdentity(config, pipeline, topics);
@@ -58,9 +51,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
       );
     if (!options.dryRun) await commit(kafka, pipeline.groupId, topics, planned);
     print(planned, options);
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 async function mustBeStopped(admin: Admin, { groupId }: PipelineConfig): Promise<void> {
@@ -79,9 +70,7 @@ async function mustHaveIdentity(
   { settings }: PipelineConfig,
   topics: readonly string[],
 ): Promise<void> {
-  const clickhouse = createClickHouse(config.clickhouse);
-  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
-  try {
+  await withTables(config, async (tables) => {
     for (const table of tablesOf(settings.destination, topics).keys()) {
       const missing = missingColumns(await tables.columns(table), [...LOOKUP_COLUMNS, '_timestamp']);
       if (missing.length === 0) continue;
@@ -89,9 +78,7 @@ async function mustHaveIdentity(
         `table ${table} lacks ${missing.join(', ')}, by which records that are there would be found: use --again, which ingests all of them again`,
       );
     }
-  } finally {
-    await clickhouse.close();
-  }
+  });
 }
 
 async function planPartitions(

@@ -6,16 +6,14 @@ import { ClickHouseTables } from '../activities/clickhouse.js';
 import { InsertError } from '../activities/insertErrors.js';
 import { createRowBuilder, missingColumns } from '../activities/rows.js';
 import { topicsOf } from '../checks.js';
-import { createClickHouse } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import { createKafka } from '../kafka/clients.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
-import { reachClickHouse, reachKafka } from '../reach.js';
+import { reachClickHouse } from '../reach.js';
 import { tablesOf } from '../records/tables.js';
-import { createLogger } from '../telemetry/logging.js';
+import { withClickHouse, withKafka } from './connections.js';
 
 export interface SetupOptions {
   readonly config: string;
@@ -40,27 +38,23 @@ const IDENTITY_DEFINITIONS: Readonly<Record<string, string>> = {
 /** `ktb setup`: creates the topics and tables that are missing, or prints what it would do. Idempotent. */
 export async function setup(options: SetupOptions): Promise<void> {
   const config = loadConfig(options.config);
-  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
-  const admin = kafka.admin();
-  const clickhouse = createClickHouse(config.clickhouse);
-  try {
-    await reachKafka(admin, config.kafka);
+  const problems: string[] = [];
+  await withKafka(config, async (kafka, admin) => {
     await setUpTopics(admin, config, options);
-    await reachClickHouse(clickhouse, config.clickhouse);
-    const problems: string[] = [];
-    for (const pipeline of config.pipelines) {
-      const topics = await findInputTopics(admin, pipeline);
-      const tables = tablesOf(pipeline.settings.destination, topics);
-      if (tables.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
-      for (const [name, from] of tables) {
-        const problem = await setUpTable(kafka, clickhouse, config, { pipeline, name, topics: from }, options);
-        if (problem !== null) problems.push(problem);
+    await withClickHouse(config, async (clickhouse) => {
+      await reachClickHouse(clickhouse, config.clickhouse);
+      for (const pipeline of config.pipelines) {
+        const topics = await findInputTopics(admin, pipeline);
+        const tables = tablesOf(pipeline.settings.destination, topics);
+        if (tables.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
+        for (const [name, from] of tables) {
+          const problem = await setUpTable(kafka, clickhouse, config, { pipeline, name, topics: from }, options);
+          if (problem !== null) problems.push(problem);
+        }
       }
-    }
-    if (problems.length > 0) throw new Error(problems.join('\n'));
-  } finally {
-    await Promise.allSettled([admin.disconnect(), clickhouse.close()]);
-  }
+    });
+  });
+  if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 
 async function setUpTopics(admin: Admin, config: Config, { dryRun, partitions }: SetupOptions): Promise<void> {

@@ -5,12 +5,11 @@ import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { createAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
-import { createKafka } from '../kafka/clients.js';
 import { fetchGroupOffsets } from '../kafka/offsets.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
 import { reachKafka, reachTemporal } from '../reach.js';
-import { createLogger } from '../telemetry/logging.js';
+import { kafkaOf } from './connections.js';
 import { answered, type Answer } from './parts.js';
 
 /** Long enough to find out what is wrong with TLS. */
@@ -70,7 +69,7 @@ export class StatusReader {
 
   constructor(config: Config) {
     this.#config = config;
-    this.#admin = createAdmin(createKafka(config.kafka, createLogger({ ...config.log, level: 'error' })));
+    this.#admin = createAdmin(kafkaOf(config));
   }
 
   /** All pipelines, in the order of the configuration. Never rejects; each batcher is queried once. */

@@ -2,16 +2,14 @@ import type { Client } from '@temporalio/client';
 import type { Admin, Kafka } from 'kafkajs';
 import { batchesOfRecord, holdsRecord, type BatchOfRecord } from '../activities/batchesOfRecord.js';
 import { isSkipped } from '../activities/batchRecords.js';
-import { ClickHouseTables, type RowsOfRecord } from '../activities/clickhouse.js';
+import type { RowsOfRecord } from '../activities/clickhouse.js';
 import { RunHistories } from '../activities/runHistories.js';
-import { createClickHouse, createTemporalClient } from '../clients.js';
+import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { laneIndex } from '../consumer/laneIndex.js';
-import { createAdmin } from '../kafka/admin.js';
-import { createKafka } from '../kafka/clients.js';
 import { fetchGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
@@ -19,8 +17,8 @@ import { messageOf } from '../messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../records/record.js';
 import { tableOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
-import { createLogger } from '../telemetry/logging.js';
 import { readAnswers } from './answersRead.js';
+import { withKafka, withTables } from './connections.js';
 import { UsageError } from './parts.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './standings.js';
 import {
@@ -48,18 +46,13 @@ export async function where(text: string, { config: file, json }: { config: stri
   const config = loadConfig(file);
   const pipelines = config.pipelines.filter((pipeline) => isInputTopic(pipeline, place.topic));
   if (pipelines.length === 0) throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}`);
-  const kafka = createKafka(config.kafka, createLogger({ ...config.log, level: 'error' }));
-  const admin = createAdmin(kafka);
   const found: { pipeline: string; state: string; facts: RecordFacts }[] = [];
-  await admin.connect();
-  try {
+  await withKafka(config, async (kafka, admin) => {
     for (const pipeline of pipelines) {
       const facts = await factsOf(place, { config, pipeline, kafka, admin });
       found.push({ pipeline: pipeline.name, state: stateOf(facts, place), facts });
     }
-  } finally {
-    await admin.disconnect();
-  }
+  });
   if (json) {
     const reports = found.map(({ pipeline, state, facts }) => ({ place: text, pipeline, state, ...facts }));
     console.log(JSON.stringify(reports, null, 2));
@@ -203,15 +196,9 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
   return runs;
 }
 
-async function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
-  const clickhouse = createClickHouse(config.clickhouse);
-  try {
-    const tables = new ClickHouseTables(clickhouse, config.clickhouse.database);
-    const table = tableOf(pipeline.settings.destination, place.topic);
-    return await tables.rowsByOffset(table, place, place.offset, place.offset);
-  } finally {
-    await clickhouse.close();
-  }
+function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
+  const table = tableOf(pipeline.settings.destination, place.topic);
+  return withTables(config, (tables) => tables.rowsByOffset(table, place, place.offset, place.offset));
 }
 
 /** Its acknowledgement and its dead letter, from its own time on. */

@@ -1,0 +1,55 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Client } from '@temporalio/client';
+import type { Admin, Kafka } from 'kafkajs';
+import { ClickHouseTables } from '../activities/clickhouse.js';
+import { createClickHouse, createTemporalClient } from '../clients.js';
+import type { Config } from '../config/config.js';
+import { createAdmin } from '../kafka/admin.js';
+import { createKafka } from '../kafka/clients.js';
+import { reachKafka, reachTemporal } from '../reach.js';
+import { createLogger } from '../telemetry/logging.js';
+
+/** Kafka's clients for a command, which logs nothing but errors. Nothing is connected yet. */
+export function kafkaOf({ kafka, log }: Pick<Config, 'kafka' | 'log'>): Kafka {
+  return createKafka(kafka, createLogger({ ...log, level: 'error' }));
+}
+
+/** Works with Kafka, connected meanwhile. Rejects, in words that say what to do, where it cannot be reached. */
+export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: Admin) => Promise<T>): Promise<T> {
+  const kafka = kafkaOf(config);
+  const admin = createAdmin(kafka);
+  try {
+    await reachKafka(admin, config.kafka);
+    return await work(kafka, admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** As {@link withKafka}, with Temporal. */
+export async function withTemporal<T>({ temporal }: Config, work: (client: Client) => Promise<T>): Promise<T> {
+  const connection = await reachTemporal(temporal);
+  try {
+    return await work(createTemporalClient(connection, temporal));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Works with ClickHouse, which is not asked for anything before. */
+export async function withClickHouse<T>(
+  { clickhouse }: Config,
+  work: (client: ClickHouseClient) => Promise<T>,
+): Promise<T> {
+  const client = createClickHouse(clickhouse);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** As {@link withClickHouse}, with its tables. */
+export function withTables<T>(config: Config, work: (tables: ClickHouseTables) => Promise<T>): Promise<T> {
+  return withClickHouse(config, (client) => work(new ClickHouseTables(client, config.clickhouse.database)));
+}
