@@ -8,6 +8,7 @@ import { findInputTopics } from '../kafka/existingTopics.js';
 import { fetchGroupOffsets } from '../kafka/offsets.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
+import { partitionName } from '../records/record.js';
 import { reachKafka, reachTemporal } from '../reach.js';
 import { kafkaOf } from './connections.js';
 import { answered, type Answer } from './parts.js';
@@ -122,7 +123,9 @@ async function membersOf(admin: Admin, { groupId }: PipelineConfig): Promise<Mem
   const { groups } = await admin.describeGroups([groupId]);
   return (groups[0]?.members ?? []).map(({ memberId, clientId, clientHost, memberAssignment }) => {
     const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {};
-    const partitions = Object.entries(assignment).flatMap(([topic, list]) => list.map((one) => `${topic}/${one}`));
+    const partitions = Object.entries(assignment).flatMap(([topic, list]) =>
+      list.map((partition) => partitionName({ topic, partition })),
+    );
     return { memberId, clientId, host: clientHost.replace(/^\//, ''), partitions };
   });
 }

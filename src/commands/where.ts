@@ -77,19 +77,14 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   const log = await logOf(admin, pipeline, place);
   const isInLog = place.offset >= log.start && place.offset < log.end;
   const record = isInLog ? await readRecord(kafka, admin, place) : null;
-  return withTemporal(config, async (client) => {
-    const accepted = await known(async () => {
-      if (client instanceof Error) throw client;
-      return acceptedBy(client, config, pipeline, place, record);
-    });
+  return tryingTemporal(config, async (temporal) => {
+    const accepted = await known(() => acceptedBy(temporal(), pipeline, place, record));
     const rows = await known(() => rowsOf(config, pipeline, place));
     const answers = await answersTo(place, record, search, rows);
     const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
-      if (client instanceof Error) throw client;
       if ('error' in accepted) return accepted;
-      const histories = new RunHistories(client, config.temporal.namespace);
       const at = answers.acks[0]?.atMs;
-      return Promise.all(accepted.map((batcher) => acceptanceOf(client, histories, batcher, place, at)));
+      return Promise.all(accepted.map((batcher) => acceptanceOf(temporal(), batcher, place, at)));
     });
     return {
       log,
@@ -130,11 +125,23 @@ async function readRecord(
   return record;
 }
 
-async function withTemporal<T>({ temporal }: Config, work: (client: Client | Error) => Promise<T>): Promise<T> {
+/** What Temporal is asked by. */
+interface Temporal {
+  readonly client: Client;
+  readonly histories: RunHistories;
+}
+
+/** @param work is done also where Temporal cannot be reached; then what it gets throws */
+async function tryingTemporal<T>({ temporal }: Config, work: (temporal: () => Temporal) => Promise<T>): Promise<T> {
   const connection = await reachTemporal(temporal).catch((error: unknown) => new Error(messageOf(error)));
-  if (connection instanceof Error) return work(connection);
+  if (connection instanceof Error)
+    return work(() => {
+      throw connection;
+    });
+  const client = createTemporalClient(connection, temporal);
+  const histories = new RunHistories(client, temporal.namespace);
   try {
-    return await work(createTemporalClient(connection, temporal));
+    return await work(() => ({ client, histories }));
   } finally {
     await connection.close();
   }
@@ -142,15 +149,13 @@ async function withTemporal<T>({ temporal }: Config, work: (client: Client | Err
 
 /** The batchers that have accepted a record: that of each layout that the pipeline has had, where they have. */
 async function acceptedBy(
-  client: Client,
-  { temporal }: Config,
+  { client, histories }: Temporal,
   pipeline: PipelineConfig,
   place: RecordPlace,
   record: KafkaRecord | null,
 ): Promise<FoundBatcher[]> {
   // By what a batcher is chosen, only the record tells.
   if (record === null) return [];
-  const histories = new RunHistories(client, temporal.namespace);
   const found: FoundBatcher[] = [];
   for (const layout of await layoutsOf(client, pipeline)) {
     const id = batcherWorkflowId(pipeline.name, layout, laneIndex(record, place.partition, layout));
@@ -168,8 +173,7 @@ function epochsOf({ standing }: FoundBatcher, { topic, partition, offset }: Reco
 }
 
 async function acceptanceOf(
-  client: Client,
-  histories: RunHistories,
+  { client, histories }: Temporal,
   batcher: FoundBatcher,
   place: RecordPlace,
   answeredAtMs: number | undefined,
