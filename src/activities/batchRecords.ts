@@ -1,9 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { decodeChunk } from '../records/chunkCodec.js';
+import { decodeBufferedChunks } from '../records/bufferedChunks.js';
 import type { BufferedChunk } from '../records/chunk.js';
 import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { isRequestSource } from '../records/request.js';
-import { decodeRequest } from '../records/requestCodec.js';
 import type { Destination } from '../records/settings.js';
 import type { SourcedRecord } from './batchInsert.js';
 
@@ -18,22 +17,16 @@ export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uin
     sources.set(name, source);
     return source;
   };
-  let at = 0;
-  for (const [index, { segments, keep, bodyBytes }] of chunks.entries()) {
-    const body = bodies.subarray(at, at + bodyBytes);
-    at += bodyBytes;
-    const [first] = segments;
-    if (first !== undefined && isRequestSource(first)) {
-      records.push({ source: sourceOf(first), record: decodeRequest(body, first.to) });
-      if (index % REQUESTS_AT_ONCE !== 0) continue;
-    } else {
-      for (const segment of decodeChunk(segments, body, keep)) {
-        const source = sourceOf(segment);
-        for (const record of segment.records) records.push({ source, record });
-      }
+  let index = 0;
+  for (const segments of decodeBufferedChunks(chunks, bodies)) {
+    for (const segment of segments) {
+      const source = sourceOf(segment);
+      for (const record of segment.records) records.push({ source, record });
     }
+    const isRequest = segments.some(isRequestSource);
     // A large batch must not keep heartbeats and other batches waiting.
-    await setImmediate();
+    if (!isRequest || index % REQUESTS_AT_ONCE === 0) await setImmediate();
+    index++;
   }
   return records;
 }

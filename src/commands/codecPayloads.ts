@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { BATCHER_FORMAT, type BatcherInput } from '../records/batcher.js';
+import { decodeBufferedChunks } from '../records/bufferedChunks.js';
 import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta } from '../records/chunk.js';
-import { decodeBody, decodeChunk } from '../records/chunkCodec.js';
+import { decodeBody, decodeChunk, type DecodedSegment } from '../records/chunkCodec.js';
 import { BATCH_FORMAT, openEnvelope, type BatchSpec } from '../records/flush.js';
 import type { Rejection } from '../records/ack.js';
 import type { KafkaRecord, RecordSource } from '../records/record.js';
@@ -66,7 +67,7 @@ function contentOf(bytes: Uint8Array, before: unknown): Content | null {
   if (bytes.length === 0) return null;
   const format = (before as { readonly format?: unknown } | null | undefined)?.format;
   return firstOf([
-    () => (format === CHUNK_FORMAT ? chunkContent(before as ChunkMeta, bytes) : null),
+    () => (format === CHUNK_FORMAT ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes)) : null),
     () => (format === BATCH_FORMAT ? chunksContent((before as BatchSpec).chunks, bytes) : null),
     () => (format === BATCHER_FORMAT ? chunksContent((before as BatcherInput).carried?.chunks ?? [], bytes) : null),
     () => envelopeContent(bytes),
@@ -89,20 +90,12 @@ function firstOf(ways: readonly (() => Content | null)[]): Content | null {
   return null;
 }
 
-function chunkContent({ segments }: ChunkMeta, body: Uint8Array): Content {
-  const decoded = decodeChunk(segments, body);
-  return { records: decoded.flatMap(({ records, ...source }) => records.map((record) => ({ source, record }))) };
+function segmentsContent(segments: readonly DecodedSegment[]): Content {
+  return { records: segments.flatMap(({ records, ...source }) => records.map((record) => ({ source, record }))) };
 }
 
 function chunksContent(chunks: readonly BufferedChunk[], bodies: Uint8Array): Content {
-  const records: Shown[] = [];
-  let at = 0;
-  for (const { segments, keep, bodyBytes } of chunks) {
-    for (const { records: list, ...source } of decodeChunk(segments, bodies.subarray(at, at + bodyBytes), keep))
-      records.push(...list.map((record) => ({ source, record })));
-    at += bodyBytes;
-  }
-  return { records };
+  return segmentsContent([...decodeBufferedChunks(chunks, bodies)].flat());
 }
 
 /** Throws for what is no envelope: its first four bytes are no length of a JSON object in it. */

@@ -4,6 +4,7 @@ import { BATCH_FORMAT, sealEnvelope } from '../../../src/records/flush.js';
 import { BATCHER_FORMAT } from '../../../src/records/batcher.js';
 import { encodeChunk } from '../../../src/records/chunkCodec.js';
 import type { KafkaRecord } from '../../../src/records/record.js';
+import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../src/records/request.js';
 import { encodeRejected } from '../../../src/records/rejectionCodec.js';
 import { record } from '../../support/records.js';
 
@@ -67,6 +68,44 @@ it('shows the chunks of a batch and of a carried buffer, without what was cut ou
     );
   expect(offsets({ format: BATCH_FORMAT, chunks })).toEqual([0, 1, 3]);
   expect(offsets({ format: BATCHER_FORMAT, carried: { chunks } })).toEqual([0, 1, 3]);
+});
+
+it('shows the requests of a batch beside the records of Kafka', () => {
+  const request = {
+    format: REQUEST_FORMAT,
+    id: 'r1',
+    requester: 'order-7',
+    value: '{"id":12345678901234567890}',
+  } as const;
+  const body = encodeRequest(request, 1_000);
+  const own = requestSource('ktb:orders:8-key:0', 'e2');
+  const submitted = {
+    segments: [{ ...own, from: 4, to: 5, records: 1, bytes: body.length }],
+    keep: [null],
+    records: 1,
+    bytes: body.length,
+    bodyBytes: body.length,
+  };
+  const kafka = chunk(-1, [record(0), record(1)]);
+  const text = decoded(
+    json({ format: BATCH_FORMAT, chunks: [submitted, buffered(kafka)] }),
+    binary(Buffer.concat([body, kafka.body])),
+  );
+  expect(text).toContain('"value":{"id":12345678901234567890}');
+  expect(JSON.parse(text)).toMatchObject({
+    records: [
+      {
+        topic: 'ktb:orders:8-key:0',
+        offset: 5,
+        headers: [
+          ['ktb-request-id', 'r1'],
+          ['ktb-requester', 'order-7'],
+        ],
+      },
+      { topic: 'orders', offset: 0 },
+      { topic: 'orders', offset: 1 },
+    ],
+  });
 });
 
 it('shows what an insert has come to, and rejected records with the reason', () => {
