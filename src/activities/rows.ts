@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { pointerTokens } from '../records/jsonPointer.js';
 import { lastHeader, type KafkaRecord, type RecordSource } from '../records/record.js';
-import { REJECTION_CODES, type Rejection } from '../records/ack.js';
+import { REJECTION_CODES, tooLarge, type Rejection } from '../records/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { objectMembers, textAtPointer } from './json.js';
 import { rangeCheck, type RangeCheck } from './valueRanges.js';
@@ -165,11 +165,6 @@ function checkEntry(name: string, type: string): [string, RangeCheck][] {
 function outOfRange(column: string): Rejection {
   const message = `the value for column ${column} does not fit into its type, and ClickHouse would change it without a word`;
   return { code: REJECTION_CODES.outOfRange, message };
-}
-
-function tooLarge(bytes: number): Rejection {
-  const message = `the record has ${bytes} bytes, more than one signal to Temporal can carry`;
-  return { code: REJECTION_CODES.tooLarge, message };
 }
 
 /** Writes the identity columns' fields. What the records of a partition share is put together once. */

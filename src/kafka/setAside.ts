@@ -1,4 +1,4 @@
-import { REJECTION_CODES } from '../records/ack.js';
+import { tooLarge } from '../records/ack.js';
 import { NO_HEADERS, recordBytes, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REPLY_HEADERS } from '../records/replyRequest.js';
 import type { BatcherSettings } from '../records/settings.js';
@@ -17,13 +17,9 @@ const STUB_HEADERS_MAX = 32;
 export function createSetAside(publisher: Publisher, { pipeline, destination }: BatcherSettings, metrics: Metrics) {
   return async (source: RecordSource, record: KafkaRecord): Promise<KafkaRecord> => {
     const tooLargeBytes = recordBytes(record);
-    const code = REJECTION_CODES.tooLarge;
-    const rejection = {
-      code,
-      message: `the record has ${tooLargeBytes} bytes, more than one signal to Temporal can carry`,
-    };
+    const rejection = tooLarge(tooLargeBytes);
     await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, [{ source, record, rejection }]);
-    metrics.deadLetters.inc({ pipeline, code });
+    metrics.deadLetters.inc({ pipeline, code: rejection.code });
     return toStub(record, tooLargeBytes);
   };
 }

@@ -24,6 +24,12 @@ export interface Rejection {
   readonly message: string;
 }
 
+/** @param bytes of the record, see `recordBytes` */
+export function tooLarge(bytes: number): Rejection {
+  const message = `the record has ${bytes} bytes, more than one signal to Temporal can carry`;
+  return { code: REJECTION_CODES.tooLarge, message };
+}
+
 export type AckStatus = 'inserted' | 'rejected' | 'skipped';
 
 /**
