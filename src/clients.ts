@@ -4,6 +4,7 @@ import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { NativeConnection } from '@temporalio/worker';
 import type { ClickHouseConfig, TemporalConfig, TlsConfig } from './config/config.js';
+import { tlsOptions } from './tlsOptions.js';
 
 /** Opens a connection to Temporal; a client and a worker can share it. Rejects where nothing answers. */
 export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promise<NativeConnection> {
@@ -46,15 +47,8 @@ export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
  * The client's own `tls` option takes no access token, and makes of a client certificate the user itself, whatever the
  * password; this agent leaves who the user is to the Authorization header.
  */
-function createAgent({ ca, cert, key, serverName }: TlsConfig, maxSockets: number): Agent {
-  return new Agent({
-    keepAlive: true,
-    maxSockets,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  });
+function createAgent(tls: TlsConfig, maxSockets: number): Agent {
+  return new Agent({ keepAlive: true, maxSockets, ...tlsOptions(tls) });
 }
 
 function toTemporalTls({ ca, cert, key, serverName }: TlsConfig): TemporalTls {

@@ -1,6 +1,7 @@
 import { connect as connectPlain } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { TlsConfig } from './config/config.js';
+import { tlsOptions } from './tlsOptions.js';
 
 /** A place that a client could not use, and how the configuration says to speak to it. */
 export interface Endpoint {
@@ -30,17 +31,8 @@ export async function handshakeProblem(endpoint: Endpoint): Promise<string | nul
     const speaksTls = (await handshake(endpoint, { rejectUnauthorized: false })).handshaken;
     return speaksTls ? `${host}:${port} speaks TLS: set ${keyToTurnOn(key)}` : null;
   }
-  const { error } = await handshake(endpoint, tls === true ? {} : optionsOf(tls));
+  const { error } = await handshake(endpoint, tls === true ? {} : tlsOptions(tls));
   return error === null || !(await listens(endpoint)) ? null : explain(error, endpoint);
-}
-
-function optionsOf({ ca, cert, key, serverName }: TlsConfig): ConnectionOptions {
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  };
 }
 
 interface Outcome {

@@ -1,6 +1,7 @@
-import { Kafka, logLevel, type KafkaConfig as KafkaJsConfig, type SASLOptions } from 'kafkajs';
-import type { KafkaConfig, TlsConfig } from '../config/config.js';
+import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
+import type { KafkaConfig } from '../config/config.js';
 import type { Logger } from '../telemetry/logging.js';
+import { tlsOptions } from '../tlsOptions.js';
 import { registerCodecs } from './codecs.js';
 
 /**
@@ -13,7 +14,7 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   return new Kafka({
     clientId: config.clientId,
     brokers: [...config.brokers],
-    ssl: typeof config.ssl === 'boolean' ? config.ssl : toTlsOptions(config.ssl),
+    ssl: typeof config.ssl === 'boolean' ? config.ssl : tlsOptions(config.ssl),
     ...(sasl === null ? {} : { sasl: { ...sasl } as SASLOptions }),
     connectionTimeout: config.connectionTimeoutMs,
     requestTimeout: config.requestTimeoutMs,
@@ -25,13 +26,4 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
         logger.debug({ namespace, error: error as unknown }, `kafkajs: ${message}`);
       },
   });
-}
-
-function toTlsOptions({ ca, cert, key, serverName }: TlsConfig): NonNullable<KafkaJsConfig['ssl']> {
-  return {
-    ...(ca === undefined ? {} : { ca: [ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  };
 }
