@@ -5,6 +5,7 @@ import type { ClickHouseTables } from './activities/clickhouse.js';
 import { InsertError } from './activities/insertErrors.js';
 import { missingColumns, type TableColumns } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
+import { GRPC_STATUS } from './grpcStatus.js';
 import { messageLimits } from './kafka/messageLimits.js';
 import { findInputTopics } from './kafka/existingTopics.js';
 import { messageOf } from './messageOf.js';
@@ -47,7 +48,7 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
     );
   } catch (error) {
     const { code } = error as { code?: number };
-    if (code === GRPC_NOT_FOUND) {
+    if (code === GRPC_STATUS.notFound) {
       throw new Error(
         `Temporal at ${temporal.address} has no namespace ${temporal.namespace}: create it with ` +
           `\`temporal operator namespace create --namespace ${temporal.namespace} --retention 7d\`, or set temporal.namespace`,
@@ -56,8 +57,6 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
     throw await temporalProblem(temporal, error);
   }
 }
-
-const GRPC_NOT_FOUND = 5;
 
 /** ClickHouse answers, and has every table with every mapped column. One that is missing is a {@link PartialProblem}. */
 export async function checkClickHouse(

@@ -3,6 +3,7 @@ import type { NativeConnection } from '@temporalio/worker';
 import kafkajs, { type Admin } from 'kafkajs';
 import { connectTemporal } from './clients.js';
 import type { ClickHouseConfig, KafkaConfig, TemporalConfig } from './config/config.js';
+import { GRPC_STATUS } from './grpcStatus.js';
 import { handshakeProblem } from './handshake.js';
 import { within } from './kafka/within.js';
 import { messageOf } from './messageOf.js';
@@ -52,8 +53,6 @@ export async function reachTemporal(temporal: TemporalConfig): Promise<NativeCon
   }
 }
 
-const GRPC = { permissionDenied: 7, unauthenticated: 16 };
-
 /** While it connects, the native client has the meaning of the code in its message only. */
 const REFUSED_WHILE_CONNECTING = /does not have (valid authentication credentials|permission)/;
 
@@ -62,8 +61,8 @@ export async function temporalProblem({ address, tls, apiKey }: TemporalConfig, 
   const at = `Temporal at ${address}`;
   const { code } = error as { code?: number };
   if (
-    code === GRPC.unauthenticated ||
-    code === GRPC.permissionDenied ||
+    code === GRPC_STATUS.unauthenticated ||
+    code === GRPC_STATUS.permissionDenied ||
     REFUSED_WHILE_CONNECTING.test(messageOf(error))
   )
     return new Error(

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import { GRPC_STATUS } from '../grpcStatus.js';
 import type { CoverageState } from '../records/batcher.js';
 import type { Inheritance } from '../records/estate.js';
 import { UNKNOWN_RUN } from '../records/flush.js';
@@ -129,9 +130,7 @@ export class RunHistories {
   }
 }
 
-/** gRPC's own status code: the run is forgotten, or the activity's attempt is over. */
+/** The run is forgotten, or the activity's attempt is over. */
 function isNotFound(error: unknown): boolean {
-  return (error as { code?: unknown }).code === NOT_FOUND;
+  return (error as { code?: unknown }).code === GRPC_STATUS.notFound;
 }
-
-const NOT_FOUND = 5;

@@ -1,5 +1,6 @@
 import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { GRPC_STATUS } from '../grpcStatus.js';
 import {
   BATCHER_FORMAT,
   type BatcherInput,
@@ -225,9 +226,6 @@ const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: t
 
 const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 
-const GRPC_INVALID_ARGUMENT = 3;
-const GRPC_RESOURCE_EXHAUSTED = 8;
-
 /**
  * Total: whatever is thrown becomes an outcome. Temporal says INVALID_ARGUMENT both for a payload that is too large and
  * for a run that is full; only the words tell them apart (`common.ErrBlobSizeExceedsLimit`,
@@ -240,12 +238,12 @@ export function classifySignalError(error: unknown): SendOutcome {
   const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
   // A native connection puts into the message what a JavaScript one puts into the details.
   const message = isGrpcServiceError(cause) ? cause.details || cause.message : String(error);
-  if (code === GRPC_INVALID_ARGUMENT) {
+  if (code === GRPC_STATUS.invalidArgument) {
     if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {
       return { type: 'full', message };
     }
     if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
   }
-  if (code === GRPC_RESOURCE_EXHAUSTED && /larger than max/i.test(message)) return { type: 'tooLarge', message };
+  if (code === GRPC_STATUS.resourceExhausted && /larger than max/i.test(message)) return { type: 'tooLarge', message };
   return { type: 'retry', message };
 }
