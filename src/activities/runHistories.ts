@@ -10,6 +10,9 @@ import { historyEvents, resultOf, runEvents, type BatcherEvent } from './history
 /** Runs whose answer to {@link RunHistories.anyWasReset} is remembered. */
 const RESETS_REMEMBERED = 10_000;
 
+/** What the last closed run had left, some megabytes, is kept for so long after it was asked for. */
+const LEFTOVER_KEPT_MS = 60_000;
+
 /** See {@link RunHistories.standing}. */
 export interface Standing {
   readonly coverage: CoverageState;
@@ -22,6 +25,8 @@ export class RunHistories {
   readonly #client: Client;
   readonly #namespace: string;
   readonly #resets = new Map<string, boolean>();
+  #kept: { readonly runId: string; readonly leftover: readonly Buffered[] } | null = null;
+  #forgetting: NodeJS.Timeout | undefined;
 
   constructor(client: Client, namespace: string) {
     this.#client = client;
@@ -83,11 +88,21 @@ export class RunHistories {
 
   /** Chunks of a closed run that it had accepted and not flushed, bodies included. */
   async leftover(workflowId: string, runId: string, from: number, count: number): Promise<readonly Buffered[]> {
-    const { leftover } = await this.#closedRun(workflowId, runId);
+    const leftover = await this.#leftoverOf(workflowId, runId);
     if (leftover.length < from + count) {
       throw new Error(`run ${runId} of ${workflowId} has left ${leftover.length} chunks, not ${from + count}`);
     }
     return leftover.slice(from, from + count);
+  }
+
+  /** An heir asks for it batch by batch, and the whole history has to be read for each; one that is closed cannot change. */
+  async #leftoverOf(workflowId: string, runId: string): Promise<readonly Buffered[]> {
+    const leftover =
+      this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).leftover;
+    this.#kept = { runId, leftover };
+    clearTimeout(this.#forgetting);
+    this.#forgetting = setTimeout(() => (this.#kept = null), LEFTOVER_KEPT_MS).unref();
+    return leftover;
   }
 
   /**
