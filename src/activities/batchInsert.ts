@@ -4,7 +4,7 @@ import { REJECTION_CODES, type Rejection } from '../records/ack.js';
 import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
-import { recordName, type ClickHouseTables } from './clickhouse.js';
+import { columnsIfAny, recordName, type ClickHouseTables } from './clickhouse.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
 import { createRowBuilder, missingColumns, type TableColumns } from './rows.js';
@@ -90,7 +90,6 @@ export async function insertRecords(
 }
 
 const NO_SUCH_COLUMN = '16';
-const NO_SUCH_TABLE = '60';
 
 /** Rejections that another table, or the same one altered, would not have. */
 const BLAMES_COLUMNS: Readonly<Record<string, true>> = {
@@ -166,15 +165,6 @@ export async function giveUpRecords(
     rejected: [...rejected, ...givenUp.map(({ source, record }) => ({ source, record, rejection }))],
     found: found.size,
   };
-}
-
-async function columnsIfAny(tables: BatchInsertOptions['tables'], table: string): Promise<TableColumns | null> {
-  try {
-    return await tables.columns(table);
-  } catch (error) {
-    if (error instanceof InsertError && error.code === NO_SUCH_TABLE) return null;
-    throw error;
-  }
 }
 
 function withoutRepetitions(records: readonly SourcedRecord[], { sources }: Fill): SourcedRecord[] {

@@ -8,7 +8,8 @@ import type { TableColumns } from './rows.js';
 
 const COLUMNS_MAX_AGE_MS = 30_000;
 
-/** The code of ClickHouse's ACCESS_DENIED. */
+/** Codes of ClickHouse's UNKNOWN_TABLE and ACCESS_DENIED. */
+const UNKNOWN_TABLE = '60';
 const ACCESS_DENIED = '497';
 
 /** What one insert sends. */
@@ -65,7 +66,7 @@ export class ClickHouseTables {
     );
     if (rows.length === 0) {
       const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
-      throw new InsertError('structural', { code: '60', message });
+      throw new InsertError('structural', { code: UNKNOWN_TABLE, message });
     }
     const columns: TableColumns = new Map(rows);
     this.#columns.set(table, { columns, readAtMs: Date.now() });
@@ -222,6 +223,23 @@ export class ClickHouseTables {
     return dot < 0
       ? { database: this.#database, name: table }
       : { database: table.slice(0, dot), name: table.slice(dot + 1) };
+  }
+}
+
+/**
+ * The columns of a table; null where there is no such table.
+ *
+ * @throws InsertError
+ */
+export async function columnsIfAny(
+  tables: Pick<ClickHouseTables, 'columns'>,
+  table: string,
+): Promise<TableColumns | null> {
+  try {
+    return await tables.columns(table);
+  } catch (error) {
+    if (error instanceof InsertError && error.code === UNKNOWN_TABLE) return null;
+    throw error;
   }
 }
 

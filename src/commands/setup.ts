@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Admin, Kafka } from 'kafkajs';
-import { ClickHouseTables } from '../activities/clickhouse.js';
-import { InsertError } from '../activities/insertErrors.js';
+import { ClickHouseTables, columnsIfAny } from '../activities/clickhouse.js';
 import { createRowBuilder, missingColumns } from '../activities/rows.js';
 import { topicsOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -101,7 +100,7 @@ async function setUpTable(
   { pipeline, name: table, topics }: TableOfTopics,
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
-  const existing = await columnsOf(clickhouse, config, table);
+  const existing = await columnsIfAny(new ClickHouseTables(clickhouse, config.clickhouse.database), table);
   if (existing !== null) {
     const missing = missingColumns(existing);
     console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);
@@ -131,19 +130,6 @@ async function setUpTable(
 
 function topicsText(topics: readonly string[]): string {
   return topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
-}
-
-async function columnsOf(
-  clickhouse: ClickHouseClient,
-  { clickhouse: { database } }: Config,
-  table: string,
-): Promise<ReadonlyMap<string, string> | null> {
-  try {
-    return await new ClickHouseTables(clickhouse, database).columns(table);
-  } catch (error) {
-    if (error instanceof InsertError && error.code === '60') return null;
-    throw error;
-  }
 }
 
 /** The identity leads the sorting key: so a look-up is an index scan, and a double that slipped through is merged away. */
