@@ -42,19 +42,11 @@ describe('the group has lost its offsets', () => {
     expect((await fixture.offsets()).map(({ metadata }) => metadata)).toEqual(before.map(({ metadata }) => metadata));
   });
 
-  it('and records had arrived that nobody read: they are read', async () => {
-    await start();
-    await fixture.produce(500);
-    await expectExactlyOnce(fixture);
-    await restart(async () => {
-      await fixture.produce(500);
-      await fixture.admin.deleteGroups([groupId()]);
-    });
-    await expectExactlyOnce(fixture);
-  });
-
-  it('and startFrom is latest: what batchers know is read on, not skipped', async () => {
-    await start({ pipeline: { startFrom: 'latest' } });
+  it.each([
+    ['records had arrived that nobody read: they are read', {}],
+    ['startFrom is latest: what batchers know is read on, not skipped', { pipeline: { startFrom: 'latest' } }],
+  ])('and %s', async (_, options) => {
+    await start(options);
     await fixture.produce(500);
     await expectExactlyOnce(fixture);
     await restart(async () => {

@@ -29,6 +29,18 @@ async function partitionZero(): Promise<{ committed: number; end: number }> {
   return offsets.find(({ partition }) => partition === 0) ?? { committed: -1, end: 0 };
 }
 
+/** A group that has read 1,000 records and is stopped, with 1,000 more behind them. What it had committed of partition 0. */
+async function stoppedWithBacklog(options: FixtureOptions = {}): Promise<{ committed: number }> {
+  await create(options);
+  const daemon = await start();
+  await fixture.produce(1_000);
+  await expectExactlyOnce(fixture);
+  await daemon.stop();
+  const stopped = await partitionZero();
+  await fixture.produce(1_000);
+  return stopped;
+}
+
 /** Removes what comes before an offset of partition 0, as its topic's retention does. */
 async function removeBefore(offset: number): Promise<void> {
   await fixture.admin.deleteTopicRecords({
@@ -55,13 +67,7 @@ async function expectGap(daemon: Daemon, gap: Gap): Promise<void> {
 }
 
 it('records removed while the group was stopped are counted as a gap, and the rest is ingested', async () => {
-  await create();
-  const before = await start();
-  await fixture.produce(1_000);
-  await expectExactlyOnce(fixture);
-  await before.stop();
-  const stopped = await partitionZero();
-  await fixture.produce(1_000);
+  const stopped = await stoppedWithBacklog();
   const to = stopped.committed + 99;
   await removeBefore(to + 1);
   const daemon = await start();
@@ -69,13 +75,7 @@ it('records removed while the group was stopped are counted as a gap, and the re
 });
 
 it('with onGap: halt the partition waits for a person, and the others are read', async () => {
-  await create({ pipeline: { onGap: 'halt' } });
-  const before = await start();
-  await fixture.produce(1_000);
-  await expectExactlyOnce(fixture);
-  await before.stop();
-  const stopped = await partitionZero();
-  await fixture.produce(1_000);
+  const stopped = await stoppedWithBacklog({ pipeline: { onGap: 'halt' } });
   const end = (await partitionZero()).end;
   const to = stopped.committed + 99;
   await removeBefore(to + 1);
@@ -92,13 +92,7 @@ it('with onGap: halt the partition waits for a person, and the others are read',
 });
 
 it('all of a log removed while the group was stopped is a gap up to its end, and what comes then is ingested', async () => {
-  await create();
-  const before = await start();
-  await fixture.produce(1_000);
-  await expectExactlyOnce(fixture);
-  await before.stop();
-  const stopped = await partitionZero();
-  await fixture.produce(1_000);
+  const stopped = await stoppedWithBacklog();
   const log = await partitionZero();
   await removeBefore(log.end);
   const daemon = await start();

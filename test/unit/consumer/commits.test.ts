@@ -23,26 +23,25 @@ function coordinator() {
   return { requests, commit };
 }
 
-function opened() {
+/** The commits of a member whose only partition is open and was read up to 0. */
+function committing(isCurrent = () => true) {
+  const { requests, commit } = coordinator();
+  const outcomes: string[] = [];
+  const commits = new Commits(isCurrent, (outcome) => outcomes.push(outcome));
   const assignment = new Assignment({ orders: [0] });
   const only = newTracker({ topic: 'orders', partition: 0, epoch: 'e1' }, 0);
   assignment.open(only, 0);
-  return { assignment, only };
+  const ask = (what: () => PartitionCommit[]) => commits.inTurn(assignment, 'c1', commit, what);
+  return { requests, outcomes, commits, assignment, only, ask };
 }
 
 const turns = () => new Promise((resolve) => setImmediate(resolve));
 
 it('asks what to commit only when the commit before is answered: an older offset never follows a newer one', async () => {
-  const { requests, commit } = coordinator();
-  const { assignment, only } = opened();
-  const outcomes: string[] = [];
-  const commits = new Commits(
-    () => true,
-    (outcome) => outcomes.push(outcome),
-  );
+  const { requests, outcomes, assignment, only, ask } = committing();
   only.advanceTo(5);
-  const first = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
-  const second = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const first = ask(() => assignment.advanced());
+  const second = ask(() => assignment.advanced());
   await turns();
   only.advanceTo(9);
   expect(requests.map(({ offsets }) => offsets)).toEqual([['5']]);
@@ -56,14 +55,9 @@ it('asks what to commit only when the commit before is answered: an older offset
 });
 
 it('never repeats a commit that failed, and remembers nothing of it', async () => {
-  const { requests, commit } = coordinator();
-  const { assignment, only } = opened();
-  const commits = new Commits(
-    () => true,
-    () => undefined,
-  );
+  const { requests, commits, assignment, only, ask } = committing();
   only.advanceTo(5);
-  const failing = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const failing = ask(() => assignment.advanced());
   await turns();
   requests[0]!.answer(new Error('rebalance'));
   await expect(failing).rejects.toThrow('rebalance');
@@ -73,18 +67,13 @@ it('never repeats a commit that failed, and remembers nothing of it', async () =
 });
 
 it('commits nothing once the assignment is over, however long the commit had waited for its turn', async () => {
-  const { requests, commit } = coordinator();
-  const { assignment, only } = opened();
   let current = true;
-  const commits = new Commits(
-    () => current,
-    () => undefined,
-  );
+  const { requests, assignment, only, ask } = committing(() => current);
   only.advanceTo(5);
-  const first = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const first = ask(() => assignment.advanced());
   await turns();
   only.advanceTo(9);
-  const late = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const late = ask(() => assignment.advanced());
   current = false;
   requests[0]!.answer();
   await Promise.all([first, late]);
@@ -92,23 +81,15 @@ it('commits nothing once the assignment is over, however long the commit had wai
 });
 
 it('does not take back that a hand-over has begun', async () => {
-  const { requests, commit } = coordinator();
-  const { assignment, only } = opened();
-  const commits = new Commits(
-    () => true,
-    () => undefined,
-  );
+  const { requests, assignment, only, ask } = committing();
   only.advanceTo(5);
   const { layout } = only.plan;
   const closing: PartitionCommit[] = [
     { topic: 'orders', partition: 0, epoch: 'e1', offset: 5, layout, state: { type: 'closing' } },
   ];
   assignment.leave(only);
-  const begun = commits.inTurn(assignment, 'c1', commit, () => closing);
-  const asEver = commits.inTurn(assignment, 'c1', commit, () => [
-    ...assignment.uncommittedEpochs(),
-    ...assignment.advanced(),
-  ]);
+  const begun = ask(() => closing);
+  const asEver = ask(() => [...assignment.uncommittedEpochs(), ...assignment.advanced()]);
   await turns();
   requests[0]!.answer();
   await Promise.all([begun, asEver]);
