@@ -7,42 +7,28 @@ import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { messageOf } from '../messageOf.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
-import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../records/record.js';
-import type { Logger, StateLog } from '../telemetry/logging.js';
-import type { Metrics } from '../telemetry/metrics.js';
+import { partitionName, type RecordSource, type TopicPartition } from '../records/record.js';
 import { Assignment, type Comparison } from './assignment.js';
 import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure.js';
-import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
 import { GroupMember } from './groupMember.js';
 import { closeEpoch, isFlushed } from './handOver.js';
 import { Lag } from './lag.js';
-import type { Lane, Pack } from './lane.js';
-import { Lanes } from './lanes.js';
-import type { LaneObserver, StopCause } from './laneSender.js';
+import type { Pack } from './lane.js';
 import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
+import { PipelineLanes, type PipelineLanesOptions } from './pipelineLanes.js';
 import { mustHandOver, type SameEpoch } from './startPosition.js';
 import { Steering } from './steering.js';
 import { TopicWatch } from './topicWatch.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
-/** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
-export type SetAside = (source: PartitionTracker, record: KafkaRecord) => Promise<KafkaRecord>;
-
-export interface PipelineConsumerOptions {
-  readonly pipeline: PipelineConfig;
+export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly kafkaConfig: KafkaConfig;
   readonly kafka: Kafka;
   readonly admin: Admin;
-  /** The batcher of an index, from 0, in a layout. */
-  readonly batcher: (layout: Layout, index: number) => BatcherClient;
   /** All layouts that the pipeline has had, as far as Temporal knows. */
   readonly layouts: () => Promise<readonly Layout[]>;
-  readonly setAside: SetAside;
-  readonly metrics: Metrics;
-  readonly logger: Logger;
-  readonly stateLog: StateLog;
   /** The consumer is dead and will not come back by itself. */
   readonly onFatal: (error: Error) => void;
 }
@@ -52,8 +38,6 @@ const COMMIT_INTERVAL_MS = 500;
 const GAUGES_INTERVAL_MS = 1_000;
 const LAG_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 30_000;
-/** A single failure passes by itself: a worker that ended, a task that a signal came between. */
-const STUCK_TASK_FAILURES = 3;
 /** A new topic is read within a minute: after this, and a rebalance of all members that follow. */
 const TOPICS_INTERVAL_MS = 15_000;
 const OPEN_RETRY_MS = 1_000;
@@ -84,11 +68,9 @@ export class PipelineConsumer {
   readonly #lag: Lag;
   /** As everything is read, but for what is on its way to something else. */
   readonly #reading: ReadingPlan;
-  /** By layout: ours, and those that partitions come from. */
-  readonly #lanes = new Map<string, Lanes>();
+  readonly #lanes: PipelineLanes;
   readonly #commits: Commits;
   readonly #paused = new Set<PartitionTracker>();
-  readonly #stopCauses = new Map<Lane, StopCause>();
   /** The last jump of a partition's fetch position that the log did not explain. */
   readonly #jumps = new WeakMap<PartitionTracker, string>();
   /** Trackers whose next plan is on its way. */
@@ -106,7 +88,6 @@ export class PipelineConsumer {
   #draining = false;
   #clusterId = '';
   #lastAsked: Promise<unknown> = Promise.resolve();
-  #members = 1;
 
   constructor(options: PipelineConsumerOptions) {
     this.#options = options;
@@ -137,6 +118,10 @@ export class PipelineConsumer {
     this.#topics = new TopicWatch(options.admin, pipeline);
     this.#steering = new Steering(this.#member, options.logger);
     this.#lag = new Lag(pipeline.name, options.admin, options.metrics.lag);
+    this.#lanes = new PipelineLanes(options, {
+      accepted: (pack) => this.#accepted(pack),
+      changed: () => this.#updateGauges(),
+    });
     this.#reading = { layout: pipeline.layout, state: READING, end: null };
   }
 
@@ -163,10 +148,9 @@ export class PipelineConsumer {
     this.#draining = true;
     if (this.#assignment !== null && this.#assignment.partitions.length > 0)
       this.#steering.pause(this.#assignment.partitions);
-    const lanes = [...this.#lanes.values()];
-    while (Date.now() < deadlineMs && lanes.some(({ records }) => records > 0)) await sleep(DRAIN_POLL_MS);
+    while (Date.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
-    const stopped = Promise.all(lanes.map((set) => set.stop()));
+    const stopped = this.#lanes.stop();
     await this.#commits.settled();
     await Promise.race([this.#following, sleep(Math.max(0, deadlineMs - Date.now()), undefined, { ref: false })]);
     await this.#commitAccepted();
@@ -219,7 +203,7 @@ export class PipelineConsumer {
   #unassign(): void {
     this.#assignment = null;
     this.#commit = null;
-    for (const lanes of this.#lanes.values()) lanes.clear();
+    this.#lanes.clear();
     this.#lag.forget();
     this.#updateGauges();
   }
@@ -248,12 +232,12 @@ export class PipelineConsumer {
           pipeline,
           startFrom: (topic) => this.#topics.startFrom(topic),
           layouts: this.#options.layouts,
-          batchersOf: (layout) => this.#lanesOf(layout).batchers,
+          batchersOf: (layout) => this.#lanes.of(layout).batchers,
         });
-        this.#members = await this.#countMembers();
+        const members = await this.#countMembers();
         if (!this.#isCurrent(assignment)) return;
         this.#clusterId = clusterId;
-        for (const lanes of this.#lanes.values()) lanes.setMembers(this.#members);
+        this.#lanes.setMembers(members);
         for (const start of starts) this.#openPartition(assignment, start);
         this.#reportNewEpochs(starts);
         assignment.opened = true;
@@ -364,7 +348,7 @@ export class PipelineConsumer {
   async #handOverLayout(assignment: Assignment, source: RecordSource, from: number, layout: Layout): Promise<void> {
     const { topic, partition, epoch } = source;
     const state = { type: 'closing' } as const;
-    const { batchers } = this.#lanesOf(layout);
+    const { batchers } = this.#lanes.of(layout);
     // A commit of the tracker before would take back that a hand-over has begun.
     assignment.leave(source);
     await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, async () => {
@@ -386,7 +370,7 @@ export class PipelineConsumer {
     const { topic, partition, next, plan } = closed;
     const { logger } = this.#options;
     const { name, layout } = this.#pipeline;
-    const { batchers } = this.#lanesOf(plan.layout);
+    const { batchers } = this.#lanes.of(plan.layout);
     await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, async () => {
       while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
@@ -430,23 +414,6 @@ export class PipelineConsumer {
       }
       await sleep(HAND_OVER_RETRY_MS);
     }
-  }
-
-  #lanesOf(layout: Layout): Lanes {
-    const name = layoutName(layout);
-    let lanes = this.#lanes.get(name);
-    if (lanes === undefined) {
-      const { pipeline, batcher } = this.#options;
-      lanes = new Lanes(
-        layout,
-        pipeline,
-        (index) => batcher(layout, index),
-        (lane, client) => this.#observe(lane, client),
-      );
-      lanes.setMembers(this.#members);
-      this.#lanes.set(name, lanes);
-    }
-    return lanes;
   }
 
   #isCurrent(assignment: Assignment): boolean {
@@ -580,7 +547,7 @@ export class PipelineConsumer {
   #handOver(tracker: PartitionTracker, batch: Batch): void {
     const { layout, end } = tracker.plan;
     const records = batch.messages.map(fromKafkaMessage).filter(({ offset }) => end === null || offset < end);
-    this.#lanesOf(layout).handOver(tracker, records, Date.now());
+    this.#lanes.of(layout).handOver(tracker, records, Date.now());
     tracker.advanceTo(Math.min(toOffset(batch.lastOffset()) + 1, end ?? Infinity));
     this.#options.metrics.consumed.inc({ pipeline: this.#pipeline.name, topic: tracker.topic }, records.length);
   }
@@ -649,8 +616,8 @@ export class PipelineConsumer {
       assignment.tracker(tracker.topic, tracker.partition) === tracker;
     const wanted = partitionsToPause(
       assignment.trackers(),
-      ({ plan }) => this.#lanesOf(plan.layout).all,
-      [...this.#lanes.values()].reduce((sum, { bytes }) => sum + bytes, 0),
+      ({ plan }) => this.#lanes.of(plan.layout).all,
+      this.#lanes.bytes,
       limits,
       (tracker) => this.#paused.has(tracker),
     );
@@ -665,72 +632,17 @@ export class PipelineConsumer {
     this.#updateGauges();
   }
 
-  #observe(lane: Lane, { workflowId }: BatcherClient): LaneObserver {
-    const { metrics, stateLog, setAside, pipeline } = this.#options;
-    const labels = { pipeline: pipeline.name };
-    const what = `batcher ${workflowId}`;
-    return {
-      accepted: (pack, seconds) => {
-        metrics.signals.inc({ ...labels, outcome: 'accepted' });
-        metrics.signalledRecords.inc(labels, pack.records);
-        metrics.signalSeconds.observe(labels, seconds);
-        if (this.#assignment !== null && pack.segments.some(({ tracker }) => tracker.plan.end !== null))
-          this.#finishPlans(this.#assignment);
-        if (this.#paused.size > 0) this.#applyBackpressure();
-        else this.#updateGauges();
-      },
-      notAccepted: (outcome) => {
-        metrics.signals.inc({ ...labels, outcome });
-        this.#countError('signal');
-      },
-      stopped: (cause, message) => {
-        this.#stopCauses.set(lane, cause);
-        this.#updateGauges();
-        stateLog.problem(what, `Nothing is sent to ${workflowId}: ${message}`);
-      },
-      resumed: () => {
-        this.#stopCauses.delete(lane);
-        this.#updateGauges();
-        stateLog.well(what, `${workflowId} takes signals again`);
-      },
-      heirStarted: (closed) => this.#reportHeir(workflowId, closed),
-      setAside: async (pack: Pack) => {
-        const [segment] = pack.segments;
-        const record = segment?.records[0];
-        if (segment === undefined || record === undefined) return;
-        lane.replaceHead(pack, await setAside(segment.tracker, record));
-      },
-    };
+  #accepted({ segments }: Pack): void {
+    if (this.#assignment !== null && segments.some(({ tracker }) => tracker.plan.end !== null))
+      this.#finishPlans(this.#assignment);
+    if (this.#paused.size > 0) this.#applyBackpressure();
+    else this.#updateGauges();
   }
 
-  #reportHeir(workflowId: string, { runId, status }: ClosedRunInfo): void {
-    const { metrics, logger } = this.#options;
-    const pipeline = this.#pipeline.name;
-    const drained = status === 'COMPLETED';
-    metrics.heirs.inc({ pipeline, closed: drained ? 'drained' : 'unexpectedly' });
-    const fields = { pipeline, batcher: workflowId, closedRun: runId, status };
-    if (drained) logger.info(fields, 'A drained batcher was started again');
-    else logger.warn(fields, 'The run of a batcher was closed from outside. A new run takes over what it had accepted');
-  }
-
-  /** Finds closed runs that no traffic touches: what they had accepted must not wait for the next record. */
   async #sweep(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
-    const { logger, metrics } = this.#options;
-    const batchers = [...this.#lanes.values()].flatMap((lanes) => lanes.batchers);
-    for (const batcher of batchers) {
-      if (!this.#isCurrent(assignment)) return;
-      try {
-        const closed = await batcher.startHeir({ drained: false });
-        if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
-      } catch (error) {
-        logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A batcher could not be looked at');
-        return;
-      }
-    }
-    const stuck = batchers.filter(({ taskFailures }) => taskFailures >= STUCK_TASK_FAILURES).length;
-    metrics.stuckTasks.set({ pipeline: this.#pipeline.name }, stuck);
+    await this.#lanes.sweep(() => this.#isCurrent(assignment));
   }
 
   #updateGauges(): void {
@@ -739,19 +651,10 @@ export class PipelineConsumer {
     metrics.assigned.set({ pipeline }, this.#assignment?.partitions.length ?? 0);
     metrics.paused.set({ pipeline }, this.#paused.size);
     metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(this.#paused.size > 0, Date.now()));
-    const lanes = [...this.#lanes.values()];
-    const sum = (what: 'records' | 'bytes'): number => lanes.reduce((total, of) => total + of[what], 0);
-    metrics.waiting.set({ pipeline }, sum('records'));
-    metrics.waitingBytes.set({ pipeline }, sum('bytes'));
-    const times = lanes.flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
-    metrics.oldestWaiting.set({ pipeline }, times.length === 0 ? 0 : Math.min(...times) / 1000);
-    for (const cause of ['history', 'closed', 'temporal', 'deadLetters'] as const) {
-      const stopped = [...this.#stopCauses.values()].filter((other) => other === cause).length;
-      metrics.stoppedLanes.set({ pipeline, cause }, stopped);
-    }
+    this.#lanes.updateGauges();
   }
 
-  #countError(stage: 'start' | 'commit' | 'signal'): void {
+  #countError(stage: 'start' | 'commit'): void {
     this.#options.metrics.errors.inc({ pipeline: this.#pipeline.name, stage });
   }
 

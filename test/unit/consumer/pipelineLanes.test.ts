@@ -1,0 +1,94 @@
+import { pino } from 'pino';
+import { afterEach, expect, it } from 'vitest';
+import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../../src/consumer/batcherClient.js';
+import { PipelineLanes } from '../../../src/consumer/pipelineLanes.js';
+import { parseConfig } from '../../../src/config/load.js';
+import type { Layout } from '../../../src/records/batcherId.js';
+import { StateLog } from '../../../src/telemetry/logging.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { eventually } from '../../support/eventually.js';
+import { record } from '../../support/records.js';
+import { tracker } from '../../support/trackers.js';
+
+const started: PipelineLanes[] = [];
+afterEach(async () => {
+  for (const lanes of started.splice(0)) await lanes.stop();
+});
+
+const ONE: Layout = { batchers: 1, keyFunction: 'key' };
+const TWO: Layout = { batchers: 2, keyFunction: 'key' };
+
+/** Lanes to batchers that answer like this, in turn; `closed` are the runs to find, by batcher. */
+function start({
+  outcomes = [],
+  closed = {},
+}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo> } = {}) {
+  const { pipelines } = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {});
+  const looked: string[] = [];
+  const batcher = ({ batchers }: Layout, index: number) => {
+    const workflowId = `${batchers}/${index}`;
+    return {
+      workflowId,
+      taskFailures: index === 1 ? 3 : 2,
+      history: () => Promise.resolve(null),
+      send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' }),
+      startHeir: () => {
+        looked.push(workflowId);
+        return Promise.resolve(closed[workflowId] ?? null);
+      },
+    } as unknown as BatcherClient;
+  };
+  const metrics = createMetrics({ runtime: false });
+  const logger = pino({ level: 'silent' });
+  const accepted: number[] = [];
+  const lanes = new PipelineLanes(
+    {
+      pipeline: pipelines[0]!,
+      batcher,
+      setAside: (_, original) => Promise.resolve(original),
+      metrics,
+      logger,
+      stateLog: new StateLog(logger),
+    },
+    { accepted: ({ records }) => void accepted.push(records), changed: () => lanes.updateGauges() },
+  );
+  started.push(lanes);
+  return { lanes, looked, metrics, accepted };
+}
+
+it('looks for closed runs at the batchers of all layouts, and tells how they were closed', async () => {
+  const closed = { '1/0': { runId: 'r', status: 'COMPLETED' }, '2/0': { runId: 'r', status: 'TERMINATED' } };
+  const { lanes, looked, metrics } = start({ closed });
+  for (const layout of [TWO, ONE]) lanes.of(layout);
+  await lanes.sweep(() => true);
+  expect(looked).toEqual(['2/0', '2/1', '1/0']);
+  expect((await metrics.heirs.get()).values).toMatchObject([
+    { value: 1, labels: { closed: 'unexpectedly' } },
+    { value: 1, labels: { closed: 'drained' } },
+  ]);
+  expect((await metrics.stuckTasks.get()).values).toMatchObject([{ value: 1 }]);
+});
+
+it('starts no heir any more once the look is another member’s task', async () => {
+  const { lanes, looked } = start();
+  lanes.of(TWO);
+  await lanes.sweep(() => looked.length === 0);
+  expect(looked).toEqual(['2/0']);
+});
+
+it('counts what waits over all layouts, until it is accepted or cleared', async () => {
+  const { lanes, metrics, accepted } = start();
+  const waiting = async () => {
+    lanes.updateGauges();
+    return (await metrics.waiting.get()).values[0]?.value;
+  };
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0), record(1)], Date.now());
+  lanes.of(TWO).handOver(tracker({}, 0, { layout: TWO }), [record(2)], Date.now());
+  expect([lanes.records, await waiting()]).toEqual([3, 3]);
+  await eventually(() => expect(accepted.reduce((sum, records) => sum + records, 0)).toBe(3));
+  expect([lanes.records, lanes.bytes, await waiting()]).toEqual([0, 0, 0]);
+
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)], Date.now());
+  lanes.clear();
+  expect([lanes.records, lanes.bytes]).toEqual([0, 0]);
+});
