@@ -1,24 +1,22 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Admin, Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { messageOf } from '../messageOf.js';
-import { layoutName, type Layout } from '../records/batcherId.js';
+import type { Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
-import { partitionName, type RecordSource, type TopicPartition } from '../records/record.js';
-import { Assignment, type Comparison } from './assignment.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
+import { Assignment, type Comparison, type PartitionCommit } from './assignment.js';
 import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure.js';
-import { READING } from './commitMetadata.js';
 import { Commits, type Commit } from './commits.js';
 import { GroupMember } from './groupMember.js';
-import { closeEpoch, isFlushed } from './handOver.js';
 import { Lag } from './lag.js';
 import type { Pack } from './lane.js';
 import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
 import { PipelineLanes, type PipelineLanesOptions } from './pipelineLanes.js';
-import { mustHandOver, type SameEpoch } from './startPosition.js';
+import { newEpoch, ReadingPlans } from './readingPlans.js';
+import type { SameEpoch } from './startPosition.js';
 import { Steering } from './steering.js';
 import { TopicWatch } from './topicWatch.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
@@ -45,8 +43,6 @@ const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
 /** Batches from elsewhere, after which there is no record at the mark: it is another log. */
 const MISMATCHES_MAX = 3;
-const HAND_OVER_RETRY_MS = 1_000;
-const FLUSHED_POLL_MS = 500;
 
 /**
  * One pipeline's Kafka consumer: takes batches from kafkajs, hands their records to the lanes, commits what the batchers
@@ -66,15 +62,12 @@ export class PipelineConsumer {
   readonly #topics: TopicWatch;
   readonly #steering: Steering;
   readonly #lag: Lag;
-  /** As everything is read, but for what is on its way to something else. */
-  readonly #reading: ReadingPlan;
   readonly #lanes: PipelineLanes;
+  readonly #plans: ReadingPlans;
   readonly #commits: Commits;
   readonly #paused = new Set<PartitionTracker>();
   /** The last jump of a partition's fetch position that the log did not explain. */
   readonly #jumps = new WeakMap<PartitionTracker, string>();
-  /** Trackers whose next plan is on its way. */
-  readonly #finishing = new WeakSet<PartitionTracker>();
   /** Batches that came from elsewhere while a comparison waited for its record. */
   readonly #mismatches = new WeakMap<Comparison, number>();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -87,7 +80,6 @@ export class PipelineConsumer {
   #isWaitingForTopics = false;
   #draining = false;
   #clusterId = '';
-  #lastAsked: Promise<unknown> = Promise.resolve();
 
   constructor(options: PipelineConsumerOptions) {
     this.#options = options;
@@ -122,7 +114,17 @@ export class PipelineConsumer {
       accepted: (pack) => this.#accepted(pack),
       changed: () => this.#updateGauges(),
     });
-    this.#reading = { layout: pipeline.layout, state: READING, end: null };
+    this.#plans = new ReadingPlans({
+      pipeline,
+      batchersOf: (layout) => this.#lanes.of(layout).batchers,
+      steering: this.#steering,
+      goesOn: (assignment) => this.#isCurrent(assignment) && !this.#draining,
+      isCurrent: (assignment) => this.#isCurrent(assignment),
+      commit: (assignment, commits) => this.#commitNow(assignment, commits),
+      replaced: () => this.#applyBackpressure(),
+      logger: options.logger,
+      stateLog: options.stateLog,
+    });
   }
 
   /** True while this member has an assignment and every partition of it is being read, or no topic is there to be read. */
@@ -263,7 +265,7 @@ export class PipelineConsumer {
     switch (start.type) {
       case 'continue': {
         // Under this very epoch the group has committed already; only a gap moves on from there.
-        assignment.open(new PartitionTracker(start, start.offset, this.#reading), start.offset - start.missed);
+        assignment.open(new PartitionTracker(start, start.offset, this.#plans.reading), start.offset - start.missed);
         break;
       }
       case 'fill': {
@@ -273,7 +275,7 @@ export class PipelineConsumer {
       }
       case 'newEpoch':
         assignment.open(
-          new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, this.#reading),
+          new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, this.#plans.reading),
           null,
         );
         break;
@@ -285,7 +287,7 @@ export class PipelineConsumer {
         this.#steering.seek(start, start.mark.offset);
         break;
       case 'handOver':
-        void this.#handOverLayout(assignment, start, start.offset, start.layout);
+        void this.#plans.handOver(assignment, start, start.offset, start.layout);
         break;
       case 'newer':
         this.#block(
@@ -300,9 +302,9 @@ export class PipelineConsumer {
     const { topic, partition } = where;
     const source = { topic, partition, epoch };
     if (from === null) {
-      this.#goOn(assignment, new PartitionTracker(source, offset, this.#reading));
+      this.#plans.goOn(assignment, new PartitionTracker(source, offset, this.#plans.reading));
     } else {
-      void this.#handOverLayout(assignment, source, offset, from);
+      void this.#plans.handOver(assignment, source, offset, from);
     }
   }
 
@@ -313,107 +315,6 @@ export class PipelineConsumer {
     }
     if (Object.keys(partitions).length === 0) return;
     this.#options.logger.info({ pipeline: this.#pipeline.name, partitions }, 'New epochs begin');
-  }
-
-  // ── Plans that end ───────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** The next tracker of a partition takes over where the last one ended. */
-  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
-    assignment.open(tracker, committed);
-    this.#steering.seek(tracker, tracker.next);
-    this.#steering.resume([tracker]);
-    this.#finishPlans(assignment);
-    this.#applyBackpressure();
-  }
-
-  /** Begins what comes after the plans that have been carried out. */
-  #finishPlans(assignment: Assignment): void {
-    for (const tracker of [...assignment.trackers()]) {
-      if (!tracker.finished || this.#finishing.has(tracker)) continue;
-      this.#finishing.add(tracker);
-      const { plan, next } = tracker;
-      if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);
-      else if (mustHandOver(plan.layout, this.#pipeline.layout, false)) {
-        void this.#handOverLayout(assignment, tracker, next, plan.layout);
-      } else {
-        this.#goOn(assignment, new PartitionTracker(tracker, next, this.#reading));
-      }
-    }
-  }
-
-  /**
-   * A partition leaves a layout: its epoch is closed in all batchers of it, and what they lack up to there is read. That a
-   * hand-over has begun is committed first: a member that knows only the old layout must not go on as if nothing were.
-   */
-  async #handOverLayout(assignment: Assignment, source: RecordSource, from: number, layout: Layout): Promise<void> {
-    const { topic, partition, epoch } = source;
-    const state = { type: 'closing' } as const;
-    const { batchers } = this.#lanes.of(layout);
-    // A commit of the tracker before would take back that a hand-over has begun.
-    assignment.leave(source);
-    await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, async () => {
-      const commit = this.#commit;
-      // Any batch brings one; without traffic there is no hurry.
-      if (commit === null) return false;
-      const commits = [{ topic, partition, epoch, offset: from, layout, state }];
-      await this.#commits.inTurn(assignment, this.#clusterId, commit, () => commits);
-      if (!this.#isCurrent(assignment)) return true;
-      const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
-      if (!this.#isCurrent(assignment)) return true;
-      this.#goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
-      return true;
-    });
-  }
-
-  /** Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. */
-  async #enterLayout(assignment: Assignment, closed: PartitionTracker): Promise<void> {
-    const { topic, partition, next, plan } = closed;
-    const { logger } = this.#options;
-    const { name, layout } = this.#pipeline;
-    const { batchers } = this.#lanes.of(plan.layout);
-    await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, async () => {
-      while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
-        await sleep(FLUSHED_POLL_MS);
-        if (!this.#isCurrent(assignment)) return true;
-      }
-      // Its topic may have been recreated meanwhile.
-      if (!this.#isCurrent(assignment) || assignment.tracker(topic, partition) !== closed) return true;
-      const source = { topic, partition, epoch: newEpoch() };
-      const fields = {
-        pipeline: name,
-        topic,
-        partition,
-        offset: next,
-        from: layoutName(plan.layout),
-        to: layoutName(layout),
-      };
-      logger.info(fields, 'A partition has gone over to another layout');
-      this.#goOn(assignment, new PartitionTracker(source, next, this.#reading));
-      return true;
-    });
-  }
-
-  /** Hundreds of partitions that hand over at once must not keep Temporal from taking signals. */
-  #oneAtATime<T>(ask: () => Promise<T>): Promise<T> {
-    const turn = this.#lastAsked.then(ask);
-    this.#lastAsked = turn.catch(() => undefined);
-    return turn;
-  }
-
-  /** Repeats a step that may fail until it is done or the assignment is over. Never rejects. */
-  async #untilDone(assignment: Assignment, what: string, step: () => Promise<boolean>): Promise<void> {
-    const { stateLog } = this.#options;
-    while (this.#isCurrent(assignment) && !this.#draining) {
-      try {
-        if (await step()) {
-          stateLog.well(what, `The ${what} goes on`);
-          return;
-        }
-      } catch (error) {
-        if (this.#isCurrent(assignment)) stateLog.problem(what, `The ${what} waits: ${messageOf(error)}`);
-      }
-      await sleep(HAND_OVER_RETRY_MS);
-    }
   }
 
   #isCurrent(assignment: Assignment): boolean {
@@ -446,7 +347,7 @@ export class PipelineConsumer {
 
     this.#handOver(tracker, batch);
     if (!tracker.handedOver) payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
-    this.#finishPlans(assignment);
+    this.#plans.finish(assignment);
     this.#applyBackpressure();
   }
 
@@ -528,14 +429,14 @@ export class PipelineConsumer {
   }
 
   #waitForNextPlan(assignment: Assignment): null {
-    this.#finishPlans(assignment);
+    this.#plans.finish(assignment);
     this.#applyBackpressure();
     return null;
   }
 
   /** The log ends before the position: it is another log. */
   #beginAnew(assignment: Assignment, { topic, partition, next }: PartitionTracker, logStart: number): PartitionTracker {
-    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart, this.#reading);
+    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart, this.#plans.reading);
     assignment.open(tracker, null);
     this.#options.logger.warn(
       { pipeline: this.#pipeline.name, topic, partition, expected: next, logStart, epoch: tracker.epoch },
@@ -562,7 +463,7 @@ export class PipelineConsumer {
     const first = firstOffset as string | null;
     if (tracker?.next !== toOffset(first ?? lastOffset)) return;
     tracker.advanceTo(Math.min(toOffset(lastOffset) + 1, tracker.plan.end ?? Infinity));
-    if (this.#assignment !== null) this.#finishPlans(this.#assignment);
+    if (this.#assignment !== null) this.#plans.finish(this.#assignment);
   }
 
   /**
@@ -634,7 +535,7 @@ export class PipelineConsumer {
 
   #accepted({ segments }: Pack): void {
     if (this.#assignment !== null && segments.some(({ tracker }) => tracker.plan.end !== null))
-      this.#finishPlans(this.#assignment);
+      this.#plans.finish(this.#assignment);
     if (this.#paused.size > 0) this.#applyBackpressure();
     else this.#updateGauges();
   }
@@ -679,6 +580,14 @@ export class PipelineConsumer {
     }
   }
 
+  /** False before the first batch, which brings the function to commit by. */
+  async #commitNow(assignment: Assignment, commits: readonly PartitionCommit[]): Promise<boolean> {
+    const commit = this.#commit;
+    if (commit === null) return false;
+    await this.#commits.inTurn(assignment, this.#clusterId, commit, () => commits);
+    return true;
+  }
+
   async #measureLag(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null) return;
@@ -689,11 +598,6 @@ export class PipelineConsumer {
       this.#options.logger.debug(fields, 'The lag could not be measured');
     }
   }
-}
-
-/** A random id: 48 bits, for one reading of one partition's log. */
-function newEpoch(): string {
-  return randomBytes(6).toString('hex');
 }
 
 /** Asked again after the tracker has moved; the compiler still sees the answer before. */
