@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -17,17 +18,24 @@ it('batchers that continue as new every few signals under load lose and double n
   });
   await fixture.collectAcks();
   daemon = await Daemon.start(fixture.config());
+  const statuses = () => Promise.all([0, 1, 2, 3].map((index) => fixture.batcherStatus(index)));
+  // Whoever looks meanwhile must not make a run forget signals that came while it was ending.
+  let looking = true;
+  const looks = (async () => {
+    while (looking) await Promise.all([sleep(20), statuses().catch(() => undefined)]);
+  })();
   const load = steadyLoad(fixture, 1_000);
   await eventually(() => expect(fixture.acks.length).toBeGreaterThan(8_000));
   await daemon.kill();
   daemon = await Daemon.start(fixture.config());
   await eventually(() => expect(fixture.acks.length).toBeGreaterThan(16_000));
-  const statuses = () => Promise.all([0, 1, 2, 3].map((index) => fixture.batcherStatus(index)));
   // How soon depends on how many records a slow machine packs into a signal.
   await eventually(async () => {
     for (const { counters } of await statuses()) expect(counters.continuations).toBeGreaterThan(10);
   }, 90_000);
   await load.stop();
+  looking = false;
+  await looks;
   await expectExactlyOnce(fixture);
   for (const { coverageRanges } of await statuses()) expect(coverageRanges).toBeLessThan(8 * 4);
 });
