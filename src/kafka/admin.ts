@@ -1,5 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { isOfType } from './errorType.js';
+
+/** How often leaders are asked, and how much longer is waited each time before they are looked for. */
+const TRIES_MAX = 4;
+const LEADER_PAUSE_MS = 200;
 
 /**
  * kafkajs's admin client, without two of its faults where offsets of topics, or of a group in them, are asked for.
@@ -21,19 +26,21 @@ export function createAdmin(kafka: Kafka): Admin {
   };
 
   const askLeaders = async <T>(ask: (admin: Admin) => Promise<T>): Promise<T> => {
-    const asked = await adminOfTopics();
-    try {
-      return await ask(asked);
-    } catch (error) {
-      if (isOfType(error, 'UNKNOWN_TOPIC_OR_PARTITION')) {
-        if (ofTopics === asked) ofTopics = undefined;
-        await asked.disconnect().catch(() => undefined);
-        return await ask(await adminOfTopics());
+    for (let tries = 1; ; tries++) {
+      const asked = await adminOfTopics();
+      try {
+        return await ask(asked);
+      } catch (error) {
+        if (isOfType(error, 'UNKNOWN_TOPIC_OR_PARTITION') && tries === 1) {
+          if (ofTopics === asked) ofTopics = undefined;
+          await asked.disconnect().catch(() => undefined);
+        } else if (error instanceof kafkajs.KafkaJSProtocolError && error.retriable && tries < TRIES_MAX) {
+          // A broker may hear of a new leader later than the old one does.
+          await sleep((tries - 1) * LEADER_PAUSE_MS);
+          // Of all calls without an effect the one that fetches the metadata first. Its own answer is of no interest.
+          await asked.listGroups().catch(() => undefined);
+        } else throw error;
       }
-      if (!(error instanceof kafkajs.KafkaJSProtocolError && error.retriable)) throw error;
-      // Of all calls without an effect the one that fetches the metadata first. Its own answer is of no interest.
-      await asked.listGroups().catch(() => undefined);
-      return await ask(asked);
     }
   };
 
