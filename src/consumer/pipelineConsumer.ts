@@ -6,7 +6,7 @@ import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
 import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
-import { partitionName, type TopicPartition } from '../records/record.js';
+import { partitionName, type RecordSource, type TopicPartition } from '../records/record.js';
 import { Assignment, type Comparison, type PartitionCommit } from './assignment.js';
 import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure.js';
 import { Commits, type Commit } from './commits.js';
@@ -214,8 +214,9 @@ export class PipelineConsumer {
     const assignment = new Assignment(memberAssignment);
     const { metrics, logger } = this.#options;
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
-    // kafkajs keeps a pause over a rebalance, also of a partition that was lost and came back.
-    if (assignment.partitions.length > 0) this.#steering.resume(assignment.partitions);
+    // Until it is known where to start nothing is fetched: kafkajs would start at the committed offset, and where the log no
+    // longer has it, commit "earliest" in its place, without our metadata.
+    if (assignment.partitions.length > 0) this.#steering.pause(assignment.partitions);
     this.#paused.clear();
     this.#assignment = assignment;
     this.#opened = this.#open(assignment);
@@ -264,30 +265,30 @@ export class PipelineConsumer {
     if ('missed' in start && !this.#mayPassGap(assignment, start, start.missed)) return;
     switch (start.type) {
       case 'continue': {
+        const tracker = new PartitionTracker(start, start.offset, this.#plans.reading);
         // Under this very epoch the group has committed already; only a gap moves on from there.
-        assignment.open(new PartitionTracker(start, start.offset, this.#plans.reading), start.offset - start.missed);
+        this.#plans.goOn(assignment, tracker, start.offset - start.missed);
         break;
       }
       case 'fill': {
         const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
-        assignment.open(new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
+        this.#plans.goOn(assignment, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
         break;
       }
-      case 'newEpoch':
-        assignment.open(
-          new PartitionTracker({ topic, partition, epoch: newEpoch() }, start.offset, this.#plans.reading),
-          null,
-        );
+      case 'newEpoch': {
+        const source = { topic, partition, epoch: newEpoch() };
+        this.#plans.goOn(assignment, new PartitionTracker(source, start.offset, this.#plans.reading));
         break;
+      }
       case 'sameEpoch':
         this.#openSameEpoch(assignment, start, start);
         break;
       case 'compare':
         assignment.compare(start, start);
-        this.#steering.seek(start, start.mark.offset);
+        this.#fetch(start, start.mark.offset);
         break;
       case 'handOver':
-        void this.#plans.handOver(assignment, start, start.offset, start.layout);
+        this.#handOverLayout(assignment, start, start.offset, start.layout);
         break;
       case 'newer':
         this.#block(
@@ -304,8 +305,19 @@ export class PipelineConsumer {
     if (from === null) {
       this.#plans.goOn(assignment, new PartitionTracker(source, offset, this.#plans.reading));
     } else {
-      void this.#plans.handOver(assignment, source, offset, from);
+      this.#handOverLayout(assignment, source, offset, from);
     }
+  }
+
+  #handOverLayout(assignment: Assignment, source: RecordSource, from: number, layout: Layout): void {
+    void this.#plans.handOver(assignment, source, from, layout);
+    // That it has begun is committed, which kafkajs allows only together with a batch.
+    this.#fetch(source, from);
+  }
+
+  #fetch(partition: TopicPartition, offset: number): void {
+    this.#steering.seek(partition, offset);
+    this.#steering.resume([partition]);
   }
 
   #reportNewEpochs(starts: readonly PartitionStart[]): void {
@@ -368,7 +380,7 @@ export class PipelineConsumer {
     const [first] = batch.messages;
     const found = first === undefined ? null : markOf(fromKafkaMessage(first));
     const same = found?.offset === mark.offset && found.timestampMs === mark.timestampMs && found.crc32 === mark.crc32;
-    const fresh: SameEpoch = { type: 'sameEpoch', epoch: newEpoch(), offset: logStart, from: null };
+    const fresh: SameEpoch = { type: 'sameEpoch', epoch: newEpoch(), offset: logStart, missed: 0, from: null };
     const start = same ? ifSame : fresh;
     assignment.compared(batch);
     this.#openSameEpoch(assignment, batch, start);

@@ -103,6 +103,8 @@ export interface SameEpoch {
   readonly type: 'sameEpoch';
   readonly epoch: string;
   readonly offset: number;
+  /** Offsets behind all that was ever accepted that the log no longer has. */
+  readonly missed: number;
   /** The layout to hand over from; null where the epoch can be gone on with. */
   readonly from: Layout | null;
 }
@@ -125,6 +127,7 @@ export function knownPosition(
     type: 'sameEpoch',
     epoch: mark.epoch,
     offset: Math.max(logStart, startOffset),
+    missed: Math.max(0, logStart - (mark.offset + 1)),
     from: mustLeave ? known.layout : null,
   };
   if (logStart > mark.offset) return ifSame;

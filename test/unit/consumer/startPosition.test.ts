@@ -115,9 +115,10 @@ it('without an offset and unknown to the batchers a partition starts where the c
 });
 
 it('without an offset but known to batchers, the log is compared with their last record', () => {
-  const ifSame = { type: 'sameEpoch', epoch: 'e1', offset: 20, from: null };
+  const ifSame = { type: 'sameEpoch', epoch: 'e1', offset: 20, missed: 0, from: null };
   expect(knownPosition(known, facts(), where)).toEqual({ type: 'compare', mark, ifSame });
   expect(knownPosition(known, facts({ logStart: 81 }), where)).toEqual({ ...ifSame, offset: 81 });
+  expect(knownPosition(known, facts({ logStart: 90 }), where)).toEqual({ ...ifSame, offset: 90, missed: 9 });
   expect(knownPosition(known, facts({ logEnd: 80 }), where)).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
 });
 
