@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { batcherWorkflowId } from '../../src/records/batcherId.js';
 import { Daemon } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -39,3 +40,25 @@ it('batchers that continue as new every few signals under load lose and double n
   await expectExactlyOnce(fixture);
   for (const { coverageRanges } of await statuses()) expect(coverageRanges).toBeLessThan(8 * 4);
 });
+
+it('signals that come while a batcher continues as new are in the run that they belong to', async () => {
+  fixture = await Fixture.create(stack(), {
+    pipeline: { batchers: 1, signal: { maxRecords: 1, linger: '0ms' }, batch: { maxDelay: '300ms' } },
+  });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+  await fixture.produce(200);
+  await expectExactlyOnce(fixture);
+  // The server took the end of a run back, because a signal had come meanwhile, and the run ended later, with that signal.
+  let takenBack = 0;
+  const batcher = batcherWorkflowId(fixture.name, { batchers: 1, keyFunction: 'key' }, 0);
+  for await (const { runId } of fixture.temporal.workflow.list({ query: `WorkflowId = '${batcher}'` })) {
+    const { events } = await fixture.temporal.workflow.getHandle(batcher, runId).fetchHistory();
+    for (const { workflowTaskFailedEventAttributes: failed } of events ?? [])
+      if (failed?.cause === UNHANDLED_COMMAND) takenBack++;
+  }
+  expect(takenBack).toBeGreaterThan(0);
+});
+
+/** WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND */
+const UNHANDLED_COMMAND = 1;
