@@ -157,16 +157,14 @@ class Bridge {
   /** The test server never answers a query that met a continue-as-new: then it is asked again. */
   status(): Promise<BatcherStatus> {
     return eventually(() =>
-      client.connection.withDeadline(Date.now() + 1_000, () =>
-        this.handle.query<BatcherStatus>(BATCHER.queries.status),
-      ),
+      client.connection.withDeadline(Date.now() + 500, () => this.handle.query<BatcherStatus>(BATCHER.queries.status)),
     );
   }
 
   /** Until the batcher has so many requests that are not in a batch. */
   untilBuffered(requests: number): Promise<void> {
     // A machine with much else to do takes its time for a hundred workflows.
-    return eventually(async () => expect((await this.status()).bufferedRecords).toBe(requests), 120_000, 500);
+    return eventually(async () => expect((await this.status()).bufferedRecords).toBe(requests), 120_000, 20);
   }
 
   submit(workflowId: string, row: Readonly<Record<string, unknown>> | string, options: Partial<SubmitRowOptions> = {}) {
@@ -217,13 +215,19 @@ it('a hundred requesters: one flush at 100 requests, one 20 s after the last; du
     // Its confirmation fails twice; nobody else waits for that.
     bridge.failing.set('requester-7', 2);
     const options = (index: number) => ({ id: `row-${index}`, timeoutMs: 3_600_000 });
-    const handles = await Promise.all(
-      Array.from({ length: 99 }, (_, index) => bridge.submit(`requester-${index}`, { index }, options(index))),
-    );
-    await bridge.untilBuffered(99);
+    // One after the other: where a signal takes the end of a run back, the test server may end the run without that signal.
+    // The real one does not, see test/e2e/continueAsNew.test.ts.
+    const handles: Awaited<ReturnType<typeof bridge.submit>>[] = [];
+    for (let index = 0; index < 99; index++) {
+      handles.push(await bridge.submit(`requester-${index}`, { index }, options(index)));
+      await bridge.untilBuffered(index + 1);
+    }
     // This one's requester is gone before it could be told.
     await handles[50]!.terminate();
-    for (const index of [3, 4, 5]) await bridge.repeat(`requester-${index}`, `row-${index}`);
+    for (const [before, index] of [3, 4, 5].entries()) {
+      await bridge.repeat(`requester-${index}`, `row-${index}`);
+      await eventually(async () => expect((await bridge.status()).counters.duplicateChunks).toBe(before + 1));
+    }
     expect((await bridge.status()).bufferedRecords).toBe(99);
     handles.push(await bridge.submit('requester-99', { index: 99 }, options(99)));
     await bridge.untilBuffered(100);
