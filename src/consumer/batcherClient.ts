@@ -12,12 +12,14 @@ import type { ChunkMeta } from '../records/chunk.js';
 import type { RecordSource } from '../records/record.js';
 import { REQUESTS, type Confirmation } from '../records/request.js';
 import type { BatcherSettings } from '../records/settings.js';
+import type { CountRequest } from '../telemetry/temporalRequests.js';
 import type { HistoryMark } from './flowControl.js';
 import type { ClosableBatcher } from './handOver.js';
+import { signalWithStart, type SignalledRun } from './signalWithStart.js';
 
 /** What became of a signal. */
 export type SendOutcome =
-  | { readonly type: 'accepted'; readonly runId: string }
+  | ({ readonly type: 'accepted' } & SignalledRun)
   /** Not accepted, or unknown: send the very same again. */
   | { readonly type: 'retry'; readonly message: string }
   /** Refused for its size: send less. */
@@ -63,17 +65,25 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #taskQueue: string;
   readonly #input: BatcherInput;
   readonly #requestTimeoutMs: number;
+  readonly #counted: CountRequest;
   #taskFailures = 0;
 
   constructor(
     client: Client,
-    options: { workflowId: string; taskQueue: string; settings: BatcherSettings; requestTimeoutMs: number },
+    options: {
+      workflowId: string;
+      taskQueue: string;
+      settings: BatcherSettings;
+      requestTimeoutMs: number;
+      counted: CountRequest;
+    },
   ) {
     this.#client = client;
     this.workflowId = options.workflowId;
     this.#taskQueue = options.taskQueue;
     this.#input = { format: BATCHER_FORMAT, settings: options.settings };
     this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#counted = options.counted;
   }
 
   get taskFailures(): number {
@@ -82,7 +92,7 @@ export class TemporalBatcherClient implements BatcherClient {
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
     try {
-      return { type: 'accepted', runId: await this.#signal(BATCHER.signals.records, [meta, body]) };
+      return { type: 'accepted', ...(await this.#signal(BATCHER.signals.records, [meta, body])) };
     } catch (error) {
       return classifySignalError(error);
     }
@@ -122,20 +132,19 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  /** Signal-with-start; the run that was signalled. */
-  async #signal(signal: string, signalArgs: unknown[]): Promise<string> {
-    const handle = await this.#withDeadline(() =>
-      this.#client.workflow.signalWithStart(BATCHER.workflowType, {
-        workflowId: this.workflowId,
-        taskQueue: this.#taskQueue,
-        args: [this.#input, NO_BODIES],
-        signal,
-        signalArgs,
-        workflowIdReusePolicy: 'REJECT_DUPLICATE',
-        workflowIdConflictPolicy: 'USE_EXISTING',
-      }),
+  #signal(signal: string, signalArgs: readonly unknown[]): Promise<SignalledRun> {
+    const request = {
+      workflowType: BATCHER.workflowType,
+      workflowId: this.workflowId,
+      taskQueue: this.#taskQueue,
+      args: [this.#input, NO_BODIES],
+      signal,
+      signalArgs,
+    };
+    return this.#counted(
+      'signal_with_start',
+      this.#withDeadline(() => signalWithStart(this.#client, request)),
     );
-    return handle.signaledRunId;
   }
 
   async history(): Promise<HistoryMark | null> {
@@ -226,6 +235,7 @@ const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: t
 const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 
 const GRPC_INVALID_ARGUMENT = 3;
+const GRPC_ALREADY_EXISTS = 6;
 const GRPC_RESOURCE_EXHAUSTED = 8;
 
 /**
@@ -235,7 +245,6 @@ const GRPC_RESOURCE_EXHAUSTED = 8;
  * over 4 MiB with RESOURCE_EXHAUSTED.
  */
 export function classifySignalError(error: unknown): SendOutcome {
-  if (error instanceof WorkflowExecutionAlreadyStartedError) return { type: 'closed' };
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
   const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
   // A native connection puts into the message what a JavaScript one puts into the details.
@@ -246,6 +255,7 @@ export function classifySignalError(error: unknown): SendOutcome {
     }
     if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
   }
+  if (code === GRPC_ALREADY_EXISTS) return { type: 'closed' };
   if (code === GRPC_RESOURCE_EXHAUSTED && /larger than max/i.test(message)) return { type: 'tooLarge', message };
   return { type: 'retry', message };
 }

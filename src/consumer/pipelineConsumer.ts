@@ -670,8 +670,8 @@ export class PipelineConsumer {
     const labels = { pipeline: pipeline.name };
     const what = `batcher ${workflowId}`;
     return {
-      accepted: (pack, seconds) => {
-        metrics.signals.inc({ ...labels, outcome: 'accepted' });
+      accepted: (pack, { seconds, started }) => {
+        metrics.signals.inc({ ...labels, outcome: started ? 'started' : 'signalled' });
         metrics.signalledRecords.inc(labels, pack.records);
         metrics.signalSeconds.observe(labels, seconds);
         if (this.#assignment !== null && pack.segments.some(({ tracker }) => tracker.plan.end !== null))

@@ -96,10 +96,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline'],
     ),
 
-    signals: counter('ktb_signals_total', 'Signals to batchers, by outcome: accepted, retried, refused.', [
-      'pipeline',
-      'outcome',
-    ]),
+    signals: counter(
+      'ktb_signals_total',
+      'Signals to batchers, by outcome: signalled (accepted by a run that was there), started (accepted, and its first run begun), retried, refused.',
+      ['pipeline', 'outcome'],
+    ),
     signalledRecords: counter('ktb_signalled_records_total', 'Records in accepted signals.', ['pipeline']),
     signalSeconds: histogram(
       'ktb_signal_seconds',

@@ -84,12 +84,14 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: {
       [`ktb_signals_total{${P},outcome="retried"}`]: '0+6x60',
       [`ktb_signals_total{${P},outcome="refused"}`]: '0+6x60',
-      [`ktb_signals_total{${P},outcome="accepted"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="signalled"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="started"}`]: '1x60',
     },
     quiet: {
       [`ktb_signals_total{${P},outcome="retried"}`]: '0+5x60',
       [`ktb_signals_total{${P},outcome="refused"}`]: '0x60',
-      [`ktb_signals_total{${P},outcome="accepted"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="signalled"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="started"}`]: '1x60',
     },
   },
   KtbQueryTimeouts: {
