@@ -200,7 +200,7 @@ describe('NetworkPolicy', () => {
     const manifests = await render({ files: [ciFile('full-values.yaml')] });
     expect((one(manifests, 'NetworkPolicy', 'orders-bridge').spec as { ingress: object[] }).ingress).toEqual([
       {
-        ports: [{ port: 'http', protocol: 'TCP' }],
+        ports: ['http', 'temporal'].map((port) => ({ port, protocol: 'TCP' })),
         from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
       },
     ]);
