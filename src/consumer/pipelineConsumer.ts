@@ -718,6 +718,8 @@ export class PipelineConsumer {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
     const { logger, metrics } = this.#options;
+    // They are there only from the first record on.
+    this.#lanesOf(this.#reading.layout);
     const batchers = [...this.#lanes.values()].flatMap((lanes) => lanes.batchers);
     for (const batcher of batchers) {
       if (!this.#isCurrent(assignment)) return;
