@@ -16,6 +16,7 @@ import type { CountRequest } from '../telemetry/temporalRequests.js';
 import type { HistoryMark } from './flowControl.js';
 import type { ClosableBatcher } from './handOver.js';
 import { signalWithStart, type SignalledRun } from './signalWithStart.js';
+import type { DueTask } from './stuckTasks.js';
 
 /** What became of a signal. */
 export type SendOutcome =
@@ -43,8 +44,10 @@ export interface BatcherClient extends ClosableBatcher {
    * @returns the closed run; null where there is none, or someone else started an heir first
    */
   startHeir(options: { drained: boolean }): Promise<ClosedRunInfo | null>;
-  /** How often in a row the workflow task that is pending had failed when {@link startHeir} looked last; 0 normally. */
-  readonly taskFailures: number;
+  /** The workflow task that was due when {@link startHeir} looked last; null where there was none. */
+  readonly dueTask: DueTask | null;
+  /** What a workflow task that is repeated failed with. Throws where Temporal does not answer. */
+  taskFailure(): Promise<string>;
   /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
   coverage(): Promise<CoverageState>;
 }
@@ -66,7 +69,7 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #input: BatcherInput;
   readonly #requestTimeoutMs: number;
   readonly #counted: CountRequest;
-  #taskFailures = 0;
+  #dueTask: DueTask | null = null;
 
   constructor(
     client: Client,
@@ -86,8 +89,8 @@ export class TemporalBatcherClient implements BatcherClient {
     this.#counted = options.counted;
   }
 
-  get taskFailures(): number {
-    return this.#taskFailures;
+  get dueTask(): DueTask | null {
+    return this.#dueTask;
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
@@ -161,11 +164,12 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async startHeir({ drained }: { drained: boolean }): Promise<ClosedRunInfo | null> {
+    this.#dueTask = null;
     try {
       const handle = this.#client.workflow.getHandle(this.workflowId);
       const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
-      // The first attempt has the number 1.
-      this.#taskFailures = Math.max(0, (raw.pendingWorkflowTask?.attempt ?? 0) - 1);
+      const { attempt, scheduledTime } = raw.pendingWorkflowTask ?? {};
+      if (attempt) this.#dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
       if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return null;
       await this.#withDeadline(() =>
         this.#client.workflow.start(BATCHER.workflowType, {
@@ -181,6 +185,19 @@ export class TemporalBatcherClient implements BatcherClient {
       if (error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError) return null;
       throw error;
     }
+  }
+
+  async taskFailure(): Promise<string> {
+    // Written last, behind its schedule and start: later attempts leave nothing, and signals wait until the task ends.
+    const { history } = await this.#withDeadline(() =>
+      this.#client.workflowService.getWorkflowExecutionHistoryReverse({
+        namespace: this.#client.options.namespace,
+        execution: { workflowId: this.workflowId },
+        maximumPageSize: 3,
+      }),
+    );
+    const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes);
+    return failed?.workflowTaskFailedEventAttributes?.failure?.message ?? 'it times out';
   }
 
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {

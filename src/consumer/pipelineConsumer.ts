@@ -24,6 +24,7 @@ import type { LaneObserver, StopCause } from './laneSender.js';
 import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
 import { mustHandOver, type SameEpoch } from './startPosition.js';
 import { Steering } from './steering.js';
+import { StuckTasks } from './stuckTasks.js';
 import { TopicWatch } from './topicWatch.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
@@ -52,8 +53,6 @@ const COMMIT_INTERVAL_MS = 500;
 const GAUGES_INTERVAL_MS = 1_000;
 const LAG_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 30_000;
-/** A single failure passes by itself: a worker that ended, a task that a signal came between. */
-const STUCK_TASK_FAILURES = 3;
 /** A new topic is read within a minute: after this, and a rebalance of all members that follow. */
 const TOPICS_INTERVAL_MS = 15_000;
 const OPEN_RETRY_MS = 1_000;
@@ -95,6 +94,7 @@ export class PipelineConsumer {
   readonly #finishing = new WeakSet<PartitionTracker>();
   /** Batches that came from elsewhere while a comparison waited for its record. */
   readonly #mismatches = new WeakMap<Comparison, number>();
+  readonly #stuckTasks = new StuckTasks();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #pausedTime = new Stopwatch();
   #assignment: Assignment | null = null;
@@ -713,7 +713,10 @@ export class PipelineConsumer {
     else logger.warn(fields, 'The run of a batcher was closed from outside. A new run takes over what it had accepted');
   }
 
-  /** Finds closed runs that no traffic touches: what they had accepted must not wait for the next record. */
+  /**
+   * Finds closed runs that no traffic touches, whose records must not wait for the next one, and batchers whose workflow
+   * tasks do not get done.
+   */
   async #sweep(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
@@ -721,18 +724,33 @@ export class PipelineConsumer {
     // They are there only from the first record on.
     this.#lanesOf(this.#reading.layout);
     const batchers = [...this.#lanes.values()].flatMap((lanes) => lanes.batchers);
+    let stuck = 0;
     for (const batcher of batchers) {
       if (!this.#isCurrent(assignment)) return;
       try {
         const closed = await batcher.startHeir({ drained: false });
         if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
+        if (await this.#isStuck(batcher)) stuck++;
       } catch (error) {
         logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A batcher could not be looked at');
         return;
       }
     }
-    const stuck = batchers.filter(({ taskFailures }) => taskFailures >= STUCK_TASK_FAILURES).length;
     metrics.stuckTasks.set({ pipeline: this.#pipeline.name }, stuck);
+  }
+
+  async #isStuck(batcher: BatcherClient): Promise<boolean> {
+    const { workflowId, dueTask } = batcher;
+    const { stateLog } = this.#options;
+    const what = `workflow task of ${workflowId}`;
+    if (!this.#stuckTasks.look(workflowId, dueTask, Date.now())) {
+      stateLog.well(what, `The ${what} gets done again`);
+      return false;
+    }
+    const fails = dueTask !== null && dueTask.attempt > 1;
+    const why = fails ? `fails again and again: ${await batcher.taskFailure()}` : 'waits for a worker';
+    stateLog.problem(what, `Nothing is flushed: the ${what} ${why}`);
+    return true;
   }
 
   #updateGauges(): void {

@@ -117,7 +117,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
 
     stuckTasks: gauge(
       'ktb_stuck_workflow_tasks',
-      'Batchers whose workflow task has failed at least three times in a row, as a consumer saw within 30 seconds.',
+      'Batchers whose workflow tasks do not get done: they fail each time, or no worker takes them. A consumer looks every 30 seconds, and counts those found so three times in a row.',
       ['pipeline'],
     ),
     heirs: counter(

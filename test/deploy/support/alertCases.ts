@@ -6,6 +6,8 @@ interface AlertCase {
   /** When it is looked at, as `1h`. */
   readonly at: string;
   readonly firing: Series;
+  /** Under these it fires for another reason. */
+  readonly alsoFiring?: Series;
   readonly quiet: Series;
 }
 
@@ -158,8 +160,16 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbBatcherStuck: {
     at: '40m',
     firing: batcher('ktb_buffered_records', 0, 500, '60x60'),
-    // What the worker says that it has left is not true any more.
-    quiet: batcher('ktb_buffered_records', 500, 0, '60x60'),
+    // One consumer has found it, the other one has just begun to look.
+    alsoFiring: {
+      [`ktb_stuck_workflow_tasks{${P}}`]: '0x30 1x30',
+      'ktb_stuck_workflow_tasks{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders"}': '0x60',
+    },
+    quiet: {
+      // What the worker says that it has left is not true any more.
+      ...batcher('ktb_buffered_records', 500, 0, '60x60'),
+      [`ktb_stuck_workflow_tasks{${P}}`]: '0x36 1 1 0x30',
+    },
   },
   KtbBatcherHolding: {
     at: '10m',

@@ -74,26 +74,39 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
     expect(await history(status)).toBeNull();
 });
 
-it('remembers how often the pending workflow task has failed', async () => {
-  const looked = async (attempt: number | undefined) => {
-    const raw = attempt === undefined ? {} : { pendingWorkflowTask: { attempt } };
+it('remembers the workflow task that was due', async () => {
+  const looked = async (pendingWorkflowTask: object | null) => {
+    const raw = { pendingWorkflowTask };
     const client = {
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
       workflow: {
         getHandle: () => ({ describe: () => Promise.resolve({ runId: 'r', status: { name: 'RUNNING' }, raw }) }),
       },
     } as never;
-    const batcher = new TemporalBatcherClient(client, {
-      workflowId: 'b',
-      taskQueue: 'q',
-      settings: {} as never,
-      requestTimeoutMs: 1_000,
-      counted,
-    });
+    const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    const batcher = new TemporalBatcherClient(client, options);
     await batcher.startHeir({ drained: false });
-    return batcher.taskFailures;
+    return batcher.dueTask;
   };
-  expect([await looked(undefined), await looked(1), await looked(4)]).toEqual([0, 0, 3]);
+  expect(await looked(null)).toBeNull();
+  const task = { attempt: 4, scheduledTime: { seconds: 1_700_000_000, nanos: 5 } };
+  expect(await looked(task)).toEqual({ attempt: 4, scheduledAtMs: 1_700_000_000_000 });
+});
+
+it('tells what a workflow task that is repeated failed with, or that it times out', async () => {
+  const failure = async (...events: object[]) => {
+    const client = {
+      options: { namespace: 'n' },
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflowService: { getWorkflowExecutionHistoryReverse: () => Promise.resolve({ history: { events } }) },
+    } as unknown as Client;
+    const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    return new TemporalBatcherClient(client, options).taskFailure();
+  };
+  const started = { workflowTaskStartedEventAttributes: {} };
+  const failed = { workflowTaskFailedEventAttributes: { failure: { message: 'Nondeterminism error' } } };
+  expect(await failure(failed, started)).toBe('Nondeterminism error');
+  expect(await failure({ workflowTaskTimedOutEventAttributes: {} }, started)).toBe('it times out');
 });
 
 it('says whether a signal has begun the first run, asks for none after a closed one, and has its requests counted', async () => {
