@@ -27,9 +27,13 @@ const batcher = (metric: string, before: number, now: number, reported: string, 
 export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbDown: {
     at: '30m',
-    firing: { [`ktb_build_info{${P}}`]: '1x10 stale' },
-    // One of two is enough.
-    quiet: { [`ktb_build_info{${P}}`]: '1x10 stale', 'ktb_build_info{namespace="apps",pod="ktb-1",job="ktb"}': '1x60' },
+    firing: { [`ktb_assigned_partitions{${P}}`]: '8x60', [`ktb_flushes_total{${P}}`]: '1x10 stale' },
+    alsoFiring: { [`ktb_assigned_partitions{${P}}`]: '8x10 stale', [`ktb_flushes_total{${P}}`]: '1x60' },
+    // One of two is enough; a consumer alone has never had a worker beside it.
+    quiet: {
+      [`ktb_assigned_partitions{${P}}`]: '8x10 stale',
+      'ktb_assigned_partitions{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders"}': '8x60',
+    },
   },
   KtbDependencyDown: {
     at: '10m',
