@@ -197,7 +197,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ROWS_BUCKETS,
     ),
     foundRows: counter('ktb_found_rows_total', 'Rows that a repeated insert found in the table already.', ['pipeline']),
-    acks: counter('ktb_acks_total', 'Acknowledgements published, by status: inserted, rejected.', [
+    acks: counter('ktb_acks_total', 'Acknowledgements published, by status: inserted, rejected, skipped.', [
       'pipeline',
       'status',
     ]),
