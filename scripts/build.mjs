@@ -17,6 +17,7 @@ const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: co
 const { code } = await bundleWorkflowCode({
   workflowsPath: `${dist}/workflows/index.js`,
   payloadConverterPath: `${dist}/workflows/payloadConverter.js`,
+  workflowInterceptorModules: [`${dist}/workflows/reservedSignals.js`],
   logger: quiet,
 });
 mkdirSync(`${dist}/workflows`, { recursive: true });

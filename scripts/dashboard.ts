@@ -143,7 +143,7 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         unit: 'short',
         queries: [
           [
-            `${perSecond('ktb_signalled_records_total', 'pipeline')} / ${perSecond('ktb_signals_total', 'pipeline', ',outcome="accepted"')}`,
+            `${perSecond('ktb_signalled_records_total', 'pipeline')} / ${perSecond('ktb_signals_total', 'pipeline', ',outcome=~"signalled|started"')}`,
             '{{pipeline}}',
           ],
         ],

@@ -23,7 +23,7 @@ import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from './telemetry/logging.js';
-import { countRequests } from './telemetry/temporalRequests.js';
+import { countRequests, requestCounter } from './telemetry/temporalRequests.js';
 import { createMetrics, type Dependency, type Metrics } from './telemetry/metrics.js';
 import { VERSION } from './version.js';
 import type { BatcherSinks } from './workflows/sinks.js';
@@ -146,7 +146,8 @@ interface Shared {
 async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin']> }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, admin, temporal, onFatal } = options;
   const { taskQueue, requestTimeoutMs } = config.temporal;
-  const client = createTemporalClient(temporal, config.temporal, [countRequests(metrics)]);
+  const counted = requestCounter(metrics);
+  const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
   const publisher = createPublisher(options);
   const consumers = config.pipelines.map((pipeline) => {
     const { name, settings } = pipeline;
@@ -157,7 +158,7 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
       admin,
       batcher: (layout, index) => {
         const workflowId = batcherWorkflowId(name, layout, index);
-        return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
+        return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
       },
       layouts: () => listLayouts(client, name),
       setAside: createSetAside(publisher, settings, metrics),
@@ -187,7 +188,8 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
-  const client = createTemporalClient(temporal, config.temporal, [countRequests(metrics)]);
+  const counted = requestCounter(metrics);
+  const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
   const histories = new RunHistories(client, config.temporal.namespace);
   metrics.flushesLimit.set(config.worker.maxConcurrentFlushes);
   const publisher = createPublisher(options);
@@ -209,7 +211,7 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     pipelines: config.pipelines,
     batcher: ({ name, settings }, layout, index) => {
       const workflowId = batcherWorkflowId(name, layout, index);
-      return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs });
+      return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
     },
   });
   const requesterActivities: RequesterActivities = { openBatcher: (request) => opener.open(request) };

@@ -46,7 +46,7 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
   for (const cause of ['history', 'closed', 'temporal', 'deadLetters'])
     metrics.stoppedLanes.set({ pipeline, cause }, 0);
   for (const outcome of ['ok', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0);
-  for (const outcome of ['accepted', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
+  for (const outcome of ['signalled', 'started', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
   for (const closed of ['drained', 'unexpectedly']) metrics.heirs.inc({ pipeline, closed }, 0);
   metrics.rebalances.inc({ pipeline }, 0);
   metrics.signalledRecords.inc({ pipeline }, 0);

@@ -13,12 +13,15 @@ import type { ChunkMeta } from '../records/chunk.js';
 import type { RecordSource } from '../records/record.js';
 import { REQUESTS, type Confirmation } from '../records/request.js';
 import type { BatcherSettings } from '../records/settings.js';
+import type { CountRequest } from '../telemetry/temporalRequests.js';
 import type { HistoryMark } from './flowControl.js';
 import type { ClosableBatcher } from './handOver.js';
+import { signalWithStart, type SignalledRun } from './signalWithStart.js';
+import type { DueTask } from './stuckTasks.js';
 
 /** What became of a signal. */
 export type SendOutcome =
-  | { readonly type: 'accepted'; readonly runId: string }
+  | ({ readonly type: 'accepted' } & SignalledRun)
   /** Not accepted, or unknown: send the very same again. */
   | { readonly type: 'retry'; readonly message: string }
   /** Refused for its size: send less. */
@@ -42,8 +45,10 @@ export interface BatcherClient extends ClosableBatcher {
    * @returns the closed run; null where there is none, or someone else started an heir first
    */
   startHeir(options: { drained: boolean }): Promise<ClosedRunInfo | null>;
-  /** How often in a row the workflow task that is pending had failed when {@link startHeir} looked last; 0 normally. */
-  readonly taskFailures: number;
+  /** The workflow task that was due when {@link startHeir} looked last; null where there was none. */
+  readonly dueTask: DueTask | null;
+  /** What a workflow task that is repeated failed with. Throws where Temporal does not answer. */
+  taskFailure(): Promise<string>;
   /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
   coverage(): Promise<CoverageState>;
 }
@@ -64,26 +69,34 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #taskQueue: string;
   readonly #input: BatcherInput;
   readonly #requestTimeoutMs: number;
-  #taskFailures = 0;
+  readonly #counted: CountRequest;
+  #dueTask: DueTask | null = null;
 
   constructor(
     client: Client,
-    options: { workflowId: string; taskQueue: string; settings: BatcherSettings; requestTimeoutMs: number },
+    options: {
+      workflowId: string;
+      taskQueue: string;
+      settings: BatcherSettings;
+      requestTimeoutMs: number;
+      counted: CountRequest;
+    },
   ) {
     this.#client = client;
     this.workflowId = options.workflowId;
     this.#taskQueue = options.taskQueue;
     this.#input = { format: BATCHER_FORMAT, settings: options.settings };
     this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#counted = options.counted;
   }
 
-  get taskFailures(): number {
-    return this.#taskFailures;
+  get dueTask(): DueTask | null {
+    return this.#dueTask;
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
     try {
-      return { type: 'accepted', runId: await this.#signal(BATCHER.signals.records, [meta, body]) };
+      return { type: 'accepted', ...(await this.#signal(BATCHER.signals.records, [meta, body])) };
     } catch (error) {
       return classifySignalError(error);
     }
@@ -123,20 +136,19 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  /** Signal-with-start; the run that was signalled. */
-  async #signal(signal: string, signalArgs: unknown[]): Promise<string> {
-    const handle = await this.#withDeadline(() =>
-      this.#client.workflow.signalWithStart(BATCHER.workflowType, {
-        workflowId: this.workflowId,
-        taskQueue: this.#taskQueue,
-        args: [this.#input, NO_BODIES],
-        signal,
-        signalArgs,
-        workflowIdReusePolicy: 'REJECT_DUPLICATE',
-        workflowIdConflictPolicy: 'USE_EXISTING',
-      }),
+  #signal(signal: string, signalArgs: readonly unknown[]): Promise<SignalledRun> {
+    const request = {
+      workflowType: BATCHER.workflowType,
+      workflowId: this.workflowId,
+      taskQueue: this.#taskQueue,
+      args: [this.#input, NO_BODIES],
+      signal,
+      signalArgs,
+    };
+    return this.#counted(
+      'signal_with_start',
+      this.#withDeadline(() => signalWithStart(this.#client, request)),
     );
-    return handle.signaledRunId;
   }
 
   async history(): Promise<HistoryMark | null> {
@@ -153,11 +165,12 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async startHeir({ drained }: { drained: boolean }): Promise<ClosedRunInfo | null> {
+    this.#dueTask = null;
     try {
       const handle = this.#client.workflow.getHandle(this.workflowId);
       const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
-      // The first attempt has the number 1.
-      this.#taskFailures = Math.max(0, (raw.pendingWorkflowTask?.attempt ?? 0) - 1);
+      const { attempt, scheduledTime } = raw.pendingWorkflowTask ?? {};
+      if (attempt) this.#dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
       if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return null;
       await this.#withDeadline(() =>
         this.#client.workflow.start(BATCHER.workflowType, {
@@ -173,6 +186,19 @@ export class TemporalBatcherClient implements BatcherClient {
       if (error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError) return null;
       throw error;
     }
+  }
+
+  async taskFailure(): Promise<string> {
+    // Written last, behind its schedule and start: later attempts leave nothing, and signals wait until the task ends.
+    const { history } = await this.#withDeadline(() =>
+      this.#client.workflowService.getWorkflowExecutionHistoryReverse({
+        namespace: this.#client.options.namespace,
+        execution: { workflowId: this.workflowId },
+        maximumPageSize: 3,
+      }),
+    );
+    const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes);
+    return failed?.workflowTaskFailedEventAttributes?.failure?.message ?? 'it times out';
   }
 
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
@@ -233,7 +259,6 @@ const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NE
  * over 4 MiB with RESOURCE_EXHAUSTED.
  */
 export function classifySignalError(error: unknown): SendOutcome {
-  if (error instanceof WorkflowExecutionAlreadyStartedError) return { type: 'closed' };
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
   const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
   // A native connection puts into the message what a JavaScript one puts into the details.
@@ -244,6 +269,7 @@ export function classifySignalError(error: unknown): SendOutcome {
     }
     if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
   }
+  if (code === GRPC_STATUS.alreadyExists) return { type: 'closed' };
   if (code === GRPC_STATUS.resourceExhausted && /larger than max/i.test(message)) return { type: 'tooLarge', message };
   return { type: 'retry', message };
 }

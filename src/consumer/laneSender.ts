@@ -12,7 +12,8 @@ export type StopCause = 'history' | 'closed' | 'temporal' | 'deadLetters';
 
 /** What a lane tells its consumer. */
 export interface LaneObserver {
-  accepted(pack: Pack, seconds: number): void;
+  /** @param started whether the batcher's first run was begun for the signal */
+  accepted(pack: Pack, signal: { readonly seconds: number; readonly started: boolean }): void;
   notAccepted(outcome: 'retried' | 'refused'): void;
   /** The lane stops or goes on; called on changes only. */
   stopped(cause: StopCause, message: string): void;
@@ -130,7 +131,10 @@ export class LaneSender {
           this.#flow.sent(outcome.runId, chunk.body.length);
           this.#resumed();
           this.#lane.accepted(pack);
-          this.#observer.accepted(pack, (performance.now() - startedAt) / 1000);
+          this.#observer.accepted(pack, {
+            seconds: (performance.now() - startedAt) / 1000,
+            started: outcome.started,
+          });
           return;
         case 'tooLarge':
           this.#observer.notAccepted('refused');

@@ -8,6 +8,7 @@ import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import type { Lane, Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver, StopCause } from './laneSender.js';
+import { StuckTasks } from './stuckTasks.js';
 import type { PartitionTracker } from './tracker.js';
 
 /** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
@@ -31,9 +32,6 @@ export interface LaneHandlers {
   readonly changed: () => void;
 }
 
-/** A single failure passes by itself: a worker that ended, a task that a signal came between. */
-const STUCK_TASK_FAILURES = 3;
-
 /**
  * All lanes of a pipeline, by layout: ours, and those that partitions come from. They are made when they are first asked for,
  * and stay until they are stopped.
@@ -44,6 +42,7 @@ export class PipelineLanes {
   readonly #handlers: LaneHandlers;
   readonly #byLayout = new Map<string, Lanes>();
   readonly #stopCauses = new Map<Lane, StopCause>();
+  readonly #stuckTasks = new StuckTasks();
   #members = 1;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
@@ -94,25 +93,43 @@ export class PipelineLanes {
   }
 
   /**
-   * Finds closed runs that no traffic touches: what they had accepted must not wait for the next record. Never rejects.
+   * Finds closed runs that no traffic touches, whose records must not wait for the next one, and batchers whose workflow
+   * tasks do not get done. Never rejects.
    *
    * @param goesOn whether it is still this member's task
    */
   async sweep(goesOn: () => boolean): Promise<void> {
-    const { logger, metrics } = this.#options;
+    const { logger, metrics, pipeline } = this.#options;
+    // They are there only from the first record on.
+    this.of(pipeline.layout);
     const batchers = [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers);
+    let stuck = 0;
     for (const batcher of batchers) {
       if (!goesOn()) return;
       try {
         const closed = await batcher.startHeir({ drained: false });
         if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
+        if (await this.#isStuck(batcher)) stuck++;
       } catch (error) {
         logger.debug({ pipeline: this.#pipeline, error: messageOf(error) }, 'A batcher could not be looked at');
         return;
       }
     }
-    const stuck = batchers.filter(({ taskFailures }) => taskFailures >= STUCK_TASK_FAILURES).length;
     metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
+  }
+
+  async #isStuck(batcher: BatcherClient): Promise<boolean> {
+    const { workflowId, dueTask } = batcher;
+    const { stateLog } = this.#options;
+    const what = `workflow task of ${workflowId}`;
+    if (!this.#stuckTasks.look(workflowId, dueTask, Date.now())) {
+      stateLog.well(what, `The ${what} gets done again`);
+      return false;
+    }
+    const fails = dueTask !== null && dueTask.attempt > 1;
+    const why = fails ? `fails again and again: ${await batcher.taskFailure()}` : 'waits for a worker';
+    stateLog.problem(what, `Nothing is flushed: the ${what} ${why}`);
+    return true;
   }
 
   /** Says how much waits, since when, and why lanes have stopped. */
@@ -138,8 +155,8 @@ export class PipelineLanes {
     const labels = { pipeline: this.#pipeline };
     const what = `batcher ${workflowId}`;
     return {
-      accepted: (pack, seconds) => {
-        metrics.signals.inc({ ...labels, outcome: 'accepted' });
+      accepted: (pack, { seconds, started }) => {
+        metrics.signals.inc({ ...labels, outcome: started ? 'started' : 'signalled' });
         metrics.signalledRecords.inc(labels, pack.records);
         metrics.signalSeconds.observe(labels, seconds);
         this.#handlers.accepted(pack);

@@ -96,10 +96,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline'],
     ),
 
-    signals: counter('ktb_signals_total', 'Signals to batchers, by outcome: accepted, retried, refused.', [
-      'pipeline',
-      'outcome',
-    ]),
+    signals: counter(
+      'ktb_signals_total',
+      'Signals to batchers, by outcome: signalled (accepted by a run that was there), started (accepted, and its first run begun), retried, refused.',
+      ['pipeline', 'outcome'],
+    ),
     signalledRecords: counter('ktb_signalled_records_total', 'Records in accepted signals.', ['pipeline']),
     signalSeconds: histogram(
       'ktb_signal_seconds',
@@ -116,7 +117,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
 
     stuckTasks: gauge(
       'ktb_stuck_workflow_tasks',
-      'Batchers whose workflow task has failed at least three times in a row, as a consumer saw within 30 seconds.',
+      'Batchers whose workflow tasks do not get done: they fail each time, or no worker takes them. A consumer looks every 30 seconds, and counts those found so three times in a row.',
       ['pipeline'],
     ),
     heirs: counter(
@@ -196,7 +197,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ROWS_BUCKETS,
     ),
     foundRows: counter('ktb_found_rows_total', 'Rows that a repeated insert found in the table already.', ['pipeline']),
-    acks: counter('ktb_acks_total', 'Acknowledgements published, by status: inserted, rejected.', [
+    acks: counter('ktb_acks_total', 'Acknowledgements published, by status: inserted, rejected, skipped.', [
       'pipeline',
       'status',
     ]),

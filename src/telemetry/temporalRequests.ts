@@ -34,9 +34,11 @@ export type RequestCode = (typeof REQUEST_CODES)[number];
 export const REQUEST_OPERATIONS = ['signal_with_start', 'start', 'query', 'describe'] as const;
 type RequestOperation = (typeof REQUEST_OPERATIONS)[number];
 
-/** Counts the requests of a client by what became of them. */
-export function countRequests({ temporalRequests }: Pick<Metrics, 'temporalRequests'>): WorkflowClientInterceptor {
-  const counted = async <T>(operation: RequestOperation, request: Promise<T>): Promise<T> => {
+/** Counts a request by what becomes of it, which is also what it gives back. */
+export type CountRequest = <T>(operation: RequestOperation, request: Promise<T>) => Promise<T>;
+
+export function requestCounter({ temporalRequests }: Pick<Metrics, 'temporalRequests'>): CountRequest {
+  return async (operation, request) => {
     try {
       const answer = await request;
       temporalRequests.inc({ operation, code: 'ok' });
@@ -46,8 +48,11 @@ export function countRequests({ temporalRequests }: Pick<Metrics, 'temporalReque
       throw error;
     }
   };
+}
+
+/** Counts what is asked by the client's own methods. */
+export function countRequests(counted: CountRequest): WorkflowClientInterceptor {
   return {
-    signalWithStart: (input, next) => counted('signal_with_start', next(input)),
     startWithDetails: (input, next) => counted('start', next(input)),
     query: (input, next) => counted('query', next(input)),
     describe: (input, next) => counted('describe', next(input)),

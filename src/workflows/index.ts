@@ -26,6 +26,7 @@ import {
 import type { RecordSource } from '../records/record.js';
 import type { Unconfirmed } from '../records/request.js';
 import { BatcherState, type HistoryView } from './batcherState.js';
+import { sentName } from './reservedSignals.js';
 import { applySignal, checkInput, REQUESTS_PATCH } from './signals.js';
 import type { BatcherSinks } from './sinks.js';
 
@@ -116,7 +117,7 @@ function handleSignals(state: BatcherState, report: () => void): void {
       !applySignal(state, name, args, Date.now(), () => patched(REQUESTS_PATCH)) &&
       patched(PATCHES.foreignSignals)
     )
-      state.keepForeignSignal(name, args, Date.now());
+      state.keepForeignSignal(sentName(name), args, Date.now());
     report();
   });
 }

@@ -88,7 +88,7 @@ describe('more than any history may hold', () => {
       await worker.kill();
       await fixture.produce(10_500);
       await untilStopped(consumer);
-      const accepted = await consumer.metric('ktb_signals_total', { outcome: 'accepted' });
+      const accepted = await consumer.metric('ktb_signals_total', { outcome: 'signalled' });
       expect(accepted).toBeGreaterThan(7_000);
       expect(accepted).toBeLessThan(9_500);
       expect(fixture.acks).toHaveLength(10);

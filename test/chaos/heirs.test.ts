@@ -49,6 +49,18 @@ it('a batcher without traffic is found, and what it had accepted is flushed', as
   await expectExactlyOnce(fixture);
 });
 
+it('a batcher without traffic is found, also by a daemon that no record has come to since it began', async () => {
+  await create({ batch: { maxDelay: '10s' } });
+  const daemon = await start();
+  await fixture.produce(300);
+  await eventually(async () => expect(await buffered()).toBe(300));
+  expect(await daemon.stop()).toBe(0);
+  await terminateAll();
+  expect(acknowledged(fixture.acks)).toBe(0);
+  await start();
+  await expectExactlyOnce(fixture);
+});
+
 it('a paused batcher leaves a paused heir, which holds what it inherits until it is resumed', async () => {
   await create({ batch: { maxDelay: '100ms' } });
   await start();

@@ -195,16 +195,39 @@ it.each([undefined, '0.0.0.0:8080', ':7000', '[::]:7001'])(
   },
 );
 
-it('the metrics of the Temporal SDK get a port, which the PodMonitor scrapes, where they are asked for', async () => {
-  const render = (http: object) => renderWith({ config: { http }, podMonitor: { enabled: true } });
-  const portsOf = (manifests: Awaited<ReturnType<typeof render>>) => {
-    const pod = (one(manifests, 'Deployment').spec as { template: { spec: { containers: { ports: object[] }[] } } })
-      .template.spec;
-    const { podMetricsEndpoints } = one(manifests, 'PodMonitor').spec as { podMetricsEndpoints: { port: string }[] };
-    return { container: pod.containers[0]?.ports, scraped: podMetricsEndpoints.map(({ port }) => port) };
+it('the metrics of the Temporal SDK get a port, which monitors scrape and policies open, where they are asked for', async () => {
+  const relabelings = [{ action: 'labeldrop', regex: 'endpoint' }];
+  const portsOf = async (http: object) => {
+    const config = { http };
+    const byPod = await renderWith({ config, podMonitor: { enabled: true }, networkPolicy: { enabled: true } });
+    const byService = await renderWith({ config, serviceMonitor: { enabled: true, interval: '15s', relabelings } });
+    const deployment = one(byPod, 'Deployment').spec as {
+      template: { spec: { containers: { ports: object[] }[] } };
+    };
+    const policy = one(byPod, 'NetworkPolicy', 'demo-kafka-temporal-bridge').spec as { ingress: { ports: object[] }[] };
+    return {
+      container: deployment.template.spec.containers[0]?.ports,
+      service: (one(byService, 'Service').spec as { ports: object[] }).ports,
+      scrapedOfPods: (one(byPod, 'PodMonitor').spec as { podMetricsEndpoints: object[] }).podMetricsEndpoints,
+      scrapedOfServices: (one(byService, 'ServiceMonitor').spec as { endpoints: object[] }).endpoints,
+      opened: policy.ingress[0]?.ports,
+    };
   };
-  const both = portsOf(await render({ temporalListen: '[::]:9465' }));
-  expect(both.container).toContainEqual({ name: 'temporal', containerPort: 9465, protocol: 'TCP' });
-  expect(both.scraped).toEqual(['http', 'temporal']);
-  expect(portsOf(await render({})).scraped).toEqual(['http']);
+  const endpoint = { path: '/metrics' };
+  const ofService = { ...endpoint, interval: '15s', relabelings };
+  expect(await portsOf({ temporalListen: '[::]:9465' })).toEqual({
+    container: [
+      { name: 'http', containerPort: 9464, protocol: 'TCP' },
+      { name: 'temporal', containerPort: 9465, protocol: 'TCP' },
+    ],
+    service: [
+      { name: 'http', port: 9464, targetPort: 'http', protocol: 'TCP' },
+      { name: 'temporal', port: 9465, targetPort: 'temporal', protocol: 'TCP' },
+    ],
+    scrapedOfPods: ['http', 'temporal'].map((port) => ({ port, ...endpoint })),
+    scrapedOfServices: ['http', 'temporal'].map((port) => ({ port, ...ofService })),
+    opened: ['http', 'temporal'].map((port) => ({ port, protocol: 'TCP' })),
+  });
+  for (const http of [{}, { temporalListen: '${LISTEN}' }])
+    for (const ports of Object.values(await portsOf(http))) expect(ports).toHaveLength(1);
 });

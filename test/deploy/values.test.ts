@@ -181,6 +181,11 @@ describe('the templates refuse, and say what to do', () => {
       'serviceMonitor and podMonitor are both enabled',
     ],
     [
+      'two ports of a Service with one number',
+      { config: { http: { listen: '0.0.0.0:8080', temporalListen: '0.0.0.0:9464' } } },
+      'service.port is 9464',
+    ],
+    [
       'a ServiceMonitor without a Service',
       { serviceMonitor: { enabled: true }, service: { enabled: false } },
       'serviceMonitor needs service.enabled: true',

@@ -86,24 +86,25 @@ it('strangers’ signals go to the dead-letter topic, whatever they hold, and st
     signalName: 'unreadable',
     input: { payloads: [{ metadata: { encoding: Buffer.from('json/protobuf') }, data: Buffer.from('{"a":1}') }] },
   });
+  await batcher.signal('__temporal_reserved', 1);
   await fixture.produce(20);
   await answered(21);
 
-  const letters = await fixture.deadLetters(3);
+  const letters = await fixture.deadLetters(4);
   expect(letters.map(({ headers }) => String(headers?.['ktb.signal.name']))).toEqual(
-    expect.arrayContaining(['hello', 'records', 'unreadable']) as string[],
+    expect.arrayContaining(['hello', 'records', 'unreadable', '__temporal_reserved']) as string[],
   );
   const hello = letters.find(({ headers }) => String(headers?.['ktb.signal.name']) === 'hello');
   expect(hello?.value?.toString()).toBe('[{"secret":4711}]');
-  expect(await daemon.metric('ktb_dead_letters_total', { code: 'foreign_signal' })).toBe(3);
-  expect((await fixture.batcherStatus(0)).counters.foreignSignals).toBe(3);
+  expect(await daemon.metric('ktb_dead_letters_total', { code: 'foreign_signal' })).toBe(4);
+  expect((await fixture.batcherStatus(0)).counters.foreignSignals).toBe(4);
   const said = daemon.logs().filter(({ message }) => message.includes('no part of ktb sends'));
   expect(said).toHaveLength(1);
   expect(daemon.output).not.toContain('4711');
   const list = await ktb(fixture.config(), ['dlq', 'list', fixture.name, '--json']);
-  expect(JSON.parse(list.output)).toMatchObject({ reasons: [{ code: 'foreign_signal', letters: 3 }] });
+  expect(JSON.parse(list.output)).toMatchObject({ reasons: [{ code: 'foreign_signal', letters: 4 }] });
   const replay = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all']);
-  expect(replay).toEqual({ code: 1, output: '3 left: a signal to a batcher, and no record\n' });
+  expect(replay).toEqual({ code: 1, output: '4 left: a signal to a batcher, and no record\n' });
 });
 
 it('a dead-letter topic that takes less than the input topic is warned of at the start, and holds nothing up', async () => {

@@ -1,12 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type InjectedSinks } from '@temporalio/worker';
 import { expect, it } from 'vitest';
 import { pickPorts } from '../../stack/ports.js';
+import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
+import { steadyLoad } from '../support/load.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
+const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
+
+/** Runs a worker whose batchers do something else than ours, as one of another version might, until a check holds. */
+async function withOtherWorker(taskQueue: string, check: () => Promise<void>): Promise<void> {
+  Runtime.install({
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+  });
+  const connection = await NativeConnection.connect({ address: stack().temporal.address });
+  try {
+    const code = readFileSync(BUNDLE, 'utf8').replaceAll('activities.insertBatch(', 'activities.insertOtherwise(');
+    const worker = await Worker.create({ connection, taskQueue, workflowBundle: { code }, sinks: otherSinks });
+    await worker.runUntil(() => eventually(check));
+  } finally {
+    await connection.close();
+  }
+}
+
+const otherSinks: InjectedSinks<BatcherSinks> = {
+  batcher: {
+    began: { fn: () => undefined },
+    reported: { fn: () => undefined },
+    holding: { fn: () => undefined },
+  },
+};
 
 it('of two daemons each tells the lag of its own partitions only, and what it asks Temporal', async () => {
   const fixture = await Fixture.create(stack());
@@ -60,4 +90,30 @@ it('what becomes of records, of their batches and of the batchers shows, and the
   const sdk = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   expect(sdk).toMatch(/^temporal_request_total\{/m);
   expect(sdk).toMatch(/^temporal_workflow_task_execution_latency_seconds_bucket\{/m);
+});
+
+it('a batcher whose workflow task fails each time shows, however much comes in, and goes on when its run is terminated', async () => {
+  const fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 } });
+  await fixture.collectAcks();
+  const consumer = await Daemon.start(fixture.config(), ['--role', 'consumer']);
+  await fixture.produce(100);
+  await withOtherWorker(fixture.name, async () => {
+    for (const index of [0, 1]) expect((await fixture.batcher(index).describe()).raw.pendingActivities).toHaveLength(1);
+  });
+  await Daemon.start(fixture.config(), ['--role', 'worker']);
+  // Each signal makes a new task of the one that fails.
+  const load = steadyLoad(fixture, 100);
+  const stuck = (count: number) =>
+    eventually(async () => expect(await consumer.metric('ktb_stuck_workflow_tasks')).toBe(count), 150_000);
+  await stuck(2);
+  expect(fixture.acks).toEqual([]);
+  for (const index of [0, 1]) {
+    const said = consumer.logs().filter(({ what }) => what === `workflow task of ${fixture.batcher(index).workflowId}`);
+    expect(said.map(({ message }) => message)).toEqual([expect.stringContaining('Nondeterminism')]);
+    await fixture.batcher(index).terminate('stuck');
+  }
+  await stuck(0);
+  await load.stop();
+  await expectExactlyOnce(fixture);
+  expect(await consumer.metric('ktb_signals_total', { outcome: 'started' })).toBe(2);
 });

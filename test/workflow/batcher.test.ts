@@ -351,12 +351,15 @@ it('strangers’ signals are counted and published under whatever name and in wh
       signalName: 'unreadable',
       input: { payloads: [{ metadata: { encoding: Buffer.from('json/plain') }, data: Buffer.from('{') }] },
     });
+    // These the SDK keeps for itself.
+    await handle.signal('__temporal_workflow_stream_publish', { some: 'thing' });
+    await handle.signal('__stack_trace');
     await handle.signal(BATCHER.signals.pause);
     await handle.signal(BATCHER.signals.resume, 42);
     await send(handle, -1, 0);
     await untilBatches(1);
-    expect((await status(handle)).counters.foreignSignals).toBe(6);
-    await eventually(() => expect(foreignSignals).toHaveLength(6));
+    expect((await status(handle)).counters.foreignSignals).toBe(8);
+    await eventually(() => expect(foreignSignals).toHaveLength(8));
     expect(foreignSignals.map(({ name, value }) => [name, value])).toEqual([
       ['hello', '[{"some":"thing"}]'],
       ['records', '["not a chunk"]'],
@@ -364,6 +367,8 @@ it('strangers’ signals are counted and published under whatever name and in wh
       ['records', '[{"format":"ktb-chunk/1","crc32":0},{"hex":""}]'],
       ['park', '[{"reason":"which batch?"}]'],
       ['unreadable', '[{"encoding":"json/plain","data":{"hex":"7b"}}]'],
+      ['__temporal_workflow_stream_publish', '[{"some":"thing"}]'],
+      ['__stack_trace', '[]'],
     ]);
   }));
 

@@ -6,6 +6,8 @@ interface AlertCase {
   /** When it is looked at, as `1h`. */
   readonly at: string;
   readonly firing: Series;
+  /** Under these it fires for another reason. */
+  readonly alsoFiring?: Series;
   readonly quiet: Series;
 }
 
@@ -25,9 +27,13 @@ const batcher = (metric: string, before: number, now: number, reported: string, 
 export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbDown: {
     at: '30m',
-    firing: { [`ktb_build_info{${P}}`]: '1x10 stale' },
-    // One of two is enough.
-    quiet: { [`ktb_build_info{${P}}`]: '1x10 stale', 'ktb_build_info{namespace="apps",pod="ktb-1",job="ktb"}': '1x60' },
+    firing: { [`ktb_assigned_partitions{${P}}`]: '8x60', [`ktb_flushes_total{${P}}`]: '1x10 stale' },
+    alsoFiring: { [`ktb_assigned_partitions{${P}}`]: '8x10 stale', [`ktb_flushes_total{${P}}`]: '1x60' },
+    // One of two is enough; a consumer alone has never had a worker beside it.
+    quiet: {
+      [`ktb_assigned_partitions{${P}}`]: '8x10 stale',
+      'ktb_assigned_partitions{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders"}': '8x60',
+    },
   },
   KtbDependencyDown: {
     at: '10m',
@@ -84,12 +90,14 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: {
       [`ktb_signals_total{${P},outcome="retried"}`]: '0+6x60',
       [`ktb_signals_total{${P},outcome="refused"}`]: '0+6x60',
-      [`ktb_signals_total{${P},outcome="accepted"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="signalled"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="started"}`]: '1x60',
     },
     quiet: {
       [`ktb_signals_total{${P},outcome="retried"}`]: '0+5x60',
       [`ktb_signals_total{${P},outcome="refused"}`]: '0x60',
-      [`ktb_signals_total{${P},outcome="accepted"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="signalled"}`]: '0+10x60',
+      [`ktb_signals_total{${P},outcome="started"}`]: '1x60',
     },
   },
   KtbQueryTimeouts: {
@@ -156,8 +164,16 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbBatcherStuck: {
     at: '40m',
     firing: batcher('ktb_buffered_records', 0, 500, '60x60'),
-    // What the worker says that it has left is not true any more.
-    quiet: batcher('ktb_buffered_records', 500, 0, '60x60'),
+    // One consumer has found it, the other one has just begun to look.
+    alsoFiring: {
+      [`ktb_stuck_workflow_tasks{${P}}`]: '0x30 1x30',
+      'ktb_stuck_workflow_tasks{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders"}': '0x60',
+    },
+    quiet: {
+      // What the worker says that it has left is not true any more.
+      ...batcher('ktb_buffered_records', 500, 0, '60x60'),
+      [`ktb_stuck_workflow_tasks{${P}}`]: '0x36 1 1 0x30',
+    },
   },
   KtbBatcherHolding: {
     at: '10m',

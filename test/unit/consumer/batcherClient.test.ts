@@ -1,8 +1,16 @@
 import type { Client } from '@temporalio/client';
 import { ServiceError } from '@temporalio/client';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  encodeWorkflowIdConflictPolicy,
+  encodeWorkflowIdReusePolicy,
+  WorkflowIdConflictPolicy,
+  WorkflowIdReusePolicy,
+} from '@temporalio/common';
 import { expect, it } from 'vitest';
 import { settings } from '../../support/chunks.js';
+import { encodeChunk } from '../../../src/records/chunkCodec.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { requestCounter } from '../../../src/telemetry/temporalRequests.js';
 import { classifySignalError, TemporalBatcherClient } from '../../../src/consumer/batcherClient.js';
 
 /** As a native connection gives it, and as one of grpc-js does. */
@@ -15,6 +23,8 @@ function grpcJs(code: number, details: string): ServiceError {
   const cause = Object.assign(new Error(`${code} NAME: ${details}`), { code, details, metadata: {} });
   return new ServiceError('Failed to signalWithStart Workflow', { cause });
 }
+
+const counted = <T>(_operation: string, request: Promise<T>): Promise<T> => request;
 
 it('tells a run that is full from a chunk that is too large, which have one code', () => {
   expect(classifySignalError(grpc(3, 'exceeded workflow execution limit for signal events')).type).toBe('full');
@@ -32,7 +42,7 @@ it('understands both kinds of connection', () => {
 });
 
 it('knows a run that has ended', () => {
-  expect(classifySignalError(new WorkflowExecutionAlreadyStartedError('already', 'w', 'batcher')).type).toBe('closed');
+  expect(classifySignalError(grpc(6, 'Workflow execution already finished')).type).toBe('closed');
 });
 
 it('repeats whatever else: the outcome is unknown or passes', () => {
@@ -56,7 +66,7 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
       workflow: { getHandle: () => ({ describe: describe(status) }) },
     } as unknown as Client;
-    const options = { workflowId: 'w', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000 };
+    const options = { workflowId: 'w', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
     return new TemporalBatcherClient(client, options).history();
   };
   expect(await history('RUNNING')).toEqual({ runId: 'r', bytes: 9e6, events: 10 });
@@ -64,23 +74,79 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
     expect(await history(status)).toBeNull();
 });
 
-it('remembers how often the pending workflow task has failed', async () => {
-  const looked = async (attempt: number | undefined) => {
-    const raw = attempt === undefined ? {} : { pendingWorkflowTask: { attempt } };
+it('remembers the workflow task that was due', async () => {
+  const looked = async (pendingWorkflowTask: object | null) => {
+    const raw = { pendingWorkflowTask };
     const client = {
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
       workflow: {
         getHandle: () => ({ describe: () => Promise.resolve({ runId: 'r', status: { name: 'RUNNING' }, raw }) }),
       },
     } as never;
-    const batcher = new TemporalBatcherClient(client, {
-      workflowId: 'b',
-      taskQueue: 'q',
-      settings: {} as never,
-      requestTimeoutMs: 1_000,
-    });
+    const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    const batcher = new TemporalBatcherClient(client, options);
     await batcher.startHeir({ drained: false });
-    return batcher.taskFailures;
+    return batcher.dueTask;
   };
-  expect([await looked(undefined), await looked(1), await looked(4)]).toEqual([0, 0, 3]);
+  expect(await looked(null)).toBeNull();
+  const task = { attempt: 4, scheduledTime: { seconds: 1_700_000_000, nanos: 5 } };
+  expect(await looked(task)).toEqual({ attempt: 4, scheduledAtMs: 1_700_000_000_000 });
+});
+
+it('tells what a workflow task that is repeated failed with, or that it times out', async () => {
+  const failure = async (...events: object[]) => {
+    const client = {
+      options: { namespace: 'n' },
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflowService: { getWorkflowExecutionHistoryReverse: () => Promise.resolve({ history: { events } }) },
+    } as unknown as Client;
+    const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    return new TemporalBatcherClient(client, options).taskFailure();
+  };
+  const started = { workflowTaskStartedEventAttributes: {} };
+  const failed = { workflowTaskFailedEventAttributes: { failure: { message: 'Nondeterminism error' } } };
+  expect(await failure(failed, started)).toBe('Nondeterminism error');
+  expect(await failure({ workflowTaskTimedOutEventAttributes: {} }, started)).toBe('it times out');
+});
+
+it('says whether a signal has begun the first run, asks for none after a closed one, and has its requests counted', async () => {
+  const requests: { workflowIdReusePolicy?: number; workflowIdConflictPolicy?: number }[] = [];
+  const answers = [{ runId: 'r', started: true }, { runId: 'r', started: false }, null];
+  const client = {
+    options: { namespace: 'n', identity: 'i' },
+    connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+    workflowService: {
+      signalWithStartWorkflowExecution: (request: object) => {
+        requests.push(request);
+        const answer = answers.shift();
+        return answer ? Promise.resolve(answer) : Promise.reject(grpc(6, 'Workflow execution already finished'));
+      },
+    },
+  } as unknown as Client;
+  const metrics = createMetrics({ runtime: false });
+  const batcher = new TemporalBatcherClient(client, {
+    workflowId: 'b',
+    taskQueue: 'q',
+    settings: settings(),
+    requestTimeoutMs: 1_000,
+    counted: requestCounter(metrics),
+  });
+  const { meta, body } = encodeChunk([]);
+  const outcomes = [await batcher.send(meta, body), await batcher.send(meta, body), await batcher.send(meta, body)];
+  expect(outcomes).toEqual([
+    { type: 'accepted', runId: 'r', started: true },
+    { type: 'accepted', runId: 'r', started: false },
+    { type: 'closed' },
+  ]);
+  const { REJECT_DUPLICATE } = WorkflowIdReusePolicy;
+  const { USE_EXISTING } = WorkflowIdConflictPolicy;
+  for (const { workflowIdReusePolicy, workflowIdConflictPolicy } of requests) {
+    expect(workflowIdReusePolicy).toBe(encodeWorkflowIdReusePolicy(REJECT_DUPLICATE));
+    expect(workflowIdConflictPolicy).toBe(encodeWorkflowIdConflictPolicy(USE_EXISTING));
+  }
+  const { values } = await metrics.temporalRequests.get();
+  expect(values.map(({ labels: { operation, code }, value }) => [operation, code, value])).toEqual([
+    ['signal_with_start', 'ok', 2],
+    ['signal_with_start', 'already_exists', 1],
+  ]);
 });

@@ -30,7 +30,7 @@ function bridge(
       },
       send: (meta: { records: number; settings?: unknown }) => {
         done.push(`${meta.records} records, ${meta.settings === undefined ? 'no ' : ''}settings`);
-        return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r1' });
+        return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r1', started: false });
       },
       startHeir: () => {
         done.push('heir');

@@ -23,7 +23,7 @@ function start(outcomes: SendOutcome[], overrides: Partial<LaneObserver> = {}) {
     history: () => Promise.resolve(null),
     send: (meta: ChunkMeta) => {
       sent.push(meta);
-      return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' });
+      return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r', started: false });
     },
     startHeir: () => Promise.resolve({ runId: 'closed', status: 'TERMINATED' }),
   } as unknown as BatcherClient;
@@ -71,7 +71,7 @@ it('goes on where a record too large for a signal cannot be set aside, and says 
 });
 
 it('brings the settings along to every new run, and after each rebalance', async () => {
-  const run = (runId: string): SendOutcome => ({ type: 'accepted', runId });
+  const run = (runId: string): SendOutcome => ({ type: 'accepted', runId, started: false });
   const { sent, lane, add, sender } = start([run('a'), run('a'), run('b'), run('b'), run('b')]);
   const withSettings: boolean[] = [];
   for (let chunk = 0; chunk < 5; chunk++) {

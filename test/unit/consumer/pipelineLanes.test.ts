@@ -18,18 +18,21 @@ afterEach(async () => {
 const ONE: Layout = { batchers: 1, keyFunction: 'key' };
 const TWO: Layout = { batchers: 2, keyFunction: 'key' };
 
+const YAML = 'pipelines: { orders: { topics: [orders], table: orders, batchers: 2 } }';
+
 /** Lanes to batchers that answer like this, in turn; `closed` are the runs to find, by batcher. */
 function start({
   outcomes = [],
   closed = {},
 }: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo> } = {}) {
-  const { pipelines } = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {});
+  const { pipelines } = parseConfig(YAML, 'ktb.yaml', {});
   const looked: string[] = [];
   const batcher = ({ batchers }: Layout, index: number) => {
     const workflowId = `${batchers}/${index}`;
     return {
       workflowId,
-      taskFailures: index === 1 ? 3 : 2,
+      dueTask: index === 1 ? { attempt: 2, scheduledAtMs: Date.now() } : null,
+      taskFailure: () => Promise.resolve('nondeterminism'),
       history: () => Promise.resolve(null),
       send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' }),
       startHeir: () => {
@@ -66,7 +69,14 @@ it('looks for closed runs at the batchers of all layouts, and tells how they wer
     { value: 1, labels: { closed: 'unexpectedly' } },
     { value: 1, labels: { closed: 'drained' } },
   ]);
-  expect((await metrics.stuckTasks.get()).values).toMatchObject([{ value: 1 }]);
+});
+
+it('counts batchers whose workflow task was found late three times in a row', async () => {
+  const { lanes, metrics } = start();
+  for (const stuck of [0, 0, 1]) {
+    await lanes.sweep(() => true);
+    expect((await metrics.stuckTasks.get()).values).toMatchObject([{ value: stuck }]);
+  }
 });
 
 it('starts no heir any more once the look is another member’s task', async () => {

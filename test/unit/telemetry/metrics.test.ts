@@ -4,7 +4,7 @@ import { metricFacts } from '../../../scripts/metrics.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { initialiseSeries } from '../../../src/series.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
-import { countRequests, requestCode } from '../../../src/telemetry/temporalRequests.js';
+import { countRequests, requestCode, requestCounter } from '../../../src/telemetry/temporalRequests.js';
 
 const { pipelines } = parseConfig('pipelines: { orders: { topics: [a, b], table: orders } }', 'ktb.yaml', {});
 
@@ -64,7 +64,7 @@ it('every error of a request has a code', () => {
 
 it('requests are counted by what became of them, and go on as they were', async () => {
   const metrics = createMetrics({ runtime: false });
-  const { query } = countRequests(metrics);
+  const { query } = countRequests(requestCounter(metrics));
   expect(await query?.({} as never, () => Promise.resolve('answer'))).toBe('answer');
   await expect(query?.({} as never, () => Promise.reject(grpc(8)))).rejects.toThrow('failed');
   const { values } = await metrics.temporalRequests.get();

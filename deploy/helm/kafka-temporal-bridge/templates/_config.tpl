@@ -103,10 +103,10 @@
 {{- include "ktb.listen" . | splitList ":" | last -}}
 {{- end -}}
 
-{{/* Port of the Temporal SDK's /metrics; empty where there are none. */}}
+{{/* Port of the Temporal SDK's /metrics; empty where there are none, or the address is a reference. */}}
 {{- define "ktb.temporalPort" -}}
 {{- $config := include "ktb.givenConfig" . | fromYaml -}}
-{{- dig "http" "temporalListen" "" $config | splitList ":" | last -}}
+{{- include "ktb.portOf" (dig "http" "temporalListen" "" $config) -}}
 {{- end -}}
 
 {{/*

@@ -76,6 +76,10 @@
 {{- $problems = append $problems (printf "config.http.listen is %s: probes come from outside the pod; use 0.0.0.0" $listen) -}}
 {{- end -}}
 
+{{- if and .Values.service.enabled (eq (include "ktb.temporalPort" .) (toString (int64 .Values.service.port))) -}}
+{{- $problems = append $problems (printf "service.port is %d, which is the Service's port for config.http.temporalListen: choose another one" (int64 .Values.service.port)) -}}
+{{- end -}}
+
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- $problems = append $problems "serviceMonitor and podMonitor are both enabled: every pod would be scraped twice" -}}
 {{- end -}}

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import {
+  defaultPayloadConverter,
+  encodeWorkflowIdConflictPolicy,
+  encodeWorkflowIdReusePolicy,
+  toPayloads,
+} from '@temporalio/common';
+
+export interface SignalWithStart {
+  readonly workflowType: string;
+  readonly workflowId: string;
+  readonly taskQueue: string;
+  /** Of the workflow. */
+  readonly args: readonly unknown[];
+  readonly signal: string;
+  readonly signalArgs: readonly unknown[];
+}
+
+/** The run that was signalled, and whether it was started for it. */
+export interface SignalledRun {
+  readonly runId: string;
+  readonly started: boolean;
+}
+
+/**
+ * Signals the run of a workflow, or starts the first one; never one after a closed one (`REJECT_DUPLICATE`). As
+ * `client.workflow.signalWithStart`, which does not tell whether it has started one.
+ *
+ * Rejects with gRPC's own errors, ALREADY_EXISTS where the last run is closed.
+ */
+export async function signalWithStart(client: Client, request: SignalWithStart): Promise<SignalledRun> {
+  const { workflowType, workflowId, taskQueue, args, signal, signalArgs } = request;
+  const { namespace, identity } = client.options;
+  const { runId, started } = await client.workflowService.signalWithStartWorkflowExecution({
+    namespace,
+    identity,
+    requestId: randomUUID(),
+    workflowId,
+    workflowType: { name: workflowType },
+    taskQueue: { name: taskQueue },
+    input: { payloads: toPayloads(defaultPayloadConverter, ...args) ?? [] },
+    signalName: signal,
+    signalInput: { payloads: toPayloads(defaultPayloadConverter, ...signalArgs) ?? [] },
+    workflowIdReusePolicy: encodeWorkflowIdReusePolicy('REJECT_DUPLICATE') ?? null,
+    workflowIdConflictPolicy: encodeWorkflowIdConflictPolicy('USE_EXISTING') ?? null,
+  });
+  return { runId, started };
+}
