@@ -17,9 +17,6 @@ const LATE_LOOKS = 3;
 /**
  * Tells batchers whose workflow tasks do not get done, because they fail each time or no worker takes them, from those that
  * are busy. A task is late when it is repeated, or has been due for long; a batcher is stuck after some late looks in a row.
- *
- *     well ──late──► late once, twice, ... ──late──► stuck
- *       ▲─────────nothing due────────┴──────────────────┘      (a task that is young says nothing: it stays as it is)
  */
 export class StuckTasks {
   readonly #lateLooks = new Map<string, number>();
@@ -29,13 +26,12 @@ export class StuckTasks {
    * @returns whether the batcher is stuck
    */
   look(batcher: string, task: DueTask | null, nowMs: number): boolean {
-    const before = this.#lateLooks.get(batcher) ?? 0;
-    const looks = task === null ? 0 : before + (isLate(task, nowMs) ? 1 : 0);
+    const looks = isLate(task, nowMs) ? (this.#lateLooks.get(batcher) ?? 0) + 1 : 0;
     this.#lateLooks.set(batcher, looks);
     return looks >= LATE_LOOKS;
   }
 }
 
-function isLate({ attempt, scheduledAtMs }: DueTask, nowMs: number): boolean {
-  return attempt > 1 || nowMs - scheduledAtMs > TASK_MS_MAX;
+function isLate(task: DueTask | null, nowMs: number): boolean {
+  return task !== null && (task.attempt > 1 || nowMs - task.scheduledAtMs > TASK_MS_MAX);
 }

@@ -92,28 +92,38 @@ it('what becomes of records, of their batches and of the batchers shows, and the
   expect(sdk).toMatch(/^temporal_workflow_task_execution_latency_seconds_bucket\{/m);
 });
 
-it('a batcher whose workflow task fails each time shows, however much comes in, and goes on when its run is terminated', async () => {
-  const fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 } });
-  await fixture.collectAcks();
-  const consumer = await Daemon.start(fixture.config(), ['--role', 'consumer']);
-  await fixture.produce(100);
-  await withOtherWorker(fixture.name, async () => {
-    for (const index of [0, 1]) expect((await fixture.batcher(index).describe()).raw.pendingActivities).toHaveLength(1);
-  });
-  await Daemon.start(fixture.config(), ['--role', 'worker']);
-  // Each signal makes a new task of the one that fails.
-  const load = steadyLoad(fixture, 100);
-  const stuck = (count: number) =>
-    eventually(async () => expect(await consumer.metric('ktb_stuck_workflow_tasks')).toBe(count), 150_000);
-  await stuck(2);
-  expect(fixture.acks).toEqual([]);
-  for (const index of [0, 1]) {
-    const said = consumer.logs().filter(({ what }) => what === `workflow task of ${fixture.batcher(index).workflowId}`);
-    expect(said.map(({ message }) => message)).toEqual([expect.stringContaining('Nondeterminism')]);
-    await fixture.batcher(index).terminate('stuck');
-  }
-  await stuck(0);
-  await load.stop();
-  await expectExactlyOnce(fixture);
-  expect(await consumer.metric('ktb_signals_total', { outcome: 'started' })).toBe(2);
-});
+/** Three looks at a batcher that is stuck, one at it when it is not, half a minute apart. */
+const STUCK_TEST_MS = 420_000;
+
+it(
+  'a batcher whose workflow task fails each time shows, however much comes in, and goes on when its run is terminated',
+  async () => {
+    const fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 } });
+    await fixture.collectAcks();
+    const consumer = await Daemon.start(fixture.config(), ['--role', 'consumer']);
+    await fixture.produce(100);
+    await withOtherWorker(fixture.name, async () => {
+      for (const index of [0, 1])
+        expect((await fixture.batcher(index).describe()).raw.pendingActivities).toHaveLength(1);
+    });
+    await Daemon.start(fixture.config(), ['--role', 'worker']);
+    // Each signal makes a new task of the one that fails.
+    const load = steadyLoad(fixture, 100);
+    const stuck = (count: number) =>
+      eventually(async () => expect(await consumer.metric('ktb_stuck_workflow_tasks')).toBe(count), 150_000);
+    await stuck(2);
+    expect(fixture.acks).toEqual([]);
+    for (const index of [0, 1]) {
+      const said = consumer
+        .logs()
+        .filter(({ what }) => what === `workflow task of ${fixture.batcher(index).workflowId}`);
+      expect(said.map(({ message }) => message)).toEqual([expect.stringContaining('Nondeterminism')]);
+      await fixture.batcher(index).terminate('stuck');
+    }
+    await load.stop();
+    await expectExactlyOnce(fixture);
+    await stuck(0);
+    expect(await consumer.metric('ktb_signals_total', { outcome: 'started' })).toBe(2);
+  },
+  STUCK_TEST_MS,
+);
