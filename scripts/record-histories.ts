@@ -142,6 +142,8 @@ const SCENARIOS: Readonly<Record<string, (batcher: WorkflowHandle) => Promise<vo
     await send(batcher, -1, 9);
     await untilStatus(batcher, ({ counters }) => counters.inserted === 10);
     await batcher.signal('hello', { from: 'the same stranger' });
+    await batcher.signal('__temporal_hello', { from: 'one who uses a name of Temporal’s own' });
+    await untilStatus(batcher, ({ counters }) => counters.foreignSignals === 3);
   },
   // By the colon in its workflow id a batcher's requests are told from records of Kafka.
   'ktb:requests': async (batcher) => {
