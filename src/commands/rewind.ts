@@ -112,7 +112,11 @@ async function commit(
   if (commits.length === 0) return;
   const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
   const joined = new Promise<Record<string, number[]>>((resolve, reject) => {
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => resolve(payload.memberAssignment));
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+      // Nothing may be fetched: where the log no longer has a committed offset, kafkajs would commit "earliest" over it.
+      consumer.pause(Object.entries(memberAssignment).map(([topic, partitions]) => ({ topic, partitions })));
+      resolve(memberAssignment);
+    });
     setTimeout(() => reject(new Error(`group ${groupId} could not be joined`)), JOIN_TIMEOUT_MS).unref();
   });
   await consumer.connect();

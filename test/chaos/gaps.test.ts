@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
@@ -72,6 +72,21 @@ it('records removed while the group was stopped are counted as a gap, and the re
   await removeBefore(to + 1);
   const daemon = await start();
   await expectGap(daemon, { partition: 0, from: stopped.committed, to });
+});
+
+it('a rewind of another partition leaves what is committed before a gap as it is', async () => {
+  const stopped = await stoppedWithBacklog();
+  await removeBefore(stopped.committed + 100);
+  const committed = async () => {
+    const topics = await fixture.admin.fetchOffsets({ groupId: `ktb-${fixture.name}`, topics: [fixture.topic] });
+    return topics[0]?.partitions.find(({ partition }) => partition === 0);
+  };
+  const before = await committed();
+  expect(before).toMatchObject({ offset: String(stopped.committed) });
+  const args = ['rewind', fixture.name, '--to', 'earliest', '--partition', `${fixture.topic}/1`];
+  const rewind = await ktb(fixture.config(), args);
+  expect(rewind, rewind.output).toMatchObject({ code: 0 });
+  expect(await committed()).toEqual(before);
 });
 
 it('with onGap: halt the partition waits for a person, and the others are read', async () => {
