@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { toOffset } from '../kafka/fromKafka.js';
+import { fetchLogOffsets } from '../kafka/offsets.js';
 import { partitionName } from '../records/record.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Assignment } from './assignment.js';
@@ -23,14 +23,14 @@ export class Lag {
   async measure(assignment: Assignment, isCurrent: () => boolean): Promise<void> {
     const topics = new Set(assignment.partitions.map(({ topic }) => topic));
     for (const topic of topics) {
-      const log = await this.#admin.fetchTopicOffsets(topic);
+      const logs = await fetchLogOffsets(this.#admin, [topic]);
       if (!isCurrent()) return;
-      for (const { partition, high } of log) {
+      for (const { partition, logEnd } of logs) {
         const tracker = assignment.tracker(topic, partition);
         if (tracker === undefined) continue;
         const series = { pipeline: this.#pipeline, topic, partition };
         const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
-        this.#gauge.set(series, Math.max(0, toOffset(high) - committed));
+        this.#gauge.set(series, Math.max(0, logEnd - committed));
         this.#series.set(partitionName(tracker), series);
       }
     }

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Admin, Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
+import { fetchLogOffsets } from '../kafka/offsets.js';
 import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
@@ -148,8 +149,7 @@ export class PipelineConsumer {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#assignment !== null && this.#assignment.partitions.length > 0)
-      this.#steering.pause(this.#assignment.partitions);
+    this.#steering.pause(this.#assignment?.partitions ?? []);
     while (Date.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const stopped = this.#lanes.stop();
@@ -216,7 +216,7 @@ export class PipelineConsumer {
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
     // Until it is known where to start nothing is fetched: kafkajs would start at the committed offset, and where the log no
     // longer has it, commit "earliest" in its place, without our metadata.
-    if (assignment.partitions.length > 0) this.#steering.pause(assignment.partitions);
+    this.#steering.pause(assignment.partitions);
     this.#paused.clear();
     this.#assignment = assignment;
     this.#opened = this.#open(assignment);
@@ -242,6 +242,7 @@ export class PipelineConsumer {
         this.#clusterId = clusterId;
         this.#lanes.setMembers(members);
         for (const start of starts) this.#openPartition(assignment, start);
+        this.#finishPlans(assignment);
         this.#reportNewEpochs(starts);
         assignment.opened = true;
         stateLog.well(what, `Where pipeline ${pipeline.name} starts is known`);
@@ -267,17 +268,17 @@ export class PipelineConsumer {
       case 'continue': {
         const tracker = new PartitionTracker(start, start.offset, this.#plans.reading);
         // Under this very epoch the group has committed already; only a gap moves on from there.
-        this.#plans.goOn(assignment, tracker, start.offset - start.missed);
+        this.#plans.open(assignment, tracker, start.offset - start.missed);
         break;
       }
       case 'fill': {
         const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
-        this.#plans.goOn(assignment, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
+        this.#plans.open(assignment, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
         break;
       }
       case 'newEpoch': {
         const source = { topic, partition, epoch: newEpoch() };
-        this.#plans.goOn(assignment, new PartitionTracker(source, start.offset, this.#plans.reading));
+        this.#plans.open(assignment, new PartitionTracker(source, start.offset, this.#plans.reading));
         break;
       }
       case 'sameEpoch':
@@ -303,7 +304,7 @@ export class PipelineConsumer {
     const { topic, partition } = where;
     const source = { topic, partition, epoch };
     if (from === null) {
-      this.#plans.goOn(assignment, new PartitionTracker(source, offset, this.#plans.reading));
+      this.#plans.open(assignment, new PartitionTracker(source, offset, this.#plans.reading));
     } else {
       this.#handOverLayout(assignment, source, offset, from);
     }
@@ -359,8 +360,7 @@ export class PipelineConsumer {
 
     this.#handOver(tracker, batch);
     if (!tracker.handedOver) payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
-    this.#plans.finish(assignment);
-    this.#applyBackpressure();
+    this.#finishPlans(assignment);
   }
 
   /** Whether a log is the one that batchers remember, the record at their last mark tells. */
@@ -384,6 +384,7 @@ export class PipelineConsumer {
     const start = same ? ifSame : fresh;
     assignment.compared(batch);
     this.#openSameEpoch(assignment, batch, start);
+    this.#finishPlans(assignment);
     this.#options.logger.info(
       { pipeline: this.#pipeline.name, topic, partition, epoch: start.epoch, mark: mark.offset },
       same
@@ -412,15 +413,18 @@ export class PipelineConsumer {
       if (assignment.comparison(batch) === undefined) this.#steering.pause([batch]);
       return null;
     }
-    if (tracker.handedOver) return this.#waitForNextPlan(assignment);
+    if (tracker.handedOver) {
+      this.#finishPlans(assignment);
+      return null;
+    }
     const fetched = fetchedOffset(batch);
     if (fetched === tracker.next) return tracker;
 
-    const log = await this.#options.admin.fetchTopicOffsets(topic);
-    const range = log.find((entry) => entry.partition === partition);
-    if (!this.#isCurrent(assignment) || range === undefined) return null;
-    const logStart = toOffset(range.low);
-    if (toOffset(range.high) < tracker.next) {
+    const logs = await fetchLogOffsets(this.#options.admin, [topic]);
+    const log = logs.find((entry) => entry.partition === partition);
+    if (!this.#isCurrent(assignment) || log === undefined) return null;
+    const { logStart, logEnd } = log;
+    if (logEnd < tracker.next) {
       tracker = this.#beginAnew(assignment, tracker, logStart);
       await this.#commitEpochs(assignment, commit);
       if (!this.#isCurrent(assignment)) return null;
@@ -428,7 +432,10 @@ export class PipelineConsumer {
       const missed = logStart - tracker.next;
       if (!this.#mayPassGap(assignment, { topic, partition, offset: logStart }, missed)) return null;
       tracker.advanceTo(logStart);
-      if (hasHandedOver(tracker)) return this.#waitForNextPlan(assignment);
+      if (hasHandedOver(tracker)) {
+        this.#finishPlans(assignment);
+        return null;
+      }
     }
     // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
     // record (compacted, aborted, control), which it passes over without a word.
@@ -440,10 +447,9 @@ export class PipelineConsumer {
     return null;
   }
 
-  #waitForNextPlan(assignment: Assignment): null {
+  #finishPlans(assignment: Assignment): void {
     this.#plans.finish(assignment);
     this.#applyBackpressure();
-    return null;
   }
 
   /** The log ends before the position: it is another log. */
@@ -538,8 +544,8 @@ export class PipelineConsumer {
     // One whose tracker was replaced is paused, or goes on, for its successor.
     const resume = [...this.#paused].filter((tracker) => !wanted.has(tracker) && isOpen(tracker));
     for (const tracker of this.#paused) if (!isOpen(tracker)) this.#paused.delete(tracker);
-    if (pause.length > 0) this.#steering.pause(pause);
-    if (resume.length > 0) this.#steering.resume(resume);
+    this.#steering.pause(pause);
+    this.#steering.resume(resume);
     for (const tracker of pause) this.#paused.add(tracker);
     for (const tracker of resume) this.#paused.delete(tracker);
     this.#updateGauges();

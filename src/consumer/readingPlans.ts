@@ -56,14 +56,16 @@ export class ReadingPlans {
     this.reading = { layout: options.pipeline.layout, state: READING, end: null };
   }
 
-  /** The next tracker of a partition takes over where the last one ended. */
-  goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
-    const { steering, replaced } = this.#options;
+  /**
+   * A partition is read as a tracker says. Its plan may be carried out already: see {@link finish}.
+   *
+   * @param committed the offset that the group has committed under the tracker's epoch; null where it has not yet
+   */
+  open(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
+    const { steering } = this.#options;
     assignment.open(tracker, committed);
     steering.seek(tracker, tracker.next);
     steering.resume([tracker]);
-    this.finish(assignment);
-    replaced();
   }
 
   /** Begins what comes after the plans that have been carried out. */
@@ -76,9 +78,16 @@ export class ReadingPlans {
       else if (mustHandOver(plan.layout, this.reading.layout, false)) {
         void this.handOver(assignment, tracker, next, plan.layout);
       } else {
-        this.goOn(assignment, new PartitionTracker(tracker, next, this.reading));
+        this.#goOn(assignment, new PartitionTracker(tracker, next, this.reading));
       }
     }
+  }
+
+  /** The next tracker of a partition takes over where the last one ended. */
+  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
+    this.open(assignment, tracker, committed);
+    this.finish(assignment);
+    this.#options.replaced();
   }
 
   /**
@@ -99,7 +108,7 @@ export class ReadingPlans {
       if (!isCurrent(assignment)) return true;
       const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
       if (!isCurrent(assignment)) return true;
-      this.goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
+      this.#goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
       return true;
     });
   }
@@ -125,7 +134,7 @@ export class ReadingPlans {
         to: layoutName(pipeline.layout),
       };
       logger.info(fields, 'A partition has gone over to another layout');
-      this.goOn(assignment, new PartitionTracker({ topic, partition, epoch: newEpoch() }, next, this.reading));
+      this.#goOn(assignment, new PartitionTracker({ topic, partition, epoch: newEpoch() }, next, this.reading));
       return true;
     });
   }

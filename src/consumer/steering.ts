@@ -18,11 +18,13 @@ export class Steering {
   }
 
   pause(partitions: Iterable<TopicPartition>): void {
-    this.#steer(() => this.#consumer.pause(byTopic(partitions)));
+    const topics = byTopic(partitions);
+    if (topics.length > 0) this.#steer(() => this.#consumer.pause(topics));
   }
 
   resume(partitions: Iterable<TopicPartition>): void {
-    this.#steer(() => this.#consumer.resume(byTopic(partitions)));
+    const topics = byTopic(partitions);
+    if (topics.length > 0) this.#steer(() => this.#consumer.resume(topics));
   }
 
   /** kafkajs throws where it has no group right now; then it joins anew, or the process ends, and nothing is to be steered. */
