@@ -12,16 +12,20 @@ export interface AnswerHandlers {
   readonly deadLetter: (source: RecordPlace, letter: FoundDeadLetter) => boolean;
 }
 
+/** By so much may the clocks of producers, workers and servers differ. */
+export const CLOCK_SKEW_MS = 60_000;
+
 /**
  * Reads the acknowledgements and dead letters of a pipeline.
  *
- * @param sinceMs by the answers' own timestamps; undefined: all that the topics hold
+ * @param askedMs when the oldest of the records was written, milliseconds since 1970: what was answered before is not read, but
+ *   for {@link CLOCK_SKEW_MS}; undefined: all that the topics hold
  */
 export async function readAnswers(
   kafka: Kafka,
   admin: Admin,
   { name, settings: { destination } }: PipelineConfig,
-  sinceMs: number | undefined,
+  askedMs: number | undefined,
   { ack, deadLetter }: AnswerHandlers,
 ): Promise<void> {
   const { reply, deadLetterTopic } = destination;
@@ -33,7 +37,7 @@ export async function readAnswers(
   const ranges = await rangesOf(
     admin,
     [...topics].filter((topic) => existing.has(topic)),
-    sinceMs,
+    askedMs === undefined ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
   );
   await readRanges(kafka, admin, ranges, (message, { topic, partition }) => {
     const at = { topic, partition, offset: Number(message.offset) };

@@ -31,8 +31,6 @@ const OFFSETS_MAX = 100_000_000;
 const ROWS_AT_ONCE = 100_000;
 /** Gaps that are shown of each kind and partition; `--json` has all. */
 const GAPS_SHOWN = 10;
-/** By so much may the clocks of producers be ahead of those of workers. */
-const CLOCK_SKEW_MS = 60_000;
 
 interface Report extends PartitionRange, LedgerSummary {}
 
@@ -184,8 +182,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
 async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: Admin, pipeline: PipelineConfig): Promise<void> {
   const { oldestMs } = ledgers;
   if (oldestMs === Infinity) return;
-  const sinceMs = oldestMs === undefined ? undefined : Math.max(0, oldestMs - CLOCK_SKEW_MS);
-  await readAnswers(kafka, admin, pipeline, sinceMs, {
+  await readAnswers(kafka, admin, pipeline, oldestMs, {
     ack: (source) => {
       ledgers.of(source)?.ack(source.offset);
       return false;

@@ -17,7 +17,7 @@ import { messageOf } from '../messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../records/record.js';
 import { tableOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
-import { readAnswers } from './answersRead.js';
+import { CLOCK_SKEW_MS, readAnswers } from './answersRead.js';
 import { withKafka, withTables } from './connections.js';
 import { UsageError } from './parts.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './standings.js';
@@ -34,8 +34,6 @@ import {
 
 /** Runs of a batcher that are searched for a record's batch, at most. */
 const RUNS_MAX = 20;
-/** By so much may the clocks of Temporal and of Kafka's producers differ. */
-const CLOCK_SKEW_MS = 60_000;
 
 /**
  * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 where it is missing, or a part that would
@@ -217,10 +215,9 @@ async function answersTo(
   const deadLetters: FoundDeadLetter[] = [];
   const isInserted = !('error' in rows) && rows.length > 0;
   if (reply === undefined && isInserted) return { acks, deadLetters };
-  const sinceMs =
-    record === null || record.timestampMs < 0 ? undefined : Math.max(0, record.timestampMs - CLOCK_SKEW_MS);
+  const askedMs = record === null || record.timestampMs < 0 ? undefined : record.timestampMs;
   const isIt = (of: RecordPlace): boolean => placeName(of) === placeName(place);
-  await readAnswers(kafka, admin, pipeline, sinceMs, {
+  await readAnswers(kafka, admin, pipeline, askedMs, {
     ack: (source, ack) => {
       if (isIt(source)) acks.push(ack);
       return acks.some(({ status }) => status !== 'rejected') || (acks.length > 0 && deadLetters.length > 0);
