@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
 import { DefaultLogger, Runtime, Worker, type InjectedSinks, type NativeConnection } from '@temporalio/worker';
 import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
@@ -7,7 +8,7 @@ import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
 import { checkClickHouse, checkKafka, checkTemporal, warnOfSmallDeadLetterTopics, warnOfWeakTables } from './checks.js';
 import { createClickHouse, createTemporalClient } from './clients.js';
-import type { Config } from './config/config.js';
+import type { Config, PipelineConfig } from './config/config.js';
 import { listLayouts, signalRequester, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { BatcherOpener } from './consumer/batcherOpener.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
@@ -16,7 +17,7 @@ import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
-import { batcherIndexOf, batcherWorkflowId } from './records/batcherId.js';
+import { batcherIndexOf, batcherWorkflowId, type Layout } from './records/batcherId.js';
 import { reachTemporal } from './reach.js';
 import { requestsTaskQueue, type RequesterActivities } from './records/request.js';
 import { initialiseSeries } from './series.js';
@@ -144,24 +145,18 @@ interface Shared {
 }
 
 async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin']> }): Promise<RunningRole> {
-  const { config, metrics, logger, stateLog, kafka, admin, temporal, onFatal } = options;
-  const { taskQueue, requestTimeoutMs } = config.temporal;
-  const counted = requestCounter(metrics);
-  const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
+  const { config, metrics, logger, stateLog, kafka, admin, onFatal } = options;
+  const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
   const consumers = config.pipelines.map((pipeline) => {
-    const { name, settings } = pipeline;
     return new PipelineConsumer({
       pipeline,
       kafkaConfig: config.kafka,
       kafka,
       admin,
-      batcher: (layout, index) => {
-        const workflowId = batcherWorkflowId(name, layout, index);
-        return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
-      },
-      layouts: () => listLayouts(client, name),
-      setAside: createSetAside(publisher, settings, metrics),
+      batcher: (layout, index) => batcherOf(pipeline, layout, index),
+      layouts: () => listLayouts(client, pipeline.name),
+      setAside: createSetAside(publisher, pipeline.settings, metrics),
       metrics,
       logger,
       stateLog,
@@ -188,8 +183,7 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
   const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
-  const counted = requestCounter(metrics);
-  const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
+  const { client, batcherOf } = batcherClients(options);
   const histories = new RunHistories(client, config.temporal.namespace);
   metrics.flushesLimit.set(config.worker.maxConcurrentFlushes);
   const publisher = createPublisher(options);
@@ -206,14 +200,8 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     beat: (taskToken) => histories.beat(taskToken),
     deliverConfirmation: signalRequester(client),
   });
-  const { taskQueue, requestTimeoutMs, namespace } = config.temporal;
-  const opener = new BatcherOpener({
-    pipelines: config.pipelines,
-    batcher: ({ name, settings }, layout, index) => {
-      const workflowId = batcherWorkflowId(name, layout, index);
-      return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
-    },
-  });
+  const { taskQueue, namespace } = config.temporal;
+  const opener = new BatcherOpener({ pipelines: config.pipelines, batcher: batcherOf });
   const requesterActivities: RequesterActivities = { openBatcher: (request) => opener.open(request) };
   const shared = {
     connection: temporal,
@@ -256,6 +244,21 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
       await Promise.allSettled([publisher.close(), admin.disconnect()]);
     },
   };
+}
+
+/** A client whose requests are counted, and the batchers that it reaches. */
+function batcherClients({ config, metrics, temporal }: Shared): {
+  readonly client: Client;
+  readonly batcherOf: (pipeline: PipelineConfig, layout: Layout, index: number) => TemporalBatcherClient;
+} {
+  const { taskQueue, requestTimeoutMs } = config.temporal;
+  const counted = requestCounter(metrics);
+  const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
+  const batcherOf = ({ name, settings }: PipelineConfig, layout: Layout, index: number): TemporalBatcherClient => {
+    const workflowId = batcherWorkflowId(name, layout, index);
+    return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
+  };
+  return { client, batcherOf };
 }
 
 function createPublisher({ kafka, metrics, stateLog }: Pick<Shared, 'kafka' | 'metrics' | 'stateLog'>): Publisher {
