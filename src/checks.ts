@@ -140,9 +140,12 @@ export async function warnOfWeakTables(
 
 /** Says once where a record that is rejected may be too large for the dead-letter topic. */
 export async function warnOfSmallDeadLetterTopics(admin: Admin, config: Config, logger: Logger): Promise<void> {
-  const limits = await messageLimits(admin, [...new Set(config.pipelines.flatMap(topicsOf))]);
-  for (const { name, topics, settings } of config.pipelines) {
+  for (const pipeline of config.pipelines) {
+    const { name, settings } = pipeline;
     const { deadLetterTopic } = settings.destination;
+    // For a warning only: where Kafka does not say which topics match, those that are named have to do.
+    const topics = await findInputTopics(admin, pipeline).catch(() => pipeline.topics);
+    const limits = await messageLimits(admin, [...topics, deadLetterTopic]);
     const takes = limits.get(deadLetterTopic) ?? Infinity;
     const needed = Math.max(...topics.map((topic) => limits.get(topic) ?? 0));
     if (takes >= needed) continue;

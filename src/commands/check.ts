@@ -8,6 +8,7 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { inputTopics } from '../config/topics.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
 import { messageOf } from '../messageOf.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
 import { tablesOf } from '../records/tables.js';
@@ -112,10 +113,11 @@ async function topicSettings(admin: Admin, name: string): Promise<ReadonlyMap<st
     : new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
 }
 
-async function lookAtGroup(admin: Admin, { groupId, topics }: PipelineConfig): Promise<Finding> {
+async function lookAtGroup(admin: Admin, pipeline: PipelineConfig): Promise<Finding> {
+  const { groupId } = pipeline;
   const subject = `group ${groupId}`;
   try {
-    await admin.fetchOffsets({ groupId, topics: [...topics] });
+    await admin.fetchOffsets({ groupId, topics: await findInputTopics(admin, pipeline) });
     const { groups } = await admin.describeGroups([groupId]);
     const members = groups[0]?.members.length ?? 0;
     return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);

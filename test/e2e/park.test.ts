@@ -107,18 +107,24 @@ it('strangers’ signals go to the dead-letter topic, whatever they hold, and st
   expect(replay).toEqual({ code: 1, output: '4 left: a signal to a batcher, and no record\n' });
 });
 
-it('a dead-letter topic that takes less than the input topic is warned of at the start, and holds nothing up', async () => {
-  fixture = await Fixture.create(stack(), { topicConfig: { 'max.message.bytes': '2000000' } });
-  await fixture.collectAcks();
-  daemon = await Daemon.start(fixture.config());
-  await fixture.produce(10);
-  await answered(10);
-  expect(daemon.logs()).toContainEqual(
-    expect.objectContaining({
-      level: 'warn',
-      deadLetterTopic: fixture.deadLetterTopic,
-      needed: 2_000_000,
-      message: expect.stringContaining('without its value') as string,
-    }),
-  );
-});
+it.each([
+  ['by name', (name: string) => name],
+  ['by pattern', (name: string) => `/${name}/`],
+])(
+  'a dead-letter topic that takes less than an input topic %s is warned of at the start, and holds nothing up',
+  async (_, of) => {
+    fixture = await Fixture.create(stack(), { topicConfig: { 'max.message.bytes': '2000000' } });
+    await fixture.collectAcks();
+    daemon = await Daemon.start(fixture.config({ topics: [of(fixture.topic)] }));
+    await fixture.produce(10);
+    await answered(10);
+    expect(daemon.logs()).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        deadLetterTopic: fixture.deadLetterTopic,
+        needed: 2_000_000,
+        message: expect.stringContaining('without its value') as string,
+      }),
+    );
+  },
+);
