@@ -42,15 +42,20 @@ export interface BatcherClient extends ClosableBatcher {
    * Temporal does not answer.
    *
    * @param options.drained whether a run that was drained counts; it has left nothing to flush
-   * @returns the closed run; null where there is none, or someone else started an heir first
+   * @returns what it saw on the way
    */
-  startHeir(options: { drained: boolean }): Promise<ClosedRunInfo | null>;
-  /** The workflow task that was due when {@link startHeir} looked last; null where there was none. */
-  readonly dueTask: DueTask | null;
+  startHeir(options: { drained: boolean }): Promise<BatcherLook>;
   /** What a workflow task that is repeated failed with. Throws where Temporal does not answer. */
   taskFailure(): Promise<string>;
   /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
   coverage(): Promise<CoverageState>;
+}
+
+export interface BatcherLook {
+  /** The run that an heir was started for; null where there is none, or someone else started an heir first. */
+  readonly closed: ClosedRunInfo | null;
+  /** The workflow task that is due; null where there is none. */
+  readonly dueTask: DueTask | null;
 }
 
 export interface ClosedRunInfo {
@@ -70,7 +75,6 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #input: BatcherInput;
   readonly #requestTimeoutMs: number;
   readonly #counted: CountRequest;
-  #dueTask: DueTask | null = null;
 
   constructor(
     client: Client,
@@ -88,10 +92,6 @@ export class TemporalBatcherClient implements BatcherClient {
     this.#input = { format: BATCHER_FORMAT, settings: options.settings };
     this.#requestTimeoutMs = options.requestTimeoutMs;
     this.#counted = options.counted;
-  }
-
-  get dueTask(): DueTask | null {
-    return this.#dueTask;
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
@@ -164,14 +164,14 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  async startHeir({ drained }: { drained: boolean }): Promise<ClosedRunInfo | null> {
-    this.#dueTask = null;
+  async startHeir({ drained }: { drained: boolean }): Promise<BatcherLook> {
+    let dueTask: DueTask | null = null;
     try {
       const handle = this.#client.workflow.getHandle(this.workflowId);
       const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
       const { attempt, scheduledTime } = raw.pendingWorkflowTask ?? {};
-      if (attempt) this.#dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
-      if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return null;
+      if (attempt) dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
+      if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return { closed: null, dueTask };
       await this.#withDeadline(() =>
         this.#client.workflow.start(BATCHER.workflowType, {
           workflowId: this.workflowId,
@@ -181,10 +181,11 @@ export class TemporalBatcherClient implements BatcherClient {
           workflowIdConflictPolicy: 'FAIL',
         }),
       );
-      return { runId, status: status.name };
+      return { closed: { runId, status: status.name }, dueTask };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError) return null;
-      throw error;
+      if (!(error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError))
+        throw error;
+      return { closed: null, dueTask };
     }
   }
 

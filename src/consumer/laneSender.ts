@@ -201,7 +201,7 @@ export class LaneSender {
   async #startHeir(): Promise<void> {
     this.#flow.refused();
     try {
-      const closed = await this.#batcher.startHeir({ drained: true });
+      const { closed } = await this.#batcher.startHeir({ drained: true });
       if (closed !== null) this.#observer.heirStarted(closed);
     } catch (error) {
       this.#stopped('closed', messageOf(error));

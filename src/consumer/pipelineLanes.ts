@@ -8,7 +8,7 @@ import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import type { Lane, Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver, StopCause } from './laneSender.js';
-import { StuckTasks } from './stuckTasks.js';
+import { StuckTasks, type DueTask } from './stuckTasks.js';
 import type { PartitionTracker } from './tracker.js';
 
 /** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
@@ -107,9 +107,9 @@ export class PipelineLanes {
     for (const batcher of batchers) {
       if (!goesOn()) return;
       try {
-        const closed = await batcher.startHeir({ drained: false });
+        const { closed, dueTask } = await batcher.startHeir({ drained: false });
         if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
-        if (await this.#isStuck(batcher)) stuck++;
+        if (await this.#isStuck(batcher, dueTask)) stuck++;
       } catch (error) {
         logger.debug({ pipeline: this.#pipeline, error: messageOf(error) }, 'A batcher could not be looked at');
         return;
@@ -118,8 +118,8 @@ export class PipelineLanes {
     metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
   }
 
-  async #isStuck(batcher: BatcherClient): Promise<boolean> {
-    const { workflowId, dueTask } = batcher;
+  async #isStuck(batcher: BatcherClient, dueTask: DueTask | null): Promise<boolean> {
+    const { workflowId } = batcher;
     const { stateLog } = this.#options;
     const what = `workflow task of ${workflowId}`;
     if (!this.#stuckTasks.look(workflowId, dueTask, Date.now())) {

@@ -74,7 +74,7 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
     expect(await history(status)).toBeNull();
 });
 
-it('remembers the workflow task that was due', async () => {
+it('tells the workflow task that is due', async () => {
   const looked = async (pendingWorkflowTask: object | null) => {
     const raw = { pendingWorkflowTask };
     const client = {
@@ -85,8 +85,7 @@ it('remembers the workflow task that was due', async () => {
     } as never;
     const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
     const batcher = new TemporalBatcherClient(client, options);
-    await batcher.startHeir({ drained: false });
-    return batcher.dueTask;
+    return (await batcher.startHeir({ drained: false })).dueTask;
   };
   expect(await looked(null)).toBeNull();
   const task = { attempt: 4, scheduledTime: { seconds: 1_700_000_000, nanos: 5 } };

@@ -34,7 +34,7 @@ function bridge(
       },
       startHeir: () => {
         done.push('heir');
-        return Promise.resolve(null);
+        return Promise.resolve({ closed: null, dueTask: null });
       },
     } as unknown as BatcherClient;
   };

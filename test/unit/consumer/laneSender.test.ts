@@ -25,7 +25,7 @@ function start(outcomes: SendOutcome[], overrides: Partial<LaneObserver> = {}) {
       sent.push(meta);
       return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r', started: false });
     },
-    startHeir: () => Promise.resolve({ runId: 'closed', status: 'TERMINATED' }),
+    startHeir: () => Promise.resolve({ closed: { runId: 'closed', status: 'TERMINATED' }, dueTask: null }),
   } as unknown as BatcherClient;
   const observer: LaneObserver = {
     accepted: () => undefined,

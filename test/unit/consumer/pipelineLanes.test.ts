@@ -31,13 +31,13 @@ function start({
     const workflowId = `${batchers}/${index}`;
     return {
       workflowId,
-      dueTask: index === 1 ? { attempt: 2, scheduledAtMs: Date.now() } : null,
       taskFailure: () => Promise.resolve('nondeterminism'),
       history: () => Promise.resolve(null),
       send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' }),
       startHeir: () => {
         looked.push(workflowId);
-        return Promise.resolve(closed[workflowId] ?? null);
+        const dueTask = index === 1 ? { attempt: 2, scheduledAtMs: Date.now() } : null;
+        return Promise.resolve({ closed: closed[workflowId] ?? null, dueTask });
       },
     } as unknown as BatcherClient;
   };
