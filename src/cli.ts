@@ -13,6 +13,7 @@ import { setup } from './commands/setup.js';
 import { status } from './commands/status.js';
 import { where } from './commands/where.js';
 import { ConfigError } from './config/problems.js';
+import { hideHarmlessWarnings } from './nodeWarnings.js';
 import type { ControlAction } from './records/batcher.js';
 import { BATCHER } from './records/batcherId.js';
 import { VERSION } from './version.js';
@@ -23,6 +24,8 @@ const EXIT_CONFIG = 2;
 
 /** Where Temporal's dev server has its UI. */
 const DEFAULT_UI_ORIGINS = ['http://localhost:8233'];
+
+hideHarmlessWarnings();
 
 const configOption = () =>
   new Option('-c, --config <file>', 'configuration file').env('KTB_CONFIG').default('ktb.yaml');
