@@ -19,6 +19,9 @@ export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
 /** The columns that an identity look-up needs. */
 export const LOOKUP_COLUMNS: readonly IdentityColumn[] = ['_topic', '_partition', '_offset', '_epoch'];
 
+/** The columns by which a rewind finds what is in the table, whichever the epoch. */
+export const REWIND_COLUMNS: readonly IdentityColumn[] = [...LOOKUP_COLUMNS, '_timestamp'];
+
 /** Which columns a table lacks: of those that an identity look-up needs, unless others are named. */
 export function missingColumns(table: TableColumns, wanted: readonly string[] = LOOKUP_COLUMNS): string[] {
   return wanted.filter((column) => !table.has(column));

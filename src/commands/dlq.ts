@@ -9,7 +9,7 @@ import { readTopic } from '../kafka/readTopic.js';
 import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
 import { placeName, recordBytes, type KafkaRecord } from '../records/record.js';
 import { withKafka } from './connections.js';
-import { pipelineNamed } from './parts.js';
+import { pipelineNamed, UsageError } from './parts.js';
 
 /** A dead letter and where it lies. */
 interface Letter extends DeadLetter {
@@ -114,7 +114,7 @@ export async function replayDeadLetters(
   options: Choice & { config: string; all: boolean; dryRun: boolean },
 ): Promise<void> {
   if (!options.all && options.code.length === 0 && options.record.length === 0)
-    throw new Error('say which dead letters: --code, --record, or --all');
+    throw new UsageError('say which dead letters: --code, --record, or --all');
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
   const replayed = new Map<string, number>();

@@ -1,4 +1,4 @@
-import { missingColumns } from '../activities/rows.js';
+import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import type { PipelineConfig } from '../config/config.js';
 import { inputTopics } from '../config/topics.js';
 
@@ -79,7 +79,26 @@ export function judgeTopics(
   });
   const nothingMatches =
     inputs.length === 0 ? [judges(`pipeline ${pipeline.name}`).warning(NOTHING_MATCHES, WHEN_IT_DOES)] : [];
-  return [...nothingMatches, ...readers, ...writers];
+  return [...nothingMatches, ...tooManyPartitions(pipeline, inputs, topics), ...readers, ...writers];
+}
+
+/**
+ * Of all topics of a pipeline. A batcher's coverage takes some 290 bytes a partition and epoch, in the 2 MiB that a run can be
+ * given; there has to be room for a second epoch of each.
+ */
+const PARTITIONS_MAX = 3_000;
+
+function tooManyPartitions(
+  { name }: PipelineConfig,
+  inputs: readonly string[],
+  topics: ReadonlyMap<string, TopicFacts>,
+): Finding[] {
+  const partitions = inputs.reduce((sum, topic) => sum + (topics.get(topic)?.partitions ?? 0), 0);
+  if (partitions <= PARTITIONS_MAX) return [];
+  const message = `reads ${partitions} partitions: batchers, which remember all of them, may outgrow what Temporal takes`;
+  return [
+    judges(`pipeline ${name}`).warning(message, `divide the topics among pipelines of ${PARTITIONS_MAX} at most`),
+  ];
 }
 
 const NOTHING_MATCHES = 'reads nothing: no topic matches';
@@ -227,7 +246,14 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
         'add them; `ktb setup` prints the statement',
       ),
     );
-  else if (!findsByIdentity(table))
+  else if (missingColumns(table.columns, REWIND_COLUMNS).length > 0)
+    findings.push(
+      warning(
+        'lacks _timestamp: after a loss of Temporal’s data `ktb rewind` cannot find what is in the table',
+        'add it; `ktb setup` prints the statement. Rows from before will not be found by it',
+      ),
+    );
+  if (lacking.length === 0 && !findsByIdentity(table))
     findings.push(
       warning(
         'is not sorted by _topic, _partition, ...: a repeated insert has to look through much of it for its rows',

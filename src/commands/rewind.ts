@@ -1,5 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs';
-import { LOOKUP_COLUMNS, missingColumns } from '../activities/rows.js';
+import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
@@ -8,7 +8,7 @@ import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { withKafka, withTables } from './connections.js';
-import { parsePosition, pipelineNamed, type LogPosition } from './parts.js';
+import { parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
 
 export interface RewindOptions {
   readonly config: string;
@@ -44,7 +44,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
       (candidate) => wanted?.has(partitionName(candidate)) ?? true,
     );
     if (planned.length === 0)
-      throw new Error(
+      throw new UsageError(
         topics.length === 0
           ? 'the pipeline has no topic: none matches'
           : `none of ${options.partition.join(', ')} is a partition of the pipeline`,
@@ -72,7 +72,7 @@ async function mustHaveIdentity(
 ): Promise<void> {
   await withTables(config, async (tables) => {
     for (const table of tablesOf(settings.destination, topics).keys()) {
-      const missing = missingColumns(await tables.columns(table), [...LOOKUP_COLUMNS, '_timestamp']);
+      const missing = missingColumns(await tables.columns(table), REWIND_COLUMNS);
       if (missing.length === 0) continue;
       throw new Error(
         `table ${table} lacks ${missing.join(', ')}, by which records that are there would be found: use --again, which ingests all of them again`,

@@ -32,7 +32,9 @@ function keysOf(schema: JsonSchema, prefix: string): Key[] {
   const keys = Object.entries(properties).flatMap(([name, child]) => {
     const path = prefix === '' ? name : `${prefix}.${name}`;
     const nested = keysOf(child, path);
-    if (nested.length > 0 && !(child.anyOf ?? []).some(({ type }) => type === 'boolean')) return nested;
+    const isGroup = nested.length > 0 && !(child.anyOf ?? []).some(({ type }) => type === 'boolean');
+    // A group that may be left out as a whole says what it is for; what is required is so within it.
+    if (isGroup && (child.default !== undefined || child.description === undefined)) return nested;
     return [{ path, text: textOf(child), standard: standardOf(child, required.includes(name)) }, ...nested];
   });
   const named = typeof additionalProperties === 'object' && additionalProperties.properties !== undefined;

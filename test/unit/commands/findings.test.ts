@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { LOOKUP_COLUMNS } from '../../../src/activities/rows.js';
 import {
   judgeNamespace,
   judgeTable,
@@ -75,7 +76,13 @@ it('more batchers than partitions are of no use where they go by partition', () 
   expect(found).toEqual([expect.stringContaining('8 partitions for 9 batchers')]);
 });
 
-const IDENTITY = ['_topic', '_partition', '_epoch', '_offset'];
+it('more partitions than batchers can remember are told of before they are too many', () => {
+  expect(judged(topic('orders', { partitions: 3_000 }))).toEqual([]);
+  const found = judged(topic('orders', { partitions: 3_001 }));
+  expect(found).toEqual([expect.stringMatching(/warning pipeline orders reads 3001 partitions/)]);
+});
+
+const IDENTITY = ['_topic', '_partition', '_epoch', '_offset', '_timestamp'];
 const table = (facts: Partial<TableFacts> = {}) =>
   summary(
     judgeTable(pipeline(), {
@@ -100,6 +107,7 @@ it('finds nothing wrong with a table as it should be, replicated or not', () => 
 it.each([
   [{ columns: new Map([['customer', 'String']]) }, 'warning table orders lacks _topic, _partition, _offset, _epoch'],
   [{ columns: new Map(IDENTITY.map((name) => [name, 'String'])) }, 'wrong table orders has no column customer'],
+  [{ columns: new Map([...LOOKUP_COLUMNS, 'customer'].map((name) => [name, 'String'])) }, 'lacks _timestamp'],
   [{ sortingKey: 'customer' }, 'is not sorted by _topic'],
   [{ engineFull: 'MergeTree ORDER BY x' }, 'remembers no deduplication tokens'],
   [{ engineFull: 'MergeTree SETTINGS non_replicated_deduplication_window = 0' }, 'remembers no deduplication tokens'],
