@@ -3,6 +3,7 @@ import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
+import { visitGroup } from '../kafka/groupVisit.js';
 import { fetchGroupOffsets, offsetsAt } from '../kafka/offsets.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
@@ -23,9 +24,6 @@ interface PlannedPartition extends TopicPartition {
   readonly end: number;
   readonly plan: RewindPlan;
 }
-
-/** To join an empty group; brokers wait 3 s for further members by default (`group.initial.rebalance.delay.ms`). */
-const JOIN_TIMEOUT_MS = 60_000;
 
 /**
  * `ktb rewind`: sets the committed offsets of a group whose consumers are stopped back. By default holes are filled: what
@@ -49,7 +47,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
           ? 'the pipeline has no topic: none matches'
           : `none of ${options.partition.join(', ')} is a partition of the pipeline`,
       );
-    if (!options.dryRun) await commit(kafka, pipeline.groupId, topics, planned);
+    if (!options.dryRun) await commitPlans(kafka, pipeline.groupId, topics, planned);
     print(planned, options);
   });
 }
@@ -100,7 +98,7 @@ async function planPartitions(
 }
 
 /** Commits as the group's only member: Kafka takes offsets for a group from nobody else. */
-async function commit(
+async function commitPlans(
   kafka: Kafka,
   groupId: string,
   topics: readonly string[],
@@ -110,27 +108,12 @@ async function commit(
     plan.type === 'commit' ? [{ topic, partition, offset: String(plan.offset), metadata: plan.metadata }] : [],
   );
   if (commits.length === 0) return;
-  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
-  const joined = new Promise<Record<string, number[]>>((resolve, reject) => {
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
-      // Nothing may be fetched: where the log no longer has a committed offset, kafkajs would commit "earliest" over it.
-      consumer.pause(Object.entries(memberAssignment).map(([topic, partitions]) => ({ topic, partitions })));
-      resolve(memberAssignment);
-    });
-    setTimeout(() => reject(new Error(`group ${groupId} could not be joined`)), JOIN_TIMEOUT_MS).unref();
-  });
-  await consumer.connect();
-  try {
-    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
-    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() });
-    const assignment = await joined;
+  await visitGroup(kafka, { groupId, topics }, async ({ assignment, commit }) => {
     if (!commits.every(({ topic, partition }) => assignment[topic]?.includes(partition) === true)) {
       throw new Error(`another member has joined group ${groupId}: stop the consumers first`);
     }
-    await consumer.commitOffsets(commits);
-  } finally {
-    await consumer.disconnect();
-  }
+    await commit(commits);
+  });
 }
 
 function print(planned: readonly PlannedPartition[], { again, dryRun }: RewindOptions): void {

@@ -30,27 +30,23 @@ export interface PartitionStarts {
   readonly starts: readonly PartitionStart[];
 }
 
+export interface PartitionStartsOptions {
+  readonly admin: Admin;
+  readonly pipeline: PipelineConfig;
+  /** Where partitions start that were never read. */
+  readonly startFrom: StartFrom;
+  /** All layouts that the pipeline has had. */
+  readonly layouts: () => Promise<readonly Layout[]>;
+  readonly batchersOf: (layout: Layout) => readonly BatcherClient[];
+}
+
 /**
  * Finds out where assigned partitions start: from the group's commits, the log, and, where nothing is committed, from what
  * the batchers remember. Reads only. Rejects where one of them does not answer.
  */
 export async function findPartitionStarts(
   partitions: readonly TopicPartition[],
-  {
-    admin,
-    pipeline,
-    startFrom,
-    layouts,
-    batchersOf,
-  }: {
-    admin: Admin;
-    pipeline: PipelineConfig;
-    /** Where a topic's partitions start that were never read. */
-    startFrom: (topic: string) => StartFrom;
-    /** All layouts that the pipeline has had. */
-    layouts: () => Promise<readonly Layout[]>;
-    batchersOf: (layout: Layout) => readonly BatcherClient[];
-  },
+  { admin, pipeline, startFrom, layouts, batchersOf }: PartitionStartsOptions,
 ): Promise<PartitionStarts> {
   const { groupId, layout } = pipeline;
   const topics = [...new Set(partitions.map(({ topic }) => topic))];
@@ -71,7 +67,7 @@ export async function findPartitionStarts(
     } else if (position.type === 'askBatchers') {
       known ??= layouts().then((all) => lastEpochs(all, batchersOf));
       const last = (await known).get(partitionName({ topic, partition })) ?? null;
-      const found = knownPosition(last, facts, { layout, startFrom: startFrom(topic) });
+      const found = knownPosition(last, facts, { layout, startFrom });
       if (found.type === 'newEpoch') starts.push({ ...found, topic, partition, offset: await resolve(found.offset) });
       else if (found.type === 'compare') starts.push({ ...found, topic, partition, logStart: facts.logStart });
       else starts.push({ ...found, topic, partition });

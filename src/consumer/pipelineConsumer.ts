@@ -13,8 +13,9 @@ import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure
 import { Commits, type Commit } from './commits.js';
 import { GroupMember } from './groupMember.js';
 import { Lag } from './lag.js';
+import { commitLatest } from './latestStart.js';
 import type { Pack } from './lane.js';
-import { findPartitionStarts, type PartitionStart } from './partitionStarts.js';
+import { findPartitionStarts, type PartitionStart, type PartitionStartsOptions } from './partitionStarts.js';
 import { PipelineLanes, type PipelineLanesOptions } from './pipelineLanes.js';
 import { newEpoch, ReadingPlans } from './readingPlans.js';
 import type { SameEpoch } from './startPosition.js';
@@ -195,9 +196,32 @@ export class PipelineConsumer {
     }
     for (const topic of topics)
       for (const counter of [metrics.consumed, metrics.gaps]) counter.inc({ pipeline, topic }, 0);
+    if (this.#pipeline.startFrom === 'latest') await this.#commitLatest(topics);
+    if (this.#isDraining()) return;
     await this.#member.join(topics);
     stateLog.well(what, `Pipeline ${pipeline} reads the topics that match`);
     if (this.#topics.changes) logger.info({ pipeline, topics }, 'Topics are read');
+  }
+
+  /** Repeats until it succeeds or this member drains; never rejects. */
+  async #commitLatest(topics: readonly string[]): Promise<void> {
+    const { kafka, stateLog, logger } = this.#options;
+    const pipeline = this.#pipeline.name;
+    const what = `latest offsets of ${pipeline}`;
+    const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
+    while (!this.#draining) {
+      try {
+        const partitions = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        if (partitions > 0)
+          logger.info({ pipeline, partitions }, 'Partitions that were never read begin at their ends');
+        stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
+        return;
+      } catch (error) {
+        this.#countError('start');
+        stateLog.problem(what, `Pipeline ${pipeline} cannot commit where it begins: ${messageOf(error)}`);
+        await sleep(OPEN_RETRY_MS);
+      }
+    }
   }
 
   // ── Assignments ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -226,17 +250,11 @@ export class PipelineConsumer {
 
   /** Finds out where each partition starts. Repeats until it succeeds or the assignment is over; never rejects. */
   async #open(assignment: Assignment): Promise<void> {
-    const { pipeline, admin, stateLog } = this.#options;
+    const { pipeline, stateLog } = this.#options;
     const what = `offsets of ${pipeline.name}`;
     while (this.#isCurrent(assignment)) {
       try {
-        const { clusterId, starts } = await findPartitionStarts(assignment.partitions, {
-          admin,
-          pipeline,
-          startFrom: (topic) => this.#topics.startFrom(topic),
-          layouts: this.#options.layouts,
-          batchersOf: (layout) => this.#lanes.of(layout).batchers,
-        });
+        const { clusterId, starts } = await findPartitionStarts(assignment.partitions, this.#startOptions());
         const members = await this.#countMembers();
         if (!this.#isCurrent(assignment)) return;
         this.#clusterId = clusterId;
@@ -253,6 +271,13 @@ export class PipelineConsumer {
         await sleep(OPEN_RETRY_MS);
       }
     }
+  }
+
+  #startOptions(): PartitionStartsOptions {
+    const { admin, pipeline, layouts } = this.#options;
+    // Wherever `latest` holds, it is committed by now.
+    const startFrom = pipeline.startFrom === 'latest' ? 'earliest' : pipeline.startFrom;
+    return { admin, pipeline, startFrom, layouts, batchersOf: (layout) => this.#lanes.of(layout).batchers };
   }
 
   /** Members of the group: each may send to every batcher. */

@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import type { PipelineConfig, StartFrom } from '../config/config.js';
+import type { PipelineConfig } from '../config/config.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 
 /** Which topics a pipeline reads: those that it names, and those that come to match its patterns, or cease to be. */
@@ -35,12 +35,8 @@ export class TopicWatch {
     return this.#topics;
   }
 
-  /**
-   * Where a partition of a topic starts that was never read. `latest` spares what was written before the pipeline was there:
-   * a topic that appears later has nothing of the kind.
-   */
-  startFrom(topic: string): StartFrom {
-    const { startFrom } = this.#pipeline;
-    return startFrom === 'latest' && this.#first?.has(topic) === false ? 'earliest' : startFrom;
+  /** Whether a topic was there at the first look. */
+  wasThere(topic: string): boolean {
+    return this.#first?.has(topic) === true;
   }
 }

@@ -57,6 +57,28 @@ describe('the group has lost its offsets', () => {
   });
 });
 
+it('with startFrom: latest nothing is skipped that is written after the first start, though nothing had come by then', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { startFrom: 'latest' } });
+  await fixture.collectAcks();
+  await fixture.produce(50);
+  daemon = await Daemon.start(fixture.config());
+  await restart(() => fixture.produce(100));
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100));
+
+  // To a partition that the members do not know of yet.
+  await fixture.admin.createPartitions({ topicPartitions: [{ topic: fixture.topic, count: 3 }] });
+  const producer = fixture.kafka.producer();
+  await producer.connect();
+  const messages = Array.from({ length: 100 }, (_, id) => ({
+    partition: 2,
+    value: JSON.stringify({ id: 1_000 + id }),
+  }));
+  await eventually(() => producer.send({ topic: fixture.topic, messages }));
+  await producer.disconnect();
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(200), 120_000);
+  expect(await fixture.rowCounts()).toEqual({ rows: 200, identities: 200, ids: 200 });
+});
+
 it('a topic recreated with the group stopped is another log: all of it is ingested', async () => {
   await start();
   await fixture.produce(1_000);

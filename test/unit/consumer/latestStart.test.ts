@@ -1,0 +1,109 @@
+import type { Kafka } from 'kafkajs';
+import { expect, it } from 'vitest';
+import { commitLatest } from '../../../src/consumer/latestStart.js';
+import { parseConfig } from '../../../src/config/load.js';
+import { READING, formatCommitMetadata } from '../../../src/consumer/commitMetadata.js';
+import { LAYOUT } from '../../support/trackers.js';
+
+const CLUSTER = 'cluster-1';
+const ours = formatCommitMetadata({ epoch: 'e1', layout: LAYOUT, clusterId: CLUSTER, state: READING });
+
+/**
+ * Topics of one partition each, from 0 to 9, and a member that joins as often as `joins` says.
+ *
+ * @param committed topics that the group has an offset for; `later` those that another member commits while this one joins
+ */
+function group({
+  topics,
+  committed = [],
+  later = [],
+  joins = 1,
+}: {
+  topics: string;
+  committed?: string[];
+  later?: string[];
+  joins?: number;
+}) {
+  const [pipeline] = parseConfig(
+    `pipelines: { p: { table: t, topics: ${topics}, startFrom: latest } }`,
+    'ktb.yaml',
+    {},
+  ).pipelines;
+  const done: string[] = [];
+  let join: () => void = () => undefined;
+  const offsetOf = (topic: string) =>
+    committed.includes(topic) ? { offset: '5', metadata: ours } : { offset: '-1', metadata: null };
+  const admin = {
+    describeCluster: () => {
+      // It joins anew while the facts are being looked at.
+      if (joins-- > 1) join();
+      return Promise.resolve({ clusterId: CLUSTER });
+    },
+    fetchTopicOffsets: () => Promise.resolve([{ partition: 0, low: '0', high: '10', offset: '10' }]),
+    fetchOffsets: ({ topics: asked = [] }: { topics?: string[] }) =>
+      Promise.resolve(asked.map((topic) => ({ topic, partitions: [{ partition: 0, ...offsetOf(topic) }] }))),
+  };
+  type Listener = (event: { payload: { memberAssignment: Record<string, number[]> } }) => void;
+  const kafka = {
+    consumer: () => {
+      const listeners = new Map<string, Listener>();
+      return {
+        events: { GROUP_JOIN: 'join', CRASH: 'crash' },
+        on: (event: string, listener: Listener) => void listeners.set(event, listener),
+        connect: () => Promise.resolve(),
+        subscribe: () => Promise.resolve(),
+        pause: () => void done.push('pause'),
+        run: () => {
+          committed.push(...later);
+          join = () => listeners.get('join')?.({ payload: { memberAssignment: {} } });
+          join();
+          return Promise.resolve();
+        },
+        commitOffsets: (offsets: { topic: string; offset: string }[]) => {
+          done.push(...offsets.map(({ topic, offset }) => `commit ${topic} ${offset}`));
+          return Promise.resolve();
+        },
+        disconnect: () => Promise.resolve(void done.push('leave')),
+      };
+    },
+  } as unknown as Kafka;
+  const options = {
+    kafka,
+    admin: admin as never,
+    pipeline: pipeline!,
+    layouts: () => Promise.resolve([]),
+    batchersOf: () => [],
+  };
+  return { done, begin: (names: string[]) => commitLatest(names, options) };
+}
+
+it('commits the ends of logs that the group has no offset for, as a member that fetches nothing', async () => {
+  const { done, begin } = group({ topics: '[a, b]', committed: ['b'] });
+  expect(await begin(['a', 'b'])).toBe(1);
+  expect(done).toEqual(['pause', 'commit a 10', 'leave']);
+});
+
+it('does not join where all have offsets', async () => {
+  const { done, begin } = group({ topics: '[a]', committed: ['a'] });
+  expect(await begin(['a'])).toBe(0);
+  expect(done).toEqual([]);
+});
+
+it('leaves alone what others have committed while it joined', async () => {
+  const { done, begin } = group({ topics: '[a, b]', later: ['a'] });
+  expect(await begin(['a', 'b'])).toBe(1);
+  expect(done).toEqual(['pause', 'commit b 10', 'leave']);
+});
+
+it('a topic that matches is new where the group has read others that match', async () => {
+  const { begin, done } = group({ topics: "['/m.*/', named]", committed: ['m1'] });
+  expect(await begin(['m1', 'm2', 'named'])).toBe(1);
+  expect(done).toContain('commit named 10');
+  expect(await group({ topics: "['/m.*/', named]", committed: ['named'] }).begin(['m1', 'm2', 'named'])).toBe(2);
+});
+
+it('looks again where the group rebalances meanwhile', async () => {
+  const { done, begin } = group({ topics: '[a]', joins: 3 });
+  expect(await begin(['a'])).toBe(1);
+  expect(done).toEqual(['pause', 'pause', 'pause', 'commit a 10', 'leave']);
+});
