@@ -159,8 +159,8 @@ const pipeline = z.strictObject({
     )
     .default('earliest')
     .describe(
-      'Where a partition starts that the group has never read. `latest` does not hold for a topic that comes to match a ' +
-        'regular expression while ktb runs: it is read from its beginning.',
+      'Where partitions start that the group has never read. `latest` skips what is there at the first start; partitions and matched ' +
+        'topics that come later are read from their beginning.',
     ),
   onGap: z
     .enum(['continue', 'halt'])

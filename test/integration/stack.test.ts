@@ -14,6 +14,7 @@ import { Connection } from '@temporalio/client';
 import { Kafka, logLevel } from 'kafkajs';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { startStack, StackError, type Stack, type StackEvent } from '../../stack/index.js';
 
 const START_WITHIN_MS = 60_000;
@@ -137,11 +138,13 @@ test(
       const kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
       const admin = kafka.admin();
       await admin.connect();
-      await admin.createTopics({ topics: [{ topic: 'copies', numPartitions: 3 }], waitForLeaders: true });
+      // kafkajs's own wait for leaders gives up where a broker does not know the new topic yet.
+      await admin.createTopics({ topics: [{ topic: 'copies', numPartitions: 3 }], waitForLeaders: false });
       const inSync = async (): Promise<number[]> => {
         const { topics } = await admin.fetchTopicMetadata({ topics: ['copies'] });
         return topics[0]!.partitions.map(({ isr }) => isr.length);
       };
+      await eventually(async () => expect(await inSync()).toEqual([3, 3, 3]));
       const producer = kafka.producer();
       await producer.connect();
       const send = (value: string) => producer.send({ topic: 'copies', acks: -1, messages: [{ value }] });
