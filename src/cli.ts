@@ -54,12 +54,12 @@ program
 
 program
   .command('setup')
-  .description('create the topics and tables of the configuration that do not exist yet')
+  .description('create the topics of the configuration that do not exist yet and, with --from-sample, the tables')
   .addOption(configOption())
   .option('--dry-run', 'print what would be done, and do nothing', false)
   .option(
     '--from-sample <records>',
-    'propose the columns of a missing table from so many records of its topic',
+    'create a table that is missing, with columns that fit so many records of its topic',
     toCount,
   )
   .option('--partitions <count>', 'partitions of a topic that is created', toCount, 8)
