@@ -64,7 +64,11 @@ const kafka = z.strictObject({
 const temporal = z.strictObject({
   address: nonEmpty.optional().describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
   namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
-  taskQueue: nonEmpty.default('kafka-temporal-bridge').describe('Task queue that the batchers run on.'),
+  taskQueue: nonEmpty
+    .default('kafka-temporal-bridge')
+    .describe(
+      'Task queue that the batchers run on. Batchers that run stay on theirs: drain them before you change it.',
+    ),
   tls: tls
     .optional()
     .describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say; else on where there is an API key.'),
@@ -108,7 +112,10 @@ const batch = z.strictObject({
   maxRecords: count({ min: 1, max: 1_000_000 }).prefault(50_000).describe('Flush when this many records are buffered.'),
   maxBytes: size({ min: '1KiB', max: '64MiB' })
     .prefault('8MiB')
-    .describe('Flush when this much payload, before compression, is buffered.'),
+    .describe(
+      'Flush when this much payload, before compression, is buffered; at the latest at 1.4 MB packed, which is what fits into one ' +
+        'activity of Temporal.',
+    ),
   maxDelay: duration({ min: '10ms', max: '1h' })
     .prefault('1s')
     .describe(
