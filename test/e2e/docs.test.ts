@@ -20,9 +20,10 @@ const blocks = (page: string): string[] =>
 /** As a person at a terminal: with job control, in the folder of the repository. */
 async function bash(script: string): Promise<string> {
   const file = join(directory, 'script.sh');
-  writeFileSync(file, script);
+  // Without a terminal bash takes no -m; as a command it does.
+  writeFileSync(file, `set -m\n${script}`);
   try {
-    const { stdout } = await promisify(execFile)('bash', ['-em', file], { cwd: directory, timeout: 120_000 });
+    const { stdout } = await promisify(execFile)('bash', ['-e', file], { cwd: directory, timeout: 120_000 });
     return stdout;
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string; stderr: string };
