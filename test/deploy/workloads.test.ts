@@ -301,6 +301,9 @@ describe('Jobs', () => {
         { image: { tag: '2' } },
         { setup: { enabled: true, partitions: 3 } },
         { setup: { enabled: true, backoffLimit: 3 } },
+        { podLabels: { 'example.com/a': 'b' } },
+        { commonLabels: { 'example.com/c': 'd' } },
+        { podAnnotations: { 'example.com/e': 'f' } },
       ].map(nameOf),
     );
     expect(new Set(names).size).toBe(names.length);
