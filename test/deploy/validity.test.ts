@@ -7,6 +7,7 @@ import {
   CI_VALUES,
   ciFile,
   lint,
+  MINIMAL,
   namesOf,
   render,
   renderNotes,
@@ -55,6 +56,29 @@ it('the values that the README shows are valid, one after the other', async () =
   expect(await validate(await renderText({ values: whole ?? {} }))).toContain('Invalid: 0, Errors: 0, Skipped: 0');
   for (const part of parts)
     expect(await validate(await renderText({ values: { ...whole, ...part } }))).toContain('Invalid: 0');
+});
+
+it('names that YAML could take for numbers stay texts', async () => {
+  const name = '1234';
+  const values = {
+    fullnameOverride: 'orders',
+    nameOverride: name,
+    namespaceOverride: name,
+    serviceAccount: { name },
+    priorityClassName: name,
+    config: { kafka: { sasl: { mechanism: 'plain' } } },
+    credentials: {
+      kafka: { sasl: { existingSecret: name, usernameKey: name, passwordKey: name } },
+      temporal: { apiKey: { existingSecret: name, key: name } },
+      clickhouse: { auth: { existingSecret: name, usernameKey: name, passwordKey: name } },
+    },
+    setup: { enabled: true },
+    networkPolicy: { enabled: true },
+  };
+  for (const monitor of ['serviceMonitor', 'podMonitor']) {
+    const text = await renderText({ ...MINIMAL, release: '1e5', values: { ...values, [monitor]: { enabled: true } } });
+    expect(await validate(text)).toContain('Invalid: 0, Errors: 0, Skipped: 0');
+  }
 });
 
 it('the notes name commands that exist', async () => {

@@ -43,23 +43,26 @@ export interface Values {
   /** Of the chart; default: the one of this repository. */
   readonly chart?: string;
   readonly kubeVersion?: string;
+  /** Name of the release. */
+  readonly release?: string;
 }
 
 /** Renders the chart. Rejects with Helm's own words. */
-export async function render({
-  chart = CHART,
-  kubeVersion = VERSIONS.kubernetes,
-  ...values
-}: Values): Promise<Manifest[]> {
-  const text = await renderText({ chart, kubeVersion, ...values });
+export async function render(values: Values): Promise<Manifest[]> {
+  const text = await renderText(values);
   return parseAllDocuments(text)
     .map((document) => document.toJS() as Manifest | null)
     .filter((manifest) => manifest !== null);
 }
 
 /** As {@link render}, as Helm prints it. */
-export function renderText({ chart = CHART, kubeVersion = VERSIONS.kubernetes, ...values }: Values): Promise<string> {
-  return helm(['template', 'demo', chart, '--namespace', 'apps', '--kube-version', kubeVersion], values);
+export function renderText({
+  chart = CHART,
+  kubeVersion = VERSIONS.kubernetes,
+  release = 'demo',
+  ...values
+}: Values): Promise<string> {
+  return helm(['template', release, chart, '--namespace', 'apps', '--kube-version', kubeVersion], values);
 }
 
 /** A copy of the chart, removed after the test, with one of its files made or changed. */

@@ -30,8 +30,8 @@ Labels of a selector: nothing that a new version of the chart or other values ch
 Takes root, component.
 */}}
 {{- define "ktb.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "ktb.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "ktb.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -66,8 +66,8 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "ktb.metadata" -}}
 {{- $annotations := include "ktb.merge" (dict "base" .root.Values.commonAnnotations "over" (default dict .annotations)) | fromYaml -}}
 metadata:
-  name: {{ .name }}
-  namespace: {{ default (include "ktb.namespace" .root) .namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ default (include "ktb.namespace" .root) .namespace | quote }}
   labels:
     {{- include "ktb.labels" . | nindent 4 }}
   {{- with $annotations }}

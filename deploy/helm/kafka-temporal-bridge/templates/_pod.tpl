@@ -14,14 +14,14 @@
   {{- else }}
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .usernameKey }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .usernameKey | quote }}
   {{- end }}
 - name: KTB_KAFKA_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .passwordKey }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .passwordKey | quote }}
 {{- end }}
 {{- end }}
 {{- with $credentials.temporal.apiKey }}
@@ -29,8 +29,8 @@
 - name: KTB_TEMPORAL_API_KEY
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .key }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .key | quote }}
 {{- end }}
 {{- end }}
 {{- with $credentials.clickhouse.auth }}
@@ -39,14 +39,14 @@
 - name: KTB_CLICKHOUSE_USERNAME
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .usernameKey }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .usernameKey | quote }}
 {{- end }}
 - name: KTB_CLICKHOUSE_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .passwordKey }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .passwordKey | quote }}
 {{- end }}
 {{- end }}
 {{- with $credentials.clickhouse.accessToken }}
@@ -54,8 +54,8 @@
 - name: KTB_CLICKHOUSE_ACCESS_TOKEN
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .key }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .key | quote }}
 {{- end }}
 {{- end }}
 {{- if .daemon }}
@@ -78,7 +78,7 @@ does not end.
 {{- define "ktb.podSpec" -}}
 {{- $root := .root -}}
 {{- $values := .values -}}
-serviceAccountName: {{ include "ktb.serviceAccountName" $root }}
+serviceAccountName: {{ include "ktb.serviceAccountName" $root | quote }}
 automountServiceAccountToken: {{ $root.Values.serviceAccount.automount }}
 # Variables of Services in the namespace, such as TEMPORAL_PORT, are none of the daemon's settings.
 enableServiceLinks: false
@@ -96,7 +96,7 @@ restartPolicy: Never
 {{- end }}
 {{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" }}
 {{- with get $values $key }}
-{{ $key }}: {{ . }}
+{{ $key }}: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- range $key := list "dnsConfig" "hostAliases" "nodeSelector" "tolerations" "affinity" }}
@@ -120,7 +120,7 @@ initContainers:
 {{- end }}
 containers:
   - name: ktb
-    image: {{ include "ktb.image" $root }}
+    image: {{ include "ktb.image" $root | quote }}
     imagePullPolicy: {{ $root.Values.image.pullPolicy }}
     {{- with $values.command }}
     command:
