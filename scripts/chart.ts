@@ -102,7 +102,8 @@ const NOT_REQUIRED_HERE = new Set(['mechanism', 'username', 'password', 'pipelin
 
 /**
  * The daemon's schema for what stands in `config` before the chart adds credentials and the daemon resolves references:
- * nothing is required that may come from there, and a reference fits wherever a text does.
+ * nothing is required that may come from there, and a reference fits wherever a text does. null takes away what need not be
+ * there, as it does everywhere in Helm's values.
  */
 function daemonSchema(): JsonSchema {
   return loosened(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema);
@@ -120,6 +121,10 @@ function loosened({ type, description, pattern, enum: words, const: word, ...sch
   if (allowed !== undefined) return { type: 'string', pattern: `^(${allowed.join('|')})$|${REFERENCE}`, ...said };
   const { properties, additionalProperties, items, minItems } = schema;
   const required = (schema.required ?? []).filter((key) => !NOT_REQUIRED_HERE.has(key));
+  const children = Object.entries(properties ?? {}).map(([key, child]): [string, JsonSchema] => [
+    key,
+    required.includes(key) ? loosened(child) : orNull(loosened(child)),
+  ]);
   return {
     ...(type === undefined ? {} : { type }),
     ...(pattern === undefined ? {} : { pattern: `${pattern}|${REFERENCE}` }),
@@ -127,13 +132,15 @@ function loosened({ type, description, pattern, enum: words, const: word, ...sch
     ...(required.length === 0 ? {} : { required }),
     ...(items === undefined ? {} : { items: loosened(items) }),
     ...(typeof additionalProperties === 'object'
-      ? { additionalProperties: loosened(additionalProperties) }
+      ? { additionalProperties: orNull(loosened(additionalProperties)) }
       : additionalProperties === undefined
         ? {}
         : { additionalProperties }),
-    ...(properties === undefined
-      ? {}
-      : { properties: Object.fromEntries(Object.entries(properties).map(([key, child]) => [key, loosened(child)])) }),
+    ...(properties === undefined ? {} : { properties: Object.fromEntries(children) }),
     ...said,
   };
+}
+
+function orNull({ type, ...schema }: JsonSchema): JsonSchema {
+  return type === undefined ? schema : { type: [type, 'null'].flat(), ...schema };
 }

@@ -145,6 +145,24 @@ it('leaves what config says itself as it is', async () => {
   expect(config.clickhouse).toMatchObject({ username: 'ktb', password: pems.kafka.key });
 });
 
+it('has no key that is null, by which a second values file takes away what the first says', async () => {
+  const { config } = await loadFrom({
+    files: [ciFile('existing-secrets-values.yaml')],
+    values: {
+      config: {
+        kafka: { ssl: null, sasl: null },
+        clickhouse: { database: null },
+        pipelines: { orders: { reply: { topic: 'replies', copyHeaders: null } }, more: null },
+        log: null,
+      },
+      credentials: { kafka: { sasl: { existingSecret: '' } } },
+    },
+  });
+  expect(config.kafka).toMatchObject({ ssl: false, sasl: null });
+  expect(config.clickhouse.database).toBe('default');
+  expect(config.pipelines.map(({ name }) => name)).toEqual(['orders']);
+});
+
 it('takes `true` for TLS as leave to use the certificates of credentials', async () => {
   const { config } = await loadFrom({
     files: [ciFile('tls-values.yaml')],

@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { render, renderWith } from './support/chart.js';
+import { parse } from 'yaml';
+import { CHART, render, renderWith } from './support/chart.js';
 
 describe('the schema refuses, and says where and what', () => {
   const cases: [string, object, string][] = [
@@ -214,4 +217,26 @@ it('does not ask for an address of Temporal that its environment variable gives'
   await expect(render({ values })).rejects.toThrow('config.temporal.address is missing');
   const extraEnv = [{ name: 'TEMPORAL_ADDRESS', value: 'temporal:7233' }];
   expect(await render({ values: { ...values, extraEnv } })).not.toEqual([]);
+});
+
+it('takes null for what is empty by default', async () => {
+  type Tree = Record<string, unknown>;
+  const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null;
+  const isEmpty = (value: unknown): boolean => value === '' || (isTree(value) && Object.keys(value).length === 0);
+  const excluded = new Set(['autoscaling', 'serviceMonitor']);
+  /** All values, with everything on that goes together. */
+  const everything = (values: Tree, forEmpty: (value: unknown) => unknown): Tree =>
+    Object.fromEntries(
+      Object.entries(values).map(([key, value]) => {
+        if (isEmpty(value)) return [key, forEmpty(value)];
+        if (!isTree(value) || Array.isArray(value)) return [key, value];
+        const enabled = 'enabled' in value ? { enabled: !excluded.has(key) } : {};
+        return [key, { ...everything(value, forEmpty), ...enabled }];
+      }),
+    );
+  const defaults = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as Tree;
+  delete defaults['config'];
+  const rendered = await renderWith(everything(defaults, () => null));
+  expect(rendered).toEqual(await renderWith(everything(defaults, (value) => value)));
+  expect(new Set(rendered.map(({ kind }) => kind)).size).toBeGreaterThan(9);
 });

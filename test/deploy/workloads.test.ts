@@ -100,6 +100,41 @@ describe('roles', () => {
     ]);
   });
 
+  it('a role’s null takes a common value away', async () => {
+    const affinity = { nodeAffinity: {} };
+    const keys = {
+      affinity,
+      extraArgs: ['--verbose'],
+      podSecurityContext: { runAsUser: 1 },
+      resources: { limits: {} },
+    };
+    const manifests = await renderWith({
+      deploymentMode: 'split',
+      ...keys,
+      keda: { enabled: true },
+      consumer: {
+        affinity: null,
+        extraArgs: null,
+        podSecurityContext: { runAsUser: null },
+        resources: null,
+        preStopSleepSeconds: null,
+        livenessProbe: null,
+        keda: { fallback: null, behavior: null },
+      },
+    });
+    const nameOf = (role: string): string => `demo-kafka-temporal-bridge-${role}`;
+    const consumer = one(manifests, 'Deployment', nameOf('consumer'));
+    expect(templateOf(consumer).spec).not.toHaveProperty('affinity');
+    expect(templateOf(consumer).spec.securityContext).not.toHaveProperty('runAsUser');
+    for (const key of ['resources', 'lifecycle', 'livenessProbe'])
+      expect(containerOf(consumer)).not.toHaveProperty(key);
+    expect(containerOf(consumer).args).toEqual(['run', '--role', 'consumer']);
+    const scaled = one(manifests, 'ScaledObject', nameOf('consumer')).spec as object;
+    for (const key of ['fallback', 'advanced']) expect(scaled).not.toHaveProperty(key);
+    expect(templateOf(one(manifests, 'Deployment', nameOf('worker'))).spec['affinity']).toEqual(affinity);
+    expect(one(manifests, 'ScaledObject', nameOf('worker')).spec).toHaveProperty('fallback');
+  });
+
   it('an autoscaled Deployment has no number of pods of its own, which an upgrade would set back', async () => {
     for (const autoscaler of ['autoscaling', 'keda']) {
       const manifests = await renderWith({ [autoscaler]: { enabled: true } });

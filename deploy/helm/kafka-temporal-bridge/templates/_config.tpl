@@ -36,9 +36,9 @@
 {{- toYaml $references -}}
 {{- end -}}
 
-{{/* `config` after Helm's {{ }} in it. */}}
+{{/* `config` after Helm's {{ }} in it, without the keys that are null. */}}
 {{- define "ktb.givenConfig" -}}
-{{- tpl (toYaml .Values.config) . -}}
+{{- include "ktb.merge" (dict "over" (tpl (toYaml .Values.config) . | fromYaml)) -}}
 {{- end -}}
 
 {{/* The daemon's configuration: references to the credentials, and over them what `config` says. */}}

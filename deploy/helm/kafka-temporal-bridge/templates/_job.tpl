@@ -7,7 +7,7 @@ hook, since hooks after the installation wait for pods that wait for their topic
 {{- $pod := dict "root" $root "component" .component "values" $root.Values "args" .args "resources" .job.resources -}}
 {{- $spec := include "ktb.podSpec" $pod -}}
 {{- $metadata := include "ktb.jobPodMetadata" $pod -}}
-{{- $hash := printf "%s%s%s%v" (include "ktb.config" $root) $metadata $spec .job | sha256sum | trunc 8 -}}
+{{- $hash := printf "%s%s%s%v" (include "ktb.config" $root) $metadata $spec (omit .job "annotations") | sha256sum | trunc 8 -}}
 apiVersion: batch/v1
 kind: Job
 {{ include "ktb.metadata" (dict "root" $root "name" (printf "%s-%s-%s" (include "ktb.fullname" $root) .component $hash) "component" .component "annotations" .job.annotations) }}

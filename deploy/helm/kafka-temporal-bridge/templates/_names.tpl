@@ -64,7 +64,7 @@ app.kubernetes.io/component: {{ .component }}
 
 {{/* `metadata:` of an object. Takes root, name; component, annotations, labels, namespace where there are any. */}}
 {{- define "ktb.metadata" -}}
-{{- $annotations := include "ktb.merge" (dict "base" .root.Values.commonAnnotations "over" (default dict .annotations)) | fromYaml -}}
+{{- $annotations := include "ktb.merge" (dict "base" .root.Values.commonAnnotations "over" .annotations) | fromYaml -}}
 metadata:
   name: {{ .name | quote }}
   namespace: {{ default (include "ktb.namespace" .root) .namespace | quote }}
@@ -77,8 +77,7 @@ metadata:
 {{- end -}}
 
 {{- define "ktb.image" -}}
-{{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}
-{{- $name := ternary (printf "%s/%s" $registry .Values.image.repository) .Values.image.repository (ne $registry "") -}}
+{{- $name := list (default .Values.image.registry .Values.global.imageRegistry) .Values.image.repository | compact | join "/" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}
@@ -89,7 +88,7 @@ metadata:
 {{/* Pull secrets of the chart and of `global`, each as {name}. */}}
 {{- define "ktb.imagePullSecrets" -}}
 {{- $names := list -}}
-{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+{{- range concat (default list .Values.global.imagePullSecrets) (default list .Values.imagePullSecrets) -}}
 {{- $names = append $names (ternary (dict "name" .) . (kindIs "string" .)) -}}
 {{- end -}}
 {{- with uniq $names -}}
@@ -100,16 +99,19 @@ imagePullSecrets:
 
 {{/*
 The map `base` with everything of `over` in it, maps in maps too. Other than mergeOverwrite it also takes what is empty,
-such as false and 0.
+such as false and 0. As in Helm's values, null takes a key away. Without `base`, `over` without its nulls.
 */}}
 {{- define "ktb.merge" -}}
-{{- $result := deepCopy .base -}}
+{{- $result := deepCopy (default dict .base) -}}
 {{- range $key, $value := .over -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $result $key -}}
+{{- else if kindIs "map" $value -}}
 {{- $old := get $result $key -}}
-{{- if and (kindIs "map" $value) (kindIs "map" $old) -}}
-{{- $value = include "ktb.merge" (dict "base" $old "over" $value) | fromYaml -}}
-{{- end -}}
+{{- $_ := set $result $key (include "ktb.merge" (dict "base" (kindIs "map" $old | ternary $old dict) "over" $value) | fromYaml) -}}
+{{- else -}}
 {{- $_ := set $result $key $value -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $result -}}
 {{- end -}}
