@@ -253,6 +253,22 @@ describe('pods', () => {
     });
   });
 
+  it('are replaced all at once where that is asked for', async () => {
+    const { spec } = one(await renderWith({ updateStrategy: { type: 'Recreate' } }), 'Deployment');
+    expect((spec as { strategy: object }).strategy).toEqual({ type: 'Recreate' });
+  });
+
+  it('are spread by the labelSelector of a constraint as it stands, else by that of their Deployment', async () => {
+    const constraint = { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'DoNotSchedule' };
+    const labelSelector = { matchLabels: { 'app.kubernetes.io/part-of': 'kafka-temporal-bridge' } };
+    const topologySpreadConstraints = [{ ...constraint, labelSelector }, constraint];
+    const deployment = one(await renderWith({ topologySpreadConstraints }), 'Deployment');
+    expect(templateOf(deployment).spec['topologySpreadConstraints']).toEqual([
+      { ...constraint, labelSelector },
+      { ...constraint, labelSelector: { matchLabels: selectorOf(deployment) } },
+    ]);
+  });
+
   it('are replaced when the configuration changes, also by a reference to a credential, and only then', async () => {
     const checksum = async (values: object): Promise<string | undefined> =>
       templateOf(one(await renderWith(values), 'Deployment')).metadata.annotations['checksum/config'];

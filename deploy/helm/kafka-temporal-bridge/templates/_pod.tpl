@@ -110,7 +110,7 @@ restartPolicy: Never
 {{- $selector := dict "labelSelector" (dict "matchLabels" (include "ktb.selectorLabels" $ | fromYaml)) }}
 topologySpreadConstraints:
   {{- range . }}
-  {{- tpl (toYaml (list (merge dict . $selector))) $root | nindent 2 }}
+  {{- tpl (toYaml (list (hasKey . "labelSelector" | ternary . (merge (deepCopy .) $selector)))) $root | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end }}
