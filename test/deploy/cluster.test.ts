@@ -185,14 +185,14 @@ describe('NetworkPolicy', () => {
       [8200],
     ]);
     const reference = await renderWith({
-      config: { temporal: { address: '${ADDRESS}' } },
+      config: { temporal: { address: '${ADDRESS}' }, clickhouse: { url: 'http://${HOST}' } },
       networkPolicy: { enabled: true },
     });
     expect(portsOf(one(reference, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([
       [53, 53],
       [9092],
       undefined,
-      [8123],
+      undefined,
     ]);
   });
 

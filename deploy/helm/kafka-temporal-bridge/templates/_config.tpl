@@ -120,12 +120,13 @@ shutdown hangs, and 5 s for starting and ending containers. Empty where the dead
 {{- end -}}
 {{- end -}}
 
-{{/* Port at the end of an address or URL: the one written, else the one of the scheme; empty where there is none. */}}
+{{/* Port at the end of an address or URL: the one written, else the one of the scheme; empty where there is none, or nobody knows it here. */}}
 {{- define "ktb.portOf" -}}
 {{- $host := regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first -}}
 {{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
 {{- if $port -}}
 {{- $port -}}
+{{- else if contains "${" $host -}}
 {{- else if hasPrefix "https://" . -}}
 443
 {{- else if hasPrefix "http://" . -}}
