@@ -51,6 +51,8 @@ describe('the schema refuses, and says where and what', () => {
   });
 });
 
+const on = { enabled: true };
+
 describe('the templates refuse, and say what to do', () => {
   const cases: [string, object, string][] = [
     [
@@ -92,6 +94,22 @@ describe('the templates refuse, and say what to do', () => {
       'an access token beside a password',
       { credentials: { clickhouse: { accessToken: { existingSecret: 'a' }, auth: { existingSecret: 'b' } } } },
       'credentials.clickhouse.accessToken stands for user and password',
+    ],
+    [
+      'a password in the address of ClickHouse',
+      { config: { clickhouse: { url: 'https://ktb:hunter2@clickhouse:8443' } } },
+      'config.clickhouse.url has a user or a password in it',
+    ],
+    [
+      'a column whose name YAML takes for a boolean',
+      { config: { pipelines: { orders: { columns: { true: '/y' } } } } },
+      'config.pipelines.orders.columns has a column true or false',
+    ],
+    ['names that no Service may have', { fullnameOverride: 'A_b' }, 'names would begin with A_b'],
+    [
+      'an address of Temporal without a port, where ports are opened one by one',
+      { config: { temporal: { address: 'temporal' } }, networkPolicy: on },
+      'config.temporal.address has no port',
     ],
     [
       'credentials for SASL without a mechanism',
@@ -138,6 +156,21 @@ describe('the templates refuse, and say what to do', () => {
       'two autoscalers',
       { autoscaling: { enabled: true }, keda: { enabled: true } },
       'autoscaling and keda are both enabled',
+    ],
+    [
+      'an autoscaler without a metric',
+      { autoscaling: { enabled: true, targetCPUUtilizationPercentage: null } },
+      'autoscaling is enabled without a metric',
+    ],
+    [
+      'fewer pods at most than at least',
+      { autoscaling: { enabled: true, minReplicas: 9 } },
+      'autoscaling.minReplicas is 9, more than the 8 of maxReplicas',
+    ],
+    [
+      'fewer pods at most than at least, by KEDA, of one role',
+      { deploymentMode: 'split', keda: on, worker: { keda: { minReplicaCount: 9 } } },
+      'worker: keda.minReplicaCount is 9, more than the 8 of maxReplicaCount',
     ],
     [
       'a budget that says two things',
@@ -199,9 +232,12 @@ describe('the templates refuse, and say what to do', () => {
     await expect(renderWith(values)).rejects.not.toThrow('hunter2');
   });
 
-  it('everything that is wrong at once', async () => {
-    await expect(render({})).rejects.toThrow(
-      /The values have 4 problems:\n {2}- config\.pipelines is empty.*\n {2}- config\.kafka\.brokers is missing.*\n {2}- config\.temporal\.address is missing.*\n {2}- config\.clickhouse\.url is missing/,
+  it.each([
+    ['', {}],
+    [', whatever else is on', { keda: on, networkPolicy: on, podMonitor: on, setup: on, check: on }],
+  ])('everything that is wrong at once%s', async (_, values) => {
+    await expect(render({ values })).rejects.toThrow(
+      /The values have [45] problems:\n {2}- config\.pipelines is empty.*\n {2}- config\.kafka\.brokers is missing.*\n {2}- config\.temporal\.address is missing.*\n {2}- config\.clickhouse\.url is missing/,
     );
   });
 });

@@ -23,6 +23,16 @@
 {{- $problems = append $problems "config.clickhouse.url is missing: the daemon's default, http://localhost:8123, is not ClickHouse in a pod" -}}
 {{- end -}}
 
+{{- if regexMatch "^https?://[^/]*@" (toString $clickhouse.url) -}}
+{{- $problems = append $problems "config.clickhouse.url has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and name that in credentials.clickhouse.auth.existingSecret" -}}
+{{- end -}}
+{{- range $name, $pipeline := $config.pipelines -}}
+{{- $columns := default dict $pipeline.columns -}}
+{{- if or (hasKey $columns "true") (hasKey $columns "false") -}}
+{{- $problems = append $problems (printf "config.pipelines.%s.columns has a column true or false, which is what YAML makes of y, n, yes, no, on and off: quote its name" $name) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Secrets in the ConfigMap. Never print one. */ -}}
 {{- $secrets := dict
   "config.kafka.sasl.password" (list (dig "sasl" "password" "" $kafka) "credentials.kafka.sasl.existingSecret")
@@ -80,6 +90,15 @@
 {{- $problems = append $problems (printf "service.port is %d, which is the Service's port for config.http.temporalListen: choose another one" (int64 .Values.service.port)) -}}
 {{- end -}}
 
+{{- $fullname := include "ktb.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) -}}
+{{- $problems = append $problems (printf "names would begin with %s, as no Service's may: give a fullnameOverride of a letter and then letters, digits and -, all lower-case" $fullname) -}}
+{{- end -}}
+
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled $temporal.address (not (include "ktb.portOf" $temporal.address)) (not (contains "${" $temporal.address)) -}}
+{{- $problems = append $problems "config.temporal.address has no port, so that the NetworkPolicy would open all of them: write host:port" -}}
+{{- end -}}
+
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- $problems = append $problems "serviceMonitor and podMonitor are both enabled: every pod would be scraped twice" -}}
 {{- end -}}
@@ -102,6 +121,14 @@
 {{- if and $values.autoscaling.enabled $values.keda.enabled -}}
 {{- $problems = append $problems (printf "%sautoscaling and keda are both enabled: two autoscalers would work against each other" $where) -}}
 {{- end -}}
+{{- with $values.autoscaling -}}
+{{- if and .enabled (not (or .targetCPUUtilizationPercentage .targetMemoryUtilizationPercentage .metrics)) -}}
+{{- $problems = append $problems (printf "%sautoscaling is enabled without a metric: set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics" $where) -}}
+{{- end -}}
+{{- if and .enabled (gt (int64 .minReplicas) (int64 .maxReplicas)) -}}
+{{- $problems = append $problems (printf "%sautoscaling.minReplicas is %d, more than the %d of maxReplicas" $where (int64 .minReplicas) (int64 .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (not (kindIs "invalid" $values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" $values.podDisruptionBudget.maxUnavailable)) -}}
 {{- $problems = append $problems (printf "%spodDisruptionBudget has both minAvailable and maxUnavailable: set one" $where) -}}
 {{- end -}}
@@ -122,6 +149,9 @@
 {{- $credentials := .root.Values.credentials -}}
 {{- $byKafka := and .role.consumes $keda.kafka.enabled -}}
 {{- $byTemporal := and .role.flushes $keda.temporal.enabled -}}
+{{- if gt (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount) -}}
+{{- $problems = append $problems (printf "%skeda.minReplicaCount is %d, more than the %d of maxReplicaCount" .where (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount)) -}}
+{{- end -}}
 {{- if not (or $byKafka $byTemporal) -}}
 {{- $problems = append $problems (printf "%skeda is enabled without a trigger: enable keda.kafka or keda.temporal" .where) -}}
 {{- end -}}
