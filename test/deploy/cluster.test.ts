@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '../../src/config/load.js';
+import { requestsTaskQueue } from '../../src/records/request.js';
 import { metricFacts, seriesNames } from '../../scripts/metrics.js';
 import { all, CHART, ciFile, MINIMAL, one, render, renderWith, type Manifest } from './support/chart.js';
 import type { ScalerParameters } from './support/schemas.js';
@@ -58,33 +59,36 @@ describe('KEDA', () => {
     expect(own[0]?.metadata).toMatchObject({ limitToPartitionsWithLag: 'false' });
   });
 
-  it('scales workers by the task queue that the daemon itself uses', async () => {
+  it('scales workers by the task queues that the daemon itself uses', async () => {
     const manifests = await render({ files, values: { config: { temporal: { taskQueue: 'mine' } } } });
-    expect(triggersOf(manifests, 'demo-kafka-temporal-bridge-worker')).toEqual([
-      {
+    const queues = [
+      { taskQueue: 'mine', queueTypes: 'workflow,activity' },
+      { taskQueue: requestsTaskQueue('mine'), queueTypes: 'activity' },
+    ];
+    expect(triggersOf(manifests, 'demo-kafka-temporal-bridge-worker')).toEqual(
+      queues.map((queue) => ({
         type: 'temporal',
         authenticationRef: { name: 'demo-kafka-temporal-bridge-temporal' },
         metadata: {
           endpoint: 'temporal:7233',
           namespace: 'ingestion',
-          taskQueue: 'mine',
-          queueTypes: 'workflow,activity',
+          ...queue,
           targetQueueSize: '10',
           activationTargetQueueSize: '0',
           enableTLS: 'true',
         },
-      },
-    ]);
+      })),
+    );
   });
 
   it('scales combined pods by both, without credentials where there are none', async () => {
     const manifests = await renderWith({ keda: { enabled: true } });
     const triggers = triggersOf(manifests);
-    expect(triggers.map(({ type }) => type)).toEqual(['kafka', 'temporal']);
+    expect(triggers.map(({ type }) => type)).toEqual(['kafka', 'temporal', 'temporal']);
     expect(triggers[0]?.metadata).toMatchObject({ sasl: 'none', tls: 'disable', activationLagThreshold: '8' });
     // KEDA would use TLS if it were not told otherwise.
     expect(triggers[1]?.metadata).toMatchObject({ enableTLS: 'false' });
-    expect(triggers.map(({ authenticationRef }) => authenticationRef)).toEqual([undefined, undefined]);
+    for (const { authenticationRef } of triggers) expect(authenticationRef).toBeUndefined();
     expect(all(manifests, 'TriggerAuthentication')).toEqual([]);
   });
 
@@ -145,6 +149,15 @@ describe('KEDA', () => {
     expect(all(manifests, 'TriggerAuthentication')).toEqual([]);
     for (const object of all(manifests, 'ScaledObject'))
       for (const { authenticationRef } of triggersOf([object])) expect(authenticationRef).toEqual(reference);
+  });
+
+  it('uses TLS where only an API key, of an authentication of one’s own, says so', async () => {
+    const manifests = await renderWith({
+      config: { temporal: { apiKey: '${KEY}' } },
+      keda: { enabled: true, temporal: { authenticationRef: { name: 'mine' } } },
+    });
+    for (const { metadata } of triggersOf(manifests).filter(({ type }) => type === 'temporal'))
+      expect(metadata).toMatchObject({ enableTLS: 'true' });
   });
 
   it('scales down slowly: each step is a rebalance', async () => {

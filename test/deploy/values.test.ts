@@ -212,6 +212,54 @@ describe('the templates refuse, and say what to do', () => {
       'write address, namespace and taskQueue of config.temporal out',
     ],
     [
+      'TLS to Temporal that KEDA cannot use',
+      { config: { temporal: { tls: true } }, keda: on },
+      'KEDA connects to Temporal by TLS only with a client certificate or an API key',
+    ],
+    [
+      'an API key that KEDA does not read',
+      { config: { temporal: { apiKey: '${KEY}' } }, keda: on },
+      'KEDA connects to Temporal by TLS only with a client certificate or an API key',
+    ],
+    [
+      'a CA that KEDA does not use',
+      {
+        credentials: { temporal: { apiKey: { existingSecret: 'a' }, tls: { ca: { existingSecret: 'b' } } } },
+        keda: on,
+      },
+      'KEDA does not read a CA beside an API key for Temporal',
+    ],
+    [
+      'a CA that only the daemon reads',
+      { config: { kafka: { ssl: { ca: '${file:/ca.pem}' } } }, keda: on },
+      'KEDA does not read config.kafka.ssl.ca: name it in credentials.kafka.tls.ca',
+    ],
+    [
+      'a certificate that only the daemon reads',
+      { config: { temporal: { tls: { cert: '${file:/a}', key: '${file:/b}' } } }, keda: on },
+      'KEDA does not read config.temporal.tls.cert and key: name them in credentials.temporal.tls.client',
+    ],
+    [
+      'a name in certificates that KEDA cannot be told',
+      { config: { kafka: { ssl: { serverName: 'kafka' } } }, keda: on },
+      'KEDA has no such setting as config.kafka.ssl.serverName',
+    ],
+    [
+      'a namespace in the environment, which KEDA does not read',
+      { extraEnv: [{ name: 'TEMPORAL_NAMESPACE', value: 'a' }], keda: on },
+      'KEDA does not read TEMPORAL_NAMESPACE: write config.temporal.namespace',
+    ],
+    [
+      'an API key in the environment, of one role, which KEDA does not read',
+      { deploymentMode: 'split', worker: { extraEnv: [{ name: 'TEMPORAL_API_KEY', value: 'a' }] }, keda: on },
+      'worker: KEDA does not read TEMPORAL_API_KEY',
+    ],
+    ...[{ startFrom: 'latest' }, { topics: ['/orders\\..+/'] }].map((orders): [string, object, string] => [
+      `consumers that KEDA would never start: ${JSON.stringify(orders)}`,
+      { config: { pipelines: { orders } }, keda: { enabled: true, minReplicaCount: 0 } },
+      'KEDA sees no lag that would start the first consumer of pipeline orders',
+    ]),
+    [
       'scraping twice',
       { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
       'serviceMonitor and podMonitor are both enabled',

@@ -172,6 +172,20 @@
 {{- if contains "${" (toJson $told) -}}
 {{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write brokers, topics, groups, mechanism and user of config out, or do without keda.kafka" .where) -}}
 {{- end -}}
+{{- if not $keda.kafka.authenticationRef -}}
+{{- $problems = concat $problems (include "ktb.kedaTlsProblems" (dict "where" .where "part" "kafka" "key" "ssl" "config" .config "tls" $credentials.kafka.tls) | fromYamlArray) -}}
+{{- end -}}
+{{- $ssl := dig "kafka" "ssl" "" .config -}}
+{{- if and (contains "\"serverName\"" (toJson $ssl)) (not (hasKey (default dict $keda.kafka.metadata) "unsafeSsl")) -}}
+{{- $problems = append $problems (printf "%sKEDA has no such setting as config.kafka.ssl.serverName: write brokers whose names are in their certificates, or set keda.kafka.metadata.unsafeSsl, or do without keda.kafka" .where) -}}
+{{- end -}}
+{{- if eq (int64 $keda.minReplicaCount) 0 -}}
+{{- range $name, $pipeline := .config.pipelines -}}
+{{- if or (eq (toString $pipeline.startFrom) "latest") (regexMatch "\"/" (toJson $pipeline.topics)) -}}
+{{- $problems = append $problems (printf "%skeda.minReplicaCount is 0, but KEDA sees no lag that would start the first consumer of pipeline %s: before its group has committed anything there is none with startFrom: latest, nor in topics that match a regular expression. Set keda.minReplicaCount: 1" $.where $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and (dig "kafka" "sasl" "" .config) (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
 {{- $problems = append $problems (printf "%sKEDA cannot use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}
 {{- end -}}
@@ -181,8 +195,44 @@
 {{- if not $temporal.address -}}
 {{- $problems = append $problems (printf "%sconfig.temporal.address is missing: KEDA does not read TEMPORAL_ADDRESS" .where) -}}
 {{- end -}}
+{{- $effective := include "ktb.config" .root | fromYaml -}}
+{{- $own := default dict $effective.temporal -}}
+{{- range .role.values.extraEnv -}}
+{{- if and (regexMatch "^TEMPORAL_(NAMESPACE|PROFILE|CONFIG_FILE)$" .name) (not $own.namespace) -}}
+{{- $problems = append $problems (printf "%sKEDA does not read %s: write config.temporal.namespace" $.where .name) -}}
+{{- end -}}
+{{- if and (regexMatch "^TEMPORAL_(API_KEY|TLS.*|PROFILE|CONFIG_FILE)$" .name) (not $own.apiKey) (not (hasKey $own "tls")) -}}
+{{- $problems = append $problems (printf "%sKEDA does not read %s: name API key and certificates in credentials.temporal, or write config.temporal.tls" $.where .name) -}}
+{{- end -}}
+{{- end -}}
+{{- if not $keda.temporal.authenticationRef -}}
+{{- $problems = concat $problems (include "ktb.kedaTlsProblems" (dict "where" .where "part" "temporal" "key" "tls" "config" .config "tls" $credentials.temporal.tls) | fromYamlArray) -}}
+{{- $apiKey := $credentials.temporal.apiKey.existingSecret -}}
+{{- $client := $credentials.temporal.tls.client.existingSecret -}}
+{{- if and (or $own.tls $own.apiKey) (not (or $apiKey $client)) -}}
+{{- $problems = append $problems (printf "%sKEDA connects to Temporal by TLS only with a client certificate or an API key: name one in credentials.temporal, or a TriggerAuthentication in keda.temporal.authenticationRef, or set keda.temporal.enabled: false" .where) -}}
+{{- end -}}
+{{- if and $apiKey (not $client) (contains "\"ca\"" (toJson $own.tls)) -}}
+{{- $problems = append $problems (printf "%sKEDA does not read a CA beside an API key for Temporal: name a client certificate, too, or set keda.temporal.enabled: false" .where) -}}
+{{- end -}}
+{{- end -}}
 {{- if contains "${" (toJson (pick $temporal "address" "namespace" "taskQueue")) -}}
 {{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write address, namespace and taskQueue of config.temporal out, or do without keda.temporal" .where) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/* Certificates that only the configuration names, which KEDA does not read. Takes where, part, key, config, tls (of credentials). */}}
+{{- define "ktb.kedaTlsProblems" -}}
+{{- $problems := list -}}
+{{- $own := dig .part .key "" .config -}}
+{{- if kindIs "map" $own -}}
+{{- if and (hasKey $own "ca") (not (or .tls.ca.existingSecret .tls.ca.existingConfigMap)) -}}
+{{- $problems = append $problems (printf "%sKEDA does not read config.%s.%s.ca: name it in credentials.%s.tls.ca, or a TriggerAuthentication in keda.%s.authenticationRef" .where .part .key .part .part) -}}
+{{- end -}}
+{{- if and (or (hasKey $own "cert") (hasKey $own "key")) (not .tls.client.existingSecret) -}}
+{{- $problems = append $problems (printf "%sKEDA does not read config.%s.%s.cert and key: name them in credentials.%s.tls.client, or a TriggerAuthentication in keda.%s.authenticationRef" .where .part .key .part .part) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
