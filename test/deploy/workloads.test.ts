@@ -254,8 +254,8 @@ describe('pods', () => {
   });
 
   it('are replaced all at once where that is asked for', async () => {
-    const { spec } = one(await renderWith({ updateStrategy: { type: 'Recreate' } }), 'Deployment');
-    expect((spec as { strategy: object }).strategy).toEqual({ type: 'Recreate' });
+    const deployment = one(await renderWith({ updateStrategy: { type: 'Recreate' } }), 'Deployment');
+    expect((deployment.spec as { strategy: object }).strategy).toEqual({ type: 'Recreate' });
   });
 
   it('are spread by the labelSelector of a constraint as it stands, else by that of their Deployment', async () => {
