@@ -86,8 +86,7 @@ const PREFLIGHT: Answer = {
 };
 
 async function answerTo(request: IncomingMessage, token: string | undefined): Promise<Answer> {
-  const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-  const [, step] = /\/(decode|encode)$/.exec(path) ?? [];
+  const [, step] = /^[^?]*\/(decode|encode)(?:\?|$)/.exec(request.url ?? '') ?? [];
   if (step === undefined) return refusal(404, 'there are /decode and /encode');
   if (request.method !== 'POST') return refusal(405, 'POST it');
   if (token !== undefined && !isSame(request.headers.authorization ?? '', `Bearer ${token}`))

@@ -26,7 +26,8 @@ export async function startHealthServer(
     const answer = (status: number, type: string, body: string): void => {
       response.writeHead(status, { 'content-type': type }).end(body);
     };
-    switch (new URL(request.url ?? '/', 'http://localhost').pathname) {
+    // Cut by hand: `URL` throws for what some scanners ask, such as `//`, and here that would end the process.
+    switch (request.url?.split('?', 1)[0]) {
       case '/livez':
         answer(200, 'text/plain', 'alive\n');
         break;

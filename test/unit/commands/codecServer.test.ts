@@ -66,7 +66,7 @@ it('lets only pages of the UI ask, and answers their preflight without the token
 
 it('says what is wrong with a request', async () => {
   const ask = await serve();
-  expect((await ask('/', post())).status).toBe(404);
+  for (const path of ['/', '//', '//[', '/?/decode']) expect((await ask(path, post())).status, path).toBe(404);
   expect((await ask('/decode')).status).toBe(405);
   for (const wrong of [
     'not json',

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, expect, it } from 'vitest';
@@ -55,6 +57,19 @@ it('does not wait for what only some pipelines lack, and shows it all the same',
 
 let server: HealthServer | undefined;
 afterEach(() => server?.close());
+
+it('answers whatever path is asked for, and goes on', async () => {
+  server = await startHealthServer({ host: '127.0.0.1', port: 0 }, new Registry(), () => []);
+  const { port } = server;
+  const statusOf = async (path: string) => {
+    const asked = request({ host: '127.0.0.1', port, path, agent: false }).end();
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    response.resume();
+    return response.statusCode;
+  };
+  for (const path of ['//', '//?', '///livez', '//[']) expect(await statusOf(path)).toBe(404);
+  expect(await statusOf('/livez?verbose')).toBe(200);
+});
 
 it('is alive at once, ready only without reasons against it, and serves the metrics', async () => {
   let reasons = ['kafka: away'];
