@@ -6,7 +6,8 @@ import { NO_HEADERS, type KafkaRecord, type RecordHeader } from './record.js';
  */
 export type SegmentColumns = [
   offsetDeltas: number[],
-  timestampDeltas: number[],
+  /** A bigint is no delta, but the timestamp itself. */
+  timestampDeltas: (number | bigint)[],
   keyLengths: number[],
   keys: Uint8Array,
   valueLengths: number[],
@@ -17,13 +18,19 @@ export type SegmentColumns = [
   stubs: [index: number, tooLargeBytes: number][],
 ];
 
+/**
+ * Of timestamps up to this, differences are exact. One beyond it, which a producer that counts in nanoseconds writes, stands by
+ * itself, so that it moves no other; versions that do not know that fail on it rather than read another time.
+ */
+const DELTA_TIMESTAMP_MAX = 2 ** 52;
+
 /** A length that says: null, not empty. */
 const NULL_LENGTH = -1;
 
 /** Turns rows into columns. The order is kept. */
 export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
   const offsetDeltas: number[] = [];
-  const timestampDeltas: number[] = [];
+  const timestampDeltas: (number | bigint)[] = [];
   const keyLengths: number[] = [];
   const keys: Buffer[] = [];
   const valueLengths: number[] = [];
@@ -35,8 +42,12 @@ export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
   records.forEach((record, index) => {
     offsetDeltas.push(record.offset - offset);
     offset = record.offset;
-    timestampDeltas.push(record.timestampMs - timestampMs);
-    timestampMs = record.timestampMs;
+    if (Math.abs(record.timestampMs) > DELTA_TIMESTAMP_MAX) {
+      timestampDeltas.push(BigInt(record.timestampMs));
+    } else {
+      timestampDeltas.push(record.timestampMs - timestampMs);
+      timestampMs = record.timestampMs;
+    }
     appendBytes(record.key, keyLengths, keys);
     appendBytes(record.value, valueLengths, values);
     if (record.headers.length > 0) headers.push([index, ...record.headers.flat()]);
@@ -75,12 +86,13 @@ export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
   let valueAt = 0;
   return offsetDeltas.map((offsetDelta, index) => {
     offset += offsetDelta;
-    timestampMs += timestampDeltas[index] as number;
+    const timestampDelta = timestampDeltas[index] as number | bigint;
+    if (typeof timestampDelta === 'number') timestampMs += timestampDelta;
     const keyLength = keyLengths[index] as number;
     const valueLength = valueLengths[index] as number;
     const record = new ColumnRecord(
       offset,
-      timestampMs,
+      typeof timestampDelta === 'number' ? timestampMs : Number(timestampDelta),
       bytes,
       [keyAt, keyLength, valueAt, valueLength],
       headersOf.get(index) ?? NO_HEADERS,

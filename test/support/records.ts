@@ -21,12 +21,19 @@ export function plain({ offset, timestampMs, key, value, headers, tooLargeBytes 
 const bytes = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array));
 const nullableBytes = fc.option(bytes, { nil: null });
 
+/** Whatever a producer may write, nanoseconds for instance; -1 is none. */
+export const anyTimestampMs: fc.Arbitrary<number> = fc.oneof(
+  fc.constant(-1),
+  fc.integer({ min: 0, max: 2 ** 45 }),
+  fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(Number),
+);
+
 /** Records of one partition: ascending offsets with gaps, any bytes, nulls, repeated headers, stubs. */
 export const anyRecords: fc.Arbitrary<KafkaRecord[]> = fc
   .array(
     fc.record({
       gap: fc.integer({ min: 1, max: 1_000 }),
-      timestampMs: fc.oneof(fc.constant(-1), fc.integer({ min: 0, max: 2 ** 45 })),
+      timestampMs: anyTimestampMs,
       key: nullableBytes,
       value: nullableBytes,
       headers: fc.array(fc.tuple(fc.oneof(fc.string(), fc.constant('__proto__')), nullableBytes), { maxLength: 3 }),

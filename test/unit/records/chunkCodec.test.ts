@@ -2,6 +2,7 @@ import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ChunkCorruptError, decodeChunk, encodeChunk } from '../../../src/records/chunkCodec.js';
+import { encodeColumns } from '../../../src/records/columns.js';
 import { anyRecords, plain, record } from '../../support/records.js';
 
 const source = (partition: number) => ({ topic: 'orders', partition, epoch: 'e1' });
@@ -18,6 +19,31 @@ it('gives back every byte of every record, in order, per segment', () => {
       expect(decoded.map(({ records }) => records.map(plain))).toEqual(partitions.map((records) => records.map(plain)));
     }),
   );
+});
+
+it('a timestamp in other units changes none of its neighbours', () => {
+  const times = [
+    1_700_000_000_125,
+    1.7e18,
+    1_700_000_000_125,
+    2 ** 63,
+    -1,
+    8.64e15,
+    1,
+    -(2 ** 63),
+    2 ** 53,
+    -(2 ** 53),
+    3,
+  ];
+  const records = times.map((timestampMs, offset) => record(offset, { timestampMs }));
+  const { meta, body } = encodeChunk([{ ...source(0), from: -1, to: records.length - 1, records }]);
+  const [decoded] = decodeChunk(meta.segments, body);
+  expect(decoded?.records.map(({ timestampMs }) => timestampMs)).toEqual(times);
+});
+
+it('a timestamp in milliseconds lies in a chunk as its distance from the one before, as in every version', () => {
+  const records = [5, 3, -1, 2 ** 52].map((timestampMs, offset) => record(offset, { timestampMs }));
+  expect(encodeColumns(records)[1]).toEqual([5, -2, -4, 2 ** 52 + 1]);
 });
 
 it('keeps only the ranges asked for: above from, up to and including to', () => {
