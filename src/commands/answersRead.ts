@@ -37,7 +37,8 @@ export async function readAnswers(
   const ranges = await rangesOf(
     admin,
     [...topics].filter((topic) => existing.has(topic)),
-    askedMs === undefined ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
+    // Written in the future, by its own account: that does not say when it was answered.
+    askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
   );
   await readRanges(kafka, admin, ranges, (message, { topic, partition }) => {
     const at = { topic, partition, offset: Number(message.offset) };

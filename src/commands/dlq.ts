@@ -7,7 +7,7 @@ import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';
 import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
-import { placeName, recordBytes, type KafkaRecord } from '../records/record.js';
+import { placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
 import { withKafka } from './connections.js';
 import { pipelineNamed, UsageError } from './parts.js';
 
@@ -94,11 +94,12 @@ export async function showDeadLetters(
 /** One line of `ktb dlq show`. Keys and values are bytes: what is no UTF-8 shows as replacement characters. */
 function describe(letter: Letter, values: boolean): object {
   const { record, code, message, omittedBytes } = letter;
+  const timestampMs = letter.omittedTimestampMs ?? record.timestampMs;
   const headers = Object.entries(originalHeaders(record)).map(([name, list]) => [name, list.map(String)]);
   return {
     record: placeOf(letter),
     letter: `${letter.partition}/${record.offset}`,
-    ...(record.timestampMs < 0 ? {} : { timestamp: new Date(record.timestampMs).toISOString() }),
+    ...(timestampMs < 0 ? {} : { timestamp: timeText(timestampMs) }),
     code,
     message,
     key: record.key?.toString() ?? null,

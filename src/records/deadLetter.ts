@@ -12,6 +12,9 @@ const ERROR_HEADERS = '__connect.errors.';
 /** Marks a dead letter without its value, which was too large for the topic; its value is the size in bytes. */
 export const VALUE_OMITTED = 'ktb.value.omitted.bytes';
 
+/** The record's timestamp, milliseconds since 1970, where the dead letter could not have it: topics refuse the future. */
+export const TIMESTAMP_OMITTED = 'ktb.timestamp.omitted';
+
 /**
  * Headers of a dead letter: the record's own, then why it is here. A header that the record has already stays as it is.
  */
@@ -78,6 +81,8 @@ export interface DeadLetter {
   readonly message: string;
   /** Set where the value was left out because it was too large for the topic: its size. */
   readonly omittedBytes: number | null;
+  /** Set where the timestamp was left out: what it was, milliseconds since 1970. */
+  readonly omittedTimestampMs: number | null;
 }
 
 /** Reads a dead letter's headers; those of Kafka Connect's own dead letters, too. */
@@ -91,13 +96,16 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
     code: error('exception.class.name') ?? 'unknown',
     message: error('exception.message') ?? '',
     omittedBytes: wholeNumber(text(VALUE_OMITTED)),
+    omittedTimestampMs: wholeNumber(text(TIMESTAMP_OMITTED), 19),
   };
 }
 
 /** The record's own headers, without those that made a dead letter of it. */
 export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, (Buffer | string)[]> {
-  return headerObject(headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && name !== VALUE_OMITTED));
+  return headerObject(headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && !OMISSIONS.has(name)));
 }
+
+const OMISSIONS: ReadonlySet<string> = new Set([VALUE_OMITTED, TIMESTAMP_OMITTED]);
 
 function headerObject(list: readonly RecordHeader[]): Record<string, (Buffer | string)[]> {
   // Without a prototype: a header may be called __proto__.
@@ -106,6 +114,7 @@ function headerObject(list: readonly RecordHeader[]): Record<string, (Buffer | s
   return headers;
 }
 
-function wholeNumber(text: string | null): number | null {
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+/** @param digitsMax 15: what is exact as a number */
+function wholeNumber(text: string | null, digitsMax = 15): number | null {
+  return text !== null && /^\d+$/.test(text) && text.length <= digitsMax ? Number(text) : null;
 }

@@ -2,7 +2,8 @@
  * A Kafka record as the bridge carries it: every byte kept as it is.
  *
  * Offsets and timestamps are JavaScript numbers: exact up to 2^53, which a partition that takes a million records a
- * second reaches after 285 years. Where a record enters (the consumer), larger values are refused.
+ * second reaches after 285 years. Where a record enters (the consumer), larger offsets are refused. Timestamps are
+ * whatever a producer wrote, up to 2^63: see {@link isTime}.
  */
 export interface KafkaRecord {
   readonly offset: number;
@@ -59,6 +60,19 @@ export function identityName({
   record: Pick<KafkaRecord, 'offset'>;
 }): string {
   return `${sourceName(source)}/${record.offset}`;
+}
+
+/** Milliseconds since 1970 that a date can be, at most. */
+const DATE_MS_MAX = 8.64e15;
+
+/** Whether a date can stand for a record's timestamp. It cannot where a producer counts in nanoseconds. */
+export function isTime(timestampMs: number): boolean {
+  return timestampMs <= DATE_MS_MAX;
+}
+
+/** A record's timestamp for people and columns: ISO 8601, or the number where it is no time. Not for -1, which is none. */
+export function timeText(timestampMs: number): string {
+  return isTime(timestampMs) ? new Date(timestampMs).toISOString() : String(timestampMs);
 }
 
 /** The shared empty list of headers, so that records without headers cost nothing. */

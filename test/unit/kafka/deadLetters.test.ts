@@ -45,6 +45,25 @@ it('publishes a record as it was, with its key, its timestamp and its headers', 
   expect(accepted[0]?.headers?.['a']).toEqual([Buffer.from('1')]);
 });
 
+it('gives a record from the future the time of now, since a topic refuses others, and says what it was', async () => {
+  const { accepted, publisher } = broker(1e9);
+  const inAnHour = Date.now() + 60 * 60_000;
+  const letters = [Date.now(), inAnHour, 1.7e18].map((timestampMs, offset) => {
+    return { source, record: record(offset, { timestampMs }), rejection };
+  });
+  await publishDeadLetters(publisher, 'dead', 'orders', letters);
+  expect(accepted.map(({ timestamp }) => timestamp)).toEqual([
+    String(letters[0]?.record.timestampMs),
+    undefined,
+    undefined,
+  ]);
+  expect(accepted.map(({ headers }) => headers?.['ktb.timestamp.omitted'])).toEqual([
+    undefined,
+    String(inAnHour),
+    '1700000000000000000',
+  ]);
+});
+
 it('leaves out only the value that is too large for the topic, and marks it', async () => {
   const { accepted, publisher } = broker(1_000);
   const letters = [100, 5_000, 100].map((bytes, offset) => ({

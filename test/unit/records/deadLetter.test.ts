@@ -44,9 +44,11 @@ it('reads from a dead letter what was written into it, and gives the record’s 
     code: 'not_json',
     message: 'the value is not JSON',
     omittedBytes: null,
+    omittedTimestampMs: null,
   });
   const marked: RecordHeader[] = [...headers, ['ktb.value.omitted.bytes', Buffer.from('5000')]];
-  expect(readDeadLetter({ headers: marked }).omittedBytes).toBe(5_000);
+  marked.push(['ktb.timestamp.omitted', Buffer.from('1700000000000000000')]);
+  expect(readDeadLetter({ headers: marked })).toMatchObject({ omittedBytes: 5_000, omittedTimestampMs: 1.7e18 });
   expect({ ...originalHeaders({ headers: marked }) }).toEqual({
     kafka_correlationId: [Buffer.from([0, 255])],
     a: [Buffer.from('1'), Buffer.from('2')],
@@ -61,5 +63,6 @@ it('takes a message that is no dead letter for one of unknown origin', () => {
     code: 'unknown',
     message: '',
     omittedBytes: null,
+    omittedTimestampMs: null,
   });
 });
