@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { pointerTokens } from '../records/jsonPointer.js';
-import { lastHeader, type KafkaRecord, type RecordSource } from '../records/record.js';
+import { isTime, lastHeader, timeText, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REJECTION_CODES, tooLarge, type Rejection } from '../records/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { objectMembers, textAtPointer } from './json.js';
@@ -44,9 +44,10 @@ export function createRowBuilder(
   const identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
   const identityFields = identityFieldWriter(identity, table);
   const checks = new Map([...table].flatMap(([name, type]) => checkEntry(name, type)));
-  const mapped = Object.entries(columns).map(([column, source]) => ({
+  const mapped = Object.entries(columns).map(([column, from]) => ({
     column,
-    read: columnReader(source),
+    from,
+    read: columnReader(from),
     check: checks.get(column),
   }));
   const mappedNames = new Set(mapped.map(({ column }) => column));
@@ -54,6 +55,8 @@ export function createRowBuilder(
     .filter(([name]) => !mappedNames.has(name) && !identity.some((own) => own === name))
     .map(([name, check]) => ({ name, path: [name], key: latin1(name), check }));
   const known = unknownFields === 'reject' ? knownFields(table, columns) : null;
+  const timeColumn =
+    identity.find((name) => name === '_timestamp') ?? mapped.find(({ from }) => from === 'timestamp')?.column;
 
   /** The fields that precede the value's own, one after the other; a rejection where a value does not fit. */
   const leadingFields = (source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection => {
@@ -98,6 +101,7 @@ export function createRowBuilder(
 
   return (source, record) => {
     if (record.tooLargeBytes !== undefined) return tooLarge(record.tooLargeBytes);
+    if (timeColumn !== undefined && !isTime(record.timestampMs)) return noTime(timeColumn);
     if (record.value === null && tombstones === 'insert') return rowWithoutFields(source, record);
     if (format === 'json') return rowOfObject(source, record);
     if (record.value === null) return { code: REJECTION_CODES.noValue, message: 'the record has no value' };
@@ -170,6 +174,11 @@ function outOfRange(column: string): Rejection {
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
+function noTime(column: string): Rejection {
+  const message = `the record's timestamp is beyond any date, and column ${column} wants it: Kafka's are milliseconds since 1970`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
 /** Writes the identity columns' fields. What the records of a partition share is put together once. */
 function identityFieldWriter(
   identity: readonly IdentityColumn[],
@@ -203,7 +212,7 @@ function identityFieldWriter(
 /** Integers for integer columns, otherwise a text that ClickHouse's best-effort parser reads for dates of every kind. */
 function timestampWriter(type: string): (timestampMs: number) => string {
   if (/^(Nullable\()?U?Int/.test(type)) return String;
-  return (timestampMs) => `"${new Date(timestampMs).toISOString()}"`;
+  return (timestampMs) => `"${timeText(timestampMs)}"`;
 }
 
 type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | undefined;
@@ -223,7 +232,7 @@ function columnReader(from: string): ColumnReader {
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
     offset: (_source, { offset }) => String(offset),
-    timestamp: (_source, { timestampMs }) => (timestampMs < 0 ? undefined : `"${new Date(timestampMs).toISOString()}"`),
+    timestamp: (_source, { timestampMs }) => (timestampMs < 0 ? undefined : `"${timeText(timestampMs)}"`),
     epoch: ({ epoch }) => quote(epoch),
   };
   const reader = readers[from];

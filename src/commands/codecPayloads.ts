@@ -5,7 +5,7 @@ import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta } from '../records/chu
 import { decodeBody, decodeChunk, type DecodedSegment } from '../records/chunkCodec.js';
 import { BATCH_FORMAT, openEnvelope, type BatchSpec } from '../records/flush.js';
 import type { Rejection } from '../records/ack.js';
-import type { KafkaRecord, RecordSource } from '../records/record.js';
+import { timeText, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { decodeRejected } from '../records/rejectionCodec.js';
 
 /** A payload of Temporal as JSON: all bytes in Base64, those of `metadata`, too. */
@@ -124,7 +124,7 @@ function recordJson({ source, record, rejection }: Shown): string {
   const fields = [
     ...(source === undefined ? [] : [`"topic":${JSON.stringify(source.topic)},"partition":${source.partition}`]),
     `"offset":${offset}`,
-    ...(timestampMs < 0 ? [] : [`"timestamp":"${new Date(timestampMs).toISOString()}"`]),
+    ...(timestampMs < 0 ? [] : [`"timestamp":"${timeText(timestampMs)}"`]),
     `"key":${bytesJson(key)}`,
     ...(headers.length === 0
       ? []

@@ -1,6 +1,6 @@
 import type { BatchOfRecord } from '../activities/batchesOfRecord.js';
 import type { RowsOfRecord } from '../activities/clickhouse.js';
-import { placeName, type RecordPlace } from '../records/record.js';
+import { placeName, timeText, type RecordPlace } from '../records/record.js';
 import { UsageError } from './parts.js';
 
 /** `orders/3/12345`. @throws UsageError */
@@ -110,7 +110,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
     ],
   ];
   if (record !== null) {
-    const written = record.timestampMs < 0 ? '' : `written ${new Date(record.timestampMs).toISOString()}, `;
+    const written = record.timestampMs < 0 ? '' : `written ${timeText(record.timestampMs)}, `;
     lines.push(['record', `${written}for batcher ${record.batcher}`]);
   }
   if ('error' in acceptances) lines.push(['batcher', `not known: ${acceptances.error}`]);

@@ -62,6 +62,39 @@ it('a bad record is rejected alone: a negative ack with the reason, its bytes on
   expect(daemon.output).not.toContain('no number');
 });
 
+it('a record whose timestamp is no time in milliseconds is rejected alone, even where the dead-letter topic refuses it', async () => {
+  await start({ topicConfig: { 'message.timestamp.after.max.ms': '9223372036854775807' } });
+  const timestamps: Record<number, string> = {
+    3: '1700000000000000000',
+    5: '9223372036854775807',
+    7: String(Date.now() * 1_000),
+    9: String(Date.now() + 86_400_000),
+  };
+  // One by one: of messages that are sent together kafkajs would make timestamps that differ from these.
+  for (let id = 0; id < 12; id++)
+    await fixture.produce(1, () => ({
+      key: 'same',
+      timestamp: timestamps[id] ?? String(Date.now()),
+      ...(id === 9 ? { value: 'not json' } : {}),
+    }));
+  await untilAnswered();
+  const rejected = fixture.acks.filter(({ status }) => status === 'rejected');
+  expect(Object.fromEntries(rejected.map(({ offset, code }) => [offset, code]))).toEqual({
+    3: 'out_of_range',
+    5: 'out_of_range',
+    7: 'refused_by_clickhouse',
+    9: 'not_json',
+  });
+  expect(await fixture.rowCounts()).toEqual({ rows: 8, identities: 8, ids: 8 });
+  const letters = await fixture.deadLetters(4);
+  const omitted = letters.map(({ headers }) => [
+    String(headers?.['__connect.errors.offset']),
+    String(headers?.['ktb.timestamp.omitted']),
+  ]);
+  // As far as a number of JavaScript has digits.
+  expect(Object.fromEntries(omitted)).toEqual({ ...timestamps, 5: '9223372036854776000' });
+});
+
 it('a batch of bad records only', async () => {
   await start();
   await fixture.produce(300, (id) => ({ value: JSON.stringify({ id: 'x', text: String(id) }) }));

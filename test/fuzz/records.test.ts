@@ -14,6 +14,7 @@ import type { Mapping } from '../../src/records/settings.js';
 import { StateLog } from '../../src/telemetry/logging.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import { settings } from '../support/chunks.js';
+import { anyTimestampMs } from '../support/records.js';
 import { FUZZ_TIMEOUT_MS, fuzz } from './cases.js';
 
 const REPLY = 'orders.replies';
@@ -90,7 +91,7 @@ const header: fc.Arbitrary<RecordHeader> = fc.oneof(
 );
 
 const record = fc.record({
-  timestampMs: fc.oneof(fc.constant(-1), fc.integer({ min: 0, max: 2 ** 45 })),
+  timestampMs: anyTimestampMs,
   key: fc.option(bytes),
   value,
   headers: fc.array(header, { maxLength: 4 }),

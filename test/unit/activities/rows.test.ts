@@ -68,6 +68,24 @@ it('leaves the timestamp out where the record has none, and writes milliseconds 
   expect(JSON.parse(row('{}', { timestampMs: 5 }, integers) as string)).toMatchObject({ _timestamp: 5 });
 });
 
+it('rejects a record whose timestamp is beyond any date, alone and only where a column is to have it', () => {
+  const mapped = { ...DEFAULT_MAPPING, tombstones: 'insert' } as const;
+  for (const timestampMs of [8.64e15 + 2, 1.7e18, 2 ** 63]) {
+    expect(row('{}', { timestampMs })).toMatchObject({
+      code: 'out_of_range',
+      message: expect.stringContaining('column _timestamp') as string,
+    });
+    const build = createRowBuilder(new Map([...PLAIN, ['written', 'DateTime64(3)']]), { written: 'timestamp' }, mapped);
+    for (const value of [Buffer.from('{}'), null])
+      expect(build(source, record(12, { timestampMs, value }))).toMatchObject({
+        code: 'out_of_range',
+        message: expect.stringContaining('column written') as string,
+      });
+    expect(row('{}', { timestampMs }, PLAIN)).toBe('{}');
+  }
+  expect(row('{}', { timestampMs: 8.64e15 })).toContain('"_timestamp":"+275760-09-13T00:00:00.000Z"');
+});
+
 it('rejects what is not a JSON object, without a word of it in the message', () => {
   const secret = 'secret-4711';
   const cases: [string | null, string][] = [

@@ -93,6 +93,11 @@ it('says run, batch, token, row and acknowledgement', () => {
   );
 });
 
+it('says a timestamp that is no time as it is', () => {
+  const record = { timestampMs: 1.7e18, skipped: false, batcher: 'b' };
+  expect(whereText(place, 'orders', facts({ record }))).toContain('written 1700000000000000000, for batcher b');
+});
+
 it('a place is topic, partition and offset', () => {
   expect(parsePlace('a.b-c_d/0/12')).toEqual({ topic: 'a.b-c_d', partition: 0, offset: 12 });
   for (const text of ['orders', 'orders/1', 'orders/x/1', 'orders/1/-1', 'orders/1/2/3'])
