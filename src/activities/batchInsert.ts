@@ -184,6 +184,9 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchIn
   throw new InsertError('structural', { code: NO_SUCH_COLUMN, message });
 }
 
+/** Rows are made for so long before others have their turn. */
+const YIELD_AFTER_MS = 20;
+
 async function buildRows(
   records: readonly SourcedRecord[],
   tableColumns: TableColumns,
@@ -193,6 +196,7 @@ async function buildRows(
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
   const rejected: RejectedRecord[] = [];
+  let yieldedAt = performance.now();
   for (const { source, record } of records) {
     const row = buildRow(source, record);
     if (typeof row === 'string') {
@@ -201,8 +205,11 @@ async function buildRows(
     } else {
       rejected.push({ source, record, rejection: row });
     }
-    // A large batch must not keep heartbeats and other batches waiting.
-    if ((rows.length + rejected.length) % RowBlocks.BLOCK_ROWS === 0) await setImmediate();
+    // A large batch must not keep heartbeats and other batches waiting, whether it is one of many rows or of large ones.
+    if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
+      await setImmediate();
+      yieldedAt = performance.now();
+    }
   }
   return { rows, lines, rejected };
 }

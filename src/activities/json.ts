@@ -49,6 +49,34 @@ export function textAtPointer(text: string, pointer: readonly string[]): string 
   return text.slice(start, end);
 }
 
+/**
+ * The same JSON with its integers as strings, which `JSON.parse` gives to the last digit. In one pass, however many there
+ * are.
+ */
+export function quoteIntegers(text: string): string {
+  const parts: string[] = [];
+  let copiedTo = 0;
+  for (let position = 0; position < text.length;) {
+    const character = text[position] as string;
+    if (character === '"') {
+      position = endOfString(text, position);
+    } else if (character === '-' || (character >= '0' && character <= '9')) {
+      const end = endOfValue(text, position);
+      const number = text.slice(position, end);
+      if (INTEGER.test(number)) {
+        parts.push(text.slice(copiedTo, position), `"${number}"`);
+        copiedTo = end;
+      }
+      position = end;
+    } else {
+      position++;
+    }
+  }
+  return parts.join('') + text.slice(copiedTo);
+}
+
+const INTEGER = /^-?\d+$/;
+
 function nameOf(quoted: string): string {
   const ascii = /^[\x00-\x7f]*$/.test(quoted);
   return JSON.parse(ascii ? quoted : Buffer.from(quoted, 'latin1').toString('utf8')) as string;

@@ -3,8 +3,8 @@ import { pointerTokens } from '../records/jsonPointer.js';
 import { isTime, lastHeader, timeText, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REJECTION_CODES, tooLarge, type Rejection } from '../records/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
-import { objectMembers, textAtPointer } from './json.js';
-import { rangeCheck, type RangeCheck } from './valueRanges.js';
+import { objectMembers, quoteIntegers, textAtPointer } from './json.js';
+import { fits, rangeCheck, type RangeCheck, type Seen } from './valueRanges.js';
 
 /** The columns of a table that matter to a row: name to type, as `system.columns` has them. */
 export type TableColumns = ReadonlyMap<string, string>;
@@ -53,7 +53,7 @@ export function createRowBuilder(
   const mappedNames = new Set(mapped.map(({ column }) => column));
   const fieldChecks = [...checks]
     .filter(([name]) => !mappedNames.has(name) && !identity.some((own) => own === name))
-    .map(([name, check]) => ({ name, path: [name], key: latin1(name), check }));
+    .map(([name, check]) => ({ name, key: latin1(name), check }));
   const known = unknownFields === 'reject' ? knownFields(table, columns) : null;
   const timeColumn =
     identity.find((name) => name === '_timestamp') ?? mapped.find(({ from }) => from === 'timestamp')?.column;
@@ -65,7 +65,7 @@ export function createRowBuilder(
     for (const { column, read, check } of mapped) {
       const value = read(source, record, text);
       if (value === undefined) continue;
-      if (check !== undefined && !check(JSON.parse(value), [], value)) return outOfRange(column);
+      if (check !== undefined && !fits(check, value)) return outOfRange(column);
       fields.push(`${quote(column)}:${value}`);
     }
     return fields;
@@ -75,6 +75,8 @@ export function createRowBuilder(
     return 'code' in fields ? fields : `{${fields.join(',')}}`;
   };
 
+  const unfitField = (object: Fields, seen: Seen): string | undefined =>
+    fieldChecks.find(({ key, check }) => Object.hasOwn(object, key) && !check(object[key], seen))?.name;
   const rowOfObject = (source: RecordSource, record: KafkaRecord): Row => {
     const text = record.value?.toString('latin1') ?? '';
     const parsed = parseObject(text);
@@ -82,9 +84,10 @@ export function createRowBuilder(
     for (const name of identity) {
       if (Object.hasOwn(parsed.object, name)) return reservedField(name);
     }
-    for (const { name, path, key, check } of fieldChecks) {
-      if (Object.hasOwn(parsed.object, key) && !check(parsed.object[key], path, text)) return outOfRange(name);
-    }
+    const seen = { rounded: false };
+    let unfit = unfitField(parsed.object, seen);
+    if (seen.rounded) unfit ??= unfitField(JSON.parse(quoteIntegers(text)) as Fields, seen);
+    if (unfit !== undefined) return outOfRange(unfit);
     const unknown = known && Object.keys(parsed.object).find((key) => !known.has(key));
     if (typeof unknown === 'string') return unknownField(unknown);
     if (mapped.length === 0) {
@@ -141,9 +144,9 @@ function fieldsOf(text: string, afterFields: boolean): string {
   return afterFields && !empty ? `,${rest}` : rest;
 }
 
-type Parsed =
-  | { readonly object: Readonly<Record<string, unknown>>; readonly rejection?: undefined }
-  | { readonly rejection: Rejection };
+type Fields = Readonly<Record<string, unknown>>;
+
+type Parsed = { readonly object: Fields; readonly rejection?: undefined } | { readonly rejection: Rejection };
 
 function parseObject(text: string): Parsed {
   let value: unknown;
@@ -153,8 +156,7 @@ function parseObject(text: string): Parsed {
     // The parser's message quotes the value, which must not leave the record.
     return { rejection: { code: REJECTION_CODES.notJson, message: 'the value is not JSON' } };
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return { object: value as Record<string, unknown> };
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { object: value as Fields };
   const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
   return { rejection: { code: REJECTION_CODES.notObject, message: `the value is ${kind}, not a JSON object` } };
 }

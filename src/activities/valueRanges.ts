@@ -1,5 +1,5 @@
 import { parseColumnType, parseTupleElement } from './columnTypes.js';
-import { textAtPointer } from './json.js';
+import { quoteIntegers } from './json.js';
 
 /**
  * Values that ClickHouse would not refuse but change: it keeps the low bits of an integer that is too large for its
@@ -12,10 +12,21 @@ import { textAtPointer } from './json.js';
  * Whether a value passes its column unchanged, or is refused by ClickHouse itself.
  *
  * @param value as `JSON.parse` gives it
- * @param path leads to the value (RFC 6901) in `text`, which is looked at where digits get lost in JavaScript
- * @param text the JSON, one character a byte (`latin1`)
+ * @param seen told where digits that decide got lost in JavaScript: then it is to be asked again, with what `JSON.parse`
+ *   makes of the text after {@link quoteIntegers}. Twice for all values together is enough, however many there are.
  */
-export type RangeCheck = (value: unknown, path: readonly string[], text: string) => boolean;
+export type RangeCheck = (value: unknown, seen: Seen) => boolean;
+
+/** What checks have met. */
+export interface Seen {
+  rounded: boolean;
+}
+
+/** Whether what a JSON text says passes. */
+export function fits(check: RangeCheck, json: string): boolean {
+  const seen = { rounded: false };
+  return check(JSON.parse(json), seen) && (!seen.rounded || check(JSON.parse(quoteIntegers(json)), seen));
+}
 
 /** The check for a column's type; undefined where every value passes. */
 export function rangeCheck(type: string): RangeCheck | undefined {
@@ -44,7 +55,7 @@ export function rangeCheck(type: string): RangeCheck | undefined {
       return parameters.some((element) => /=\s*0$/.test(element)) ? undefined : (value) => value !== null;
     case 'Nullable': {
       const check = rangeCheck(first);
-      return check && ((value, path, text) => value === null || check(value, path, text));
+      return check && ((value, seen) => value === null || check(value, seen));
     }
     case 'LowCardinality':
       return rangeCheck(first);
@@ -75,12 +86,12 @@ function integerCheck(signed: boolean, bits: number): RangeCheck {
     const integer = BigInt(digits.replace('+', ''));
     return integer >= min && integer <= max;
   };
-  return (value, path, text) => {
+  return (value, seen) => {
     if (typeof value === 'string') return digitsFit(value);
     if (typeof value !== 'number') return true;
     // At the limits of 64 bits and more, a number of JavaScript stands for several integers.
-    const isRounded = bits >= 64 && (value === numberMin || value === numberMax) && value !== 0;
-    return isRounded ? digitsFit(textAtPointer(text, path) ?? '') : value >= numberMin && value <= numberMax;
+    if (bits >= 64 && (value === numberMin || value === numberMax) && value !== 0) seen.rounded = true;
+    return value >= numberMin && value <= numberMax;
   };
 }
 
@@ -109,27 +120,24 @@ function isDay(date: string): boolean {
 
 function arrayCheck(item: RangeCheck | undefined): RangeCheck | undefined {
   if (item === undefined) return undefined;
-  return (value, path, text) =>
-    !Array.isArray(value) || value.every((element, index) => item(element, [...path, String(index)], text));
+  return (value, seen) => !Array.isArray(value) || value.every((element) => item(element, seen));
 }
 
 function mapCheck(key: RangeCheck | undefined, item: RangeCheck | undefined): RangeCheck | undefined {
   if (key === undefined && item === undefined) return undefined;
-  return (value, path, text) =>
+  return (value, seen) =>
     !isObject(value) ||
-    Object.entries(value).every(
-      ([name, element]) => (key?.(name, path, text) ?? true) && (item?.(element, [...path, name], text) ?? true),
-    );
+    Object.entries(value).every(([name, element]) => (key?.(name, seen) ?? true) && (item?.(element, seen) ?? true));
 }
 
 function tupleCheck(parameters: readonly string[]): RangeCheck | undefined {
   const elements = parameters.map(parseTupleElement).map(({ name, type }) => ({ name, check: rangeCheck(type) }));
   if (elements.every(({ check }) => check === undefined)) return undefined;
-  return (value, path, text) =>
+  return (value, seen) =>
     elements.every(({ name, check }, index) => {
       const member = Array.isArray(value) ? String(index) : name;
       if (check === undefined || member === undefined || !isObject(value)) return true;
-      return !Object.hasOwn(value, member) || check(value[member], [...path, member], text);
+      return !Object.hasOwn(value, member) || check(value[member], seen);
     });
 }
 

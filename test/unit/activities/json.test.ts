@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { objectMembers, textAtPointer } from '../../../src/activities/json.js';
+import { objectMembers, quoteIntegers, textAtPointer } from '../../../src/activities/json.js';
 import { pointerTokens } from '../../../src/records/jsonPointer.js';
 
 /** JSON text with white space in all places where it may be, one character a byte. */
@@ -53,6 +53,21 @@ it('keeps the digits of numbers that JavaScript would round', () => {
   const text = '{"big": 12345678901234567890, "exact": 0.1000000000000000055}';
   expect(textAtPointer(text, ['big'])).toBe('12345678901234567890');
   expect(textAtPointer(text, ['exact'])).toBe('0.1000000000000000055');
+});
+
+it('puts integers into quotes, wherever they are, and nothing else', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), fc.constantFrom(undefined, 2), (value, indent) => {
+      const json = JSON.stringify(value, null, indent);
+      const quoted = JSON.parse(json, (_, child: unknown) => {
+        return typeof child === 'number' && /^-?\d+$/.test(JSON.stringify(child)) ? JSON.stringify(child) : child;
+      }) as unknown;
+      expect(JSON.parse(utf8(quoteIntegers(latin1(json))))).toEqual(quoted);
+    }),
+  );
+  expect(quoteIntegers('{"1":[-18446744073709551616 ,0],"a\\"2":1e3,"b":"3","c":-0.5}')).toBe(
+    '{"1":["-18446744073709551616" ,"0"],"a\\"2":1e3,"b":"3","c":-0.5}',
+  );
 });
 
 it('takes the last of several members of one name, as JSON.parse does', () => {

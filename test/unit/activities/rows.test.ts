@@ -178,6 +178,18 @@ const mappedRow = (value: string | Buffer | null, mapping: Partial<Mapping>, col
     record(12, { key: Buffer.from('k'), value: value === null ? null : Buffer.from(value) }),
   );
 
+it('finds the one integer that does not fit among many fields at their limit', () => {
+  const names = Array.from({ length: 3_000 }, (_, index) => `c${index}`);
+  const table: TableColumns = new Map(names.map((name) => [name, 'Int64']));
+  const value = (last: string) =>
+    `{${names.map((name, index) => `"${name}":${index === 2_999 ? last : '-9223372036854775808'}`).join(',')}}`;
+  expect(row(value('9223372036854775807'), {}, table)).toBe(value('9223372036854775807'));
+  expect(row(value('9223372036854775808'), {}, table)).toMatchObject({
+    code: 'out_of_range',
+    message: expect.stringContaining('column c2999') as string,
+  });
+});
+
 it('rejects a field without a column where that is asked for, and names it, not its value', () => {
   const table: TableColumns = new Map([
     ['id', 'Int64'],
