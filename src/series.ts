@@ -57,6 +57,7 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
 function initialiseWorker(metrics: Metrics, { name: pipeline }: PipelineConfig): void {
   for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
   for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
+  for (const code of ['publish', 'unexpected']) metrics.flushErrors.inc({ pipeline, code }, 0);
   for (const begun of ['first', 'continued', 'heir']) metrics.batcherRuns.inc({ pipeline, begun }, 0);
   for (const stage of FLUSH_STAGES) metrics.flushStageSeconds.zero({ pipeline, stage });
   for (const outcome of ['inserted', 'rejected', 'skipped']) metrics.completed.inc({ pipeline, outcome }, 0);

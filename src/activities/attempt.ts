@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 
 /** The attempt has run out of time: another one may be at work already. */
-class AttemptExpiredError extends Error {
+export class AttemptExpiredError extends Error {
   override readonly name = 'AttemptExpiredError';
 }
 

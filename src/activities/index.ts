@@ -7,16 +7,18 @@ import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
+import { pipelineOf } from '../records/batcherId.js';
 import { identityName, sourceName } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import { onlyTable, tableOf, tableOfRequests } from '../records/tables.js';
+import { messageOf } from '../messageOf.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
-import { Attempt, type Beat } from './attempt.js';
+import { Attempt, AttemptExpiredError, type Beat } from './attempt.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -50,6 +52,9 @@ const STRUCTURAL_RETRY = '15 seconds';
 /** A topic that takes no messages is left alone for as long by the publisher. */
 const PUBLISH_RETRY = '5 seconds';
 
+/** In place of an error's code, where the error is none of ClickHouse's or Kafka's. */
+const UNEXPECTED = 'unexpected';
+
 /** After this long an error that should pass by itself may be a row's fault. */
 const OVERDUE_AFTER_MS = 15 * 60 * 1000;
 /** And after so many attempts: workers may have been away for most of that time. */
@@ -72,12 +77,42 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
   const outages = new Remembered<true>(OUTAGES_REMEMBERED);
 
+  /**
+   * One attempt of an activity. What inserts and publishing fail with has been told there; any other failure would be
+   * repeated without anybody's hearing of it.
+   */
+  async function attempting<T>(
+    activity: keyof FlushActivities,
+    { pipeline, batcher }: Pick<BatchSpec, 'pipeline' | 'batcher'>,
+    work: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    const what = `${activity} of ${batcher}`;
+    try {
+      const result = await Attempt.run(beat, work);
+      stateLog.well(what, `Batcher ${batcher} gets its ${activity} done again`);
+      return result;
+    } catch (error) {
+      if (!(error instanceof ApplicationFailure || error instanceof AttemptExpiredError)) {
+        metrics.flushErrors.inc({ pipeline, code: UNEXPECTED });
+        stateLog.problem(
+          what,
+          `Batcher ${batcher} waits, since its ${activity} fails unexpectedly: ${reasonOf(error)}`,
+        );
+      }
+      throw error;
+    }
+  }
+
   /** One attempt of an activity that flushes. */
-  async function flushing<T>(pipeline: string, work: (attempt: Attempt) => Promise<T>): Promise<T> {
+  async function flushing<T>(
+    activity: keyof FlushActivities,
+    spec: Pick<BatchSpec, 'pipeline' | 'batcher'>,
+    work: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
     metrics.flushesRunning.inc();
     try {
-      return await Attempt.run(beat, (attempt) => {
-        if (attempt.number > 1) metrics.flushRetries.inc({ pipeline });
+      return await attempting(activity, spec, (attempt) => {
+        if (attempt.number > 1) metrics.flushRetries.inc({ pipeline: spec.pipeline });
         return work(attempt);
       });
     } finally {
@@ -282,7 +317,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
 
   return {
     insertBatch: (spec, bodies) =>
-      flushing(spec.pipeline, async (attempt) => {
+      flushing('insertBatch', spec, async (attempt) => {
         const format: string = spec.format;
         if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
         const repeated =
@@ -292,10 +327,13 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         return insertAndAcknowledge({ ...spec, records, repeated, fill }, attempt);
       }),
 
-    readInheritance: (batcher, runId) => Attempt.run(beat, () => histories.inheritance(batcher, runId)),
+    readInheritance: (batcher, runId) =>
+      attempting('readInheritance', { pipeline: pipelineOf(batcher), batcher }, () =>
+        histories.inheritance(batcher, runId),
+      ),
 
     insertInherited: (inherited) =>
-      flushing(inherited.pipeline, async (attempt) => {
+      flushing('insertInherited', inherited, async (attempt) => {
         const { pipeline, batcher, runId, chunksDone, chunks, answer } = inherited;
         if (answer !== null) return histories.result(batcher, answer);
         const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
@@ -308,7 +346,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       }),
 
     rejectRecords: (spec, bytes) =>
-      flushing(spec.pipeline, async (attempt) => {
+      flushing('rejectRecords', spec, async (attempt) => {
         const { pipeline, destination } = spec;
         const rejected = decodeRejected(bytes);
         // A request's answer goes to whoever has it and can make another one: it needs no dead letter.
@@ -335,7 +373,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       }),
 
     publishForeignSignals: (batch) =>
-      Attempt.run(beat, async (attempt) => {
+      attempting('publishForeignSignals', batch, async (attempt) => {
         const { pipeline, deadLetterTopic, signals } = batch;
         await publishing(pipeline, async () => {
           attempt.mustBeAlive();
@@ -371,6 +409,11 @@ function requestOutcome(
     ...(verdicts.length === 0 ? {} : { requests: verdicts }),
     ...(unconfirmed.length === 0 ? {} : { unconfirmed: unconfirmed.slice(-UNCONFIRMED_MAX) }),
   };
+}
+
+/** What an error of any kind says, without what the parser of JSON quotes, which may be a record's. */
+function reasonOf(error: unknown): string {
+  return error instanceof SyntaxError ? error.name : messageOf(error);
 }
 
 /** Names the state in which a pipeline's inserts into a table are. */

@@ -52,6 +52,11 @@ export function batcherIdPrefix(pipeline: string): string {
   return `ktb:${pipeline}:`;
 }
 
+/** The pipeline of a {@link batcherWorkflowId}. */
+export function pipelineOf(workflowId: string): string {
+  return workflowId.split(':').slice(1, -2).join(':');
+}
+
 /** The last part of {@link batcherWorkflowId}: the short name used in metrics and on the command line. */
 export function batcherIndexOf(workflowId: string): number {
   return Number(workflowId.slice(workflowId.lastIndexOf(':') + 1));

@@ -181,10 +181,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Records that are done with, by outcome: inserted, rejected, skipped.',
       ['pipeline', 'outcome'],
     ),
-    flushErrors: counter('ktb_flush_errors_total', 'Flush attempts that failed and are repeated, by error code.', [
-      'pipeline',
-      'code',
-    ]),
+    flushErrors: counter(
+      'ktb_flush_errors_total',
+      'Flush attempts that failed and are repeated, by error code: ClickHouse’s, or a word where it gave none; publish; unexpected, which the log explains.',
+      ['pipeline', 'code'],
+    ),
     rows: counter('ktb_inserted_rows_total', 'Rows inserted into ClickHouse.', ['pipeline']),
     inserts: counter('ktb_inserts_total', 'Insert statements sent to ClickHouse, by outcome: ok, failed.', [
       'pipeline',

@@ -29,8 +29,13 @@ const MINUTE_MS = 60_000;
  * A worker with a table in memory, whose inserts of more than one row fail with an error if there is one.
  *
  * @param otherwise what the table does otherwise
+ * @param past what reading histories does
  */
-function worker(error?: InsertError, otherwise: Partial<FakeTable['tables']> = {}) {
+function worker(
+  error?: InsertError,
+  otherwise: Partial<FakeTable['tables']> = {},
+  past: Partial<Pick<RunHistories, 'inheritance'>> = {},
+) {
   const table = new FakeTable();
   const insert: typeof table.tables.insert = (name, rows) => {
     const isOne =
@@ -53,7 +58,7 @@ function worker(error?: InsertError, otherwise: Partial<FakeTable['tables']> = {
   const confirmed: [requester: string, confirmation: Confirmation][] = [];
   const logger = pino({}, { write: (line) => void lines.push(line) });
   const metrics = createMetrics({ runtime: false });
-  const histories = { anyWasReset: () => Promise.resolve(false) } as unknown as RunHistories;
+  const histories = { anyWasReset: () => Promise.resolve(false), ...past } as unknown as RunHistories;
   const activities = createActivities({
     tables,
     histories,
@@ -193,6 +198,42 @@ it('a structural error is said once, tried again soon, counted each time, and an
     expect.objectContaining({ level: 40, msg: expect.stringContaining('there is no table orders') as string }),
   ]);
   expect((await gone.metrics.flushErrors.get()).values).toMatchObject([{ value: 3, labels: { code: '60' } }]);
+});
+
+it('an error that nobody expects is said once, counted each time, and said to be over', async () => {
+  let broken = true;
+  const failing = worker(undefined, {
+    columns: () => (broken ? Promise.reject(new RangeError('no such thing')) : new FakeTable().tables.columns('t')),
+  });
+  for (const info of [{}, { attempt: 2 }]) await expect(attempt(failing, info)).rejects.toThrow(RangeError);
+  const values = async () => (await failing.metrics.flushErrors.get()).values;
+  expect(await values()).toMatchObject([{ value: 2, labels: { pipeline: 'orders', code: 'unexpected' } }]);
+  broken = false;
+  await attempt(failing, { attempt: 3 });
+  expect(failing.lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { level: 40, msg: expect.stringMatching(/insertBatch.*no such thing/) as string },
+    { level: 30 },
+  ]);
+});
+
+it('a history that an heir cannot read is said, and counted for its pipeline', async () => {
+  const failing = worker(undefined, {}, { inheritance: () => Promise.reject(new Error('not to be relived')) });
+  const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
+  const read = () => failing.activities.readInheritance('ktb:orders:8-key:3', 'run');
+  await expect(environment.run<[], unknown, typeof read>(read)).rejects.toThrow('not to be relived');
+  expect((await failing.metrics.flushErrors.get()).values).toMatchObject([
+    { value: 1, labels: { pipeline: 'orders', code: 'unexpected' } },
+  ]);
+  expect(failing.lines.join()).toContain('not to be relived');
+});
+
+it('an attempt that is too old to go on is no error', async () => {
+  const late = worker();
+  const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: 0 });
+  const run = () => late.activities.insertBatch(...batch(VALUES));
+  await expect(environment.run<[], unknown, typeof run>(run)).rejects.toThrow('run out of time');
+  expect((await late.metrics.flushErrors.get()).values).toEqual([]);
+  expect(late.lines).toEqual([]);
 });
 
 const parking = { reason: 'the table is gone for good' };
