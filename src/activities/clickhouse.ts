@@ -1,7 +1,7 @@
 import type { ClickHouseConfig } from '../config/config.js';
 import { INSERT_SETTINGS } from '../config/insertSettings.js';
 import { Readable } from 'node:stream';
-import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings, ResponseHeaders } from '@clickhouse/client';
 import type { KafkaRecord, RecordSource, TopicPartition } from '../records/record.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
@@ -197,13 +197,14 @@ export class ClickHouseTables {
     const { database, name } = this.#split(table);
     const names = [...columns.keys()].map(identifier).join(', ');
     try {
-      const { stream } = await this.#client.exec({
+      const { stream, response_headers } = await this.#client.exec({
         query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${names}) FORMAT JSONEachRow`,
         values: Readable.from(lines, { objectMode: false }),
         clickhouse_settings: { ...this.#settings, ...INSERT_SETTINGS, ...settings },
       });
       // Read to its end, or the connection could not be used again.
       for await (const _ of stream);
+      mustBeOfClickHouse(response_headers);
     } catch (error) {
       throw classifyInsertError(error, columns);
     }
@@ -212,7 +213,9 @@ export class ClickHouseTables {
   async #query<Row>(query: string, parameters: Record<string, unknown>): Promise<Row[]> {
     try {
       const result = await this.#client.query({ query, query_params: parameters, format: 'JSONCompactEachRow' });
-      return await result.json<Row>();
+      const rows = await result.json<Row>();
+      mustBeOfClickHouse(result.response_headers);
+      return rows;
     } catch (error) {
       throw classifyInsertError(error);
     }
@@ -241,6 +244,17 @@ export async function columnsIfAny(
     if (error instanceof InsertError && error.code === UNKNOWN_TABLE) return null;
     throw error;
   }
+}
+
+/**
+ * To the client every 2xx is success, also a proxy's page about maintenance. ClickHouse puts both of these headers on every
+ * answer to a query; one that a proxy leaves is enough.
+ *
+ * @throws Error where neither is there: the request may not have reached ClickHouse
+ */
+function mustBeOfClickHouse(headers: ResponseHeaders): void {
+  if (headers['x-clickhouse-query-id'] === undefined && headers['x-clickhouse-summary'] === undefined)
+    throw new Error('an answer without a header of ClickHouse');
 }
 
 function logComment(batch: string): string {

@@ -1,5 +1,7 @@
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { insertRecords, type BatchInsertOptions, type SourcedRecord } from '../../src/activities/batchInsert.js';
 import { ClickHouseTables } from '../../src/activities/clickhouse.js';
 import { DATA_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/activities/insertErrors.js';
@@ -172,6 +174,38 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
     await stack().parts.clickhouse.start();
     await attempt(table, numbered(100), { repeated: true });
     expect(await counts(table)).toEqual(once(100));
+  });
+});
+
+describe('an answer that is not ClickHouse’s is no answer', () => {
+  /** Tables behind something that gives this page to everybody, with success. */
+  async function behind(page: string): Promise<ClickHouseTables> {
+    const server = createServer((request, response) => {
+      request.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/html' }).end(page));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const other = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    onTestFinished(async () => {
+      await other.close();
+      server.close();
+    });
+    return new ClickHouseTables(other, 'default');
+  }
+
+  it.each(['<html>We will be back soon.</html>', ''])('where a proxy answers %o', async (page) => {
+    const table = await createTable('id Int64');
+    const away = await behind(page);
+    const noAnswer = { kind: 'transient', answered: false, message: 'what answered was not ClickHouse' };
+    const reading = attempt(table, numbered(10), { tables: away });
+    await expect(reading).rejects.toMatchObject(noAnswer);
+    // It may also come when the columns are known already.
+    away.columns = () => tables.columns(table);
+    const inserting = attempt(table, numbered(10), { tables: away });
+    await expect(inserting).rejects.toMatchObject(noAnswer);
+    const lookingUp = attempt(table, numbered(10), { tables: away, repeated: true });
+    await expect(lookingUp).rejects.toMatchObject(noAnswer);
+    expect((await attempt(table, numbered(10), { repeated: true })).found).toBe(0);
+    expect(await counts(table)).toEqual(once(10));
   });
 });
 
