@@ -88,8 +88,6 @@ export const LIMITS = {
   idleContinuations: 10,
   /** Control signals kept for the record. */
   controls: 20,
-  /** Characters of the reason for giving a batch up: each of its rejections has it. */
-  parkingReason: 500,
   /** Runs that a buffer remembers it has been in: more than one only where a paused batcher continues as new. */
   bufferRuns: 50,
 } as const;
@@ -310,7 +308,7 @@ export class BatcherState {
   /** Where another batch is on its way, the one that is meant is done with: there is nothing to give up. */
   #park(number: number | undefined, reason: string): void {
     if (this.#flushing === null || this.#flushing.number !== number || this.#flushing.parking !== null) return;
-    const parking: Parking = { reason: reason.slice(0, LIMITS.parkingReason) };
+    const parking: Parking = { reason };
     this.#flushing = { ...this.#flushing, parking };
     if (this.#flushing.reason === 'inherited') this.#estates.park(parking);
   }

@@ -39,7 +39,8 @@ export function applySignal(
   if (isControl(name, first)) {
     target.control(name as ControlAction, toControlRequest(first), nowMs);
   } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
-    target.close(first);
+    // Nothing has so long a name: there is nothing to close, and the name is not to be carried along.
+    if (Math.max(first.topic.length, first.epoch.length) <= NAME_CHARACTERS_MAX) target.close(first);
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
     target.accept(first, second as Uint8Array, nowMs);
@@ -54,6 +55,14 @@ export function applySignal(
 
 /** The patch by which a history says that requests are understood from here on. */
 export const REQUESTS_PATCH = 'requests';
+
+/**
+ * Characters kept of who sends a control signal, and of why. Both are carried from run to run, and each rejection of a batch
+ * that is given up has the reason.
+ */
+const CONTROL_CHARACTERS_MAX = 500;
+/** Characters of a topic (Kafka's own bound) and of an epoch that can be closed. */
+const NAME_CHARACTERS_MAX = 249;
 
 /** Signals by which a batcher is steered. */
 const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain', 'park'];
@@ -110,12 +119,12 @@ export function checkInput(input: BatcherInput): void {
   if (format !== BATCHER_FORMAT) throw new Error(`a batcher of format ${format}; this worker knows ${BATCHER_FORMAT}`);
 }
 
-/** Whatever a stranger may have sent in its place. */
+/** Whatever a stranger may have sent in its place, and however much of it. */
 function toControlRequest(request: unknown): ControlRequest {
   const { actor, reason, batch } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
   return {
-    actor: typeof actor === 'string' ? actor : 'unknown',
-    reason: typeof reason === 'string' ? reason : '',
+    actor: typeof actor === 'string' ? actor.slice(0, CONTROL_CHARACTERS_MAX) : 'unknown',
+    reason: typeof reason === 'string' ? reason.slice(0, CONTROL_CHARACTERS_MAX) : '',
     ...(typeof batch === 'number' ? { batch } : {}),
   };
 }

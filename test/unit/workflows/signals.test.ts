@@ -40,6 +40,19 @@ it('a chunk of a version to come, or that was damaged, is nobody else’s: it is
   expect(() => isOurs('records', { ...meta, crc32: meta.crc32 + 1 }, body)).toThrow('checksum');
 });
 
+it('keeps of control and close signals, however long they are, what can be carried to the next run', () => {
+  const state = new BatcherState({ workflowId: 'b', runId: 'r' }, input(), new Uint8Array(0));
+  const long = { actor: 'a'.repeat(1_900_000), reason: 'r'.repeat(1_900_000), batch: 1 };
+  state.accept(meta, body, 0);
+  state.takeBatch('delay', 0);
+  for (let time = 0; time < 30; time++) for (const name of ['flush', 'park']) applySignal(state, name, [long], time);
+  expect(state.parking).toEqual({ reason: 'r'.repeat(500) });
+  for (const name of ['topic', 'epoch'])
+    applySignal(state, 'close', [{ ...source, [name]: 'n'.repeat(1_900_000), offset: 1 }], 0);
+  state.finishFlush({ inserted: 0, rejected: 1, skipped: 0 }, 'b1', 1);
+  expect(JSON.stringify(state.carryOver(1).input).length).toBeLessThan(50_000);
+});
+
 it('a payload that cannot be read is handed on as what it is, instead of failing the task for ever', () => {
   const text = (encoding: string, data: string) => ({
     metadata: { encoding: Buffer.from(encoding) },
