@@ -1,4 +1,5 @@
 import { tooLarge } from '../records/ack.js';
+import { markOf } from '../records/chunkCodec.js';
 import { NO_HEADERS, recordBytes, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REPLY_HEADERS } from '../records/replyRequest.js';
 import type { BatcherSettings } from '../records/settings.js';
@@ -24,7 +25,8 @@ export function createSetAside(publisher: Publisher, { pipeline, destination }: 
   };
 }
 
-function toStub({ offset, timestampMs, key, headers }: KafkaRecord, tooLargeBytes: number): KafkaRecord {
+function toStub(record: KafkaRecord, tooLargeBytes: number): KafkaRecord {
+  const { offset, timestampMs, key, headers } = record;
   const small = (bytes: Buffer | null): boolean => bytes === null || bytes.length <= STUB_PART_BYTES_MAX;
   const smallOnes = headers.filter(([, value]) => small(value));
   const kept = smallOnes.slice(0, STUB_HEADERS_MAX);
@@ -39,5 +41,6 @@ function toStub({ offset, timestampMs, key, headers }: KafkaRecord, tooLargeByte
     value: null,
     headers: kept.length === 0 ? NO_HEADERS : kept,
     tooLargeBytes,
+    originalCrc32: markOf(record).crc32,
   };
 }

@@ -67,9 +67,9 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   return { meta: meta as ChunkMeta, body };
 }
 
-/** See `RecordMark`. */
-export function markOf({ offset, timestampMs, key, value }: KafkaRecord): RecordMark {
-  return { offset, timestampMs, crc32: crc32.buf(value ?? NOTHING, crc32.buf(key ?? NOTHING)) };
+/** See `RecordMark`. That of a stub is the original's: it is compared with what the log has. */
+export function markOf({ offset, timestampMs, key, value, originalCrc32 }: KafkaRecord): RecordMark {
+  return { offset, timestampMs, crc32: originalCrc32 ?? crc32.buf(value ?? NOTHING, crc32.buf(key ?? NOTHING)) };
 }
 
 const NOTHING = new Uint8Array(0);

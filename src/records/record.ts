@@ -17,6 +17,8 @@ export interface KafkaRecord {
    * the dead-letter topic already. A stub has no value.
    */
   readonly tooLargeBytes?: number;
+  /** Set on a stub until it is sent: the checksum of the original, which is what the log has, for the mark of its chunk. */
+  readonly originalCrc32?: number;
 }
 
 /** Name and value of one header. A name may occur several times; the order is kept. */

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { ConfigResourceTypes } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -54,6 +56,28 @@ describe('the group has lost its offsets', () => {
       await fixture.admin.deleteGroups([groupId()]);
     });
     await expectExactlyOnce(fixture);
+  });
+
+  it('and the last record was too large for a signal: the log is known again all the same', async () => {
+    await start({ partitions: 1 });
+    await fixture.admin.alterConfigs({
+      validateOnly: false,
+      resources: [fixture.topic, fixture.deadLetterTopic].map((name) => ({
+        type: ConfigResourceTypes.TOPIC,
+        name,
+        configEntries: [{ name: 'max.message.bytes', value: '10000000' }],
+      })),
+    });
+    await fixture.produce(500);
+    const large = JSON.stringify({ text: randomBytes(3_000_000).toString('base64') });
+    await fixture.produce(1, () => ({ value: large }));
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(501));
+    const before = await fixture.offsets();
+    await restart(() => fixture.admin.deleteGroups([groupId()]).then(() => undefined));
+    await fixture.produce(100);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(601));
+    expect(await fixture.rowCounts()).toEqual({ rows: 600, identities: 600, ids: 600 });
+    expect((await fixture.offsets()).map(({ metadata }) => metadata)).toEqual(before.map(({ metadata }) => metadata));
   });
 });
 

@@ -2,6 +2,7 @@ import { KafkaJSProtocolError, type Message, type Producer, type ProducerRecord 
 import { expect, it } from 'vitest';
 import { publishDeadLetters } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
+import { encodeChunk, markOf } from '../../../src/records/chunkCodec.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { REJECTION_CODES } from '../../../src/records/ack.js';
@@ -95,4 +96,12 @@ it('puts a record that is too large for a signal aside and leaves a stub that ca
     headers: [['kafka_correlationId', Buffer.from('id')]],
   });
   expect(stub.tooLargeBytes).toBeGreaterThan(3_000_000);
+});
+
+it('marks a chunk that ends with a stub by the original, which is what the log is known again by', async () => {
+  const setAside = createSetAside(broker(1e9).publisher, settings(), createMetrics({ runtime: false }));
+  const large = record(5, { key: Buffer.alloc(20_000, 'k'), value: Buffer.alloc(3_000_000) });
+  const { meta, body } = encodeChunk([{ ...source, from: 4, to: 5, records: [await setAside(source, large)] }]);
+  expect(meta.segments[0]?.mark).toEqual(markOf(large));
+  expect(body.length).toBeLessThan(1_000);
 });
