@@ -83,8 +83,8 @@ export function judgeTopics(
 }
 
 /**
- * Of all topics of a pipeline. A batcher's coverage takes some 290 bytes a partition and epoch, in the 2 MiB that a run can be
- * given; there has to be room for a second epoch of each.
+ * Of all topics of a pipeline. A batcher's coverage takes some 260 bytes a partition, and 60 for another epoch, of the 1 MB that
+ * it hands from run to run; there has to be room for a second epoch of each.
  */
 const PARTITIONS_MAX = 3_000;
 
@@ -95,7 +95,7 @@ function tooManyPartitions(
 ): Finding[] {
   const partitions = inputs.reduce((sum, topic) => sum + (topics.get(topic)?.partitions ?? 0), 0);
   if (partitions <= PARTITIONS_MAX) return [];
-  const message = `reads ${partitions} partitions: batchers, which remember all of them, may outgrow what Temporal takes`;
+  const message = `reads ${partitions} partitions: batchers may have to forget what they have accepted of some`;
   return [
     judges(`pipeline ${name}`).warning(message, `divide the topics among pipelines of ${PARTITIONS_MAX} at most`),
   ];

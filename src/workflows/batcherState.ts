@@ -100,7 +100,8 @@ export const LIMITS = {
  *         └──takeInherited──► flushing ──finishInherited──► accepting
  *
  * Records are in exactly one of: `buffer` (accepted, not in a batch), `flushing` (in the one batch that is on its way),
- * the histories of closed runs that `estates` points to. What was accepted stays in `coverage` for good.
+ * the histories of closed runs that `estates` points to. What was accepted stays in `coverage`, also in
+ * the next runs.
  *
  * An heir knows what its closed run had accepted only when it has read it; chunks that arrive before are kept in
  * `unjudged`.
@@ -477,14 +478,16 @@ export class BatcherState {
     this.#lastError = message;
   }
 
-  /** Input and bodies of the next run. */
-  carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array } {
+  /** Input and bodies of the next run. `forgotten`: partitions whose coverage it does not get, for want of room. */
+  carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array; readonly forgotten: number } {
     if (this.#flushing !== null) throw new Error('a batch is being flushed');
     this.#count({ continuations: 1 });
     this.#requests.expire(nowMs);
+    const carried = this.carried();
     return {
-      input: { format: BATCHER_FORMAT, settings: this.#settings, carried: this.carried() },
+      input: { format: BATCHER_FORMAT, settings: this.#settings, carried },
       bodies: concatenate(this.#buffer.map(({ body }) => body)),
+      forgotten: this.#coverage.partitions - carried.coverage.length,
     };
   }
 

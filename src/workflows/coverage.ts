@@ -1,4 +1,4 @@
-import type { AcceptedMark, CoverageState } from '../records/batcher.js';
+import type { AcceptedMark, CoverageState, PartitionCoverage } from '../records/batcher.js';
 import type { OffsetRange, Segment } from '../records/chunk.js';
 import { partitionName, type RecordSource } from '../records/record.js';
 
@@ -10,11 +10,14 @@ import { partitionName, type RecordSource } from '../records/record.js';
 export class Coverage {
   /** Epochs kept per partition; the least recently used one is forgotten. */
   static readonly EPOCHS_MAX = 16;
-  /**
-   * Epochs kept over all partitions, or two a partition where that is more: the whole has to fit into the input of a run,
-   * beside the buffer (2 MiB, `limit.blobSize.error`).
-   */
+  /** Epochs kept over all partitions, or two a partition where that is more. */
   static readonly EPOCHS_TOTAL_MAX = 3_000;
+  /**
+   * Bytes of JSON that leave a run, at most: the whole has to fit into the input of the next one, beside the buffer, or into
+   * one answer (2 MiB, `limit.blobSize.error`). Some 3,000 partitions with two epochs each. A run itself forgets no partition:
+   * what is new must not depend on it.
+   */
+  static readonly STATE_BYTES_MAX = 1_000_000;
   /**
    * Ranges kept per epoch; beyond it the two lowest become one. Nothing is lost by it: every sender begins where all before was
    * accepted, so that no record of this batcher lies in a hole. A hole stays behind where a sender started anew and the
@@ -107,15 +110,25 @@ export class Coverage {
     return size;
   }
 
+  /** Partitions of which anything is known. */
+  get partitions(): number {
+    return this.#partitions.size;
+  }
+
+  /** Within {@link STATE_BYTES_MAX}: beyond it the partitions are left out whose last record was accepted longest ago. */
   toState(): CoverageState {
-    return [...this.#partitions.values()].map(({ topic, partition, epochs, mark }) => ({
-      topic,
-      partition,
-      epochs: [...epochs].map(([epoch, { ranges, closedAt }]) => {
-        return { epoch, ranges, ...(closedAt === null ? {} : { closedAt }) };
-      }),
-      ...(mark === null ? {} : { mark }),
-    }));
+    const all = [...this.#partitions.values()].map(toPartitionCoverage);
+    const bytes = all.map((partition) => JSON.stringify(partition).length + 1);
+    let total = bytes.reduce((sum, size) => sum + size, 0);
+    if (total <= Coverage.STATE_BYTES_MAX) return all;
+    const leftOut = new Set<number>();
+    const oldestFirst = [...all.keys()].sort((one, other) => acceptedAtMs(all[one]) - acceptedAtMs(all[other]));
+    for (const index of oldestFirst) {
+      if (total <= Coverage.STATE_BYTES_MAX) break;
+      leftOut.add(index);
+      total -= bytes[index] ?? 0;
+    }
+    return all.filter((_, index) => !leftOut.has(index));
   }
 
   #remember({ topic, partition, epoch, mark }: Segment, nowMs: number): void {
@@ -143,6 +156,22 @@ export class Coverage {
     const fair = Math.max(2, Math.floor(Coverage.EPOCHS_TOTAL_MAX / this.#partitions.size));
     while (epochs.size > Math.min(Coverage.EPOCHS_MAX, fair)) epochs.delete(epochs.keys().next().value as string);
   }
+}
+
+function toPartitionCoverage({ topic, partition, epochs, mark }: PartitionEpochs): PartitionCoverage {
+  return {
+    topic,
+    partition,
+    epochs: [...epochs].map(([epoch, { ranges, closedAt }]) => {
+      return { epoch, ranges, ...(closedAt === null ? {} : { closedAt }) };
+    }),
+    ...(mark === null ? {} : { mark }),
+  };
+}
+
+/** Of a partition that was only closed, long ago: nothing of it was ever accepted. */
+function acceptedAtMs(partition: PartitionCoverage | undefined): number {
+  return partition?.mark?.acceptedAtMs ?? 0;
 }
 
 function openRange([from, to]: OffsetRange): OffsetRange[] {

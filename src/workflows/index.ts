@@ -97,6 +97,7 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
       case 'continueAsNew': {
         // Handlers are synchronous and nothing is awaited since the buffer was looked at, so no signal falls between.
         const next = state.carryOver(Date.now());
+        if (next.forgotten > 0) log.warn(FORGOTTEN, { partitions: next.forgotten });
         return await continueAsNew<typeof batcher>(next.input, next.bodies);
       }
       case 'complete':
@@ -121,6 +122,10 @@ function handleSignals(state: BatcherState, report: () => void): void {
     report();
   });
 }
+
+const FORGOTTEN =
+  'The batcher has seen more partitions than one run can hand to the next, and forgets those longest without a record. ' +
+  'Divide the topics among more pipelines';
 
 /** What a run does since there is this code, and must not do where its history is from before. */
 const PATCHES = { parking: 'parking', foreignSignals: 'foreign-signals' } as const;

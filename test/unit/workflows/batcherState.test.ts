@@ -179,6 +179,24 @@ it('carries everything over: buffer with its bytes, coverage, counters, settings
   expect([...next.takeBatch('delay', 0).bodies]).toEqual([1, 2, 3, 4, 5]);
 });
 
+it('carries over what one run can be given, however many partitions it has seen, and says how many it forgets', () => {
+  const state = fresh();
+  const segments = Array.from({ length: 20_000 }, (_, partition) => {
+    const mark = { offset: 4, timestampMs: 1_760_000_000_000, crc32: -1_234_567_890 };
+    return { topic: 'orders.of.some.tenant', partition, from: -1, to: 4, mark };
+  });
+  segments.forEach((segment, at) => {
+    state.accept(chunk(segment), BODY, at);
+    state.finishFlush(done(5), state.takeBatch('delay', at).spec.id, at);
+  });
+  const { input: next, forgotten } = state.carryOver(20_000);
+  expect(JSON.stringify(next).length + LIMITS.carriedBytes).toBeLessThan(2 * 1024 * 1024);
+  expect(forgotten).toBe(20_000 - (next.carried?.coverage.length ?? 0));
+  const following = continued(state);
+  following.accept(chunk(segments[19_999] as (typeof segments)[0]), BODY, 20_001);
+  expect(following.status(QUIET).counters.duplicateChunks).toBe(1);
+});
+
 it('stops continuing after ten runs without a record, and goes on with the next record', () => {
   let state = fresh();
   for (let run = 0; run < LIMITS.idleContinuations; run++) {

@@ -52,6 +52,38 @@ it('forgets the epoch that was used least recently beyond sixteen', () => {
   expect(coverage.uncovered({ ...source, epoch: 'e1' }, [0, 10])).toEqual([[0, 10]]);
 });
 
+/** As a batcher over this many partitions has it, one after the other; the first ten have a record again at the end. */
+function wide(partitions: number): Coverage {
+  const coverage = new Coverage();
+  const topic = 'a.topic.of.thirty.characters.x';
+  const accept = (partition: number, from: number, nowMs: number) => {
+    const mark = { offset: from + 10, timestampMs: 1_760_000_000_000 + nowMs, crc32: -1_234_567_890 };
+    for (const epoch of ['0123456789ab', 'ba9876543210'])
+      coverage.accept([{ topic, partition, epoch, from, to: from + 10, records: 10, bytes: 100, mark }], nowMs);
+  };
+  for (let partition = 0; partition < partitions; partition++) accept(partition, 1_000_000_000, 1 + partition);
+  for (let partition = 0; partition < 10; partition++) accept(partition, 2_000_000_000, 1 + partitions + partition);
+  return coverage;
+}
+
+it('hands over no more than a run can be given: the partitions longest without a record are left out', () => {
+  const coverage = wide(20_000);
+  coverage.close({ topic: 'closed', partition: 0, epoch: 'e1' }, 10);
+  const state = coverage.toState();
+  expect(JSON.stringify(state).length).toBeLessThanOrEqual(Coverage.STATE_BYTES_MAX + 2);
+  const kept = state.map(({ partition }) => partition);
+  const others = 20_000 - (kept.length - 10);
+  expect(kept).toEqual([
+    ...Array.from({ length: 10 }, (_, partition) => partition),
+    ...Array.from({ length: kept.length - 10 }, (_, index) => others + index),
+  ]);
+  expect(new Coverage(state).toState()).toEqual(state);
+});
+
+it('hands all of it over where there is room: two epochs of 2,900 partitions', () => {
+  expect(wide(2_900).toState()).toHaveLength(2_900);
+});
+
 it('stays bounded with many holes: the lowest are taken as covered', () => {
   const coverage = new Coverage();
   for (let from = 0; from < 1_000; from += 2) coverage.add(source, [from, from + 1]);
