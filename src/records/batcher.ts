@@ -107,6 +107,7 @@ export interface EpochStatus {
 /** Totals since the batcher's first run. */
 export interface BatcherCounters {
   readonly signals: number;
+  /** Accepted. Of a chunk that repeats some, all are counted until it is flushed. */
   readonly records: number;
   readonly batches: number;
   readonly inserted: number;

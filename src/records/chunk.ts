@@ -57,7 +57,9 @@ export type OffsetRange = readonly [from: number, to: number];
 
 /**
  * A chunk as a batcher buffers it and gives it to a flush. `keep` has an entry per segment: null for all of it, or the
- * ranges that had not been accepted before (an empty list: nothing of it).
+ * ranges that had not been accepted before (an empty list: nothing of it). `records` and `bytes` are the whole chunk's all the
+ * same, since a batcher cannot look into it: by the limits of a batch such a chunk, which only a redelivery brings, is
+ * larger than it is, and flushed earlier.
  */
 export interface BufferedChunk {
   readonly segments: readonly Segment[];

@@ -417,6 +417,8 @@ export class BatcherState {
     const { number, reason, startedAtMs } = this.#flushing;
     const { inserted, rejected, skipped } = outcome;
     const records = inserted + rejected + skipped;
+    // A chunk of which a part had been accepted before was counted whole: how many records the part has, the flush finds out.
+    if (reason !== 'inherited') this.#count({ records: records - this.#flushing.records });
     this.#lastFlush = { number, id, reason, records, startedAtMs, finishedAtMs: nowMs };
     this.#lastError = null;
     this.#flushing = null;

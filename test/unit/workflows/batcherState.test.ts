@@ -73,6 +73,15 @@ it('drops a chunk it has accepted before, and cuts one that straddles', () => {
   expect(state.takeBatch('delay', 0).spec.chunks.map(({ keep }) => keep)).toEqual([[null], [[[9, 14]], null]]);
 });
 
+it('counts each record once when all is flushed, those of a chunk that straddles, too', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 9 }), BODY, 0);
+  state.accept(chunk({ from: 4, to: 14 }, { partition: 1, from: -1, to: 3 }), BODY, 0);
+  const { spec } = state.takeBatch('delay', 0);
+  state.finishFlush({ inserted: 16, rejected: 2, skipped: 1 }, spec.id, 1);
+  expect(state.status(QUIET).counters).toMatchObject({ records: 19, inserted: 16, rejected: 2, skipped: 1 });
+});
+
 it('accepts the same offsets again under another epoch: a deliberate rewind is ingested again', () => {
   const state = fresh();
   state.accept(chunk({ from: -1, to: 9 }), BODY, 0);
