@@ -79,7 +79,11 @@ export class LaneSender {
     while (!this.#stopping.signal.aborted) {
       const readiness = this.#lane.readiness(Date.now());
       if (readiness.type === 'ready') await this.#sendHead();
-      else await this.#untilWoken(readiness.type === 'linger' ? readiness.waitMs : undefined);
+      else {
+        // A rebalance may have cleared the lane while it was stopped: no acceptance would say that it is over.
+        this.#resumed();
+        await this.#untilWoken(readiness.type === 'linger' ? readiness.waitMs : undefined);
+      }
     }
   }
 
@@ -107,7 +111,7 @@ export class LaneSender {
     let retryMs = RETRY_MIN_MS;
     let pack: Pack | undefined;
     let chunk: EncodedChunk | undefined;
-    while (!this.#stopping.signal.aborted && (pack === undefined || this.#lane.holds(pack))) {
+    while (!this.#stopping.signal.aborted && (pack === undefined ? this.#lane.records > 0 : this.#lane.holds(pack))) {
       if (!(await this.#maySend())) continue;
       if (pack === undefined || chunk === undefined) {
         // Packed only now: a rebalance may have cleared the lane while its history was looked at.

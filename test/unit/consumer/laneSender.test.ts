@@ -13,10 +13,15 @@ afterEach(() => {
   for (const sender of senders.splice(0)) sender.stop();
 });
 
-function start(outcomes: SendOutcome[], overrides: Partial<LaneObserver> = {}) {
+function start(
+  outcomes: SendOutcome[],
+  overrides: Partial<LaneObserver> = {},
+  batcherOverrides: Partial<BatcherClient> = {},
+) {
   const lane = new Lane(0, { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 0 });
   const sent: ChunkMeta[] = [];
   const stopped: StopCause[] = [];
+  const resumed: StopCause[] = [];
   const heirs: string[] = [];
   const batcher = {
     workflowId: 'w',
@@ -26,12 +31,13 @@ function start(outcomes: SendOutcome[], overrides: Partial<LaneObserver> = {}) {
       return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r', started: false });
     },
     startHeir: () => Promise.resolve({ closed: { runId: 'closed', status: 'TERMINATED' }, dueTask: null }),
+    ...batcherOverrides,
   } as unknown as BatcherClient;
   const observer: LaneObserver = {
     accepted: () => undefined,
     notAccepted: () => undefined,
     stopped: (cause) => void stopped.push(cause),
-    resumed: () => undefined,
+    resumed: () => void resumed.push(stopped.at(-1)!),
     heirStarted: ({ runId }) => void heirs.push(runId),
     setAside: () => Promise.resolve(),
     ...overrides,
@@ -48,7 +54,7 @@ function start(outcomes: SendOutcome[], overrides: Partial<LaneObserver> = {}) {
     }
     sender.wake();
   };
-  return { lane, sent, stopped, heirs, add, sender, ended };
+  return { lane, sent, stopped, resumed, heirs, add, sender, ended };
 }
 
 it('starts an heir where the run has ended, and sends the same chunk again', async () => {
@@ -81,4 +87,26 @@ it('brings the settings along to every new run, and after each rebalance', async
     withSettings.push(sent.at(-1)!.settings !== undefined);
   }
   expect(withSettings).toEqual([true, false, false, true, true]);
+});
+
+it.each<[string, SendOutcome[], Partial<BatcherClient>]>([
+  ['a refusal', [{ type: 'full', message: 'too many signals' }], {}],
+  ['a look', [], { history: () => Promise.resolve({ runId: 'r', bytes: 100_000_000, events: 1 }) }],
+])('a lane that is cleared while %s has stopped it is stopped no longer', async (_, outcomes, overrides) => {
+  const { stopped, resumed, lane, add } = start(outcomes, {}, overrides);
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['history']));
+  expect(resumed).toEqual([]);
+  lane.clear();
+  await eventually(() => expect(resumed).toEqual(['history']));
+});
+
+it('a lane that is stopped when it ends does not say that it goes on', async () => {
+  const history = () => Promise.reject(new Error('no answer'));
+  const { stopped, resumed, add, sender, ended } = start([], {}, { history });
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['temporal']));
+  sender.stop();
+  await ended;
+  expect(resumed).toEqual([]);
 });
