@@ -120,7 +120,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   }
 
   logger.info('Draining');
-  const deadlineMs = Date.now() + config.shutdownDeadlineMs;
+  const deadlineMs = performance.now() + config.shutdownDeadlineMs;
   // Consumers first: what they have handed over is still accepted while the worker runs.
   for (const running of roles.reverse()) await running.drain(deadlineMs);
   await Promise.allSettled([admin.disconnect(), clickhouse.close(), temporal?.close(), http.close()]);
@@ -131,6 +131,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
 interface RunningRole {
   /** What stands in the way of readiness. */
   problems(): string[];
+  /** @param deadlineMs by `performance.now()`, which nobody sets back */
   drain(deadlineMs: number): Promise<void>;
 }
 
@@ -174,7 +175,8 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
             ],
       ),
     drain: async (deadlineMs) => {
-      const consumersDeadlineMs = Date.now() + (deadlineMs - Date.now()) * CONSUMER_SHARE_OF_SHUTDOWN;
+      const nowMs = performance.now();
+      const consumersDeadlineMs = nowMs + (deadlineMs - nowMs) * CONSUMER_SHARE_OF_SHUTDOWN;
       await Promise.all(consumers.map((consumer) => consumer.drain(consumersDeadlineMs)));
       await publisher.close();
     },

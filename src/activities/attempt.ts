@@ -23,12 +23,13 @@ export class Attempt {
   /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
   readonly ageMs: number;
   readonly #context: Context;
-  readonly #expiresAtMs: number;
+  readonly #startedAt = momentNow();
+  readonly #startToCloseTimeoutMs: number;
   readonly #heartbeatTimeoutMs: number;
   /** The run whose activity this is: another one than scheduled it, where that one was reset. */
   readonly runId: string;
   /** When the last beat was sent that arrived. */
-  #lastBeatMs = Date.now();
+  #lastBeat = this.#startedAt;
   #givenUp = false;
 
   private constructor(context: Context) {
@@ -37,7 +38,7 @@ export class Attempt {
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
     this.ageMs = Date.now() - scheduledTimestampMs;
-    this.#expiresAtMs = Date.now() + startToCloseTimeoutMs;
+    this.#startToCloseTimeoutMs = startToCloseTimeoutMs;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs ?? Infinity;
   }
 
@@ -55,17 +56,31 @@ export class Attempt {
 
   /** To be called right before each effect outside. @throws AttemptExpiredError */
   mustBeAlive(): void {
-    const nowMs = Date.now();
-    const expired = nowMs >= this.#expiresAtMs || nowMs - this.#lastBeatMs >= this.#heartbeatTimeoutMs;
+    const expired =
+      msSince(this.#startedAt) >= this.#startToCloseTimeoutMs || msSince(this.#lastBeat) >= this.#heartbeatTimeoutMs;
     if (expired || this.#givenUp || this.#context.cancellationSignal.aborted)
       throw new AttemptExpiredError('this attempt has run out of time');
   }
 
   async #beat(beat: Beat): Promise<void> {
-    const sentAtMs = Date.now();
+    const sentAt = momentNow();
     // Without an answer, the time since the last one that arrived says how long this attempt may go on.
     const alive = await beat(this.#context.info.taskToken).catch(() => null);
-    if (alive === true) this.#lastBeatMs = Math.max(this.#lastBeatMs, sentAtMs);
+    if (alive === true && sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
     if (alive === false) this.#givenUp = true;
   }
+}
+
+interface Moment {
+  readonly wallMs: number;
+  readonly steadyMs: number;
+}
+
+function momentNow(): Moment {
+  return { wallMs: Date.now(), steadyMs: performance.now() };
+}
+
+/** By the clock that has gone further: the one may be set back, and the other stands still while the machine sleeps. */
+function msSince({ wallMs, steadyMs }: Moment): number {
+  return Math.max(Date.now() - wallMs, performance.now() - steadyMs);
 }

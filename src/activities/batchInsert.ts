@@ -343,7 +343,7 @@ class Insertion {
 
   #tableTakesRows(): boolean {
     const { tables, table } = this.#options;
-    return Date.now() - (tables.lastInsertAtMs(table) ?? -Infinity) < WITNESS_MAX_AGE_MS;
+    return performance.now() - (tables.lastInsertAtMs(table) ?? -Infinity) < WITNESS_MAX_AGE_MS;
   }
 
   #missing(rows: readonly BatchRow[]): readonly BatchRow[] {

@@ -56,7 +56,7 @@ export class ClickHouseTables {
    */
   async columns(table: string): Promise<TableColumns> {
     const known = this.#columns.get(table);
-    if (known !== undefined && Date.now() - known.readAtMs < COLUMNS_MAX_AGE_MS) return known.columns;
+    if (known !== undefined && performance.now() - known.readAtMs < COLUMNS_MAX_AGE_MS) return known.columns;
     const { database, name } = this.#split(table);
     const rows = await this.#query<[string, string]>(
       `SELECT name, type FROM system.columns
@@ -69,7 +69,7 @@ export class ClickHouseTables {
       throw new InsertError('structural', { code: UNKNOWN_TABLE, message });
     }
     const columns: TableColumns = new Map(rows);
-    this.#columns.set(table, { columns, readAtMs: Date.now() });
+    this.#columns.set(table, { columns, readAtMs: performance.now() });
     return columns;
   }
 
@@ -88,7 +88,7 @@ export class ClickHouseTables {
       insert_deduplication_token: token,
       log_comment: logComment(batch),
     });
-    this.#lastInsertAtMs.set(table, Date.now());
+    this.#lastInsertAtMs.set(table, performance.now());
   }
 
   /**
@@ -101,7 +101,7 @@ export class ClickHouseTables {
     await this.#insert(table, columns, [Buffer.from(' ')], {});
   }
 
-  /** When this process last inserted rows into a table, milliseconds since 1970; undefined where it has not. */
+  /** When this process last inserted rows into a table, by `performance.now()`; undefined where it has not. */
   lastInsertAtMs(table: string): number | undefined {
     return this.#lastInsertAtMs.get(table);
   }

@@ -5,7 +5,7 @@ export class Remembered<Value> {
   readonly #now: () => number;
   readonly #entries = new Map<string, { readonly value: Value; readonly untilMs: number }>();
 
-  constructor(bounds: { entriesMax: number; maxAgeMs: number }, now: () => number = Date.now) {
+  constructor(bounds: { entriesMax: number; maxAgeMs: number }, now: () => number = () => performance.now()) {
     this.#entriesMax = bounds.entriesMax;
     this.#maxAgeMs = bounds.maxAgeMs;
     this.#now = now;

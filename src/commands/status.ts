@@ -47,13 +47,13 @@ async function watch(reader: StatusReader, textOf: (now: Look, before?: Look) =>
   try {
     let before: Look | undefined;
     while (!ended.signal.aborted) {
-      const atMs = Date.now();
-      const now: Look = { atMs, reports: await reader.read() };
+      const startedAtMs = performance.now();
+      const now: Look = { atMs: Date.now(), reports: await reader.read() };
       const text = textOf(now, before);
       if (screen === null) console.log(text);
       else screen.draw(`${new Date().toLocaleTimeString()}, Ctrl-C ends${text}`);
       before = now;
-      const waitMs = Math.max(0, atMs + WATCH_INTERVAL_MS - Date.now());
+      const waitMs = Math.max(0, startedAtMs + WATCH_INTERVAL_MS - performance.now());
       await sleep(waitMs, undefined, { signal: ended.signal }).catch(() => undefined); // Only the abort rejects.
     }
   } finally {

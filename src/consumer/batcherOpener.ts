@@ -56,7 +56,7 @@ export class BatcherOpener {
   }
 
   #mustBeOpen(workflowId: string, pipeline: PipelineConfig, index: number): Promise<void> {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const last = this.#looks.get(workflowId);
     if (last !== undefined && nowMs < last.untilMs) return last.look;
     const look = this.#look(this.#batcher(pipeline, pipeline.layout, index), pipeline);

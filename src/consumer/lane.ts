@@ -50,6 +50,7 @@ export class Lane {
     return timestampMs < 0 ? null : timestampMs;
   }
 
+  /** @param nowMs by a clock that is never set back, as that of {@link readiness}: otherwise a record lingers for as long */
   add(tracker: PartitionTracker, record: KafkaRecord, nowMs: number): void {
     const bytes = recordBytes(record);
     this.#queue.push({ tracker, record, bytes, addedAtMs: nowMs });

@@ -77,7 +77,7 @@ export class LaneSender {
   /** Sends until {@link stop} is called. Never rejects: what goes wrong is waited out. */
   async run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      const readiness = this.#lane.readiness(Date.now());
+      const readiness = this.#lane.readiness(performance.now());
       if (readiness.type === 'ready') await this.#sendHead();
       else {
         // A rebalance may have cleared the lane while it was stopped: no acceptance would say that it is over.

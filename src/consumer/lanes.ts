@@ -48,7 +48,8 @@ export class Lanes {
   }
 
   /** Hands records of a partition over, in their order. */
-  handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>, nowMs: number): void {
+  handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>): void {
+    const nowMs = performance.now();
     const touched = new Set<number>();
     for (const record of records) {
       const index = laneIndex(record, tracker.partition, this.layout);

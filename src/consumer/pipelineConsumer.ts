@@ -147,15 +147,20 @@ export class PipelineConsumer {
   /**
    * Takes nothing more in, waits until everything handed over is accepted or the deadline is reached, commits, leaves the
    * group. What was not accepted by then is read again by the next owner.
+   *
+   * @param deadlineMs by `performance.now()`
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
     this.#steering.pause(this.#assignment?.partitions ?? []);
-    while (Date.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
+    while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const stopped = this.#lanes.stop();
     await this.#commits.settled();
-    await Promise.race([this.#following, sleep(Math.max(0, deadlineMs - Date.now()), undefined, { ref: false })]);
+    await Promise.race([
+      this.#following,
+      sleep(Math.max(0, deadlineMs - performance.now()), undefined, { ref: false }),
+    ]);
     await this.#commitAccepted();
     this.#unassign();
     await this.#member.leave();
@@ -491,7 +496,7 @@ export class PipelineConsumer {
   #handOver(tracker: PartitionTracker, batch: Batch): void {
     const { layout, end } = tracker.plan;
     const records = batch.messages.map(fromKafkaMessage).filter(({ offset }) => end === null || offset < end);
-    this.#lanes.of(layout).handOver(tracker, records, Date.now());
+    this.#lanes.of(layout).handOver(tracker, records);
     tracker.advanceTo(Math.min(toOffset(batch.lastOffset()) + 1, end ?? Infinity));
     this.#options.metrics.consumed.inc({ pipeline: this.#pipeline.name, topic: tracker.topic }, records.length);
   }
@@ -594,7 +599,7 @@ export class PipelineConsumer {
     const pipeline = this.#pipeline.name;
     metrics.assigned.set({ pipeline }, this.#assignment?.partitions.length ?? 0);
     metrics.paused.set({ pipeline }, this.#paused.size);
-    metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(this.#paused.size > 0, Date.now()));
+    metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(this.#paused.size > 0, performance.now()));
     this.#lanes.updateGauges();
   }
 

@@ -63,7 +63,7 @@ export interface PublisherOptions {
   readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
   /** A request failed for another reason than its size. */
   readonly onError?: () => void;
-  /** Milliseconds since 1970. Default: the clock. */
+  /** Milliseconds, never set back. Default: `performance.now`. */
   readonly now?: () => number;
   /** How long an answer is waited for. Default: 10 s. */
   readonly answerWaitMs?: number;
@@ -101,7 +101,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /**

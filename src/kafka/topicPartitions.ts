@@ -22,7 +22,7 @@ export class TopicPartitions {
   readonly #known = new Map<string, Known>();
 
   /** @param admin connected when it is first needed; whoever made it disconnects it */
-  constructor(admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>, now: () => number = Date.now) {
+  constructor(admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>, now: () => number = () => performance.now()) {
     this.#admin = admin;
     this.#now = now;
   }

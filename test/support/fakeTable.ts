@@ -73,7 +73,7 @@ export class FakeTable {
 
   /** As if another batch had been inserted just now. */
   takesOthers(): void {
-    this.#lastInsertAtMs = Date.now();
+    this.#lastInsertAtMs = performance.now();
   }
 
   #insert(rows: Row[], token: string, text: string): void {

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { parseConfig } from '../../../src/config/load.js';
 import type { BatcherClient, SendOutcome } from '../../../src/consumer/batcherClient.js';
 import { BatcherOpener } from '../../../src/consumer/batcherOpener.js';
@@ -6,6 +6,8 @@ import type { HistoryMark } from '../../../src/consumer/flowControl.js';
 import { laneIndex } from '../../../src/consumer/laneIndex.js';
 import type { Layout } from '../../../src/records/batcherId.js';
 import { record } from '../../support/records.js';
+
+afterEach(() => void vi.restoreAllMocks());
 
 const QUIET: HistoryMark = { runId: 'r1', bytes: 1_000, events: 10 };
 
@@ -98,6 +100,16 @@ it('many who ask at once cost one look', async () => {
   const asked = Array.from({ length: 200 }, () => opener.open({ pipeline: 'orders', id: 'x', key: 'k' }));
   await Promise.all(asked);
   expect(looks()).toBe(1);
+});
+
+it('one that was full is looked at again, also where the clock was set back meanwhile', async () => {
+  const { opener, looks } = bridge({ ...QUIET, events: 8_000 });
+  const open = () => opener.open({ pipeline: 'orders', id: 'x' });
+  await expect(open()).rejects.toMatchObject({ type: 'BatcherFull' });
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+  vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 200);
+  await expect(open()).rejects.toMatchObject({ type: 'BatcherFull' });
+  expect(looks()).toBe(2);
 });
 
 it('a pipeline that is not there is said so, and not asked for again', async () => {

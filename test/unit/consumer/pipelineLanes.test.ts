@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../../src/consumer/batcherClient.js';
 import { PipelineLanes } from '../../../src/consumer/pipelineLanes.js';
 import { parseConfig } from '../../../src/config/load.js';
@@ -12,11 +12,14 @@ import { tracker } from '../../support/trackers.js';
 
 const started: PipelineLanes[] = [];
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const lanes of started.splice(0)) await lanes.stop();
 });
 
 const ONE: Layout = { batchers: 1, keyFunction: 'key' };
 const TWO: Layout = { batchers: 2, keyFunction: 'key' };
+
+const HOUR_MS = 3_600_000;
 
 const YAML = 'pipelines: { orders: { topics: [orders], table: orders, batchers: 2 } }';
 
@@ -92,13 +95,20 @@ it('counts what waits over all layouts, until it is accepted or cleared', async 
     lanes.updateGauges();
     return (await metrics.waiting.get()).values[0]?.value;
   };
-  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0), record(1)], Date.now());
-  lanes.of(TWO).handOver(tracker({}, 0, { layout: TWO }), [record(2)], Date.now());
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0), record(1)]);
+  lanes.of(TWO).handOver(tracker({}, 0, { layout: TWO }), [record(2)]);
   expect([lanes.records, await waiting()]).toEqual([3, 3]);
   await eventually(() => expect(accepted.reduce((sum, records) => sum + records, 0)).toBe(3));
   expect([lanes.records, lanes.bytes, await waiting()]).toEqual([0, 0, 0]);
 
-  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)], Date.now());
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
   lanes.clear();
   expect([lanes.records, lanes.bytes]).toEqual([0, 0]);
+});
+
+it('what was handed over lingers no longer because the clock is set back', async () => {
+  const { lanes, accepted } = start();
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() - HOUR_MS);
+  await eventually(() => expect(accepted).toEqual([1]));
 });

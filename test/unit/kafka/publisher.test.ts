@@ -1,6 +1,8 @@
 import type { Message, Producer, ProducerRecord, RecordMetadata } from 'kafkajs';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
+
+afterEach(() => void vi.restoreAllMocks());
 
 const partitionMetadata = Array.from({ length: 6 }, () => ({})) as never;
 
@@ -129,6 +131,20 @@ it('leaves a topic that failed alone for 5 s, then lets one find out, and others
   await probe;
   await publisher.publish('a', [MESSAGE]);
   expect(state.requests).toEqual(['a', 'b', 'a', 'a']);
+});
+
+it('a topic that failed is tried again after 5 s, also where the clock was set back meanwhile', async () => {
+  const send = vi
+    .fn()
+    .mockRejectedValueOnce(new Error('no leader'))
+    .mockResolvedValue([{ partition: 0 }]);
+  const producer = { connect: () => Promise.resolve(), send };
+  const publisher = new Publisher({ createProducer: () => producer as unknown as Producer });
+  await expect(publisher.publish('a', [{ ...MESSAGE, partition: 0 }])).rejects.toThrow('no leader');
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+  vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 5_000);
+  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  expect(send).toHaveBeenCalledTimes(2);
 });
 
 it('waits for an answer for a bounded time: a broker that hangs holds nobody for ever', async () => {
