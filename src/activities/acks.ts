@@ -42,8 +42,12 @@ export function* ackMessages(
 /** Marks an acknowledgement that was too large for its topic, and went there without its key and copied headers. */
 const ACK_REDUCED = 'ktb.ack.reduced';
 
-/** What is left of an acknowledgement that is too large for its topic: its value, and the correlation id if it is short. */
-export function reducedAck({ value, partition, headers = {} }: OutgoingMessage): OutgoingMessage {
+/**
+ * What is left of an acknowledgement that is too large for its topic: its value, and the correlation id if it is short.
+ * Undefined where even that is too large.
+ */
+export function reducedAck({ value, partition, headers = {} }: OutgoingMessage): OutgoingMessage | undefined {
+  if (ACK_REDUCED in headers) return undefined;
   const correlationId = headers[REPLY_HEADERS.correlationId];
   const keepsId = correlationId !== undefined && correlationId.length <= CORRELATION_ID_BYTES_MAX;
   return {

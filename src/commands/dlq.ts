@@ -6,7 +6,13 @@ import { isInputTopic } from '../config/topics.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';
-import { FOREIGN_SIGNAL, originalHeaders, readDeadLetter, type DeadLetter } from '../records/deadLetter.js';
+import {
+  FOREIGN_SIGNAL,
+  originalHeaders,
+  readDeadLetter,
+  type DeadLetter,
+  type RecordPart,
+} from '../records/deadLetter.js';
 import { placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
 import { withKafka } from './connections.js';
 import { pipelineNamed, UsageError } from './parts.js';
@@ -93,8 +99,9 @@ export async function showDeadLetters(
 
 /** One line of `ktb dlq show`. Keys and values are bytes: what is no UTF-8 shows as replacement characters. */
 function describe(letter: Letter, values: boolean): object {
-  const { record, code, message, omittedBytes } = letter;
-  const timestampMs = letter.omittedTimestampMs ?? record.timestampMs;
+  const { record, code, message, omittedBytes, ownTimestampMs } = letter;
+  const timestampMs = ownTimestampMs ?? record.timestampMs;
+  const omitted = omittedParts(letter).map((part) => [`${part}Omitted`, true]);
   const headers = Object.entries(originalHeaders(record)).map(([name, list]) => [name, list.map(String)]);
   return {
     record: placeOf(letter),
@@ -103,8 +110,8 @@ function describe(letter: Letter, values: boolean): object {
     code,
     message,
     key: record.key?.toString() ?? null,
-    bytes: omittedBytes ?? record.value?.length ?? null,
-    ...(omittedBytes === null ? {} : { valueOmitted: true }),
+    bytes: omittedBytes.value ?? record.value?.length ?? null,
+    ...(Object.fromEntries(omitted) as object),
     ...(values ? { headers: Object.fromEntries(headers) as object, value: record.value?.toString() ?? null } : {}),
   };
 }
@@ -162,12 +169,18 @@ export async function replayDeadLetters(
 }
 
 /** Why a dead letter cannot be replayed; null where it can. */
-function obstacleTo({ source, code, omittedBytes }: Letter, pipeline: PipelineConfig): string | null {
+function obstacleTo(letter: Letter, pipeline: PipelineConfig): string | null {
+  const { source, code } = letter;
   if (code === FOREIGN_SIGNAL) return 'a signal to a batcher, and no record';
   if (source === null) return 'its headers do not say which topic it came from';
   if (!isInputTopic(pipeline, source.topic)) return `topic ${source.topic} is no input topic of the pipeline`;
-  if (omittedBytes !== null) return 'its value was too large for the dead-letter topic, and left out';
+  const [omitted] = omittedParts(letter);
+  if (omitted !== undefined) return `without its ${omitted}, too large for the dead-letter topic`;
   return null;
+}
+
+function omittedParts({ omittedBytes }: Letter): RecordPart[] {
+  return (['value', 'key', 'headers'] as const).filter((part) => omittedBytes[part] !== null);
 }
 
 const NO_CHOICE: Choice = { code: [], record: [] };

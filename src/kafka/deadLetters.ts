@@ -1,17 +1,20 @@
-import { deadLetterHeaders, foreignSignalHeaders, TIMESTAMP_OMITTED, VALUE_OMITTED } from '../records/deadLetter.js';
+import type { IHeaders } from 'kafkajs';
+import {
+  deadLetterHeaders,
+  foreignSignalHeaders,
+  OMITTED_BYTES,
+  OWN_TIMESTAMP,
+  type RecordPart,
+} from '../records/deadLetter.js';
 import type { ForeignSignalBatch } from '../records/foreignSignal.js';
+import { NO_HEADERS } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
-import type { OutgoingMessage, Publisher } from './publisher.js';
+import { headersBytes, type OutgoingMessage, type Publisher, type Refusal } from './publisher.js';
 
 /**
- * A dead letter's timestamp lies in the future by this much, at most. Beyond an hour a topic refuses it unless its
- * `message.timestamp.after.max.ms` says otherwise (Kafka 4, KIP-1030); the rest is for clocks that differ.
- */
-const AHEAD_MAX_MS = 30 * 60 * 1000;
-
-/**
- * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in the headers. One that is
- * too large even for the dead-letter topic goes there without its value, one from the future with the time of now.
+ * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in the headers. What is too
+ * large even for the dead-letter topic goes there without its largest parts, and with the time of now where the topic
+ * refuses timestamps; headers say so.
  */
 export async function publishDeadLetters(
   publisher: Publisher,
@@ -22,25 +25,62 @@ export async function publishDeadLetters(
   await publisher.publish(
     topic,
     rejected.map((item) => toDeadLetter(item, pipeline)),
-    withoutValue,
+    amend,
   );
 }
 
 /** Publishes signals that no part of this product sends; the value is the JSON array of their arguments. */
 export async function publishForeignSignals(publisher: Publisher, batch: ForeignSignalBatch): Promise<void> {
-  const letters = batch.signals.map((signal) => {
-    return { key: null, value: signal.value, timestampMs: signal.atMs, headers: foreignSignalHeaders(signal, batch) };
+  const letters = batch.signals.map((signal): Letter => {
+    const headers = foreignSignalHeaders(signal, batch);
+    return { key: null, value: signal.value, timestampMs: signal.atMs, headers, reasons: () => headers };
   });
-  await publisher.publish(batch.deadLetterTopic, letters, withoutValue);
+  await publisher.publish(batch.deadLetterTopic, letters, amend);
 }
 
-function withoutValue(letter: OutgoingMessage): OutgoingMessage {
-  return { ...letter, value: null, headers: { ...letter.headers, [VALUE_OMITTED]: String(letter.value?.length ?? 0) } };
+interface Letter extends OutgoingMessage {
+  readonly headers: IHeaders;
+  /** The headers without the record's own. */
+  readonly reasons: () => IHeaders;
 }
 
-function toDeadLetter({ source, record, rejection }: RejectedRecord, pipeline: string): OutgoingMessage {
+function toDeadLetter({ source, record, rejection }: RejectedRecord, pipeline: string): Letter {
   const { key, value, timestampMs } = record;
-  const headers = deadLetterHeaders(source, record, rejection, pipeline);
-  if (timestampMs <= Date.now() + AHEAD_MAX_MS) return { key, value, timestampMs, headers };
-  return { key, value, headers: { ...headers, [TIMESTAMP_OMITTED]: String(timestampMs) } };
+  return {
+    key,
+    value,
+    timestampMs,
+    headers: deadLetterHeaders(source, record, rejection, pipeline),
+    reasons: () => deadLetterHeaders(source, { ...record, headers: NO_HEADERS }, rejection, pipeline),
+  };
+}
+
+function amend(letter: Letter, refusal: Refusal): Letter | undefined {
+  return refusal === 'timestamp' ? withoutTimestamp(letter) : withoutLargestPart(letter);
+}
+
+function withoutTimestamp({ timestampMs = -1, ...letter }: Letter): Letter {
+  return timestampMs < 0 ? letter : marked(letter, OWN_TIMESTAMP, timestampMs);
+}
+
+/** Undefined where nothing of the record is left in it. */
+function withoutLargestPart(letter: Letter): Letter | undefined {
+  const sizes: readonly (readonly [RecordPart, number])[] = [
+    ['value', letter.value === null ? 0 : Buffer.byteLength(letter.value)],
+    ['key', letter.key?.length ?? 0],
+    ['headers', headersBytes(letter.headers) - headersBytes(letter.reasons())],
+  ];
+  const [part, bytes] = sizes.reduce((largest, size) => (size[1] > largest[1] ? size : largest));
+  if (bytes <= 0) return undefined;
+  const rest = part === 'headers' ? { ...letter, headers: letter.reasons() } : { ...letter, [part]: null };
+  return marked(rest, OMITTED_BYTES[part], bytes);
+}
+
+function marked(letter: Letter, name: string, number: number): Letter {
+  const mark = { [name]: String(number) };
+  return {
+    ...letter,
+    headers: { ...letter.headers, ...mark },
+    reasons: () => ({ ...letter.reasons(), ...mark }),
+  };
 }

@@ -15,6 +15,15 @@ export interface OutgoingMessage {
   readonly timestampMs?: number;
 }
 
+/** What a topic may have against one message, and take another in its place. */
+export type Refusal = 'size' | 'timestamp';
+
+/**
+ * What to publish instead of a message that a topic refuses; undefined where nothing is left to try. One whose timestamp is
+ * refused is to come back without it, or as it is where it has none.
+ */
+export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: Refusal) => Sent | undefined;
+
 /**
  * A topic takes no messages: its partitions' leaders are away, it is gone, or this user may not write to it. Trying again
  * later is all that helps.
@@ -61,7 +70,7 @@ export interface PublisherOptions {
   readonly createProducer: () => Producer;
   /** Where it is said, once, that a topic is away and that it is back. */
   readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
-  /** A request failed for another reason than its size. */
+  /** A request failed for another reason than one of its messages. */
   readonly onError?: () => void;
   /** Milliseconds, never set back. Default: `performance.now`. */
   readonly now?: () => number;
@@ -108,28 +117,28 @@ export class Publisher {
    * Resolves when all in-sync replicas have the messages. A repetition may publish twice.
    *
    * @param messages taken one by one as requests are filled, so that a long list need not be in memory
-   * @param reduce what to publish instead of a message that is too large for the topic; by default that is an error
+   * @param amend what to publish instead of messages that the topic refuses; by default that is an error
    * @throws PublishError
    */
-  async publish(
+  async publish<Sent extends OutgoingMessage>(
     topic: string,
-    messages: Iterable<OutgoingMessage>,
-    reduce?: (message: OutgoingMessage) => OutgoingMessage,
+    messages: Iterable<Sent>,
+    amend?: Amend<Sent>,
   ): Promise<void> {
-    let request: OutgoingMessage[] = [];
+    let request: Sent[] = [];
     let requestBytes = 0;
     for (const message of messages) {
       const bytes = messageBytes(message);
       const full = requestBytes + bytes > REQUEST_BYTES_MAX || request.length >= REQUEST_MESSAGES_MAX;
       if (full && request.length > 0) {
-        await this.#sendParts(topic, request, reduce);
+        await this.#sendParts(topic, request, amend);
         request = [];
         requestBytes = 0;
       }
       request.push(message);
       requestBytes += bytes;
     }
-    if (request.length > 0) await this.#sendParts(topic, request, reduce);
+    if (request.length > 0) await this.#sendParts(topic, request, amend);
   }
 
   /** @throws PublishError where the topic is away, without trying it */
@@ -145,26 +154,32 @@ export class Publisher {
     this.#outlets.clear();
   }
 
-  /** Halves what the topic refuses as too large, until the message that is too large is alone. */
-  async #sendParts(
+  /**
+   * Halves what the topic refuses as too large, until the message that is too large is alone. Which timestamps it refuses it
+   * does not say, and to look for them would publish the others again and again: all of the request's are amended.
+   */
+  async #sendParts<Sent extends OutgoingMessage>(
     topic: string,
-    messages: readonly OutgoingMessage[],
-    reduce: ((message: OutgoingMessage) => OutgoingMessage) | undefined,
+    messages: readonly Sent[],
+    amend: Amend<Sent> | undefined,
   ): Promise<void> {
     try {
       await this.#send(topic, messages);
     } catch (error) {
-      const [first] = messages;
-      if (first === undefined || !isTooLarge(error)) throw error;
-      if (messages.length > 1) {
+      const refusal = refusalOf(error, messages);
+      if (refusal === null) throw error;
+      if (refusal === 'size' && messages.length > 1) {
         const half = Math.ceil(messages.length / 2);
-        await this.#sendParts(topic, messages.slice(0, half), reduce);
-        await this.#sendParts(topic, messages.slice(half), reduce);
-      } else if (reduce === undefined) {
-        throw new PublishError(topic, 'a message is larger than it takes', { cause: error });
-      } else {
-        await this.#sendParts(topic, [reduce(first)], undefined);
+        await this.#sendParts(topic, messages.slice(0, half), amend);
+        await this.#sendParts(topic, messages.slice(half), amend);
+        return;
       }
+      const amended = messages.map((message) => {
+        const other = amend?.(message, refusal);
+        if (other === undefined) throw new PublishError(topic, REFUSAL_REASONS[refusal], { cause: error });
+        return other;
+      });
+      await this.#sendParts(topic, amended, amend);
     }
   }
 
@@ -179,7 +194,7 @@ export class Publisher {
       await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
       this.#up(topic, outlet);
     } catch (error) {
-      if (isTooLarge(error)) {
+      if (refusalOf(error, messages) !== null) {
         this.#up(topic, outlet);
         throw error;
       }
@@ -243,9 +258,21 @@ async function sendAll(producer: Producer, topic: string, messages: readonly Mes
   }
 }
 
-/** A record batch can be larger than the topic's messages may be, or than its segments. */
-function isTooLarge(error: unknown): boolean {
-  return isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE');
+const REFUSAL_REASONS: Readonly<Record<Refusal, string>> = {
+  size: 'a message is larger than it takes',
+  timestamp: 'the timestamp of a message is out of the range that it takes',
+};
+
+/** Null where the request failed for another reason than its messages, and the topic is to be left alone. */
+function refusalOf(error: unknown, messages: readonly OutgoingMessage[]): Refusal | null {
+  // A record batch can be larger than the topic's messages may be, or than its segments.
+  if (isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE')) return 'size';
+  // Where it is the time of now that is refused, a clock is wrong: no message can help it.
+  return isOfType(error, 'INVALID_TIMESTAMP') && messages.some(hasTimestamp) ? 'timestamp' : null;
+}
+
+function hasTimestamp({ timestampMs = -1 }: OutgoingMessage): boolean {
+  return timestampMs >= 0;
 }
 
 /**
@@ -269,12 +296,15 @@ function toMessage({ key, value, headers, partition, timestampMs }: OutgoingMess
   return message;
 }
 
-function messageBytes({ key, value, headers }: OutgoingMessage): number {
-  let bytes =
-    MESSAGE_OVERHEAD_BYTES +
-    (key?.length ?? 0) +
-    (typeof value === 'string' ? Buffer.byteLength(value) : (value?.length ?? 0));
-  for (const [name, values] of Object.entries(headers ?? {})) {
+function messageBytes({ key, value, headers = {} }: OutgoingMessage): number {
+  const valueBytes = value === null ? 0 : Buffer.byteLength(value);
+  return MESSAGE_OVERHEAD_BYTES + (key?.length ?? 0) + valueBytes + headersBytes(headers);
+}
+
+/** Bytes that headers take in a message, about. */
+export function headersBytes(headers: IHeaders): number {
+  let bytes = 0;
+  for (const [name, values] of Object.entries(headers)) {
     for (const header of Array.isArray(values) ? values : [values]) {
       bytes += MESSAGE_OVERHEAD_BYTES + name.length + (header === undefined ? 0 : Buffer.byteLength(header));
     }

@@ -9,11 +9,20 @@ import { lastHeader, type KafkaRecord, type RecordHeader, type RecordPlace, type
  */
 const ERROR_HEADERS = '__connect.errors.';
 
-/** Marks a dead letter without its value, which was too large for the topic; its value is the size in bytes. */
-export const VALUE_OMITTED = 'ktb.value.omitted.bytes';
+/** What of a record may be left out of a dead letter that is too large for the topic. */
+export type RecordPart = 'value' | 'key' | 'headers';
 
-/** The record's timestamp, milliseconds since 1970, where the dead letter could not have it: topics refuse the future. */
-export const TIMESTAMP_OMITTED = 'ktb.timestamp.omitted';
+/** Mark a dead letter without a part of its record; their values are that part's size in bytes. */
+export const OMITTED_BYTES: Readonly<Record<RecordPart, string>> = {
+  value: 'ktb.value.omitted.bytes',
+  key: 'ktb.key.omitted.bytes',
+  headers: 'ktb.headers.omitted.bytes',
+};
+
+/** The record's own timestamp, milliseconds since 1970, where the topic refuses such and the dead letter has another. */
+export const OWN_TIMESTAMP = 'ktb.timestamp';
+
+const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), OWN_TIMESTAMP]);
 
 /**
  * Headers of a dead letter: the record's own, then why it is here. A header that the record has already stays as it is.
@@ -68,7 +77,7 @@ export function foreignSignalHeaders(
     [`${ERROR_HEADERS}class.name`]: CLASS_NAME,
     [`${ERROR_HEADERS}exception.class.name`]: FOREIGN_SIGNAL,
     [`${ERROR_HEADERS}exception.message`]: `a batcher got a signal that no part of ktb sends; ${SIGNAL_NAME} has its name`,
-    ...(value === null ? { [VALUE_OMITTED]: String(size) } : {}),
+    ...(value === null ? { [OMITTED_BYTES.value]: String(size) } : {}),
   };
 }
 
@@ -79,33 +88,36 @@ export interface DeadLetter {
   readonly source: RecordPlace | null;
   readonly code: string;
   readonly message: string;
-  /** Set where the value was left out because it was too large for the topic: its size. */
-  readonly omittedBytes: number | null;
-  /** Set where the timestamp was left out: what it was, milliseconds since 1970. */
-  readonly omittedTimestampMs: number | null;
+  /** Set for a part of the record that was left out because it was too large for the topic: its size. */
+  readonly omittedBytes: Readonly<Record<RecordPart, number | null>>;
+  /** Set where the record's own timestamp was refused by the topic, milliseconds since 1970. */
+  readonly ownTimestampMs: number | null;
 }
 
 /** Reads a dead letter's headers; those of Kafka Connect's own dead letters, too. */
 export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadLetter {
   const text = (name: string): string | null => lastHeader(headers, name)?.toString() ?? null;
   const error = (name: string): string | null => text(ERROR_HEADERS + name);
+  const mark = (name: string, digitsMax?: number): number | null => wholeNumber(text(name), digitsMax);
   const [topic, partition, offset] = [error('topic'), wholeNumber(error('partition')), wholeNumber(error('offset'))];
   return {
     pipeline: error('connector.name'),
     source: topic === null || partition === null || offset === null ? null : { topic, partition, offset },
     code: error('exception.class.name') ?? 'unknown',
     message: error('exception.message') ?? '',
-    omittedBytes: wholeNumber(text(VALUE_OMITTED)),
-    omittedTimestampMs: wholeNumber(text(TIMESTAMP_OMITTED), 19),
+    omittedBytes: {
+      value: mark(OMITTED_BYTES.value),
+      key: mark(OMITTED_BYTES.key),
+      headers: mark(OMITTED_BYTES.headers),
+    },
+    ownTimestampMs: mark(OWN_TIMESTAMP, 19),
   };
 }
 
 /** The record's own headers, without those that made a dead letter of it. */
 export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, (Buffer | string)[]> {
-  return headerObject(headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && !OMISSIONS.has(name)));
+  return headerObject(headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && !MARKS.has(name)));
 }
-
-const OMISSIONS: ReadonlySet<string> = new Set([VALUE_OMITTED, TIMESTAMP_OMITTED]);
 
 function headerObject(list: readonly RecordHeader[]): Record<string, (Buffer | string)[]> {
   // Without a prototype: a header may be called __proto__.

@@ -1,6 +1,6 @@
-import { ConfigResourceTypes } from 'kafkajs';
+import { ConfigResourceTypes, type Message } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
@@ -87,9 +87,10 @@ it('a record whose timestamp is no time in milliseconds is rejected alone, even 
   });
   expect(await fixture.rowCounts()).toEqual({ rows: 8, identities: 8, ids: 8 });
   const letters = await fixture.deadLetters(4);
+  // Its topic refuses what is more than an hour ahead.
   const omitted = letters.map(({ headers }) => [
     String(headers?.['__connect.errors.offset']),
-    String(headers?.['ktb.timestamp.omitted']),
+    String(headers?.['ktb.timestamp']),
   ]);
   // As far as a number of JavaScript has digits.
   expect(Object.fromEntries(omitted)).toEqual({ ...timestamps, 5: '9223372036854776000' });
@@ -123,6 +124,40 @@ it('a record too large for a signal is rejected in its turn, with its original o
   const [letter] = await fixture.deadLetters(1);
   expect(letter?.value?.toString()).toBe(large);
   expect((await fixture.rowCounts()).rows).toBe(2);
+});
+
+it('a bad record whose key or timestamp the dead-letter topic refuses goes there without it, and holds nothing up', async () => {
+  await start();
+  const resource = { type: ConfigResourceTypes.TOPIC, name: fixture.deadLetterTopic };
+  const configEntries = [
+    { name: 'max.message.bytes', value: '20000' },
+    { name: 'message.timestamp.before.max.ms', value: '60000' },
+  ];
+  await fixture.admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] });
+  const oldMs = Date.now() - 3_600_000;
+  const bad: Record<number, Partial<Message>> = {
+    0: { key: Buffer.alloc(30_000, 'k'), value: 'no' },
+    1: { key: 'old', value: 'not json', timestamp: String(oldMs) },
+  };
+  for (let id = 0; id < 3; id++) await fixture.produce(1, () => bad[id] ?? {});
+  await untilAnswered();
+
+  const letters = await fixture.deadLetters(2);
+  const byValue = new Map(letters.map((letter) => [String(letter.value), letter]));
+  expect(byValue.get('no')).toMatchObject({ key: null, headers: { 'ktb.key.omitted.bytes': Buffer.from('30000') } });
+  const old = byValue.get('not json');
+  expect(old).toMatchObject({ key: Buffer.from('old'), headers: { 'ktb.timestamp': Buffer.from(String(oldMs)) } });
+  expect(Number(old?.timestamp)).toBeGreaterThan(oldMs);
+
+  const { output } = await ktb(fixture.config(), ['dlq', 'show', fixture.name]);
+  const shown = output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(shown).toContainEqual(expect.objectContaining({ key: null, keyOmitted: true, bytes: 2 }));
+  expect(shown).toContainEqual(expect.objectContaining({ key: 'old', timestamp: new Date(oldMs).toISOString() }));
+  const replay = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all', '--dry-run']);
+  expect(replay).toMatchObject({ code: 1, output: expect.stringContaining('1 left: without its key') as string });
 });
 
 it('columns come from where the mapping says, and a missing one is named while the batch is held', async () => {

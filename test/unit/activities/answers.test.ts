@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Answered } from '../../../src/activities/acks.js';
+import { reducedAck, type Answered } from '../../../src/activities/acks.js';
 import { Answers } from '../../../src/activities/answers.js';
 import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
 import { record } from '../../support/records.js';
@@ -104,4 +104,10 @@ it('what a topic refuses although it was there a moment ago goes to the pipeline
   expect(offsets()).toEqual({ own: [1, 2] });
   expect(topics['own']?.[1]?.partition).toBeUndefined();
   expect([...fallbacks]).toEqual([['missing_topic', 1]]);
+});
+
+it('an acknowledgement is reduced once: its value is all that counts', () => {
+  const reduced = reducedAck({ key: Buffer.from('k'), value: 'v', headers: { trace: 't', kafka_correlationId: 'id' } });
+  expect(reduced).toMatchObject({ key: null, value: 'v', headers: { kafka_correlationId: 'id' } });
+  expect(reducedAck(reduced!)).toBeUndefined();
 });

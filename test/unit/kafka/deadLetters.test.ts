@@ -7,22 +7,30 @@ import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { REJECTION_CODES } from '../../../src/records/ack.js';
 import { settings } from '../../support/chunks.js';
+import type { KafkaRecord } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
 const rejection = { code: REJECTION_CODES.refused, message: 'why' };
 
-/** A broker that refuses a request over a size. */
-function broker(maxBytes: number) {
+const partBytes = (part: Buffer | string | null) => (part === null ? 0 : Buffer.byteLength(part));
+
+const refused = (type: string) =>
+  Promise.reject(new KafkaJSProtocolError({ type, code: 1, retriable: false, message: type } as never));
+
+/** A broker that refuses a request over a size, and timestamps that are older than allowed. */
+function broker(maxBytes: number, { oldestMs = 0 } = {}) {
   const accepted: Message[] = [];
   const choose = createPartitioner();
   const partitionMetadata = [{}] as never;
   const send = ({ topic, messages }: ProducerRecord) => {
-    const bytes = messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-    if (bytes > maxBytes) {
-      const error = { type: 'MESSAGE_TOO_LARGE', code: 10, retriable: false, message: 'too large' };
-      return Promise.reject(new KafkaJSProtocolError(error as never));
-    }
+    const bytes = messages.flatMap(({ key = null, value, headers = {} }) => [
+      partBytes(key),
+      partBytes(value),
+      ...Object.values(headers).flatMap((values) => [values ?? ''].flat().map(partBytes)),
+    ]);
+    if (bytes.reduce((sum, part) => sum + part) > maxBytes) return refused('MESSAGE_TOO_LARGE');
+    if (messages.some(({ timestamp = Infinity }) => Number(timestamp) < oldestMs)) return refused('INVALID_TIMESTAMP');
     accepted.push(...messages);
     return Promise.resolve(messages.map((message) => ({ partition: choose({ topic, partitionMetadata, message }) })));
   };
@@ -46,25 +54,6 @@ it('publishes a record as it was, with its key, its timestamp and its headers', 
   expect(accepted[0]?.headers?.['a']).toEqual([Buffer.from('1')]);
 });
 
-it('gives a record from the future the time of now, since a topic refuses others, and says what it was', async () => {
-  const { accepted, publisher } = broker(1e9);
-  const inAnHour = Date.now() + 60 * 60_000;
-  const letters = [Date.now(), inAnHour, 1.7e18].map((timestampMs, offset) => {
-    return { source, record: record(offset, { timestampMs }), rejection };
-  });
-  await publishDeadLetters(publisher, 'dead', 'orders', letters);
-  expect(accepted.map(({ timestamp }) => timestamp)).toEqual([
-    String(letters[0]?.record.timestampMs),
-    undefined,
-    undefined,
-  ]);
-  expect(accepted.map(({ headers }) => headers?.['ktb.timestamp.omitted'])).toEqual([
-    undefined,
-    String(inAnHour),
-    '1700000000000000000',
-  ]);
-});
-
 it('leaves out only the value that is too large for the topic, and marks it', async () => {
   const { accepted, publisher } = broker(1_000);
   const letters = [100, 5_000, 100].map((bytes, offset) => ({
@@ -75,6 +64,67 @@ it('leaves out only the value that is too large for the topic, and marks it', as
   await publishDeadLetters(publisher, 'dead', 'orders', letters);
   expect(accepted.map(({ value }) => value?.length ?? null)).toEqual([100, null, 100]);
   expect(accepted[1]?.headers?.['ktb.value.omitted.bytes']).toBe('5000');
+});
+
+/** The one dead letter of a record, by a broker that takes so many bytes a request. */
+async function letterOf(maxBytes: number, parts: Partial<KafkaRecord>) {
+  const { accepted, publisher } = broker(maxBytes);
+  await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: record(5, parts), rejection }]);
+  expect(accepted).toHaveLength(1);
+  const { key, value, headers = {} } = accepted[0]!;
+  const marks = Object.entries(headers).filter(([name]) => name.startsWith('ktb.'));
+  return { key, value, headers, marks: Object.fromEntries(marks) };
+}
+
+it('leaves the largest part out first, and as little as it takes', async () => {
+  const [small, large] = [Buffer.from('small'), Buffer.alloc(5_000)];
+  expect(await letterOf(1_000, { key: large, value: small, headers: [['a', small]] })).toMatchObject({
+    key: null,
+    value: small,
+    headers: { a: [small] },
+    marks: { 'ktb.key.omitted.bytes': '5000' },
+  });
+  const lost = await letterOf(1_000, {
+    key: small,
+    value: small,
+    headers: [
+      ['a', large],
+      ['__connect.errors.exception.message', large],
+    ],
+  });
+  expect(lost).toMatchObject({ key: small, value: small });
+  expect(Object.keys(lost.marks)).toEqual(['ktb.headers.omitted.bytes']);
+  expect(lost.headers).not.toHaveProperty('a');
+  expect(String(lost.headers['__connect.errors.exception.message'])).toBe('why');
+  expect(await letterOf(1_000, { key: large, value: large, headers: [['a', large]] })).toMatchObject({
+    key: null,
+    value: null,
+    marks: {
+      'ktb.value.omitted.bytes': '5000',
+      'ktb.key.omitted.bytes': '5000',
+      'ktb.headers.omitted.bytes': expect.any(String) as string,
+    },
+  });
+});
+
+it('gives up on a dead letter only where its topic does not even take the reasons, and holds no other up', async () => {
+  const { accepted, publisher } = broker(50);
+  const publish = (topic: string) =>
+    publishDeadLetters(publisher, topic, 'orders', [{ source, record: record(5), rejection }]);
+  await expect(publish('dead')).rejects.toThrow('topic dead takes no messages: a message is larger than it takes');
+  await publisher.publish('dead', [{ key: null, value: 'short' }]);
+  expect(accepted).toHaveLength(1);
+});
+
+it('a timestamp that the topic refuses goes into a header, and the record there with the time of now', async () => {
+  const { accepted, publisher } = broker(1_000, { oldestMs: 1_000_000 });
+  const rejected = [7, -1].map((timestampMs, offset) => {
+    return { source, record: record(offset, { timestampMs, value: Buffer.alloc(5_000) }), rejection };
+  });
+  await publishDeadLetters(publisher, 'dead', 'orders', rejected);
+  expect(accepted.map(({ timestamp }) => timestamp)).toEqual([undefined, undefined]);
+  expect(accepted.map(({ headers }) => headers?.['ktb.timestamp'])).toEqual(['7', undefined]);
+  expect(accepted.map(({ headers }) => headers?.['ktb.value.omitted.bytes'])).toEqual(['5000', '5000']);
 });
 
 it('puts a record that is too large for a signal aside and leaves a stub that can still be acknowledged', async () => {

@@ -147,6 +147,27 @@ it('a topic that failed is tried again after 5 s, also where the clock was set b
   expect(send).toHaveBeenCalledTimes(2);
 });
 
+const refuses = (type: string) => () => Promise.reject(Object.assign(new Error(type), { type }));
+
+it('is not away for what only its messages deserve', async () => {
+  for (const type of ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_TIMESTAMP']) {
+    const { state, publisher } = outlets(refuses(type));
+    for (let time = 0; time < 2; time++)
+      await expect(publisher.publish('a', [{ ...MESSAGE, timestampMs: 7 }])).rejects.toMatchObject({
+        name: 'PublishError',
+        refused: false,
+      });
+    expect(state.requests).toEqual(['a', 'a']);
+  }
+});
+
+it('is away where it refuses the time of now: no message can help it', async () => {
+  const { state, publisher } = outlets(refuses('INVALID_TIMESTAMP'));
+  for (let time = 0; time < 2; time++)
+    await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('topic a takes no messages: INVALID_TIMESTAMP');
+  expect(state.requests).toEqual(['a']);
+});
+
 it('waits for an answer for a bounded time: a broker that hangs holds nobody for ever', async () => {
   const { publisher } = outlets(() => new Promise(() => undefined), 20);
   await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no answer within 0.02 s');

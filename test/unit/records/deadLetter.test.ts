@@ -43,12 +43,19 @@ it('reads from a dead letter what was written into it, and gives the record’s 
     source: { ...source, offset: 7 },
     code: 'not_json',
     message: 'the value is not JSON',
-    omittedBytes: null,
-    omittedTimestampMs: null,
+    omittedBytes: { value: null, key: null, headers: null },
+    ownTimestampMs: null,
   });
-  const marked: RecordHeader[] = [...headers, ['ktb.value.omitted.bytes', Buffer.from('5000')]];
-  marked.push(['ktb.timestamp.omitted', Buffer.from('1700000000000000000')]);
-  expect(readDeadLetter({ headers: marked })).toMatchObject({ omittedBytes: 5_000, omittedTimestampMs: 1.7e18 });
+  const marks = {
+    'ktb.value.omitted.bytes': '1',
+    'ktb.key.omitted.bytes': '2',
+    'ktb.timestamp': '1700000000000000000',
+  };
+  const marked = [...headers, ...Object.entries(marks).map(([name, text]): RecordHeader => [name, Buffer.from(text)])];
+  expect(readDeadLetter({ headers: marked })).toMatchObject({
+    omittedBytes: { value: 1, key: 2, headers: null },
+    ownTimestampMs: 1.7e18,
+  });
   expect({ ...originalHeaders({ headers: marked }) }).toEqual({
     kafka_correlationId: [Buffer.from([0, 255])],
     a: [Buffer.from('1'), Buffer.from('2')],
@@ -62,7 +69,7 @@ it('takes a message that is no dead letter for one of unknown origin', () => {
     source: null,
     code: 'unknown',
     message: '',
-    omittedBytes: null,
-    omittedTimestampMs: null,
+    omittedBytes: { value: null, key: null, headers: null },
+    ownTimestampMs: null,
   });
 });
