@@ -45,7 +45,7 @@ it('dead letters are listed by reason, shown, and replayed: then they are insert
   });
 
   const unchosen = await dlq('replay', fixture.name);
-  expect(unchosen).toMatchObject({ code: 1, output: expect.stringContaining('--code, --record, or --all') as string });
+  expect(unchosen).toMatchObject({ code: 2, output: expect.stringContaining('--code, --record, or --all') as string });
   const dryRun = await dlq('replay', fixture.name, '--all', '--dry-run');
   expect(dryRun.output).toBe(`25 would be replayed to ${fixture.topic}\n`);
 
