@@ -428,7 +428,8 @@ describe('what a stack leaves behind', () => {
         },
       });
       await expect(starting).rejects.toMatchObject({ name: 'StackError', code: 'ABORTED' });
-      expect(readdirSync(scratch)).toEqual([]);
+      // tsx, by which ClickHouse's front runs, may have begun its cache.
+      expect(readdirSync(scratch).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
     } finally {
       vi.unstubAllEnvs();
       rmSync(scratch, { recursive: true });
