@@ -110,7 +110,13 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
       await warnOfWeakTables(tables, admin, config, logger);
       roles.push(await startWorker({ ...shared, tables }));
     }
-    if (role !== 'worker') roles.push(await startConsumers({ ...shared, admin }));
+    if (role !== 'worker') {
+      const consumers = createConsumers({ ...shared, admin });
+      // Before it has started: finding out where to start may wait for batchers, and be drained meanwhile.
+      roles.push(consumers);
+      await Promise.race([consumers.start(), aborted(ending)]);
+    }
+    ending.throwIfAborted();
     running = true;
     logger.info({ role, pipelines: config.pipelines.map(({ name }) => name) }, 'Running');
     void dependencies.watch();
@@ -145,7 +151,10 @@ interface Shared {
   readonly onFatal: (error: Error) => void;
 }
 
-async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin']> }): Promise<RunningRole> {
+/** Consumers that have yet to be started. */
+function createConsumers(
+  options: Shared & { admin: ReturnType<Kafka['admin']> },
+): RunningRole & { start(): Promise<void> } {
   const { config, metrics, logger, stateLog, kafka, admin, onFatal } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
@@ -164,8 +173,10 @@ async function startConsumers(options: Shared & { admin: ReturnType<Kafka['admin
       onFatal,
     });
   });
-  await Promise.all(consumers.map((consumer) => consumer.start()));
   return {
+    start: async () => {
+      await Promise.all(consumers.map((consumer) => consumer.start()));
+    },
     problems: () =>
       consumers.flatMap((consumer, index) =>
         consumer.ready

@@ -137,6 +137,7 @@ export class PipelineConsumer {
   /** Joins the group and begins to consume. Rejects where Kafka refuses, for instance for a topic that does not exist. */
   async start(): Promise<void> {
     await this.#read(await this.#topics.look());
+    if (this.#isDraining()) return;
     if (this.#topics.changes) this.#timers.push(setInterval(() => this.#follow(), TOPICS_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#commitAccepted(), COMMIT_INTERVAL_MS));
     this.#timers.push(setInterval(() => this.#updateGauges(), GAUGES_INTERVAL_MS));

@@ -60,6 +60,19 @@ it('names the part that cannot be reached, and ends at SIGTERM while it waits', 
   expect(await seen.stop()).toBe(0);
 });
 
+it('ends at SIGTERM while no worker can say what batchers know of the log that it is to begin at the end of', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { startFrom: 'latest', batchers: 1 } });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+  await fixture.produce(10);
+  await expectExactlyOnce(fixture);
+  expect(await daemon.stop()).toBe(0);
+  await fixture.admin.deleteGroups([`ktb-${fixture.name}`]);
+  const consumer = Daemon.launch(fixture.config(), ['--role', 'consumer']);
+  await eventually(() => expect(consumer.output).toContain('cannot commit where it begins'));
+  expect(await consumer.stop()).toBe(0);
+});
+
 it('warns once of a table without identity columns, and works at least once', async () => {
   fixture = await Fixture.create(stack());
   await fixture.collectAcks();
