@@ -140,12 +140,17 @@ export async function warnOfWeakTables(
 
 /** Says once where a record that is rejected may be too large for the dead-letter topic. */
 export async function warnOfSmallDeadLetterTopics(admin: Admin, config: Config, logger: Logger): Promise<void> {
-  for (const pipeline of config.pipelines) {
-    const { name, settings } = pipeline;
-    const { deadLetterTopic } = settings.destination;
-    // For a warning only: where Kafka does not say which topics match, those that are named have to do.
-    const topics = await findInputTopics(admin, pipeline).catch(() => pipeline.topics);
-    const limits = await messageLimits(admin, [...topics, deadLetterTopic]);
+  const pipelines = await Promise.all(
+    config.pipelines.map(async (pipeline) => ({
+      name: pipeline.name,
+      deadLetterTopic: pipeline.settings.destination.deadLetterTopic,
+      // For a warning only: where Kafka does not say which topics match, those that are named have to do.
+      topics: await findInputTopics(admin, pipeline).catch(() => pipeline.topics),
+    })),
+  );
+  const asked = new Set(pipelines.flatMap(({ topics, deadLetterTopic }) => [...topics, deadLetterTopic]));
+  const limits = await messageLimits(admin, [...asked]);
+  for (const { name, deadLetterTopic, topics } of pipelines) {
     const takes = limits.get(deadLetterTopic) ?? Infinity;
     const needed = Math.max(...topics.map((topic) => limits.get(topic) ?? 0));
     if (takes >= needed) continue;

@@ -8,7 +8,6 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { inputTopics } from '../config/topics.js';
-import { findInputTopics } from '../kafka/existingTopics.js';
 import { messageOf } from '../messageOf.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
 import { tablesOf } from '../records/tables.js';
@@ -77,7 +76,9 @@ function lookAtKafka(config: Config): Promise<Finding[]> {
   return withKafka(config, async (_, admin) => {
     const { brokers } = await admin.describeCluster();
     const topics = await topicFacts(admin, config.pipelines);
-    const groups = await Promise.all(config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline)));
+    const groups = await Promise.all(
+      config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline.groupId, inputTopics(pipeline, topics.keys()))),
+    );
     return [...config.pipelines.flatMap((pipeline) => judgeTopics(pipeline, topics, brokers.length)), ...groups];
   });
 }
@@ -113,11 +114,10 @@ async function topicSettings(admin: Admin, name: string): Promise<ReadonlyMap<st
     : new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
 }
 
-async function lookAtGroup(admin: Admin, pipeline: PipelineConfig): Promise<Finding> {
-  const { groupId } = pipeline;
+async function lookAtGroup(admin: Admin, groupId: string, topics: string[]): Promise<Finding> {
   const subject = `group ${groupId}`;
   try {
-    await admin.fetchOffsets({ groupId, topics: await findInputTopics(admin, pipeline) });
+    await admin.fetchOffsets({ groupId, topics });
     const { groups } = await admin.describeGroups([groupId]);
     const members = groups[0]?.members.length ?? 0;
     return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);

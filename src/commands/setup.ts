@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Admin, Kafka } from 'kafkajs';
 import { ClickHouseTables, columnsIfAny } from '../activities/clickhouse.js';
-import { createRowBuilder, LOOKUP_COLUMNS, missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
+import { createRowBuilder, missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import { topicsOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
@@ -106,9 +106,10 @@ async function setUpTable(
     console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);
     if (missing.length > 0) {
       const additions = missing.map((column) => `ADD COLUMN ${column} ${IDENTITY_DEFINITIONS[column] ?? ''}`);
-      const lost = missing.some((column) => LOOKUP_COLUMNS.some((needed) => needed === column))
-        ? 'a row may be inserted twice after a failure'
-        : '`ktb rewind` cannot find what is in the table';
+      const lost =
+        missingColumns(existing).length > 0
+          ? 'a row may be inserted twice after a failure'
+          : '`ktb rewind` cannot find what is in the table';
       console.log(`  Without them ${lost}. To have them:\n`);
       console.log(`  ALTER TABLE ${table} ${additions.join(', ')}\n`);
     }
