@@ -44,7 +44,12 @@ export async function startClickHouse(context: NativeContext): Promise<NativeCli
               join(directory, 'data'),
             ],
             cwd: directory,
-            env: { UV_THREADPOOL_SIZE: String(STATEMENTS_AT_ONCE), NODE_OPTIONS: undefined },
+            env: {
+              UV_THREADPOOL_SIZE: String(STATEMENTS_AT_ONCE),
+              NODE_OPTIONS: undefined,
+              // Else tsx leaves a folder of its own behind, outside the stack's.
+              TSX_DISABLE_CACHE: '1',
+            },
             logFile: join(directory, 'clickhouse.log'),
           },
           probe: () => probeClickHouse(url),

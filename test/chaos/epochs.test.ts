@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { ConfigResourceTypes } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -60,14 +59,7 @@ describe('the group has lost its offsets', () => {
 
   it('and the last record was too large for a signal: the log is known again all the same', async () => {
     await start({ partitions: 1 });
-    await fixture.admin.alterConfigs({
-      validateOnly: false,
-      resources: [fixture.topic, fixture.deadLetterTopic].map((name) => ({
-        type: ConfigResourceTypes.TOPIC,
-        name,
-        configEntries: [{ name: 'max.message.bytes', value: '10000000' }],
-      })),
-    });
+    await fixture.alterTopics([fixture.topic, fixture.deadLetterTopic], { 'max.message.bytes': '10000000' });
     await fixture.produce(500);
     const large = JSON.stringify({ text: randomBytes(3_000_000).toString('base64') });
     await fixture.produce(1, () => ({ value: large }));

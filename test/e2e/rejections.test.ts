@@ -1,4 +1,4 @@
-import { ConfigResourceTypes, type Message } from 'kafkajs';
+import type { Message } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -107,14 +107,7 @@ it('a batch of bad records only', async () => {
 
 it('a record too large for a signal is rejected in its turn, with its original on the dead-letter topic', async () => {
   await start();
-  await fixture.admin.alterConfigs({
-    validateOnly: false,
-    resources: [fixture.topic, fixture.deadLetterTopic].map((name) => ({
-      type: ConfigResourceTypes.TOPIC,
-      name,
-      configEntries: [{ name: 'max.message.bytes', value: '10000000' }],
-    })),
-  });
+  await fixture.alterTopics([fixture.topic, fixture.deadLetterTopic], { 'max.message.bytes': '10000000' });
   const noise = Buffer.from(Array.from({ length: 3_000_000 }, () => Math.floor(Math.random() * 256)));
   const large = JSON.stringify({ id: 1, text: noise.toString('base64') });
   for (let id = 0; id < 3; id++)
@@ -128,12 +121,10 @@ it('a record too large for a signal is rejected in its turn, with its original o
 
 it('a bad record whose key or timestamp the dead-letter topic refuses goes there without it, and holds nothing up', async () => {
   await start();
-  const resource = { type: ConfigResourceTypes.TOPIC, name: fixture.deadLetterTopic };
-  const configEntries = [
-    { name: 'max.message.bytes', value: '20000' },
-    { name: 'message.timestamp.before.max.ms', value: '60000' },
-  ];
-  await fixture.admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] });
+  await fixture.alterTopics([fixture.deadLetterTopic], {
+    'max.message.bytes': '20000',
+    'message.timestamp.before.max.ms': '60000',
+  });
   const oldMs = Date.now() - 3_600_000;
   const bad: Record<number, Partial<Message>> = {
     0: { key: Buffer.alloc(30_000, 'k'), value: 'no' },

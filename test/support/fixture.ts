@@ -1,6 +1,15 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client, Connection } from '@temporalio/client';
-import { Kafka, logLevel, type Admin, type Consumer, type KafkaMessage, type Message, type Producer } from 'kafkajs';
+import {
+  ConfigResourceTypes,
+  Kafka,
+  logLevel,
+  type Admin,
+  type Consumer,
+  type KafkaMessage,
+  type Message,
+  type Producer,
+} from 'kafkajs';
 import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
@@ -127,9 +136,17 @@ export class Fixture {
     numPartitions: number,
     config: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-    await this.admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: false });
+    const topics = [{ topic, numPartitions, configEntries: configEntries(config) }];
+    await this.admin.createTopics({ topics, waitForLeaders: false });
     await eventually(() => this.admin.fetchTopicOffsets(topic));
+  }
+
+  /** Gives settings to topics that exist; those that are not named go back to their defaults. */
+  async alterTopics(topics: readonly string[], config: Readonly<Record<string, string>>): Promise<void> {
+    const resources = topics.map((name) => {
+      return { type: ConfigResourceTypes.TOPIC, name, configEntries: configEntries(config) };
+    });
+    await this.admin.alterConfigs({ validateOnly: false, resources });
   }
 
   /** The configuration file of a daemon for this pipeline. */
@@ -309,4 +326,8 @@ export class Fixture {
   batcherStatus(index: number): Promise<BatcherStatus> {
     return this.batcher(index).query<BatcherStatus>(BATCHER.queries.status);
   }
+}
+
+function configEntries(config: Readonly<Record<string, string>>): { name: string; value: string }[] {
+  return Object.entries(config).map(([name, value]) => ({ name, value }));
 }
