@@ -30,7 +30,7 @@ const REFERENCE = '[$][{]|[{][{]';
 
 /**
  * The chart's values.schema.json brought up to date: the descriptions from the comments of values.yaml, `config` from the
- * daemon's own schema. Everything else in it is written by hand.
+ * daemon's own schema, and which sections have to be there. Everything else in it is written by hand.
  *
  * @throws Error where a key has no comment, or is not in the schema
  */
@@ -47,11 +47,24 @@ export function chartSchema(schema: JsonSchema, valuesYaml: string): JsonSchema 
     if (comment === '') throw new Error(`values.yaml says nothing about ${path.join('.')}`);
     found.description = comment;
   }
+  requireSections(result);
   if (config === undefined) throw new Error('values.schema.json does not have config');
   const description = config.description ?? '';
   result.properties = { ...result.properties, config: { ...daemonSchema(), description } };
   return result;
 }
+
+/** A section that null would take away, and that the templates look into, is refused instead. */
+function requireSections(schema: JsonSchema): void {
+  const sections = Object.entries(schema.properties ?? {}).filter(
+    ([key, { type, properties }]) => type === 'object' && properties !== undefined && !NOT_SECTIONS.has(key),
+  );
+  if (sections.length > 0) schema.required = sections.map(([key]) => key);
+  for (const [, section] of sections) requireSections(section);
+}
+
+/** What is not looked into as a section: values that a role's replace, and those of the daemon. */
+const NOT_SECTIONS = new Set(['config', 'consumer', 'worker']);
 
 /** The table of the chart's values in Markdown. */
 export function valuesReference(schema: JsonSchema, valuesYaml: string): string {

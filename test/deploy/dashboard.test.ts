@@ -64,5 +64,12 @@ it('comes as a ConfigMap that Grafana’s sidecar finds, where it is asked for',
   const manifests = await renderWith({ dashboard: { enabled: true } });
   const configMap = one(manifests, 'ConfigMap', 'demo-kafka-temporal-bridge-dashboard');
   expect(configMap.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
-  expect(JSON.parse(configMap.data?.['kafka-temporal-bridge.json'] ?? '')).toEqual(dashboard());
+  const { uid, title, ...made } = JSON.parse(configMap.data?.['apps-demo-kafka-temporal-bridge.json'] ?? '{}') as {
+    uid: string;
+    title: string;
+  };
+  expect({ ...dashboard(), ...made }).toEqual(dashboard());
+  expect(title).toBe('Kafka-Temporal Bridge: apps/demo-kafka-temporal-bridge');
+  // Grafana takes up to 40 characters.
+  expect(uid).toMatch(/^ktb-[0-9a-f]{16}$/);
 });

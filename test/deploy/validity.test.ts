@@ -86,7 +86,8 @@ it('the notes name commands that exist', async () => {
   const manifests = await render({ files: [ciFile('split-values.yaml')] });
   const names = namesOf(manifests).map((name) => name.toLowerCase());
   const named = [...notes.matchAll(/\b(?:deployment|job)\/\S+/g)].map(([name]) => name);
-  expect(named).toHaveLength(4);
+  expect(named).toHaveLength(3);
+  expect(notes).toContain('helm test --namespace apps demo --logs');
   for (const name of named) expect(names).toContain(name);
 });
 
@@ -101,6 +102,7 @@ it('the values files under ci/ have every kind of object between them', async ()
     'HorizontalPodAutoscaler',
     'Job',
     'NetworkPolicy',
+    'Pod',
     'PodDisruptionBudget',
     'PodMonitor',
     'PrometheusRule',

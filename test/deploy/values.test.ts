@@ -29,6 +29,12 @@ describe('the schema refuses, and says where and what', () => {
       { config: { kafka: { sasl: { mechanism: 'scram' } } } },
       "at '/config/kafka/sasl/mechanism': 'scram' does not match pattern '^(plain|scram-sha-256|scram-sha-512)$",
     ],
+    [
+      'no pod at least, by CPU',
+      { autoscaling: { enabled: true, minReplicas: 0 } },
+      "at '/autoscaling/minReplicas': minimum: got 0, want 1",
+    ],
+    ['an emptied section', { serviceAccount: null }, "missing property 'serviceAccount'"],
     ['a broken digest', { image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
     [
       'a role’s key that is not a role’s',
@@ -171,6 +177,50 @@ describe('the templates refuse, and say what to do', () => {
       'fewer pods at most than at least, by KEDA, of one role',
       { deploymentMode: 'split', keda: on, worker: { keda: { minReplicaCount: 9 } } },
       'worker: keda.minReplicaCount is 9, more than the 8 of maxReplicaCount',
+    ],
+    ...[{ minAvailable: 1 }, { minAvailable: '100%' }, { maxUnavailable: 0 }, { maxUnavailable: '0%' }].map(
+      (podDisruptionBudget): [string, object, string] => [
+        `a budget that lets no node be drained: ${JSON.stringify(podDisruptionBudget)}`,
+        { podDisruptionBudget },
+        'podDisruptionBudget lets no pod go, of 1 at least',
+      ],
+    ),
+    [
+      'less time for a rollout than for setup',
+      { progressDeadlineSeconds: 600, setup: on },
+      'progressDeadlineSeconds is 600, not longer than the 900 of setup.activeDeadlineSeconds',
+    ],
+    [
+      'what Kubernetes refuses beside Recreate',
+      { updateStrategy: { type: 'Recreate', rollingUpdate: { maxSurge: 1 } } },
+      'updateStrategy has rollingUpdate beside the type Recreate',
+    ],
+    ['values of a role without roles', { worker: { replicaCount: 2 } }, 'deploymentMode is combined'],
+    [
+      'a name twice in the environment',
+      { extraEnv: ['1', '2'].map((value) => ({ name: 'A', value })) },
+      'A is twice in the environment, by extraEnv:',
+    ],
+    [
+      'a name of the chart’s own in the environment',
+      { extraEnv: [{ name: 'KTB_CONFIG', value: '/a' }] },
+      'KTB_CONFIG is twice in the environment, by extraEnv and by the chart',
+    ],
+    [
+      'a volume with a name of the chart’s',
+      { extraVolumes: [{ name: 'config', emptyDir: {} }] },
+      'give it another name',
+    ],
+    ['two configurations', { existingConfigMap: 'mine' }, 'config and existingConfigMap are both set'],
+    [
+      'credentials of setup to which nothing refers',
+      { setup: { enabled: true, credentials: { clickhouse: { auth: { existingSecret: 'a' } } } } },
+      'setup.credentials has clickhouse.auth, which names nothing in credentials',
+    ],
+    [
+      'as many idle pods as at least',
+      { keda: { enabled: true, idleReplicaCount: 1 } },
+      'keda.idleReplicaCount is 1, which KEDA wants below the 1 of minReplicaCount',
     ],
     [
       'a budget that says two things',

@@ -18,6 +18,15 @@ import {
   type Manifest,
 } from './support/chart.js';
 
+interface Strategy {
+  readonly type: string;
+  readonly rollingUpdate?: { readonly maxSurge: number; readonly maxUnavailable: number };
+}
+
+interface ScaledObjectSpec {
+  readonly advanced: { readonly horizontalPodAutoscalerConfig: { readonly name: string } };
+}
+
 type Labels = Readonly<Record<string, string>>;
 
 interface Selector {
@@ -48,8 +57,15 @@ interface ContainerSpec {
 
 const templateOf = (workload: Manifest): PodTemplate => (workload.spec as { template: PodTemplate }).template;
 const containerOf = (workload: Manifest): ContainerSpec => templateOf(workload).spec.containers[0]!;
+const containersOf = (pod: Manifest): readonly ContainerSpec[] => (pod.spec as PodTemplate['spec']).containers;
 const selectorOf = (workload: Manifest): Labels =>
   (workload.spec as { selector: { matchLabels: Labels } }).selector.matchLabels;
+
+const strategyOf = (deployment: Manifest): Strategy => (deployment.spec as { strategy: Strategy }).strategy;
+const rolling = (maxSurge: number, maxUnavailable: number): Strategy => ({
+  type: 'RollingUpdate',
+  rollingUpdate: { maxSurge, maxUnavailable },
+});
 
 function matches({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Labels): boolean {
   return (
@@ -130,7 +146,11 @@ describe('roles', () => {
       expect(containerOf(consumer)).not.toHaveProperty(key);
     expect(containerOf(consumer).args).toEqual(['run', '--role', 'consumer']);
     const scaled = one(manifests, 'ScaledObject', nameOf('consumer')).spec as object;
-    for (const key of ['fallback', 'advanced']) expect(scaled).not.toHaveProperty(key);
+    expect(scaled).not.toHaveProperty('fallback');
+    expect(scaled).toMatchObject({
+      advanced: { horizontalPodAutoscalerConfig: { name: `${nameOf('consumer')}-keda` } },
+    });
+    expect(JSON.stringify(scaled)).not.toContain('behavior');
     expect(templateOf(one(manifests, 'Deployment', nameOf('worker'))).spec['affinity']).toEqual(affinity);
     expect(one(manifests, 'ScaledObject', nameOf('worker')).spec).toHaveProperty('fallback');
   });
@@ -150,10 +170,15 @@ describe('selectors', () => {
       values: { networkPolicy: { enabled: true }, setup: { enabled: true }, check: { enabled: true } },
     });
     const deployments = all(manifests, 'Deployment');
-    const pods = [...deployments, ...all(manifests, 'Job')].map((workload) => ({
+    const workloads = [...deployments, ...all(manifests, 'Job')].map((workload) => ({
       workload: workload.metadata.name,
       labels: templateOf(workload).metadata.labels,
     }));
+    const tests = all(manifests, 'Pod').map(({ metadata }) => ({
+      workload: metadata.name,
+      labels: metadata.labels ?? {},
+    }));
+    const pods = [...workloads, ...tests];
     const found = (selector: Selector): string[] =>
       pods.filter(({ labels }) => matches(selector, labels)).map(({ workload }) => workload);
     for (const deployment of deployments) {
@@ -168,7 +193,8 @@ describe('selectors', () => {
       }[])
         expect(found(constraint.labelSelector)).toEqual(own);
     }
-    const jobs = all(manifests, 'Job').map(({ metadata }) => metadata.name);
+    const jobs = pods.map(({ workload }) => workload).slice(deployments.length);
+    expect(jobs).toHaveLength(3);
     const jobsPolicy = all(manifests, 'NetworkPolicy').find(({ metadata }) => metadata.name.endsWith('-jobs'));
     expect(found((jobsPolicy?.spec as { podSelector: Selector }).podSelector)).toEqual(jobs);
   });
@@ -220,10 +246,12 @@ describe('selectors', () => {
 describe('pods', () => {
   it('meet the restricted Pod Security Standard, those of Jobs too', async () => {
     const manifests = await renderWith({ setup: { enabled: true }, check: { enabled: true } });
-    const workloads = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')];
-    expect(workloads).toHaveLength(4);
-    for (const workload of workloads) {
-      const { spec } = templateOf(workload);
+    const workloads = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')].map((workload) =>
+      templateOf(workload),
+    );
+    const pods = [...workloads, ...(all(manifests, 'Pod') as unknown as PodTemplate[])];
+    expect(pods).toHaveLength(4);
+    for (const { spec } of pods) {
       expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
       for (const key of ['hostNetwork', 'hostPID', 'hostIPC']) expect(spec).not.toHaveProperty(key);
       expect(JSON.stringify(spec)).not.toContain('hostPath');
@@ -247,15 +275,33 @@ describe('pods', () => {
     expect(container).toHaveProperty('livenessProbe');
   });
 
-  it('are replaced without a surge, which would be a rebalance more', async () => {
-    expect(one(await render(MINIMAL), 'Deployment').spec).toMatchObject({
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
-    });
+  it.each([
+    ['one that nothing scales', {}, { type: 'Recreate' }],
+    ['more consumers', { replicaCount: 2 }, rolling(0, 1)],
+    ['an autoscaled one', { autoscaling: { enabled: true } }, rolling(1, 0)],
+    ['one that KEDA scales', { keda: { enabled: true } }, rolling(1, 0)],
+    ['as asked for', { updateStrategy: rolling(2, 0) }, rolling(2, 0)],
+  ])('are replaced so that a rollout ends with a pod that is ready: %s', async (_, values, strategy) => {
+    expect(strategyOf(one(await renderWith(values), 'Deployment'))).toEqual(strategy);
   });
 
-  it('are replaced all at once where that is asked for', async () => {
-    const deployment = one(await renderWith({ updateStrategy: { type: 'Recreate' } }), 'Deployment');
-    expect((deployment.spec as { strategy: object }).strategy).toEqual({ type: 'Recreate' });
+  it.each(CI_VALUES)('Helm’s --wait waits for a pod, by its own rule: %s', async (name) => {
+    for (const deployment of all(await render({ files: [ciFile(name)] }), 'Deployment')) {
+      const { replicas = 1 } = deployment.spec as { replicas?: number };
+      const { rollingUpdate } = strategyOf(deployment);
+      // Helm's `deploymentReady`: this many pods are enough.
+      expect(replicas - (rollingUpdate?.maxUnavailable ?? 0)).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  it('a worker’s successor comes before it goes: workers have no rebalances', async () => {
+    const manifests = await renderWith({ deploymentMode: 'split' });
+    const strategies = all(manifests, 'Deployment').map((deployment) => strategyOf(deployment));
+    expect(strategies).toEqual([{ type: 'Recreate' }, rolling(1, 0)]);
+  });
+
+  it('a rollout is given more time than setup has', async () => {
+    expect(one(await render(MINIMAL), 'Deployment').spec).toMatchObject({ progressDeadlineSeconds: 1200 });
   });
 
   it('are spread by the labelSelector of a constraint as it stands, else by that of their Deployment', async () => {
@@ -352,13 +398,38 @@ describe('Jobs', () => {
         { image: { tag: '2' } },
         { setup: { enabled: true, partitions: 3 } },
         { setup: { enabled: true, backoffLimit: 3 } },
-        { podLabels: { 'example.com/a': 'b' } },
+        { setup: { enabled: true, podLabels: { 'example.com/a': 'b' } } },
         { commonLabels: { 'example.com/c': 'd' } },
-        { podAnnotations: { 'example.com/e': 'f' } },
+        { setup: { enabled: true, podAnnotations: { 'example.com/e': 'f' } } },
+        { setup: { enabled: true, ttlSecondsAfterFinished: null } },
       ].map(nameOf),
     );
     expect(new Set(names).size).toBe(names.length);
-    expect(await nameOf({ replicaCount: 5 })).toBe(names[0]);
+    for (const values of [{ replicaCount: 5 }, { podLabels: { a: 'b' } }, { podAnnotations: { c: 'd' } }])
+      expect(await nameOf(values)).toBe(names[0]);
+  });
+
+  it('go away by themselves, unless they are told to stay', async () => {
+    const job = async (setup: object): Promise<Manifest> =>
+      one(await renderWith({ setup: { enabled: true, ...setup } }), 'Job');
+    expect((await job({})).spec).toMatchObject({ ttlSecondsAfterFinished: 86_400 });
+    expect((await job({ ttlSecondsAfterFinished: null })).spec).not.toHaveProperty('ttlSecondsAfterFinished');
+  });
+
+  it('setup may have credentials of its own, which the daemon does not get', async () => {
+    const credentials = (name: string): object => ({
+      clickhouse: { auth: { existingSecret: name } },
+      kafka: { tls: { client: { existingSecret: name } } },
+    });
+    const values = { credentials: credentials('daemon'), config: { clickhouse: { url: 'https://clickhouse:8443' } } };
+    const manifests = await renderWith({ ...values, setup: { enabled: true, credentials: credentials('admin') } });
+    const daemon = JSON.stringify(one(manifests, 'Deployment'));
+    const setup = JSON.stringify(one(manifests, 'Job'));
+    expect(daemon).not.toContain('"admin"');
+    expect(setup).not.toContain('"daemon"');
+    const inConfigMap = one(manifests, 'ConfigMap').data;
+    expect(inConfigMap).toEqual(one(await renderWith(values), 'ConfigMap').data);
+    expect(setup.match(/"name":"admin"/g)).toHaveLength(3);
   });
 
   it('check is off by default, and runs `ktb check` anew for each configuration', async () => {
@@ -375,12 +446,25 @@ describe('Jobs', () => {
     expect((await job({ replicaCount: 5 })).metadata.name).toBe(usual.metadata.name);
   });
 
-  it('helm test is a Job that runs `ktb status`', async () => {
-    const job = one(await render(MINIMAL), 'Job');
-    expect(job.metadata.annotations).toMatchObject({ 'helm.sh/hook': 'test' });
-    expect(containerOf(job).args).toEqual(['status']);
-    expect(templateOf(job).spec['restartPolicy']).toBe('Never');
-    expect(all(await renderWith({ tests: { enabled: false } }), 'Job')).toEqual([]);
+  it('helm test is a pod that runs `ktb status`, and goes away when it has succeeded', async () => {
+    const pod = one(await render(MINIMAL), 'Pod');
+    expect(pod.metadata.annotations).toEqual({
+      'helm.sh/hook': 'test',
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+    });
+    expect(containersOf(pod)[0]?.args).toEqual(['status']);
+    expect(pod.spec).toMatchObject({ restartPolicy: 'Never', activeDeadlineSeconds: 120 });
+    expect(all(await renderWith({ tests: { enabled: false } }), 'Pod')).toEqual([]);
+  });
+
+  it('nothing that cannot be changed keeps its name when it changes: `kubectl apply` of another rendering works', async () => {
+    const on = { enabled: true };
+    const images = ['1', '2'].map((tag) => ({ setup: on, check: on, image: { tag } }));
+    const [before = [], after = []] = await Promise.all(images.map((values) => renderWith(values)));
+    const unchangeable = (manifests: readonly Manifest[]): string[] =>
+      namesOf([...all(manifests, 'Job'), ...all(manifests, 'Pod')]);
+    expect(unchangeable(before)).toHaveLength(3);
+    expect(unchangeable(after).filter((name) => unchangeable(before).includes(name))).toEqual([]);
   });
 });
 
@@ -424,9 +508,11 @@ it('every workload gives a command and options that the daemon’s command line 
   const manifests = (
     await Promise.all(['combined', 'split'].map((deploymentMode) => renderWith({ deploymentMode, setup })))
   ).flat();
-  const commands = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')].map(
-    (workload) => containerOf(workload).args,
-  );
+  const containers = [
+    ...[...all(manifests, 'Deployment'), ...all(manifests, 'Job')].map((workload) => containerOf(workload)),
+    ...all(manifests, 'Pod').flatMap((pod) => containersOf(pod)),
+  ];
+  const commands = containers.map(({ args }) => args);
   const distinct = [...new Map(commands.map((args) => [args.join(' '), args])).values()];
   expect(distinct).toHaveLength(5);
   const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
@@ -449,8 +535,100 @@ it.each(['a'.repeat(53), 'orders.v2'])(
   'names of any release stay within what Kubernetes allows: %s',
   async (release) => {
     const enabled = { enabled: true };
-    const values = { deploymentMode: 'split', setup: enabled, check: enabled, networkPolicy: enabled };
-    for (const { metadata } of await render({ ...MINIMAL, values, release }))
-      expect(metadata.name).toMatch(/^[a-z][-a-z0-9]{0,62}$/);
+    const values = { deploymentMode: 'split', setup: enabled, check: enabled, networkPolicy: enabled, keda: enabled };
+    const manifests = await render({ ...MINIMAL, values, release });
+    for (const { metadata } of manifests) expect(metadata.name).toMatch(/^[a-z][-a-z0-9]{0,62}$/);
+    const scaled = all(manifests, 'ScaledObject').map(({ spec }) => spec as ScaledObjectSpec);
+    expect(scaled).toHaveLength(2);
+    for (const { advanced } of scaled)
+      expect(advanced.horizontalPodAutoscalerConfig.name).toMatch(/^[a-z][-a-z0-9]{0,62}$/);
   },
 );
+
+it('two long names that begin alike stay two', async () => {
+  const nameOf = async (release: string): Promise<string> =>
+    one(await render({ ...MINIMAL, release }), 'Deployment').metadata.name;
+  const long = 'a'.repeat(50);
+  expect(await nameOf(`${long}-b`)).not.toBe(await nameOf(`${long}-c`));
+});
+
+it('names that YAML takes for something else stay names', async () => {
+  const values = { fullnameOverride: 'null', autoscaling: { enabled: true } };
+  const scaler = one(await renderWith(values), 'HorizontalPodAutoscaler').spec as { scaleTargetRef: object };
+  expect(scaler.scaleTargetRef).toMatchObject({ name: 'null' });
+  const scaled = one(await renderWith({ fullnameOverride: 'true', keda: { enabled: true } }), 'ScaledObject');
+  expect(scaled.spec).toMatchObject({ scaleTargetRef: { name: 'true' } });
+});
+
+it('a version with a + in it is a tag and a label all the same', async () => {
+  const chart = await changedChart('Chart.yaml', (text) =>
+    text.replace(/^(version|appVersion): .*$/gm, '$1: 1.2.3+build.4'),
+  );
+  const deployment = one(await render({ ...MINIMAL, chart }), 'Deployment');
+  expect(containerOf(deployment).image).toBe('kafka-temporal-bridge:1.2.3_build.4');
+  expect(deployment.metadata.labels?.['app.kubernetes.io/version']).toBe('1.2.3_build.4');
+});
+
+it('a volume of one’s own called tmp takes the place of the chart’s', async () => {
+  const tmp = { name: 'tmp', emptyDir: { medium: 'Memory' } };
+  const { spec } = templateOf(one(await renderWith({ extraVolumes: [tmp] }), 'Deployment'));
+  expect((spec['volumes'] as { name: string }[]).filter(({ name }) => name === 'tmp')).toEqual([tmp]);
+  const mounts = spec.containers[0]?.['volumeMounts'] as { mountPath: string }[];
+  expect(mounts.filter(({ mountPath }) => mountPath === '/tmp')).toHaveLength(1);
+});
+
+it.each(['autoscaling', 'keda', 'podDisruptionBudget'])(
+  'a section that null takes away is off: %s',
+  async (section) => {
+    const rendered = await renderWith({ [section]: null });
+    expect(rendered).toEqual(await renderWith({ [section]: { enabled: false } }));
+  },
+);
+
+it('a configuration from a ConfigMap of one’s own is mounted in the place of the chart’s', async () => {
+  const config = { kafka: null, temporal: null, clickhouse: null, pipelines: null };
+  const manifests = await renderWith({ config, existingConfigMap: 'mine', existingConfigMapKey: 'bridge.yaml' });
+  expect(all(manifests, 'ConfigMap')).toEqual([]);
+  expect(templateOf(one(manifests, 'Deployment')).spec['volumes']).toContainEqual({
+    name: 'config',
+    configMap: { name: 'mine', items: [{ key: 'bridge.yaml', path: 'ktb.yaml' }] },
+  });
+});
+
+it('arguments, lifecycle, families of addresses and more of a monitor are taken as they are given', async () => {
+  const lifecycle = { preStop: { exec: { command: ['true'] } } };
+  const extraSpec = { sampleLimit: 5_000, targetLabels: ['team'] };
+  const manifests = await renderWith({
+    args: ['status', '--watch'],
+    lifecycle,
+    service: { ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] },
+    serviceMonitor: { enabled: true, extraSpec, extraEndpoint: { honorLabels: true } },
+  });
+  expect(containerOf(one(manifests, 'Deployment'))).toMatchObject({ args: ['status', '--watch'], lifecycle });
+  expect(one(manifests, 'Service').spec).toMatchObject({
+    ipFamilies: ['IPv6', 'IPv4'],
+    ipFamilyPolicy: 'PreferDualStack',
+  });
+  expect(one(manifests, 'ServiceMonitor').spec).toMatchObject({ ...extraSpec, endpoints: [{ honorLabels: true }] });
+});
+
+it('two releases can have rules, monitors and dashboards in one namespace', async () => {
+  const shared = { enabled: true, namespace: 'monitoring' };
+  const values = { podMonitor: shared, prometheusRule: shared, dashboard: shared };
+  const [one, other] = await Promise.all(
+    ['apps', 'others'].map(async (namespaceOverride) => {
+      const manifests = await renderWith({ ...values, namespaceOverride });
+      return manifests.filter(({ metadata }) => metadata.namespace === 'monitoring');
+    }),
+  );
+  expect(one).toHaveLength(3);
+  expect(namesOf(one ?? []).filter((name) => namesOf(other ?? []).includes(name))).toEqual([]);
+  const dashboardOf = (manifests: readonly Manifest[]): [string, { uid: string; title: string }] => {
+    const [[key, text] = ['', '{}']] = Object.entries(manifests.find(({ kind }) => kind === 'ConfigMap')?.data ?? {});
+    return [key, JSON.parse(text) as { uid: string; title: string }];
+  };
+  const [[key, { uid, title }], [otherKey, otherDashboard]] = [dashboardOf(one ?? []), dashboardOf(other ?? [])];
+  expect(otherKey).not.toBe(key);
+  expect(otherDashboard.uid).not.toBe(uid);
+  expect(otherDashboard.title).not.toBe(title);
+});

@@ -3,30 +3,38 @@ A Job that runs once for each configuration and image: a Job's pod cannot be cha
 hook, since hooks after the installation wait for pods that wait for their topics. Takes root, component, job (its values), args.
 */}}
 {{- define "ktb.job" -}}
-{{- $root := .root -}}
-{{- $pod := dict "root" $root "component" .component "values" $root.Values "args" .args "resources" .job.resources -}}
-{{- $spec := include "ktb.podSpec" $pod -}}
-{{- $metadata := include "ktb.jobPodMetadata" $pod -}}
-{{- $hash := printf "%s%s%s%v" (include "ktb.config" $root) $metadata $spec (omit .job "annotations") | sha256sum | trunc 8 -}}
+{{- $pod := include "ktb.jobPod" . | fromYaml -}}
 apiVersion: batch/v1
 kind: Job
-{{ include "ktb.metadata" (dict "root" $root "name" (printf "%s-%s-%s" (include "ktb.fullname" $root) .component $hash) "component" .component "annotations" .job.annotations) }}
+{{ include "ktb.metadata" (dict "root" .root "name" $pod.name "component" .component "annotations" .job.annotations) }}
 spec:
   backoffLimit: {{ int64 .job.backoffLimit }}
   activeDeadlineSeconds: {{ int64 .job.activeDeadlineSeconds }}
+  {{- if not (kindIs "invalid" .job.ttlSecondsAfterFinished) }}
+  ttlSecondsAfterFinished: {{ int64 .job.ttlSecondsAfterFinished }}
+  {{- end }}
   template:
     metadata:
-      {{- $metadata | nindent 6 }}
+      {{- toYaml $pod.metadata | nindent 6 }}
     spec:
-      {{- $spec | nindent 6 }}
+      {{- toYaml $pod.spec | nindent 6 }}
 {{- end -}}
 
-{{/* `metadata:` of a Job's pod. Takes root, component, values. */}}
-{{- define "ktb.jobPodMetadata" -}}
-labels:
-  {{- include "ktb.podLabels" . | nindent 2 }}
-{{- with .root.Values.podAnnotations }}
-annotations:
-  {{- include "ktb.rendered" (dict "root" $.root "value" .) | nindent 2 }}
-{{- end }}
+{{/*
+A pod that runs a command of `ktb` once: metadata, spec, and a name that changes with anything of them. It has the daemon's
+credentials, or those that its own values name. Takes root, component, job (its values), args.
+*/}}
+{{- define "ktb.jobPod" -}}
+{{- $own := dict "credentials" (default dict .job.credentials) -}}
+{{- $values := include "ktb.merge" (dict "base" .root.Values "over" $own) | fromYaml -}}
+{{- $_ := set $values "podLabels" .job.podLabels -}}
+{{- $root := set (omit .root "Values") "Values" $values -}}
+{{- $pod := dict "root" $root "component" .component "values" $values "args" .args "resources" .job.resources -}}
+{{- $metadata := dict "labels" (include "ktb.podLabels" $pod | fromYaml) -}}
+{{- with .job.podAnnotations -}}
+{{- $_ := set $metadata "annotations" (include "ktb.rendered" (dict "root" $root "value" .) | fromYaml) -}}
+{{- end -}}
+{{- $spec := include "ktb.podSpec" $pod | fromYaml -}}
+{{- $hash := printf "%s%s%s%v" (include "ktb.config" .root) (toYaml $metadata) (toYaml $spec) (pick .job "backoffLimit" "activeDeadlineSeconds" "ttlSecondsAfterFinished") | sha256sum | trunc 8 -}}
+{{- toYaml (dict "metadata" $metadata "spec" $spec "name" (printf "%s-%s-%s" (include "ktb.fullname" .root) .component $hash)) -}}
 {{- end -}}

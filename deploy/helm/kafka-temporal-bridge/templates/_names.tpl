@@ -3,14 +3,26 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What all names begin with: short enough for what comes behind it, and without the dots that no Service may have. */}}
+{{/*
+What all names begin with: short enough for what comes after it, and without the dots that no Service may have. Of a longer one
+the end becomes a hash, so that two names that begin alike stay two.
+*/}}
 {{- define "ktb.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
-{{- else -}}
 {{- $name := include "ktb.name" . -}}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | replace "." "-" | trunc 48 | trimSuffix "-" -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | replace "." "-" -}}
+{{- $full = default $full .Values.fullnameOverride -}}
+{{- if le (len $full) 48 -}}
+{{- trimSuffix "-" $full -}}
+{{- else -}}
+{{- printf "%s-%s" (trunc 39 $full | trimSuffix "-") (sha256sum $full | trunc 8) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Name of an object that may be in a namespace that releases share. Takes root, namespace. */}}
+{{- define "ktb.sharedName" -}}
+{{- $own := include "ktb.namespace" .root -}}
+{{- $fullname := include "ktb.fullname" .root -}}
+{{- eq (default $own .namespace) $own | ternary $fullname (printf "%s-%s" $own $fullname) -}}
 {{- end -}}
 
 {{- define "ktb.namespace" -}}
@@ -43,7 +55,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- $standard := dict
   "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
-  "app.kubernetes.io/version" (toString .root.Chart.AppVersion)
+  "app.kubernetes.io/version" (toString .root.Chart.AppVersion | replace "+" "_" | trunc 63)
   "app.kubernetes.io/part-of" "kafka-temporal-bridge"
   "app.kubernetes.io/managed-by" .root.Release.Service
 -}}
@@ -81,7 +93,7 @@ metadata:
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) -}}
+{{- printf "%s:%s" $name (default (.Chart.AppVersion | replace "+" "_") .Values.image.tag) -}}
 {{- end -}}
 {{- end -}}
 
@@ -116,21 +128,35 @@ such as false and 0. As in Helm's values, null takes a key away. Without `base`,
 {{- toYaml $result -}}
 {{- end -}}
 
+{{/* Name of a Deployment and of what belongs to it. Takes root, component. */}}
+{{- define "ktb.roleName" -}}
+{{- $fullname := include "ktb.fullname" .root -}}
+{{- eq .component "combined" | ternary $fullname (printf "%s-%s" $fullname .component) -}}
+{{- end -}}
+
 {{/*
 The Deployments: a list of name, component, role (what `ktb run` is told), consumes, flushes, values (those of the chart
 with those of the role in them).
 */}}
 {{- define "ktb.roles" -}}
-{{- $fullname := include "ktb.fullname" . -}}
 {{- $values := .Values -}}
 {{- $roles := list -}}
 {{- if eq .Values.deploymentMode "split" -}}
 {{- range $component := list "consumer" "worker" -}}
 {{- $own := include "ktb.merge" (dict "base" $values "over" (get $values $component)) | fromYaml -}}
-{{- $roles = append $roles (dict "name" (printf "%s-%s" $fullname $component) "component" $component "role" $component "consumes" (eq $component "consumer") "flushes" (eq $component "worker") "values" $own) -}}
+{{- $roles = append $roles (dict "name" (include "ktb.roleName" (dict "root" $ "component" $component)) "component" $component "role" $component "consumes" (eq $component "consumer") "flushes" (eq $component "worker") "values" $own) -}}
 {{- end -}}
 {{- else -}}
-{{- $roles = append $roles (dict "name" $fullname "component" "combined" "role" "both" "consumes" true "flushes" true "values" $values) -}}
+{{- $values = include "ktb.merge" (dict "base" $values) | fromYaml -}}
+{{- $roles = append $roles (dict "name" (include "ktb.fullname" .) "component" "combined" "role" "both" "consumes" true "flushes" true "values" $values) -}}
+{{- end -}}
+{{- /* A section that null has taken away is off. */ -}}
+{{- range $role := $roles -}}
+{{- range $section := list "autoscaling" "keda" "podDisruptionBudget" -}}
+{{- if not (get $role.values $section) -}}
+{{- $_ := set $role.values $section (dict "enabled" false) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $roles -}}
 {{- end -}}

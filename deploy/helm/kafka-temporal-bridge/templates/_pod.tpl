@@ -153,7 +153,10 @@ containers:
       {{- toYaml . | nindent 6 }}
     {{- end }}
     {{- end }}
-    {{- if and (gt (int64 $values.preStopSleepSeconds) 0) (semverCompare ">=1.30-0" $root.Capabilities.KubeVersion.Version) }}
+    {{- if $values.lifecycle }}
+    lifecycle:
+      {{- tpl (toYaml $values.lifecycle) $root | nindent 6 }}
+    {{- else if and (gt (int64 $values.preStopSleepSeconds) 0) (semverCompare ">=1.30-0" $root.Capabilities.KubeVersion.Version) }}
     lifecycle:
       preStop:
         sleep:
@@ -172,8 +175,12 @@ containers:
       - name: config
         mountPath: /etc/ktb/config
         readOnly: true
+      {{- $mounted := dict }}
+      {{- range $values.extraVolumeMounts }}{{- $_ := set $mounted (toString .mountPath | trimSuffix "/") true }}{{- end }}
+      {{- if not (get $mounted "/tmp") }}
       - name: tmp
         mountPath: /tmp
+      {{- end }}
       {{- range $part := list "kafka" "temporal" "clickhouse" }}
       {{- if include "ktb.tlsSources" (dict "tls" (get $root.Values.credentials $part).tls) | fromYamlArray }}
       - name: {{ $part }}-tls
@@ -192,10 +199,18 @@ containers:
 volumes:
   - name: config
     configMap:
-      name: {{ include "ktb.fullname" $root }}
+      name: {{ default (include "ktb.fullname" $root) $root.Values.existingConfigMap | quote }}
+      {{- if $root.Values.existingConfigMap }}
+      items:
+        - { key: {{ $root.Values.existingConfigMapKey | quote }}, path: ktb.yaml }
+      {{- end }}
+  {{- $own := dict }}
+  {{- range $values.extraVolumes }}{{- $_ := set $own (toString .name) true }}{{- end }}
+  {{- if not $own.tmp }}
   - name: tmp
     emptyDir:
       sizeLimit: 64Mi
+  {{- end }}
   {{- range $part := list "kafka" "temporal" "clickhouse" }}
   {{- with include "ktb.tlsSources" (dict "tls" (get $root.Values.credentials $part).tls) | fromYamlArray }}
   - name: {{ $part }}-tls

@@ -10,6 +10,11 @@
 {{- $clickhouse := default dict $config.clickhouse -}}
 {{- $credentials := .Values.credentials -}}
 
+{{- if .Values.existingConfigMap -}}
+{{- if $config -}}
+{{- $problems = append $problems "config and existingConfigMap are both set: the daemon reads one of them" -}}
+{{- end -}}
+{{- else -}}
 {{- if not $config.pipelines -}}
 {{- $problems = append $problems "config.pipelines is empty: name at least one, such as {orders: {topics: [orders], table: orders}}" -}}
 {{- end -}}
@@ -21,6 +26,7 @@
 {{- end -}}
 {{- if not $clickhouse.url -}}
 {{- $problems = append $problems "config.clickhouse.url is missing: the daemon's default, http://localhost:8123, is not ClickHouse in a pod" -}}
+{{- end -}}
 {{- end -}}
 
 {{- if regexMatch "^https?://[^/]*@" (toString $clickhouse.url) -}}
@@ -106,8 +112,31 @@
 {{- $problems = append $problems "serviceMonitor needs service.enabled: true; podMonitor does without a Service" -}}
 {{- end -}}
 
+{{- if and (eq .Values.deploymentMode "combined") (or .Values.consumer .Values.worker) -}}
+{{- $problems = append $problems "consumer or worker has values, but deploymentMode is combined, which has no such pods: set deploymentMode: split, or take them away" -}}
+{{- end -}}
+{{- $over := include "ktb.namesIn" .Values.setup.credentials | fromYamlArray -}}
+{{- $known := include "ktb.namesIn" $credentials | fromYamlArray -}}
+{{- range $over -}}
+{{- if not (has . $known) -}}
+{{- $problems = append $problems (printf "setup.credentials has %s, which names nothing in credentials: the configuration, which setup shares with the daemon, would have no reference to it" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- range $role := include "ktb.roles" . | fromYamlArray -}}
 {{- $values := $role.values -}}
+{{- $names := list -}}
+{{- range $values.extraEnv -}}
+{{- if or (has .name $names) (regexMatch "^KTB_(CONFIG|KAFKA_USERNAME|KAFKA_PASSWORD|TEMPORAL_API_KEY|CLICKHOUSE_USERNAME|CLICKHOUSE_PASSWORD|CLICKHOUSE_ACCESS_TOKEN)$" .name) -}}
+{{- $problems = append $problems (printf "%s is twice in the environment, by extraEnv%s: Kubernetes takes the last one today, and refuses both where it applies on the server's side" .name (has .name $names | ternary "" " and by the chart")) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- range $values.extraVolumes -}}
+{{- if has .name (list "config" "kafka-tls" "temporal-tls" "clickhouse-tls") -}}
+{{- $problems = append $problems (printf "extraVolumes has one that is called %s, as one of the chart's own: give it another name" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- $where := ternary "" (printf "%s: " $role.component) (eq $role.component "combined") -}}
 {{- $needed := include "ktb.gracePeriodNeeded" (dict "root" $ "values" $values) -}}
 {{- $grace := $values.terminationGracePeriodSeconds -}}
@@ -129,15 +158,33 @@
 {{- $problems = append $problems (printf "%sautoscaling.minReplicas is %d, more than the %d of maxReplicas" $where (int64 .minReplicas) (int64 .maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
-{{- if and (not (kindIs "invalid" $values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" $values.podDisruptionBudget.maxUnavailable)) -}}
+{{- with $values.podDisruptionBudget -}}
+{{- if and (not (kindIs "invalid" .minAvailable)) (not (kindIs "invalid" .maxUnavailable)) -}}
 {{- $problems = append $problems (printf "%spodDisruptionBudget has both minAvailable and maxUnavailable: set one" $where) -}}
+{{- end -}}
+{{- $fewest := int64 (ternary $values.keda.minReplicaCount (ternary $values.autoscaling.minReplicas $values.replicaCount $values.autoscaling.enabled) $values.keda.enabled) -}}
+{{- $keepsAll := eq (toString .minAvailable) "100%" -}}
+{{- if regexMatch "^[0-9]+$" (toString .minAvailable) -}}
+{{- $keepsAll = and (gt $fewest 0) (ge (int64 .minAvailable) $fewest) -}}
+{{- end -}}
+{{- if and .enabled (or $keepsAll (regexMatch "^0%?$" (toString .maxUnavailable))) -}}
+{{- $problems = append $problems (printf "%spodDisruptionBudget lets no pod go, of %d at least, so that no node could be drained: allow one, with maxUnavailable: 1, or set podDisruptionBudget.enabled: false" $where $fewest) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.updateStrategy -}}
+{{- if and (eq (toString .type) "Recreate") .rollingUpdate -}}
+{{- $problems = append $problems (printf "%supdateStrategy has rollingUpdate beside the type Recreate, which Kubernetes refuses: take it away" $where) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $.Values.setup.enabled (le (int64 $values.progressDeadlineSeconds) (int64 $.Values.setup.activeDeadlineSeconds)) -}}
+{{- $problems = append $problems (printf "%sprogressDeadlineSeconds is %d, not longer than the %d of setup.activeDeadlineSeconds: a rollout could fail while its topics are still being made" $where (int64 $values.progressDeadlineSeconds) (int64 $.Values.setup.activeDeadlineSeconds)) -}}
 {{- end -}}
 {{- if $values.keda.enabled -}}
 {{- $problems = concat $problems (include "ktb.kedaProblems" (dict "root" $ "role" $role "config" $config "where" $where) | fromYamlArray) -}}
 {{- end -}}
 {{- end -}}
 
-{{- with $problems -}}
+{{- with uniq $problems -}}
 {{- fail (printf "\n\nThe values have %s:\n  - %s\n" (ternary "a problem" (printf "%d problems" (len .)) (eq (len .) 1)) (join "\n  - " .)) -}}
 {{- end -}}
 {{- end -}}
@@ -151,6 +198,12 @@
 {{- $byTemporal := and .role.flushes $keda.temporal.enabled -}}
 {{- if gt (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount) -}}
 {{- $problems = append $problems (printf "%skeda.minReplicaCount is %d, more than the %d of maxReplicaCount" .where (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount)) -}}
+{{- end -}}
+{{- if and .root.Values.existingConfigMap (or $byKafka $byTemporal) -}}
+{{- $problems = append $problems (printf "%skeda makes its triggers of config, which is not known with existingConfigMap: use config, or disable keda.kafka and keda.temporal" .where) -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" $keda.idleReplicaCount)) (ge (int64 $keda.idleReplicaCount) (int64 $keda.minReplicaCount)) -}}
+{{- $problems = append $problems (printf "%skeda.idleReplicaCount is %d, which KEDA wants below the %d of minReplicaCount" .where (int64 $keda.idleReplicaCount) (int64 $keda.minReplicaCount)) -}}
 {{- end -}}
 {{- if not (or $byKafka $byTemporal) -}}
 {{- $problems = append $problems (printf "%skeda is enabled without a trigger: enable keda.kafka or keda.temporal" .where) -}}
@@ -236,4 +289,21 @@
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
+{{- end -}}
+
+{{/* Credentials of which a Secret or ConfigMap is named: a list such as kafka.sasl, kafka.tls.ca. Takes credentials. */}}
+{{- define "ktb.namesIn" -}}
+{{- $found := list -}}
+{{- range $key, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- if or $value.existingSecret $value.existingConfigMap -}}
+{{- $found = append $found $key -}}
+{{- else -}}
+{{- range include "ktb.namesIn" $value | fromYamlArray -}}
+{{- $found = append $found (printf "%s.%s" $key .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $found -}}
 {{- end -}}
