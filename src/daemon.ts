@@ -276,7 +276,8 @@ function batcherClients({ config, metrics, temporal }: Shared): {
 
 function createPublisher({ kafka, metrics, stateLog }: Pick<Shared, 'kafka' | 'metrics' | 'stateLog'>): Publisher {
   const onError = (): void => metrics.publishErrors.inc();
-  return new Publisher({ createProducer: producerFactory(kafka), stateLog, onError });
+  const onLeftOut = (topic: string): void => metrics.leftOut.inc({ topic });
+  return new Publisher({ createProducer: producerFactory(kafka), stateLog, onError, onLeftOut });
 }
 
 function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {

@@ -54,7 +54,12 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
   metrics.deadLetters.inc({ pipeline, code: REJECTION_CODES.tooLarge }, 0);
 }
 
-function initialiseWorker(metrics: Metrics, { name: pipeline }: PipelineConfig): void {
+function initialiseWorker(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {
+  for (const topic of [
+    destination.deadLetterTopic,
+    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
+  ])
+    metrics.leftOut.inc({ topic }, 0);
   for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
   for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const code of ['publish', 'unexpected']) metrics.flushErrors.inc({ pipeline, code }, 0);

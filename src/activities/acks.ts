@@ -1,6 +1,6 @@
-import type { OutgoingMessage } from '../kafka/publisher.js';
+import type { OutgoingMessage, Refusal } from '../kafka/publisher.js';
 import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../records/ack.js';
-import type { RecordSource } from '../records/record.js';
+import { placeName, type RecordPlace, type RecordSource } from '../records/record.js';
 import { REPLY_HEADERS } from '../records/replyRequest.js';
 import type { SourcedRecord } from './batchInsert.js';
 
@@ -41,19 +41,40 @@ export function* ackMessages(
 
 /** Marks an acknowledgement that was too large for its topic, and went there without its key and copied headers. */
 const ACK_REDUCED = 'ktb.ack.reduced';
+/** Marks one whose key its topic refused: it has its record's topic, partition and offset in its place. */
+const ACK_KEYED = 'ktb.ack.keyed';
 
 /**
- * What is left of an acknowledgement that is too large for its topic: its value, and the correlation id if it is short.
- * Undefined where even that is too large.
+ * What to publish instead of an acknowledgement that its topic refuses. One that is too large comes back with its value, and
+ * the correlation id if it is short; one that is not valid, as without a key in a compacted topic, with another key, then
+ * without headers. Undefined where nothing is left to try.
  */
-export function reducedAck({ value, partition, headers = {} }: OutgoingMessage): OutgoingMessage | undefined {
-  if (ACK_REDUCED in headers) return undefined;
+export function amendAck(message: OutgoingMessage, refusal: Refusal): OutgoingMessage | undefined {
+  if (refusal === 'record' && !isMarked(message, ACK_KEYED)) return keyedAck(message);
+  return isMarked(message, ACK_REDUCED) ? undefined : reducedAck(message);
+}
+
+function isMarked({ headers = {} }: OutgoingMessage, mark: string): boolean {
+  return Object.hasOwn(headers, mark);
+}
+
+function keyedAck(message: OutgoingMessage): OutgoingMessage {
+  const place = JSON.parse(String(message.value)) as RecordPlace;
+  return { ...message, key: Buffer.from(placeName(place)), headers: { ...message.headers, [ACK_KEYED]: '1' } };
+}
+
+function reducedAck({ key, value, partition, headers = {} }: OutgoingMessage): OutgoingMessage {
+  const isKeyed = Object.hasOwn(headers, ACK_KEYED);
   const correlationId = headers[REPLY_HEADERS.correlationId];
-  const keepsId = correlationId !== undefined && correlationId.length <= CORRELATION_ID_BYTES_MAX;
+  const keepsId = correlationId !== undefined && (correlationId?.length ?? 0) <= CORRELATION_ID_BYTES_MAX;
   return {
-    key: null,
+    key: isKeyed ? key : null,
     value,
-    headers: { ...(keepsId ? { [REPLY_HEADERS.correlationId]: correlationId } : {}), [ACK_REDUCED]: '1' },
+    headers: {
+      ...(keepsId ? { [REPLY_HEADERS.correlationId]: correlationId } : {}),
+      ...(isKeyed ? { [ACK_KEYED]: '1' } : {}),
+      [ACK_REDUCED]: '1',
+    },
     ...(partition === undefined ? {} : { partition }),
   };
 }

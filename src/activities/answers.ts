@@ -4,7 +4,7 @@ import type { AckStatus } from '../records/ack.js';
 import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../records/replyRequest.js';
 import type { ReplySettings } from '../records/settings.js';
 import { Remembered } from './remembered.js';
-import { ackMessages, reducedAck, type Answered } from './acks.js';
+import { ackMessages, amendAck, type Answered } from './acks.js';
 
 export interface AnswersOptions {
   readonly publisher: Pick<Publisher, 'publish' | 'mustBeUp'>;
@@ -99,7 +99,7 @@ export class Answers {
     if (group.length === 0 || before?.get(topic) === digest(group)) return undefined;
     mustBeAlive();
     try {
-      await this.#options.publisher.publish(topic, ackMessages(group, reply.copyHeaders, status, id), reducedAck);
+      await this.#options.publisher.publish(topic, ackMessages(group, reply.copyHeaders, status, id), amendAck);
       return undefined;
     } catch (error) {
       if (error instanceof PublishError) return error;

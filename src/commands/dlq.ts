@@ -9,6 +9,7 @@ import { readTopic } from '../kafka/readTopic.js';
 import {
   FOREIGN_SIGNAL,
   originalHeaders,
+  originalKey,
   readDeadLetter,
   type DeadLetter,
   type RecordPart,
@@ -109,7 +110,7 @@ function describe(letter: Letter, values: boolean): object {
     ...(timestampMs < 0 ? {} : { timestamp: timeText(timestampMs) }),
     code,
     message,
-    key: record.key?.toString() ?? null,
+    key: originalKey(record)?.toString() ?? null,
     bytes: omittedBytes.value ?? record.value?.length ?? null,
     ...(Object.fromEntries(omitted) as object),
     ...(values ? { headers: Object.fromEntries(headers) as object, value: record.value?.toString() ?? null } : {}),
@@ -144,14 +145,14 @@ export async function replayDeadLetters(
           count(left, obstacle ?? '');
           return;
         }
-        const { key, value } = letter.record;
+        const { value } = letter.record;
         const { topic } = letter.source;
         if (options.dryRun) {
           count(replayed, topic);
           return;
         }
         // With the time of now: by its own the record might be older than what the topic keeps.
-        const message = { key, value, headers: originalHeaders(letter.record) };
+        const message = { key: originalKey(letter.record), value, headers: originalHeaders(letter.record) };
         waiting.set(topic, [...(waiting.get(topic) ?? []), message]);
         waitingBytes += recordBytes(letter.record);
         if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();

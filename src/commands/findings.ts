@@ -75,7 +75,7 @@ export function judgeTopics(
   const writers = [...(reply === undefined ? [] : [reply]), destination.deadLetterTopic].flatMap((name) => {
     const topic = topics.get(name);
     if (topic === undefined) return [missingTopic(name)];
-    return name === reply ? summed(topic, judgeReplicas(topic, brokers)) : judgeDeadLetters(topic, brokers);
+    return name === reply ? judgeReplies(topic, brokers) : judgeDeadLetters(topic, brokers);
   });
   const nothingMatches =
     inputs.length === 0 ? [judges(`pipeline ${pipeline.name}`).warning(NOTHING_MATCHES, WHEN_IT_DOES)] : [];
@@ -159,6 +159,17 @@ function judgeInput(
   return summed(topic, findings);
 }
 
+function judgeReplies(topic: TopicFacts, brokers: number): Finding[] {
+  return summed(topic, [...judgeReplicas(topic, brokers), ...judgeCompaction(topic, 'acknowledgements')]);
+}
+
+/** A compacted topic refuses what has no key, and of two messages with one key keeps the later. */
+function judgeCompaction({ name, settings }: TopicFacts, what: string): Finding[] {
+  if (settings?.get('cleanup.policy')?.includes('compact') !== true) return [];
+  const message = `is compacted: of two ${what} with one key the first is removed, and those without a key get one`;
+  return [judges(`topic ${name}`).wrong(message, 'set cleanup.policy to delete')];
+}
+
 function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
   const { warning } = judges(`topic ${topic.name}`);
   const findings = judgeReplicas(topic, brokers);
@@ -170,10 +181,7 @@ function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
         `set retention.ms to ${DEAD_LETTER_RETENTION_MS_MIN} or more, so that somebody can look at them`,
       ),
     );
-  if (topic.settings?.get('cleanup.policy')?.includes('compact') === true)
-    findings.push(
-      warning('is compacted: of two dead letters with one key the first is removed', 'set cleanup.policy to delete'),
-    );
+  findings.push(...judgeCompaction(topic, 'dead letters'));
   return summed(topic, findings);
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FlowLimits } from '../config/config.js';
 import { messageOf } from '../messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
+import { isStub, type KafkaRecord } from '../records/record.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from './flowControl.js';
@@ -109,6 +110,7 @@ export class LaneSender {
   async #sendHead(): Promise<void> {
     let maxRecords: number | undefined;
     let retryMs = RETRY_MIN_MS;
+    let closedRuns = 0;
     let pack: Pack | undefined;
     let chunk: EncodedChunk | undefined;
     while (!this.#stopping.signal.aborted && (pack === undefined ? this.#lane.records > 0 : this.#lane.holds(pack))) {
@@ -154,6 +156,11 @@ export class LaneSender {
         case 'closed':
           this.#observer.notAccepted('refused');
           await this.#startHeir();
+          // Heirs whose runs are ended as soon as they begin must not follow each other without a pause.
+          if (closedRuns++ > 0) {
+            await this.#pause(retryMs);
+            retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+          }
           break;
         case 'retry':
           this.#observer.notAccepted('retried');
@@ -167,9 +174,16 @@ export class LaneSender {
     }
   }
 
-  /** After a refusal for size: half the records next time, or a stub in the place of the only one. */
+  /** After a refusal for size: half the records next time, or a stub in the place of the only one, at last a bare one. */
   async #shrink(pack: Pack): Promise<{ maxRecords: number | undefined }> {
     if (pack.records > 1) return { maxRecords: Math.ceil(pack.records / 2) };
+    const record = pack.segments[0]?.records[0];
+    if (record !== undefined && isBare(record)) {
+      // Nothing is left to be taken out of it: what is too large is not the record.
+      this.#stopped('temporal', 'Temporal refuses a signal with one small record as too large');
+      await this.#pause(RETRY_MAX_MS);
+      return { maxRecords: 1 };
+    }
     try {
       await this.#observer.setAside(pack);
       return { maxRecords: undefined };
@@ -241,4 +255,9 @@ export class LaneSender {
     });
     this.#wake = () => undefined;
   }
+}
+
+/** A stub without key and headers: as small as a record can be. */
+function isBare(record: KafkaRecord): boolean {
+  return isStub(record) && record.key === null && record.headers.length === 0;
 }

@@ -1,26 +1,31 @@
 import type { IHeaders, Kafka, Message, PartitionerArgs, Producer } from 'kafkajs';
 import { messageOf } from '../messageOf.js';
+import type { HeaderValues } from '../records/record.js';
 import { murmur2 } from '../records/murmur2.js';
 import type { StateLog } from '../telemetry/logging.js';
 import { isOfType } from './errorType.js';
+import { NULL_HEADER, writeNullHeaders } from './kafkajs/nullHeaders.js';
 import { within } from './within.js';
 
 /** A message to publish. Without a partition it goes where every Kafka client would send its key. */
 export interface OutgoingMessage {
   readonly key: Buffer | null;
   readonly value: Buffer | string | null;
-  readonly headers?: IHeaders;
+  readonly headers?: HeaderValues;
   /** To be asked for only where it exists: otherwise nothing is published, and that is an error. */
   readonly partition?: number;
   readonly timestampMs?: number;
 }
 
-/** What a topic may have against one message, and take another in its place. */
-export type Refusal = 'size' | 'timestamp';
+/**
+ * What a topic may have against one message, and take another in its place. `record`: it is not valid there, for instance
+ * without a key where the topic is compacted, or by a schema that the broker checks.
+ */
+export type Refusal = 'size' | 'timestamp' | 'record';
 
 /**
- * What to publish instead of a message that a topic refuses; undefined where nothing is left to try. One whose timestamp is
- * refused is to come back without it, or as it is where it has none.
+ * What to publish instead of a message that a topic refuses; undefined where nothing is left to try, which it must come to.
+ * One whose timestamp is refused is to come back without it, or as it is where it has none.
  */
 export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: Refusal) => Sent | undefined;
 
@@ -62,6 +67,9 @@ const ANSWER_WAIT_MS = 10_000;
 /** A topic that failed is left alone for so long: whoever publishes to it fails at once, and holds nothing up. */
 const AWAY_MS = 5_000;
 
+/** A topic that has taken a message within this time takes messages: what it refuses is the message's fault. */
+const TAKEN_MAX_AGE_MS = 60_000;
+
 /** Few tries: whoever publishes tries again, later and without holding a slot meanwhile. */
 export const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 3 };
 
@@ -72,6 +80,8 @@ export interface PublisherOptions {
   readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
   /** A request failed for another reason than one of its messages. */
   readonly onError?: () => void;
+  /** A message was left out, because its topic takes others, and not this one in any form. */
+  readonly onLeftOut?: (topic: string) => void;
   /** Milliseconds, never set back. Default: `performance.now`. */
   readonly now?: () => number;
   /** How long an answer is waited for. Default: 10 s. */
@@ -80,6 +90,7 @@ export interface PublisherOptions {
 
 /** Makes the producers of a {@link Publisher}. */
 export function producerFactory(kafka: Kafka): () => Producer {
+  writeNullHeaders();
   return () => kafka.producer({ allowAutoTopicCreation: false, createPartitioner, retry: FEW_RETRIES });
 }
 
@@ -89,6 +100,10 @@ interface Outlet {
   /** 0 while it is up. */
   awayUntilMs: number;
   awayReason: string;
+  /** It has refused messages without a key, and taken them with one: it is compacted. */
+  wantsKeys: boolean;
+  /** When it took messages last; -Infinity before it did. */
+  takenAtMs: number;
   /** Somebody is finding out whether it is back. */
   probing: boolean;
 }
@@ -114,31 +129,36 @@ export class Publisher {
   }
 
   /**
-   * Resolves when all in-sync replicas have the messages. A repetition may publish twice.
+   * Resolves when all in-sync replicas have the messages. A repetition may publish twice. A message that the topic refuses
+   * in every form is left out, said and counted, if the topic takes others; it must not hold them for ever.
    *
    * @param messages taken one by one as requests are filled, so that a long list need not be in memory
-   * @param amend what to publish instead of messages that the topic refuses; by default that is an error
-   * @throws PublishError
+   * @param amend what to publish instead of messages that the topic refuses; by default nothing
+   * @throws PublishError where the topic is away, or takes none of the messages in any form
    */
   async publish<Sent extends OutgoingMessage>(
     topic: string,
     messages: Iterable<Sent>,
     amend?: Amend<Sent>,
   ): Promise<void> {
+    const work: Publishing<Sent> = { topic, amend, hopeless: [] };
+    const outlet = this.#outletOf(topic);
     let request: Sent[] = [];
     let requestBytes = 0;
-    for (const message of messages) {
+    for (const asked of messages) {
+      const message = (outlet.wantsKeys && asked.key === null ? amend?.(asked, 'record') : undefined) ?? asked;
       const bytes = messageBytes(message);
       const full = requestBytes + bytes > REQUEST_BYTES_MAX || request.length >= REQUEST_MESSAGES_MAX;
       if (full && request.length > 0) {
-        await this.#sendParts(topic, request, amend);
+        await this.#sendParts(work, request);
         request = [];
         requestBytes = 0;
       }
       request.push(message);
       requestBytes += bytes;
     }
-    if (request.length > 0) await this.#sendParts(topic, request, amend);
+    if (request.length > 0) await this.#sendParts(work, request);
+    this.#leaveOut(topic, work.hopeless);
   }
 
   /** @throws PublishError where the topic is away, without trying it */
@@ -155,31 +175,51 @@ export class Publisher {
   }
 
   /**
-   * Halves what the topic refuses as too large, until the message that is too large is alone. Which timestamps it refuses it
-   * does not say, and to look for them would publish the others again and again: all of the request's are amended.
+   * Halves what the topic refuses, until the message that it refuses is alone. Which timestamps it refuses it does not say,
+   * and to look for them would publish the others again and again: all of the request's are amended. So are all without a
+   * key, which may be what is wrong.
    */
-  async #sendParts<Sent extends OutgoingMessage>(
-    topic: string,
-    messages: readonly Sent[],
-    amend: Amend<Sent> | undefined,
-  ): Promise<void> {
+  async #sendParts<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: readonly Sent[]): Promise<void> {
     try {
-      await this.#send(topic, messages);
+      await this.#send(work.topic, messages);
     } catch (error) {
       const refusal = refusalOf(error, messages);
       if (refusal === null) throw error;
-      if (refusal === 'size' && messages.length > 1) {
+      const { amend } = work;
+      const isKeyless = refusal === 'record' && amend !== undefined && messages.some(({ key }) => key === null);
+      if (refusal !== 'timestamp' && !isKeyless && messages.length > 1) {
         const half = Math.ceil(messages.length / 2);
-        await this.#sendParts(topic, messages.slice(0, half), amend);
-        await this.#sendParts(topic, messages.slice(half), amend);
+        await this.#sendParts(work, messages.slice(0, half));
+        await this.#sendParts(work, messages.slice(half));
         return;
       }
-      const amended = messages.map((message) => {
-        const other = amend?.(message, refusal);
-        if (other === undefined) throw new PublishError(topic, REFUSAL_REASONS[refusal], { cause: error });
-        return other;
-      });
-      await this.#sendParts(topic, amended, amend);
+      const amended: Sent[] = [];
+      for (const message of messages) {
+        const other = isKeyless && message.key !== null ? message : amend?.(message, refusal);
+        if (other === undefined) work.hopeless.push({ message, refusal, error });
+        else amended.push(other);
+      }
+      const hopelessBefore = work.hopeless.length;
+      if (amended.length > 0) await this.#sendParts(work, amended);
+      if (isKeyless && amended.length > 0 && work.hopeless.length === hopelessBefore)
+        this.#outletOf(work.topic).wantsKeys = true;
+    }
+  }
+
+  /** @throws PublishError where the topic may be to blame, for it has not taken any message of late */
+  #leaveOut(topic: string, hopeless: readonly Hopeless[]): void {
+    const [first] = hopeless;
+    if (first === undefined) return;
+    const reason = REFUSAL_REASONS[first.refusal];
+    if (this.#now() - this.#outletOf(topic).takenAtMs > TAKEN_MAX_AGE_MS)
+      throw new PublishError(topic, reason, { cause: first.error });
+    for (const { message, refusal } of hopeless) {
+      this.#options.onLeftOut?.(topic);
+      const name = message.key?.toString().slice(0, NAME_LENGTH_MAX) ?? '';
+      this.#options.stateLog?.problem(
+        `messages left out of ${topic}`,
+        `topic ${topic} takes other messages, and not the one with the key "${name}", which is left out: ${REFUSAL_REASONS[refusal]}`,
+      );
     }
   }
 
@@ -192,6 +232,7 @@ export class Publisher {
         sendAll(producer, topic, messages.map(toMessage)),
       );
       await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
+      outlet.takenAtMs = this.#now();
       this.#up(topic, outlet);
     } catch (error) {
       if (refusalOf(error, messages) !== null) {
@@ -218,12 +259,36 @@ export class Publisher {
   #outletOf(topic: string): Outlet {
     let outlet = this.#outlets.get(topic);
     if (outlet === undefined) {
-      outlet = { producer: undefined, awayUntilMs: 0, awayReason: '', probing: false };
+      outlet = {
+        producer: undefined,
+        awayUntilMs: 0,
+        awayReason: '',
+        wantsKeys: false,
+        takenAtMs: -Infinity,
+        probing: false,
+      };
       this.#outlets.set(topic, outlet);
     }
     return outlet;
   }
 }
+
+/** One call of `publish`. */
+interface Publishing<Sent extends OutgoingMessage> {
+  readonly topic: string;
+  readonly amend: Amend<Sent> | undefined;
+  /** What the topic refuses in every form. */
+  readonly hopeless: Hopeless[];
+}
+
+interface Hopeless {
+  readonly message: OutgoingMessage;
+  readonly refusal: Refusal;
+  readonly error: unknown;
+}
+
+/** Characters of a message's key that a log line shows. */
+const NAME_LENGTH_MAX = 100;
 
 /** Error types of Kafka that mean that the topic itself is not to be had. */
 const REFUSALS = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
@@ -261,12 +326,16 @@ async function sendAll(producer: Producer, topic: string, messages: readonly Mes
 const REFUSAL_REASONS: Readonly<Record<Refusal, string>> = {
   size: 'a message is larger than it takes',
   timestamp: 'the timestamp of a message is out of the range that it takes',
+  record: 'a message is not valid there, for instance by a schema that the broker checks',
 };
 
 /** Null where the request failed for another reason than its messages, and the topic is to be left alone. */
 function refusalOf(error: unknown, messages: readonly OutgoingMessage[]): Refusal | null {
   // A record batch can be larger than the topic's messages may be, or than its segments.
   if (isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE')) return 'size';
+  if (isOfType(error, 'INVALID_RECORD')) return 'record';
+  // What older brokers say of a message without a key for a compacted topic, and of one that was damaged on its way.
+  if (isOfType(error, 'CORRUPT_MESSAGE') && messages.some(({ key }) => key === null)) return 'record';
   // Where it is the time of now that is refused, a clock is wrong: no message can help it.
   return isOfType(error, 'INVALID_TIMESTAMP') && messages.some(hasTimestamp) ? 'timestamp' : null;
 }
@@ -290,10 +359,23 @@ export function createPartitioner(): (args: PartitionerArgs) => number {
 
 function toMessage({ key, value, headers, partition, timestampMs }: OutgoingMessage): Message {
   const message: Message = { key, value };
-  if (headers !== undefined) message.headers = headers;
+  if (headers !== undefined) message.headers = withoutNulls(headers);
   if (partition !== undefined) message.partition = partition;
   if (timestampMs !== undefined && timestampMs >= 0) message.timestamp = String(timestampMs);
   return message;
+}
+
+/** kafkajs has another word for a header without a value. Headers that all have one, nearly all, are passed on as they are. */
+function withoutNulls(headers: HeaderValues): IHeaders {
+  const isNull = (values: HeaderValues[string]): boolean =>
+    values === null || (values instanceof Array && values.includes(null));
+  if (!Object.values(headers).some(isNull)) return headers as IHeaders;
+  // Without a prototype: a header may be called __proto__.
+  const mended = Object.create(null) as IHeaders;
+  for (const [name, values] of Object.entries(headers)) {
+    mended[name] = values instanceof Array ? values.map((value) => value ?? NULL_HEADER) : (values ?? NULL_HEADER);
+  }
+  return mended;
 }
 
 function messageBytes({ key, value, headers = {} }: OutgoingMessage): number {
@@ -302,11 +384,11 @@ function messageBytes({ key, value, headers = {} }: OutgoingMessage): number {
 }
 
 /** Bytes that headers take in a message, about. */
-export function headersBytes(headers: IHeaders): number {
+export function headersBytes(headers: HeaderValues): number {
   let bytes = 0;
   for (const [name, values] of Object.entries(headers)) {
-    for (const header of Array.isArray(values) ? values : [values]) {
-      bytes += MESSAGE_OVERHEAD_BYTES + name.length + (header === undefined ? 0 : Buffer.byteLength(header));
+    for (const header of values instanceof Array ? values : [values]) {
+      bytes += MESSAGE_OVERHEAD_BYTES + name.length + (header === null ? 0 : Buffer.byteLength(header));
     }
   }
   return bytes;

@@ -1,6 +1,14 @@
 import { REJECTION_CODES, type Rejection } from './ack.js';
 import type { ForeignSignal, ForeignSignalBatch } from './foreignSignal.js';
-import { lastHeader, type KafkaRecord, type RecordHeader, type RecordPlace, type RecordSource } from './record.js';
+import {
+  lastHeader,
+  type HeaderValue,
+  type HeaderValues,
+  type KafkaRecord,
+  type RecordHeader,
+  type RecordPlace,
+  type RecordSource,
+} from './record.js';
 
 /**
  * Kafka Connect's names for what went wrong with a record, so that tools made for those read these.
@@ -22,17 +30,21 @@ export const OMITTED_BYTES: Readonly<Record<RecordPart, string>> = {
 /** The record's own timestamp, milliseconds since 1970, where the topic refuses such and the dead letter has another. */
 export const OWN_TIMESTAMP = 'ktb.timestamp';
 
-const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), OWN_TIMESTAMP]);
+/** Marks a dead letter whose key is not its record's: that one has none, or one that the topic refuses. */
+export const KEY_ADDED = 'ktb.key.added';
+
+const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), OWN_TIMESTAMP, KEY_ADDED]);
 
 /**
- * Headers of a dead letter: the record's own, then why it is here. A header that the record has already stays as it is.
+ * Headers of a dead letter: the record's own, then why it is here. A record may have such headers of its own, from another
+ * pipeline or to deceive: of one name the last counts, so the last is always written here.
  */
 export function deadLetterHeaders(
   source: Pick<RecordSource, 'topic' | 'partition'>,
   record: KafkaRecord,
   rejection: Rejection,
   pipeline: string,
-): Record<string, (Buffer | string)[]> {
+): Record<string, HeaderValue[]> {
   const headers = headerObject(record.headers);
   const reasons: readonly [name: string, text: string][] = [
     ['topic', source.topic],
@@ -45,8 +57,19 @@ export function deadLetterHeaders(
     ['exception.class.name', rejection.code],
     ['exception.message', rejection.message],
   ];
-  for (const [name, text] of reasons) headers[ERROR_HEADERS + name] ??= [Buffer.from(text)];
+  for (const [name, text] of reasons) (headers[ERROR_HEADERS + name] ??= []).push(Buffer.from(text));
+  for (const name of MARKS) headers[name]?.push(NO_MARK);
   return headers;
+}
+
+/** Comes after a record's own header that is called like a mark, and says that it is none. */
+const NO_MARK = '';
+
+/** A dead letter's headers with one of the marks, after those that its record may have under the same name. */
+export function markedHeaders(headers: HeaderValues, name: string, value: string): HeaderValues {
+  const own = Object.hasOwn(headers, name) ? [headers[name] as HeaderValue | HeaderValue[]].flat() : [];
+  const others = own.filter((text) => text !== NO_MARK);
+  return { ...headers, [name]: others.length === 0 ? value : [...others, value] };
 }
 
 /** The record could have become a row: it is the insert that ended otherwise. */
@@ -114,15 +137,24 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
   };
 }
 
-/** The record's own headers, without those that made a dead letter of it. */
-export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, (Buffer | string)[]> {
-  return headerObject(headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && !MARKS.has(name)));
+/** The record's own headers: of each name that a dead letter adds, all but the last. */
+export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, HeaderValue[]> {
+  const added = new Map<string, number>();
+  for (const [index, [name]] of headers.entries()) {
+    if (name.startsWith(ERROR_HEADERS) || MARKS.has(name)) added.set(name, index);
+  }
+  return headerObject(headers.filter(([name], index) => added.get(name) !== index));
 }
 
-function headerObject(list: readonly RecordHeader[]): Record<string, (Buffer | string)[]> {
+/** The record's own key; null where the dead letter has another in its place. */
+export function originalKey({ key, headers }: Pick<KafkaRecord, 'key' | 'headers'>): Buffer | null {
+  return Number(lastHeader(headers, KEY_ADDED)?.toString()) === 1 ? null : key;
+}
+
+function headerObject(list: readonly RecordHeader[]): Record<string, HeaderValue[]> {
   // Without a prototype: a header may be called __proto__.
-  const headers = Object.create(null) as Record<string, (Buffer | string)[]>;
-  for (const [name, value] of list) (headers[name] ??= []).push(value ?? '');
+  const headers = Object.create(null) as Record<string, HeaderValue[]>;
+  for (const [name, value] of list) (headers[name] ??= []).push(value);
   return headers;
 }
 

@@ -24,6 +24,10 @@ export interface KafkaRecord {
 /** Name and value of one header. A name may occur several times; the order is kept. */
 export type RecordHeader = readonly [name: string, value: Buffer | null];
 
+/** Headers of a record to be published: what each name has, one value or several in their order; null is no value. */
+export type HeaderValues = Readonly<Record<string, HeaderValue | readonly HeaderValue[]>>;
+export type HeaderValue = Buffer | string | null;
+
 export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
@@ -90,6 +94,11 @@ export function recordBytes(record: KafkaRecord): number {
 }
 
 const RECORD_OVERHEAD_BYTES = 16;
+
+/** Whether a record stands for one that is too large for a signal. */
+export function isStub({ tooLargeBytes }: KafkaRecord): boolean {
+  return tooLargeBytes !== undefined;
+}
 
 /** The last value under a header's name, as Kafka's `Headers.lastHeader` gives it; undefined where there is none. */
 export function lastHeader(headers: readonly RecordHeader[], name: string): Buffer | null | undefined {

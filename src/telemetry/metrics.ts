@@ -208,6 +208,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
         'forbidden_topic, missing_topic, missing_partition.',
       ['pipeline', 'cause'],
     ),
+    leftOut: counter(
+      'ktb_left_out_messages_total',
+      'Acknowledgements and dead letters that their topic, which takes others, refused in every form, and that were left out.',
+      ['topic'],
+    ),
     confirmations: counter(
       'ktb_confirmations_total',
       'Confirmations to workflows that asked for rows, by outcome: delivered, gone (the requester has ended), failed (tried again).',

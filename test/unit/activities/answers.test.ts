@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { reducedAck, type Answered } from '../../../src/activities/acks.js';
+import { amendAck, type Answered } from '../../../src/activities/acks.js';
 import { Answers } from '../../../src/activities/answers.js';
 import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
 import { record } from '../../support/records.js';
@@ -107,7 +107,26 @@ it('what a topic refuses although it was there a moment ago goes to the pipeline
 });
 
 it('an acknowledgement is reduced once: its value is all that counts', () => {
-  const reduced = reducedAck({ key: Buffer.from('k'), value: 'v', headers: { trace: 't', kafka_correlationId: 'id' } });
+  const reduced = amendAck(
+    { key: Buffer.from('k'), value: 'v', headers: { trace: 't', kafka_correlationId: 'id' } },
+    'size',
+  );
   expect(reduced).toMatchObject({ key: null, value: 'v', headers: { kafka_correlationId: 'id' } });
-  expect(reducedAck(reduced!)).toBeUndefined();
+  expect(amendAck(reduced!, 'size')).toBeUndefined();
+});
+
+it('an acknowledgement that is not valid gets its record as key, and comes to an end whatever is refused', () => {
+  const value = '{"status":"inserted","topic":"orders","partition":3,"offset":7,"batch":"b"}';
+  for (const key of [null, Buffer.from('k')]) {
+    const keyed = amendAck({ key, value, headers: { trace: 't' }, partition: 2 }, 'record');
+    expect(keyed).toMatchObject({ key: Buffer.from('orders/3/7'), value, headers: { trace: 't' }, partition: 2 });
+    const reduced = amendAck(keyed!, 'record');
+    expect(reduced).toMatchObject({ key: Buffer.from('orders/3/7'), value, partition: 2 });
+    expect(reduced?.headers).not.toHaveProperty('trace');
+    for (const refusal of ['size', 'record'] as const) expect(amendAck(reduced!, refusal)).toBeUndefined();
+  }
+  const small = amendAck({ key: Buffer.from('k'), value }, 'size');
+  const keyed = amendAck(small!, 'record');
+  expect(keyed).toMatchObject({ key: Buffer.from('orders/3/7'), value });
+  for (const refusal of ['size', 'record'] as const) expect(amendAck(keyed!, refusal)).toBeUndefined();
 });

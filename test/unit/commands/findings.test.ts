@@ -49,6 +49,16 @@ it.each([
     topic('orders.dead-letters', {}, { 'retention.ms': '86400000' }),
     /warning topic orders.dead-letters keeps/,
   ],
+  [
+    'compacted replies',
+    topic('replies', {}, { 'cleanup.policy': 'compact' }),
+    /wrong topic replies is compacted: of two acknowledgements/,
+  ],
+  [
+    'compacted dead letters',
+    topic('orders.dead-letters', {}, { 'cleanup.policy': 'compact,delete' }),
+    /wrong topic orders.dead-letters is compacted: of two dead letters/,
+  ],
   ['one copy', topic('replies', { replicas: 1 }), /warning topic replies has a partition with one copy/],
   ['settings not to be read', topic('replies', { settings: null }), /warning topic replies may not be asked/],
 ])('%s', (_name, changed, message) => {

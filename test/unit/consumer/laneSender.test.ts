@@ -5,6 +5,7 @@ import { LaneSender, type LaneObserver, type StopCause } from '../../../src/cons
 import type { ChunkMeta } from '../../../src/records/chunk.js';
 import { settings } from '../../support/chunks.js';
 import { eventually } from '../../support/eventually.js';
+import type { RecordHeader } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 import { tracker } from '../../support/trackers.js';
 
@@ -109,4 +110,32 @@ it('a lane that is stopped when it ends does not say that it goes on', async () 
   sender.stop();
   await ended;
   expect(resumed).toEqual([]);
+});
+
+it('a record that stays too large becomes a bare stub, and is set aside no more', async () => {
+  const tooLarge = (): SendOutcome => ({ type: 'tooLarge', message: 'too large' });
+  const headers: RecordHeader[] = [['h', null]];
+  const stubs = [{ headers }, { headers: [], key: null }].map((parts) => record(0, { tooLargeBytes: 1, ...parts }));
+  let setAsides = 0;
+  const { stopped, lane, add } = start([tooLarge(), tooLarge(), tooLarge(), tooLarge()], {
+    setAside: (pack) => {
+      setAsides++;
+      lane.replaceHead(pack, stubs.shift()!);
+      return Promise.resolve();
+    },
+  });
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['temporal']));
+  expect([setAsides, lane.records]).toEqual([2, 1]);
+});
+
+it('pauses between heirs whose runs are ended as soon as they begin', async () => {
+  const closed = (): SendOutcome => ({ type: 'closed' });
+  const { heirs, sent, add, sender, ended } = start(Array.from({ length: 1_000 }, closed));
+  add(1);
+  await eventually(() => expect(heirs.length).toBeGreaterThan(3));
+  sender.stop();
+  await ended;
+  // Without a pause all thousand would have been taken before anybody could look.
+  expect(sent.length).toBeLessThan(20);
 });

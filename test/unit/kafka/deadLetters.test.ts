@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { KafkaJSProtocolError, type Message, type Producer, type ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
+import { NULL_HEADER } from '../../../src/kafka/kafkajs/nullHeaders.js';
 import { publishDeadLetters } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk, markOf } from '../../../src/records/chunkCodec.js';
@@ -7,7 +9,7 @@ import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { REJECTION_CODES } from '../../../src/records/ack.js';
 import { settings } from '../../support/chunks.js';
-import type { KafkaRecord } from '../../../src/records/record.js';
+import type { KafkaRecord, RecordHeader } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
@@ -19,7 +21,7 @@ const refused = (type: string) =>
   Promise.reject(new KafkaJSProtocolError({ type, code: 1, retriable: false, message: type } as never));
 
 /** A broker that refuses a request over a size, and timestamps that are older than allowed. */
-function broker(maxBytes: number, { oldestMs = 0 } = {}) {
+function broker(maxBytes: number, { oldestMs = 0, invalid = (_: Message): boolean => false } = {}) {
   const accepted: Message[] = [];
   const choose = createPartitioner();
   const partitionMetadata = [{}] as never;
@@ -31,6 +33,7 @@ function broker(maxBytes: number, { oldestMs = 0 } = {}) {
     ]);
     if (bytes.reduce((sum, part) => sum + part) > maxBytes) return refused('MESSAGE_TOO_LARGE');
     if (messages.some(({ timestamp = Infinity }) => Number(timestamp) < oldestMs)) return refused('INVALID_TIMESTAMP');
+    if (messages.some(invalid)) return refused('INVALID_RECORD');
     accepted.push(...messages);
     return Promise.resolve(messages.map((message) => ({ partition: choose({ topic, partitionMetadata, message }) })));
   };
@@ -154,4 +157,57 @@ it('marks a chunk that ends with a stub by the original, which is what the log i
   const { meta, body } = encodeChunk([{ ...source, from: 4, to: 5, records: [await setAside(source, large)] }]);
   expect(meta.segments[0]?.mark).toEqual(markOf(large));
   expect(body.length).toBeLessThan(1_000);
+});
+
+it.each<[string, RecordHeader[]]>([
+  ['one name of 1.7 MB', [[randomBytes(850_000).toString('hex'), null]]],
+  ['a hundred names of 17 KB', Array.from({ length: 100 }, () => [randomBytes(8_500).toString('hex'), null] as const)],
+  [
+    'a hundred thousand small names',
+    Array.from({ length: 100_000 }, (_, index) => [index.toString(36), null] as const),
+  ],
+  ['large names and values', Array.from({ length: 32 }, (_, index) => [`${index}`.repeat(8_000), randomBytes(16_000)])],
+])('a stub is small as a whole, also of a record with %s, and is never set aside again', async (_, headers) => {
+  const { accepted, publisher } = broker(1e9);
+  const setAside = createSetAside(publisher, settings(), createMetrics({ runtime: false }));
+  const asking: RecordHeader = ['kafka_correlationId', Buffer.from('id')];
+  const stub = await setAside(source, record(5, { value: null, headers: [...headers, asking] }));
+  expect(encodeChunk([{ ...source, from: 4, to: 5, records: [stub] }]).body.length).toBeLessThan(20_000);
+  expect(stub.headers.at(-1)).toEqual(asking);
+  expect(await setAside(source, stub)).toEqual({ ...stub, key: null, headers: [] });
+  expect(accepted).toHaveLength(1);
+});
+
+it('gives a dead letter a key where the topic is compacted, and marks it; the others stay as they are', async () => {
+  const { accepted, publisher } = broker(1e9, { invalid: ({ key }) => key === null });
+  const keys = [Buffer.from('k'), null, Buffer.from('l'), null];
+  const letters = keys.map((key, offset) => ({ source, record: record(offset, { key }), rejection }));
+  await publishDeadLetters(publisher, 'dead', 'orders', letters);
+  expect(accepted.map(({ key }) => String(key))).toEqual(['k', 'orders/3/1', 'l', 'orders/3/3']);
+  expect(accepted.map(({ headers }) => headers?.['ktb.key.added'])).toEqual([undefined, '1', undefined, '1']);
+  expect(accepted.map(({ value }) => String(value))).toEqual(letters.map((letter) => String(letter.record.value)));
+});
+
+it.each<[string, (message: Message) => boolean]>([
+  ['values', ({ value }) => value !== null],
+  ['keys', ({ key }) => key?.toString() !== 'orders/3/5'],
+  ['headers', ({ headers }) => headers?.['own'] !== undefined],
+])('takes out of a dead letter what a topic with a schema for %s refuses', async (_, invalid) => {
+  const { accepted, publisher } = broker(1_000, { invalid });
+  const parts = { key: Buffer.from('k'), value: Buffer.alloc(2_000), headers: [['own', Buffer.from('1')]] as const };
+  await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: record(5, parts), rejection }]);
+  expect(accepted).toHaveLength(1);
+  expect(accepted[0]?.headers?.['__connect.errors.offset']).toBeDefined();
+});
+
+it('keeps a header without a value apart from an empty one', async () => {
+  const { accepted, publisher } = broker(1e9);
+  const headers: RecordHeader[] = [
+    ['a', null],
+    ['a', Buffer.alloc(0)],
+  ];
+  await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: record(5, { headers }), rejection }]);
+  const written = accepted[0]?.headers?.['a'];
+  expect(written).toEqual([Buffer.alloc(0), Buffer.alloc(0)]);
+  expect((written as Buffer[]).map((value) => value === NULL_HEADER)).toEqual([true, false]);
 });

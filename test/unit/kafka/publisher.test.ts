@@ -1,6 +1,6 @@
 import type { Message, Producer, ProducerRecord, RecordMetadata } from 'kafkajs';
 import { afterEach, expect, it, vi } from 'vitest';
-import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
+import { createPartitioner, Publisher, type Amend, type OutgoingMessage } from '../../../src/kafka/publisher.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -150,7 +150,13 @@ it('a topic that failed is tried again after 5 s, also where the clock was set b
 const refuses = (type: string) => () => Promise.reject(Object.assign(new Error(type), { type }));
 
 it('is not away for what only its messages deserve', async () => {
-  for (const type of ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_TIMESTAMP']) {
+  for (const type of [
+    'MESSAGE_TOO_LARGE',
+    'RECORD_LIST_TOO_LARGE',
+    'INVALID_TIMESTAMP',
+    'INVALID_RECORD',
+    'CORRUPT_MESSAGE',
+  ]) {
     const { state, publisher } = outlets(refuses(type));
     for (let time = 0; time < 2; time++)
       await expect(publisher.publish('a', [{ ...MESSAGE, timestampMs: 7 }])).rejects.toMatchObject({
@@ -189,4 +195,66 @@ it('says of a topic that is gone or forbidden that it refuses, of one without a 
     const { publisher } = outlets(() => Promise.reject(new Error('retries exceeded', { cause })));
     await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject({ name: 'PublishError', refused });
   }
+});
+
+/** A topic that refuses whatever has this value, in every form. */
+const refusing = (type: string, value: string) =>
+  outlets(({ messages }) =>
+    messages.some((message) => message.value === value)
+      ? Promise.reject(new Error('gave up', { cause: Object.assign(new Error(type), { type }) }))
+      : Promise.resolve([]),
+  );
+const VALUES = ['a', 'b', 'bad', 'c', 'd', 'bad', 'e'].map((value) => ({ key: null, value }));
+
+it.each(['INVALID_RECORD', 'MESSAGE_TOO_LARGE', 'CORRUPT_MESSAGE'])(
+  'leaves out, says and counts what a topic refuses with %s in every form while it takes the others',
+  async (type) => {
+    const leftOut: string[] = [];
+    const said: string[] = [];
+    const taken: unknown[] = [];
+    const createProducer = () =>
+      ({
+        connect: () => Promise.resolve(),
+        send: ({ messages }: ProducerRecord) => {
+          if (messages.some(({ value }) => value === 'bad'))
+            return Promise.reject(Object.assign(new Error(type), { type }));
+          taken.push(...messages.map(({ value }) => value));
+          return Promise.resolve([{ partition: 0 }]);
+        },
+      }) as unknown as Producer;
+    const stateLog = { problem: (_: string, text: string) => void said.push(text), well: () => undefined };
+    const publisher = new Publisher({ createProducer, stateLog, onLeftOut: (topic) => void leftOut.push(topic) });
+    await publisher.publish(
+      'a',
+      VALUES.map((message) => ({ ...message, partition: 0 })),
+    );
+    expect(taken).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(leftOut).toEqual(['a', 'a']);
+    expect(said[0]).toMatch('topic a takes other messages, and not the one');
+  },
+);
+
+it('holds what a topic refuses in every form where it has not taken anything of late', async () => {
+  const { state, publisher } = refusing('INVALID_RECORD', 'bad');
+  await publisher.publish('a', [MESSAGE]);
+  state.nowMs += 60_001;
+  await expect(publisher.publish('a', [{ ...MESSAGE, value: 'bad' }])).rejects.toThrow('a message is not valid there');
+});
+
+it('a damaged message with a key is none that the topic refuses', async () => {
+  const { publisher } = refusing('CORRUPT_MESSAGE', 'bad');
+  await expect(publisher.publish('a', [{ key: Buffer.from('k'), value: 'bad' }])).rejects.toThrow('gave up');
+});
+
+it('gives all messages of a request a key where the topic wants one, and from then on before it is asked', async () => {
+  const { state, publisher } = outlets(({ messages }) =>
+    messages.some(({ key }) => key === null) ? refuses('INVALID_RECORD')() : Promise.resolve([]),
+  );
+  const amend: Amend<OutgoingMessage> = (message, refusal) =>
+    refusal === 'record' && message.key === null ? { ...message, key: Buffer.from('k') } : undefined;
+  const keyed = { key: Buffer.from('own'), value: 'v' };
+  await publisher.publish<OutgoingMessage>('a', [MESSAGE, keyed, MESSAGE], amend);
+  expect(state.requests).toHaveLength(2);
+  await publisher.publish<OutgoingMessage>('a', [MESSAGE, keyed, MESSAGE], amend);
+  expect(state.requests).toHaveLength(3);
 });
