@@ -12,6 +12,7 @@ const MAY_IMPORT = {
   workflows: ['records'],
   kafka: ['records', 'config', 'telemetry'],
   consumer: ['records', 'config', 'telemetry', 'kafka'],
+  installation: ['records', 'config', 'telemetry'],
   // A closed run's history is read with the state that wrote it.
   activities: ['records', 'config', 'telemetry', 'kafka', 'workflows'],
 };

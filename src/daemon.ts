@@ -12,6 +12,10 @@ import type { Config, PipelineConfig } from './config/config.js';
 import { listLayouts, signalRequester, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { BatcherOpener } from './consumer/batcherOpener.js';
 import { PipelineConsumer } from './consumer/pipelineConsumer.js';
+import { Claims } from './installation/claims.js';
+import { gatherEvidence } from './installation/evidence.js';
+import { Installations } from './installation/installations.js';
+import { Membership } from './installation/membership.js';
 import { createAdmin } from './kafka/admin.js';
 import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
@@ -19,6 +23,7 @@ import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
 import { batcherIndexOf, batcherWorkflowId, type Layout } from './records/batcherId.js';
 import { reachTemporal } from './reach.js';
+import type { BatcherSettings } from './records/settings.js';
 import { requestsTaskQueue, type RequesterActivities } from './records/request.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
@@ -93,9 +98,11 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   });
   const roles: RunningRole[] = [];
   let running = false;
+  let membership: Membership | undefined;
   const readiness = (): string[] => [
     ...(ending.aborted ? ['draining'] : []),
     ...dependencies.problems,
+    ...(membership?.problems ?? []),
     ...(running ? roles.flatMap((part) => part.problems()) : ['starting']),
   ];
   const http = await startHealthServer(config.http, metrics.registry, readiness);
@@ -105,7 +112,17 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     await dependencies.untilUp();
     if (temporal === undefined) throw new Error('Temporal is up without a connection');
     await warnOfSmallDeadLetterTopics(admin, config, logger);
-    const shared = { config, metrics, logger, stateLog, kafka, temporal, onFatal };
+    const claims = new Claims(createTemporalClient(temporal, config.temporal), config.temporal.requestTimeoutMs);
+    const asked = role === 'consumer' ? null : tables;
+    const installations = new Installations({
+      config,
+      claims,
+      evidence: () => gatherEvidence(config, admin, asked),
+      mayName: role !== 'consumer',
+    });
+    membership = new Membership(installations, stateLog);
+    await membership.untilSettled(ending);
+    const shared = { config, metrics, logger, stateLog, kafka, temporal, installations, onFatal };
     if (role !== 'consumer') {
       await warnOfWeakTables(tables, admin, config, logger);
       roles.push(await startWorker({ ...shared, tables }));
@@ -120,6 +137,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     running = true;
     logger.info({ role, pipelines: config.pipelines.map(({ name }) => name) }, 'Running');
     void dependencies.watch();
+    void membership.watch(ending);
     await aborted(ending);
   } catch (error) {
     if (!ending.aborted) onFatal(error instanceof Error ? error : new Error(String(error)));
@@ -148,6 +166,7 @@ interface Shared {
   readonly stateLog: StateLog;
   readonly kafka: Kafka;
   readonly temporal: NativeConnection;
+  readonly installations: Installations;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -155,7 +174,7 @@ interface Shared {
 function createConsumers(
   options: Shared & { admin: ReturnType<Kafka['admin']> },
 ): RunningRole & { start(): Promise<void> } {
-  const { config, metrics, logger, stateLog, kafka, admin, onFatal } = options;
+  const { config, metrics, logger, stateLog, kafka, admin, installations, onFatal } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
   const consumers = config.pipelines.map((pipeline) => {
@@ -165,6 +184,7 @@ function createConsumers(
       kafka,
       admin,
       batcher: (layout, index) => batcherOf(pipeline, layout, index),
+      batcherSettings: () => installations.settingsOf(pipeline),
       layouts: () => listLayouts(client, pipeline.name),
       setAside: createSetAside(publisher, pipeline.settings, metrics),
       metrics,
@@ -195,10 +215,9 @@ function createConsumers(
 }
 
 async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
-  const { config, metrics, logger, stateLog, kafka, temporal, tables, onFatal } = options;
+  const { config, metrics, logger, stateLog, kafka, temporal, tables, installations, onFatal } = options;
   const { client, batcherOf } = batcherClients(options);
   const histories = new RunHistories(client, config.temporal.namespace);
-  metrics.flushesLimit.set(config.worker.maxConcurrentFlushes);
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
   const partitions = new TopicPartitions(admin);
@@ -212,9 +231,15 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     stateLog,
     beat: (taskToken) => histories.beat(taskToken),
     deliverConfirmation: signalRequester(client),
+    ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
   });
   const { taskQueue, namespace } = config.temporal;
-  const opener = new BatcherOpener({ pipelines: config.pipelines, batcher: batcherOf });
+  const opener = new BatcherOpener({
+    pipelines: config.pipelines,
+    batcher: batcherOf,
+    settingsOf: (pipeline) => installations.settingsOf(pipeline),
+    isOfOther: async (pipeline) => typeof (await installations.ofOther(pipeline, undefined)) === 'object',
+  });
   const requesterActivities: RequesterActivities = { openBatcher: (request) => opener.open(request) };
   const shared = {
     connection: temporal,
@@ -223,17 +248,28 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
     shutdownGraceTime: (config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN)) / 2,
     shutdownForceTime: config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN),
   };
+  const flushing = {
+    activities,
+    maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentFlushes,
+    // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
+    maxHeartbeatThrottleInterval: '5 seconds',
+  } as const;
+  const { taskQueues } = installations;
+  metrics.flushesLimit.set(config.worker.maxConcurrentFlushes * taskQueues.length);
   const workers = [
+    // Workflow tasks touch nothing of an installation, and are done by the workers of all that share the task queue.
     await Worker.create({
       ...shared,
       taskQueue,
       workflowBundle: { codePath: WORKFLOW_BUNDLE },
-      activities,
       sinks: batcherSinks(metrics),
-      maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentFlushes,
-      // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
-      maxHeartbeatThrottleInterval: '5 seconds',
+      ...(taskQueues.includes(taskQueue) ? flushing : {}),
     }),
+    ...(await Promise.all(
+      taskQueues
+        .filter((own) => own !== taskQueue)
+        .map((own) => Worker.create({ ...shared, taskQueue: own, ...flushing })),
+    )),
     await Worker.create({
       ...shared,
       taskQueue: requestsTaskQueue(taskQueue),
@@ -260,15 +296,16 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
 }
 
 /** A client whose requests are counted, and the batchers that it reaches. */
-function batcherClients({ config, metrics, temporal }: Shared): {
+function batcherClients({ config, metrics, temporal, installations }: Shared): {
   readonly client: Client;
   readonly batcherOf: (pipeline: PipelineConfig, layout: Layout, index: number) => TemporalBatcherClient;
 } {
   const { taskQueue, requestTimeoutMs } = config.temporal;
   const counted = requestCounter(metrics);
   const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
-  const batcherOf = ({ name, settings }: PipelineConfig, layout: Layout, index: number): TemporalBatcherClient => {
-    const workflowId = batcherWorkflowId(name, layout, index);
+  const batcherOf = (pipeline: PipelineConfig, layout: Layout, index: number): TemporalBatcherClient => {
+    const workflowId = batcherWorkflowId(pipeline.name, layout, index);
+    const settings = (): BatcherSettings => installations.settingsOf(pipeline);
     return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
   };
   return { client, batcherOf };

@@ -12,6 +12,9 @@ const COLUMNS_MAX_AGE_MS = 30_000;
 const UNKNOWN_TABLE = '60';
 const ACCESS_DENIED = '497';
 
+/** Where there is no id, as in a database of an engine without. */
+const NO_UUID = '00000000-0000-0000-0000-000000000000';
+
 /** What one insert sends. */
 export interface RowsToInsert {
   /**
@@ -99,6 +102,26 @@ export class ClickHouseTables {
    */
   async probe(table: string, columns: TableColumns): Promise<void> {
     await this.#insert(table, columns, [Buffer.from(' ')], {});
+  }
+
+  /**
+   * What no other ClickHouse has: ids of the server with the database, and of tables, as far as this user may see them and they
+   * are there. Not the paths of replicated tables: two ClickHouses, each with its own Keeper, may have the same.
+   *
+   * @throws InsertError where ClickHouse does not answer
+   */
+  async identities(tables: readonly string[]): Promise<readonly string[]> {
+    const found = (await this.#ifAllowed<[string]>('SELECT toString(serverUUID())', {}))
+      .filter(([uuid]) => uuid !== NO_UUID)
+      .map(([uuid]) => `${uuid}/${this.#database}`);
+    for (const table of tables) {
+      const ids = await this.#ifAllowed<[string]>(
+        'SELECT toString(uuid) FROM system.tables WHERE database = {database:String} AND name = {name:String}',
+        this.#split(table),
+      );
+      for (const [id] of ids) if (id !== NO_UUID) found.push(id);
+    }
+    return found;
   }
 
   /** When this process last inserted rows into a table, by `performance.now()`; undefined where it has not. */
@@ -218,6 +241,16 @@ export class ClickHouseTables {
       return rows;
     } catch (error) {
       throw classifyInsertError(error);
+    }
+  }
+
+  /** Nothing where ClickHouse answers with an error. */
+  async #ifAllowed<Row>(query: string, parameters: Record<string, unknown>): Promise<Row[]> {
+    try {
+      return await this.#query<Row>(query, parameters);
+    } catch (error) {
+      if (error instanceof InsertError && error.answered) return [];
+      throw error;
     }
   }
 

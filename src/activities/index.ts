@@ -44,10 +44,24 @@ export interface ActivityDependencies {
   readonly stateLog: StateLog;
   readonly beat: Beat;
   readonly deliverConfirmation: DeliverConfirmation;
+  readonly ofOther: OfOther;
 }
+
+/**
+ * Whether work for a pipeline belongs to another installation, and to which; `unknown` where no one has claimed the pipeline.
+ *
+ * @param named the installation that the work names, if it names one
+ */
+export type OfOther = (
+  pipeline: string,
+  named: string | undefined,
+) => Promise<{ readonly name: string } | 'unknown' | null>;
 
 /** A structural error lasts until a person acts: repeating at this pace is soon enough. */
 const STRUCTURAL_RETRY = '15 seconds';
+
+/** Until a worker of another installation may have asked for work, or claimed the pipeline. */
+const OTHERS_RETRY = '5 seconds';
 
 /** A topic that takes no messages is left alone for as long by the publisher. */
 const PUBLISH_RETRY = '5 seconds';
@@ -83,12 +97,15 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
    */
   async function attempting<T>(
     activity: keyof FlushActivities,
-    { pipeline, batcher }: Pick<BatchSpec, 'pipeline' | 'batcher'>,
+    { pipeline, batcher, installation }: Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>,
     work: (attempt: Attempt) => Promise<T>,
   ): Promise<T> {
     const what = `${activity} of ${batcher}`;
     try {
-      const result = await Attempt.run(beat, work);
+      const result = await Attempt.run(beat, async (attempt) => {
+        await mustBeOurs(pipeline, installation);
+        return work(attempt);
+      });
       stateLog.well(what, `Batcher ${batcher} gets its ${activity} done again`);
       return result;
     } catch (error) {
@@ -103,10 +120,30 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
+  /**
+   * The work of another installation is left to that one, untouched. Only batches that were scheduled by a version that named no
+   * installation come here: the failure ends the activity, and the batcher schedules it where it belongs. Where nobody has claimed the
+   * pipeline, a worker of such a version may still take it.
+   */
+  async function mustBeOurs(pipeline: string, installation: string | undefined): Promise<void> {
+    const other = await dependencies.ofOther(pipeline, installation);
+    if (other === null) return;
+    const whose = other === 'unknown' ? 'no installation has claimed it' : `it belongs to installation ${other.name}`;
+    stateLog.problem(
+      `batches of ${pipeline}`,
+      `Batches of pipeline ${pipeline} are left to others: ${whose}, and it is not in this configuration`,
+    );
+    throw ApplicationFailure.create({
+      type: 'OtherInstallation',
+      message: `pipeline ${pipeline} is not of this installation: ${whose}`,
+      ...(other === 'unknown' ? { nextRetryDelay: OTHERS_RETRY } : { nonRetryable: true }),
+    });
+  }
+
   /** One attempt of an activity that flushes. */
   async function flushing<T>(
     activity: keyof FlushActivities,
-    spec: Pick<BatchSpec, 'pipeline' | 'batcher'>,
+    spec: Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>,
     work: (attempt: Attempt) => Promise<T>,
   ): Promise<T> {
     metrics.flushesRunning.inc();

@@ -11,7 +11,11 @@ import { inputTopics } from '../config/topics.js';
 import { messageOf } from '../messageOf.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
 import { tablesOf } from '../records/tables.js';
-import { withClickHouse, withKafka } from './connections.js';
+import { judgeClaim, type Claim, type Evidence } from '../installation/claim.js';
+import { Claims, pipelineClaim } from '../installation/claims.js';
+import { gatherEvidence } from '../installation/evidence.js';
+import { otherInstallation } from '../installation/installations.js';
+import { withClickHouse, withKafka, withTables, withTemporal } from './connections.js';
 import {
   judgeNamespace,
   judgeTable,
@@ -52,6 +56,7 @@ export async function check({ config: file, json }: { config: string; json: bool
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, lookAtKafka(config)),
     findings(`Temporal at ${config.temporal.address}`, lookAtTemporal(config)),
     findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config, existing)),
+    lookAtInstallation(config),
   ]);
   const all = [
     ok(`configuration ${file}`, `pipelines: ${config.pipelines.map(({ name }) => name).join(', ')}`),
@@ -134,6 +139,42 @@ async function lookAtTemporal(config: Config): Promise<Finding[]> {
   } finally {
     await connection.close();
   }
+}
+
+/** Whose the pipelines are. Nothing where a part does not answer: that is said already. */
+async function lookAtInstallation(config: Config): Promise<Finding[]> {
+  const looking = withKafka(config, (_, admin) =>
+    withTables(config, (tables) =>
+      withTemporal(config, async (client) => {
+        const evidence = await gatherEvidence(config, admin, tables);
+        const claims = new Claims(client, config.temporal.requestTimeoutMs);
+        const found: Finding[] = [];
+        for (const [name, mine] of evidence) {
+          const claim = (await claims.read(pipelineClaim(name)))?.claim ?? null;
+          found.push(judgeClaimOf(name, claim, config.installation, mine));
+        }
+        return found;
+      }),
+    ),
+  );
+  const answer = await answered(looking, PART_TIMEOUT_MS);
+  return answer.ok ? answer.value : [];
+}
+
+function judgeClaimOf(pipeline: string, claim: Claim | null, configured: string | null, mine: Evidence): Finding {
+  const subject = `pipeline ${pipeline}`;
+  const judgement = claim === null ? null : judgeClaim(claim, configured, mine, true);
+  if (claim !== null && judgement?.same === false) {
+    const { message, todo } = otherInstallation(pipeline, claim, judgement.because);
+    return wrong(subject, message, todo);
+  }
+  const installation = claim?.installation ?? null;
+  return ok(
+    subject,
+    installation === null
+      ? 'belongs to no installation yet: the first worker claims it'
+      : `belongs to this installation, ${installation.name}; its activities are on task queue ${installation.taskQueue}`,
+  );
 }
 
 /** `temporal.api.enums.v1.TaskQueueType`. */

@@ -5,6 +5,8 @@ import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
 /** The configuration as the program uses it. Names carry their units. */
 export interface Config {
+  /** Null where it is to be found out. */
+  readonly installation: string | null;
   readonly kafka: KafkaConfig;
   readonly temporal: TemporalConfig;
   readonly clickhouse: ClickHouseConfig;
@@ -109,6 +111,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     Object.entries(parsed.pipelines).flatMap(([name, pipeline]) => outputTopics(name, pipeline)),
   );
   return {
+    installation: parsed.installation ?? null,
     kafka: {
       brokers: kafka.brokers,
       clientId: kafka.clientId,

@@ -279,6 +279,16 @@ const pipelineName = z
 
 /** The configuration file. Everything has a default that works on one machine, but for the pipelines. */
 export const configSchema = z.strictObject({
+  installation: z
+    .string()
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, {
+      error: 'must be a name of a-z, A-Z, 0-9, dot, dash, underscore; 63 at most',
+    })
+    .optional()
+    .describe(
+      'Name of this set-up of Kafka and ClickHouse, the same for all its daemons; several set-ups may share a namespace of Temporal. ' +
+        'Default: found out by the cluster id of Kafka and the ids of ClickHouse. Write it out where these change and the data do not.',
+    ),
   kafka: kafka.prefault({}),
   temporal: temporal.prefault({}),
   clickhouse: clickhouse.prefault({}),

@@ -72,7 +72,7 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly workflowId: string;
   readonly #client: Client;
   readonly #taskQueue: string;
-  readonly #input: BatcherInput;
+  readonly #settings: () => BatcherSettings;
   readonly #requestTimeoutMs: number;
   readonly #counted: CountRequest;
 
@@ -81,7 +81,7 @@ export class TemporalBatcherClient implements BatcherClient {
     options: {
       workflowId: string;
       taskQueue: string;
-      settings: BatcherSettings;
+      settings: () => BatcherSettings;
       requestTimeoutMs: number;
       counted: CountRequest;
     },
@@ -89,7 +89,7 @@ export class TemporalBatcherClient implements BatcherClient {
     this.#client = client;
     this.workflowId = options.workflowId;
     this.#taskQueue = options.taskQueue;
-    this.#input = { format: BATCHER_FORMAT, settings: options.settings };
+    this.#settings = options.settings;
     this.#requestTimeoutMs = options.requestTimeoutMs;
     this.#counted = options.counted;
   }
@@ -141,7 +141,7 @@ export class TemporalBatcherClient implements BatcherClient {
       workflowType: BATCHER.workflowType,
       workflowId: this.workflowId,
       taskQueue: this.#taskQueue,
-      args: [this.#input, NO_BODIES],
+      args: [this.#input(), NO_BODIES],
       signal,
       signalArgs,
     };
@@ -176,7 +176,7 @@ export class TemporalBatcherClient implements BatcherClient {
         this.#client.workflow.start(BATCHER.workflowType, {
           workflowId: this.workflowId,
           taskQueue: this.#taskQueue,
-          args: [{ ...this.#input, heirOf: runId }, NO_BODIES],
+          args: [{ ...this.#input(), heirOf: runId }, NO_BODIES],
           workflowIdReusePolicy: 'ALLOW_DUPLICATE',
           workflowIdConflictPolicy: 'FAIL',
         }),
@@ -200,6 +200,10 @@ export class TemporalBatcherClient implements BatcherClient {
     );
     const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes);
     return failed?.workflowTaskFailedEventAttributes?.failure?.message ?? 'it times out';
+  }
+
+  #input(): BatcherInput {
+    return { format: BATCHER_FORMAT, settings: this.#settings() };
   }
 
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import type { PipelineConfig } from '../config/config.js';
 import { batcherWorkflowId, type Layout } from '../records/batcherId.js';
 import { encodeChunk } from '../records/chunkCodec.js';
 import type { OpenBatcherRequest, OpenedBatcher } from '../records/request.js';
+import type { BatcherSettings } from '../records/settings.js';
 import { tableOfRequests } from '../records/tables.js';
 import type { BatcherClient } from './batcherClient.js';
 import { flowControlLimits } from './flowControl.js';
@@ -14,6 +15,9 @@ const LOOK_EVERY_MS = 200;
 /** A batcher that is full has to continue as new first, which takes a moment once a worker runs. */
 const FULL_RETRY = '1 second';
 
+/** Workers of several installations ask for requests at the same place. */
+const OTHERS_RETRY = '100 milliseconds';
+
 /**
  * Says to workflows which batcher takes their rows. Like a lane of Kafka's records it starts the batcher, or an heir where its
  * run has ended, brings the settings along, and sends nobody to one whose history is at its limit.
@@ -21,6 +25,8 @@ const FULL_RETRY = '1 second';
 export class BatcherOpener {
   readonly #pipelines: readonly PipelineConfig[];
   readonly #batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
+  readonly #settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
+  readonly #isOfOther: (pipeline: string) => Promise<boolean>;
   /** Workflow ids of batchers that this process has told its settings. */
   readonly #told = new Set<string>();
   readonly #looks = new Map<string, { readonly untilMs: number; readonly look: Promise<void> }>();
@@ -28,19 +34,31 @@ export class BatcherOpener {
   constructor(options: {
     pipelines: readonly PipelineConfig[];
     batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
+    /** What its batchers are told. */
+    settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
+    /** Whether a pipeline that the configuration has not belongs to another installation. */
+    isOfOther: (pipeline: string) => Promise<boolean>;
   }) {
     this.#pipelines = options.pipelines;
     this.#batcher = options.batcher;
+    this.#settingsOf = options.settingsOf;
+    this.#isOfOther = options.isOfOther;
   }
 
   /**
    * The batcher of a request, which runs and has room. Until then it rejects, and is to be asked again.
    *
-   * @throws ApplicationFailure UnknownPipeline, NoTable, which asking again does not help; BatcherFull, BatcherNotOpen, which it does
+   * @throws ApplicationFailure UnknownPipeline, NoTable, which asking again does not help; BatcherFull, BatcherNotOpen,
+   *   OtherInstallation, which it does
    */
   async open({ pipeline: name, ...request }: OpenBatcherRequest): Promise<OpenedBatcher> {
     const pipeline = this.#pipelines.find((candidate) => candidate.name === name);
     if (pipeline === undefined) {
+      if (await this.#isOfOther(name)) {
+        // The task queue is shared: one of its workers asks soon.
+        const message = `pipeline ${name} belongs to another installation`;
+        throw ApplicationFailure.create({ type: 'OtherInstallation', message, nextRetryDelay: OTHERS_RETRY });
+      }
       const known = this.#pipelines.map((candidate) => candidate.name).join(', ');
       const message = `there is no pipeline ${name}; there are: ${known}`;
       throw ApplicationFailure.create({ type: 'UnknownPipeline', message, nonRetryable: true });
@@ -77,7 +95,7 @@ export class BatcherOpener {
   /** Sends the settings, which starts the batcher where it does not run. */
   async #tell(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
     const { meta, body } = encodeChunk([]);
-    const chunk = { ...meta, settings: pipeline.settings };
+    const chunk = { ...meta, settings: this.#settingsOf(pipeline) };
     let outcome = await batcher.send(chunk, body);
     if (outcome.type === 'closed') {
       await batcher.startHeir({ drained: true });

@@ -50,11 +50,12 @@ export class LaneSender {
   readonly #batcher: BatcherClient;
   readonly #flow: FlowControl;
   readonly #observer: LaneObserver;
-  readonly #settings: BatcherSettings;
+  readonly #settings: () => BatcherSettings;
   readonly #flowLimits: FlowLimits;
   #limits: FlowControlLimits;
   readonly #stopping = new AbortController();
-  #settingsSent = false;
+  /** What the batcher was told last; null where it has to be told. */
+  #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
   #stopCause: StopCause | null = null;
   #wake: () => void = () => undefined;
@@ -63,7 +64,8 @@ export class LaneSender {
     lane: Lane;
     batcher: BatcherClient;
     flow: FlowLimits;
-    settings: BatcherSettings;
+    /** Another object where they have changed. */
+    settings: () => BatcherSettings;
     observer: LaneObserver;
   }) {
     this.#lane = options.lane;
@@ -98,7 +100,7 @@ export class LaneSender {
     this.#limits = flowControlLimits(this.#flowLimits, members);
     this.#flow.limits = this.#limits;
     // Another member may have brought its own meanwhile.
-    this.#settingsSent = false;
+    this.#settingsSent = null;
   }
 
   /** Ends {@link run} after the signal in flight. What is still queued stays unsent. */
@@ -126,13 +128,14 @@ export class LaneSender {
           continue;
         }
       }
-      const meta = this.#settingsSent ? chunk.meta : { ...chunk.meta, settings: this.#settings };
+      const settings = this.#settings();
+      const meta = this.#settingsSent === settings ? chunk.meta : { ...chunk.meta, settings };
       const startedAt = performance.now();
       const outcome = await this.#batcher.send(meta, chunk.body);
       switch (outcome.type) {
         case 'accepted':
           // A run that another member has started may have older settings.
-          this.#settingsSent = meta.settings !== undefined || outcome.runId === this.#lastRunId;
+          this.#settingsSent = meta.settings !== undefined || outcome.runId === this.#lastRunId ? settings : null;
           this.#lastRunId = outcome.runId;
           this.#flow.sent(outcome.runId, chunk.body.length);
           this.#resumed();

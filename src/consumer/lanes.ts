@@ -1,5 +1,6 @@
 import type { PipelineConfig } from '../config/config.js';
 import type { Layout } from '../records/batcherId.js';
+import type { BatcherSettings } from '../records/settings.js';
 import type { KafkaRecord } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
 import { Lane } from './lane.js';
@@ -21,13 +22,14 @@ export class Lanes {
     pipeline: PipelineConfig,
     batcherOf: (index: number) => BatcherClient,
     observe: (lane: Lane, batcher: BatcherClient) => LaneObserver,
+    settings: () => BatcherSettings,
   ) {
     this.layout = layout;
     this.all = Array.from({ length: layout.batchers }, (_, index) => new Lane(index, pipeline.signal));
     this.batchers = this.all.map(({ index }) => batcherOf(index));
     this.#senders = this.all.map((lane, index) => {
       const batcher = this.batchers[index] as BatcherClient;
-      const { flow, settings } = pipeline;
+      const { flow } = pipeline;
       return new LaneSender({ lane, batcher, flow, settings, observer: observe(lane, batcher) });
     });
     this.#runs = this.#senders.map((sender) => sender.run());

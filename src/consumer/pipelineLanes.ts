@@ -2,6 +2,9 @@ import type { PipelineConfig } from '../config/config.js';
 import { messageOf } from '../messageOf.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
 import type { KafkaRecord } from '../records/record.js';
+import { encodeChunk } from '../records/chunkCodec.js';
+import { hasOwnTaskQueue } from '../records/installation.js';
+import type { BatcherSettings } from '../records/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
@@ -18,6 +21,8 @@ export interface PipelineLanesOptions {
   readonly pipeline: PipelineConfig;
   /** The batcher of an index, from 0, in a layout. */
   readonly batcher: (layout: Layout, index: number) => BatcherClient;
+  /** What the batchers are told; another object where it has changed. */
+  readonly batcherSettings: () => BatcherSettings;
   readonly setAside: SetAside;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -43,6 +48,8 @@ export class PipelineLanes {
   readonly #byLayout = new Map<string, Lanes>();
   readonly #stopCauses = new Map<Lane, StopCause>();
   readonly #stuckTasks = new StuckTasks();
+  /** By workflow id the installation that a batcher without traffic was told. */
+  readonly #told = new Map<string, string>();
   #members = 1;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
@@ -55,12 +62,13 @@ export class PipelineLanes {
     const name = layoutName(layout);
     let lanes = this.#byLayout.get(name);
     if (lanes === undefined) {
-      const { pipeline, batcher } = this.#options;
+      const { pipeline, batcher, batcherSettings } = this.#options;
       lanes = new Lanes(
         layout,
         pipeline,
         (index) => batcher(layout, index),
         (lane, client) => this.#observe(lane, client),
+        batcherSettings,
       );
       lanes.setMembers(this.#members);
       this.#byLayout.set(name, lanes);
@@ -109,6 +117,7 @@ export class PipelineLanes {
       try {
         const { closed, dueTask } = await batcher.startHeir({ drained: false });
         if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
+        else await this.#tellInstallation(batcher);
         if (await this.#isStuck(batcher, dueTask)) stuck++;
       } catch (error) {
         logger.debug({ pipeline: this.#pipeline, error: messageOf(error) }, 'A batcher could not be looked at');
@@ -116,6 +125,23 @@ export class PipelineLanes {
       }
     }
     metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
+  }
+
+  /**
+   * A batcher without traffic hears of its installation by no chunk, and what it schedules would wait where nobody asks for it.
+   * The first installation of a task queue need not be named.
+   */
+  async #tellInstallation(batcher: BatcherClient): Promise<void> {
+    const settings = this.#options.batcherSettings();
+    const { installation } = settings;
+    if (installation === undefined || !hasOwnTaskQueue(installation)) return;
+    if (this.#told.get(batcher.workflowId) === installation.name) return;
+    if ((await batcher.history()) !== null) {
+      const { meta, body } = encodeChunk([]);
+      const outcome = await batcher.send({ ...meta, settings }, body);
+      if (outcome.type !== 'accepted') return;
+    }
+    this.#told.set(batcher.workflowId, installation.name);
   }
 
   async #isStuck(batcher: BatcherClient, dueTask: DueTask | null): Promise<boolean> {

@@ -63,6 +63,8 @@ export interface InheritedBatch {
   readonly answer: BegunBatch['answer'];
   /** Set once a person has given the batch up. */
   readonly parking?: Parking;
+  /** As in `BatchSpec`. */
+  readonly installation?: string;
 }
 
 /** What became of an {@link InheritedBatch}; `id` is the batch id in acknowledgements. */

@@ -30,6 +30,8 @@ export interface BatchSpec {
   readonly chunks: readonly BufferedChunk[];
   /** Set once a person has given the batch up. */
   readonly parking?: Parking;
+  /** Name of the installation that it belongs to: no other one's worker may do it. Absent in batches that name none. */
+  readonly installation?: string;
 }
 
 /** A person gives a batch up: nothing more is inserted, and what is not in the table already is rejected. */
@@ -98,7 +100,7 @@ export interface FlushActivities {
 }
 
 /** What a rejection needs to know of the batch it comes from. */
-export type RejectionSpec = Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'id' | 'destination'>;
+export type RejectionSpec = Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'id' | 'destination' | 'installation'>;
 
 /**
  * One payload out of some JSON and some bytes: Temporal carries only a top-level `Uint8Array` as raw bytes, anything

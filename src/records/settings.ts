@@ -1,3 +1,5 @@
+import type { Installation } from './installation.js';
+
 /**
  * What a batcher needs to know about its pipeline. It travels with the first chunk of each lane and is kept in the
  * batcher's history, so that a batch and its retries always work with the settings they were made with, whatever the
@@ -12,6 +14,8 @@ export interface BatcherSettings {
    */
   readonly continueAsNewAt: { readonly historyBytes: number; readonly historyEvents: number };
   readonly destination: Destination;
+  /** Whose activities do the work. Absent in settings of versions that named none, and until a worker has claimed the pipeline. */
+  readonly installation?: Installation;
 }
 
 /** A batch is flushed when the first of these is reached. */

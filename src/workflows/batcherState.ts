@@ -170,7 +170,8 @@ export class BatcherState {
    * second time is certain already, so what is dropped here needs none.
    */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
-    if (meta.settings !== undefined) this.#settings = meta.settings;
+    // A member of a version that names no installation must not take it away.
+    if (meta.settings !== undefined) this.#settings = { ...onlyInstallation(this.#settings), ...meta.settings };
     this.#count({ signals: 1 });
     // Without records it has only brought the settings.
     if (meta.segments.length > 0) this.#whenKnown(() => this.#judge(meta, body, nowMs));
@@ -635,6 +636,10 @@ function requestEpoch({ runId, firstExecutionRunId, continuedFromExecutionRunId 
   // A history says by an empty text that there is none.
   if (continuedFromExecutionRunId) return `${continuedFromExecutionRunId}+1`;
   return firstExecutionRunId ?? runId;
+}
+
+function onlyInstallation({ installation }: BatcherSettings): Pick<BatcherSettings, 'installation'> {
+  return installation === undefined ? {} : { installation };
 }
 
 /** What a chunk adds to a payload: its body, and its metadata as JSON, generously. */

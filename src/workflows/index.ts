@@ -1,4 +1,5 @@
 import {
+  type ActivityOptions,
   CancellationScope,
   condition,
   continueAsNew,
@@ -34,22 +35,19 @@ import type { BatcherSinks } from './sinks.js';
  * A worker that dies is noticed after the heartbeat time-out; the activities beat on a timer. No attempt's failure ends
  * the activity: Temporal repeats it, without events in the batcher's history, until it succeeds.
  */
-const activities = proxyActivities<FlushActivities>({
+const FLUSHING: ActivityOptions = {
   startToCloseTimeout: '2 hours',
   // It is not the default, whatever the SDK's documentation says (1.24): an attempt must have ended before another begins.
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
-});
+};
 
 /**
  * One attempt: what it does not deliver is tried again by the state, later each time, so that a requester that cannot be
  * reached does not hold up the batches of others.
  */
-const confirming = proxyActivities<Pick<FlushActivities, 'confirmRequests'>>({
-  startToCloseTimeout: '30 seconds',
-  retry: { maximumAttempts: 1 },
-});
+const CONFIRMING: ActivityOptions = { startToCloseTimeout: '30 seconds', retry: { maximumAttempts: 1 } };
 
 const sinks = proxySinks<BatcherSinks>();
 
@@ -83,7 +81,11 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         break;
       case 'readInheritance': {
         const { runId } = decision;
-        state.inherit(await untilDone(state, () => activities.readInheritance(workflowInfo().workflowId, runId)));
+        state.inherit(
+          await untilDone(state, () =>
+            atInstallation(state, ({ activities }) => activities.readInheritance(workflowInfo().workflowId, runId)),
+          ),
+        );
         report();
         break;
       }
@@ -165,7 +167,9 @@ async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now());
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
     await untilInserted(state, (again, parking) =>
-      activities.insertBatch(again ? repeatedBatch(spec, parking) : spec, bodies),
+      atInstallation(state, ({ activities, named, moved }) =>
+        activities.insertBatch({ ...(again || moved ? repeatedBatch(spec, parking) : spec), ...named }, bodies),
+      ),
     ),
   );
   if (outcome.rejected > 0) await reject(state, spec, bytes);
@@ -177,7 +181,9 @@ async function flushInherited(state: BatcherState): Promise<void> {
   const batch = state.takeInherited(Date.now());
   const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(
     await untilInserted(state, (_again, parking) =>
-      activities.insertInherited(parking === undefined ? batch : { ...batch, parking }),
+      atInstallation(state, ({ activities, named }) =>
+        activities.insertInherited({ ...batch, ...(parking === undefined ? {} : { parking }), ...named }),
+      ),
     ),
   );
   if (outcome.rejected > 0) await reject(state, { ...batch, id: outcome.id }, bytes);
@@ -187,7 +193,9 @@ async function flushInherited(state: BatcherState): Promise<void> {
 async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void> {
   const { pipeline, batcher, number, id, destination } = spec;
   const unconfirmed = await untilDone(state, () =>
-    activities.rejectRecords({ pipeline, batcher, number, id, destination }, rejectedRecords),
+    atInstallation(state, ({ activities, named }) =>
+      activities.rejectRecords({ pipeline, batcher, number, id, destination, ...named }, rejectedRecords),
+    ),
   );
   state.postponeConfirmations(unconfirmed ?? [], Date.now());
 }
@@ -197,7 +205,11 @@ async function confirm(state: BatcherState): Promise<void> {
   const due = state.takeConfirmations(Date.now());
   let undelivered: readonly Unconfirmed[];
   try {
-    undelivered = await confirming.confirmRequests(state.settings.pipeline, due);
+    undelivered = await atInstallation(
+      state,
+      ({ activities }) => activities.confirmRequests(state.settings.pipeline, due),
+      CONFIRMING,
+    );
   } catch (error) {
     log.warn('Confirmations to requesters were not delivered; they will be tried again', { error: String(error) });
     undelivered = due.map((item) => ({ ...item, attempts: item.attempts + 1 }));
@@ -233,6 +245,45 @@ function untilInserted(
   );
 }
 
+interface AtInstallation {
+  readonly activities: FlushActivities;
+  /** For what names the installation that it belongs to. */
+  readonly named: { readonly installation?: string };
+  /** Scheduled before, for another installation. */
+  readonly moved: boolean;
+}
+
+/**
+ * Schedules an activity for the workers of the batcher's installation. Where it turns out to belong to another one, as with batchers of
+ * versions that named none, the activity is called off, so that it cannot wait for ever where nobody asks for it, and scheduled
+ * there. Which queue an activity was scheduled on is not compared in a replay.
+ */
+async function atInstallation<T>(
+  state: BatcherState,
+  run: (at: AtInstallation) => Promise<T>,
+  options = FLUSHING,
+): Promise<T> {
+  for (let moved = false; ; moved = true) {
+    const taskQueue = taskQueueOf(state);
+    const { installation } = state.settings;
+    const activities = proxyActivities<FlushActivities>({ ...options, taskQueue });
+    const named = installation === undefined ? {} : { installation: installation.name };
+    try {
+      return await calledOffWhen(
+        () => taskQueueOf(state) !== taskQueue,
+        () => run({ activities, named, moved }),
+      );
+    } catch (error) {
+      if (taskQueueOf(state) === taskQueue) throw error;
+    }
+  }
+}
+
+/** Where activities are scheduled now: as the settings say, else where batchers of versions that named no installation do. */
+function taskQueueOf({ settings }: BatcherState): string {
+  return settings.installation?.taskQueue ?? workflowInfo().taskQueue;
+}
+
 /** Cancels an activity as soon as a condition holds; resolves or rejects when the activity has ended. */
 function calledOffWhen<T>(isCalledOff: () => boolean, run: () => Promise<T>): Promise<T> {
   return CancellationScope.cancellable(async () => {
@@ -263,7 +314,7 @@ async function publishForeignSignals(state: BatcherState): Promise<void> {
         deadLetterTopic: settings.destination.deadLetterTopic,
         signals,
       };
-      await untilDone(state, () => activities.publishForeignSignals(batch));
+      await untilDone(state, () => atInstallation(state, ({ activities }) => activities.publishForeignSignals(batch)));
       state.foreignSignalsPublished(signals.length);
     }
   } catch (error) {
@@ -293,7 +344,8 @@ async function untilDone<T>(
       const message = error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error);
       state.flushFailed(message);
       log.error('A step of a flush ended in a failure; it will be scheduled again', { delayMs, message });
-      await condition(isUrgent, delayMs);
+      const taskQueue = taskQueueOf(state);
+      await condition(() => isUrgent() || taskQueueOf(state) !== taskQueue, delayMs);
     }
   }
 }

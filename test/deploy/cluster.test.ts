@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '../../src/config/load.js';
+import { ownTaskQueue } from '../../src/records/installation.js';
+import { ownTaskQueue } from '../../src/records/installation.js';
 import { requestsTaskQueue } from '../../src/records/request.js';
 import { metricFacts, seriesNames } from '../../scripts/metrics.js';
 import { all, CHART, ciFile, MINIMAL, one, render, renderWith, type Manifest } from './support/chart.js';
@@ -60,10 +62,12 @@ describe('KEDA', () => {
   });
 
   it('scales workers by the task queues that the daemon itself uses', async () => {
-    const manifests = await render({ files, values: { config: { temporal: { taskQueue: 'mine' } } } });
+    const config = { installation: 'shop', temporal: { taskQueue: 'mine' } };
+    const manifests = await render({ files, values: { config } });
     const queues = [
       { taskQueue: 'mine', queueTypes: 'workflow,activity' },
       { taskQueue: requestsTaskQueue('mine'), queueTypes: 'activity' },
+      { taskQueue: ownTaskQueue('mine', 'shop'), queueTypes: 'activity' },
     ];
     expect(triggersOf(manifests, 'demo-kafka-temporal-bridge-worker')).toEqual(
       queues.map((queue) => ({

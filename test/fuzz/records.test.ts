@@ -147,6 +147,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
     stateLog: new StateLog(logger),
     beat: () => Promise.resolve(true),
     deliverConfirmation: () => Promise.reject(new Error('a record of Kafka is no request')),
+    ofOther: () => Promise.resolve(null),
   });
   const { pipeline, destination } = settings();
   const source = { topic: 'orders', partition: 0, epoch: 'e1', from: -1, to: records.length - 1 };

@@ -380,3 +380,64 @@ it('drains: flushes what it holds, then ends', () =>
     expect(batches.map(({ reason }) => reason)).toEqual(['drain']);
     expect(last.carried?.counters.inserted).toBe(5);
   }));
+
+describe('of an installation with a task queue of its own', () => {
+  const installation = (name: string, handle: WorkflowHandle) => {
+    return { name, taskQueue: `${handle.workflowId}@${name}` };
+  };
+
+  /** As a lane does that has nothing else to say. */
+  async function tell(handle: WorkflowHandle, name: string): Promise<void> {
+    const { meta, body } = encodeChunk([]);
+    const settings = { ...input({ maxRecords: 1 }).settings, installation: installation(name, handle) };
+    await handle.signal(BATCHER.signals.records, { ...meta, settings }, body);
+  }
+
+  /** Batches that this worker gets. */
+  async function withWorkerOf(taskQueue: string, run: (got: readonly BatchSpec[]) => Promise<void>): Promise<void> {
+    const got: BatchSpec[] = [];
+    const activities: Pick<FlushActivities, 'insertBatch'> = {
+      insertBatch: (spec) => {
+        got.push(spec);
+        return Promise.resolve(done(recordsOf(spec)));
+      },
+    };
+    const worker = await Worker.create({ connection: environment.nativeConnection, taskQueue, activities });
+    await worker.runUntil(() => run(got));
+  }
+
+  it('its batches go to its own workers, also one that waits where nobody of it asks for work', () =>
+    withBatcher({ maxRecords: 1 }, async (handle) => {
+      await tell(handle, 'gone');
+      await send(handle, -1, 0);
+      await eventually(async () => expect((await status(handle)).flushing).not.toBeNull());
+      await withWorkerOf(`${handle.workflowId}@here`, async (got) => {
+        await tell(handle, 'here');
+        await eventually(() => expect(got).toMatchObject([{ installation: 'here', runs: [UNKNOWN_RUN] }]), 20_000);
+        await send(handle, 0, 1);
+        await eventually(() => expect(got).toHaveLength(2), 20_000);
+        // A member of a version that names none brings its settings.
+        const { meta, body } = encodeChunk([]);
+        await handle.signal(BATCHER.signals.records, { ...meta, settings: input({ maxRecords: 1 }).settings }, body);
+        await send(handle, 1, 2);
+        await eventually(() => expect(got).toHaveLength(3), 20_000);
+        expect(got.map(({ installation: name }) => name)).toEqual(['here', 'here', 'here']);
+      });
+      expect(batches).toEqual([]);
+    }));
+
+  it('a batch that a version without installations has scheduled goes there once another’s worker has refused it', () =>
+    withBatcher({ maxRecords: 1 }, async (handle) => {
+      let refused = 0;
+      insertBatch = () => {
+        refused++;
+        return Promise.reject(ApplicationFailure.nonRetryable('of another installation', 'OtherInstallation'));
+      };
+      await send(handle, -1, 0);
+      await eventually(() => expect(refused).toBeGreaterThan(0), 20_000);
+      await withWorkerOf(`${handle.workflowId}@here`, async (got) => {
+        await tell(handle, 'here');
+        await eventually(() => expect(got).toMatchObject([{ installation: 'here', runs: [UNKNOWN_RUN] }]), 20_000);
+      });
+    }));
+});

@@ -91,6 +91,7 @@ class Bridge {
       logger,
       stateLog: new StateLog(logger),
       beat: () => Promise.resolve(true),
+      ofOther: () => Promise.resolve(null),
       deliverConfirmation: (to, confirmation) => {
         const failures = this.failing.get(to) ?? 0;
         this.failing.set(to, failures - 1);

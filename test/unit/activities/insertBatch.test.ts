@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { createActivities } from '../../../src/activities/index.js';
+import { createActivities, type OfOther } from '../../../src/activities/index.js';
 import { InsertError } from '../../../src/activities/insertErrors.js';
 import type { OutgoingMessage, Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk } from '../../../src/records/chunkCodec.js';
@@ -14,7 +14,7 @@ import {
   type InsertOutcome,
   type Parking,
 } from '../../../src/records/flush.js';
-import { decodeRejected } from '../../../src/records/rejectionCodec.js';
+import { decodeRejected, encodeRejected } from '../../../src/records/rejectionCodec.js';
 import type { RunHistories } from '../../../src/activities/runHistories.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
@@ -35,6 +35,7 @@ function worker(
   error?: InsertError,
   otherwise: Partial<FakeTable['tables']> = {},
   past: Partial<Pick<RunHistories, 'inheritance'>> = {},
+  ofOther: OfOther = () => Promise.resolve(null),
 ) {
   const table = new FakeTable();
   const insert: typeof table.tables.insert = (name, rows) => {
@@ -68,6 +69,7 @@ function worker(
     logger,
     stateLog: new StateLog(logger),
     beat: () => Promise.resolve(true),
+    ofOther,
     deliverConfirmation: (requester, confirmation) => {
       confirmed.push([requester, confirmation]);
       if (requester === 'away') return Promise.reject(new Error('no answer'));
@@ -414,4 +416,36 @@ it('a request to a pipeline whose topics decide the table is rejected, unless th
   const others = worker();
   await flush(others, toTable({ ofTopics: { a: 'own' }, others: 'orders' }));
   expect(others.table.rows).toHaveLength(1);
+});
+
+it('work of another installation is left untouched and unanswered: for good where it is known whose, else for a while', async () => {
+  for (const [whose, nonRetryable] of [
+    [{ name: 'theirs' }, true],
+    ['unknown', false],
+  ] as const) {
+    const asked: [string, string | undefined][] = [];
+    const { activities, table, published, lines } = worker(undefined, {}, {}, (pipeline, named) => {
+      asked.push([pipeline, named]);
+      return Promise.resolve(whose);
+    });
+    const environment = new MockActivityEnvironment({ attempt: 1 });
+    const [spec, bodies] = batch(VALUES);
+    const rejected = { pipeline: 'orders', batcher: 'b', number: 1, id: 'id', destination: spec.destination };
+    for (const activity of [
+      () => activities.insertBatch(spec, bodies),
+      () => activities.insertBatch({ ...spec, installation: 'theirs' }, bodies),
+      () => activities.rejectRecords(rejected, encodeRejected([])),
+      () => activities.readInheritance('ktb:orders:8-key:0', 'run'),
+    ]) {
+      await expect(environment.run(activity)).rejects.toMatchObject({ type: 'OtherInstallation', nonRetryable });
+    }
+    expect(asked).toEqual([
+      ['orders', undefined],
+      ['orders', 'theirs'],
+      ['orders', undefined],
+      ['orders', undefined],
+    ]);
+    expect([table.rows, published]).toEqual([[], []]);
+    expect(lines.join()).toContain('Batches of pipeline orders are left to others');
+  }
 });

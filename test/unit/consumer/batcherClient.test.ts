@@ -66,7 +66,7 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
       workflow: { getHandle: () => ({ describe: describe(status) }) },
     } as unknown as Client;
-    const options = { workflowId: 'w', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    const options = { workflowId: 'w', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
     return new TemporalBatcherClient(client, options).history();
   };
   expect(await history('RUNNING')).toEqual({ runId: 'r', bytes: 9e6, events: 10 });
@@ -83,7 +83,7 @@ it('tells the workflow task that is due', async () => {
         getHandle: () => ({ describe: () => Promise.resolve({ runId: 'r', status: { name: 'RUNNING' }, raw }) }),
       },
     } as never;
-    const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
     const batcher = new TemporalBatcherClient(client, options);
     return (await batcher.startHeir({ drained: false })).dueTask;
   };
@@ -99,7 +99,7 @@ it('tells what a workflow task that is repeated failed with, or that it times ou
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
       workflowService: { getWorkflowExecutionHistoryReverse: () => Promise.resolve({ history: { events } }) },
     } as unknown as Client;
-    const options = { workflowId: 'b', taskQueue: 'q', settings: settings(), requestTimeoutMs: 1_000, counted };
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
     return new TemporalBatcherClient(client, options).taskFailure();
   };
   const started = { workflowTaskStartedEventAttributes: {} };
@@ -126,7 +126,7 @@ it('says whether a signal has begun the first run, asks for none after a closed 
   const batcher = new TemporalBatcherClient(client, {
     workflowId: 'b',
     taskQueue: 'q',
-    settings: settings(),
+    settings,
     requestTimeoutMs: 1_000,
     counted: requestCounter(metrics),
   });

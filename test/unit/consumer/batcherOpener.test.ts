@@ -40,7 +40,13 @@ function bridge(
       },
     } as unknown as BatcherClient;
   };
-  return { opener: new BatcherOpener({ pipelines, batcher }), done, indexes, looks: () => looks };
+  const opener = new BatcherOpener({
+    pipelines,
+    batcher,
+    settingsOf: ({ settings }) => settings,
+    isOfOther: (pipeline) => Promise.resolve(pipeline === 'others'),
+  });
+  return { opener, done, indexes, looks: () => looks };
 }
 
 it('a request goes to the batcher of its key, as a record of Kafka does; without one to that of its id', async () => {
@@ -127,4 +133,11 @@ it('a pipeline whose topics decide the table has none for a request', async () =
     nonRetryable: true,
   });
   expect(done).toEqual([]);
+});
+
+it('a pipeline of another installation on the task queue is asked for again, until one of its workers answers', async () => {
+  const { opener } = bridge(QUIET);
+  const error: unknown = await opener.open({ pipeline: 'others', id: 'x' }).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ type: 'OtherInstallation', nonRetryable: false, nextRetryDelay: '100 milliseconds' });
+  await expect(opener.open({ pipeline: 'nobodys', id: 'x' })).rejects.toMatchObject({ type: 'UnknownPipeline' });
 });

@@ -44,7 +44,8 @@ function start(
     ...overrides,
   };
   const flow = { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 };
-  const sender = new LaneSender({ lane, batcher, flow, settings: settings(), observer });
+  const told = settings();
+  const sender = new LaneSender({ lane, batcher, flow, settings: () => told, observer });
   senders.push(sender);
   const ended = sender.run();
   const source = tracker();

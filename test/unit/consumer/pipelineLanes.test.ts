@@ -51,6 +51,7 @@ function start({
     {
       pipeline: pipelines[0]!,
       batcher,
+      batcherSettings: () => pipelines[0]!.settings,
       setAside: (_, original) => Promise.resolve(original),
       metrics,
       logger,

@@ -1,0 +1,44 @@
+import type { Admin } from 'kafkajs';
+import type { Config } from '../config/config.js';
+import { tablesOf } from '../records/tables.js';
+import type { Evidence } from './claim.js';
+
+/** Ids of one pipeline's ClickHouse, at most. */
+const IDS_MAX = 20;
+
+/** Another ClickHouse on each machine: the default, which a configuration for consumers may leave as it is. */
+const DEFAULT_URL = 'http://localhost:8123';
+
+/** What ClickHouse is asked for. */
+export interface IdentifiedTables {
+  identities(tables: readonly string[]): Promise<readonly string[]>;
+}
+
+/**
+ * Finds out by what the installation of each pipeline is recognized. Rejects where a part that is asked does not answer.
+ *
+ * @param tables null where ClickHouse is not to be asked
+ */
+export async function gatherEvidence(
+  { clickhouse, pipelines }: Pick<Config, 'clickhouse' | 'pipelines'>,
+  admin: Pick<Admin, 'describeCluster'>,
+  tables: IdentifiedTables | null,
+): Promise<ReadonlyMap<string, Evidence>> {
+  const { clusterId } = (await admin.describeCluster()) as { readonly clusterId: string | null };
+  const found = new Map<string, Evidence>();
+  for (const { name, topics, settings } of pipelines) {
+    const known = [...tablesOf(settings.destination, topics).keys()].slice(0, IDS_MAX);
+    const ids = tables === null ? [] : await tables.identities(known);
+    found.set(name, {
+      kafka: clusterId === '' ? null : clusterId,
+      addresses: tables === null && clickhouse.url === DEFAULT_URL ? [] : [addressOf(clickhouse)],
+      ids: ids.slice(0, IDS_MAX),
+    });
+  }
+  return found;
+}
+
+function addressOf({ url, database }: Pick<Config['clickhouse'], 'url' | 'database'>): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname.replace(/\/$/, '')}/${database}`;
+}

@@ -1,0 +1,197 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { completeClaim, EVIDENCE_MAX, judgeClaim, type Claim, type Evidence } from '../../../src/installation/claim.js';
+import type { StoredClaim } from '../../../src/installation/claims.js';
+import { Installations, OtherInstallationError } from '../../../src/installation/installations.js';
+import { settings } from '../../support/chunks.js';
+
+/** Claims in memory, in whose place each method gives way to others first, as Temporal does. */
+class MemoryClaims {
+  readonly stored = new Map<string, StoredClaim>();
+  #runs = 0;
+
+  async read(name: string): Promise<StoredClaim | null> {
+    await Promise.resolve();
+    return this.stored.get(name) ?? null;
+  }
+
+  async create(name: string, claim: Claim): Promise<boolean> {
+    await Promise.resolve();
+    if (this.stored.has(name)) return false;
+    this.stored.set(name, { runId: `run-${++this.#runs}`, claim });
+    return true;
+  }
+
+  async replace(name: string, { runId }: StoredClaim, claim: Claim): Promise<boolean> {
+    await Promise.resolve();
+    if (this.stored.get(name)?.runId !== runId) return false;
+    this.stored.delete(name);
+    return this.create(name, claim);
+  }
+}
+
+interface SetUp {
+  readonly evidence: Evidence;
+  readonly pipelines: readonly string[];
+  readonly installation?: string;
+}
+
+function member(claims: MemoryClaims, { evidence, pipelines, installation }: SetUp, role = 'worker'): Installations {
+  const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
+  return new Installations({
+    config: {
+      installation: installation ?? null,
+      temporal: { taskQueue: 'q' },
+      pipelines: pipelines.map((name) => ({ name, settings: settings() })) as never,
+    },
+    claims,
+    evidence: () => Promise.resolve(new Map(pipelines.map((name) => [name, known]))),
+    mayName: role === 'worker',
+  });
+}
+
+const HERE: Evidence = { kafka: 'k1', addresses: ['ch1:8123/default'], ids: ['server-1/default'] };
+const THERE: Evidence = { kafka: 'k1', addresses: ['ch2:8123/default'], ids: ['server-2/default'] };
+
+describe('an installation', () => {
+  it('that is alone uses the task queue as it is, and names itself', async () => {
+    const claims = new MemoryClaims();
+    const installations = member(claims, { evidence: HERE, pipelines: ['a', 'b'] });
+    await installations.settle();
+    expect(installations.taskQueues).toEqual(['q']);
+    expect(installations.of('a')).toEqual(installations.of('b'));
+    expect(installations.settingsOf({ name: 'a', settings: settings() }).installation).toEqual(installations.of('a'));
+  });
+
+  it('has the same name for all its members, whoever comes first, and another one a task queue of its own', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ set: fc.constantFrom(0, 1, 2), role: fc.constantFrom('worker', 'consumer') }), {
+          minLength: 2,
+          maxLength: 12,
+        }),
+        async (members) => {
+          const claims = new MemoryClaims();
+          const setUps: readonly SetUp[] = [
+            { evidence: HERE, pipelines: ['a', 'b'] },
+            { evidence: THERE, pipelines: ['c', 'd'] },
+            { evidence: { ...THERE, kafka: 'k2' }, pipelines: ['e'] },
+          ];
+          const all = members.map(({ set, role }) => ({ set, one: member(claims, setUps[set]!, role) }));
+          await Promise.all(all.map(({ one }) => one.settle()));
+          // Consumers learn what workers have named.
+          for (const { one } of all) await one.settle();
+          const queues = new Map<string, number>();
+          for (const { set, one } of all) {
+            const hasWorker = members.some((other) => other.set === set && other.role === 'worker');
+            expect(one.taskQueues).toHaveLength(hasWorker ? 1 : 0);
+            for (const queue of one.taskQueues) {
+              expect(queues.get(queue) ?? set).toBe(set);
+              queues.set(queue, set);
+            }
+          }
+        },
+      ),
+    );
+  });
+
+  it('is refused a pipeline of another one, in words, and takes nothing of it', async () => {
+    const claims = new MemoryClaims();
+    await member(claims, { evidence: HERE, pipelines: ['orders'] }).settle();
+    const before = new Map(claims.stored);
+    for (const role of ['worker', 'consumer']) {
+      const other = member(claims, { evidence: THERE, pipelines: ['mine', 'orders'] }, role);
+      await expect(other.settle()).rejects.toThrow(OtherInstallationError);
+      await expect(other.settle()).rejects.toThrow(
+        /^pipeline orders belongs to installation \w+ in this namespace of Temporal: its ClickHouse is ch1:8123\/default, and the one here is ch2:8123\/default\. .* set installation: \w+$/,
+      );
+    }
+    expect(claims.stored).toEqual(before);
+  });
+
+  it('is refused a pipeline whose consumers alone have claimed it, where the Kafka is another', async () => {
+    const claims = new MemoryClaims();
+    await member(claims, { evidence: HERE, pipelines: ['orders'] }, 'consumer').settle();
+    const other = { evidence: { ...HERE, kafka: 'k2' }, pipelines: ['orders'] };
+    await expect(member(claims, other, 'consumer').settle()).rejects.toThrow('its Kafka cluster is k1');
+  });
+
+  it('stays the same with its name configured, wherever its parts are now', async () => {
+    const claims = new MemoryClaims();
+    const before = member(claims, { evidence: HERE, pipelines: ['orders'] });
+    await before.settle();
+    const { name } = before.of('orders')!;
+    const moved = { evidence: { ...THERE, kafka: 'k2' }, pipelines: ['orders'] };
+    const after = member(claims, { ...moved, installation: name });
+    await after.settle();
+    expect(after.of('orders')).toEqual(before.of('orders'));
+    // And from then on without.
+    await member(claims, moved).settle();
+    await expect(member(claims, { ...moved, installation: 'another' }).settle()).rejects.toThrow(
+      'the configuration names the installation another',
+    );
+  });
+
+  it('is recognized by every address and on every replica that it has in common with what is known', async () => {
+    const claims = new MemoryClaims();
+    const table = 'table-of-orders';
+    const replica = (id: number, address: string): SetUp => {
+      return { pipelines: ['orders'], evidence: { kafka: 'k1', addresses: [address], ids: [`server-${id}/d`, table] } };
+    };
+    await member(claims, replica(1, 'ch1:8123/d')).settle();
+    await member(claims, replica(2, 'ch2:8123/d')).settle();
+    // Its table was created again: the server tells.
+    const again = { kafka: 'k1', addresses: ['balancer:80/d'], ids: ['server-2/d', 'table-created-again'] };
+    await member(claims, { evidence: again, pipelines: ['orders'] }).settle();
+    // A consumer knows addresses only, and one without any says nothing.
+    for (const addresses of [['ch1:8123/d'], ['balancer:80/d'], []]) {
+      await member(
+        claims,
+        { evidence: { kafka: 'k1', addresses, ids: [] }, pipelines: ['orders'] },
+        'consumer',
+      ).settle();
+    }
+  });
+
+  it('leaves work of others to them: what they name, and what names none', async () => {
+    const claims = new MemoryClaims();
+    const one = member(claims, { evidence: HERE, pipelines: ['a'] });
+    const other = member(claims, { evidence: THERE, pipelines: ['b'] });
+    await one.settle();
+    await other.settle();
+    expect(await one.ofOther('a', undefined)).toBeNull();
+    expect(await one.ofOther('a', one.of('a')!.name)).toBeNull();
+    expect(await one.ofOther('b', other.of('b')!.name)).toEqual(other.of('b'));
+    expect(await one.ofOther('b', undefined)).toEqual(other.of('b'));
+    expect(await one.ofOther('c', undefined)).toBe('unknown');
+    // A second configuration of the same installation, with other pipelines on the same task queue.
+    const beside = member(claims, { evidence: HERE, pipelines: ['d'] });
+    await beside.settle();
+    expect(await one.ofOther('d', undefined)).toBeNull();
+  });
+});
+
+it('a task queue is not taken for one’s own by an address alone: it is another server in each namespace of Kubernetes', () => {
+  const claim: Claim = { format: 'ktb-claim/1', installation: { name: 'x', taskQueue: 'q' }, ...HERE };
+  const sameAddress = { ...THERE, addresses: HERE.addresses };
+  expect(judgeClaim(claim, null, sameAddress, false).same).toBe(false);
+  expect(judgeClaim(claim, null, sameAddress, true).same).toBe(true);
+});
+
+it('a claim keeps what is known, bounded, and does not change where nothing is new', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(fc.integer({ min: 0, max: 99 }).map(String), { maxLength: 20 }), { maxLength: 20 }),
+      (found) => {
+        let claim: Claim = { format: 'ktb-claim/1', installation: null, kafka: null, addresses: [], ids: [] };
+        for (const ids of found) {
+          const evidence = { kafka: 'k', addresses: [], ids: [...new Set(ids)] };
+          claim = completeClaim(claim, null, evidence);
+          expect(claim.ids).toEqual(expect.arrayContaining(evidence.ids));
+          expect(completeClaim(claim, null, evidence)).toBe(claim);
+        }
+        expect(claim.ids.length).toBeLessThanOrEqual(EVIDENCE_MAX);
+      },
+    ),
+  );
+});
