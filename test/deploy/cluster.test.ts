@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '../../src/config/load.js';
 import { ownTaskQueue } from '../../src/records/installation.js';
-import { ownTaskQueue } from '../../src/records/installation.js';
 import { requestsTaskQueue } from '../../src/records/request.js';
 import { metricFacts, seriesNames } from '../../scripts/metrics.js';
 import { all, CHART, ciFile, MINIMAL, one, render, renderWith, type Manifest } from './support/chart.js';
