@@ -1,10 +1,11 @@
 import type { ClickHouseConfig } from '../config/config.js';
-import { INSERT_SETTINGS } from '../config/insertSettings.js';
+import { INSERT_DEFAULTS, INSERT_SETTINGS, INSERT_SETTINGS_IF_KNOWN } from '../config/insertSettings.js';
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings, ResponseHeaders } from '@clickhouse/client';
 import type { KafkaRecord, RecordSource, TopicPartition } from '../records/record.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
+import { DEFAULT_LIMITS, type ValueLimits } from './valueChecks.js';
 
 const COLUMNS_MAX_AGE_MS = 30_000;
 
@@ -44,6 +45,7 @@ export class ClickHouseTables {
   readonly #settings: ClickHouseSettings;
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
   readonly #lastInsertAtMs = new Map<string, number>();
+  #settingsIfKnown: ClickHouseSettings = {};
 
   /** @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, since some settings cut results short */
   constructor(client: ClickHouseClient, database: string, settings: ClickHouseConfig['settings'] = {}) {
@@ -71,9 +73,32 @@ export class ClickHouseTables {
       const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
       throw new InsertError('structural', { code: UNKNOWN_TABLE, message });
     }
-    const columns: TableColumns = new Map(rows);
+    const columns: TableColumns = Object.assign(new Map(rows), { limits: await this.#readServer() });
     this.#columns.set(table, { columns, readAtMs: performance.now() });
     return columns;
+  }
+
+  /** Reads what differs between servers: known settings, and what their dates can hold. It may have been upgraded. */
+  async #readServer(): Promise<ValueLimits> {
+    const names = Object.keys(INSERT_SETTINGS_IF_KNOWN);
+    let rows: [string, number, number, string[]][];
+    try {
+      rows = await this.#query<[string, number, number, string[]]>(
+        `SELECT timezone(),
+           toYear(toDateTime64('0001-01-02 00:00:00', 0, 'UTC')), toYear(toDateTime64('9999-12-30 00:00:00', 0, 'UTC')),
+           (SELECT groupArray(name) FROM system.settings WHERE name IN {names:Array(String)})`,
+        { names },
+      );
+    } catch (error) {
+      // A server that refuses the question is one that has none of these settings.
+      if (error instanceof InsertError && error.answered && error.kind !== 'transient') return DEFAULT_LIMITS;
+      throw error;
+    }
+    const [[timeZone, first, last, known]] = rows as [[string, number, number, string[]]];
+    this.#settingsIfKnown = Object.fromEntries(
+      Object.entries(INSERT_SETTINGS_IF_KNOWN).filter(([name]) => known.includes(name)),
+    );
+    return { timeZone, years: [first, last] };
   }
 
   /** The table may have been altered: its columns are read again. */
@@ -223,7 +248,13 @@ export class ClickHouseTables {
       const { stream, response_headers } = await this.#client.exec({
         query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${names}) FORMAT JSONEachRow`,
         values: Readable.from(lines, { objectMode: false }),
-        clickhouse_settings: { ...this.#settings, ...INSERT_SETTINGS, ...settings },
+        clickhouse_settings: {
+          ...INSERT_DEFAULTS,
+          ...this.#settings,
+          ...INSERT_SETTINGS,
+          ...this.#settingsIfKnown,
+          ...settings,
+        },
       });
       // Read to its end, or the connection could not be used again.
       for await (const _ of stream);

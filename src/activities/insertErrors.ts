@@ -198,7 +198,7 @@ const TOO_MANY_PARTITIONS = /too many partitions for single INSERT block/i;
  * ClickHouse#34203). Its message quotes rows, and a row may hold the same words: so a column counts only where the table
  * has it, and a row's number is a hint.
  */
-const COLUMN = /while reading the value of key ([A-Za-z_]\w*)/g;
+const COLUMN = /\(while reading the value of key ((?:(?!\(while reading)[^\n])*?)\): /g;
 const ROW = /\(at row (\d+)\)/g;
 
 /**

@@ -3,11 +3,14 @@ import { pointerTokens } from '../records/jsonPointer.js';
 import { isTime, lastHeader, timeText, type KafkaRecord, type RecordSource } from '../records/record.js';
 import { REJECTION_CODES, tooLarge, type Rejection } from '../records/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
-import { objectMembers, quoteIntegers, textAtPointer } from './json.js';
-import { fits, rangeCheck, type RangeCheck, type Seen } from './valueRanges.js';
+import { hasHalfCharacter, JsonObject, objectMembers, textAtPointer, type JsonKind } from './json.js';
+import { valueCheck, type ValueCheck, type ValueLimits } from './valueChecks.js';
 
 /** The columns of a table that matter to a row: name to type, as `system.columns` has them. */
-export type TableColumns = ReadonlyMap<string, string>;
+export type TableColumns = ReadonlyMap<string, string> & {
+  /** Of the server that has the table. Default: those that every server has. */
+  readonly limits?: ValueLimits;
+};
 
 /**
  * The identity columns: what a record is, and when it was written. Named as the virtual columns of ClickHouse's Kafka
@@ -36,6 +39,13 @@ export type Row = string | Rejection;
 /** Makes rows for one table and one mapping. */
 export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
 
+/** What is known of a name that a field of the value may have. */
+interface Field {
+  readonly column: string;
+  readonly kind: 'column' | 'identity' | 'mapped' | 'parent' | 'source';
+  readonly check?: ValueCheck | undefined;
+}
+
 export function createRowBuilder(
   table: TableColumns,
   columns: Readonly<Record<string, string>>,
@@ -43,63 +53,104 @@ export function createRowBuilder(
 ): RowBuilder {
   const identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
   const identityFields = identityFieldWriter(identity, table);
-  const checks = new Map([...table].flatMap(([name, type]) => checkEntry(name, type)));
   const mapped = Object.entries(columns).map(([column, from]) => ({
     column,
     from,
-    read: columnReader(from),
-    check: checks.get(column),
+    read: columnReader(from, table.get(column) ?? ''),
+    check: valueCheck(table.get(column) ?? '', table.limits),
   }));
-  const mappedNames = new Set(mapped.map(({ column }) => column));
-  const fieldChecks = [...checks]
-    .filter(([name]) => !mappedNames.has(name) && !identity.some((own) => own === name))
-    .map(([name, check]) => ({ name, key: latin1(name), check }));
-  const known = unknownFields === 'reject' ? knownFields(table, columns) : null;
+  const fields = knownFields(table, columns, identity);
   const timeColumn =
     identity.find((name) => name === '_timestamp') ?? mapped.find(({ from }) => from === 'timestamp')?.column;
+  const object = new JsonObject();
 
   /** The fields that precede the value's own, one after the other; a rejection where a value does not fit. */
   const leadingFields = (source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection => {
     const head = identityFields(source, record);
-    const fields = head === '' ? [] : [head];
+    const leading = head === '' ? [] : [head];
     for (const { column, read, check } of mapped) {
       const value = read(source, record, text);
       if (value === undefined) continue;
-      if (check !== undefined && !fits(check, value)) return outOfRange(column);
-      fields.push(`${quote(column)}:${value}`);
+      if (typeof value !== 'string') return value;
+      if (check?.(value, 0, value.length) === false) return outOfRange(column);
+      if (object.hasHalfCharacters && hasHalfCharacter(value)) return halfCharacter(column);
+      leading.push(`${quote(column)}:${value}`);
     }
-    return fields;
+    return leading;
   };
   const rowWithoutFields = (source: RecordSource, record: KafkaRecord): Row => {
-    const fields = leadingFields(source, record, '');
-    return 'code' in fields ? fields : `{${fields.join(',')}}`;
+    const leading = leadingFields(source, record, '');
+    return 'code' in leading ? leading : `{${leading.join(',')}}`;
   };
 
-  const unfitField = (object: Fields, seen: Seen): string | undefined =>
-    fieldChecks.find(({ key, check }) => Object.hasOwn(object, key) && !check(object[key], seen))?.name;
+  /** Judges a value by its names and by the checks; else gives how many fields cannot stay where they are. */
+  const judge = (text: string): Rejection | number => {
+    let misplaced = mapped.length;
+    for (let index = 0; index < object.length; index++) {
+      const name = object.names[index] as string;
+      const field = fields.get(name);
+      if (field === undefined) {
+        if (unknownFields === 'reject') return unknownField(name);
+        continue;
+      }
+      const { kind, column, check } = field;
+      if (kind === 'identity') return reservedField(column);
+      if (kind === 'parent') misplaced++;
+      if (kind !== 'column' && kind !== 'parent') continue;
+      const start = object.starts[index] as number;
+      const end = object.ends[index] as number;
+      if (check?.(text, start, end) === false) return outOfRange(column);
+      if (object.hasHalfCharacters && hasHalfCharacter(text.slice(start, end))) return halfCharacter(column);
+    }
+    return misplaced;
+  };
+
+  /** Members of an object whose members are columns: `{"a":{"b":1}}` is the field `a.b`. */
+  const addMembers = (into: string[], text: string, start: number, path: string): Rejection | undefined => {
+    if (text[start] === '[') return notColumns(path);
+    for (const { name, start: from, end } of objectMembers(text, start)) {
+      const inner = `${path}.${name}`;
+      const field = fields.get(inner);
+      if (field?.kind === 'column') {
+        if (field.check?.(text, from, end) === false) return outOfRange(field.column);
+        into.push(`${quoteLatin1(inner)}:${text.slice(from, end)}`);
+      } else if (field?.kind === 'parent' && text[from] !== 'n') {
+        const rejection = addMembers(into, text, from, inner);
+        if (rejection !== undefined) return rejection;
+      } else if (field === undefined && unknownFields === 'reject') {
+        return unknownField(inner);
+      }
+    }
+    return undefined;
+  };
+
   const rowOfObject = (source: RecordSource, record: KafkaRecord): Row => {
-    const text = record.value?.toString('latin1') ?? '';
-    const parsed = parseObject(text);
-    if (parsed.rejection !== undefined) return parsed.rejection;
-    for (const name of identity) {
-      if (Object.hasOwn(parsed.object, name)) return reservedField(name);
-    }
-    const seen = { rounded: false };
-    let unfit = unfitField(parsed.object, seen);
-    if (seen.rounded) unfit ??= unfitField(JSON.parse(quoteIntegers(text)) as Fields, seen);
-    if (unfit !== undefined) return outOfRange(unfit);
-    const unknown = known && Object.keys(parsed.object).find((key) => !known.has(key));
-    if (typeof unknown === 'string') return unknownField(unknown);
-    if (mapped.length === 0) {
+    if (record.value === null)
+      return { code: REJECTION_CODES.notJson, message: 'the record has no value (a tombstone)' };
+    const text = record.value.toString('latin1');
+    const kind = object.read(text);
+    if (kind === undefined) return notJson(text, object);
+    if (kind !== 'object') return notObject(kind);
+    const judged = judge(text);
+    if (typeof judged !== 'number') return judged;
+    if (judged === 0) {
       const head = `{${identityFields(source, record)}`;
-      return head + fieldsOf(text, head.length > 1);
+      return head + (head.length > 1 && object.length > 0 ? ',' : '') + text.slice(text.indexOf('{') + 1);
     }
-    const fields = leadingFields(source, record, text);
-    if ('code' in fields) return fields;
-    for (const { name, start, end } of objectMembers(text)) {
-      if (!mappedNames.has(name)) fields.push(`${quote(name)}:${text.slice(start, end)}`);
+    const parts = leadingFields(source, record, text);
+    if ('code' in parts) return parts;
+    for (let index = 0; index < object.length; index++) {
+      const name = object.names[index] as string;
+      const kindOfField = fields.get(name)?.kind;
+      const start = object.starts[index] as number;
+      if (kindOfField === 'parent') {
+        const rejection = addMembers(parts, text, start, name);
+        if (rejection !== undefined) return rejection;
+      } else if (kindOfField !== 'mapped') {
+        parts.push(`${quoteLatin1(name)}:${text.slice(start, object.ends[index])}`);
+      }
     }
-    return `{${fields.join(',')}}`;
+    return `{${parts.join(',')}}`;
   };
 
   return (source, record) => {
@@ -115,13 +166,29 @@ export function createRowBuilder(
 }
 
 /**
- * The names that a field may have, one character a byte: columns, their beginnings (a field for the column `a.b` is called
- * `a`), and what a mapping reads.
+ * The names that a field may have, one character a byte: columns, what mappings read, and the beginnings of columns' names:
+ * a field `a` may hold the column `a.b`.
  */
-function knownFields(table: TableColumns, columns: Readonly<Record<string, string>>): ReadonlySet<string> {
-  const names = [...table.keys()].flatMap((name) => [name, name.split('.')[0] ?? name]);
-  const pointers = Object.values(columns).filter((source) => source.startsWith('/'));
-  return new Set([...names, ...pointers.map((pointer) => pointerTokens(pointer)[0] ?? '')].map(latin1));
+function knownFields(
+  table: TableColumns,
+  columns: Readonly<Record<string, string>>,
+  identity: readonly string[],
+): ReadonlyMap<string, Field> {
+  const fields = new Map<string, Field>();
+  const add = (column: string, field: Omit<Field, 'column'>): void => {
+    const name = latin1(column);
+    if (!fields.has(name)) fields.set(name, { column, ...field });
+  };
+  for (const name of identity) add(name, { kind: 'identity' });
+  for (const name of Object.keys(columns)) add(name, { kind: 'mapped' });
+  for (const [name, type] of table) add(name, { kind: 'column', check: valueCheck(type, table.limits) });
+  for (const name of table.keys()) {
+    const parts = name.split('.');
+    for (let length = 1; length < parts.length; length++) add(parts.slice(0, length).join('.'), { kind: 'parent' });
+  }
+  for (const from of Object.values(columns))
+    if (from.startsWith('/')) add(pointerTokens(from)[0] ?? '', { kind: 'source' });
+  return fields;
 }
 
 /** Of a field's name as much as an error message shows. */
@@ -137,28 +204,44 @@ function latin1(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
 
-/** The object's own text behind its opening brace, with a comma before it where fields precede and follow. */
-function fieldsOf(text: string, afterFields: boolean): string {
-  const rest = text.slice(text.indexOf('{') + 1);
-  const empty = /^\s*\}/.test(rest);
-  return afterFields && !empty ? `,${rest}` : rest;
+/** Why a text is no JSON, without a word of it. */
+function notJson(text: string, { faultAt }: JsonObject): Rejection {
+  const why = whyNotJson(text, faultAt);
+  return { code: REJECTION_CODES.notJson, message: `the value is not JSON${why === undefined ? '' : `: ${why}`}` };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+/** Without the place of the fault: dead letters are counted by their messages. */
+function whyNotJson(text: string, at: number): string | undefined {
+  const begin = BEGINNINGS.find(([bytes]) => text.startsWith(bytes));
+  if (begin !== undefined) return begin[1];
+  if (text.trim() === '') return 'it is empty';
+  if (at >= text.length) return 'it ends too early';
+  if (at > 0 && /^\s*[{[]/.test(text) && /^[{[]/.test(text.slice(at)) && isComplete(text.slice(0, at)))
+    return 'more JSON follows after it; each record holds one value';
+  if (/^-?(nan|infinity)/i.test(text.slice(at, at + 9))) return 'JSON has no NaN and no Infinity';
+  return undefined;
+}
 
-type Parsed = { readonly object: Fields; readonly rejection?: undefined } | { readonly rejection: Rejection };
+/** How values begin that are something else. */
+const BEGINNINGS: readonly (readonly [bytes: string, message: string])[] = [
+  ['\xef\xbb\xbf', 'it begins with a byte-order mark'],
+  ['\xff\xfe', 'it is UTF-16, and begins with a byte-order mark'],
+  ['\xfe\xff', 'it is UTF-16, and begins with a byte-order mark'],
+  [
+    '\x00',
+    'it begins with the magic byte 0 of a schema registry, as Avro, Protobuf and JSON Schema serializers write it',
+  ],
+  ['\x1f\x8b', 'it is compressed with gzip'],
+  ['\x28\xb5\x2f\xfd', 'it is compressed with Zstandard'],
+];
 
-function parseObject(text: string): Parsed {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The parser's message quotes the value, which must not leave the record.
-    return { rejection: { code: REJECTION_CODES.notJson, message: 'the value is not JSON' } };
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { object: value as Fields };
-  const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
-  return { rejection: { code: REJECTION_CODES.notObject, message: `the value is ${kind}, not a JSON object` } };
+function isComplete(text: string): boolean {
+  return new JsonObject().read(text) !== undefined;
+}
+
+function notObject(kind: JsonKind): Rejection {
+  const what = kind === 'null' ? 'null' : kind === 'array' ? 'an array' : `a ${kind}`;
+  return { code: REJECTION_CODES.notObject, message: `the value is ${what}, not a JSON object` };
 }
 
 function reservedField(name: string): Rejection {
@@ -166,13 +249,19 @@ function reservedField(name: string): Rejection {
   return { code: REJECTION_CODES.reservedField, message };
 }
 
-function checkEntry(name: string, type: string): [string, RangeCheck][] {
-  const check = rangeCheck(type);
-  return check === undefined ? [] : [[name, check]];
-}
-
 function outOfRange(column: string): Rejection {
   const message = `the value for column ${column} does not fit into its type, and ClickHouse would change it without a word`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
+function halfCharacter(column: string): Rejection {
+  const message = `the value for column ${column} has half of a character (an unpaired surrogate), which no text holds`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
+function notColumns(name: string): Rejection {
+  const path = Buffer.from(name, 'latin1').toString().slice(0, FIELD_NAME_MAX);
+  const message = `the field ${path} is an array, but its columns (${path}.…) are filled from an object of arrays`;
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
@@ -217,9 +306,13 @@ function timestampWriter(type: string): (timestampMs: number) => string {
   return (timestampMs) => `"${timeText(timestampMs)}"`;
 }
 
-type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | undefined;
+/** Gives JSON; undefined where there is nothing. */
+type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | Rejection | undefined;
 
-function columnReader(from: string): ColumnReader {
+/** Types that take JSON itself, not a text that says the same. */
+const TAKES_JSON = /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested)\b/;
+
+function columnReader(from: string, type: string): ColumnReader {
   if (from.startsWith('/')) {
     const tokens = pointerTokens(from);
     return (_source, _record, text) => textAtPointer(text, tokens);
@@ -230,7 +323,7 @@ function columnReader(from: string): ColumnReader {
   }
   const readers: Record<string, ColumnReader> = {
     key: (_source, { key }) => quoteBytes(key),
-    value: (_source, { value }) => quoteBytes(value),
+    value: TAKES_JSON.test(type) ? jsonOfValue : (_source, { value }) => quoteBytes(value),
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
     offset: (_source, { offset }) => String(offset),
@@ -242,12 +335,25 @@ function columnReader(from: string): ColumnReader {
   return reader;
 }
 
+/** The value itself, for a column that takes JSON. */
+const jsonOfValue: ColumnReader = (_source, { value }) => {
+  if (value === null) return 'null';
+  const text = value.toString('latin1');
+  const json = new JsonObject();
+  return json.read(text) === undefined ? notJson(text, json) : text;
+};
+
 /** A JSON string of a text, one character a byte of its UTF-8. */
 function quote(text: string): string {
   return quoteBytes(Buffer.from(text));
 }
 
+/** A JSON string of a text that is one character a byte already. */
+function quoteLatin1(text: string): string {
+  return JSON.stringify(text);
+}
+
 /** A JSON string that holds the bytes as they are, whether or not they are UTF-8; ClickHouse's strings are bytes, too. */
 function quoteBytes(bytes: Buffer | null): string {
-  return bytes === null ? 'null' : JSON.stringify(bytes.toString('latin1'));
+  return bytes === null ? 'null' : quoteLatin1(bytes.toString('latin1'));
 }

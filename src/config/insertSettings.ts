@@ -16,15 +16,31 @@ export const INSERT_SETTINGS = {
   input_format_skip_unknown_fields: 1,
   // Otherwise of two fields of one name the second is dropped without a word.
   input_format_json_ignore_unnecessary_fields: 0,
-  // Otherwise an object for a Nested column is an unknown field, and dropped.
-  input_format_import_nested_json: 1,
+  // Rows name such columns themselves (`n.a`). With it, a field `n` of another kind would be refused, even where it is ignored.
+  input_format_import_nested_json: 0,
   date_time_input_format: 'best_effort',
+  // By default a fifth of all floats get another last digit than the nearest float has.
+  precise_float_parsing: 1,
+} as const;
+
+/** Settings of every insert that the configuration may change. */
+export const INSERT_DEFAULTS = {
+  // In JSON and Dynamic columns a text stays the text it is. Otherwise what looks like a date is stored as one: the 30th of
+  // February as the 1st of March, a time without its zone.
+  input_format_try_infer_dates: 0,
+  input_format_try_infer_datetimes: 0,
+} as const;
+
+/** Settings of every insert to a server that knows them. */
+export const INSERT_SETTINGS_IF_KNOWN = {
+  // A number for a DateTime64 counts its ticks, as it has always done; since 26.8 it would be seconds.
+  input_format_read_datetime_number_as_raw_value: 1,
 } as const;
 
 /** Why the configuration may not have a setting of ClickHouse; undefined where it may. */
 export function whyOwned(setting: string): string | undefined {
-  if (Object.hasOwn(INSERT_SETTINGS, setting))
-    return `is set to ${String(INSERT_SETTINGS[setting as keyof typeof INSERT_SETTINGS])} by the guarantees`;
+  const owned: Readonly<Record<string, string | number>> = { ...INSERT_SETTINGS, ...INSERT_SETTINGS_IF_KNOWN };
+  if (Object.hasOwn(owned, setting)) return `is set to ${owned[setting]} by the guarantees`;
   return OWNED.find(([pattern]) => pattern.test(setting))?.[1];
 }
 

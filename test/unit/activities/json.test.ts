@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { objectMembers, quoteIntegers, textAtPointer } from '../../../src/activities/json.js';
+import {
+  everyScalar,
+  hasHalfCharacter,
+  JsonObject,
+  objectMembers,
+  textAtPointer,
+} from '../../../src/activities/json.js';
 import { pointerTokens } from '../../../src/records/jsonPointer.js';
 
 /** JSON text with white space in all places where it may be, one character a byte. */
@@ -13,7 +19,7 @@ it('finds the members of any object, with the value’s own text', () => {
     fc.property(anyObject, fc.constantFrom(undefined, 1, '\t'), (object, indent) => {
       const text = latin1(JSON.stringify(object, null, indent));
       const members = objectMembers(text).map(({ name, start, end }) => [
-        name,
+        utf8(name),
         JSON.parse(utf8(text.slice(start, end))) as unknown,
       ]);
       expect(members).toEqual(Object.entries(JSON.parse(JSON.stringify(object)) as object));
@@ -55,19 +61,104 @@ it('keeps the digits of numbers that JavaScript would round', () => {
   expect(textAtPointer(text, ['exact'])).toBe('0.1000000000000000055');
 });
 
-it('puts integers into quotes, wherever they are, and nothing else', () => {
+/** JSON, and what comes near it: cut off, characters turned, numbers and escapes of all kinds. */
+const nearlyJson = fc.oneof(
+  fc.json({ stringUnit: 'binary' }),
+  fc.tuple(fc.json(), fc.nat(), fc.string({ maxLength: 2 })).map(([text, at, other]) => {
+    const place = at % (text.length + 1);
+    return text.slice(0, place) + other + text.slice(place + 1);
+  }),
+  fc.tuple(fc.json(), fc.nat()).map(([text, at]) => text.slice(0, at % (text.length + 1))),
+  fc.string({ unit: fc.constantFrom(...Array.from('{}[]",:-+.0123eEtrufalsn\\/bx \n\t\u000b\u00a0')) }),
+  fc.string({ unit: fc.constantFrom('0', '1', '-', '+', '.', 'e', 'E') }),
+  fc.string({ unit: fc.constantFrom('\\', 'u', 'd', '8', 'c', '0', '"', '\u0001', 'n') }).map((text) => `"${text}"`),
+);
+
+it('accepts just what JSON.parse accepts, and finds the same members', () => {
+  const object = new JsonObject();
   fc.assert(
-    fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), fc.constantFrom(undefined, 2), (value, indent) => {
-      const json = JSON.stringify(value, null, indent);
-      const quoted = JSON.parse(json, (_, child: unknown) => {
-        return typeof child === 'number' && /^-?\d+$/.test(JSON.stringify(child)) ? JSON.stringify(child) : child;
-      }) as unknown;
-      expect(JSON.parse(utf8(quoteIntegers(latin1(json))))).toEqual(quoted);
-    }),
+    fc.property(
+      fc.oneof(
+        nearlyJson,
+        nearlyJson.map((text) => `{"a":${text},"b\\u00e9":[${text}]}`),
+      ),
+      (text) => {
+        let parsed: unknown;
+        try {
+          parsed = JSON.parse(text);
+        } catch {
+          expect([text, object.read(latin1(text))]).toEqual([text, undefined]);
+          return;
+        }
+        const kind = parsed === null ? 'null' : Array.isArray(parsed) ? 'array' : typeof parsed;
+        expect([text, object.read(latin1(text))]).toEqual([text, kind]);
+        if (kind !== 'object') return;
+        const found = Array.from({ length: object.length }, (_, index) => [
+          utf8(object.names[index] as string),
+          JSON.parse(utf8(latin1(text).slice(object.starts[index], object.ends[index]))) as unknown,
+        ]);
+        // As entries of an object: the last of several members of one name counts.
+        expect(Object.fromEntries(found)).toEqual(parsed);
+      },
+    ),
+    { numRuns: 3_000 },
   );
-  expect(quoteIntegers('{"1":[-18446744073709551616 ,0],"a\\"2":1e3,"b":"3","c":-0.5}')).toBe(
-    '{"1":["-18446744073709551616" ,"0"],"a\\"2":1e3,"b":"3","c":-0.5}',
-  );
+});
+
+it('reads JSON of any depth, and finds the fault in it', () => {
+  const object = new JsonObject();
+  const depth = 200_000;
+  expect(object.read(`{"a":${'[{"b":'.repeat(depth)}1${'}]'.repeat(depth)}}`)).toBe('object');
+  expect(object.read(`{"a":${'[{"b":'.repeat(depth)}1${'}]'.repeat(depth - 1)}]}`)).toBeUndefined();
+  expect(object.faultAt).toBe(5 + 6 * depth + 1 + 2 * (depth - 1));
+});
+
+it('sees the second half of a character in an escape, and whole characters not', () => {
+  const object = new JsonObject();
+  for (const [text, half] of [
+    ['\\ud83d\\ude00', false],
+    ['\\ud83d', false],
+    ['\\ude00', true],
+    ['\\ud83d\\ude00\\ude00', true],
+    ['\\ud83d\\ud83d\\ude00', false],
+    ['\\\\ud83d', false],
+    ['\\u0041', false],
+  ] as const) {
+    object.read(`{"a":["${text}"]}`);
+    expect([text, object.hasHalfCharacters, hasHalfCharacter(`"${text}"`)]).toEqual([text, half, half]);
+  }
+});
+
+it('asks of each scalar of a value once, and says which share a type', () => {
+  const text = '{"a":[1,{"b:":"x:","c":[ true , null]},[2], {"c":[3]}], "d" : "e", "f":[5]}';
+  const scalars = (ofObjects: boolean) => {
+    const found: [string, string | undefined][] = [];
+    everyScalar(text, 0, text.length, ofObjects, (start, end, path) => {
+      found.push([text.slice(start, end), path]);
+      return true;
+    });
+    return found;
+  };
+  expect(scalars(true)).toEqual([
+    ['1', '0'],
+    ['"x:"', '0."b:"'],
+    ['true', '0."c"'],
+    ['null', '0."c"'],
+    ['2', '0'],
+    ['3', '0."c"'],
+    ['"e"', undefined],
+    ['5', '1'],
+  ]);
+  expect(scalars(false)).toEqual([
+    ['1', '0'],
+    ['"x:"', undefined],
+    ['true', '1'],
+    ['null', '1'],
+    ['2', '0'],
+    ['3', '2'],
+    ['"e"', undefined],
+    ['5', '3'],
+  ]);
 });
 
 it('takes the last of several members of one name, as JSON.parse does', () => {

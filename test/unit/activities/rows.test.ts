@@ -199,7 +199,7 @@ it('rejects a field without a column where that is asked for, and names it, not 
   const columns = { id: '/order/id' };
   const strict = (value: string) => mappedRow(value, { unknownFields: 'reject' }, columns, table);
   expect(strict('{"id": 1, "größe": 2, "items": {"price": [1]}, "order": {"id": 5}}')).toBe(
-    Buffer.from('{"id":5,"größe":2,"items":{"price": [1]},"order":{"id": 5}}').toString('latin1'),
+    Buffer.from('{"id":5,"größe":2,"items.price":[1],"order":{"id": 5}}').toString('latin1'),
   );
   expect(strict('{"id": 1, "lärm": "secret"}')).toEqual({
     code: 'unknown_field',

@@ -1,0 +1,161 @@
+/*
+ * Texts that ClickHouse reads as dates and times, and what they say. ClickHouse reads more than these, and some of it wrongly:
+ * the 61st minute as the next hour's first, `9999:00:00` as a year, `10:11` as minutes and seconds. Only what is here counts as
+ * read as it was written. Compared with ClickHouse by the fuzz of values.
+ */
+
+/** A point in time as a text gives it. */
+export interface TextTime {
+  /** Since 1970; of the text's own wall clock where it names no zone. */
+  readonly seconds: number;
+  readonly zoned: boolean;
+}
+
+/**
+ * The day with which a text begins, as days since 1970, for the texts that a `Date` takes; null where there is no such day (the
+ * 30th of February); undefined for another text.
+ */
+export function readDay(text: string): number | null | undefined {
+  const match = /^(\d{4})\D(\d{1,2})\D(\d{1,2})(?!\d)/.exec(text) ?? /^(\d{4})(\d\d)(\d\d)$/.exec(text);
+  return match === null ? undefined : dayNumber(Number(match[1]), Number(match[2]), Number(match[3]));
+}
+
+/** A time from the texts that a `DateTime` takes; null for any other. */
+export function readTime(text: string): TextTime | null {
+  if (/^\d{9,10}(?:\.\d+)?$/.test(text)) return { seconds: Math.floor(Number(text)), zoned: true };
+  // Milli-, micro-, and nanoseconds.
+  if (/^(?:\d{13}|\d{16}|\d{19})$/.test(text)) return { seconds: Number(text.slice(0, 10)), zoned: true };
+  const trimmed = text.trim();
+  for (const pattern of DATES) {
+    const date = pattern.exec(trimmed);
+    if (date === null) continue;
+    const { y, m = '', d } = date.groups as Groups;
+    const day = dayNumber(Number(y), Number.isNaN(Number(m)) ? monthOf(m) : Number(m), Number(d));
+    const time = TIME.exec(trimmed.slice(date[0].length));
+    return day === null || time === null ? null : timeOf(day, time.groups as Groups);
+  }
+  return null;
+}
+
+/** Whether a text is a time as a `Time` takes it, with up to three digits of hours. */
+export function isTimeOfDay(text: string): boolean {
+  return /^-?\d{1,3}:[0-5]\d:[0-5]\d(?:\.\d*)?$/.test(text);
+}
+
+/**
+ * The year of a text that is written as almost all are, `2024-01-02T03:04:05.678Z` with or without time, fraction, and zone;
+ * 0 for others. Without an object, since columns of times are common.
+ *
+ * @param start of the JSON string, whose quotes are left out
+ */
+export function plainYear(text: string, start: number, end: number): number {
+  const from = start + 1;
+  const last = end - 1;
+  const length = last - from;
+  if (length < 10 || text.charCodeAt(from + 4) !== DASH || text.charCodeAt(from + 7) !== DASH) return 0;
+  const year = twoDigits(text, from) * 100 + twoDigits(text, from + 2);
+  const month = twoDigits(text, from + 5);
+  const day = twoDigits(text, from + 8);
+  if (!(month >= 1 && month <= 12 && day >= 1 && day <= 28) && !(dayNumber(year, month, day) !== null)) return 0;
+  if (length === 10) return year;
+  const separator = text.charCodeAt(from + 10);
+  if (length < 19 || (separator !== LETTER_T && separator !== BLANK)) return 0;
+  if (text.charCodeAt(from + 13) !== COLON || text.charCodeAt(from + 16) !== COLON) return 0;
+  const fits = twoDigits(text, from + 11) <= 23 && twoDigits(text, from + 14) <= 59 && twoDigits(text, from + 17) <= 59;
+  if (!fits) return 0;
+  let at = from + 19;
+  if (text.charCodeAt(at) === POINT) {
+    at++;
+    while (at < last && isDigit(text.charCodeAt(at))) at++;
+  }
+  if (at === last) return year;
+  if (text.charCodeAt(at) === LETTER_Z) return at + 1 === last ? year : 0;
+  const sign = text.charCodeAt(at);
+  const isZone =
+    (sign === PLUS || sign === DASH) &&
+    at + 6 === last &&
+    text.charCodeAt(at + 3) === COLON &&
+    twoDigits(text, at + 1) <= OFFSET_HOURS_MAX &&
+    twoDigits(text, at + 4) <= 59;
+  return isZone ? year : 0;
+}
+
+const PLUS = 43;
+const DASH = 45;
+const POINT = 46;
+const COLON = 58;
+const BLANK = 32;
+const LETTER_T = 84;
+const LETTER_Z = 90;
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+/** NaN where they are none. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at);
+  const ones = text.charCodeAt(at + 1);
+  return isDigit(tens) && isDigit(ones) ? (tens - 48) * 10 + ones - 48 : NaN;
+}
+
+/** Where the earth has its largest. */
+const OFFSET_HOURS_MAX = 14;
+
+type Groups = Readonly<Record<string, string | undefined>>;
+
+const MONTHS = [
+  ...['january', 'february', 'march', 'april', 'may', 'june', 'july'],
+  ...['august', 'september', 'october', 'november', 'december'],
+];
+const MONTH = `(?<m>${MONTHS.flatMap((name) => [name, name.slice(0, 3)]).join('|')})`;
+const WEEKDAY = '(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?';
+
+/** How the date begins a text. Days come before months, as ClickHouse reads them. */
+const DATES: readonly RegExp[] = [
+  /^(?<y>\d{4})([-/.])(?<m>\d{1,2})\2(?<d>\d{1,2})(?!\d)/,
+  /^(?<y>\d{4})(?<m>\d\d)(?<d>\d\d)(?=$|[T ]|\d{6}$)/,
+  /^(?<d>\d{1,2})([-/.])(?<m>\d{1,2})\2(?<y>\d{4})(?!\d)/,
+  new RegExp(`^${WEEKDAY}(?<d>\\d{1,2})[ -]${MONTH}[ -](?<y>\\d{4})(?!\\d)`, 'i'),
+  new RegExp(`^${WEEKDAY}${MONTH} (?<d>\\d{1,2}),? (?<y>\\d{4})(?!\\d)`, 'i'),
+];
+
+/** What follows the date: a time, perhaps with a zone; or nothing. */
+const TIME = new RegExp(
+  '^(?:' +
+    '(?:(?:[T,] ?| {1,2})(?<h>\\d{1,2})(?::(?<min>\\d{1,2})(?::(?<s>\\d{1,2})(?:\\.\\d*)?)?)?(?: ?(?<half>[AP])M)?' +
+    '|[T ]?(?<hh>\\d\\d)(?<mm>\\d\\d)(?<ss>\\d\\d)(?:\\.\\d*)?)' +
+    '(?: ?(?<zone>Z|UTC|GMT|MSK)?(?:(?<sign>[+-])(?:(?<oh>\\d\\d)(?<om>\\d\\d)|(?<oh1>\\d{1,2})(?::(?<om1>\\d\\d))?))?)' +
+    ')?$',
+  'i',
+);
+
+function timeOf(day: number, groups: Groups): TextTime | null {
+  const { half, zone, sign } = groups;
+  const hours = Number(groups['h'] ?? groups['hh'] ?? 0);
+  const minutes = Number(groups['min'] ?? groups['mm'] ?? 0);
+  const seconds = Number(groups['s'] ?? groups['ss'] ?? 0);
+  const offsetHours = Number(groups['oh'] ?? groups['oh1'] ?? 0);
+  const offsetMinutes = Number(groups['om'] ?? groups['om1'] ?? 0);
+  if (hours > 23 || minutes > 59 || seconds > 59 || offsetHours > OFFSET_HOURS_MAX || offsetMinutes > 59) return null;
+  if (half !== undefined && (hours === 0 || hours > 12)) return null;
+  const hour = half === undefined ? hours : (hours % 12) + (half.toUpperCase() === 'P' ? 12 : 0);
+  const offset = (offsetHours * 3600 + offsetMinutes * 60) * (sign === '-' ? -1 : 1);
+  const named = zone?.toUpperCase() === 'MSK' ? 3 * 3600 : 0;
+  return {
+    seconds: day * 86_400 + hour * 3600 + minutes * 60 + seconds - offset - named,
+    zoned: zone !== undefined || sign !== undefined,
+  };
+}
+
+function monthOf(name: string): number {
+  return MONTHS.findIndex((month) => month.startsWith(name.toLowerCase())) + 1;
+}
+
+/** Days since 1970 of a day of the calendar; null where the calendar has no such day. */
+export function dayNumber(year: number, month: number, day: number): number | null {
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  const isThere = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+  return isThere ? date.getTime() / 86_400_000 : null;
+}

@@ -1,0 +1,418 @@
+import { parseColumnType, parseTupleElement, type ColumnType } from './columnTypes.js';
+import { isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
+import { everyItem, everyScalar, objectMembers, textOfString } from './json.js';
+
+/*
+ * Values that ClickHouse would not refuse but change: it keeps the low bits of an integer that is too large for its column
+ * (300 in a UInt8 becomes 44), moves dates to the nearest it can hold and the 30th of February into March, makes infinity of a
+ * number too large for a float, drops members of an object that a tuple has no element for. No setting makes it refuse them.
+ *
+ * Tried out on ClickHouse 26.7 by the fuzz of values, which compares what is stored with what was written, for all types.
+ */
+
+/**
+ * Whether a value passes its column unchanged, or is refused by ClickHouse itself.
+ *
+ * @param text valid JSON, in which the value lies from `start` to `end`
+ */
+export type ValueCheck = (text: string, start: number, end: number) => boolean;
+
+/** What differs between servers. */
+export interface ValueLimits {
+  /** The zone of columns that name none. */
+  readonly timeZone: string;
+  /** The first and the last year that a `DateTime64` takes. */
+  readonly years: readonly [first: number, last: number];
+}
+
+/** Of every server that is old enough. */
+export const DEFAULT_LIMITS: ValueLimits = { timeZone: 'UTC', years: [1900, 2299] };
+
+/** How a type is read: `variant` while ClickHouse looks for a type that fits, `path` at a typed path of a JSON column. */
+type Place = 'column' | 'variant' | 'path';
+
+/** The check for a column's type; undefined where every value passes. */
+export function valueCheck(type: string, limits = DEFAULT_LIMITS): ValueCheck | undefined {
+  return checkOf(type, limits, 'column');
+}
+
+function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | undefined {
+  const type = parseColumnType(text);
+  const { name, parameters } = type;
+  const [first = '', second = ''] = parameters;
+  const of = (inner: string): ValueCheck | undefined => checkOf(inner, limits, place);
+  if (/^(U?Int\d+|Interval.+)$/.test(name)) return integerCheck(name, place);
+  switch (name) {
+    case 'Float32':
+    case 'BFloat16':
+      return floatCheck(Math.fround);
+    case 'Float64':
+      return floatCheck(Number);
+    case 'Decimal':
+      return decimalCheck;
+    case 'Date':
+      return dayCheck(0, DATE_MAX);
+    case 'Date32':
+      return dayCheck(DATE32_MIN, DATE32_MAX);
+    case 'DateTime':
+    case 'DateTime32':
+      return dateTimeCheck(first, limits);
+    case 'DateTime64':
+      return dateTime64Check(Number(first), limits);
+    case 'Time':
+      return timeOfDayCheck(0);
+    case 'Time64':
+      return timeOfDayCheck(Number(first));
+    case 'Enum8':
+    case 'Enum16':
+      return enumCheck(parameters);
+    case 'Nullable':
+      return nullableCheck(of(first));
+    case 'LowCardinality':
+      return of(first);
+    case 'SimpleAggregateFunction':
+      return of(second);
+    case 'Array':
+      return arrayCheck(of(first));
+    case 'Map':
+      return mapCheck(first, of(first), of(second));
+    case 'Tuple':
+      return tupleCheck(parameters, of);
+    case 'Nested':
+      return arrayCheck(tupleCheck(parameters, of));
+    case 'Variant':
+      return allOf(parameters.map((inner) => checkOf(inner, limits, 'variant')));
+    case 'QBit':
+      return arrayCheck(of(first));
+    case 'JSON':
+    case 'Object':
+      return allOf([numbersCheck(false), typedPathsCheck(type, limits)]);
+    case 'Dynamic':
+    case 'Point':
+    case 'Ring':
+    case 'LineString':
+    case 'MultiLineString':
+    case 'Polygon':
+    case 'MultiPolygon':
+    case 'Geometry':
+      return numbersCheck(true);
+    default:
+      return undefined;
+  }
+}
+
+/** Days since 1970: 2149-06-06. */
+const DATE_MAX = 65_535;
+/** 1900-01-01 and 2299-12-31. */
+const DATE32_MIN = -25_567;
+const DATE32_MAX = 120_529;
+const DATE_TIME_MAX = 2 ** 32 - 1;
+
+const QUOTE = 34;
+const MINUS = 45;
+const ZERO = 48;
+
+const INTEGER = /^[+-]?\d+$/;
+const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+
+function isNumber(text: string, start: number): boolean {
+  const code = text.charCodeAt(start);
+  return code === MINUS || (code >= ZERO && code <= 57);
+}
+
+function isString(text: string, start: number): boolean {
+  return text.charCodeAt(start) === QUOTE;
+}
+
+/** Digits that a JavaScript number holds whatever they are. */
+const SAFE_DIGITS = 15;
+
+/** The integer, exactly where it is in the range of safe ones; undefined for numbers with a fraction or an exponent. */
+function smallInteger(text: string, start: number, end: number): number | undefined {
+  const negative = text.charCodeAt(start) === MINUS;
+  let value = 0;
+  for (let at = negative ? start + 1 : start; at < end; at++) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (!(digit >= 0 && digit <= 9)) return undefined;
+    value = value * 10 + digit;
+  }
+  return negative ? -value : value;
+}
+
+/** Whether a number lies in a range, to its last digit. One with a fraction or an exponent is left to ClickHouse. */
+function integerWithin(min: bigint, max: bigint): ValueCheck {
+  const [low, high] = [Number(min), Number(max)];
+  return (text, start, end) => {
+    const value = smallInteger(text, start, end);
+    if (value === undefined) return true;
+    return end - start <= SAFE_DIGITS ? value >= low && value <= high : isWithin(text.slice(start, end), min, max);
+  };
+}
+
+/** More than the largest integer of 256 bits has; what is longer is not turned into an integer, which takes its time. */
+const DIGITS_MAX = 80;
+
+function isWithin(digits: string, min: bigint, max: bigint): boolean {
+  let significant = digits;
+  if (digits.length > DIGITS_MAX || digits.startsWith('+')) {
+    significant = digits.replace(/^\+?(-?)0*(?=\d)/, '$1');
+    if (significant.length > DIGITS_MAX) return false;
+  }
+  const value = BigInt(significant);
+  return value >= min && value <= max;
+}
+
+function integerCheck(name: string, place: Place): ValueCheck | undefined {
+  // While it looks for a type, ClickHouse itself sees what is too large.
+  if (place === 'variant') return undefined;
+  const [, unsigned, digits] = /^(U?)Int(\d+)$/.exec(name) ?? ['', '', '64'];
+  const bits = Number(digits);
+  const max = 2n ** BigInt(unsigned === '' ? bits - 1 : bits) - 1n;
+  const min = unsigned === '' ? -max - 1n : 0n;
+  const within = integerWithin(min, max);
+  return (text, start, end) => {
+    if (isNumber(text, start))
+      // At a typed path of JSON, ClickHouse cuts fractions off.
+      return within(text, start, end) && (place !== 'path' || smallInteger(text, start, end) !== undefined);
+    if (!isString(text, start)) return true;
+    const content = textOfString(text, start, end);
+    // ClickHouse reads nothing as 0.
+    return INTEGER.test(content) ? isWithin(content, min, max) : content !== '';
+  };
+}
+
+function floatCheck(rounded: (value: number) => number): ValueCheck {
+  const isFinite = (digits: string): boolean => Number.isFinite(rounded(Number(digits)));
+  return (text, start, end) => {
+    if (isNumber(text, start)) return isFinite(text.slice(start, end));
+    if (!isString(text, start)) return true;
+    const content = textOfString(text, start, end);
+    return !DECIMAL.test(content) || isFinite(content);
+  };
+}
+
+/** ClickHouse reads as 0 what has no digit. */
+const decimalCheck: ValueCheck = (text, start, end) => {
+  return !isString(text, start) || /\d/.test(textOfString(text, start, end));
+};
+
+function dayCheck(min: number, max: number): ValueCheck {
+  const within = integerWithin(BigInt(min), BigInt(max));
+  const [firstYear, lastYear] = [yearOf(min * 86_400), yearOf(max * 86_400)];
+  return (text, start, end) => {
+    if (isNumber(text, start)) return within(text, start, end);
+    // A day of true is not what anybody writes; null is the default.
+    if (!isString(text, start)) return text[start] !== 't' && text[start] !== 'f';
+    const year = end - start === LENGTH_OF_DAY ? plainYear(text, start, end) : 0;
+    if (year > firstYear && year < lastYear) return true;
+    const day = readDay(text.slice(start + 1, end - 1));
+    return day === undefined || (day !== null && day >= min && day <= max);
+  };
+}
+
+/** Of `"2024-01-02"`. */
+const LENGTH_OF_DAY = 12;
+
+function yearOf(seconds: number): number {
+  return new Date(seconds * 1000).getUTCFullYear();
+}
+
+function dateTimeCheck(zoneParameter: string, limits: ValueLimits): ValueCheck {
+  const zone = zoneParameter === '' ? limits.timeZone : zoneParameter.slice(1, -1);
+  const walls = [wallSeconds(0, zone), wallSeconds(DATE_TIME_MAX, zone)] as const;
+  return timeCheck(integerWithin(0n, BigInt(DATE_TIME_MAX)), [0, DATE_TIME_MAX], walls);
+}
+
+function dateTime64Check(precision: number, { years: [first, last] }: ValueLimits): ValueCheck {
+  const ticks = 10n ** BigInt(precision);
+  const min = Date.parse(`${String(first).padStart(4, '0')}-01-01T00:00:00Z`) / 1000;
+  const max = Date.parse(`${last}-12-31T23:59:59Z`) / 1000;
+  const [low, high] = [BigInt(min) * ticks, BigInt(max + 1) * ticks - 1n];
+  const [int64Min, int64Max] = [-(2n ** 63n), 2n ** 63n - 1n];
+  const within = integerWithin(low < int64Min ? int64Min : low, high > int64Max ? int64Max : high);
+  return timeCheck(within, [min, max], [min, max]);
+}
+
+/**
+ * @param number of ticks, as the column counts them
+ * @param range of seconds since 1970
+ * @param walls the same as a clock of the column's time zone shows them
+ */
+function timeCheck(number: ValueCheck, range: readonly [number, number], walls: readonly [number, number]): ValueCheck {
+  const [first, last] = [yearOf(range[0]), yearOf(range[1])];
+  return (text, start, end) => {
+    if (isNumber(text, start)) return number(text, start, end);
+    if (!isString(text, start)) return true;
+    const year = plainYear(text, start, end);
+    if (year > first && year < last) return true;
+    const content = text.slice(start + 1, end - 1);
+    const time = readTime(content);
+    // What has no digit is refused by ClickHouse; of the rest nobody knows.
+    if (time === null) return !/\d/.test(content);
+    const [min, max] = time.zoned ? range : walls;
+    return time.seconds >= min && time.seconds <= max;
+  };
+}
+
+/** What a clock of a time zone shows at an instant, as seconds since its own 1970. */
+function wallSeconds(seconds: number, timeZone: string): number {
+  const format = new Intl.DateTimeFormat('en-US', {
+    ...{ timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric' },
+    ...{ hour: 'numeric', minute: 'numeric', second: 'numeric' },
+  });
+  const parts = Object.fromEntries(
+    format.formatToParts(seconds * 1000).map(({ type, value }) => [type, Number(value)]),
+  );
+  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
+  return Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
+}
+
+/** 1000 hours. */
+const TIME_OF_DAY_END = 3_600_000n;
+
+function timeOfDayCheck(precision: number): ValueCheck {
+  const end = TIME_OF_DAY_END * 10n ** BigInt(precision);
+  const number = integerWithin(1n - end, end - 1n);
+  return (text, start, stop) => {
+    if (isNumber(text, start)) return number(text, start, stop);
+    if (!isString(text, start)) return true;
+    const content = text.slice(start + 1, stop - 1);
+    return isTimeOfDay(content) || !/\d/.test(content);
+  };
+}
+
+function enumCheck(elements: readonly string[]): ValueCheck {
+  const values = new Set(elements.map((element) => Number(/=\s*(-?\d+)$/.exec(element)?.[1])));
+  return (text, start, end) => {
+    if (text[start] === 'n') return values.has(0);
+    if (!isNumber(text, start)) return true;
+    const value = smallInteger(text, start, end);
+    return value === undefined || values.has(value);
+  };
+}
+
+function nullableCheck(check: ValueCheck | undefined): ValueCheck | undefined {
+  return check && ((text, start, end) => text[start] === 'n' || check(text, start, end));
+}
+
+function allOf(checks: readonly (ValueCheck | undefined)[]): ValueCheck | undefined {
+  const present = checks.filter((check) => check !== undefined);
+  if (present.length === 0) return undefined;
+  return (text, start, end) => present.every((check) => check(text, start, end));
+}
+
+function arrayCheck(item: ValueCheck | undefined): ValueCheck | undefined {
+  if (item === undefined) return undefined;
+  return (text, start) => text[start] !== '[' || everyItem(text, start, (from, to) => item(text, from, to));
+}
+
+/** Of a key that occurs twice, readers see one value. */
+function mapCheck(keyType: string, key: ValueCheck | undefined, value: ValueCheck | undefined): ValueCheck {
+  const nameOf = /^(LowCardinality\()?U?Int/.test(keyType) ? integerName : (name: string): string => name;
+  return (text, start) => {
+    if (text[start] !== '{') return true;
+    const members = objectMembers(text, start);
+    if (members.length > 1 && new Set(members.map(({ name }) => nameOf(name))).size < members.length) return false;
+    return members.every(
+      (member) =>
+        (key?.(text, member.nameStart, member.nameEnd) ?? true) && (value?.(text, member.start, member.end) ?? true),
+    );
+  };
+}
+
+/** `01` and `1` are one integer. */
+function integerName(name: string): string {
+  return INTEGER.test(name) ? name.replace(/^\+?(-?)0*(?=\d)/, '$1') : name;
+}
+
+function tupleCheck(
+  parameters: readonly string[],
+  checkOfType: (type: string) => ValueCheck | undefined,
+): ValueCheck | undefined {
+  const elements = parameters.map(parseTupleElement);
+  const checks = elements.map(({ type }) => checkOfType(type));
+  const names = new Map(elements.map(({ name }, index) => [name && latin1(name), checks[index]]));
+  const isNamed = elements.some(({ name }) => name !== undefined);
+  if (!isNamed && checks.every((check) => check === undefined)) return undefined;
+  return (text, start) => {
+    if (text[start] === '[') {
+      let index = 0;
+      return everyItem(text, start, (from, to) => checks[index++]?.(text, from, to) ?? true);
+    }
+    // ClickHouse drops what has no element, and does not see through the escapes of a name.
+    return (
+      text[start] !== '{' ||
+      !isNamed ||
+      objectMembers(text, start).every(
+        ({ name, escaped, start: from, end }) =>
+          !escaped && names.has(name) && (names.get(name)?.(text, from, end) ?? true),
+      )
+    );
+  };
+}
+
+/**
+ * For types that the value decides on. A number that no float holds becomes infinite; and what shares a type, as the items
+ * of an array do, is changed by it: a large integer beside a fraction loses its last digits, true beside a number becomes 1.
+ *
+ * @param ofObjects see {@link everyScalar}
+ */
+function numbersCheck(ofObjects: boolean): ValueCheck {
+  return (text, start, end) => {
+    const met = new Map<string, number>();
+    return everyScalar(text, start, end, ofObjects, (from, to, path) => {
+      const kind = kindOfScalar(text, from, to);
+      if (kind === INFINITE) return false;
+      if (path === undefined || kind === 0) return true;
+      const kinds = (met.get(path) ?? 0) | kind;
+      met.set(path, kinds);
+      const hasBoth = (kinds & BOOL) !== 0 && kinds !== BOOL;
+      return !hasBoth && (kinds & MIXED) !== MIXED;
+    });
+  };
+}
+
+const BOOL = 1;
+const INTEGER_OF_FLOATS = 2;
+const OTHER_INTEGER = 4;
+const FRACTION = 8;
+const INFINITE = 16;
+const MIXED = OTHER_INTEGER | FRACTION;
+
+/** 0 for what is neither a number nor true or false. */
+function kindOfScalar(text: string, start: number, end: number): number {
+  if (text[start] === 't' || text[start] === 'f') return BOOL;
+  if (!isNumber(text, start)) return 0;
+  const integer = smallInteger(text, start, end);
+  if (integer !== undefined && end - start <= SAFE_DIGITS) return INTEGER_OF_FLOATS;
+  const digits = text.slice(start, end);
+  if (!Number.isFinite(Number(digits))) return INFINITE;
+  if (integer === undefined) return FRACTION;
+  return BigInt(Number(digits)) === BigInt(digits) ? INTEGER_OF_FLOATS : OTHER_INTEGER;
+}
+
+/** `JSON(a.b UInt8, SKIP c)`: the paths that have a type. */
+function typedPathsCheck({ parameters }: ColumnType, limits: ValueLimits): ValueCheck | undefined {
+  const paths = new Map<string, ValueCheck>();
+  for (const parameter of parameters) {
+    const [, path, type] = /^((?:`(?:[^`\\]|\\.)*`|[^\s`=])+)\s+([^\s=][^]*)$/.exec(parameter) ?? [];
+    if (path === undefined || type === undefined || /^SKIP$/i.test(path)) continue;
+    const check = checkOf(type, limits, 'path');
+    if (check !== undefined) paths.set(latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1')), check);
+  }
+  if (paths.size === 0) return undefined;
+  const names = [...paths.keys()];
+  const holds = (text: string, start: number, prefix: string): boolean =>
+    objectMembers(text, start).every((member) => {
+      const path = prefix + member.name;
+      const check = paths.get(path);
+      if (check !== undefined) return check(text, member.start, member.end);
+      const leads = names.some((name) => name.startsWith(`${path}.`));
+      return !leads || text[member.start] !== '{' || holds(text, member.start, `${path}.`);
+    });
+  return (text, start) => holds(text, start, '');
+}
+
+function latin1(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
