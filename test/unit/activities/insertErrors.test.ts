@@ -60,3 +60,16 @@ it('says nothing that the row may have said', () => {
     expect(message.toLowerCase()).not.toContain('secret');
   }
 });
+
+it('names a column of any name, and only a column', () => {
+  const columns = new Set(['größe', 'a b', 'n.a', 'x)y', 'q']);
+  const message = (text: string) => classifyInsertError(error('27', text), columns).message;
+  const of = (name: string) =>
+    `Cannot parse input: expected '"' before: 'x"}': (while reading the value of key ${name}): (at row 1)`;
+  for (const name of columns) expect(message(of(name))).toContain(`in column ${name}`);
+  expect(message(of('other'))).not.toContain('in column');
+  // The row quotes the beginning of such words.
+  expect(
+    message(`before: '(while reading the value of key z': (while reading the value of nested key t): ${of('q')}`),
+  ).toContain('in column q');
+});

@@ -235,3 +235,74 @@ it('makes a row of a tombstone where that is asked for: of all that does not com
   }
   expect(mappedRow('null', { tombstones: 'insert' }, columns)).toMatchObject({ code: 'not_object' });
 });
+
+it('says why a value is not JSON, without the place of the fault: dead letters are counted by message', () => {
+  const avro = Buffer.concat([Buffer.from([0, 0, 0, 0, 7]), Buffer.from('{"id":1}')]);
+  const cases: [Buffer | string | null, RegExp][] = [
+    [null, /tombstone/],
+    ['', /it is empty/],
+    [' \n', /it is empty/],
+    ['\ufeff{"id":1}', /byte-order mark/],
+    [Buffer.from('\ufeff{}', 'utf16le'), /UTF-16/],
+    [avro, /magic byte 0 of a schema registry/],
+    ['{"id":1}\n{"id":2}\n', /more JSON follows/],
+    ['{"id":1', /ends too early/],
+    ['{"id":NaN}', /NaN/],
+    ['{"id":-Infinity}', /Infinity/],
+  ];
+  for (const [value, message] of cases)
+    expect([value, row(value)]).toMatchObject([
+      value,
+      { code: 'not_json', message: expect.stringMatching(message) as string },
+    ]);
+  for (const value of ['x', "{'id':1}", '{"id":01}', '{"id":1}}', '{"id":1},'])
+    expect(row(value)).toEqual({ code: 'not_json', message: 'the value is not JSON' });
+});
+
+it('knows a column by a name that is written with escapes', () => {
+  const table: TableColumns = new Map([['größe', 'UInt8']]);
+  const escaped = (value: number) => `{"gr\\u00f6\\u00dfe":${value}}`;
+  expect(mappedRow(escaped(7), { unknownFields: 'reject' }, {}, table)).toBe(escaped(7));
+  expect(mappedRow(escaped(300), {}, {}, table)).toMatchObject({ code: 'out_of_range' });
+});
+
+it('takes dotted columns from an object, and leaves a field of another kind as unknown as any', () => {
+  const table: TableColumns = new Map([
+    ['id', 'Int64'],
+    ['a.b', 'UInt8'],
+    ['a.c.d', 'UInt8'],
+    ['n.x', 'Array(UInt8)'],
+    ['own', 'String'],
+    ['own.part', 'UInt8'],
+  ]);
+  const of = (value: string, unknownFields: 'ignore' | 'reject' = 'ignore') =>
+    mappedRow(value, { unknownFields }, {}, table);
+  expect(of('{"id":1,"a":{"b":5,"c":{"d":6}},"n":{"x":[1]}}')).toBe('{"id":1,"a.b":5,"a.c.d":6,"n.x":[1]}');
+  expect(of('{"id":1,"a.b":5}')).toBe('{"id":1,"a.b":5}');
+  for (const scalar of ['5', '"x"', 'null', 'true']) expect(of(`{"id":1,"a":${scalar}}`)).toBe('{"id":1}');
+  for (const other of [
+    '{"a":{"b":300}}',
+    '{"a":{"\\u0062":300}}',
+    '{"a":{"c":{"d":256}}}',
+    '{"n":{"x":[300]}}',
+    '{"a":[{"b":1}]}',
+  ])
+    expect([other, of(other)]).toMatchObject([other, { code: 'out_of_range' }]);
+  expect(of('{"id":1,"a":{"b":5,"z":6}}')).toBe('{"id":1,"a.b":5}');
+  expect(of('{"id":1,"a":{"b":5,"z":6}}', 'reject')).toEqual({
+    code: 'unknown_field',
+    message: 'the value has a field a.z, which the table has no column for',
+  });
+  // A column of the field's own name has the field.
+  expect(of('{"own":{"part":5}}')).toBe('{"own":{"part":5}}');
+});
+
+it('writes the value as JSON into a column that takes JSON, and as text into others', () => {
+  const table: TableColumns = new Map([
+    ['raw', 'JSON(max_dynamic_paths=10)'],
+    ['text', 'String'],
+  ]);
+  const columns = { raw: 'value', text: 'value' };
+  expect(mappedRow('{"a": 1}', { format: 'text' }, columns, table)).toBe('{"raw":{"a": 1},"text":"{\\"a\\": 1}"}');
+  expect(mappedRow('{"a": 1', { format: 'text' }, columns, table)).toMatchObject({ code: 'not_json' });
+});
