@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Admin, Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
-import { fromKafkaMessage, toOffset } from '../kafka/fromKafka.js';
+import { toOffset } from '../kafka/fromKafka.js';
+import { failureOf, recordsOf, startOf } from '../kafka/kafkajs/fetchedBatch.js';
+import type { UnreadableBatchError } from '../kafka/kafkajs/recordSet.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
 import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
@@ -45,6 +47,8 @@ const HEARTBEAT_WHILE_OPENING_MS = 1_000;
 const DRAIN_POLL_MS = 20;
 /** Batches from elsewhere, after which there is no record at the mark: it is another log. */
 const MISMATCHES_MAX = 3;
+/** Fetches of a record batch that cannot be read, after which its partition is not read any more under this assignment. */
+const UNREADABLE_FETCHES_MAX = 3;
 
 /**
  * One pipeline's Kafka consumer: takes batches from kafkajs, hands their records to the lanes, commits what the batchers
@@ -72,6 +76,8 @@ export class PipelineConsumer {
   readonly #jumps = new WeakMap<PartitionTracker, string>();
   /** Batches that came from elsewhere while a comparison waited for its record. */
   readonly #mismatches = new WeakMap<Comparison, number>();
+  /** Fetches of a partition, by its name, that brought what cannot be read, one after the other. */
+  readonly #unreadableFetches = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #pausedTime = new Stopwatch();
   #assignment: Assignment | null = null;
@@ -382,6 +388,11 @@ export class PipelineConsumer {
       await Promise.race([this.#opened, sleep(HEARTBEAT_WHILE_OPENING_MS)]);
       await payload.heartbeat();
     }
+    const failure = failureOf(batch);
+    if (failure !== null) {
+      this.#unreadable(assignment, batch, failure);
+      return;
+    }
     this.#compare(assignment, batch);
     await this.#commitEpochs(assignment, commit);
     const tracker = await this.#alignedTracker(assignment, batch, commit);
@@ -389,9 +400,21 @@ export class PipelineConsumer {
     // Opened while another partition's epoch was being committed: its own comes with the next batch.
     if (assignment.committedOffset(tracker) === undefined) return;
 
+    this.#unreadableFetches.delete(partitionName(tracker));
     this.#handOver(tracker, batch);
     if (!tracker.handedOver) payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
     this.#finishPlans(assignment);
+  }
+
+  /** What cannot be read is fetched again some times: it may have been damaged on its way. In the log it stays as it is. */
+  #unreadable(assignment: Assignment, { topic, partition }: Batch, failure: UnreadableBatchError): void {
+    if (!this.#isCurrent(assignment)) return;
+    const name = partitionName({ topic, partition });
+    const fetched = (this.#unreadableFetches.get(name) ?? 0) + 1;
+    this.#unreadableFetches.set(name, fetched);
+    if (fetched < UNREADABLE_FETCHES_MAX) return;
+    this.#unreadableFetches.delete(name);
+    this.#block(assignment, { topic, partition }, failure.message);
   }
 
   /** Whether a log is the one that batchers remember, the record at their last mark tells. */
@@ -400,7 +423,7 @@ export class PipelineConsumer {
     if (!this.#isCurrent(assignment) || comparison === undefined) return;
     const { topic, partition } = batch;
     const { mark, ifSame, logStart } = comparison;
-    const fetched = fetchedOffset(batch);
+    const fetched = startOf(batch);
     // kafkajs may still hand out what it fetched before it was told to seek.
     const mismatches = this.#mismatches.get(comparison) ?? 0;
     if (fetched !== mark.offset && mismatches < MISMATCHES_MAX) {
@@ -408,8 +431,8 @@ export class PipelineConsumer {
       this.#steering.seek(batch, mark.offset);
       return;
     }
-    const [first] = batch.messages;
-    const found = first === undefined ? null : markOf(fromKafkaMessage(first));
+    const [first] = recordsOf(batch);
+    const found = first === undefined ? null : markOf(first);
     const same = found?.offset === mark.offset && found.timestampMs === mark.timestampMs && found.crc32 === mark.crc32;
     const fresh: SameEpoch = { type: 'sameEpoch', epoch: newEpoch(), offset: logStart, missed: 0, from: null };
     const start = same ? ifSame : fresh;
@@ -448,7 +471,7 @@ export class PipelineConsumer {
       this.#finishPlans(assignment);
       return null;
     }
-    const fetched = fetchedOffset(batch);
+    const fetched = startOf(batch);
     if (fetched === tracker.next) return tracker;
 
     const logs = await fetchLogOffsets(this.#options.admin, [topic]);
@@ -496,7 +519,7 @@ export class PipelineConsumer {
 
   #handOver(tracker: PartitionTracker, batch: Batch): void {
     const { layout, end } = tracker.plan;
-    const records = batch.messages.map(fromKafkaMessage).filter(({ offset }) => end === null || offset < end);
+    const records = recordsOf(batch).filter(({ offset }) => end === null || offset < end);
     this.#lanes.of(layout).handOver(tracker, records);
     tracker.advanceTo(Math.min(toOffset(batch.lastOffset()) + 1, end ?? Infinity));
     this.#options.metrics.consumed.inc({ pipeline: this.#pipeline.name, topic: tracker.topic }, records.length);
@@ -652,9 +675,4 @@ export class PipelineConsumer {
 /** Asked again after the tracker has moved; the compiler still sees the answer before. */
 function hasHandedOver(tracker: PartitionTracker): boolean {
   return tracker.handedOver;
-}
-
-/** Where the fetch began that brought a batch; kafkajs has it and does not declare it. */
-function fetchedOffset(batch: Batch): number {
-  return toOffset((batch as Batch & { readonly fetchedOffset: string }).fetchedOffset);
 }

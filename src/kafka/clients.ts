@@ -2,14 +2,16 @@ import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config/config.js';
 import type { Logger } from '../telemetry/logging.js';
 import { tlsOptions } from '../tlsOptions.js';
-import { registerCodecs } from './codecs.js';
+import { repairKafkajs } from './kafkajs/repairs.js';
 
 /**
  * The connection settings of every Kafka client of the daemon. What kafkajs logs goes to the debug level: it repeats
  * itself at each try, while the daemon reports a broker that is away once.
+ *
+ * @throws KafkajsVersionError where another version of kafkajs is installed
  */
 export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
-  registerCodecs();
+  repairKafkajs();
   const { sasl } = config;
   return new Kafka({
     clientId: config.clientId,

@@ -27,7 +27,17 @@ const DELTA_TIMESTAMP_MAX = 2 ** 52;
 /** A length that says: null, not empty. */
 const NULL_LENGTH = -1;
 
-/** Turns rows into columns. The order is kept. */
+/** A record that could not be read again, were it packed. None comes from Kafka: see `kafka/kafkajs`. */
+export class UnencodableRecordError extends Error {
+  override readonly name = 'UnencodableRecordError';
+}
+
+/**
+ * Turns rows into columns. The order is kept. What this returns {@link decodeColumns} gives back: a batcher that has accepted
+ * what it cannot read could never flush it.
+ *
+ * @throws UnencodableRecordError
+ */
 export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
   const offsetDeltas: number[] = [];
   const timestampDeltas: (number | bigint)[] = [];
@@ -40,6 +50,7 @@ export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
   let offset = 0;
   let timestampMs = 0;
   records.forEach((record, index) => {
+    mustBeEncodable(record);
     offsetDeltas.push(record.offset - offset);
     offset = record.offset;
     if (Math.abs(record.timestampMs) > DELTA_TIMESTAMP_MAX) {
@@ -63,6 +74,25 @@ export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
     headers,
     stubs,
   ];
+}
+
+/** Types say all of this. What msgpackr is given all the same it writes, and only reading shows that it was something else. */
+function mustBeEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): void {
+  if (
+    Number.isSafeInteger(offset) &&
+    Number.isInteger(timestampMs) &&
+    isBytesOrNull(key) &&
+    isBytesOrNull(value) &&
+    headers.every(([name, bytes]) => typeof name === 'string' && isBytesOrNull(bytes))
+  )
+    return;
+  throw new UnencodableRecordError(
+    `the record at offset ${offset} has an offset, timestamp, key, value or header that is none`,
+  );
+}
+
+function isBytesOrNull(bytes: unknown): boolean {
+  return bytes === null || bytes instanceof Uint8Array;
 }
 
 function appendBytes(bytes: Buffer | null, lengths: number[], parts: Buffer[]): void {
@@ -162,11 +192,16 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/**
+ * Version 0.1.0 wrote a header called `constructor`, `toString`, `__proto__` or like another member of every object twice: at first
+ * with that member, which reads as undefined or as an object, then as it was. The first one was never in the record.
+ */
 function pairs(namesAndValues: (string | Uint8Array | null)[]): RecordHeader[] {
   const headers: RecordHeader[] = [];
   for (let index = 0; index < namesAndValues.length; index += 2) {
-    const value = namesAndValues[index + 1] as Uint8Array | null;
-    headers.push([namesAndValues[index] as string, value === null ? null : Buffer.from(value)]);
+    const value = namesAndValues[index + 1];
+    if (value === null) headers.push([namesAndValues[index] as string, null]);
+    else if (value instanceof Uint8Array) headers.push([namesAndValues[index] as string, Buffer.from(value)]);
   }
   return headers;
 }

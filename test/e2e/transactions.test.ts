@@ -1,7 +1,9 @@
+import type { Transaction } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
+import { committedByJava } from '../support/javaClients.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
@@ -56,5 +58,64 @@ it('a compacted topic: offsets that are gone are no gap', async () => {
   const survivors = await fixture.recordsInTopic();
   expect(survivors).toBeLessThan(3_000);
   await expectExactlyOnce(fixture, { acksOnce: true, records: survivors });
+  expect(await daemon.metric('ktb_offset_gaps_total')).toBe(0);
+});
+
+it('transactions of several producers that interleave and abort: rows are what Kafka’s own consumer takes for committed', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1 });
+  await fixture.collectAcks();
+  const producers = await Promise.all(
+    ['one', 'two', 'three'].map(async (name) => {
+      const transactionalId = `${fixture.name}.${name}`;
+      const producer = fixture.kafka.producer({ idempotent: true, maxInFlightRequests: 1, transactionalId });
+      await producer.connect();
+      return producer;
+    }),
+  );
+  let id = 0;
+  const write = async (to: Pick<Transaction, 'send'>, key: Buffer | string = 'key') => {
+    const value = JSON.stringify({ id: id++, text: 'x' });
+    await to.send({ topic: fixture.topic, messages: [{ key, value }] });
+  };
+  /** They begin one after the other, write by turns, and end in the order given. */
+  const interleave = async (ends: readonly (readonly [producer: number, end: 'abort' | 'commit'])[]) => {
+    const transactions = new Map<number, Transaction>();
+    for (const [index] of ends.toSorted(([one], [other]) => one - other)) {
+      const transaction = await producers[index]!.transaction();
+      transactions.set(index, transaction);
+      await write(transaction);
+    }
+    await write(fixture.producer);
+    for (const [index, end] of ends) {
+      for (const transaction of transactions.values()) await write(transaction);
+      // The key of an abort marker.
+      for (const transaction of transactions.values()) await write(transaction, Buffer.alloc(4));
+      await transactions.get(index)![end]();
+      transactions.delete(index);
+    }
+  };
+  await interleave([
+    [1, 'abort'],
+    [0, 'abort'],
+    [2, 'abort'],
+  ]);
+  await interleave([
+    [2, 'commit'],
+    [0, 'abort'],
+    [1, 'abort'],
+  ]);
+  await interleave([
+    [0, 'abort'],
+    [2, 'abort'],
+    [1, 'commit'],
+  ]);
+  await Promise.all(producers.map((producer) => producer.disconnect()));
+  const committed = await committedByJava({ brokers: stack().kafka.brokers, topic: fixture.topic });
+  const ids = committed.map((value) => (JSON.parse(value) as { id: number }).id).toSorted((one, other) => one - other);
+  expect(ids.length).toBeLessThan(id);
+  daemon = await Daemon.start(fixture.config());
+  await expectExactlyOnce(fixture, { acksOnce: true, records: ids.length });
+  const rows = await fixture.query<{ id: string }>(`SELECT id FROM ${fixture.table} ORDER BY id`);
+  expect(rows.map((row) => Number(row.id))).toEqual(ids);
   expect(await daemon.metric('ktb_offset_gaps_total')).toBe(0);
 });

@@ -15,7 +15,7 @@ import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
 import { createAdmin } from '../../src/kafka/admin.js';
-import { registerCodecs } from '../../src/kafka/codecs.js';
+import { registerCodecs } from './kafkajsCodecs.js';
 import type { BatcherStatus } from '../../src/records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
 import type { ConfigInput } from '../../src/config/schema.js';

@@ -1,6 +1,9 @@
 import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { Packr } from 'msgpackr';
+import { compress } from '../../../src/records/compression.js';
+import { UnencodableRecordError } from '../../../src/records/columns.js';
 import { ChunkCorruptError, decodeChunk, encodeChunk } from '../../../src/records/chunkCodec.js';
 import { encodeColumns } from '../../../src/records/columns.js';
 import { anyRecords, plain, record } from '../../support/records.js';
@@ -72,4 +75,48 @@ it('refuses a body that is not a chunk’s, and one of another number of segment
   const { meta, body } = encodeChunk([{ ...source(0), from: -1, to: 0, records: [record(0)] }]);
   expect(() => decodeChunk(meta.segments, body.subarray(0, body.length - 3))).toThrow(ChunkCorruptError);
   expect(() => decodeChunk([...meta.segments, ...meta.segments], body)).toThrow(ChunkCorruptError);
+});
+
+it('a chunk of version 0.1.0 with a header like a member of every object is read: each header once, as it was', () => {
+  const members = Object.getOwnPropertyNames(Object.prototype);
+  // What kafkajs made of such a header: the member that the name leads to, then the header's own values.
+  const written = members.flatMap((name) => [
+    name,
+    ({} as Record<string, unknown>)[name],
+    name,
+    Buffer.from(`value of ${name}`),
+    name,
+    null,
+  ]);
+  const columns = encodeColumns([record(0), record(1)]);
+  (columns[6] as unknown[]).push([1, 'first', Buffer.from('1'), ...written]);
+  const body = compress(new Packr({ useRecords: false }).pack([columns]));
+  const { meta } = encodeChunk([{ ...source(0), from: -1, to: 1, records: [record(0), record(1)] }]);
+  const [decoded] = decodeChunk(meta.segments, body);
+  expect(decoded?.records[0]?.headers).toEqual([]);
+  expect(decoded?.records[1]?.headers).toEqual([
+    ['first', Buffer.from('1')],
+    ...members.flatMap((name) => [
+      [name, Buffer.from(`value of ${name}`)],
+      [name, null],
+    ]),
+  ]);
+});
+
+it('what could not be read again is not packed', () => {
+  const wrong: Readonly<Record<string, unknown>>[] = [
+    { offset: 0.5 },
+    { offset: 2 ** 53 },
+    { timestampMs: NaN },
+    { timestampMs: 0.5 },
+    { key: 'text' },
+    { value: undefined },
+    { headers: [['toString', () => 0]] },
+    { headers: [['h', {}]] },
+    { headers: [[1, null]] },
+  ];
+  for (const part of wrong) {
+    const records = [record(0), { ...record(1), ...part }];
+    expect(() => encodeColumns(records), JSON.stringify(part)).toThrow(UnencodableRecordError);
+  }
 });

@@ -1,0 +1,114 @@
+/** Bytes that are not what the Kafka protocol says they should be. Reading them again does not help, fetching them again may. */
+export class MalformedError extends Error {
+  override readonly name = 'MalformedError';
+}
+
+const SINGLE_BYTE_MAX = 0x7f;
+
+/** Reads the Kafka protocol's types from a part of a buffer. Never reads past its end: it throws {@link MalformedError} there. */
+export class Cursor {
+  readonly bytes: Buffer;
+  readonly end: number;
+  at: number;
+
+  constructor(bytes: Buffer, at = 0, end = bytes.length) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  get remaining(): number {
+    return this.end - this.at;
+  }
+
+  int8(): number {
+    return this.bytes.readInt8(this.skip(1));
+  }
+
+  int16(): number {
+    return this.bytes.readInt16BE(this.skip(2));
+  }
+
+  int32(): number {
+    return this.bytes.readInt32BE(this.skip(4));
+  }
+
+  int64(): bigint {
+    return this.bytes.readBigInt64BE(this.skip(8));
+  }
+
+  /** Moves on by so many bytes. @returns where they begin */
+  skip(length: number): number {
+    const { at } = this;
+    if (length < 0 || length > this.end - at)
+      throw new MalformedError(`${length} bytes are due where ${this.end - at} are left`);
+    this.at = at + length;
+    return at;
+  }
+
+  /** Zigzag, of at most five bytes. */
+  varint(): number {
+    const { bytes, end } = this;
+    let at = this.at;
+    let result = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      if (at >= end) throw new MalformedError('a number goes on past the end');
+      const byte = bytes[at++] as number;
+      result |= (byte & SINGLE_BYTE_MAX) << shift;
+      if (byte <= SINGLE_BYTE_MAX) {
+        this.at = at;
+        return (result >>> 1) ^ -(result & 1);
+      }
+    }
+    throw new MalformedError('a number has more than five bytes');
+  }
+
+  /** Zigzag, of at most ten bytes; a bigint beyond seven, which a number may not hold exactly. */
+  varlong(): number | bigint {
+    const { bytes, end } = this;
+    let at = this.at;
+    let result = 0;
+    let unit = 1;
+    for (let count = 0; count < 7; count++) {
+      if (at >= end) throw new MalformedError('a number goes on past the end');
+      const byte = bytes[at++] as number;
+      result += (byte & SINGLE_BYTE_MAX) * unit;
+      if (byte <= SINGLE_BYTE_MAX) {
+        this.at = at;
+        return result % 2 === 0 ? result / 2 : -(result + 1) / 2;
+      }
+      unit *= 128;
+    }
+    return this.#longVarlong();
+  }
+
+  /** Bytes behind their length as a varint, as a view; null for length -1. */
+  varintBytes(): Buffer | null {
+    const length = this.varint();
+    if (length === -1) return null;
+    if (length === 0) return EMPTY;
+    const at = this.skip(length);
+    return this.bytes.subarray(at, at + length);
+  }
+
+  /** Bytes behind their length as an int32, as a view; null for length -1. */
+  int32Bytes(): Buffer | null {
+    const length = this.int32();
+    if (length === -1) return null;
+    const at = this.skip(length);
+    return this.bytes.subarray(at, at + length);
+  }
+
+  #longVarlong(): bigint {
+    let result = 0n;
+    for (let count = 0n; count < 10n; count++) {
+      const byte = this.bytes[this.skip(1)] as number;
+      result |= BigInt(byte & SINGLE_BYTE_MAX) << (count * 7n);
+      if (byte <= SINGLE_BYTE_MAX) return BigInt.asIntN(64, (result >> 1n) ^ -(result & 1n));
+    }
+    throw new MalformedError('a number has more than ten bytes');
+  }
+}
+
+/** Shared, since a record may have half a million empty headers. */
+const EMPTY = Buffer.alloc(0);

@@ -1,0 +1,91 @@
+import { Cursor } from './cursor.js';
+import type { AbortedTransaction, RecordSet } from './recordSet.js';
+
+/** A broker's answer to a Fetch request in the form that kafkajs goes on with. */
+export interface FetchResponse {
+  /** Milliseconds that the broker has waited already; see KIP-219 for the other one. */
+  readonly throttleTime: number;
+  readonly clientSideThrottleTime?: number;
+  readonly responses: readonly TopicResponse[];
+}
+
+interface TopicResponse {
+  readonly topicName: string;
+  readonly partitions: readonly PartitionResponse[];
+}
+
+interface PartitionResponse {
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly highWatermark: string;
+  readonly preferredReadReplica: number;
+  /** Nothing: kafkajs leaves out what was aborted itself, and wrongly. {@link RecordSet} has them. */
+  readonly abortedTransactions: readonly never[];
+  /** Empty, and a key of {@link recordSetOf}: what is in it is decoded when it is the partition's turn. */
+  readonly messages: readonly never[];
+}
+
+const recordSets = new WeakMap<readonly never[], RecordSet>();
+
+/** What a partition's `messages` stand for. @throws Error where they are not of {@link decodeFetchResponse} */
+export function recordSetOf(messages: readonly never[]): RecordSet {
+  const set = recordSets.get(messages);
+  if (set === undefined) throw new Error('kafkajs hands out messages that are not of our decoder');
+  return set;
+}
+
+/** Versions 0 to 11: those that kafkajs asks for. */
+export const FETCH_VERSIONS = Array.from({ length: 12 }, (_, version) => version);
+
+/**
+ * Decodes all of an answer but the records.
+ *
+ * Source: `FetchResponse.json` of Apache Kafka.
+ *
+ * @throws MalformedError
+ */
+export function decodeFetchResponse(version: number, payload: Buffer): FetchResponse {
+  const cursor = new Cursor(payload);
+  const throttleTime = version >= 1 ? cursor.int32() : 0;
+  if (version >= 7) cursor.skip(6); // An error and the id of a fetch session: kafkajs has none.
+  const responses = list(cursor, () => {
+    const topicName = text(cursor);
+    return { topicName, partitions: list(cursor, () => decodePartition(version, cursor, topicName)) };
+  });
+  // From version 8 on it is the client that has to wait.
+  return version >= 8
+    ? { throttleTime: 0, clientSideThrottleTime: throttleTime, responses }
+    : { throttleTime, responses };
+}
+
+function decodePartition(version: number, cursor: Cursor, topic: string): PartitionResponse {
+  const partition = cursor.int32();
+  const errorCode = cursor.int16();
+  const highWatermark = String(cursor.int64());
+  if (version >= 4) cursor.skip(8); // Last stable offset.
+  if (version >= 5) cursor.skip(8); // Start of the log.
+  const aborted = version >= 4 ? list(cursor, () => decodeAborted(cursor)) : [];
+  const preferredReadReplica = version >= 11 ? cursor.int32() : -1;
+  const bytes = cursor.int32Bytes() ?? Buffer.alloc(0);
+  const messages: never[] = [];
+  recordSets.set(messages, { topic, partition, bytes, aborted });
+  return { partition, errorCode, highWatermark, preferredReadReplica, abortedTransactions: [], messages };
+}
+
+function decodeAborted(cursor: Cursor): AbortedTransaction {
+  const producerId = cursor.int64();
+  return { producerId, firstOffset: Number(cursor.int64()) };
+}
+
+/** An empty list for a length of -1, which is null. */
+function list<Item>(cursor: Cursor, read: () => Item): Item[] {
+  const items: Item[] = [];
+  for (let left = cursor.int32(); left > 0; left--) items.push(read());
+  return items;
+}
+
+function text(cursor: Cursor): string {
+  const length = cursor.int16();
+  const at = cursor.skip(length);
+  return cursor.bytes.toString('utf8', at, at + length);
+}

@@ -1,0 +1,87 @@
+import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../../records/record.js';
+import { MalformedError, type Cursor } from './cursor.js';
+
+/** A record as it was fetched. Key, value and header values are views of the fetched bytes, or of what they decompressed to. */
+export class FetchedRecord implements KafkaRecord {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: readonly RecordHeader[];
+
+  constructor(
+    offset: number,
+    timestampMs: number,
+    key: Buffer | null,
+    value: Buffer | null,
+    headers: readonly RecordHeader[],
+  ) {
+    this.offset = offset;
+    this.timestampMs = timestampMs;
+    this.key = key;
+    this.value = value;
+    this.headers = headers;
+  }
+
+  /** As kafkajs names it. */
+  get timestamp(): string {
+    return String(this.timestampMs);
+  }
+}
+
+/** What the records of a batch of format 2 have in common. */
+export interface RecordContext {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly baseTimestamp: bigint;
+  /** Set where the broker's time counts, for all records of the batch. */
+  readonly appendTimeMs: number | null;
+}
+
+/** Up to this, sums with a delta of seven bytes are exact as numbers. */
+const EXACT_TIMESTAMP_MAX = 2 ** 52;
+
+/**
+ * Reads the record at the cursor.
+ *
+ * Source: `DefaultRecord.readFrom` of Apache Kafka, and what it refuses.
+ *
+ * @throws MalformedError
+ */
+export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecord {
+  const length = cursor.varint();
+  const start = cursor.at;
+  if (length < 0 || length > cursor.remaining) throw new MalformedError(`a record has a length of ${length}`);
+  cursor.at = start + 1; // Attributes, of which none is in use.
+  const timestampDelta = cursor.varlong();
+  const offset = context.baseOffset + cursor.varint();
+  if (offset < context.baseOffset || offset > context.lastOffset)
+    throw new MalformedError(`a record has offset ${offset}, which is not of its batch`);
+  const key = cursor.varintBytes();
+  const value = cursor.varintBytes();
+  const headers = readHeaders(cursor);
+  if (cursor.at !== start + length) throw new MalformedError(`record ${offset} has not the length that it says`);
+  return new FetchedRecord(offset, timestampOf(context, timestampDelta), key, value, headers);
+}
+
+/** A list, not an object: names may repeat, and be called `__proto__`; the order is theirs. */
+function readHeaders(cursor: Cursor): readonly RecordHeader[] {
+  const count = cursor.varint();
+  if (count === 0) return NO_HEADERS;
+  // Each has two bytes at least.
+  if (count < 0 || count > cursor.remaining / 2) throw new MalformedError(`a record has ${count} headers`);
+  const headers: RecordHeader[] = [];
+  for (let index = 0; index < count; index++) {
+    const length = cursor.varint();
+    const at = cursor.skip(length);
+    headers.push([cursor.bytes.toString('utf8', at, at + length), cursor.varintBytes()]);
+  }
+  return headers;
+}
+
+function timestampOf({ appendTimeMs, baseTimestamp }: RecordContext, delta: number | bigint): number {
+  if (appendTimeMs !== null) return appendTimeMs;
+  const base = Number(baseTimestamp);
+  if (typeof delta === 'number' && Math.abs(base) <= EXACT_TIMESTAMP_MAX) return base + delta;
+  return Number(BigInt.asIntN(64, baseTimestamp + BigInt(delta)));
+}

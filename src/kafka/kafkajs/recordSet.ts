@@ -1,0 +1,393 @@
+import { setImmediate as immediate } from 'node:timers/promises';
+import crc32 from 'crc-32';
+import { decompress } from './codecs.js';
+import { crc32c } from './crc32c.js';
+import { Cursor, MalformedError } from './cursor.js';
+import { FetchedRecord, readRecord, type RecordContext } from './fetchedRecord.js';
+import { NO_HEADERS } from '../../records/record.js';
+
+/** What a fetch brought of one partition. */
+export interface RecordSet {
+  readonly topic: string;
+  readonly partition: number;
+  /** Record batches, one after the other; the last one may be cut off. */
+  readonly bytes: Buffer;
+  /** Transactions that were aborted and have records among these, in any order. */
+  readonly aborted: readonly AbortedTransaction[];
+}
+
+export interface AbortedTransaction {
+  readonly producerId: bigint;
+  readonly firstOffset: number;
+}
+
+/** Some of a record set's records, in order. */
+export interface RecordSetPart {
+  /** The offset at which this part begins, whether or not there is a record at it. */
+  readonly from: number;
+  /** The offset at which the next one begins. */
+  readonly next: number;
+  readonly records: readonly FetchedRecord[];
+  /** Set where reading ends before the end of the set: what lies at `next` cannot be read. Such a part has no records. */
+  readonly failure: UnreadableBatchError | null;
+}
+
+/** A record batch that cannot be read: its checksum is wrong, or it is not what the protocol says. The log may be damaged. */
+export class UnreadableBatchError extends Error {
+  override readonly name = 'UnreadableBatchError';
+}
+
+/**
+ * Bounds of a part: nothing else runs while it is decoded, and what it takes in memory is not counted before. A part has at least
+ * one record, whatever its size.
+ */
+const PART_RECORDS_MAX = 4_096;
+const PART_BYTES_MAX = 256 * 1024;
+
+/** A part of a buffer larger than this gets a copy of its own, so that a record that waits long does not keep all of it alive. */
+const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
+
+/** Bytes of a record batch before its records; the length field counts those from the leader epoch on. */
+const BATCH_HEADER_BYTES = 61;
+/** Of offset and length, which the length does not count. */
+const LOG_OVERHEAD_BYTES = 12;
+const MAGIC_AT = 16;
+const CODEC_MASK = 0x07;
+const APPEND_TIME_FLAG = 0x08;
+const TRANSACTIONAL_FLAG = 0x10;
+const CONTROL_FLAG = 0x20;
+const ABORT_MARKER = 0;
+
+/**
+ * Reads a record set part by part; only what the next part needs is decompressed and decoded.
+ *
+ * Records of aborted transactions and control records are left out: the broker lists the transactions, a control batch ends one.
+ * Formats 0, 1 and 2 may follow each other in one set.
+ *
+ * Source: `ConsumerRecords` reading in `CompletedFetch` of Apache Kafka.
+ */
+export class RecordSetReader {
+  readonly #set: RecordSet;
+  readonly #aborted: AbortedTransaction[];
+  /** Producers whose transaction, at this place of the log, is one that was aborted. */
+  readonly #aborting = new Set<bigint>();
+  #bytes: Buffer;
+  #at = 0;
+  /** All before it was handed out, or left out. */
+  #position: number;
+  #current: OpenBatch | null = null;
+  #failure: UnreadableBatchError | null = null;
+  #ended = false;
+
+  /** @param position the offset that was asked for: a batch may begin before it */
+  constructor(set: RecordSet, position: number) {
+    this.#set = set;
+    this.#bytes = set.bytes;
+    this.#position = position;
+    this.#aborted = [...set.aborted].sort((one, other) => other.firstOffset - one.firstOffset);
+  }
+
+  /** The next part; null at the end. After a part with a failure there is none. */
+  async next(): Promise<RecordSetPart | null> {
+    if (this.#ended) return null;
+    const from = this.#position;
+    const records: FetchedRecord[] = [];
+    let goesOn = this.#failure === null;
+    for (let rounds = 0; goesOn; rounds++) {
+      // What lies before the position may be long, and others want to run.
+      if (rounds > 0) await immediate();
+      try {
+        goesOn = (await this.#read(records)) && this.#position === from;
+      } catch (error) {
+        this.#failure = this.#describe(error);
+        goesOn = false;
+      }
+    }
+    if (this.#failure !== null && this.#position === from) {
+      this.#ended = true;
+      return { from, next: from, records: [], failure: this.#failure };
+    }
+    return this.#position === from ? null : { from, next: this.#position, records, failure: null };
+  }
+
+  /** @returns whether there may be more in the set */
+  async #read(records: FetchedRecord[]): Promise<boolean> {
+    let bytes = 0;
+    while (records.length < PART_RECORDS_MAX && bytes < PART_BYTES_MAX) {
+      this.#current ??= await this.#open();
+      if (this.#current === null) {
+        this.#ended = true;
+        return false;
+      }
+      const { lastOffset } = this.#current;
+      const taken = this.#current.take(PART_RECORDS_MAX - records.length, PART_BYTES_MAX - bytes);
+      for (const record of taken.records) {
+        if (record.offset < this.#position) continue;
+        records.push(record);
+        this.#position = record.offset + 1;
+      }
+      bytes += taken.bytes;
+      if (taken.ended) {
+        this.#position = Math.max(this.#position, lastOffset + 1);
+        this.#current = null;
+      }
+    }
+    return true;
+  }
+
+  /** The next batch that has records to hand out; null at the end. */
+  async #open(): Promise<OpenBatch | null> {
+    for (;;) {
+      const bytes = this.#bytes;
+      const at = this.#at;
+      const rest = bytes.length - at;
+      if (rest <= MAGIC_AT) return null;
+      const baseOffset = offsetOf(bytes.readBigInt64BE(at));
+      const end = at + LOG_OVERHEAD_BYTES + bytes.readInt32BE(at + 8);
+      const magic = bytes[at + MAGIC_AT] as number;
+      if (end <= at + MAGIC_AT) throw new MalformedError('its length is too small');
+      if (end > bytes.length) return null; // Brokers cut the last one off.
+      const batch = magic === 2 ? this.#openBatch(at, end, baseOffset) : openMessage(bytes, at, end, baseOffset, magic);
+      const opened = await batch;
+      this.#at = end;
+      if (typeof opened !== 'number') return opened;
+      this.#position = Math.max(this.#position, opened + 1);
+    }
+  }
+
+  /** @returns the last offset of a batch that has nothing to hand out */
+  #openBatch(at: number, end: number, baseOffset: number): Promise<OpenBatch> | OpenBatch | number {
+    const bytes = this.#bytes;
+    if (end - at < BATCH_HEADER_BYTES) throw new MalformedError('its length is too small');
+    const attributes = bytes.readInt16BE(at + 21);
+    const lastOffset = baseOffset + bytes.readInt32BE(at + 23);
+    if (lastOffset < baseOffset || !isOffset(lastOffset))
+      throw new MalformedError('its last offset lies before its first');
+    if (crc32c(bytes, at + 21, end) !== bytes.readUInt32BE(at + 17)) throw new MalformedError('its checksum is wrong');
+    const producerId = bytes.readBigInt64BE(at + 43);
+    this.#enterAborted(lastOffset);
+    if (attributes & CONTROL_FLAG) {
+      if (endsAborted(bytes, at, end)) this.#aborting.delete(producerId);
+      return lastOffset;
+    }
+    if (attributes & TRANSACTIONAL_FLAG && this.#aborting.has(producerId)) return lastOffset;
+    const count = bytes.readInt32BE(at + 57);
+    if (lastOffset < this.#position || count === 0) return lastOffset;
+    if (count < 0) throw new MalformedError(`it has ${count} records`);
+    const context: RecordContext = {
+      baseOffset,
+      lastOffset,
+      baseTimestamp: bytes.readBigInt64BE(at + 27),
+      appendTimeMs: attributes & APPEND_TIME_FLAG ? Number(bytes.readBigInt64BE(at + 35)) : null,
+    };
+    const codec = attributes & CODEC_MASK;
+    const recordsAt = at + BATCH_HEADER_BYTES;
+    if (codec === 0) {
+      this.#ownBytes();
+      return new OpenRecords(new Cursor(this.#bytes, recordsAt, end), count, context);
+    }
+    return decompress(codec, bytes.subarray(recordsAt, end)).then(
+      (decompressed) => new OpenRecords(new Cursor(decompressed), count, context),
+    );
+  }
+
+  /** Transactions that begin up to here and were aborted: what their producers write from now on is left out. */
+  #enterAborted(lastOffset: number): void {
+    for (
+      let next = this.#aborted.at(-1);
+      next !== undefined && next.firstOffset <= lastOffset;
+      next = this.#aborted.at(-1)
+    ) {
+      this.#aborting.add(next.producerId);
+      this.#aborted.pop();
+    }
+  }
+
+  /** Records that are not compressed are views of the whole answer of the broker, of all partitions: of this set they may be. */
+  #ownBytes(): void {
+    if (this.#bytes !== this.#set.bytes || this.#bytes.buffer.byteLength <= SHARED_BYTES_MAX) return;
+    this.#bytes = ownCopy(this.#bytes);
+  }
+
+  #describe(error: unknown): UnreadableBatchError {
+    const { topic, partition } = this.#set;
+    const why = error instanceof MalformedError ? error.message : String(error);
+    const message = `the record batch at offset ${this.#position} of ${topic}/${partition} cannot be read: ${why}`;
+    return new UnreadableBatchError(message, { cause: error });
+  }
+}
+
+/** A batch whose records are being handed out. */
+interface OpenBatch {
+  readonly lastOffset: number;
+  /** The next records, at least one unless it has ended; `bytes` is what they take in the batch. */
+  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean };
+}
+
+/** A batch of format 2. */
+class OpenRecords implements OpenBatch {
+  readonly #context: RecordContext;
+  readonly #cursor: Cursor;
+  #left: number;
+  #lastOffset: number;
+
+  constructor(cursor: Cursor, count: number, context: RecordContext) {
+    this.#cursor = cursor;
+    this.#left = count;
+    this.#context = context;
+    this.#lastOffset = context.baseOffset - 1;
+  }
+
+  get lastOffset(): number {
+    return this.#context.lastOffset;
+  }
+
+  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
+    const { count, bytes } = this.#measure(recordsMax, bytesMax);
+    const all = this.#cursor;
+    const own = all.bytes.buffer.byteLength > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
+    const cursor = own ? new Cursor(ownCopy(all.bytes.subarray(all.at, all.at + bytes))) : all;
+    const records: FetchedRecord[] = [];
+    for (let index = 0; index < count; index++) {
+      const record = readRecord(cursor, this.#context);
+      if (record.offset <= this.#lastOffset)
+        throw new MalformedError(`record ${record.offset} comes after ${this.#lastOffset}`);
+      this.#lastOffset = record.offset;
+      records.push(record);
+    }
+    if (own) all.skip(bytes);
+    this.#left -= count;
+    if (this.#left === 0 && all.remaining > 0) throw new MalformedError('it has more records than it says');
+    return { records, bytes, ended: this.#left === 0 };
+  }
+
+  /** How many records come next, by their lengths alone. */
+  #measure(recordsMax: number, bytesMax: number): { count: number; bytes: number } {
+    const { bytes, at, end } = this.#cursor;
+    const cursor = new Cursor(bytes, at, end);
+    let count = 0;
+    while (count < this.#left && count < recordsMax && (count === 0 || cursor.at - at < bytesMax)) {
+      cursor.skip(cursor.varint());
+      count++;
+    }
+    return { count, bytes: cursor.at - at };
+  }
+}
+
+/** The key of a control record: version, then type. An empty control batch, which compaction leaves, ends nothing. */
+function endsAborted(bytes: Buffer, at: number, end: number): boolean {
+  if (bytes.readInt32BE(at + 57) <= 0) return false;
+  const cursor = new Cursor(bytes, at + BATCH_HEADER_BYTES, end);
+  cursor.varint();
+  cursor.int8();
+  cursor.varlong();
+  cursor.varint();
+  const key = cursor.varintBytes();
+  if (key === null || key.length < 4) throw new MalformedError('its control record has no type');
+  return key.readInt16BE(2) === ABORT_MARKER;
+}
+
+// ── Formats 0 and 1 ────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Message {
+  readonly magic: number;
+  readonly attributes: number;
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+}
+
+/** A message, or one whose value is a compressed set of messages. */
+async function openMessage(bytes: Buffer, at: number, end: number, offset: number, magic: number): Promise<OpenBatch> {
+  if (magic !== 0 && magic !== 1) throw new MalformedError(`its format ${magic} is unknown`);
+  const wrapper = readMessage(bytes, at + LOG_OVERHEAD_BYTES, end);
+  const codec = wrapper.attributes & CODEC_MASK;
+  if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], end - at);
+  if (wrapper.value === null) throw new MalformedError('it holds no messages');
+  const inner = await decompress(codec, wrapper.value);
+  const records: FetchedRecord[] = [];
+  // Of format 1 the offsets inside are relative, and the wrapper has the last one's.
+  const shift = magic === 0 ? 0 : offset - lastInnerOffset(inner);
+  const appendTimeMs = magic === 1 && wrapper.attributes & APPEND_TIME_FLAG ? wrapper.timestampMs : undefined;
+  for (const cursor = new Cursor(inner); cursor.remaining > 0;) {
+    const own = offsetOf(cursor.int64());
+    const length = cursor.int32();
+    const start = cursor.skip(length);
+    const message = readMessage(inner, start, start + length);
+    if (message.attributes & CODEC_MASK) throw new MalformedError('it holds messages that are compressed again');
+    records.push(toRecord(own + shift, message, appendTimeMs));
+  }
+  return new OpenMessages(records, inner.length);
+}
+
+function lastInnerOffset(inner: Buffer): number {
+  let last = -1;
+  for (const cursor = new Cursor(inner); cursor.remaining > 0;) {
+    last = offsetOf(cursor.int64());
+    cursor.skip(cursor.int32());
+  }
+  return last;
+}
+
+/** @param start behind offset and length */
+function readMessage(bytes: Buffer, start: number, end: number): Message {
+  const cursor = new Cursor(bytes, start, end);
+  const crc = cursor.int32();
+  if (crc32.buf(bytes.subarray(cursor.at, end)) !== crc) throw new MalformedError('its checksum is wrong');
+  const magic = cursor.int8();
+  const attributes = cursor.int8();
+  const timestampMs = magic === 0 ? NO_TIMESTAMP : Number(cursor.int64());
+  const key = cursor.int32Bytes();
+  return { magic, attributes, timestampMs, key, value: cursor.int32Bytes() };
+}
+
+/** Format 0 has no timestamps. */
+const NO_TIMESTAMP = -1;
+
+function toRecord(offset: number, message: Message, appendTimeMs = message.timestampMs): FetchedRecord {
+  return new FetchedRecord(offset, appendTimeMs, message.key, message.value, NO_HEADERS);
+}
+
+/** Messages of a wrapper, or a single one. */
+class OpenMessages implements OpenBatch {
+  readonly lastOffset: number;
+  readonly #records: readonly FetchedRecord[];
+  readonly #bytesEach: number;
+  #at = 0;
+
+  constructor(records: readonly FetchedRecord[], bytes: number) {
+    const last = records.at(-1);
+    if (last === undefined) throw new MalformedError('it holds no messages');
+    if (records.some(({ offset }, index) => offset <= (records[index - 1]?.offset ?? -1)))
+      throw new MalformedError('the offsets of its messages do not ascend');
+    this.#records = records;
+    this.#bytesEach = Math.ceil(bytes / records.length);
+    this.lastOffset = last.offset;
+  }
+
+  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
+    const count = Math.max(1, Math.min(recordsMax, Math.floor(bytesMax / this.#bytesEach)));
+    const records = this.#records.slice(this.#at, this.#at + count);
+    this.#at += records.length;
+    return { records, bytes: records.length * this.#bytesEach, ended: this.#at === this.#records.length };
+  }
+}
+
+// ── Offsets and bytes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+function isOffset(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Larger offsets cannot be told apart as JavaScript numbers. Nothing is lost: the partition is not read beyond. */
+function offsetOf(value: bigint): number {
+  const offset = Number(value);
+  if (!isOffset(offset)) throw new MalformedError(`it has offset ${value}, which is none between 0 and 2^53 - 1`);
+  return offset;
+}
+
+function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}

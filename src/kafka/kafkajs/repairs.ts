@@ -1,0 +1,56 @@
+import { createRequire } from 'node:module';
+import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
+import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
+import { handleFetched, type Runner } from './runner.js';
+
+/** The version whose inner parts are known here. */
+export const KAFKAJS_VERSION = '2.2.4';
+
+/** Another version of kafkajs is installed. */
+export class KafkajsVersionError extends Error {
+  override readonly name = 'KafkajsVersionError';
+}
+
+/** @throws KafkajsVersionError */
+export function mustBeKnown(version: string): void {
+  if (version === KAFKAJS_VERSION) return;
+  throw new KafkajsVersionError(
+    `kafkajs ${version} is installed, and ktb replaces inner parts of kafkajs ${KAFKAJS_VERSION}: with another version it may lose ` +
+      `records. Install exactly kafkajs ${KAFKAJS_VERSION}, as ktb's package.json has it`,
+  );
+}
+
+interface FetchResponseModule {
+  decode: (payload: Buffer) => Promise<FetchResponse>;
+}
+
+interface RunnerModule {
+  readonly prototype: Omit<Runner, 'handleBatch'> & {
+    handleBatch: (batch: KafkajsBatch | FetchedBatch) => Promise<void>;
+  };
+}
+
+/**
+ * Replaces what kafkajs does wrong with what it has fetched, for all of its consumers in this process. See `recordSet.ts` for what
+ * is decoded and left out, `runner.ts` for how it is handed out. Idempotent.
+ *
+ * @throws KafkajsVersionError
+ */
+export function repairKafkajs(): void {
+  if (repaired) return;
+  const { version } = require('kafkajs/package.json') as { version: string };
+  mustBeKnown(version);
+  for (const fetchVersion of FETCH_VERSIONS) {
+    const response = require(`kafkajs/src/protocol/requests/fetch/v${fetchVersion}/response`) as FetchResponseModule;
+    response.decode = (payload) => Promise.resolve(payload).then((bytes) => decodeFetchResponse(fetchVersion, bytes));
+  }
+  const { prototype } = require('kafkajs/src/consumer/runner') as RunnerModule;
+  const { handleBatch } = prototype;
+  prototype.handleBatch = function (this: Runner, batch) {
+    return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));
+  };
+  repaired = true;
+}
+
+const require = createRequire(import.meta.url);
+let repaired = false;

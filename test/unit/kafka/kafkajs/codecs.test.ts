@@ -1,0 +1,73 @@
+import { gzipSync } from 'node:zlib';
+import lz4 from 'lz4-napi';
+import snappy from 'snappy';
+import { expect, it } from 'vitest';
+import { compress as zstdCompress } from '../../../../src/records/compression.js';
+import { decompress, DECOMPRESSED_BYTES_MAX } from '../../../../src/kafka/kafkajs/codecs.js';
+import { MalformedError } from '../../../../src/kafka/kafkajs/cursor.js';
+
+const CODECS = {
+  gzip: { id: 1, compress: (data: Buffer) => gzipSync(data, { level: 1 }) },
+  snappy: { id: 2, compress: (data: Buffer) => snappy.compressSync(data) },
+  'snappy, as Kafka’s Java clients frame it': { id: 2, compress: xerial },
+  lz4: { id: 3, compress: (data: Buffer) => lz4.compressFrameSync(data) },
+  zstd: { id: 4, compress: (data: Buffer) => zstdCompress(data) },
+};
+
+/** Blocks of snappy behind a header, each behind its length. */
+function xerial(data: Buffer): Buffer {
+  const parts: Buffer[] = [Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00, 0, 0, 0, 1, 0, 0, 0, 1])];
+  for (let at = 0; at < data.length; at += 32_768) {
+    const block = snappy.compressSync(data.subarray(at, at + 32_768));
+    parts.push(uint32(block.length), block);
+  }
+  return Buffer.concat(parts);
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+for (const [name, { id, compress }] of Object.entries(CODECS)) {
+  it(`${name}: gives back what was compressed, small and large`, async () => {
+    for (const words of [1, 1_000, 100_000]) {
+      const data = Buffer.from(Array.from({ length: words }, (_, index) => `record ${index} `).join(''));
+      expect((await decompress(id, compress(data))).equals(data)).toBe(true);
+    }
+  });
+
+  it(`${name}: what is cut off is malformed`, async () => {
+    const whole = compress(Buffer.from('records '.repeat(50_000)));
+    for (const length of [1, 5, Math.floor(whole.length / 2), whole.length - 5])
+      await expect(decompress(id, whole.subarray(0, length)), `${length} bytes`).rejects.toThrow(MalformedError);
+  });
+}
+
+const MIB = Buffer.alloc(1024 * 1024);
+/** So many times a mebibyte is one more than what is taken. */
+const TIMES = DECOMPRESSED_BYTES_MAX / MIB.length + 1;
+const repeated = (part: Buffer) => Buffer.concat(Array.from({ length: TIMES }, () => part));
+const BOMBS: Readonly<Record<keyof typeof CODECS, Buffer>> = {
+  gzip: repeated(gzipSync(MIB)),
+  snappy: Buffer.concat([Buffer.from([0x81, 0x80, 0x80, 0x80, 0x01]), snappy.compressSync(MIB)]),
+  'snappy, as Kafka’s Java clients frame it': Buffer.concat([
+    xerial(Buffer.alloc(0)),
+    repeated(Buffer.concat([uint32(snappy.compressSync(MIB).length), snappy.compressSync(MIB)])),
+  ]),
+  lz4: lz4.compressFrameSync(Buffer.alloc(MIB.length * TIMES)),
+  zstd: repeated(zstdCompress(MIB)),
+};
+
+for (const [name, { id }] of Object.entries(CODECS)) {
+  it(`${name}: more than the bound is refused before it is in memory`, async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    await expect(decompress(id, BOMBS[name as keyof typeof CODECS])).rejects.toThrow(MalformedError);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(DECOMPRESSED_BYTES_MAX);
+  });
+}
+
+it('an unknown codec is malformed', async () => {
+  await expect(decompress(5, Buffer.alloc(10))).rejects.toThrow('codec 5 is unknown');
+});

@@ -1,0 +1,18 @@
+import { createRequire } from 'node:module';
+import { expect, it } from 'vitest';
+import { KAFKAJS_VERSION, KafkajsVersionError, mustBeKnown } from '../../../../src/kafka/kafkajs/repairs.js';
+import packageJson from '../../../../package.json' with { type: 'json' };
+
+it('another version of kafkajs than the one that is repaired is refused, in words', () => {
+  for (const version of ['2.2.3', '2.2.5', '2.3.0', '3.0.0', '2.2.4-beta.1'])
+    expect(() => mustBeKnown(version)).toThrow(KafkajsVersionError);
+  expect(() => mustBeKnown('2.3.0')).toThrow(
+    'kafkajs 2.3.0 is installed, and ktb replaces inner parts of kafkajs 2.2.4',
+  );
+});
+
+it('the version that is repaired is the one that is installed, and no other is ever installed', () => {
+  const { version } = createRequire(import.meta.url)('kafkajs/package.json') as { version: string };
+  expect(KAFKAJS_VERSION).toBe(version);
+  expect(packageJson.dependencies.kafkajs).toBe(version);
+});

@@ -1,0 +1,126 @@
+import { expect, it } from 'vitest';
+import type { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
+import { decodeFetchResponse } from '../../../../src/kafka/kafkajs/fetchResponse.js';
+import { handleFetched, type Runner } from '../../../../src/kafka/kafkajs/runner.js';
+import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
+
+/** What kafkajs has fetched of a partition: so many records, which make several parts. */
+function fetched(partition: number, records = 20_000, damage: (set: Buffer) => void = () => undefined) {
+  const list = Array.from({ length: records }, (_, delta) => ({ delta, value: Buffer.alloc(20) }));
+  const set = recordBatch({ base: 0, codec: 'gzip', records: list });
+  damage(set);
+  const { responses } = decodeFetchResponse(11, fetchResponse('orders', [{ partition, records: set }]));
+  const { messages, highWatermark } = responses[0]!.partitions[0]!;
+  return { topic: 'orders', partition, highWatermark, fetchedOffset: '0', rawMessages: messages };
+}
+
+/** A runner whose handler resolves what it gets, unless told otherwise. */
+function runner() {
+  const paused = new Set<number>();
+  const resolved: Record<number, string> = {};
+  const failures: string[] = [];
+  const fake: Runner = {
+    running: true,
+    consumerGroup: {
+      isPaused: (_topic, partition) => paused.has(partition),
+      hasSeekOffset: () => false,
+      offsetManager: { resolvedOffsets: { orders: resolved } },
+    },
+    heartbeat: () => Promise.resolve(),
+    handleBatch: () => Promise.resolve(),
+    processEachBatch: ({ part }) => Promise.resolve(void failures.push(part.failure?.message ?? '')),
+  };
+  const resolve = (batch: FetchedBatch) => (resolved[batch.partition] = String(batch.part.next));
+  return { fake, paused, resolve, failures };
+}
+
+it('hands out all of a partition, part by part, and lets others run in between', async () => {
+  const { fake, resolve } = runner();
+  const order: string[] = [];
+  let records = 0;
+  let ended = false;
+  const others = (): void => {
+    order.push('other');
+    if (!ended) setImmediate(others);
+  };
+  others();
+  await handleFetched(fake, fetched(0), (batch) => {
+    order.push('part');
+    records += batch.messages.length;
+    resolve(batch);
+    return Promise.resolve();
+  });
+  ended = true;
+  expect(records).toBe(20_000);
+  expect(order.filter((what) => what === 'part').length).toBeGreaterThan(3);
+  expect(order.join()).not.toContain('part,part');
+});
+
+it('decodes nothing more of a partition once it is paused, and hands out nothing more', async () => {
+  const { fake, paused, resolve } = runner();
+  const parts: FetchedBatch[] = [];
+  await handleFetched(fake, fetched(0), (batch) => {
+    parts.push(batch);
+    resolve(batch);
+    if (parts.length === 2) paused.add(0);
+    return Promise.resolve();
+  });
+  expect(parts.length).toBe(2);
+});
+
+it('a part that a handler has not resolved is the last: the next would be taken for a jump in the log', async () => {
+  const { fake } = runner();
+  let parts = 0;
+  await handleFetched(fake, fetched(0), () => {
+    parts++;
+    return Promise.resolve();
+  });
+  expect(parts).toBe(1);
+});
+
+it('of many partitions one part at a time is decoded: a full buffer stops the others before theirs', async () => {
+  const { fake, paused, resolve } = runner();
+  const partitions = Array.from({ length: 16 }, (_, partition) => partition);
+  let parts = 0;
+  const handle = (batch: FetchedBatch) => {
+    parts++;
+    resolve(batch);
+    // As a consumer whose buffer is full.
+    for (const partition of partitions) paused.add(partition);
+    return Promise.resolve();
+  };
+  await Promise.all(partitions.map((partition) => handleFetched(fake, fetched(partition, 5_000), handle)));
+  expect(parts).toBe(1);
+});
+
+it('a handler that waits holds up no other partition', async () => {
+  const { fake, resolve } = runner();
+  let release = (): void => undefined;
+  const waiting = handleFetched(fake, fetched(0, 10), async (batch) => {
+    resolve(batch);
+    await new Promise<void>((done) => (release = done));
+  });
+  let records = 0;
+  await handleFetched(fake, fetched(1), (batch) => {
+    records += batch.messages.length;
+    resolve(batch);
+    return Promise.resolve();
+  });
+  expect(records).toBe(20_000);
+  release();
+  await waiting;
+});
+
+it('what cannot be read reaches the handler as such, and others are read on', async () => {
+  const { fake, resolve, failures } = runner();
+  let records = 0;
+  const handle = (batch: FetchedBatch) => {
+    records += batch.messages.length;
+    resolve(batch);
+    return Promise.resolve();
+  };
+  const damaged = fetched(0, 100, (set) => (set[set.length - 1]! ^= 1));
+  await Promise.all([handleFetched(fake, damaged, handle), handleFetched(fake, fetched(1, 100), handle)]);
+  expect(failures).toEqual(['the record batch at offset 0 of orders/0 cannot be read: its checksum is wrong']);
+  expect(records).toBe(100);
+});
