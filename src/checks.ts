@@ -2,6 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
+import { identityFaults, unfitColumns } from './activities/identityColumns.js';
 import { InsertError } from './activities/insertErrors.js';
 import { missingColumns, type TableColumns } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
@@ -9,7 +10,7 @@ import { GRPC_STATUS } from './grpcStatus.js';
 import { messageLimits } from './kafka/messageLimits.js';
 import { findInputTopics } from './kafka/existingTopics.js';
 import { messageOf } from './messageOf.js';
-import { onlyTable, tablesOf } from './records/tables.js';
+import { collidingTopics, onlyTable, tablesOf } from './records/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
 import { PartialProblem } from './telemetry/dependencies.js';
 import type { Logger } from './telemetry/logging.js';
@@ -74,6 +75,7 @@ export async function checkClickHouse(
       problems.add(existing);
       continue;
     }
+    for (const reason of unfitColumns(existing)) problems.add(`ClickHouse table ${table}: ${reason}`);
     const missing = missingColumns(existing, Object.keys(settings.destination.columns));
     if (missing.length > 0) {
       problems.add(
@@ -108,6 +110,19 @@ async function tablesInUse(
   return inUse;
 }
 
+/** Says once which topics share a table by their names, although each was to have its own. */
+export async function warnOfSharedTables(admin: Admin, { pipelines }: Config, logger: Logger): Promise<void> {
+  for (const pipeline of pipelines) {
+    const { destination } = pipeline.settings;
+    if (onlyTable(destination) !== null) continue;
+    for (const [table, topics] of collidingTopics(destination, await topicsThatMatch(admin, pipeline)))
+      logger.warn({ pipeline: pipeline.name, table, topics }, SHARED_TABLE);
+  }
+}
+
+const SHARED_TABLE =
+  'Topics whose names differ in dots and dashes only share a table: give them tables of their own under tables';
+
 async function topicsThatMatch(admin: Admin, pipeline: PipelineConfig): Promise<string[]> {
   try {
     await admin.connect();
@@ -119,7 +134,7 @@ async function topicsThatMatch(admin: Admin, pipeline: PipelineConfig): Promise<
   }
 }
 
-/** Says once which promise a table without identity columns weakens. */
+/** Says once which promise a table without identity columns, or with such as cannot hold all identities, weakens. */
 export async function warnOfWeakTables(
   tables: ClickHouseTables,
   admin: Admin,
@@ -129,6 +144,8 @@ export async function warnOfWeakTables(
   for (const { pipeline, table } of await tablesInUse(admin, config)) {
     const columns = await columnsOf(tables, table);
     if (typeof columns === 'string') continue;
+    for (const { message } of identityFaults(columns))
+      logger.warn({ pipeline: pipeline.name, table }, `An identity column of the table has an unfit type: ${message}`);
     const missing = missingColumns(columns);
     if (missing.length === 0) continue;
     logger.warn(

@@ -3,6 +3,7 @@ import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickh
 import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { NativeConnection } from '@temporalio/worker';
+import type { LookUps } from './activities/clickhouse.js';
 import type { ClickHouseConfig, TemporalConfig, TlsConfig } from './config/config.js';
 import { tlsOptions } from './tlsOptions.js';
 
@@ -42,6 +43,15 @@ export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
     log: { level: ClickHouseLogLevel.OFF },
   });
 }
+
+/** A client for looking rows up, which waits for answers as long as that may take. Whoever made it closes it. */
+export function createLookUps(config: ClickHouseConfig): LookUps {
+  const { lookUpTimeoutMs: timeoutMs } = config;
+  // ClickHouse gives up first, and says why.
+  return { client: createClickHouse({ ...config, requestTimeoutMs: timeoutMs + ANSWER_WAIT_MS }), timeoutMs };
+}
+
+const ANSWER_WAIT_MS = 2_000;
 
 /**
  * The client's own `tls` option takes no access token, and makes of a client certificate the user itself, whatever the

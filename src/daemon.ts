@@ -6,8 +6,15 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
-import { checkClickHouse, checkKafka, checkTemporal, warnOfSmallDeadLetterTopics, warnOfWeakTables } from './checks.js';
-import { createClickHouse, createTemporalClient } from './clients.js';
+import {
+  checkClickHouse,
+  checkKafka,
+  checkTemporal,
+  warnOfSharedTables,
+  warnOfSmallDeadLetterTopics,
+  warnOfWeakTables,
+} from './checks.js';
+import { createClickHouse, createLookUps, createTemporalClient } from './clients.js';
 import type { Config, PipelineConfig } from './config/config.js';
 import { listLayouts, signalRequester, TemporalBatcherClient } from './consumer/batcherClient.js';
 import { BatcherOpener } from './consumer/batcherOpener.js';
@@ -71,7 +78,8 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const kafka = createKafka(config.kafka, logger);
   const admin = createAdmin(kafka);
   const clickhouse = createClickHouse(config.clickhouse);
-  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings);
+  const lookUps = createLookUps(config.clickhouse);
+  const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings, lookUps);
   let temporal: NativeConnection | undefined;
 
   const checks = new Map<Dependency, Check>([
@@ -125,6 +133,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     const shared = { config, metrics, logger, stateLog, kafka, temporal, installations, onFatal };
     if (role !== 'consumer') {
       await warnOfWeakTables(tables, admin, config, logger);
+      await warnOfSharedTables(admin, config, logger);
       roles.push(await startWorker({ ...shared, tables }));
     }
     if (role !== 'worker') {
@@ -147,7 +156,13 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const deadlineMs = performance.now() + config.shutdownDeadlineMs;
   // Consumers first: what they have handed over is still accepted while the worker runs.
   for (const running of roles.reverse()) await running.drain(deadlineMs);
-  await Promise.allSettled([admin.disconnect(), clickhouse.close(), temporal?.close(), http.close()]);
+  await Promise.allSettled([
+    admin.disconnect(),
+    clickhouse.close(),
+    lookUps.client.close(),
+    temporal?.close(),
+    http.close(),
+  ]);
   logger.info('Ended');
   return fatal.signal.aborted ? 1 : 0;
 }

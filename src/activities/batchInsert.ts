@@ -5,9 +5,10 @@ import { sourceName, type KafkaRecord, type RecordSource } from '../records/reco
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { columnsIfAny, recordName, type ClickHouseTables } from './clickhouse.js';
+import { canLookUp, identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
-import { createRowBuilder, missingColumns, type TableColumns } from './rows.js';
+import { createRowBuilder, type TableColumns } from './rows.js';
 import { findRefused, type Refused } from './search.js';
 
 /** A record and where it comes from. */
@@ -105,6 +106,7 @@ async function insertOnce(
 ): Promise<BatchInsertResult> {
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
+  mustHoldIdentities(tableColumns, records, options);
   const { rows, lines, rejected } = await buildRows(
     options.fill === undefined ? records : withoutRepetitions(records, options.fill),
     tableColumns,
@@ -184,6 +186,26 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchIn
   throw new InsertError('structural', { code: NO_SUCH_COLUMN, message });
 }
 
+/** A number that does not fit would become another record's identity without a word; then its row is taken for that one's. */
+function mustHoldIdentities(
+  tableColumns: TableColumns,
+  records: readonly SourcedRecord[],
+  { table, columns }: BatchInsertOptions,
+): void {
+  const written = new Map([...tableColumns].filter(([name]) => !Object.hasOwn(columns, name)));
+  if (identityFaults(written).length === 0) return;
+  const offsetMax = new Map<RecordSource, number>();
+  for (const { source, record } of records)
+    offsetMax.set(source, Math.max(record.offset, offsetMax.get(source) ?? record.offset));
+  const misfits = Array.from(offsetMax, ([source, offset]) => misfitOf(written, source, offset) ?? []).flat();
+  const [reason] = [...unfitColumns(written), ...misfits];
+  if (reason !== undefined)
+    throw new InsertError('structural', { code: UNFIT_IDENTITY, message: `table ${table}: ${reason}` });
+}
+
+/** In place of a code of ClickHouse, which would not notice. */
+const UNFIT_IDENTITY = 'unfit_identity';
+
 /** Rows are made for so long before others have their turn. */
 const YIELD_AFTER_MS = 20;
 
@@ -253,7 +275,7 @@ class Insertion {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.#lines = lines;
-    this.#canLookUp = missingColumns(tableColumns).length === 0;
+    this.#canLookUp = canLookUp(tableColumns);
     this.#mayBeRunning = options.repeated;
   }
 

@@ -3,8 +3,10 @@ import { INSERT_DEFAULTS, INSERT_SETTINGS, INSERT_SETTINGS_IF_KNOWN } from '../c
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings, ResponseHeaders } from '@clickhouse/client';
 import type { KafkaRecord, RecordSource, TopicPartition } from '../records/record.js';
+import { parseTableName } from '../records/tables.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
+import { quoteName } from './sqlNames.js';
 import { DEFAULT_LIMITS, type ValueLimits } from './valueChecks.js';
 
 const COLUMNS_MAX_AGE_MS = 30_000;
@@ -38,18 +40,41 @@ export interface RowsOfRecord {
   readonly rows: number;
 }
 
+/** How rows are looked up. */
+export interface LookUps {
+  readonly client: ClickHouseClient;
+  /** After this long ClickHouse gives a look-up up; the client waits a little longer. */
+  readonly timeoutMs: number;
+}
+
+const LOOK_UP_TIMEOUT_MS = 30_000;
+
+/** A code of ClickHouse: a query ran for longer than `max_execution_time`. */
+const TIMEOUT_EXCEEDED = '159';
+const LOOK_UP_TIMEOUT = 'look_up_timeout';
+
 /** The tables of one ClickHouse connection. */
 export class ClickHouseTables {
   readonly #client: ClickHouseClient;
+  readonly #lookUps: LookUps;
   readonly #database: string;
   readonly #settings: ClickHouseSettings;
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
   readonly #lastInsertAtMs = new Map<string, number>();
   #settingsIfKnown: ClickHouseSettings = {};
 
-  /** @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, since some settings cut results short */
-  constructor(client: ClickHouseClient, database: string, settings: ClickHouseConfig['settings'] = {}) {
+  /**
+   * @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, since some settings cut results short
+   * @param lookUps the client for look-ups, whose time-out is theirs; by default the same
+   */
+  constructor(
+    client: ClickHouseClient,
+    database: string,
+    settings: ClickHouseConfig['settings'] = {},
+    lookUps: LookUps = { client, timeoutMs: LOOK_UP_TIMEOUT_MS },
+  ) {
     this.#client = client;
+    this.#lookUps = lookUps;
     this.#database = database;
     this.#settings = settings;
   }
@@ -184,8 +209,9 @@ export class ClickHouseTables {
   async foundOffsets(table: string, source: RecordSource, from: number, to: number): Promise<Set<number>> {
     const { database, name } = this.#split(table);
     const { topic, partition, epoch } = source;
-    const rows = await this.#query<[number | string]>(
-      `SELECT DISTINCT _offset FROM ${identifier(database)}.${identifier(name)}
+    const rows = await this.#lookUp<[number | string]>(
+      table,
+      `SELECT DISTINCT _offset FROM ${quoteName(database)}.${quoteName(name)}
        WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _epoch = {epoch:String}
          AND _offset BETWEEN {from:Int64} AND {to:Int64}`,
       { topic, partition, epoch, from, to },
@@ -207,8 +233,9 @@ export class ClickHouseTables {
     to: number,
   ): Promise<Set<string>> {
     const { database, name } = this.#split(table);
-    const rows = await this.#query<[number | string, number | string]>(
-      `SELECT DISTINCT _offset, ${secondsOf(columns.get('_timestamp'))} FROM ${identifier(database)}.${identifier(name)}
+    const rows = await this.#lookUp<[number | string, number | string]>(
+      table,
+      `SELECT DISTINCT _offset, ${secondsOf(columns.get('_timestamp'))} FROM ${quoteName(database)}.${quoteName(name)}
        WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}`,
       { topic, partition, from, to },
     );
@@ -227,8 +254,9 @@ export class ClickHouseTables {
     to: number,
   ): Promise<RowsOfRecord[]> {
     const { database, name } = this.#split(table);
-    const rows = await this.#query<[number | string, string, number | string]>(
-      `SELECT _offset, _epoch, count() FROM ${identifier(database)}.${identifier(name)}
+    const rows = await this.#lookUp<[number | string, string, number | string]>(
+      table,
+      `SELECT _offset, _epoch, count() FROM ${quoteName(database)}.${quoteName(name)}
        WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}
        GROUP BY _offset, _epoch ORDER BY _offset`,
       { topic, partition, from, to },
@@ -243,10 +271,10 @@ export class ClickHouseTables {
     settings: ClickHouseSettings,
   ): Promise<void> {
     const { database, name } = this.#split(table);
-    const names = [...columns.keys()].map(identifier).join(', ');
+    const names = [...columns.keys()].map(quoteName).join(', ');
     try {
       const { stream, response_headers } = await this.#client.exec({
-        query: `INSERT INTO ${identifier(database)}.${identifier(name)} (${names}) FORMAT JSONEachRow`,
+        query: `INSERT INTO ${quoteName(database)}.${quoteName(name)} (${names}) FORMAT JSONEachRow`,
         values: Readable.from(lines, { objectMode: false }),
         clickhouse_settings: {
           ...INSERT_DEFAULTS,
@@ -264,9 +292,39 @@ export class ClickHouseTables {
     }
   }
 
-  async #query<Row>(query: string, parameters: Record<string, unknown>): Promise<Row[]> {
+  /** Looks rows up. Over its time it is stopped, by ClickHouse, too: repetitions must not pile up there. */
+  async #lookUp<Row>(table: string, query: string, parameters: Record<string, unknown>): Promise<Row[]> {
+    const { client, timeoutMs } = this.#lookUps;
+    const seconds = Math.ceil(timeoutMs / 1000);
+    const startedAt = performance.now();
     try {
-      const result = await this.#client.query({ query, query_params: parameters, format: 'JSONCompactEachRow' });
+      return await this.#query<Row>(query, parameters, client, { max_execution_time: seconds });
+    } catch (error) {
+      const tookTooLong =
+        error instanceof InsertError &&
+        (error.code === TIMEOUT_EXCEEDED || (!error.answered && performance.now() - startedAt >= timeoutMs));
+      if (!tookTooLong) throw error;
+      const message =
+        `looking for a batch's rows in table ${table} took longer than clickhouse.lookUpTimeout, ${seconds} s: ` +
+        'give it an order or a projection for it, as `ktb setup` proposes, or more time';
+      // Not the rows' fault, however often it happens: as if ClickHouse were away.
+      throw new InsertError('transient', { code: LOOK_UP_TIMEOUT, message, cause: error, answered: false });
+    }
+  }
+
+  async #query<Row>(
+    query: string,
+    parameters: Record<string, unknown>,
+    client = this.#client,
+    settings: ClickHouseSettings = {},
+  ): Promise<Row[]> {
+    try {
+      const result = await client.query({
+        query,
+        query_params: parameters,
+        format: 'JSONCompactEachRow',
+        clickhouse_settings: settings,
+      });
       const rows = await result.json<Row>();
       mustBeOfClickHouse(result.response_headers);
       return rows;
@@ -286,10 +344,8 @@ export class ClickHouseTables {
   }
 
   #split(table: string): { database: string; name: string } {
-    const dot = table.indexOf('.');
-    return dot < 0
-      ? { database: this.#database, name: table }
-      : { database: table.slice(0, dot), name: table.slice(dot + 1) };
+    const { database, name } = parseTableName(table);
+    return { database: database ?? this.#database, name };
   }
 }
 
@@ -325,17 +381,15 @@ function logComment(batch: string): string {
   return `ktb ${batch}`;
 }
 
-/** Quoted, so that reserved words and whatever a column may be called can be used. */
-function identifier(name: string): string {
-  return `\`${name.replace(/[\\`]/g, '\\$&')}\``;
-}
-
 /** A record by its offset and its timestamp in seconds, which columns of every kind of date keep. */
 export function recordName({ offset, timestampMs }: KafkaRecord): string {
   return `${offset}@${timestampMs < 0 ? 0 : Math.floor(timestampMs / 1000)}`;
 }
 
-/** The column holds milliseconds where it is an integer. */
+/** The column holds milliseconds where it is an integer. `toUnixTimestamp` fails beyond 2106, which `DateTime64` is not. */
 function secondsOf(type = ''): string {
-  return /^(Nullable\()?U?Int/.test(type) ? 'intDiv(_timestamp, 1000)' : 'toUnixTimestamp(_timestamp)';
+  if (/^(Nullable\()?U?Int/.test(type)) return 'intDiv(_timestamp, 1000)';
+  return /^(Nullable\()?DateTime64/.test(type)
+    ? 'intDiv(toUnixTimestamp64Milli(_timestamp), 1000)'
+    : 'toUnixTimestamp(_timestamp)';
 }

@@ -16,7 +16,7 @@ export type TableColumns = ReadonlyMap<string, string> & {
  * The identity columns: what a record is, and when it was written. Named as the virtual columns of ClickHouse's Kafka
  * engine; written where the table has them.
  */
-const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
+export const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
 export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
 
 /** The columns that an identity look-up needs. */

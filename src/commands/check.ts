@@ -3,6 +3,8 @@ import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
 import kafkajs, { type Admin } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
+import { canLookUp, identityFaults } from '../activities/identityColumns.js';
+import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../activities/rows.js';
 import { checkTemporal, topicsOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
@@ -10,7 +12,7 @@ import { ConfigError } from '../config/problems.js';
 import { inputTopics } from '../config/topics.js';
 import { messageOf } from '../messageOf.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
-import { tablesOf } from '../records/tables.js';
+import { collidingTopics, parseTableName, tablesOf } from '../records/tables.js';
 import { judgeClaim, type Claim, type Evidence } from '../installation/claim.js';
 import { Claims, pipelineClaim } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
@@ -217,7 +219,19 @@ function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<
         return [wrong(`table ${table}`, messageOf(error), 'do as the message says')];
       }
     });
-    return (await Promise.all(judged)).flat();
+    const shared = config.pipelines.flatMap((pipeline) => {
+      const { destination } = pipeline.settings;
+      return Array.from(collidingTopics(destination, inputTopics(pipeline, existing)), ([table, topics]): Finding => {
+        const message = `takes the records of topics ${topics.join(' and ')}, whose names differ in dots and dashes only`;
+        return {
+          level: 'warning',
+          subject: `table ${table}`,
+          message,
+          todo: 'give them tables of their own under tables',
+        };
+      });
+    });
+    return [...(await Promise.all(judged)).flat(), ...shared];
   });
 }
 
@@ -228,33 +242,47 @@ async function tableFacts(
   table: string,
 ): Promise<TableFacts> {
   const columns = await tables.columns(table);
-  const dot = table.indexOf('.');
-  const database = dot < 0 ? clickhouse.database : table.slice(0, dot);
-  const name = table.slice(dot + 1);
+  const parsed = parseTableName(table);
+  const { name } = parsed;
+  const database = parsed.database ?? clickhouse.database;
   const ask = async <Row>(query: string): Promise<Row[]> => {
     const result = await client.query({ query, query_params: { database, name }, format: 'JSONEachRow' });
     return result.json<Row>();
   };
-  const [facts] = await ask<{ engine: string; engine_full: string; sorting_key: string }>(
-    'SELECT engine, engine_full, sorting_key FROM system.tables WHERE database = {database:String} AND name = {name:String}',
-  );
-  const indexes = await ask<{ expr: string }>(
-    'SELECT expr FROM system.data_skipping_indices WHERE database = {database:String} AND table = {name:String}',
+  const [facts] = await ask<{
+    engine: string;
+    engine_full: string;
+    sorting_key: string;
+    create_table_query: string;
+  }>(
+    `SELECT engine, engine_full, sorting_key, create_table_query FROM system.tables
+     WHERE database = {database:String} AND name = {name:String}`,
   );
   const defaults = await ask<{ name: string; value: string }>(
     `SELECT name, value FROM system.merge_tree_settings WHERE name IN ('${Object.values(WINDOWS).join("', '")}')`,
   );
   const insert = await answered(tables.probe(table, columns));
+  const lookUp = await answered(tryLookUps(tables, table, columns));
   return {
     name: table,
     columns,
     engine: facts?.engine ?? '',
     engineFull: facts?.engine_full ?? '',
     sortingKey: facts?.sorting_key ?? '',
-    skipIndexes: indexes.map(({ expr }) => expr),
+    createStatement: facts?.create_table_query ?? '',
     defaults: new Map(defaults.map((setting) => [setting.name, setting.value])),
     refusal: insert.ok ? null : insert.error,
+    lookUpRefusal: lookUp.ok ? null : lookUp.error,
   };
+}
+
+/** Asks for a record that cannot be there, as a repeated insert and a rewind would ask. */
+async function tryLookUps(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
+  if (!canLookUp(columns)) return;
+  const nowhere = { topic: '', partition: 0, epoch: '' };
+  await tables.foundOffsets(table, nowhere, 0, 0);
+  const findsRewound = missingColumns(columns, REWIND_COLUMNS).length === 0 && identityFaults(columns).length === 0;
+  if (findsRewound) await tables.foundRecords(table, columns, nowhere, 0, 0);
 }
 
 function ok(subject: string, message: string): Finding {

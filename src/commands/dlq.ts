@@ -17,6 +17,7 @@ import {
 import { placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
 import { withKafka } from './connections.js';
 import { pipelineNamed, UsageError } from './parts.js';
+import { parsePlace } from './whereabouts.js';
 
 /** A dead letter and where it lies. */
 interface Letter extends DeadLetter {
@@ -87,6 +88,7 @@ export async function showDeadLetters(
   pipeline: string,
   options: Choice & { config: string; limit: number; values: boolean },
 ): Promise<void> {
+  options.record.forEach(parsePlace);
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
   let shown = 0;
@@ -124,6 +126,7 @@ export async function replayDeadLetters(
 ): Promise<void> {
   if (!options.all && options.code.length === 0 && options.record.length === 0)
     throw new UsageError('say which dead letters: --code, --record, or --all');
+  options.record.forEach(parsePlace);
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
   const replayed = new Map<string, number>();
@@ -187,22 +190,28 @@ function omittedParts({ omittedBytes }: Letter): RecordPart[] {
 const NO_CHOICE: Choice = { code: [], record: [] };
 const PLAIN = { head: [], border: [] };
 
-function forEachLetter(
+/** What of a choice is on the topic is handed over; what is not is said: it may be mistyped beside what is right. */
+async function forEachLetter(
   kafka: Kafka,
   admin: Admin,
   pipeline: PipelineConfig,
   { code, record: places }: Choice,
   handle: (letter: Letter) => Promise<void> | void,
 ): Promise<void> {
-  return readTopic(kafka, admin, deadLetterTopic(pipeline), (message: KafkaMessage, partition) => {
+  const unseen = new Set([...code.map((name) => `code ${name}`), ...places.map((place) => `record ${place}`)]);
+  await readTopic(kafka, admin, deadLetterTopic(pipeline), (message: KafkaMessage, partition) => {
     const record = fromKafkaMessage(message);
     const letter = { ...readDeadLetter(record), record, partition };
     // Pipelines may share a dead-letter topic.
     if (letter.pipeline !== null && letter.pipeline !== pipeline.name) return;
+    unseen.delete(`code ${letter.code}`);
+    unseen.delete(`record ${placeOf(letter)}`);
     if (code.length > 0 && !code.includes(letter.code)) return;
     if (places.length > 0 && !places.includes(placeOf(letter))) return;
     return handle(letter);
   });
+  for (const name of unseen) console.error(`no dead letter of pipeline ${pipeline.name} has the ${name}`);
+  if (unseen.size > 0) process.exitCode = 1;
 }
 
 function placeOf({ source }: DeadLetter): string {

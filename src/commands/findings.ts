@@ -1,6 +1,9 @@
+import { identityFaults } from '../activities/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
+import { quoteTable } from '../activities/sqlNames.js';
 import type { PipelineConfig } from '../config/config.js';
 import { inputTopics } from '../config/topics.js';
+import { findsByIdentity, projectionStatements } from './lookUpProjection.js';
 
 /**
  * One thing that was looked at.
@@ -224,12 +227,14 @@ export interface TableFacts {
   /** With its settings, as `system.tables.engine_full` has it. */
   readonly engineFull: string;
   readonly sortingKey: string;
-  /** Expressions of its skip indexes. */
-  readonly skipIndexes: readonly string[];
+  /** As `system.tables.create_table_query` has it. */
+  readonly createStatement: string;
   /** The server's own settings for tables of this engine. */
   readonly defaults: ReadonlyMap<string, string>;
   /** Why an insert was refused; null where it was not. */
   readonly refusal: string | null;
+  /** Why a look-up of identities was refused; null where it was not, or there are no columns for it. */
+  readonly lookUpRefusal: string | null;
 }
 
 /** Settings of a table that are looked at, where it is replicated and where it is not. */
@@ -261,11 +266,22 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
         'add it; `ktb setup` prints the statement. Rows from before will not be found by it',
       ),
     );
-  if (lacking.length === 0 && !findsByIdentity(table))
+  for (const { kind, message } of identityFaults(table.columns)) {
+    const todo = `ALTER TABLE ${quoteTable(table.name)} ${message.slice(message.indexOf('MODIFY COLUMN'))}`;
+    findings.push((kind === 'rewind' ? warning : wrong)(message.slice(0, message.indexOf(': MODIFY')), todo));
+  }
+  if (table.lookUpRefusal !== null)
+    findings.push(
+      wrong(
+        `may not be looked up: ${table.lookUpRefusal}. The first insert that has to be repeated would be held`,
+        `GRANT SELECT(${REWIND_COLUMNS.join(', ')}) ON ${quoteTable(table.name)} to the user`,
+      ),
+    );
+  else if (lacking.length === 0 && !findsByIdentity(table))
     findings.push(
       warning(
-        'is not sorted by _topic, _partition, ...: a repeated insert has to look through much of it for its rows',
-        'put them first in ORDER BY, or add a minmax index on _offset',
+        'is not sorted by its identity columns: a repeated insert has to look through much of it for its rows',
+        `put them first in ORDER BY, or ${projectionStatements(table.name, table.engine).join('; ')}`,
       ),
     );
   if (!table.engine.includes('MergeTree')) {
@@ -281,7 +297,7 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
       findings.push(
         warning(
           'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
-          `ALTER TABLE ${table.name} MODIFY SETTING ${name} = 1000`,
+          `ALTER TABLE ${quoteTable(table.name)} MODIFY SETTING ${name} = 1000`,
         ),
       );
   }
@@ -290,14 +306,6 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
 
 function isReplicated(engine: string): boolean {
   return engine.startsWith('Replicated') || engine.startsWith('Shared');
-}
-
-function findsByIdentity({ sortingKey, skipIndexes }: TableFacts): boolean {
-  const sorted = sortingKey.split(',').map((column) => column.trim());
-  return (
-    (sorted.slice(0, 2).includes('_topic') && sorted.slice(0, 2).includes('_partition')) ||
-    skipIndexes.some((expression) => /\b_offset\b/.test(expression))
-  );
 }
 
 /** Inserts whose tokens are remembered: as the table says, else as the server does. */

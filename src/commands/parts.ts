@@ -1,6 +1,7 @@
 import type { Config, PipelineConfig } from '../config/config.js';
 import { within } from '../kafka/within.js';
 import { messageOf } from '../messageOf.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
 
 /** What was written on the command line cannot be meant: `ktb` ends with exit code 2. Trying again does not help. */
 export class UsageError extends Error {
@@ -13,6 +14,41 @@ export function pipelineNamed({ pipelines }: Pick<Config, 'pipelines'>, name: st
   if (found !== undefined) return found;
   const names = pipelines.map((candidate) => candidate.name).join(', ');
   throw new UsageError(`the configuration has no pipeline ${name}; it has ${names}`);
+}
+
+/**
+ * The partitions that `--partition` chooses; all without one.
+ *
+ * @param wanted each as `topic/number`
+ * @throws UsageError where one of them is none of the pipeline's, also beside others that are
+ */
+export function chosenPartitions<Partition extends TopicPartition>(
+  existing: readonly Partition[],
+  wanted: readonly string[],
+): readonly Partition[] {
+  const byName = new Map(existing.map((partition) => [partitionName(partition), partition]));
+  const unknown = wanted.filter((name) => !byName.has(name));
+  if (unknown.length > 0) {
+    const verb = unknown.length === 1 ? 'is no partition' : 'are no partitions';
+    throw new UsageError(`${unknown.join(', ')} ${verb} of the pipeline, which has ${partitionsText(existing)}`);
+  }
+  return wanted.length === 0 ? existing : [...new Set(wanted)].flatMap((name) => byName.get(name) ?? []);
+}
+
+/** Topics whose partitions a message names. */
+const TOPICS_SHOWN = 10;
+
+/** `orders/0 to orders/7`, for people. */
+export function partitionsText(partitions: readonly TopicPartition[]): string {
+  const byTopic = new Map<string, number[]>();
+  for (const { topic, partition } of partitions) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition]);
+  const texts = Array.from(byTopic, ([topic, numbers]) => {
+    const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
+    return first === last ? `${topic}/${first}` : `${topic}/${first} to ${topic}/${last}`;
+  });
+  const more = texts.length - TOPICS_SHOWN;
+  if (texts.length === 0) return 'none';
+  return texts.slice(0, TOPICS_SHOWN).join(', ') + (more > 0 ? `, and those of ${more} more topics` : '');
 }
 
 /** A position in the log of a partition: an offset, its start, or a time. */

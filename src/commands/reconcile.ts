@@ -14,7 +14,7 @@ import { tableOf, tablesOf } from '../records/tables.js';
 import { readAnswers } from './answersRead.js';
 import { withKafka, withTables, withTemporal } from './connections.js';
 import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
-import { parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
+import { chosenPartitions, parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
 import { findBatchers, type FoundBatcher } from './standings.js';
 
 export interface ReconcileOptions {
@@ -85,9 +85,11 @@ async function chooseRanges(
   bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
   partitions: readonly string[],
 ): Promise<PartitionRange[]> {
-  const wanted = new Set(partitions);
-  const chosen = offsets.filter((partition) => wanted.size === 0 || wanted.has(partitionName(partition)));
-  if (chosen.length === 0) throw new UsageError(`none of ${partitions.join(', ')} is a partition of the pipeline`);
+  const chosen = chosenPartitions(offsets, partitions);
+  if (chosen.length === 0) throw new UsageError('the pipeline has no topic: none matches');
+  const { from: first, to: last } = bounds;
+  if (typeof first === 'number' && typeof last === 'number' && first >= last)
+    throw new UsageError(`--from ${first} is not before --to ${last}`);
   const fromOf = bounds.from === null ? null : await offsetsAt(admin, chosen, bounds.from);
   const toOf = bounds.to === null ? null : await offsetsAt(admin, chosen, bounds.to);
   const ranges = chosen.map((log): PartitionRange => {

@@ -1,4 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs';
+import { identityFaults } from '../activities/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
@@ -9,7 +10,7 @@ import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { withKafka, withTables } from './connections.js';
-import { parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
+import { chosenPartitions, parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
 
 export interface RewindOptions {
   readonly config: string;
@@ -37,16 +38,9 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
     await mustBeStopped(admin, pipeline);
     const topics = await findInputTopics(admin, pipeline);
     if (!options.again) await mustHaveIdentity(config, pipeline, topics);
-    const wanted = options.partition.length === 0 ? null : new Set(options.partition);
-    const planned = (await planPartitions(admin, pipeline.groupId, topics, target, options.again)).filter(
-      (candidate) => wanted?.has(partitionName(candidate)) ?? true,
-    );
-    if (planned.length === 0)
-      throw new UsageError(
-        topics.length === 0
-          ? 'the pipeline has no topic: none matches'
-          : `none of ${options.partition.join(', ')} is a partition of the pipeline`,
-      );
+    const all = await planPartitions(admin, pipeline.groupId, topics, target, options.again);
+    const planned = chosenPartitions(all, options.partition);
+    if (planned.length === 0) throw new UsageError('the pipeline has no topic: none matches');
     if (!options.dryRun) await commitPlans(kafka, pipeline.groupId, topics, planned);
     print(planned, options);
   });
@@ -70,7 +64,11 @@ async function mustHaveIdentity(
 ): Promise<void> {
   await withTables(config, async (tables) => {
     for (const table of tablesOf(settings.destination, topics).keys()) {
-      const missing = missingColumns(await tables.columns(table), REWIND_COLUMNS);
+      const columns = await tables.columns(table);
+      const [fault] = identityFaults(columns);
+      if (fault !== undefined)
+        throw new Error(`table ${table}: ${fault.message}; or use --again, which ingests all records again`);
+      const missing = missingColumns(columns, REWIND_COLUMNS);
       if (missing.length === 0) continue;
       throw new Error(
         `table ${table} lacks ${missing.join(', ')}, by which records that are there would be found: use --again, which ingests all of them again`,

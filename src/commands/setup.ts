@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Admin, Kafka } from 'kafkajs';
 import { ClickHouseTables, columnsIfAny } from '../activities/clickhouse.js';
+import { identityFaults } from '../activities/identityColumns.js';
+import { quoteName, quoteTable } from '../activities/sqlNames.js';
 import { createRowBuilder, missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import { topicsOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -11,8 +13,10 @@ import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse } from '../reach.js';
-import { tablesOf } from '../records/tables.js';
+import { parseTableName, tablesOf } from '../records/tables.js';
 import { withClickHouse, withKafka } from './connections.js';
+import { inferColumns } from './inferColumns.js';
+import { findsByIdentity, projectionStatements } from './lookUpProjection.js';
 
 export interface SetupOptions {
   readonly config: string;
@@ -105,14 +109,18 @@ async function setUpTable(
     const missing = missingColumns(existing, REWIND_COLUMNS);
     console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);
     if (missing.length > 0) {
-      const additions = missing.map((column) => `ADD COLUMN ${column} ${IDENTITY_DEFINITIONS[column] ?? ''}`);
+      const additions = missing.map(
+        (column) => `ADD COLUMN ${quoteName(column)} ${IDENTITY_DEFINITIONS[column] ?? ''}`,
+      );
       const lost =
         missingColumns(existing).length > 0
           ? 'a row may be inserted twice after a failure'
           : '`ktb rewind` cannot find what is in the table';
       console.log(`  Without them ${lost}. To have them:\n`);
-      console.log(`  ALTER TABLE ${table} ${additions.join(', ')}\n`);
+      console.log(`  ALTER TABLE ${quoteTable(table)} ${additions.join(', ')}\n`);
     }
+    for (const { message } of identityFaults(existing)) console.log(`  ${message}\n`);
+    await proposeProjection(clickhouse, config, table);
     return null;
   }
   if (fromSample === undefined) {
@@ -124,12 +132,31 @@ async function setUpTable(
   const rows = topics.length === 0 ? [] : await sampleRows(kafka, pipeline, topics, fromSample);
   if (rows.length === 0)
     return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;
-  const statement = tableStatement(table, await inferColumns(clickhouse, rows));
+  const { columns, left } = await inferColumns(clickhouse, rows);
+  for (const reason of left) console.log(`table ${table}: ${reason}`);
+  const statement = tableStatement(table, columns);
   console.log(
     `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} records as\n\n${statement}\n`,
   );
   if (!dryRun) await clickhouse.command({ query: statement });
   return null;
+}
+
+/** Says how a table that is sorted by something else gets what look-ups need. */
+async function proposeProjection(clickhouse: ClickHouseClient, { clickhouse: { database } }: Config, table: string) {
+  const named = parseTableName(table);
+  const result = await clickhouse.query({
+    query: `SELECT engine, sorting_key, create_table_query FROM system.tables
+            WHERE database = {database:String} AND name = {name:String}`,
+    query_params: { database: named.database ?? database, name: named.name },
+    format: 'JSONEachRow',
+  });
+  const [facts] = await result.json<{ engine: string; sorting_key: string; create_table_query: string }>();
+  if (!facts?.engine.includes('MergeTree')) return;
+  if (findsByIdentity({ sortingKey: facts.sorting_key, createStatement: facts.create_table_query })) return;
+  const statements = projectionStatements(table, facts.engine).map((statement) => `  ${statement};`);
+  console.log(`  It is not sorted by its identity columns. So that a repeated insert finds its rows fast:\n`);
+  console.log(`${statements.join('\n')}\n`);
 }
 
 function topicsText(topics: readonly string[]): string {
@@ -140,7 +167,7 @@ function topicsText(topics: readonly string[]): string {
 function tableStatement(table: string, columns: readonly string[]): string {
   const identity = Object.entries(IDENTITY_DEFINITIONS).map(([name, type]) => `${name} ${type}`);
   return [
-    `CREATE TABLE ${table} (`,
+    `CREATE TABLE ${quoteTable(table)} (`,
     [...columns, ...identity]
       .map((column) => `  ${column}`)
       .join(',\n')
@@ -149,22 +176,6 @@ function tableStatement(table: string, columns: readonly string[]): string {
     'ORDER BY (_topic, _partition, _epoch, _offset)',
     'SETTINGS non_replicated_deduplication_window = 1000',
   ].join('\n');
-}
-
-/** ClickHouse's own inference, on rows made as the pipeline makes them. */
-async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<string[]> {
-  const result = await clickhouse.query({
-    query: 'DESCRIBE TABLE format(JSONEachRow, {sample:String})',
-    query_params: { sample: Buffer.from(rows.join('\n'), 'latin1').toString() },
-    format: 'JSONEachRow',
-    clickhouse_settings: {
-      input_format_max_rows_to_read_for_schema_inference: String(rows.length),
-      schema_inference_make_columns_nullable: 1,
-      date_time_input_format: 'best_effort',
-    },
-  });
-  const columns = await result.json<{ name: string; type: string }>();
-  return columns.map(({ name, type }) => `\`${name}\` ${type}`);
 }
 
 /** Rows of the first records of some of the pipeline's topics. */

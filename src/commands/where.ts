@@ -19,7 +19,7 @@ import { tableOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
 import { CLOCK_SKEW_MS, readAnswers } from './answersRead.js';
 import { withKafka, withTables } from './connections.js';
-import { UsageError } from './parts.js';
+import { partitionsText, UsageError } from './parts.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './standings.js';
 import {
   parsePlace,
@@ -43,7 +43,10 @@ export async function where(text: string, { config: file, json }: { config: stri
   const place = parsePlace(text);
   const config = loadConfig(file);
   const pipelines = config.pipelines.filter((pipeline) => isInputTopic(pipeline, place.topic));
-  if (pipelines.length === 0) throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}`);
+  if (pipelines.length === 0) {
+    const read = config.pipelines.flatMap(({ topics, topicPatterns }) => [...topics, ...topicPatterns.map(String)]);
+    throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}; they read ${read.join(', ')}`);
+  }
   const found: { pipeline: string; state: string; facts: RecordFacts }[] = [];
   await withKafka(config, async (kafka, admin) => {
     for (const pipeline of pipelines) {
@@ -106,7 +109,8 @@ async function logOf(
 ): Promise<RecordFacts['log']> {
   const offsets = await fetchGroupOffsets(admin, groupId, [topic]);
   const found = offsets.find((entry) => entry.partition === partition);
-  if (found === undefined) throw new UsageError(`topic ${topic} has no partition ${partition}`);
+  if (found === undefined)
+    throw new UsageError(`topic ${topic} has no partition ${partition}: it has ${partitionsText(offsets)}`);
   return { start: found.logStart, end: found.logEnd, committed: found.committedOffset };
 }
 

@@ -61,6 +61,7 @@ export interface ClickHouseConfig {
   readonly tls: TlsConfig | null;
   readonly database: string;
   readonly requestTimeoutMs: number;
+  readonly lookUpTimeoutMs: number;
   readonly maxConnections: number;
   /** Of every insert; none that the guarantees own. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
@@ -138,6 +139,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       tls: clickhouse.tls ?? null,
       database: clickhouse.database,
       requestTimeoutMs: clickhouse.requestTimeout,
+      lookUpTimeoutMs: clickhouse.lookUpTimeout,
       maxConnections: clickhouse.maxConnections,
       settings: clickhouse.settings,
     },

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { deadLetterTopicOf } from './config.js';
 import { whyOwned } from './insertSettings.js';
 import { configSchema, type ParsedConfig } from './schema.js';
+import { collidingTopics } from '../records/tables.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 
 /** One thing wrong with a configuration: where, and what to do about it. */
@@ -147,6 +148,14 @@ function objectVariant(schema: JsonSchema): JsonSchema {
   return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
 }
 
+/** What the identity columns hold, by which rows are looked up. */
+const COORDINATES: Readonly<Record<string, string>> = {
+  _topic: 'topic',
+  _partition: 'partition',
+  _offset: 'offset',
+  _epoch: 'epoch',
+};
+
 /** What no single key can tell. */
 function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
@@ -188,6 +197,21 @@ function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
     for (const topic of Object.keys(tables)) {
       if (topics.includes(topic) || patterns.some((pattern) => pattern?.test(topic))) continue;
       problems.push({ path: ['pipelines', name, 'tables', topic], message: 'is no input topic of the pipeline' });
+    }
+  }
+  for (const [name, { topics, table, tables }] of Object.entries(pipelines)) {
+    const named = topics.filter((topic) => !isTopicPattern(topic));
+    for (const [shared, sharing] of collidingTopics({ table: { ofTopics: tables, others: table } }, named)) {
+      const message = `topics ${sharing.join(' and ')} would share the table ${shared}: give them tables of their own under tables`;
+      problems.push({ path: ['pipelines', name, 'table'], message });
+    }
+  }
+  for (const [name, { columns }] of Object.entries(pipelines)) {
+    for (const [column, source] of Object.entries(columns)) {
+      const own = COORDINATES[column];
+      if (own === undefined || own === source) continue;
+      const message = `is an identity column, by which rows are found again; it takes ${own}, and nothing else`;
+      problems.push({ path: ['pipelines', name, 'columns', column], message });
     }
   }
   for (const [name, { format, unknownFields, columns, shardBy }] of Object.entries(pipelines)) {

@@ -17,11 +17,17 @@ const inputTopic = z
     error: 'is no regular expression that JavaScript understands',
   });
 
-const tableName = z
-  .string()
-  .regex(/^([A-Za-z_]|\{topic\})([A-Za-z0-9_]|\{topic\})*(\.([A-Za-z_]|\{topic\})([A-Za-z0-9_]|\{topic\})*)?$/, {
-    error: 'must be table or database.table, with {topic} where the name of the topic belongs',
-  });
+/** A table's name, of parts that need no quotes or stand between backquotes. No pattern of its schema: Go knows no such. */
+const TABLE_NAME = (() => {
+  const plain = String.raw`(?:[\p{L}_]|\{topic\})(?:[\p{L}\p{M}\p{N}_ -]|\{topic\})*(?<! )`;
+  const quoted = '`(?:[^`\\\\\\p{Cc}]|\\\\[`\\\\]|``)+`';
+  return new RegExp(`^(?:${plain}|${quoted})(?:\\.(?:${plain}|${quoted}))?$`, 'u');
+})();
+
+const tableName = z.string().refine((text) => TABLE_NAME.test(text), {
+  error:
+    'must be table or database.table, with {topic} where the name of the topic belongs; other names between backquotes',
+});
 
 const nonEmpty = z.string().min(1, { error: 'must not be empty' });
 
@@ -98,6 +104,11 @@ const clickhouse = z.strictObject({
   requestTimeout: duration({ min: '1s', max: '9m' })
     .prefault('30s')
     .describe('For the answer to an insert or a query; after it the insert is tried again.'),
+  lookUpTimeout: duration({ min: '1s', max: '9m' })
+    .prefault('1m')
+    .describe(
+      'For the answer to the question which rows of a batch are in the table already; after it the batch is tried again, and the log says so.',
+    ),
   maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Open connections, at most.'),
   settings: z
     .record(
@@ -197,7 +208,7 @@ const pipeline = z.strictObject({
         'does not come from the value.',
     ),
   table: tableName.describe(
-    'ClickHouse table. `{topic}` in it is the name of the topic, with underscores for dots and dashes: each topic has a ' +
+    'ClickHouse table: `orders`, `shop-eu.orders`; names with other signs between backquotes, each part by itself. `{topic}` in it is the name of the topic, with underscores for dots and dashes: each topic has a ' +
       'table of its own.',
   ),
   tables: z

@@ -39,12 +39,43 @@ export function tableOfRequests({ table }: Pick<Destination, 'table'>): string |
   return onlyTable({ table: typeof table === 'string' ? table : table.others });
 }
 
+/**
+ * Topics that share a table although each was to have its own: their names differ only in what becomes an underscore. By
+ * table. Those that the configuration sends to one table by their names are no such.
+ */
+export function collidingTopics(
+  { table }: Pick<Destination, 'table'>,
+  topics: readonly string[],
+): ReadonlyMap<string, readonly string[]> {
+  const template = typeof table === 'string' ? table : table.others;
+  if (!template.includes(TOPIC)) return new Map();
+  const byTemplate = topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));
+  return new Map([...tablesOf({ table: template }, byTemplate)].filter(([, sharing]) => sharing.length > 1));
+}
+
+/** A table's name taken apart. */
+export interface TableName {
+  /** Null: the connection's own. */
+  readonly database: string | null;
+  readonly name: string;
+}
+
+/** A part of a table's name: as it is, or between backquotes, in which `\` precedes a backquote or a backslash. */
+const PART = /`((?:[^`\\]|\\[^]|``)*)`|[^`.]+/g;
+
+/** `orders`, `shop.orders`, `` `my.shop`.orders ``. */
+export function parseTableName(text: string): TableName {
+  const parts = Array.from(text.matchAll(PART), ([plain, quoted]) =>
+    quoted === undefined ? plain : quoted.replaceAll(/\\([^])|``/g, (_, escaped: string | undefined) => escaped ?? '`'),
+  );
+  const [first = '', second] = parts;
+  return second === undefined ? { database: null, name: first } : { database: first, name: second };
+}
+
 /** A topic's name may have what an identifier of SQL may not: dots and dashes become underscores. */
 function named(template: string, topic: string): string {
   if (!template.includes(TOPIC)) return template;
   return template
     .replaceAll(TOPIC, topic.replace(/[^A-Za-z0-9_]/g, '_'))
-    .split('.')
-    .map((part) => (/^\d/.test(part) ? `_${part}` : part))
-    .join('.');
+    .replaceAll(PART, (part) => (/^\d/.test(part) ? `_${part}` : part));
 }

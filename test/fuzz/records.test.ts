@@ -24,9 +24,9 @@ const REPLY_PARTITIONS = 3;
 
 /** Types that are checked before an insert, and columns that a mapping fills. */
 const COLUMNS = new Map([
-  ...['_topic', '_partition', '_offset', '_epoch', '_key', '_timestamp', 'mapped', 'pointed'].map(
-    (name) => [name, 'String'] as const,
-  ),
+  ...['_topic', '_epoch', '_key', '_timestamp', 'mapped', 'pointed'].map((name) => [name, 'String'] as const),
+  ['_partition', 'UInt32'],
+  ['_offset', 'UInt64'],
   ['id', 'Int64'],
   ['small', 'UInt8'],
   ['price', 'Decimal(9, 2)'],

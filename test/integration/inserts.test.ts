@@ -27,6 +27,7 @@ function connect(url: string): ClickHouseClient {
     password,
     database,
     requestTimeoutMs: 30_000,
+    lookUpTimeoutMs: 30_000,
     settings: {},
     maxConnections: 16,
   });

@@ -118,4 +118,8 @@ function lost(message: string): InsertError {
   return new InsertError('transient', { code: 'ECONNRESET', message, answered: false });
 }
 
-const COLUMNS = new Map(['_topic', '_partition', '_offset', '_epoch', 'bad', 'odd'].map((name) => [name, 'String']));
+const COLUMNS = new Map([
+  ...['_topic', '_epoch', 'bad', 'odd'].map((name) => [name, 'String'] as const),
+  ['_partition', 'UInt32'],
+  ['_offset', 'UInt64'],
+]);

@@ -93,17 +93,28 @@ it('more partitions than batchers can remember are told of before they are too m
 });
 
 const IDENTITY = ['_topic', '_partition', '_epoch', '_offset', '_timestamp'];
+const TYPES: Readonly<Record<string, string>> = {
+  _partition: 'UInt32',
+  _offset: 'UInt64',
+  _timestamp: 'DateTime64(3)',
+};
+const columnsOf = (...names: readonly string[]) => new Map(names.map((name) => [name, TYPES[name] ?? 'String']));
+const projected = (projection: string) => ({
+  sortingKey: 'customer',
+  createStatement: `CREATE TABLE default.orders (\`customer\` String, ${projection}) ENGINE = MergeTree ORDER BY customer`,
+});
 const table = (facts: Partial<TableFacts> = {}) =>
   summary(
     judgeTable(pipeline(), {
       name: 'orders',
-      columns: new Map([...IDENTITY, 'customer'].map((name) => [name, 'String'])),
+      columns: columnsOf(...IDENTITY, 'customer'),
       engine: 'MergeTree',
       engineFull: 'MergeTree ORDER BY x SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 1000',
       sortingKey: IDENTITY.join(', '),
-      skipIndexes: [],
+      createStatement: 'CREATE TABLE orders',
       defaults: new Map([['replicated_deduplication_window', '10000']]),
       refusal: null,
+      lookUpRefusal: null,
       ...facts,
     }),
   ).join('\n');
@@ -111,14 +122,33 @@ const table = (facts: Partial<TableFacts> = {}) =>
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
   expect(table()).toBe('');
   expect(table({ engine: 'ReplicatedMergeTree', engineFull: 'ReplicatedMergeTree' })).toBe('');
-  expect(table({ sortingKey: 'customer', skipIndexes: ['_offset'] })).toBe('');
+  const identity = '_topic, _partition, _epoch, _offset';
+  expect(table(projected(`PROJECTION by_identity (SELECT ${identity}, _timestamp ORDER BY ${identity})`))).toBe('');
+  expect(table(projected('PROJECTION `p 1` ( SELECT * ORDER BY `_offset`, _topic )'))).toBe('');
 });
 
 it.each([
   [{ columns: new Map([['customer', 'String']]) }, 'warning table orders lacks _topic, _partition, _offset, _epoch'],
-  [{ columns: new Map(IDENTITY.map((name) => [name, 'String'])) }, 'wrong table orders has no column customer'],
-  [{ columns: new Map([...LOOKUP_COLUMNS, 'customer'].map((name) => [name, 'String'])) }, 'lacks _timestamp'],
-  [{ sortingKey: 'customer' }, 'is not sorted by _topic'],
+  [{ columns: columnsOf(...IDENTITY) }, 'wrong table orders has no column customer'],
+  [{ columns: columnsOf(...LOOKUP_COLUMNS, 'customer') }, 'lacks _timestamp'],
+  [{ sortingKey: 'customer' }, 'is not sorted by its identity columns'],
+  [{ sortingKey: '_topic, _partition, customer, _offset' }, 'is not sorted by its identity columns'],
+  [projected('INDEX by_offset _offset TYPE minmax GRANULARITY 1'), 'is not sorted by its identity columns'],
+  [projected('PROJECTION p (SELECT _offset ORDER BY _offset)'), 'is not sorted by its identity columns'],
+  [projected('PROJECTION p (SELECT * ORDER BY customer, _offset)'), 'is not sorted by its identity columns'],
+  [{ lookUpRefusal: 'Not enough privileges' }, 'wrong table orders may not be looked up: Not enough privileges'],
+  [
+    { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_partition', 'UInt8']]) },
+    'wrong table orders column _partition is UInt8, which is too narrow',
+  ],
+  [
+    { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_offset', 'String']]) },
+    'wrong table orders column _offset is String, by which no record can be looked up',
+  ],
+  [
+    { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_timestamp', 'Date']]) },
+    'warning table orders column _timestamp is Date, which does not keep the second',
+  ],
   [{ engineFull: 'MergeTree ORDER BY x' }, 'remembers no deduplication tokens'],
   [{ engineFull: 'MergeTree SETTINGS non_replicated_deduplication_window = 0' }, 'remembers no deduplication tokens'],
   [{ engine: 'ReplicatedMergeTree', defaults: new Map() }, 'remembers no deduplication tokens'],

@@ -130,7 +130,8 @@ pipelines:
   e: { topics: [e], table: 'a.b.{topic}' }
 `;
   const topic = String.raw`must be a Kafka topic name, or a regular expression between slashes such as /orders\..+/`;
-  const table = 'must be table or database.table, with {topic} where the name of the topic belongs';
+  const table =
+    'must be table or database.table, with {topic} where the name of the topic belongs; other names between backquotes';
   expect(problems(text)).toEqual([
     'line 3: pipelines.a.topics[0]: is no regular expression that JavaScript understands',
     `line 3: pipelines.a.topics[1]: ${topic}`,
@@ -322,4 +323,35 @@ it('insert.retryFor is for ever or a duration', () => {
   for (const wrong of ['never', '5', 'forever 1m'])
     expect(problems(retryFor(wrong))[0]).toContain('insert.retryFor: must be forever, or a duration from 1m to 365d');
   for (const wrong of ['59s', '366d']) expect(problems(retryFor(wrong))[0]).toContain('must be from 1m to 365d');
+});
+
+it.each([
+  'shop-eu.orders',
+  'größe.表',
+  'shop.all orders',
+  '`a.b`.`c d`',
+  "shop.`it's`",
+  '`{topic}`',
+  '`a``b`',
+  '`a\\`b`',
+])('takes the table %s', (table) => {
+  const text = `pipelines: { orders: { topics: [orders], table: ${JSON.stringify(table)} } }`;
+  expect(parseConfig(text, 'ktb.yaml', {}).pipelines[0]?.settings.destination.table).toBe(table);
+});
+
+it.each(['a.b.c', 'a`b', '`a', '``', 'a.', '.a', ' a', 'a ', 'a;b', 'a"b', '`a\nb`', '1t'])(
+  'refuses the table %j',
+  (table) => {
+    const text = `pipelines: { orders: { topics: [orders], table: ${JSON.stringify(table)} } }`;
+    expect(() => parseConfig(text, 'ktb.yaml', {})).toThrow('must be table or database.table');
+  },
+);
+
+it('refuses topics that would share a table, and identity columns that are given something else', () => {
+  const of = (pipeline: string) => () => parseConfig(`pipelines: { orders: { ${pipeline} } }`, 'ktb.yaml', {});
+  expect(of("topics: [a.b, a-b], table: '{topic}'")).toThrow('topics a.b and a-b would share the table a_b');
+  expect(of("topics: [a.b, a-b], table: '{topic}', tables: { a-b: t }")).not.toThrow();
+  expect(of('topics: [a.b, a-b], table: t')).not.toThrow();
+  expect(of('topics: [a], table: t, columns: { _offset: /id }')).toThrow('_offset: is an identity column');
+  expect(of('topics: [a], table: t, columns: { _offset: offset, _key: /id }')).not.toThrow();
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { onlyTable, tableOf, tablesOf } from '../../../src/records/tables.js';
+import { collidingTopics, onlyTable, parseTableName, tableOf, tablesOf } from '../../../src/records/tables.js';
 
 it('a table without {topic} takes the records of all topics', () => {
   expect(tableOf({ table: 'shop.orders' }, 'orders.eu')).toBe('shop.orders');
@@ -33,4 +33,31 @@ it('a topic with a table of its own does not go to that of the others', () => {
     ['raw_x', ['x']],
   ]);
   expect(onlyTable({ table })).toBeNull();
+});
+
+it.each([
+  ['orders', null, 'orders'],
+  ['shop-eu.orders', 'shop-eu', 'orders'],
+  ['shop.all orders', 'shop', 'all orders'],
+  ['größe.表', 'größe', '表'],
+  ['`a.b`', null, 'a.b'],
+  ['`a.b`.`c.d`', 'a.b', 'c.d'],
+  ['`a\\`b`.`c``d`', 'a`b', 'c`d'],
+  ['shop.`back\\\\slash`', 'shop', 'back\\slash'],
+])('%s is the database %s and the table %s', (text, database, name) => {
+  expect(parseTableName(text)).toEqual({ database, name });
+});
+
+it('a topic of a name between backquotes is no part of its own', () => {
+  expect(tableOf({ table: '`a.{topic}`' }, '7')).toBe('`a.7`');
+  expect(tableOf({ table: '`my.shop`.{topic}' }, '7')).toBe('`my.shop`._7');
+});
+
+it('topics collide where each was to have a table of its own', () => {
+  expect([...collidingTopics({ table: 'raw_{topic}' }, ['a.b', 'a', 'a-b', 'a_b'])]).toEqual([
+    ['raw_a_b', ['a.b', 'a-b', 'a_b']],
+  ]);
+  expect(collidingTopics({ table: 'orders' }, ['a.b', 'a-b']).size).toBe(0);
+  const table = { ofTopics: { 'a-b': 'raw_a_b', x: 'y', z: 'y' }, others: 'raw_{topic}' };
+  expect(collidingTopics({ table }, ['a.b', 'a-b', 'x', 'z']).size).toBe(0);
 });
