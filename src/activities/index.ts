@@ -7,7 +7,7 @@ import type { BufferedChunk } from '../records/chunk.js';
 import type { InheritedOutcome } from '../records/estate.js';
 import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
-import { pipelineOf } from '../records/batcherId.js';
+import { batcherIndexOf, pipelineOf } from '../records/batcherId.js';
 import { identityName, sourceName } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
@@ -146,14 +146,20 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     spec: Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>,
     work: (attempt: Attempt) => Promise<T>,
   ): Promise<T> {
+    const { pipeline } = spec;
+    const batcher = batcherIndexOf(spec.batcher);
+    let outcome = 'failed';
     metrics.flushesRunning.inc();
     try {
-      return await attempting(activity, spec, (attempt) => {
-        if (attempt.number > 1) metrics.flushRetries.inc({ pipeline: spec.pipeline });
+      const result = await attempting(activity, spec, (attempt) => {
+        if (attempt.number > 1) metrics.flushRetries.inc({ pipeline });
         return work(attempt);
       });
+      outcome = 'ok';
+      return result;
     } finally {
       metrics.flushesRunning.dec();
+      metrics.flushAttempts.inc({ pipeline, batcher, outcome });
     }
   }
 

@@ -173,6 +173,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline', 'stage'],
       SECONDS_BUCKETS,
     ),
+    flushAttempts: counter(
+      'ktb_batcher_flush_attempts_total',
+      'Attempts of each batcher at a step of a flush, on whatever worker, by outcome: ok, failed (and repeated).',
+      ['pipeline', 'batcher', 'outcome'],
+    ),
     flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is at work on.', []),
     flushesLimit: gauge('ktb_flushes_limit', 'worker.maxConcurrentFlushes of the configuration.', []),
     flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first.', ['pipeline']),

@@ -60,6 +60,16 @@ describe('KEDA', () => {
     expect(own[0]?.metadata).toMatchObject({ limitToPartitionsWithLag: 'false' });
   });
 
+  it('alerts of an unacknowledged record after the time that the values say', async () => {
+    const prometheusRule = { enabled: true, oldestUnacknowledgedSeconds: 7_200 };
+    const { spec } = one(await renderWith({ prometheusRule }), 'PrometheusRule') as unknown as {
+      spec: { groups: { rules: { alert: string; expr: string }[] }[] };
+    };
+    const rules = spec.groups.flatMap((group) => group.rules);
+    expect(rules.find(({ alert }) => alert === 'KtbOldestUnacknowledged')?.expr).toMatch(/ > 7200$/);
+    expect(rules.find(({ alert }) => alert === 'KtbBatcherStuck')?.expr).toContain('- 900');
+  });
+
   it('scales workers by the task queues that the daemon itself uses', async () => {
     const config = { installation: 'shop', temporal: { taskQueue: 'mine' } };
     const manifests = await render({ files, values: { config } });

@@ -118,11 +118,32 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   KtbFlushFailing: {
     at: '30m',
+    // The success of another batcher silences nothing.
     firing: {
-      [`ktb_flush_errors_total{${P},code="60"}`]: '1+4x60',
-      [`ktb_flush_seconds_count{${P}}`]: '50x60',
+      [`ktb_batcher_flush_attempts_total{${B},outcome="failed"}`]: '0+4x60',
+      [`ktb_batcher_flush_attempts_total{${B},outcome="ok"}`]: '7x60',
+      [`ktb_batcher_flush_attempts_total{${P},batcher="4",outcome="ok"}`]: '0+10x60',
     },
-    quiet: { [`ktb_flush_errors_total{${P},code="60"}`]: '1+4x60', [`ktb_flush_seconds_count{${P}}`]: '50+1x60' },
+    // Its attempts go from one worker to another.
+    alsoFiring: {
+      [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="failed"}`]: '0+4x18 stale',
+      [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="ok"}`]: '7x18 stale',
+      [`ktb_batcher_flush_attempts_total{${B},outcome="failed"}`]: '_x20 1+4x40',
+    },
+    quiet: {
+      [`ktb_batcher_flush_attempts_total{${B},outcome="failed"}`]: '0+4x60',
+      [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="ok"}`]: '0+1x60',
+    },
+  },
+  KtbOldestUnacknowledged: {
+    at: '40m',
+    firing: batcher('ktb_oldest_unacknowledged_timestamp_seconds', 0, 600, '600x60'),
+    // The worker that has told of it is gone, and no other one has heard of the batcher since.
+    alsoFiring: {
+      [`ktb_oldest_unacknowledged_timestamp_seconds{${B}}`]: '600x15 stale',
+      [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '600x15 stale',
+    },
+    quiet: batcher('ktb_oldest_unacknowledged_timestamp_seconds', 600, 0, '700x60'),
   },
   KtbClickHouseErrors: {
     at: '30m',
@@ -178,11 +199,19 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbBatcherHolding: {
     at: '10m',
     firing: batcher('ktb_batcher_holding', 0, 1, '60x60'),
+    alsoFiring: {
+      [`ktb_batcher_holding{${B}}`]: '1x2 stale',
+      [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '60x2 stale',
+    },
     quiet: batcher('ktb_batcher_holding', 1, 0, '60x60'),
   },
   KtbPausedLong: {
     at: '90m',
     firing: batcher('ktb_batcher_paused', 0, 1, '60x120', 120),
+    alsoFiring: {
+      [`ktb_batcher_paused{${B}}`]: '1x10 stale',
+      [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '60x10 stale',
+    },
     // Paused where it was before, resumed where it is.
     quiet: batcher('ktb_batcher_paused', 1, 0, '60x120', 120),
   },
