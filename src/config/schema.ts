@@ -152,7 +152,9 @@ const signal = z.strictObject({
 const flow = z.strictObject({
   maxHistory: size({ min: '1MiB', max: '16MiB' })
     .prefault('8MiB')
-    .describe("Above this size of a batcher's history nothing more is sent to it until it has continued as new."),
+    .describe(
+      "Above this size of a batcher's history nothing more is sent to it until it has continued as new. What its run began with, up to 2MiB, comes on top.",
+    ),
   checkEvery: size({ min: '64KiB', max: '4MiB' })
     .prefault('512KiB')
     .describe("A batcher's history is looked at after every so many bytes sent to it."),

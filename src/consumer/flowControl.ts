@@ -19,10 +19,15 @@ export interface FlowControlLimits {
 
 /**
  * Temporal ends a run at 50 MiB or 51,200 events and refuses every signal, `resume` included, after 10,000. All of a
- * run's history counts, and each byte of a chunk enters it twice, as a signal and as the input of its flush, also while
- * draining. So what all members may send in all, blindly between two looks included, stays below 20 MiB and 10,000
- * signals: beyond the high mark there is a margin, and each member has its part of it, half to send before it looks
- * again and half for the signal that it then sends. 2 × (8 MiB + 12 MiB) = 40 MiB.
+ * run's history counts: what the run before handed on (2 MiB at most), and each byte of a chunk twice, as a signal and as
+ * the input of its flush, also while draining. So what all members may send in all, blindly between two looks included,
+ * stays below 20 MiB and 10,000 signals: beyond the high mark there is a margin, and each member has its part of it, half to
+ * send before it looks again and half for the signal that it then sends. 2 MiB + 2 × (8 MiB + 12 MiB) = 42 MiB. What is
+ * rejected enters two times more; where that leads beyond 42 MiB, the batcher leaves what it has not flushed behind and
+ * continues as new (`workflows/continuation.ts`).
+ *
+ * What was handed on does not count in `historyBytesMax`: a batcher continues as new for what was added only, so a sender that
+ * counted it could wait for a run that never begins below its mark.
  *
  * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution` of Temporal.
  *
@@ -35,8 +40,8 @@ export function flowControlLimits(
   const marginBytes = SENT_BYTES_MAX - flow.historyBytesMax;
   const shareBytes = Math.max(SHARE_BYTES_MIN, Math.floor(marginBytes / members / 2));
   return {
-    highBytes: flow.historyBytesMax,
-    lowBytes: flow.historyBytesMax / 2,
+    highBytes: CARRIED_BYTES_MAX + flow.historyBytesMax,
+    lowBytes: CARRIED_BYTES_MAX + flow.historyBytesMax / 2,
     highEvents: 8_000,
     lowEvents: 6_000,
     checkEveryBytes: Math.min(flow.checkEveryBytes, shareBytes),
@@ -47,6 +52,8 @@ export function flowControlLimits(
 
 const MIB = 1024 * 1024;
 const SENT_BYTES_MAX = 20 * MIB;
+/** A run's input: one payload (`limit.blobSize.error`). */
+const CARRIED_BYTES_MAX = 2 * MIB;
 /** A thousand members at once come near the limit; a smaller share would be all overhead. */
 const SHARE_BYTES_MIN = 8 * 1024;
 

@@ -7,9 +7,7 @@ import type { BatcherSettings } from '../records/settings.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from './flowControl.js';
 import type { Lane, Pack } from './lane.js';
-
-/** Why a lane sends nothing although it has something to send. */
-export type StopCause = 'history' | 'closed' | 'temporal' | 'deadLetters';
+import { LaneStop, type StopCause } from './laneStop.js';
 
 /** What a lane tells its consumer. */
 export interface LaneObserver {
@@ -17,8 +15,10 @@ export interface LaneObserver {
   accepted(pack: Pack, signal: { readonly seconds: number; readonly started: boolean }): void;
   notAccepted(outcome: 'retried' | 'refused'): void;
   /** The lane stops or goes on; called on changes only. */
-  stopped(cause: StopCause, message: string): void;
+  stopped(cause: StopCause): void;
   resumed(): void;
+  /** The lane has stopped in a way that is worth a word; called once a stop. */
+  stuck(message: string): void;
   /** The batcher's run had ended; another one goes on in its place. */
   heirStarted(closed: ClosedRunInfo): void;
   /** Puts a record that is too large for any signal aside; once resolved, the lane carries a stub in its place. */
@@ -35,7 +35,6 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
-
 /**
  * Sends a lane's records to its batcher, one signal at a time; what arrives meanwhile goes into the next one.
  *
@@ -57,7 +56,7 @@ export class LaneSender {
   /** What the batcher was told last; null where it has to be told. */
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
-  #stopCause: StopCause | null = null;
+  readonly #stop = new LaneStop();
   #wake: () => void = () => undefined;
 
   constructor(options: {
@@ -231,15 +230,16 @@ export class LaneSender {
   }
 
   #stopped(cause: StopCause, message: string): void {
-    if (this.#stopCause === cause) return;
-    this.#resumed();
-    this.#stopCause = cause;
-    this.#observer.stopped(cause, message);
+    if (this.#stop.cause !== cause) {
+      this.#resumed();
+      this.#observer.stopped(cause);
+    }
+    if (this.#stop.stop(cause, performance.now())) this.#observer.stuck(message);
   }
 
   #resumed(): void {
-    if (this.#stopCause === null) return;
-    this.#stopCause = null;
+    if (this.#stop.cause === null) return;
+    this.#stop.resume();
     this.#observer.resumed();
   }
 

@@ -10,7 +10,8 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import type { Lane, Pack } from './lane.js';
 import { Lanes } from './lanes.js';
-import type { LaneObserver, StopCause } from './laneSender.js';
+import type { LaneObserver } from './laneSender.js';
+import type { StopCause } from './laneStop.js';
 import { StuckTasks, type DueTask } from './stuckTasks.js';
 import type { PartitionTracker } from './tracker.js';
 
@@ -191,11 +192,11 @@ export class PipelineLanes {
         metrics.signals.inc({ ...labels, outcome });
         metrics.errors.inc({ ...labels, stage: 'signal' });
       },
-      stopped: (cause, message) => {
+      stopped: (cause) => {
         this.#stopCauses.set(lane, cause);
         this.#handlers.changed();
-        stateLog.problem(what, `Nothing is sent to ${workflowId}: ${message}`);
       },
+      stuck: (message) => stateLog.problem(what, `Nothing is sent to ${workflowId}: ${message}`),
       resumed: () => {
         this.#stopCauses.delete(lane);
         this.#handlers.changed();

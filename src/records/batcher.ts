@@ -31,7 +31,7 @@ export interface CarriedState {
   readonly chunksToFlush: number;
   readonly controls: readonly Control[];
   readonly lastFlush: FlushSummary | null;
-  /** Successive continuations before this run without a record handled. */
+  /** Successive continuations before this run in which nothing was handled. */
   readonly idleContinuations: number;
   /** What closed runs had left and is not flushed yet. */
   readonly estates: readonly Estate[];
@@ -168,7 +168,7 @@ export interface BatcherStatus {
   readonly lastError: string | null;
   readonly paused: boolean;
   readonly draining: boolean;
-  /** True after too many continuations without a record handled: the run stays until a record arrives. */
+  /** True after too many continuations in which nothing was handled: the run stays until anything arrives. */
   readonly holding: boolean;
   readonly counters: BatcherCounters;
   /** Batches still to come out of the histories of closed runs; null until they are known, 0 normally. */

@@ -15,7 +15,7 @@ import type {
 } from '../records/batcher.js';
 import { BATCHER_FORMAT } from '../records/batcher.js';
 import type { BufferedChunk, ChunkMeta } from '../records/chunk.js';
-import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
+import type { BegunBatch, Estate, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
 import {
   BATCH_FORMAT,
   UNKNOWN_RUN,
@@ -35,9 +35,18 @@ import {
 } from '../records/request.js';
 import type { BatcherSettings, BatchLimits } from '../records/settings.js';
 import { Confirmations } from './confirmations.js';
+import {
+  continuationDue,
+  continuationWasDue,
+  hasOutgrown,
+  isHolding,
+  type HistoryView,
+  type RunFacts,
+} from './continuation.js';
 import { Coverage } from './coverage.js';
 import { Estates } from './estates.js';
 import { ForeignSignals } from './foreignSignals.js';
+import { encodedJsonBytes } from './jsonBytes.js';
 import { Requests } from './requests.js';
 import type { BatcherReport } from './sinks.js';
 
@@ -63,13 +72,6 @@ export interface RunIdentity {
   readonly continuedFromExecutionRunId?: string | undefined;
 }
 
-/** What a run knows of its own history when it decides. */
-export interface HistoryView {
-  readonly continueAsNewSuggested: boolean;
-  readonly length: number;
-  readonly bytes: number;
-}
-
 export interface Batch {
   readonly spec: BatchSpec;
   readonly bodies: Uint8Array;
@@ -84,8 +86,14 @@ export const LIMITS = {
   batchEncodedBytes: 1_400_000,
   /** Encoded bytes that continue-as-new may carry over; a larger buffer is flushed first. */
   carriedBytes: 512 * 1024,
-  /** Successive continuations without a record handled, after which a run stays as it is and raises an alert. */
-  idleContinuations: 10,
+  /**
+   * Encoded bytes of all that a run gets: the input of the next one, or what an heir reads, has to fit into a payload
+   * (2 MiB, `limit.blobSize.error`). What has to be left out for want of room is chosen by {@link BatcherState.carryOver}.
+   */
+  inputBytes: 1_900_000,
+  /** Of these, at most, for what is remembered of requests, and for confirmations: coverage gets what they leave. */
+  inputRequestsBytes: 400_000,
+  inputConfirmationsBytes: 200_000,
   /** Control signals kept for the record. */
   controls: 20,
   /** Runs that a buffer remembers it has been in: more than one only where a paused batcher continues as new. */
@@ -110,6 +118,7 @@ export class BatcherState {
   readonly #workflowId: string;
   /** The runs that what is buffered has been in, this one last. */
   readonly #runs: readonly string[];
+  readonly #carriedBytes: number;
   readonly #idleContinuationsBefore: number;
   #coverage: Coverage;
   #controls: readonly Control[];
@@ -135,6 +144,7 @@ export class BatcherState {
   /** Chunks at the head of the buffer that a flush signal asks for. */
   #chunksToFlush: number;
   #recordsSinceStart = 0;
+  #handledSinceStart = false;
   #duplicateChunksSinceStart = 0;
   #lastFlush: FlushSummary | null;
   #lastError: string | null = null;
@@ -145,6 +155,7 @@ export class BatcherState {
     this.#runs = [...(input.carried?.bufferRuns ?? []), runId];
     this.#settings = input.settings;
     const { carried } = input;
+    this.#carriedBytes = carried === undefined ? 0 : encodedJsonBytes(input) + bodies.length;
     this.#heirOf = input.heirOf ?? null;
     this.#estates = new Estates(carried?.estates);
     this.#requests = new Requests(requestEpoch(run), carried?.requests);
@@ -172,6 +183,7 @@ export class BatcherState {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
     // A member of a version that names no installation must not take it away.
     if (meta.settings !== undefined) this.#settings = { ...onlyInstallation(this.#settings), ...meta.settings };
+    this.#handledSinceStart = true;
     this.#count({ signals: 1 });
     // Without records it has only brought the settings.
     if (meta.segments.length > 0) this.#whenKnown(() => this.#judge(meta, body, nowMs));
@@ -179,6 +191,7 @@ export class BatcherState {
 
   /** Takes a workflow's request in. One that was answered before is answered again, as it was then. */
   submit(request: RowRequest, nowMs: number): void {
+    this.#handledSinceStart = true;
     this.#count({ signals: 1 });
     this.#whenKnown(() => this.#judgeRequest(request, nowMs));
   }
@@ -231,6 +244,7 @@ export class BatcherState {
 
   /** Takes out the confirmations that are due. What is not delivered then is to be postponed again. */
   takeConfirmations(nowMs: number): readonly Unconfirmed[] {
+    this.#handledSinceStart = true;
     return this.#confirmations.takeDue(nowMs);
   }
 
@@ -239,6 +253,7 @@ export class BatcherState {
     const { coverage, counters, paused, controls, lastFlush, estates, requests, confirmations } = inheritance;
     if (this.#heirOf === null) throw new Error('there is nothing to inherit');
     this.#heirOf = null;
+    this.#handledSinceStart = true;
     this.#coverage = new Coverage(coverage);
     this.#count(counters);
     // A person may have sent the heir a pause or a resume already; theirs is the later word.
@@ -253,6 +268,7 @@ export class BatcherState {
 
   /** Accepts nothing of an epoch beyond an offset: the partition goes over to another layout. */
   close({ offset, ...source }: CloseRequest): void {
+    this.#handledSinceStart = true;
     this.#whenKnown(() => this.#coverage.close(source, offset));
   }
 
@@ -269,6 +285,7 @@ export class BatcherState {
 
   /** A signal that no part of this product sends. */
   countForeignSignal(): void {
+    this.#handledSinceStart = true;
     this.#count({ foreignSignals: 1 });
   }
 
@@ -284,10 +301,12 @@ export class BatcherState {
 
   /** So many of {@link foreignSignals} are on the dead-letter topic. */
   foreignSignalsPublished(count: number): void {
+    this.#handledSinceStart = true;
     this.#foreignSignals.published(count);
   }
 
   control(action: ControlAction, { actor, reason, batch }: ControlRequest, nowMs: number): void {
+    this.#handledSinceStart = true;
     this.#controls = [...this.#controls, { action, actor, reason, atMs: nowMs }].slice(-LIMITS.controls);
     switch (action) {
       case 'pause':
@@ -320,21 +339,32 @@ export class BatcherState {
     return this.#flushing?.parking ?? null;
   }
 
-  /** Pure: the same state, time and history give the same answer. While a batch is on its way the answer is `wait`. */
-  decide(nowMs: number, history: HistoryView): Decision {
+  /**
+   * Pure: the same state, time and history give the same answer. While a batch is on its way the answer is `wait`.
+   *
+   * @param byPresentRules whether this run continues as new by the rules of this version. Asked only where 0.1.0 decided
+   *   otherwise, so that histories in which it makes no difference have no mark of it, and workers of both versions can go on
+   *   with them
+   */
+  decide(nowMs: number, history: HistoryView, byPresentRules: () => boolean = () => true): Decision {
     if (this.#flushing) return { type: 'wait' };
     if (this.#heirOf !== null) return { type: 'readInheritance', runId: this.#heirOf };
     if (this.#confirmations.dueAtMs <= nowMs) return { type: 'confirm' };
     if (this.#isDrained) return { type: 'complete' };
-    const continueAsNewDue = this.#continueAsNewDue(history);
-    if (continueAsNewDue && this.#bufferedEncodedBytes <= LIMITS.carriedBytes) return { type: 'continueAsNew' };
+    const due = this.#continueAsNewDue(history, byPresentRules);
+    if (due && this.#canCarryBuffer) return { type: 'continueAsNew' };
+    if (hasOutgrown(history, this.#paused) && byPresentRules()) return { type: 'continueAsNew' };
     if (this.#paused) return this.#waitUntil(Infinity, nowMs);
     if (this.#estates.batches > 0) return { type: 'flushInherited' };
     const oldest = this.#buffer[0];
     if (oldest === undefined) return this.#waitUntil(Infinity, nowMs);
-    const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, continueAsNewDue);
+    const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, due);
     if (reason !== null) return { type: 'flush', reason };
     return this.#waitUntil(oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs, nowMs);
+  }
+
+  get #canCarryBuffer(): boolean {
+    return this.#bufferedEncodedBytes <= LIMITS.carriedBytes;
   }
 
   /** Or until a confirmation is due, if that is earlier. */
@@ -358,23 +388,31 @@ export class BatcherState {
     return continueAsNewDue ? 'continueAsNew' : null;
   }
 
-  #continueAsNewDue({ continueAsNewSuggested, length, bytes }: HistoryView): boolean {
-    if (this.holding) return false;
-    const { historyBytes, historyEvents } = this.#settings.continueAsNewAt;
-    return continueAsNewSuggested || length >= historyEvents || bytes >= historyBytes;
+  #continueAsNewDue(history: HistoryView, byPresentRules: () => boolean): boolean {
+    const due = continuationDue(this.#facts, history);
+    const before = { ...this.#facts, handled: this.#recordsSinceStart > 0 };
+    const wasDue = continuationWasDue(before, history);
+    return due === wasDue || byPresentRules() ? due : wasDue;
   }
 
-  /**
-   * True when run after run continued as new without handling a record: something other than traffic fills the
-   * histories, and going on would be an endless loop.
-   */
+  get #facts(): RunFacts {
+    return {
+      marks: this.#settings.continueAsNewAt,
+      carriedBytes: this.#carriedBytes,
+      handled: this.#handledSinceStart,
+      idleContinuations: this.#idleContinuationsBefore,
+    };
+  }
+
+  /** See `continuation.ts`. */
   get holding(): boolean {
-    return this.#recordsSinceStart === 0 && this.#idleContinuationsBefore >= LIMITS.idleContinuations;
+    return isHolding(this.#facts);
   }
 
   /** Moves the oldest chunks, as many as one batch may have and at least one, from the buffer into a batch. */
   takeBatch(reason: FlushReason, nowMs: number): Batch {
-    const [chunks = 0] = planBatches(this.#buffer, this.#settings.batch);
+    // Only the first: a buffer may have thousands of chunks.
+    const chunks = batchSizes(this.#buffer, this.#settings.batch).next().value ?? 0;
     const taken = this.takeChunks(chunks, reason, nowMs);
     const bodies = concatenate(taken.map(({ body }) => body));
     const spec: BatchSpec = {
@@ -423,6 +461,7 @@ export class BatcherState {
     this.#lastFlush = { number, id, reason, records, startedAtMs, finishedAtMs: nowMs };
     this.#lastError = null;
     this.#flushing = null;
+    this.#handledSinceStart = true;
     this.#count({ inserted, rejected, skipped });
     this.#requests.answered(outcome.requests ?? []);
     this.postponeConfirmations(outcome.unconfirmed ?? [], nowMs);
@@ -481,43 +520,88 @@ export class BatcherState {
     this.#lastError = message;
   }
 
-  /** Input and bodies of the next run. `forgotten`: partitions whose coverage it does not get, for want of room. */
+  /**
+   * Input and bodies of the next run. A buffer too large to be carried stays behind in this run's history, from which the
+   * next one takes it as an heir does. `forgotten`: partitions whose coverage the next run does not get, for want of room.
+   */
   carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array; readonly forgotten: number } {
     if (this.#flushing !== null) throw new Error('a batch is being flushed');
     this.#count({ continuations: 1 });
     this.#requests.expire(nowMs);
-    const carried = this.carried();
+    const buffer = this.#canCarryBuffer ? this.#buffer : [];
+    const left = this.#canCarryBuffer ? null : this.leave(planBatches(this.#buffer, this.#settings.batch), null);
+    const bodies = concatenate(buffer.map(({ body }) => body));
+    const carried = this.#carry(buffer, left, bodies.length);
     return {
       input: { format: BATCHER_FORMAT, settings: this.#settings, carried },
-      bodies: concatenate(this.#buffer.map(({ body }) => body)),
+      bodies,
       forgotten: this.#coverage.partitions - carried.coverage.length,
     };
   }
 
-  /** All there is to know of the state, but for a batch on its way and the bodies. */
-  carried(): CarriedState {
-    const requests = this.#requests.toState();
-    const confirmations = this.#confirmations.toState();
+  /** What this run leaves in its history. */
+  leave(batches: readonly number[], begun: BegunBatch | null): Estate {
+    return { runId: this.#runs.at(-1) ?? UNKNOWN_RUN, chunksDone: 0, batches, begun };
+  }
+
+  /** All there is to know of the state for an heir, which takes the records from this run's history. */
+  handOn(left: Estate | null): Inheritance {
+    const { coverage, counters, paused, controls, lastFlush, estates, requests, confirmations } = this.#carry(
+      [],
+      left,
+      0,
+    );
     return {
-      chunks: this.#buffer.map(({ chunk }) => chunk),
-      coverage: this.#coverage.toState(),
+      coverage,
+      counters,
+      paused,
+      controls,
+      lastFlush,
+      estates,
+      ...(requests === undefined ? {} : { requests }),
+      ...(confirmations === undefined ? {} : { confirmations }),
+    };
+  }
+
+  /**
+   * Within {@link LIMITS.inputBytes}. What no record may be lost for comes first: the buffer, estates, what people have said.
+   * Then what keeps records from coming twice, which forgets the oldest for want of room: names of requests, and the
+   * coverage, which gets what the confirmations leave. Signals of strangers get the rest; they are counted in any case.
+   */
+  #carry(buffer: readonly Buffered[], left: Estate | null, bodiesBytes: number): CarriedState {
+    const kept = {
+      chunks: buffer.map(({ chunk }) => chunk),
       counters: this.#counters,
       paused: this.#paused,
       draining: this.#draining,
-      chunksToFlush: this.#chunksToFlush,
+      chunksToFlush: Math.min(this.#chunksToFlush, buffer.length),
       controls: this.#controls,
       lastFlush: this.#lastFlush,
-      idleContinuations: this.#recordsSinceStart === 0 ? this.#idleContinuationsBefore + 1 : 0,
-      estates: this.#estates.toState(),
-      bufferRuns: this.#bufferRuns(),
-      ...(this.foreignSignals.length === 0 ? {} : { foreignSignals: this.foreignSignals }),
+      idleContinuations: this.#handledSinceStart ? 0 : this.#idleContinuationsBefore + 1,
+      estates: [...this.#estates.toState(), ...(left === null ? [] : [left])],
+      bufferRuns: this.#bufferRuns(buffer),
+    };
+    let room = LIMITS.inputBytes - bodiesBytes - encodedJsonBytes({ ...kept, settings: this.#settings });
+    const within = <State>(bytesMax: number, stateWithin: (bytesMax: number) => State): State => {
+      const state = stateWithin(Math.max(0, Math.min(bytesMax, room - FIELD_BYTES)));
+      room -= FIELD_BYTES + (state === undefined ? 0 : encodedJsonBytes(state));
+      return state;
+    };
+    const requests = within(LIMITS.inputRequestsBytes, (bytes) => this.#requests.toState(bytes));
+    const confirmations = within(LIMITS.inputConfirmationsBytes, (bytes) => this.#confirmations.toState(bytes));
+    const coverage = within(Infinity, (bytes) => this.#coverage.toState(bytes));
+    const foreignSignals = within(Infinity, (bytes) => this.#foreignSignals.toState(bytes));
+    return {
+      ...kept,
+      coverage,
+      ...(foreignSignals.length === 0 ? {} : { foreignSignals }),
       ...(requests === undefined ? {} : { requests }),
       ...(confirmations.length === 0 ? {} : { confirmations }),
     };
   }
 
-  #bufferRuns(): readonly string[] {
-    if (this.#buffer.length === 0) return [];
+  #bufferRuns(buffer: readonly Buffered[]): readonly string[] {
+    if (buffer.length === 0) return [];
     return this.#runs.length > LIMITS.bufferRuns ? [UNKNOWN_RUN] : this.#runs;
   }
 
@@ -625,6 +709,9 @@ const NO_COUNTERS: BatcherCounters = {
   continuations: 0,
 };
 
+/** Name, punctuation and an empty list of one field of the carried state, generously. */
+const FIELD_BYTES = 100;
+
 const REJECTED_BEFORE = 'a request of this id was rejected before; its first confirmation says why';
 
 /**
@@ -653,8 +740,11 @@ function encodedBytesOf({ chunk, body }: Buffered): number {
 /**
  * Divides chunks into batches, in their order: how many go into each. A batch has one chunk or keeps to the limits.
  */
-export function planBatches(chunks: readonly Buffered[], { maxRecords, maxBytes }: BatchLimits): number[] {
-  const batches: number[] = [];
+export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): number[] {
+  return [...batchSizes(chunks, limits)];
+}
+
+function* batchSizes(chunks: readonly Buffered[], { maxRecords, maxBytes }: BatchLimits): Generator<number> {
   let size = 0;
   let records = 0;
   let bytes = 0;
@@ -665,7 +755,7 @@ export function planBatches(chunks: readonly Buffered[], { maxRecords, maxBytes 
     encodedBytes += encodedBytesOf(buffered);
     const full = records > maxRecords || bytes > maxBytes || encodedBytes > LIMITS.batchEncodedBytes;
     if (full && size > 0) {
-      batches.push(size);
+      yield size;
       size = 0;
       records = buffered.chunk.records;
       bytes = buffered.chunk.bytes;
@@ -673,7 +763,7 @@ export function planBatches(chunks: readonly Buffered[], { maxRecords, maxBytes 
     }
     size++;
   }
-  return size === 0 ? batches : [...batches, size];
+  if (size > 0) yield size;
 }
 
 /**

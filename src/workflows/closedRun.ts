@@ -144,18 +144,7 @@ export class ClosedRun {
     };
     const own = onItsWay?.type === 'own' ? onItsWay.chunks.length : 0;
     const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, state.settings.batch)];
-    const left = { runId: this.#run.runId, chunksDone: 0, batches, begun: own > 0 ? begun : null };
-    const { coverage, counters, paused, controls, lastFlush, estates, requests, confirmations } = state.carried();
-    return {
-      coverage,
-      counters,
-      paused,
-      controls,
-      lastFlush,
-      estates: batches.length === 0 ? estates : [...estates, left],
-      ...(requests === undefined ? {} : { requests }),
-      ...(confirmations === undefined ? {} : { confirmations }),
-    };
+    return state.handOn(batches.length === 0 ? null : state.leave(batches, own > 0 ? begun : null));
   }
 
   get #living(): BatcherState {

@@ -1,5 +1,6 @@
 import { UNCONFIRMED_MAX, type Unconfirmed } from '../records/request.js';
 import type { PostponedConfirmation } from '../records/batcher.js';
+import { encodedJsonBytes } from './jsonBytes.js';
 
 /** A confirmation is given up after so many attempts, some four minutes: longer than requesters wait by default. */
 const ATTEMPTS_MAX = 10;
@@ -41,8 +42,11 @@ export class Confirmations {
     return due.map(({ requester, confirmation, attempts }) => ({ requester, confirmation, attempts }));
   }
 
-  toState(): readonly PostponedConfirmation[] {
-    return this.#postponed;
+  /** Beyond so many bytes of JSON the oldest are given up. */
+  toState(bytesMax = Infinity): readonly PostponedConfirmation[] {
+    let bytes = 0;
+    const first = this.#postponed.findLastIndex((item) => (bytes += encodedJsonBytes(item) + 1) > bytesMax);
+    return this.#postponed.slice(first + 1);
   }
 }
 

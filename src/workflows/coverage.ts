@@ -1,6 +1,7 @@
 import type { AcceptedMark, CoverageState, PartitionCoverage } from '../records/batcher.js';
 import type { OffsetRange, Segment } from '../records/chunk.js';
 import { partitionName, type RecordSource } from '../records/record.js';
+import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
  * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Normally one range per
@@ -13,9 +14,8 @@ export class Coverage {
   /** Epochs kept over all partitions, or two a partition where that is more. */
   static readonly EPOCHS_TOTAL_MAX = 3_000;
   /**
-   * Bytes of JSON that leave a run, at most: the whole has to fit into the input of the next one, beside the buffer, or into
-   * one answer (2 MiB, `limit.blobSize.error`). Some 3,000 partitions with two epochs each. A run itself forgets no partition:
-   * what is new must not depend on it.
+   * Bytes of JSON that leave a run, at most, and fewer where the rest of the next run's input leaves less room: some 3,000
+   * partitions with two epochs each. A run itself forgets no partition: what is new must not depend on it.
    */
   static readonly STATE_BYTES_MAX = 1_000_000;
   /**
@@ -115,16 +115,17 @@ export class Coverage {
     return this.#partitions.size;
   }
 
-  /** Within {@link STATE_BYTES_MAX}: beyond it the partitions are left out whose last record was accepted longest ago. */
-  toState(): CoverageState {
+  /** Within so many bytes of JSON: beyond it the partitions are left out whose last record was accepted longest ago. */
+  toState(bytesMax = Infinity): CoverageState {
+    const limit = Math.min(bytesMax, Coverage.STATE_BYTES_MAX);
     const all = [...this.#partitions.values()].map(toPartitionCoverage);
-    const bytes = all.map((partition) => JSON.stringify(partition).length + 1);
+    const bytes = all.map((partition) => encodedJsonBytes(partition) + 1);
     let total = bytes.reduce((sum, size) => sum + size, 0);
-    if (total <= Coverage.STATE_BYTES_MAX) return all;
+    if (total <= limit) return all;
     const leftOut = new Set<number>();
     const oldestFirst = [...all.keys()].sort((one, other) => acceptedAtMs(all[one]) - acceptedAtMs(all[other]));
     for (const index of oldestFirst) {
-      if (total <= Coverage.STATE_BYTES_MAX) break;
+      if (total <= limit) break;
       leftOut.add(index);
       total -= bytes[index] ?? 0;
     }

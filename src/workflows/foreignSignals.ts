@@ -1,5 +1,6 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { ForeignSignal } from '../records/foreignSignal.js';
+import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
  * Signals of strangers that wait for their dead letters. Bounded, since they travel in an activity's input and over
@@ -37,11 +38,31 @@ export class ForeignSignals {
     this.#waiting = [...this.#waiting, { name: name.slice(0, ForeignSignals.NAME_MAX), value, size, atMs }];
   }
 
+  /** Beyond so many bytes of JSON signals go without their values, and the last ones are only counted. */
+  toState(bytesMax = Infinity): readonly ForeignSignal[] {
+    let room = bytesMax - this.#waiting.reduce((sum, signal) => sum + bytesOf({ ...signal, value: null }), 0);
+    const kept = this.#waiting.map((signal) => {
+      const bytes = bytesOf(signal) - bytesOf({ ...signal, value: null });
+      if (bytes > room) return { ...signal, value: null };
+      room -= bytes;
+      return signal;
+    });
+    for (let last = kept.at(-1); room < 0 && last !== undefined; last = kept.at(-1)) {
+      room += bytesOf(last);
+      kept.pop();
+    }
+    return kept;
+  }
+
   /** So many of the oldest are published. */
   published(count: number): void {
     this.#waiting = this.#waiting.slice(count);
     this.#characters = charactersOf(this.#waiting);
   }
+}
+
+function bytesOf(signal: ForeignSignal): number {
+  return encodedJsonBytes(signal) + 1;
 }
 
 function charactersOf(signals: readonly ForeignSignal[]): number {

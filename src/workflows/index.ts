@@ -26,7 +26,8 @@ import {
 } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
 import type { Unconfirmed } from '../records/request.js';
-import { BatcherState, type HistoryView } from './batcherState.js';
+import { BatcherState } from './batcherState.js';
+import type { HistoryView } from './continuation.js';
 import { sentName } from './reservedSignals.js';
 import { applySignal, checkInput, REQUESTS_PATCH } from './signals.js';
 import type { BatcherSinks } from './sinks.js';
@@ -70,7 +71,7 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
   void publishForeignSignals(state);
 
   for (;;) {
-    const decision = state.decide(Date.now(), history());
+    const decision = state.decide(Date.now(), history(), followsPresentRules);
     switch (decision.type) {
       case 'wait':
         await untilDecisionChanges(state, decision.delayMs);
@@ -130,7 +131,10 @@ const FORGOTTEN =
   'Divide the topics among more pipelines';
 
 /** What a run does since there is this code, and must not do where its history is from before. */
-const PATCHES = { parking: 'parking', foreignSignals: 'foreign-signals' } as const;
+const PATCHES = { parking: 'parking', foreignSignals: 'foreign-signals', continuation: 'continuation' } as const;
+
+/** See `BatcherState.decide`. */
+const followsPresentRules = (): boolean => patched(PATCHES.continuation);
 
 function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
@@ -156,7 +160,7 @@ function history(): HistoryView {
 async function untilDecisionChanges(state: BatcherState, delayMs: number | undefined): Promise<void> {
   const endsAtMs = delayMs === undefined ? Infinity : Date.now() + delayMs;
   const changed = (): boolean => {
-    const decision = state.decide(Date.now(), history());
+    const decision = state.decide(Date.now(), history(), followsPresentRules);
     return decision.type !== 'wait' || Date.now() + (decision.delayMs ?? Infinity) < endsAtMs;
   };
   if (delayMs === undefined) await condition(changed);
@@ -372,8 +376,8 @@ function reportHolding(state: BatcherState): void {
   sinks.batcher.holding(state.settings.pipeline, state.holding);
   if (state.holding) {
     log.error(
-      'The batcher continued as new several times without a record handled and now stays as it is, until one arrives. ' +
-        'Look at its history in the Temporal UI for what fills it',
+      'The batcher continued as new several times although nothing had arrived, and now stays as it is until something does. ' +
+        'Temporal suggests it in each new run: raise limit.historySize.suggestContinueAsNew and limit.historyCount.suggestContinueAsNew',
     );
   }
 }

@@ -79,16 +79,23 @@ export class Requests {
     this.#forget(kept < 0 ? this.#entries.length : kept);
   }
 
-  /** Undefined where there has never been a request. */
-  toState(): RequestsState | undefined {
+  /** Undefined where there has never been a request. Beyond so many bytes of JSON the oldest names are left out. */
+  toState(bytesMax = Infinity): RequestsState | undefined {
     if (this.#next === 0) return undefined;
     const runs: [minute: number, verdict: Entry['verdict'], count: number][] = [];
-    for (const { minute, verdict } of this.#entries) {
-      const last = runs.at(-1);
-      if (last?.[0] === minute && last[1] === verdict) last[2]++;
-      else runs.push([minute, verdict, 1]);
+    let bytes = HEAD_BYTES + this.epoch.length;
+    let names = 0;
+    for (const { minute, verdict } of this.#entries.toReversed()) {
+      const first = runs[0];
+      const joins = first?.[0] === minute && first[1] === verdict;
+      bytes += NAME_HEX_DIGITS + (joins ? 0 : RUN_BYTES + verdict.length);
+      if (bytes > bytesMax) break;
+      if (joins) first[2]++;
+      else runs.unshift([minute, verdict, 1]);
+      names++;
     }
-    return { epoch: this.epoch, next: this.#next, names: this.#entries.map(({ name }) => name).join(''), runs };
+    const remembered = this.#entries.slice(this.#entries.length - names);
+    return { epoch: this.epoch, next: this.#next, names: remembered.map(({ name }) => name).join(''), runs };
   }
 
   /** The offset of the oldest one remembered. */
@@ -109,6 +116,9 @@ function nameOf({ requester, id }: Pick<RowRequest, 'requester' | 'id'>): string
 /** 64 bits: among ten thousand names two are the same once in 10^11 times. */
 const NAME_HEX_DIGITS = 16;
 const MINUTE_MS = 60_000;
+/** Of {@link RequestsState} as JSON, generously: all that is there once, and one of `runs` without its verdict. */
+const HEAD_BYTES = 100;
+const RUN_BYTES = 24;
 /** Not answered yet. */
 const PENDING = '';
 

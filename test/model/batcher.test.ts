@@ -32,6 +32,7 @@ const EVENT_WEIGHTS: Readonly<Record<Event['type'], number>> = {
   alter: 1,
   advance: 8,
   suggestContinueAsNew: 3,
+  outgrow: 1,
   terminate: 4,
   startHeir: 4,
 };
@@ -96,6 +97,7 @@ function steps(kind: Kind) {
     alter: fc.record({ type: type('alter') }),
     advance: fc.record({ type: type('advance'), ms: fc.nat(800) }),
     suggestContinueAsNew: fc.record({ type: type('suggestContinueAsNew'), runs: mostly(1, fc.constant(15), 3) }),
+    outgrow: fc.record({ type: type('outgrow') }),
     terminate: fc.record({ type: type('terminate') }),
     startHeir: fc.record({ type: type('startHeir') }),
   };
@@ -124,7 +126,7 @@ const anySteps = fc.oneof(
     weight: 3,
     arbitrary: steps({
       padding: [200_000],
-      weights: { send: 60, attempt: 10, advance: 2, suggestContinueAsNew: 8 },
+      weights: { send: 60, attempt: 10, advance: 2, suggestContinueAsNew: 8, outgrow: 4 },
       configurations: [3],
       senders: 1,
       steps: 120,

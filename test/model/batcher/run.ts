@@ -4,6 +4,7 @@ import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from 
 import { BATCHER } from '../../../src/records/batcherId.js';
 import type { RowRequest, Unconfirmed } from '../../../src/records/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
+import type { HistoryView } from '../../../src/workflows/continuation.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { throughTemporal, type Histories } from './histories.js';
 
@@ -88,7 +89,7 @@ export class BatcherRun {
   }
 
   /** A workflow task: signals come first, then the end of an activity, then decisions until there is nothing to do. */
-  task(nowMs: number, continueAsNewSuggested: boolean, earlierVersion: boolean): End | null {
+  task(nowMs: number, history: HistoryView, earlierVersion: boolean): End | null {
     let marked = false;
     for (const { name, args } of this.#signals.splice(0)) {
       applySignal(this.state, name, args, nowMs, () => {
@@ -108,7 +109,7 @@ export class BatcherRun {
     this.#callOff(nowMs);
 
     while (this.#activity === null) {
-      const decision = this.state.decide(nowMs, { continueAsNewSuggested, length: 10, bytes: 1_000 });
+      const decision = this.state.decide(nowMs, history);
       switch (decision.type) {
         case 'wait':
           return null;

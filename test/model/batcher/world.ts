@@ -15,7 +15,8 @@ import {
 import type { BufferedChunk } from '../../../src/records/chunk.js';
 import type { BatcherSettings, Destination } from '../../../src/records/settings.js';
 import { tableOf } from '../../../src/records/tables.js';
-import { batchId, LIMITS, type HistoryView } from '../../../src/workflows/batcherState.js';
+import { batchId, LIMITS } from '../../../src/workflows/batcherState.js';
+import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows/continuation.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import { settings } from '../../support/chunks.js';
 import { Histories } from './histories.js';
@@ -60,6 +61,8 @@ export type Event =
   | { readonly type: 'alter' }
   | { readonly type: 'advance'; readonly ms: number }
   | { readonly type: 'suggestContinueAsNew'; readonly runs: number }
+  /** The history of the run comes near Temporal's limits. */
+  | { readonly type: 'outgrow' }
   | { readonly type: 'terminate' }
   | { readonly type: 'startHeir' };
 
@@ -102,6 +105,7 @@ export const SITUATIONS = [
   'a buffer carried over',
   'inherited batches carried over',
   'a buffer too large to be carried over',
+  'a buffer left behind by a history at its limit',
   'a batch as large as its encoded size may be',
   'a chunk that is new in part',
   'a request that an earlier version took for a stranger’s',
@@ -146,6 +150,8 @@ export class World {
   #earlierVersion = false;
   /** Runs to come, this one first, to which the server suggests to continue as new. */
   #suggestions = 0;
+  /** The history of the present run has come near Temporal's limits. */
+  #outgrown = false;
   readonly #met: (situation: Situation) => void;
 
   constructor(met: (situation: Situation) => void) {
@@ -200,6 +206,9 @@ export class World {
         break;
       case 'suggestContinueAsNew':
         this.#suggestions = event.runs;
+        break;
+      case 'outgrow':
+        this.#outgrown = this.#run !== null && this.#ending === 'open';
         break;
       case 'terminate':
         this.#terminate();
@@ -299,6 +308,14 @@ export class World {
       else this.#met('a request that an earlier version took for a stranger’s');
     });
     this.#ending = 'open';
+    this.#outgrown = false;
+  }
+
+  /** Where continuing is suggested, the history is as large as a server may find it, whatever the run has done. */
+  get #view(): HistoryView {
+    const continueAsNewSuggested = this.#suggestions > 0;
+    const bytes = this.#outgrown ? 45_000_000 : continueAsNewSuggested ? 4_000_000 : 1_000;
+    return { continueAsNewSuggested, length: 10, bytes };
   }
 
   #terminate(): void {
@@ -318,17 +335,20 @@ export class World {
 
   #task(): void {
     for (let continuations = 0; this.#run !== null && this.#ending === 'open'; continuations++) {
-      const end = this.#run.task(this.#nowMs, this.#suggestions > 0, this.#earlierVersion);
+      const end = this.#run.task(this.#nowMs, this.#view, this.#earlierVersion);
       this.#checkState(this.#run);
       if (end === null) return;
       if (end.type === 'completed') {
         this.#ending = 'drained';
         return;
       }
+      const { carried } = end.input;
+      if (carried!.estates.some(({ runId }) => runId === this.#run!.runId))
+        this.#met('a buffer left behind by a history at its limit');
       if (end.bodies.length > LIMITS.carriedBytes) throw new Error(`${end.bodies.length} bytes are carried along`);
-      if (continuations > LIMITS.idleContinuations + 1) throw new Error('it continues as new for ever');
+      if (continuations > IDLE_CONTINUATIONS_MAX + 1) throw new Error('it continues as new for ever');
       if (end.bodies.length > 0) this.#met('a buffer carried over');
-      if (end.input.carried!.estates.length > 0) this.#met('inherited batches carried over');
+      if (carried!.estates.length > 0) this.#met('inherited batches carried over');
       this.#suggestions--;
       this.#start(end.input, end.bodies);
     }

@@ -1,7 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
 import type { BatcherClient, SendOutcome } from '../../../src/consumer/batcherClient.js';
 import { Lane } from '../../../src/consumer/lane.js';
-import { LaneSender, type LaneObserver, type StopCause } from '../../../src/consumer/laneSender.js';
+import { LaneSender, type LaneObserver } from '../../../src/consumer/laneSender.js';
+import type { StopCause } from '../../../src/consumer/laneStop.js';
 import type { ChunkMeta } from '../../../src/records/chunk.js';
 import { settings } from '../../support/chunks.js';
 import { eventually } from '../../support/eventually.js';
@@ -23,6 +24,7 @@ function start(
   const sent: ChunkMeta[] = [];
   const stopped: StopCause[] = [];
   const resumed: StopCause[] = [];
+  const told: string[] = [];
   const heirs: string[] = [];
   const batcher = {
     workflowId: 'w',
@@ -39,6 +41,7 @@ function start(
     notAccepted: () => undefined,
     stopped: (cause) => void stopped.push(cause),
     resumed: () => void resumed.push(stopped.at(-1)!),
+    stuck: (message) => void told.push(message),
     heirStarted: ({ runId }) => void heirs.push(runId),
     setAside: () => Promise.resolve(),
     ...overrides,
@@ -56,7 +59,7 @@ function start(
     }
     sender.wake();
   };
-  return { lane, sent, stopped, resumed, heirs, add, sender, ended };
+  return { lane, sent, stopped, resumed, told, heirs, add, sender, ended };
 }
 
 it('starts an heir where the run has ended, and sends the same chunk again', async () => {
@@ -95,19 +98,20 @@ it.each<[string, SendOutcome[], Partial<BatcherClient>]>([
   ['a refusal', [{ type: 'full', message: 'too many signals' }], {}],
   ['a look', [], { history: () => Promise.resolve({ runId: 'r', bytes: 100_000_000, events: 1 }) }],
 ])('a lane that is cleared while %s has stopped it is stopped no longer', async (_, outcomes, overrides) => {
-  const { stopped, resumed, lane, add } = start(outcomes, {}, overrides);
+  const { stopped, resumed, told, lane, add } = start(outcomes, {}, overrides);
   add(1);
   await eventually(() => expect(stopped).toEqual(['history']));
-  expect(resumed).toEqual([]);
+  expect([resumed, told]).toEqual([[], []]);
   lane.clear();
   await eventually(() => expect(resumed).toEqual(['history']));
 });
 
 it('a lane that is stopped when it ends does not say that it goes on', async () => {
   const history = () => Promise.reject(new Error('no answer'));
-  const { stopped, resumed, add, sender, ended } = start([], {}, { history });
+  const { stopped, resumed, told, add, sender, ended } = start([], {}, { history });
   add(1);
   await eventually(() => expect(stopped).toEqual(['temporal']));
+  expect(told).toEqual(['no answer']);
   sender.stop();
   await ended;
   expect(resumed).toEqual([]);

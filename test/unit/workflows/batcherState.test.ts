@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/records/batcher.js';
 import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource, type RowRequest } from '../../../src/records/request.js';
-import { BatcherState, LIMITS, type HistoryView, type RunIdentity } from '../../../src/workflows/batcherState.js';
+import { BatcherState, LIMITS, type RunIdentity } from '../../../src/workflows/batcherState.js';
+import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows/continuation.js';
 import { chunk, input, settings } from '../../support/chunks.js';
 
 const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r1' };
 const QUIET: HistoryView = { continueAsNewSuggested: false, length: 10, bytes: 1_000 };
-const SUGGESTED: HistoryView = { ...QUIET, continueAsNewSuggested: true };
+const SUGGESTED: HistoryView = { ...QUIET, continueAsNewSuggested: true, bytes: 2_000_000 };
 const BODY = new Uint8Array(100);
 const NO_BODIES = new Uint8Array(0);
 const BY = { actor: 'test', reason: 'because' };
@@ -206,17 +207,47 @@ it('carries over what one run can be given, however many partitions it has seen,
   expect(following.status(QUIET).counters.duplicateChunks).toBe(1);
 });
 
-it('stops continuing after ten runs without a record, and goes on with the next record', () => {
+it('stops continuing after ten runs in which nothing was handled', () => {
   let state = fresh();
-  for (let run = 0; run < LIMITS.idleContinuations; run++) {
+  for (let run = 0; run < IDLE_CONTINUATIONS_MAX; run++) {
     expect(state.decide(0, SUGGESTED)).toEqual({ type: 'continueAsNew' });
     state = continued(state);
   }
   expect(state.holding).toBe(true);
   expect(state.decide(0, SUGGESTED)).toEqual({ type: 'wait' });
+});
+
+const REPEATED: RowRequest = { format: REQUEST_FORMAT, id: 'again', requester: 'w', value: '{}' };
+/** What may arrive that is no new record. */
+const NOTHING_NEW: Readonly<Record<string, (state: BatcherState) => void>> = {
+  'a chunk that comes again': (state) => state.accept(chunk({ from: -1, to: 4 }), BODY, 0),
+  'a chunk that only brings settings': (state) => state.accept({ ...chunk(), settings: settings() }, NO_BODIES, 0),
+  'a request that comes again': (state) => state.submit(REPEATED, 0),
+  'a control signal': (state) => state.control('resume', BY, 0),
+  'the close of an epoch': (state) => state.close({ topic: 'orders', partition: 0, epoch: 'e0', offset: 4 }),
+  'a stranger’s signal': (state) => state.countForeignSignal(),
+  'a stranger’s signal that is published': (state) => state.foreignSignalsPublished(0),
+};
+
+it.each(Object.entries(NOTHING_NEW))('run after run may be filled by %s: none is held, each continues', (_, arrive) => {
+  let state = fresh();
   state.accept(chunk({ from: -1, to: 4 }), BODY, 0);
-  expect(state.holding).toBe(false);
-  expect(continued(state).holding).toBe(false);
+  state.submit(REPEATED, 0);
+  for (let run = 0; run < 3 * IDLE_CONTINUATIONS_MAX; run++) {
+    arrive(state);
+    expect(state.decide(0, SUGGESTED)).toEqual({ type: 'continueAsNew' });
+    state = continued(state);
+    expect(state.holding).toBe(false);
+  }
+});
+
+it.each(Object.entries(NOTHING_NEW))('a hold ends with %s', (_, arrive) => {
+  const { input: held, bodies } = fresh().carryOver(0);
+  const idle = { ...held, carried: { ...held.carried!, idleContinuations: IDLE_CONTINUATIONS_MAX } };
+  const state = new BatcherState(RUN, idle, bodies);
+  expect([state.holding, state.decide(0, SUGGESTED)]).toEqual([true, { type: 'wait' }]);
+  arrive(state);
+  expect(state.decide(0, SUGGESTED).type).not.toBe('wait');
 });
 
 it('keeps the last twenty control signals', () => {
@@ -231,7 +262,7 @@ it('an heir that is told to resume before it has read does so, however many othe
   const heir = new BatcherState(RUN, { ...input(), heirOf: 'r0' }, NO_BODIES);
   heir.control('resume', BY, 0);
   for (let time = 0; time < LIMITS.controls; time++) heir.control('flush', BY, 1);
-  const { coverage, counters, controls, lastFlush, estates } = fresh().carried();
+  const { coverage, counters, controls, lastFlush, estates } = fresh().handOn(null);
   heir.inherit({ coverage, counters, controls, lastFlush, estates, paused: true });
   expect(heir.status(QUIET).paused).toBe(false);
 });

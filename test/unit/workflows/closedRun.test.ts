@@ -54,5 +54,5 @@ it('an inherited batch is given up like any other, and the next heir knows', () 
   expect([batch.parking, heir.parking]).toEqual([undefined, null]);
   heir.control('park', { ...by, batch: batch.number }, 4);
   expect(heir.parking).toEqual(parking);
-  expect(heir.carried().estates[0]?.begun).toMatchObject({ parking });
+  expect(heir.handOn(null).estates[0]?.begun).toMatchObject({ parking });
 });

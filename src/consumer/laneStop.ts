@@ -1,0 +1,40 @@
+/** Why a lane sends nothing although it has something to send. */
+export type StopCause = 'history' | 'closed' | 'temporal' | 'deadLetters';
+
+/**
+ * A batcher with a backlog fills its history and continues as new several times a minute, and its lane waits each time: that
+ * is no trouble before it takes so long.
+ */
+const REPORT_HISTORY_AFTER_MS = 30_000;
+
+/**
+ * The stops of a lane, and when one is worth a word. Pure.
+ *
+ *     going ──stop──► stopped ──stop of the same cause, long enough──► told
+ *       └◄────────────── resume ──────────────┴──────────────────────────┘
+ */
+export class LaneStop {
+  #cause: StopCause | null = null;
+  #sinceMs = 0;
+  #told = false;
+
+  get cause(): StopCause | null {
+    return this.#cause;
+  }
+
+  /** @returns whether it is to be told now, once a stop */
+  stop(cause: StopCause, nowMs: number): boolean {
+    if (this.#cause !== cause) {
+      this.#cause = cause;
+      this.#sinceMs = nowMs;
+      this.#told = false;
+    }
+    if (this.#told || (cause === 'history' && nowMs - this.#sinceMs < REPORT_HISTORY_AFTER_MS)) return false;
+    this.#told = true;
+    return true;
+  }
+
+  resume(): void {
+    this.#cause = null;
+  }
+}

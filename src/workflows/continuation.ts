@@ -1,0 +1,77 @@
+import type { BatcherSettings } from '../records/settings.js';
+
+const MIB = 1024 * 1024;
+
+/** What a run knows of its own history when it decides. */
+export interface HistoryView {
+  readonly continueAsNewSuggested: boolean;
+  readonly length: number;
+  readonly bytes: number;
+}
+
+/** What {@link continuationDue} has to know of a run. */
+export interface RunFacts {
+  readonly marks: BatcherSettings['continueAsNewAt'];
+  /** Bytes of what the run before handed on: they stand in the history from its first event on. 0 for a first run. */
+  readonly carriedBytes: number;
+  /** Whether anything has arrived or ended in this run: a chunk, a request, any other signal, an activity. */
+  readonly handled: boolean;
+  /** Successive continuations before this run in which nothing was handled. */
+  readonly idleContinuations: number;
+}
+
+/** Successive continuations in which nothing was handled, after which a run stays as it is and raises an alert. */
+export const IDLE_CONTINUATIONS_MAX = 10;
+
+/** A quarter of what may be handed on, and the lowest mark that can be configured (half of the least `flow.maxHistory`). */
+const ADDED_BYTES_MIN = 512 * 1024;
+
+/**
+ * Whether a run has to continue as new. Pure. Two rules keep continuations from following one another without an end:
+ *
+ * - A run continues only after it has added something: as much as it was handed on, or as much as its own mark. What is
+ *   handed on may be larger than the mark, and then the next run would begin above it. By this rule all continuations
+ *   together copy at most four times what has arrived, and no more than that with the default mark.
+ * - A run {@link isHolding holds} after ten runs in which nothing was handled, for a server that suggests it all the same.
+ *
+ * A hold cannot fill a history: whatever arrives ends it. And the marks of a run lie below the one at which senders
+ * stop (`consumer/flowControl.ts` leaves room for the input), so a sender that waits is always let go.
+ */
+export function continuationDue(run: RunFacts, history: HistoryView): boolean {
+  const { marks, carriedBytes } = run;
+  const added = history.bytes - carriedBytes;
+  const enoughBytes = Math.min(carriedBytes, Math.max(marks.historyBytes, ADDED_BYTES_MIN));
+  const addedEnough = history.length >= marks.historyEvents || added >= enoughBytes;
+  return reached(run, history) && addedEnough && !isHolding(run);
+}
+
+/** Version 0.1.0's rule: the input counted like what was added, and only a record ended a hold. Its histories follow it. */
+export function continuationWasDue(run: RunFacts, history: HistoryView): boolean {
+  return reached(run, history) && !isHolding(run);
+}
+
+/** Whether a run no longer continues as new, since run after run did so and nothing was handled. */
+export function isHolding({ handled, idleContinuations }: Pick<RunFacts, 'handled' | 'idleContinuations'>): boolean {
+  return !handled && idleContinuations >= IDLE_CONTINUATIONS_MAX;
+}
+
+function reached({ marks }: RunFacts, { continueAsNewSuggested, length, bytes }: HistoryView): boolean {
+  return continueAsNewSuggested || length >= marks.historyEvents || bytes >= marks.historyBytes;
+}
+
+/**
+ * Where a history comes near Temporal's own limits: 50 MiB or 51,200 events, at which the run is terminated, and 10,000
+ * signals, after which `resume` is refused, too. A full backlog that is inserted stays below (see
+ * `consumer/flowControl.ts`); one that is rejected enters the history two times more, as the result of the insert and as the
+ * input of the rejection, and a stranger may send to a paused batcher what he likes. One batch more, with all that it
+ * may add (some 4.5 MiB), still fits.
+ */
+const OUTGROWN = { bytes: 42 * MIB, events: 40_000, eventsPaused: 9_600 } as const;
+
+/**
+ * Whether a run has to end now, whatever it holds: what is buffered then stays behind in its history, and the next run
+ * takes it from there, as an heir does.
+ */
+export function hasOutgrown({ length, bytes }: HistoryView, paused: boolean): boolean {
+  return bytes >= OUTGROWN.bytes || length >= (paused ? OUTGROWN.eventsPaused : OUTGROWN.events);
+}
