@@ -346,6 +346,7 @@ function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
           metrics.buffered.set(labels, report.records);
           metrics.oldestUnacknowledged.set(labels, (report.oldestAcceptedAtMs ?? 0) / 1000);
           metrics.batcherPaused.set(labels, report.paused ? 1 : 0);
+          metrics.inherited.set(labels, report.inheritedBatches);
           metrics.coverageRanges.set(labels, report.coverageRanges);
           metrics.duplicateChunks.inc({ pipeline }, report.duplicateChunks);
           metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));

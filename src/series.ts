@@ -74,8 +74,8 @@ function initialiseWorker(metrics: Metrics, { name: pipeline, settings: { destin
   }
   for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL])
     metrics.deadLetters.inc({ pipeline, code }, 0);
-  const { rows, foundRows, flushRetries, duplicateChunks } = metrics;
-  for (const counter of [rows, foundRows, flushRetries, duplicateChunks]) counter.inc({ pipeline }, 0);
+  const { rows, foundRows, flushRetries, duplicateChunks, lostBatches } = metrics;
+  for (const counter of [rows, foundRows, flushRetries, duplicateChunks, lostBatches]) counter.inc({ pipeline }, 0);
   const { flushSeconds, endToEndSeconds, insertRows } = metrics;
   for (const histogram of [flushSeconds, endToEndSeconds, insertRows]) histogram.zero({ pipeline });
 }

@@ -31,8 +31,8 @@ import {
 } from './batchInsert.js';
 import { InsertError } from './insertErrors.js';
 import { Remembered } from './remembered.js';
-import { batchId } from '../workflows/batcherState.js';
-import type { RunHistories } from './runHistories.js';
+import { batchId, type Buffered } from '../workflows/batcherState.js';
+import { HistoryGoneError, type RunHistories } from './runHistories.js';
 
 export interface ActivityDependencies {
   readonly tables: BatchInsertOptions['tables'];
@@ -68,6 +68,9 @@ const PUBLISH_RETRY = '5 seconds';
 
 /** In place of an error's code, where the error is none of ClickHouse's or Kafka's. */
 const UNEXPECTED = 'unexpected';
+
+/** In place of a batch's id, where its records are lost. */
+const LOST_BATCH_ID = 'lost';
 
 /** After this long an error that should pass by itself may be a row's fault. */
 const OVERDUE_AFTER_MS = 15 * 60 * 1000;
@@ -314,6 +317,17 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
+  /** What a closed run had left is no longer in Temporal: it can only come from Kafka again. */
+  function reportLost(batcher: string, closedRun: string, what: string): void {
+    const pipeline = pipelineOf(batcher);
+    metrics.lostBatches.inc({ pipeline });
+    logger.error(
+      { pipeline, batcher, closedRun },
+      `Lost: ${what}. The namespace's retention has removed the history of the closed run before it was flushed. ` +
+        '`ktb rewind` fills what is missing, as far as Kafka still has it',
+    );
+  }
+
   function insertAndAcknowledge(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
     return publishing(batch.pipeline, () => insertThenAcknowledge(batch, attempt));
   }
@@ -371,15 +385,26 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       }),
 
     readInheritance: (batcher, runId) =>
-      attempting('readInheritance', { pipeline: pipelineOf(batcher), batcher }, () =>
-        histories.inheritance(batcher, runId),
-      ),
+      attempting('readInheritance', { pipeline: pipelineOf(batcher), batcher }, async (attempt) => {
+        const inheritance = await histories.inheritanceOf(batcher, attempt.runId, runId);
+        if (inheritance.lost !== undefined) reportLost(batcher, runId, 'all that it had accepted');
+        return inheritance;
+      }),
 
     insertInherited: (inherited) =>
       flushing('insertInherited', inherited, async (attempt) => {
         const { pipeline, batcher, runId, chunksDone, chunks, answer } = inherited;
-        if (answer !== null) return histories.result(batcher, answer);
-        const leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
+        let leftover: readonly Buffered[];
+        try {
+          if (answer !== null) return await histories.result(batcher, answer);
+          leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
+        } catch (error) {
+          if (!(error instanceof HistoryGoneError)) throw error;
+          // To wait would not bring it back, and would hold up all that comes after it.
+          reportLost(batcher, error.runId, `a batch of ${chunks} chunks`);
+          const nothing: InheritedOutcome = { id: LOST_BATCH_ID, inserted: 0, rejected: 0, skipped: 0 };
+          return sealEnvelope(nothing, new Uint8Array(0));
+        }
         const inheritedChunks = leftover.map(({ chunk }) => chunk);
         const bodies = Buffer.concat(leftover.map(({ body }) => body));
         const records = await timed(pipeline, 'decode', () => decodeChunks(inheritedChunks, bodies));

@@ -1,9 +1,9 @@
-import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { GRPC_STATUS } from '../grpcStatus.js';
 import type { CoverageState } from '../records/batcher.js';
 import type { Inheritance } from '../records/estate.js';
 import { UNKNOWN_RUN } from '../records/flush.js';
-import type { Buffered } from '../workflows/batcherState.js';
+import { NO_COUNTERS, type Buffered } from '../workflows/batcherState.js';
 import { ClosedRun } from '../workflows/closedRun.js';
 import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
 
@@ -18,6 +18,20 @@ export interface Standing {
   readonly coverage: CoverageState;
   /** Oldest first. */
   readonly unflushed: readonly Buffered[];
+}
+
+/**
+ * Temporal no longer has the history of a run, since the namespace's retention is over or somebody has deleted it: what the
+ * run had left is lost. Asking again does not help.
+ */
+export class HistoryGoneError extends Error {
+  override readonly name = 'HistoryGoneError';
+  readonly runId: string;
+
+  constructor(workflowId: string, runId: string) {
+    super(`Temporal no longer has the history of run ${runId} of ${workflowId}`);
+    this.runId = runId;
+  }
 }
 
 /** Reads the histories of batchers' runs. Every method throws where Temporal does not answer. */
@@ -81,9 +95,72 @@ export class RunHistories {
     }
   }
 
-  /** What a closed run has left. */
+  /**
+   * What an heir takes over: what the run before it has left. Which one that is, Temporal says, and not the heir's input: a
+   * sender may have seen a run closed, and have started the heir only after another heir of that run had been started and
+   * closed itself. Without this, what the other one had accepted would be skipped, and what it had flushed taken again.
+   *
+   * @param namedRunId the closed run that the heir's input names
+   */
+  async inheritanceOf(workflowId: string, heirRunId: string, namedRunId: string): Promise<Inheritance> {
+    const heir = await this.#originalOf(workflowId, heirRunId);
+    return this.inheritance(workflowId, await this.#runBefore(workflowId, heir, namedRunId));
+  }
+
+  /**
+   * What a closed run has left. Where Temporal no longer has its history, that is lost and nothing is known of it:
+   * `lost` counts such runs.
+   */
   async inheritance(workflowId: string, runId: string): Promise<Inheritance> {
-    return (await this.#closedRun(workflowId, runId)).inheritance();
+    try {
+      return (await this.#closedRun(workflowId, runId)).inheritance();
+    } catch (error) {
+      if (error instanceof HistoryGoneError && error.runId === runId) return LOST;
+      throw error;
+    }
+  }
+
+  /** The run that was closed last before a run was started: from the visibility store, which may lag some seconds behind. */
+  async #runBefore(workflowId: string, heirRunId: string, namedRunId: string): Promise<string> {
+    const [named, heir] = await Promise.all([
+      this.#startOf(workflowId, namedRunId),
+      this.#startOf(workflowId, heirRunId),
+    ]);
+    // The one that is named is gone, and so is all that was closed with it.
+    if (named === null || heir === null) return namedRunId;
+    const query =
+      `WorkflowId = '${workflowId}' AND StartTime >= '${new Date(named - CLOCK_STEP_MS).toISOString()}'` +
+      ` AND StartTime <= '${new Date(heir + CLOCK_STEP_MS).toISOString()}'`;
+    let seesHeir = false;
+    let before = { runId: namedRunId, startMs: named };
+    for await (const { runId, startTime, status } of this.#client.workflow.list({ query })) {
+      const startMs = startTime.getTime();
+      if (runId === heirRunId) seesHeir = true;
+      else if (status.name !== 'CONTINUED_AS_NEW' && startMs > before.startMs && startMs <= heir)
+        before = { runId, startMs };
+    }
+    // What was started before it is listed before it.
+    if (!seesHeir)
+      throw new Error(`Temporal does not list run ${heirRunId} of ${workflowId} yet; asked again until it does`);
+    return before.runId;
+  }
+
+  /** Milliseconds since 1970; null where Temporal no longer has the run. */
+  async #startOf(workflowId: string, runId: string): Promise<number | null> {
+    try {
+      const { startTime } = await this.#client.workflow.getHandle(workflowId, runId).describe();
+      return startTime.getTime();
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  }
+
+  /** The run that a reset one was made of, which has its place among the others; else the run itself. */
+  async #originalOf(workflowId: string, runId: string): Promise<string> {
+    for await (const event of historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId }))
+      return event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? runId;
+    return runId;
   }
 
   /** Chunks of a closed run that it had accepted and not flushed, bodies included. */
@@ -124,12 +201,14 @@ export class RunHistories {
 
   /** What of a run's history matters, in its order; of a running one what there is by now. */
   events(workflowId: string, runId: string): AsyncIterable<BatcherEvent> {
-    return runEvents(this.#client, { namespace: this.#namespace, workflowId, runId });
+    const run = { namespace: this.#namespace, workflowId, runId };
+    return this.#read(workflowId, runId, runEvents(this.#client, run));
   }
 
   /** The result of an activity, as bytes. */
   async result(workflowId: string, { runId, eventId }: { runId: string; eventId: number }): Promise<Uint8Array> {
-    for await (const event of historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId })) {
+    const events = historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId });
+    for await (const event of this.#read(workflowId, runId, events)) {
       if (Number(event.eventId) === eventId) return resultOf(event);
     }
     throw new Error(`run ${runId} of ${workflowId} has no event ${eventId}`);
@@ -140,10 +219,36 @@ export class RunHistories {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
     run.end();
-    if (run.needs !== null) run.inherit(await this.inheritance(workflowId, run.needs));
+    if (run.needs !== null) run.inherit(await this.inheritanceOf(workflowId, runId, run.needs));
     return run;
   }
+
+  /** @throws HistoryGoneError */
+  async *#read<Event>(workflowId: string, runId: string, events: AsyncIterable<Event>): AsyncIterable<Event> {
+    try {
+      yield* events;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      // The batcher itself must be there: else it is the namespace that is not found.
+      await this.#client.workflow.getHandle(workflowId).describe();
+      throw new HistoryGoneError(workflowId, runId);
+    }
+  }
 }
+
+/** Visibility stores times less exactly than histories do. */
+const CLOCK_STEP_MS = 1;
+
+/** What is known of a run whose history is gone. */
+const LOST: Inheritance = {
+  coverage: [],
+  counters: NO_COUNTERS,
+  paused: false,
+  controls: [],
+  lastFlush: null,
+  estates: [],
+  lost: 1,
+};
 
 /** The run is forgotten, or the activity's attempt is over. */
 function isNotFound(error: unknown): boolean {

@@ -46,6 +46,8 @@ export interface Inheritance {
   /** See `CarriedState`. */
   readonly requests?: RequestsState;
   readonly confirmations?: readonly PostponedConfirmation[];
+  /** Runs of which nothing is known any more, since Temporal no longer has their histories; absent normally. */
+  readonly lost?: number;
 }
 
 /** One batch of an {@link Estate}, as an activity carries it out. */

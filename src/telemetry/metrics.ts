@@ -126,6 +126,17 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline', 'closed'],
     ),
 
+    lostBatches: counter(
+      'ktb_lost_batches_total',
+      'Batches that closed runs had left, and that are lost since the retention of the namespace has removed the histories of these runs. 1 for a whole run of which nothing is known.',
+      ['pipeline'],
+    ),
+    inherited: gauge(
+      'ktb_inherited_batches',
+      'Batches that a batcher still has to flush out of the histories of closed runs. They are lost if that takes longer than the retention of the namespace.',
+      ['pipeline', 'batcher'],
+    ),
+
     buffered: gauge('ktb_buffered_records', 'Records that batchers of this worker hold and have not flushed yet.', [
       'pipeline',
       'batcher',

@@ -412,7 +412,7 @@ export class BatcherState {
   /** Moves the oldest chunks, as many as one batch may have and at least one, from the buffer into a batch. */
   takeBatch(reason: FlushReason, nowMs: number): Batch {
     // Only the first: a buffer may have thousands of chunks.
-    const chunks = batchSizes(this.#buffer, this.#settings.batch).next().value ?? 0;
+    const [chunks = 0] = batchSizes(this.#buffer, this.#settings.batch);
     const taken = this.takeChunks(chunks, reason, nowMs);
     const bodies = concatenate(taken.map(({ body }) => body));
     const spec: BatchSpec = {
@@ -647,6 +647,7 @@ export class BatcherState {
       records: this.#bufferedRecords + (this.#flushing?.records ?? 0),
       oldestAcceptedAtMs: this.#flushing?.oldestAcceptedAtMs ?? this.#buffer[0]?.chunk.acceptedAtMs ?? null,
       paused: this.#paused,
+      inheritedBatches: this.#estates.batches,
       coverageRanges: this.#coverage.size,
       duplicateChunks: this.#duplicateChunksSinceStart,
     };
@@ -697,7 +698,7 @@ interface Flushing {
   readonly parking: Parking | null;
 }
 
-const NO_COUNTERS: BatcherCounters = {
+export const NO_COUNTERS: BatcherCounters = {
   signals: 0,
   records: 0,
   batches: 0,
@@ -744,7 +745,7 @@ export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): n
   return [...batchSizes(chunks, limits)];
 }
 
-function* batchSizes(chunks: readonly Buffered[], { maxRecords, maxBytes }: BatchLimits): Generator<number> {
+function* batchSizes(chunks: readonly Buffered[], { maxRecords, maxBytes }: BatchLimits): Generator<number, void> {
   let size = 0;
   let records = 0;
   let bytes = 0;

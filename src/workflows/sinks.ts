@@ -9,6 +9,8 @@ export interface BatcherReport {
   /** When the oldest of them was accepted, milliseconds since 1970; null without one. */
   readonly oldestAcceptedAtMs: number | null;
   readonly paused: boolean;
+  /** Batches to come out of the histories of closed runs; 0 also while that is not known yet. */
+  readonly inheritedBatches: number;
   readonly coverageRanges: number;
   /** Chunks dropped since the last report, because all of them had been accepted before. */
   readonly duplicateChunks: number;

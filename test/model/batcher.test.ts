@@ -99,7 +99,7 @@ function steps(kind: Kind) {
     suggestContinueAsNew: fc.record({ type: type('suggestContinueAsNew'), runs: mostly(1, fc.constant(15), 3) }),
     outgrow: fc.record({ type: type('outgrow') }),
     terminate: fc.record({ type: type('terminate') }),
-    startHeir: fc.record({ type: type('startHeir') }),
+    startHeir: fc.record({ type: type('startHeir'), behind: mostly(0, fc.nat(3), 2) }),
   };
   const event = fc.oneof(
     ...Object.entries<fc.Arbitrary<Event>>(events).map(([name, arbitrary]) => {

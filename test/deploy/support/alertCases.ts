@@ -223,6 +223,17 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`ktb_batcher_heirs_total{${P},closed="drained"}`]: '0+1x60',
     },
   },
+  KtbInheritedWaiting: {
+    at: '90m',
+    firing: batcher('ktb_inherited_batches', 0, 3, '60x120', 120),
+    // Left where the batcher was before, flushed where it is.
+    quiet: batcher('ktb_inherited_batches', 3, 0, '60x120', 120),
+  },
+  KtbInheritanceLost: {
+    at: '20m',
+    firing: { [`ktb_lost_batches_total{${P}}`]: '0x15 1x20' },
+    quiet: { [`ktb_lost_batches_total{${P}}`]: '1x60' },
+  },
   KtbRunEnded: {
     at: '10m',
     firing: { [`ktb_stopped_lanes{${P},cause="closed"}`]: '1x60' },

@@ -1,5 +1,6 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { GRPC_STATUS } from '../../../src/grpcStatus.js';
 import { REQUESTS_PATCH } from '../../../src/workflows/signals.js';
 
 interface HistoryEvent {
@@ -14,9 +15,11 @@ interface HistoryEvent {
  */
 export class Histories {
   readonly #runs = new Map<string, HistoryEvent[]>();
+  readonly #statuses = new Map<string, string>();
 
   started(runId: string, atMs: number, args: readonly unknown[]): void {
     this.#runs.set(runId, []);
+    this.#statuses.set(runId, 'RUNNING');
     const input = { payloads: args.map(encode) };
     this.#append(runId, atMs, { workflowExecutionStartedEventAttributes: { input, originalExecutionRunId: runId } });
   }
@@ -45,17 +48,42 @@ export class Histories {
     this.#append(runId, atMs, { activityTaskCompletedEventAttributes: attributes });
   }
 
-  /** A client that can do one thing: read these histories. */
+  ended(runId: string, status: 'TERMINATED' | 'COMPLETED' | 'CONTINUED_AS_NEW'): void {
+    this.#statuses.set(runId, status);
+  }
+
+  /** A run is not listed yet. */
+  hide(runId: string): void {
+    this.#statuses.delete(runId);
+  }
+
+  /** Retention removes a run. */
+  remove(runId: string): void {
+    this.#runs.delete(runId);
+    this.#statuses.delete(runId);
+  }
+
+  /** A client that can read these histories, and say which runs there are. */
   client(): Client {
     const getWorkflowExecutionHistory = (request: HistoryRequest) => {
       const events = this.#runs.get(request.execution.runId);
-      if (events === undefined) return Promise.reject(new Error(`there is no run ${request.execution.runId}`));
+      if (events === undefined) return Promise.reject(notFound());
       const from = request.nextPageToken?.[0] ?? 0;
       const to = from + request.maximumPageSize;
       const nextPageToken = to < events.length ? [to] : [];
       return Promise.resolve({ history: { events: events.slice(from, to) }, nextPageToken });
     };
-    return { workflowService: { getWorkflowExecutionHistory } } as unknown as Client;
+    const describe = (runId?: string) =>
+      (runId === undefined && this.#runs.size > 0) || this.#runs.has(runId ?? '')
+        ? Promise.resolve({ startTime: startOf(runId ?? '') })
+        : Promise.reject(new WorkflowNotFoundError('no such run', 'batcher', runId));
+    const workflow = {
+      getHandle: (_workflowId: string, runId?: string) => ({ describe: () => describe(runId) }),
+      // The order in which they are listed is not to be relied upon.
+      list: () =>
+        [...this.#statuses].reverse().map(([runId, name]) => ({ runId, status: { name }, startTime: startOf(runId) })),
+    };
+    return { workflowService: { getWorkflowExecutionHistory }, workflow } as unknown as Client;
   }
 
   #append(runId: string, atMs: number, attributes: Readonly<Record<string, unknown>>): number {
@@ -64,6 +92,16 @@ export class Histories {
     const eventTime = { seconds: Math.floor(atMs / 1000), nanos: (atMs % 1000) * 1e6 };
     return events.push({ eventId: events.length + 1, eventTime, ...attributes });
   }
+}
+
+/** One after the other, however little time passes between them. */
+function startOf(runId: string): Date {
+  return new Date(Number(runId.slice(runId.lastIndexOf('-') + 1)));
+}
+
+/** As the native connection has it. */
+function notFound(): Error {
+  return Object.assign(new Error('workflow execution not found'), { code: GRPC_STATUS.notFound });
 }
 
 interface HistoryRequest {

@@ -64,7 +64,8 @@ export type Event =
   /** The history of the run comes near Temporal's limits. */
   | { readonly type: 'outgrow' }
   | { readonly type: 'terminate' }
-  | { readonly type: 'startHeir' };
+  /** @property behind how many runs have been closed since the sender has looked: it names the one that it saw. */
+  | { readonly type: 'startHeir'; readonly behind: number };
 
 /** An event, and whether the worker gets round to a workflow task after it. */
 export interface Step {
@@ -101,6 +102,7 @@ export const SITUATIONS = [
   'terminated with confirmRequests under way',
   'an heir of an heir that had not read',
   'an heir of a drained run',
+  'an heir that names another run than the one before it',
   'a verdict taken from a closed history',
   'a buffer carried over',
   'inherited batches carried over',
@@ -145,6 +147,8 @@ export class World {
   #run: BatcherRun | null = null;
   #ending: 'open' | 'terminated' | 'drained' = 'open';
   #runs = 0;
+  /** Runs that senders may have seen closed, oldest first. */
+  readonly #closed: string[] = [];
   #configuration = CONFIGURATIONS[0]!;
   #nowMs = 1_000_000;
   #earlierVersion = false;
@@ -214,7 +218,7 @@ export class World {
         this.#terminate();
         break;
       case 'startHeir':
-        if (this.#ending === 'terminated') this.#startHeir();
+        if (this.#ending === 'terminated') this.#startHeir(event.behind);
         break;
     }
   }
@@ -321,16 +325,24 @@ export class World {
   #terminate(): void {
     if (this.#run === null || this.#ending !== 'open') return;
     this.#ending = 'terminated';
+    this.#close('TERMINATED');
     const { activity } = this.#run;
     if (activity !== null) this.#met(`terminated with ${activity.type} under way`);
   }
 
-  #startHeir(): void {
+  #close(status: 'TERMINATED' | 'COMPLETED'): void {
+    this.#histories.ended(this.#run!.runId, status);
+    this.#closed.push(this.#run!.runId);
+  }
+
+  #startHeir(behind = 0): void {
+    const named = this.#closed.at(-1 - behind) ?? this.#run!.runId;
+    if (named !== this.#run!.runId) this.#met('an heir that names another run than the one before it');
     if (this.#ending === 'drained') this.#met('an heir of a drained run');
     for (const request of this.#run!.unhandledRequests) this.#request(request);
     if (this.#run!.state.status(QUIET).inheritedBatches === null) this.#met('an heir of an heir that had not read');
     const input: BatcherInput = { format: BATCHER_FORMAT, settings: this.#configuration };
-    this.#start({ ...input, heirOf: this.#run!.runId }, NO_BODIES);
+    this.#start({ ...input, heirOf: named }, NO_BODIES);
   }
 
   #task(): void {
@@ -340,6 +352,7 @@ export class World {
       if (end === null) return;
       if (end.type === 'completed') {
         this.#ending = 'drained';
+        this.#close('COMPLETED');
         return;
       }
       const { carried } = end.input;
@@ -350,6 +363,7 @@ export class World {
       if (end.bodies.length > 0) this.#met('a buffer carried over');
       if (carried!.estates.length > 0) this.#met('inherited batches carried over');
       this.#suggestions--;
+      this.#histories.ended(this.#run.runId, 'CONTINUED_AS_NEW');
       this.#start(end.input, end.bodies);
     }
   }
@@ -380,16 +394,16 @@ export class World {
     const run = this.#run;
     const activity = run?.activity;
     if (!run || !activity || this.#ending !== 'open') return;
-    const result = await this.#carryOut(activity, fate);
+    const result = await this.#carryOut(run, activity, fate);
     if (fate === 'answers') run.complete(activity, result, this.#nowMs);
     else if (fate === 'failed') run.fail(activity);
     else activity.attempt++;
   }
 
-  async #carryOut(activity: Activity, fate: AttemptFate): Promise<unknown> {
+  async #carryOut(run: BatcherRun, activity: Activity, fate: AttemptFate): Promise<unknown> {
     switch (activity.type) {
       case 'readInheritance':
-        return this.#reader.inheritance(...activity.args);
+        return this.#reader.inheritanceOf(activity.args[0], run.runId, activity.args[1]);
       case 'insertBatch': {
         const [spec, bodies] = activity.args;
         if (spec.reason === 'continueAsNew') this.#met('a buffer too large to be carried over');

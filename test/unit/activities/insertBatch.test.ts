@@ -15,15 +15,19 @@ import {
   type Parking,
 } from '../../../src/records/flush.js';
 import { decodeRejected, encodeRejected } from '../../../src/records/rejectionCodec.js';
-import type { RunHistories } from '../../../src/activities/runHistories.js';
+import { HistoryGoneError, type RunHistories } from '../../../src/activities/runHistories.js';
+import type { Inheritance, InheritedBatch } from '../../../src/records/estate.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource, type Confirmation } from '../../../src/records/request.js';
-import { settings } from '../../support/chunks.js';
+import { chunk, input, settings } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
 
 const MINUTE_MS = 60_000;
+const RUN = { workflowId: 'ktb:orders:8-key:3', runId: 'r2' };
+const NO_BODIES = new Uint8Array(0);
 
 /**
  * A worker with a table in memory, whose inserts of more than one row fail with an error if there is one.
@@ -34,7 +38,7 @@ const MINUTE_MS = 60_000;
 function worker(
   error?: InsertError,
   otherwise: Partial<FakeTable['tables']> = {},
-  past: Partial<Pick<RunHistories, 'inheritance'>> = {},
+  past: Partial<Pick<RunHistories, 'inheritanceOf' | 'leftover' | 'result'>> = {},
   ofOther: OfOther = () => Promise.resolve(null),
 ) {
   const table = new FakeTable();
@@ -219,7 +223,7 @@ it('an error that nobody expects is said once, counted each time, and said to be
 });
 
 it('a history that an heir cannot read is said, and counted for its pipeline', async () => {
-  const failing = worker(undefined, {}, { inheritance: () => Promise.reject(new Error('not to be relived')) });
+  const failing = worker(undefined, {}, { inheritanceOf: () => Promise.reject(new Error('not to be relived')) });
   const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
   const read = () => failing.activities.readInheritance('ktb:orders:8-key:3', 'run');
   await expect(environment.run<[], unknown, typeof read>(read)).rejects.toThrow('not to be relived');
@@ -227,6 +231,49 @@ it('a history that an heir cannot read is said, and counted for its pipeline', a
     { value: 1, labels: { pipeline: 'orders', code: 'unexpected' } },
   ]);
   expect(failing.lines.join()).toContain('not to be relived');
+});
+
+it.each(['as it was', 'given up', 'whose verdict was there'])(
+  'an inherited batch (%s) whose run is no longer in Temporal is lost: counted, said, and not waited for',
+  async (how) => {
+    const gone = () => Promise.reject(new HistoryGoneError('ktb:orders:8-key:3', 'r1'));
+    const heir = worker(undefined, {}, { leftover: gone, result: gone });
+    const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
+    const inherited: InheritedBatch = {
+      pipeline: 'orders',
+      batcher: 'ktb:orders:8-key:3',
+      number: 1,
+      runId: 'r1',
+      chunksDone: 0,
+      chunks: 7,
+      destination: settings().destination,
+      answer: how === 'whose verdict was there' ? { runId: 'r1', eventId: 5 } : null,
+      ...(how === 'given up' ? { parking: { reason: 'because' } } : {}),
+    };
+    const insert = () => heir.activities.insertInherited(inherited);
+    const { json, bytes } = openEnvelope<InsertOutcome>(await environment.run<[], Uint8Array, typeof insert>(insert));
+    expect([json, bytes.length]).toEqual([{ id: 'lost', inserted: 0, rejected: 0, skipped: 0 }, 0]);
+    expect((await heir.metrics.lostBatches.get()).values).toMatchObject([{ value: 1, labels: { pipeline: 'orders' } }]);
+    expect(heir.lines.join()).toContain('Lost: a batch of 7 chunks');
+    expect([heir.published, heir.table.rows.length]).toEqual([[], 0]);
+  },
+);
+
+it('an heir whose closed run is no longer in Temporal begins with nothing, and says that all of it is lost', async () => {
+  const lost = { ...new BatcherState(RUN, input(), NO_BODIES).handOn(null), lost: 1 };
+  const heir = worker(undefined, {}, { inheritanceOf: () => Promise.resolve(lost) });
+  const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
+  const read = () => heir.activities.readInheritance('ktb:orders:8-key:3', 'r1');
+  const inheritance = await environment.run<[], Inheritance, typeof read>(read);
+  expect((await heir.metrics.lostBatches.get()).values).toMatchObject([{ value: 1 }]);
+  expect(heir.lines.join()).toContain('Lost: all that it had accepted');
+  const state = new BatcherState(RUN, { ...input(), heirOf: 'r1' }, NO_BODIES);
+  state.accept(chunk({ from: -1, to: 4 }), new Uint8Array(9), 0);
+  state.inherit(inheritance);
+  expect(state.decide(0, { continueAsNewSuggested: false, length: 10, bytes: 1_000 })).toMatchObject({
+    delayMs: 1_000,
+  });
+  expect(state.epochStatus({ topic: 'other', partition: 0, epoch: 'e' })).toMatchObject({ flushed: true });
 });
 
 it('an attempt that is too old to go on is no error', async () => {

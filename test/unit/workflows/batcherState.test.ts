@@ -133,6 +133,7 @@ it('reports what it holds and since when, the batch on its way included, and wha
     records: 0,
     oldestAcceptedAtMs: null,
     paused: false,
+    inheritedBatches: 0,
     coverageRanges: 0,
     duplicateChunks: 0,
   });
