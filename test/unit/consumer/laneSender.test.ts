@@ -47,8 +47,8 @@ function start(
     ...overrides,
   };
   const flow = { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 };
-  const told = settings();
-  const sender = new LaneSender({ lane, batcher, flow, settings: () => told, observer });
+  const settingsNow = settings();
+  const sender = new LaneSender({ lane, batcher, flow, settings: () => settingsNow, observer });
   senders.push(sender);
   const ended = sender.run();
   const source = tracker();
