@@ -15,7 +15,9 @@ import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './re
 import { PartialProblem } from './telemetry/dependencies.js';
 import type { Logger } from './telemetry/logging.js';
 
-/** Kafka answers, and has every topic. */
+/**
+ * Kafka answers, and has every topic. Where only some pipelines lack one it is a {@link PartialProblem}: the others can work.
+ */
 export async function checkKafka(admin: Admin, config: Config): Promise<void> {
   await reachKafka(admin, config.kafka);
   let existing: Set<string>;
@@ -24,12 +26,16 @@ export async function checkKafka(admin: Admin, config: Config): Promise<void> {
   } catch (error) {
     throw await kafkaProblem(config.kafka, error);
   }
-  const missing = [...new Set(config.pipelines.flatMap(topicsOf))].filter((topic) => !existing.has(topic));
-  if (missing.length > 0) {
-    throw new Error(
-      `Kafka has no topic ${missing.join(', ')}: create ${missing.length === 1 ? 'it' : 'them'}, or run \`ktb setup\``,
-    );
+  const missing = new Set<string>();
+  let complete = 0;
+  for (const pipeline of config.pipelines) {
+    const lacking = topicsOf(pipeline).filter((topic) => !existing.has(topic));
+    for (const topic of lacking) missing.add(topic);
+    if (lacking.length === 0) complete++;
   }
+  if (missing.size === 0) return;
+  const message = `Kafka has no topic ${[...missing].join(', ')}: create ${missing.size === 1 ? 'it' : 'them'}, or run \`ktb setup\``;
+  throw complete === 0 ? new Error(message) : new PartialProblem(message);
 }
 
 /** Input, reply and dead-letter topics of a pipeline that have to be there. */

@@ -1,7 +1,14 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
-import { DefaultLogger, Runtime, Worker, type InjectedSinks, type NativeConnection } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type InjectedSinks,
+  type NativeConnection,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
 import { createActivities } from './activities/index.js';
@@ -28,16 +35,19 @@ import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
+import { messageOf } from './messageOf.js';
 import { batcherIndexOf, batcherWorkflowId, type Layout } from './records/batcherId.js';
 import { reachTemporal } from './reach.js';
 import type { BatcherSettings } from './records/settings.js';
 import { requestsTaskQueue, type RequesterActivities } from './records/request.js';
+import { LastingWorker } from './lastingWorker.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
 import { startHealthServer } from './telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from './telemetry/logging.js';
 import { countRequests, requestCounter } from './telemetry/temporalRequests.js';
 import { createMetrics, type Dependency, type Metrics } from './telemetry/metrics.js';
+import { takeUnhandledErrors } from './unhandledErrors.js';
 import { VERSION } from './version.js';
 import type { BatcherSinks } from './workflows/sinks.js';
 
@@ -60,10 +70,13 @@ const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
 const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflows/bundle.js', import.meta.url));
 
 /**
- * Runs the daemon until its signal is aborted or something fails for good.
+ * Runs the daemon until its signal is aborted.
  *
  *     waiting for dependencies ──► running ──signal──► draining ──► ended (0)
  *               └──signal──► ended (0)       └──fatal error──► draining ──► ended (1)
+ *
+ * A consumer or a worker that fails is made anew, and concerns no other. Fatal is only what starting needs and cannot get (the
+ * address of the health server, what a bug throws), and an error of ours that reaches nobody.
  *
  * @returns the process's exit code
  */
@@ -101,6 +114,11 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     fatal.abort(error);
   };
   const ending = AbortSignal.any([signal, fatal.signal]);
+  const leaveUnhandledErrors = takeUnhandledErrors({
+    logger,
+    ofKafkajs: () => metrics.unhandledErrors.inc(),
+    fatal: onFatal,
+  });
   ending.addEventListener('abort', () => {
     dependencies.stop();
   });
@@ -119,7 +137,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   try {
     await dependencies.untilUp();
     if (temporal === undefined) throw new Error('Temporal is up without a connection');
-    await warnOfSmallDeadLetterTopics(admin, config, logger);
+    await unlessAway(logger, () => warnOfSmallDeadLetterTopics(admin, config, logger));
     const claims = new Claims(createTemporalClient(temporal, config.temporal), config.temporal.requestTimeoutMs);
     const asked = role === 'consumer' ? null : tables;
     const installations = new Installations({
@@ -130,11 +148,11 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     });
     membership = new Membership(installations, stateLog);
     await membership.untilSettled(ending);
-    const shared = { config, metrics, logger, stateLog, kafka, temporal, installations, onFatal };
+    const shared = { config, metrics, logger, stateLog, kafka, temporal, installations };
     if (role !== 'consumer') {
-      await warnOfWeakTables(tables, admin, config, logger);
-      await warnOfSharedTables(admin, config, logger);
-      roles.push(await startWorker({ ...shared, tables }));
+      await unlessAway(logger, () => warnOfWeakTables(tables, admin, config, logger));
+      await unlessAway(logger, () => warnOfSharedTables(admin, config, logger));
+      roles.push(startWorkers({ ...shared, tables }));
     }
     if (role !== 'worker') {
       const consumers = createConsumers({ ...shared, admin });
@@ -163,8 +181,18 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     temporal?.close(),
     http.close(),
   ]);
+  leaveUnhandledErrors();
   logger.info('Ended');
   return fatal.signal.aborted ? 1 : 0;
+}
+
+/** Warnings are no reason not to start, where what they are about has gone away since it was there. */
+async function unlessAway(logger: Logger, warn: () => Promise<void>): Promise<void> {
+  try {
+    await warn();
+  } catch (error) {
+    logger.debug({ error: messageOf(error) }, 'What there is to warn of could not be found out');
+  }
 }
 
 interface RunningRole {
@@ -182,14 +210,13 @@ interface Shared {
   readonly kafka: Kafka;
   readonly temporal: NativeConnection;
   readonly installations: Installations;
-  readonly onFatal: (error: Error) => void;
 }
 
 /** Consumers that have yet to be started. */
 function createConsumers(
   options: Shared & { admin: ReturnType<Kafka['admin']> },
 ): RunningRole & { start(): Promise<void> } {
-  const { config, metrics, logger, stateLog, kafka, admin, installations, onFatal } = options;
+  const { config, metrics, logger, stateLog, kafka, admin, installations } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
   const consumers = config.pipelines.map((pipeline) => {
@@ -205,21 +232,13 @@ function createConsumers(
       metrics,
       logger,
       stateLog,
-      onFatal,
     });
   });
   return {
     start: async () => {
       await Promise.all(consumers.map((consumer) => consumer.start()));
     },
-    problems: () =>
-      consumers.flatMap((consumer, index) =>
-        consumer.ready
-          ? []
-          : [
-              `the consumer of pipeline ${config.pipelines[index]?.name ?? ''} has no assignment yet, or may not read all of it`,
-            ],
-      ),
+    problems: () => consumers.flatMap(({ problem }) => problem ?? []),
     drain: async (deadlineMs) => {
       const nowMs = performance.now();
       const consumersDeadlineMs = nowMs + (deadlineMs - nowMs) * CONSUMER_SHARE_OF_SHUTDOWN;
@@ -229,8 +248,8 @@ function createConsumers(
   };
 }
 
-async function startWorker(options: Shared & { tables: ClickHouseTables }): Promise<RunningRole> {
-  const { config, metrics, logger, stateLog, kafka, temporal, tables, installations, onFatal } = options;
+function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRole {
+  const { config, metrics, logger, stateLog, kafka, temporal, tables, installations } = options;
   const { client, batcherOf } = batcherClients(options);
   const histories = new RunHistories(client, config.temporal.namespace);
   const publisher = createPublisher(options);
@@ -271,40 +290,39 @@ async function startWorker(options: Shared & { tables: ClickHouseTables }): Prom
   } as const;
   const { taskQueues } = installations;
   metrics.flushesLimit.set(config.worker.maxConcurrentFlushes * taskQueues.length);
-  const workers = [
-    // Workflow tasks touch nothing of an installation, and are done by the workers of all that share the task queue.
-    await Worker.create({
-      ...shared,
-      taskQueue,
-      workflowBundle: { codePath: WORKFLOW_BUNDLE },
-      sinks: batcherSinks(metrics),
-      ...(taskQueues.includes(taskQueue) ? flushing : {}),
-    }),
-    ...(await Promise.all(
-      taskQueues
-        .filter((own) => own !== taskQueue)
-        .map((own) => Worker.create({ ...shared, taskQueue: own, ...flushing })),
-    )),
-    await Worker.create({
-      ...shared,
-      taskQueue: requestsTaskQueue(taskQueue),
-      activities: requesterActivities,
-      maxConcurrentActivityTaskExecutions: OPENINGS_AT_ONCE,
-    }),
-  ];
-  const runs = workers.map((worker) =>
-    worker.run().catch((error: unknown) => {
-      onFatal(error instanceof Error ? error : new Error(String(error)));
-    }),
-  );
+  const workers = (
+    [
+      // Workflow tasks touch nothing of an installation, and are done by the workers of all that share the task queue.
+      {
+        ...shared,
+        taskQueue,
+        workflowBundle: { codePath: WORKFLOW_BUNDLE },
+        sinks: batcherSinks(metrics),
+        ...(taskQueues.includes(taskQueue) ? flushing : {}),
+      },
+      ...taskQueues.filter((own) => own !== taskQueue).map((own) => ({ ...shared, taskQueue: own, ...flushing })),
+      {
+        ...shared,
+        taskQueue: requestsTaskQueue(taskQueue),
+        activities: requesterActivities,
+        maxConcurrentActivityTaskExecutions: OPENINGS_AT_ONCE,
+      },
+    ] satisfies WorkerOptions[]
+  ).map((workerOptions: WorkerOptions) => {
+    const labels = { task_queue: workerOptions.taskQueue };
+    metrics.workerFailures.inc(labels, 0);
+    return new LastingWorker({
+      taskQueue: workerOptions.taskQueue,
+      create: () => Worker.create(workerOptions),
+      stateLog,
+      failed: () => metrics.workerFailures.inc(labels),
+    });
+  });
+  for (const worker of workers) worker.start();
   return {
-    problems: () =>
-      workers
-        .filter((worker) => worker.getState() !== 'RUNNING')
-        .map((worker) => `the worker of ${worker.options.taskQueue} is ${worker.getState().toLowerCase()}`),
+    problems: () => workers.flatMap(({ problem }) => problem ?? []),
     drain: async () => {
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all(runs);
+      await Promise.all(workers.map((worker) => worker.drain()));
       await Promise.allSettled([publisher.close(), admin.disconnect()]);
     },
   };

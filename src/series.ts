@@ -49,6 +49,8 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
   for (const outcome of ['signalled', 'started', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
   for (const closed of ['drained', 'unexpectedly']) metrics.heirs.inc({ pipeline, closed }, 0);
   metrics.rebalances.inc({ pipeline }, 0);
+  metrics.consumerDown.set({ pipeline }, 0);
+  for (const cause of ['refused', 'failed']) metrics.consumerFailures.inc({ pipeline, cause }, 0);
   metrics.signalledRecords.inc({ pipeline }, 0);
   metrics.signalSeconds.zero({ pipeline });
   metrics.deadLetters.inc({ pipeline, code: REJECTION_CODES.tooLarge }, 0);

@@ -1,6 +1,8 @@
 import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import { fencingAssigner } from './fencingAssigner.js';
+import { isRefusal } from '../kafka/refusal.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
+import { rejoinDelayMs, STEADY_MS } from './rejoining.js';
 
 /** What happens to a member of a consumer group. */
 export interface MembershipHandlers {
@@ -11,69 +13,87 @@ export interface MembershipHandlers {
   readonly batch: (payload: EachBatchPayload) => Promise<void>;
   /** A batch in which there is nothing to hand over, which kafkajs keeps for itself. */
   readonly emptyBatch: (payload: ConsumerStartBatchProcessEvent['payload']) => void;
-  /** @param restarts whether it joins again by itself */
-  readonly crashed: (error: Error, restarts: boolean) => void;
+  /** It has left the group, or could not join it, and joins again after this time. */
+  readonly failed: (error: Error, delayMs: number) => void;
+}
+
+/** What joining a group began and leaving it ends. */
+interface Membership {
+  readonly topics: readonly string[];
+  /** Null while it waits before it joins again. */
+  consumer: Consumer | null;
+  rejoin: NodeJS.Timeout | undefined;
+  /** In a row. */
+  failures: number;
+  /** By `performance.now()`; null while it is in no generation of the group. */
+  joinedMs: number | null;
 }
 
 /**
- * A member of a consumer group, by one kafkajs consumer after the other: the topics of one that runs cannot be changed, and
- * a regular expression it resolves only once (kafkajs#1685).
+ * Long enough for all members to notice a rebalance by their heartbeats. kafkajs waits 5 s longer for the answer to a member
+ * that joins; with Kafka's 60 s a connection that swallows answers would cost more than a minute.
+ */
+const REBALANCE_TIMEOUT_MS = 45_000;
+
+/**
+ * A member of a consumer group, by one kafkajs consumer after the other: the topics of one that runs cannot be changed, a
+ * regular expression it resolves only once (kafkajs#1685), and one that has failed may be beyond repair.
  *
  *     outside ──join──► member ──leave──► outside
+ *                        ▲  │ failed         ▲
+ *                        │  ▼                │
+ *                       waiting ──leave──────┘
  *
- * A consumer that was left is deaf and mute: nothing that it does reaches the handlers any more, and it does not come back.
+ * Whatever a consumer fails by, a new one is made in its place: kafkajs itself takes most errors for final, such as a
+ * coordinator that is away for a minute. A consumer that was left is deaf and mute: nothing that it does reaches the handlers
+ * any more, and it does not come back.
  */
 export class GroupMember {
   readonly #kafka: Kafka;
   readonly #groupId: string;
   readonly #sessionTimeoutMs: number;
   readonly #handlers: MembershipHandlers;
-  #consumer: Consumer | null = null;
-  #topics: readonly string[] = [];
+  readonly #random: () => number;
+  #membership: Membership | null = null;
 
-  constructor(kafka: Kafka, group: { groupId: string; sessionTimeoutMs: number }, handlers: MembershipHandlers) {
+  /** @param random from 0 to 1, for the time before it joins again */
+  constructor(
+    kafka: Kafka,
+    group: { groupId: string; sessionTimeoutMs: number },
+    handlers: MembershipHandlers,
+    random: () => number = Math.random,
+  ) {
     this.#kafka = kafka;
     this.#groupId = group.groupId;
     this.#sessionTimeoutMs = group.sessionTimeoutMs;
     this.#handlers = handlers;
+    this.#random = random;
   }
 
-  /** What it has joined for; empty while it is outside. */
+  /** What it has joined for, or is trying to; empty while it is outside. */
   get topics(): readonly string[] {
-    return this.#topics;
+    return this.#membership?.topics ?? [];
   }
 
   /**
-   * Joins the group for these topics, or stays outside for none. Rejects where Kafka refuses, for instance for a topic that
-   * does not exist; then it is outside.
+   * Joins the group for these topics, or stays outside for none. Resolves after the first try; where that fails, or the member
+   * fails later, it joins again until it is told to leave.
    */
   async join(topics: readonly string[]): Promise<void> {
-    if (this.#consumer !== null) throw new Error(`group ${this.#groupId} has to be left first`);
+    if (this.#membership !== null) throw new Error(`group ${this.#groupId} has to be left first`);
     if (topics.length === 0) return;
-    const consumer = this.#createConsumer();
-    this.#consumer = consumer;
-    try {
-      await consumer.connect();
-      await consumer.subscribe({ topics: [...topics], fromBeginning: true });
-      await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: 16,
-        eachBatch: async (payload) => {
-          if (this.#consumer === consumer) await this.#handlers.batch(payload);
-        },
-      });
-    } catch (error) {
-      await this.leave();
-      throw error;
-    }
-    this.#topics = topics;
+    const membership: Membership = { topics, consumer: null, rejoin: undefined, failures: 0, joinedMs: null };
+    this.#membership = membership;
+    await this.#enter(membership);
   }
 
   async leave(): Promise<void> {
-    const consumer = this.#consumer;
-    this.#consumer = null;
-    this.#topics = [];
+    const membership = this.#membership;
+    this.#membership = null;
+    if (membership === null) return;
+    clearTimeout(membership.rejoin);
+    const { consumer } = membership;
+    membership.consumer = null;
     await consumer?.disconnect();
   }
 
@@ -93,16 +113,55 @@ export class GroupMember {
   }
 
   #running(): Consumer {
-    if (this.#consumer === null) throw new Error(`not in group ${this.#groupId}`);
-    return this.#consumer;
+    const consumer = this.#membership?.consumer ?? null;
+    if (consumer === null) throw new Error(`not in group ${this.#groupId}`);
+    return consumer;
   }
 
-  #createConsumer(): Consumer {
-    const isCurrent = (): boolean => this.#consumer === consumer;
-    const { joining, joined, emptyBatch, crashed } = this.#handlers;
+  /** One try, by a new consumer. Never rejects. */
+  async #enter(membership: Membership): Promise<void> {
+    const consumer = this.#createConsumer(membership);
+    membership.consumer = consumer;
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...membership.topics], fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: 16,
+        eachBatch: async (payload) => {
+          if (membership.consumer === consumer) await this.#handlers.batch(payload);
+        },
+      });
+    } catch (error) {
+      this.#fail(membership, consumer, error instanceof Error ? error : new Error(String(error)));
+    }
+    // Left on the way: what it has opened since is closed.
+    if (membership.consumer !== consumer) await consumer.disconnect().catch(() => undefined);
+  }
+
+  #fail(membership: Membership, consumer: Consumer, error: Error): void {
+    // Left meanwhile, or failed already: kafkajs tells of a failure to join in its own way, and then of the next.
+    if (membership.consumer !== consumer) return;
+    membership.consumer = null;
+    // One that has ended by itself is disconnected already, and the new one does not need it.
+    consumer.disconnect().catch(() => undefined);
+    const { joinedMs } = membership;
+    const wasSteady = joinedMs !== null && performance.now() - joinedMs >= STEADY_MS;
+    membership.failures = wasSteady ? 1 : membership.failures + 1;
+    membership.joinedMs = null;
+    const delayMs = rejoinDelayMs(membership.failures, isRefusal(error), this.#random());
+    membership.rejoin = setTimeout(() => void this.#enter(membership), delayMs);
+    this.#handlers.failed(error, delayMs);
+  }
+
+  #createConsumer(membership: Membership): Consumer {
+    const isCurrent = (): boolean => membership.consumer === consumer;
+    const { joining, joined, emptyBatch } = this.#handlers;
     const consumer = this.#kafka.consumer({
       groupId: this.#groupId,
       sessionTimeout: this.#sessionTimeoutMs,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
       heartbeatInterval: Math.min(3_000, this.#sessionTimeoutMs / 3),
       metadataMaxAge: 60_000,
       ...FETCH_OPTIONS,
@@ -118,16 +177,16 @@ export class GroupMember {
         initialRetryTime: 100,
         maxRetryTime: 5_000,
         retries: 8,
-        restartOnFailure: () => Promise.resolve(isCurrent()),
+        restartOnFailure: () => Promise.resolve(false),
       },
     });
     const { GROUP_JOIN, CRASH, START_BATCH_PROCESS } = consumer.events;
     consumer.on(GROUP_JOIN, ({ payload }) => {
-      if (isCurrent()) joined(payload.memberAssignment);
+      if (!isCurrent()) return;
+      membership.joinedMs ??= performance.now();
+      joined(payload.memberAssignment);
     });
-    consumer.on(CRASH, ({ payload: { error, restart } }) => {
-      if (isCurrent()) crashed(error, restart);
-    });
+    consumer.on(CRASH, ({ payload: { error } }) => this.#fail(membership, consumer, error));
     consumer.on(START_BATCH_PROCESS, ({ payload }) => {
       if (payload.batchSize === 0 && isCurrent()) emptyBatch(payload);
     });

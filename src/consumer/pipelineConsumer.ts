@@ -6,6 +6,7 @@ import { toOffset } from '../kafka/fromKafka.js';
 import { failureOf, recordsOf, startOf } from '../kafka/kafkajs/fetchedBatch.js';
 import type { UnreadableBatchError } from '../kafka/kafkajs/recordSet.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
+import { causeOf, isRefusal } from '../kafka/refusal.js';
 import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
@@ -31,8 +32,6 @@ export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly admin: Admin;
   /** All layouts that the pipeline has had, as far as Temporal knows. */
   readonly layouts: () => Promise<readonly Layout[]>;
-  /** The consumer is dead and will not come back by itself. */
-  readonly onFatal: (error: Error) => void;
 }
 
 const COMMIT_INTERVAL_MS = 500;
@@ -86,6 +85,8 @@ export class PipelineConsumer {
   #committing = false;
   #following: Promise<void> | null = null;
   #isWaitingForTopics = false;
+  /** Why it is not in its group; null while it is, or has not failed. */
+  #failure: string | null = null;
   #draining = false;
   #clusterId = '';
 
@@ -109,10 +110,7 @@ export class PipelineConsumer {
         joined: (memberAssignment) => this.#assigned(memberAssignment),
         batch: (payload) => this.#takeBatch(payload),
         emptyBatch: (payload) => this.#skipEmptyBatch(payload),
-        crashed: (error, restarts) => {
-          this.#unassign();
-          if (!restarts) options.onFatal(error);
-        },
+        failed: (error, delayMs) => this.#failed(error, delayMs),
       },
     );
     this.#topics = new TopicWatch(options.admin, pipeline);
@@ -135,14 +133,16 @@ export class PipelineConsumer {
     });
   }
 
-  /** True while this member has an assignment and every partition of it is being read, or no topic is there to be read. */
-  get ready(): boolean {
-    return (this.#assignment?.readable === true || this.#isWaitingForTopics) && !this.#draining;
+  /** What stands in the way of reading every partition that this member has; null where nothing does. */
+  get problem(): string | null {
+    if (this.#failure !== null) return this.#failure;
+    if ((this.#assignment?.readable === true || this.#isWaitingForTopics) && !this.#draining) return null;
+    return `the consumer of pipeline ${this.#pipeline.name} has no assignment yet, or may not read all of it`;
   }
 
-  /** Joins the group and begins to consume. Rejects where Kafka refuses, for instance for a topic that does not exist. */
+  /** Joins the group and begins to consume; resolves after the first try, and tries again where it fails. Never rejects. */
   async start(): Promise<void> {
-    await this.#read(await this.#topics.look());
+    await this.#readFirst();
     if (this.#isDraining()) return;
     if (this.#topics.changes) this.#timers.push(setInterval(() => this.#follow(), TOPICS_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#commitAccepted(), COMMIT_INTERVAL_MS));
@@ -197,6 +197,22 @@ export class PipelineConsumer {
     }
   }
 
+  /** Repeats until it is known what to read, or this member drains; never rejects. */
+  async #readFirst(): Promise<void> {
+    const { pipeline, stateLog } = this.#options;
+    while (!this.#draining) {
+      try {
+        await this.#read(await this.#topics.look());
+        return;
+      } catch (error) {
+        this.#countError('start');
+        const message = `Pipeline ${pipeline.name} cannot find out which topics match: ${messageOf(error)}`;
+        stateLog.problem(`topics of ${pipeline.name}`, message);
+        await sleep(OPEN_RETRY_MS);
+      }
+    }
+  }
+
   async #read(topics: readonly string[]): Promise<void> {
     const { metrics, logger, stateLog } = this.#options;
     const pipeline = this.#pipeline.name;
@@ -236,6 +252,24 @@ export class PipelineConsumer {
     }
   }
 
+  // ── Membership ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whatever the reason, it concerns this pipeline only: a new kafkajs consumer joins later. */
+  #failed(error: Error, delayMs: number): void {
+    const { metrics, logger, stateLog } = this.#options;
+    const pipeline = this.#pipeline.name;
+    const cause = isRefusal(error) ? 'refused' : 'failed';
+    this.#unassign();
+    metrics.consumerFailures.inc({ pipeline, cause });
+    metrics.consumerDown.set({ pipeline }, 1);
+    this.#failure =
+      cause === 'refused'
+        ? `Kafka refuses the consumer of pipeline ${pipeline}: ${causeOf(error)}. Check its credentials, and its rights to read the topics and the group`
+        : `the consumer of pipeline ${pipeline} has failed and joins again: ${causeOf(error)}`;
+    stateLog.problem(`consumer of ${pipeline}`, this.#failure);
+    logger.debug({ pipeline, delayMs, stack: error.stack }, 'The consumer joins its group again later');
+  }
+
   // ── Assignments ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   #unassign(): void {
@@ -250,6 +284,10 @@ export class PipelineConsumer {
     const assignment = new Assignment(memberAssignment);
     const { metrics, logger } = this.#options;
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
+    this.#failure = null;
+    metrics.consumerDown.set({ pipeline: this.#pipeline.name }, 0);
+    const { name } = this.#pipeline;
+    this.#options.stateLog.well(`consumer of ${name}`, `The consumer of pipeline ${name} has joined its group again`);
     // Until it is known where to start nothing is fetched: kafkajs would start at the committed offset, and where the log no
     // longer has it, commit "earliest" in its place, without our metadata.
     this.#steering.pause(assignment.partitions);

@@ -51,6 +51,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Steps that failed and are repeated, by stage: start (where to begin reading), commit, signal, insert, publish.',
       ['pipeline', 'stage'],
     ),
+    unhandledErrors: counter(
+      'ktb_unhandled_errors_total',
+      'Errors inside the Kafka client that no caller was told of. The log has them.',
+      [],
+    ),
     publishErrors: counter(
       'ktb_publish_errors_total',
       'Produce requests with acknowledgements or dead letters that failed; they are repeated.',
@@ -73,6 +78,16 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'pipeline',
     ]),
     rebalances: counter('ktb_rebalances_total', 'Assignments received from the group coordinator.', ['pipeline']),
+    consumerDown: gauge(
+      'ktb_consumer_down',
+      '1 while the consumer is out of its group because it has failed; it joins again by itself.',
+      ['pipeline'],
+    ),
+    consumerFailures: counter(
+      'ktb_consumer_failures_total',
+      'Failures of the consumer, each of which makes it join its group again, by cause: refused (credentials or permissions), failed (anything else).',
+      ['pipeline', 'cause'],
+    ),
     commits: counter('ktb_commits_total', 'Offset commits, by outcome: ok, failed.', ['pipeline', 'outcome']),
     waiting: gauge(
       'ktb_consumer_buffered_records',
@@ -188,6 +203,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'ktb_batcher_flush_attempts_total',
       'Attempts of each batcher at a step of a flush, on whatever worker, by outcome: ok, failed (and repeated).',
       ['pipeline', 'batcher', 'outcome'],
+    ),
+    workerFailures: counter(
+      'ktb_worker_failures_total',
+      'Failures of a Temporal worker of the daemon, each of which makes it begin anew, by task queue.',
+      ['task_queue'],
     ),
     flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is at work on.', []),
     flushesLimit: gauge('ktb_flushes_limit', 'worker.maxConcurrentFlushes of the configuration.', []),

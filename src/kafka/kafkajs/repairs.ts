@@ -1,7 +1,11 @@
 import { createRequire } from 'node:module';
 import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
+import { beginReconnectionsClean } from './reconnections.js';
 import { handleFetched, type Runner } from './runner.js';
+import { tellLostConnectionsFromRefusals } from './saslErrors.js';
+import { closeSilentConnections } from './silentConnections.js';
+import { measureBySteadyClock } from './steadyClock.js';
 
 /** The version whose inner parts are known here. */
 export const KAFKAJS_VERSION = '2.2.4';
@@ -31,8 +35,8 @@ interface RunnerModule {
 }
 
 /**
- * Replaces what kafkajs does wrong with what it has fetched, for all of its consumers in this process. See `recordSet.ts` for what
- * is decoded and left out, `runner.ts` for how it is handed out. Idempotent.
+ * Replaces what kafkajs does wrong with what it has fetched, and with connections and time, for all of its clients in this process. See
+ * `recordSet.ts` for what is decoded and left out, `runner.ts` for how it is handed out. Idempotent.
  *
  * @throws KafkajsVersionError
  */
@@ -49,6 +53,10 @@ export function repairKafkajs(): void {
   prototype.handleBatch = function (this: Runner, batch) {
     return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));
   };
+  measureBySteadyClock();
+  beginReconnectionsClean();
+  closeSilentConnections();
+  tellLostConnectionsFromRefusals();
   repaired = true;
 }
 

@@ -45,6 +45,24 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: { [`ktb_lag_records{${P}}`]: '5000x60', [`ktb_signalled_records_total{${P}}`]: '100x60' },
     quiet: { [`ktb_lag_records{${P}}`]: '5000x60', [`ktb_signalled_records_total{${P}}`]: '100+1x60' },
   },
+  KtbConsumerFailing: {
+    at: '30m',
+    firing: { [`ktb_consumer_down{${P}}`]: '1x60' },
+    alsoFiring: {
+      [`ktb_consumer_down{${P}}`]: '0x60',
+      [`ktb_consumer_failures_total{${P},cause="failed"}`]: '0+1x60',
+    },
+    // A coordinator was away for a minute.
+    quiet: {
+      [`ktb_consumer_down{${P}}`]: '0x20 1x2 0x40',
+      [`ktb_consumer_failures_total{${P},cause="failed"}`]: '0x20 2 4 6x40',
+    },
+  },
+  KtbWorkerFailing: {
+    at: '30m',
+    firing: { 'ktb_worker_failures_total{namespace="apps",job="ktb",task_queue="q"}': '0+1x60' },
+    quiet: { 'ktb_worker_failures_total{namespace="apps",job="ktb",task_queue="q"}': '0x10 2x60' },
+  },
   KtbLagGrowing: {
     at: '2h',
     firing: { [`ktb_lag_records{${P}}`]: '20000+10x120' },

@@ -1,6 +1,16 @@
 import type { Cluster, ConsumerConfig, EachBatchPayload, Kafka, Logger } from 'kafkajs';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { GroupMember } from '../../../src/consumer/groupMember.js';
+import { internalModule } from '../../../src/kafka/kafkajs/internals.js';
+
+type ErrorName =
+  | 'KafkaJSGroupCoordinatorNotFound'
+  | 'KafkaJSLockTimeout'
+  | 'KafkaJSNonRetriableError'
+  | 'KafkaJSNumberOfRetriesExceeded';
+
+/** kafkajs's declarations of these are wrong in places. */
+const kafkajs = internalModule('errors') as Record<ErrorName, new (...args: unknown[]) => Error>;
 
 interface FakeConsumer {
   readonly config: ConsumerConfig;
@@ -49,13 +59,18 @@ function fakeKafka(refuses = false) {
 function member(kafka: Kafka) {
   const seen: string[] = [];
   const group = { groupId: 'g', sessionTimeoutMs: 30_000 };
-  const joined = new GroupMember(kafka, group, {
-    joining: () => void seen.push('joining'),
-    joined: () => void seen.push('joined'),
-    batch: () => Promise.resolve(void seen.push('batch')),
-    emptyBatch: () => void seen.push('empty'),
-    crashed: (_error, restarts) => void seen.push(`crashed, ${restarts ? 'restarts' : 'ends'}`),
-  });
+  const joined = new GroupMember(
+    kafka,
+    group,
+    {
+      joining: () => void seen.push('joining'),
+      joined: () => void seen.push('joined'),
+      batch: () => Promise.resolve(void seen.push('batch')),
+      emptyBatch: () => void seen.push('empty'),
+      failed: ({ message }, delayMs) => void seen.push(`failed: ${message}, again in ${delayMs} ms`),
+    },
+    () => 1,
+  );
   return { seen, member: joined };
 }
 
@@ -69,7 +84,7 @@ async function everything(consumer: FakeConsumer): Promise<void> {
   await consumer.batch();
   consumer.emit('start', { batchSize: 0 });
   consumer.emit('start', { batchSize: 1 });
-  consumer.emit('crash', { error: new Error('x'), restart: true });
+  consumer.emit('crash', { error: new Error('x') });
 }
 
 it('hears of everything that the consumer of its group does', async () => {
@@ -80,8 +95,8 @@ it('hears of everything that the consumer of its group does', async () => {
   expect(consumers[0]?.subscribed).toEqual(['a', 'b']);
   join(consumers[0]!);
   await everything(consumers[0]!);
-  expect(seen).toEqual(['joining', 'joined', 'batch', 'empty', 'crashed, restarts']);
-  expect(await consumers[0]?.config.retry?.restartOnFailure?.(new Error())).toBe(true);
+  expect(seen).toEqual(['joining', 'joined', 'batch', 'empty', 'failed: x, again in 1000 ms']);
+  await one.leave();
 });
 
 it('a consumer that was left is not heard any more, joins nothing and does not come back', async () => {
@@ -94,19 +109,86 @@ it('a consumer that was left is not heard any more, joins nothing and does not c
   expect([left.connected, current.connected]).toEqual([false, true]);
   await everything(left);
   expect(() => join(left)).toThrow('group g was left');
-  expect(await left.config.retry?.restartOnFailure?.(new Error())).toBe(false);
   expect(seen).toEqual([]);
   one.seek({ topic: 'a', partition: 0, offset: '1' });
   expect([left.seeks, current.seeks]).toEqual([0, 1]);
 });
 
-it('stays outside for no topic, and where Kafka refuses', async () => {
-  const { kafka, consumers } = fakeKafka(true);
+it('stays outside for no topic', async () => {
+  const { kafka, consumers } = fakeKafka();
   const { member: one } = member(kafka);
   await one.join([]);
   expect(consumers).toEqual([]);
-  await expect(one.join(['a'])).rejects.toThrow('no such topic');
-  expect(one.topics).toEqual([]);
-  expect(consumers[0]?.connected).toBe(false);
   expect(() => one.seek({ topic: 'a', partition: 0, offset: '1' })).toThrow('not in group g');
+});
+
+/** What kafkajs takes for final, and not. */
+const CRASHES: readonly Error[] = [
+  new kafkajs.KafkaJSGroupCoordinatorNotFound('Failed to find group coordinator'),
+  new kafkajs.KafkaJSNumberOfRetriesExceeded(new Error('Connection error'), { retryCount: 8, retryTime: 5_000 }),
+  new kafkajs.KafkaJSNonRetriableError('Invalid state'),
+  new kafkajs.KafkaJSLockTimeout('Timeout while acquiring lock'),
+  new TypeError("Cannot read properties of undefined (reading 'decode')"),
+];
+
+for (const crash of CRASHES) {
+  it(`joins again by a new consumer, for the same topics, after ${crash.name}`, async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { kafka, consumers } = fakeKafka();
+    const { member: one, seen } = member(kafka);
+    await one.join(['a', 'b']);
+    consumers[0]!.emit('crash', { error: crash, restart: false });
+    expect(() => one.pause([{ topic: 'a' }])).toThrow('not in group g');
+    expect(one.topics).toEqual(['a', 'b']);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(consumers).toHaveLength(2);
+    expect(consumers.map(({ connected }) => connected)).toEqual([false, true]);
+    expect(consumers[1]?.subscribed).toEqual(['a', 'b']);
+    await everything(consumers[0]!);
+    expect(seen).toEqual([`failed: ${crash.message}, again in 1000 ms`]);
+    await one.leave();
+  });
+}
+
+it('tries again where it cannot join, less and less often, until it is told to leave', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { kafka, consumers } = fakeKafka(true);
+  const { member: one, seen } = member(kafka);
+  await one.join(['a']);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(seen.slice(0, 6)).toEqual([1, 2, 4, 8, 10, 10].map((s) => `failed: no such topic, again in ${s}000 ms`));
+  expect(consumers.every(({ connected }) => !connected)).toBe(true);
+  await one.leave();
+  const tries = consumers.length;
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(consumers).toHaveLength(tries);
+});
+
+it('a member that was well for a minute begins with the shortest wait again, and one that fails as soon as it has joined does not', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { kafka, consumers } = fakeKafka();
+  const { member: one, seen } = member(kafka);
+  await one.join(['a']);
+  for (const wellMs of [0, 0, 60_000, 0]) {
+    const current = consumers.at(-1)!;
+    current.emit('join', { memberAssignment: {} });
+    await vi.advanceTimersByTimeAsync(wellMs);
+    current.emit('crash', { error: new Error('x') });
+    await vi.advanceTimersByTimeAsync(10_000);
+  }
+  const waits = seen.filter((what) => what.startsWith('failed')).map((what) => /again in (\d+)/.exec(what)?.[1]);
+  expect(waits).toEqual(['1000', '2000', '1000', '2000']);
+  await one.leave();
+});
+
+it('one that is told to leave while it is joining closes what it has opened since', async () => {
+  const { kafka, consumers } = fakeKafka();
+  const { member: one } = member(kafka);
+  const joining = one.join(['a']);
+  const leaving = one.leave();
+  await Promise.all([joining, leaving]);
+  expect(consumers[0]?.connected).toBe(false);
 });

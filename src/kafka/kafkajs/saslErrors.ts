@@ -1,0 +1,42 @@
+import kafkajs from 'kafkajs';
+import { internalModule, type Connection, type Repairable } from './internals.js';
+
+/** `broker/saslAuthenticator` */
+interface SaslAuthenticator {
+  connection: Connection;
+  authenticate: (this: SaslAuthenticator) => Promise<void>;
+}
+
+/**
+ * kafkajs calls it refused credentials, which are not tried again, when a connection breaks while it authenticates. From here
+ * on that is the connection's error.
+ */
+export function tellLostConnectionsFromRefusals(): void {
+  const { prototype: authenticator } = internalModule('broker/saslAuthenticator') as Repairable<SaslAuthenticator>;
+  const { authenticate } = authenticator;
+  authenticator.authenticate = async function () {
+    const { connection } = this;
+    let lost: Error | undefined;
+    const noting = async (answer: Promise<unknown>): Promise<unknown> => {
+      try {
+        return await answer;
+      } catch (error) {
+        if (isOfConnection(error)) lost = error;
+        throw error;
+      }
+    };
+    this.connection = Object.create(connection, {
+      send: { value: (request: object) => noting(connection.send(request)) },
+      sendAuthRequest: { value: (request: object) => noting(connection.sendAuthRequest(request)) },
+    }) as SaslAuthenticator['connection'];
+    try {
+      await authenticate.call(this);
+    } catch (error) {
+      throw lost ?? error;
+    }
+  };
+}
+
+function isOfConnection(error: unknown): error is Error {
+  return error instanceof kafkajs.KafkaJSConnectionError || error instanceof kafkajs.KafkaJSRequestTimeoutError;
+}
