@@ -1,5 +1,6 @@
 import type { Layout } from '../records/batcherId.js';
 import type { BatcherSettings } from '../records/settings.js';
+import { brokersOf } from './addresses.js';
 import type { ParsedConfig } from './schema.js';
 import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
@@ -19,6 +20,7 @@ export interface Config {
 }
 
 export interface KafkaConfig {
+  /** As `host:port` or `[IPv6]:port`; none twice. */
   readonly brokers: readonly string[];
   readonly clientId: string;
   readonly ssl: TlsConfig | boolean;
@@ -114,7 +116,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   return {
     installation: parsed.installation ?? null,
     kafka: {
-      brokers: kafka.brokers,
+      brokers: [...new Set(kafka.brokers.flatMap(brokersOf))],
       clientId: kafka.clientId,
       ssl: kafka.ssl,
       sasl: kafka.sasl ?? null,

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { isKeyFunction, type KeyFunction } from '../records/batcherId.js';
+import { ADDRESS, BROKER_LIST, brokerListProblem, isPort } from './addresses.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, size } from './units.js';
+
+const PORT_TOO_HIGH = 'has a port over 65535';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
 const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
@@ -46,10 +49,23 @@ const tls = z.union([z.boolean(), certificates]);
 
 const kafka = z.strictObject({
   brokers: z
-    .array(z.string().regex(/^[^\s/]+:\d+$/, { error: 'must be host:port' }))
+    .array(
+      z
+        .string()
+        .regex(BROKER_LIST, {
+          error: ({ input }) => brokerListProblem(String(input)) ?? 'must be host:port',
+          abort: true,
+        })
+        .refine((text) => brokerListProblem(text) === null, {
+          error: ({ input }) => brokerListProblem(String(input)) ?? '',
+        }),
+    )
     .min(1, { error: 'must name at least one broker, as host:port' })
     .default(['localhost:9092'])
-    .describe('Bootstrap brokers, as host:port.'),
+    .describe(
+      'Bootstrap brokers, as host:port; an IPv6 address in brackets. One text may hold several with commas between them, as an environment ' +
+        'variable does.',
+    ),
   clientId: nonEmpty.default('ktb').describe("Client id, as it appears in the brokers' logs and quotas."),
   ssl: tls.default(false).describe('TLS to the brokers.'),
   sasl: z
@@ -68,7 +84,12 @@ const kafka = z.strictObject({
 });
 
 const temporal = z.strictObject({
-  address: nonEmpty.optional().describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
+  address: z
+    .string()
+    .regex(ADDRESS, { error: 'must be host:port, without a scheme; an IPv6 address in brackets, as [::1]:7233' })
+    .refine(isPort, { error: PORT_TOO_HIGH })
+    .optional()
+    .describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
   namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
   taskQueue: nonEmpty
     .default('kafka-temporal-bridge')
@@ -320,6 +341,7 @@ export const configSchema = z.strictObject({
       listen: z
         .string()
         .regex(/^[^\s]*:\d{1,5}$/, { error: 'must be address:port, such as 0.0.0.0:9464' })
+        .refine(isPort, { error: PORT_TOO_HIGH })
         .default('0.0.0.0:9464')
         .describe('Address of /livez, /readyz and /metrics; port 0 takes a free one.'),
       temporalListen: z
@@ -327,6 +349,7 @@ export const configSchema = z.strictObject({
         .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):[1-9]\d{0,4}$/, {
           error: 'must be an IP address and a port, such as 0.0.0.0:9465',
         })
+        .refine(isPort, { error: PORT_TOO_HIGH })
         .optional()
         .describe("Address of the Temporal SDK's own /metrics; without it there are none."),
     })

@@ -2,6 +2,7 @@ import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config/config.js';
 import type { Logger } from '../telemetry/logging.js';
 import { tlsOptions } from '../tlsOptions.js';
+import { bootstrapAddress, openSocket } from './kafkajs/brokerAddresses.js';
 import { repairKafkajs } from './kafkajs/repairs.js';
 
 /**
@@ -15,7 +16,8 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   const { sasl } = config;
   return new Kafka({
     clientId: config.clientId,
-    brokers: [...config.brokers],
+    brokers: config.brokers.map(bootstrapAddress),
+    socketFactory: openSocket,
     ssl: typeof config.ssl === 'boolean' ? config.ssl : tlsOptions(config.ssl),
     ...(sasl === null ? {} : { sasl: { ...sasl } as SASLOptions }),
     connectionTimeout: config.connectionTimeoutMs,

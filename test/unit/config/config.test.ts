@@ -71,6 +71,34 @@ log: { level: info, format: auto }
   });
 });
 
+const brokersOf = (...brokers: string[]) => parse(`${MINIMAL}\nkafka: ${JSON.stringify({ brokers })}`).kafka.brokers;
+const brokerProblems = (broker: string) => problems(`${MINIMAL}\nkafka: ${JSON.stringify({ brokers: [broker] })}`);
+
+it('takes brokers as an environment variable has them: several in one text, with prefixes, spaces, a comma at the end, twice', () => {
+  expect(brokersOf('a:9092,b:9092')).toEqual(['a:9092', 'b:9092']);
+  expect(brokersOf(' a:9092 , b:9093,', 'c:9094')).toEqual(['a:9092', 'b:9093', 'c:9094']);
+  expect(brokersOf('PLAINTEXT://a:9092,SASL_SSL://b:9093', 'a:9092')).toEqual(['a:9092', 'b:9093']);
+  expect(brokersOf('[::1]:9092,[fe80::1%eth0]:9093')).toEqual(['[::1]:9092', '[fe80::1%eth0]:9093']);
+});
+
+it('says what is wrong with an address', () => {
+  const at = (problem: string) => [expect.stringContaining(`kafka.brokers[0]: ${problem}`) as string];
+  expect(brokerProblems('kafka-0')).toEqual(at('must be host:port'));
+  expect(brokerProblems('a:9092,b')).toEqual(at('must be host:port'));
+  expect(brokerProblems('a:9092;b:9092')).toEqual(at('must be host:port'));
+  expect(brokerProblems('a:http')).toEqual(at('must be host:port, and a:http has no port that is a number'));
+  expect(brokerProblems('::1:9092')).toEqual(
+    at('must be host:port; an IPv6 address is written in brackets, as [::1]:9092'),
+  );
+  expect(brokerProblems('a:65536')).toEqual(at('must be host:port, and the port of a:65536 is over 65535'));
+  expect(brokerProblems(' , ')).toEqual(at('must be host:port, and is empty'));
+  for (const address of ['https://temporal:7233', 'temporal:7233,other:7233', '::1:7233', 'temporal:99999'])
+    expect(problems(`${MINIMAL}\ntemporal: ${JSON.stringify({ address })}`)).toHaveLength(1);
+  for (const address of ['temporal', 'temporal:7233', '[::1]:7233', 'ns.acct.tmprl.cloud:7233'])
+    expect(parse(`${MINIMAL}\ntemporal: ${JSON.stringify({ address })}`).temporal.address).toBe(address);
+  expect(problems(`${MINIMAL}\nhttp: { listen: "0.0.0.0:99999" }`)).toHaveLength(1);
+});
+
 it('reports every problem at once, each with its line, its path and what to do', () => {
   const text = `
 kafka: { broker: [a], brokers: [kafka-0] }

@@ -1,0 +1,45 @@
+const HOST = '(?:\\[[0-9a-fA-F:.]+(?:%[\\w.-]+)?\\]|[^\\s,:/\\[\\]]+)';
+/** What listeners of brokers are written with; what it says is in `ssl` and `sasl`. */
+const LISTENER = '(?:[A-Za-z][A-Za-z0-9_]*://)?';
+const BROKER = `${LISTENER}${HOST}:\\d{1,5}`;
+
+/** Addresses of brokers in one text, as an environment variable has them: divided by commas or spaces. */
+export const BROKER_LIST = new RegExp(`^[\\s,]*${BROKER}(?:[\\s,]+${BROKER})*[\\s,]*$`);
+
+/** `host:port` or `[IPv6]:port`; the port may be left out where there is a usual one. */
+export const ADDRESS = new RegExp(`^${HOST}(?::\\d{1,5})?$`);
+
+const PORT_MAX = 65_535;
+
+/** The addresses in a text that {@link BROKER_LIST} matches, each as `host:port`. */
+export function brokersOf(text: string): string[] {
+  return text
+    .split(/[\s,]+/)
+    .filter((part) => part !== '')
+    .map((part) => part.replace(new RegExp(`^${LISTENER}`), ''));
+}
+
+/** What is wrong with a list of brokers, in words; null where nothing is. */
+export function brokerListProblem(text: string): string | null {
+  const parts = brokersOf(text);
+  if (parts.length === 0) return 'must be host:port, and is empty';
+  for (const part of parts) {
+    const problem = brokerProblem(part);
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+function brokerProblem(address: string): string | null {
+  if (/^[^[\]]*:[^[\]]*:/.test(address))
+    return `must be host:port; an IPv6 address is written in brackets, as [::1]:9092, and not as ${address}`;
+  if (!new RegExp(`^${HOST}:`).test(address)) return `must be host:port`;
+  if (!new RegExp(`^${BROKER}$`).test(address)) return `must be host:port, and ${address} has no port that is a number`;
+  return isPort(address) ? null : `must be host:port, and the port of ${address} is over ${PORT_MAX}`;
+}
+
+/** Whether the port at the end of an address, if there is one, can be one. */
+export function isPort(address: string): boolean {
+  const [, port = '0'] = /:(\d+)$/.exec(address) ?? [];
+  return Number(port) <= PORT_MAX;
+}
