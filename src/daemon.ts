@@ -64,6 +64,12 @@ export interface DaemonOptions {
 /** Requests of workflows that a worker looks for a batcher for at the same time. */
 const OPENINGS_AT_ONCE = 50;
 
+/**
+ * Flushes of one pipeline that wait in a worker for a slot, 1.4 MB each at most. No pipeline's keep another's from the worker:
+ * there is room for those of all pipelines, and of one more that only another member has.
+ */
+const WAITING_OF_PIPELINE_MAX = 8;
+
 /** Of the time that a shutdown may take, the part for the consumers; the rest is the worker's. */
 const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
 
@@ -255,6 +261,8 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
   const partitions = new TopicPartitions(admin);
+  const slots = config.worker.maxConcurrentFlushes;
+  const admission = { slots, ofPipelineMax: slots + WAITING_OF_PIPELINE_MAX };
   const activities = createActivities({
     tables,
     histories,
@@ -263,9 +271,10 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
     metrics,
     logger,
     stateLog,
-    beat: (taskToken) => histories.beat(taskToken),
+    beat: (taskToken, notes) => histories.beat(taskToken, notes),
     deliverConfirmation: signalRequester(client),
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
+    admission,
   });
   const { taskQueue, namespace } = config.temporal;
   const opener = new BatcherOpener({
@@ -284,12 +293,12 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   };
   const flushing = {
     activities,
-    maxConcurrentActivityTaskExecutions: config.worker.maxConcurrentFlushes,
+    maxConcurrentActivityTaskExecutions: admission.ofPipelineMax * (config.pipelines.length + 1),
     // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
     maxHeartbeatThrottleInterval: '5 seconds',
   } as const;
   const { taskQueues } = installations;
-  metrics.flushesLimit.set(config.worker.maxConcurrentFlushes * taskQueues.length);
+  metrics.flushesLimit.set(slots);
   const workers = (
     [
       // Workflow tasks touch nothing of an installation, and are done by the workers of all that share the task queue.

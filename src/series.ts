@@ -76,8 +76,9 @@ function initialiseWorker(metrics: Metrics, { name: pipeline, settings: { destin
   }
   for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL])
     metrics.deadLetters.inc({ pipeline, code }, 0);
-  const { rows, foundRows, flushRetries, duplicateChunks, lostBatches } = metrics;
-  for (const counter of [rows, foundRows, flushRetries, duplicateChunks, lostBatches]) counter.inc({ pipeline }, 0);
+  const { rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches } = metrics;
+  for (const counter of [rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches])
+    counter.inc({ pipeline }, 0);
   const { flushSeconds, endToEndSeconds, insertRows } = metrics;
   for (const histogram of [flushSeconds, endToEndSeconds, insertRows]) histogram.zero({ pipeline });
 }

@@ -21,7 +21,10 @@ interface Unfinished {
 
 /** Acknowledgements to be published. */
 export interface AckBatch {
+  /** Of the batch. */
   readonly id: string;
+  /** What its attempts have in common, and nothing else has: see `Attempt.activity`. */
+  readonly activity: string;
   readonly status: AckStatus;
   readonly answered: readonly Answered[];
   /** Called right before each effect; throws where this attempt may have none any more. */
@@ -52,8 +55,9 @@ export class Answers {
    *
    * @throws PublishError where a topic that did not take this batch's acknowledgements is still away
    */
-  mustBeAnswerable(id: string, status: AckStatus): void {
-    for (const topic of this.#unfinished.get(`${id}/${status}`)?.away ?? []) this.#options.publisher.mustBeUp(topic);
+  mustBeAnswerable(activity: string, status: AckStatus): void {
+    for (const topic of this.#unfinished.get(`${activity}/${status}`)?.away ?? [])
+      this.#options.publisher.mustBeUp(topic);
   }
 
   /**
@@ -63,9 +67,9 @@ export class Answers {
    * @throws PublishError where not all are published
    */
   async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks> {
-    const { id, status } = batch;
+    const { activity, status } = batch;
     const { groups, fallbacks } = await this.#route(reply, batch.answered);
-    const before = this.#unfinished.get(`${id}/${status}`)?.published;
+    const before = this.#unfinished.get(`${activity}/${status}`)?.published;
     const published = new Map<string, readonly Answered[]>();
     const failures: PublishError[] = [];
     // The pipeline's own topic comes last: it also takes what another turns out to refuse.
@@ -83,7 +87,7 @@ export class Answers {
     if (failure === undefined) published.set(reply.topic, own);
     else failures.push(failure);
 
-    this.#remember(`${id}/${status}`, failures, published);
+    this.#remember(`${activity}/${status}`, failures, published);
     if (failures[0] !== undefined) throw failures[0];
     return fallbacks;
   }

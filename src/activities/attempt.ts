@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { readNotes, type AttemptNotes } from './attemptNotes.js';
 
 /** The attempt has run out of time: another one may be at work already. */
 export class AttemptExpiredError extends Error {
@@ -7,8 +8,12 @@ export class AttemptExpiredError extends Error {
 
 const BEAT_INTERVAL_MS = 3_000;
 
-/** Tells Temporal that an attempt is alive. False: it has been given up. Rejects where Temporal does not answer. */
-export type Beat = (taskToken: Uint8Array) => Promise<boolean>;
+/**
+ * Tells Temporal that an attempt is alive. False: it has been given up. Rejects where Temporal does not answer.
+ *
+ * @param notes for the next attempt; they take the place of those before
+ */
+export type Beat = (taskToken: Uint8Array, notes: AttemptNotes) => Promise<boolean>;
 
 /**
  * One attempt of an activity, which beats its heart while it runs and knows when it is too old to touch the world: past
@@ -20,10 +25,15 @@ export type Beat = (taskToken: Uint8Array) => Promise<boolean>;
 export class Attempt {
   /** Counts from 1. */
   readonly number: number;
-  /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
-  readonly ageMs: number;
+  /** Names this activity among all: its attempts have it in common, with nothing else. */
+  readonly activity: string;
   readonly #context: Context;
+  readonly #beat: Beat;
+  #notes: AttemptNotes;
+  /** One beat at a time, or an older one could arrive last and take back what was noted since. */
+  #beating: Promise<void> = Promise.resolve();
   readonly #startedAt = momentNow();
+  readonly #scheduledAtMs: number;
   readonly #startToCloseTimeoutMs: number;
   readonly #heartbeatTimeoutMs: number;
   /** The run whose activity this is: another one than scheduled it, where that one was reset. */
@@ -32,20 +42,24 @@ export class Attempt {
   #lastBeat = this.#startedAt;
   #givenUp = false;
 
-  private constructor(context: Context) {
+  private constructor(context: Context, beat: Beat) {
     const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
     this.#context = context;
+    this.#beat = beat;
+    this.#notes = readNotes(context.info.heartbeatDetails);
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
-    this.ageMs = Date.now() - scheduledTimestampMs;
+    this.activity = `${this.runId}/${context.info.activityId}`;
+    this.#scheduledAtMs = scheduledTimestampMs;
     this.#startToCloseTimeoutMs = startToCloseTimeoutMs;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs ?? Infinity;
   }
 
   static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>): Promise<T> {
-    const attempt = new Attempt(Context.current());
+    const attempt = new Attempt(Context.current(), beat);
     const timer = setInterval(() => {
-      void attempt.#beat(beat);
+      // Without an answer, the time since the last one that arrived says how long this attempt may go on.
+      attempt.#sendBeat().catch(() => undefined);
     }, BEAT_INTERVAL_MS);
     try {
       return await work(attempt);
@@ -62,12 +76,42 @@ export class Attempt {
       throw new AttemptExpiredError('this attempt has run out of time');
   }
 
-  async #beat(beat: Beat): Promise<void> {
-    const sentAt = momentNow();
-    // Without an answer, the time since the last one that arrived says how long this attempt may go on.
-    const alive = await beat(this.#context.info.taskToken).catch(() => null);
-    if (alive === true && sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
-    if (alive === false) this.#givenUp = true;
+  /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
+  get ageMs(): number {
+    return Date.now() - this.#scheduledAtMs;
+  }
+
+  /** What earlier attempts have noted, and this one. */
+  get notes(): AttemptNotes {
+    return this.#notes;
+  }
+
+  /** Aborted when Temporal wants the attempt to end. */
+  get cancellation(): AbortSignal {
+    return this.#context.cancellationSignal;
+  }
+
+  /**
+   * Notes something for the attempts after this one, on whatever worker. Resolves when Temporal has it.
+   *
+   * @throws AttemptExpiredError where Temporal has given this attempt up. Anything else: Temporal did not answer
+   */
+  async note(notes: AttemptNotes): Promise<void> {
+    this.#notes = notes;
+    await this.#sendBeat();
+    this.mustBeAlive();
+  }
+
+  #sendBeat(): Promise<void> {
+    const send = async (): Promise<void> => {
+      const sentAt = momentNow();
+      const alive = await this.#beat(this.#context.info.taskToken, this.#notes);
+      if (!alive) this.#givenUp = true;
+      else if (sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
+    };
+    const sent = this.#beating.then(send);
+    this.#beating = sent.catch(() => undefined);
+    return sent;
   }
 }
 

@@ -4,7 +4,8 @@ import { REJECTION_CODES, type Rejection } from '../records/ack.js';
 import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
-import { columnsIfAny, recordName, type ClickHouseTables } from './clickhouse.js';
+import { rowSet, rowsOf, type InsertNotes, type RowSet } from './attemptNotes.js';
+import { columnsIfAny, recordName, type ClickHouseTables, type Views } from './clickhouse.js';
 import { canLookUp, identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
@@ -28,6 +29,28 @@ export interface BatchInsertResult {
   readonly rejected: readonly RejectedRecord[];
   /** Rows that were in the table already, from an earlier attempt. */
   readonly found: number;
+  /** Rows that are in the table and that materialized views of it lack, or may lack; null where there are none. */
+  readonly missedByViews: MissedByViews | null;
+}
+
+export interface MissedByViews {
+  readonly rows: number;
+  /** What a view refuses them for; what is known otherwise. */
+  readonly why: string;
+}
+
+/**
+ * What earlier attempts have noted about their inserts into a table, and where this one does. The attempts of one
+ * activity, with nobody else.
+ */
+export interface InsertJournal {
+  /** Whether nobody but this activity can have inserted these records. */
+  readonly complete: boolean;
+  readonly notes: InsertNotes | undefined;
+  /** How long ago the first attempt began, at most, in milliseconds. */
+  ageMs(): number;
+  /** Resolves when the notes outlive this process. Rejects where they may not. */
+  save(notes: InsertNotes): Promise<void>;
 }
 
 /** What a rewind fills. */
@@ -43,7 +66,18 @@ export interface Fill {
 export interface BatchInsertOptions {
   readonly tables: Pick<
     ClickHouseTables,
-    'columns' | 'forget' | 'insert' | 'foundOffsets' | 'foundRecords' | 'probe' | 'isInserting' | 'lastInsertAtMs'
+    | 'columns'
+    | 'forget'
+    | 'insert'
+    | 'foundOffsets'
+    | 'foundRecords'
+    | 'probe'
+    | 'isInserting'
+    | 'lastInsertAtMs'
+    | 'insertBytesMax'
+    | 'wasTooLarge'
+    | 'views'
+    | 'blocksSince'
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;
@@ -63,6 +97,12 @@ export interface BatchInsertOptions {
   /** Called right before each effect; throws where this attempt may have none any more. */
   readonly mustBeAlive: () => void;
   readonly onInsert?: (outcome: 'ok' | 'failed', rows: number) => void;
+  /** An insert of so many rows is over a limit, and is divided. */
+  readonly onTooLarge?: (error: InsertError, rows: number) => void;
+  /** Default: nothing is known of earlier attempts, and nothing is noted. */
+  readonly journal?: InsertJournal;
+  /** Whether the batch is held while a view refuses rows that are in the table. Default: `best-effort`, it is not. */
+  readonly views?: 'required' | 'best-effort';
   /** Waits, in milliseconds. Default: a timer. */
   readonly pause?: (delayMs: number) => Promise<unknown>;
 }
@@ -118,8 +158,9 @@ async function insertOnce(
     return insertOnce(records, options, true);
   }
 
-  const insertion = new Insertion(options, tableColumns, lines);
-  const refused = await insertion.insert(rows);
+  const insertion = new Insertion(options, tableColumns, lines, rows);
+  // With other columns some of these may have had rows: what was sent then is not known.
+  const refused = await insertion.insert(rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS));
   const refusedRows = new Set(refused.map(({ item }) => item));
   return {
     inserted: rows.filter((row) => !refusedRows.has(row)),
@@ -132,6 +173,7 @@ async function insertOnce(
       })),
     ],
     found: insertion.found.size,
+    missedByViews: insertion.missedByViews,
   };
 }
 
@@ -158,7 +200,7 @@ export async function giveUpRecords(
     // Without a table no field has a column: that is not the records' fault.
     tableColumns === null ? { ...options, mapping: { ...mapping, unknownFields: 'ignore' } } : options,
   );
-  const insertion = new Insertion({ ...options, repeated: true }, tableColumns ?? new Map(), lines);
+  const insertion = new Insertion({ ...options, repeated: true }, tableColumns ?? new Map(), lines, rows);
   await insertion.lookUp(rows);
   const { found } = insertion;
   const givenUp = rows.filter((row) => !found.has(row));
@@ -166,6 +208,7 @@ export async function giveUpRecords(
     inserted: rows.filter((row) => found.has(row)),
     rejected: [...rejected, ...givenUp.map(({ source, record }) => ({ source, record, rejection }))],
     found: found.size,
+    missedByViews: null,
   };
 }
 
@@ -236,6 +279,13 @@ async function buildRows(
   return { rows, lines, rejected };
 }
 
+const NO_JOURNAL: InsertJournal = {
+  complete: false,
+  notes: undefined,
+  ageMs: () => 0,
+  save: () => Promise.resolve(),
+};
+
 interface RowRefusal {
   readonly error: InsertError;
   readonly suspect: number | undefined;
@@ -249,16 +299,26 @@ const WITNESS_MAX_AGE_MS = 60_000;
 /** More such refusals than this, of one batch or of tries in a row, are not the rows' fault. */
 const DOUBTFUL_MAX = 100;
 
+/** As many blocks a second a replicated table gets at most, as far as its deduplication window is concerned. */
+const BLOCKS_PER_SECOND_MAX = 10;
+
 /**
  * The inserts of one attempt at a batch.
  *
  * What a failed insert means:
  *
  * - An error that blames the data starts a search: the row that is refused alone is rejected.
- * - A structural error, or a transient one that is not overdue, ends the attempt; the batch is held.
- * - An unknown error, or a transient one that is overdue, starts a search if a probe shows that the table can be written.
- *   A row is rejected for it only if it is refused alone again and again while the table takes other rows. Otherwise the
- *   batch is held: an ill ClickHouse must not send good rows to the dead-letter topic.
+ * - An insert that is over a limit is divided by halves.
+ * - A transient error that is not overdue ends the attempt; the batch is held.
+ * - A structural or an unknown error, or a transient one that is overdue, starts a search if a probe, an insert without
+ *   rows, shows that the table can be written. A row is rejected for it only if it is refused alone again and again while
+ *   the table takes other rows. Otherwise the batch is held: an ill ClickHouse must not send good rows to the dead-letter
+ *   topic.
+ *
+ * Materialized views: one that fails leaves the rows in the table, and is left without them. So rows that are found after
+ * an error are no proof. The same rows are sent again under the same token: the table and the views that have them drop
+ * them, the others take them. That needs to be the very same set, and every token to be remembered still; what was sent is
+ * noted for the attempts to come. The first insert of a batch, of all its rows, needs no note.
  */
 class Insertion {
   /** Rows that were in the table already. */
@@ -266,23 +326,46 @@ class Insertion {
   readonly #options: BatchInsertOptions;
   readonly #tableColumns: TableColumns;
   readonly #lines: RowBlocks;
+  readonly #rows: readonly BatchRow[];
+  readonly #journal: InsertJournal;
   readonly #canLookUp: boolean;
   /** An insert of this batch may have been begun of which nobody knows whether it still runs. */
   #mayBeRunning: boolean;
   #doubtfulInARow = 0;
+  #knownViews: Views | undefined;
+  /** By token. */
+  readonly #unsettled = new Map<string, RowSet>();
+  #incomplete = false;
+  #missed = 0;
+  #missedWhy = 'what an earlier run of the batcher was answered is not known';
 
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns, lines: RowBlocks) {
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns, lines: RowBlocks, rows: readonly BatchRow[]) {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.#lines = lines;
+    this.#rows = rows;
+    this.#journal = options.journal ?? NO_JOURNAL;
     this.#canLookUp = canLookUp(tableColumns);
     this.#mayBeRunning = options.repeated;
   }
 
-  /** @returns the rows that are to be rejected; all others are in the table */
-  async insert(rows: readonly BatchRow[]): Promise<RefusedRow[]> {
-    if (this.#options.repeated || this.#options.fill !== undefined) await this.lookUp(rows);
-    const refused = await findRefused(this.#missing(rows), (part) => this.#tryInsert(part));
+  get missedByViews(): MissedByViews | null {
+    return this.#missed === 0 ? null : { rows: this.#missed, why: this.#missedWhy };
+  }
+
+  /**
+   * @param columnsChanged the rows may be others than those of earlier attempts
+   * @returns the rows that are to be rejected; all others are in the table
+   */
+  async insert(columnsChanged: boolean): Promise<RefusedRow[]> {
+    const { repeated, fill, overdue } = this.#options;
+    if (repeated || fill !== undefined) await this.lookUp(this.#rows);
+    if (repeated && this.found.size > 0) await this.#settleEarlier(columnsChanged);
+    const missing = this.#missing(this.#rows);
+    const refused = await findRefused(missing, (part) => this.#tryInsert(part), this.#divide(missing));
+    // Alone it is still too large: it may pass with more memory, and what came with it is in the table by now.
+    const tooLarge = refused.find(({ reason }) => reason.error.kind === 'oversized');
+    if (tooLarge !== undefined && !overdue) throw tooLarge.reason.error;
     const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
     const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
     const verdicts = [...certain, ...(await this.#confirm(doubtful))];
@@ -291,41 +374,210 @@ class Insertion {
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 
+  /** Where inserts of this table were too large of late, in parts that are small enough. */
+  #divide(rows: readonly BatchRow[]): (readonly BatchRow[])[] {
+    const bytesMax = this.#options.tables.insertBytesMax(this.#options.table);
+    if (bytesMax === Infinity) return [rows];
+    const parts: BatchRow[][] = [];
+    let bytes = Infinity;
+    for (const row of rows) {
+      const rowBytes = this.#lines.bytesOf(row.row);
+      if (bytes + rowBytes > bytesMax) {
+        parts.push([]);
+        bytes = 0;
+      }
+      parts.at(-1)?.push(row);
+      bytes += rowBytes;
+    }
+    return parts;
+  }
+
   async #tryInsert(part: readonly BatchRow[]): Promise<RowRefusal | null> {
     const rows = this.#missing(part);
     if (rows.length === 0) return null;
-    const { tables, table, batch, mustBeAlive, onInsert } = this.#options;
-    mustBeAlive();
     try {
-      const lines = this.#lines.lines(rows.map(({ row }) => row));
-      await tables.insert(table, {
-        columns: this.#tableColumns,
-        lines,
-        token: identityToken(rows, this.#options.fill?.salt),
-        batch,
-      });
-      onInsert?.('ok', rows.length);
+      await this.#noteSending(rows);
+      await this.#send(rows);
       this.#doubtfulInARow = 0;
       return null;
     } catch (error) {
-      onInsert?.('failed', rows.length);
       if (!(error instanceof InsertError)) throw error;
-      await this.#mustBeWorthASearch(error);
       this.#mayBeRunning ||= !error.answered;
-      // It may have left rows behind, whatever its error says: a failing view leaves all of them. A single row's turn
-      // comes at the end.
+      if (await this.#isOfViews(rows, error)) {
+        await this.#sendAgain(rows, error);
+        return null;
+      }
+      await this.#mustBeWorthASearch(rows, error);
+      // It may have left rows behind, whatever its error says. A single row's turn comes at the end.
       if (rows.length > 1 || !error.answered) await this.lookUp(rows);
       const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
       return { error, suspect: suspect === undefined ? undefined : part.indexOf(suspect) };
     }
   }
 
-  async #mustBeWorthASearch(error: InsertError): Promise<void> {
+  /** @param ignoreViews see {@link RowsToInsert} */
+  async #send(rows: readonly BatchRow[], ignoreViews = false): Promise<void> {
+    const { tables, table, batch, mustBeAlive, onInsert } = this.#options;
+    mustBeAlive();
+    const token = this.#tokenOf(rows);
+    try {
+      const lines = this.#lines.lines(rows.map(({ row }) => row));
+      const views = ignoreViews ? { ignoreViews } : {};
+      await tables.insert(table, { columns: this.#tableColumns, lines, token, batch, ...views });
+    } catch (error) {
+      onInsert?.('failed', rows.length);
+      throw error;
+    }
+    onInsert?.('ok', rows.length);
+    // A view may lack them still.
+    if (!ignoreViews) this.#unsettled.delete(token);
+  }
+
+  #tokenOf(rows: readonly BatchRow[]): string {
+    return identityToken(rows, this.#options.fill?.salt);
+  }
+
+  /**
+   * Before anything but the whole batch is sent to a table with views: otherwise the next attempt, on another worker, could
+   * not tell which set has brought the rows that it finds.
+   */
+  async #noteSending(rows: readonly BatchRow[]): Promise<void> {
+    const isFirst = rows.length === this.#rows.length && this.#options.fill === undefined;
+    if (isFirst || !this.#canLookUp || !(await this.#views()).any) return;
+    const set = rowSet(rows.map(({ row }) => row));
+    if (set === null) this.#incomplete = true;
+    else this.#unsettled.set(this.#tokenOf(rows), set);
+    await this.#save();
+  }
+
+  async #save(forgotten = this.#isForgotten): Promise<void> {
+    await this.#journal.save({
+      whole: this.#tokenOf(this.#rows),
+      unsettled: [...this.#unsettled.values()],
+      ...(this.#incomplete ? { incomplete: true } : {}),
+      ...(forgotten ? { forgotten } : {}),
+    });
+  }
+
+  get #isForgotten(): boolean {
+    return this.#journal.notes?.forgotten === true;
+  }
+
+  async #views(): Promise<Views> {
+    const { tables, table } = this.#options;
+    return (this.#knownViews ??= await tables.views(table));
+  }
+
+  /** Whether an error, which ClickHouse has answered with, is a view's: the table has taken all rows. */
+  async #isOfViews(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
+    const mayPass = error.kind === 'transient' && !this.#options.overdue;
+    if (!error.isOfClickHouse || mayPass || !this.#canLookUp || !(await this.#views()).any) return false;
+    await this.lookUp(rows);
+    const left = this.#missing(rows).length;
+    if (left === 0) return true;
+    if (left === rows.length) this.#unsettled.delete(this.#tokenOf(rows));
+    else this.#miss(rows.length - left, error.message);
+    return false;
+  }
+
+  /** Sends again what earlier attempts have left in the table, if views may lack it. */
+  async #settleEarlier(columnsChanged: boolean): Promise<void> {
+    const { fill } = this.#options;
+    const { notes, complete } = this.#journal;
+    if (notes?.done === true || !(await this.#views()).any) return;
+    const partial = new Set<BatchRow>();
+    let unsettled = new Set([...this.found].filter(({ source }) => fill?.sources.has(source) !== true));
+    const isSame = notes === undefined ? !columnsChanged : notes.whole === this.#tokenOf(this.#rows);
+    if (isSame) {
+      const noted = notes?.unsettled.map((set) => rowsOf(set).flatMap((row) => this.#rows[row] ?? [])) ?? [];
+      const onlyWhole = notes === undefined || (noted.length === 0 && notes.incomplete !== true && notes.forgotten);
+      const sets = onlyWhole && complete && fill === undefined ? [this.#rows] : noted;
+      for (const rows of sets) {
+        // It never arrived: lookUp has waited for whatever was running.
+        if (!rows.some((row) => this.found.has(row))) continue;
+        this.#unsettled.set(this.#tokenOf(rows), rowSet(rows.map(({ row }) => row)) ?? []);
+        // Not all of it is there: what is missing is sent under a token of its own.
+        if (this.#missing(rows).length > 0) {
+          for (const row of rows) if (this.found.has(row)) partial.add(row);
+          continue;
+        }
+        await this.#sendAgain(rows, undefined);
+        for (const row of rows) unsettled.delete(row);
+      }
+      // Whatever else an earlier attempt sent was answered with success, or it would be in its notes.
+      if (complete && notes !== undefined && notes.incomplete !== true && !onlyWhole) unsettled = partial;
+    }
+    if (fill === undefined && unsettled.size > 0) this.#miss(unsettled.size, this.#missedWhy);
+  }
+
+  /**
+   * The same rows under the same token: what has them drops them. `best-effort`: where a view goes on refusing them, the other
+   * views get them, and the batch goes on.
+   *
+   * @param refusal what they were refused with; undefined where that is not known
+   * @throws InsertError where the batch is to be held
+   */
+  async #sendAgain(rows: readonly BatchRow[], refusal: InsertError | undefined): Promise<void> {
+    const { views = 'best-effort', overdue } = this.#options;
+    let error = refusal;
+    if (await this.#isRemembered(rows)) {
+      try {
+        await this.#send(rows);
+        return;
+      } catch (again) {
+        if (!(again instanceof InsertError)) throw again;
+        this.#mayBeRunning ||= !again.answered;
+        if (!again.answered || (again.kind === 'transient' && !overdue)) throw again;
+        error = again;
+      }
+      if (views === 'best-effort') await this.#sendToOtherViews(rows);
+    } else if (views === 'required') {
+      await this.#save(true);
+    }
+    if (views === 'required') throw heldForViews(error);
+    this.#miss(rows.length, error?.message ?? 'no answer came to an insert, and a second one could double rows');
+  }
+
+  async #sendToOtherViews(rows: readonly BatchRow[]): Promise<void> {
+    try {
+      await this.#send(rows, true);
+    } catch (error) {
+      if (!(error instanceof InsertError && error.answered)) throw error;
+    }
+  }
+
+  /** Whether the table, and whatever its views write to, still knows the token that these rows came with. */
+  async #isRemembered([first]: readonly BatchRow[]): Promise<boolean> {
+    const { tables, table } = this.#options;
+    const { window, windowMs, countsBlocks } = await this.#views();
+    const ageMs = this.#journal.ageMs();
+    if (first === undefined || this.#isForgotten || window === 0 || ageMs >= windowMs) return false;
+    if (!countsBlocks) return (ageMs / 1000) * BLOCKS_PER_SECOND_MAX < window;
+    return (await tables.blocksSince(table, first.source, first.record.offset)) < window;
+  }
+
+  #miss(rows: number, why: string): void {
+    this.#missed += rows;
+    this.#missedWhy = why;
+  }
+
+  async #mustBeWorthASearch(rows: readonly BatchRow[], error: InsertError): Promise<void> {
+    const { tables, table, overdue, onTooLarge } = this.#options;
     if (error.kind === 'data') return;
-    const mayBeTheRows = error.kind === 'unknown' || (error.kind === 'transient' && this.#options.overdue);
-    // Without look-ups, what a search has inserted would be inserted again if it ends with the batch held.
-    if (!mayBeTheRows || !this.#canLookUp) throw error;
-    if (this.#doubtfulInARow === 0) await this.#mustBeWritable(error);
+    const isTooLarge = error.kind === 'oversized';
+    if (error.kind === 'transient' && !overdue) throw error;
+    // Without look-ups, what a search has inserted would be inserted again if it ends with the batch held. Too many
+    // partitions never end so: a row has one.
+    if (!this.#canLookUp && !(isTooLarge && error.code === TOO_MANY_PARTITIONS)) throw error;
+    if (isTooLarge && rows.length > 1) {
+      tables.wasTooLarge(
+        table,
+        rows.reduce((bytes, { row }) => bytes + this.#lines.bytesOf(row), 0),
+      );
+      onTooLarge?.(error, rows.length);
+      return;
+    }
+    if (this.#doubtfulInARow === 0 && !isTooLarge) await this.#mustBeWritable(error);
     if (++this.#doubtfulInARow > DOUBTFUL_MAX) throw error;
   }
 
@@ -358,8 +610,11 @@ class Insertion {
     }
     const [first] = refused;
     if (first === undefined) return [];
-    if (!this.#tableTakesRows() && !(this.#options.overdue && refused.length === 1)) throw first.reason.error;
-    await this.#mustBeWritable(first.reason.error);
+    const { error } = first.reason;
+    // Of a structural error nobody but other rows can say that it is not the table's.
+    const mayBeAlone = this.#options.overdue && refused.length === 1 && error.kind !== 'structural';
+    if (!this.#tableTakesRows() && !mayBeAlone) throw error;
+    await this.#mustBeWritable(error);
     return refused;
   }
 
@@ -382,6 +637,21 @@ class Insertion {
     }
     for (const row of await rowsInTable(this.#options, this.#tableColumns, rows)) this.found.add(row);
   }
+}
+
+/** Code of ClickHouse's TOO_MANY_PARTS, which, of an insert that is too large, says that it has too many partitions. */
+const TOO_MANY_PARTITIONS = '252';
+
+function heldForViews(refusal: InsertError | undefined): InsertError {
+  const why =
+    refusal === undefined
+      ? 'its views may lack rows that are in the table, which can only be sent again within the deduplication windows of all of them'
+      : `a materialized view refuses rows that are in the table: ${refusal.message}`;
+  return new InsertError('structural', {
+    code: refusal?.code ?? 'views',
+    message: `${why}. The batch waits, since insert.views is required: mend the view, or park the batch`,
+    cause: refusal,
+  });
 }
 
 function stillInserting(): InsertError {

@@ -1,10 +1,16 @@
 import type { ClickHouseConfig } from '../config/config.js';
 import { INSERT_DEFAULTS, INSERT_SETTINGS, INSERT_SETTINGS_IF_KNOWN } from '../config/insertSettings.js';
 import { Readable } from 'node:stream';
-import type { ClickHouseClient, ClickHouseSettings, ResponseHeaders } from '@clickhouse/client';
+import {
+  ClickHouseError,
+  parseError,
+  type ClickHouseClient,
+  type ClickHouseSettings,
+  type ResponseHeaders,
+} from '@clickhouse/client';
 import type { KafkaRecord, RecordSource, TopicPartition } from '../records/record.js';
 import { parseTableName } from '../records/tables.js';
-import { classifyInsertError, InsertError } from './insertErrors.js';
+import { classifyForeignAnswer, classifyInsertError, InsertError } from './insertErrors.js';
 import type { TableColumns } from './rows.js';
 import { quoteName } from './sqlNames.js';
 import { DEFAULT_LIMITS, type ValueLimits } from './valueChecks.js';
@@ -17,6 +23,12 @@ const ACCESS_DENIED = '497';
 
 /** Where there is no id, as in a database of an engine without. */
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
+
+/** After an insert was too large, whole batches are tried again after so long. */
+const SMALLER_FOR_MS = 10 * 60_000;
+
+/** Of a table's views no more than this are followed. */
+const VIEWS_MAX = 100;
 
 /** What one insert sends. */
 export interface RowsToInsert {
@@ -31,6 +43,20 @@ export interface RowsToInsert {
   readonly token: string;
   /** Marks the query as one of this batch: its `log_comment`, see {@link ClickHouseTables.isInserting}. */
   readonly batch: string;
+  /** A view that fails leaves the insert and the other views alone. Default: it fails the insert. */
+  readonly ignoreViews?: boolean;
+}
+
+/** What rows of a table are handed on to. */
+export interface Views {
+  /** Whether there are any materialized views. */
+  readonly any: boolean;
+  /** Inserts whose tokens all of them, and the table, remember; 0 where one remembers none. */
+  readonly window: number;
+  /** For how long they do. */
+  readonly windowMs: number;
+  /** Whether the table's blocks are numbered in one sequence, which a replicated one's are not. */
+  readonly countsBlocks: boolean;
 }
 
 /** Rows of one record, under one epoch: one, where nothing has gone wrong. */
@@ -62,6 +88,7 @@ export class ClickHouseTables {
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
   readonly #lastInsertAtMs = new Map<string, number>();
   #settingsIfKnown: ClickHouseSettings = {};
+  readonly #insertBytesMax = new Map<string, { readonly bytes: number; readonly untilMs: number }>();
 
   /**
    * @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, since some settings cut results short
@@ -136,10 +163,11 @@ export class ClickHouseTables {
    *
    * @throws InsertError
    */
-  async insert(table: string, { columns, lines, token, batch }: RowsToInsert): Promise<void> {
+  async insert(table: string, { columns, lines, token, batch, ignoreViews }: RowsToInsert): Promise<void> {
     await this.#insert(table, columns, lines, {
       insert_deduplication_token: token,
       log_comment: logComment(batch),
+      ...(ignoreViews ? { materialized_views_ignore_errors: 1 } : {}),
     });
     this.#lastInsertAtMs.set(table, performance.now());
   }
@@ -172,6 +200,88 @@ export class ClickHouseTables {
       for (const [id] of ids) if (id !== NO_UUID) found.push(id);
     }
     return found;
+  }
+
+  /** Bytes that one insert into a table should have at most, since larger ones were refused for their size. */
+  insertBytesMax(table: string): number {
+    const limit = this.#insertBytesMax.get(table);
+    return limit !== undefined && performance.now() < limit.untilMs ? limit.bytes : Infinity;
+  }
+
+  /** An insert of so many bytes is too large for some limit: those after it have half of that at most, for a while. */
+  wasTooLarge(table: string, bytes: number): void {
+    const half = Math.min(Math.ceil(bytes / 2), this.insertBytesMax(table));
+    this.#insertBytesMax.set(table, { bytes: half, untilMs: performance.now() + SMALLER_FOR_MS });
+  }
+
+  /**
+   * The materialized views of a table, and of what they write to, and so on.
+   *
+   * @throws InsertError
+   */
+  async views(table: string): Promise<Views> {
+    const { database, name } = this.#split(table);
+    const source = await this.#tableFacts(database, name);
+    if (source === undefined || source.dependents.length === 0)
+      return { any: false, window: 0, windowMs: 0, countsBlocks: false };
+    const defaults = new Map(
+      await this.#query<[string, string]>(
+        `SELECT name, value FROM system.merge_tree_settings WHERE name = 'non_replicated_deduplication_window'
+         UNION ALL SELECT name, value FROM system.replicated_merge_tree_settings WHERE startsWith(name, 'replicated_deduplication_window')`,
+        {},
+      ),
+    );
+    const writtenTo: (TableFacts | undefined)[] = [source];
+    const seen = new Set<string>();
+    // It grows while it is gone through.
+    for (const facts of writtenTo) {
+      for (const [viewDatabase, viewName] of facts?.dependents ?? []) {
+        const id = `${viewDatabase}.${viewName}`;
+        if (seen.has(id)) continue;
+        seen.add(id);
+        if (seen.size > VIEWS_MAX) return { any: true, window: 0, windowMs: 0, countsBlocks: false };
+        const view = await this.#tableFacts(viewDatabase, viewName);
+        const target = view === undefined ? undefined : targetOf(view);
+        writtenTo.push(target === undefined ? undefined : await this.#tableFacts(...target));
+      }
+    }
+    const windows = writtenTo.map((facts) => windowOf(facts, defaults));
+    return {
+      any: true,
+      window: Math.min(...windows.map(({ window }) => window)),
+      windowMs: Math.min(...windows.map(({ windowMs }) => windowMs)),
+      countsBlocks: !isReplicated(source.engine),
+    };
+  }
+
+  async #tableFacts(database: string, name: string): Promise<TableFacts | undefined> {
+    const [row] = await this.#query<[string, string, string, string, string[], string[]]>(
+      `SELECT engine, engine_full, toString(uuid), create_table_query, dependencies_database, dependencies_table
+       FROM system.tables WHERE database = {database:String} AND name = {name:String}`,
+      { database, name },
+    );
+    if (row === undefined) return undefined;
+    const [engine, engineFull, uuid, createQuery, databases, names] = row;
+    const dependents = names.map((dependent, index) => [databases[index] ?? database, dependent] as const);
+    return { database, name, engine, engineFull, uuid, createQuery, dependents };
+  }
+
+  /**
+   * How many blocks the table has got since these rows came, or more: a token is forgotten after so many. Only for tables
+   * whose {@link Views.countsBlocks}.
+   *
+   * @throws InsertError
+   */
+  async blocksSince(table: string, { topic, partition, epoch }: RecordSource, offset: number): Promise<number> {
+    const { database, name } = this.#split(table);
+    const [row] = await this.#query<[number | string]>(
+      `SELECT max(max_block_number) - minIf(min_block_number, name IN (
+         SELECT DISTINCT _part FROM ${quoteName(database)}.${quoteName(name)}
+         WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _epoch = {epoch:String} AND _offset = {offset:Int64}))
+       FROM system.parts WHERE database = {database:String} AND table = {name:String} AND active`,
+      { topic, partition, epoch, offset, database, name },
+    );
+    return Number(row?.[0] ?? Infinity);
   }
 
   /** When this process last inserted rows into a table, by `performance.now()`; undefined where it has not. */
@@ -272,10 +382,12 @@ export class ClickHouseTables {
   ): Promise<void> {
     const { database, name } = this.#split(table);
     const names = [...columns.keys()].map(quoteName).join(', ');
+    const statement = `INSERT INTO ${quoteName(database)}.${quoteName(name)} (${names}) FORMAT JSONEachRow\n`;
     try {
-      const { stream, response_headers } = await this.#client.exec({
-        query: `INSERT INTO ${quoteName(database)}.${quoteName(name)} (${names}) FORMAT JSONEachRow`,
-        values: Readable.from(lines, { objectMode: false }),
+      const { stream, response_headers, http_status_code } = await this.#client.exec({
+        // At the head of the body: with many columns the statement is longer than an address may be.
+        query: '',
+        values: Readable.from([Buffer.from(statement), ...lines], { objectMode: false }),
         clickhouse_settings: {
           ...INSERT_DEFAULTS,
           ...this.#settings,
@@ -283,9 +395,12 @@ export class ClickHouseTables {
           ...this.#settingsIfKnown,
           ...settings,
         },
+        ignore_error_response: true,
       });
       // Read to its end, or the connection could not be used again.
-      for await (const _ of stream);
+      const answer: Uint8Array[] = [];
+      for await (const part of stream as AsyncIterable<Uint8Array>) answer.push(part);
+      mustBeSuccess(http_status_code, response_headers, answer);
       mustBeOfClickHouse(response_headers);
     } catch (error) {
       throw classifyInsertError(error, columns);
@@ -349,6 +464,52 @@ export class ClickHouseTables {
   }
 }
 
+interface TableFacts {
+  readonly database: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly engineFull: string;
+  readonly uuid: string;
+  readonly createQuery: string;
+  /** Databases and names of its views. */
+  readonly dependents: readonly (readonly [database: string, name: string])[];
+}
+
+const QUOTED_OR_PLAIN = '(`(?:[^`\\\\]|\\\\.)+`|\\w+)';
+const VIEW_TARGET = new RegExp(
+  `^CREATE MATERIALIZED VIEW \\S+ (?:UUID '[^']*' )?TO (?:INNER UUID '[^']*' |${QUOTED_OR_PLAIN}\\.${QUOTED_OR_PLAIN})`,
+);
+
+/** The table that a materialized view writes to; undefined where that cannot be told. */
+function targetOf({ engine, database, name, uuid, createQuery }: TableFacts): [string, string] | undefined {
+  if (engine !== 'MaterializedView') return undefined;
+  const [, targetDatabase, targetName] = VIEW_TARGET.exec(createQuery) ?? [];
+  if (targetDatabase !== undefined && targetName !== undefined) return [unquoted(targetDatabase), unquoted(targetName)];
+  return [database, uuid === NO_UUID ? `.inner.${name}` : `.inner_id.${uuid}`];
+}
+
+function unquoted(name: string): string {
+  return name.startsWith('`') ? name.slice(1, -1).replace(/\\(.)/g, '$1') : name;
+}
+
+function isReplicated(engine: string): boolean {
+  return engine.startsWith('Replicated') || engine.startsWith('Shared');
+}
+
+/** How many tokens a table remembers, and for how long: as it says, else as the server does. */
+function windowOf(
+  facts: TableFacts | undefined,
+  defaults: ReadonlyMap<string, string>,
+): { readonly window: number; readonly windowMs: number } {
+  if (facts?.engine.includes('MergeTree') !== true) return { window: 0, windowMs: 0 };
+  const setting = (name: string): number =>
+    Number(new RegExp(`\\b${name} = '?(\\d+)`).exec(facts.engineFull)?.[1] ?? defaults.get(name) ?? 0);
+  if (!isReplicated(facts.engine))
+    return { window: setting('non_replicated_deduplication_window'), windowMs: Infinity };
+  const seconds = setting('replicated_deduplication_window_seconds');
+  return { window: setting('replicated_deduplication_window'), windowMs: seconds === 0 ? Infinity : seconds * 1000 };
+}
+
 /**
  * The columns of a table; null where there is no such table.
  *
@@ -367,14 +528,30 @@ export async function columnsIfAny(
 }
 
 /**
+ * @throws ClickHouseError where ClickHouse failed
+ * @throws InsertError where something else did
+ */
+function mustBeSuccess(status = 0, headers: ResponseHeaders, answer: readonly Uint8Array[]): void {
+  const failed = headers['x-clickhouse-exception-code'] !== undefined;
+  if (status >= 200 && status < 300 && !failed) return;
+  const error = parseError(Buffer.concat(answer).toString());
+  if (error instanceof ClickHouseError) throw error;
+  if (failed || isOfClickHouse(headers)) throw new Error('an error of ClickHouse without its text');
+  throw classifyForeignAnswer(status);
+}
+
+/**
  * To the client every 2xx is success, also a proxy's page about maintenance. ClickHouse puts both of these headers on every
  * answer to a query; one that a proxy leaves is enough.
  *
  * @throws Error where neither is there: the request may not have reached ClickHouse
  */
 function mustBeOfClickHouse(headers: ResponseHeaders): void {
-  if (headers['x-clickhouse-query-id'] === undefined && headers['x-clickhouse-summary'] === undefined)
-    throw new Error('an answer without a header of ClickHouse');
+  if (!isOfClickHouse(headers)) throw new Error('an answer without a header of ClickHouse');
+}
+
+function isOfClickHouse(headers: ResponseHeaders): boolean {
+  return headers['x-clickhouse-query-id'] !== undefined || headers['x-clickhouse-summary'] !== undefined;
 }
 
 function logComment(batch: string): string {

@@ -19,6 +19,8 @@ const CONCURRENCY = 32;
 export interface DecidedRequests {
   /** Of the batch. */
   readonly id: string;
+  /** What its attempts have in common, and nothing else has: see `Attempt.activity`. */
+  readonly activity: string;
   readonly status: AckStatus;
   readonly requests: readonly (SourcedRecord & { readonly rejection?: Rejection })[];
 }
@@ -27,7 +29,7 @@ export interface DecidedRequests {
 export class Confirmer {
   readonly #deliver: DeliverConfirmation;
   readonly #metrics: Pick<Metrics, 'confirmations'>;
-  /** By batch and status: an attempt that is repeated for the sake of others need not tell them again. */
+  /** By activity and status: an attempt that is repeated for the sake of others need not tell them again. */
   readonly #confirmed = new Remembered<readonly Unconfirmed[]>(ATTEMPTS_REMEMBERED);
 
   constructor({ deliver, metrics }: { deliver: DeliverConfirmation; metrics: Pick<Metrics, 'confirmations'> }) {
@@ -36,20 +38,23 @@ export class Confirmer {
   }
 
   /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */
-  async confirm(pipeline: string, { id, status, requests }: DecidedRequests): Promise<readonly Unconfirmed[]> {
-    const before = this.#confirmed.get(`${id}/${status}`);
+  async confirm(
+    pipeline: string,
+    { id, activity, status, requests }: DecidedRequests,
+  ): Promise<readonly Unconfirmed[]> {
+    const before = this.#confirmed.get(`${activity}/${status}`);
     if (before !== undefined) return before;
     const unconfirmed = await this.deliver(
       pipeline,
       requests.map(({ source, record, rejection }) => confirmationOf(source, record, { status, batch: id, rejection })),
     );
-    this.#confirmed.set(`${id}/${status}`, unconfirmed);
+    this.#confirmed.set(`${activity}/${status}`, unconfirmed);
     return unconfirmed;
   }
 
   /** The batch is answered: no attempt of it follows. */
-  forget(id: string, statuses: readonly AckStatus[]): void {
-    for (const status of statuses) this.#confirmed.delete(`${id}/${status}`);
+  forget(activity: string, statuses: readonly AckStatus[]): void {
+    for (const status of statuses) this.#confirmed.delete(`${activity}/${status}`);
   }
 
   /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */

@@ -17,8 +17,10 @@ import { messageOf } from '../messageOf.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
+import { Admission, CrowdedError, type AdmissionLimits } from './admission.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, AttemptExpiredError, type Beat } from './attempt.js';
+import { hadOutage, noteOutage, noteRefusal, refusedForMs } from './attemptNotes.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -27,6 +29,7 @@ import {
   type BatchInsertOptions,
   type BatchInsertResult,
   type Fill,
+  type MissedByViews,
   type SourcedRecord,
 } from './batchInsert.js';
 import { InsertError } from './insertErrors.js';
@@ -45,6 +48,7 @@ export interface ActivityDependencies {
   readonly beat: Beat;
   readonly deliverConfirmation: DeliverConfirmation;
   readonly ofOther: OfOther;
+  readonly admission: AdmissionLimits;
 }
 
 /**
@@ -72,15 +76,13 @@ const UNEXPECTED = 'unexpected';
 /** In place of a batch's id, where its records are lost. */
 const LOST_BATCH_ID = 'lost';
 
+/** Where a worker is full of one pipeline's flushes, the next of it comes back after so long. */
+const CROWDED_RETRY = '5 seconds';
+
 /** After this long an error that should pass by itself may be a row's fault. */
 const OVERDUE_AFTER_MS = 15 * 60 * 1000;
-/** And after so many attempts: workers may have been away for most of that time. */
+/** And after so many attempts. */
 const OVERDUE_ATTEMPTS_MIN = 10;
-/**
- * Where the table was not as it has to be, or ClickHouse was away, within the last minutes, the first errors behind that
- * must not end in dead letters, however long it lasted.
- */
-const OUTAGES_REMEMBERED = ATTEMPTS_REMEMBERED;
 
 /**
  * The activities of the batchers, around the clients they work with. Every failure is thrown as one that Temporal
@@ -92,7 +94,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   const confirmer = new Confirmer({ deliver: dependencies.deliverConfirmation, metrics });
   const unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
   const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
-  const outages = new Remembered<true>(OUTAGES_REMEMBERED);
+  const admission = new Admission(dependencies.admission);
 
   /**
    * One attempt of an activity. What inserts and publishing fail with has been told there; any other failure would be
@@ -143,27 +145,51 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     });
   }
 
+  /** One attempt of an activity that holds much in memory: it waits for a slot, beating its heart. */
+  function admitted<T>(
+    activity: keyof FlushActivities,
+    spec: Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>,
+    work: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    return attempting(activity, spec, async (attempt) => {
+      try {
+        return await admission.run(spec.pipeline, attempt.cancellation, async () => {
+          attempt.mustBeAlive();
+          metrics.flushesRunning.inc();
+          try {
+            return await work(attempt);
+          } finally {
+            metrics.flushesRunning.dec();
+          }
+        });
+      } catch (error) {
+        // Called off while it waited.
+        if (error === attempt.cancellation.reason) attempt.mustBeAlive();
+        if (!(error instanceof CrowdedError)) throw error;
+        throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay: CROWDED_RETRY });
+      }
+    });
+  }
+
   /** One attempt of an activity that flushes. */
-  async function flushing<T>(
+  function flushing<T>(
     activity: keyof FlushActivities,
     spec: Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>,
     work: (attempt: Attempt) => Promise<T>,
   ): Promise<T> {
     const { pipeline } = spec;
     const batcher = batcherIndexOf(spec.batcher);
-    let outcome = 'failed';
-    metrics.flushesRunning.inc();
-    try {
-      const result = await attempting(activity, spec, (attempt) => {
+    return admitted(activity, spec, async (attempt) => {
+      let outcome = 'failed';
+      try {
         if (attempt.number > 1) metrics.flushRetries.inc({ pipeline });
-        return work(attempt);
-      });
-      outcome = 'ok';
-      return result;
-    } finally {
-      metrics.flushesRunning.dec();
-      metrics.flushAttempts.inc({ pipeline, batcher, outcome });
-    }
+        const result = await work(attempt);
+        outcome = 'ok';
+        return result;
+      } finally {
+        metrics.flushAttempts.inc({ pipeline, batcher, outcome });
+      }
+    });
   }
 
   /** Measures a stage that succeeds. */
@@ -185,7 +211,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       const mustBeAlive = (): void => {
         attempt.mustBeAlive();
       };
-      const fallbacks = await answers.publish(reply, { id, status, answered, mustBeAlive });
+      const { activity } = attempt;
+      const fallbacks = await answers.publish(reply, { id, activity, status, answered, mustBeAlive });
       for (const [cause, count] of fallbacks) metrics.replyFallbacks.inc({ pipeline, cause }, count);
       metrics.acks.inc({ pipeline, status }, answered.length);
     }
@@ -209,7 +236,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   ): Promise<readonly Unconfirmed[]> {
     if (requests.length === 0) return [];
     attempt.mustBeAlive();
-    const unconfirmed = await confirmer.confirm(pipeline, { id, status, requests });
+    const unconfirmed = await confirmer.confirm(pipeline, { id, activity: attempt.activity, status, requests });
     observeEndToEnd(pipeline, requests);
     return unconfirmed;
   }
@@ -230,9 +257,21 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
   }
 
+  /** Whether ClickHouse has answered an insert with errors for so long, and was not away, or its table wrong, lately. */
+  function isOverdue({ notes, number }: Attempt, afterMs: number): boolean {
+    const nowMs = Date.now();
+    return number >= OVERDUE_ATTEMPTS_MIN && refusedForMs(notes, nowMs) >= afterMs && !hadOutage(notes, nowMs);
+  }
+
   /** Whether an insert that fails is to be given up, and not only this attempt at it. */
-  function isLastTry({ id, destination: { retryForMs = Infinity } }: Batch, attempt: Attempt): boolean {
-    return attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= retryForMs && outages.get(id) === undefined;
+  function isLastTry({ destination: { retryForMs = Infinity } }: Batch, attempt: Attempt): boolean {
+    return isOverdue(attempt, retryForMs);
+  }
+
+  /** What the next attempt has to know of a failed insert, on whatever worker. Without it the time starts anew there. */
+  async function noteFailure({ kind, answered }: InsertError, attempt: Attempt): Promise<void> {
+    const note = kind === 'structural' || !answered ? noteOutage : noteRefusal;
+    await attempt.note(note(attempt.notes, Date.now())).catch(() => undefined);
   }
 
   async function insertOrGiveUp(
@@ -243,6 +282,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   ): Promise<Outcome> {
     const { pipeline, destination, repeated, fill, parking } = batch;
     const lastTry = isLastTry(batch, attempt);
+    const divided = { now: false };
     const options: BatchInsertOptions = {
       tables,
       table,
@@ -251,13 +291,28 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       batch: batch.id,
       repeated,
       ...(fill === undefined ? {} : { fill }),
-      overdue: lastTry || (attempt.number >= OVERDUE_ATTEMPTS_MIN && attempt.ageMs >= OVERDUE_AFTER_MS),
+      overdue: lastTry || isOverdue(attempt, OVERDUE_AFTER_MS),
+      journal: {
+        complete: batch.complete,
+        notes: attempt.notes.inserts?.[table],
+        ageMs: () => attempt.ageMs,
+        save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
+      },
+      ...(destination.views === undefined ? {} : { views: destination.views }),
       mustBeAlive: () => {
         attempt.mustBeAlive();
       },
       onInsert: (outcome, rows) => {
         metrics.inserts.inc({ pipeline, outcome });
         if (outcome === 'ok') metrics.insertRows.observe({ pipeline }, rows);
+      },
+      onTooLarge: ({ code, message }, rows) => {
+        divided.now = true;
+        metrics.tooLargeInserts.inc({ pipeline, code });
+        stateLog.problem(
+          sizesOf(pipeline, table),
+          `Pipeline ${pipeline} inserts into ${table} by parts, since ${rows} rows are too much for one insert: ${message}`,
+        );
       },
     };
     const giveUp = async (rejection: Rejection): Promise<Outcome> => {
@@ -270,20 +325,57 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     try {
       const outcome = await insertRecords(records, options);
       stateLog.well(insertsOf(pipeline, table), `Pipeline ${pipeline} inserts into ${table} again`);
+      if (!divided.now && tables.insertBytesMax(table) === Infinity)
+        stateLog.well(sizesOf(pipeline, table), `Pipeline ${pipeline} inserts whole batches into ${table} again`);
+      reportViews(pipeline, table, outcome.missedByViews);
       return outcome;
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
-      if (error.kind === 'structural' || !error.answered) outages.set(batch.id, true);
-      else if (lastTry) return giveUp(exhaustedBy(error));
+      await noteFailure(error, attempt);
+      if (error.kind !== 'structural' && error.answered && lastTry) return giveUp(exhaustedBy(error));
       throw error;
     }
   }
 
-  /** One insert a table, one after the other; where one fails, the repetition finds what the others have. */
+  function reportViews(pipeline: string, table: string, missed: MissedByViews | null): void {
+    const state = `views of ${table} for ${pipeline}`;
+    if (missed === null) {
+      stateLog.well(state, `Materialized views of ${table} take what pipeline ${pipeline} inserts again`);
+      return;
+    }
+    metrics.missedByViews.inc({ pipeline }, missed.rows);
+    logger.warn({ pipeline, table, rows: missed.rows }, 'Rows are in the table that materialized views of it may lack');
+    stateLog.problem(
+      state,
+      `Pipeline ${pipeline} inserts rows into ${table} that materialized views of it lack, or may lack: ${missed.why}`,
+    );
+  }
+
+  /**
+   * One insert a table, one after the other. One that fails holds the batch, but not the rows of the others: the repetition
+   * finds these.
+   */
   async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
     const outcomes: Outcome[] = [];
+    const done: string[] = [];
+    let failure: ApplicationFailure | undefined;
     for (const [table, records] of byTable(batch)) {
-      outcomes.push(table === null ? withoutTable(records) : await insertInto(table, records, batch, attempt));
+      try {
+        outcomes.push(table === null ? withoutTable(records) : await insertInto(table, records, batch, attempt));
+        if (table !== null) done.push(table);
+      } catch (error) {
+        if (!(error instanceof ApplicationFailure)) throw error;
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) {
+      const inserts = Object.fromEntries(done.map((table) => [table, { whole: '', unsettled: [], done: true }]));
+      // Not noted, they are sent again: to the same effect.
+      if (done.length > 0)
+        await attempt
+          .note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, ...inserts } })
+          .catch(() => undefined);
+      throw failure;
     }
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
@@ -335,15 +427,15 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   async function insertThenAcknowledge(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
     const startedAt = performance.now();
     const { pipeline, id, destination, reason } = batch;
-    answers.mustBeAnswerable(id, 'inserted');
+    answers.mustBeAnswerable(attempt.activity, 'inserted');
     const { skipped, toInsert } = withoutSkipped(batch);
-    const verdicts = batch.repeated ? unanswered.get(id) : undefined;
+    const verdicts = batch.repeated ? unanswered.get(attempt.activity) : undefined;
     const { inserted, rejected, found } =
       verdicts === undefined
         ? await timed(pipeline, 'insert', () => insert(toInsert, attempt))
         : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
-    unanswered.set(id, verdictsOf(rejected));
+    unanswered.set(attempt.activity, verdictsOf(rejected));
     const [skippedRequests, skippedRecords] = divideRequests(skipped);
     const [insertedRequests, insertedRecords] = divideRequests(inserted);
     // First: a reply topic that is away must not keep requesters waiting.
@@ -355,8 +447,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       await publishAcks(batch, destination, 'skipped', skippedRecords, attempt);
       await publishAcks(batch, destination, 'inserted', insertedRecords, attempt);
     });
-    unanswered.delete(id);
-    confirmer.forget(id, ['skipped', 'inserted']);
+    unanswered.delete(attempt.activity);
+    confirmer.forget(attempt.activity, ['skipped', 'inserted']);
     metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
     metrics.rows.inc({ pipeline }, inserted.length);
@@ -377,15 +469,15 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       flushing('insertBatch', spec, async (attempt) => {
         const format: string = spec.format;
         if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
-        const repeated =
-          attempt.number > 1 || (await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
+        const complete = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
+        const repeated = attempt.number > 1 || !complete;
         const records = await timed(spec.pipeline, 'decode', () => decodeChunks(spec.chunks, bodies));
         const fill = toFill(spec.chunks, records, `${attempt.runId}/${spec.number}`);
-        return insertAndAcknowledge({ ...spec, records, repeated, fill }, attempt);
+        return insertAndAcknowledge({ ...spec, records, repeated, complete, fill }, attempt);
       }),
 
     readInheritance: (batcher, runId) =>
-      attempting('readInheritance', { pipeline: pipelineOf(batcher), batcher }, async (attempt) => {
+      admitted('readInheritance', { pipeline: pipelineOf(batcher), batcher }, async (attempt) => {
         const inheritance = await histories.inheritanceOf(batcher, attempt.runId, runId);
         if (inheritance.lost !== undefined) reportLost(batcher, runId, 'all that it had accepted');
         return inheritance;
@@ -410,7 +502,10 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const records = await timed(pipeline, 'decode', () => decodeChunks(inheritedChunks, bodies));
         const id = batchId(batcher, leftover);
         const fill = toFill(inheritedChunks, records, `${runId}/left/${chunksDone}`);
-        return insertAndAcknowledge({ ...inherited, id, reason: 'inherited', records, repeated: true, fill }, attempt);
+        return insertAndAcknowledge(
+          { ...inherited, id, reason: 'inherited', records, repeated: true, complete: false, fill },
+          attempt,
+        );
       }),
 
     rejectRecords: (spec, bytes) =>
@@ -423,19 +518,19 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const letters = rejectedRecords.filter(({ record }) => record.tooLargeBytes === undefined);
         const unconfirmed = await confirm(spec, 'rejected', rejectedRequests, attempt);
         const reject = async (): Promise<void> => {
-          if (letters.length > 0 && deadLettersOf.get(spec.id) === undefined) {
+          if (letters.length > 0 && deadLettersOf.get(attempt.activity) === undefined) {
             attempt.mustBeAlive();
             await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
             for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
             // Should the acknowledgements fail, a repetition need not publish them again.
-            deadLettersOf.set(spec.id, true);
+            deadLettersOf.set(attempt.activity, true);
           }
-          answers.mustBeAnswerable(spec.id, 'rejected');
+          answers.mustBeAnswerable(attempt.activity, 'rejected');
           await publishAcks(spec, destination, 'rejected', rejectedRecords, attempt);
-          deadLettersOf.delete(spec.id);
+          deadLettersOf.delete(attempt.activity);
         };
         await publishing(pipeline, () => timed(pipeline, 'reject', reject));
-        confirmer.forget(spec.id, ['rejected']);
+        confirmer.forget(attempt.activity, ['rejected']);
         metrics.completed.inc({ pipeline, outcome: 'rejected' }, rejected.length);
         return unconfirmed.length === 0 ? undefined : unconfirmed;
       }),
@@ -489,6 +584,11 @@ function insertsOf(pipeline: string, table: string): string {
   return `inserts of ${pipeline} into ${table}`;
 }
 
+/** Names the state of how large a pipeline's inserts into a table may be. */
+function sizesOf(pipeline: string, table: string): string {
+  return `size of inserts of ${pipeline} into ${table}`;
+}
+
 function parkedBecause({ reason }: Parking): Rejection {
   return {
     code: REJECTION_CODES.parked,
@@ -514,6 +614,8 @@ interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'rea
   readonly records: readonly SourcedRecord[];
   /** True where an insert of these records may have happened before. */
   readonly repeated: boolean;
+  /** True where only this activity's own attempts can have made it. */
+  readonly complete: boolean;
   readonly fill: Fill | undefined;
   readonly parking?: Parking;
 }

@@ -1,15 +1,18 @@
 import { ClickHouseError } from '@clickhouse/client';
+import { STATUS_CODES } from 'node:http';
 
 /**
  * What is to be done about a failed insert.
  *
  * - `data`: a row is refused, and would be again: find it, reject it alone
- * - `structural`: the table, a permission or the server is not as it has to be, and stays so until a person acts: every
- *   row would be refused, so the batch is held and nobody's row is rejected
+ * - `structural`: the table, a permission or the server is not as it has to be, and stays so until a person acts: the
+ *   batch is held. Some of these errors can come from one row's value, in the expression of a default for example: a row is
+ *   rejected for one only if an insert without rows succeeds, and the table takes other rows
+ * - `oversized`: the insert is over a limit that a smaller one may keep: its halves are inserted
  * - `transient`: it may pass by itself: the batch is held and tried again
  * - `unknown`: a code that none of the tables below has: a row is rejected for it only where the table takes others
  */
-export type InsertErrorKind = 'data' | 'structural' | 'transient' | 'unknown';
+export type InsertErrorKind = 'data' | 'structural' | 'oversized' | 'transient' | 'unknown';
 
 /** What is known of a failed insert besides its kind. */
 interface InsertErrorDetails {
@@ -38,6 +41,11 @@ export class InsertError extends Error {
     this.code = code;
     this.suspect = suspect;
     this.answered = answered;
+  }
+
+  /** Whether ClickHouse itself has answered. */
+  get isOfClickHouse(): boolean {
+    return /^\d+$/.test(this.code);
   }
 }
 
@@ -190,8 +198,29 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
   776: 'RESOURCE_LIMIT_EXCEEDED',
 };
 
-/** Structural among 252, which otherwise means that merges do not keep up: this one never passes. */
-const TOO_MANY_PARTITIONS = /too many partitions for single INSERT block/i;
+/** Limits on one insert, whatever the rows are. */
+export const OVERSIZED_CODES: Readonly<Record<number, string>> = {
+  158: 'TOO_MANY_ROWS',
+  307: 'TOO_MANY_BYTES',
+  396: 'TOO_MANY_ROWS_OR_BYTES',
+};
+
+/**
+ * What a code that has several meanings says where the insert is over a limit of its own: 252 otherwise means that merges do
+ * not keep up, and 241 that the server or the user, not this insert, takes too much memory. Both wordings of 241 are
+ * ClickHouse's: `Memory limit (for query) exceeded` before 25.x, `Query memory limit exceeded` since.
+ */
+const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly means: string }>> = {
+  241: {
+    says: /^\s*(query memory limit|memory limit \(for query\)) exceeded/i,
+    means: 'the insert takes more memory than max_memory_usage allows for one query',
+  },
+  252: {
+    says: /^\s*too many partitions for single INSERT block/i,
+    means:
+      'the rows of one insert belong to more partitions of the table than max_partitions_per_insert_block allows: a coarser PARTITION BY helps',
+  },
+};
 
 /**
  * Where ClickHouse was when it gave up: the column, and the row's number (from 1; right only without parallel parsing,
@@ -211,14 +240,17 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlySet<s
   if (error instanceof InsertError) return error;
   if (!(error instanceof ClickHouseError)) return unanswered(error);
   const code = Number(error.code);
-  const name = DATA_CODES[code] ?? STRUCTURAL_CODES[code] ?? TRANSIENT_CODES[code];
+  const name = DATA_CODES[code] ?? STRUCTURAL_CODES[code] ?? OVERSIZED_CODES[code] ?? TRANSIENT_CODES[code];
+  const oversized = OVERSIZED_WORDS[code];
+  const isOversized = code in OVERSIZED_CODES || oversized?.says.test(error.message) === true;
   const column = [...error.message.matchAll(COLUMN)].at(-1)?.[1];
   const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
-  return new InsertError(kindOf(code, error.message), {
+  return new InsertError(isOversized ? 'oversized' : kindOf(code), {
     code: error.code,
     message:
       `ClickHouse error ${error.code}${name === undefined ? '' : ` (${name})`}` +
-      (column !== undefined && columns?.has(column) ? ` in column ${column}` : ''),
+      (column !== undefined && columns?.has(column) ? ` in column ${column}` : '') +
+      (isOversized && oversized !== undefined ? `: ${oversized.means}` : ''),
     cause: error,
     suspect: row === undefined ? undefined : Number(row) - 1,
   });
@@ -238,8 +270,35 @@ function unanswered(error: unknown): InsertError {
   return new InsertError('transient', { code, message, cause: error, answered: false });
 }
 
-function kindOf(code: number, message: string): InsertErrorKind {
+function kindOf(code: number): InsertErrorKind {
   if (code in DATA_CODES) return 'data';
-  if (code in STRUCTURAL_CODES || (code === 252 && TOO_MANY_PARTITIONS.test(message))) return 'structural';
+  if (code in STRUCTURAL_CODES) return 'structural';
   return code in TRANSIENT_CODES ? 'transient' : 'unknown';
+}
+
+/** What the statuses of whatever stands between here and ClickHouse mean for an insert. All others may pass. */
+const STATUS_KINDS: Readonly<Record<number, readonly [kind: InsertErrorKind, hint: string]>> = {
+  401: ['structural', 'it wants a login of its own'],
+  403: ['structural', 'it does not let the request through'],
+  404: ['structural', 'clickhouse.url does not lead to ClickHouse'],
+  405: ['structural', 'it takes no POST requests'],
+  407: ['structural', 'it wants a login of its own'],
+  413: ['oversized', 'the insert is larger than it lets through'],
+  414: ['structural', 'it takes shorter addresses only, and clickhouse.settings are part of the address'],
+  431: ['structural', 'it takes shorter requests only, and clickhouse.settings are part of the address'],
+};
+
+/**
+ * A failure that something else than ClickHouse answered with, a proxy for example. Of its text nothing is passed on: it may
+ * quote the request.
+ */
+export function classifyForeignAnswer(status: number): InsertError {
+  const [kind, hint] = STATUS_KINDS[status] ?? ['transient', ''];
+  const message = `what answered was not ClickHouse: HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd();
+  return new InsertError(kind, {
+    code: `http_${status}`,
+    message: hint === '' ? message : `${message}: ${hint}`,
+    // A refusal has not reached ClickHouse. Anything else, a gateway's time-out for example, may have.
+    answered: kind !== 'transient',
+  });
 }

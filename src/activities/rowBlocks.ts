@@ -25,15 +25,24 @@ export class RowBlocks {
     if (this.#pending.length === RowBlocks.BLOCK_ROWS) this.#close();
   }
 
+  /** Bytes of a row's line. */
+  bytesOf(row: number): number {
+    return (this.#ends[row] as number) - this.#startOf(row);
+  }
+
   /** The lines of these rows, in this order. All of them are the blocks as they are, nothing is copied. */
   lines(rows: readonly number[]): Buffer[] {
     this.#close();
     if (rows.length === this.length) return [...this.#blocks];
     return rows.map((row) => {
       const block = Math.floor(row / RowBlocks.BLOCK_ROWS);
-      const start = row % RowBlocks.BLOCK_ROWS === 0 ? 0 : (this.#ends[row - 1] as number);
-      return (this.#blocks[block] as Buffer).subarray(start, this.#ends[row]);
+      return (this.#blocks[block] as Buffer).subarray(this.#startOf(row), this.#ends[row]);
     });
+  }
+
+  /** Where a row begins in its block. */
+  #startOf(row: number): number {
+    return row % RowBlocks.BLOCK_ROWS === 0 ? 0 : (this.#ends[row - 1] as number);
   }
 
   #close(): void {

@@ -1,4 +1,6 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
+import type { AttemptNotes } from './attemptNotes.js';
 import { GRPC_STATUS } from '../grpcStatus.js';
 import type { CoverageState } from '../records/batcher.js';
 import type { Inheritance } from '../records/estate.js';
@@ -48,11 +50,13 @@ export class RunHistories {
   }
 
   /** See `Beat`. */
-  async beat(taskToken: Uint8Array): Promise<boolean> {
+  async beat(taskToken: Uint8Array, notes: AttemptNotes): Promise<boolean> {
     try {
       const { cancelRequested } = await this.#client.workflowService.recordActivityTaskHeartbeat({
         namespace: this.#namespace,
         taskToken,
+        // Each beat takes the place of the notes before it.
+        details: { payloads: [defaultPayloadConverter.toPayload(notes)] },
       });
       return !cancelRequested;
     } catch (error) {

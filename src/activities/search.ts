@@ -26,18 +26,20 @@ const ALONE_AT_ONCE = 4;
  * The others go in large tries and in their order; among culprits side by side, up to four at once.
  *
  * @param tryAll takes all items or refuses all of them; null for success
+ * @param first how the items are divided to begin with, in their order; default: not at all
  * @returns what was refused, in no certain order
  * @throws whatever `tryAll` throws, once no other try is running
  */
 export async function findRefused<Item, Reason extends Refusal>(
   items: readonly Item[],
   tryAll: (items: readonly Item[]) => Promise<Reason | null>,
+  first: readonly (readonly Item[])[] = [items],
 ): Promise<Refused<Item, Reason>[]> {
   const refused: Refused<Item, Reason>[] = [];
   /** Culprits that were found at the head of what was tried, one after the other. */
   let run = 0;
   // Taken from the end: what comes first in order lies last.
-  const parts: (readonly Item[])[] = [items];
+  const parts = first.toReversed();
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     if (part.length === 0) continue;
     const reason = await tryAll(part);

@@ -193,6 +193,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
         mapping: { format: pipeline.format, unknownFields: pipeline.unknownFields, tombstones: pipeline.tombstones },
         ...(reply === undefined ? {} : { reply }),
         ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
+        ...(insert.views === 'required' ? { views: insert.views } : {}),
         deadLetterTopic: deadLetterTopicOf(name, pipeline),
       },
     },

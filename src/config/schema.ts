@@ -275,7 +275,14 @@ const pipeline = z.strictObject({
         .prefault('forever')
         .describe(
           'How long an insert that ClickHouse answers with an error is tried again; then its records go to the dead-letter topic. ' +
-            'It never ends while ClickHouse is away, or the table is wrong.',
+            'It never ends while ClickHouse is away, or the table is wrong, and that time does not count.',
+        ),
+      views: z
+        .enum(['best-effort', 'required'])
+        .default('best-effort')
+        .describe(
+          'What happens where a materialized view refuses rows that are in the table: they count as inserted, and that the view lacks ' +
+            'them is logged and counted; or the batch waits until the view takes them.',
         ),
     })
     .prefault({}),
@@ -333,7 +340,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       maxConcurrentFlushes: count({ min: 1, max: 1_000 })
         .prefault(3)
-        .describe('Batches a worker inserts at the same time; each is held in memory.'),
+        .describe(
+          'Batches a worker inserts at the same time; each is held in memory. A pipeline that has none under way gets one beyond that.',
+        ),
     })
     .prefault({}),
   http: z

@@ -41,6 +41,8 @@ export interface Destination {
   readonly deadLetterTopic: string;
   /** After so long an insert that ClickHouse does not take is given up. Absent: never. */
   readonly retryForMs?: number;
+  /** Whether a batch is held while a materialized view refuses its rows. Absent: `best-effort`, it is not. */
+  readonly views?: 'required';
   /** Absent in settings that were made before there was a choice: {@link DEFAULT_MAPPING}. */
   readonly mapping?: Mapping;
 }

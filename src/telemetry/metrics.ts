@@ -233,6 +233,16 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       ['pipeline'],
       ROWS_BUCKETS,
     ),
+    tooLargeInserts: counter(
+      'ktb_too_large_inserts_total',
+      'Inserts that were over a limit and have been divided, by ClickHouse error or HTTP status.',
+      ['pipeline', 'code'],
+    ),
+    missedByViews: counter(
+      'ktb_rows_missed_by_views_total',
+      'Rows that are in the table and that a materialized view of it lacks, or may lack.',
+      ['pipeline'],
+    ),
     foundRows: counter('ktb_found_rows_total', 'Rows that a repeated insert found in the table already.', ['pipeline']),
     acks: counter('ktb_acks_total', 'Acknowledgements published, by status: inserted, rejected, skipped.', [
       'pipeline',

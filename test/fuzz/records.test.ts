@@ -132,6 +132,10 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       probe: () => Promise.resolve(),
       isInserting: () => Promise.resolve(false),
       lastInsertAtMs: () => undefined,
+      insertBytesMax: () => Infinity,
+      wasTooLarge: () => undefined,
+      views: () => Promise.resolve({ any: false, window: 0, windowMs: 0, countsBlocks: true }),
+      blocksSince: () => Promise.resolve(0),
     },
     histories: { anyWasReset: () => Promise.resolve(false) } as unknown as RunHistories,
     publisher: {
@@ -146,6 +150,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
     logger,
     stateLog: new StateLog(logger),
     beat: () => Promise.resolve(true),
+    admission: { slots: 3, ofPipelineMax: 10 },
     deliverConfirmation: () => Promise.reject(new Error('a record of Kafka is no request')),
     ofOther: () => Promise.resolve(null),
   });

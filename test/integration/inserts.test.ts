@@ -2,9 +2,15 @@ import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHous
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { insertRecords, type BatchInsertOptions, type SourcedRecord } from '../../src/activities/batchInsert.js';
+import type { InsertNotes } from '../../src/activities/attemptNotes.js';
+import {
+  insertRecords,
+  type BatchInsertOptions,
+  type InsertJournal,
+  type SourcedRecord,
+} from '../../src/activities/batchInsert.js';
 import { ClickHouseTables } from '../../src/activities/clickhouse.js';
-import { DATA_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/activities/insertErrors.js';
+import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/activities/insertErrors.js';
 import { createClickHouse } from '../../src/clients.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
 import { eventually } from '../support/eventually.js';
@@ -210,6 +216,69 @@ describe('an answer that is not ClickHouse’s is no answer', () => {
   });
 });
 
+describe('what stands between and says no', () => {
+  /** Tables behind something that passes on what is short enough. */
+  async function behind(limits: { addressMax?: number; bodyMax?: number }): Promise<ClickHouseTables> {
+    const { addressMax = Infinity, bodyMax = Infinity } = limits;
+    const target = new URL(stack().clickhouse.url);
+    const server = createServer({ maxHeaderSize: 1_000_000 }, (request, response) => {
+      void (async () => {
+        const body: Buffer[] = [];
+        for await (const part of request as AsyncIterable<Buffer>) body.push(part);
+        const bytes = Buffer.concat(body);
+        const status = (request.url?.length ?? 0) > addressMax ? 414 : bytes.length > bodyMax ? 413 : 200;
+        if (status !== 200) {
+          response.writeHead(status, { 'content-type': 'text/html' }).end('<html>secret</html>');
+          return;
+        }
+        const answer = await fetch(new URL(request.url ?? '/', target), { method: 'POST', body: bytes });
+        response
+          .writeHead(answer.status, Object.fromEntries(answer.headers))
+          .end(Buffer.from(await answer.arrayBuffer()));
+      })();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const other = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    onTestFinished(async () => {
+      await other.close();
+      server.close();
+    });
+    return new ClickHouseTables(other, 'default');
+  }
+
+  it('a table of 900 columns goes through what takes addresses of 8 KiB: the statement is in the body', async () => {
+    const names = Array.from({ length: 900 }, (_, index) => `a_column_of_many_${index}`);
+    const table = await createTable(names.map((name) => `${name} Int64`).join());
+    const strict = await behind({ addressMax: 8_192 });
+    await attempt(
+      table,
+      numbered(10, (id) => `{"${names[id]!}": 1}`),
+      { tables: strict },
+    );
+    expect((await attempt(table, numbered(10), { tables: strict, repeated: true })).found).toBe(10);
+    expect(await counts(table)).toEqual(once(10));
+  });
+
+  it('an address that is too long all the same is nothing that passes, and is said', async () => {
+    const table = await createTable('id Int64');
+    const strict = await behind({ addressMax: 10 });
+    strict.columns = () => tables.columns(table);
+    await expect(attempt(table, numbered(1), { tables: strict })).rejects.toMatchObject({
+      kind: 'structural',
+      message: expect.stringMatching(/^what answered was not ClickHouse: HTTP 414(?!.*secret)/) as string,
+    });
+  });
+
+  it('a body that is too large is divided', async () => {
+    const table = await createTable('id Int64, text String');
+    const small = await behind({ bodyMax: 100_000 });
+    const batch = numbered(50, (id) => `{"id": ${id}, "text": "${'x'.repeat(10_000)}"}`);
+    const { inserted, rejected } = await attempt(table, batch, { tables: small });
+    expect([inserted.length, rejected.length]).toEqual([50, 0]);
+    expect(await counts(table)).toEqual(once(50));
+  });
+});
+
 describe('a materialized view that fails', () => {
   async function createView(table: string, select: string): Promise<void> {
     await client.command({
@@ -227,6 +296,121 @@ describe('a materialized view that fails', () => {
     const { inserted, rejected } = await attempt(table, numbered(100));
     expect([inserted.length, rejected.length]).toEqual([100, 0]);
     expect(await counts(table)).toEqual(once(100));
+  });
+
+  const WINDOW = 'non_replicated_deduplication_window = 100';
+
+  /** A table with two views, of which one refuses rows while it is told to, and one behind the other view's table. */
+  async function withViews(engine = 'MergeTree', settings = `SETTINGS ${WINDOW}`) {
+    const table = `t${++made}`;
+    for (const query of [
+      `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = ${engine} ORDER BY (_topic, _partition, _epoch, _offset) ${settings}`,
+      `CREATE TABLE ${table}_refuses (id Int64) ENGINE = MergeTree ORDER BY id`,
+      `CREATE TABLE ${table}_to (id Int64) ENGINE = ${engine} ORDER BY id ${settings}`,
+      `CREATE MATERIALIZED VIEW ${table}_a TO ${table}_to AS SELECT id FROM ${table}`,
+      `CREATE MATERIALIZED VIEW ${table}_b ENGINE = ${engine} ORDER BY id ${settings} AS SELECT id FROM ${table}_to`,
+      `CREATE MATERIALIZED VIEW ${table}_c ENGINE = ${engine} ORDER BY id ${settings} AS
+         SELECT id, throwIf(id IN (SELECT id FROM ${table}_refuses), 'the view refuses') AS refused FROM ${table}`,
+    ])
+      await client.command({ query });
+    const refuse = (...ids: number[]) =>
+      client.command({
+        query:
+          ids.length === 0
+            ? `TRUNCATE TABLE ${table}_refuses`
+            : `INSERT INTO ${table}_refuses SELECT arrayJoin([${ids.join()}])`,
+      });
+    const views = async () => {
+      const counted = ['to', 'b', 'c'].map((name) =>
+        query<{ rows: string }>(`SELECT count() AS rows FROM ${table}_${name}`),
+      );
+      return (await Promise.all(counted)).map(([row]) => Number(row?.rows));
+    };
+    return { table, refuse, views };
+  }
+
+  /** What attempts of one activity note for each other. */
+  function journal(): InsertJournal & { notes: InsertNotes | undefined } {
+    const own: InsertJournal & { notes: InsertNotes | undefined } = {
+      complete: true,
+      notes: undefined,
+      ageMs: () => 1_000,
+      save: (notes) => {
+        own.notes = notes;
+        return Promise.resolve();
+      },
+    };
+    return own;
+  }
+
+  it.each([['MergeTree'], ['ReplacingMergeTree']])(
+    'for a while: the batch waits or goes on, and all views of a %s have its rows once',
+    async (engine) => {
+      const { table, refuse, views } = await withViews(engine);
+      await refuse(7);
+      const own = { journal: journal(), views: 'required' as const };
+      for (const repeated of [false, true])
+        await expect(attempt(table, numbered(100), { ...own, repeated })).rejects.toMatchObject({
+          kind: 'structural',
+          message: expect.stringContaining('insert.views is required') as string,
+        });
+      await refuse();
+      const { inserted, rejected, missedByViews } = await attempt(table, numbered(100), { ...own, repeated: true });
+      expect([inserted.length, rejected.length, missedByViews]).toEqual([100, 0, null]);
+      expect(await counts(table)).toEqual(once(100));
+      expect(await views()).toEqual([100, 100, 100]);
+    },
+  );
+
+  it('for good: by default the batch goes on, the other views get its rows, and what is missing is said', async () => {
+    const { table, refuse, views } = await withViews();
+    await refuse(7);
+    const { inserted, rejected, missedByViews } = await attempt(table, numbered(100), { journal: journal() });
+    expect([inserted.length, rejected.length]).toEqual([100, 0]);
+    expect(missedByViews).toMatchObject({ rows: 100, why: expect.stringContaining('395') as string });
+    expect(await counts(table)).toEqual(once(100));
+    expect(await views()).toEqual([100, 100, 0]);
+  });
+
+  it('while the worker is killed: the next one finds the rows, and gives them to the view', async () => {
+    const { table, refuse, views } = await withViews();
+    await refuse(7);
+    await attemptCut(table, numbered(100));
+    await refuse();
+    const { found, missedByViews } = await attempt(table, numbered(100), { journal: journal(), repeated: true });
+    expect([found, missedByViews]).toEqual([100, null]);
+    expect(await counts(table)).toEqual(once(100));
+    expect(await views()).toEqual([100, 100, 100]);
+  });
+
+  it('in a search for a bad row: the part that it failed for is sent again, on whatever worker', async () => {
+    const { table, refuse, views } = await withViews();
+    const batch = numbered(20, (id) => (id === 4 ? '{"id": "four"}' : `{"id": ${id}}`));
+    const own = { journal: journal(), views: 'required' as const };
+    await refuse(7);
+    await expect(attempt(table, batch, own)).rejects.toMatchObject({ kind: 'structural' });
+    await refuse();
+    const { rejected, missedByViews } = await attempt(table, batch, { ...own, repeated: true });
+    expect([offsets(rejected), missedByViews]).toEqual([[4], null]);
+    expect(await counts(table)).toEqual(once(19));
+    expect(await views()).toEqual([19, 19, 19]);
+  });
+
+  it('without a deduplication window nothing is sent twice: it is said, or waits', async () => {
+    const { table, refuse } = await withViews('MergeTree', '');
+    await refuse(7);
+    const own = journal();
+    await expect(attempt(table, numbered(10), { journal: own, views: 'required' })).rejects.toMatchObject({
+      kind: 'structural',
+    });
+    // One that it gets meanwhile does not know the token.
+    await client.command({ query: `ALTER TABLE ${table} MODIFY SETTING ${WINDOW}` });
+    for (const name of ['_to', '_b', '_c'].slice(0, 1))
+      await client.command({ query: `ALTER TABLE ${table}${name} MODIFY SETTING ${WINDOW}` });
+    await refuse();
+    const { missedByViews } = await attempt(table, numbered(10), { journal: own, repeated: true });
+    expect(missedByViews?.rows).toBe(10);
+    expect(await counts(table)).toEqual(once(10));
   });
 
   it('and an answer that is lost', async () => {
@@ -285,7 +469,7 @@ describe('a table altered between two attempts', () => {
 
 describe('errors of the real engine', () => {
   it('have the names that the tables of codes give them', async () => {
-    const codes = { ...DATA_CODES, ...STRUCTURAL_CODES, ...TRANSIENT_CODES };
+    const codes = { ...DATA_CODES, ...STRUCTURAL_CODES, ...OVERSIZED_CODES, ...TRANSIENT_CODES };
     const rows = await query<{ code: number; name: string }>(
       `SELECT toUInt32(arrayJoin([${Object.keys(codes).join()}])) AS code, errorCodeToName(code) AS name`,
     );
@@ -307,18 +491,14 @@ describe('errors of the real engine', () => {
   }
 
   it('structural ones hold the batch and reject nothing, however often it is tried', async () => {
-    const partitioned = await createTable('id Int64', 'PARTITION BY id');
     const dropped = await createTable('id Int64');
     await tables.columns(dropped);
     await client.command({ query: `DROP TABLE ${dropped}` });
-    for (const [table, code] of [
-      [partitioned, '252'],
-      [dropped, '60'],
-    ] as const) {
-      for (const overdue of [false, true])
-        await expect(attempt(table, numbered(150), { overdue })).rejects.toMatchObject({ kind: 'structural', code });
-    }
-    expect(await counts(partitioned)).toEqual(once(0));
+    for (const overdue of [false, true])
+      await expect(attempt(dropped, numbered(150), { overdue })).rejects.toMatchObject({
+        kind: 'structural',
+        code: '60',
+      });
     const readOnly = await createTable('id Int64');
     await withSettings({ readonly: '2' }, (other) =>
       expect(attempt(readOnly, numbered(3), { tables: other, overdue: true })).rejects.toMatchObject({
@@ -326,6 +506,27 @@ describe('errors of the real engine', () => {
         code: '164',
       }),
     );
+  });
+
+  it.each([
+    ['36', "key String DEFAULT encrypt('aes-128-ecb', 'x', text)", '"too short"', '"0123456789abcdef"'],
+    ['36', "pattern String MATERIALIZED replaceRegexpAll('x', text, '')", '"("', '"x"'],
+    ['43', 'cell String DEFAULT h3ToString(toUInt64(id))', '""', '""'],
+  ])('%s, structural by its code, is a row’s: %s', async (code, column, bad, good) => {
+    // An index of H3 for all but one.
+    const id = (offset: number) => (code === '43' && offset !== 7 ? '644325524701193974' : String(offset));
+    const table = await createTable(`id UInt64, text String, ${column}`);
+    const batch = numbered(20, (offset) => `{"id": ${id(offset)}, "text": ${offset === 7 ? bad : good}}`);
+    const { rejected } = await attempt(table, batch);
+    expect(offsets(rejected)).toEqual([7]);
+    expect(rejected[0]?.rejection.message).toContain(`ClickHouse error ${code}`);
+    expect(await counts(table)).toEqual(once(19));
+  });
+
+  it('a structural error of all rows, which an insert without rows does not show, holds the batch', async () => {
+    const table = await createTable('id Int64, inside UInt8 DEFAULT pointInPolygon((toFloat64(id), 1.), [(0., 0.)])');
+    for (const overdue of [false, true])
+      await expect(attempt(table, numbered(3), { overdue, repeated: overdue })).rejects.toMatchObject({ code: '36' });
   });
 
   it('too many parts hold the batch, even when that lasts', async () => {
@@ -339,12 +540,27 @@ describe('errors of the real engine', () => {
     expect(await counts(table)).toEqual(once(1));
   });
 
-  it('too little memory for a batch holds it, and after a while it goes in by parts', async () => {
+  it('too many partitions for one insert: it goes in by parts, and the next batch without a failure', async () => {
+    const table = await createTable('id Int64', 'PARTITION BY toDate(id)');
+    const said: string[] = [];
+    const onTooLarge = ({ message }: Error) => said.push(message);
+    const days = numbered(150, (id) => `{"id": ${id}}`);
+    const { inserted, rejected } = await attempt(table, days, { onTooLarge });
+    expect([inserted.length, rejected.length]).toEqual([150, 0]);
+    expect(await counts(table)).toEqual(once(150));
+    expect(said[0]).toContain('max_partitions_per_insert_block');
+    const others = days.map(({ source, record }) => ({ source: { ...source, epoch: 'e2' }, record }));
+    said.splice(0);
+    await attempt(table, others, { onTooLarge, batch: 'another' });
+    expect(said).toEqual([]);
+    expect(await counts(table)).toEqual(once(300));
+  });
+
+  it('too little memory for a batch: it goes in by parts', async () => {
     const table = await createTable('id Int64, text String');
     const batch = numbered(64, (id) => `{"id": ${id}, "text": "${'x'.repeat(100_000)}"}`);
     await withSettings({ max_memory_usage: '8000000' }, async (other) => {
-      await expect(attempt(table, batch, { tables: other })).rejects.toMatchObject({ kind: 'transient', code: '241' });
-      const { inserted, rejected } = await attempt(table, batch, { tables: other, repeated: true, overdue: true });
+      const { inserted, rejected } = await attempt(table, batch, { tables: other });
       expect([inserted.length, rejected.length]).toEqual([64, 0]);
     });
     expect(await counts(table)).toEqual(once(64));

@@ -8,7 +8,8 @@ import {
 } from '../../src/activities/batchInsert.js';
 import { InsertError } from '../../src/activities/insertErrors.js';
 import type { Rejection } from '../../src/records/ack.js';
-import { FakeTable, type Fault } from '../support/fakeTable.js';
+import type { InsertNotes } from '../../src/activities/attemptNotes.js';
+import { Died, FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 
 const fault = fc.constantFrom<Fault>(
@@ -19,6 +20,10 @@ const fault = fc.constantFrom<Fault>(
   'lostAfter',
   'lostWhileRunning',
   'viewFails',
+  'viewIsAway',
+  'viewFailsAndDies',
+  'diesBefore',
+  'diesAfter',
 );
 
 type Kind = 'good' | 'refused' | 'odd' | 'noJson';
@@ -62,13 +67,27 @@ function insert(table: FakeTable, kinds: readonly Kind[], options: Partial<Batch
   return insertRecords(records(kinds), { ...defaults(table), ...options });
 }
 
-/** Attempts as Temporal makes them, the same batch again after each error, until one succeeds. */
-async function untilDone(table: FakeTable, kinds: readonly Kind[]): Promise<BatchInsertResult> {
+/**
+ * Attempts as Temporal makes them, each in a process of its own, the same batch again after each error, until one
+ * succeeds.
+ */
+async function untilDone(
+  table: FakeTable,
+  kinds: readonly Kind[],
+  options: Partial<BatchInsertOptions> = {},
+): Promise<BatchInsertResult> {
+  let notes: InsertNotes | undefined;
+  const save = (saved: InsertNotes) => {
+    notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
+    return Promise.resolve();
+  };
   for (let attempt = 1; ; attempt++) {
+    const journal = { complete: true, notes, ageMs: () => 0, save };
     try {
-      return await insert(table, kinds, { repeated: attempt > 1 });
+      return await insert(table, kinds, { repeated: attempt > 1, journal, ...options });
     } catch (error) {
-      if (!(error instanceof InsertError && error.kind === 'transient')) throw error;
+      const mayPass = error instanceof InsertError && (error.kind === 'transient' || options.views === 'required');
+      if (!mayPass && !(error instanceof Died)) throw error;
     }
   }
 }
@@ -88,7 +107,7 @@ it('inserts each good record once and gives back each bad one, whatever fails be
       fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
       async (kinds, faults, remembersTokens, hints) => {
         const table = new FakeTable();
-        Object.assign(table, { faults: [...faults], remembersTokens, hints });
+        Object.assign(table, { faults: [...faults], remembersTokens, hints, hasView: true });
         const { inserted, rejected } = await untilDone(table, kinds);
         const good = offsetsWhere(kinds, (kind) => kind === 'good');
         expect(offsetsIn(table)).toEqual(good);
@@ -98,6 +117,90 @@ it('inserts each good record once and gives back each bad one, whatever fails be
     ),
     { numRuns: 1_000 },
   );
+});
+
+it('a view has each row that the table has, once, whatever fails; what it lacks is said, and not at all where it is required', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      batch,
+      fc.array(fault, { maxLength: 12 }),
+      fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
+      fc.constantFrom('required' as const, 'best-effort' as const),
+      async (kinds, faults, hints, views) => {
+        const table = new FakeTable();
+        Object.assign(table, { faults: [...faults], hints, hasView: true });
+        const { missedByViews } = await untilDone(table, kinds, { views });
+        const good = offsetsWhere(kinds, (kind) => kind === 'good');
+        const inView = table.viewRows.map(({ _offset }) => _offset);
+        expect(new Set(inView).size).toBe(inView.length);
+        expect(offsetsIn(table)).toEqual(good);
+        if (views === 'required') expect(missedByViews).toBeNull();
+        expect(inView.length + (missedByViews?.rows ?? 0)).toBeGreaterThanOrEqual(good.length);
+        if (missedByViews === null) expect(inView.toSorted((a, b) => a - b)).toEqual(good);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+it('an insert that is over a limit goes in by parts, and the next ones are no larger', async () => {
+  const table = new FakeTable();
+  const { tables } = table;
+  const tooLarge = new InsertError('oversized', { code: '252', message: 'too many partitions' });
+  const insertFew: typeof tables.insert = (name, rows) =>
+    Buffer.concat([...rows.lines])
+      .toString()
+      .trimEnd()
+      .split('\n').length > 100
+      ? Promise.reject(tooLarge)
+      : tables.insert(name, rows);
+  const divided: number[] = [];
+  const options = {
+    tables: { ...tables, insert: insertFew },
+    onTooLarge: (_error: InsertError, rows: number) => divided.push(rows),
+  };
+  const { inserted, rejected } = await insert(table, many(1_000, 'good'), options);
+  expect([inserted.length, rejected.length, table.rows.length]).toEqual([1_000, 0, 1_000]);
+  expect(divided.length).toBeGreaterThan(0);
+  divided.splice(0);
+  await insert(table, many(1_000, 'good'), { ...options, batch: 'b2' });
+  expect(divided).toEqual([]);
+});
+
+it('a row that alone is over a limit holds its batch, and its batch mates are inserted meanwhile', async () => {
+  const table = new FakeTable();
+  const { tables } = table;
+  const tooLarge = new InsertError('oversized', { code: '241', message: 'no memory' });
+  const insertSmall: typeof tables.insert = (name, rows) =>
+    Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(tooLarge) : tables.insert(name, rows);
+  const options = { tables: { ...tables, insert: insertSmall } };
+  const kinds = many(20, 'good').map((kind, index) => (index === 7 ? 'odd' : kind));
+  await expect(insert(table, kinds, options)).rejects.toBe(tooLarge);
+  expect(table.rows).toHaveLength(19);
+  const { rejected } = await insert(table, kinds, { ...options, repeated: true, overdue: true });
+  expect(offsetsOf(rejected)).toEqual([7]);
+});
+
+it('a structural error is a row’s only where a probe succeeds and the table takes other rows', async () => {
+  const structural = new InsertError('structural', { code: '36', message: 'a bad argument' });
+  const refusing = (table: FakeTable): FakeTable['tables'] => ({
+    ...table.tables,
+    insert: (name, rows) =>
+      Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(structural) : table.tables.insert(name, rows),
+  });
+  const table = new FakeTable();
+  const kinds = many(20, 'good').map((kind, index) => (index === 7 ? 'odd' : kind));
+  table.probeFails = structural;
+  await expect(insert(table, kinds, { tables: refusing(table) })).rejects.toBe(structural);
+  expect(table.rows).toEqual([]);
+  table.probeFails = undefined;
+  expect(offsetsOf((await insert(table, kinds, { tables: refusing(table) })).rejected)).toEqual([7]);
+  expect(table.rows).toHaveLength(19);
+  const alone = new FakeTable();
+  for (const overdue of [false, true])
+    await expect(insert(alone, ['odd'], { tables: refusing(alone), repeated: overdue, overdue })).rejects.toBe(
+      structural,
+    );
 });
 
 it('a first attempt that succeeds is one insert and no question', async () => {
@@ -227,6 +330,7 @@ it.each([1, 2, 50])(
   async (count) => {
     const table = new FakeTable();
     table.remembersTokens = false;
+    table.hasView = true;
     table.faults = ['viewFailsOddly', 'viewFailsOddly', 'viewFailsOddly', 'viewFailsOddly'];
     const { inserted, rejected } = await insert(table, many(count, 'good'));
     expect([inserted.length, rejected.length, table.rows.length]).toEqual([count, 0, count]);
@@ -264,7 +368,7 @@ it('a batch that is given up, whenever it is: each record has a row or is reject
   await fc.assert(
     fc.asyncProperty(batch, fc.array(fault, { maxLength: 6 }), fc.nat(3), async (kinds, faults, attempts) => {
       const table = new FakeTable();
-      Object.assign(table, { faults: [...faults], remembersTokens: false });
+      Object.assign(table, { faults: [...faults], remembersTokens: false, hasView: true });
       for (let attempt = 1; attempt <= attempts; attempt++)
         await insert(table, kinds, { repeated: attempt > 1 }).catch(() => undefined);
       // The first look-up may meet an insert that is still running.

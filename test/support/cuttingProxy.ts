@@ -52,7 +52,7 @@ export class CuttingProxy {
       socket.on('error', () => socket.destroy());
     }
     client.on('data', (data) => {
-      if (this.cutNext !== undefined && data.includes('query=INSERT')) {
+      if (this.cutNext !== undefined && data.includes('INSERT INTO')) {
         cut = this.cutNext;
         this.cutNext = undefined;
         this.cuts++;

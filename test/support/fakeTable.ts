@@ -4,9 +4,22 @@ import type { RecordSource } from '../../src/records/record.js';
 
 /**
  * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that
- * is lost while the insert is still running.
+ * is lost while the insert is still running; or the whole process dies, before, after, or after a view has failed.
  */
-export type Fault = 'none' | 'lostBefore' | 'lostAfter' | 'lostWhileRunning' | 'viewFails' | 'viewFailsOddly';
+export type Fault =
+  | 'none'
+  | 'lostBefore'
+  | 'lostAfter'
+  | 'lostWhileRunning'
+  | 'viewFails'
+  | 'viewFailsOddly'
+  | 'viewIsAway'
+  | 'viewFailsAndDies'
+  | 'diesBefore'
+  | 'diesAfter';
+
+/** The process that inserts has died. */
+export class Died extends Error {}
 
 interface Row {
   readonly _topic: string;
@@ -25,11 +38,14 @@ interface Row {
  */
 export class FakeTable {
   readonly rows: Row[] = [];
+  /** What its materialized view has. */
+  readonly viewRows: Row[] = [];
   /** Rows of each insert that was tried. */
   readonly insertSizes: number[] = [];
   /** Faults of the next inserts; none when it is empty. */
   faults: Fault[] = [];
-  /** False: the deduplication window has forgotten everything. */
+  hasView = false;
+  /** False: the table and its view have no deduplication window. */
   remembersTokens = true;
   /** What an error says of the row it stopped at. */
   hints: 'right' | 'wrong' | 'none' = 'right';
@@ -43,12 +59,26 @@ export class FakeTable {
   #lastInsertAtMs: number | undefined;
   #running: Row[] = [];
   readonly #tokens = new Map<string, string>();
+  readonly #tokensOfView = new Set<string>();
+  #insertBytesMax = Infinity;
 
   readonly tables: BatchInsertOptions['tables'] = {
     columns: () => Promise.resolve(COLUMNS),
     forget: () => undefined,
     probe: () => (this.probeFails === undefined ? Promise.resolve() : Promise.reject(this.probeFails)),
     lastInsertAtMs: () => this.#lastInsertAtMs,
+    insertBytesMax: () => this.#insertBytesMax,
+    wasTooLarge: (_table, bytes) => {
+      this.#insertBytesMax = Math.min(this.#insertBytesMax, Math.ceil(bytes / 2));
+    },
+    views: () =>
+      Promise.resolve({
+        any: this.hasView,
+        window: this.remembersTokens ? 1_000 : 0,
+        windowMs: Infinity,
+        countsBlocks: true,
+      }),
+    blocksSince: () => Promise.resolve(0),
     isInserting: () => {
       const isInserting = this.#running.length > 0;
       this.rows.push(...this.#running.splice(0));
@@ -59,13 +89,13 @@ export class FakeTable {
       return Promise.resolve(new Set(this.#found(source, from, to)));
     },
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
-    insert: (_table, { lines, token }) => {
+    insert: (_table, { lines, token, ignoreViews = false }) => {
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');
       this.#insert(
         rows.map((line) => JSON.parse(line) as Row),
         token,
-        text,
+        { text, ignoreViews },
       );
       return Promise.resolve();
     },
@@ -76,9 +106,10 @@ export class FakeTable {
     this.#lastInsertAtMs = performance.now();
   }
 
-  #insert(rows: Row[], token: string, text: string): void {
+  #insert(rows: Row[], token: string, { text, ignoreViews }: { text: string; ignoreViews: boolean }): void {
     const fault = this.faults.shift() ?? 'none';
     this.insertSizes.push(rows.length);
+    if (fault === 'diesBefore') throw new Died();
     if (fault === 'lostBefore') throw lost('lost before');
     if (this.ill !== undefined) throw this.ill;
     this.#refuse(rows);
@@ -88,13 +119,24 @@ export class FakeTable {
     this.#tokens.set(token, text);
     if (fault === 'lostWhileRunning') {
       if (fresh) this.#running.push(...rows);
+      this.#handOn(rows, token);
       throw lost('lost while running');
     }
     if (fresh) this.rows.push(...rows);
+    if (fault === 'viewFailsAndDies') throw new Died();
+    const refusal = VIEW_FAULTS[fault];
+    if (refusal === undefined) this.#handOn(rows, token);
+    else if (!ignoreViews) throw refusal;
     if (fault === 'lostAfter') throw lost('lost after');
-    if (fault === 'viewFailsOddly') throw new InsertError('unknown', { code: '9999', message: 'a view is odd' });
-    if (fault === 'viewFails') throw new InsertError('data', { code: '6', message: 'a view refuses' });
+    if (fault === 'diesAfter') throw new Died();
     this.takesOthers();
+  }
+
+  /** To the view, which has a window of its own. */
+  #handOn(rows: Row[], token: string): void {
+    if (this.#tokensOfView.has(token) && this.remembersTokens) return;
+    this.#tokensOfView.add(token);
+    this.viewRows.push(...rows);
   }
 
   #refuse(rows: Row[]): void {
@@ -113,6 +155,12 @@ export class FakeTable {
       .filter((offset) => offset >= from && offset <= to);
   }
 }
+
+const VIEW_FAULTS: Partial<Record<Fault, InsertError>> = {
+  viewFails: new InsertError('data', { code: '6', message: 'a view refuses' }),
+  viewFailsOddly: new InsertError('unknown', { code: '9999', message: 'a view is odd' }),
+  viewIsAway: new InsertError('transient', { code: '241', message: 'a view has no memory' }),
+};
 
 function lost(message: string): InsertError {
   return new InsertError('transient', { code: 'ECONNRESET', message, answered: false });

@@ -92,6 +92,7 @@ class Bridge {
       stateLog: new StateLog(logger),
       beat: () => Promise.resolve(true),
       ofOther: () => Promise.resolve(null),
+      admission: { slots: 3, ofPipelineMax: 10 },
       deliverConfirmation: (to, confirmation) => {
         const failures = this.failing.get(to) ?? 0;
         this.failing.set(to, failures - 1);

@@ -184,6 +184,11 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '0x15 1x20' },
     quiet: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '9x60' },
   },
+  KtbViewsLackRows: {
+    at: '20m',
+    firing: { [`ktb_rows_missed_by_views_total{${P}}`]: '0x15 100x20' },
+    quiet: { [`ktb_rows_missed_by_views_total{${P}}`]: '100x60' },
+  },
   KtbSaturated: {
     at: '40m',
     firing: { [`ktb_paused_partitions{${P}}`]: '3x60' },

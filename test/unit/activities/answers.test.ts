@@ -38,7 +38,13 @@ function broker() {
     },
   });
   const publish = (list: readonly Answered[]) =>
-    answers.publish(reply, { id: 'batch', status: 'inserted', answered: list, mustBeAlive: () => undefined });
+    answers.publish(reply, {
+      id: 'batch',
+      activity: 'activity',
+      status: 'inserted',
+      answered: list,
+      mustBeAlive: () => undefined,
+    });
   const offsets = () =>
     Object.fromEntries(
       Object.entries(topics).map(([topic, messages]) => [
@@ -80,10 +86,10 @@ it('one topic that is away keeps no other from its acknowledgements, and those c
   failing.set('a', { refused: false });
   await expect(publish(list)).rejects.toThrow('topic a takes no messages');
   expect(offsets()).toEqual({ own: [1], b: [3] });
-  expect(() => answers.mustBeAnswerable('batch', 'inserted')).toThrow('topic a');
+  expect(() => answers.mustBeAnswerable('activity', 'inserted')).toThrow('topic a');
   await expect(publish(list)).rejects.toThrow('topic a takes no messages');
   failing.clear();
-  expect(() => answers.mustBeAnswerable('batch', 'inserted')).not.toThrow();
+  expect(() => answers.mustBeAnswerable('activity', 'inserted')).not.toThrow();
   await publish(list);
   expect(offsets()).toEqual({ own: [1], b: [3], a: [2] });
 });

@@ -4,8 +4,9 @@ import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities, type OfOther } from '../../../src/activities/index.js';
+import type { AttemptNotes } from '../../../src/activities/attemptNotes.js';
 import { InsertError } from '../../../src/activities/insertErrors.js';
-import type { OutgoingMessage, Publisher } from '../../../src/kafka/publisher.js';
+import { PublishError, type OutgoingMessage, type Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk } from '../../../src/records/chunkCodec.js';
 import {
   BATCH_FORMAT,
@@ -42,6 +43,7 @@ function worker(
   ofOther: OfOther = () => Promise.resolve(null),
 ) {
   const table = new FakeTable();
+  if (error?.kind === 'structural') table.probeFails = error;
   const insert: typeof table.tables.insert = (name, rows) => {
     const isOne =
       Buffer.concat([...rows.lines])
@@ -54,12 +56,16 @@ function worker(
   const published: [topic: string, message: OutgoingMessage][] = [];
   const publisher = {
     publish: (topic: string, messages: Iterable<OutgoingMessage>) => {
+      if (refusing.publish !== undefined) return Promise.reject(refusing.publish);
       for (const message of messages) published.push([topic, message]);
       return Promise.resolve();
     },
     mustBeUp: () => undefined,
   } as unknown as Publisher;
   const lines: string[] = [];
+  const refusing: { publish: PublishError | undefined } = { publish: undefined };
+  /** What the last heartbeat took along. */
+  const noted: { last: AttemptNotes | undefined } = { last: undefined };
   const confirmed: [requester: string, confirmation: Confirmation][] = [];
   const logger = pino({}, { write: (line) => void lines.push(line) });
   const metrics = createMetrics({ runtime: false });
@@ -72,15 +78,19 @@ function worker(
     metrics,
     logger,
     stateLog: new StateLog(logger),
-    beat: () => Promise.resolve(true),
     ofOther,
+    beat: (_token, notes) => {
+      noted.last = notes;
+      return Promise.resolve(true);
+    },
+    admission: { slots: 3, ofPipelineMax: 10 },
     deliverConfirmation: (requester, confirmation) => {
       confirmed.push([requester, confirmation]);
       if (requester === 'away') return Promise.reject(new Error('no answer'));
       return Promise.resolve(requester === 'gone' ? 'gone' : 'delivered');
     },
   });
-  return { table, published, lines, activities, metrics, confirmed };
+  return { table, published, refusing, lines, activities, metrics, confirmed, noted };
 }
 
 /** What may end in a batch's being given up. */
@@ -116,19 +126,25 @@ function batch(
   return [{ ...spec, format: BATCH_FORMAT }, body];
 }
 
+/** @param ageMs all of it ClickHouse has answered with errors; that and what was noted is what Temporal keeps for an attempt */
 function attempt(
-  { activities }: ReturnType<typeof worker>,
+  { activities, noted }: ReturnType<typeof worker>,
   { giving, values = VALUES, ...info }: { attempt?: number; ageMs?: number; giving?: Giving; values?: string[] } = {},
 ) {
-  return attemptOf(() => activities.insertBatch(...batch(values, giving)), info);
+  const notes = { ...noted.last, ...(info.ageMs === undefined ? {} : { refusedForMs: info.ageMs }) };
+  return attemptOf(() => activities.insertBatch(...batch(values, giving)), { ...info, notes });
 }
 
-async function attemptOf(run: () => Promise<Uint8Array>, info: { attempt?: number; ageMs?: number }) {
+async function attemptOf(
+  run: () => Promise<Uint8Array>,
+  info: { attempt?: number; ageMs?: number; notes?: AttemptNotes },
+) {
   const environment = new MockActivityEnvironment(
     {
       attempt: info.attempt ?? 1,
       scheduledTimestampMs: Date.now() - (info.ageMs ?? 0),
       startToCloseTimeoutMs: MINUTE_MS,
+      heartbeatDetails: info.notes,
     },
     { logger: new DefaultLogger('ERROR') },
   );
@@ -340,6 +356,59 @@ it('insert.retryFor ends nothing while the table is not as it has to be, or Clic
     failing.table.ill = failing.table.probeFails = ill('transient');
     await expect(attempt(failing, { ...longAgo, giving })).rejects.toThrow();
   }
+});
+
+it('after an outage a fresh worker gives up, or rejects, nothing at its first answered errors', async () => {
+  for (const error of [ill('structural'), ill('transient', false)]) {
+    const before = worker();
+    before.table.ill = before.table.probeFails = error;
+    await expect(attempt(before, { ...longAgo, giving })).rejects.toThrow();
+    const fresh = worker();
+    fresh.noted.last = before.noted.last;
+    fresh.table.ill = ill('transient');
+    await expect(attempt(fresh, { ...longAgo, giving })).rejects.toThrow();
+    await expect(attempt(fresh, { ...longAgo, giving, attempt: 11 })).rejects.toThrow();
+  }
+  // Of an attempt that could note nothing, nothing is known: its time does not count.
+  const fresh = worker();
+  fresh.table.ill = ill('transient');
+  const batchOfOld = () => fresh.activities.insertBatch(...batch(VALUES, giving));
+  await expect(attemptOf(batchOfOld, { ...longAgo, notes: {} })).rejects.toMatchObject({
+    type: 'TransientInsertError',
+  });
+});
+
+it('a table that is missing holds its batch, not the rows of the other tables', async () => {
+  const inserted = new Map<string, FakeTable>();
+  const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
+  const { activities } = worker(undefined, {
+    columns: (name) =>
+      name === 'raw_a' ? Promise.reject(ill('structural')) : Promise.resolve(new Map([['_topic', 'String']])),
+    insert: (name, rows) => of(name).tables.insert(name, rows),
+  });
+  const [spec, bodies] = batch(['{}'], {}, ['a', 'b', 'c']);
+  const destination = { ...spec.destination, table: 'raw_{topic}' };
+  const run = () => activities.insertBatch({ ...spec, destination }, bodies);
+  await expect(attemptOf(run, {})).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect([of('raw_b').rows.length, of('raw_c').rows.length]).toEqual([1, 1]);
+});
+
+it('what one activity has come to is not taken for another of the same batch', async () => {
+  const own = worker();
+  own.table.remembersTokens = false;
+  const run = (activityId: string, attempt: number) => {
+    const environment = new MockActivityEnvironment({ activityId, attempt, startToCloseTimeoutMs: MINUTE_MS });
+    const [spec, bodies] = batch(VALUES);
+    const insert = () => own.activities.insertBatch(spec, bodies);
+    return environment.run<[], Uint8Array, typeof insert>(insert);
+  };
+  // Its rows are there, and it ends without having answered: that it need not insert again is remembered.
+  own.refusing.publish = new PublishError('orders.replies', 'away');
+  await expect(run('1', 1)).rejects.toMatchObject({ type: 'PublishError' });
+  own.refusing.publish = undefined;
+  own.table.rows.splice(0);
+  await run('2', 2);
+  expect(own.table.rows).toHaveLength(4);
 });
 
 it('signals of strangers become dead letters, counted each and said once', async () => {

@@ -1,8 +1,10 @@
 import { ClickHouseError } from '@clickhouse/client';
 import { expect, it } from 'vitest';
 import {
+  classifyForeignAnswer,
   classifyInsertError,
   DATA_CODES,
+  OVERSIZED_CODES,
   STRUCTURAL_CODES,
   TRANSIENT_CODES,
 } from '../../../src/activities/insertErrors.js';
@@ -17,7 +19,12 @@ it('tells bad data from a wrong table from what may pass', () => {
 });
 
 it('gives every code one kind, and those in no table `unknown`', () => {
-  const tables = { data: DATA_CODES, structural: STRUCTURAL_CODES, transient: TRANSIENT_CODES };
+  const tables = {
+    data: DATA_CODES,
+    structural: STRUCTURAL_CODES,
+    oversized: OVERSIZED_CODES,
+    transient: TRANSIENT_CODES,
+  };
   for (let code = 0; code <= 1_100; code++) {
     const kinds = Object.entries(tables).flatMap(([kind, codes]) => (code in codes ? [kind] : []));
     expect(kinds.length, String(code)).toBeLessThanOrEqual(1);
@@ -25,11 +32,29 @@ it('gives every code one kind, and those in no table `unknown`', () => {
   }
 });
 
-it('tells the two errors of code 252 apart: only one of them passes', () => {
-  expect(classifyInsertError(error('252', 'Too many parts (3000)')).kind).toBe('transient');
-  expect(classifyInsertError(error('252', 'Too many partitions for single INSERT block (more than 100)')).kind).toBe(
-    'structural',
-  );
+it.each([
+  ['252', 'Too many parts (3000)', 'transient'],
+  ['252', 'Too many partitions for single INSERT block (more than 100)', 'oversized'],
+  ['241', 'User memory limit exceeded: would use 11.67 MiB', 'transient'],
+  ['241', '(total) memory limit exceeded', 'transient'],
+  ['241', 'Query memory limit exceeded: would use 11.67 MiB', 'oversized'],
+  ['241', 'Memory limit (for query) exceeded: would use 11.67 MiB', 'oversized'],
+])('error %s, %s, is %s: one that this insert alone is too much for ends with a smaller one', (code, message, kind) => {
+  expect(classifyInsertError(error(code, message)).kind).toBe(kind);
+});
+
+it.each([
+  [413, 'oversized', true],
+  [414, 'structural', true],
+  [431, 'structural', true],
+  [403, 'structural', true],
+  [429, 'transient', false],
+  [502, 'transient', false],
+  [504, 'transient', false],
+])('status %i of a proxy is %s, and says so', (status, kind, answered) => {
+  const { message, ...found } = classifyForeignAnswer(status);
+  expect(found).toMatchObject({ kind, answered, code: `http_${status}` });
+  expect(message).toContain(`what answered was not ClickHouse: HTTP ${status}`);
 });
 
 it('takes what is no answer of ClickHouse for transient, and keeps to itself what a stranger answered', () => {

@@ -1,0 +1,87 @@
+/**
+ * What an attempt leaves to the attempts after it. It travels as the details of heartbeats, which Temporal keeps with the
+ * activity, whatever worker has the next attempt. Absent parts are unknown or zero, so that notes of every version can be
+ * read.
+ */
+export interface AttemptNotes {
+  /** How long ClickHouse has answered with errors, as far as known. See {@link refusedForMs}. */
+  readonly refusedForMs?: number;
+  /** When it last did, in milliseconds since 1970; absent where something else has happened since. */
+  readonly refusedAtMs?: number;
+  /** When ClickHouse was last away, or the table not as it has to be, in milliseconds since 1970. */
+  readonly outageAtMs?: number;
+  /** By table. */
+  readonly inserts?: Readonly<Record<string, InsertNotes>>;
+}
+
+/** What was sent to one table of which not all is known. */
+export interface InsertNotes {
+  /** Deduplication token of all rows: the numbers below are about the rows that make this one. */
+  readonly whole: string;
+  /** Sets of rows that were sent, other than the whole, and that the table's views may lack although the table has them. */
+  readonly unsettled: readonly RowSet[];
+  /** True where sets were sent that are not named here. */
+  readonly incomplete?: boolean;
+  /** True where all of them are in the table, and with an answer: another table's rows hold the batch. */
+  readonly done?: boolean;
+  /** True where no token was remembered when rows were sent: they must not be sent again. */
+  readonly forgotten?: boolean;
+}
+
+/** Numbers of rows, as ranges: first and last. */
+export type RowSet = readonly (readonly [first: number, last: number])[];
+
+/** @param details of the last heartbeat, of whatever version; anything else gives no notes */
+export function readNotes(details: unknown): AttemptNotes {
+  return typeof details === 'object' && details !== null ? details : {};
+}
+
+/** Between two errors more time than this is not counted: nobody may have tried meanwhile. */
+const COUNTED_BETWEEN_MAX_MS = 60_000;
+
+/**
+ * Where the table was not as it has to be, or ClickHouse was away, within so long, an error must not end in dead letters,
+ * however long it had lasted before.
+ */
+const OUTAGE_COUNTS_MS = 10 * 60_000;
+
+/** How long ClickHouse has answered this activity with errors; times when it was away, or nobody asked, do not count. */
+export function refusedForMs({ refusedForMs = 0, refusedAtMs }: AttemptNotes, nowMs: number): number {
+  if (refusedAtMs === undefined) return refusedForMs;
+  return refusedForMs + Math.min(Math.max(0, nowMs - refusedAtMs), COUNTED_BETWEEN_MAX_MS);
+}
+
+/** Whether ClickHouse was away, or the table not as it has to be, a short while ago. */
+export function hadOutage({ outageAtMs }: AttemptNotes, nowMs: number): boolean {
+  return outageAtMs !== undefined && nowMs - outageAtMs < OUTAGE_COUNTS_MS;
+}
+
+/** ClickHouse has answered with an error that is not about the table. */
+export function noteRefusal(notes: AttemptNotes, nowMs: number): AttemptNotes {
+  return { ...notes, refusedForMs: refusedForMs(notes, nowMs), refusedAtMs: nowMs };
+}
+
+/** ClickHouse was away, or the table is not as it has to be. */
+export function noteOutage({ refusedAtMs: _, ...notes }: AttemptNotes, nowMs: number): AttemptNotes {
+  return { ...notes, outageAtMs: nowMs };
+}
+
+/** As many ranges as are noted of one set: notes have to stay small. */
+const RANGES_MAX = 200;
+
+/** @param rows in ascending order. @returns null where the set has too many ranges to be noted */
+export function rowSet(rows: readonly number[]): RowSet | null {
+  const ranges: [number, number][] = [];
+  for (const row of rows) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] + 1 === row) last[1] = row;
+    else if (ranges.length === RANGES_MAX) return null;
+    else ranges.push([row, row]);
+  }
+  return ranges;
+}
+
+/** The numbers in a set, in ascending order. */
+export function rowsOf(set: RowSet): number[] {
+  return set.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
+}

@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Admission, CrowdedError } from '../../../src/activities/admission.js';
+
+const never = new AbortController().signal;
+
+/** Work that is at work until it is told to end. */
+function flush(admission: Admission, pipeline: string, signal = never) {
+  const state = { isAtWork: false, end: (): void => undefined };
+  const ended = admission.run(pipeline, signal, () => {
+    state.isAtWork = true;
+    return new Promise<void>((resolve) => (state.end = resolve));
+  });
+  return Object.assign(state, { ended });
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+it('flushes that hang take no slot from a pipeline that has none, and share the next free ones with it', async () => {
+  const admission = new Admission({ slots: 3, ofPipelineMax: 11 });
+  const hanging = Array.from({ length: 8 }, () => flush(admission, 'hangs'));
+  await settle();
+  expect(hanging.map(({ isAtWork }) => isAtWork)).toEqual([true, true, true, false, false, false, false, false]);
+  const others = [flush(admission, 'works'), flush(admission, 'works'), flush(admission, 'works')];
+  await settle();
+  expect(others.map(({ isAtWork }) => isAtWork)).toEqual([true, false, false]);
+  // Those that hang run into their time-out, while others wait that came later.
+  for (const one of hanging.slice(0, 3)) one.end();
+  await settle();
+  expect(others.map(({ isAtWork }) => isAtWork)).toEqual([true, true, false]);
+  expect(hanging.slice(3).map(({ isAtWork }) => isAtWork)).toEqual([true, false, false, false, false]);
+});
+
+it('one pipeline never fills the worker: what is too much is handed back at once', async () => {
+  const admission = new Admission({ slots: 1, ofPipelineMax: 3 });
+  const here = [1, 2, 3].map(() => flush(admission, 'hangs'));
+  await expect(flush(admission, 'hangs').ended).rejects.toBeInstanceOf(CrowdedError);
+  here[0]!.end();
+  await here[0]!.ended;
+  const next = flush(admission, 'hangs');
+  await settle();
+  expect([here[1]!.isAtWork, next.isAtWork]).toEqual([true, false]);
+});
+
+it('whoever is called off while it waits leaves the queue', async () => {
+  const admission = new Admission({ slots: 1, ofPipelineMax: 3 });
+  const first = flush(admission, 'a');
+  const calledOff = new AbortController();
+  const second = flush(admission, 'a', calledOff.signal);
+  const third = flush(admission, 'a');
+  calledOff.abort(new Error('parked'));
+  await expect(second.ended).rejects.toThrow('parked');
+  first.end();
+  await first.ended;
+  await settle();
+  expect([second.isAtWork, third.isAtWork]).toEqual([false, true]);
+});
+
+it('at any time: no more at work than slots and pipelines, each pipeline that waits has one at work, and all come to their turn', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(fc.constantFrom('a', 'b', 'c', 'end'), { maxLength: 40 }),
+      async (slots, events) => {
+        const admission = new Admission({ slots, ofPipelineMax: 100 });
+        let flushes: (ReturnType<typeof flush> & { pipeline: string })[] = [];
+        const end = async () => {
+          const first = flushes.find(({ isAtWork }) => isAtWork);
+          first?.end();
+          await first?.ended;
+          flushes = flushes.filter((one) => one !== first);
+        };
+        for (const event of events) {
+          if (event === 'end') await end();
+          else flushes.push(Object.assign(flush(admission, event), { pipeline: event }));
+          await settle();
+          const atWork = flushes.filter(({ isAtWork }) => isAtWork);
+          expect(atWork.length).toBeLessThanOrEqual(slots + 2);
+          expect(new Set(atWork.map(({ pipeline }) => pipeline))).toEqual(
+            new Set(flushes.map(({ pipeline }) => pipeline)),
+          );
+        }
+        while (flushes.length > 0) {
+          const before = flushes.length;
+          await end();
+          await settle();
+          expect(flushes.length).toBe(before - 1);
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,49 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import {
+  hadOutage,
+  noteOutage,
+  noteRefusal,
+  readNotes,
+  refusedForMs,
+  rowSet,
+  rowsOf,
+  type AttemptNotes,
+} from '../../../src/activities/attemptNotes.js';
+
+const MINUTE_MS = 60_000;
+
+it('counts the time between errors that ClickHouse answered with, and neither outages nor hours without a worker', () => {
+  let notes: AttemptNotes = readNotes(undefined);
+  for (const minute of [0, 1, 2]) notes = noteRefusal(notes, minute * MINUTE_MS);
+  expect(refusedForMs(notes, 2 * MINUTE_MS)).toBe(2 * MINUTE_MS);
+  notes = noteOutage(notes, 3 * MINUTE_MS);
+  notes = noteRefusal(notes, 100 * MINUTE_MS);
+  expect(refusedForMs(notes, 100 * MINUTE_MS)).toBe(2 * MINUTE_MS);
+  // Nobody tried for hours.
+  notes = noteRefusal(notes, 500 * MINUTE_MS);
+  expect(refusedForMs(notes, 500 * MINUTE_MS)).toBe(3 * MINUTE_MS);
+  // Another worker's clock is behind.
+  expect(refusedForMs(notes, 0)).toBe(3 * MINUTE_MS);
+});
+
+it('remembers an outage for ten minutes, through errors that follow', () => {
+  const notes = noteRefusal(noteOutage({}, 0), MINUTE_MS);
+  expect(hadOutage(notes, 9 * MINUTE_MS)).toBe(true);
+  expect(hadOutage(notes, 10 * MINUTE_MS)).toBe(false);
+});
+
+it('a set of rows is read as it was noted, or not noted at all', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.nat(2_000), { maxLength: 800 }), (numbers) => {
+      const rows = numbers.toSorted((a, b) => a - b);
+      const set = rowSet(rows);
+      if (set === null) expect(rows.length).toBeGreaterThan(200);
+      else expect(rowsOf(JSON.parse(JSON.stringify(set)) as typeof set)).toEqual(rows);
+    }),
+  );
+});
+
+it.each([undefined, null, 'of another version', 7])('takes %j for no notes', (details) => {
+  expect(readNotes(details)).toEqual({});
+});
