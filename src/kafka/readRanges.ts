@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
-import { fetchLogOffsets, offsetsAt } from './offsets.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import { partitionName, type TopicPartition } from '../records/record.js';
+import { failureOf } from './kafkajs/fetchedBatch.js';
+import { fetchLogOffsets, offsetsAt } from './offsets.js';
+import { causeOf, isRefusal } from './refusal.js';
 
 /** Offsets of one partition: from the first up to, but not including, the second. */
 export interface PartitionRange extends TopicPartition {
@@ -9,81 +12,216 @@ export interface PartitionRange extends TopicPartition {
   readonly to: number;
 }
 
-/** A partition that gives nothing for so long is taken as read: compaction or transactions may have left nothing at its end. */
-const SILENCE_MS = 10_000;
-/** A new group waits for more members before it begins (`group.initial.rebalance.delay.ms`, 3 s by default). */
-const JOIN_MS = 10_000;
+/** May take its time: the next message waits for it. Says whether enough is read. Its error ends the reading. */
+export type HandleMessage = (message: KafkaMessage, range: PartitionRange) => Promise<boolean> | boolean;
+
+/** Without anything new for so long the reading fails. A broker that is started again has come back by then. */
+const PATIENCE_MS = 90_000;
+/** After this long without anything new it is asked whether the log still has what is due. */
+const SILENCE_MS = 5_000;
+const RETRY_MS = 1_000;
 
 /**
- * Hands over every message of some ranges of offsets, in the order of each partition, one after the other. Reads with a
+ * Hands over every message of some ranges of offsets, once, in the order of each partition, one after the other. Reads with a
  * group of its own, which is deleted at the end.
  *
- * @param handle may take its time: the next message waits for it. Says whether enough is read. Its error ends the reading.
+ * It ends when it has come to the end of each range, which may lie behind records that nobody sees (control records, aborted
+ * ones, what compaction has removed), or with an error. A broker that is away, or a consumer that fails, is waited for.
+ *
+ * @param patienceMs how long without anything new
+ * @throws Error where Kafka refuses, or where nothing new has come for too long: the rest was not read
  */
 export async function readRanges(
   kafka: Kafka,
   admin: Admin,
   ranges: readonly PartitionRange[],
-  handle: (message: KafkaMessage, range: PartitionRange) => Promise<boolean> | boolean,
+  handle: HandleMessage,
+  patienceMs = PATIENCE_MS,
 ): Promise<void> {
-  const unread = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));
-  if (unread.size === 0) return;
-  const topics = [...new Set([...unread.values()].map(({ topic }) => topic))];
+  const reading = new Reading(ranges, handle);
+  if (reading.hasEnded()) return;
   const groupId = `ktb-read-${randomUUID()}`;
-  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 500 });
-  await consumer.connect();
   try {
-    await consumer.subscribe({ topics, fromBeginning: true });
-    await new Promise<void>((resolve, reject) => {
-      let silence = setTimeout(resolve, SILENCE_MS + JOIN_MS);
-      const fail = (error: unknown): void => reject(error instanceof Error ? error : new Error(String(error)));
-      consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
-      consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-        for (const [topic, partitions] of Object.entries(payload.memberAssignment)) {
-          for (const partition of partitions) {
-            const range = unread.get(partitionName({ topic, partition }));
-            if (range === undefined) consumer.pause([{ topic, partitions: [partition] }]);
-            else consumer.seek({ topic, partition, offset: String(range.from) });
-          }
-        }
-      });
-      consumer
-        .run({
-          autoCommit: false,
-          eachBatch: async (payload) => {
-            const { topic, partition, messages } = payload.batch;
-            const range = unread.get(partitionName({ topic, partition }));
-            if (range === undefined) return;
-            clearTimeout(silence);
-            try {
-              for (const message of messages) {
-                const offset = Number(message.offset);
-                if (!payload.isRunning() || offset >= range.to) break;
-                if (offset < range.from) continue;
-                if (await handle(message, range)) {
-                  resolve();
-                  return;
-                }
-                await payload.heartbeat();
-              }
-            } catch (error) {
-              fail(error);
-              return;
-            }
-            if (Number(payload.batch.lastOffset()) + 1 >= range.to) {
-              unread.delete(partitionName(range));
-              payload.pause();
-            }
-            if (unread.size === 0) resolve();
-            else silence = setTimeout(resolve, SILENCE_MS);
-          },
-        })
-        .catch(fail);
-    });
+    while (!reading.hasEnded()) {
+      try {
+        await readByConsumer(kafka, admin, groupId, reading, patienceMs);
+      } catch (error) {
+        if (isRefusal(error) || reading.silentMs >= patienceMs) throw reading.unfinished(error);
+        await sleep(RETRY_MS);
+      }
+    }
+    reading.throwFailure();
   } finally {
-    await consumer.disconnect();
     await admin.deleteGroups([groupId]).catch(() => undefined); // It expires by itself.
   }
+}
+
+/** How far ranges have been read. */
+class Reading {
+  readonly #handle: HandleMessage;
+  /** The next offset of each partition that is not at its end. */
+  readonly #unread = new Map<string, { readonly range: PartitionRange; next: number }>();
+  #isEnough = false;
+  #failure: { readonly error: unknown } | null = null;
+  #isHandling = false;
+  #progressAtMs = performance.now();
+
+  constructor(ranges: readonly PartitionRange[], handle: HandleMessage) {
+    this.#handle = handle;
+    for (const range of ranges)
+      if (range.from < range.to) this.#unread.set(partitionName(range), { range, next: range.from });
+  }
+
+  hasEnded(): boolean {
+    return this.#failure !== null || this.#isEnough || this.#unread.size === 0;
+  }
+
+  /** What the handler has thrown. */
+  throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  get topics(): string[] {
+    return [...new Set([...this.#unread.values()].map(({ range }) => range.topic))];
+  }
+
+  /** Time without anything new. */
+  get silentMs(): number {
+    return this.#isHandling ? 0 : performance.now() - this.#progressAtMs;
+  }
+
+  /** Undefined where the partition is at its end, or was never to be read. */
+  next(partition: TopicPartition): number | undefined {
+    return this.#unread.get(partitionName(partition))?.next;
+  }
+
+  /** Never rejects. */
+  async take(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
+    const unread = this.#unread.get(partitionName(batch));
+    if (unread === undefined) return;
+    const { range } = unread;
+    const unreadable = failureOf(batch);
+    if (unreadable !== null) {
+      this.#failure = { error: this.unfinished(unreadable) };
+      return;
+    }
+    this.#isHandling = true;
+    try {
+      for (const message of batch.messages) {
+        const offset = Number(message.offset);
+        if (offset < unread.next) continue;
+        if (!payload.isRunning() || offset >= range.to || this.hasEnded()) break;
+        this.#isEnough = await this.#handle(message, range);
+        unread.next = offset + 1;
+        // What it fails by, the consumer fails by, too.
+        await payload.heartbeat().catch(() => undefined);
+      }
+      if (payload.isRunning()) this.passed(batch, Number(batch.lastOffset()));
+    } catch (error) {
+      this.#failure = { error };
+    } finally {
+      this.#isHandling = false;
+      this.#progressAtMs = performance.now();
+    }
+  }
+
+  /** Up to this offset there is nothing more to hand over. */
+  passed(partition: TopicPartition, lastOffset: number): void {
+    const name = partitionName(partition);
+    const unread = this.#unread.get(name);
+    if (unread === undefined) return;
+    if (lastOffset >= unread.next) {
+      unread.next = lastOffset + 1;
+      this.#progressAtMs = performance.now();
+    }
+    if (unread.next >= unread.range.to) this.#unread.delete(name);
+  }
+
+  unfinished(cause: unknown): Error {
+    const [first] = this.#unread.values();
+    const where =
+      first === undefined
+        ? ''
+        : `${partitionName(first.range)} was read up to offset ${first.next} of ${first.range.to}; `;
+    const why = cause instanceof Error ? causeOf(cause) : String(cause);
+    return new Error(`the log was not read to its end: ${where}${why}`, { cause });
+  }
+}
+
+/** Until the reading is over, or rejects where the consumer fails or nothing new comes. */
+async function readByConsumer(
+  kafka: Kafka,
+  admin: Admin,
+  groupId: string,
+  reading: Reading,
+  patienceMs: number,
+): Promise<void> {
+  const { topics } = reading;
+  const consumer = kafka.consumer({
+    groupId,
+    allowAutoTopicCreation: false,
+    maxWaitTimeInMs: 500,
+    retry: { restartOnFailure: () => Promise.resolve(false) },
+  });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topics, fromBeginning: true });
+    await new Promise<void>((resolve, reject) => {
+      const { CRASH, GROUP_JOIN, START_BATCH_PROCESS } = consumer.events;
+      const endIfOver = (partition: TopicPartition): void => {
+        if (reading.hasEnded()) resolve();
+        else if (reading.next(partition) === undefined) pause(consumer, partition);
+      };
+      consumer.on(CRASH, ({ payload: { error } }) => reject(error));
+      consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) => steer(consumer, memberAssignment, reading));
+      // A batch of records that nobody sees, which kafkajs keeps for itself.
+      consumer.on(START_BATCH_PROCESS, ({ payload }) => {
+        if (payload.batchSize > 0) return;
+        reading.passed(payload, Number(payload.lastOffset));
+        endIfOver(payload);
+      });
+      timer = setInterval(() => {
+        if (reading.silentMs >= patienceMs)
+          reject(
+            new Error(`nothing has come for ${patienceMs / 1000} s: a broker is away, or a transaction is still open`),
+          );
+        else if (reading.silentMs >= SILENCE_MS)
+          void passWhatIsGone(admin, topics, reading).then(() => {
+            if (reading.hasEnded()) resolve();
+          });
+      }, 1_000);
+      const eachBatch = async (payload: EachBatchPayload): Promise<void> => {
+        await reading.take(payload);
+        endIfOver(payload.batch);
+      };
+      consumer.run({ autoCommit: false, eachBatch }).catch(reject);
+    });
+  } finally {
+    clearInterval(timer);
+    await consumer.disconnect().catch(() => undefined);
+  }
+}
+
+function steer(consumer: Consumer, assignment: Record<string, number[]>, reading: Reading): void {
+  for (const [topic, partitions] of Object.entries(assignment)) {
+    for (const partition of partitions) {
+      const next = reading.next({ topic, partition });
+      if (next === undefined) pause(consumer, { topic, partition });
+      else consumer.seek({ topic, partition, offset: String(next) });
+    }
+  }
+}
+
+function pause(consumer: Consumer, { topic, partition }: TopicPartition): void {
+  consumer.pause([{ topic, partitions: [partition] }]);
+}
+
+/** What retention removes while it is being read never comes. */
+async function passWhatIsGone(admin: Admin, topics: readonly string[], reading: Reading): Promise<void> {
+  const logs = await fetchLogOffsets(admin, topics).catch(() => []);
+  for (const { topic, partition, logStart } of logs) reading.passed({ topic, partition }, logStart - 1);
 }
 
 /**

@@ -1,0 +1,90 @@
+import { expect, it } from 'vitest';
+import { rangesOf, readRanges } from '../../src/kafka/readRanges.js';
+import { Fixture } from '../support/fixture.js';
+import { useSharedStack } from '../support/useStack.js';
+
+const stack = useSharedStack();
+/** Long before the time after which nothing new is an error. */
+const SOON_MS = 60_000;
+
+/** The offsets that a read of all of a fixture's topic hands over. */
+async function read(fixture: Fixture): Promise<number[]> {
+  const offsets: number[] = [];
+  const handle = ({ offset }: { offset: string }) => {
+    offsets.push(Number(offset));
+    return false;
+  };
+  await readRanges(fixture.kafka, fixture.admin, await rangesOf(fixture.admin, [fixture.topic]), handle);
+  return offsets;
+}
+
+it(
+  'a read ends at the end of a log that ends with control records and an aborted transaction',
+  async () => {
+    const fixture = await Fixture.create(stack(), { partitions: 1 });
+    await fixture.produce(10);
+    const producer = fixture.kafka.producer({ transactionalId: `${fixture.name}-reads`, idempotent: true });
+    await producer.connect();
+    for (const end of ['commit', 'abort'] as const) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic: fixture.topic, messages: [{ value: end }, { value: end }] });
+      await transaction[end]();
+    }
+    await producer.disconnect();
+    expect(await read(fixture)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  },
+  SOON_MS,
+);
+
+it(
+  'a read ends where retention has taken what was to be read',
+  async () => {
+    const fixture = await Fixture.create(stack(), { partitions: 1 });
+    await fixture.produce(10);
+    const ranges = await rangesOf(fixture.admin, [fixture.topic]);
+    await fixture.admin.deleteTopicRecords({ topic: fixture.topic, partitions: [{ partition: 0, offset: '10' }] });
+    const offsets: string[] = [];
+    await readRanges(fixture.kafka, fixture.admin, ranges, ({ offset }) => offsets.push(offset) < 0);
+    expect(offsets).toEqual([]);
+  },
+  SOON_MS,
+);
+
+it(
+  'a read ends where a transaction is still open',
+  async () => {
+    const fixture = await Fixture.create(stack(), { partitions: 1 });
+    await fixture.produce(3);
+    const producer = fixture.kafka.producer({ transactionalId: `${fixture.name}-open`, idempotent: true });
+    await producer.connect();
+    const transaction = await producer.transaction();
+    await transaction.send({ topic: fixture.topic, messages: [{ value: 'open' }] });
+    expect(await read(fixture)).toEqual([0, 1, 2]);
+    await transaction.abort();
+    await producer.disconnect();
+  },
+  SOON_MS,
+);
+
+it('a read that cannot come to its end is an error that says how far it came', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1 });
+  await fixture.produce(3);
+  const [range] = await rangesOf(fixture.admin, [fixture.topic]);
+  const beyond = [{ ...range!, to: 5 }];
+  await expect(readRanges(fixture.kafka, fixture.admin, beyond, () => false, 8_000)).rejects.toThrow(
+    /not read to its end: .*\/0 was read up to offset 3 of 5; nothing has come for 8 s/,
+  );
+});
+
+it('what the handler throws ends the read', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1 });
+  await fixture.produce(3);
+  const ranges = await rangesOf(fixture.admin, [fixture.topic]);
+  const seen: string[] = [];
+  const reading = readRanges(fixture.kafka, fixture.admin, ranges, ({ offset }) => {
+    seen.push(offset);
+    throw new Error('enough');
+  });
+  await expect(reading).rejects.toThrow('enough');
+  expect(seen).toEqual(['0']);
+});
