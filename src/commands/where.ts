@@ -9,7 +9,7 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import { laneIndex } from '../consumer/laneIndex.js';
+import { keylessIndex, laneIndex } from '../consumer/laneIndex.js';
 import { fetchGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
@@ -92,7 +92,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       record: record && {
         timestampMs: record.timestampMs,
         skipped: isSkipped(record, settings.destination),
-        batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, place.partition, layout)),
+        batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout)),
       },
       acceptances,
       rows,
@@ -160,7 +160,7 @@ async function acceptedBy(
   if (record === null) return [];
   const found: FoundBatcher[] = [];
   for (const layout of await layoutsOf(client, pipeline)) {
-    const id = batcherWorkflowId(pipeline.name, layout, laneIndex(record, place.partition, layout));
+    const id = batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout));
     const batcher = await findBatcher(client, histories, id);
     if (batcher !== null && epochsOf(batcher, place).length > 0) found.push(batcher);
   }

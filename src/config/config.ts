@@ -172,7 +172,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     groupId: groupId ?? `ktb-${name}`,
     startFrom: startFrom === 'earliest' || startFrom === 'latest' ? startFrom : { timestampMs: Date.parse(startFrom) },
     onGap,
-    layout: { batchers, keyFunction: shardBy },
+    layout: { batchers, keyFunction: shardBy, ...(isByTopic(pipeline) ? { keyless: 'topic' } : {}) },
     signal: {
       maxRecords: Math.min(signal.maxRecords, batch.maxRecords),
       maxBytes: signal.maxBytes,
@@ -201,6 +201,12 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
 }
 
 type ParsedPipeline = ParsedConfig['pipelines'][string];
+
+/** With one topic its partitions' numbers are enough, and the layout stays that of version 0.1.0. */
+function isByTopic({ keyless, topics }: ParsedPipeline): boolean {
+  if (keyless !== undefined) return keyless === 'topic';
+  return topics.length > 1 || topics.some(isTopicPattern);
+}
 
 /** Where a pipeline's rejected records go. */
 export function deadLetterTopicOf(name: string, { topics: [first = name], deadLetter }: ParsedPipeline): string {

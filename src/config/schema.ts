@@ -263,6 +263,13 @@ const pipeline = z.strictObject({
         'value such as /customer/id, to a text, a number, true or false. Records without it go by their partition; those ' +
         'without what a pointer leads to by their key.',
     ),
+  keyless: z
+    .enum(['topic', 'partition'])
+    .optional()
+    .describe(
+      'What chooses the batcher where shardBy finds nothing to go by: topic and partition, or the number of the partition alone. ' +
+        'Default: topic where the pipeline has several topics or a regular expression, else partition. May be changed at any time.',
+    ),
   batch: batch.prefault({}),
   signal: signal.prefault({}),
   flow: flow.prefault({}),

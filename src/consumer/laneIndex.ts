@@ -1,13 +1,26 @@
 import type { Layout } from '../records/batcherId.js';
 import { pointerTokens, valueAtPointer } from '../records/jsonPointer.js';
 import { murmur2 } from '../records/murmur2.js';
-import { lastHeader, type KafkaRecord, type RecordHeader } from '../records/record.js';
+import { lastHeader, type KafkaRecord, type RecordHeader, type TopicPartition } from '../records/record.js';
 import type { OpenBatcherRequest } from '../records/request.js';
 
-/** The batcher of a record. What has nothing to go by goes by its partition, so that its order is kept either way. */
-export function laneIndex(record: KafkaRecord, partition: number, { batchers, keyFunction }: Layout): number {
+/**
+ * The batcher of a record. What has nothing to go by goes by its partition, so that its order is kept either way.
+ *
+ * @param keyless of its partition, see {@link keylessIndex}
+ */
+export function laneIndex(record: KafkaRecord, keyless: number, { batchers, keyFunction }: Layout): number {
   const by = shardKey(record, keyFunction);
-  return (by === null ? partition : murmur2(by)) % batchers;
+  return by === null ? keyless : murmur2(by) % batchers;
+}
+
+/**
+ * The batcher of a partition's records that have nothing to go by: topics begin anywhere, and a topic's partitions follow one another,
+ * so that both many topics and many partitions are spread evenly.
+ */
+export function keylessIndex({ topic, partition }: TopicPartition, { batchers, keyless }: Layout): number {
+  const first = keyless === 'topic' ? murmur2(Buffer.from(topic)) % batchers : 0;
+  return (first + partition) % batchers;
 }
 
 /** The batcher of a workflow's request. Its value is not asked, it comes later: what has nothing to go by goes by its id. */

@@ -4,7 +4,7 @@ import type { BatcherSettings } from '../records/settings.js';
 import type { KafkaRecord } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
 import { Lane } from './lane.js';
-import { laneIndex } from './laneIndex.js';
+import { keylessIndex, laneIndex } from './laneIndex.js';
 import { LaneSender, type LaneObserver } from './laneSender.js';
 import type { PartitionTracker } from './tracker.js';
 
@@ -53,8 +53,9 @@ export class Lanes {
   handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>): void {
     const nowMs = performance.now();
     const touched = new Set<number>();
+    const keyless = keylessIndex(tracker, this.layout);
     for (const record of records) {
-      const index = laneIndex(record, tracker.partition, this.layout);
+      const index = laneIndex(record, keyless, this.layout);
       (this.all[index] as Lane).add(tracker, record, nowMs);
       touched.add(index);
     }

@@ -7,31 +7,40 @@ import { REQUESTS } from './request.js';
 export interface Layout {
   readonly batchers: number;
   readonly keyFunction: KeyFunction;
+  /**
+   * What decides where records have nothing else to go by. Absent: their partition's number alone, as ever in version 0.1.0, where
+   * those of many topics with one partition each all have the same batcher. `topic`: their topic and partition.
+   */
+  readonly keyless?: 'topic';
 }
 
 /**
  * By what a record's batcher is chosen.
  *
  * - `key`: its key; `header:NAME`: the last value of this header. Both by murmur2, as Kafka's own partitioner; records
- *   that have none go by their partition.
+ *   that have none go by their partition, see {@link Layout.keyless}.
  * - `partition`: the partition it comes from.
  * - `/customer/id`: the text, number or truth value that this JSON pointer leads to in its value, by murmur2, too; records
  *   that have none go by their key.
  */
 export type KeyFunction = 'key' | 'partition' | `header:${string}` | `/${string}`;
 
-/** The layout as it stands in workflow ids and commit metadata: `8-key`, `8-header%3Atenant`. */
-export function layoutName({ batchers, keyFunction }: Layout): string {
-  return `${batchers}-${encodeURIComponent(keyFunction)}`;
+/**
+ * The layout as it stands in workflow ids and commit metadata: `8-key`, `8-header%3Atenant`; `8t-key` where the topic counts. Version
+ * 0.1.0 takes that one for a later version's, and leaves what is committed under it alone.
+ */
+export function layoutName({ batchers, keyFunction, keyless }: Layout): string {
+  return `${batchers}${keyless === undefined ? '' : 't'}-${encodeURIComponent(keyFunction)}`;
 }
 
 /** The opposite of {@link layoutName}; null where it is none. */
 export function parseLayoutName(name: string): Layout | null {
-  const [, batchers, encoded] = /^([1-9]\d{0,5})-([\w.!~*'()%-]+)$/.exec(name) ?? [];
+  const [, batchers, topic, encoded] = /^([1-9]\d{0,5})(t?)-([\w.!~*'()%-]+)$/.exec(name) ?? [];
   if (batchers === undefined || encoded === undefined) return null;
   try {
     const keyFunction = decodeURIComponent(encoded);
-    return isKeyFunction(keyFunction) ? { batchers: Number(batchers), keyFunction } : null;
+    if (!isKeyFunction(keyFunction)) return null;
+    return { batchers: Number(batchers), keyFunction, ...(topic === 't' ? { keyless: 'topic' } : {}) };
   } catch {
     // No escape sequences of ours.
     return null;

@@ -179,3 +179,42 @@ it('records go by what a JSON pointer leads to, and over from the key when the c
     expect(counters.records).toBe(expected);
   }
 });
+
+it('keyless records of many topics with one partition each go over from one batcher to all of them', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const topics = Array.from({ length: 12 }, (_, index) => `${fixture.name}.k${index}`);
+  for (const topic of topics) await fixture.createTopic(topic, 1);
+  let produced = 0;
+  const produce = async (): Promise<void> => {
+    for (const topic of topics) {
+      const messages = Array.from({ length: 20 }, () => {
+        return { key: null, value: JSON.stringify({ id: produced++, text: topic }) };
+      });
+      await fixture.producer.send({ topic, messages });
+    }
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(produced));
+    expect(await fixture.rowCounts()).toEqual({ rows: produced, identities: produced, ids: produced });
+  };
+  const used = async (keyless?: 'topic'): Promise<number> => {
+    const layout = { batchers: 8, keyFunction: 'key', ...(keyless === undefined ? {} : { keyless }) } as const;
+    const batchers = Array.from({ length: 8 }, (_, index) => batcherWorkflowId(fixture.name, layout, index));
+    const statuses = await Promise.all(
+      batchers.map((id) =>
+        fixture.temporal.workflow
+          .getHandle(id)
+          .query<BatcherStatus>(BATCHER.queries.status)
+          .catch(() => null),
+      ),
+    );
+    return statuses.filter((status) => (status?.counters.records ?? 0) > 0).length;
+  };
+  const pipeline = { topics: [`/${fixture.name}\\.k\\d+/`] };
+  const daemon = await Daemon.start(fixture.config({ ...pipeline, keyless: 'partition' }));
+  await produce();
+  expect(await used()).toBe(1);
+  await daemon.stop();
+  await Daemon.start(fixture.config(pipeline));
+  await produce();
+  expect(await used('topic')).toBeGreaterThan(3);
+});

@@ -3,7 +3,7 @@ import { Assignment, type PartitionCommit } from '../../../src/consumer/assignme
 import { formatCommitMetadata, READING } from '../../../src/consumer/commitMetadata.js';
 import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/handOver.js';
 import { Lane } from '../../../src/consumer/lane.js';
-import { laneIndex } from '../../../src/consumer/laneIndex.js';
+import { keylessIndex, laneIndex } from '../../../src/consumer/laneIndex.js';
 import { planRewind } from '../../../src/consumer/rewindPlan.js';
 import {
   knownPosition,
@@ -52,6 +52,7 @@ const LAYOUTS: readonly Layout[] = [
   { batchers: 2, keyFunction: 'key' },
   { batchers: 3, keyFunction: 'key' },
   { batchers: 2, keyFunction: 'partition' },
+  { batchers: 2, keyFunction: 'partition', keyless: 'topic' },
 ];
 const KEYS = 5;
 const CLUSTER = 'c1';
@@ -275,7 +276,8 @@ export class GroupModel {
     const batch = this.#logs[partition]!.slice(tracker.next, Math.min(tracker.next + records, end ?? Infinity));
     if (batch.length === 0) return;
     const lanes = member.lanesOf(layout);
-    for (const next of batch) lanes[laneIndex(next, partition, layout)]!.add(tracker, next, 0);
+    const keyless = keylessIndex(tracker, layout);
+    for (const next of batch) lanes[laneIndex(next, keyless, layout)]!.add(tracker, next, 0);
     tracker.advanceTo(batch.at(-1)!.offset + 1);
     await this.#progress(member, []);
   }

@@ -139,9 +139,11 @@ pipelines:
   expect(one).toMatchObject({
     topics: ['named'],
     topicPatterns: [/^(?:orders\..+)$/],
-    layout: { keyFunction: '/customer/id' },
+    // One topic alone stays with the layout of version 0.1.0.
+    layout: { keyFunction: '/customer/id', keyless: 'topic' },
     settings: { destination: { table: 'raw.{topic}', deadLetterTopic: 'one.dead-letters' } },
   });
+  expect(two?.layout).toEqual({ batchers: 8, keyFunction: 'key' });
   expect(two?.settings.destination).toMatchObject({
     table: { ofTopics: { b: 'shop.b' }, others: '{topic}' },
     deadLetterTopic: 'b.dead-letters',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { laneIndex } from '../../../src/consumer/laneIndex.js';
+import { keylessIndex, laneIndex } from '../../../src/consumer/laneIndex.js';
 import type { KeyFunction } from '../../../src/records/batcherId.js';
 import { murmur2 } from '../../../src/records/murmur2.js';
 import { record } from '../../support/records.js';
@@ -69,4 +69,30 @@ it('any value has one lane, the same each time, and records of one customer shar
       expect(laneOf('/a/0/b', { key, value })).toBe(laneOf('/a/0/b', { key, value }));
     }),
   );
+});
+
+it('keyless records of many topics with one partition each are spread evenly, and those of one topic’s partitions too', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 32 }), fc.string({ minLength: 1, maxLength: 20 }), (batchers, prefix) => {
+      const layout = { batchers, keyFunction: 'key', keyless: 'topic' } as const;
+      const topics = 100 * batchers;
+      const counts = new Array<number>(batchers).fill(0);
+      for (let topic = 0; topic < topics; topic++) {
+        counts[keylessIndex({ topic: `${prefix}.${topic}`, partition: 0 }, layout)]!++;
+      }
+      // 100 each on average: seven standard deviations to either side.
+      expect(Math.min(...counts)).toBeGreaterThan(30);
+      expect(Math.max(...counts)).toBeLessThan(170);
+      const partitions = Array.from({ length: batchers }, (_, partition) => {
+        return keylessIndex({ topic: prefix, partition }, layout);
+      });
+      expect(new Set(partitions).size).toBe(batchers);
+    }),
+  );
+});
+
+it('by the layout of version 0.1.0 only the number of the partition counts', () => {
+  for (const topic of ['a', 'b']) {
+    expect(keylessIndex({ topic, partition: 11 }, { batchers: 8, keyFunction: 'key' })).toBe(3);
+  }
 });

@@ -71,6 +71,8 @@ it('hands over from the layout of the commit where ours is another', () => {
   expect(startPosition(facts(), { ...context, layout: TWELVE })).toEqual(expected);
   const byPartition = { batchers: 8, keyFunction: 'partition' } as const;
   expect(startPosition(facts(), { ...context, layout: byPartition })).toEqual(expected);
+  // As a pipeline that gets a second topic.
+  expect(startPosition(facts(), { ...context, layout: { ...LAYOUT, keyless: 'topic' } })).toEqual(expected);
 });
 
 it('carries a hand-over on that another member began, even back at the layout it left', () => {
@@ -94,14 +96,18 @@ it('fills holes up to the end of a rewind under the layout of the commit, then r
 it('reads back the metadata it writes, whatever the key function', () => {
   for (const state of [READING, { type: 'closing' }, { type: 'filling', end: 7 }] as const) {
     for (const keyFunction of ['key', 'partition', 'header:a;b/ü', '/a;b/~1ü (c)'] as const) {
-      const layout = { batchers: 3, keyFunction };
-      expect(parseCommitMetadata(metadata(state, layout))).toEqual({
-        type: 'ours',
-        epoch: 'e1',
-        layout,
-        clusterId: 'c1',
-        state,
-      });
+      for (const layout of [
+        { batchers: 3, keyFunction },
+        { batchers: 3, keyFunction, keyless: 'topic' },
+      ] as const) {
+        expect(parseCommitMetadata(metadata(state, layout))).toEqual({
+          type: 'ours',
+          epoch: 'e1',
+          layout,
+          clusterId: 'c1',
+          state,
+        });
+      }
     }
   }
 });
