@@ -36,6 +36,7 @@ import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
 import { TopicPartitions } from './kafka/topicPartitions.js';
 import { messageOf } from './messageOf.js';
+import { readPayloadLimit, withPayloadLimit } from './payloadLimit.js';
 import { batcherIndexOf, batcherWorkflowId, type Layout } from './records/batcherId.js';
 import { reachTemporal } from './reach.js';
 import type { BatcherSettings } from './records/settings.js';
@@ -100,6 +101,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const lookUps = createLookUps(config.clickhouse);
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings, lookUps);
   let temporal: NativeConnection | undefined;
+  let payloadBytesMax: number | undefined;
 
   const checks = new Map<Dependency, Check>([
     ['kafka', () => checkKafka(admin, config)],
@@ -108,6 +110,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
       async () => {
         temporal ??= await reachTemporal(config.temporal);
         await checkTemporal(temporal, config);
+        payloadBytesMax ??= await readPayloadLimit(temporal, config.temporal);
       },
     ],
   ]);
@@ -142,19 +145,25 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
 
   try {
     await dependencies.untilUp();
-    if (temporal === undefined) throw new Error('Temporal is up without a connection');
+    if (temporal === undefined || payloadBytesMax === undefined) throw new Error('Temporal is up without a connection');
     await unlessAway(logger, () => warnOfSmallDeadLetterTopics(admin, config, logger));
     const claims = new Claims(createTemporalClient(temporal, config.temporal), config.temporal.requestTimeoutMs);
     const asked = role === 'consumer' ? null : tables;
+    const limited = withPayloadLimit(config, payloadBytesMax);
+    if (limited !== config)
+      logger.warn(
+        { payloadBytesMax },
+        'Temporal takes smaller payloads than by default: signals and batches are smaller, too',
+      );
     const installations = new Installations({
-      config,
+      config: limited,
       claims,
       evidence: () => gatherEvidence(config, admin, asked),
       mayName: role !== 'consumer',
     });
     membership = new Membership(installations, stateLog);
     await membership.untilSettled(ending);
-    const shared = { config, metrics, logger, stateLog, kafka, temporal, installations };
+    const shared = { config: limited, payloadBytesMax, metrics, logger, stateLog, kafka, temporal, installations };
     if (role !== 'consumer') {
       await unlessAway(logger, () => warnOfWeakTables(tables, admin, config, logger));
       await unlessAway(logger, () => warnOfSharedTables(admin, config, logger));
@@ -216,6 +225,8 @@ interface Shared {
   readonly kafka: Kafka;
   readonly temporal: NativeConnection;
   readonly installations: Installations;
+  /** Bytes that Temporal takes in one payload. */
+  readonly payloadBytesMax: number;
 }
 
 /** Consumers that have yet to be started. */
@@ -273,6 +284,7 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
     stateLog,
     beat: (taskToken, notes) => histories.beat(taskToken, notes),
     deliverConfirmation: signalRequester(client),
+    payloadBytesMax: options.payloadBytesMax,
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
     admission,
   });

@@ -8,9 +8,10 @@ import type { InheritedOutcome } from '../records/estate.js';
 import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
 import { batcherIndexOf, pipelineOf } from '../records/batcherId.js';
+import { withinPayload } from '../records/payloadLimit.js';
 import { identityName, sourceName } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
-import { decodeRejected, encodeRejected, type RejectedRecord } from '../records/rejectionCodec.js';
+import { decodeRejected, encodeRejected, REJECTED_BYTES_MAX, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
 import { onlyTable, tableOf, tableOfRequests } from '../records/tables.js';
 import { messageOf } from '../messageOf.js';
@@ -47,6 +48,8 @@ export interface ActivityDependencies {
   readonly stateLog: StateLog;
   readonly beat: Beat;
   readonly deliverConfirmation: DeliverConfirmation;
+  /** Bytes that Temporal takes in one payload. Default: its own. */
+  readonly payloadBytesMax?: number;
   readonly ofOther: OfOther;
   readonly admission: AdmissionLimits;
 }
@@ -91,6 +94,7 @@ const OVERDUE_ATTEMPTS_MIN = 10;
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
   const { tables, histories, publisher, partitions, metrics, logger, stateLog, beat } = dependencies;
   const answers = new Answers({ publisher, partitions });
+  const rejectedBytesMax = withinPayload(REJECTED_BYTES_MAX, dependencies.payloadBytesMax);
   const confirmer = new Confirmer({ deliver: dependencies.deliverConfirmation, metrics });
   const unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
   const deadLettersOf = new Remembered<true>(ATTEMPTS_REMEMBERED);
@@ -461,7 +465,10 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       skipped: skipped.length,
       ...requestOutcome({ inserted: insertedRequests, skipped: skippedRequests, rejected }, unconfirmed),
     };
-    return sealEnvelope(outcome, rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected));
+    return sealEnvelope(
+      outcome,
+      rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected, rejectedBytesMax),
+    );
   }
 
   return {

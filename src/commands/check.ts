@@ -11,6 +11,7 @@ import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { inputTopics } from '../config/topics.js';
 import { messageOf } from '../messageOf.js';
+import { readPayloadLimit } from '../payloadLimit.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
 import { collidingTopics, parseTableName, tablesOf } from '../records/tables.js';
 import { judgeClaim, type Claim, type Evidence } from '../installation/claim.js';
@@ -183,9 +184,10 @@ function judgeClaimOf(pipeline: string, claim: Claim | null, configured: string 
 const TASK_QUEUE_TYPE = { workflow: 1, activity: 2 } as const;
 
 async function namespaceFacts(
-  { workflowService }: NativeConnection,
+  connection: NativeConnection,
   { namespace, taskQueue }: Config['temporal'],
 ): Promise<NamespaceFacts> {
+  const { workflowService } = connection;
   const { config } = await workflowService.describeNamespace({ namespace });
   const pollers = async (taskQueueType: number): Promise<number> => {
     const request: object = { namespace, taskQueue: { name: taskQueue }, taskQueueType };
@@ -196,6 +198,7 @@ async function namespaceFacts(
     namespace,
     taskQueue,
     retentionMs: Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) * 1000,
+    payloadBytesMax: await readPayloadLimit(connection, { namespace }),
     workflowPollers: await pollers(TASK_QUEUE_TYPE.workflow),
     activityPollers: await pollers(TASK_QUEUE_TYPE.activity),
   };

@@ -3,6 +3,7 @@ import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import { quoteTable } from '../activities/sqlNames.js';
 import type { PipelineConfig } from '../config/config.js';
 import { inputTopics } from '../config/topics.js';
+import { PAYLOAD_BYTES_MAX } from '../records/payloadLimit.js';
 import { findsByIdentity, projectionStatements } from './lookUpProjection.js';
 
 /**
@@ -319,6 +320,8 @@ function windowOf({ engineFull, defaults }: TableFacts, name: string): number {
 export interface NamespaceFacts {
   readonly namespace: string;
   readonly retentionMs: number;
+  /** Bytes that it takes in one payload. */
+  readonly payloadBytesMax: number;
   readonly taskQueue: string;
   /** Workers that have asked for work within the last minutes. */
   readonly workflowPollers: number;
@@ -327,6 +330,10 @@ export interface NamespaceFacts {
 
 const TEMPORAL_RETENTION_MS_MIN = DAY_MS;
 const TEMPORAL_RETENTION_MS_ADVISED = 7 * DAY_MS;
+
+function kib(bytes: number): string {
+  return `${Math.floor(bytes / 1024)} KiB`;
+}
 
 /** Judges the namespace and the task queue. */
 export function judgeNamespace(facts: NamespaceFacts): Finding[] {
@@ -342,6 +349,14 @@ export function judgeNamespace(facts: NamespaceFacts): Finding[] {
       : facts.retentionMs < TEMPORAL_RETENTION_MS_ADVISED
         ? namespace.warning(`${kept}: ${loss}`, todo)
         : namespace.ok(kept),
+    ...(facts.payloadBytesMax < PAYLOAD_BYTES_MAX
+      ? [
+          namespace.warning(
+            `takes payloads of ${kib(facts.payloadBytesMax)}, not of ${kib(PAYLOAD_BYTES_MAX)}: signals and batches are smaller in the same measure, and a record larger than that goes to the dead-letter topic`,
+            'raise limit.blobSize.error in the dynamic configuration of the server to 2097152',
+          ),
+        ]
+      : []),
     pollers > 0
       ? queue.ok(`${pollers} ${pollers === 1 ? 'worker' : 'workers'}`)
       : queue.warning(

@@ -3,6 +3,7 @@ import type { FlowLimits } from '../config/config.js';
 import { messageOf } from '../messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
 import { isStub, type KafkaRecord } from '../records/record.js';
+import { withinPayload } from '../records/payloadLimit.js';
 import type { BatcherSettings } from '../records/settings.js';
 import type { BatcherClient, ClosedRunInfo } from './batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from './flowControl.js';
@@ -26,8 +27,8 @@ export interface LaneObserver {
 }
 
 /**
- * Encoded bytes of a chunk that are always accepted: below the payload limit (2 MiB, `limit.blobSize.error`) and below
- * what one batch may have, with room for the metadata.
+ * Encoded bytes of a chunk that are always accepted: below the payload limit (2 MiB, `limit.blobSize.error`, or what
+ * the namespace says) and below what one batch may have, with room for the metadata.
  */
 const BODY_BYTES_MAX = 1_200_000;
 
@@ -121,7 +122,7 @@ export class LaneSender {
         if (this.#lane.records === 0) return;
         pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
         chunk = encodeChunk(pack.segments);
-        if (chunk.body.length > BODY_BYTES_MAX) {
+        if (chunk.body.length > withinPayload(BODY_BYTES_MAX, this.#settings().batch.payloadBytesMax)) {
           ({ maxRecords } = await this.#shrink(pack));
           pack = undefined;
           continue;

@@ -23,12 +23,13 @@ const packr = new Packr({ useRecords: false });
  * Bytes of the rejected records of one batch, for the result of the insert. Their payload alone fits: it is a part of
  * the batch's. Where the reasons make it too large, their messages are left out and the codes stay.
  */
-export function encodeRejected(rejected: readonly RejectedRecord[], bytesMax = ENCODED_BYTES_MAX): Uint8Array {
+export function encodeRejected(rejected: readonly RejectedRecord[], bytesMax = REJECTED_BYTES_MAX): Uint8Array {
   const whole = compress(packr.pack(pack(rejected, (message) => message)));
   return whole.length <= bytesMax ? whole : compress(packr.pack(pack(rejected, () => '')));
 }
 
-const ENCODED_BYTES_MAX = 1_500_000;
+/** Below Temporal's limit of one payload by default, with room for the rest of the result. */
+export const REJECTED_BYTES_MAX = 1_500_000;
 
 /** The opposite of {@link encodeRejected}, grouped by source. */
 export function decodeRejected(bytes: Uint8Array): RejectedRecord[] {

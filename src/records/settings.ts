@@ -25,6 +25,8 @@ export interface BatchLimits {
   readonly maxBytes: number;
   /** Age of the oldest buffered record, counted from its arrival at the batcher. */
   readonly maxDelayMs: number;
+  /** Set where Temporal takes smaller payloads than by default, see `payloadLimit.ts`. No configuration, but what it says. */
+  readonly payloadBytesMax?: number;
 }
 
 /** Where a batch goes: rows, acknowledgements, dead letters. */

@@ -25,6 +25,7 @@ import {
   type Parking,
 } from '../records/flush.js';
 import type { ForeignSignal } from '../records/foreignSignal.js';
+import { withinPayload } from '../records/payloadLimit.js';
 import { sourceName, type RecordSource } from '../records/record.js';
 import {
   CONFIRMATION_FORMAT,
@@ -99,6 +100,10 @@ export const LIMITS = {
   /** Runs that a buffer remembers it has been in: more than one only where a paused batcher continues as new. */
   bufferRuns: 50,
 } as const;
+
+/** Those that keep one payload within what Temporal takes. */
+type EncodedLimit =
+  'batchEncodedBytes' | 'carriedBytes' | 'inputBytes' | 'inputRequestsBytes' | 'inputConfirmationsBytes';
 
 /**
  * The batcher's state and every decision about it. No clock, no randomness, no promise: the workflow passes the time in
@@ -363,8 +368,12 @@ export class BatcherState {
     return this.#waitUntil(oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs, nowMs);
   }
 
+  #limit(name: EncodedLimit): number {
+    return withinPayload(LIMITS[name], this.#settings.batch.payloadBytesMax);
+  }
+
   get #canCarryBuffer(): boolean {
-    return this.#bufferedEncodedBytes <= LIMITS.carriedBytes;
+    return this.#bufferedEncodedBytes <= this.#limit('carriedBytes');
   }
 
   /** Or until a confirmation is due, if that is earlier. */
@@ -383,7 +392,8 @@ export class BatcherState {
     if (this.#draining) return 'drain';
     if (this.#chunksToFlush > 0) return 'signal';
     if (this.#bufferedRecords >= maxRecords) return 'records';
-    if (this.#bufferedBytes >= maxBytes || this.#bufferedEncodedBytes >= LIMITS.batchEncodedBytes) return 'bytes';
+    if (this.#bufferedBytes >= maxBytes || this.#bufferedEncodedBytes >= this.#limit('batchEncodedBytes'))
+      return 'bytes';
     if (nowMs - oldestAcceptedAtMs >= maxDelayMs) return 'delay';
     return continueAsNewDue ? 'continueAsNew' : null;
   }
@@ -581,14 +591,14 @@ export class BatcherState {
       estates: [...this.#estates.toState(), ...(left === null ? [] : [left])],
       bufferRuns: this.#bufferRuns(buffer),
     };
-    let room = LIMITS.inputBytes - bodiesBytes - encodedJsonBytes({ ...kept, settings: this.#settings });
+    let room = this.#limit('inputBytes') - bodiesBytes - encodedJsonBytes({ ...kept, settings: this.#settings });
     const within = <State>(bytesMax: number, stateWithin: (bytesMax: number) => State): State => {
       const state = stateWithin(Math.max(0, Math.min(bytesMax, room - FIELD_BYTES)));
       room -= FIELD_BYTES + (state === undefined ? 0 : encodedJsonBytes(state));
       return state;
     };
-    const requests = within(LIMITS.inputRequestsBytes, (bytes) => this.#requests.toState(bytes));
-    const confirmations = within(LIMITS.inputConfirmationsBytes, (bytes) => this.#confirmations.toState(bytes));
+    const requests = within(this.#limit('inputRequestsBytes'), (bytes) => this.#requests.toState(bytes));
+    const confirmations = within(this.#limit('inputConfirmationsBytes'), (bytes) => this.#confirmations.toState(bytes));
     const coverage = within(Infinity, (bytes) => this.#coverage.toState(bytes));
     const foreignSignals = within(Infinity, (bytes) => this.#foreignSignals.toState(bytes));
     return {
@@ -745,7 +755,9 @@ export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): n
   return [...batchSizes(chunks, limits)];
 }
 
-function* batchSizes(chunks: readonly Buffered[], { maxRecords, maxBytes }: BatchLimits): Generator<number, void> {
+function* batchSizes(chunks: readonly Buffered[], limits: BatchLimits): Generator<number, void> {
+  const { maxRecords, maxBytes, payloadBytesMax } = limits;
+  const maxEncodedBytes = withinPayload(LIMITS.batchEncodedBytes, payloadBytesMax);
   let size = 0;
   let records = 0;
   let bytes = 0;
@@ -754,7 +766,7 @@ function* batchSizes(chunks: readonly Buffered[], { maxRecords, maxBytes }: Batc
     records += buffered.chunk.records;
     bytes += buffered.chunk.bytes;
     encodedBytes += encodedBytesOf(buffered);
-    const full = records > maxRecords || bytes > maxBytes || encodedBytes > LIMITS.batchEncodedBytes;
+    const full = records > maxRecords || bytes > maxBytes || encodedBytes > maxEncodedBytes;
     if (full && size > 0) {
       yield size;
       size = 0;

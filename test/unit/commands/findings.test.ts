@@ -159,11 +159,38 @@ it.each([
 });
 
 it('a namespace has to keep closed runs until they are taken over, and a task queue needs workers of both kinds', () => {
-  const facts = { namespace: 'default', taskQueue: 'ktb', workflowPollers: 1, activityPollers: 1 };
+  const facts = {
+    namespace: 'default',
+    taskQueue: 'ktb',
+    payloadBytesMax: 2_097_152,
+    workflowPollers: 1,
+    activityPollers: 1,
+  };
   const levels = (retentionDays: number, activityPollers = 1) =>
     judgeNamespace({ ...facts, activityPollers, retentionMs: retentionDays * 86_400_000 }).map(({ level }) => level);
   expect(levels(7)).toEqual(['ok', 'ok']);
   expect(levels(1)).toEqual(['warning', 'ok']);
   expect(levels(0.5)).toEqual(['wrong', 'ok']);
   expect(levels(7, 0)).toEqual(['ok', 'warning']);
+});
+
+it('a namespace that takes smaller payloads than Temporal does by default is said, with what to do', () => {
+  const facts = {
+    namespace: 'default',
+    taskQueue: 'ktb',
+    retentionMs: 7 * 86_400_000,
+    workflowPollers: 1,
+    activityPollers: 1,
+  };
+  const limits = (payloadBytesMax: number) =>
+    judgeNamespace({ ...facts, payloadBytesMax }).filter(({ message }) => message.includes('payloads'));
+  expect(limits(2_097_152)).toEqual([]);
+  expect(limits(4_194_304)).toEqual([]);
+  expect(limits(1_048_576)).toMatchObject([
+    {
+      level: 'warning',
+      message: expect.stringContaining('1024 KiB') as string,
+      todo: expect.stringContaining('limit.blobSize.error') as string,
+    },
+  ]);
 });
