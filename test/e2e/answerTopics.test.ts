@@ -48,7 +48,10 @@ it('records without a key are answered and rejected on compacted topics, too, an
   expect(code).toBe(1);
   const findings = JSON.parse(output) as { level: string; subject: string; message: string }[];
   for (const topic of [fixture.replyTopic, fixture.deadLetterTopic])
-    expect(findings.find(({ subject }) => subject === `topic ${topic}`)).toMatchObject({
+    expect(
+      findings.find(({ subject }) => subject === `topic ${topic}`),
+      output,
+    ).toMatchObject({
       level: 'wrong',
       message: expect.stringContaining('is compacted') as string,
     });
