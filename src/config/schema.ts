@@ -274,8 +274,11 @@ const pipeline = z.strictObject({
   signal: signal.prefault({}),
   flow: flow.prefault({}),
   maxBuffered: size({ min: '1MiB', max: '4GiB' })
-    .prefault('16MiB')
-    .describe('Records waiting in the consumer for their signals, at most; beyond it partitions are paused.'),
+    .prefault('48MiB')
+    .describe(
+      'Memory of the records that wait in the consumer for their signals, at most; beyond it partitions are paused. A record counts ' +
+        'what it takes: some 350 bytes more than its payload, and 200 for each header.',
+    ),
   insert: z
     .strictObject({
       retryFor: durationOrForever({ min: '1m', max: '365d' })

@@ -2,9 +2,9 @@ import type { Lane } from './lane.js';
 import type { PartitionTracker } from './tracker.js';
 
 export interface BackpressureLimits {
-  /** Payload bytes in all lanes together. */
+  /** Memory that the records in all lanes take together, in bytes. */
   readonly bufferedBytesMax: number;
-  /** Payload bytes in one lane: a lane that is stopped must not take the room of the others. */
+  /** Of the records in one lane: a lane that is stopped must not take the room of the others. */
   readonly laneBytesMax: number;
 }
 
@@ -31,7 +31,7 @@ export class Stopwatch {
  * reached the end of its plan waits for the next plan. Pure.
  *
  * @param lanesOf the lanes that a partition's records go to
- * @param bufferedBytes payload bytes in all lanes of all layouts
+ * @param bufferedBytes memory that the records in all lanes of all layouts take
  * @param isPaused the state before
  */
 export function partitionsToPause(
@@ -45,7 +45,7 @@ export function partitionsToPause(
   for (const tracker of trackers) {
     const share = isPaused(tracker) ? 0.5 : 1;
     const laneFull = lanesOf(tracker).some(
-      (lane) => lane.bytes >= laneBytesMax * share && tracker.lastPending(lane.index) !== undefined,
+      (lane) => lane.memoryBytes >= laneBytesMax * share && tracker.lastPending(lane.index) !== undefined,
     );
     if (tracker.handedOver || laneFull || bufferedBytes >= bufferedBytesMax * share) paused.add(tracker);
   }

@@ -1,6 +1,7 @@
 import type { SignalLimits } from '../config/config.js';
 import type { SegmentRecords } from '../records/chunkCodec.js';
 import { recordBytes, type KafkaRecord } from '../records/record.js';
+import { detached, memoryBytes } from './recordMemory.js';
 import type { PartitionTracker } from './tracker.js';
 
 /** The head of a lane's queue, as the next signal will carry it. */
@@ -27,6 +28,7 @@ export class Lane {
   #queue: Queued[] = [];
   #head = 0;
   #bytes = 0;
+  #memoryBytes = 0;
   #generation = 0;
   /** Per tracker the last offset covered by an accepted chunk of this lane. */
   #coveredTo = new Map<PartitionTracker, number>();
@@ -40,6 +42,11 @@ export class Lane {
     return this.#bytes;
   }
 
+  /** What the records take in this process. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
   get records(): number {
     return this.#queue.length - this.#head;
   }
@@ -50,11 +57,15 @@ export class Lane {
     return timestampMs < 0 ? null : timestampMs;
   }
 
-  /** @param nowMs by a clock that is never set back, as that of {@link readiness}: otherwise a record lingers for as long */
-  add(tracker: PartitionTracker, record: KafkaRecord, nowMs: number): void {
+  /**
+   * @param nowMs by a clock that is never set back, as that of {@link readiness}: otherwise a record lingers for as long
+   * @param waitsLong the lane is stopped: its records must not keep alive what was fetched with them
+   */
+  add(tracker: PartitionTracker, record: KafkaRecord, nowMs: number, waitsLong = false): void {
     const bytes = recordBytes(record);
-    this.#queue.push({ tracker, record, bytes, addedAtMs: nowMs });
+    this.#queue.push({ tracker, record: waitsLong ? detached(record) : record, bytes, addedAtMs: nowMs });
     this.#bytes += bytes;
+    this.#memoryBytes += memoryBytes(record, bytes);
     tracker.handOver(this.index, record.offset);
   }
 
@@ -106,6 +117,10 @@ export class Lane {
   /** The batcher has accepted this pack. Without effect where the lane was cleared meanwhile. */
   accepted(pack: Pack): void {
     if (!this.holds(pack)) return;
+    for (let at = this.#head; at < this.#head + pack.records; at++) {
+      const { record, bytes } = this.#queue[at] as Queued;
+      this.#memoryBytes -= memoryBytes(record, bytes);
+    }
     this.#head += pack.records;
     this.#bytes -= pack.bytes;
     if (this.#head * 2 >= this.#queue.length) {
@@ -125,6 +140,7 @@ export class Lane {
     const bytes = recordBytes(record);
     this.#queue[this.#head] = { ...queued, record, bytes };
     this.#bytes += bytes - queued.bytes;
+    this.#memoryBytes += memoryBytes(record, bytes) - memoryBytes(queued.record, queued.bytes);
   }
 
   /** Forgets everything: the partitions are assigned anew, and their new owners read the records again. */
@@ -132,6 +148,7 @@ export class Lane {
     this.#queue = [];
     this.#head = 0;
     this.#bytes = 0;
+    this.#memoryBytes = 0;
     this.#generation++;
     this.#coveredTo = new Map();
   }

@@ -90,6 +90,11 @@ export class LaneSender {
     }
   }
 
+  /** Nothing is sent until something changes: a batcher whose history is full, Temporal away. */
+  get isStopped(): boolean {
+    return this.#stop.cause !== null;
+  }
+
   /** Records were added to the lane. */
   wake(): void {
     this.#wake();

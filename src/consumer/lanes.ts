@@ -39,8 +39,9 @@ export class Lanes {
     return this.all.reduce((sum, lane) => sum + lane.records, 0);
   }
 
-  get bytes(): number {
-    return this.all.reduce((sum, lane) => sum + lane.bytes, 0);
+  /** What the records take in this process. */
+  get memoryBytes(): number {
+    return this.all.reduce((sum, lane) => sum + lane.memoryBytes, 0);
   }
 
   /** The oldest of what waits first in each lane, see {@link Lane.firstTimestampMs}. */
@@ -56,7 +57,7 @@ export class Lanes {
     const keyless = keylessIndex(tracker, this.layout);
     for (const record of records) {
       const index = laneIndex(record, keyless, this.layout);
-      (this.all[index] as Lane).add(tracker, record, nowMs);
+      (this.all[index] as Lane).add(tracker, record, nowMs, (this.#senders[index] as LaneSender).isStopped);
       touched.add(index);
     }
     for (const index of touched) (this.#senders[index] as LaneSender).wake();

@@ -628,7 +628,7 @@ export class PipelineConsumer {
     const wanted = partitionsToPause(
       assignment.trackers(),
       ({ plan }) => this.#lanes.of(plan.layout).all,
-      this.#lanes.bytes,
+      this.#lanes.memoryBytes,
       limits,
       (tracker) => this.#paused.has(tracker),
     );

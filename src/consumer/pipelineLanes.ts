@@ -82,8 +82,9 @@ export class PipelineLanes {
     return this.#sum('records');
   }
 
-  get bytes(): number {
-    return this.#sum('bytes');
+  /** What the records take in this process. */
+  get memoryBytes(): number {
+    return this.#sum('memoryBytes');
   }
 
   /** How many members of the group send to the same batchers, this one included. */
@@ -164,7 +165,7 @@ export class PipelineLanes {
     const { metrics } = this.#options;
     const pipeline = this.#pipeline;
     metrics.waiting.set({ pipeline }, this.records);
-    metrics.waitingBytes.set({ pipeline }, this.bytes);
+    metrics.waitingBytes.set({ pipeline }, this.memoryBytes);
     const times = [...this.#byLayout.values()].flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
     metrics.oldestWaiting.set({ pipeline }, times.length === 0 ? 0 : Math.min(...times) / 1000);
     for (const cause of ['history', 'closed', 'temporal', 'deadLetters'] as const) {
@@ -173,7 +174,7 @@ export class PipelineLanes {
     }
   }
 
-  #sum(what: 'records' | 'bytes'): number {
+  #sum(what: 'records' | 'memoryBytes'): number {
     return [...this.#byLayout.values()].reduce((total, lanes) => total + lanes[what], 0);
   }
 

@@ -94,7 +94,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Records in the consumer that wait for their signal to be accepted.',
       ['pipeline'],
     ),
-    waitingBytes: gauge('ktb_consumer_buffered_bytes', 'What these records count in maxBuffered.', ['pipeline']),
+    waitingBytes: gauge(
+      'ktb_consumer_buffered_bytes',
+      'What these records count in maxBuffered: the memory that they take.',
+      ['pipeline'],
+    ),
     waitingBytesLimit: gauge(
       'ktb_consumer_buffered_bytes_limit',
       'maxBuffered of the configuration; beyond it partitions are paused.',

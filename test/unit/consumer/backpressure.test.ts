@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
 import { backpressureLimits, partitionsToPause, Stopwatch } from '../../../src/consumer/backpressure.js';
 import { Lane } from '../../../src/consumer/lane.js';
+import { memoryBytes } from '../../../src/consumer/recordMemory.js';
 import { tracker as newTracker } from '../../support/trackers.js';
 import { record, plain } from '../../support/records.js';
 import { recordBytes } from '../../../src/records/record.js';
 
-const BYTES = recordBytes(record(0));
+const BYTES = memoryBytes(record(0), recordBytes(record(0)));
 const limits = backpressureLimits(40 * BYTES);
 const lanes = () => [0, 1].map((index) => new Lane(index, { maxRecords: 1_000, maxBytes: 1e9, lingerMs: 0 }));
 const tracker = (partition: number) => newTracker({ topic: 'orders', partition, epoch: 'e' }, 0);
@@ -17,7 +18,7 @@ const pausing = (
   within: typeof limits,
   isPaused: () => boolean,
 ) => {
-  const bufferedBytes = all.reduce((sum, { bytes }) => sum + bytes, 0);
+  const bufferedBytes = all.reduce((sum, lane) => sum + lane.memoryBytes, 0);
   return partitionsToPause(trackers, () => all, bufferedBytes, within, isPaused);
 };
 
@@ -75,4 +76,20 @@ it('adds up for how long something lasts, and nothing of the time between', () =
     [true, 7_000],
   ] as const;
   expect(seconds.map(([lasts, nowMs]) => stopwatch.update(lasts, nowMs))).toEqual([0, 0.5, 1.5, 0, 0.25, 0, 0]);
+});
+
+it('counts what small records and their headers take in memory, not what they carry', () => {
+  const [lane] = lanes() as [Lane];
+  const feeds = tracker(0);
+  const small = record(0, { key: null, value: Buffer.alloc(20), headers: [['a', Buffer.alloc(1)]] });
+  const before = recordBytes(small);
+  lane.add(feeds, small, 0);
+  expect(lane.bytes).toBe(before);
+  // A record's objects take some 330 bytes, a header's some 200.
+  expect(lane.memoryBytes).toBe(before + 530);
+  const room = { bufferedBytesMax: 10 * lane.memoryBytes, laneBytesMax: 10 * lane.memoryBytes };
+  for (let offset = 1; offset < 9; offset++) lane.add(feeds, { ...small, offset }, 0);
+  expect(pausing([feeds], [lane], room, never).size).toBe(0);
+  lane.add(feeds, { ...small, offset: 9 }, 0);
+  expect(pausing([feeds], [lane], room, never).size).toBe(1);
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Lane, type Pack } from '../../../src/consumer/lane.js';
 import { tracker as newTracker } from '../../support/trackers.js';
+import { memoryBytes } from '../../../src/consumer/recordMemory.js';
 import { recordBytes } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 
@@ -158,4 +159,60 @@ it('delivers each record once, in order, in ranges that join, whatever is added,
       expect(trackers.map((to) => to.committable())).toEqual(trackers.map((to) => to.next));
     }),
   );
+});
+
+it('what it counts of memory is what its records take, whatever is accepted, replaced or cleared', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('add', 'accept', 'stub', 'clear'), { maxLength: 40 }), (steps) => {
+      const lane = new Lane(0, LIMITS);
+      const source = tracker(0);
+      const waiting: number[] = [];
+      const taken = (headers: number) => {
+        const list = Array.from({ length: headers }, () => ['h', Buffer.alloc(10)] as const);
+        const own = record(source.next, { headers: list });
+        return { own, memory: memoryBytes(own, recordBytes(own)) };
+      };
+      for (const [index, step] of steps.entries()) {
+        if (step === 'add') {
+          const { own, memory } = taken(index % 3);
+          lane.add(source, own, 0, index % 2 === 0);
+          source.advanceTo(source.next + 1);
+          waiting.push(memory);
+        } else if (step === 'clear') {
+          lane.clear();
+          waiting.length = 0;
+        } else if (waiting.length > 0 && step === 'accept') {
+          const pack = lane.pack();
+          lane.accepted(pack);
+          waiting.splice(0, pack.records);
+        } else if (waiting.length > 0) {
+          const { own, memory } = taken(0);
+          lane.replaceHead(lane.pack(1), own);
+          waiting[0] = memory;
+        }
+        expect(lane.memoryBytes).toBe(waiting.reduce((sum, memory) => sum + memory, 0));
+      }
+    }),
+  );
+});
+
+it('a record that waits long keeps nothing alive of what was fetched with it, and stays the same', () => {
+  const fetched = Buffer.allocUnsafeSlow(100_000);
+  const part = (start: number) => fetched.subarray(start, start + 20_000);
+  const own = record(0, {
+    key: part(0),
+    value: part(20_000),
+    headers: [
+      ['h', part(40_000)],
+      ['n', null],
+    ],
+  });
+  for (const waitsLong of [false, true]) {
+    const lane = new Lane(0, LIMITS);
+    lane.add(tracker(0), own, 0, waitsLong);
+    const [kept] = lane.pack().segments[0]!.records;
+    expect(kept).toEqual(own);
+    const views = [kept!.key, kept!.value, kept!.headers[0]![1]];
+    expect(views.every((view) => view?.buffer === fetched.buffer)).toBe(!waitsLong);
+  }
 });

@@ -100,11 +100,11 @@ it('counts what waits over all layouts, until it is accepted or cleared', async 
   lanes.of(TWO).handOver(tracker({}, 0, { layout: TWO }), [record(2)]);
   expect([lanes.records, await waiting()]).toEqual([3, 3]);
   await eventually(() => expect(accepted.reduce((sum, records) => sum + records, 0)).toBe(3));
-  expect([lanes.records, lanes.bytes, await waiting()]).toEqual([0, 0, 0]);
+  expect([lanes.records, lanes.memoryBytes, await waiting()]).toEqual([0, 0, 0]);
 
   lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
   lanes.clear();
-  expect([lanes.records, lanes.bytes]).toEqual([0, 0]);
+  expect([lanes.records, lanes.memoryBytes]).toEqual([0, 0]);
 });
 
 it('what was handed over lingers no longer because the clock is set back', async () => {
