@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, beforeAll, expect, it } from 'vitest';
+import { repairKafkajs } from '../../src/kafka/kafkajs/repairs.js';
 import { rangesOf, readRanges } from '../../src/kafka/readRanges.js';
 import { Fixture } from '../support/fixture.js';
 import { useStack } from '../support/useStack.js';
 
 const stack = useStack();
+
+// As the commands' own clients are.
+beforeAll(repairKafkajs);
 const RECORDS = 20_000;
 
 afterEach(async () => {
