@@ -1,41 +1,62 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
-import type { Admin } from 'kafkajs';
 import type { ClickHouseTables } from './activities/clickhouse.js';
 import { identityFaults, unfitColumns } from './activities/identityColumns.js';
 import { InsertError } from './activities/insertErrors.js';
 import { missingColumns, type TableColumns } from './activities/rows.js';
 import type { Config, PipelineConfig } from './config/config.js';
 import { GRPC_STATUS } from './grpcStatus.js';
+import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from './kafka/admin.js';
 import { messageLimits } from './kafka/messageLimits.js';
 import { findInputTopics } from './kafka/existingTopics.js';
 import { messageOf } from './messageOf.js';
+import { partitionName } from './records/record.js';
 import { collidingTopics, onlyTable, tablesOf } from './records/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
 import { PartialProblem } from './telemetry/dependencies.js';
 import type { Logger } from './telemetry/logging.js';
 
 /**
- * Kafka answers, and has every topic. Where only some pipelines lack one it is a {@link PartialProblem}: the others can work.
+ * Kafka answers, and has every topic. Where only some pipelines lack one, or a partition has no leader, it is a
+ * {@link PartialProblem}: the others can work.
  */
-export async function checkKafka(admin: Admin, config: Config): Promise<void> {
+export async function checkKafka(admin: KafkaAdmin, config: Config): Promise<void> {
   await reachKafka(admin, config.kafka);
-  let existing: Set<string>;
+  const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
+  let existing: ClusterFacts;
   try {
-    existing = new Set(await admin.listTopics());
+    existing = await admin.describeTopics(wanted);
   } catch (error) {
     throw await kafkaProblem(config.kafka, error);
   }
   const missing = new Set<string>();
   let complete = 0;
   for (const pipeline of config.pipelines) {
-    const lacking = topicsOf(pipeline).filter((topic) => !existing.has(topic));
+    const lacking = topicsOf(pipeline).filter((topic) => isMissing(existing, topic));
     for (const topic of lacking) missing.add(topic);
     if (lacking.length === 0) complete++;
   }
-  if (missing.size === 0) return;
+  if (missing.size === 0) {
+    mustHaveLeaders(existing);
+    return;
+  }
   const message = `Kafka has no topic ${[...missing].join(', ')}: create ${missing.size === 1 ? 'it' : 'them'}, or run \`ktb setup\``;
   throw complete === 0 ? new Error(message) : new PartialProblem(message);
+}
+
+/** @throws PartialProblem that names the partitions without a leader */
+function mustHaveLeaders({ topics }: ClusterFacts): void {
+  const leaderless = [...topics].flatMap(([topic, { partitions }]) =>
+    partitions.filter(({ leader }) => leader === null).map(({ partition }) => partitionName({ topic, partition })),
+  );
+  if (leaderless.length > 0)
+    throw new PartialProblem(leaderless.map((name) => `Kafka cannot serve ${name}: ${NO_LEADER}`).join('; '));
+}
+
+/** Whether Kafka has no such topic, or does not show it to this user, as far as its answer says. */
+export function isMissing({ topics }: ClusterFacts, topic: string): boolean {
+  const error = topics.get(topic)?.error;
+  return error === undefined || (error !== null && error !== 'LEADER_NOT_AVAILABLE');
 }
 
 /** Input, reply and dead-letter topics of a pipeline that have to be there. */
@@ -69,7 +90,7 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
 export async function checkClickHouse(
   client: ClickHouseClient,
   tables: ClickHouseTables,
-  admin: Admin,
+  admin: KafkaAdmin,
   config: Config,
 ): Promise<void> {
   await reachClickHouse(client, config.clickhouse);
@@ -104,7 +125,7 @@ async function columnsOf(tables: ClickHouseTables, table: string): Promise<Table
 
 /** All tables that records go to now. Asks Kafka only where that depends on the topics that match a pattern. */
 async function tablesInUse(
-  admin: Admin,
+  admin: KafkaAdmin,
   { pipelines }: Config,
 ): Promise<{ readonly pipeline: PipelineConfig; readonly table: string }[]> {
   const inUse = [];
@@ -117,7 +138,7 @@ async function tablesInUse(
 }
 
 /** Says once which topics share a table by their names, although each was to have its own. */
-export async function warnOfSharedTables(admin: Admin, { pipelines }: Config, logger: Logger): Promise<void> {
+export async function warnOfSharedTables(admin: KafkaAdmin, { pipelines }: Config, logger: Logger): Promise<void> {
   for (const pipeline of pipelines) {
     const { destination } = pipeline.settings;
     if (onlyTable(destination) !== null) continue;
@@ -129,7 +150,7 @@ export async function warnOfSharedTables(admin: Admin, { pipelines }: Config, lo
 const SHARED_TABLE =
   'Topics whose names differ in dots and dashes only share a table: give them tables of their own under tables';
 
-async function topicsThatMatch(admin: Admin, pipeline: PipelineConfig): Promise<string[]> {
+async function topicsThatMatch(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<string[]> {
   try {
     await admin.connect();
     return await findInputTopics(admin, pipeline);
@@ -143,7 +164,7 @@ async function topicsThatMatch(admin: Admin, pipeline: PipelineConfig): Promise<
 /** Says once which promise a table without identity columns, or with such as cannot hold all identities, weakens. */
 export async function warnOfWeakTables(
   tables: ClickHouseTables,
-  admin: Admin,
+  admin: KafkaAdmin,
   config: Config,
   logger: Logger,
 ): Promise<void> {
@@ -162,7 +183,7 @@ export async function warnOfWeakTables(
 }
 
 /** Says once where a record that is rejected may be too large for the dead-letter topic. */
-export async function warnOfSmallDeadLetterTopics(admin: Admin, config: Config, logger: Logger): Promise<void> {
+export async function warnOfSmallDeadLetterTopics(admin: KafkaAdmin, config: Config, logger: Logger): Promise<void> {
   const pipelines = await Promise.all(
     config.pipelines.map(async (pipeline) => ({
       name: pipeline.name,

@@ -30,7 +30,7 @@ import { Claims } from './installation/claims.js';
 import { gatherEvidence } from './installation/evidence.js';
 import { Installations } from './installation/installations.js';
 import { Membership } from './installation/membership.js';
-import { createAdmin } from './kafka/admin.js';
+import { createAdmin, type KafkaAdmin } from './kafka/admin.js';
 import { createKafka } from './kafka/clients.js';
 import { FEW_RETRIES, producerFactory, Publisher } from './kafka/publisher.js';
 import { createSetAside } from './kafka/setAside.js';
@@ -230,9 +230,7 @@ interface Shared {
 }
 
 /** Consumers that have yet to be started. */
-function createConsumers(
-  options: Shared & { admin: ReturnType<Kafka['admin']> },
-): RunningRole & { start(): Promise<void> } {
+function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole & { start(): Promise<void> } {
   const { config, metrics, logger, stateLog, kafka, admin, installations } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);

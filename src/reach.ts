@@ -1,10 +1,11 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
-import kafkajs, { type Admin } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { connectTemporal } from './clients.js';
 import type { ClickHouseConfig, KafkaConfig, TemporalConfig } from './config/config.js';
 import { GRPC_STATUS } from './grpcStatus.js';
 import { handshakeProblem } from './handshake.js';
+import type { KafkaAdmin } from './kafka/admin.js';
 import { within } from './kafka/within.js';
 import { messageOf } from './messageOf.js';
 
@@ -16,11 +17,14 @@ const KAFKA_WITHIN_MS = 6_000;
  *
  * @throws in words that say what to do. Trying again helps where the broker was away.
  */
-export async function reachKafka(admin: Admin, kafka: KafkaConfig): Promise<void> {
+export async function reachKafka(
+  admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>,
+  kafka: KafkaConfig,
+): Promise<void> {
   try {
     // A broker that wants SASL says so only when it is asked for something.
     await within(
-      admin.connect().then(() => admin.describeCluster()),
+      admin.connect().then(() => admin.describeTopics([])),
       KAFKA_WITHIN_MS,
     );
   } catch (error) {

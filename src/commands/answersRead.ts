@@ -1,5 +1,7 @@
-import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka, KafkaMessage } from 'kafkajs';
+import { isMissing } from '../checks.js';
 import type { PipelineConfig } from '../config/config.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { readDeadLetter } from '../records/deadLetter.js';
@@ -23,7 +25,7 @@ export const CLOCK_SKEW_MS = 60_000;
  */
 export async function readAnswers(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   { name, settings: { destination } }: PipelineConfig,
   askedMs: number | undefined,
   { ack, deadLetter }: AnswerHandlers,
@@ -33,10 +35,10 @@ export async function readAnswers(
     ...(reply === undefined ? [] : [reply.topic, ...(reply.allowTopics ?? [])]),
     deadLetterTopic,
   ]);
-  const existing = new Set(await admin.listTopics());
+  const existing = await admin.describeTopics([...topics]);
   const ranges = await rangesOf(
     admin,
-    [...topics].filter((topic) => existing.has(topic)),
+    [...topics].filter((topic) => !isMissing(existing, topic)),
     // Written in the future, by its own account: that does not say when it was answered.
     askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
   );

@@ -1,15 +1,17 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
-import kafkajs, { type Admin } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
 import { canLookUp, identityFaults } from '../activities/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../activities/rows.js';
-import { checkTemporal, topicsOf } from '../checks.js';
+import { checkTemporal, isMissing, topicsOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { inputTopics } from '../config/topics.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
 import { messageOf } from '../messageOf.js';
 import { readPayloadLimit } from '../payloadLimit.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
@@ -82,7 +84,7 @@ async function existingTopics(config: Config): Promise<string[]> {
 
 function lookAtKafka(config: Config): Promise<Finding[]> {
   return withKafka(config, async (_, admin) => {
-    const { brokers } = await admin.describeCluster();
+    const { brokers } = await admin.describeTopics([]);
     const topics = await topicFacts(admin, config.pipelines);
     const groups = await Promise.all(
       config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline.groupId, inputTopics(pipeline, topics.keys()))),
@@ -92,28 +94,31 @@ function lookAtKafka(config: Config): Promise<Finding[]> {
 }
 
 async function topicFacts(
-  admin: Admin,
+  admin: KafkaAdmin,
   pipelines: readonly PipelineConfig[],
 ): Promise<ReadonlyMap<string, TopicFacts>> {
-  const existing = new Set(await admin.listTopics());
-  const wanted = pipelines.flatMap((pipeline) => [...topicsOf(pipeline), ...inputTopics(pipeline, existing)]);
-  const names = [...new Set(wanted)].filter((name) => existing.has(name));
-  const { topics } = await admin.fetchTopicMetadata({ topics: names });
+  const wanted = await Promise.all(
+    pipelines.map(async (pipeline) => [...topicsOf(pipeline), ...(await findInputTopics(admin, pipeline))]),
+  );
+  const found = await admin.describeTopics(wanted.flat());
+  const topics = [...found.topics].filter(([name]) => !isMissing(found, name));
+  const names = topics.map(([name]) => name);
   const settings = await Promise.all(names.map((name) => topicSettings(admin, name)));
   return new Map(
-    topics.map(({ name, partitions }) => [
+    topics.map(([name, { partitions }]) => [
       name,
       {
         name,
         partitions: partitions.length,
         replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+        leaderless: partitions.flatMap(({ partition, leader }) => (leader === null ? [partition] : [])),
         settings: settings[names.indexOf(name)] ?? null,
       },
     ]),
   );
 }
 
-async function topicSettings(admin: Admin, name: string): Promise<ReadonlyMap<string, string> | null> {
+async function topicSettings(admin: KafkaAdmin, name: string): Promise<ReadonlyMap<string, string> | null> {
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: TOPIC_SETTINGS };
   const answer = await answered(admin.describeConfigs({ resources: [resource], includeSynonyms: false }));
   const entries = answer.ok ? answer.value.resources[0]?.configEntries : undefined;
@@ -122,10 +127,13 @@ async function topicSettings(admin: Admin, name: string): Promise<ReadonlyMap<st
     : new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
 }
 
-async function lookAtGroup(admin: Admin, groupId: string, topics: string[]): Promise<Finding> {
+async function lookAtGroup(admin: KafkaAdmin, groupId: string, topics: string[]): Promise<Finding> {
   const subject = `group ${groupId}`;
   try {
-    await admin.fetchOffsets({ groupId, topics });
+    await admin.fetchCommits(
+      groupId,
+      topics.map((topic) => ({ topic, partition: 0 })),
+    );
     const { groups } = await admin.describeGroups([groupId]);
     const members = groups[0]?.members.length ?? 0;
     return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);

@@ -1,10 +1,10 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Client } from '@temporalio/client';
-import type { Admin, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
 import { createClickHouse, createTemporalClient } from '../clients.js';
 import type { Config } from '../config/config.js';
-import { createAdmin } from '../kafka/admin.js';
+import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
 import { reachKafka, reachTemporal } from '../reach.js';
 import { createLogger } from '../telemetry/logging.js';
@@ -15,7 +15,7 @@ export function kafkaOf({ kafka, log }: Pick<Config, 'kafka' | 'log'>): Kafka {
 }
 
 /** Works with Kafka, connected meanwhile. Rejects, in words that say what to do, where it cannot be reached. */
-export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: Admin) => Promise<T>): Promise<T> {
+export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: KafkaAdmin) => Promise<T>): Promise<T> {
   const kafka = kafkaOf(config);
   const admin = createAdmin(kafka);
   try {

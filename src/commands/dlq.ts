@@ -1,8 +1,9 @@
 import Table from 'cli-table3';
-import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka, KafkaMessage } from 'kafkajs';
 import type { PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
 import { readTopic } from '../kafka/readTopic.js';
@@ -193,7 +194,7 @@ const PLAIN = { head: [], border: [] };
 /** What of a choice is on the topic is handed over; what is not is said: it may be mistyped beside what is right. */
 async function forEachLetter(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   pipeline: PipelineConfig,
   { code, record: places }: Choice,
   handle: (letter: Letter) => Promise<void> | void,

@@ -38,6 +38,8 @@ export interface TopicFacts {
   readonly partitions: number;
   /** Copies of the partition that has the fewest. */
   readonly replicas: number;
+  /** Partitions without a leader: nobody can read or write them now. */
+  readonly leaderless: readonly number[];
   /** Settings as Kafka names them; null where they may not be read. */
   readonly settings: ReadonlyMap<string, string> | null;
 }
@@ -189,9 +191,17 @@ function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
   return summed(topic, findings);
 }
 
-function judgeReplicas({ name, replicas, settings }: TopicFacts, brokers: number): Finding[] {
-  const { warning } = judges(`topic ${name}`);
+function judgeReplicas({ name, replicas, leaderless, settings }: TopicFacts, brokers: number): Finding[] {
+  const { warning, wrong } = judges(`topic ${name}`);
   return [
+    ...(leaderless.length > 0
+      ? [
+          wrong(
+            `has no leader for partition ${leaderless.join(', ')}: all brokers that have it are away, and its records wait`,
+            'start these brokers again',
+          ),
+        ]
+      : []),
     ...(replicas < 2 && brokers > 1
       ? [warning('has a partition with one copy: it goes with its broker', 'raise the replication factor')]
       : []),

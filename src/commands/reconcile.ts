@@ -1,13 +1,14 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
 import { decodeChunks, isSkipped } from '../activities/batchRecords.js';
 import { missingColumns } from '../activities/rows.js';
 import { RunHistories } from '../activities/runHistories.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
+import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
-import { fetchGroupOffsets, offsetsAt, type GroupOffsets } from '../kafka/offsets.js';
+import { allOf, findGroupOffsets, offsetsAt, type Found, type GroupOffsets } from '../kafka/offsets.js';
 import { readRanges, type PartitionRange } from '../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { tableOf, tablesOf } from '../records/tables.js';
@@ -49,7 +50,7 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     // The order matters: what was committed before the batchers are looked at is either held by one of them then, or its row
     // is there when the table is asked.
     const topics = await findInputTopics(admin, pipeline);
-    const committed = await fetchGroupOffsets(admin, pipeline.groupId, topics);
+    const committed = await findGroupOffsets(admin, pipeline.groupId, topics);
     const batchers = await readBatchers(config, pipeline);
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
     const ledgers = await readLog(kafka, admin, pipeline, chosen);
@@ -79,13 +80,17 @@ function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBa
  * @throws UsageError
  */
 async function chooseRanges(
-  admin: Admin,
-  offsets: readonly GroupOffsets[],
+  admin: KafkaAdmin,
+  { logs, unknown }: Found<GroupOffsets>,
   batchers: readonly FoundBatcher[],
   bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
   partitions: readonly string[],
 ): Promise<PartitionRange[]> {
-  const chosen = chosenPartitions(offsets, partitions);
+  const wanted = chosenPartitions<GroupOffsets | NoAnswer>([...logs, ...unknown], partitions);
+  const chosen = allOf({
+    logs: wanted.filter((entry): entry is GroupOffsets => !('problem' in entry)),
+    unknown: wanted.filter((entry): entry is NoAnswer => 'problem' in entry),
+  });
   if (chosen.length === 0) throw new UsageError('the pipeline has no topic: none matches');
   const { from: first, to: last } = bounds;
   if (typeof first === 'number' && typeof last === 'number' && first >= last)
@@ -138,7 +143,7 @@ class Ledgers {
 
 async function readLog(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   { settings: { destination } }: PipelineConfig,
   ranges: readonly PartitionRange[],
 ): Promise<Ledgers> {
@@ -181,7 +186,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
   });
 }
 
-async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: Admin, pipeline: PipelineConfig): Promise<void> {
+async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pipeline: PipelineConfig): Promise<void> {
   const { oldestMs } = ledgers;
   if (oldestMs === Infinity) return;
   await readAnswers(kafka, admin, pipeline, oldestMs, {

@@ -1,11 +1,12 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import { identityFaults } from '../activities/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
 import { visitGroup } from '../kafka/groupVisit.js';
-import { fetchGroupOffsets, offsetsAt } from '../kafka/offsets.js';
+import { findGroupOffsets, offsetsAt } from '../kafka/offsets.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
@@ -46,7 +47,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
   });
 }
 
-async function mustBeStopped(admin: Admin, { groupId }: PipelineConfig): Promise<void> {
+async function mustBeStopped(admin: KafkaAdmin, { groupId }: PipelineConfig): Promise<void> {
   const { groups } = await admin.describeGroups([groupId]);
   const members = groups[0]?.members.length ?? 0;
   if (members > 0) {
@@ -78,21 +79,27 @@ async function mustHaveIdentity(
 }
 
 async function planPartitions(
-  admin: Admin,
+  admin: KafkaAdmin,
   groupId: string,
   topics: readonly string[],
   target: LogPosition,
   again: boolean,
 ): Promise<PlannedPartition[]> {
-  const { clusterId } = await admin.describeCluster();
-  const offsets = await fetchGroupOffsets(admin, groupId, topics);
-  const targetOf = await offsetsAt(admin, offsets, target);
-  const planned = offsets.map((facts): PlannedPartition => {
+  const { clusterId } = await admin.describeTopics([]);
+  const { logs, unknown } = await findGroupOffsets(admin, groupId, topics);
+  const targetOf = await offsetsAt(admin, logs, target);
+  const left = unknown.map((where): PlannedPartition => {
+    const { topic, partition, problem } = where;
+    return { topic, partition, committed: null, end: 0, plan: { type: 'leave', reason: problem } };
+  });
+  const planned = logs.map((facts): PlannedPartition => {
     const { topic, partition, committedOffset, logEnd } = facts;
     const plan = planRewind({ ...facts, clusterId, target: targetOf(facts) }, { again });
     return { topic, partition, committed: committedOffset, end: logEnd, plan };
   });
-  return planned.sort((one, other) => one.topic.localeCompare(other.topic) || one.partition - other.partition);
+  return [...left, ...planned].sort(
+    (one, other) => one.topic.localeCompare(other.topic) || one.partition - other.partition,
+  );
 }
 
 /** Commits as the group's only member: Kafka takes offsets for a group from nobody else. */

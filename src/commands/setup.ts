@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
-import type { Admin, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import { ClickHouseTables, columnsIfAny } from '../activities/clickhouse.js';
 import { identityFaults } from '../activities/identityColumns.js';
 import { quoteName, quoteTable } from '../activities/sqlNames.js';
 import { createRowBuilder, missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
-import { topicsOf } from '../checks.js';
+import { isMissing, topicsOf } from '../checks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
+import { fetchLogOffsets } from '../kafka/offsets.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse } from '../reach.js';
 import { parseTableName, tablesOf } from '../records/tables.js';
@@ -60,10 +62,11 @@ export async function setup(options: SetupOptions): Promise<void> {
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 
-async function setUpTopics(admin: Admin, config: Config, { dryRun, partitions }: SetupOptions): Promise<void> {
-  const existing = new Set(await admin.listTopics());
-  for (const topic of new Set(config.pipelines.flatMap(topicsOf))) {
-    if (existing.has(topic)) {
+async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitions }: SetupOptions): Promise<void> {
+  const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
+  const existing = await admin.describeTopics(wanted);
+  for (const topic of wanted) {
+    if (!isMissing(existing, topic)) {
       console.log(`topic ${topic}: exists`);
     } else if (dryRun) {
       console.log(`topic ${topic}: would be created with ${partitions} partitions`);
@@ -75,12 +78,12 @@ async function setUpTopics(admin: Admin, config: Config, { dryRun, partitions }:
 }
 
 /** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
-async function createTopic(admin: Admin, topic: string, partitions: number): Promise<void> {
+async function createTopic(admin: KafkaAdmin, topic: string, partitions: number): Promise<void> {
   await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false });
   const deadline = performance.now() + TOPIC_WAIT_MS;
   for (;;) {
     try {
-      await admin.fetchTopicOffsets(topic);
+      await fetchLogOffsets(admin, [topic]);
       return;
     } catch (error) {
       if (performance.now() > deadline) throw error;

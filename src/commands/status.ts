@@ -32,8 +32,8 @@ export async function status(options: StatusOptions): Promise<void> {
   }
 }
 
-function isIncomplete({ lag, batchers }: PipelineReport): boolean {
-  return 'error' in lag || 'error' in batchers;
+function isIncomplete({ lag, unknown, batchers }: PipelineReport): boolean {
+  return unknown.length > 0 || 'error' in lag || 'error' in batchers;
 }
 
 /** Looks again and again until Ctrl-C or SIGTERM: on a terminal in place, elsewhere one look below the other. */

@@ -1,11 +1,11 @@
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
-import kafkajs, { type Admin } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
-import { createAdmin } from '../kafka/admin.js';
+import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
-import { fetchGroupOffsets } from '../kafka/offsets.js';
+import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import type { BatcherStatus } from '../records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../records/batcherId.js';
 import { partitionName } from '../records/record.js';
@@ -28,6 +28,8 @@ export interface Silent {
 export interface PipelineReport {
   readonly pipeline: string;
   readonly lag: readonly PartitionLag[] | Silent;
+  /** Partitions of which nothing is known, and why, in words. */
+  readonly unknown: readonly string[];
   readonly members: readonly Member[] | Silent;
   readonly batchers: readonly BatcherReport[] | Silent;
 }
@@ -64,7 +66,7 @@ export type BatcherReport = { readonly index: number; readonly workflowId: strin
 /** Asks Kafka and Temporal how the pipelines are; opens their connections once. A part that is down is asked again each time. */
 export class StatusReader {
   readonly #config: Config;
-  readonly #admin: Admin;
+  readonly #admin: KafkaAdmin;
   #kafka: Answer<void> = { ok: false, error: 'not asked yet' };
   #temporal: Answer<NativeConnection> = { ok: false, error: 'not asked yet' };
 
@@ -90,7 +92,8 @@ export class StatusReader {
         ]);
         return {
           pipeline: pipeline.name,
-          lag: lag.ok ? lag.value : { error: lag.error },
+          lag: lag.ok ? lag.value.lag : { error: lag.error },
+          unknown: lag.ok ? lag.value.unknown : [],
           members: members.ok ? members.value : { error: members.error },
           batchers: batchers.ok ? batchers.value : { error: batchers.error },
         };
@@ -107,19 +110,20 @@ function silent(answer: Answer<unknown>): { readonly ok: false; readonly error: 
   return { ok: false, error: answer.ok ? '' : answer.error };
 }
 
-async function lagOf(admin: Admin, pipeline: PipelineConfig): Promise<PartitionLag[]> {
+async function lagOf(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<{ lag: PartitionLag[]; unknown: string[] }> {
   const topics = await findInputTopics(admin, pipeline);
-  const offsets = await fetchGroupOffsets(admin, pipeline.groupId, topics);
-  return offsets.map(({ topic, partition, logStart, logEnd, committedOffset }) => ({
+  const { logs, unknown } = await findGroupOffsets(admin, pipeline.groupId, topics);
+  const lag = logs.map(({ topic, partition, logStart, logEnd, committedOffset }) => ({
     topic,
     partition,
     committed: committedOffset,
     end: logEnd,
     lag: Math.max(0, logEnd - (committedOffset ?? logStart)),
   }));
+  return { lag, unknown: unknown.map(describeNoAnswer) };
 }
 
-async function membersOf(admin: Admin, { groupId }: PipelineConfig): Promise<Member[]> {
+async function membersOf(admin: KafkaAdmin, { groupId }: PipelineConfig): Promise<Member[]> {
   const { groups } = await admin.describeGroups([groupId]);
   return (groups[0]?.members ?? []).map(({ memberId, clientId, clientHost, memberAssignment }) => {
     const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {};

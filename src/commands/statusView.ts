@@ -62,6 +62,7 @@ export function statusText(now: Look, { kafka, temporal }: Pick<Config, 'kafka' 
       const total = report.lag.reduce((sum, { lag }) => sum + lag, 0);
       lines.push(`  lag ${count(total)} records over ${report.lag.length} partitions${committedRate(rates)}`);
     }
+    for (const problem of report.unknown) lines.push(`  ${problem}`);
     if (!('error' in report.members)) lines.push(`  ${membersText(report.members)}`);
     if ('error' in report.batchers) lines.push(`  Temporal at ${temporal.address}: ${report.batchers.error}`);
     else lines.push(batcherTable(report.batchers, now.atMs, rates));

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { Admin, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import { batchesOfRecord, holdsRecord, type BatchOfRecord } from '../activities/batchesOfRecord.js';
 import { isSkipped } from '../activities/batchRecords.js';
 import type { RowsOfRecord } from '../activities/clickhouse.js';
@@ -8,9 +8,10 @@ import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { keylessIndex, laneIndex } from '../consumer/laneIndex.js';
-import { fetchGroupOffsets } from '../kafka/offsets.js';
+import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
 import { messageOf } from '../messageOf.js';
@@ -65,7 +66,7 @@ interface Search {
   readonly config: Config;
   readonly pipeline: PipelineConfig;
   readonly kafka: Kafka;
-  readonly admin: Admin;
+  readonly admin: KafkaAdmin;
 }
 
 /**
@@ -103,20 +104,22 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
 }
 
 async function logOf(
-  admin: Admin,
+  admin: KafkaAdmin,
   { groupId }: PipelineConfig,
   { topic, partition }: RecordPlace,
 ): Promise<RecordFacts['log']> {
-  const offsets = await fetchGroupOffsets(admin, groupId, [topic]);
-  const found = offsets.find((entry) => entry.partition === partition);
+  const { logs, unknown } = await findGroupOffsets(admin, groupId, [topic]);
+  const silent = unknown.find((entry) => entry.partition === partition || entry.partition < 0);
+  if (silent !== undefined) throw new Error(describeNoAnswer(silent));
+  const found = logs.find((entry) => entry.partition === partition);
   if (found === undefined)
-    throw new UsageError(`topic ${topic} has no partition ${partition}: it has ${partitionsText(offsets)}`);
+    throw new UsageError(`topic ${topic} has no partition ${partition}: it has ${partitionsText(logs)}`);
   return { start: found.logStart, end: found.logEnd, committed: found.committedOffset };
 }
 
 async function readRecord(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   { topic, partition, offset }: RecordPlace,
 ): Promise<KafkaRecord | null> {
   let record: KafkaRecord | null = null;

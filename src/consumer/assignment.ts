@@ -1,8 +1,8 @@
-import type { AcceptedMark } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import type { PartitionState } from './commitMetadata.js';
-import type { SameEpoch } from './startPosition.js';
+import type { LogComparison, LogVerdict } from './logComparison.js';
+import type { KnownStart } from './partitionStarts.js';
 import type { PartitionTracker } from './tracker.js';
 
 /** An offset to commit, and what to say with it. */
@@ -21,27 +21,55 @@ export interface PartitionCommit extends TopicPartition {
  *        ├──────► comparing ──► open                           │
  *        ├──────► handing over ──► open (old layout, to an end)┘
  *        └──────► blocked
+ *     open ──the log ends before the position──► unknown
  *
- * Pure. A partition may be handed over from once it is open and its epoch is committed.
+ * Each partition by itself: one whose start cannot be found out keeps no other from being read. Pure. A partition may be handed over from once it is open and its epoch is committed.
  */
 export class Assignment {
   readonly partitions: readonly TopicPartition[];
-  /** True once the start position of every partition is known. */
-  opened = false;
   readonly #trackers = new Map<string, PartitionTracker>();
   readonly #committed = new Map<PartitionTracker, number>();
   readonly #comparing = new Map<string, Comparison>();
-  readonly #blocked = new Set<string>();
+  /** Partitions whose start is not known, and why as far as it is known; empty at first. */
+  readonly #unknown = new Map<string, string>();
+  readonly #blocked = new Map<string, string>();
 
   constructor(memberAssignment: Readonly<Record<string, readonly number[]>>) {
     this.partitions = Object.entries(memberAssignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => ({ topic, partition })),
+    );
+    for (const partition of this.partitions) this.#unknown.set(partitionName(partition), '');
+  }
+
+  /** Partitions whose start is not known. */
+  get unknown(): readonly TopicPartition[] {
+    return this.partitions.filter((partition) => this.isUnknown(partition));
+  }
+
+  isAllKnown(): boolean {
+    return this.#unknown.size === 0;
+  }
+
+  isUnknown(partition: TopicPartition): boolean {
+    return this.#unknown.has(partitionName(partition));
+  }
+
+  /** Where it starts cannot be found out now. */
+  waits(partition: TopicPartition, problem: string): void {
+    this.#unknown.set(partitionName(partition), problem);
+  }
+
+  /** What is not read, and why, in words; the start of a partition may be unknown without a reason to tell. */
+  get problems(): readonly string[] {
+    return [...this.#unknown, ...this.#blocked].flatMap(([name, problem]) =>
+      problem === '' ? [] : [`${name}: ${problem}`],
     );
   }
 
   /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
   open(tracker: PartitionTracker, committed: number | null): void {
     this.#trackers.set(partitionName(tracker), tracker);
+    this.#unknown.delete(partitionName(tracker));
     if (committed !== null) this.#committed.set(tracker, committed);
   }
 
@@ -56,11 +84,13 @@ export class Assignment {
 
   compare(partition: TopicPartition, comparison: Comparison): void {
     this.#comparing.set(partitionName(partition), comparison);
+    this.#unknown.delete(partitionName(partition));
   }
 
   /** Nothing of the partition is handed over or committed until it is opened again. */
   leave(partition: TopicPartition): void {
     this.#trackers.delete(partitionName(partition));
+    this.#unknown.delete(partitionName(partition));
   }
 
   /** The comparison is over. */
@@ -69,8 +99,9 @@ export class Assignment {
   }
 
   /** The partition is not read, and will not be under this assignment. */
-  block(partition: TopicPartition): void {
-    this.#blocked.add(partitionName(partition));
+  block(partition: TopicPartition, problem: string): void {
+    this.#blocked.set(partitionName(partition), problem);
+    this.#unknown.delete(partitionName(partition));
   }
 
   isBlocked(partition: TopicPartition): boolean {
@@ -79,7 +110,7 @@ export class Assignment {
 
   /** True once the start of every partition is known, and none is blocked. */
   get readable(): boolean {
-    return this.opened && this.#blocked.size === 0;
+    return this.#unknown.size === 0 && this.#blocked.size === 0;
   }
 
   trackers(): Iterable<PartitionTracker> {
@@ -124,9 +155,8 @@ export class Assignment {
   }
 }
 
-/** The record by which a log is known again, and where that log starts. */
+/** Which records of a log are looked at, and what they lead to. */
 export interface Comparison {
-  readonly mark: AcceptedMark;
-  readonly ifSame: SameEpoch;
-  readonly logStart: number;
+  readonly comparison: LogComparison;
+  readonly decide: (verdict: LogVerdict) => KnownStart;
 }

@@ -7,6 +7,7 @@ import { layoutName, parseLayoutName, type Layout } from '../records/batcherId.j
 export interface CommitMetadata {
   readonly epoch: string;
   readonly layout: Layout;
+  /** Empty where Kafka did not tell it. */
   readonly clusterId: string;
   readonly state: PartitionState;
 }

@@ -1,4 +1,5 @@
 import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
+import type { TopicPartition } from '../records/record.js';
 import { fencingAssigner } from './fencingAssigner.js';
 import { isRefusal } from '../kafka/refusal.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
@@ -10,6 +11,8 @@ export interface MembershipHandlers {
   readonly joining: () => void;
   /** It has these partitions, by topic. */
   readonly joined: (memberAssignment: Record<string, number[]>) => void;
+  /** The log of a partition does not have the offset that was asked for. To pause it before returning. */
+  readonly outOfRange: (partition: TopicPartition) => void;
   readonly batch: (payload: EachBatchPayload) => Promise<void>;
   /** A batch in which there is nothing to hand over, which kafkajs keeps for itself. */
   readonly emptyBatch: (payload: ConsumerStartBatchProcessEvent['payload']) => void;
@@ -157,7 +160,7 @@ export class GroupMember {
 
   #createConsumer(membership: Membership): Consumer {
     const isCurrent = (): boolean => membership.consumer === consumer;
-    const { joining, joined, emptyBatch } = this.#handlers;
+    const { joining, joined, outOfRange, emptyBatch } = this.#handlers;
     const consumer = this.#kafka.consumer({
       groupId: this.#groupId,
       sessionTimeout: this.#sessionTimeoutMs,
@@ -168,10 +171,15 @@ export class GroupMember {
       allowAutoTopicCreation: false,
       // One that was left while it crashed or joined must not come back: nobody would read what it is given.
       partitionAssigners: [
-        fencingAssigner(() => {
-          if (!isCurrent()) throw new Error(`group ${this.#groupId} was left`);
-          joining();
-        }),
+        fencingAssigner(
+          () => {
+            if (!isCurrent()) throw new Error(`group ${this.#groupId} was left`);
+            joining();
+          },
+          (partition) => {
+            if (isCurrent()) outOfRange(partition);
+          },
+        ),
       ],
       retry: {
         initialRetryTime: 100,

@@ -1,5 +1,5 @@
-import type { Admin } from 'kafkajs';
-import { fetchLogOffsets } from '../kafka/offsets.js';
+import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
+import { findLogOffsets } from '../kafka/offsets.js';
 import { partitionName } from '../records/record.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Assignment } from './assignment.js';
@@ -9,31 +9,35 @@ type Series = Parameters<Metrics['lag']['remove']>[0];
 /** The lag of the partitions that this member reads: a partition's is told by its owner only. */
 export class Lag {
   readonly #pipeline: string;
-  readonly #admin: Pick<Admin, 'fetchTopicOffsets'>;
+  readonly #admin: Pick<KafkaAdmin, 'fetchLogs'>;
   readonly #gauge: Metrics['lag'];
   readonly #series = new Map<string, Series>();
 
-  constructor(pipeline: string, admin: Pick<Admin, 'fetchTopicOffsets'>, gauge: Metrics['lag']) {
+  constructor(pipeline: string, admin: Pick<KafkaAdmin, 'fetchLogs'>, gauge: Metrics['lag']) {
     this.#pipeline = pipeline;
     this.#admin = admin;
     this.#gauge = gauge;
   }
 
-  /** Rejects where Kafka does not answer. */
-  async measure(assignment: Assignment, isCurrent: () => boolean): Promise<void> {
+  /**
+   * Rejects where no broker answers.
+   *
+   * @returns the partitions that cannot be asked now
+   */
+  async measure(assignment: Assignment, isCurrent: () => boolean): Promise<readonly NoAnswer[]> {
     const topics = new Set(assignment.partitions.map(({ topic }) => topic));
-    for (const topic of topics) {
-      const logs = await fetchLogOffsets(this.#admin, [topic]);
-      if (!isCurrent()) return;
-      for (const { partition, logEnd } of logs) {
-        const tracker = assignment.tracker(topic, partition);
-        if (tracker === undefined) continue;
-        const series = { pipeline: this.#pipeline, topic, partition };
-        const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
-        this.#gauge.set(series, Math.max(0, logEnd - committed));
-        this.#series.set(partitionName(tracker), series);
-      }
+    const { logs, unknown } = await findLogOffsets(this.#admin, [...topics]);
+    if (!isCurrent()) return [];
+    for (const { topic, partition, logEnd } of logs) {
+      const tracker = assignment.tracker(topic, partition);
+      if (tracker === undefined) continue;
+      const series = { pipeline: this.#pipeline, topic, partition };
+      const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
+      this.#gauge.set(series, Math.max(0, logEnd - committed));
+      this.#series.set(partitionName(tracker), series);
     }
+    const mine = new Set(assignment.partitions.map(partitionName));
+    return unknown.filter((answer) => mine.has(partitionName(answer)));
   }
 
   forget(): void {

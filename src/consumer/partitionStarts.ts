@@ -1,89 +1,216 @@
-import type { Admin } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
-import { fetchGroupOffsets, offsetsAt } from '../kafka/offsets.js';
+import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
+import { findGroupOffsets, offsetsAt, type GroupOffsets } from '../kafka/offsets.js';
 import { mapConcurrently } from '../mapConcurrently.js';
-import type { PartitionCoverage } from '../records/batcher.js';
+import { messageOf } from '../messageOf.js';
+import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
 import type { Layout } from '../records/batcherId.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import type { BatcherClient } from './batcherClient.js';
+import { LogComparison, type LogVerdict } from './logComparison.js';
 import {
+  afterShortLog,
+  afterUnknownCluster,
   knownPosition,
   lastEpoch,
   startPosition,
-  type KnownEpoch,
-  type KnownPosition,
+  type AfterShortLog,
+  type GoingOn,
   type SameEpoch,
   type StartPosition,
 } from './startPosition.js';
 
+type NewEpoch = Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number };
+
+/** Where and how a partition is to be read, with nothing left to find out. */
+export type KnownStart = GoingOn | NewEpoch | AfterShortLog | SameEpoch | { readonly type: 'newer' };
+
 /** Where and how a partition is to be read, with nothing left to find out but what only its records tell. */
 export type PartitionStart = TopicPartition &
   (
-    | Exclude<StartPosition, { readonly type: 'newEpoch' | 'askBatchers' }>
-    | (Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number })
-    | SameEpoch
-    | (Extract<KnownPosition, { readonly type: 'compare' }> & { readonly logStart: number })
+    | KnownStart
+    | {
+        readonly type: 'compare';
+        readonly comparison: LogComparison;
+        readonly decide: (verdict: LogVerdict) => KnownStart;
+      }
   );
 
+/** A partition whose start the batchers have to be asked for. */
+export interface Doubt {
+  readonly facts: GroupOffsets;
+  readonly position: Extract<StartPosition, { readonly type: 'askBatchers' | 'shortLog' | 'unknownCluster' }>;
+}
+
+/** What Kafka says of where partitions start. Each of them is in one of the lists. */
 export interface PartitionStarts {
-  readonly clusterId: string;
+  /** Null where Kafka does not tell it. */
+  readonly clusterId: string | null;
   readonly starts: readonly PartitionStart[];
+  readonly doubts: readonly Doubt[];
+  /** Of these nothing can be found out now. */
+  readonly unknown: readonly NoAnswer[];
 }
 
 export interface PartitionStartsOptions {
-  readonly admin: Admin;
+  readonly admin: KafkaAdmin;
   readonly pipeline: PipelineConfig;
-  /** Where partitions start that were never read. */
-  readonly startFrom: StartFrom;
+  /** Where a partition starts that was never read. */
+  readonly startFrom: (partition: TopicPartition) => StartFrom;
   /** All layouts that the pipeline has had. */
   readonly layouts: () => Promise<readonly Layout[]>;
   readonly batchersOf: (layout: Layout) => readonly BatcherClient[];
 }
 
 /**
- * Finds out where assigned partitions start: from the group's commits, the log, and, where nothing is committed, from what
- * the batchers remember. Reads only. Rejects where one of them does not answer.
+ * Finds out where assigned partitions start, from the group's commits and the logs. Reads only. Each partition is judged by
+ * itself: one that cannot be asked keeps no other from being read. Rejects where no broker, or the group's coordinator, answers.
+ *
+ * @param positionOf how far this member has come in a partition's log, by its own memory
  */
 export async function findPartitionStarts(
   partitions: readonly TopicPartition[],
-  { admin, pipeline, startFrom, layouts, batchersOf }: PartitionStartsOptions,
+  { admin, pipeline }: Pick<PartitionStartsOptions, 'admin' | 'pipeline'>,
+  positionOf: (partition: TopicPartition) => number = () => 0,
 ): Promise<PartitionStarts> {
   const { groupId, layout } = pipeline;
   const topics = [...new Set(partitions.map(({ topic }) => topic))];
   const [{ clusterId }, offsets] = await Promise.all([
-    admin.describeCluster(),
-    fetchGroupOffsets(admin, groupId, topics),
+    admin.describeTopics([]),
+    findGroupOffsets(admin, groupId, topics),
   ]);
-  const byPartition = new Map(offsets.map((facts) => [partitionName(facts), facts]));
-  let known: Promise<ReadonlyMap<string, KnownEpoch>> | undefined;
+  const known = new Map(offsets.logs.map((facts) => [partitionName(facts), facts]));
+  const problems = new Map(offsets.unknown.map((answer) => [partitionName(answer), answer.problem]));
   const starts: PartitionStart[] = [];
+  const doubts: Doubt[] = [];
+  const unknown: NoAnswer[] = [];
   for (const { topic, partition } of partitions) {
-    const facts = byPartition.get(partitionName({ topic, partition }));
-    if (facts === undefined) throw new Error(`Kafka does not know partition ${partition} of topic ${topic}`);
-    const resolve = async (from: number | StartFrom): Promise<number> => (await offsetsAt(admin, [facts], from))(facts);
-    const position = startPosition(facts, { layout, clusterId });
-    if (position.type === 'newEpoch') {
-      starts.push({ ...position, topic, partition, offset: await resolve(position.offset) });
-    } else if (position.type === 'askBatchers') {
-      known ??= layouts().then((all) => lastEpochs(all, batchersOf));
-      const last = (await known).get(partitionName({ topic, partition })) ?? null;
-      const found = knownPosition(last, facts, { layout, startFrom });
-      if (found.type === 'newEpoch') starts.push({ ...found, topic, partition, offset: await resolve(found.offset) });
-      else if (found.type === 'compare') starts.push({ ...found, topic, partition, logStart: facts.logStart });
-      else starts.push({ ...found, topic, partition });
-    } else {
-      starts.push({ ...position, topic, partition });
+    const where = { topic, partition };
+    const facts = known.get(partitionName(where));
+    if (facts === undefined) {
+      const ofTopic = problems.get(partitionName({ topic, partition: -1 }));
+      const problem = problems.get(partitionName(where)) ?? ofTopic ?? 'Kafka does not know it';
+      unknown.push({ ...where, problem });
+      continue;
+    }
+    const position = startPosition(facts, { layout, clusterId, position: positionOf(where) });
+    switch (position.type) {
+      case 'askBatchers':
+      case 'shortLog':
+      case 'unknownCluster':
+        doubts.push({ facts, position });
+        break;
+      case 'newEpoch':
+        starts.push({ ...where, ...position, offset: await resolved(admin, facts, position.offset) });
+        break;
+      default:
+        starts.push({ ...where, ...position });
     }
   }
-  return { clusterId, starts };
+  return { clusterId, starts, doubts, unknown };
 }
 
-/** Per partition the epoch that the batchers were sent last. */
-async function lastEpochs(
+/**
+ * Settles doubts by what the batchers remember. Rejects where they do not answer, as without a worker, or do not say all: try
+ * again then.
+ */
+export async function settleDoubts(
+  doubts: readonly Doubt[],
+  options: PartitionStartsOptions,
+): Promise<{ readonly starts: readonly PartitionStart[]; readonly unknown: readonly NoAnswer[] }> {
+  if (doubts.length === 0) return { starts: [], unknown: [] };
+  const remembered = await coverages(await options.layouts(), options.batchersOf);
+  const starts: PartitionStart[] = [];
+  const unknown: NoAnswer[] = [];
+  for (const doubt of doubts) {
+    const { topic, partition } = doubt.facts;
+    try {
+      const start = await settle(doubt, remembered.get(partitionName(doubt.facts)) ?? [], options);
+      starts.push({ topic, partition, ...start });
+    } catch (error) {
+      unknown.push({ topic, partition, problem: messageOf(error) });
+    }
+  }
+  return { starts, unknown };
+}
+
+type WithoutPartition<Start> = Start extends TopicPartition ? Omit<Start, keyof TopicPartition> : never;
+
+async function settle(
+  { facts, position }: Doubt,
+  remembered: readonly LayoutCoverage[],
+  { admin, pipeline: { layout }, startFrom }: PartitionStartsOptions,
+): Promise<WithoutPartition<PartitionStart>> {
+  if (position.type === 'shortLog') return judgeShortLog(facts, position, remembered);
+  if (position.type === 'unknownCluster') return judgeUnknownCluster(facts, position, remembered);
+  const found = knownPosition(lastEpoch(remembered), facts, { layout, startFrom: startFrom(facts) });
+  switch (found.type) {
+    case 'shortLog':
+      return judgeShortLog(facts, found, remembered);
+    case 'newEpoch':
+      return { ...found, offset: await resolved(admin, facts, found.offset) };
+    case 'sameEpoch':
+      return found;
+    case 'compare': {
+      const other: NewEpoch = { type: 'newEpoch', offset: facts.logStart, reason: OTHER_LOG };
+      return compared([found.mark], facts, null, (verdict) => (verdict.type === 'same' ? found.ifSame : other));
+    }
+  }
+}
+
+const OTHER_LOG = 'the log is not the one that was read before';
+
+function judgeShortLog(
+  facts: GroupOffsets,
+  { epoch, position }: Extract<StartPosition, { readonly type: 'shortLog' }>,
+  remembered: readonly LayoutCoverage[],
+): WithoutPartition<PartitionStart> {
+  const all = marksOf(remembered);
+  const lastReadMs =
+    all.length === 0 ? null : Math.max(...all.flatMap((mark) => [mark.timestampMs, mark.acceptedAtMs]));
+  const marks = all.filter((mark) => mark.epoch === epoch);
+  return compared(marks, facts, lastReadMs, (verdict) => afterShortLog(verdict, { ...facts, position }));
+}
+
+function judgeUnknownCluster(
+  facts: GroupOffsets,
+  { epoch, ifSame }: Extract<StartPosition, { readonly type: 'unknownCluster' }>,
+  remembered: readonly LayoutCoverage[],
+): WithoutPartition<PartitionStart> {
+  const marks = marksOf(remembered).filter((mark) => mark.epoch === epoch);
+  return compared(marks, facts, null, (verdict) => afterUnknownCluster(ifSame, marks, facts, verdict));
+}
+
+/** What a comparison leads to; at once where there is no record to look at. */
+function compared(
+  marks: readonly AcceptedMark[],
+  log: { readonly logStart: number; readonly logEnd: number },
+  lastReadMs: number | null,
+  decide: (verdict: LogVerdict) => KnownStart,
+): WithoutPartition<PartitionStart> {
+  const comparison = new LogComparison(marks, log, lastReadMs);
+  return comparison.offset === null ? decide({ type: 'unproven' }) : { type: 'compare', comparison, decide };
+}
+
+async function resolved(admin: KafkaAdmin, facts: GroupOffsets, from: number | StartFrom): Promise<number> {
+  return (await offsetsAt(admin, [facts], from))(facts);
+}
+
+interface LayoutCoverage {
+  readonly layout: Layout;
+  readonly coverage: PartitionCoverage;
+}
+
+function marksOf(remembered: readonly LayoutCoverage[]): AcceptedMark[] {
+  return remembered.flatMap(({ coverage: { mark } }) => (mark === undefined ? [] : [mark]));
+}
+
+/** What the batchers of all layouts have accepted, by partition. */
+async function coverages(
   layouts: readonly Layout[],
   batchersOf: (layout: Layout) => readonly BatcherClient[],
-): Promise<Map<string, KnownEpoch>> {
-  const byPartition = new Map<string, { layout: Layout; coverage: PartitionCoverage }[]>();
+): Promise<ReadonlyMap<string, readonly LayoutCoverage[]>> {
+  const byPartition = new Map<string, LayoutCoverage[]>();
   for (const layout of layouts) {
     for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage())) {
       for (const coverage of state) {
@@ -92,10 +219,5 @@ async function lastEpochs(
       }
     }
   }
-  const known = new Map<string, KnownEpoch>();
-  for (const [name, coverages] of byPartition) {
-    const last = lastEpoch(coverages);
-    if (last !== null) known.set(name, last);
-  }
-  return known;
+  return byPartition;
 }

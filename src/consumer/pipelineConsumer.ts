@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { Admin, Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
-import type { KafkaConfig, PipelineConfig } from '../config/config.js';
+import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
+import type { KafkaConfig, PipelineConfig, StartFrom } from '../config/config.js';
+import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
 import { toOffset } from '../kafka/fromKafka.js';
 import { failureOf, recordsOf, startOf } from '../kafka/kafkajs/fetchedBatch.js';
 import type { UnreadableBatchError } from '../kafka/kafkajs/recordSet.js';
-import { fetchLogOffsets } from '../kafka/offsets.js';
+import { findLogOffsets } from '../kafka/offsets.js';
 import { causeOf, isRefusal } from '../kafka/refusal.js';
 import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
@@ -18,7 +19,13 @@ import { GroupMember } from './groupMember.js';
 import { Lag } from './lag.js';
 import { commitLatest } from './latestStart.js';
 import type { Pack } from './lane.js';
-import { findPartitionStarts, type PartitionStart, type PartitionStartsOptions } from './partitionStarts.js';
+import {
+  findPartitionStarts,
+  settleDoubts,
+  type Doubt,
+  type PartitionStart,
+  type PartitionStartsOptions,
+} from './partitionStarts.js';
 import { PipelineLanes, type PipelineLanesOptions } from './pipelineLanes.js';
 import { newEpoch, ReadingPlans } from './readingPlans.js';
 import type { SameEpoch } from './startPosition.js';
@@ -29,7 +36,7 @@ import { PartitionTracker, type ReadingPlan } from './tracker.js';
 export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly kafkaConfig: KafkaConfig;
   readonly kafka: Kafka;
-  readonly admin: Admin;
+  readonly admin: KafkaAdmin;
   /** All layouts that the pipeline has had, as far as Temporal knows. */
   readonly layouts: () => Promise<readonly Layout[]>;
 }
@@ -42,12 +49,16 @@ const SWEEP_INTERVAL_MS = 30_000;
 /** A new topic is read within a minute: after this, and a rebalance of all members that follow. */
 const TOPICS_INTERVAL_MS = 15_000;
 const OPEN_RETRY_MS = 1_000;
-const HEARTBEAT_WHILE_OPENING_MS = 1_000;
+/** A log that ends before the position in it is given this long to come back: a new leader may not know its end yet. */
+const SHORT_LOG_WAIT_MS = 10_000;
 const DRAIN_POLL_MS = 20;
-/** Batches from elsewhere, after which there is no record at the mark: it is another log. */
+/** Batches from elsewhere, after which there is no record at the offset that is looked at. */
 const MISMATCHES_MAX = 3;
 /** Fetches of a record batch that cannot be read, after which its partition is not read any more under this assignment. */
 const UNREADABLE_FETCHES_MAX = 3;
+
+/** Problems that are told in one line; the others are counted. */
+const PROBLEMS_SHOWN = 5;
 
 /**
  * One pipeline's Kafka consumer: takes batches from kafkajs, hands their records to the lanes, commits what the batchers
@@ -70,7 +81,6 @@ export class PipelineConsumer {
   readonly #lanes: PipelineLanes;
   readonly #plans: ReadingPlans;
   readonly #commits: Commits;
-  readonly #paused = new Set<PartitionTracker>();
   /** The last jump of a partition's fetch position that the log did not explain. */
   readonly #jumps = new WeakMap<PartitionTracker, string>();
   /** Batches that came from elsewhere while a comparison waited for its record. */
@@ -79,8 +89,15 @@ export class PipelineConsumer {
   readonly #unreadableFetches = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #pausedTime = new Stopwatch();
+  /** When a log was first seen to end before the position in it, by `performance.now()`. */
+  readonly #shortSinceMs = new Map<string, number>();
+  /** Partitions whose ends could not be committed for `startFrom: latest`. */
+  readonly #latestPending = new Set<string>();
   #assignment: Assignment | null = null;
-  #opened: Promise<void> = Promise.resolve();
+  /** The assignment whose partitions are being opened. */
+  #opening: Assignment | null = null;
+  /** Assigned partitions that cannot be asked for, and why. */
+  #unreachable: readonly NoAnswer[] = [];
   #commit: Commit | null = null;
   #committing = false;
   #following: Promise<void> | null = null;
@@ -88,6 +105,7 @@ export class PipelineConsumer {
   /** Why it is not in its group; null while it is, or has not failed. */
   #failure: string | null = null;
   #draining = false;
+  /** Empty until Kafka has told it. */
   #clusterId = '';
 
   constructor(options: PipelineConsumerOptions) {
@@ -108,6 +126,7 @@ export class PipelineConsumer {
       {
         joining: () => this.#unassign(),
         joined: (memberAssignment) => this.#assigned(memberAssignment),
+        outOfRange: (partition) => this.#outOfRange(partition),
         batch: (payload) => this.#takeBatch(payload),
         emptyBatch: (payload) => this.#skipEmptyBatch(payload),
         failed: (error, delayMs) => this.#failed(error, delayMs),
@@ -133,11 +152,22 @@ export class PipelineConsumer {
     });
   }
 
-  /** What stands in the way of reading every partition that this member has; null where nothing does. */
+  /** What is not read, and why, a line; null while every partition that this member has is read, or no topic is there. */
   get problem(): string | null {
     if (this.#failure !== null) return this.#failure;
-    if ((this.#assignment?.readable === true || this.#isWaitingForTopics) && !this.#draining) return null;
-    return `the consumer of pipeline ${this.#pipeline.name} has no assignment yet, or may not read all of it`;
+    const problem = this.#readingProblem();
+    return problem === null ? null : `the consumer of pipeline ${this.#pipeline.name}: ${problem}`;
+  }
+
+  #readingProblem(): string | null {
+    if (this.#draining) return 'it drains';
+    if (this.#isWaitingForTopics) return null;
+    const assignment = this.#assignment;
+    if (assignment === null) return 'it has no assignment yet';
+    const unreachable = this.#unreachable.map((where) => `${partitionName(where)}: ${where.problem}`);
+    const problems = [...new Set([...assignment.problems, ...unreachable])];
+    if (problems.length > 0) return `it does not read ${listed(problems)}`;
+    return assignment.readable ? null : 'where its partitions start is not known yet';
   }
 
   /** Joins the group and begins to consume; resolves after the first try, and tries again where it fails. Never rejects. */
@@ -159,7 +189,7 @@ export class PipelineConsumer {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    this.#steering.pause(this.#assignment?.partitions ?? []);
+    this.#steering.pause(this.#assignment?.partitions ?? [], 'draining');
     while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const stopped = this.#lanes.stop();
@@ -223,7 +253,7 @@ export class PipelineConsumer {
       return;
     }
     for (const topic of topics)
-      for (const counter of [metrics.consumed, metrics.gaps]) counter.inc({ pipeline, topic }, 0);
+      for (const counter of [metrics.consumed, metrics.gaps, metrics.truncations]) counter.inc({ pipeline, topic }, 0);
     if (this.#pipeline.startFrom === 'latest') await this.#commitLatest(topics);
     if (this.#isDraining()) return;
     await this.#member.join(topics);
@@ -239,7 +269,8 @@ export class PipelineConsumer {
     const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
     while (!this.#draining) {
       try {
-        const partitions = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        const { committed: partitions, unknown } = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        for (const where of unknown) this.#latestPending.add(partitionName(where));
         if (partitions > 0)
           logger.info({ pipeline, partitions }, 'Partitions that were never read begin at their ends');
         stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
@@ -277,6 +308,8 @@ export class PipelineConsumer {
     this.#commit = null;
     this.#lanes.clear();
     this.#lag.forget();
+    this.#unreachable = [];
+    this.#shortSinceMs.clear();
     this.#updateGauges();
   }
 
@@ -290,43 +323,99 @@ export class PipelineConsumer {
     this.#options.stateLog.well(`consumer of ${name}`, `The consumer of pipeline ${name} has joined its group again`);
     // Until it is known where to start nothing is fetched: kafkajs would start at the committed offset, and where the log no
     // longer has it, commit "earliest" in its place, without our metadata.
-    this.#steering.pause(assignment.partitions);
-    this.#paused.clear();
+    this.#steering.begin(assignment.partitions, 'start');
+    if (this.#draining) this.#steering.pause(assignment.partitions, 'draining');
     this.#assignment = assignment;
-    this.#opened = this.#open(assignment);
+    void this.#open(assignment);
     this.#updateGauges();
     logger.info({ pipeline: this.#pipeline.name, partitions: assignment.partitions.length }, 'Partitions assigned');
   }
 
-  /** Finds out where each partition starts. Repeats until it succeeds or the assignment is over; never rejects. */
+  /**
+   * Finds out where partitions start, each by itself: what is known is read, the rest is named and tried again. Ends when all are
+   * known or the assignment is over; never rejects.
+   */
   async #open(assignment: Assignment): Promise<void> {
+    if (this.#opening === assignment) return;
+    this.#opening = assignment;
     const { pipeline, stateLog } = this.#options;
     const what = `offsets of ${pipeline.name}`;
-    while (this.#isCurrent(assignment)) {
+    while (this.#isCurrent(assignment) && !this.#draining && !assignment.isAllKnown()) {
+      let failure: string | null = null;
       try {
-        const { clusterId, starts } = await findPartitionStarts(assignment.partitions, this.#startOptions());
-        const members = await this.#countMembers();
-        if (!this.#isCurrent(assignment)) return;
-        this.#clusterId = clusterId;
-        this.#lanes.setMembers(members);
-        for (const start of starts) this.#openPartition(assignment, start);
-        this.#finishPlans(assignment);
-        this.#reportNewEpochs(starts);
-        assignment.opened = true;
-        stateLog.well(what, `Where pipeline ${pipeline.name} starts is known`);
-        return;
+        await this.#openMore(assignment);
       } catch (error) {
-        this.#countError('start');
-        stateLog.problem(what, `Pipeline ${pipeline.name} cannot find out where to start: ${messageOf(error)}`);
-        await sleep(OPEN_RETRY_MS);
+        failure = messageOf(error);
       }
+      if (!this.#isCurrent(assignment)) break;
+      if (assignment.isAllKnown()) {
+        stateLog.well(what, `Where pipeline ${pipeline.name} starts is known`);
+        break;
+      }
+      if (failure !== null || assignment.problems.length > 0) {
+        this.#countError('start');
+        const problem = failure ?? listed(assignment.problems);
+        stateLog.problem(what, `Pipeline ${pipeline.name} cannot find out where to start: ${problem}`);
+      }
+      await sleep(OPEN_RETRY_MS);
     }
+    if (this.#opening === assignment) this.#opening = null;
+  }
+
+  /** One round of {@link #open}. Kafka is asked first: what it settles does not wait for batchers, which need a worker. */
+  async #openMore(assignment: Assignment): Promise<void> {
+    const options = this.#startOptions();
+    // What was handed over of a log that has become shorter has to be accepted first: it may never be read again.
+    const waiting = assignment.unknown.filter((where) => !isPending(assignment.tracker(where.topic, where.partition)));
+    const positionOf = ({ topic, partition }: TopicPartition): number =>
+      assignment.tracker(topic, partition)?.next ?? 0;
+    const { clusterId, starts, doubts, unknown } = await findPartitionStarts(waiting, options, positionOf);
+    const members = await this.#countMembers();
+    if (!this.#isCurrent(assignment)) return;
+    if (clusterId !== null) this.#clusterId = clusterId;
+    this.#lanes.setMembers(members);
+    this.#openAll(assignment, starts);
+    for (const where of unknown) assignment.waits(where, where.problem);
+    const due = doubts.filter((doubt) => this.#isDue(assignment, doubt));
+    if (due.length === 0) return;
+    try {
+      const settled = await settleDoubts(due, options);
+      if (!this.#isCurrent(assignment)) return;
+      this.#openAll(assignment, settled.starts);
+      for (const where of settled.unknown) assignment.waits(where, where.problem);
+    } catch (error) {
+      const problem = `the batchers do not say what they have of it (${messageOf(error)}): is a worker running?`;
+      for (const { facts } of due) assignment.waits(facts, problem);
+    }
+  }
+
+  /** False for a log that is too short, until it has been so for a while. */
+  #isDue(assignment: Assignment, { facts, position }: Doubt): boolean {
+    if (position.type !== 'shortLog') return true;
+    const name = partitionName(facts);
+    const nowMs = performance.now();
+    const sinceMs = this.#shortSinceMs.get(name) ?? nowMs;
+    this.#shortSinceMs.set(name, sinceMs);
+    assignment.waits(facts, `its log ends at ${facts.logEnd}, before the position ${position.position} in it`);
+    return nowMs - sinceMs >= SHORT_LOG_WAIT_MS;
+  }
+
+  #openAll(assignment: Assignment, starts: readonly PartitionStart[]): void {
+    for (const start of starts) {
+      this.#shortSinceMs.delete(partitionName(start));
+      this.#openPartition(assignment, start);
+    }
+    this.#finishPlans(assignment);
+    this.#reportNewEpochs(starts);
   }
 
   #startOptions(): PartitionStartsOptions {
     const { admin, pipeline, layouts } = this.#options;
-    // Wherever `latest` holds, it is committed by now.
-    const startFrom = pipeline.startFrom === 'latest' ? 'earliest' : pipeline.startFrom;
+    // Wherever `latest` holds, it is committed by now, but for partitions that could not be asked then.
+    const startFrom = (where: TopicPartition): StartFrom => {
+      if (pipeline.startFrom !== 'latest') return pipeline.startFrom;
+      return this.#latestPending.has(partitionName(where)) ? 'latest' : 'earliest';
+    };
     return { admin, pipeline, startFrom, layouts, batchersOf: (layout) => this.#lanes.of(layout).batchers };
   }
 
@@ -339,6 +428,7 @@ export class PipelineConsumer {
   #openPartition(assignment: Assignment, start: PartitionStart): void {
     const { topic, partition } = start;
     if ('missed' in start && !this.#mayPassGap(assignment, start, start.missed)) return;
+    if ('lost' in start && start.lost !== null && !this.#mayPassLoss(assignment, start, start.lost)) return;
     switch (start.type) {
       case 'continue': {
         const tracker = new PartitionTracker(start, start.offset, this.#plans.reading);
@@ -361,7 +451,7 @@ export class PipelineConsumer {
         break;
       case 'compare':
         assignment.compare(start, start);
-        this.#fetch(start, start.mark.offset);
+        this.#fetch(start, start.comparison.offset ?? 0);
         break;
       case 'handOver':
         this.#handOverLayout(assignment, start, start.offset, start.layout);
@@ -393,7 +483,7 @@ export class PipelineConsumer {
 
   #fetch(partition: TopicPartition, offset: number): void {
     this.#steering.seek(partition, offset);
-    this.#steering.resume([partition]);
+    this.#steering.resume([partition], 'start');
   }
 
   #reportNewEpochs(starts: readonly PartitionStart[]): void {
@@ -421,11 +511,8 @@ export class PipelineConsumer {
     const { batch } = payload;
     const commit: Commit = (offsets) => payload.commitOffsetsIfNecessary(offsets);
     this.#commit = commit;
-    while (!assignment.opened) {
-      if (!this.#isCurrent(assignment)) return;
-      await Promise.race([this.#opened, sleep(HEARTBEAT_WHILE_OPENING_MS)]);
-      await payload.heartbeat();
-    }
+    // Fetched before it was paused; where it goes on is yet to be found out.
+    if (assignment.isUnknown(batch)) return;
     const failure = failureOf(batch);
     if (failure !== null) {
       this.#unreadable(assignment, batch, failure);
@@ -433,7 +520,7 @@ export class PipelineConsumer {
     }
     this.#compare(assignment, batch);
     await this.#commitEpochs(assignment, commit);
-    const tracker = await this.#alignedTracker(assignment, batch, commit);
+    const tracker = await this.#alignedTracker(assignment, batch);
     if (tracker === null || !this.#isCurrent(assignment) || this.#isDraining()) return;
     // Opened while another partition's epoch was being committed: its own comes with the next batch.
     if (assignment.committedOffset(tracker) === undefined) return;
@@ -455,34 +542,34 @@ export class PipelineConsumer {
     this.#block(assignment, { topic, partition }, failure.message);
   }
 
-  /** Whether a log is the one that batchers remember, the record at their last mark tells. */
+  /** Whether a log is the one that batchers remember, its records tell. */
   #compare(assignment: Assignment, batch: Batch): void {
-    const comparison = assignment.comparison(batch);
-    if (!this.#isCurrent(assignment) || comparison === undefined) return;
+    const compared = assignment.comparison(batch);
+    if (!this.#isCurrent(assignment) || compared === undefined) return;
     const { topic, partition } = batch;
-    const { mark, ifSame, logStart } = comparison;
-    const fetched = startOf(batch);
+    const { comparison, decide } = compared;
+    const wanted = comparison.offset ?? 0;
     // kafkajs may still hand out what it fetched before it was told to seek.
-    const mismatches = this.#mismatches.get(comparison) ?? 0;
-    if (fetched !== mark.offset && mismatches < MISMATCHES_MAX) {
-      this.#mismatches.set(comparison, mismatches + 1);
-      this.#steering.seek(batch, mark.offset);
+    const mismatches = this.#mismatches.get(compared) ?? 0;
+    if (startOf(batch) !== wanted && mismatches < MISMATCHES_MAX) {
+      this.#mismatches.set(compared, mismatches + 1);
+      this.#steering.seek(batch, wanted);
       return;
     }
     const [first] = recordsOf(batch);
-    const found = first === undefined ? null : markOf(first);
-    const same = found?.offset === mark.offset && found.timestampMs === mark.timestampMs && found.crc32 === mark.crc32;
-    const fresh: SameEpoch = { type: 'sameEpoch', epoch: newEpoch(), offset: logStart, missed: 0, from: null };
-    const start = same ? ifSame : fresh;
+    const verdict = comparison.look(first === undefined ? null : markOf(first));
+    if (verdict === null) {
+      this.#mismatches.delete(compared);
+      this.#steering.seek(batch, comparison.offset ?? 0);
+      return;
+    }
+    const start: PartitionStart = { topic, partition, ...decide(verdict) };
     assignment.compared(batch);
-    this.#openSameEpoch(assignment, batch, start);
-    this.#finishPlans(assignment);
     this.#options.logger.info(
-      { pipeline: this.#pipeline.name, topic, partition, epoch: start.epoch, mark: mark.offset },
-      same
-        ? 'The group has no offset, and the log is the one that was read before: it is read again, and nothing comes twice'
-        : 'The group has no offset, and the log is not the one that was read before: a new epoch begins',
+      { pipeline: this.#pipeline.name, topic, partition, offset: wanted, verdict: verdict.type, start: start.type },
+      COMPARED[verdict.type],
     );
+    this.#openAll(assignment, [start]);
   }
 
   /** A new epoch is committed before anything is sent under it, so that its identities survive a crash. */
@@ -496,13 +583,13 @@ export class PipelineConsumer {
    * with what is due: it moves its position by itself where an offset is out of range, and with several brokers it may
    * still hand out what it fetched before a rebalance. Which of the two, the log tells.
    */
-  async #alignedTracker(assignment: Assignment, batch: Batch, commit: Commit): Promise<PartitionTracker | null> {
+  async #alignedTracker(assignment: Assignment, batch: Batch): Promise<PartitionTracker | null> {
     if (!this.#isCurrent(assignment)) return null;
     const { topic, partition } = batch;
-    let tracker = assignment.tracker(topic, partition);
+    const tracker = assignment.tracker(topic, partition);
     if (assignment.isBlocked(batch)) return null;
     if (tracker === undefined) {
-      if (assignment.comparison(batch) === undefined) this.#steering.pause([batch]);
+      if (assignment.comparison(batch) === undefined) this.#steering.pause([batch], 'start');
       return null;
     }
     if (tracker.handedOver) {
@@ -511,24 +598,7 @@ export class PipelineConsumer {
     }
     const fetched = startOf(batch);
     if (fetched === tracker.next) return tracker;
-
-    const logs = await fetchLogOffsets(this.#options.admin, [topic]);
-    const log = logs.find((entry) => entry.partition === partition);
-    if (!this.#isCurrent(assignment) || log === undefined) return null;
-    const { logStart, logEnd } = log;
-    if (logEnd < tracker.next) {
-      tracker = this.#beginAnew(assignment, tracker, logStart);
-      await this.#commitEpochs(assignment, commit);
-      if (!this.#isCurrent(assignment)) return null;
-    } else if (logStart > tracker.next) {
-      const missed = logStart - tracker.next;
-      if (!this.#mayPassGap(assignment, { topic, partition, offset: logStart }, missed)) return null;
-      tracker.advanceTo(logStart);
-      if (hasHandedOver(tracker)) {
-        this.#finishPlans(assignment);
-        return null;
-      }
-    }
+    if ((await this.#followLog(assignment, tracker)) !== 'there') return null;
     // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
     // record (compacted, aborted, control), which it passes over without a word.
     const jump = `${tracker.next} to ${fetched}`;
@@ -544,15 +614,74 @@ export class PipelineConsumer {
     this.#applyBackpressure();
   }
 
-  /** The log ends before the position: it is another log. */
-  #beginAnew(assignment: Assignment, { topic, partition, next }: PartitionTracker, logStart: number): PartitionTracker {
-    const tracker = new PartitionTracker({ topic, partition, epoch: newEpoch() }, logStart, this.#plans.reading);
-    assignment.open(tracker, null);
-    this.#options.logger.warn(
-      { pipeline: this.#pipeline.name, topic, partition, expected: next, logStart, epoch: tracker.epoch },
-      'The log of a partition ends before the position in it: its topic was recreated. A new epoch begins',
-    );
-    return tracker;
+  /**
+   * What the log says of the position in it. What retention removed is passed over; a log that ends before is judged anew.
+   *
+   * @returns `there`: the log has what is due next; `gone`: nothing is due under this tracker; `unknown`: Kafka does not say
+   */
+  async #followLog(assignment: Assignment, tracker: PartitionTracker): Promise<'there' | 'gone' | 'unknown'> {
+    const { topic, partition } = tracker;
+    const { logs } = await findLogOffsets(this.#options.admin, [topic]);
+    const log = logs.find((entry) => entry.partition === partition);
+    if (!this.#isCurrent(assignment) || assignment.tracker(topic, partition) !== tracker) return 'gone';
+    if (log === undefined) return 'unknown';
+    const { logStart, logEnd } = log;
+    if (logEnd < tracker.next) {
+      this.#reopen(assignment, tracker);
+      return 'gone';
+    }
+    if (logStart > tracker.next) {
+      const missed = logStart - tracker.next;
+      if (!this.#mayPassGap(assignment, { topic, partition, offset: logStart }, missed)) return 'gone';
+      tracker.advanceTo(logStart);
+      if (hasHandedOver(tracker)) {
+        this.#finishPlans(assignment);
+        return 'gone';
+      }
+    }
+    return 'there';
+  }
+
+  /** Where a partition goes on is to be found out anew. Its tracker is kept meanwhile: what it has handed over is committed. */
+  #reopen(assignment: Assignment, where: TopicPartition): void {
+    this.#steering.pause([where], 'start');
+    assignment.waits(where, '');
+    void this.#open(assignment);
+  }
+
+  /** The log does not have what was asked for: retention removed it, or the log has become shorter, or is another one. */
+  #outOfRange(where: TopicPartition): void {
+    this.#steering.pause([where], 'start');
+    const assignment = this.#assignment;
+    if (assignment === null || assignment.isUnknown(where)) return;
+    const tracker = assignment.tracker(where.topic, where.partition);
+    if (assignment.comparison(where) !== undefined) {
+      assignment.compared(where);
+      this.#reopen(assignment, where);
+    } else if (tracker === undefined) void this.#fetchAnything(assignment, where);
+    else void this.#realign(assignment, tracker);
+  }
+
+  /** What a hand-over commits needs a batch, whichever. Never rejects: the next one out of range tries again. */
+  async #fetchAnything(assignment: Assignment, where: TopicPartition): Promise<void> {
+    const found = await findLogOffsets(this.#options.admin, [where.topic]).catch(() => null);
+    const log = found?.logs.find(({ partition }) => partition === where.partition);
+    if (this.#isCurrent(assignment)) this.#fetch(where, log?.logStart ?? 0);
+  }
+
+  /** Repeats until the log has answered or the tracker is no longer the one; never rejects. */
+  async #realign(assignment: Assignment, tracker: PartitionTracker): Promise<void> {
+    const { topic, partition } = tracker;
+    while (this.#isCurrent(assignment) && assignment.tracker(topic, partition) === tracker && !this.#draining) {
+      const found = await this.#followLog(assignment, tracker).catch(() => 'unknown' as const);
+      if (!this.#isCurrent(assignment) || assignment.isUnknown(tracker)) return;
+      if (found !== 'unknown') {
+        if (found === 'there') this.#steering.seek(tracker, tracker.next);
+        this.#steering.resume([tracker], 'start');
+        return;
+      }
+      await sleep(OPEN_RETRY_MS);
+    }
   }
 
   #handOver(tracker: PartitionTracker, batch: Batch): void {
@@ -602,10 +731,35 @@ export class PipelineConsumer {
     return false;
   }
 
+  /**
+   * What the log has lost after it was read is counted and told. False where a person has to decide.
+   *
+   * @param lost offsets that were read, or are read as another log's, and are not read again; ends included
+   */
+  #mayPassLoss(
+    assignment: Assignment,
+    { topic, partition, offset }: TopicPartition & { readonly offset: number },
+    lost: { readonly from: number; readonly to: number },
+  ): boolean {
+    const { metrics, logger, pipeline } = this.#options;
+    metrics.truncations.inc({ pipeline: pipeline.name, topic });
+    logger.warn(
+      { pipeline: pipeline.name, topic, partition, from: lost.from, to: lost.to, offset },
+      'The log of a partition ends before what was read of it: records were lost in Kafka. Reading goes on at its end, under a new epoch',
+    );
+    if (pipeline.onGap === 'continue') return true;
+    this.#block(
+      assignment,
+      { topic, partition },
+      `its log ends at ${lost.from}, before what was read of it. Set \`onGap: continue\` to go on at its end, or reset the offset`,
+    );
+    return false;
+  }
+
   /** Not read under this assignment: a person has to decide. */
   #block(assignment: Assignment, where: TopicPartition, reason: string): void {
-    assignment.block(where);
-    this.#steering.pause([where]);
+    assignment.block(where, reason);
+    this.#steering.pause([where], 'blocked');
     const { name } = this.#pipeline;
     this.#options.stateLog.problem(
       `partition ${partitionName(where)} of ${name}`,
@@ -623,30 +777,31 @@ export class PipelineConsumer {
     const assignment = this.#assignment;
     if (assignment === null || this.#draining) return;
     const limits = backpressureLimits(this.#pipeline.bufferedBytesMax);
-    const isOpen = (tracker: PartitionTracker): boolean =>
-      assignment.tracker(tracker.topic, tracker.partition) === tracker;
+    const steering = this.#steering;
+    const isPaused = (tracker: PartitionTracker): boolean => steering.isPaused(tracker, 'buffer');
     const wanted = partitionsToPause(
       assignment.trackers(),
       ({ plan }) => this.#lanes.of(plan.layout).all,
       this.#lanes.memoryBytes,
       limits,
-      (tracker) => this.#paused.has(tracker),
+      isPaused,
     );
-    const pause = [...wanted].filter((tracker) => !this.#paused.has(tracker));
-    // One whose tracker was replaced is paused, or goes on, for its successor.
-    const resume = [...this.#paused].filter((tracker) => !wanted.has(tracker) && isOpen(tracker));
-    for (const tracker of this.#paused) if (!isOpen(tracker)) this.#paused.delete(tracker);
-    this.#steering.pause(pause);
-    this.#steering.resume(resume);
-    for (const tracker of pause) this.#paused.add(tracker);
-    for (const tracker of resume) this.#paused.delete(tracker);
+    steering.pause(
+      [...wanted].filter((tracker) => !isPaused(tracker)),
+      'buffer',
+    );
+    if (steering.count('buffer') > wanted.size)
+      steering.resume(
+        [...assignment.trackers()].filter((tracker) => !wanted.has(tracker)),
+        'buffer',
+      );
     this.#updateGauges();
   }
 
   #accepted({ segments }: Pack): void {
     if (this.#assignment !== null && segments.some(({ tracker }) => tracker.plan.end !== null))
       this.#plans.finish(this.#assignment);
-    if (this.#paused.size > 0) this.#applyBackpressure();
+    if (this.#steering.count('buffer') > 0) this.#applyBackpressure();
     else this.#updateGauges();
   }
 
@@ -660,8 +815,9 @@ export class PipelineConsumer {
     const { metrics } = this.#options;
     const pipeline = this.#pipeline.name;
     metrics.assigned.set({ pipeline }, this.#assignment?.partitions.length ?? 0);
-    metrics.paused.set({ pipeline }, this.#paused.size);
-    metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(this.#paused.size > 0, performance.now()));
+    const paused = this.#assignment === null ? 0 : this.#steering.count('buffer');
+    metrics.paused.set({ pipeline }, paused);
+    metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(paused > 0, performance.now()));
     this.#lanes.updateGauges();
   }
 
@@ -701,13 +857,36 @@ export class PipelineConsumer {
   async #measureLag(): Promise<void> {
     const assignment = this.#assignment;
     if (assignment === null) return;
+    const { pipeline, stateLog } = this.#options;
+    const what = `reading of ${pipeline.name}`;
     try {
-      await this.#lag.measure(assignment, () => this.#isCurrent(assignment));
+      const unreachable = await this.#lag.measure(assignment, () => this.#isCurrent(assignment));
+      if (!this.#isCurrent(assignment)) return;
+      this.#unreachable = unreachable;
+      const problems = unreachable.map((where) => `${partitionName(where)}: ${where.problem}`);
+      if (problems.length === 0) stateLog.well(what, `Pipeline ${pipeline.name} reads all of its partitions again`);
+      else stateLog.problem(what, `Pipeline ${pipeline.name} cannot read ${listed(problems)}`);
     } catch (error) {
       const fields = { pipeline: this.#pipeline.name, error: messageOf(error) };
       this.#options.logger.debug(fields, 'The lag could not be measured');
     }
   }
+}
+
+const COMPARED = {
+  same: 'A log was compared with the records that batchers remember: it is the one that was read before',
+  other: 'A log was compared with the records that batchers remember: it is not the one that was read before',
+  unproven: 'A log was compared with the records that batchers remember: none of them tells whether it is the same',
+} as const;
+
+/** True while something that was handed over is not accepted yet. */
+function isPending(tracker: PartitionTracker | undefined): boolean {
+  return tracker !== undefined && tracker.committable() < tracker.next;
+}
+
+function listed(problems: readonly string[]): string {
+  const more = problems.length - PROBLEMS_SHOWN;
+  return `${problems.slice(0, PROBLEMS_SHOWN).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
 }
 
 /** Asked again after the tracker has moved; the compiler still sees the answer before. */

@@ -65,13 +65,14 @@ export class ReadingPlans {
     const { steering } = this.#options;
     assignment.open(tracker, committed);
     steering.seek(tracker, tracker.next);
-    steering.resume([tracker]);
+    // The tracker before may have waited for this one; whether the lanes have room is looked at anew.
+    steering.resume([tracker], 'start', 'buffer');
   }
 
   /** Begins what comes after the plans that have been carried out. */
   finish(assignment: Assignment): void {
     for (const tracker of [...assignment.trackers()]) {
-      if (!tracker.finished || this.#finishing.has(tracker)) continue;
+      if (!tracker.finished || this.#finishing.has(tracker) || assignment.isUnknown(tracker)) continue;
       this.#finishing.add(tracker);
       const { plan, next } = tracker;
       if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);

@@ -9,7 +9,8 @@ export type RewindPlan =
 export interface RewindFacts extends PartitionFacts {
   /** Where to rewind to. */
   readonly target: number;
-  readonly clusterId: string;
+  /** Null where Kafka does not tell it now. */
+  readonly clusterId: string | null;
 }
 
 /**
@@ -32,7 +33,9 @@ export function planRewind(
     return leave('its offset was set by someone else, and nothing is known to be in the table: use --again');
   }
   if (metadata.type === 'newer') return leave('its offset was committed by a later version of ktb: use that one');
-  if (metadata.clusterId !== clusterId) {
+  if (clusterId === null) return leave('Kafka does not tell the id of its cluster now: try again');
+  // Committed without an id, where Kafka did not tell it: what the table has is found by offset and time.
+  if (metadata.clusterId !== '' && metadata.clusterId !== clusterId) {
     return leave('its offset comes from another cluster, and nothing is known to be in the table: use --again');
   }
   if (metadata.state.type === 'closing') {

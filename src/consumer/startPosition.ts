@@ -4,6 +4,7 @@ import type { AcceptedMark, PartitionCoverage } from '../records/batcher.js';
 import { layoutName, type Layout } from '../records/batcherId.js';
 import type { TopicPartition } from '../records/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
+import type { LogVerdict } from './logComparison.js';
 
 /** What is known of a partition when it is assigned. */
 export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
@@ -33,10 +34,21 @@ export type StartPosition =
   | { readonly type: 'newEpoch'; readonly offset: number | StartFrom; readonly reason: NewEpochReason }
   /** Nothing is committed: what the batchers know of the partition decides, see {@link knownPosition}. */
   | { readonly type: 'askBatchers' }
+  /**
+   * The log ends before the position that was reached in it. It was truncated (an unclean election), or it is another one
+   * (the topic was recreated): only its records tell, see {@link afterShortLog}.
+   */
+  | { readonly type: 'shortLog'; readonly epoch: string; readonly position: number }
+  /** Kafka does not tell the cluster's id, or did not when this was committed. Only the log's records tell. */
+  | { readonly type: 'unknownCluster'; readonly epoch: string; readonly ifSame: GoingOn }
   /** Committed by a later version: only that one knows how to go on. */
   | { readonly type: 'newer' };
 
+/** The ways to go on where the group stopped. */
+export type GoingOn = Extract<StartPosition, { readonly type: 'continue' | 'handOver' | 'fill' }>;
+
 export type NewEpochReason =
+  | 'the log was truncated'
   | 'never read before'
   | 'committed by someone else'
   | 'committed on another cluster'
@@ -44,32 +56,89 @@ export type NewEpochReason =
   | 'the log is not the one that was read before';
 
 /**
- * Decides where an assigned partition starts.
+ * Decides where an assigned partition starts. Pure.
  *
  * An epoch stands for one reading of one log. Offsets that are not ours were set by a person or a tool, who wants the
  * records from there ingested, again where need be; so the position is kept and the epoch is new.
+ *
+ * @param clusterId null where Kafka does not tell it
+ * @param position how far a member has come that still remembers it; the commit may lag behind
  */
 export function startPosition(
   { committedOffset, committedMetadata, logStart, logEnd }: PartitionFacts,
-  { layout, clusterId }: { layout: Layout; clusterId: string },
+  { layout, clusterId, position = 0 }: { layout: Layout; clusterId: string | null; position?: number },
 ): StartPosition {
   if (committedOffset === null) return { type: 'askBatchers' };
   const metadata = parseCommitMetadata(committedMetadata);
   if (metadata.type === 'newer') return { type: 'newer' };
-  if (committedOffset > logEnd) {
+  const isElsewhere =
+    metadata.type === 'ours' && metadata.clusterId !== '' && clusterId !== null && metadata.clusterId !== clusterId;
+  if (committedOffset > logEnd && (metadata.type === 'stranger' || isElsewhere)) {
     return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset' };
   }
   const offset = Math.max(committedOffset, logStart);
   if (metadata.type === 'stranger') return { type: 'newEpoch', offset, reason: 'committed by someone else' };
-  if (metadata.clusterId !== clusterId) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
+  if (isElsewhere) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
   const { epoch, state } = metadata;
+  const reached = Math.max(committedOffset, position);
+  if (reached > logEnd) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
-  if (state.type === 'filling' && state.end > offset) {
-    return { ...going, type: 'fill', layout: metadata.layout, end: state.end };
-  }
-  return mustHandOver(metadata.layout, layout, state.type === 'closing')
-    ? { ...going, type: 'handOver', layout: metadata.layout }
-    : { ...going, type: 'continue' };
+  const goingOn = ((): GoingOn => {
+    if (state.type === 'filling' && state.end > offset) {
+      return { ...going, type: 'fill', layout: metadata.layout, end: state.end };
+    }
+    return mustHandOver(metadata.layout, layout, state.type === 'closing')
+      ? { ...going, type: 'handOver', layout: metadata.layout }
+      : { ...going, type: 'continue' };
+  })();
+  const isKnown = clusterId !== null && metadata.clusterId !== '';
+  return isKnown ? goingOn : { type: 'unknownCluster', epoch, ifSame: goingOn };
+}
+
+/** Where a partition starts whose log ends before the position in it. Offsets that were read and are gone: `lost`, ends included. */
+export interface AfterShortLog {
+  readonly type: 'newEpoch';
+  readonly offset: number;
+  readonly reason: NewEpochReason;
+  readonly lost: { readonly from: number; readonly to: number } | null;
+}
+
+/**
+ * Decides where a partition goes on whose log ends before the position in it. Pure.
+ *
+ * Only where a record proves another log is it read from its start. Otherwise reading goes on at its end: to ingest all again
+ * would double every row. It goes on under a new epoch even in the same log, because the offsets from there on are given out
+ * for the second time: under the old epoch the batchers would take the records that come for those they have had, and drop them.
+ *
+ * @param position the offset that was to be read next
+ */
+export function afterShortLog(
+  verdict: LogVerdict,
+  { logStart, logEnd, position }: { readonly logStart: number; readonly logEnd: number; readonly position: number },
+): AfterShortLog {
+  if (verdict.type === 'other')
+    return { type: 'newEpoch', offset: logStart, reason: 'the log is not the one that was read before', lost: null };
+  // Behind the last record that is the same, others were written since.
+  const offset = verdict.type === 'same' && verdict.replaced ? verdict.upTo + 1 : logEnd;
+  return { type: 'newEpoch', offset, reason: 'the log was truncated', lost: { from: offset, to: position - 1 } };
+}
+
+/**
+ * Decides where a partition goes on whose cluster is not known. Pure. Offsets behind every record that batchers remember may be
+ * gone on with under the committed epoch whatever the log is: nothing that is read there can be taken for something else.
+ *
+ * @param marks records that the batchers have accepted under the committed epoch
+ * @param verdict of the comparison with those that the log should have; null where it should have none
+ */
+export function afterUnknownCluster(
+  ifSame: GoingOn,
+  marks: readonly AcceptedMark[],
+  { logEnd }: Pick<PartitionFacts, 'logEnd'>,
+  verdict: LogVerdict | null,
+): GoingOn | (Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number }) {
+  const isOther =
+    verdict?.type === 'other' || (verdict?.type !== 'same' && marks.some(({ offset }) => offset >= logEnd));
+  return isOther ? { type: 'newEpoch', offset: ifSame.offset, reason: 'committed on another cluster' } : ifSame;
 }
 
 /** An epoch that is being closed cannot be gone on with, even where the configuration is back at its layout. */
@@ -93,7 +162,8 @@ export type KnownPosition =
   | { readonly type: 'newEpoch'; readonly offset: StartFrom; readonly reason: NewEpochReason }
   | SameEpoch
   /** Whether it is the same log, the record at the mark tells. */
-  | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly ifSame: SameEpoch };
+  | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly ifSame: SameEpoch }
+  | Extract<StartPosition, { readonly type: 'shortLog' }>;
 
 /**
  * The same log: under the same epoch from its start; the batchers drop what they have accepted before. From another layout
@@ -132,7 +202,7 @@ export function knownPosition(
   };
   if (logStart > mark.offset) return ifSame;
   if (logEnd > mark.offset) return { type: 'compare', mark, ifSame };
-  return { type: 'newEpoch', offset: 'earliest', reason: 'the log is not the one that was read before' };
+  return { type: 'shortLog', epoch: mark.epoch, position: mark.offset + 1 };
 }
 
 /**

@@ -1,10 +1,10 @@
-import type { Admin } from 'kafkajs';
 import type { PipelineConfig } from '../config/config.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 
 /** Which topics a pipeline reads: those that it names, and those that come to match its patterns, or cease to be. */
 export class TopicWatch {
-  readonly #admin: Pick<Admin, 'listTopics'>;
+  readonly #admin: Pick<KafkaAdmin, 'listTopics'>;
   readonly #pipeline: PipelineConfig;
   /** What was there at the first look. */
   #first: ReadonlySet<string> | null = null;
@@ -12,7 +12,7 @@ export class TopicWatch {
   /** Of these the last look has seen nothing. */
   #missed: ReadonlySet<string> = new Set();
 
-  constructor(admin: Pick<Admin, 'listTopics'>, pipeline: PipelineConfig) {
+  constructor(admin: Pick<KafkaAdmin, 'listTopics'>, pipeline: PipelineConfig) {
     this.#admin = admin;
     this.#pipeline = pipeline;
   }

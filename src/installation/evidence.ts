@@ -1,4 +1,3 @@
-import type { Admin } from 'kafkajs';
 import type { Config } from '../config/config.js';
 import { tablesOf } from '../records/tables.js';
 import type { Evidence } from './claim.js';
@@ -8,6 +7,11 @@ const IDS_MAX = 20;
 
 /** Another ClickHouse on each machine: the default, which a configuration for consumers may leave as it is. */
 const DEFAULT_URL = 'http://localhost:8123';
+
+/** What Kafka is asked for: its cluster's id, which comes with what is known of no topic at all. */
+export interface IdentifiedCluster {
+  describeTopics(topics: readonly string[]): Promise<{ readonly clusterId: string | null }>;
+}
 
 /** What ClickHouse is asked for. */
 export interface IdentifiedTables {
@@ -21,10 +25,10 @@ export interface IdentifiedTables {
  */
 export async function gatherEvidence(
   { clickhouse, pipelines }: Pick<Config, 'clickhouse' | 'pipelines'>,
-  admin: Pick<Admin, 'describeCluster'>,
+  admin: IdentifiedCluster,
   tables: IdentifiedTables | null,
 ): Promise<ReadonlyMap<string, Evidence>> {
-  const { clusterId } = (await admin.describeCluster()) as { readonly clusterId: string | null };
+  const { clusterId } = await admin.describeTopics([]);
   const found = new Map<string, Evidence>();
   for (const { name, topics, settings } of pipelines) {
     const known = [...tablesOf(settings.destination, topics).keys()].slice(0, IDS_MAX);

@@ -1,57 +1,305 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import kafkajs, { type Admin, type Kafka } from 'kafkajs';
-import { isOfType } from './errorType.js';
+import type { Admin, Kafka } from 'kafkajs';
+import { messageOf } from '../messageOf.js';
+import { partitionName, type TopicPartition } from '../records/record.js';
+import { toOffset } from './fromKafka.js';
+import { askMetadata, askOffsets, askTopicNames, createCluster, type Broker, type Cluster } from './kafkajs/cluster.js';
+import { errorOfCode } from './kafkajs/errorCodes.js';
+import { ONLY_BROKERS } from './kafkajs/metadata.js';
 
-/** How often leaders are asked, and how much longer is waited each time before they are looked for. */
+/** How often a broker or a leader is asked, and how much longer is waited each time before it is looked for again. */
 const TRIES_MAX = 4;
-const LEADER_PAUSE_MS = 200;
+const RETRY_PAUSE_MS = 200;
+/** The list of all topics is the only answer that grows with the cluster: so long everybody shares one. */
+const TOPIC_NAMES_MAX_AGE_MS = 10_000;
 
-/**
- * kafkajs's admin client, without two of its faults where offsets of topics, or of a group in them, are asked for.
- *
- * It asks the leaders that it knows, and where leaders have moved while no connection failed it does not look for the new
- * ones, but fails until its metadata expire or something else fetches them. This one looks at once.
- *
- * It fetches the metadata of all topics that it was ever asked for together, which fails for all once one of them is
- * deleted. This one begins anew with the topics that it is asked for.
- */
-export function createAdmin(kafka: Kafka): Admin {
+/** kafkajs's admin client, with lookups of our own where one bad topic or partition makes kafkajs's fail for all. */
+export type KafkaAdmin = Admin & KafkaLookups;
+
+export interface KafkaLookups {
+  /** The brokers, and what is known of these topics. Of no others is asked. Rejects where no broker answers. */
+  describeTopics(topics: readonly string[]): Promise<ClusterFacts>;
+  /** The names of all topics, at most ten seconds old. Rejects where no broker answers. */
+  listTopics(): Promise<string[]>;
+  /**
+   * Where the logs of topics begin and end. Each partition is asked for by itself; one that does not answer, a missing topic too,
+   * comes with the reason. Rejects where no broker answers.
+   */
+  fetchLogs(topics: readonly string[]): Promise<(LogAnswer | NoAnswer)[]>;
+  /** The first offsets at or after a time, by partition; -1 where there is none. Rejects where one of them is not known now. */
+  fetchOffsetsAt(partitions: readonly TopicPartition[], timestampMs: number): Promise<ReadonlyMap<string, number>>;
+  /** What a group has committed, by partition. Rejects where the group's coordinator does not answer. */
+  fetchCommits(groupId: string, partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, CommittedOffset>>;
+}
+
+export interface ClusterFacts {
+  /** Null where the broker does not know it, or not yet. */
+  readonly clusterId: string | null;
+  readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
+  readonly topics: ReadonlyMap<string, TopicPlaces>;
+}
+
+export interface TopicPlaces {
+  /** Why nothing is known of it, as Kafka names it, for instance UNKNOWN_TOPIC_OR_PARTITION; null where all is well. */
+  readonly error: string | null;
+  readonly partitions: readonly {
+    readonly partition: number;
+    /** The broker that leads it; null while there is none. */
+    readonly leader: number | null;
+    readonly replicas: readonly number[];
+  }[];
+}
+
+export interface LogAnswer extends TopicPartition {
+  /** The first offset in the log. */
+  readonly logStart: number;
+  /** The next offset to be written. */
+  readonly logEnd: number;
+}
+
+/** Why nothing is known of a partition, or with -1 of a whole topic. */
+export interface NoAnswer extends TopicPartition {
+  readonly problem: string;
+}
+
+export interface CommittedOffset {
+  /** Kafka's -1 and kafkajs's -2 stand for none. */
+  readonly offset: number;
+  readonly metadata: string | null;
+}
+
+export const NO_LEADER = 'it has no leader: all brokers that have it are away';
+const EARLIEST = -2;
+const LATEST = -1;
+
+/** Nothing is connected yet. */
+export function createAdmin(kafka: Kafka): KafkaAdmin {
   const admin = kafka.admin();
-  let ofTopics: Admin | undefined;
-
-  const adminOfTopics = async (): Promise<Admin> => {
-    const current = (ofTopics ??= kafka.admin());
-    await current.connect();
-    return current;
-  };
-
-  const askLeaders = async <T>(ask: (admin: Admin) => Promise<T>): Promise<T> => {
-    for (let tries = 1; ; tries++) {
-      const asked = await adminOfTopics();
-      try {
-        return await ask(asked);
-      } catch (error) {
-        if (isOfType(error, 'UNKNOWN_TOPIC_OR_PARTITION') && tries === 1) {
-          if (ofTopics === asked) ofTopics = undefined;
-          await asked.disconnect().catch(() => undefined);
-        } else if (error instanceof kafkajs.KafkaJSProtocolError && error.retriable && tries < TRIES_MAX) {
-          // A broker may hear of a new leader later than the old one does.
-          await sleep((tries - 1) * LEADER_PAUSE_MS);
-          // Of all calls without an effect the one that fetches the metadata first. Its own answer is of no interest.
-          await asked.listGroups().catch(() => undefined);
-        } else throw error;
-      }
-    }
-  };
-
+  const lookups = new Lookups(createCluster(kafka));
   return {
     ...admin,
     disconnect: async () => {
-      await Promise.all([admin.disconnect(), ofTopics?.disconnect()]);
+      await Promise.all([admin.disconnect(), lookups.disconnect()]);
     },
-    fetchOffsets: (options) => askLeaders((asked) => asked.fetchOffsets(options)),
-    fetchTopicOffsets: (topic) => askLeaders((asked) => asked.fetchTopicOffsets(topic)),
-    fetchTopicOffsetsByTimestamp: (topic, timestampMs) =>
-      askLeaders((asked) => asked.fetchTopicOffsetsByTimestamp(topic, timestampMs)),
+    describeTopics: (topics) => lookups.describeTopics(topics),
+    listTopics: () => lookups.listTopics(),
+    fetchLogs: (topics) => lookups.fetchLogs(topics),
+    fetchOffsetsAt: (partitions, timestampMs) => lookups.fetchOffsetsAt(partitions, timestampMs),
+    fetchCommits: (groupId, partitions) => lookups.fetchCommits(groupId, partitions),
   };
+}
+
+class Lookups implements KafkaLookups {
+  readonly #cluster: Cluster;
+  #names: { readonly answer: Promise<string[]>; readonly untilMs: number } | null = null;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#cluster.disconnect();
+  }
+
+  async describeTopics(topics: readonly string[]): Promise<ClusterFacts> {
+    const { clusterId, brokers, topicMetadata } = await this.#askAny((broker) =>
+      askMetadata(broker, topics.length === 0 ? [ONLY_BROKERS] : [...new Set(topics)]),
+    );
+    const places = topicMetadata.map(({ topic, topicErrorCode, partitionMetadata }): [string, TopicPlaces] => [
+      topic,
+      {
+        error: topicErrorCode === 0 ? null : errorOfCode(topicErrorCode).type,
+        partitions: partitionMetadata
+          .map(({ partitionId, leader, replicas }) => ({
+            partition: partitionId,
+            leader: leader < 0 ? null : leader,
+            replicas,
+          }))
+          .sort((one, other) => one.partition - other.partition),
+      },
+    ]);
+    return { clusterId: clusterId ?? null, brokers, topics: new Map(places) };
+  }
+
+  listTopics(): Promise<string[]> {
+    const nowMs = performance.now();
+    if (this.#names === null || nowMs >= this.#names.untilMs) {
+      const answer = this.#askAny(askTopicNames);
+      const names = { answer, untilMs: nowMs + TOPIC_NAMES_MAX_AGE_MS };
+      this.#names = names;
+      answer.catch(() => {
+        if (this.#names === names) this.#names = null;
+      });
+    }
+    return this.#names.answer;
+  }
+
+  async fetchLogs(topics: readonly string[]): Promise<(LogAnswer | NoAnswer)[]> {
+    if (topics.length === 0) return [];
+    const { topics: known } = await this.describeTopics(topics);
+    const missing = topics.flatMap((topic): NoAnswer[] => {
+      const error = known.get(topic)?.error;
+      return error === null ? [] : [{ topic, partition: -1, problem: topicProblem(topic, error) }];
+    });
+    const partitions = topics.flatMap((topic) =>
+      (known.get(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition })),
+    );
+    const [starts, ends] = await Promise.all([
+      this.#fetchOffsets(partitions, EARLIEST, known),
+      this.#fetchOffsets(partitions, LATEST, known),
+    ]);
+    const logs = partitions.map((where): LogAnswer | NoAnswer => {
+      const name = partitionName(where);
+      const [logStart, logEnd] = [starts.get(name), ends.get(name)];
+      if (typeof logStart === 'number' && typeof logEnd === 'number') return { ...where, logStart, logEnd };
+      return { ...where, problem: [logStart, logEnd].find((answer) => typeof answer === 'string') ?? NO_LEADER };
+    });
+    return [...missing, ...logs];
+  }
+
+  async fetchOffsetsAt(
+    partitions: readonly TopicPartition[],
+    timestampMs: number,
+  ): Promise<ReadonlyMap<string, number>> {
+    const answers = await this.#fetchOffsets(partitions, timestampMs);
+    const offsets = new Map<string, number>();
+    for (const [name, answer] of answers) {
+      if (typeof answer === 'string') throw new Error(`${name}: ${answer}`);
+      offsets.set(name, answer);
+    }
+    return offsets;
+  }
+
+  async fetchCommits(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+  ): Promise<ReadonlyMap<string, CommittedOffset>> {
+    // Of no topics Kafka would give all that the group has.
+    if (partitions.length === 0) return new Map();
+    const { responses } = await retried(async () => {
+      await this.#connect();
+      const coordinator = await this.#cluster.findGroupCoordinator({ groupId });
+      return coordinator.offsetFetch({ groupId, topics: byTopic(partitions, ({ partition }) => ({ partition })) });
+    });
+    return new Map(
+      responses.flatMap(({ topic, partitions: list }) =>
+        list.map(
+          ({ partition, offset, metadata }) =>
+            [partitionName({ topic, partition }), { offset: toOffset(offset), metadata }] as const,
+        ),
+      ),
+    );
+  }
+
+  /**
+   * An offset of each partition, or why there is none. Leaders that have moved, or do not answer, are looked for again.
+   *
+   * @param known places that were asked for just now
+   */
+  async #fetchOffsets(
+    partitions: readonly TopicPartition[],
+    timestamp: number,
+    known?: ClusterFacts['topics'],
+  ): Promise<ReadonlyMap<string, number | string>> {
+    const answers = new Map<string, number | string>();
+    let left = partitions;
+    for (let tries = 1; left.length > 0; tries++) {
+      const places =
+        tries === 1 && known !== undefined ? known : (await this.describeTopics(left.map(({ topic }) => topic))).topics;
+      const byLeader = groupByLeader(left, places);
+      for (const where of byLeader.get(null) ?? []) answers.set(partitionName(where), NO_LEADER);
+      byLeader.delete(null);
+      await Promise.all(
+        [...byLeader].map(([leader, led]) => this.#askLeader(leader as number, led, timestamp, answers)),
+      );
+      if (tries >= TRIES_MAX) break;
+      left = [...byLeader.values()].flat().filter((where) => typeof answers.get(partitionName(where)) !== 'number');
+      if (left.length > 0) await sleep(tries * RETRY_PAUSE_MS);
+    }
+    return answers;
+  }
+
+  async #askLeader(
+    leader: number,
+    partitions: readonly TopicPartition[],
+    timestamp: number,
+    answers: Map<string, number | string>,
+  ): Promise<void> {
+    try {
+      const broker = await this.#cluster.findBroker({ nodeId: leader });
+      const topics = byTopic(partitions, ({ partition }) => ({ partition, timestamp }));
+      for (const { topic, partitions: list } of (await askOffsets(broker, topics)).responses) {
+        for (const { partition, errorCode, offset } of list) {
+          const answer = errorCode === 0 ? toOffset(offset) : errorOfCode(errorCode).message;
+          answers.set(partitionName({ topic, partition }), answer);
+        }
+      }
+    } catch (error) {
+      for (const where of partitions)
+        answers.set(partitionName(where), `its leader, broker ${leader}, does not answer (${messageOf(error)})`);
+    }
+  }
+
+  async #askAny<T>(ask: (broker: Broker) => Promise<T>): Promise<T> {
+    return retried(async () => {
+      await this.#connect();
+      return ask(await this.#cluster.brokerPool.findConnectedBroker());
+    });
+  }
+
+  async #connect(): Promise<void> {
+    await this.#cluster.connect();
+    if (this.#cluster.getNodeIds().length === 0) await this.#cluster.refreshMetadata();
+  }
+}
+
+/** Partitions by the broker that leads them, or null. */
+function groupByLeader(
+  partitions: readonly TopicPartition[],
+  topics: ClusterFacts['topics'],
+): Map<number | null, TopicPartition[]> {
+  const leaders = new Map(
+    [...topics].flatMap(([topic, places]) =>
+      places.partitions.map(({ partition, leader }) => [partitionName({ topic, partition }), leader] as const),
+    ),
+  );
+  const groups = new Map<number | null, TopicPartition[]>();
+  for (const where of partitions) {
+    const leader = leaders.get(partitionName(where)) ?? null;
+    const group = groups.get(leader);
+    if (group === undefined) groups.set(leader, [where]);
+    else group.push(where);
+  }
+  return groups;
+}
+
+/** Tries again what kafkajs says may pass. */
+async function retried<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries >= TRIES_MAX || (error as { retriable?: boolean }).retriable !== true) throw error;
+      await sleep(tries * RETRY_PAUSE_MS);
+    }
+  }
+}
+
+function byTopic<T>(
+  partitions: readonly TopicPartition[],
+  entry: (where: TopicPartition) => T,
+): { topic: string; partitions: T[] }[] {
+  const lists = new Map<string, T[]>();
+  for (const where of partitions) {
+    const list = lists.get(where.topic);
+    if (list === undefined) lists.set(where.topic, [entry(where)]);
+    else list.push(entry(where));
+  }
+  return [...lists].map(([topic, list]) => ({ topic, partitions: list }));
+}
+
+function topicProblem(topic: string, error: string | undefined): string {
+  return error === undefined || error === 'UNKNOWN_TOPIC_OR_PARTITION'
+    ? `Kafka has no topic ${topic}`
+    : `Kafka says nothing of topic ${topic}: ${error}`;
 }

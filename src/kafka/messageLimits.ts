@@ -1,4 +1,5 @@
-import kafkajs, { type Admin } from 'kafkajs';
+import kafkajs from 'kafkajs';
+import type { KafkaAdmin } from './admin.js';
 import { within } from './within.js';
 
 /** For one topic's answer. */
@@ -8,12 +9,15 @@ const ANSWER_WAIT_MS = 5_000;
  * Bytes of the largest message that each topic takes (`max.message.bytes`). A topic is left out where it may not be asked, or
  * does not answer.
  */
-export async function messageLimits(admin: Admin, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
+export async function messageLimits(
+  admin: KafkaAdmin,
+  topics: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
   const limits = await Promise.all(topics.map(async (topic) => [topic, await limitOf(admin, topic)] as const));
   return new Map(limits.flatMap(([topic, bytes]) => (bytes === null ? [] : [[topic, bytes] as const])));
 }
 
-async function limitOf(admin: Admin, name: string): Promise<number | null> {
+async function limitOf(admin: KafkaAdmin, name: string): Promise<number | null> {
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: ['max.message.bytes'] };
   try {
     const asking = admin.describeConfigs({ resources: [resource], includeSynonyms: false });

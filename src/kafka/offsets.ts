@@ -1,15 +1,9 @@
-import type { Admin } from 'kafkajs';
 import type { StartFrom } from '../config/config.js';
-import { partitionName, type TopicPartition } from '../records/record.js';
-import { toOffset } from './fromKafka.js';
+import { partitionName } from '../records/record.js';
+import type { KafkaAdmin, LogAnswer, NoAnswer } from './admin.js';
 
 /** What the log of a partition holds. */
-export interface LogOffsets extends TopicPartition {
-  /** The first offset in the log. */
-  readonly logStart: number;
-  /** The next offset to be written. */
-  readonly logEnd: number;
-}
+export type LogOffsets = LogAnswer;
 
 /** How far a group has come in the log of a partition. */
 export interface GroupOffsets extends LogOffsets {
@@ -18,61 +12,83 @@ export interface GroupOffsets extends LogOffsets {
   readonly committedMetadata: string | null;
 }
 
-/** The logs of all partitions of some topics, in their order. Rejects where Kafka does not answer or has no such topic. */
-export async function fetchLogOffsets(
-  admin: Pick<Admin, 'fetchTopicOffsets'>,
-  topics: readonly string[],
-): Promise<LogOffsets[]> {
-  const logs = await Promise.all(
-    topics.map(async (topic) => {
-      const partitions = await admin.fetchTopicOffsets(topic);
-      return partitions
-        .map(({ partition, low, high }) => ({ topic, partition, logStart: toOffset(low), logEnd: toOffset(high) }))
-        .sort((one, other) => one.partition - other.partition);
-    }),
-  );
-  return logs.flat();
+/** What was found out of partitions, and which of them cannot be asked now. */
+export interface Found<Log> {
+  readonly logs: readonly Log[];
+  readonly unknown: readonly NoAnswer[];
 }
 
-/** As {@link fetchLogOffsets}, with what a group has committed. */
-export async function fetchGroupOffsets(
-  admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>,
+/** The logs of all partitions of some topics, in their order. Rejects where no broker answers. */
+export async function findLogOffsets(
+  admin: Pick<KafkaAdmin, 'fetchLogs'>,
+  topics: readonly string[],
+): Promise<Found<LogOffsets>> {
+  const answers = await admin.fetchLogs(topics);
+  return {
+    logs: answers.filter((answer): answer is LogAnswer => !('problem' in answer)),
+    unknown: answers.filter((answer): answer is NoAnswer => 'problem' in answer),
+  };
+}
+
+/** As {@link findLogOffsets}, with what a group has committed. Rejects, too, where the group's coordinator does not answer. */
+export async function findGroupOffsets(
+  admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchCommits'>,
   groupId: string,
   topics: readonly string[],
-): Promise<GroupOffsets[]> {
-  // Of no topics kafkajs would fetch all that the group has.
-  if (topics.length === 0) return [];
-  const committed = await admin.fetchOffsets({ groupId, topics: [...topics] });
-  const commits = new Map(
-    committed.flatMap(({ topic, partitions }) =>
-      partitions.map(({ partition, offset, metadata }) => {
-        const committedOffset = toOffset(offset) < 0 ? null : toOffset(offset);
-        return [partitionName({ topic, partition }), { committedOffset, committedMetadata: metadata }] as const;
-      }),
-    ),
-  );
-  const logs = await fetchLogOffsets(admin, topics);
-  return logs.map((log) => ({ ...log, ...(commits.get(partitionName(log)) ?? NO_COMMIT) }));
+): Promise<Found<GroupOffsets>> {
+  const { logs, unknown } = await findLogOffsets(admin, topics);
+  const commits = await admin.fetchCommits(groupId, logs);
+  const found = logs.map((log): GroupOffsets => {
+    const commit = commits.get(partitionName(log));
+    const committedOffset = commit === undefined || commit.offset < 0 ? null : commit.offset;
+    return { ...log, committedOffset, committedMetadata: commit?.metadata ?? null };
+  });
+  return { logs: found, unknown };
 }
 
-const NO_COMMIT = { committedOffset: null, committedMetadata: null };
+/** What was found out, for who needs all of it. @throws Error that names what cannot be asked */
+export function allOf<Log>({ logs, unknown }: Found<Log>): readonly Log[] {
+  if (unknown.length > 0) throw new Error(unknown.map(describeNoAnswer).join('; '));
+  return logs;
+}
+
+/** In words, with the partition's name. */
+export function describeNoAnswer(where: NoAnswer): string {
+  return where.partition < 0 ? where.problem : `partition ${partitionName(where)}: ${where.problem}`;
+}
+
+/** As {@link findLogOffsets}. Rejects, too, where one partition cannot be asked, or Kafka has no such topic. */
+export async function fetchLogOffsets(
+  admin: Pick<KafkaAdmin, 'fetchLogs'>,
+  topics: readonly string[],
+): Promise<readonly LogOffsets[]> {
+  return allOf(await findLogOffsets(admin, topics));
+}
+
+/** As {@link findGroupOffsets}. Rejects, too, where one partition cannot be asked, or Kafka has no such topic. */
+export async function fetchGroupOffsets(
+  admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchCommits'>,
+  groupId: string,
+  topics: readonly string[],
+): Promise<readonly GroupOffsets[]> {
+  return allOf(await findGroupOffsets(admin, groupId, topics));
+}
 
 /**
  * Finds out where a position is in each of some logs: an offset, their start or end, or a time, which stands for the first
- * record that was written then or later, or else the end. Asks Kafka only for a time, once a topic.
+ * record that was written then or later, or else the end. Asks Kafka only for a time.
  */
 export async function offsetsAt<Log extends LogOffsets>(
-  admin: Pick<Admin, 'fetchTopicOffsetsByTimestamp'>,
+  admin: Pick<KafkaAdmin, 'fetchOffsetsAt'>,
   logs: readonly Log[],
   position: number | StartFrom,
 ): Promise<(log: Log) => number> {
   if (typeof position === 'number') return () => position;
   if (position === 'earliest') return ({ logStart }) => logStart;
   if (position === 'latest') return ({ logEnd }) => logEnd;
-  const offsets = new Map<string, number>();
-  for (const topic of new Set(logs.map((log) => log.topic))) {
-    for (const { partition, offset } of await admin.fetchTopicOffsetsByTimestamp(topic, position.timestampMs))
-      offsets.set(partitionName({ topic, partition }), toOffset(offset));
-  }
-  return (log) => offsets.get(partitionName(log)) ?? log.logEnd;
+  const offsets = await admin.fetchOffsetsAt(logs, position.timestampMs);
+  return (log) => {
+    const offset = offsets.get(partitionName(log)) ?? -1;
+    return offset < 0 ? log.logEnd : offset;
+  };
 }

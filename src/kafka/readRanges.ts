@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { KafkaAdmin } from './admin.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { failureOf } from './kafkajs/fetchedBatch.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
@@ -33,7 +34,7 @@ const RETRY_MS = 1_000;
  */
 export async function readRanges(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   ranges: readonly PartitionRange[],
   handle: HandleMessage,
   patienceMs = PATIENCE_MS,
@@ -152,7 +153,7 @@ class Reading {
 /** Until the reading is over, or rejects where the consumer fails or nothing new comes. */
 async function readByConsumer(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   groupId: string,
   reading: Reading,
   patienceMs: number,
@@ -219,7 +220,7 @@ function pause(consumer: Consumer, { topic, partition }: TopicPartition): void {
 }
 
 /** What retention removes while it is being read never comes. */
-async function passWhatIsGone(admin: Admin, topics: readonly string[], reading: Reading): Promise<void> {
+async function passWhatIsGone(admin: KafkaAdmin, topics: readonly string[], reading: Reading): Promise<void> {
   const logs = await fetchLogOffsets(admin, topics).catch(() => []);
   for (const { topic, partition, logStart } of logs) reading.passed({ topic, partition }, logStart - 1);
 }
@@ -228,12 +229,13 @@ async function passWhatIsGone(admin: Admin, topics: readonly string[], reading: 
  * All that topics hold, by partition.
  *
  * @param sinceMs only what was written at this time or later, by the messages' own timestamps
- * @throws Error where Kafka has no such topic
+ * @throws Error where Kafka has no such topic, or a partition cannot be asked
  */
-export async function rangesOf(admin: Admin, topics: readonly string[], sinceMs?: number): Promise<PartitionRange[]> {
-  const existing = new Set(await admin.listTopics());
-  const missing = topics.find((topic) => !existing.has(topic));
-  if (missing !== undefined) throw new Error(`Kafka has no topic ${missing}`);
+export async function rangesOf(
+  admin: KafkaAdmin,
+  topics: readonly string[],
+  sinceMs?: number,
+): Promise<PartitionRange[]> {
   const logs = await fetchLogOffsets(admin, topics);
   const startOf = await offsetsAt(admin, logs, sinceMs === undefined ? 'earliest' : { timestampMs: sinceMs });
   return logs.map((log) => {

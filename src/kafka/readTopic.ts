@@ -1,4 +1,5 @@
-import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { KafkaAdmin } from './admin.js';
 import { rangesOf, readRanges } from './readRanges.js';
 
 /**
@@ -8,7 +9,7 @@ import { rangesOf, readRanges } from './readRanges.js';
  */
 export async function readTopic(
   kafka: Kafka,
-  admin: Admin,
+  admin: KafkaAdmin,
   topic: string,
   handle: (message: KafkaMessage, partition: number) => Promise<void> | void,
 ): Promise<void> {

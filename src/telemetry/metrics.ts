@@ -68,6 +68,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Jumps forward in the offsets of a partition: records the log no longer had.',
       ['pipeline', 'topic'],
     ),
+    truncations: counter(
+      'ktb_log_truncations_total',
+      'Logs found to end before what was read of them: Kafka lost records. Reading went on at the end.',
+      ['pipeline', 'topic'],
+    ),
     lag: gauge('ktb_lag_records', 'Records in the log behind the committed offset.', [
       'pipeline',
       'topic',

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { expectCommitsForward } from '../support/commitLog.js';
 import { coordinatorOf, moveLeaders, untilInSync } from '../support/cluster.js';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -19,8 +19,8 @@ afterEach(async () => {
   await Promise.all(stack().parts.kafka.map((broker) => broker.start()));
 });
 
-async function create(): Promise<void> {
-  fixture = await Fixture.create(stack(), { partitions: 12, producer: 'repeating' });
+async function create(topicConfig: Readonly<Record<string, string>> = {}): Promise<void> {
+  fixture = await Fixture.create(stack(), { partitions: 12, producer: 'repeating', topicConfig });
   await fixture.collectAcks();
 }
 
@@ -141,6 +141,78 @@ it(
     }
     await load.stop();
     await expectAllWell();
+  },
+  SLOW_MS,
+);
+
+/** Gives a partition of a topic to one broker alone: while it is away, nobody leads it. */
+async function keepOnOneBroker(topic: string, partition: number, broker: number): Promise<void> {
+  await fixture.admin.alterPartitionReassignments({
+    topics: [{ topic, partitionAssignment: [{ partition, replicas: [broker] }] }],
+  });
+  await eventually(async () => {
+    const { topics } = await fixture.admin.describeTopics([topic]);
+    expect(topics.get(topic)?.partitions[partition]).toMatchObject({ leader: broker, replicas: [broker] });
+  });
+}
+
+it(
+  'partitions without a leader, of strangers and of the pipeline, stop no other: they are named, and read once they have one',
+  async () => {
+    // The copy that is alone is enough to be elected again.
+    const alone = { 'min.insync.replicas': '1' };
+    await create(alone);
+    const last = stack().parts.kafka.length;
+    const broker = stack().parts.kafka[last - 1];
+    const stranger = `${fixture.name}.stranger`;
+    await fixture.createTopic(stranger, 1, alone);
+    await keepOnOneBroker(stranger, 0, last);
+    await keepOnOneBroker(fixture.topic, 0, last);
+    const running = await start();
+    await broker?.stop();
+    await eventually(async () => {
+      const { topics } = await fixture.admin.describeTopics([stranger, fixture.topic]);
+      expect([...topics.values()].map(({ partitions }) => partitions[0]?.leader)).toEqual([null, null]);
+    }, 60_000);
+
+    let sent = 0;
+    const send = async (partitions: readonly number[]): Promise<void> => {
+      for (const partition of partitions) {
+        const messages = Array.from({ length: 20 }, () => ({
+          partition,
+          value: JSON.stringify({ id: sent++, text: '' }),
+        }));
+        await eventually(() => fixture.producer.send({ topic: fixture.topic, messages }), 60_000);
+      }
+    };
+    const others = Array.from({ length: 11 }, (_, index) => index + 1);
+    const untilAllAcknowledged = () => eventually(() => expect(acknowledged(fixture.acks)).toBe(sent), 120_000, 500);
+    await send(others);
+    await untilAllAcknowledged();
+
+    // A member that begins now, and one that has to open its partitions anew.
+    const started = Daemon.launch(fixture.config());
+    await eventually(async () => expect(await started.metric('ktb_assigned_partitions')).toBe(6), 60_000);
+    await send(others);
+    await untilAllAcknowledged();
+    const name = `${fixture.topic}/0`;
+    for (const daemon of [running, started]) {
+      const { status, text } = await daemon.get('/readyz');
+      expect({ status, text }).toEqual({
+        status: 503,
+        text: expect.stringContaining(`${name}: it has no leader`) as string,
+      });
+      expect(daemon.output).toContain(`Kafka cannot serve ${name}: it has no leader`);
+    }
+    expect(running.output + started.output).toContain(`cannot find out where to start: ${name}: it has no leader`);
+    const checked = await ktb(fixture.config(), ['check']);
+    expect(checked.output).toContain('has no leader');
+
+    await broker?.start();
+    await send([0]);
+    await untilAllAcknowledged();
+    await expectExactlyOnce(fixture, { records: sent });
+    for (const daemon of [running, started]) await daemon.untilReady();
   },
   SLOW_MS,
 );

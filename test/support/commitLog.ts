@@ -1,6 +1,7 @@
 import type { KafkaMessage } from 'kafkajs';
 import { expect } from 'vitest';
 import { parseCommitMetadata } from '../../src/consumer/commitMetadata.js';
+import { fetchLogOffsets } from '../../src/kafka/offsets.js';
 import { eventually } from './eventually.js';
 import type { Fixture } from './fixture.js';
 
@@ -19,7 +20,7 @@ const OFFSETS_TOPIC = '__consumer_offsets';
  */
 async function commitLog(fixture: Fixture): Promise<Committed[]> {
   const ends = new Map(
-    (await fixture.admin.fetchTopicOffsets(OFFSETS_TOPIC)).map(({ partition, high }) => [partition, Number(high)]),
+    (await fetchLogOffsets(fixture.admin, [OFFSETS_TOPIC])).map(({ partition, logEnd }) => [partition, logEnd]),
   );
   const messages: KafkaMessage[] = [];
   const next = new Map<number, number>();

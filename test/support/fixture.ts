@@ -4,7 +4,6 @@ import {
   ConfigResourceTypes,
   Kafka,
   logLevel,
-  type Admin,
   type Consumer,
   type KafkaMessage,
   type Message,
@@ -14,7 +13,8 @@ import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
-import { createAdmin } from '../../src/kafka/admin.js';
+import { createAdmin, type KafkaAdmin } from '../../src/kafka/admin.js';
+import { fetchGroupOffsets, fetchLogOffsets } from '../../src/kafka/offsets.js';
 import { registerCodecs } from './kafkajsCodecs.js';
 import type { BatcherStatus } from '../../src/records/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
@@ -69,7 +69,7 @@ export class Fixture {
   readonly batchers: number;
   readonly stack: StackAddresses;
   readonly kafka: Kafka;
-  readonly admin: Admin;
+  readonly admin: KafkaAdmin;
   readonly producer: Producer;
   readonly clickhouse: ClickHouseClient;
   readonly temporal: Client;
@@ -138,7 +138,7 @@ export class Fixture {
   ): Promise<void> {
     const topics = [{ topic, numPartitions, configEntries: configEntries(config) }];
     await this.admin.createTopics({ topics, waitForLeaders: false });
-    await eventually(() => this.admin.fetchTopicOffsets(topic));
+    await eventually(() => fetchLogOffsets(this.admin, [topic]));
   }
 
   /** Gives settings to topics that exist; those that are not named go back to their defaults. */
@@ -231,7 +231,7 @@ export class Fixture {
   /** Records that a consumer which begins at the start gets, by the offsets that are still there. */
   async recordsInTopic(): Promise<number> {
     const ends = new Map(
-      (await this.admin.fetchTopicOffsets(this.topic)).map(({ partition, high }) => [partition, Number(high)]),
+      (await fetchLogOffsets(this.admin, [this.topic])).map(({ partition, logEnd }) => [partition, logEnd]),
     );
     const consumer = this.kafka.consumer({ groupId: `${this.name}.count.${Date.now()}`, maxWaitTimeInMs: 100 });
     const reached = new Map([...ends].filter(([, end]) => end > 0).map(([partition]) => [partition, 0]));
@@ -303,19 +303,13 @@ export class Fixture {
 
   /** Next offset that the group has committed, and the end of the log, per partition. */
   async offsets(): Promise<{ partition: number; committed: number; end: number; metadata: string | null }[]> {
-    const [committed, log] = await Promise.all([
-      this.admin.fetchOffsets({ groupId: `ktb-${this.name}`, topics: [this.topic] }),
-      this.admin.fetchTopicOffsets(this.topic),
-    ]);
-    return log.map(({ partition, high }) => {
-      const commit = committed[0]?.partitions.find((entry) => entry.partition === partition);
-      return {
-        partition,
-        committed: Number(commit?.offset ?? -1),
-        end: Number(high),
-        metadata: commit?.metadata ?? null,
-      };
-    });
+    const offsets = await fetchGroupOffsets(this.admin, `ktb-${this.name}`, [this.topic]);
+    return offsets.map(({ partition, logEnd, committedOffset, committedMetadata }) => ({
+      partition,
+      committed: committedOffset ?? -1,
+      end: logEnd,
+      metadata: committedMetadata,
+    }));
   }
 
   batcher(index: number) {

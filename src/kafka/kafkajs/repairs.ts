@@ -1,6 +1,9 @@
 import { createRequire } from 'node:module';
+import { repairDefaultOffsets } from './defaultOffsets.js';
 import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
+import { repairMetadata } from './metadata.js';
+import { repairOutOfRange } from './outOfRange.js';
 import { beginReconnectionsClean } from './reconnections.js';
 import { handleFetched, type Runner } from './runner.js';
 import { tellLostConnectionsFromRefusals } from './saslErrors.js';
@@ -37,6 +40,7 @@ interface RunnerModule {
 /**
  * Replaces what kafkajs does wrong with what it has fetched, and with connections and time, for all of its clients in this process. See
  * `recordSet.ts` for what is decoded and left out, `runner.ts` for how it is handed out. Idempotent.
+ * What it does wrong where one topic or partition is bad: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -57,6 +61,9 @@ export function repairKafkajs(): void {
   beginReconnectionsClean();
   closeSilentConnections();
   tellLostConnectionsFromRefusals();
+  repairMetadata();
+  repairDefaultOffsets();
+  repairOutOfRange();
   repaired = true;
 }
 

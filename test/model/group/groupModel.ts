@@ -240,6 +240,7 @@ export class GroupModel {
           assignment!.open(new PartitionTracker({ ...source, epoch: this.#newEpoch() }, 0, reading), null);
           break;
         }
+        if (known.type === 'shortLog') throw new Error('the log cannot have shrunk');
         const same = known.type === 'compare' ? known.ifSame : known;
         if (known.type === 'compare') expect(known.mark).toMatchObject(markOf(log[known.mark.offset]!));
         if (same.from === null) {
@@ -249,6 +250,9 @@ export class GroupModel {
         }
         break;
       }
+      case 'shortLog':
+      case 'unknownCluster':
+        throw new Error(`neither the log nor the cluster changes: ${position.type}`);
       case 'newer':
         throw new Error('nobody writes metadata of a later version');
     }

@@ -21,6 +21,7 @@ const topic = (name: string, facts: Partial<TopicFacts> = {}, settings: Record<s
   name,
   partitions: 8,
   replicas: 3,
+  leaderless: [],
   settings: new Map(Object.entries({ 'retention.ms': '604800000', 'max.message.bytes': '1048588', ...settings })),
   ...facts,
 });
@@ -59,6 +60,7 @@ it.each([
     topic('orders.dead-letters', {}, { 'cleanup.policy': 'compact,delete' }),
     /wrong topic orders.dead-letters is compacted: of two dead letters/,
   ],
+  ['a partition without a leader', topic('orders', { leaderless: [3] }), /wrong topic orders .* partition 3/],
   ['one copy', topic('replies', { replicas: 1 }), /warning topic replies has a partition with one copy/],
   ['settings not to be read', topic('replies', { settings: null }), /warning topic replies may not be asked/],
 ])('%s', (_name, changed, message) => {

@@ -47,6 +47,7 @@ function look(atMs: number, committed: number, overrides: Partial<PipelineReport
   const report: PipelineReport = {
     pipeline: 'orders',
     lag: [{ topic: 'orders', partition: 0, committed, end: 9_000, lag: 9_000 - committed }],
+    unknown: [],
     members: [{ memberId: 'm', clientId: 'ktb', host: '10.0.0.7', partitions: ['orders/0'] }],
     batchers: [batcher(0, committed)],
     ...overrides,

@@ -4,7 +4,10 @@ import { fencingAssigner } from '../../../src/consumer/fencingAssigner.js';
 
 it('ends the old assignment before the group hears that this member joins again, each time', () => {
   const events: string[] = [];
-  const create = fencingAssigner(() => events.push('ended'));
+  const create = fencingAssigner(
+    () => events.push('ended'),
+    () => undefined,
+  );
   const assigner = create({
     cluster: {} as Cluster,
     groupId: 'g',

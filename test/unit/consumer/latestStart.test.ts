@@ -18,11 +18,13 @@ function group({
   committed = [],
   later = [],
   joins = 1,
+  leaderless,
 }: {
   topics: string;
   committed?: string[];
   later?: string[];
   joins?: number;
+  leaderless?: string;
 }) {
   const [pipeline] = parseConfig(
     `pipelines: { p: { table: t, topics: ${topics}, startFrom: latest } }`,
@@ -32,16 +34,23 @@ function group({
   const done: string[] = [];
   let join: () => void = () => undefined;
   const offsetOf = (topic: string) =>
-    committed.includes(topic) ? { offset: '5', metadata: ours } : { offset: '-1', metadata: null };
+    committed.includes(topic) ? { offset: 5, metadata: ours } : { offset: -1, metadata: null };
   const admin = {
-    describeCluster: () => {
+    describeTopics: () => {
       // It joins anew while the facts are being looked at.
       if (joins-- > 1) join();
       return Promise.resolve({ clusterId: CLUSTER });
     },
-    fetchTopicOffsets: () => Promise.resolve([{ partition: 0, low: '0', high: '10', offset: '10' }]),
-    fetchOffsets: ({ topics: asked = [] }: { topics?: string[] }) =>
-      Promise.resolve(asked.map((topic) => ({ topic, partitions: [{ partition: 0, ...offsetOf(topic) }] }))),
+    fetchLogs: (asked: readonly string[]) =>
+      Promise.resolve(
+        asked.map((topic) =>
+          topic === leaderless
+            ? { topic, partition: 0, problem: 'it has no leader' }
+            : { topic, partition: 0, logStart: 0, logEnd: 10 },
+        ),
+      ),
+    fetchCommits: (_group: string, asked: readonly { topic: string }[]) =>
+      Promise.resolve(new Map(asked.map(({ topic }) => [`${topic}/0`, offsetOf(topic)] as const))),
   };
   type Listener = (event: { payload: { memberAssignment: Record<string, number[]> } }) => void;
   const kafka = {
@@ -74,7 +83,11 @@ function group({
     layouts: () => Promise.resolve([]),
     batchersOf: () => [],
   };
-  return { done, begin: (names: string[]) => commitLatest(names, options) };
+  return {
+    done,
+    begin: async (names: string[]) => (await commitLatest(names, options)).committed,
+    commitAll: (names: string[]) => commitLatest(names, options),
+  };
 }
 
 it('commits the ends of logs that the group has no offset for, as a member that fetches nothing', async () => {
@@ -106,4 +119,11 @@ it('looks again where the group rebalances meanwhile', async () => {
   const { done, begin } = group({ topics: '[a]', joins: 3 });
   expect(await begin(['a'])).toBe(1);
   expect(done).toEqual(['pause', 'pause', 'pause', 'commit a 10', 'leave']);
+});
+
+it('a partition without a leader keeps no other from getting its offset, and is named', async () => {
+  const { done, commitAll } = group({ topics: '[a, b]', leaderless: 'a' });
+  const unknown = [{ topic: 'a', partition: 0, problem: 'it has no leader' }];
+  expect(await commitAll(['a', 'b'])).toEqual({ committed: 1, unknown });
+  expect(done).toEqual(['pause', 'commit b 10', 'leave']);
 });

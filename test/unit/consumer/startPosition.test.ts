@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
   formatCommitMetadata,
@@ -6,6 +7,8 @@ import {
   type PartitionState,
 } from '../../../src/consumer/commitMetadata.js';
 import {
+  afterShortLog,
+  afterUnknownCluster,
   knownPosition,
   lastEpoch,
   startPosition,
@@ -62,8 +65,52 @@ it('begins a new epoch where a mirroring tool copied the offsets to another clus
   expect(startPosition(facts(), { ...context, clusterId: 'c2' })).toMatchObject({ type: 'newEpoch', offset: 50 });
 });
 
-it('begins a new epoch at the log start where the log is shorter than the committed offset: it is another log', () => {
-  expect(startPosition(facts({ logEnd: 49 }), context)).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
+it('does not judge by itself a log that ends before what was committed or read: only its records tell', () => {
+  const short = { type: 'shortLog', epoch: 'e1' };
+  expect(startPosition(facts({ logEnd: 49 }), context)).toEqual({ ...short, position: 50 });
+  expect(startPosition(facts({ logEnd: 60 }), { ...context, position: 70 })).toEqual({ ...short, position: 70 });
+  expect(startPosition(facts({ logEnd: 70 }), { ...context, position: 70 })).toMatchObject({ type: 'continue' });
+  // Nothing was read of it under this offset, or not here.
+  const reset = { type: 'newEpoch', offset: 'earliest' };
+  expect(startPosition(facts({ logEnd: 49, committedMetadata: '' }), context)).toMatchObject(reset);
+  expect(startPosition(facts({ logEnd: 49 }), { ...context, clusterId: 'c2' })).toMatchObject(reset);
+});
+
+const remembered = (offset: number) => ({ epoch: 'e1', offset, timestampMs: offset, crc32: offset, acceptedAtMs: 200 });
+const verdicts = fc.oneof(
+  fc.record({ type: fc.constant('same' as const), upTo: fc.nat(99), replaced: fc.boolean() }),
+  fc.constantFrom({ type: 'other' as const }, { type: 'unproven' as const }),
+);
+
+it('reads a short log from its start only where a record proves another log; otherwise what it lost is told, once, to the position', () => {
+  fc.assert(
+    fc.property(verdicts, fc.nat(50), (verdict, logStart) => {
+      const start = afterShortLog(verdict, { logStart, logEnd: 100, position: 150 });
+      expect(start.lost === null).toBe(verdict.type === 'other');
+      if (verdict.type === 'other') expect(start.offset).toBe(logStart);
+      else expect(start.lost).toEqual({ from: start.offset, to: 149 });
+      if (verdict.type === 'unproven') expect(start.offset).toBe(100);
+      if (verdict.type === 'same') expect(start.offset).toBe(verdict.replaced ? verdict.upTo + 1 : 100);
+    }),
+  );
+});
+
+it('where Kafka does not tell its id, no epoch begins for that alone: the records of the log tell', () => {
+  const unknown = startPosition(facts(), { ...context, clusterId: null });
+  const ifSame = { type: 'continue', epoch: 'e1', offset: 50, missed: 0 } as const;
+  expect(unknown).toEqual({ type: 'unknownCluster', epoch: 'e1', ifSame });
+  const untold = formatCommitMetadata({ epoch: 'e1', layout: LAYOUT, clusterId: '', state: READING });
+  expect(startPosition(facts({ committedMetadata: untold }), context)).toEqual(unknown);
+  fc.assert(
+    fc.property(fc.array(fc.nat(199)), fc.option(verdicts), (offsets, verdict) => {
+      const marks = offsets.map(remembered);
+      const start = afterUnknownCluster(ifSame, marks, { logEnd: 100 }, verdict);
+      const provenOther = verdict?.type === 'other';
+      const lacksWhatWasRead = verdict?.type !== 'same' && offsets.some((offset) => offset >= 100);
+      expect(start.type).toBe(provenOther || lacksWhatWasRead ? 'newEpoch' : 'continue');
+      expect(start.offset).toBe(50);
+    }),
+  );
 });
 
 it('hands over from the layout of the commit where ours is another', () => {
@@ -125,7 +172,8 @@ it('without an offset but known to batchers, the log is compared with their last
   expect(knownPosition(known, facts(), where)).toEqual({ type: 'compare', mark, ifSame });
   expect(knownPosition(known, facts({ logStart: 81 }), where)).toEqual({ ...ifSame, offset: 81 });
   expect(knownPosition(known, facts({ logStart: 90 }), where)).toEqual({ ...ifSame, offset: 90, missed: 9 });
-  expect(knownPosition(known, facts({ logEnd: 80 }), where)).toMatchObject({ type: 'newEpoch', offset: 'earliest' });
+  const short = { type: 'shortLog', epoch: 'e1', position: 81 };
+  expect(knownPosition(known, facts({ logEnd: 80 }), where)).toEqual(short);
 });
 
 it('without an offset, an epoch of another layout, or one that was being closed, is left in order', () => {

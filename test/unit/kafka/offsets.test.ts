@@ -1,25 +1,42 @@
 import { expect, it } from 'vitest';
-import { fetchGroupOffsets, fetchLogOffsets, offsetsAt } from '../../../src/kafka/offsets.js';
+import type { LogAnswer, NoAnswer } from '../../../src/kafka/admin.js';
+import { fetchGroupOffsets, fetchLogOffsets, findGroupOffsets, offsetsAt } from '../../../src/kafka/offsets.js';
+import { partitionName, type TopicPartition } from '../../../src/records/record.js';
 
-/** Two topics of two partitions; the group has committed offset 7 of orders/1, and nothing else. */
+/** Two topics of two partitions, and one whose second partition has no leader; the group has committed offset 7 of orders/1. */
 function fakeAdmin() {
-  const askedByTime: string[] = [];
-  const log = (partition: number, low: string, high: string) => ({ partition, offset: high, low, high });
+  const askedByTime: string[][] = [];
+  const log = (topic: string, partition: number, logStart: number, logEnd: number) => ({
+    topic,
+    partition,
+    logStart,
+    logEnd,
+  });
+  const logs: Record<string, (LogAnswer | NoAnswer)[]> = {
+    orders: [log('orders', 0, 0, 20), log('orders', 1, 5, 10)],
+    bills: [log('bills', 0, 0, 0)],
+    broken: [log('broken', 0, 0, 3), { topic: 'broken', partition: 1, problem: 'it has no leader' }],
+  };
   return {
     askedByTime,
-    fetchTopicOffsets: (topic: string) =>
-      Promise.resolve(topic === 'orders' ? [log(1, '5', '10'), log(0, '0', '20')] : [log(0, '0', '0')]),
-    fetchOffsets: ({ topics }: { topics?: string[] }) => {
-      if (topics?.length === 0) return Promise.reject(new Error('these would be all topics'));
-      const partitions = [
-        { partition: 0, offset: '-1', metadata: '' },
-        { partition: 1, offset: '7', metadata: 'mine' },
-      ];
-      return Promise.resolve([{ topic: 'orders', partitions }]);
+    fetchLogs: (topics: readonly string[]) => Promise.resolve(topics.flatMap((topic) => logs[topic] ?? [])),
+    fetchCommits: (_group: string, partitions: readonly TopicPartition[]) => {
+      const committed = new Map([
+        ['orders/0', { offset: -1, metadata: '' }],
+        ['orders/1', { offset: 7, metadata: 'mine' }],
+      ]);
+      const asked = partitions.map(partitionName);
+      return Promise.resolve(new Map([...committed].filter(([name]) => asked.includes(name))));
     },
-    fetchTopicOffsetsByTimestamp: (topic: string) => {
-      askedByTime.push(topic);
-      return Promise.resolve(topic === 'orders' ? [{ partition: 0, offset: '12' }] : []);
+    fetchOffsetsAt: (partitions: readonly TopicPartition[]) => {
+      askedByTime.push(partitions.map(partitionName));
+      return Promise.resolve(
+        new Map([
+          ['orders/0', 12],
+          ['orders/1', -1],
+          ['bills/0', -1],
+        ]),
+      );
     },
   };
 }
@@ -32,16 +49,19 @@ it('gives the partitions of topics by number, with what the group has committed 
   ]);
 });
 
-it('asks for no offsets where there is no topic: kafkajs would fetch all that the group has', async () => {
-  expect(await fetchGroupOffsets(fakeAdmin(), 'g', [])).toEqual([]);
+it('one partition that cannot be asked hides no other, and is named; who needs all is told', async () => {
+  const found = await findGroupOffsets(fakeAdmin(), 'g', ['broken', 'orders']);
+  expect(found.logs.map(partitionName)).toEqual(['broken/0', 'orders/0', 'orders/1']);
+  expect(found.unknown).toEqual([{ topic: 'broken', partition: 1, problem: 'it has no leader' }]);
+  await expect(fetchLogOffsets(fakeAdmin(), ['broken'])).rejects.toThrow('partition broken/1: it has no leader');
 });
 
-it('finds a time by one question a topic, and takes the end where nothing was written since', async () => {
+it('finds a time by one question, and takes the end where nothing was written since', async () => {
   const admin = fakeAdmin();
   const logs = await fetchLogOffsets(admin, ['orders', 'bills']);
   const offsetOf = await offsetsAt(admin, logs, { timestampMs: 1 });
   expect(logs.map(offsetOf)).toEqual([12, 10, 0]);
-  expect(admin.askedByTime).toEqual(['orders', 'bills']);
+  expect(admin.askedByTime).toEqual([['orders/0', 'orders/1', 'bills/0']]);
 });
 
 it.each([

@@ -1,0 +1,141 @@
+import { createRequire } from 'node:module';
+import type { Kafka } from 'kafkajs';
+import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metadata.js';
+
+const require = createRequire(import.meta.url);
+
+/** A broker of kafkajs, as far as it is used here. */
+export interface Broker {
+  /** The newest version of a request that both the broker and kafkajs know. */
+  readonly lookupRequest: (apiKey: number, definition: unknown) => (asked: object) => ProtocolRequest<unknown>;
+  readonly connectionPool: { send: (request: ProtocolRequest<unknown>) => Promise<unknown> };
+  readonly offsetFetch: (request: object) => Promise<{
+    responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[];
+  }>;
+  readonly disconnect: () => Promise<void>;
+}
+
+/** kafkajs's view of a cluster: its brokers and the connections to them. It hides it behind its clients. */
+export interface Cluster {
+  readonly connect: () => Promise<void>;
+  readonly disconnect: () => Promise<void>;
+  readonly refreshMetadata: () => Promise<void>;
+  readonly getNodeIds: () => string[];
+  readonly findBroker: (node: { nodeId: number }) => Promise<Broker>;
+  readonly findGroupCoordinator: (group: { groupId: string }) => Promise<Broker>;
+  readonly brokerPool: { findConnectedBroker: () => Promise<Broker> };
+}
+
+/** A cluster with connections of its own. */
+export function createCluster(kafka: Kafka): Cluster {
+  repairMetadata();
+  const symbol = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === 'private:Kafka:createCluster',
+  );
+  if (symbol === undefined) throw new Error('kafkajs has no way to create a cluster: it is another version');
+  const create = (kafka as unknown as Record<symbol, (options: object) => Cluster>)[symbol];
+  return (create as (options: object) => Cluster)({
+    metadataMaxAge: METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: false,
+  });
+}
+
+const METADATA_MAX_AGE_MS = 60_000;
+
+/** What a partition's leader says of an offset that was asked for. */
+export interface RawOffsets {
+  readonly responses: readonly {
+    readonly topic: string;
+    readonly partitions: readonly { readonly partition: number; readonly errorCode: number; readonly offset: string }[];
+  }[];
+}
+
+/** Asks a broker for the metadata of topics. Errors of topics and partitions are part of the answer. */
+export async function askMetadata(broker: Broker, topics: readonly string[]): Promise<RawMetadata> {
+  return (await asked(broker, 'Metadata', { topics, allowAutoTopicCreation: false })) as RawMetadata;
+}
+
+/** Asks a leader for offsets. Errors of partitions are part of the answer. */
+export async function askOffsets(
+  broker: Broker,
+  topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[],
+): Promise<RawOffsets> {
+  return (await asked(broker, 'ListOffsets', { topics })) as RawOffsets;
+}
+
+/**
+ * The names of all topics. kafkajs makes objects of every partition and replica of the cluster for it; this passes over them.
+ */
+export async function askTopicNames(broker: Broker): Promise<string[]> {
+  return (await asked(broker, 'Metadata', { topics: [], allowAutoTopicCreation: false }, decodeTopicNames)) as string[];
+}
+
+async function asked(
+  broker: Broker,
+  api: 'Metadata' | 'ListOffsets',
+  options: object,
+  decode?: (raw: Buffer, version: number) => unknown,
+): Promise<unknown> {
+  const { requests } = require('kafkajs/src/protocol/requests') as { requests: Record<string, unknown> };
+  const apiKeys = require('kafkajs/src/protocol/requests/apiKeys') as Record<string, number>;
+  const { request, response } = broker.lookupRequest(apiKeys[api] as number, requests[api])(options);
+  const { apiVersion } = request;
+  const read = decode === undefined ? response.decode : (raw: Buffer) => Promise.resolve(decode(raw, apiVersion));
+  try {
+    return await broker.connectionPool.send({
+      request,
+      response: { decode: read, parse: (data) => Promise.resolve(data) },
+    });
+  } catch (error) {
+    // As kafkajs does it: the next request opens a new connection.
+    if (error instanceof Error && error.name === 'KafkaJSConnectionClosedError') await broker.disconnect();
+    throw error;
+  }
+}
+
+/**
+ * The names of the topics in an answer to a Metadata request (versions 0 to 6). One that is being deleted
+ * (UNKNOWN_TOPIC_OR_PARTITION) is left out.
+ *
+ * @see https://kafka.apache.org/protocol.html#The_Messages_Metadata
+ */
+export function decodeTopicNames(raw: Buffer, version: number): string[] {
+  let at = 0;
+  const int16 = (): number => raw.readInt16BE((at += 2) - 2);
+  const int32 = (): number => raw.readInt32BE((at += 4) - 4);
+  const skipText = (): void => {
+    const length = int16();
+    at += Math.max(0, length);
+  };
+  const skipNumbers = (): void => {
+    const count = int32();
+    at += 4 * Math.max(0, count);
+  };
+  if (version >= 3) at += 4; // How long the client is to wait.
+  for (let brokers = int32(); brokers > 0; brokers--) {
+    at += 4;
+    skipText();
+    at += 4;
+    if (version >= 1) skipText();
+  }
+  if (version >= 2) skipText(); // The cluster's id.
+  if (version >= 1) at += 4; // The controller.
+  const names: string[] = [];
+  for (let topics = int32(); topics > 0; topics--) {
+    const error = int16();
+    const length = int16();
+    const name = raw.toString('utf8', at, at + length);
+    at += length;
+    if (version >= 1) at += 1; // Whether it is internal.
+    for (let partitions = int32(); partitions > 0; partitions--) {
+      at += 2 + 4 + 4;
+      skipNumbers();
+      skipNumbers();
+      if (version >= 5) skipNumbers();
+    }
+    if (error !== UNKNOWN_TOPIC) names.push(name);
+  }
+  return names;
+}
+
+const UNKNOWN_TOPIC = 3;

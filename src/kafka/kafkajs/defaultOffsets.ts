@@ -1,0 +1,48 @@
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+interface AskedTopic {
+  readonly topic: string;
+  readonly partitions: readonly { readonly partition: number }[];
+}
+
+interface ClusterPrototype {
+  findTopicPartitionMetadata: (topic: string) => { partitionId: number; leader: number }[];
+  fetchTopicsOffset: (
+    this: ClusterPrototype,
+    topics: readonly AskedTopic[],
+  ) => Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
+}
+
+let repaired = false;
+
+/**
+ * Repairs how a consumer of kafkajs finds out where to begin in partitions that its group has no offset for: it asks for all
+ * of them before each fetch, and one that has no leader keeps all others from being fetched, for as long as it has none.
+ * Repaired, such a partition is left out, and asked for again with the next fetch. Called more than once it does nothing more.
+ */
+export function repairDefaultOffsets(): void {
+  if (repaired) return;
+  repaired = true;
+  const { prototype } = require('kafkajs/src/cluster') as { prototype: ClusterPrototype };
+  const fetchTopicsOffset = prototype.fetchTopicsOffset;
+  prototype.fetchTopicsOffset = async function (topics) {
+    const asked = topics.map((topic) => {
+      const leaderless = new Set(
+        this.findTopicPartitionMetadata(topic.topic)
+          .filter(({ leader }) => leader < 0)
+          .map(({ partitionId }) => partitionId),
+      );
+      return { ...topic, partitions: topic.partitions.filter(({ partition }) => !leaderless.has(partition)) };
+    });
+    const answers = await fetchTopicsOffset.call(
+      this,
+      asked.filter(({ partitions }) => partitions.length > 0),
+    );
+    const answered = new Set(answers.map(({ topic }) => topic));
+    // kafkajs takes it that every topic that it asks for is in the answer.
+    const left = asked.filter(({ topic }) => !answered.has(topic)).map(({ topic }) => ({ topic, partitions: [] }));
+    return [...answers, ...left];
+  };
+}

@@ -1,0 +1,18 @@
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+/** kafkajs's error for an error code of Kafka's protocol. */
+export interface KafkaError extends Error {
+  /** As Kafka names it, for instance NOT_LEADER_FOR_PARTITION. */
+  readonly type: string;
+  readonly code: number;
+  readonly retriable: boolean;
+}
+
+export function errorOfCode(code: number): KafkaError {
+  const { createErrorFromCode } = require('kafkajs/src/protocol/error') as {
+    createErrorFromCode: (code: number) => KafkaError;
+  };
+  return createErrorFromCode(code);
+}

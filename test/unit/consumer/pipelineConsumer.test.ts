@@ -1,0 +1,392 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster, ConsumerConfig, EachBatchPayload, Kafka, Offsets } from 'kafkajs';
+import kafkajs from 'kafkajs';
+import { pino } from 'pino';
+import { afterEach, expect, it, vi } from 'vitest';
+import { parseConfig } from '../../../src/config/load.js';
+import type { BatcherClient } from '../../../src/consumer/batcherClient.js';
+import { formatCommitMetadata, parseCommitMetadata, READING } from '../../../src/consumer/commitMetadata.js';
+import { PipelineConsumer } from '../../../src/consumer/pipelineConsumer.js';
+import { NO_LEADER, type KafkaAdmin } from '../../../src/kafka/admin.js';
+import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
+import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
+import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
+import { decodeChunk } from '../../../src/records/chunkCodec.js';
+import { NO_HEADERS, partitionName, type TopicPartition } from '../../../src/records/record.js';
+import { StateLog } from '../../../src/telemetry/logging.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { input } from '../../support/chunks.js';
+import { eventually } from '../../support/eventually.js';
+
+const TOPIC = 'orders';
+const FETCHED_AT_ONCE = 10;
+const BATCHERS = 2;
+const LAYOUT = { batchers: BATCHERS, keyFunction: 'key' } as const;
+
+interface Log {
+  start: number;
+  /** Milliseconds since 1970, of each record from offset 0 on. */
+  readonly writtenMs: number[];
+  leaderless: boolean;
+}
+
+const running: World[] = [];
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const world of running.splice(0)) await world.consumer.drain(performance.now() + 100);
+});
+
+/** A consumer of one topic with everything around it as a fake: Kafka's logs and commits, kafkajs's fetches, batchers. */
+class World {
+  readonly logs: Log[];
+  readonly commits = new Map<string, { offset: number; metadata: string }>();
+  readonly #states = Array.from({ length: BATCHERS }, (_, index) => {
+    return new BatcherState({ workflowId: `b${index}`, runId: 'r' }, input(), new Uint8Array(0));
+  });
+  readonly paused = new Set<string>();
+  readonly #positions = new Map<string, number>();
+  readonly accepted: string[] = [];
+  readonly fetches = new Map<string, number>();
+  readonly output: string[] = [];
+  readonly metrics = createMetrics({ runtime: false });
+  readonly consumer: PipelineConsumer;
+  clusterId: string | null = 'c1';
+  workers = true;
+  textBytes = 200;
+  /** While it is set, no signal is answered. */
+  held = false;
+  #members = 0;
+  #rebalance: () => void = () => undefined;
+  #deliver: (where: TopicPartition, from: number) => Promise<void> = () => Promise.resolve();
+
+  constructor(partitions: number, yaml = '') {
+    this.logs = Array.from({ length: partitions }, () => ({ start: 0, writtenMs: [], leaderless: false }));
+    const [pipeline] = parseConfig(
+      `pipelines: { p: { topics: [${TOPIC}], table: t, batchers: ${BATCHERS} ${yaml} } }`,
+      'ktb.yaml',
+      {},
+    ).pipelines;
+    const logger = pino({ level: 'info' }, { write: (line: string) => void this.output.push(line) });
+    this.consumer = new PipelineConsumer({
+      pipeline: pipeline!,
+      kafkaConfig: { sessionTimeoutMs: 30_000 } as never,
+      kafka: { consumer: (config: ConsumerConfig) => this.#fakeConsumer(config) } as unknown as Kafka,
+      admin: this.#admin() as unknown as KafkaAdmin,
+      batcher: (_, index) => this.#batcher(index),
+      batcherSettings: () => pipeline!.settings,
+      layouts: () => Promise.resolve([LAYOUT]),
+      setAside: (_, original) => Promise.resolve(original),
+      metrics: this.metrics,
+      logger,
+      stateLog: new StateLog(logger),
+    });
+    running.push(this);
+  }
+
+  write(partition: number, records: number, writtenMs = Date.now()): void {
+    for (let count = 0; count < records; count++) this.logs[partition]!.writtenMs.push(writtenMs);
+  }
+
+  /** As a member of 0.1.0 has committed it. */
+  commit(partition: number, offset: number, epoch: string): void {
+    const metadata = formatCommitMetadata({ epoch, layout: LAYOUT, clusterId: 'c1', state: READING });
+    this.commits.set(`${TOPIC}/${partition}`, { offset, metadata });
+  }
+
+  rebalance(): void {
+    this.#rebalance();
+  }
+
+  /** What kafkajs had fetched before it was told to pause. */
+  deliver(partition: number, from: number): Promise<void> {
+    return this.#deliver({ topic: TOPIC, partition }, from);
+  }
+
+  epochOf(partition: number): string | null {
+    const parsed = parseCommitMetadata(this.commits.get(`${TOPIC}/${partition}`)?.metadata ?? null);
+    return parsed.type === 'ours' ? parsed.epoch : null;
+  }
+
+  committed(partition: number): number | undefined {
+    return this.commits.get(`${TOPIC}/${partition}`)?.offset;
+  }
+
+  #admin() {
+    const fetchLogs = () =>
+      this.logs.map(({ start, writtenMs, leaderless }, partition) => {
+        const where = { topic: TOPIC, partition };
+        return leaderless ? { ...where, problem: NO_LEADER } : { ...where, logStart: start, logEnd: writtenMs.length };
+      });
+    return {
+      describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
+      describeGroups: () => Promise.resolve({ groups: [{ members: [{}] }] }),
+      fetchLogs: () => Promise.resolve(fetchLogs()),
+      fetchCommits: () => Promise.resolve(new Map(this.commits)),
+    };
+  }
+
+  #batcher(index: number): BatcherClient {
+    const state = this.#states[index]!;
+    return {
+      workflowId: `b${index}`,
+      history: () => Promise.resolve(null),
+      startHeir: () => Promise.resolve({ closed: null, dueTask: null }),
+      coverage: () =>
+        this.workers ? Promise.resolve(state.coverage!.toState()) : Promise.reject(new Error('no poller seen')),
+      send: async (meta, body) => {
+        while (this.held) await sleep(5);
+        state.accept(JSON.parse(JSON.stringify(meta)) as typeof meta, body, Date.now());
+        for (const segment of decodeChunk(meta.segments, body))
+          for (const { offset } of segment.records)
+            this.accepted.push(`${segment.partition}/${offset}/${segment.epoch}`);
+        return { type: 'accepted', runId: 'r', started: false };
+      },
+      taskFailure: () => Promise.resolve(''),
+      epochStatus: (source) => Promise.resolve(state.epochStatus(source)!),
+      close: (request) => {
+        state.close(request);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  /** kafkajs's consumer, as far as it is used: it fetches what is not paused, one partition after the other. */
+  #fakeConsumer(config: ConsumerConfig) {
+    const listeners = new Map<string, (event: { payload: object }) => void>();
+    const assigner = config.partitionAssigners![0]!({
+      cluster: {} as Cluster,
+      groupId: 'g',
+      logger: new kafkajs.Kafka({ brokers: ['x:1'] }).logger(),
+    });
+    const outOfRange = (assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]!;
+    const names = (list: { topic: string; partitions?: number[] }[]) =>
+      list.flatMap(({ topic, partitions = [] }) => partitions.map((partition) => partitionName({ topic, partition })));
+    let isRunning = true;
+    let eachBatch: (payload: EachBatchPayload) => Promise<void> = () => Promise.resolve();
+    const join = () => {
+      assigner.protocol({ topics: [TOPIC] });
+      this.#positions.clear();
+      const memberAssignment = { [TOPIC]: this.logs.map((_, partition) => partition) };
+      listeners.get('join')?.({ payload: { memberAssignment } });
+      this.#members++;
+    };
+    this.#rebalance = join;
+    this.#deliver = async (where, from) => {
+      const name = partitionName(where);
+      const log = this.logs[where.partition]!;
+      const offsets = log.writtenMs.map((_, offset) => offset).slice(from, from + FETCHED_AT_ONCE);
+      const records = offsets.map((offset) => {
+        const writtenMs = log.writtenMs[offset]!;
+        const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
+        return new FetchedRecord(offset, writtenMs, Buffer.from(`key-${offset}`), value, NO_HEADERS);
+      });
+      const batch = new FetchedBatch(
+        { ...where, highWatermark: String(log.writtenMs.length), fetchedOffset: String(from), rawMessages: [] },
+        { from, next: from + records.length, records, failure: null },
+      );
+      const member = this.#members;
+      await eachBatch({
+        batch,
+        resolveOffset: (offset: string) => void this.#positions.set(name, Number(offset) + 1),
+        heartbeat: () => Promise.resolve(),
+        commitOffsetsIfNecessary: ({ topics }: Offsets) => {
+          if (member !== this.#members) return Promise.reject(new Error('ILLEGAL_GENERATION'));
+          for (const { topic, partitions } of topics)
+            for (const { partition, offset, metadata } of partitions as {
+              partition: number;
+              offset: string;
+              metadata: string;
+            }[])
+              this.commits.set(partitionName({ topic, partition }), { offset: Number(offset), metadata });
+          return Promise.resolve();
+        },
+      } as unknown as EachBatchPayload);
+    };
+    const fetch = async (): Promise<void> => {
+      while (isRunning) {
+        for (const [partition, log] of this.logs.entries()) {
+          const where = { topic: TOPIC, partition };
+          const name = partitionName(where);
+          if (this.paused.has(name) || log.leaderless) continue;
+          const position = this.#positions.get(name) ?? this.commits.get(name)?.offset ?? 0;
+          if (position === log.writtenMs.length) continue;
+          this.fetches.set(name, (this.fetches.get(name) ?? 0) + 1);
+          if (position < log.start || position > log.writtenMs.length) outOfRange(where);
+          else await this.#deliver(where, position);
+        }
+        await sleep(2);
+      }
+    };
+    return {
+      events: { GROUP_JOIN: 'join', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
+      on: (event: string, listener: (event: { payload: object }) => void) => void listeners.set(event, listener),
+      connect: () => Promise.resolve(),
+      disconnect: () => Promise.resolve(void (isRunning = false)),
+      subscribe: () => Promise.resolve(),
+      run: (options: { eachBatch: typeof eachBatch }) => {
+        ({ eachBatch } = options);
+        join();
+        void fetch();
+        return Promise.resolve();
+      },
+      pause: (list: { topic: string; partitions?: number[] }[]) => names(list).forEach((name) => this.paused.add(name)),
+      resume: (list: { topic: string; partitions?: number[] }[]) =>
+        names(list).forEach((name) => this.paused.delete(name)),
+      seek: ({ topic, partition, offset }: { topic: string; partition: number; offset: string }) =>
+        void this.#positions.set(partitionName({ topic, partition }), Number(offset)),
+    };
+  }
+}
+
+/** Sorted: each lane has its own order. */
+const offsetsOf = (world: World, partition: number) =>
+  world.accepted
+    .filter((name) => name.startsWith(`${partition}/`))
+    .map((name) => Number(name.split('/')[1]))
+    .sort((one, other) => one - other);
+const sorted = (...lists: number[][]) => lists.flat().sort((one, other) => one - other);
+const upTo = (count: number) => Array.from({ length: count }, (_, offset) => offset);
+
+it('a partition without a leader stops no other, is named, and is read once it has one', async () => {
+  const world = new World(3);
+  world.logs[1]!.leaderless = true;
+  for (const partition of [0, 1, 2]) world.write(partition, 30);
+  await world.consumer.start();
+  await eventually(() => {
+    for (const partition of [0, 2]) expect(offsetsOf(world, partition)).toEqual(upTo(30));
+  });
+  expect(offsetsOf(world, 1)).toEqual([]);
+  expect(world.consumer.problem).toBe(`the consumer of pipeline p: it does not read orders/1: ${NO_LEADER}`);
+  expect(world.output.join('')).toContain(`orders/1: ${NO_LEADER}`);
+  world.logs[1]!.leaderless = false;
+  await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(30)));
+  expect(world.consumer.problem).toBeNull();
+});
+
+it('a new partition keeps no other from being read while no worker runs', async () => {
+  const world = new World(2);
+  for (const partition of [0, 1]) world.write(partition, 30);
+  world.commit(0, 0, 'e1');
+  world.workers = false;
+  await world.consumer.start();
+  await eventually(() => expect(offsetsOf(world, 0)).toEqual(upTo(30)));
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  await eventually(() => expect(world.consumer.problem).toMatch(/orders\/1: .*is a worker running\?/));
+  world.workers = true;
+  await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(30)));
+});
+
+it('a partition that waits for a person is not fetched again when the lanes have room again', async () => {
+  const world = new World(2, ', onGap: halt, maxBuffered: 1MiB');
+  world.textBytes = 20_000;
+  world.held = true;
+  world.write(0, 100);
+  await world.consumer.start();
+  await eventually(() => expect(world.paused.has('orders/0')).toBe(true));
+  await eventually(() => expect(world.fetches.get('orders/0')).toBeGreaterThan(1));
+  // Retention has removed what was due next, and kafkajs hands out what it had fetched from there.
+  world.logs[0]!.start = 90;
+  await world.deliver(0, 90);
+  expect(world.consumer.problem).toContain('offsets are missing');
+  const fetches = world.fetches.get('orders/0');
+  world.held = false;
+  world.write(1, 100);
+  await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(100)));
+  expect(world.paused.has('orders/0')).toBe(true);
+  expect(world.fetches.get('orders/0')).toBe(fetches);
+});
+
+it('no epoch begins because Kafka does not tell its cluster id: the records that were read are in the log', async () => {
+  const world = new World(1);
+  world.write(0, 30);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  const epoch = world.epochOf(0);
+  for (const clusterId of [null, 'c1', null]) {
+    world.clusterId = clusterId;
+    world.rebalance();
+    world.write(0, 10);
+    await eventually(() => expect(world.committed(0)).toBe(world.logs[0]!.writtenMs.length));
+  }
+  expect(world.epochOf(0)).toBe(epoch);
+  expect(offsetsOf(world, 0)).toEqual(upTo(60));
+});
+
+it('where Kafka does not tell its cluster id and another record stands in the log, a new epoch begins', async () => {
+  const world = new World(1);
+  world.write(0, 30);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  const epoch = world.epochOf(0);
+  world.clusterId = null;
+  world.logs[0]!.writtenMs.fill(1);
+  world.rebalance();
+  world.write(0, 10, 1);
+  await eventually(() => expect(world.committed(0)).toBe(40));
+  expect(world.epochOf(0)).not.toBe(epoch);
+});
+
+/** Makes what has waited for ten seconds due. */
+function passTenSeconds(): void {
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 10_000);
+}
+
+async function readFifty(): Promise<World> {
+  const world = new World(1);
+  world.write(0, 50, Date.now() - 60_000);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  return world;
+}
+
+const truncations = async (world: World) => (await world.metrics.truncations.get()).values.map(({ value }) => value);
+
+it.each([
+  ['while it runs', false],
+  ['at a rebalance', true],
+])(
+  'a log that was truncated is gone on with at its end, %s: nothing comes again, and what comes is not dropped',
+  async (_, rebalances) => {
+    const world = await readFifty();
+    const epoch = world.epochOf(0);
+    world.logs[0]!.writtenMs.length = 40;
+    if (rebalances) world.rebalance();
+    await eventually(() =>
+      expect(world.consumer.problem).toContain('its log ends at 40, before the position 50 in it'),
+    );
+    passTenSeconds();
+    await eventually(() => expect(world.output.join('')).toContain('ends before what was read of it'));
+    world.write(0, 20);
+    await eventually(() => expect(world.committed(0)).toBe(60));
+    expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60).slice(40)));
+    expect(world.epochOf(0)).not.toBe(epoch);
+    expect(await truncations(world)).toEqual([1]);
+  },
+);
+
+it('a log that only seems to be shorter for a moment is gone on with as if nothing were', async () => {
+  const world = await readFifty();
+  const epoch = world.epochOf(0);
+  const written = world.logs[0]!.writtenMs;
+  const lost = written.splice(40);
+  await eventually(() => expect(world.consumer.problem).toContain('its log ends at 40'));
+  written.push(...lost);
+  world.write(0, 10);
+  await eventually(() => expect(world.committed(0)).toBe(60));
+  expect(offsetsOf(world, 0)).toEqual(upTo(60));
+  expect(world.epochOf(0)).toBe(epoch);
+  expect(await truncations(world)).toEqual([0]);
+});
+
+it('a log whose first record is younger than all that was read is another one: all of it is read', async () => {
+  const world = await readFifty();
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 20, Date.now() + 1_000);
+  await eventually(() => expect(world.consumer.problem).toContain('its log ends at 20'));
+  passTenSeconds();
+  await eventually(() => expect(world.committed(0)).toBe(20));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(20)));
+  expect(await truncations(world)).toEqual([0]);
+});
