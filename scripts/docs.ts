@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { configReference } from '../src/config/reference.js';
 import { dashboard } from './dashboard.js';
 import { metricsReference } from './metrics.js';
+import { conversionsReference } from './values.js';
 import { chartSchema, valuesReference, type JsonSchema } from './chart.js';
 
 const path = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url));
@@ -17,6 +18,7 @@ writeFileSync(schemaFile, JSON.stringify(schema, null, 2));
 writeFileSync(path(`${CHART}/files/dashboard.json`), JSON.stringify(dashboard()));
 append('docs/configuration.md', configReference());
 append('docs/metrics.md', metricsReference());
+append('docs/values.md', conversionsReference());
 append(`${CHART}/README.md`, valuesReference(schema, values));
 
 /** Replaces what stands below the mark. */

@@ -331,6 +331,8 @@ export function everyScalar(
       const stop = endOfValue(text, position);
       const isName = objects.at(-1) === true && text[skipSpace(text, stop)] === ':';
       if (isName) {
+        // With an escaped name, ClickHouse loses the value; one without a letter it takes for a mistake in the table.
+        if (ofObjects && (stop - position === 2 || text.slice(position, stop).includes('\\'))) return false;
         const outer = paths.at(-1);
         path = outer === undefined || !ofObjects ? undefined : `${outer}.${text.slice(position, stop)}`;
       } else if (!holds(position, stop, path)) {

@@ -88,18 +88,27 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Object':
       return allOf([numbersCheck(false), typedPathsCheck(type, limits)]);
     case 'Dynamic':
-    case 'Point':
-    case 'Ring':
-    case 'LineString':
-    case 'MultiLineString':
-    case 'Polygon':
-    case 'MultiPolygon':
-    case 'Geometry':
       return numbersCheck(true);
-    default:
-      return undefined;
+    case 'Geometry':
+      return allOf([...SHAPES.values()].map(of));
+    case 'String':
+      return place === 'path' ? textPathCheck : undefined;
+    default: {
+      const shape = SHAPES.get(name);
+      return shape === undefined ? undefined : of(shape);
+    }
   }
 }
+
+/** What stands for geometries. */
+const SHAPES: ReadonlyMap<string, string> = new Map([
+  ['Point', 'Tuple(Float64, Float64)'],
+  ['Ring', 'Array(Point)'],
+  ['LineString', 'Array(Point)'],
+  ['Polygon', 'Array(Ring)'],
+  ['MultiLineString', 'Array(LineString)'],
+  ['MultiPolygon', 'Array(Polygon)'],
+]);
 
 /** Days since 1970: 2149-06-06. */
 const DATE_MAX = 65_535;
@@ -163,8 +172,8 @@ function isWithin(digits: string, min: bigint, max: bigint): boolean {
 }
 
 function integerCheck(name: string, place: Place): ValueCheck | undefined {
-  // While it looks for a type, ClickHouse itself sees what is too large.
-  if (place === 'variant') return undefined;
+  // While it looks for a type, ClickHouse itself sees what is too large; but nothing is 0, even beside texts.
+  if (place === 'variant') return (text, start, end) => !isString(text, start) || end - start > 2;
   const [, unsigned, digits] = /^(U?)Int(\d+)$/.exec(name) ?? ['', '', '64'];
   const bits = Number(digits);
   const max = 2n ** BigInt(unsigned === '' ? bits - 1 : bits) - 1n;
@@ -191,9 +200,9 @@ function floatCheck(rounded: (value: number) => number): ValueCheck {
   };
 }
 
-/** ClickHouse reads as 0 what has no digit. */
+/** ClickHouse reads as 0 what has no digit, and `1.2.3` as 1.23. */
 const decimalCheck: ValueCheck = (text, start, end) => {
-  return !isString(text, start) || /\d/.test(textOfString(text, start, end));
+  return !isString(text, start) || DECIMAL.test(textOfString(text, start, end));
 };
 
 function dayCheck(min: number, max: number): ValueCheck {
@@ -308,7 +317,7 @@ function arrayCheck(item: ValueCheck | undefined): ValueCheck | undefined {
 
 /** Of a key that occurs twice, readers see one value. */
 function mapCheck(keyType: string, key: ValueCheck | undefined, value: ValueCheck | undefined): ValueCheck {
-  const nameOf = /^(LowCardinality\()?U?Int/.test(keyType) ? integerName : (name: string): string => name;
+  const nameOf = keyNames(keyType);
   return (text, start) => {
     if (text[start] !== '{') return true;
     const members = objectMembers(text, start);
@@ -318,6 +327,20 @@ function mapCheck(keyType: string, key: ValueCheck | undefined, value: ValueChec
         (key?.(text, member.nameStart, member.nameEnd) ?? true) && (value?.(text, member.start, member.end) ?? true),
     );
   };
+}
+
+/** Gives texts of one key one name: integers and days have several, an element of an enum is called by its number, too. */
+function keyNames(type: string): (key: string) => string {
+  if (/^(LowCardinality\()?U?Int/.test(type)) return integerName;
+  const { name, parameters } = parseColumnType(type);
+  if (name === 'Date' || name === 'Date32') return (key) => String(readDay(key) ?? key);
+  if (name === 'UUID') return (key) => key.replaceAll('-', '').toLowerCase();
+  if (!name.startsWith('Enum')) return (key) => key;
+  const elements = parameters.map((element) => /^'([^]*)'\s*=\s*(-?\d+)$/.exec(element) ?? []);
+  const numbers = new Map(
+    elements.map(([, element = '', value = '']) => [latin1(element.replaceAll(/\\(.)/g, '$1')), value]),
+  );
+  return (key) => numbers.get(key) ?? integerName(key);
 }
 
 /** `01` and `1` are one integer. */
@@ -390,6 +413,13 @@ function kindOfScalar(text: string, start: number, end: number): number {
   if (integer === undefined) return FRACTION;
   return BigInt(Number(digits)) === BigInt(digits) ? INTEGER_OF_FLOATS : OTHER_INTEGER;
 }
+
+/** At a path of texts, ClickHouse writes numbers its own way: as the nearest float, if they have a fraction or are too large. */
+const textPathCheck: ValueCheck = (text, start, end) => {
+  if (!isNumber(text, start)) return true;
+  const digits = text.slice(start, end);
+  return smallInteger(text, start, end) === undefined ? String(Number(digits)) === digits : end - start <= SAFE_DIGITS;
+};
 
 /** `JSON(a.b UInt8, SKIP c)`: the paths that have a type. */
 function typedPathsCheck({ parameters }: ColumnType, limits: ValueLimits): ValueCheck | undefined {

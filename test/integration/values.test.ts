@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { insertRecords } from '../../src/activities/batchInsert.js';
 import { ClickHouseTables } from '../../src/activities/clickhouse.js';
 import { createClickHouse } from '../../src/clients.js';
+import { CONVERSIONS } from '../../scripts/values.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';
 
@@ -438,6 +439,11 @@ it.each(CASES)('%s: each value is stored unharmed or rejected alone', async (typ
   expect(cases.map(([json], index) => [String(json).slice(0, 80), outcomes[index]?.slice(0, 100)])).toEqual(
     cases.map(([json, outcome]) => [String(json).slice(0, 80), outcome.slice(0, 100)]),
   );
+});
+
+it('what the documentation says is changed on purpose is stored as it says', async () => {
+  for (const { type, written, stored } of CONVERSIONS)
+    expect([type, written, ...(await store(type, [written]))]).toEqual([type, written, stored]);
 });
 
 it('bytes that are not UTF-8, and long strings, are stored as they are', async () => {

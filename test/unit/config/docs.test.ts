@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { checkConfig } from '../../../src/config/problems.js';
 import { chartSchema, valuesReference, type JsonSchema } from '../../../scripts/chart.js';
 import { metricsReference } from '../../../scripts/metrics.js';
+import { conversionsReference } from '../../../scripts/values.js';
 import { configReference } from '../../../src/config/reference.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
@@ -22,6 +23,7 @@ it('the configuration reference says what the schema says (else: npm run docs)',
 
 it('the table of the metrics is what the registry has (else: npm run docs)', () => {
   expect(generated('docs/metrics.md')).toEqual(cells(metricsReference()));
+  expect(generated('docs/values.md')).toEqual(cells(conversionsReference()));
 });
 
 it('the chart’s schema and the reference of its values are up to date (else: npm run docs)', () => {

@@ -1,0 +1,102 @@
+/** What becomes of a value on its way into a column, where that is not just the value. Tried out with ClickHouse by a test. */
+export interface Conversion {
+  readonly type: string;
+  /** JSON. */
+  readonly written: string;
+  /** As `toString` shows it. */
+  readonly stored: string;
+  readonly why: string;
+}
+
+/** What is changed on purpose. Whatever else ClickHouse would change is rejected. */
+export const CONVERSIONS: readonly Conversion[] = [
+  { type: 'Float64', written: '0.1234567890123456789', stored: '0.12345678901234568', why: 'the nearest float' },
+  { type: 'Float32', written: '16777217', stored: '16777216', why: 'the nearest float' },
+  { type: 'BFloat16', written: '0.1', stored: '0.099609375', why: 'the float without its last 16 bits' },
+  { type: 'Decimal(9, 2)', written: '1.999', stored: '1.99', why: 'cut to the scale' },
+  {
+    type: "DateTime('UTC')",
+    written: '"2024-01-02T03:04:05.678Z"',
+    stored: '2024-01-02 03:04:05',
+    why: 'a fraction is cut',
+  },
+  {
+    type: "DateTime64(3, 'UTC')",
+    written: '"2024-01-02T03:04:05.6789Z"',
+    stored: '2024-01-02 03:04:05.678',
+    why: 'a fraction is cut to the precision',
+  },
+  {
+    type: "DateTime('UTC')",
+    written: '"2024-01-02T03:04:05+02:00"',
+    stored: '2024-01-02 01:04:05',
+    why: 'the same instant, in the zone of the column',
+  },
+  { type: "DateTime('UTC')", written: '"2024-01-02"', stored: '2024-01-02 00:00:00', why: 'a day is its beginning' },
+  {
+    type: "DateTime('UTC')",
+    written: '"02/03/2024"',
+    stored: '2024-03-02 00:00:00',
+    why: 'the day comes before the month',
+  },
+  {
+    type: "DateTime('Europe/Vienna')",
+    written: '"2024-03-31 02:30:00"',
+    stored: '2024-03-31 01:30:00',
+    why: 'a local time that the change to summer time leaves out',
+  },
+  {
+    type: "DateTime64(3, 'UTC')",
+    written: '1704164645678',
+    stored: '2024-01-02 03:04:05.678',
+    why: 'a number counts ticks: here milliseconds',
+  },
+  { type: "DateTime('UTC')", written: '1704164645', stored: '2024-01-02 03:04:05', why: 'a number counts seconds' },
+  { type: 'Date', written: '19000', stored: '2022-01-08', why: 'a number counts days' },
+  { type: 'Int64', written: 'null', stored: '0', why: 'null is the default of a column that is not Nullable' },
+  { type: 'Int64', written: 'true', stored: '1', why: 'true is 1, false is 0' },
+  { type: 'Int64', written: '-0', stored: '0', why: 'no integer is -0' },
+  { type: 'Int64', written: '"+007"', stored: '7', why: 'digits in a text are a number' },
+  {
+    type: 'String',
+    written: '{"a" : 1.0}',
+    stored: '{"a" : 1.0}',
+    why: 'what is no text is stored as its own JSON text',
+  },
+  { type: 'FixedString(3)', written: '"a"', stored: 'a\0\0', why: 'filled up with zero bytes' },
+  { type: "Enum8('new' = 1)", written: '1', stored: 'new', why: 'a number is the number of an element' },
+  {
+    type: 'IPv4',
+    written: '"001.02.3.4"',
+    stored: '1.2.3.4',
+    why: 'leading zeros are dropped; they do not make octal digits',
+  },
+  { type: 'IPv6', written: '"1.2.3.4"', stored: '::ffff:1.2.3.4', why: 'an IPv4 address in IPv6' },
+  {
+    type: 'Tuple(a UInt8, b String)',
+    written: '{"a":1}',
+    stored: "(1,'')",
+    why: 'an element that is missing has its default',
+  },
+  {
+    type: 'JSON',
+    written: '{"a":null,"b":{},"c.d":1}',
+    stored: '{"c":{"d":1}}',
+    why: 'null and empty objects are left out, dots lead to paths',
+  },
+  {
+    type: 'JSON(t String)',
+    written: '{"t":[1, 2]}',
+    stored: '{"t":"[1,2]"}',
+    why: 'JSON at a path of texts, as ClickHouse writes it',
+  },
+];
+
+/** The conversions as a Markdown table. */
+export function conversionsReference(): string {
+  const code = (text: string): string => `\`${text.replaceAll('\0', '\\0').replaceAll('|', '\\|')}\``;
+  const rows = CONVERSIONS.map(
+    ({ type, written, stored, why }) => `| ${code(type)} | ${code(written)} | ${code(stored)} | ${why} |`,
+  );
+  return ['| type | written | stored | |', '| --- | --- | --- | --- |', ...rows, ''].join('\n');
+}
