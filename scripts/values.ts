@@ -63,7 +63,7 @@ export const CONVERSIONS: readonly Conversion[] = [
     stored: '{"a" : 1.0}',
     why: 'what is no text is stored as its own JSON text',
   },
-  { type: 'FixedString(3)', written: '"a"', stored: 'a\0\0', why: 'filled up with zero bytes' },
+  { type: 'FixedString(3)', written: '"a"', stored: 'a', why: 'filled up with zero bytes, which toString leaves out' },
   { type: "Enum8('new' = 1)", written: '1', stored: 'new', why: 'a number is the number of an element' },
   {
     type: 'IPv4',
@@ -94,7 +94,7 @@ export const CONVERSIONS: readonly Conversion[] = [
 
 /** The conversions as a Markdown table. */
 export function conversionsReference(): string {
-  const code = (text: string): string => `\`${text.replaceAll('\0', '\\0').replaceAll('|', '\\|')}\``;
+  const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
   const rows = CONVERSIONS.map(
     ({ type, written, stored, why }) => `| ${code(type)} | ${code(written)} | ${code(stored)} | ${why} |`,
   );
