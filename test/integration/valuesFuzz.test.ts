@@ -26,6 +26,7 @@ beforeAll(() => {
     accessToken: null,
     tls: null,
     requestTimeoutMs: 30_000,
+    lookUpTimeoutMs: 30_000,
     settings: {},
     maxConnections: 4,
   });
