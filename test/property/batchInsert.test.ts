@@ -117,7 +117,7 @@ it('inserts each good record once and gives back each bad one, whatever fails be
     ),
     { numRuns: 1_000 },
   );
-});
+}, 60_000);
 
 it('a view has each row that the table has, once, whatever fails; what it lacks is said, and not at all where it is required', async () => {
   await fc.assert(
@@ -141,7 +141,7 @@ it('a view has each row that the table has, once, whatever fails; what it lacks 
     ),
     { numRuns: 2_000 },
   );
-});
+}, 60_000);
 
 it('an insert that is over a limit goes in by parts, and the next ones are no larger', async () => {
   const table = new FakeTable();
@@ -381,4 +381,4 @@ it('a batch that is given up, whenever it is: each record has a row or is reject
     }),
     { numRuns: 1_000 },
   );
-});
+}, 60_000);

@@ -41,9 +41,9 @@ it('lets just the integers pass that the column can hold, to the last digit, whe
 });
 
 it('reads the digits of a value once, however many of its integers are at a limit', () => {
-  const many = Array.from({ length: 200_000 }, () => '18446744073709551615');
+  const many = Array.from({ length: 50_000 }, () => '18446744073709551615');
   const map = `{${many.map((integer, index) => `"k${index}":${integer}`).join(',')}}`;
-  // Were each looked up in the text by itself, these would take hours.
+  // Were each looked up in the text by itself, these would take minutes.
   expect(passes('Array(UInt64)', `[${many.join(',')}]`)).toBe(true);
   expect(passes('Map(String, UInt64)', map)).toBe(true);
   expect(passes('Array(UInt64)', `[${many.join(',')},18446744073709551616]`)).toBe(false);
@@ -59,8 +59,14 @@ it('leaves to ClickHouse what is of another kind than the column', () => {
       'LowCardinality(Nullable(Int16))',
     ])
       expect([type, json, passes(type, json)]).toEqual([type, json, true]);
-  for (const type of ['String', 'Array(UUID)', 'Tuple(String, IPv4)', 'Variant(Int8, String)', 'Nullable(Bool)'])
+  for (const type of ['String', 'Array(UUID)', 'Tuple(String, IPv4)', 'Variant(String, UUID)', 'Nullable(Bool)'])
     expect(valueCheck(type)).toBeUndefined();
+});
+
+it('finds the empty text that would be 0 among the types of a variant', () => {
+  expect(passes('Variant(Int8, String)', '""')).toBe(false);
+  expect(passes('Variant(Int8, String)', '"x"')).toBe(true);
+  expect(passes('Variant(Int8, String)', '300')).toBe(true);
 });
 
 it('finds days that are none', () => {

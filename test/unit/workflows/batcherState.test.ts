@@ -206,7 +206,7 @@ it('carries over what one run can be given, however many partitions it has seen,
   const following = continued(state);
   following.accept(chunk(segments[19_999] as (typeof segments)[0]), BODY, 20_001);
   expect(following.status(QUIET).counters.duplicateChunks).toBe(1);
-});
+}, 60_000);
 
 it('stops continuing after ten runs in which nothing was handled', () => {
   let state = fresh();
