@@ -261,25 +261,36 @@ export class PipelineConsumer {
     if (this.#topics.changes) logger.info({ pipeline, topics }, 'Topics are read');
   }
 
-  /** Repeats until it succeeds or this member drains; never rejects. */
+  /**
+   * Repeats until it succeeds or this member drains.
+   *
+   * @throws Error where Kafka says nothing of a topic that is there, for instance to a user without rights: what it holds by the time it
+   *   may be read is not to be read. One that is not there yet is new when it comes, and read from its beginning
+   */
   async #commitLatest(topics: readonly string[]): Promise<void> {
     const { kafka, stateLog, logger } = this.#options;
     const pipeline = this.#pipeline.name;
     const what = `latest offsets of ${pipeline}`;
     const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
     while (!this.#draining) {
+      let unknown: readonly NoAnswer[];
       try {
-        const { committed: partitions, unknown } = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
-        for (const where of unknown) this.#latestPending.add(partitionName(where));
+        const latest = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        ({ unknown } = latest);
+        const partitions = latest.committed;
         if (partitions > 0)
           logger.info({ pipeline, partitions }, 'Partitions that were never read begin at their ends');
-        stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
-        return;
       } catch (error) {
         this.#countError('start');
         stateLog.problem(what, `Pipeline ${pipeline} cannot commit where it begins: ${messageOf(error)}`);
         await sleep(OPEN_RETRY_MS);
+        continue;
       }
+      const silent = unknown.find(({ partition, isMissing }) => partition < 0 && isMissing !== true);
+      if (silent !== undefined) throw new Error(silent.problem);
+      for (const where of unknown) this.#latestPending.add(partitionName(where));
+      stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
+      return;
     }
   }
 

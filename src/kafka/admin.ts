@@ -60,6 +60,8 @@ export interface LogAnswer extends TopicPartition {
 /** Why nothing is known of a partition, or with -1 of a whole topic. */
 export interface NoAnswer extends TopicPartition {
   readonly problem: string;
+  /** Set of a topic that is not there. */
+  readonly isMissing?: true;
 }
 
 export interface CommittedOffset {
@@ -139,7 +141,9 @@ class Lookups implements KafkaLookups {
     const { topics: known } = await this.describeTopics(topics);
     const missing = topics.flatMap((topic): NoAnswer[] => {
       const error = known.get(topic)?.error;
-      return error === null ? [] : [{ topic, partition: -1, problem: topicProblem(topic, error) }];
+      if (error === null) return [];
+      const answer = { topic, partition: -1, problem: topicProblem(topic, error) };
+      return [isMissing(error) ? { ...answer, isMissing: true } : answer];
     });
     const partitions = topics.flatMap((topic) =>
       (known.get(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition })),
@@ -299,7 +303,9 @@ function byTopic<T>(
 }
 
 function topicProblem(topic: string, error: string | undefined): string {
-  return error === undefined || error === 'UNKNOWN_TOPIC_OR_PARTITION'
-    ? `Kafka has no topic ${topic}`
-    : `Kafka says nothing of topic ${topic}: ${error}`;
+  return isMissing(error) ? `Kafka has no topic ${topic}` : `Kafka says nothing of topic ${topic}: ${error}`;
+}
+
+function isMissing(error: string | undefined): boolean {
+  return error === undefined || error === 'UNKNOWN_TOPIC_OR_PARTITION';
 }

@@ -52,6 +52,8 @@ class World {
   readonly metrics = createMetrics({ runtime: false });
   readonly consumer: PipelineConsumer;
   clusterId: string | null = 'c1';
+  /** Why Kafka says nothing of the topic; `missing` where there is none. */
+  topicError: 'TOPIC_AUTHORIZATION_FAILED' | 'missing' | null = null;
   workers = true;
   textBytes = 200;
   /** While it is set, no signal is answered. */
@@ -113,11 +115,15 @@ class World {
   }
 
   #admin() {
-    const fetchLogs = () =>
-      this.logs.map(({ start, writtenMs, leaderless }, partition) => {
+    const fetchLogs = () => {
+      if (this.topicError === 'missing')
+        return [{ topic: TOPIC, partition: -1, problem: 'Kafka has no such topic', isMissing: true }];
+      if (this.topicError !== null) return [{ topic: TOPIC, partition: -1, problem: this.topicError }];
+      return this.logs.map(({ start, writtenMs, leaderless }, partition) => {
         const where = { topic: TOPIC, partition };
         return leaderless ? { ...where, problem: NO_LEADER } : { ...where, logStart: start, logEnd: writtenMs.length };
       });
+    };
     return {
       describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
       describeGroups: () => Promise.resolve({ groups: [{ members: [{}] }] }),
@@ -154,12 +160,14 @@ class World {
   /** kafkajs's consumer, as far as it is used: it fetches what is not paused, one partition after the other. */
   #fakeConsumer(config: ConsumerConfig) {
     const listeners = new Map<string, (event: { payload: object }) => void>();
-    const assigner = config.partitionAssigners![0]!({
+    const [createAssigner = kafkajs.PartitionAssigners.roundRobin] = config.partitionAssigners ?? [];
+    const assigner = createAssigner({
       cluster: {} as Cluster,
       groupId: 'g',
       logger: new kafkajs.Kafka({ brokers: ['x:1'] }).logger(),
     });
-    const outOfRange = (assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]!;
+    const outOfRange = (where: TopicPartition) =>
+      (assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]?.(where);
     const names = (list: { topic: string; partitions?: number[] }[]) =>
       list.flatMap(({ topic, partitions = [] }) => partitions.map((partition) => partitionName({ topic, partition })));
     let isRunning = true;
@@ -224,6 +232,11 @@ class World {
       connect: () => Promise.resolve(),
       disconnect: () => Promise.resolve(void (isRunning = false)),
       subscribe: () => Promise.resolve(),
+      commitOffsets: (list: { topic: string; partition: number; offset: string; metadata: string }[]) => {
+        for (const { offset, metadata, ...where } of list)
+          this.commits.set(partitionName(where), { offset: Number(offset), metadata });
+        return Promise.resolve();
+      },
       run: (options: { eachBatch: typeof eachBatch }) => {
         ({ eachBatch } = options);
         join();
@@ -389,4 +402,27 @@ it('a log whose first record is younger than all that was read is another one: a
   await eventually(() => expect(world.committed(0)).toBe(20));
   expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(20)));
   expect(await truncations(world)).toEqual([0]);
+});
+
+it('what a topic holds that may not be read yet is not read later either, where only the latest is wanted', async () => {
+  const world = new World(2, ', startFrom: latest');
+  for (const partition of [0, 1]) world.write(partition, 30);
+  world.topicError = 'TOPIC_AUTHORIZATION_FAILED';
+  const started = world.consumer.start();
+  await eventually(() => expect(world.output.join('')).toContain('TOPIC_AUTHORIZATION_FAILED'));
+  world.topicError = null;
+  await started;
+  for (const partition of [0, 1]) world.write(partition, 5);
+  await eventually(() => {
+    for (const partition of [0, 1]) expect(offsetsOf(world, partition)).toEqual([30, 31, 32, 33, 34]);
+  });
+});
+
+it('a topic that was not there yet is read from its beginning, also where only the latest is wanted', async () => {
+  const world = new World(1, ', startFrom: latest');
+  world.topicError = 'missing';
+  await world.consumer.start();
+  world.topicError = null;
+  world.write(0, 5);
+  await eventually(() => expect(offsetsOf(world, 0)).toEqual(upTo(5)));
 });
