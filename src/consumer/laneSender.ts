@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FlowLimits } from '../config/config.js';
 import { messageOf } from '../messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../records/chunkCodec.js';
+import { UnencodableRecordError } from '../records/columns.js';
 import { isStub, type KafkaRecord } from '../records/record.js';
 import { withinPayload } from '../records/payloadLimit.js';
 import type { BatcherSettings } from '../records/settings.js';
@@ -22,7 +23,7 @@ export interface LaneObserver {
   stuck(message: string): void;
   /** The batcher's run had ended; another one goes on in its place. */
   heirStarted(closed: ClosedRunInfo): void;
-  /** Puts a record that is too large for any signal aside; once resolved, the lane carries a stub in its place. */
+  /** Puts a record aside that is too large for any signal, or cannot be encoded; once resolved, the lane carries a stub in its place. */
   setAside(pack: Pack): Promise<void>;
 }
 
@@ -31,6 +32,8 @@ export interface LaneObserver {
  * the namespace says) and below what one batch may have, with room for the metadata.
  */
 const BODY_BYTES_MAX = 1_200_000;
+
+const TOO_LARGE = 'it is too large';
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
@@ -81,7 +84,7 @@ export class LaneSender {
   async run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const readiness = this.#lane.readiness(performance.now());
-      if (readiness.type === 'ready') await this.#sendHead();
+      if (readiness.type === 'ready') await this.#sendHead().catch((error: unknown) => this.#waitOut(error));
       else {
         // A rebalance may have cleared the lane while it was stopped: no acceptance would say that it is over.
         this.#resumed();
@@ -114,6 +117,12 @@ export class LaneSender {
     this.#wake();
   }
 
+  /** What nobody has thought of, too: a lane that has ended would hold its partitions for ever. */
+  async #waitOut(error: unknown): Promise<void> {
+    this.#stopped('temporal', messageOf(error));
+    await this.#pause(STOPPED_POLL_MS);
+  }
+
   async #sendHead(): Promise<void> {
     let maxRecords: number | undefined;
     let retryMs = RETRY_MIN_MS;
@@ -126,12 +135,13 @@ export class LaneSender {
         // Packed only now: a rebalance may have cleared the lane while its history was looked at.
         if (this.#lane.records === 0) return;
         pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
-        chunk = encodeChunk(pack.segments);
-        if (chunk.body.length > withinPayload(BODY_BYTES_MAX, this.#settings().batch.payloadBytesMax)) {
-          ({ maxRecords } = await this.#shrink(pack));
+        const encoded = this.#encode(pack);
+        if (!('body' in encoded)) {
+          ({ maxRecords } = await this.#shrink(pack, encoded.refusal));
           pack = undefined;
           continue;
         }
+        chunk = encoded;
       }
       const settings = this.#settings();
       const meta = this.#settingsSent === settings ? chunk.meta : { ...chunk.meta, settings };
@@ -152,7 +162,7 @@ export class LaneSender {
           return;
         case 'tooLarge':
           this.#observer.notAccepted('refused');
-          ({ maxRecords } = await this.#shrink(pack));
+          ({ maxRecords } = await this.#shrink(pack, TOO_LARGE));
           pack = undefined;
           break;
         case 'full':
@@ -182,13 +192,29 @@ export class LaneSender {
     }
   }
 
-  /** After a refusal for size: half the records next time, or a stub in the place of the only one, at last a bare one. */
-  async #shrink(pack: Pack): Promise<{ maxRecords: number | undefined }> {
+  /** The chunk, or why no signal can carry it. */
+  #encode(pack: Pack): EncodedChunk | { readonly refusal: string } {
+    try {
+      const chunk = encodeChunk(pack.segments);
+      const bytesMax = withinPayload(BODY_BYTES_MAX, this.#settings().batch.payloadBytesMax);
+      return chunk.body.length > bytesMax ? { refusal: TOO_LARGE } : chunk;
+    } catch (error) {
+      if (error instanceof UnencodableRecordError) return { refusal: error.message };
+      throw error;
+    }
+  }
+
+  /**
+   * After a refusal for what is in a chunk: half the records next time, or a stub in the place of the only one, at last a bare one.
+   *
+   * @param refusal why the pack cannot be sent
+   */
+  async #shrink(pack: Pack, refusal: string): Promise<{ maxRecords: number | undefined }> {
     if (pack.records > 1) return { maxRecords: Math.ceil(pack.records / 2) };
     const record = pack.segments[0]?.records[0];
     if (record !== undefined && isBare(record)) {
       // Nothing is left to be taken out of it: what is too large is not the record.
-      this.#stopped('temporal', 'Temporal refuses a signal with one small record as too large');
+      this.#stopped('temporal', `a signal with one small record cannot be sent: ${refusal}`);
       await this.#pause(RETRY_MAX_MS);
       return { maxRecords: 1 };
     }
@@ -199,7 +225,7 @@ export class LaneSender {
       const message = messageOf(error);
       this.#stopped(
         'deadLetters',
-        `a record too large for a signal cannot be put on the dead-letter topic: ${message}`,
+        `a record that no signal can carry cannot be put on the dead-letter topic: ${message}`,
       );
       await this.#pause(RETRY_MAX_MS);
       return { maxRecords: 1 };

@@ -1,5 +1,6 @@
-import { tooLarge } from '../records/ack.js';
+import { tooLarge, unencodable } from '../records/ack.js';
 import { markOf } from '../records/chunkCodec.js';
+import { encodablePart } from '../records/columns.js';
 import {
   isStub,
   NO_HEADERS,
@@ -22,16 +23,17 @@ const STUB_HEADERS_BYTES_MAX = 16 * 1024;
 const HEADER_OVERHEAD_BYTES = 16;
 
 /**
- * Puts a record that is too large for any signal on the dead-letter topic and gives the stub that takes its place in the
- * lane, so that it is acknowledged in its turn. Repeating it publishes a second dead letter and loses nothing.
+ * Puts a record that is too large for any signal, or that no chunk can carry, on the dead-letter topic and gives the stub that takes
+ * its place in the lane, so that it is acknowledged in its turn. Repeating it publishes a second dead letter and loses nothing.
  *
  * A stub that is refused as too large has its dead letter already: it comes back without key and headers.
  */
 export function createSetAside(publisher: Publisher, { pipeline, destination }: BatcherSettings, metrics: Metrics) {
-  return async (source: RecordSource, record: KafkaRecord): Promise<KafkaRecord> => {
+  return async (source: RecordSource, original: KafkaRecord): Promise<KafkaRecord> => {
+    const record = encodablePart(original);
     if (isStub(record)) return { ...record, key: null, headers: NO_HEADERS };
     const tooLargeBytes = recordBytes(record);
-    const rejection = tooLarge(tooLargeBytes);
+    const rejection = record === original ? tooLarge(tooLargeBytes) : unencodable();
     await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, [{ source, record, rejection }]);
     metrics.deadLetters.inc({ pipeline, code: rejection.code });
     return toStub(record, tooLargeBytes);

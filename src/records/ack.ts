@@ -30,6 +30,12 @@ export function tooLarge(bytes: number): Rejection {
   return { code: REJECTION_CODES.tooLarge, message };
 }
 
+/** Such a record is set aside as one that is too large is, and has the same code: its stub says no other. */
+export function unencodable(): Rejection {
+  const message = 'the record has a timestamp, key, value or header that no signal to Temporal can carry';
+  return { code: REJECTION_CODES.tooLarge, message };
+}
+
 export type AckStatus = 'inserted' | 'rejected' | 'skipped';
 
 /**

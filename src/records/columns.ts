@@ -27,7 +27,7 @@ const DELTA_TIMESTAMP_MAX = 2 ** 52;
 /** A length that says: null, not empty. */
 const NULL_LENGTH = -1;
 
-/** A record that could not be read again, were it packed. None comes from Kafka: see `kafka/kafkajs`. */
+/** A record that could not be read again, were it packed. It has to be set aside; trying again does not help. */
 export class UnencodableRecordError extends Error {
   override readonly name = 'UnencodableRecordError';
 }
@@ -76,16 +76,42 @@ export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
   ];
 }
 
+/**
+ * What of a record can be packed: the record itself, or a copy without the timestamp, key, value and headers that cannot. An offset
+ * that is none stays.
+ */
+export function encodablePart(record: KafkaRecord): KafkaRecord {
+  if (isEncodable(record)) return record;
+  const { timestampMs, key, value, headers } = record;
+  return {
+    ...record,
+    timestampMs: Number.isInteger(timestampMs) ? timestampMs : NO_TIMESTAMP,
+    key: isBytesOrNull(key) ? key : null,
+    value: isBytesOrNull(value) ? value : null,
+    headers: headers.filter(isEncodableHeader),
+  };
+}
+
+const NO_TIMESTAMP = -1;
+
 /** Types say all of this. What msgpackr is given all the same it writes, and only reading shows that it was something else. */
-function mustBeEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): void {
-  if (
+function isEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): boolean {
+  return (
     Number.isSafeInteger(offset) &&
     Number.isInteger(timestampMs) &&
     isBytesOrNull(key) &&
     isBytesOrNull(value) &&
-    headers.every(([name, bytes]) => typeof name === 'string' && isBytesOrNull(bytes))
-  )
-    return;
+    headers.every(isEncodableHeader)
+  );
+}
+
+function isEncodableHeader([name, bytes]: RecordHeader): boolean {
+  return typeof name === 'string' && isBytesOrNull(bytes);
+}
+
+function mustBeEncodable(record: KafkaRecord): void {
+  if (isEncodable(record)) return;
+  const { offset } = record;
   throw new UnencodableRecordError(
     `the record at offset ${offset} has an offset, timestamp, key, value or header that is none`,
   );

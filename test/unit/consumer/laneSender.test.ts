@@ -6,7 +6,7 @@ import type { StopCause } from '../../../src/consumer/laneStop.js';
 import type { ChunkMeta } from '../../../src/records/chunk.js';
 import { settings } from '../../support/chunks.js';
 import { eventually } from '../../support/eventually.js';
-import type { RecordHeader } from '../../../src/records/record.js';
+import type { KafkaRecord, RecordHeader } from '../../../src/records/record.js';
 import { record } from '../../support/records.js';
 import { tracker } from '../../support/trackers.js';
 
@@ -52,9 +52,9 @@ function start(
   senders.push(sender);
   const ended = sender.run();
   const source = tracker();
-  const add = (records: number) => {
+  const add = (records: number, different: Readonly<Record<number, object>> = {}) => {
     for (let count = 0; count < records; count++) {
-      lane.add(source, record(source.next), 0);
+      lane.add(source, record(source.next, different[source.next]), 0);
       source.advanceTo(source.next + 1);
     }
     sender.wake();
@@ -132,6 +132,56 @@ it('a record that stays too large becomes a bare stub, and is set aside no more'
   add(1);
   await eventually(() => expect(stopped).toEqual(['temporal']));
   expect([setAsides, lane.records]).toEqual([2, 1]);
+});
+
+it.each<[string, object]>([
+  ['a timestamp that is none', { timestampMs: NaN }],
+  ['a header that is a function', { headers: [['toString', () => 0]] }],
+  ['a text for a value', { value: '{"id":2}' }],
+])('a record with %s is set aside alone, before any signal, and the others are sent', async (_, wrong) => {
+  const setAsides: KafkaRecord[][] = [];
+  const { sent, lane, add, told } = start([], {
+    setAside: (pack) => {
+      setAsides.push(pack.segments.flatMap(({ records }) => records));
+      lane.replaceHead(pack, record(2, { value: null, tooLargeBytes: 1 }));
+      return Promise.resolve();
+    },
+  });
+  add(5, { 2: wrong });
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(setAsides.map((records) => records.map(({ offset }) => offset))).toEqual([[2]]);
+  const ranges = sent.flatMap(({ segments }) => segments.map(({ from, to, records }) => [from, to, records]));
+  expect(ranges.reduce((sum, [, , records]) => sum + records!, 0)).toBe(5);
+  expect([ranges[0]?.[0], ranges.at(-1)?.[1]]).toEqual([-1, 4]);
+  expect(told).toEqual([]);
+});
+
+it('a record that not even a stub can stand for stops its lane, which says so', async () => {
+  let setAsides = 0;
+  const { stopped, told, lane, add, sent, sender, ended } = start([], {
+    setAside: (pack) => {
+      setAsides++;
+      lane.replaceHead(pack, record(0.5, { tooLargeBytes: 1, key: null, value: null, headers: [] }));
+      return Promise.resolve();
+    },
+  });
+  add(1, { 0: { offset: 0.5 } });
+  await eventually(() => expect(stopped).toEqual(['temporal']));
+  expect([setAsides, sent, told]).toEqual([1, [], [expect.stringContaining('offset 0.5')]]);
+  sender.stop();
+  await expect(ended).resolves.toBeUndefined();
+});
+
+it('what nobody has thought of stops a lane for a moment, not for ever', async () => {
+  let sends = 0;
+  const send = () =>
+    ++sends === 1
+      ? Promise.reject(new TypeError('no function'))
+      : Promise.resolve<SendOutcome>({ type: 'accepted', runId: 'r', started: false });
+  const { told, lane, add } = start([], {}, { send });
+  add(1);
+  await eventually(() => expect(lane.records).toBe(0));
+  expect([sends, told]).toEqual([2, ['no function']]);
 });
 
 it('pauses between heirs whose runs are ended as soon as they begin', async () => {

@@ -151,6 +151,21 @@ it('puts a record that is too large for a signal aside and leaves a stub that ca
   expect(stub.tooLargeBytes).toBeGreaterThan(3_000_000);
 });
 
+it('puts a record that no chunk can carry aside with what can be carried of it, and leaves a stub that can', async () => {
+  const { accepted, publisher } = broker(1e9);
+  const setAside = createSetAside(publisher, settings(), createMetrics({ runtime: false }));
+  const good: RecordHeader = ['kafka_correlationId', Buffer.from('id')];
+  const wrong = { timestampMs: NaN, key: 'text', headers: [['toString', () => 0], good] };
+  const stub = await setAside(source, { ...record(5), ...wrong } as unknown as KafkaRecord);
+  expect(accepted).toHaveLength(1);
+  expect(accepted[0]).toMatchObject({ key: null, value: record(5).value });
+  expect(String(accepted[0]?.headers?.['__connect.errors.exception.message'])).toMatch(
+    /no signal to Temporal can carry/,
+  );
+  expect(stub).toMatchObject({ offset: 5, timestampMs: -1, key: null, value: null, headers: [good] });
+  expect(encodeChunk([{ ...source, from: 4, to: 5, records: [stub] }]).meta.records).toBe(1);
+});
+
 it('marks a chunk that ends with a stub by the original, which is what the log is known again by', async () => {
   const setAside = createSetAside(broker(1e9).publisher, settings(), createMetrics({ runtime: false }));
   const large = record(5, { key: Buffer.alloc(20_000, 'k'), value: Buffer.alloc(3_000_000) });
