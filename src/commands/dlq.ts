@@ -132,43 +132,47 @@ export async function replayDeadLetters(
   const chosen = pipelineNamed(config, pipeline);
   const replayed = new Map<string, number>();
   const left = new Map<string, number>();
-  await withKafka(config, async (kafka, admin) => {
-    const publisher = new Publisher({ createProducer: producerFactory(kafka) });
-    const waiting = new Map<string, OutgoingMessage[]>();
-    let waitingBytes = 0;
-    const publishWaiting = async (): Promise<void> => {
-      for (const [topic, messages] of waiting) await publisher.publish(topic, messages);
-      for (const [topic, { length }] of waiting) count(replayed, topic, length);
-      waiting.clear();
-      waitingBytes = 0;
-    };
-    try {
-      await forEachLetter(kafka, admin, chosen, options, async (letter) => {
-        const obstacle = obstacleTo(letter, chosen);
-        if (obstacle !== null || letter.source === null) {
-          count(left, obstacle ?? '');
-          return;
-        }
-        const { value } = letter.record;
-        const { topic } = letter.source;
-        if (options.dryRun) {
-          count(replayed, topic);
-          return;
-        }
-        // With the time of now: by its own the record might be older than what the topic keeps.
-        const message = { key: originalKey(letter.record), value, headers: originalHeaders(letter.record) };
-        waiting.set(topic, [...(waiting.get(topic) ?? []), message]);
-        waitingBytes += recordBytes(letter.record);
-        if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
-      });
-      await publishWaiting();
-    } finally {
-      await publisher.close();
-    }
-  });
-  const did = options.dryRun ? 'would be replayed' : 'replayed';
-  for (const [topic, records] of replayed) console.log(`${records} ${did} to ${topic}`);
-  for (const [obstacle, records] of left) console.log(`${records} left: ${obstacle}`);
+  try {
+    await withKafka(config, async (kafka, admin) => {
+      const publisher = new Publisher({ createProducer: producerFactory(kafka) });
+      const waiting = new Map<string, OutgoingMessage[]>();
+      let waitingBytes = 0;
+      const publishWaiting = async (): Promise<void> => {
+        for (const [topic, messages] of waiting) await publisher.publish(topic, messages);
+        for (const [topic, { length }] of waiting) count(replayed, topic, length);
+        waiting.clear();
+        waitingBytes = 0;
+      };
+      try {
+        await forEachLetter(kafka, admin, chosen, options, async (letter) => {
+          const obstacle = obstacleTo(letter, chosen);
+          if (obstacle !== null || letter.source === null) {
+            count(left, obstacle ?? '');
+            return;
+          }
+          const { value } = letter.record;
+          const { topic } = letter.source;
+          if (options.dryRun) {
+            count(replayed, topic);
+            return;
+          }
+          // With the time of now: by its own the record might be older than what the topic keeps.
+          const message = { key: originalKey(letter.record), value, headers: originalHeaders(letter.record) };
+          waiting.set(topic, [...(waiting.get(topic) ?? []), message]);
+          waitingBytes += recordBytes(letter.record);
+          if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
+        });
+        await publishWaiting();
+      } finally {
+        await publisher.close();
+      }
+    });
+  } finally {
+    // Where it ends in an error, too: these were published, and are not to be replayed again unknowingly.
+    const did = options.dryRun ? 'would be replayed' : 'replayed';
+    for (const [topic, records] of replayed) console.log(`${records} ${did} to ${topic}`);
+    for (const [obstacle, records] of left) console.log(`${records} left: ${obstacle}`);
+  }
   if (replayed.size === 0 && left.size === 0) console.log('no such dead letters');
   if (left.size > 0) process.exitCode = 1;
 }

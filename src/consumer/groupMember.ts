@@ -18,6 +18,8 @@ export interface MembershipHandlers {
   readonly emptyBatch: (payload: ConsumerStartBatchProcessEvent['payload']) => void;
   /** It has left the group, or could not join it, and joins again after this time. */
   readonly failed: (error: Error, delayMs: number) => void;
+  /** It has been in the group for a minute without a failure. */
+  readonly steady: () => void;
 }
 
 /** What joining a group began and leaving it ends. */
@@ -26,10 +28,10 @@ interface Membership {
   /** Null while it waits before it joins again. */
   consumer: Consumer | null;
   rejoin: NodeJS.Timeout | undefined;
-  /** In a row. */
+  /** In a row: since it was last in the group for a minute. */
   failures: number;
-  /** By `performance.now()`; null while it is in no generation of the group. */
-  joinedMs: number | null;
+  /** Runs since the current consumer has joined. */
+  steady: NodeJS.Timeout | undefined;
 }
 
 /**
@@ -85,7 +87,7 @@ export class GroupMember {
   async join(topics: readonly string[]): Promise<void> {
     if (this.#membership !== null) throw new Error(`group ${this.#groupId} has to be left first`);
     if (topics.length === 0) return;
-    const membership: Membership = { topics, consumer: null, rejoin: undefined, failures: 0, joinedMs: null };
+    const membership: Membership = { topics, consumer: null, rejoin: undefined, failures: 0, steady: undefined };
     this.#membership = membership;
     await this.#enter(membership);
   }
@@ -95,6 +97,7 @@ export class GroupMember {
     this.#membership = null;
     if (membership === null) return;
     clearTimeout(membership.rejoin);
+    clearTimeout(membership.steady);
     const { consumer } = membership;
     membership.consumer = null;
     await consumer?.disconnect();
@@ -149,10 +152,9 @@ export class GroupMember {
     membership.consumer = null;
     // One that has ended by itself is disconnected already, and the new one does not need it.
     consumer.disconnect().catch(() => undefined);
-    const { joinedMs } = membership;
-    const wasSteady = joinedMs !== null && performance.now() - joinedMs >= STEADY_MS;
-    membership.failures = wasSteady ? 1 : membership.failures + 1;
-    membership.joinedMs = null;
+    clearTimeout(membership.steady);
+    membership.steady = undefined;
+    membership.failures++;
     const delayMs = rejoinDelayMs(membership.failures, isRefusal(error), this.#random());
     membership.rejoin = setTimeout(() => void this.#enter(membership), delayMs);
     this.#handlers.failed(error, delayMs);
@@ -160,7 +162,7 @@ export class GroupMember {
 
   #createConsumer(membership: Membership): Consumer {
     const isCurrent = (): boolean => membership.consumer === consumer;
-    const { joining, joined, outOfRange, emptyBatch } = this.#handlers;
+    const { joining, joined, outOfRange, emptyBatch, steady } = this.#handlers;
     const consumer = this.#kafka.consumer({
       groupId: this.#groupId,
       sessionTimeout: this.#sessionTimeoutMs,
@@ -191,7 +193,10 @@ export class GroupMember {
     const { GROUP_JOIN, CRASH, START_BATCH_PROCESS } = consumer.events;
     consumer.on(GROUP_JOIN, ({ payload }) => {
       if (!isCurrent()) return;
-      membership.joinedMs ??= performance.now();
+      membership.steady ??= setTimeout(() => {
+        membership.failures = 0;
+        steady();
+      }, STEADY_MS);
       joined(payload.memberAssignment);
     });
     consumer.on(CRASH, ({ payload: { error } }) => this.#fail(membership, consumer, error));

@@ -104,6 +104,8 @@ export class PipelineConsumer {
   #isWaitingForTopics = false;
   /** Why it is not in its group; null while it is, or has not failed. */
   #failure: string | null = null;
+  /** It has failed, and has not been in its group for a minute since. */
+  #isUnsteady = false;
   #draining = false;
   /** Empty until Kafka has told it. */
   #clusterId = '';
@@ -130,6 +132,7 @@ export class PipelineConsumer {
         batch: (payload) => this.#takeBatch(payload),
         emptyBatch: (payload) => this.#skipEmptyBatch(payload),
         failed: (error, delayMs) => this.#failed(error, delayMs),
+        steady: () => this.#steady(),
       },
     );
     this.#topics = new TopicWatch(options.admin, pipeline);
@@ -302,6 +305,7 @@ export class PipelineConsumer {
     const pipeline = this.#pipeline.name;
     const cause = isRefusal(error) ? 'refused' : 'failed';
     this.#unassign();
+    this.#isUnsteady = true;
     metrics.consumerFailures.inc({ pipeline, cause });
     metrics.consumerDown.set({ pipeline }, 1);
     this.#failure =
@@ -310,6 +314,13 @@ export class PipelineConsumer {
         : `the consumer of pipeline ${pipeline} has failed and joins again: ${causeOf(error)}`;
     stateLog.problem(`consumer of ${pipeline}`, this.#failure);
     logger.debug({ pipeline, delayMs, stack: error.stack }, 'The consumer joins its group again later');
+  }
+
+  /** Said only now: a consumer that joins and fails at once would be well and ill in the log in turns, for ever. */
+  #steady(): void {
+    const { name } = this.#pipeline;
+    this.#isUnsteady = false;
+    this.#options.stateLog.well(`consumer of ${name}`, `The consumer of pipeline ${name} is well again`);
   }
 
   // ── Assignments ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -330,8 +341,6 @@ export class PipelineConsumer {
     metrics.rebalances.inc({ pipeline: this.#pipeline.name });
     this.#failure = null;
     metrics.consumerDown.set({ pipeline: this.#pipeline.name }, 0);
-    const { name } = this.#pipeline;
-    this.#options.stateLog.well(`consumer of ${name}`, `The consumer of pipeline ${name} has joined its group again`);
     // Until it is known where to start nothing is fetched: kafkajs would start at the committed offset, and where the log no
     // longer has it, commit "earliest" in its place, without our metadata.
     this.#steering.begin(assignment.partitions, 'start');
@@ -339,7 +348,8 @@ export class PipelineConsumer {
     this.#assignment = assignment;
     void this.#open(assignment);
     this.#updateGauges();
-    logger.info({ pipeline: this.#pipeline.name, partitions: assignment.partitions.length }, 'Partitions assigned');
+    const assigned = { pipeline: this.#pipeline.name, partitions: assignment.partitions.length };
+    logger[this.#isUnsteady ? 'debug' : 'info'](assigned, 'Partitions assigned');
   }
 
   /**

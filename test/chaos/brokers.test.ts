@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { expectCommitsForward } from '../support/commitLog.js';
-import { coordinatorOf, moveLeaders, untilInSync } from '../support/cluster.js';
+import { coordinatorOf, keepOnOneBroker, moveLeaders, untilInSync } from '../support/cluster.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -145,17 +145,6 @@ it(
   SLOW_MS,
 );
 
-/** Gives a partition of a topic to one broker alone: while it is away, nobody leads it. */
-async function keepOnOneBroker(topic: string, partition: number, broker: number): Promise<void> {
-  await fixture.admin.alterPartitionReassignments({
-    topics: [{ topic, partitionAssignment: [{ partition, replicas: [broker] }] }],
-  });
-  await eventually(async () => {
-    const { topics } = await fixture.admin.describeTopics([topic]);
-    expect(topics.get(topic)?.partitions[partition]).toMatchObject({ leader: broker, replicas: [broker] });
-  });
-}
-
 it(
   'partitions without a leader, of strangers and of the pipeline, stop no other: they are named, and read once they have one',
   async () => {
@@ -166,8 +155,8 @@ it(
     const broker = stack().parts.kafka[last - 1];
     const stranger = `${fixture.name}.stranger`;
     await fixture.createTopic(stranger, 1, alone);
-    await keepOnOneBroker(stranger, 0, last);
-    await keepOnOneBroker(fixture.topic, 0, last);
+    await keepOnOneBroker(fixture, stranger, 0, last);
+    await keepOnOneBroker(fixture, fixture.topic, 0, last);
     const running = await start();
     await broker?.stop();
     await eventually(async () => {

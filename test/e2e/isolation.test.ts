@@ -1,20 +1,12 @@
 import { expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
-import type { ConfigInput } from '../../src/config/schema.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
+import { together } from '../support/together.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
-
-/** One configuration with the pipelines of several. */
-function together(configs: readonly string[], more: Partial<ConfigInput>): string {
-  const [first, ...others] = configs.map((text) => parse(text) as ConfigInput);
-  const pipelines = Object.assign({}, first?.pipelines, ...others.map((config) => config.pipelines)) as object;
-  return stringify({ ...first, ...more, pipelines });
-}
 
 it('a pipeline whose table was dropped holds its own records, and nobody else’s', async () => {
   const broken = await Fixture.create(stack());

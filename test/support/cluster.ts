@@ -1,3 +1,4 @@
+import type { PartitionMetadata } from 'kafkajs';
 import { expect } from 'vitest';
 import { eventually } from './eventually.js';
 import type { Fixture } from './fixture.js';
@@ -38,14 +39,50 @@ export async function moveLeaders(fixture: Fixture, topic: string): Promise<void
   });
 }
 
+/** Gives a partition of a topic to one broker alone: while it is away, nobody leads it. */
+export async function keepOnOneBroker(
+  { admin }: Fixture,
+  topic: string,
+  partition: number,
+  broker: number,
+): Promise<void> {
+  await admin.alterPartitionReassignments({
+    topics: [{ topic, partitionAssignment: [{ partition, replicas: [broker] }] }],
+  });
+  await eventually(async () => {
+    const { topics } = await admin.describeTopics([topic]);
+    expect(topics.get(topic)?.partitions[partition]).toMatchObject({ leader: broker, replicas: [broker] });
+  });
+}
+
+/**
+ * Keeps what a fixture's group is coordinated by on the broker that coordinates it now: while it is away the group has no
+ * coordinator. Returns its index among the stack's brokers.
+ */
+export async function keepCoordinatorOnOneBroker(fixture: Fixture): Promise<number> {
+  await fixture.alterTopics([OFFSETS_TOPIC], { 'cleanup.policy': 'compact', 'min.insync.replicas': '1' });
+  const partitions = await offsetsPartitions(fixture);
+  const { partitionId, leader } = coordinating(fixture, partitions);
+  await keepOnOneBroker(fixture, OFFSETS_TOPIC, partitionId, leader);
+  return leader - 1;
+}
+
 /** The index among the stack's brokers of the one that coordinates the fixture's group. */
 export async function coordinatorOf(fixture: Fixture): Promise<number> {
-  const { topics } = await fixture.admin.fetchTopicMetadata({ topics: [OFFSETS_TOPIC] });
-  const partitions = topics[0]?.partitions ?? [];
-  const partition = Math.abs(javaHash(`ktb-${fixture.name}`)) % partitions.length;
-  const leader = partitions.find(({ partitionId }) => partitionId === partition)?.leader;
-  if (leader === undefined) throw new Error('the group has no coordinator');
-  return leader - 1;
+  return coordinating(fixture, await offsetsPartitions(fixture)).leader - 1;
+}
+
+async function offsetsPartitions({ admin }: Fixture): Promise<PartitionMetadata[]> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [OFFSETS_TOPIC] });
+  return topics[0]?.partitions ?? [];
+}
+
+/** The partition that a fixture's group is coordinated by. */
+function coordinating({ name }: Fixture, partitions: readonly PartitionMetadata[]): PartitionMetadata {
+  const wanted = Math.abs(javaHash(`ktb-${name}`)) % partitions.length;
+  const partition = partitions.find(({ partitionId }) => partitionId === wanted);
+  if (partition === undefined) throw new Error('the group has no coordinator');
+  return partition;
 }
 
 /** `String.hashCode` of Java, by which Kafka chooses the partition of a group. */

@@ -69,6 +69,7 @@ function member(kafka: Kafka) {
       batch: () => Promise.resolve(void seen.push('batch')),
       emptyBatch: () => void seen.push('empty'),
       failed: ({ message }, delayMs) => void seen.push(`failed: ${message}, again in ${delayMs} ms`),
+      steady: () => void seen.push('steady'),
     },
     () => 1,
   );
@@ -173,7 +174,7 @@ it('a member that was well for a minute begins with the shortest wait again, and
   const { kafka, consumers } = fakeKafka();
   const { member: one, seen } = member(kafka);
   await one.join(['a']);
-  for (const wellMs of [0, 0, 60_000, 0]) {
+  for (const wellMs of [0, 59_000, 60_000, 0]) {
     const current = consumers.at(-1)!;
     current.emit('join', { memberAssignment: {} });
     await vi.advanceTimersByTimeAsync(wellMs);
@@ -182,6 +183,7 @@ it('a member that was well for a minute begins with the shortest wait again, and
   }
   const waits = seen.filter((what) => what.startsWith('failed')).map((what) => /again in (\d+)/.exec(what)?.[1]);
   expect(waits).toEqual(['1000', '2000', '1000', '2000']);
+  expect(seen.filter((what) => what === 'steady')).toHaveLength(1);
   await one.leave();
 });
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, ConsumerConfig, EachBatchPayload, Kafka, Offsets } from 'kafkajs';
 import kafkajs from 'kafkajs';
 import { pino } from 'pino';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { parseConfig } from '../../../src/config/load.js';
 import type { BatcherClient } from '../../../src/consumer/batcherClient.js';
 import { formatCommitMetadata, parseCommitMetadata, READING } from '../../../src/consumer/commitMetadata.js';
@@ -60,6 +60,7 @@ class World {
   held = false;
   #members = 0;
   #rebalance: () => void = () => undefined;
+  #crash: (error: Error) => void = () => undefined;
   #deliver: (where: TopicPartition, from: number) => Promise<void> = () => Promise.resolve();
 
   constructor(partitions: number, yaml = '') {
@@ -98,6 +99,10 @@ class World {
 
   rebalance(): void {
     this.#rebalance();
+  }
+
+  crash(error: Error): void {
+    this.#crash(error);
   }
 
   /** What kafkajs had fetched before it was told to pause. */
@@ -180,6 +185,7 @@ class World {
       this.#members++;
     };
     this.#rebalance = join;
+    this.#crash = (error) => listeners.get('crash')?.({ payload: { error } });
     this.#deliver = async (where, from) => {
       const name = partitionName(where);
       const log = this.logs[where.partition]!;
@@ -275,6 +281,26 @@ it('a partition without a leader stops no other, is named, and is read once it h
   world.logs[1]!.leaderless = false;
   await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(30)));
   expect(world.consumer.problem).toBeNull();
+});
+
+it('a consumer that joins and fails at once, again and again, is told of once, and when it has been well for a minute', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const world = new World(1);
+  world.commit(0, 0, 'e1');
+  await world.consumer.start();
+  const before = world.output.length;
+  for (let round = 1; round <= 5; round++) {
+    world.crash(new Error('the lock timed out'));
+    expect(world.consumer.problem).toContain('the lock timed out');
+    await vi.advanceTimersByTimeAsync(10_000);
+  }
+  const told = () => world.output.slice(before).map((line) => (JSON.parse(line) as { msg: string }).msg);
+  const failed = 'the consumer of pipeline p has failed and joins again: the lock timed out (Error)';
+  expect(told()).toEqual([failed]);
+  expect(world.consumer.problem).toBeNull();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(told().at(-1)).toBe('The consumer of pipeline p is well again');
 });
 
 it('a new partition keeps no other from being read while no worker runs', async () => {
