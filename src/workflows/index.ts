@@ -131,7 +131,12 @@ const FORGOTTEN =
   'Divide the topics among more pipelines';
 
 /** What a run does since there is this code, and must not do where its history is from before. */
-const PATCHES = { parking: 'parking', foreignSignals: 'foreign-signals', continuation: 'continuation' } as const;
+const PATCHES = {
+  parking: 'parking',
+  foreignSignals: 'foreign-signals',
+  continuation: 'continuation',
+  installations: 'installations',
+} as const;
 
 /** See `BatcherState.decide`. */
 const followsPresentRules = (): boolean => patched(PATCHES.continuation);
@@ -274,13 +279,21 @@ async function atInstallation<T>(
     const named = installation === undefined ? {} : { installation: installation.name };
     try {
       return await calledOffWhen(
-        () => taskQueueOf(state) !== taskQueue,
+        () => hasMovedFrom(taskQueue, state),
         () => run({ activities, named, moved }),
       );
     } catch (error) {
-      if (taskQueueOf(state) === taskQueue) throw error;
+      if (!hasMovedFrom(taskQueue, state)) throw error;
     }
   }
+}
+
+/**
+ * Whether activities are no longer scheduled on a queue. A worker of a version that knew no installations has paid no heed to settings that
+ * name one, so what its history has of them changes nothing.
+ */
+function hasMovedFrom(taskQueue: string, state: BatcherState): boolean {
+  return taskQueueOf(state) !== taskQueue && patched(PATCHES.installations);
 }
 
 /** Where activities are scheduled now: as the settings say, else where batchers of versions that named no installation do. */
@@ -349,7 +362,7 @@ async function untilDone<T>(
       state.flushFailed(message);
       log.error('A step of a flush ended in a failure; it will be scheduled again', { delayMs, message });
       const taskQueue = taskQueueOf(state);
-      await condition(() => isUrgent() || taskQueueOf(state) !== taskQueue, delayMs);
+      await condition(() => isUrgent() || hasMovedFrom(taskQueue, state), delayMs);
     }
   }
 }

@@ -14,6 +14,10 @@ const HISTORIES = fileURLToPath(new URL('histories/', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
 const files = readdirSync(HISTORIES, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'));
 
+const SINKS = {
+  batcher: { began: { fn: () => undefined }, reported: { fn: () => undefined }, holding: { fn: () => undefined } },
+};
+
 const stored = (file: string) => historyFromJson(JSON.parse(readFileSync(`${HISTORIES}${file}`, 'utf8')));
 
 beforeAll(() => {
@@ -28,12 +32,29 @@ it('decides in each stored history what was decided then', async () => {
   expect(histories.length).toBeGreaterThan(0);
   const outcomes = new Map<string, string>();
   const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
-  const sinks = {
-    batcher: { began: { fn: () => undefined }, reported: { fn: () => undefined }, holding: { fn: () => undefined } },
-  };
-  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle, sinks }, histories))
+  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle, sinks: SINKS }, histories))
     outcomes.set(workflowId, error === undefined ? 'replayed' : String(error));
   expect(Object.fromEntries(outcomes)).toEqual(Object.fromEntries(files.map((file) => [file, 'replayed'])));
+});
+
+it('goes on with a run whose worker, of a version that knew none, paid no heed to the installation it was told of', async () => {
+  // While a batch is on its way.
+  const history = stored('0.1.0/flushes.1.json');
+  const payloads = (eventId: number) => {
+    const event = history.events.find((one) => Number(one.eventId) === eventId)!;
+    const { workflowExecutionStartedEventAttributes: started, workflowExecutionSignaledEventAttributes: signaled } =
+      event;
+    return (started ?? signaled)!.input!.payloads!;
+  };
+  const { settings } = defaultPayloadConverter.fromPayload<{ settings: object }>(payloads(1)[0]!);
+  const chunk = defaultPayloadConverter.fromPayload<object>(payloads(37)[0]!);
+  const told = { ...settings, installation: { name: 'here', taskQueue: 'batchers@here' } };
+  payloads(37)[0] = defaultPayloadConverter.toPayload({ ...chunk, settings: told })!;
+  const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
+  for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks: SINKS }, [
+    { workflowId: 'told', history },
+  ]))
+    expect(error).toBeUndefined();
 });
 
 it('reads from a closed run what its heir has read then', async () => {
