@@ -12,13 +12,16 @@ export interface AdmissionLimits {
 
 interface Waiting {
   readonly pipeline: string;
+  readonly sinceMs: number;
   readonly admit: () => void;
+  readonly handBack: () => void;
 }
 
 /**
  * Decides which flush is at work. Each holds a batch in memory, so there are few slots; and inserts that hang must not keep
  * other pipelines from theirs. A free slot goes to the pipeline with the fewest at work, of these to the one whose turn is
- * longest ago.
+ * longest ago; within it to the flush that is waiting longest. Where there are too many of one pipeline, the youngest that
+ * waits is handed back: it comes again some seconds later, when others have come, and would otherwise never find room.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
@@ -36,11 +39,12 @@ export class Admission {
   /**
    * Does work once there is a slot for it.
    *
+   * @param sinceMs since when it is wanted, milliseconds since 1970, the times included that it was handed back
    * @param signal ends the waiting
-   * @throws CrowdedError at once; the reason of the signal while waiting; what the work throws
+   * @throws CrowdedError before it has begun; the reason of the signal while waiting; what the work throws
    */
-  async run<T>(pipeline: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#admitted(pipeline, signal);
+  async run<T>(pipeline: string, sinceMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    await this.#admitted(pipeline, sinceMs, signal);
     try {
       return await work();
     } finally {
@@ -50,25 +54,32 @@ export class Admission {
     }
   }
 
-  async #admitted(pipeline: string, signal: AbortSignal): Promise<void> {
+  async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const here = this.#of(pipeline) + this.#waiting.filter((other) => other.pipeline === pipeline).length;
-    if (here >= this.#limits.ofPipelineMax) throw new CrowdedError(`${here} flushes of pipeline ${pipeline} are here`);
     await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => {
+      const leave = (reason: Error): void => {
+        signal.removeEventListener('abort', onAbort);
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
-        reject(signal.reason as Error);
+        reject(reason);
       };
+      const onAbort = (): void => leave(signal.reason as Error);
       const waiting: Waiting = {
         pipeline,
+        sinceMs,
         admit: () => {
           signal.removeEventListener('abort', onAbort);
           resolve();
         },
+        handBack: () =>
+          leave(new CrowdedError(`${this.#limits.ofPipelineMax} flushes of pipeline ${pipeline} are here`)),
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.push(waiting);
+      // The longest wait first.
+      const behind = this.#waiting.findLastIndex((other) => other.sinceMs <= sinceMs);
+      this.#waiting.splice(behind + 1, 0, waiting);
       this.#admitNext();
+      const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
+      if (this.#of(pipeline) + crowd.length > this.#limits.ofPipelineMax) crowd.at(-1)?.handBack();
     });
   }
 

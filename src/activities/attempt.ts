@@ -40,7 +40,7 @@ export class Attempt {
   readonly runId: string;
   /** When the last beat was sent that arrived. */
   #lastBeat = this.#startedAt;
-  #givenUp = false;
+  readonly #givenUp = new AbortController();
 
   private constructor(context: Context, beat: Beat) {
     const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
@@ -53,6 +53,7 @@ export class Attempt {
     this.#scheduledAtMs = scheduledTimestampMs;
     this.#startToCloseTimeoutMs = startToCloseTimeoutMs;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs ?? Infinity;
+    this.cancellation = AbortSignal.any([context.cancellationSignal, this.#givenUp.signal]);
   }
 
   static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>): Promise<T> {
@@ -72,8 +73,12 @@ export class Attempt {
   mustBeAlive(): void {
     const expired =
       msSince(this.#startedAt) >= this.#startToCloseTimeoutMs || msSince(this.#lastBeat) >= this.#heartbeatTimeoutMs;
-    if (expired || this.#givenUp || this.#context.cancellationSignal.aborted)
-      throw new AttemptExpiredError('this attempt has run out of time');
+    if (expired || this.cancellation.aborted) throw new AttemptExpiredError('this attempt has run out of time');
+  }
+
+  /** When the activity was scheduled, milliseconds since 1970, by the server's record: the same for all its attempts. */
+  get scheduledAtMs(): number {
+    return this.#scheduledAtMs;
   }
 
   /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
@@ -86,10 +91,11 @@ export class Attempt {
     return this.#notes;
   }
 
-  /** Aborted when Temporal wants the attempt to end. */
-  get cancellation(): AbortSignal {
-    return this.#context.cancellationSignal;
-  }
+  /**
+   * Aborted when Temporal wants the attempt to end. The SDK knows only of the worker's end: that an activity is called off, or
+   * given up, is said in the answers to beats, which it does not send.
+   */
+  readonly cancellation: AbortSignal;
 
   /**
    * Notes something for the attempts after this one, on whatever worker. Resolves when Temporal has it.
@@ -106,7 +112,7 @@ export class Attempt {
     const send = async (): Promise<void> => {
       const sentAt = momentNow();
       const alive = await this.#beat(this.#context.info.taskToken, this.#notes);
-      if (!alive) this.#givenUp = true;
+      if (!alive) this.#givenUp.abort();
       else if (sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
     };
     const sent = this.#beating.then(send);

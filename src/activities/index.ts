@@ -157,7 +157,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   ): Promise<T> {
     return attempting(activity, spec, async (attempt) => {
       try {
-        return await admission.run(spec.pipeline, attempt.cancellation, async () => {
+        return await admission.run(spec.pipeline, attempt.scheduledAtMs, attempt.cancellation, async () => {
           attempt.mustBeAlive();
           metrics.flushesRunning.inc();
           try {

@@ -5,9 +5,9 @@ import { Admission, CrowdedError } from '../../../src/activities/admission.js';
 const never = new AbortController().signal;
 
 /** Work that is at work until it is told to end. */
-function flush(admission: Admission, pipeline: string, signal = never) {
+function flush(admission: Admission, pipeline: string, signal = never, sinceMs = 0) {
   const state = { isAtWork: false, end: (): void => undefined };
-  const ended = admission.run(pipeline, signal, () => {
+  const ended = admission.run(pipeline, sinceMs, signal, () => {
     state.isAtWork = true;
     return new Promise<void>((resolve) => (state.end = resolve));
   });
@@ -40,6 +40,51 @@ it('one pipeline never fills the worker: what is too much is handed back at once
   const next = flush(admission, 'hangs');
   await settle();
   expect([here[1]!.isAtWork, next.isAtWork]).toEqual([true, false]);
+});
+
+it('what was handed back comes before what came after it: the youngest that waits makes room', async () => {
+  const admission = new Admission({ slots: 1, ofPipelineMax: 3 });
+  const atWork = flush(admission, 'busy', never, 0);
+  const early = flush(admission, 'busy', never, 2);
+  const late = flush(admission, 'busy', never, 3);
+  const again = flush(admission, 'busy', never, 1);
+  await expect(late.ended).rejects.toBeInstanceOf(CrowdedError);
+  atWork.end();
+  await atWork.ended;
+  await settle();
+  expect([again.isAtWork, early.isAtWork]).toEqual([true, false]);
+});
+
+it('more batchers than there is room for: each gets its turn, although others come again at once and it comes later', async () => {
+  const admission = new Admission({ slots: 1, ofPipelineMax: 2 });
+  const done = new Map<string, number>();
+  let nowMs = 0;
+  const scheduled = new Map(['a', 'b', 'c', 'd'].map((batcher) => [batcher, nowMs++]));
+  const here = new Map<string, ReturnType<typeof flush>>();
+  const arrive = (batcher: string) => {
+    const one = flush(admission, 'busy', never, scheduled.get(batcher));
+    here.set(batcher, one);
+    one.ended.then(
+      () => {
+        here.delete(batcher);
+        done.set(batcher, (done.get(batcher) ?? 0) + 1);
+        // Its next batch is there before anything that was handed back.
+        scheduled.set(batcher, nowMs++);
+        arrive(batcher);
+      },
+      () => here.delete(batcher),
+    );
+  };
+  for (let round = 0; round < 40; round++) {
+    for (const batcher of scheduled.keys()) if (!here.has(batcher)) arrive(batcher);
+    await settle();
+    // Those that were handed back stay away for two flushes.
+    for (let flushes = 0; flushes < 2; flushes++) {
+      [...here.values()].find(({ isAtWork }) => isAtWork)?.end();
+      await settle();
+    }
+  }
+  expect(Math.min(...['a', 'b', 'c', 'd'].map((batcher) => done.get(batcher) ?? 0))).toBeGreaterThan(10);
 });
 
 it('whoever is called off while it waits leaves the queue', async () => {

@@ -40,3 +40,17 @@ it('an attempt is over by either clock: the one may be set back, and the other s
   vi.restoreAllMocks();
   expect(await isAlive({ wallMs: MINUTE_MS, steadyMs: 0 })).toBe(false);
 });
+
+it('an attempt that Temporal has called off or given up, as the answer to its beat says, waits for nothing any more', async () => {
+  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+  await environment.run(() =>
+    Attempt.run(
+      () => Promise.resolve(false),
+      async (attempt) => {
+        expect(attempt.cancellation.aborted).toBe(false);
+        await expect(attempt.note({})).rejects.toThrow('out of time');
+        expect(attempt.cancellation.aborted).toBe(true);
+      },
+    ),
+  );
+});

@@ -176,8 +176,10 @@ it('a batch goes to the tables of its topics, each record to its own, and is ans
   const { published, activities } = worker(undefined, {
     foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
     insert: (name, rows) => of(name).tables.insert(name, rows),
+    probe: (name, columns) => of(name).tables.probe(name, columns),
   });
-  of('raw_c').ill = new InsertError('structural', { code: '60', message: 'there is no table raw_c' });
+  const missing = new InsertError('structural', { code: '60', message: 'there is no table raw_c' });
+  of('raw_c').ill = of('raw_c').probeFails = missing;
   const [spec, bodies] = batch(['{}', '{"bad": true}', '{}'], {}, ['a.x', 'b', 'c']);
   const table = { ofTopics: { b: 'own' }, others: 'raw_{topic}' };
   const destination = { ...spec.destination, table, reply: { topic: 'replies', copyHeaders: [] } };
@@ -186,7 +188,7 @@ it('a batch goes to the tables of its topics, each record to its own, and is ans
 
   await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError', message: 'there is no table raw_c' });
   expect(published).toEqual([]);
-  of('raw_c').ill = undefined;
+  of('raw_c').ill = of('raw_c').probeFails = undefined;
   expect(await run(2)).toMatchObject({ inserted: 6, rejected: 3, skipped: 0 });
   const rows = [...inserted].map(([name, { rows }]) => [
     name,
