@@ -32,6 +32,9 @@ interface Membership {
   failures: number;
   /** Runs since the current consumer has joined. */
   steady: NodeJS.Timeout | undefined;
+  /** When the consumer began, joined, or sent a heartbeat, by `performance.now()`. */
+  heardMs: number;
+  watch: NodeJS.Timeout | undefined;
 }
 
 /**
@@ -39,6 +42,13 @@ interface Membership {
  * that joins; with Kafka's 60 s a connection that swallows answers would cost more than a minute.
  */
 const REBALANCE_TIMEOUT_MS = 45_000;
+
+/**
+ * A consumer sends a heartbeat every few seconds, whatever it reads, and joins within a minute or two. One that has done neither for so
+ * long has ended without a word: kafkajs tells of a crash only once it has stopped and closed everything, which may fail, or not end.
+ */
+const SILENT_MS = 180_000;
+const WATCH_INTERVAL_MS = 10_000;
 
 /**
  * A member of a consumer group, by one kafkajs consumer after the other: the topics of one that runs cannot be changed, a
@@ -50,7 +60,7 @@ const REBALANCE_TIMEOUT_MS = 45_000;
  *                       waiting ──leave──────┘
  *
  * Whatever a consumer fails by, a new one is made in its place: kafkajs itself takes most errors for final, such as a
- * coordinator that is away for a minute. A consumer that was left is deaf and mute: nothing that it does reaches the handlers
+ * coordinator that is away for a minute. So it is with one that is not heard of any more. A consumer that was left is deaf and mute: nothing that it does reaches the handlers
  * any more, and it does not come back.
  */
 export class GroupMember {
@@ -87,7 +97,16 @@ export class GroupMember {
   async join(topics: readonly string[]): Promise<void> {
     if (this.#membership !== null) throw new Error(`group ${this.#groupId} has to be left first`);
     if (topics.length === 0) return;
-    const membership: Membership = { topics, consumer: null, rejoin: undefined, failures: 0, steady: undefined };
+    const membership: Membership = {
+      topics,
+      consumer: null,
+      rejoin: undefined,
+      failures: 0,
+      steady: undefined,
+      heardMs: 0,
+      watch: undefined,
+    };
+    membership.watch = setInterval(() => this.#watch(membership), WATCH_INTERVAL_MS).unref();
     this.#membership = membership;
     await this.#enter(membership);
   }
@@ -98,6 +117,7 @@ export class GroupMember {
     if (membership === null) return;
     clearTimeout(membership.rejoin);
     clearTimeout(membership.steady);
+    clearInterval(membership.watch);
     const { consumer } = membership;
     membership.consumer = null;
     await consumer?.disconnect();
@@ -128,6 +148,7 @@ export class GroupMember {
   async #enter(membership: Membership): Promise<void> {
     const consumer = this.#createConsumer(membership);
     membership.consumer = consumer;
+    membership.heardMs = performance.now();
     try {
       await consumer.connect();
       await consumer.subscribe({ topics: [...membership.topics], fromBeginning: true });
@@ -144,6 +165,13 @@ export class GroupMember {
     }
     // Left on the way: what it has opened since is closed.
     if (membership.consumer !== consumer) await consumer.disconnect().catch(() => undefined);
+  }
+
+  #watch(membership: Membership): void {
+    const { consumer, heardMs } = membership;
+    const silentMs = performance.now() - heardMs;
+    if (consumer === null || silentMs < SILENT_MS) return;
+    this.#fail(membership, consumer, new Error(`nothing was heard of it for ${Math.round(silentMs / 1_000)} s`));
   }
 
   #fail(membership: Membership, consumer: Consumer, error: Error): void {
@@ -190,9 +218,14 @@ export class GroupMember {
         restartOnFailure: () => Promise.resolve(false),
       },
     });
-    const { GROUP_JOIN, CRASH, START_BATCH_PROCESS } = consumer.events;
+    const { GROUP_JOIN, HEARTBEAT, CRASH, START_BATCH_PROCESS } = consumer.events;
+    const heard = (): void => {
+      if (isCurrent()) membership.heardMs = performance.now();
+    };
+    consumer.on(HEARTBEAT, heard);
     consumer.on(GROUP_JOIN, ({ payload }) => {
       if (!isCurrent()) return;
+      heard();
       membership.steady ??= setTimeout(() => {
         membership.failures = 0;
         steady();

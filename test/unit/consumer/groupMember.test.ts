@@ -40,7 +40,7 @@ function fakeKafka(refuses = false) {
     };
     consumers.push(fake);
     return {
-      events: { GROUP_JOIN: 'join', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
+      events: { GROUP_JOIN: 'join', HEARTBEAT: 'heartbeat', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
       on: (event: string, listener: (event: { payload: object }) => void) => listeners.set(event, listener),
       connect: () => Promise.resolve(void (fake.connected = true)),
       disconnect: () => Promise.resolve(void (fake.connected = false)),
@@ -194,4 +194,33 @@ it('one that is told to leave while it is joining closes what it has opened sinc
   const leaving = one.leave();
   await Promise.all([joining, leaving]);
   expect(consumers[0]?.connected).toBe(false);
+});
+
+it('a consumer that ends without a word is noticed by its silence, and one that sends heartbeats is left alone', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { kafka, consumers } = fakeKafka();
+  const { member: one, seen } = member(kafka);
+  await one.join(['a']);
+  consumers[0]!.emit('join', { memberAssignment: {} });
+  for (let minute = 0; minute < 10; minute++) {
+    await vi.advanceTimersByTimeAsync(60_000);
+    consumers[0]!.emit('heartbeat', {});
+  }
+  const failures = () => seen.filter((what) => what.startsWith('failed'));
+  expect(failures()).toEqual([]);
+  await vi.advanceTimersByTimeAsync(192_000);
+  expect(failures()).toEqual([
+    expect.stringMatching(/^failed: nothing was heard of it for 1[89]0 s, again in 1000 ms$/),
+  ]);
+  expect(consumers.map(({ connected }) => connected)).toEqual([false, true]);
+  // What it still does keeps nobody from noticing that its successor is silent, too.
+  for (let minute = 0; minute < 4; minute++) {
+    await vi.advanceTimersByTimeAsync(60_000);
+    consumers[0]!.emit('heartbeat', {});
+  }
+  expect(consumers).toHaveLength(3);
+  await one.leave();
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(consumers).toHaveLength(3);
 });
