@@ -117,7 +117,8 @@ export class RunHistories {
    */
   async inheritance(workflowId: string, runId: string): Promise<Inheritance> {
     try {
-      return (await this.#closedRun(workflowId, runId)).inheritance();
+      const { run, lost } = await this.#closedRun(workflowId, runId);
+      return lost === undefined ? run.inheritance() : { ...run.inheritance(), lost };
     } catch (error) {
       if (error instanceof HistoryGoneError && error.runId === runId) return LOST;
       throw error;
@@ -179,7 +180,7 @@ export class RunHistories {
   /** An heir asks for it batch by batch, and the whole history has to be read for each; one that is closed cannot change. */
   async #leftoverOf(workflowId: string, runId: string): Promise<readonly Buffered[]> {
     const leftover =
-      this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).leftover;
+      this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).run.leftover;
     this.#kept = { runId, leftover };
     clearTimeout(this.#forgetting);
     this.#forgetting = setTimeout(() => (this.#kept = null), LEFTOVER_KEPT_MS).unref();
@@ -191,7 +192,7 @@ export class RunHistories {
    * history of a run, which may still be running; no worker is needed.
    */
   async standing(workflowId: string, runId: string): Promise<Standing> {
-    const run = await this.#closedRun(workflowId, runId);
+    const { run } = await this.#closedRun(workflowId, runId);
     const { coverage, estates } = run.inheritance();
     const unflushed: Buffered[] = [];
     for (const { runId: leftBy, chunksDone, batches } of estates) {
@@ -218,13 +219,18 @@ export class RunHistories {
     throw new Error(`run ${runId} of ${workflowId} has no event ${eventId}`);
   }
 
-  /** A run that was an heir and had not read its own inheritance needs it first, and so on back. */
-  async #closedRun(workflowId: string, runId: string): Promise<ClosedRun> {
+  /**
+   * A run that was an heir and had not read its own inheritance needs it first, and so on back. `lost`: what was found to be lost by
+   * that, which nobody has been told yet.
+   */
+  async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
     run.end();
-    if (run.needs !== null) run.inherit(await this.inheritanceOf(workflowId, runId, run.needs));
-    return run;
+    if (run.needs === null) return { run };
+    const { lost, ...inheritance } = await this.inheritanceOf(workflowId, runId, run.needs);
+    run.inherit(inheritance);
+    return lost === undefined ? { run } : { run, lost };
   }
 
   /** @throws HistoryGoneError */

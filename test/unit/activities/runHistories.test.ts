@@ -99,8 +99,10 @@ describe('runs as Temporal has them', () => {
     closedRun(histories, 2, 1);
     histories.started('run-3', 0, [{ ...input(), heirOf: 'run-2' }, NO_BODIES]);
     histories.remove('run-1');
-    const { estates } = await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2');
+    const { estates, lost } = await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2');
     expect(estates.map(({ runId }) => runId)).toEqual(['run-2']);
+    // Run 2 was closed before it had found that out, and has told nobody.
+    expect(lost).toBe(1);
     histories.remove('run-2');
     expect(await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2')).toMatchObject({ estates: [], lost: 1 });
     await expect(reader.leftover(WORKFLOW_ID, 'run-1', 0, 1)).rejects.toThrow(HistoryGoneError);
