@@ -532,11 +532,14 @@ export async function columnsIfAny(
  * @throws InsertError where something else did
  */
 function mustBeSuccess(status = 0, headers: ResponseHeaders, answer: readonly Uint8Array[]): void {
-  const failed = headers['x-clickhouse-exception-code'] !== undefined;
-  if (status >= 200 && status < 300 && !failed) return;
-  const error = parseError(Buffer.concat(answer).toString());
+  const code = headers['x-clickhouse-exception-code'];
+  if (status >= 200 && status < 300 && code === undefined) return;
+  const text = Buffer.concat(answer).toString();
+  const error = parseError(text);
   if (error instanceof ClickHouseError) throw error;
-  if (failed || isOfClickHouse(headers)) throw new Error('an error of ClickHouse without its text');
+  // The client reads errors only with their names, and what the libraries of ClickHouse throw has none.
+  if (code !== undefined) throw new ClickHouseError({ code: String(code), message: text });
+  if (isOfClickHouse(headers)) throw new Error('an error of ClickHouse without its text');
   throw classifyForeignAnswer(status);
 }
 
