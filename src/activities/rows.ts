@@ -310,7 +310,21 @@ function timestampWriter(type: string): (timestampMs: number) => string {
 type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | Rejection | undefined;
 
 /** Types that take JSON itself, not a text that says the same. */
-const TAKES_JSON = /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested)\b/;
+const TAKES_JSON =
+  /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested|QBit|Point|Ring|(Multi)?LineString|(Multi)?Polygon|Geometry)\b/;
+
+/**
+ * Mapped columns that refuse whatever they are mapped from, since they take JSON and it is a text or a number: by column, what
+ * it is mapped from. What is at a JSON pointer, and a value, may be JSON.
+ */
+export function unfitMappings(
+  table: TableColumns,
+  columns: Readonly<Record<string, string>>,
+): readonly (readonly [column: string, from: string])[] {
+  return Object.entries(columns).filter(
+    ([column, from]) => from !== 'value' && !from.startsWith('/') && TAKES_JSON.test(table.get(column) ?? ''),
+  );
+}
 
 function columnReader(from: string, type: string): ColumnReader {
   if (from.startsWith('/')) {

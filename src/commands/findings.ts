@@ -1,5 +1,5 @@
 import { identityFaults } from '../activities/identityColumns.js';
-import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
+import { missingColumns, REWIND_COLUMNS, unfitMappings } from '../activities/rows.js';
 import { quoteTable } from '../activities/sqlNames.js';
 import type { PipelineConfig } from '../config/config.js';
 import { inputTopics } from '../config/topics.js';
@@ -262,6 +262,13 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   const unmapped = missingColumns(table.columns, Object.keys(destination.columns));
   if (unmapped.length > 0)
     findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
+  for (const [column, from] of unfitMappings(table.columns, destination.columns))
+    findings.push(
+      wrong(
+        `refuses all that has a value for column ${column}: it is ${table.columns.get(column)}, which takes JSON, and ${from} gives it none`,
+        'make it a String, or map it from value or from a JSON pointer',
+      ),
+    );
   const lacking = missingColumns(table.columns);
   if (lacking.length > 0)
     findings.push(

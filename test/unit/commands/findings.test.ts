@@ -10,9 +10,9 @@ import {
 } from '../../../src/commands/findings.js';
 import { parseConfig } from '../../../src/config/load.js';
 
-const pipeline = (more = '') =>
+const pipeline = (more = '', customerFrom = '/who') =>
   parseConfig(
-    `pipelines: { orders: { topics: [orders], table: orders, reply: { topic: replies }, columns: { customer: /who } ${more} } }`,
+    `pipelines: { orders: { topics: [orders], table: orders, reply: { topic: replies }, columns: { customer: '${customerFrom}' } ${more} } }`,
     'ktb.yaml',
     {},
   ).pipelines[0]!;
@@ -105,9 +105,9 @@ const projected = (projection: string) => ({
   sortingKey: 'customer',
   createStatement: `CREATE TABLE default.orders (\`customer\` String, ${projection}) ENGINE = MergeTree ORDER BY customer`,
 });
-const table = (facts: Partial<TableFacts> = {}) =>
+const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
   summary(
-    judgeTable(pipeline(), {
+    judgeTable(pipeline('', customerFrom), {
       name: 'orders',
       columns: columnsOf(...IDENTITY, 'customer'),
       engine: 'MergeTree',
@@ -159,6 +159,20 @@ it.each([
 ] as [Partial<TableFacts>, string][])('%j', (facts, message) => {
   expect(table(facts)).toContain(message);
 });
+
+it.each(['JSON', 'Nullable(JSON)', 'Map(String, String)', 'Array(UInt8)', 'Point'])(
+  'a text or a number for a column of %s, which takes JSON, is wrong; a value and what a pointer leads to are not',
+  (type) => {
+    for (const from of ['key', 'header:who', 'topic', 'offset']) {
+      const found = table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, from);
+      expect(found).toContain(`wrong table orders refuses all that has a value for column customer: it is ${type}`);
+      expect(found).toContain(`${from} gives it none`);
+    }
+    for (const from of ['value', '/who'])
+      expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, from)).toBe('');
+    expect(table({ columns: columnsOf(...IDENTITY, 'customer') }, 'key')).toBe('');
+  },
+);
 
 it('a namespace has to keep closed runs until they are taken over, and a task queue needs workers of both kinds', () => {
   const facts = {
