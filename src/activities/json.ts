@@ -346,6 +346,17 @@ export function everyScalar(
   return true;
 }
 
+/** The names of all members of all objects within a value, as they are written. In one pass. */
+export function objectNames(text: string, start: number, end: number): string[] {
+  const names: string[] = [];
+  for (let at = text.indexOf('"', start); at >= 0 && at < end; at = text.indexOf('"', at)) {
+    const stop = endOfString(text, at);
+    if (text[skipSpace(text, stop)] === ':') names.push(text.slice(at + 1, stop - 1));
+    at = stop;
+  }
+  return names;
+}
+
 /**
  * The text that a JSON pointer (RFC 6901) leads to; undefined where it leads nowhere. The last of several members of
  * one name counts, as in `JSON.parse`.

@@ -1,6 +1,6 @@
 import { parseColumnType, parseTupleElement, type ColumnType } from './columnTypes.js';
 import { isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
-import { everyItem, everyScalar, objectMembers, textOfString } from './json.js';
+import { everyItem, everyScalar, objectMembers, objectNames, textOfString } from './json.js';
 
 /*
  * Values that ClickHouse would not refuse but change: it keeps the low bits of an integer that is too large for its column
@@ -88,7 +88,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Object':
       return allOf([numbersCheck(false), typedPathsCheck(type, limits)]);
     case 'Dynamic':
-      return numbersCheck(true);
+      return allOf([numbersCheck(true), namesCheck]);
     case 'Geometry':
       return allOf([...SHAPES.values()].map(of));
     case 'String':
@@ -394,6 +394,19 @@ function numbersCheck(ofObjects: boolean): ValueCheck {
     });
   };
 }
+
+/**
+ * Of an object in a Dynamic column, ClickHouse makes a tuple, whose elements it stores by their paths. `{"a":{"b":1},"a.b":2}`
+ * has a path twice: it is taken without an error, and nothing of its part can be read again, whosever the rows are (error 33).
+ * So no name may go on after a dot where another one ends, wherever the two are.
+ */
+const namesCheck: ValueCheck = (text, start, end) => {
+  const names = objectNames(text, start, end);
+  if (!names.some((name) => name.includes('.'))) return true;
+  const sorted = Array.from(new Set(names), (name) => `${name}.`).sort();
+  // What begins with a text follows it at once.
+  return !sorted.some((name, index) => sorted[index + 1]?.startsWith(name));
+};
 
 const BOOL = 1;
 const INTEGER_OF_FLOATS = 2;

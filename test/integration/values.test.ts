@@ -416,6 +416,12 @@ const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][]
       ['"2024-02-30"', '2024-02-30'],
       ['1e400', OUT],
       ['[{"a":true},{"a":1}]', OUT],
+      // Each of these would make the whole part unreadable.
+      ['{"a":{"b":1},"a.b":2}', OUT],
+      ['{"a.b":2,"a":{"b":1}}', OUT],
+      ['[{"a":{"b":1}},{"a.b":2}]', OUT],
+      ['{"x":{"a":[1],"a.size0":2}}', OUT],
+      ['{"a.b":1,"a.c":2}', '(1,2)'],
     ],
   ],
   [

@@ -82,3 +82,17 @@ it('finds null in an enum that has no zero', () => {
   expect(passes("Nullable(Enum8('a' = 1))", 'null')).toBe(true);
   expect(passes("Enum16('a' = 1, 'none' = 0)", 'null')).toBe(true);
 });
+
+it('finds the paths that an object in a Dynamic would have twice, in linear time', () => {
+  for (const type of ['Dynamic', 'Array(Dynamic)', 'Map(String, Dynamic)']) {
+    const wrap = (json: string) =>
+      type.startsWith('A') ? `[1, ${json}]` : type.startsWith('M') ? `{"m": ${json}}` : json;
+    for (const json of ['{"a":{"b":1},"a.b":2}', '{"a.b.c":2,"x":"a","a.b":{"c":1}}', '[{"a":[1]},{"a.size0":2}]'])
+      expect([type, json, passes(type, wrap(json))]).toEqual([type, json, false]);
+    for (const json of ['{"a.b":1,"a.c":2}', '{"ab":1,"a":2.5,"b":"a.b"}', '["a","a.b"]', '{"a":1,"a-b":1,"a.":1.5}'])
+      expect([type, json, passes(type, wrap(json))]).toEqual([type, json, !json.includes('"a."')]);
+  }
+  const names = Array.from({ length: 20_000 }, (_, index) => `"a.${'b'.repeat(20)}${index}":1`);
+  expect(passes('Dynamic', `{${names.join(',')}}`)).toBe(true);
+  expect(passes('Dynamic', `{"${'a.'.repeat(200_000)}":1,"b":2}`)).toBe(true);
+});
