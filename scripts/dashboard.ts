@@ -82,6 +82,26 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         queries: [
           ['sum by (pipeline) (increase(ktb_rebalances_total{$p}[$__rate_interval]))', '{{pipeline}} rebalances'],
           ['sum by (pipeline) (increase(ktb_offset_gaps_total{$p}[$__rate_interval]))', '{{pipeline}} gaps'],
+          [
+            'sum by (pipeline, topic) (increase(ktb_log_truncations_total{$p}[$__rate_interval]))',
+            '{{pipeline}} {{topic}} truncated',
+          ],
+        ],
+      },
+      {
+        title: 'Consumers and workers that fail',
+        unit: 'short',
+        queries: [
+          ['max by (pipeline) (ktb_consumer_down{$p})', '{{pipeline}} down'],
+          [
+            'sum by (pipeline, cause) (increase(ktb_consumer_failures_total{$p}[$__rate_interval]))',
+            '{{pipeline}} {{cause}}',
+          ],
+          [
+            'sum by (task_queue) (increase(ktb_worker_failures_total{$n}[$__rate_interval]))',
+            'worker of {{task_queue}}',
+          ],
+          ['sum by (pod) (increase(ktb_unhandled_errors_total{$n}[$__rate_interval]))', '{{pod}} unhandled'],
         ],
       },
       {
@@ -250,6 +270,32 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         unit: 'rows/s',
         queries: [[perSecond('ktb_found_rows_total', 'pipeline'), '{{pipeline}}']],
       },
+      {
+        title: 'Flush attempts that failed, by batcher',
+        unit: 'ops',
+        queries: [
+          [
+            perSecond('ktb_batcher_flush_attempts_total', 'pipeline, batcher', ',outcome="failed"'),
+            '{{pipeline}} {{batcher}}',
+          ],
+        ],
+      },
+      {
+        title: 'Inserts too large for one, and rows that views lack',
+        unit: 'ops',
+        queries: [
+          [perSecond('ktb_too_large_inserts_total', 'pipeline, code'), '{{pipeline}} {{code}}'],
+          [perSecond('ktb_rows_missed_by_views_total', 'pipeline'), '{{pipeline}} rows'],
+        ],
+      },
+      {
+        title: 'Batches that closed runs have left, and lost ones',
+        unit: 'short',
+        queries: [
+          ['sum by (pipeline, batcher) (ktb_inherited_batches{$p})', '{{pipeline}} {{batcher}}'],
+          ['sum by (pipeline) (increase(ktb_lost_batches_total{$p}[$__rate_interval]))', '{{pipeline}} lost'],
+        ],
+      },
     ],
   ],
   [
@@ -274,6 +320,11 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         title: 'Produce requests that failed',
         unit: 'ops',
         queries: [['sum by (pod) (rate(ktb_publish_errors_total{$n}[$__rate_interval]))', '{{pod}}']],
+      },
+      {
+        title: 'Messages that their topic refused in every form',
+        unit: 'ops',
+        queries: [['sum by (topic) (rate(ktb_left_out_messages_total{$n}[$__rate_interval]))', '{{topic}}']],
       },
     ],
   ],
@@ -313,11 +364,34 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
       {
         title: 'CPU',
         unit: 'percentunit',
-        queries: [['sum by (pod) (rate(process_cpu_seconds_total{$n}[$__rate_interval]))', '{{pod}}']],
+        queries: [
+          [
+            'sum by (pod) (rate(process_cpu_seconds_total{$n}[$__rate_interval]) and on (namespace, job, instance, pod) ktb_build_info{$n})',
+            '{{pod}}',
+          ],
+        ],
       },
-      { title: 'Resident memory', unit: 'bytes', queries: [['process_resident_memory_bytes{$n}', '{{pod}}']] },
-      { title: 'Heap in use', unit: 'bytes', queries: [['nodejs_heap_size_used_bytes{$n}', '{{pod}}']] },
-      { title: 'Event loop, p99', unit: 's', queries: [['nodejs_eventloop_lag_p99_seconds{$n}', '{{pod}}']] },
+      {
+        title: 'Resident memory',
+        unit: 'bytes',
+        queries: [
+          ['process_resident_memory_bytes{$n} and on (namespace, job, instance, pod) ktb_build_info{$n}', '{{pod}}'],
+        ],
+      },
+      {
+        title: 'Heap in use',
+        unit: 'bytes',
+        queries: [
+          ['nodejs_heap_size_used_bytes{$n} and on (namespace, job, instance, pod) ktb_build_info{$n}', '{{pod}}'],
+        ],
+      },
+      {
+        title: 'Event loop, p99',
+        unit: 's',
+        queries: [
+          ['nodejs_eventloop_lag_p99_seconds{$n} and on (namespace, job, instance, pod) ktb_build_info{$n}', '{{pod}}'],
+        ],
+      },
     ],
   ],
 ];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { seriesNames } from '../../scripts/metrics.js';
 import { parseConfig } from '../../src/config/load.js';
@@ -11,6 +11,9 @@ import { createMetrics } from '../../src/telemetry/metrics.js';
 import { ALERT_CASES } from './support/alertCases.js';
 import { CHART, run } from './support/chart.js';
 import { DEPLOY_TOOLS } from './support/tools.js';
+
+// promtool evaluates every rule each minute over up to a day.
+vi.setConfig({ testTimeout: 240_000 });
 
 const RULES = join(CHART, 'files/rules.yaml');
 
@@ -50,6 +53,33 @@ it('each alert fires where it has to, and does not where it looks alike', async 
     ...(alsoFiring === undefined ? [] : [{ alert, at, series: alsoFiring, fires: true }]),
     { alert, at, series: quiet, fires: false },
   ]);
+  expect(await testRules(cases)).toContain('SUCCESS');
+});
+
+it('each alert fires for one of two releases in a namespace, whatever the other one does', async () => {
+  const ofRelease = (series: object, release: string): object =>
+    Object.fromEntries(
+      Object.entries(series).map(([name, values]) => [
+        name.replace('{', `{app_kubernetes_io_instance="${release}",`).replace('pod="', `pod="${release}-`),
+        values as string,
+      ]),
+    );
+  const cases = Object.entries(ALERT_CASES).map(([alert, { at, firing, quiet }]) => {
+    return { alert, at, series: { ...ofRelease(firing, 'one'), ...ofRelease(quiet, 'other') }, fires: true };
+  });
+  expect(await testRules(cases)).toContain('SUCCESS');
+});
+
+it('no alert fires for the series of another application', async () => {
+  const stranger = 'namespace="apps",pod="shop-0",job="shop"';
+  const bad = { seconds: '1000x180', bytes: '1e12x180', total: '0+1000x180' };
+  const series = Object.fromEntries(
+    [...seriesNames()]
+      .filter((name) => !name.startsWith('ktb_'))
+      .map((name) => [`${name}{${stranger}}`, bad[name.split('_').at(-1) as keyof typeof bad] ?? '1000x180']),
+  );
+  expect(Object.keys(series).length).toBeGreaterThan(10);
+  const cases = Object.entries(ALERT_CASES).map(([alert, { at }]) => ({ alert, at, series, fires: false }));
   expect(await testRules(cases)).toContain('SUCCESS');
 });
 

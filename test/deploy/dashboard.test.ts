@@ -24,7 +24,14 @@ it('the dashboard in the chart is what the script makes (else: npm run docs)', (
 
 it('its queries ask only for metrics and labels that the daemon has, and for each of its own at least once', () => {
   const known = seriesNames();
-  const labels = new Set(['namespace', 'pod', 'le', ...metricFacts().flatMap(({ labelNames }) => labelNames)]);
+  const labels = new Set([
+    'namespace',
+    'job',
+    'instance',
+    'pod',
+    'le',
+    ...metricFacts().flatMap(({ labelNames }) => labelNames),
+  ]);
   const asked = new Set<string>();
   for (const { title, expr, legendFormat } of queries) {
     const names = expr.match(/\b(ktb|nodejs|process)_\w+/g) ?? [];

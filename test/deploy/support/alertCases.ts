@@ -201,8 +201,13 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   KtbEventLoopBlocked: {
     at: '20m',
-    firing: { [`nodejs_eventloop_lag_p99_seconds{${P}}`]: '0.8x60' },
-    quiet: { [`nodejs_eventloop_lag_p99_seconds{${P}}`]: '0.1x60' },
+    firing: { [`nodejs_eventloop_lag_p99_seconds{${P}}`]: '0.8x60', [`ktb_build_info{${P}}`]: '1x60' },
+    quiet: {
+      [`nodejs_eventloop_lag_p99_seconds{${P}}`]: '0.1x60',
+      [`ktb_build_info{${P}}`]: '1x60',
+      // Some other application of Node.js.
+      'nodejs_eventloop_lag_p99_seconds{namespace="apps",pod="shop-0",job="shop"}': '0.8x60',
+    },
   },
   KtbBatchesSmall: {
     at: '2h',
