@@ -15,6 +15,8 @@ export class FaultyProxy {
   #resets = false;
   /** Connections that were reset. */
   reset = 0;
+  /** What the server has answered, on all connections. */
+  answeredBytes = 0;
   #seen = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -42,6 +44,7 @@ export class FaultyProxy {
         if (!client.destroyed) upstream.write(data);
       });
       upstream.on('data', (data) => {
+        proxy.answeredBytes += data.length;
         if (!proxy.#silent.has(client)) client.write(advertises ? replaced(data, told, tells) : data);
       });
       for (const [one, other] of [
