@@ -153,7 +153,7 @@ function monthOf(name: string): number {
 }
 
 /** Days since 1970 of a day of the calendar; null where the calendar has no such day. */
-export function dayNumber(year: number, month: number, day: number): number | null {
+function dayNumber(year: number, month: number, day: number): number | null {
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   const isThere = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;

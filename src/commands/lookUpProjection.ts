@@ -5,7 +5,7 @@ import { quoteTable } from '../activities/sqlNames.js';
  * A projection by which look-ups of identities read some granules of a table that is sorted otherwise: 2 of 12,208 at 100
  * million rows, where a `minmax` index on `_offset` reads all of them as soon as the offsets of partitions overlap.
  */
-export const LOOK_UP_PROJECTION =
+const LOOK_UP_PROJECTION =
   `PROJECTION by_identity (SELECT ${REWIND_COLUMNS.join(', ')} ` + 'ORDER BY _topic, _partition, _epoch, _offset)';
 
 /** The statements that give a table the projection, for the parts that it has, too. */
