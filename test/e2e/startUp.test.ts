@@ -10,7 +10,7 @@ let fixture: Fixture | undefined;
 let daemon: Daemon | undefined;
 
 it('refuses a wrong configuration with every problem and exit code 2', async () => {
-  daemon = Daemon.launch('pipelines: { orders: { topic: [orders], table: "no such-name" } }');
+  daemon = Daemon.launch('pipelines: { orders: { topic: [orders], table: "one.two.three" } }');
   expect(await daemon.exited).toBe(2);
   for (const problem of [
     'unknown key; did you mean topics?',
