@@ -11,6 +11,7 @@ import { NO_LEADER, type KafkaAdmin } from '../../../src/kafka/admin.js';
 import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
 import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
+import { UnreadableBatchError } from '../../../src/kafka/kafkajs/recordSet.js';
 import { decodeChunk } from '../../../src/records/chunkCodec.js';
 import { NO_HEADERS, partitionName, type TopicPartition } from '../../../src/records/record.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
@@ -29,6 +30,8 @@ interface Log {
   /** Milliseconds since 1970, of each record from offset 0 on. */
   readonly writtenMs: number[];
   leaderless: boolean;
+  /** From this offset on nothing can be read. */
+  damagedAt?: number;
 }
 
 const running: World[] = [];
@@ -189,7 +192,10 @@ class World {
     this.#deliver = async (where, from) => {
       const name = partitionName(where);
       const log = this.logs[where.partition]!;
-      const offsets = log.writtenMs.map((_, offset) => offset).slice(from, from + FETCHED_AT_ONCE);
+      const { damagedAt = Infinity } = log;
+      const to = Math.min(from + FETCHED_AT_ONCE, damagedAt);
+      const offsets = log.writtenMs.map((_, offset) => offset).slice(from, to);
+      const failure = from < damagedAt ? null : new UnreadableBatchError(`${name} is damaged at ${from}`);
       const records = offsets.map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
@@ -197,7 +203,7 @@ class World {
       });
       const batch = new FetchedBatch(
         { ...where, highWatermark: String(log.writtenMs.length), fetchedOffset: String(from), rawMessages: [] },
-        { from, next: from + records.length, records, failure: null },
+        { from, next: from + records.length, records, failure },
       );
       const member = this.#members;
       await eachBatch({
@@ -334,6 +340,20 @@ it('a partition that waits for a person is not fetched again when the lanes have
   await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(100)));
   expect(world.paused.has('orders/0')).toBe(true);
   expect(world.fetches.get('orders/0')).toBe(fetches);
+});
+
+it('a damaged batch stops its partition alone, after three fetches, and is named; what lies before it is committed', async () => {
+  const world = new World(2);
+  world.logs[0]!.damagedAt = 15;
+  for (const partition of [0, 1]) world.write(partition, 30);
+  await world.consumer.start();
+  await eventually(() => expect(world.paused.has('orders/0')).toBe(true));
+  await eventually(() => expect([0, 1].map((partition) => world.committed(partition))).toEqual([15, 30]));
+  expect([0, 1].map((partition) => offsetsOf(world, partition))).toEqual([upTo(15), upTo(30)]);
+  // Two with records, three that cannot be read.
+  expect(world.fetches.get('orders/0')).toBe(5);
+  expect(world.consumer.problem).toContain('orders/0 is damaged at 15');
+  expect(world.output.join('')).toContain('does not read orders/0: orders/0 is damaged at 15');
 });
 
 it('no epoch begins because Kafka does not tell its cluster id: the records that were read are in the log', async () => {
