@@ -88,7 +88,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Object':
       return allOf([numbersCheck(false), typedPathsCheck(type, limits)]);
     case 'Dynamic':
-      return allOf([numbersCheck(true), namesCheck]);
+      return allOf([numbersCheck(true), integersCheck, namesCheck]);
     case 'Geometry':
       return allOf([...SHAPES.values()].map(of));
     case 'String':
@@ -407,6 +407,13 @@ const namesCheck: ValueCheck = (text, start, end) => {
   // What begins with a text follows it at once.
   return !sorted.some((name, index) => sorted[index + 1]?.startsWith(name));
 };
+
+/** In a Dynamic column, ClickHouse makes true of the first integer beyond 64 bits, and floats of others. */
+const integersCheck: ValueCheck = (text, start, end) => {
+  return everyScalar(text, start, end, false, (from, to) => !isNumber(text, from) || in64Bits(text, from, to));
+};
+
+const in64Bits = integerWithin(-(2n ** 63n), 2n ** 64n - 1n);
 
 const BOOL = 1;
 const INTEGER_OF_FLOATS = 2;

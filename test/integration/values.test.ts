@@ -416,6 +416,10 @@ const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][]
       ['"2024-02-30"', '2024-02-30'],
       ['1e400', OUT],
       ['[{"a":true},{"a":1}]', OUT],
+      ['18446744073709551615', '18446744073709551615'],
+      ['18446744073709551616', OUT],
+      ['-9223372036854775809', OUT],
+      ['[{"a":18446744073709551616}]', OUT],
       // Each of these would make the whole part unreadable.
       ['{"a":{"b":1},"a.b":2}', OUT],
       ['{"a.b":2,"a":{"b":1}}', OUT],
