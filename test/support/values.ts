@@ -412,6 +412,7 @@ export class ValueMaker {
     this.meanings.set('2024-01-02T03', instant(2024, 1, 2, 3, 0, 0) ?? 0n);
     this.meanings.set('2024-1-2', instant(2024, 1, 2, 0, 0, 0) ?? 0n);
     this.meanings.set('20240101 10', instant(2024, 1, 1, 10, 0, 0) ?? 0n);
+    this.meanings.set('9999999999', 9_999_999_999n * 1_000_000_000n);
   }
 
   make(type: string): Made {
