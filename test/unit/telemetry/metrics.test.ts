@@ -30,11 +30,18 @@ it('what can be known beforehand begins with zero', async () => {
     'ktb_errors_total{pipeline="orders",stage="insert"} 0',
     'ktb_completed_records_total{pipeline="orders",outcome="skipped"} 0',
     'ktb_batcher_runs_total{pipeline="orders",begun="continued"} 0',
-    'ktb_consumer_buffered_bytes_limit{pipeline="orders"} 16777216',
+    'ktb_consumer_buffered_bytes_limit{pipeline="orders"} 50331648',
   ])
     expect(text).toContain(series);
-  // Only these have labels that come with what they tell of.
-  const later = ['ktb_build_info', 'ktb_dependency_up', 'ktb_lag_records', 'ktb_flush_errors_total'];
+  // Only these have labels that come with what they tell of, or, as a worker's queue, with what is started.
+  const later = [
+    'ktb_build_info',
+    'ktb_dependency_up',
+    'ktb_lag_records',
+    'ktb_flush_errors_total',
+    'ktb_too_large_inserts_total',
+    'ktb_worker_failures_total',
+  ];
   const limits = ['ktb_consumer_buffered_bytes_limit'];
   const known = metricFacts().filter(
     ({ name, labelNames }) => ![...later, ...limits].includes(name) && !labelNames.includes('batcher'),
