@@ -33,7 +33,9 @@ export class Membership {
   async watch(ending: AbortSignal): Promise<void> {
     try {
       for (;;) {
-        await sleep(WATCH_MS, undefined, { signal: ending, ref: false });
+        // What has failed makes this process unready: it is tried again soon.
+        const intervalMs = this.#problem === null ? WATCH_MS : RETRY_MS;
+        await sleep(intervalMs, undefined, { signal: ending, ref: false });
         await this.#settle();
       }
     } catch (error) {

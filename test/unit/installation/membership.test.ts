@@ -1,0 +1,25 @@
+import { expect, it, vi } from 'vitest';
+
+it('what could not be settled for a moment is tried again soon, not after a minute', async () => {
+  const delaysMs: number[] = [];
+  const ending = new AbortController();
+  vi.resetModules();
+  vi.doMock('node:timers/promises', () => ({
+    setTimeout: (ms: number) => {
+      delaysMs.push(ms);
+      if (delaysMs.length === 4) ending.abort();
+      return ending.signal.aborted ? Promise.reject(new Error('aborted')) : Promise.resolve();
+    },
+  }));
+  const { Membership } = await import('../../../src/installation/membership.js');
+  vi.doUnmock('node:timers/promises');
+  const answers = [true, false, true, true];
+  const settle = (): Promise<void> =>
+    answers.shift() === true ? Promise.resolve() : Promise.reject(new Error('away'));
+  const membership = new Membership({ settle }, { well: () => undefined, problem: () => undefined } as never);
+  await membership.untilSettled(ending.signal);
+  await membership.watch(ending.signal);
+  const [first = 0, second = Infinity, third = 0] = delaysMs;
+  expect(second).toBeLessThan(first / 10);
+  expect(third).toBe(first);
+});
