@@ -41,16 +41,6 @@ async function stoppedWithBacklog(options: FixtureOptions = {}): Promise<{ commi
   return stopped;
 }
 
-/** Removes what comes before an offset of partition 0, as its topic's retention does. */
-async function removeBefore(offset: number): Promise<void> {
-  // kafkajs finds the leader only of topics that it was asked for before.
-  await fixture.admin.fetchTopicOffsets(fixture.topic);
-  await fixture.admin.deleteTopicRecords({
-    topic: fixture.topic,
-    partitions: [{ partition: 0, offset: String(offset) }],
-  });
-}
-
 const loggedGaps = (daemon: Daemon): Gap[] =>
   daemon
     .logs()
@@ -71,14 +61,14 @@ async function expectGap(daemon: Daemon, gap: Gap): Promise<void> {
 it('records removed while the group was stopped are counted as a gap, and the rest is ingested', async () => {
   const stopped = await stoppedWithBacklog();
   const to = stopped.committed + 99;
-  await removeBefore(to + 1);
+  await fixture.removeBefore(to + 1);
   const daemon = await start();
   await expectGap(daemon, { partition: 0, from: stopped.committed, to });
 });
 
 it('a rewind of another partition leaves what is committed before a gap as it is', async () => {
   const stopped = await stoppedWithBacklog();
-  await removeBefore(stopped.committed + 100);
+  await fixture.removeBefore(stopped.committed + 100);
   const committed = async () => {
     const topics = await fixture.admin.fetchOffsets({ groupId: `ktb-${fixture.name}`, topics: [fixture.topic] });
     return topics[0]?.partitions.find(({ partition }) => partition === 0);
@@ -95,7 +85,7 @@ it('with onGap: halt the partition waits for a person, and the others are read',
   const stopped = await stoppedWithBacklog({ pipeline: { onGap: 'halt' } });
   const end = (await partitionZero()).end;
   const to = stopped.committed + 99;
-  await removeBefore(to + 1);
+  await fixture.removeBefore(to + 1);
   const halted = Daemon.launch(fixture.config());
   // What partition 0 still has waits; the other partition's records are in.
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(2_000 - (end - stopped.committed)));
@@ -111,7 +101,7 @@ it('with onGap: halt the partition waits for a person, and the others are read',
 it('all of a log removed while the group was stopped is a gap up to its end, and what comes then is ingested', async () => {
   const stopped = await stoppedWithBacklog();
   const log = await partitionZero();
-  await removeBefore(log.end);
+  await fixture.removeBefore(log.end);
   const daemon = await start();
   await fixture.produce(1_000);
   await expectGap(daemon, { partition: 0, from: stopped.committed, to: log.end - 1 });
@@ -137,7 +127,7 @@ it('records removed while the group runs and waits are counted as a gap, and the
   expect(await consumer.metric('ktb_consumed_records_total')).toBeLessThan(8_000);
   const log = await partitionZero();
   const to = log.end - 100;
-  await removeBefore(to + 1);
+  await fixture.removeBefore(to + 1);
   await start(['--role', 'worker']);
   const gap = await eventually(() => {
     const [found] = loggedGaps(consumer);

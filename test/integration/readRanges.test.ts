@@ -46,7 +46,7 @@ it(
     const fixture = await Fixture.create(stack(), { partitions: 1 });
     await fixture.produce(10);
     const ranges = await rangesOf(fixture.admin, [fixture.topic]);
-    await fixture.admin.deleteTopicRecords({ topic: fixture.topic, partitions: [{ partition: 0, offset: '10' }] });
+    await fixture.removeBefore(10);
     const offsets: string[] = [];
     await readRanges(fixture.kafka, fixture.admin, ranges, ({ offset }) => offsets.push(offset) < 0);
     expect(offsets).toEqual([]);

@@ -149,6 +149,14 @@ export class Fixture {
     await this.admin.alterConfigs({ validateOnly: false, resources });
   }
 
+  /** Removes what comes before an offset of partition 0, as its topic's retention does. */
+  async removeBefore(offset: number): Promise<void> {
+    const { admin, topic } = this;
+    // kafkajs finds the leader only of topics that it was asked for before.
+    await admin.fetchTopicOffsets(topic);
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(offset) }] });
+  }
+
   /** The configuration file of a daemon for this pipeline. */
   config(pipeline: Partial<PipelineInput> = {}): string {
     const { brokers } = this.stack.kafka;
