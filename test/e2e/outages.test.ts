@@ -63,16 +63,17 @@ it('no worker: the consumer stops at the limit of the histories, no run dies, an
     ['--role', 'consumer'],
   );
   const incompressible = () => Array.from({ length: 40 }, () => Math.random().toString(36)).join('');
-  await fixture.produce(20_000, (id) => ({ value: JSON.stringify({ id, text: incompressible() }) }));
+  await fixture.produce(40_000, (id) => ({ value: JSON.stringify({ id, text: incompressible() }) }));
   await eventually(async () => expect(await daemon.metric('ktb_stopped_lanes', { cause: 'history' })).toBe(2));
   const signalled = await daemon.metric('ktb_signalled_records_total');
   await sleep(3_000);
   expect(await daemon.metric('ktb_signalled_records_total')).toBe(signalled);
-  expect(signalled).toBeLessThan(20_000);
+  expect(signalled).toBeLessThan(40_000);
   for (const index of [0, 1]) {
     const { status, historySize } = await fixture.batcher(index).describe();
     expect(status.name).toBe('RUNNING');
-    expect(historySize).toBeLessThan(3 * 1024 * 1024);
+    // What a run before could have handed on does not count, so the mark stands 2 MiB higher; and what is sent between two looks.
+    expect(historySize).toBeLessThan(3.5 * 1024 * 1024);
   }
   const worker = await Daemon.start(fixture.config(), ['--role', 'worker']);
   try {
