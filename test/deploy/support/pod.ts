@@ -39,11 +39,12 @@ interface Projection {
 }
 
 /**
- * What the container `ktb` of a Deployment or Job gets from the manifests beside it and from what is in the cluster already.
+ * What the container `ktb` of a Deployment, a Job or a pod gets from the manifests beside it and from what is in the cluster already.
  * As a kubelet does, it refuses a Secret, ConfigMap or key that does not exist.
  */
 export function containerOf(workload: Manifest, manifests: readonly Manifest[], existing: Contents): Container {
-  const spec = (workload.spec as { template: { spec: PodSpec } }).template.spec;
+  const own = workload.spec as PodSpec & { readonly template?: { readonly spec: PodSpec } };
+  const spec = own.template?.spec ?? own;
   const container = spec.containers.find(({ name }) => name === 'ktb');
   if (container === undefined) throw new Error(`${workload.metadata.name} has no container ktb`);
   const contents: Contents = {
