@@ -71,6 +71,14 @@ export default defineConfig({
           sequence: { groupOrder: 5 },
         },
       },
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          globalSetup: ['test/deploy/support/setUp.ts'],
+          sequence: { groupOrder: 6 },
+        },
+      },
     ],
   },
 });

@@ -34,10 +34,14 @@ export const VERSIONS = {
   temporalio: '1.35.0',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
+  /** Helm 4, which installs the chart, too. */
+  helm4: '4.3.1',
   /** kubeconform, which checks what the chart renders. */
   kubeconform: '0.8.0',
   /** Kubernetes, whose API description that is checked against, and which the chart is rendered for. */
   kubernetes: '1.36.3',
+  /** kwok, which plays the nodes of a Kubernetes control plane. */
+  kwok: '0.8.0',
   /** The Prometheus operator, for the definitions of its monitors and rules. */
   prometheusOperator: '0.85.0',
   /** KEDA, for the definitions of its objects and the names that its scalers know. */

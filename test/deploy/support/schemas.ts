@@ -34,14 +34,17 @@ const REPLACED: Readonly<Record<string, Schema>> = {
 /** The file of a kind's schema, as kubeconform is told to look for it: see {@link SCHEMA_LOCATION}. */
 export const SCHEMA_LOCATION = '{{ .ResourceKind }}{{ .KindSuffix }}.json';
 
+/** The file of the definitions themselves, of KEDA's and the Prometheus operator's kinds. */
+export const CRDS = 'crds.yaml';
+
 function fileOf({ group, version, kind }: Kind): string {
   const suffix = group === '' ? `-${version}` : `-${group.split('.')[0] ?? ''}-${version}`;
   return `${kind}${suffix}.json`.toLowerCase();
 }
 
 /**
- * Writes a strict JSON Schema for every kind of Kubernetes, and for those of the Prometheus operator and KEDA, and what
- * KEDA's scalers can be told.
+ * Writes a strict JSON Schema for every kind of Kubernetes, and for those of the Prometheus operator and KEDA, the definitions of
+ * the latter, and what KEDA's scalers can be told.
  */
 export async function writeSchemas(
   directory: string,
@@ -56,15 +59,19 @@ export async function writeSchemas(
     join(modules.prometheusOperator, 'example/prometheus-operator-crd'),
     join(modules.keda, 'config/crd/bases'),
   ];
+  const definitionsOfOthers: string[] = [];
   for (const folder of crdFolders) {
     for (const file of await readdir(folder)) {
       if (!/^(monitoring\.coreos\.com_(podmonitors|servicemonitors|prometheusrules)|keda\.sh_)/.test(file)) continue;
-      const crd = parse(await readFile(join(folder, file), 'utf8')) as CustomResourceDefinition;
+      const text = await readFile(join(folder, file), 'utf8');
+      const crd = parse(text) as CustomResourceDefinition;
+      definitionsOfOthers.push(text);
       for (const [name, schema] of crdSchemas(crd, metadata, metadataDefinitions)) schemas.set(name, schema);
     }
   }
   await mkdir(directory, { recursive: true });
   for (const [name, schema] of schemas) await writeFile(join(directory, name), JSON.stringify(schema));
+  await writeFile(join(directory, CRDS), definitionsOfOthers.join('\n---\n'));
   const scalers: Record<string, ScalerParameters> = {};
   for (const name of ['kafka', 'temporal']) {
     scalers[name] = scalerParameters(await readFile(join(modules.keda, `pkg/scalers/${name}_scaler.go`), 'utf8'));

@@ -11,7 +11,7 @@ import { unpackPackages } from '../../support/debianPackages.js';
 import { writeSchemas } from './schemas.js';
 
 /** Counts the ways in which schemas have been made: those in the cache are of one of them. */
-const SCHEMA_RECIPE = 1;
+const SCHEMA_RECIPE = 2;
 
 interface GoTool {
   readonly name: string;
@@ -20,6 +20,7 @@ interface GoTool {
 }
 
 const HELM: GoTool = { name: 'helm', version: VERSIONS.helm, package: 'helm.sh/helm/v3/cmd/helm' };
+const HELM_4: GoTool = { name: 'helm', version: VERSIONS.helm4, package: 'helm.sh/helm/v4/cmd/helm' };
 const KUBECONFORM: GoTool = {
   name: 'kubeconform',
   version: VERSIONS.kubeconform,
@@ -40,6 +41,7 @@ const COMPOSE = cachedDirectory('docker-compose', 'debian');
 /** Where the tools of these tests are kept once {@link ensureDeployTools} has run. */
 export const DEPLOY_TOOLS = {
   helm: executable(HELM),
+  helm4: executable(HELM_4),
   kubeconform: executable(KUBECONFORM),
   promtool: join(PROMETHEUS, 'usr/bin/promtool'),
   compose: join(COMPOSE, 'usr/bin/docker-compose'),
@@ -48,7 +50,7 @@ export const DEPLOY_TOOLS = {
 };
 
 /**
- * Builds Helm and kubeconform, unpacks promtool and Docker Compose, and makes the schemas where the cache does not have them (two
+ * Builds both Helms and kubeconform, unpacks promtool and Docker Compose, and makes the schemas where the cache does not have them (two
  * minutes the first time). Needs openssl, Go, and Debian or Ubuntu for what is unpacked.
  *
  * @throws StackError PREREQUISITE, SET_UP
@@ -56,7 +58,7 @@ export const DEPLOY_TOOLS = {
 export async function ensureDeployTools(onProgress?: (event: StackEvent) => void): Promise<void> {
   const isComplete = Object.values(DEPLOY_TOOLS).every((path) => existsSync(path));
   const needs: Need[] = [{ tool: 'openssl', reason: 'to make certificates' }];
-  if (!isComplete) needs.push({ tool: 'go', reason: 'to build Helm and kubeconform once' });
+  if (!isComplete) needs.push({ tool: 'go', reason: 'to build Helm 3, Helm 4 and kubeconform once' });
   const progress = new Progress(onProgress);
   const watchdog = new Watchdog();
   const dataDir = await mkdtemp(join(tmpdir(), 'ktb-deploy-tools-'));
@@ -64,7 +66,7 @@ export async function ensureDeployTools(onProgress?: (event: StackEvent) => void
   try {
     await ensureTools(needs, { progress, watchdog, dataDir });
     if (isComplete) return;
-    for (const tool of [HELM, KUBECONFORM]) {
+    for (const tool of [HELM, HELM_4, KUBECONFORM]) {
       await progress.step(tool.name, `build ${tool.name} ${tool.version} with Go`, () => build(tool, watchdog));
     }
     await progress.step('promtool', 'unpack promtool of Debian’s prometheus', () =>

@@ -1,0 +1,203 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { reportProgress } from '../../stack/progress.js';
+import { KUBERNETES } from '../../stack/kubernetes/binaries.js';
+import { startControlPlane, type ControlPlane } from '../../stack/kubernetes/controlPlane.js';
+import { CHART, CI_VALUES, ciFile, renderText, run } from '../deploy/support/chart.js';
+import { CRDS } from '../deploy/support/schemas.js';
+import { DEPLOY_TOOLS } from '../deploy/support/tools.js';
+
+/** Building Kubernetes takes minutes, where no cache has it. */
+const START_WITHIN_MS = 1_500_000;
+const RELEASE_WITHIN_MS = 240_000;
+const RELEASE = 'demo';
+const MINIMAL = ['--values', ciFile('minimal-values.yaml')];
+
+interface Deployment {
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly replicas: number };
+  readonly status: { readonly readyReplicas?: number };
+}
+
+let controlPlane: ControlPlane;
+let directory: string;
+
+const kubectl = (args: readonly string[], input?: string): Promise<string> =>
+  run(KUBERNETES.kubectl, ['--kubeconfig', controlPlane.kubeconfig, ...args], input === undefined ? {} : { input });
+
+/** Objects that values name and that have to be there: the API server refuses pods without them. */
+const NEEDED = [
+  { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name: 'gvisor' }, handler: 'runsc' },
+  { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name: 'high' }, value: 1000 },
+  ...['ingestion', 'monitoring'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })),
+];
+
+/** What the restricted standard and a quota leave. */
+const RESTRICTED = (name: string): object[] => [
+  {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+  },
+  {
+    apiVersion: 'v1',
+    kind: 'ResourceQuota',
+    metadata: { name: 'quota', namespace: name },
+    spec: { hard: { 'requests.memory': '4Gi', 'limits.memory': '8Gi', pods: '8' } },
+  },
+];
+
+const apply = (objects: readonly object[]): Promise<string> =>
+  kubectl(['apply', '--filename', '-'], objects.map((object) => stringify(object)).join('---\n'));
+
+async function deploymentsOf(namespace: string): Promise<readonly Deployment[]> {
+  const answer = await kubectl(['get', 'deployments', '--namespace', namespace, '--output', 'json']);
+  return (JSON.parse(answer) as { items: Deployment[] }).items;
+}
+
+beforeAll(async () => {
+  const reporter = reportProgress();
+  try {
+    controlPlane = await startControlPlane({ onProgress: reporter.onProgress });
+  } finally {
+    reporter.close();
+  }
+  directory = await mkdtemp(join(tmpdir(), 'ktb-control-plane-'));
+  await kubectl(['apply', '--server-side', '--filename', join(DEPLOY_TOOLS.schemas, CRDS)]);
+  await apply(NEEDED);
+  // What a nodeSelector of the values asks for.
+  await kubectl(['label', 'nodes', '--all', 'example.com/pool=large']);
+}, START_WITHIN_MS);
+
+afterAll(async () => {
+  await controlPlane.stop();
+  await rm(directory, { recursive: true });
+});
+
+describe.each([
+  ['3', DEPLOY_TOOLS.helm, '--atomic'],
+  ['4', DEPLOY_TOOLS.helm4, '--rollback-on-failure'],
+])('Helm %s', (version, executable, rollBack) => {
+  const helm = (namespace: string, args: readonly string[]): Promise<string> =>
+    run(executable, [...args, '--namespace', namespace, '--kubeconfig', controlPlane.kubeconfig]);
+  const namespaceFor = (what: string): string => `helm${version}-${what.replace(/-values\.yaml$/, '')}`;
+  const waiting = ['--wait', '--timeout', '120s'];
+
+  it.concurrent.each(CI_VALUES)(
+    'installs, upgrades, rolls back, tests and uninstalls: %s',
+    async (name) => {
+      const namespace = namespaceFor(name);
+      const values = ['--values', ciFile(name)];
+      const isElsewhere = name === 'full-values.yaml';
+      const ready = async (): Promise<void> => {
+        const deployments = await deploymentsOf(isElsewhere ? 'ingestion' : namespace);
+        expect(deployments.length).toBeGreaterThan(0);
+        for (const { status } of deployments) expect(status.readyReplicas).toBeGreaterThan(0);
+      };
+      await helm(namespace, ['install', RELEASE, CHART, ...values, '--create-namespace', ...waiting]);
+      await ready();
+      const other = ['--set', 'config.log.level=debug', '--set', 'commonLabels.example=other'];
+      await helm(namespace, ['upgrade', RELEASE, CHART, ...values, ...other, ...waiting]);
+      await ready();
+      await helm(namespace, ['rollback', RELEASE, '1', ...waiting]);
+      await ready();
+      expect(await helm(namespace, ['test', RELEASE, '--timeout', '60s'])).toMatch(/Phase:\s+Succeeded/);
+      await helm(namespace, ['uninstall', RELEASE, ...waiting]);
+      expect(await deploymentsOf(isElsewhere ? 'ingestion' : namespace)).toEqual([]);
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent(
+    'an installation whose pods never become ready fails, and is taken back where that is asked for',
+    async () => {
+      const namespace = namespaceFor('never');
+      const nowhere = [...MINIMAL, '--set', 'nodeSelector.nowhere=there', '--wait', '--timeout', '15s'];
+      const install = ['install', RELEASE, CHART, '--create-namespace', ...nowhere];
+      await expect(helm(namespace, install)).rejects.toThrow(/timed out|not ready|deadline exceeded/);
+      await helm(namespace, ['uninstall', RELEASE]);
+      await expect(helm(namespace, [...install, rollBack])).rejects.toThrow(/timed out|not ready|deadline exceeded/);
+      await expect(helm(namespace, ['status', RELEASE])).rejects.toThrow('not found');
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent(
+    'two releases live in one restricted namespace with a quota, and setup, check and test beside them',
+    async () => {
+      const namespace = namespaceFor('restricted');
+      await apply(RESTRICTED(namespace));
+      const jobs = ['--set', 'setup.enabled=true', '--set', 'check.enabled=true'];
+      for (const release of ['one', 'two'])
+        await helm(namespace, ['install', release, CHART, ...MINIMAL, ...jobs, ...waiting]);
+      for (const release of ['one', 'two']) await helm(namespace, ['test', release, '--timeout', '60s']);
+      const deployments = await deploymentsOf(namespace);
+      expect(deployments.map(({ status }) => status.readyReplicas)).toEqual([1, 1]);
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent(
+    'an autoscaler that is turned on finds the pods that there were',
+    async () => {
+      const namespace = namespaceFor('autoscaler');
+      const upgrade = ['upgrade', RELEASE, CHART, ...MINIMAL, ...waiting];
+      await helm(namespace, [...upgrade, '--install', '--create-namespace', '--set', 'replicaCount=3']);
+      await helm(namespace, [...upgrade, '--set', 'keda.enabled=true']);
+      expect((await deploymentsOf(namespace)).map(({ spec }) => spec.replicas)).toEqual([3]);
+      // From one autoscaler to the other: KEDA's own HPA has another name than the chart's.
+      await helm(namespace, [...upgrade, '--set', 'autoscaling.enabled=true']);
+      const autoscalers = await kubectl(['get', 'hpa,scaledobject', '--namespace', namespace, '--output', 'name']);
+      expect(autoscalers.trim()).toBe('horizontalpodautoscaler.autoscaling/demo-kafka-temporal-bridge');
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent(
+    'after `kubectl scale` an upgrade does what the README says',
+    async () => {
+      const namespace = namespaceFor('scaled');
+      const upgrade = ['upgrade', RELEASE, CHART, ...MINIMAL, ...waiting];
+      await helm(namespace, [...upgrade, '--install', '--create-namespace']);
+      const scale = ['scale', 'deployment/demo-kafka-temporal-bridge', '--replicas', '2', '--namespace', namespace];
+      await kubectl(scale);
+      const upgraded = helm(namespace, [...upgrade, '--set', 'config.log.level=debug']);
+      if (version === '3') {
+        await upgraded;
+      } else {
+        await expect(upgraded).rejects.toThrow(/conflict with "kubectl".*\.spec\.replicas/s);
+        await helm(namespace, [...upgrade, '--set', 'config.log.level=debug', '--force-conflicts']);
+        expect((await deploymentsOf(namespace)).map(({ spec }) => spec.replicas)).toEqual([1]);
+      }
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent.each(CI_VALUES)('renders as Helm 3 does: %s', async (name) => {
+    const args = ['template', RELEASE, CHART, '--values', ciFile(name), '--kube-version', '1.36.0'];
+    const [own, third] = await Promise.all([executable, DEPLOY_TOOLS.helm].map((path) => run(path, args)));
+    // Helm 4 sets blank lines between its documents.
+    expect(own?.replaceAll(/\n+/g, '\n')).toBe(third?.replaceAll(/\n+/g, '\n'));
+  });
+});
+
+it(
+  'one rendering after the other can be applied without Helm',
+  async () => {
+    const namespace = 'applied';
+    await kubectl(['create', 'namespace', namespace]);
+    const on = { enabled: true };
+    for (const level of ['info', 'debug']) {
+      const file = join(directory, `${level}.yaml`);
+      const values = { namespaceOverride: namespace, config: { log: { level } }, setup: on, check: on };
+      await writeFile(file, await renderText({ files: [ciFile('minimal-values.yaml')], values }));
+      await kubectl(['apply', '--filename', file]);
+    }
+    const rollout = ['rollout', 'status', 'deployment/demo-kafka-temporal-bridge', '--timeout', '60s'];
+    expect(await kubectl([...rollout, '--namespace', namespace])).toContain('successfully rolled out');
+  },
+  RELEASE_WITHIN_MS,
+);
