@@ -19,7 +19,8 @@ export interface IdentityFault {
 /** Partitions that a topic may come to, at most; Kafka clusters have fewer in all. */
 const PARTITION_MAX = 65_535;
 
-const ADVICE: Readonly<Record<IdentityColumn, string>> = {
+/** Types of the identity columns in which every identity fits. */
+export const IDENTITY_TYPES: Readonly<Record<IdentityColumn, string>> = {
   _topic: 'LowCardinality(String)',
   _partition: 'UInt32',
   _offset: 'UInt64',
@@ -36,7 +37,7 @@ export function identityFaults(table: TableColumns): IdentityFault[] {
     if (text === undefined) continue;
     const kind = faultOf(column, text);
     if (kind === null) continue;
-    const message = `column ${column} is ${text}, ${CONSEQUENCES[kind]}: MODIFY COLUMN \`${column}\` ${ADVICE[column]}`;
+    const message = `column ${column} is ${text}, ${CONSEQUENCES[kind]}: MODIFY COLUMN \`${column}\` ${IDENTITY_TYPES[column]}`;
     faults.push({ column, kind, message });
   }
   return faults;

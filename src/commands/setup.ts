@@ -17,6 +17,7 @@ import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse } from '../reach.js';
 import { parseTableName, tablesOf } from '../records/tables.js';
 import { withClickHouse, withKafka } from './connections.js';
+import { IDENTITY_TYPES } from '../activities/identityColumns.js';
 import { inferColumns } from './inferColumns.js';
 import { findsByIdentity, projectionStatements } from './lookUpProjection.js';
 
@@ -29,16 +30,6 @@ export interface SetupOptions {
 
 const SAMPLE_WAIT_MS = 10_000;
 const TOPIC_WAIT_MS = 30_000;
-
-/** Definitions of the identity columns, for a table that lacks them. */
-const IDENTITY_DEFINITIONS: Readonly<Record<string, string>> = {
-  _topic: 'LowCardinality(String)',
-  _partition: 'UInt32',
-  _offset: 'UInt64',
-  _timestamp: 'DateTime64(3)',
-  _key: 'String',
-  _epoch: 'LowCardinality(String)',
-};
 
 /** `ktb setup`: creates the topics and tables that are missing, or prints what it would do. Idempotent. */
 export async function setup(options: SetupOptions): Promise<void> {
@@ -112,9 +103,8 @@ async function setUpTable(
     const missing = missingColumns(existing, REWIND_COLUMNS);
     console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);
     if (missing.length > 0) {
-      const additions = missing.map(
-        (column) => `ADD COLUMN ${quoteName(column)} ${IDENTITY_DEFINITIONS[column] ?? ''}`,
-      );
+      const types: Readonly<Record<string, string>> = IDENTITY_TYPES;
+      const additions = missing.map((column) => `ADD COLUMN ${quoteName(column)} ${types[column] ?? ''}`);
       const lost =
         missingColumns(existing).length > 0
           ? 'a row may be inserted twice after a failure'
@@ -168,7 +158,7 @@ function topicsText(topics: readonly string[]): string {
 
 /** The identity leads the sorting key: so a look-up is an index scan, and a double that slipped through is merged away. */
 function tableStatement(table: string, columns: readonly string[]): string {
-  const identity = Object.entries(IDENTITY_DEFINITIONS).map(([name, type]) => `${name} ${type}`);
+  const identity = Object.entries(IDENTITY_TYPES).map(([name, type]) => `${name} ${type}`);
   return [
     `CREATE TABLE ${quoteTable(table)} (`,
     [...columns, ...identity]
