@@ -359,10 +359,12 @@ export const configSchema = z.strictObject({
     .strictObject({
       listen: z
         .string()
-        .regex(/^[^\s]*:\d{1,5}$/, { error: 'must be address:port, such as 0.0.0.0:9464' })
+        .regex(/^[^\s]*:\d{1,5}$/, { error: 'must be address:port, such as 10.1.2.3:9464, or :9464 for all addresses' })
         .refine(isPort, { error: PORT_TOO_HIGH })
-        .default('0.0.0.0:9464')
-        .describe('Address of /livez, /readyz and /metrics; port 0 takes a free one.'),
+        .default(':9464')
+        .describe(
+          'Address of /livez, /readyz and /metrics; without a host all addresses, those of IPv6 too where there are any; port 0 takes a free one.',
+        ),
       temporalListen: z
         .string()
         .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):[1-9]\d{0,4}$/, {

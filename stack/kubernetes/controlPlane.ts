@@ -99,10 +99,7 @@ async function startParts(context: NativeContext, parts: NativePart[]): Promise<
     onFreePorts(1, ([port]) =>
       start('scheduler', KUBERNETES.scheduler, [...shared, `--secure-port=${port}`], () => mustListen(port)),
     ),
-    onFreePorts(1, ([port]) => {
-      const own = ['--manage-all-nodes=true', `--config=${KUBERNETES.stages}`, `--server-address=${HOST}:${port}`];
-      return start('kwok', KUBERNETES.kwok, [`--kubeconfig=${kubeconfig}`, ...own], () => mustListen(port));
-    }),
+    onFreePorts(1, ([port]) => startKwok(start, { port, kubeconfig, dataDir })),
   ]);
   await addNodes(kubeconfig, dataDir);
   return kubeconfig;
@@ -187,6 +184,41 @@ async function startApiServer(
     ],
     () => mustAnswer(kubeconfig, ['get', '--raw', '/readyz']),
   );
+}
+
+/** What every container of kwok has logged, as the container runtimes write it. */
+const LOG_LINE = '2026-01-01T00:00:00Z stdout F This container is played by kwok.\n';
+
+/** kwok plays the nodes' kubelets, too: the API server asks it for logs, and takes any certificate. */
+async function startKwok(
+  start: Start,
+  options: { readonly port: number | undefined; readonly kubeconfig: string; readonly dataDir: string },
+): Promise<void> {
+  const { port, kubeconfig, dataDir } = options;
+  const logs = { config: join(dataDir, 'logs.yaml'), file: join(dataDir, 'container.log') };
+  await writeFile(logs.file, LOG_LINE);
+  await writeFile(
+    logs.config,
+    stringify({
+      apiVersion: 'kwok.x-k8s.io/v1alpha1',
+      kind: 'ClusterLogs',
+      metadata: { name: 'all' },
+      spec: { logs: [{ logsFile: logs.file }] },
+    }),
+  );
+  const certificate = join(dataDir, 'api-server', 'certificates', 'apiserver');
+  const args = [
+    `--kubeconfig=${kubeconfig}`,
+    '--manage-all-nodes=true',
+    `--config=${KUBERNETES.stages}`,
+    `--config=${logs.config}`,
+    `--server-address=${HOST}:${port}`,
+    `--node-ip=${HOST}`,
+    `--node-port=${port}`,
+    `--tls-cert-file=${certificate}.crt`,
+    `--tls-private-key-file=${certificate}.key`,
+  ];
+  await start('kwok', KUBERNETES.kwok, args, () => mustListen(port));
 }
 
 /** Nodes large enough for everything; kwok has them become ready. */

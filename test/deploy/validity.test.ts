@@ -1,8 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { parse, parseAllDocuments, stringify } from 'yaml';
+import { VERSIONS } from '../../stack/versions.js';
 import {
+  all,
   CHART,
   CI_VALUES,
   ciFile,
@@ -17,6 +21,10 @@ import {
 } from './support/chart.js';
 import { SCHEMA_LOCATION } from './support/schemas.js';
 import { DEPLOY_TOOLS } from './support/tools.js';
+
+interface PodOwner {
+  readonly template: { readonly spec: { readonly containers: readonly { readonly image: string }[] } };
+}
 
 /** Rejects with what is wrong with any of the objects. A kind without a schema is wrong, not skipped. */
 function validate(text: string): Promise<string> {
@@ -56,6 +64,32 @@ it('the values that the README shows are valid, one after the other', async () =
   expect(await validate(await renderText({ values: whole ?? {} }))).toContain('Invalid: 0, Errors: 0, Skipped: 0');
   for (const part of parts)
     expect(await validate(await renderText({ values: { ...whole, ...part } }))).toContain('Invalid: 0');
+});
+
+it('the package has a licence, and everything that its README links to', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ktb-package-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  await run(DEPLOY_TOOLS.helm, ['package', CHART, '--destination', directory]);
+  const [archive = ''] = readdirSync(directory);
+  await run('tar', ['-xzf', join(directory, archive), '-C', directory]);
+  const unpacked = join(directory, basename(CHART));
+  expect(readFileSync(join(unpacked, 'LICENSE'), 'utf8')).toBe(readFileSync(join(CHART, '../../../LICENSE'), 'utf8'));
+  const links = [...readFileSync(join(unpacked, 'README.md'), 'utf8').matchAll(/\]\(([^#)][^)]*)\)/g)];
+  expect(links.length).toBeGreaterThan(1);
+  for (const [, link] of links) expect(existsSync(join(unpacked, link ?? '')), link).toBe(true);
+});
+
+it('the services for one machine have the versions of the local stack', () => {
+  const text = readFileSync(join(CHART, '../kind/services.yaml'), 'utf8');
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+  const images = all(objects, 'Deployment').flatMap(({ spec }) =>
+    (spec as PodOwner).template.spec.containers.map(({ image }) => image),
+  );
+  expect(images).toEqual([
+    `apache/kafka:${VERSIONS.kafka}`,
+    `temporalio/temporal:${VERSIONS.temporalCli}`,
+    `clickhouse/clickhouse-server:${VERSIONS.clickhouse}`,
+  ]);
 });
 
 it('names that YAML could take for numbers stay texts', async () => {

@@ -446,11 +446,11 @@ describe('Jobs', () => {
     expect((await job({ replicaCount: 5 })).metadata.name).toBe(usual.metadata.name);
   });
 
-  it('helm test is a pod that runs `ktb status`, and goes away when it has succeeded', async () => {
+  it('helm test is a pod that runs `ktb status`', async () => {
     const pod = one(await render(MINIMAL), 'Pod');
     expect(pod.metadata.annotations).toEqual({
       'helm.sh/hook': 'test',
-      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+      'helm.sh/hook-delete-policy': 'before-hook-creation',
     });
     expect(containersOf(pod)[0]?.args).toEqual(['status']);
     expect(pod.spec).toMatchObject({ restartPolicy: 'Never', activeDeadlineSeconds: 120 });

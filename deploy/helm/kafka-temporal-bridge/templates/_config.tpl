@@ -95,7 +95,7 @@
 {{/* `config.http.listen`, where it is not said the daemon's own default. */}}
 {{- define "ktb.listen" -}}
 {{- $config := include "ktb.givenConfig" . | fromYaml -}}
-{{- dig "http" "listen" "0.0.0.0:9464" $config -}}
+{{- dig "http" "listen" ":9464" $config -}}
 {{- end -}}
 
 {{/* Port of /metrics, /livez and /readyz. */}}

@@ -89,7 +89,7 @@
 {{- if not (regexMatch ":[1-9][0-9]*$" $listen) -}}
 {{- $problems = append $problems (printf "config.http.listen is %s: probes need a port that is written out" $listen) -}}
 {{- else if regexMatch "^(127[.]|localhost:|\\[?::1\\]?:)" $listen -}}
-{{- $problems = append $problems (printf "config.http.listen is %s: probes come from outside the pod; use 0.0.0.0" $listen) -}}
+{{- $problems = append $problems (printf "config.http.listen is %s: probes come from outside the pod; leave the address out" $listen) -}}
 {{- end -}}
 
 {{- if and .Values.service.enabled (eq (include "ktb.temporalPort" .) (toString (int64 .Values.service.port))) -}}
