@@ -142,7 +142,11 @@ describe('the templates refuse, and say what to do', () => {
       { config: { http: { listen: '0.0.0.0:0' } } },
       'probes need a port that is written out',
     ],
-    ['an address that probes do not reach', { config: { http: { listen: '127.0.0.1:9464' } } }, 'use 0.0.0.0'],
+    [
+      'an address that probes do not reach',
+      { config: { http: { listen: '127.0.0.1:9464' } } },
+      'leave the address out',
+    ],
     [
       'too little time for a drain',
       { terminationGracePeriodSeconds: 30 },
