@@ -13,6 +13,8 @@ export interface MembershipHandlers {
   readonly joined: (memberAssignment: Record<string, number[]>) => void;
   /** The log of a partition does not have the offset that was asked for. To pause it before returning. */
   readonly outOfRange: (partition: TopicPartition) => void;
+  /** A broker does not give a partition, by the error that Kafka names; null once it gives it again. */
+  readonly partitionError: (partition: TopicPartition, error: string | null) => void;
   readonly batch: (payload: EachBatchPayload) => Promise<void>;
   /** A batch in which there is nothing to hand over, which kafkajs keeps for itself. */
   readonly emptyBatch: (payload: ConsumerStartBatchProcessEvent['payload']) => void;
@@ -190,7 +192,7 @@ export class GroupMember {
 
   #createConsumer(membership: Membership): Consumer {
     const isCurrent = (): boolean => membership.consumer === consumer;
-    const { joining, joined, outOfRange, emptyBatch, steady } = this.#handlers;
+    const { joining, joined, outOfRange, partitionError, emptyBatch, steady } = this.#handlers;
     const consumer = this.#kafka.consumer({
       groupId: this.#groupId,
       sessionTimeout: this.#sessionTimeoutMs,
@@ -208,6 +210,9 @@ export class GroupMember {
           },
           (partition) => {
             if (isCurrent()) outOfRange(partition);
+          },
+          (partition, error) => {
+            if (isCurrent()) partitionError(partition, error);
           },
         ),
       ],

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig, StartFrom } from '../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
+import { isOfType } from '../kafka/errorType.js';
 import { toOffset } from '../kafka/fromKafka.js';
 import { failureOf, recordsOf, startOf } from '../kafka/kafkajs/fetchedBatch.js';
 import type { UnreadableBatchError } from '../kafka/kafkajs/recordSet.js';
@@ -54,6 +55,10 @@ const SHORT_LOG_WAIT_MS = 10_000;
 const DRAIN_POLL_MS = 20;
 /** Batches from elsewhere, after which there is no record at the offset that is looked at. */
 const MISMATCHES_MAX = 3;
+/** Kafka's error where the user may not read a topic. */
+const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
+/** A leader that answers with errors for less than this has moved, or has just started: it is no problem yet. */
+const LEADER_PATIENCE_MS = 15_000;
 /** Fetches of a record batch that cannot be read, after which its partition is not read any more under this assignment. */
 const UNREADABLE_FETCHES_MAX = 3;
 
@@ -98,6 +103,8 @@ export class PipelineConsumer {
   #opening: Assignment | null = null;
   /** Assigned partitions that cannot be asked for, and why. */
   #unreachable: readonly NoAnswer[] = [];
+  /** Partitions, by their names, that brokers do not give: by which error, and since when by `performance.now()`. */
+  readonly #notGiven = new Map<string, { readonly error: string; readonly sinceMs: number }>();
   #commit: Commit | null = null;
   #committing = false;
   #following: Promise<void> | null = null;
@@ -129,6 +136,7 @@ export class PipelineConsumer {
         joining: () => this.#unassign(),
         joined: (memberAssignment) => this.#assigned(memberAssignment),
         outOfRange: (partition) => this.#outOfRange(partition),
+        partitionError: (partition, error) => this.#partitionError(partition, error),
         batch: (payload) => this.#takeBatch(payload),
         emptyBatch: (payload) => this.#skipEmptyBatch(payload),
         failed: (error, delayMs) => this.#failed(error, delayMs),
@@ -167,10 +175,22 @@ export class PipelineConsumer {
     if (this.#isWaitingForTopics) return null;
     const assignment = this.#assignment;
     if (assignment === null) return 'it has no assignment yet';
-    const unreachable = this.#unreachable.map((where) => `${partitionName(where)}: ${where.problem}`);
-    const problems = [...new Set([...assignment.problems, ...unreachable])];
+    const problems = [...new Set([...assignment.problems, ...this.#withheld()])];
     if (problems.length > 0) return `it does not read ${listed(problems)}`;
     return assignment.readable ? null : 'where its partitions start is not known yet';
+  }
+
+  /** What Kafka does not give of what this member is to read, and why. */
+  #withheld(): string[] {
+    const nowMs = performance.now();
+    const unreachable = this.#unreachable.map((where) =>
+      where.partition < 0 ? where.problem : `${partitionName(where)}: ${where.problem}`,
+    );
+    const notGiven = [...this.#notGiven].flatMap(([name, { error, sinceMs }]) => {
+      if (error === REFUSED) return [`${name}: Kafka refuses it to this user (${error}): check the right to read it`];
+      return nowMs - sinceMs < LEADER_PATIENCE_MS ? [] : [`${name}: its leader answers ${error}`];
+    });
+    return [...unreachable, ...notGiven];
   }
 
   /** Joins the group and begins to consume; resolves after the first try, and tries again where it fails. Never rejects. */
@@ -331,6 +351,8 @@ export class PipelineConsumer {
     this.#lanes.clear();
     this.#lag.forget();
     this.#unreachable = [];
+    this.#notGiven.clear();
+    this.#unreadableFetches.clear();
     this.#shortSinceMs.clear();
     this.#updateGauges();
   }
@@ -593,10 +615,20 @@ export class PipelineConsumer {
     this.#openAll(assignment, [start]);
   }
 
-  /** A new epoch is committed before anything is sent under it, so that its identities survive a crash. */
+  /**
+   * A new epoch is committed before anything is sent under it, so that its identities survive a crash. Those of topics that the user may
+   * no longer read wait: Kafka refuses them, and the others' are not to wait for them.
+   */
   async #commitEpochs(assignment: Assignment, commit: Commit): Promise<void> {
-    if (assignment.uncommittedEpochs().length === 0) return;
-    await this.#commits.inTurn(assignment, this.#clusterId, commit, () => assignment.uncommittedEpochs());
+    const due = (): PartitionCommit[] =>
+      assignment.uncommittedEpochs().filter((where) => this.#notGiven.get(partitionName(where))?.error !== REFUSED);
+    if (due().length === 0) return;
+    try {
+      await this.#commits.inTurn(assignment, this.#clusterId, commit, due);
+    } catch (error) {
+      // Once the topic was asked for it is known which one; what came until then is fetched again.
+      if (!isOfType(error, REFUSED)) throw error;
+    }
   }
 
   /**
@@ -668,6 +700,13 @@ export class PipelineConsumer {
     this.#steering.pause([where], 'start');
     assignment.waits(where, '');
     void this.#open(assignment);
+  }
+
+  #partitionError(where: TopicPartition, error: string | null): void {
+    const name = partitionName(where);
+    const sinceMs = this.#notGiven.get(name)?.sinceMs ?? performance.now();
+    if (error === null) this.#notGiven.delete(name);
+    else this.#notGiven.set(name, { error, sinceMs });
   }
 
   /** The log does not have what was asked for: retention removed it, or the log has become shorter, or is another one. */
@@ -881,10 +920,10 @@ export class PipelineConsumer {
     const { pipeline, stateLog } = this.#options;
     const what = `reading of ${pipeline.name}`;
     try {
-      const unreachable = await this.#lag.measure(assignment, () => this.#isCurrent(assignment));
+      const unreachable = await this.#lag.measure(assignment, this.#member.topics, () => this.#isCurrent(assignment));
       if (!this.#isCurrent(assignment)) return;
       this.#unreachable = unreachable;
-      const problems = unreachable.map((where) => `${partitionName(where)}: ${where.problem}`);
+      const problems = this.#withheld();
       if (problems.length === 0) stateLog.well(what, `Pipeline ${pipeline.name} reads all of its partitions again`);
       else stateLog.problem(what, `Pipeline ${pipeline.name} cannot read ${listed(problems)}`);
     } catch (error) {

@@ -302,7 +302,8 @@ function byTopic<T>(
   return [...lists].map(([topic, list]) => ({ topic, partitions: list }));
 }
 
-function topicProblem(topic: string, error: string | undefined): string {
+/** @param error what Kafka says of the topic; undefined where it says nothing */
+export function topicProblem(topic: string, error: string | undefined): string {
   return isMissing(error) ? `Kafka has no topic ${topic}` : `Kafka says nothing of topic ${topic}: ${error}`;
 }
 

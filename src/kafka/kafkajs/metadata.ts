@@ -39,6 +39,7 @@ const require = createRequire(import.meta.url);
 /** No topic can be called so. In place of a list of topics: only the brokers are asked for. */
 export const ONLY_BROKERS = '\0none';
 const NO_ERROR = 0;
+const TOPIC_AUTHORIZATION_FAILED = 29;
 
 let repaired = false;
 
@@ -48,7 +49,8 @@ let repaired = false;
  * - One partition without a leader (LEADER_NOT_AVAILABLE), or any other error of a partition, makes it throw away the whole
  *   answer: of all topics of a consumer or producer, or of all topics of the cluster. Repaired, such a partition has no leader
  *   (-1) and the others have theirs.
- * - An error of a topic that nobody named does not concern who asked for all. The errors of named topics are thrown as before.
+ * - An error of a topic that nobody named does not concern who asked for all. The errors of named topics are thrown as before, but for
+ *   TOPIC_AUTHORIZATION_FAILED beside topics without an error: those are answered, and the refused one has no partitions.
  * - Where a client has no topic of its own, it asks for all topics of the cluster each time it only needs the brokers: at
  *   10,000 topics the decoding alone stops the process for 65 to 130 ms. Repaired, it asks for the brokers.
  */
@@ -72,11 +74,15 @@ export function repairMetadata(): void {
       response: {
         decode: response.decode,
         parse: (data) => {
-          const failed = data.topicMetadata.find(({ topicErrorCode }) => topicErrorCode !== NO_ERROR);
+          const failed = data.topicMetadata.filter(({ topicErrorCode }) => topicErrorCode !== NO_ERROR);
           const named = asked.topics.length > 0 && !onlyBrokers;
-          if (failed === undefined) return Promise.resolve(data);
-          if (named) return Promise.reject(errorOfCode(failed.topicErrorCode));
+          const [first] = failed;
+          if (first === undefined) return Promise.resolve(data);
           const topicMetadata = data.topicMetadata.filter(({ topicErrorCode }) => topicErrorCode === NO_ERROR);
+          const grave =
+            failed.find(({ topicErrorCode }) => topicErrorCode !== TOPIC_AUTHORIZATION_FAILED) ??
+            (topicMetadata.length === 0 ? first : undefined);
+          if (named && grave !== undefined) return Promise.reject(errorOfCode(grave.topicErrorCode));
           return Promise.resolve({ ...data, topicMetadata });
         },
       },

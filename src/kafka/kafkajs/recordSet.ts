@@ -3,6 +3,7 @@ import crc32 from 'crc-32';
 import { decompress } from './codecs.js';
 import { crc32c } from './crc32c.js';
 import { Cursor, MalformedError } from './cursor.js';
+import { errorOfCode } from './errorCodes.js';
 import { FetchedRecord, readRecord, type RecordContext } from './fetchedRecord.js';
 import { NO_HEADERS } from '../../records/record.js';
 
@@ -10,6 +11,8 @@ import { NO_HEADERS } from '../../records/record.js';
 export interface RecordSet {
   readonly topic: string;
   readonly partition: number;
+  /** Of the partition; 0 is none. */
+  readonly errorCode: number;
   /** Record batches, one after the other; the last one may be cut off. */
   readonly bytes: Buffer;
   /** Transactions that were aborted and have records among these, in any order. */
@@ -85,6 +88,8 @@ export class RecordSetReader {
     this.#bytes = set.bytes;
     this.#position = position;
     this.#aborted = [...set.aborted].sort((one, other) => other.firstOffset - one.firstOffset);
+    if (set.errorCode !== 0)
+      this.#failure = this.#describe(new MalformedError(`the broker says ${errorOfCode(set.errorCode).type}`));
   }
 
   /** The next part; null at the end. After a part with a failure there is none. */

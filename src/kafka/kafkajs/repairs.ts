@@ -5,6 +5,7 @@ import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
 import { repairMetadata } from './metadata.js';
 import { repairOutOfRange } from './outOfRange.js';
 import { beginReconnectionsClean } from './reconnections.js';
+import { keepPartitionErrorsApart } from './partitionErrors.js';
 import { handleFetched, type Runner } from './runner.js';
 import { tellLostConnectionsFromRefusals } from './saslErrors.js';
 import { closeSilentConnections } from './silentConnections.js';
@@ -40,7 +41,8 @@ interface RunnerModule {
 /**
  * Replaces what kafkajs does wrong with what it has fetched, and with connections and time, for all of its clients in this process. See
  * `recordSet.ts` for what is decoded and left out, `runner.ts` for how it is handed out. Idempotent.
- * What it does wrong where one topic or partition is bad: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`.
+ * What it does wrong where one topic or partition is bad: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`,
+ * `partitionErrors.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -64,6 +66,7 @@ export function repairKafkajs(): void {
   repairMetadata();
   repairDefaultOffsets();
   repairOutOfRange();
+  keepPartitionErrorsApart();
   repaired = true;
 }
 

@@ -7,6 +7,7 @@ it('ends the old assignment before the group hears that this member joins again,
   const create = fencingAssigner(
     () => events.push('ended'),
     () => undefined,
+    () => undefined,
   );
   const assigner = create({
     cluster: {} as Cluster,

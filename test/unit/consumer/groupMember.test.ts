@@ -66,6 +66,7 @@ function member(kafka: Kafka) {
       joining: () => void seen.push('joining'),
       joined: () => void seen.push('joined'),
       outOfRange: () => void seen.push('out of range'),
+      partitionError: () => void seen.push('partition error'),
       batch: () => Promise.resolve(void seen.push('batch')),
       emptyBatch: () => void seen.push('empty'),
       failed: ({ message }, delayMs) => void seen.push(`failed: ${message}, again in ${delayMs} ms`),

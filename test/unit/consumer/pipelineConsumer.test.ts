@@ -11,6 +11,7 @@ import { NO_LEADER, type KafkaAdmin } from '../../../src/kafka/admin.js';
 import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
 import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
+import { PARTITION_ERROR, type PartitionErrorHandler } from '../../../src/kafka/kafkajs/partitionErrors.js';
 import { UnreadableBatchError } from '../../../src/kafka/kafkajs/recordSet.js';
 import { decodeChunk } from '../../../src/records/chunkCodec.js';
 import { NO_HEADERS, partitionName, type TopicPartition } from '../../../src/records/record.js';
@@ -21,6 +22,7 @@ import { input } from '../../support/chunks.js';
 import { eventually } from '../../support/eventually.js';
 
 const TOPIC = 'orders';
+const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
 const FETCHED_AT_ONCE = 10;
 const BATCHERS = 2;
 const LAYOUT = { batchers: BATCHERS, keyFunction: 'key' } as const;
@@ -30,6 +32,8 @@ interface Log {
   /** Milliseconds since 1970, of each record from offset 0 on. */
   readonly writtenMs: number[];
   leaderless: boolean;
+  /** What its broker answers in place of records. */
+  error?: string | undefined;
   /** From this offset on nothing can be read. */
   damagedAt?: number;
 }
@@ -176,6 +180,8 @@ class World {
     });
     const outOfRange = (where: TopicPartition) =>
       (assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]?.(where);
+    const partitionError = (where: TopicPartition, error: string | null) =>
+      (assigner as unknown as Record<symbol, PartitionErrorHandler>)[PARTITION_ERROR]?.(where, error);
     const names = (list: { topic: string; partitions?: number[] }[]) =>
       list.flatMap(({ topic, partitions = [] }) => partitions.map((partition) => partitionName({ topic, partition })));
     let isRunning = true;
@@ -212,14 +218,16 @@ class World {
         heartbeat: () => Promise.resolve(),
         commitOffsetsIfNecessary: ({ topics }: Offsets) => {
           if (member !== this.#members) return Promise.reject(new Error('ILLEGAL_GENERATION'));
+          let refused = false;
           for (const { topic, partitions } of topics)
             for (const { partition, offset, metadata } of partitions as {
               partition: number;
               offset: string;
               metadata: string;
             }[])
-              this.commits.set(partitionName({ topic, partition }), { offset: Number(offset), metadata });
-          return Promise.resolve();
+              if (this.logs[partition]!.error === REFUSED) refused = true;
+              else this.commits.set(partitionName({ topic, partition }), { offset: Number(offset), metadata });
+          return refused ? Promise.reject(Object.assign(new Error('x'), { type: REFUSED })) : Promise.resolve();
         },
       } as unknown as EachBatchPayload);
     };
@@ -232,6 +240,11 @@ class World {
           const position = this.#positions.get(name) ?? this.commits.get(name)?.offset ?? 0;
           if (position === log.writtenMs.length) continue;
           this.fetches.set(name, (this.fetches.get(name) ?? 0) + 1);
+          if (log.error !== undefined) {
+            partitionError(where, log.error);
+            continue;
+          }
+          partitionError(where, null);
           if (position < log.start || position > log.writtenMs.length) outOfRange(where);
           else await this.#deliver(where, position);
         }
@@ -354,6 +367,60 @@ it('a damaged batch stops its partition alone, after three fetches, and is named
   expect(world.fetches.get('orders/0')).toBe(5);
   expect(world.consumer.problem).toContain('orders/0 is damaged at 15');
   expect(world.output.join('')).toContain('does not read orders/0: orders/0 is damaged at 15');
+});
+
+it('fetches that brought damage count under one assignment only', async () => {
+  const world = new World(1);
+  world.commit(0, 0, 'e1');
+  world.write(0, 30);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  world.logs[0]!.damagedAt = 30;
+  for (const _ of [1, 2]) await world.deliver(0, 30);
+  const before = world.fetches.get('orders/0')!;
+  world.rebalance();
+  world.write(0, 1);
+  await eventually(() => expect(world.consumer.problem).toContain('is damaged at 30'));
+  expect(world.fetches.get('orders/0')).toBe(before + 3);
+});
+
+it.each([true, false])(
+  'what the user may not read stops nothing else, is named at once, and is read once it is allowed (read before: %s)',
+  async (readBefore) => {
+    const world = new World(2);
+    for (const partition of [0, 1]) world.write(partition, 30);
+    world.commit(0, 0, 'e1');
+    if (readBefore) world.commit(1, 0, 'e2');
+    world.logs[1]!.error = REFUSED;
+    await world.consumer.start();
+    await eventually(() => expect(world.committed(0)).toBe(30));
+    await eventually(() =>
+      expect(world.consumer.problem).toContain(`orders/1: Kafka refuses it to this user (${REFUSED})`),
+    );
+    world.write(0, 30);
+    await eventually(() => expect(world.committed(0)).toBe(60));
+    world.logs[1]!.error = undefined;
+    await eventually(() => expect(world.committed(1)).toBe(30));
+    expect(offsetsOf(world, 1)).toEqual(upTo(30));
+    expect(world.consumer.problem).toBeNull();
+  },
+);
+
+it('a leader that answers with errors is named after fifteen seconds, no sooner, until it answers', async () => {
+  const world = new World(2);
+  for (const partition of [0, 1]) world.write(partition, 30);
+  for (const partition of [0, 1]) world.commit(partition, 0, `e${partition}`);
+  world.logs[1]!.error = 'KAFKA_STORAGE_ERROR';
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  expect(world.consumer.problem).toBeNull();
+  const nowMs = performance.now();
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs + 16_000);
+  expect(world.consumer.problem).toContain('orders/1: its leader answers KAFKA_STORAGE_ERROR');
+  vi.restoreAllMocks();
+  world.logs[1]!.error = undefined;
+  await eventually(() => expect(world.committed(1)).toBe(30));
+  expect(world.consumer.problem).toBeNull();
 });
 
 it('no epoch begins because Kafka does not tell its cluster id: the records that were read are in the log', async () => {

@@ -24,6 +24,7 @@ interface Encoding {
 
 const LEADER_NOT_AVAILABLE = 5;
 const UNKNOWN_TOPIC = 3;
+const TOPIC_AUTHORIZATION_FAILED = 29;
 
 /** An answer as a broker writes it: a topic with an error, and one whose second partition has no leader. */
 function answer(version: number, topicError = 0): Buffer {
@@ -86,6 +87,18 @@ it.each(versions)(
       type: 'UNKNOWN_TOPIC_OR_PARTITION',
     });
     expect((await parsed(version, [], UNKNOWN_TOPIC)).topicMetadata.map(({ topic }) => topic)).toEqual(['orders']);
+  },
+);
+
+it.each(versions)(
+  'version %i: a named topic that the user may not see hides no other; where it is the only one, it is an error',
+  async (version) => {
+    const { topicMetadata } = await parsed(version, ['orders', 'strängers'], TOPIC_AUTHORIZATION_FAILED);
+    expect(topicMetadata.map(({ topic }) => topic)).toEqual(['orders']);
+    const { response } = requests.protocol({ version })({ topics: ['strängers'] });
+    const decoded = await response.decode(answer(version, TOPIC_AUTHORIZATION_FAILED));
+    const alone = { ...decoded, topicMetadata: decoded.topicMetadata.slice(0, 1) };
+    await expect(response.parse(alone)).rejects.toMatchObject({ type: 'TOPIC_AUTHORIZATION_FAILED' });
   },
 );
 

@@ -26,7 +26,7 @@ const bytes = (text: string) => Buffer.from(text);
 const codecs = Object.keys(CODECS) as Codec[];
 
 async function partsOf(set: Buffer, position = 0, aborted: AbortedTransaction[] = []): Promise<RecordSetPart[]> {
-  const reader = new RecordSetReader({ topic: 'orders', partition: 3, bytes: set, aborted }, position);
+  const reader = new RecordSetReader({ topic: 'orders', partition: 3, errorCode: 0, bytes: set, aborted }, position);
   const parts: RecordSetPart[] = [];
   for (let part = await reader.next(); part !== null; part = await reader.next()) parts.push(part);
   return parts;
@@ -245,6 +245,17 @@ it('a batch that is damaged is named by topic, partition and offset, after what 
       'the record batch at offset 2 of orders/3 cannot be read: its checksum is wrong',
     );
   }
+});
+
+it.each([
+  ['CORRUPT_MESSAGE', 2],
+  ['UNSUPPORTED_COMPRESSION_TYPE', 76],
+])('what the broker itself finds unreadable (%s) is told as such', async (type, errorCode) => {
+  const set = { topic: 'orders', partition: 3, errorCode, bytes: Buffer.alloc(0), aborted: [] };
+  const part = await new RecordSetReader(set, 5).next();
+  expect(part?.failure?.message).toBe(
+    `the record batch at offset 5 of orders/3 cannot be read: the broker says ${type}`,
+  );
 });
 
 it('a message of format 0 or 1 that is damaged is found by its checksum', async () => {
