@@ -22,19 +22,39 @@ export type PartitionState =
 
 export const READING: PartitionState = { type: 'reading' };
 
-/** `stranger`: a person reset the offsets, or another program commits to the group. `newer`: a later version of ktb. */
+/**
+ * - `stranger`: a person reset the offsets, or another program commits to the group
+ * - `newer`: a later version of ktb
+ * - `unread`: see {@link formatUnread}
+ */
 export type ParsedMetadata =
-  ({ readonly type: 'ours' } & CommitMetadata) | { readonly type: 'stranger' } | { readonly type: 'newer' };
+  | ({ readonly type: 'ours' } & CommitMetadata)
+  | { readonly type: 'stranger' }
+  | { readonly type: 'newer' }
+  | { readonly type: 'unread'; readonly sinceMs: number };
 
 const VERSION = 'ktb1';
+const UNREAD = /^ktb1;since=(\d{1,15})$/;
 
 export function formatCommitMetadata({ epoch, layout, clusterId, state }: CommitMetadata): string {
   return [VERSION, epoch, layoutName(layout), clusterId, ...stateParts(state)].join(';');
 }
 
+/**
+ * Says of a partition that it was never read, and is to be read from what was written at this time: `ktb1;since=TIME`. Its offset
+ * says nothing. Version 0.1.0 takes it for a later version's, and leaves the partition alone.
+ *
+ * @param sinceMs milliseconds since 1970
+ */
+export function formatUnread(sinceMs: number): string {
+  return `${VERSION};since=${sinceMs}`;
+}
+
 export function parseCommitMetadata(metadata: string | null): ParsedMetadata {
   const [version = '', epoch, layoutText = '', clusterId, ...rest] = (metadata ?? '').split(';');
   if (!/^ktb\d+$/.test(version)) return { type: 'stranger' };
+  const sinceMs = UNREAD.exec(metadata ?? '')?.[1];
+  if (sinceMs !== undefined) return { type: 'unread', sinceMs: Number(sinceMs) };
   const layout = parseLayoutName(layoutText);
   const state = parseState(rest);
   if (version !== VERSION || !epoch || layout === null || clusterId === undefined || state === null)

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
-import type { KafkaConfig, PipelineConfig, StartFrom } from '../config/config.js';
+import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
 import { isOfType } from '../kafka/errorType.js';
 import { toOffset } from '../kafka/fromKafka.js';
 import { failureOf, recordsOf, startOf } from '../kafka/kafkajs/fetchedBatch.js';
 import type { UnreadableBatchError } from '../kafka/kafkajs/recordSet.js';
-import { findLogOffsets } from '../kafka/offsets.js';
+import { describeNoAnswer, findLogOffsets } from '../kafka/offsets.js';
 import { causeOf, isRefusal } from '../kafka/refusal.js';
 import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
@@ -96,8 +96,6 @@ export class PipelineConsumer {
   readonly #pausedTime = new Stopwatch();
   /** When a log was first seen to end before the position in it, by `performance.now()`. */
   readonly #shortSinceMs = new Map<string, number>();
-  /** Partitions whose ends could not be committed for `startFrom: latest`. */
-  readonly #latestPending = new Set<string>();
   #assignment: Assignment | null = null;
   /** The assignment whose partitions are being opened. */
   #opening: Assignment | null = null;
@@ -284,34 +282,28 @@ export class PipelineConsumer {
     if (this.#topics.changes) logger.info({ pipeline, topics }, 'Topics are read');
   }
 
-  /**
-   * Repeats until it succeeds or this member drains.
-   *
-   * @throws Error where Kafka says nothing of a topic that is there, for instance to a user without rights: what it holds by the time it
-   *   may be read is not to be read. One that is not there yet is new when it comes, and read from its beginning
-   */
+  /** Repeats until it succeeds or this member drains. */
   async #commitLatest(topics: readonly string[]): Promise<void> {
     const { kafka, stateLog, logger } = this.#options;
     const pipeline = this.#pipeline.name;
     const what = `latest offsets of ${pipeline}`;
     const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
     while (!this.#draining) {
-      let unknown: readonly NoAnswer[];
       try {
-        const latest = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
-        ({ unknown } = latest);
-        const partitions = latest.committed;
-        if (partitions > 0)
-          logger.info({ pipeline, partitions }, 'Partitions that were never read begin at their ends');
+        const { atEnds, waiting } = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        if (atEnds > 0)
+          logger.info({ pipeline, partitions: atEnds }, 'Partitions that were never read begin at their ends');
+        if (waiting.length > 0)
+          logger.warn(
+            { pipeline, partitions: waiting.length },
+            `Partitions that were never read begin with what is written from now on, once they can be read: ${listed(waiting.map(describeNoAnswer))}`,
+          );
       } catch (error) {
         this.#countError('start');
         stateLog.problem(what, `Pipeline ${pipeline} cannot commit where it begins: ${messageOf(error)}`);
         await sleep(OPEN_RETRY_MS);
         continue;
       }
-      const silent = unknown.find(({ partition, isMissing }) => partition < 0 && isMissing !== true);
-      if (silent !== undefined) throw new Error(silent.problem);
-      for (const where of unknown) this.#latestPending.add(partitionName(where));
       stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
       return;
     }
@@ -454,11 +446,8 @@ export class PipelineConsumer {
 
   #startOptions(): PartitionStartsOptions {
     const { admin, pipeline, layouts } = this.#options;
-    // Wherever `latest` holds, it is committed by now, but for partitions that could not be asked then.
-    const startFrom = (where: TopicPartition): StartFrom => {
-      if (pipeline.startFrom !== 'latest') return pipeline.startFrom;
-      return this.#latestPending.has(partitionName(where)) ? 'latest' : 'earliest';
-    };
+    // Wherever `latest` holds, it is committed by now.
+    const startFrom = pipeline.startFrom === 'latest' ? 'earliest' : pipeline.startFrom;
     return { admin, pipeline, startFrom, layouts, batchersOf: (layout) => this.#lanes.of(layout).batchers };
   }
 

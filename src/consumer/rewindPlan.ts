@@ -25,10 +25,12 @@ export function planRewind(
   { again }: { again: boolean },
 ): RewindPlan {
   if (committedOffset === null) return leave('the group has no offset there: it starts where the configuration says');
+  const metadata = parseCommitMetadata(committedMetadata);
+  if (metadata.type === 'unread')
+    return leave('it was never read: it starts with what was written since the first start');
   const offset = Math.min(Math.max(target, logStart), committedOffset);
   if (again && offset === committedOffset) return leave('it is not further than that');
   if (again) return { type: 'commit', offset, metadata: '' };
-  const metadata = parseCommitMetadata(committedMetadata);
   if (metadata.type === 'stranger') {
     return leave('its offset was set by someone else, and nothing is known to be in the table: use --again');
   }

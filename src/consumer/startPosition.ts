@@ -32,8 +32,11 @@ export type StartPosition =
     }
   /** A new epoch begins; it has to be committed before anything is sent under it. */
   | { readonly type: 'newEpoch'; readonly offset: number | StartFrom; readonly reason: NewEpochReason }
-  /** Nothing is committed: what the batchers know of the partition decides, see {@link knownPosition}. */
-  | { readonly type: 'askBatchers' }
+  /**
+   * Nothing is committed, or only where to start if no batcher knows the partition: what the batchers know of it decides, see
+   * {@link knownPosition}.
+   */
+  | { readonly type: 'askBatchers'; readonly startFrom?: StartFrom }
   /**
    * The log ends before the position that was reached in it. It was truncated (an unclean election), or it is another one
    * (the topic was recreated): only its records tell, see {@link afterShortLog}.
@@ -71,6 +74,7 @@ export function startPosition(
   if (committedOffset === null) return { type: 'askBatchers' };
   const metadata = parseCommitMetadata(committedMetadata);
   if (metadata.type === 'newer') return { type: 'newer' };
+  if (metadata.type === 'unread') return { type: 'askBatchers', startFrom: { timestampMs: metadata.sinceMs } };
   const isElsewhere =
     metadata.type === 'ours' && metadata.clusterId !== '' && clusterId !== null && metadata.clusterId !== clusterId;
   if (committedOffset > logEnd && (metadata.type === 'stranger' || isElsewhere)) {

@@ -206,3 +206,61 @@ it(
   },
   SLOW_MS,
 );
+
+it(
+  'startFrom latest: a partition without a leader at the first start is read from what was written since, though the daemon was restarted meanwhile',
+  async () => {
+    const alone = { 'min.insync.replicas': '1' };
+    fixture = await Fixture.create(stack(), {
+      partitions: 3,
+      producer: 'repeating',
+      topicConfig: alone,
+      pipeline: { startFrom: 'latest' },
+    });
+    await fixture.collectAcks();
+    const last = stack().parts.kafka.length;
+    const broker = stack().parts.kafka[last - 1];
+    let sent = 0;
+    const send = async (partitions: readonly number[]): Promise<void> => {
+      for (const partition of partitions) {
+        const messages = Array.from({ length: 20 }, () => ({
+          partition,
+          value: JSON.stringify({ id: sent++, text: '' }),
+        }));
+        await eventually(() => fixture.producer.send({ topic: fixture.topic, messages }), 60_000);
+      }
+    };
+    await send([0, 1, 2]);
+    const before = sent;
+    await keepOnOneBroker(fixture, fixture.topic, 0, last);
+    await broker?.stop();
+    await eventually(async () => {
+      const { topics } = await fixture.admin.describeTopics([fixture.topic]);
+      expect(topics.get(fixture.topic)?.partitions[0]?.leader).toBeNull();
+    }, 60_000);
+
+    const untilWaiting = (daemon: Daemon) =>
+      eventually(async () => {
+        expect((await daemon.get('/readyz')).text).toContain(`it does not read ${fixture.topic}/0: it has no leader`);
+      }, 60_000);
+    const first = Daemon.launch(fixture.config());
+    await untilWaiting(first);
+    await send([1, 2]);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(sent - before), 60_000, 500);
+    await first.stop();
+    const second = Daemon.launch(fixture.config());
+    await untilWaiting(second);
+    await second.stop();
+
+    await broker?.start();
+    await send([0]);
+    const third = await start();
+    await send([0, 1, 2]);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(sent - before), 60_000, 500);
+    await third.untilReady();
+    const ids = fixture.acks.map(({ offset, partition }) => `${partition}/${offset}`);
+    expect(ids.filter((id) => /^[012]\/(1?\d)$/.test(id))).toEqual([]);
+    expect(acknowledged(fixture.acks)).toBe(sent - before);
+  },
+  SLOW_MS,
+);

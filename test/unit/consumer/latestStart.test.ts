@@ -6,6 +6,7 @@ import { READING, formatCommitMetadata } from '../../../src/consumer/commitMetad
 import { LAYOUT } from '../../support/trackers.js';
 
 const CLUSTER = 'cluster-1';
+const NOW_MS = 1_700_000_000_000;
 const ours = formatCommitMetadata({ epoch: 'e1', layout: LAYOUT, clusterId: CLUSTER, state: READING });
 
 /**
@@ -18,13 +19,15 @@ function group({
   committed = [],
   later = [],
   joins = 1,
-  leaderless,
+  leaderless = [],
+  silent,
 }: {
   topics: string;
   committed?: string[];
   later?: string[];
   joins?: number;
-  leaderless?: string;
+  leaderless?: string[];
+  silent?: string;
 }) {
   const [pipeline] = parseConfig(
     `pipelines: { p: { table: t, topics: ${topics}, startFrom: latest } }`,
@@ -44,9 +47,11 @@ function group({
     fetchLogs: (asked: readonly string[]) =>
       Promise.resolve(
         asked.map((topic) =>
-          topic === leaderless
-            ? { topic, partition: 0, problem: 'it has no leader' }
-            : { topic, partition: 0, logStart: 0, logEnd: 10 },
+          topic === silent
+            ? { topic, partition: -1, problem: `Kafka says nothing of topic ${topic}` }
+            : leaderless.includes(topic)
+              ? { topic, partition: 0, problem: 'it has no leader' }
+              : { topic, partition: 0, logStart: 0, logEnd: 10 },
         ),
       ),
     fetchCommits: (_group: string, asked: readonly { topic: string }[]) =>
@@ -68,8 +73,11 @@ function group({
           join();
           return Promise.resolve();
         },
-        commitOffsets: (offsets: { topic: string; offset: string }[]) => {
-          done.push(...offsets.map(({ topic, offset }) => `commit ${topic} ${offset}`));
+        commitOffsets: (offsets: { topic: string; offset: string; metadata: string }[]) => {
+          for (const { topic, offset, metadata } of offsets) {
+            const since = metadata.includes('since') ? ` ${metadata}` : '';
+            done.push(`commit ${topic} ${offset}${since}`);
+          }
           return Promise.resolve();
         },
         disconnect: () => Promise.resolve(void done.push('leave')),
@@ -85,8 +93,8 @@ function group({
   };
   return {
     done,
-    begin: async (names: string[]) => (await commitLatest(names, options)).committed,
-    commitAll: (names: string[]) => commitLatest(names, options),
+    begin: async (names: string[]) => (await commitLatest(names, options)).atEnds,
+    commitAll: (names: string[]) => commitLatest(names, options, () => NOW_MS),
   };
 }
 
@@ -121,9 +129,21 @@ it('looks again where the group rebalances meanwhile', async () => {
   expect(done).toEqual(['pause', 'pause', 'pause', 'commit a 10', 'leave']);
 });
 
-it('a partition without a leader keeps no other from getting its offset, and is named', async () => {
-  const { done, commitAll } = group({ topics: '[a, b]', leaderless: 'a' });
-  const unknown = [{ topic: 'a', partition: 0, problem: 'it has no leader' }];
-  expect(await commitAll(['a', 'b'])).toEqual({ committed: 1, unknown });
-  expect(done).toEqual(['pause', 'commit b 10', 'leave']);
+it('a partition without a leader keeps no other from getting its offset, is named, and gets the time in its place', async () => {
+  const { done, commitAll } = group({ topics: '[a, b]', leaderless: ['a'] });
+  const waiting = [{ topic: 'a', partition: 0, problem: 'it has no leader' }];
+  expect(await commitAll(['a', 'b'])).toEqual({ atEnds: 1, waiting });
+  expect(done).toEqual(['pause', 'commit b 10', `commit a 0 ktb1;since=${NOW_MS}`, 'leave']);
+});
+
+it('commits the time also where no partition has a leader', async () => {
+  const { done, commitAll } = group({ topics: "['/m.*/']", leaderless: ['m1', 'm2'] });
+  expect(await commitAll(['m1', 'm2'])).toMatchObject({ atEnds: 0 });
+  expect(done).toEqual(['pause', `commit m1 0 ktb1;since=${NOW_MS}`, `commit m2 0 ktb1;since=${NOW_MS}`, 'leave']);
+});
+
+it('commits nothing while Kafka says nothing of a topic: where the others had offsets, it would count as new', async () => {
+  const { done, commitAll } = group({ topics: "['/m.*/']", silent: 'm2' });
+  await expect(commitAll(['m1', 'm2'])).rejects.toThrow('Kafka says nothing of topic m2');
+  expect(done).toEqual([]);
 });

@@ -57,7 +57,8 @@ class World {
   readonly fetches = new Map<string, number>();
   readonly output: string[] = [];
   readonly metrics = createMetrics({ runtime: false });
-  readonly consumer: PipelineConsumer;
+  readonly #create: () => PipelineConsumer;
+  consumer: PipelineConsumer;
   clusterId: string | null = 'c1';
   /** Why Kafka says nothing of the topic; `missing` where there is none. */
   topicError: 'TOPIC_AUTHORIZATION_FAILED' | 'missing' | null = null;
@@ -78,20 +79,29 @@ class World {
       {},
     ).pipelines;
     const logger = pino({ level: 'info' }, { write: (line: string) => void this.output.push(line) });
-    this.consumer = new PipelineConsumer({
-      pipeline: pipeline!,
-      kafkaConfig: { sessionTimeoutMs: 30_000 } as never,
-      kafka: { consumer: (config: ConsumerConfig) => this.#fakeConsumer(config) } as unknown as Kafka,
-      admin: this.#admin() as unknown as KafkaAdmin,
-      batcher: (_, index) => this.#batcher(index),
-      batcherSettings: () => pipeline!.settings,
-      layouts: () => Promise.resolve([LAYOUT]),
-      setAside: (_, original) => Promise.resolve(original),
-      metrics: this.metrics,
-      logger,
-      stateLog: new StateLog(logger),
-    });
+    this.#create = () =>
+      new PipelineConsumer({
+        pipeline: pipeline!,
+        kafkaConfig: { sessionTimeoutMs: 30_000 } as never,
+        kafka: { consumer: (config: ConsumerConfig) => this.#fakeConsumer(config) } as unknown as Kafka,
+        admin: this.#admin() as unknown as KafkaAdmin,
+        batcher: (_, index) => this.#batcher(index),
+        batcherSettings: () => pipeline!.settings,
+        layouts: () => Promise.resolve([LAYOUT]),
+        setAside: (_, original) => Promise.resolve(original),
+        metrics: this.metrics,
+        logger,
+        stateLog: new StateLog(logger),
+      });
+    this.consumer = this.#create();
     running.push(this);
+  }
+
+  /** The process ends, and another one has yet to start. */
+  async restart(): Promise<void> {
+    await this.consumer.drain(performance.now() + 100);
+    this.paused.clear();
+    this.consumer = this.#create();
   }
 
   write(partition: number, records: number, writtenMs = Date.now()): void {
@@ -140,6 +150,11 @@ class World {
       describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
       describeGroups: () => Promise.resolve({ groups: [{ members: [{}] }] }),
       fetchLogs: () => Promise.resolve(fetchLogs()),
+      fetchOffsetsAt: (partitions: readonly TopicPartition[], timestampMs: number) => {
+        const at = ({ partition }: TopicPartition) =>
+          this.logs[partition]!.writtenMs.findIndex((writtenMs) => writtenMs >= timestampMs);
+        return Promise.resolve(new Map(partitions.map((where) => [partitionName(where), at(where)] as const)));
+      },
       fetchCommits: () => Promise.resolve(new Map(this.commits)),
     };
   }
@@ -529,6 +544,40 @@ it('what a topic holds that may not be read yet is not read later either, where 
   await eventually(() => {
     for (const partition of [0, 1]) expect(offsetsOf(world, partition)).toEqual([30, 31, 32, 33, 34]);
   });
+});
+
+it('a partition that had no leader when only the latest was wanted is read from what was written since, after restarts, too', async () => {
+  const world = new World(3, ', startFrom: latest');
+  for (const partition of [0, 1, 2]) world.write(partition, 30, Date.now() - 1_000);
+  world.logs[1]!.leaderless = true;
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(2)).toBe(30));
+  for (const partition of [0, 2]) world.write(partition, 5);
+  await eventually(() => expect(world.committed(2)).toBe(35));
+  expect(world.output.join('')).toContain(`orders/1: ${NO_LEADER}`);
+  await world.restart();
+  await world.consumer.start();
+  await eventually(() => expect(world.consumer.problem).toContain(`orders/1: ${NO_LEADER}`));
+  await world.restart();
+  world.logs[1]!.leaderless = false;
+  world.write(1, 5);
+  await world.consumer.start();
+  await eventually(() => expect(offsetsOf(world, 1)).toEqual([30, 31, 32, 33, 34]));
+  for (const partition of [0, 2]) expect(offsetsOf(world, partition)).toEqual([30, 31, 32, 33, 34]);
+  expect(world.epochOf(1)).not.toBeNull();
+});
+
+it('of a partition that comes later, everything is read, also where another had no leader when only the latest was wanted', async () => {
+  const world = new World(2, ', startFrom: latest');
+  world.write(0, 30, Date.now() - 1_000);
+  world.logs[1]!.leaderless = true;
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  await world.restart();
+  world.logs.push({ start: 0, writtenMs: [], leaderless: false });
+  world.write(2, 5, Date.now() - 1_000);
+  await world.consumer.start();
+  await eventually(() => expect(offsetsOf(world, 2)).toEqual(upTo(5)));
 });
 
 it('a topic that was not there yet is read from its beginning, also where only the latest is wanted', async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatCommitMetadata, READING } from '../../../src/consumer/commitMetadata.js';
+import { formatCommitMetadata, formatUnread, READING } from '../../../src/consumer/commitMetadata.js';
 import { planRewind } from '../../../src/consumer/rewindPlan.js';
 import { startPosition } from '../../../src/consumer/startPosition.js';
 import { LAYOUT } from '../../support/trackers.js';
@@ -30,6 +30,13 @@ it('goes further back while an earlier rewind is still under way', () => {
   const plan = planRewind({ ...facts, committedMetadata: filling, target: 0 }, { again: false });
   if (plan.type !== 'commit') throw new Error(plan.reason);
   expect(start(plan.offset, plan.metadata)).toMatchObject({ type: 'fill', offset: 10, end: 200 });
+});
+
+it('leaves a partition alone that was never read: its offset says nothing', () => {
+  for (const again of [true, false]) {
+    const plan = planRewind({ ...facts, committedOffset: 0, committedMetadata: formatUnread(5) }, { again });
+    expect(plan).toEqual({ type: 'leave', reason: expect.stringContaining('never read') as string });
+  }
 });
 
 it('ingests again under a new epoch with --again', () => {

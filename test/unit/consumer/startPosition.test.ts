@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
   formatCommitMetadata,
+  formatUnread,
   parseCommitMetadata,
   READING,
   type PartitionState,
@@ -49,6 +50,14 @@ it('asks the batchers without a committed offset', () => {
   expect(startPosition(nothing, context)).toEqual({ type: 'askBatchers' });
 });
 
+it('asks the batchers where only a time is committed, and starts there if none knows the partition', () => {
+  const unread = facts({ committedOffset: 0, committedMetadata: formatUnread(1_234), logEnd: 0 });
+  const startFrom = { timestampMs: 1_234 };
+  expect(startPosition(unread, context)).toEqual({ type: 'askBatchers', startFrom });
+  expect(startPosition({ ...unread, logStart: 60, logEnd: 100 }, context)).toEqual({ type: 'askBatchers', startFrom });
+  expect(startPosition(unread, { ...context, clusterId: null })).toEqual({ type: 'askBatchers', startFrom });
+});
+
 it('begins a new epoch at the committed offset where somebody else committed it: a deliberate rewind is ingested again', () => {
   for (const committedMetadata of [null, '', 'something', 'ktb;e;l;c', 'ktbx;e1;8-key;c1']) {
     expect(startPosition(facts({ committedMetadata }), context)).toMatchObject({ type: 'newEpoch', offset: 50 });
@@ -56,7 +65,13 @@ it('begins a new epoch at the committed offset where somebody else committed it:
 });
 
 it('does not touch what a later version has committed', () => {
-  for (const committedMetadata of ['ktb2;e1;8-key;c1', `${ours};parting`, `${ours};closing;more`, 'ktb1;e1;8;c1']) {
+  for (const committedMetadata of [
+    'ktb2;e1;8-key;c1',
+    `${ours};parting`,
+    `${ours};closing;more`,
+    'ktb1;e1;8;c1',
+    `${formatUnread(5)};more`,
+  ]) {
     expect(startPosition(facts({ committedMetadata }), context)).toEqual({ type: 'newer' });
   }
 });
