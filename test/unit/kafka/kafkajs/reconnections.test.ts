@@ -29,3 +29,18 @@ it('is closed within seconds, whatever is not answered, and says so to who waits
   await connection.disconnect();
   await waiting;
 }, 20_000);
+
+it('a request that finds it being closed waits for that, and goes over a new socket', async () => {
+  const { port, sockets } = await fakeBroker((socket, answer, connection) => {
+    if (connection > 0) socket.write(answer);
+  });
+  const connection = connectionTo(port, 600_000);
+  const waiting = expect(ask(connection)).rejects.toThrow('The connection was closed');
+  await expect.poll(() => connection.requestQueue.inflight.size).toBe(1);
+  const closed = connection.disconnect();
+  const next = connection.connect().then(() => ask(connection));
+  await Promise.all([closed, waiting]);
+  await expect(next).resolves.toMatchObject({ errorCode: 0 });
+  expect(sockets).toHaveLength(2);
+  expect(connection.isConnected()).toBe(true);
+}, 20_000);
