@@ -1,21 +1,10 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
-import { check } from './commands/check.js';
-import { codecServer, type CodecServerOptions } from './commands/codecServer.js';
-import { printExample, printReference, printSchema, validateConfig } from './commands/config.js';
-import { control, type ControlOptions } from './commands/control.js';
-import { listDeadLetters, replayDeadLetters, showDeadLetters } from './commands/dlq.js';
-import { UsageError } from './commands/parts.js';
-import { reconcile } from './commands/reconcile.js';
-import { rewind } from './commands/rewind.js';
-import { run } from './commands/run.js';
-import { setup } from './commands/setup.js';
-import { status } from './commands/status.js';
-import { where } from './commands/where.js';
-import { ConfigError } from './config/problems.js';
+import type { CodecServerOptions } from './commands/codecServer.js';
+import type { ControlOptions } from './commands/control.js';
 import { hideHarmlessWarnings } from './nodeWarnings.js';
 import type { ControlAction } from './records/batcher.js';
-import { BATCHER } from './records/batcherId.js';
+import { UsageError } from './usageError.js';
 import { VERSION } from './version.js';
 
 /** Exit codes; also in `ktb --help`. */
@@ -50,7 +39,7 @@ program
       .choices(['both', 'consumer', 'worker'])
       .default('both'),
   )
-  .action(run);
+  .action(called(async () => (await import('./commands/run.js')).run));
 
 program
   .command('setup')
@@ -63,14 +52,14 @@ program
     toCount,
   )
   .option('--partitions <count>', 'partitions of a topic that is created', toCount, 8)
-  .action(setup);
+  .action(called(async () => (await import('./commands/setup.js')).setup));
 
 program
   .command('check')
   .description('look at the configuration, at each connection, topic, table and at the namespace, and say what to do')
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(check);
+  .action(called(async () => (await import('./commands/check.js')).check));
 
 const config = program.command('config').description('validate and explain the configuration file, offline');
 config
@@ -78,10 +67,19 @@ config
   .description('say everything that is wrong with the configuration file')
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(validateConfig);
-config.command('schema').description('print the JSON Schema of the configuration file').action(printSchema);
-config.command('example').description('print a configuration file to begin with').action(printExample);
-config.command('docs').description('print every key, its default and what it is for').action(printReference);
+  .action(called(async () => (await import('./commands/config.js')).validateConfig));
+config
+  .command('schema')
+  .description('print the JSON Schema of the configuration file')
+  .action(called(async () => (await import('./commands/config.js')).printSchema));
+config
+  .command('example')
+  .description('print a configuration file to begin with')
+  .action(called(async () => (await import('./commands/config.js')).printExample));
+config
+  .command('docs')
+  .description('print every key, its default and what it is for')
+  .action(called(async () => (await import('./commands/config.js')).printReference));
 
 program
   .command('status')
@@ -89,7 +87,7 @@ program
   .addOption(configOption())
   .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
   .option('--json', 'print JSON; with --watch a line a look', false)
-  .action(status);
+  .action(called(async () => (await import('./commands/status.js')).status));
 
 program
   .command('where')
@@ -97,7 +95,7 @@ program
   .argument('<record>', 'as topic/partition/offset')
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(where);
+  .action(called(async () => (await import('./commands/where.js')).where));
 
 program
   .command('reconcile')
@@ -111,7 +109,7 @@ program
   .option('--partition <topic/number>', 'only this partition; may be given again', collect, [])
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(reconcile);
+  .action(called(async () => (await import('./commands/reconcile.js')).reconcile));
 
 program
   .command('codec-server')
@@ -119,9 +117,10 @@ program
   .option('--listen <address:port>', 'where it listens', '127.0.0.1:8081')
   .addOption(new Option('--token <token>', 'bearer token that requests have to bring').env('KTB_CODEC_TOKEN'))
   .option('--origin <url>', 'address of the Temporal UI, whose pages may ask; may be given again', collect)
-  .action(({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) =>
-    codecServer({ ...options, origin }),
-  );
+  .action(async ({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) => {
+    const { codecServer } = await import('./commands/codecServer.js');
+    await codecServer({ ...options, origin });
+  });
 
 const CONTROLS: Readonly<Record<ControlAction, string>> = {
   pause: 'let batchers accept records, but not flush them, until they are resumed',
@@ -138,8 +137,11 @@ for (const [action, description] of Object.entries(CONTROLS)) {
     .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be given again', collect, [])
     .option('--json', 'print JSON', false)
     .addOption(configOption())
-    .action((options: ControlOptions) => control(action as ControlAction, options));
-  if (action === BATCHER.signals.park)
+    .action(async (options: ControlOptions) => {
+      const { control } = await import('./commands/control.js');
+      await control(action as ControlAction, options);
+    });
+  if ((action as ControlAction) === 'park')
     command.option('--reason <text>', 'why; kept with the batcher, and part of each acknowledgement', '');
   else command.requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when');
 }
@@ -153,7 +155,7 @@ program
   .option('--partition <topic/number>', 'only this partition', collect, [])
   .option('--dry-run', 'print what would be done, and do nothing', false)
   .addOption(configOption())
-  .action(rewind);
+  .action(called(async () => (await import('./commands/rewind.js')).rewind));
 
 const dlq = program.command('dlq').description('look at dead letters, and replay them');
 const codeOption = () =>
@@ -169,7 +171,7 @@ dlq
   .argument('[pipeline]', 'pipeline of the configuration; all without it')
   .addOption(configOption())
   .option('--json', 'print JSON, a line a pipeline', false)
-  .action(listDeadLetters);
+  .action(called(async () => (await import('./commands/dlq.js')).listDeadLetters));
 
 dlq
   .command('show')
@@ -180,7 +182,7 @@ dlq
   .option('--limit <count>', 'at most so many', toCount, 20)
   .option('--values', 'with the values and headers of the records', false)
   .addOption(configOption())
-  .action(showDeadLetters);
+  .action(called(async () => (await import('./commands/dlq.js')).showDeadLetters));
 
 dlq
   .command('replay')
@@ -191,13 +193,23 @@ dlq
   .option('--all', 'all of them', false)
   .option('--dry-run', 'print what would be done, and do nothing', false)
   .addOption(configOption())
-  .action(replayDeadLetters);
+  .action(called(async () => (await import('./commands/dlq.js')).replayDeadLetters));
 
 try {
   await program.parseAsync();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = error instanceof ConfigError || error instanceof UsageError ? EXIT_CONFIG : EXIT_FAILED;
+  process.exitCode = error instanceof UsageError ? EXIT_CONFIG : EXIT_FAILED;
+}
+
+/** A command whose file is loaded when it is called: all of them together take a second of processor time. */
+function called<Arguments extends unknown[]>(
+  load: () => Promise<(...args: Arguments) => unknown>,
+): (...args: Arguments) => Promise<void> {
+  return async (...args) => {
+    const command = await load();
+    await command(...args);
+  };
 }
 
 function toCount(text: string): number {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodePayloads, type WirePayload } from './codecPayloads.js';
-import { UsageError } from './parts.js';
+import { UsageError } from '../usageError.js';
 
 export interface CodecServerOptions {
   /** `address:port`; port 0 takes a free one. */

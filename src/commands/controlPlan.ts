@@ -1,7 +1,8 @@
 import type { PipelineConfig } from '../config/config.js';
 import type { BatcherStatus, ControlAction } from '../records/batcher.js';
 import { batcherWorkflowId } from '../records/batcherId.js';
-import { pipelineNamed, UsageError } from './parts.js';
+import { UsageError } from '../usageError.js';
+import { pipelineNamed } from './parts.js';
 
 /** A batcher that a command is for. */
 export interface Target {

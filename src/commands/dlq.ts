@@ -16,8 +16,9 @@ import {
   type RecordPart,
 } from '../records/deadLetter.js';
 import { placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
+import { UsageError } from '../usageError.js';
 import { withKafka } from './connections.js';
-import { pipelineNamed, UsageError } from './parts.js';
+import { pipelineNamed } from './parts.js';
 import { parsePlace } from './whereabouts.js';
 
 /** A dead letter and where it lies. */

@@ -2,11 +2,7 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { within } from '../kafka/within.js';
 import { messageOf } from '../messageOf.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
-
-/** What was written on the command line cannot be meant: `ktb` ends with exit code 2. Trying again does not help. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
+import { UsageError } from '../usageError.js';
 
 /** @throws UsageError where the configuration has no such pipeline */
 export function pipelineNamed({ pipelines }: Pick<Config, 'pipelines'>, name: string): PipelineConfig {

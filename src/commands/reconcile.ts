@@ -12,10 +12,11 @@ import { allOf, findGroupOffsets, offsetsAt, type Found, type GroupOffsets } fro
 import { readRanges, type PartitionRange } from '../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { tableOf, tablesOf } from '../records/tables.js';
+import { UsageError } from '../usageError.js';
 import { readAnswers } from './answersRead.js';
 import { withKafka, withTables, withTemporal } from './connections.js';
 import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
-import { chosenPartitions, parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
+import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './parts.js';
 import { findBatchers, type FoundBatcher } from './standings.js';
 
 export interface ReconcileOptions {

@@ -10,8 +10,9 @@ import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { tablesOf } from '../records/tables.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
+import { UsageError } from '../usageError.js';
 import { withKafka, withTables } from './connections.js';
-import { chosenPartitions, parsePosition, pipelineNamed, UsageError, type LogPosition } from './parts.js';
+import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './parts.js';
 
 export interface RewindOptions {
   readonly config: string;

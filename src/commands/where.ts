@@ -18,9 +18,10 @@ import { messageOf } from '../messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../records/record.js';
 import { tableOf } from '../records/tables.js';
 import { reachTemporal } from '../reach.js';
+import { UsageError } from '../usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './answersRead.js';
 import { withKafka, withTables } from './connections.js';
-import { partitionsText, UsageError } from './parts.js';
+import { partitionsText } from './parts.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './standings.js';
 import {
   parsePlace,

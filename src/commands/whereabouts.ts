@@ -1,7 +1,7 @@
 import type { BatchOfRecord } from '../activities/batchesOfRecord.js';
 import type { RowsOfRecord } from '../activities/clickhouse.js';
 import { placeName, timeText, type RecordPlace } from '../records/record.js';
-import { UsageError } from './parts.js';
+import { UsageError } from '../usageError.js';
 
 /** `orders/3/12345`. @throws UsageError */
 export function parsePlace(text: string): RecordPlace {

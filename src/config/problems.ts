@@ -4,6 +4,7 @@ import { deadLetterTopicOf } from './config.js';
 import { whyOwned } from './insertSettings.js';
 import { configSchema, type ParsedConfig } from './schema.js';
 import { collidingTopics } from '../records/tables.js';
+import { UsageError } from '../usageError.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 
 /** One thing wrong with a configuration: where, and what to do about it. */
@@ -13,7 +14,7 @@ export interface ConfigProblem {
 }
 
 /** A configuration that cannot be used. The message lists every problem, one a line. Trying again does not help. */
-export class ConfigError extends Error {
+export class ConfigError extends UsageError {
   override readonly name = 'ConfigError';
   readonly problems: readonly ConfigProblem[];
 

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { startCodecServer, type CodecServerOptions } from '../../../src/commands/codecServer.js';
-import { UsageError } from '../../../src/commands/parts.js';
+import { UsageError } from '../../../src/usageError.js';
 import { encodeChunk } from '../../../src/records/chunkCodec.js';
 import { record } from '../../support/records.js';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { mustNameBatchers, planControl, targetsOf, type Failing } from '../../../src/commands/controlPlan.js';
-import { UsageError } from '../../../src/commands/parts.js';
+import { UsageError } from '../../../src/usageError.js';
 import { parseConfig } from '../../../src/config/load.js';
 import type { BatcherStatus } from '../../../src/records/batcher.js';
 

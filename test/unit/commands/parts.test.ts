@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { chosenPartitions, partitionsText, UsageError } from '../../../src/commands/parts.js';
+import { chosenPartitions, partitionsText } from '../../../src/commands/parts.js';
+import { UsageError } from '../../../src/usageError.js';
 
 const partitions = ['orders', 'payments'].flatMap((topic) =>
   [0, 1, 2].map((partition) => ({ topic, partition, committed: 7 })),
