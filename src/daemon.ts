@@ -41,6 +41,7 @@ import { batcherIndexOf, batcherWorkflowId, type Layout } from './records/batche
 import { reachTemporal } from './reach.js';
 import type { BatcherSettings } from './records/settings.js';
 import { requestsTaskQueue, type RequesterActivities } from './records/request.js';
+import { endInAnyCase } from './ending.js';
 import { LastingWorker } from './lastingWorker.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
@@ -82,7 +83,8 @@ const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflows/bundle.js', import.me
  *     waiting for dependencies ──► running ──signal──► draining ──► ended (0)
  *               └──signal──► ended (0)       └──fatal error──► draining ──► ended (1)
  *
- * A consumer or a worker that fails is made anew, and concerns no other. Fatal is only what starting needs and cannot get (the
+ * A consumer that cannot begin yet keeps no other from running. A consumer or a worker that fails is made anew, and concerns no
+ * other; one that fails to end keeps no other from ending. Fatal is only what starting needs and cannot get (the
  * address of the health server, what a bug throws), and an error of ours that reaches nobody.
  *
  * @returns the process's exit code
@@ -123,6 +125,9 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     fatal.abort(error);
   };
   const ending = AbortSignal.any([signal, fatal.signal]);
+  const failed = (error: unknown): void => {
+    if (!ending.aborted) onFatal(error instanceof Error ? error : new Error(String(error)));
+  };
   const leaveUnhandledErrors = takeUnhandledErrors({
     logger,
     ofKafkajs: () => metrics.unhandledErrors.inc(),
@@ -132,13 +137,14 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     dependencies.stop();
   });
   const roles: RunningRole[] = [];
-  let running = false;
+  let begun = false;
   let membership: Membership | undefined;
   const readiness = (): string[] => [
     ...(ending.aborted ? ['draining'] : []),
     ...dependencies.problems,
     ...(membership?.problems ?? []),
-    ...(running ? roles.flatMap((part) => part.problems()) : ['starting']),
+    ...(begun ? [] : ['starting']),
+    ...roles.flatMap((part) => part.problems()),
   ];
   const http = await startHealthServer(config.http, metrics.registry, readiness);
   logger.info({ role, version: VERSION, port: http.port }, 'Starting');
@@ -163,6 +169,8 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     });
     membership = new Membership(installations, stateLog);
     await membership.untilSettled(ending);
+    void dependencies.watch();
+    void membership.watch(ending);
     const shared = { config: limited, payloadBytesMax, metrics, logger, stateLog, kafka, temporal, installations };
     if (role !== 'consumer') {
       await unlessAway(logger, () => warnOfWeakTables(tables, admin, config, logger));
@@ -171,24 +179,22 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     }
     if (role !== 'worker') {
       const consumers = createConsumers({ ...shared, admin });
-      // Before it has started: finding out where to start may wait for batchers, and be drained meanwhile.
       roles.push(consumers);
-      await Promise.race([consumers.start(), aborted(ending)]);
+      // Each begins by itself: finding out where to start may wait for Kafka, or for batchers, and be drained meanwhile.
+      consumers.start().catch(failed);
     }
     ending.throwIfAborted();
-    running = true;
+    begun = true;
     logger.info({ role, pipelines: config.pipelines.map(({ name }) => name) }, 'Running');
-    void dependencies.watch();
-    void membership.watch(ending);
     await aborted(ending);
   } catch (error) {
-    if (!ending.aborted) onFatal(error instanceof Error ? error : new Error(String(error)));
+    failed(error);
   }
 
   logger.info('Draining');
   const deadlineMs = performance.now() + config.shutdownDeadlineMs;
   // Consumers first: what they have handed over is still accepted while the worker runs.
-  for (const running of roles.reverse()) await running.drain(deadlineMs);
+  for (const part of roles.reverse()) await endInAnyCase(logger, part.name, () => part.drain(deadlineMs));
   await Promise.allSettled([
     admin.disconnect(),
     clickhouse.close(),
@@ -211,6 +217,8 @@ async function unlessAway(logger: Logger, warn: () => Promise<void>): Promise<vo
 }
 
 interface RunningRole {
+  /** For the log. */
+  readonly name: string;
   /** What stands in the way of readiness. */
   problems(): string[];
   /** @param deadlineMs by `performance.now()`, which nobody sets back */
@@ -250,6 +258,7 @@ function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole &
     });
   });
   return {
+    name: 'consumers',
     start: async () => {
       await Promise.all(consumers.map((consumer) => consumer.start()));
     },
@@ -257,7 +266,11 @@ function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole &
     drain: async (deadlineMs) => {
       const nowMs = performance.now();
       const consumersDeadlineMs = nowMs + (deadlineMs - nowMs) * CONSUMER_SHARE_OF_SHUTDOWN;
-      await Promise.all(consumers.map((consumer) => consumer.drain(consumersDeadlineMs)));
+      await Promise.all(
+        consumers.map((consumer) =>
+          endInAnyCase(logger, `consumer of ${consumer.name}`, () => consumer.drain(consumersDeadlineMs)),
+        ),
+      );
       await publisher.close();
     },
   };
@@ -339,6 +352,7 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   });
   for (const worker of workers) worker.start();
   return {
+    name: 'workers',
     problems: () => workers.flatMap(({ problem }) => problem ?? []),
     drain: async () => {
       await Promise.all(workers.map((worker) => worker.drain()));

@@ -22,6 +22,8 @@ export interface MembershipHandlers {
   readonly failed: (error: Error, delayMs: number) => void;
   /** It has been in the group for a minute without a failure. */
   readonly steady: () => void;
+  /** The group was not told that it leaves, or its connections are not closed: its partitions go to others after its session. */
+  readonly leftBadly: (error: Error) => void;
 }
 
 /** What joining a group began and leaving it ends. */
@@ -113,6 +115,7 @@ export class GroupMember {
     await this.#enter(membership);
   }
 
+  /** Never rejects: what fails on the way is told, and this member is outside all the same. */
   async leave(): Promise<void> {
     const membership = this.#membership;
     this.#membership = null;
@@ -122,7 +125,11 @@ export class GroupMember {
     clearInterval(membership.watch);
     const { consumer } = membership;
     membership.consumer = null;
-    await consumer?.disconnect();
+    try {
+      await consumer?.disconnect();
+    } catch (error) {
+      this.#handlers.leftBadly(asError(error));
+    }
   }
 
   /** As kafkajs's own. Throws outside the group. */
@@ -163,7 +170,7 @@ export class GroupMember {
         },
       });
     } catch (error) {
-      this.#fail(membership, consumer, error instanceof Error ? error : new Error(String(error)));
+      this.#fail(membership, consumer, asError(error));
     }
     // Left on the way: what it has opened since is closed.
     if (membership.consumer !== consumer) await consumer.disconnect().catch(() => undefined);
@@ -243,4 +250,8 @@ export class GroupMember {
     });
     return consumer;
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -53,6 +53,8 @@ const OPEN_RETRY_MS = 1_000;
 /** A log that ends before the position in it is given this long to come back: a new leader may not know its end yet. */
 const SHORT_LOG_WAIT_MS = 10_000;
 const DRAIN_POLL_MS = 20;
+/** Leaving the group may take as long, also where the deadline is over: until then nobody else gets the partitions. */
+const LEAVE_MIN_MS = 2_000;
 /** Batches from elsewhere, after which there is no record at the offset that is looked at. */
 const MISMATCHES_MAX = 3;
 /** Kafka's error where the user may not read a topic. */
@@ -107,6 +109,8 @@ export class PipelineConsumer {
   #committing = false;
   #following: Promise<void> | null = null;
   #isWaitingForTopics = false;
+  /** Why it has not begun to join its group; null where nothing is wrong. */
+  #startProblem: string | null = null;
   /** Why it is not in its group; null while it is, or has not failed. */
   #failure: string | null = null;
   /** It has failed, and has not been in its group for a minute since. */
@@ -139,6 +143,10 @@ export class PipelineConsumer {
         emptyBatch: (payload) => this.#skipEmptyBatch(payload),
         failed: (error, delayMs) => this.#failed(error, delayMs),
         steady: () => this.#steady(),
+        leftBadly: (error) => {
+          const fields = { pipeline: pipeline.name, error: messageOf(error) };
+          options.logger.warn(fields, 'The consumer has not left its group in order: others get its partitions later');
+        },
       },
     );
     this.#topics = new TopicWatch(options.admin, pipeline);
@@ -161,6 +169,11 @@ export class PipelineConsumer {
     });
   }
 
+  /** Of the pipeline. */
+  get name(): string {
+    return this.#pipeline.name;
+  }
+
   /** What is not read, and why, a line; null while every partition that this member has is read, or no topic is there. */
   get problem(): string | null {
     if (this.#failure !== null) return this.#failure;
@@ -172,7 +185,7 @@ export class PipelineConsumer {
     if (this.#draining) return 'it drains';
     if (this.#isWaitingForTopics) return null;
     const assignment = this.#assignment;
-    if (assignment === null) return 'it has no assignment yet';
+    if (assignment === null) return this.#startProblem ?? 'it has no assignment yet';
     const problems = [...new Set([...assignment.problems, ...this.#withheld()])];
     if (problems.length > 0) return `it does not read ${listed(problems)}`;
     return assignment.readable ? null : 'where its partitions start is not known yet';
@@ -206,7 +219,7 @@ export class PipelineConsumer {
    * Takes nothing more in, waits until everything handed over is accepted or the deadline is reached, commits, leaves the
    * group. What was not accepted by then is read again by the next owner.
    *
-   * @param deadlineMs by `performance.now()`
+   * @param deadlineMs by `performance.now()`; it is over two seconds later at most
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
@@ -221,8 +234,8 @@ export class PipelineConsumer {
     ]);
     await this.#commitAccepted();
     this.#unassign();
-    await this.#member.leave();
-    await stopped;
+    const leavingMs = Math.max(LEAVE_MIN_MS, deadlineMs - performance.now());
+    await Promise.race([Promise.all([this.#member.leave(), stopped]), sleep(leavingMs, undefined, { ref: false })]);
   }
 
   // ── Topics ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -256,6 +269,7 @@ export class PipelineConsumer {
         await this.#read(await this.#topics.look());
         return;
       } catch (error) {
+        this.#startProblem = `it cannot find out which topics match: ${messageOf(error)}`;
         this.#countError('start');
         const message = `Pipeline ${pipeline.name} cannot find out which topics match: ${messageOf(error)}`;
         stateLog.problem(`topics of ${pipeline.name}`, message);
@@ -277,6 +291,7 @@ export class PipelineConsumer {
       for (const counter of [metrics.consumed, metrics.gaps, metrics.truncations]) counter.inc({ pipeline, topic }, 0);
     if (this.#pipeline.startFrom === 'latest') await this.#commitLatest(topics);
     if (this.#isDraining()) return;
+    this.#startProblem = null;
     await this.#member.join(topics);
     stateLog.well(what, `Pipeline ${pipeline} reads the topics that match`);
     if (this.#topics.changes) logger.info({ pipeline, topics }, 'Topics are read');
@@ -299,6 +314,7 @@ export class PipelineConsumer {
             `Partitions that were never read begin with what is written from now on, once they can be read: ${listed(waiting.map(describeNoAnswer))}`,
           );
       } catch (error) {
+        this.#startProblem = `it cannot commit where it begins: ${messageOf(error)}`;
         this.#countError('start');
         stateLog.problem(what, `Pipeline ${pipeline} cannot commit where it begins: ${messageOf(error)}`);
         await sleep(OPEN_RETRY_MS);

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -70,6 +71,38 @@ it('ends at SIGTERM while no worker can say what batchers know of the log that i
   await fixture.admin.deleteGroups([`ktb-${fixture.name}`]);
   const consumer = Daemon.launch(fixture.config(), ['--role', 'consumer']);
   await eventually(() => expect(consumer.output).toContain('cannot commit where it begins'));
+  expect(await consumer.stop()).toBe(0);
+});
+
+it('a pipeline that cannot begin keeps no other from running, is named, and begins by itself', async () => {
+  const waiting = await Fixture.create(stack(), { partitions: 1, pipeline: { startFrom: 'latest', batchers: 1 } });
+  await waiting.collectAcks();
+  const before = await Daemon.start(waiting.config());
+  await waiting.produce(10);
+  await expectExactlyOnce(waiting);
+  expect(await before.stop()).toBe(0);
+  // Only batchers know now where it was, and no worker asks them.
+  await waiting.admin.deleteGroups([`ktb-${waiting.name}`]);
+
+  const other = await Fixture.create(stack(), { partitions: 2 });
+  await other.produce(100);
+  type Pipelines = { pipelines: Record<string, unknown> };
+  const config = parse(waiting.config()) as Pipelines;
+  Object.assign(config.pipelines, (parse(other.config()) as Pipelines).pipelines);
+  const consumer = Daemon.launch(stringify(config), ['--role', 'consumer']);
+  await eventually(async () => {
+    const offsets = await other.offsets();
+    expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ end }) => end));
+  });
+  await eventually(async () => {
+    const { status, text } = await consumer.get('/readyz');
+    expect(status).toBe(503);
+    expect(text).toMatch(`the consumer of pipeline ${waiting.name}: it cannot commit where it begins`);
+    expect(text).not.toContain(other.name);
+    expect(text).not.toContain('starting');
+  });
+  await Daemon.start(stringify(config), ['--role', 'worker']);
+  await consumer.untilReady();
   expect(await consumer.stop()).toBe(0);
 });
 

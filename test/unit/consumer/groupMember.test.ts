@@ -17,6 +17,7 @@ interface FakeConsumer {
   readonly subscribed: string[];
   connected: boolean;
   refuses: boolean;
+  failsToEnd: boolean;
   /** As kafkajs: it tells its listeners, and hands a batch to the handler. */
   emit(event: string, payload: object): void;
   batch(): Promise<void>;
@@ -34,6 +35,7 @@ function fakeKafka(refuses = false) {
       subscribed: [],
       connected: false,
       refuses,
+      failsToEnd: false,
       emit: (event, payload) => listeners.get(event)?.({ payload }),
       batch: () => eachBatch({} as EachBatchPayload),
       seeks: 0,
@@ -43,7 +45,10 @@ function fakeKafka(refuses = false) {
       events: { GROUP_JOIN: 'join', HEARTBEAT: 'heartbeat', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
       on: (event: string, listener: (event: { payload: object }) => void) => listeners.set(event, listener),
       connect: () => Promise.resolve(void (fake.connected = true)),
-      disconnect: () => Promise.resolve(void (fake.connected = false)),
+      disconnect: () => {
+        fake.connected = false;
+        return fake.failsToEnd ? Promise.reject(new Error('the coordinator is away')) : Promise.resolve();
+      },
       subscribe: ({ topics }: { topics: string[] }) => {
         if (fake.refuses) return Promise.reject(new Error('no such topic'));
         fake.subscribed.push(...topics);
@@ -71,6 +76,7 @@ function member(kafka: Kafka) {
       emptyBatch: () => void seen.push('empty'),
       failed: ({ message }, delayMs) => void seen.push(`failed: ${message}, again in ${delayMs} ms`),
       steady: () => void seen.push('steady'),
+      leftBadly: ({ message }) => void seen.push(`left badly: ${message}`),
     },
     () => 1,
   );
@@ -186,6 +192,18 @@ it('a member that was well for a minute begins with the shortest wait again, and
   expect(waits).toEqual(['1000', '2000', '1000', '2000']);
   expect(seen.filter((what) => what === 'steady')).toHaveLength(1);
   await one.leave();
+});
+
+it('one whose goodbye fails is outside all the same, and says so', async () => {
+  const { kafka, consumers } = fakeKafka();
+  const { member: one, seen } = member(kafka);
+  await one.join(['a']);
+  consumers[0]!.failsToEnd = true;
+  await one.leave();
+  expect(seen).toEqual(['left badly: the coordinator is away']);
+  expect(one.topics).toEqual([]);
+  await one.join(['b']);
+  expect(consumers[1]?.subscribed).toEqual(['b']);
 });
 
 it('one that is told to leave while it is joining closes what it has opened since', async () => {

@@ -64,6 +64,8 @@ class World {
   topicError: 'TOPIC_AUTHORIZATION_FAILED' | 'missing' | null = null;
   workers = true;
   textBytes = 200;
+  /** What leaving the group ends in. */
+  goodbye: () => Promise<void> = () => Promise.resolve();
   /** While it is set, no signal is answered. */
   held = false;
   #members = 0;
@@ -270,7 +272,10 @@ class World {
       events: { GROUP_JOIN: 'join', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
       on: (event: string, listener: (event: { payload: object }) => void) => void listeners.set(event, listener),
       connect: () => Promise.resolve(),
-      disconnect: () => Promise.resolve(void (isRunning = false)),
+      disconnect: () => {
+        isRunning = false;
+        return this.goodbye();
+      },
       subscribe: () => Promise.resolve(),
       commitOffsets: (list: { topic: string; partition: number; offset: string; metadata: string }[]) => {
         for (const { offset, metadata, ...where } of list)
@@ -587,4 +592,28 @@ it('a topic that was not there yet is read from its beginning, also where only t
   world.topicError = null;
   world.write(0, 5);
   await eventually(() => expect(offsetsOf(world, 0)).toEqual(upTo(5)));
+});
+
+it.each([
+  ['fails', () => Promise.reject(new Error('the coordinator is away'))],
+  ['never ends', () => new Promise<void>(() => undefined)],
+])('drains, and has committed what was accepted, where leaving the group %s', async (_, goodbye) => {
+  const world = new World(2);
+  await world.consumer.start();
+  for (const partition of [0, 1]) world.write(partition, 30);
+  await eventually(() => expect(world.accepted).toHaveLength(60));
+  world.goodbye = goodbye;
+  await world.consumer.drain(performance.now() + 100);
+  for (const partition of [0, 1]) expect(world.committed(partition)).toBe(30);
+});
+
+it('says what it waits for before it has begun', async () => {
+  const world = new World(1, ', startFrom: latest');
+  world.workers = false;
+  void world.consumer.start();
+  await eventually(() =>
+    expect(world.consumer.problem).toBe('the consumer of pipeline p: it cannot commit where it begins: no poller seen'),
+  );
+  world.workers = true;
+  await eventually(() => expect(world.consumer.problem).toBeNull());
 });
