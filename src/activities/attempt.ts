@@ -46,7 +46,7 @@ export class Attempt {
     const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
     this.#context = context;
     this.#beat = beat;
-    this.#notes = readNotes(context.info.heartbeatDetails);
+    this.#notes = readNotes(context.info.heartbeatDetails, attempt);
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
     this.activity = `${this.runId}/${context.info.activityId}`;
@@ -63,6 +63,8 @@ export class Attempt {
       attempt.#sendBeat().catch(() => undefined);
     }, BEAT_INTERVAL_MS);
     try {
+      // However soon it ends, the next one has its notes, and knows that they are its own: see readNotes.
+      if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
       return await work(attempt);
     } finally {
       clearInterval(timer);
@@ -111,7 +113,7 @@ export class Attempt {
   #sendBeat(): Promise<void> {
     const send = async (): Promise<void> => {
       const sentAt = momentNow();
-      const alive = await this.#beat(this.#context.info.taskToken, this.#notes);
+      const alive = await this.#beat(this.#context.info.taskToken, { ...this.#notes, attempt: this.number });
       if (!alive) this.#givenUp.abort();
       else if (sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
     };

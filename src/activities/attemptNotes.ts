@@ -4,6 +4,8 @@
  * read.
  */
 export interface AttemptNotes {
+  /** Number of the attempt that has left them. */
+  readonly attempt?: number;
   /** How long ClickHouse has answered with errors, as far as known. See {@link refusedForMs}. */
   readonly refusedForMs?: number;
   /** When it last did, in milliseconds since 1970; absent where something else has happened since. */
@@ -31,9 +33,18 @@ export interface InsertNotes {
 /** Numbers of rows, as ranges: first and last. */
 export type RowSet = readonly (readonly [first: number, last: number])[];
 
-/** @param details of the last heartbeat, of whatever version; anything else gives no notes */
-export function readNotes(details: unknown): AttemptNotes {
-  return typeof details === 'object' && details !== null ? details : {};
+/**
+ * What an attempt knows from those before it. Where the last one left no notes it may have been one of version 0.1.0, which notes
+ * nothing: what was sent is not known then.
+ *
+ * @param details of the last heartbeat, of whatever version; anything else gives no notes
+ * @param attempt number of the attempt that reads them
+ */
+export function readNotes(details: unknown, attempt: number): AttemptNotes {
+  const notes: AttemptNotes = typeof details === 'object' && details !== null ? details : {};
+  const { inserts, ...others } = notes;
+  if (inserts === undefined || notes.attempt === attempt - 1) return notes;
+  return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { done }]) => done)) };
 }
 
 /** Between two errors more time than this is not counted: nobody may have tried meanwhile. */

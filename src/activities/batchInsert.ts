@@ -5,7 +5,7 @@ import { sourceName, type KafkaRecord, type RecordSource } from '../records/reco
 import type { RejectedRecord } from '../records/rejectionCodec.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { rowSet, rowsOf, type InsertNotes, type RowSet } from './attemptNotes.js';
-import { columnsIfAny, recordName, type ClickHouseTables, type Views } from './clickhouse.js';
+import { columnsIfAny, recordName, type ClickHouseTables } from './clickhouse.js';
 import { canLookUp, identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { RowBlocks } from './rowBlocks.js';
@@ -76,8 +76,8 @@ export interface BatchInsertOptions {
     | 'lastInsertAtMs'
     | 'insertBytesMax'
     | 'wasTooLarge'
-    | 'views'
-    | 'blocksSince'
+    | 'hasViews'
+    | 'knowsTokens'
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;
@@ -159,8 +159,7 @@ async function insertOnce(
   }
 
   const insertion = new Insertion(options, tableColumns, lines, rows);
-  // With other columns some of these may have had rows: what was sent then is not known.
-  const refused = await insertion.insert(rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS));
+  const refused = await insertion.insert();
   const refusedRows = new Set(refused.map(({ item }) => item));
   return {
     inserted: rows.filter((row) => !refusedRows.has(row)),
@@ -299,9 +298,6 @@ const WITNESS_MAX_AGE_MS = 60_000;
 /** More such refusals than this, of one batch or of tries in a row, are not the rows' fault. */
 const DOUBTFUL_MAX = 100;
 
-/** As many blocks a second a replicated table gets at most, as far as its deduplication window is concerned. */
-const BLOCKS_PER_SECOND_MAX = 10;
-
 /**
  * The inserts of one attempt at a batch.
  *
@@ -317,8 +313,9 @@ const BLOCKS_PER_SECOND_MAX = 10;
  *
  * Materialized views: one that fails leaves the rows in the table, and is left without them. So rows that are found after
  * an error are no proof. The same rows are sent again under the same token: the table and the views that have them drop
- * them, the others take them. That needs to be the very same set, and every token to be remembered still; what was sent is
- * noted for the attempts to come. The first insert of a batch, of all its rows, needs no note.
+ * them, the others take them. That needs to be the very same set, and every token to be known still. So each set is noted for
+ * the attempts to come before it is sent, and nothing is sent again that is not noted: version 0.1.0 noted nothing, and may have
+ * sent any set.
  */
 class Insertion {
   /** Rows that were in the table already. */
@@ -332,7 +329,7 @@ class Insertion {
   /** An insert of this batch may have been begun of which nobody knows whether it still runs. */
   #mayBeRunning: boolean;
   #doubtfulInARow = 0;
-  #knownViews: Views | undefined;
+  #knownViews: boolean | undefined;
   /** By token. */
   readonly #unsettled = new Map<string, RowSet>();
   #incomplete = false;
@@ -353,14 +350,11 @@ class Insertion {
     return this.#missed === 0 ? null : { rows: this.#missed, why: this.#missedWhy };
   }
 
-  /**
-   * @param columnsChanged the rows may be others than those of earlier attempts
-   * @returns the rows that are to be rejected; all others are in the table
-   */
-  async insert(columnsChanged: boolean): Promise<RefusedRow[]> {
+  /** @returns the rows that are to be rejected; all others are in the table */
+  async insert(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
     if (repeated || fill !== undefined) await this.lookUp(this.#rows);
-    if (repeated && this.found.size > 0) await this.#settleEarlier(columnsChanged);
+    if (repeated && this.found.size > 0) await this.#settleEarlier();
     const missing = this.#missing(this.#rows);
     const refused = await findRefused(missing, (part) => this.#tryInsert(part), this.#divide(missing));
     // Alone it is still too large: it may pass with more memory, and what came with it is in the table by now.
@@ -438,12 +432,17 @@ class Insertion {
   }
 
   /**
-   * Before anything but the whole batch is sent to a table with views: otherwise the next attempt, on another worker, could
-   * not tell which set has brought the rows that it finds.
+   * Before anything is sent to a table with views: otherwise the next attempt, on another worker, could not tell which set has
+   * brought the rows that it finds. Whether there are any is not asked anew for the sake of the whole batch.
    */
   async #noteSending(rows: readonly BatchRow[]): Promise<void> {
-    const isFirst = rows.length === this.#rows.length && this.#options.fill === undefined;
-    if (isFirst || !this.#canLookUp || !(await this.#views()).any) return;
+    const isWhole = rows.length === this.#rows.length && this.#options.fill === undefined;
+    const { hasViews } = this.#tableColumns;
+    if (!this.#canLookUp || (isWhole && hasViews === false)) return;
+    if (hasViews === true || (await this.#hasViews())) await this.#note(rows);
+  }
+
+  async #note(rows: readonly BatchRow[]): Promise<void> {
     const set = rowSet(rows.map(({ row }) => row));
     if (set === null) this.#incomplete = true;
     else this.#unsettled.set(this.#tokenOf(rows), set);
@@ -463,50 +462,51 @@ class Insertion {
     return this.#journal.notes?.forgotten === true;
   }
 
-  async #views(): Promise<Views> {
+  async #hasViews(): Promise<boolean> {
     const { tables, table } = this.#options;
-    return (this.#knownViews ??= await tables.views(table));
+    return (this.#knownViews ??= await tables.hasViews(table));
   }
 
   /** Whether an error, which ClickHouse has answered with, is a view's: the table has taken all rows. */
   async #isOfViews(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
     const mayPass = error.kind === 'transient' && !this.#options.overdue;
-    if (!error.isOfClickHouse || mayPass || !this.#canLookUp || !(await this.#views()).any) return false;
+    if (!error.isOfClickHouse || mayPass || !this.#canLookUp || !(await this.#hasViews())) return false;
     await this.lookUp(rows);
     const left = this.#missing(rows).length;
-    if (left === 0) return true;
+    if (left === 0) {
+      // The view is new.
+      if (!this.#unsettled.has(this.#tokenOf(rows))) await this.#note(rows);
+      return true;
+    }
     if (left === rows.length) this.#unsettled.delete(this.#tokenOf(rows));
     else this.#miss(rows.length - left, error.message);
     return false;
   }
 
   /** Sends again what earlier attempts have left in the table, if views may lack it. */
-  async #settleEarlier(columnsChanged: boolean): Promise<void> {
+  async #settleEarlier(): Promise<void> {
     const { fill } = this.#options;
     const { notes, complete } = this.#journal;
-    if (notes?.done === true || !(await this.#views()).any) return;
+    if (notes?.done === true || !(await this.#hasViews())) return;
     const partial = new Set<BatchRow>();
     let unsettled = new Set([...this.found].filter(({ source }) => fill?.sources.has(source) !== true));
-    const isSame = notes === undefined ? !columnsChanged : notes.whole === this.#tokenOf(this.#rows);
-    if (isSame) {
-      const noted = notes?.unsettled.map((set) => rowsOf(set).flatMap((row) => this.#rows[row] ?? [])) ?? [];
-      const onlyWhole = notes === undefined || (noted.length === 0 && notes.incomplete !== true && notes.forgotten);
-      const sets = onlyWhole && complete && fill === undefined ? [this.#rows] : noted;
-      for (const rows of sets) {
-        // It never arrived: lookUp has waited for whatever was running.
-        if (!rows.some((row) => this.found.has(row))) continue;
-        this.#unsettled.set(this.#tokenOf(rows), rowSet(rows.map(({ row }) => row)) ?? []);
-        // Not all of it is there: what is missing is sent under a token of its own.
-        if (this.#missing(rows).length > 0) {
-          for (const row of rows) if (this.found.has(row)) partial.add(row);
-          continue;
-        }
-        await this.#sendAgain(rows, undefined);
-        for (const row of rows) unsettled.delete(row);
+    const isSame = notes?.whole === this.#tokenOf(this.#rows);
+    this.#incomplete = !isSame || notes.incomplete === true;
+    const noted = isSame ? notes.unsettled.map((set) => rowsOf(set).flatMap((row) => this.#rows[row] ?? [])) : [];
+    // What is not there never arrived: lookUp has waited for whatever was running.
+    const arrived = noted.filter((rows) => rows.some((row) => this.found.has(row)));
+    for (const rows of arrived) this.#unsettled.set(this.#tokenOf(rows), rowSet(rows.map(({ row }) => row)) ?? []);
+    for (const rows of arrived) {
+      // Not all of it is there: what is missing is sent under a token of its own.
+      if (this.#missing(rows).length > 0) {
+        for (const row of rows) if (this.found.has(row)) partial.add(row);
+        continue;
       }
-      // Whatever else an earlier attempt sent was answered with success, or it would be in its notes.
-      if (complete && notes !== undefined && notes.incomplete !== true && !onlyWhole) unsettled = partial;
+      await this.#sendAgain(rows, undefined);
+      for (const row of rows) unsettled.delete(row);
     }
+    // Whatever else an earlier attempt sent was answered with success, or it would be in its notes.
+    if (complete && !this.#incomplete) unsettled = partial;
     if (fill === undefined && unsettled.size > 0) this.#miss(unsettled.size, this.#missedWhy);
   }
 
@@ -518,9 +518,9 @@ class Insertion {
    * @throws InsertError where the batch is to be held
    */
   async #sendAgain(rows: readonly BatchRow[], refusal: InsertError | undefined): Promise<void> {
-    const { views = 'best-effort', overdue } = this.#options;
+    const { tables, table, views = 'best-effort', overdue } = this.#options;
     let error = refusal;
-    if (await this.#isRemembered(rows)) {
+    if (!this.#isForgotten && (await tables.knowsTokens(table, this.#journal.ageMs()))) {
       try {
         await this.#send(rows);
         return;
@@ -544,16 +544,6 @@ class Insertion {
     } catch (error) {
       if (!(error instanceof InsertError && error.answered)) throw error;
     }
-  }
-
-  /** Whether the table, and whatever its views write to, still knows the token that these rows came with. */
-  async #isRemembered([first]: readonly BatchRow[]): Promise<boolean> {
-    const { tables, table } = this.#options;
-    const { window, windowMs, countsBlocks } = await this.#views();
-    const ageMs = this.#journal.ageMs();
-    if (first === undefined || this.#isForgotten || window === 0 || ageMs >= windowMs) return false;
-    if (!countsBlocks) return (ageMs / 1000) * BLOCKS_PER_SECOND_MAX < window;
-    return (await tables.blocksSince(table, first.source, first.record.offset)) < window;
   }
 
   #miss(rows: number, why: string): void {

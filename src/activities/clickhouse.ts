@@ -30,6 +30,9 @@ const SMALLER_FOR_MS = 10 * 60_000;
 /** Of a table's views no more than this are followed. */
 const VIEWS_MAX = 100;
 
+/** A part may have its time a little before it is in its table. */
+const PART_DELAY_MS = 10_000;
+
 /** What one insert sends. */
 export interface RowsToInsert {
   /**
@@ -47,16 +50,13 @@ export interface RowsToInsert {
   readonly ignoreViews?: boolean;
 }
 
-/** What rows of a table are handed on to. */
-export interface Views {
-  /** Whether there are any materialized views. */
-  readonly any: boolean;
-  /** Inserts whose tokens all of them, and the table, remember; 0 where one remembers none. */
-  readonly window: number;
-  /** For how long they do. */
-  readonly windowMs: number;
-  /** Whether the table's blocks are numbered in one sequence, which a replicated one's are not. */
-  readonly countsBlocks: boolean;
+/** How long a table knows the tokens of what was inserted into it. */
+export interface TokenWindow {
+  /** As `database.name`; null where it cannot be told what a view writes to. */
+  readonly table: string | null;
+  /** As many of its latest blocks have tokens that it knows; 0 where it knows none. */
+  readonly blocks: number;
+  readonly ms: number;
 }
 
 /** Rows of one record, under one epoch: one, where nothing has gone wrong. */
@@ -115,8 +115,10 @@ export class ClickHouseTables {
     const known = this.#columns.get(table);
     if (known !== undefined && performance.now() - known.readAtMs < COLUMNS_MAX_AGE_MS) return known.columns;
     const { database, name } = this.#split(table);
-    const rows = await this.#query<[string, string]>(
-      `SELECT name, type FROM system.columns
+    const rows = await this.#query<[string, string, number | null]>(
+      `SELECT name, type,
+         (SELECT notEmpty(dependencies_table) FROM system.tables WHERE database = {database:String} AND name = {name:String})
+       FROM system.columns
        WHERE database = {database:String} AND table = {name:String} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
        ORDER BY position`,
       { database, name },
@@ -125,7 +127,10 @@ export class ClickHouseTables {
       const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
       throw new InsertError('structural', { code: UNKNOWN_TABLE, message });
     }
-    const columns: TableColumns = Object.assign(new Map(rows), { limits: await this.#readServer() });
+    const columns: TableColumns = Object.assign(new Map(rows.map(([column, type]) => [column, type])), {
+      limits: await this.#readServer(),
+      hasViews: rows[0]?.[2] !== 0,
+    });
     this.#columns.set(table, { columns, readAtMs: performance.now() });
     return columns;
   }
@@ -215,23 +220,54 @@ export class ClickHouseTables {
   }
 
   /**
-   * The materialized views of a table, and of what they write to, and so on.
+   * Whether a table has materialized views now.
    *
    * @throws InsertError
    */
-  async views(table: string): Promise<Views> {
+  async hasViews(table: string): Promise<boolean> {
     const { database, name } = this.#split(table);
-    const source = await this.#tableFacts(database, name);
-    if (source === undefined || source.dependents.length === 0)
-      return { any: false, window: 0, windowMs: 0, countsBlocks: false };
-    const defaults = new Map(
-      await this.#query<[string, string]>(
-        `SELECT name, value FROM system.merge_tree_settings WHERE name = 'non_replicated_deduplication_window'
-         UNION ALL SELECT name, value FROM system.replicated_merge_tree_settings WHERE startsWith(name, 'replicated_deduplication_window')`,
-        {},
-      ),
+    return ((await this.#tableFacts(database, name))?.dependents.length ?? 0) > 0;
+  }
+
+  /**
+   * Whether a table, what its materialized views write to, and so on, all know the tokens still of what was inserted at most
+   * so long ago; also while it is inserted once more.
+   *
+   * @throws InsertError
+   */
+  async knowsTokens(table: string, ageMs: number): Promise<boolean> {
+    const defaults = await this.#windowDefaults();
+    for (const facts of await this.#writtenTo(table)) {
+      const { blocks, ms } = windowOf(facts, defaults);
+      if (facts === undefined || blocks === 0 || ageMs >= ms) return false;
+      if ((await this.#blocksSince(facts, ageMs)) > blocks) return false;
+    }
+    return true;
+  }
+
+  /**
+   * How long a table's tokens are known: by itself, which comes first, and by what its materialized views write to.
+   *
+   * @throws InsertError
+   */
+  async tokenWindows(table: string): Promise<TokenWindow[]> {
+    const defaults = await this.#windowDefaults();
+    return (await this.#writtenTo(table)).map((facts) => windowOf(facts, defaults));
+  }
+
+  async #windowDefaults(): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.#query<[string, string]>(
+      `SELECT name, value FROM system.merge_tree_settings WHERE name = 'non_replicated_deduplication_window'
+       UNION ALL SELECT name, value FROM system.replicated_merge_tree_settings WHERE startsWith(name, 'replicated_deduplication_window')`,
+      {},
     );
-    const writtenTo: (TableFacts | undefined)[] = [source];
+    return new Map(rows);
+  }
+
+  /** A table, what its materialized views write to, what theirs do, and so on; undefined where that cannot be told. */
+  async #writtenTo(table: string): Promise<(TableFacts | undefined)[]> {
+    const { database, name } = this.#split(table);
+    const writtenTo = [await this.#tableFacts(database, name)];
     const seen = new Set<string>();
     // It grows while it is gone through.
     for (const facts of writtenTo) {
@@ -239,19 +275,40 @@ export class ClickHouseTables {
         const id = `${viewDatabase}.${viewName}`;
         if (seen.has(id)) continue;
         seen.add(id);
-        if (seen.size > VIEWS_MAX) return { any: true, window: 0, windowMs: 0, countsBlocks: false };
+        if (seen.size > VIEWS_MAX) return [...writtenTo, undefined];
         const view = await this.#tableFacts(viewDatabase, viewName);
         const target = view === undefined ? undefined : targetOf(view);
         writtenTo.push(target === undefined ? undefined : await this.#tableFacts(...target));
       }
     }
-    const windows = writtenTo.map((facts) => windowOf(facts, defaults));
-    return {
-      any: true,
-      window: Math.min(...windows.map(({ window }) => window)),
-      windowMs: Math.min(...windows.map(({ windowMs }) => windowMs)),
-      countsBlocks: !isReplicated(source.engine),
-    };
+    return writtenTo;
+  }
+
+  /**
+   * How many blocks a table has got since so long ago, from whatever source, or more; and in how many partitions, since the same
+   * rows sent again may bring as many. Blocks are numbered in one sequence, in a replicated table in one for each partition. Those
+   * before that time end at the latest number of an older part, replaced or not, unless that part was attached since. What a
+   * replica has not fetched yet is counted by its queue.
+   */
+  async #blocksSince({ database, name, engine }: TableFacts, ageMs: number): Promise<number> {
+    const replicated = isReplicated(engine);
+    const [row] = await this.#query<[number | string]>(
+      `WITH now() - toIntervalSecond({seconds:UInt32}) AS since
+       SELECT sum(blocks + partitions) + (
+         SELECT sum(if(is_readonly OR is_session_expired, 4294967295,
+             inserts_in_queue + greatest(0, toInt64(log_max_index) + 1 - toInt64(log_pointer))))
+           FROM system.replicas WHERE {replicated:Bool} AND database = {database:String} AND table = {name:String})
+       FROM (
+         SELECT uniqExactIf(partition_id, modification_time >= since) AS partitions,
+           ifNull(minOrNullIf(min_block_number, level = 0 AND modification_time >= since), max(max_block_number) + 1) AS first,
+           max(max_block_number) - arrayMax(arrayPushBack(
+             arrayFilter(number -> number < first, groupArrayIf(max_block_number, modification_time < since)),
+             min(min_block_number) - 1)) AS blocks
+         FROM system.parts WHERE database = {database:String} AND table = {name:String}
+         GROUP BY if({replicated:Bool}, partition_id, ''))`,
+      { database, name, replicated, seconds: Math.ceil((Math.max(0, ageMs) + PART_DELAY_MS) / 1000) },
+    );
+    return Number(row?.[0] ?? Infinity);
   }
 
   async #tableFacts(database: string, name: string): Promise<TableFacts | undefined> {
@@ -264,24 +321,6 @@ export class ClickHouseTables {
     const [engine, engineFull, uuid, createQuery, databases, names] = row;
     const dependents = names.map((dependent, index) => [databases[index] ?? database, dependent] as const);
     return { database, name, engine, engineFull, uuid, createQuery, dependents };
-  }
-
-  /**
-   * How many blocks the table has got since these rows came, or more: a token is forgotten after so many. Only for tables
-   * whose {@link Views.countsBlocks}.
-   *
-   * @throws InsertError
-   */
-  async blocksSince(table: string, { topic, partition, epoch }: RecordSource, offset: number): Promise<number> {
-    const { database, name } = this.#split(table);
-    const [row] = await this.#query<[number | string]>(
-      `SELECT max(max_block_number) - minIf(min_block_number, name IN (
-         SELECT DISTINCT _part FROM ${quoteName(database)}.${quoteName(name)}
-         WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _epoch = {epoch:String} AND _offset = {offset:Int64}))
-       FROM system.parts WHERE database = {database:String} AND table = {name:String} AND active`,
-      { topic, partition, epoch, offset, database, name },
-    );
-    return Number(row?.[0] ?? Infinity);
   }
 
   /** When this process last inserted rows into a table, by `performance.now()`; undefined where it has not. */
@@ -496,18 +535,20 @@ function isReplicated(engine: string): boolean {
   return engine.startsWith('Replicated') || engine.startsWith('Shared');
 }
 
-/** How many tokens a table remembers, and for how long: as it says, else as the server does. */
-function windowOf(
-  facts: TableFacts | undefined,
-  defaults: ReadonlyMap<string, string>,
-): { readonly window: number; readonly windowMs: number } {
-  if (facts?.engine.includes('MergeTree') !== true) return { window: 0, windowMs: 0 };
+/** As the table says, else as the server does. */
+function windowOf(facts: TableFacts | undefined, defaults: ReadonlyMap<string, string>): TokenWindow {
+  const table = facts === undefined ? null : `${facts.database}.${facts.name}`;
+  if (facts?.engine.includes('MergeTree') !== true) return { table, blocks: 0, ms: 0 };
   const setting = (name: string): number =>
     Number(new RegExp(`\\b${name} = '?(\\d+)`).exec(facts.engineFull)?.[1] ?? defaults.get(name) ?? 0);
   if (!isReplicated(facts.engine))
-    return { window: setting('non_replicated_deduplication_window'), windowMs: Infinity };
+    return { table, blocks: setting('non_replicated_deduplication_window'), ms: Infinity };
   const seconds = setting('replicated_deduplication_window_seconds');
-  return { window: setting('replicated_deduplication_window'), windowMs: seconds === 0 ? Infinity : seconds * 1000 };
+  return {
+    table,
+    blocks: setting('replicated_deduplication_window'),
+    ms: seconds === 0 ? Infinity : seconds * 1000,
+  };
 }
 
 /**

@@ -298,7 +298,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       overdue: lastTry || isOverdue(attempt, OVERDUE_AFTER_MS),
       journal: {
         complete: batch.complete,
-        notes: attempt.notes.inserts?.[table],
+        get notes() {
+          return attempt.notes.inserts?.[table];
+        },
         ageMs: () => attempt.ageMs,
         save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
       },

@@ -10,6 +10,8 @@ import { valueCheck, type ValueCheck, type ValueLimits } from './valueChecks.js'
 export type TableColumns = ReadonlyMap<string, string> & {
   /** Of the server that has the table. Default: those that every server has. */
   readonly limits?: ValueLimits;
+  /** Whether the table had materialized views when its columns were read. Default: that is not known. */
+  readonly hasViews?: boolean;
 };
 
 /**

@@ -134,8 +134,8 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       lastInsertAtMs: () => undefined,
       insertBytesMax: () => Infinity,
       wasTooLarge: () => undefined,
-      views: () => Promise.resolve({ any: false, window: 0, windowMs: 0, countsBlocks: true }),
-      blocksSince: () => Promise.resolve(0),
+      hasViews: () => Promise.resolve(false),
+      knowsTokens: () => Promise.resolve(false),
     },
     histories: { anyWasReset: () => Promise.resolve(false) } as unknown as RunHistories,
     publisher: {

@@ -48,7 +48,7 @@ async function schedule() {
         workflowService.pollActivityTaskQueue({ namespace, taskQueue, identity }),
       );
       const [payload] = task.heartbeatDetails?.payloads ?? [];
-      const notes = payload ? readNotes(defaultPayloadConverter.fromPayload(payload)) : undefined;
+      const notes = payload ? readNotes(defaultPayloadConverter.fromPayload(payload), task.attempt) : undefined;
       return { token: task.taskToken, attempt: task.attempt, notes };
     },
     fail: (token: Uint8Array) =>
@@ -65,6 +65,7 @@ it('what an attempt has noted the next one reads, whether it failed or its worke
   const first = await next();
   expect(first).toMatchObject({ attempt: 1, notes: undefined });
   const notes: AttemptNotes = {
+    attempt: 1,
     refusedForMs: 5,
     outageAtMs: 7,
     inserts: { orders: { whole: 'token', unsettled: [[[0, 9]]] } },
@@ -75,7 +76,7 @@ it('what an attempt has noted the next one reads, whether it failed or its worke
 
   const second = await next();
   expect(second).toMatchObject({ attempt: 2, notes });
-  await histories.beat(second.token, { ...notes, refusedForMs: 6 });
+  await histories.beat(second.token, { ...notes, attempt: 2, refusedForMs: 6 });
   // No answer: the server gives it up for want of heartbeats.
-  expect(await next()).toMatchObject({ attempt: 3, notes: { ...notes, refusedForMs: 6 } });
+  expect(await next()).toMatchObject({ attempt: 3, notes: { ...notes, attempt: 2, refusedForMs: 6 } });
 });

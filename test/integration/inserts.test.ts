@@ -106,13 +106,23 @@ async function counts(table: string): Promise<{ rows: number; identities: number
   return { rows: Number(row?.rows), identities: Number(row?.identities) };
 }
 
+async function rowsIn(table: string): Promise<number> {
+  const [row] = await query<{ rows: string }>(`SELECT count() AS rows FROM ${table}`);
+  return Number(row?.rows);
+}
+
 const once = (count: number) => ({ rows: count, identities: count });
 const offsets = (list: readonly SourcedRecord[]) => list.map((item) => item.record.offset).toSorted((a, b) => a - b);
 
 /** An attempt whose answer never comes, then its repetition. */
-async function attemptCut(table: string, batch: readonly SourcedRecord[], cut: Cut = 'beforeAnswer') {
+async function attemptCut(
+  table: string,
+  batch: readonly SourcedRecord[],
+  cut: Cut = 'beforeAnswer',
+  options: Partial<BatchInsertOptions> = {},
+) {
   proxy.cutNext = cut;
-  await expect(attempt(table, batch)).rejects.toMatchObject({ kind: 'transient', answered: false });
+  await expect(attempt(table, batch, options)).rejects.toMatchObject({ kind: 'transient', answered: false });
 }
 
 describe('an insert whose outcome is unknown leaves one row of each record', () => {
@@ -320,21 +330,16 @@ describe('a materialized view that fails', () => {
             ? `TRUNCATE TABLE ${table}_refuses`
             : `INSERT INTO ${table}_refuses SELECT arrayJoin([${ids.join()}])`,
       });
-    const views = async () => {
-      const counted = ['to', 'b', 'c'].map((name) =>
-        query<{ rows: string }>(`SELECT count() AS rows FROM ${table}_${name}`),
-      );
-      return (await Promise.all(counted)).map(([row]) => Number(row?.rows));
-    };
+    const views = () => Promise.all(['to', 'b', 'c'].map((name) => rowsIn(`${table}_${name}`)));
     return { table, refuse, views };
   }
 
   /** What attempts of one activity note for each other. */
-  function journal(): InsertJournal & { notes: InsertNotes | undefined } {
+  function journal(ageMs = 1_000): InsertJournal & { notes: InsertNotes | undefined } {
     const own: InsertJournal & { notes: InsertNotes | undefined } = {
       complete: true,
       notes: undefined,
-      ageMs: () => 1_000,
+      ageMs: () => ageMs,
       save: (notes) => {
         own.notes = notes;
         return Promise.resolve();
@@ -374,13 +379,90 @@ describe('a materialized view that fails', () => {
 
   it('while the worker is killed: the next one finds the rows, and gives them to the view', async () => {
     const { table, refuse, views } = await withViews();
+    const own = { journal: journal() };
     await refuse(7);
-    await attemptCut(table, numbered(100));
+    await attemptCut(table, numbered(100), 'beforeAnswer', own);
     await refuse();
-    const { found, missedByViews } = await attempt(table, numbered(100), { journal: journal(), repeated: true });
+    const { found, missedByViews } = await attempt(table, numbered(100), { ...own, repeated: true });
     expect([found, missedByViews]).toEqual([100, null]);
     expect(await counts(table)).toEqual(once(100));
     expect(await views()).toEqual([100, 100, 100]);
+  });
+
+  it('before the worker is of this version: what version 0.1.0 sent, in whatever parts, is not sent again, and that is said', async () => {
+    const { table, views } = await withViews();
+    // Its search has inserted two halves, and it was killed.
+    const batch = numbered(100);
+    for (const half of [batch.slice(0, 50), batch.slice(50)]) await attempt(table, half);
+    const { found, missedByViews } = await attempt(table, batch, { journal: journal(), repeated: true });
+    expect([found, missedByViews?.rows]).toEqual([100, 100]);
+    expect(await counts(table)).toEqual(once(100));
+    expect(await views()).toEqual([100, 100, 100]);
+  });
+
+  it('and is younger than parts of a batch: they are not sent again together', async () => {
+    const table = await createTable('id Int64', '', WINDOW);
+    const own = { journal: journal() };
+    const batch = numbered(100);
+    tables.wasTooLarge(table, 8_000);
+    expect((await attempt(table, batch, own)).inserts).toBeGreaterThan(1);
+    await createView(table, 'id');
+    expect((await attempt(table, batch, { ...own, repeated: true })).found).toBe(100);
+    expect(await counts(table)).toEqual(once(100));
+    expect(await rowsIn(`${table}_view`)).toBe(0);
+  });
+
+  it.each([
+    ['that is partitioned', 'PARTITION BY id % 20', 5, 100],
+    ['that is partitioned finely', 'PARTITION BY id % 20', 1, 10],
+  ])(
+    'into a table %s, whose tokens are forgotten sooner: nothing is doubled there',
+    async (_, partition, others, blocks) => {
+      const table = await createTable('id Int64', '', WINDOW);
+      const target = `${table}_to`;
+      await client.command({
+        query: `CREATE TABLE ${target} (id Int64) ENGINE = MergeTree ${partition} ORDER BY id SETTINGS non_replicated_deduplication_window = ${blocks}`,
+      });
+      await client.command({ query: `CREATE MATERIALIZED VIEW ${table}_view TO ${target} AS SELECT id FROM ${table}` });
+      const own = { journal: journal() };
+      await attemptCut(table, numbered(200), 'beforeAnswer', own);
+      for (let other = 1; other <= others; other++)
+        await attempt(
+          table,
+          numbered(20).map(({ source, record }) => ({ source: { ...source, epoch: `other ${other}` }, record })),
+          { batch: 'another' },
+        );
+      const { missedByViews } = await attempt(table, numbered(200), { ...own, repeated: true });
+      expect(missedByViews?.rows).toBe(200);
+      expect(await counts(table)).toEqual(once(200 + 20 * others));
+      expect(await rowsIn(target)).toBe(200 + 20 * others);
+    },
+  );
+
+  it('into a table with a small window: rows are sent again while it is large enough, also after its parts were merged', async () => {
+    const { table, refuse, views } = await withViews('MergeTree', 'SETTINGS non_replicated_deduplication_window = 5');
+    const other = async (name: string) =>
+      attempt(
+        table,
+        numbered(10, (id) => `{"id": ${1_000 + id}}`).map(({ source, record }) => ({
+          source: { ...source, epoch: name },
+          record,
+        })),
+        { batch: 'another' },
+      );
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await other(name);
+    // What was inserted a moment ago cannot be told from what is inserted now.
+    await eventually(async () => expect(await tables.knowsTokens(table, 0)).toBe(true), 30_000, 500);
+    const own = { journal: journal(0) };
+    await refuse(7);
+    await attemptCut(table, numbered(100), 'beforeAnswer', own);
+    await refuse();
+    await client.command({ query: `OPTIMIZE TABLE ${table} FINAL` });
+    await client.command({ query: `OPTIMIZE TABLE ${table}_to FINAL` });
+    const { missedByViews } = await attempt(table, numbered(100), { ...own, repeated: true });
+    expect(missedByViews).toBeNull();
+    expect(await counts(table)).toEqual(once(170));
+    expect(await views()).toEqual([170, 170, 170]);
   });
 
   it('in a search for a bad row: the part that it failed for is sent again, on whatever worker', async () => {

@@ -63,7 +63,7 @@ export class FakeTable {
   #insertBytesMax = Infinity;
 
   readonly tables: BatchInsertOptions['tables'] = {
-    columns: () => Promise.resolve(COLUMNS),
+    columns: () => Promise.resolve(Object.assign(new Map(COLUMNS), { hasViews: this.hasView })),
     forget: () => undefined,
     probe: () => (this.probeFails === undefined ? Promise.resolve() : Promise.reject(this.probeFails)),
     lastInsertAtMs: () => this.#lastInsertAtMs,
@@ -71,14 +71,8 @@ export class FakeTable {
     wasTooLarge: (_table, bytes) => {
       this.#insertBytesMax = Math.min(this.#insertBytesMax, Math.ceil(bytes / 2));
     },
-    views: () =>
-      Promise.resolve({
-        any: this.hasView,
-        window: this.remembersTokens ? 1_000 : 0,
-        windowMs: Infinity,
-        countsBlocks: true,
-      }),
-    blocksSince: () => Promise.resolve(0),
+    hasViews: () => Promise.resolve(this.hasView),
+    knowsTokens: () => Promise.resolve(this.remembersTokens),
     isInserting: () => {
       const isInserting = this.#running.length > 0;
       this.rows.push(...this.#running.splice(0));

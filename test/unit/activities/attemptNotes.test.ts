@@ -14,7 +14,7 @@ import {
 const MINUTE_MS = 60_000;
 
 it('counts the time between errors that ClickHouse answered with, and neither outages nor hours without a worker', () => {
-  let notes: AttemptNotes = readNotes(undefined);
+  let notes: AttemptNotes = readNotes(undefined, 1);
   for (const minute of [0, 1, 2]) notes = noteRefusal(notes, minute * MINUTE_MS);
   expect(refusedForMs(notes, 2 * MINUTE_MS)).toBe(2 * MINUTE_MS);
   notes = noteOutage(notes, 3 * MINUTE_MS);
@@ -45,5 +45,14 @@ it('a set of rows is read as it was noted, or not noted at all', () => {
 });
 
 it.each([undefined, null, 'of another version', 7])('takes %j for no notes', (details) => {
-  expect(readNotes(details)).toEqual({});
+  expect(readNotes(details, 2)).toEqual({});
+});
+
+it('what was sent is known only where the attempt before has noted it: version 0.1.0, which may have come between, notes nothing', () => {
+  const open = { whole: 'token', unsettled: [[[0, 9]]] } as const;
+  const done = { whole: '', unsettled: [], done: true };
+  const notes: AttemptNotes = { attempt: 3, refusedForMs: 5, inserts: { open, done } };
+  expect(readNotes(notes, 4)).toEqual(notes);
+  expect(readNotes(notes, 5)).toEqual({ ...notes, inserts: { done } });
+  expect(readNotes({ inserts: { open } }, 2)).toEqual({ inserts: {} });
 });
