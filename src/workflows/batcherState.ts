@@ -105,6 +105,16 @@ export const LIMITS = {
 type EncodedLimit =
   'batchEncodedBytes' | 'carriedBytes' | 'inputBytes' | 'inputRequestsBytes' | 'inputConfirmationsBytes';
 
+/** Rules that version 0.1.0 did not have: whether they hold for a run. */
+export interface PresentRules {
+  /** When it continues as new. */
+  readonly continuation: () => boolean;
+  /** That payloads are smaller where the settings say so. */
+  readonly payloadLimit: () => boolean;
+}
+
+const PRESENT_RULES: PresentRules = { continuation: () => true, payloadLimit: () => true };
+
 /**
  * The batcher's state and every decision about it. No clock, no randomness, no promise: the workflow passes the time in
  * and carries the decisions out.
@@ -347,29 +357,36 @@ export class BatcherState {
   /**
    * Pure: the same state, time and history give the same answer. While a batch is on its way the answer is `wait`.
    *
-   * @param byPresentRules whether this run continues as new by the rules of this version. Asked only where 0.1.0 decided
-   *   otherwise, so that histories in which it makes no difference have no mark of it, and workers of both versions can go on
-   *   with them
+   * @param rules which rules of this version hold for this run. Asked only where 0.1.0 decided otherwise, so that histories in
+   *   which it makes no difference have no mark of it, and workers of both versions can go on with them
    */
-  decide(nowMs: number, history: HistoryView, byPresentRules: () => boolean = () => true): Decision {
+  decide(nowMs: number, history: HistoryView, rules: PresentRules = PRESENT_RULES): Decision {
     if (this.#flushing) return { type: 'wait' };
     if (this.#heirOf !== null) return { type: 'readInheritance', runId: this.#heirOf };
     if (this.#confirmations.dueAtMs <= nowMs) return { type: 'confirm' };
     if (this.#isDrained) return { type: 'complete' };
-    const due = this.#continueAsNewDue(history, byPresentRules);
-    if (due && this.#canCarryBuffer) return { type: 'continueAsNew' };
-    if (hasOutgrown(history, this.#paused) && byPresentRules()) return { type: 'continueAsNew' };
+    const due = this.#continueAsNewDue(history, rules);
+    if (due && this.#byLimit('carriedBytes', rules, (bytesMax) => this.#bufferedEncodedBytes <= bytesMax))
+      return { type: 'continueAsNew' };
+    if (hasOutgrown(history, this.#paused) && rules.continuation()) return { type: 'continueAsNew' };
     if (this.#paused) return this.#waitUntil(Infinity, nowMs);
     if (this.#estates.batches > 0) return { type: 'flushInherited' };
     const oldest = this.#buffer[0];
     if (oldest === undefined) return this.#waitUntil(Infinity, nowMs);
-    const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, due);
+    const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, due, rules);
     if (reason !== null) return { type: 'flush', reason };
     return this.#waitUntil(oldest.chunk.acceptedAtMs + this.#settings.batch.maxDelayMs, nowMs);
   }
 
   #limit(name: EncodedLimit): number {
     return withinPayload(LIMITS[name], this.#settings.batch.payloadBytesMax);
+  }
+
+  /** What a limit of payloads decides, which 0.1.0 took for the one under Temporal's default. */
+  #byLimit(name: EncodedLimit, { payloadLimit }: PresentRules, decides: (bytesMax: number) => boolean): boolean {
+    const does = decides(this.#limit(name));
+    const did = decides(LIMITS[name]);
+    return does === did || payloadLimit() ? does : did;
   }
 
   get #canCarryBuffer(): boolean {
@@ -387,22 +404,27 @@ export class BatcherState {
     return this.#draining && !holdsRecords && this.foreignSignals.length === 0 && this.#confirmations.size === 0;
   }
 
-  #flushReason(oldestAcceptedAtMs: number, nowMs: number, continueAsNewDue: boolean): FlushReason | null {
+  #flushReason(
+    oldestAcceptedAtMs: number,
+    nowMs: number,
+    continueAsNewDue: boolean,
+    rules: PresentRules,
+  ): FlushReason | null {
     const { maxRecords, maxBytes, maxDelayMs } = this.#settings.batch;
     if (this.#draining) return 'drain';
     if (this.#chunksToFlush > 0) return 'signal';
     if (this.#bufferedRecords >= maxRecords) return 'records';
-    if (this.#bufferedBytes >= maxBytes || this.#bufferedEncodedBytes >= this.#limit('batchEncodedBytes'))
-      return 'bytes';
+    const isFull = (bytesMax: number): boolean => this.#bufferedEncodedBytes >= bytesMax;
+    if (this.#bufferedBytes >= maxBytes || this.#byLimit('batchEncodedBytes', rules, isFull)) return 'bytes';
     if (nowMs - oldestAcceptedAtMs >= maxDelayMs) return 'delay';
     return continueAsNewDue ? 'continueAsNew' : null;
   }
 
-  #continueAsNewDue(history: HistoryView, byPresentRules: () => boolean): boolean {
+  #continueAsNewDue(history: HistoryView, rules: PresentRules): boolean {
     const due = continuationDue(this.#facts, history);
     const before = { ...this.#facts, handled: this.#recordsSinceStart > 0 };
     const wasDue = continuationWasDue(before, history);
-    return due === wasDue || byPresentRules() ? due : wasDue;
+    return due === wasDue || rules.continuation() ? due : wasDue;
   }
 
   get #facts(): RunFacts {
@@ -420,9 +442,12 @@ export class BatcherState {
   }
 
   /** Moves the oldest chunks, as many as one batch may have and at least one, from the buffer into a batch. */
-  takeBatch(reason: FlushReason, nowMs: number): Batch {
+  takeBatch(reason: FlushReason, nowMs: number, rules: PresentRules = PRESENT_RULES): Batch {
+    const { payloadBytesMax, ...asBefore } = this.#settings.batch;
     // Only the first: a buffer may have thousands of chunks.
-    const [chunks = 0] = batchSizes(this.#buffer, this.#settings.batch);
+    const [size = 0] = batchSizes(this.#buffer, this.#settings.batch);
+    const [sizeBefore = 0] = payloadBytesMax === undefined ? [size] : batchSizes(this.#buffer, asBefore);
+    const chunks = size === sizeBefore || rules.payloadLimit() ? size : sizeBefore;
     const taken = this.takeChunks(chunks, reason, nowMs);
     const bodies = concatenate(taken.map(({ body }) => body));
     const spec: BatchSpec = {

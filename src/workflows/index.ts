@@ -26,7 +26,7 @@ import {
 } from '../records/flush.js';
 import type { RecordSource } from '../records/record.js';
 import type { Unconfirmed } from '../records/request.js';
-import { BatcherState } from './batcherState.js';
+import { BatcherState, type PresentRules } from './batcherState.js';
 import type { HistoryView } from './continuation.js';
 import { sentName } from './reservedSignals.js';
 import { applySignal, checkInput, REQUESTS_PATCH } from './signals.js';
@@ -71,7 +71,7 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
   void publishForeignSignals(state);
 
   for (;;) {
-    const decision = state.decide(Date.now(), history(), followsPresentRules);
+    const decision = state.decide(Date.now(), history(), RULES);
     switch (decision.type) {
       case 'wait':
         await untilDecisionChanges(state, decision.delayMs);
@@ -135,11 +135,15 @@ const PATCHES = {
   parking: 'parking',
   foreignSignals: 'foreign-signals',
   continuation: 'continuation',
+  payloadLimit: 'payload-limit',
   installations: 'installations',
 } as const;
 
 /** See `BatcherState.decide`. */
-const followsPresentRules = (): boolean => patched(PATCHES.continuation);
+const RULES: PresentRules = {
+  continuation: () => patched(PATCHES.continuation),
+  payloadLimit: () => patched(PATCHES.payloadLimit),
+};
 
 function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
@@ -165,7 +169,7 @@ function history(): HistoryView {
 async function untilDecisionChanges(state: BatcherState, delayMs: number | undefined): Promise<void> {
   const endsAtMs = delayMs === undefined ? Infinity : Date.now() + delayMs;
   const changed = (): boolean => {
-    const decision = state.decide(Date.now(), history(), followsPresentRules);
+    const decision = state.decide(Date.now(), history(), RULES);
     return decision.type !== 'wait' || Date.now() + (decision.delayMs ?? Infinity) < endsAtMs;
   };
   if (delayMs === undefined) await condition(changed);
@@ -173,7 +177,7 @@ async function untilDecisionChanges(state: BatcherState, delayMs: number | undef
 }
 
 async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
-  const { spec, bodies } = state.takeBatch(reason, Date.now());
+  const { spec, bodies } = state.takeBatch(reason, Date.now(), RULES);
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
     await untilInserted(state, (again, parking) =>
       atInstallation(state, ({ activities, named, moved }) =>

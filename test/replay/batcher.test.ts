@@ -57,6 +57,48 @@ it('goes on with a run whose worker, of a version that knew none, paid no heed t
     expect(error).toBeUndefined();
 });
 
+it.each(files.filter((name) => name.startsWith('0.1.0/')))(
+  'decides in %s what a worker decided that did not know the smaller limit of payloads it was told of',
+  async (file) => {
+    const history = stored(file);
+    let told = 0;
+    const tell = <T extends object>(value: T): T =>
+      Object.fromEntries(
+        Object.entries(value).map(([name, member]: [string, unknown]) => {
+          if (name !== 'batch' || typeof member !== 'object') {
+            return [
+              name,
+              typeof member === 'object' && member !== null && !Array.isArray(member) ? tell(member) : member,
+            ];
+          }
+          told++;
+          return [name, { ...member, payloadBytesMax: 1_024 }];
+        }),
+      ) as T;
+    for (const event of history.events) {
+      const { workflowExecutionStartedEventAttributes: started, workflowExecutionSignaledEventAttributes: signaled } =
+        event;
+      const payloads = (started ?? signaled)?.input?.payloads;
+      const [payload] = payloads ?? [];
+      if (
+        payloads === null ||
+        payloads === undefined ||
+        Buffer.from(payload?.metadata?.['encoding'] ?? []).toString() !== 'json/plain'
+      )
+        continue;
+      const value = defaultPayloadConverter.fromPayload<unknown>(payload!);
+      if (typeof value === 'object' && value !== null && !Array.isArray(value))
+        payloads[0] = defaultPayloadConverter.toPayload(tell(value))!;
+    }
+    expect(told).toBeGreaterThan(0);
+    const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
+    for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks: SINKS }, [
+      { workflowId: file, history },
+    ]))
+      expect(error).toBeUndefined();
+  },
+);
+
 it('reads from a closed run what its heir has read then', async () => {
   for (const file of files.filter((name) => name.endsWith('heir.1.json'))) {
     const closed = stored(file);
