@@ -86,6 +86,10 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
             'sum by (pipeline, topic) (increase(ktb_log_truncations_total{$p}[$__rate_interval]))',
             '{{pipeline}} {{topic}} truncated',
           ],
+          [
+            'sum by (pipeline, topic) (increase(ktb_unreadable_batches_total{$p}[$__rate_interval]))',
+            '{{pipeline}} {{topic}} unreadable',
+          ],
         ],
       },
       {

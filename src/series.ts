@@ -40,6 +40,7 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
     metrics.consumed.inc({ pipeline, topic }, 0);
     metrics.gaps.inc({ pipeline, topic }, 0);
     metrics.truncations.inc({ pipeline, topic }, 0);
+    metrics.unreadableBatches.inc({ pipeline, topic }, 0);
   }
   const { assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks } = metrics;
   for (const gauge of [assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks]) gauge.set({ pipeline }, 0);

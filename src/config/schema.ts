@@ -207,8 +207,8 @@ const pipeline = z.strictObject({
     .enum(['continue', 'halt'])
     .default('continue')
     .describe(
-      'What happens where the log no longer has records that the group has not read: it goes on behind them, or the partition is not ' +
-        'read until a person has decided. Either way the gap is counted and logged.',
+      'What happens where the log no longer has records that the group has not read, or has a record batch that decompresses to more ' +
+        'than 256 MiB: it goes on behind them, or the partition is not read until a person has decided. Either way it is counted and logged.',
     ),
   format: z
     .enum(['json', 'text', 'bytes'])

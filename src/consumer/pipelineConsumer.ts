@@ -288,7 +288,8 @@ export class PipelineConsumer {
       return;
     }
     for (const topic of topics)
-      for (const counter of [metrics.consumed, metrics.gaps, metrics.truncations]) counter.inc({ pipeline, topic }, 0);
+      for (const counter of [metrics.consumed, metrics.gaps, metrics.truncations, metrics.unreadableBatches])
+        counter.inc({ pipeline, topic }, 0);
     if (this.#pipeline.startFrom === 'latest') await this.#commitLatest(topics);
     if (this.#isDraining()) return;
     this.#startProblem = null;
@@ -562,7 +563,7 @@ export class PipelineConsumer {
     // Fetched before it was paused; where it goes on is yet to be found out.
     if (assignment.isUnknown(batch)) return;
     const failure = failureOf(batch);
-    if (failure !== null) {
+    if (failure !== null && !failure.isTooLarge) {
       this.#unreadable(assignment, batch, failure);
       return;
     }
@@ -574,8 +575,9 @@ export class PipelineConsumer {
     if (assignment.committedOffset(tracker) === undefined) return;
 
     this.#unreadableFetches.delete(partitionName(tracker));
+    if (failure !== null && !this.#mayPassBatch(assignment, batch, failure)) return;
     this.#handOver(tracker, batch);
-    if (!tracker.handedOver) payload.resolveOffset((batch.messages.at(-1) as Batch['messages'][number]).offset);
+    if (!tracker.handedOver) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
     this.#finishPlans(assignment);
   }
 
@@ -587,7 +589,22 @@ export class PipelineConsumer {
     this.#unreadableFetches.set(name, fetched);
     if (fetched < UNREADABLE_FETCHES_MAX) return;
     this.#unreadableFetches.delete(name);
+    this.#options.metrics.unreadableBatches.inc({ pipeline: this.#pipeline.name, topic });
     this.#block(assignment, { topic, partition }, failure.message);
+  }
+
+  /** What a producer made too large to be read, whoever reads it, is counted and told. False where a person has to decide. */
+  #mayPassBatch(assignment: Assignment, batch: Batch, { message }: UnreadableBatchError): boolean {
+    const { topic, partition } = batch;
+    const { metrics, logger, pipeline } = this.#options;
+    metrics.unreadableBatches.inc({ pipeline: pipeline.name, topic });
+    logger.error(
+      { pipeline: pipeline.name, topic, partition, from: startOf(batch), to: toOffset(batch.lastOffset()) },
+      `A record batch is not read, and its records are neither inserted nor answered: ${message}`,
+    );
+    if (pipeline.onGap === 'continue') return true;
+    this.#block(assignment, { topic, partition }, `${message}. Set \`onGap: continue\` to go on behind it`);
+    return false;
   }
 
   /** Whether a log is the one that batchers remember, its records tell. */

@@ -73,6 +73,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Logs found to end before what was read of them: Kafka lost records. Reading went on at the end.',
       ['pipeline', 'topic'],
     ),
+    unreadableBatches: counter(
+      'ktb_unreadable_batches_total',
+      'Record batches that cannot be read: damaged ones, before which their partition waits, and ones that decompress to more than 256 MiB, which are passed over.',
+      ['pipeline', 'topic'],
+    ),
     lag: gauge('ktb_lag_records', 'Records in the log behind the committed offset.', [
       'pipeline',
       'topic',

@@ -1,3 +1,4 @@
+import { CompressionTypes } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -30,3 +31,18 @@ it('reads records that Kafka’s Java producer compressed with each codec', asyn
   );
   expect(counts).toEqual(codecs.toSorted().map((codec) => ({ codec, ids: RECORDS, rows: RECORDS })));
 });
+
+it('passes over a batch that decompresses to more than 256 MiB, says so, and reads what lies behind it', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1 });
+  await fixture.collectAcks();
+  const daemon = await Daemon.start(fixture.config());
+  await fixture.produce(10);
+  const mebibyte = Buffer.alloc(1024 * 1024);
+  const messages = Array.from({ length: 257 }, () => ({ value: mebibyte }));
+  await fixture.producer.send({ topic: fixture.topic, compression: CompressionTypes.GZIP, messages });
+  await fixture.produce(10);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(20), 60_000);
+  expect(await daemon.metric('ktb_unreadable_batches_total')).toBe(1);
+  expect(daemon.output).toContain(`the record batch at offset 10 of ${fixture.topic}/0 cannot be read`);
+  await eventually(async () => expect((await fixture.offsets())[0]).toMatchObject({ committed: 277, end: 277 }));
+}, 180_000);

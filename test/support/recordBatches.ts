@@ -88,6 +88,8 @@ export interface BatchOptions {
   readonly control?: boolean;
   /** Default: that of the records. */
   readonly count?: number;
+  /** Default: what the records compress to. */
+  readonly compressed?: Buffer;
 }
 
 /** A record batch of format 2. */
@@ -107,7 +109,7 @@ export function recordBatch(options: BatchOptions): Buffer {
     .int16(0)
     .int32(0)
     .int32(options.count ?? records.length)
-    .raw(compress(codec, Buffer.concat(records.map(encodeRecord)))).buffer;
+    .raw(options.compressed ?? compress(codec, Buffer.concat(records.map(encodeRecord)))).buffer;
   const rest = new Writer().int32(0).int8(2).uint32(crc32c(body)).raw(body).buffer;
   return new Writer().int64(base).int32(rest.length).raw(rest).buffer;
 }

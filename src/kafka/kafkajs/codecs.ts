@@ -6,10 +6,13 @@ import { decompress as zstdDecompress } from '../../records/compression.js';
 import { Cursor, MalformedError } from './cursor.js';
 
 /**
- * What one record batch may decompress to, in bytes. It is in memory as a whole, one batch at a time in the process. Batches of
- * producers that are not malicious have some megabytes; a malicious one makes gigabytes of what a broker takes.
+ * What one record batch may decompress to, in bytes. It is in memory as a whole, one such batch at a time in the process (see
+ * `runner.ts`). Batches of producers that are not malicious have some megabytes; a malicious one makes gigabytes of what a broker takes.
  */
 export const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;
+
+/** More than may be taken: decompressing it again with the same bound does not help. */
+export class TooLargeError extends MalformedError {}
 
 /** What is smaller costs less here than on another thread, and stops this one for some milliseconds at the worst. */
 const SYNC_BYTES_MAX = 16 * 1024;
@@ -18,40 +21,43 @@ const SYNC_BYTES_MAX = 16 * 1024;
  * Decompresses what a record batch or a wrapper message of one of Kafka's codecs holds.
  *
  * @param codec the lowest three bits of the attributes; 0 is none
- * @throws MalformedError for an unknown codec, for what is not of it, and for more than {@link DECOMPRESSED_BYTES_MAX}
+ * @param bytesMax how many bytes it may become; some codecs tell only a bound, which counts
+ * @throws TooLargeError for more
+ * @throws MalformedError for an unknown codec, and for what is not of it
  */
-export async function decompress(codec: number, data: Buffer): Promise<Buffer> {
+export async function decompress(codec: number, data: Buffer, bytesMax = DECOMPRESSED_BYTES_MAX): Promise<Buffer> {
   const decompressor = DECOMPRESSORS[codec];
   if (decompressor === undefined) throw new MalformedError(`codec ${codec} is unknown`);
   try {
-    return await decompressor(data);
+    return await decompressor(data, bytesMax);
   } catch (error) {
     if (error instanceof MalformedError) throw error;
+    if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
+      throw new TooLargeError(`it decompresses to more than ${bytesMax} bytes`, { cause: error });
     throw new MalformedError('it cannot be decompressed', { cause: error });
   }
 }
 
 const gunzip = promisify(zlib.gunzip);
-const GUNZIP_OPTIONS = { maxOutputLength: DECOMPRESSED_BYTES_MAX };
 
-type Decompressor = (data: Buffer) => Promise<Buffer> | Buffer;
+type Decompressor = (data: Buffer, bytesMax: number) => Promise<Buffer> | Buffer;
 
 const DECOMPRESSORS: Readonly<Record<number, Decompressor>> = {
-  1: (data) => (data.length <= SYNC_BYTES_MAX ? zlib.gunzipSync(data, GUNZIP_OPTIONS) : gunzip(data, GUNZIP_OPTIONS)),
+  1: (data, maxOutputLength) =>
+    data.length <= SYNC_BYTES_MAX ? zlib.gunzipSync(data, { maxOutputLength }) : gunzip(data, { maxOutputLength }),
   2: decompressSnappy,
-  3: (data) => {
-    mustFit(lz4BytesMax(data));
+  3: (data, bytesMax) => {
+    mustFit(lz4BytesMax(data), bytesMax);
     return data.length <= SYNC_BYTES_MAX ? lz4.decompressFrameSync(data) : lz4.decompressFrame(data);
   },
-  4: (data) => {
-    mustFit(zstdBytesMax(data));
+  4: (data, bytesMax) => {
+    mustFit(zstdBytesMax(data), bytesMax);
     return zstdDecompress(data);
   },
 };
 
-function mustFit(bytes: number): void {
-  if (bytes > DECOMPRESSED_BYTES_MAX)
-    throw new MalformedError(`it may decompress to ${bytes} bytes; ${DECOMPRESSED_BYTES_MAX} are taken`);
+function mustFit(bytes: number, bytesMax: number): void {
+  if (bytes > bytesMax) throw new TooLargeError(`it may decompress to ${bytes} bytes; ${bytesMax} are taken`);
 }
 
 // ── Snappy ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -60,9 +66,9 @@ function mustFit(bytes: number): void {
  * Snappy comes in two shapes: as one raw block (librdkafka), or as blocks behind a header (snappy-java's stream format,
  * which Kafka's Java clients write): magic, two version numbers, then length and block by turns, big-endian.
  */
-async function decompressSnappy(data: Buffer): Promise<Buffer> {
+async function decompressSnappy(data: Buffer, bytesMax: number): Promise<Buffer> {
   if (!data.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) {
-    mustFit(snappyBytes(data));
+    mustFit(snappyBytes(data), bytesMax);
     return uncompressBlock(data);
   }
   const blocks: Buffer[] = [];
@@ -71,7 +77,7 @@ async function decompressSnappy(data: Buffer): Promise<Buffer> {
     const block = cursor.int32Bytes();
     if (block === null) throw new MalformedError('a block has no length');
     bytes += snappyBytes(block);
-    mustFit(bytes);
+    mustFit(bytes, bytesMax);
     blocks.push(await uncompressBlock(block));
   }
   return Buffer.concat(blocks);

@@ -1,6 +1,6 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import crc32 from 'crc-32';
-import { decompress } from './codecs.js';
+import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './codecs.js';
 import { crc32c } from './crc32c.js';
 import { Cursor, MalformedError } from './cursor.js';
 import { errorOfCode } from './errorCodes.js';
@@ -31,14 +31,26 @@ export interface RecordSetPart {
   /** The offset at which the next one begins. */
   readonly next: number;
   readonly records: readonly FetchedRecord[];
-  /** Set where reading ends before the end of the set: what lies at `next` cannot be read. Such a part has no records. */
+  /** Set where what lies at `from` cannot be read. Such a part has no records. Reading goes on only behind a batch that is too large. */
   readonly failure: UnreadableBatchError | null;
 }
 
-/** A record batch that cannot be read: its checksum is wrong, or it is not what the protocol says. The log may be damaged. */
+/**
+ * A record batch that cannot be read: its checksum is wrong, or it is not what the protocol says. The log may be damaged. Or it is as its
+ * producer wrote it, and decompresses to more than {@link DECOMPRESSED_BYTES_MAX}.
+ */
 export class UnreadableBatchError extends Error {
   override readonly name = 'UnreadableBatchError';
+  readonly isTooLarge: boolean;
+
+  constructor(message: string, { cause, isTooLarge = false }: { cause?: unknown; isTooLarge?: boolean } = {}) {
+    super(message, { cause });
+    this.isTooLarge = isTooLarge;
+  }
 }
+
+/** Of batches that decompress to no more, every partition may have one open. For a larger one see {@link RecordSetReader.waitsForRoom}. */
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * Bounds of a part: nothing else runs while it is decoded, and what it takes in memory is not counted before. A part has at least
@@ -80,6 +92,10 @@ export class RecordSetReader {
   #position: number;
   #current: OpenBatch | null = null;
   #failure: UnreadableBatchError | null = null;
+  /** Where a batch ends that is too large, and what comes behind it. */
+  #tooLarge: { readonly end: number; readonly next: number } | null = null;
+  #bytesMax = BATCH_BYTES_MAX;
+  #waitsForRoom = false;
   #ended = false;
 
   /** @param position the offset that was asked for: a batch may begin before it */
@@ -92,7 +108,18 @@ export class RecordSetReader {
       this.#failure = this.#describe(new MalformedError(`the broker says ${errorOfCode(set.errorCode).type}`));
   }
 
-  /** The next part; null at the end. After a part with a failure there is none. */
+  /** Whether the last part was null because a batch comes that takes more memory than each may: see {@link giveRoom}. */
+  get waitsForRoom(): boolean {
+    return this.#waitsForRoom;
+  }
+
+  /** From now on batches of up to {@link DECOMPRESSED_BYTES_MAX} are read. To be called for one reader of the process at a time. */
+  giveRoom(): void {
+    this.#bytesMax = DECOMPRESSED_BYTES_MAX;
+    this.#waitsForRoom = false;
+  }
+
+  /** The next part; null at the end. After a part with a failure there is none, but behind a batch that is too large. */
   async next(): Promise<RecordSetPart | null> {
     if (this.#ended) return null;
     const from = this.#position;
@@ -104,15 +131,23 @@ export class RecordSetReader {
       try {
         goesOn = (await this.#read(records)) && this.#position === from;
       } catch (error) {
-        this.#failure = this.#describe(error);
         goesOn = false;
+        this.#waitsForRoom = error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX;
+        if (!this.#waitsForRoom) this.#failure = this.#describe(error);
       }
     }
-    if (this.#failure !== null && this.#position === from) {
-      this.#ended = true;
-      return { from, next: from, records: [], failure: this.#failure };
-    }
+    if (this.#failure !== null && this.#position === from) return this.#fail(from, this.#failure);
     return this.#position === from ? null : { from, next: this.#position, records, failure: null };
+  }
+
+  #fail(from: number, failure: UnreadableBatchError): RecordSetPart {
+    const { isTooLarge } = failure;
+    if (isTooLarge && this.#tooLarge !== null) {
+      this.#at = this.#tooLarge.end;
+      this.#position = this.#tooLarge.next;
+      this.#failure = null;
+    } else this.#ended = true;
+    return { from, next: this.#position, records: [], failure };
   }
 
   /** @returns whether there may be more in the set */
@@ -152,11 +187,24 @@ export class RecordSetReader {
       const magic = bytes[at + MAGIC_AT] as number;
       if (end <= at + MAGIC_AT) throw new MalformedError('its length is too small');
       if (end > bytes.length) return null; // Brokers cut the last one off.
-      const batch = magic === 2 ? this.#openBatch(at, end, baseOffset) : openMessage(bytes, at, end, baseOffset, magic);
-      const opened = await batch;
+      const opened = await this.#openAt(at, end, baseOffset, magic);
       this.#at = end;
       if (typeof opened !== 'number') return opened;
       this.#position = Math.max(this.#position, opened + 1);
+    }
+  }
+
+  async #openAt(at: number, end: number, baseOffset: number, magic: number): Promise<OpenBatch | number> {
+    try {
+      if (magic === 2) return await this.#openBatch(at, end, baseOffset);
+      return await openMessage(this.#bytes, at, end, { offset: baseOffset, magic, bytesMax: this.#bytesMax });
+    } catch (error) {
+      if (error instanceof TooLargeError) {
+        // A message that holds others has the offset of the last one.
+        const lastOffset = magic === 2 ? baseOffset + this.#bytes.readInt32BE(at + 23) : baseOffset;
+        this.#tooLarge = { end, next: lastOffset + 1 };
+      }
+      throw error;
     }
   }
 
@@ -191,7 +239,7 @@ export class RecordSetReader {
       this.#ownBytes();
       return new OpenRecords(new Cursor(this.#bytes, recordsAt, end), count, context);
     }
-    return decompress(codec, bytes.subarray(recordsAt, end)).then(
+    return decompress(codec, bytes.subarray(recordsAt, end), this.#bytesMax).then(
       (decompressed) => new OpenRecords(new Cursor(decompressed), count, context),
     );
   }
@@ -218,7 +266,7 @@ export class RecordSetReader {
     const { topic, partition } = this.#set;
     const why = error instanceof MalformedError ? error.message : String(error);
     const message = `the record batch at offset ${this.#position} of ${topic}/${partition} cannot be read: ${why}`;
-    return new UnreadableBatchError(message, { cause: error });
+    return new UnreadableBatchError(message, { cause: error, isTooLarge: error instanceof TooLargeError });
   }
 }
 
@@ -303,13 +351,18 @@ interface Message {
 }
 
 /** A message, or one whose value is a compressed set of messages. */
-async function openMessage(bytes: Buffer, at: number, end: number, offset: number, magic: number): Promise<OpenBatch> {
+async function openMessage(
+  bytes: Buffer,
+  at: number,
+  end: number,
+  { offset, magic, bytesMax }: { readonly offset: number; readonly magic: number; readonly bytesMax: number },
+): Promise<OpenBatch> {
   if (magic !== 0 && magic !== 1) throw new MalformedError(`its format ${magic} is unknown`);
   const wrapper = readMessage(bytes, at + LOG_OVERHEAD_BYTES, end);
   const codec = wrapper.attributes & CODEC_MASK;
   if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], end - at);
   if (wrapper.value === null) throw new MalformedError('it holds no messages');
-  const inner = await decompress(codec, wrapper.value);
+  const inner = await decompress(codec, wrapper.value, bytesMax);
   const records: FetchedRecord[] = [];
   // Of format 1 the offsets inside are relative, and the wrapper has the last one's.
   const shift = magic === 0 ? 0 : offset - lastInnerOffset(inner);

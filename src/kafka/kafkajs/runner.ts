@@ -1,4 +1,4 @@
-import { setImmediate as immediate } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
 import { RecordSetReader } from './recordSet.js';
@@ -25,6 +25,9 @@ export interface Runner {
  * consumers hold. Between two parts others may run. The rest is dropped, to be fetched again, once the partition is paused or sought
  * elsewhere, and where a handler has not resolved a part: the next one would be taken for a jump in the log.
  *
+ * Of record batches that decompress to more than 4 MiB one partition at a time of the process has one open: such a batch stays in memory
+ * from part to part.
+ *
  * @param handle kafkajs's own `handleBatch`
  */
 export async function handleFetched(
@@ -37,8 +40,8 @@ export async function handleFetched(
   const reader = new RecordSetReader(recordSetOf(rawMessages), Number(fetchedOffset));
   const isWanted = (): boolean =>
     runner.running && !consumerGroup.isPaused(topic, partition) && !consumerGroup.hasSeekOffset({ topic, partition });
-  for (let goesOn = true; goesOn;) {
-    const handled = await inTurn(async () => {
+  const handleNext = (): Promise<{ readonly next: number; readonly handling: Promise<void> } | null> =>
+    inTurn(async () => {
       const part = isWanted() ? await reader.next() : null;
       // Also while it was decompressed.
       if (part === null || !isWanted()) return null;
@@ -48,12 +51,36 @@ export async function handleFetched(
       await Promise.race([handling.catch(() => undefined), immediate()]);
       return { next: part.next, handling };
     });
-    await handled?.handling;
-    goesOn =
-      handled !== null && consumerGroup.offsetManager.resolvedOffsets[topic]?.[partition] === String(handled.next);
-    await immediate();
+  try {
+    for (let goesOn = true; goesOn;) {
+      const handled = await handleNext();
+      await handled?.handling;
+      goesOn =
+        handled === null
+          ? reader.waitsForRoom && (await takesRoom(reader, runner, isWanted))
+          : consumerGroup.offsetManager.resolvedOffsets[topic]?.[partition] === String(handled.next);
+      await immediate();
+    }
+  } finally {
+    if (roomHolder === reader) roomHolder = null;
   }
   if (runner.running) await runner.heartbeat();
+}
+
+/** The reader whose batch may take much memory; its batch is gone with it. */
+let roomHolder: RecordSetReader | null = null;
+const ROOM_POLL_MS = 50;
+
+/** Waits, with heartbeats, until no other reader has the room. False where the partition is not wanted any more. */
+async function takesRoom(reader: RecordSetReader, runner: Runner, isWanted: () => boolean): Promise<boolean> {
+  while (roomHolder !== null && isWanted()) {
+    await sleep(ROOM_POLL_MS);
+    if (runner.running) await runner.heartbeat();
+  }
+  if (roomHolder !== null) return false;
+  roomHolder = reader;
+  reader.giveRoom();
+  return true;
 }
 
 let turn: Promise<unknown> = Promise.resolve();

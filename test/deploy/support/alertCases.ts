@@ -108,6 +108,11 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: { [`ktb_log_truncations_total{${P},topic="orders"}`]: '0x15 1x20' },
     quiet: { [`ktb_log_truncations_total{${P},topic="orders"}`]: '1x60' },
   },
+  KtbBatchUnreadable: {
+    at: '20m',
+    firing: { [`ktb_unreadable_batches_total{${P},topic="orders"}`]: '0x15 1x20' },
+    quiet: { [`ktb_unreadable_batches_total{${P},topic="orders"}`]: '1x60' },
+  },
   KtbSignalDeliveryFailing: {
     at: '30m',
     firing: {

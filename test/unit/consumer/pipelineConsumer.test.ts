@@ -36,6 +36,8 @@ interface Log {
   error?: string | undefined;
   /** From this offset on nothing can be read. */
   damagedAt?: number;
+  /** A record batch that decompresses to more than is taken: its first offset, and its last. */
+  tooLarge?: readonly [first: number, last: number];
 }
 
 const running: World[] = [];
@@ -215,18 +217,20 @@ class World {
     this.#deliver = async (where, from) => {
       const name = partitionName(where);
       const log = this.logs[where.partition]!;
-      const { damagedAt = Infinity } = log;
-      const to = Math.min(from + FETCHED_AT_ONCE, damagedAt);
+      const { damagedAt = Infinity, tooLarge: [first, last] = [Infinity, -1] } = log;
+      const to = Math.min(from + FETCHED_AT_ONCE, damagedAt, from < first ? first : Infinity);
       const offsets = log.writtenMs.map((_, offset) => offset).slice(from, to);
-      const failure = from < damagedAt ? null : new UnreadableBatchError(`${name} is damaged at ${from}`);
-      const records = offsets.map((offset) => {
+      const isTooLarge = from >= first && from <= last;
+      const problem = isTooLarge ? `${name} is too large at ${from}` : `${name} is damaged at ${from}`;
+      const failure = from < damagedAt && !isTooLarge ? null : new UnreadableBatchError(problem, { isTooLarge });
+      const records = (failure === null ? offsets : []).map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
         return new FetchedRecord(offset, writtenMs, Buffer.from(`key-${offset}`), value, NO_HEADERS);
       });
       const batch = new FetchedBatch(
         { ...where, highWatermark: String(log.writtenMs.length), fetchedOffset: String(from), rawMessages: [] },
-        { from, next: from + records.length, records, failure },
+        { from, next: isTooLarge ? last + 1 : from + records.length, records, failure },
       );
       const member = this.#members;
       await eachBatch({
@@ -388,6 +392,25 @@ it('a damaged batch stops its partition alone, after three fetches, and is named
   expect(world.consumer.problem).toContain('orders/0 is damaged at 15');
   expect(world.output.join('')).toContain('does not read orders/0: orders/0 is damaged at 15');
 });
+
+it.each(['continue', 'halt'] as const)(
+  'a batch that is too large is counted and told; with `onGap: %s` a partition does as it says',
+  async (onGap) => {
+    const world = new World(2, `, onGap: ${onGap}`);
+    world.logs[0]!.tooLarge = [15, 19];
+    for (const partition of [0, 1]) world.write(partition, 30);
+    await world.consumer.start();
+    await eventually(() => expect(world.committed(1)).toBe(30));
+    await eventually(() => expect(world.committed(0)).toBe(onGap === 'halt' ? 15 : 30));
+    expect(offsetsOf(world, 0)).toEqual(upTo(30).filter((offset) => offset < 15 || (onGap !== 'halt' && offset > 19)));
+    const { values } = await world.metrics.unreadableBatches.get();
+    expect(values.map(({ value }) => value)).toEqual([1]);
+    expect(world.output.join('')).toContain('orders/0 is too large at 15');
+    expect(world.output.join('')).toContain('"from":15,"to":19');
+    if (onGap === 'halt') expect(world.consumer.problem).toContain('Set `onGap: continue` to go on behind it');
+    else expect(world.consumer.problem).toBeNull();
+  },
+);
 
 it('fetches that brought damage count under one assignment only', async () => {
   const world = new World(1);

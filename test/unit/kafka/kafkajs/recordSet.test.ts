@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { decodeFetchResponse, recordSetOf } from '../../../../src/kafka/kafkajs/fetchResponse.js';
@@ -8,6 +9,7 @@ import {
   type AbortedTransaction,
   type RecordSetPart,
 } from '../../../../src/kafka/kafkajs/recordSet.js';
+import { compress } from '../../../../src/records/compression.js';
 import type { KafkaRecord } from '../../../../src/records/record.js';
 import { registerCodecs } from '../../../support/kafkajsCodecs.js';
 import {
@@ -28,14 +30,25 @@ const codecs = Object.keys(CODECS) as Codec[];
 async function partsOf(set: Buffer, position = 0, aborted: AbortedTransaction[] = []): Promise<RecordSetPart[]> {
   const reader = new RecordSetReader({ topic: 'orders', partition: 3, errorCode: 0, bytes: set, aborted }, position);
   const parts: RecordSetPart[] = [];
-  for (let part = await reader.next(); part !== null; part = await reader.next()) parts.push(part);
-  return parts;
+  for (;;) {
+    const part = await reader.next();
+    if (part !== null) parts.push(part);
+    else if (reader.waitsForRoom) reader.giveRoom();
+    else return parts;
+  }
 }
 
 async function recordsOf(set: Buffer, position = 0, aborted: AbortedTransaction[] = []): Promise<KafkaRecord[]> {
   const parts = await partsOf(set, position, aborted);
   for (const { failure } of parts) if (failure !== null) throw failure;
   return parts.flatMap(({ records }) => [...records]);
+}
+
+/** A message that says its value is compressed. */
+function withCodec(message: Buffer, codec: number): Buffer {
+  message[17] = codec;
+  message.writeInt32BE(crc32.buf(message.subarray(16)), 12);
+  return message;
 }
 
 const offsetsOf = (records: readonly KafkaRecord[]) => records.map(({ offset }) => offset);
@@ -244,6 +257,60 @@ it('a batch that is damaged is named by topic, partition and offset, after what 
     expect(parts[1]?.failure?.message).toBe(
       'the record batch at offset 2 of orders/3 cannot be read: its checksum is wrong',
     );
+  }
+});
+
+it('a batch that decompresses to more than is taken is named, and what lies behind it is read', async () => {
+  const mebibyte = compress(Buffer.alloc(1024 * 1024));
+  const compressed = Buffer.concat(Array.from({ length: 257 }, () => mebibyte));
+  const bomb = recordBatch({ base: 1, codec: 'zstd', lastDelta: 9, count: 10, records: [], compressed });
+  const parts = await partsOf(
+    Buffer.concat([
+      recordBatch({ base: 0, records: numbered(0) }),
+      bomb,
+      recordBatch({ base: 11, records: numbered(0) }),
+    ]),
+  );
+  expect(parts).toMatchObject([
+    { records: [{ offset: 0 }], next: 1, failure: null },
+    { from: 1, next: 11, records: [], failure: { isTooLarge: true } },
+    { from: 11, records: [{ offset: 11 }], failure: null },
+  ]);
+  expect(parts[1]?.failure?.message).toMatch(
+    /^the record batch at offset 1 of orders\/3 cannot be read: it may decompress to 2\d+ bytes; 268435456 are taken$/,
+  );
+});
+
+it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
+  '%s: a batch that decompresses to more than 4 MiB waits until there is room for it, and is then read whole',
+  async (codec) => {
+    const records = Array.from({ length: 5 }, (_, delta) => ({ delta, value: Buffer.alloc(1024 * 1024) }));
+    const set = Buffer.concat([
+      recordBatch({ base: 0, records: numbered(0) }),
+      recordBatch({ base: 1, codec, records }),
+    ]);
+    const reader = new RecordSetReader({ topic: 'orders', partition: 3, errorCode: 0, bytes: set, aborted: [] }, 0);
+    expect(await reader.next()).toMatchObject({ records: [{ offset: 0 }], next: 1 });
+    expect(await reader.next()).toBeNull();
+    expect(reader.waitsForRoom).toBe(true);
+    reader.giveRoom();
+    const offsets: number[] = [];
+    for (let part = await reader.next(); part !== null; part = await reader.next())
+      offsets.push(...offsetsOf(part.records));
+    expect(offsets).toEqual([1, 2, 3, 4, 5]);
+    expect(reader.waitsForRoom).toBe(false);
+  },
+);
+
+it('a message of format 0 or 1 that decompresses to more than is taken is passed over, too', async () => {
+  for (const magic of [0, 1] as const) {
+    // Snappy says first how much it holds.
+    const bomb = oldMessage({ magic, offset: 7, codec: 'none', value: Buffer.from([0x81, 0x80, 0x80, 0x80, 0x01]) });
+    const parts = await partsOf(Buffer.concat([withCodec(bomb, CODECS.snappy), oldMessage({ magic, offset: 8 })]), 5);
+    expect(parts).toMatchObject([
+      { from: 5, next: 8, failure: { isTooLarge: true } },
+      { from: 8, records: [{ offset: 8 }] },
+    ]);
   }
 });
 

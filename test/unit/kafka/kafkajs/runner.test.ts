@@ -5,14 +5,22 @@ import { handleFetched, type Runner } from '../../../../src/kafka/kafkajs/runner
 import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
 
 /** What kafkajs has fetched of a partition: so many records, which make several parts. */
-function fetched(partition: number, records = 20_000, damage: (set: Buffer) => void = () => undefined) {
-  const list = Array.from({ length: records }, (_, delta) => ({ delta, value: Buffer.alloc(20) }));
+function fetched(
+  partition: number,
+  records = 20_000,
+  damage: (set: Buffer) => void = () => undefined,
+  value = Buffer.alloc(20),
+) {
+  const list = Array.from({ length: records }, (_, delta) => ({ delta, value }));
   const set = recordBatch({ base: 0, codec: 'gzip', records: list });
   damage(set);
   const { responses } = decodeFetchResponse(11, fetchResponse('orders', [{ partition, records: set }]));
   const { messages, highWatermark } = responses[0]!.partitions[0]!;
   return { topic: 'orders', partition, highWatermark, fetchedOffset: '0', rawMessages: messages };
 }
+
+/** Twenty records, which make a batch of 5 MiB. */
+const large = (partition: number) => fetched(partition, 20, undefined, Buffer.alloc(256 * 1024));
 
 /** A runner whose handler resolves what it gets, unless told otherwise. */
 function runner() {
@@ -123,4 +131,34 @@ it('what cannot be read reaches the handler as such, and others are read on', as
   await Promise.all([handleFetched(fake, damaged, handle), handleFetched(fake, fetched(1, 100), handle)]);
   expect(failures).toEqual(['the record batch at offset 0 of orders/0 cannot be read: its checksum is wrong']);
   expect(records).toBe(100);
+});
+
+it('of batches that decompress to much one at a time is in memory, and each is handed out whole', async () => {
+  const { fake, resolve } = runner();
+  const order: number[] = [];
+  const handle = (batch: FetchedBatch) => {
+    order.push(...batch.messages.map(() => batch.partition));
+    resolve(batch);
+    return Promise.resolve();
+  };
+  await Promise.all([0, 1, 2].map((partition) => handleFetched(fake, large(partition), handle)));
+  const [first] = order;
+  expect(order.filter((partition, index) => partition !== order[index - 1])).toHaveLength(3);
+  expect(order.filter((partition) => partition === first)).toHaveLength(20);
+  expect(order).toHaveLength(60);
+});
+
+it('room that waits for a partition that is paused is free again', async () => {
+  const { fake, paused, resolve } = runner();
+  const seen = new Map<number, number>();
+  const handle = (batch: FetchedBatch) => {
+    seen.set(batch.partition, (seen.get(batch.partition) ?? 0) + batch.messages.length);
+    // As a consumer whose buffer is full, by this partition alone.
+    if (batch.partition === 0) paused.add(0);
+    resolve(batch);
+    return Promise.resolve();
+  };
+  await Promise.all([0, 1].map((partition) => handleFetched(fake, large(partition), handle)));
+  expect(seen.get(0)).toBeLessThan(20);
+  expect(seen.get(1)).toBe(20);
 });
