@@ -12,6 +12,8 @@ export interface AttemptNotes {
   readonly refusedAtMs?: number;
   /** When ClickHouse was last away, or the table not as it has to be, in milliseconds since 1970. */
   readonly outageAtMs?: number;
+  /** Records of the batch, by their places in it, that were acknowledged while another table held it. */
+  readonly acknowledged?: RowSet;
   /** By table. */
   readonly inserts?: Readonly<Record<string, InsertNotes>>;
 }

@@ -9,7 +9,7 @@ import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
 import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
 import { batcherIndexOf, pipelineOf } from '../records/batcherId.js';
 import { withinPayload } from '../records/payloadLimit.js';
-import { identityName, sourceName } from '../records/record.js';
+import { identityName, sourceName, type KafkaRecord } from '../records/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
 import { decodeRejected, encodeRejected, REJECTED_BYTES_MAX, type RejectedRecord } from '../records/rejectionCodec.js';
 import type { Destination } from '../records/settings.js';
@@ -21,7 +21,7 @@ import type { Answered } from './acks.js';
 import { Admission, CrowdedError, type AdmissionLimits } from './admission.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, AttemptExpiredError, type Beat } from './attempt.js';
-import { hadOutage, noteOutage, noteRefusal, refusedForMs } from './attemptNotes.js';
+import { hadOutage, noteOutage, noteRefusal, refusedForMs, rowSet, rowsOf } from './attemptNotes.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -223,6 +223,36 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     observeEndToEnd(pipeline, answered);
   }
 
+  /**
+   * Acknowledges what need not wait for a table that holds the batch. The attempts to come must know of it, or each would do it again.
+   * Requests are confirmed with their batch: those whose requester is away are then in its result.
+   */
+  async function acknowledgeEarly(
+    batch: Batch,
+    answered: Readonly<Record<'skipped' | 'inserted', readonly SourcedRecord[]>>,
+    attempt: Attempt,
+  ): Promise<void> {
+    if (batch.destination.reply === undefined) return;
+    const before = acknowledgedBefore(batch, attempt);
+    const isDue = ({ source, record }: SourcedRecord): boolean => !isRequestSource(source) && !before.has(record);
+    const skipped = answered.skipped.filter(isDue);
+    const inserted = answered.inserted.filter(isDue);
+    if (skipped.length + inserted.length === 0) return;
+    const all = new Set(before);
+    for (const { record } of [...skipped, ...inserted]) all.add(record);
+    const acknowledged = rowSet(batch.records.flatMap(({ record }, place) => (all.has(record) ? [place] : [])));
+    if (acknowledged === null) return;
+    try {
+      await publishAcks(batch, batch.destination, 'skipped', skipped, attempt);
+      await publishAcks(batch, batch.destination, 'inserted', inserted, attempt);
+    } catch (error) {
+      // It is tried again with the batch, which is held in any case.
+      if (error instanceof PublishError) return;
+      throw error;
+    }
+    await attempt.note({ ...attempt.notes, acknowledged });
+  }
+
   function observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
     const nowMs = Date.now();
     for (const { record } of answered) {
@@ -360,8 +390,14 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   /**
    * One insert a table, one after the other. One that fails holds the batch, but not the rows of the others: the repetition
    * finds these.
+   *
+   * @param onHeld is given what is in its table where another one holds the batch
    */
-  async function insert(batch: Batch, attempt: Attempt): Promise<Outcome> {
+  async function insert(
+    batch: Batch,
+    attempt: Attempt,
+    onHeld: (inserted: readonly SourcedRecord[]) => Promise<void>,
+  ): Promise<Outcome> {
     const outcomes: Outcome[] = [];
     const done: string[] = [];
     let failure: ApplicationFailure | undefined;
@@ -381,6 +417,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         await attempt
           .note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, ...inserts } })
           .catch(() => undefined);
+      await onHeld(outcomes.flatMap(({ inserted }) => inserted));
       throw failure;
     }
     const [first] = outcomes;
@@ -438,7 +475,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     const verdicts = batch.repeated ? unanswered.get(attempt.activity) : undefined;
     const { inserted, rejected, found } =
       verdicts === undefined
-        ? await timed(pipeline, 'insert', () => insert(toInsert, attempt))
+        ? await timed(pipeline, 'insert', () =>
+            insert(toInsert, attempt, (early) => acknowledgeEarly(batch, { skipped, inserted: early }, attempt)),
+          )
         : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
     unanswered.set(attempt.activity, verdictsOf(rejected));
@@ -449,9 +488,12 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       ...(await confirm(batch, 'skipped', skippedRequests, attempt)),
       ...(await confirm(batch, 'inserted', insertedRequests, attempt)),
     ];
+    const before = acknowledgedBefore(batch, attempt);
+    const due = (answered: readonly SourcedRecord[]): readonly SourcedRecord[] =>
+      before.size === 0 ? answered : answered.filter(({ record }) => !before.has(record));
     await timed(pipeline, 'acknowledge', async () => {
-      await publishAcks(batch, destination, 'skipped', skippedRecords, attempt);
-      await publishAcks(batch, destination, 'inserted', insertedRecords, attempt);
+      await publishAcks(batch, destination, 'skipped', due(skippedRecords), attempt);
+      await publishAcks(batch, destination, 'inserted', due(insertedRecords), attempt);
     });
     unanswered.delete(attempt.activity);
     confirmer.forget(attempt.activity, ['skipped', 'inserted']);
@@ -658,6 +700,11 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
   if (names.size === 0) return undefined;
   const all = new Set(records.map(({ source }) => source));
   return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
+}
+
+/** Records of a batch that attempts have acknowledged although it is held. */
+function acknowledgedBefore({ records }: Batch, { notes: { acknowledged = [] } }: Attempt): ReadonlySet<KafkaRecord> {
+  return new Set(rowsOf(acknowledged).flatMap((place) => records[place]?.record ?? []));
 }
 
 /** Takes out what the pipeline does not want as rows. */

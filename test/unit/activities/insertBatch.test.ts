@@ -170,10 +170,10 @@ it('a transient error is searched for a culprit after 15 minutes and ten attempt
   expect(old.table.rows).toHaveLength(4);
 });
 
-it('a batch goes to the tables of its topics, each record to its own, and is answered in its order', async () => {
+it('a batch goes to the tables of its topics, each record to its own, and only those of a missing table wait for their answer', async () => {
   const inserted = new Map<string, FakeTable>();
   const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
-  const { published, activities } = worker(undefined, {
+  const { published, activities, noted, refusing } = worker(undefined, {
     foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
     insert: (name, rows) => of(name).tables.insert(name, rows),
     probe: (name, columns) => of(name).tables.probe(name, columns),
@@ -184,12 +184,27 @@ it('a batch goes to the tables of its topics, each record to its own, and is ans
   const table = { ofTopics: { b: 'own' }, others: 'raw_{topic}' };
   const destination = { ...spec.destination, table, reply: { topic: 'replies', copyHeaders: [] } };
   const run = (number: number) =>
-    attemptOf(() => activities.insertBatch({ ...spec, destination }, bodies), { attempt: number });
+    attemptOf(() => activities.insertBatch({ ...spec, destination }, bodies), {
+      attempt: number,
+      ...(noted.last === undefined ? {} : { notes: noted.last }),
+    });
+  const answers = () =>
+    published.map(([, { value }]) => {
+      const { topic, offset } = JSON.parse(String(value)) as { topic: string; offset: number };
+      return `${topic}/${offset}`;
+    });
 
-  await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError', message: 'there is no table raw_c' });
-  expect(published).toEqual([]);
+  const held = { type: 'StructuralInsertError', message: 'there is no table raw_c' };
+  refusing.publish = new PublishError('replies', 'away');
+  await expect(run(1)).rejects.toMatchObject(held);
+  expect(answers()).toEqual([]);
+  refusing.publish = undefined;
+  for (const number of [2, 3]) {
+    await expect(run(number)).rejects.toMatchObject(held);
+    expect(answers()).toEqual(['a.x/0', 'a.x/2', 'b/0', 'b/2']);
+  }
   of('raw_c').ill = of('raw_c').probeFails = undefined;
-  expect(await run(2)).toMatchObject({ inserted: 6, rejected: 3, skipped: 0 });
+  expect(await run(4)).toMatchObject({ inserted: 6, rejected: 3, skipped: 0 });
   const rows = [...inserted].map(([name, { rows }]) => [
     name,
     rows.map(({ _topic, _offset }) => `${_topic}/${_offset}`),
@@ -199,15 +214,7 @@ it('a batch goes to the tables of its topics, each record to its own, and is ans
     own: ['b/0', 'b/2'],
     raw_c: ['c/0', 'c/2'],
   });
-  const answered = published.map(([, { value }]) => JSON.parse(String(value)) as { topic: string; offset: number });
-  expect(answered.map(({ topic, offset }) => `${topic}/${offset}`)).toEqual([
-    'a.x/0',
-    'a.x/2',
-    'b/0',
-    'b/2',
-    'c/0',
-    'c/2',
-  ]);
+  expect(answers()).toEqual(['a.x/0', 'a.x/2', 'b/0', 'b/2', 'c/0', 'c/2']);
 });
 
 it('a structural error is said once, tried again soon, counted each time, and answers or rejects nobody', async () => {
