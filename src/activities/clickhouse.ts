@@ -145,6 +145,9 @@ export class ClickHouseTables {
            toYear(toDateTime64('0001-01-02 00:00:00', 0, 'UTC')), toYear(toDateTime64('9999-12-30 00:00:00', 0, 'UTC')),
            (SELECT groupArray(name) FROM system.settings WHERE name IN {names:Array(String)})`,
         { names },
+        this.#client,
+        // Inserts have it, too.
+        Object.fromEntries(Object.entries(this.#settings).filter(([name]) => name === 'session_timezone')),
       );
     } catch (error) {
       // A server that refuses the question is one that has none of these settings.

@@ -234,9 +234,9 @@ const ROW = /\(at row (\d+)\)/g;
  * Total: whatever an insert or a question throws gets a kind, and a message without any value of a record. The name of an
  * error is taken from the tables above, never from the answer, in which a row can look like one.
  *
- * @param columns the names that may be said
+ * @param columns types by the names that may be said
  */
-export function classifyInsertError(error: unknown, columns?: Pick<ReadonlySet<string>, 'has'>): InsertError {
+export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<string, string>, 'get'>): InsertError {
   if (error instanceof InsertError) return error;
   if (!(error instanceof ClickHouseError)) return unanswered(error);
   const code = Number(error.code);
@@ -245,11 +245,15 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlySet<s
   const isOversized = code in OVERSIZED_CODES || oversized?.says.test(error.message) === true;
   const column = [...error.message.matchAll(COLUMN)].at(-1)?.[1];
   const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
-  return new InsertError(isOversized ? 'oversized' : kindOf(code), {
+  const type = column === undefined ? undefined : columns?.get(column);
+  const kind = kindOf(code);
+  // The functions that read the state of an aggregation fail with codes of every kind.
+  const isOfState = kind !== 'transient' && type !== undefined && /\bAggregateFunction\(/.test(type);
+  return new InsertError(isOversized ? 'oversized' : isOfState ? 'data' : kind, {
     code: error.code,
     message:
       `ClickHouse error ${error.code}${name === undefined ? '' : ` (${name})`}` +
-      (column !== undefined && columns?.has(column) ? ` in column ${column}` : '') +
+      (type === undefined ? '' : ` in column ${column}`) +
       (isOversized && oversized !== undefined ? `: ${oversized.means}` : ''),
     cause: error,
     suspect: row === undefined ? undefined : Number(row) - 1,

@@ -1,6 +1,8 @@
 import { parseColumnType, parseTupleElement, type ColumnType } from './columnTypes.js';
 import { isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
 import { everyItem, everyScalar, objectMembers, objectNames, textOfString } from './json.js';
+import { keyNames } from './mapKeys.js';
+import { knowsZone, wallClock, zoneOf } from './timeZones.js';
 
 /*
  * Values that ClickHouse would not refuse but change: it keeps the low bits of an integer that is too large for its column
@@ -19,7 +21,7 @@ export type ValueCheck = (text: string, start: number, end: number) => boolean;
 
 /** What differs between servers. */
 export interface ValueLimits {
-  /** The zone of columns that name none. */
+  /** The zone of columns that name none: that of the inserts' session, or the server's. */
   readonly timeZone: string;
   /** The first and the last year that a `DateTime64` takes. */
   readonly years: readonly [first: number, last: number];
@@ -49,7 +51,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Float64':
       return floatCheck(Number);
     case 'Decimal':
-      return decimalCheck;
+      return place === 'path' ? decimalPathCheck : decimalCheck;
     case 'Date':
       return dayCheck(0, DATE_MAX);
     case 'Date32':
@@ -58,7 +60,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'DateTime32':
       return dateTimeCheck(first, limits);
     case 'DateTime64':
-      return dateTime64Check(Number(first), limits);
+      return dateTime64Check(Number(first), second, limits);
     case 'Time':
       return timeOfDayCheck(0);
     case 'Time64':
@@ -75,7 +77,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Array':
       return arrayCheck(of(first));
     case 'Map':
-      return mapCheck(first, of(first), of(second));
+      return mapCheck(first, of(first), of(second), limits);
     case 'Tuple':
       return tupleCheck(parameters, of);
     case 'Nested':
@@ -93,6 +95,8 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
       return allOf([...SHAPES.values()].map(of));
     case 'String':
       return place === 'path' ? textPathCheck : undefined;
+    case 'FixedString':
+      return place === 'path' ? fixedTextPathCheck : undefined;
     default: {
       const shape = SHAPES.get(name);
       return shape === undefined ? undefined : of(shape);
@@ -115,7 +119,10 @@ const DATE_MAX = 65_535;
 /** 1900-01-01 and 2299-12-31. */
 const DATE32_MIN = -25_567;
 const DATE32_MAX = 120_529;
+const SECONDS_OF_DAY = 86_400;
 const DATE_TIME_MAX = 2 ** 32 - 1;
+/** Of a DateTime64, on servers that go as far. */
+const YEAR_MAX = 9_999;
 
 const QUOTE = 34;
 const MINUS = 45;
@@ -205,9 +212,20 @@ const decimalCheck: ValueCheck = (text, start, end) => {
   return !isString(text, start) || DECIMAL.test(textOfString(text, start, end));
 };
 
+/** At a typed path of JSON, numbers come by way of a float. */
+const decimalPathCheck: ValueCheck = (text, start, end) => {
+  if (!isNumber(text, start)) return decimalCheck(text, start, end);
+  const digits = text
+    .slice(start, end)
+    .replace(/[eE].*$/, '')
+    .replace('.', '')
+    .replace(/^-?0*/, '');
+  return digits.length <= SAFE_DIGITS;
+};
+
 function dayCheck(min: number, max: number): ValueCheck {
   const within = integerWithin(BigInt(min), BigInt(max));
-  const [firstYear, lastYear] = [yearOf(min * 86_400), yearOf(max * 86_400)];
+  const [firstYear, lastYear] = [yearOf(min * SECONDS_OF_DAY), yearOf(max * SECONDS_OF_DAY)];
   return (text, start, end) => {
     if (isNumber(text, start)) return within(text, start, end);
     // A day of true is not what anybody writes; null is the default.
@@ -227,19 +245,25 @@ function yearOf(seconds: number): number {
 }
 
 function dateTimeCheck(zoneParameter: string, limits: ValueLimits): ValueCheck {
-  const zone = zoneParameter === '' ? limits.timeZone : zoneParameter.slice(1, -1);
-  const walls = [wallSeconds(0, zone), wallSeconds(DATE_TIME_MAX, zone)] as const;
-  return timeCheck(integerWithin(0n, BigInt(DATE_TIME_MAX)), [0, DATE_TIME_MAX], walls);
+  const range = [0, DATE_TIME_MAX] as const;
+  return timeCheck(
+    integerWithin(0n, BigInt(DATE_TIME_MAX)),
+    range,
+    wallRange(range, zoneOf(zoneParameter, limits.timeZone)),
+  );
 }
 
-function dateTime64Check(precision: number, { years: [first, last] }: ValueLimits): ValueCheck {
+function dateTime64Check(precision: number, zoneParameter: string, limits: ValueLimits): ValueCheck {
+  const [first, last] = limits.years;
   const ticks = 10n ** BigInt(precision);
   const min = Date.parse(`${String(first).padStart(4, '0')}-01-01T00:00:00Z`) / 1000;
   const max = Date.parse(`${last}-12-31T23:59:59Z`) / 1000;
   const [low, high] = [BigInt(min) * ticks, BigInt(max + 1) * ticks - 1n];
   const [int64Min, int64Max] = [-(2n ** 63n), 2n ** 63n - 1n];
   const within = integerWithin(low < int64Min ? int64Min : low, high > int64Max ? int64Max : high);
-  return timeCheck(within, [min, max], [min, max]);
+  // West of Greenwich the last hours of 9999 belong to 10000 in UTC, which ends before them.
+  const lastWall = last < YEAR_MAX ? max : wallRange([min, max], zoneOf(zoneParameter, limits.timeZone))[1];
+  return timeCheck(within, [min, max], [min, Math.min(max, lastWall)]);
 }
 
 /**
@@ -263,17 +287,14 @@ function timeCheck(number: ValueCheck, range: readonly [number, number], walls: 
   };
 }
 
-/** What a clock of a time zone shows at an instant, as seconds since its own 1970. */
-function wallSeconds(seconds: number, timeZone: string): number {
-  const format = new Intl.DateTimeFormat('en-US', {
-    ...{ timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric' },
-    ...{ hour: 'numeric', minute: 'numeric', second: 'numeric' },
-  });
-  const parts = Object.fromEntries(
-    format.formatToParts(seconds * 1000).map(({ type, value }) => [type, Number(value)]),
-  );
-  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
-  return Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
+/**
+ * What a clock of a time zone shows between two instants. ClickHouse has zones that JavaScript does not know (`localtime`,
+ * `Fixed/UTC+02:00:00`): of these, only that they are less than a day away from UTC.
+ */
+function wallRange([first, last]: readonly [number, number], timeZone: string): readonly [number, number] {
+  if (!knowsZone(timeZone)) return [first + SECONDS_OF_DAY, last - SECONDS_OF_DAY];
+  const wall = wallClock(timeZone);
+  return [wall(first), wall(last)];
 }
 
 /** 1000 hours. */
@@ -290,8 +311,31 @@ function timeOfDayCheck(precision: number): ValueCheck {
   };
 }
 
+function enumValues(elements: readonly string[]): ReadonlySet<number> {
+  return new Set(elements.map((element) => Number(/=\s*(-?\d+)$/.exec(element)?.[1])));
+}
+
+/**
+ * Whether a type has a value for what null, or an element that is missing, leaves in a tuple: zero, also in an enum that has no
+ * such element. That is taken without an error, and nothing of the column can be read again in its part, whosever the rows are.
+ */
+function takesZero(text: string): boolean {
+  const type = parseColumnType(text);
+  switch (type.name) {
+    case 'Enum8':
+    case 'Enum16':
+      return enumValues(type.parameters).has(0);
+    case 'Tuple':
+      return type.parameters.every((parameter) => takesZero(parseTupleElement(parameter).type));
+    case 'JSON':
+      return typedPaths(type).every(([, pathType]) => takesZero(pathType));
+    default:
+      return true;
+  }
+}
+
 function enumCheck(elements: readonly string[]): ValueCheck {
-  const values = new Set(elements.map((element) => Number(/=\s*(-?\d+)$/.exec(element)?.[1])));
+  const values = enumValues(elements);
   return (text, start, end) => {
     if (text[start] === 'n') return values.has(0);
     if (!isNumber(text, start)) return true;
@@ -315,9 +359,14 @@ function arrayCheck(item: ValueCheck | undefined): ValueCheck | undefined {
   return (text, start) => text[start] !== '[' || everyItem(text, start, (from, to) => item(text, from, to));
 }
 
-/** Of a key that occurs twice, readers see one value. */
-function mapCheck(keyType: string, key: ValueCheck | undefined, value: ValueCheck | undefined): ValueCheck {
-  const nameOf = keyNames(keyType);
+/** Of a key that occurs twice, however it is written, readers see one value. */
+function mapCheck(
+  keyType: string,
+  key: ValueCheck | undefined,
+  value: ValueCheck | undefined,
+  { timeZone }: ValueLimits,
+): ValueCheck {
+  const nameOf = keyNames(keyType, timeZone);
   return (text, start) => {
     if (text[start] !== '{') return true;
     const members = objectMembers(text, start);
@@ -329,25 +378,6 @@ function mapCheck(keyType: string, key: ValueCheck | undefined, value: ValueChec
   };
 }
 
-/** Gives texts of one key one name: integers and days have several, an element of an enum is called by its number, too. */
-function keyNames(type: string): (key: string) => string {
-  if (/^(LowCardinality\()?U?Int/.test(type)) return integerName;
-  const { name, parameters } = parseColumnType(type);
-  if (name === 'Date' || name === 'Date32') return (key) => String(readDay(key) ?? key);
-  if (name === 'UUID') return (key) => key.replaceAll('-', '').toLowerCase();
-  if (!name.startsWith('Enum')) return (key) => key;
-  const elements = parameters.map((element) => /^'([^]*)'\s*=\s*(-?\d+)$/.exec(element) ?? []);
-  const numbers = new Map(
-    elements.map(([, element = '', value = '']) => [latin1(element.replaceAll(/\\(.)/g, '$1')), value]),
-  );
-  return (key) => numbers.get(key) ?? integerName(key);
-}
-
-/** `01` and `1` are one integer. */
-function integerName(name: string): string {
-  return INTEGER.test(name) ? name.replace(/^\+?(-?)0*(?=\d)/, '$1') : name;
-}
-
 function tupleCheck(
   parameters: readonly string[],
   checkOfType: (type: string) => ValueCheck | undefined,
@@ -356,20 +386,22 @@ function tupleCheck(
   const checks = elements.map(({ type }) => checkOfType(type));
   const names = new Map(elements.map(({ name }, index) => [name && latin1(name), checks[index]]));
   const isNamed = elements.some(({ name }) => name !== undefined);
+  const required = elements.filter(({ type }) => !takesZero(type)).map(({ name }) => name && latin1(name));
   if (!isNamed && checks.every((check) => check === undefined)) return undefined;
   return (text, start) => {
+    if (text[start] === 'n') return required.length === 0;
     if (text[start] === '[') {
       let index = 0;
       return everyItem(text, start, (from, to) => checks[index++]?.(text, from, to) ?? true);
     }
+    if (text[start] !== '{' || !isNamed) return true;
+    const members = objectMembers(text, start);
     // ClickHouse drops what has no element, and does not see through the escapes of a name.
     return (
-      text[start] !== '{' ||
-      !isNamed ||
-      objectMembers(text, start).every(
+      members.every(
         ({ name, escaped, start: from, end }) =>
           !escaped && names.has(name) && (names.get(name)?.(text, from, end) ?? true),
-      )
+      ) && required.every((name) => members.some((member) => member.name === name))
     );
   };
 }
@@ -441,14 +473,23 @@ const textPathCheck: ValueCheck = (text, start, end) => {
   return smallInteger(text, start, end) === undefined ? String(Number(digits)) === digits : end - start <= SAFE_DIGITS;
 };
 
-/** `JSON(a.b UInt8, SKIP c)`: the paths that have a type. */
-function typedPathsCheck({ parameters }: ColumnType, limits: ValueLimits): ValueCheck | undefined {
-  const paths = new Map<string, ValueCheck>();
-  for (const parameter of parameters) {
+/** At a path of texts of one length, ClickHouse would make texts of everything, where they fit. */
+const fixedTextPathCheck: ValueCheck = (text, start) => isString(text, start) || text[start] === 'n';
+
+/** `JSON(a.b UInt8, SKIP c)`: the paths that have a type, one character a byte. */
+function typedPaths({ parameters }: ColumnType): (readonly [path: string, type: string])[] {
+  return parameters.flatMap((parameter) => {
     const [, path, type] = /^((?:`(?:[^`\\]|\\.)*`|[^\s`=])+)\s+([^\s=][^]*)$/.exec(parameter) ?? [];
-    if (path === undefined || type === undefined || /^SKIP$/i.test(path)) continue;
-    const check = checkOf(type, limits, 'path');
-    if (check !== undefined) paths.set(latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1')), check);
+    if (path === undefined || type === undefined || /^SKIP$/i.test(path)) return [];
+    return [[latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1')), type] as const];
+  });
+}
+
+function typedPathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck | undefined {
+  const paths = new Map<string, ValueCheck>();
+  for (const [path, pathType] of typedPaths(type)) {
+    const check = checkOf(pathType, limits, 'path');
+    if (check !== undefined) paths.set(path, check);
   }
   if (paths.size === 0) return undefined;
   const names = [...paths.keys()];
@@ -460,7 +501,8 @@ function typedPathsCheck({ parameters }: ColumnType, limits: ValueLimits): Value
       const leads = names.some((name) => name.startsWith(`${path}.`));
       return !leads || text[member.start] !== '{' || holds(text, member.start, `${path}.`);
     });
-  return (text, start) => holds(text, start, '');
+  const takesNull = typedPaths(type).every(([, pathType]) => takesZero(pathType));
+  return (text, start) => (text[start] === 'n' ? takesNull : holds(text, start, ''));
 }
 
 function latin1(text: string): string {

@@ -35,6 +35,8 @@ export const INSERT_DEFAULTS = {
 export const INSERT_SETTINGS_IF_KNOWN = {
   // A number for a DateTime64 counts its ticks, as it has always done; since 26.8 it would be seconds.
   input_format_read_datetime_number_as_raw_value: 1,
+  // A text for an AggregateFunction is a state. As a value, 300 would be 44 in a sum of UInt8, and `abc` 0.
+  aggregate_function_input_format: 'state',
 } as const;
 
 /** Why the configuration may not have a setting of ClickHouse; undefined where it may. */

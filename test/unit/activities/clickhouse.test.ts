@@ -59,7 +59,8 @@ it('numbers for times count ticks on a server that would else read seconds, and 
     const { tables, inserts } = await tablesOf({ knownSettings });
     await insert(tables);
     const sent = SOMETIMES_KNOWN.map((name) => inserts[0]?.get(name) ?? null);
-    expect(sent).toEqual(SOMETIMES_KNOWN.map(() => (knownSettings.length > 0 ? '1' : null)));
+    const values = Object.values(INSERT_SETTINGS_IF_KNOWN).map(String);
+    expect(sent).toEqual(knownSettings.length > 0 ? values : SOMETIMES_KNOWN.map(() => null));
   }
 });
 

@@ -10,7 +10,7 @@ import {
 } from '../../../src/activities/insertErrors.js';
 
 const error = (code: string, message: string, type = 'SOME_TYPE') => new ClickHouseError({ code, type, message });
-const columns = new Set(['delay', 'id']);
+const columns = new Map(['delay', 'id'].map((name) => [name, 'String']));
 
 it('tells bad data from a wrong table from what may pass', () => {
   expect(classifyInsertError(error('27', 'Cannot parse input')).kind).toBe('data');
@@ -69,6 +69,28 @@ it('takes what is no answer of ClickHouse for transient, and keeps to itself wha
   expect(classifyInsertError(undefined).kind).toBe('transient');
 });
 
+it('takes a state of an aggregation that cannot be read for a value, whatever the code, if it may not pass', () => {
+  const columns = new Map([
+    ['total', 'AggregateFunction(sum, UInt64)'],
+    ['states', 'Map(String, AggregateFunction(uniq, String))'],
+    ['latest', 'SimpleAggregateFunction(max, UInt8)'],
+  ]);
+  const kind = (code: string, column: string) =>
+    classifyInsertError(
+      error(code, `Cannot read all data: (while reading the value of key ${column}): (at row 1)`),
+      columns,
+    ).kind;
+  for (const column of ['total', 'states']) {
+    expect(['33', '36', '1001', '241'].map((code) => kind(code, column))).toEqual([
+      'data',
+      'data',
+      'data',
+      'transient',
+    ]);
+  }
+  expect(['33', '36', '1001'].map((code) => kind(code, 'latest'))).toEqual(['unknown', 'structural', 'unknown']);
+});
+
 it('names the column and the row', () => {
   const text =
     "Cannot parse input: expected '\"' before: 'late' (while reading the value of key delay): (at row 7)\n: While";
@@ -87,11 +109,11 @@ it('says nothing that the row may have said', () => {
 });
 
 it('names a column of any name, and only a column', () => {
-  const columns = new Set(['größe', 'a b', 'n.a', 'x)y', 'q']);
+  const columns = new Map(['größe', 'a b', 'n.a', 'x)y', 'q'].map((name) => [name, 'String']));
   const message = (text: string) => classifyInsertError(error('27', text), columns).message;
   const of = (name: string) =>
     `Cannot parse input: expected '"' before: 'x"}': (while reading the value of key ${name}): (at row 1)`;
-  for (const name of columns) expect(message(of(name))).toContain(`in column ${name}`);
+  for (const name of columns.keys()) expect(message(of(name))).toContain(`in column ${name}`);
   expect(message(of('other'))).not.toContain('in column');
   // The row quotes the beginning of such words.
   expect(

@@ -96,3 +96,33 @@ it('finds the paths that an object in a Dynamic would have twice, in linear time
   expect(passes('Dynamic', `{${names.join(',')}}`)).toBe(true);
   expect(passes('Dynamic', `{"${'a.'.repeat(200_000)}":1,"b":2}`)).toBe(true);
 });
+
+it('a zone that only ClickHouse knows fails no record: what is within a day of the range’s ends is refused', () => {
+  for (const zone of ['localtime', 'Fixed/UTC+02:00:00']) {
+    expect(passes(`DateTime('${zone}')`, '"2024-01-02 03:04:05"')).toBe(true);
+    expect(passes(`DateTime('${zone}')`, '"2106-02-06 00:00:00"')).toBe(true);
+    expect(passes(`DateTime('${zone}')`, '"2106-02-07 00:00:00"')).toBe(false);
+    expect(passes(`DateTime('${zone}')`, '"2106-02-07 06:28:15Z"')).toBe(true);
+    expect(passes(`DateTime64(3, '${zone}')`, '"2024-01-02 03:04:05"')).toBe(true);
+  }
+});
+
+it('nothing leaves a zero in an enum that has none, at any depth: nobody could read the column again', () => {
+  const without = "Enum8('new' = 1)";
+  const with0 = "Enum8('new' = 1, 'no' = 0)";
+  for (const [type, json, passing] of [
+    [`Tuple(a ${without})`, 'null', false],
+    [`Tuple(a ${with0})`, 'null', true],
+    [`Tuple(a Tuple(b ${without}), c UInt8)`, '{"c":1}', false],
+    [`Tuple(a Tuple(b ${without}), c UInt8)`, '{"a":{"b":"new"}}', true],
+    [`Array(Tuple(a ${without}))`, '[{"a":"new"},null]', false],
+    [`Nested(a ${without}, b UInt8)`, '[{"b":1}]', false],
+    [`Nullable(Tuple(a ${without}))`, 'null', true],
+    [`Tuple(UInt8, ${without})`, 'null', false],
+    [`Tuple(a Array(${without}), b Map(String, ${without}), c Nullable(${without}))`, '{}', true],
+    [`JSON(a.b ${without})`, 'null', false],
+    [`JSON(a.b ${without})`, '{}', true],
+    [`Tuple(j JSON(a ${without}))`, '{}', false],
+  ] as const)
+    expect([type, json, passes(type, json)]).toEqual([type, json, passing]);
+});

@@ -1,0 +1,142 @@
+import { parseColumnType } from './columnTypes.js';
+import { readDay, readTime } from './dateTexts.js';
+import { wallClock, zoneOf } from './timeZones.js';
+
+/**
+ * For a type of keys of a Map: gives all texts of one key one name, and texts of different keys different names. `01` and `1`
+ * are one integer, `2024-01-02` and `2024/01/02` one day.
+ *
+ * @param type of the keys, as `system.columns` has it
+ * @param timeZone of times without one, where the type names none
+ * @returns takes and gives texts of one character a byte
+ */
+export function keyNames(type: string, timeZone: string): (key: string) => string {
+  const { name, parameters } = parseColumnType(type);
+  const [first = '', second = ''] = parameters;
+  if (/^(U?Int\d+|Interval.+)$/.test(name)) return numberName(0);
+  switch (name) {
+    case 'LowCardinality':
+      return keyNames(first, timeZone);
+    case 'Decimal':
+      return numberName(Number(second));
+    case 'Float32':
+    case 'BFloat16':
+      return floatName(Math.fround);
+    case 'Float64':
+      return floatName(Number);
+    case 'Bool':
+      return (key) => BOOLS.get(key.toLowerCase()) ?? key;
+    case 'Date':
+    case 'Date32':
+      return (key) => String(readDay(key) ?? key);
+    case 'DateTime':
+    case 'DateTime32':
+      return timeName(0, zoneOf(first, timeZone));
+    case 'DateTime64':
+      return timeName(Number(first), zoneOf(second, timeZone));
+    case 'Time':
+      return timeOfDayName(0);
+    case 'Time64':
+      return timeOfDayName(Number(first));
+    case 'UUID':
+      return (key) => key.replaceAll('-', '').toLowerCase();
+    case 'IPv4':
+      return (key) => key.split('.').map(Number).join('.');
+    case 'IPv6':
+      return ipv6Name;
+    case 'FixedString':
+      return (key) => key.replace(/\0+$/, '');
+    case 'Enum8':
+    case 'Enum16':
+      return enumName(parameters);
+    default:
+      return (key) => key;
+  }
+}
+
+/** More shifts no digit of a decimal into its column. */
+const EXPONENT_MAX = 200;
+
+/** Without its exponent, which decimals may have. */
+function shifted(key: string): string {
+  const [, sign, whole = '', fraction = '', exponent] = /^([+-]?)(\d*)\.?(\d*)[eE]([+-]?\d+)$/.exec(key) ?? [];
+  if (sign === undefined || Math.abs(Number(exponent)) > EXPONENT_MAX) return key;
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
+  return `${sign}${digits.slice(0, point).padEnd(point, '0')}.${digits.slice(point)}`;
+}
+
+const NUMBER = /^([+-]?)0*(\d*)(?:\.(\d*))?$/;
+
+function numberName(scale: number): (key: string) => string {
+  return (key) => {
+    const [, sign, whole, fraction = ''] = NUMBER.exec(shifted(key)) ?? [];
+    if (whole === undefined) return key;
+    const kept = fraction.slice(0, scale).replace(/0+$/, '');
+    return whole === '' && kept === '' ? '0' : `${sign === '-' ? '-' : ''}${whole}.${kept}`;
+  };
+}
+
+function floatName(rounded: (value: number) => number): (key: string) => string {
+  return (key) => {
+    const value = rounded(Number(key));
+    return Number.isNaN(value) ? key.toLowerCase().replace(/^\+/, '') : String(value);
+  };
+}
+
+/** As `Bool` reads them, in any case. */
+const BOOLS: ReadonlyMap<string, string> = new Map([
+  ...['1', 'true', 't', 'yes', 'y', 'on', 'enable', 'enabled'].map((text) => [text, 'true'] as const),
+  ...['0', 'false', 'f', 'no', 'n', 'off', 'disable', 'disabled'].map((text) => [text, 'false'] as const),
+]);
+
+function timeName(precision: number, zone: string): (key: string) => string {
+  const instantOf = instantsOf(zone);
+  return (key) => {
+    const time = readTime(key);
+    if (time === null) return key;
+    const digits = /^\d{10}(\d{3,9})$/.exec(key)?.[1] ?? /(?:\d{2}:|^)\d+\.(\d+)/.exec(key)?.[1] ?? '';
+    const seconds = time.zoned ? time.seconds : instantOf(time.seconds);
+    return `${seconds}.${digits.slice(0, precision).replace(/0+$/, '')}`;
+  };
+}
+
+/** When a zone's clock shows a time. An hour off for a time that it leaves out, or shows for the second time. */
+function instantsOf(zone: string): (wall: number) => number {
+  if (zone === 'UTC') return (wall) => wall;
+  let clock: ((seconds: number) => number) | undefined;
+  return (wall) => {
+    clock ??= wallClock(zone);
+    const guess = wall - (clock(wall) - wall);
+    return wall - (clock(guess) - guess);
+  };
+}
+
+function timeOfDayName(precision: number): (key: string) => string {
+  return (key) => {
+    const [, sign = '', hours, minutes, seconds, fraction = ''] = /^(-?)(\d+):(\d+):(\d+)(?:\.(\d*))?$/.exec(key) ?? [];
+    if (hours === undefined) return key;
+    const kept = fraction.slice(0, precision).replace(/0+$/, '');
+    return `${sign}${Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)}.${kept}`;
+  };
+}
+
+/** In the form of the URL standard. */
+function ipv6Name(key: string): string {
+  const url = `http://[${/^\d+(?:\.\d+){3}$/.test(key) ? `::ffff:${key}` : key}]`;
+  return URL.canParse(url) ? new URL(url).hostname : key;
+}
+
+/** An element of an enum is called by its number, too. */
+function enumName(parameters: readonly string[]): (key: string) => string {
+  const elements = parameters.map((element) => /^'([^]*)'\s*=\s*(-?\d+)$/.exec(element) ?? []);
+  const numbers = new Map(
+    elements.map(([, element = '', value = '']) => [
+      Buffer.from(element.replaceAll(/\\(.)/g, '$1')).toString('latin1'),
+      value,
+    ]),
+  );
+  const nameOf = numberName(0);
+  return (key) => nameOf(numbers.get(key) ?? key);
+}
