@@ -3,12 +3,12 @@ export interface Conversion {
   readonly type: string;
   /** JSON. */
   readonly written: string;
-  /** As `toString` shows it. */
-  readonly stored: string;
+  /** As `toString` shows it; null where the record is rejected. */
+  readonly stored: string | null;
   readonly why: string;
 }
 
-/** What is changed on purpose. Whatever else ClickHouse would change is rejected. */
+/** What is changed on purpose, and what is rejected although it looks harmless. Whatever else ClickHouse would change is rejected. */
 export const CONVERSIONS: readonly Conversion[] = [
   { type: 'Float64', written: '0.1234567890123456789', stored: '0.12345678901234568', why: 'the nearest float' },
   { type: 'Float32', written: '16777217', stored: '16777216', why: 'the nearest float' },
@@ -90,13 +90,40 @@ export const CONVERSIONS: readonly Conversion[] = [
     stored: '{"t":"[1,2]"}',
     why: 'JSON at a path of texts, as ClickHouse writes it',
   },
+  {
+    type: 'JSON',
+    written: '{"a":[9007199254740993, 0.5]}',
+    stored: null,
+    why: 'the items of an array share a type: beside a fraction, the integer would lose its last digits',
+  },
+  { type: 'JSON', written: '{"a":[true, 1]}', stored: null, why: 'for the same reason true would become 1' },
+  { type: 'Dynamic', written: '{"a":1,"b":"x"}', stored: "(1,'x')", why: 'an object becomes a named tuple' },
+  {
+    type: 'Dynamic',
+    written: '18446744073709551616',
+    stored: null,
+    why: 'of integers beyond 64 bits, ClickHouse makes true or a float',
+  },
+  {
+    type: 'Dynamic',
+    written: '{"a":{"b":1},"a.b":2}',
+    stored: null,
+    why: 'it has a path twice: ClickHouse takes it, and can then read nothing of its part again',
+  },
+  {
+    type: 'AggregateFunction(sum, UInt64)',
+    written: '5',
+    stored: null,
+    why: 'a text holds the state of the aggregation, byte by byte; there are no values',
+  },
 ];
 
 /** The conversions as a Markdown table. */
 export function conversionsReference(): string {
   const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
   const rows = CONVERSIONS.map(
-    ({ type, written, stored, why }) => `| ${code(type)} | ${code(written)} | ${code(stored)} | ${why} |`,
+    ({ type, written, stored, why }) =>
+      `| ${code(type)} | ${code(written)} | ${stored === null ? 'rejected' : code(stored)} | ${why} |`,
   );
   return ['| type | written | stored | |', '| --- | --- | --- | --- |', ...rows, ''].join('\n');
 }

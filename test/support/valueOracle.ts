@@ -62,8 +62,13 @@ export function parse(json: string): Node {
   return value();
 }
 
-/** What a text of a date or a time means, as whoever made it up says: nanoseconds since 1970, or since midnight. */
-export type Meanings = ReadonlyMap<string, bigint>;
+/** What a text of a date or a time means, as whoever made it up says. */
+export interface Meaning {
+  /** Since 1970, or since midnight; of the text's own wall clock where it names no zone. */
+  readonly nanos: bigint;
+  readonly zoned: boolean;
+}
+export type Meanings = ReadonlyMap<string, Meaning>;
 
 /** A type taken apart. */
 interface Type {
@@ -105,7 +110,7 @@ const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 /**
  * Whether what is stored says the same as what was written. What is changed on purpose counts as the same: {@link ON_PURPOSE}.
  *
- * @param stored as ClickHouse writes it in JSON, with quoted decimals and 64 bits, and tuples as objects
+ * @param stored as ClickHouse writes it in JSON, with quoted decimals and 64 bits, tuples as objects, and times as in ISO 8601
  */
 export function isSame(type: string, written: Node, stored: Node, meanings: Meanings): boolean {
   const { name, parameters } = typeOf(type);
@@ -120,6 +125,7 @@ export function isSame(type: string, written: Node, stored: Node, meanings: Mean
     return (
       isSameFree(written, stored) || parameters.some((inner) => takes(inner, stored) && same(inner, written, stored))
     );
+  if (name === 'Columns') return isSameColumns(parameters, written, stored, same);
   // Null is the default of a column that cannot hold it.
   if (written.kind === 'null') return isDefault(stored);
   if (name === 'Array' || name === 'QBit')
@@ -130,6 +136,7 @@ export function isSame(type: string, written: Node, stored: Node, meanings: Mean
       written.items.every((item, index) => same(first, item, stored.items[index] as Node))
     );
   if (name in SHAPES) return same(SHAPES[name] as string, written, stored);
+  if (name === 'Geometry') return [...Object.values(SHAPES)].some((shape) => same(shape, written, stored));
   if (name === 'Nested') return same(`Array(Tuple(${parameters.join(', ')}))`, written, stored);
   if (name === 'Tuple') return isSameTuple(parameters, written, stored, same);
   if (name === 'Map') {
@@ -185,6 +192,24 @@ function isSameTuple(
   });
 }
 
+/** Columns `v.a`, `v.b` are filled from an object `v`. What it has besides is ignored, and so is what is no object. */
+function isSameColumns(
+  parameters: readonly string[],
+  written: Node,
+  stored: Node,
+  same: (type: string, from: Node, to: Node) => boolean,
+): boolean {
+  if (stored.kind !== 'object' || written.kind === 'array') return false;
+  return parameters.map(named).every((column) => {
+    if (column === null) return false;
+    const members = written.kind === 'object' ? written.members.filter(([name]) => name === column[0]) : [];
+    const found = stored.members.find(([name]) => name === column[0])?.[1];
+    if (found === undefined || members.length > 1) return false;
+    const [member] = members;
+    return member === undefined ? isDefault(found) : same(column[1], member[1], found);
+  });
+}
+
 type Scalar = Extract<Node, { text: string }>;
 
 function isSameScalar({ name, parameters }: Type, written: Scalar, stored: string, meanings: Meanings): boolean {
@@ -212,6 +237,8 @@ function isSameScalar({ name, parameters }: Type, written: Scalar, stored: strin
     }
     case 'FixedString':
       return kind === 'string' && stored === text + '\0'.repeat(Number(parameters[0]) - Buffer.byteLength(text));
+    case 'AggregateFunction':
+      return kind === 'string' && Buffer.from(text).toString('hex').toUpperCase() === stored;
     case 'UUID':
       return text.replaceAll('-', '').toLowerCase() === stored.replaceAll('-', '');
     case 'IPv4':
@@ -232,7 +259,7 @@ function isSameScalar({ name, parameters }: Type, written: Scalar, stored: strin
       if (!/^\d{4}-\d\d-\d\d$/.test(stored)) return false;
       const days = BigInt(Date.parse(`${stored}T00:00:00Z`)) / 86_400_000n;
       if (kind === 'number') return INTEGER.test(text) && BigInt(text) === days;
-      return meanings.get(text) === days * 86_400_000_000_000n;
+      return meanings.get(text)?.nanos === days * 86_400_000_000_000n;
     }
     case 'DateTime':
     case 'DateTime64': {
@@ -241,7 +268,9 @@ function isSameScalar({ name, parameters }: Type, written: Scalar, stored: strin
       const tick = 10n ** BigInt(9 - digits);
       if (kind === 'number') return INTEGER.test(text) && BigInt(text) * tick === nanos;
       const meant = meanings.get(text);
-      return meant !== undefined && floor(meant, tick) === nanos;
+      if (meant === undefined) return false;
+      const zone = (parameters[name === 'DateTime' ? 0 : 1] ?? "'UTC'").slice(1, -1);
+      return floor(meant.zoned ? meant.nanos : instantOf(meant.nanos, zone), tick) === nanos;
     }
     case 'Time':
     case 'Time64': {
@@ -254,7 +283,7 @@ function isSameScalar({ name, parameters }: Type, written: Scalar, stored: strin
         BigInt(fraction.padEnd(9, '0'));
       const nanos = sign === '-' ? -magnitude : magnitude;
       if (kind === 'number') return INTEGER.test(text) && BigInt(text) * tick === nanos;
-      const meant = meanings.get(text);
+      const meant = meanings.get(text)?.nanos;
       return meant !== undefined && (meant / tick) * tick === nanos;
     }
     default:
@@ -267,10 +296,35 @@ function floor(value: bigint, unit: bigint): bigint {
   return value - rest;
 }
 
-/** Of `2024-01-02 03:04:05.678` in UTC. */
+/** Of `2024-01-02T03:04:05.678Z`. */
 function nanosOf(stored: string): bigint {
-  const [seconds = '', fraction = ''] = stored.split('.');
-  return BigInt(Date.parse(`${seconds.replace(' ', 'T')}Z`)) * 1_000_000n + BigInt(fraction.padEnd(9, '0'));
+  const [seconds = '', fraction = ''] = stored.slice(0, -1).split('.');
+  return BigInt(Date.parse(`${seconds}Z`)) * 1_000_000n + BigInt(fraction.padEnd(9, '0'));
+}
+
+const NANOS_OF_SECOND = 1_000_000_000n;
+
+/**
+ * When a clock of a zone shows a time: for the first time, where it shows it twice. Where it is set forward over it: when it
+ * would have shown it if it had been set forward before.
+ */
+function instantOf(wall: bigint, zone: string): bigint {
+  const seconds = Number(floor(wall, NANOS_OF_SECOND) / NANOS_OF_SECOND);
+  const [before, after] = [offsetSeconds(zone, seconds - 86_400), offsetSeconds(zone, seconds + 86_400)];
+  const shown = [before, after].filter((offset) => offsetSeconds(zone, seconds - offset) === offset);
+  return wall - BigInt(shown.length === 0 ? after : Math.max(...shown)) * NANOS_OF_SECOND;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** By how much a zone's clock is ahead of UTC at an instant. */
+export function offsetSeconds(zone: string, seconds: number): number {
+  if (zone === 'UTC') return 0;
+  const format = formats.get(zone) ?? new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'longOffset' });
+  formats.set(zone, format);
+  const name = format.formatToParts(seconds * 1000).find(({ type }) => type === 'timeZoneName')?.value ?? '';
+  const [, sign, hours = '0', minutes = '0', rest = '0'] = /^GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(name) ?? [];
+  return (sign === '-' ? -1 : 1) * (Number(hours) * 3600 + Number(minutes) * 60 + Number(rest));
 }
 
 const WORDS: Readonly<Record<string, number>> = { nan: NaN, inf: Infinity, infinity: Infinity };
@@ -316,7 +370,7 @@ function address(text: string): string {
 function isDefault(stored: Node): boolean {
   if (stored.kind === 'array') return stored.items.every(isDefault);
   if (stored.kind === 'object') return stored.members.every(([, value]) => isDefault(value));
-  return /^(?:0*|false|null|1970-01-01(?: 00:00:00(?:\.0+)?)?|0+:00:00(?:\.0+)?|[0.:\-\0]*)$/.test(stored.text);
+  return /^(?:0*|false|null|1970-01-01(?:T00:00:00(?:\.0+)?Z)?|0+:00:00(?:\.0+)?|[0.:\-\0]*)$/.test(stored.text);
 }
 
 /** Whether what is stored can be of one type of a Variant. */
@@ -373,7 +427,11 @@ function isSameJson(parameters: readonly string[], written: Node, stored: Node, 
   };
   if (written.kind !== 'object' || stored.kind !== 'object') return false;
   const from = flat(written, '', []).filter(([, node]) => !isNothing(node));
-  const to = flat(stored, '', []).filter(([path, node]) => !isNothing(node) && !(typed.has(path) && isDefault(node)));
+  // What is not written has its default: of an enum, one of its elements.
+  const isOfType = (path: string, node: Node): boolean =>
+    typed.has(path) &&
+    (isDefault(node) || (typed.get(path)?.startsWith('Enum') === true && !from.some(([other]) => other === path)));
+  const to = flat(stored, '', []).filter(([path, node]) => !isNothing(node) && !isOfType(path, node));
   return (
     from.every(([path, node]) => {
       const found = to.find(([other]) => other === path)?.[1];

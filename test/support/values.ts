@@ -2,111 +2,140 @@
  * Values for columns of every type, made from a seed: ordinary ones, those around the limits, and what does not belong there.
  * Texts of dates and times are put together of their parts, so that it is known what they mean.
  */
+import { offsetSeconds, type Meaning } from './valueOracle.js';
 
-/** Of each family of types, in columns and within other types. */
-export const TYPES: readonly string[] = [
+/** A column of the fuzz. */
+export interface FuzzColumn {
+  /** As the oracle knows it, with the zone that counts. `Columns(a UInt8)` stands for a column `v.a`. */
+  readonly type: string;
+  /** As `CREATE TABLE` has it. */
+  readonly define: (name: string) => string;
+  /** An expression with the value as the oracle knows it. */
+  readonly read: (name: string) => string;
+  readonly insertSettings?: Readonly<Record<string, string>>;
+  readonly createSettings?: Readonly<Record<string, number>>;
+}
+
+const SCALARS: readonly string[] = [
+  ...['UInt8', 'UInt16', 'UInt32', 'UInt64', 'UInt128', 'UInt256'],
+  ...['Int8', 'Int16', 'Int32', 'Int64', 'Int128', 'Int256'],
+  ...['Float32', 'Float64', 'BFloat16', 'Bool'],
+  ...['Decimal(9, 2)', 'Decimal(18, 6)', 'Decimal(38, 20)', 'Decimal(76, 30)'],
+  ...['String', 'FixedString(4)', 'UUID', 'IPv4', 'IPv6'],
+  ...['Date', 'Date32', 'Time', 'Time64(3)', 'Time64(9)'],
   ...[
-    'UInt8',
-    'UInt16',
-    'UInt32',
-    'UInt64',
-    'UInt128',
-    'UInt256',
-    'Int8',
-    'Int16',
-    'Int32',
-    'Int64',
-    'Int128',
-    'Int256',
-  ],
-  ...[
-    'Float32',
-    'Float64',
-    'BFloat16',
-    'Decimal(9, 2)',
-    'Decimal(18, 6)',
-    'Decimal(38, 20)',
-    'Decimal(76, 30)',
-    'Bool',
-  ],
-  ...[
-    'String',
-    'FixedString(4)',
-    'UUID',
-    'IPv4',
-    'IPv6',
-    'Date',
-    'Date32',
     "DateTime('UTC')",
-    'Time',
-    'Time64(3)',
-    'Time64(9)',
+    "DateTime('Europe/Vienna')",
+    "DateTime('America/New_York')",
+    "DateTime('Australia/Lord_Howe')",
   ],
   ...["DateTime64(0, 'UTC')", "DateTime64(3, 'UTC')", "DateTime64(6, 'UTC')", "DateTime64(9, 'UTC')"],
+  ...["DateTime64(3, 'Europe/Vienna')", "DateTime64(6, 'America/Sao_Paulo')", "DateTime64(3, 'Asia/Kolkata')"],
+  ...["Enum8('new' = 1, 'paid' = 2, '' = -128)", "Enum16('a' = 0, '7' = 300, 'ü' = 5)"],
   ...[
-    "Enum8('new' = 1, 'paid' = 2, '' = -128)",
-    "Enum16('a' = 0, '7' = 300, 'ü' = 5)",
-    'IntervalSecond',
-    'IntervalDay',
-  ],
-  ...[
-    'Nullable(UInt8)',
-    'Nullable(Date)',
-    'Nullable(Float64)',
-    "Nullable(Enum8('a' = 1))",
-    'Nullable(String)',
-    'Nullable(Bool)',
-  ],
-  ...[
-    'LowCardinality(String)',
-    'LowCardinality(UInt16)',
-    'LowCardinality(Nullable(Date))',
-    'LowCardinality(FixedString(4))',
-  ],
-  ...[
-    'Array(UInt8)',
-    'Array(Array(Int16))',
-    'Array(Date)',
-    'Array(Nullable(Float32))',
-    'Array(Decimal(9, 2))',
-    'Array(String)',
-  ],
-  ...[
-    "Array(Enum8('a' = 1))",
-    "Array(DateTime64(3, 'UTC'))",
-    'Array(Map(String, UInt8))',
-    'Array(Tuple(a UInt8, b Date))',
-  ],
-  ...[
-    'Tuple(UInt8, Date)',
-    'Tuple(a UInt8, b String)',
-    'Tuple(a Tuple(`b c` Int16), d Array(UInt8))',
-    'Tuple(`größe` UInt8)',
-  ],
-  ...[
-    'Map(String, UInt8)',
-    'Map(UInt8, Date)',
-    'Map(Date, String)',
-    'Map(LowCardinality(String), Array(UInt8))',
-    'Map(Int64, Float64)',
-  ],
-  ...["Map(Enum8('a' = 1, 'b' = 2), UInt8)", 'Map(UUID, Tuple(a UInt8))', 'Map(String, Map(String, UInt8))'],
-  ...['Point', 'Ring', 'LineString', 'Polygon', 'MultiLineString', 'MultiPolygon', 'QBit(Float32, 2)'],
-  ...['SimpleAggregateFunction(max, UInt8)', "SimpleAggregateFunction(anyLast, DateTime('UTC'))"],
-  ...[
-    'Variant(UInt8, String)',
-    'Variant(Array(UInt8), UInt64)',
-    'Variant(Date, UInt8)',
-    'Variant(Float64, Bool, Array(String))',
-  ],
-  ...[
-    'Dynamic',
-    'JSON',
-    'JSON(a UInt8, `b` Date)',
-    'JSON(a.b Int16, c String, d Float64)',
-    'JSON(max_dynamic_paths=2, a Array(UInt8))',
-  ],
+    'Nanosecond',
+    'Microsecond',
+    'Millisecond',
+    'Second',
+    'Minute',
+    'Hour',
+    'Day',
+    'Week',
+    'Month',
+    'Quarter',
+    'Year',
+  ].map((unit) => `Interval${unit}`),
 ];
+
+const COMPOUND: readonly string[] = [
+  ...['Array(Array(Int16))', 'Array(Nullable(Float32))', 'Array(Map(String, UInt8))', 'Array(Tuple(a UInt8, b Date))'],
+  ...['LowCardinality(Nullable(Date))', 'LowCardinality(Nullable(String))'],
+  ...['Tuple(UInt8, Date)', 'Tuple(a UInt8, b String)', 'Tuple(a Tuple(`b c` Int16), d Array(UInt8))'],
+  ...['Tuple(`größe` UInt8)', 'Tuple(a Nullable(UInt8), b LowCardinality(String))'],
+  ...['Map(UInt8, Date)', 'Map(Date, String)', 'Map(LowCardinality(String), Array(UInt8))', 'Map(Int64, Float64)'],
+  ...["Map(Enum8('a' = 1, 'b' = 2), UInt8)", 'Map(UUID, Tuple(a UInt8))', 'Map(String, Map(String, UInt8))'],
+  ...['Point', 'Ring', 'LineString', 'Polygon', 'MultiLineString', 'MultiPolygon', 'Geometry', 'Array(Point)'],
+  ...['QBit(Float32, 2)', 'QBit(Float64, 2)'],
+  ...['SimpleAggregateFunction(max, UInt8)', "SimpleAggregateFunction(anyLast, DateTime('UTC'))"],
+  ...['SimpleAggregateFunction(groupArrayArray, Array(Int8))'],
+  ...['Variant(UInt8, String)', 'Variant(Array(UInt8), UInt64)', 'Variant(Date, UInt8)'],
+  ...['Variant(Float64, Bool, Array(String))', 'Variant(Map(String, UInt8), UInt64)', 'Variant(Tuple(a UInt8), Bool)'],
+  ...['Dynamic', 'Dynamic(max_types=1)', 'Array(Dynamic)', 'Map(String, Dynamic)', 'Tuple(a Dynamic, b UInt8)'],
+  ...['JSON', 'JSON(a UInt8, `b` Date)', 'JSON(a.b Int16, c String, d Float64)', 'Nullable(JSON)', 'Array(JSON)'],
+  ...['JSON(max_dynamic_paths=2, a Array(UInt8))', 'JSON(max_dynamic_paths=0)', 'Map(String, JSON)', 'Tuple(a JSON)'],
+];
+
+/** A scalar within other types, where ClickHouse has such a type. */
+const WITHIN: readonly ((scalar: string) => string | undefined)[] = [
+  (scalar) => `Nullable(${scalar})`,
+  (scalar) => `Array(${scalar})`,
+  (scalar) => `Map(String, ${scalar})`,
+  (scalar) => `Tuple(a ${scalar})`,
+  // Of these, what is stored cannot be read again as JSON.
+  (scalar) => (/^(Interval|BFloat16)/.test(scalar) ? undefined : `JSON(p ${scalar})`),
+  (scalar) =>
+    /^(U?Int|Float|Date|String|FixedString)/.test(scalar) && !scalar.startsWith('DateTime64')
+      ? `LowCardinality(${scalar})`
+      : undefined,
+  (scalar) => (/^(U?Int|Date|FixedString|Enum|IPv|UUID)/.test(scalar) ? `Map(${scalar}, UInt8)` : undefined),
+  (scalar) => (scalar === 'UInt8' ? undefined : `Variant(${scalar}, Array(UInt8))`),
+  (scalar) => (scalar.startsWith('DateTime64') ? undefined : `Nested(a UInt8, b ${scalar})`),
+];
+
+function plain(type: string, definition = type): FuzzColumn {
+  return { type, define: (name) => `${name} ${definition}`, read: (name) => name };
+}
+
+/** What needs more than a type. */
+const SPECIAL: readonly FuzzColumn[] = [
+  // Other names of types: a server may have them as they are.
+  plain("DateTime('UTC')", "DateTime32('UTC')"),
+  plain('Decimal(9, 2)', 'Decimal32(2)'),
+  plain('Decimal(18, 6)', 'Decimal64(6)'),
+  plain('Decimal(38, 20)', 'Decimal128(20)'),
+  plain('Decimal(76, 30)', 'Decimal256(30)'),
+  plain("Enum8('a' = 1, 'b' = 2)", "Enum('a', 'b')"),
+  // The zone of the session counts, not the server's.
+  ...['Europe/Vienna', 'America/New_York'].flatMap((zone) => [
+    { ...plain(`DateTime('${zone}')`, 'DateTime'), insertSettings: { session_timezone: zone } },
+    { ...plain(`DateTime64(3, '${zone}')`, 'DateTime64(3)'), insertSettings: { session_timezone: zone } },
+    { ...plain("DateTime('Asia/Kolkata')"), insertSettings: { session_timezone: zone } },
+  ]),
+  ...['Nested(a UInt8, b Date)', 'Nested(a Int16, b Nested(c Date, d String))'].map((type) => ({
+    ...plain(type),
+    createSettings: { flatten_nested: 0 },
+  })),
+  {
+    type: 'Columns(a Array(UInt8), b Array(Date))',
+    define: (name) => `${name} Nested(a UInt8, b Date)`,
+    read: (name) => `CAST((${name}.a, ${name}.b), 'Tuple(a Array(UInt8), b Array(Date))')`,
+  },
+  {
+    type: 'Columns(a UInt8, b Columns(c Date, d String))',
+    define: (name) => `\`${name}.a\` UInt8, \`${name}.b.c\` Date, \`${name}.b.d\` String`,
+    read: (name) =>
+      `CAST((\`${name}.a\`, (\`${name}.b.c\`, \`${name}.b.d\`)), 'Tuple(a UInt8, b Tuple(c Date, d String))')`,
+  },
+  ...['AggregateFunction(sum, UInt64)', 'AggregateFunction(groupArray, UInt8)'].map((type) => ({
+    ...plain(type),
+    read: (name: string) => `hex(${name})`,
+  })),
+];
+
+/** @param all whether each scalar is in all other types, or in one of them */
+export function fuzzColumns(all: boolean): readonly FuzzColumn[] {
+  const within = SCALARS.flatMap((scalar, index) => {
+    const types = WITHIN.flatMap((wrap) => wrap(scalar) ?? []);
+    return all ? types : [types[index % types.length] as string];
+  });
+  const nested = { flatten_nested: 0 };
+  return [
+    ...[...SCALARS, ...within, ...COMPOUND].map((type) =>
+      type.startsWith('Nested') ? { ...plain(type), createSettings: nested } : plain(type),
+    ),
+    ...SPECIAL,
+  ];
+}
 
 export interface Made {
   readonly json: string;
@@ -402,17 +431,21 @@ const ODD: readonly string[] = [
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 export class ValueMaker {
-  /** Of the texts of dates and times that were made: nanoseconds since 1970, or of a duration. */
-  readonly meanings = new Map<string, bigint>();
+  /** Of the texts of dates and times that were made. */
+  readonly meanings = new Map<string, Meaning>();
   #state: number;
 
   constructor(seed: number) {
     this.#state = seed >>> 0;
-    this.meanings.set('2024x02x28', instant(2024, 2, 28, 0, 0, 0) ?? 0n);
-    this.meanings.set('2024-01-02T03', instant(2024, 1, 2, 3, 0, 0) ?? 0n);
-    this.meanings.set('2024-1-2', instant(2024, 1, 2, 0, 0, 0) ?? 0n);
-    this.meanings.set('20240101 10', instant(2024, 1, 1, 10, 0, 0) ?? 0n);
-    this.meanings.set('9999999999', 9_999_999_999n * 1_000_000_000n);
+    const walls: readonly [string, bigint | null][] = [
+      ['2024x02x28', instant(2024, 2, 28, 0, 0, 0)],
+      ['2024-01-02T03', instant(2024, 1, 2, 3, 0, 0)],
+      ['2024-1-2', instant(2024, 1, 2, 0, 0, 0)],
+      ['2024-01-01', instant(2024, 1, 1, 0, 0, 0)],
+      ['20240101 10', instant(2024, 1, 1, 10, 0, 0)],
+    ];
+    for (const [text, nanos] of walls) this.meanings.set(text, { nanos: nanos ?? 0n, zoned: false });
+    this.meanings.set('9999999999', { nanos: 9_999_999_999n * 1_000_000_000n, zoned: true });
   }
 
   make(type: string): Made {
@@ -485,8 +518,21 @@ export class ValueMaker {
         return make(inner.slice(inner.indexOf(',') + 2));
       case 'Array':
         return this.#list(() => make(inner));
+      case 'Nested':
+        return this.#list(() => make(`Tuple(${inner})`));
+      case 'Columns': {
+        const length = this.#below(3);
+        const members = topLevel(inner).map((column) => {
+          const [, member = '', of = ''] = /^(\w+) (.+)$/s.exec(column) ?? [];
+          const [, item] = /^Array\((.+)\)$/s.exec(of) ?? [];
+          return `"${member}":${item === undefined ? make(of) : `[${Array.from({ length }, () => make(item)).join(',')}]`}`;
+        });
+        return `{${members.join(',')}}`;
+      }
+      case 'Geometry':
+        return points(this.#below(4));
       case 'QBit':
-        return `[${leaf('Float32')},${leaf('Float32')}]`;
+        return `[${leaf(topLevel(inner)[0] as string)},${leaf(topLevel(inner)[0] as string)}]`;
       case 'Point':
         return points(0);
       case 'Ring':
@@ -516,13 +562,15 @@ export class ValueMaker {
         if (elements[0]?.[1] === '' && elements[0][2] === '')
           return `[${elements.map(([, , , of]) => make(of as string)).join(',')}]`;
         const members = elements
-          .filter(() => this.#random() < 0.9)
+          .filter(([, , , of]) => (of as string).startsWith('Enum') || this.#random() < 0.9)
           .map(([, quoted, plain, of]) => `"${quoted ?? plain}":${make(of as string)}`);
         return `{${(this.#random() < 0.5 ? members : members.reverse()).join(', ')}}`;
       }
       case 'Variant': {
-        const made = make(this.#pick(topLevel(inner)));
-        // Nothing would be read as 0.
+        const of = this.#pick(topLevel(inner));
+        const made = make(of);
+        // Nothing would be read as 0, and a Variant takes no decimal from a text.
+        if (of.startsWith('Decimal')) return made.replaceAll('"', '');
         return made === '""' ? '"x"' : made;
       }
       case 'JSON': {
@@ -553,10 +601,12 @@ export class ValueMaker {
   #textual(type: string, make: (type: string) => string): string {
     for (;;) {
       const made = make(type);
-      const isNumber = type === 'Date' && /^\d/.test(made);
+      const isNumber = /^(Date|Time)/.test(type) && /^-?\d/.test(made);
       const isOther = type === 'String' && !made.startsWith('"');
-      const isTooLarge = type === 'Float64' && /^-?\d{16,}$/.test(made);
-      if (!isNumber && !isOther && !isTooLarge) return made;
+      const isTooLarge = /^(Float|U?Int128|U?Int256)/.test(type) && /^-?\d{16,}$/.test(made);
+      // It comes by way of a float.
+      const isTooLong = type.startsWith('Decimal') && !made.startsWith('"') && made.length > 15;
+      if (!isNumber && !isOther && !isTooLarge && !isTooLong) return made;
     }
   }
 
@@ -586,6 +636,11 @@ export class ValueMaker {
       }
       case 'Bool':
         return this.#pick(['true', 'false', '1', '0']);
+      case 'AggregateFunction': {
+        const letters = Array.from({ length: 8 }, () => this.#pick(['a', '0', 'Z', '~'])).join('');
+        const length = this.#below(8);
+        return type.includes('sum') ? `"${letters}"` : `"\\u000${length}${letters.slice(0, length)}"`;
+      }
       case 'String':
         return this.#pick([this.#text(10), this.#text(10), '12', '1.50', 'true', '[1, 2]', '{"a" : 1.0}']);
       case 'FixedString':
@@ -649,6 +704,7 @@ export class ValueMaker {
     }
     const [, name = '', parameter = ''] = /^(\w+)\(?([^,)]*)/.exec(type) ?? [];
     const quoted = (text: string): string => (this.#random() < 0.7 ? text : `"${text}"`);
+    const zone = /'([^']+)'\)$/.exec(type)?.[1] ?? 'UTC';
     switch (name) {
       case 'Float32':
       case 'BFloat16':
@@ -674,10 +730,12 @@ export class ValueMaker {
           ? String(this.#pick([-25_567, 120_529, 0]) + this.#below(7) - 3)
           : this.#day(this.#pick([1899, 2298, 1, 2024]), this.#pick([1901, 2301, 9999, 2024]));
       case 'DateTime':
+        if (zone !== 'UTC' && this.#random() < 0.5) return this.#change(zone);
         return this.#random() < 0.3
           ? String(this.#pick([0, 2 ** 32]) + this.#below(7) - 3)
           : this.#time(this.#pick([1969, 2105, 1, 2024]), this.#pick([1970, 2107, 9999, 2024]), false);
       case 'DateTime64': {
+        if (zone !== 'UTC' && this.#random() < 0.5) return this.#change(zone);
         const ends = [-62_135_596_800n, 253_402_300_800n, -2_208_988_800n, 9_223_372_036n, -9_223_372_036n, 0n];
         return this.#random() < 0.3
           ? String(this.#pick(ends) * 10n ** BigInt(parameter) + BigInt(this.#below(7) - 3))
@@ -729,9 +787,27 @@ export class ValueMaker {
       : json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   }
 
-  #mean(text: string, meaning: bigint | null): string {
-    if (meaning !== null) this.meanings.set(text, meaning);
+  #mean(text: string, nanos: bigint | null, zoned = false): string {
+    if (nanos !== null) this.meanings.set(text, { nanos, zoned });
     return `"${text}"`;
+  }
+
+  /** Near a change of a zone's clock. */
+  #change(zone: string): string {
+    const month = 30 * 86_400;
+    let from = Date.UTC(1975 + this.#below(60), this.#below(12)) / 1000;
+    for (let left = 24; left > 0 && offsetSeconds(zone, from) === offsetSeconds(zone, from + month); left--)
+      from += month;
+    let [low, high] = [from, from + month];
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (offsetSeconds(zone, middle) === offsetSeconds(zone, low)) low = middle;
+      else high = middle;
+    }
+    const around = this.#pick([-7200, -3600, -1800, -1, 0, 1, 1800, 3600, 7200, this.#below(20_000) - 10_000]);
+    const wall = high + around + offsetSeconds(zone, this.#pick([low, high]));
+    const text = new Date(wall * 1000).toISOString().slice(0, 19);
+    return this.#mean(text, BigInt(wall) * 1_000_000_000n);
   }
 
   /** Between the years; sometimes a day that is none. */
@@ -779,34 +855,35 @@ export class ValueMaker {
     const forms: (() => string)[] = [
       () => this.#mean(`${y}-${m}-${d} ${clock}`, wall),
       () => this.#mean(`${y}-${m}-${d}T${clock}`, wall),
-      () => this.#mean(`${y}-${m}-${d}T${clock}Z`, wall),
-      () => this.#mean(`${y}-${m}-${d}T${clock}${fraction}Z`, exact),
+      () => this.#mean(`${y}-${m}-${d}T${clock}Z`, wall, true),
+      () => this.#mean(`${y}-${m}-${d}T${clock}${fraction}Z`, exact, true),
       () => this.#mean(`${y}-${m}-${d} ${clock}${fraction}`, exact),
-      () => this.#mean(`${y}-${m}-${d}T${clock}${fraction}${zone}`, zoned),
-      () => this.#mean(`${y}-${m}-${d} ${clock}${fraction} ${zone}`, zoned),
+      () => this.#mean(`${y}-${m}-${d}T${clock}${fraction}${zone}`, zoned, true),
+      () => this.#mean(`${y}-${m}-${d} ${clock}${fraction} ${zone}`, zoned, true),
       () =>
         this.#mean(
           `${y}-${m}-${d} ${clock}${zone.replace(':', '')}`,
           zoned === null || wall === null ? null : wall - BigInt(offset) * 60_000_000_000n,
+          true,
         ),
       () => this.#mean(`${y}/${m}/${d} ${clock}`, wall),
-      () => this.#mean(`${y}${m}${d}T${clock.replaceAll(':', '')}Z`, wall),
+      () => this.#mean(`${y}${m}${d}T${clock.replaceAll(':', '')}Z`, wall, true),
       () => this.#mean(`${y}${m}${d}${clock.replaceAll(':', '')}`, wall),
       () => this.#mean(`${y}-${m}-${d}`, instant(year, month, day, 0, 0, 0)),
       () => this.#mean(`${y}-${month}-${day} ${hour}:${minute}:${second}`, wall),
       () => this.#mean(`${y}-${m}-${d} ${clock.slice(0, 5)}`, instant(year, month, day, hour, minute, 0)),
       () => this.#mean(`${day} ${name} ${y} ${clock}`, wall),
       () => this.#mean(`${name} ${day}, ${y} ${clock}`, wall),
-      () => this.#mean(`Tue, ${d} ${name} ${y} ${clock} GMT`, wall),
+      () => this.#mean(`Tue, ${d} ${name} ${y} ${clock} GMT`, wall, true),
       () => this.#mean(`${d}/${m}/${y} ${clock}`, wall),
       ...(hour > 23 || wall === null
         ? []
         : [() => this.#mean(`${y}-${m}-${d} ${twelve}:${pad(minute, 2)}:${pad(second, 2)} ${half}`, wall)]),
       ...(seconds > 100_000_000n && seconds < 9_999_999_999n
         ? [
-            () => this.#mean(`${seconds}`, seconds * 1_000_000_000n),
+            () => this.#mean(`${seconds}`, seconds * 1_000_000_000n, true),
             ...(seconds > 1_000_000_000n
-              ? [() => this.#mean(`${seconds}678`, seconds * 1_000_000_000n + 678_000_000n)]
+              ? [() => this.#mean(`${seconds}678`, seconds * 1_000_000_000n + 678_000_000n, true)]
               : []),
           ]
         : []),
