@@ -1,4 +1,4 @@
-/** Query and legend; `$p` stands for the selector of the namespace and the pipelines chosen, `$n` for that of the namespace. */
+/** Query and legend; `$p` stands for the selector of the namespace, release and pipelines chosen, `$n` for the same without pipelines. */
 type Query = readonly [expr: string, legend: string];
 
 interface Panel {
@@ -18,7 +18,7 @@ const quantiles = (metric: string): Query[] =>
   [0.5, 0.95, 0.99].map((share) => [quantile(share, metric), `{{pipeline}} p${share * 100}`]);
 /** Of several workers that a batcher has been on, the one that it has told last. */
 const latest = (metric: string): string =>
-  `${metric}{$p} and on (namespace, pod, pipeline, batcher) (ktb_batcher_reported_timestamp_seconds{$p} == on (namespace, pipeline, batcher) group_left () max by (namespace, pipeline, batcher) (ktb_batcher_reported_timestamp_seconds{$p}))`;
+  `${metric}{$p} and on (namespace, app_kubernetes_io_instance, pod, pipeline, batcher) (ktb_batcher_reported_timestamp_seconds{$p} == on (namespace, app_kubernetes_io_instance, pipeline, batcher) group_left () max by (namespace, app_kubernetes_io_instance, pipeline, batcher) (ktb_batcher_reported_timestamp_seconds{$p}))`;
 
 const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
   [
@@ -400,7 +400,8 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
   ],
 ];
 
-const SELECTORS = { p: 'namespace=~"$namespace",pipeline=~"$pipeline"', n: 'namespace=~"$namespace"' };
+const RELEASE = 'namespace=~"$namespace",app_kubernetes_io_instance=~"$release"';
+const SELECTORS = { p: `${RELEASE},pipeline=~"$pipeline"`, n: RELEASE };
 
 const WIDTH = 24;
 const HEIGHT = { stat: 4, graph: 8 };
@@ -434,10 +435,11 @@ export function dashboard(): object {
   };
 }
 
-/** Outside Kubernetes there is no namespace: all of them is also none. */
+/** Outside Kubernetes there is neither a namespace nor a release: all of them is also none. */
 const VARIABLES = [
   ['namespace', 'label_values(ktb_build_info, namespace)'],
-  ['pipeline', 'label_values(ktb_inserted_rows_total{namespace=~"$namespace"}, pipeline)'],
+  ['release', 'label_values(ktb_build_info{namespace=~"$namespace"}, app_kubernetes_io_instance)'],
+  ['pipeline', `label_values(ktb_inserted_rows_total{${RELEASE}}, pipeline)`],
 ].map(([name, query]) => ({
   name,
   type: 'query',

@@ -55,6 +55,18 @@ const RESTRICTED = (name: string): object[] => [
 const apply = (objects: readonly object[]): Promise<string> =>
   kubectl(['apply', '--filename', '-'], objects.map((object) => stringify(object)).join('---\n'));
 
+/** Sets the number of pods as an autoscaler does. */
+const autoscale = (namespace: string, replicas: number): Promise<string> =>
+  kubectl([
+    ...['patch', 'deployment', 'demo-kafka-temporal-bridge', '--namespace', namespace, '--subresource', 'scale'],
+    ...['--field-manager', 'kube-controller-manager', '--type', 'merge'],
+    ...['--patch', JSON.stringify({ spec: { replicas } })],
+  ]);
+
+async function replicasIn(namespace: string): Promise<number[]> {
+  return (await deploymentsOf(namespace)).map(({ spec }) => spec.replicas);
+}
+
 async function deploymentsOf(namespace: string): Promise<readonly Deployment[]> {
   const answer = await kubectl(['get', 'deployments', '--namespace', namespace, '--output', 'json']);
   return (JSON.parse(answer) as { items: Deployment[] }).items;
@@ -181,11 +193,43 @@ describe.each([
       const upgrade = ['upgrade', RELEASE, CHART, ...MINIMAL, ...waiting];
       await helm(namespace, [...upgrade, '--install', '--create-namespace', '--set', 'replicaCount=3']);
       await helm(namespace, [...upgrade, '--set', 'keda.enabled=true']);
-      expect((await deploymentsOf(namespace)).map(({ spec }) => spec.replicas)).toEqual([3]);
+      expect(await replicasIn(namespace)).toEqual([3]);
+      for (const replicas of [4, 5]) {
+        await autoscale(namespace, replicas);
+        await helm(namespace, [...upgrade, '--set', 'keda.enabled=true', '--set', `commonLabels.n=n${replicas}`]);
+        expect(await replicasIn(namespace)).toEqual([replicas]);
+      }
+      // A revision has the number that there was, so that a rollback does not go down to one pod. The README says so.
+      const rollBackTo3 = ['rollback', RELEASE, '3', ...waiting];
+      if (version === '4') {
+        await expect(helm(namespace, rollBackTo3)).rejects.toThrow(/conflict.*\.spec\.replicas/s);
+        rollBackTo3.push('--force-conflicts');
+      }
+      await helm(namespace, rollBackTo3);
+      expect(await replicasIn(namespace)).toEqual([4]);
       // From one autoscaler to the other: KEDA's own HPA has another name than the chart's.
       await helm(namespace, [...upgrade, '--set', 'autoscaling.enabled=true']);
+      expect(await replicasIn(namespace)).toEqual([4]);
       const autoscalers = await kubectl(['get', 'hpa,scaledobject', '--namespace', namespace, '--output', 'name']);
       expect(autoscalers.trim()).toBe('horizontalpodautoscaler.autoscaling/demo-kafka-temporal-bridge');
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent.each(['autoscaling', 'keda'])(
+    'a release that was installed with an autoscaler is rolled back without a change of its number of pods: %s',
+    async (autoscaler) => {
+      const namespace = namespaceFor(`rolled-back-${autoscaler}`);
+      const upgrade = ['upgrade', RELEASE, CHART, ...MINIMAL, ...waiting, '--set', `${autoscaler}.enabled=true`];
+      await helm(namespace, [...upgrade, '--install', '--create-namespace']);
+      await autoscale(namespace, 3);
+      await helm(namespace, [...upgrade, '--set', 'config.log.level=debug']);
+      expect(await replicasIn(namespace)).toEqual([3]);
+      await autoscale(namespace, 4);
+      for (const revision of ['1', '2']) {
+        await helm(namespace, ['rollback', RELEASE, revision, ...waiting]);
+        expect(await replicasIn(namespace)).toEqual([4]);
+      }
     },
     RELEASE_WITHIN_MS,
   );
@@ -204,7 +248,7 @@ describe.each([
       } else {
         await expect(upgraded).rejects.toThrow(/conflict with "kubectl".*\.spec\.replicas/s);
         await helm(namespace, [...upgrade, '--set', 'config.log.level=debug', '--force-conflicts']);
-        expect((await deploymentsOf(namespace)).map(({ spec }) => spec.replicas)).toEqual([1]);
+        expect(await replicasIn(namespace)).toEqual([1]);
       }
     },
     RELEASE_WITHIN_MS,

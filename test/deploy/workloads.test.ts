@@ -432,6 +432,26 @@ describe('Jobs', () => {
     expect(setup.match(/"name":"admin"/g)).toHaveLength(3);
   });
 
+  it('setup may have a CA of its own in a ConfigMap where the daemon’s is in a Secret, and the other way round', async () => {
+    const ca = (existingSecret: string, existingConfigMap: string): object => ({
+      kafka: { tls: { ca: { existingSecret, existingConfigMap } } },
+    });
+    const secret = { secret: { name: 'a', items: [{ key: 'ca.crt', path: 'ca.crt' }] } };
+    const configMap = { configMap: { name: 'b', items: [{ key: 'ca.crt', path: 'ca.crt' }] } };
+    const sourceOf = (workload: Manifest): unknown =>
+      (templateOf(workload).spec['volumes'] as { name: string; projected?: { sources: object[] } }[]).find(
+        ({ name }) => name === 'kafka-tls',
+      )?.projected?.sources;
+    for (const [top, own, expected] of [
+      [ca('a', ''), { kafka: { tls: { ca: { existingConfigMap: 'b' } } } }, [secret, configMap]],
+      [ca('', 'b'), { kafka: { tls: { ca: { existingSecret: 'a' } } } }, [configMap, secret]],
+    ] as const) {
+      const manifests = await renderWith({ credentials: top, setup: { enabled: true, credentials: own } });
+      const workloads = [one(manifests, 'Deployment'), one(manifests, 'Job')];
+      expect(workloads.map((workload) => sourceOf(workload))).toEqual(expected.map((source) => [source]));
+    }
+  });
+
   it('check is off by default, and runs `ktb check` anew for each configuration', async () => {
     expect(namesOf(await render(MINIMAL)).filter((name) => name.includes('check'))).toEqual([]);
     const job = async (values: object): Promise<Manifest> => {

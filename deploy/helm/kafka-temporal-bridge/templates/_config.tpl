@@ -41,30 +41,47 @@
 {{- include "ktb.merge" (dict "over" (tpl (toYaml .Values.config) . | fromYaml)) -}}
 {{- end -}}
 
+{{/*
+Environment variables that credentials give: a list of name; part and key, where the configuration refers to it (of kafka, in sasl);
+secret, empty where none is named, and secretKey; isGiven where `config` itself has that key, and value, which the variable then has.
+*/}}
+{{- define "ktb.secretVariables" -}}
+{{- $config := include "ktb.givenConfig" . | fromYaml -}}
+{{- $sasl := .Values.credentials.kafka.sasl -}}
+{{- $apiKey := .Values.credentials.temporal.apiKey -}}
+{{- $auth := .Values.credentials.clickhouse.auth -}}
+{{- $token := .Values.credentials.clickhouse.accessToken -}}
+{{- /* The value is not for the daemon, which has it in its configuration, but for KEDA. */ -}}
+{{- $user := dig "kafka" "sasl" "username" "" $config -}}
+{{- toYaml (list
+  (dict "name" "KTB_KAFKA_USERNAME" "part" "kafka" "key" "username" "secret" $sasl.existingSecret "secretKey" $sasl.usernameKey "isGiven" (not (empty $user)) "value" $user)
+  (dict "name" "KTB_KAFKA_PASSWORD" "part" "kafka" "key" "password" "secret" $sasl.existingSecret "secretKey" $sasl.passwordKey)
+  (dict "name" "KTB_TEMPORAL_API_KEY" "part" "temporal" "key" "apiKey" "secret" $apiKey.existingSecret "secretKey" $apiKey.key)
+  (dict "name" "KTB_CLICKHOUSE_USERNAME" "part" "clickhouse" "key" "username" "secret" $auth.existingSecret "secretKey" $auth.usernameKey "isGiven" (not (empty (dig "clickhouse" "username" "" $config))))
+  (dict "name" "KTB_CLICKHOUSE_PASSWORD" "part" "clickhouse" "key" "password" "secret" $auth.existingSecret "secretKey" $auth.passwordKey)
+  (dict "name" "KTB_CLICKHOUSE_ACCESS_TOKEN" "part" "clickhouse" "key" "accessToken" "secret" $token.existingSecret "secretKey" $token.key)
+) -}}
+{{- end -}}
+
 {{/* The daemon's configuration: references to the credentials, and over them what `config` says. */}}
 {{- define "ktb.config" -}}
 {{- $given := include "ktb.givenConfig" . | fromYaml -}}
 {{- $credentials := .Values.credentials -}}
 {{- $references := dict "kafka" dict "temporal" dict "clickhouse" dict -}}
-{{- with $credentials.kafka.sasl.existingSecret -}}
-{{- $_ := set $references.kafka "sasl" (dict "username" "${KTB_KAFKA_USERNAME}" "password" "${KTB_KAFKA_PASSWORD}") -}}
+{{- $sasl := dict -}}
+{{- range include "ktb.secretVariables" . | fromYamlArray -}}
+{{- if .secret -}}
+{{- $_ := set (eq .part "kafka" | ternary $sasl (get $references .part)) .key (printf "${%s}" .name) -}}
 {{- end -}}
+{{- end -}}
+{{- if $sasl -}}{{- $_ := set $references.kafka "sasl" $sasl -}}{{- end -}}
+{{- /* As the daemon itself does: an API key turns it on. */ -}}
+{{- if $references.temporal.apiKey -}}{{- $_ := set $references.temporal "tls" true -}}{{- end -}}
 {{- with include "ktb.tlsReferences" (dict "part" "kafka" "tls" $credentials.kafka.tls) | fromYaml -}}
 {{- $_ := set $references.kafka "ssl" . -}}
 {{- end -}}
-{{- with $credentials.temporal.apiKey.existingSecret -}}
-{{- $_ := set $references.temporal "apiKey" "${KTB_TEMPORAL_API_KEY}" -}}
-{{- $_ := set $references.temporal "tls" true -}}
-{{- end -}}
 {{- with include "ktb.tlsReferences" (dict "part" "temporal" "tls" $credentials.temporal.tls) | fromYaml -}}
 {{- $_ := set $references.temporal "tls" . -}}
-{{- end -}}
-{{- with $credentials.clickhouse.auth.existingSecret -}}
-{{- $_ := set $references.clickhouse "username" "${KTB_CLICKHOUSE_USERNAME}" -}}
-{{- $_ := set $references.clickhouse "password" "${KTB_CLICKHOUSE_PASSWORD}" -}}
-{{- end -}}
-{{- with $credentials.clickhouse.accessToken.existingSecret -}}
-{{- $_ := set $references.clickhouse "accessToken" "${KTB_CLICKHOUSE_ACCESS_TOKEN}" -}}
 {{- end -}}
 {{- with include "ktb.tlsReferences" (dict "part" "clickhouse" "tls" $credentials.clickhouse.tls) | fromYaml -}}
 {{- $_ := set $references.clickhouse "tls" . -}}

@@ -27,6 +27,12 @@ credentials, or those that its own values name. Takes root, component, job (its 
 {{- define "ktb.jobPod" -}}
 {{- $own := dict "credentials" (default dict .job.credentials) -}}
 {{- $values := include "ktb.merge" (dict "base" .root.Values "over" $own) | fromYaml -}}
+{{- /* A ConfigMap of its own replaces a Secret, which would go before it. */ -}}
+{{- range $part, $credentials := .job.credentials -}}
+{{- if dig "tls" "ca" "existingConfigMap" "" $credentials -}}
+{{- $_ := set (get $values.credentials $part).tls.ca "existingSecret" "" -}}
+{{- end -}}
+{{- end -}}
 {{- $_ := set $values "podLabels" .job.podLabels -}}
 {{- $root := set (omit .root "Values") "Values" $values -}}
 {{- $pod := dict "root" $root "component" .component "values" $values "args" .args "resources" .job.resources -}}

@@ -1,61 +1,18 @@
 {{/* Environment of every container that runs `ktb`. Takes root, values; daemon: true for one that does not end. */}}
 {{- define "ktb.env" -}}
-{{- $config := include "ktb.givenConfig" .root | fromYaml -}}
-{{- $credentials := .root.Values.credentials -}}
 - name: KTB_CONFIG
   value: /etc/ktb/config/ktb.yaml
-{{- with $credentials.kafka.sasl }}
-{{- if .existingSecret }}
-{{- $username := dig "kafka" "sasl" "username" "" $config }}
-- name: KTB_KAFKA_USERNAME
-  {{- if $username }}
-  {{- /* Not for the daemon, which has it in its configuration, but for KEDA. */}}
-  value: {{ $username | quote }}
+{{- range include "ktb.secretVariables" .root | fromYamlArray }}
+{{- if and .secret (or .value (not .isGiven)) }}
+- name: {{ .name }}
+  {{- if .value }}
+  value: {{ .value | quote }}
   {{- else }}
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .usernameKey | quote }}
+      name: {{ .secret | quote }}
+      key: {{ .secretKey | quote }}
   {{- end }}
-- name: KTB_KAFKA_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .passwordKey | quote }}
-{{- end }}
-{{- end }}
-{{- with $credentials.temporal.apiKey }}
-{{- if .existingSecret }}
-- name: KTB_TEMPORAL_API_KEY
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .key | quote }}
-{{- end }}
-{{- end }}
-{{- with $credentials.clickhouse.auth }}
-{{- if .existingSecret }}
-{{- if not (dig "clickhouse" "username" "" $config) }}
-- name: KTB_CLICKHOUSE_USERNAME
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .usernameKey | quote }}
-{{- end }}
-- name: KTB_CLICKHOUSE_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .passwordKey | quote }}
-{{- end }}
-{{- end }}
-{{- with $credentials.clickhouse.accessToken }}
-{{- if .existingSecret }}
-- name: KTB_CLICKHOUSE_ACCESS_TOKEN
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .key | quote }}
 {{- end }}
 {{- end }}
 {{- if .daemon }}

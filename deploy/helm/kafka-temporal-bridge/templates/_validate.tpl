@@ -123,11 +123,29 @@
 {{- end -}}
 {{- end -}}
 
+{{- range $part, $key := dict "kafka" "sasl" "clickhouse" "auth" -}}
+{{- $config := eq $part "kafka" | ternary "config.kafka.sasl.username" "config.clickhouse.username" -}}
+{{- $user := eq $part "kafka" | ternary (dig "sasl" "username" "" $kafka) $clickhouse.username -}}
+{{- if and $user (has (printf "%s.%s" $part $key) $over) -}}
+{{- $problems = append $problems (printf "%s is set, so that setup would have that user with the password of setup.credentials.%s.%s: take it away, and let each Secret have its user" $config $part $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $part := list "kafka" "temporal" "clickhouse" -}}
+{{- $ca := dig $part "tls" "ca" dict (default dict $.Values.setup.credentials) -}}
+{{- if and $ca.existingSecret $ca.existingConfigMap -}}
+{{- $problems = append $problems (printf "setup.credentials.%s.tls.ca has both existingSecret and existingConfigMap: name one" $part) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $variables := list "KTB_CONFIG" -}}
+{{- range include "ktb.secretVariables" . | fromYamlArray -}}
+{{- $variables = append $variables .name -}}
+{{- end -}}
 {{- range $role := include "ktb.roles" . | fromYamlArray -}}
 {{- $values := $role.values -}}
 {{- $names := list -}}
 {{- range $values.extraEnv -}}
-{{- if or (has .name $names) (regexMatch "^KTB_(CONFIG|KAFKA_USERNAME|KAFKA_PASSWORD|TEMPORAL_API_KEY|CLICKHOUSE_USERNAME|CLICKHOUSE_PASSWORD|CLICKHOUSE_ACCESS_TOKEN)$" .name) -}}
+{{- if or (has .name $names) (has .name $variables) -}}
 {{- $problems = append $problems (printf "%s is twice in the environment, by extraEnv%s: Kubernetes takes the last one today, and refuses both where it applies on the server's side" .name (has .name $names | ternary "" " and by the chart")) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
