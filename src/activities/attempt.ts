@@ -83,6 +83,11 @@ export class Attempt {
     return this.#scheduledAtMs;
   }
 
+  /** Whether an attempt before this one may have begun. False of one that comes after none, or after such as were handed back. */
+  get isRepeated(): boolean {
+    return this.number - 1 !== (this.#notes.handedBack ?? 0);
+  }
+
   /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
   get ageMs(): number {
     return Date.now() - this.#scheduledAtMs;

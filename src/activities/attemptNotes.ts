@@ -14,6 +14,8 @@ export interface AttemptNotes {
   readonly outageAtMs?: number;
   /** Records of the batch, by their places in it, that were acknowledged while another table held it. */
   readonly acknowledged?: RowSet;
+  /** So many attempts, the first ones, were handed back before they had begun. */
+  readonly handedBack?: number;
   /** By table. */
   readonly inserts?: Readonly<Record<string, InsertNotes>>;
 }

@@ -170,6 +170,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         // Called off while it waited.
         if (error === attempt.cancellation.reason) attempt.mustBeAlive();
         if (!(error instanceof CrowdedError)) throw error;
+        // Where Temporal does not take it, the next attempt asks the table for rows that nobody has sent, and that is all.
+        if (!attempt.isRepeated)
+          await attempt.note({ ...attempt.notes, handedBack: attempt.number }).catch(() => undefined);
         throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay: CROWDED_RETRY });
       }
     });
@@ -186,7 +189,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     return admitted(activity, spec, async (attempt) => {
       let outcome = 'failed';
       try {
-        if (attempt.number > 1) metrics.flushRetries.inc({ pipeline });
+        if (attempt.isRepeated) metrics.flushRetries.inc({ pipeline });
         const result = await work(attempt);
         outcome = 'ok';
         return result;
@@ -521,7 +524,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const format: string = spec.format;
         if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
         const complete = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
-        const repeated = attempt.number > 1 || !complete;
+        const repeated = attempt.isRepeated || !complete;
         const records = await timed(spec.pipeline, 'decode', () => decodeChunks(spec.chunks, bodies));
         const fill = toFill(spec.chunks, records, `${attempt.runId}/${spec.number}`);
         return insertAndAcknowledge({ ...spec, records, repeated, complete, fill }, attempt);

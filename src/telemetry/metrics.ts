@@ -225,7 +225,9 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is at work on.', []),
     flushesLimit: gauge('ktb_flushes_limit', 'worker.maxConcurrentFlushes of the configuration.', []),
-    flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first.', ['pipeline']),
+    flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first that has begun.', [
+      'pipeline',
+    ]),
     completed: counter(
       'ktb_completed_records_total',
       'Records that are done with, by outcome: inserted, rejected, skipped.',

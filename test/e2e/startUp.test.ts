@@ -86,7 +86,9 @@ it('a pipeline that cannot begin keeps no other from running, is named, and begi
 
   const other = await Fixture.create(stack(), { partitions: 2 });
   await other.produce(100);
-  type Pipelines = { pipelines: Record<string, unknown> };
+  interface Pipelines {
+    pipelines: Record<string, unknown>;
+  }
   const config = parse(waiting.config()) as Pipelines;
   Object.assign(config.pipelines, (parse(other.config()) as Pipelines).pipelines);
   const consumer = Daemon.launch(stringify(config), ['--role', 'consumer']);

@@ -4,6 +4,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities, type OfOther } from '../../../src/activities/index.js';
+import type { AdmissionLimits } from '../../../src/activities/admission.js';
 import type { AttemptNotes } from '../../../src/activities/attemptNotes.js';
 import { InsertError } from '../../../src/activities/insertErrors.js';
 import { PublishError, type OutgoingMessage, type Publisher } from '../../../src/kafka/publisher.js';
@@ -41,6 +42,7 @@ function worker(
   otherwise: Partial<FakeTable['tables']> = {},
   past: Partial<Pick<RunHistories, 'inheritanceOf' | 'leftover' | 'result'>> = {},
   ofOther: OfOther = () => Promise.resolve(null),
+  admission: AdmissionLimits = { slots: 3, ofPipelineMax: 10 },
 ) {
   const table = new FakeTable();
   if (error?.kind === 'structural') table.probeFails = error;
@@ -83,7 +85,7 @@ function worker(
       noted.last = notes;
       return Promise.resolve(true);
     },
-    admission: { slots: 3, ofPipelineMax: 10 },
+    admission,
     deliverConfirmation: (requester, confirmation) => {
       confirmed.push([requester, confirmation]);
       if (requester === 'away') return Promise.reject(new Error('no answer'));
@@ -573,4 +575,39 @@ it('work of another installation is left untouched and unanswered: for good wher
     expect([table.rows, published]).toEqual([[], []]);
     expect(lines.join()).toContain('Batches of pipeline orders are left to others');
   }
+});
+
+it('a batch that was only handed back is not looked up and is no retry; one that may have begun is', async () => {
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const table = new FakeTable();
+  let inserts = 0;
+  const crowded = worker(
+    undefined,
+    {
+      ...table.tables,
+      insert: async (...args) => {
+        if (++inserts === 1) await released;
+        return table.tables.insert(...args);
+      },
+    },
+    {},
+    undefined,
+    { slots: 1, ofPipelineMax: 1 },
+  );
+  const retries = async () => (await crowded.metrics.flushRetries.get()).values.map(({ value }) => value);
+  const other = attemptOf(() => crowded.activities.insertBatch(...batch(['{}'])), {});
+  for (const number of [1, 2, 3, 4, 5, 6])
+    await expect(attempt(crowded, { attempt: number })).rejects.toMatchObject({ type: 'CrowdedError' });
+  expect(crowded.noted.last).toMatchObject({ handedBack: 6 });
+  release();
+  await other;
+  expect(await attempt(crowded, { attempt: 7 })).toMatchObject({ inserted: 4, rejected: 0 });
+  expect(table.lookUps).toBe(0);
+  expect(await retries()).toEqual([]);
+  // The seventh attempt may have sent rows, whatever became of it.
+  expect(await attempt(crowded, { attempt: 8 })).toMatchObject({ inserted: 4 });
+  expect(table.lookUps).toBe(1);
+  expect(table.rows).toHaveLength(5);
+  expect(await retries()).toEqual([1]);
 });
