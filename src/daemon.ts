@@ -185,7 +185,10 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     }
     ending.throwIfAborted();
     begun = true;
-    logger.info({ role, pipelines: config.pipelines.map(({ name }) => name) }, 'Running');
+    const pipelines = config.pipelines.map(({ name }) => name);
+    // A consumer that knows no ClickHouse is told apart by its Kafka alone: a person can see here whose pipelines it feeds.
+    const names = new Set(pipelines.map((name) => installations.of(name)?.name ?? null));
+    logger.info({ role, pipelines, installations: [...names] }, 'Running');
     await aborted(ending);
   } catch (error) {
     failed(error);
@@ -304,7 +307,7 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
     pipelines: config.pipelines,
     batcher: batcherOf,
     settingsOf: (pipeline) => installations.settingsOf(pipeline),
-    isOfOther: async (pipeline) => typeof (await installations.ofOther(pipeline, undefined)) === 'object',
+    isClaimed: (pipeline) => installations.isClaimed(pipeline),
   });
   const requesterActivities: RequesterActivities = { openBatcher: (request) => opener.open(request) };
   const shared = {

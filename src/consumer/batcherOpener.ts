@@ -15,7 +15,7 @@ const LOOK_EVERY_MS = 200;
 /** A batcher that is full has to continue as new first, which takes a moment once a worker runs. */
 const FULL_RETRY = '1 second';
 
-/** Workers of several installations ask for requests at the same place. */
+/** Workers of several installations and configurations ask for requests at the same place. */
 const OTHERS_RETRY = '100 milliseconds';
 
 /**
@@ -26,7 +26,7 @@ export class BatcherOpener {
   readonly #pipelines: readonly PipelineConfig[];
   readonly #batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
   readonly #settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
-  readonly #isOfOther: (pipeline: string) => Promise<boolean>;
+  readonly #isClaimed: (pipeline: string) => Promise<boolean>;
   /** Workflow ids of batchers that this process has told its settings. */
   readonly #told = new Set<string>();
   readonly #looks = new Map<string, { readonly untilMs: number; readonly look: Promise<void> }>();
@@ -36,13 +36,13 @@ export class BatcherOpener {
     batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
     /** What its batchers are told. */
     settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
-    /** Whether a pipeline that the configuration has not belongs to another installation. */
-    isOfOther: (pipeline: string) => Promise<boolean>;
+    /** Whether others have a pipeline that this configuration has not. */
+    isClaimed: (pipeline: string) => Promise<boolean>;
   }) {
     this.#pipelines = options.pipelines;
     this.#batcher = options.batcher;
     this.#settingsOf = options.settingsOf;
-    this.#isOfOther = options.isOfOther;
+    this.#isClaimed = options.isClaimed;
   }
 
   /**
@@ -54,9 +54,9 @@ export class BatcherOpener {
   async open({ pipeline: name, ...request }: OpenBatcherRequest): Promise<OpenedBatcher> {
     const pipeline = this.#pipelines.find((candidate) => candidate.name === name);
     if (pipeline === undefined) {
-      if (await this.#isOfOther(name)) {
-        // The task queue is shared: one of its workers asks soon.
-        const message = `pipeline ${name} belongs to another installation`;
+      if (await this.#isClaimed(name)) {
+        // The task queue is shared: a worker that has it asks soon. If none does, the requester's deadline ends it.
+        const message = `the worker that was asked has no pipeline ${name}: it is for workers of another configuration`;
         throw ApplicationFailure.create({ type: 'OtherInstallation', message, nextRetryDelay: OTHERS_RETRY });
       }
       const known = this.#pipelines.map((candidate) => candidate.name).join(', ');

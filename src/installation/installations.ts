@@ -32,7 +32,7 @@ export class Installations {
   readonly #options: InstallationsOptions;
   readonly #byPipeline = new Map<string, Installation>();
   readonly #settings = new Map<string, BatcherSettings>();
-  readonly #others = new Map<string, { readonly untilMs: number; readonly found: Promise<Installation | null> }>();
+  readonly #others = new Map<string, { readonly untilMs: number; readonly found: Promise<Claim | null> }>();
 
   constructor(options: InstallationsOptions) {
     this.#options = options;
@@ -135,18 +135,24 @@ export class Installations {
     const own = [...this.#byPipeline.values()];
     if (named !== undefined && own.some(({ name }) => name === named)) return null;
     if (named === undefined && this.#byPipeline.has(pipeline)) return null;
-    const claimed = await this.#claimedBy(pipeline);
+    const claimed = (await this.#claimOf(pipeline))?.installation ?? null;
     if (claimed === null) return 'unknown';
     return own.some(({ name }) => name === claimed.name) ? null : claimed;
   }
 
-  #claimedBy(pipeline: string): Promise<Installation | null> {
+  /**
+   * Whether somebody has a pipeline that this configuration has not: another installation, this one's other workers, or consumers
+   * whose workers have yet to come.
+   */
+  async isClaimed(pipeline: string): Promise<boolean> {
+    return (await this.#claimOf(pipeline)) !== null;
+  }
+
+  #claimOf(pipeline: string): Promise<Claim | null> {
     const nowMs = performance.now();
     const known = this.#others.get(pipeline);
     if (known !== undefined && nowMs < known.untilMs) return known.found;
-    const found = this.#options.claims
-      .read(pipelineClaim(pipeline))
-      .then((stored) => stored?.claim.installation ?? null);
+    const found = this.#options.claims.read(pipelineClaim(pipeline)).then((stored) => stored?.claim ?? null);
     this.#others.set(pipeline, { untilMs: nowMs + OTHERS_KEPT_MS, found });
     found.catch(() => this.#others.delete(pipeline));
     return found;

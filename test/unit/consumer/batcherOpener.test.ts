@@ -44,7 +44,7 @@ function bridge(
     pipelines,
     batcher,
     settingsOf: ({ settings }) => settings,
-    isOfOther: (pipeline) => Promise.resolve(pipeline === 'others'),
+    isClaimed: (pipeline) => Promise.resolve(pipeline === 'others'),
   });
   return { opener, done, indexes, looks: () => looks };
 }
@@ -135,7 +135,7 @@ it('a pipeline whose topics decide the table has none for a request', async () =
   expect(done).toEqual([]);
 });
 
-it('a pipeline of another installation on the task queue is asked for again, until one of its workers answers', async () => {
+it('a pipeline that others on the task queue have is asked for again, until one of its workers answers', async () => {
   const { opener } = bridge(QUIET);
   const error: unknown = await opener.open({ pipeline: 'others', id: 'x' }).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ type: 'OtherInstallation', nonRetryable: false, nextRetryDelay: '100 milliseconds' });

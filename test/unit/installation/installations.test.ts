@@ -169,6 +169,20 @@ describe('an installation', () => {
     await beside.settle();
     expect(await one.ofOther('d', undefined)).toBeNull();
   });
+
+  it('knows which pipelines somebody has: a request for one is not refused because another worker was asked', async () => {
+    const claims = new MemoryClaims();
+    const one = member(claims, { evidence: HERE, pipelines: ['a'] });
+    await one.settle();
+    const byOthers: readonly [string, SetUp, string][] = [
+      ['another installation', { evidence: THERE, pipelines: ['b'] }, 'worker'],
+      ['another configuration of this one', { evidence: HERE, pipelines: ['c'] }, 'worker'],
+      ['consumers alone', { evidence: THERE, pipelines: ['d'] }, 'consumer'],
+    ];
+    for (const [, setUp, role] of byOthers) await member(claims, setUp, role).settle();
+    for (const [who, { pipelines }] of byOthers) expect(await one.isClaimed(pipelines[0]!), who).toBe(true);
+    expect(await one.isClaimed('nobodys')).toBe(false);
+  });
 });
 
 it('a task queue is not taken for one’s own by an address alone: it is another server in each namespace of Kubernetes', () => {
