@@ -55,7 +55,8 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
   for (const cause of ['refused', 'failed']) metrics.consumerFailures.inc({ pipeline, cause }, 0);
   metrics.signalledRecords.inc({ pipeline }, 0);
   metrics.signalSeconds.zero({ pipeline });
-  metrics.deadLetters.inc({ pipeline, code: REJECTION_CODES.tooLarge }, 0);
+  for (const code of [REJECTION_CODES.tooLarge, REJECTION_CODES.unencodable])
+    metrics.deadLetters.inc({ pipeline, code }, 0);
 }
 
 function initialiseWorker(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {

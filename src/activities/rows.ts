@@ -1,7 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { pointerTokens } from '../records/jsonPointer.js';
-import { isTime, lastHeader, timeText, type KafkaRecord, type RecordSource } from '../records/record.js';
-import { REJECTION_CODES, tooLarge, type Rejection } from '../records/ack.js';
+import {
+  DATE_MS_MAX,
+  lastHeader,
+  NO_TIMESTAMP,
+  timeText,
+  type KafkaRecord,
+  type RecordSource,
+} from '../records/record.js';
+import { REJECTION_CODES, setAsideBecause, type Rejection } from '../records/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../records/settings.js';
 import { hasHalfCharacter, JsonObject, objectMembers, textAtPointer, type JsonKind } from './json.js';
 import { valueCheck, type ValueCheck, type ValueLimits } from './valueChecks.js';
@@ -62,8 +69,14 @@ export function createRowBuilder(
     check: valueCheck(table.get(column) ?? '', table.limits),
   }));
   const fields = knownFields(table, columns, identity);
-  const timeColumn =
-    identity.find((name) => name === '_timestamp') ?? mapped.find(({ from }) => from === 'timestamp')?.column;
+  const times = [
+    ...identity.filter((name) => name === '_timestamp'),
+    ...mapped.flatMap(({ column, from }) => (from === 'timestamp' ? [column] : [])),
+  ].map((column) => ({ column, msMax: timestampMax(table.get(column) ?? '', table.limits) }));
+  const narrowest = times.reduce<(typeof times)[number] | undefined>(
+    (least, time) => (least === undefined || time.msMax < least.msMax ? time : least),
+    undefined,
+  );
   const object = new JsonObject();
 
   /** The fields that precede the value's own, one after the other; a rejection where a value does not fit. */
@@ -156,8 +169,9 @@ export function createRowBuilder(
   };
 
   return (source, record) => {
-    if (record.tooLargeBytes !== undefined) return tooLarge(record.tooLargeBytes);
-    if (timeColumn !== undefined && !isTime(record.timestampMs)) return noTime(timeColumn);
+    if (record.tooLargeBytes !== undefined) return setAsideBecause(record.tooLargeBytes);
+    if (narrowest !== undefined && (record.timestampMs > narrowest.msMax || record.timestampMs < NO_TIMESTAMP))
+      return noTime(narrowest.column);
     if (record.value === null && tombstones === 'insert') return rowWithoutFields(source, record);
     if (format === 'json') return rowOfObject(source, record);
     if (record.value === null) return { code: REJECTION_CODES.noValue, message: 'the record has no value' };
@@ -268,7 +282,7 @@ function notColumns(name: string): Rejection {
 }
 
 function noTime(column: string): Rejection {
-  const message = `the record's timestamp is beyond any date, and column ${column} wants it: Kafka's are milliseconds since 1970`;
+  const message = `the record's timestamp is beyond any date that column ${column} can hold: Kafka's are milliseconds since 1970`;
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
@@ -302,10 +316,35 @@ function identityFieldWriter(
   };
 }
 
+const INTEGER = /^(Nullable\()?U?Int/;
+
 /** Integers for integer columns, otherwise a text that ClickHouse's best-effort parser reads for dates of every kind. */
 function timestampWriter(type: string): (timestampMs: number) => string {
-  if (/^(Nullable\()?U?Int/.test(type)) return String;
+  if (INTEGER.test(type)) return String;
   return (timestampMs) => `"${timeText(timestampMs)}"`;
+}
+
+/** The last millisecond of a year of four digits. */
+const FOUR_DIGITS_MS_MAX = Date.UTC(10_000, 0) - 1;
+
+/** The largest timestamp that a column of this type holds, in milliseconds since 1970; -1 where it holds none. */
+function timestampMax(type: string, limits: ValueLimits | undefined): number {
+  const check = valueCheck(type, limits);
+  if (check === undefined) return DATE_MS_MAX;
+  const text = timestampWriter(type);
+  const fits = (timestampMs: number): boolean => {
+    const value = text(timestampMs);
+    return check(value, 0, value.length);
+  };
+  let least = -1;
+  // Longer years are none to the checks of dates.
+  let beyond = (INTEGER.test(type) ? DATE_MS_MAX : FOUR_DIGITS_MS_MAX) + 1;
+  while (least + 1 < beyond) {
+    const middle = Math.floor((least + beyond) / 2);
+    if (fits(middle)) least = middle;
+    else beyond = middle;
+  }
+  return least;
 }
 
 /** Gives JSON; undefined where there is nothing. */

@@ -1,4 +1,4 @@
-import { tooLarge, unencodable } from '../records/ack.js';
+import { setAsideBecause } from '../records/ack.js';
 import { markOf } from '../records/chunkCodec.js';
 import { encodablePart } from '../records/columns.js';
 import {
@@ -32,8 +32,8 @@ export function createSetAside(publisher: Publisher, { pipeline, destination }: 
   return async (source: RecordSource, original: KafkaRecord): Promise<KafkaRecord> => {
     const record = encodablePart(original);
     if (isStub(record)) return { ...record, key: null, headers: NO_HEADERS };
-    const tooLargeBytes = recordBytes(record);
-    const rejection = record === original ? tooLarge(tooLargeBytes) : unencodable();
+    const tooLargeBytes = record === original ? recordBytes(record) : 0;
+    const rejection = setAsideBecause(tooLargeBytes);
     await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, [{ source, record, rejection }]);
     metrics.deadLetters.inc({ pipeline, code: rejection.code });
     return toStub(record, tooLargeBytes);

@@ -11,6 +11,7 @@ export const REJECTION_CODES = {
   reservedField: 'reserved_field',
   outOfRange: 'out_of_range',
   tooLarge: 'record_too_large',
+  unencodable: 'record_not_encodable',
   refused: 'refused_by_clickhouse',
   retriesExhausted: 'retries_exhausted',
   parked: 'parked',
@@ -25,15 +26,20 @@ export interface Rejection {
 }
 
 /** @param bytes of the record, see `recordBytes` */
-export function tooLarge(bytes: number): Rejection {
+function tooLarge(bytes: number): Rejection {
   const message = `the record has ${bytes} bytes, more than one signal to Temporal can carry`;
   return { code: REJECTION_CODES.tooLarge, message };
 }
 
-/** Such a record is set aside as one that is too large is, and has the same code: its stub says no other. */
-export function unencodable(): Rejection {
+/**
+ * Why a record was set aside before it got to a batcher.
+ *
+ * @param tooLargeBytes of its stub: 0 where it was not too large, but could not be encoded, which no record's size is
+ */
+export function setAsideBecause(tooLargeBytes: number): Rejection {
+  if (tooLargeBytes > 0) return tooLarge(tooLargeBytes);
   const message = 'the record has a timestamp, key, value or header that no signal to Temporal can carry';
-  return { code: REJECTION_CODES.tooLarge, message };
+  return { code: REJECTION_CODES.unencodable, message };
 }
 
 export type AckStatus = 'inserted' | 'rejected' | 'skipped';

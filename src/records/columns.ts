@@ -1,4 +1,4 @@
-import { NO_HEADERS, type KafkaRecord, type RecordHeader } from './record.js';
+import { NO_HEADERS, NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from './record.js';
 
 /**
  * Records lie in columns, not in rows: offsets beside offsets, values beside values. Measured with 200-byte JSON
@@ -91,8 +91,6 @@ export function encodablePart(record: KafkaRecord): KafkaRecord {
     headers: headers.filter(isEncodableHeader),
   };
 }
-
-const NO_TIMESTAMP = -1;
 
 /** Types say all of this. What msgpackr is given all the same it writes, and only reading shows that it was something else. */
 function isEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): boolean {

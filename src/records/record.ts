@@ -3,7 +3,7 @@
  *
  * Offsets and timestamps are JavaScript numbers: exact up to 2^53, which a partition that takes a million records a
  * second reaches after 285 years. Where a record enters (the consumer), larger offsets are refused. Timestamps are
- * whatever a producer wrote, up to 2^63: see {@link isTime}.
+ * whatever a producer wrote, up to 2^63: see `isTime`.
  */
 export interface KafkaRecord {
   readonly offset: number;
@@ -14,7 +14,7 @@ export interface KafkaRecord {
   readonly headers: readonly RecordHeader[];
   /**
    * Set on a stub, which stands for a record too large for a signal: the payload bytes of the original, which lies on
-   * the dead-letter topic already. A stub has no value.
+   * the dead-letter topic already; 0 where it was not too large, but could not be encoded. A stub has no value.
    */
   readonly tooLargeBytes?: number;
   /** Set on a stub until it is sent: the checksum of the original, which is what the log has, for the mark of its chunk. */
@@ -68,11 +68,14 @@ export function identityName({
   return `${sourceName(source)}/${record.offset}`;
 }
 
+/** In place of a timestamp, where the producer gave none. */
+export const NO_TIMESTAMP = -1;
+
 /** Milliseconds since 1970 that a date can be, at most. */
-const DATE_MS_MAX = 8.64e15;
+export const DATE_MS_MAX = 8.64e15;
 
 /** Whether a date can stand for a record's timestamp. It cannot where a producer counts in nanoseconds. */
-export function isTime(timestampMs: number): boolean {
+function isTime(timestampMs: number): boolean {
   return timestampMs <= DATE_MS_MAX;
 }
 

@@ -83,7 +83,47 @@ it('rejects a record whose timestamp is beyond any date, alone and only where a 
       });
     expect(row('{}', { timestampMs }, PLAIN)).toBe('{}');
   }
-  expect(row('{}', { timestampMs: 8.64e15 })).toContain('"_timestamp":"+275760-09-13T00:00:00.000Z"');
+  const texts = new Map([...IDENTITY, ['_timestamp', 'String']] as const);
+  expect(row('{}', { timestampMs: 8.64e15 }, texts)).toContain('"_timestamp":"+275760-09-13T00:00:00.000Z"');
+});
+
+it.each([
+  ['DateTime', '2106-02-07T06:28:15.999Z'],
+  ["Nullable(DateTime('UTC'))", '2106-02-07T06:28:15.999Z'],
+  ['DateTime64(3)', '2299-12-31T23:59:59.999Z'],
+  ['Date', '2149-06-06T23:59:59.999Z'],
+  ['Date32', '2299-12-31T23:59:59.999Z'],
+  ['UInt32', '1970-02-19T17:02:47.295Z'],
+  ['Int64', '+275760-09-13T00:00:00.000Z'],
+])(
+  'a timestamp beyond what a %s holds rejects its record, as one before 1970 does; the last one it holds is written',
+  (type, last) => {
+    const lastMs = Date.parse(last);
+    const identity = new Map([...IDENTITY, ['_timestamp', type]] as const);
+    const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
+    for (const timestampMs of [0, lastMs]) {
+      const value = type.includes('Int') ? timestampMs : new Date(timestampMs).toISOString();
+      expect(JSON.parse(row('{}', { timestampMs }, identity) as string)).toMatchObject({ _timestamp: value });
+      expect(build(source, record(12, { timestampMs, value: Buffer.from('{}') }))).toContain('"written"');
+    }
+    for (const timestampMs of [lastMs + 1, 253_402_300_800_000, -2, -62_135_596_800_000])
+      for (const verdict of [
+        row('{}', { timestampMs }, identity),
+        build(source, record(12, { timestampMs, value: Buffer.from('{}') })),
+      ])
+        if (timestampMs > lastMs || timestampMs < 0) expect(verdict).toMatchObject({ code: 'out_of_range' });
+  },
+);
+
+it('a stub says why it was set aside: too large, or not to be encoded', () => {
+  expect(row('{}', { tooLargeBytes: 3_000_000 })).toMatchObject({
+    code: 'record_too_large',
+    message: expect.stringContaining('3000000 bytes') as string,
+  });
+  expect(row('{}', { tooLargeBytes: 0 })).toMatchObject({
+    code: 'record_not_encodable',
+    message: expect.stringContaining('that no signal to Temporal can carry') as string,
+  });
 });
 
 it('rejects what is not a JSON object, without a word of it in the message', () => {

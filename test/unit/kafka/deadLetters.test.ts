@@ -162,7 +162,7 @@ it('puts a record that no chunk can carry aside with what can be carried of it, 
   expect(String(accepted[0]?.headers?.['__connect.errors.exception.message'])).toMatch(
     /no signal to Temporal can carry/,
   );
-  expect(stub).toMatchObject({ offset: 5, timestampMs: -1, key: null, value: null, headers: [good] });
+  expect(stub).toMatchObject({ offset: 5, timestampMs: -1, key: null, value: null, headers: [good], tooLargeBytes: 0 });
   expect(encodeChunk([{ ...source, from: 4, to: 5, records: [stub] }]).meta.records).toBe(1);
 });
 
