@@ -15,7 +15,7 @@ import {
   type DeadLetter,
   type RecordPart,
 } from '../records/deadLetter.js';
-import { placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
+import { partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
 import { UsageError } from '../usageError.js';
 import { withKafka } from './connections.js';
 import { pipelineNamed } from './parts.js';
@@ -205,7 +205,7 @@ async function forEachLetter(
   handle: (letter: Letter) => Promise<void> | void,
 ): Promise<void> {
   const unseen = new Set([...code.map((name) => `code ${name}`), ...places.map((place) => `record ${place}`)]);
-  await readTopic(kafka, admin, deadLetterTopic(pipeline), (message: KafkaMessage, partition) => {
+  const held = await readTopic(kafka, admin, deadLetterTopic(pipeline), (message: KafkaMessage, partition) => {
     const record = fromKafkaMessage(message);
     const letter = { ...readDeadLetter(record), record, partition };
     // Pipelines may share a dead-letter topic.
@@ -217,7 +217,11 @@ async function forEachLetter(
     return handle(letter);
   });
   for (const name of unseen) console.error(`no dead letter of pipeline ${pipeline.name} has the ${name}`);
-  if (unseen.size > 0) process.exitCode = 1;
+  for (const { topic, partition, from, to } of held)
+    console.error(
+      `${partitionName({ topic, partition })} was read up to offset ${from} of ${to}: a transaction is open there. Repeat the command once it has ended`,
+    );
+  if (unseen.size > 0 || held.length > 0) process.exitCode = 1;
 }
 
 function placeOf({ source }: DeadLetter): string {

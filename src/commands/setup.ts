@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Kafka } from 'kafkajs';
@@ -13,6 +12,7 @@ import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
+import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse } from '../reach.js';
 import { parseTableName, tablesOf } from '../records/tables.js';
@@ -44,7 +44,12 @@ export async function setup(options: SetupOptions): Promise<void> {
         const tables = tablesOf(pipeline.settings.destination, topics);
         if (tables.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
         for (const [name, from] of tables) {
-          const problem = await setUpTable(kafka, clickhouse, config, { pipeline, name, topics: from }, options);
+          const problem = await setUpTable(
+            { kafka, admin, clickhouse },
+            config,
+            { pipeline, name, topics: from },
+            options,
+          );
           if (problem !== null) problems.push(problem);
         }
       }
@@ -92,12 +97,12 @@ interface TableOfTopics {
 
 /** @returns why nothing could be proposed; null where all is well */
 async function setUpTable(
-  kafka: Kafka,
-  clickhouse: ClickHouseClient,
+  { kafka, admin, clickhouse }: { kafka: Kafka; admin: KafkaAdmin; clickhouse: ClickHouseClient },
   config: Config,
-  { pipeline, name: table, topics }: TableOfTopics,
+  from: TableOfTopics,
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
+  const { name: table, topics } = from;
   const existing = await columnsIfAny(new ClickHouseTables(clickhouse, config.clickhouse.database), table);
   if (existing !== null) {
     const missing = missingColumns(existing, REWIND_COLUMNS);
@@ -122,7 +127,7 @@ async function setUpTable(
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
-  const rows = topics.length === 0 ? [] : await sampleRows(kafka, pipeline, topics, fromSample);
+  const rows = topics.length === 0 ? [] : await sampleRows(kafka, admin, from, fromSample);
   if (rows.length === 0)
     return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;
   const { columns, left } = await inferColumns(clickhouse, rows);
@@ -171,38 +176,26 @@ function tableStatement(table: string, columns: readonly string[]): string {
   ].join('\n');
 }
 
-/** Rows of the first records of some of the pipeline's topics. */
+/**
+ * Rows of the first records of some of the pipeline's topics. Where there are records and few become rows, those of the first seconds
+ * are enough.
+ *
+ * @throws Error where the topics cannot be read: then nothing is known of what they hold
+ */
 async function sampleRows(
   kafka: Kafka,
-  { settings }: PipelineConfig,
-  topics: readonly string[],
+  admin: KafkaAdmin,
+  { pipeline: { settings }, topics }: TableOfTopics,
   records: number,
 ): Promise<string[]> {
   const { columns, mapping = DEFAULT_MAPPING } = settings.destination;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows: string[] = [];
-  const groupId = `ktb-setup-${randomUUID()}`;
-  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 500 });
-  const done = new AbortController();
-  await consumer.connect();
-  await consumer.subscribe({ topics: [...topics], fromBeginning: true });
-  await consumer.run({
-    autoCommit: false,
-    eachBatch: ({ batch: { topic, partition, messages } }) => {
-      for (const message of messages) {
-        if (rows.length >= records) break;
-        const row = build({ topic, partition, epoch: '' }, fromKafkaMessage(message));
-        if (typeof row === 'string') rows.push(row);
-      }
-      if (rows.length >= records) done.abort();
-      return Promise.resolve();
-    },
+  const untilMs = performance.now() + SAMPLE_WAIT_MS;
+  await readRanges(kafka, admin, await rangesOf(admin, topics), (message, { topic, partition }) => {
+    const row = build({ topic, partition, epoch: '' }, fromKafkaMessage(message));
+    if (typeof row === 'string') rows.push(row);
+    return rows.length >= records || performance.now() >= untilMs;
   });
-  await sleep(SAMPLE_WAIT_MS, undefined, { signal: done.signal }).catch(() => undefined);
-  await consumer.disconnect();
-  const admin = kafka.admin();
-  await admin.connect();
-  await admin.deleteGroups([groupId]);
-  await admin.disconnect();
   return rows;
 }

@@ -3,7 +3,15 @@ import type { Admin, Kafka } from 'kafkajs';
 import { messageOf } from '../messageOf.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { toOffset } from './fromKafka.js';
-import { askMetadata, askOffsets, askTopicNames, createCluster, type Broker, type Cluster } from './kafkajs/cluster.js';
+import {
+  askMetadata,
+  askOffsets,
+  askTopicNames,
+  createCluster,
+  ISOLATION,
+  type Broker,
+  type Cluster,
+} from './kafkajs/cluster.js';
 import { errorOfCode } from './kafkajs/errorCodes.js';
 import { ONLY_BROKERS } from './kafkajs/metadata.js';
 
@@ -26,6 +34,11 @@ export interface KafkaLookups {
    * comes with the reason. Rejects where no broker answers.
    */
   fetchLogs(topics: readonly string[]): Promise<(LogAnswer | NoAnswer)[]>;
+  /**
+   * The ends of the logs of a topic, by partition, with what transactions have written that are still open: {@link fetchLogs} has the
+   * end of what may be read. Partitions that do not answer are left out.
+   */
+  fetchHighWatermarks(topic: string): Promise<ReadonlyMap<string, number>>;
   /** The first offsets at or after a time, by partition; -1 where there is none. Rejects where one of them is not known now. */
   fetchOffsetsAt(partitions: readonly TopicPartition[], timestampMs: number): Promise<ReadonlyMap<string, number>>;
   /** What a group has committed, by partition. Rejects where the group's coordinator does not answer. */
@@ -53,7 +66,7 @@ export interface TopicPlaces {
 export interface LogAnswer extends TopicPartition {
   /** The first offset in the log. */
   readonly logStart: number;
-  /** The next offset to be written. */
+  /** The next offset to be written, or the first one of a transaction that is still open. */
   readonly logEnd: number;
 }
 
@@ -86,9 +99,19 @@ export function createAdmin(kafka: Kafka): KafkaAdmin {
     describeTopics: (topics) => lookups.describeTopics(topics),
     listTopics: () => lookups.listTopics(),
     fetchLogs: (topics) => lookups.fetchLogs(topics),
+    fetchHighWatermarks: (topic) => lookups.fetchHighWatermarks(topic),
     fetchOffsetsAt: (partitions, timestampMs) => lookups.fetchOffsetsAt(partitions, timestampMs),
     fetchCommits: (groupId, partitions) => lookups.fetchCommits(groupId, partitions),
   };
+}
+
+/** An offset that is asked for. */
+interface Sought {
+  /** Milliseconds since 1970, or {@link EARLIEST}, {@link LATEST}. */
+  readonly timestamp: number;
+  readonly known?: ClusterFacts['topics'];
+  /** Default `committed`: the end is where the first open transaction begins. */
+  readonly isolation?: keyof typeof ISOLATION;
 }
 
 class Lookups implements KafkaLookups {
@@ -149,8 +172,8 @@ class Lookups implements KafkaLookups {
       (known.get(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition })),
     );
     const [starts, ends] = await Promise.all([
-      this.#fetchOffsets(partitions, EARLIEST, known),
-      this.#fetchOffsets(partitions, LATEST, known),
+      this.#fetchOffsets(partitions, { timestamp: EARLIEST, known }),
+      this.#fetchOffsets(partitions, { timestamp: LATEST, known }),
     ]);
     const logs = partitions.map((where): LogAnswer | NoAnswer => {
       const name = partitionName(where);
@@ -161,11 +184,18 @@ class Lookups implements KafkaLookups {
     return [...missing, ...logs];
   }
 
+  async fetchHighWatermarks(topic: string): Promise<ReadonlyMap<string, number>> {
+    const { topics: known } = await this.describeTopics([topic]);
+    const partitions = (known.get(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition }));
+    const answers = await this.#fetchOffsets(partitions, { timestamp: LATEST, known, isolation: 'uncommitted' });
+    return new Map([...answers].flatMap(([name, end]) => (typeof end === 'number' ? [[name, end] as const] : [])));
+  }
+
   async fetchOffsetsAt(
     partitions: readonly TopicPartition[],
     timestampMs: number,
   ): Promise<ReadonlyMap<string, number>> {
-    const answers = await this.#fetchOffsets(partitions, timestampMs);
+    const answers = await this.#fetchOffsets(partitions, { timestamp: timestampMs });
     const offsets = new Map<string, number>();
     for (const [name, answer] of answers) {
       if (typeof answer === 'string') throw new Error(`${name}: ${answer}`);
@@ -198,13 +228,13 @@ class Lookups implements KafkaLookups {
   /**
    * An offset of each partition, or why there is none. Leaders that have moved, or do not answer, are looked for again.
    *
-   * @param known places that were asked for just now
+   * @param sought.known places that were asked for just now
    */
   async #fetchOffsets(
     partitions: readonly TopicPartition[],
-    timestamp: number,
-    known?: ClusterFacts['topics'],
+    sought: Sought,
   ): Promise<ReadonlyMap<string, number | string>> {
+    const { known } = sought;
     const answers = new Map<string, number | string>();
     let left = partitions;
     for (let tries = 1; left.length > 0; tries++) {
@@ -213,9 +243,7 @@ class Lookups implements KafkaLookups {
       const byLeader = groupByLeader(left, places);
       for (const where of byLeader.get(null) ?? []) answers.set(partitionName(where), NO_LEADER);
       byLeader.delete(null);
-      await Promise.all(
-        [...byLeader].map(([leader, led]) => this.#askLeader(leader as number, led, timestamp, answers)),
-      );
+      await Promise.all([...byLeader].map(([leader, led]) => this.#askLeader(leader as number, led, sought, answers)));
       if (tries >= TRIES_MAX) break;
       left = [...byLeader.values()].flat().filter((where) => typeof answers.get(partitionName(where)) !== 'number');
       if (left.length > 0) await sleep(tries * RETRY_PAUSE_MS);
@@ -226,13 +254,13 @@ class Lookups implements KafkaLookups {
   async #askLeader(
     leader: number,
     partitions: readonly TopicPartition[],
-    timestamp: number,
+    { timestamp, isolation = 'committed' }: Sought,
     answers: Map<string, number | string>,
   ): Promise<void> {
     try {
       const broker = await this.#cluster.findBroker({ nodeId: leader });
       const topics = byTopic(partitions, ({ partition }) => ({ partition, timestamp }));
-      for (const { topic, partitions: list } of (await askOffsets(broker, topics)).responses) {
+      for (const { topic, partitions: list } of (await askOffsets(broker, topics, ISOLATION[isolation])).responses) {
         for (const { partition, errorCode, offset } of list) {
           const answer = errorCode === 0 ? toOffset(offset) : errorOfCode(errorCode).message;
           answers.set(partitionName({ topic, partition }), answer);

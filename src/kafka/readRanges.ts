@@ -4,6 +4,7 @@ import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
 import { partitionName, type TopicPartition } from '../records/record.js';
 import { failureOf } from './kafkajs/fetchedBatch.js';
+import { UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
 import { causeOf, isRefusal } from './refusal.js';
 
@@ -104,7 +105,7 @@ class Reading {
     const { range } = unread;
     const unreadable = failureOf(batch);
     if (unreadable !== null) {
-      this.#failure = { error: this.unfinished(unreadable) };
+      this.#failure = { error: this.unfinished(unreadable, unread) };
       return;
     }
     this.#isHandling = true;
@@ -139,13 +140,12 @@ class Reading {
     if (unread.next >= unread.range.to) this.#unread.delete(name);
   }
 
-  unfinished(cause: unknown): Error {
-    const [first] = this.#unread.values();
+  /** @param at the partition that it is about; default: the first one that was not read to its end */
+  unfinished(cause: unknown, at = this.#unread.values().next().value): Error {
     const where =
-      first === undefined
-        ? ''
-        : `${partitionName(first.range)} was read up to offset ${first.next} of ${first.range.to}; `;
-    const why = cause instanceof Error ? causeOf(cause) : String(cause);
+      at === undefined ? '' : `${partitionName(at.range)} was read up to offset ${at.next} of ${at.range.to}; `;
+    const why =
+      cause instanceof UnreadableBatchError ? cause.message : cause instanceof Error ? causeOf(cause) : String(cause);
     return new Error(`the log was not read to its end: ${where}${why}`, { cause });
   }
 }

@@ -55,12 +55,16 @@ export async function askMetadata(broker: Broker, topics: readonly string[]): Pr
   return (await asked(broker, 'Metadata', { topics, allowAutoTopicCreation: false })) as RawMetadata;
 }
 
+/** Whether records of transactions count that are still open. */
+export const ISOLATION = { uncommitted: 0, committed: 1 } as const;
+
 /** Asks a leader for offsets. Errors of partitions are part of the answer. */
 export async function askOffsets(
   broker: Broker,
   topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[],
+  isolationLevel: (typeof ISOLATION)[keyof typeof ISOLATION],
 ): Promise<RawOffsets> {
-  return (await asked(broker, 'ListOffsets', { topics })) as RawOffsets;
+  return (await asked(broker, 'ListOffsets', { topics, isolationLevel })) as RawOffsets;
 }
 
 /**

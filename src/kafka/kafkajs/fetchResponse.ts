@@ -68,7 +68,7 @@ function decodePartition(version: number, cursor: Cursor, topic: string): Partit
   const preferredReadReplica = version >= 11 ? cursor.int32() : -1;
   const bytes = cursor.int32Bytes() ?? Buffer.alloc(0);
   const messages: never[] = [];
-  recordSets.set(messages, { topic, partition, errorCode, bytes, aborted });
+  recordSets.set(messages, { topic, partition, errorCode, bytes, beginsWhole: version >= 3, aborted });
   return { partition, errorCode, highWatermark, preferredReadReplica, abortedTransactions: [], messages };
 }
 

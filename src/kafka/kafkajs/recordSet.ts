@@ -15,6 +15,8 @@ export interface RecordSet {
   readonly errorCode: number;
   /** Record batches, one after the other; the last one may be cut off. */
   readonly bytes: Buffer;
+  /** Whether the first one is never cut off: so brokers answer since KIP-74 (version 3 of the request). */
+  readonly beginsWhole?: boolean;
   /** Transactions that were aborted and have records among these, in any order. */
   readonly aborted: readonly AbortedTransaction[];
 }
@@ -186,7 +188,12 @@ export class RecordSetReader {
       const end = at + LOG_OVERHEAD_BYTES + bytes.readInt32BE(at + 8);
       const magic = bytes[at + MAGIC_AT] as number;
       if (end <= at + MAGIC_AT) throw new MalformedError('its length is too small');
-      if (end > bytes.length) return null; // Brokers cut the last one off.
+      if (end > bytes.length) {
+        // Nothing would ever come of it, and nobody would be told.
+        if (at === 0 && this.#set.beginsWhole === true)
+          throw new MalformedError(`it says that it has ${end} bytes, and ${rest} were given`);
+        return null; // Brokers cut the last one off.
+      }
       const opened = await this.#openAt(at, end, baseOffset, magic);
       this.#at = end;
       if (typeof opened !== 'number') return opened;

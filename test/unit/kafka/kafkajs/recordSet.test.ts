@@ -260,6 +260,19 @@ it('a batch that is damaged is named by topic, partition and offset, after what 
   }
 });
 
+it('a first batch that says it is longer than what was given is damaged: brokers cut off only the last one', async () => {
+  const [first, second] = [0, 1].map((base) => recordBatch({ base, records: numbered(0) })) as [Buffer, Buffer];
+  second.writeInt32BE(1_000_000, 8);
+  const set = { topic: 'orders', partition: 3, errorCode: 0, beginsWhole: true, aborted: [] };
+  const reader = new RecordSetReader({ ...set, bytes: Buffer.concat([first, second]) }, 0);
+  expect(await reader.next()).toMatchObject({ records: [{ offset: 0 }], failure: null });
+  expect(await reader.next()).toBeNull();
+  const part = await new RecordSetReader({ ...set, bytes: second }, 1).next();
+  expect(part?.failure?.message).toBe(
+    `the record batch at offset 1 of orders/3 cannot be read: it says that it has 1000012 bytes, and ${second.length} were given`,
+  );
+});
+
 it('a batch that decompresses to more than is taken is named, and what lies behind it is read', async () => {
   const mebibyte = compress(Buffer.alloc(1024 * 1024));
   const compressed = Buffer.concat(Array.from({ length: 257 }, () => mebibyte));
