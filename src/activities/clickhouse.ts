@@ -115,9 +115,10 @@ export class ClickHouseTables {
     const known = this.#columns.get(table);
     if (known !== undefined && performance.now() - known.readAtMs < COLUMNS_MAX_AGE_MS) return known.columns;
     const { database, name } = this.#split(table);
-    const rows = await this.#query<[string, string, number | null]>(
+    const rows = await this.#query<[string, string, number | null, string]>(
       `SELECT name, type,
-         (SELECT notEmpty(dependencies_table) FROM system.tables WHERE database = {database:String} AND name = {name:String})
+         (SELECT notEmpty(dependencies_table) FROM system.tables WHERE database = {database:String} AND name = {name:String}),
+         default_kind
        FROM system.columns
        WHERE database = {database:String} AND table = {name:String} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
        ORDER BY position`,
@@ -130,6 +131,7 @@ export class ClickHouseTables {
     const columns: TableColumns = Object.assign(new Map(rows.map(([column, type]) => [column, type])), {
       limits: await this.#readServer(),
       hasViews: rows[0]?.[2] !== 0,
+      defaults: new Set(rows.filter(([, , , kind]) => kind === 'DEFAULT').map(([column]) => column)),
     });
     this.#columns.set(table, { columns, readAtMs: performance.now() });
     return columns;

@@ -17,6 +17,8 @@ import { valueCheck, type ValueCheck, type ValueLimits } from './valueChecks.js'
 export type TableColumns = ReadonlyMap<string, string> & {
   /** Of the server that has the table. Default: those that every server has. */
   readonly limits?: ValueLimits;
+  /** Columns with a default of their own, which null stands for. Default: none. */
+  readonly defaults?: ReadonlySet<string>;
   /** Whether the table had materialized views when its columns were read. Default: that is not known. */
   readonly hasViews?: boolean;
 };
@@ -66,7 +68,7 @@ export function createRowBuilder(
     column,
     from,
     read: columnReader(from, table.get(column) ?? ''),
-    check: valueCheck(table.get(column) ?? '', table.limits),
+    check: columnCheck(table, column),
   }));
   const fields = knownFields(table, columns, identity);
   const times = [
@@ -197,7 +199,7 @@ function knownFields(
   };
   for (const name of identity) add(name, { kind: 'identity' });
   for (const name of Object.keys(columns)) add(name, { kind: 'mapped' });
-  for (const [name, type] of table) add(name, { kind: 'column', check: valueCheck(type, table.limits) });
+  for (const name of table.keys()) add(name, { kind: 'column', check: columnCheck(table, name) });
   for (const name of table.keys()) {
     const parts = name.split('.');
     for (let length = 1; length < parts.length; length++) add(parts.slice(0, length).join('.'), { kind: 'parent' });
@@ -205,6 +207,12 @@ function knownFields(
   for (const from of Object.values(columns))
     if (from.startsWith('/')) add(pointerTokens(from)[0] ?? '', { kind: 'source' });
   return fields;
+}
+
+function columnCheck(table: TableColumns, column: string): ValueCheck | undefined {
+  const check = valueCheck(table.get(column) ?? '', table.limits);
+  if (check === undefined || table.defaults?.has(column) !== true) return check;
+  return (text, start, end) => text[start] === 'n' || check(text, start, end);
 }
 
 /** Of a field's name as much as an error message shows. */

@@ -427,13 +427,20 @@ function numbersCheck(ofObjects: boolean): ValueCheck {
   };
 }
 
+/** Different names in a value of a Dynamic column, at most. */
+const DYNAMIC_NAMES_MAX = 500;
+
 /**
  * Of an object in a Dynamic column, ClickHouse makes a tuple, whose elements it stores by their paths. `{"a":{"b":1},"a.b":2}`
  * has a path twice: it is taken without an error, and nothing of its part can be read again, whosever the rows are (error 33).
  * So no name may go on after a dot where another one ends, wherever the two are.
+ *
+ * Nor may there be very many names: a tuple costs ClickHouse the square of its elements, seconds for a thousand, and a few such
+ * records would hold their batch for ever. An insert of 32 times {@link DYNAMIC_NAMES_MAX} takes some ten seconds.
  */
 const namesCheck: ValueCheck = (text, start, end) => {
   const names = objectNames(text, start, end);
+  if (names.length > DYNAMIC_NAMES_MAX && new Set(names).size > DYNAMIC_NAMES_MAX) return false;
   if (!names.some((name) => name.includes('.'))) return true;
   const sorted = Array.from(new Set(names), (name) => `${name}.`).sort();
   // What begins with a text follows it at once.

@@ -32,6 +32,9 @@ const REFUSED = '! refused_by_clickhouse';
 const OUT = '! out_of_range';
 const LONG = 'x'.repeat(1_000_000);
 const deep = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+/** An object of so many members, which sort as they are numbered. */
+const wide = (members: number) =>
+  `{${Array.from({ length: members }, (_, index) => `"k${String(index).padStart(6, '0')}":${index}`).join(',')}}`;
 const bytes = (...parts: (string | number)[]) =>
   Buffer.concat(parts.map((part) => (typeof part === 'number' ? Buffer.of(part) : Buffer.from(part))));
 
@@ -470,6 +473,14 @@ const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][]
       ['[{"a":{"b":1}},{"a.b":2}]', OUT],
       ['{"x":{"a":[1],"a.size0":2}}', OUT],
       ['{"a.b":1,"a.c":2}', '(1,2)'],
+      // It costs the square of its elements: a few such objects would hold their batch for ever.
+      [wide(500), `(${Array.from({ length: 500 }, (_, index) => index).join(',')})`],
+      [wide(501), OUT],
+      [wide(20_000), OUT],
+      [
+        `[${Array.from({ length: 600 }, () => '{"a":1}').join(',')}]`,
+        `[${Array.from({ length: 600 }, () => '(1)').join(',')}]`,
+      ],
     ],
   ],
   [
@@ -543,4 +554,17 @@ it('a state of an aggregation that cannot be read is rejected, even where it com
     REFUSED,
     '0000000000000000',
   ]);
+});
+
+it('null stands for the default of a column that has one', async () => {
+  for (const [type, json, outcome] of [
+    ["Enum8('new' = 1, 'paid' = 2) DEFAULT 'paid'", 'null', 'paid'],
+    ["Enum8('new' = 1, 'paid' = 2) DEFAULT 'paid'", '3', OUT],
+    ["Tuple(a Enum8('new' = 1)) DEFAULT tuple('new')", 'null', "('new')"],
+    ["Tuple(a Enum8('new' = 1)) DEFAULT tuple('new')", '{}', OUT],
+    ["Array(Enum8('new' = 1)) DEFAULT ['new']", 'null', "['new']"],
+    ["Array(Enum8('new' = 1)) DEFAULT ['new']", '[null]', OUT],
+    ["DateTime('UTC') DEFAULT '2024-01-02 03:04:05'", 'null', '2024-01-02 03:04:05'],
+  ] as const)
+    expect([type, json, ...(await store(type, [json]))]).toEqual([type, json, outcome]);
 });
