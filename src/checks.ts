@@ -11,7 +11,7 @@ import { messageLimits } from './kafka/messageLimits.js';
 import { findInputTopics } from './kafka/existingTopics.js';
 import { messageOf } from './messageOf.js';
 import { partitionName } from './records/record.js';
-import { collidingTopics, onlyTable, tablesOf } from './records/tables.js';
+import { collidingPipelines, collidingTopics, onlyTable, tablesOf, type TablesOfPipeline } from './records/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from './reach.js';
 import { PartialProblem } from './telemetry/dependencies.js';
 import type { Logger } from './telemetry/logging.js';
@@ -138,19 +138,34 @@ async function tablesInUse(
 }
 
 /** Says once which topics share a table by their names, although each was to have its own. */
-export async function warnOfSharedTables(admin: KafkaAdmin, { pipelines }: Config, logger: Logger): Promise<void> {
+export async function warnOfSharedTables(
+  admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
+  { pipelines }: Pick<Config, 'pipelines'>,
+  logger: { warn(fields: object, message: string): void },
+): Promise<void> {
+  const found: TablesOfPipeline[] = [];
   for (const pipeline of pipelines) {
-    const { destination } = pipeline.settings;
+    const { name, settings } = pipeline;
+    const { destination } = settings;
     if (onlyTable(destination) !== null) continue;
-    for (const [table, topics] of collidingTopics(destination, await topicsThatMatch(admin, pipeline)))
-      logger.warn({ pipeline: pipeline.name, table, topics }, SHARED_TABLE);
+    const topics = await topicsThatMatch(admin, pipeline);
+    found.push({ name, destination, topics });
+    for (const [table, sharing] of collidingTopics(destination, topics))
+      logger.warn({ pipeline: name, table, topics: sharing }, SHARED_TABLE);
   }
+  for (const [table, topics] of collidingPipelines(found)) logger.warn({ table, topics }, SHARED_BY_PIPELINES);
 }
 
 const SHARED_TABLE =
   'Topics whose names differ in dots and dashes only share a table: give them tables of their own under tables';
 
-async function topicsThatMatch(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<string[]> {
+const SHARED_BY_PIPELINES =
+  'Topics of several pipelines whose names differ in dots and dashes only share a table: give them tables of their own under tables';
+
+async function topicsThatMatch(
+  admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
+  pipeline: PipelineConfig,
+): Promise<string[]> {
   try {
     await admin.connect();
     return await findInputTopics(admin, pipeline);

@@ -15,7 +15,7 @@ import { findInputTopics } from '../kafka/existingTopics.js';
 import { messageOf } from '../messageOf.js';
 import { readPayloadLimit } from '../payloadLimit.js';
 import { reachClickHouse, reachTemporal } from '../reach.js';
-import { collidingTopics, parseTableName, tablesOf } from '../records/tables.js';
+import { collidingPipelines, collidingTopics, parseTableName, tablesOf } from '../records/tables.js';
 import { judgeClaim, type Claim, type Evidence } from '../installation/claim.js';
 import { Claims, pipelineClaim } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
@@ -242,7 +242,20 @@ function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<
         };
       });
     });
-    return [...(await Promise.all(judged)).flat(), ...shared];
+    const read = config.pipelines.map((pipeline) => {
+      const topics = inputTopics(pipeline, existing);
+      return { name: pipeline.name, destination: pipeline.settings.destination, topics };
+    });
+    const sharedByPipelines = Array.from(collidingPipelines(read), ([table, filling]): Finding => {
+      const which = filling.map(({ pipeline, topic }) => `${topic} (${pipeline})`).join(' and ');
+      return {
+        level: 'warning',
+        subject: `table ${table}`,
+        message: `takes the records of topics ${which} of several pipelines, whose names differ in dots and dashes only`,
+        todo: 'give them tables of their own under tables',
+      };
+    });
+    return [...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
   });
 }
 

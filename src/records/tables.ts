@@ -47,10 +47,45 @@ export function collidingTopics(
   { table }: Pick<Destination, 'table'>,
   topics: readonly string[],
 ): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    [...tablesOf({ table }, templatedTopics({ table }, topics))].filter(([, sharing]) => sharing.length > 1),
+  );
+}
+
+/** A pipeline, and the topics that it reads. */
+export interface TablesOfPipeline {
+  readonly name: string;
+  readonly destination: Pick<Destination, 'table'>;
+  readonly topics: readonly string[];
+}
+
+/**
+ * Tables that several pipelines fill from different topics, although each topic was to have its own. By table, the topics, each with
+ * its pipeline. Within one pipeline {@link collidingTopics} finds them.
+ */
+export function collidingPipelines(
+  pipelines: readonly TablesOfPipeline[],
+): ReadonlyMap<string, readonly { readonly pipeline: string; readonly topic: string }[]> {
+  const byTable = new Map<string, { readonly pipeline: string; readonly topic: string }[]>();
+  for (const { name, destination, topics } of pipelines) {
+    for (const topic of templatedTopics(destination, topics)) {
+      const table = tableOf(destination, topic);
+      byTable.set(table, [...(byTable.get(table) ?? []), { pipeline: name, topic }]);
+    }
+  }
+  const differ = (values: readonly string[]): boolean => new Set(values).size > 1;
+  return new Map(
+    [...byTable].filter(
+      ([, filling]) => differ(filling.map(({ pipeline }) => pipeline)) && differ(filling.map(({ topic }) => topic)),
+    ),
+  );
+}
+
+/** Topics whose table is made of their names. */
+function templatedTopics({ table }: Pick<Destination, 'table'>, topics: readonly string[]): readonly string[] {
   const template = typeof table === 'string' ? table : table.others;
-  if (!template.includes(TOPIC)) return new Map();
-  const byTemplate = topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));
-  return new Map([...tablesOf({ table: template }, byTemplate)].filter(([, sharing]) => sharing.length > 1));
+  if (!template.includes(TOPIC)) return [];
+  return topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));
 }
 
 /** A table's name taken apart. */

@@ -12,6 +12,7 @@ interface AlertCase {
 }
 
 const P = 'namespace="apps",pod="ktb-0",job="ktb",pipeline="orders"';
+const LEFT_OUT = 'namespace="apps",pod="ktb-0",job="ktb",topic="orders.replies"';
 const B = `${P},batcher="3"`;
 const B_OLD = `namespace="apps",pod="ktb-1",job="ktb",pipeline="orders",batcher="3"`;
 
@@ -193,6 +194,11 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     at: '20m',
     firing: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '0x15 1x20' },
     quiet: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '9x60' },
+  },
+  KtbMessagesLeftOut: {
+    at: '20m',
+    firing: { [`ktb_left_out_messages_total{${LEFT_OUT}}`]: '0x15 1x20' },
+    quiet: { [`ktb_left_out_messages_total{${LEFT_OUT}}`]: '3x60' },
   },
   KtbViewsLackRows: {
     at: '20m',

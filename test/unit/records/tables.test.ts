@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest';
-import { collidingTopics, onlyTable, parseTableName, tableOf, tablesOf } from '../../../src/records/tables.js';
+import {
+  collidingPipelines,
+  collidingTopics,
+  onlyTable,
+  parseTableName,
+  tableOf,
+  tablesOf,
+} from '../../../src/records/tables.js';
+import type { Destination } from '../../../src/records/settings.js';
 
 it('a table without {topic} takes the records of all topics', () => {
   expect(tableOf({ table: 'shop.orders' }, 'orders.eu')).toBe('shop.orders');
@@ -60,4 +68,29 @@ it('topics collide where each was to have a table of its own', () => {
   expect(collidingTopics({ table: 'orders' }, ['a.b', 'a-b']).size).toBe(0);
   const table = { ofTopics: { 'a-b': 'raw_a_b', x: 'y', z: 'y' }, others: 'raw_{topic}' };
   expect(collidingTopics({ table }, ['a.b', 'a-b', 'x', 'z']).size).toBe(0);
+});
+
+it('finds tables that several pipelines fill from different topics by their names', () => {
+  const of = (name: string, table: Destination['table'], ...topics: string[]) => ({
+    name,
+    destination: { table },
+    topics,
+  });
+  const found = collidingPipelines([
+    of('one', 'raw_{topic}', 'a.b', 'x', 'same'),
+    of('two', 'raw_{topic}', 'a-b', 'y', 'same'),
+    of('three', { ofTopics: { 'a+b': 'raw_a_b' }, others: '{topic}' }, 'a+b', 'raw.a-b'),
+    of('four', 'raw_x', 'z'),
+  ]);
+  expect([...found]).toEqual([
+    [
+      'raw_a_b',
+      [
+        { pipeline: 'one', topic: 'a.b' },
+        { pipeline: 'two', topic: 'a-b' },
+        { pipeline: 'three', topic: 'raw.a-b' },
+      ],
+    ],
+  ]);
+  expect(collidingPipelines([of('one', '{topic}', 'a.b', 'a-b')]).size).toBe(0);
 });
