@@ -108,6 +108,8 @@ export interface StackOptions {
   readonly flavour?: Flavour | 'auto';
   /** Start Temporal's web UI too. Default: no. */
   readonly ui?: boolean;
+  /** Broker settings by their names in server.properties, over the stack's own. */
+  readonly kafkaConfig?: Readonly<Record<string, string>>;
   /** Temporal server settings by their dynamic configuration keys, over the stack's own. */
   readonly temporalDynamicConfig?: Readonly<Record<string, string | number | boolean>>;
   /**

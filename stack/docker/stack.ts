@@ -63,7 +63,7 @@ export async function startDockerStack(options: StackOptions, names: ReadonlySet
     const step = async <T>(name: PartName, run: () => Promise<T>): Promise<T | undefined> =>
       names.has(name) ? progress.step(name, `start ${imageOf(name)}`, run) : undefined;
     const outcomes = await Promise.allSettled([
-      step('kafka', () => startKafka(options.brokers ?? 1, brokersOnNetwork, context)),
+      step('kafka', () => startKafka(options, brokersOnNetwork, context)),
       step('temporal', () => startTemporal(options, context)),
       step('clickhouse', () => startClickHouse(context)),
     ] as const);
@@ -85,7 +85,7 @@ export async function startDockerStack(options: StackOptions, names: ReadonlySet
 }
 
 async function startKafka(
-  brokers: 1 | 3,
+  { brokers = 1, kafkaConfig }: Pick<StackOptions, 'brokers' | 'kafkaConfig'>,
   network: StartedNetwork,
   context: DockerContext,
 ): Promise<NonNullable<StartedParts['kafka']>> {
@@ -98,6 +98,7 @@ async function startKafka(
     nodes.map(({ port, nodeId, name }) => {
       const settings = {
         ...kafkaSettings(brokers),
+        ...kafkaConfig,
         'process.roles': 'broker,controller',
         'node.id': String(nodeId),
         'controller.quorum.voters': voters,

@@ -8,7 +8,7 @@ import { HOST } from '../ports.js';
 import { probeBroker } from '../probes.js';
 import { logTail, runCommand } from '../processes.js';
 import { javaCommand, javaVersion } from '../prerequisites.js';
-import { StackError, throwIfAborted } from '../stack.js';
+import { StackError, throwIfAborted, type StackOptions } from '../stack.js';
 import { VERSIONS } from '../versions.js';
 import { onFreePorts, type NativeContext } from './context.js';
 import { CLASS_PATH, ensureJars, type JarSet } from './maven.js';
@@ -58,12 +58,16 @@ interface Classes {
 }
 
 /** Starts 1 or 3 brokers, each a broker and a controller in one JVM (KRaft); with TLS where files for it are given. */
-export async function startKafka(brokers: 1 | 3, context: NativeContext, tls?: TlsFiles): Promise<NativeKafka> {
+export async function startKafka(
+  { brokers = 1, kafkaConfig = {} }: Pick<StackOptions, 'brokers' | 'kafkaConfig'>,
+  context: NativeContext,
+  tls?: TlsFiles,
+): Promise<NativeKafka> {
   const jars = await ensureJars(KAFKA_JARS, context);
   const classes = { jars, jvmArguments: await classArchiveArguments(jars, context) };
   return context.progress.step('kafka', brokers === 1 ? 'start Kafka' : `start ${brokers} Kafka brokers`, () =>
     onFreePorts((tls === undefined ? 2 : 4) * brokers, (ports) =>
-      startBrokers(classes, ports, { brokers, tls, context }),
+      startBrokers(classes, ports, { brokers, kafkaConfig, tls, context }),
     ),
   );
 }
@@ -93,7 +97,12 @@ async function writeClassArchive(jars: string, directory: string, context: Nativ
   const scratch = join(directory, 'scratch');
   const classes = { jars, jvmArguments: [`-XX:ArchiveClassesAtExit=${join(directory, CLASS_ARCHIVE)}`] };
   const { parts } = await onFreePorts(2, (ports) =>
-    startBrokers(classes, ports, { brokers: 1, tls: undefined, context: { ...context, dataDir: scratch } }),
+    startBrokers(classes, ports, {
+      brokers: 1,
+      kafkaConfig: {},
+      tls: undefined,
+      context: { ...context, dataDir: scratch },
+    }),
   );
   for (const part of parts) await part.stop();
   await rm(scratch, { recursive: true });
@@ -104,9 +113,14 @@ async function writeClassArchive(jars: string, directory: string, context: Nativ
 async function startBrokers(
   classes: Classes,
   ports: readonly number[],
-  deps: { readonly brokers: number; readonly tls: TlsFiles | undefined; readonly context: NativeContext },
+  deps: {
+    readonly brokers: number;
+    readonly kafkaConfig: Readonly<Record<string, string>>;
+    readonly tls: TlsFiles | undefined;
+    readonly context: NativeContext;
+  },
 ): Promise<NativeKafka> {
-  const { brokers, tls, context } = deps;
+  const { brokers, kafkaConfig, tls, context } = deps;
   const portsEach = ports.length / brokers;
   const plans = Array.from({ length: brokers }, (_, index): BrokerPlan => {
     const nodeId = index + 1;
@@ -117,7 +131,7 @@ async function startBrokers(
     return { nodeId, name, port, controllerPort, saslPort, mutualPort, directory };
   });
   const clusterId = randomClusterId();
-  await Promise.all(plans.map((plan) => formatStorage(plan, plans, { classes, clusterId, tls, context })));
+  await Promise.all(plans.map((plan) => formatStorage(plan, plans, { classes, clusterId, kafkaConfig, tls, context })));
 
   const addresses = plans.map(({ port }) => `${HOST}:${port}`);
   const parts = plans.map((plan) => {
@@ -165,12 +179,13 @@ async function formatStorage(
   deps: {
     readonly classes: Classes;
     readonly clusterId: string;
+    readonly kafkaConfig: Readonly<Record<string, string>>;
     readonly tls: TlsFiles | undefined;
     readonly context: NativeContext;
   },
 ): Promise<void> {
   await mkdir(plan.directory, { recursive: true });
-  await writeFile(propertiesFile(plan), brokerProperties(plan, plans, deps.tls), { mode: 0o600 });
+  await writeFile(propertiesFile(plan), brokerProperties(plan, plans, deps), { mode: 0o600 });
   await writeFile(join(plan.directory, LOG4J_FILE), LOG4J_PROPERTIES);
   await runCommand(
     {
@@ -200,13 +215,18 @@ async function formatStorage(
   });
 }
 
-function brokerProperties(plan: BrokerPlan, plans: readonly BrokerPlan[], tls: TlsFiles | undefined): string {
+function brokerProperties(
+  plan: BrokerPlan,
+  plans: readonly BrokerPlan[],
+  { kafkaConfig, tls }: { readonly kafkaConfig: Readonly<Record<string, string>>; readonly tls: TlsFiles | undefined },
+): string {
   const listeners = [
     `PLAINTEXT://${HOST}:${plan.port}`,
     ...(tls === undefined ? [] : [`SASL_SSL://${HOST}:${plan.saslPort}`, `SSL://${HOST}:${plan.mutualPort}`]),
   ];
   const settings = {
     ...kafkaSettings(plans.length),
+    ...kafkaConfig,
     'process.roles': 'broker,controller',
     'node.id': String(plan.nodeId),
     'controller.quorum.voters': plans

@@ -75,7 +75,7 @@ async function startParts(
   tls.catch(() => undefined);
   const kafka = start('kafka', async () => {
     await tools;
-    const kafka = await startKafka(options.brokers ?? 1, context, await tls);
+    const kafka = await startKafka(options, context, await tls);
     started.push(...kafka.parts);
     return kafka;
   });

@@ -1,0 +1,75 @@
+import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from 'kafkajs';
+import { expect, it } from 'vitest';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { acknowledged } from '../support/exactlyOnce.js';
+import { Fixture } from '../support/fixture.js';
+import { useStack } from '../support/useStack.js';
+
+/** What no rule is about is open to all. */
+const stack = useStack({
+  kafkaConfig: {
+    'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+    'allow.everyone.if.no.acl.found': 'true',
+  },
+});
+const SOON_MS = 90_000;
+
+it.each([
+  ['the right to read it', AclOperationTypes.READ],
+  ['every right on it', AclOperationTypes.ALL],
+])(
+  'a topic of two goes on while %s of the other one is taken away; that one is named, and read by itself once it is given back',
+  async (_, operation) => {
+    const fixture = await Fixture.create(stack(), { partitions: 2 });
+    await fixture.collectAcks();
+    const other = `${fixture.name}.other`;
+    await fixture.createTopic(other, 2);
+    const daemon = await Daemon.start(fixture.config({ topics: [fixture.topic, other] }));
+    let sent = 0;
+    const send = async (topic: string, records: number): Promise<void> => {
+      const messages = Array.from({ length: records }, () => {
+        const id = sent++;
+        return { partition: id % 2, value: JSON.stringify({ id, text: '' }) };
+      });
+      await fixture.producer.send({ topic, messages });
+    };
+    const untilAcknowledged = (records: number) =>
+      eventually(() => expect(acknowledged(fixture.acks)).toBe(records), SOON_MS);
+    await send(fixture.topic, 10);
+    await send(other, 10);
+    await untilAcknowledged(20);
+
+    const resource = {
+      resourceType: AclResourceTypes.TOPIC,
+      resourceName: other,
+      resourcePatternType: ResourcePatternTypes.LITERAL,
+    };
+    const rule = { principal: 'User:*', host: '*', operation };
+    const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
+    const denied = { ...rule, permissionType: AclPermissionTypes.DENY };
+    await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
+    const name = new RegExp(`${other}.*TOPIC_AUTHORIZATION_FAILED`);
+    await eventually(async () => {
+      const { status, text } = await daemon.get('/readyz');
+      expect({ status, text }).toEqual({ status: 503, text: expect.stringMatching(name) as string });
+    }, SOON_MS);
+    await eventually(() => expect(daemon.output).toMatch(name), SOON_MS);
+    await send(fixture.topic, 10);
+    await untilAcknowledged(30);
+    await eventually(async () => {
+      const read = (await fixture.offsets()).reduce((sum, { committed }) => sum + committed, 0);
+      expect(read).toBe(20);
+    }, SOON_MS);
+    expect((await daemon.get('/readyz')).status).toBe(503);
+    expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
+
+    await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+    // Also with rules it takes a moment until the broker has heard of them.
+    await eventually(() => send(other, 10), SOON_MS);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThanOrEqual(40), SOON_MS);
+    await daemon.untilReady();
+    expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
+  },
+  240_000,
+);
