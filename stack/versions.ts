@@ -32,6 +32,8 @@ export const VERSIONS = {
   npm: '11.21.2',
   /** Temporal's Python SDK, of which a requester is made. */
   temporalio: '1.35.0',
+  /** The Python client that holds librdkafka, whose record batches the bridge has to read. */
+  confluentKafka: '2.16.1',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
   /** Helm 4, which installs the chart, too. */
