@@ -15,6 +15,7 @@ export interface JsonSchema {
   items?: JsonSchema;
   anyOf?: JsonSchema[];
   minItems?: number;
+  minLength?: number;
   $ref?: string;
 }
 
@@ -30,14 +31,15 @@ const REFERENCE = '[$][{]|[{][{]';
 
 /**
  * The chart's values.schema.json brought up to date: the descriptions from the comments of values.yaml, `config` from the
- * daemon's own schema, and which sections have to be there. Everything else in it is written by hand.
+ * daemon's own schema, what roles may have, and which keys null must not take away. Everything else in it is written by hand.
  *
  * @throws Error where a key has no comment, or is not in the schema
  */
 export function chartSchema(schema: JsonSchema, valuesYaml: string): JsonSchema {
   const result = structuredClone(schema);
   const { config } = result.properties ?? {};
-  for (const { path, comment } of valuesOf(valuesYaml)) {
+  const values = valuesOf(valuesYaml);
+  for (const { path, comment } of values) {
     const found = schemaAt(result, path);
     if (found === undefined) {
       // What is below a map without properties is Kubernetes's, and no key of the chart.
@@ -47,24 +49,44 @@ export function chartSchema(schema: JsonSchema, valuesYaml: string): JsonSchema 
     if (comment === '') throw new Error(`values.yaml says nothing about ${path.join('.')}`);
     found.description = comment;
   }
-  requireSections(result);
+  const ofRole = roleProperties(values);
+  for (const role of ROLES) {
+    const section = result.properties?.[role];
+    if (section !== undefined) section.properties = ofRole;
+  }
+  requireKeys(result);
   if (config === undefined) throw new Error('values.schema.json does not have config');
   const description = config.description ?? '';
   result.properties = { ...result.properties, config: { ...daemonSchema(), description } };
   return result;
 }
 
-/** A section that null would take away, and that the templates look into, is refused instead. */
-function requireSections(schema: JsonSchema): void {
-  const sections = Object.entries(schema.properties ?? {}).filter(
-    ([key, { type, properties }]) => type === 'object' && properties !== undefined && !NOT_SECTIONS.has(key),
+const ROLES = ['consumer', 'worker'];
+
+/** The values that a role may replace: of one list of keys in values.yaml, as its comment there says. */
+function roleProperties(values: readonly Value[]): Record<string, JsonSchema> {
+  const keys = values.flatMap(({ path: [key = '', ...below] }) => (below.length === 0 ? [key] : []));
+  const own = keys.slice(keys.indexOf('replicaCount'), keys.indexOf('podDisruptionBudget') + 1);
+  return Object.fromEntries(
+    own.filter((key) => !ROLES.includes(key)).map((key) => [key, { $ref: `#/properties/${key}` }]),
   );
-  if (sections.length > 0) schema.required = sections.map(([key]) => key);
-  for (const [, section] of sections) requireSections(section);
+}
+
+/**
+ * What null would take away, and the templates need, is refused instead: a section that they look into, a number (which would
+ * become 0), a text that must not be empty.
+ */
+function requireKeys(schema: JsonSchema): void {
+  const keys = Object.entries(schema.properties ?? {}).filter(([key]) => !NOT_SECTIONS.has(key));
+  const sections = keys.filter(([, { type, properties }]) => type === 'object' && properties !== undefined);
+  const others = keys.filter(([, { type, minLength = 0 }]) => type === 'integer' || minLength > 0);
+  const required = [...sections, ...others].map(([key]) => key);
+  if (required.length > 0) schema.required = required;
+  for (const [, section] of sections) requireKeys(section);
 }
 
 /** What is not looked into as a section: values that a role's replace, and those of the daemon. */
-const NOT_SECTIONS = new Set(['config', 'consumer', 'worker']);
+const NOT_SECTIONS = new Set(['config', ...ROLES]);
 
 /** The table of the chart's values in Markdown. */
 export function valuesReference(schema: JsonSchema, valuesYaml: string): string {

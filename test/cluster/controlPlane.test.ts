@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { reportProgress } from '../../stack/progress.js';
 import { KUBERNETES } from '../../stack/kubernetes/binaries.js';
+import { VERSIONS } from '../../stack/versions.js';
 import { startControlPlane, type ControlPlane } from '../../stack/kubernetes/controlPlane.js';
 import { CHART, CI_VALUES, ciFile, renderText, run } from '../deploy/support/chart.js';
 import { CRDS } from '../deploy/support/schemas.js';
@@ -176,7 +177,7 @@ describe.each([
     async () => {
       const namespace = namespaceFor('restricted');
       await apply(RESTRICTED(namespace));
-      const jobs = ['--set', 'setup.enabled=true', '--set', 'check.enabled=true'];
+      const jobs = ['--set', 'setup.enabled=true', '--set', 'check.enabled=true', '--wait-for-jobs'];
       for (const release of ['one', 'two'])
         await helm(namespace, ['install', release, CHART, ...MINIMAL, ...jobs, ...waiting]);
       for (const release of ['one', 'two']) await helm(namespace, ['test', release, '--timeout', '60s']);
@@ -254,13 +255,27 @@ describe.each([
     RELEASE_WITHIN_MS,
   );
 
-  it.concurrent.each(CI_VALUES)('renders as Helm 3 does: %s', async (name) => {
-    const args = ['template', RELEASE, CHART, '--values', ciFile(name), '--kube-version', '1.36.0'];
-    const [own, third] = await Promise.all([executable, DEPLOY_TOOLS.helm].map((path) => run(path, args)));
-    // Helm 4 sets blank lines between its documents, and may remove the pod of the test.
-    const plain = (text = ''): string => text.replaceAll(/\n+/g, '\n').replace(',hook-succeeded', '');
-    expect(plain(own)).toBe(plain(third));
-  });
+  it.concurrent(
+    'a strategy of one’s own is followed by the chart’s again',
+    async () => {
+      const namespace = namespaceFor('strategy');
+      const upgrade = ['upgrade', RELEASE, CHART, ...MINIMAL, ...waiting];
+      const own = ['--set', 'updateStrategy.type=RollingUpdate'];
+      await helm(namespace, [...upgrade, ...own, '--install', '--create-namespace']);
+      await helm(namespace, upgrade);
+      const type = ['--output', 'jsonpath={.items[*].spec.strategy.type}'];
+      expect(await kubectl(['get', 'deployments', '--namespace', namespace, ...type])).toBe('Recreate');
+    },
+    RELEASE_WITHIN_MS,
+  );
+});
+
+it.concurrent.each(CI_VALUES)('both Helms render the same: %s', async (name) => {
+  const args = ['template', RELEASE, CHART, '--values', ciFile(name), '--kube-version', VERSIONS.kubernetes];
+  const [third, fourth] = await Promise.all([DEPLOY_TOOLS.helm, DEPLOY_TOOLS.helm4].map((path) => run(path, args)));
+  // Helm 4 sets blank lines between its documents, and may remove the pod of the test.
+  const plain = (text = ''): string => text.replaceAll(/\n+/g, '\n').replace(',hook-succeeded', '');
+  expect(plain(fourth)).toBe(plain(third));
 });
 
 it(
@@ -288,16 +303,47 @@ it(
   'one rendering after the other can be applied without Helm',
   async () => {
     const namespace = 'applied';
+    const name = 'demo-kafka-temporal-bridge';
     await kubectl(['create', 'namespace', namespace]);
+    const readme = await readFile(join(CHART, 'README.md'), 'utf8');
+    const kinds = readme.match(/--prune-allowlist=\S+/g) ?? [];
+    expect(kinds).toHaveLength(8);
+    const prune = [
+      '--namespace',
+      namespace,
+      '--prune',
+      '--selector',
+      `app.kubernetes.io/instance=${RELEASE}`,
+      ...kinds,
+    ];
     const on = { enabled: true };
-    for (const level of ['info', 'debug']) {
-      const file = join(directory, `${level}.yaml`);
-      const values = { namespaceOverride: namespace, config: { log: { level } }, setup: on, check: on };
-      await writeFile(file, await renderText({ files: [ciFile('minimal-values.yaml')], values }));
-      await kubectl(['apply', '--filename', file]);
-    }
-    const rollout = ['rollout', 'status', 'deployment/demo-kafka-temporal-bridge', '--timeout', '60s'];
-    expect(await kubectl([...rollout, '--namespace', namespace])).toContain('successfully rolled out');
+    const applyWith = async (values: object): Promise<string[]> => {
+      const file = join(directory, 'applied.yaml');
+      const all = { namespaceOverride: namespace, setup: on, check: on, ...values };
+      await writeFile(file, await renderText({ files: [ciFile('minimal-values.yaml')], values: all }));
+      await kubectl(['apply', '--filename', file, ...prune]);
+      const rollout = ['rollout', 'status', `deployment/${name}`, '--timeout', '60s', '--namespace', namespace];
+      expect(await kubectl(rollout)).toContain('successfully rolled out');
+      const kindsThere = ['get', 'networkpolicies,hpa,configmaps,serviceaccounts', '--namespace', namespace];
+      return (await kubectl([...kindsThere, '--output', 'name'])).match(/(?<=\/)demo\S*/g) ?? [];
+    };
+    const jobs = `${name}-jobs`;
+    expect(await applyWith({ replicaCount: 2, networkPolicy: on })).toEqual([name, jobs, name, name]);
+    // As the README has it, before an autoscaler is turned on.
+    const lastApplied = [
+      'apply',
+      'view-last-applied',
+      `deployment/${name}`,
+      '--namespace',
+      namespace,
+      '--output',
+      'yaml',
+    ];
+    const withoutReplicas = (await kubectl(lastApplied)).replace(/^ {2}replicas:.*\n/m, '');
+    await kubectl(['apply', 'set-last-applied', '--namespace', namespace, '--filename', '-'], withoutReplicas);
+    expect(await applyWith({ autoscaling: on, config: { log: { level: 'debug' } } })).toEqual([name, name, name]);
+    expect(await replicasIn(namespace)).toEqual([2]);
+    expect(await applyWith({})).toEqual([name, name]);
   },
   RELEASE_WITHIN_MS,
 );

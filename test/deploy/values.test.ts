@@ -35,6 +35,23 @@ describe('the schema refuses, and says where and what', () => {
       "at '/autoscaling/minReplicas': minimum: got 0, want 1",
     ],
     ['an emptied section', { serviceAccount: null }, "missing property 'serviceAccount'"],
+    ...[
+      { setup: { activeDeadlineSeconds: null } },
+      { check: { backoffLimit: null } },
+      { service: { port: null } },
+      { image: { repository: null } },
+      { credentials: { kafka: { sasl: { passwordKey: null } } } },
+      { revisionHistoryLimit: null },
+    ].map((values): [string, object, string] => {
+      const path = JSON.stringify(values).match(/\w+(?=")/g) ?? [];
+      const where = path.slice(0, -1).map((key) => `/${key}`);
+      return [`null for ${path.join('.')}`, values, `at '${where.join('')}': missing property '${path.at(-1)}'`];
+    }),
+    [
+      'a number in the environment, which Kubernetes refuses',
+      { extraEnv: [{ name: 'A', value: 5 }] },
+      "at '/extraEnv/0/value': got number, want null or string",
+    ],
     ['a broken digest', { image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
     [
       'a role’s key that is not a role’s',
@@ -182,13 +199,43 @@ describe('the templates refuse, and say what to do', () => {
       { deploymentMode: 'split', keda: on, worker: { keda: { minReplicaCount: 9 } } },
       'worker: keda.minReplicaCount is 9, more than the 8 of maxReplicaCount',
     ],
-    ...[{ minAvailable: 1 }, { minAvailable: '100%' }, { maxUnavailable: 0 }, { maxUnavailable: '0%' }].map(
-      (podDisruptionBudget): [string, object, string] => [
-        `a budget that lets no node be drained: ${JSON.stringify(podDisruptionBudget)}`,
-        { podDisruptionBudget },
-        'podDisruptionBudget lets no pod go, of 1 at least',
-      ],
+    ...[
+      { minAvailable: 1 },
+      { minAvailable: '100%' },
+      { minAvailable: '1%' },
+      { maxUnavailable: 0 },
+      { maxUnavailable: '0%' },
+    ].map((podDisruptionBudget): [string, object, string] => [
+      `a budget that lets no node be drained: ${JSON.stringify(podDisruptionBudget)}`,
+      { podDisruptionBudget },
+      'podDisruptionBudget lets no pod go, of 1 at least',
+    ]),
+    [
+      'a budget that lets no node be drained once it is rounded up',
+      { replicaCount: 3, podDisruptionBudget: { minAvailable: '90%' } },
+      'podDisruptionBudget lets no pod go, of 3 at least',
+    ],
+    ...['keda.pollingInterval', 'keda.kafka.lagThreshold', 'autoscaling.maxReplicas'].map(
+      (path): [string, object, string] => {
+        const [section = '', ...keys] = path.split('.');
+        const value = keys.reduceRight<unknown>((below, key) => ({ [key]: below }), null) as object;
+        return [`null for ${path}`, { [section]: { enabled: true, ...value } }, `${path} is null: give a number`];
+      },
     ),
+    [
+      'a time to alert after that is shorter than a batch may wait',
+      { config: { pipelines: { orders: { batch: { maxDelay: '15m' } } } }, prometheusRule: on },
+      'prometheusRule.oldestUnacknowledgedSeconds is 900, but records of pipeline orders may wait for its batch.maxDelay of 15m',
+    ],
+    [
+      'KEDA with a configuration that is not known here',
+      {
+        config: { kafka: null, temporal: null, clickhouse: null, pipelines: null },
+        existingConfigMap: 'mine',
+        keda: on,
+      },
+      'keda makes its triggers of config, which is not known with existingConfigMap: use config, or do without keda',
+    ],
     [
       'less time for a rollout than for setup',
       { progressDeadlineSeconds: 600, setup: on },
@@ -261,6 +308,11 @@ describe('the templates refuse, and say what to do', () => {
       'an activation below the partitions',
       { keda: { enabled: true, kafka: { partitions: 12, activationLagThreshold: 11 } } },
       'keda.kafka.activationLagThreshold is 11, less than the 12 of keda.kafka.partitions',
+    ],
+    [
+      'an activation below the partitions that setup makes',
+      { setup: { partitions: 12 }, keda: { enabled: true, kafka: { activationLagThreshold: 11 } } },
+      'keda.kafka.activationLagThreshold is 11, less than the 12 of',
     ],
     [
       'what KEDA excludes',
@@ -339,6 +391,11 @@ describe('the templates refuse, and say what to do', () => {
       { config: { pipelines: { orders } }, keda: { enabled: true, minReplicaCount: 0 } },
       'KEDA sees no lag that would start the first consumer of pipeline orders',
     ]),
+    [
+      'consumers that KEDA would never start again',
+      { config: { pipelines: { orders: { startFrom: 'latest' } } }, keda: { enabled: true, idleReplicaCount: 0 } },
+      'keda.idleReplicaCount is 0, but KEDA sees no lag',
+    ],
     [
       'scraping twice',
       { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },

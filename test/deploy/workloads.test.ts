@@ -155,6 +155,11 @@ describe('roles', () => {
     expect(one(manifests, 'ScaledObject', nameOf('worker')).spec).toHaveProperty('fallback');
   });
 
+  it('a role that null has emptied has the values at the top', async () => {
+    const roles = await renderWith({ deploymentMode: 'split', consumer: null, worker: null });
+    expect(roles).toEqual(await renderWith({ deploymentMode: 'split' }));
+  });
+
   it('an autoscaled Deployment has no number of pods of its own, which an upgrade would set back', async () => {
     for (const autoscaler of ['autoscaling', 'keda']) {
       const manifests = await renderWith({ [autoscaler]: { enabled: true } });
@@ -281,6 +286,12 @@ describe('pods', () => {
     ['an autoscaled one', { autoscaling: { enabled: true } }, rolling(1, 0)],
     ['one that KEDA scales', { keda: { enabled: true } }, rolling(1, 0)],
     ['as asked for', { updateStrategy: rolling(2, 0) }, rolling(2, 0)],
+    // As Kubernetes does where nothing else is said.
+    [
+      'as asked for in part',
+      { updateStrategy: { rollingUpdate: { maxSurge: 2 } } },
+      { type: 'RollingUpdate', rollingUpdate: { maxSurge: 2, maxUnavailable: '25%' } },
+    ],
   ])('are replaced so that a rollout ends with a pod that is ready: %s', async (_, values, strategy) => {
     expect(strategyOf(one(await renderWith(values), 'Deployment'))).toEqual(strategy);
   });
@@ -629,7 +640,11 @@ it('arguments, lifecycle, families of addresses and more of a monitor are taken 
     ipFamilies: ['IPv6', 'IPv4'],
     ipFamilyPolicy: 'PreferDualStack',
   });
-  expect(one(manifests, 'ServiceMonitor').spec).toMatchObject({ ...extraSpec, endpoints: [{ honorLabels: true }] });
+  expect(one(manifests, 'ServiceMonitor').spec).toMatchObject({
+    ...extraSpec,
+    targetLabels: ['app.kubernetes.io/instance', 'team'],
+    endpoints: [{ honorLabels: true }],
+  });
 });
 
 it('two releases can have rules, monitors and dashboards in one namespace', async () => {

@@ -137,6 +137,15 @@ shutdown hangs, and 5 s for starting and ending containers. Empty where the dead
 {{- end -}}
 {{- end -}}
 
+{{/* The brokers of a configuration, each as host:port: the daemon also takes several in one text, and a scheme before each. */}}
+{{- define "ktb.brokers" -}}
+{{- $brokers := list -}}
+{{- range regexSplit "[\\s,]+" (dig "kafka" "brokers" list . | join ",") -1 | compact -}}
+{{- $brokers = append $brokers (regexReplaceAll "^[A-Za-z][A-Za-z0-9_]*://" . "") -}}
+{{- end -}}
+{{- toYaml $brokers -}}
+{{- end -}}
+
 {{/* Port at the end of an address or URL: the one written, else the one of the scheme; empty where there is none, or nobody knows it here. */}}
 {{- define "ktb.portOf" -}}
 {{- $host := regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first -}}

@@ -115,7 +115,7 @@ such as false and 0. As in Helm's values, null takes a key away. Without `base`,
 */}}
 {{- define "ktb.merge" -}}
 {{- $result := deepCopy (default dict .base) -}}
-{{- range $key, $value := .over -}}
+{{- range $key, $value := default dict .over -}}
 {{- if kindIs "invalid" $value -}}
 {{- $_ := unset $result $key -}}
 {{- else if kindIs "map" $value -}}

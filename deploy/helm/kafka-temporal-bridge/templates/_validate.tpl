@@ -176,15 +176,25 @@
 {{- $problems = append $problems (printf "%sautoscaling.minReplicas is %d, more than the %d of maxReplicas" $where (int64 .minReplicas) (int64 .maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
+{{- range $path := list "autoscaling.minReplicas" "autoscaling.maxReplicas" "keda.pollingInterval" "keda.cooldownPeriod" "keda.minReplicaCount" "keda.maxReplicaCount" "keda.kafka.lagThreshold" "keda.temporal.targetQueueSize" "keda.temporal.activationTargetQueueSize" -}}
+{{- $found := $values -}}
+{{- range splitList "." $path -}}{{- $found = get (default dict $found) . -}}{{- end -}}
+{{- if and (get $values (splitList "." $path | first)).enabled (not (kindIs "float64" $found)) -}}
+{{- $problems = append $problems (printf "%s%s is null: give a number" $where $path) -}}
+{{- end -}}
+{{- end -}}
 {{- with $values.podDisruptionBudget -}}
 {{- if and (not (kindIs "invalid" .minAvailable)) (not (kindIs "invalid" .maxUnavailable)) -}}
 {{- $problems = append $problems (printf "%spodDisruptionBudget has both minAvailable and maxUnavailable: set one" $where) -}}
 {{- end -}}
 {{- $fewest := int64 (ternary $values.keda.minReplicaCount (ternary $values.autoscaling.minReplicas $values.replicaCount $values.autoscaling.enabled) $values.keda.enabled) -}}
+{{- /* Kubernetes rounds a percentage up. */ -}}
+{{- $kept := int64 (trimSuffix "%" (toString .minAvailable)) -}}
 {{- $keepsAll := eq (toString .minAvailable) "100%" -}}
-{{- if regexMatch "^[0-9]+$" (toString .minAvailable) -}}
-{{- $keepsAll = and (gt $fewest 0) (ge (int64 .minAvailable) $fewest) -}}
+{{- if hasSuffix "%" (toString .minAvailable) -}}
+{{- $kept = div (add (mul $kept $fewest) 99) 100 -}}
 {{- end -}}
+{{- $keepsAll = or $keepsAll (and (gt $fewest 0) (ge $kept $fewest)) -}}
 {{- if and .enabled (or $keepsAll (regexMatch "^0%?$" (toString .maxUnavailable))) -}}
 {{- $problems = append $problems (printf "%spodDisruptionBudget lets no pod go, of %d at least, so that no node could be drained: allow one, with maxUnavailable: 1, or set podDisruptionBudget.enabled: false" $where $fewest) -}}
 {{- end -}}
@@ -199,6 +209,15 @@
 {{- end -}}
 {{- if $values.keda.enabled -}}
 {{- $problems = concat $problems (include "ktb.kedaProblems" (dict "root" $ "role" $role "config" $config "where" $where) | fromYamlArray) -}}
+{{- end -}}
+{{- end -}}
+
+{{- if .Values.prometheusRule.enabled -}}
+{{- range $name, $pipeline := $config.pipelines -}}
+{{- $delay := dig "batch" "maxDelay" "" $pipeline -}}
+{{- if ge (include "ktb.seconds" $delay | int64) (int64 $.Values.prometheusRule.oldestUnacknowledgedSeconds) -}}
+{{- $problems = append $problems (printf "prometheusRule.oldestUnacknowledgedSeconds is %d, but records of pipeline %s may wait for its batch.maxDelay of %s, so that alerts would fire for nothing: raise it well above" (int64 $.Values.prometheusRule.oldestUnacknowledgedSeconds) $name $delay) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -218,7 +237,7 @@
 {{- $problems = append $problems (printf "%skeda.minReplicaCount is %d, more than the %d of maxReplicaCount" .where (int64 $keda.minReplicaCount) (int64 $keda.maxReplicaCount)) -}}
 {{- end -}}
 {{- if and .root.Values.existingConfigMap (or $byKafka $byTemporal) -}}
-{{- $problems = append $problems (printf "%skeda makes its triggers of config, which is not known with existingConfigMap: use config, or disable keda.kafka and keda.temporal" .where) -}}
+{{- $problems = append $problems (printf "%skeda makes its triggers of config, which is not known with existingConfigMap: use config, or do without keda" .where) -}}
 {{- end -}}
 {{- if and (not (kindIs "invalid" $keda.idleReplicaCount)) (ge (int64 $keda.idleReplicaCount) (int64 $keda.minReplicaCount)) -}}
 {{- $problems = append $problems (printf "%skeda.idleReplicaCount is %d, which KEDA wants below the %d of minReplicaCount" .where (int64 $keda.idleReplicaCount) (int64 $keda.minReplicaCount)) -}}
@@ -227,8 +246,9 @@
 {{- $problems = append $problems (printf "%skeda is enabled without a trigger: enable keda.kafka or keda.temporal" .where) -}}
 {{- end -}}
 {{- if $byKafka -}}
-{{- if and (not (kindIs "invalid" $keda.kafka.activationLagThreshold)) (lt (int64 $keda.kafka.activationLagThreshold) (int64 $keda.kafka.partitions)) -}}
-{{- $problems = append $problems (printf "%skeda.kafka.activationLagThreshold is %d, less than the %d of keda.kafka.partitions: the marker that a transaction leaves in each partition would keep a pod alive for ever" .where (int64 $keda.kafka.activationLagThreshold) (int64 $keda.kafka.partitions)) -}}
+{{- $partitions := include "ktb.partitions" (dict "root" .root "keda" $keda) -}}
+{{- if and (not (kindIs "invalid" $keda.kafka.activationLagThreshold)) (lt (int64 $keda.kafka.activationLagThreshold) (int64 $partitions)) -}}
+{{- $problems = append $problems (printf "%skeda.kafka.activationLagThreshold is %d, less than the %s of keda.kafka.partitions or setup.partitions: the marker that a transaction leaves in each partition would keep a pod alive for ever" .where (int64 $keda.kafka.activationLagThreshold) $partitions) -}}
 {{- end -}}
 {{- if and $keda.kafka.limitToPartitionsWithLag $keda.kafka.allowIdleConsumers -}}
 {{- $problems = append $problems (printf "%skeda.kafka has both limitToPartitionsWithLag and allowIdleConsumers, which KEDA refuses: set one" .where) -}}
@@ -250,10 +270,11 @@
 {{- if and (contains "\"serverName\"" (toJson $ssl)) (not (hasKey (default dict $keda.kafka.metadata) "unsafeSsl")) -}}
 {{- $problems = append $problems (printf "%sKEDA has no such setting as config.kafka.ssl.serverName: write brokers whose names are in their certificates, or set keda.kafka.metadata.unsafeSsl, or do without keda.kafka" .where) -}}
 {{- end -}}
-{{- if eq (int64 $keda.minReplicaCount) 0 -}}
+{{- $fewest := kindIs "invalid" $keda.idleReplicaCount | ternary "minReplicaCount" "idleReplicaCount" -}}
+{{- if eq (int64 (get $keda $fewest)) 0 -}}
 {{- range $name, $pipeline := .config.pipelines -}}
 {{- if or (eq (toString $pipeline.startFrom) "latest") (regexMatch "\"/" (toJson $pipeline.topics)) -}}
-{{- $problems = append $problems (printf "%skeda.minReplicaCount is 0, but KEDA sees no lag that would start the first consumer of pipeline %s: before its group has committed anything there is none with startFrom: latest, nor in topics that match a regular expression. Set keda.minReplicaCount: 1" $.where $name) -}}
+{{- $problems = append $problems (printf "%skeda.%s is 0, but KEDA sees no lag that would start the first consumer of pipeline %s: before its group has committed anything there is none with startFrom: latest, nor in topics that match a regular expression. Set keda.minReplicaCount: 1, and no idleReplicaCount" $.where $fewest $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -67,7 +67,8 @@ describe('KEDA', () => {
     };
     const rules = spec.groups.flatMap((group) => group.rules);
     expect(rules.find(({ alert }) => alert === 'KtbOldestUnacknowledged')?.expr).toMatch(/ > 7200$/);
-    expect(rules.find(({ alert }) => alert === 'KtbBatcherStuck')?.expr).toContain('- 900');
+    // A batcher tells nothing while it waits for its batch.
+    expect(rules.find(({ alert }) => alert === 'KtbBatcherStuck')?.expr).toContain('time() - 7200');
   });
 
   it('scales workers by the task queues that the daemon itself uses', async () => {
@@ -92,6 +93,23 @@ describe('KEDA', () => {
         },
       })),
     );
+  });
+
+  it('takes brokers, partitions, namespace and task queue as the daemon itself does', async () => {
+    const written = ['SASL_SSL://kafka-0:9093', 'kafka-1:9094, plaintext://kafka-2:9095'];
+    const config = { kafka: { brokers: written } };
+    const manifests = await renderWith({ config, keda: { enabled: true }, setup: { partitions: 24 } });
+    const text = one(manifests, 'ConfigMap').data?.['ktb.yaml'] ?? '';
+    const { kafka, temporal } = parseConfig(text, 'ktb.yaml', {});
+    expect(kafka.brokers).toEqual(['kafka-0:9093', 'kafka-1:9094', 'kafka-2:9095']);
+    const [byKafka, byTemporal] = triggersOf(manifests);
+    expect(byKafka?.metadata).toMatchObject({
+      bootstrapServers: kafka.brokers.join(','),
+      activationLagThreshold: '24',
+    });
+    expect(byTemporal?.metadata).toMatchObject({ namespace: temporal.namespace, taskQueue: temporal.taskQueue });
+    const [policy] = all(await renderWith({ config, networkPolicy: { enabled: true } }), 'NetworkPolicy');
+    expect(JSON.stringify(policy)).toContain('"ports":[{"port":9093,"protocol":"TCP"},{"port":9094,');
   });
 
   it('scales combined pods by both, without credentials where there are none', async () => {
@@ -242,7 +260,8 @@ describe('PodDisruptionBudget', () => {
     const spec = async (podDisruptionBudget: object): Promise<unknown> =>
       one(await renderWith({ podDisruptionBudget }), 'PodDisruptionBudget').spec;
     expect(await spec({ maxUnavailable: 2 })).toMatchObject({ maxUnavailable: 2 });
-    expect(await spec({ minAvailable: '50%' })).toMatchObject({ minAvailable: '50%' });
+    const half = await renderWith({ replicaCount: 2, podDisruptionBudget: { minAvailable: '50%' } });
+    expect(one(half, 'PodDisruptionBudget').spec).toMatchObject({ minAvailable: '50%' });
     expect(await spec({ minAvailable: 0 })).not.toHaveProperty('maxUnavailable');
   });
 });
@@ -298,6 +317,29 @@ describe('PrometheusRule', () => {
     for (const { annotations } of rules) expect(annotations).not.toHaveProperty('runbook_url');
   });
 });
+
+it.each(['ServiceMonitor', 'PodMonitor'])(
+  '%s: one’s own parts of it go before the chart’s, and the label of the release stays',
+  async (kind) => {
+    const [section, endpoints, labels] =
+      kind === 'PodMonitor'
+        ? ['podMonitor', 'podMetricsEndpoints', 'podTargetLabels']
+        : ['serviceMonitor', 'endpoints', 'targetLabels'];
+    const manifests = await renderWith({
+      [section]: {
+        enabled: true,
+        interval: '15s',
+        extraSpec: { jobLabel: 'team', [labels]: ['team'] },
+        extraEndpoint: { interval: '30s', path: '/other' },
+      },
+    });
+    expect(one(manifests, kind).spec).toMatchObject({
+      jobLabel: 'team',
+      [labels]: ['app.kubernetes.io/instance', 'team'],
+      [endpoints]: [{ port: 'http', interval: '30s', path: '/other' }],
+    });
+  },
+);
 
 it('monitors carry the labels by which a Prometheus selects them', async () => {
   const additionalLabels = { release: 'prometheus' };
