@@ -52,8 +52,10 @@ export interface RowsToInsert {
 
 /** How long a table knows the tokens of what was inserted into it. */
 export interface TokenWindow {
-  /** As `database.name`; null where it cannot be told what a view writes to. */
+  /** With its database, quoted for a statement; null where it cannot be told what a view writes to. */
   readonly table: string | null;
+  /** The setting that says how many; null where its engine has none. */
+  readonly setting: string | null;
   /** As many of its latest blocks have tokens that it knows; 0 where it knows none. */
   readonly blocks: number;
   readonly ms: number;
@@ -542,18 +544,14 @@ function isReplicated(engine: string): boolean {
 
 /** As the table says, else as the server does. */
 function windowOf(facts: TableFacts | undefined, defaults: ReadonlyMap<string, string>): TokenWindow {
-  const table = facts === undefined ? null : `${facts.database}.${facts.name}`;
-  if (facts?.engine.includes('MergeTree') !== true) return { table, blocks: 0, ms: 0 };
+  const table = facts === undefined ? null : `${quoteName(facts.database)}.${quoteName(facts.name)}`;
+  if (facts?.engine.includes('MergeTree') !== true) return { table, setting: null, blocks: 0, ms: 0 };
   const setting = (name: string): number =>
     Number(new RegExp(`\\b${name} = '?(\\d+)`).exec(facts.engineFull)?.[1] ?? defaults.get(name) ?? 0);
-  if (!isReplicated(facts.engine))
-    return { table, blocks: setting('non_replicated_deduplication_window'), ms: Infinity };
-  const seconds = setting('replicated_deduplication_window_seconds');
-  return {
-    table,
-    blocks: setting('replicated_deduplication_window'),
-    ms: seconds === 0 ? Infinity : seconds * 1000,
-  };
+  const replicated = isReplicated(facts.engine);
+  const name = replicated ? 'replicated_deduplication_window' : 'non_replicated_deduplication_window';
+  const seconds = replicated ? setting(`${name}_seconds`) : 0;
+  return { table, setting: name, blocks: setting(name), ms: seconds === 0 ? Infinity : seconds * 1000 };
 }
 
 /**

@@ -294,6 +294,7 @@ async function tableFacts(
     engineFull: facts?.engine_full ?? '',
     sortingKey: facts?.sorting_key ?? '',
     createStatement: facts?.create_table_query ?? '',
+    windows: await tables.tokenWindows(table),
     defaults: new Map(defaults.map((setting) => [setting.name, setting.value])),
     refusal: insert.ok ? null : insert.error,
     lookUpRefusal: lookUp.ok ? null : lookUp.error,

@@ -1,3 +1,4 @@
+import type { TokenWindow } from '../activities/clickhouse.js';
 import { identityFaults } from '../activities/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS, unfitMappings } from '../activities/rows.js';
 import { quoteTable } from '../activities/sqlNames.js';
@@ -242,6 +243,8 @@ export interface TableFacts {
   readonly createStatement: string;
   /** The server's own settings for tables of this engine. */
   readonly defaults: ReadonlyMap<string, string>;
+  /** Its own first, then those of what its materialized views write to, theirs, and so on. */
+  readonly windows: readonly TokenWindow[];
   /** Why an insert was refused; null where it was not. */
   readonly refusal: string | null;
   /** Why a look-up of identities was refused; null where it was not, or there are no columns for it. */
@@ -319,7 +322,46 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
         ),
       );
   }
+  for (const [message, todo] of smallWindows(table.windows)) findings.push(warning(message, todo));
   return findings.length > 0 ? findings : [ok(`${table.engine}, ${table.columns.size} columns`)];
+}
+
+/** One insert brings as many blocks at most: one for each partition, by ClickHouse's default for `max_partitions_per_insert_block`. */
+const BLOCKS_OF_INSERT_MAX = 100;
+
+/** Less than this is over before a person has mended a view. */
+const TOKENS_KNOWN_MS_MIN = 15 * 60_000;
+
+/** Of a table with materialized views, and of what they write to: what is too small to send a view again what it lacks. */
+function* smallWindows(windows: readonly TokenWindow[]): Generator<[message: string, todo: string]> {
+  if (windows.length < 2) return;
+  const lost = 'what a failing view lacks cannot be sent again';
+  for (const [index, { table, setting, blocks, ms }] of windows.entries()) {
+    const isOwn = index === 0;
+    // That a table knows none is said with or without views.
+    if (isOwn && blocks === 0) continue;
+    const who = isOwn ? '' : `has a view that writes to ${table}, which `;
+    if (table === null)
+      yield [
+        `has a view of which it cannot be told what it writes to: ${lost}`,
+        'let the user see the view and its target',
+      ];
+    else if (blocks === 0)
+      yield [
+        `${who}knows no deduplication tokens: ${lost}`,
+        setting === null ? 'know that' : `ALTER TABLE ${table} MODIFY SETTING ${setting} = 1000`,
+      ];
+    else if (blocks < BLOCKS_OF_INSERT_MAX)
+      yield [
+        `${who}knows the tokens of ${blocks} blocks only, of which one insert may bring ${BLOCKS_OF_INSERT_MAX}: soon ${lost}`,
+        `ALTER TABLE ${table} MODIFY SETTING ${setting} = 1000`,
+      ];
+    else if (ms < TOKENS_KNOWN_MS_MIN)
+      yield [
+        `${who}knows tokens for ${ms / 1000} s only: then ${lost}`,
+        `ALTER TABLE ${table} MODIFY SETTING ${setting}_seconds = 3600`,
+      ];
+  }
 }
 
 function isReplicated(engine: string): boolean {

@@ -441,6 +441,24 @@ describe('a materialized view that fails', () => {
     },
   );
 
+  it('how long each table of the chain knows tokens is told, for check', async () => {
+    const table = await createTable('id Int64', '', WINDOW);
+    await createView(table, 'id');
+    await client.command({ query: `CREATE TABLE ${table}_to (id Int64) ENGINE = Null` });
+    await client.command({ query: `CREATE MATERIALIZED VIEW ${table}_n TO ${table}_to AS SELECT id FROM ${table}` });
+    const windows = await tables.tokenWindows(table);
+    const setting = 'non_replicated_deduplication_window';
+    expect(windows).toHaveLength(3);
+    expect(windows[0]).toEqual({ table: `\`default\`.\`${table}\``, setting, blocks: 100, ms: Infinity });
+    expect(windows).toContainEqual({ table: `\`default\`.\`${table}_to\``, setting: null, blocks: 0, ms: 0 });
+    expect(windows).toContainEqual({
+      table: expect.stringContaining('.inner') as string,
+      setting,
+      blocks: 0,
+      ms: Infinity,
+    });
+  });
+
   it('into a table with a small window: rows are sent again while it is large enough, also after its parts were merged', async () => {
     const { table, refuse, views } = await withViews('MergeTree', 'SETTINGS non_replicated_deduplication_window = 5');
     const other = async (name: string) =>

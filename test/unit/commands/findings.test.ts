@@ -105,6 +105,12 @@ const projected = (projection: string) => ({
   sortingKey: 'customer',
   createStatement: `CREATE TABLE default.orders (\`customer\` String, ${projection}) ENGINE = MergeTree ORDER BY customer`,
 });
+const window = (name: string, blocks = 1_000, seconds = Infinity, setting: string | null = 'a_window') => ({
+  table: `\`default\`.\`${name}\``,
+  setting,
+  blocks,
+  ms: seconds * 1_000,
+});
 const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
   summary(
     judgeTable(pipeline('', customerFrom), {
@@ -115,6 +121,7 @@ const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
       sortingKey: IDENTITY.join(', '),
       createStatement: 'CREATE TABLE orders',
       defaults: new Map([['replicated_deduplication_window', '10000']]),
+      windows: [window('orders')],
       refusal: null,
       lookUpRefusal: null,
       ...facts,
@@ -124,6 +131,8 @@ const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
   expect(table()).toBe('');
   expect(table({ engine: 'ReplicatedMergeTree', engineFull: 'ReplicatedMergeTree' })).toBe('');
+  expect(table({ windows: [window('orders', 100), window('daily', 100, 3_600)] })).toBe('');
+  expect(table({ windows: [window('orders', 5)] })).toBe('');
   const identity = '_topic, _partition, _epoch, _offset';
   expect(table(projected(`PROJECTION by_identity (SELECT ${identity}, _timestamp ORDER BY ${identity})`))).toBe('');
   expect(table(projected('PROJECTION `p 1` ( SELECT * ORDER BY `_offset`, _topic )'))).toBe('');
@@ -155,6 +164,21 @@ it.each([
   [{ engineFull: 'MergeTree SETTINGS non_replicated_deduplication_window = 0' }, 'remembers no deduplication tokens'],
   [{ engine: 'ReplicatedMergeTree', defaults: new Map() }, 'remembers no deduplication tokens'],
   [{ engine: 'Distributed' }, 'knows no deduplication tokens'],
+  [
+    { windows: [window('orders'), window('a', 1_000), window('daily', 99)] },
+    'warning table orders has a view that writes to `default`.`daily`, which knows the tokens of 99 blocks only',
+  ],
+  [{ windows: [window('orders', 5), window('daily')] }, 'warning table orders knows the tokens of 5 blocks only'],
+  [
+    { windows: [window('orders'), window('daily', 1_000, 60)] },
+    'which knows tokens for 60 s only: then what a failing view lacks cannot be sent again',
+  ],
+  [{ windows: [window('orders'), window('daily', 0)] }, '`daily`, which knows no deduplication tokens'],
+  [{ windows: [window('orders'), window('daily', 0, 0, null)] }, '`daily`, which knows no deduplication tokens'],
+  [
+    { windows: [window('orders'), { table: null, setting: null, blocks: 0, ms: 0 }] },
+    'has a view of which it cannot be told what it writes to',
+  ],
   [{ refusal: 'Not enough privileges' }, 'wrong table orders takes no inserts: Not enough privileges'],
 ] as [Partial<TableFacts>, string][])('%j', (facts, message) => {
   expect(table(facts)).toContain(message);
