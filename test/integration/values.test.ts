@@ -380,6 +380,15 @@ const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][]
     ],
   ],
   [
+    'Variant(Int128, Array(UInt8))',
+    [
+      [String(2n ** 127n - 1n), String(2n ** 127n - 1n)],
+      [String(2n ** 127n), OUT],
+      [`"${2n ** 127n}"`, OUT],
+      ['[1]', '[1]'],
+    ],
+  ],
+  [
     'Map(Decimal(9, 2), UInt8)',
     [
       ['{"1.25":1,"12.5":2}', '{1.25:1,12.5:2}'],

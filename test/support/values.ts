@@ -548,7 +548,8 @@ export class ValueMaker {
         const entries = new Map<string, string>();
         for (let left = this.#below(4); left > 0; left--) {
           const text = this.#textual(key.replace(/^LowCardinality\((.*)\)$/, '$1'), leaf);
-          entries.set(text.startsWith('"') ? text : JSON.stringify(text), make(value));
+          const quoted = text.startsWith('"') ? text : JSON.stringify(text);
+          entries.set(JSON.stringify(JSON.parse(quoted)), make(value));
         }
         // `01` and `1` are one key.
         const seen = new Set([...entries.keys()].map((text) => text.toLowerCase().replace(/^"\+?0*(?=\d)/, '"')));
@@ -571,7 +572,8 @@ export class ValueMaker {
         const made = make(of);
         // Nothing would be read as 0, and a Variant takes no decimal from a text.
         if (of.startsWith('Decimal')) return made.replaceAll('"', '');
-        return made === '""' ? '"x"' : made;
+        const [, element = 'x'] = /^Enum.*?'([^']+)'/.exec(of) ?? [];
+        return made === '""' ? `"${element}"` : made;
       }
       case 'JSON': {
         const typed = topLevel(inner)
