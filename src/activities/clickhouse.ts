@@ -21,6 +21,9 @@ const COLUMNS_MAX_AGE_MS = 30_000;
 const UNKNOWN_TABLE = '60';
 const ACCESS_DENIED = '497';
 
+/** Tables of the server's own that are read, and that a user needs a grant for, by ClickHouse's default configuration. */
+const SYSTEM_TABLES = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
+
 /** Where there is no id, as in a database of an engine without. */
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
@@ -238,11 +241,15 @@ export class ClickHouseTables {
 
   /**
    * Whether a table, what its materialized views write to, and so on, all know the tokens still of what was inserted at most
-   * so long ago; also while it is inserted once more.
+   * so long ago; also while it is inserted once more. False where that may not be asked.
    *
    * @throws InsertError
    */
-  async knowsTokens(table: string, ageMs: number): Promise<boolean> {
+  knowsTokens(table: string, ageMs: number): Promise<boolean> {
+    return unlessDenied(this.#knowsTokens(table, ageMs), false);
+  }
+
+  async #knowsTokens(table: string, ageMs: number): Promise<boolean> {
     const defaults = await this.#windowDefaults();
     for (const facts of await this.#writtenTo(table)) {
       const { blocks, ms } = windowOf(facts, defaults);
@@ -253,13 +260,31 @@ export class ClickHouseTables {
   }
 
   /**
-   * How long a table's tokens are known: by itself, which comes first, and by what its materialized views write to.
+   * How long a table's tokens are known: by itself, which comes first, and by what its materialized views write to. Empty where that
+   * may not be asked.
    *
    * @throws InsertError
    */
   async tokenWindows(table: string): Promise<TokenWindow[]> {
-    const defaults = await this.#windowDefaults();
-    return (await this.#writtenTo(table)).map((facts) => windowOf(facts, defaults));
+    const defaults = await unlessDenied(this.#windowDefaults(), null);
+    return defaults === null ? [] : (await this.#writtenTo(table)).map((facts) => windowOf(facts, defaults));
+  }
+
+  /**
+   * Tables of the server's own that the user may not read.
+   *
+   * @throws InsertError
+   */
+  async deniedSystemTables(): Promise<string[]> {
+    const denied = await Promise.all(
+      SYSTEM_TABLES.map((table) =>
+        unlessDenied(
+          this.#query(`SELECT 1 FROM system.${table} LIMIT 0`, {}).then(() => []),
+          [`system.${table}`],
+        ),
+      ),
+    );
+    return denied.flat();
   }
 
   async #windowDefaults(): Promise<ReadonlyMap<string, string>> {
@@ -343,18 +368,13 @@ export class ClickHouseTables {
    * @throws InsertError
    */
   async isInserting(batch: string): Promise<boolean> {
-    try {
-      const running = await this.#query<[string]>(
-        `SELECT query_id FROM system.processes
-         WHERE query_kind = 'Insert' AND Settings['log_comment'] = {comment:String} LIMIT 1`,
-        { comment: logComment(batch) },
-      );
-      return running.length > 0;
-    } catch (error) {
-      // Then it cannot be known; no reason to hold a batch for ever.
-      if (error instanceof InsertError && error.code === ACCESS_DENIED) return false;
-      throw error;
-    }
+    const running = this.#query<[string]>(
+      `SELECT query_id FROM system.processes
+       WHERE query_kind = 'Insert' AND Settings['log_comment'] = {comment:String} LIMIT 1`,
+      { comment: logComment(batch) },
+    );
+    // Where it may not be asked it cannot be known: no reason to hold a batch for ever.
+    return (await unlessDenied(running, [])).length > 0;
   }
 
   /**
@@ -540,6 +560,16 @@ function unquoted(name: string): string {
 
 function isReplicated(engine: string): boolean {
   return engine.startsWith('Replicated') || engine.startsWith('Shared');
+}
+
+/** What is answered, or something instead where the user may not ask. */
+async function unlessDenied<Answer, Instead>(asked: Promise<Answer>, instead: Instead): Promise<Answer | Instead> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof InsertError && error.code === ACCESS_DENIED) return instead;
+    throw error;
+  }
 }
 
 /** As the table says, else as the server does. */

@@ -23,10 +23,10 @@ import { otherInstallation } from '../installation/installations.js';
 import { withClickHouse, withKafka, withTables, withTemporal } from './connections.js';
 import {
   judgeNamespace,
+  judgeSystemGrants,
   judgeTable,
   judgeTopics,
   TOPIC_SETTINGS,
-  WINDOWS,
   type Finding,
   type NamespaceFacts,
   type TableFacts,
@@ -255,7 +255,9 @@ function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<
         todo: 'give them tables of their own under tables',
       };
     });
-    return [...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
+    const denied = await tables.deniedSystemTables();
+    const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
+    return [...grants, ...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
   });
 }
 
@@ -275,15 +277,11 @@ async function tableFacts(
   };
   const [facts] = await ask<{
     engine: string;
-    engine_full: string;
     sorting_key: string;
     create_table_query: string;
   }>(
-    `SELECT engine, engine_full, sorting_key, create_table_query FROM system.tables
+    `SELECT engine, sorting_key, create_table_query FROM system.tables
      WHERE database = {database:String} AND name = {name:String}`,
-  );
-  const defaults = await ask<{ name: string; value: string }>(
-    `SELECT name, value FROM system.merge_tree_settings WHERE name IN ('${Object.values(WINDOWS).join("', '")}')`,
   );
   const insert = await answered(tables.probe(table, columns));
   const lookUp = await answered(tryLookUps(tables, table, columns));
@@ -291,11 +289,9 @@ async function tableFacts(
     name: table,
     columns,
     engine: facts?.engine ?? '',
-    engineFull: facts?.engine_full ?? '',
     sortingKey: facts?.sorting_key ?? '',
     createStatement: facts?.create_table_query ?? '',
     windows: await tables.tokenWindows(table),
-    defaults: new Map(defaults.map((setting) => [setting.name, setting.value])),
     refusal: insert.ok ? null : insert.error,
     lookUpRefusal: lookUp.ok ? null : lookUp.error,
   };

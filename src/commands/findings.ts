@@ -236,14 +236,10 @@ export interface TableFacts {
   readonly name: string;
   readonly columns: ReadonlyMap<string, string>;
   readonly engine: string;
-  /** With its settings, as `system.tables.engine_full` has it. */
-  readonly engineFull: string;
   readonly sortingKey: string;
   /** As `system.tables.create_table_query` has it. */
   readonly createStatement: string;
-  /** The server's own settings for tables of this engine. */
-  readonly defaults: ReadonlyMap<string, string>;
-  /** Its own first, then those of what its materialized views write to, theirs, and so on. */
+  /** Its own first, then those of what its materialized views write to, theirs, and so on; none where they may not be asked. */
   readonly windows: readonly TokenWindow[];
   /** Why an insert was refused; null where it was not. */
   readonly refusal: string | null;
@@ -251,11 +247,13 @@ export interface TableFacts {
   readonly lookUpRefusal: string | null;
 }
 
-/** Settings of a table that are looked at, where it is replicated and where it is not. */
-export const WINDOWS = {
-  plain: 'non_replicated_deduplication_window',
-  replicated: 'replicated_deduplication_window',
-} as const;
+/** Says what it costs that the user may not read tables of the server's own. */
+export function judgeSystemGrants(denied: readonly string[]): Finding {
+  return judges('clickhouse').warning(
+    `does not let the user read ${denied.join(', ')}: what a failing view lacks cannot be sent again, nor is it seen that an insert is still running`,
+    denied.map((table) => `GRANT SELECT ON ${table}`).join(', ') + ' to the user',
+  );
+}
 
 /** Judges a table of a pipeline. */
 export function judgeTable({ settings: { destination } }: PipelineConfig, table: TableFacts): Finding[] {
@@ -313,12 +311,12 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
       ),
     );
   } else {
-    const name = isReplicated(table.engine) ? WINDOWS.replicated : WINDOWS.plain;
-    if (windowOf(table, name) === 0)
+    const [own] = table.windows;
+    if (own?.blocks === 0)
       findings.push(
         warning(
           'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
-          `ALTER TABLE ${quoteTable(table.name)} MODIFY SETTING ${name} = 1000`,
+          `ALTER TABLE ${quoteTable(table.name)} MODIFY SETTING ${own.setting} = 1000`,
         ),
       );
   }
@@ -364,16 +362,7 @@ function* smallWindows(windows: readonly TokenWindow[]): Generator<[message: str
   }
 }
 
-function isReplicated(engine: string): boolean {
-  return engine.startsWith('Replicated') || engine.startsWith('Shared');
-}
-
 /** Inserts whose tokens are remembered: as the table says, else as the server does. */
-function windowOf({ engineFull, defaults }: TableFacts, name: string): number {
-  const own = new RegExp(`\\b${name} = '?(\\d+)`).exec(engineFull)?.[1];
-  return Number(own ?? defaults.get(name) ?? 0);
-}
-
 // ── Temporal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface NamespaceFacts {

@@ -13,6 +13,7 @@ import { ClickHouseTables } from '../../src/activities/clickhouse.js';
 import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/activities/insertErrors.js';
 import { createClickHouse } from '../../src/clients.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
+import { DenyingProxy } from '../support/denyingProxy.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 import { useStack } from '../support/useStack.js';
@@ -457,6 +458,26 @@ describe('a materialized view that fails', () => {
       blocks: 0,
       ms: Infinity,
     });
+  });
+
+  it('a user who may not read the server’s own tables is told so, and tokens count as forgotten', async () => {
+    const system = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
+    const table = await createTable('id Int64', '', WINDOW);
+    await createView(table, 'id');
+    expect(await tables.deniedSystemTables()).toEqual([]);
+    for (const denied of [system, ['parts']].map((names) => names.map((name) => `system.${name}`))) {
+      const denying = await DenyingProxy.start(stack().clickhouse.url, denied);
+      const other = connect(denying.url);
+      onTestFinished(async () => {
+        await other.close();
+        await denying.close();
+      });
+      const asked = new ClickHouseTables(other, 'default');
+      expect(await asked.deniedSystemTables()).toEqual(denied);
+      expect(await asked.knowsTokens(table, 0)).toBe(false);
+      expect(await asked.tokenWindows(table)).toHaveLength(denied.length === 1 ? 2 : 0);
+      expect(await asked.isInserting('none')).toBe(false);
+    }
   });
 
   it('into a table with a small window: rows are sent again while it is large enough, also after its parts were merged', async () => {

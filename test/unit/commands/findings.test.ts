@@ -117,10 +117,8 @@ const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
       name: 'orders',
       columns: columnsOf(...IDENTITY, 'customer'),
       engine: 'MergeTree',
-      engineFull: 'MergeTree ORDER BY x SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 1000',
       sortingKey: IDENTITY.join(', '),
       createStatement: 'CREATE TABLE orders',
-      defaults: new Map([['replicated_deduplication_window', '10000']]),
       windows: [window('orders')],
       refusal: null,
       lookUpRefusal: null,
@@ -130,7 +128,7 @@ const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
 
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
   expect(table()).toBe('');
-  expect(table({ engine: 'ReplicatedMergeTree', engineFull: 'ReplicatedMergeTree' })).toBe('');
+  expect(table({ engine: 'ReplicatedMergeTree' })).toBe('');
   expect(table({ windows: [window('orders', 100), window('daily', 100, 3_600)] })).toBe('');
   expect(table({ windows: [window('orders', 5)] })).toBe('');
   const identity = '_topic, _partition, _epoch, _offset';
@@ -160,9 +158,7 @@ it.each([
     { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_timestamp', 'Date']]) },
     'warning table orders column _timestamp is Date, which does not keep the second',
   ],
-  [{ engineFull: 'MergeTree ORDER BY x' }, 'remembers no deduplication tokens'],
-  [{ engineFull: 'MergeTree SETTINGS non_replicated_deduplication_window = 0' }, 'remembers no deduplication tokens'],
-  [{ engine: 'ReplicatedMergeTree', defaults: new Map() }, 'remembers no deduplication tokens'],
+  [{ windows: [window('orders', 0)] }, 'remembers no deduplication tokens'],
   [{ engine: 'Distributed' }, 'knows no deduplication tokens'],
   [
     { windows: [window('orders'), window('a', 1_000), window('daily', 99)] },
