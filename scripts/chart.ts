@@ -31,7 +31,7 @@ const REFERENCE = '[$][{]|[{][{]';
 
 /**
  * The chart's values.schema.json brought up to date: the descriptions from the comments of values.yaml, `config` from the
- * daemon's own schema, what roles may have, and which keys null must not take away. Everything else in it is written by hand.
+ * daemon's own schema, what roles and setup's credentials may have, and which keys null must not take away. Everything else in it is written by hand.
  *
  * @throws Error where a key has no comment, or is not in the schema
  */
@@ -55,6 +55,10 @@ export function chartSchema(schema: JsonSchema, valuesYaml: string): JsonSchema 
     if (section !== undefined) section.properties = ofRole;
   }
   requireKeys(result);
+  const ofSetup = schemaAt(result, ['setup', 'credentials']);
+  const { credentials } = result.properties ?? {};
+  if (ofSetup !== undefined && credentials !== undefined)
+    Object.assign(ofSetup, { ...inPart(credentials), type: ofSetup.type, description: ofSetup.description });
   if (config === undefined) throw new Error('values.schema.json does not have config');
   const description = config.description ?? '';
   result.properties = { ...result.properties, config: { ...daemonSchema(), description } };
@@ -70,6 +74,15 @@ function roleProperties(values: readonly Value[]): Record<string, JsonSchema> {
   return Object.fromEntries(
     own.filter((key) => !ROLES.includes(key)).map((key) => [key, { $ref: `#/properties/${key}` }]),
   );
+}
+
+/** A schema for some of the same keys: none has to be there. */
+function inPart(schema: JsonSchema): JsonSchema {
+  const { properties = {}, ...rest } = schema;
+  delete rest.required;
+  delete rest.description;
+  const children = Object.entries(properties).map(([key, child]) => [key, inPart(child)]);
+  return children.length === 0 ? rest : { ...rest, properties: Object.fromEntries(children) as typeof properties };
 }
 
 /**

@@ -52,6 +52,11 @@ describe('the schema refuses, and says where and what', () => {
       { extraEnv: [{ name: 'A', value: 5 }] },
       "at '/extraEnv/0/value': got number, want null or string",
     ],
+    [
+      'an unknown key of setup’s credentials',
+      { setup: { credentials: { clickhouse: { auth: { secret: 'a' } } } } },
+      "at '/setup/credentials/clickhouse/auth': additional properties 'secret' not allowed",
+    ],
     ['a broken digest', { image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
     [
       'a role’s key that is not a role’s',
