@@ -256,6 +256,23 @@ describe.each([
   );
 
   it.concurrent(
+    'whoever may edit one namespace, and knows nothing of KEDA, can install and turn an autoscaler on',
+    async () => {
+      const namespace = namespaceFor('editor');
+      await kubectl(['create', 'namespace', namespace]);
+      const rights = ['create', 'rolebinding', 'editor', '--clusterrole', 'edit', '--user', 'editor'];
+      await kubectl([...rights, '--namespace', namespace]);
+      const upgrade = ['upgrade', RELEASE, CHART, ...MINIMAL, ...waiting, '--kube-as-user', 'editor'];
+      await helm(namespace, [...upgrade, '--install', '--set', 'replicaCount=2']);
+      for (const level of ['info', 'debug']) {
+        await helm(namespace, [...upgrade, '--set', 'autoscaling.enabled=true', '--set', `config.log.level=${level}`]);
+        expect(await replicasIn(namespace)).toEqual([2]);
+      }
+    },
+    RELEASE_WITHIN_MS,
+  );
+
+  it.concurrent(
     'a strategy of one’s own is followed by the chart’s again',
     async () => {
       const namespace = namespaceFor('strategy');
