@@ -6,7 +6,7 @@ export interface GroupVisit {
   readonly assignment: Readonly<Record<string, readonly number[]>>;
   /** How often the group has given out its partitions since: what was found out before the last time may no longer be so. */
   readonly rebalances: () => number;
-  /** Rejects where Kafka refuses. */
+  /** Resolves once Kafka has it; rejects where Kafka refuses, or does not answer, also where this member has failed meanwhile. */
   readonly commit: (offsets: TopicPartitionOffsetAndMetadata[]) => Promise<void>;
 }
 
@@ -28,6 +28,7 @@ export async function visitGroup<T>(
     retry: { retries: 0, restartOnFailure: () => Promise.resolve(false) },
   });
   let joins = 0;
+  let failure: Error | null = null;
   const joined = new Promise<Record<string, number[]>>((resolve, reject) => {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
       joins++;
@@ -35,7 +36,10 @@ export async function visitGroup<T>(
       consumer.pause(Object.entries(memberAssignment).map(([topic, partitions]) => ({ topic, partitions })));
       resolve(memberAssignment);
     });
-    consumer.on(consumer.events.CRASH, ({ payload: { error } }) => reject(error));
+    consumer.on(consumer.events.CRASH, ({ payload: { error } }) => {
+      failure = error;
+      reject(error);
+    });
     setTimeout(() => reject(new Error(`group ${groupId} could not be joined`)), JOIN_TIMEOUT_MS).unref();
   });
   joined.catch(() => undefined); // Where connecting fails, nobody waits for it.
@@ -47,7 +51,7 @@ export async function visitGroup<T>(
     return await work({
       assignment,
       rebalances: () => joins - 1,
-      commit: (offsets) => consumer.commitOffsets(offsets),
+      commit: (offsets) => (failure === null ? consumer.commitOffsets(offsets) : Promise.reject(failure)),
     });
   } finally {
     await consumer.disconnect();

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type { Offsets } from 'kafkajs';
 import { repairDefaultOffsets } from './defaultOffsets.js';
 import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
@@ -35,6 +36,7 @@ interface FetchResponseModule {
 interface RunnerModule {
   readonly prototype: Omit<Runner, 'handleBatch'> & {
     handleBatch: (batch: KafkajsBatch | FetchedBatch) => Promise<void>;
+    commitOffsets: (offsets: Offsets) => Promise<void>;
   };
 }
 
@@ -58,6 +60,10 @@ export function repairKafkajs(): void {
   const { handleBatch } = prototype;
   prototype.handleBatch = function (this: Runner, batch) {
     return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));
+  };
+  // Once a consumer has crashed, kafkajs sends nothing, or drops the error, and says that it is committed. What the broker answers, holds.
+  prototype.commitOffsets = function (this: Runner, offsets) {
+    return this.consumerGroup.commitOffsets(offsets);
   };
   measureBySteadyClock();
   beginReconnectionsClean();

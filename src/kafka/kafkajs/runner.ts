@@ -1,4 +1,5 @@
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import type { Offsets } from 'kafkajs';
 import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
 import { RecordSetReader } from './recordSet.js';
@@ -8,6 +9,7 @@ export interface Runner {
   readonly running: boolean;
   readonly consumerGroup: {
     isPaused(topic: string, partition: number): boolean;
+    commitOffsets(offsets: Offsets): Promise<void>;
     hasSeekOffset(at: { readonly topic: string; readonly partition: number }): boolean;
     /** By topic and partition the offset to fetch next, where a handler has resolved what comes before. */
     readonly offsetManager: { readonly resolvedOffsets: Readonly<Record<string, Readonly<Record<number, string>>>> };

@@ -32,6 +32,7 @@ function runner() {
     consumerGroup: {
       isPaused: (_topic, partition) => paused.has(partition),
       hasSeekOffset: () => false,
+      commitOffsets: () => Promise.resolve(),
       offsetManager: { resolvedOffsets: { orders: resolved } },
     },
     heartbeat: () => Promise.resolve(),
