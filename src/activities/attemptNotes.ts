@@ -12,8 +12,11 @@ export interface AttemptNotes {
   readonly refusedAtMs?: number;
   /** When ClickHouse was last away, or the table not as it has to be, in milliseconds since 1970. */
   readonly outageAtMs?: number;
-  /** Records of the batch, by their places in it, that were acknowledged while another table held it. */
-  readonly acknowledged?: RowSet;
+  /**
+   * What was acknowledged while another table held the batch: the records that want no row, and those in these tables, as far as
+   * {@link InsertNotes.rejected} does not name them.
+   */
+  readonly acknowledgedTables?: readonly string[];
   /** So many attempts, the first ones, were handed back before they had begun. */
   readonly handedBack?: number;
   /** By table. */
@@ -28,8 +31,11 @@ export interface InsertNotes {
   readonly unsettled: readonly RowSet[];
   /** True where sets were sent that are not named here. */
   readonly incomplete?: boolean;
-  /** True where all of them are in the table, and with an answer: another table's rows hold the batch. */
-  readonly done?: boolean;
+  /**
+   * Present where another table's rows hold the batch and this table's need not be sent any more: by their places among its records,
+   * those that are not in it. Their verdicts are too large to be noted, so they are judged again.
+   */
+  readonly rejected?: RowSet;
   /** True where no token was remembered when rows were sent: they must not be sent again. */
   readonly forgotten?: boolean;
 }
@@ -48,7 +54,7 @@ export function readNotes(details: unknown, attempt: number): AttemptNotes {
   const notes: AttemptNotes = typeof details === 'object' && details !== null ? details : {};
   const { inserts, ...others } = notes;
   if (inserts === undefined || notes.attempt === attempt - 1) return notes;
-  return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { done }]) => done)) };
+  return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { rejected }]) => rejected)) };
 }
 
 /** Between two errors more time than this is not counted: nobody may have tried meanwhile. */

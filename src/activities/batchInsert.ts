@@ -25,7 +25,7 @@ export interface BatchRow extends SourcedRecord {
 }
 
 export interface BatchInsertResult {
-  readonly inserted: readonly BatchRow[];
+  readonly inserted: readonly SourcedRecord[];
   readonly rejected: readonly RejectedRecord[];
   /** Rows that were in the table already, from an earlier attempt. */
   readonly found: number;
@@ -161,10 +161,13 @@ async function insertOnce(
   const insertion = new Insertion(options, tableColumns, lines, rows);
   const refused = await insertion.insert();
   const refusedRows = new Set(refused.map(({ item }) => item));
+  const { there, others } = options.repeated
+    ? await insertion.divideRejected(rejected)
+    : { there: [], others: rejected };
   return {
-    inserted: rows.filter((row) => !refusedRows.has(row)),
+    inserted: [...rows.filter((row) => !refusedRows.has(row)), ...there],
     rejected: [
-      ...rejected,
+      ...others,
       ...refused.map(({ item: { source, record }, reason }) => ({
         source,
         record,
@@ -203,9 +206,10 @@ export async function giveUpRecords(
   await insertion.lookUp(rows);
   const { found } = insertion;
   const givenUp = rows.filter((row) => !found.has(row));
+  const { there, others } = await insertion.divideRejected(rejected);
   return {
-    inserted: rows.filter((row) => found.has(row)),
-    rejected: [...rejected, ...givenUp.map(({ source, record }) => ({ source, record, rejection }))],
+    inserted: [...rows.filter((row) => found.has(row)), ...there],
+    rejected: [...others, ...givenUp.map(({ source, record }) => ({ source, record, rejection }))],
     found: found.size,
     missedByViews: null,
   };
@@ -277,6 +281,9 @@ async function buildRows(
   }
   return { rows, lines, rejected };
 }
+
+/** In place of a row's number. */
+const NO_ROW = -1;
 
 const NO_JOURNAL: InsertJournal = {
   complete: false,
@@ -487,7 +494,7 @@ class Insertion {
   async #settleEarlier(): Promise<void> {
     const { fill } = this.#options;
     const { notes, complete } = this.#journal;
-    if (notes?.done === true || !(await this.#hasViews())) return;
+    if (notes?.rejected !== undefined || !(await this.#hasViews())) return;
     const partial = new Set<BatchRow>();
     let unsettled = new Set([...this.found].filter(({ source }) => fill?.sources.has(source) !== true));
     const isSame = notes?.whole === this.#tokenOf(this.#rows);
@@ -618,6 +625,24 @@ class Insertion {
   }
 
   /** Which of these rows are in the table, once no insert that could still bring some is running. */
+  /**
+   * Records that cannot become rows, or not any more: the table may have been altered, or this version may be stricter than the one that
+   * has inserted them.
+   *
+   * @returns those that are in the table all the same, and the others
+   */
+  async divideRejected(
+    rejected: readonly RejectedRecord[],
+  ): Promise<{ there: readonly SourcedRecord[]; others: readonly RejectedRecord[] }> {
+    const rows = rejected.map(({ source, record }) => ({ source, record, row: NO_ROW }));
+    if (rows.length > 0) await this.lookUp(rows);
+    const isThere = rows.map((row) => this.found.has(row));
+    return {
+      there: rejected.filter((_, index) => isThere[index]),
+      others: rejected.filter((_, index) => !isThere[index]),
+    };
+  }
+
   async lookUp(rows: readonly BatchRow[]): Promise<void> {
     if (!this.#canLookUp) return;
     const { tables, batch } = this.#options;

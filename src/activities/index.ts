@@ -21,7 +21,7 @@ import type { Answered } from './acks.js';
 import { Admission, CrowdedError, type AdmissionLimits } from './admission.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, AttemptExpiredError, type Beat } from './attempt.js';
-import { hadOutage, noteOutage, noteRefusal, refusedForMs, rowSet, rowsOf } from './attemptNotes.js';
+import { hadOutage, noteOutage, noteRefusal, refusedForMs, rowSet, rowsOf, type InsertNotes } from './attemptNotes.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -232,19 +232,17 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
    */
   async function acknowledgeEarly(
     batch: Batch,
-    answered: Readonly<Record<'skipped' | 'inserted', readonly SourcedRecord[]>>,
+    skippedOnes: readonly SourcedRecord[],
     attempt: Attempt,
   ): Promise<void> {
     if (batch.destination.reply === undefined) return;
-    const before = acknowledgedBefore(batch, attempt);
-    const isDue = ({ source, record }: SourcedRecord): boolean => !isRequestSource(source) && !before.has(record);
-    const skipped = answered.skipped.filter(isDue);
-    const inserted = answered.inserted.filter(isDue);
+    const { inserts = {}, acknowledgedTables: before } = attempt.notes;
+    const tables = Object.keys(inserts).filter((table) => inserts[table]?.rejected !== undefined);
+    if (before !== undefined && tables.every((table) => before.includes(table))) return;
+    const [, skipped] = divideRequests(before === undefined ? skippedOnes : []);
+    const due = tables.filter((table) => before?.includes(table) !== true);
+    const [, inserted] = divideRequests(insertedOf(batch, due, attempt));
     if (skipped.length + inserted.length === 0) return;
-    const all = new Set(before);
-    for (const { record } of [...skipped, ...inserted]) all.add(record);
-    const acknowledged = rowSet(batch.records.flatMap(({ record }, place) => (all.has(record) ? [place] : [])));
-    if (acknowledged === null) return;
     try {
       await publishAcks(batch, batch.destination, 'skipped', skipped, attempt);
       await publishAcks(batch, batch.destination, 'inserted', inserted, attempt);
@@ -253,7 +251,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       if (error instanceof PublishError) return;
       throw error;
     }
-    await attempt.note({ ...attempt.notes, acknowledged });
+    await attempt.note({ ...attempt.notes, acknowledgedTables: tables });
   }
 
   function observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
@@ -335,7 +333,12 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
           return attempt.notes.inserts?.[table];
         },
         ageMs: () => attempt.ageMs,
-        save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
+        save: (notes) => {
+          const { inserts } = attempt.notes;
+          const rejected = inserts?.[table]?.rejected;
+          const kept = rejected === undefined ? notes : { ...notes, rejected };
+          return attempt.note({ ...attempt.notes, inserts: { ...inserts, [table]: kept } });
+        },
       },
       ...(destination.views === undefined ? {} : { views: destination.views }),
       mustBeAlive: () => {
@@ -394,39 +397,62 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
    * One insert a table, one after the other. One that fails holds the batch, but not the rows of the others: the repetition
    * finds these.
    *
-   * @param onHeld is given what is in its table where another one holds the batch
+   * @param onHeld is called where one of them holds the batch, once it is noted which others are done
    */
-  async function insert(
-    batch: Batch,
-    attempt: Attempt,
-    onHeld: (inserted: readonly SourcedRecord[]) => Promise<void>,
-  ): Promise<Outcome> {
+  async function insert(batch: Batch, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
     const outcomes: Outcome[] = [];
-    const done: string[] = [];
+    const done: Record<string, InsertNotes> = {};
     let failure: ApplicationFailure | undefined;
     for (const [table, records] of byTable(batch)) {
       try {
-        outcomes.push(table === null ? withoutTable(records) : await insertInto(table, records, batch, attempt));
-        if (table !== null) done.push(table);
+        if (table === null) {
+          outcomes.push(withoutTable(records));
+          continue;
+        }
+        const outcome = await insertRest(table, records, batch, attempt);
+        outcomes.push(outcome);
+        const verdicts = verdictsOf(outcome.rejected);
+        const rejected = rowSet(records.flatMap((item, place) => (verdicts.has(identityName(item)) ? [place] : [])));
+        if (rejected !== null) done[table] = { whole: '', unsettled: [], rejected };
       } catch (error) {
         if (!(error instanceof ApplicationFailure)) throw error;
         failure ??= error;
       }
     }
     if (failure !== undefined) {
-      const inserts = Object.fromEntries(done.map((table) => [table, { whole: '', unsettled: [], done: true }]));
-      // Not noted, they are sent again: to the same effect.
-      if (done.length > 0)
-        await attempt
-          .note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, ...inserts } })
-          .catch(() => undefined);
-      await onHeld(outcomes.flatMap(({ inserted }) => inserted));
+      const before = attempt.notes.inserts ?? {};
+      // What the first attempt that had it done has noted stays: that was acknowledged.
+      for (const table of Object.keys(done)) if (before[table]?.rejected !== undefined) done[table] = before[table];
+      const inserts = { ...before, ...done };
+      const isNoted = attempt.note({ ...attempt.notes, inserts }).then(
+        () => true,
+        () => false,
+      );
+      // Not noted, they are looked up, and judged, again.
+      if (await isNoted) await onHeld();
       throw failure;
     }
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
     return { ...judge(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
+  }
+
+  /** Leaves alone what an attempt before has inserted, while another table held the batch: only what was rejected is judged again. */
+  async function insertRest(
+    table: string,
+    records: readonly SourcedRecord[],
+    batch: Batch,
+    attempt: Attempt,
+  ): Promise<Outcome> {
+    const before = attempt.notes.inserts?.[table]?.rejected;
+    if (before === undefined) return insertInto(table, records, batch, attempt);
+    const places = new Set(rowsOf(before));
+    const inserted = records.filter((_, place) => !places.has(place));
+    const rest = records.filter((_, place) => places.has(place));
+    if (rest.length === 0) return { inserted, rejected: [], found: 0 };
+    const outcome = await insertInto(table, rest, batch, attempt);
+    return { ...outcome, inserted: [...inserted, ...outcome.inserted] };
   }
 
   async function insertInto(
@@ -479,7 +505,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     const { inserted, rejected, found } =
       verdicts === undefined
         ? await timed(pipeline, 'insert', () =>
-            insert(toInsert, attempt, (early) => acknowledgeEarly(batch, { skipped, inserted: early }, attempt)),
+            insert(toInsert, attempt, () => acknowledgeEarly(toInsert, skipped, attempt)),
           )
         : judge(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
@@ -491,12 +517,11 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       ...(await confirm(batch, 'skipped', skippedRequests, attempt)),
       ...(await confirm(batch, 'inserted', insertedRequests, attempt)),
     ];
-    const before = acknowledgedBefore(batch, attempt);
-    const due = (answered: readonly SourcedRecord[]): readonly SourcedRecord[] =>
-      before.size === 0 ? answered : answered.filter(({ record }) => !before.has(record));
+    const before = acknowledgedBefore(toInsert, attempt);
+    const due = before === undefined ? insertedRecords : insertedRecords.filter(({ record }) => !before.has(record));
     await timed(pipeline, 'acknowledge', async () => {
-      await publishAcks(batch, destination, 'skipped', due(skippedRecords), attempt);
-      await publishAcks(batch, destination, 'inserted', due(insertedRecords), attempt);
+      await publishAcks(batch, destination, 'skipped', before === undefined ? skippedRecords : [], attempt);
+      await publishAcks(batch, destination, 'inserted', due, attempt);
     });
     unanswered.delete(attempt.activity);
     confirmer.forget(attempt.activity, ['skipped', 'inserted']);
@@ -705,9 +730,24 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
   return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
 }
 
-/** Records of a batch that attempts have acknowledged although it is held. */
-function acknowledgedBefore({ records }: Batch, { notes: { acknowledged = [] } }: Attempt): ReadonlySet<KafkaRecord> {
-  return new Set(rowsOf(acknowledged).flatMap((place) => records[place]?.record ?? []));
+/** Records of a batch that are in these tables, which attempts have noted to be done. */
+function insertedOf(
+  batch: Batch,
+  tables: readonly string[],
+  { notes: { inserts } }: Pick<Attempt, 'notes'>,
+): readonly SourcedRecord[] {
+  const records = byTable(batch);
+  return tables.flatMap((table) => {
+    const rejected = new Set(rowsOf(inserts?.[table]?.rejected ?? []));
+    return records.get(table)?.filter((_, place) => !rejected.has(place)) ?? [];
+  });
+}
+
+/** Records in tables that attempts have acknowledged although the batch was held; undefined where nothing was. */
+function acknowledgedBefore(batch: Batch, attempt: Attempt): ReadonlySet<KafkaRecord> | undefined {
+  const { acknowledgedTables } = attempt.notes;
+  if (acknowledgedTables === undefined) return undefined;
+  return new Set(insertedOf(batch, acknowledgedTables, attempt).map(({ record }) => record));
 }
 
 /** Takes out what the pipeline does not want as rows. */

@@ -125,6 +125,8 @@ export function createRowBuilder(
   /** Members of an object whose members are columns: `{"a":{"b":1}}` is the field `a.b`. */
   const addMembers = (into: string[], text: string, start: number, path: string): Rejection | undefined => {
     if (text[start] === '[') return notColumns(path);
+    // Neither an object nor null: there is no column for it.
+    if (text[start] !== '{' && text[start] !== 'n' && unknownFields === 'reject') return unknownField(path);
     for (const { name, start: from, end } of objectMembers(text, start)) {
       const inner = `${path}.${name}`;
       const field = fields.get(inner);

@@ -50,7 +50,7 @@ it.each([undefined, null, 'of another version', 7])('takes %j for no notes', (de
 
 it('what was sent is known only where the attempt before has noted it: version 0.1.0, which may have come between, notes nothing', () => {
   const open = { whole: 'token', unsettled: [[[0, 9]]] } as const;
-  const done = { whole: '', unsettled: [], done: true };
+  const done = { whole: '', unsettled: [], rejected: [] };
   const notes: AttemptNotes = { attempt: 3, refusedForMs: 5, inserts: { open, done } };
   expect(readNotes(notes, 4)).toEqual(notes);
   expect(readNotes(notes, 5)).toEqual({ ...notes, inserts: { done } });

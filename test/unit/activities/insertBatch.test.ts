@@ -219,6 +219,116 @@ it('a batch goes to the tables of its topics, each record to its own, and only t
   expect(answers()).toEqual(['a.x/0', 'a.x/2', 'b/0', 'b/2', 'c/0', 'c/2']);
 });
 
+/** A batch of two topics with a table each; the one of topic `b` is missing until it is given back. */
+function halfHeld(values: readonly string[], chunks?: readonly (readonly string[])[]) {
+  const inserted = new Map<string, FakeTable>();
+  const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
+  /** The columns of the table of topic `a`, besides the identity; all others are refused. */
+  const columns: { now: string[] | undefined } = { now: undefined };
+  const made = worker(undefined, {
+    columns: async (name) => {
+      const known = await of(name).tables.columns(name);
+      const own = name === 'raw_a' && columns.now !== undefined ? columns.now : ['bad', 'x'];
+      return Object.assign(new Map([...known, ...own.map((column) => [column, 'String'] as const)]), {
+        hasViews: false,
+      });
+    },
+    foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
+    insert: (name, rows) => of(name).tables.insert(name, rows),
+    probe: (name, known) => of(name).tables.probe(name, known),
+  });
+  const missing = new InsertError('structural', { code: '60', message: 'there is no table raw_b' });
+  const hold = (error: InsertError | undefined) => (of('raw_b').ill = of('raw_b').probeFails = error);
+  hold(missing);
+  const single = batch(values, {}, ['a', 'b']);
+  const many = (chunks ?? []).map((topics, index) => batch([values[index] ?? '{}'], {}, topics));
+  const spec = chunks === undefined ? single[0] : { ...single[0], chunks: many.flatMap(([{ chunks: own }]) => own) };
+  const bodies = chunks === undefined ? single[1] : Buffer.concat(many.map(([, body]) => body));
+  const destination = {
+    ...spec.destination,
+    table: { ofTopics: {}, others: 'raw_{topic}' },
+    mapping: { format: 'json', unknownFields: 'reject', tombstones: 'reject' } as const,
+    reply: { topic: 'replies', copyHeaders: [] },
+  };
+  const run = (number: number) =>
+    attemptOf(() => made.activities.insertBatch({ ...spec, destination }, bodies), {
+      attempt: number,
+      ...(made.noted.last === undefined ? {} : { notes: made.noted.last }),
+    });
+  const answers = () =>
+    made.published.map(([, { value }]) => String((JSON.parse(String(value)) as { topic: string }).topic));
+  return { run, answers, columns, a: of('raw_a'), giveBack: () => hold(undefined) };
+}
+
+it('while another table holds its batch, a table that is done is left alone, even where its rows have gone meanwhile', async () => {
+  const { run, answers, a, giveBack } = halfHeld(['{}', '{}']);
+  for (const number of [1, 2, 3]) {
+    await expect(run(number)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+    // As a TTL does it.
+    a.rows.length = 0;
+  }
+  expect(a.insertSizes).toEqual([2]);
+  giveBack();
+  expect(await run(4)).toMatchObject({ inserted: 4, rejected: 0 });
+  expect(a.insertSizes).toEqual([2]);
+  expect(answers()).toEqual(['a', 'a', 'b', 'b']);
+});
+
+it('what is in its table is not rejected later, because the table was altered while another one held the batch', async () => {
+  const { run, answers, columns, giveBack } = halfHeld(['{"x": "1"}', '{"x": "2"}']);
+  await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  columns.now = [];
+  await expect(run(2)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  giveBack();
+  expect(await run(3)).toMatchObject({ inserted: 4, rejected: 0 });
+  expect(answers()).toEqual(['a', 'a', 'b', 'b']);
+});
+
+it('what was rejected beside a table that holds the batch is judged again, and answered with it', async () => {
+  const { run, answers, columns, a, giveBack } = halfHeld(['{"x": "1"}', '{"y": "2"}', '{"x": "3"}']);
+  await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect(answers()).toEqual(['a', 'a']);
+  expect(a.rows).toHaveLength(2);
+  columns.now = ['x', 'y'];
+  await expect(run(2)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect(a.rows).toHaveLength(3);
+  giveBack();
+  expect(await run(3)).toMatchObject({ inserted: 5, rejected: 1 });
+  expect(answers()).toEqual(['a', 'a', 'a', 'b', 'b']);
+});
+
+it('records are acknowledged beside a table that holds the batch however they are mixed with its own', async () => {
+  const mixed = Array.from({ length: 500 }, (_, index) => [index % 2 === 0 ? 'a' : 'b']);
+  const { run, answers } = halfHeld([], mixed);
+  await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect(answers()).toEqual(Array.from({ length: 250 }, () => 'a'));
+});
+
+it('a record that its table has, since an attempt before, is inserted, though it could not become a row any more', async () => {
+  const table = { now: ['x'] };
+  const made = worker(undefined, {
+    columns: async (name) => {
+      const known = await made.table.tables.columns(name);
+      return Object.assign(new Map([...known, ...table.now.map((column) => [column, 'String'] as const)]), {
+        hasViews: false,
+      });
+    },
+  });
+  const [spec, bodies] = batch(['{"x": "1"}', '{"x": "2"}']);
+  const mapping = { format: 'json', unknownFields: 'reject', tombstones: 'reject' } as const;
+  const given = { ...spec, destination: { ...spec.destination, mapping } };
+  made.table.faults = ['lostAfter'];
+  const run = (number: number) => attemptOf(() => made.activities.insertBatch(given, bodies), { attempt: number });
+  await expect(run(1)).rejects.toMatchObject({ type: 'TransientInsertError' });
+  table.now = [];
+  expect(await run(2)).toMatchObject({ inserted: 2, rejected: 0 });
+  const parked = { ...given, parking };
+  expect(await attemptOf(() => made.activities.insertBatch(parked, bodies), { attempt: 1 })).toMatchObject({
+    inserted: 2,
+    rejected: 0,
+  });
+});
+
 it('a structural error is said once, tried again soon, counted each time, and answers or rejects nobody', async () => {
   const gone = worker(new InsertError('structural', { code: '60', message: 'there is no table orders' }));
   for (const info of [{}, { attempt: 2 }, { attempt: 500, ageMs: 60 * MINUTE_MS }]) {

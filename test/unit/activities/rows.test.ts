@@ -333,6 +333,13 @@ it('takes dotted columns from an object, and leaves a field of another kind as u
     code: 'unknown_field',
     message: 'the value has a field a.z, which the table has no column for',
   });
+  for (const scalar of ['5', '"x"', 'true']) {
+    expect(of(`{"a":${scalar}}`, 'reject')).toMatchObject({ code: 'unknown_field' });
+    expect(of(`{"a":{"c":${scalar}}}`, 'reject')).toMatchObject({
+      message: 'the value has a field a.c, which the table has no column for',
+    });
+  }
+  expect(of('{"id":1,"a":null}', 'reject')).toBe('{"id":1}');
   // A column of the field's own name has the field.
   expect(of('{"own":{"part":5}}')).toBe('{"own":{"part":5}}');
 });
