@@ -639,11 +639,10 @@ export class PipelineConsumer {
 
   /**
    * A new epoch is committed before anything is sent under it, so that its identities survive a crash. Those of topics that the user may
-   * no longer read wait: Kafka refuses them, and the others' are not to wait for them.
+   * no longer read wait, and the others' do not wait for them.
    */
   async #commitEpochs(assignment: Assignment, commit: Commit): Promise<void> {
-    const due = (): PartitionCommit[] =>
-      assignment.uncommittedEpochs().filter((where) => this.#notGiven.get(partitionName(where))?.error !== REFUSED);
+    const due = (): PartitionCommit[] => this.#permitted(assignment.uncommittedEpochs());
     if (due().length === 0) return;
     try {
       await this.#commits.inTurn(assignment, this.#clusterId, commit, due);
@@ -916,10 +915,9 @@ export class PipelineConsumer {
     if (assignment === null || commit === null || this.#committing) return;
     this.#committing = true;
     try {
-      await this.#commits.inTurn(assignment, this.#clusterId, commit, () => [
-        ...assignment.uncommittedEpochs(),
-        ...assignment.advanced(),
-      ]);
+      await this.#commits.inTurn(assignment, this.#clusterId, commit, () =>
+        this.#permitted([...assignment.uncommittedEpochs(), ...assignment.advanced()]),
+      );
     } catch (error) {
       // Ownership lost, or a broker away: heartbeats find out which, and the next commit starts from what is then true.
       this.#options.logger.debug({ pipeline: this.#pipeline.name, error: messageOf(error) }, 'A commit failed');
@@ -928,10 +926,18 @@ export class PipelineConsumer {
     }
   }
 
-  /** False before the first batch, which brings the function to commit by. */
+  /**
+   * Without those of topics that the user may no longer read. Where Kafka refuses one it takes the others, but kafkajs says only that
+   * the commit failed: nobody would know what is committed.
+   */
+  #permitted(commits: readonly PartitionCommit[]): PartitionCommit[] {
+    return commits.filter((where) => this.#notGiven.get(partitionName(where))?.error !== REFUSED);
+  }
+
+  /** False before the first batch, which brings the function to commit by, and while the user may not read the topic. */
   async #commitNow(assignment: Assignment, commits: readonly PartitionCommit[]): Promise<boolean> {
     const commit = this.#commit;
-    if (commit === null) return false;
+    if (commit === null || this.#permitted(commits).length < commits.length) return false;
     await this.#commits.inTurn(assignment, this.#clusterId, commit, () => commits);
     return true;
   }

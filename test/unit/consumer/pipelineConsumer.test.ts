@@ -449,6 +449,36 @@ it.each([true, false])(
   },
 );
 
+it.each(['accepted', 'never read'])(
+  'while a topic is refused the others are committed, and known to be; what is %s of it waits until it is allowed',
+  async (what) => {
+    const world = new World(2);
+    world.write(1, 30);
+    world.commit(0, 0, 'e0');
+    if (what === 'accepted') world.commit(1, 0, 'e1');
+    else world.logs[1]!.error = REFUSED;
+    world.held = true;
+    await world.consumer.start();
+    if (what === 'accepted') {
+      await eventually(async () =>
+        expect((await world.metrics.consumed.get()).values).toContainEqual(expect.objectContaining({ value: 30 })),
+      );
+      world.logs[1]!.error = REFUSED;
+      world.write(1, 1);
+    }
+    await eventually(() => expect(world.consumer.problem).toContain('orders/1: Kafka refuses it to this user'));
+    world.write(0, 30);
+    world.held = false;
+    await eventually(() => expect(world.committed(0)).toBe(30));
+    const commits = async (outcome: string) =>
+      (await world.metrics.commits.get()).values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
+    await eventually(async () => expect(await commits('ok')).toBeGreaterThan(0));
+    expect(await commits('failed')).toBe(0);
+    world.logs[1]!.error = undefined;
+    await eventually(() => expect(world.committed(1)).toBe(world.logs[1]!.writtenMs.length));
+  },
+);
+
 it('a leader that answers with errors is named after fifteen seconds, no sooner, until it answers', async () => {
   const world = new World(2);
   for (const partition of [0, 1]) world.write(partition, 30);
