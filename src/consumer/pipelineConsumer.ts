@@ -103,8 +103,11 @@ export class PipelineConsumer {
   #opening: Assignment | null = null;
   /** Assigned partitions that cannot be asked for, and why. */
   #unreachable: readonly NoAnswer[] = [];
-  /** Partitions, by their names, that brokers do not give: by which error, and since when by `performance.now()`. */
-  readonly #notGiven = new Map<string, { readonly error: string; readonly sinceMs: number }>();
+  /**
+   * Partitions, by their names, that brokers do not give: by which error, and since when by `performance.now()`. Null where they have not
+   * been asked since the partition was paused: the error may be over.
+   */
+  readonly #notGiven = new Map<string, { readonly error: string; readonly sinceMs: number | null }>();
   #commit: Commit | null = null;
   #committing = false;
   #following: Promise<void> | null = null;
@@ -150,7 +153,7 @@ export class PipelineConsumer {
       },
     );
     this.#topics = new TopicWatch(options.admin, pipeline);
-    this.#steering = new Steering(this.#member, options.logger);
+    this.#steering = new Steering(this.#member, options.logger, (where) => this.#notAsked(where));
     this.#lag = new Lag(pipeline.name, options.admin, options.metrics.lag);
     this.#lanes = new PipelineLanes(options, {
       accepted: (pack) => this.#accepted(pack),
@@ -198,6 +201,7 @@ export class PipelineConsumer {
       where.partition < 0 ? where.problem : `${partitionName(where)}: ${where.problem}`,
     );
     const notGiven = [...this.#notGiven].flatMap(([name, { error, sinceMs }]) => {
+      if (sinceMs === null) return [];
       if (error === REFUSED) return [`${name}: Kafka refuses it to this user (${error}): check the right to read it`];
       return nowMs - sinceMs < LEADER_PATIENCE_MS ? [] : [`${name}: its leader answers ${error}`];
     });
@@ -725,9 +729,22 @@ export class PipelineConsumer {
 
   #partitionError(where: TopicPartition, error: string | null): void {
     const name = partitionName(where);
-    const sinceMs = this.#notGiven.get(name)?.sinceMs ?? performance.now();
-    if (error === null) this.#notGiven.delete(name);
-    else this.#notGiven.set(name, { error, sinceMs });
+    if (error === null) {
+      this.#notGiven.delete(name);
+      return;
+    }
+    // A broker may have been asked before the partition was paused.
+    const isAsked = this.#steering.isFetched(where);
+    const sinceMs = isAsked ? (this.#notGiven.get(name)?.sinceMs ?? performance.now()) : null;
+    this.#notGiven.set(name, { error, sinceMs });
+  }
+
+  /** Paused: brokers are not asked for it. */
+  #notAsked(where: TopicPartition): void {
+    if (this.#notGiven.size === 0) return;
+    const name = partitionName(where);
+    const known = this.#notGiven.get(name);
+    if (known !== undefined) this.#notGiven.set(name, { ...known, sinceMs: null });
   }
 
   /** The log does not have what was asked for: retention removed it, or the log has become shorter, or is another one. */

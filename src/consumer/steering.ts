@@ -20,11 +20,18 @@ export type PauseReason = 'start' | 'blocked' | 'buffer' | 'draining';
 export class Steering {
   readonly #consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>;
   readonly #logger: Pick<Logger, 'debug'>;
+  readonly #onPause: (partition: TopicPartition) => void;
   readonly #reasons = new Map<string, Set<PauseReason>>();
 
-  constructor(consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>, logger: Pick<Logger, 'debug'>) {
+  /** @param onPause told of each partition that is paused, for whatever reason, also of one that was already */
+  constructor(
+    consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>,
+    logger: Pick<Logger, 'debug'>,
+    onPause: (partition: TopicPartition) => void = () => undefined,
+  ) {
     this.#consumer = consumer;
     this.#logger = logger;
+    this.#onPause = onPause;
   }
 
   /** A new assignment begins: whatever paused partitions before is forgotten, and these are paused for one reason. */
@@ -44,6 +51,7 @@ export class Steering {
       const reasons = this.#reasons.get(name);
       if (reasons === undefined) this.#reasons.set(name, new Set([reason]));
       else reasons.add(reason);
+      this.#onPause(where);
     }
     // kafkajs keeps a pause over a rebalance, but not over a consumer that is made anew: it is told again each time.
     const topics = byTopic(paused);
@@ -65,6 +73,11 @@ export class Steering {
 
   isPaused(partition: TopicPartition, reason: PauseReason): boolean {
     return this.#reasons.size > 0 && this.#reasons.get(partitionName(partition))?.has(reason) === true;
+  }
+
+  /** False while a partition is paused, for whatever reason. */
+  isFetched(partition: TopicPartition): boolean {
+    return !this.#reasons.has(partitionName(partition));
   }
 
   /** Partitions that are paused for a reason. */

@@ -73,6 +73,7 @@ class World {
   #members = 0;
   #rebalance: () => void = () => undefined;
   #crash: (error: Error) => void = () => undefined;
+  #answer: PartitionErrorHandler = () => undefined;
   #deliver: (where: TopicPartition, from: number) => Promise<void> = () => Promise.resolve();
 
   constructor(partitions: number, yaml = '') {
@@ -129,6 +130,11 @@ class World {
   /** What kafkajs had fetched before it was told to pause. */
   deliver(partition: number, from: number): Promise<void> {
     return this.#deliver({ topic: TOPIC, partition }, from);
+  }
+
+  /** A broker's answer that was on its way. */
+  answer(partition: number, error: string): void {
+    this.#answer({ topic: TOPIC, partition }, error);
   }
 
   epochOf(partition: number): string | null {
@@ -201,6 +207,7 @@ class World {
       (assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]?.(where);
     const partitionError = (where: TopicPartition, error: string | null) =>
       (assigner as unknown as Record<symbol, PartitionErrorHandler>)[PARTITION_ERROR]?.(where, error);
+    this.#answer = partitionError;
     const names = (list: { topic: string; partitions?: number[] }[]) =>
       list.flatMap(({ topic, partitions = [] }) => partitions.map((partition) => partitionName({ topic, partition })));
     let isRunning = true;
@@ -495,6 +502,39 @@ it('a leader that answers with errors is named after fifteen seconds, no sooner,
   await eventually(() => expect(world.committed(1)).toBe(30));
   expect(world.consumer.problem).toBeNull();
 });
+
+it.each(['NOT_LEADER_OR_FOLLOWER', REFUSED])(
+  'an error of a partition that is paused since is not told, since nobody asks: %s',
+  async (error) => {
+    const world = new World(2, ', maxBuffered: 1MiB');
+    world.textBytes = 20_000;
+    world.held = true;
+    for (const partition of [0, 1]) world.commit(partition, 0, `e${partition}`);
+    await world.consumer.start();
+    world.write(1, 10);
+    await eventually(() => expect(world.fetches.get('orders/1')).toBeGreaterThan(0));
+    const fetches = world.fetches.get('orders/1')!;
+    world.logs[1]!.error = error;
+    world.write(1, 10);
+    await eventually(() => expect(world.fetches.get('orders/1')).toBeGreaterThan(fetches));
+    const nowMs = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs() + 16_000);
+    await eventually(() => expect(world.consumer.problem).toContain(error));
+    world.write(0, 200);
+    await eventually(() => expect(world.paused.has('orders/1')).toBe(true));
+    clock.mockImplementation(() => nowMs() + 3_600_000);
+    expect(world.consumer.problem).toBeNull();
+    world.answer(1, error);
+    clock.mockImplementation(() => nowMs() + 7_200_000);
+    expect(world.consumer.problem).toBeNull();
+    // Told again only once it is asked again.
+    world.held = false;
+    await eventually(() => expect(offsetsOf(world, 0)).toHaveLength(200));
+    world.logs[1]!.error = undefined;
+    await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(20)));
+    expect(world.consumer.problem).toBeNull();
+  },
+);
 
 it('no epoch begins because Kafka does not tell its cluster id: the records that were read are in the log', async () => {
   const world = new World(1);
