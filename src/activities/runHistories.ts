@@ -36,6 +36,9 @@ export class HistoryGoneError extends Error {
   }
 }
 
+/** A third of the heartbeat time-out. */
+const BEAT_WITHIN_MS = 5_000;
+
 /** Reads the histories of batchers' runs. Every method throws where Temporal does not answer. */
 export class RunHistories {
   readonly #client: Client;
@@ -52,12 +55,16 @@ export class RunHistories {
   /** See `Beat`. */
   async beat(taskToken: Uint8Array, notes: AttemptNotes): Promise<boolean> {
     try {
-      const { cancelRequested } = await this.#client.workflowService.recordActivityTaskHeartbeat({
-        namespace: this.#namespace,
-        taskToken,
-        // Each beat takes the place of the notes before it.
-        details: { payloads: [defaultPayloadConverter.toPayload(notes)] },
-      });
+      const { connection, workflowService } = this.#client;
+      // One that hangs must not keep the next ones waiting until Temporal takes the attempt for dead.
+      const { cancelRequested } = await connection.withDeadline(Date.now() + BEAT_WITHIN_MS, () =>
+        workflowService.recordActivityTaskHeartbeat({
+          namespace: this.#namespace,
+          taskToken,
+          // Each beat takes the place of the notes before it.
+          details: { payloads: [defaultPayloadConverter.toPayload(notes)] },
+        }),
+      );
       return !cancelRequested;
     } catch (error) {
       if (isNotFound(error)) return false;

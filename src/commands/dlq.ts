@@ -133,6 +133,8 @@ export async function replayDeadLetters(
   const chosen = pipelineNamed(config, pipeline);
   const replayed = new Map<string, number>();
   const left = new Map<string, number>();
+  const seen = new Set<string>();
+  let passedOver = 0;
   try {
     await withKafka(config, async (kafka, admin) => {
       const publisher = new Publisher({ createProducer: producerFactory(kafka) });
@@ -151,8 +153,13 @@ export async function replayDeadLetters(
             count(left, obstacle ?? '');
             return;
           }
-          const { value } = letter.record;
+          const { value, timestampMs } = letter.record;
           const { topic } = letter.source;
+          // A rewind, or a batch that was repeated, rejects a record once more. Another log's record has another time.
+          if (seen.size === seen.add(`${placeOf(letter)}@${letter.ownTimestampMs ?? timestampMs}`).size) {
+            passedOver++;
+            return;
+          }
           if (options.dryRun) {
             count(replayed, topic);
             return;
@@ -172,6 +179,7 @@ export async function replayDeadLetters(
     // Where it ends in an error, too: these were published, and are not to be replayed again unknowingly.
     const did = options.dryRun ? 'would be replayed' : 'replayed';
     for (const [topic, records] of replayed) console.log(`${records} ${did} to ${topic}`);
+    if (passedOver > 0) console.log(`${passedOver} passed over: further dead letters of the same records`);
     for (const [obstacle, records] of left) console.log(`${records} left: ${obstacle}`);
   }
   if (replayed.size === 0 && left.size === 0) console.log('no such dead letters');

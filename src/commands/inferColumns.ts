@@ -34,11 +34,12 @@ interface Column {
   readonly type: string;
 }
 
-/** The values of each field, as they are written. */
+/** The values of each field, as they are written, by its name. */
 function fieldsOf(rows: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const fields = new Map<string, string[]>();
   for (const row of rows) {
-    for (const { name, start, end } of objectMembers(row)) {
+    for (const { name: latin1, start, end } of objectMembers(row)) {
+      const name = Buffer.from(latin1, 'latin1').toString();
       const values = fields.get(name);
       if (values === undefined) fields.set(name, [row.slice(start, end)]);
       else values.push(row.slice(start, end));

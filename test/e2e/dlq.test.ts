@@ -67,4 +67,12 @@ it('dead letters are listed by reason, shown, and replayed: then they are insert
   // None has an error header twice.
   expect(letters.filter(({ headers }) => Array.isArray(headers?.['__connect.errors.offset']))).toEqual([]);
   await eventually(() => expect(replies.messages.length).toBe(81));
+
+  // A record that has been rejected more than once, as by a rewind, is replayed once.
+  const messages = letters.map(({ key, value, headers = {}, timestamp }) => ({ key, value, headers, timestamp }));
+  await fixture.producer.send({ topic: fixture.deadLetterTopic, messages });
+  await fixture.deadLetters(52);
+  expect((await dlq('replay', fixture.name, '--all', '--dry-run')).output).toBe(
+    `26 would be replayed to ${fixture.topic}\n26 passed over: further dead letters of the same records\n`,
+  );
 });

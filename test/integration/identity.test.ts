@@ -258,6 +258,15 @@ describe('columns proposed from records', () => {
     }
   });
 
+  it('a field of any letters keeps its name, also where ClickHouse cannot infer all fields together', async () => {
+    const large = '123456789012345678901234567890';
+    const { columns } = await proposed(
+      `{"ключ": ${large}, "größe": 1, "n": {"a": 1}}`,
+      '{"ключ": 1, "größe": "é", "n": 5}',
+    );
+    expect(columns).toEqual(['`ключ` Nullable(Int128)', '`größe` Nullable(String)', expect.stringMatching(/^`n` /)]);
+  });
+
   it.each([
     ['123456789012345678901234567890', 'Nullable(Int128)'],
     ['-99999999999999999999', 'Nullable(Int128)'],

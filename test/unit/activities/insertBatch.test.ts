@@ -255,8 +255,7 @@ function halfHeld(values: readonly string[], chunks?: readonly (readonly string[
       attempt: number,
       ...(made.noted.last === undefined ? {} : { notes: made.noted.last }),
     });
-  const answers = () =>
-    made.published.map(([, { value }]) => String((JSON.parse(String(value)) as { topic: string }).topic));
+  const answers = () => made.published.map(([, { value }]) => (JSON.parse(String(value)) as { topic: string }).topic);
   return { run, answers, columns, a: of('raw_a'), giveBack: () => hold(undefined) };
 }
 
