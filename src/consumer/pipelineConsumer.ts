@@ -53,8 +53,10 @@ const OPEN_RETRY_MS = 1_000;
 /** A log that ends before the position in it is given this long to come back: a new leader may not know its end yet. */
 const SHORT_LOG_WAIT_MS = 10_000;
 const DRAIN_POLL_MS = 20;
-/** Leaving the group may take as long, also where the deadline is over: until then nobody else gets the partitions. */
-const LEAVE_MIN_MS = 2_000;
+/** The last commit may take as long beyond the deadline of a drain; a coordinator that does not answer takes 30 s to be given up. */
+const LAST_COMMIT_MS = 1_000;
+/** Leaving the group may take as long beyond the deadline: until then nobody else gets the partitions. */
+const LEAVE_MS = 2_000;
 /** Batches from elsewhere, after which there is no record at the offset that is looked at. */
 const MISMATCHES_MAX = 3;
 /** Kafka's error where the user may not read a topic. */
@@ -231,15 +233,17 @@ export class PipelineConsumer {
     while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const stopped = this.#lanes.stop();
-    await this.#commits.settled();
-    await Promise.race([
-      this.#following,
-      sleep(Math.max(0, deadlineMs - performance.now()), undefined, { ref: false }),
-    ]);
-    await this.#commitAccepted();
+    const endMs = Math.max(deadlineMs, performance.now());
+    await Promise.race([this.#commitLast(deadlineMs), until(endMs + LAST_COMMIT_MS)]);
     this.#unassign();
-    const leavingMs = Math.max(LEAVE_MIN_MS, deadlineMs - performance.now());
-    await Promise.race([Promise.all([this.#member.leave(), stopped]), sleep(leavingMs, undefined, { ref: false })]);
+    await Promise.race([Promise.all([this.#member.leave(), stopped]), until(endMs + LEAVE_MS)]);
+  }
+
+  /** Never rejects, but takes as long as Kafka does. */
+  async #commitLast(deadlineMs: number): Promise<void> {
+    await this.#commits.settled();
+    await Promise.race([this.#following, until(deadlineMs)]);
+    await this.#commitAccepted();
   }
 
   // ── Topics ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -983,6 +987,11 @@ const COMPARED = {
   other: 'A log was compared with the records that batchers remember: it is not the one that was read before',
   unproven: 'A log was compared with the records that batchers remember: none of them tells whether it is the same',
 } as const;
+
+/** @param atMs by `performance.now()` */
+function until(atMs: number): Promise<void> {
+  return sleep(Math.max(0, atMs - performance.now()), undefined, { ref: false });
+}
 
 /** True while something that was handed over is not accepted yet. */
 function isPending(tracker: PartitionTracker | undefined): boolean {

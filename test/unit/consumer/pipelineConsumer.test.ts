@@ -70,6 +70,9 @@ class World {
   goodbye: () => Promise<void> = () => Promise.resolve();
   /** While it is set, no signal is answered. */
   held = false;
+  /** While it is set, no commit is answered. */
+  silent = false;
+  unanswered = 0;
   #members = 0;
   #rebalance: () => void = () => undefined;
   #crash: (error: Error) => void = () => undefined;
@@ -245,6 +248,10 @@ class World {
         resolveOffset: (offset: string) => void this.#positions.set(name, Number(offset) + 1),
         heartbeat: () => Promise.resolve(),
         commitOffsetsIfNecessary: ({ topics }: Offsets) => {
+          if (this.silent) {
+            this.unanswered++;
+            return new Promise<void>(() => undefined);
+          }
           if (member !== this.#members) return Promise.reject(new Error('ILLEGAL_GENERATION'));
           let refused = false;
           for (const { topic, partitions } of topics)
@@ -699,6 +706,27 @@ it.each([
   await world.consumer.drain(performance.now() + 100);
   for (const partition of [0, 1]) expect(world.committed(partition)).toBe(30);
 });
+
+it.each(['the last commit', 'one on its way'])(
+  'ends to drain, and leaves the group, where Kafka does not answer %s',
+  async (commit) => {
+    const world = new World(1);
+    world.commit(0, 0, 'e0');
+    await world.consumer.start();
+    world.silent = true;
+    world.held = commit === 'the last commit';
+    world.write(0, 30);
+    await eventually(() => expect(world.fetches.get('orders/0')).toBe(3));
+    if (!world.held) await eventually(() => expect(world.unanswered).toBe(1));
+    let left = false;
+    world.goodbye = () => Promise.resolve(void (left = true));
+    const drained = world.consumer.drain(performance.now() + 500);
+    world.held = false;
+    await drained;
+    expect([world.unanswered, left]).toEqual([1, true]);
+    expect(world.accepted).toHaveLength(30);
+  },
+);
 
 it('says what it waits for before it has begun', async () => {
   const world = new World(1, ', startFrom: latest');
