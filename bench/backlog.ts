@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@clickhouse/client';
-import { Kafka, logLevel } from 'kafkajs';
+import { Kafka, logLevel, type Admin } from 'kafkajs';
 import type { Stack } from '../stack/index.js';
 
 const PARTITIONS = 8;
+const KNOWN_WITHIN_MS = 30_000;
 const POLL_MS = 50;
 let backlogs = 0;
 
@@ -36,9 +37,11 @@ export class Backlog {
     await admin.connect();
     const topics = [backlog.topic, backlog.replyTopic, backlog.deadLetterTopic];
     await admin.createTopics({
-      waitForLeaders: true,
+      // It gives up where a broker does not know the new topic yet.
+      waitForLeaders: false,
       topics: topics.map((topic) => ({ topic, numPartitions: PARTITIONS })),
     });
+    for (const topic of topics) await untilKnown(admin, topic);
     await admin.disconnect();
     const clickhouse = createClient({ url: stack.clickhouse.url });
     await clickhouse.command({
@@ -140,4 +143,17 @@ function note(id: number, length: number): string {
   for (let word = id; text.length < length; word = (word * 2_654_435_761 + 1) % 4_294_967_296)
     text += `${word.toString(36)} `;
   return text.slice(0, Math.max(0, length));
+}
+
+/** Waits until a topic that was just created can be asked for. */
+async function untilKnown(admin: Admin, topic: string): Promise<void> {
+  for (const deadline = Date.now() + KNOWN_WITHIN_MS; ;) {
+    try {
+      await admin.fetchTopicOffsets(topic);
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await sleep(POLL_MS);
+    }
+  }
 }

@@ -37,7 +37,10 @@ export async function drain(stack: Stack, backlog: Backlog, drainer: Drainer): P
     await untilPrinted(child.stdout, drainer.startedOutput);
     usage.begin();
     const startedAt = performance.now();
-    await backlog.untilAcknowledged();
+    await Promise.race([
+      backlog.untilAcknowledged(),
+      closed.then(() => Promise.reject(new Error('what is measured has ended'))),
+    ]);
     const seconds = (performance.now() - startedAt) / 1000;
     return {
       recordsPerSecond: backlog.records / seconds,

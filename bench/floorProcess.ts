@@ -5,6 +5,7 @@ import { insertRecords, type SourcedRecord } from '../src/activities/batchInsert
 import { ClickHouseTables } from '../src/activities/clickhouse.js';
 import { FETCH_OPTIONS } from '../src/consumer/fetchOptions.js';
 import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
+import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
 import { producerFactory, Publisher } from '../src/kafka/publisher.js';
 
 /**
@@ -24,6 +25,7 @@ const BATCH_RECORDS = 10_000;
 const CONCURRENT_BATCHES = 4;
 
 const job = JSON.parse(process.argv[2] ?? '{}') as Job;
+repairKafkajs();
 const kafka = new Kafka({ brokers: job.brokers, logLevel: logLevel.NOTHING });
 const consumer = kafka.consumer({ groupId: `${job.topic}.floor`, allowAutoTopicCreation: false, ...FETCH_OPTIONS });
 const tables = new ClickHouseTables(createClient({ url: job.clickhouse }), 'default');
@@ -61,6 +63,10 @@ async function flushGathered(): Promise<void> {
 }
 
 consumer.on(consumer.events.GROUP_JOIN, () => console.log('assigned'));
+consumer.on(consumer.events.CRASH, ({ payload: { error } }) => {
+  console.error(error);
+  process.exit(1);
+});
 await consumer.connect();
 await consumer.subscribe({ topics: [job.topic], fromBeginning: true });
 await consumer.run({
