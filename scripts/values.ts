@@ -97,6 +97,24 @@ export const CONVERSIONS: readonly Conversion[] = [
     why: 'the items of an array share a type: beside a fraction, the integer would lose its last digits',
   },
   { type: 'JSON', written: '{"a":[true, 1]}', stored: null, why: 'for the same reason true would become 1' },
+  {
+    type: 'JSON',
+    written: '{"a":[null]}',
+    stored: null,
+    why: 'where other records have arrays of objects at the path, null would become {}, beside arrays []; not beside a text, a number, true or false',
+  },
+  {
+    type: 'JSON(a Int32)',
+    written: '{"a":"1.0"}',
+    stored: null,
+    why: 'of a text that is a float, ClickHouse makes an integer, of "1.5" and "nan", too',
+  },
+  {
+    type: 'Dynamic',
+    written: '[null,{"a":1}]',
+    stored: null,
+    why: 'beside objects null would become a tuple of defaults, beside arrays an empty one',
+  },
   { type: 'Dynamic', written: '{"a":1,"b":"x"}', stored: "(1,'x')", why: 'an object becomes a named tuple' },
   {
     type: 'Dynamic',

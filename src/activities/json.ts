@@ -346,6 +346,52 @@ export function everyScalar(
   return true;
 }
 
+/**
+ * Whether an array within a value has null, and neither a text, a number, true nor false beside it. In one pass, down to
+ * {@link DEPTH_MAX}.
+ *
+ * @param alone whether that counts, too, if there is nothing else in the array, and no array around it
+ */
+export function hasBareNull(text: string, start: number, end: number, alone: boolean): boolean {
+  const first = text.indexOf('null', start);
+  if (first < 0 || first >= end) return false;
+  // What has been met in each container around a place.
+  const met: number[] = [];
+  let arrays = 0;
+  for (let position = start; position < end;) {
+    const character = text[position] as string;
+    if (character === ']' || character === '}') {
+      const found = met.pop() as number;
+      if (character === ']') {
+        arrays--;
+        const isBare = (found & NULLS) !== 0 && (found & SCALARS) === 0;
+        if (isBare && (alone || arrays > 0 || (found & CONTAINERS) !== 0)) return true;
+      }
+      position++;
+    } else if (SEPARATORS.has(character)) {
+      position++;
+    } else {
+      const isContainer = character === '[' || character === '{';
+      const kind = isContainer ? CONTAINERS : character === 'n' ? NULLS : SCALARS;
+      if (met.length > 0) met.push((met.pop() as number) | kind);
+      if (isContainer) {
+        if (met.length === DEPTH_MAX) return false;
+        met.push(0);
+        if (character === '[') arrays++;
+        position++;
+      } else {
+        position = endOfValue(text, position);
+      }
+    }
+  }
+  return false;
+}
+
+const NULLS = 1;
+const SCALARS = 2;
+const CONTAINERS = 4;
+const SEPARATORS = new Set([',', ':', ' ', '\n', '\r', '\t']);
+
 /** The names of all members of all objects within a value, as they are written. In one pass. */
 export function objectNames(text: string, start: number, end: number): string[] {
   const names: string[] = [];

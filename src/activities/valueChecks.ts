@@ -1,6 +1,6 @@
 import { parseColumnType, parseTupleElement, type ColumnType } from './columnTypes.js';
 import { isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
-import { everyItem, everyScalar, objectMembers, objectNames, textOfString } from './json.js';
+import { everyItem, everyScalar, hasBareNull, objectMembers, objectNames, textOfString } from './json.js';
 import { keyNames } from './mapKeys.js';
 import { knowsZone, wallClock, zoneOf } from './timeZones.js';
 
@@ -30,8 +30,11 @@ export interface ValueLimits {
 /** Of every server that is old enough. */
 export const DEFAULT_LIMITS: ValueLimits = { timeZone: 'UTC', years: [1900, 2299] };
 
-/** How a type is read: `variant` while ClickHouse looks for a type that fits, `path` at a typed path of a JSON column. */
-type Place = 'column' | 'variant' | 'path';
+/**
+ * How a type is read: `variant` while ClickHouse looks for a type that fits, `path` at a typed path of a JSON column, `pathVariant`
+ * while it looks for one there, and would cut fractions off.
+ */
+type Place = 'column' | 'variant' | 'path' | 'pathVariant';
 
 /** The check for a column's type; undefined where every value passes. */
 export function valueCheck(type: string, limits = DEFAULT_LIMITS): ValueCheck | undefined {
@@ -60,11 +63,13 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'DateTime32':
       return dateTimeCheck(first, limits);
     case 'DateTime64':
-      return dateTime64Check(Number(first), second, limits);
+      return ticksCheck(dateTime64Check(Number(first), second, limits), place);
     case 'Time':
       return timeOfDayCheck(0);
     case 'Time64':
-      return timeOfDayCheck(Number(first));
+      return ticksCheck(timeOfDayCheck(Number(first)), place);
+    case 'Bool':
+      return place === 'path' || place === 'pathVariant' ? boolPathCheck : undefined;
     case 'Enum8':
     case 'Enum16':
       return enumCheck(parameters);
@@ -83,14 +88,19 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Nested':
       return arrayCheck(tupleCheck(parameters, of));
     case 'Variant':
-      return allOf(parameters.map((inner) => checkOf(inner, limits, 'variant')));
+      return allOf(parameters.map((inner) => checkOf(inner, limits, placeInVariant(place, parameters))));
     case 'QBit':
       return arrayCheck(of(first));
     case 'JSON':
     case 'Object':
-      return allOf([numbersCheck(false), typedPathsCheck(type, limits)]);
+      return allOf([numbersCheck(false), pathsCheck(type, limits)]);
     case 'Dynamic':
-      return allOf([numbersCheck(true), integersCheck, namesCheck]);
+      return allOf([
+        numbersCheck(true),
+        integersCheck,
+        namesCheck,
+        place === 'path' || place === 'pathVariant' ? nullsCheck : nullsOfTuplesCheck,
+      ]);
     case 'Geometry':
       return allOf([...SHAPES.values()].map(of));
     case 'String':
@@ -103,6 +113,14 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     }
   }
 }
+
+/** At a path, what a Variant has besides integers may take a fraction, or a text, as it is. */
+function placeInVariant(place: Place, parameters: readonly string[]): Place {
+  const isAtPath = place === 'path' || place === 'pathVariant';
+  return isAtPath && !parameters.some((type) => TAKES_FRACTIONS.test(type)) ? 'pathVariant' : 'variant';
+}
+
+const TAKES_FRACTIONS = /^(?:LowCardinality\()?(?:String|FixedString|Float|BFloat|Decimal)/;
 
 /** What stands for geometries. */
 const SHAPES: ReadonlyMap<string, string> = new Map([
@@ -130,6 +148,12 @@ const ZERO = 48;
 
 const INTEGER = /^[+-]?\d+$/;
 const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const NO_NUMBER = /^[+-]?(?:nan|inf|infinity)$/i;
+
+/** What ClickHouse reads as a float. */
+function isFloatText(text: string): boolean {
+  return DECIMAL.test(text) || NO_NUMBER.test(text);
+}
 
 function isNumber(text: string, start: number): boolean {
   const code = text.charCodeAt(start);
@@ -183,19 +207,36 @@ function integerCheck(name: string, place: Place): ValueCheck | undefined {
   const bits = Number(digits);
   // While it looks for a type, ClickHouse itself sees what is too large, up to 64 bits; but nothing is 0, even beside texts.
   if (place === 'variant' && bits <= 64) return (text, start, end) => !isString(text, start) || end - start > 2;
+  // At a typed path of JSON, it cuts the fractions of numbers and of texts off, and makes an integer of "nan".
+  const ofFloats = place === 'path' || place === 'pathVariant';
+  if (place === 'pathVariant' && bits <= 64)
+    return (text, start, end) => {
+      if (isNumber(text, start)) return smallInteger(text, start, end) !== undefined;
+      if (!isString(text, start)) return true;
+      const content = textOfString(text, start, end);
+      return content !== '' && (INTEGER.test(content) || !isFloatText(content));
+    };
   const max = 2n ** BigInt(unsigned === '' ? bits - 1 : bits) - 1n;
   const min = unsigned === '' ? -max - 1n : 0n;
   const within = integerWithin(min, max);
   return (text, start, end) => {
     if (isNumber(text, start))
-      // At a typed path of JSON, ClickHouse cuts fractions off.
-      return within(text, start, end) && (place !== 'path' || smallInteger(text, start, end) !== undefined);
+      return within(text, start, end) && (!ofFloats || smallInteger(text, start, end) !== undefined);
     if (!isString(text, start)) return true;
     const content = textOfString(text, start, end);
     // ClickHouse reads nothing as 0.
-    return INTEGER.test(content) ? isWithin(content, min, max) : content !== '';
+    if (INTEGER.test(content)) return isWithin(content, min, max);
+    return content !== '' && !(ofFloats && isFloatText(content));
   };
 }
+
+/** At a typed path of JSON, every number is true or false, and so is every text that ClickHouse reads as a float. */
+const boolPathCheck: ValueCheck = (text, start, end) => {
+  const isText = isString(text, start);
+  if (!isText && !isNumber(text, start)) return true;
+  const content = isText ? textOfString(text, start, end) : text.slice(start, end);
+  return content === '0' || content === '1' || (isText && !isFloatText(content));
+};
 
 function floatCheck(rounded: (value: number) => number): ValueCheck {
   const isFinite = (digits: string): boolean => Number.isFinite(rounded(Number(digits)));
@@ -295,6 +336,13 @@ function wallRange([first, last]: readonly [number, number], timeZone: string): 
   if (!knowsZone(timeZone)) return [first + SECONDS_OF_DAY, last - SECONDS_OF_DAY];
   const wall = wallClock(timeZone);
   return [wall(first), wall(last)];
+}
+
+/** At a typed path of JSON, a number counts ticks, but one with a fraction or an exponent seconds. */
+function ticksCheck(check: ValueCheck, place: Place): ValueCheck {
+  if (place !== 'path' && place !== 'pathVariant') return check;
+  return (text, start, end) =>
+    (!isNumber(text, start) || smallInteger(text, start, end) !== undefined) && check(text, start, end);
 }
 
 /** 1000 hours. */
@@ -427,6 +475,16 @@ function numbersCheck(ofObjects: boolean): ValueCheck {
   };
 }
 
+/**
+ * In a JSON column, ClickHouse first tries the types that other records of the insert have at the path. What an array of objects
+ * takes for null is an empty object, what one of arrays takes is an empty array. Beside a text, a number, true or false, no such
+ * type fits, and null stays null.
+ */
+const nullsCheck: ValueCheck = (text, start, end) => !hasBareNull(text, start, end, true);
+
+/** In a Dynamic column, other records do not matter, but beside objects null becomes a tuple of defaults, beside arrays an empty one. */
+const nullsOfTuplesCheck: ValueCheck = (text, start, end) => !hasBareNull(text, start, end, false);
+
 /** Different names in a value of a Dynamic column, at most. */
 const DYNAMIC_NAMES_MAX = 500;
 
@@ -492,23 +550,20 @@ function typedPaths({ parameters }: ColumnType): (readonly [path: string, type: 
   });
 }
 
-function typedPathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck | undefined {
-  const paths = new Map<string, ValueCheck>();
-  for (const [path, pathType] of typedPaths(type)) {
-    const check = checkOf(pathType, limits, 'path');
-    if (check !== undefined) paths.set(path, check);
-  }
-  if (paths.size === 0) return undefined;
+/** What has no type is judged by {@link nullsCheck}: at a path with one, null is the type's matter. */
+function pathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck {
+  const typed = typedPaths(type);
+  const paths = new Map(typed.map(([path, pathType]) => [path, checkOf(pathType, limits, 'path')]));
   const names = [...paths.keys()];
   const holds = (text: string, start: number, prefix: string): boolean =>
     objectMembers(text, start).every((member) => {
       const path = prefix + member.name;
-      const check = paths.get(path);
-      if (check !== undefined) return check(text, member.start, member.end);
-      const leads = names.some((name) => name.startsWith(`${path}.`));
-      return !leads || text[member.start] !== '{' || holds(text, member.start, `${path}.`);
+      if (paths.has(path)) return paths.get(path)?.(text, member.start, member.end) ?? true;
+      const leads = text[member.start] === '{' && names.some((name) => name.startsWith(`${path}.`));
+      return leads ? holds(text, member.start, `${path}.`) : nullsCheck(text, member.start, member.end);
     });
-  const takesNull = typedPaths(type).every(([, pathType]) => takesZero(pathType));
+  const takesNull = typed.every(([, pathType]) => takesZero(pathType));
+  if (names.length === 0) return nullsCheck;
   return (text, start) => (text[start] === 'n' ? takesNull : holds(text, start, ''));
 }
 

@@ -467,6 +467,66 @@ const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][]
     ],
   ],
   [
+    'JSON(a Int32, b Array(UInt64), c Bool, d Variant(Int32, Array(UInt8)), e Nullable(Int128))',
+    [
+      ['{"a":"+1","b":["01"],"c":1,"d":"7","e":"-5"}', '{"a":1,"b":[1],"c":true,"d":7,"e":-5}'],
+      ...['"nan"', '"-NaN"', '"1."', '"1.5"', '".5"', '"1e2"', '"1.0"', '1.5'].flatMap((number): [string, string][] => [
+        [`{"a":${number}}`, OUT],
+        [`{"b":[${number}]}`, OUT],
+        [`{"c":${number}}`, OUT],
+        [`{"d":${number}}`, OUT],
+        [`{"e":${number}}`, OUT],
+      ]),
+      ['{"a":"abc"}', REFUSED],
+      ['{"c":"+1"}', OUT],
+    ],
+  ],
+  [
+    'JSON(a Variant(UInt8, String))',
+    [
+      ['{"a":5}', '{"a":5}'],
+      ['{"a":1.5}', '{"a":"1.5"}'],
+      ['{"a":"nan"}', '{"a":"nan"}'],
+      ['{"a":300}', '{"a":"300"}'],
+    ],
+  ],
+  [
+    "JSON(a DateTime64(3, 'UTC'), b Time64(3))",
+    [
+      ['{"a":1,"b":1}', '{"a":"1970-01-01 00:00:00.001","b":"00:00:00.001"}'],
+      ['{"a":1.5}', OUT],
+      ['{"a":1e2}', OUT],
+      ['{"b":1.5}', OUT],
+      ['{"b":1e2}', OUT],
+    ],
+  ],
+  [
+    'JSON(t Array(Nullable(Int32)))',
+    [
+      ['{"a":[{"b":1}],"b":[[1]],"c":[1,[{"b":2}],"x"]}', '{"a":[{"b":1}],"b":[[1]],"c":[1,[{"b":2}],"x"],"t":[]}'],
+      // Each null would become an empty object or array, because the first record has such arrays.
+      ['{"a":[null]}', OUT],
+      ['{"a":[null,{"b":1}]}', OUT],
+      ['{"a":[{"a":[null]}]}', OUT],
+      ['{"b":[null]}', OUT],
+      ['{"b":[null,[1]]}', OUT],
+      ['{"c":[1,[null]]}', OUT],
+      ['{"a":[null,1],"t":[null]}', '{"a":[null,1],"t":[null]}'],
+      ['{"a":[null,"x",{"b":1}]}', '{"a":[null,"x",{"b":1}],"t":[]}'],
+    ],
+  ],
+  [
+    'Dynamic',
+    [
+      ['[null,{"b":1}]', OUT],
+      ['[null,[1]]', OUT],
+      ['[[null],[[1]]]', OUT],
+      ['{"a":[{"b":[null]},{"b":[{"c":1}]}]}', OUT],
+      ['[null]', '[NULL]'],
+      ['[null,1]', '[NULL,1]'],
+    ],
+  ],
+  [
     'Dynamic',
     [
       ['"2024-02-30"', '2024-02-30'],

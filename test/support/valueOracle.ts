@@ -127,7 +127,7 @@ export function isSame(type: string, written: Node, stored: Node, meanings: Mean
     );
   if (name === 'Columns') return isSameColumns(parameters, written, stored, same);
   // Null is the default of a column that cannot hold it.
-  if (written.kind === 'null') return isDefault(stored);
+  if (written.kind === 'null') return isDefault(stored) || isElementZero({ name, parameters }, stored);
   if (name === 'Array' || name === 'QBit')
     return (
       written.kind === 'array' &&
@@ -371,6 +371,15 @@ function isDefault(stored: Node): boolean {
   if (stored.kind === 'array') return stored.items.every(isDefault);
   if (stored.kind === 'object') return stored.members.every(([, value]) => isDefault(value));
   return /^(?:0*|false|null|1970-01-01(?:T00:00:00(?:\.0+)?Z)?|0+:00:00(?:\.0+)?|[0.:\-\0]*)$/.test(stored.text);
+}
+
+/** Whether it is the element that an enum has for 0. */
+function isElementZero({ name, parameters }: Type, stored: Node): boolean {
+  return (
+    /^Enum(8|16)$/.test(name) &&
+    stored.kind === 'string' &&
+    parameters.some((element) => element === `'${stored.text}' = 0`)
+  );
 }
 
 /** Whether what is stored can be of one type of a Variant. */

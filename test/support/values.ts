@@ -445,6 +445,7 @@ export class ValueMaker {
       ['20240101 10', instant(2024, 1, 1, 10, 0, 0)],
     ];
     for (const [text, nanos] of walls) this.meanings.set(text, { nanos: nanos ?? 0n, zoned: false });
+    this.meanings.set('2024-01-02T03:04:05+02:00', { nanos: instant(2024, 1, 2, 1, 4, 5) ?? 0n, zoned: true });
     this.meanings.set('9999999999', { nanos: 9_999_999_999n * 1_000_000_000n, zoned: true });
   }
 

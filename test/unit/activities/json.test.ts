@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
   everyScalar,
+  hasBareNull,
   hasHalfCharacter,
   JsonObject,
   objectMembers,
@@ -163,4 +164,38 @@ it('asks of each scalar of a value once, and says which share a type', () => {
 
 it('takes the last of several members of one name, as JSON.parse does', () => {
   expect(textAtPointer('{"a":1,"a":2}', ['a'])).toBe('2');
+});
+
+it('finds the arrays in which null has no text, number, true or false beside it', () => {
+  const isBare = (value: unknown, alone: boolean, within = false): boolean => {
+    if (value === null || typeof value !== 'object') return false;
+    if (!Array.isArray(value)) return Object.values(value).some((member) => isBare(member, alone, within));
+    const counts = alone || within || value.some((item) => typeof item === 'object' && item !== null);
+    const hasScalar = value.some((item) => typeof item !== 'object');
+    return (value.includes(null) && !hasScalar && counts) || value.some((item: unknown) => isBare(item, alone, true));
+  };
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(null, null, 1, 'null', '[null]', true),
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom('a', 'null', '[', '"'), tie('tree'), { maxKeys: 2 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(tree, fc.boolean(), fc.constantFrom(0, 1), (value, alone, space) => {
+      const text = JSON.stringify(value, null, space);
+      const within = `[null,${text} ,null]`;
+      expect(hasBareNull(within, 6, 6 + text.length, alone)).toBe(isBare(value, alone));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+it('reads a value of any size once when it looks for null', () => {
+  const deep = `${'['.repeat(900)}null${']'.repeat(900)}`;
+  const wide = `[${Array.from({ length: 100_000 }, () => '[1,null]').join(',')}]`;
+  expect(hasBareNull(deep, 0, deep.length, true)).toBe(true);
+  expect(hasBareNull(wide, 0, wide.length, true)).toBe(false);
+  expect(hasBareNull(`${'['.repeat(100_000)}null`, 0, 100_004, true)).toBe(false);
 });

@@ -130,3 +130,17 @@ it('nothing leaves a zero in an enum that has none, at any depth: nobody could r
   ] as const)
     expect([type, json, passes(type, json)]).toEqual([type, json, passing]);
 });
+
+it('rejects a fraction at a path of a Variant just where nothing in it takes fractions', () => {
+  for (const [types, number, passing] of [
+    ['UInt8, Float64', '1.5', true],
+    ['UInt8, Float64', '"nan"', true],
+    ['Bool, UInt16, String', '"1.5"', true],
+    ['UInt8, UInt16', '300', true],
+    ['UInt8, UInt16', '1.5', false],
+    ['UInt8, UInt16', '"nan"', false],
+    ['UInt8, Date', '"2024-01-02"', true],
+    ['Bool, Array(UInt8)', '5', false],
+  ] as const)
+    expect([types, number, passes(`JSON(a Variant(${types}))`, `{"a":${number}}`)]).toEqual([types, number, passing]);
+});
