@@ -127,7 +127,16 @@ export function isSame(type: string, written: Node, stored: Node, meanings: Mean
     );
   if (name === 'Columns') return isSameColumns(parameters, written, stored, same);
   // Null is the default of a column that cannot hold it.
-  if (written.kind === 'null') return isDefault(stored) || isElementZero({ name, parameters }, stored);
+  if (written.kind === 'null') {
+    // Of a tuple, the defaults of its elements.
+    const elements = name === 'Tuple' && stored.kind === 'object' ? stored.members : [];
+    return (
+      isDefault(stored) ||
+      isElementZero({ name, parameters }, stored) ||
+      (elements.length > 0 &&
+        elements.every(([, value], index) => same(named(parameters[index] ?? '')?.[1] ?? '', written, value)))
+    );
+  }
   if (name === 'Array' || name === 'QBit')
     return (
       written.kind === 'array' &&
