@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { CHART, render, renderWith } from './support/chart.js';
+import { CHART, one, render, renderWith, type Manifest } from './support/chart.js';
 
 describe('the schema refuses, and says where and what', () => {
   const cases: [string, object, string][] = [
@@ -444,6 +444,12 @@ it('does not ask for an address of Temporal that its environment variable gives'
   await expect(render({ values })).rejects.toThrow('config.temporal.address is missing');
   const extraEnv = [{ name: 'TEMPORAL_ADDRESS', value: 'temporal:7233' }];
   expect(await render({ values: { ...values, extraEnv } })).not.toEqual([]);
+});
+
+it('asks nothing of a configuration in a ConfigMap of one’s own', async () => {
+  const credentials = { kafka: { sasl: { existingSecret: 'a' } } };
+  const rendered = await render({ values: { existingConfigMap: 'mine', credentials } });
+  expect(JSON.stringify(one(rendered, 'Deployment'))).toContain('"KTB_KAFKA_PASSWORD"');
 });
 
 it('takes null for what is empty by default', async () => {

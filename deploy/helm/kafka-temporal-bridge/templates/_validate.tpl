@@ -62,7 +62,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- if and $credentials.kafka.sasl.existingSecret (not (dig "sasl" "mechanism" "" $kafka)) -}}
+{{- if and $credentials.kafka.sasl.existingSecret (not .Values.existingConfigMap) (not (dig "sasl" "mechanism" "" $kafka)) -}}
 {{- $problems = append $problems "config.kafka.sasl.mechanism is missing: credentials.kafka.sasl needs plain, scram-sha-256 or scram-sha-512 beside it" -}}
 {{- end -}}
 {{- range $part, $key := dict "kafka" "ssl" "temporal" "tls" -}}
