@@ -129,6 +129,23 @@ it('has the daemon give memory back, unless extraEnv says how', async () => {
   ]);
 });
 
+it('takes variables of the names that credentials would have from extraEnv, where no credentials are named', async () => {
+  const fromSecret = (name: string, key: string): object => ({
+    name,
+    valueFrom: { secretKeyRef: { name: 'ktb-kafka', key } },
+  });
+  const { config } = await loadFrom({
+    files: [ciFile('minimal-values.yaml')],
+    values: {
+      config: {
+        kafka: { sasl: { mechanism: 'plain', username: '${KTB_KAFKA_USERNAME}', password: '${KTB_KAFKA_PASSWORD}' } },
+      },
+      extraEnv: [fromSecret('KTB_KAFKA_USERNAME', 'username'), fromSecret('KTB_KAFKA_PASSWORD', 'password')],
+    },
+  });
+  expect(config.kafka.sasl).toEqual({ mechanism: 'plain', username: 'kafka user', password: 'kafka password' });
+});
+
 it('leaves what config says itself as it is', async () => {
   const { config } = await loadFrom({
     files: [ciFile('tls-values.yaml')],

@@ -269,6 +269,15 @@ describe('the templates refuse, and say what to do', () => {
     ],
     ['two configurations', { existingConfigMap: 'mine' }, 'config and existingConfigMap are both set'],
     [
+    [
+      'a variable of credentials in the environment, too',
+      {
+        config: { kafka: { sasl: { mechanism: 'plain' } } },
+        credentials: { kafka: { sasl: { existingSecret: 'a' } } },
+        extraEnv: [{ name: 'KTB_KAFKA_PASSWORD', value: 'b' }],
+      },
+      'KTB_KAFKA_PASSWORD is twice in the environment, by extraEnv and by the chart',
+    ],
       'credentials of setup to which nothing refers',
       { setup: { enabled: true, credentials: { clickhouse: { auth: { existingSecret: 'a' } } } } },
       'setup.credentials has clickhouse.auth, which names nothing in credentials',

@@ -137,8 +137,8 @@
 {{- end -}}
 {{- end -}}
 
-{{- $variables := list "KTB_CONFIG" -}}
-{{- range include "ktb.secretVariables" . | fromYamlArray -}}
+{{- $variables := list -}}
+{{- range include "ktb.env" (dict "root" .) | fromYamlArray -}}
 {{- $variables = append $variables .name -}}
 {{- end -}}
 {{- range $role := include "ktb.roles" . | fromYamlArray -}}
