@@ -128,6 +128,13 @@ describe('the templates refuse, and say what to do', () => {
       { config: { clickhouse: { url: 'https://ktb:hunter2@clickhouse:8443' } } },
       'config.clickhouse.url has a user or a password in it',
     ],
+    ...['https://clickhouse:8443?user=ktb&password=hunter2', 'https://${HOST}/?password=hunter2'].map(
+      (url): [string, object, string] => [
+        `a password among the parameters of the address of ClickHouse: ${url.split('?')[0]}`,
+        { config: { clickhouse: { url } } },
+        'config.clickhouse.url has parameters (?…), which the daemon refuses',
+      ],
+    ),
     [
       'a column whose name YAML takes for a boolean',
       { config: { pipelines: { orders: { columns: { true: '/y' } } } } },

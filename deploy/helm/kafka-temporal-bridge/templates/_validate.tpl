@@ -32,6 +32,10 @@
 {{- if regexMatch "^https?://[^/]*@" (toString $clickhouse.url) -}}
 {{- $problems = append $problems "config.clickhouse.url has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and name that in credentials.clickhouse.auth.existingSecret" -}}
 {{- end -}}
+{{- /* A password may be among them. Never print one. */ -}}
+{{- if contains "?" (regexReplaceAll "[$][{][^}]*[}]" (toString $clickhouse.url) "") -}}
+{{- $problems = append $problems "config.clickhouse.url has parameters (?…), which the daemon refuses, and config becomes a ConfigMap: put user and password into a Secret and name that in credentials.clickhouse.auth.existingSecret, and settings into config.clickhouse.settings" -}}
+{{- end -}}
 {{- range $name, $pipeline := $config.pipelines -}}
 {{- $columns := default dict $pipeline.columns -}}
 {{- if or (hasKey $columns "true") (hasKey $columns "false") -}}
