@@ -362,7 +362,17 @@ describe('the templates refuse, and say what to do', () => {
     [
       'a namespace that KEDA does not know',
       { config: { temporal: { namespace: '${NAMESPACE}' } }, keda: { enabled: true } },
-      'write address, namespace and taskQueue of config.temporal out',
+      'write config.installation, and address, namespace and taskQueue of config.temporal out',
+    ],
+    [
+      'an installation that KEDA does not know, whose task queue it would look at',
+      { config: { installation: '${INSTALLATION}' }, keda: { enabled: true, kafka: { enabled: false } } },
+      'KEDA does not resolve references such as ${NAME}: write config.installation, and address',
+    ],
+    [
+      'an alert to leave out that there is not',
+      { prometheusRule: { enabled: true, disabled: ['KtbDown', 'KtbUp'] } },
+      'prometheusRule.disabled has KtbUp, which is none of the alerts',
     ],
     [
       'TLS to Temporal that KEDA cannot use',

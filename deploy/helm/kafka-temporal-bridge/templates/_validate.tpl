@@ -312,8 +312,8 @@
 {{- $problems = append $problems (printf "%sKEDA does not read a CA beside an API key for Temporal: name a client certificate, too, or set keda.temporal.enabled: false" .where) -}}
 {{- end -}}
 {{- end -}}
-{{- if contains "${" (toJson (pick $temporal "address" "namespace" "taskQueue")) -}}
-{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write address, namespace and taskQueue of config.temporal out, or do without keda.temporal" .where) -}}
+{{- if contains "${" (toJson (list (pick $temporal "address" "namespace" "taskQueue") $.config.installation)) -}}
+{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write config.installation, and address, namespace and taskQueue of config.temporal out, or do without keda.temporal" .where) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
