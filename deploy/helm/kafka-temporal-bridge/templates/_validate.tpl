@@ -217,6 +217,15 @@
 {{- end -}}
 
 {{- if .Values.prometheusRule.enabled -}}
+{{- $alerts := list -}}
+{{- range (.Files.Get "files/rules.yaml" | fromYaml).groups -}}
+{{- range .rules -}}{{- $alerts = append $alerts .alert -}}{{- end -}}
+{{- end -}}
+{{- range .Values.prometheusRule.disabled -}}
+{{- if not (has . $alerts) -}}
+{{- $problems = append $problems (printf "prometheusRule.disabled has %s, which is none of the alerts of files/rules.yaml" .) -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $pipeline := $config.pipelines -}}
 {{- $delay := dig "batch" "maxDelay" "" $pipeline -}}
 {{- if ge (include "ktb.seconds" $delay | int64) (int64 $.Values.prometheusRule.oldestUnacknowledgedSeconds) -}}
