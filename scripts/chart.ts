@@ -76,12 +76,12 @@ function roleProperties(values: readonly Value[]): Record<string, JsonSchema> {
   );
 }
 
-/** A schema for some of the same keys: none has to be there. */
+/** A schema for some of the same keys: none has to be there, and null says as much as its absence. */
 function inPart(schema: JsonSchema): JsonSchema {
   const { properties = {}, ...rest } = schema;
   delete rest.required;
   delete rest.description;
-  const children = Object.entries(properties).map(([key, child]) => [key, inPart(child)]);
+  const children = Object.entries(properties).map(([key, child]) => [key, orNull(inPart(child))]);
   return children.length === 0 ? rest : { ...rest, properties: Object.fromEntries(children) as typeof properties };
 }
 

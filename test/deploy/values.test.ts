@@ -270,13 +270,6 @@ describe('the templates refuse, and say what to do', () => {
       'KTB_CONFIG is twice in the environment, by extraEnv and by the chart',
     ],
     [
-      'a volume with a name of the chart’s',
-      { extraVolumes: [{ name: 'config', emptyDir: {} }] },
-      'give it another name',
-    ],
-    ['two configurations', { existingConfigMap: 'mine' }, 'config and existingConfigMap are both set'],
-    [
-    [
       'a variable of credentials in the environment, too',
       {
         config: { kafka: { sasl: { mechanism: 'plain' } } },
@@ -285,6 +278,13 @@ describe('the templates refuse, and say what to do', () => {
       },
       'KTB_KAFKA_PASSWORD is twice in the environment, by extraEnv and by the chart',
     ],
+    [
+      'a volume with a name of the chart’s',
+      { extraVolumes: [{ name: 'config', emptyDir: {} }] },
+      'give it another name',
+    ],
+    ['two configurations', { existingConfigMap: 'mine' }, 'config and existingConfigMap are both set'],
+    [
       'credentials of setup to which nothing refers',
       { setup: { enabled: true, credentials: { clickhouse: { auth: { existingSecret: 'a' } } } } },
       'setup.credentials has clickhouse.auth, which names nothing in credentials',
@@ -306,6 +306,24 @@ describe('the templates refuse, and say what to do', () => {
         setup: { credentials: { kafka: { sasl: { existingSecret: 'b' } } } },
       },
       'config.kafka.sasl.username is set',
+    ],
+    ...[{ usernameKey: 'admin' }, { passwordKey: 'admin-password' }].map((own): [string, object, string] => [
+      `setup’s own ${Object.keys(own).join()} of the same Secret, where the configuration has fixed the user`,
+      {
+        config: { kafka: { sasl: { mechanism: 'plain', username: 'ktb' } } },
+        credentials: { kafka: { sasl: { existingSecret: 'a' } } },
+        setup: { credentials: { kafka: { sasl: own } } },
+      },
+      'config.kafka.sasl.username is set, so that setup would have that user with the password of setup.credentials.kafka.sasl',
+    ]),
+    [
+      'setup’s own key of the same Secret of ClickHouse, where the configuration has fixed the user',
+      {
+        config: { clickhouse: { username: 'ktb' } },
+        credentials: { clickhouse: { auth: { existingSecret: 'a' } } },
+        setup: { credentials: { clickhouse: { auth: { passwordKey: 'admin-password' } } } },
+      },
+      'config.clickhouse.username is set, so that setup would have that user with the password of setup.credentials.clickhouse.auth',
     ],
     [
       'two sources of one CA of setup',
@@ -476,6 +494,25 @@ it('asks nothing of a configuration in a ConfigMap of one’s own', async () => 
   const credentials = { kafka: { sasl: { existingSecret: 'a' } } };
   const rendered = await render({ values: { existingConfigMap: 'mine', credentials } });
   expect(JSON.stringify(one(rendered, 'Deployment'))).toContain('"KTB_KAFKA_PASSWORD"');
+});
+
+it('takes null and empty texts in setup’s credentials for what is not named', async () => {
+  const credentials = {
+    kafka: { sasl: { existingSecret: 'a' }, tls: { ca: { existingSecret: 'b' } } },
+    clickhouse: { auth: { existingSecret: 'c' } },
+  };
+  const config = { kafka: { sasl: { mechanism: 'plain', username: 'ktb' } } };
+  const withSetup = (own: object): Promise<Manifest[]> =>
+    renderWith({ config, credentials, setup: { enabled: true, credentials: own } });
+  const usual = await withSetup({});
+  for (const own of [
+    { kafka: null },
+    { kafka: { sasl: null, tls: null }, temporal: null, clickhouse: null },
+    { kafka: { sasl: { existingSecret: '' }, tls: { ca: null, client: null } } },
+    { kafka: { sasl: { existingSecret: null, usernameKey: null, passwordKey: null } } },
+    { kafka: { tls: { ca: { existingSecret: '', existingConfigMap: '' } } }, clickhouse: { auth: {} } },
+  ])
+    expect(await withSetup(own)).toEqual(usual);
 });
 
 it('takes null for what is empty by default', async () => {

@@ -25,10 +25,10 @@ A pod that runs a command of `ktb` once: metadata, spec, and a name that changes
 credentials, or those that its own values name. Takes root, component, job (its values), args.
 */}}
 {{- define "ktb.jobPod" -}}
-{{- $own := dict "credentials" (default dict .job.credentials) -}}
-{{- $values := include "ktb.merge" (dict "base" .root.Values "over" $own) | fromYaml -}}
+{{- $own := include "ktb.named" .job.credentials | fromYaml -}}
+{{- $values := include "ktb.merge" (dict "base" .root.Values "over" (dict "credentials" $own)) | fromYaml -}}
 {{- /* A ConfigMap of its own replaces a Secret, which would go before it. */ -}}
-{{- range $part, $credentials := .job.credentials -}}
+{{- range $part, $credentials := $own -}}
 {{- if dig "tls" "ca" "existingConfigMap" "" $credentials -}}
 {{- $_ := set (get $values.credentials $part).tls.ca "existingSecret" "" -}}
 {{- end -}}

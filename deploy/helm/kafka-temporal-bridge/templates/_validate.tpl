@@ -119,7 +119,8 @@
 {{- if and (eq .Values.deploymentMode "combined") (or .Values.consumer .Values.worker) -}}
 {{- $problems = append $problems "consumer or worker has values, but deploymentMode is combined, which has no such pods: set deploymentMode: split, or take them away" -}}
 {{- end -}}
-{{- $over := include "ktb.namesIn" .Values.setup.credentials | fromYamlArray -}}
+{{- $own := include "ktb.named" .Values.setup.credentials | fromYaml -}}
+{{- $over := include "ktb.namesIn" $own | fromYamlArray -}}
 {{- $known := include "ktb.namesIn" $credentials | fromYamlArray -}}
 {{- range $over -}}
 {{- if not (has . $known) -}}
@@ -130,12 +131,15 @@
 {{- range $part, $key := dict "kafka" "sasl" "clickhouse" "auth" -}}
 {{- $config := eq $part "kafka" | ternary "config.kafka.sasl.username" "config.clickhouse.username" -}}
 {{- $user := eq $part "kafka" | ternary (dig "sasl" "username" "" $kafka) $clickhouse.username -}}
-{{- if and $user (has (printf "%s.%s" $part $key) $over) -}}
-{{- $problems = append $problems (printf "%s is set, so that setup would have that user with the password of setup.credentials.%s.%s: take it away, and let each Secret have its user" $config $part $key) -}}
+{{- /* Another Secret, or other keys of the same one. */ -}}
+{{- $daemons := get (get $credentials $part) $key -}}
+{{- $setups := include "ktb.merge" (dict "base" $daemons "over" (dig $part $key dict $own)) -}}
+{{- if and $user (ne $setups (toYaml $daemons)) -}}
+{{- $problems = append $problems (printf "%s is set, so that setup would have that user with the password of setup.credentials.%s.%s: take it away, and let each have its user in a Secret" $config $part $key) -}}
 {{- end -}}
 {{- end -}}
 {{- range $part := list "kafka" "temporal" "clickhouse" -}}
-{{- $ca := dig $part "tls" "ca" dict (default dict $.Values.setup.credentials) -}}
+{{- $ca := dig $part "tls" "ca" dict $own -}}
 {{- if and $ca.existingSecret $ca.existingConfigMap -}}
 {{- $problems = append $problems (printf "setup.credentials.%s.tls.ca has both existingSecret and existingConfigMap: name one" $part) -}}
 {{- end -}}
@@ -358,4 +362,18 @@
 {{- end -}}
 {{- end -}}
 {{- toYaml $found -}}
+{{- end -}}
+
+{{/* Credentials as a map of what they name, without what is empty or null. Takes credentials. */}}
+{{- define "ktb.named" -}}
+{{- $named := dict -}}
+{{- range $key, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- $value = include "ktb.named" $value | fromYaml -}}
+{{- end -}}
+{{- if $value -}}
+{{- $_ := set $named $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $named -}}
 {{- end -}}
