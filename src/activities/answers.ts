@@ -1,3 +1,4 @@
+import crc32 from 'crc-32';
 import { PublishError, type Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { AckStatus } from '../records/ack.js';
@@ -166,6 +167,14 @@ function count<Key>(counts: Map<Key, number>, key: Key, more: number): void {
 /** Tells two lists of records apart, so that a verdict which has changed since is not taken for published. */
 function digest(answered: readonly Answered[]): number {
   let hash = answered.length;
-  for (const { source, record } of answered) hash = (Math.imul(hash, 31) + source.partition * 7 + record.offset) | 0;
+  let topic = '';
+  let ofTopic = 0;
+  for (const { source, record } of answered) {
+    if (source.topic !== topic) {
+      topic = source.topic;
+      ofTopic = crc32.buf(Buffer.from(topic));
+    }
+    hash = (Math.imul(hash, 31) + ofTopic + source.partition * 7 + record.offset) | 0;
+  }
   return hash;
 }

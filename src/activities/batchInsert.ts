@@ -161,9 +161,8 @@ async function insertOnce(
   const insertion = new Insertion(options, tableColumns, lines, rows);
   const refused = await insertion.insert();
   const refusedRows = new Set(refused.map(({ item }) => item));
-  const { there, others } = options.repeated
-    ? await insertion.divideRejected(rejected)
-    : { there: [], others: rejected };
+  const mayBeThere = options.repeated || options.fill !== undefined;
+  const { there, others } = mayBeThere ? await insertion.divideRejected(rejected) : { there: [], others: rejected };
   return {
     inserted: [...rows.filter((row) => !refusedRows.has(row)), ...there],
     rejected: [
@@ -372,6 +371,7 @@ class Insertion {
     const verdicts = [...certain, ...(await this.#confirm(doubtful))];
     // A row that is there is inserted, even where the last word about it was an error.
     if (verdicts.length > 0) await this.lookUp(verdicts.map(({ item }) => item));
+    await this.#noteSettled();
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 
@@ -456,6 +456,13 @@ class Insertion {
     await this.#save();
   }
 
+  /** All that was sent has been answered: a later attempt, for another reason, must not take it for unsettled. */
+  async #noteSettled(): Promise<void> {
+    if ((this.#journal.notes?.unsettled.length ?? 0) === 0 || this.#unsettled.size > 0) return;
+    // Not noted, it is sent again, or said to be lacking.
+    await this.#save().catch(() => undefined);
+  }
+
   async #save(forgotten = this.#isForgotten): Promise<void> {
     await this.#journal.save({
       whole: this.#tokenOf(this.#rows),
@@ -494,7 +501,9 @@ class Insertion {
   async #settleEarlier(): Promise<void> {
     const { fill } = this.#options;
     const { notes, complete } = this.#journal;
-    if (notes?.rejected !== undefined || !(await this.#hasViews())) return;
+    // What another table's hold left done is settled, unless something was sent since: see `insertRest`.
+    const isDone = notes?.rejected !== undefined && notes.whole === '';
+    if (isDone || !(await this.#hasViews())) return;
     const partial = new Set<BatchRow>();
     let unsettled = new Set([...this.found].filter(({ source }) => fill?.sources.has(source) !== true));
     const isSame = notes?.whole === this.#tokenOf(this.#rows);
@@ -527,7 +536,8 @@ class Insertion {
   async #sendAgain(rows: readonly BatchRow[], refusal: InsertError | undefined): Promise<void> {
     const { tables, table, views = 'best-effort', overdue } = this.#options;
     let error = refusal;
-    if (!this.#isForgotten && (await tables.knowsTokens(table, this.#journal.ageMs()))) {
+    const known = this.#isForgotten ? false : await tables.knowsTokens(table, this.#journal.ageMs());
+    if (known === true) {
       try {
         await this.#send(rows);
         return;
@@ -538,7 +548,7 @@ class Insertion {
         error = again;
       }
       if (views === 'best-effort') await this.#sendToOtherViews(rows);
-    } else if (views === 'required') {
+    } else if (views === 'required' && known === false) {
       await this.#save(true);
     }
     if (views === 'required') throw heldForViews(error);
@@ -624,7 +634,6 @@ class Insertion {
     return this.found.size === 0 ? rows : rows.filter((row) => !this.found.has(row));
   }
 
-  /** Which of these rows are in the table, once no insert that could still bring some is running. */
   /**
    * Records that cannot become rows, or not any more: the table may have been altered, or this version may be stricter than the one that
    * has inserted them.
@@ -643,6 +652,7 @@ class Insertion {
     };
   }
 
+  /** Which of these rows are in the table, once no insert that could still bring some is running. */
   async lookUp(rows: readonly BatchRow[]): Promise<void> {
     if (!this.#canLookUp) return;
     const { tables, batch } = this.#options;

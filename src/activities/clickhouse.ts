@@ -241,12 +241,12 @@ export class ClickHouseTables {
 
   /**
    * Whether a table, what its materialized views write to, and so on, all know the tokens still of what was inserted at most
-   * so long ago; also while it is inserted once more. False where that may not be asked.
+   * so long ago; also while it is inserted once more. Undefined where the user may not ask.
    *
    * @throws InsertError
    */
-  knowsTokens(table: string, ageMs: number): Promise<boolean> {
-    return unlessDenied(this.#knowsTokens(table, ageMs), false);
+  knowsTokens(table: string, ageMs: number): Promise<boolean | undefined> {
+    return unlessDenied(this.#knowsTokens(table, ageMs), undefined);
   }
 
   async #knowsTokens(table: string, ageMs: number): Promise<boolean> {

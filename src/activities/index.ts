@@ -251,7 +251,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       if (error instanceof PublishError) return;
       throw error;
     }
-    await attempt.note({ ...attempt.notes, acknowledgedTables: tables });
+    // Not noted, they are acknowledged again. The batch is held by an error of its own, which must be told.
+    await attempt.note({ ...attempt.notes, acknowledgedTables: tables }).catch(() => undefined);
   }
 
   function observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
@@ -421,8 +422,11 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
     if (failure !== undefined) {
       const before = attempt.notes.inserts ?? {};
-      // What the first attempt that had it done has noted stays: that was acknowledged.
-      for (const table of Object.keys(done)) if (before[table]?.rejected !== undefined) done[table] = before[table];
+      // Which records the first attempt that had it done has named stays: the others were acknowledged.
+      for (const table of Object.keys(done)) {
+        const rejected = before[table]?.rejected;
+        if (rejected !== undefined) done[table] = { whole: '', unsettled: [], rejected };
+      }
       const inserts = { ...before, ...done };
       const isNoted = attempt.note({ ...attempt.notes, inserts }).then(
         () => true,

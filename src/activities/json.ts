@@ -353,8 +353,8 @@ export function everyScalar(
  * @param alone whether that counts, too, if there is nothing else in the array, and no array around it
  */
 export function hasBareNull(text: string, start: number, end: number, alone: boolean): boolean {
-  const first = text.indexOf('null', start);
-  if (first < 0 || first >= end) return false;
+  // Not by indexOf from its start: that would go on to the end of the record, once a member.
+  if (!text.slice(start, end).includes('null')) return false;
   // What has been met in each container around a place.
   const met: number[] = [];
   let arrays = 0;

@@ -460,7 +460,7 @@ describe('a materialized view that fails', () => {
     });
   });
 
-  it('a user who may not read the server’s own tables is told so, and tokens count as forgotten', async () => {
+  it('a user who may not read the server’s own tables is told so, and not knowing tokens is not having forgotten them', async () => {
     const system = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
     const table = await createTable('id Int64', '', WINDOW);
     await createView(table, 'id');
@@ -474,7 +474,7 @@ describe('a materialized view that fails', () => {
       });
       const asked = new ClickHouseTables(other, 'default');
       expect(await asked.deniedSystemTables()).toEqual(denied);
-      expect(await asked.knowsTokens(table, 0)).toBe(false);
+      expect(await asked.knowsTokens(table, 0)).toBeUndefined();
       expect(await asked.tokenWindows(table)).toHaveLength(denied.length === 1 ? 2 : 0);
       expect(await asked.isInserting('none')).toBe(false);
     }

@@ -45,8 +45,8 @@ export class FakeTable {
   /** Faults of the next inserts; none when it is empty. */
   faults: Fault[] = [];
   hasView = false;
-  /** False: the table and its view have no deduplication window. */
-  remembersTokens = true;
+  /** False: the table and its view have no deduplication window. Undefined: that may not be asked. */
+  remembersTokens: boolean | undefined = true;
   /** What an error says of the row it stopped at. */
   hints: 'right' | 'wrong' | 'none' = 'right';
   /** More rows than this are refused. */
@@ -109,7 +109,7 @@ export class FakeTable {
     this.#refuse(rows);
     const known = this.#tokens.get(token);
     if (known !== undefined && known !== text) throw new Error('one token was used for different rows');
-    const fresh = known === undefined || !this.remembersTokens;
+    const fresh = known === undefined || this.remembersTokens === false;
     this.#tokens.set(token, text);
     if (fault === 'lostWhileRunning') {
       if (fresh) this.#running.push(...rows);
@@ -128,7 +128,7 @@ export class FakeTable {
 
   /** To the view, which has a window of its own. */
   #handOn(rows: Row[], token: string): void {
-    if (this.#tokensOfView.has(token) && this.remembersTokens) return;
+    if (this.#tokensOfView.has(token) && this.remembersTokens !== false) return;
     this.#tokensOfView.add(token);
     this.viewRows.push(...rows);
   }

@@ -230,9 +230,11 @@ function halfHeld(values: readonly string[], chunks?: readonly (readonly string[
       const known = await of(name).tables.columns(name);
       const own = name === 'raw_a' && columns.now !== undefined ? columns.now : ['bad', 'x'];
       return Object.assign(new Map([...known, ...own.map((column) => [column, 'String'] as const)]), {
-        hasViews: false,
+        hasViews: of(name).hasView,
       });
     },
+    hasViews: (name) => of(name).tables.hasViews(name),
+    knowsTokens: (name, ageMs) => of(name).tables.knowsTokens(name, ageMs),
     foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
     insert: (name, rows) => of(name).tables.insert(name, rows),
     probe: (name, known) => of(name).tables.probe(name, known),
@@ -249,6 +251,7 @@ function halfHeld(values: readonly string[], chunks?: readonly (readonly string[
     table: { ofTopics: {}, others: 'raw_{topic}' },
     mapping: { format: 'json', unknownFields: 'reject', tombstones: 'reject' } as const,
     reply: { topic: 'replies', copyHeaders: [] },
+    views: 'required' as const,
   };
   const run = (number: number) =>
     attemptOf(() => made.activities.insertBatch({ ...spec, destination }, bodies), {
@@ -301,6 +304,57 @@ it('records are acknowledged beside a table that holds the batch however they ar
   const { run, answers } = halfHeld([], mixed);
   await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
   expect(answers()).toEqual(Array.from({ length: 250 }, () => 'a'));
+});
+
+it('a view that refuses what is judged again beside a table that holds the batch is given it later', async () => {
+  const { run, columns, a, giveBack } = halfHeld(['{"x": "1"}', '{"y": "2"}', '{"x": "3"}']);
+  a.hasView = true;
+  const held = { type: 'StructuralInsertError' };
+  await expect(run(1)).rejects.toMatchObject(held);
+  columns.now = ['x', 'y'];
+  a.faults = ['viewFails', 'viewFails', 'viewFails'];
+  await expect(run(2)).rejects.toMatchObject(held);
+  a.faults = [];
+  giveBack();
+  expect(await run(3)).toMatchObject({ inserted: 5, rejected: 1 });
+  expect([a.rows.length, a.viewRows.length]).toEqual([3, 3]);
+});
+
+it('what has been answered with success is settled, even where too many records were rejected to be noted', async () => {
+  const { run, a, giveBack } = halfHeld(
+    Array.from({ length: 500 }, (_, id) => (id % 2 === 0 ? '{"x": "1"}' : '{"y": "1"}')),
+  );
+  a.hasView = true;
+  await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  // The deduplication windows have moved on.
+  a.remembersTokens = false;
+  giveBack();
+  expect(await run(2)).toMatchObject({ inserted: 500, rejected: 500 });
+  expect([a.rows.length, a.viewRows.length]).toEqual([250, 250]);
+});
+
+it('where it may not be asked whether tokens are known a batch waits, until it may be', async () => {
+  const { run, a, giveBack } = halfHeld(['{"x": "1"}']);
+  a.hasView = true;
+  giveBack();
+  a.faults = ['viewFails'];
+  a.remembersTokens = undefined;
+  await expect(run(1)).rejects.toMatchObject({ message: expect.stringContaining('a view refuses') as string });
+  a.remembersTokens = true;
+  expect(await run(2)).toMatchObject({ inserted: 2 });
+  expect([a.rows.length, a.viewRows.length]).toEqual([1, 1]);
+});
+
+it('a rewind rejects nothing that is in the table, though it could not become a row any more', async () => {
+  const everything = { has: () => true } as unknown as Set<string>;
+  const made = worker(undefined, { foundRecords: () => Promise.resolve(everything) });
+  const [spec, bodies] = batch(['no JSON', 'none either']);
+  const chunks = spec.chunks.map((chunk) => ({
+    ...chunk,
+    segments: chunk.segments.map((segment) => ({ ...segment, fill: true as const })),
+  }));
+  const filling = attemptOf(() => made.activities.insertBatch({ ...spec, chunks }, bodies), { attempt: 1 });
+  expect(await filling).toMatchObject({ inserted: 2, rejected: 0 });
 });
 
 it('a record that its table has, since an attempt before, is inserted, though it could not become a row any more', async () => {
