@@ -82,7 +82,7 @@ it('a record whose timestamp is no time in milliseconds is rejected alone, even 
   expect(Object.fromEntries(rejected.map(({ offset, code }) => [offset, code]))).toEqual({
     3: 'out_of_range',
     5: 'out_of_range',
-    7: 'refused_by_clickhouse',
+    7: 'out_of_range',
     9: 'not_json',
   });
   expect(await fixture.rowCounts()).toEqual({ rows: 8, identities: 8, ids: 8 });
