@@ -135,6 +135,21 @@ describe('the templates refuse, and say what to do', () => {
         'config.clickhouse.url has parameters (?…), which the daemon refuses',
       ],
     ),
+    ...['https://user:S3/hunter2@clickhouse:8443', 'HTTPS://user:hunter2@clickhouse:8443'].map(
+      (url, index): [string, object, string] => [
+        `a password in the address of ClickHouse, in whatever form: ${index}`,
+        { config: { clickhouse: { url } } },
+        'config.clickhouse.url has a user or a password in it',
+      ],
+    ),
+    ...['USERNAME', 'PASSWORD'].map((what): [string, object, string] => [
+      `a reference of the chart's own beside credentials: ${what}`,
+      {
+        config: { kafka: { sasl: { mechanism: 'plain', [what.toLowerCase()]: `\${KTB_KAFKA_${what}}` } } },
+        credentials: { kafka: { sasl: { existingSecret: 'k' } } },
+      },
+      `config refers to \${KTB_KAFKA_${what}}`,
+    ]),
     [
       'a column whose name YAML takes for a boolean',
       { config: { pipelines: { orders: { columns: { true: '/y' } } } } },

@@ -29,12 +29,20 @@
 {{- end -}}
 {{- end -}}
 
-{{- if regexMatch "^https?://[^/]*@" (toString $clickhouse.url) -}}
+{{- if contains "@" (regexReplaceAll "[$][{][^}]*[}]" (toString $clickhouse.url) "") -}}
 {{- $problems = append $problems "config.clickhouse.url has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and name that in credentials.clickhouse.auth.existingSecret" -}}
 {{- end -}}
 {{- /* A password may be among them. Never print one. */ -}}
 {{- if contains "?" (regexReplaceAll "[$][{][^}]*[}]" (toString $clickhouse.url) "") -}}
 {{- $problems = append $problems "config.clickhouse.url has parameters (?…), which the daemon refuses, and config becomes a ConfigMap: put user and password into a Secret and name that in credentials.clickhouse.auth.existingSecret, and settings into config.clickhouse.settings" -}}
+{{- end -}}
+{{- /* The daemon resolves a reference once: one to a variable that the chart fills from this very value leads nowhere. */ -}}
+{{- range include "ktb.secretVariables" . | fromYamlArray -}}
+{{- $section := default dict (get $config .part) -}}
+{{- if eq .part "kafka" -}}{{- $section = default dict $section.sasl -}}{{- end -}}
+{{- if and .secret (eq (toString (get $section .key)) (printf "${%s}" .name)) -}}
+{{- $problems = append $problems (printf "config refers to ${%s}, which the chart does by itself with credentials: leave it out of config" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $pipeline := $config.pipelines -}}
 {{- $columns := default dict $pipeline.columns -}}
