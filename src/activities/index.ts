@@ -21,7 +21,7 @@ import type { Answered } from './acks.js';
 import { Admission, CrowdedError, type AdmissionLimits } from './admission.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, AttemptExpiredError, type Beat } from './attempt.js';
-import { hadOutage, noteOutage, noteRefusal, refusedForMs, rowSet, rowsOf, type InsertNotes } from './attemptNotes.js';
+import { hadOutage, noteOutage, noteRefusal, refusedForMs, rowSet, rowsOf, type RowSet } from './attemptNotes.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -402,7 +402,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
    */
   async function insert(batch: Batch, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
     const outcomes: Outcome[] = [];
-    const done: Record<string, InsertNotes> = {};
+    const done: [table: string, records: readonly SourcedRecord[], outcome: Outcome][] = [];
     let failure: ApplicationFailure | undefined;
     for (const [table, records] of byTable(batch)) {
       try {
@@ -412,9 +412,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         }
         const outcome = await insertRest(table, records, batch, attempt);
         outcomes.push(outcome);
-        const verdicts = verdictsOf(outcome.rejected);
-        const rejected = rowSet(records.flatMap((item, place) => (verdicts.has(identityName(item)) ? [place] : [])));
-        if (rejected !== null) done[table] = { whole: '', unsettled: [], rejected };
+        done.push([table, records, outcome]);
       } catch (error) {
         if (!(error instanceof ApplicationFailure)) throw error;
         failure ??= error;
@@ -422,12 +420,12 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     }
     if (failure !== undefined) {
       const before = attempt.notes.inserts ?? {};
-      // Which records the first attempt that had it done has named stays: the others were acknowledged.
-      for (const table of Object.keys(done)) {
-        const rejected = before[table]?.rejected;
-        if (rejected !== undefined) done[table] = { whole: '', unsettled: [], rejected };
+      const inserts = { ...before };
+      for (const [table, records, outcome] of done) {
+        // Which records the first attempt that had it done has named stays: the others were acknowledged.
+        const rejected = before[table]?.rejected ?? placesOf(records, outcome.rejected);
+        if (rejected !== null) inserts[table] = { whole: '', unsettled: [], rejected };
       }
-      const inserts = { ...before, ...done };
       const isNoted = attempt.note({ ...attempt.notes, inserts }).then(
         () => true,
         () => false,
@@ -732,6 +730,12 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
   if (names.size === 0) return undefined;
   const all = new Set(records.map(({ source }) => source));
   return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
+}
+
+/** Where the rejected ones stand among records; null where that cannot be noted. */
+function placesOf(records: readonly SourcedRecord[], rejected: readonly RejectedRecord[]): RowSet | null {
+  const verdicts = verdictsOf(rejected);
+  return rowSet(records.flatMap((item, place) => (verdicts.has(identityName(item)) ? [place] : [])));
 }
 
 /** Records of a batch that are in these tables, which attempts have noted to be done. */
