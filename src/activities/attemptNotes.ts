@@ -1,3 +1,5 @@
+import type { Rejection } from '../records/ack.js';
+
 /**
  * What an attempt leaves to the attempts after it. It travels as the details of heartbeats, which Temporal keeps with the
  * activity, whatever worker has the next attempt. Absent parts are unknown or zero, so that notes of every version can be
@@ -14,7 +16,7 @@ export interface AttemptNotes {
   readonly outageAtMs?: number;
   /**
    * What was acknowledged while another table held the batch: the records that want no row, and those in these tables, as far as
-   * {@link InsertNotes.rejected} does not name them.
+   * {@link InsertNotes.done} does not name them.
    */
   readonly acknowledgedTables?: readonly string[];
   /** So many attempts, the first ones, were handed back before they had begun. */
@@ -32,13 +34,16 @@ export interface InsertNotes {
   /** True where sets were sent that are not named here. */
   readonly incomplete?: boolean;
   /**
-   * Present where another table's rows hold the batch and this table's need not be sent any more: by their places among its records,
-   * those that are not in it. Their verdicts are too large to be noted, so they are judged again.
+   * Present where another table holds the batch and this one is done: which of its records are rejected. The others are in it.
+   * Nothing of it is sent or judged again.
    */
-  readonly rejected?: RowSet;
+  readonly done?: NotedRejections;
   /** True where no token was remembered when rows were sent: they must not be sent again. */
   readonly forgotten?: boolean;
 }
+
+/** Why records are rejected, and which: their places among the records of one table. */
+export type NotedRejections = readonly (readonly [code: Rejection['code'], message: string, places: RowSet])[];
 
 /** Numbers of rows, as ranges: first and last. */
 export type RowSet = readonly (readonly [first: number, last: number])[];
@@ -54,7 +59,7 @@ export function readNotes(details: unknown, attempt: number): AttemptNotes {
   const notes: AttemptNotes = typeof details === 'object' && details !== null ? details : {};
   const { inserts, ...others } = notes;
   if (inserts === undefined || notes.attempt === attempt - 1) return notes;
-  return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { rejected }]) => rejected)) };
+  return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { done }]) => done)) };
 }
 
 /** Between two errors more time than this is not counted: nobody may have tried meanwhile. */
@@ -105,4 +110,49 @@ export function rowSet(rows: readonly number[]): RowSet | null {
 /** The numbers in a set, in ascending order. */
 export function rowsOf(set: RowSet): number[] {
   return set.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
+}
+
+/** As many characters as the messages of one table's rejections may have, together, in notes. */
+const MESSAGES_LENGTH_MAX = 20_000;
+
+/**
+ * Verdicts for the attempts to come. Where their messages make them too large these are left out, and the codes stay.
+ *
+ * @param verdicts by the places of rejected records, in ascending order
+ * @returns null where there are too many ranges to be noted even so
+ */
+export function noteRejections(verdicts: ReadonlyMap<number, Rejection>): NotedRejections | null {
+  return grouped(verdicts, ({ message }) => message) ?? grouped(verdicts, () => '');
+}
+
+function grouped(
+  verdicts: ReadonlyMap<number, Rejection>,
+  messageOf: (rejection: Rejection) => string,
+): NotedRejections | null {
+  const groups = new Map<string, { rejection: Rejection; places: number[] }>();
+  for (const [place, rejection] of verdicts) {
+    const message = messageOf(rejection);
+    const name = `${rejection.code} ${message}`;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, { rejection: { ...rejection, message }, places: [place] });
+    else group.places.push(place);
+  }
+  const noted: [Rejection['code'], string, RowSet][] = [];
+  let ranges = 0;
+  let length = 0;
+  for (const { rejection, places } of groups.values()) {
+    const set = rowSet(places);
+    ranges += set?.length ?? Infinity;
+    length += rejection.message.length;
+    if (set === null || ranges > RANGES_MAX || length > MESSAGES_LENGTH_MAX) return null;
+    noted.push([rejection.code, rejection.message, set]);
+  }
+  return noted;
+}
+
+/** The opposite of {@link noteRejections}. */
+export function notedRejections(noted: NotedRejections): Map<number, Rejection> {
+  return new Map(
+    noted.flatMap(([code, message, places]) => rowsOf(places).map((place) => [place, { code, message }] as const)),
+  );
 }

@@ -501,9 +501,7 @@ class Insertion {
   async #settleEarlier(): Promise<void> {
     const { fill } = this.#options;
     const { notes, complete } = this.#journal;
-    // What another table's hold left done is settled, unless something was sent since: see `insertRest`.
-    const isDone = notes?.rejected !== undefined && notes.whole === '';
-    if (isDone || !(await this.#hasViews())) return;
+    if (!(await this.#hasViews())) return;
     const partial = new Set<BatchRow>();
     let unsettled = new Set([...this.found].filter(({ source }) => fill?.sources.has(source) !== true));
     const isSame = notes?.whole === this.#tokenOf(this.#rows);

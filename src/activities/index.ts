@@ -21,7 +21,15 @@ import type { Answered } from './acks.js';
 import { Admission, CrowdedError, type AdmissionLimits } from './admission.js';
 import { Answers, ATTEMPTS_REMEMBERED } from './answers.js';
 import { Attempt, AttemptExpiredError, type Beat } from './attempt.js';
-import { hadOutage, noteOutage, noteRefusal, refusedForMs, rowSet, rowsOf, type RowSet } from './attemptNotes.js';
+import {
+  hadOutage,
+  noteOutage,
+  noteRefusal,
+  notedRejections,
+  noteRejections,
+  refusedForMs,
+  type NotedRejections,
+} from './attemptNotes.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -237,7 +245,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   ): Promise<void> {
     if (batch.destination.reply === undefined) return;
     const { inserts = {}, acknowledgedTables: before } = attempt.notes;
-    const tables = Object.keys(inserts).filter((table) => inserts[table]?.rejected !== undefined);
+    const tables = Object.keys(inserts).filter((table) => inserts[table]?.done !== undefined);
     if (before !== undefined && tables.every((table) => before.includes(table))) return;
     const [, skipped] = divideRequests(before === undefined ? skippedOnes : []);
     const due = tables.filter((table) => before?.includes(table) !== true);
@@ -334,12 +342,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
           return attempt.notes.inserts?.[table];
         },
         ageMs: () => attempt.ageMs,
-        save: (notes) => {
-          const { inserts } = attempt.notes;
-          const rejected = inserts?.[table]?.rejected;
-          const kept = rejected === undefined ? notes : { ...notes, rejected };
-          return attempt.note({ ...attempt.notes, inserts: { ...inserts, [table]: kept } });
-        },
+        save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
       },
       ...(destination.views === undefined ? {} : { views: destination.views }),
       mustBeAlive: () => {
@@ -410,7 +413,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
           outcomes.push(withoutTable(records));
           continue;
         }
-        const outcome = await insertRest(table, records, batch, attempt);
+        const outcome = doneBefore(table, records, attempt) ?? (await insertInto(table, records, batch, attempt));
         outcomes.push(outcome);
         done.push([table, records, outcome]);
       } catch (error) {
@@ -422,39 +425,21 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       const before = attempt.notes.inserts ?? {};
       const inserts = { ...before };
       for (const [table, records, outcome] of done) {
-        // Which records the first attempt that had it done has named stays: the others were acknowledged.
-        const rejected = before[table]?.rejected ?? placesOf(records, outcome.rejected);
-        if (rejected !== null) inserts[table] = { whole: '', unsettled: [], rejected };
+        const noted = before[table]?.done ?? toBeNoted(records, outcome.rejected);
+        if (noted !== null) inserts[table] = { whole: '', unsettled: [], done: noted };
       }
       const isNoted = attempt.note({ ...attempt.notes, inserts }).then(
         () => true,
         () => false,
       );
-      // Not noted, they are looked up, and judged, again.
+      // Not noted, the tables are asked, and their records judged, again.
       if (await isNoted) await onHeld();
       throw failure;
     }
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
-    return { ...judge(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
-  }
-
-  /** Leaves alone what an attempt before has inserted, while another table held the batch: only what was rejected is judged again. */
-  async function insertRest(
-    table: string,
-    records: readonly SourcedRecord[],
-    batch: Batch,
-    attempt: Attempt,
-  ): Promise<Outcome> {
-    const before = attempt.notes.inserts?.[table]?.rejected;
-    if (before === undefined) return insertInto(table, records, batch, attempt);
-    const places = new Set(rowsOf(before));
-    const inserted = records.filter((_, place) => !places.has(place));
-    const rest = records.filter((_, place) => places.has(place));
-    if (rest.length === 0) return { inserted, rejected: [], found: 0 };
-    const outcome = await insertInto(table, rest, batch, attempt);
-    return { ...outcome, inserted: [...inserted, ...outcome.inserted] };
+    return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
   }
 
   async function insertInto(
@@ -509,7 +494,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         ? await timed(pipeline, 'insert', () =>
             insert(toInsert, attempt, () => acknowledgeEarly(toInsert, skipped, attempt)),
           )
-        : judge(toInsert.records, verdicts);
+        : judgeByName(toInsert.records, verdicts);
     metrics.foundRows.inc({ pipeline }, found);
     unanswered.set(attempt.activity, verdictsOf(rejected));
     const [skippedRequests, skippedRecords] = divideRequests(skipped);
@@ -732,23 +717,40 @@ function toFill(chunks: readonly BufferedChunk[], records: readonly SourcedRecor
   return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
 }
 
-/** Where the rejected ones stand among records; null where that cannot be noted. */
-function placesOf(records: readonly SourcedRecord[], rejected: readonly RejectedRecord[]): RowSet | null {
+/** Which of a table's records are rejected, and why; null where that cannot be noted. */
+function toBeNoted(records: readonly SourcedRecord[], rejected: readonly RejectedRecord[]): NotedRejections | null {
   const verdicts = verdictsOf(rejected);
-  return rowSet(records.flatMap((item, place) => (verdicts.has(identityName(item)) ? [place] : [])));
+  const byPlace = new Map<number, Rejection>();
+  for (const [place, item] of verdicts.size === 0 ? [] : records.entries()) {
+    const rejection = verdicts.get(identityName(item));
+    if (rejection !== undefined) byPlace.set(place, rejection);
+  }
+  return noteRejections(byPlace);
+}
+
+/**
+ * What an attempt before has made of a table's records, where another table held the batch. It stands: what is in the table is left
+ * alone; and a record that is refused alone would not be told from an ill table any more, as nothing else is sent to it.
+ */
+function doneBefore(
+  table: string,
+  records: readonly SourcedRecord[],
+  { notes: { inserts } }: Pick<Attempt, 'notes'>,
+): Outcome | undefined {
+  const done = inserts?.[table]?.done;
+  if (done === undefined) return undefined;
+  const verdicts = notedRejections(done);
+  return judge(records, (_, place) => verdicts.get(place));
 }
 
 /** Records of a batch that are in these tables, which attempts have noted to be done. */
 function insertedOf(
   batch: Batch,
   tables: readonly string[],
-  { notes: { inserts } }: Pick<Attempt, 'notes'>,
+  attempt: Pick<Attempt, 'notes'>,
 ): readonly SourcedRecord[] {
   const records = byTable(batch);
-  return tables.flatMap((table) => {
-    const rejected = new Set(rowsOf(inserts?.[table]?.rejected ?? []));
-    return records.get(table)?.filter((_, place) => !rejected.has(place)) ?? [];
-  });
+  return tables.flatMap((table) => doneBefore(table, records.get(table) ?? [], attempt)?.inserted ?? []);
 }
 
 /** Records in tables that attempts have acknowledged although the batch was held; undefined where nothing was. */
@@ -774,14 +776,22 @@ function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {
 }
 
 /** What an insert had come to, without doing it again. */
-function judge(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
-  if (verdicts.size === 0) return { inserted: records, rejected: [], found: 0 };
+function judge(
+  records: readonly SourcedRecord[],
+  rejectionOf: (item: SourcedRecord, place: number) => Rejection | undefined,
+): Outcome {
   const inserted: SourcedRecord[] = [];
   const rejected: RejectedRecord[] = [];
-  for (const item of records) {
-    const rejection = verdicts.get(identityName(item));
+  for (const [place, item] of records.entries()) {
+    const rejection = rejectionOf(item, place);
     if (rejection === undefined) inserted.push(item);
     else rejected.push({ ...item, rejection });
   }
   return { inserted, rejected, found: 0 };
+}
+
+/** {@link judge} by the records' names. */
+function judgeByName(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
+  // Names are texts: not made where none is needed.
+  return judge(records, verdicts.size === 0 ? () => undefined : (item) => verdicts.get(identityName(item)));
 }
