@@ -90,6 +90,7 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
             'sum by (pipeline, topic) (increase(ktb_unreadable_batches_total{$p}[$__rate_interval]))',
             '{{pipeline}} {{topic}} unreadable',
           ],
+          ['sum by (pipeline, reason) (ktb_held_partitions{$p})', '{{pipeline}} held: {{reason}}'],
         ],
       },
       {

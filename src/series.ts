@@ -1,4 +1,5 @@
 import type { PipelineConfig } from './config/config.js';
+import { HELD_REASONS } from './consumer/assignment.js';
 import { REJECTION_CODES } from './records/ack.js';
 import { FOREIGN_SIGNAL } from './records/deadLetter.js';
 import type { FlushReason } from './records/flush.js';
@@ -50,6 +51,7 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
   for (const outcome of ['ok', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0);
   for (const outcome of ['signalled', 'started', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
   for (const closed of ['drained', 'unexpectedly']) metrics.heirs.inc({ pipeline, closed }, 0);
+  for (const reason of HELD_REASONS) metrics.held.set({ pipeline, reason }, 0);
   metrics.rebalances.inc({ pipeline }, 0);
   metrics.consumerDown.set({ pipeline }, 0);
   for (const cause of ['refused', 'failed']) metrics.consumerFailures.inc({ pipeline, cause }, 0);

@@ -5,6 +5,13 @@ import type { LogComparison, LogVerdict } from './logComparison.js';
 import type { KnownStart } from './partitionStarts.js';
 import type { PartitionTracker } from './tracker.js';
 
+/**
+ * Why a partition is held until a person has decided: a damaged record batch, or one that is too large under `onGap: halt`; under
+ * `onGap: halt` also a gap in its log, and a log that ends before what was read of it; an offset that a later version has committed.
+ */
+export const HELD_REASONS = ['unreadable', 'gap', 'truncated', 'newer'] as const;
+export type HeldReason = (typeof HELD_REASONS)[number];
+
 /** An offset to commit, and what to say with it. */
 export interface PartitionCommit extends TopicPartition {
   readonly offset: number;
@@ -32,7 +39,7 @@ export class Assignment {
   readonly #comparing = new Map<string, Comparison>();
   /** Partitions whose start is not known, and why as far as it is known; empty at first. */
   readonly #unknown = new Map<string, string>();
-  readonly #blocked = new Map<string, string>();
+  readonly #blocked = new Map<string, { readonly reason: HeldReason; readonly problem: string }>();
 
   constructor(memberAssignment: Readonly<Record<string, readonly number[]>>) {
     this.partitions = Object.entries(memberAssignment).flatMap(([topic, partitions]) =>
@@ -61,9 +68,8 @@ export class Assignment {
 
   /** What is not read, and why, in words; the start of a partition may be unknown without a reason to tell. */
   get problems(): readonly string[] {
-    return [...this.#unknown, ...this.#blocked].flatMap(([name, problem]) =>
-      problem === '' ? [] : [`${name}: ${problem}`],
-    );
+    const blocked = [...this.#blocked].map(([name, { problem }]) => [name, problem] as const);
+    return [...this.#unknown, ...blocked].flatMap(([name, problem]) => (problem === '' ? [] : [`${name}: ${problem}`]));
   }
 
   /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
@@ -99,13 +105,20 @@ export class Assignment {
   }
 
   /** The partition is not read, and will not be under this assignment. */
-  block(partition: TopicPartition, problem: string): void {
-    this.#blocked.set(partitionName(partition), problem);
+  block(partition: TopicPartition, reason: HeldReason, problem: string): void {
+    this.#blocked.set(partitionName(partition), { reason, problem });
     this.#unknown.delete(partitionName(partition));
   }
 
   isBlocked(partition: TopicPartition): boolean {
     return this.#blocked.has(partitionName(partition));
+  }
+
+  /** Partitions that are blocked for this reason. */
+  heldFor(reason: HeldReason): number {
+    let count = 0;
+    for (const held of this.#blocked.values()) if (held.reason === reason) count++;
+    return count;
   }
 
   /** True once the start of every partition is known, and none is blocked. */

@@ -13,7 +13,7 @@ import { messageOf } from '../messageOf.js';
 import type { Layout } from '../records/batcherId.js';
 import { markOf } from '../records/chunkCodec.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../records/record.js';
-import { Assignment, type Comparison, type PartitionCommit } from './assignment.js';
+import { Assignment, HELD_REASONS, type Comparison, type HeldReason, type PartitionCommit } from './assignment.js';
 import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure.js';
 import { Commits, type Commit } from './commits.js';
 import { GroupMember } from './groupMember.js';
@@ -372,6 +372,7 @@ export class PipelineConsumer {
     this.#unreadableFetches.clear();
     this.#shortSinceMs.clear();
     this.#updateGauges();
+    this.#updateHeld();
   }
 
   #assigned(memberAssignment: Record<string, number[]>): void {
@@ -517,6 +518,7 @@ export class PipelineConsumer {
         this.#block(
           assignment,
           { topic, partition },
+          'newer',
           'its offset was committed by a later version of ktb. Run that version, or reset the offset to ingest again from there',
         );
     }
@@ -598,7 +600,7 @@ export class PipelineConsumer {
     if (fetched < UNREADABLE_FETCHES_MAX) return;
     this.#unreadableFetches.delete(name);
     this.#options.metrics.unreadableBatches.inc({ pipeline: this.#pipeline.name, topic });
-    this.#block(assignment, { topic, partition }, failure.message);
+    this.#block(assignment, { topic, partition }, 'unreadable', failure.message);
   }
 
   /** What a producer made too large to be read, whoever reads it, is counted and told. False where a person has to decide. */
@@ -611,7 +613,8 @@ export class PipelineConsumer {
       `A record batch is not read, and its records are neither inserted nor answered: ${message}`,
     );
     if (pipeline.onGap === 'continue') return true;
-    this.#block(assignment, { topic, partition }, `${message}. Set \`onGap: continue\` to go on behind it`);
+    const problem = `${message}. Set \`onGap: continue\` to go on behind it`;
+    this.#block(assignment, { topic, partition }, 'unreadable', problem);
     return false;
   }
 
@@ -828,6 +831,7 @@ export class PipelineConsumer {
     this.#block(
       assignment,
       { topic, partition },
+      'gap',
       'offsets are missing from its log. Set `onGap: continue` to go on behind them',
     );
     return false;
@@ -853,19 +857,21 @@ export class PipelineConsumer {
     this.#block(
       assignment,
       { topic, partition },
+      'truncated',
       `its log ends at ${lost.from}, before what was read of it. Set \`onGap: continue\` to go on at its end, or reset the offset`,
     );
     return false;
   }
 
   /** Not read under this assignment: a person has to decide. */
-  #block(assignment: Assignment, where: TopicPartition, reason: string): void {
-    assignment.block(where, reason);
+  #block(assignment: Assignment, where: TopicPartition, reason: HeldReason, problem: string): void {
+    assignment.block(where, reason, problem);
     this.#steering.pause([where], 'blocked');
+    this.#updateHeld();
     const { name } = this.#pipeline;
     this.#options.stateLog.problem(
       `partition ${partitionName(where)} of ${name}`,
-      `Pipeline ${name} does not read ${partitionName(where)}: ${reason}`,
+      `Pipeline ${name} does not read ${partitionName(where)}: ${problem}`,
     );
   }
 
@@ -921,6 +927,12 @@ export class PipelineConsumer {
     metrics.paused.set({ pipeline }, paused);
     metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(paused > 0, performance.now()));
     this.#lanes.updateGauges();
+  }
+
+  #updateHeld(): void {
+    const pipeline = this.#pipeline.name;
+    for (const reason of HELD_REASONS)
+      this.#options.metrics.held.set({ pipeline, reason }, this.#assignment?.heldFor(reason) ?? 0);
   }
 
   #countError(stage: 'start' | 'commit'): void {

@@ -87,6 +87,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     paused: gauge('ktb_paused_partitions', 'Assigned partitions that are not fetched, because the way ahead is full.', [
       'pipeline',
     ]),
+    held: gauge(
+      'ktb_held_partitions',
+      'Assigned partitions that wait for a person to decide, by reason: unreadable (a record batch), gap (records that retention removed), ' +
+        'truncated (the log ends before what was read of it), newer (the offset is of a later version of ktb).',
+      ['pipeline', 'reason'],
+    ),
     rebalances: counter('ktb_rebalances_total', 'Assignments received from the group coordinator.', ['pipeline']),
     consumerDown: gauge(
       'ktb_consumer_down',

@@ -114,6 +114,13 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: { [`ktb_unreadable_batches_total{${P},topic="orders"}`]: '0x15 1x20' },
     quiet: { [`ktb_unreadable_batches_total{${P},topic="orders"}`]: '1x60' },
   },
+  KtbPartitionHeld: {
+    // For as long as it waits, over a rebalance, too.
+    at: '3h',
+    firing: { [`ktb_held_partitions{${P},reason="unreadable"}`]: '0x10 1x165 0x2 0x10' },
+    alsoFiring: { [`ktb_held_partitions{${P},reason="gap"}`]: '0x10 2x300' },
+    quiet: { [`ktb_held_partitions{${P},reason="unreadable"}`]: '1x100 0x200' },
+  },
   KtbSignalDeliveryFailing: {
     at: '30m',
     firing: {

@@ -322,6 +322,13 @@ const offsetsOf = (world: World, partition: number) =>
     .map((name) => Number(name.split('/')[1]))
     .sort((one, other) => one - other);
 const sorted = (...lists: number[][]) => lists.flat().sort((one, other) => one - other);
+/** Partitions that are held, by reason. */
+const held = async (world: World) =>
+  Object.fromEntries(
+    (await world.metrics.held.get()).values.flatMap(({ labels, value }) =>
+      value === 0 ? [] : [[labels.reason, value]],
+    ),
+  ) as Record<string, number>;
 const upTo = (count: number) => Array.from({ length: count }, (_, offset) => offset);
 
 it('a partition without a leader stops no other, is named, and is read once it has one', async () => {
@@ -425,6 +432,31 @@ it.each(['continue', 'halt'] as const)(
     else expect(world.consumer.problem).toBeNull();
   },
 );
+
+it.each<[reason: string, arrange: (world: World) => void]>([
+  ['unreadable', ({ logs }) => void (logs[0]!.damagedAt = 15)],
+  ['unreadable', ({ logs }) => void (logs[0]!.tooLarge = [15, 19])],
+  [
+    'gap',
+    (world) => {
+      world.commit(0, 5, 'e1');
+      world.logs[0]!.start = 10;
+    },
+  ],
+  ['newer', ({ commits }) => void commits.set(`${TOPIC}/0`, { offset: 5, metadata: 'ktb2;e1' })],
+])('a partition that is held is counted, for as long as it is: %s', async (reason, arrange) => {
+  const world = new World(2, ', onGap: halt');
+  for (const partition of [0, 1]) world.write(partition, 30);
+  arrange(world);
+  await world.consumer.start();
+  await eventually(async () => expect(await held(world)).toEqual({ [reason]: 1 }));
+  await eventually(() => expect(world.committed(1)).toBe(30));
+  expect(await held(world)).toEqual({ [reason]: 1 });
+  world.rebalance();
+  await eventually(async () => expect(await held(world)).toEqual({ [reason]: 1 }));
+  await world.consumer.drain(performance.now() + 100);
+  expect(await held(world)).toEqual({});
+});
 
 it('fetches that brought damage count under one assignment only', async () => {
   const world = new World(1);
