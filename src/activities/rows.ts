@@ -71,6 +71,9 @@ export function createRowBuilder(
     check: columnCheck(table, column),
   }));
   const fields = knownFields(table, columns, identity);
+  const pointers = Object.values(columns).flatMap((from) =>
+    from.startsWith('/') ? [pointerTokens(from).map(latin1)] : [],
+  );
   const times = [
     ...identity.filter((name) => name === '_timestamp'),
     ...mapped.flatMap(({ column, from }) => (from === 'timestamp' ? [column] : [])),
@@ -122,22 +125,43 @@ export function createRowBuilder(
     return misplaced;
   };
 
-  /** Members of an object whose members are columns: `{"a":{"b":1}}` is the field `a.b`. */
-  const addMembers = (into: string[], text: string, start: number, path: string): Rejection | undefined => {
-    if (text[start] === '[') return notColumns(path);
+  /** Whether mapped columns take what is at this place: all of it, or of an object or array perhaps a part. */
+  const areMapped = (place: readonly string[], mayBePart: boolean): boolean =>
+    pointers.some(
+      (pointer) =>
+        (mayBePart || pointer.length <= place.length) &&
+        pointer.slice(0, place.length).every((token, index) => token === place[index]),
+    );
+
+  /**
+   * Members of an object whose members are columns: `{"a":{"b":1}}` is the field `a.b`.
+   *
+   * @param place the names that lead to it; not known where no column is mapped from a pointer
+   */
+  const addMembers = (
+    into: string[],
+    text: string,
+    start: number,
+    path: string,
+    place: readonly string[],
+  ): Rejection | undefined => {
+    if (text[start] === '[') return areMapped(place, false) ? undefined : notColumns(path);
     // Neither an object nor null: there is no column for it.
-    if (text[start] !== '{' && text[start] !== 'n' && unknownFields === 'reject') return unknownField(path);
+    if (text[start] !== '{' && text[start] !== 'n' && unknownFields === 'reject' && !areMapped(place, false))
+      return unknownField(path);
     for (const { name, start: from, end } of objectMembers(text, start)) {
       const inner = `${path}.${name}`;
       const field = fields.get(inner);
+      const innerPlace = pointers.length === 0 ? place : [...place, name];
       if (field?.kind === 'column') {
         if (field.check?.(text, from, end) === false) return outOfRange(field.column);
         into.push(`${quoteLatin1(inner)}:${text.slice(from, end)}`);
       } else if (field?.kind === 'parent' && text[from] !== 'n') {
-        const rejection = addMembers(into, text, from, inner);
+        const rejection = addMembers(into, text, from, inner, innerPlace);
         if (rejection !== undefined) return rejection;
-      } else if (field === undefined && unknownFields === 'reject') {
-        return unknownField(inner);
+      } else if ((field === undefined || field.kind === 'source') && unknownFields === 'reject') {
+        const isContainer = text[from] === '{' || text[from] === '[';
+        if (!areMapped(innerPlace, isContainer)) return unknownField(inner);
       }
     }
     return undefined;
@@ -163,7 +187,7 @@ export function createRowBuilder(
       const kindOfField = fields.get(name)?.kind;
       const start = object.starts[index] as number;
       if (kindOfField === 'parent') {
-        const rejection = addMembers(parts, text, start, name);
+        const rejection = addMembers(parts, text, start, name, [name]);
         if (rejection !== undefined) return rejection;
       } else if (kindOfField !== 'mapped') {
         parts.push(`${quoteLatin1(name)}:${text.slice(start, object.ends[index])}`);

@@ -344,6 +344,30 @@ it('takes dotted columns from an object, and leaves a field of another kind as u
   expect(of('{"own":{"part":5}}')).toBe('{"own":{"part":5}}');
 });
 
+it('a field that mapped columns are read from is known, also where it is the beginning of columns’ names', () => {
+  const table: TableColumns = new Map([
+    ['n.a', 'UInt8'],
+    ['n.c.d', 'UInt8'],
+    ['whole', 'String'],
+    ['part', 'String'],
+  ]);
+  const of = (value: string, columns: Record<string, string>) =>
+    mappedRow(value, { unknownFields: 'reject' }, columns, table);
+  for (const value of ['5', '"x"', '[1,2]', '{"b":1}', '{"c":[1]}'])
+    expect([value, of(`{"n":${value}}`, { whole: '/n' })]).toEqual([value, `{"whole":${value}}`]);
+  expect(of('{"n":{"a":1,"b":2}}', { whole: '/n' })).toBe('{"whole":{"a":1,"b":2},"n.a":1}');
+  for (const value of ['2', '[2]', '{"deep":2}'])
+    expect(of(`{"n":{"a":1,"b":${value}}}`, { part: '/n/b' })).toBe(`{"part":${value},"n.a":1}`);
+  expect(of('{"n":{"a":1,"b":{"deep":2}}}', { part: '/n/b/deep' })).toBe('{"part":2,"n.a":1}');
+  expect(of('{"n":{"c":5}}', { part: '/n/c' })).toBe('{"part":5}');
+  // What nothing is read from has no column still.
+  expect(of('{"n":{"a":1,"z":2}}', { part: '/n/b' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":5}', { part: '/n/b' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":{"b":5}}', { part: '/n/b/deep' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":{"b":5}}', { part: '/n.b' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":[{"a":1}]}', { part: '/n/0' })).toMatchObject({ code: 'out_of_range' });
+});
+
 it('writes the value as JSON into a column that takes JSON, and as text into others', () => {
   const table: TableColumns = new Map([
     ['raw', 'JSON(max_dynamic_paths=10)'],
