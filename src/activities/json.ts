@@ -299,7 +299,7 @@ const DEPTH_MAX = 1_000;
 
 /**
  * Whether something holds of each text, number, true, false and null of a value, in one pass. It is asked where the scalar
- * starts and ends, and at which path, a name for what gets one type in the end: items of an array have one path, members of
+ * starts and ends, and at which path, a number for what gets one type in the end: items of an array have one path, members of
  * an object one each. Undefined where nothing shares the type.
  *
  * @param ofObjects whether the members of all objects of an array share types by their names, too
@@ -309,19 +309,27 @@ export function everyScalar(
   start: number,
   end: number,
   ofObjects: boolean,
-  holds: (start: number, end: number, path: string | undefined) => boolean,
+  holds: (start: number, end: number, path: number | undefined) => boolean,
 ): boolean {
-  const paths: (string | undefined)[] = [];
+  const paths: (number | undefined)[] = [];
   const objects: boolean[] = [];
-  let path: string | undefined;
+  // By the path around and the name. Whole paths as texts would grow with the square of a value that is deep.
+  const members = new Map<string, number>();
+  let path: number | undefined;
   let count = 0;
+  const memberOf = (outer: number, name: string): number => {
+    const key = `${outer}.${name}`;
+    const known = members.get(key);
+    if (known === undefined) members.set(key, count);
+    return known ?? count++;
+  };
   for (let position = start; position < end;) {
     const character = text[position] as string;
     if (character === '[' || character === '{') {
       if (paths.length === DEPTH_MAX) return true;
       paths.push(path);
       objects.push(character === '{');
-      if (character === '[') path ??= String(count++);
+      if (character === '[') path ??= count++;
     } else if (character === ']' || character === '}') {
       objects.pop();
       path = paths.pop();
@@ -334,7 +342,7 @@ export function everyScalar(
         // With an escaped name, ClickHouse loses the value; one without a letter it takes for a mistake in the table.
         if (ofObjects && (stop - position === 2 || text.slice(position, stop).includes('\\'))) return false;
         const outer = paths.at(-1);
-        path = outer === undefined || !ofObjects ? undefined : `${outer}.${text.slice(position, stop)}`;
+        path = outer === undefined || !ofObjects ? undefined : memberOf(outer, text.slice(position, stop));
       } else if (!holds(position, stop, path)) {
         return false;
       }
@@ -395,9 +403,11 @@ const SEPARATORS = new Set([',', ':', ' ', '\n', '\r', '\t']);
 /** The names of all members of all objects within a value, as they are written. In one pass. */
 export function objectNames(text: string, start: number, end: number): string[] {
   const names: string[] = [];
-  for (let at = text.indexOf('"', start); at >= 0 && at < end; at = text.indexOf('"', at)) {
-    const stop = endOfString(text, at);
-    if (text[skipSpace(text, stop)] === ':') names.push(text.slice(at + 1, stop - 1));
+  // Looked for in the value alone: in the text it would go on to the end of the record, once an item.
+  const value = text.slice(start, end);
+  for (let at = value.indexOf('"'); at >= 0; at = value.indexOf('"', at)) {
+    const stop = endOfString(value, at);
+    if (value[skipSpace(value, stop)] === ':') names.push(value.slice(at + 1, stop - 1));
     at = stop;
   }
   return names;
@@ -435,7 +445,8 @@ export function textOfString(text: string, start: number, end: number): string {
 /** Whether an escape in a JSON text stands for the second half of a character alone. */
 export function hasHalfCharacter(text: string): boolean {
   const pairs = /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][c-fC-F][0-9a-fA-F]{2})|[^])/g;
-  return [...text.matchAll(pairs)].some(([, half]) => half !== undefined);
+  for (const [, half] of text.matchAll(pairs)) if (half !== undefined) return true;
+  return false;
 }
 
 function arrayItem(text: string, at: number, token: string): { start: number; end: number } | undefined {

@@ -45,7 +45,7 @@ export function keyNames(type: string, timeZone: string): (key: string) => strin
     case 'IPv6':
       return ipv6Name;
     case 'FixedString':
-      return (key) => key.replace(/\0+$/, '');
+      return withoutZeroBytes;
     case 'Enum8':
     case 'Enum16':
       return enumName(parameters);
@@ -54,12 +54,19 @@ export function keyNames(type: string, timeZone: string): (key: string) => strin
   }
 }
 
+/** From its end. A pattern would try from each of them, and take the square of their number where another byte follows. */
+function withoutZeroBytes(key: string): string {
+  let end = key.length;
+  while (key.charCodeAt(end - 1) === 0) end--;
+  return key.slice(0, end);
+}
+
 /** More shifts no digit of a decimal into its column. */
 const EXPONENT_MAX = 200;
 
 /** Without its exponent, which decimals may have. */
 function shifted(key: string): string {
-  const [, sign, whole = '', fraction = '', exponent] = /^([+-]?)(\d*)\.?(\d*)[eE]([+-]?\d+)$/.exec(key) ?? [];
+  const [, sign, whole = '', fraction = '', exponent] = /^([+-]?)(\d*)(?:\.(\d*))?[eE]([+-]?\d+)$/.exec(key) ?? [];
   if (sign === undefined || Math.abs(Number(exponent)) > EXPONENT_MAX) return key;
   const digits = whole + fraction;
   const point = whole.length + Number(exponent);
@@ -67,7 +74,7 @@ function shifted(key: string): string {
   return `${sign}${digits.slice(0, point).padEnd(point, '0')}.${digits.slice(point)}`;
 }
 
-const NUMBER = /^([+-]?)0*(\d*)(?:\.(\d*))?$/;
+const NUMBER = /^([+-]?)0*((?:[1-9]\d*)?)(?:\.(\d*))?$/;
 
 function numberName(scale: number): (key: string) => string {
   return (key) => {

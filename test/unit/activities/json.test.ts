@@ -133,7 +133,7 @@ it('sees the second half of a character in an escape, and whole characters not',
 it('asks of each scalar of a value once, and says which share a type', () => {
   const text = '{"a":[1,{"b:":"x:","c":[ true , null]},[2], {"c":[3]}], "d" : "e", "f":[5]}';
   const scalars = (ofObjects: boolean) => {
-    const found: [string, string | undefined][] = [];
+    const found: [string, number | undefined][] = [];
     everyScalar(text, 0, text.length, ofObjects, (start, end, path) => {
       found.push([text.slice(start, end), path]);
       return true;
@@ -141,25 +141,41 @@ it('asks of each scalar of a value once, and says which share a type', () => {
     return found;
   };
   expect(scalars(true)).toEqual([
-    ['1', '0'],
-    ['"x:"', '0."b:"'],
-    ['true', '0."c"'],
-    ['null', '0."c"'],
-    ['2', '0'],
-    ['3', '0."c"'],
+    ['1', 0],
+    ['"x:"', 1],
+    ['true', 2],
+    ['null', 2],
+    ['2', 0],
+    ['3', 2],
     ['"e"', undefined],
-    ['5', '1'],
+    ['5', 3],
   ]);
   expect(scalars(false)).toEqual([
-    ['1', '0'],
+    ['1', 0],
     ['"x:"', undefined],
-    ['true', '1'],
-    ['null', '1'],
-    ['2', '0'],
-    ['3', '2'],
+    ['true', 1],
+    ['null', 1],
+    ['2', 0],
+    ['3', 2],
     ['"e"', undefined],
-    ['5', '3'],
+    ['5', 3],
   ]);
+});
+
+it('names the path of each scalar with little, however deep it is', () => {
+  const depth = 900;
+  const name = 'n'.repeat(100);
+  const text = `[${`{"a":1,"${name}":`.repeat(depth)}2${'}'.repeat(depth)}]`;
+  let [scalars, characters] = [0, 0];
+  const paths = new Set<unknown>();
+  everyScalar(text, 0, text.length, true, (_start, _end, path) => {
+    scalars++;
+    characters += String(path).length;
+    paths.add(path);
+    return true;
+  });
+  expect([scalars, paths.size]).toEqual([depth + 1, depth + 1]);
+  expect(characters).toBeLessThan(text.length);
 });
 
 it('takes the last of several members of one name, as JSON.parse does', () => {

@@ -47,3 +47,11 @@ it('all times around a change of the clock that are no times of each other have 
   const autumn = quarters('2024-10-27', () => false);
   for (const times of [spring, autumn]) expect(new Set(times.map(nameOf)).size).toBe(times.length);
 });
+
+it('ends with keys of as many digits or zero bytes as a record can have', () => {
+  const after = (character: string): string => `${character.repeat(1_000_000)}x`;
+  const [zeros, ones, bytes] = [after('0'), after('1'), after('\0')];
+  for (const key of [zeros, ones]) expect(keyNames('Int64', 'UTC')(key)).toBe(key);
+  expect(keyNames('Decimal(9, 2)', 'UTC')(ones.slice(0, -1))).toBe(`${ones.slice(0, -1)}.`);
+  expect(keyNames('FixedString(3)', 'UTC')(bytes)).toBe(bytes);
+});

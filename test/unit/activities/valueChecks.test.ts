@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { valueCheck } from '../../../src/activities/valueChecks.js';
 
 /** Whether a value, given as JSON, passes a column of a type. */
@@ -99,6 +99,40 @@ it('finds the paths that an object in a Dynamic would have twice, in linear time
   expect(passes('Dynamic', `{${names.join(',')}}`)).toBe(false);
   expect(passes('Dynamic', `[${Array.from({ length: 20_000 }, () => '{"a.b":1}').join(',')}]`)).toBe(true);
   expect(passes('Dynamic', `{"${'a.'.repeat(200_000)}":1,"b":2}`)).toBe(true);
+});
+
+/** Characters that were searched for others. */
+function searched(work: () => void): number {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called on what it was called on
+  const { indexOf } = String.prototype;
+  let characters = 0;
+  const spy = vi.spyOn(String.prototype, 'indexOf').mockImplementation(function (this: string, sought, from = 0) {
+    const at = indexOf.call(this, sought, from);
+    characters += (at < 0 ? this.length : at) - from;
+    return at;
+  });
+  try {
+    work();
+  } finally {
+    spy.mockRestore();
+  }
+  return characters;
+}
+
+it('searches no item of an array of Dynamic beyond its end', () => {
+  const check = valueCheck('Array(Dynamic)');
+  for (const item of ['1', '[1]', '{"a":1}', '"x"']) {
+    const text = `[${Array.from({ length: 2_000 }, () => item).join(',')}]`;
+    expect(searched(() => expect(check?.(text, 0, text.length)).toBe(true))).toBeLessThan(10 * text.length);
+  }
+});
+
+it('ends with a text of as many digits as a record can have', () => {
+  const digits = '1'.repeat(1_000_000);
+  for (const type of ['Float64', 'Decimal(9, 2)', 'Int64', 'JSON(a Int64)', 'Variant(Float64, Int128)']) {
+    const text = type.startsWith('JSON') ? `{"a":"${digits}x"}` : `"${digits}x"`;
+    expect([type, valueCheck(type)?.(text, 0, text.length)]).toEqual([type, !type.startsWith('Decimal')]);
+  }
 });
 
 it('a zone that only ClickHouse knows fails no record: what is within a day of the range’s ends is refused', () => {
