@@ -672,9 +672,11 @@ export class PipelineConsumer {
     if (!this.#isCurrent(assignment)) return null;
     const { topic, partition } = batch;
     const tracker = assignment.tracker(topic, partition);
-    if (assignment.isBlocked(batch)) return null;
+    // Found out anew, perhaps by one more record: until then the tracker before, if there is one, says nothing of the log.
+    if (assignment.isBlocked(batch) || assignment.isUnknown(batch) || assignment.comparison(batch) !== undefined)
+      return null;
     if (tracker === undefined) {
-      if (assignment.comparison(batch) === undefined) this.#steering.pause([batch], 'start');
+      this.#steering.pause([batch], 'start');
       return null;
     }
     if (tracker.handedOver) {

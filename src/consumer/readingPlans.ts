@@ -72,7 +72,9 @@ export class ReadingPlans {
   /** Begins what comes after the plans that have been carried out. */
   finish(assignment: Assignment): void {
     for (const tracker of [...assignment.trackers()]) {
-      if (!tracker.finished || this.#finishing.has(tracker) || assignment.isUnknown(tracker)) continue;
+      if (!tracker.finished || this.#finishing.has(tracker)) continue;
+      // Where it goes on is being found out anew.
+      if (assignment.isUnknown(tracker) || assignment.comparison(tracker) !== undefined) continue;
       this.#finishing.add(tracker);
       const { plan, next } = tracker;
       if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);

@@ -13,6 +13,7 @@ import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
 import { PARTITION_ERROR, type PartitionErrorHandler } from '../../../src/kafka/kafkajs/partitionErrors.js';
 import { UnreadableBatchError } from '../../../src/kafka/kafkajs/recordSet.js';
+import type { Layout } from '../../../src/records/batcherId.js';
 import { decodeChunk } from '../../../src/records/chunkCodec.js';
 import { NO_HEADERS, partitionName, type TopicPartition } from '../../../src/records/record.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
@@ -25,7 +26,6 @@ const TOPIC = 'orders';
 const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
 const FETCHED_AT_ONCE = 10;
 const BATCHERS = 2;
-const LAYOUT = { batchers: BATCHERS, keyFunction: 'key' } as const;
 
 interface Log {
   start: number;
@@ -50,9 +50,8 @@ afterEach(async () => {
 class World {
   readonly logs: Log[];
   readonly commits = new Map<string, { offset: number; metadata: string }>();
-  readonly #states = Array.from({ length: BATCHERS }, (_, index) => {
-    return new BatcherState({ workflowId: `b${index}`, runId: 'r' }, input(), new Uint8Array(0));
-  });
+  readonly #layout: Layout;
+  readonly #states: BatcherState[];
   readonly paused = new Set<string>();
   readonly #positions = new Map<string, number>();
   readonly accepted: string[] = [];
@@ -66,6 +65,7 @@ class World {
   topicError: 'TOPIC_AUTHORIZATION_FAILED' | 'missing' | null = null;
   workers = true;
   textBytes = 200;
+  keyOf = (offset: number): string => `key-${offset}`;
   /** What leaving the group ends in. */
   goodbye: () => Promise<void> = () => Promise.resolve();
   /** While it is set, no signal is answered. */
@@ -79,10 +79,14 @@ class World {
   #answer: PartitionErrorHandler = () => undefined;
   #deliver: (where: TopicPartition, from: number) => Promise<void> = () => Promise.resolve();
 
-  constructor(partitions: number, yaml = '') {
+  constructor(partitions: number, yaml = '', batchers = BATCHERS) {
+    this.#layout = { batchers, keyFunction: 'key' };
+    this.#states = Array.from({ length: batchers }, (_, index) => {
+      return new BatcherState({ workflowId: `b${index}`, runId: 'r' }, input(), new Uint8Array(0));
+    });
     this.logs = Array.from({ length: partitions }, () => ({ start: 0, writtenMs: [], leaderless: false }));
     const [pipeline] = parseConfig(
-      `pipelines: { p: { topics: [${TOPIC}], table: t, batchers: ${BATCHERS} ${yaml} } }`,
+      `pipelines: { p: { topics: [${TOPIC}], table: t, batchers: ${batchers} ${yaml} } }`,
       'ktb.yaml',
       {},
     ).pipelines;
@@ -95,7 +99,7 @@ class World {
         admin: this.#admin() as unknown as KafkaAdmin,
         batcher: (_, index) => this.#batcher(index),
         batcherSettings: () => pipeline!.settings,
-        layouts: () => Promise.resolve([LAYOUT]),
+        layouts: () => Promise.resolve([this.#layout]),
         setAside: (_, original) => Promise.resolve(original),
         metrics: this.metrics,
         logger,
@@ -118,7 +122,7 @@ class World {
 
   /** As a member of 0.1.0 has committed it. */
   commit(partition: number, offset: number, epoch: string): void {
-    const metadata = formatCommitMetadata({ epoch, layout: LAYOUT, clusterId: 'c1', state: READING });
+    const metadata = formatCommitMetadata({ epoch, layout: this.#layout, clusterId: 'c1', state: READING });
     this.commits.set(`${TOPIC}/${partition}`, { offset, metadata });
   }
 
@@ -236,7 +240,7 @@ class World {
       const records = (failure === null ? offsets : []).map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
-        return new FetchedRecord(offset, writtenMs, Buffer.from(`key-${offset}`), value, NO_HEADERS);
+        return new FetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), value, NO_HEADERS);
       });
       const batch = new FetchedBatch(
         { ...where, highWatermark: String(log.writtenMs.length), fetchedOffset: String(from), rawMessages: [] },
@@ -666,6 +670,24 @@ it('a log whose first record is younger than all that was read is another one: a
   passTenSeconds();
   await eventually(() => expect(world.committed(0)).toBe(20));
   expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(20)));
+  expect(await truncations(world)).toEqual([0]);
+});
+
+it('a topic that is recreated while it is read is read from its start, also where several records have to be looked at', async () => {
+  const world = new World(1, '', 4);
+  world.write(0, 10, Date.now() - 60_000);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(10));
+  // One batcher has the rest: the last records that the others remember are at offsets that the new log has, too.
+  world.keyOf = () => 'key-9';
+  world.write(0, 40, Date.now() - 50_000);
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 30, Date.now() - 1_000);
+  await eventually(() => expect(world.consumer.problem).toContain('its log ends at 30'));
+  passTenSeconds();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(30)));
   expect(await truncations(world)).toEqual([0]);
 });
 

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { Assignment, type PartitionCommit } from '../../../src/consumer/assignment.js';
+import { LogComparison } from '../../../src/consumer/logComparison.js';
 import { ReadingPlans } from '../../../src/consumer/readingPlans.js';
 import type { PartitionTracker } from '../../../src/consumer/tracker.js';
 import type { Layout } from '../../../src/records/batcherId.js';
@@ -123,4 +124,20 @@ it('goes on under the same epoch behind the holes that a rewind has filled', () 
   plans.finish(assignment);
   expect(present()).toMatchObject({ epoch: 'e1', next: 8, plan: { layout: LAYOUT, end: null } });
   expect(done).toEqual(['seek 8', 'resume', 'replaced']);
+});
+
+it('begins nothing behind a plan while it is found out whether the log is still the same', () => {
+  const { plans, assignment, present, done } = member();
+  const filling = newTracker(source, 5, { state: { type: 'filling', end: 8 }, end: 8 });
+  assignment.open(filling, 5);
+  filling.advanceTo(8);
+  assignment.waits(source, 'its log ends at 3');
+  plans.finish(assignment);
+  assignment.compare(source, {
+    comparison: new LogComparison([], { logStart: 0, logEnd: 3 }, 1),
+    decide: () => ({ type: 'newer' }),
+  });
+  plans.finish(assignment);
+  expect(present()).toBe(filling);
+  expect(done).toEqual([]);
 });
