@@ -195,6 +195,19 @@ dlq
   .addOption(configOption())
   .action(called(async () => (await import('./commands/dlq.js')).replayDeadLetters));
 
+// Each of them has commands, and no option that a command has: an option before the command is the command's.
+for (const group of [program, config, dlq])
+  group.configureOutput({
+    outputError: (text, write) => {
+      const isMisplaced = text.startsWith('error: unknown option');
+      write(
+        isMisplaced
+          ? `${text.trimEnd()}: options come after the command, as in \`ktb check --config ktb.yaml\`\n`
+          : text,
+      );
+    },
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -7,6 +7,7 @@ import {
   Worker,
   type InjectedSinks,
   type NativeConnection,
+  type RuntimeOptions,
   type WorkerOptions,
 } from '@temporalio/worker';
 import type { Kafka } from 'kafkajs';
@@ -42,6 +43,7 @@ import { reachTemporal } from './reach.js';
 import type { BatcherSettings } from './records/settings.js';
 import { requestsTaskQueue, type RequesterActivities } from './records/request.js';
 import { endInAnyCase } from './ending.js';
+import { listenError } from './listening.js';
 import { LastingWorker } from './lastingWorker.js';
 import { initialiseSeries } from './series.js';
 import { DependencyMonitor, type Check } from './telemetry/dependencies.js';
@@ -418,9 +420,13 @@ function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
 /** As Prometheus wants them: `temporal_request_latency_seconds`, `temporal_request_total`. */
 const SDK_METRIC_NAMES = { countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true };
 
-/** The SDK logs through the daemon's logger, and leaves the process's signals to it. */
+/**
+ * The SDK logs through the daemon's logger, and leaves the process's signals to it.
+ *
+ * @throws Error where the address cannot be had
+ */
 function installTemporalRuntime(logger: Logger, bindAddress: string | null): void {
-  Runtime.install({
+  const options: RuntimeOptions = {
     shutdownSignals: [],
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
       // Of the worker for requesters, which is meant to have none.
@@ -433,7 +439,13 @@ function installTemporalRuntime(logger: Logger, bindAddress: string | null): voi
       logging: { filter: { core: 'ERROR', other: 'ERROR' } },
       ...(bindAddress === null ? {} : { metrics: { prometheus: { bindAddress, ...SDK_METRIC_NAMES } } }),
     },
-  });
+  };
+  try {
+    Runtime.install(options);
+  } catch (error) {
+    if (bindAddress === null) throw error;
+    throw listenError(error, 'http.temporalListen', bindAddress);
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

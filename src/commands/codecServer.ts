@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodePayloads, type WirePayload } from './codecPayloads.js';
+import { listen as listenOn } from '../listening.js';
 import { UsageError } from '../usageError.js';
 
 export interface CodecServerOptions {
@@ -32,7 +33,7 @@ export async function codecServer(options: CodecServerOptions): Promise<void> {
  * Serves `/decode` and `/encode` of Temporal's codec server protocol, under whatever path stands before them. Encoding leaves
  * payloads as they are: whoever signals by hand sends none of ours.
  *
- * @throws UsageError where others than this machine would be served without a token
+ * @throws Error where the address cannot be had, UsageError where others than this machine would be served without a token
  */
 export async function startCodecServer({
   listen,
@@ -64,8 +65,7 @@ export async function startCodecServer({
       },
     );
   });
-  server.listen(Number(port), host.replace(/^\[|\]$/g, ''));
-  await once(server, 'listening');
+  await listenOn(server, { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }, '--listen');
   return { server, port: (server.address() as AddressInfo).port };
 }
 

@@ -1,6 +1,7 @@
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
+import { listen } from '../listening.js';
 
 /** What stands in the way of readiness; empty when ready. */
 export type Readiness = () => readonly string[];
@@ -15,10 +16,10 @@ export interface HealthServer {
  * Serves `/livez` (200 while the process can answer: it never depends on others), `/readyz` (503 with the reasons until
  * everything is in place and again while draining) and `/metrics`.
  *
- * Rejects where the address is taken.
+ * @throws Error that says what to do where the address cannot be had
  */
 export async function startHealthServer(
-  { host, port }: { host: string; port: number },
+  address: { host: string; port: number },
   registry: Registry,
   readiness: Readiness,
 ): Promise<HealthServer> {
@@ -54,7 +55,7 @@ export async function startHealthServer(
         answer(404, 'text/plain', 'there are /livez, /readyz and /metrics\n');
     }
   });
-  await listen(server, host, port);
+  await listen(server, address, 'http.listen');
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -65,14 +66,4 @@ export async function startHealthServer(
         server.closeAllConnections();
       }),
   };
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host === '' ? undefined : host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }

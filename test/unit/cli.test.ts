@@ -33,3 +33,26 @@ it('a command loads what it needs', async () => {
   const loaded = await loadedBy(['config', 'example']);
   expect(loaded.filter((url) => url.includes('/dist/commands/')).length).toBeGreaterThan(0);
 });
+
+it.each([
+  ['--config', ['--config', 'f.yaml', 'status']],
+  ['-c', ['-c', 'f.yaml', 'run']],
+  ['--json', ['dlq', '--json', 'list']],
+  ['--json', ['config', '--json', 'validate']],
+])('an option before its command (%s) is told to come after it', async (option, args) => {
+  const refused = promisify(execFile)(process.execPath, [CLI, ...args]);
+  await expect(refused).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(
+      `error: unknown option '${option}': options come after the command, as in \`ktb check --config ktb.yaml\``,
+    ) as string,
+  });
+});
+
+it('an option that a command does not know is told as such', async () => {
+  const refused = promisify(execFile)(process.execPath, [CLI, 'status', '--jsn']);
+  await expect(refused).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^error: unknown option '--jsn'\n\(Did you mean --json\?\)\n/) as string,
+  });
+});
