@@ -77,6 +77,15 @@ const WAITING_OF_PIPELINE_MAX = 8;
 /** Of the time that a shutdown may take, the part for the consumers; the rest is the worker's. */
 const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
 
+/** A consumer is over two seconds after its deadline, a worker when it is forced to; a little later they are left as they are. */
+const CONSUMER_LATE_MS = 2_500;
+const WORKER_LATE_MS = 500;
+/**
+ * All that remains is to close connections, at the same time. Kafka's wait for the answers that are due on them, as long as a request may
+ * take. With the times above that is before `ktb run` cuts the process off.
+ */
+const CLOSE_MS = 1_000;
+
 const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflows/bundle.js', import.meta.url));
 
 /**
@@ -199,14 +208,17 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   logger.info('Draining');
   const deadlineMs = performance.now() + config.shutdownDeadlineMs;
   // Consumers first: what they have handed over is still accepted while the worker runs.
-  for (const part of roles.reverse()) await endInAnyCase(logger, part.name, () => part.drain(deadlineMs));
-  await Promise.allSettled([
-    admin.disconnect(),
-    clickhouse.close(),
-    lookUps.client.close(),
-    temporal?.close(),
-    http.close(),
-  ]);
+  for (const part of roles.reverse()) await part.drain(deadlineMs);
+  await Promise.all(
+    [
+      ...roles.flatMap((part) => [...part.clients]),
+      { name: 'connection of the Kafka admin client', close: () => admin.disconnect() },
+      { name: 'connection to ClickHouse', close: () => clickhouse.close() },
+      { name: 'connection for look-ups', close: () => lookUps.client.close() },
+      { name: 'connection to Temporal', close: async () => temporal?.close() },
+      { name: 'health server', close: () => http.close() },
+    ].map(({ name, close }) => endInAnyCase(logger, name, CLOSE_MS, close)),
+  );
   leaveUnhandledErrors();
   logger.info('Ended');
   return fatal.signal.aborted ? 1 : 0;
@@ -222,11 +234,15 @@ async function unlessAway(logger: Logger, warn: () => Promise<void>): Promise<vo
 }
 
 interface RunningRole {
-  /** For the log. */
-  readonly name: string;
+  /** Closed once all roles are drained, each with its name for the log. */
+  readonly clients: readonly { readonly name: string; readonly close: () => Promise<unknown> }[];
   /** What stands in the way of readiness. */
   problems(): string[];
-  /** @param deadlineMs by `performance.now()`, which nobody sets back */
+  /**
+   * Never rejects, and is over soon after the deadline, whatever does not answer.
+   *
+   * @param deadlineMs by `performance.now()`, which nobody sets back
+   */
   drain(deadlineMs: number): Promise<void>;
 }
 
@@ -263,7 +279,7 @@ function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole &
     });
   });
   return {
-    name: 'consumers',
+    clients: [{ name: 'publisher of the consumers', close: () => publisher.close() }],
     start: async () => {
       await Promise.all(consumers.map((consumer) => consumer.start()));
     },
@@ -273,10 +289,14 @@ function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole &
       const consumersDeadlineMs = nowMs + (deadlineMs - nowMs) * CONSUMER_SHARE_OF_SHUTDOWN;
       await Promise.all(
         consumers.map((consumer) =>
-          endInAnyCase(logger, `consumer of ${consumer.name}`, () => consumer.drain(consumersDeadlineMs)),
+          endInAnyCase(
+            logger,
+            `consumer of ${consumer.name}`,
+            Math.max(0, consumersDeadlineMs - performance.now()) + CONSUMER_LATE_MS,
+            () => consumer.drain(consumersDeadlineMs),
+          ),
         ),
       );
-      await publisher.close();
     },
   };
 }
@@ -348,20 +368,24 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   ).map((workerOptions: WorkerOptions) => {
     const labels = { task_queue: workerOptions.taskQueue };
     metrics.workerFailures.inc(labels, 0);
-    return new LastingWorker({
+    const worker = new LastingWorker({
       taskQueue: workerOptions.taskQueue,
       create: () => Worker.create(workerOptions),
       stateLog,
       failed: () => metrics.workerFailures.inc(labels),
     });
+    return { name: `worker of ${workerOptions.taskQueue}`, worker };
   });
-  for (const worker of workers) worker.start();
+  for (const { worker } of workers) worker.start();
   return {
-    name: 'workers',
-    problems: () => workers.flatMap(({ problem }) => problem ?? []),
+    clients: [
+      { name: 'publisher of the workers', close: () => publisher.close() },
+      { name: 'connection for the partitions of topics', close: () => admin.disconnect() },
+    ],
+    problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
     drain: async () => {
-      await Promise.all(workers.map((worker) => worker.drain()));
-      await Promise.allSettled([publisher.close(), admin.disconnect()]);
+      const waitMs = shared.shutdownForceTime + WORKER_LATE_MS;
+      await Promise.all(workers.map(({ name, worker }) => endInAnyCase(logger, name, waitMs, () => worker.drain())));
     },
   };
 }

@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -35,3 +36,23 @@ for (const part of ['kafka', 'temporal', 'clickhouse'] as const) {
     expect(daemon.running).toBe(true);
   });
 }
+
+it('a daemon drains and ends in time, in order, while connections to kafka swallow the answers that it waits for', async () => {
+  const fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const address = stack().kafka.brokers[0]!;
+  const proxy = await FaultyProxy.start(address, { advertises: true });
+  onTestFinished(() => proxy.close());
+  const { shutdown: _, ...config } = parse(fixture.config()) as Record<string, unknown>;
+  const text = stringify({ ...config, shutdown: { deadline: '3s' } });
+  const daemon = await Daemon.start(text.replaceAll(address, `127.0.0.1:${proxy.port}`));
+  const load = steadyLoad(fixture, 200);
+  await eventually(() => expect(fixture.acks.length).toBeGreaterThan(500));
+  expect(proxy.silence()).toBeGreaterThan(0);
+  // Acknowledgements were sent, and their answers are due.
+  await eventually(async () => expect(await daemon.metric('ktb_publish_errors_total')).toBeGreaterThan(0), 30_000);
+  await load.stop();
+  // Otherwise it would be cut off, with 1.
+  expect(await daemon.stop()).toBe(0);
+  await eventually(() => expect(daemon.logs().map(({ message }) => message)).toContain('Ended'));
+});
