@@ -1,6 +1,5 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import type { ConfigProblem } from './problems.js';
-import type { ParsedConfig } from './schema.js';
+import type { ConfigProblem, Sound } from './problems.js';
 
 interface Certificates {
   readonly ca?: string | undefined;
@@ -12,7 +11,7 @@ interface Certificates {
  * What is wrong with the certificates of the connections, which the libraries would say in the words of OpenSSL or not at all.
  * Nothing of their texts is in a message. The references in the configuration have to be resolved.
  */
-export function certificateProblems({ kafka, temporal, clickhouse }: ParsedConfig): readonly ConfigProblem[] {
+export function certificateProblems({ kafka, temporal, clickhouse }: Sound): readonly ConfigProblem[] {
   return [
     ...problemsOf(['kafka', 'ssl'], kafka.ssl),
     ...problemsOf(['temporal', 'tls'], temporal.tls),

@@ -32,7 +32,10 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
   const problems: ConfigProblem[] = [];
   const resolved = resolveReferences(document.toJS() as unknown, [], environment, problems);
   const checked = checkConfig(resolved);
-  const found = checked.ok ? certificateProblems(checked.parsed) : checked.problems;
+  const found = [
+    ...(checked.ok ? [] : checked.problems),
+    ...certificateProblems(checked.ok ? checked.parsed : checked.sound),
+  ];
   if (problems.length > 0 || !checked.ok || found.length > 0) {
     const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
     const others = found.filter(({ path }) => !unresolved.has(path.join('\n')));

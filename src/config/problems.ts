@@ -2,7 +2,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { deadLetterTopicOf } from './config.js';
 import { whyOwned } from './insertSettings.js';
-import { configSchema, type ParsedConfig } from './schema.js';
+import { configSchema, pipeline as pipelineSchema, type ParsedConfig } from './schema.js';
 import { collidingTopics } from '../records/tables.js';
 import { UsageError } from '../usageError.js';
 import { isTopicPattern, topicPattern } from './topics.js';
@@ -33,16 +33,44 @@ export class ConfigError extends UsageError {
   }
 }
 
+/** What more than one key tells about: connections, and pipelines by their names. */
+export type Sound = Pick<ParsedConfig, 'kafka' | 'temporal' | 'clickhouse' | 'pipelines'>;
+
+/** `sound`: what can be looked into further, although something is wrong elsewhere. */
 export type Checked =
   | { readonly ok: true; readonly parsed: ParsedConfig }
-  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly sound: Sound };
 
 /** Checks a whole configuration and reports everything that is wrong with it, not only the first. */
 export function checkConfig(input: unknown): Checked {
   const result = configSchema.safeParse(input ?? {});
-  if (!result.success) return { ok: false, problems: result.error.issues.flatMap((issue) => toProblems(issue, input)) };
-  const problems = crossChecks(result.data);
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, parsed: result.data };
+  if (result.success) {
+    const problems = crossChecks(result.data);
+    return problems.length > 0 ? { ok: false, problems, sound: result.data } : { ok: true, parsed: result.data };
+  }
+  const problems = result.error.issues.flatMap((issue) => toProblems(issue, input));
+  const sound = soundPart(input);
+  return { ok: false, problems: [...problems, ...crossChecks(sound)], sound };
+}
+
+/** Connections and pipelines that the schema has nothing against; defaults in place of a connection that it refuses. */
+function soundPart(input: unknown): Sound {
+  const { shape } = configSchema;
+  const { kafka, temporal, clickhouse, pipelines } = asMapping(input);
+  const named = Object.entries(asMapping(pipelines)).flatMap(([name, value]) => {
+    const { data } = pipelineSchema.safeParse(value);
+    return data === undefined ? [] : [[name, data] as const];
+  });
+  return {
+    kafka: shape.kafka.safeParse(kafka).data ?? shape.kafka.parse(undefined),
+    temporal: shape.temporal.safeParse(temporal).data ?? shape.temporal.parse(undefined),
+    clickhouse: shape.clickhouse.safeParse(clickhouse).data ?? shape.clickhouse.parse(undefined),
+    pipelines: Object.fromEntries(named),
+  };
+}
+
+function asMapping(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /** `pipelines.orders.batch.maxDelay`, `kafka.brokers[0]`. */
@@ -158,7 +186,7 @@ const COORDINATES: Readonly<Record<string, string>> = {
 };
 
 /** What no single key can tell. */
-function crossChecks({ pipelines, clickhouse }: ParsedConfig): ConfigProblem[] {
+function crossChecks({ pipelines, clickhouse }: Sound): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const inputs = new Map<string, string>();
   const groups = new Map<string, string>();

@@ -181,7 +181,8 @@ const flow = z.strictObject({
     .describe("A batcher's history is looked at after every so many bytes sent to it."),
 });
 
-const pipeline = z.strictObject({
+/** One entry of `pipelines`. */
+export const pipeline = z.strictObject({
   topics: z
     .array(inputTopic)
     .min(1, { error: 'must name at least one topic' })

@@ -130,6 +130,26 @@ log: { level: inof }
   );
 });
 
+it('tells what several keys, and certificates, have wrong in the same go as what single keys have', () => {
+  const found = problems(`
+kafka: { ssl: { ca: none } }
+clickhouse: { url: 'http://user@localhost:8123' }
+log: { level: loud }
+pipelines:
+  broken: { topics: [a], table: t, batcher: 8 }
+  round: { topics: [b], table: t, reply: { topic: b } }
+  twice: { topics: [c], table: t, groupId: ktb-round }
+`);
+  expect(found).toEqual([
+    expect.stringContaining('pipelines.broken.batcher: unknown key; did you mean batchers?'),
+    expect.stringContaining('log.level: must be one of debug, info, warn, error'),
+    expect.stringContaining('pipelines.twice.groupId: is also the group of pipeline round'),
+    expect.stringContaining('pipelines.round.reply.topic: b is an input topic of pipeline round'),
+    expect.stringContaining('clickhouse.url: must not hold credentials'),
+    expect.stringContaining('kafka.ssl.ca: must be a certificate'),
+  ]);
+});
+
 it('takes topics by pattern, a table a topic, and a pointer to go by', () => {
   const [one, two] = parse(`
 pipelines:
@@ -170,6 +190,8 @@ pipelines:
     `line 4: pipelines.b.tables.z: ${table}`,
     'line 6: pipelines.d.shardBy: must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
     `line 7: pipelines.e.table: ${table}`,
+    'line 5: pipelines.c.tables.d: is no input topic of the pipeline',
+    'line 5: pipelines.c.shardBy: leads into JSON, and the values are text; use key, partition, or header:NAME',
   ]);
   expect(
     problems(
