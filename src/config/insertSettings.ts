@@ -33,6 +33,8 @@ export const INSERT_DEFAULTS = {
 
 /** Settings of every insert to a server that knows them. */
 export const INSERT_SETTINGS_IF_KNOWN = {
+  // By default a field `Amount` goes into a column `amount`, too: past its checks, and past what the column is mapped from.
+  input_format_column_name_matching_mode: 'match_case',
   // A number for a DateTime64 counts its ticks, as it has always done; since 26.8 it would be seconds.
   input_format_read_datetime_number_as_raw_value: 1,
   // A text for an AggregateFunction is a state. As a value, 300 would be 44 in a sum of UInt8, and `abc` 0.

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { CONVERSIONS } from '../../scripts/values.js';
 import { record } from '../support/records.js';
-import { useValueStore } from '../support/storedValues.js';
+import { useValueStore, type InsertOptions } from '../support/storedValues.js';
 
 const values = useValueStore('values');
 
@@ -37,6 +37,37 @@ const wide = (members: number) =>
   `{${Array.from({ length: members }, (_, index) => `"k${String(index).padStart(6, '0')}":${index}`).join(',')}}`;
 const bytes = (...parts: (string | number)[]) =>
   Buffer.concat(parts.map((part) => (typeof part === 'number' ? Buffer.of(part) : Buffer.from(part))));
+
+/**
+ * Inserts values one after the other into a table with the identity columns, all in one batch.
+ *
+ * @returns for each the row as ClickHouse writes it, or the code of its rejection
+ */
+async function storeRows(
+  definition: string,
+  texts: readonly string[],
+  { read, ...options }: InsertOptions & { read: string },
+): Promise<string[]> {
+  const store = values();
+  const table = 'values_rows';
+  await store.client.command({
+    query: `CREATE TABLE ${table} (${definition}, _topic String, _partition UInt32, _offset UInt64, _epoch String)
+      ENGINE = MergeTree ORDER BY _offset`,
+  });
+  const source = { topic: 'orders', partition: 0, epoch: 'e' };
+  const records = texts.map((text, offset) => ({ source, record: record(offset, { value: Buffer.from(text) }) }));
+  const { rejected } = await store.insert(table, records, options);
+  const result = await store.client.query({
+    query: `SELECT _offset, toString(${read}) FROM ${table}`,
+    format: 'JSONCompactEachRow',
+  });
+  const stored = new Map(
+    (await result.json<[number | string, string]>()).map(([offset, text]) => [Number(offset), text]),
+  );
+  await store.client.command({ query: `DROP TABLE ${table}` });
+  const codes = new Map(rejected.map(({ record: { offset }, rejection }) => [offset, `! ${rejection.code}`]));
+  return texts.map((_, offset) => codes.get(offset) ?? stored.get(offset) ?? 'nowhere');
+}
 
 /** A type, and JSON texts with what becomes of them in a column of it. */
 const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][] = [
@@ -636,4 +667,25 @@ it('null stands for the default of a column that has one', async () => {
     ["DateTime('UTC') DEFAULT '2024-01-02 03:04:05'", 'null', '2024-01-02 03:04:05'],
   ] as const)
     expect([type, json, ...(await store(type, [json]))]).toEqual([type, json, outcome]);
+});
+
+it('a field whose name differs from a column’s in case only is another field, which is ignored', async () => {
+  const cases = [
+    ['{"v":1,"d":"2024-02-29","x":{"amount":5},"total":2,"n":{"a":[3]}}', "(1,'2024-02-29',5,2,[3])"],
+    ['{"V":300}', "(0,'1970-01-01',0,0,[])"],
+    ['{"D":"2024-02-30"}', "(0,'1970-01-01',0,0,[])"],
+    ['{"Amount":99,"x":{}}', "(0,'1970-01-01',0,0,[])"],
+    ['{"Amount":99,"x":{"amount":5}}', "(0,'1970-01-01',5,0,[])"],
+    ['{"Amount":99,"X":{"amount":5},"x":{"Amount":5}}', "(0,'1970-01-01',0,0,[])"],
+    ['{"total":1,"TOTAL":2}', "(0,'1970-01-01',0,1,[])"],
+    ['{"v":1,"_OFFSET":70}', "(1,'1970-01-01',0,0,[])"],
+    ['{"N":{"a":[300]},"n":{"A":[300]}}', "(0,'1970-01-01',0,0,[])"],
+    ['{"N.a":[300],"n.A":[300]}', "(0,'1970-01-01',0,0,[])"],
+  ] as const;
+  const outcomes = await storeRows(
+    'v UInt8, d Date, amount UInt8, total UInt8, n Nested(a UInt8)',
+    cases.map(([json]) => json),
+    { read: '(v, d, amount, total, n.a)', columns: { amount: '/x/amount' } },
+  );
+  expect(outcomes).toEqual(cases.map(([, outcome]) => outcome));
 });

@@ -7,6 +7,7 @@ import { insertRecords, type BatchInsertResult, type SourcedRecord } from '../..
 import { ClickHouseTables } from '../../src/activities/clickhouse.js';
 import { createClickHouse } from '../../src/clients.js';
 import type { Rejection } from '../../src/records/ack.js';
+import { DEFAULT_MAPPING, type Mapping } from '../../src/records/settings.js';
 import { record } from './records.js';
 import { useSharedStack } from './useStack.js';
 
@@ -28,9 +29,15 @@ export type Outcome =
   | { readonly stored: string | null; readonly rejection: null }
   | { readonly stored: null; readonly rejection: Rejection };
 
-export interface StoreOptions {
+export interface InsertOptions {
   /** Of the pipeline, as `clickhouse.settings`. */
   readonly insertSettings?: Readonly<Record<string, string | number>>;
+  /** What columns are mapped from. */
+  readonly columns?: Readonly<Record<string, string>>;
+  readonly mapping?: Mapping;
+}
+
+export interface StoreOptions extends Pick<InsertOptions, 'insertSettings'> {
   readonly createSettings?: Readonly<Record<string, string | number>>;
   readonly readSettings?: ClickHouseSettings;
 }
@@ -38,11 +45,7 @@ export interface StoreOptions {
 export interface ValueStore {
   readonly client: ClickHouseClient;
   /** Inserts one batch into a table with the identity columns. */
-  insert(
-    table: string,
-    records: readonly SourcedRecord[],
-    insertSettings?: StoreOptions['insertSettings'],
-  ): Promise<BatchInsertResult>;
+  insert(table: string, records: readonly SourcedRecord[], options?: InsertOptions): Promise<BatchInsertResult>;
   /** Inserts a record for each value, all in one batch. Each is in the table afterwards, or it is rejected. */
   store(
     columns: readonly StoredColumn[],
@@ -75,11 +78,16 @@ export function useValueStore(prefix: string): () => ValueStore {
   });
   afterAll(() => client.close());
 
-  const insert: ValueStore['insert'] = (table, records, insertSettings = {}) =>
+  const insert: ValueStore['insert'] = (
+    table,
+    records,
+    { insertSettings = {}, columns = {}, mapping = DEFAULT_MAPPING } = {},
+  ) =>
     insertRecords(records, {
       tables: new ClickHouseTables(client, 'default', insertSettings),
       table,
-      columns: {},
+      columns,
+      mapping,
       batch: table,
       repeated: false,
       overdue: false,
@@ -102,7 +110,7 @@ export function useValueStore(prefix: string): () => ValueStore {
           value: Buffer.concat([Buffer.from(`{"${nameOf(column)}":`), Buffer.from(json as string), Buffer.from('}')]),
         }),
       })),
-      options.insertSettings,
+      options,
     );
     const result = await client.query({
       query: `SELECT _offset, ${columns.map(({ read }, column) => read(nameOf(column))).join(', ')} FROM ${table}`,
