@@ -110,6 +110,24 @@ export const CONVERSIONS: readonly Conversion[] = [
     why: 'of a text that is a float, ClickHouse makes an integer, of "1.5" and "nan", too',
   },
   {
+    type: 'JSON(p Variant(Bool, String))',
+    written: '{"p":5}',
+    stored: null,
+    why: 'beside Bool, ClickHouse makes true of integers up to 255, and of "5" and "0", too; 0 and 1 are false and true',
+  },
+  {
+    type: "JSON(SKIP REGEXP '^x')",
+    written: '{"x":[null]}',
+    stored: null,
+    why: 'what is left out by a pattern is judged like the rest; what is left out by its path is not',
+  },
+  {
+    type: 'Dynamic',
+    written: '[{"a":1},{"b":2}]',
+    stored: '[(1,0),(0,2)]',
+    why: 'the objects of an array become tuples of one type: a member that is missing has its default. JSON keeps them as they are',
+  },
+  {
     type: 'Dynamic',
     written: '[null,{"a":1}]',
     stored: null,

@@ -69,7 +69,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Time64':
       return ticksCheck(timeOfDayCheck(Number(first)), place);
     case 'Bool':
-      return place === 'path' || place === 'pathVariant' ? boolPathCheck : undefined;
+      return isAtPath(place) ? boolPathCheck : undefined;
     case 'Enum8':
     case 'Enum16':
       return enumCheck(parameters);
@@ -88,19 +88,17 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Nested':
       return arrayCheck(tupleCheck(parameters, of));
     case 'Variant':
-      return allOf(parameters.map((inner) => checkOf(inner, limits, placeInVariant(place, parameters))));
+      return allOf([
+        ...parameters.map((inner) => checkOf(inner, limits, placeInVariant(place, parameters))),
+        isAtPath(place) ? variantPathCheck(parameters) : undefined,
+      ]);
     case 'QBit':
       return arrayCheck(of(first));
     case 'JSON':
     case 'Object':
-      return allOf([numbersCheck(false), pathsCheck(type, limits)]);
+      return pathsCheck(type, limits);
     case 'Dynamic':
-      return allOf([
-        numbersCheck(true),
-        integersCheck,
-        namesCheck,
-        place === 'path' || place === 'pathVariant' ? nullsCheck : nullsOfTuplesCheck,
-      ]);
+      return allOf([numbersCheck(true), integersCheck, namesCheck, isAtPath(place) ? nullsCheck : nullsOfTuplesCheck]);
     case 'Geometry':
       return allOf([...SHAPES.values()].map(of));
     case 'String':
@@ -114,10 +112,42 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
   }
 }
 
+function isAtPath(place: Place): boolean {
+  return place === 'path' || place === 'pathVariant';
+}
+
 /** At a path, what a Variant has besides integers may take a fraction, or a text, as it is. */
 function placeInVariant(place: Place, parameters: readonly string[]): Place {
-  const isAtPath = place === 'path' || place === 'pathVariant';
-  return isAtPath && !parameters.some((type) => TAKES_FRACTIONS.test(type)) ? 'pathVariant' : 'variant';
+  return isAtPath(place) && !parameters.some((type) => TAKES_FRACTIONS.test(type)) ? 'pathVariant' : 'variant';
+}
+
+/**
+ * At a path, a Variant with `Bool` makes true or false of all integers up to 255, though another of its types takes them as they are;
+ * and one with texts writes numbers its own way, if it has no type of numbers.
+ */
+function variantPathCheck(parameters: readonly string[]): ValueCheck | undefined {
+  const takesText = parameters.some((type) => TAKES_TEXT.test(type));
+  const takesNumbers = parameters.some((type) => TAKES_NUMBERS.test(type));
+  return allOf([
+    parameters.includes('Bool') ? boolOfVariantCheck(takesText) : undefined,
+    takesText && !takesNumbers ? textPathCheck : undefined,
+  ]);
+}
+
+const TAKES_TEXT = /^(?:LowCardinality\()?(?:String|FixedString)/;
+const TAKES_NUMBERS = /^(?:U?Int|Float|BFloat|Decimal)/;
+const BOOL_INTEGER_MAX = 255;
+
+function boolOfVariantCheck(takesText: boolean): ValueCheck {
+  return (text, start, end) => {
+    const isText = isString(text, start);
+    if (!isText && !isNumber(text, start)) return true;
+    const content = isText ? textOfString(text, start, end) : text.slice(start, end);
+    const value = Number(content);
+    if (!(value >= 0 && value <= BOOL_INTEGER_MAX)) return true;
+    if (isText) return !/^\+?\d+$/.test(content) || (!takesText && (content === '0' || content === '1'));
+    return !Number.isInteger(value) || value === 1 || Object.is(value, 0);
+  };
 }
 
 const TAKES_FRACTIONS = /^(?:LowCardinality\()?(?:String|FixedString|Float|BFloat|Decimal)/;
@@ -546,25 +576,40 @@ const fixedTextPathCheck: ValueCheck = (text, start) => isString(text, start) ||
 function typedPaths({ parameters }: ColumnType): (readonly [path: string, type: string])[] {
   return parameters.flatMap((parameter) => {
     const [, path, type] = /^((?:`(?:[^`\\]|\\.)*`|[^\s`=])+)\s+([^\s=][^]*)$/.exec(parameter) ?? [];
-    if (path === undefined || type === undefined || /^SKIP$/i.test(path)) return [];
-    return [[latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1')), type] as const];
+    return path === undefined || type === undefined || /^SKIP$/i.test(path) ? [] : [[pathName(path), type] as const];
   });
 }
 
+/** The paths that ClickHouse leaves out with all that is below them. What it leaves out by a pattern is judged like the rest. */
+function skippedPaths({ parameters }: ColumnType): string[] {
+  return parameters.flatMap((parameter) => {
+    const [, path] = /^SKIP\s+((?:`(?:[^`\\]|\\.)*`|[^\s`])+)$/i.exec(parameter) ?? [];
+    return path === undefined ? [] : [pathName(path)];
+  });
+}
+
+function pathName(path: string): string {
+  return latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1'));
+}
+
 /** What has no type is judged by {@link nullsCheck}: at a path with one, null is the type's matter. */
-function pathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck {
+function pathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck | undefined {
   const typed = typedPaths(type);
-  const paths = new Map(typed.map(([path, pathType]) => [path, checkOf(pathType, limits, 'path')]));
-  const names = [...paths.keys()];
+  const skipped = skippedPaths(type);
+  const numbers = numbersCheck(false);
+  const paths = new Map(typed.map(([path, pathType]) => [path, allOf([numbers, checkOf(pathType, limits, 'path')])]));
+  const untyped = allOf([numbers, nullsCheck]);
+  const names = [...paths.keys(), ...skipped];
+  if (names.length === 0) return untyped;
   const holds = (text: string, start: number, prefix: string): boolean =>
     objectMembers(text, start).every((member) => {
       const path = prefix + member.name;
-      if (paths.has(path)) return paths.get(path)?.(text, member.start, member.end) ?? true;
+      if (skipped.some((name) => path === name || path.startsWith(`${name}.`))) return true;
       const leads = text[member.start] === '{' && names.some((name) => name.startsWith(`${path}.`));
-      return leads ? holds(text, member.start, `${path}.`) : nullsCheck(text, member.start, member.end);
+      if (leads && !paths.has(path)) return holds(text, member.start, `${path}.`);
+      return (paths.get(path) ?? untyped)?.(text, member.start, member.end) ?? true;
     });
   const takesNull = typed.every(([, pathType]) => takesZero(pathType));
-  if (names.length === 0) return nullsCheck;
   return (text, start) => (text[start] === 'n' ? takesNull : holds(text, start, ''));
 }
 

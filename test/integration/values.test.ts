@@ -513,6 +513,28 @@ const CASES: [type: string, cases: [json: string | Buffer, outcome: string][]][]
     ],
   ],
   [
+    'JSON(SKIP k, SKIP a.b)',
+    [
+      ['{"k":[null],"a":{"b":[null],"c":1}}', '{"a":{"c":1}}'],
+      ['{"k.x":[true,1],"a.b":5,"z":2}', '{"z":2}'],
+      ['{"kk":[null]}', OUT],
+      ['{"a":[{"b":[null]}]}', OUT],
+    ],
+  ],
+  [
+    'JSON(p Variant(Bool, String))',
+    [
+      ['{"p":5}', OUT],
+      ['{"p":"5"}', OUT],
+      ['{"p":"0"}', OUT],
+      ['{"p":1}', '{"p":true}'],
+      ['{"p":256}', '{"p":"256"}'],
+      ['{"p":"x"}', '{"p":"x"}'],
+      ['{"p":0.5}', '{"p":"0.5"}'],
+      ['{"p":0.50}', OUT],
+    ],
+  ],
+  [
     'JSON(a Variant(UInt8, String))',
     [
       ['{"a":5}', '{"a":5}'],

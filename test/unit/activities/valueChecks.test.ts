@@ -178,3 +178,35 @@ it('rejects a fraction at a path of a Variant just where nothing in it takes fra
   ] as const)
     expect([types, number, passes(`JSON(a Variant(${types}))`, `{"a":${number}}`)]).toEqual([types, number, passing]);
 });
+
+it('rejects at a path of a Variant what Bool or a text would change, and nothing that another type takes as it is', () => {
+  for (const [types, passing, failing] of [
+    ['Bool, String', ['0', '1', 'true', '256', '-1', '0.5', '"256"', '"x"', '"-5"'], ['5', '2.0', '-0', '255']],
+    ['Bool, String', ['""', '" 5"', '"0.5"'], ['"5"', '"0"', '"1"', '"+7"', '"007"', '1.50', '1e3']],
+    ['Bool, Float64', ['256', '1.50', '1e3', '"0"', '"1"', '"1.5"', '-1'], ['5', '5e0', '"5"', '"00"']],
+    ['Array(UInt8), String', ['5', '"5"', '0.5'], ['5.0', '1.50']],
+    ['Array(UInt8), Bool', ['0', 'true', '[5]'], ['5', '"5"', '0.5']],
+  ] as const) {
+    for (const json of passing)
+      expect([types, json, passes(`JSON(p Variant(${types}))`, `{"p":${json}}`)]).toEqual([types, json, true]);
+    for (const json of failing)
+      expect([types, json, passes(`JSON(p Variant(${types}))`, `{"p":${json}}`)]).toEqual([types, json, false]);
+  }
+  // In a column of its own, a Variant takes them as they are.
+  for (const json of ['5', '"5"', '1.50']) expect(passes('Variant(Bool, String)', json)).toBe(true);
+});
+
+it('does not judge what a JSON column leaves out', () => {
+  const type = 'JSON(t UInt8, SKIP `a.b`, SKIP `q w`, SKIP k)';
+  for (const [json, passing] of [
+    ['{"k":[null],"a":{"b":[null]},"q w":[true,1]}', true],
+    ['{"k":{"x":[1e999]},"k.x":[true,1],"a.b":[null],"a":{"b.c":[null]}}', true],
+    ['{"kk":[null]}', false],
+    ['{"a":{"bb":[true,1]}}', false],
+    ['{"a":[{"b":[null]}]}', false],
+    ['{"a":{"c":1e999}}', false],
+    ['{"t":256}', false],
+    ['{"k":1,"t":5}', true],
+  ] as const)
+    expect([json, passes(type, json)]).toEqual([json, passing]);
+});
