@@ -64,10 +64,11 @@ export function createRowBuilder(
 ): RowBuilder {
   const identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
   const identityFields = identityFieldWriter(identity, table);
+  const object = new JsonObject();
   const mapped = Object.entries(columns).map(([column, from]) => ({
     column,
     from,
-    read: columnReader(from, table.get(column) ?? ''),
+    read: columnReader(from, table.get(column) ?? '', object),
     check: columnCheck(table, column),
   }));
   const fields = knownFields(table, columns, identity);
@@ -82,7 +83,6 @@ export function createRowBuilder(
     (least, time) => (least === undefined || time.msMax < least.msMax ? time : least),
     undefined,
   );
-  const object = new JsonObject();
 
   /** The fields that precede the value's own, one after the other; a rejection where a value does not fit. */
   const leadingFields = (source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection => {
@@ -401,7 +401,8 @@ export function unfitMappings(
   );
 }
 
-function columnReader(from: string, type: string): ColumnReader {
+/** @param json reads what a value is, where that is not known yet */
+function columnReader(from: string, type: string, json: JsonObject): ColumnReader {
   if (from.startsWith('/')) {
     const tokens = pointerTokens(from);
     return (_source, _record, text) => textAtPointer(text, tokens);
@@ -412,7 +413,7 @@ function columnReader(from: string, type: string): ColumnReader {
   }
   const readers: Record<string, ColumnReader> = {
     key: (_source, { key }) => quoteBytes(key),
-    value: TAKES_JSON.test(type) ? jsonOfValue : (_source, { value }) => quoteBytes(value),
+    value: TAKES_JSON.test(type) ? jsonOfValue(json) : (_source, { value }) => quoteBytes(value),
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
     offset: (_source, { offset }) => String(offset),
@@ -424,13 +425,14 @@ function columnReader(from: string, type: string): ColumnReader {
   return reader;
 }
 
-/** The value itself, for a column that takes JSON. */
-const jsonOfValue: ColumnReader = (_source, { value }) => {
-  if (value === null) return 'null';
-  const text = value.toString('latin1');
-  const json = new JsonObject();
-  return json.read(text) === undefined ? notJson(text, json) : text;
-};
+/** The value itself, for a column that takes JSON; without the white space around it, at which no check would look for a bracket. */
+function jsonOfValue(json: JsonObject): ColumnReader {
+  return (_source, { value }) => {
+    if (value === null) return 'null';
+    const text = value.toString('latin1');
+    return json.read(text) === undefined ? notJson(text, json) : text.trim();
+  };
+}
 
 /** A JSON string of a text, one character a byte of its UTF-8. */
 function quote(text: string): string {

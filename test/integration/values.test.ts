@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { CONVERSIONS } from '../../scripts/values.js';
 import { record } from '../support/records.js';
+import { DEFAULT_MAPPING, type Mapping } from '../../src/records/settings.js';
 import { useValueStore, type InsertOptions } from '../support/storedValues.js';
 
 const values = useValueStore('values');
@@ -710,4 +711,63 @@ it('a field whose name differs from a column’s in case only is another field, 
     { read: '(v, d, amount, total, n.a)', columns: { amount: '/x/amount' } },
   );
   expect(outcomes).toEqual(cases.map(([, outcome]) => outcome));
+});
+
+it('white space around a value that a column takes whole hides nothing from the checks', async () => {
+  const text: Mapping = { format: 'text', unknownFields: 'ignore', tombstones: 'reject' };
+  const cases: [type: string, mapping: Mapping, values: [value: string, outcome: string][]][] = [
+    [
+      'Map(String, UInt8)',
+      DEFAULT_MAPPING,
+      [
+        [' {"a":30}\n', "{'a':30}"],
+        [' {"a":300}', OUT],
+        ['\r\n{"a":1,"a":2}', OUT],
+      ],
+    ],
+    [
+      'Tuple(a UInt8)',
+      DEFAULT_MAPPING,
+      [
+        [' {"a":1}', '(1)'],
+        [' {"a":257}', OUT],
+        [' {"a":1,"b":2}', OUT],
+      ],
+    ],
+    [
+      'JSON(a UInt8)',
+      DEFAULT_MAPPING,
+      [
+        [' {"a":1}', '{"a":1}'],
+        [' {"a":257}', OUT],
+        [' {"b":"\\udc00"}', OUT],
+      ],
+    ],
+    [
+      'Array(UInt8)',
+      text,
+      [
+        ['\t[1,255]', '[1,255]'],
+        ['\t[1,257]', OUT],
+      ],
+    ],
+    ['Array(Date)', text, [[' ["2024-02-30"]', OUT]]],
+    [
+      'Array(String)',
+      text,
+      [
+        ['["\\ud83d\\ude00"]', "['😀']"],
+        ['["\\udc00"]', OUT],
+        ['["\\\\udc00"]', "['\\\\udc00']"],
+      ],
+    ],
+  ];
+  for (const [type, mapping, written] of cases) {
+    const outcomes = await storeRows(
+      `v ${type}`,
+      written.map(([value]) => value),
+      { read: 'v', columns: { v: 'value' }, mapping },
+    );
+    expect([type, ...outcomes]).toEqual([type, ...written.map(([, outcome]) => outcome)]);
+  }
 });
