@@ -17,10 +17,10 @@ import { PartialProblem } from './telemetry/dependencies.js';
 import type { Logger } from './telemetry/logging.js';
 
 /**
- * Kafka answers, and has every topic. Where only some pipelines lack one, or a partition has no leader, it is a
+ * Kafka answers, and has every topic. Where something can be read all the same, or a partition has no leader, it is a
  * {@link PartialProblem}: the others can work.
  */
-export async function checkKafka(admin: KafkaAdmin, config: Config): Promise<void> {
+export async function checkKafka(admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>, config: Config): Promise<void> {
   await reachKafka(admin, config.kafka);
   const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
   let existing: ClusterFacts;
@@ -30,18 +30,26 @@ export async function checkKafka(admin: KafkaAdmin, config: Config): Promise<voi
     throw await kafkaProblem(config.kafka, error);
   }
   const missing = new Set<string>();
-  let complete = 0;
+  let readable = 0;
   for (const pipeline of config.pipelines) {
     const lacking = topicsOf(pipeline).filter((topic) => isMissing(existing, topic));
     for (const topic of lacking) missing.add(topic);
-    if (lacking.length === 0) complete++;
+    if (canRead(pipeline, lacking)) readable++;
   }
   if (missing.size === 0) {
     mustHaveLeaders(existing);
     return;
   }
   const message = `Kafka has no topic ${[...missing].join(', ')}: create ${missing.size === 1 ? 'it' : 'them'}, or run \`ktb setup\``;
-  throw complete === 0 ? new Error(message) : new PartialProblem(message);
+  throw readable === 0 ? new Error(message) : new PartialProblem(message);
+}
+
+/** Whether a pipeline has where to read from, and where its answers and dead letters go. */
+function canRead(pipeline: PipelineConfig, lacking: readonly string[]): boolean {
+  const { topics, topicPatterns } = pipeline;
+  const isInput = (topic: string): boolean => topics.includes(topic);
+  if (!lacking.every(isInput)) return false;
+  return topicPatterns.length > 0 || topics.some((topic) => !lacking.includes(topic));
 }
 
 /** @throws PartialProblem that names the partitions without a leader */

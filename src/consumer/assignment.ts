@@ -29,6 +29,7 @@ export interface PartitionCommit extends TopicPartition {
  *        ├──────► handing over ──► open (old layout, to an end)┘
  *        └──────► blocked
  *     open ──the log ends before the position──► unknown
+ *     open, comparing, blocked ──the topic is gone──► unknown
  *
  * Each partition by itself: one whose start cannot be found out keeps no other from being read. Pure. A partition may be handed over from once it is open and its epoch is committed.
  */
@@ -97,6 +98,21 @@ export class Assignment {
   leave(partition: TopicPartition): void {
     this.#trackers.delete(partitionName(partition));
     this.#unknown.delete(partitionName(partition));
+  }
+
+  /** Its topic is gone: what is known of its log holds for it no more, and nothing of it is committed. */
+  forget(partition: TopicPartition): void {
+    const name = partitionName(partition);
+    this.#trackers.delete(name);
+    this.#comparing.delete(name);
+    this.#blocked.delete(name);
+    this.#unknown.set(name, '');
+  }
+
+  /** Whether anything is known of where a partition is read, or why it is not. */
+  isKnown(partition: TopicPartition): boolean {
+    const name = partitionName(partition);
+    return this.#trackers.has(name) || this.#comparing.has(name) || this.#blocked.has(name);
   }
 
   /** The comparison is over. */

@@ -61,6 +61,8 @@ const LEAVE_MS = 2_000;
 const MISMATCHES_MAX = 3;
 /** Kafka's error where the user may not read a topic. */
 const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
+/** Kafka's error where there is no such topic, or no such partition of it. */
+const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 /** A leader that answers with errors for less than this has moved, or has just started: it is no problem yet. */
 const LEADER_PATIENCE_MS = 15_000;
 /** Fetches of a record batch that cannot be read, after which its partition is not read any more under this assignment. */
@@ -650,7 +652,7 @@ export class PipelineConsumer {
 
   /**
    * A new epoch is committed before anything is sent under it, so that its identities survive a crash. Those of topics that the user may
-   * no longer read wait, and the others' do not wait for them.
+   * no longer read, or that are gone, wait, and the others' do not wait for them.
    */
   async #commitEpochs(assignment: Assignment, commit: Commit): Promise<void> {
     const due = (): PartitionCommit[] => this.#permitted(assignment.uncommittedEpochs());
@@ -659,7 +661,7 @@ export class PipelineConsumer {
       await this.#commits.inTurn(assignment, this.#clusterId, commit, due);
     } catch (error) {
       // Once the topic was asked for it is known which one; what came until then is fetched again.
-      if (!isOfType(error, REFUSED)) throw error;
+      if (![REFUSED, MISSING].some((type) => isOfType(error, type))) throw error;
     }
   }
 
@@ -746,6 +748,26 @@ export class PipelineConsumer {
     const isAsked = this.#steering.isFetched(where);
     const sinceMs = isAsked ? (this.#notGiven.get(name)?.sinceMs ?? performance.now()) : null;
     this.#notGiven.set(name, { error, sinceMs });
+    if (error === MISSING && this.#assignment !== null) this.#topicGone(this.#assignment, [where]);
+  }
+
+  /**
+   * A topic that comes to be there again has another log, which may be longer by then: it must not be gone on with at the old position, nor
+   * that be committed. Where it is to be read is found out anew, from what Kafka and the batchers say, once it is there.
+   */
+  #topicGone(assignment: Assignment, partitions: readonly TopicPartition[]): void {
+    const gone = partitions.filter((where) => assignment.isKnown(where));
+    if (gone.length === 0) return;
+    this.#steering.pause(gone, 'start');
+    for (const where of gone) {
+      assignment.forget(where);
+      this.#shortSinceMs.delete(partitionName(where));
+      this.#unreadableFetches.delete(partitionName(where));
+    }
+    // What held one up was in the log that is gone.
+    this.#steering.resume(gone, 'blocked');
+    this.#updateHeld();
+    void this.#open(assignment);
   }
 
   /** Paused: brokers are not asked for it. */
@@ -992,6 +1014,12 @@ export class PipelineConsumer {
       const unreachable = await this.#lag.measure(assignment, this.#member.topics, () => this.#isCurrent(assignment));
       if (!this.#isCurrent(assignment)) return;
       this.#unreachable = unreachable;
+      const missing = new Set(unreachable.flatMap(({ topic, isMissing }) => (isMissing === true ? [topic] : [])));
+      // Those of a paused partition no fetch tells.
+      this.#topicGone(
+        assignment,
+        assignment.partitions.filter(({ topic }) => missing.has(topic)),
+      );
       const problems = this.#withheld();
       if (problems.length === 0) stateLog.well(what, `Pipeline ${pipeline.name} reads all of its partitions again`);
       else stateLog.problem(what, `Pipeline ${pipeline.name} cannot read ${listed(problems)}`);

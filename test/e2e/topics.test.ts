@@ -88,6 +88,49 @@ it('a matched topic that is deleted while it is read holds the others up for a m
   });
 });
 
+it('of several named topics one that is missing, at the start or later, stops no other, is named, and is read once it is there', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const missing = `${fixture.name}.missing`;
+  const config = fixture.config({ topics: [fixture.topic, missing] });
+  const daemons = [Daemon.launch(config), Daemon.launch(config)];
+  const isNamed = async () => {
+    for (const daemon of daemons) {
+      await eventually(async () =>
+        expect((await daemon.get('/readyz')).text).toMatch(
+          new RegExp(`the consumer of pipeline ${fixture.name}: .*Kafka has no topic ${missing}`),
+        ),
+      );
+      expect(daemon.output).toContain(`Kafka has no topic ${missing}`);
+    }
+  };
+  await fixture.produce(100);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100), MINUTE_MS);
+  await isNamed();
+  await fixture.createTopic(missing, 4);
+  await produceTo(missing, 100, 1_000);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(200), MINUTE_MS);
+  for (const daemon of daemons) await daemon.untilReady();
+
+  await fixture.admin.deleteTopics({ topics: [missing] });
+  await fixture.produce(100);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), MINUTE_MS);
+  await isNamed();
+  // Longer than it was.
+  await fixture.createTopic(missing, 4);
+  await produceTo(missing, 300, 2_000);
+  await fixture.produce(100);
+  await eventually(
+    async () => expect(await rowsByTopic()).toEqual({ [fixture.topic]: 300, [missing]: 400 }),
+    MINUTE_MS,
+    500,
+  );
+  for (const daemon of daemons) {
+    await daemon.untilReady();
+    expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
+  }
+});
+
 it('without a topic that matches the daemon waits for one, ready', async () => {
   fixture = await Fixture.create(stack());
   await fixture.collectAcks();

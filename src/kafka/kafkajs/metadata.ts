@@ -39,7 +39,8 @@ const require = createRequire(import.meta.url);
 /** No topic can be called so. In place of a list of topics: only the brokers are asked for. */
 export const ONLY_BROKERS = '\0none';
 const NO_ERROR = 0;
-const TOPIC_AUTHORIZATION_FAILED = 29;
+/** UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED: the topic is not to be had, whoever asks how often. */
+const NOT_TO_BE_HAD: readonly number[] = [3, 17, 29];
 
 let repaired = false;
 
@@ -50,7 +51,7 @@ let repaired = false;
  *   answer: of all topics of a consumer or producer, or of all topics of the cluster. Repaired, such a partition has no leader
  *   (-1) and the others have theirs.
  * - An error of a topic that nobody named does not concern who asked for all. The errors of named topics are thrown as before, but for
- *   TOPIC_AUTHORIZATION_FAILED beside topics without an error: those are answered, and the refused one has no partitions.
+ *   one that is missing or refused beside topics without an error: those are answered, and it has no partitions.
  * - Where a client has no topic of its own, it asks for all topics of the cluster each time it only needs the brokers: at
  *   10,000 topics the decoding alone stops the process for 65 to 130 ms. Repaired, it asks for the brokers.
  */
@@ -80,7 +81,7 @@ export function repairMetadata(): void {
           if (first === undefined) return Promise.resolve(data);
           const topicMetadata = data.topicMetadata.filter(({ topicErrorCode }) => topicErrorCode === NO_ERROR);
           const grave =
-            failed.find(({ topicErrorCode }) => topicErrorCode !== TOPIC_AUTHORIZATION_FAILED) ??
+            failed.find(({ topicErrorCode }) => !NOT_TO_BE_HAD.includes(topicErrorCode)) ??
             (topicMetadata.length === 0 ? first : undefined);
           if (named && grave !== undefined) return Promise.reject(errorOfCode(grave.topicErrorCode));
           return Promise.resolve({ ...data, topicMetadata });

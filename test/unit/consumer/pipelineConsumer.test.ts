@@ -24,6 +24,7 @@ import { eventually } from '../../support/eventually.js';
 
 const TOPIC = 'orders';
 const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
+const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 const FETCHED_AT_ONCE = 10;
 const BATCHERS = 2;
 
@@ -647,6 +648,45 @@ it.each([
     expect(await truncations(world)).toEqual([1]);
   },
 );
+
+it('a topic that is gone and comes back longer is another one: all of it is read, and nothing of the old one is committed', async () => {
+  const world = await readFifty();
+  world.topicError = 'missing';
+  world.answer(0, MISSING);
+  await eventually(() => expect(world.consumer.problem).toContain('orders/0: Kafka has no such topic'));
+  // So Kafka does.
+  world.commits.clear();
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 60, Date.now() + 1_000);
+  world.topicError = null;
+  await eventually(() => expect(world.committed(0)).toBe(60));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
+  expect(world.consumer.problem).toBeNull();
+});
+
+it('a broker that does not know a topic for a moment costs nothing, and nothing begins anew', async () => {
+  const world = await readFifty();
+  const epoch = world.epochOf(0);
+  world.answer(0, MISSING);
+  world.write(0, 10);
+  await eventually(() => expect(world.committed(0)).toBe(60));
+  expect(offsetsOf(world, 0)).toEqual(upTo(60));
+  expect(world.epochOf(0)).toBe(epoch);
+});
+
+it('what held a partition up is over with its topic', async () => {
+  const world = new World(1);
+  world.write(0, 30);
+  world.logs[0]!.damagedAt = 15;
+  await world.consumer.start();
+  await eventually(async () => expect(await held(world)).toEqual({ unreadable: 1 }));
+  await eventually(() => expect(world.committed(0)).toBe(15));
+  world.answer(0, MISSING);
+  expect(await held(world)).toEqual({});
+  delete world.logs[0]!.damagedAt;
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  expect(offsetsOf(world, 0)).toEqual(upTo(30));
+});
 
 it('a log that only seems to be shorter for a moment is gone on with as if nothing were', async () => {
   const world = await readFifty();

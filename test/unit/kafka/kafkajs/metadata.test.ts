@@ -24,6 +24,7 @@ interface Encoding {
 
 const LEADER_NOT_AVAILABLE = 5;
 const UNKNOWN_TOPIC = 3;
+const INVALID_TOPIC = 17;
 const TOPIC_AUTHORIZATION_FAILED = 29;
 
 /** An answer as a broker writes it: a topic with an error, and one whose second partition has no leader. */
@@ -83,22 +84,34 @@ it.each(versions)('version %i: a partition without a leader hides no other, and 
 it.each(versions)(
   'version %i: the error of a topic counts for who named it, not for who asked for all',
   async (version) => {
-    await expect(parsed(version, ['orders', 'strängers'], UNKNOWN_TOPIC)).rejects.toMatchObject({
-      type: 'UNKNOWN_TOPIC_OR_PARTITION',
+    await expect(parsed(version, ['orders', 'strängers'], LEADER_NOT_AVAILABLE)).rejects.toMatchObject({
+      type: 'LEADER_NOT_AVAILABLE',
     });
-    expect((await parsed(version, [], UNKNOWN_TOPIC)).topicMetadata.map(({ topic }) => topic)).toEqual(['orders']);
+    expect((await parsed(version, [], LEADER_NOT_AVAILABLE)).topicMetadata.map(({ topic }) => topic)).toEqual([
+      'orders',
+    ]);
   },
 );
 
-it.each(versions)(
-  'version %i: a named topic that the user may not see hides no other; where it is the only one, it is an error',
-  async (version) => {
-    const { topicMetadata } = await parsed(version, ['orders', 'strängers'], TOPIC_AUTHORIZATION_FAILED);
+it.each(
+  versions.flatMap((version) =>
+    (
+      [
+        [UNKNOWN_TOPIC, 'UNKNOWN_TOPIC_OR_PARTITION'],
+        [INVALID_TOPIC, 'INVALID_TOPIC_EXCEPTION'],
+        [TOPIC_AUTHORIZATION_FAILED, 'TOPIC_AUTHORIZATION_FAILED'],
+      ] as const
+    ).map(([code, type]) => [version, type, code] as const),
+  ),
+)(
+  'version %i: a named topic that is not to be had (%s) hides no other; where it is the only one, it is an error',
+  async (version, type, code) => {
+    const { topicMetadata } = await parsed(version, ['orders', 'strängers'], code);
     expect(topicMetadata.map(({ topic }) => topic)).toEqual(['orders']);
     const { response } = requests.protocol({ version })({ topics: ['strängers'] });
-    const decoded = await response.decode(answer(version, TOPIC_AUTHORIZATION_FAILED));
+    const decoded = await response.decode(answer(version, code));
     const alone = { ...decoded, topicMetadata: decoded.topicMetadata.slice(0, 1) };
-    await expect(response.parse(alone)).rejects.toMatchObject({ type: 'TOPIC_AUTHORIZATION_FAILED' });
+    await expect(response.parse(alone)).rejects.toMatchObject({ type });
   },
 );
 
