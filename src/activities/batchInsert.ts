@@ -294,6 +294,7 @@ const NO_JOURNAL: InsertJournal = {
 interface RowRefusal {
   readonly error: InsertError;
   readonly suspect: number | undefined;
+  readonly doubtful: boolean;
 }
 type RefusedRow = Refused<BatchRow, RowRefusal>;
 
@@ -301,8 +302,11 @@ type RefusedRow = Refused<BatchRow, RowRefusal>;
 const CONFIRM_AFTER_MS = [1_000, 5_000];
 /** As long ago as this, at most, has the table taken other rows, where one is rejected for such a reason. */
 const WITNESS_MAX_AGE_MS = 60_000;
-/** More such refusals than this, of one batch or of tries in a row, are not the rows' fault. */
+/** More such refusals in a row than this are not the rows' fault, unless another batch goes in meanwhile. */
 const DOUBTFUL_MAX = 100;
+const AWAIT_OTHERS_MS = 5_000;
+/** A table that takes one of them after all, again and again, is ill. */
+const CONFIRM_ROUNDS_MAX = 10;
 
 /**
  * The inserts of one attempt at a batch.
@@ -315,7 +319,8 @@ const DOUBTFUL_MAX = 100;
  * - A structural or an unknown error, or a transient one that is overdue, starts a search if a probe, an insert without
  *   rows, shows that the table can be written. A row is rejected for it only if it is refused alone again and again while
  *   the table takes other rows. Otherwise the batch is held: an ill ClickHouse must not send good rows to the dead-letter
- *   topic.
+ *   topic. More than {@link DOUBTFUL_MAX} rows are rejected for it only where the error can come from a value, and other rows, of
+ *   this batch or another one, went in between.
  *
  * Materialized views: one that fails leaves the rows in the table, and is left without them. So rows that are found after
  * an error are no proof. The same rows are sent again under the same token: the table and the views that have them drop
@@ -335,6 +340,7 @@ class Insertion {
   /** An insert of this batch may have been begun of which nobody knows whether it still runs. */
   #mayBeRunning: boolean;
   #doubtfulInARow = 0;
+  #doubtfulSinceMs = 0;
   #knownViews: boolean | undefined;
   /** By token. */
   readonly #unsettled = new Map<string, RowSet>();
@@ -412,7 +418,11 @@ class Insertion {
       // It may have left rows behind, whatever its error says. A single row's turn comes at the end.
       if (rows.length > 1 || !error.answered) await this.lookUp(rows);
       const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
-      return { error, suspect: suspect === undefined ? undefined : part.indexOf(suspect) };
+      return {
+        error,
+        suspect: suspect === undefined ? undefined : part.indexOf(suspect),
+        doubtful: error.kind !== 'data' && (error.kind !== 'oversized' || rows.length === 1),
+      };
     }
   }
 
@@ -582,8 +592,21 @@ class Insertion {
       onTooLarge?.(error, rows.length);
       return;
     }
-    if (this.#doubtfulInARow === 0 && !isTooLarge) await this.#mustBeWritable(error);
-    if (++this.#doubtfulInARow > DOUBTFUL_MAX) throw error;
+    if (this.#doubtfulInARow === 0) {
+      if (!isTooLarge) await this.#mustBeWritable(error);
+      this.#doubtfulSinceMs = performance.now();
+    }
+    if (++this.#doubtfulInARow <= DOUBTFUL_MAX) return;
+    if (!error.mayBeOfValue || !(await this.#othersGoIn())) throw error;
+    this.#doubtfulInARow = 0;
+  }
+
+  /** Whether rows of another batch went in since all of this one are refused: its good rows may be in the table already. */
+  async #othersGoIn(): Promise<boolean> {
+    const { tables, table, pause = sleep } = this.#options;
+    const wentIn = (): boolean => (tables.lastInsertAtMs(table) ?? -Infinity) > this.#doubtfulSinceMs;
+    if (!wentIn()) await pause(AWAIT_OTHERS_MS);
+    return wentIn();
   }
 
   async #mustBeWritable(error: InsertError): Promise<void> {
@@ -599,18 +622,26 @@ class Insertion {
   async #confirm(doubtful: readonly RefusedRow[]): Promise<readonly RefusedRow[]> {
     const { pause = sleep } = this.#options;
     let refused = doubtful;
-    for (const delayMs of CONFIRM_AFTER_MS) {
+    // The search ends where so many are refused in a row: other rows went in between these.
+    const areMany = doubtful.length > DOUBTFUL_MAX;
+    if (areMany) mustBeOfValues(doubtful);
+    let round = 0;
+    for (let rounds = 0; round < CONFIRM_AFTER_MS.length; rounds++) {
       if (refused[0] === undefined) return [];
-      if (refused.length > DOUBTFUL_MAX) throw refused[0].reason.error;
-      await pause(delayMs);
+      if (rounds === CONFIRM_ROUNDS_MAX) throw refused[0].reason.error;
+      await pause(CONFIRM_AFTER_MS[round] as number);
       this.#doubtfulInARow = 0;
       // A failing view refuses with the row in the table: it must not be inserted once more.
       await this.lookUp(refused.map(({ item }) => item));
       const still: RefusedRow[] = [];
       for (const { item } of refused) {
+        // All of these were refused before: one more says nothing about the table, which is probed anew instead.
+        if (this.#doubtfulInARow === DOUBTFUL_MAX) this.#doubtfulInARow = 0;
         const reason = await this.#tryInsert([item]);
         if (reason !== null) still.push({ item, reason });
       }
+      // One that goes in shows that refusals pass: the others have to prove themselves from the start.
+      round = still.length === refused.length ? round + 1 : 0;
       refused = still;
     }
     const [first] = refused;
@@ -618,7 +649,8 @@ class Insertion {
     const { error } = first.reason;
     // Of a structural error nobody but other rows can say that it is not the table's.
     const mayBeAlone = this.#options.overdue && refused.length === 1 && error.kind !== 'structural';
-    if (!this.#tableTakesRows() && !mayBeAlone) throw error;
+    if (areMany) mustBeOfValues(refused);
+    else if (!this.#tableTakesRows() && !mayBeAlone) throw error;
     await this.#mustBeWritable(error);
     return refused;
   }
@@ -660,6 +692,12 @@ class Insertion {
     }
     for (const row of await rowsInTable(this.#options, this.#tableColumns, rows)) this.found.add(row);
   }
+}
+
+/** @throws InsertError where a row is refused for what no value of it can be the reason of */
+function mustBeOfValues(refused: readonly RefusedRow[]): void {
+  const ofTable = refused.find(({ reason }) => !reason.error.mayBeOfValue);
+  if (ofTable !== undefined) throw ofTable.reason.error;
 }
 
 /** Code of ClickHouse's TOO_MANY_PARTS, which, of an insert that is too large, says that it has too many partitions. */

@@ -43,6 +43,11 @@ export class InsertError extends Error {
     this.answered = answered;
   }
 
+  /** Whether one row's value can be the reason, however many rows have such a value. */
+  get mayBeOfValue(): boolean {
+    return this.kind === 'data' || this.kind === 'unknown' || VALUE_CODES.has(this.code);
+  }
+
   /** Whether ClickHouse itself has answered. */
   get isOfClickHouse(): boolean {
     return /^\d+$/.test(this.code);
@@ -95,7 +100,7 @@ export const DATA_CODES: Readonly<Record<number, string>> = {
   691: 'UNKNOWN_ELEMENT_OF_ENUM',
 };
 
-/** Missing or altered tables, permissions, settings, queries that the server does not know, a full disk. */
+/** Missing or altered tables, permissions, settings, queries that the server does not know, a disk that is full or ill. */
 export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
   8: 'THERE_IS_NO_COLUMN',
   10: 'NOT_FOUND_COLUMN_IN_BLOCK',
@@ -114,6 +119,9 @@ export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
   62: 'SYNTAX_ERROR',
   63: 'UNKNOWN_AGGREGATE_FUNCTION',
   73: 'UNKNOWN_FORMAT',
+  74: 'CANNOT_READ_FROM_FILE_DESCRIPTOR',
+  75: 'CANNOT_WRITE_TO_FILE_DESCRIPTOR',
+  76: 'CANNOT_OPEN_FILE',
   80: 'INCORRECT_QUERY',
   81: 'UNKNOWN_DATABASE',
   115: 'UNKNOWN_SETTING',
@@ -144,6 +152,9 @@ export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
   772: 'INCOMPATIBLE_SCHEMA',
   774: 'TABLE_IS_PERMANENTLY_READ_ONLY',
 };
+
+/** Those of the structural codes that functions in the expressions of a table fail with because of an argument's value. */
+const VALUE_CODES: ReadonlySet<string> = new Set(['36', '43', '44', '48', '50', '62']);
 
 /**
  * Load, limits, network, replication. The first of them are what ClickHouse's own Kafka Connect sink repeats

@@ -2,6 +2,8 @@
 export interface Refusal {
   /** Index, among the items tried, of the one that is said to be the culprit. Nothing rests on its being right. */
   readonly suspect?: number | undefined;
+  /** It may be refused whatever the items are. */
+  readonly doubtful?: boolean;
 }
 
 /** An item that was refused alone, and why. */
@@ -17,6 +19,8 @@ const WINDOW_MIN = 64;
 /** After so many culprits side by side, the next ones are tried alone, as many at a time as {@link ALONE_AT_ONCE}. */
 const RUN_LENGTH = 4;
 const ALONE_AT_ONCE = 4;
+/** After so many doubtful refusals in a row, items from all over the rest are tried alone, until one is taken. */
+const SPREAD_AFTER = 32;
 
 /**
  * Inserts what can be inserted of a list and finds what cannot: an item counts as refused only when it was tried alone.
@@ -24,6 +28,9 @@ const ALONE_AT_ONCE = 4;
  * Where a refusal names a suspect, that one is tried alone, and then the others without it: k culprits among n cost about
  * 2 k tries, side by side about k. Where it names none, or the suspect is taken, halves are tried, at O(k log n) tries.
  * The others go in large tries and in their order; among culprits side by side, up to four at once.
+ *
+ * Where everything is refused for reasons that are doubtful, many culprits side by side are told from a place that takes nothing:
+ * items from all over the list are tried, so that one which is taken is found soon if there are some.
  *
  * @param tryAll takes all items or refuses all of them; null for success
  * @param first how the items are divided to begin with, in their order; default: not at all
@@ -38,11 +45,19 @@ export async function findRefused<Item, Reason extends Refusal>(
   const refused: Refused<Item, Reason>[] = [];
   /** Culprits that were found at the head of what was tried, one after the other. */
   let run = 0;
+  let doubtfulInARow = 0;
+  const tryPart = async (part: readonly Item[]): Promise<Reason | null> => {
+    const reason = await tryAll(part);
+    if (reason === null) doubtfulInARow = 0;
+    else if (reason.doubtful === true) doubtfulInARow++;
+    return reason;
+  };
   // Taken from the end: what comes first in order lies last.
   const parts = first.toReversed();
-  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+  const next = (): readonly Item[] | undefined => (doubtfulInARow < SPREAD_AFTER ? parts.pop() : takeMiddle(parts));
+  for (let part = next(); part !== undefined; part = next()) {
     if (part.length === 0) continue;
-    const reason = await tryAll(part);
+    const reason = await tryPart(part);
     if (reason === null) {
       run = 0;
       continue;
@@ -58,7 +73,7 @@ export async function findRefused<Item, Reason extends Refusal>(
     }
     const item = part[suspect] as Item;
     const others = part.filter((_, index) => index !== suspect);
-    const alone = await tryAll([item]);
+    const alone = await tryPart([item]);
     if (alone === null) {
       parts.push(...halves(others));
       continue;
@@ -66,7 +81,7 @@ export async function findRefused<Item, Reason extends Refusal>(
     refused.push({ item, reason: alone });
     run = suspect === 0 ? run + 1 : 0;
     if (run >= RUN_LENGTH) {
-      const culprits = await tryAloneWhileRefused(others, tryAll);
+      const culprits = await tryAloneWhileRefused(others, tryPart, () => doubtfulInARow < SPREAD_AFTER);
       refused.push(...culprits.refused);
       parts.push(others.slice(culprits.tried));
       run = 0;
@@ -84,13 +99,24 @@ function halves<Item>(part: readonly Item[]): [readonly Item[], readonly Item[]]
   return [part.slice(middle), part.slice(0, middle)];
 }
 
+/** Takes the item in the middle of the largest part, alone; what was before and after it stays in its place. */
+function takeMiddle<Item>(parts: (readonly Item[])[]): readonly Item[] | undefined {
+  const length = parts.reduce((longest, part) => Math.max(longest, part.length), 0);
+  const index = parts.findIndex((part) => part.length === length);
+  const part = parts[index] ?? [];
+  const middle = length >> 1;
+  parts.splice(index, 1, part.slice(middle + 1), part.slice(0, middle));
+  return length === 0 ? undefined : part.slice(middle, middle + 1);
+}
+
 async function tryAloneWhileRefused<Item, Reason>(
   items: readonly Item[],
   tryAll: (items: readonly Item[]) => Promise<Reason | null>,
+  mayGoOn: () => boolean,
 ): Promise<{ readonly refused: Refused<Item, Reason>[]; readonly tried: number }> {
   const refused: Refused<Item, Reason>[] = [];
   let tried = 0;
-  while (tried === refused.length && tried < items.length) {
+  while (tried === refused.length && tried < items.length && mayGoOn()) {
     const group = items.slice(tried, tried + ALONE_AT_ONCE);
     // All of them are awaited: none may have an effect after this has failed.
     const outcomes = await Promise.allSettled(group.map((item) => tryAll([item])));

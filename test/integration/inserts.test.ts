@@ -646,6 +646,19 @@ describe('errors of the real engine', () => {
     expect(await counts(table)).toEqual(once(19));
   });
 
+  it('36, structural by its code, is the fault of as many rows as have such a value', async () => {
+    const table = await createTable(
+      'ts UInt32, tz String, local String DEFAULT toString(toDateTime(ts), tz)',
+      'PARTITION BY _partition',
+    );
+    const isBad = (offset: number) => offset % 3 === 0 || (offset > 30 && offset < 110);
+    const batch = numbered(200, (id) => `{"ts": ${id}, "tz": "${isBad(id) ? 'Mars/Olympus' : 'Europe/Berlin'}"}`);
+    const bad = offsets(batch).filter(isBad);
+    const { rejected } = await attempt(table, batch);
+    expect(offsets(rejected)).toEqual(bad);
+    expect(await counts(table)).toEqual(once(200 - bad.length));
+  });
+
   it('a structural error of all rows, which an insert without rows does not show, holds the batch', async () => {
     const table = await createTable('id Int64, inside UInt8 DEFAULT pointInPolygon((toFloat64(id), 1.), [(0., 0.)])');
     for (const overdue of [false, true])

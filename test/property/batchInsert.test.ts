@@ -95,6 +95,8 @@ async function untilDone(
   }
 }
 
+const unknown = new InsertError('unknown', { code: '9999', message: 'new in some version' });
+
 const offsetsOf = (items: readonly { record: { offset: number } }[]) =>
   items.map((item) => item.record.offset).toSorted((a, b) => a - b);
 const offsetsWhere = (kinds: readonly Kind[], holds: (kind: Kind) => boolean) =>
@@ -230,6 +232,98 @@ it('a structural error is a row’s only where a probe succeeds and the table ta
     );
 });
 
+/** Records of one kind side by side: odd ones, however many, and then at least a fourth as many good ones. */
+const runs = fc
+  .array(fc.tuple(fc.nat(250), fc.integer({ min: 1, max: 60 })), { minLength: 1, maxLength: 4 })
+  .map((list) => list.flatMap(([odd, good]) => [...many(odd, 'odd'), ...many(good + Math.ceil(odd / 4), 'good')]));
+
+it('rejects all rows that an unknown error belongs to, however many and wherever they are, where others go in between', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      runs,
+      fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
+      async (kinds, hints) => {
+        const table = new FakeTable();
+        table.hints = hints;
+        const { inserted, rejected } = await insert(table, kinds);
+        const good = offsetsWhere(kinds, (kind) => kind === 'good');
+        expect(offsetsOf(rejected)).toEqual(offsetsWhere(kinds, (kind) => kind === 'odd'));
+        expect([offsetsOf(inserted), offsetsIn(table)]).toEqual([good, good]);
+      },
+    ),
+    { numRuns: 100 },
+  );
+}, 60_000);
+
+/** Refuses odd rows with this. */
+function refusingOdd(table: FakeTable, error: InsertError): FakeTable['tables'] {
+  return {
+    ...table.tables,
+    insert: (name, rows) =>
+      Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(error) : table.tables.insert(name, rows),
+  };
+}
+
+const everyThirdOdd = many(400, 'good').map((kind, index) => (index % 3 === 0 ? 'odd' : kind));
+
+it('134 rows of 400 with a structural error that a value can give are rejected, those with another one hold the batch', async () => {
+  const table = new FakeTable();
+  const ofValue = new InsertError('structural', { code: '36', message: 'a bad argument' });
+  const { inserted, rejected } = await insert(table, everyThirdOdd, { tables: refusingOdd(table, ofValue) });
+  expect([inserted.length, rejected.length, table.rows.length]).toEqual([266, 134, 266]);
+  for (const kind of ['structural', 'transient'] as const) {
+    const ofShard = new InsertError(kind, { code: '60', message: 'one shard has no such table' });
+    const half = new FakeTable();
+    const options = { tables: refusingOdd(half, ofShard), overdue: true };
+    await expect(insert(half, everyThirdOdd, options)).rejects.toBe(ofShard);
+    expect(half.rows).toHaveLength(266);
+  }
+});
+
+it('300 odd rows at the end of a batch, or left over by an earlier attempt, hold it until other batches go in meanwhile', async () => {
+  const kinds = [...many(20, 'good'), ...many(300, 'odd')];
+  const table = new FakeTable();
+  await expect(insert(table, kinds)).rejects.toMatchObject({ code: '9999' });
+  table.takesOthers();
+  await expect(insert(table, kinds, { repeated: true })).rejects.toMatchObject({ code: '9999' });
+  const pause = () => {
+    table.takesOthers();
+    return Promise.resolve();
+  };
+  const { rejected } = await insert(table, kinds, { repeated: true, pause });
+  expect([rejected.length, table.rows.length]).toEqual([300, 20]);
+});
+
+it('a table that takes nothing any more, half-way through a search, holds the batch', async () => {
+  const table = new FakeTable();
+  const { tables } = table;
+  let taken = 0;
+  const options = {
+    tables: {
+      ...tables,
+      insert: async (...insertion: Parameters<typeof tables.insert>) => {
+        if (taken >= 300) table.ill = unknown;
+        const before = table.rows.length;
+        await tables.insert(...insertion);
+        taken += table.rows.length - before;
+      },
+    },
+  };
+  await expect(insert(table, [...everyThirdOdd, ...everyThirdOdd, ...everyThirdOdd], options)).rejects.toBe(unknown);
+  expect(table.rows.length).toBeGreaterThanOrEqual(300);
+});
+
+it('a table that refuses every other insert, whatever is in it, gets all rows, once', async () => {
+  const table = new FakeTable();
+  const { tables } = table;
+  let inserts = 0;
+  const insertByTurns: typeof tables.insert = (name, rows) =>
+    inserts++ % 2 === 0 ? Promise.reject(unknown) : tables.insert(name, rows);
+  const options = { tables: { ...tables, insert: insertByTurns } };
+  const { inserted, rejected } = await insert(table, many(1_000, 'good'), options);
+  expect([inserted.length, rejected.length, table.rows.length]).toEqual([1_000, 0, 1_000]);
+});
+
 it('a first attempt that succeeds is one insert and no question', async () => {
   const table = new FakeTable();
   await insert(table, many(1_000, 'good'));
@@ -290,7 +384,6 @@ it('an unknown error of a row rejects it alone, as the table takes the others', 
   expect(table.rows).toHaveLength(48);
 });
 
-const unknown = new InsertError('unknown', { code: '9999', message: 'new in some version' });
 const transient = new InsertError('transient', { code: '241', message: 'no memory' });
 
 it.each([
