@@ -12,6 +12,7 @@ import {
 } from '@temporalio/worker';
 import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from './activities/clickhouse.js';
+import { createBeat } from './activities/heartbeats.js';
 import { createActivities } from './activities/index.js';
 import { RunHistories } from './activities/runHistories.js';
 import {
@@ -318,7 +319,7 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
     metrics,
     logger,
     stateLog,
-    beat: (taskToken, notes) => histories.beat(taskToken, notes),
+    beat: createBeat(client, config.temporal.namespace),
     deliverConfirmation: signalRequester(client),
     payloadBytesMax: options.payloadBytesMax,
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
@@ -342,8 +343,8 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   const flushing = {
     activities,
     maxConcurrentActivityTaskExecutions: admission.ofPipelineMax * (config.pipelines.length + 1),
-    // Heartbeats are throttled; a worker that was killed has to be noticed within the activity's heartbeat time-out.
-    maxHeartbeatThrottleInterval: '5 seconds',
+    // Each heartbeat is waited for.
+    maxHeartbeatThrottleInterval: 1,
   } as const;
   const { taskQueues } = installations;
   metrics.flushesLimit.set(slots);

@@ -9,18 +9,19 @@ export class AttemptExpiredError extends Error {
 const BEAT_INTERVAL_MS = 3_000;
 
 /**
- * Tells Temporal that an attempt is alive. False: it has been given up. Rejects where Temporal does not answer.
+ * Tells Temporal that an attempt is alive, and resolves once Temporal knows it. False: it has been given up. Rejects where Temporal does
+ * not answer.
  *
  * @param notes for the next attempt; they take the place of those before
  */
-export type Beat = (taskToken: Uint8Array, notes: AttemptNotes) => Promise<boolean>;
+export type Beat = (context: Pick<Context, 'info' | 'heartbeat'>, notes: AttemptNotes) => Promise<boolean>;
 
 /**
  * One attempt of an activity, which beats its heart while it runs and knows when it is too old to touch the world: past
  * its time-out, or so long without a beat that Temporal has given it up and begun another.
  *
- * It beats by itself, because the SDK does not tell whether a beat has arrived: a worker that is cut off from Temporal would
- * look alive to itself while another one has begun the same batch.
+ * It asks whether each beat has arrived, since the SDK does not tell: a worker that is cut off from Temporal would look alive to itself
+ * while another one has begun the same batch.
  */
 export class Attempt {
   /** Counts from 1. */
@@ -99,8 +100,8 @@ export class Attempt {
   }
 
   /**
-   * Aborted when Temporal wants the attempt to end. The SDK knows only of the worker's end: that an activity is called off, or
-   * given up, is said in the answers to beats, which it does not send.
+   * Aborted when Temporal wants the attempt to end: the worker ends, or the activity was called off or given up. The SDK may say so, or the
+   * answer to a beat.
    */
   readonly cancellation: AbortSignal;
 
@@ -118,7 +119,7 @@ export class Attempt {
   #sendBeat(): Promise<void> {
     const send = async (): Promise<void> => {
       const sentAt = momentNow();
-      const alive = await this.#beat(this.#context.info.taskToken, { ...this.#notes, attempt: this.number });
+      const alive = await this.#beat(this.#context, { ...this.#notes, attempt: this.number });
       if (!alive) this.#givenUp.abort();
       else if (sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
     };

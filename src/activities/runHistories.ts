@@ -1,6 +1,4 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { defaultPayloadConverter } from '@temporalio/common';
-import type { AttemptNotes } from './attemptNotes.js';
 import { GRPC_STATUS } from '../grpcStatus.js';
 import type { CoverageState } from '../records/batcher.js';
 import type { Inheritance } from '../records/estate.js';
@@ -36,9 +34,6 @@ export class HistoryGoneError extends Error {
   }
 }
 
-/** A third of the heartbeat time-out. */
-const BEAT_WITHIN_MS = 5_000;
-
 /** Reads the histories of batchers' runs. Every method throws where Temporal does not answer. */
 export class RunHistories {
   readonly #client: Client;
@@ -50,26 +45,6 @@ export class RunHistories {
   constructor(client: Client, namespace: string) {
     this.#client = client;
     this.#namespace = namespace;
-  }
-
-  /** See `Beat`. */
-  async beat(taskToken: Uint8Array, notes: AttemptNotes): Promise<boolean> {
-    try {
-      const { connection, workflowService } = this.#client;
-      // One that hangs must not keep the next ones waiting until Temporal takes the attempt for dead.
-      const { cancelRequested } = await connection.withDeadline(Date.now() + BEAT_WITHIN_MS, () =>
-        workflowService.recordActivityTaskHeartbeat({
-          namespace: this.#namespace,
-          taskToken,
-          // Each beat takes the place of the notes before it.
-          details: { payloads: [defaultPayloadConverter.toPayload(notes)] },
-        }),
-      );
-      return !cancelRequested;
-    } catch (error) {
-      if (isNotFound(error)) return false;
-      throw error;
-    }
   }
 
   /**

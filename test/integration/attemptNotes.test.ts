@@ -1,29 +1,41 @@
 import { randomUUID } from 'node:crypto';
+import { Context } from '@temporalio/activity';
 import { Client, Connection } from '@temporalio/client';
-import { defaultPayloadConverter } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { expect, it, onTestFinished } from 'vitest';
+import { Attempt } from '../../src/activities/attempt.js';
 import { readNotes, type AttemptNotes } from '../../src/activities/attemptNotes.js';
-import { RunHistories } from '../../src/activities/runHistories.js';
+import { createBeat } from '../../src/activities/heartbeats.js';
+import { eventually } from '../support/eventually.js';
 import { useStack } from '../support/useStack.js';
 
 const stack = useStack({ only: ['temporal'] });
 
-/** An activity whose attempts are taken by hand: no worker is in the way of what the server keeps. */
-async function schedule() {
-  const connection = await Connection.connect({ address: stack().temporal.address });
+/**
+ * An activity of a workflow that is steered by hand, carried out by a worker as the daemon makes them.
+ *
+ * @returns what each attempt has read of those before it, and the types of the history's events
+ */
+async function carryOut(
+  heartbeatTimeoutSeconds: number,
+  activity: (beat: ReturnType<typeof createBeat>) => Promise<unknown>,
+) {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const { address } = stack().temporal;
+  const connection = await Connection.connect({ address });
   onTestFinished(() => connection.close());
   const client = new Client({ connection });
   const { workflowService } = client;
   const namespace = 'default';
   const name = `notes-${randomUUID()}`;
   const taskQueue = { name };
-  const identity = 'by-hand';
-  await client.workflow.start('any', { taskQueue: name, workflowId: name });
+  const handle = await client.workflow.start('any', { taskQueue: name, workflowId: name });
   const { taskToken } = await connection.withDeadline(Date.now() + 20_000, () =>
-    workflowService.pollWorkflowTaskQueue({ namespace, taskQueue, identity }),
+    workflowService.pollWorkflowTaskQueue({ namespace, taskQueue, identity: 'by-hand' }),
   );
-  const { CommandType } = temporal.api.enums.v1;
+  const { CommandType, EventType } = temporal.api.enums.v1;
   await workflowService.respondWorkflowTaskCompleted({
     namespace,
     taskToken,
@@ -35,48 +47,67 @@ async function schedule() {
           activityType: { name: 'any' },
           taskQueue,
           startToCloseTimeout: { seconds: 60 as never },
-          heartbeatTimeout: { seconds: 1 as never },
+          heartbeatTimeout: { seconds: heartbeatTimeoutSeconds as never },
           retryPolicy: { initialInterval: { nanos: 1_000_000 } },
         },
       },
     ],
   });
-  return {
-    histories: new RunHistories(client, namespace),
-    next: async () => {
-      const task = await connection.withDeadline(Date.now() + 20_000, () =>
-        workflowService.pollActivityTaskQueue({ namespace, taskQueue, identity }),
-      );
-      const [payload] = task.heartbeatDetails?.payloads ?? [];
-      const notes = payload ? readNotes(defaultPayloadConverter.fromPayload(payload), task.attempt) : undefined;
-      return { token: task.taskToken, attempt: task.attempt, notes };
-    },
-    fail: (token: Uint8Array) =>
-      workflowService.respondActivityTaskFailed({
-        namespace,
-        taskToken: token,
-        failure: { message: 'held', applicationFailureInfo: { type: 'TransientInsertError' } },
-      }),
-  };
+  const native = await NativeConnection.connect({ address });
+  onTestFinished(() => native.close());
+  const beat = createBeat(client, namespace);
+  const worker = await Worker.create({
+    connection: native,
+    taskQueue: name,
+    activities: { any: () => activity(beat) },
+    maxHeartbeatThrottleInterval: 1,
+  });
+  await worker.runUntil(
+    eventually(async () => {
+      const { events } = await handle.fetchHistory();
+      expect(events?.map(({ eventType }) => eventType)).toContain(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED);
+    }, 50_000),
+  );
 }
 
 it('what an attempt has noted the next one reads, whether it failed or its worker died', async () => {
-  const { histories, next, fail } = await schedule();
-  const first = await next();
-  expect(first).toMatchObject({ attempt: 1, notes: undefined });
+  const read: { attempt: number; notes: AttemptNotes }[] = [];
   const notes: AttemptNotes = {
-    attempt: 1,
     refusedForMs: 5,
     outageAtMs: 7,
     inserts: { orders: { whole: 'token', unsettled: [[[0, 9]]] } },
   };
-  await histories.beat(first.token, { refusedForMs: 1 });
-  await histories.beat(first.token, notes);
-  await fail(first.token);
+  await carryOut(1, async (beat) => {
+    const context = Context.current();
+    const { attempt, heartbeatDetails } = context.info;
+    read.push({ attempt, notes: readNotes(heartbeatDetails, attempt) });
+    if (attempt === 1) {
+      await beat(context, { refusedForMs: 1 });
+      await beat(context, { ...notes, attempt });
+      throw ApplicationFailure.create({ message: 'held' });
+    }
+    if (attempt === 2) {
+      await beat(context, { ...notes, attempt, refusedForMs: 6 });
+      // No answer: the server gives it up for want of heartbeats.
+      await context.cancelled;
+    }
+  });
+  expect(read).toMatchObject([
+    { attempt: 1, notes: {} },
+    { attempt: 2, notes: { ...notes, attempt: 1 } },
+    { attempt: 3, notes: { ...notes, attempt: 2, refusedForMs: 6 } },
+  ]);
+});
 
-  const second = await next();
-  expect(second).toMatchObject({ attempt: 2, notes });
-  await histories.beat(second.token, { ...notes, attempt: 2, refusedForMs: 6 });
-  // No answer: the server gives it up for want of heartbeats.
-  expect(await next()).toMatchObject({ attempt: 3, notes: { ...notes, attempt: 2, refusedForMs: 6 } });
+it('an attempt takes as long as its work: neither the server nor the SDK gives it up while it beats', async () => {
+  const attempts: number[] = [];
+  await carryOut(4, (beat) =>
+    Attempt.run(beat, async (attempt) => {
+      attempts.push(attempt.number);
+      // The SDK gives up one that has not beaten for 5 s longer than the time-out.
+      await Context.current().sleep(12_000);
+      attempt.mustBeAlive();
+    }),
+  );
+  expect(attempts).toEqual([1]);
 });

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import { GRPC_STATUS } from '../grpcStatus.js';
+import type { Beat } from './attempt.js';
+
+/** A third of the heartbeat time-out. */
+const BEAT_WITHIN_MS = 5_000;
+/** Between two questions whether a heartbeat has arrived; it doubles from the first to the last. */
+const ASK_AFTER_MS = { first: 4, last: 250 } as const;
+
+/**
+ * Heartbeats that are known to have arrived.
+ *
+ * They are sent by the SDK: its core ends an activity, and keeps its result to itself, where it has sent no heartbeat for 5 s longer than
+ * the heartbeat time-out (`ActivityLocalTimers` in `activities.rs` of 1.24). It sends those of one activity one after the other, but does not tell
+ * whether they arrive. So each carries a name of its own, and Temporal is asked until it has it.
+ */
+export function createBeat({ connection, workflowService }: Client, namespace: string): Beat {
+  const process = randomUUID();
+  let count = 0;
+  return async (context, notes) => {
+    const { workflowExecution: execution, activityId, attempt } = context.info;
+    if (execution === undefined) throw new Error('an activity without a workflow');
+    const beat = `${process}/${++count}`;
+    context.heartbeat({ ...notes, beat });
+    const endMs = Date.now() + BEAT_WITHIN_MS;
+    for (let waitMs: number = ASK_AFTER_MS.first; ; waitMs = Math.min(2 * waitMs, ASK_AFTER_MS.last)) {
+      await sleep(waitMs);
+      // A request that hangs must not keep the next beats waiting until Temporal takes the attempt for dead.
+      const { pendingActivities } = await connection
+        .withDeadline(endMs, () => workflowService.describeWorkflowExecution({ namespace, execution }))
+        .catch((error: unknown) => {
+          if ((error as { code?: unknown }).code === GRPC_STATUS.notFound) return { pendingActivities: [] };
+          throw error;
+        });
+      const known = pendingActivities.find((one) => one.activityId === activityId && one.attempt === attempt);
+      if (known === undefined || known.state === CANCEL_REQUESTED) return false;
+      if (nameOf(known.heartbeatDetails) === beat) return true;
+      if (Date.now() >= endMs) throw new Error('Temporal has not taken a heartbeat in time');
+    }
+  };
+}
+
+/** Source: `PendingActivityState` in `temporal/api/enums/v1/workflow.proto`. */
+const CANCEL_REQUESTED = 3;
+
+function nameOf(details: { payloads?: Payload[] | null } | null | undefined): unknown {
+  const [payload] = details?.payloads ?? [];
+  if (!payload) return undefined;
+  const notes: unknown = defaultPayloadConverter.fromPayload(payload);
+  return typeof notes === 'object' && notes !== null && 'beat' in notes ? notes.beat : undefined;
+}
