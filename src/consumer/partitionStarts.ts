@@ -80,6 +80,11 @@ export async function findPartitionStarts(
     findGroupOffsets(admin, groupId, topics),
   ]);
   const known = new Map(offsets.logs.map((facts) => [partitionName(facts), facts]));
+  const reached = (facts: GroupOffsets): number => Math.max(facts.committedOffset ?? 0, positionOf(facts));
+  const highWatermarks = await fetchHighWatermarks(
+    admin,
+    offsets.logs.filter((facts) => reached(facts) > facts.logEnd),
+  );
   const problems = new Map(offsets.unknown.map((answer) => [partitionName(answer), answer.problem]));
   const starts: PartitionStart[] = [];
   const doubts: Doubt[] = [];
@@ -93,7 +98,12 @@ export async function findPartitionStarts(
       unknown.push({ ...where, problem });
       continue;
     }
-    const position = startPosition(facts, { layout, clusterId, position: positionOf(where) });
+    const highWatermark = reached(facts) > facts.logEnd ? highWatermarks.get(partitionName(where)) : facts.logEnd;
+    if (highWatermark === undefined) {
+      unknown.push({ ...where, problem: 'its leader does not say where its log ends' });
+      continue;
+    }
+    const position = startPosition(facts, { layout, clusterId, position: positionOf(where), highWatermark });
     switch (position.type) {
       case 'askBatchers':
       case 'shortLog':
@@ -108,6 +118,16 @@ export async function findPartitionStarts(
     }
   }
   return { clusterId, starts, doubts, unknown };
+}
+
+async function fetchHighWatermarks(
+  admin: Pick<KafkaAdmin, 'fetchHighWatermarks'>,
+  partitions: readonly TopicPartition[],
+): Promise<ReadonlyMap<string, number>> {
+  const topics = [...new Set(partitions.map(({ topic }) => topic))];
+  return new Map(
+    (await mapConcurrently(topics, (topic) => admin.fetchHighWatermarks(topic))).flatMap((ends) => [...ends]),
+  );
 }
 
 /**

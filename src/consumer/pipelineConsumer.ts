@@ -23,13 +23,12 @@ import type { Pack } from './lane.js';
 import {
   findPartitionStarts,
   settleDoubts,
-  type Doubt,
   type PartitionStart,
   type PartitionStartsOptions,
 } from './partitionStarts.js';
 import { PipelineLanes, type PipelineLanesOptions } from './pipelineLanes.js';
 import { newEpoch, ReadingPlans } from './readingPlans.js';
-import type { SameEpoch } from './startPosition.js';
+import type { SameEpoch, ShortLog } from './startPosition.js';
 import { Steering } from './steering.js';
 import { TopicWatch } from './topicWatch.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
@@ -437,9 +436,15 @@ export class PipelineConsumer {
     if (!this.#isCurrent(assignment)) return;
     if (clusterId !== null) this.#clusterId = clusterId;
     this.#lanes.setMembers(members);
-    this.#openAll(assignment, starts);
+    this.#openAll(
+      assignment,
+      starts.filter((start) => !('short' in start) || this.#isDue(assignment, start, start.short)),
+    );
     for (const where of unknown) assignment.waits(where, where.problem);
-    const due = doubts.filter((doubt) => this.#isDue(assignment, doubt));
+    const due = doubts.filter(
+      ({ facts, position }) =>
+        position.type !== 'shortLog' || this.#isDue(assignment, facts, { ...facts, ...position }),
+    );
     if (due.length === 0) return;
     try {
       const settled = await settleDoubts(due, options);
@@ -453,13 +458,12 @@ export class PipelineConsumer {
   }
 
   /** False for a log that is too short, until it has been so for a while. */
-  #isDue(assignment: Assignment, { facts, position }: Doubt): boolean {
-    if (position.type !== 'shortLog') return true;
-    const name = partitionName(facts);
+  #isDue(assignment: Assignment, where: TopicPartition, { logEnd, position }: ShortLog): boolean {
+    const name = partitionName(where);
     const nowMs = performance.now();
     const sinceMs = this.#shortSinceMs.get(name) ?? nowMs;
     this.#shortSinceMs.set(name, sinceMs);
-    assignment.waits(facts, `its log ends at ${facts.logEnd}, before the position ${position.position} in it`);
+    assignment.waits(where, `its log ends at ${logEnd}, before the position ${position} in it`);
     return nowMs - sinceMs >= SHORT_LOG_WAIT_MS;
   }
 

@@ -30,8 +30,16 @@ export type StartPosition =
       readonly layout: Layout;
       readonly end: number;
     }
-  /** A new epoch begins; it has to be committed before anything is sent under it. */
-  | { readonly type: 'newEpoch'; readonly offset: number | StartFrom; readonly reason: NewEpochReason }
+  /**
+   * A new epoch begins; it has to be committed before anything is sent under it. With `short` only once the log has ended before the
+   * committed offset for a while: a new leader may not know its end yet.
+   */
+  | {
+      readonly type: 'newEpoch';
+      readonly offset: number | StartFrom;
+      readonly reason: NewEpochReason;
+      readonly short?: ShortLog;
+    }
   /**
    * Nothing is committed, or only where to start if no batcher knows the partition: what the batchers know of it decides, see
    * {@link knownPosition}.
@@ -46,6 +54,12 @@ export type StartPosition =
   | { readonly type: 'unknownCluster'; readonly epoch: string; readonly ifSame: GoingOn }
   /** Committed by a later version: only that one knows how to go on. */
   | { readonly type: 'newer' };
+
+/** A log that ends before the position in it. */
+export interface ShortLog {
+  readonly logEnd: number;
+  readonly position: number;
+}
 
 /** The ways to go on where the group stopped. */
 export type GoingOn = Extract<StartPosition, { readonly type: 'continue' | 'handOver' | 'fill' }>;
@@ -62,14 +76,21 @@ export type NewEpochReason =
  * Decides where an assigned partition starts. Pure.
  *
  * An epoch stands for one reading of one log. Offsets that are not ours were set by a person or a tool, who wants the
- * records from there ingested, again where need be; so the position is kept and the epoch is new.
+ * records from there ingested, again where need be; so the position is kept and the epoch is new. Kafka's tools take the high
+ * watermark for the end of a log, and so does a consumer that reads what is not committed yet: an offset up to there is in the log.
  *
  * @param clusterId null where Kafka does not tell it
  * @param position how far a member has come that still remembers it; the commit may lag behind
+ * @param highWatermark the end of the log with what transactions have written that are still open
  */
 export function startPosition(
   { committedOffset, committedMetadata, logStart, logEnd }: PartitionFacts,
-  { layout, clusterId, position = 0 }: { layout: Layout; clusterId: string | null; position?: number },
+  {
+    layout,
+    clusterId,
+    position = 0,
+    highWatermark = logEnd,
+  }: { layout: Layout; clusterId: string | null; position?: number; highWatermark?: number },
 ): StartPosition {
   if (committedOffset === null) return { type: 'askBatchers' };
   const metadata = parseCommitMetadata(committedMetadata);
@@ -77,15 +98,16 @@ export function startPosition(
   if (metadata.type === 'unread') return { type: 'askBatchers', startFrom: { timestampMs: metadata.sinceMs } };
   const isElsewhere =
     metadata.type === 'ours' && metadata.clusterId !== '' && clusterId !== null && metadata.clusterId !== clusterId;
-  if (committedOffset > logEnd && (metadata.type === 'stranger' || isElsewhere)) {
-    return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset' };
+  if (committedOffset > highWatermark && (metadata.type === 'stranger' || isElsewhere)) {
+    const short = { logEnd: highWatermark, position: committedOffset };
+    return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset', short };
   }
   const offset = Math.max(committedOffset, logStart);
   if (metadata.type === 'stranger') return { type: 'newEpoch', offset, reason: 'committed by someone else' };
   if (isElsewhere) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
   const { epoch, state } = metadata;
   const reached = Math.max(committedOffset, position);
-  if (reached > logEnd) return { type: 'shortLog', epoch, position: reached };
+  if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
   const goingOn = ((): GoingOn => {
     if (state.type === 'filling' && state.end > offset) {

@@ -119,3 +119,22 @@ it('transactions of several producers that interleave and abort: rows are what K
   expect(rows.map((row) => Number(row.id))).toEqual(ids);
   expect(await daemon.metric('ktb_offset_gaps_total')).toBe(0);
 });
+
+it('an offset that a tool has set within an open transaction is gone on from: what lies before is not read', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1 });
+  await fixture.collectAcks();
+  await fixture.produce(10);
+  const producer = fixture.kafka.producer({ idempotent: true, maxInFlightRequests: 1, transactionalId: fixture.name });
+  await producer.connect();
+  const transaction = await producer.transaction();
+  await transaction.send({ topic: fixture.topic, messages: [{ value: JSON.stringify({ id: 10, text: 'open' }) }] });
+  // As Kafka's own tool sets the end of a log: with what is not committed yet.
+  const partitions = [{ partition: 0, offset: '11' }];
+  await fixture.admin.setOffsets({ groupId: `ktb-${fixture.name}`, topic: fixture.topic, partitions });
+  daemon = await Daemon.start(fixture.config());
+  await transaction.commit();
+  await producer.disconnect();
+  await fixture.produce(5);
+  await expectExactlyOnce(fixture, { acksOnce: true, records: 5 });
+  expect(fixture.acks.filter(({ offset }) => offset < 11)).toEqual([]);
+});

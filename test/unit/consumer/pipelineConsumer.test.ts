@@ -39,7 +39,12 @@ interface Log {
   damagedAt?: number;
   /** A record batch that decompresses to more than is taken: its first offset, and its last. */
   tooLarge?: readonly [first: number, last: number];
+  /** Where a transaction begins that is still open: nothing is read from there on. */
+  openFrom?: number;
 }
+
+/** The end of what may be read. */
+const endOf = ({ openFrom, writtenMs }: Log) => openFrom ?? writtenMs.length;
 
 const running: World[] = [];
 afterEach(async () => {
@@ -159,15 +164,21 @@ class World {
       if (this.topicError === 'missing')
         return [{ topic: TOPIC, partition: -1, problem: 'Kafka has no such topic', isMissing: true }];
       if (this.topicError !== null) return [{ topic: TOPIC, partition: -1, problem: this.topicError }];
-      return this.logs.map(({ start, writtenMs, leaderless }, partition) => {
+      return this.logs.map((log, partition) => {
         const where = { topic: TOPIC, partition };
-        return leaderless ? { ...where, problem: NO_LEADER } : { ...where, logStart: start, logEnd: writtenMs.length };
+        return log.leaderless
+          ? { ...where, problem: NO_LEADER }
+          : { ...where, logStart: log.start, logEnd: endOf(log) };
       });
     };
     return {
       describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
       describeGroups: () => Promise.resolve({ groups: [{ members: [{}] }] }),
       fetchLogs: () => Promise.resolve(fetchLogs()),
+      fetchHighWatermarks: () =>
+        Promise.resolve(
+          new Map(this.logs.map(({ writtenMs }, partition) => [`${TOPIC}/${partition}`, writtenMs.length])),
+        ),
       fetchOffsetsAt: (partitions: readonly TopicPartition[], timestampMs: number) => {
         const at = ({ partition }: TopicPartition) =>
           this.logs[partition]!.writtenMs.findIndex((writtenMs) => writtenMs >= timestampMs);
@@ -233,7 +244,7 @@ class World {
       const name = partitionName(where);
       const log = this.logs[where.partition]!;
       const { damagedAt = Infinity, tooLarge: [first, last] = [Infinity, -1] } = log;
-      const to = Math.min(from + FETCHED_AT_ONCE, damagedAt, from < first ? first : Infinity);
+      const to = Math.min(from + FETCHED_AT_ONCE, endOf(log), damagedAt, from < first ? first : Infinity);
       const offsets = log.writtenMs.map((_, offset) => offset).slice(from, to);
       const isTooLarge = from >= first && from <= last;
       const problem = isTooLarge ? `${name} is too large at ${from}` : `${name} is damaged at ${from}`;
@@ -278,7 +289,7 @@ class World {
           const name = partitionName(where);
           if (this.paused.has(name) || log.leaderless) continue;
           const position = this.#positions.get(name) ?? this.commits.get(name)?.offset ?? 0;
-          if (position === log.writtenMs.length) continue;
+          if (position === log.writtenMs.length || position >= (log.openFrom ?? Infinity)) continue;
           this.fetches.set(name, (this.fetches.get(name) ?? 0) + 1);
           if (log.error !== undefined) {
             partitionError(where, log.error);
@@ -711,6 +722,38 @@ it('a log whose first record is younger than all that was read is another one: a
   await eventually(() => expect(world.committed(0)).toBe(20));
   expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(20)));
   expect(await truncations(world)).toEqual([0]);
+});
+
+it('an offset that a person has set within an open transaction is read from, once the transaction has ended', async () => {
+  const world = new World(2);
+  for (const partition of [0, 1]) world.write(partition, 11);
+  world.logs[0]!.openFrom = 10;
+  world.commits.set(`${TOPIC}/0`, { offset: 11, metadata: '' });
+  passTenSeconds();
+  await world.consumer.start();
+  // Another partition's batches bring what to commit by.
+  await eventually(() => expect(world.epochOf(0)).not.toBeNull());
+  const epoch = world.epochOf(0);
+  world.rebalance();
+  await eventually(() => expect(world.consumer.problem).toBeNull());
+  delete world.logs[0]!.openFrom;
+  world.write(0, 5);
+  await eventually(() => expect(world.committed(0)).toBe(16));
+  expect(offsetsOf(world, 0)).toEqual([11, 12, 13, 14, 15]);
+  expect(world.epochOf(0)).toBe(epoch);
+  expect(await truncations(world)).toEqual([0]);
+});
+
+it('a log that ends before an offset that a person has set is read from its start, after ten seconds', async () => {
+  const world = new World(1);
+  world.write(0, 30);
+  world.commits.set(`${TOPIC}/0`, { offset: 50, metadata: '' });
+  await world.consumer.start();
+  await eventually(() => expect(world.consumer.problem).toContain('its log ends at 30, before the position 50 in it'));
+  expect(world.accepted).toEqual([]);
+  passTenSeconds();
+  await eventually(() => expect(world.committed(0)).toBe(30));
+  expect(offsetsOf(world, 0)).toEqual(upTo(30));
 });
 
 it('a topic that is recreated while it is read is read from its start, also where several records have to be looked at', async () => {

@@ -86,9 +86,29 @@ it('does not judge by itself a log that ends before what was committed or read: 
   expect(startPosition(facts({ logEnd: 60 }), { ...context, position: 70 })).toEqual({ ...short, position: 70 });
   expect(startPosition(facts({ logEnd: 70 }), { ...context, position: 70 })).toMatchObject({ type: 'continue' });
   // Nothing was read of it under this offset, or not here.
-  const reset = { type: 'newEpoch', offset: 'earliest' };
+  const reset = { type: 'newEpoch', offset: 'earliest', short: { logEnd: 49, position: 50 } };
   expect(startPosition(facts({ logEnd: 49, committedMetadata: '' }), context)).toMatchObject(reset);
   expect(startPosition(facts({ logEnd: 49 }), { ...context, clusterId: 'c2' })).toMatchObject(reset);
+});
+
+it('an offset within a transaction that is still open is in the log, whoever has committed it', () => {
+  fc.assert(
+    fc.property(
+      fc.record({ committedOffset: fc.nat(20), logEnd: fc.nat(20), open: fc.nat(10), position: fc.nat(20) }),
+      fc.constantFrom(ours, ''),
+      fc.constantFrom('c1', 'c2'),
+      ({ committedOffset, logEnd, open, position }, committedMetadata, clusterId) => {
+        const highWatermark = logEnd + open;
+        const of = facts({ committedOffset, committedMetadata, logEnd });
+        const start = startPosition(of, { layout: LAYOUT, clusterId, position, highWatermark });
+        const isOurs = committedMetadata === ours && clusterId === 'c1';
+        const reached = isOurs ? Math.max(committedOffset, position) : committedOffset;
+        const isShort = start.type === 'shortLog' || (start.type === 'newEpoch' && start.short !== undefined);
+        expect(isShort).toBe(reached > highWatermark);
+        if (!isShort) expect(start).toMatchObject({ type: isOurs ? 'continue' : 'newEpoch', offset: committedOffset });
+      },
+    ),
+  );
 });
 
 const remembered = (offset: number) => ({ epoch: 'e1', offset, timestampMs: offset, crc32: offset, acceptedAtMs: 200 });
