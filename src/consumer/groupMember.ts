@@ -39,6 +39,8 @@ interface Membership {
   /** When the consumer began, joined, or sent a heartbeat, by `performance.now()`. */
   heardMs: number;
   watch: NodeJS.Timeout | undefined;
+  /** Ends the wait for the first try. */
+  tried: () => void;
 }
 
 /**
@@ -53,6 +55,8 @@ const REBALANCE_TIMEOUT_MS = 45_000;
  */
 const SILENT_MS = 180_000;
 const WATCH_INTERVAL_MS = 10_000;
+/** kafkajs waits for what is being handled, and 30 s for an answer of the coordinator. */
+const LEAVE_MAX_MS = 60_000;
 
 /**
  * A member of a consumer group, by one kafkajs consumer after the other: the topics of one that runs cannot be changed, a
@@ -95,8 +99,8 @@ export class GroupMember {
   }
 
   /**
-   * Joins the group for these topics, or stays outside for none. Resolves after the first try; where that fails, or the member
-   * fails later, it joins again until it is told to leave.
+   * Joins the group for these topics, or stays outside for none. Resolves after the first try, which ends after some three minutes at
+   * the latest; where that fails, or the member fails later, it joins again until it is told to leave.
    */
   async join(topics: readonly string[]): Promise<void> {
     if (this.#membership !== null) throw new Error(`group ${this.#groupId} has to be left first`);
@@ -109,13 +113,18 @@ export class GroupMember {
       steady: undefined,
       heardMs: 0,
       watch: undefined,
+      tried: () => undefined,
     };
     membership.watch = setInterval(() => this.#watch(membership), WATCH_INTERVAL_MS).unref();
     this.#membership = membership;
-    await this.#enter(membership);
+    // A try that never ends is given up after a while, or left: who waits for it goes on then, too.
+    await new Promise<void>((resolve) => {
+      membership.tried = resolve;
+      void this.#enter(membership).finally(resolve);
+    });
   }
 
-  /** Never rejects: what fails on the way is told, and this member is outside all the same. */
+  /** Never rejects, and ends within a minute: what fails on the way is told, and this member is outside all the same. */
   async leave(): Promise<void> {
     const membership = this.#membership;
     this.#membership = null;
@@ -125,10 +134,18 @@ export class GroupMember {
     clearInterval(membership.watch);
     const { consumer } = membership;
     membership.consumer = null;
+    membership.tried();
+    let late: NodeJS.Timeout | undefined;
+    const neverEnds = new Promise<never>((_, reject) => {
+      const error = new Error(`it has not ended within ${LEAVE_MAX_MS / 1_000} s`);
+      late = setTimeout(() => reject(error), LEAVE_MAX_MS).unref();
+    });
     try {
-      await consumer?.disconnect();
+      await Promise.race([consumer?.disconnect(), neverEnds]);
     } catch (error) {
       this.#handlers.leftBadly(asError(error));
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -195,6 +212,7 @@ export class GroupMember {
     const delayMs = rejoinDelayMs(membership.failures, isRefusal(error), this.#random());
     membership.rejoin = setTimeout(() => void this.#enter(membership), delayMs);
     this.#handlers.failed(error, delayMs);
+    membership.tried();
   }
 
   #createConsumer(membership: Membership): Consumer {

@@ -18,14 +18,17 @@ interface FakeConsumer {
   connected: boolean;
   refuses: boolean;
   failsToEnd: boolean;
+  neverEnds: boolean;
   /** As kafkajs: it tells its listeners, and hands a batch to the handler. */
   emit(event: string, payload: object): void;
   batch(): Promise<void>;
   seeks: number;
 }
 
+const NEVER = new Promise<void>(() => undefined);
+
 /** kafkajs's consumers as far as a member uses them. */
-function fakeKafka(refuses = false) {
+function fakeKafka(refuses = false, hangs = { connect: false }) {
   const consumers: FakeConsumer[] = [];
   const consumer = (config: ConsumerConfig) => {
     const listeners = new Map<string, (event: { payload: object }) => void>();
@@ -36,6 +39,7 @@ function fakeKafka(refuses = false) {
       connected: false,
       refuses,
       failsToEnd: false,
+      neverEnds: false,
       emit: (event, payload) => listeners.get(event)?.({ payload }),
       batch: () => eachBatch({} as EachBatchPayload),
       seeks: 0,
@@ -44,9 +48,10 @@ function fakeKafka(refuses = false) {
     return {
       events: { GROUP_JOIN: 'join', HEARTBEAT: 'heartbeat', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
       on: (event: string, listener: (event: { payload: object }) => void) => listeners.set(event, listener),
-      connect: () => Promise.resolve(void (fake.connected = true)),
+      connect: () => (hangs.connect ? NEVER : Promise.resolve(void (fake.connected = true))),
       disconnect: () => {
         fake.connected = false;
+        if (fake.neverEnds) return NEVER;
         return fake.failsToEnd ? Promise.reject(new Error('the coordinator is away')) : Promise.resolve();
       },
       subscribe: ({ topics }: { topics: string[] }) => {
@@ -242,4 +247,42 @@ it('a consumer that ends without a word is noticed by its silence, and one that 
   await one.leave();
   await vi.advanceTimersByTimeAsync(600_000);
   expect(consumers).toHaveLength(3);
+});
+
+it.each(['is given up', 'is left'])('who waits for a first try that never ends goes on once it %s', async (how) => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const hangs = { connect: true };
+  const { kafka, consumers } = fakeKafka(false, hangs);
+  const { member: one, seen } = member(kafka);
+  let joined = false;
+  void one.join(['a']).then(() => (joined = true));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(joined).toBe(false);
+  hangs.connect = false;
+  if (how === 'is left') await one.leave();
+  else await vi.advanceTimersByTimeAsync(140_000);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(joined).toBe(true);
+  expect(consumers.map(({ connected }) => connected)).toEqual(how === 'is left' ? [false] : [false, true]);
+  expect(seen).toHaveLength(how === 'is left' ? 0 : 1);
+  await one.leave();
+});
+
+it('one whose goodbye never ends is outside after a minute, and says so', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { kafka, consumers } = fakeKafka();
+  const { member: one, seen } = member(kafka);
+  await one.join(['a']);
+  consumers[0]!.neverEnds = true;
+  let left = false;
+  void one.leave().then(() => (left = true));
+  await vi.advanceTimersByTimeAsync(59_000);
+  expect([left, seen]).toEqual([false, []]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect([left, seen]).toEqual([true, ['left badly: it has not ended within 60 s']]);
+  await one.join(['b']);
+  expect(consumers[1]?.subscribed).toEqual(['b']);
+  await one.leave();
 });

@@ -72,6 +72,8 @@ class World {
   workers = true;
   textBytes = 200;
   keyOf = (offset: number): string => `key-${offset}`;
+  /** While it is set, connecting never ends. */
+  deaf = false;
   /** What leaving the group ends in. */
   goodbye: () => Promise<void> = () => Promise.resolve();
   /** While it is set, no signal is answered. */
@@ -305,7 +307,7 @@ class World {
     return {
       events: { GROUP_JOIN: 'join', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
       on: (event: string, listener: (event: { payload: object }) => void) => void listeners.set(event, listener),
-      connect: () => Promise.resolve(),
+      connect: () => (this.deaf ? new Promise<void>(() => undefined) : Promise.resolve()),
       disconnect: () => {
         isRunning = false;
         return this.goodbye();
@@ -864,6 +866,24 @@ it.each(['the last commit', 'one on its way'])(
     expect(world.accepted).toHaveLength(30);
   },
 );
+
+it('what is read after a first try to join that never ended is committed', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const world = new World(1);
+  world.write(0, 30);
+  world.commit(0, 0, 'e1');
+  world.deaf = true;
+  void world.consumer.start();
+  await vi.advanceTimersByTimeAsync(60_000);
+  world.deaf = false;
+  await vi.advanceTimersByTimeAsync(140_000);
+  await eventually(async () => {
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(world.committed(0)).toBe(30);
+  });
+  expect(offsetsOf(world, 0)).toEqual(upTo(30));
+});
 
 it('says what it waits for before it has begun', async () => {
   const world = new World(1, ', startFrom: latest');
