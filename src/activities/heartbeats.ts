@@ -36,7 +36,7 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
           throw error;
         });
       const known = pendingActivities.find((one) => one.activityId === activityId && one.attempt === attempt);
-      if (known === undefined || known.state === CANCEL_REQUESTED) return false;
+      if (known === undefined || Number(known.state) === CANCEL_REQUESTED) return false;
       if (nameOf(known.heartbeatDetails) === beat) return true;
       if (Date.now() >= endMs) throw new Error('Temporal has not taken a heartbeat in time');
     }

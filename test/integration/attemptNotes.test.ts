@@ -79,8 +79,8 @@ it('what an attempt has noted the next one reads, whether it failed or its worke
   };
   await carryOut(1, async (beat) => {
     const context = Context.current();
-    const { attempt, heartbeatDetails } = context.info;
-    read.push({ attempt, notes: readNotes(heartbeatDetails, attempt) });
+    const { attempt } = context.info;
+    read.push({ attempt, notes: readNotes(context.info.heartbeatDetails, attempt) });
     if (attempt === 1) {
       await beat(context, { refusedForMs: 1 });
       await beat(context, { ...notes, attempt });
