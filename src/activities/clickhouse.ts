@@ -1,5 +1,10 @@
 import type { ClickHouseConfig } from '../config/config.js';
-import { INSERT_DEFAULTS, INSERT_SETTINGS, INSERT_SETTINGS_IF_KNOWN } from '../config/insertSettings.js';
+import {
+  INSERT_DEFAULTS,
+  INSERT_SETTINGS,
+  INSERT_SETTINGS_IF_KNOWN,
+  QUERY_SETTINGS,
+} from '../config/insertSettings.js';
 import { Readable } from 'node:stream';
 import {
   ClickHouseError,
@@ -96,7 +101,7 @@ export class ClickHouseTables {
   readonly #insertBytesMax = new Map<string, { readonly bytes: number; readonly untilMs: number }>();
 
   /**
-   * @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, since some settings cut results short
+   * @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, and have {@link QUERY_SETTINGS}
    * @param lookUps the client for look-ups, whose time-out is theirs; by default the same
    */
   constructor(
@@ -504,7 +509,7 @@ export class ClickHouseTables {
         query,
         query_params: parameters,
         format: 'JSONCompactEachRow',
-        clickhouse_settings: settings,
+        clickhouse_settings: { ...settings, ...QUERY_SETTINGS },
       });
       const rows = await result.json<Row>();
       mustBeOfClickHouse(result.response_headers);

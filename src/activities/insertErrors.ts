@@ -1,5 +1,6 @@
 import { ClickHouseError } from '@clickhouse/client';
 import { STATUS_CODES } from 'node:http';
+import { isOwned } from '../config/insertSettings.js';
 
 /**
  * What is to be done about a failed insert.
@@ -254,6 +255,7 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<s
   const name = DATA_CODES[code] ?? STRUCTURAL_CODES[code] ?? OVERSIZED_CODES[code] ?? TRANSIENT_CODES[code];
   const oversized = OVERSIZED_WORDS[code];
   const isOversized = code in OVERSIZED_CODES || oversized?.says.test(error.message) === true;
+  const setting = refusedSetting(code, error.message);
   const column = [...error.message.matchAll(COLUMN)].at(-1)?.[1];
   const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
   const type = column === undefined ? undefined : columns?.get(column);
@@ -265,10 +267,25 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<s
     message:
       `ClickHouse error ${error.code}${name === undefined ? '' : ` (${name})`}` +
       (type === undefined ? '' : ` in column ${column}`) +
-      (isOversized && oversized !== undefined ? `: ${oversized.means}` : ''),
+      (isOversized && oversized !== undefined ? `: ${oversized.means}` : '') +
+      (setting === undefined
+        ? ''
+        : `: the user's settings profile forbids the setting ${setting}, on which the guarantees rest; let it be changed`),
     cause: error,
     suspect: row === undefined ? undefined : Number(row) - 1,
   });
+}
+
+const READONLY = 164;
+const SETTING_CONSTRAINT_VIOLATION = 452;
+/** As `SettingsConstraints.cpp` of ClickHouse words it. */
+const REFUSED_SETTING = /\b(?:Cannot modify '|Setting )(\w+)/;
+
+/** A setting of ours that a constraint of the user's profile is against. */
+function refusedSetting(code: number, text: string): string | undefined {
+  if (code !== READONLY && code !== SETTING_CONSTRAINT_VIOLATION) return undefined;
+  const setting = REFUSED_SETTING.exec(text)?.[1];
+  return setting !== undefined && isOwned(setting) ? setting : undefined;
 }
 
 /** What the client says of a request that had no answer in time. */

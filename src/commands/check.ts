@@ -216,7 +216,7 @@ async function namespaceFacts(
 function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
   return withClickHouse(config, async (client) => {
     await reachClickHouse(client, config.clickhouse);
-    const tables = new ClickHouseTables(client, config.clickhouse.database);
+    const tables = new ClickHouseTables(client, config.clickhouse.database, config.clickhouse.settings);
     const inUse = config.pipelines.flatMap((pipeline) =>
       [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
         pipeline,

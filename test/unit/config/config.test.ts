@@ -309,6 +309,9 @@ it('passes ClickHouse’s settings on, but for those that the guarantees own', (
     'async_insert_max_data_size',
     'insert_deduplication_token',
     'input_format_allow_errors_num',
+    'input_format_null_as_default',
+    'read_overflow_mode_leaf',
+    'limit',
   ];
   for (const name of [...owned, 'timeout_overflow_mode', 'wait_end_of_query', 'log_comment'])
     expect(problems(text(`${name}: 1`)), name).toEqual([
