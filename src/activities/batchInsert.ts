@@ -381,22 +381,17 @@ class Insertion {
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 
-  /** Where inserts of this table were too large of late, in parts that are small enough. */
-  #divide(rows: readonly BatchRow[]): (readonly BatchRow[])[] {
-    const bytesMax = this.#options.tables.insertBytesMax(this.#options.table);
-    if (bytesMax === Infinity) return [rows];
-    const parts: BatchRow[][] = [];
-    let bytes = Infinity;
-    for (const row of rows) {
-      const rowBytes = this.#lines.bytesOf(row.row);
-      if (bytes + rowBytes > bytesMax) {
-        parts.push([]);
-        bytes = 0;
+  /** Where inserts of this table were too large of late, in parts that are small enough by the time they are asked for. */
+  *#divide(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
+    for (let first = 0, next = 0; first < rows.length; first = next) {
+      const bytesMax = this.#options.tables.insertBytesMax(this.#options.table);
+      next = bytesMax === Infinity ? rows.length : first;
+      for (let bytes = 0; next < rows.length; next++) {
+        bytes += this.#lines.bytesOf((rows[next] as BatchRow).row);
+        if (bytes > bytesMax && next > first) break;
       }
-      parts.at(-1)?.push(row);
-      bytes += rowBytes;
+      yield next - first === rows.length ? rows : rows.slice(first, next);
     }
-    return parts;
   }
 
   async #tryInsert(part: readonly BatchRow[]): Promise<RowRefusal | null> {
@@ -588,6 +583,7 @@ class Insertion {
       tables.wasTooLarge(
         table,
         rows.reduce((bytes, { row }) => bytes + this.#lines.bytesOf(row), 0),
+        error.code === TOO_MANY_PARTITIONS || error.code === TOO_MUCH_MEMORY,
       );
       onTooLarge?.(error, rows.length);
       return;
@@ -702,6 +698,8 @@ function mustBeOfValues(refused: readonly RefusedRow[]): void {
 
 /** Code of ClickHouse's TOO_MANY_PARTS, which, of an insert that is too large, says that it has too many partitions. */
 const TOO_MANY_PARTITIONS = '252';
+/** Code of ClickHouse's MEMORY_LIMIT_EXCEEDED. */
+const TOO_MUCH_MEMORY = '241';
 
 function heldForViews(refusal: InsertError | undefined): InsertError {
   const why =

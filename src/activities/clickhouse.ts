@@ -16,6 +16,7 @@ import {
 import type { KafkaRecord, RecordSource, TopicPartition } from '../records/record.js';
 import { parseTableName } from '../records/tables.js';
 import { classifyForeignAnswer, classifyInsertError, InsertError } from './insertErrors.js';
+import { InsertSizes } from './insertSizes.js';
 import type { TableColumns } from './rows.js';
 import { quoteName } from './sqlNames.js';
 import { DEFAULT_LIMITS, type ValueLimits } from './valueChecks.js';
@@ -31,9 +32,6 @@ const SYSTEM_TABLES = ['merge_tree_settings', 'replicated_merge_tree_settings', 
 
 /** Where there is no id, as in a database of an engine without. */
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
-
-/** After an insert was too large, whole batches are tried again after so long. */
-const SMALLER_FOR_MS = 10 * 60_000;
 
 /** Of a table's views no more than this are followed. */
 const VIEWS_MAX = 100;
@@ -98,7 +96,7 @@ export class ClickHouseTables {
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
   readonly #lastInsertAtMs = new Map<string, number>();
   #settingsIfKnown: ClickHouseSettings = {};
-  readonly #insertBytesMax = new Map<string, { readonly bytes: number; readonly untilMs: number }>();
+  readonly #sizes = new InsertSizes();
 
   /**
    * @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, and have {@link QUERY_SETTINGS}
@@ -190,6 +188,9 @@ export class ClickHouseTables {
       ...(ignoreViews ? { materialized_views_ignore_errors: 1 } : {}),
     });
     this.#lastInsertAtMs.set(table, performance.now());
+    if (this.insertBytesMax(table) === Infinity) return;
+    const bytes = lines.reduce((sum, { length }) => sum + length, 0);
+    this.#sizes.fitted(table, bytes);
   }
 
   /**
@@ -224,14 +225,12 @@ export class ClickHouseTables {
 
   /** Bytes that one insert into a table should have at most, since larger ones were refused for their size. */
   insertBytesMax(table: string): number {
-    const limit = this.#insertBytesMax.get(table);
-    return limit !== undefined && performance.now() < limit.untilMs ? limit.bytes : Infinity;
+    return this.#sizes.bytesMax(table);
   }
 
-  /** An insert of so many bytes is too large for some limit: those after it have half of that at most, for a while. */
-  wasTooLarge(table: string, bytes: number): void {
-    const half = Math.min(Math.ceil(bytes / 2), this.insertBytesMax(table));
-    this.#insertBytesMax.set(table, { bytes: half, untilMs: performance.now() + SMALLER_FOR_MS });
+  /** See {@link InsertSizes.wasTooLarge}. */
+  wasTooLarge(table: string, bytes: number, mayGrow: boolean): void {
+    this.#sizes.wasTooLarge(table, bytes, mayGrow);
   }
 
   /**

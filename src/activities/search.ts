@@ -33,14 +33,14 @@ const SPREAD_AFTER = 32;
  * items from all over the list are tried, so that one which is taken is found soon if there are some.
  *
  * @param tryAll takes all items or refuses all of them; null for success
- * @param first how the items are divided to begin with, in their order; default: not at all
+ * @param first how the items are divided to begin with, in their order, each part asked for when its turn comes; default: not at all
  * @returns what was refused, in no certain order
  * @throws whatever `tryAll` throws, once no other try is running
  */
 export async function findRefused<Item, Reason extends Refusal>(
   items: readonly Item[],
   tryAll: (items: readonly Item[]) => Promise<Reason | null>,
-  first: readonly (readonly Item[])[] = [items],
+  first: Iterable<readonly Item[]> = [items],
 ): Promise<Refused<Item, Reason>[]> {
   const refused: Refused<Item, Reason>[] = [];
   /** Culprits that were found at the head of what was tried, one after the other. */
@@ -53,8 +53,13 @@ export async function findRefused<Item, Reason extends Refusal>(
     return reason;
   };
   // Taken from the end: what comes first in order lies last.
-  const parts = first.toReversed();
-  const next = (): readonly Item[] | undefined => (doubtfulInARow < SPREAD_AFTER ? parts.pop() : takeMiddle(parts));
+  const parts: (readonly Item[])[] = [];
+  const rest = first[Symbol.iterator]();
+  const next = (): readonly Item[] | undefined => {
+    if (doubtfulInARow < SPREAD_AFTER) return parts.pop() ?? nextOf(rest);
+    for (let part = nextOf(rest); part !== undefined; part = nextOf(rest)) parts.unshift(part);
+    return takeMiddle(parts);
+  };
   for (let part = next(); part !== undefined; part = next()) {
     if (part.length === 0) continue;
     const reason = await tryPart(part);
@@ -91,6 +96,11 @@ export async function findRefused<Item, Reason extends Refusal>(
     }
   }
   return refused;
+}
+
+function nextOf<Item>(iterator: Iterator<Item>): Item | undefined {
+  const { done, value } = iterator.next() as IteratorResult<Item, undefined>;
+  return done === true ? undefined : value;
 }
 
 /** The second half first: parts are taken from the end. */

@@ -405,7 +405,7 @@ describe('a materialized view that fails', () => {
     const table = await createTable('id Int64', '', WINDOW);
     const own = { journal: journal() };
     const batch = numbered(100);
-    tables.wasTooLarge(table, 8_000);
+    tables.wasTooLarge(table, 8_000, false);
     expect((await attempt(table, batch, own)).inserts).toBeGreaterThan(1);
     await client.command({
       query: `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW} AS SELECT id FROM ${table}`,
@@ -690,6 +690,20 @@ describe('errors of the real engine', () => {
     await attempt(table, others, { onTooLarge, batch: 'another' });
     expect(said).toEqual([]);
     expect(await counts(table)).toEqual(once(300));
+  });
+
+  it('too many partitions in one batch make the next ones, of few partitions, no crumbs', async () => {
+    const table = await createTable('id Int64', 'PARTITION BY toDate(id)');
+    await attempt(
+      table,
+      numbered(101, (id) => `{"id": ${id}}`),
+    );
+    const { inserted, inserts } = await attempt(table, numbered(20_101, () => '{"id": 1}').slice(101), {
+      batch: 'another',
+    });
+    expect(inserted).toHaveLength(20_000);
+    expect(inserts).toBeLessThan(200);
+    expect(await counts(table)).toEqual(once(20_101));
   });
 
   it('too little memory for a batch: it goes in by parts', async () => {

@@ -159,7 +159,7 @@ it('a view has no row twice after attempts of version 0.1.0, which noted nothing
       async (kinds, faults, hints, withoutNotes, bytesMax) => {
         const table = new FakeTable();
         Object.assign(table, { faults: [...faults], hints, hasView: true });
-        table.tables.wasTooLarge('orders', bytesMax);
+        table.tables.wasTooLarge('orders', bytesMax, false);
         const { missedByViews } = await untilDone(table, kinds, {}, withoutNotes);
         const inView = table.viewRows.map(({ _offset }) => _offset);
         const good = offsetsWhere(kinds, (kind) => kind === 'good');
@@ -194,6 +194,29 @@ it('an insert that is over a limit goes in by parts, and the next ones are no la
   divided.splice(0);
   await insert(table, many(1_000, 'good'), { ...options, batch: 'b2' });
   expect(divided).toEqual([]);
+});
+
+it('one batch that is over a limit of partitions or memory makes the next ones no crumbs; over one of bytes they stay small', async () => {
+  const insertsAfter = async (code: string): Promise<number> => {
+    const table = new FakeTable();
+    const { tables } = table;
+    const tooLarge = new InsertError('oversized', { code, message: 'too much for one insert' });
+    const insertSmall: typeof tables.insert = (name, rows) =>
+      Buffer.concat([...rows.lines])
+        .toString()
+        .split('"odd"').length > 2
+        ? Promise.reject(tooLarge)
+        : tables.insert(name, rows);
+    const options = { tables: { ...tables, insert: insertSmall } };
+    const first = many(20, 'good').map((kind, index) => (index % 5 === 4 ? 'odd' : kind));
+    await insert(table, first, options).catch(() => undefined);
+    table.insertSizes.splice(0);
+    await insert(table, many(10_000, 'good'), { ...options, batch: 'b2' });
+    return table.insertSizes.length;
+  };
+  expect(await insertsAfter('252')).toBeLessThan(200);
+  expect(await insertsAfter('241')).toBeLessThan(200);
+  expect(await insertsAfter('http_413')).toBeGreaterThan(1_000);
 });
 
 it('a row that alone is over a limit holds its batch, and its batch mates are inserted meanwhile', async () => {

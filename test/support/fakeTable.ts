@@ -1,4 +1,5 @@
 import { InsertError } from '../../src/activities/insertErrors.js';
+import { InsertSizes } from '../../src/activities/insertSizes.js';
 import type { BatchInsertOptions } from '../../src/activities/batchInsert.js';
 import type { RecordSource } from '../../src/records/record.js';
 
@@ -60,16 +61,16 @@ export class FakeTable {
   #running: Row[] = [];
   readonly #tokens = new Map<string, string>();
   readonly #tokensOfView = new Set<string>();
-  #insertBytesMax = Infinity;
+  readonly #sizes = new InsertSizes();
 
   readonly tables: BatchInsertOptions['tables'] = {
     columns: () => Promise.resolve(Object.assign(new Map(COLUMNS), { hasViews: this.hasView })),
     forget: () => undefined,
     probe: () => (this.probeFails === undefined ? Promise.resolve() : Promise.reject(this.probeFails)),
     lastInsertAtMs: () => this.#lastInsertAtMs,
-    insertBytesMax: () => this.#insertBytesMax,
-    wasTooLarge: (_table, bytes) => {
-      this.#insertBytesMax = Math.min(this.#insertBytesMax, Math.ceil(bytes / 2));
+    insertBytesMax: (table) => this.#sizes.bytesMax(table),
+    wasTooLarge: (table, bytes, mayGrow) => {
+      this.#sizes.wasTooLarge(table, bytes, mayGrow);
     },
     hasViews: () => Promise.resolve(this.hasView),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
@@ -83,7 +84,7 @@ export class FakeTable {
       return Promise.resolve(new Set(this.#found(source, from, to)));
     },
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
-    insert: (_table, { lines, token, ignoreViews = false }) => {
+    insert: (table, { lines, token, ignoreViews = false }) => {
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');
       this.#insert(
@@ -91,6 +92,7 @@ export class FakeTable {
         token,
         { text, ignoreViews },
       );
+      this.#sizes.fitted(table, Buffer.byteLength(text));
       return Promise.resolve();
     },
   };
