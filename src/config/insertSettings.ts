@@ -40,6 +40,8 @@ export const INSERT_SETTINGS = {
   wait_end_of_query: 1,
   insert_deduplicate: 1,
   deduplicate_blocks_in_dependent_materialized_views: 1,
+  // Except for an insert that goes on without a view that fails, see `insert.views`.
+  materialized_views_ignore_errors: 0,
   // Blocks are cut in the same way each time, so that the token finds its own; and an error's row number is right.
   input_format_parallel_parsing: 0,
   input_format_allow_errors_num: '0',

@@ -29,11 +29,11 @@ async function withProfile(profile: Readonly<Record<string, string>>, constant: 
   const tables = new ClickHouseTables(client, 'default');
   return {
     tables,
-    insert: (table: string, values: readonly string[]) =>
+    insert: (table: string, values: readonly string[], views: 'required' | 'best-effort' = 'best-effort') =>
       insertRecords(
         values.map((value, offset) => ({ source: SOURCE, record: record(offset, { value: Buffer.from(value) }) })),
         {
-          ...{ tables, table, columns: {}, batch: table, repeated: false, overdue: false },
+          ...{ tables, table, views, columns: {}, batch: table, repeated: false, overdue: false },
           mustBeAlive: () => undefined,
         },
       ),
@@ -87,6 +87,21 @@ it('a profile cannot hide rows from a look-up, or columns', async () => {
   expect(await found(1_000)).toBe(100);
   await fill(100, 100);
   expect(await found(1_000)).toBe(200);
+});
+
+it('a profile cannot hide that a view fails', async () => {
+  const { insert, command, ask } = await withProfile({ materialized_views_ignore_errors: '1' });
+  const window = 'SETTINGS non_replicated_deduplication_window = 100';
+  await command(`CREATE TABLE profile_e (id UInt32, ${IDENTITY}) ENGINE = MergeTree ORDER BY id ${window}`);
+  await command(`CREATE TABLE profile_e_target (id UInt8) ENGINE = MergeTree ORDER BY id ${window}`);
+  await command(
+    'CREATE MATERIALIZED VIEW profile_e_view TO profile_e_target AS SELECT throwIf(id = 2) AS id FROM profile_e',
+  );
+  const values = ['{"id":1}', '{"id":2}', '{"id":3}'];
+  await expect(insert('profile_e', values, 'required')).rejects.toThrow('395');
+  const { inserted, missedByViews } = await insert('profile_e', values);
+  expect([inserted.length, missedByViews?.rows]).toEqual([3, 3]);
+  expect(await ask('SELECT count() FROM profile_e')).toEqual([3]);
 });
 
 it('a look-up that reads more than a profile allows fails, and does not find a part', async () => {

@@ -312,6 +312,7 @@ it('passes ClickHouse’s settings on, but for those that the guarantees own', (
     'input_format_null_as_default',
     'read_overflow_mode_leaf',
     'limit',
+    'materialized_views_ignore_errors',
   ];
   for (const name of [...owned, 'timeout_overflow_mode', 'wait_end_of_query', 'log_comment'])
     expect(problems(text(`${name}: 1`)), name).toEqual([
