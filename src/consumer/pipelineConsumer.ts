@@ -101,6 +101,10 @@ export class PipelineConsumer {
   readonly #pausedTime = new Stopwatch();
   /** When a log was first seen to end before the position in it, by `performance.now()`. */
   readonly #shortSinceMs = new Map<string, number>();
+  /** Up to which offset the gaps of a partition, by its name, were told, and of which epoch. */
+  readonly #toldGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
+  /** What the log of a partition, by its name, has lost, as it was told; until something is read of it again. */
+  readonly #toldLosses = new Map<string, string>();
   #assignment: Assignment | null = null;
   /** The assignment whose partitions are being opened. */
   #opening: Assignment | null = null;
@@ -591,6 +595,7 @@ export class PipelineConsumer {
     if (assignment.committedOffset(tracker) === undefined) return;
 
     this.#unreadableFetches.delete(partitionName(tracker));
+    if (this.#toldLosses.size > 0) this.#toldLosses.delete(partitionName(tracker));
     if (failure !== null && !this.#mayPassBatch(assignment, batch, failure)) return;
     this.#handOver(tracker, batch);
     if (!tracker.handedOver) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
@@ -725,7 +730,8 @@ export class PipelineConsumer {
     }
     if (logStart > tracker.next) {
       const missed = logStart - tracker.next;
-      if (!this.#mayPassGap(assignment, { topic, partition, offset: logStart }, missed)) return 'gone';
+      if (!this.#mayPassGap(assignment, { topic, partition, epoch: tracker.epoch, offset: logStart }, missed))
+        return 'gone';
       tracker.advanceTo(logStart);
       if (hasHandedOver(tracker)) {
         this.#finishPlans(assignment);
@@ -839,22 +845,29 @@ export class PipelineConsumer {
   }
 
   /**
-   * What retention took before it was read is counted and told, once. False where a person has to decide.
+   * What retention took before it was read is counted and told, once: it may be found again at each rebalance until something can be
+   * committed, which takes a batch. False where a person has to decide.
    *
    * @param missed offsets before this position that the log no longer has
    */
   #mayPassGap(
     assignment: Assignment,
-    { topic, partition, offset }: TopicPartition & { readonly offset: number },
+    { topic, partition, epoch, offset }: RecordSource & { readonly offset: number },
     missed: number,
   ): boolean {
     if (missed === 0) return true;
     const { metrics, logger, pipeline } = this.#options;
-    metrics.gaps.inc({ pipeline: pipeline.name, topic });
-    logger.warn(
-      { pipeline: pipeline.name, topic, partition, from: offset - missed, to: offset - 1 },
-      'Offsets are missing from the log: the topic’s retention removed them before they were read',
-    );
+    const name = partitionName({ topic, partition });
+    const told = this.#toldGaps.get(name);
+    const from = Math.max(offset - missed, told?.epoch === epoch ? told.to : 0);
+    if (from < offset) {
+      this.#toldGaps.set(name, { epoch, to: offset });
+      metrics.gaps.inc({ pipeline: pipeline.name, topic });
+      logger.warn(
+        { pipeline: pipeline.name, topic, partition, from, to: offset - 1 },
+        'Offsets are missing from the log: the topic’s retention removed them before they were read',
+      );
+    }
     if (pipeline.onGap === 'continue') return true;
     this.#block(
       assignment,
@@ -866,7 +879,7 @@ export class PipelineConsumer {
   }
 
   /**
-   * What the log has lost after it was read is counted and told. False where a person has to decide.
+   * What the log has lost after it was read is counted and told, once, as gaps are. False where a person has to decide.
    *
    * @param lost offsets that were read, or are read as another log's, and are not read again; ends included
    */
@@ -876,11 +889,16 @@ export class PipelineConsumer {
     lost: { readonly from: number; readonly to: number },
   ): boolean {
     const { metrics, logger, pipeline } = this.#options;
-    metrics.truncations.inc({ pipeline: pipeline.name, topic });
-    logger.warn(
-      { pipeline: pipeline.name, topic, partition, from: lost.from, to: lost.to, offset },
-      'The log of a partition ends before what was read of it: records were lost in Kafka. Reading goes on at its end, under a new epoch',
-    );
+    const name = partitionName({ topic, partition });
+    const told = `${lost.from} to ${lost.to}`;
+    if (this.#toldLosses.get(name) !== told) {
+      this.#toldLosses.set(name, told);
+      metrics.truncations.inc({ pipeline: pipeline.name, topic });
+      logger.warn(
+        { pipeline: pipeline.name, topic, partition, from: lost.from, to: lost.to, offset },
+        'The log of a partition ends before what was read of it: records were lost in Kafka. Reading goes on at its end, under a new epoch',
+      );
+    }
     if (pipeline.onGap === 'continue') return true;
     this.#block(
       assignment,

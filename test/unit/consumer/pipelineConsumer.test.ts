@@ -476,6 +476,38 @@ it.each<[reason: string, arrange: (world: World) => void]>([
   expect(await held(world)).toEqual({});
 });
 
+it.each(['continue', 'halt'] as const)(
+  'a gap in a log without records is told once, whatever rebalances follow, and so is what it grows by; with `onGap: %s`',
+  async (onGap) => {
+    const world = new World(1, `, onGap: ${onGap}`);
+    world.commit(0, 5, 'e1');
+    world.write(0, 10);
+    world.logs[0]!.start = 10;
+    const opened = async () => {
+      await eventually(() => {
+        if (onGap === 'halt') expect(world.consumer.problem).toContain('offsets are missing from its log');
+        else expect(world.consumer.problem).toBeNull();
+      });
+      return (await world.metrics.gaps.get()).values.map(({ value }) => value);
+    };
+    await world.consumer.start();
+    expect(await opened()).toEqual([1]);
+    world.rebalance();
+    expect(await opened()).toEqual([1]);
+    world.write(0, 5);
+    world.logs[0]!.start = 15;
+    for (const _ of ['tells what is new of it', 'tells nothing']) {
+      world.rebalance();
+      expect(await opened()).toEqual([2]);
+    }
+    const told = world.output.filter((line) => line.includes('Offsets are missing from the log'));
+    expect(told.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { from: 5, to: 9 },
+      { from: 10, to: 14 },
+    ]);
+  },
+);
+
 it('fetches that brought damage count under one assignment only', async () => {
   const world = new World(1);
   world.commit(0, 0, 'e1');
@@ -699,6 +731,32 @@ it('what held a partition up is over with its topic', async () => {
   delete world.logs[0]!.damagedAt;
   await eventually(() => expect(world.committed(0)).toBe(30));
   expect(offsetsOf(world, 0)).toEqual(upTo(30));
+});
+
+it('what a log has lost is told once, whatever rebalances follow before anything is read of it again, and another loss anew', async () => {
+  const world = await readFifty();
+  const lose = async () => {
+    const judged = () => world.output.filter((line) => line.includes('A log was compared')).length;
+    world.logs[0]!.writtenMs.length = 40;
+    for (const _ of ['tells it', 'tells nothing']) {
+      const before = judged();
+      world.rebalance();
+      await eventually(() => expect(judged()).toBe(before + 1));
+    }
+  };
+  // Whatever has to last ten seconds has done so at the next look.
+  vi.spyOn(performance, 'now').mockImplementation(
+    (() => {
+      let nowMs = performance.now();
+      return () => (nowMs += 10_000);
+    })(),
+  );
+  await lose();
+  expect(await truncations(world)).toEqual([1]);
+  world.write(0, 10);
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  await lose();
+  expect(await truncations(world)).toEqual([2]);
 });
 
 it('a log that only seems to be shorter for a moment is gone on with as if nothing were', async () => {
