@@ -1,11 +1,11 @@
-import type { IHeaders, Kafka, Message, PartitionerArgs, Producer } from 'kafkajs';
+import kafkajs, { type IHeaders, type Kafka, type Message, type PartitionerArgs, type Producer } from 'kafkajs';
 import { messageOf } from '../messageOf.js';
 import type { HeaderValues } from '../records/record.js';
 import { murmur2 } from '../records/murmur2.js';
 import type { StateLog } from '../telemetry/logging.js';
 import { isOfType } from './errorType.js';
 import { NULL_HEADER, writeNullHeaders } from './kafkajs/nullHeaders.js';
-import { within } from './within.js';
+import { NoAnswerError, within } from './within.js';
 
 /** A message to publish. Without a partition it goes where every Kafka client would send its key. */
 export interface OutgoingMessage {
@@ -88,15 +88,43 @@ export interface PublisherOptions {
   readonly answerWaitMs?: number;
 }
 
-/** Makes the producers of a {@link Publisher}. */
+/** Makes the producers of a {@link Publisher}. Once one is disconnected it does not try again what has failed: kafkajs would. */
 export function producerFactory(kafka: Kafka): () => Producer {
   writeNullHeaders();
-  return () => kafka.producer({ allowAutoTopicCreation: false, createPartitioner, retry: FEW_RETRIES });
+  return () => {
+    let isOver = false;
+    const createChooser = (): ReturnType<typeof createPartitioner> => {
+      const choose = createPartitioner();
+      return (args) => {
+        if (isOver) throw new kafkajs.KafkaJSNonRetriableError('the producer is not used any more');
+        return choose(args);
+      };
+    };
+    const producer = kafka.producer({
+      allowAutoTopicCreation: false,
+      createPartitioner: createChooser,
+      retry: FEW_RETRIES,
+    });
+    return {
+      ...producer,
+      disconnect: () => {
+        isOver = true;
+        return producer.disconnect();
+      },
+    };
+  };
+}
+
+/** A producer, and when it is connected. */
+interface Line {
+  readonly producer: Producer;
+  readonly connected: Promise<void>;
 }
 
 /** What is known of a topic: its producer, and whether it is away. */
 interface Outlet {
-  producer: Promise<Producer> | undefined;
+  /** Undefined before the first request, and after one that was not answered. */
+  line: Line | undefined;
   /** 0 while it is up. */
   awayUntilMs: number;
   awayReason: string;
@@ -117,6 +145,9 @@ interface Outlet {
  *     up ──failure──► away ──5 s──► one may try ──success──► up
  *                      ▲                 └──failure──► away
  *                      └ whoever else publishes fails at once
+ *
+ * A producer that has not answered is given up, and the next try has a new one: whatever of it never settles, a connect, a
+ * request, a lock of kafkajs, holds up that one try.
  */
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -170,7 +201,12 @@ export class Publisher {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#outlets.values()].map(async ({ producer }) => (await producer)?.disconnect()));
+    await Promise.allSettled(
+      [...this.#outlets.values()].map(async ({ line }) => {
+        await line?.connected;
+        await line?.producer.disconnect();
+      }),
+    );
     this.#outlets.clear();
   }
 
@@ -228,10 +264,14 @@ export class Publisher {
     const outlet = this.#outletOf(topic);
     outlet.probing = outlet.awayUntilMs > 0;
     try {
-      const answer = connectedProducer(outlet, this.#options.createProducer).then((producer) =>
-        sendAll(producer, topic, messages.map(toMessage)),
-      );
-      await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
+      const line = lineOf(outlet, this.#options.createProducer);
+      const answer = line.connected.then(() => sendAll(line.producer, topic, messages.map(toMessage)));
+      try {
+        await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
+      } catch (error) {
+        if (error instanceof NoAnswerError) giveUp(outlet, line, answer);
+        throw error;
+      }
       outlet.takenAtMs = this.#now();
       this.#up(topic, outlet);
     } catch (error) {
@@ -260,7 +300,7 @@ export class Publisher {
     let outlet = this.#outlets.get(topic);
     if (outlet === undefined) {
       outlet = {
-        producer: undefined,
+        line: undefined,
         awayUntilMs: 0,
         awayReason: '',
         wantsKeys: false,
@@ -293,16 +333,23 @@ const NAME_LENGTH_MAX = 100;
 /** Error types of Kafka that mean that the topic itself is not to be had. */
 const REFUSALS = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
 
-function connectedProducer(outlet: Outlet, create: () => Producer): Promise<Producer> {
-  outlet.producer ??= (async () => {
-    const producer = create();
-    await producer.connect();
-    return producer;
-  })().catch((error: unknown) => {
-    outlet.producer = undefined;
-    throw error;
+function lineOf(outlet: Outlet, create: () => Producer): Line {
+  if (outlet.line !== undefined) return outlet.line;
+  const producer = create();
+  const line = { producer, connected: producer.connect() };
+  line.connected.catch(() => {
+    if (outlet.line === line) outlet.line = undefined;
   });
-  return outlet.producer;
+  outlet.line = line;
+  return line;
+}
+
+/** Nobody waits for it. It is disconnected once more when its request has failed, for which kafkajs may have connected it again. */
+function giveUp(outlet: Outlet, { producer }: Line, answer: Promise<void>): void {
+  if (outlet.line?.producer === producer) outlet.line = undefined;
+  const disconnect = (): Promise<void> => producer.disconnect().catch(() => undefined);
+  void disconnect();
+  void answer.then(disconnect, disconnect);
 }
 
 /**

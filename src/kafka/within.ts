@@ -1,9 +1,14 @@
-/** Rejects where a promise takes longer than this. What the promise stands for goes on. */
+/** Nothing was heard in time. */
+export class NoAnswerError extends Error {
+  override readonly name = 'NoAnswerError';
+}
+
+/** Rejects with {@link NoAnswerError} where a promise takes longer than this. What the promise stands for goes on. */
 export async function within<T>(promise: Promise<T>, waitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(new Error(`no answer within ${waitMs / 1000} s`));
+      reject(new NoAnswerError(`no answer within ${waitMs / 1000} s`));
     }, waitMs);
   });
   try {

@@ -99,6 +99,7 @@ function outlets(send: (record: ProducerRecord) => Promise<RecordMetadata[]>, an
           return answers.length > 0 ? answers : record.messages.map(({ partition }) => ({ partition }));
         });
       },
+      disconnect: () => Promise.resolve(),
     } as unknown as Producer;
   };
   const options = answerWaitMs === undefined ? {} : { answerWaitMs };
@@ -177,6 +178,53 @@ it('is away where it refuses the time of now: no message can help it', async () 
 it('waits for an answer for a bounded time: a broker that hangs holds nobody for ever', async () => {
   const { publisher } = outlets(() => new Promise(() => undefined), 20);
   await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no answer within 0.02 s');
+});
+
+/** Producers that are made one after the other; each does what the next of `acts` says. */
+function producersThat(...acts: readonly Partial<Producer>[]) {
+  const disconnected: number[] = [];
+  let made = 0;
+  const createProducer = () => {
+    const index = made++;
+    const takes = {
+      connect: () => Promise.resolve(),
+      send: () => Promise.resolve([{ partition: 0 }]),
+      disconnect: () => Promise.resolve(void disconnected.push(index)),
+    };
+    return { ...takes, ...acts[index] } as unknown as Producer;
+  };
+  const state = { nowMs: 0 };
+  const publisher = new Publisher({ createProducer, now: () => state.nowMs, answerWaitMs: 20 });
+  return { publisher, state, disconnected };
+}
+
+const never = () => new Promise<never>(() => undefined);
+
+it.each([
+  ['connect', { connect: never }],
+  ['request', { send: never }],
+  ['request and disconnect', { send: never, disconnect: never }],
+])('a topic whose %s never settles takes messages again by another producer', async (_, hangs) => {
+  const { publisher, state } = producersThat(hangs);
+  await expect(publisher.publish('a', [{ ...MESSAGE, partition: 0 }])).rejects.toThrow('no answer within 0.02 s');
+  state.nowMs += 5_000;
+  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+});
+
+it('a producer that has not answered is disconnected, and again when its request has failed; one that took its place is not', async () => {
+  let fail: (error: Error) => void = () => undefined;
+  const { publisher, state, disconnected } = producersThat({
+    send: () => new Promise((_resolve, reject) => (fail = reject)),
+  });
+  const late = publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  await expect(late).rejects.toThrow('no answer');
+  expect(disconnected).toEqual([0]);
+  state.nowMs += 5_000;
+  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  fail(new Error('timed out'));
+  await expect.poll(() => disconnected).toEqual([0, 0]);
+  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  expect(disconnected).toEqual([0, 0]);
 });
 
 it('a partition that kafkajs silently skips because there is none is an error', async () => {
