@@ -12,11 +12,11 @@ export interface AnswersOptions {
   readonly partitions: Pick<TopicPartitions, 'count'>;
 }
 
-/** What has been done for a batch whose acknowledgements could not all be published. */
+/** What has been done for the records of one status, in a batch whose activity is not done. */
 interface Unfinished {
   /** Topic to a digest of the records whose acknowledgements it has. */
   readonly published: ReadonlyMap<string, number>;
-  /** Topics that did not take theirs. */
+  /** Topics that did not take theirs; none where all are published, and the activity may still fail for another reason. */
   readonly away: readonly string[];
 }
 
@@ -41,7 +41,8 @@ export const ATTEMPTS_REMEMBERED = { entriesMax: 1_000, maxAgeMs: 10 * 60_000 };
  * Publishes the acknowledgements of batches, each where its record asks for it.
  *
  * An attempt that fails is repeated, perhaps for hours. What one topic has taken is remembered meanwhile, in this process,
- * so that it does not get the same again and again because another topic is away.
+ * so that it does not get the same again and again because another topic is away, for this status or for another one. Whoever
+ * is done with an activity calls {@link forget}.
  */
 export class Answers {
   readonly #options: AnswersOptions;
@@ -64,13 +65,21 @@ export class Answers {
   /**
    * Publishes acknowledgements. All topics are tried, also when one of them is away.
    *
-   * @returns how many went to the pipeline's own topic instead of where their records ask, by cause
+   * @returns how many went to the pipeline's own topic instead of where their records ask, by cause; null where an earlier
+   *   attempt has published all of them
    * @throws PublishError where not all are published
    */
-  async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks> {
+  async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
     const { activity, status } = batch;
     const { groups, fallbacks } = await this.#route(reply, batch.answered);
-    const before = this.#unfinished.get(`${activity}/${status}`)?.published;
+    const earlier = this.#unfinished.get(`${activity}/${status}`);
+    const before = earlier?.published;
+    const isThere = ([topic, group]: [string, readonly Answered[]]): boolean =>
+      group.length === 0 || before?.get(topic) === digest(group);
+    if (earlier?.away.length === 0 && [...groups].every(isThere)) {
+      this.#unfinished.set(`${activity}/${status}`, earlier);
+      return null;
+    }
     const published = new Map<string, readonly Answered[]>();
     const failures: PublishError[] = [];
     // The pipeline's own topic comes last: it also takes what another turns out to refuse.
@@ -91,6 +100,11 @@ export class Answers {
     this.#remember(`${activity}/${status}`, failures, published);
     if (failures[0] !== undefined) throw failures[0];
     return fallbacks;
+  }
+
+  /** An activity is done. */
+  forget(activity: string, statuses: readonly AckStatus[]): void {
+    for (const status of statuses) this.#unfinished.delete(`${activity}/${status}`);
   }
 
   /** @returns why the topic did not take them; undefined where it did, now or in an earlier attempt */
@@ -149,10 +163,6 @@ export class Answers {
     failures: readonly PublishError[],
     published: ReadonlyMap<string, readonly Answered[]>,
   ): void {
-    if (failures.length === 0) {
-      this.#unfinished.delete(name);
-      return;
-    }
     this.#unfinished.set(name, {
       published: new Map([...published].map(([topic, group]) => [topic, digest(group)])),
       away: failures.map(({ topic }) => topic),
@@ -174,7 +184,8 @@ function digest(answered: readonly Answered[]): number {
       topic = source.topic;
       ofTopic = crc32.buf(Buffer.from(topic));
     }
-    hash = (Math.imul(hash, 31) + ofTopic + source.partition * 7 + record.offset) | 0;
+    hash = (Math.imul(hash, 31) + ofTopic + source.partition) | 0;
+    hash = (Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) + record.offset) | 0;
   }
   return hash;
 }

@@ -228,6 +228,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       };
       const { activity } = attempt;
       const fallbacks = await answers.publish(reply, { id, activity, status, answered, mustBeAlive });
+      if (fallbacks === null) return;
       for (const [cause, count] of fallbacks) metrics.replyFallbacks.inc({ pipeline, cause }, count);
       metrics.acks.inc({ pipeline, status }, answered.length);
     }
@@ -254,6 +255,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     try {
       await publishAcks(batch, batch.destination, 'skipped', skipped, attempt);
       await publishAcks(batch, batch.destination, 'inserted', inserted, attempt);
+      // Those that are still to come are others.
+      answers.forget(attempt.activity, ['inserted']);
     } catch (error) {
       // It is tried again with the batch, which is held in any case.
       if (error instanceof PublishError) return;
@@ -511,6 +514,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
       await publishAcks(batch, destination, 'inserted', due, attempt);
     });
     unanswered.delete(attempt.activity);
+    answers.forget(attempt.activity, ['skipped', 'inserted']);
     confirmer.forget(attempt.activity, ['skipped', 'inserted']);
     metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
@@ -596,6 +600,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
           deadLettersOf.delete(attempt.activity);
         };
         await publishing(pipeline, () => timed(pipeline, 'reject', reject));
+        answers.forget(attempt.activity, ['rejected']);
         confirmer.forget(attempt.activity, ['rejected']);
         metrics.completed.inc({ pipeline, outcome: 'rejected' }, rejected.length);
         return unconfirmed.length === 0 ? undefined : unconfirmed;

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { amendAck, type Answered } from '../../../src/activities/acks.js';
 import { Answers } from '../../../src/activities/answers.js';
 import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
+import type { AckStatus } from '../../../src/records/ack.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -37,11 +38,11 @@ function broker() {
       },
     },
   });
-  const publish = (list: readonly Answered[]) =>
+  const publish = (list: readonly Answered[], status: AckStatus = 'inserted') =>
     answers.publish(reply, {
       id: 'batch',
       activity: 'activity',
-      status: 'inserted',
+      status,
       answered: list,
       mustBeAlive: () => undefined,
     });
@@ -94,6 +95,26 @@ it('one topic that is away keeps no other from its acknowledgements, and those c
   expect(offsets()).toEqual({ own: [1], b: [3], a: [2] });
 });
 
+it('what is published for one status comes once, however often another one of the same activity fails', async () => {
+  const { answers, publish, offsets, failing } = broker();
+  const skipped = [answered(1), answered(2), answered(3)];
+  const inserted = [answered(4, { topic: 'a' })];
+  failing.set('a', { refused: false });
+  expect(await publish(skipped, 'skipped')).toEqual(new Map());
+  await expect(publish(inserted)).rejects.toThrow('topic a takes no messages');
+  for (let attempt = 2; attempt <= 4; attempt++) {
+    expect(await publish(skipped, 'skipped')).toBeNull();
+    await expect(publish(inserted)).rejects.toThrow('topic a takes no messages');
+  }
+  failing.clear();
+  await publish(skipped, 'skipped');
+  await publish(inserted);
+  expect(offsets()).toEqual({ own: [1, 2, 3], a: [4] });
+  answers.forget('activity', ['skipped', 'inserted']);
+  await publish(inserted);
+  expect(offsets()).toEqual({ own: [1, 2, 3], a: [4, 4] });
+});
+
 it('a verdict that changed between attempts is answered, although its topic had acknowledgements of the batch', async () => {
   const { publish, offsets, failing } = broker();
   failing.set('a', { refused: false });
@@ -109,7 +130,7 @@ it('what a topic refuses although it was there a moment ago goes to the pipeline
   const fallbacks = await publish([answered(1), answered(2, { topic: 'a', partition: '3' })]);
   expect(offsets()).toEqual({ own: [1, 2] });
   expect(topics['own']?.[1]?.partition).toBeUndefined();
-  expect([...fallbacks]).toEqual([['missing_topic', 1]]);
+  expect([...(fallbacks ?? [])]).toEqual([['missing_topic', 1]]);
 });
 
 it('an acknowledgement is reduced once: its value is all that counts', () => {
