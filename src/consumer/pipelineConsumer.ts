@@ -583,7 +583,7 @@ export class PipelineConsumer {
     // Fetched before it was paused; where it goes on is yet to be found out.
     if (assignment.isUnknown(batch)) return;
     const failure = failureOf(batch);
-    if (failure !== null && !failure.isTooLarge) {
+    if (failure !== null && !failure.isAsWritten) {
       this.#unreadable(assignment, batch, failure);
       return;
     }

@@ -1,9 +1,10 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
 import { decompress as zstdDecompress } from '../../records/compression.js';
-import { Cursor, MalformedError } from './cursor.js';
+import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 
 /**
  * What one record batch may decompress to, in bytes. It is in memory as a whole, one such batch at a time in the process (see
@@ -23,41 +24,91 @@ const SYNC_BYTES_MAX = 16 * 1024;
  * @param codec the lowest three bits of the attributes; 0 is none
  * @param bytesMax how many bytes it may become; some codecs tell only a bound, which counts
  * @throws TooLargeError for more
- * @throws MalformedError for an unknown codec, and for what is not of it
+ * @throws UnsupportedError for an unknown codec, and for what cannot be decompressed by it
  */
 export async function decompress(codec: number, data: Buffer, bytesMax = DECOMPRESSED_BYTES_MAX): Promise<Buffer> {
   const decompressor = DECOMPRESSORS[codec];
-  if (decompressor === undefined) throw new MalformedError(`codec ${codec} is unknown`);
+  if (decompressor === undefined) throw new UnsupportedError(`codec ${codec} is unknown`);
   try {
     return await decompressor(data, bytesMax);
   } catch (error) {
     if (error instanceof MalformedError) throw error;
     if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
       throw new TooLargeError(`it decompresses to more than ${bytesMax} bytes`, { cause: error });
-    throw new MalformedError('it cannot be decompressed', { cause: error });
+    // Brokers decompress what they take: another version may be able to.
+    throw new UnsupportedError('it cannot be decompressed', { cause: error });
   }
 }
-
-const gunzip = promisify(zlib.gunzip);
 
 type Decompressor = (data: Buffer, bytesMax: number) => Promise<Buffer> | Buffer;
 
 const DECOMPRESSORS: Readonly<Record<number, Decompressor>> = {
-  1: (data, maxOutputLength) =>
-    data.length <= SYNC_BYTES_MAX ? zlib.gunzipSync(data, { maxOutputLength }) : gunzip(data, { maxOutputLength }),
+  1: decompressGzip,
   2: decompressSnappy,
   3: (data, bytesMax) => {
-    mustFit(lz4BytesMax(data), bytesMax);
+    if (lz4BytesMax(data) > bytesMax) mustFit(lz4Bytes(data), bytesMax);
     return data.length <= SYNC_BYTES_MAX ? lz4.decompressFrameSync(data) : lz4.decompressFrame(data);
   },
-  4: (data, bytesMax) => {
-    mustFit(zstdBytesMax(data), bytesMax);
-    return zstdDecompress(data);
-  },
+  4: decompressZstd,
 };
 
 function mustFit(bytes: number, bytesMax: number): void {
   if (bytes > bytesMax) throw new TooLargeError(`it may decompress to ${bytes} bytes; ${bytesMax} are taken`);
+}
+
+// ── Gzip ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const gunzip = promisify(zlib.gunzip);
+const inflateRaw = promisify(zlib.inflateRaw) as unknown as (
+  data: Buffer,
+  options: zlib.ZlibOptions,
+) => Promise<{ buffer: Buffer; engine: { bytesWritten: number } }>;
+
+async function decompressGzip(data: Buffer, maxOutputLength: number): Promise<Buffer> {
+  try {
+    return data.length <= SYNC_BYTES_MAX
+      ? zlib.gunzipSync(data, { maxOutputLength })
+      : await gunzip(data, { maxOutputLength });
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'Z_DATA_ERROR') throw error;
+    return await gunzipMembers(data, maxOutputLength);
+  }
+}
+
+/**
+ * Member by member, up to what is none. Kafka's brokers and Java clients read so (`java.util.zip.GZIPInputStream`), and take a batch that has
+ * something else after its last member.
+ */
+async function gunzipMembers(data: Buffer, bytesMax: number): Promise<Buffer> {
+  const members: Buffer[] = [];
+  let bytes = 0;
+  for (let at = 0, body = gzipBody(data, at); body !== null; body = gzipBody(data, at)) {
+    const maxOutputLength = Math.max(1, bytesMax - bytes);
+    const { buffer, engine } = await inflateRaw(data.subarray(body), { maxOutputLength, info: true });
+    bytes += buffer.length;
+    members.push(buffer);
+    at = body + engine.bytesWritten + GZIP_TRAILER_BYTES;
+  }
+  if (members.length === 0) throw new UnsupportedError('it has no member of gzip');
+  return Buffer.concat(members);
+}
+
+const GZIP_TRAILER_BYTES = 8;
+
+/**
+ * Where the deflated bytes of the member at `at` begin; null where there is no member.
+ *
+ * Source: RFC 1952, 2.3.
+ */
+function gzipBody(data: Buffer, at: number): number | null {
+  if (data.length < at + 10 || data.readUIntBE(at, 3) !== 0x1f8b08) return null;
+  const cursor = new Cursor(data, at + 3);
+  const flags = cursor.int8();
+  cursor.skip(6);
+  if (flags & 0x04) cursor.skip(data.readUInt16LE(cursor.skip(2)));
+  for (const flag of [0x08, 0x10]) if (flags & flag) cursor.skip(data.indexOf(0, cursor.at) + 1 - cursor.at);
+  if (flags & 0x02) cursor.skip(2);
+  return cursor.at;
 }
 
 // ── Snappy ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,16 +162,54 @@ const XERIAL_HEADER_BYTES = 16;
  * Source: LZ4 frame format 1.6.
  */
 function lz4BytesMax(data: Buffer): number {
-  const cursor = new Cursor(data, 4); // Behind the magic number, which the decompressor looks at.
+  const blockBytesMax = 2 ** (8 + 2 * (((data[5] ?? 0) >> 4) & 7));
+  let blocks = 0;
+  for (const _ of lz4Blocks(data)) blocks++;
+  return blocks * blockBytesMax;
+}
+
+/** What an LZ4 frame holds, by the lengths in its blocks: many of them are small where a producer flushes often. */
+function lz4Bytes(data: Buffer): number {
+  let bytes = 0;
+  for (const { at, size, isCompressed } of lz4Blocks(data))
+    bytes += isCompressed ? lz4BlockBytes(data, at, size) : size;
+  return bytes;
+}
+
+function* lz4Blocks(data: Buffer): Generator<{ at: number; size: number; isCompressed: boolean }> {
+  const cursor = new Cursor(data, 4); // After the magic number, which the decompressor looks at.
   const flags = cursor.int8();
-  const blockBytesMax = 2 ** (8 + 2 * ((cursor.int8() >> 4) & 7));
-  cursor.skip((flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0) + 1);
+  cursor.skip(1 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0) + 1);
+  while (cursor.remaining > 0) {
+    const header = data.readUInt32LE(cursor.skip(4));
+    const size = header & 0x7fffffff;
+    if (size === 0) return;
+    const at = cursor.skip(size);
+    cursor.skip(flags & 0x10 ? 4 : 0);
+    yield { at, size, isCompressed: header <= 0x7fffffff };
+  }
+}
+
+/**
+ * Source: LZ4 block format: sequences of a token, literals, and a match's offset; 15 in half of a token means that the length goes on in
+ * the next bytes.
+ */
+function lz4BlockBytes(data: Buffer, start: number, size: number): number {
+  const cursor = new Cursor(data, start, start + size);
+  const lengthOf = (half: number): number => {
+    let length = half;
+    for (let more = half === 15 ? 255 : 0; more === 255; length += more) more = data[cursor.skip(1)] as number;
+    return length;
+  };
   let bytes = 0;
   while (cursor.remaining > 0) {
-    const size = data.readUInt32LE(cursor.skip(4)) & 0x7fffffff;
-    if (size === 0) break;
-    cursor.skip(size + (flags & 0x10 ? 4 : 0));
-    bytes += blockBytesMax;
+    const token = data[cursor.skip(1)] as number;
+    const literals = lengthOf(token >> 4);
+    cursor.skip(literals);
+    bytes += literals;
+    if (cursor.remaining === 0) break; // The last sequence has no match.
+    cursor.skip(2);
+    bytes += lengthOf(token & 15) + 4;
   }
   return bytes;
 }
@@ -131,34 +220,76 @@ const ZSTD_MAGIC = 0xfd2fb528;
 const ZSTD_BLOCK_BYTES_MAX = 128 * 1024;
 
 /**
- * What Zstandard frames hold at most, by the headers of their blocks: raw and repeated ones say it, a compressed one is of 128 KiB
- * at most.
+ * All at once where all frames together hold no more than they may. Otherwise frame by frame: what each has become is known then, and
+ * counts.
+ */
+async function decompressZstd(data: Buffer, bytesMax: number): Promise<Buffer> {
+  const frames = zstdFrames(data);
+  const sum = (of: 'bytesMin' | 'bytesMax'): number => frames.reduce((total, frame) => total + frame[of], 0);
+  if (sum('bytesMax') <= bytesMax) return zstdDecompress(data);
+  mustFit(sum('bytesMin'), bytesMax);
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for (const frame of frames) {
+    mustFit(bytes + frame.bytesMax, bytesMax);
+    // Others want to run meanwhile.
+    if (parts.length > 0) await immediate();
+    const part = zstdDecompress(data.subarray(frame.start, frame.end));
+    bytes += part.length;
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+interface ZstdFrame {
+  readonly start: number;
+  readonly end: number;
+  /** What it holds at least and at most, in bytes. */
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+}
+
+/**
+ * The frames and what they hold, by the headers of their blocks: raw and repeated ones say it, a compressed one is of 128 KiB at most.
  *
  * Source: RFC 8878, 3.1.1.
  */
-function zstdBytesMax(data: Buffer): number {
+function zstdFrames(data: Buffer): ZstdFrame[] {
   const cursor = new Cursor(data);
-  let bytes = 0;
+  const frames: ZstdFrame[] = [];
   while (cursor.remaining >= 4) {
+    const start = cursor.at;
     const magic = data.readUInt32LE(cursor.skip(4));
     if ((magic & 0xfffffff0) >>> 0 === 0x184d2a50) {
       cursor.skip(data.readUInt32LE(cursor.skip(4)));
       continue;
     }
+    let known = 0;
+    let compressed = 0;
     if (magic !== ZSTD_MAGIC) throw new MalformedError('a frame does not begin as one of Zstandard');
     const descriptor = cursor.int8();
     const singleSegment = (descriptor & 0x20) !== 0;
     const contentSizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][(descriptor >> 6) & 3] as number;
-    cursor.skip((singleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number) + contentSizeBytes);
+    cursor.skip((singleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number));
+    const contentSize = contentSizeAt(data, cursor.skip(contentSizeBytes), contentSizeBytes);
     for (let last = false; !last;) {
       const header = data.readUIntLE(cursor.skip(3), 3);
       last = (header & 1) !== 0;
       const size = header >>> 3;
       const type = (header >>> 1) & 3;
       cursor.skip(type === 1 ? 1 : size);
-      bytes += type === 2 ? ZSTD_BLOCK_BYTES_MAX : size;
+      if (type === 2) compressed++;
+      else known += size;
     }
     if (descriptor & 0x04) cursor.skip(4);
+    const bytesMin = Math.max(known, contentSize);
+    frames.push({ start, end: cursor.at, bytesMin, bytesMax: known + compressed * ZSTD_BLOCK_BYTES_MAX });
   }
-  return bytes;
+  return frames;
+}
+
+/** What a frame says that it holds; 0 where it does not. */
+function contentSizeAt(data: Buffer, at: number, bytes: number): number {
+  if (bytes === 8) return Number(data.readBigUInt64LE(at));
+  return bytes === 0 ? 0 : data.readUIntLE(at, bytes) + (bytes === 2 ? 256 : 0);
 }

@@ -3,6 +3,9 @@ export class MalformedError extends Error {
   override readonly name = 'MalformedError';
 }
 
+/** Bytes of a format that this version does not know: a later one may. */
+export class UnsupportedError extends MalformedError {}
+
 const SINGLE_BYTE_MAX = 0x7f;
 
 /** Reads the Kafka protocol's types from a part of a buffer. Never reads past its end: it throws {@link MalformedError} there. */
@@ -82,19 +85,19 @@ export class Cursor {
     return this.#longVarlong();
   }
 
-  /** Bytes behind their length as a varint, as a view; null for length -1. */
+  /** Bytes after their length as a varint, as a view; null for a negative length, as Kafka's own clients read it. */
   varintBytes(): Buffer | null {
     const length = this.varint();
-    if (length === -1) return null;
+    if (length < 0) return null;
     if (length === 0) return EMPTY;
     const at = this.skip(length);
     return this.bytes.subarray(at, at + length);
   }
 
-  /** Bytes behind their length as an int32, as a view; null for length -1. */
+  /** Bytes after their length as an int32, as a view; null for a negative length, as Kafka's own clients read it. */
   int32Bytes(): Buffer | null {
     const length = this.int32();
-    if (length === -1) return null;
+    if (length < 0) return null;
     const at = this.skip(length);
     return this.bytes.subarray(at, at + length);
   }

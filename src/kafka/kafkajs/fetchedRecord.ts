@@ -29,6 +29,22 @@ export class FetchedRecord implements KafkaRecord {
   }
 }
 
+/**
+ * As many headers as the largest record has that brokers take by default (1 MiB), at two bytes each. In memory each takes a hundred, and some
+ * kilobytes that are compressed may hold millions.
+ */
+export const HEADERS_MAX = 512 * 1024;
+
+/** A record that takes too much memory to be read. It alone is passed over: its place and its length are known. */
+export class RecordTooLargeError extends MalformedError {
+  readonly offset: number;
+
+  constructor(offset: number, message: string) {
+    super(message);
+    this.offset = offset;
+  }
+}
+
 /** What the records of a batch of format 2 have in common. */
 export interface RecordContext {
   readonly baseOffset: number;
@@ -38,6 +54,8 @@ export interface RecordContext {
   readonly appendTimeMs: number | null;
 }
 
+/** The lengths of name and value, both empty. */
+const HEADER_BYTES_MIN = 2;
 /** Up to this, sums with a delta of seven bytes are exact as numbers. */
 const EXACT_TIMESTAMP_MAX = 2 ** 52;
 
@@ -46,6 +64,7 @@ const EXACT_TIMESTAMP_MAX = 2 ** 52;
  *
  * Source: `DefaultRecord.readFrom` of Apache Kafka, and what it refuses.
  *
+ * @throws RecordTooLargeError for more headers than {@link HEADERS_MAX}; the cursor is then after the record
  * @throws MalformedError
  */
 export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecord {
@@ -59,17 +78,21 @@ export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecor
     throw new MalformedError(`a record has offset ${offset}, which is not of its batch`);
   const key = cursor.varintBytes();
   const value = cursor.varintBytes();
-  const headers = readHeaders(cursor);
+  const headerCount = cursor.varint();
+  if (headerCount > HEADERS_MAX && headerCount <= cursor.remaining / HEADER_BYTES_MIN) {
+    cursor.at = start + length;
+    throw new RecordTooLargeError(offset, `it has ${headerCount} headers; ${HEADERS_MAX} are taken`);
+  }
+  const headers = readHeaders(cursor, headerCount);
   if (cursor.at !== start + length) throw new MalformedError(`record ${offset} has not the length that it says`);
   return new FetchedRecord(offset, timestampOf(context, timestampDelta), key, value, headers);
 }
 
 /** A list, not an object: names may repeat, and be called `__proto__`; the order is theirs. */
-function readHeaders(cursor: Cursor): readonly RecordHeader[] {
-  const count = cursor.varint();
+function readHeaders(cursor: Cursor, count: number): readonly RecordHeader[] {
   if (count === 0) return NO_HEADERS;
-  // Each has two bytes at least.
-  if (count < 0 || count > cursor.remaining / 2) throw new MalformedError(`a record has ${count} headers`);
+  if (count < 0 || count > cursor.remaining / HEADER_BYTES_MIN)
+    throw new MalformedError(`a record has ${count} headers`);
   const headers: RecordHeader[] = [];
   for (let index = 0; index < count; index++) {
     const length = cursor.varint();

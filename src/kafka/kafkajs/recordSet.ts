@@ -2,9 +2,9 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import crc32 from 'crc-32';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './codecs.js';
 import { crc32c } from './crc32c.js';
-import { Cursor, MalformedError } from './cursor.js';
+import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 import { errorOfCode } from './errorCodes.js';
-import { FetchedRecord, readRecord, type RecordContext } from './fetchedRecord.js';
+import { FetchedRecord, readRecord, RecordTooLargeError, type RecordContext } from './fetchedRecord.js';
 import { NO_HEADERS } from '../../records/record.js';
 
 /** What a fetch brought of one partition. */
@@ -33,21 +33,23 @@ export interface RecordSetPart {
   /** The offset at which the next one begins. */
   readonly next: number;
   readonly records: readonly FetchedRecord[];
-  /** Set where what lies at `from` cannot be read. Such a part has no records. Reading goes on only behind a batch that is too large. */
+  /** Set where what lies at `from` cannot be read. Such a part has no records. Reading goes on only after one that is as its producer wrote it. */
   readonly failure: UnreadableBatchError | null;
 }
 
-/**
- * A record batch that cannot be read: its checksum is wrong, or it is not what the protocol says. The log may be damaged. Or it is as its
- * producer wrote it, and decompresses to more than {@link DECOMPRESSED_BYTES_MAX}.
- */
+/** A record batch, or a record, that cannot be read. */
 export class UnreadableBatchError extends Error {
   override readonly name = 'UnreadableBatchError';
-  readonly isTooLarge: boolean;
+  /**
+   * Its checksum is right: its producer wrote it so, and no fetch and no replica has it otherwise. It decompresses to more than
+   * {@link DECOMPRESSED_BYTES_MAX}, has too many headers, or is not what the protocol says. False: the log may be damaged, or a later
+   * version of ktb can read it.
+   */
+  readonly isAsWritten: boolean;
 
-  constructor(message: string, { cause, isTooLarge = false }: { cause?: unknown; isTooLarge?: boolean } = {}) {
+  constructor(message: string, { cause, isAsWritten = false }: { cause?: unknown; isAsWritten?: boolean } = {}) {
     super(message, { cause });
-    this.isTooLarge = isTooLarge;
+    this.isAsWritten = isAsWritten;
   }
 }
 
@@ -94,8 +96,8 @@ export class RecordSetReader {
   #position: number;
   #current: OpenBatch | null = null;
   #failure: UnreadableBatchError | null = null;
-  /** Where a batch ends that is too large, and what comes behind it. */
-  #tooLarge: { readonly end: number; readonly next: number } | null = null;
+  /** The batch that is read, once its checksum is known to be right: where it ends, and which offset comes after it. */
+  #asWritten: { readonly end: number; readonly next: number } | null = null;
   #bytesMax = BATCH_BYTES_MAX;
   #waitsForRoom = false;
   #ended = false;
@@ -121,7 +123,7 @@ export class RecordSetReader {
     this.#waitsForRoom = false;
   }
 
-  /** The next part; null at the end. After a part with a failure there is none, but behind a batch that is too large. */
+  /** The next part; null at the end. After a part with a failure there is none, unless the batch is as its producer wrote it. */
   async next(): Promise<RecordSetPart | null> {
     if (this.#ended) return null;
     const from = this.#position;
@@ -143,10 +145,14 @@ export class RecordSetReader {
   }
 
   #fail(from: number, failure: UnreadableBatchError): RecordSetPart {
-    const { isTooLarge } = failure;
-    if (isTooLarge && this.#tooLarge !== null) {
-      this.#at = this.#tooLarge.end;
-      this.#position = this.#tooLarge.next;
+    const { cause, isAsWritten } = failure;
+    if (cause instanceof RecordTooLargeError) {
+      this.#position = Math.max(from, cause.offset + 1);
+      this.#failure = null;
+    } else if (isAsWritten && this.#asWritten !== null) {
+      this.#at = this.#asWritten.end;
+      this.#position = Math.max(from, this.#asWritten.next);
+      this.#current = null;
       this.#failure = null;
     } else this.#ended = true;
     return { from, next: this.#position, records: [], failure };
@@ -183,6 +189,7 @@ export class RecordSetReader {
       const bytes = this.#bytes;
       const at = this.#at;
       const rest = bytes.length - at;
+      this.#asWritten = null;
       if (rest <= MAGIC_AT) return null;
       const baseOffset = offsetOf(bytes.readBigInt64BE(at));
       const end = at + LOG_OVERHEAD_BYTES + bytes.readInt32BE(at + 8);
@@ -202,17 +209,12 @@ export class RecordSetReader {
   }
 
   async #openAt(at: number, end: number, baseOffset: number, magic: number): Promise<OpenBatch | number> {
-    try {
-      if (magic === 2) return await this.#openBatch(at, end, baseOffset);
-      return await openMessage(this.#bytes, at, end, { offset: baseOffset, magic, bytesMax: this.#bytesMax });
-    } catch (error) {
-      if (error instanceof TooLargeError) {
-        // A message that holds others has the offset of the last one.
-        const lastOffset = magic === 2 ? baseOffset + this.#bytes.readInt32BE(at + 23) : baseOffset;
-        this.#tooLarge = { end, next: lastOffset + 1 };
-      }
-      throw error;
-    }
+    if (magic === 2) return this.#openBatch(at, end, baseOffset);
+    if (magic !== 0 && magic !== 1) throw new UnsupportedError(`its format ${magic} is unknown`);
+    const wrapper = readMessage(this.#bytes, at + LOG_OVERHEAD_BYTES, end);
+    // A message that holds others has the offset of the last one.
+    this.#asWritten = { end, next: baseOffset + 1 };
+    return openMessage(wrapper, { offset: baseOffset, bytes: end - at, bytesMax: this.#bytesMax });
   }
 
   /** @returns the last offset of a batch that has nothing to hand out */
@@ -224,6 +226,7 @@ export class RecordSetReader {
     if (lastOffset < baseOffset || !isOffset(lastOffset))
       throw new MalformedError('its last offset lies before its first');
     if (crc32c(bytes, at + 21, end) !== bytes.readUInt32BE(at + 17)) throw new MalformedError('its checksum is wrong');
+    this.#asWritten = { end, next: lastOffset + 1 };
     const producerId = bytes.readBigInt64BE(at + 43);
     this.#enterAborted(lastOffset);
     if (attributes & CONTROL_FLAG) {
@@ -271,9 +274,11 @@ export class RecordSetReader {
 
   #describe(error: unknown): UnreadableBatchError {
     const { topic, partition } = this.#set;
+    const isAsWritten =
+      this.#asWritten !== null && error instanceof MalformedError && !(error instanceof UnsupportedError);
     const why = error instanceof MalformedError ? error.message : String(error);
     const message = `the record batch at offset ${this.#position} of ${topic}/${partition} cannot be read: ${why}`;
-    return new UnreadableBatchError(message, { cause: error, isTooLarge: error instanceof TooLargeError });
+    return new UnreadableBatchError(message, { cause: error, isAsWritten });
   }
 }
 
@@ -290,6 +295,8 @@ class OpenRecords implements OpenBatch {
   readonly #cursor: Cursor;
   #left: number;
   #lastOffset: number;
+  /** Why the next record cannot be read: those before it are handed out first. */
+  #error: MalformedError | null = null;
 
   constructor(cursor: Cursor, count: number, context: RecordContext) {
     this.#cursor = cursor;
@@ -303,22 +310,40 @@ class OpenRecords implements OpenBatch {
   }
 
   take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
+    this.#throwError();
     const { count, bytes } = this.#measure(recordsMax, bytesMax);
     const all = this.#cursor;
     const own = all.bytes.buffer.byteLength > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
     const cursor = own ? new Cursor(ownCopy(all.bytes.subarray(all.at, all.at + bytes))) : all;
+    const start = cursor.at;
     const records: FetchedRecord[] = [];
-    for (let index = 0; index < count; index++) {
-      const record = readRecord(cursor, this.#context);
-      if (record.offset <= this.#lastOffset)
-        throw new MalformedError(`record ${record.offset} comes after ${this.#lastOffset}`);
-      this.#lastOffset = record.offset;
-      records.push(record);
+    try {
+      while (records.length < count) records.push(this.#read(cursor));
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.#error = error;
+      this.#left--;
     }
-    if (own) all.skip(bytes);
-    this.#left -= count;
-    if (this.#left === 0 && all.remaining > 0) throw new MalformedError('it has more records than it says');
-    return { records, bytes, ended: this.#left === 0 };
+    if (own) all.skip(cursor.at - start);
+    this.#left -= records.length;
+    if (this.#left === 0 && this.#error === null && all.remaining > 0)
+      this.#error = new MalformedError('it has more records than it says');
+    if (records.length === 0) this.#throwError();
+    return { records, bytes, ended: this.#left === 0 && this.#error === null };
+  }
+
+  #read(cursor: Cursor): FetchedRecord {
+    const record = readRecord(cursor, this.#context);
+    if (record.offset <= this.#lastOffset)
+      throw new MalformedError(`record ${record.offset} comes after ${this.#lastOffset}`);
+    this.#lastOffset = record.offset;
+    return record;
+  }
+
+  #throwError(): void {
+    const error = this.#error;
+    this.#error = null;
+    if (error !== null) throw error;
   }
 
   /** How many records come next, by their lengths alone. */
@@ -327,7 +352,14 @@ class OpenRecords implements OpenBatch {
     const cursor = new Cursor(bytes, at, end);
     let count = 0;
     while (count < this.#left && count < recordsMax && (count === 0 || cursor.at - at < bytesMax)) {
-      cursor.skip(cursor.varint());
+      const start = cursor.at;
+      const length = cursor.varint();
+      if (length < 0 || length > cursor.remaining) {
+        // Those before it are handed out first.
+        if (count === 0) throw new MalformedError(`a record has a length of ${length}`);
+        return { count, bytes: start - at };
+      }
+      cursor.skip(length);
       count++;
     }
     return { count, bytes: cursor.at - at };
@@ -359,15 +391,12 @@ interface Message {
 
 /** A message, or one whose value is a compressed set of messages. */
 async function openMessage(
-  bytes: Buffer,
-  at: number,
-  end: number,
-  { offset, magic, bytesMax }: { readonly offset: number; readonly magic: number; readonly bytesMax: number },
+  wrapper: Message,
+  { offset, bytes, bytesMax }: { readonly offset: number; readonly bytes: number; readonly bytesMax: number },
 ): Promise<OpenBatch> {
-  if (magic !== 0 && magic !== 1) throw new MalformedError(`its format ${magic} is unknown`);
-  const wrapper = readMessage(bytes, at + LOG_OVERHEAD_BYTES, end);
+  const { magic } = wrapper;
   const codec = wrapper.attributes & CODEC_MASK;
-  if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], end - at);
+  if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], bytes);
   if (wrapper.value === null) throw new MalformedError('it holds no messages');
   const inner = await decompress(codec, wrapper.value, bytesMax);
   const records: FetchedRecord[] = [];

@@ -248,9 +248,9 @@ class World {
       const { damagedAt = Infinity, tooLarge: [first, last] = [Infinity, -1] } = log;
       const to = Math.min(from + FETCHED_AT_ONCE, endOf(log), damagedAt, from < first ? first : Infinity);
       const offsets = log.writtenMs.map((_, offset) => offset).slice(from, to);
-      const isTooLarge = from >= first && from <= last;
-      const problem = isTooLarge ? `${name} is too large at ${from}` : `${name} is damaged at ${from}`;
-      const failure = from < damagedAt && !isTooLarge ? null : new UnreadableBatchError(problem, { isTooLarge });
+      const isAsWritten = from >= first && from <= last;
+      const problem = isAsWritten ? `${name} is too large at ${from}` : `${name} is damaged at ${from}`;
+      const failure = from < damagedAt && !isAsWritten ? null : new UnreadableBatchError(problem, { isAsWritten });
       const records = (failure === null ? offsets : []).map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
@@ -258,7 +258,7 @@ class World {
       });
       const batch = new FetchedBatch(
         { ...where, highWatermark: String(log.writtenMs.length), fetchedOffset: String(from), rawMessages: [] },
-        { from, next: isTooLarge ? last + 1 : from + records.length, records, failure },
+        { from, next: isAsWritten ? last + 1 : from + records.length, records, failure },
       );
       const member = this.#members;
       await eachBatch({

@@ -3,7 +3,7 @@ import lz4 from 'lz4-napi';
 import snappy from 'snappy';
 import { expect, it } from 'vitest';
 import { compress as zstdCompress } from '../../../../src/records/compression.js';
-import { decompress, DECOMPRESSED_BYTES_MAX } from '../../../../src/kafka/kafkajs/codecs.js';
+import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from '../../../../src/kafka/kafkajs/codecs.js';
 import { MalformedError } from '../../../../src/kafka/kafkajs/cursor.js';
 
 const CODECS = {
@@ -70,4 +70,29 @@ for (const [name, { id }] of Object.entries(CODECS)) {
 
 it('an unknown codec is malformed', async () => {
   await expect(decompress(5, Buffer.alloc(10))).rejects.toThrow('codec 5 is unknown');
+});
+
+it('zstd: many small frames count as what they hold, not as what they might', async () => {
+  const record = Buffer.from(`{"id":1,"text":"${'x'.repeat(100)}"}`);
+  const frames = Buffer.concat(Array.from({ length: 2_100 }, () => zstdCompress(record)));
+  expect((await decompress(4, frames)).length).toBe(2_100 * record.length);
+  await expect(decompress(4, frames, 2_000 * record.length)).rejects.toThrow(TooLargeError);
+});
+
+it('lz4: many small blocks count as what they hold, not as what they might', async () => {
+  const block = (data: Buffer, isCompressed: boolean) => {
+    const header = Buffer.alloc(4);
+    header.writeUInt32LE((data.length | (isCompressed ? 0 : 0x80000000)) >>> 0);
+    return Buffer.concat([header, data]);
+  };
+  // 300 times the same byte: a literal, and a match of 299 with what is just before.
+  const compressed = Buffer.from([0x1f, 0x78, 0x01, 0x00, 255, 299 - 4 - 15 - 255]);
+  const tail = Buffer.from([0x50, ...Buffer.from('12345')]);
+  const blocks = [block(Buffer.alloc(100, 'x'), false), block(Buffer.concat([compressed, tail]), true)];
+  const begin = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x70, 0x73]);
+  const frame = Buffer.concat([begin, ...Array.from({ length: 40 }, () => blocks).flat(), Buffer.alloc(4)]);
+  const whole = await decompress(3, frame);
+  expect(whole.length).toBe(40 * (100 + 300 + 5));
+  await expect(decompress(3, frame, whole.length)).resolves.toHaveLength(whole.length);
+  await expect(decompress(3, frame, whole.length - 1)).rejects.toThrow(TooLargeError);
 });

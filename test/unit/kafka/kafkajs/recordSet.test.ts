@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
+import { gzipSync } from 'node:zlib';
 import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
+import { HEADERS_MAX } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { decodeFetchResponse, recordSetOf } from '../../../../src/kafka/kafkajs/fetchResponse.js';
 import {
   RecordSetReader,
@@ -286,7 +288,7 @@ it('a batch that decompresses to more than is taken is named, and what lies behi
   );
   expect(parts).toMatchObject([
     { records: [{ offset: 0 }], next: 1, failure: null },
-    { from: 1, next: 11, records: [], failure: { isTooLarge: true } },
+    { from: 1, next: 11, records: [], failure: { isAsWritten: true } },
     { from: 11, records: [{ offset: 11 }], failure: null },
   ]);
   expect(parts[1]?.failure?.message).toMatch(
@@ -321,7 +323,7 @@ it('a message of format 0 or 1 that decompresses to more than is taken is passed
     const bomb = oldMessage({ magic, offset: 7, codec: 'none', value: Buffer.from([0x81, 0x80, 0x80, 0x80, 0x01]) });
     const parts = await partsOf(Buffer.concat([withCodec(bomb, CODECS.snappy), oldMessage({ magic, offset: 8 })]), 5);
     expect(parts).toMatchObject([
-      { from: 5, next: 8, failure: { isTooLarge: true } },
+      { from: 5, next: 8, failure: { isAsWritten: true } },
       { from: 8, records: [{ offset: 8 }] },
     ]);
   }
@@ -392,7 +394,10 @@ it(
         if (sealed) seal(set);
         const parts = await partsOf(set);
         const records = parts.flatMap((part) => part.records);
-        for (const { failure } of parts.slice(0, -1)) expect(failure).toBeNull();
+        for (const [index, { failure, next }] of parts.slice(0, -1).entries()) {
+          if (failure !== null) expect(failure.isAsWritten).toBe(true);
+          expect(parts[index + 1]?.from).toBe(next);
+        }
         for (const { key, value } of records)
           for (const view of [key, value])
             if (view?.buffer === outside.buffer) {
@@ -417,6 +422,97 @@ it('a count of records or headers beyond what the bytes can hold ends at once', 
     const [part] = await partsOf(recordBatch({ base: 0, records: numbered(0), count }));
     expect(part?.failure, String(count)).toBeInstanceOf(UnreadableBatchError);
   }
+});
+
+// ── What a producer may write that is not what the protocol says ──────────────────────────────────────────────────
+
+/** A record by hand: `valueLength` in the place of the value's own, `headers` as bytes with their count before them. */
+function rawRecord(delta: number, { keyLength = -1, valueLength = 1, headers = varint(0) } = {}): Buffer {
+  const content = Buffer.concat([
+    Buffer.from([0]),
+    ...[0, delta, keyLength, valueLength].map(varint),
+    valueLength < 0 ? Buffer.alloc(0) : bytes('x'),
+    headers,
+  ]);
+  return Buffer.concat([varint(content.length), content]);
+}
+
+function varint(value: number): Buffer {
+  const parts: number[] = [];
+  let rest = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n));
+  for (; rest > 0x7fn; rest >>= 7n) parts.push(Number(rest & 0x7fn) | 0x80);
+  return Buffer.from([...parts, Number(rest)]);
+}
+
+/** A batch of `count` offsets from `base` on, whose records are these bytes, and a sound one after it. */
+function rawBatch(base: number, count: number, records: Buffer, codec: 'none' | 'gzip' = 'none'): Buffer {
+  return Buffer.concat([
+    recordBatch({ base, codec, lastDelta: count - 1, count, records: [], compressed: records }),
+    recordBatch({ base: base + count, records: numbered(0) }),
+  ]);
+}
+
+it('any negative length is null, as for Kafka’s own clients', async () => {
+  const header = Buffer.concat([varint(1), varint(1), bytes('h'), varint(-2)]);
+  const records = [
+    rawRecord(0, { valueLength: -2 }),
+    rawRecord(1, { keyLength: -7 }),
+    rawRecord(2, { headers: header }),
+  ];
+  const parts = await partsOf(rawBatch(0, 3, Buffer.concat(records)));
+  expect(parts.every(({ failure }) => failure === null)).toBe(true);
+  expect(parts.flatMap((part) => part.records)).toMatchObject([
+    { offset: 0, value: null },
+    { offset: 1, key: null, value: bytes('x') },
+    { offset: 2, headers: [['h', null]] },
+    { offset: 3 },
+  ]);
+});
+
+it.each([
+  ['the same offset twice', [0, 0]],
+  ['offsets that descend', [1, 0]],
+  ['an offset that is not of the batch', [0, 7]],
+])(
+  '%s: what is sound before it is read, the rest of the batch passed over, and the next one read',
+  async (_, deltas) => {
+    const parts = await partsOf(rawBatch(10, 2, Buffer.concat(deltas.map((delta) => rawRecord(delta)))));
+    expect(parts.flatMap((part) => part.records.map(({ offset }) => offset))).toEqual([10 + deltas[0]!, 12]);
+    const failures = parts.filter(({ failure }) => failure !== null);
+    expect(failures).toMatchObject([{ from: 11 + deltas[0]!, next: 12, failure: { isAsWritten: true } }]);
+  },
+);
+
+it('what comes after a gzip stream counts for nothing, as for Kafka’s own clients', async () => {
+  const compressed = Buffer.concat([gzipSync(rawRecord(0)), gzipSync(rawRecord(1)), bytes('garbage')]);
+  const parts = await partsOf(rawBatch(0, 2, compressed, 'gzip'));
+  expect(parts.flatMap((part) => part.records.map(({ offset }) => offset))).toEqual([0, 1, 2]);
+});
+
+it('what cannot be decompressed, or has a codec that is not known, is not passed over', async () => {
+  for (const codec of ['gzip', 'unknown']) {
+    const batch = rawBatch(0, 2, bytes('no gzip'), 'gzip');
+    if (codec === 'unknown') batch.writeInt16BE(7, 21);
+    seal(batch);
+    const parts = await partsOf(batch);
+    expect(parts, codec).toMatchObject([{ from: 0, next: 0, failure: { isAsWritten: false } }]);
+  }
+});
+
+it('a record with millions of headers is passed over alone, however small it is compressed', async () => {
+  const count = HEADERS_MAX + 1;
+  const headers = Buffer.concat([varint(count), Buffer.alloc(2 * count)]);
+  const records = [rawRecord(0), rawRecord(1, { headers }), rawRecord(2)];
+  const compressed = gzipSync(Buffer.concat(records));
+  expect(compressed.length).toBeLessThan(4_096);
+  const parts = await partsOf(rawBatch(5, 3, compressed, 'gzip'));
+  expect(parts.map(({ from, next, failure }) => [from, next, failure?.isAsWritten])).toEqual([
+    [0, 6, undefined],
+    [6, 7, true],
+    [7, 9, undefined],
+  ]);
+  expect(parts.flatMap(({ records }) => records.map(({ offset }) => offset))).toEqual([5, 7, 8]);
+  expect(parts[1]?.failure?.message).toContain(`it has ${count} headers; ${HEADERS_MAX} are taken`);
 });
 
 // ── Transactions ───────────────────────────────────────────────────────────────────────────────────────────────────
