@@ -25,7 +25,8 @@ export type Readiness = { readonly type: 'empty' | 'ready' } | { readonly type: 
 export class Lane {
   readonly index: number;
   readonly #limits: SignalLimits;
-  #queue: Queued[] = [];
+  /** What was accepted is empty until the queue is shortened: a full lane would hold twice what it counts. */
+  #queue: (Queued | undefined)[] = [];
   #head = 0;
   #bytes = 0;
   #memoryBytes = 0;
@@ -120,6 +121,7 @@ export class Lane {
     for (let at = this.#head; at < this.#head + pack.records; at++) {
       const { record, bytes } = this.#queue[at] as Queued;
       this.#memoryBytes -= memoryBytes(record, bytes);
+      this.#queue[at] = undefined;
     }
     this.#head += pack.records;
     this.#bytes -= pack.bytes;

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Lane, type Pack } from '../../../src/consumer/lane.js';
@@ -215,4 +218,22 @@ it('a record that waits long keeps nothing alive of what was fetched with it, an
     const views = [kept!.key, kept!.value, kept!.headers[0]![1]];
     expect(views.every((view) => view?.buffer === fetched.buffer)).toBe(!waitsLong);
   }
+});
+
+it('keeps nothing alive that was accepted, however much waits behind it', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  const handed = Array.from({ length: 10 }, (_, offset) => {
+    const next = record(offset);
+    lane.add(source, next, 0);
+    source.advanceTo(offset + 1);
+    return new WeakRef(next);
+  });
+  lane.accepted(lane.pack(2));
+  // What was made or asked for in one turn of the event loop lives on until its end.
+  await setImmediate();
+  collectGarbage();
+  expect(handed.map((known) => known.deref()?.offset)).toEqual([undefined, undefined, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
