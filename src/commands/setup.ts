@@ -10,9 +10,11 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
+import { isOfType } from '../kafka/errorType.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
+import { messageOf } from '../messageOf.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse } from '../reach.js';
 import { parseTableName, tablesOf } from '../records/tables.js';
@@ -36,7 +38,7 @@ export async function setup(options: SetupOptions): Promise<void> {
   const config = loadConfig(options.config);
   const problems: string[] = [];
   await withKafka(config, async (kafka, admin) => {
-    await setUpTopics(admin, config, options);
+    problems.push(...(await setUpTopics(admin, config, options)));
     await withClickHouse(config, async (clickhouse) => {
       await reachClickHouse(clickhouse, config.clickhouse);
       for (const pipeline of config.pipelines) {
@@ -44,11 +46,9 @@ export async function setup(options: SetupOptions): Promise<void> {
         const tables = tablesOf(pipeline.settings.destination, topics);
         if (tables.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
         for (const [name, from] of tables) {
-          const problem = await setUpTable(
-            { kafka, admin, clickhouse },
-            config,
-            { pipeline, name, topics: from },
-            options,
+          const table = { pipeline, name, topics: from };
+          const problem = await setUpTable({ kafka, admin, clickhouse }, config, table, options).catch(
+            (error: unknown) => `table ${name}: ${messageOf(error)}`,
           );
           if (problem !== null) problems.push(problem);
         }
@@ -58,7 +58,9 @@ export async function setup(options: SetupOptions): Promise<void> {
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 
-async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitions }: SetupOptions): Promise<void> {
+/** @returns what could not be created, and why */
+async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitions }: SetupOptions): Promise<string[]> {
+  const problems: string[] = [];
   const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
   const existing = await admin.describeTopics(wanted);
   for (const topic of wanted) {
@@ -67,11 +69,21 @@ async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitio
     } else if (dryRun) {
       console.log(`topic ${topic}: would be created with ${partitions} partitions`);
     } else {
-      await createTopic(admin, topic, partitions);
-      console.log(`topic ${topic}: created with ${partitions} partitions`);
+      try {
+        await createTopic(admin, topic, partitions);
+        console.log(`topic ${topic}: created with ${partitions} partitions`);
+      } catch (error) {
+        problems.push(`topic ${topic}: ${messageOf(error)}${isOfType(error, INVALID_TOPIC) ? NAME_HINT : ''}`);
+      }
     }
   }
+  return problems;
 }
+
+const INVALID_TOPIC = 'INVALID_TOPIC_EXCEPTION';
+/** Kafka's reason comes without it. */
+const NAME_HINT =
+  '. A name has letters, digits, ".", "_" and "-" only, and another topic’s name must not differ from it in "." and "_" alone';
 
 /** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
 async function createTopic(admin: KafkaAdmin, topic: string, partitions: number): Promise<void> {

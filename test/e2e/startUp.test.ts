@@ -145,6 +145,21 @@ it('setup creates what is missing, proposes a table from records, and changes no
   await expectExactlyOnce(fixture, { acksOnce: true });
 });
 
+it('setup goes on behind a topic and a table that cannot be had, and names each with its reason', async () => {
+  fixture = await Fixture.create(stack());
+  const [dotted, scored] = [`${fixture.topic}.x`, `${fixture.topic}_x`];
+  const config = parse(fixture.config()) as { pipelines: Record<string, { topics: string[] }> };
+  for (const pipeline of Object.values(config.pipelines)) pipeline.topics = [dotted, scored];
+  await fixture.clickhouse.command({ query: `DROP TABLE ${fixture.table} SYNC` });
+  await fixture.admin.deleteTopics({ topics: [fixture.replyTopic] });
+  const { code, output } = await ktb(stringify(config), ['setup', '--from-sample', '20', '--partitions', '1']);
+  expect(code).toBe(1);
+  expect(output).toContain(`topic ${dotted}: created with 1 partitions`);
+  expect(output).toMatch(new RegExp(`topic ${scored}: .*invalid topic.*differ from it in`));
+  expect(output).toContain(`topic ${fixture.replyTopic}: created with 1 partitions`);
+  expect(output).toContain(`table ${fixture.table}: Kafka has no topic ${scored}`);
+});
+
 it('status shows lag and batchers, and still shows the one part when the other is away', async () => {
   fixture = await Fixture.create(stack());
   await fixture.collectAcks();
