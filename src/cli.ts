@@ -10,11 +10,18 @@ import { VERSION } from './version.js';
 /** Exit codes; also in `ktb --help`. */
 const EXIT_FAILED = 1;
 const EXIT_CONFIG = 2;
+/** Nobody reads the output any more, as of `ktb dlq list | head`: what a shell says of a program that SIGPIPE has ended. */
+const EXIT_UNREAD = 141;
 
 /** Where Temporal's dev server has its UI. */
 const DEFAULT_UI_ORIGINS = ['http://localhost:8233'];
 
 hideHarmlessWarnings();
+for (const output of [process.stdout, process.stderr])
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT_UNREAD);
+  });
 
 const configOption = () =>
   new Option('-c, --config <file>', 'configuration file').env('KTB_CONFIG').default('ktb.yaml');

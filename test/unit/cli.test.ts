@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +28,15 @@ it('help and version load no command, and of the libraries only the one that rea
     expect(loaded.filter((url) => url.includes('/dist/commands/'))).toEqual([]);
     expect(loaded.filter((url) => url.includes('/node_modules/') && !url.includes('/commander/'))).toEqual([]);
   }
+});
+
+it('ends without a word where nobody reads its output any more', async () => {
+  const child = spawn(process.execPath, [CLI, 'config', 'example'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  expect({ code, said }).toEqual({ code: 141, said: '' });
 });
 
 it('a command loads what it needs', async () => {
