@@ -2,7 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
 import kafkajs from 'kafkajs';
-import { ClickHouseTables } from '../activities/clickhouse.js';
+import type { ClickHouseTables } from '../activities/clickhouse.js';
 import { canLookUp, identityFaults } from '../activities/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../activities/rows.js';
 import { checkTemporal, isMissing, topicsOf } from '../checks.js';
@@ -20,7 +20,7 @@ import { judgeClaim, type Claim, type Evidence } from '../installation/claim.js'
 import { Claims, pipelineClaim } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
 import { otherInstallation } from '../installation/installations.js';
-import { withClickHouse, withKafka, withTables, withTemporal } from './connections.js';
+import { withKafka, withTables, withTemporal } from './connections.js';
 import {
   judgeNamespace,
   judgeSystemGrants,
@@ -214,9 +214,8 @@ async function namespaceFacts(
 
 /** @param existing topics, by which pipelines choose tables */
 function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
-  return withClickHouse(config, async (client) => {
+  return withTables(config, async (tables, client) => {
     await reachClickHouse(client, config.clickhouse);
-    const tables = new ClickHouseTables(client, config.clickhouse.database, config.clickhouse.settings);
     const inUse = config.pipelines.flatMap((pipeline) =>
       [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
         pipeline,

@@ -2,7 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from '../activities/clickhouse.js';
-import { createClickHouse, createTemporalClient } from '../clients.js';
+import { createClickHouse, createLookUps, createTemporalClient } from '../clients.js';
 import type { Config } from '../config/config.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
@@ -38,7 +38,7 @@ export async function withTemporal<T>({ temporal }: Config, work: (client: Clien
 
 /** Works with ClickHouse, which is not asked for anything before. */
 export async function withClickHouse<T>(
-  { clickhouse }: Config,
+  { clickhouse }: Pick<Config, 'clickhouse'>,
   work: (client: ClickHouseClient) => Promise<T>,
 ): Promise<T> {
   const client = createClickHouse(clickhouse);
@@ -49,7 +49,18 @@ export async function withClickHouse<T>(
   }
 }
 
-/** As {@link withClickHouse}, with its tables. */
-export function withTables<T>(config: Config, work: (tables: ClickHouseTables) => Promise<T>): Promise<T> {
-  return withClickHouse(config, (client) => work(new ClickHouseTables(client, config.clickhouse.database)));
+/** As {@link withClickHouse}, with its tables, in which rows are looked for as long as the daemon looks for them. */
+export function withTables<T>(
+  config: Pick<Config, 'clickhouse'>,
+  work: (tables: ClickHouseTables, client: ClickHouseClient) => Promise<T>,
+): Promise<T> {
+  const { clickhouse } = config;
+  return withClickHouse(config, async (client) => {
+    const lookUps = createLookUps(clickhouse);
+    try {
+      return await work(new ClickHouseTables(client, clickhouse.database, clickhouse.settings, lookUps), client);
+    } finally {
+      await lookUps.client.close();
+    }
+  });
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Kafka } from 'kafkajs';
-import { ClickHouseTables, columnsIfAny } from '../activities/clickhouse.js';
+import { columnsIfAny, type ClickHouseTables } from '../activities/clickhouse.js';
 import { identityFaults } from '../activities/identityColumns.js';
 import { quoteName, quoteTable } from '../activities/sqlNames.js';
 import { createRowBuilder, missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
@@ -18,7 +18,7 @@ import { messageOf } from '../messageOf.js';
 import { DEFAULT_MAPPING } from '../records/settings.js';
 import { reachClickHouse } from '../reach.js';
 import { parseTableName, tablesOf } from '../records/tables.js';
-import { withClickHouse, withKafka } from './connections.js';
+import { withKafka, withTables } from './connections.js';
 import { IDENTITY_TYPES } from '../activities/identityColumns.js';
 import { inferColumns } from './inferColumns.js';
 import { findsByIdentity, projectionStatements } from './lookUpProjection.js';
@@ -39,15 +39,15 @@ export async function setup(options: SetupOptions): Promise<void> {
   const problems: string[] = [];
   await withKafka(config, async (kafka, admin) => {
     problems.push(...(await setUpTopics(admin, config, options)));
-    await withClickHouse(config, async (clickhouse) => {
+    await withTables(config, async (tables, clickhouse) => {
       await reachClickHouse(clickhouse, config.clickhouse);
       for (const pipeline of config.pipelines) {
         const topics = await findInputTopics(admin, pipeline);
-        const tables = tablesOf(pipeline.settings.destination, topics);
-        if (tables.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
-        for (const [name, from] of tables) {
+        const inUse = tablesOf(pipeline.settings.destination, topics);
+        if (inUse.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
+        for (const [name, from] of inUse) {
           const table = { pipeline, name, topics: from };
-          const problem = await setUpTable({ kafka, admin, clickhouse }, config, table, options).catch(
+          const problem = await setUpTable({ kafka, admin, tables, clickhouse }, config, table, options).catch(
             (error: unknown) => `table ${name}: ${messageOf(error)}`,
           );
           if (problem !== null) problems.push(problem);
@@ -107,15 +107,22 @@ interface TableOfTopics {
   readonly topics: readonly string[];
 }
 
+interface Connections {
+  readonly kafka: Kafka;
+  readonly admin: KafkaAdmin;
+  readonly tables: ClickHouseTables;
+  readonly clickhouse: ClickHouseClient;
+}
+
 /** @returns why nothing could be proposed; null where all is well */
 async function setUpTable(
-  { kafka, admin, clickhouse }: { kafka: Kafka; admin: KafkaAdmin; clickhouse: ClickHouseClient },
+  { kafka, admin, tables, clickhouse }: Connections,
   config: Config,
   from: TableOfTopics,
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
   const { name: table, topics } = from;
-  const existing = await columnsIfAny(new ClickHouseTables(clickhouse, config.clickhouse.database), table);
+  const existing = await columnsIfAny(tables, table);
   if (existing !== null) {
     const missing = missingColumns(existing, REWIND_COLUMNS);
     console.log(`table ${table}: exists${missing.length === 0 ? '' : `, without ${missing.join(', ')}`}`);

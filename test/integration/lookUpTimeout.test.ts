@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseTables } from '../../src/activities/clickhouse.js';
 import { createClickHouse, createLookUps } from '../../src/clients.js';
+import { withTables } from '../../src/commands/connections.js';
 import { useStack } from '../support/useStack.js';
 
 const stack = useStack({ only: ['clickhouse'] });
@@ -34,4 +35,20 @@ it('a look-up that takes too long is stopped, and says so in words that say what
     format: 'JSONEachRow',
   });
   expect(await running.json()).toEqual([{ n: 0 }]);
+});
+
+it('the commands look for rows as long as the configuration says', async () => {
+  const { url, username, password, database } = stack().clickhouse;
+  const options = { accessToken: null, tls: null, requestTimeoutMs: 60_000, settings: {}, maxConnections: 4 };
+  const clickhouse = { ...options, lookUpTimeoutMs: 2_000, url, username, password, database };
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  await withTables({ clickhouse }, async (tables, client) => {
+    await client.command({
+      query: `CREATE VIEW slow_too AS SELECT 'orders' AS _topic, 0 AS _partition, cityHash64(number) % 100 AS _offset,
+              'e1' AS _epoch FROM numbers(1000000000000)`,
+    });
+    await expect(tables.foundOffsets('slow_too', source, 0, 10)).rejects.toThrow(
+      'took longer than clickhouse.lookUpTimeout, 2 s',
+    );
+  });
 });
