@@ -7,7 +7,7 @@ import { RunHistories } from '../activities/runHistories.js';
 import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { isInputTopic } from '../config/topics.js';
+import { isInputTopic, patternText } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { keylessIndex, laneIndex } from '../consumer/laneIndex.js';
@@ -46,7 +46,10 @@ export async function where(text: string, { config: file, json }: { config: stri
   const config = loadConfig(file);
   const pipelines = config.pipelines.filter((pipeline) => isInputTopic(pipeline, place.topic));
   if (pipelines.length === 0) {
-    const read = config.pipelines.flatMap(({ topics, topicPatterns }) => [...topics, ...topicPatterns.map(String)]);
+    const read = config.pipelines.flatMap(({ topics, topicPatterns }) => [
+      ...topics,
+      ...topicPatterns.map(patternText),
+    ]);
     throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}; they read ${read.join(', ')}`);
   }
   const found: { pipeline: string; state: string; facts: RecordFacts }[] = [];

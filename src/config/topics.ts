@@ -23,6 +23,11 @@ export function topicPattern(text: string): RegExp | null {
   }
 }
 
+/** A pattern of {@link topicPattern} as the configuration has it. */
+export function patternText({ source }: RegExp): string {
+  return `/${source.slice('^(?:'.length, -')$'.length)}/`;
+}
+
 /** Whether records of a topic are read. Kafka's internal topics and those that the pipelines write to match no pattern. */
 export function isInputTopic({ topics, topicPatterns, ownTopics }: TopicChoice, topic: string): boolean {
   if (topics.includes(topic)) return true;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/load.js';
-import { inputTopics, isInputTopic, topicPattern } from '../../../src/config/topics.js';
+import { inputTopics, isInputTopic, patternText, topicPattern } from '../../../src/config/topics.js';
 
 const pipelines = (text: string) => parseConfig(`pipelines: ${text}`, 'ktb.yaml', {}).pipelines;
 const pipeline = (topics: string) =>
@@ -46,4 +46,8 @@ it('names and patterns go together; a name is an input, there or not', () => {
 
 it('what is no regular expression by itself is none', () => {
   for (const text of ['/(/', '/a)(b/', '/[/', '/*/']) expect(topicPattern(text), text).toBeNull();
+});
+
+it('a pattern is shown as it was written', () => {
+  for (const text of ['/odd\\..+/', '/a|b/', '/^x$/']) expect(patternText(topicPattern(text)!)).toBe(text);
 });
