@@ -120,7 +120,9 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}`]);
   for (const letter of deadLetters)
     lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
-  const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[stateOf(facts, place)]}`;
+  const state = stateOf(facts, place);
+  if (state === 'missing' && acks.some(({ status }) => status === 'inserted')) lines.push(['hint', TAKEN_SINCE]);
+  const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
 }
 
@@ -135,6 +137,10 @@ function acceptanceLines({ workflowId, runId, epochs, unflushed, batches }: Acce
     }),
   ];
 }
+
+/** An acknowledgement is sent after the row can be queried. */
+const TAKEN_SINCE =
+  'it was inserted, and its row has gone since: merged with another one of its sorting key (ReplacingMergeTree and the like), expired by a TTL, or deleted';
 
 const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   notWritten: 'not written yet: the log ends before it',

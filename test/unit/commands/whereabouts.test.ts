@@ -48,6 +48,14 @@ it('a record that was accepted and has neither a row nor a dead letter is missin
   expect(state({ record: { timestampMs: 0, skipped: true, batcher: 'x' } })).toBe('skipped');
 });
 
+it('of a record that was acknowledged as inserted and has no row it is told what may have become of it', () => {
+  const told = (status: 'inserted' | 'rejected') => whereText(place, 'p', facts({ acks: [{ ...ack, status }] }));
+  expect(told('inserted')).toMatch(/MISSING[\s\S]*\n {2}hint +it was inserted, and its row has gone since: merged/);
+  expect(told('rejected')).not.toContain('hint');
+  expect(whereText(place, 'p', facts())).not.toContain('hint');
+  expect(whereText(place, 'p', facts({ rows: [row], acks: [{ ...ack, status: 'inserted' }] }))).not.toContain('hint');
+});
+
 it('one that is committed, and of which no batcher knows, is missing, too', () => {
   expect(state({ acceptances: [] })).toBe('missing');
   expect(state({ acceptances: [], log: { start: 10, end: 100, committed: 50 } })).toBe('waiting');
