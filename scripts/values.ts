@@ -133,6 +133,12 @@ export const CONVERSIONS: readonly Conversion[] = [
     stored: null,
     why: 'beside objects null would become a tuple of defaults, beside arrays an empty one',
   },
+  {
+    type: 'Dynamic',
+    written: '{"a":{}}',
+    stored: "('{}')",
+    why: 'an object becomes a named tuple, and there is none without elements: an empty object becomes a text',
+  },
   { type: 'Dynamic', written: '{"a":1,"b":"x"}', stored: "(1,'x')", why: 'an object becomes a named tuple' },
   {
     type: 'Dynamic',

@@ -412,14 +412,16 @@ function isSameFree(written: Node, stored: Node): boolean {
     // A Dynamic may keep an object as text.
     if (stored.kind === 'string') return isSameFree(written, parse(stored.text));
     if (stored.kind !== 'object') return false;
-    const present = (node: Extract<Node, { kind: 'object' }>): readonly (readonly [string, Node])[] =>
-      node.members.filter(([, value]) => !isNothing(value));
-    const [from, to] = [present(written), present(stored)];
-    return (
-      new Set(from.map(([key]) => key)).size === from.length &&
-      from.length === to.length &&
-      from.every(([key, value]) => to.some(([other, inner]) => other === key && isSameFree(value, inner)))
-    );
+    const present = written.members.filter(([, value]) => !isNothing(value));
+    const [from, to] = [new Map([...written.members, ...present]), new Map(stored.members)];
+    const isSameMember = (key: string): boolean => {
+      const [value, inner] = [from.get(key) ?? NOTHING, to.get(key) ?? NOTHING];
+      if (isNothing(value) && (isNothing(inner) || inner.kind === 'string'))
+        return inner.kind !== 'string' || inner.text === '{}';
+      return isSameFree(value, inner);
+    };
+    const isUnambiguous = new Set(present.map(([key]) => key)).size === present.length;
+    return isUnambiguous && [...from.keys(), ...to.keys()].every(isSameMember);
   }
   if (stored.kind === 'array' || stored.kind === 'object') return false;
   // With quoted 64 bits, an integer is a string in what is stored.
@@ -429,6 +431,8 @@ function isSameFree(written: Node, stored: Node): boolean {
   }
   return written.text === stored.text;
 }
+
+const NOTHING: Node = { kind: 'null', text: 'null', raw: 'null' };
 
 /** A JSON column keeps neither null nor an object without members. */
 function isNothing(node: Node): boolean {
