@@ -52,6 +52,7 @@ import { startHealthServer } from './telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from './telemetry/logging.js';
 import { countRequests, requestCounter } from './telemetry/temporalRequests.js';
 import { createMetrics, type Dependency, type Metrics } from './telemetry/metrics.js';
+import { temporalLog } from './telemetry/temporalLog.js';
 import { takeUnhandledErrors } from './unhandledErrors.js';
 import { VERSION } from './version.js';
 import type { BatcherSinks } from './workflows/sinks.js';
@@ -453,13 +454,7 @@ const SDK_METRIC_NAMES = { countersTotalSuffix: true, unitSuffix: true, useSecon
 function installTemporalRuntime(logger: Logger, bindAddress: string | null): void {
   const options: RuntimeOptions = {
     shutdownSignals: [],
-    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
-      // Of the worker for requesters, which is meant to have none.
-      if (message.startsWith('No workflows registered')) return;
-      // A failed activity is repeated, and reported by whoever knows what it was about.
-      const severity = meta?.['activityType'] !== undefined ? 'debug' : level === 'ERROR' ? 'error' : 'warn';
-      logger[severity]({ ...meta }, `temporal: ${message}`);
-    }),
+    logger: new DefaultLogger('WARN', temporalLog(logger)),
     telemetryOptions: {
       logging: { filter: { core: 'ERROR', other: 'ERROR' } },
       ...(bindAddress === null ? {} : { metrics: { prometheus: { bindAddress, ...SDK_METRIC_NAMES } } }),
