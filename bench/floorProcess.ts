@@ -1,9 +1,9 @@
 import { createClient } from '@clickhouse/client';
 import { Kafka, logLevel } from 'kafkajs';
 import { ackMessages } from '../src/activities/acks.js';
-import { insertRecords, type SourcedRecord } from '../src/activities/batchInsert.js';
-import { ClickHouseTables } from '../src/activities/clickhouse.js';
-import { FETCH_OPTIONS } from '../src/consumer/fetchOptions.js';
+import { insertRecords, type SourcedRecord } from '../src/clickhouse/batchInsert.js';
+import { ClickHouseTables } from '../src/clickhouse/tables.js';
+import { FETCH_OPTIONS } from '../src/kafka/fetchOptions.js';
 import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
 import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
 import { producerFactory, Publisher } from '../src/kafka/publisher.js';

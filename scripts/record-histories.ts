@@ -7,12 +7,12 @@ import { Client, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { startStack } from '../stack/index.js';
-import { RunHistories } from '../src/activities/runHistories.js';
-import { BATCHER } from '../src/records/batcherId.js';
-import type { BatcherInput, BatcherStatus } from '../src/records/batcher.js';
-import { encodeChunk } from '../src/records/chunkCodec.js';
-import type { BufferedChunk } from '../src/records/chunk.js';
-import { sealEnvelope, type FlushActivities } from '../src/records/flush.js';
+import { RunHistories } from '../src/temporal/runHistories.js';
+import { BATCHER } from '../src/protocol/batcherId.js';
+import type { BatcherInput, BatcherStatus } from '../src/protocol/batcher.js';
+import { encodeChunk } from '../src/codecs/chunkCodec.js';
+import type { BufferedChunk } from '../src/protocol/chunk.js';
+import { sealEnvelope, type FlushActivities } from '../src/protocol/flush.js';
 import {
   CONFIRMATION_FORMAT,
   isRequestSource,
@@ -20,9 +20,9 @@ import {
   type RequestVerdict,
   type RowRequest,
   type Unconfirmed,
-} from '../src/records/request.js';
+} from '../src/protocol/request.js';
 import { batchId } from '../src/workflows/batcherState.js';
-import { VERSION } from '../src/version.js';
+import { VERSION } from '../src/lib/version.js';
 import { input } from '../test/support/chunks.js';
 import { eventually } from '../test/support/eventually.js';
 import { historyToJson } from '../test/support/historyJson.js';

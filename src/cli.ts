@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
-import type { CodecServerOptions } from './commands/codecServer.js';
-import type { ControlOptions } from './commands/control.js';
-import { hideHarmlessWarnings } from './nodeWarnings.js';
-import type { ControlAction } from './records/batcher.js';
-import { UsageError } from './usageError.js';
-import { VERSION } from './version.js';
+import type { CodecServerOptions } from './commands/codecServer/codecServer.js';
+import type { ControlOptions } from './commands/control/control.js';
+import { hideHarmlessWarnings } from './lib/nodeWarnings.js';
+import type { ControlAction } from './protocol/batcher.js';
+import { UsageError } from './lib/usageError.js';
+import { VERSION } from './lib/version.js';
 
 /** Exit codes; also in `ktb --help`. */
 const EXIT_FAILED = 1;
@@ -66,7 +66,7 @@ program
   .description('look at the configuration, at each connection, topic, table and at the namespace, and say what to do')
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(called(async () => (await import('./commands/check.js')).check));
+  .action(called(async () => (await import('./commands/check/check.js')).check));
 
 const config = program.command('config').description('validate and explain the configuration file, offline');
 config
@@ -94,7 +94,7 @@ program
   .addOption(configOption())
   .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
   .option('--json', 'print JSON; with --watch a line a look', false)
-  .action(called(async () => (await import('./commands/status.js')).status));
+  .action(called(async () => (await import('./commands/status/status.js')).status));
 
 program
   .command('where')
@@ -116,7 +116,7 @@ program
   .option('--partition <topic/number>', 'only this partition; may be given again', collect, [])
   .addOption(configOption())
   .option('--json', 'print JSON', false)
-  .action(called(async () => (await import('./commands/reconcile.js')).reconcile));
+  .action(called(async () => (await import('./commands/reconcile/reconcile.js')).reconcile));
 
 program
   .command('codec-server')
@@ -125,7 +125,7 @@ program
   .addOption(new Option('--token <token>', 'bearer token that requests have to bring').env('KTB_CODEC_TOKEN'))
   .option('--origin <url>', 'address of the Temporal UI, whose pages may ask; may be given again', collect)
   .action(async ({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) => {
-    const { codecServer } = await import('./commands/codecServer.js');
+    const { codecServer } = await import('./commands/codecServer/codecServer.js');
     await codecServer({ ...options, origin });
   });
 
@@ -145,7 +145,7 @@ for (const [action, description] of Object.entries(CONTROLS)) {
     .option('--json', 'print JSON', false)
     .addOption(configOption())
     .action(async (options: ControlOptions) => {
-      const { control } = await import('./commands/control.js');
+      const { control } = await import('./commands/control/control.js');
       await control(action as ControlAction, options);
     });
   if ((action as ControlAction) === 'park')

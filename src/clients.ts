@@ -3,9 +3,9 @@ import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickh
 import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { NativeConnection } from '@temporalio/worker';
-import type { LookUps } from './activities/clickhouse.js';
+import type { LookUps } from './clickhouse/tables.js';
 import type { ClickHouseConfig, TemporalConfig, TlsConfig } from './config/config.js';
-import { tlsOptions } from './tlsOptions.js';
+import { tlsOptions } from './config/tlsOptions.js';
 
 /** Opens a connection to Temporal; a client and a worker can share it. Rejects where nothing answers. */
 export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promise<NativeConnection> {

@@ -1,9 +1,9 @@
 import crc32 from 'crc-32';
 import { PublishError, type Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
-import type { AckStatus } from '../records/ack.js';
-import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../records/replyRequest.js';
-import type { ReplySettings } from '../records/settings.js';
+import type { AckStatus } from '../protocol/ack.js';
+import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';
+import type { ReplySettings } from '../protocol/settings.js';
 import { Remembered } from './remembered.js';
 import { ackMessages, amendAck, type Answered } from './acks.js';
 

@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { readNotes, type AttemptNotes } from './attemptNotes.js';
+import { readNotes, type AttemptNotes } from '../protocol/attemptNotes.js';
 
 /** The attempt has run out of time: another one may be at work already. */
 export class AttemptExpiredError extends Error {

@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import { decodeBufferedChunks } from '../records/bufferedChunks.js';
-import type { BufferedChunk } from '../records/chunk.js';
-import { sourceName, type KafkaRecord, type RecordSource } from '../records/record.js';
-import { isRequestSource } from '../records/request.js';
-import type { Destination } from '../records/settings.js';
-import type { SourcedRecord } from './batchInsert.js';
+import { decodeBufferedChunks } from '../codecs/bufferedChunks.js';
+import type { BufferedChunk } from '../protocol/chunk.js';
+import { sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+import { isRequestSource } from '../protocol/request.js';
+import type { Destination } from '../protocol/settings.js';
+import type { SourcedRecord } from '../clickhouse/batchInsert.js';
 
 /** The records of a batch's chunks, in their order. One object a source over all chunks: the steps behind group by it. */
 export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {

@@ -2,19 +2,19 @@ import { ApplicationFailure } from '@temporalio/common';
 import { PublishError, type Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import { publishDeadLetters, publishForeignSignals } from '../kafka/deadLetters.js';
-import { REJECTION_CODES, type AckStatus, type Rejection } from '../records/ack.js';
-import type { BufferedChunk } from '../records/chunk.js';
-import type { InheritedOutcome } from '../records/estate.js';
-import { FOREIGN_SIGNAL } from '../records/deadLetter.js';
-import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../records/flush.js';
-import { batcherIndexOf, pipelineOf } from '../records/batcherId.js';
-import { withinPayload } from '../records/payloadLimit.js';
-import { identityName, sourceName, type KafkaRecord } from '../records/record.js';
-import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../records/request.js';
-import { decodeRejected, encodeRejected, REJECTED_BYTES_MAX, type RejectedRecord } from '../records/rejectionCodec.js';
-import type { Destination } from '../records/settings.js';
-import { onlyTable, tableOf, tableOfRequests } from '../records/tables.js';
-import { messageOf } from '../messageOf.js';
+import { REJECTION_CODES, type AckStatus, type Rejection } from '../protocol/ack.js';
+import type { BufferedChunk } from '../protocol/chunk.js';
+import type { InheritedOutcome } from '../protocol/inheritance.js';
+import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
+import { BATCH_FORMAT, sealEnvelope, type BatchSpec, type FlushActivities, type Parking } from '../protocol/flush.js';
+import { batcherIndexOf, pipelineOf } from '../protocol/batcherId.js';
+import { withinPayload } from '../protocol/payloadLimit.js';
+import { identityName, sourceName, type KafkaRecord } from '../protocol/record.js';
+import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../protocol/request.js';
+import { decodeRejected, encodeRejected, REJECTED_BYTES_MAX, type RejectedRecord } from '../codecs/rejectionCodec.js';
+import type { Destination } from '../protocol/settings.js';
+import { onlyTable, tableOf, tableOfRequests } from '../protocol/tables.js';
+import { messageOf } from '../lib/messageOf.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { FlushStage, Metrics } from '../telemetry/metrics.js';
 import type { Answered } from './acks.js';
@@ -29,7 +29,7 @@ import {
   noteRejections,
   refusedForMs,
   type NotedRejections,
-} from './attemptNotes.js';
+} from '../protocol/attemptNotes.js';
 import { decodeChunks, isSkipped } from './batchRecords.js';
 import { Confirmer, divideRequests, type DeliverConfirmation } from './confirmer.js';
 import {
@@ -40,11 +40,11 @@ import {
   type Fill,
   type MissedByViews,
   type SourcedRecord,
-} from './batchInsert.js';
-import { InsertError } from './insertErrors.js';
+} from '../clickhouse/batchInsert.js';
+import { InsertError } from '../clickhouse/insertErrors.js';
 import { Remembered } from './remembered.js';
 import { batchId, type Buffered } from '../workflows/batcherState.js';
-import { HistoryGoneError, type RunHistories } from './runHistories.js';
+import { HistoryGoneError, type RunHistories } from '../temporal/runHistories.js';
 
 export interface ActivityDependencies {
   readonly tables: BatchInsertOptions['tables'];

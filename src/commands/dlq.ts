@@ -14,12 +14,12 @@ import {
   readDeadLetter,
   type DeadLetter,
   type RecordPart,
-} from '../records/deadLetter.js';
-import { partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../records/record.js';
-import { UsageError } from '../usageError.js';
-import { withKafka } from './connections.js';
-import { pipelineNamed } from './parts.js';
-import { parsePlace } from './whereabouts.js';
+} from '../protocol/deadLetter.js';
+import { partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
+import { UsageError } from '../lib/usageError.js';
+import { withKafka } from './shared/connections.js';
+import { pipelineNamed } from './shared/chosen.js';
+import { parsePlace } from './shared/recordFacts.js';
 
 /** A dead letter and where it lies. */
 interface Letter extends DeadLetter {

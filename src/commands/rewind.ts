@@ -1,18 +1,18 @@
 import type { Kafka } from 'kafkajs';
-import { identityFaults } from '../activities/identityColumns.js';
-import { missingColumns, REWIND_COLUMNS } from '../activities/rows.js';
+import { identityFaults } from '../clickhouse/identityColumns.js';
+import { missingColumns, REWIND_COLUMNS } from '../clickhouse/rows.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { planRewind, type RewindPlan } from '../consumer/rewindPlan.js';
+import { planRewind, type RewindPlan } from '../consumer/partitions/rewindPlan.js';
 import { visitGroup } from '../kafka/groupVisit.js';
 import { findGroupOffsets, offsetsAt } from '../kafka/offsets.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
-import { tablesOf } from '../records/tables.js';
-import { partitionName, type TopicPartition } from '../records/record.js';
-import { UsageError } from '../usageError.js';
-import { withKafka, withTables } from './connections.js';
-import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './parts.js';
+import { tablesOf } from '../protocol/tables.js';
+import { partitionName, type TopicPartition } from '../protocol/record.js';
+import { UsageError } from '../lib/usageError.js';
+import { withKafka, withTables } from './shared/connections.js';
+import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './shared/chosen.js';
 
 export interface RewindOptions {
   readonly config: string;

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { loadConfig } from '../config/load.js';
-import { runDaemon, type Role } from '../daemon.js';
+import { runDaemon, type Role } from '../daemon/daemon.js';
 
 /** A shutdown that hangs is cut off this long after its deadline. */
 const HANG_MS = 5_000;

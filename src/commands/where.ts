@@ -1,28 +1,28 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
-import { batchesOfRecord, holdsRecord, type BatchOfRecord } from '../activities/batchesOfRecord.js';
+import { batchesOfRecord, holdsRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
 import { isSkipped } from '../activities/batchRecords.js';
-import type { RowsOfRecord } from '../activities/clickhouse.js';
-import { RunHistories } from '../activities/runHistories.js';
+import type { RowsOfRecord } from '../clickhouse/tables.js';
+import { RunHistories } from '../temporal/runHistories.js';
 import { createTemporalClient } from '../clients.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic, patternText } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import { keylessIndex, laneIndex } from '../consumer/laneIndex.js';
+import { keylessIndex, laneIndex } from '../codecs/laneIndex.js';
 import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
-import { batcherWorkflowId } from '../records/batcherId.js';
-import { messageOf } from '../messageOf.js';
-import { placeName, type KafkaRecord, type RecordPlace } from '../records/record.js';
-import { tableOf } from '../records/tables.js';
-import { reachTemporal } from '../reach.js';
-import { UsageError } from '../usageError.js';
-import { CLOCK_SKEW_MS, readAnswers } from './answersRead.js';
-import { withKafka, withTables } from './connections.js';
-import { partitionsText } from './parts.js';
-import { findBatcher, layoutsOf, type FoundBatcher } from './standings.js';
+import { batcherWorkflowId } from '../protocol/batcherId.js';
+import { messageOf } from '../lib/messageOf.js';
+import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
+import { tableOf } from '../protocol/tables.js';
+import { reachTemporal } from '../connections/openParts.js';
+import { UsageError } from '../lib/usageError.js';
+import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
+import { withKafka, withTables } from './shared/connections.js';
+import { partitionsText } from './shared/chosen.js';
+import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
 import {
   parsePlace,
   stateOf,
@@ -32,7 +32,7 @@ import {
   type FoundDeadLetter,
   type Known,
   type RecordFacts,
-} from './whereabouts.js';
+} from './shared/recordFacts.js';
 
 /** Runs of a batcher that are searched for a record's batch, at most. */
 const RUNS_MAX = 20;

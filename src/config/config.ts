@@ -1,5 +1,5 @@
-import type { Layout } from '../records/batcherId.js';
-import type { BatcherSettings } from '../records/settings.js';
+import type { Layout } from '../protocol/batcherId.js';
+import type { BatcherSettings } from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
 import type { ParsedConfig } from './schema.js';
 import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { deadLetterTopicOf } from './config.js';
 import { whyOwned } from './insertSettings.js';
 import { configSchema, pipeline as pipelineSchema, type ParsedConfig } from './schema.js';
-import { collidingTopics } from '../records/tables.js';
-import { UsageError } from '../usageError.js';
+import { collidingTopics } from '../protocol/tables.js';
+import { UsageError } from '../lib/usageError.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 
 /** One thing wrong with a configuration: where, and what to do about it. */

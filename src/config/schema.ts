@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isKeyFunction, type KeyFunction } from '../records/batcherId.js';
+import { isKeyFunction, type KeyFunction } from '../protocol/batcherId.js';
 import { ADDRESS, BROKER_LIST, brokerListProblem, isPort } from './addresses.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, size } from './units.js';

@@ -9,29 +9,35 @@ import { failureOf, recordsOf, startOf } from '../kafka/kafkajs/fetchedBatch.js'
 import type { UnreadableBatchError } from '../kafka/kafkajs/recordSet.js';
 import { describeNoAnswer, findLogOffsets } from '../kafka/offsets.js';
 import { causeOf, isRefusal } from '../kafka/refusal.js';
-import { messageOf } from '../messageOf.js';
-import type { Layout } from '../records/batcherId.js';
-import { markOf } from '../records/chunkCodec.js';
-import { partitionName, type RecordSource, type TopicPartition } from '../records/record.js';
-import { Assignment, HELD_REASONS, type Comparison, type HeldReason, type PartitionCommit } from './assignment.js';
-import { backpressureLimits, partitionsToPause, Stopwatch } from './backpressure.js';
-import { Commits, type Commit } from './commits.js';
-import { GroupMember } from './groupMember.js';
-import { Lag } from './lag.js';
-import { commitLatest } from './latestStart.js';
-import type { Pack } from './lane.js';
+import { messageOf } from '../lib/messageOf.js';
+import type { Layout } from '../protocol/batcherId.js';
+import { markOf } from '../codecs/chunkCodec.js';
+import { partitionName, type RecordSource, type TopicPartition } from '../protocol/record.js';
+import {
+  Assignment,
+  HELD_REASONS,
+  type Comparison,
+  type HeldReason,
+  type PartitionCommit,
+} from './partitions/assignment.js';
+import { backpressureLimits, partitionsToPause, Stopwatch } from './lanes/backpressure.js';
+import { Commits, type Commit } from './partitions/commits.js';
+import { GroupMember } from '../kafka/groupMember.js';
+import { Lag } from './partitions/lag.js';
+import { commitLatest } from './partitions/latestStart.js';
+import type { Pack } from './lanes/lane.js';
 import {
   findPartitionStarts,
   settleDoubts,
   type PartitionStart,
   type PartitionStartsOptions,
-} from './partitionStarts.js';
-import { PipelineLanes, type PipelineLanesOptions } from './pipelineLanes.js';
-import { newEpoch, ReadingPlans } from './readingPlans.js';
-import type { SameEpoch, ShortLog } from './startPosition.js';
-import { Steering } from './steering.js';
+} from './partitions/partitionStarts.js';
+import { PipelineLanes, type PipelineLanesOptions } from './lanes/pipelineLanes.js';
+import { newEpoch, ReadingPlans } from './partitions/readingPlans.js';
+import type { SameEpoch, ShortLog } from './partitions/startPosition.js';
+import { Steering } from './partitions/steering.js';
 import { TopicWatch } from './topicWatch.js';
-import { PartitionTracker, type ReadingPlan } from './tracker.js';
+import { PartitionTracker, type ReadingPlan } from './partitions/tracker.js';
 
 export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly kafkaConfig: KafkaConfig;

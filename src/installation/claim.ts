@@ -1,4 +1,4 @@
-import type { Installation } from '../records/installation.js';
+import type { Installation } from '../protocol/installation.js';
 
 /**
  * What Temporal keeps of who owns a name: a pipeline's, or that of a task queue. The first one who claims it has it. What is

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.js';
-import { tablesOf } from '../records/tables.js';
+import { tablesOf } from '../protocol/tables.js';
 import type { Evidence } from './claim.js';
 
 /** Ids of one pipeline's ClickHouse, at most. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.js';
-import { ownTaskQueue, type Installation } from '../records/installation.js';
-import type { BatcherSettings } from '../records/settings.js';
+import { ownTaskQueue, type Installation } from '../protocol/installation.js';
+import type { BatcherSettings } from '../protocol/settings.js';
 import { completeClaim, CLAIM_FORMAT, judgeClaim, type Claim, type Evidence } from './claim.js';
 import { pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../messageOf.js';
+import { messageOf } from '../lib/messageOf.js';
 import type { StateLog } from '../telemetry/logging.js';
 import type { Installations } from './installations.js';
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
-import { messageOf } from '../messageOf.js';
-import { partitionName, type TopicPartition } from '../records/record.js';
+import { messageOf } from '../lib/messageOf.js';
+import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { toOffset } from './fromKafka.js';
 import {
   askMetadata,

@@ -1,7 +1,7 @@
 import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config/config.js';
 import type { Logger } from '../telemetry/logging.js';
-import { tlsOptions } from '../tlsOptions.js';
+import { tlsOptions } from '../config/tlsOptions.js';
 import { bootstrapAddress, openSocket } from './kafkajs/brokerAddresses.js';
 import { repairKafkajs } from './kafkajs/repairs.js';
 

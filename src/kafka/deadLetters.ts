@@ -6,10 +6,10 @@ import {
   OMITTED_BYTES,
   OWN_TIMESTAMP,
   type RecordPart,
-} from '../records/deadLetter.js';
-import type { ForeignSignalBatch } from '../records/foreignSignal.js';
-import { NO_HEADERS, placeName, type HeaderValues } from '../records/record.js';
-import type { RejectedRecord } from '../records/rejectionCodec.js';
+} from '../protocol/deadLetter.js';
+import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
+import { NO_HEADERS, placeName, type HeaderValues } from '../protocol/record.js';
+import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { headersBytes, type OutgoingMessage, type Publisher, type Refusal } from './publisher.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { KafkaRecord } from '../records/record.js';
+import type { KafkaRecord } from '../protocol/record.js';
 import { FetchedRecord } from './kafkajs/fetchedRecord.js';
 
 /** Larger offsets cannot be told apart as JavaScript numbers. Nothing is lost: the consumer stops there. */

@@ -1,6 +1,6 @@
 import kafkajs from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
-import { within } from './within.js';
+import { within } from '../lib/within.js';
 
 /** For one topic's answer. */
 const ANSWER_WAIT_MS = 5_000;

@@ -1,5 +1,5 @@
 import type { StartFrom } from '../config/config.js';
-import { partitionName } from '../records/record.js';
+import { partitionName } from '../protocol/record.js';
 import type { KafkaAdmin, LogAnswer, NoAnswer } from './admin.js';
 
 /** What the log of a partition holds. */

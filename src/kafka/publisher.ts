@@ -1,11 +1,11 @@
 import kafkajs, { type IHeaders, type Kafka, type Message, type PartitionerArgs, type Producer } from 'kafkajs';
-import { messageOf } from '../messageOf.js';
-import type { HeaderValues } from '../records/record.js';
-import { murmur2 } from '../records/murmur2.js';
+import { messageOf } from '../lib/messageOf.js';
+import type { HeaderValues } from '../protocol/record.js';
+import { murmur2 } from '../lib/murmur2.js';
 import type { StateLog } from '../telemetry/logging.js';
 import { isOfType } from './errorType.js';
 import { NULL_HEADER, writeNullHeaders } from './kafkajs/nullHeaders.js';
-import { NoAnswerError, within } from './within.js';
+import { NoAnswerError, within } from '../lib/within.js';
 
 /** A message to publish. Without a partition it goes where every Kafka client would send its key. */
 export interface OutgoingMessage {

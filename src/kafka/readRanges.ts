@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
-import { partitionName, type TopicPartition } from '../records/record.js';
+import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { failureOf } from './kafkajs/fetchedBatch.js';
 import { UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';

@@ -1,6 +1,6 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
-import { partitionName } from '../records/record.js';
+import { partitionName } from '../protocol/record.js';
 import { rangesOf, readRanges, type PartitionRange } from './readRanges.js';
 
 /**

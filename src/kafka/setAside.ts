@@ -1,6 +1,6 @@
-import { setAsideBecause } from '../records/ack.js';
-import { markOf } from '../records/chunkCodec.js';
-import { encodablePart } from '../records/columns.js';
+import { setAsideBecause } from '../protocol/ack.js';
+import { markOf } from '../codecs/chunkCodec.js';
+import { encodablePart } from '../codecs/columns.js';
 import {
   isStub,
   NO_HEADERS,
@@ -8,9 +8,9 @@ import {
   type KafkaRecord,
   type RecordHeader,
   type RecordSource,
-} from '../records/record.js';
-import { REPLY_HEADERS } from '../records/replyRequest.js';
-import type { BatcherSettings } from '../records/settings.js';
+} from '../protocol/record.js';
+import { REPLY_HEADERS } from '../protocol/replyRequest.js';
+import type { BatcherSettings } from '../protocol/settings.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { publishDeadLetters } from './deadLetters.js';
 import type { Publisher } from './publisher.js';

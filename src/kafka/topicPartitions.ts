@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import { isOfType } from './errorType.js';
-import { within } from './within.js';
+import { within } from '../lib/within.js';
 
 /** As long as this is a topic's number of partitions believed; they are added seldom, and never taken away. */
 const FOUND_MAX_AGE_MS = 30_000;

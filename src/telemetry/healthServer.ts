@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { listen } from '../listening.js';
+import { listen } from '../lib/listening.js';
 
 /** What stands in the way of readiness; empty when ready. */
 export type Readiness = () => readonly string[];

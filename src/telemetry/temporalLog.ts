@@ -1,5 +1,5 @@
 import type { LogEntry } from '@temporalio/worker';
-import { messageOf } from '../messageOf.js';
+import { messageOf } from '../lib/messageOf.js';
 import type { Logger } from './logging.js';
 
 /** Writes what Temporal's SDK logs to the daemon's log. Its error objects would be `{}` there: they become what they say. */

@@ -12,10 +12,10 @@ import type {
   ControlRequest,
   EpochStatus,
   FlushSummary,
-} from '../records/batcher.js';
-import { BATCHER_FORMAT } from '../records/batcher.js';
-import type { BufferedChunk, ChunkMeta } from '../records/chunk.js';
-import type { BegunBatch, Estate, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
+} from '../protocol/batcher.js';
+import { BATCHER_FORMAT } from '../protocol/batcher.js';
+import type { BufferedChunk, ChunkMeta } from '../protocol/chunk.js';
+import type { BegunBatch, Estate, Inheritance, InheritedBatch, InheritedOutcome } from '../protocol/inheritance.js';
 import {
   BATCH_FORMAT,
   UNKNOWN_RUN,
@@ -23,18 +23,18 @@ import {
   type FlushReason,
   type InsertOutcome,
   type Parking,
-} from '../records/flush.js';
-import type { ForeignSignal } from '../records/foreignSignal.js';
-import { withinPayload } from '../records/payloadLimit.js';
-import { sourceName, type RecordSource } from '../records/record.js';
+} from '../protocol/flush.js';
+import type { ForeignSignal } from '../protocol/foreignSignal.js';
+import { withinPayload } from '../protocol/payloadLimit.js';
+import { sourceName, type RecordSource } from '../protocol/record.js';
 import {
   CONFIRMATION_FORMAT,
   encodeRequest,
   requestSource,
   type RowRequest,
   type Unconfirmed,
-} from '../records/request.js';
-import type { BatcherSettings, BatchLimits } from '../records/settings.js';
+} from '../protocol/request.js';
+import type { BatcherSettings, BatchLimits } from '../protocol/settings.js';
 import { Confirmations } from './confirmations.js';
 import {
   continuationDue,
@@ -45,7 +45,7 @@ import {
   type RunFacts,
 } from './continuation.js';
 import { Coverage } from './coverage.js';
-import { Estates } from './estates.js';
+import { Estates } from './leftovers.js';
 import { ForeignSignals } from './foreignSignals.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 import { Requests } from './requests.js';

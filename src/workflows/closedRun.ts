@@ -1,8 +1,8 @@
-import type { BatcherInput } from '../records/batcher.js';
-import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../records/estate.js';
-import { BATCHER } from '../records/batcherId.js';
-import type { BatchSpec, InsertOutcome } from '../records/flush.js';
-import type { Unconfirmed } from '../records/request.js';
+import type { BatcherInput } from '../protocol/batcher.js';
+import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../protocol/inheritance.js';
+import { BATCHER } from '../protocol/batcherId.js';
+import type { BatchSpec, InsertOutcome } from '../protocol/flush.js';
+import type { Unconfirmed } from '../protocol/request.js';
 import { batchId, BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
 import { applySignal, checkInput } from './signals.js';
 

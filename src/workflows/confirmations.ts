@@ -1,5 +1,5 @@
-import { UNCONFIRMED_MAX, type Unconfirmed } from '../records/request.js';
-import type { PostponedConfirmation } from '../records/batcher.js';
+import { UNCONFIRMED_MAX, type Unconfirmed } from '../protocol/request.js';
+import type { PostponedConfirmation } from '../protocol/batcher.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /** A confirmation is given up after so many attempts, some four minutes: longer than requesters wait by default. */

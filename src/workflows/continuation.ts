@@ -1,4 +1,4 @@
-import type { BatcherSettings } from '../records/settings.js';
+import type { BatcherSettings } from '../protocol/settings.js';
 
 const MIB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
-import type { AcceptedMark, CoverageState, PartitionCoverage } from '../records/batcher.js';
-import type { OffsetRange, Segment } from '../records/chunk.js';
-import { partitionName, type RecordSource } from '../records/record.js';
+import type { AcceptedMark, CoverageState, PartitionCoverage } from '../protocol/batcher.js';
+import type { OffsetRange, Segment } from '../protocol/chunk.js';
+import { partitionName, type RecordSource } from '../protocol/record.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**

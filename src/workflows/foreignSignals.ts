@@ -1,5 +1,5 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { ForeignSignal } from '../records/foreignSignal.js';
+import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**

@@ -12,9 +12,9 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { BatcherInput, EpochStatus } from '../records/batcher.js';
-import { BATCHER } from '../records/batcherId.js';
-import type { InheritedOutcome } from '../records/estate.js';
+import type { BatcherInput, EpochStatus } from '../protocol/batcher.js';
+import { BATCHER } from '../protocol/batcherId.js';
+import type { InheritedOutcome } from '../protocol/inheritance.js';
 import {
   openEnvelope,
   repeatedBatch,
@@ -23,9 +23,9 @@ import {
   type InsertOutcome,
   type Parking,
   type RejectionSpec,
-} from '../records/flush.js';
-import type { RecordSource } from '../records/record.js';
-import type { Unconfirmed } from '../records/request.js';
+} from '../protocol/flush.js';
+import type { RecordSource } from '../protocol/record.js';
+import type { Unconfirmed } from '../protocol/request.js';
 import { BatcherState, type PresentRules } from './batcherState.js';
 import type { HistoryView } from './continuation.js';
 import { sentName } from './reservedSignals.js';

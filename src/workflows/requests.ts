@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
-import type { RequestsState } from '../records/batcher.js';
-import type { RequestVerdict, RowRequest } from '../records/request.js';
+import type { RequestsState } from '../protocol/batcher.js';
+import type { RequestVerdict, RowRequest } from '../protocol/request.js';
 
 /** What a request is to a batcher. */
 export type Judgement =

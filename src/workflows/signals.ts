@@ -5,10 +5,10 @@ import {
   type CloseRequest,
   type ControlAction,
   type ControlRequest,
-} from '../records/batcher.js';
-import { BATCHER } from '../records/batcherId.js';
-import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../records/chunk.js';
-import { isRequest, type RowRequest } from '../records/request.js';
+} from '../protocol/batcher.js';
+import { BATCHER } from '../protocol/batcherId.js';
+import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
+import { isRequest, type RowRequest } from '../protocol/request.js';
 
 /** What a batcher's signals do to its state. */
 interface SignalTarget {

@@ -5,7 +5,7 @@ import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
 import { useStack } from '../support/useStack.js';
-import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
+import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
 
 const stack = useStack();
 const BATCHERS = 3;

@@ -6,7 +6,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { seriesNames } from '../../scripts/metrics.js';
 import { parseConfig } from '../../src/config/load.js';
-import { initialiseSeries } from '../../src/series.js';
+import { initialiseSeries } from '../../src/daemon/zeroMetrics.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import { ALERT_CASES } from './support/alertCases.js';
 import { CHART, MINIMAL, one, render, run } from './support/chart.js';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { batcherWorkflowId } from '../../src/records/batcherId.js';
+import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import { Daemon } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { expect, it, onTestFinished } from 'vitest';
-import type { PipelineReport } from '../../src/commands/statusReport.js';
+import type { PipelineReport } from '../../src/commands/status/statusReport.js';
 import { CLI, Daemon, ktb, ktbUntil } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { BATCHER } from '../../src/records/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcherId.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { BatcherStatus } from '../../src/records/batcher.js';
-import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
-import { murmur2 } from '../../src/records/murmur2.js';
+import type { BatcherStatus } from '../../src/protocol/batcher.js';
+import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
+import { murmur2 } from '../../src/lib/murmur2.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { BATCHER } from '../../src/records/batcherId.js';
-import { CHUNK_FORMAT } from '../../src/records/chunk.js';
-import { REQUEST_FORMAT } from '../../src/records/request.js';
+import { BATCHER } from '../../src/protocol/batcherId.js';
+import { CHUNK_FORMAT } from '../../src/protocol/chunk.js';
+import { REQUEST_FORMAT } from '../../src/protocol/request.js';
 import { BatcherState } from '../../src/workflows/batcherState.js';
 import type { HistoryView } from '../../src/workflows/continuation.js';
 import { applySignal } from '../../src/workflows/signals.js';

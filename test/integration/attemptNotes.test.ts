@@ -6,7 +6,7 @@ import { temporal } from '@temporalio/proto';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { Attempt } from '../../src/activities/attempt.js';
-import { readNotes, type AttemptNotes } from '../../src/activities/attemptNotes.js';
+import { readNotes, type AttemptNotes } from '../../src/protocol/attemptNotes.js';
 import { createBeat } from '../../src/activities/heartbeats.js';
 import { eventually } from '../support/eventually.js';
 import { useStack } from '../support/useStack.js';

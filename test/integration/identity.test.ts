@@ -1,13 +1,13 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insertRecords, type SourcedRecord } from '../../src/activities/batchInsert.js';
-import { ClickHouseTables } from '../../src/activities/clickhouse.js';
-import { identityFaults, misfitOf } from '../../src/activities/identityColumns.js';
-import { quoteName, quoteTable } from '../../src/activities/sqlNames.js';
+import { insertRecords, type SourcedRecord } from '../../src/clickhouse/batchInsert.js';
+import { ClickHouseTables } from '../../src/clickhouse/tables.js';
+import { identityFaults, misfitOf } from '../../src/clickhouse/identityColumns.js';
+import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
 import { createClickHouse } from '../../src/clients.js';
-import { inferColumns } from '../../src/commands/inferColumns.js';
-import { projectionStatements } from '../../src/commands/lookUpProjection.js';
+import { inferColumns } from '../../src/clickhouse/inferColumns.js';
+import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
 import { record } from '../support/records.js';
 import { useStack } from '../support/useStack.js';
 

@@ -2,15 +2,15 @@ import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHous
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { InsertNotes } from '../../src/activities/attemptNotes.js';
+import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import {
   insertRecords,
   type BatchInsertOptions,
   type InsertJournal,
   type SourcedRecord,
-} from '../../src/activities/batchInsert.js';
-import { ClickHouseTables } from '../../src/activities/clickhouse.js';
-import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/activities/insertErrors.js';
+} from '../../src/clickhouse/batchInsert.js';
+import { ClickHouseTables } from '../../src/clickhouse/tables.js';
+import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/insertErrors.js';
 import { createClickHouse } from '../../src/clients.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
 import { DenyingProxy } from '../support/denyingProxy.js';

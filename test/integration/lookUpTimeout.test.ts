@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
-import { ClickHouseTables } from '../../src/activities/clickhouse.js';
+import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse, createLookUps } from '../../src/clients.js';
-import { withTables } from '../../src/commands/connections.js';
+import { withTables } from '../../src/commands/shared/connections.js';
 import { useStack } from '../support/useStack.js';
 
 const stack = useStack({ only: ['clickhouse'] });

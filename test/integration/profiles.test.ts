@@ -2,8 +2,8 @@
  * Settings profiles of ClickHouse's user: whatever they have, what the configuration may not have does not happen.
  */
 import { expect, it, onTestFinished } from 'vitest';
-import { insertRecords } from '../../src/activities/batchInsert.js';
-import { ClickHouseTables } from '../../src/activities/clickhouse.js';
+import { insertRecords } from '../../src/clickhouse/batchInsert.js';
+import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clients.js';
 import { ProfileProxy } from '../support/profileProxy.js';
 import { record } from '../support/records.js';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { DATA_CODES } from '../../src/activities/insertErrors.js';
-import { messageOf } from '../../src/messageOf.js';
-import { REJECTION_CODES } from '../../src/records/ack.js';
+import { DATA_CODES } from '../../src/clickhouse/insertErrors.js';
+import { messageOf } from '../../src/lib/messageOf.js';
+import { REJECTION_CODES } from '../../src/protocol/ack.js';
 import { useValueStore } from '../support/storedValues.js';
 import { isSame, parse } from '../support/valueOracle.js';
 import { fuzzColumns, ValueMaker, type FuzzColumn } from '../support/values.js';

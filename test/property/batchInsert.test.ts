@@ -5,10 +5,10 @@ import {
   insertRecords,
   type BatchInsertOptions,
   type BatchInsertResult,
-} from '../../src/activities/batchInsert.js';
-import { InsertError } from '../../src/activities/insertErrors.js';
-import type { Rejection } from '../../src/records/ack.js';
-import type { InsertNotes } from '../../src/activities/attemptNotes.js';
+} from '../../src/clickhouse/batchInsert.js';
+import { InsertError } from '../../src/clickhouse/insertErrors.js';
+import type { Rejection } from '../../src/protocol/ack.js';
+import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import { Died, FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 

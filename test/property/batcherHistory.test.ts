@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { BatcherInput } from '../../src/records/batcher.js';
-import type { RowRequest } from '../../src/records/request.js';
-import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource } from '../../src/records/request.js';
+import type { BatcherInput } from '../../src/protocol/batcher.js';
+import type { RowRequest } from '../../src/protocol/request.js';
+import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource } from '../../src/protocol/request.js';
 import { BatcherState, LIMITS } from '../../src/workflows/batcherState.js';
 import { chunk, input, settings } from '../support/chunks.js';
 

@@ -4,8 +4,8 @@ import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, expect, it } from 'vitest';
-import { RunHistories } from '../../src/activities/runHistories.js';
-import type { Inheritance } from '../../src/records/estate.js';
+import { RunHistories } from '../../src/temporal/runHistories.js';
+import type { Inheritance } from '../../src/protocol/inheritance.js';
 import { historyFromJson } from '../support/historyJson.js';
 
 // What earlier versions wrote into Temporal, and the batcher as it is now: a worker that is new, or that was rolled back,

@@ -1,7 +1,7 @@
-import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../../src/records/chunk.js';
-import type { BatcherInput } from '../../src/records/batcher.js';
-import { BATCHER_FORMAT } from '../../src/records/batcher.js';
-import type { BatcherSettings, BatchLimits } from '../../src/records/settings.js';
+import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../../src/protocol/chunk.js';
+import type { BatcherInput } from '../../src/protocol/batcher.js';
+import { BATCHER_FORMAT } from '../../src/protocol/batcher.js';
+import type { BatcherSettings, BatchLimits } from '../../src/protocol/settings.js';
 
 /** Settings of a pipeline, with these limits. */
 export function settings(batch: Partial<BatchLimits> = {}): BatcherSettings {

@@ -1,6 +1,6 @@
 import type { KafkaMessage } from 'kafkajs';
 import { expect } from 'vitest';
-import { parseCommitMetadata } from '../../src/consumer/commitMetadata.js';
+import { parseCommitMetadata } from '../../src/consumer/partitions/commitMetadata.js';
 import { fetchLogOffsets } from '../../src/kafka/offsets.js';
 import { eventually } from './eventually.js';
 import type { Fixture } from './fixture.js';

@@ -1,7 +1,7 @@
-import { InsertError } from '../../src/activities/insertErrors.js';
-import { InsertSizes } from '../../src/activities/insertSizes.js';
-import type { BatchInsertOptions } from '../../src/activities/batchInsert.js';
-import type { RecordSource } from '../../src/records/record.js';
+import { InsertError } from '../../src/clickhouse/insertErrors.js';
+import { InsertSizes } from '../../src/clickhouse/insertSizes.js';
+import type { BatchInsertOptions } from '../../src/clickhouse/batchInsert.js';
+import type { RecordSource } from '../../src/protocol/record.js';
 
 /**
  * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that

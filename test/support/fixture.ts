@@ -16,8 +16,8 @@ import type { StackAddresses } from './sharedStack.js';
 import { createAdmin, type KafkaAdmin } from '../../src/kafka/admin.js';
 import { fetchGroupOffsets, fetchLogOffsets } from '../../src/kafka/offsets.js';
 import { registerCodecs } from './kafkajsCodecs.js';
-import type { BatcherStatus } from '../../src/records/batcher.js';
-import { BATCHER, batcherWorkflowId } from '../../src/records/batcherId.js';
+import type { BatcherStatus } from '../../src/protocol/batcher.js';
+import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import type { ConfigInput } from '../../src/config/schema.js';
 
 type PipelineInput = ConfigInput['pipelines'][string];

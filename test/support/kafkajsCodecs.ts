@@ -1,7 +1,7 @@
 import kafkajs from 'kafkajs';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
-import { compress as zstdCompress } from '../../src/records/compression.js';
+import { compress as zstdCompress } from '../../src/codecs/compression.js';
 import { decompress } from '../../src/kafka/kafkajs/codecs.js';
 
 const { CompressionCodecs, CompressionTypes } = kafkajs;

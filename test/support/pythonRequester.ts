@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { StackEvent } from '../../stack/progress.js';
 import { VERSIONS } from '../../stack/versions.js';
-import type { Confirmation } from '../../src/records/request.js';
+import type { Confirmation } from '../../src/protocol/request.js';
 import { pythonWith } from './python.js';
 
 const SCRIPT = fileURLToPath(new URL('./requester.py', import.meta.url));

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
-import { compress as zstdCompress } from '../../src/records/compression.js';
+import { compress as zstdCompress } from '../../src/codecs/compression.js';
 
 const require = createRequire(import.meta.url);
 const crc32c = require('kafkajs/src/protocol/recordBatch/crc32C') as (bytes: Buffer) => number;

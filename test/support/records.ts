@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { NO_HEADERS, type KafkaRecord } from '../../src/records/record.js';
+import { NO_HEADERS, type KafkaRecord } from '../../src/protocol/record.js';
 
 /** A record of an offset, with a small JSON value unless told otherwise. */
 export function record(offset: number, overrides: Partial<KafkaRecord> = {}): KafkaRecord {

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import { SUBMIT_FAILURES, submitRow, type Confirmation, type SubmitRowOptions } from '../../src/workflows/requester.js';
+import { SUBMIT_FAILURES, submitRow, type Confirmation, type SubmitRowOptions } from '../../src/requester/requester.js';
 
 type Row = Readonly<Record<string, unknown>> | string;
 

@@ -3,11 +3,11 @@
  */
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { insertRecords, type BatchInsertResult, type SourcedRecord } from '../../src/activities/batchInsert.js';
-import { ClickHouseTables } from '../../src/activities/clickhouse.js';
+import { insertRecords, type BatchInsertResult, type SourcedRecord } from '../../src/clickhouse/batchInsert.js';
+import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clients.js';
-import type { Rejection } from '../../src/records/ack.js';
-import { DEFAULT_MAPPING, type Mapping } from '../../src/records/settings.js';
+import type { Rejection } from '../../src/protocol/ack.js';
+import { DEFAULT_MAPPING, type Mapping } from '../../src/protocol/settings.js';
 import { record } from './records.js';
 import { useSharedStack } from './useStack.js';
 

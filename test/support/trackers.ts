@@ -1,7 +1,7 @@
-import { READING } from '../../src/consumer/commitMetadata.js';
-import { PartitionTracker, type ReadingPlan } from '../../src/consumer/tracker.js';
-import type { Layout } from '../../src/records/batcherId.js';
-import type { RecordSource } from '../../src/records/record.js';
+import { READING } from '../../src/consumer/partitions/commitMetadata.js';
+import { PartitionTracker, type ReadingPlan } from '../../src/consumer/partitions/tracker.js';
+import type { Layout } from '../../src/protocol/batcherId.js';
+import type { RecordSource } from '../../src/protocol/record.js';
 
 export const LAYOUT: Layout = { batchers: 8, keyFunction: 'key' };
 

@@ -8,23 +8,23 @@ import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { createActivities } from '../../src/activities/index.js';
-import { RunHistories } from '../../src/activities/runHistories.js';
-import { signalRequester } from '../../src/consumer/batcherClient.js';
+import { RunHistories } from '../../src/temporal/runHistories.js';
+import { signalRequester } from '../../src/temporal/batcherClient.js';
 import type { Publisher } from '../../src/kafka/publisher.js';
-import { BATCHER } from '../../src/records/batcherId.js';
-import type { BatcherStatus } from '../../src/records/batcher.js';
-import type { BatchSpec } from '../../src/records/flush.js';
+import { BATCHER } from '../../src/protocol/batcherId.js';
+import type { BatcherStatus } from '../../src/protocol/batcher.js';
+import type { BatchSpec } from '../../src/protocol/flush.js';
 import {
   REQUEST_FORMAT,
   requestsTaskQueue,
   type Confirmation,
   type RequesterActivities,
   type RowRequest,
-} from '../../src/records/request.js';
-import type { BatchLimits } from '../../src/records/settings.js';
+} from '../../src/protocol/request.js';
+import type { BatchLimits } from '../../src/protocol/settings.js';
 import { StateLog } from '../../src/telemetry/logging.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
-import type { SubmitRowOptions } from '../../src/workflows/requester.js';
+import type { SubmitRowOptions } from '../../src/requester/requester.js';
 import { input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { FakeTable } from '../support/fakeTable.js';

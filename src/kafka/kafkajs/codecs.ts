@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
-import { decompress as zstdDecompress } from '../../records/compression.js';
+import { decompress as zstdDecompress } from '../../codecs/compression.js';
 import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { Batch } from 'kafkajs';
-import type { KafkaRecord } from '../../records/record.js';
+import type { KafkaRecord } from '../../protocol/record.js';
 import type { RecordSetPart, UnreadableBatchError } from './recordSet.js';
 
 /** What kafkajs knows of what it has fetched. */

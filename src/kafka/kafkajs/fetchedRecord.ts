@@ -1,4 +1,4 @@
-import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../../records/record.js';
+import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../../protocol/record.js';
 import { MalformedError, type Cursor } from './cursor.js';
 
 /** A record as it was fetched. Key, value and header values are views of the fetched bytes, or of what they decompressed to. */

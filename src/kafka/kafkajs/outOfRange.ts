@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { TopicPartition } from '../../records/record.js';
+import type { TopicPartition } from '../../protocol/record.js';
 
 const require = createRequire(import.meta.url);
 

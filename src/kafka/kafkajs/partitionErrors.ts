@@ -1,4 +1,4 @@
-import { partitionName, type TopicPartition } from '../../records/record.js';
+import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { errorOfCode } from './errorCodes.js';
 import type { KafkajsBatch } from './fetchedBatch.js';
 import { FETCH_VERSIONS, recordSetOf, type FetchResponse } from './fetchResponse.js';

@@ -5,7 +5,7 @@ import { crc32c } from './crc32c.js';
 import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 import { errorOfCode } from './errorCodes.js';
 import { FetchedRecord, readRecord, RecordTooLargeError, type RecordContext } from './fetchedRecord.js';
-import { NO_HEADERS } from '../../records/record.js';
+import { NO_HEADERS } from '../../protocol/record.js';
 
 /** What a fetch brought of one partition. */
 export interface RecordSet {

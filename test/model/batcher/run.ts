@@ -1,8 +1,8 @@
-import type { BatcherInput } from '../../../src/records/batcher.js';
-import type { InheritedBatch, Inheritance, InheritedOutcome } from '../../../src/records/estate.js';
-import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/records/flush.js';
-import { BATCHER } from '../../../src/records/batcherId.js';
-import type { RowRequest, Unconfirmed } from '../../../src/records/request.js';
+import type { BatcherInput } from '../../../src/protocol/batcher.js';
+import type { InheritedBatch, Inheritance, InheritedOutcome } from '../../../src/protocol/inheritance.js';
+import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/protocol/flush.js';
+import { BATCHER } from '../../../src/protocol/batcherId.js';
+import type { RowRequest, Unconfirmed } from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import type { HistoryView } from '../../../src/workflows/continuation.js';
 import { applySignal } from '../../../src/workflows/signals.js';

@@ -1,6 +1,6 @@
 import crc32 from 'crc-32';
-import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta, type Segment } from '../../../src/records/chunk.js';
-import type { BatcherSettings } from '../../../src/records/settings.js';
+import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta, type Segment } from '../../../src/protocol/chunk.js';
+import type { BatcherSettings } from '../../../src/protocol/settings.js';
 
 /** A record's identity, as text: `partition/epoch/offset`. */
 export type Identity = string;

@@ -1,7 +1,7 @@
-import { RunHistories } from '../../../src/activities/runHistories.js';
-import { BATCHER_FORMAT, type BatcherInput, type ControlAction } from '../../../src/records/batcher.js';
-import { BATCHER } from '../../../src/records/batcherId.js';
-import { sealEnvelope } from '../../../src/records/flush.js';
+import { RunHistories } from '../../../src/temporal/runHistories.js';
+import { BATCHER_FORMAT, type BatcherInput, type ControlAction } from '../../../src/protocol/batcher.js';
+import { BATCHER } from '../../../src/protocol/batcherId.js';
+import { sealEnvelope } from '../../../src/protocol/flush.js';
 import {
   CONFIRMATION_FORMAT,
   isRequestSource,
@@ -11,10 +11,10 @@ import {
   type Confirmation,
   type RowRequest,
   type Unconfirmed,
-} from '../../../src/records/request.js';
-import type { BufferedChunk } from '../../../src/records/chunk.js';
-import type { BatcherSettings, Destination } from '../../../src/records/settings.js';
-import { tableOf } from '../../../src/records/tables.js';
+} from '../../../src/protocol/request.js';
+import type { BufferedChunk } from '../../../src/protocol/chunk.js';
+import type { BatcherSettings, Destination } from '../../../src/protocol/settings.js';
+import { tableOf } from '../../../src/protocol/tables.js';
 import { batchId, LIMITS } from '../../../src/workflows/batcherState.js';
 import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows/continuation.js';
 import { Coverage } from '../../../src/workflows/coverage.js';

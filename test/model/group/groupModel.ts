@@ -1,23 +1,23 @@
 import { expect } from 'vitest';
-import { Assignment, type PartitionCommit } from '../../../src/consumer/assignment.js';
-import { formatCommitMetadata, READING } from '../../../src/consumer/commitMetadata.js';
-import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/handOver.js';
-import { Lane } from '../../../src/consumer/lane.js';
-import { keylessIndex, laneIndex } from '../../../src/consumer/laneIndex.js';
-import { planRewind } from '../../../src/consumer/rewindPlan.js';
+import { Assignment, type PartitionCommit } from '../../../src/consumer/partitions/assignment.js';
+import { formatCommitMetadata, READING } from '../../../src/consumer/partitions/commitMetadata.js';
+import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/partitions/handOver.js';
+import { Lane } from '../../../src/consumer/lanes/lane.js';
+import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
+import { planRewind } from '../../../src/consumer/partitions/rewindPlan.js';
 import {
   knownPosition,
   lastEpoch,
   mustHandOver,
   startPosition,
   type KnownEpoch,
-} from '../../../src/consumer/startPosition.js';
-import { PartitionTracker, type ReadingPlan } from '../../../src/consumer/tracker.js';
-import type { BatcherInput } from '../../../src/records/batcher.js';
-import { layoutName, type Layout } from '../../../src/records/batcherId.js';
-import type { BatchSpec } from '../../../src/records/flush.js';
-import { decodeChunk, encodeChunk, markOf } from '../../../src/records/chunkCodec.js';
-import type { KafkaRecord } from '../../../src/records/record.js';
+} from '../../../src/consumer/partitions/startPosition.js';
+import { PartitionTracker, type ReadingPlan } from '../../../src/consumer/partitions/tracker.js';
+import type { BatcherInput } from '../../../src/protocol/batcher.js';
+import { layoutName, type Layout } from '../../../src/protocol/batcherId.js';
+import type { BatchSpec } from '../../../src/protocol/flush.js';
+import { decodeChunk, encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
+import type { KafkaRecord } from '../../../src/protocol/record.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';

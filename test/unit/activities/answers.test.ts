@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { amendAck, type Answered } from '../../../src/activities/acks.js';
 import { Answers } from '../../../src/activities/answers.js';
 import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
-import type { AckStatus } from '../../../src/records/ack.js';
+import type { AckStatus } from '../../../src/protocol/ack.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };

@@ -5,24 +5,24 @@ import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities, type OfOther } from '../../../src/activities/index.js';
 import type { AdmissionLimits } from '../../../src/activities/admission.js';
-import type { AttemptNotes } from '../../../src/activities/attemptNotes.js';
-import { InsertError } from '../../../src/activities/insertErrors.js';
+import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
+import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { PublishError, type OutgoingMessage, type Publisher } from '../../../src/kafka/publisher.js';
-import { encodeChunk } from '../../../src/records/chunkCodec.js';
+import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import {
   BATCH_FORMAT,
   openEnvelope,
   type BatchSpec,
   type InsertOutcome,
   type Parking,
-} from '../../../src/records/flush.js';
-import { decodeRejected, encodeRejected } from '../../../src/records/rejectionCodec.js';
-import { HistoryGoneError, type RunHistories } from '../../../src/activities/runHistories.js';
-import type { Inheritance, InheritedBatch } from '../../../src/records/estate.js';
+} from '../../../src/protocol/flush.js';
+import { decodeRejected, encodeRejected } from '../../../src/codecs/rejectionCodec.js';
+import { HistoryGoneError, type RunHistories } from '../../../src/temporal/runHistories.js';
+import type { Inheritance, InheritedBatch } from '../../../src/protocol/inheritance.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
-import { encodeRequest, REQUEST_FORMAT, requestSource, type Confirmation } from '../../../src/records/request.js';
+import { encodeRequest, REQUEST_FORMAT, requestSource, type Confirmation } from '../../../src/protocol/request.js';
 import { chunk, input, settings } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { listDeadLetters, replayDeadLetters, showDeadLetters } from '../../../src/commands/dlq.js';
-import { UsageError } from '../../../src/usageError.js';
+import { UsageError } from '../../../src/lib/usageError.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
 afterAll(() => rmSync(folder, { recursive: true }));

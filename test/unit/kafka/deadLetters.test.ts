@@ -4,12 +4,12 @@ import { expect, it } from 'vitest';
 import { NULL_HEADER } from '../../../src/kafka/kafkajs/nullHeaders.js';
 import { publishDeadLetters } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
-import { encodeChunk, markOf } from '../../../src/records/chunkCodec.js';
+import { encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
-import { REJECTION_CODES } from '../../../src/records/ack.js';
+import { REJECTION_CODES } from '../../../src/protocol/ack.js';
 import { settings } from '../../support/chunks.js';
-import type { KafkaRecord, RecordHeader } from '../../../src/records/record.js';
+import type { KafkaRecord, RecordHeader } from '../../../src/protocol/record.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };

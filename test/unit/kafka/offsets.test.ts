@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { LogAnswer, NoAnswer } from '../../../src/kafka/admin.js';
 import { fetchGroupOffsets, fetchLogOffsets, findGroupOffsets, offsetsAt } from '../../../src/kafka/offsets.js';
-import { partitionName, type TopicPartition } from '../../../src/records/record.js';
+import { partitionName, type TopicPartition } from '../../../src/protocol/record.js';
 
 /** Two topics of two partitions, and one whose second partition has no leader; the group has committed offset 7 of orders/1. */
 function fakeAdmin() {

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { metricFacts } from '../../../scripts/metrics.js';
 import { parseConfig } from '../../../src/config/load.js';
-import { initialiseSeries } from '../../../src/series.js';
+import { initialiseSeries } from '../../../src/daemon/zeroMetrics.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
-import { countRequests, requestCode, requestCounter } from '../../../src/telemetry/temporalRequests.js';
+import { countRequests, requestCode, requestCounter } from '../../../src/temporal/requestMetrics.js';
 
 const { pipelines } = parseConfig('pipelines: { orders: { topics: [a, b], table: orders } }', 'ktb.yaml', {});
 

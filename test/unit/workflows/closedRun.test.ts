@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { BatcherInput } from '../../../src/records/batcher.js';
-import { encodeChunk } from '../../../src/records/chunkCodec.js';
+import type { BatcherInput } from '../../../src/protocol/batcher.js';
+import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun } from '../../../src/workflows/closedRun.js';
 import { input } from '../../support/chunks.js';

@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest';
-import { CONFIRMATION_FORMAT, requestSource, UNCONFIRMED_MAX, type Unconfirmed } from '../../../src/records/request.js';
+import {
+  CONFIRMATION_FORMAT,
+  requestSource,
+  UNCONFIRMED_MAX,
+  type Unconfirmed,
+} from '../../../src/protocol/request.js';
 import { Confirmations } from '../../../src/workflows/confirmations.js';
 
 const unconfirmed = (id: number, attempts = 1): Unconfirmed => ({

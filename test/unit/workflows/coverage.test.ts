@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Coverage } from '../../../src/workflows/coverage.js';
-import type { OffsetRange } from '../../../src/records/chunk.js';
+import type { OffsetRange } from '../../../src/protocol/chunk.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
 const range = fc

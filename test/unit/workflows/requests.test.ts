@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { RequestsState } from '../../../src/records/batcher.js';
+import type { RequestsState } from '../../../src/protocol/batcher.js';
 import { Requests } from '../../../src/workflows/requests.js';
 
 const DAY_MS = Requests.REMEMBERED_MS;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { payloadConverter } from '../../../src/workflows/payloadConverter.js';
-import { encodeChunk } from '../../../src/records/chunkCodec.js';
+import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';
 

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
 import { expect, it } from 'vitest';
-import { compress as zstdCompress } from '../../../../src/records/compression.js';
+import { compress as zstdCompress } from '../../../../src/codecs/compression.js';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from '../../../../src/kafka/kafkajs/codecs.js';
 import { MalformedError } from '../../../../src/kafka/kafkajs/cursor.js';
 

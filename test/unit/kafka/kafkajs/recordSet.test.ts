@@ -11,8 +11,8 @@ import {
   type AbortedTransaction,
   type RecordSetPart,
 } from '../../../../src/kafka/kafkajs/recordSet.js';
-import { compress } from '../../../../src/records/compression.js';
-import type { KafkaRecord } from '../../../../src/records/record.js';
+import { compress } from '../../../../src/codecs/compression.js';
+import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import { registerCodecs } from '../../../support/kafkajsCodecs.js';
 import {
   CODECS,

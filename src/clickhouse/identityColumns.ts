@@ -1,0 +1,119 @@
+import type { RecordSource } from '../protocol/record.js';
+import { parseColumnType, type ColumnType } from './values/columnTypes.js';
+import { LOOKUP_COLUMNS, type IdentityColumn, type TableColumns } from './rows.js';
+
+/**
+ * What is wrong with the type of an identity column.
+ *
+ * - `unfit`: no identity can be looked up in it
+ * - `narrow`: some identities fit, others would become those of other records
+ * - `rewind`: `_timestamp` does not keep the second, by which a rewind finds what is there
+ */
+export interface IdentityFault {
+  readonly column: IdentityColumn;
+  readonly kind: 'unfit' | 'narrow' | 'rewind';
+  /** In words, with the statement that mends it. */
+  readonly message: string;
+}
+
+/** Partitions that a topic may come to, at most; Kafka clusters have fewer in all. */
+const PARTITION_MAX = 65_535;
+
+/** Types of the identity columns in which every identity fits. */
+export const IDENTITY_TYPES: Readonly<Record<IdentityColumn, string>> = {
+  _topic: 'LowCardinality(String)',
+  _partition: 'UInt32',
+  _offset: 'UInt64',
+  _timestamp: 'DateTime64(3)',
+  _key: 'String',
+  _epoch: 'LowCardinality(String)',
+};
+
+/** What the types of a table's identity columns cannot hold. Columns that the table lacks have no fault. */
+export function identityFaults(table: TableColumns): IdentityFault[] {
+  const faults: IdentityFault[] = [];
+  for (const column of ['_topic', '_partition', '_offset', '_epoch', '_timestamp'] as const) {
+    const text = table.get(column);
+    if (text === undefined) continue;
+    const kind = faultOf(column, text);
+    if (kind === null) continue;
+    const message = `column ${column} is ${text}, ${CONSEQUENCES[kind]}: MODIFY COLUMN \`${column}\` ${IDENTITY_TYPES[column]}`;
+    faults.push({ column, kind, message });
+  }
+  return faults;
+}
+
+const CONSEQUENCES: Readonly<Record<IdentityFault['kind'], string>> = {
+  unfit: 'by which no record can be looked up',
+  narrow: 'which is too narrow: larger numbers would become those of other records',
+  rewind: 'which does not keep the second a record was written, by which `ktb rewind` finds it',
+};
+
+function faultOf(column: IdentityColumn, text: string): IdentityFault['kind'] | null {
+  const type = innerType(text);
+  if (column === '_timestamp') return KEEPS_SECONDS.has(type.name) ? null : 'rewind';
+  if (column === '_topic' || column === '_epoch') {
+    if (type.name === 'String') return null;
+    return type.name === 'FixedString' || type.name.startsWith('Enum') ? 'narrow' : 'unfit';
+  }
+  const max = numberMax(type);
+  if (max === null) return 'unfit';
+  return max < (column === '_partition' ? PARTITION_MAX : Number.MAX_SAFE_INTEGER) ? 'narrow' : null;
+}
+
+const KEEPS_SECONDS: ReadonlySet<string> = new Set(
+  ['DateTime', 'DateTime64'].concat(['Int', 'UInt'].flatMap((sign) => [64, 128, 256].map((bits) => `${sign}${bits}`))),
+);
+
+/**
+ * Whether the identities of a source fit into columns that are too narrow for others.
+ *
+ * @param offsetMax the source's highest
+ * @returns what does not fit, in words; null where all fits
+ */
+export function misfitOf(
+  table: TableColumns,
+  { topic, partition, epoch }: RecordSource,
+  offsetMax: number,
+): string | null {
+  const narrow = identityFaults(table).filter(({ kind }) => kind === 'narrow');
+  const values = { _topic: topic, _partition: partition, _offset: offsetMax, _epoch: epoch };
+  for (const { column, message } of narrow) {
+    const value = values[column as keyof typeof values];
+    if (!holds(innerType(table.get(column) ?? ''), value)) return `${String(value)} does not fit: ${message}`;
+  }
+  return null;
+}
+
+/** The types by which no record can be looked up at all, in words. */
+export function unfitColumns(table: TableColumns): string[] {
+  return identityFaults(table).flatMap(({ kind, message }) => (kind === 'unfit' ? [message] : []));
+}
+
+/** Whether repeated inserts can find what is there. */
+export function canLookUp(table: TableColumns): boolean {
+  return LOOKUP_COLUMNS.every((column) => table.has(column)) && unfitColumns(table).length === 0;
+}
+
+function holds(type: ColumnType, value: string | number): boolean {
+  if (typeof value === 'number') return value <= (numberMax(type) ?? 0);
+  if (type.name === 'FixedString') return Buffer.byteLength(value) <= Number(type.parameters[0]);
+  return type.parameters.some((element) => element.startsWith(`'${value}'`));
+}
+
+/** The largest number up to which a type holds every whole one; null where it is for none. */
+function numberMax({ name, parameters }: ColumnType): number | null {
+  const [, unsigned, bits] = /^(U?)Int(\d+)$/.exec(name) ?? [];
+  if (bits !== undefined) return 2 ** (Number(bits) - (unsigned === 'U' ? 0 : 1)) - 1;
+  if (name === 'Float32') return 2 ** 24;
+  if (name === 'Float64') return Number.MAX_SAFE_INTEGER;
+  if (name === 'Decimal') return 10 ** (Number(parameters[0]) - Number(parameters[1] ?? 0)) - 1;
+  return null;
+}
+
+/** Without `Nullable` and `LowCardinality`, which change nothing here. */
+function innerType(text: string): ColumnType {
+  const type = parseColumnType(text);
+  const [inner] = type.parameters;
+  return inner !== undefined && (type.name === 'Nullable' || type.name === 'LowCardinality') ? innerType(inner) : type;
+}

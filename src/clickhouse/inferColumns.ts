@@ -1,0 +1,116 @@
+import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
+import { objectMembers } from './values/json.js';
+import { IDENTITY_COLUMNS } from './rows.js';
+import { quoteName } from './sqlNames.js';
+
+/** Definitions of columns, names quoted, and why there is none for some fields. */
+export interface InferredColumns {
+  readonly columns: readonly string[];
+  readonly left: readonly string[];
+}
+
+/**
+ * Columns for rows, by ClickHouse's own inference. What it refuses to infer becomes a text, and integers beyond 64 bits a
+ * type that holds them.
+ *
+ * @param rows lines of JSON, one character a byte
+ */
+export async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<InferredColumns> {
+  const fields = fieldsOf(rows);
+  const left = [...fields.keys()].flatMap((name) => {
+    if (name === '') return ['a field without a name gets no column'];
+    const isReserved = IDENTITY_COLUMNS.some((own) => own === name);
+    return isReserved ? [`records with the field ${name}, which is the name of an identity column, are rejected`] : [];
+  });
+  const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
+  const columns = inferred
+    .filter(({ name }) => name !== '' && !IDENTITY_COLUMNS.some((own) => own === name))
+    .map(({ name, type }) => `${quoteName(name)} ${typeOfIntegers(fields.get(name) ?? []) ?? type}`);
+  return { columns, left };
+}
+
+interface Column {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** The values of each field, as they are written, by its name. */
+function fieldsOf(rows: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const fields = new Map<string, string[]>();
+  for (const row of rows) {
+    for (const { name: latin1, start, end } of objectMembers(row)) {
+      const name = Buffer.from(latin1, 'latin1').toString();
+      const values = fields.get(name);
+      if (values === undefined) fields.set(name, [row.slice(start, end)]);
+      else values.push(row.slice(start, end));
+    }
+  }
+  return fields;
+}
+
+/** Field by field, so that one that cannot be inferred does not spoil the others. */
+async function describeEach(
+  clickhouse: ClickHouseClient,
+  fields: ReadonlyMap<string, readonly string[]>,
+): Promise<Column[]> {
+  const columns: Column[] = [];
+  for (const [name, values] of fields) {
+    const inferred = await describe(
+      clickhouse,
+      values.map((value) => `{"value":${value}}`),
+    );
+    columns.push({ name, type: inferred?.[0]?.type ?? 'Nullable(String)' });
+  }
+  return columns;
+}
+
+/** Null where ClickHouse can infer nothing. */
+async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<Column[] | null> {
+  const sample = Buffer.from(rows.map(quoteLargeIntegers).join('\n'), 'latin1').toString();
+  try {
+    const result = await clickhouse.query({
+      query: 'DESCRIBE TABLE format(JSONEachRow, {sample:String})',
+      query_params: { sample },
+      format: 'JSONEachRow',
+      clickhouse_settings: {
+        input_format_max_rows_to_read_for_schema_inference: String(rows.length),
+        schema_inference_make_columns_nullable: 1,
+        date_time_input_format: 'best_effort',
+      },
+    });
+    return await result.json<Column>();
+  } catch (error) {
+    if (error instanceof ClickHouseError) return null;
+    throw error;
+  }
+}
+
+const INT64_MIN = -(2n ** 63n);
+const UINT64_MAX = 2n ** 64n - 1n;
+
+/** Strings, to be passed over, and numbers. */
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+/** Inference fails on integers beyond 64 bits; as texts it takes them. */
+function quoteLargeIntegers(row: string): string {
+  return row.replaceAll(TOKENS, (token) => {
+    if (!/^-?\d{19,}$/.test(token)) return token;
+    const number = BigInt(token);
+    return number < INT64_MIN || number > UINT64_MAX ? `"${token}"` : token;
+  });
+}
+
+/** The type for a field that has integers beyond 64 bits, and nothing else; null otherwise. */
+function typeOfIntegers(values: readonly string[]): string | null {
+  const numbers = values.filter((value) => value !== 'null');
+  if (!numbers.some((value) => /^-?\d{19,}$/.test(value)) || !numbers.every((value) => /^-?\d+$/.test(value)))
+    return null;
+  const integers = numbers.map(BigInt);
+  const min = integers.reduce((low, number) => (number < low ? number : low), 0n);
+  const max = integers.reduce((high, number) => (number > high ? number : high), 0n);
+  if (min >= INT64_MIN && max <= UINT64_MAX) return null;
+  const holds = (bits: bigint): boolean => min >= -(2n ** (bits - 1n)) && max < 2n ** (bits - 1n);
+  if (holds(128n)) return 'Nullable(Int128)';
+  if (holds(256n)) return 'Nullable(Int256)';
+  return min >= 0n && max < 2n ** 256n ? 'Nullable(UInt256)' : 'Nullable(String)';
+}

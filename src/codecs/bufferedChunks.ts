@@ -1,0 +1,28 @@
+import type { BufferedChunk } from '../protocol/chunk.js';
+import { decodeChunk, type DecodedSegment } from './chunkCodec.js';
+import { isRequestSource } from '../protocol/request.js';
+import { decodeRequest } from './requestCodec.js';
+
+/**
+ * Takes the records out of buffered chunks, chunk by chunk, whether they came from Kafka or from requesters.
+ *
+ * @param bodies of the chunks, one after the other
+ * @throws ChunkCorruptError
+ */
+export function* decodeBufferedChunks(
+  chunks: readonly BufferedChunk[],
+  bodies: Uint8Array,
+): Generator<readonly DecodedSegment[]> {
+  let at = 0;
+  for (const { segments, keep, bodyBytes } of chunks) {
+    const body = bodies.subarray(at, at + bodyBytes);
+    at += bodyBytes;
+    const [first] = segments;
+    if (first !== undefined && isRequestSource(first)) {
+      const { topic, partition, epoch, to } = first;
+      yield [{ topic, partition, epoch, records: [decodeRequest(body, to)] }];
+    } else {
+      yield decodeChunk(segments, body, keep);
+    }
+  }
+}

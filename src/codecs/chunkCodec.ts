@@ -1,0 +1,118 @@
+import { Packr } from 'msgpackr';
+import crc32 from 'crc-32';
+import { compress, decompress } from './compression.js';
+import { CHUNK_FORMAT, type ChunkMeta, type OffsetRange, type RecordMark, type Segment } from '../protocol/chunk.js';
+import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
+import { recordBytes, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+
+/** Records of one partition on their way into a chunk. */
+export interface SegmentRecords extends RecordSource {
+  readonly from: number;
+  readonly to: number;
+  readonly records: readonly KafkaRecord[];
+  /** See `Segment.fill`. */
+  readonly fill?: boolean;
+}
+
+/** One segment's records out of a chunk. */
+export interface DecodedSegment extends RecordSource {
+  readonly records: KafkaRecord[];
+}
+
+export interface EncodedChunk {
+  readonly meta: ChunkMeta;
+  readonly body: Buffer;
+}
+
+/** A body that cannot be read: wrong checksum, or not what this version writes. Trying again does not help. */
+export class ChunkCorruptError extends Error {
+  override readonly name = 'ChunkCorruptError';
+}
+
+const packr = new Packr({ useRecords: false });
+
+/** Packs records into a chunk. The order of the records is kept within each segment. */
+export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
+  const metas: Segment[] = [];
+  const columns: SegmentColumns[] = [];
+  let totalRecords = 0;
+  let totalBytes = 0;
+  for (const { topic, partition, epoch, from, to, records, fill = false } of segments) {
+    let bytes = 0;
+    for (const record of records) bytes += recordBytes(record);
+    const last = records.at(-1);
+    metas.push({
+      topic,
+      partition,
+      epoch,
+      from,
+      to,
+      records: records.length,
+      bytes,
+      ...(last === undefined ? {} : { mark: markOf(last) }),
+      ...(fill ? { fill } : {}),
+    });
+    columns.push(encodeColumns(records));
+    totalRecords += records.length;
+    totalBytes += bytes;
+  }
+  const body = compress(packr.pack(columns));
+  const meta = {
+    format: CHUNK_FORMAT,
+    crc32: crc32.buf(body),
+    records: totalRecords,
+    bytes: totalBytes,
+    segments: metas,
+  };
+  return { meta: meta as ChunkMeta, body };
+}
+
+/** See `RecordMark`. That of a stub is the original's: it is compared with what the log has. */
+export function markOf({ offset, timestampMs, key, value, originalCrc32 }: KafkaRecord): RecordMark {
+  return { offset, timestampMs, crc32: originalCrc32 ?? crc32.buf(value ?? NOTHING, crc32.buf(key ?? NOTHING)) };
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Takes a chunk's records out of its body.
+ *
+ * @param keep per segment the ranges wanted, null for all of it; see `BufferedChunk.keep`
+ * @throws ChunkCorruptError
+ */
+export function decodeChunk(
+  segments: readonly Segment[],
+  body: Uint8Array,
+  keep?: readonly (readonly OffsetRange[] | null)[],
+): DecodedSegment[] {
+  const columns = unpack(body);
+  if (columns.length !== segments.length) {
+    throw new ChunkCorruptError(`the body has ${columns.length} segments, its metadata ${segments.length}`);
+  }
+  return segments.map(({ topic, partition, epoch }, index) => {
+    const records = decodeColumns(columns[index] as SegmentColumns);
+    const ranges = keep?.[index] ?? null;
+    return { topic, partition, epoch, records: ranges === null ? records : within(records, ranges) };
+  });
+}
+
+/**
+ * Takes the records out of a body whose metadata is not at hand, by segment.
+ *
+ * @throws ChunkCorruptError
+ */
+export function decodeBody(body: Uint8Array): KafkaRecord[][] {
+  return unpack(body).map(decodeColumns);
+}
+
+function unpack(body: Uint8Array): SegmentColumns[] {
+  try {
+    return packr.unpack(decompress(body)) as SegmentColumns[];
+  } catch (error) {
+    throw new ChunkCorruptError('the body cannot be decompressed and unpacked', { cause: error });
+  }
+}
+
+function within(records: KafkaRecord[], ranges: readonly OffsetRange[]): KafkaRecord[] {
+  return records.filter(({ offset }) => ranges.some(([from, to]) => offset > from && offset <= to));
+}

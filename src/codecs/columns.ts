@@ -1,0 +1,231 @@
+import { NO_HEADERS, NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
+
+/**
+ * Records lie in columns, not in rows: offsets beside offsets, values beside values. Measured with 200-byte JSON
+ * records, this is a third of the time of rows to pack and unpack, and a sixth smaller once compressed.
+ */
+export type SegmentColumns = [
+  offsetDeltas: number[],
+  /** A bigint is no delta, but the timestamp itself. */
+  timestampDeltas: (number | bigint)[],
+  keyLengths: number[],
+  keys: Uint8Array,
+  valueLengths: number[],
+  values: Uint8Array,
+  /** Only the records that have headers: index among the segment's records, then name and value by turns. */
+  headers: [index: number, ...namesAndValues: (string | Uint8Array | null)[]][],
+  /** Only the stubs: index among the segment's records, `tooLargeBytes`. */
+  stubs: [index: number, tooLargeBytes: number][],
+];
+
+/**
+ * Of timestamps up to this, differences are exact. One beyond it, which a producer that counts in nanoseconds writes, stands by
+ * itself, so that it moves no other; versions that do not know that fail on it rather than read another time.
+ */
+const DELTA_TIMESTAMP_MAX = 2 ** 52;
+
+/** A length that says: null, not empty. */
+const NULL_LENGTH = -1;
+
+/** A record that could not be read again, were it packed. It has to be set aside; trying again does not help. */
+export class UnencodableRecordError extends Error {
+  override readonly name = 'UnencodableRecordError';
+}
+
+/**
+ * Turns rows into columns. The order is kept. What this returns {@link decodeColumns} gives back: a batcher that has accepted
+ * what it cannot read could never flush it.
+ *
+ * @throws UnencodableRecordError
+ */
+export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
+  const offsetDeltas: number[] = [];
+  const timestampDeltas: (number | bigint)[] = [];
+  const keyLengths: number[] = [];
+  const keys: Buffer[] = [];
+  const valueLengths: number[] = [];
+  const values: Buffer[] = [];
+  const headers: SegmentColumns[6] = [];
+  const stubs: SegmentColumns[7] = [];
+  let offset = 0;
+  let timestampMs = 0;
+  records.forEach((record, index) => {
+    mustBeEncodable(record);
+    offsetDeltas.push(record.offset - offset);
+    offset = record.offset;
+    if (Math.abs(record.timestampMs) > DELTA_TIMESTAMP_MAX) {
+      timestampDeltas.push(BigInt(record.timestampMs));
+    } else {
+      timestampDeltas.push(record.timestampMs - timestampMs);
+      timestampMs = record.timestampMs;
+    }
+    appendBytes(record.key, keyLengths, keys);
+    appendBytes(record.value, valueLengths, values);
+    if (record.headers.length > 0) headers.push([index, ...record.headers.flat()]);
+    if (record.tooLargeBytes !== undefined) stubs.push([index, record.tooLargeBytes]);
+  });
+  return [
+    offsetDeltas,
+    timestampDeltas,
+    keyLengths,
+    Buffer.concat(keys),
+    valueLengths,
+    Buffer.concat(values),
+    headers,
+    stubs,
+  ];
+}
+
+/**
+ * What of a record can be packed: the record itself, or a copy without the timestamp, key, value and headers that cannot. An offset
+ * that is none stays.
+ */
+export function encodablePart(record: KafkaRecord): KafkaRecord {
+  if (isEncodable(record)) return record;
+  const { timestampMs, key, value, headers } = record;
+  return {
+    ...record,
+    timestampMs: Number.isInteger(timestampMs) ? timestampMs : NO_TIMESTAMP,
+    key: isBytesOrNull(key) ? key : null,
+    value: isBytesOrNull(value) ? value : null,
+    headers: headers.filter(isEncodableHeader),
+  };
+}
+
+/** Types say all of this. What msgpackr is given all the same it writes, and only reading shows that it was something else. */
+function isEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): boolean {
+  return (
+    Number.isSafeInteger(offset) &&
+    Number.isInteger(timestampMs) &&
+    isBytesOrNull(key) &&
+    isBytesOrNull(value) &&
+    headers.every(isEncodableHeader)
+  );
+}
+
+function isEncodableHeader([name, bytes]: RecordHeader): boolean {
+  return typeof name === 'string' && isBytesOrNull(bytes);
+}
+
+function mustBeEncodable(record: KafkaRecord): void {
+  if (isEncodable(record)) return;
+  const { offset } = record;
+  throw new UnencodableRecordError(
+    `the record at offset ${offset} has an offset, timestamp, key, value or header that is none`,
+  );
+}
+
+function isBytesOrNull(bytes: unknown): boolean {
+  return bytes === null || bytes instanceof Uint8Array;
+}
+
+function appendBytes(bytes: Buffer | null, lengths: number[], parts: Buffer[]): void {
+  if (bytes === null) {
+    lengths.push(NULL_LENGTH);
+  } else {
+    lengths.push(bytes.length);
+    parts.push(bytes);
+  }
+}
+
+/** The opposite of {@link encodeColumns}. Keys and values share the columns' memory. */
+export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
+  const [offsetDeltas, timestampDeltas, keyLengths, keys, valueLengths, values, headers, stubs] = columns;
+  const headersOf = new Map(headers.map(([index, ...namesAndValues]) => [index, pairs(namesAndValues)]));
+  const tooLargeBytesOf = new Map(stubs);
+  const bytes = { keys: asBuffer(keys), values: asBuffer(values) };
+  let offset = 0;
+  let timestampMs = 0;
+  let keyAt = 0;
+  let valueAt = 0;
+  return offsetDeltas.map((offsetDelta, index) => {
+    offset += offsetDelta;
+    const timestampDelta = timestampDeltas[index] as number | bigint;
+    if (typeof timestampDelta === 'number') timestampMs += timestampDelta;
+    const keyLength = keyLengths[index] as number;
+    const valueLength = valueLengths[index] as number;
+    const record = new ColumnRecord(
+      offset,
+      typeof timestampDelta === 'number' ? timestampMs : Number(timestampDelta),
+      bytes,
+      [keyAt, keyLength, valueAt, valueLength],
+      headersOf.get(index) ?? NO_HEADERS,
+      tooLargeBytesOf.get(index),
+    );
+    keyAt += Math.max(0, keyLength);
+    valueAt += Math.max(0, valueLength);
+    return record;
+  });
+}
+
+/**
+ * A record that lies in columns. Its key and value are cut out when they are asked for: thousands of buffers that live
+ * as long as a batch cost more than making each twice.
+ */
+class ColumnRecord implements KafkaRecord {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly headers: readonly RecordHeader[];
+  readonly tooLargeBytes?: number;
+  readonly #bytes: ColumnBytes;
+  readonly #keyAt: number;
+  readonly #keyLength: number;
+  readonly #valueAt: number;
+  readonly #valueLength: number;
+
+  constructor(
+    offset: number,
+    timestampMs: number,
+    bytes: ColumnBytes,
+    [keyAt, keyLength, valueAt, valueLength]: Place,
+    headers: readonly RecordHeader[],
+    tooLargeBytes: number | undefined,
+  ) {
+    this.offset = offset;
+    this.timestampMs = timestampMs;
+    this.#bytes = bytes;
+    this.#keyAt = keyAt;
+    this.#keyLength = keyLength;
+    this.#valueAt = valueAt;
+    this.#valueLength = valueLength;
+    this.headers = headers;
+    if (tooLargeBytes !== undefined) this.tooLargeBytes = tooLargeBytes;
+  }
+
+  get key(): Buffer | null {
+    return cut(this.#bytes.keys, this.#keyAt, this.#keyLength);
+  }
+
+  get value(): Buffer | null {
+    return cut(this.#bytes.values, this.#valueAt, this.#valueLength);
+  }
+}
+
+function cut(bytes: Buffer, at: number, length: number): Buffer | null {
+  return length === NULL_LENGTH ? null : bytes.subarray(at, at + length);
+}
+
+interface ColumnBytes {
+  readonly keys: Buffer;
+  readonly values: Buffer;
+}
+
+type Place = readonly [keyAt: number, keyLength: number, valueAt: number, valueLength: number];
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * Version 0.1.0 wrote a header called `constructor`, `toString`, `__proto__` or like another member of every object twice: at first
+ * with that member, which reads as undefined or as an object, then as it was. The first one was never in the record.
+ */
+function pairs(namesAndValues: (string | Uint8Array | null)[]): RecordHeader[] {
+  const headers: RecordHeader[] = [];
+  for (let index = 0; index < namesAndValues.length; index += 2) {
+    const value = namesAndValues[index + 1];
+    if (value === null) headers.push([namesAndValues[index] as string, null]);
+    else if (value instanceof Uint8Array) headers.push([namesAndValues[index] as string, Buffer.from(value)]);
+  }
+  return headers;
+}

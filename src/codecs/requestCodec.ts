@@ -1,0 +1,46 @@
+import type { AckStatus, Rejection } from '../protocol/ack.js';
+import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from '../protocol/record.js';
+import { CONFIRMATION_FORMAT, type BufferedRequest, type Unconfirmed } from '../protocol/request.js';
+
+/** By these headers a request that became a record knows whom to answer. Behind the request's own: the last one counts. */
+const ID_HEADER = 'ktb-request-id';
+const REQUESTER_HEADER = 'ktb-requester';
+
+/** A request's chunk as the record that it is for the insert. */
+export function decodeRequest(body: Uint8Array, offset: number): KafkaRecord {
+  const request = JSON.parse(new TextDecoder().decode(body)) as BufferedRequest;
+  const { id, requester, value, key = null, headers = {}, atMs, tooLargeBytes } = request;
+  const own = Object.entries(headers).map(([name, text]): RecordHeader => [name, Buffer.from(text)]);
+  return {
+    offset,
+    timestampMs: atMs,
+    key: key === null ? null : Buffer.from(key),
+    value: tooLargeBytes === undefined ? Buffer.from(value) : null,
+    headers: [...own, [ID_HEADER, Buffer.from(id)], [REQUESTER_HEADER, Buffer.from(requester)]],
+    ...(tooLargeBytes === undefined ? {} : { tooLargeBytes }),
+  };
+}
+
+/** What its requester is to be told of a record that was a request. */
+export function confirmationOf(
+  { topic, partition, epoch }: RecordSource,
+  { offset, headers }: KafkaRecord,
+  outcome: { readonly status: AckStatus; readonly batch: string; readonly rejection?: Rejection | undefined },
+): Unconfirmed {
+  const { status, batch, rejection } = outcome;
+  return {
+    requester: lastHeader(headers, REQUESTER_HEADER)?.toString() ?? '',
+    confirmation: {
+      format: CONFIRMATION_FORMAT,
+      id: lastHeader(headers, ID_HEADER)?.toString() ?? '',
+      status,
+      topic,
+      partition,
+      offset,
+      epoch,
+      batch,
+      ...(rejection === undefined ? {} : { code: rejection.code, message: rejection.message }),
+    },
+    attempts: 0,
+  };
+}

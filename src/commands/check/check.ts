@@ -1,0 +1,331 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { NativeConnection } from '@temporalio/worker';
+import Table from 'cli-table3';
+import kafkajs from 'kafkajs';
+import type { ClickHouseTables } from '../../clickhouse/tables.js';
+import { canLookUp, identityFaults } from '../../clickhouse/identityColumns.js';
+import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../../clickhouse/rows.js';
+import { checkTemporal, isMissing, topicsOf } from '../../daemon/startUpChecks.js';
+import type { Config, PipelineConfig } from '../../config/config.js';
+import { loadConfig } from '../../config/load.js';
+import { ConfigError } from '../../config/problems.js';
+import { inputTopics } from '../../config/topics.js';
+import type { KafkaAdmin } from '../../kafka/admin.js';
+import { findInputTopics } from '../../kafka/existingTopics.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { readPayloadLimit } from '../../temporal/payloadLimit.js';
+import { reachClickHouse, reachTemporal } from '../../connections/openParts.js';
+import { collidingPipelines, collidingTopics, parseTableName, tablesOf } from '../../protocol/tables.js';
+import { judgeClaim, type Claim, type Evidence } from '../../installation/claim.js';
+import { Claims, pipelineClaim } from '../../installation/claims.js';
+import { gatherEvidence } from '../../installation/evidence.js';
+import { otherInstallation } from '../../installation/installations.js';
+import { withKafka, withTables, withTemporal } from '../shared/connections.js';
+import {
+  judgeNamespace,
+  judgeSystemGrants,
+  judgeTable,
+  judgeTopics,
+  TOPIC_SETTINGS,
+  type Finding,
+  type NamespaceFacts,
+  type TableFacts,
+  type TopicFacts,
+} from './findings.js';
+import { answered } from '../shared/chosen.js';
+
+/** For all that is asked of one part. */
+const PART_TIMEOUT_MS = 15_000;
+
+/**
+ * `ktb check`: looks at everything that the daemon works with, and changes nothing. Exit code 1 where something is wrong,
+ * 2 where it is the configuration.
+ */
+export async function check({ config: file, json }: { config: string; json: boolean }): Promise<void> {
+  let config: Config;
+  try {
+    config = loadConfig(file);
+  } catch (error) {
+    if (!json || !(error instanceof ConfigError)) throw error;
+    print(
+      error.problems.map(({ path, message }) => wrong(`configuration ${path.join('.')}`, message)),
+      json,
+    );
+    process.exitCode = 2;
+    return;
+  }
+  // Which tables there have to be, the topics say; without Kafka those that are named.
+  const topics = await answered(existingTopics(config), PART_TIMEOUT_MS);
+  const existing = topics.ok ? topics.value : [];
+  const parts = await Promise.all([
+    findings(`Kafka at ${config.kafka.brokers.join(', ')}`, lookAtKafka(config)),
+    findings(`Temporal at ${config.temporal.address}`, lookAtTemporal(config)),
+    findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config, existing)),
+    lookAtInstallation(config),
+  ]);
+  const all = [
+    ok(`configuration ${file}`, `pipelines: ${config.pipelines.map(({ name }) => name).join(', ')}`),
+    ...parts.flat(),
+  ];
+  print(all, json);
+  if (all.some(({ level }) => level === 'wrong')) process.exitCode = 1;
+}
+
+/** What was found at a part, or that it does not answer. */
+async function findings(part: string, looking: Promise<Finding[]>): Promise<Finding[]> {
+  const answer = await answered(looking, PART_TIMEOUT_MS);
+  return answer.ok ? [ok(part, 'answers'), ...answer.value] : [wrong(part, answer.error, 'see to it first')];
+}
+
+async function existingTopics(config: Config): Promise<string[]> {
+  if (config.pipelines.every(({ topicPatterns }) => topicPatterns.length === 0)) return [];
+  return withKafka(config, (_, admin) => admin.listTopics());
+}
+
+function lookAtKafka(config: Config): Promise<Finding[]> {
+  return withKafka(config, async (_, admin) => {
+    const { brokers } = await admin.describeTopics([]);
+    const topics = await topicFacts(admin, config.pipelines);
+    const groups = await Promise.all(
+      config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline.groupId, inputTopics(pipeline, topics.keys()))),
+    );
+    return [...config.pipelines.flatMap((pipeline) => judgeTopics(pipeline, topics, brokers.length)), ...groups];
+  });
+}
+
+async function topicFacts(
+  admin: KafkaAdmin,
+  pipelines: readonly PipelineConfig[],
+): Promise<ReadonlyMap<string, TopicFacts>> {
+  const wanted = await Promise.all(
+    pipelines.map(async (pipeline) => [...topicsOf(pipeline), ...(await findInputTopics(admin, pipeline))]),
+  );
+  const found = await admin.describeTopics(wanted.flat());
+  const topics = [...found.topics].filter(([name]) => !isMissing(found, name));
+  const names = topics.map(([name]) => name);
+  const settings = await Promise.all(names.map((name) => topicSettings(admin, name)));
+  return new Map(
+    topics.map(([name, { partitions }]) => [
+      name,
+      {
+        name,
+        partitions: partitions.length,
+        replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+        leaderless: partitions.flatMap(({ partition, leader }) => (leader === null ? [partition] : [])),
+        settings: settings[names.indexOf(name)] ?? null,
+      },
+    ]),
+  );
+}
+
+async function topicSettings(admin: KafkaAdmin, name: string): Promise<ReadonlyMap<string, string> | null> {
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: TOPIC_SETTINGS };
+  const answer = await answered(admin.describeConfigs({ resources: [resource], includeSynonyms: false }));
+  const entries = answer.ok ? answer.value.resources[0]?.configEntries : undefined;
+  return entries === undefined
+    ? null
+    : new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
+}
+
+async function lookAtGroup(admin: KafkaAdmin, groupId: string, topics: string[]): Promise<Finding> {
+  const subject = `group ${groupId}`;
+  try {
+    await admin.fetchCommits(
+      groupId,
+      topics.map((topic) => ({ topic, partition: 0 })),
+    );
+    const { groups } = await admin.describeGroups([groupId]);
+    const members = groups[0]?.members.length ?? 0;
+    return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);
+  } catch (error) {
+    return wrong(subject, `may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it');
+  }
+}
+
+async function lookAtTemporal(config: Config): Promise<Finding[]> {
+  const connection = await reachTemporal(config.temporal);
+  try {
+    await checkTemporal(connection, config);
+    return judgeNamespace(await namespaceFacts(connection, config.temporal));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Whose the pipelines are. Nothing where a part does not answer: that is said already. */
+async function lookAtInstallation(config: Config): Promise<Finding[]> {
+  const looking = withKafka(config, (_, admin) =>
+    withTables(config, (tables) =>
+      withTemporal(config, async (client) => {
+        const evidence = await gatherEvidence(config, admin, tables);
+        const claims = new Claims(client, config.temporal.requestTimeoutMs);
+        const found: Finding[] = [];
+        for (const [name, mine] of evidence) {
+          const claim = (await claims.read(pipelineClaim(name)))?.claim ?? null;
+          found.push(judgeClaimOf(name, claim, config.installation, mine));
+        }
+        return found;
+      }),
+    ),
+  );
+  const answer = await answered(looking, PART_TIMEOUT_MS);
+  return answer.ok ? answer.value : [];
+}
+
+function judgeClaimOf(pipeline: string, claim: Claim | null, configured: string | null, mine: Evidence): Finding {
+  const subject = `pipeline ${pipeline}`;
+  const judgement = claim === null ? null : judgeClaim(claim, configured, mine, true);
+  if (claim !== null && judgement?.same === false) {
+    const { message, todo } = otherInstallation(pipeline, claim, judgement.because);
+    return wrong(subject, message, todo);
+  }
+  const installation = claim?.installation ?? null;
+  return ok(
+    subject,
+    installation === null
+      ? 'belongs to no installation yet: the first worker claims it'
+      : `belongs to this installation, ${installation.name}; its activities are on task queue ${installation.taskQueue}`,
+  );
+}
+
+/** `temporal.api.enums.v1.TaskQueueType`. */
+const TASK_QUEUE_TYPE = { workflow: 1, activity: 2 } as const;
+
+async function namespaceFacts(
+  connection: NativeConnection,
+  { namespace, taskQueue }: Config['temporal'],
+): Promise<NamespaceFacts> {
+  const { workflowService } = connection;
+  const { config } = await workflowService.describeNamespace({ namespace });
+  const pollers = async (taskQueueType: number): Promise<number> => {
+    const request: object = { namespace, taskQueue: { name: taskQueue }, taskQueueType };
+    const answer = await workflowService.describeTaskQueue(request);
+    return answer.pollers.length;
+  };
+  return {
+    namespace,
+    taskQueue,
+    retentionMs: Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) * 1000,
+    payloadBytesMax: await readPayloadLimit(connection, { namespace }),
+    workflowPollers: await pollers(TASK_QUEUE_TYPE.workflow),
+    activityPollers: await pollers(TASK_QUEUE_TYPE.activity),
+  };
+}
+
+/** @param existing topics, by which pipelines choose tables */
+function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
+  return withTables(config, async (tables, client) => {
+    await reachClickHouse(client, config.clickhouse);
+    const inUse = config.pipelines.flatMap((pipeline) =>
+      [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
+        pipeline,
+        table,
+      })),
+    );
+    const judged = inUse.map(async ({ pipeline, table }) => {
+      try {
+        return judgeTable(pipeline, await tableFacts(client, tables, config, table));
+      } catch (error) {
+        return [wrong(`table ${table}`, messageOf(error), 'do as the message says')];
+      }
+    });
+    const shared = config.pipelines.flatMap((pipeline) => {
+      const { destination } = pipeline.settings;
+      return Array.from(collidingTopics(destination, inputTopics(pipeline, existing)), ([table, topics]): Finding => {
+        const message = `takes the records of topics ${topics.join(' and ')}, whose names differ in dots and dashes only`;
+        return {
+          level: 'warning',
+          subject: `table ${table}`,
+          message,
+          todo: 'give them tables of their own under tables',
+        };
+      });
+    });
+    const read = config.pipelines.map((pipeline) => {
+      const topics = inputTopics(pipeline, existing);
+      return { name: pipeline.name, destination: pipeline.settings.destination, topics };
+    });
+    const sharedByPipelines = Array.from(collidingPipelines(read), ([table, filling]): Finding => {
+      const which = filling.map(({ pipeline, topic }) => `${topic} (${pipeline})`).join(' and ');
+      return {
+        level: 'warning',
+        subject: `table ${table}`,
+        message: `takes the records of topics ${which} of several pipelines, whose names differ in dots and dashes only`,
+        todo: 'give them tables of their own under tables',
+      };
+    });
+    const denied = await tables.deniedSystemTables();
+    const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
+    return [...grants, ...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
+  });
+}
+
+async function tableFacts(
+  client: ClickHouseClient,
+  tables: ClickHouseTables,
+  { clickhouse }: Config,
+  table: string,
+): Promise<TableFacts> {
+  const columns = await tables.columns(table);
+  const parsed = parseTableName(table);
+  const { name } = parsed;
+  const database = parsed.database ?? clickhouse.database;
+  const ask = async <Row>(query: string): Promise<Row[]> => {
+    const result = await client.query({ query, query_params: { database, name }, format: 'JSONEachRow' });
+    return result.json<Row>();
+  };
+  const [facts] = await ask<{
+    engine: string;
+    sorting_key: string;
+    create_table_query: string;
+  }>(
+    `SELECT engine, sorting_key, create_table_query FROM system.tables
+     WHERE database = {database:String} AND name = {name:String}`,
+  );
+  const insert = await answered(tables.probe(table, columns));
+  const lookUp = await answered(tryLookUps(tables, table, columns));
+  return {
+    name: table,
+    columns,
+    engine: facts?.engine ?? '',
+    sortingKey: facts?.sorting_key ?? '',
+    createStatement: facts?.create_table_query ?? '',
+    windows: await tables.tokenWindows(table),
+    refusal: insert.ok ? null : insert.error,
+    lookUpRefusal: lookUp.ok ? null : lookUp.error,
+  };
+}
+
+/** Asks for a record that cannot be there, as a repeated insert and a rewind would ask. */
+async function tryLookUps(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
+  if (!canLookUp(columns)) return;
+  const nowhere = { topic: '', partition: 0, epoch: '' };
+  await tables.foundOffsets(table, nowhere, 0, 0);
+  const findsRewound = missingColumns(columns, REWIND_COLUMNS).length === 0 && identityFaults(columns).length === 0;
+  if (findsRewound) await tables.foundRecords(table, columns, nowhere, 0, 0);
+}
+
+function ok(subject: string, message: string): Finding {
+  return { level: 'ok', subject, message, todo: '' };
+}
+
+function wrong(subject: string, message: string, todo = ''): Finding {
+  return { level: 'wrong', subject, message, todo };
+}
+
+function print(all: readonly Finding[], json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(all, null, 2));
+    return;
+  }
+  const table = new Table({
+    head: ['', 'looked at', 'found', 'what to do'],
+    colWidths: [10, 34, 60, 44],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const { level, subject, message, todo } of all) table.push([level, subject, message, todo]);
+  console.log(table.toString());
+  const count = (level: Finding['level']): number => all.filter((finding) => finding.level === level).length;
+  console.log(`${count('wrong')} wrong, ${count('warning')} warnings, ${count('ok')} ok`);
+}

@@ -1,0 +1,154 @@
+import { isUtf8 } from 'node:buffer';
+import { BATCHER_FORMAT, type BatcherInput } from '../../protocol/batcher.js';
+import { decodeBufferedChunks } from '../../codecs/bufferedChunks.js';
+import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta } from '../../protocol/chunk.js';
+import { decodeBody, decodeChunk, type DecodedSegment } from '../../codecs/chunkCodec.js';
+import { BATCH_FORMAT, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
+import type { Rejection } from '../../protocol/ack.js';
+import { timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import { decodeRejected } from '../../codecs/rejectionCodec.js';
+
+/** A payload of Temporal as JSON: all bytes in Base64, those of `metadata`, too. */
+export interface WirePayload {
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly data?: string;
+}
+
+/** Records shown of one payload; of the others there is only their number. */
+const RECORDS_MAX = 1_000;
+
+interface Shown {
+  /** Absent where the payload that says it did not come along. */
+  readonly source?: RecordSource;
+  readonly record: KafkaRecord;
+  readonly rejection?: Rejection;
+}
+
+/** What a payload of ours holds. */
+interface Content {
+  readonly outcome?: unknown;
+  readonly records: readonly Shown[];
+}
+
+/**
+ * Makes the packed records among payloads readable: chunks, batches, carried buffers, rejected records. What is no packed
+ * record, or of a version that this one does not know, stays as it is. Pure.
+ *
+ * @param payloads of one signal, activity or run, in their order: the one before a body says what is in it
+ */
+export function decodePayloads(payloads: readonly WirePayload[]): WirePayload[] {
+  return payloads.map((payload, index) => {
+    if (encodingOf(payload) !== 'binary/plain') return payload;
+    const content = contentOf(bytesOf(payload), jsonOf(payloads[index - 1]));
+    return content === null ? payload : toPayload(content);
+  });
+}
+
+function encodingOf({ metadata }: WirePayload): string {
+  return Buffer.from(metadata?.['encoding'] ?? '', 'base64').toString();
+}
+
+function bytesOf({ data }: WirePayload): Buffer {
+  return Buffer.from(data ?? '', 'base64');
+}
+
+/** Undefined where it is no JSON. */
+function jsonOf(payload: WirePayload | undefined): unknown {
+  if (payload === undefined || encodingOf(payload) !== 'json/plain') return undefined;
+  try {
+    return JSON.parse(bytesOf(payload).toString());
+  } catch {
+    return undefined; // A stranger's; it says nothing about the one behind it.
+  }
+}
+
+/** Null for what holds no packed records. */
+function contentOf(bytes: Uint8Array, before: unknown): Content | null {
+  if (bytes.length === 0) return null;
+  const format = (before as { readonly format?: unknown } | null | undefined)?.format;
+  return firstOf([
+    () => (format === CHUNK_FORMAT ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes)) : null),
+    () => (format === BATCH_FORMAT ? chunksContent((before as BatchSpec).chunks, bytes) : null),
+    () => (format === BATCHER_FORMAT ? chunksContent((before as BatcherInput).carried?.chunks ?? [], bytes) : null),
+    () => envelopeContent(bytes),
+    () => ({ records: decodeRejected(bytes) }),
+    () => ({ records: decodeBody(bytes).flatMap((records) => records.map((record) => ({ record }))) }),
+  ]);
+}
+
+/** The first way to read it that succeeds. */
+function firstOf(ways: readonly (() => Content | null)[]): Content | null {
+  for (const read of ways) {
+    try {
+      const content = read();
+      if (content !== null) return content;
+    } catch {
+      // It is not of this kind; that is all that the error says.
+      continue;
+    }
+  }
+  return null;
+}
+
+function segmentsContent(segments: readonly DecodedSegment[]): Content {
+  return { records: segments.flatMap(({ records, ...source }) => records.map((record) => ({ source, record }))) };
+}
+
+function chunksContent(chunks: readonly BufferedChunk[], bodies: Uint8Array): Content {
+  return segmentsContent([...decodeBufferedChunks(chunks, bodies)].flat());
+}
+
+/** Throws for what is no envelope: its first four bytes are no length of a JSON object in it. */
+function envelopeContent(bytes: Uint8Array): Content {
+  const { json: outcome, bytes: rejected } = openEnvelope<unknown>(bytes);
+  return { outcome, records: rejected.length === 0 ? [] : decodeRejected(rejected) };
+}
+
+function toPayload({ outcome, records }: Content): WirePayload {
+  const shown = records.slice(0, RECORDS_MAX).map(recordJson);
+  const more = records.length - shown.length;
+  const fields = [
+    ...(outcome === undefined ? [] : [`"outcome":${JSON.stringify(outcome)}`]),
+    `"records":[${shown.join(',')}]`,
+    ...(more > 0 ? [`"more":${more}`] : []),
+  ];
+  return {
+    metadata: { encoding: Buffer.from('json/plain').toString('base64') },
+    data: Buffer.from(`{${fields.join(',')}}`).toString('base64'),
+  };
+}
+
+/** As text, since a value that is JSON is put in as it is: its numbers would not survive JavaScript's. */
+function recordJson({ source, record, rejection }: Shown): string {
+  const { offset, timestampMs, key, value, headers, tooLargeBytes } = record;
+  const fields = [
+    ...(source === undefined ? [] : [`"topic":${JSON.stringify(source.topic)},"partition":${source.partition}`]),
+    `"offset":${offset}`,
+    ...(timestampMs < 0 ? [] : [`"timestamp":"${timeText(timestampMs)}"`]),
+    `"key":${bytesJson(key)}`,
+    ...(headers.length === 0
+      ? []
+      : [`"headers":[${headers.map(([name, bytes]) => `[${JSON.stringify(name)},${bytesJson(bytes)}]`).join(',')}]`]),
+    `"value":${valueJson(value)}`,
+    ...(tooLargeBytes === undefined ? [] : [`"tooLargeBytes":${tooLargeBytes}`]),
+    ...(rejection === undefined ? [] : [`"rejection":${JSON.stringify(rejection)}`]),
+  ];
+  return `{${fields.join(',')}}`;
+}
+
+function valueJson(value: Buffer | null): string {
+  if (value === null || !isUtf8(value)) return bytesJson(value);
+  const text = value.toString();
+  try {
+    JSON.parse(text);
+    return text;
+  } catch {
+    return JSON.stringify(text); // It is a text.
+  }
+}
+
+/** Text where it is one. */
+function bytesJson(bytes: Buffer | null): string {
+  if (bytes === null) return 'null';
+  return isUtf8(bytes) ? JSON.stringify(bytes.toString()) : JSON.stringify({ base64: bytes.toString('base64') });
+}

@@ -1,0 +1,145 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { decodePayloads, type WirePayload } from './codecPayloads.js';
+import { listen as listenOn } from '../../lib/listening.js';
+import { UsageError } from '../../lib/usageError.js';
+
+export interface CodecServerOptions {
+  /** `address:port`; port 0 takes a free one. */
+  readonly listen: string;
+  /** What requests have to bring as `Authorization: Bearer`; without it only this machine is served. */
+  readonly token?: string;
+  /** Where the pages come from that may ask: addresses of the Temporal UI. */
+  readonly origin: readonly string[];
+}
+
+/** Payloads of one event, in Base64; each is at most 2 MiB in Temporal. */
+const BODY_BYTES_MAX = 32 * 1024 * 1024;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+const PREFLIGHT_MAX_AGE_SECONDS = 600;
+
+/** `ktb codec-server`: lets people read packed records in the Temporal UI and CLI. Runs until SIGTERM or Ctrl-C. */
+export async function codecServer(options: CodecServerOptions): Promise<void> {
+  const { server, port } = await startCodecServer(options);
+  console.log(`The codec server listens on port ${port}; allowed pages: ${options.origin.join(', ')}`);
+  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  server.close();
+  server.closeAllConnections();
+}
+
+/**
+ * Serves `/decode` and `/encode` of Temporal's codec server protocol, under whatever path stands before them. Encoding leaves
+ * payloads as they are: whoever signals by hand sends none of ours.
+ *
+ * @throws Error where the address cannot be had, UsageError where others than this machine would be served without a token
+ */
+export async function startCodecServer({
+  listen,
+  token,
+  origin: origins,
+}: CodecServerOptions): Promise<{ server: Server; port: number }> {
+  const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(listen) ?? [];
+  if (port === '') throw new UsageError(`--listen ${listen} is no address and port, such as 127.0.0.1:8081`);
+  if (token === undefined && !LOOPBACK.test(host))
+    throw new UsageError(
+      `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN, or listen on 127.0.0.1`,
+    );
+  const server = createServer((request, response) => {
+    const { origin } = request.headers;
+    response.setHeader('vary', 'origin');
+    if (origin !== undefined && origins.includes(origin)) {
+      response.setHeader('access-control-allow-origin', origin);
+      response.setHeader('access-control-allow-credentials', 'true');
+    }
+    const isPreflight = request.method === 'OPTIONS';
+    const answer = isPreflight ? Promise.resolve(PREFLIGHT) : answerTo(request, token);
+    answer.then(
+      ({ status, headers, body }) => {
+        response.writeHead(status, headers).end(body);
+      },
+      (error: unknown) => {
+        // The connection broke, or its end was not waited for: nobody is there to be told.
+        response.destroy(error instanceof Error ? error : undefined);
+      },
+    );
+  });
+  await listenOn(server, { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }, '--listen');
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const PREFLIGHT: Answer = {
+  status: 204,
+  headers: {
+    'access-control-allow-methods': 'POST',
+    'access-control-allow-headers': 'authorization, content-type, x-namespace',
+    'access-control-max-age': String(PREFLIGHT_MAX_AGE_SECONDS),
+  },
+  body: '',
+};
+
+async function answerTo(request: IncomingMessage, token: string | undefined): Promise<Answer> {
+  const [, step] = /^[^?]*\/(decode|encode)(?:\?|$)/.exec(request.url ?? '') ?? [];
+  if (step === undefined) return refusal(404, 'there are /decode and /encode');
+  if (request.method !== 'POST') return refusal(405, 'POST it');
+  if (token !== undefined && !isSame(request.headers.authorization ?? '', `Bearer ${token}`))
+    return refusal(401, 'a bearer token is missing, or is another one');
+  const body = await readBody(request);
+  if (body === null) return refusal(413, `more than ${BODY_BYTES_MAX} bytes`);
+  const payloads = parsePayloads(body);
+  if (payloads === null) return refusal(400, 'no JSON with a list of payloads');
+  const answered = step === 'decode' ? decodePayloads(payloads) : payloads;
+  return { status: 200, headers: JSON_TYPE, body: JSON.stringify({ payloads: answered }) };
+}
+
+const JSON_TYPE = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+
+function refusal(status: number, message: string): Answer {
+  return { status, headers: JSON_TYPE, body: JSON.stringify({ message }) };
+}
+
+/** In a time that tells nothing about where they differ. */
+function isSame(given: string, wanted: string): boolean {
+  const [a, b] = [given, wanted].map((text) => createHash('sha256').update(text).digest()) as [Buffer, Buffer];
+  return timingSafeEqual(a, b);
+}
+
+/** Null where it is too large. */
+async function readBody(request: IncomingMessage): Promise<string | null> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > BODY_BYTES_MAX) return null;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
+}
+
+/** Null for what is no request of the protocol. */
+function parsePayloads(body: string): WirePayload[] | null {
+  try {
+    const { payloads } = JSON.parse(body) as { payloads?: unknown };
+    return Array.isArray(payloads) && payloads.every(isPayload) ? payloads : null;
+  } catch {
+    return null; // No JSON.
+  }
+}
+
+function isPayload(payload: unknown): payload is WirePayload {
+  if (typeof payload !== 'object' || payload === null) return false;
+  const { metadata = {}, data = '' } = payload as { metadata?: unknown; data?: unknown };
+  return (
+    typeof data === 'string' &&
+    typeof metadata === 'object' &&
+    metadata !== null &&
+    Object.values(metadata).every((value) => typeof value === 'string')
+  );
+}

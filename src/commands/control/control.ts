@@ -1,0 +1,118 @@
+import { hostname, userInfo } from 'node:os';
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import Table from 'cli-table3';
+import { loadConfig } from '../../config/load.js';
+import { mapConcurrently } from '../../lib/mapConcurrently.js';
+import { messageOf } from '../../lib/messageOf.js';
+import type { BatcherStatus, ControlAction, ControlRequest } from '../../protocol/batcher.js';
+import { BATCHER } from '../../protocol/batcherId.js';
+import {
+  mustNameBatchers,
+  planControl,
+  targetsOf,
+  type Failing,
+  type Found,
+  type Target,
+  type Verdict,
+} from './controlPlan.js';
+import { withTemporal } from '../shared/connections.js';
+import { answered } from '../shared/chosen.js';
+
+export interface ControlOptions {
+  readonly config: string;
+  readonly pipeline?: string;
+  readonly batcher: readonly string[];
+  readonly reason: string;
+  readonly json: boolean;
+}
+
+/** A query needs a worker; where none answers, the signal is sent all the same. */
+const QUERY_TIMEOUT_MS = 2_000;
+
+/** Batchers asked at the same time, at most: a namespace has a limit of requests a second. */
+const AT_ONCE_MAX = 32;
+
+interface Report extends Target, Verdict {}
+
+/**
+ * `ktb pause`, `resume`, `flush`, `drain`, `park`: tells batchers, says what it told to which. Idempotent: one that is what it was
+ * asked to be is left alone. Exit code 1 where one could not be told.
+ */
+export async function control(action: ControlAction, options: ControlOptions): Promise<void> {
+  const config = loadConfig(options.config);
+  mustNameBatchers(action, options.batcher);
+  const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
+  const request: ControlRequest = { actor: actor(), reason: options.reason };
+  const reports = await withTemporal(config, (client) =>
+    mapConcurrently(targets, (target) => tell(client, target, action, request), AT_ONCE_MAX),
+  );
+  print(reports, options.json);
+  if (reports.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
+}
+
+async function tell(client: Client, target: Target, action: ControlAction, request: ControlRequest): Promise<Report> {
+  try {
+    const { batch, ...verdict } = planControl(action, await find(client, target));
+    if (verdict.outcome === 'told') {
+      const handle = client.workflow.getHandle(target.workflowId);
+      await handle.signal(BATCHER.signals[action], batch === undefined ? request : { ...request, batch });
+    }
+    return { ...target, ...verdict };
+  } catch (error) {
+    return { ...target, outcome: 'failed', message: messageOf(error) };
+  }
+}
+
+async function find(client: Client, { workflowId }: Target): Promise<Found> {
+  const handle = client.workflow.getHandle(workflowId);
+  let failing: Failing | null;
+  try {
+    const { status, raw } = await handle.describe();
+    if (status.name !== 'RUNNING') return { state: 'closed', how: status.name };
+    failing = failingOf(raw.pendingActivities ?? []);
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { state: 'not started' };
+    throw error;
+  }
+  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  return { state: 'running', status: answer.ok ? answer.value : null, failing };
+}
+
+/** The step of a flush that has failed and is tried again; null where there is none. */
+function failingOf(pending: readonly PendingActivity[]): Failing | null {
+  for (const { activityType, lastFailure } of pending) {
+    const step = FLUSH_STEPS[activityType?.name ?? ''];
+    if (step === undefined || !lastFailure) continue;
+    // An insert ends with its acknowledgements.
+    const isPublishing = lastFailure.applicationFailureInfo?.type === 'PublishError';
+    return { step: isPublishing ? 'publish' : step, message: lastFailure.message ?? '' };
+  }
+  return null;
+}
+
+type PendingActivity = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
+
+const FLUSH_STEPS: Readonly<Record<string, Failing['step']>> = {
+  insertBatch: 'insert',
+  insertInherited: 'insert',
+  rejectRecords: 'publish',
+};
+
+/** `ada@laptop`. A container's user may have no name. */
+function actor(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}@${hostname()}`;
+  }
+}
+
+function print(reports: readonly Report[], json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(reports, null, 2));
+    return;
+  }
+  const table = new Table({ head: ['batcher', 'outcome', ''], style: { head: [], border: [] } });
+  for (const { workflowId, outcome, message } of reports) table.push([workflowId, outcome, message]);
+  console.log(table.toString());
+}

@@ -1,0 +1,163 @@
+import type { PipelineConfig } from '../../config/config.js';
+import type { BatcherStatus, ControlAction } from '../../protocol/batcher.js';
+import { batcherWorkflowId } from '../../protocol/batcherId.js';
+import { UsageError } from '../../lib/usageError.js';
+import { pipelineNamed } from '../shared/chosen.js';
+
+/** A batcher that a command is for. */
+export interface Target {
+  readonly pipeline: string;
+  readonly workflowId: string;
+}
+
+/** What is known of a batcher before it is told anything. */
+export type Found =
+  | { readonly state: 'not started' }
+  /** @param how as Temporal says it: `COMPLETED`, `TERMINATED`, ... */
+  | { readonly state: 'closed'; readonly how: string }
+  /** @param status null where no worker answers */
+  | { readonly state: 'running'; readonly status: BatcherStatus | null; readonly failing: Failing | null };
+
+/** A step of the flush on its way that has failed and is tried again. */
+export interface Failing {
+  readonly step: 'insert' | 'publish';
+  /** Of the last attempt. */
+  readonly message: string;
+}
+
+/**
+ * - `told`: the signal was sent, and Temporal has it
+ * - `already`: the batcher is what it was asked to be; nothing was sent
+ * - `failed`: it is not, and nothing could be sent
+ */
+export type Outcome = 'told' | 'already' | 'failed';
+
+export interface Verdict {
+  readonly outcome: Outcome;
+  /** For the person at the terminal, who wants to know whether there is more to do. */
+  readonly message: string;
+}
+
+/** @throws UsageError where batchers have to be named: one is not given up by leaving an option out */
+export function mustNameBatchers(action: ControlAction, batchers: readonly string[]): void {
+  if (action === 'park' && batchers.length === 0)
+    throw new UsageError('say with --batcher whose batch is to be given up');
+}
+
+/**
+ * The batchers that a command is for: of all pipelines or one, all or some.
+ *
+ * @param batchers indexes of the configuration's layout, or whole workflow ids, also of earlier layouts; empty: all
+ * @throws UsageError where the configuration has no such pipeline or batcher, or an index could be of several pipelines
+ */
+export function targetsOf(
+  pipelines: readonly PipelineConfig[],
+  { pipeline, batchers }: { readonly pipeline?: string | undefined; readonly batchers: readonly string[] },
+): Target[] {
+  const wanted = pipeline === undefined ? pipelines : [pipelineNamed({ pipelines }, pipeline)];
+  if (batchers.length === 0) return wanted.flatMap(allOf);
+  return batchers.map((batcher) => targetOf(wanted, batcher));
+}
+
+function allOf({ name, layout }: PipelineConfig): Target[] {
+  return Array.from({ length: layout.batchers }, (_, index) => ({
+    pipeline: name,
+    workflowId: batcherWorkflowId(name, layout, index),
+  }));
+}
+
+function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target {
+  if (batcher.startsWith('ktb:')) {
+    const owner = pipelines.find(({ name }) => batcher.split(':')[1] === name);
+    if (owner !== undefined) return { pipeline: owner.name, workflowId: batcher };
+    throw new UsageError(`${batcher} is no batcher of ${pipelines.map(({ name }) => name).join(', ')}`);
+  }
+  const [only] = pipelines;
+  if (only === undefined || pipelines.length > 1)
+    throw new UsageError(
+      `--batcher ${batcher} could be of ${pipelines.map(({ name }) => name).join(' or ')}: say which --pipeline`,
+    );
+  const found = /^\d{1,4}$/.test(batcher) ? allOf(only)[Number(batcher)] : undefined;
+  if (found !== undefined) return found;
+  const { name, layout } = only;
+  throw new UsageError(
+    `pipeline ${name} has no batcher ${batcher}; it has 0 to ${layout.batchers - 1}. One of an earlier layout is named by its workflow id`,
+  );
+}
+
+/** @param batch set with `told` of `park`: the number of the batch that is given up */
+export interface Plan extends Verdict {
+  readonly batch?: number;
+}
+
+/**
+ * Whether a batcher has to be told at all, and what that means. Pure.
+ *
+ * @returns `told` where the signal is to be sent
+ */
+export function planControl(action: ControlAction, found: Found): Plan {
+  if (found.state === 'running') {
+    return action === 'park' ? planParking(found.status, found.failing) : planRunning(action, found.status);
+  }
+  if (found.state === 'not started') {
+    return action === 'pause'
+      ? { outcome: 'failed', message: 'was never started, and will not be paused when its first record starts it' }
+      : { outcome: 'already', message: 'was never started: it holds nothing' };
+  }
+  if (found.how === 'COMPLETED') {
+    return action === 'pause'
+      ? { outcome: 'failed', message: 'is drained, and will not be paused when its next record starts it' }
+      : { outcome: 'already', message: 'is drained: it holds nothing' };
+  }
+  return {
+    outcome: 'failed',
+    message: `its run is closed (${found.how.toLowerCase()}); a consumer starts one that takes over within a minute: try again then`,
+  };
+}
+
+/** Only a batch that has failed is given up, and only the one that was looked at. */
+function planParking(status: BatcherStatus | null, failing: Failing | null): Plan {
+  if (status === null)
+    return { outcome: 'failed', message: 'no worker answers, which says what is stuck: start one, and try again' };
+  const { flushing } = status;
+  if (flushing === null) return { outcome: 'already', message: 'has no batch on its way' };
+  const { number, records, parked } = flushing;
+  if (parked === undefined)
+    return {
+      outcome: 'failed',
+      message: 'its worker is of an older version, which cannot do this: upgrade all workers',
+    };
+  if (parked) return { outcome: 'already', message: `gives batch ${number} up` };
+  if (failing === null) return { outcome: 'failed', message: `batch ${number} is on its way and has not failed` };
+  if (failing.step === 'publish')
+    return {
+      outcome: 'failed',
+      message: `batch ${number} is decided already, and waits for Kafka: ${failing.message}`,
+    };
+  const what = records === 0 ? `batch ${number}` : `batch ${number} with ${records} records`;
+  return { outcome: 'told', message: `gives ${what} up, which failed with: ${failing.message}`, batch: number };
+}
+
+function planRunning(action: Exclude<ControlAction, 'park'>, status: BatcherStatus | null): Verdict {
+  if (status === null) return { outcome: 'told', message: 'no worker answers; it takes effect once one runs' };
+  const records = `${status.bufferedRecords} records`;
+  const whenResumed = status.paused ? ' once it is resumed' : '';
+  switch (action) {
+    case 'pause':
+      return status.paused
+        ? { outcome: 'already', message: `is paused, and holds ${records}` }
+        : { outcome: 'told', message: `pauses, and holds ${records}` };
+    case 'resume':
+      return status.paused
+        ? { outcome: 'told', message: `goes on with ${records}` }
+        : { outcome: 'already', message: 'is not paused' };
+    case 'flush':
+      return status.bufferedRecords === 0
+        ? { outcome: 'already', message: 'holds nothing' }
+        : { outcome: 'told', message: `flushes ${records}${whenResumed}` };
+    case 'drain':
+      return status.draining
+        ? { outcome: 'already', message: `is draining, with ${records} left${status.paused ? ', but paused' : ''}` }
+        : { outcome: 'told', message: `flushes ${records} and ends${whenResumed}; its next record starts it again` };
+  }
+}

@@ -1,0 +1,245 @@
+import type { Kafka } from 'kafkajs';
+import Table from 'cli-table3';
+import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
+import { missingColumns } from '../../clickhouse/rows.js';
+import { RunHistories } from '../../temporal/runHistories.js';
+import type { Config, PipelineConfig } from '../../config/config.js';
+import { loadConfig } from '../../config/load.js';
+import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
+import { fromKafkaMessage } from '../../kafka/fromKafka.js';
+import { findInputTopics } from '../../kafka/existingTopics.js';
+import { allOf, findGroupOffsets, offsetsAt, type Found, type GroupOffsets } from '../../kafka/offsets.js';
+import { readRanges, type PartitionRange } from '../../kafka/readRanges.js';
+import { partitionName, type TopicPartition } from '../../protocol/record.js';
+import { tableOf, tablesOf } from '../../protocol/tables.js';
+import { UsageError } from '../../lib/usageError.js';
+import { readAnswers } from '../shared/readAnswers.js';
+import { withKafka, withTables, withTemporal } from '../shared/connections.js';
+import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
+import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from '../shared/chosen.js';
+import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
+
+export interface ReconcileOptions {
+  readonly config: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly partition: readonly string[];
+  readonly json: boolean;
+}
+
+/** A byte of memory for each. */
+const OFFSETS_MAX = 100_000_000;
+/** Offsets whose rows are asked for at once. */
+const ROWS_AT_ONCE = 100_000;
+/** Gaps that are shown of each kind and partition; `--json` has all. */
+const GAPS_SHOWN = 10;
+
+interface Report extends PartitionRange, LedgerSummary {}
+
+/**
+ * `ktb reconcile`: compares what the group has committed with rows, dead letters and acknowledgements, record by record, and
+ * names what is missing. Exit code 1 where something is missing, doubled or unanswered.
+ */
+export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
+  const config = loadConfig(options.config);
+  const pipeline = pipelineNamed(config, name);
+  const bounds = {
+    from: options.from === undefined ? null : parsePosition('--from', options.from),
+    to: options.to === undefined ? null : parsePosition('--to', options.to),
+  };
+  await withKafka(config, async (kafka, admin) => {
+    // The order matters: what was committed before the batchers are looked at is either held by one of them then, or its row
+    // is there when the table is asked.
+    const topics = await findInputTopics(admin, pipeline);
+    const committed = await findGroupOffsets(admin, pipeline.groupId, topics);
+    const batchers = await readBatchers(config, pipeline);
+    const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
+    const ledgers = await readLog(kafka, admin, pipeline, chosen);
+    await markHeld(ledgers, batchers);
+    await markRows(ledgers, config, pipeline);
+    await markAnswers(ledgers, kafka, admin, pipeline);
+    const reports = ledgers.entries.map(({ range, ledger }): Report => ({ ...range, ...ledger.summary() }));
+    if (options.json) console.log(JSON.stringify(reports, null, 2));
+    else print(reports);
+    const isWhole = reports.every(
+      ({ missing, doubled, unanswered }) => !missing.length && !doubled.length && !unanswered.length,
+    );
+    if (!isWhole) process.exitCode = 1;
+  });
+}
+
+function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBatcher[]> {
+  return withTemporal(config, (client) =>
+    findBatchers(client, new RunHistories(client, config.temporal.namespace), pipeline),
+  );
+}
+
+/**
+ * What there is to compare, the log up to what the group has committed, as far as it was asked for; without `--from`, what
+ * batchers were ever given of a partition: what is before was not to be read (`startFrom`).
+ *
+ * @throws UsageError
+ */
+async function chooseRanges(
+  admin: KafkaAdmin,
+  { logs, unknown }: Found<GroupOffsets>,
+  batchers: readonly FoundBatcher[],
+  bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
+  partitions: readonly string[],
+): Promise<PartitionRange[]> {
+  const wanted = chosenPartitions<GroupOffsets | NoAnswer>([...logs, ...unknown], partitions);
+  const chosen = allOf({
+    logs: wanted.filter((entry): entry is GroupOffsets => !('problem' in entry)),
+    unknown: wanted.filter((entry): entry is NoAnswer => 'problem' in entry),
+  });
+  if (chosen.length === 0) throw new UsageError('the pipeline has no topic: none matches');
+  const { from: first, to: last } = bounds;
+  if (typeof first === 'number' && typeof last === 'number' && first >= last)
+    throw new UsageError(`--from ${first} is not before --to ${last}`);
+  const fromOf = bounds.from === null ? null : await offsetsAt(admin, chosen, bounds.from);
+  const toOf = bounds.to === null ? null : await offsetsAt(admin, chosen, bounds.to);
+  const ranges = chosen.map((log): PartitionRange => {
+    const { topic, partition, logStart, logEnd, committedOffset } = log;
+    const end = Math.max(logStart, Math.min(committedOffset ?? logStart, logEnd));
+    const from = fromOf?.(log) ?? firstGiven({ topic, partition, to: end }, batchers);
+    const start = Math.min(end, Math.max(logStart, from));
+    return { topic, partition, from: start, to: Math.max(start, Math.min(end, toOf?.(log) ?? end)) };
+  });
+  const count = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+  if (count <= OFFSETS_MAX) return ranges.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
+  throw new UsageError(
+    `${count.toLocaleString('en')} offsets are too many to compare at once; the most is ${OFFSETS_MAX.toLocaleString('en')}: say less with --from, --to or --partition`,
+  );
+}
+
+function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batchers: readonly FoundBatcher[]): number {
+  const starts = batchers
+    .flatMap(({ standing }) => standing.coverage)
+    .filter((coverage) => coverage.topic === topic && coverage.partition === partition)
+    .flatMap(({ epochs }) => epochs.flatMap(({ ranges }) => (ranges[0] === undefined ? [] : [ranges[0][0] + 1])));
+  return starts.reduce((first, start) => Math.min(first, start), to);
+}
+
+/** The ledgers of some partitions, by the partition that a record is of. */
+class Ledgers {
+  readonly entries: readonly { readonly range: PartitionRange; readonly ledger: Ledger }[];
+  readonly #byName: ReadonlyMap<string, Ledger>;
+  /** Time of the oldest record, milliseconds since 1970; undefined where one has none. */
+  oldestMs: number | undefined = Infinity;
+
+  constructor(ranges: readonly PartitionRange[], expectsAcks: boolean) {
+    this.entries = ranges.map((range) => ({ range, ledger: new Ledger({ ...range, expectsAcks }) }));
+    this.#byName = new Map(this.entries.map(({ range, ledger }) => [partitionName(range), ledger]));
+  }
+
+  of(partition: TopicPartition): Ledger | undefined {
+    return this.#byName.get(partitionName(partition));
+  }
+
+  wrote(timestampMs: number): void {
+    if (timestampMs < 0) this.oldestMs = undefined;
+    else if (this.oldestMs !== undefined) this.oldestMs = Math.min(this.oldestMs, timestampMs);
+  }
+}
+
+async function readLog(
+  kafka: Kafka,
+  admin: KafkaAdmin,
+  { settings: { destination } }: PipelineConfig,
+  ranges: readonly PartitionRange[],
+): Promise<Ledgers> {
+  const ledgers = new Ledgers(ranges, destination.reply !== undefined);
+  await readRanges(kafka, admin, ranges, (message, range) => {
+    const record = fromKafkaMessage(message);
+    ledgers.of(range)?.record(record.offset, { skipped: isSkipped(record, destination) });
+    ledgers.wrote(record.timestampMs);
+    return false;
+  });
+  return ledgers;
+}
+
+async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Promise<void> {
+  for (const { standing } of batchers) {
+    for (const { chunk, body } of standing.unflushed) {
+      for (const { source, record } of await decodeChunks([chunk], body)) ledgers.of(source)?.held(record.offset);
+    }
+  }
+}
+
+async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
+  const { destination } = settings;
+  await withTables(config, async (tables) => {
+    const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
+    for (const table of tablesOf(destination, [...topics]).keys()) {
+      const lacking = missingColumns(await tables.columns(table));
+      if (lacking.length > 0)
+        throw new Error(
+          `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,
+        );
+    }
+    for (const { range, ledger } of ledgers.entries) {
+      const table = tableOf(destination, range.topic);
+      for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
+        const last = Math.min(at + ROWS_AT_ONCE, range.to) - 1;
+        for (const { offset, rows } of await tables.rowsByOffset(table, range, at, last)) ledger.rows(offset, rows);
+      }
+    }
+  });
+}
+
+async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pipeline: PipelineConfig): Promise<void> {
+  const { oldestMs } = ledgers;
+  if (oldestMs === Infinity) return;
+  await readAnswers(kafka, admin, pipeline, oldestMs, {
+    ack: (source) => {
+      ledgers.of(source)?.ack(source.offset);
+      return false;
+    },
+    deadLetter: (source) => {
+      ledgers.of(source)?.deadLetter(source.offset);
+      return false;
+    },
+  });
+}
+
+function print(reports: readonly Report[]): void {
+  const table = new Table({
+    head: [
+      'partition',
+      'offsets',
+      'records',
+      'rows',
+      'dead letters',
+      'skipped',
+      'in batchers',
+      'acknowledged',
+      'missing',
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const report of reports) {
+    const { from, to, records, inserted, rejected, skipped, held, acknowledged, missing } = report;
+    const numbers = [records, inserted, rejected, skipped, held, acknowledged, recordsIn(missing)];
+    const offsets = to > from ? `${from} to ${to - 1}` : 'none';
+    table.push([partitionName(report), offsets, ...numbers.map((number) => number.toLocaleString('en'))]);
+  }
+  console.log(table.toString());
+  for (const report of reports) {
+    printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
+    printGaps(partitionName(report), report.doubled, 'more than one row each');
+    printGaps(partitionName(report), report.unanswered, 'not acknowledged');
+  }
+}
+
+function printGaps(where: string, gaps: readonly Gap[], what: string): void {
+  for (const { from, to, records } of gaps.slice(0, GAPS_SHOWN)) {
+    const offsets = from === to ? `offset ${from}` : `offsets ${from} to ${to}`;
+    console.log(`${where}: ${offsets} (${records} ${records === 1 ? 'record' : 'records'}) ${what}`);
+  }
+  const more = gaps.slice(GAPS_SHOWN);
+  if (more.length > 0) console.log(`${where}: ${more.length} more ranges, ${recordsIn(more)} records, ${what}`);
+}
+
+function recordsIn(gaps: readonly Gap[]): number {
+  return gaps.reduce((sum, { records }) => sum + records, 0);
+}

@@ -1,0 +1,66 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Client } from '@temporalio/client';
+import type { Kafka } from 'kafkajs';
+import { ClickHouseTables } from '../../clickhouse/tables.js';
+import { createClickHouse, createLookUps, createTemporalClient } from '../../clients.js';
+import type { Config } from '../../config/config.js';
+import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
+import { createKafka } from '../../kafka/clients.js';
+import { reachKafka, reachTemporal } from '../../connections/openParts.js';
+import { createLogger } from '../../telemetry/logging.js';
+
+/** Kafka's clients for a command, which logs nothing but errors. Nothing is connected yet. */
+export function kafkaOf({ kafka, log }: Pick<Config, 'kafka' | 'log'>): Kafka {
+  return createKafka(kafka, createLogger({ ...log, level: 'error' }));
+}
+
+/** Works with Kafka, connected meanwhile. Rejects, in words that say what to do, where it cannot be reached. */
+export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: KafkaAdmin) => Promise<T>): Promise<T> {
+  const kafka = kafkaOf(config);
+  const admin = createAdmin(kafka);
+  try {
+    await reachKafka(admin, config.kafka);
+    return await work(kafka, admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** As {@link withKafka}, with Temporal. */
+export async function withTemporal<T>({ temporal }: Config, work: (client: Client) => Promise<T>): Promise<T> {
+  const connection = await reachTemporal(temporal);
+  try {
+    return await work(createTemporalClient(connection, temporal));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Works with ClickHouse, which is not asked for anything before. */
+export async function withClickHouse<T>(
+  { clickhouse }: Pick<Config, 'clickhouse'>,
+  work: (client: ClickHouseClient) => Promise<T>,
+): Promise<T> {
+  const client = createClickHouse(clickhouse);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** As {@link withClickHouse}, with its tables, in which rows are looked for as long as the daemon looks for them. */
+export function withTables<T>(
+  config: Pick<Config, 'clickhouse'>,
+  work: (tables: ClickHouseTables, client: ClickHouseClient) => Promise<T>,
+): Promise<T> {
+  const { clickhouse } = config;
+  return withClickHouse(config, async (client) => {
+    const lookUps = createLookUps(clickhouse);
+    try {
+      return await work(new ClickHouseTables(client, clickhouse.database, clickhouse.settings, lookUps), client);
+    } finally {
+      await lookUps.client.close();
+    }
+  });
+}

@@ -1,0 +1,52 @@
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { RunHistories, Standing } from '../../temporal/runHistories.js';
+import type { PipelineConfig } from '../../config/config.js';
+import { listLayouts } from '../../temporal/batcherClient.js';
+import { mapConcurrently } from '../../lib/mapConcurrently.js';
+import { batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
+
+/** A batcher that was started, by its latest run. */
+export interface FoundBatcher {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** As Temporal says it: `RUNNING`, `COMPLETED`, `TERMINATED`, ... */
+  readonly status: string;
+  readonly standing: Standing;
+}
+
+/** Histories read at the same time, at most: each may be some megabytes. */
+const AT_ONCE_MAX = 4;
+
+/** The layout of the configuration first, then those before it that Temporal remembers. */
+export async function layoutsOf(client: Client, { name, layout }: PipelineConfig): Promise<Layout[]> {
+  const before = await listLayouts(client, name);
+  return [layout, ...before.filter((other) => layoutName(other) !== layoutName(layout))];
+}
+
+/** What a batcher has and had; null where it was never started. Throws where Temporal does not answer. */
+export async function findBatcher(
+  client: Client,
+  histories: RunHistories,
+  workflowId: string,
+): Promise<FoundBatcher | null> {
+  try {
+    const { runId, status } = await client.workflow.getHandle(workflowId).describe();
+    return { workflowId, runId, status: status.name, standing: await histories.standing(workflowId, runId) };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+/** All batchers of a pipeline that were started, those of earlier layouts included. */
+export async function findBatchers(
+  client: Client,
+  histories: RunHistories,
+  pipeline: PipelineConfig,
+): Promise<FoundBatcher[]> {
+  const ids = (await layoutsOf(client, pipeline)).flatMap((layout) =>
+    Array.from({ length: layout.batchers }, (_, index) => batcherWorkflowId(pipeline.name, layout, index)),
+  );
+  const found = await mapConcurrently(ids, (id) => findBatcher(client, histories, id), AT_ONCE_MAX);
+  return found.filter((batcher) => batcher !== null);
+}

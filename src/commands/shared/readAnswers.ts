@@ -1,0 +1,73 @@
+import type { Kafka, KafkaMessage } from 'kafkajs';
+import { isMissing } from '../../daemon/startUpChecks.js';
+import type { PipelineConfig } from '../../config/config.js';
+import type { KafkaAdmin } from '../../kafka/admin.js';
+import { fromKafkaMessage } from '../../kafka/fromKafka.js';
+import { rangesOf, readRanges } from '../../kafka/readRanges.js';
+import { readDeadLetter } from '../../protocol/deadLetter.js';
+import type { RecordPlace } from '../../protocol/record.js';
+import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
+
+/** What is done with each acknowledgement and dead letter, by the record that it is about. Each says whether enough is read. */
+export interface AnswerHandlers {
+  readonly ack: (source: RecordPlace, ack: FoundAck & { readonly atMs: number }) => boolean;
+  readonly deadLetter: (source: RecordPlace, letter: FoundDeadLetter) => boolean;
+}
+
+/** By so much may the clocks of producers, workers and servers differ. */
+export const CLOCK_SKEW_MS = 60_000;
+
+/**
+ * Reads the acknowledgements and dead letters of a pipeline.
+ *
+ * @param askedMs when the oldest of the records was written, milliseconds since 1970: what was answered before is not read, but
+ *   for {@link CLOCK_SKEW_MS}; undefined: all that the topics hold
+ */
+export async function readAnswers(
+  kafka: Kafka,
+  admin: KafkaAdmin,
+  { name, settings: { destination } }: PipelineConfig,
+  askedMs: number | undefined,
+  { ack, deadLetter }: AnswerHandlers,
+): Promise<void> {
+  const { reply, deadLetterTopic } = destination;
+  const topics = new Set([
+    ...(reply === undefined ? [] : [reply.topic, ...(reply.allowTopics ?? [])]),
+    deadLetterTopic,
+  ]);
+  const existing = await admin.describeTopics([...topics]);
+  const ranges = await rangesOf(
+    admin,
+    [...topics].filter((topic) => !isMissing(existing, topic)),
+    // Written in the future, by its own account: that does not say when it was answered.
+    askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
+  );
+  await readRanges(kafka, admin, ranges, (message, { topic, partition }) => {
+    const at = { topic, partition, offset: Number(message.offset) };
+    if (topic === deadLetterTopic) {
+      const { source, pipeline, code, message: text } = readDeadLetter(fromKafkaMessage(message));
+      // Pipelines may share a dead-letter topic.
+      if (source === null || (pipeline !== null && pipeline !== name)) return false;
+      return deadLetter(source, { ...at, code, message: text });
+    }
+    const parsed = parseAck(message);
+    return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: Number(message.timestamp) });
+  });
+}
+
+/** Null for a message that is no acknowledgement of ours. */
+function parseAck({
+  value,
+}: KafkaMessage): { source: RecordPlace; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(String(value));
+  } catch {
+    return null; // A stranger's: others may write to a reply topic, too.
+  }
+  const { topic, partition, offset, status, batch, code } = (parsed ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof topic !== 'string' || typeof partition !== 'number' || typeof offset !== 'number') return null;
+  if (typeof status !== 'string' || typeof batch !== 'string') return null;
+  const answer = { status, batch, ...(typeof code === 'string' ? { code } : {}) };
+  return { source: { topic, partition, offset }, answer };
+}

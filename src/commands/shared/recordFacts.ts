@@ -1,0 +1,157 @@
+import type { BatchOfRecord } from './batchesOfRecord.js';
+import type { RowsOfRecord } from '../../clickhouse/tables.js';
+import { placeName, timeText, type RecordPlace } from '../../protocol/record.js';
+import { UsageError } from '../../lib/usageError.js';
+
+/** `orders/3/12345`. @throws UsageError */
+export function parsePlace(text: string): RecordPlace {
+  const [, topic, partition, offset] = /^([a-zA-Z0-9._-]{1,249})\/(\d{1,9})\/(\d{1,15})$/.exec(text) ?? [];
+  if (topic === undefined)
+    throw new UsageError(`${text} is no record: say topic/partition/offset, such as orders/3/12345`);
+  return { topic, partition: Number(partition), offset: Number(offset) };
+}
+
+/** An acknowledgement, and where it lies. */
+export interface FoundAck extends RecordPlace {
+  readonly status: string;
+  readonly batch: string;
+  readonly code?: string;
+}
+
+/** A dead letter, and where it lies. */
+export interface FoundDeadLetter extends RecordPlace {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A batcher that has accepted a record. */
+export interface Acceptance {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** The epochs under which it was accepted. */
+  readonly epochs: readonly string[];
+  /** True where it is still to be flushed: buffered, on its way, or left by a closed run. */
+  readonly unflushed: boolean;
+  /** As far back as was looked. */
+  readonly batches: readonly BatchOfRecord[];
+}
+
+/** What a part that did not answer said instead. */
+export type Known<T> = T | { readonly error: string };
+
+/** All that is known of one record in one pipeline. */
+export interface RecordFacts {
+  readonly log: {
+    readonly start: number;
+    readonly end: number;
+    /** The next offset of the group; null where it has none. */
+    readonly committed: number | null;
+  };
+  /** Null where the log has none at this offset. */
+  readonly record: {
+    readonly timestampMs: number;
+    /** It has no value, and the pipeline skips such. */
+    readonly skipped: boolean;
+    /** Workflow id of the batcher that it goes to by the configuration. */
+    readonly batcher: string;
+  } | null;
+  readonly acceptances: Known<readonly Acceptance[]>;
+  readonly rows: Known<readonly RowsOfRecord[]>;
+  readonly acks: readonly FoundAck[];
+  readonly deadLetters: readonly FoundDeadLetter[];
+}
+
+/**
+ * - `notWritten`: the log ends before the offset
+ * - `noRecord`: a transaction's mark, or compacted away; `removed`: before the log's start, and nobody knows more
+ * - `waiting`: no batcher has accepted it
+ * - `accepted`: a batcher holds it; `flushing`: in a batch on its way
+ * - `inserted`, `rejected`, `skipped`: done with
+ * - `missing`: it was accepted, and has neither a row nor a dead letter
+ * - `unknown`: a part that would know does not answer
+ */
+export type RecordState =
+  | 'notWritten'
+  | 'noRecord'
+  | 'removed'
+  | 'waiting'
+  | 'accepted'
+  | 'flushing'
+  | 'inserted'
+  | 'rejected'
+  | 'skipped'
+  | 'missing'
+  | 'unknown';
+
+/** Where a record is, from what is known of it. Pure. */
+export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
+  const { log, record, acceptances, rows, acks, deadLetters } = facts;
+  if (!('error' in rows) && rows.length > 0) return 'inserted';
+  if (deadLetters.length > 0 || acks.some(({ status }) => status === 'rejected')) return 'rejected';
+  if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
+  if (offset >= log.end) return 'notWritten';
+  if ('error' in acceptances || 'error' in rows) return 'unknown';
+  const holder = acceptances.find(({ unflushed }) => unflushed);
+  if (holder !== undefined) return holder.batches.some(({ outcome }) => outcome === null) ? 'flushing' : 'accepted';
+  if (offset < log.start) return 'removed';
+  if (record === null) return 'noRecord';
+  const wasAccepted = acceptances.some(({ epochs }) => epochs.length > 0);
+  if (!wasAccepted && offset >= (log.committed ?? 0)) return 'waiting';
+  return record.skipped ? 'skipped' : 'missing';
+}
+
+/** What is known of a record as lines for a person. Pure. */
+export function whereText(place: RecordPlace, pipeline: string, facts: RecordFacts): string {
+  const { log, record, acceptances, rows, acks, deadLetters } = facts;
+  const lines: [what: string, text: string][] = [
+    [
+      'log',
+      `${log.start} to ${log.end - 1}, ${log.committed === null ? 'no offset committed' : `committed ${log.committed}`}`,
+    ],
+  ];
+  if (record !== null) {
+    const written = record.timestampMs < 0 ? '' : `written ${timeText(record.timestampMs)}, `;
+    lines.push(['record', `${written}for batcher ${record.batcher}`]);
+  }
+  if ('error' in acceptances) lines.push(['batcher', `not known: ${acceptances.error}`]);
+  else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
+  if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
+  else for (const row of rows) lines.push(['row', `${row.rows === 1 ? 'one' : row.rows} under epoch ${row.epoch}`]);
+  for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}`]);
+  for (const letter of deadLetters)
+    lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
+  const state = stateOf(facts, place);
+  if (state === 'missing' && acks.some(({ status }) => status === 'inserted')) lines.push(['hint', TAKEN_SINCE]);
+  const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
+  return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
+}
+
+function acceptanceLines({ workflowId, runId, epochs, unflushed, batches }: Acceptance): [string, string][] {
+  const holds = unflushed ? ', which holds it' : '';
+  return [
+    ['batcher', `${workflowId}${holds}, accepted under epoch ${epochs.join(', ')}; run ${runId}`],
+    ...batches.map((batch): [string, string] => {
+      const { number, id, reason, runId: of, token, outcome } = batch;
+      const what = outcome === null ? 'on its way' : `done, token ${token ?? 'unknown'}`;
+      return ['batch', `${number} (${reason}), ${id}, ${what}; run ${of}`];
+    }),
+  ];
+}
+
+/** An acknowledgement is sent after the row can be queried. */
+const TAKEN_SINCE =
+  'it was inserted, and its row has gone since: merged with another one of its sorting key (ReplacingMergeTree and the like), expired by a TTL, or deleted';
+
+const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
+  notWritten: 'not written yet: the log ends before it',
+  noRecord: 'there is no record at this offset: a mark of a transaction, or compacted away',
+  removed: 'the log has removed it, and neither a row nor a dead letter tells of it',
+  waiting: 'waits in Kafka or in the lane of a consumer; no batcher has accepted it yet',
+  accepted: 'a batcher has accepted it, and holds it',
+  flushing: 'in a batch that is on its way',
+  inserted: 'inserted',
+  rejected: 'rejected',
+  skipped: 'skipped: it has no value',
+  missing: 'MISSING: it was read, and has neither a row nor a dead letter',
+  unknown: 'not known, since a part does not answer',
+};

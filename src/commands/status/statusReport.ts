@@ -1,0 +1,162 @@
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import type { NativeConnection } from '@temporalio/worker';
+import kafkajs from 'kafkajs';
+import { createTemporalClient } from '../../clients.js';
+import type { Config, PipelineConfig } from '../../config/config.js';
+import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
+import { findInputTopics } from '../../kafka/existingTopics.js';
+import { describeNoAnswer, findGroupOffsets } from '../../kafka/offsets.js';
+import type { BatcherStatus } from '../../protocol/batcher.js';
+import { BATCHER, batcherWorkflowId } from '../../protocol/batcherId.js';
+import { partitionName } from '../../protocol/record.js';
+import { reachKafka, reachTemporal } from '../../connections/openParts.js';
+import { kafkaOf } from '../shared/connections.js';
+import { answered, type Answer } from '../shared/chosen.js';
+
+/** Long enough to find out what is wrong with TLS. */
+const CONNECT_TIMEOUT_MS = 12_000;
+
+/** A query needs a worker; where none answers, there is still time to say what the server itself knows. */
+const QUERY_TIMEOUT_MS = 2_000;
+
+/** What a part did not answer. */
+export interface Silent {
+  readonly error: string;
+}
+
+/** One pipeline at one moment, as far as the parts answer. */
+export interface PipelineReport {
+  readonly pipeline: string;
+  readonly lag: readonly PartitionLag[] | Silent;
+  /** Partitions of which nothing is known, and why, in words. */
+  readonly unknown: readonly string[];
+  readonly members: readonly Member[] | Silent;
+  readonly batchers: readonly BatcherReport[] | Silent;
+}
+
+export interface PartitionLag {
+  readonly topic: string;
+  readonly partition: number;
+  readonly committed: number | null;
+  readonly end: number;
+  readonly lag: number;
+}
+
+/** A consumer of the group. */
+export interface Member {
+  readonly memberId: string;
+  readonly clientId: string;
+  readonly host: string;
+  /** As `topic/partition`; none while the group rebalances. */
+  readonly partitions: readonly string[];
+}
+
+export type BatcherReport = { readonly index: number; readonly workflowId: string } & (
+  | { readonly state: 'running'; readonly status: BatcherStatus; readonly pendingError: string | null }
+  | { readonly state: 'not started' }
+  | {
+      readonly state: string;
+      readonly historyLength: number;
+      readonly historyBytes: number;
+      readonly status?: undefined;
+      readonly error: string;
+    }
+);
+
+/** Asks Kafka and Temporal how the pipelines are; opens their connections once. A part that is down is asked again each time. */
+export class StatusReader {
+  readonly #config: Config;
+  readonly #admin: KafkaAdmin;
+  #kafka: Answer<void> = { ok: false, error: 'not asked yet' };
+  #temporal: Answer<NativeConnection> = { ok: false, error: 'not asked yet' };
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.#admin = createAdmin(kafkaOf(config));
+  }
+
+  /** All pipelines, in the order of the configuration. Never rejects; each batcher is queried once. */
+  async read(): Promise<PipelineReport[]> {
+    [this.#kafka, this.#temporal] = await Promise.all([
+      this.#kafka.ok ? this.#kafka : answered(reachKafka(this.#admin, this.#config.kafka), CONNECT_TIMEOUT_MS),
+      this.#temporal.ok ? this.#temporal : answered(reachTemporal(this.#config.temporal), CONNECT_TIMEOUT_MS),
+    ]);
+    const [kafka, temporal] = [this.#kafka, this.#temporal];
+    const client = temporal.ok ? createTemporalClient(temporal.value, this.#config.temporal) : null;
+    return Promise.all(
+      this.#config.pipelines.map(async (pipeline): Promise<PipelineReport> => {
+        const [lag, members, batchers] = await Promise.all([
+          kafka.ok ? answered(lagOf(this.#admin, pipeline)) : kafka,
+          kafka.ok ? answered(membersOf(this.#admin, pipeline)) : kafka,
+          client === null ? silent(temporal) : answered(batchersOf(client, pipeline)),
+        ]);
+        return {
+          pipeline: pipeline.name,
+          lag: lag.ok ? lag.value.lag : { error: lag.error },
+          unknown: lag.ok ? lag.value.unknown : [],
+          members: members.ok ? members.value : { error: members.error },
+          batchers: batchers.ok ? batchers.value : { error: batchers.error },
+        };
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#admin.disconnect(), this.#temporal.ok ? this.#temporal.value.close() : undefined]);
+  }
+}
+
+function silent(answer: Answer<unknown>): { readonly ok: false; readonly error: string } {
+  return { ok: false, error: answer.ok ? '' : answer.error };
+}
+
+async function lagOf(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<{ lag: PartitionLag[]; unknown: string[] }> {
+  const topics = await findInputTopics(admin, pipeline);
+  const { logs, unknown } = await findGroupOffsets(admin, pipeline.groupId, topics);
+  const lag = logs.map(({ topic, partition, logStart, logEnd, committedOffset }) => ({
+    topic,
+    partition,
+    committed: committedOffset,
+    end: logEnd,
+    lag: Math.max(0, logEnd - (committedOffset ?? logStart)),
+  }));
+  return { lag, unknown: unknown.map(describeNoAnswer) };
+}
+
+async function membersOf(admin: KafkaAdmin, { groupId }: PipelineConfig): Promise<Member[]> {
+  const { groups } = await admin.describeGroups([groupId]);
+  return (groups[0]?.members ?? []).map(({ memberId, clientId, clientHost, memberAssignment }) => {
+    const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {};
+    const partitions = Object.entries(assignment).flatMap(([topic, list]) =>
+      list.map((partition) => partitionName({ topic, partition })),
+    );
+    return { memberId, clientId, host: clientHost.replace(/^\//, ''), partitions };
+  });
+}
+
+function batchersOf(client: Client, { name, layout }: PipelineConfig): Promise<BatcherReport[]> {
+  return Promise.all(
+    Array.from({ length: layout.batchers }, (_, index) =>
+      batcherOf(client, index, batcherWorkflowId(name, layout, index)),
+    ),
+  );
+}
+
+async function batcherOf(client: Client, index: number, workflowId: string): Promise<BatcherReport> {
+  const handle = client.workflow.getHandle(workflowId);
+  let description: WorkflowExecutionDescription;
+  try {
+    description = await handle.describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { index, workflowId, state: 'not started' };
+    throw error;
+  }
+  const { status: execution, historyLength, historySize = 0, raw } = description;
+  const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure)?.lastFailure?.message ?? null;
+  const named = { index, workflowId, historyLength, historyBytes: historySize };
+  if (execution.name !== 'RUNNING')
+    return { ...named, state: execution.name.toLowerCase(), error: 'its run has ended' };
+  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  if (!answer.ok) return { ...named, state: 'silent', error: `no worker answers: ${answer.error}` };
+  return { index, workflowId, state: 'running', status: answer.value, pendingError: failure };
+}

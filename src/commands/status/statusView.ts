@@ -1,0 +1,163 @@
+import Table from 'cli-table3';
+import type { Config } from '../../config/config.js';
+import type { BatcherStatus } from '../../protocol/batcher.js';
+import type { BatcherReport, Member, PipelineReport } from './statusReport.js';
+
+/** All pipelines at one moment. */
+export interface Look {
+  readonly atMs: number;
+  readonly reports: readonly PipelineReport[];
+}
+
+/** Records a second between two looks; null where one of them does not know. */
+export interface Rates {
+  /** By which the committed offsets moved. */
+  readonly committed: number | null;
+  /** Rows inserted, by index of the batcher. */
+  readonly rows: ReadonlyMap<number, number>;
+}
+
+/**
+ * How fast a pipeline was between two looks. What cannot be compared is left out: a batcher that did not answer, or that
+ * counts anew; offsets that were set back. Pure.
+ */
+export function ratesBetween(before: Look, now: Look, pipeline: string): Rates {
+  const seconds = (now.atMs - before.atMs) / 1000;
+  const [earlier, later] = [before, now].map(({ reports }) => reports.find((report) => report.pipeline === pipeline));
+  if (earlier === undefined || later === undefined || seconds <= 0) return { committed: null, rows: new Map() };
+  const positions = [committedSum(earlier), committedSum(later)] as const;
+  const moved = positions[0] === null || positions[1] === null ? null : positions[1] - positions[0];
+  const rows = new Map<number, number>();
+  for (const { index, inserted } of insertedBy(later)) {
+    const known = insertedBy(earlier).find((batcher) => batcher.index === index);
+    if (known !== undefined && inserted >= known.inserted) rows.set(index, (inserted - known.inserted) / seconds);
+  }
+  return { committed: moved === null || moved < 0 ? null : moved / seconds, rows };
+}
+
+function committedSum({ lag }: PipelineReport): number | null {
+  if ('error' in lag) return null;
+  return lag.reduce((sum, { committed }) => sum + (committed ?? 0), 0);
+}
+
+function insertedBy({ batchers }: PipelineReport): { index: number; inserted: number }[] {
+  if ('error' in batchers) return [];
+  return batchers.flatMap((report) =>
+    statusOf(report) === null ? [] : [{ index: report.index, inserted: statusOf(report)?.counters.inserted ?? 0 }],
+  );
+}
+
+/**
+ * A look as text for a terminal. Pure.
+ *
+ * @param before an earlier look, for the rates; without one there are none
+ */
+export function statusText(now: Look, { kafka, temporal }: Pick<Config, 'kafka' | 'temporal'>, before?: Look): string {
+  const lines: string[] = [];
+  for (const report of now.reports) {
+    const rates = before === undefined ? null : ratesBetween(before, now, report.pipeline);
+    lines.push('', `pipeline ${report.pipeline}`);
+    if ('error' in report.lag) lines.push(`  Kafka at ${kafka.brokers.join(', ')}: ${report.lag.error}`);
+    else {
+      const total = report.lag.reduce((sum, { lag }) => sum + lag, 0);
+      lines.push(`  lag ${count(total)} records over ${report.lag.length} partitions${committedRate(rates)}`);
+    }
+    for (const problem of report.unknown) lines.push(`  ${problem}`);
+    if (!('error' in report.members)) lines.push(`  ${membersText(report.members)}`);
+    if ('error' in report.batchers) lines.push(`  Temporal at ${temporal.address}: ${report.batchers.error}`);
+    else lines.push(batcherTable(report.batchers, now.atMs, rates));
+  }
+  return lines.join('\n');
+}
+
+function committedRate(rates: Rates | null): string {
+  return rates?.committed === null || rates === null ? '' : `, ${count(rates.committed)} records/s`;
+}
+
+/** `2 members: ktb@10.0.0.7 reads 4 partitions, ktb@10.0.0.8 reads 4 partitions` */
+function membersText(members: readonly Member[]): string {
+  if (members.length === 0) return 'no members: nobody reads';
+  const each = members.map(
+    ({ clientId, host, partitions }) => `${clientId}@${host} reads ${partitions.length} partitions`,
+  );
+  return `${members.length} ${members.length === 1 ? 'member' : 'members'}: ${each.join(', ')}`;
+}
+
+function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: Rates | null): string {
+  const table = new Table({
+    head: [
+      'batcher',
+      'state',
+      'buffered',
+      'oldest',
+      'records',
+      ...(rates === null ? [] : ['rows/s']),
+      'batches',
+      'rejected',
+      'last flush',
+      'history',
+      'last error',
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const report of batchers) table.push(tableRow(report, nowMs, rates));
+  return table.toString();
+}
+
+function tableRow(report: BatcherReport, nowMs: number, rates: Rates | null): (string | number)[] {
+  const of = statusOf(report);
+  const rate = rates === null ? [] : [countOrNothing(rates.rows.get(report.index))];
+  if (of === null) {
+    const error = 'error' in report ? report.error : '';
+    const history = 'historyBytes' in report ? kib(report.historyBytes) : '';
+    return [report.index, report.state, '', '', '', ...rate.map(() => ''), '', '', '', history, error];
+  }
+  const { lastFlush } = of;
+  return [
+    report.index,
+    stateOf(of),
+    count(of.bufferedRecords),
+    of.oldestAcceptedAtMs === null ? '' : seconds(nowMs - of.oldestAcceptedAtMs),
+    count(of.counters.records),
+    ...rate,
+    count(of.counters.batches),
+    count(of.counters.rejected),
+    lastFlush === null ? '' : `${lastFlush.reason}, ${seconds(nowMs - lastFlush.finishedAtMs)} ago`,
+    kib(of.historyBytes),
+    ('pendingError' in report ? report.pendingError : null) ?? of.lastError ?? pausedBy(of),
+  ];
+}
+
+function statusOf(report: BatcherReport): BatcherStatus | null {
+  return 'status' in report && report.status !== undefined ? report.status : null;
+}
+
+function stateOf({ paused, draining, holding, flushing }: BatcherStatus): string {
+  if (paused) return 'paused';
+  if (draining) return 'draining';
+  if (holding) return 'holding';
+  return flushing === null ? 'accepting' : 'flushing';
+}
+
+/** Who has paused it, and why. */
+function pausedBy({ paused, controls }: BatcherStatus): string {
+  const control = controls.filter(({ action }) => action === 'pause').at(-1);
+  return paused && control !== undefined ? `paused by ${control.actor}: ${control.reason}` : '';
+}
+
+function count(number: number): string {
+  return Math.round(number).toLocaleString('en');
+}
+
+function countOrNothing(number: number | undefined): string {
+  return number === undefined ? '' : count(number);
+}
+
+function kib(bytes: number): string {
+  return `${Math.round(bytes / 1024)} KiB`;
+}
+
+/** Clocks differ: an age below zero is none. */
+function seconds(ms: number): string {
+  return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,123 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { NativeConnection } from '@temporalio/worker';
+import kafkajs from 'kafkajs';
+import { connectTemporal } from '../clients.js';
+import type { ClickHouseConfig, KafkaConfig, TemporalConfig } from '../config/config.js';
+import { GRPC_STATUS } from '../temporal/statusCodes.js';
+import { handshakeProblem } from './tlsHandshake.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
+import { within } from '../lib/within.js';
+import { messageOf } from '../lib/messageOf.js';
+
+/** kafkajs tries for some 20 s, and says only then why. */
+const KAFKA_WITHIN_MS = 6_000;
+
+/**
+ * Connects to Kafka.
+ *
+ * @throws in words that say what to do. Trying again helps where the broker was away.
+ */
+export async function reachKafka(
+  admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>,
+  kafka: KafkaConfig,
+): Promise<void> {
+  try {
+    // A broker that wants SASL says so only when it is asked for something.
+    await within(
+      admin.connect().then(() => admin.describeTopics([])),
+      KAFKA_WITHIN_MS,
+    );
+  } catch (error) {
+    throw await kafkaProblem(kafka, error);
+  }
+}
+
+/** What an error of Kafka's client means. */
+export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: unknown): Promise<Error> {
+  const at = `Kafka at ${brokers.join(', ')}`;
+  if (error instanceof kafkajs.KafkaJSSASLAuthenticationError)
+    return new Error(
+      `${at} refuses user ${sasl?.username ?? ''} (${messageOf(error)}): check kafka.sasl, its mechanism, username and password`,
+    );
+  const problems = await Promise.all(
+    brokers.map((broker) => handshakeProblem({ ...addressOf(broker), tls: ssl, key: 'kafka.ssl' })),
+  );
+  return new Error(
+    explained(at, problems) ??
+      `${at} does not answer (${messageOf(error)}); is it running, and are brokers, ssl and sasl right?`,
+  );
+}
+
+/** Connects to Temporal; rejects as {@link reachKafka} does. */
+export async function reachTemporal(temporal: TemporalConfig): Promise<NativeConnection> {
+  try {
+    return await connectTemporal(temporal);
+  } catch (error) {
+    throw await temporalProblem(temporal, error);
+  }
+}
+
+/** While it connects, the native client has the meaning of the code in its message only. */
+const REFUSED_WHILE_CONNECTING = /does not have (valid authentication credentials|permission)/;
+
+/** What an error of Temporal's client means. */
+export async function temporalProblem({ address, tls, apiKey }: TemporalConfig, error: unknown): Promise<Error> {
+  const at = `Temporal at ${address}`;
+  const { code } = error as { code?: number };
+  if (
+    code === GRPC_STATUS.unauthenticated ||
+    code === GRPC_STATUS.permissionDenied ||
+    REFUSED_WHILE_CONNECTING.test(messageOf(error))
+  )
+    return new Error(
+      `${at} refuses ${apiKey === null ? 'a client without an API key' : 'the API key'} (${messageOf(error)}): check temporal.apiKey and temporal.namespace`,
+    );
+  const endpoint = { ...addressOf(address), tls, key: 'temporal.tls', protocols: ['h2'] };
+  return new Error(
+    explained(at, [await handshakeProblem(endpoint)]) ??
+      `${at} does not answer (${messageOf(error)}); is it running, and are address, tls and apiKey right?`,
+  );
+}
+
+/** Codes of ClickHouse, and of a proxy in front of it, for who is not let in. */
+const REFUSED_USER = /^(516|192|193|194)$/;
+
+/** ClickHouse answers this user; rejects as {@link reachKafka} does. */
+export async function reachClickHouse(client: ClickHouseClient, clickhouse: ClickHouseConfig): Promise<void> {
+  const answer = await client.ping({ select: true });
+  if (answer.success) return;
+  const { url, username, accessToken, tls } = clickhouse;
+  const reason = (messageOf(answer.error).split('\n')[0] ?? '').trim();
+  const at = `ClickHouse at ${url}`;
+  const { code } = answer.error as { code?: string };
+  if (code !== undefined && REFUSED_USER.test(code))
+    throw new Error(
+      accessToken === null
+        ? `${at} refuses user ${username} (${reason}): check clickhouse.username and clickhouse.password`
+        : `${at} refuses the access token (${reason}): check clickhouse.accessToken`,
+    );
+  const { hostname: host, port, protocol } = new URL(url);
+  const secure = protocol === 'https:';
+  const endpoint = {
+    host: host.replace(/^\[|\]$/g, ''),
+    port: Number(port === '' ? (secure ? 443 : 80) : port),
+    tls: secure && (tls ?? true),
+    key: 'clickhouse.tls',
+  };
+  const who = accessToken === null ? `user ${username}` : 'the access token';
+  throw new Error(
+    explained(at, [await handshakeProblem(endpoint)]) ??
+      `${at} does not answer ${who} (${reason}); is it running, and are url, ${accessToken === null ? 'username and password' : 'accessToken'} right?`,
+  );
+}
+
+function explained(at: string, problems: readonly (string | null)[]): string | null {
+  const problem = problems.find((candidate) => candidate !== null);
+  return problem === undefined ? null : `${at} cannot be used: ${problem}`;
+}
+
+/** Of `host:port`, `[::1]:7233`; a frontend without a port is at Temporal's own. */
+function addressOf(address: string): { host: string; port: number } {
+  const [, host = address, port = '7233'] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(address) ?? [];
+  return { host, port: Number(port) };
+}

@@ -1,0 +1,80 @@
+import type { PipelineConfig } from '../../config/config.js';
+import type { Layout } from '../../protocol/batcherId.js';
+import type { BatcherSettings } from '../../protocol/settings.js';
+import type { KafkaRecord } from '../../protocol/record.js';
+import type { BatcherClient } from '../../temporal/batcherClient.js';
+import { Lane } from './lane.js';
+import { keylessIndex, laneIndex } from '../../codecs/laneIndex.js';
+import { LaneSender, type LaneObserver } from './laneSender.js';
+import type { PartitionTracker } from '../partitions/tracker.js';
+
+/** The lanes of one layout, each with its sender: one normally, two while partitions go over to another layout. */
+export class Lanes {
+  readonly layout: Layout;
+  readonly all: readonly Lane[];
+  readonly batchers: readonly BatcherClient[];
+  readonly #senders: readonly LaneSender[];
+  readonly #runs: readonly Promise<void>[];
+
+  /** They begin to send at once. */
+  constructor(
+    layout: Layout,
+    pipeline: PipelineConfig,
+    batcherOf: (index: number) => BatcherClient,
+    observe: (lane: Lane, batcher: BatcherClient) => LaneObserver,
+    settings: () => BatcherSettings,
+  ) {
+    this.layout = layout;
+    this.all = Array.from({ length: layout.batchers }, (_, index) => new Lane(index, pipeline.signal));
+    this.batchers = this.all.map(({ index }) => batcherOf(index));
+    this.#senders = this.all.map((lane, index) => {
+      const batcher = this.batchers[index] as BatcherClient;
+      const { flow } = pipeline;
+      return new LaneSender({ lane, batcher, flow, settings, observer: observe(lane, batcher) });
+    });
+    this.#runs = this.#senders.map((sender) => sender.run());
+  }
+
+  get records(): number {
+    return this.all.reduce((sum, lane) => sum + lane.records, 0);
+  }
+
+  /** What the records take in this process. */
+  get memoryBytes(): number {
+    return this.all.reduce((sum, lane) => sum + lane.memoryBytes, 0);
+  }
+
+  /** The oldest of what waits first in each lane, see {@link Lane.firstTimestampMs}. */
+  get firstTimestampMs(): number | null {
+    const times = this.all.flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** Hands records of a partition over, in their order. */
+  handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>): void {
+    const nowMs = performance.now();
+    const touched = new Set<number>();
+    const keyless = keylessIndex(tracker, this.layout);
+    for (const record of records) {
+      const index = laneIndex(record, keyless, this.layout);
+      (this.all[index] as Lane).add(tracker, record, nowMs, (this.#senders[index] as LaneSender).isStopped);
+      touched.add(index);
+    }
+    for (const index of touched) (this.#senders[index] as LaneSender).wake();
+  }
+
+  /** How many members of the group send to the same batchers, this one included. */
+  setMembers(members: number): void {
+    for (const sender of this.#senders) sender.setMembers(members);
+  }
+
+  clear(): void {
+    for (const lane of this.all) lane.clear();
+  }
+
+  /** Ends the senders after the signals in flight. */
+  async stop(): Promise<void> {
+    for (const sender of this.#senders) sender.stop();
+    await Promise.all(this.#runs);
+  }
+}

@@ -1,0 +1,225 @@
+import type { PipelineConfig } from '../../config/config.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { layoutName, type Layout } from '../../protocol/batcherId.js';
+import type { KafkaRecord } from '../../protocol/record.js';
+import { encodeChunk } from '../../codecs/chunkCodec.js';
+import { hasOwnTaskQueue } from '../../protocol/installation.js';
+import type { BatcherSettings } from '../../protocol/settings.js';
+import type { Logger, StateLog } from '../../telemetry/logging.js';
+import type { Metrics } from '../../telemetry/metrics.js';
+import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
+import type { Lane, Pack } from './lane.js';
+import { Lanes } from './lanes.js';
+import type { LaneObserver } from './laneSender.js';
+import type { StopCause } from './laneStop.js';
+import { StuckTasks, type DueTask } from '../../temporal/stuckTasks.js';
+import type { PartitionTracker } from '../partitions/tracker.js';
+
+/** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
+type SetAside = (source: PartitionTracker, record: KafkaRecord) => Promise<KafkaRecord>;
+
+export interface PipelineLanesOptions {
+  readonly pipeline: PipelineConfig;
+  /** The batcher of an index, from 0, in a layout. */
+  readonly batcher: (layout: Layout, index: number) => BatcherClient;
+  /** What the batchers are told; another object where it has changed. */
+  readonly batcherSettings: () => BatcherSettings;
+  readonly setAside: SetAside;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly stateLog: StateLog;
+}
+
+/** What happens in lanes. */
+export interface LaneHandlers {
+  /** A batcher has accepted what a lane sent. */
+  readonly accepted: (pack: Pack) => void;
+  /** A lane has stopped, or goes on. */
+  readonly changed: () => void;
+}
+
+/**
+ * All lanes of a pipeline, by layout: ours, and those that partitions come from. They are made when they are first asked for,
+ * and stay until they are stopped.
+ */
+export class PipelineLanes {
+  readonly #options: PipelineLanesOptions;
+  readonly #pipeline: string;
+  readonly #handlers: LaneHandlers;
+  readonly #byLayout = new Map<string, Lanes>();
+  readonly #stopCauses = new Map<Lane, StopCause>();
+  readonly #stuckTasks = new StuckTasks();
+  /** By workflow id the installation that a batcher without traffic was told. */
+  readonly #told = new Map<string, string>();
+  #members = 1;
+
+  constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
+    this.#options = options;
+    this.#pipeline = options.pipeline.name;
+    this.#handlers = handlers;
+  }
+
+  of(layout: Layout): Lanes {
+    const name = layoutName(layout);
+    let lanes = this.#byLayout.get(name);
+    if (lanes === undefined) {
+      const { pipeline, batcher, batcherSettings } = this.#options;
+      lanes = new Lanes(
+        layout,
+        pipeline,
+        (index) => batcher(layout, index),
+        (lane, client) => this.#observe(lane, client),
+        batcherSettings,
+      );
+      lanes.setMembers(this.#members);
+      this.#byLayout.set(name, lanes);
+    }
+    return lanes;
+  }
+
+  /** Records that wait in all of them. */
+  get records(): number {
+    return this.#sum('records');
+  }
+
+  /** What the records take in this process. */
+  get memoryBytes(): number {
+    return this.#sum('memoryBytes');
+  }
+
+  /** How many members of the group send to the same batchers, this one included. */
+  setMembers(members: number): void {
+    this.#members = members;
+    for (const lanes of this.#byLayout.values()) lanes.setMembers(members);
+  }
+
+  clear(): void {
+    for (const lanes of this.#byLayout.values()) lanes.clear();
+  }
+
+  /** Ends the senders after the signals in flight. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#byLayout.values()].map((lanes) => lanes.stop()));
+  }
+
+  /**
+   * Finds closed runs that no traffic touches, whose records must not wait for the next one, and batchers whose workflow
+   * tasks do not get done. Never rejects.
+   *
+   * @param goesOn whether it is still this member's task
+   */
+  async sweep(goesOn: () => boolean): Promise<void> {
+    const { logger, metrics, pipeline } = this.#options;
+    // They are there only from the first record on.
+    this.of(pipeline.layout);
+    const batchers = [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers);
+    let stuck = 0;
+    for (const batcher of batchers) {
+      if (!goesOn()) return;
+      try {
+        const { closed, dueTask } = await batcher.startHeir({ drained: false });
+        if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
+        else await this.#tellInstallation(batcher);
+        if (await this.#isStuck(batcher, dueTask)) stuck++;
+      } catch (error) {
+        logger.debug({ pipeline: this.#pipeline, error: messageOf(error) }, 'A batcher could not be looked at');
+        return;
+      }
+    }
+    metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
+  }
+
+  /**
+   * A batcher without traffic hears of its installation by no chunk, and what it schedules would wait where nobody asks for it.
+   * The first installation of a task queue need not be named.
+   */
+  async #tellInstallation(batcher: BatcherClient): Promise<void> {
+    const settings = this.#options.batcherSettings();
+    const { installation } = settings;
+    if (installation === undefined || !hasOwnTaskQueue(installation)) return;
+    if (this.#told.get(batcher.workflowId) === installation.name) return;
+    if ((await batcher.history()) !== null) {
+      const { meta, body } = encodeChunk([]);
+      const outcome = await batcher.send({ ...meta, settings }, body);
+      if (outcome.type !== 'accepted') return;
+    }
+    this.#told.set(batcher.workflowId, installation.name);
+  }
+
+  async #isStuck(batcher: BatcherClient, dueTask: DueTask | null): Promise<boolean> {
+    const { workflowId } = batcher;
+    const { stateLog } = this.#options;
+    const what = `workflow task of ${workflowId}`;
+    if (!this.#stuckTasks.look(workflowId, dueTask, Date.now())) {
+      stateLog.well(what, `The ${what} gets done again`);
+      return false;
+    }
+    const fails = dueTask !== null && dueTask.attempt > 1;
+    const why = fails ? `fails again and again: ${await batcher.taskFailure()}` : 'waits for a worker';
+    stateLog.problem(what, `Nothing is flushed: the ${what} ${why}`);
+    return true;
+  }
+
+  /** Says how much waits, since when, and why lanes have stopped. */
+  updateGauges(): void {
+    const { metrics } = this.#options;
+    const pipeline = this.#pipeline;
+    metrics.waiting.set({ pipeline }, this.records);
+    metrics.waitingBytes.set({ pipeline }, this.memoryBytes);
+    const times = [...this.#byLayout.values()].flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
+    metrics.oldestWaiting.set({ pipeline }, times.length === 0 ? 0 : Math.min(...times) / 1000);
+    for (const cause of ['history', 'closed', 'temporal', 'deadLetters'] as const) {
+      const stopped = [...this.#stopCauses.values()].filter((other) => other === cause).length;
+      metrics.stoppedLanes.set({ pipeline, cause }, stopped);
+    }
+  }
+
+  #sum(what: 'records' | 'memoryBytes'): number {
+    return [...this.#byLayout.values()].reduce((total, lanes) => total + lanes[what], 0);
+  }
+
+  #observe(lane: Lane, { workflowId }: BatcherClient): LaneObserver {
+    const { metrics, stateLog, setAside } = this.#options;
+    const labels = { pipeline: this.#pipeline };
+    const what = `batcher ${workflowId}`;
+    return {
+      accepted: (pack, { seconds, started }) => {
+        metrics.signals.inc({ ...labels, outcome: started ? 'started' : 'signalled' });
+        metrics.signalledRecords.inc(labels, pack.records);
+        metrics.signalSeconds.observe(labels, seconds);
+        this.#handlers.accepted(pack);
+      },
+      notAccepted: (outcome) => {
+        metrics.signals.inc({ ...labels, outcome });
+        metrics.errors.inc({ ...labels, stage: 'signal' });
+      },
+      stopped: (cause) => {
+        this.#stopCauses.set(lane, cause);
+        this.#handlers.changed();
+      },
+      stuck: (message) => stateLog.problem(what, `Nothing is sent to ${workflowId}: ${message}`),
+      resumed: () => {
+        this.#stopCauses.delete(lane);
+        this.#handlers.changed();
+        stateLog.well(what, `${workflowId} takes signals again`);
+      },
+      heirStarted: (closed) => this.#reportHeir(workflowId, closed),
+      setAside: async (pack: Pack) => {
+        const [segment] = pack.segments;
+        const record = segment?.records[0];
+        if (segment === undefined || record === undefined) return;
+        lane.replaceHead(pack, await setAside(segment.tracker, record));
+      },
+    };
+  }
+
+  #reportHeir(workflowId: string, { runId, status }: ClosedRunInfo): void {
+    const { metrics, logger } = this.#options;
+    const pipeline = this.#pipeline;
+    const drained = status === 'COMPLETED';
+    metrics.heirs.inc({ pipeline, closed: drained ? 'drained' : 'unexpectedly' });
+    const fields = { pipeline, batcher: workflowId, closedRun: runId, status };
+    if (drained) logger.info(fields, 'A drained batcher was started again');
+    else logger.warn(fields, 'The run of a batcher was closed from outside. A new run takes over what it had accepted');
+  }
+}

@@ -1,0 +1,83 @@
+import { layoutName, parseLayoutName, type Layout } from '../../protocol/batcherId.js';
+
+/**
+ * What a commit says besides the offset: `ktb1;epoch;layout;cluster id`, and where the partition is on its way to
+ * something else `;closing` or `;fill=OFFSET`. Kafka keeps up to 4,096 bytes of it (`offset.metadata.max.bytes`).
+ */
+export interface CommitMetadata {
+  readonly epoch: string;
+  readonly layout: Layout;
+  /** Empty where Kafka did not tell it. */
+  readonly clusterId: string;
+  readonly state: PartitionState;
+}
+
+/**
+ * - `reading`: as always
+ * - `closing`: the epoch is being closed in the batchers of this layout; nobody may go on with it
+ * - `filling`: a rewind fills holes below `end`
+ */
+export type PartitionState =
+  { readonly type: 'reading' } | { readonly type: 'closing' } | { readonly type: 'filling'; readonly end: number };
+
+export const READING: PartitionState = { type: 'reading' };
+
+/**
+ * - `stranger`: a person reset the offsets, or another program commits to the group
+ * - `newer`: a later version of ktb
+ * - `unread`: see {@link formatUnread}
+ */
+export type ParsedMetadata =
+  | ({ readonly type: 'ours' } & CommitMetadata)
+  | { readonly type: 'stranger' }
+  | { readonly type: 'newer' }
+  | { readonly type: 'unread'; readonly sinceMs: number };
+
+const VERSION = 'ktb1';
+const UNREAD = /^ktb1;since=(\d{1,15})$/;
+
+export function formatCommitMetadata({ epoch, layout, clusterId, state }: CommitMetadata): string {
+  return [VERSION, epoch, layoutName(layout), clusterId, ...stateParts(state)].join(';');
+}
+
+/**
+ * Says of a partition that it was never read, and is to be read from what was written at this time: `ktb1;since=TIME`. Its offset
+ * says nothing. Version 0.1.0 takes it for a later version's, and leaves the partition alone.
+ *
+ * @param sinceMs milliseconds since 1970
+ */
+export function formatUnread(sinceMs: number): string {
+  return `${VERSION};since=${sinceMs}`;
+}
+
+export function parseCommitMetadata(metadata: string | null): ParsedMetadata {
+  const [version = '', epoch, layoutText = '', clusterId, ...rest] = (metadata ?? '').split(';');
+  if (!/^ktb\d+$/.test(version)) return { type: 'stranger' };
+  const sinceMs = UNREAD.exec(metadata ?? '')?.[1];
+  if (sinceMs !== undefined) return { type: 'unread', sinceMs: Number(sinceMs) };
+  const layout = parseLayoutName(layoutText);
+  const state = parseState(rest);
+  if (version !== VERSION || !epoch || layout === null || clusterId === undefined || state === null)
+    return { type: 'newer' };
+  return { type: 'ours', epoch, layout, clusterId, state };
+}
+
+function stateParts(state: PartitionState): string[] {
+  switch (state.type) {
+    case 'reading':
+      return [];
+    case 'closing':
+      return ['closing'];
+    case 'filling':
+      return [`fill=${state.end}`];
+  }
+}
+
+function parseState(parts: readonly string[]): PartitionState | null {
+  if (parts.length === 0) return READING;
+  const [part = ''] = parts;
+  if (parts.length > 1) return null;
+  if (part === 'closing') return { type: 'closing' };
+  const end = /^fill=(\d{1,16})$/.exec(part)?.[1];
+  return end === undefined ? null : { type: 'filling', end: Number(end) };
+}

@@ -1,0 +1,61 @@
+import { topicProblem, type KafkaAdmin, type NoAnswer } from '../../kafka/admin.js';
+import { findLogOffsets } from '../../kafka/offsets.js';
+import { partitionName } from '../../protocol/record.js';
+import type { Metrics } from '../../telemetry/metrics.js';
+import type { Assignment } from './assignment.js';
+
+type Series = Parameters<Metrics['lag']['remove']>[0];
+
+/** The lag of the partitions that this member reads: a partition's is told by its owner only. */
+export class Lag {
+  readonly #pipeline: string;
+  readonly #admin: Pick<KafkaAdmin, 'fetchLogs' | 'describeTopics'>;
+  readonly #gauge: Metrics['lag'];
+  readonly #series = new Map<string, Series>();
+
+  constructor(pipeline: string, admin: Pick<KafkaAdmin, 'fetchLogs' | 'describeTopics'>, gauge: Metrics['lag']) {
+    this.#pipeline = pipeline;
+    this.#admin = admin;
+    this.#gauge = gauge;
+  }
+
+  /**
+   * Rejects where no broker answers.
+   *
+   * @param subscribed the group's topics: one that Kafka does not show to this user is assigned to nobody
+   * @returns this member's partitions, and the group's topics, that cannot be asked now
+   */
+  async measure(
+    assignment: Assignment,
+    subscribed: readonly string[],
+    isCurrent: () => boolean,
+  ): Promise<readonly NoAnswer[]> {
+    const topics = new Set(assignment.partitions.map(({ topic }) => topic));
+    const { logs, unknown } = await findLogOffsets(this.#admin, [...topics]);
+    const hidden = await this.#hidden(subscribed.filter((topic) => !topics.has(topic)));
+    if (!isCurrent()) return [];
+    for (const { topic, partition, logEnd } of logs) {
+      const tracker = assignment.tracker(topic, partition);
+      if (tracker === undefined) continue;
+      const series = { pipeline: this.#pipeline, topic, partition };
+      const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
+      this.#gauge.set(series, Math.max(0, logEnd - committed));
+      this.#series.set(partitionName(tracker), series);
+    }
+    const mine = new Set(assignment.partitions.map(partitionName));
+    return [...unknown.filter((answer) => answer.partition < 0 || mine.has(partitionName(answer))), ...hidden];
+  }
+
+  async #hidden(topics: readonly string[]): Promise<readonly NoAnswer[]> {
+    if (topics.length === 0) return [];
+    const { topics: known } = await this.#admin.describeTopics(topics);
+    return [...known].flatMap(([topic, { error }]) =>
+      error === null ? [] : [{ topic, partition: -1, problem: topicProblem(topic, error) }],
+    );
+  }
+
+  forget(): void {
+    for (const series of this.#series.values()) this.#gauge.remove(series);
+    this.#series.clear();
+  }
+}

@@ -1,0 +1,244 @@
+import type { PipelineConfig, StartFrom } from '../../config/config.js';
+import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
+import { findGroupOffsets, offsetsAt, type GroupOffsets } from '../../kafka/offsets.js';
+import { mapConcurrently } from '../../lib/mapConcurrently.js';
+import { messageOf } from '../../lib/messageOf.js';
+import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js';
+import type { Layout } from '../../protocol/batcherId.js';
+import { partitionName, type TopicPartition } from '../../protocol/record.js';
+import type { BatcherClient } from '../../temporal/batcherClient.js';
+import { LogComparison, type LogVerdict } from './logComparison.js';
+import {
+  afterShortLog,
+  afterUnknownCluster,
+  knownPosition,
+  lastEpoch,
+  startPosition,
+  type AfterShortLog,
+  type GoingOn,
+  type SameEpoch,
+  type StartPosition,
+} from './startPosition.js';
+
+type NewEpoch = Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number };
+
+/** Where and how a partition is to be read, with nothing left to find out. */
+export type KnownStart = GoingOn | NewEpoch | AfterShortLog | SameEpoch | { readonly type: 'newer' };
+
+/** Where and how a partition is to be read, with nothing left to find out but what only its records tell. */
+export type PartitionStart = TopicPartition &
+  (
+    | KnownStart
+    | {
+        readonly type: 'compare';
+        readonly comparison: LogComparison;
+        readonly decide: (verdict: LogVerdict) => KnownStart;
+      }
+  );
+
+/** A partition whose start the batchers have to be asked for. */
+export interface Doubt {
+  readonly facts: GroupOffsets;
+  readonly position: Extract<StartPosition, { readonly type: 'askBatchers' | 'shortLog' | 'unknownCluster' }>;
+}
+
+/** What Kafka says of where partitions start. Each of them is in one of the lists. */
+export interface PartitionStarts {
+  /** Null where Kafka does not tell it. */
+  readonly clusterId: string | null;
+  readonly starts: readonly PartitionStart[];
+  readonly doubts: readonly Doubt[];
+  /** Of these nothing can be found out now. */
+  readonly unknown: readonly NoAnswer[];
+}
+
+export interface PartitionStartsOptions {
+  readonly admin: KafkaAdmin;
+  readonly pipeline: PipelineConfig;
+  /** Where a partition starts that was never read, if nothing else is committed for it. */
+  readonly startFrom: StartFrom;
+  /** All layouts that the pipeline has had. */
+  readonly layouts: () => Promise<readonly Layout[]>;
+  readonly batchersOf: (layout: Layout) => readonly BatcherClient[];
+}
+
+/**
+ * Finds out where assigned partitions start, from the group's commits and the logs. Reads only. Each partition is judged by
+ * itself: one that cannot be asked keeps no other from being read. Rejects where no broker, or the group's coordinator, answers.
+ *
+ * @param positionOf how far this member has come in a partition's log, by its own memory
+ */
+export async function findPartitionStarts(
+  partitions: readonly TopicPartition[],
+  { admin, pipeline }: Pick<PartitionStartsOptions, 'admin' | 'pipeline'>,
+  positionOf: (partition: TopicPartition) => number = () => 0,
+): Promise<PartitionStarts> {
+  const { groupId, layout } = pipeline;
+  const topics = [...new Set(partitions.map(({ topic }) => topic))];
+  const [{ clusterId }, offsets] = await Promise.all([
+    admin.describeTopics([]),
+    findGroupOffsets(admin, groupId, topics),
+  ]);
+  const known = new Map(offsets.logs.map((facts) => [partitionName(facts), facts]));
+  const reached = (facts: GroupOffsets): number => Math.max(facts.committedOffset ?? 0, positionOf(facts));
+  const highWatermarks = await fetchHighWatermarks(
+    admin,
+    offsets.logs.filter((facts) => reached(facts) > facts.logEnd),
+  );
+  const problems = new Map(offsets.unknown.map((answer) => [partitionName(answer), answer.problem]));
+  const starts: PartitionStart[] = [];
+  const doubts: Doubt[] = [];
+  const unknown: NoAnswer[] = [];
+  for (const { topic, partition } of partitions) {
+    const where = { topic, partition };
+    const facts = known.get(partitionName(where));
+    if (facts === undefined) {
+      const ofTopic = problems.get(partitionName({ topic, partition: -1 }));
+      const problem = problems.get(partitionName(where)) ?? ofTopic ?? 'Kafka does not know it';
+      unknown.push({ ...where, problem });
+      continue;
+    }
+    const highWatermark = reached(facts) > facts.logEnd ? highWatermarks.get(partitionName(where)) : facts.logEnd;
+    if (highWatermark === undefined) {
+      unknown.push({ ...where, problem: 'its leader does not say where its log ends' });
+      continue;
+    }
+    const position = startPosition(facts, { layout, clusterId, position: positionOf(where), highWatermark });
+    switch (position.type) {
+      case 'askBatchers':
+      case 'shortLog':
+      case 'unknownCluster':
+        doubts.push({ facts, position });
+        break;
+      case 'newEpoch':
+        starts.push({ ...where, ...position, offset: await resolved(admin, facts, position.offset) });
+        break;
+      default:
+        starts.push({ ...where, ...position });
+    }
+  }
+  return { clusterId, starts, doubts, unknown };
+}
+
+async function fetchHighWatermarks(
+  admin: Pick<KafkaAdmin, 'fetchHighWatermarks'>,
+  partitions: readonly TopicPartition[],
+): Promise<ReadonlyMap<string, number>> {
+  const topics = [...new Set(partitions.map(({ topic }) => topic))];
+  return new Map(
+    (await mapConcurrently(topics, (topic) => admin.fetchHighWatermarks(topic))).flatMap((ends) => [...ends]),
+  );
+}
+
+/**
+ * Settles doubts by what the batchers remember. Rejects where they do not answer, as without a worker, or do not say all: try
+ * again then.
+ */
+export async function settleDoubts(
+  doubts: readonly Doubt[],
+  options: PartitionStartsOptions,
+): Promise<{ readonly starts: readonly PartitionStart[]; readonly unknown: readonly NoAnswer[] }> {
+  if (doubts.length === 0) return { starts: [], unknown: [] };
+  const remembered = await coverages(await options.layouts(), options.batchersOf);
+  const starts: PartitionStart[] = [];
+  const unknown: NoAnswer[] = [];
+  for (const doubt of doubts) {
+    const { topic, partition } = doubt.facts;
+    try {
+      const start = await settle(doubt, remembered.get(partitionName(doubt.facts)) ?? [], options);
+      starts.push({ topic, partition, ...start });
+    } catch (error) {
+      unknown.push({ topic, partition, problem: messageOf(error) });
+    }
+  }
+  return { starts, unknown };
+}
+
+type WithoutPartition<Start> = Start extends TopicPartition ? Omit<Start, keyof TopicPartition> : never;
+
+async function settle(
+  { facts, position }: Doubt,
+  remembered: readonly LayoutCoverage[],
+  { admin, pipeline: { layout }, startFrom }: PartitionStartsOptions,
+): Promise<WithoutPartition<PartitionStart>> {
+  if (position.type === 'shortLog') return judgeShortLog(facts, position, remembered);
+  if (position.type === 'unknownCluster') return judgeUnknownCluster(facts, position, remembered);
+  const from = position.startFrom ?? startFrom;
+  const found = knownPosition(lastEpoch(remembered), facts, { layout, startFrom: from });
+  switch (found.type) {
+    case 'shortLog':
+      return judgeShortLog(facts, found, remembered);
+    case 'newEpoch':
+      return { ...found, offset: await resolved(admin, facts, found.offset) };
+    case 'sameEpoch':
+      return found;
+    case 'compare': {
+      const other: NewEpoch = { type: 'newEpoch', offset: facts.logStart, reason: OTHER_LOG };
+      return compared([found.mark], facts, null, (verdict) => (verdict.type === 'same' ? found.ifSame : other));
+    }
+  }
+}
+
+const OTHER_LOG = 'the log is not the one that was read before';
+
+function judgeShortLog(
+  facts: GroupOffsets,
+  { epoch, position }: Extract<StartPosition, { readonly type: 'shortLog' }>,
+  remembered: readonly LayoutCoverage[],
+): WithoutPartition<PartitionStart> {
+  const all = marksOf(remembered);
+  const lastReadMs =
+    all.length === 0 ? null : Math.max(...all.flatMap((mark) => [mark.timestampMs, mark.acceptedAtMs]));
+  const marks = all.filter((mark) => mark.epoch === epoch);
+  return compared(marks, facts, lastReadMs, (verdict) => afterShortLog(verdict, { ...facts, position }));
+}
+
+function judgeUnknownCluster(
+  facts: GroupOffsets,
+  { epoch, ifSame }: Extract<StartPosition, { readonly type: 'unknownCluster' }>,
+  remembered: readonly LayoutCoverage[],
+): WithoutPartition<PartitionStart> {
+  const marks = marksOf(remembered).filter((mark) => mark.epoch === epoch);
+  return compared(marks, facts, null, (verdict) => afterUnknownCluster(ifSame, marks, facts, verdict));
+}
+
+/** What a comparison leads to; at once where there is no record to look at. */
+function compared(
+  marks: readonly AcceptedMark[],
+  log: { readonly logStart: number; readonly logEnd: number },
+  lastReadMs: number | null,
+  decide: (verdict: LogVerdict) => KnownStart,
+): WithoutPartition<PartitionStart> {
+  const comparison = new LogComparison(marks, log, lastReadMs);
+  return comparison.offset === null ? decide({ type: 'unproven' }) : { type: 'compare', comparison, decide };
+}
+
+async function resolved(admin: KafkaAdmin, facts: GroupOffsets, from: number | StartFrom): Promise<number> {
+  return (await offsetsAt(admin, [facts], from))(facts);
+}
+
+interface LayoutCoverage {
+  readonly layout: Layout;
+  readonly coverage: PartitionCoverage;
+}
+
+function marksOf(remembered: readonly LayoutCoverage[]): AcceptedMark[] {
+  return remembered.flatMap(({ coverage: { mark } }) => (mark === undefined ? [] : [mark]));
+}
+
+/** What the batchers of all layouts have accepted, by partition. */
+async function coverages(
+  layouts: readonly Layout[],
+  batchersOf: (layout: Layout) => readonly BatcherClient[],
+): Promise<ReadonlyMap<string, readonly LayoutCoverage[]>> {
+  const byPartition = new Map<string, LayoutCoverage[]>();
+  for (const layout of layouts) {
+    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage())) {
+      for (const coverage of state) {
+        const name = partitionName(coverage);
+        byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
+      }
+    }
+  }
+  return byPartition;
+}

@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PipelineConfig } from '../../config/config.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { layoutName, type Layout } from '../../protocol/batcherId.js';
+import { partitionName, type RecordSource } from '../../protocol/record.js';
+import type { Logger, StateLog } from '../../telemetry/logging.js';
+import type { Assignment, PartitionCommit } from './assignment.js';
+import { READING } from './commitMetadata.js';
+import { closeEpoch, isFlushed, type ClosableBatcher } from './handOver.js';
+import { mustHandOver } from './startPosition.js';
+import type { Steering } from './steering.js';
+import { PartitionTracker, type ReadingPlan } from './tracker.js';
+
+const HAND_OVER_RETRY_MS = 1_000;
+const FLUSHED_POLL_MS = 500;
+
+export interface ReadingPlansOptions {
+  readonly pipeline: Pick<PipelineConfig, 'name' | 'layout'>;
+  readonly batchersOf: (layout: Layout) => readonly ClosableBatcher[];
+  readonly steering: Pick<Steering, 'seek' | 'resume'>;
+  /** False once the assignment is over, or this member drains: nothing new is begun. */
+  readonly goesOn: (assignment: Assignment) => boolean;
+  /** False once the assignment is over: nothing has an effect any more. */
+  readonly isCurrent: (assignment: Assignment) => boolean;
+  /**
+   * Commits at once, if the assignment is still this one.
+   *
+   * @returns false where nothing can be committed yet
+   */
+  readonly commit: (assignment: Assignment, commits: readonly PartitionCommit[]) => Promise<boolean>;
+  /** Another tracker reads a partition now. */
+  readonly replaced: () => void;
+  readonly logger: Pick<Logger, 'info'>;
+  readonly stateLog: StateLog;
+}
+
+/**
+ * Takes partitions from one plan to the next, where a plan ends (see {@link ReadingPlan}):
+ *
+ *     filling ──► reading
+ *     reading under another layout ──handOver──► closing, up to the end ──flushed──► reading under ours, a new epoch
+ *
+ * Whatever is begun under an assignment that is over ends without an effect; the next owner finds in the commit where to go on.
+ */
+export class ReadingPlans {
+  /** As everything is read, but for what is on its way to something else. */
+  readonly reading: ReadingPlan;
+  readonly #options: ReadingPlansOptions;
+  /** Trackers whose next plan is on its way. */
+  readonly #finishing = new WeakSet<PartitionTracker>();
+  #lastAsked: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ReadingPlansOptions) {
+    this.#options = options;
+    this.reading = { layout: options.pipeline.layout, state: READING, end: null };
+  }
+
+  /**
+   * A partition is read as a tracker says. Its plan may be carried out already: see {@link finish}.
+   *
+   * @param committed the offset that the group has committed under the tracker's epoch; null where it has not yet
+   */
+  open(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
+    const { steering } = this.#options;
+    assignment.open(tracker, committed);
+    steering.seek(tracker, tracker.next);
+    // The tracker before may have waited for this one; whether the lanes have room is looked at anew.
+    steering.resume([tracker], 'start', 'buffer');
+  }
+
+  /** Begins what comes after the plans that have been carried out. */
+  finish(assignment: Assignment): void {
+    for (const tracker of [...assignment.trackers()]) {
+      if (!tracker.finished || this.#finishing.has(tracker)) continue;
+      // Where it goes on is being found out anew.
+      if (assignment.isUnknown(tracker) || assignment.comparison(tracker) !== undefined) continue;
+      this.#finishing.add(tracker);
+      const { plan, next } = tracker;
+      if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);
+      else if (mustHandOver(plan.layout, this.reading.layout, false)) {
+        void this.handOver(assignment, tracker, next, plan.layout);
+      } else {
+        this.#goOn(assignment, new PartitionTracker(tracker, next, this.reading));
+      }
+    }
+  }
+
+  /** The next tracker of a partition takes over where the last one ended. */
+  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
+    this.open(assignment, tracker, committed);
+    this.finish(assignment);
+    this.#options.replaced();
+  }
+
+  /**
+   * A partition leaves a layout: its epoch is closed in all batchers of it, and what they lack up to there is read. That a
+   * hand-over has begun is committed first: a member that knows only the old layout must not go on as if nothing were.
+   * Never rejects.
+   */
+  async handOver(assignment: Assignment, source: RecordSource, from: number, layout: Layout): Promise<void> {
+    const { batchersOf, commit, isCurrent } = this.#options;
+    const { topic, partition, epoch } = source;
+    const state = { type: 'closing' } as const;
+    const batchers = batchersOf(layout);
+    // A commit of the tracker before would take back that a hand-over has begun.
+    assignment.leave(source);
+    await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, async () => {
+      // Any batch lets commit; without traffic there is no hurry.
+      if (!(await commit(assignment, [{ topic, partition, epoch, offset: from, layout, state }]))) return false;
+      if (!isCurrent(assignment)) return true;
+      const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
+      if (!isCurrent(assignment)) return true;
+      this.#goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
+      return true;
+    });
+  }
+
+  /** Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. */
+  async #enterLayout(assignment: Assignment, closed: PartitionTracker): Promise<void> {
+    const { batchersOf, isCurrent, logger, pipeline } = this.#options;
+    const { topic, partition, next, plan } = closed;
+    const batchers = batchersOf(plan.layout);
+    await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, async () => {
+      while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
+        await sleep(FLUSHED_POLL_MS);
+        if (!isCurrent(assignment)) return true;
+      }
+      // Its topic may have been recreated meanwhile.
+      if (!isCurrent(assignment) || assignment.tracker(topic, partition) !== closed) return true;
+      const fields = {
+        pipeline: pipeline.name,
+        topic,
+        partition,
+        offset: next,
+        from: layoutName(plan.layout),
+        to: layoutName(pipeline.layout),
+      };
+      logger.info(fields, 'A partition has gone over to another layout');
+      this.#goOn(assignment, new PartitionTracker({ topic, partition, epoch: newEpoch() }, next, this.reading));
+      return true;
+    });
+  }
+
+  /** Hundreds of partitions that hand over at once must not keep Temporal from taking signals. */
+  #oneAtATime<T>(ask: () => Promise<T>): Promise<T> {
+    const turn = this.#lastAsked.then(ask);
+    this.#lastAsked = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Repeats a step that may fail until it is done or nothing new is begun. Never rejects. */
+  async #untilDone(assignment: Assignment, what: string, step: () => Promise<boolean>): Promise<void> {
+    const { goesOn, isCurrent, stateLog } = this.#options;
+    while (goesOn(assignment)) {
+      try {
+        if (await step()) {
+          stateLog.well(what, `The ${what} goes on`);
+          return;
+        }
+      } catch (error) {
+        if (isCurrent(assignment)) stateLog.problem(what, `The ${what} waits: ${messageOf(error)}`);
+      }
+      await sleep(HAND_OVER_RETRY_MS);
+    }
+  }
+}
+
+/** A random id: 48 bits, for one reading of one partition's log. */
+export function newEpoch(): string {
+  return randomBytes(6).toString('hex');
+}

@@ -1,0 +1,112 @@
+import type { Layout } from '../../protocol/batcherId.js';
+import type { RecordSource } from '../../protocol/record.js';
+import type { PartitionState } from './commitMetadata.js';
+
+/** How a partition is read from a tracker's start on. */
+export interface ReadingPlan {
+  /** The batchers that its records go to. */
+  readonly layout: Layout;
+  readonly state: PartitionState;
+  /** Offset at which another tracker takes over; null where this one goes on for good. */
+  readonly end: number | null;
+}
+
+/**
+ * What one assigned partition has handed over to the lanes and what of it was accepted. A new tracker is made for each
+ * assignment and each epoch, so that an acceptance that comes late can never move another one's offsets.
+ *
+ * Pure: no I/O, no clock. Invariant: `committable() <= first handed-over offset not accepted <= next`.
+ */
+export class PartitionTracker implements RecordSource {
+  readonly topic: string;
+  readonly partition: number;
+  readonly epoch: string;
+  readonly startOffset: number;
+  readonly plan: ReadingPlan;
+  #next: number;
+  /** Per lane the offsets handed over and not yet accepted, oldest first. */
+  readonly #pending = new Map<number, OffsetQueue>();
+
+  constructor({ topic, partition, epoch }: RecordSource, startOffset: number, plan: ReadingPlan) {
+    this.topic = topic;
+    this.partition = partition;
+    this.epoch = epoch;
+    this.startOffset = startOffset;
+    this.plan = plan;
+    this.#next = startOffset;
+  }
+
+  /** The offset that the next batch from Kafka has to start at. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** True once everything before {@link ReadingPlan.end} has been handed over. */
+  get handedOver(): boolean {
+    return this.plan.end !== null && this.#next >= this.plan.end;
+  }
+
+  /** True once everything before {@link ReadingPlan.end} has been accepted. */
+  get finished(): boolean {
+    return this.plan.end !== null && this.committable() >= this.plan.end;
+  }
+
+  handOver(lane: number, offset: number): void {
+    let queue = this.#pending.get(lane);
+    if (queue === undefined) {
+      queue = new OffsetQueue();
+      this.#pending.set(lane, queue);
+    }
+    queue.push(offset);
+  }
+
+  /** Everything below `next` has been handed over, or is no record: a control record, a compacted one, a gap. */
+  advanceTo(next: number): void {
+    this.#next = Math.max(this.#next, next);
+  }
+
+  /** A lane's batcher has accepted everything up to and including `offset`. */
+  accept(lane: number, offset: number): void {
+    this.#pending.get(lane)?.dropThrough(offset);
+  }
+
+  /** The last offset handed over to a lane and not yet accepted; undefined where there is none. */
+  lastPending(lane: number): number | undefined {
+    return this.#pending.get(lane)?.last;
+  }
+
+  /** The next offset to commit: all below it was accepted. */
+  committable(): number {
+    let lowest = this.#next;
+    for (const { first } of this.#pending.values()) if (first !== undefined && first < lowest) lowest = first;
+    return lowest;
+  }
+}
+
+/** Ascending offsets, taken from the front in runs. */
+class OffsetQueue {
+  #offsets: number[] = [];
+  #head = 0;
+
+  get first(): number | undefined {
+    return this.#offsets[this.#head];
+  }
+
+  get last(): number | undefined {
+    return this.#head < this.#offsets.length ? this.#offsets.at(-1) : undefined;
+  }
+
+  push(offset: number): void {
+    this.#offsets.push(offset);
+  }
+
+  dropThrough(offset: number): void {
+    for (let first = this.first; first !== undefined && first <= offset; first = this.first) this.#head++;
+    if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#offsets.length) {
+      this.#offsets = this.#offsets.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}
+
+const COMPACT_AT = 1_024;

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from '@temporalio/worker';
+import { messageOf } from '../lib/messageOf.js';
+import type { StateLog } from '../telemetry/logging.js';
+
+/** What is needed of Temporal's worker. */
+export type TemporalWorker = Pick<Worker, 'run' | 'shutdown' | 'getState'>;
+
+export interface LastingWorkerOptions {
+  readonly taskQueue: string;
+  readonly create: () => Promise<TemporalWorker>;
+  readonly stateLog: Pick<StateLog, 'problem' | 'well'>;
+  /** It has failed, and begins anew. */
+  readonly failed: () => void;
+  /** Before the first try after a failure; default 1 s. It doubles up to a minute. */
+  readonly firstDelayMs?: number;
+}
+
+const FIRST_DELAY_MS = 1_000;
+const LONGEST_DELAY_MS = 60_000;
+/** A worker that has run for so long was well. */
+const STEADY_MS = 60_000;
+
+/**
+ * A Temporal worker that is made anew when it fails. The SDK takes an answer that looks final (no permission, no such
+ * namespace, an API key that has run out) for the worker's end; what has brought it about may pass, and consumers have nothing
+ * to do with it.
+ *
+ *     running ──failure──► waiting ──delay──► running ──drain──► ended
+ */
+export class LastingWorker {
+  readonly #options: LastingWorkerOptions;
+  readonly #ending = new AbortController();
+  #worker: TemporalWorker | null = null;
+  #failure: string | null = null;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: LastingWorkerOptions) {
+    this.#options = options;
+  }
+
+  /** What keeps it from working; null where nothing does. */
+  get problem(): string | null {
+    const state = this.#worker?.getState() ?? 'starting';
+    if (state === 'RUNNING') return null;
+    const { taskQueue } = this.#options;
+    return this.#failure ?? `the worker of ${taskQueue} is ${state.toLowerCase()}`;
+  }
+
+  /** Never throws: a worker that cannot be made has failed, too. */
+  start(): void {
+    this.#ended = this.#run();
+  }
+
+  /** Takes no task any more, and resolves when those it has are done, or given up. */
+  async drain(): Promise<void> {
+    this.#ending.abort();
+    if (this.#worker?.getState() === 'RUNNING') this.#worker.shutdown();
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    const { signal } = this.#ending;
+    while (!this.#isEnding()) {
+      const startedMs = performance.now();
+      try {
+        this.#worker = await this.#options.create();
+        if (!this.#isEnding()) await this.#work(this.#worker);
+        return;
+      } catch (error) {
+        if (this.#isEnding()) return;
+        failures = performance.now() - startedMs >= STEADY_MS ? 1 : failures + 1;
+        this.#fail(error);
+        const longestMs = (this.#options.firstDelayMs ?? FIRST_DELAY_MS) * 2 ** (failures - 1);
+        const delayMs = Math.min(longestMs, LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
+        await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #isEnding(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
+  async #work(worker: TemporalWorker): Promise<void> {
+    const steady = setTimeout(() => {
+      const { stateLog, taskQueue } = this.#options;
+      this.#failure = null;
+      stateLog.well(`worker of ${taskQueue}`, `The worker of ${taskQueue} works again`);
+    }, STEADY_MS);
+    steady.unref();
+    try {
+      await worker.run();
+    } finally {
+      clearTimeout(steady);
+    }
+  }
+
+  #fail(error: unknown): void {
+    const { taskQueue, stateLog, failed } = this.#options;
+    this.#worker = null;
+    this.#failure = `the worker of ${taskQueue} has failed and begins anew: ${causes(error)}`;
+    stateLog.problem(`worker of ${taskQueue}`, this.#failure);
+    failed();
+  }
+}
+
+/** The SDK's own words say only that polling has failed. */
+function causes(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error ? `${messageOf(error)}: ${causes(cause)}` : messageOf(error);
+}

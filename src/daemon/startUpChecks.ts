@@ -1,0 +1,230 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { NativeConnection } from '@temporalio/worker';
+import type { ClickHouseTables } from '../clickhouse/tables.js';
+import { identityFaults, unfitColumns } from '../clickhouse/identityColumns.js';
+import { InsertError } from '../clickhouse/insertErrors.js';
+import { missingColumns, type TableColumns } from '../clickhouse/rows.js';
+import type { Config, PipelineConfig } from '../config/config.js';
+import { GRPC_STATUS } from '../temporal/statusCodes.js';
+import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
+import { messageLimits } from '../kafka/messageLimits.js';
+import { findInputTopics } from '../kafka/existingTopics.js';
+import { messageOf } from '../lib/messageOf.js';
+import { partitionName } from '../protocol/record.js';
+import { collidingPipelines, collidingTopics, onlyTable, tablesOf, type TablesOfPipeline } from '../protocol/tables.js';
+import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from '../connections/openParts.js';
+import { PartialProblem } from '../telemetry/dependencies.js';
+import type { Logger } from '../telemetry/logging.js';
+
+/**
+ * Kafka answers, and has every topic. Where something can be read all the same, or a partition has no leader, it is a
+ * {@link PartialProblem}: the others can work.
+ */
+export async function checkKafka(admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>, config: Config): Promise<void> {
+  await reachKafka(admin, config.kafka);
+  const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
+  let existing: ClusterFacts;
+  try {
+    existing = await admin.describeTopics(wanted);
+  } catch (error) {
+    throw await kafkaProblem(config.kafka, error);
+  }
+  const missing = new Set<string>();
+  let readable = 0;
+  for (const pipeline of config.pipelines) {
+    const lacking = topicsOf(pipeline).filter((topic) => isMissing(existing, topic));
+    for (const topic of lacking) missing.add(topic);
+    if (canRead(pipeline, lacking)) readable++;
+  }
+  if (missing.size === 0) {
+    mustHaveLeaders(existing);
+    return;
+  }
+  const message = `Kafka has no topic ${[...missing].join(', ')}: create ${missing.size === 1 ? 'it' : 'them'}, or run \`ktb setup\``;
+  throw readable === 0 ? new Error(message) : new PartialProblem(message);
+}
+
+/** Whether a pipeline has where to read from, and where its answers and dead letters go. */
+function canRead(pipeline: PipelineConfig, lacking: readonly string[]): boolean {
+  const { topics, topicPatterns } = pipeline;
+  const isInput = (topic: string): boolean => topics.includes(topic);
+  if (!lacking.every(isInput)) return false;
+  return topicPatterns.length > 0 || topics.some((topic) => !lacking.includes(topic));
+}
+
+/** @throws PartialProblem that names the partitions without a leader */
+function mustHaveLeaders({ topics }: ClusterFacts): void {
+  const leaderless = [...topics].flatMap(([topic, { partitions }]) =>
+    partitions.filter(({ leader }) => leader === null).map(({ partition }) => partitionName({ topic, partition })),
+  );
+  if (leaderless.length > 0)
+    throw new PartialProblem(leaderless.map((name) => `Kafka cannot serve ${name}: ${NO_LEADER}`).join('; '));
+}
+
+/** Whether Kafka has no such topic, or does not show it to this user, as far as its answer says. */
+export function isMissing({ topics }: ClusterFacts, topic: string): boolean {
+  const error = topics.get(topic)?.error;
+  return error === undefined || (error !== null && error !== 'LEADER_NOT_AVAILABLE');
+}
+
+/** Input, reply and dead-letter topics of a pipeline that have to be there. */
+export function topicsOf({ topics, settings: { destination } }: PipelineConfig): string[] {
+  return [
+    ...topics,
+    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
+    destination.deadLetterTopic,
+  ];
+}
+
+/** Temporal answers, and has the namespace. */
+export async function checkTemporal(connection: NativeConnection, { temporal }: Config): Promise<void> {
+  try {
+    await connection.withDeadline(Date.now() + temporal.requestTimeoutMs, () =>
+      connection.workflowService.describeNamespace({ namespace: temporal.namespace }),
+    );
+  } catch (error) {
+    const { code } = error as { code?: number };
+    if (code === GRPC_STATUS.notFound) {
+      throw new Error(
+        `Temporal at ${temporal.address} has no namespace ${temporal.namespace}: create it with ` +
+          `\`temporal operator namespace create --namespace ${temporal.namespace} --retention 7d\`, or set temporal.namespace`,
+      );
+    }
+    throw await temporalProblem(temporal, error);
+  }
+}
+
+/** ClickHouse answers, and has every table with every mapped column. One that is missing is a {@link PartialProblem}. */
+export async function checkClickHouse(
+  client: ClickHouseClient,
+  tables: ClickHouseTables,
+  admin: KafkaAdmin,
+  config: Config,
+): Promise<void> {
+  await reachClickHouse(client, config.clickhouse);
+  const problems = new Set<string>();
+  for (const { pipeline, table } of await tablesInUse(admin, config)) {
+    const { name, settings } = pipeline;
+    const existing = await columnsOf(tables, table);
+    if (typeof existing === 'string') {
+      problems.add(existing);
+      continue;
+    }
+    for (const reason of unfitColumns(existing)) problems.add(`ClickHouse table ${table}: ${reason}`);
+    const missing = missingColumns(existing, Object.keys(settings.destination.columns));
+    if (missing.length > 0) {
+      problems.add(
+        `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change columns`,
+      );
+    }
+  }
+  if (problems.size > 0) throw new PartialProblem([...problems].join('; '));
+}
+
+/** The columns of a table, or why there are none. */
+async function columnsOf(tables: ClickHouseTables, table: string): Promise<TableColumns | string> {
+  try {
+    return await tables.columns(table);
+  } catch (error) {
+    if (error instanceof InsertError && error.kind === 'structural') return error.message;
+    throw error;
+  }
+}
+
+/** All tables that records go to now. Asks Kafka only where that depends on the topics that match a pattern. */
+async function tablesInUse(
+  admin: KafkaAdmin,
+  { pipelines }: Config,
+): Promise<{ readonly pipeline: PipelineConfig; readonly table: string }[]> {
+  const inUse = [];
+  for (const pipeline of pipelines) {
+    const { destination } = pipeline.settings;
+    const topics = onlyTable(destination) === null ? await topicsThatMatch(admin, pipeline) : [];
+    for (const table of tablesOf(destination, topics).keys()) inUse.push({ pipeline, table });
+  }
+  return inUse;
+}
+
+/** Says once which topics share a table by their names, although each was to have its own. */
+export async function warnOfSharedTables(
+  admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
+  { pipelines }: Pick<Config, 'pipelines'>,
+  logger: { warn(fields: object, message: string): void },
+): Promise<void> {
+  const found: TablesOfPipeline[] = [];
+  for (const pipeline of pipelines) {
+    const { name, settings } = pipeline;
+    const { destination } = settings;
+    if (onlyTable(destination) !== null) continue;
+    const topics = await topicsThatMatch(admin, pipeline);
+    found.push({ name, destination, topics });
+    for (const [table, sharing] of collidingTopics(destination, topics))
+      logger.warn({ pipeline: name, table, topics: sharing }, SHARED_TABLE);
+  }
+  for (const [table, topics] of collidingPipelines(found)) logger.warn({ table, topics }, SHARED_BY_PIPELINES);
+}
+
+const SHARED_TABLE =
+  'Topics whose names differ in dots and dashes only share a table: give them tables of their own under tables';
+
+const SHARED_BY_PIPELINES =
+  'Topics of several pipelines whose names differ in dots and dashes only share a table: give them tables of their own under tables';
+
+async function topicsThatMatch(
+  admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
+  pipeline: PipelineConfig,
+): Promise<string[]> {
+  try {
+    await admin.connect();
+    return await findInputTopics(admin, pipeline);
+  } catch (error) {
+    throw new Error(
+      `which tables pipeline ${pipeline.name} needs is not known: Kafka does not answer (${messageOf(error)})`,
+    );
+  }
+}
+
+/** Says once which promise a table without identity columns, or with such as cannot hold all identities, weakens. */
+export async function warnOfWeakTables(
+  tables: ClickHouseTables,
+  admin: KafkaAdmin,
+  config: Config,
+  logger: Logger,
+): Promise<void> {
+  for (const { pipeline, table } of await tablesInUse(admin, config)) {
+    const columns = await columnsOf(tables, table);
+    if (typeof columns === 'string') continue;
+    for (const { message } of identityFaults(columns))
+      logger.warn({ pipeline: pipeline.name, table }, `An identity column of the table has an unfit type: ${message}`);
+    const missing = missingColumns(columns);
+    if (missing.length === 0) continue;
+    logger.warn(
+      { pipeline: pipeline.name, table, missing },
+      'The table lacks identity columns: after a failure its rows may be inserted twice (at least once). `ktb setup` shows what to add',
+    );
+  }
+}
+
+/** Says once where a record that is rejected may be too large for the dead-letter topic. */
+export async function warnOfSmallDeadLetterTopics(admin: KafkaAdmin, config: Config, logger: Logger): Promise<void> {
+  const pipelines = await Promise.all(
+    config.pipelines.map(async (pipeline) => ({
+      name: pipeline.name,
+      deadLetterTopic: pipeline.settings.destination.deadLetterTopic,
+      // For a warning only: where Kafka does not say which topics match, those that are named have to do.
+      topics: await findInputTopics(admin, pipeline).catch(() => pipeline.topics),
+    })),
+  );
+  const asked = new Set(pipelines.flatMap(({ topics, deadLetterTopic }) => [...topics, deadLetterTopic]));
+  const limits = await messageLimits(admin, [...asked]);
+  for (const { name, deadLetterTopic, topics } of pipelines) {
+    const takes = limits.get(deadLetterTopic) ?? Infinity;
+    const needed = Math.max(...topics.map((topic) => limits.get(topic) ?? 0));
+    if (takes >= needed) continue;
+    logger.warn(
+      { pipeline: name, deadLetterTopic, takes, needed },
+      'The dead-letter topic takes smaller messages than the input topics: a rejected record that is too large for it goes there ' +
+        'without its value. Raise its max.message.bytes to what is needed',
+    );
+  }
+}

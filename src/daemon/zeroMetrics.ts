@@ -1,0 +1,89 @@
+import type { PipelineConfig } from '../config/config.js';
+import { HELD_REASONS } from '../consumer/partitions/assignment.js';
+import { REJECTION_CODES } from '../protocol/ack.js';
+import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
+import type { FlushReason } from '../protocol/flush.js';
+import { FLUSH_STAGES, type Metrics } from '../telemetry/metrics.js';
+import { REQUEST_CODES, REQUEST_OPERATIONS } from '../temporal/requestMetrics.js';
+
+const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
+  records: true,
+  bytes: true,
+  delay: true,
+  signal: true,
+  drain: true,
+  continueAsNew: true,
+  inherited: true,
+};
+
+/**
+ * Sets every series whose labels are known to zero. What appears only with its first event has no rate for it: Prometheus
+ * takes the 1 that it begins with for what had always been there.
+ */
+export function initialiseSeries(
+  metrics: Metrics,
+  pipelines: readonly PipelineConfig[],
+  role: 'consumer' | 'worker' | 'both',
+): void {
+  for (const operation of REQUEST_OPERATIONS) {
+    for (const code of REQUEST_CODES) metrics.temporalRequests.inc({ operation, code }, 0);
+  }
+  for (const pipeline of pipelines) {
+    if (role !== 'worker') initialiseConsumer(metrics, pipeline);
+    if (role !== 'consumer') initialiseWorker(metrics, pipeline);
+  }
+}
+
+function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, bufferedBytesMax }: PipelineConfig): void {
+  metrics.waitingBytesLimit.set({ pipeline }, bufferedBytesMax);
+  for (const stage of ['start', 'commit', 'signal']) metrics.errors.inc({ pipeline, stage }, 0);
+  for (const topic of topics) {
+    metrics.consumed.inc({ pipeline, topic }, 0);
+    metrics.gaps.inc({ pipeline, topic }, 0);
+    metrics.truncations.inc({ pipeline, topic }, 0);
+    metrics.unreadableBatches.inc({ pipeline, topic }, 0);
+  }
+  const { assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks } = metrics;
+  for (const gauge of [assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks]) gauge.set({ pipeline }, 0);
+  metrics.backpressureSeconds.inc({ pipeline }, 0);
+  for (const cause of ['history', 'closed', 'temporal', 'deadLetters'])
+    metrics.stoppedLanes.set({ pipeline, cause }, 0);
+  for (const outcome of ['ok', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0);
+  for (const outcome of ['signalled', 'started', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
+  for (const closed of ['drained', 'unexpectedly']) metrics.heirs.inc({ pipeline, closed }, 0);
+  for (const reason of HELD_REASONS) metrics.held.set({ pipeline, reason }, 0);
+  metrics.rebalances.inc({ pipeline }, 0);
+  metrics.consumerDown.set({ pipeline }, 0);
+  for (const cause of ['refused', 'failed']) metrics.consumerFailures.inc({ pipeline, cause }, 0);
+  metrics.signalledRecords.inc({ pipeline }, 0);
+  metrics.signalSeconds.zero({ pipeline });
+  for (const code of [REJECTION_CODES.tooLarge, REJECTION_CODES.unencodable])
+    metrics.deadLetters.inc({ pipeline, code }, 0);
+}
+
+function initialiseWorker(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {
+  for (const topic of [
+    destination.deadLetterTopic,
+    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
+  ])
+    metrics.leftOut.inc({ topic }, 0);
+  for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
+  for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
+  for (const code of ['publish', 'unexpected']) metrics.flushErrors.inc({ pipeline, code }, 0);
+  for (const begun of ['first', 'continued', 'heir']) metrics.batcherRuns.inc({ pipeline, begun }, 0);
+  for (const stage of FLUSH_STAGES) metrics.flushStageSeconds.zero({ pipeline, stage });
+  for (const outcome of ['inserted', 'rejected', 'skipped']) metrics.completed.inc({ pipeline, outcome }, 0);
+  for (const outcome of ['ok', 'failed']) metrics.inserts.inc({ pipeline, outcome }, 0);
+  for (const status of ['inserted', 'rejected', 'skipped']) metrics.acks.inc({ pipeline, status }, 0);
+  for (const outcome of ['delivered', 'gone', 'failed']) metrics.confirmations.inc({ pipeline, outcome }, 0);
+  for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
+    metrics.replyFallbacks.inc({ pipeline, cause }, 0);
+  }
+  for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL])
+    metrics.deadLetters.inc({ pipeline, code }, 0);
+  const { rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches } = metrics;
+  for (const counter of [rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches])
+    counter.inc({ pipeline }, 0);
+  const { flushSeconds, endToEndSeconds, insertRows } = metrics;
+  for (const histogram of [flushSeconds, endToEndSeconds, insertRows]) histogram.zero({ pipeline });
+}

@@ -1,0 +1,129 @@
+import type { BufferedChunk } from './chunk.js';
+import type { InheritedBatch, Inheritance } from './inheritance.js';
+import type { ForeignSignalBatch } from './foreignSignal.js';
+import type { RequestVerdict, Unconfirmed } from './request.js';
+import type { Destination } from './settings.js';
+
+/**
+ * Why a batcher flushes. `continueAsNew`: its buffer was too large to be carried into the next run. `inherited`: a closed
+ * run had left the records.
+ */
+export type FlushReason = 'records' | 'bytes' | 'delay' | 'signal' | 'drain' | 'continueAsNew' | 'inherited';
+
+/**
+ * A batch, fixed in the batcher's history before anything is inserted: a retry, on whatever worker, works on exactly
+ * this. The chunks' bodies travel beside it, one after the other.
+ */
+export interface BatchSpec {
+  readonly format: typeof BATCH_FORMAT;
+  readonly pipeline: string;
+  /** Workflow id of the batcher. */
+  readonly batcher: string;
+  /** Counts the batcher's batches from 1. */
+  readonly number: number;
+  /** Hash of the identities of the batch's records: the batch id in acknowledgements. */
+  readonly id: string;
+  readonly reason: FlushReason;
+  /** The runs that its records have been in since they were accepted. One that was reset may have inserted them before. */
+  readonly runs: readonly string[];
+  readonly destination: Destination;
+  readonly chunks: readonly BufferedChunk[];
+  /** Set once a person has given the batch up. */
+  readonly parking?: Parking;
+  /** Name of the installation that it belongs to: no other one's worker may do it. Absent in batches that name none. */
+  readonly installation?: string;
+}
+
+/** A person gives a batch up: nothing more is inserted, and what is not in the table already is rejected. */
+export interface Parking {
+  /** As the person gave it: part of the rejections' message. */
+  readonly reason: string;
+}
+
+/** In {@link BatchSpec.runs}: something may have inserted the records before, and which run it was is not known. */
+export const UNKNOWN_RUN = '';
+
+/** The same batch, for an activity that takes the place of one which has ended in a failure, maybe half done. */
+export function repeatedBatch(spec: BatchSpec, parking?: Parking): BatchSpec {
+  return { ...spec, runs: [UNKNOWN_RUN], ...(parking === undefined ? {} : { parking }) };
+}
+
+export const BATCH_FORMAT = 'ktb-batch/1';
+
+/**
+ * What an insert did with a batch. `inserted + rejected + skipped` is the number of records in it. The rejected records
+ * follow as bytes (see `rejectionCodec.ts`) in the same {@link Envelope}.
+ */
+export interface InsertOutcome {
+  readonly inserted: number;
+  readonly rejected: number;
+  readonly skipped: number;
+  /** What became of each request in the batch; absent where it has none. */
+  readonly requests?: readonly RequestVerdict[];
+  /** Confirmations of inserted and skipped ones that could not be delivered; absent where there are none. */
+  readonly unconfirmed?: readonly Unconfirmed[];
+}
+
+/**
+ * The activities a batcher calls. All are safe to repeat: an insert finds what is already in the table, a repeated
+ * acknowledgement or dead letter is a second copy of the same message.
+ */
+export interface FlushActivities {
+  /**
+   * Inserts a batch and publishes the positive acknowledgements.
+   *
+   * @returns an {@link Envelope} of {@link InsertOutcome} and the encoded rejected records
+   */
+  insertBatch(spec: BatchSpec, bodies: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Publishes dead letters, then negative acknowledgements, for what {@link insertBatch} gave back.
+   *
+   * @returns confirmations that could not be delivered; nothing where there are none
+   */
+  rejectRecords(spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<readonly Unconfirmed[] | undefined>;
+  /**
+   * Tries once more to deliver confirmations to their requesters.
+   *
+   * @returns those that are to be tried again
+   */
+  confirmRequests(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]>;
+  /** Reads what a closed run of a batcher has left from its history. */
+  readInheritance(batcher: string, runId: string): Promise<Inheritance>;
+  /**
+   * As {@link insertBatch}, for a batch whose records are in the history of a closed run.
+   *
+   * @returns an {@link Envelope} of `InheritedOutcome` and the encoded rejected records
+   */
+  insertInherited(batch: InheritedBatch): Promise<Uint8Array>;
+  /** Publishes signals that no part of this product sends as dead letters. */
+  publishForeignSignals(batch: ForeignSignalBatch): Promise<void>;
+}
+
+/** What a rejection needs to know of the batch it comes from. */
+export type RejectionSpec = Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'id' | 'destination' | 'installation'>;
+
+/**
+ * One payload out of some JSON and some bytes: Temporal carries only a top-level `Uint8Array` as raw bytes, anything
+ * nested would become JSON, four times as large.
+ *
+ * Layout: length of the JSON in bytes (4, big-endian), the JSON in UTF-8, the bytes.
+ */
+export interface Envelope<T> {
+  readonly json: T;
+  readonly bytes: Uint8Array;
+}
+
+export function sealEnvelope(json: unknown, bytes: Uint8Array): Uint8Array {
+  const head = new TextEncoder().encode(JSON.stringify(json));
+  const envelope = new Uint8Array(4 + head.length + bytes.length);
+  new DataView(envelope.buffer).setUint32(0, head.length);
+  envelope.set(head, 4);
+  envelope.set(bytes, 4 + head.length);
+  return envelope;
+}
+
+export function openEnvelope<T>(envelope: Uint8Array): Envelope<T> {
+  const headLength = new DataView(envelope.buffer, envelope.byteOffset, envelope.byteLength).getUint32(0);
+  const head = envelope.subarray(4, 4 + headLength);
+  return { json: JSON.parse(new TextDecoder().decode(head)) as T, bytes: envelope.subarray(4 + headLength) };
+}

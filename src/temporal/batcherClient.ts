@@ -1,0 +1,280 @@
+import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { GRPC_STATUS } from './statusCodes.js';
+import {
+  BATCHER_FORMAT,
+  type BatcherInput,
+  type CloseRequest,
+  type CoverageState,
+  type EpochStatus,
+} from '../protocol/batcher.js';
+import { BATCHER, batcherIdPrefix, parseLayoutName, type Layout } from '../protocol/batcherId.js';
+import type { ChunkMeta } from '../protocol/chunk.js';
+import type { RecordSource } from '../protocol/record.js';
+import { REQUESTS, type Confirmation } from '../protocol/request.js';
+import type { BatcherSettings } from '../protocol/settings.js';
+import type { CountRequest } from './requestMetrics.js';
+import type { HistoryMark } from './flowControl.js';
+import type { ClosableBatcher } from '../consumer/partitions/handOver.js';
+import { signalWithStart, type SignalledRun } from './signalWithStart.js';
+import type { DueTask } from './stuckTasks.js';
+
+/** What became of a signal. */
+export type SendOutcome =
+  | ({ readonly type: 'accepted' } & SignalledRun)
+  /** Not accepted, or unknown: send the very same again. */
+  | { readonly type: 'retry'; readonly message: string }
+  /** Refused for its size: send less. */
+  | { readonly type: 'tooLarge'; readonly message: string }
+  /** The run takes no more signals; it has to continue as new first. */
+  | { readonly type: 'full'; readonly message: string }
+  /** The run has ended. */
+  | { readonly type: 'closed' };
+
+/** A batcher as its lane sees it. */
+export interface BatcherClient extends ClosableBatcher {
+  readonly workflowId: string;
+  send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
+  /** The history of the batcher's run; null before the first signal. Throws where Temporal does not answer. */
+  history(): Promise<HistoryMark | null>;
+  /**
+   * Starts an heir where the batcher's last run is closed: it takes over what that one had accepted. Throws where
+   * Temporal does not answer.
+   *
+   * @param options.drained whether a run that was drained counts; it has left nothing to flush
+   * @returns what it saw on the way
+   */
+  startHeir(options: { drained: boolean }): Promise<BatcherLook>;
+  /** What a workflow task that is repeated failed with. Throws where Temporal does not answer. */
+  taskFailure(): Promise<string>;
+  /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
+  coverage(): Promise<CoverageState>;
+}
+
+export interface BatcherLook {
+  /** The run that an heir was started for; null where there is none, or someone else started an heir first. */
+  readonly closed: ClosedRunInfo | null;
+  /** The workflow task that is due; null where there is none. */
+  readonly dueTask: DueTask | null;
+}
+
+export interface ClosedRunInfo {
+  readonly runId: string;
+  /** How it ended, as Temporal says: TERMINATED, FAILED, ... COMPLETED: it was drained. */
+  readonly status: string;
+}
+
+/**
+ * A batcher in Temporal. Signal-with-start never begins a second, empty run where one has ended
+ * (`REJECT_DUPLICATE`): what the ended one had accepted and not flushed must not be forgotten.
+ */
+export class TemporalBatcherClient implements BatcherClient {
+  readonly workflowId: string;
+  readonly #client: Client;
+  readonly #taskQueue: string;
+  readonly #settings: () => BatcherSettings;
+  readonly #requestTimeoutMs: number;
+  readonly #counted: CountRequest;
+
+  constructor(
+    client: Client,
+    options: {
+      workflowId: string;
+      taskQueue: string;
+      settings: () => BatcherSettings;
+      requestTimeoutMs: number;
+      counted: CountRequest;
+    },
+  ) {
+    this.#client = client;
+    this.workflowId = options.workflowId;
+    this.#taskQueue = options.taskQueue;
+    this.#settings = options.settings;
+    this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#counted = options.counted;
+  }
+
+  async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
+    try {
+      return { type: 'accepted', ...(await this.#signal(BATCHER.signals.records, [meta, body])) };
+    } catch (error) {
+      return classifySignalError(error);
+    }
+  }
+
+  /** Started for it where need be: a sender that wakes up late must find it closed. */
+  async close(request: CloseRequest): Promise<void> {
+    try {
+      await this.#signal(BATCHER.signals.close, [request]);
+    } catch (error) {
+      if (classifySignalError(error).type !== 'closed') throw error;
+      await this.startHeir({ drained: true });
+      await this.#signal(BATCHER.signals.close, [request]);
+    }
+  }
+
+  async epochStatus({ topic, partition, epoch }: RecordSource): Promise<EpochStatus> {
+    const source: RecordSource = { topic, partition, epoch };
+    return (await this.#query<EpochStatus>(BATCHER.queries.epoch, source)) ?? NEVER_STARTED;
+  }
+
+  async coverage(): Promise<CoverageState> {
+    // A run that was closed before it had done anything answers no query.
+    await this.startHeir({ drained: false });
+    return (await this.#query<CoverageState>(BATCHER.queries.coverage)) ?? [];
+  }
+
+  /** Null where the batcher was never started. */
+  async #query<Answer>(name: string, ...args: unknown[]): Promise<Answer | null> {
+    try {
+      return await this.#withDeadline(() =>
+        this.#client.workflow.getHandle(this.workflowId).query<Answer, unknown[]>(name, ...args),
+      );
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  }
+
+  #signal(signal: string, signalArgs: readonly unknown[]): Promise<SignalledRun> {
+    const request = {
+      workflowType: BATCHER.workflowType,
+      workflowId: this.workflowId,
+      taskQueue: this.#taskQueue,
+      args: [this.#input(), NO_BODIES],
+      signal,
+      signalArgs,
+    };
+    return this.#counted(
+      'signal_with_start',
+      this.#withDeadline(() => signalWithStart(this.#client, request)),
+    );
+  }
+
+  async history(): Promise<HistoryMark | null> {
+    try {
+      const description = await this.#withDeadline(() => this.#client.workflow.getHandle(this.workflowId).describe());
+      const { runId, historySize, historyLength, status } = description;
+      // A closed run is full for good: the next signal finds it closed, and an heir is started.
+      if (!OPEN.has(status.name)) return null;
+      return { runId, bytes: historySize ?? 0, events: historyLength };
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  }
+
+  async startHeir({ drained }: { drained: boolean }): Promise<BatcherLook> {
+    let dueTask: DueTask | null = null;
+    try {
+      const handle = this.#client.workflow.getHandle(this.workflowId);
+      const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
+      const { attempt, scheduledTime } = raw.pendingWorkflowTask ?? {};
+      if (attempt) dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
+      if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return { closed: null, dueTask };
+      await this.#withDeadline(() =>
+        this.#client.workflow.start(BATCHER.workflowType, {
+          workflowId: this.workflowId,
+          taskQueue: this.#taskQueue,
+          args: [{ ...this.#input(), heirOf: runId }, NO_BODIES],
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+        }),
+      );
+      return { closed: { runId, status: status.name }, dueTask };
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError))
+        throw error;
+      return { closed: null, dueTask };
+    }
+  }
+
+  async taskFailure(): Promise<string> {
+    // Written last, behind its schedule and start: later attempts leave nothing, and signals wait until the task ends.
+    const { history } = await this.#withDeadline(() =>
+      this.#client.workflowService.getWorkflowExecutionHistoryReverse({
+        namespace: this.#client.options.namespace,
+        execution: { workflowId: this.workflowId },
+        maximumPageSize: 3,
+      }),
+    );
+    const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes);
+    return failed?.workflowTaskFailedEventAttributes?.failure?.message ?? 'it times out';
+  }
+
+  #input(): BatcherInput {
+    return { format: BATCHER_FORMAT, settings: this.#settings() };
+  }
+
+  #withDeadline<T>(run: () => Promise<T>): Promise<T> {
+    return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
+  }
+}
+
+/** A signal is answered by the server at once or not at all: other requesters wait no longer for one. */
+const CONFIRMATION_DEADLINE_MS = 5_000;
+
+/**
+ * Tells a requester what became of its request. Rejects where it may be told later.
+ *
+ * @returns `gone` where no such workflow runs: it will never be told
+ */
+export function signalRequester(
+  client: Client,
+): (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'> {
+  return async (requester, confirmation) => {
+    try {
+      await client.connection.withDeadline(Date.now() + CONFIRMATION_DEADLINE_MS, () =>
+        client.workflow.getHandle(requester).signal(REQUESTS.confirmation, confirmation),
+      );
+      return 'delivered';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return 'gone';
+      throw error;
+    }
+  };
+}
+
+/**
+ * All layouts that a pipeline has had, as far as Temporal remembers its batchers. From the visibility store, which may lag
+ * some seconds behind.
+ */
+export async function listLayouts(client: Client, pipeline: string): Promise<Layout[]> {
+  const prefix = batcherIdPrefix(pipeline);
+  const query = `WorkflowType = '${BATCHER.workflowType}' AND WorkflowId STARTS_WITH '${prefix}' AND ExecutionStatus != 'ContinuedAsNew'`;
+  const layouts = new Map<string, Layout>();
+  for await (const { workflowId } of client.workflow.list({ query })) {
+    const name = workflowId.slice(prefix.length, workflowId.lastIndexOf(':'));
+    const layout = parseLayoutName(name);
+    if (layout !== null) layouts.set(name, layout);
+  }
+  return [...layouts.values()];
+}
+
+const NO_BODIES = new Uint8Array(0);
+
+const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: true };
+
+const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
+
+/**
+ * Total: whatever is thrown becomes an outcome. Temporal says INVALID_ARGUMENT both for a payload that is too large and
+ * for a run that is full; only the words tell them apart (`common.ErrBlobSizeExceedsLimit`,
+ * `consts.ErrSignalsLimitExceeded`, `historySizeExceedsLimit` in temporalio/temporal). gRPC itself refuses a message
+ * over 4 MiB with RESOURCE_EXHAUSTED.
+ */
+export function classifySignalError(error: unknown): SendOutcome {
+  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
+  // A native connection puts into the message what a JavaScript one puts into the details.
+  const message = isGrpcServiceError(cause) ? cause.details || cause.message : String(error);
+  if (code === GRPC_STATUS.invalidArgument) {
+    if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {
+      return { type: 'full', message };
+    }
+    if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
+  }
+  if (code === GRPC_STATUS.alreadyExists) return { type: 'closed' };
+  if (code === GRPC_STATUS.resourceExhausted && /larger than max/i.test(message)) return { type: 'tooLarge', message };
+  return { type: 'retry', message };
+}

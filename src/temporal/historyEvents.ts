@@ -1,0 +1,143 @@
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import type { Client } from '@temporalio/client';
+import type { BatcherInput } from '../protocol/batcher.js';
+import type { Inheritance, InheritedBatch, InheritedOutcome } from '../protocol/inheritance.js';
+import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
+import type { Unconfirmed } from '../protocol/request.js';
+import type { RunEvent } from '../workflows/closedRun.js';
+import { REQUESTS_PATCH } from '../workflows/signals.js';
+
+type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
+type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
+
+/**
+ * An event of a batcher's history. `bytes` are a batch's bodies where it is scheduled, and the encoded rejected records
+ * where it has completed.
+ */
+export type BatcherEvent = RunEvent & { readonly bytes?: Uint8Array };
+
+/** One run of a workflow. */
+export interface RunName {
+  readonly namespace: string;
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/** Events asked for at once: each may carry a chunk or a batch, and an answer has to stay below gRPC's limits. */
+const PAGE_EVENTS = 20;
+const FIRST_PAGE = new Uint8Array(0);
+
+/** A run's history as Temporal has it. Throws where Temporal does not answer. */
+export async function* historyEvents(
+  client: Client,
+  { namespace, workflowId, runId }: RunName,
+): AsyncIterable<HistoryEvent> {
+  let nextPageToken: Uint8Array = FIRST_PAGE;
+  do {
+    const page = await client.workflowService.getWorkflowExecutionHistory({
+      namespace,
+      execution: { workflowId, runId },
+      maximumPageSize: PAGE_EVENTS,
+      nextPageToken,
+    });
+    yield* page.history?.events ?? [];
+    ({ nextPageToken } = page);
+  } while (nextPageToken.length > 0);
+}
+
+/** What of a batcher's history matters, decoded. Throws where Temporal does not answer. */
+export async function* runEvents(client: Client, run: RunName): AsyncIterable<BatcherEvent> {
+  const scheduled = new Map<number, string>();
+  for await (const event of historyEvents(client, run)) {
+    const decoded = decodeEvent(event, scheduled);
+    if (decoded !== null) yield decoded;
+  }
+}
+
+/** The result of an activity's completed event, as bytes. */
+export function resultOf(event: HistoryEvent): Uint8Array {
+  return decode<Uint8Array>(event.activityTaskCompletedEventAttributes?.result?.payloads, 0);
+}
+
+/** @param scheduled by event id the type of each activity scheduled so far; added to */
+function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): BatcherEvent | null {
+  const eventId = Number(event.eventId);
+  const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
+  if (event.workflowExecutionStartedEventAttributes) {
+    const { input, firstExecutionRunId, continuedExecutionRunId } = event.workflowExecutionStartedEventAttributes;
+    return {
+      type: 'started',
+      input: decode<BatcherInput>(input?.payloads, 0),
+      bodies: decode<Uint8Array>(input?.payloads, 1),
+      chain: {
+        firstExecutionRunId: firstExecutionRunId ?? undefined,
+        continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
+      },
+    };
+  }
+  if (event.workflowExecutionSignaledEventAttributes) {
+    const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
+    return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads), atMs };
+  }
+  if (event.workflowTaskCompletedEventAttributes) return { type: 'taskCompleted' };
+  if (event.markerRecordedEventAttributes) {
+    const patch = event.markerRecordedEventAttributes.details?.['patch-data']?.payloads;
+    if (!patch?.[0]) return null;
+    return decode<{ id?: string }>(patch, 0).id === REQUESTS_PATCH ? { type: 'requestsUnderstood' } : null;
+  }
+  if (event.activityTaskScheduledEventAttributes) {
+    const { activityType, input } = event.activityTaskScheduledEventAttributes;
+    const name = activityType?.name ?? '';
+    scheduled.set(eventId, name);
+    if (name === 'insertBatch') {
+      const bytes = decode<Uint8Array>(input?.payloads, 1);
+      return { type: 'insertScheduled', spec: decode<BatchSpec>(input?.payloads, 0), atMs, bytes };
+    }
+    if (name === 'insertInherited') {
+      return { type: 'inheritedInsertScheduled', batch: decode<InheritedBatch>(input?.payloads, 0), atMs };
+    }
+    return null;
+  }
+  if (event.activityTaskCompletedEventAttributes) {
+    const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes;
+    switch (scheduled.get(Number(scheduledEventId))) {
+      case 'insertBatch':
+      case 'insertInherited': {
+        const envelope = decode<Uint8Array>(result?.payloads, 0);
+        const { json, bytes } = openEnvelope<InsertOutcome & Partial<InheritedOutcome>>(envelope);
+        return { type: 'insertCompleted', eventId, outcome: json, atMs, bytes };
+      }
+      case 'rejectRecords':
+        return { type: 'rejectCompleted', unconfirmed: decodeUnconfirmed(result?.payloads), atMs };
+      case 'readInheritance':
+        return { type: 'inheritanceRead', inheritance: decode<Inheritance>(result?.payloads, 0) };
+      default:
+        return null;
+    }
+  }
+  return null;
+}
+
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- what a payload is, its place in a history says
+function decode<T>(payloads: readonly Payload[] | null | undefined, index: number): T {
+  const payload = payloads?.[index];
+  if (payload === undefined) throw new Error('a batcher’s history lacks a payload');
+  return defaultPayloadConverter.fromPayload<T>(payload);
+}
+
+/** Earlier versions have no result here. */
+function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined): readonly Unconfirmed[] {
+  if (!payloads?.[0]) return [];
+  return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0) ?? [];
+}
+
+/** A stranger's payloads may be of any encoding: what cannot be read is no part of ours. */
+function decodeAll(payloads: readonly Payload[] | null | undefined): unknown[] {
+  return (payloads ?? []).map((payload) => {
+    try {
+      return defaultPayloadConverter.fromPayload(payload);
+    } catch {
+      return undefined;
+    }
+  });
+}

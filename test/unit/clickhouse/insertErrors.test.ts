@@ -1,0 +1,122 @@
+import { ClickHouseError } from '@clickhouse/client';
+import { expect, it } from 'vitest';
+import {
+  classifyForeignAnswer,
+  classifyInsertError,
+  DATA_CODES,
+  OVERSIZED_CODES,
+  STRUCTURAL_CODES,
+  TRANSIENT_CODES,
+} from '../../../src/clickhouse/insertErrors.js';
+
+const error = (code: string, message: string, type = 'SOME_TYPE') => new ClickHouseError({ code, type, message });
+const columns = new Map(['delay', 'id'].map((name) => [name, 'String']));
+
+it('tells bad data from a wrong table from what may pass', () => {
+  expect(classifyInsertError(error('27', 'Cannot parse input')).kind).toBe('data');
+  expect(classifyInsertError(error('60', 'Unknown table')).kind).toBe('structural');
+  expect(classifyInsertError(error('241', 'Memory limit exceeded')).kind).toBe('transient');
+});
+
+it('gives every code one kind, and those in no table `unknown`', () => {
+  const tables = {
+    data: DATA_CODES,
+    structural: STRUCTURAL_CODES,
+    oversized: OVERSIZED_CODES,
+    transient: TRANSIENT_CODES,
+  };
+  for (let code = 0; code <= 1_100; code++) {
+    const kinds = Object.entries(tables).flatMap(([kind, codes]) => (code in codes ? [kind] : []));
+    expect(kinds.length, String(code)).toBeLessThanOrEqual(1);
+    expect(classifyInsertError(error(String(code), '')).kind).toBe(kinds[0] ?? 'unknown');
+  }
+});
+
+it.each([
+  ['252', 'Too many parts (3000)', 'transient'],
+  ['252', 'Too many partitions for single INSERT block (more than 100)', 'oversized'],
+  ['241', 'User memory limit exceeded: would use 11.67 MiB', 'transient'],
+  ['241', '(total) memory limit exceeded', 'transient'],
+  ['241', 'Query memory limit exceeded: would use 11.67 MiB', 'oversized'],
+  ['241', 'Memory limit (for query) exceeded: would use 11.67 MiB', 'oversized'],
+])('error %s, %s, is %s: one that this insert alone is too much for ends with a smaller one', (code, message, kind) => {
+  expect(classifyInsertError(error(code, message)).kind).toBe(kind);
+});
+
+it.each([
+  [413, 'oversized', true],
+  [414, 'structural', true],
+  [431, 'structural', true],
+  [403, 'structural', true],
+  [429, 'transient', false],
+  [502, 'transient', false],
+  [504, 'transient', false],
+])('status %i of a proxy is %s, and says so', (status, kind, answered) => {
+  const { message, ...found } = classifyForeignAnswer(status);
+  expect(found).toMatchObject({ kind, answered, code: `http_${status}` });
+  expect(message).toContain(`what answered was not ClickHouse: HTTP ${status}`);
+});
+
+it('takes what is no answer of ClickHouse for transient, and keeps to itself what a stranger answered', () => {
+  const hangUp = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+  expect(classifyInsertError(hangUp)).toMatchObject({ kind: 'transient', code: 'ECONNRESET', answered: false });
+  expect(classifyInsertError(new Error('Timeout error.')).message).toContain('Timeout');
+  expect(classifyInsertError(new Error('<html>secret-4711</html>'))).toMatchObject({
+    kind: 'transient',
+    answered: false,
+    message: expect.not.stringContaining('secret') as string,
+  });
+  expect(classifyInsertError(undefined).kind).toBe('transient');
+});
+
+it('takes a state of an aggregation that cannot be read for a value, whatever the code, if it may not pass', () => {
+  const columns = new Map([
+    ['total', 'AggregateFunction(sum, UInt64)'],
+    ['states', 'Map(String, AggregateFunction(uniq, String))'],
+    ['latest', 'SimpleAggregateFunction(max, UInt8)'],
+  ]);
+  const kind = (code: string, column: string) =>
+    classifyInsertError(
+      error(code, `Cannot read all data: (while reading the value of key ${column}): (at row 1)`),
+      columns,
+    ).kind;
+  for (const column of ['total', 'states']) {
+    expect(['33', '36', '1001', '241'].map((code) => kind(code, column))).toEqual([
+      'data',
+      'data',
+      'data',
+      'transient',
+    ]);
+  }
+  expect(['33', '36', '1001'].map((code) => kind(code, 'latest'))).toEqual(['unknown', 'structural', 'unknown']);
+});
+
+it('names the column and the row', () => {
+  const text =
+    "Cannot parse input: expected '\"' before: 'late' (while reading the value of key delay): (at row 7)\n: While";
+  expect(classifyInsertError(error('27', text), columns)).toMatchObject({
+    message: 'ClickHouse error 27 (CANNOT_PARSE_INPUT_ASSERTION_FAILED) in column delay',
+    suspect: 6,
+  });
+});
+
+it('says nothing that the row may have said', () => {
+  const row = 'secret-4711 (while reading the value of key SECRET_4711) (SECRET_4711)';
+  for (const code of ['27', '9999', '252']) {
+    const { message } = classifyInsertError(error(code, `Cannot parse input: before ${row}`, 'SECRET_4711'), columns);
+    expect(message.toLowerCase()).not.toContain('secret');
+  }
+});
+
+it('names a column of any name, and only a column', () => {
+  const columns = new Map(['größe', 'a b', 'n.a', 'x)y', 'q'].map((name) => [name, 'String']));
+  const message = (text: string) => classifyInsertError(error('27', text), columns).message;
+  const of = (name: string) =>
+    `Cannot parse input: expected '"' before: 'x"}': (while reading the value of key ${name}): (at row 1)`;
+  for (const name of columns.keys()) expect(message(of(name))).toContain(`in column ${name}`);
+  expect(message(of('other'))).not.toContain('in column');
+  // The row quotes the beginning of such words.
+  expect(
+    message(`before: '(while reading the value of key z': (while reading the value of nested key t): ${of('q')}`),
+  ).toContain('in column q');
+});

@@ -1,0 +1,379 @@
+import { expect, it } from 'vitest';
+import { createRowBuilder, type TableColumns } from '../../../src/clickhouse/rows.js';
+import type { KafkaRecord } from '../../../src/protocol/record.js';
+import { DEFAULT_MAPPING, type Mapping } from '../../../src/protocol/settings.js';
+import { record } from '../../support/records.js';
+
+const source = { topic: 'orders', partition: 3, epoch: 'e1' };
+const IDENTITY: TableColumns = new Map([
+  ['id', 'Int64'],
+  ['_topic', 'LowCardinality(String)'],
+  ['_partition', 'UInt32'],
+  ['_offset', 'UInt64'],
+  ['_timestamp', 'DateTime64(3)'],
+  ['_key', 'String'],
+  ['_epoch', 'String'],
+]);
+const PLAIN: TableColumns = new Map([['id', 'Int64']]);
+
+const row = (value: string | Buffer | null, overrides: Partial<KafkaRecord> = {}, table = IDENTITY, columns = {}) =>
+  createRowBuilder(table, columns)(
+    source,
+    record(12, {
+      key: Buffer.from('k'),
+      timestampMs: 0,
+      value: value === null ? null : Buffer.from(value),
+      ...overrides,
+    }),
+  );
+
+it('writes the identity columns that the table has, before the fields', () => {
+  expect(JSON.parse(row('{"id": 1}') as string)).toEqual({
+    _topic: 'orders',
+    _partition: 3,
+    _epoch: 'e1',
+    _offset: 12,
+    _timestamp: '1970-01-01T00:00:00.000Z',
+    _key: 'k',
+    id: 1,
+  });
+  expect(row('{"id": 1}', {}, PLAIN)).toBe('{"id": 1}');
+});
+
+it('makes valid JSON of an empty object, with and without identity columns', () => {
+  expect(Object.keys(JSON.parse(row(' { } ') as string) as object)).toHaveLength(6);
+  expect(JSON.parse(row('{}', {}, PLAIN) as string)).toEqual({});
+});
+
+it('passes numbers and bytes on as they were written', () => {
+  const value = Buffer.concat([
+    Buffer.from('{"id": 1234567890123456789, "s": "'),
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from('"}'),
+  ]);
+  const bytes = Buffer.from(row(value) as string, 'latin1');
+  expect(bytes.includes(Buffer.from('1234567890123456789'))).toBe(true);
+  expect(bytes.includes(Buffer.from([0xff, 0xfe]))).toBe(true);
+});
+
+it('writes a key that is not UTF-8 byte for byte, and no key as null', () => {
+  const text = row('{}', { key: Buffer.from([0x22, 0x00, 0xff]) }) as string;
+  expect(Buffer.from(text, 'latin1').includes(Buffer.from([0x5c, 0x22, ...Buffer.from('\\u0000'), 0xff]))).toBe(true);
+  expect(JSON.parse(row('{}', { key: null }) as string)).toMatchObject({ _key: null });
+});
+
+it('leaves the timestamp out where the record has none, and writes milliseconds into an integer column', () => {
+  expect(JSON.parse(row('{}', { timestampMs: -1 }) as string)).not.toHaveProperty('_timestamp');
+  const integers = new Map([...IDENTITY, ['_timestamp', 'Nullable(Int64)']] as const);
+  expect(JSON.parse(row('{}', { timestampMs: 5 }, integers) as string)).toMatchObject({ _timestamp: 5 });
+});
+
+it('rejects a record whose timestamp is beyond any date, alone and only where a column is to have it', () => {
+  const mapped = { ...DEFAULT_MAPPING, tombstones: 'insert' } as const;
+  for (const timestampMs of [8.64e15 + 2, 1.7e18, 2 ** 63]) {
+    expect(row('{}', { timestampMs })).toMatchObject({
+      code: 'out_of_range',
+      message: expect.stringContaining('column _timestamp') as string,
+    });
+    const build = createRowBuilder(new Map([...PLAIN, ['written', 'DateTime64(3)']]), { written: 'timestamp' }, mapped);
+    for (const value of [Buffer.from('{}'), null])
+      expect(build(source, record(12, { timestampMs, value }))).toMatchObject({
+        code: 'out_of_range',
+        message: expect.stringContaining('column written') as string,
+      });
+    expect(row('{}', { timestampMs }, PLAIN)).toBe('{}');
+  }
+  const texts = new Map([...IDENTITY, ['_timestamp', 'String']] as const);
+  expect(row('{}', { timestampMs: 8.64e15 }, texts)).toContain('"_timestamp":"+275760-09-13T00:00:00.000Z"');
+});
+
+it.each([
+  ['DateTime', '2106-02-07T06:28:15.999Z'],
+  ["Nullable(DateTime('UTC'))", '2106-02-07T06:28:15.999Z'],
+  ['DateTime64(3)', '2299-12-31T23:59:59.999Z'],
+  ['Date', '2149-06-06T23:59:59.999Z'],
+  ['Date32', '2299-12-31T23:59:59.999Z'],
+  ['UInt32', '1970-02-19T17:02:47.295Z'],
+  ['Int64', '+275760-09-13T00:00:00.000Z'],
+])(
+  'a timestamp beyond what a %s holds rejects its record, as one before 1970 does; the last one it holds is written',
+  (type, last) => {
+    const lastMs = Date.parse(last);
+    const identity = new Map([...IDENTITY, ['_timestamp', type]] as const);
+    const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
+    for (const timestampMs of [0, lastMs]) {
+      const value = type.includes('Int') ? timestampMs : new Date(timestampMs).toISOString();
+      expect(JSON.parse(row('{}', { timestampMs }, identity) as string)).toMatchObject({ _timestamp: value });
+      expect(build(source, record(12, { timestampMs, value: Buffer.from('{}') }))).toContain('"written"');
+    }
+    for (const timestampMs of [lastMs + 1, 253_402_300_800_000, -2, -62_135_596_800_000])
+      for (const verdict of [
+        row('{}', { timestampMs }, identity),
+        build(source, record(12, { timestampMs, value: Buffer.from('{}') })),
+      ])
+        if (timestampMs > lastMs || timestampMs < 0) expect(verdict).toMatchObject({ code: 'out_of_range' });
+  },
+);
+
+it('a stub says why it was set aside: too large, or not to be encoded', () => {
+  expect(row('{}', { tooLargeBytes: 3_000_000 })).toMatchObject({
+    code: 'record_too_large',
+    message: expect.stringContaining('3000000 bytes') as string,
+  });
+  expect(row('{}', { tooLargeBytes: 0 })).toMatchObject({
+    code: 'record_not_encodable',
+    message: expect.stringContaining('that no signal to Temporal can carry') as string,
+  });
+});
+
+it('rejects what is not a JSON object, without a word of it in the message', () => {
+  const secret = 'secret-4711';
+  const cases: [string | null, string][] = [
+    [null, 'not_json'],
+    ['', 'not_json'],
+    [secret, 'not_json'],
+    [`{"a": "${secret}"`, 'not_json'],
+    [`{"a": 1} {"b": "${secret}"}`, 'not_json'],
+    [`["${secret}"]`, 'not_object'],
+    [`"${secret}"`, 'not_object'],
+    ['null', 'not_object'],
+    ['\ufeff{}', 'not_json'],
+  ];
+  for (const [value, code] of cases) {
+    const rejection = row(value);
+    expect(rejection, String(value)).toMatchObject({ code });
+    expect(JSON.stringify(rejection)).not.toContain(secret);
+  }
+});
+
+it('rejects a record that would write an identity column itself, however the name is spelt', () => {
+  expect(row('{"_offset": 99}')).toMatchObject({ code: 'reserved_field' });
+  expect(row('{"\\u005foffset": 99}')).toMatchObject({ code: 'reserved_field' });
+  expect(row('{"_offset": 99}', {}, PLAIN)).toBe('{"_offset": 99}');
+});
+
+it('rejects a stub', () => {
+  expect(row(null, { tooLargeBytes: 5_000_000 })).toMatchObject({ code: 'record_too_large' });
+});
+
+it('takes mapped columns from where the mapping says and the other fields by their names', () => {
+  const columns = {
+    customer: '/customer/id',
+    tag: '/tags/1',
+    trace: 'header:trace',
+    absent: 'header:none',
+    nowhere: '/x/y',
+    k: 'key',
+    t: 'topic',
+    p: 'partition',
+    o: 'offset',
+    at: 'timestamp',
+    e: 'epoch',
+    id: '/number',
+  };
+  const headers = [['trace', Buffer.from('t-"1"')]] as const;
+  const text = row(
+    '{"id": 1, "number": 9007199254740993, "customer": {"id": "c1"}, "tags": ["a", "b"]}',
+    { headers },
+    PLAIN,
+    columns,
+  ) as string;
+  expect(text).toContain('"id":9007199254740993');
+  expect(JSON.parse(text)).toEqual({
+    customer: 'c1',
+    tag: 'b',
+    trace: 't-"1"',
+    absent: null,
+    k: 'k',
+    t: 'orders',
+    p: 3,
+    o: 12,
+    at: '1970-01-01T00:00:00.000Z',
+    e: 'e1',
+    id: Number('9007199254740993'),
+    number: Number('9007199254740993'),
+    tags: ['a', 'b'],
+  });
+});
+
+it('rejects a value that ClickHouse would change, in a field and in a mapped column, and says only which column', () => {
+  const table: TableColumns = new Map([
+    ['id', 'Int64'],
+    ['größe', 'UInt8'],
+    ['small', 'UInt8'],
+  ]);
+  const outOfRange = (column: string) => ({
+    code: 'out_of_range',
+    message: expect.stringMatching(new RegExp(`column ${column} (?!.*(256|922))`)) as string,
+  });
+  expect(row('{"id": 9223372036854775808}', {}, table)).toEqual(outOfRange('id'));
+  expect(row('{"größe": 256}', {}, table)).toEqual(outOfRange('größe'));
+  expect(row('{"id": 1, "deep": [256]}', {}, table, { small: '/deep/0' })).toEqual(outOfRange('small'));
+  expect(row('{"id": 1, "small": 256}', {}, table, { small: 'partition' })).toBe('{"small":3,"id":1}');
+});
+
+const mappedRow = (value: string | Buffer | null, mapping: Partial<Mapping>, columns = {}, table = PLAIN) =>
+  createRowBuilder(table, columns, { ...DEFAULT_MAPPING, ...mapping })(
+    source,
+    record(12, { key: Buffer.from('k'), value: value === null ? null : Buffer.from(value) }),
+  );
+
+it('finds the one integer that does not fit among many fields at their limit', () => {
+  const names = Array.from({ length: 3_000 }, (_, index) => `c${index}`);
+  const table: TableColumns = new Map(names.map((name) => [name, 'Int64']));
+  const value = (last: string) =>
+    `{${names.map((name, index) => `"${name}":${index === 2_999 ? last : '-9223372036854775808'}`).join(',')}}`;
+  expect(row(value('9223372036854775807'), {}, table)).toBe(value('9223372036854775807'));
+  expect(row(value('9223372036854775808'), {}, table)).toMatchObject({
+    code: 'out_of_range',
+    message: expect.stringContaining('column c2999') as string,
+  });
+});
+
+it('rejects a field without a column where that is asked for, and names it, not its value', () => {
+  const table: TableColumns = new Map([
+    ['id', 'Int64'],
+    ['größe', 'UInt8'],
+    ['items.price', 'Array(Float64)'],
+  ]);
+  const columns = { id: '/order/id' };
+  const strict = (value: string) => mappedRow(value, { unknownFields: 'reject' }, columns, table);
+  expect(strict('{"id": 1, "größe": 2, "items": {"price": [1]}, "order": {"id": 5}}')).toBe(
+    Buffer.from('{"id":5,"größe":2,"items.price":[1],"order":{"id": 5}}').toString('latin1'),
+  );
+  expect(strict('{"id": 1, "lärm": "secret"}')).toEqual({
+    code: 'unknown_field',
+    message: 'the value has a field lärm, which the table has no column for',
+  });
+  expect(strict(JSON.stringify({ ['x'.repeat(1_000)]: 1 }))).toMatchObject({
+    message: expect.stringMatching(/field x{64}, /) as string,
+  });
+  expect(mappedRow('{"other": 1}', {}, {}, table)).toBe('{"other": 1}');
+});
+
+it('takes the whole value where it is text or bytes, and rejects text that is no UTF-8', () => {
+  const columns = { raw: 'value', k: 'key' };
+  expect(JSON.parse(mappedRow('say "no" \n', { format: 'text' }, columns) as string)).toEqual({
+    raw: 'say "no" \n',
+    k: 'k',
+  });
+  const bytes = Buffer.from([0x00, 0x22, 0xff]);
+  expect(mappedRow(bytes, { format: 'text' }, columns)).toEqual({
+    code: 'not_text',
+    message: 'the value is not UTF-8',
+  });
+  expect(Buffer.from(mappedRow(bytes, { format: 'bytes' }, columns) as string, 'latin1').includes(0xff)).toBe(true);
+  expect(JSON.parse(mappedRow('', { format: 'text' }, columns) as string)).toEqual({ raw: '', k: 'k' });
+  expect(JSON.parse(mappedRow('{"id": 7}', {}, columns) as string)).toEqual({ raw: '{"id": 7}', k: 'k', id: 7 });
+});
+
+it('makes a row of a tombstone where that is asked for: of all that does not come from the value', () => {
+  const columns = { k: 'key', id: '/id', raw: 'value' };
+  for (const format of ['json', 'text', 'bytes'] as const) {
+    expect(mappedRow(null, { format, tombstones: 'insert' }, columns)).toBe('{"k":"k","raw":null}');
+    expect(mappedRow(null, { format }, columns)).toMatchObject({ code: format === 'json' ? 'not_json' : 'no_value' });
+  }
+  expect(mappedRow('null', { tombstones: 'insert' }, columns)).toMatchObject({ code: 'not_object' });
+});
+
+it('says why a value is not JSON, without the place of the fault: dead letters are counted by message', () => {
+  const avro = Buffer.concat([Buffer.from([0, 0, 0, 0, 7]), Buffer.from('{"id":1}')]);
+  const cases: [Buffer | string | null, RegExp][] = [
+    [null, /tombstone/],
+    ['', /it is empty/],
+    [' \n', /it is empty/],
+    ['\ufeff{"id":1}', /byte-order mark/],
+    [Buffer.from('\ufeff{}', 'utf16le'), /UTF-16/],
+    [avro, /magic byte 0 of a schema registry/],
+    ['{"id":1}\n{"id":2}\n', /more JSON follows/],
+    ['{"id":1', /ends too early/],
+    ['{"id":NaN}', /NaN/],
+    ['{"id":-Infinity}', /Infinity/],
+  ];
+  for (const [value, message] of cases)
+    expect([value, row(value)]).toMatchObject([
+      value,
+      { code: 'not_json', message: expect.stringMatching(message) as string },
+    ]);
+  for (const value of ['x', "{'id':1}", '{"id":01}', '{"id":1}}', '{"id":1},'])
+    expect(row(value)).toEqual({ code: 'not_json', message: 'the value is not JSON' });
+});
+
+it('knows a column by a name that is written with escapes', () => {
+  const table: TableColumns = new Map([['größe', 'UInt8']]);
+  const escaped = (value: number) => `{"gr\\u00f6\\u00dfe":${value}}`;
+  expect(mappedRow(escaped(7), { unknownFields: 'reject' }, {}, table)).toBe(escaped(7));
+  expect(mappedRow(escaped(300), {}, {}, table)).toMatchObject({ code: 'out_of_range' });
+});
+
+it('takes dotted columns from an object, and leaves a field of another kind as unknown as any', () => {
+  const table: TableColumns = new Map([
+    ['id', 'Int64'],
+    ['a.b', 'UInt8'],
+    ['a.c.d', 'UInt8'],
+    ['n.x', 'Array(UInt8)'],
+    ['own', 'String'],
+    ['own.part', 'UInt8'],
+  ]);
+  const of = (value: string, unknownFields: 'ignore' | 'reject' = 'ignore') =>
+    mappedRow(value, { unknownFields }, {}, table);
+  expect(of('{"id":1,"a":{"b":5,"c":{"d":6}},"n":{"x":[1]}}')).toBe('{"id":1,"a.b":5,"a.c.d":6,"n.x":[1]}');
+  expect(of('{"id":1,"a.b":5}')).toBe('{"id":1,"a.b":5}');
+  for (const scalar of ['5', '"x"', 'null', 'true']) expect(of(`{"id":1,"a":${scalar}}`)).toBe('{"id":1}');
+  for (const other of [
+    '{"a":{"b":300}}',
+    '{"a":{"\\u0062":300}}',
+    '{"a":{"c":{"d":256}}}',
+    '{"n":{"x":[300]}}',
+    '{"a":[{"b":1}]}',
+  ])
+    expect([other, of(other)]).toMatchObject([other, { code: 'out_of_range' }]);
+  expect(of('{"id":1,"a":{"b":5,"z":6}}')).toBe('{"id":1,"a.b":5}');
+  expect(of('{"id":1,"a":{"b":5,"z":6}}', 'reject')).toEqual({
+    code: 'unknown_field',
+    message: 'the value has a field a.z, which the table has no column for',
+  });
+  for (const scalar of ['5', '"x"', 'true']) {
+    expect(of(`{"a":${scalar}}`, 'reject')).toMatchObject({ code: 'unknown_field' });
+    expect(of(`{"a":{"c":${scalar}}}`, 'reject')).toMatchObject({
+      message: 'the value has a field a.c, which the table has no column for',
+    });
+  }
+  expect(of('{"id":1,"a":null}', 'reject')).toBe('{"id":1}');
+  // A column of the field's own name has the field.
+  expect(of('{"own":{"part":5}}')).toBe('{"own":{"part":5}}');
+});
+
+it('a field that mapped columns are read from is known, also where it is the beginning of columns’ names', () => {
+  const table: TableColumns = new Map([
+    ['n.a', 'UInt8'],
+    ['n.c.d', 'UInt8'],
+    ['whole', 'String'],
+    ['part', 'String'],
+  ]);
+  const of = (value: string, columns: Record<string, string>) =>
+    mappedRow(value, { unknownFields: 'reject' }, columns, table);
+  for (const value of ['5', '"x"', '[1,2]', '{"b":1}', '{"c":[1]}'])
+    expect([value, of(`{"n":${value}}`, { whole: '/n' })]).toEqual([value, `{"whole":${value}}`]);
+  expect(of('{"n":{"a":1,"b":2}}', { whole: '/n' })).toBe('{"whole":{"a":1,"b":2},"n.a":1}');
+  for (const value of ['2', '[2]', '{"deep":2}'])
+    expect(of(`{"n":{"a":1,"b":${value}}}`, { part: '/n/b' })).toBe(`{"part":${value},"n.a":1}`);
+  expect(of('{"n":{"a":1,"b":{"deep":2}}}', { part: '/n/b/deep' })).toBe('{"part":2,"n.a":1}');
+  expect(of('{"n":{"c":5}}', { part: '/n/c' })).toBe('{"part":5}');
+  // What nothing is read from has no column still.
+  expect(of('{"n":{"a":1,"z":2}}', { part: '/n/b' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":5}', { part: '/n/b' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":{"b":5}}', { part: '/n/b/deep' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":{"b":5}}', { part: '/n.b' })).toMatchObject({ code: 'unknown_field' });
+  expect(of('{"n":[{"a":1}]}', { part: '/n/0' })).toMatchObject({ code: 'out_of_range' });
+});
+
+it('writes the value as JSON into a column that takes JSON, and as text into others', () => {
+  const table: TableColumns = new Map([
+    ['raw', 'JSON(max_dynamic_paths=10)'],
+    ['text', 'String'],
+  ]);
+  const columns = { raw: 'value', text: 'value' };
+  expect(mappedRow('{"a": 1}', { format: 'text' }, columns, table)).toBe('{"raw":{"a": 1},"text":"{\\"a\\": 1}"}');
+  expect(mappedRow('{"a": 1', { format: 'text' }, columns, table)).toMatchObject({ code: 'not_json' });
+});

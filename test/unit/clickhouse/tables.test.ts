@@ -1,0 +1,71 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
+import { createClickHouse } from '../../../src/clients.js';
+import { INSERT_SETTINGS_IF_KNOWN } from '../../../src/config/insertSettings.js';
+
+interface Server {
+  /** Of `system.settings`. */
+  readonly knownSettings: readonly string[];
+  /** How an insert ends; by default well. */
+  readonly failure?: { readonly code: number; readonly text: string };
+}
+
+/** The tables of a server that answers as ClickHouse does, and the settings of each insert that it gets. */
+async function tablesOf({ knownSettings, failure }: Server) {
+  const inserts: URLSearchParams[] = [];
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const parts: Uint8Array[] = [];
+    for await (const part of request) parts.push(part as Uint8Array);
+    const statement = Buffer.concat(parts).toString();
+    response.setHeader('X-ClickHouse-Summary', '{}');
+    if (statement.startsWith('INSERT')) {
+      inserts.push(new URL(request.url ?? '', 'http://localhost').searchParams);
+      if (failure !== undefined)
+        response.setHeader('X-ClickHouse-Exception-Code', failure.code).writeHead(500).write(failure.text);
+      response.end();
+    } else if (statement.includes('system.columns')) {
+      response.end('["v","DateTime64(3)"]\n');
+    } else {
+      response.end(`${JSON.stringify(['UTC', 1900, 2299, knownSettings])}\n`);
+    }
+  };
+  const server = createServer((request, response) => void answer(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = createClickHouse({
+    ...{ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, username: 'default', password: '' },
+    ...{ database: 'default', accessToken: null, tls: null, settings: {}, maxConnections: 1 },
+    ...{ requestTimeoutMs: 5_000, lookUpTimeoutMs: 5_000 },
+  });
+  onTestFinished(async () => {
+    await client.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return { tables: new ClickHouseTables(client, 'default'), inserts };
+}
+
+async function insert(tables: ClickHouseTables): Promise<void> {
+  const columns = await tables.columns('orders');
+  await tables.insert('orders', { columns, lines: [Buffer.from('{"v":1}\n')], token: 't', batch: 'b' });
+}
+
+const SOMETIMES_KNOWN = Object.keys(INSERT_SETTINGS_IF_KNOWN);
+
+it('numbers for times count ticks on a server that would else read seconds, and one without the setting is not sent it', async () => {
+  expect(SOMETIMES_KNOWN).toContain('input_format_read_datetime_number_as_raw_value');
+  for (const knownSettings of [SOMETIMES_KNOWN, []]) {
+    const { tables, inserts } = await tablesOf({ knownSettings });
+    await insert(tables);
+    const sent = SOMETIMES_KNOWN.map((name) => inserts[0]?.get(name) ?? null);
+    const values = Object.values(INSERT_SETTINGS_IF_KNOWN).map(String);
+    expect(sent).toEqual(knownSettings.length > 0 ? values : SOMETIMES_KNOWN.map(() => null));
+  }
+});
+
+it('an error of the libraries of ClickHouse, which has no name, is an answer: not a stranger’s, for which a batch would wait', async () => {
+  const text = 'std::exception. Code: 1001, type: std::length_error, e.what() = vector (version 26.7.1.1)';
+  const { tables } = await tablesOf({ knownSettings: [], failure: { code: 1001, text } });
+  await expect(insert(tables)).rejects.toMatchObject({ kind: 'unknown', code: '1001', answered: true });
+});

@@ -1,0 +1,217 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import {
+  everyScalar,
+  hasBareNull,
+  hasHalfCharacter,
+  JsonObject,
+  objectMembers,
+  textAtPointer,
+} from '../../../../src/clickhouse/values/json.js';
+import { pointerTokens } from '../../../../src/lib/jsonPointer.js';
+
+/** JSON text with white space in all places where it may be, one character a byte. */
+const anyObject = fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue());
+const latin1 = (text: string) => Buffer.from(text).toString('latin1');
+const utf8 = (text: string) => Buffer.from(text, 'latin1').toString();
+
+it('finds the members of any object, with the value’s own text', () => {
+  fc.assert(
+    fc.property(anyObject, fc.constantFrom(undefined, 1, '\t'), (object, indent) => {
+      const text = latin1(JSON.stringify(object, null, indent));
+      const members = objectMembers(text).map(({ name, start, end }) => [
+        utf8(name),
+        JSON.parse(utf8(text.slice(start, end))) as unknown,
+      ]);
+      expect(members).toEqual(Object.entries(JSON.parse(JSON.stringify(object)) as object));
+    }),
+  );
+});
+
+it('follows a pointer to any value of any document', () => {
+  const walk = (value: unknown, path: string): [string, unknown][] => [
+    [path, value],
+    ...(typeof value === 'object' && value !== null
+      ? Object.entries(value).flatMap(([key, child]) =>
+          walk(child, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
+        )
+      : []),
+  ];
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), fc.constantFrom(undefined, 2), (value, indent) => {
+      const json = JSON.stringify(value, null, indent);
+      for (const [pointer, expected] of walk(JSON.parse(json), '')) {
+        const text = textAtPointer(latin1(json), pointerTokens(pointer));
+        expect(text === undefined ? undefined : JSON.parse(utf8(text))).toEqual(expected);
+      }
+    }),
+  );
+});
+
+it('leads nowhere where the document has no such place', () => {
+  const text = '{"a": [1, {"b": "x"}], "n": null, "s": "{\\"a\\": 1}"}';
+  for (const pointer of ['/c', '/a/2', '/a/-', '/a/01', '/a/x', '/n/a', '/s/a', '/a/1/b/0']) {
+    expect(textAtPointer(text, pointerTokens(pointer)), pointer).toBeUndefined();
+  }
+  expect(textAtPointer(text, pointerTokens('/a/1/b'))).toBe('"x"');
+});
+
+it('keeps the digits of numbers that JavaScript would round', () => {
+  const text = '{"big": 12345678901234567890, "exact": 0.1000000000000000055}';
+  expect(textAtPointer(text, ['big'])).toBe('12345678901234567890');
+  expect(textAtPointer(text, ['exact'])).toBe('0.1000000000000000055');
+});
+
+/** JSON, and what comes near it: cut off, characters turned, numbers and escapes of all kinds. */
+const nearlyJson = fc.oneof(
+  fc.json({ stringUnit: 'binary' }),
+  fc.tuple(fc.json(), fc.nat(), fc.string({ maxLength: 2 })).map(([text, at, other]) => {
+    const place = at % (text.length + 1);
+    return text.slice(0, place) + other + text.slice(place + 1);
+  }),
+  fc.tuple(fc.json(), fc.nat()).map(([text, at]) => text.slice(0, at % (text.length + 1))),
+  fc.string({ unit: fc.constantFrom(...Array.from('{}[]",:-+.0123eEtrufalsn\\/bx \n\t\u000b\u00a0')) }),
+  fc.string({ unit: fc.constantFrom('0', '1', '-', '+', '.', 'e', 'E') }),
+  fc.string({ unit: fc.constantFrom('\\', 'u', 'd', '8', 'c', '0', '"', '\u0001', 'n') }).map((text) => `"${text}"`),
+);
+
+it('accepts just what JSON.parse accepts, and finds the same members', () => {
+  const object = new JsonObject();
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        nearlyJson,
+        nearlyJson.map((text) => `{"a":${text},"b\\u00e9":[${text}]}`),
+      ),
+      (text) => {
+        let parsed: unknown;
+        try {
+          parsed = JSON.parse(text);
+        } catch {
+          expect([text, object.read(latin1(text))]).toEqual([text, undefined]);
+          return;
+        }
+        const kind = parsed === null ? 'null' : Array.isArray(parsed) ? 'array' : typeof parsed;
+        expect([text, object.read(latin1(text))]).toEqual([text, kind]);
+        if (kind !== 'object') return;
+        const found = Array.from({ length: object.length }, (_, index) => [
+          utf8(object.names[index] as string),
+          JSON.parse(utf8(latin1(text).slice(object.starts[index], object.ends[index]))) as unknown,
+        ]);
+        // As entries of an object: the last of several members of one name counts.
+        expect(Object.fromEntries(found)).toEqual(parsed);
+      },
+    ),
+    { numRuns: 3_000 },
+  );
+});
+
+it('reads JSON of any depth, and finds the fault in it', () => {
+  const object = new JsonObject();
+  const depth = 200_000;
+  expect(object.read(`{"a":${'[{"b":'.repeat(depth)}1${'}]'.repeat(depth)}}`)).toBe('object');
+  expect(object.read(`{"a":${'[{"b":'.repeat(depth)}1${'}]'.repeat(depth - 1)}]}`)).toBeUndefined();
+  expect(object.faultAt).toBe(5 + 6 * depth + 1 + 2 * (depth - 1));
+});
+
+it('sees the second half of a character in an escape, and whole characters not', () => {
+  const object = new JsonObject();
+  for (const [text, half] of [
+    ['\\ud83d\\ude00', false],
+    ['\\ud83d', false],
+    ['\\ude00', true],
+    ['\\ud83d\\ude00\\ude00', true],
+    ['\\ud83d\\ud83d\\ude00', false],
+    ['\\\\ud83d', false],
+    ['\\u0041', false],
+  ] as const) {
+    object.read(`{"a":["${text}"]}`);
+    expect([text, object.hasHalfCharacters, hasHalfCharacter(`"${text}"`)]).toEqual([text, half, half]);
+  }
+});
+
+it('asks of each scalar of a value once, and says which share a type', () => {
+  const text = '{"a":[1,{"b:":"x:","c":[ true , null]},[2], {"c":[3]}], "d" : "e", "f":[5]}';
+  const scalars = (ofObjects: boolean) => {
+    const found: [string, number | undefined][] = [];
+    everyScalar(text, 0, text.length, ofObjects, (start, end, path) => {
+      found.push([text.slice(start, end), path]);
+      return true;
+    });
+    return found;
+  };
+  expect(scalars(true)).toEqual([
+    ['1', 0],
+    ['"x:"', 1],
+    ['true', 2],
+    ['null', 2],
+    ['2', 0],
+    ['3', 2],
+    ['"e"', undefined],
+    ['5', 3],
+  ]);
+  expect(scalars(false)).toEqual([
+    ['1', 0],
+    ['"x:"', undefined],
+    ['true', 1],
+    ['null', 1],
+    ['2', 0],
+    ['3', 2],
+    ['"e"', undefined],
+    ['5', 3],
+  ]);
+});
+
+it('names the path of each scalar with little, however deep it is', () => {
+  const depth = 900;
+  const name = 'n'.repeat(100);
+  const text = `[${`{"a":1,"${name}":`.repeat(depth)}2${'}'.repeat(depth)}]`;
+  let [scalars, characters] = [0, 0];
+  const paths = new Set<unknown>();
+  everyScalar(text, 0, text.length, true, (_start, _end, path) => {
+    scalars++;
+    characters += String(path).length;
+    paths.add(path);
+    return true;
+  });
+  expect([scalars, paths.size]).toEqual([depth + 1, depth + 1]);
+  expect(characters).toBeLessThan(text.length);
+});
+
+it('takes the last of several members of one name, as JSON.parse does', () => {
+  expect(textAtPointer('{"a":1,"a":2}', ['a'])).toBe('2');
+});
+
+it('finds the arrays in which null has no text, number, true or false beside it', () => {
+  const isBare = (value: unknown, alone: boolean, within = false): boolean => {
+    if (value === null || typeof value !== 'object') return false;
+    if (!Array.isArray(value)) return Object.values(value).some((member) => isBare(member, alone, within));
+    const counts = alone || within || value.some((item) => typeof item === 'object' && item !== null);
+    const hasScalar = value.some((item) => typeof item !== 'object');
+    return (value.includes(null) && !hasScalar && counts) || value.some((item: unknown) => isBare(item, alone, true));
+  };
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(null, null, 1, 'null', '[null]', true),
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom('a', 'null', '[', '"'), tie('tree'), { maxKeys: 2 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(tree, fc.boolean(), fc.constantFrom(0, 1), (value, alone, space) => {
+      const text = JSON.stringify(value, null, space);
+      const within = `[null,${text} ,null]`;
+      expect(hasBareNull(within, 6, 6 + text.length, alone)).toBe(isBare(value, alone));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+it('reads a value of any size once when it looks for null', () => {
+  const deep = `${'['.repeat(900)}null${']'.repeat(900)}`;
+  const wide = `[${Array.from({ length: 100_000 }, () => '[1,null]').join(',')}]`;
+  expect(hasBareNull(deep, 0, deep.length, true)).toBe(true);
+  expect(hasBareNull(wide, 0, wide.length, true)).toBe(false);
+  expect(hasBareNull(`${'['.repeat(100_000)}null`, 0, 100_004, true)).toBe(false);
+});

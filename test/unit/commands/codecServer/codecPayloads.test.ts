@@ -1,0 +1,145 @@
+import { expect, it } from 'vitest';
+import { decodePayloads, type WirePayload } from '../../../../src/commands/codecServer/codecPayloads.js';
+import { BATCH_FORMAT, sealEnvelope } from '../../../../src/protocol/flush.js';
+import { BATCHER_FORMAT } from '../../../../src/protocol/batcher.js';
+import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
+import type { KafkaRecord } from '../../../../src/protocol/record.js';
+import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../../src/protocol/request.js';
+import { encodeRejected } from '../../../../src/codecs/rejectionCodec.js';
+import { record } from '../../../support/records.js';
+
+const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
+const payload = (encoding: string, bytes: Uint8Array | string): WirePayload => ({
+  metadata: { encoding: base64(encoding) },
+  data: base64(bytes),
+});
+const json = (value: unknown) => payload('json/plain', JSON.stringify(value));
+const binary = (bytes: Uint8Array) => payload('binary/plain', bytes);
+const textOf = ({ data = '' }: WirePayload) => Buffer.from(data, 'base64').toString();
+
+/** What the last of some payloads is decoded to. */
+function decoded(...payloads: WirePayload[]): string {
+  const all = decodePayloads(payloads);
+  expect(all).toHaveLength(payloads.length);
+  return textOf(all.at(-1) as WirePayload);
+}
+
+const source = { topic: 'orders', partition: 3, epoch: 'e1' };
+function chunk(from: number, records: readonly KafkaRecord[]) {
+  return encodeChunk([{ ...source, from, to: from + records.length, records }]);
+}
+const buffered = ({ meta, body }: ReturnType<typeof chunk>) => ({
+  segments: meta.segments,
+  keep: [null],
+  records: meta.records,
+  bytes: meta.bytes,
+  bodyBytes: body.length,
+});
+
+it('shows the records of a chunk: values as they are, whatever they are', () => {
+  const { meta, body } = chunk(-1, [
+    record(0, { key: Buffer.from('k'), value: Buffer.from('{"id":12345678901234567890}'), headers: [['trace', null]] }),
+    record(1, { key: null, value: Buffer.from('no json') }),
+    record(2, { value: Buffer.from([0xff, 0x00]) }),
+    record(3, { value: null, timestampMs: -1 }),
+    record(4, { value: null, timestampMs: 1.7e18 }),
+  ]);
+  const text = decoded(json(meta), binary(body));
+  // A number of so many digits would not survive JSON.parse.
+  expect(text).toContain('"value":{"id":12345678901234567890}');
+  const { records } = JSON.parse(text) as { records: Record<string, unknown>[] };
+  expect(records[0]).toMatchObject({ topic: 'orders', partition: 3, offset: 0, key: 'k', headers: [['trace', null]] });
+  expect(records.map(({ value }) => value).slice(1)).toEqual(['no json', { base64: '/wA=' }, null, null]);
+  expect(records[3]).not.toHaveProperty('timestamp');
+  expect(records[4]).toHaveProperty('timestamp', '1700000000000000000');
+});
+
+it('shows a chunk without its metadata, too, but for where its records come from', () => {
+  const { records } = JSON.parse(decoded(binary(chunk(-1, [record(0), record(1)]).body))) as { records: object[] };
+  expect(records).toMatchObject([{ offset: 0 }, { offset: 1 }]);
+  expect(records[0]).not.toHaveProperty('topic');
+});
+
+it('shows the chunks of a batch and of a carried buffer, without what was cut out of them', () => {
+  const [first, second] = [chunk(-1, [record(0), record(1)]), chunk(1, [record(2), record(3)])];
+  const chunks = [buffered(first), { ...buffered(second), keep: [[[2, 3]]] }];
+  const bodies = binary(Buffer.concat([first.body, second.body]));
+  const offsets = (before: unknown) =>
+    (JSON.parse(decoded(json(before), bodies)) as { records: { offset: number }[] }).records.map(
+      ({ offset }) => offset,
+    );
+  expect(offsets({ format: BATCH_FORMAT, chunks })).toEqual([0, 1, 3]);
+  expect(offsets({ format: BATCHER_FORMAT, carried: { chunks } })).toEqual([0, 1, 3]);
+});
+
+it('shows the requests of a batch beside the records of Kafka', () => {
+  const request = {
+    format: REQUEST_FORMAT,
+    id: 'r1',
+    requester: 'order-7',
+    value: '{"id":12345678901234567890}',
+  } as const;
+  const body = encodeRequest(request, 1_000);
+  const own = requestSource('ktb:orders:8-key:0', 'e2');
+  const submitted = {
+    segments: [{ ...own, from: 4, to: 5, records: 1, bytes: body.length }],
+    keep: [null],
+    records: 1,
+    bytes: body.length,
+    bodyBytes: body.length,
+  };
+  const kafka = chunk(-1, [record(0), record(1)]);
+  const text = decoded(
+    json({ format: BATCH_FORMAT, chunks: [submitted, buffered(kafka)] }),
+    binary(Buffer.concat([body, kafka.body])),
+  );
+  expect(text).toContain('"value":{"id":12345678901234567890}');
+  expect(JSON.parse(text)).toMatchObject({
+    records: [
+      {
+        topic: 'ktb:orders:8-key:0',
+        offset: 5,
+        headers: [
+          ['ktb-request-id', 'r1'],
+          ['ktb-requester', 'order-7'],
+        ],
+      },
+      { topic: 'orders', offset: 0 },
+      { topic: 'orders', offset: 1 },
+    ],
+  });
+});
+
+it('shows what an insert has come to, and rejected records with the reason', () => {
+  const rejection = { code: 'not_json', message: 'the value is not JSON' } as const;
+  const rejected = encodeRejected([{ source, record: record(5), rejection }]);
+  expect(JSON.parse(decoded(binary(sealEnvelope({ inserted: 9, rejected: 1 }, rejected))))).toMatchObject({
+    outcome: { inserted: 9 },
+    records: [{ offset: 5, rejection }],
+  });
+  expect(JSON.parse(decoded(json({ pipeline: 'orders' }), binary(rejected)))).toMatchObject({
+    records: [{ rejection }],
+  });
+});
+
+it('leaves alone what is not packed, of another version, or broken', () => {
+  const { meta, body } = chunk(-1, [record(0)]);
+  const strange = [
+    json({ a: 1 }),
+    payload('binary/encrypted', body),
+    binary(new Uint8Array(0)),
+    binary(Buffer.from('some bytes of a stranger')),
+    binary(body.subarray(0, body.length - 3)),
+    {},
+  ];
+  for (const one of strange) expect(decodePayloads([one])).toEqual([one]);
+  const cut = [json(meta), binary(body.subarray(4))];
+  expect(decodePayloads(cut)).toEqual(cut);
+});
+
+it('shows at most a thousand records of a payload, and says how many more there are', () => {
+  const many = Array.from({ length: 1_200 }, (_, offset) => record(offset));
+  const { meta, body } = chunk(-1, many);
+  const shown = JSON.parse(decoded(json(meta), binary(body))) as { records: object[]; more: number };
+  expect([shown.records.length, shown.more]).toEqual([1_000, 200]);
+});

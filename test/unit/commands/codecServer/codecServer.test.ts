@@ -1,0 +1,88 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { startCodecServer, type CodecServerOptions } from '../../../../src/commands/codecServer/codecServer.js';
+import { UsageError } from '../../../../src/lib/usageError.js';
+import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
+import { record } from '../../../support/records.js';
+
+const UI = 'http://localhost:8233';
+
+async function serve(options: Partial<CodecServerOptions> = {}) {
+  const { server, port } = await startCodecServer({ listen: '127.0.0.1:0', origin: [UI], ...options });
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init);
+}
+
+const { body } = encodeChunk([
+  {
+    topic: 'orders',
+    partition: 0,
+    epoch: 'e',
+    from: -1,
+    to: 0,
+    records: [record(0, { value: Buffer.from('"text"') })],
+  },
+]);
+const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
+const payloads = [{ metadata: { encoding: base64('binary/plain') }, data: base64(body) }];
+const post = (headers: Record<string, string> = {}): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', ...headers },
+  body: JSON.stringify({ payloads }),
+});
+
+it('decodes, under whatever path stands before, and leaves what is to be encoded as it is', async () => {
+  const ask = await serve();
+  for (const path of ['/decode', '/default/decode']) {
+    const answer = await ask(path, post());
+    expect(answer.status).toBe(200);
+    const { payloads: decoded } = (await answer.json()) as { payloads: { data: string }[] };
+    expect(Buffer.from(decoded[0]?.data ?? '', 'base64').toString()).toContain('"value":"text"');
+  }
+  expect(await (await ask('/encode', post())).json()).toEqual({ payloads });
+});
+
+it('answers only those who bring the token', async () => {
+  const ask = await serve({ token: 'secret' });
+  expect((await ask('/decode', post())).status).toBe(401);
+  expect((await ask('/decode', post({ authorization: 'Bearer secre' }))).status).toBe(401);
+  expect((await ask('/decode', post({ authorization: 'Bearer secret' }))).status).toBe(200);
+});
+
+it('lets only pages of the UI ask, and answers their preflight without the token', async () => {
+  const ask = await serve({ token: 'secret' });
+  const preflight = await ask('/decode', { method: 'OPTIONS', headers: { origin: UI } });
+  expect(preflight.status).toBe(204);
+  expect(preflight.headers.get('access-control-allow-origin')).toBe(UI);
+  expect(preflight.headers.get('access-control-allow-headers')).toContain('authorization');
+  expect(preflight.headers.get('access-control-allow-headers')).toContain('x-namespace');
+  const other = await ask('/decode', { method: 'OPTIONS', headers: { origin: 'https://evil.example' } });
+  expect(other.headers.get('access-control-allow-origin')).toBeNull();
+  const refused = await ask('/decode', post({ origin: UI }));
+  expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, UI]);
+});
+
+it('says what is wrong with a request', async () => {
+  const ask = await serve();
+  for (const path of ['/', '//', '//[', '/?/decode']) expect((await ask(path, post())).status, path).toBe(404);
+  expect((await ask('/decode')).status).toBe(405);
+  for (const wrong of [
+    'not json',
+    '[]',
+    '{"payloads":1}',
+    '{"payloads":[1]}',
+    '{"payloads":[{"metadata":{"a":1}}]}',
+    'null',
+  ])
+    expect((await ask('/decode', { method: 'POST', body: wrong })).status, wrong).toBe(400);
+  const large = await ask('/decode', { method: 'POST', body: 'x'.repeat(33 * 1024 * 1024) }).catch(() => null);
+  expect(large === null || large.status === 413).toBe(true);
+});
+
+it('is not open to others without a token', async () => {
+  for (const listen of ['0.0.0.0:0', ':0', '10.0.0.1:80'])
+    await expect(startCodecServer({ listen, origin: [] })).rejects.toThrow(UsageError);
+  await expect(startCodecServer({ listen: 'nonsense', origin: [] })).rejects.toThrow('no address and port');
+});

@@ -1,0 +1,98 @@
+import { expect, it } from 'vitest';
+import {
+  mustNameBatchers,
+  planControl,
+  targetsOf,
+  type Failing,
+} from '../../../../src/commands/control/controlPlan.js';
+import { UsageError } from '../../../../src/lib/usageError.js';
+import { parseConfig } from '../../../../src/config/load.js';
+import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
+
+const { pipelines } = parseConfig(
+  'pipelines: { orders: { topics: [orders], table: orders, batchers: 2 }, bills: { topics: [bills], table: bills } }',
+  'ktb.yaml',
+  {},
+);
+const ids = (options: { pipeline?: string; batchers?: string[] }) =>
+  targetsOf(pipelines, { batchers: [], ...options }).map(({ workflowId }) => workflowId);
+
+it('means all batchers, those of a pipeline, or those named, also of an earlier layout', () => {
+  expect(ids({})).toHaveLength(2 + 8);
+  expect(ids({ pipeline: 'orders' })).toEqual(['ktb:orders:2-key:0', 'ktb:orders:2-key:1']);
+  expect(ids({ pipeline: 'orders', batchers: ['1'] })).toEqual(['ktb:orders:2-key:1']);
+  expect(ids({ batchers: ['ktb:bills:4-key:3'] })).toEqual(['ktb:bills:4-key:3']);
+});
+
+it.each([
+  [{ pipeline: 'order' }, 'no pipeline order; it has orders, bills'],
+  [{ batchers: ['1'] }, 'could be of orders or bills'],
+  [{ pipeline: 'orders', batchers: ['2'] }, 'no batcher 2; it has 0 to 1'],
+  [{ pipeline: 'orders', batchers: ['-1'] }, 'no batcher -1'],
+  [{ batchers: ['ktb:stock:4-key:3'] }, 'no batcher of orders, bills'],
+])('refuses %j', (options, message) => {
+  expect(() => ids(options)).toThrow(UsageError);
+  expect(() => ids(options)).toThrow(message);
+});
+
+const running = (status: Partial<BatcherStatus>, failing: Failing | null = null) =>
+  ({
+    state: 'running',
+    failing,
+    status: { paused: false, draining: false, bufferedRecords: 7, ...status } as BatcherStatus,
+  }) as const;
+
+it('tells a batcher only what it is not yet', () => {
+  expect(planControl('pause', running({ paused: false })).outcome).toBe('told');
+  expect(planControl('pause', running({ paused: true })).outcome).toBe('already');
+  expect(planControl('resume', running({ paused: true })).outcome).toBe('told');
+  expect(planControl('resume', running({ paused: false })).outcome).toBe('already');
+  expect(planControl('flush', running({})).outcome).toBe('told');
+  expect(planControl('flush', running({ bufferedRecords: 0 })).outcome).toBe('already');
+  expect(planControl('drain', running({ bufferedRecords: 0 })).outcome).toBe('told');
+  expect(planControl('drain', running({ draining: true })).outcome).toBe('already');
+});
+
+it('says that a paused batcher flushes only once it is resumed', () => {
+  for (const action of ['flush', 'drain'] as const)
+    expect(planControl(action, running({ paused: true })).message).toContain('once it is resumed');
+});
+
+it('tells a batcher also while no worker answers', () => {
+  for (const action of ['pause', 'resume', 'flush', 'drain'] as const)
+    expect(planControl(action, { state: 'running', status: null, failing: null }).outcome).toBe('told');
+});
+
+it('takes nothing for flushed that a closed run may hold, and nothing for paused that would start unpaused', () => {
+  for (const action of ['pause', 'resume', 'flush', 'drain'] as const) {
+    expect(planControl(action, { state: 'closed', how: 'TERMINATED' }).outcome).toBe('failed');
+    const expected = action === 'pause' ? 'failed' : 'already';
+    expect(planControl(action, { state: 'closed', how: 'COMPLETED' }).outcome).toBe(expected);
+    expect(planControl(action, { state: 'not started' }).outcome).toBe(expected);
+  }
+});
+
+const onItsWay = { number: 7, reason: 'delay', records: 12, bytes: 1, startedAtMs: 0, parked: false } as const;
+const insertFails = { step: 'insert', message: 'ClickHouse error 60' } as const;
+
+it('gives up a batch only by its number, and only one whose insert has failed', () => {
+  const park = (status: Partial<BatcherStatus>, failing: Failing | null = insertFails) =>
+    planControl('park', running({ flushing: onItsWay, ...status }, failing));
+  expect(park({})).toMatchObject({
+    outcome: 'told',
+    batch: 7,
+    message: 'gives batch 7 with 12 records up, which failed with: ClickHouse error 60',
+  });
+  expect(park({}, null)).toMatchObject({ outcome: 'failed' });
+  expect(park({}, { step: 'publish', message: 'topic replies takes no messages' })).toMatchObject({
+    outcome: 'failed',
+  });
+  expect(park({ flushing: null })).toMatchObject({ outcome: 'already' });
+  expect(park({ flushing: { ...onItsWay, parked: true } })).toMatchObject({ outcome: 'already' });
+  const { parked: _, ...asBefore } = onItsWay;
+  expect(park({ flushing: asBefore })).toMatchObject({ outcome: 'failed' });
+  expect(planControl('park', { state: 'running', status: null, failing: null })).toMatchObject({ outcome: 'failed' });
+  expect(() => {
+    mustNameBatchers('park', []);
+  }).toThrow(UsageError);
+});

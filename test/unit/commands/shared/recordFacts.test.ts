@@ -1,0 +1,113 @@
+import { expect, it } from 'vitest';
+import {
+  parsePlace,
+  stateOf,
+  whereText,
+  type Acceptance,
+  type RecordFacts,
+} from '../../../../src/commands/shared/recordFacts.js';
+
+const place = { topic: 'orders', partition: 3, offset: 50 };
+const acceptance: Acceptance = {
+  workflowId: 'ktb:orders:8-key:2',
+  runId: 'run',
+  epochs: ['e1'],
+  unflushed: false,
+  batches: [],
+};
+const batch = {
+  runId: 'run',
+  number: 4,
+  id: 'b4',
+  reason: 'delay',
+  table: 'orders',
+  scheduledAtMs: 0,
+  outcome: { inserted: 9, rejected: 0, skipped: 0 },
+  token: 'abc',
+};
+const facts = (more: Partial<RecordFacts> = {}): RecordFacts => ({
+  log: { start: 10, end: 100, committed: 60 },
+  record: { timestampMs: 0, skipped: false, batcher: 'ktb:orders:8-key:2' },
+  acceptances: [acceptance],
+  rows: [],
+  acks: [],
+  deadLetters: [],
+  ...more,
+});
+const state = (more: Partial<RecordFacts>, offset = 50) => stateOf(facts(more), { offset });
+const row = { offset: 50, epoch: 'e1', rows: 1 };
+const ack = { topic: 'replies', partition: 0, offset: 7, batch: 'b4' };
+const letter = { topic: 'dead', partition: 1, offset: 2, code: 'not_json', message: 'the value is not JSON' };
+
+it('a record that was accepted and has neither a row nor a dead letter is missing', () => {
+  expect(state({})).toBe('missing');
+  expect(state({ rows: [row] })).toBe('inserted');
+  expect(state({ deadLetters: [letter] })).toBe('rejected');
+  expect(state({ acks: [{ ...ack, status: 'rejected' }] })).toBe('rejected');
+  expect(state({ acks: [{ ...ack, status: 'skipped' }] })).toBe('skipped');
+  expect(state({ record: { timestampMs: 0, skipped: true, batcher: 'x' } })).toBe('skipped');
+});
+
+it('of a record that was acknowledged as inserted and has no row it is told what may have become of it', () => {
+  const told = (status: 'inserted' | 'rejected') => whereText(place, 'p', facts({ acks: [{ ...ack, status }] }));
+  expect(told('inserted')).toMatch(/MISSING[\s\S]*\n {2}hint +it was inserted, and its row has gone since: merged/);
+  expect(told('rejected')).not.toContain('hint');
+  expect(whereText(place, 'p', facts())).not.toContain('hint');
+  expect(whereText(place, 'p', facts({ rows: [row], acks: [{ ...ack, status: 'inserted' }] }))).not.toContain('hint');
+});
+
+it('one that is committed, and of which no batcher knows, is missing, too', () => {
+  expect(state({ acceptances: [] })).toBe('missing');
+  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: 50 } })).toBe('waiting');
+  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: null } })).toBe('waiting');
+});
+
+it('one that a batcher holds is not missing; in a batch without an outcome it is on its way', () => {
+  expect(state({ acceptances: [{ ...acceptance, unflushed: true }] })).toBe('accepted');
+  const flushing = { ...acceptance, unflushed: true, batches: [{ ...batch, outcome: null, token: null }] };
+  expect(state({ acceptances: [flushing] })).toBe('flushing');
+});
+
+it('tells a record that is not there from one that is no more', () => {
+  expect(state({ record: null, acceptances: [] }, 100)).toBe('notWritten');
+  expect(state({ record: null, acceptances: [] }, 9)).toBe('removed');
+  expect(state({ record: null, acceptances: [] })).toBe('noRecord');
+});
+
+it('does not call missing what a silent part may know, but believes a part that has it', () => {
+  const silent = { error: 'no answer' };
+  expect(state({ rows: silent })).toBe('unknown');
+  expect(state({ acceptances: silent })).toBe('unknown');
+  expect(state({ acceptances: silent, rows: [row] })).toBe('inserted');
+  expect(whereText(place, 'p', facts({ rows: silent }))).toContain('not known: no answer');
+});
+
+it('says run, batch, token, row and acknowledgement', () => {
+  const text = whereText(
+    place,
+    'p',
+    facts({ acceptances: [{ ...acceptance, batches: [batch] }], rows: [row], acks: [{ ...ack, status: 'inserted' }] }),
+  );
+  for (const part of [
+    'orders/3/50 in pipeline p: inserted',
+    'ktb:orders:8-key:2',
+    '4 (delay), b4, done, token abc; run run',
+    'one under epoch e1',
+    'inserted, at replies/0/7, batch b4',
+  ])
+    expect(text).toContain(part);
+  expect(whereText(place, 'p', facts({ deadLetters: [letter] }))).toContain(
+    'not_json, at dead/1/2: the value is not JSON',
+  );
+});
+
+it('says a timestamp that is no time as it is', () => {
+  const record = { timestampMs: 1.7e18, skipped: false, batcher: 'b' };
+  expect(whereText(place, 'orders', facts({ record }))).toContain('written 1700000000000000000, for batcher b');
+});
+
+it('a place is topic, partition and offset', () => {
+  expect(parsePlace('a.b-c_d/0/12')).toEqual({ topic: 'a.b-c_d', partition: 0, offset: 12 });
+  for (const text of ['orders', 'orders/1', 'orders/x/1', 'orders/1/-1', 'orders/1/2/3'])
+    expect(() => parsePlace(text)).toThrow('is no record');
+});

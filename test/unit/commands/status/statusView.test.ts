@@ -1,0 +1,105 @@
+import { expect, it } from 'vitest';
+import type { BatcherReport, PipelineReport } from '../../../../src/commands/status/statusReport.js';
+import { ratesBetween, statusText, type Look } from '../../../../src/commands/status/statusView.js';
+import { parseConfig } from '../../../../src/config/load.js';
+import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
+
+const config = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {});
+const AT_MS = 1_000_000;
+
+function batcher(index: number, inserted: number, overrides: Partial<BatcherStatus> = {}): BatcherReport {
+  const status: BatcherStatus = {
+    pipeline: 'orders',
+    bufferedRecords: 1_234,
+    bufferedBytes: 0,
+    oldestAcceptedAtMs: AT_MS - 1_500,
+    flushing: null,
+    lastFlush: { number: 1, id: 'a', reason: 'delay', records: 1, startedAtMs: 0, finishedAtMs: AT_MS - 4_000 },
+    lastError: null,
+    paused: false,
+    draining: false,
+    holding: false,
+    counters: {
+      signals: 0,
+      records: 5_000,
+      batches: 7,
+      inserted,
+      rejected: 3,
+      skipped: 0,
+      duplicateChunks: 0,
+      foreignSignals: 0,
+      continuations: 0,
+    },
+    inheritedBatches: 0,
+    rememberedRequests: 0,
+    unconfirmed: 0,
+    coverageRanges: 1,
+    controls: [],
+    continueAsNewSuggested: false,
+    historyLength: 10,
+    historyBytes: 20_480,
+    ...overrides,
+  };
+  return { index, workflowId: `ktb:orders:8-key:${index}`, state: 'running', status, pendingError: null };
+}
+
+function look(atMs: number, committed: number, overrides: Partial<PipelineReport> = {}): Look {
+  const report: PipelineReport = {
+    pipeline: 'orders',
+    lag: [{ topic: 'orders', partition: 0, committed, end: 9_000, lag: 9_000 - committed }],
+    unknown: [],
+    members: [{ memberId: 'm', clientId: 'ktb', host: '10.0.0.7', partitions: ['orders/0'] }],
+    batchers: [batcher(0, committed)],
+    ...overrides,
+  };
+  return { atMs, reports: [report] };
+}
+
+it('rates are what happened between two looks, by their time', () => {
+  const { committed, rows } = ratesBetween(look(0, 1_000), look(2_000, 4_000), 'orders');
+  expect(committed).toBe(1_500);
+  expect(rows.get(0)).toBe(1_500);
+});
+
+it('what cannot be compared has no rate: offsets set back, a batcher that counts anew or did not answer', () => {
+  const back = ratesBetween(look(0, 4_000), look(2_000, 1_000), 'orders');
+  expect(back.committed).toBeNull();
+  expect([...back.rows]).toEqual([]);
+  const silent = look(0, 1_000, {
+    lag: { error: 'away' },
+    batchers: [{ index: 0, workflowId: 'x', state: 'not started' }],
+  });
+  const after = ratesBetween(silent, look(2_000, 4_000), 'orders');
+  expect(after.committed).toBeNull();
+  expect([...after.rows]).toEqual([]);
+  expect(ratesBetween(look(5, 1), look(5, 2), 'orders').committed).toBeNull();
+});
+
+it('says lag, members, and of each batcher what it holds, how old, and its last flush', () => {
+  const text = statusText(look(AT_MS, 1_000), config);
+  for (const part of ['lag 8,000 records over 1 partitions', '1 member: ktb@10.0.0.7 reads 1 partitions'])
+    expect(text).toContain(part);
+  expect(text).toMatch(/0 .*accepting .*1,234 .*1\.5 s .*5,000 .*7 .*3 .*delay, 4\.0 s ago .*20 KiB/);
+  expect(text).not.toContain('rows/s');
+});
+
+it('shows rates beside the batchers once there are two looks', () => {
+  const text = statusText(look(AT_MS, 4_000), config, look(AT_MS - 2_000, 1_000));
+  expect(text).toContain('1,500 records/s');
+  expect(text).toContain('rows/s');
+  expect(text.match(/1,500/g)).toHaveLength(2);
+});
+
+it('names who paused a batcher and why, unless there is an error to see', () => {
+  const controls = [{ action: 'pause', actor: 'ada@laptop', reason: 'migrating', atMs: 0 }] as const;
+  const paused = (lastError: string | null) =>
+    statusText(look(AT_MS, 0, { batchers: [batcher(0, 0, { paused: true, controls, lastError })] }), config);
+  expect(paused(null)).toContain('paused by ada@laptop: migrating');
+  expect(paused('no such table')).toContain('no such table');
+});
+
+it('names the part that does not answer', () => {
+  const text = statusText(look(AT_MS, 0, { lag: { error: 'refused' }, batchers: { error: 'no answer' } }), config);
+  expect(text).toContain('Kafka at localhost:9092: refused');
+  expect(text).toContain('Temporal at localhost:7233: no answer');
+});

@@ -1,0 +1,95 @@
+import { expect, it } from 'vitest';
+import { backpressureLimits, partitionsToPause, Stopwatch } from '../../../../src/consumer/lanes/backpressure.js';
+import { Lane } from '../../../../src/consumer/lanes/lane.js';
+import { memoryBytes } from '../../../../src/consumer/lanes/recordMemory.js';
+import { tracker as newTracker } from '../../../support/trackers.js';
+import { record, plain } from '../../../support/records.js';
+import { recordBytes } from '../../../../src/protocol/record.js';
+
+const BYTES = memoryBytes(record(0), recordBytes(record(0)));
+const limits = backpressureLimits(40 * BYTES);
+const lanes = () => [0, 1].map((index) => new Lane(index, { maxRecords: 1_000, maxBytes: 1e9, lingerMs: 0 }));
+const tracker = (partition: number) => newTracker({ topic: 'orders', partition, epoch: 'e' }, 0);
+const never = () => false;
+const always = () => true;
+const pausing = (
+  trackers: Parameters<typeof partitionsToPause>[0],
+  all: readonly Lane[],
+  within: typeof limits,
+  isPaused: () => boolean,
+) => {
+  const bufferedBytes = all.reduce((sum, lane) => sum + lane.memoryBytes, 0);
+  return partitionsToPause(trackers, () => all, bufferedBytes, within, isPaused);
+};
+
+function fill(lane: Lane, from: ReturnType<typeof newTracker>, records: number): void {
+  for (let count = 0; count < records; count++) {
+    lane.add(from, { ...plain(record(0)), offset: from.next } as never, 0);
+    from.advanceTo(from.next + 1);
+  }
+}
+
+it('pauses the partitions that feed a full lane, and only those', () => {
+  const [full, free] = lanes() as [Lane, Lane];
+  const [feeds, other] = [tracker(0), tracker(1)];
+  fill(full, feeds, 10);
+  fill(free, other, 5);
+  expect([...pausing([feeds, other], [full, free], limits, never)]).toEqual([feeds]);
+});
+
+it('pauses all when all lanes together are full', () => {
+  const all = lanes() as [Lane, Lane];
+  const [one, two, idle] = [tracker(0), tracker(1), tracker(2)];
+  const wide = { bufferedBytesMax: 12 * BYTES, laneBytesMax: 100 * BYTES };
+  fill(all[0], one, 6);
+  fill(all[1], two, 6);
+  expect(pausing([one, two, idle], all, wide, never).size).toBe(3);
+});
+
+it('lets a paused partition go on only at half', () => {
+  const [lane, other] = lanes() as [Lane, Lane];
+  const feeds = tracker(0);
+  fill(lane, feeds, 6);
+  expect(pausing([feeds], [lane, other], limits, never).size).toBe(0);
+  expect(pausing([feeds], [lane, other], limits, always).size).toBe(1);
+  lane.accepted(lane.pack(2));
+  expect(pausing([feeds], [lane, other], limits, always).size).toBe(0);
+});
+
+it('pauses a partition that has reached the end of its plan, until the next plan begins', () => {
+  const ending = newTracker({}, 0, { end: 3 });
+  expect(pausing([ending], lanes(), limits, never).size).toBe(0);
+  ending.advanceTo(3);
+  expect(pausing([ending], lanes(), limits, never).size).toBe(1);
+});
+
+it('adds up for how long something lasts, and nothing of the time between', () => {
+  const stopwatch = new Stopwatch();
+  const seconds = [
+    [true, 1_000],
+    [true, 1_500],
+    [false, 3_000],
+    [true, 9_000],
+    [false, 9_250],
+    // A clock that was set back.
+    [true, 8_000],
+    [true, 7_000],
+  ] as const;
+  expect(seconds.map(([lasts, nowMs]) => stopwatch.update(lasts, nowMs))).toEqual([0, 0.5, 1.5, 0, 0.25, 0, 0]);
+});
+
+it('counts what small records and their headers take in memory, not what they carry', () => {
+  const [lane] = lanes() as [Lane];
+  const feeds = tracker(0);
+  const small = record(0, { key: null, value: Buffer.alloc(20), headers: [['a', Buffer.alloc(1)]] });
+  const before = recordBytes(small);
+  lane.add(feeds, small, 0);
+  expect(lane.bytes).toBe(before);
+  // A record's objects take some 330 bytes, a header's some 200.
+  expect(lane.memoryBytes).toBe(before + 530);
+  const room = { bufferedBytesMax: 10 * lane.memoryBytes, laneBytesMax: 10 * lane.memoryBytes };
+  for (let offset = 1; offset < 9; offset++) lane.add(feeds, { ...small, offset }, 0);
+  expect(pausing([feeds], [lane], room, never).size).toBe(0);
+  lane.add(feeds, { ...small, offset: 9 }, 0);
+  expect(pausing([feeds], [lane], room, never).size).toBe(1);
+});

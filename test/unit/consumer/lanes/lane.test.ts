@@ -1,0 +1,239 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
+import { tracker as newTracker } from '../../../support/trackers.js';
+import { memoryBytes } from '../../../../src/consumer/lanes/recordMemory.js';
+import { recordBytes } from '../../../../src/protocol/record.js';
+import { record } from '../../../support/records.js';
+
+const LIMITS = { maxRecords: 3, maxBytes: 1_000_000, lingerMs: 10 };
+const tracker = (partition: number, start = 0) => newTracker({ topic: 'orders', partition, epoch: 'e' }, start);
+
+function hand(lane: Lane, to: ReturnType<typeof newTracker>, offset: number, nowMs = 0): void {
+  lane.add(to, record(offset), nowMs);
+  to.advanceTo(offset + 1);
+}
+
+const offsets = (pack: Pack) =>
+  pack.segments.map(({ partition, records }) => [partition, records.map(({ offset }) => offset)]);
+
+it('is ready when a signal is full, or its first record has lingered', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  expect(lane.readiness(0)).toEqual({ type: 'empty' });
+  hand(lane, source, 0, 100);
+  expect(lane.readiness(104)).toEqual({ type: 'linger', waitMs: 6 });
+  expect(lane.readiness(110)).toEqual({ type: 'ready' });
+  hand(lane, source, 1, 100);
+  hand(lane, source, 2, 100);
+  expect(lane.readiness(100)).toEqual({ type: 'ready' });
+});
+
+it('packs in order up to the limits, and the same again until it is accepted', () => {
+  const lane = new Lane(0, LIMITS);
+  const [first, second] = [tracker(0), tracker(1)];
+  hand(lane, first, 0);
+  hand(lane, second, 0);
+  hand(lane, first, 1);
+  hand(lane, first, 2);
+  expect(offsets(lane.pack())).toEqual([
+    [0, [0, 1]],
+    [1, [0]],
+  ]);
+  expect(lane.pack()).toEqual(lane.pack());
+  lane.accepted(lane.pack());
+  expect(offsets(lane.pack())).toEqual([[0, [2]]]);
+  expect(lane.records).toBe(1);
+});
+
+it('packs at least one record, however large, and fewer when asked', () => {
+  const lane = new Lane(0, { ...LIMITS, maxBytes: 1 });
+  const source = tracker(0);
+  hand(lane, source, 0);
+  hand(lane, source, 1);
+  expect(lane.pack().records).toBe(1);
+  const wide = new Lane(0, LIMITS);
+  const other = tracker(0);
+  hand(wide, other, 0);
+  hand(wide, other, 1);
+  expect(wide.pack(1).records).toBe(1);
+});
+
+it('covers without a hole: from where the last accepted chunk ended, to all that was handed over', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0, 100);
+  hand(lane, source, 103);
+  source.advanceTo(110);
+  expect(lane.pack().segments[0]).toMatchObject({ from: 99, to: 109 });
+  lane.accepted(lane.pack());
+  hand(lane, source, 115);
+  hand(lane, source, 116);
+  expect(lane.pack(1).segments[0]).toMatchObject({ from: 109, to: 115 });
+});
+
+it('forgets everything when cleared: an acceptance that comes later has no effect', () => {
+  const lane = new Lane(0, LIMITS);
+  hand(lane, tracker(0), 0);
+  const before = lane.pack();
+  lane.clear();
+  expect(lane.holds(before)).toBe(false);
+  hand(lane, tracker(0), 5);
+  lane.accepted(before);
+  expect(offsets(lane.pack())).toEqual([[0, [5]]]);
+});
+
+it('tells the own time of what waits first', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  expect(lane.firstTimestampMs).toBeNull();
+  lane.add(source, record(0, { timestampMs: 7 }), 100);
+  lane.add(source, record(1, { timestampMs: -1 }), 100);
+  expect(lane.firstTimestampMs).toBe(7);
+  lane.accepted(lane.pack(1));
+  expect(lane.firstTimestampMs).toBeNull();
+});
+
+it('replaces the head by a stub and counts its bytes', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  lane.add(source, record(0, { value: Buffer.alloc(10_000) }), 0);
+  source.advanceTo(1);
+  const stub = record(0, { value: null, tooLargeBytes: 10_000 });
+  lane.replaceHead(lane.pack(), stub);
+  expect(lane.bytes).toBe(recordBytes(stub));
+  lane.accepted(lane.pack());
+  expect(lane.bytes).toBe(0);
+});
+
+it('delivers each record once, in order, in ranges that join, whatever is added, packed, refused and accepted', () => {
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ add: fc.nat(2), gap: fc.integer({ min: 1, max: 3 }) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        accept: fc.constant(true),
+        maxRecords: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.constant({ refuse: true }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
+      const lane = new Lane(5, LIMITS);
+      const trackers = [0, 1, 2].map((partition) => tracker(partition));
+      const added: string[] = [];
+      const delivered: string[] = [];
+      const coveredTo = [-1, -1, -1];
+      for (const current of steps) {
+        if ('add' in current) {
+          const to = trackers[current.add]!;
+          const offset = to.next + current.gap - 1;
+          hand(lane, to, offset);
+          added.push(`${current.add}/${offset}`);
+        } else if (lane.records > 0) {
+          const pack = lane.pack('accept' in current ? current.maxRecords : undefined);
+          if (!('accept' in current)) continue;
+          lane.accepted(pack);
+          for (const { partition, from, to, records } of pack.segments) {
+            expect(from).toBe(coveredTo[partition]);
+            coveredTo[partition] = to;
+            for (const { offset } of records) {
+              expect(offset).toBeGreaterThan(from);
+              expect(offset).toBeLessThanOrEqual(to);
+              delivered.push(`${partition}/${offset}`);
+            }
+          }
+        }
+      }
+      while (lane.records > 0) {
+        const pack = lane.pack();
+        lane.accepted(pack);
+        for (const { partition, records } of pack.segments)
+          delivered.push(...records.map(({ offset }) => `${partition}/${offset}`));
+      }
+      for (const partition of [0, 1, 2]) {
+        const of = (list: string[]) => list.filter((name) => name.startsWith(`${partition}/`));
+        expect(of(delivered)).toEqual(of(added));
+      }
+      expect(lane.bytes).toBe(0);
+      expect(trackers.map((to) => to.committable())).toEqual(trackers.map((to) => to.next));
+    }),
+  );
+});
+
+it('what it counts of memory is what its records take, whatever is accepted, replaced or cleared', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('add', 'accept', 'stub', 'clear'), { maxLength: 40 }), (steps) => {
+      const lane = new Lane(0, LIMITS);
+      const source = tracker(0);
+      const waiting: number[] = [];
+      const taken = (headers: number) => {
+        const list = Array.from({ length: headers }, () => ['h', Buffer.alloc(10)] as const);
+        const own = record(source.next, { headers: list });
+        return { own, memory: memoryBytes(own, recordBytes(own)) };
+      };
+      for (const [index, step] of steps.entries()) {
+        if (step === 'add') {
+          const { own, memory } = taken(index % 3);
+          lane.add(source, own, 0, index % 2 === 0);
+          source.advanceTo(source.next + 1);
+          waiting.push(memory);
+        } else if (step === 'clear') {
+          lane.clear();
+          waiting.length = 0;
+        } else if (waiting.length > 0 && step === 'accept') {
+          const pack = lane.pack();
+          lane.accepted(pack);
+          waiting.splice(0, pack.records);
+        } else if (waiting.length > 0) {
+          const { own, memory } = taken(0);
+          lane.replaceHead(lane.pack(1), own);
+          waiting[0] = memory;
+        }
+        expect(lane.memoryBytes).toBe(waiting.reduce((sum, memory) => sum + memory, 0));
+      }
+    }),
+  );
+});
+
+it('a record that waits long keeps nothing alive of what was fetched with it, and stays the same', () => {
+  const fetched = Buffer.allocUnsafeSlow(100_000);
+  const part = (start: number) => fetched.subarray(start, start + 20_000);
+  const own = record(0, {
+    key: part(0),
+    value: part(20_000),
+    headers: [
+      ['h', part(40_000)],
+      ['n', null],
+    ],
+  });
+  for (const waitsLong of [false, true]) {
+    const lane = new Lane(0, LIMITS);
+    lane.add(tracker(0), own, 0, waitsLong);
+    const [kept] = lane.pack().segments[0]!.records;
+    expect(kept).toEqual(own);
+    const views = [kept!.key, kept!.value, kept!.headers[0]![1]];
+    expect(views.every((view) => view?.buffer === fetched.buffer)).toBe(!waitsLong);
+  }
+});
+
+it('keeps nothing alive that was accepted, however much waits behind it', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  const handed = Array.from({ length: 10 }, (_, offset) => {
+    const next = record(offset);
+    lane.add(source, next, 0);
+    source.advanceTo(offset + 1);
+    return new WeakRef(next);
+  });
+  lane.accepted(lane.pack(2));
+  // What was made or asked for in one turn of the event loop lives on until its end.
+  await setImmediate();
+  collectGarbage();
+  expect(handed.map((known) => known.deref()?.offset)).toEqual([undefined, undefined, 2, 3, 4, 5, 6, 7, 8, 9]);
+});

@@ -1,0 +1,196 @@
+import { afterEach, expect, it } from 'vitest';
+import type { BatcherClient, SendOutcome } from '../../../../src/temporal/batcherClient.js';
+import { Lane } from '../../../../src/consumer/lanes/lane.js';
+import { LaneSender, type LaneObserver } from '../../../../src/consumer/lanes/laneSender.js';
+import type { StopCause } from '../../../../src/consumer/lanes/laneStop.js';
+import type { ChunkMeta } from '../../../../src/protocol/chunk.js';
+import { settings } from '../../../support/chunks.js';
+import { eventually } from '../../../support/eventually.js';
+import type { KafkaRecord, RecordHeader } from '../../../../src/protocol/record.js';
+import { record } from '../../../support/records.js';
+import { tracker } from '../../../support/trackers.js';
+
+const senders: LaneSender[] = [];
+afterEach(() => {
+  for (const sender of senders.splice(0)) sender.stop();
+});
+
+function start(
+  outcomes: SendOutcome[],
+  overrides: Partial<LaneObserver> = {},
+  batcherOverrides: Partial<BatcherClient> = {},
+) {
+  const lane = new Lane(0, { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 0 });
+  const sent: ChunkMeta[] = [];
+  const stopped: StopCause[] = [];
+  const resumed: StopCause[] = [];
+  const told: string[] = [];
+  const heirs: string[] = [];
+  const batcher = {
+    workflowId: 'w',
+    history: () => Promise.resolve(null),
+    send: (meta: ChunkMeta) => {
+      sent.push(meta);
+      return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r', started: false });
+    },
+    startHeir: () => Promise.resolve({ closed: { runId: 'closed', status: 'TERMINATED' }, dueTask: null }),
+    ...batcherOverrides,
+  } as unknown as BatcherClient;
+  const observer: LaneObserver = {
+    accepted: () => undefined,
+    notAccepted: () => undefined,
+    stopped: (cause) => void stopped.push(cause),
+    resumed: () => void resumed.push(stopped.at(-1)!),
+    stuck: (message) => void told.push(message),
+    heirStarted: ({ runId }) => void heirs.push(runId),
+    setAside: () => Promise.resolve(),
+    ...overrides,
+  };
+  const flow = { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 };
+  const settingsNow = settings();
+  const sender = new LaneSender({ lane, batcher, flow, settings: () => settingsNow, observer });
+  senders.push(sender);
+  const ended = sender.run();
+  const source = tracker();
+  const add = (records: number, different: Readonly<Record<number, object>> = {}) => {
+    for (let count = 0; count < records; count++) {
+      lane.add(source, record(source.next, different[source.next]), 0);
+      source.advanceTo(source.next + 1);
+    }
+    sender.wake();
+  };
+  return { lane, sent, stopped, resumed, told, heirs, add, sender, ended };
+}
+
+it('starts an heir where the run has ended, and sends the same chunk again', async () => {
+  const { sent, heirs, lane, add } = start([{ type: 'closed' }]);
+  add(3);
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(heirs).toEqual(['closed']);
+  expect(sent).toHaveLength(2);
+  expect(sent[1]!.segments).toEqual(sent[0]!.segments);
+});
+
+it('goes on where a record too large for a signal cannot be set aside, and says so', async () => {
+  const setAside = () => Promise.reject(new Error('no such topic'));
+  const { stopped, lane, add, sender, ended } = start([{ type: 'tooLarge', message: 'too large' }], { setAside });
+  add(1);
+  await eventually(() => expect(stopped).toContain('deadLetters'));
+  expect(lane.records).toBe(1);
+  sender.stop();
+  await expect(ended).resolves.toBeUndefined();
+});
+
+it('brings the settings along to every new run, and after each rebalance', async () => {
+  const run = (runId: string): SendOutcome => ({ type: 'accepted', runId, started: false });
+  const { sent, lane, add, sender } = start([run('a'), run('a'), run('b'), run('b'), run('b')]);
+  const withSettings: boolean[] = [];
+  for (let chunk = 0; chunk < 5; chunk++) {
+    if (chunk === 4) sender.setMembers(2);
+    add(1);
+    await eventually(() => expect(lane.records).toBe(0));
+    withSettings.push(sent.at(-1)!.settings !== undefined);
+  }
+  expect(withSettings).toEqual([true, false, false, true, true]);
+});
+
+it.each<[string, SendOutcome[], Partial<BatcherClient>]>([
+  ['a refusal', [{ type: 'full', message: 'too many signals' }], {}],
+  ['a look', [], { history: () => Promise.resolve({ runId: 'r', bytes: 100_000_000, events: 1 }) }],
+])('a lane that is cleared while %s has stopped it is stopped no longer', async (_, outcomes, overrides) => {
+  const { stopped, resumed, told, lane, add } = start(outcomes, {}, overrides);
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['history']));
+  expect([resumed, told]).toEqual([[], []]);
+  lane.clear();
+  await eventually(() => expect(resumed).toEqual(['history']));
+});
+
+it('a lane that is stopped when it ends does not say that it goes on', async () => {
+  const history = () => Promise.reject(new Error('no answer'));
+  const { stopped, resumed, told, add, sender, ended } = start([], {}, { history });
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['temporal']));
+  expect(told).toEqual(['no answer']);
+  sender.stop();
+  await ended;
+  expect(resumed).toEqual([]);
+});
+
+it('a record that stays too large becomes a bare stub, and is set aside no more', async () => {
+  const tooLarge = (): SendOutcome => ({ type: 'tooLarge', message: 'too large' });
+  const headers: RecordHeader[] = [['h', null]];
+  const stubs = [{ headers }, { headers: [], key: null }].map((parts) => record(0, { tooLargeBytes: 1, ...parts }));
+  let setAsides = 0;
+  const { stopped, lane, add } = start([tooLarge(), tooLarge(), tooLarge(), tooLarge()], {
+    setAside: (pack) => {
+      setAsides++;
+      lane.replaceHead(pack, stubs.shift()!);
+      return Promise.resolve();
+    },
+  });
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['temporal']));
+  expect([setAsides, lane.records]).toEqual([2, 1]);
+});
+
+it.each<[string, object]>([
+  ['a timestamp that is none', { timestampMs: NaN }],
+  ['a header that is a function', { headers: [['toString', () => 0]] }],
+  ['a text for a value', { value: '{"id":2}' }],
+])('a record with %s is set aside alone, before any signal, and the others are sent', async (_, wrong) => {
+  const setAsides: KafkaRecord[][] = [];
+  const { sent, lane, add, told } = start([], {
+    setAside: (pack) => {
+      setAsides.push(pack.segments.flatMap(({ records }) => records));
+      lane.replaceHead(pack, record(2, { value: null, tooLargeBytes: 1 }));
+      return Promise.resolve();
+    },
+  });
+  add(5, { 2: wrong });
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(setAsides.map((records) => records.map(({ offset }) => offset))).toEqual([[2]]);
+  const ranges = sent.flatMap(({ segments }) => segments.map(({ from, to, records }) => [from, to, records]));
+  expect(ranges.reduce((sum, [, , records]) => sum + records!, 0)).toBe(5);
+  expect([ranges[0]?.[0], ranges.at(-1)?.[1]]).toEqual([-1, 4]);
+  expect(told).toEqual([]);
+});
+
+it('a record that not even a stub can stand for stops its lane, which says so', async () => {
+  let setAsides = 0;
+  const { stopped, told, lane, add, sent, sender, ended } = start([], {
+    setAside: (pack) => {
+      setAsides++;
+      lane.replaceHead(pack, record(0.5, { tooLargeBytes: 1, key: null, value: null, headers: [] }));
+      return Promise.resolve();
+    },
+  });
+  add(1, { 0: { offset: 0.5 } });
+  await eventually(() => expect(stopped).toEqual(['temporal']));
+  expect([setAsides, sent, told]).toEqual([1, [], [expect.stringContaining('offset 0.5')]]);
+  sender.stop();
+  await expect(ended).resolves.toBeUndefined();
+});
+
+it('what nobody has thought of stops a lane for a moment, not for ever', async () => {
+  let sends = 0;
+  const send = () =>
+    ++sends === 1
+      ? Promise.reject(new TypeError('no function'))
+      : Promise.resolve<SendOutcome>({ type: 'accepted', runId: 'r', started: false });
+  const { told, lane, add } = start([], {}, { send });
+  add(1);
+  await eventually(() => expect(lane.records).toBe(0));
+  expect([sends, told]).toEqual([2, ['no function']]);
+});
+
+it('pauses between heirs whose runs are ended as soon as they begin', async () => {
+  const closed = (): SendOutcome => ({ type: 'closed' });
+  const { heirs, sent, add, sender, ended } = start(Array.from({ length: 1_000 }, closed));
+  add(1);
+  await eventually(() => expect(heirs.length).toBeGreaterThan(3));
+  sender.stop();
+  await ended;
+  // Without a pause all thousand would have been taken before anybody could look.
+  expect(sent.length).toBeLessThan(20);
+});

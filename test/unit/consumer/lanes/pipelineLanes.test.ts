@@ -1,0 +1,115 @@
+import { pino } from 'pino';
+import { afterEach, expect, it, vi } from 'vitest';
+import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../../../src/temporal/batcherClient.js';
+import { PipelineLanes } from '../../../../src/consumer/lanes/pipelineLanes.js';
+import { parseConfig } from '../../../../src/config/load.js';
+import type { Layout } from '../../../../src/protocol/batcherId.js';
+import { StateLog } from '../../../../src/telemetry/logging.js';
+import { createMetrics } from '../../../../src/telemetry/metrics.js';
+import { eventually } from '../../../support/eventually.js';
+import { record } from '../../../support/records.js';
+import { tracker } from '../../../support/trackers.js';
+
+const started: PipelineLanes[] = [];
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const lanes of started.splice(0)) await lanes.stop();
+});
+
+const ONE: Layout = { batchers: 1, keyFunction: 'key' };
+const TWO: Layout = { batchers: 2, keyFunction: 'key' };
+
+const HOUR_MS = 3_600_000;
+
+const YAML = 'pipelines: { orders: { topics: [orders], table: orders, batchers: 2 } }';
+
+/** Lanes to batchers that answer like this, in turn; `closed` are the runs to find, by batcher. */
+function start({
+  outcomes = [],
+  closed = {},
+}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo> } = {}) {
+  const { pipelines } = parseConfig(YAML, 'ktb.yaml', {});
+  const looked: string[] = [];
+  const batcher = ({ batchers }: Layout, index: number) => {
+    const workflowId = `${batchers}/${index}`;
+    return {
+      workflowId,
+      taskFailure: () => Promise.resolve('nondeterminism'),
+      history: () => Promise.resolve(null),
+      send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' }),
+      startHeir: () => {
+        looked.push(workflowId);
+        const dueTask = index === 1 ? { attempt: 2, scheduledAtMs: Date.now() } : null;
+        return Promise.resolve({ closed: closed[workflowId] ?? null, dueTask });
+      },
+    } as unknown as BatcherClient;
+  };
+  const metrics = createMetrics({ runtime: false });
+  const logger = pino({ level: 'silent' });
+  const accepted: number[] = [];
+  const lanes = new PipelineLanes(
+    {
+      pipeline: pipelines[0]!,
+      batcher,
+      batcherSettings: () => pipelines[0]!.settings,
+      setAside: (_, original) => Promise.resolve(original),
+      metrics,
+      logger,
+      stateLog: new StateLog(logger),
+    },
+    { accepted: ({ records }) => void accepted.push(records), changed: () => lanes.updateGauges() },
+  );
+  started.push(lanes);
+  return { lanes, looked, metrics, accepted };
+}
+
+it('looks for closed runs at the batchers of all layouts, and tells how they were closed', async () => {
+  const closed = { '1/0': { runId: 'r', status: 'COMPLETED' }, '2/0': { runId: 'r', status: 'TERMINATED' } };
+  const { lanes, looked, metrics } = start({ closed });
+  for (const layout of [TWO, ONE]) lanes.of(layout);
+  await lanes.sweep(() => true);
+  expect(looked).toEqual(['2/0', '2/1', '1/0']);
+  expect((await metrics.heirs.get()).values).toMatchObject([
+    { value: 1, labels: { closed: 'unexpectedly' } },
+    { value: 1, labels: { closed: 'drained' } },
+  ]);
+});
+
+it('counts batchers whose workflow task was found late three times in a row', async () => {
+  const { lanes, metrics } = start();
+  for (const stuck of [0, 0, 1]) {
+    await lanes.sweep(() => true);
+    expect((await metrics.stuckTasks.get()).values).toMatchObject([{ value: stuck }]);
+  }
+});
+
+it('starts no heir any more once the look is another member’s task', async () => {
+  const { lanes, looked } = start();
+  lanes.of(TWO);
+  await lanes.sweep(() => looked.length === 0);
+  expect(looked).toEqual(['2/0']);
+});
+
+it('counts what waits over all layouts, until it is accepted or cleared', async () => {
+  const { lanes, metrics, accepted } = start();
+  const waiting = async () => {
+    lanes.updateGauges();
+    return (await metrics.waiting.get()).values[0]?.value;
+  };
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0), record(1)]);
+  lanes.of(TWO).handOver(tracker({}, 0, { layout: TWO }), [record(2)]);
+  expect([lanes.records, await waiting()]).toEqual([3, 3]);
+  await eventually(() => expect(accepted.reduce((sum, records) => sum + records, 0)).toBe(3));
+  expect([lanes.records, lanes.memoryBytes, await waiting()]).toEqual([0, 0, 0]);
+
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
+  lanes.clear();
+  expect([lanes.records, lanes.memoryBytes]).toEqual([0, 0]);
+});
+
+it('what was handed over lingers no longer because the clock is set back', async () => {
+  const { lanes, accepted } = start();
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() - HOUR_MS);
+  await eventually(() => expect(accepted).toEqual([1]));
+});

@@ -1,0 +1,97 @@
+import type { Offsets } from 'kafkajs';
+import { expect, it } from 'vitest';
+import { Assignment, type PartitionCommit } from '../../../../src/consumer/partitions/assignment.js';
+import { Commits } from '../../../../src/consumer/partitions/commits.js';
+import { tracker as newTracker } from '../../../support/trackers.js';
+
+/** A group coordinator whose answers are given by the test. */
+function coordinator() {
+  const requests: { offsets: string[]; metadata: unknown[]; answer: (error?: Error) => void }[] = [];
+  const commit = ({ topics }: Offsets) =>
+    new Promise<void>((resolve, reject) => {
+      const partitions = topics.flatMap((topic) => topic.partitions);
+      requests.push({
+        offsets: partitions.map(({ offset }) => offset),
+        // kafkajs takes it, though its types do not say so.
+        metadata: partitions.map((partition) => (partition as { metadata?: unknown }).metadata),
+        answer: (error) => {
+          if (error === undefined) resolve();
+          else reject(error);
+        },
+      });
+    });
+  return { requests, commit };
+}
+
+/** The commits of a member whose only partition is open and was read up to 0. */
+function committing(isCurrent = () => true) {
+  const { requests, commit } = coordinator();
+  const outcomes: string[] = [];
+  const commits = new Commits(isCurrent, (outcome) => outcomes.push(outcome));
+  const assignment = new Assignment({ orders: [0] });
+  const only = newTracker({ topic: 'orders', partition: 0, epoch: 'e1' }, 0);
+  assignment.open(only, 0);
+  const ask = (what: () => PartitionCommit[]) => commits.inTurn(assignment, 'c1', commit, what);
+  return { requests, outcomes, commits, assignment, only, ask };
+}
+
+const turns = () => new Promise((resolve) => setImmediate(resolve));
+
+it('asks what to commit only when the commit before is answered: an older offset never follows a newer one', async () => {
+  const { requests, outcomes, assignment, only, ask } = committing();
+  only.advanceTo(5);
+  const first = ask(() => assignment.advanced());
+  const second = ask(() => assignment.advanced());
+  await turns();
+  only.advanceTo(9);
+  expect(requests.map(({ offsets }) => offsets)).toEqual([['5']]);
+  requests[0]!.answer();
+  await first;
+  await turns();
+  expect(requests.map(({ offsets }) => offsets)).toEqual([['5'], ['9']]);
+  requests[1]!.answer();
+  await second;
+  expect(outcomes).toEqual(['ok', 'ok']);
+});
+
+it('never repeats a commit that failed, and remembers nothing of it', async () => {
+  const { requests, commits, assignment, only, ask } = committing();
+  only.advanceTo(5);
+  const failing = ask(() => assignment.advanced());
+  await turns();
+  requests[0]!.answer(new Error('rebalance'));
+  await expect(failing).rejects.toThrow('rebalance');
+  await commits.settled();
+  expect(requests).toHaveLength(1);
+  expect(assignment.advanced()).toMatchObject([{ offset: 5 }]);
+});
+
+it('commits nothing once the assignment is over, however long the commit had waited for its turn', async () => {
+  let current = true;
+  const { requests, assignment, only, ask } = committing(() => current);
+  only.advanceTo(5);
+  const first = ask(() => assignment.advanced());
+  await turns();
+  only.advanceTo(9);
+  const late = ask(() => assignment.advanced());
+  current = false;
+  requests[0]!.answer();
+  await Promise.all([first, late]);
+  expect(requests).toHaveLength(1);
+});
+
+it('does not take back that a hand-over has begun', async () => {
+  const { requests, assignment, only, ask } = committing();
+  only.advanceTo(5);
+  const { layout } = only.plan;
+  const closing: PartitionCommit[] = [
+    { topic: 'orders', partition: 0, epoch: 'e1', offset: 5, layout, state: { type: 'closing' } },
+  ];
+  assignment.leave(only);
+  const begun = ask(() => closing);
+  const asEver = ask(() => [...assignment.uncommittedEpochs(), ...assignment.advanced()]);
+  await turns();
+  requests[0]!.answer();
+  await Promise.all([begun, asEver]);
+  expect(requests.map(({ metadata }) => metadata[0])).toEqual([expect.stringMatching(/;closing$/)]);
+});

@@ -1,0 +1,143 @@
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import { Assignment, type PartitionCommit } from '../../../../src/consumer/partitions/assignment.js';
+import { LogComparison } from '../../../../src/consumer/partitions/logComparison.js';
+import { ReadingPlans } from '../../../../src/consumer/partitions/readingPlans.js';
+import type { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
+import type { Layout } from '../../../../src/protocol/batcherId.js';
+import { StateLog } from '../../../../src/telemetry/logging.js';
+import { eventually } from '../../../support/eventually.js';
+import { LAYOUT, tracker as newTracker } from '../../../support/trackers.js';
+
+const OLD: Layout = { batchers: 2, keyFunction: 'key' };
+const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+
+/** A member with one partition, whose old batchers have accepted up to offset 9; what it does is noted in its order. */
+function member() {
+  const done: string[] = [];
+  const logger = pino({ level: 'silent' });
+  const state = { current: true, draining: false, canCommit: true, flushed: true, over: '' };
+  const note = (what: string) => {
+    done.push(what);
+    // The assignment ends during this very step.
+    if (state.over === what) state.current = false;
+  };
+  const closedAt: (number | null)[] = [null, null];
+  const batchers = closedAt.map((_, index) => ({
+    epochStatus: () => {
+      note('asked');
+      return Promise.resolve({ coveredTo: 9, closedAt: closedAt[index]!, flushed: state.flushed });
+    },
+    close: ({ offset }: { offset: number }) => {
+      note(`closed at ${offset}`);
+      closedAt[index] = offset;
+      return Promise.resolve();
+    },
+  }));
+  const plans = new ReadingPlans({
+    pipeline: { name: 'orders', layout: LAYOUT },
+    batchersOf: () => batchers,
+    steering: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
+    goesOn: () => state.current && !state.draining,
+    isCurrent: () => state.current,
+    commit: (_, commits: readonly PartitionCommit[]) => {
+      if (!state.canCommit) {
+        note('no commit yet');
+        return Promise.resolve(false);
+      }
+      for (const { offset, state: of } of commits) note(`commit ${of.type} ${offset}`);
+      return Promise.resolve(true);
+    },
+    replaced: () => note('replaced'),
+    logger,
+    stateLog: new StateLog(logger),
+  });
+  const assignment = new Assignment({ orders: [0] });
+  const present = (): PartitionTracker | undefined => assignment.tracker('orders', 0);
+  return { plans, assignment, present, done, state };
+}
+
+it('says that a partition leaves a layout before it closes its epoch there, and reads up to the end of it', async () => {
+  const { plans, assignment, present, done } = member();
+  assignment.open(newTracker(source, 5), 5);
+  const leaving = plans.handOver(assignment, source, 5, OLD);
+  expect(present()).toBeUndefined();
+  await leaving;
+  expect(done.filter((what) => what !== 'asked')).toEqual([
+    'commit closing 5',
+    'closed at 9',
+    'closed at 9',
+    'seek 5',
+    'resume',
+    'replaced',
+  ]);
+  expect(present()).toMatchObject({ epoch: 'e1', next: 5, plan: { layout: OLD, state: { type: 'closing' }, end: 10 } });
+  expect(assignment.uncommittedEpochs()).toEqual([]);
+});
+
+it('enters its own layout under a new epoch once the old batchers have flushed all that was read', async () => {
+  const { plans, assignment, present, done, state } = member();
+  await plans.handOver(assignment, source, 5, OLD);
+  const closing = present()!;
+  plans.finish(assignment);
+  expect(present()).toBe(closing);
+  state.flushed = false;
+  closing.advanceTo(10);
+  const before = done.length;
+  plans.finish(assignment);
+  await eventually(() => expect(done.slice(before)).toContain('asked'));
+  expect(present()).toBe(closing);
+  state.flushed = true;
+  await eventually(() => expect(present()).not.toBe(closing));
+  expect(present()).toMatchObject({ next: 10, plan: { layout: LAYOUT, end: null } });
+  expect(present()!.epoch).not.toBe('e1');
+  expect(assignment.uncommittedEpochs()).toMatchObject([{ offset: 10 }]);
+});
+
+it.each([
+  ['commit closing 5', ['commit closing 5']],
+  ['closed at 9', ['commit closing 5', 'asked', 'asked', 'closed at 9', 'closed at 9', 'asked', 'asked']],
+])('does nothing any more to the partition where the assignment ends with: %s', async (over, expected) => {
+  const { plans, assignment, present, done, state } = member();
+  state.over = over;
+  await plans.handOver(assignment, source, 5, OLD);
+  expect(done).toEqual(expected);
+  expect(present()).toBeUndefined();
+});
+
+it('waits until it can commit, and begins nothing while the member drains', async () => {
+  const { plans, assignment, done, state } = member();
+  state.canCommit = false;
+  const leaving = plans.handOver(assignment, source, 5, OLD);
+  expect(done).toEqual(['no commit yet']);
+  state.draining = true;
+  state.canCommit = true;
+  await leaving;
+  expect(done).toEqual(['no commit yet']);
+});
+
+it('goes on under the same epoch behind the holes that a rewind has filled', () => {
+  const { plans, assignment, present, done } = member();
+  const filling = newTracker(source, 5, { state: { type: 'filling', end: 8 }, end: 8 });
+  assignment.open(filling, 5);
+  filling.advanceTo(8);
+  plans.finish(assignment);
+  expect(present()).toMatchObject({ epoch: 'e1', next: 8, plan: { layout: LAYOUT, end: null } });
+  expect(done).toEqual(['seek 8', 'resume', 'replaced']);
+});
+
+it('begins nothing behind a plan while it is found out whether the log is still the same', () => {
+  const { plans, assignment, present, done } = member();
+  const filling = newTracker(source, 5, { state: { type: 'filling', end: 8 }, end: 8 });
+  assignment.open(filling, 5);
+  filling.advanceTo(8);
+  assignment.waits(source, 'its log ends at 3');
+  plans.finish(assignment);
+  assignment.compare(source, {
+    comparison: new LogComparison([], { logStart: 0, logEnd: 3 }, 1),
+    decide: () => ({ type: 'newer' }),
+  });
+  plans.finish(assignment);
+  expect(present()).toBe(filling);
+  expect(done).toEqual([]);
+});

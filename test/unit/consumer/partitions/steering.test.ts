@@ -1,0 +1,75 @@
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import { Steering, type PauseReason } from '../../../../src/consumer/partitions/steering.js';
+import { partitionName, type TopicPartition } from '../../../../src/protocol/record.js';
+
+const REASONS: readonly PauseReason[] = ['start', 'blocked', 'buffer', 'draining'];
+const PARTITIONS: readonly TopicPartition[] = [
+  { topic: 'a', partition: 0 },
+  { topic: 'a', partition: 1 },
+  { topic: 'b', partition: 0 },
+];
+
+type List = { topic: string; partitions?: number[] }[];
+
+/** kafkajs as far as it pauses: by partition, for no reason that it knows. */
+function consumer() {
+  const paused = new Set<string>();
+  const names = (list: List) =>
+    list.flatMap(({ topic, partitions = [] }) => partitions.map((partition) => partitionName({ topic, partition })));
+  return {
+    paused,
+    seek: () => undefined,
+    pause: (list: List) => names(list).forEach((name) => paused.add(name)),
+    resume: (list: List) => names(list).forEach((name) => paused.delete(name)),
+  };
+}
+
+const step = fc.record({
+  pause: fc.boolean(),
+  partition: fc.nat(PARTITIONS.length - 1),
+  reason: fc.constantFrom(...REASONS),
+});
+
+it('a partition is fetched exactly while no reason is left, whatever the order in which reasons come and go', () => {
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      const kafkajs = consumer();
+      const steering = new Steering(kafkajs, pino({ level: 'silent' }));
+      const reasons = new Map(PARTITIONS.map((where) => [partitionName(where), new Set<PauseReason>(['start'])]));
+      steering.begin(PARTITIONS, 'start');
+      for (const { pause, partition, reason } of steps) {
+        const where = PARTITIONS[partition]!;
+        if (pause) steering.pause([where], reason);
+        else steering.resume([where], reason);
+        if (pause) reasons.get(partitionName(where))!.add(reason);
+        else reasons.get(partitionName(where))!.delete(reason);
+        for (const [name, left] of reasons) expect(kafkajs.paused.has(name)).toBe(left.size > 0);
+        for (const each of REASONS)
+          expect(steering.count(each)).toBe([...reasons.values()].filter((left) => left.has(each)).length);
+      }
+    }),
+  );
+});
+
+it('a partition that waits for a person is not fetched again because there is room in the buffer', () => {
+  const kafkajs = consumer();
+  const steering = new Steering(kafkajs, pino({ level: 'silent' }));
+  const [where] = PARTITIONS as [TopicPartition];
+  steering.pause([where], 'buffer');
+  steering.pause([where], 'blocked');
+  steering.resume([where], 'buffer');
+  expect(kafkajs.paused).toEqual(new Set(['a/0']));
+});
+
+it('what an assignment was paused for before is forgotten with the next one', () => {
+  const kafkajs = consumer();
+  const steering = new Steering(kafkajs, pino({ level: 'silent' }));
+  const [where] = PARTITIONS as [TopicPartition];
+  steering.pause([where], 'buffer');
+  steering.begin([where], 'start');
+  expect(steering.isPaused(where, 'buffer')).toBe(false);
+  steering.resume([where], 'start');
+  expect(kafkajs.paused.size).toBe(0);
+});

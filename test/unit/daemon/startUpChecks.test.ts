@@ -1,0 +1,53 @@
+import { expect, it } from 'vitest';
+import { checkKafka, warnOfSharedTables } from '../../../src/daemon/startUpChecks.js';
+import { parseConfig } from '../../../src/config/load.js';
+import { PartialProblem } from '../../../src/telemetry/dependencies.js';
+
+it('warns at start of topics that share a table by their names, within a pipeline and over several', async () => {
+  const config = parseConfig(
+    `pipelines:
+  one: { topics: ['/a.*/'], table: 'raw_{topic}' }
+  two: { topics: [b.b], table: 'raw_{topic}' }
+  three: { topics: [b-b], table: 'raw_{topic}' }
+  plain: { topics: [b_b], table: raw_b_b }`,
+    'ktb.yaml',
+    {},
+  );
+  const seen: object[] = [];
+  const admin = { connect: () => Promise.resolve(), listTopics: () => Promise.resolve(['a.b', 'a-b', 'ax', 'b.b']) };
+  await warnOfSharedTables(admin, config, { warn: (fields) => void seen.push(fields) });
+  expect(seen).toEqual([
+    { pipeline: 'one', table: 'raw_a_b', topics: ['a-b', 'a.b'] },
+    {
+      table: 'raw_b_b',
+      topics: [
+        { pipeline: 'two', topic: 'b.b' },
+        { pipeline: 'three', topic: 'b-b' },
+      ],
+    },
+  ]);
+});
+
+it.each<[why: string, topics: string, existing: string[], isPartial: boolean]>([
+  ['one of several is missing', '[a, b]', ['a', 'p.dead-letters'], true],
+  ['all that are named are missing, and others may match', "[a, '/x.*/']", ['p.dead-letters'], true],
+  ['all that are named are missing', '[a, b]', ['p.dead-letters'], false],
+  ['there is nowhere to put dead letters', '[a, b]', ['a', 'b'], false],
+])('a pipeline begins with what can be read, and the rest is named: %s', async (_, topics, existing, isPartial) => {
+  const config = parseConfig(
+    `pipelines: { p: { topics: ${topics}, table: t, deadLetter: { topic: p.dead-letters } } }`,
+    'ktb.yaml',
+    {},
+  );
+  const admin = {
+    connect: () => Promise.resolve(),
+    describeTopics: () => {
+      const found = existing.map((topic) => [topic, { error: null, partitions: [] }] as const);
+      return Promise.resolve({ clusterId: 'c', brokers: [], topics: new Map(found) });
+    },
+  };
+  const problem = await checkKafka(admin, config).catch((error: unknown) => error);
+  expect(problem).toBeInstanceOf(Error);
+  expect((problem as Error).message).toContain('Kafka has no topic ');
+  expect(problem instanceof PartialProblem).toBe(isPartial);
+});

@@ -1,0 +1,133 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { REJECTION_CODES } from '../../../src/protocol/ack.js';
+import {
+  deadLetterHeaders,
+  markedHeaders,
+  originalHeaders,
+  originalKey,
+  readDeadLetter,
+} from '../../../src/protocol/deadLetter.js';
+import type { HeaderValues, RecordHeader } from '../../../src/protocol/record.js';
+import { record } from '../../support/records.js';
+
+/** Headers as whoever reads the message gets them. */
+const asRead = (headers: HeaderValues): RecordHeader[] =>
+  Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().map((value): RecordHeader => [name, value === null ? null : Buffer.from(value as string)]),
+  );
+
+const source = { topic: 'or"ders', partition: 3 };
+
+it('adds Kafka Connect’s error headers to a dead letter, after those of the same name that the record has', () => {
+  const headers = deadLetterHeaders(
+    source,
+    record(7, {
+      headers: [
+        ['__connect.errors.topic', Buffer.from('first')],
+        ['a', Buffer.from('1')],
+        ['a', Buffer.from('2')],
+        ['__proto__', Buffer.from('odd')],
+      ],
+    }),
+    { code: REJECTION_CODES.refused, message: 'why' },
+    'orders',
+  );
+  expect(headers['__connect.errors.topic']).toEqual([Buffer.from('first'), Buffer.from('or"ders')]);
+  expect(headers['a']).toEqual([Buffer.from('1'), Buffer.from('2')]);
+  expect(Object.keys(headers)).toContain('__proto__');
+  expect(String(headers['__connect.errors.offset']?.[0])).toBe('7');
+  expect(String(headers['__connect.errors.exception.class.name']?.[0])).toBe('refused_by_clickhouse');
+});
+
+it('reads from a dead letter what was written into it, and gives the record’s own headers back', () => {
+  const own: RecordHeader[] = [
+    ['kafka_correlationId', Buffer.from([0, 255])],
+    ['a', Buffer.from('1')],
+    ['a', Buffer.from('2')],
+  ];
+  const rejection = { code: REJECTION_CODES.notJson, message: 'the value is not JSON' };
+  const written = deadLetterHeaders(source, record(7, { headers: own }), rejection, 'orders');
+  const headers = asRead(written);
+  expect(readDeadLetter({ headers })).toEqual({
+    pipeline: 'orders',
+    source: { ...source, offset: 7 },
+    code: 'not_json',
+    message: 'the value is not JSON',
+    omittedBytes: { value: null, key: null, headers: null },
+    ownTimestampMs: null,
+  });
+  const marks = {
+    'ktb.value.omitted.bytes': '1',
+    'ktb.key.omitted.bytes': '2',
+    'ktb.timestamp': '1700000000000000000',
+  };
+  const marked = [...headers, ...Object.entries(marks).map(([name, text]): RecordHeader => [name, Buffer.from(text)])];
+  expect(readDeadLetter({ headers: marked })).toMatchObject({
+    omittedBytes: { value: 1, key: 2, headers: null },
+    ownTimestampMs: 1.7e18,
+  });
+  expect({ ...originalHeaders({ headers: marked }) }).toEqual({
+    kafka_correlationId: [Buffer.from([0, 255])],
+    a: [Buffer.from('1'), Buffer.from('2')],
+  });
+});
+
+it('takes a message that is no dead letter for one of unknown origin', () => {
+  const headers: RecordHeader[] = [['__connect.errors.offset', Buffer.from('x')]];
+  expect(readDeadLetter({ headers })).toEqual({
+    pipeline: null,
+    source: null,
+    code: 'unknown',
+    message: '',
+    omittedBytes: { value: null, key: null, headers: null },
+    ownTimestampMs: null,
+  });
+});
+
+const NAMES = [
+  ...['topic', 'partition', 'offset', 'connector.name', 'exception.class.name', 'exception.message'].map(
+    (name) => `__connect.errors.${name}`,
+  ),
+  ...['value', 'key', 'headers'].map((part) => `ktb.${part}.omitted.bytes`),
+  'ktb.timestamp',
+  'ktb.key.added',
+];
+
+it('reads its own headers and marks, whatever the record has of the same names, and gives all of those back', () => {
+  const value = fc.option(
+    fc.constantFrom('7', '1', '', 'elsewhere').map((text) => Buffer.from(text)),
+    { nil: null },
+  );
+  const own = fc.array(fc.tuple(fc.constantFrom(...NAMES, 'a', '__proto__'), value));
+  fc.assert(
+    fc.property(own, fc.subarray(NAMES.slice(6)), (headers, marks) => {
+      const rejected = record(7, { headers });
+      const rejection = { code: REJECTION_CODES.notJson, message: 'why' };
+      let written: HeaderValues = deadLetterHeaders(source, rejected, rejection, 'orders');
+      for (const name of marks) written = markedHeaders(written, name, '1');
+      const letter = { ...rejected, headers: asRead(written) };
+      const mark = (name: string) => (marks.includes(name) ? 1 : null);
+      expect(readDeadLetter(letter)).toEqual({
+        pipeline: 'orders',
+        source: { ...source, offset: 7 },
+        code: 'not_json',
+        message: 'why',
+        omittedBytes: {
+          value: mark('ktb.value.omitted.bytes'),
+          key: mark('ktb.key.omitted.bytes'),
+          headers: mark('ktb.headers.omitted.bytes'),
+        },
+        ownTimestampMs: mark('ktb.timestamp'),
+      });
+      expect(originalKey(letter)).toEqual(marks.includes('ktb.key.added') ? null : rejected.key);
+      const original = asRead(originalHeaders(letter));
+      for (const name of new Set(headers.map(([own]) => own)))
+        expect(original.filter(([own]) => own === name)).toEqual(headers.filter(([own]) => own === name));
+      expect(original).toHaveLength(headers.length);
+      // Replayed and rejected again, it grows no more.
+      const again = deadLetterHeaders(source, { ...rejected, headers: original }, rejection, 'orders');
+      expect(asRead(again)).toEqual(asRead(deadLetterHeaders(source, rejected, rejection, 'orders')));
+    }),
+  );
+});

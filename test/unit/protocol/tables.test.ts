@@ -1,0 +1,96 @@
+import { expect, it } from 'vitest';
+import {
+  collidingPipelines,
+  collidingTopics,
+  onlyTable,
+  parseTableName,
+  tableOf,
+  tablesOf,
+} from '../../../src/protocol/tables.js';
+import type { Destination } from '../../../src/protocol/settings.js';
+
+it('a table without {topic} takes the records of all topics', () => {
+  expect(tableOf({ table: 'shop.orders' }, 'orders.eu')).toBe('shop.orders');
+  expect(onlyTable({ table: 'shop.orders' })).toBe('shop.orders');
+  expect([...tablesOf({ table: 'orders' }, ['b', 'a'])]).toEqual([['orders', ['b', 'a']]]);
+  expect([...tablesOf({ table: 'orders' }, [])]).toEqual([['orders', []]]);
+});
+
+it.each([
+  ['{topic}', 'orders', 'orders'],
+  ['{topic}', 'orders.eu-west_1', 'orders_eu_west_1'],
+  ['raw.{topic}', 'orders.eu', 'raw.orders_eu'],
+  ['{topic}.{topic}_rows', 'a.b', 'a_b.a_b_rows'],
+  // An identifier of SQL does not begin with a digit.
+  ['{topic}', '2026.orders', '_2026_orders'],
+  ['raw.{topic}', '7', 'raw._7'],
+  ['t_{topic}', '7', 't_7'],
+])('%s of topic %s is %s', (table, topic, expected) => {
+  expect(tableOf({ table }, topic)).toBe(expected);
+  expect(onlyTable({ table })).toBeNull();
+  expect([...tablesOf({ table }, [])]).toEqual([]);
+});
+
+it('a topic with a table of its own does not go to that of the others', () => {
+  const table = { ofTopics: { 'orders.eu': 'orders', 'orders.us': 'orders' }, others: 'raw_{topic}' };
+  expect(tableOf({ table }, 'orders.eu')).toBe('orders');
+  // A name that every object has is no entry.
+  expect(tableOf({ table }, 'constructor')).toBe('raw_constructor');
+  expect([...tablesOf({ table }, ['orders.eu', 'x', 'orders.us'])]).toEqual([
+    ['orders', ['orders.eu', 'orders.us']],
+    ['raw_x', ['x']],
+  ]);
+  expect(onlyTable({ table })).toBeNull();
+});
+
+it.each([
+  ['orders', null, 'orders'],
+  ['shop-eu.orders', 'shop-eu', 'orders'],
+  ['shop.all orders', 'shop', 'all orders'],
+  ['größe.表', 'größe', '表'],
+  ['`a.b`', null, 'a.b'],
+  ['`a.b`.`c.d`', 'a.b', 'c.d'],
+  ['`a\\`b`.`c``d`', 'a`b', 'c`d'],
+  ['shop.`back\\\\slash`', 'shop', 'back\\slash'],
+])('%s is the database %s and the table %s', (text, database, name) => {
+  expect(parseTableName(text)).toEqual({ database, name });
+});
+
+it('a topic of a name between backquotes is no part of its own', () => {
+  expect(tableOf({ table: '`a.{topic}`' }, '7')).toBe('`a.7`');
+  expect(tableOf({ table: '`my.shop`.{topic}' }, '7')).toBe('`my.shop`._7');
+});
+
+it('topics collide where each was to have a table of its own', () => {
+  expect([...collidingTopics({ table: 'raw_{topic}' }, ['a.b', 'a', 'a-b', 'a_b'])]).toEqual([
+    ['raw_a_b', ['a.b', 'a-b', 'a_b']],
+  ]);
+  expect(collidingTopics({ table: 'orders' }, ['a.b', 'a-b']).size).toBe(0);
+  const table = { ofTopics: { 'a-b': 'raw_a_b', x: 'y', z: 'y' }, others: 'raw_{topic}' };
+  expect(collidingTopics({ table }, ['a.b', 'a-b', 'x', 'z']).size).toBe(0);
+});
+
+it('finds tables that several pipelines fill from different topics by their names', () => {
+  const of = (name: string, table: Destination['table'], ...topics: string[]) => ({
+    name,
+    destination: { table },
+    topics,
+  });
+  const found = collidingPipelines([
+    of('one', 'raw_{topic}', 'a.b', 'x', 'same'),
+    of('two', 'raw_{topic}', 'a-b', 'y', 'same'),
+    of('three', { ofTopics: { 'a+b': 'raw_a_b' }, others: '{topic}' }, 'a+b', 'raw.a-b'),
+    of('four', 'raw_x', 'z'),
+  ]);
+  expect([...found]).toEqual([
+    [
+      'raw_a_b',
+      [
+        { pipeline: 'one', topic: 'a.b' },
+        { pipeline: 'two', topic: 'a-b' },
+        { pipeline: 'three', topic: 'raw.a-b' },
+      ],
+    ],
+  ]);
+  expect(collidingPipelines([of('one', '{topic}', 'a.b', 'a-b')]).size).toBe(0);
+});

@@ -1,0 +1,151 @@
+import type { Client } from '@temporalio/client';
+import { ServiceError } from '@temporalio/client';
+import {
+  encodeWorkflowIdConflictPolicy,
+  encodeWorkflowIdReusePolicy,
+  WorkflowIdConflictPolicy,
+  WorkflowIdReusePolicy,
+} from '@temporalio/common';
+import { expect, it } from 'vitest';
+import { settings } from '../../support/chunks.js';
+import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { requestCounter } from '../../../src/temporal/requestMetrics.js';
+import { classifySignalError, TemporalBatcherClient } from '../../../src/temporal/batcherClient.js';
+
+/** As a native connection gives it, and as one of grpc-js does. */
+function grpc(code: number, text: string): ServiceError {
+  const cause = Object.assign(new Error(text), { code, details: '', metadata: {} });
+  return new ServiceError('Failed to signalWithStart Workflow', { cause });
+}
+
+function grpcJs(code: number, details: string): ServiceError {
+  const cause = Object.assign(new Error(`${code} NAME: ${details}`), { code, details, metadata: {} });
+  return new ServiceError('Failed to signalWithStart Workflow', { cause });
+}
+
+const counted = <T>(_operation: string, request: Promise<T>): Promise<T> => request;
+
+it('tells a run that is full from a chunk that is too large, which have one code', () => {
+  expect(classifySignalError(grpc(3, 'exceeded workflow execution limit for signal events')).type).toBe('full');
+  expect(classifySignalError(grpc(3, 'Workflow history size exceeds limit.')).type).toBe('full');
+  expect(classifySignalError(grpc(3, 'Blob data size exceeds limit.')).type).toBe('tooLarge');
+  expect(classifySignalError(grpc(8, 'grpc: received message larger than max (5242880 vs. 4194304)')).type).toBe(
+    'tooLarge',
+  );
+});
+
+it('understands both kinds of connection', () => {
+  expect(classifySignalError(grpcJs(3, 'exceeded workflow execution limit for signal events')).type).toBe('full');
+  const afterDecompression = 'grpc: received message after decompression larger than max 4194304';
+  expect(classifySignalError(grpc(8, afterDecompression)).type).toBe('tooLarge');
+});
+
+it('knows a run that has ended', () => {
+  expect(classifySignalError(grpc(6, 'Workflow execution already finished')).type).toBe('closed');
+});
+
+it('repeats whatever else: the outcome is unknown or passes', () => {
+  for (const error of [
+    grpc(4, 'deadline'),
+    grpc(14, 'unavailable'),
+    grpc(8, 'workflow is closing'),
+    grpc(3, 'no'),
+    new Error('x'),
+    undefined,
+  ]) {
+    expect(classifySignalError(error).type).toBe('retry');
+  }
+});
+
+it('a closed run has no history to wait for: the next signal finds it closed, and an heir is started', async () => {
+  const describe = (status: string) => () =>
+    Promise.resolve({ runId: 'r', historySize: 9e6, historyLength: 10, status: { name: status } });
+  const history = (status: string) => {
+    const client = {
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflow: { getHandle: () => ({ describe: describe(status) }) },
+    } as unknown as Client;
+    const options = { workflowId: 'w', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+    return new TemporalBatcherClient(client, options).history();
+  };
+  expect(await history('RUNNING')).toEqual({ runId: 'r', bytes: 9e6, events: 10 });
+  for (const status of ['COMPLETED', 'TERMINATED', 'FAILED', 'TIMED_OUT', 'CANCELLED'])
+    expect(await history(status)).toBeNull();
+});
+
+it('tells the workflow task that is due', async () => {
+  const looked = async (pendingWorkflowTask: object | null) => {
+    const raw = { pendingWorkflowTask };
+    const client = {
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflow: {
+        getHandle: () => ({ describe: () => Promise.resolve({ runId: 'r', status: { name: 'RUNNING' }, raw }) }),
+      },
+    } as never;
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+    const batcher = new TemporalBatcherClient(client, options);
+    return (await batcher.startHeir({ drained: false })).dueTask;
+  };
+  expect(await looked(null)).toBeNull();
+  const task = { attempt: 4, scheduledTime: { seconds: 1_700_000_000, nanos: 5 } };
+  expect(await looked(task)).toEqual({ attempt: 4, scheduledAtMs: 1_700_000_000_000 });
+});
+
+it('tells what a workflow task that is repeated failed with, or that it times out', async () => {
+  const failure = async (...events: object[]) => {
+    const client = {
+      options: { namespace: 'n' },
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflowService: { getWorkflowExecutionHistoryReverse: () => Promise.resolve({ history: { events } }) },
+    } as unknown as Client;
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+    return new TemporalBatcherClient(client, options).taskFailure();
+  };
+  const started = { workflowTaskStartedEventAttributes: {} };
+  const failed = { workflowTaskFailedEventAttributes: { failure: { message: 'Nondeterminism error' } } };
+  expect(await failure(failed, started)).toBe('Nondeterminism error');
+  expect(await failure({ workflowTaskTimedOutEventAttributes: {} }, started)).toBe('it times out');
+});
+
+it('says whether a signal has begun the first run, asks for none after a closed one, and has its requests counted', async () => {
+  const requests: { workflowIdReusePolicy?: number; workflowIdConflictPolicy?: number }[] = [];
+  const answers = [{ runId: 'r', started: true }, { runId: 'r', started: false }, null];
+  const client = {
+    options: { namespace: 'n', identity: 'i' },
+    connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+    workflowService: {
+      signalWithStartWorkflowExecution: (request: object) => {
+        requests.push(request);
+        const answer = answers.shift();
+        return answer ? Promise.resolve(answer) : Promise.reject(grpc(6, 'Workflow execution already finished'));
+      },
+    },
+  } as unknown as Client;
+  const metrics = createMetrics({ runtime: false });
+  const batcher = new TemporalBatcherClient(client, {
+    workflowId: 'b',
+    taskQueue: 'q',
+    settings,
+    requestTimeoutMs: 1_000,
+    counted: requestCounter(metrics),
+  });
+  const { meta, body } = encodeChunk([]);
+  const outcomes = [await batcher.send(meta, body), await batcher.send(meta, body), await batcher.send(meta, body)];
+  expect(outcomes).toEqual([
+    { type: 'accepted', runId: 'r', started: true },
+    { type: 'accepted', runId: 'r', started: false },
+    { type: 'closed' },
+  ]);
+  const { REJECT_DUPLICATE } = WorkflowIdReusePolicy;
+  const { USE_EXISTING } = WorkflowIdConflictPolicy;
+  for (const { workflowIdReusePolicy, workflowIdConflictPolicy } of requests) {
+    expect(workflowIdReusePolicy).toBe(encodeWorkflowIdReusePolicy(REJECT_DUPLICATE));
+    expect(workflowIdConflictPolicy).toBe(encodeWorkflowIdConflictPolicy(USE_EXISTING));
+  }
+  const { values } = await metrics.temporalRequests.get();
+  expect(values.map(({ labels: { operation, code }, value }) => [operation, code, value])).toEqual([
+    ['signal_with_start', 'ok', 2],
+    ['signal_with_start', 'already_exists', 1],
+  ]);
+});

@@ -1,0 +1,116 @@
+import type { Client } from '@temporalio/client';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { BatcherEvent } from '../../../src/temporal/historyEvents.js';
+import { HistoryGoneError, RunHistories } from '../../../src/temporal/runHistories.js';
+import { Histories as StoredHistories } from '../../model/batcher/histories.js';
+import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { input } from '../../support/chunks.js';
+import { record } from '../../support/records.js';
+
+afterEach(() => void vi.useRealTimers());
+
+/** Histories of runs that had accepted three chunks of one record each, and flushed none. */
+class Histories extends RunHistories {
+  readonly read: string[] = [];
+
+  constructor() {
+    super({} as unknown as Client, 'default');
+  }
+
+  override async *events(_workflowId: string, runId: string): AsyncIterable<BatcherEvent> {
+    this.read.push(runId);
+    yield { type: 'started', input: input(), bodies: new Uint8Array(0) };
+    for (const to of [0, 1, 2]) {
+      const segment = { topic: 'orders', partition: 0, epoch: runId, from: to - 1, to, records: [record(to)] };
+      const { meta, body } = encodeChunk([segment]);
+      yield await Promise.resolve({ type: 'signaled' as const, name: 'records', args: [meta, body], atMs: 0 });
+    }
+  }
+
+  async offsets(runId: string, from: number, count: number): Promise<unknown[]> {
+    const chunks = await this.leftover('batcher', runId, from, count);
+    return chunks.map(({ chunk: { segments } }) => [segments[0]?.epoch, segments[0]?.to]);
+  }
+}
+
+it('reads the history of a closed run once for all batches of its heir', async () => {
+  const histories = new Histories();
+  expect(await histories.offsets('r1', 0, 1)).toEqual([['r1', 0]]);
+  expect(await histories.offsets('r1', 1, 2)).toEqual([
+    ['r1', 1],
+    ['r1', 2],
+  ]);
+  await expect(histories.offsets('r1', 2, 2)).rejects.toThrow('run r1 of batcher has left 3 chunks, not 4');
+  expect(histories.read).toEqual(['r1']);
+});
+
+it('keeps what one run has left, and not for long', async () => {
+  vi.useFakeTimers();
+  const histories = new Histories();
+  await histories.offsets('r1', 0, 1);
+  expect(await histories.offsets('r2', 0, 1)).toEqual([['r2', 0]]);
+  expect(await histories.offsets('r1', 0, 1)).toEqual([['r1', 0]]);
+  expect(histories.read).toEqual(['r1', 'r2', 'r1']);
+  vi.advanceTimersByTime(60_000);
+  await histories.offsets('r1', 1, 1);
+  expect(histories.read).toEqual(['r1', 'r2', 'r1', 'r1']);
+});
+
+describe('runs as Temporal has them', () => {
+  const WORKFLOW_ID = 'ktb:orders:8-key:0';
+  const NO_BODIES = new Uint8Array(0);
+  const stored = (): [StoredHistories, RunHistories] => {
+    const histories = new StoredHistories();
+    return [histories, new RunHistories(histories.client(), 'default')];
+  };
+  /** A run that accepts one record of its own and is closed. */
+  const closedRun = (histories: StoredHistories, run: number, heirOf?: number) => {
+    const given = heirOf === undefined ? input() : { ...input(), heirOf: `run-${heirOf}` };
+    histories.started(`run-${run}`, 0, [given, NO_BODIES]);
+    const source = { topic: 'orders', partition: 0, epoch: `of run ${run}` };
+    const { meta, body } = encodeChunk([{ ...source, from: -1, to: 0, records: [record(0)] }]);
+    histories.signaled(`run-${run}`, 0, 'records', [meta, body]);
+    histories.ended(`run-${run}`, 'TERMINATED');
+  };
+
+  it('an heir takes over the run before it, although a late sender named an earlier one', async () => {
+    const [histories, reader] = stored();
+    closedRun(histories, 1);
+    closedRun(histories, 2, 1);
+    // Three senders saw run 1 closed; the last two were late.
+    closedRun(histories, 3, 1);
+    histories.started('run-4', 0, [{ ...input(), heirOf: 'run-1' }, NO_BODIES]);
+    const { estates, coverage } = await reader.inheritanceOf(WORKFLOW_ID, 'run-4', 'run-1');
+    expect(estates.map(({ runId }) => runId)).toEqual(['run-1', 'run-2', 'run-3']);
+    expect(coverage[0]?.epochs.map(({ epoch }) => epoch)).toEqual(['of run 1', 'of run 2', 'of run 3']);
+  });
+
+  it('an heir waits until Temporal lists it: a run before it might not be listed either', async () => {
+    const [histories, reader] = stored();
+    closedRun(histories, 1);
+    histories.started('run-2', 0, [{ ...input(), heirOf: 'run-1' }, NO_BODIES]);
+    histories.hide('run-2');
+    await expect(reader.inheritanceOf(WORKFLOW_ID, 'run-2', 'run-1')).rejects.toThrow('does not list run run-2');
+  });
+
+  it('of a run that is gone nothing is left, and of the others all', async () => {
+    const [histories, reader] = stored();
+    closedRun(histories, 1);
+    closedRun(histories, 2, 1);
+    histories.started('run-3', 0, [{ ...input(), heirOf: 'run-2' }, NO_BODIES]);
+    histories.remove('run-1');
+    const { estates, lost } = await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2');
+    expect(estates.map(({ runId }) => runId)).toEqual(['run-2']);
+    // Run 2 was closed before it had found that out, and has told nobody.
+    expect(lost).toBe(1);
+    histories.remove('run-2');
+    expect(await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2')).toMatchObject({ estates: [], lost: 1 });
+    await expect(reader.leftover(WORKFLOW_ID, 'run-1', 0, 1)).rejects.toThrow(HistoryGoneError);
+    await expect(reader.result(WORKFLOW_ID, { runId: 'run-1', eventId: 1 })).rejects.toThrow(HistoryGoneError);
+  });
+
+  it('where the whole batcher is not found, nothing is taken for lost', async () => {
+    const [, reader] = stored();
+    await expect(reader.leftover(WORKFLOW_ID, 'run-1', 0, 1)).rejects.not.toThrow(HistoryGoneError);
+  });
+});
