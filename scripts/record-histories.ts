@@ -12,7 +12,8 @@ import { BATCHER } from '../src/protocol/batcherId.js';
 import type { BatcherInput, BatcherStatus } from '../src/protocol/batcher.js';
 import { encodeChunk } from '../src/codecs/chunkCodec.js';
 import type { BufferedChunk } from '../src/protocol/chunk.js';
-import { sealEnvelope, type FlushActivities } from '../src/protocol/flush.js';
+import { sealEnvelope } from '../src/protocol/flush.js';
+import { type FlushActivities } from '../src/protocol/flushActivities.js';
 import {
   CONFIRMATION_FORMAT,
   isRequestSource,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import { GRPC_STATUS } from '../temporal/statusCodes.js';
+import { GRPC_STATUS } from '../temporal/errors.js';
 import type { Beat } from './attempt.js';
 
 /** A third of the heartbeat time-out. */

@@ -4,7 +4,7 @@ import { batchesOfRecord, holdsRecord, type BatchOfRecord } from './shared/batch
 import { isSkipped } from '../activities/batchRecords.js';
 import type { RowsOfRecord } from '../clickhouse/tables.js';
 import { RunHistories } from '../temporal/runHistories.js';
-import { createTemporalClient } from '../clients.js';
+import { createTemporalClient } from '../temporal/connect.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic, patternText } from '../config/topics.js';

@@ -1,13 +1,13 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
-import kafkajs from 'kafkajs';
-import { connectTemporal } from '../clients.js';
+import { connectTemporal } from '../temporal/connect.js';
 import type { ClickHouseConfig, KafkaConfig, TemporalConfig } from '../config/config.js';
-import { GRPC_STATUS } from '../temporal/statusCodes.js';
+import { GRPC_STATUS } from '../temporal/errors.js';
 import { handshakeProblem } from './tlsHandshake.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
+import { isLoginRefusal } from '../kafka/refusal.js';
 
 /** kafkajs tries for some 20 s, and says only then why. */
 const KAFKA_WITHIN_MS = 6_000;
@@ -35,7 +35,7 @@ export async function reachKafka(
 /** What an error of Kafka's client means. */
 export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: unknown): Promise<Error> {
   const at = `Kafka at ${brokers.join(', ')}`;
-  if (error instanceof kafkajs.KafkaJSSASLAuthenticationError)
+  if (isLoginRefusal(error))
     return new Error(
       `${at} refuses user ${sasl?.username ?? ''} (${messageOf(error)}): check kafka.sasl, its mechanism, username and password`,
     );

@@ -23,7 +23,8 @@ import {
   warnOfSmallDeadLetterTopics,
   warnOfWeakTables,
 } from './startUpChecks.js';
-import { createClickHouse, createLookUps, createTemporalClient } from '../clients.js';
+import { createClickHouse, createLookUps } from '../clickhouse/clients.js';
+import { createTemporalClient } from '../temporal/connect.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { listLayouts, signalRequester, TemporalBatcherClient } from '../temporal/batcherClient.js';
 import { BatcherOpener } from '../temporal/batcherOpener.js';
@@ -88,7 +89,7 @@ const WORKER_LATE_MS = 500;
  */
 const CLOSE_MS = 1_000;
 
-const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflows/bundle.js', import.meta.url));
+const WORKFLOW_BUNDLE = fileURLToPath(new URL('../workflows/bundle.js', import.meta.url));
 
 /**
  * Runs the daemon until its signal is aborted.

@@ -5,7 +5,7 @@ import { identityFaults, unfitColumns } from '../clickhouse/identityColumns.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import { missingColumns, type TableColumns } from '../clickhouse/rows.js';
 import type { Config, PipelineConfig } from '../config/config.js';
-import { GRPC_STATUS } from '../temporal/statusCodes.js';
+import { GRPC_STATUS } from '../temporal/errors.js';
 import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
 import { messageLimits } from '../kafka/messageLimits.js';
 import { findInputTopics } from '../kafka/existingTopics.js';

@@ -1,6 +1,7 @@
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { CLAIM_FORMAT, type Claim } from './claim.js';
+import { isNotFound } from '../temporal/errors.js';
 
 /** A claim as Temporal has it, and the run whose memo it is. */
 export interface StoredClaim {
@@ -46,7 +47,7 @@ export class Claims {
       }
       return { runId, claim: claim as Claim };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -77,7 +78,7 @@ export class Claims {
       await this.#withDeadline(() => this.#client.workflow.getHandle(name, runId).terminate('replaced by ktb'));
     } catch (error) {
       // Closed already: by a person, or by somebody who has replaced it, which `create` finds out.
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      if (!isNotFound(error)) throw error;
     }
     return this.create(name, claim);
   }

@@ -1,6 +1,6 @@
-import kafkajs from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
 import { within } from '../lib/within.js';
+import { topicConfigs } from './topicConfigs.js';
 
 /** For one topic's answer. */
 const ANSWER_WAIT_MS = 5_000;
@@ -18,11 +18,9 @@ export async function messageLimits(
 }
 
 async function limitOf(admin: KafkaAdmin, name: string): Promise<number | null> {
-  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: ['max.message.bytes'] };
   try {
-    const asking = admin.describeConfigs({ resources: [resource], includeSynonyms: false });
-    const { resources } = await within(asking, ANSWER_WAIT_MS);
-    const value = resources[0]?.configEntries[0]?.configValue;
+    const configs = await within(topicConfigs(admin, name, ['max.message.bytes']), ANSWER_WAIT_MS);
+    const value = configs?.get('max.message.bytes');
     return value === undefined ? null : Number(value);
   } catch {
     // It is asked for a warning only: a user without DescribeConfigs goes without.

@@ -13,10 +13,15 @@ const TYPES = new Set([
  */
 export function isRefusal(error: unknown): boolean {
   for (let current = error; current instanceof Error; current = current.cause) {
-    if (current.name === 'KafkaJSSASLAuthenticationError') return true;
+    if (isLoginRefusal(current)) return true;
     if (TYPES.has((current as Error & { type?: string }).type ?? '')) return true;
   }
   return false;
+}
+
+/** Whether kafkajs gave up because Kafka refuses the user's name, password or mechanism. */
+export function isLoginRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === 'KafkaJSSASLAuthenticationError';
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { BufferedChunk, OffsetRange, RecordMark } from './chunk.js';
-import type { Estate } from './inheritance.js';
+import type { Estate } from './leftover.js';
 import type { FlushReason } from './flush.js';
 import type { ForeignSignal } from './foreignSignal.js';
 import type { RecordSource } from './record.js';

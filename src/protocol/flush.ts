@@ -1,6 +1,4 @@
 import type { BufferedChunk } from './chunk.js';
-import type { InheritedBatch, Inheritance } from './inheritance.js';
-import type { ForeignSignalBatch } from './foreignSignal.js';
 import type { RequestVerdict, Unconfirmed } from './request.js';
 import type { Destination } from './settings.js';
 
@@ -62,41 +60,6 @@ export interface InsertOutcome {
   readonly requests?: readonly RequestVerdict[];
   /** Confirmations of inserted and skipped ones that could not be delivered; absent where there are none. */
   readonly unconfirmed?: readonly Unconfirmed[];
-}
-
-/**
- * The activities a batcher calls. All are safe to repeat: an insert finds what is already in the table, a repeated
- * acknowledgement or dead letter is a second copy of the same message.
- */
-export interface FlushActivities {
-  /**
-   * Inserts a batch and publishes the positive acknowledgements.
-   *
-   * @returns an {@link Envelope} of {@link InsertOutcome} and the encoded rejected records
-   */
-  insertBatch(spec: BatchSpec, bodies: Uint8Array): Promise<Uint8Array>;
-  /**
-   * Publishes dead letters, then negative acknowledgements, for what {@link insertBatch} gave back.
-   *
-   * @returns confirmations that could not be delivered; nothing where there are none
-   */
-  rejectRecords(spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<readonly Unconfirmed[] | undefined>;
-  /**
-   * Tries once more to deliver confirmations to their requesters.
-   *
-   * @returns those that are to be tried again
-   */
-  confirmRequests(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]>;
-  /** Reads what a closed run of a batcher has left from its history. */
-  readInheritance(batcher: string, runId: string): Promise<Inheritance>;
-  /**
-   * As {@link insertBatch}, for a batch whose records are in the history of a closed run.
-   *
-   * @returns an {@link Envelope} of `InheritedOutcome` and the encoded rejected records
-   */
-  insertInherited(batch: InheritedBatch): Promise<Uint8Array>;
-  /** Publishes signals that no part of this product sends as dead letters. */
-  publishForeignSignals(batch: ForeignSignalBatch): Promise<void>;
 }
 
 /** What a rejection needs to know of the batch it comes from. */

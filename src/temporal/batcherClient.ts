@@ -1,6 +1,6 @@
-import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { GRPC_STATUS } from './statusCodes.js';
+import { GRPC_STATUS, isNotFound } from './errors.js';
 import {
   BATCHER_FORMAT,
   type BatcherInput,
@@ -15,7 +15,6 @@ import { REQUESTS, type Confirmation } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistoryMark } from './flowControl.js';
-import type { ClosableBatcher } from '../consumer/partitions/handOver.js';
 import { signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
 
@@ -32,7 +31,7 @@ export type SendOutcome =
   | { readonly type: 'closed' };
 
 /** A batcher as its lane sees it. */
-export interface BatcherClient extends ClosableBatcher {
+export interface BatcherClient {
   readonly workflowId: string;
   send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
   /** The history of the batcher's run; null before the first signal. Throws where Temporal does not answer. */
@@ -47,6 +46,10 @@ export interface BatcherClient extends ClosableBatcher {
   startHeir(options: { drained: boolean }): Promise<BatcherLook>;
   /** What a workflow task that is repeated failed with. Throws where Temporal does not answer. */
   taskFailure(): Promise<string>;
+  /** What it knows of an epoch. Throws where no answer can be had now. */
+  epochStatus(source: RecordSource): Promise<EpochStatus>;
+  /** Resolves once the batcher has accepted the request. */
+  close(request: CloseRequest): Promise<void>;
   /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
   coverage(): Promise<CoverageState>;
 }
@@ -131,7 +134,7 @@ export class TemporalBatcherClient implements BatcherClient {
         this.#client.workflow.getHandle(this.workflowId).query<Answer, unknown[]>(name, ...args),
       );
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -159,7 +162,7 @@ export class TemporalBatcherClient implements BatcherClient {
       if (!OPEN.has(status.name)) return null;
       return { runId, bytes: historySize ?? 0, events: historyLength };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -183,8 +186,7 @@ export class TemporalBatcherClient implements BatcherClient {
       );
       return { closed: { runId, status: status.name }, dueTask };
     } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError))
-        throw error;
+      if (!(isNotFound(error) || error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       return { closed: null, dueTask };
     }
   }
@@ -229,7 +231,7 @@ export function signalRequester(
       );
       return 'delivered';
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return 'gone';
+      if (isNotFound(error)) return 'gone';
       throw error;
     }
   };

@@ -1,7 +1,8 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { BatcherInput } from '../protocol/batcher.js';
-import type { Inheritance, InheritedBatch, InheritedOutcome } from '../protocol/inheritance.js';
+import type { Inheritance } from '../protocol/inheritance.js';
+import type { InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';

@@ -1,5 +1,5 @@
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { GRPC_STATUS } from './statusCodes.js';
+import type { Client } from '@temporalio/client';
+import { isNotFound } from './errors.js';
 import type { CoverageState } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN } from '../protocol/flush.js';
@@ -138,7 +138,7 @@ export class RunHistories {
       const { startTime } = await this.#client.workflow.getHandle(workflowId, runId).describe();
       return startTime.getTime();
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -241,8 +241,3 @@ const LOST: Inheritance = {
   estates: [],
   lost: 1,
 };
-
-/** The run is forgotten, or the activity's attempt is over. */
-function isNotFound(error: unknown): boolean {
-  return (error as { code?: unknown }).code === GRPC_STATUS.notFound;
-}

@@ -15,7 +15,8 @@ import type {
 } from '../protocol/batcher.js';
 import { BATCHER_FORMAT } from '../protocol/batcher.js';
 import type { BufferedChunk, ChunkMeta } from '../protocol/chunk.js';
-import type { BegunBatch, Estate, Inheritance, InheritedBatch, InheritedOutcome } from '../protocol/inheritance.js';
+import type { BegunBatch, Estate, InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
+import type { Inheritance } from '../protocol/inheritance.js';
 import {
   BATCH_FORMAT,
   UNKNOWN_RUN,

@@ -1,5 +1,6 @@
 import type { BatcherInput } from '../protocol/batcher.js';
-import type { BegunBatch, Inheritance, InheritedBatch, InheritedOutcome } from '../protocol/inheritance.js';
+import type { BegunBatch, InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
+import type { Inheritance } from '../protocol/inheritance.js';
 import { BATCHER } from '../protocol/batcherId.js';
 import type { BatchSpec, InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';

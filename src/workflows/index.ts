@@ -14,16 +14,16 @@ import {
 } from '@temporalio/workflow';
 import type { BatcherInput, EpochStatus } from '../protocol/batcher.js';
 import { BATCHER } from '../protocol/batcherId.js';
-import type { InheritedOutcome } from '../protocol/inheritance.js';
+import type { InheritedOutcome } from '../protocol/leftover.js';
 import {
   openEnvelope,
   repeatedBatch,
-  type FlushActivities,
   type FlushReason,
   type InsertOutcome,
   type Parking,
   type RejectionSpec,
 } from '../protocol/flush.js';
+import { type FlushActivities } from '../protocol/flushActivities.js';
 import type { RecordSource } from '../protocol/record.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import { BatcherState, type PresentRules } from './batcherState.js';

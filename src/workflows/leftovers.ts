@@ -1,4 +1,4 @@
-import type { Estate } from '../protocol/inheritance.js';
+import type { Estate } from '../protocol/leftover.js';
 import type { Parking } from '../protocol/flush.js';
 
 /** The next batch that closed runs have left. */

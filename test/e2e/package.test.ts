@@ -25,7 +25,7 @@ it('the package installs globally in an empty folder and runs, workflow bundle i
 
   // What workflows import is there, for the compiler and for the bundler.
   const installed = join(directory, 'lib');
-  expect(existsSync(join(installed, 'node_modules/kafka-temporal-bridge/dist/workflows/requester.d.ts'))).toBe(true);
+  expect(existsSync(join(installed, 'node_modules/kafka-temporal-bridge/dist/requester/requester.d.ts'))).toBe(true);
   const script = "import('kafka-temporal-bridge/requester').then(({ submitRow }) => console.log(typeof submitRow))";
   expect(execFileSync(process.execPath, ['-e', script], { cwd: installed }).toString()).toBe('function\n');
 

@@ -5,7 +5,7 @@ import { insertRecords, type SourcedRecord } from '../../src/clickhouse/batchIns
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { identityFaults, misfitOf } from '../../src/clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
-import { createClickHouse } from '../../src/clients.js';
+import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { inferColumns } from '../../src/clickhouse/inferColumns.js';
 import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
 import { record } from '../support/records.js';

@@ -11,7 +11,7 @@ import {
 } from '../../src/clickhouse/batchInsert.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/insertErrors.js';
-import { createClickHouse } from '../../src/clients.js';
+import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
 import { DenyingProxy } from '../support/denyingProxy.js';
 import { eventually } from '../support/eventually.js';

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
-import { createClickHouse, createLookUps } from '../../src/clients.js';
+import { createClickHouse, createLookUps } from '../../src/clickhouse/clients.js';
 import { withTables } from '../../src/commands/shared/connections.js';
 import { useStack } from '../support/useStack.js';
 

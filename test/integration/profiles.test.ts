@@ -4,7 +4,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { insertRecords } from '../../src/clickhouse/batchInsert.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
-import { createClickHouse } from '../../src/clients.js';
+import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { ProfileProxy } from '../support/profileProxy.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';

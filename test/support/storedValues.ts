@@ -5,7 +5,7 @@ import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { insertRecords, type BatchInsertResult, type SourcedRecord } from '../../src/clickhouse/batchInsert.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
-import { createClickHouse } from '../../src/clients.js';
+import { createClickHouse } from '../../src/clickhouse/clients.js';
 import type { Rejection } from '../../src/protocol/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../../src/protocol/settings.js';
 import { record } from './records.js';

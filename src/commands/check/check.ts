@@ -1,7 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
-import kafkajs from 'kafkajs';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';
 import { canLookUp, identityFaults } from '../../clickhouse/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../../clickhouse/rows.js';
@@ -33,6 +32,7 @@ import {
   type TopicFacts,
 } from './findings.js';
 import { answered } from '../shared/chosen.js';
+import { topicConfigs } from '../../kafka/topicConfigs.js';
 
 /** For all that is asked of one part. */
 const PART_TIMEOUT_MS = 15_000;
@@ -119,12 +119,8 @@ async function topicFacts(
 }
 
 async function topicSettings(admin: KafkaAdmin, name: string): Promise<ReadonlyMap<string, string> | null> {
-  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: TOPIC_SETTINGS };
-  const answer = await answered(admin.describeConfigs({ resources: [resource], includeSynonyms: false }));
-  const entries = answer.ok ? answer.value.resources[0]?.configEntries : undefined;
-  return entries === undefined
-    ? null
-    : new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
+  const answer = await answered(topicConfigs(admin, name, TOPIC_SETTINGS));
+  return (answer.ok ? answer.value : null) ?? null;
 }
 
 async function lookAtGroup(admin: KafkaAdmin, groupId: string, topics: string[]): Promise<Finding> {

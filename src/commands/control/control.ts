@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import Table from 'cli-table3';
 import { loadConfig } from '../../config/load.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
@@ -17,6 +17,7 @@ import {
 } from './controlPlan.js';
 import { withTemporal } from '../shared/connections.js';
 import { answered } from '../shared/chosen.js';
+import { isNotFound } from '../../temporal/errors.js';
 
 export interface ControlOptions {
   readonly config: string;
@@ -71,7 +72,7 @@ async function find(client: Client, { workflowId }: Target): Promise<Found> {
     if (status.name !== 'RUNNING') return { state: 'closed', how: status.name };
     failing = failingOf(raw.pendingActivities ?? []);
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return { state: 'not started' };
+    if (isNotFound(error)) return { state: 'not started' };
     throw error;
   }
   const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);

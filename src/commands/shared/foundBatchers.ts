@@ -1,9 +1,10 @@
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { RunHistories, Standing } from '../../temporal/runHistories.js';
 import type { PipelineConfig } from '../../config/config.js';
 import { listLayouts } from '../../temporal/batcherClient.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
+import { isNotFound } from '../../temporal/errors.js';
 
 /** A batcher that was started, by its latest run. */
 export interface FoundBatcher {
@@ -33,7 +34,7 @@ export async function findBatcher(
     const { runId, status } = await client.workflow.getHandle(workflowId).describe();
     return { workflowId, runId, status: status.name, standing: await histories.standing(workflowId, runId) };
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return null;
+    if (isNotFound(error)) return null;
     throw error;
   }
 }

@@ -1,17 +1,17 @@
-import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
-import kafkajs from 'kafkajs';
-import { createTemporalClient } from '../../clients.js';
+import { createTemporalClient } from '../../temporal/connect.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/existingTopics.js';
 import { describeNoAnswer, findGroupOffsets } from '../../kafka/offsets.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../protocol/batcherId.js';
-import { partitionName } from '../../protocol/record.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { kafkaOf } from '../shared/connections.js';
 import { answered, type Answer } from '../shared/chosen.js';
+import { isNotFound } from '../../temporal/errors.js';
+import { groupMembers, type GroupMemberInfo } from '../../kafka/groupMembers.js';
 
 /** Long enough to find out what is wrong with TLS. */
 const CONNECT_TIMEOUT_MS = 12_000;
@@ -30,7 +30,7 @@ export interface PipelineReport {
   readonly lag: readonly PartitionLag[] | Silent;
   /** Partitions of which nothing is known, and why, in words. */
   readonly unknown: readonly string[];
-  readonly members: readonly Member[] | Silent;
+  readonly members: readonly GroupMemberInfo[] | Silent;
   readonly batchers: readonly BatcherReport[] | Silent;
 }
 
@@ -40,15 +40,6 @@ export interface PartitionLag {
   readonly committed: number | null;
   readonly end: number;
   readonly lag: number;
-}
-
-/** A consumer of the group. */
-export interface Member {
-  readonly memberId: string;
-  readonly clientId: string;
-  readonly host: string;
-  /** As `topic/partition`; none while the group rebalances. */
-  readonly partitions: readonly string[];
 }
 
 export type BatcherReport = { readonly index: number; readonly workflowId: string } & (
@@ -87,7 +78,7 @@ export class StatusReader {
       this.#config.pipelines.map(async (pipeline): Promise<PipelineReport> => {
         const [lag, members, batchers] = await Promise.all([
           kafka.ok ? answered(lagOf(this.#admin, pipeline)) : kafka,
-          kafka.ok ? answered(membersOf(this.#admin, pipeline)) : kafka,
+          kafka.ok ? answered(groupMembers(this.#admin, pipeline.groupId)) : kafka,
           client === null ? silent(temporal) : answered(batchersOf(client, pipeline)),
         ]);
         return {
@@ -123,17 +114,6 @@ async function lagOf(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<{ lag
   return { lag, unknown: unknown.map(describeNoAnswer) };
 }
 
-async function membersOf(admin: KafkaAdmin, { groupId }: PipelineConfig): Promise<Member[]> {
-  const { groups } = await admin.describeGroups([groupId]);
-  return (groups[0]?.members ?? []).map(({ memberId, clientId, clientHost, memberAssignment }) => {
-    const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {};
-    const partitions = Object.entries(assignment).flatMap(([topic, list]) =>
-      list.map((partition) => partitionName({ topic, partition })),
-    );
-    return { memberId, clientId, host: clientHost.replace(/^\//, ''), partitions };
-  });
-}
-
 function batchersOf(client: Client, { name, layout }: PipelineConfig): Promise<BatcherReport[]> {
   return Promise.all(
     Array.from({ length: layout.batchers }, (_, index) =>
@@ -148,7 +128,7 @@ async function batcherOf(client: Client, index: number, workflowId: string): Pro
   try {
     description = await handle.describe();
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return { index, workflowId, state: 'not started' };
+    if (isNotFound(error)) return { index, workflowId, state: 'not started' };
     throw error;
   }
   const { status: execution, historyLength, historySize = 0, raw } = description;

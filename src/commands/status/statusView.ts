@@ -1,7 +1,8 @@
 import Table from 'cli-table3';
 import type { Config } from '../../config/config.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
-import type { BatcherReport, Member, PipelineReport } from './statusReport.js';
+import type { BatcherReport, PipelineReport } from './statusReport.js';
+import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
 /** All pipelines at one moment. */
 export interface Look {
@@ -75,7 +76,7 @@ function committedRate(rates: Rates | null): string {
 }
 
 /** `2 members: ktb@10.0.0.7 reads 4 partitions, ktb@10.0.0.8 reads 4 partitions` */
-function membersText(members: readonly Member[]): string {
+function membersText(members: readonly GroupMemberInfo[]): string {
   if (members.length === 0) return 'no members: nobody reads';
   const each = members.map(
     ({ clientId, host, partitions }) => `${clientId}@${host} reads ${partitions.length} partitions`,

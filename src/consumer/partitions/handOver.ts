@@ -1,14 +1,9 @@
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
-import type { CloseRequest, EpochStatus } from '../../protocol/batcher.js';
 import type { RecordSource } from '../../protocol/record.js';
+import type { BatcherClient } from '../../temporal/batcherClient.js';
 
 /** What a hand-over needs of a batcher. */
-export interface ClosableBatcher {
-  /** What it knows of an epoch. Throws where no answer can be had now. */
-  epochStatus(source: RecordSource): Promise<EpochStatus>;
-  /** Resolves once the batcher has accepted the request. */
-  close(request: CloseRequest): Promise<void>;
-}
+export type ClosableBatcher = Pick<BatcherClient, 'epochStatus' | 'close'>;
 
 /**
  * Closes an epoch of a partition in all batchers of the layout it leaves, at the first offset that none of them has

@@ -1,6 +1,6 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { GRPC_STATUS } from '../../../src/temporal/statusCodes.js';
+import { GRPC_STATUS } from '../../../src/temporal/errors.js';
 import { REQUESTS_PATCH } from '../../../src/workflows/signals.js';
 
 interface HistoryEvent {

@@ -1,5 +1,6 @@
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
-import type { InheritedBatch, Inheritance, InheritedOutcome } from '../../../src/protocol/inheritance.js';
+import type { InheritedBatch, InheritedOutcome } from '../../../src/protocol/leftover.js';
+import type { Inheritance } from '../../../src/protocol/inheritance.js';
 import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/protocol/flush.js';
 import { BATCHER } from '../../../src/protocol/batcherId.js';
 import type { RowRequest, Unconfirmed } from '../../../src/protocol/request.js';

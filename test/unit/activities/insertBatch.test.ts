@@ -18,7 +18,8 @@ import {
 } from '../../../src/protocol/flush.js';
 import { decodeRejected, encodeRejected } from '../../../src/codecs/rejectionCodec.js';
 import { HistoryGoneError, type RunHistories } from '../../../src/temporal/runHistories.js';
-import type { Inheritance, InheritedBatch } from '../../../src/protocol/inheritance.js';
+import type { Inheritance } from '../../../src/protocol/inheritance.js';
+import type { InheritedBatch } from '../../../src/protocol/leftover.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
-import { createClickHouse } from '../../../src/clients.js';
+import { createClickHouse } from '../../../src/clickhouse/clients.js';
 import { INSERT_SETTINGS_IF_KNOWN } from '../../../src/config/insertSettings.js';
 
 interface Server {

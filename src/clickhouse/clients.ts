@@ -1,29 +1,8 @@
 import { Agent } from 'node:https';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
-import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
-import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { NativeConnection } from '@temporalio/worker';
-import type { LookUps } from './clickhouse/tables.js';
-import type { ClickHouseConfig, TemporalConfig, TlsConfig } from './config/config.js';
-import { tlsOptions } from './config/tlsOptions.js';
-
-/** Opens a connection to Temporal; a client and a worker can share it. Rejects where nothing answers. */
-export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promise<NativeConnection> {
-  return NativeConnection.connect({
-    address,
-    tls: typeof tls === 'boolean' ? tls : toTemporalTls(tls),
-    ...(apiKey === null ? {} : { apiKey }),
-  });
-}
-
-/** @param interceptors see every request of the client */
-export function createTemporalClient(
-  connection: NativeConnection,
-  { namespace }: TemporalConfig,
-  interceptors: WorkflowClientInterceptor[] = [],
-): Client {
-  return new Client({ connection, namespace, interceptors: { workflow: interceptors } });
-}
+import type { ClickHouseConfig, TlsConfig } from '../config/config.js';
+import { tlsOptions } from '../config/tlsOptions.js';
+import type { LookUps } from './tables.js';
 
 export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
   const { username, password, accessToken, tls } = config;
@@ -59,14 +38,4 @@ const ANSWER_WAIT_MS = 2_000;
  */
 function createAgent(tls: TlsConfig, maxSockets: number): Agent {
   return new Agent({ keepAlive: true, maxSockets, ...tlsOptions(tls) });
-}
-
-function toTemporalTls({ ca, cert, key, serverName }: TlsConfig): TemporalTls {
-  return {
-    ...(serverName === undefined ? {} : { serverNameOverride: serverName }),
-    ...(ca === undefined ? {} : { serverRootCACertificate: Buffer.from(ca) }),
-    ...(cert === undefined || key === undefined
-      ? {}
-      : { clientCertPair: { crt: Buffer.from(cert), key: Buffer.from(key) } }),
-  };
 }

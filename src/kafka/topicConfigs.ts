@@ -1,0 +1,19 @@
+import kafkajs from 'kafkajs';
+import type { KafkaAdmin } from './admin.js';
+
+/**
+ * Settings of a topic by their names, as `max.message.bytes`. Those that the broker does not know are left out; undefined where it says
+ * nothing of the topic.
+ *
+ * @throws where Kafka does not answer, or the user may not ask (`DescribeConfigs`)
+ */
+export async function topicConfigs(
+  admin: KafkaAdmin,
+  name: string,
+  configNames: string[],
+): Promise<ReadonlyMap<string, string> | undefined> {
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames };
+  const { resources } = await admin.describeConfigs({ resources: [resource], includeSynonyms: false });
+  const entries = resources[0]?.configEntries;
+  return entries && new Map(entries.map(({ configName, configValue }) => [configName, configValue] as const));
+}

@@ -1,0 +1,32 @@
+import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
+import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { NativeConnection } from '@temporalio/worker';
+import type { TemporalConfig, TlsConfig } from '../config/config.js';
+
+/** Opens a connection to Temporal; a client and a worker can share it. Rejects where nothing answers. */
+export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promise<NativeConnection> {
+  return NativeConnection.connect({
+    address,
+    tls: typeof tls === 'boolean' ? tls : toTemporalTls(tls),
+    ...(apiKey === null ? {} : { apiKey }),
+  });
+}
+
+/** @param interceptors see every request of the client */
+export function createTemporalClient(
+  connection: NativeConnection,
+  { namespace }: TemporalConfig,
+  interceptors: WorkflowClientInterceptor[] = [],
+): Client {
+  return new Client({ connection, namespace, interceptors: { workflow: interceptors } });
+}
+
+function toTemporalTls({ ca, cert, key, serverName }: TlsConfig): TemporalTls {
+  return {
+    ...(serverName === undefined ? {} : { serverNameOverride: serverName }),
+    ...(ca === undefined ? {} : { serverRootCACertificate: Buffer.from(ca) }),
+    ...(cert === undefined || key === undefined
+      ? {}
+      : { clientCertPair: { crt: Buffer.from(cert), key: Buffer.from(key) } }),
+  };
+}

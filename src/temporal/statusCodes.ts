@@ -1,9 +1,0 @@
-/** Status codes of gRPC that Temporal answers with, as far as one makes a difference here. */
-export const GRPC_STATUS = {
-  invalidArgument: 3,
-  notFound: 5,
-  alreadyExists: 6,
-  permissionDenied: 7,
-  resourceExhausted: 8,
-  unauthenticated: 16,
-} as const;
