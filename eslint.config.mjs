@@ -2,35 +2,67 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 /**
- * Which folders of src/ a folder may import from, besides itself. `cli.ts`, `daemon.ts` and `commands/` put everything
- * together and may import all of them. See "Layout" in ARCHITECTURE.md.
+ * Which folders of src/ each folder may import from, besides itself. They stand in floors: a folder imports only from those below its own.
+ * See "Layout" in ARCHITECTURE.md.
  */
 const MAY_IMPORT = {
-  records: [],
-  config: ['records'],
-  telemetry: [],
-  workflows: ['records'],
-  kafka: ['records', 'config', 'telemetry'],
-  consumer: ['records', 'config', 'telemetry', 'kafka'],
-  installation: ['records', 'config', 'telemetry'],
+  lib: [],
+  protocol: [],
+  codecs: ['protocol', 'lib'],
+  config: ['protocol', 'lib'],
+  telemetry: ['lib'],
+  // These two run in Temporal's sandbox.
+  workflows: ['protocol'],
+  requester: ['protocol'],
+  // Side by side: each talks to one part.
+  kafka: ['protocol', 'codecs', 'config', 'telemetry', 'lib'],
   // A closed run's history is read with the state that wrote it.
-  activities: ['records', 'config', 'telemetry', 'kafka', 'workflows'],
+  temporal: ['protocol', 'codecs', 'config', 'telemetry', 'lib', 'workflows'],
+  clickhouse: ['protocol', 'codecs', 'config', 'lib'],
+  connections: ['kafka', 'temporal', 'clickhouse', 'config', 'lib'],
+  installation: ['temporal', 'protocol', 'config', 'telemetry', 'lib'],
+  consumer: ['kafka', 'temporal', 'protocol', 'codecs', 'config', 'telemetry', 'lib'],
+  activities: ['kafka', 'temporal', 'clickhouse', 'workflows', 'protocol', 'codecs', 'telemetry', 'lib'],
 };
-const FOLDERS = [...Object.keys(MAY_IMPORT), 'commands'];
-const NODE_BUILTINS = ['node:*', 'fs', 'path', 'crypto', 'util', 'zlib', 'buffer', 'timers', 'http', 'os'];
+const FOLDERS = [...Object.keys(MAY_IMPORT), 'daemon', 'commands'];
+/** The floor above: everything is put together here. */
+MAY_IMPORT.daemon = Object.keys(MAY_IMPORT);
+MAY_IMPORT.commands = FOLDERS;
 
-const importDirections = Object.entries(MAY_IMPORT).map(([folder, allowed]) => {
+const NODE_BUILTINS = ['node:*', 'fs', 'path', 'crypto', 'util', 'zlib', 'buffer', 'timers', 'http', 'os'];
+/** Which folders may call each library; all may name its types. */
+const MAY_CALL = {
+  kafkajs: ['kafka'],
+  '@temporalio/client': ['temporal'],
+  '@temporalio/worker': ['temporal', 'daemon'],
+  '@temporalio/activity': ['activities'],
+  '@temporalio/workflow': ['workflows', 'requester'],
+  '@clickhouse/client': ['clickhouse'],
+  'prom-client': ['telemetry'],
+  pino: ['telemetry'],
+  zod: ['config'],
+};
+
+const importDirections = FOLDERS.map((folder) => {
+  const allowed = MAY_IMPORT[folder];
   const forbidden = FOLDERS.filter((other) => other !== folder && !allowed.includes(other));
   const patterns = [
     {
-      group: [...forbidden.flatMap((other) => [`../${other}/*`, `../../${other}/*`]), '../cli.js', '../daemon.js'],
+      group: [...forbidden.flatMap((other) => [1, 2, 3].map((up) => `${'../'.repeat(up)}${other}/*`)), '**/cli.js'],
       message: `src/${folder} may import only: itself${allowed.map((name) => `, ${name}`).join('')} (see ARCHITECTURE.md, "Layout").`,
     },
+    ...Object.entries(MAY_CALL)
+      .filter(([, folders]) => !folders.includes(folder))
+      .map(([library, folders]) => ({
+        regex: `^${library}(/|$)`,
+        allowTypeImports: true,
+        message: `Only src/${folders.join(' and src/')} may call ${library}.`,
+      })),
   ];
-  if (folder === 'workflows') {
+  if (['workflows', 'requester', 'protocol'].includes(folder)) {
     patterns.push({
-      group: [...NODE_BUILTINS, '@temporalio/client', '@temporalio/worker', '@temporalio/activity', 'kafkajs', 'pino'],
-      message: "Workflow code runs in Temporal's sandbox: no Node built-ins and no clients.",
+      group: NODE_BUILTINS,
+      message: "This code runs in Temporal's sandbox: no Node built-ins.",
     });
   }
   return {
@@ -72,7 +104,7 @@ export default defineConfig(
   ...importDirections,
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/cli.ts', 'src/daemon.ts', 'src/commands/**', 'src/config/load.ts'],
+    ignores: ['src/cli.ts', 'src/daemon/**', 'src/commands/**', 'src/config/load.ts'],
     rules: {
       'no-restricted-properties': [
         'error',

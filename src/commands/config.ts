@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
-import { configReference } from '../config/reference.js';
-import { configSchema } from '../config/schema.js';
+import { configJsonSchema, configReference } from '../config/reference.js';
 
 /** `ktb config validate`: everything that is wrong with the file, without connecting to anything. Exit code 2 if it is. */
 export function validateConfig({ config: file, json }: { config: string; json: boolean }): void {
@@ -20,9 +18,9 @@ export function validateConfig({ config: file, json }: { config: string; json: b
   }
 }
 
-/** `ktb config schema`: the JSON Schema of the file, for editors. `${VARIABLE}` in it is resolved before it is checked. */
+/** `ktb config schema`: the JSON Schema of the file, for editors. */
 export function printSchema(): void {
-  console.log(JSON.stringify(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }), null, 2));
+  console.log(JSON.stringify(configJsonSchema(), null, 2));
 }
 
 /** `ktb config example`: a file to begin with. */

@@ -14,6 +14,11 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
 }
 
+/** The JSON Schema of the configuration file. `${VARIABLE}` in it is resolved before it is checked. */
+export function configJsonSchema(): unknown {
+  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' });
+}
+
 /** The configuration reference in Markdown: every key, its default, what it is for. Made from the schema itself. */
 export function configReference(): string {
   const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
