@@ -1,5 +1,5 @@
 import type { BufferedChunk, OffsetRange, RecordMark } from './chunk.js';
-import type { Estate } from './leftover.js';
+import type { Leftover } from './leftover.js';
 import type { FlushReason } from './flush.js';
 import type { ForeignSignal } from './foreignSignal.js';
 import type { RecordSource } from './record.js';
@@ -34,7 +34,7 @@ export interface CarriedState {
   /** Successive continuations before this run in which nothing was handled. */
   readonly idleContinuations: number;
   /** What closed runs had left and is not flushed yet. */
-  readonly estates: readonly Estate[];
+  readonly estates: readonly Leftover[];
   /** The runs that the buffered chunks have been in; empty with an empty buffer. */
   readonly bufferRuns: readonly string[];
   /** Signals of strangers that are not on the dead-letter topic yet; absent where there are none. */

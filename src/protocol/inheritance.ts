@@ -6,7 +6,7 @@ import type {
   PostponedConfirmation,
   RequestsState,
 } from './batcher.js';
-import type { Estate } from './leftover.js';
+import type { Leftover } from './leftover.js';
 
 /** What an heir takes over from a closed run at once; the records follow batch by batch. */
 export interface Inheritance {
@@ -16,7 +16,7 @@ export interface Inheritance {
   readonly controls: readonly Control[];
   readonly lastFlush: FlushSummary | null;
   /** Oldest first: records of one key are flushed in the order in which they were accepted. */
-  readonly estates: readonly Estate[];
+  readonly estates: readonly Leftover[];
   /** See `CarriedState`. */
   readonly requests?: RequestsState;
   readonly confirmations?: readonly PostponedConfirmation[];

@@ -6,7 +6,7 @@ import type { Destination } from './settings.js';
  * run's history, which can no longer change: the plan below names the same batches for ever, on whatever worker and by
  * whatever heir.
  */
-export interface Estate {
+export interface Leftover {
   readonly runId: string;
   /** Chunks of the plan that are done with, counted from the first one that the run had not flushed. */
   readonly chunksDone: number;
@@ -26,7 +26,7 @@ export interface BegunBatch {
   readonly parking?: Parking;
 }
 
-/** One batch of an {@link Estate}, as an activity carries it out. */
+/** One batch of an {@link Leftover}, as an activity carries it out. */
 export interface InheritedBatch {
   readonly pipeline: string;
   /** Workflow id of the batcher. */
@@ -34,7 +34,7 @@ export interface InheritedBatch {
   /** Counts the batcher's batches from 1. */
   readonly number: number;
   readonly runId: string;
-  /** Chunks before it, see {@link Estate.chunksDone}. */
+  /** Chunks before it, see {@link Leftover.chunksDone}. */
   readonly chunksDone: number;
   readonly chunks: number;
   readonly destination: Destination;

@@ -15,7 +15,7 @@ import type {
 } from '../protocol/batcher.js';
 import { BATCHER_FORMAT } from '../protocol/batcher.js';
 import type { BufferedChunk, ChunkMeta } from '../protocol/chunk.js';
-import type { BegunBatch, Estate, InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
+import type { BegunBatch, Leftover, InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import {
   BATCH_FORMAT,
@@ -46,7 +46,7 @@ import {
   type RunFacts,
 } from './continuation.js';
 import { Coverage } from './coverage.js';
-import { Estates } from './leftovers.js';
+import { Leftovers } from './leftovers.js';
 import { ForeignSignals } from './foreignSignals.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 import { Requests } from './requests.js';
@@ -124,7 +124,7 @@ const PRESENT_RULES: PresentRules = { continuation: () => true, payloadLimit: ()
  *         └──takeInherited──► flushing ──finishInherited──► accepting
  *
  * Records are in exactly one of: `buffer` (accepted, not in a batch), `flushing` (in the one batch that is on its way),
- * the histories of closed runs that `estates` points to. What was accepted stays in `coverage`, also in
+ * the histories of closed runs that `leftovers` points to. What was accepted stays in `coverage`, also in
  * the next runs.
  *
  * An heir knows what its closed run had accepted only when it has read it; chunks that arrive before are kept in
@@ -142,7 +142,7 @@ export class BatcherState {
   #heirOf: string | null;
   /** What arrived before an heir knows what was accepted, in its order. */
   readonly #unjudged: (() => void)[] = [];
-  #estates: Estates;
+  #leftovers: Leftovers;
   #requests: Requests;
   #confirmations: Confirmations;
   #settings: BatcherSettings;
@@ -173,7 +173,7 @@ export class BatcherState {
     const { carried } = input;
     this.#carriedBytes = carried === undefined ? 0 : encodedJsonBytes(input) + bodies.length;
     this.#heirOf = input.heirOf ?? null;
-    this.#estates = new Estates(carried?.estates);
+    this.#leftovers = new Leftovers(carried?.estates);
     this.#requests = new Requests(requestEpoch(run), carried?.requests);
     this.#confirmations = new Confirmations(carried?.confirmations);
     this.#coverage = new Coverage(carried?.coverage);
@@ -276,7 +276,7 @@ export class BatcherState {
     if (!this.#toldToPauseOrResume) this.#paused = paused;
     this.#controls = [...controls, ...this.#controls].slice(-LIMITS.controls);
     this.#lastFlush = lastFlush;
-    this.#estates = new Estates(estates);
+    this.#leftovers = new Leftovers(estates);
     this.#requests = new Requests(this.#requests.epoch, requests);
     this.#confirmations = new Confirmations(confirmations);
     for (const judge of this.#unjudged.splice(0)) judge();
@@ -293,7 +293,7 @@ export class BatcherState {
     if (this.#heirOf !== null) return null;
     const name = sourceName(source);
     const unflushed =
-      this.#estates.batches > 0 ||
+      this.#leftovers.batches > 0 ||
       this.#flushing?.sources.has(name) === true ||
       this.#buffer.some(({ chunk }) => chunk.segments.some((segment) => sourceName(segment) === name));
     return { ...this.#coverage.ofEpoch(source), flushed: !unflushed };
@@ -347,7 +347,7 @@ export class BatcherState {
     if (this.#flushing === null || this.#flushing.number !== number || this.#flushing.parking !== null) return;
     const parking: Parking = { reason };
     this.#flushing = { ...this.#flushing, parking };
-    if (this.#flushing.reason === 'inherited') this.#estates.park(parking);
+    if (this.#flushing.reason === 'inherited') this.#leftovers.park(parking);
   }
 
   /** That a person gives the batch on its way up; null normally. */
@@ -371,7 +371,7 @@ export class BatcherState {
       return { type: 'continueAsNew' };
     if (hasOutgrown(history, this.#paused) && rules.continuation()) return { type: 'continueAsNew' };
     if (this.#paused) return this.#waitUntil(Infinity, nowMs);
-    if (this.#estates.batches > 0) return { type: 'flushInherited' };
+    if (this.#leftovers.batches > 0) return { type: 'flushInherited' };
     const oldest = this.#buffer[0];
     if (oldest === undefined) return this.#waitUntil(Infinity, nowMs);
     const reason = this.#flushReason(oldest.chunk.acceptedAtMs, nowMs, due, rules);
@@ -401,7 +401,7 @@ export class BatcherState {
   }
 
   get #isDrained(): boolean {
-    const holdsRecords = this.#buffer.length > 0 || this.#estates.batches > 0;
+    const holdsRecords = this.#buffer.length > 0 || this.#leftovers.batches > 0;
     return this.#draining && !holdsRecords && this.foreignSignals.length === 0 && this.#confirmations.size === 0;
   }
 
@@ -505,7 +505,7 @@ export class BatcherState {
 
   /** Begins the next batch that a closed run has left. */
   takeInherited(nowMs: number): InheritedBatch {
-    const next = this.#estates.next();
+    const next = this.#leftovers.next();
     if (next === null) throw new Error('no closed run has left anything');
     const { runId, chunksDone, chunks, begun } = next;
     const parking = begun?.parking ?? null;
@@ -536,12 +536,12 @@ export class BatcherState {
 
   /** What is known of the inherited batch on its way: kept for an heir of this run. */
   beginInherited(begun: BegunBatch): void {
-    this.#estates.begin(begun);
+    this.#leftovers.begin(begun);
   }
 
   finishInherited(outcome: InheritedOutcome, nowMs: number): void {
     this.finishFlush(outcome, outcome.id, nowMs);
-    this.#estates.advance();
+    this.#leftovers.advance();
     this.#recordsSinceStart += outcome.inserted + outcome.rejected + outcome.skipped;
   }
 
@@ -576,12 +576,12 @@ export class BatcherState {
   }
 
   /** What this run leaves in its history. */
-  leave(batches: readonly number[], begun: BegunBatch | null): Estate {
+  leave(batches: readonly number[], begun: BegunBatch | null): Leftover {
     return { runId: this.#runs.at(-1) ?? UNKNOWN_RUN, chunksDone: 0, batches, begun };
   }
 
   /** All there is to know of the state for an heir, which takes the records from this run's history. */
-  handOn(left: Estate | null): Inheritance {
+  handOn(left: Leftover | null): Inheritance {
     const { coverage, counters, paused, controls, lastFlush, estates, requests, confirmations } = this.#carry(
       [],
       left,
@@ -600,11 +600,11 @@ export class BatcherState {
   }
 
   /**
-   * Within {@link LIMITS.inputBytes}. What no record may be lost for comes first: the buffer, estates, what people have said.
+   * Within {@link LIMITS.inputBytes}. What no record may be lost for comes first: the buffer, leftovers, what people have said.
    * Then what keeps records from coming twice, which forgets the oldest for want of room: names of requests, and the
    * coverage, which gets what the confirmations leave. Signals of strangers get the rest; they are counted in any case.
    */
-  #carry(buffer: readonly Buffered[], left: Estate | null, bodiesBytes: number): CarriedState {
+  #carry(buffer: readonly Buffered[], left: Leftover | null, bodiesBytes: number): CarriedState {
     const kept = {
       chunks: buffer.map(({ chunk }) => chunk),
       counters: this.#counters,
@@ -614,7 +614,7 @@ export class BatcherState {
       controls: this.#controls,
       lastFlush: this.#lastFlush,
       idleContinuations: this.#handledSinceStart ? 0 : this.#idleContinuationsBefore + 1,
-      estates: [...this.#estates.toState(), ...(left === null ? [] : [left])],
+      estates: [...this.#leftovers.toState(), ...(left === null ? [] : [left])],
       bufferRuns: this.#bufferRuns(buffer),
     };
     let room = this.#limit('inputBytes') - bodiesBytes - encodedJsonBytes({ ...kept, settings: this.#settings });
@@ -660,7 +660,7 @@ export class BatcherState {
         startedAtMs: this.#flushing.startedAtMs,
         parked: this.#flushing.parking !== null,
       },
-      inheritedBatches: this.#heirOf === null ? this.#estates.batches : null,
+      inheritedBatches: this.#heirOf === null ? this.#leftovers.batches : null,
       lastFlush: this.#lastFlush,
       lastError: this.#lastError,
       paused: this.#paused,
@@ -683,7 +683,7 @@ export class BatcherState {
       records: this.#bufferedRecords + (this.#flushing?.records ?? 0),
       oldestAcceptedAtMs: this.#flushing?.oldestAcceptedAtMs ?? this.#buffer[0]?.chunk.acceptedAtMs ?? null,
       paused: this.#paused,
-      inheritedBatches: this.#estates.batches,
+      inheritedBatches: this.#leftovers.batches,
       coverageRanges: this.#coverage.size,
       duplicateChunks: this.#duplicateChunksSinceStart,
     };

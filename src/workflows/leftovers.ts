@@ -1,4 +1,4 @@
-import type { Estate } from '../protocol/leftover.js';
+import type { Leftover } from '../protocol/leftover.js';
 import type { Parking } from '../protocol/flush.js';
 
 /** The next batch that closed runs have left. */
@@ -6,25 +6,25 @@ export interface NextInherited {
   readonly runId: string;
   readonly chunksDone: number;
   readonly chunks: number;
-  readonly begun: Estate['begun'];
+  readonly begun: Leftover['begun'];
 }
 
 /** What closed runs have left, oldest first, and how far it is worked off. Pure. */
-export class Estates {
-  #estates: readonly Estate[];
+export class Leftovers {
+  #leftovers: readonly Leftover[];
 
-  constructor(estates: readonly Estate[] = []) {
-    this.#estates = estates.filter(({ batches }) => batches.length > 0);
+  constructor(leftovers: readonly Leftover[] = []) {
+    this.#leftovers = leftovers.filter(({ batches }) => batches.length > 0);
   }
 
   /** Batches to come. */
   get batches(): number {
-    return this.#estates.reduce((sum, { batches }) => sum + batches.length, 0);
+    return this.#leftovers.reduce((sum, { batches }) => sum + batches.length, 0);
   }
 
   /** Null where nothing is left. */
   next(): NextInherited | null {
-    const [first] = this.#estates;
+    const [first] = this.#leftovers;
     const chunks = first?.batches[0];
     if (first === undefined || chunks === undefined) return null;
     const { runId, chunksDone, begun } = first;
@@ -32,10 +32,10 @@ export class Estates {
   }
 
   /** The next batch has begun, or has answered: remembered for an heir of this run. */
-  begin(begun: Estate['begun']): void {
-    const [first, ...rest] = this.#estates;
+  begin(begun: Leftover['begun']): void {
+    const [first, ...rest] = this.#leftovers;
     if (first === undefined) throw new Error('no closed run has left anything');
-    this.#estates = [{ ...first, begun }, ...rest];
+    this.#leftovers = [{ ...first, begun }, ...rest];
   }
 
   /** A person gives the batch on its way up: remembered, too. */
@@ -46,14 +46,14 @@ export class Estates {
 
   /** The next batch is done with. */
   advance(): void {
-    const [first, ...rest] = this.#estates;
+    const [first, ...rest] = this.#leftovers;
     const [chunks, ...batches] = first?.batches ?? [];
     if (first === undefined || chunks === undefined) throw new Error('no closed run has left anything');
-    const left: Estate = { ...first, chunksDone: first.chunksDone + chunks, batches, begun: null };
-    this.#estates = batches.length === 0 ? rest : [left, ...rest];
+    const left: Leftover = { ...first, chunksDone: first.chunksDone + chunks, batches, begun: null };
+    this.#leftovers = batches.length === 0 ? rest : [left, ...rest];
   }
 
-  toState(): readonly Estate[] {
-    return this.#estates;
+  toState(): readonly Leftover[] {
+    return this.#leftovers;
   }
 }
