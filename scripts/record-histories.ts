@@ -22,7 +22,7 @@ import {
   type RowRequest,
   type Unconfirmed,
 } from '../src/protocol/request.js';
-import { batchId } from '../src/workflows/batcherState.js';
+import { batchId } from '../src/workflows/batchPlanning.js';
 import { VERSION } from '../src/lib/version.js';
 import { input } from '../test/support/chunks.js';
 import { eventually } from '../test/support/eventually.js';

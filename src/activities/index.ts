@@ -44,7 +44,7 @@ import {
 } from '../clickhouse/batchInsert.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import { Remembered } from './remembered.js';
-import { batchId, type Buffered } from '../workflows/batcherState.js';
+import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { HistoryGoneError, type RunHistories } from '../temporal/runHistories.js';
 
 export interface ActivityDependencies {

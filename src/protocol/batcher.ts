@@ -33,7 +33,10 @@ export interface CarriedState {
   readonly lastFlush: FlushSummary | null;
   /** Successive continuations before this run in which nothing was handled. */
   readonly idleContinuations: number;
-  /** What closed runs had left and is not flushed yet. */
+  /**
+   * What closed runs had left and is not flushed yet. Oldest first: records of one key are flushed in the order in which they
+   * were accepted.
+   */
   readonly estates: readonly Leftover[];
   /** The runs that the buffered chunks have been in; empty with an empty buffer. */
   readonly bufferRuns: readonly string[];

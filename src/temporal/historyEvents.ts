@@ -6,7 +6,7 @@ import type { InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
-import { REQUESTS_PATCH } from '../workflows/signals.js';
+import { PATCHES } from '../workflows/versions.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
 type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
@@ -84,7 +84,7 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
   if (event.markerRecordedEventAttributes) {
     const patch = event.markerRecordedEventAttributes.details?.['patch-data']?.payloads;
     if (!patch?.[0]) return null;
-    return decode<{ id?: string }>(patch, 0).id === REQUESTS_PATCH ? { type: 'requestsUnderstood' } : null;
+    return decode<{ id?: string }>(patch, 0).id === PATCHES.requests ? { type: 'requestsUnderstood' } : null;
   }
   if (event.activityTaskScheduledEventAttributes) {
     const { activityType, input } = event.activityTaskScheduledEventAttributes;

@@ -3,7 +3,8 @@ import { isNotFound } from './errors.js';
 import type { CoverageState } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN } from '../protocol/flush.js';
-import { NO_COUNTERS, type Buffered } from '../workflows/batcherState.js';
+import type { Buffered } from '../workflows/batchPlanning.js';
+import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
 import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
 
@@ -162,7 +163,7 @@ export class RunHistories {
   /** An heir asks for it batch by batch, and the whole history has to be read for each; one that is closed cannot change. */
   async #leftoverOf(workflowId: string, runId: string): Promise<readonly Buffered[]> {
     const leftover =
-      this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).run.leftover;
+      this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).run.unflushed;
     this.#kept = { runId, leftover };
     clearTimeout(this.#forgetting);
     this.#forgetting = setTimeout(() => (this.#kept = null), LEFTOVER_KEPT_MS).unref();
@@ -183,7 +184,7 @@ export class RunHistories {
       const chunks = batches.reduce((sum, size) => sum + size, 0);
       unflushed.push(...(await this.leftover(workflowId, leftBy, chunksDone, chunks)));
     }
-    return { coverage, unflushed: [...unflushed, ...run.leftover] };
+    return { coverage, unflushed: [...unflushed, ...run.unflushed] };
   }
 
   /** What of a run's history matters, in its order; of a running one what there is by now. */

@@ -4,7 +4,9 @@ import type { Inheritance } from '../protocol/inheritance.js';
 import { BATCHER } from '../protocol/batcherId.js';
 import type { BatchSpec, InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
-import { batchId, BatcherState, planBatches, type Buffered, type RunIdentity } from './batcherState.js';
+import { batchId, planBatches, type Buffered } from './batchPlanning.js';
+import { BatcherState } from './batcherState.js';
+import type { RunIdentity } from './runIdentity.js';
 import { applySignal, checkInput } from './signals.js';
 
 /** What of a run's history matters to what it has left. */
@@ -129,7 +131,7 @@ export class ClosedRun {
   }
 
   /** The chunks that the run had accepted itself and not flushed, oldest first; a batch on its way comes first. */
-  get leftover(): readonly Buffered[] {
+  get unflushed(): readonly Buffered[] {
     const onItsWay = this.#onItsWay?.type === 'own' ? this.#onItsWay.chunks : [];
     return [...onItsWay, ...this.#living.buffered];
   }

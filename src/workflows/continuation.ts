@@ -9,15 +9,26 @@ export interface HistoryView {
   readonly bytes: number;
 }
 
-/** What {@link continuationDue} has to know of a run. */
-export interface RunFacts {
-  readonly marks: BatcherSettings['continueAsNewAt'];
-  /** Bytes of what the run before handed on: they stand in the history from its first event on. 0 for a first run. */
-  readonly carriedBytes: number;
-  /** Whether anything has arrived or ended in this run: a chunk, a request, any other signal, an activity. */
-  readonly handled: boolean;
+/** When a pipeline's settings let a run continue as new. */
+type Marks = BatcherSettings['continueAsNewAt'];
+
+/** What a run has done since it began. */
+export class RunProgress {
+  /** Bytes of what the run before handed on: they stand in the history from its first event on. 0 in a first run. */
+  carriedBytes = 0;
   /** Successive continuations before this run in which nothing was handled. */
-  readonly idleContinuations: number;
+  idleContinuationsBefore = 0;
+  /** Whether anything has arrived or ended in this run: a chunk, a request, any other signal, an activity. */
+  handled = false;
+  /** Accepted in this run, or flushed for a closed one. */
+  records = 0;
+  /** Chunks of which all had been accepted before. */
+  duplicateChunks = 0;
+
+  /** Successive continuations in which nothing was handled, if this run continues now. */
+  get idleContinuations(): number {
+    return this.handled ? 0 : this.idleContinuationsBefore + 1;
+  }
 }
 
 /** Successive continuations in which nothing was handled, after which a run stays as it is and raises an alert. */
@@ -37,25 +48,28 @@ const ADDED_BYTES_MIN = 512 * 1024;
  * A hold cannot fill a history: whatever arrives ends it. And the marks of a run lie below the one at which senders
  * stop (`consumer/flowControl.ts` leaves room for the input), so a sender that waits is always let go.
  */
-export function continuationDue(run: RunFacts, history: HistoryView): boolean {
-  const { marks, carriedBytes } = run;
+export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView): boolean {
+  const { carriedBytes } = run;
   const added = history.bytes - carriedBytes;
   const enoughBytes = Math.min(carriedBytes, Math.max(marks.historyBytes, ADDED_BYTES_MIN));
   const addedEnough = history.length >= marks.historyEvents || added >= enoughBytes;
-  return reached(run, history) && addedEnough && !isHolding(run);
+  return reached(marks, history) && addedEnough && !isHolding(run);
 }
 
-/** Version 0.1.0's rule: the input counted like what was added, and only a record ended a hold. Its histories follow it. */
-export function continuationWasDue(run: RunFacts, history: HistoryView): boolean {
-  return reached(run, history) && !isHolding(run);
+/**
+ * Version 0.1.0's rule, which its runs go on with: the input counts like what was added, and only a record ends a hold.
+ */
+export function continuationWasDue(run: RunProgress, marks: Marks, history: HistoryView): boolean {
+  const wasHolding = run.records === 0 && run.idleContinuationsBefore >= IDLE_CONTINUATIONS_MAX;
+  return reached(marks, history) && !wasHolding;
 }
 
 /** Whether a run no longer continues as new, since run after run did so and nothing was handled. */
-export function isHolding({ handled, idleContinuations }: Pick<RunFacts, 'handled' | 'idleContinuations'>): boolean {
-  return !handled && idleContinuations >= IDLE_CONTINUATIONS_MAX;
+export function isHolding(run: RunProgress): boolean {
+  return !run.handled && run.idleContinuationsBefore >= IDLE_CONTINUATIONS_MAX;
 }
 
-function reached({ marks }: RunFacts, { continueAsNewSuggested, length, bytes }: HistoryView): boolean {
+function reached(marks: Marks, { continueAsNewSuggested, length, bytes }: HistoryView): boolean {
   return continueAsNewSuggested || length >= marks.historyEvents || bytes >= marks.historyBytes;
 }
 

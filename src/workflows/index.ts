@@ -26,10 +26,11 @@ import {
 import { type FlushActivities } from '../protocol/flushActivities.js';
 import type { RecordSource } from '../protocol/record.js';
 import type { Unconfirmed } from '../protocol/request.js';
-import { BatcherState, type PresentRules } from './batcherState.js';
+import { BatcherState } from './batcherState.js';
 import type { HistoryView } from './continuation.js';
 import { sentName } from './reservedSignals.js';
-import { applySignal, checkInput, REQUESTS_PATCH } from './signals.js';
+import { applySignal, checkInput } from './signals.js';
+import { PATCHES, type VersionedBehaviour } from './versions.js';
 import type { BatcherSinks } from './sinks.js';
 
 /**
@@ -71,7 +72,7 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
   void publishForeignSignals(state);
 
   for (;;) {
-    const decision = state.decide(Date.now(), history(), RULES);
+    const decision = state.decide(Date.now(), history(), follows);
     switch (decision.type) {
       case 'wait':
         await untilDecisionChanges(state, decision.delayMs);
@@ -116,11 +117,8 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
 function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
     // A worker of a version that knew no parking has taken it for a stranger's.
-    if (name === BATCHER.signals.park && !patched(PATCHES.parking)) state.countForeignSignal();
-    else if (
-      !applySignal(state, name, args, Date.now(), () => patched(REQUESTS_PATCH)) &&
-      patched(PATCHES.foreignSignals)
-    )
+    if (name === BATCHER.signals.park && !follows('parking')) state.countForeignSignal();
+    else if (!applySignal(state, name, args, Date.now(), () => follows('requests')) && follows('foreignSignals'))
       state.keepForeignSignal(sentName(name), args, Date.now());
     report();
   });
@@ -130,20 +128,10 @@ const FORGOTTEN =
   'The batcher has seen more partitions than one run can hand to the next, and forgets those longest without a record. ' +
   'Divide the topics among more pipelines';
 
-/** What a run does since there is this code, and must not do where its history is from before. */
-const PATCHES = {
-  parking: 'parking',
-  foreignSignals: 'foreign-signals',
-  continuation: 'continuation',
-  payloadLimit: 'payload-limit',
-  installations: 'installations',
-} as const;
-
-/** See `BatcherState.decide`. */
-const RULES: PresentRules = {
-  continuation: () => patched(PATCHES.continuation),
-  payloadLimit: () => patched(PATCHES.payloadLimit),
-};
+/** Whether this run follows the present version. Leaves a mark in its history, see `versions.ts`. */
+function follows(behaviour: VersionedBehaviour): boolean {
+  return patched(PATCHES[behaviour]);
+}
 
 function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
@@ -169,7 +157,7 @@ function history(): HistoryView {
 async function untilDecisionChanges(state: BatcherState, delayMs: number | undefined): Promise<void> {
   const endsAtMs = delayMs === undefined ? Infinity : Date.now() + delayMs;
   const changed = (): boolean => {
-    const decision = state.decide(Date.now(), history(), RULES);
+    const decision = state.decide(Date.now(), history(), follows);
     return decision.type !== 'wait' || Date.now() + (decision.delayMs ?? Infinity) < endsAtMs;
   };
   if (delayMs === undefined) await condition(changed);
@@ -177,7 +165,7 @@ async function untilDecisionChanges(state: BatcherState, delayMs: number | undef
 }
 
 async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
-  const { spec, bodies } = state.takeBatch(reason, Date.now(), RULES);
+  const { spec, bodies } = state.takeBatch(reason, Date.now(), follows);
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
     await untilInserted(state, (again, parking) =>
       atInstallation(state, ({ activities, named, moved }) =>
@@ -297,7 +285,7 @@ async function atInstallation<T>(
  * name one, so what its history has of them changes nothing.
  */
 function hasMovedFrom(taskQueue: string, state: BatcherState): boolean {
-  return taskQueueOf(state) !== taskQueue && patched(PATCHES.installations);
+  return taskQueueOf(state) !== taskQueue && follows('installations');
 }
 
 /** Where activities are scheduled now: as the settings say, else where batchers of versions that named no installation do. */

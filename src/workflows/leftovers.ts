@@ -1,13 +1,9 @@
-import type { Leftover } from '../protocol/leftover.js';
 import type { Parking } from '../protocol/flush.js';
+import type { BegunBatch, InheritedBatch, Leftover } from '../protocol/leftover.js';
+import type { Destination } from '../protocol/settings.js';
 
-/** The next batch that closed runs have left. */
-export interface NextInherited {
-  readonly runId: string;
-  readonly chunksDone: number;
-  readonly chunks: number;
-  readonly begun: Leftover['begun'];
-}
+/** The next batch that closed runs have left, as it begins. */
+type NextBatch = Pick<InheritedBatch, 'runId' | 'chunksDone' | 'chunks' | 'destination' | 'answer' | 'parking'>;
 
 /** What closed runs have left, oldest first, and how far it is worked off. Pure. */
 export class Leftovers {
@@ -22,25 +18,33 @@ export class Leftovers {
     return this.#leftovers.reduce((sum, { batches }) => sum + batches.length, 0);
   }
 
-  /** Null where nothing is left. */
-  next(): NextInherited | null {
+  /**
+   * Begins the next batch.
+   *
+   * @param destination where it goes, if it was not on its way already when its run was closed
+   * @throws Error if nothing is left
+   */
+  beginNext(destination: Destination): NextBatch {
     const [first] = this.#leftovers;
     const chunks = first?.batches[0];
-    if (first === undefined || chunks === undefined) return null;
+    if (first === undefined || chunks === undefined) throw new Error(NOTHING_LEFT);
     const { runId, chunksDone, begun } = first;
-    return { runId, chunksDone, chunks, begun };
+    const parking = begun?.parking === undefined ? {} : { parking: begun.parking };
+    const next = { destination: begun?.destination ?? destination, answer: begun?.answer ?? null, ...parking };
+    this.begin(next);
+    return { runId, chunksDone, chunks, ...next };
   }
 
   /** The next batch has begun, or has answered: remembered for an heir of this run. */
-  begin(begun: Leftover['begun']): void {
+  begin(begun: BegunBatch): void {
     const [first, ...rest] = this.#leftovers;
-    if (first === undefined) throw new Error('no closed run has left anything');
+    if (first === undefined) throw new Error(NOTHING_LEFT);
     this.#leftovers = [{ ...first, begun }, ...rest];
   }
 
   /** A person gives the batch on its way up: remembered, too. */
   park(parking: Parking): void {
-    const begun = this.next()?.begun;
+    const begun = this.#leftovers[0]?.begun;
     if (begun) this.begin({ ...begun, parking });
   }
 
@@ -48,12 +52,19 @@ export class Leftovers {
   advance(): void {
     const [first, ...rest] = this.#leftovers;
     const [chunks, ...batches] = first?.batches ?? [];
-    if (first === undefined || chunks === undefined) throw new Error('no closed run has left anything');
+    if (first === undefined || chunks === undefined) throw new Error(NOTHING_LEFT);
     const left: Leftover = { ...first, chunksDone: first.chunksDone + chunks, batches, begun: null };
     this.#leftovers = batches.length === 0 ? rest : [left, ...rest];
+  }
+
+  /** These and one more. */
+  with(leftover: Leftover): Leftovers {
+    return new Leftovers([...this.#leftovers, leftover]);
   }
 
   toState(): readonly Leftover[] {
     return this.#leftovers;
   }
 }
+
+const NOTHING_LEFT = 'no closed run has left anything';

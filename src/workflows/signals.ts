@@ -53,9 +53,6 @@ export function applySignal(
   return true;
 }
 
-/** The patch by which a history says that requests are understood from here on. */
-export const REQUESTS_PATCH = 'requests';
-
 /**
  * Characters kept of who sends a control signal, and of why. Both are carried from run to run, and each rejection of a batch
  * that is given up has the reason.

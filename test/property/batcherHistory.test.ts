@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { BatcherInput } from '../../src/protocol/batcher.js';
 import type { RowRequest } from '../../src/protocol/request.js';
 import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource } from '../../src/protocol/request.js';
-import { BatcherState, LIMITS } from '../../src/workflows/batcherState.js';
+import { BatcherState } from '../../src/workflows/batcherState.js';
+import { LIMITS } from '../../src/workflows/limits.js';
 import { chunk, input, settings } from '../support/chunks.js';
 
 // What a batcher's runs add to their histories, and hand on, whatever arrives: Temporal's limits are never reached.

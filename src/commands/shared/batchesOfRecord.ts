@@ -5,7 +5,7 @@ import { decodeRejected, type RejectedRecord } from '../../codecs/rejectionCodec
 import type { InsertOutcome } from '../../protocol/flush.js';
 import type { Destination } from '../../protocol/settings.js';
 import { tableOf } from '../../protocol/tables.js';
-import { batchId } from '../../workflows/batcherState.js';
+import { batchId } from '../../workflows/batchPlanning.js';
 import { identityToken } from '../../clickhouse/batchInsert.js';
 import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
 import type { RunHistories } from '../../temporal/runHistories.js';

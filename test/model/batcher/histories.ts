@@ -1,7 +1,7 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { GRPC_STATUS } from '../../../src/temporal/errors.js';
-import { REQUESTS_PATCH } from '../../../src/workflows/signals.js';
+import { PATCHES } from '../../../src/workflows/versions.js';
 
 interface HistoryEvent {
   readonly eventId: number;
@@ -33,7 +33,7 @@ export class Histories {
   taskCompleted(runId: string, atMs: number, understandsRequests: boolean): void {
     this.#append(runId, atMs, { workflowTaskCompletedEventAttributes: {} });
     if (!understandsRequests) return;
-    const details = { 'patch-data': { payloads: [encode({ id: REQUESTS_PATCH, deprecated: false })] } };
+    const details = { 'patch-data': { payloads: [encode({ id: PATCHES.requests, deprecated: false })] } };
     this.#append(runId, atMs, { markerRecordedEventAttributes: { markerName: 'core_patch', details } });
   }
 

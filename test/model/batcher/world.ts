@@ -15,7 +15,8 @@ import {
 import type { BufferedChunk } from '../../../src/protocol/chunk.js';
 import type { BatcherSettings, Destination } from '../../../src/protocol/settings.js';
 import { tableOf } from '../../../src/protocol/tables.js';
-import { batchId, LIMITS } from '../../../src/workflows/batcherState.js';
+import { batchId } from '../../../src/workflows/batchPlanning.js';
+import { LIMITS } from '../../../src/workflows/limits.js';
 import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows/continuation.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import { settings } from '../../support/chunks.js';

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Config } from '../../../src/config/config.js';
 import { readPayloadLimit, withPayloadLimit } from '../../../src/temporal/payloadLimit.js';
-import { BatcherState, LIMITS } from '../../../src/workflows/batcherState.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { LIMITS } from '../../../src/workflows/limits.js';
 import { chunk, input, settings } from '../../support/chunks.js';
 
 const MIB = 1024 * 1024;

@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
 import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource, type RowRequest } from '../../../src/protocol/request.js';
-import { BatcherState, LIMITS, type RunIdentity } from '../../../src/workflows/batcherState.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { LIMITS } from '../../../src/workflows/limits.js';
+import type { RunIdentity } from '../../../src/workflows/runIdentity.js';
 import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows/continuation.js';
 import { chunk, input, settings } from '../../support/chunks.js';
 

@@ -6,7 +6,7 @@ import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { BufferedChunk } from '../../../../src/protocol/chunk.js';
 import { BATCH_FORMAT, type BatchSpec } from '../../../../src/protocol/flush.js';
 import { encodeRejected, type RejectedRecord } from '../../../../src/codecs/rejectionCodec.js';
-import { batchId, type Buffered } from '../../../../src/workflows/batcherState.js';
+import { batchId, type Buffered } from '../../../../src/workflows/batchPlanning.js';
 import { record } from '../../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };

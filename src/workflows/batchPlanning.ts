@@ -1,0 +1,111 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import type { AcceptedChunk } from '../protocol/batcher.js';
+import type { BufferedChunk } from '../protocol/chunk.js';
+import { BATCH_FORMAT, type BatchSpec } from '../protocol/flush.js';
+import type { BatchLimits } from '../protocol/settings.js';
+import { encodedLimit } from './limits.js';
+
+/** A chunk in the buffer. */
+export interface Buffered {
+  readonly chunk: AcceptedChunk;
+  readonly body: Uint8Array;
+}
+
+/**
+ * Divides chunks into batches, in their order: how many go into each. A batch keeps to the limits, or has one chunk.
+ */
+export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): number[] {
+  return [...batchSizes(chunks, limits)];
+}
+
+/** The first of {@link planBatches}; 0 without chunks. It looks at no more chunks than it needs: there may be thousands. */
+export function firstBatchSize(chunks: readonly Buffered[], limits: BatchLimits): number {
+  const [size = 0] = batchSizes(chunks, limits);
+  return size;
+}
+
+function* batchSizes(chunks: readonly Buffered[], limits: BatchLimits): Generator<number, void> {
+  const { maxRecords, maxBytes } = limits;
+  const maxEncodedBytes = encodedLimit('batchEncodedBytes', limits);
+  let size = 0;
+  let records = 0;
+  let bytes = 0;
+  let encodedBytes = 0;
+  for (const buffered of chunks) {
+    const chunkEncodedBytes = encodedBytesOf(buffered);
+    records += buffered.chunk.records;
+    bytes += buffered.chunk.bytes;
+    encodedBytes += chunkEncodedBytes;
+    const full = records > maxRecords || bytes > maxBytes || encodedBytes > maxEncodedBytes;
+    if (full && size > 0) {
+      yield size;
+      size = 0;
+      records = buffered.chunk.records;
+      bytes = buffered.chunk.bytes;
+      encodedBytes = chunkEncodedBytes;
+    }
+    size++;
+  }
+  if (size > 0) yield size;
+}
+
+/** What a chunk adds to a payload: its body, and its metadata as JSON, generously. */
+export function encodedBytesOf({ chunk, body }: Buffered): number {
+  let bytes = body.length + 100;
+  for (const { topic, epoch } of chunk.segments) bytes += 200 + topic.length + epoch.length;
+  for (const ranges of chunk.keep) bytes += ranges === null ? 5 : 40 * ranges.length;
+  return bytes;
+}
+
+/** The batch that chunks make. Their bodies travel beside it, see {@link concatenateBodies}. */
+export function batchSpec(
+  taken: readonly Buffered[],
+  batch: Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination'>,
+): BatchSpec {
+  const { pipeline, batcher, number, reason, runs, destination } = batch;
+  return {
+    format: BATCH_FORMAT,
+    pipeline,
+    batcher,
+    number,
+    id: batchId(batcher, taken),
+    reason,
+    runs,
+    destination,
+    chunks: taken.map(({ chunk: { segments, keep, records, bytes, bodyBytes } }) => {
+      return { segments, keep, records, bytes, bodyBytes };
+    }),
+  };
+}
+
+/**
+ * Hash of the identities in a batch: a batcher's share of a range of offsets is always the same records.
+ */
+export function batchId(workflowId: string, taken: readonly { readonly chunk: BufferedChunk }[]): string {
+  const ranges = taken.map(({ chunk: { segments, keep } }) =>
+    segments.map(({ topic, partition, epoch, from, to }, index) => [
+      topic,
+      partition,
+      epoch,
+      keep[index] ?? [[from, to]],
+    ]),
+  );
+  return bytesToHex(sha256(utf8ToBytes(JSON.stringify([workflowId, ranges])))).slice(0, BATCH_ID_HEX_DIGITS);
+}
+
+/** 128 bits. */
+const BATCH_ID_HEX_DIGITS = 32;
+
+/** The bodies of chunks, one after the other: they travel beside their metadata, since JSON has no bytes. */
+export function concatenateBodies(chunks: readonly Buffered[]): Uint8Array {
+  const [only] = chunks;
+  if (only !== undefined && chunks.length === 1) return only.body;
+  const whole = new Uint8Array(chunks.reduce((length, { body }) => length + body.length, 0));
+  let at = 0;
+  for (const { body } of chunks) {
+    whole.set(body, at);
+    at += body.length;
+  }
+  return whole;
+}

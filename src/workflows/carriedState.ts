@@ -1,0 +1,211 @@
+import type { CarriedState } from '../protocol/batcher.js';
+import { UNKNOWN_RUN } from '../protocol/flush.js';
+import type { Inheritance } from '../protocol/inheritance.js';
+import type { Leftover } from '../protocol/leftover.js';
+import type { BatcherSettings } from '../protocol/settings.js';
+import { ChunkBuffer } from './chunkBuffer.js';
+import { Confirmations } from './confirmations.js';
+import { RunProgress } from './continuation.js';
+import { Controls } from './controls.js';
+import { addCounters, NO_COUNTERS, type Counters } from './counters.js';
+import { Coverage } from './coverage.js';
+import { FlushProgress } from './flushProgress.js';
+import { ForeignSignals } from './foreignSignals.js';
+import { encodedJsonBytes } from './jsonBytes.js';
+import { Leftovers } from './leftovers.js';
+import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
+import { Requests } from './requests.js';
+import { requestEpoch, type RunIdentity } from './runIdentity.js';
+
+/** The parts of a batcher's state that go over from one run to the next, or to an heir. */
+export interface CarriedParts {
+  readonly buffer: ChunkBuffer;
+  readonly counters: Counters;
+  readonly controls: Controls;
+  readonly flushes: FlushProgress;
+  readonly progress: RunProgress;
+  leftovers: Leftovers;
+  requests: Requests;
+  confirmations: Confirmations;
+  coverage: Coverage;
+  foreignSignals: ForeignSignals;
+}
+
+type Field = keyof CarriedState;
+/** The value of a field that is there. */
+type Value<F extends Field> = Exclude<CarriedState[F], undefined>;
+
+/** How one field of {@link CarriedState} is written and read. */
+interface CarriedField<F extends Field> {
+  /** Whether an heir gets it, too. The others are of no use to it: it takes the records from the closed run's history. */
+  readonly forHeirs: F extends keyof Inheritance ? true : false;
+  /** The most that the field may have of the room. Absent: it is kept whole, whatever its size. */
+  readonly bytesMax?: EncodedLimit | 'rest';
+  /** Whether it is absent while there is nothing in it. */
+  readonly absentIfEmpty?: F extends 'requests' | 'confirmations' | 'foreignSignals' ? true : never;
+  toState(parts: CarriedParts, bytesMax: number): CarriedState[F];
+  /** Into the parts of a run that begins, or of an heir that has read its inheritance. */
+  from(parts: CarriedParts, state: Value<F>, bodies: Uint8Array): void;
+}
+
+/**
+ * All that goes over, in the order in which it gets room within {@link LIMITS.inputBytes}. Kept whole is what no record may
+ * be lost for: the buffer, what closed runs have left, what people have said. Then comes what keeps records from being
+ * taken twice, which forgets its oldest for want of room: names of requests, and the coverage, which gets what the
+ * confirmations leave. Signals of strangers get the rest; they are counted in any case.
+ */
+const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
+  chunks: {
+    forHeirs: false,
+    toState: ({ buffer }) => buffer.chunks.map(({ chunk }) => chunk),
+    from: ({ buffer }, chunks, bodies) => buffer.restore(chunks, bodies),
+  },
+  chunksToFlush: {
+    forHeirs: false,
+    toState: ({ buffer }) => buffer.chunksToFlush,
+    from: ({ buffer }, chunks) => (buffer.chunksToFlush = chunks),
+  },
+  bufferRuns: {
+    forHeirs: false,
+    toState({ buffer: { chunks, runs } }) {
+      if (chunks.length === 0) return [];
+      return runs.length > LIMITS.bufferRuns ? [UNKNOWN_RUN] : runs;
+    },
+    from: ({ buffer }, runs) => (buffer.runs = [...runs, ...buffer.runs]),
+  },
+  estates: {
+    forHeirs: true,
+    toState: ({ leftovers }) => leftovers.toState(),
+    from: (parts, leftovers) => (parts.leftovers = new Leftovers(leftovers)),
+  },
+  counters: {
+    forHeirs: true,
+    toState: ({ counters }) => ({ ...counters }),
+    from: ({ counters }, before) => addCounters(counters, before),
+  },
+  paused: {
+    forHeirs: true,
+    toState: ({ controls }) => controls.paused,
+    from: ({ controls }, paused) => controls.restorePaused(paused),
+  },
+  draining: {
+    forHeirs: false,
+    toState: ({ controls }) => controls.draining,
+    from: ({ controls }, draining) => (controls.draining = draining),
+  },
+  controls: {
+    forHeirs: true,
+    toState: ({ controls }) => controls.last,
+    from: ({ controls }, before) => controls.restoreLast(before),
+  },
+  lastFlush: {
+    forHeirs: true,
+    toState: ({ flushes }) => flushes.last,
+    from: ({ flushes }, last) => (flushes.last = last),
+  },
+  idleContinuations: {
+    forHeirs: false,
+    toState: ({ progress }) => progress.idleContinuations,
+    from: ({ progress }, continuations) => (progress.idleContinuationsBefore = continuations),
+  },
+  requests: {
+    forHeirs: true,
+    bytesMax: 'inputRequestsBytes',
+    toState: ({ requests }, bytesMax) => requests.toState(bytesMax),
+    from: (parts, state) => (parts.requests = new Requests(parts.requests.epoch, state)),
+  },
+  confirmations: {
+    forHeirs: true,
+    bytesMax: 'inputConfirmationsBytes',
+    absentIfEmpty: true,
+    toState: ({ confirmations }, bytesMax) => confirmations.toState(bytesMax),
+    from: (parts, state) => (parts.confirmations = new Confirmations(state)),
+  },
+  coverage: {
+    forHeirs: true,
+    bytesMax: 'rest',
+    toState: ({ coverage }, bytesMax) => coverage.toState(bytesMax),
+    from: (parts, state) => (parts.coverage = new Coverage(state)),
+  },
+  foreignSignals: {
+    forHeirs: false,
+    bytesMax: 'rest',
+    absentIfEmpty: true,
+    toState: ({ foreignSignals }, bytesMax) => foreignSignals.toState(bytesMax),
+    from: (parts, state) => (parts.foreignSignals = new ForeignSignals(state)),
+  },
+};
+
+const ENTRIES = Object.entries(FIELDS) as readonly [Field, CarriedField<Field>][];
+
+/** The parts of a batcher that begins with nothing. */
+export function newParts(run: RunIdentity): CarriedParts {
+  return {
+    buffer: new ChunkBuffer([run.runId]),
+    counters: { ...NO_COUNTERS },
+    controls: new Controls(),
+    flushes: new FlushProgress(),
+    progress: new RunProgress(),
+    leftovers: new Leftovers(),
+    requests: new Requests(requestEpoch(run)),
+    confirmations: new Confirmations(),
+    coverage: new Coverage(),
+    foreignSignals: new ForeignSignals(),
+  };
+}
+
+/** Reads what the run before has carried over. `bodies`: of its chunks, one after the other. */
+export function restore(parts: CarriedParts, carried: CarriedState, bodies: Uint8Array): void {
+  for (const [name, field] of ENTRIES) {
+    const state = carried[name];
+    if (state !== undefined) field.from(parts, state, bodies);
+  }
+}
+
+/** Reads what a closed run has left to its heir. */
+export function restoreInherited(parts: CarriedParts, inheritance: Inheritance): void {
+  const inherited: Partial<CarriedState> = inheritance;
+  for (const [name, field] of ENTRIES) {
+    const state = inherited[name];
+    if (state !== undefined && field.forHeirs) field.from(parts, state, NO_BODIES);
+  }
+}
+
+/**
+ * What a run carries over.
+ *
+ * @param bodiesBytes of the buffered chunks: they travel in the same payloads, and leave less room for the rest
+ */
+export function toCarried(parts: CarriedParts, settings: BatcherSettings, bodiesBytes: number): CarriedState {
+  const state: Partial<Record<Field, unknown>> = {};
+  for (const [name, field] of ENTRIES) if (field.bytesMax === undefined) state[name] = field.toState(parts, Infinity);
+  let room = encodedLimit('inputBytes', settings.batch) - bodiesBytes - encodedJsonBytes({ ...state, settings });
+  for (const [name, field] of ENTRIES) {
+    if (field.bytesMax === undefined) continue;
+    const bytesMax = field.bytesMax === 'rest' ? Infinity : encodedLimit(field.bytesMax, settings.batch);
+    const value = field.toState(parts, Math.max(0, Math.min(bytesMax, room - FIELD_BYTES)));
+    if (value === undefined) {
+      room -= FIELD_BYTES;
+      continue;
+    }
+    room -= FIELD_BYTES + encodedJsonBytes(value);
+    if (field.absentIfEmpty !== true || (value as readonly unknown[]).length > 0) state[name] = value;
+  }
+  return state as unknown as CarriedState;
+}
+
+/** The parts without what is buffered: it stays behind in the run's history, and `left` says what it is. */
+export function withoutBuffer(parts: CarriedParts, left: Leftover | null): CarriedParts {
+  const leftovers = left === null ? parts.leftovers : parts.leftovers.with(left);
+  return { ...parts, buffer: new ChunkBuffer([]), leftovers };
+}
+
+/** What of it an heir gets. */
+export function toInheritance(carried: CarriedState): Inheritance {
+  const forHeirs = Object.entries(carried).filter(([name]) => FIELDS[name as Field].forHeirs);
+  return Object.fromEntries(forHeirs) as unknown as Inheritance;
+}
+
+/** Name, punctuation and an empty list of one field, generously. */
+const FIELD_BYTES = 100;
+const NO_BODIES = new Uint8Array(0);

@@ -1,0 +1,91 @@
+import type { AcceptedChunk } from '../protocol/batcher.js';
+import { sourceName } from '../protocol/record.js';
+import { encodedBytesOf, type Buffered } from './batchPlanning.js';
+
+/**
+ * The chunks that a batcher has accepted and not put into a batch, oldest first, and how much they are. Pure.
+ *
+ *     append ──► buffered ──take──► in a batch
+ */
+export class ChunkBuffer {
+  /** The runs that the chunks have been in, the present one last. */
+  runs: readonly string[];
+  /** Chunks at the head of the buffer that a flush signal asks for. */
+  chunksToFlush = 0;
+  readonly #chunks: Buffered[] = [];
+  #records = 0;
+  #bytes = 0;
+  #encodedBytes = 0;
+
+  /** @param runs the run that buffers */
+  constructor(runs: readonly string[]) {
+    this.runs = runs;
+  }
+
+  get chunks(): readonly Buffered[] {
+    return this.#chunks;
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Payload before compression: what `batch.maxBytes` counts. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** What the chunks would add to a payload. */
+  get encodedBytes(): number {
+    return this.#encodedBytes;
+  }
+
+  /** When the oldest chunk was accepted; null without one. */
+  get oldestAcceptedAtMs(): number | null {
+    return this.#chunks[0]?.chunk.acceptedAtMs ?? null;
+  }
+
+  /** Whether a chunk has records of a source, see `sourceName`. */
+  holds(source: string): boolean {
+    return this.#chunks.some(({ chunk }) => chunk.segments.some((segment) => sourceName(segment) === source));
+  }
+
+  append(buffered: Buffered): void {
+    this.#chunks.push(buffered);
+    this.#weigh(buffered, 1);
+  }
+
+  /** Flushes what is here now, and nothing that comes later. */
+  flushAll(): void {
+    this.chunksToFlush = this.#chunks.length;
+  }
+
+  /**
+   * Takes the oldest chunks out.
+   *
+   * @throws Error if there are not so many, or if none is asked for
+   */
+  take(count: number): readonly Buffered[] {
+    const taken = this.#chunks.slice(0, count);
+    if (taken.length < Math.max(1, count)) throw new Error(`a batch of ${count} chunks, of ${this.#chunks.length}`);
+    this.#chunks.splice(0, count);
+    for (const buffered of taken) this.#weigh(buffered, -1);
+    this.chunksToFlush = Math.max(0, this.chunksToFlush - count);
+    return taken;
+  }
+
+  /** The chunks of the run before, and their bodies, one after the other. */
+  restore(chunks: readonly AcceptedChunk[], bodies: Uint8Array): void {
+    let at = 0;
+    for (const chunk of chunks) {
+      this.append({ chunk, body: bodies.subarray(at, at + chunk.bodyBytes) });
+      at += chunk.bodyBytes;
+    }
+  }
+
+  #weigh(buffered: Buffered, sign: 1 | -1): void {
+    this.#records += sign * buffered.chunk.records;
+    this.#bytes += sign * buffered.chunk.bytes;
+    this.#encodedBytes += sign * encodedBytesOf(buffered);
+  }
+}

@@ -1,0 +1,103 @@
+import type { FlushReason } from '../protocol/flush.js';
+import type { BatcherSettings } from '../protocol/settings.js';
+import type { CarriedParts } from './carriedState.js';
+import { continuationDue, continuationWasDue, hasOutgrown, type HistoryView } from './continuation.js';
+import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
+import { decideBy, type Follows } from './versions.js';
+
+/** What the batcher does next. `wait` without a delay: until a signal arrives. */
+export type Decision =
+  | { readonly type: 'wait'; readonly delayMs?: number }
+  | { readonly type: 'flush'; readonly reason: FlushReason }
+  /** Read what this closed run has left. */
+  | { readonly type: 'readInheritance'; readonly runId: string }
+  /** Flush the next batch that a closed run has left. */
+  | { readonly type: 'flushInherited' }
+  /** Try to deliver the confirmations that are due. */
+  | { readonly type: 'confirm' }
+  | { readonly type: 'continueAsNew' }
+  | { readonly type: 'complete' };
+
+/**
+ * What a batcher does next, from its state alone. Pure. The first of these that applies:
+ *
+ * 1. wait for the batch on its way, deliver confirmations, complete once drained;
+ * 2. continue as new, if the buffer can be carried over, or the history has no room left;
+ * 3. wait for `resume`, if paused;
+ * 4. flush: first what closed runs have left, then the buffer, if it is due;
+ * 5. wait until the buffer is due.
+ *
+ * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
+ */
+export function decide(
+  parts: CarriedParts,
+  settings: BatcherSettings,
+  nowMs: number,
+  history: HistoryView,
+  follows: Follows,
+): Decision {
+  const { buffer, controls, leftovers, confirmations } = parts;
+  if (parts.flushes.current !== null) return { type: 'wait' };
+  if (confirmations.dueAtMs <= nowMs) return { type: 'confirm' };
+  if (isDrained(parts)) return { type: 'complete' };
+  const continues = continuesAsNew(parts, settings, history, follows);
+  const fits = (bytesMax: number): boolean => buffer.encodedBytes <= bytesMax;
+  if (continues && decideByLimit('carriedBytes', settings, follows, fits)) return { type: 'continueAsNew' };
+  if (hasOutgrown(history, controls.paused) && follows('continuation')) return { type: 'continueAsNew' };
+  if (controls.paused) return waitUntil(Infinity, parts, nowMs);
+  if (leftovers.batches > 0) return { type: 'flushInherited' };
+  const oldestAcceptedAtMs = buffer.oldestAcceptedAtMs;
+  if (oldestAcceptedAtMs === null) return waitUntil(Infinity, parts, nowMs);
+  const dueAtMs = oldestAcceptedAtMs + settings.batch.maxDelayMs;
+  const reason = flushReason(parts, settings, dueAtMs <= nowMs, continues, follows);
+  return reason === null ? waitUntil(dueAtMs, parts, nowMs) : { type: 'flush', reason };
+}
+
+function isDrained({ buffer, controls, leftovers, confirmations, foreignSignals }: CarriedParts): boolean {
+  const holdsRecords = buffer.chunks.length > 0 || leftovers.batches > 0;
+  return controls.draining && !holdsRecords && foreignSignals.waiting.length === 0 && confirmations.size === 0;
+}
+
+function continuesAsNew(
+  { progress }: CarriedParts,
+  { continueAsNewAt }: BatcherSettings,
+  history: HistoryView,
+  follows: Follows,
+): boolean {
+  const due = continuationDue(progress, continueAsNewAt, history);
+  return decideBy(follows, 'continuation', due, continuationWasDue(progress, continueAsNewAt, history));
+}
+
+/** Why the buffer has to be flushed now; null if it has not. */
+function flushReason(
+  { buffer, controls }: CarriedParts,
+  settings: BatcherSettings,
+  isOld: boolean,
+  continues: boolean,
+  follows: Follows,
+): FlushReason | null {
+  const { maxRecords, maxBytes } = settings.batch;
+  if (controls.draining) return 'drain';
+  if (buffer.chunksToFlush > 0) return 'signal';
+  if (buffer.records >= maxRecords) return 'records';
+  const fills = (bytesMax: number): boolean => buffer.encodedBytes >= bytesMax;
+  if (buffer.bytes >= maxBytes || decideByLimit('batchEncodedBytes', settings, follows, fills)) return 'bytes';
+  if (isOld) return 'delay';
+  return continues ? 'continueAsNew' : null;
+}
+
+/** What a limit of payloads decides: the one of the settings, or the larger one that version 0.1.0 had. */
+function decideByLimit(
+  name: EncodedLimit,
+  { batch }: BatcherSettings,
+  follows: Follows,
+  decides: (bytesMax: number) => boolean,
+): boolean {
+  return decideBy(follows, 'payloadLimit', decides(encodedLimit(name, batch)), decides(LIMITS[name]));
+}
+
+/** Or until a confirmation is due, if that is earlier. */
+function waitUntil(atMs: number, { confirmations }: CarriedParts, nowMs: number): Decision {
+  const earliestMs = Math.min(atMs, confirmations.dueAtMs);
+  return earliestMs === Infinity ? { type: 'wait' } : { type: 'wait', delayMs: earliestMs - nowMs };
+}

@@ -1,0 +1,61 @@
+import {
+  CONFIRMATION_FORMAT,
+  encodeRequest,
+  requestSource,
+  type RequestVerdict,
+  type RowRequest,
+  type Unconfirmed,
+} from '../protocol/request.js';
+import type { Buffered } from './batchPlanning.js';
+import type { Requests } from './requests.js';
+
+/** What becomes of a request that arrives. */
+export type RequestIntake =
+  | { readonly type: 'new'; readonly buffered: Buffered }
+  /** It was accepted before. Its confirmation follows when its batch is done. */
+  | { readonly type: 'pending' }
+  /** It was answered before, and is answered again. */
+  | { readonly type: 'answered'; readonly unconfirmed: Unconfirmed };
+
+/**
+ * Takes a workflow's request in: a new one becomes a chunk of one record, whose source is the batcher itself; one that was
+ * answered before is answered as it was then. Pure, but for the request's name, which is remembered.
+ *
+ * @param workflowId the batcher's
+ */
+export function takeRequest(requests: Requests, workflowId: string, request: RowRequest, nowMs: number): RequestIntake {
+  const judgement = requests.accept(request, nowMs);
+  switch (judgement.type) {
+    case 'new':
+      return { type: 'new', buffered: toChunk(request, workflowId, requests.epoch, judgement.offset, nowMs) };
+    case 'pending':
+      return judgement;
+    case 'answered': {
+      const confirmation = confirmAgain(request.id, workflowId, requests.epoch, judgement.verdict);
+      return { type: 'answered', unconfirmed: { requester: request.requester, confirmation, attempts: 0 } };
+    }
+  }
+}
+
+function toChunk(request: RowRequest, workflowId: string, epoch: string, offset: number, nowMs: number): Buffered {
+  const body = encodeRequest(request, nowMs);
+  const counted = { records: 1, bytes: body.length };
+  const segment = { ...requestSource(workflowId, epoch), from: offset - 1, to: offset, ...counted };
+  const chunk = { segments: [segment], keep: [null], ...counted, bodyBytes: body.length, acceptedAtMs: nowMs };
+  return { chunk, body };
+}
+
+function confirmAgain(
+  id: string,
+  workflowId: string,
+  epoch: string,
+  [offset, verdict]: RequestVerdict,
+): Unconfirmed['confirmation'] {
+  const source = requestSource(workflowId, epoch);
+  const confirmation = { format: CONFIRMATION_FORMAT, id, ...source, offset, batch: null } as const;
+  return verdict === 'inserted' || verdict === 'skipped'
+    ? { ...confirmation, status: verdict }
+    : { ...confirmation, status: 'rejected', code: verdict, message: REJECTED_BEFORE };
+}
+
+const REJECTED_BEFORE = 'a request of this id was rejected before; its first confirmation says why';

@@ -1,0 +1,137 @@
+import type { CloseRequest, ControlAction, ControlRequest } from '../protocol/batcher.js';
+import type { ChunkMeta } from '../protocol/chunk.js';
+import type { Parking } from '../protocol/flush.js';
+import type { Inheritance } from '../protocol/inheritance.js';
+import type { RowRequest } from '../protocol/request.js';
+import type { Buffered } from './batchPlanning.js';
+import { restoreInherited, type CarriedParts } from './carriedState.js';
+import { takeRequest } from './requestIntake.js';
+
+/**
+ * What signals do to a batcher's state. Pure. An heir cannot judge a chunk before it knows what its closed run had
+ * accepted, so what arrives until then waits.
+ *
+ *     heir ──inherit──► judging      (a run that is no heir begins here)
+ */
+export class SignalIntake {
+  readonly #parts: CarriedParts;
+  readonly #workflowId: string;
+  #heirOf: string | null;
+  /** What waits, in the order in which it arrived. */
+  readonly #unjudged: (() => void)[] = [];
+
+  /** @param heirOf the closed run that an heir takes over; null for any other run */
+  constructor(parts: CarriedParts, workflowId: string, heirOf: string | null) {
+    this.#parts = parts;
+    this.#workflowId = workflowId;
+    this.#heirOf = heirOf;
+  }
+
+  /** The closed run whose inheritance is still to be read. Set only in an heir, until it has read it. */
+  get heirOf(): string | null {
+    return this.#heirOf;
+  }
+
+  /** See `BatcherState.accept`. */
+  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
+    this.#count();
+    // Without records it has only brought the settings.
+    if (meta.segments.length > 0) this.#onceInherited(() => this.#judge(meta, body, nowMs));
+  }
+
+  #judge({ segments, records, bytes }: ChunkMeta, body: Uint8Array, nowMs: number): void {
+    const { coverage, counters, progress } = this.#parts;
+    const keep = coverage.accept(segments, nowMs);
+    if (keep === null) {
+      counters.duplicateChunks++;
+      progress.duplicateChunks++;
+      return;
+    }
+    this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, acceptedAtMs: nowMs }, body });
+  }
+
+  /** See `BatcherState.submit`. */
+  submit(request: RowRequest, nowMs: number): void {
+    this.#count();
+    this.#onceInherited(() => this.#judgeRequest(request, nowMs));
+  }
+
+  #judgeRequest(request: RowRequest, nowMs: number): void {
+    const { requests, confirmations, counters } = this.#parts;
+    const intake = takeRequest(requests, this.#workflowId, request, nowMs);
+    if (intake.type === 'new') this.#append(intake.buffered);
+    else counters.duplicateChunks++;
+    if (intake.type === 'answered') confirmations.add([intake.unconfirmed], nowMs);
+  }
+
+  #append(buffered: Buffered): void {
+    const { buffer, counters, progress } = this.#parts;
+    const { records } = buffered.chunk;
+    buffer.append(buffered);
+    counters.records += records;
+    progress.records += records;
+  }
+
+  /** See `BatcherState.close`. */
+  close({ offset, ...source }: CloseRequest): void {
+    this.#parts.progress.handled = true;
+    this.#onceInherited(() => this.#parts.coverage.close(source, offset));
+  }
+
+  /** A person pauses, flushes, drains, … Nothing of it depends on what an heir has to know. */
+  control(action: ControlAction, { actor, reason, batch }: ControlRequest, nowMs: number): void {
+    const { buffer, controls, progress } = this.#parts;
+    progress.handled = true;
+    controls.record({ action, actor, reason, atMs: nowMs });
+    switch (action) {
+      case 'pause':
+      case 'resume':
+        controls.pause(action === 'pause');
+        break;
+      case 'flush':
+        buffer.flushAll();
+        break;
+      case 'drain':
+        controls.draining = true;
+        break;
+      case 'park':
+        this.#park(batch, { reason });
+        break;
+    }
+  }
+
+  /** If another batch is on its way, the one that is meant is done, and there is nothing to give up. */
+  #park(number: number | undefined, parking: Parking): void {
+    const { flushes, leftovers } = this.#parts;
+    if (flushes.park(number, parking) && flushes.current?.reason === 'inherited') leftovers.park(parking);
+  }
+
+  countForeignSignal(): void {
+    this.#parts.progress.handled = true;
+    this.#parts.counters.foreignSignals++;
+  }
+
+  /**
+   * The heir knows what its closed run has left.
+   *
+   * @throws Error if the run is no heir, or has read its inheritance already
+   */
+  inherit(inheritance: Inheritance): void {
+    if (this.#heirOf === null) throw new Error('there is nothing to inherit');
+    this.#heirOf = null;
+    this.#parts.progress.handled = true;
+    restoreInherited(this.#parts, inheritance);
+    for (const judge of this.#unjudged.splice(0)) judge();
+  }
+
+  #count(): void {
+    this.#parts.progress.handled = true;
+    this.#parts.counters.signals++;
+  }
+
+  /** At once, but in an heir only after it has read its inheritance. */
+  #onceInherited(judge: () => void): void {
+    if (this.#heirOf === null) judge();
+    else this.#unjudged.push(judge);
+  }
+}
