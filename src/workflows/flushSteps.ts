@@ -1,0 +1,104 @@
+import { condition, log, workflowInfo } from '@temporalio/workflow';
+import {
+  openEnvelope,
+  repeatedBatch,
+  type FlushReason,
+  type InsertOutcome,
+  type RejectionSpec,
+} from '../protocol/flush.js';
+import type { Inheritance } from '../protocol/inheritance.js';
+import type { InheritedOutcome } from '../protocol/leftover.js';
+import type { Unconfirmed } from '../protocol/request.js';
+import { atInstallation, ONCE, untilDone, untilInserted } from './activityCalls.js';
+import type { BatcherState } from './batcherState.js';
+import { follows } from './follows.js';
+
+/** Carries the decision out to flush the buffer: insert, and reject what is rejected. */
+export async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
+  const { spec, bodies } = state.takeBatch(reason, Date.now(), follows);
+  const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
+    await untilInserted(state, (again, parking) =>
+      atInstallation(state, ({ activities, named, moved }) =>
+        activities.insertBatch({ ...(again || moved ? repeatedBatch(spec, parking) : spec), ...named }, bodies),
+      ),
+    ),
+  );
+  if (outcome.rejected > 0) await reject(state, spec, bytes);
+  state.finishFlush(outcome, spec.id, Date.now());
+}
+
+/** Flushes a batch whose records are in the history of a closed run: they do not enter this one. */
+export async function flushInherited(state: BatcherState): Promise<void> {
+  const batch = state.takeInherited(Date.now());
+  const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(
+    await untilInserted(state, (_again, parking) =>
+      atInstallation(state, ({ activities, named }) =>
+        activities.insertInherited({ ...batch, ...(parking === undefined ? {} : { parking }), ...named }),
+      ),
+    ),
+  );
+  if (outcome.rejected > 0) await reject(state, { ...batch, id: outcome.id }, bytes);
+  state.finishInherited(outcome, Date.now());
+}
+
+async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void> {
+  const { pipeline, batcher, number, id, destination } = spec;
+  const unconfirmed = await untilDone(state, () =>
+    atInstallation(state, ({ activities, named }) =>
+      activities.rejectRecords({ pipeline, batcher, number, id, destination, ...named }, rejectedRecords),
+    ),
+  );
+  state.postponeConfirmations(unconfirmed ?? [], Date.now());
+}
+
+/** Reads what a closed run has left. */
+export function readInheritance(state: BatcherState, runId: string): Promise<Inheritance> {
+  const { workflowId } = workflowInfo();
+  return untilDone(state, () =>
+    atInstallation(state, ({ activities }) => activities.readInheritance(workflowId, runId)),
+  );
+}
+
+/**
+ * Tries to deliver the confirmations that are due, once. The state tries again what is not delivered, later each time, so that a
+ * requester that cannot be reached does not hold up the batches of others.
+ */
+export async function confirm(state: BatcherState): Promise<void> {
+  const due = state.takeConfirmations(Date.now());
+  let undelivered: readonly Unconfirmed[];
+  try {
+    undelivered = await atInstallation(
+      state,
+      ({ activities }) => activities.confirmRequests(state.settings.pipeline, due),
+      ONCE,
+    );
+  } catch (error) {
+    log.warn('Confirmations to requesters were not delivered; they will be tried again', { error: String(error) });
+    undelivered = due.map((item) => ({ ...item, attempts: item.attempts + 1 }));
+  }
+  state.postponeConfirmations(undelivered, Date.now());
+}
+
+/**
+ * Puts the signals of strangers on the dead-letter topic, beside the flushes: that topic may be away for hours. What is not
+ * there when the run continues as new is published by the next one; of a terminated run it stays in the counter only.
+ */
+export async function publishForeignSignals(state: BatcherState): Promise<void> {
+  try {
+    for (;;) {
+      await condition(() => state.foreignSignals.length > 0);
+      const { settings, foreignSignals: signals } = state;
+      const batch = {
+        pipeline: settings.pipeline,
+        batcher: workflowInfo().workflowId,
+        deadLetterTopic: settings.destination.deadLetterTopic,
+        signals,
+      };
+      await untilDone(state, () => atInstallation(state, ({ activities }) => activities.publishForeignSignals(batch)));
+      state.foreignSignalsPublished(signals.length);
+    }
+  } catch (error) {
+    // Only a cancelled run comes here, and that ends.
+    log.debug('Signals of strangers are no longer published', { message: String(error) });
+  }
+}

@@ -1,0 +1,36 @@
+import { log, proxySinks } from '@temporalio/workflow';
+import type { BatcherInput } from '../protocol/batcher.js';
+import type { BatcherState } from './batcherState.js';
+import type { BatcherSinks } from './sinks.js';
+
+const sinks = proxySinks<BatcherSinks>();
+
+/** A function that tells the worker what the batcher is like now. */
+export function createReporter(state: BatcherState): () => void {
+  let duplicateChunks = 0;
+  return () => {
+    const report = state.report();
+    sinks.batcher.reported(state.settings.pipeline, {
+      ...report,
+      duplicateChunks: report.duplicateChunks - duplicateChunks,
+    });
+    ({ duplicateChunks } = report);
+  };
+}
+
+/** Tells the worker that a run has begun. */
+export function reportBeginning({ settings, carried, heirOf }: BatcherInput): void {
+  const otherwise = carried === undefined ? 'first' : 'continued';
+  sinks.batcher.began(settings.pipeline, heirOf === undefined ? otherwise : 'heir');
+}
+
+/** Tells the worker, and the log, whether the run has stopped continuing as new. */
+export function reportHolding(state: BatcherState): void {
+  sinks.batcher.holding(state.settings.pipeline, state.holding);
+  if (state.holding) {
+    log.error(
+      'The batcher continued as new several times although nothing had arrived, and now stays as it is until something does. ' +
+        'Temporal suggests it in each new run: raise limit.historySize.suggestContinueAsNew and limit.historyCount.suggestContinueAsNew',
+    );
+  }
+}
