@@ -12,14 +12,14 @@ import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
 
 /**
- * How the batcher calls activities: for the right workers, again until they are done, and called off if a person gives the
- * batch up. Whatever an activity does, the run does not fail by it.
+ * What {@link atInstallation} gives to the function that schedules an activity. This file has how the batcher calls activities:
+ * on the right workers, again until they are done, and called off if a person gives the batch up. No run fails by an activity.
  */
 export interface AtInstallation {
   readonly activities: FlushActivities;
-  /** For what names the installation that it belongs to. */
+  /** To be added to an input that names its installation. */
   readonly named: { readonly installation?: string };
-  /** Scheduled before, for another installation. */
+  /** It was scheduled before, for another installation. */
   readonly moved: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface AtInstallation {
  */
 const UNTIL_DONE: ActivityOptions = {
   startToCloseTimeout: '2 hours',
-  // It is not the default, whatever the SDK's documentation says (1.24): an attempt must have ended before another begins.
+  // An attempt must have ended before another begins. This is not the default, whatever the SDK's documentation says (1.24).
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
@@ -94,9 +94,9 @@ export function untilInserted(
 }
 
 /**
- * Schedules an activity for the workers of the batcher's installation. If the settings come to name another one, as those of batchers do
- * that named none before, the activity is called off and scheduled there: on the old queue nobody may ask for it. A replay does not
- * compare the queue that an activity was scheduled on.
+ * Schedules an activity for the workers of the batcher's installation. The settings may come to name another one: those of an
+ * earlier version named none. Then the activity is called off and scheduled there, since perhaps nobody polls the old
+ * queue. A replay does not compare the queue that an activity was scheduled on.
  */
 export async function atInstallation<T>(
   state: BatcherState,
@@ -127,7 +127,7 @@ function hasMovedFrom(taskQueue: string, state: BatcherState): boolean {
   return taskQueueOf(state) !== taskQueue && follows('installations');
 }
 
-/** Where activities are scheduled now: as the settings say, else on the batcher's own queue. */
+/** The queue on which activities are scheduled now: as the settings say, else on the batcher's own queue. */
 function taskQueueOf({ settings }: BatcherState): string {
   return settings.installation?.taskQueue ?? workflowInfo().taskQueue;
 }

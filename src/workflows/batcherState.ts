@@ -67,11 +67,11 @@ export class BatcherState {
   }
 
   /**
-   * Takes a chunk in, or the part of it that had not been accepted before. The acknowledgement of a record that comes a
-   * second time is certain already, so what is dropped here needs none.
+   * Takes a chunk in, or the part of it that had not been accepted before. What is dropped here needs no acknowledgement: the
+   * record was accepted before, and gets its own.
    */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
-    // A member of a version that names no installation must not take it away.
+    // A member of a version that names no installation must not take the name away.
     if (meta.settings !== undefined) this.#settings = { ...onlyInstallation(this.#settings), ...meta.settings };
     this.#intake.accept(meta, body, nowMs);
   }
@@ -96,17 +96,17 @@ export class BatcherState {
     this.#intake.countForeignSignal();
   }
 
-  /** An heir takes over what its closed run has left, and then what has arrived meanwhile. */
+  /** An heir takes over what its closed run has left, and then what has arrived until then. */
   inherit(inheritance: Inheritance): void {
     this.#intake.inherit(inheritance);
   }
 
-  /** These could not be delivered yet. */
+  /** Tries confirmations again later. */
   postponeConfirmations(unconfirmed: readonly Unconfirmed[], nowMs: number): void {
     this.#parts.confirmations.add(unconfirmed, nowMs);
   }
 
-  /** Takes out the confirmations that are due. What is not delivered then is to be postponed again. */
+  /** Takes out the confirmations that are due. Postpone again what is not delivered then. */
   takeConfirmations(nowMs: number): readonly Unconfirmed[] {
     this.#parts.progress.handled = true;
     return this.#parts.confirmations.takeDue(nowMs);
@@ -186,7 +186,7 @@ export class BatcherState {
     const { inserted, rejected, skipped } = outcome;
     const records = inserted + rejected + skipped;
     const finished = flushes.finish(id, records, nowMs);
-    // A chunk of which a part had been accepted before was counted whole: how many records the part has, the flush finds out.
+    // A chunk of which a part had been accepted before was counted whole. Only the flush knows how many records are new.
     if (finished.reason !== 'inherited') counters.records += records - finished.records;
     counters.inserted += inserted;
     counters.rejected += rejected;
@@ -206,7 +206,7 @@ export class BatcherState {
     return { pipeline: this.#settings.pipeline, batcher: this.#workflowId, number: flush.number, ...next };
   }
 
-  /** What is known of the inherited batch on its way: kept for an heir of this run. */
+  /** What is known of the inherited batch that is on its way. An heir of this run needs it. */
   beginInherited(begun: BegunBatch): void {
     this.#parts.leftovers.begin(begun);
   }

@@ -194,7 +194,7 @@ export function toCarried(parts: CarriedParts, settings: BatcherSettings, bodies
   return state as unknown as CarriedState;
 }
 
-/** The parts without what is buffered: it stays behind in the run's history, and `left` says what it is. */
+/** The parts without what is buffered, which stays in the run's history. `left` says what that is. */
 export function withoutBuffer(parts: CarriedParts, left: Leftover | null): CarriedParts {
   const leftovers = left === null ? parts.leftovers : parts.leftovers.with(left);
   return { ...parts, buffer: new ChunkBuffer([]), leftovers };

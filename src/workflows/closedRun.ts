@@ -9,19 +9,19 @@ import { BatcherState } from './batcherState.js';
 import type { RunIdentity } from './runIdentity.js';
 import { applySignal, checkInput } from './signals.js';
 
-/** What of a run's history matters to what it has left. */
+/** The events of a run's history that decide what the run has left. */
 export type RunEvent =
   | {
       readonly type: 'started';
       readonly input: BatcherInput;
       readonly bodies: Uint8Array;
-      /** Where it stands in its chain of runs. */
+      /** Its place in its chain of runs. */
       readonly chain?: Pick<RunIdentity, 'firstExecutionRunId' | 'continuedFromExecutionRunId'>;
     }
   | SignaledEvent
-  /** A workflow task is done. What it has decided follows: first of all `requestsUnderstood`, if that is among it. */
+  /** A workflow task is done. What it has decided follows; `requestsUnderstood` comes first, if it is among that. */
   | { readonly type: 'taskCompleted' }
-  /** The task, and all that follow, took requests for what they are. */
+  /** This task understood requests, and so do all that follow. */
   | { readonly type: 'requestsUnderstood' }
   | { readonly type: 'insertScheduled'; readonly spec: BatchSpec; readonly atMs: number }
   | { readonly type: 'inheritedInsertScheduled'; readonly batch: InheritedBatch; readonly atMs: number }
@@ -42,19 +42,21 @@ interface SignaledEvent {
 }
 
 /**
- * A closed run of a batcher, put together again from its history: what it had accepted and not flushed. Pure; the events
- * are applied in their order. It lives the run's life once more with the run's own state, but for the decisions, which
- * are in the history.
+ * What a closed run of a batcher has left: what it had accepted and not flushed. Pure. Apply the events of the run's history in
+ * their order, then call `end`. The run's own state goes through them again; only the decisions are taken from the history.
+ *
+ *     started ──signaled──► accepting ──…Scheduled──► on its way ──insertCompleted──► accepting
+ *                                                         └──rejections──► rejectCompleted ──► accepting
  */
 export class ClosedRun {
   readonly #run: RunIdentity;
   #state: BatcherState | null = null;
   #heirOf: string | null = null;
-  #onItsWay: OnItsWay | null = null;
+  #current: CurrentBatch | null = null;
   #understandsRequests = false;
-  /** Signals from the first request on, as long as it is not known whether it was taken for one. */
+  /** Signals from the first request on, until it is known whether the run understood requests. */
   #held: SignaledEvent[] = [];
-  /** The task that handled them is done, and has not said yet whether it understood them. */
+  /** The task that handled them is done; the next event says whether it understood them. */
   #heldWereHandled = false;
 
   constructor(run: RunIdentity) {
@@ -67,7 +69,7 @@ export class ClosedRun {
   }
 
   apply(event: RunEvent): void {
-    // The task has decided other things and not said so: its worker was of a version that knows no requests.
+    // The task has decided other things first: its worker was of a version that knows no requests.
     if (this.#heldWereHandled && event.type !== 'requestsUnderstood') this.#release();
     switch (event.type) {
       case 'started':
@@ -90,17 +92,17 @@ export class ClosedRun {
         break;
       // Scheduled again, an activity is still the same batch's.
       case 'insertScheduled':
-        this.#onItsWay ??= this.#beginOwn(event.spec, event.atMs);
+        this.#current ??= this.#beginOwn(event.spec, event.atMs);
         break;
       case 'inheritedInsertScheduled':
-        this.#onItsWay ??= this.#beginInherited(event.batch, event.atMs);
+        this.#current ??= this.#beginInherited(event.batch, event.atMs);
         break;
       case 'insertCompleted':
         this.#answered(event.outcome, event.eventId, event.atMs);
         break;
       case 'rejectCompleted':
         this.#finish(event.atMs);
-        this.#living.postponeConfirmations(event.unconfirmed, event.atMs);
+        this.#startedState.postponeConfirmations(event.unconfirmed, event.atMs);
         break;
     }
   }
@@ -108,89 +110,89 @@ export class ClosedRun {
   #signaled(event: SignaledEvent): void {
     const undecided = this.#held.length > 0 || event.name === BATCHER.signals.submit;
     if (undecided && !this.#understandsRequests) this.#held.push(event);
-    else applySignal(this.#living, event.name, event.args, event.atMs);
+    else applySignal(this.#startedState, event.name, event.args, event.atMs);
   }
 
-  /** Signals that no task has handled any more are taken for what they are. */
+  /** Handles the signals that were held. */
   #release(understandsRequests = this.#understandsRequests): void {
     this.#heldWereHandled = false;
     for (const { name, args, atMs } of this.#held.splice(0)) {
-      applySignal(this.#living, name, args, atMs, () => understandsRequests);
+      applySignal(this.#startedState, name, args, atMs, () => understandsRequests);
     }
   }
 
-  /** The history has no more events. */
+  /** The history has no more events. Requests that no task has handled are requests. */
   end(): void {
     this.#release(this.#understandsRequests || !this.#heldWereHandled);
   }
 
-  /** What the run would have read, see {@link needs}. */
+  /** What the run would have read itself, see {@link needs}. */
   inherit(inheritance: Inheritance): void {
-    this.#living.inherit(inheritance);
+    this.#startedState.inherit(inheritance);
     this.#heirOf = null;
   }
 
   /** The chunks that the run had accepted itself and not flushed, oldest first; a batch on its way comes first. */
   get unflushed(): readonly Buffered[] {
-    const onItsWay = this.#onItsWay?.type === 'own' ? this.#onItsWay.chunks : [];
-    return [...onItsWay, ...this.#living.buffered];
+    const current = this.#current?.type === 'own' ? this.#current.chunks : [];
+    return [...current, ...this.#startedState.buffered];
   }
 
   /** What an heir takes over. */
   inheritance(): Inheritance {
-    const state = this.#living;
-    const onItsWay = this.#onItsWay;
-    const begun: BegunBatch | null = onItsWay && {
-      destination: onItsWay.destination,
-      answer: onItsWay.answer,
+    const state = this.#startedState;
+    const current = this.#current;
+    const begun: BegunBatch | null = current && {
+      destination: current.destination,
+      answer: current.answer,
       ...(state.parking === null ? {} : { parking: state.parking }),
     };
-    const own = onItsWay?.type === 'own' ? onItsWay.chunks.length : 0;
+    const own = current?.type === 'own' ? current.chunks.length : 0;
     const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, state.settings.batch)];
     return state.handOn(batches.length === 0 ? null : state.leave(batches, own > 0 ? begun : null));
   }
 
-  get #living(): BatcherState {
+  get #startedState(): BatcherState {
     if (this.#state === null) throw new Error(`the history of run ${this.#run.runId} has no start`);
     return this.#state;
   }
 
-  #beginOwn({ chunks, destination, reason, id }: BatchSpec, atMs: number): OnItsWay {
-    const taken = this.#living.takeChunks(chunks.length, reason, atMs);
-    // A version that judged chunks otherwise is not guessed at: what it left could not be told from what it flushed.
+  #beginOwn({ chunks, destination, reason, id }: BatchSpec, atMs: number): CurrentBatch {
+    const taken = this.#startedState.takeChunks(chunks.length, reason, atMs);
+    // Another version may have judged chunks otherwise. Then what it left could not be told from what it flushed.
     if (batchId(this.#run.workflowId, taken) !== id) {
       throw new Error(`run ${this.#run.runId} had other chunks in batch ${id} than this version puts together`);
     }
     return { type: 'own', chunks: taken, id, destination, answer: null, outcome: null };
   }
 
-  #beginInherited({ destination, answer, parking }: InheritedBatch, atMs: number): OnItsWay {
-    this.#living.takeInherited(atMs);
-    this.#living.beginInherited({ destination, answer, ...(parking === undefined ? {} : { parking }) });
+  #beginInherited({ destination, answer, parking }: InheritedBatch, atMs: number): CurrentBatch {
+    this.#startedState.takeInherited(atMs);
+    this.#startedState.beginInherited({ destination, answer, ...(parking === undefined ? {} : { parking }) });
     return { type: 'inherited', destination, answer, outcome: null };
   }
 
   #answered(outcome: InsertOutcome & Partial<InheritedOutcome>, eventId: number, atMs: number): void {
-    if (this.#onItsWay === null) throw new Error(`event ${eventId}: an insert that was not scheduled has answered`);
+    if (this.#current === null) throw new Error(`event ${eventId}: an insert that was not scheduled has answered`);
     const answer = { runId: this.#run.runId, eventId };
-    this.#onItsWay = { ...this.#onItsWay, outcome, answer };
+    this.#current = { ...this.#current, outcome, answer };
     if (outcome.rejected === 0) this.#finish(atMs);
-    else if (this.#onItsWay.type === 'inherited') {
-      this.#living.beginInherited({ destination: this.#onItsWay.destination, answer });
+    else if (this.#current.type === 'inherited') {
+      this.#startedState.beginInherited({ destination: this.#current.destination, answer });
     }
   }
 
   #finish(atMs: number): void {
-    const onItsWay = this.#onItsWay;
-    if (!onItsWay?.outcome) throw new Error('rejections of an insert that has not answered');
-    this.#onItsWay = null;
-    if (onItsWay.type === 'own') this.#living.finishFlush(onItsWay.outcome, onItsWay.id, atMs);
-    else this.#living.finishInherited({ id: '', ...onItsWay.outcome }, atMs);
+    const current = this.#current;
+    if (!current?.outcome) throw new Error('rejections of an insert that has not answered');
+    this.#current = null;
+    if (current.type === 'own') this.#startedState.finishFlush(current.outcome, current.id, atMs);
+    else this.#startedState.finishInherited({ id: '', ...current.outcome }, atMs);
   }
 }
 
-/** A batch that has begun. */
-type OnItsWay = {
+/** The batch that is on its way. `outcome`: of its insert; null until that is done. */
+type CurrentBatch = {
   readonly destination: BegunBatch['destination'];
   readonly answer: BegunBatch['answer'];
   readonly outcome: (InsertOutcome & Partial<InheritedOutcome>) | null;

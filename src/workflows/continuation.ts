@@ -31,7 +31,7 @@ export class RunProgress {
   }
 }
 
-/** Successive continuations in which nothing was handled, after which a run stays as it is and raises an alert. */
+/** After so many continuations in a row in which nothing was handled, a run stays as it is and raises an alert. */
 export const IDLE_CONTINUATIONS_MAX = 10;
 
 /** A quarter of what may be handed on, and the lowest mark that can be configured (half of the least `flow.maxHistory`). */
@@ -40,13 +40,13 @@ const ADDED_BYTES_MIN = 512 * 1024;
 /**
  * Whether a run has to continue as new. Pure. Two rules keep continuations from following one another without an end:
  *
- * - A run continues only after it has added something: as much as it was handed on, or as much as its own mark. What is
- *   handed on may be larger than the mark, and then the next run would begin above it. By this rule all continuations
- *   together copy at most four times what has arrived, and no more than that with the default mark.
- * - A run {@link isHolding holds} after ten runs in which nothing was handled, for a server that suggests it all the same.
+ * - A run continues only after it has added something: as much as it was handed, or as much as its own mark. What it was
+ *   handed may be larger than the mark, so that it begins above it. By this rule all continuations together copy at most
+ *   four times what has arrived; with the default mark no more than what has arrived.
+ * - A run {@link isHolding holds} after ten runs in which nothing was handled, even if the server suggests to continue.
  *
- * A hold cannot fill a history: whatever arrives ends it. And the marks of a run lie below the one at which senders
- * stop (`consumer/flowControl.ts` leaves room for the input), so a sender that waits is always let go.
+ * A hold cannot fill a history: whatever arrives ends it. The marks of a run are lower than the one at which senders
+ * stop (`temporal/flowControl.ts` leaves room for the input), so a sender that waits is always let go.
  */
 export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView): boolean {
   const { carriedBytes } = run;
@@ -74,17 +74,16 @@ function reached(marks: Marks, { continueAsNewSuggested, length, bytes }: Histor
 }
 
 /**
- * Where a history comes near Temporal's own limits: 50 MiB or 51,200 events, at which the run is terminated, and 10,000
- * signals, after which `resume` is refused, too. A full backlog that is inserted stays below (see
- * `consumer/flowControl.ts`); one that is rejected enters the history two times more, as the result of the insert and as the
- * input of the rejection, and a stranger may send to a paused batcher what he likes. One batch more, with all that it
- * may add (some 4.5 MiB), still fits.
+ * Near Temporal's own limits of a history. At 50 MiB or 51,200 events Temporal terminates the run. After 10,000 signals it
+ * refuses further ones, `resume` too. A full backlog that is inserted stays below (see `temporal/flowControl.ts`). One that is
+ * rejected enters the history two times more: as the result of the insert, and as the input of the rejection. And a
+ * stranger may send anything to a paused batcher. From here one more batch still fits, with all that it may add (some 4.5 MiB).
  */
 const OUTGROWN = { bytes: 42 * MIB, events: 40_000, eventsPaused: 9_600 } as const;
 
 /**
- * Whether a run has to end now, whatever it holds: what is buffered then stays behind in its history, and the next run
- * takes it from there, as an heir does.
+ * Whether a run has to end now, whatever it holds. What is buffered stays in its history, and the next run takes it from
+ * there, as an heir does.
  */
 export function hasOutgrown({ length, bytes }: HistoryView, paused: boolean): boolean {
   return bytes >= OUTGROWN.bytes || length >= (paused ? OUTGROWN.eventsPaused : OUTGROWN.events);

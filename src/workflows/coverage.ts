@@ -4,24 +4,24 @@ import { partitionName, type RecordSource } from '../protocol/record.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
- * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Normally one range per
- * partition: senders go on where they stopped. A range stays when its records have been flushed, so that what arrives
- * again later is known.
+ * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Pure. Normally there is one range
+ * per partition: senders go on at the offset at which they stopped. A range stays after its records are flushed, so that
+ * the batcher knows what arrives again later.
  */
 export class Coverage {
   /** Epochs kept per partition; the least recently used one is forgotten. */
   static readonly EPOCHS_MAX = 16;
-  /** Epochs kept over all partitions, or two a partition where that is more. */
+  /** Epochs kept over all partitions; two a partition if that is more. */
   static readonly EPOCHS_TOTAL_MAX = 3_000;
   /**
-   * Bytes of JSON that leave a run, at most, and fewer where the rest of the next run's input leaves less room: some 3,000
-   * partitions with two epochs each. A run itself forgets no partition: what is new must not depend on it.
+   * Most bytes of JSON that go over to the next run: some 3,000 partitions with two epochs each. They are fewer if the rest
+   * of the next run's input leaves less room. A run itself forgets no partition: what is new must not depend on it.
    */
   static readonly STATE_BYTES_MAX = 1_000_000;
   /**
-   * Ranges kept per epoch; beyond it the two lowest become one. Nothing is lost by it: every sender begins where all before was
-   * accepted, so that no record of this batcher lies in a hole. A hole stays behind where a sender started anew and the
-   * batcher had no record in between, so that only a long row of restarts comes near this.
+   * Ranges kept per epoch; beyond it the two lowest become one. That loses nothing: a sender begins at an offset before which
+   * all was accepted, so no record of this batcher is in a hole. A hole is left when a sender starts anew and the batcher had
+   * no record in between, so only many restarts in a row come near this bound.
    */
   static readonly RANGES_MAX = 4;
 
@@ -41,7 +41,9 @@ export class Coverage {
 
   /**
    * Takes a chunk's segments in and says what of them is new: null for all of a segment, else the ranges not accepted
-   * before (see `BufferedChunk.keep`). Null where nothing of the chunk is new.
+   * before (see `BufferedChunk.keep`).
+   *
+   * @returns null if nothing of the chunk is new
    */
   accept(segments: readonly Segment[], nowMs: number): (readonly OffsetRange[] | null)[] | null {
     const keep = segments.map((segment): readonly OffsetRange[] | null => {
@@ -55,13 +57,13 @@ export class Coverage {
     return keep.every((ranges) => ranges?.length === 0) ? null : keep;
   }
 
-  /** Accepts nothing of an epoch beyond an offset. A later word may only move it up. */
+  /** Accepts nothing of an epoch beyond an offset. Called again, it may only move the offset up. */
   close(source: RecordSource, offset: number): void {
     const { ranges, closedAt } = this.#epoch(source);
     this.#setEpoch(source, { ranges, closedAt: Math.max(offset, closedAt ?? offset) });
   }
 
-  /** The highest offset accepted of an epoch, and where it is closed; null where there is none. */
+  /** The highest offset accepted of an epoch, and the one at which it is closed; null if there is none. */
   ofEpoch(source: RecordSource): { readonly coveredTo: number | null; readonly closedAt: number | null } {
     const { ranges, closedAt } = this.#epoch(source);
     return { coveredTo: ranges.at(-1)?.[1] ?? null, closedAt };
@@ -115,7 +117,7 @@ export class Coverage {
     return this.#partitions.size;
   }
 
-  /** Within so many bytes of JSON: beyond it the partitions are left out whose last record was accepted longest ago. */
+  /** @param bytesMax bytes of JSON, beyond which the partitions are left out whose last record was accepted longest ago */
   toState(bytesMax = Infinity): CoverageState {
     const limit = Math.min(bytesMax, Coverage.STATE_BYTES_MAX);
     const all = [...this.#partitions.values()].map(toPartitionCoverage);
@@ -170,7 +172,7 @@ function toPartitionCoverage({ topic, partition, epochs, mark }: PartitionEpochs
   };
 }
 
-/** Of a partition that was only closed, long ago: nothing of it was ever accepted. */
+/** A partition that was only closed counts as long ago: nothing of it was ever accepted. */
 function acceptedAtMs(partition: PartitionCoverage | undefined): number {
   return partition?.mark?.acceptedAtMs ?? 0;
 }

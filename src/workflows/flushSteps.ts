@@ -13,7 +13,7 @@ import { atInstallation, ONCE, untilDone, untilInserted } from './activityCalls.
 import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
 
-/** Carries the decision out to flush the buffer: insert, and reject what is rejected. */
+/** Flushes the buffer: inserts a batch, and publishes what the insert has rejected. */
 export async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now(), follows);
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
@@ -60,8 +60,8 @@ export function readInheritance(state: BatcherState, runId: string): Promise<Inh
 }
 
 /**
- * Tries to deliver the confirmations that are due, once. The state tries again what is not delivered, later each time, so that a
- * requester that cannot be reached does not hold up the batches of others.
+ * Tries to deliver the confirmations that are due, once. The state tries again what is not delivered, later each time: a
+ * requester that cannot be reached must not hold up the batches of others.
  */
 export async function confirm(state: BatcherState): Promise<void> {
   const due = state.takeConfirmations(Date.now());

@@ -70,12 +70,12 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
 }
 
 /**
- * One handler for all: with a handler each, signals that wait when a run begins would be handed out by name and not in their
+ * One handler for all. With a handler each, signals that wait when a run begins would be handed out by name, not in their
  * order.
  */
 function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
-    // A worker of a version that knew no parking has taken it for a stranger's.
+    // A worker of an earlier version has counted it as a stranger's.
     if (name === BATCHER.signals.park && !follows('parking')) state.countForeignSignal();
     else if (!applySignal(state, name, args, Date.now(), () => follows('requests')) && follows('foreignSignals'))
       state.keepForeignSignal(sentName(name), args, Date.now());
@@ -96,7 +96,7 @@ function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.settings), () => state.settings);
 }
 
-/** What an heir has not read yet it must not answer. */
+/** @throws Error in an heir that has not read its inheritance: it cannot answer yet */
 function known<T>(value: T | null): T {
   if (value === null) throw new Error('the run is an heir and has not read yet what it takes over: ask again');
   return value;
@@ -107,7 +107,7 @@ function history(): HistoryView {
   return { continueAsNewSuggested, length: historyLength, bytes: historySize };
 }
 
-/** Wakes when there is something to do, or when it has to be done earlier than this wait would end. */
+/** Ends when there is something to do, or when the time until then has become shorter. */
 async function untilDecisionChanges(state: BatcherState, delayMs: number | undefined): Promise<void> {
   const endsAtMs = delayMs === undefined ? Infinity : Date.now() + delayMs;
   const changed = (): boolean => {

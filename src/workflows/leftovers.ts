@@ -5,7 +5,7 @@ import type { Destination } from '../protocol/settings.js';
 /** The next batch that closed runs have left, as it begins. */
 type NextBatch = Pick<InheritedBatch, 'runId' | 'chunksDone' | 'chunks' | 'destination' | 'answer' | 'parking'>;
 
-/** What closed runs have left, oldest first, and how far it is worked off. Pure. */
+/** What closed runs have left, oldest first, and how much of it is flushed. Pure. */
 export class Leftovers {
   #leftovers: readonly Leftover[];
 
@@ -21,7 +21,7 @@ export class Leftovers {
   /**
    * Begins the next batch.
    *
-   * @param destination where it goes, if it was not on its way already when its run was closed
+   * @param destination of a batch that had not begun when its run was closed
    * @throws Error if nothing is left
    */
   beginNext(destination: Destination): NextBatch {
@@ -48,7 +48,7 @@ export class Leftovers {
     if (begun) this.begin({ ...begun, parking });
   }
 
-  /** The next batch is done with. */
+  /** The next batch is done. */
   advance(): void {
     const [first, ...rest] = this.#leftovers;
     const [chunks, ...batches] = first?.batches ?? [];

@@ -18,7 +18,7 @@ export const LIMITS = {
    * (2 MiB, `limit.blobSize.error`). What is left out for want of room is chosen in `carriedState.ts`.
    */
   inputBytes: 1_900_000,
-  /** Of these, at most, for what is remembered of requests, and for confirmations: coverage gets what they leave. */
+  /** The most of them for names of requests, and for confirmations: coverage gets what they leave. */
   inputRequestsBytes: 400_000,
   inputConfirmationsBytes: 200_000,
   /** Control signals kept for the record. */

@@ -14,9 +14,9 @@ export type Judgement =
  * The requests of workflows that a batcher has accepted: each gets the next offset, and its name is remembered, so that
  * the same one is not taken twice. Pure.
  *
- * A closed run's life is lived once more from its history, where times differ by milliseconds and answers stand before
- * signals that were handled before them. So what is new must depend on neither: names are forgotten by their number, and
- * by age only from one run to the next.
+ * What is new must not depend on times, nor on whether an answer comes before or after a signal: an heir reads a closed run's
+ * history, in which times differ by milliseconds, and answers stand before signals that the run had handled earlier. So names
+ * are forgotten by their number; by age only from one run to the next.
  */
 export class Requests {
   /** Names remembered, beyond which the oldest is forgotten: they have to fit into the input of a run. */
@@ -25,7 +25,7 @@ export class Requests {
   static readonly REMEMBERED_MS = 24 * 60 * 60 * 1000;
 
   readonly epoch: string;
-  /** Of consecutive offsets, the last one being the one before `#next`. */
+  /** Their offsets are consecutive; the last one has the offset before `#next`. */
   #entries: Entry[] = [];
   readonly #offsets = new Map<string, number>();
   #next = 0;
@@ -64,7 +64,7 @@ export class Requests {
     return { type: 'new', offset };
   }
 
-  /** What became of requests. Those that are forgotten meanwhile are passed over. */
+  /** What became of requests. Those that are forgotten by now are passed over. */
   answered(verdicts: readonly RequestVerdict[]): void {
     for (const [offset, verdict] of verdicts) {
       const entry = this.#entries[offset - this.#first];
@@ -79,7 +79,10 @@ export class Requests {
     this.#forget(kept < 0 ? this.#entries.length : kept);
   }
 
-  /** Undefined where there has never been a request. Beyond so many bytes of JSON the oldest names are left out. */
+  /**
+   * @param bytesMax bytes of JSON, beyond which the oldest names are left out
+   * @returns undefined if there has never been a request
+   */
   toState(bytesMax = Infinity): RequestsState | undefined {
     if (this.#next === 0) return undefined;
     const runs: [minute: number, verdict: Entry['verdict'], count: number][] = [];
@@ -108,7 +111,7 @@ export class Requests {
   }
 }
 
-/** The names come back as they are: two workflows may use the same id. */
+/** Of requester and id: two workflows may use the same id. */
 function nameOf({ requester, id }: Pick<RowRequest, 'requester' | 'id'>): string {
   return bytesToHex(sha256(utf8ToBytes(JSON.stringify([requester, id])))).slice(0, NAME_HEX_DIGITS);
 }

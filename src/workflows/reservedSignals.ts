@@ -5,9 +5,9 @@ const RESERVED = '__temporal_';
 const ESCAPE = 'reserved:';
 
 /**
- * The SDK fails the workflow task over a signal whose name begins with `__temporal_` where there is only a default handler
- * for it, and refuses a handler of its own for it; so a single signal of a stranger would stop a batcher for ever. Under
- * another name it comes to the default handler as any other does: in its order, counted, and put on the dead-letter topic.
+ * Renames signals whose names begin with `__temporal_`. The SDK fails the workflow task if only the default handler could take
+ * such a signal, and allows no other handler for it; so one signal of a stranger would stop a batcher for ever. Under another
+ * name it comes to the default handler like any other: in its order, counted, and put on the dead-letter topic.
  */
 export const interceptors = (): WorkflowInterceptors => ({
   internals: [

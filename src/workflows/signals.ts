@@ -10,7 +10,7 @@ import { BATCHER } from '../protocol/batcherId.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
 
-/** What a batcher's signals do to its state. */
+/** The state that signals change. */
 interface SignalTarget {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void;
   submit(request: RowRequest, nowMs: number): void;
@@ -20,13 +20,13 @@ interface SignalTarget {
 }
 
 /**
- * One signal, whatever its name. The workflow and whoever reads its history go through here in the same order.
+ * Gives one signal, whatever its name, to the state. The workflow and whoever reads its history call this in the same order.
  *
  * @returns false for a signal of a stranger
- * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly and again and again,
- *   until a worker runs that understands it: dropping it would lose records whose offsets are committed.
- * @param understandsRequests whether the worker that handled this signal first knew of requests: one of an earlier version
- *   has counted it as a stranger's, and what it decided then stands in the history. Asked for requests only
+ * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly, until a worker runs that
+ *   understands the chunk: to drop it would lose records whose offsets are committed.
+ * @param understandsRequests whether the worker that handled this signal first knew requests: one of an earlier version has
+ *   counted it as a stranger's, and the history has what it decided then. Asked only for requests
  */
 export function applySignal(
   target: SignalTarget,
@@ -39,7 +39,7 @@ export function applySignal(
   if (isControl(name, first)) {
     target.control(name as ControlAction, toControlRequest(first), nowMs);
   } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
-    // Nothing has so long a name: there is nothing to close, and the name is not to be carried along.
+    // Nothing has so long a name, so there is nothing to close, and the name must not be carried along.
     if (Math.max(first.topic.length, first.epoch.length) <= NAME_CHARACTERS_MAX) target.close(first);
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
@@ -61,10 +61,10 @@ const CONTROL_CHARACTERS_MAX = 500;
 /** Characters of a topic (Kafka's own bound) and of an epoch that can be closed. */
 const NAME_CHARACTERS_MAX = 249;
 
-/** Signals by which a batcher is steered. */
+/** What a person can tell a batcher. */
 const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain', 'park'];
 
-/** To give a batch up is not for a stranger who does not say which. */
+/** A `park` has to say which batch: without a number it is a stranger's. */
 function isControl(name: string, request: unknown): boolean {
   if (!CONTROL_ACTIONS.includes(name as ControlAction)) return false;
   return name !== BATCHER.signals.park || toControlRequest(request).batch !== undefined;
@@ -116,7 +116,7 @@ export function checkInput(input: BatcherInput): void {
   if (format !== BATCHER_FORMAT) throw new Error(`a batcher of format ${format}; this worker knows ${BATCHER_FORMAT}`);
 }
 
-/** Whatever a stranger may have sent in its place, and however much of it. */
+/** A control signal's argument, whatever a stranger may have sent in its place, and however much of it. */
 function toControlRequest(request: unknown): ControlRequest {
   const { actor, reason, batch } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
   return {

@@ -1,15 +1,15 @@
 /**
- * What the batcher does otherwise than an earlier version did. A run goes on deciding as it has decided before: a worker
- * replays its history, and Temporal fails the workflow task if the worker decides something else.
+ * What the batcher does otherwise than an earlier version did. Each behaviour is a patch (Temporal's `patched`), because a worker
+ * replays a run's history, and Temporal fails the workflow task if the worker decides something else than was decided then.
  *
- * So each of these behaviours is a patch (Temporal's `patched`). The first time that it makes a difference in a run, a mark is put
- * into the run's history; from there on the run follows it. While an old history is replayed that has no mark, the run does as
- * the earlier version did. The mark is made only if it makes a difference, so that most runs have none.
+ * When a behaviour first makes a difference in a run, a mark is put into the run's history. From there on the run follows the
+ * behaviour; a replay without the mark does as the earlier version did. Most behaviours make no difference in most runs, and
+ * then there is no mark.
  *
- * What a rollback does: a worker of the earlier version goes on with every run that has no mark. It cannot replay a run that has
- * one: the run's workflow tasks fail, and its records wait in its history, until a worker of the later version takes it over,
- * or until somebody terminates the run and an heir takes over. Continue-as-new begins a run without marks. The
- * entries say what else a rollback changes.
+ * A rollback: a worker of the earlier version goes on with each run that has no mark. It cannot replay a run that has one. The
+ * run's workflow tasks fail, and its records wait in its history, until a worker of the later version is back, or until somebody
+ * terminates the run and an heir takes over. Continue-as-new begins a run without marks. The entries say what else a
+ * rollback changes.
  *
  * The ids stand in histories. Never change one, and never take one away while a run may still have its mark.
  */
@@ -41,12 +41,12 @@ export const PATCHES = {
    */
   foreignSignals: 'foreign-signals',
   /**
-   * A run continues as new only after it has added enough to its history, whatever has arrived ends a hold, and a history that comes
-   * near Temporal's limits is left, with what is buffered (see `continuationDue`, `hasOutgrown`).
+   * A run continues as new only after it has added enough to its history; anything that arrives ends a hold
+   * (`continuationDue`); and a history near Temporal's limits is left, with what is buffered in it (`hasOutgrown`).
    *
-   * - Since 0.2.0. Version 0.1.0 decides by `continuationWasDue`, and never leaves a buffer behind.
+   * - Since 0.2.0. Version 0.1.0 decides by `continuationWasDue`, and always flushes a large buffer first.
    * - Marked by: the first decision in which the two differ.
-   * - Rollback: nothing else. What such a run has left behind, 0.1.0 flushes as an heir does.
+   * - Rollback: nothing else. What such a run has left, 0.1.0 flushes as it does for an heir.
    */
   continuation: 'continuation',
   /**
@@ -62,8 +62,8 @@ export const PATCHES = {
    *
    * - Since 0.2.0. Version 0.1.0 knows one task queue.
    * - Marked by: the first activity that is called off, or that ends in a failure, for this.
-   * - Rollback: 0.1.0 schedules on the batcher's own queue again, where the first installation asks. The activities of a further
-   *   installation of a task queue would come to the wrong workers: drain its pipelines first.
+   * - Rollback: 0.1.0 schedules on the batcher's own queue again, which the first installation polls. Activities of a further
+   *   installation would come to the wrong workers: drain its pipelines first.
    */
   installations: 'installations',
 } as const;
