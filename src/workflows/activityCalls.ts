@@ -12,37 +12,9 @@ import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
 
 /**
- * What {@link atInstallation} gives to the function that schedules an activity. This file has how the batcher calls activities:
- * on the right workers, again until they are done, and called off if a person gives the batch up. No run fails by an activity.
- */
-export interface AtInstallation {
-  readonly activities: FlushActivities;
-  /** To be added to an input that names its installation. */
-  readonly named: { readonly installation?: string };
-  /** It was scheduled before, for another installation. */
-  readonly moved: boolean;
-}
-
-/**
- * A worker that dies is noticed after the heartbeat time-out; the activities beat on a timer. No attempt's failure ends
- * the activity: Temporal repeats it, without events in the batcher's history, until it succeeds.
- */
-const UNTIL_DONE: ActivityOptions = {
-  startToCloseTimeout: '2 hours',
-  // An attempt must have ended before another begins. This is not the default, whatever the SDK's documentation says (1.24).
-  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-  heartbeatTimeout: '15 seconds',
-  retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
-};
-
-/** One attempt only. */
-export const ONCE: ActivityOptions = { startToCloseTimeout: '30 seconds', retry: { maximumAttempts: 1 } };
-
-/** The longest pause between two activities. Even the unlimited retries of one have ended then. */
-const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
-
-/**
- * Schedules an activity again until it is done. No failure of an activity may end the run: the batch would be lost with it.
+ * How the batcher calls activities: again until they are done, on the right workers, and called off if a person gives
+ * the batch up. This schedules one again until it is done. No failure of an activity may end the run: the batch would
+ * be lost with it.
  *
  * @param run is told whether it runs again: the attempts of an activity count from 1 each time
  * @param isUrgent ends the pause between two activities
@@ -64,6 +36,25 @@ export async function untilDone<T>(
     }
   }
 }
+
+/**
+ * A worker that dies is noticed after the heartbeat time-out; the activities beat on a timer. No attempt's failure ends
+ * the activity: Temporal repeats it, without events in the batcher's history, until it succeeds.
+ */
+const UNTIL_DONE: ActivityOptions = {
+  startToCloseTimeout: '2 hours',
+  // An attempt must have ended before another begins. This is not the default, whatever the SDK's documentation says
+  // (1.24).
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  heartbeatTimeout: '15 seconds',
+  retry: { initialInterval: '250 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
+};
+
+/** One attempt only. */
+export const ONCE: ActivityOptions = { startToCloseTimeout: '30 seconds', retry: { maximumAttempts: 1 } };
+
+/** The longest pause between two activities. Even the unlimited retries of one have ended then. */
+const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
 
 /**
  * Inserts a batch, or, once a person gives it up, has its records rejected. The insert is called off first, and its end
@@ -93,10 +84,19 @@ export function untilInserted(
   );
 }
 
+/** What {@link atInstallation} gives to the function that schedules an activity. */
+interface AtInstallation {
+  readonly activities: FlushActivities;
+  /** To be added to an input that names its installation. */
+  readonly named: { readonly installation?: string };
+  /** It was scheduled before, for another installation. */
+  readonly moved: boolean;
+}
+
 /**
- * Schedules an activity for the workers of the batcher's installation. The settings may come to name another one: those of an
- * earlier version named none. Then the activity is called off and scheduled there, since perhaps nobody polls the old
- * queue. A replay does not compare the queue that an activity was scheduled on.
+ * Schedules an activity for the workers of the batcher's installation. The settings may come to name another one: those
+ * of an earlier version named none. Then the activity is called off and scheduled there, since perhaps nobody polls the
+ * old queue. A replay does not compare the queue that an activity was scheduled on.
  */
 export async function atInstallation<T>(
   state: BatcherState,
@@ -120,8 +120,8 @@ export async function atInstallation<T>(
 }
 
 /**
- * Whether activities are no longer scheduled on a queue. A worker of a version that knew no installations ignored settings that
- * name one, so in its history they change nothing.
+ * Whether activities are no longer scheduled on a queue. A worker of a version that knew no installations ignored
+ * settings that name one, so in its history they change nothing.
  */
 function hasMovedFrom(taskQueue: string, state: BatcherState): boolean {
   return taskQueueOf(state) !== taskQueue && follows('installations');

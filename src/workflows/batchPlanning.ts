@@ -6,12 +6,6 @@ import { BATCH_FORMAT, type BatchSpec } from '../protocol/flush.js';
 import type { BatchLimits } from '../protocol/settings.js';
 import { encodedLimit } from './limits.js';
 
-/** A chunk in the buffer. */
-export interface Buffered {
-  readonly chunk: AcceptedChunk;
-  readonly body: Uint8Array;
-}
-
 /**
  * Divides chunks into batches, in their order: how many go into each. A batch keeps to the limits, or has one chunk.
  */
@@ -19,7 +13,15 @@ export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): n
   return [...batchSizes(chunks, limits)];
 }
 
-/** The first of {@link planBatches}; 0 without chunks. It looks at no more chunks than it needs: there may be thousands. */
+/** A chunk in the buffer. */
+export interface Buffered {
+  readonly chunk: AcceptedChunk;
+  readonly body: Uint8Array;
+}
+
+/**
+ * The first of {@link planBatches}; 0 without chunks. It looks at no more chunks than it needs: there may be thousands.
+ */
 export function firstBatchSize(chunks: readonly Buffered[], limits: BatchLimits): number {
   const [size = 0] = batchSizes(chunks, limits);
   return size;

@@ -36,14 +36,15 @@ export interface Batch {
 }
 
 /**
- * The batcher's state, put together of its parts (`carriedState.ts`), with every decision about it. No clock, no randomness, no
- * promise: the workflow passes the time in and carries the decisions out.
+ * The batcher's state, put together of its parts (`carriedState.ts`), with every decision about it. No clock, no
+ * randomness, no promise: the workflow passes the time in and carries the decisions out.
  *
  *     accepting ──takeBatch──► flushing ──finishFlush──► accepting      (signals are accepted in both)
  *         └──takeInherited──► flushing ──finishInherited──► accepting
  *
- * A record is in exactly one place: in the buffer (accepted, not in a batch), in the one batch that is on its way, or in the
- * history of a closed run that `leftovers` points to. What was accepted stays in the coverage, also in the next runs.
+ * A record is in exactly one place: in the buffer (accepted, not in a batch), in the one batch that is on its way, or
+ * in the history of a closed run that `leftovers` points to. What was accepted stays in the coverage, also in the next
+ * runs.
  *
  * An heir knows what its closed run had accepted only when it has read it; chunks that arrive before are judged then.
  */
@@ -67,8 +68,8 @@ export class BatcherState {
   }
 
   /**
-   * Takes a chunk in, or the part of it that had not been accepted before. What is dropped here needs no acknowledgement: the
-   * record was accepted before, and gets its own.
+   * Takes a chunk in, or the part of it that had not been accepted before. What is dropped here needs no
+   * acknowledgement: the record was accepted before, and gets its own.
    */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
     // A member of a version that names no installation must not take the name away.
@@ -186,7 +187,8 @@ export class BatcherState {
     const { inserted, rejected, skipped } = outcome;
     const records = inserted + rejected + skipped;
     const finished = flushes.finish(id, records, nowMs);
-    // A chunk of which a part had been accepted before was counted whole. Only the flush knows how many records are new.
+    // A chunk of which a part had been accepted before was counted whole. Only the flush knows how many records are
+    // new.
     if (finished.reason !== 'inherited') counters.records += records - finished.records;
     counters.inserted += inserted;
     counters.rejected += rejected;
@@ -224,8 +226,8 @@ export class BatcherState {
   }
 
   /**
-   * Input and bodies of the next run. A buffer too large to be carried stays in this run's history, from which the
-   * next one takes it as an heir does. `forgotten`: partitions whose coverage the next run does not get, for want of room.
+   * Input and bodies of the next run. A buffer too large to be carried stays in this run's history, from which the next
+   * one takes it as an heir does. `forgotten`: partitions whose coverage the next run does not get, for want of room.
    */
   carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array; readonly forgotten: number } {
     const { buffer, counters, coverage, flushes, requests } = this.#parts;

@@ -37,7 +37,9 @@ type Value<F extends Field> = Exclude<CarriedState[F], undefined>;
 
 /** How one field of {@link CarriedState} is written and read. */
 interface CarriedField<F extends Field> {
-  /** Whether an heir gets it, too. The others are of no use to it: it takes the records from the closed run's history. */
+  /**
+   * Whether an heir gets it, too. The others are of no use to it: it takes the records from the closed run's history.
+   */
   readonly forHeirs: F extends keyof Inheritance ? true : false;
   /** The most that the field may have of the room. Absent: it is kept whole, whatever its size. */
   readonly bytesMax?: EncodedLimit | 'rest';
@@ -49,10 +51,10 @@ interface CarriedField<F extends Field> {
 }
 
 /**
- * All that goes over, in the order in which it gets room within {@link LIMITS.inputBytes}. Kept whole is what no record may
- * be lost for: the buffer, what closed runs have left, what people have said. Then comes what keeps records from being
- * taken twice, which forgets its oldest for want of room: names of requests, and the coverage, which gets what the
- * confirmations leave. Signals of strangers get the rest; they are counted in any case.
+ * All that goes over, in the order in which it gets room within {@link LIMITS.inputBytes}. Kept whole is what no record
+ * may be lost for: the buffer, what closed runs have left, what people have said. Then comes what keeps records from
+ * being taken twice, which forgets its oldest for want of room: names of requests, and the coverage, which gets what
+ * the confirmations leave. Signals of strangers get the rest; they are counted in any case.
  */
 const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
   chunks: {

@@ -42,11 +42,12 @@ interface SignaledEvent {
 }
 
 /**
- * What a closed run of a batcher has left: what it had accepted and not flushed. Pure. Apply the events of the run's history in
- * their order, then call `end`. The run's own state goes through them again; only the decisions are taken from the history.
+ * What a closed run of a batcher has left: what it had accepted and not flushed. Pure. Apply the events of the run's
+ * history in their order, then call `end`. The run's own state goes through them again; only the decisions are taken
+ * from the history.
  *
- *     started ──signaled──► accepting ──…Scheduled──► on its way ──insertCompleted──► accepting
- *                                                         └──rejections──► rejectCompleted ──► accepting
+ *     accepting ──insertScheduled──► on its way ──insertCompleted──► accepting
+ *                                        └──insertCompleted, with rejections──► rejecting ──rejectCompleted──► accepting
  */
 export class ClosedRun {
   readonly #run: RunIdentity;

@@ -8,8 +8,8 @@ const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
 
 /**
- * Confirmations that could not be delivered. They are tried again by themselves, so that their batches do not wait. Pure.
- * Beyond {@link UNCONFIRMED_MAX} the oldest is given up.
+ * Confirmations that could not be delivered. They are tried again by themselves, so that their batches do not wait.
+ * Pure. Beyond {@link UNCONFIRMED_MAX} the oldest is given up.
  */
 export class Confirmations {
   #postponed: readonly PostponedConfirmation[];

@@ -34,15 +34,17 @@ export class RunProgress {
 /** After so many continuations in a row in which nothing was handled, a run stays as it is and raises an alert. */
 export const IDLE_CONTINUATIONS_MAX = 10;
 
-/** A quarter of what may be handed on, and the lowest mark that can be configured (half of the least `flow.maxHistory`). */
+/**
+ * A quarter of what may be handed on, and the lowest mark that can be configured (half of the least `flow.maxHistory`).
+ */
 const ADDED_BYTES_MIN = 512 * 1024;
 
 /**
  * Whether a run has to continue as new. Pure. Two rules keep continuations from following one another without an end:
  *
- * - A run continues only after it has added something: as much as it was handed, or as much as its own mark. What it was
- *   handed may be larger than the mark, so that it begins above it. By this rule all continuations together copy at most
- *   four times what has arrived; with the default mark no more than what has arrived.
+ * - A run continues only after it has added something: as much as it was handed, or as much as its own mark. What it
+ *   was handed may be larger than the mark, so that it begins above it. By this rule all continuations together copy at
+ *   most four times what has arrived; with the default mark no more than what has arrived.
  * - A run {@link isHolding holds} after ten runs in which nothing was handled, even if the server suggests to continue.
  *
  * A hold cannot fill a history: whatever arrives ends it. The marks of a run are lower than the one at which senders
@@ -74,16 +76,17 @@ function reached(marks: Marks, { continueAsNewSuggested, length, bytes }: Histor
 }
 
 /**
- * Near Temporal's own limits of a history. At 50 MiB or 51,200 events Temporal terminates the run. After 10,000 signals it
- * refuses further ones, `resume` too. A full backlog that is inserted stays below (see `temporal/flowControl.ts`). One that is
- * rejected enters the history two times more: as the result of the insert, and as the input of the rejection. And a
- * stranger may send anything to a paused batcher. From here one more batch still fits, with all that it may add (some 4.5 MiB).
+ * Near Temporal's own limits of a history. At 50 MiB or 51,200 events Temporal terminates the run. After 10,000 signals
+ * it refuses further ones, `resume` too. A full backlog that is inserted stays below (see `temporal/flowControl.ts`).
+ * One that is rejected enters the history two times more: as the result of the insert, and as the input of the
+ * rejection. And a stranger may send anything to a paused batcher. From here one more batch still fits, with all that
+ * it may add (some 4.5 MiB).
  */
 const OUTGROWN = { bytes: 42 * MIB, events: 40_000, eventsPaused: 9_600 } as const;
 
 /**
- * Whether a run has to end now, whatever it holds. What is buffered stays in its history, and the next run takes it from
- * there, as an heir does.
+ * Whether a run has to end now, whatever it holds. What is buffered stays in its history, and the next run takes it
+ * from there, as an heir does.
  */
 export function hasOutgrown({ length, bytes }: HistoryView, paused: boolean): boolean {
   return bytes >= OUTGROWN.bytes || length >= (paused ? OUTGROWN.eventsPaused : OUTGROWN.events);

@@ -1,7 +1,9 @@
 import type { Control } from '../protocol/batcher.js';
 import { LIMITS } from './limits.js';
 
-/** What people have told a batcher: whether it is paused or draining, and the last signals by which they said so. Pure. */
+/**
+ * What people have told a batcher: whether it is paused or draining, and the last signals by which they said so. Pure.
+ */
 export class Controls {
   draining = false;
   #paused = false;

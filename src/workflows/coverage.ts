@@ -4,9 +4,9 @@ import { partitionName, type RecordSource } from '../protocol/record.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
- * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Pure. Normally there is one range
- * per partition: senders go on at the offset at which they stopped. A range stays after its records are flushed, so that
- * the batcher knows what arrives again later.
+ * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Pure. Normally there is one
+ * range per partition: senders go on at the offset at which they stopped. A range stays after its records are flushed,
+ * so that the batcher knows what arrives again later.
  */
 export class Coverage {
   /** Epochs kept per partition; the least recently used one is forgotten. */
@@ -14,14 +14,15 @@ export class Coverage {
   /** Epochs kept over all partitions; two a partition if that is more. */
   static readonly EPOCHS_TOTAL_MAX = 3_000;
   /**
-   * Most bytes of JSON that go over to the next run: some 3,000 partitions with two epochs each. They are fewer if the rest
-   * of the next run's input leaves less room. A run itself forgets no partition: what is new must not depend on it.
+   * Most bytes of JSON that go over to the next run: some 3,000 partitions with two epochs each. They are fewer if the
+   * rest of the next run's input leaves less room. A run itself forgets no partition: what is new must not depend on
+   * it.
    */
   static readonly STATE_BYTES_MAX = 1_000_000;
   /**
-   * Ranges kept per epoch; beyond it the two lowest become one. That loses nothing: a sender begins at an offset before which
-   * all was accepted, so no record of this batcher is in a hole. A hole is left when a sender starts anew and the batcher had
-   * no record in between, so only many restarts in a row come near this bound.
+   * Ranges kept per epoch; beyond it the two lowest become one. That loses nothing: a sender begins at an offset before
+   * which all was accepted, so no record of this batcher is in a hole. A hole is left when a sender starts anew and the
+   * batcher had no record in between, so only many restarts in a row come near this bound.
    */
   static readonly RANGES_MAX = 4;
 
@@ -117,7 +118,9 @@ export class Coverage {
     return this.#partitions.size;
   }
 
-  /** @param bytesMax bytes of JSON, beyond which the partitions are left out whose last record was accepted longest ago */
+  /**
+   * @param bytesMax bytes of JSON, beyond which the partitions are left out whose last record was accepted longest ago
+   */
   toState(bytesMax = Infinity): CoverageState {
     const limit = Math.min(bytesMax, Coverage.STATE_BYTES_MAX);
     const all = [...this.#partitions.values()].map(toPartitionCoverage);

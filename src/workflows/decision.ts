@@ -5,19 +5,6 @@ import { continuationDue, continuationWasDue, hasOutgrown, type HistoryView } fr
 import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
 import { decideBy, type Follows } from './versions.js';
 
-/** What the batcher does next. `wait` without a delay: until a signal arrives. */
-export type Decision =
-  | { readonly type: 'wait'; readonly delayMs?: number }
-  | { readonly type: 'flush'; readonly reason: FlushReason }
-  /** Read what this closed run has left. */
-  | { readonly type: 'readInheritance'; readonly runId: string }
-  /** Flush the next batch that a closed run has left. */
-  | { readonly type: 'flushInherited' }
-  /** Try to deliver the confirmations that are due. */
-  | { readonly type: 'confirm' }
-  | { readonly type: 'continueAsNew' }
-  | { readonly type: 'complete' };
-
 /**
  * What a batcher does next, from its state alone. Pure. The first of these that applies:
  *
@@ -52,6 +39,19 @@ export function decide(
   const reason = flushReason(parts, settings, dueAtMs <= nowMs, continues, follows);
   return reason === null ? waitUntil(dueAtMs, parts, nowMs) : { type: 'flush', reason };
 }
+
+/** What the batcher does next. `wait` without a delay: until a signal arrives. */
+export type Decision =
+  | { readonly type: 'wait'; readonly delayMs?: number }
+  | { readonly type: 'flush'; readonly reason: FlushReason }
+  /** Read what this closed run has left. */
+  | { readonly type: 'readInheritance'; readonly runId: string }
+  /** Flush the next batch that a closed run has left. */
+  | { readonly type: 'flushInherited' }
+  /** Try to deliver the confirmations that are due. */
+  | { readonly type: 'confirm' }
+  | { readonly type: 'continueAsNew' }
+  | { readonly type: 'complete' };
 
 function isDrained({ buffer, controls, leftovers, confirmations, foreignSignals }: CarriedParts): boolean {
   const holdsRecords = buffer.chunks.length > 0 || leftovers.batches > 0;

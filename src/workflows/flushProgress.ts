@@ -3,23 +3,6 @@ import type { FlushReason, Parking } from '../protocol/flush.js';
 import { sourceName } from '../protocol/record.js';
 import type { Buffered } from './batchPlanning.js';
 
-/** The batch that is on its way. */
-export interface CurrentFlush {
-  /** Counts the batcher's batches from 1. */
-  readonly number: number;
-  readonly reason: FlushReason;
-  /** 0 in an inherited batch until it is done: its records do not pass through the batcher. So are the bytes. */
-  readonly records: number;
-  readonly bytes: number;
-  readonly startedAtMs: number;
-  /** In an inherited batch: when it began. */
-  readonly oldestAcceptedAtMs: number;
-  /** Names of the sources of its records, see `sourceName`; empty in an inherited batch. */
-  readonly sources: ReadonlySet<string>;
-  /** Set once a person has given the batch up. */
-  readonly parking: Parking | null;
-}
-
 /**
  * The flush that is under way, at most one, and the last one that is done. Pure.
  *
@@ -72,6 +55,23 @@ export class FlushProgress {
     this.#current = null;
     return finished;
   }
+}
+
+/** The batch that is on its way. */
+export interface CurrentFlush {
+  /** Counts the batcher's batches from 1. */
+  readonly number: number;
+  readonly reason: FlushReason;
+  /** 0 in an inherited batch until it is done: its records do not pass through the batcher. So are the bytes. */
+  readonly records: number;
+  readonly bytes: number;
+  readonly startedAtMs: number;
+  /** In an inherited batch: when it began. */
+  readonly oldestAcceptedAtMs: number;
+  /** Names of the sources of its records, see `sourceName`; empty in an inherited batch. */
+  readonly sources: ReadonlySet<string>;
+  /** Set once a person has given the batch up. */
+  readonly parking: Parking | null;
 }
 
 /** What {@link FlushProgress.begin} has to know of chunks that were taken out of the buffer. */

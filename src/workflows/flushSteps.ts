@@ -60,8 +60,8 @@ export function readInheritance(state: BatcherState, runId: string): Promise<Inh
 }
 
 /**
- * Tries to deliver the confirmations that are due, once. The state tries again what is not delivered, later each time: a
- * requester that cannot be reached must not hold up the batches of others.
+ * Tries to deliver the confirmations that are due, once. The state tries again what is not delivered, later each time:
+ * a requester that cannot be reached must not hold up the batches of others.
  */
 export async function confirm(state: BatcherState): Promise<void> {
   const due = state.takeConfirmations(Date.now());
@@ -80,8 +80,9 @@ export async function confirm(state: BatcherState): Promise<void> {
 }
 
 /**
- * Puts the signals of strangers on the dead-letter topic, beside the flushes: that topic may be away for hours. What is not
- * there when the run continues as new is published by the next one; of a terminated run it stays in the counter only.
+ * Puts the signals of strangers on the dead-letter topic, beside the flushes: that topic may be away for hours. What is
+ * not there when the run continues as new is published by the next one; of a terminated run it stays in the counter
+ * only.
  */
 export async function publishForeignSignals(state: BatcherState): Promise<void> {
   try {

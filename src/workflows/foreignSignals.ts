@@ -3,8 +3,9 @@ import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
- * Signals of strangers that wait until they are on the dead-letter topic. Pure. They are bounded, since they travel in an
- * activity's input and over continue-as-new: a large one, or one too many, goes without its value; a flood is only counted.
+ * Signals of strangers that wait until they are on the dead-letter topic. Pure. They are bounded, since they travel in
+ * an activity's input and over continue-as-new: a large one, or one too many, goes without its value; a flood is only
+ * counted.
  */
 export class ForeignSignals {
   /** Signals waiting. */

@@ -70,8 +70,8 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
 }
 
 /**
- * One handler for all. With a handler each, signals that wait when a run begins would be handed out by name, not in their
- * order.
+ * One handler for all. With a handler each, signals that wait when a run begins would be handed out by name, not in
+ * their order.
  */
 function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {

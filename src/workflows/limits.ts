@@ -2,8 +2,8 @@ import { withinPayload } from '../protocol/payloadLimit.js';
 import type { BatchLimits } from '../protocol/settings.js';
 
 /**
- * Limits of a batcher that no configuration changes: each keeps a payload or a history below a limit of Temporal's. Those
- * of payloads are made for Temporal's default, see {@link encodedLimit}.
+ * Limits of a batcher that no configuration changes: each keeps a payload or a history below a limit of Temporal's.
+ * Those of payloads are made for Temporal's default, see {@link encodedLimit}.
  */
 export const LIMITS = {
   /**

@@ -1,9 +1,9 @@
 import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common';
 
 /**
- * The default converter, except for what that one cannot read: invalid JSON, or an encoding that it does not know. The default
- * one throws, and the workflow task would fail again and again for one signal of a stranger. Here such an argument becomes its
- * encoding and its bytes. They are no chunk, so the signal counts as a stranger's.
+ * The default converter, except for what that one cannot read: invalid JSON, or an encoding that it does not know. The
+ * default one throws, and the workflow task would fail again and again for one signal of a stranger. Here such an
+ * argument becomes its encoding and its bytes. They are no chunk, so the signal counts as a stranger's.
  */
 export const payloadConverter: PayloadConverter = {
   toPayload: (value, context, hint) => defaultPayloadConverter.toPayload(value, context, hint),

@@ -18,8 +18,8 @@ export type RequestIntake =
   | { readonly type: 'answered'; readonly unconfirmed: Unconfirmed };
 
 /**
- * Takes a workflow's request in: a new one becomes a chunk of one record, whose source is the batcher itself; one that was
- * answered before is answered as it was then. Pure, but for the request's name, which is remembered.
+ * Takes a workflow's request in: a new one becomes a chunk of one record, whose source is the batcher itself; one that
+ * was answered before is answered as it was then. Pure, but for the request's name, which is remembered.
  *
  * @param workflowId the batcher's
  */

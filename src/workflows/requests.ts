@@ -14,9 +14,9 @@ export type Judgement =
  * The requests of workflows that a batcher has accepted: each gets the next offset, and its name is remembered, so that
  * the same one is not taken twice. Pure.
  *
- * What is new must not depend on times, nor on whether an answer comes before or after a signal: an heir reads a closed run's
- * history, in which times differ by milliseconds, and answers stand before signals that the run had handled earlier. So names
- * are forgotten by their number; by age only from one run to the next.
+ * What is new must not depend on times, nor on whether an answer comes before or after a signal: an heir reads a closed
+ * run's history, in which times differ by milliseconds, and answers stand before signals that the run had handled
+ * earlier. So names are forgotten by their number; by age only from one run to the next.
  */
 export class Requests {
   /** Names remembered, beyond which the oldest is forgotten: they have to fit into the input of a run. */

@@ -5,9 +5,10 @@ const RESERVED = '__temporal_';
 const ESCAPE = 'reserved:';
 
 /**
- * Renames signals whose names begin with `__temporal_`. The SDK fails the workflow task if only the default handler could take
- * such a signal, and allows no other handler for it; so one signal of a stranger would stop a batcher for ever. Under another
- * name it comes to the default handler like any other: in its order, counted, and put on the dead-letter topic.
+ * Renames signals whose names begin with `__temporal_`. The SDK fails the workflow task if only the default handler
+ * could take such a signal, and allows no other handler for it; so one signal of a stranger would stop a batcher for
+ * ever. Under another name it comes to the default handler like any other: in its order, counted, and put on the
+ * dead-letter topic.
  */
 export const interceptors = (): WorkflowInterceptors => ({
   internals: [

@@ -8,9 +8,9 @@ export interface RunIdentity {
 }
 
 /**
- * The epoch of requests that a run begins to count. It is not the run's id, which a reset changes. And it is not the id of
- * the first run of the chain alone: a run of an earlier version, which knows no requests, may have continued as new in
- * between, and forgotten how far the count was.
+ * The epoch of requests that a run begins to count. It is not the run's id, which a reset changes. And it is not the id
+ * of the first run of the chain alone: a run of an earlier version, which knows no requests, may have continued as new
+ * in between, and forgotten how far the count was.
  */
 export function requestEpoch({ runId, firstExecutionRunId, continuedFromExecutionRunId }: RunIdentity): string {
   // A history says by an empty text that there is none.

@@ -20,13 +20,14 @@ interface SignalTarget {
 }
 
 /**
- * Gives one signal, whatever its name, to the state. The workflow and whoever reads its history call this in the same order.
+ * Gives one signal, whatever its name, to the state. The workflow and whoever reads its history call this in the same
+ * order.
  *
  * @returns false for a signal of a stranger
- * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly, until a worker runs that
- *   understands the chunk: to drop it would lose records whose offsets are committed.
- * @param understandsRequests whether the worker that handled this signal first knew requests: one of an earlier version has
- *   counted it as a stranger's, and the history has what it decided then. Asked only for requests
+ * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly, until a worker
+ *   runs that understands the chunk: to drop it would lose records whose offsets are committed.
+ * @param understandsRequests whether the worker that handled this signal first knew requests: one of an earlier version
+ *   has counted it as a stranger's, and the history has what it decided then. Asked only for requests
  */
 export function applySignal(
   target: SignalTarget,
@@ -54,8 +55,8 @@ export function applySignal(
 }
 
 /**
- * Characters kept of who sends a control signal, and of why. Both are carried from run to run, and each rejection of a batch
- * that is given up has the reason.
+ * Characters kept of who sends a control signal, and of why. Both are carried from run to run, and each rejection of a
+ * batch that is given up has the reason.
  */
 const CONTROL_CHARACTERS_MAX = 500;
 /** Characters of a topic (Kafka's own bound) and of an epoch that can be closed. */
