@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { configReference } from '../src/config/reference.js';
+import { commandsReference } from './commands.js';
 import { dashboard } from './dashboard.js';
 import { metricsReference } from './metrics.js';
 import { conversionsReference } from './values.js';
@@ -16,6 +17,7 @@ const schemaFile = path(`${CHART}/values.schema.json`);
 const schema = chartSchema(JSON.parse(readFileSync(schemaFile, 'utf8')) as JsonSchema, values);
 writeFileSync(schemaFile, JSON.stringify(schema, null, 2));
 writeFileSync(path(`${CHART}/files/dashboard.json`), JSON.stringify(dashboard()));
+append('docs/commands.md', commandsReference());
 append('docs/configuration.md', configReference());
 append('docs/metrics.md', metricsReference());
 append('docs/values.md', conversionsReference());

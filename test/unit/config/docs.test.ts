@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../src/config/problems.js';
 import { chartSchema, valuesReference, type JsonSchema } from '../../../scripts/chart.js';
+import { commandsReference } from '../../../scripts/commands.js';
 import { metricsReference } from '../../../scripts/metrics.js';
 import { conversionsReference } from '../../../scripts/values.js';
 import { configReference } from '../../../src/config/reference.js';
@@ -19,6 +20,10 @@ const cells = (table: string) =>
 
 it('the configuration reference says what the schema says (else: npm run docs)', () => {
   expect(generated('docs/configuration.md')).toEqual(cells(configReference()));
+});
+
+it('the reference of the commands is what their help says (else: npm run docs)', () => {
+  expect(generated('docs/commands.md')).toEqual(cells(commandsReference()));
 });
 
 it('the table of the metrics is what the registry has (else: npm run docs)', () => {

@@ -1,0 +1,247 @@
+import { Command, Option, type CommanderError } from 'commander';
+import type { CodecServerOptions } from './commands/codecServer/codecServer.js';
+import type { ControlOptions } from './commands/control/control.js';
+import type { ControlAction } from './protocol/batcher.js';
+import { VERSION } from './lib/version.js';
+import { LONG_HELP } from './longHelp.js';
+
+/** Where Temporal's dev server has its UI. */
+const DEFAULT_UI_ORIGINS = ['http://localhost:8233'];
+
+const CONTROLS: Readonly<Record<ControlAction, string>> = {
+  pause: 'let batchers accept records, but not flush them, until they are resumed',
+  resume: 'let paused batchers flush again',
+  flush: 'let batchers flush at once what they hold',
+  drain: 'let batchers flush what they hold and end; the next record starts them again',
+  park: 'give up the batch that a batcher cannot insert: what is not in the table goes to the dead-letter topic',
+};
+
+/**
+ * All commands of `ktb`, with their options and help; `docs/commands.md` is made of them. The code of a command is loaded
+ * when it is called: all of them together take a second of processor time.
+ *
+ * @param onExit ends the process after help, a version, or a command line that is wrong
+ */
+export function commandLine(onExit: (error: CommanderError) => never): Command {
+  const program = new Command('ktb')
+    .description(
+      'Kafka records to ClickHouse rows through Temporal batchers: nothing lost, nothing twice, every record acknowledged.',
+    )
+    .version(VERSION)
+    .showHelpAfterError('(ktb --help tells what there is)')
+    .addHelpText('after', LONG_HELP.ktb)
+    .exitOverride(onExit);
+
+  program
+    .command('run')
+    .description('run the daemon until SIGTERM or Ctrl-C')
+    .addOption(configOption())
+    .addOption(
+      new Option('--role <role>', 'consumer: Kafka to Temporal; worker: Temporal to ClickHouse')
+        .choices(['both', 'consumer', 'worker'])
+        .default('both'),
+    )
+    .addHelpText('after', LONG_HELP.run)
+    .action(called(async () => (await import('./commands/run.js')).run));
+
+  program
+    .command('setup')
+    .description('create the topics of the configuration that do not exist yet and, with --from-sample, the tables')
+    .addOption(configOption())
+    .option('--dry-run', 'print what would be done, and do nothing', false)
+    .option(
+      '--from-sample <records>',
+      'create a table that is missing, with columns that fit so many records of its topic',
+      toCount,
+    )
+    .option('--partitions <count>', 'partitions of a topic that is created', toCount, 8)
+    .addHelpText('after', LONG_HELP.setup)
+    .action(called(async () => (await import('./commands/setup.js')).setup));
+
+  program
+    .command('check')
+    .description('look at the configuration, at each connection, topic, table and at the namespace, and say what to do')
+    .addOption(configOption())
+    .option('--json', 'print JSON', false)
+    .addHelpText('after', LONG_HELP.check)
+    .action(called(async () => (await import('./commands/check/check.js')).check));
+
+  const config = program.command('config').description('validate and explain the configuration file, offline');
+  config
+    .command('validate')
+    .description('say everything that is wrong with the configuration file')
+    .addOption(configOption())
+    .option('--json', 'print JSON', false)
+    .action(called(async () => (await import('./commands/config.js')).validateConfig));
+  config
+    .command('schema')
+    .description('print the JSON Schema of the configuration file')
+    .action(called(async () => (await import('./commands/config.js')).printSchema));
+  config
+    .command('example')
+    .description('print a configuration file to begin with')
+    .action(called(async () => (await import('./commands/config.js')).printExample));
+  config
+    .command('docs')
+    .description('print every key, its default and what it is for')
+    .action(called(async () => (await import('./commands/config.js')).printReference));
+
+  program
+    .command('status')
+    .description('show the batchers, the members and the lag of each pipeline')
+    .addOption(configOption())
+    .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
+    .option('--json', 'print JSON; with --watch a line a look', false)
+    .addHelpText('after', LONG_HELP.status)
+    .action(called(async () => (await import('./commands/status/status.js')).status));
+
+  program
+    .command('where')
+    .description('find one record: its batcher, batch, row, acknowledgement or dead letter')
+    .argument('<record>', 'as topic/partition/offset')
+    .addOption(configOption())
+    .option('--json', 'print JSON', false)
+    .addHelpText('after', LONG_HELP.where)
+    .action(called(async () => (await import('./commands/where.js')).where));
+
+  program
+    .command('reconcile')
+    .description('compare what is committed with rows, dead letters and acknowledgements, and name what is missing')
+    .argument('<pipeline>', 'pipeline of the configuration')
+    .option(
+      '--from <position>',
+      'a time (2026-01-31T00:00:00Z), an offset, or earliest; default: what batchers were given first',
+    )
+    .option('--to <position>', 'a time or an offset, which is not compared any more; default: what is committed')
+    .option('--partition <topic/number>', 'only this partition; may be given again', collect, [])
+    .addOption(configOption())
+    .option('--json', 'print JSON', false)
+    .addHelpText('after', LONG_HELP.reconcile)
+    .action(called(async () => (await import('./commands/reconcile/reconcile.js')).reconcile));
+
+  program
+    .command('codec-server')
+    .description('let people read records in the Temporal UI and CLI, as their codec endpoint; needs no configuration')
+    .option('--listen <address:port>', 'where it listens', '127.0.0.1:8081')
+    .addOption(new Option('--token <token>', 'bearer token that requests have to bring').env('KTB_CODEC_TOKEN'))
+    .option('--origin <url>', 'address of the Temporal UI, whose pages may ask; may be given again', collect)
+    .addHelpText('after', LONG_HELP.codecServer)
+    .action(async ({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) => {
+      const { codecServer } = await import('./commands/codecServer/codecServer.js');
+      await codecServer({ ...options, origin });
+    });
+
+  for (const [action, description] of Object.entries(CONTROLS)) {
+    const command = program
+      .command(action)
+      .description(description)
+      .option('--pipeline <name>', 'only the batchers of this pipeline')
+      .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be given again', collect, [])
+      .option('--json', 'print JSON', false)
+      .addOption(configOption())
+      .addHelpText('after', LONG_HELP[action as ControlAction])
+      .action(async (options: ControlOptions) => {
+        const { control } = await import('./commands/control/control.js');
+        await control(action as ControlAction, options);
+      });
+    if ((action as ControlAction) === 'park')
+      command.option('--reason <text>', 'why; kept with the batcher, and part of each acknowledgement', '');
+    else command.requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when');
+  }
+
+  program
+    .command('rewind')
+    .description('let the group read again from an earlier time or offset, while its consumers are stopped')
+    .argument('<pipeline>', 'pipeline of the configuration')
+    .requiredOption('--to <position>', 'a time (2026-01-31T00:00:00Z), an offset, or earliest')
+    .option('--again', 'ingest the records again, as new ones; otherwise only what the table lacks is inserted', false)
+    .option('--partition <topic/number>', 'only this partition', collect, [])
+    .option('--dry-run', 'print what would be done, and do nothing', false)
+    .addOption(configOption())
+    .addHelpText('after', LONG_HELP.rewind)
+    .action(called(async () => (await import('./commands/rewind.js')).rewind));
+
+  const dlq = program
+    .command('dlq')
+    .description('look at dead letters, and replay them')
+    .addHelpText('after', LONG_HELP.dlq);
+  dlq
+    .command('list')
+    .description('reasons, and how many records were rejected for each')
+    .argument('[pipeline]', 'pipeline of the configuration; all without it')
+    .addOption(configOption())
+    .option('--json', 'print JSON, a line a pipeline', false)
+    .action(called(async () => (await import('./commands/dlq.js')).listDeadLetters));
+
+  dlq
+    .command('show')
+    .description('dead letters one by one, as JSON lines')
+    .argument('<pipeline>', 'pipeline of the configuration')
+    .addOption(codeOption())
+    .addOption(recordOption())
+    .option('--limit <count>', 'at most so many', toCount, 20)
+    .option('--values', 'with the values and headers of the records', false)
+    .addOption(configOption())
+    .addHelpText('after', LONG_HELP.dlqShow)
+    .action(called(async () => (await import('./commands/dlq.js')).showDeadLetters));
+
+  dlq
+    .command('replay')
+    .description('send rejected records to their topics again; each time it is called, they become new records')
+    .argument('<pipeline>', 'pipeline of the configuration')
+    .addOption(codeOption())
+    .addOption(recordOption())
+    .option('--all', 'all of them', false)
+    .option('--dry-run', 'print what would be done, and do nothing', false)
+    .addOption(configOption())
+    .addHelpText('after', LONG_HELP.dlqReplay)
+    .action(called(async () => (await import('./commands/dlq.js')).replayDeadLetters));
+
+  function toCount(text: string): number {
+    const count = Number(text);
+    if (!Number.isSafeInteger(count) || count < 1) program.error(`${text} is not a whole number from 1 on`);
+    return count;
+  }
+
+  // Each of them has commands, and no option that a command has: an option before the command is the command's.
+  for (const group of [program, config, dlq])
+    group.configureOutput({
+      outputError: (text, write) => {
+        const isMisplaced = text.startsWith('error: unknown option');
+        write(
+          isMisplaced
+            ? `${text.trimEnd()}: options come after the command, as in \`ktb check --config ktb.yaml\`\n`
+            : text,
+        );
+      },
+    });
+  return program;
+}
+
+function configOption(): Option {
+  return new Option('-c, --config <file>', 'configuration file').env('KTB_CONFIG').default('ktb.yaml');
+}
+
+function codeOption(): Option {
+  return new Option('--code <code>', 'only this rejection code; may be repeated').argParser(collect).default([]);
+}
+
+function recordOption(): Option {
+  return new Option('--record <topic/partition/offset>', 'only this record, as it was read; may be repeated')
+    .argParser(collect)
+    .default([]);
+}
+
+/** A command whose file is loaded when it is called. */
+function called<Arguments extends unknown[]>(
+  load: () => Promise<(...args: Arguments) => unknown>,
+): (...args: Arguments) => Promise<void> {
+  return async (...args) => {
+    const command = await load();
+    await command(...args);
+  };
+}
+
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}

@@ -1,0 +1,202 @@
+import type { ControlAction } from './protocol/batcher.js';
+
+type HelpOf = 'ktb' | 'run' | 'setup' | 'check' | 'status' | 'where' | 'reconcile' | 'codecServer' | 'rewind';
+type HelpOfDlq = 'dlq' | 'dlqShow' | 'dlqReplay';
+
+/** What the line about each answer means. */
+const CONTROL_HELP = `
+Without --pipeline it means all pipelines. --batcher is an index of the present
+layout, or a whole workflow id, also of an earlier layout.
+
+What the answers mean: docs/operations.md#steering-batchers
+`;
+
+/**
+ * What `ktb <command> --help` says after the options, by command. Plain text: what is indented by two spaces is an example
+ * or a table, and becomes a block in `docs/commands.md`.
+ */
+export const LONG_HELP: Readonly<Record<HelpOf | HelpOfDlq | ControlAction, string>> = {
+  ktb: `
+Exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong.
+
+All commands but codec-server, config schema, config example and config docs
+read the configuration file.`,
+
+  run: `
+Consumers and workers may run in one process, or apart:
+
+  ktb run --role consumer
+  ktb run --role worker
+
+SIGTERM drains: what was read is handed over and committed before it ends.`,
+
+  setup: `
+A topic that is created has the brokers' default number of copies. Look first:
+
+  ktb setup --dry-run --from-sample 1000
+  ktb setup --from-sample 1000`,
+
+  check: `
+It changes nothing. A finding is ok, a warning (it works, but not for ever, or
+not as well as it could) or wrong (records wait or get lost; exit code 1). It
+looks at
+
+- the configuration;
+- Kafka: each topic's partitions, copies, retention, compaction and message
+  limit, against what a signal and a dead letter can hold; whether the group may
+  be read;
+- Temporal: the namespace's retention, within which a closed run has to be taken
+  over, and whether workers ask for work;
+- ClickHouse: mapped columns, identity columns, their types, whether they can be
+  looked up quickly, the deduplication window, topics that share a table because
+  of their names, and whether the user may insert and look up (by an insert
+  without rows and a look-up of no record).
+
+Whether a topic may be written is only known once something is.`,
+
+  status: `
+It asks Kafka and Temporal. If one is down, it takes up to 20 seconds and names
+it (exit code 1). Of ClickHouse it knows what batchers were last answered. Use
+ktb check to see whether ClickHouse answers now.
+
+A batcher that no worker answers for is silent. The server still knows the size
+of its history.
+
+--watch draws the same again every 2 seconds, with records and rows a second. No
+batcher is asked more often. With --json each look is a line.`,
+
+  where: `
+Topic, partition and offset are those that an acknowledgement or a dead letter
+names:
+
+  ktb where orders/3/12345
+
+It says in which pipelines the record is, and there its state:
+
+  waiting      in Kafka, or in the lane of a consumer; no batcher has accepted it
+  accepted     held by a batcher: buffered, or left by a closed run
+  flushing     in a batch that is on its way
+  inserted     it has a row
+  rejected     it has a dead letter
+  skipped      it has no value, and the pipeline skips such records
+  missing      it was read, and has neither a row nor a dead letter (exit code 1)
+  notWritten   not there yet: the log ends before it
+  noRecord     none: a mark of a transaction, or compacted away
+  removed      no longer in the log, and nothing else tells of it
+  unknown      not known, because a part does not answer; it is named (exit code 1)
+
+If a missing record was acknowledged as inserted, its row has gone since: merged,
+expired by a TTL, or deleted.
+
+It also shows the batcher with its run, the batch with the deduplication token of
+the first insert, the row, where the acknowledgement is, and the dead letter.
+
+It reads the log, the batcher's history (no worker is needed), the table, and the
+reply and dead-letter topics from the record's own time on. That takes some ten
+seconds. It looks for the batch in the 20 runs before the acknowledgement.`,
+
+  reconcile: `
+It reads the log up to the committed offsets, and looks for each record's row,
+dead letter and acknowledgement. What batchers hold is no gap.
+
+  ktb reconcile orders
+  ktb reconcile orders --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --partition orders/3
+
+Exit code 1 if records are missing, have more than one row under one epoch, or
+are not acknowledged. Their offsets are named. Rows that were deleted count as
+not there, and so do acknowledgements and dead letters that the retention of
+their topics has removed.
+
+It keeps a byte for each offset, for at most 100 million offsets.`,
+
+  codecServer: `
+What signals and flushes carry is packed, and shows as bytes in Temporal. This
+serves Temporal's codec server protocol (/decode, /encode), also under a path
+such as /<namespace>/decode. It shows topic, partition, offset, key, headers and
+value of each record (up to 1,000 a payload). It connects to nothing.
+
+  KTB_CODEC_TOKEN=... ktb codec-server --listen 0.0.0.0:8081 --origin https://temporal.example.com
+  temporal --codec-endpoint http://localhost:8081 --codec-auth "Bearer ..." workflow show ...
+
+Whoever may ask it can read all records whose packed form they have. So without a
+token it listens only on this machine. With one, requests need the header
+"Authorization: Bearer <token>". The UI can only pass its user's own access
+token: let a proxy check that one and put this one in its place.
+
+Browsers may ask only from pages of --origin (default: the UI of Temporal's dev
+server, http://localhost:8233).`,
+
+  pause: `
+A paused batcher takes records and does not flush them. Once its history is full
+the consumers stop, and Kafka holds the backlog.
+
+  ktb pause --pipeline orders --reason "migrating the table"
+${CONTROL_HELP}`,
+
+  resume: `
+  ktb resume --pipeline orders --reason "migrated"
+${CONTROL_HELP}`,
+
+  flush: `
+A paused batcher flushes once it is resumed.
+
+  ktb flush --reason "the report is due"
+${CONTROL_HELP}`,
+
+  drain: `
+  ktb drain --pipeline orders --batcher 3 --reason "looking at its history"
+${CONTROL_HELP}`,
+
+  park: `
+A batch whose insert fails is tried again until it succeeds, and holds the ones
+after it, so that keys keep their order. Mend the table, and it goes on by
+itself. If that cannot be done, give the batch up:
+
+  ktb park --pipeline orders --batcher 3 --reason "the column is gone for good"
+  ktb dlq list orders
+  ktb dlq replay orders --code parked
+
+--batcher is required. An index needs --pipeline if there are several.
+
+The batcher cancels the insert, looks up which records of the batch are in the
+table, and acknowledges these as inserted. The others go to the dead-letter topic
+as they were. They are acknowledged as rejected, with the code parked and the
+reason in the message, which requesters see. Then the next batch follows. It may
+have to be given up too.
+
+The answers are told, already (there is no such batch, or it is being given up)
+and failed (its insert has not failed, or it waits for Kafka, which park cannot
+change). When and what is given up: docs/operations.md#giving-a-batch-up`,
+
+  rewind: `
+Stop the consumers first. By default it inserts only what the table lacks. With
+--again it ingests everything again, as new records:
+
+  ktb rewind orders --to 2026-01-31T00:00:00Z --dry-run
+  ktb rewind orders --to 2026-01-31T00:00:00Z
+  ktb rewind orders --to 2026-01-31T00:00:00Z --again
+
+When to use which: docs/operations.md#temporals-data-is-lost`,
+
+  dlq: `
+  ktb dlq list
+  ktb dlq show orders --code not_json --values
+  ktb dlq replay orders --record orders/3/12345 --dry-run
+  ktb dlq replay orders --code unknown_field
+
+The three commands cannot read past the beginning of a transaction that is still
+open. They then say up to where they came, with exit code 1.`,
+
+  dlqShow: `
+A dead letter without a part of its record says so: docs/operations.md#dead-letters`,
+
+  dlqReplay: `
+It needs --code, --record (as it was read) or --all.
+
+A replayed record is a new record of its topic, with its key and headers, and is
+answered like any other. Its dead letter stays where it is.
+
+Not replayed, but named, with exit code 1: signals of strangers, records whose
+topic is no input topic any more, and those too large for the dead-letter topic,
+which lack a part there (docs/operations.md#dead-letters).`,
+};
