@@ -59,8 +59,14 @@ It asks Kafka and Temporal. If one is down, it takes up to 20 seconds and names
 it (exit code 1). Of ClickHouse it knows what batchers were last answered. Use
 ktb check to see whether ClickHouse answers now.
 
-A batcher that no worker answers for is silent. The server still knows the size
-of its history.
+A batcher is accepting, flushing, paused or draining, or
+
+  silent       no worker answers for it; the server still knows the size of its
+               history
+  holding      it stays in its run, after ten runs in which nothing was handled
+
+If its run has ended, the state says how (completed, terminated). A batcher that
+has had no record yet is not started.
 
 --watch draws the same again every 2 seconds, with records and rows a second. No
 batcher is asked more often. With --json each look is a line.`,
