@@ -48,7 +48,11 @@ const importDirections = FOLDERS.map((folder) => {
   const forbidden = FOLDERS.filter((other) => other !== folder && !allowed.includes(other));
   const patterns = [
     {
-      group: [...forbidden.flatMap((other) => [1, 2, 3].map((up) => `${'../'.repeat(up)}${other}/*`)), '**/cli.js'],
+      group: [
+        ...forbidden.flatMap((other) => [1, 2, 3].map((up) => `${'../'.repeat(up)}${other}/*`)),
+        '**/cli.js',
+        '**/commandLine.js',
+      ],
       message: `src/${folder} may import only: itself${allowed.map((name) => `, ${name}`).join('')} (see ARCHITECTURE.md, "Layout").`,
     },
     ...Object.entries(MAY_CALL)

@@ -38,7 +38,7 @@ export async function withTemporal<T>({ temporal }: Config, work: (client: Clien
 }
 
 /** Works with ClickHouse, which is not asked for anything before. */
-export async function withClickHouse<T>(
+async function withClickHouse<T>(
   { clickhouse }: Pick<Config, 'clickhouse'>,
   work: (client: ClickHouseClient) => Promise<T>,
 ): Promise<T> {
