@@ -135,6 +135,8 @@ export class RecordSetReader {
       try {
         goesOn = (await this.#read(records)) && this.#position === from;
       } catch (error) {
+        // It lies before what was asked for.
+        if (error instanceof RecordTooLargeError && error.offset < this.#position) continue;
         goesOn = false;
         this.#waitsForRoom = error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX;
         if (!this.#waitsForRoom) this.#failure = this.#describe(error);

@@ -513,6 +513,10 @@ it('a record with millions of headers is passed over alone, however small it is 
   ]);
   expect(parts.flatMap(({ records }) => records.map(({ offset }) => offset))).toEqual([5, 7, 8]);
   expect(parts[1]?.failure?.message).toContain(`it has ${count} headers; ${HEADERS_MAX} are taken`);
+  // What lies before the position is nobody's concern any more.
+  const behind = await partsOf(rawBatch(5, 3, compressed, 'gzip'), 7);
+  expect(behind.map(({ from, failure }) => [from, failure])).toEqual([[7, null]]);
+  expect(behind.flatMap(({ records }) => records.map(({ offset }) => offset))).toEqual([7, 8]);
 });
 
 // ── Transactions ───────────────────────────────────────────────────────────────────────────────────────────────────
