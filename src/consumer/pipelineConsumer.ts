@@ -1020,7 +1020,7 @@ export class PipelineConsumer {
   }
 
   /** False before the first batch, which brings the function to commit by, and while the user may not read the topic. */
-  async #commitNow(assignment: Assignment, commits: readonly PartitionCommit[]): Promise<boolean> {
+  async #commitNow(assignment: Assignment, commits: () => readonly PartitionCommit[]): Promise<boolean> {
     const commit = this.#commit;
     if (commit === null) return false;
     const refused = (where: PartitionCommit): boolean => {
@@ -1028,8 +1028,8 @@ export class PipelineConsumer {
       // One that is paused since may be permitted again: no fetch would find out, so the commit does.
       return known?.error === REFUSED && known.sinceMs !== null;
     };
-    if (commits.some(refused)) return false;
-    await this.#commits.inTurn(assignment, this.#clusterId, commit, () => commits);
+    if (commits().some(refused)) return false;
+    await this.#commits.inTurn(assignment, this.#clusterId, commit, commits);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import type { Layout } from '../../protocol/batcherId.js';
-import { partitionName, type TopicPartition } from '../../protocol/record.js';
+import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
 import type { LogComparison, LogVerdict } from './logComparison.js';
 import type { KnownStart } from './partitionStarts.js';
@@ -29,7 +29,7 @@ export interface PartitionCommit extends TopicPartition {
  *        ├──────► handing over ──► open (old layout, to an end)┘
  *        └──────► blocked
  *     open ──the log ends before the position──► unknown
- *     open, comparing, blocked ──the topic is gone──► unknown
+ *     open, comparing, handing over, blocked ──the topic is gone──► unknown
  *
  * Each partition by itself: one whose start cannot be found out keeps no other from being read. Pure. A partition may be handed over from once it is open and its epoch is committed.
  */
@@ -38,6 +38,8 @@ export class Assignment {
   readonly #trackers = new Map<string, PartitionTracker>();
   readonly #committed = new Map<PartitionTracker, number>();
   readonly #comparing = new Map<string, Comparison>();
+  /** What each hand-over that is on its way was begun for. */
+  readonly #leaving = new Map<string, RecordSource>();
   /** Partitions whose start is not known, and why as far as it is known; empty at first. */
   readonly #unknown = new Map<string, string>();
   readonly #blocked = new Map<string, { readonly reason: HeldReason; readonly problem: string }>();
@@ -76,6 +78,7 @@ export class Assignment {
   /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
   open(tracker: PartitionTracker, committed: number | null): void {
     this.#trackers.set(partitionName(tracker), tracker);
+    this.#leaving.delete(partitionName(tracker));
     this.#unknown.delete(partitionName(tracker));
     if (committed !== null) this.#committed.set(tracker, committed);
   }
@@ -94,10 +97,17 @@ export class Assignment {
     this.#unknown.delete(partitionName(partition));
   }
 
-  /** Nothing of the partition is handed over or committed until it is opened again. */
-  leave(partition: TopicPartition): void {
-    this.#trackers.delete(partitionName(partition));
-    this.#unknown.delete(partitionName(partition));
+  /** A hand-over begins: no record of the partition is taken, and no offset of a tracker committed, until it is opened again. */
+  leave(source: RecordSource): void {
+    const name = partitionName(source);
+    this.#trackers.delete(name);
+    this.#unknown.delete(name);
+    this.#leaving.set(name, source);
+  }
+
+  /** False once the hand-over that began with this very object has ended: its partition is open, or its topic is gone. */
+  isLeaving(source: RecordSource): boolean {
+    return this.#leaving.get(partitionName(source)) === source;
   }
 
   /** Its topic is gone: what is known of its log holds for it no more, and nothing of it is committed. */
@@ -105,6 +115,7 @@ export class Assignment {
     const name = partitionName(partition);
     this.#trackers.delete(name);
     this.#comparing.delete(name);
+    this.#leaving.delete(name);
     this.#blocked.delete(name);
     this.#unknown.set(name, '');
   }
@@ -112,7 +123,7 @@ export class Assignment {
   /** Whether anything is known of where a partition is read, or why it is not. */
   isKnown(partition: TopicPartition): boolean {
     const name = partitionName(partition);
-    return this.#trackers.has(name) || this.#comparing.has(name) || this.#blocked.has(name);
+    return [this.#trackers, this.#comparing, this.#leaving, this.#blocked].some((known) => known.has(name));
   }
 
   /** The comparison is over. */

@@ -26,9 +26,10 @@ export interface ReadingPlansOptions {
   /**
    * Commits at once, if the assignment is still this one.
    *
+   * @param commits asked when its turn has come: none where there is nothing to commit any more
    * @returns false where nothing can be committed yet
    */
-  readonly commit: (assignment: Assignment, commits: readonly PartitionCommit[]) => Promise<boolean>;
+  readonly commit: (assignment: Assignment, commits: () => readonly PartitionCommit[]) => Promise<boolean>;
   /** Another tracker reads a partition now. */
   readonly replaced: () => void;
   readonly logger: Pick<Logger, 'info'>;
@@ -96,21 +97,23 @@ export class ReadingPlans {
   /**
    * A partition leaves a layout: its epoch is closed in all batchers of it, and what they lack up to there is read. That a
    * hand-over has begun is committed first: a member that knows only the old layout must not go on as if nothing were.
-   * Never rejects.
+   * Ends without an effect where the topic is gone meanwhile: another one of that name has another log. Never rejects.
    */
   async handOver(assignment: Assignment, source: RecordSource, from: number, layout: Layout): Promise<void> {
-    const { batchersOf, commit, isCurrent } = this.#options;
+    const { batchersOf, commit } = this.#options;
     const { topic, partition, epoch } = source;
     const state = { type: 'closing' } as const;
     const batchers = batchersOf(layout);
     // A commit of the tracker before would take back that a hand-over has begun.
     assignment.leave(source);
-    await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, async () => {
+    const isDue = (): boolean => assignment.isLeaving(source);
+    const commits = [{ topic, partition, epoch, offset: from, layout, state }];
+    await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, isDue, async (isOver) => {
       // Any batch lets commit; without traffic there is no hurry.
-      if (!(await commit(assignment, [{ topic, partition, epoch, offset: from, layout, state }]))) return false;
-      if (!isCurrent(assignment)) return true;
+      if (!(await commit(assignment, () => (isDue() ? commits : [])))) return false;
+      if (isOver()) return true;
       const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
-      if (!isCurrent(assignment)) return true;
+      if (isOver()) return true;
       this.#goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
       return true;
     });
@@ -118,16 +121,16 @@ export class ReadingPlans {
 
   /** Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. */
   async #enterLayout(assignment: Assignment, closed: PartitionTracker): Promise<void> {
-    const { batchersOf, isCurrent, logger, pipeline } = this.#options;
+    const { batchersOf, logger, pipeline } = this.#options;
     const { topic, partition, next, plan } = closed;
     const batchers = batchersOf(plan.layout);
-    await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, async () => {
+    const isDue = (): boolean => assignment.tracker(topic, partition) === closed;
+    await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, isDue, async (isOver) => {
       while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
-        if (!isCurrent(assignment)) return true;
+        if (isOver()) return true;
       }
-      // Its topic may have been recreated meanwhile.
-      if (!isCurrent(assignment) || assignment.tracker(topic, partition) !== closed) return true;
+      if (isOver()) return true;
       const fields = {
         pipeline: pipeline.name,
         topic,
@@ -149,20 +152,32 @@ export class ReadingPlans {
     return turn;
   }
 
-  /** Repeats a step that may fail until it is done or nothing new is begun. Never rejects. */
-  async #untilDone(assignment: Assignment, what: string, step: () => Promise<boolean>): Promise<void> {
+  /**
+   * Repeats a step that may fail until it is done, or nothing new is begun. Never rejects.
+   *
+   * @param isDue false once the partition waits for it no more, as where its topic is gone
+   * @param step is told whether it may still have an effect, to ask after each `await`
+   */
+  async #untilDone(
+    assignment: Assignment,
+    what: string,
+    isDue: () => boolean,
+    step: (isOver: () => boolean) => Promise<boolean>,
+  ): Promise<void> {
     const { goesOn, isCurrent, stateLog } = this.#options;
-    while (goesOn(assignment)) {
+    const isOver = (): boolean => !isCurrent(assignment) || !isDue();
+    while (goesOn(assignment) && isDue()) {
       try {
-        if (await step()) {
-          stateLog.well(what, `The ${what} goes on`);
+        if (await step(isOver)) {
+          stateLog.well(what, `The ${what} waits no more`);
           return;
         }
       } catch (error) {
-        if (isCurrent(assignment)) stateLog.problem(what, `The ${what} waits: ${messageOf(error)}`);
+        if (!isOver()) stateLog.problem(what, `The ${what} waits: ${messageOf(error)}`);
       }
       await sleep(HAND_OVER_RETRY_MS);
     }
+    if (!isDue()) stateLog.well(what, `The ${what} waits no more`);
   }
 }
 

@@ -129,8 +129,8 @@ class World {
   }
 
   /** As a member of 0.1.0 has committed it. */
-  commit(partition: number, offset: number, epoch: string): void {
-    const metadata = formatCommitMetadata({ epoch, layout: this.#layout, clusterId: 'c1', state: READING });
+  commit(partition: number, offset: number, epoch: string, layout = this.#layout): void {
+    const metadata = formatCommitMetadata({ epoch, layout, clusterId: 'c1', state: READING });
     this.commits.set(`${TOPIC}/${partition}`, { offset, metadata });
   }
 
@@ -706,6 +706,26 @@ it('a topic that is gone and comes back longer is another one: all of it is read
   world.topicError = null;
   await eventually(() => expect(world.committed(0)).toBe(60));
   expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
+  expect(world.consumer.problem).toBeNull();
+});
+
+it('a topic that is gone while a partition of it hands over is another one when it comes back: all of it is read', async () => {
+  const world = new World(1);
+  world.write(0, 100);
+  world.commit(0, 100, 'e1', { batchers: 1, keyFunction: 'key' });
+  await world.consumer.start();
+  // No batch lets it commit that the hand-over has begun.
+  await eventually(() => expect(world.paused.has('orders/0')).toBe(false));
+  world.topicError = 'missing';
+  world.answer(0, MISSING);
+  await eventually(() => expect(world.consumer.problem).toContain('orders/0: Kafka has no such topic'));
+  world.commits.clear();
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 150);
+  world.topicError = null;
+  await eventually(() => expect(world.committed(0)).toBe(150));
+  expect(offsetsOf(world, 0)).toEqual(upTo(150));
+  expect(world.epochOf(0)).not.toBe('e1');
   expect(world.consumer.problem).toBeNull();
 });
 

@@ -15,17 +15,33 @@ const source = { topic: 'orders', partition: 0, epoch: 'e1' };
 /** A member with one partition, whose old batchers have accepted up to offset 9; what it does is noted in its order. */
 function member() {
   const done: string[] = [];
-  const logger = pino({ level: 'silent' });
-  const state = { current: true, draining: false, canCommit: true, flushed: true, over: '' };
+  const output: string[] = [];
+  const logger = pino({}, { write: (line: string) => void output.push(line) });
+  const told = () => output.map((line) => (JSON.parse(line) as { msg: string }).msg);
+  const state = {
+    current: true,
+    draining: false,
+    canCommit: true,
+    flushed: true,
+    answers: true,
+    over: '',
+    gone: false,
+  };
+  const assignment = new Assignment({ orders: [0] });
+  const end = () => {
+    if (state.gone) assignment.forget(source);
+    else state.current = false;
+  };
   const note = (what: string) => {
     done.push(what);
-    // The assignment ends during this very step.
-    if (state.over === what) state.current = false;
+    // The assignment ends, or the topic is gone, during this very step.
+    if (state.over === what) end();
   };
   const closedAt: (number | null)[] = [null, null];
   const batchers = closedAt.map((_, index) => ({
     epochStatus: () => {
       note('asked');
+      if (!state.answers) return Promise.reject(new Error('no worker'));
       return Promise.resolve({ coveredTo: 9, closedAt: closedAt[index]!, flushed: state.flushed });
     },
     close: ({ offset }: { offset: number }) => {
@@ -40,21 +56,20 @@ function member() {
     steering: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
     goesOn: () => state.current && !state.draining,
     isCurrent: () => state.current,
-    commit: (_, commits: readonly PartitionCommit[]) => {
+    commit: (_, commits: () => readonly PartitionCommit[]) => {
       if (!state.canCommit) {
         note('no commit yet');
         return Promise.resolve(false);
       }
-      for (const { offset, state: of } of commits) note(`commit ${of.type} ${offset}`);
+      for (const { offset, state: of } of commits()) note(`commit ${of.type} ${offset}`);
       return Promise.resolve(true);
     },
     replaced: () => note('replaced'),
     logger,
     stateLog: new StateLog(logger),
   });
-  const assignment = new Assignment({ orders: [0] });
   const present = (): PartitionTracker | undefined => assignment.tracker('orders', 0);
-  return { plans, assignment, present, done, state };
+  return { plans, assignment, present, done, state, told };
 }
 
 it('says that a partition leaves a layout before it closes its epoch there, and reads up to the end of it', async () => {
@@ -103,6 +118,42 @@ it.each([
   await plans.handOver(assignment, source, 5, OLD);
   expect(done).toEqual(expected);
   expect(present()).toBeUndefined();
+});
+
+it.each([
+  ['commit closing 5', ['commit closing 5']],
+  ['closed at 9', ['commit closing 5', 'asked', 'asked', 'closed at 9', 'closed at 9', 'asked', 'asked']],
+])('does nothing any more to the partition where its topic is gone with: %s', async (over, expected) => {
+  const { plans, assignment, present, done, state } = member();
+  Object.assign(state, { over, gone: true });
+  await plans.handOver(assignment, source, 5, OLD);
+  expect(done).toEqual(expected);
+  expect(present()).toBeUndefined();
+  expect(assignment.isUnknown(source)).toBe(true);
+});
+
+it('ends a hand-over that waits where its topic is gone, and leaves the next one of the partition alone', async () => {
+  const { plans, assignment, present, done, state } = member();
+  state.canCommit = false;
+  const before = plans.handOver(assignment, source, 5, OLD);
+  assignment.forget(source);
+  const next = { ...source, epoch: 'e2' };
+  const after = plans.handOver(assignment, next, 7, OLD);
+  state.canCommit = true;
+  await Promise.all([before, after]);
+  expect(done.filter((what) => what.startsWith('commit'))).toEqual(['commit closing 7']);
+  expect(present()).toMatchObject({ epoch: 'e2', next: 7 });
+});
+
+it('no longer waits for the batchers to flush what the old log had, where its topic is gone', async () => {
+  const { plans, assignment, present, state, told } = member();
+  await plans.handOver(assignment, source, 5, OLD);
+  state.answers = false;
+  present()!.advanceTo(10);
+  plans.finish(assignment);
+  await eventually(() => expect(told()).toEqual(['The hand-over of orders/0 waits: no worker']));
+  assignment.forget(source);
+  await eventually(() => expect(told().slice(1)).toEqual(['The hand-over of orders/0 waits no more']));
 });
 
 it('waits until it can commit, and begins nothing while the member drains', async () => {
