@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
-import type { KafkaConfig, PipelineConfig } from '../config/config.js';
+import type { KafkaConfig, PipelineConfig, StartFrom } from '../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
 import { isOfType } from '../kafka/errorType.js';
 import { toOffset } from '../kafka/fromKafka.js';
@@ -107,6 +107,8 @@ export class PipelineConsumer {
   readonly #pausedTime = new Stopwatch();
   /** When a log was first seen to end before the position in it, by `performance.now()`. */
   readonly #shortSinceMs = new Map<string, number>();
+  /** Topics that Kafka said nothing of when only the latest was wanted, and since when, in milliseconds since 1970. */
+  readonly #silentSinceMs = new Map<string, number>();
   /** Up to which offset the gaps of a partition, by its name, were told, and of which epoch. */
   readonly #toldGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
   /** What the log of a partition, by its name, has lost, as it was told; until something is read of it again. */
@@ -325,7 +327,8 @@ export class PipelineConsumer {
     const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
     while (!this.#draining) {
       try {
-        const { atEnds, waiting } = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        const { atEnds, waiting, silent, sinceMs } = await commitLatest(wereThere, { ...this.#startOptions(), kafka });
+        for (const topic of silent) if (!this.#silentSinceMs.has(topic)) this.#silentSinceMs.set(topic, sinceMs);
         if (atEnds > 0)
           logger.info({ pipeline, partitions: atEnds }, 'Partitions that were never read begin at their ends');
         if (waiting.length > 0)
@@ -488,8 +491,12 @@ export class PipelineConsumer {
 
   #startOptions(): PartitionStartsOptions {
     const { admin, pipeline, layouts } = this.#options;
-    // Wherever `latest` holds, it is committed by now.
-    const startFrom = pipeline.startFrom === 'latest' ? 'earliest' : pipeline.startFrom;
+    const startFrom = (topic: string): StartFrom => {
+      if (pipeline.startFrom !== 'latest') return pipeline.startFrom;
+      // Wherever else `latest` holds, it is committed by now.
+      const sinceMs = this.#silentSinceMs.get(topic);
+      return sinceMs === undefined ? 'earliest' : { timestampMs: sinceMs };
+    };
     return { admin, pipeline, startFrom, layouts, batchersOf: (layout) => this.#lanes.of(layout).batchers };
   }
 

@@ -55,8 +55,8 @@ export interface PartitionStarts {
 export interface PartitionStartsOptions {
   readonly admin: KafkaAdmin;
   readonly pipeline: PipelineConfig;
-  /** Where a partition starts that was never read, if nothing else is committed for it. */
-  readonly startFrom: StartFrom;
+  /** Where a partition of a topic starts that was never read, if nothing else is committed for it. */
+  readonly startFrom: (topic: string) => StartFrom;
   /** All layouts that the pipeline has had. */
   readonly layouts: () => Promise<readonly Layout[]>;
   readonly batchersOf: (layout: Layout) => readonly BatcherClient[];
@@ -163,7 +163,7 @@ async function settle(
 ): Promise<WithoutPartition<PartitionStart>> {
   if (position.type === 'shortLog') return judgeShortLog(facts, position, remembered);
   if (position.type === 'unknownCluster') return judgeUnknownCluster(facts, position, remembered);
-  const from = position.startFrom ?? startFrom;
+  const from = position.startFrom ?? startFrom(facts.topic);
   const found = knownPosition(lastEpoch(remembered), facts, { layout, startFrom: from });
   switch (found.type) {
     case 'shortLog':

@@ -27,6 +27,7 @@ const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
 const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 const FETCHED_AT_ONCE = 10;
 const BATCHERS = 2;
+const EMPTY = { partition: 0, logStart: 0, logEnd: 0 };
 
 interface Log {
   start: number;
@@ -58,6 +59,7 @@ class World {
   readonly commits = new Map<string, { offset: number; metadata: string }>();
   readonly #layout: Layout;
   readonly #states: BatcherState[];
+  readonly #others: readonly string[];
   readonly paused = new Set<string>();
   readonly #positions = new Map<string, number>();
   readonly accepted: string[] = [];
@@ -87,14 +89,16 @@ class World {
   #answer: PartitionErrorHandler = () => undefined;
   #deliver: (where: TopicPartition, from: number) => Promise<void> = () => Promise.resolve();
 
-  constructor(partitions: number, yaml = '', batchers = BATCHERS) {
+  /** @param others topics of one empty partition each, which nobody gives to this member */
+  constructor(partitions: number, yaml = '', batchers = BATCHERS, others: readonly string[] = []) {
+    this.#others = others;
     this.#layout = { batchers, keyFunction: 'key' };
     this.#states = Array.from({ length: batchers }, (_, index) => {
       return new BatcherState({ workflowId: `b${index}`, runId: 'r' }, input(), new Uint8Array(0));
     });
     this.logs = Array.from({ length: partitions }, () => ({ start: 0, writtenMs: [], leaderless: false }));
     const [pipeline] = parseConfig(
-      `pipelines: { p: { topics: [${TOPIC}], table: t, batchers: ${batchers} ${yaml} } }`,
+      `pipelines: { p: { topics: [${[TOPIC, ...others].join()}], table: t, batchers: ${batchers} ${yaml} } }`,
       'ktb.yaml',
       {},
     ).pipelines;
@@ -129,9 +133,9 @@ class World {
   }
 
   /** As a member of 0.1.0 has committed it. */
-  commit(partition: number, offset: number, epoch: string, layout = this.#layout): void {
+  commit(partition: number, offset: number, epoch: string, layout = this.#layout, topic = TOPIC): void {
     const metadata = formatCommitMetadata({ epoch, layout, clusterId: 'c1', state: READING });
-    this.commits.set(`${TOPIC}/${partition}`, { offset, metadata });
+    this.commits.set(`${topic}/${partition}`, { offset, metadata });
   }
 
   rebalance(): void {
@@ -176,7 +180,7 @@ class World {
     return {
       describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
       describeGroups: () => Promise.resolve({ groups: [{ members: [{}] }] }),
-      fetchLogs: () => Promise.resolve(fetchLogs()),
+      fetchLogs: () => Promise.resolve([...fetchLogs(), ...this.#others.map((topic) => ({ ...EMPTY, topic }))]),
       fetchHighWatermarks: () =>
         Promise.resolve(
           new Map(this.logs.map(({ writtenMs }, partition) => [`${TOPIC}/${partition}`, writtenMs.length])),
@@ -862,6 +866,18 @@ it('what a topic holds that may not be read yet is not read later either, where 
   await eventually(() => {
     for (const partition of [0, 1]) expect(offsetsOf(world, partition)).toEqual([30, 31, 32, 33, 34]);
   });
+});
+
+it('a topic that may not be read at a restart keeps no other waiting, and is read from what was written since, where only the latest is wanted', async () => {
+  const world = new World(1, ', startFrom: latest', BATCHERS, ['other']);
+  world.commit(0, 0, 'e1', { batchers: BATCHERS, keyFunction: 'key' }, 'other');
+  world.write(0, 30, Date.now() - 1_000);
+  world.topicError = REFUSED;
+  await world.consumer.start();
+  await eventually(() => expect(world.consumer.problem).toContain(`it does not read orders/0: ${REFUSED}`));
+  world.topicError = null;
+  world.write(0, 5);
+  await eventually(() => expect(offsetsOf(world, 0)).toEqual([30, 31, 32, 33, 34]));
 });
 
 it('a partition that had no leader when only the latest was wanted is read from what was written since, after restarts, too', async () => {

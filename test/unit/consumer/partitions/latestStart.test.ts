@@ -132,7 +132,7 @@ it('looks again where the group rebalances meanwhile', async () => {
 it('a partition without a leader keeps no other from getting its offset, is named, and gets the time in its place', async () => {
   const { done, commitAll } = group({ topics: '[a, b]', leaderless: ['a'] });
   const waiting = [{ topic: 'a', partition: 0, problem: 'it has no leader' }];
-  expect(await commitAll(['a', 'b'])).toEqual({ atEnds: 1, waiting });
+  expect(await commitAll(['a', 'b'])).toEqual({ atEnds: 1, waiting, silent: [], sinceMs: NOW_MS });
   expect(done).toEqual(['pause', 'commit b 10', `commit a 0 ktb1;since=${NOW_MS}`, 'leave']);
 });
 
@@ -145,5 +145,23 @@ it('commits the time also where no partition has a leader', async () => {
 it('commits nothing while Kafka says nothing of a topic: where the others had offsets, it would count as new', async () => {
   const { done, commitAll } = group({ topics: "['/m.*/']", silent: 'm2' });
   await expect(commitAll(['m1', 'm2'])).rejects.toThrow('Kafka says nothing of topic m2');
+  expect(done).toEqual([]);
+});
+
+it.each([
+  ['b is named', '[a, b]', ['a', 'b'], 'b'],
+  ['b matches', "[a, '/m.*/']", ['a', 'm2'], 'm2'],
+])(
+  'a topic that Kafka says nothing of keeps no other from being read where those have offsets: %s',
+  async (_, topics, names, silent) => {
+    const { done, commitAll } = group({ topics, committed: ['a'], silent });
+    expect(await commitAll(names)).toEqual({ atEnds: 0, waiting: [], silent: [silent], sinceMs: NOW_MS });
+    expect(done).toEqual([]);
+  },
+);
+
+it('commits nothing while Kafka says nothing of a topic and another one has no offset yet', async () => {
+  const { done, commitAll } = group({ topics: '[a, b, c]', committed: ['a'], silent: 'b' });
+  await expect(commitAll(['a', 'b', 'c'])).rejects.toThrow('Kafka says nothing of topic b');
   expect(done).toEqual([]);
 });
