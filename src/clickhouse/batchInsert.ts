@@ -300,8 +300,6 @@ type RefusedRow = Refused<BatchRow, RowRefusal>;
 
 /** A row that is refused for a reason that does not blame the data is tried again after each of these pauses. */
 const CONFIRM_AFTER_MS = [1_000, 5_000];
-/** As long ago as this, at most, has the table taken other rows, where one is rejected for such a reason. */
-const WITNESS_MAX_AGE_MS = 60_000;
 /** More such refusals in a row than this are not the rows' fault, unless another batch goes in meanwhile. */
 const DOUBTFUL_MAX = 100;
 const AWAIT_OTHERS_MS = 5_000;
@@ -317,8 +315,9 @@ const CONFIRM_ROUNDS_MAX = 10;
  * - An insert that is over a limit is divided by halves.
  * - A transient error that is not overdue ends the attempt; the batch is held.
  * - A structural or an unknown error, or a transient one that is overdue, starts a search if a probe, an insert without
- *   rows, shows that the table can be written. A row is rejected for it only if it is refused alone again and again while
- *   the table takes other rows. Otherwise the batch is held: an ill ClickHouse must not send good rows to the dead-letter
+ *   rows, shows that the table can be written. It shows no more: on a full disk it succeeds. A row is rejected only if one row
+ *   can be the reason of the error, if it is refused alone again and again, and if the table has taken other rows since this
+ *   attempt was refused first. Otherwise the batch is held: an ill ClickHouse must not send good rows to the dead-letter
  *   topic. More than {@link DOUBTFUL_MAX} rows are rejected for it only where the error can come from a value, and other rows, of
  *   this batch or another one, went in between.
  *
@@ -341,6 +340,8 @@ class Insertion {
   #mayBeRunning: boolean;
   #doubtfulInARow = 0;
   #doubtfulSinceMs = 0;
+  /** When this attempt was refused first for a reason that does not blame the data. */
+  #refusedSinceMs: number | undefined;
   #knownViews: boolean | undefined;
   /** By token. */
   readonly #unsettled = new Map<string, RowSet>();
@@ -576,6 +577,7 @@ class Insertion {
     if (error.kind === 'data') return;
     const isTooLarge = error.kind === 'oversized';
     if (error.kind === 'transient' && !overdue) throw error;
+    this.#refusedSinceMs ??= performance.now();
     // Without look-ups, what a search has inserted would be inserted again if it ends with the batch held. Too many
     // partitions never end so: a row has one.
     if (!this.#canLookUp && !(isTooLarge && error.code === TOO_MANY_PARTITIONS)) throw error;
@@ -593,14 +595,14 @@ class Insertion {
       this.#doubtfulSinceMs = performance.now();
     }
     if (++this.#doubtfulInARow <= DOUBTFUL_MAX) return;
-    if (!error.mayBeOfValue || !(await this.#othersGoIn())) throw error;
+    if (!error.mayBeOfValue || !(await this.#othersGoIn(this.#doubtfulSinceMs))) throw error;
     this.#doubtfulInARow = 0;
   }
 
-  /** Whether rows of another batch went in since all of this one are refused: its good rows may be in the table already. */
-  async #othersGoIn(): Promise<boolean> {
+  /** Whether rows went in since then. Those of another batch are awaited: the good ones of this one may be in the table already. */
+  async #othersGoIn(sinceMs: number): Promise<boolean> {
     const { tables, table, pause = sleep } = this.#options;
-    const wentIn = (): boolean => (tables.lastInsertAtMs(table) ?? -Infinity) > this.#doubtfulSinceMs;
+    const wentIn = (): boolean => (tables.lastInsertAtMs(table) ?? -Infinity) > sinceMs;
     if (!wentIn()) await pause(AWAIT_OTHERS_MS);
     return wentIn();
   }
@@ -620,7 +622,7 @@ class Insertion {
     let refused = doubtful;
     // The search ends where so many are refused in a row: other rows went in between these.
     const areMany = doubtful.length > DOUBTFUL_MAX;
-    if (areMany) mustBeOfValues(doubtful);
+    mustBeOfRows(doubtful, areMany);
     let round = 0;
     for (let rounds = 0; round < CONFIRM_AFTER_MS.length; rounds++) {
       if (refused[0] === undefined) return [];
@@ -643,17 +645,12 @@ class Insertion {
     const [first] = refused;
     if (first === undefined) return [];
     const { error } = first.reason;
+    mustBeOfRows(refused, areMany);
     // Of a structural error nobody but other rows can say that it is not the table's.
     const mayBeAlone = this.#options.overdue && refused.length === 1 && error.kind !== 'structural';
-    if (areMany) mustBeOfValues(refused);
-    else if (!this.#tableTakesRows() && !mayBeAlone) throw error;
+    if (!areMany && !mayBeAlone && !(await this.#othersGoIn(this.#refusedSinceMs ?? Infinity))) throw error;
     await this.#mustBeWritable(error);
     return refused;
-  }
-
-  #tableTakesRows(): boolean {
-    const { tables, table } = this.#options;
-    return performance.now() - (tables.lastInsertAtMs(table) ?? -Infinity) < WITNESS_MAX_AGE_MS;
   }
 
   #missing(rows: readonly BatchRow[]): readonly BatchRow[] {
@@ -690,9 +687,9 @@ class Insertion {
   }
 }
 
-/** @throws InsertError where a row is refused for what no value of it can be the reason of */
-function mustBeOfValues(refused: readonly RefusedRow[]): void {
-  const ofTable = refused.find(({ reason }) => !reason.error.mayBeOfValue);
+/** @throws InsertError where a row is refused for what it cannot be the reason of; where they are many, a value of it */
+function mustBeOfRows(refused: readonly RefusedRow[], areMany: boolean): void {
+  const ofTable = refused.find(({ reason: { error } }) => !(areMany ? error.mayBeOfValue : error.mayBeOfRow));
   if (ofTable !== undefined) throw ofTable.reason.error;
 }
 

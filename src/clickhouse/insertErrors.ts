@@ -8,7 +8,7 @@ import { isOwned } from '../config/insertSettings.js';
  * - `data`: a row is refused, and would be again: find it, reject it alone
  * - `structural`: the table, a permission or the server is not as it has to be, and stays so until a person acts: the
  *   batch is held. Some of these errors can come from one row's value, in the expression of a default for example: a row is
- *   rejected for one only if an insert without rows succeeds, and the table takes other rows
+ *   rejected for one of those only if an insert without rows succeeds, and the table takes other rows
  * - `oversized`: the insert is over a limit that a smaller one may keep: its halves are inserted
  * - `transient`: it may pass by itself: the batch is held and tried again
  * - `unknown`: a code that none of the tables below has: a row is rejected for it only where the table takes others
@@ -47,6 +47,15 @@ export class InsertError extends Error {
   /** Whether one row's value can be the reason, however many rows have such a value. */
   get mayBeOfValue(): boolean {
     return this.kind === 'data' || this.kind === 'unknown' || VALUE_CODES.has(this.code);
+  }
+
+  /**
+   * Whether one row can be the reason: a value, or what the row costs, or what something between here and ClickHouse finds in
+   * it. A full disk, for example, never is a row's fault.
+   */
+  get mayBeOfRow(): boolean {
+    if (this.mayBeOfValue || this.kind === 'oversized' || COST_CODES.has(this.code)) return true;
+    return !this.isOfClickHouse && (this.kind === 'transient' || this.code === 'http_403');
   }
 
   /** Whether ClickHouse itself has answered. */
@@ -209,6 +218,9 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
   762: 'HTTP_CONNECTION_LIMIT_REACHED',
   776: 'RESOURCE_LIMIT_EXCEEDED',
 };
+
+/** Those of the transient codes that the time or the memory that one row takes can be the reason of. */
+const COST_CODES: ReadonlySet<string> = new Set(['159', '160', '173', '241']);
 
 /** Limits on one insert, whatever the rows are. */
 export const OVERSIZED_CODES: Readonly<Record<number, string>> = {

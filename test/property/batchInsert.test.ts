@@ -448,7 +448,79 @@ it('an unknown error of a row that is alone holds it, until another row is taken
   await expect(insert(table, ['odd'])).rejects.toMatchObject({ code: '9999' });
   expect((await insert(table, ['odd'], { repeated: true, overdue: true })).rejected).toHaveLength(1);
   table.takesOthers();
-  expect((await insert(table, ['odd'], { repeated: true })).rejected).toHaveLength(1);
+  await expect(insert(table, ['odd'], { repeated: true })).rejects.toMatchObject({ code: '9999' });
+  const pause = () => {
+    table.takesOthers();
+    return Promise.resolve();
+  };
+  expect((await insert(table, ['odd'], { repeated: true, pause })).rejected).toHaveLength(1);
+});
+
+/** Errors that can be anybody's fault, and then those that no row can be the reason of. */
+const ofSomebody = [
+  unknown,
+  ...['36', '159', '241'].map(
+    (code) => new InsertError(code === '36' ? 'structural' : 'transient', { code, message: '' }),
+  ),
+];
+const ofNoRow = [
+  ...['60', '74', '75', '76', '164', '243', '497'].map((code) => new InsertError('structural', { code, message: '' })),
+  ...['107', '210', '242', '499', '999'].map((code) => new InsertError('transient', { code, message: '' })),
+  new InsertError('structural', { code: 'http_401', message: '' }),
+];
+
+it('a table that took rows a moment ago and takes none any more, which a probe does not show, rejects none', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...ofSomebody, ...ofNoRow),
+      fc.integer({ min: 2, max: 150 }),
+      fc.boolean(),
+      async (ill, count, overdue) => {
+        const table = new FakeTable();
+        await insert(table, many(10, 'good'));
+        table.ill = ill;
+        await expect(insert(table, many(10 + count, 'good'), { batch: 'b2', repeated: true, overdue })).rejects.toBe(
+          ill,
+        );
+        expect(table.rows).toHaveLength(10);
+      },
+    ),
+  );
+});
+
+it('a disk that fills up in the middle of a search rejects nothing, whatever went in before and goes in beside', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom<Kind>('good', 'good', 'odd', 'refused'), { minLength: 1, maxLength: 60 }),
+      fc.constantFrom(...ofNoRow),
+      fc.nat(30),
+      fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
+      async (kinds, ill, tries, hints) => {
+        const table = new FakeTable();
+        table.hints = hints;
+        const { tables } = table;
+        let insertsLeft = tries;
+        const insertUntilFull = (...insertion: Parameters<typeof tables.insert>) => {
+          if (insertsLeft-- <= 0) table.ill = ill;
+          return tables.insert(...insertion);
+        };
+        const pause = () => {
+          table.takesOthers();
+          return Promise.resolve();
+        };
+        const options = { tables: { ...tables, insert: insertUntilFull }, overdue: true, pause };
+        const rejected = await insert(table, kinds, options).then(
+          (result) => offsetsOf(result.rejected),
+          (error: unknown) => {
+            expect(error).toBeInstanceOf(InsertError);
+            return [];
+          },
+        );
+        for (const offset of rejected) expect(kinds[offset]).not.toBe('good');
+      },
+    ),
+    { numRuns: 500 },
+  );
 });
 
 it('an overdue transient error that goes with large inserts ends with small ones', async () => {
