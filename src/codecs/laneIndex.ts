@@ -1,6 +1,7 @@
 import type { Layout } from '../protocol/batcherId.js';
 import { pointerTokens, valueAtPointer } from '../lib/jsonPointer.js';
 import { murmur2 } from '../lib/murmur2.js';
+import { RECORD_MEMORY_BYTES_MAX } from '../protocol/recordLimit.js';
 import { lastHeader, type KafkaRecord, type RecordHeader, type TopicPartition } from '../protocol/record.js';
 import type { OpenBatcherRequest } from '../protocol/request.js';
 
@@ -45,9 +46,12 @@ function shardKey(
   return lastHeader(headers, keyFunction.slice('header:'.length)) ?? null;
 }
 
-/** The text, number or truth value that a pointer leads to, as bytes; null where it leads to nothing of the kind. */
+/**
+ * The text, number or truth value that a pointer leads to, as bytes; null where it leads to nothing of the kind, and where the value is
+ * too large to be parsed on this thread: it becomes no row, so that it has no order to keep.
+ */
 function scalarAt(value: Buffer | null, tokens: readonly string[]): Buffer | null {
-  if (value === null) return null;
+  if (value === null || value.length > RECORD_MEMORY_BYTES_MAX) return null;
   try {
     const scalar = valueAtPointer(JSON.parse(value.toString()), tokens);
     return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;

@@ -164,7 +164,9 @@ const signal = z.strictObject({
     ),
   maxBytes: size({ min: '1KiB', max: '1MiB' })
     .prefault('512KiB')
-    .describe('Payload in one signal, before compression, at most.'),
+    .describe(
+      'Payload in one signal, before compression, at most. A larger record has a signal of its own, up to 16 MiB; beyond that it is rejected.',
+    ),
   linger: duration({ min: '0ms', max: '10s' })
     .prefault('5ms')
     .describe('How long a signal waits for more records while there is room in it.'),

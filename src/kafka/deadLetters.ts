@@ -8,14 +8,15 @@ import {
   type RecordPart,
 } from '../protocol/deadLetter.js';
 import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
-import { NO_HEADERS, placeName, type HeaderValues } from '../protocol/record.js';
+import { NO_HEADERS, placeName, recordBytes, type HeaderValues, type KafkaRecord } from '../protocol/record.js';
+import { isOverLimit } from '../protocol/recordLimit.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { headersBytes, type OutgoingMessage, type Publisher, type Refusal } from './publisher.js';
 
 /**
  * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in the headers. What is too
- * large even for the dead-letter topic goes there without its largest parts, with the time of now where the topic
- * refuses timestamps, and with a key where it wants one; headers say so.
+ * large even for the dead-letter topic, or takes more memory than a record may, goes there without its largest parts, with
+ * the time of now where the topic refuses timestamps, and with a key where it wants one; headers say so.
  */
 export async function publishDeadLetters(
   publisher: Publisher,
@@ -51,15 +52,45 @@ interface Letter extends OutgoingMessage {
 }
 
 function toDeadLetter({ source, record, rejection }: RejectedRecord, pipeline: string): Letter {
-  const { key, value, timestampMs } = record;
-  return {
-    name: placeName({ ...source, offset: record.offset }),
+  const { fitting, omitted } = withinLimit(record);
+  const { offset, key, value, timestampMs } = fitting;
+  const letter: Letter = {
+    name: placeName({ ...source, offset }),
     key,
     value,
     timestampMs,
-    headers: deadLetterHeaders(source, record, rejection, pipeline),
-    reasons: () => deadLetterHeaders(source, { ...record, headers: NO_HEADERS }, rejection, pipeline),
+    headers: deadLetterHeaders(source, fitting, rejection, pipeline),
+    reasons: () => deadLetterHeaders(source, { ...fitting, headers: NO_HEADERS }, rejection, pipeline),
   };
+  return omitted.reduce((rest, [part, bytes]) => marked(rest, OMITTED_BYTES[part], bytes), letter);
+}
+
+/** A part of a record, and its bytes. */
+type PartSize = readonly [part: RecordPart, bytes: number];
+
+/**
+ * A record that takes more memory than one may, without its largest parts: kafkajs copies a message several times, and a broker closes
+ * the connection for a request of 100 MiB (`socket.request.max.bytes`), which reads as if the topic were away. Any other as it is.
+ */
+function withinLimit(record: KafkaRecord): { readonly fitting: KafkaRecord; readonly omitted: readonly PartSize[] } {
+  const omitted: PartSize[] = [];
+  let fitting = record;
+  while (isOverLimit(fitting)) {
+    // Field by field: a decoded record has getters, which a spread leaves out.
+    const { offset, timestampMs, key, value, headers } = fitting;
+    const [part, bytes] = largestOf([
+      ['value', value?.length ?? 0],
+      ['key', key?.length ?? 0],
+      ['headers', recordBytes({ offset, timestampMs, key: null, value: null, headers })],
+    ]);
+    fitting = { offset, timestampMs, key, value, headers, [part]: part === 'headers' ? NO_HEADERS : null };
+    omitted.push([part, bytes]);
+  }
+  return { fitting, omitted };
+}
+
+function largestOf(sizes: readonly PartSize[]): PartSize {
+  return sizes.reduce((largest, size) => (size[1] > largest[1] ? size : largest));
 }
 
 function amend(letter: Letter, refusal: Refusal): Letter | undefined {
@@ -84,12 +115,11 @@ function withoutTimestamp({ timestampMs = -1, ...letter }: Letter): Letter {
 
 /** Undefined where nothing of the record is left in it. */
 function withoutLargestPart(letter: Letter): Letter | undefined {
-  const sizes: readonly (readonly [RecordPart, number])[] = [
+  const [part, bytes] = largestOf([
     ['value', letter.value === null ? 0 : Buffer.byteLength(letter.value)],
     ['key', letter.isNamed === true ? 0 : (letter.key?.length ?? 0)],
     ['headers', headersBytes(letter.headers) - headersBytes(letter.reasons())],
-  ];
-  const [part, bytes] = sizes.reduce((largest, size) => (size[1] > largest[1] ? size : largest));
+  ]);
   if (bytes <= 0) return undefined;
   const rest = part === 'headers' ? { ...letter, headers: letter.reasons() } : { ...letter, [part]: null };
   return marked(rest, OMITTED_BYTES[part], bytes);

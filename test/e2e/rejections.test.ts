@@ -1,4 +1,4 @@
-import type { Message } from 'kafkajs';
+import { CompressionTypes, type Message } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -116,6 +116,24 @@ it('a record too large for a signal is rejected in its turn, with its original o
   expect(fixture.acks.map(({ status, code }) => [status, code])).toContainEqual(['rejected', 'record_too_large']);
   const [letter] = await fixture.deadLetters(1);
   expect(letter?.value?.toString()).toBe(large);
+  expect((await fixture.rowCounts()).rows).toBe(2);
+});
+
+it('a small record that decompresses to more than a record may have is rejected in its turn, and its dead letter lacks the value', async () => {
+  await start();
+  // At a size that a test can have; a record batch can decompress to 256 MiB.
+  const large = `{"id":1,"text":"${'x'.repeat(17 * 1024 * 1024)}"}`;
+  for (let id = 0; id < 3; id++)
+    await fixture.produce(
+      1,
+      () => (id === 1 ? { value: large, key: 'large' } : { key: 'large' }),
+      CompressionTypes.GZIP,
+    );
+  await untilAnswered();
+  expect(fixture.acks.map(({ status, code }) => [status, code])).toContainEqual(['rejected', 'record_too_large']);
+  const [letter] = await fixture.deadLetters(1);
+  expect(letter?.value).toBeNull();
+  expect(String(letter?.headers?.['ktb.value.omitted.bytes'])).toBe(String(large.length));
   expect((await fixture.rowCounts()).rows).toBe(2);
 });
 

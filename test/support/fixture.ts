@@ -1,6 +1,7 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client, Connection } from '@temporalio/client';
 import {
+  CompressionTypes,
   ConfigResourceTypes,
   Kafka,
   logLevel,
@@ -182,7 +183,11 @@ export class Fixture {
   }
 
   /** Produces records with ascending ids, keyed by one of a few hundred keys. */
-  async produce(records: number, overrides: (id: number) => Partial<Message> = () => ({})): Promise<void> {
+  async produce(
+    records: number,
+    overrides: (id: number) => Partial<Message> = () => ({}),
+    compression = CompressionTypes.None,
+  ): Promise<void> {
     for (let left = records; left > 0;) {
       const size = Math.min(left, 500);
       const partition = this.#options.producer === 'repeating' ? this.#nextPartition() : undefined;
@@ -195,7 +200,7 @@ export class Fixture {
           ...overrides(id),
         };
       });
-      await this.producer.send({ topic: this.topic, messages });
+      await this.producer.send({ topic: this.topic, messages, compression });
       this.#produced += size;
       left -= size;
     }

@@ -1,7 +1,8 @@
 import type { SignalLimits } from '../../config/config.js';
 import type { SegmentRecords } from '../../codecs/chunkCodec.js';
 import { recordBytes, type KafkaRecord } from '../../protocol/record.js';
-import { detached, memoryBytes } from './recordMemory.js';
+import { memoryBytes } from '../../protocol/recordLimit.js';
+import { detached } from './recordMemory.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
 /** The head of a lane's queue, as the next signal will carry it. */

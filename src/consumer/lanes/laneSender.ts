@@ -4,6 +4,7 @@ import { messageOf } from '../../lib/messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
 import { UnencodableRecordError } from '../../codecs/columns.js';
 import { isStub, type KafkaRecord } from '../../protocol/record.js';
+import { isOverLimit } from '../../protocol/recordLimit.js';
 import { withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
@@ -194,6 +195,9 @@ export class LaneSender {
 
   /** The chunk, or why no signal can carry it. */
   #encode(pack: Pack): EncodedChunk | { readonly refusal: string } {
+    // Several records together have no more than `signal.maxBytes`, which is far less than one may have.
+    const [first] = pack.segments;
+    if (pack.records === 1 && first?.records.some(isOverLimit) === true) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(pack.segments);
       const bytesMax = withinPayload(BODY_BYTES_MAX, this.#settings().batch.payloadBytesMax);

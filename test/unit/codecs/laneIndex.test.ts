@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
 import type { KeyFunction } from '../../../src/protocol/batcherId.js';
+import { RECORD_MEMORY_BYTES_MAX } from '../../../src/protocol/recordLimit.js';
 import { murmur2 } from '../../../src/lib/murmur2.js';
 import { record } from '../../support/records.js';
 
@@ -31,6 +32,12 @@ it('goes by what a JSON pointer leads to, however it is written', () => {
   expect(laneOf('/ok', { key, value: json({ ok: false }) })).toBe(hash('false'));
   expect(laneOf('/name', { key, value: json({ name: '' }) })).toBe(hash(''));
   expect(laneOf('/list/1', { key, value: json({ list: ['a', 'ü'] }) })).toBe(hash('ü'));
+});
+
+it('goes by the key, without parsing, where a value is larger than a record may be', () => {
+  const of = (bytes: number) => Buffer.from(JSON.stringify({ id: 'by value' }).padEnd(bytes, ' '));
+  expect(laneOf('/id', { key, value: of(RECORD_MEMORY_BYTES_MAX) })).toBe(hash('by value'));
+  expect(laneOf('/id', { key, value: of(RECORD_MEMORY_BYTES_MAX + 1) })).toBe(hash('key'));
 });
 
 it.each([

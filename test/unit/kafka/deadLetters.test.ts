@@ -4,10 +4,11 @@ import { expect, it } from 'vitest';
 import { NULL_HEADER } from '../../../src/kafka/kafkajs/nullHeaders.js';
 import { publishDeadLetters } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
-import { encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
+import { decodeChunk, encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
+import { RECORD_MEMORY_BYTES_MAX } from '../../../src/protocol/recordLimit.js';
 import { settings } from '../../support/chunks.js';
 import type { KafkaRecord, RecordHeader } from '../../../src/protocol/record.js';
 import { record } from '../../support/records.js';
@@ -150,6 +151,41 @@ it('puts a record that is too large for a signal aside and leaves a stub that ca
   });
   expect(stub.tooLargeBytes).toBeGreaterThan(3_000_000);
 });
+
+const manyHeaders = Array.from({ length: RECORD_MEMORY_BYTES_MAX / 200 }, (): RecordHeader => ['h', null]);
+
+it.each<[string, Partial<KafkaRecord>, Record<string, string | undefined>]>([
+  ['value', { value: Buffer.alloc(RECORD_MEMORY_BYTES_MAX) }, { value: String(RECORD_MEMORY_BYTES_MAX) }],
+  ['key', { key: Buffer.alloc(RECORD_MEMORY_BYTES_MAX) }, { key: String(RECORD_MEMORY_BYTES_MAX) }],
+  ['headers', { headers: manyHeaders }, { headers: String(17 * manyHeaders.length + 16) }],
+  [
+    'value and key',
+    { value: Buffer.alloc(2 * RECORD_MEMORY_BYTES_MAX), key: Buffer.alloc(RECORD_MEMORY_BYTES_MAX) },
+    { value: String(2 * RECORD_MEMORY_BYTES_MAX), key: String(RECORD_MEMORY_BYTES_MAX) },
+  ],
+])(
+  'of a record larger than one may be its dead letter lacks the %s, whatever its topic takes',
+  async (_, parts, omitted) => {
+    const { accepted, publisher } = broker(1e9);
+    const large = record(5, parts);
+    // As a consumer has it, and as a worker has it out of a chunk that was accepted before there was a limit.
+    const { meta, body } = encodeChunk([{ ...source, from: 4, to: 5, records: [large] }]);
+    const [decoded] = decodeChunk(meta.segments, body)[0]!.records;
+    for (const own of [large, decoded!])
+      await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: own, rejection }]);
+    for (const { key, value, headers, timestamp } of accepted) {
+      // By their sizes: to print how buffers of 16 MiB differ takes minutes.
+      expect(key?.length).toBe(omitted['key'] === undefined ? large.key?.length : undefined);
+      expect(value?.length).toBe(omitted['value'] === undefined ? large.value?.length : undefined);
+      expect(Object.keys(headers ?? {})).not.toContain('h');
+      expect(timestamp).toBe(String(large.timestampMs));
+      expect(headers?.['__connect.errors.offset']).toEqual([Buffer.from('5')]);
+      for (const part of ['value', 'key', 'headers'])
+        expect(headers?.[`ktb.${part}.omitted.bytes`]).toBe(omitted[part]);
+    }
+    expect(accepted).toHaveLength(2);
+  },
+);
 
 it('puts a record that no chunk can carry aside with what can be carried of it, and leaves a stub that can', async () => {
   const { accepted, publisher } = broker(1e9);

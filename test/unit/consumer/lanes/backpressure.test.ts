@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { backpressureLimits, partitionsToPause, Stopwatch } from '../../../../src/consumer/lanes/backpressure.js';
 import { Lane } from '../../../../src/consumer/lanes/lane.js';
-import { memoryBytes } from '../../../../src/consumer/lanes/recordMemory.js';
+import { memoryBytes } from '../../../../src/protocol/recordLimit.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 import { record, plain } from '../../../support/records.js';
 import { recordBytes } from '../../../../src/protocol/record.js';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
-import { memoryBytes } from '../../../../src/consumer/lanes/recordMemory.js';
+import { memoryBytes } from '../../../../src/protocol/recordLimit.js';
 import { recordBytes } from '../../../../src/protocol/record.js';
 import { record } from '../../../support/records.js';
 

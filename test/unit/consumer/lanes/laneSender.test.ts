@@ -6,7 +6,8 @@ import type { StopCause } from '../../../../src/consumer/lanes/laneStop.js';
 import type { ChunkMeta } from '../../../../src/protocol/chunk.js';
 import { settings } from '../../../support/chunks.js';
 import { eventually } from '../../../support/eventually.js';
-import type { KafkaRecord, RecordHeader } from '../../../../src/protocol/record.js';
+import { recordBytes, type KafkaRecord, type RecordHeader } from '../../../../src/protocol/record.js';
+import { memoryBytes, RECORD_MEMORY_BYTES_MAX } from '../../../../src/protocol/recordLimit.js';
 import { record } from '../../../support/records.js';
 import { tracker } from '../../../support/trackers.js';
 
@@ -154,6 +155,39 @@ it.each<[string, object]>([
   expect(ranges.reduce((sum, [, , records]) => sum + records!, 0)).toBe(5);
   expect([ranges[0]?.[0], ranges.at(-1)?.[1]]).toEqual([-1, 4]);
   expect(told).toEqual([]);
+});
+
+it.each<[string, object]>([
+  ['decompressed bytes', { value: Buffer.alloc(RECORD_MEMORY_BYTES_MAX, ' ') }],
+  ['headers', { headers: Array.from({ length: RECORD_MEMORY_BYTES_MAX / 200 }, (): RecordHeader => ['', null]) }],
+])(
+  'a record of more %s than one may have is set aside in its turn, however small it is when packed',
+  async (_, wrong) => {
+    const setAsides: KafkaRecord[][] = [];
+    const { sent, lane, add, told } = start([], {
+      setAside: (pack) => {
+        setAsides.push(pack.segments.flatMap(({ records }) => records));
+        lane.replaceHead(pack, record(2, { value: null, tooLargeBytes: 1 }));
+        return Promise.resolve();
+      },
+    });
+    add(5, { 2: wrong });
+    await eventually(() => expect(lane.records).toBe(0));
+    expect(setAsides.map((records) => records.map(({ offset }) => offset))).toEqual([[2]]);
+    const segments = sent.flatMap((meta) => meta.segments);
+    expect(segments.reduce((sum, { records }) => sum + records, 0)).toBe(5);
+    expect(segments.map(({ from }) => from)).toEqual([-1, ...segments.slice(0, -1).map(({ to }) => to)]);
+    expect(told).toEqual([]);
+  },
+);
+
+it('a record of as many bytes as one may have is sent', async () => {
+  const setAsides: unknown[] = [];
+  const { sent, lane, add } = start([], { setAside: (pack) => Promise.resolve(void setAsides.push(pack)) });
+  const room = RECORD_MEMORY_BYTES_MAX - memoryBytes(record(0), recordBytes(record(0, { value: null })));
+  add(1, { 0: { value: Buffer.alloc(room, ' ') } });
+  await eventually(() => expect(lane.records).toBe(0));
+  expect([setAsides.length, sent.length]).toEqual([0, 1]);
 });
 
 it('a record that not even a stub can stand for stops its lane, which says so', async () => {
