@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import { decodeBufferedChunks } from '../codecs/bufferedChunks.js';
+import { decodeBufferedChunks, sharedSources } from '../codecs/bufferedChunks.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
-import { sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+import type { KafkaRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
 import type { SourcedRecord } from '../clickhouse/batchInsert.js';
@@ -9,14 +9,7 @@ import type { SourcedRecord } from '../clickhouse/batchInsert.js';
 /** The records of a batch's chunks, in their order. One object a source over all chunks: the steps behind group by it. */
 export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
   const records: SourcedRecord[] = [];
-  const sources = new Map<string, RecordSource>();
-  const sourceOf = (segment: RecordSource): RecordSource => {
-    const { topic, partition, epoch } = segment;
-    const name = sourceName(segment);
-    const source = sources.get(name) ?? { topic, partition, epoch };
-    sources.set(name, source);
-    return source;
-  };
+  const sourceOf = sharedSources();
   let index = 0;
   for (const segments of decodeBufferedChunks(chunks, bodies)) {
     for (const segment of segments) {

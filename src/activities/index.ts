@@ -12,7 +12,13 @@ import { batcherIndexOf, pipelineOf } from '../protocol/batcherId.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
 import { identityName, sourceName, type KafkaRecord } from '../protocol/record.js';
 import { isRequestSource, type RequestVerdict, type Unconfirmed, UNCONFIRMED_MAX } from '../protocol/request.js';
-import { decodeRejected, encodeRejected, REJECTED_BYTES_MAX, type RejectedRecord } from '../codecs/rejectionCodec.js';
+import {
+  decodeRejected,
+  encodeRejected,
+  type PackedBatch,
+  REJECTED_BYTES_MAX,
+  type RejectedRecord,
+} from '../codecs/rejectionCodec.js';
 import type { Destination } from '../protocol/settings.js';
 import { onlyTable, tableOf, tableOfRequests } from '../protocol/tables.js';
 import { messageOf } from '../lib/messageOf.js';
@@ -218,7 +224,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
 
   async function publishAcks(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
-    { reply }: Destination,
+    { reply }: Pick<Destination, 'reply'>,
     status: AckStatus,
     answered: readonly Answered[],
     attempt: Attempt,
@@ -531,7 +537,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     };
     return sealEnvelope(
       outcome,
-      rejected.length === 0 ? new Uint8Array(0) : encodeRejected(rejected, rejectedBytesMax),
+      rejected.length === 0
+        ? new Uint8Array(0)
+        : encodeRejected(rejected, { ...batch.packed, records: batch.records }, rejectedBytesMax),
     );
   }
 
@@ -544,7 +552,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const repeated = attempt.isRepeated || !complete;
         const records = await timed(spec.pipeline, 'decode', () => decodeChunks(spec.chunks, bodies));
         const fill = toFill(spec.chunks, records, `${attempt.runId}/${spec.number}`);
-        return insertAndAcknowledge({ ...spec, records, repeated, complete, fill }, attempt);
+        const packed = { chunks: spec.chunks, bodies };
+        return insertAndAcknowledge({ ...spec, packed, records, repeated, complete, fill }, attempt);
       }),
 
     readInheritance: (batcher, runId) =>
@@ -573,8 +582,9 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
         const records = await timed(pipeline, 'decode', () => decodeChunks(inheritedChunks, bodies));
         const id = batchId(batcher, leftover);
         const fill = toFill(inheritedChunks, records, `${runId}/left/${chunksDone}`);
+        const packed = { chunks: inheritedChunks, bodies };
         return insertAndAcknowledge(
-          { ...inherited, id, reason: 'inherited', records, repeated: true, complete: false, fill },
+          { ...inherited, id, reason: 'inherited', packed, records, repeated: true, complete: false, fill },
           attempt,
         );
       }),
@@ -683,6 +693,8 @@ type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & { readonly insert
 
 /** A batch on its way, wherever its records come from. */
 interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {
+  /** What the records came in: of all of them, also where some are taken out. */
+  readonly packed: Pick<PackedBatch, 'chunks' | 'bodies'>;
   readonly records: readonly SourcedRecord[];
   /** True where an insert of these records may have happened before. */
   readonly repeated: boolean;

@@ -1,5 +1,6 @@
 import type { BufferedChunk } from '../protocol/chunk.js';
 import { decodeChunk, type DecodedSegment } from './chunkCodec.js';
+import { sourceName, type RecordSource } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import { decodeRequest } from './requestCodec.js';
 
@@ -25,4 +26,16 @@ export function* decodeBufferedChunks(
       yield decodeChunk(segments, body, keep);
     }
   }
+}
+
+/** Gives one object a source, however many segments are of it: what works on records groups by it. */
+export function sharedSources(): (segment: RecordSource) => RecordSource {
+  const sources = new Map<string, RecordSource>();
+  return (segment) => {
+    const { topic, partition, epoch } = segment;
+    const name = sourceName(segment);
+    const source = sources.get(name) ?? { topic, partition, epoch };
+    sources.set(name, source);
+    return source;
+  };
 }

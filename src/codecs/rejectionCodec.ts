@@ -1,5 +1,8 @@
 import { Packr } from 'msgpackr';
 import type { Rejection } from '../protocol/ack.js';
+import type { BufferedChunk } from '../protocol/chunk.js';
+import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
+import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
 import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
 import { compress, decompress } from './compression.js';
 import type { KafkaRecord, RecordSource } from '../protocol/record.js';
@@ -11,36 +14,125 @@ export interface RejectedRecord {
   readonly rejection: Rejection;
 }
 
+/** A batch that records were rejected of. */
+export interface PackedBatch {
+  readonly chunks: readonly BufferedChunk[];
+  /** Of the chunks, one after the other. */
+  readonly bodies: Uint8Array;
+  /** All that the chunks hold, in their order. Those that are rejected are among them, as the same objects. */
+  readonly records: readonly { readonly record: KafkaRecord }[];
+}
+
+type PackedVerdict = [code: Rejection['code'], message: string];
+
 type PackedSource = [
   source: [topic: string, partition: number, epoch: string],
   columns: SegmentColumns,
-  verdicts: [code: Rejection['code'], message: string][],
+  verdicts: PackedVerdict[],
 ];
+
+/** Beside the bodies of a whole batch. */
+type PackedVerdicts = [
+  chunks: readonly BufferedChunk[],
+  verdicts: PackedVerdict[],
+  /** For each record of the chunks the number of its verdict, counted from 1; 0 where it is not rejected. */
+  numbers: number[],
+];
+
+/** Version of the layout with the bodies of a whole batch. The other one is of before there were versions. */
+const WHOLE_BATCH_FORMAT = 'ktb-rejected/2';
+
+interface WholeBatchHead {
+  readonly format: typeof WHOLE_BATCH_FORMAT;
+  /** Of {@link PackedVerdicts}, compressed. The bodies follow. */
+  readonly verdictsBytes: number;
+}
 
 const packr = new Packr({ useRecords: false });
 
 /**
- * Bytes of the rejected records of one batch, for the result of the insert. Their payload alone fits: it is a part of
- * the batch's. Where the reasons make it too large, their messages are left out and the codes stay.
+ * Bytes of the rejected records of one batch, for the result of the insert. Where the reasons make it too large, their
+ * messages are left out and the codes stay. Where the records alone are too large, it has the batch's chunks as they
+ * are: packed anew, what repeated within a chunk may lie too far apart to be compressed. So it never needs much more
+ * room than the batch, which came as one payload. Versions up to 0.1.0 fail on that last layout, until another worker takes it.
+ *
+ * @param bytesMax of the result; more only where the batch itself is larger
  */
-export function encodeRejected(rejected: readonly RejectedRecord[], bytesMax = REJECTED_BYTES_MAX): Uint8Array {
-  const whole = compress(packr.pack(pack(rejected, (message) => message)));
-  return whole.length <= bytesMax ? whole : compress(packr.pack(pack(rejected, () => '')));
+export function encodeRejected(
+  rejected: readonly RejectedRecord[],
+  batch: PackedBatch,
+  bytesMax = REJECTED_BYTES_MAX,
+): Uint8Array {
+  const asTheyAre = (message: string): string => message;
+  const leftOut = (): string => '';
+  for (const messageOf of [asTheyAre, leftOut]) {
+    const bytes = compress(packr.pack(pack(rejected, messageOf)));
+    if (bytes.length <= bytesMax) return bytes;
+  }
+  const bytes = encodeWholeBatch(rejected, batch, asTheyAre);
+  return bytes.length <= bytesMax ? bytes : encodeWholeBatch(rejected, batch, leftOut);
 }
 
 /** Below Temporal's limit of one payload by default, with room for the rest of the result. */
 export const REJECTED_BYTES_MAX = 1_500_000;
 
-/** The opposite of {@link encodeRejected}, grouped by source. */
+/** The opposite of {@link encodeRejected}: in the order of each source. Throws for what is of another version. */
 export function decodeRejected(bytes: Uint8Array): RejectedRecord[] {
+  // The first byte of an envelope's length; Zstandard never begins so.
+  if (bytes[0] === 0) return decodeWholeBatch(bytes);
   const packed = packr.unpack(decompress(bytes)) as PackedSource[];
   return packed.flatMap(([[topic, partition, epoch], columns, verdicts]) => {
     const source = { topic, partition, epoch };
     return decodeColumns(columns).map((record, index) => {
-      const [code, message] = verdicts[index] as PackedSource[2][number];
+      const [code, message] = verdicts[index] as PackedVerdict;
       return { source, record, rejection: { code, message } };
     });
   });
+}
+
+function encodeWholeBatch(
+  rejected: readonly RejectedRecord[],
+  { chunks, bodies, records }: PackedBatch,
+  messageOf: (message: string) => string,
+): Uint8Array {
+  const rejections = new Map(rejected.map(({ record, rejection }) => [record, rejection]));
+  const verdicts: PackedVerdict[] = [];
+  const numberOf = new Map<string, number>();
+  const numbers = records.map(({ record }) => {
+    const rejection = rejections.get(record);
+    if (rejection === undefined) return 0;
+    const verdict: PackedVerdict = [rejection.code, messageOf(rejection.message)];
+    const name = verdict.join();
+    const number = numberOf.get(name) ?? verdicts.push(verdict);
+    numberOf.set(name, number);
+    return number;
+  });
+  const packed = compress(packr.pack([chunks, verdicts, numbers] satisfies PackedVerdicts));
+  const head: WholeBatchHead = { format: WHOLE_BATCH_FORMAT, verdictsBytes: packed.length };
+  return sealEnvelope(head, Buffer.concat([packed, bodies]));
+}
+
+function decodeWholeBatch(bytes: Uint8Array): RejectedRecord[] {
+  const { json, bytes: packed } = openEnvelope<Partial<WholeBatchHead>>(bytes);
+  if (json.format !== WHOLE_BATCH_FORMAT)
+    throw new Error('rejected records of a format that this version does not know');
+  const bodiesAt = json.verdictsBytes ?? 0;
+  const [chunks, verdicts, numbers] = packr.unpack(decompress(packed.subarray(0, bodiesAt))) as PackedVerdicts;
+  const sourceOf = sharedSources();
+  const rejected: RejectedRecord[] = [];
+  let place = 0;
+  for (const segments of decodeBufferedChunks(chunks, packed.subarray(bodiesAt))) {
+    for (const segment of segments) {
+      const source = sourceOf(segment);
+      for (const record of segment.records) {
+        const verdict = verdicts[(numbers[place++] ?? 0) - 1];
+        if (verdict === undefined) continue;
+        const [code, message] = verdict;
+        rejected.push({ source, record, rejection: { code, message } });
+      }
+    }
+  }
+  return rejected;
 }
 
 function pack(rejected: readonly RejectedRecord[], messageOf: (message: string) => string): PackedSource[] {

@@ -62,8 +62,13 @@ export interface InsertOutcome {
   readonly unconfirmed?: readonly Unconfirmed[];
 }
 
-/** What a rejection needs to know of the batch it comes from. */
-export type RejectionSpec = Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'id' | 'destination' | 'installation'>;
+/**
+ * What a rejection needs to know of the batch it comes from. No more: the rejected records, in the same input, may need nearly
+ * as much room as a payload has.
+ */
+export interface RejectionSpec extends Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'id' | 'installation'> {
+  readonly destination: Pick<Destination, 'reply' | 'deadLetterTopic'>;
+}
 
 /**
  * One payload out of some JSON and some bytes: Temporal carries only a top-level `Uint8Array` as raw bytes, anything

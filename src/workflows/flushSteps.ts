@@ -42,7 +42,9 @@ export async function flushInherited(state: BatcherState): Promise<void> {
 }
 
 async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords: Uint8Array): Promise<void> {
-  const { pipeline, batcher, number, id, destination } = spec;
+  const { pipeline, batcher, number, id } = spec;
+  const { reply, deadLetterTopic } = spec.destination;
+  const destination = { deadLetterTopic, ...(reply === undefined ? {} : { reply }) };
   const unconfirmed = await untilDone(state, () =>
     atInstallation(state, ({ activities, named }) =>
       activities.rejectRecords({ pipeline, batcher, number, id, destination, ...named }, rejectedRecords),

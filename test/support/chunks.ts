@@ -1,6 +1,7 @@
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../../src/protocol/chunk.js';
 import type { BatcherInput } from '../../src/protocol/batcher.js';
 import { BATCHER_FORMAT } from '../../src/protocol/batcher.js';
+import type { PackedBatch } from '../../src/codecs/rejectionCodec.js';
 import type { BatcherSettings, BatchLimits } from '../../src/protocol/settings.js';
 
 /** Settings of a pipeline, with these limits. */
@@ -36,3 +37,6 @@ export function chunk(...segments: (Partial<Segment> & { from: number; to: numbe
     segments: whole,
   };
 }
+
+/** For rejected records that are few and small: they never need their batch. */
+export const NO_BATCH: PackedBatch = { chunks: [], bodies: new Uint8Array(0), records: [] };

@@ -9,12 +9,12 @@ import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { BATCHER } from '../../src/protocol/batcherId.js';
 import type { BatcherInput, BatcherStatus } from '../../src/protocol/batcher.js';
 import { encodeChunk } from '../../src/codecs/chunkCodec.js';
-import { sealEnvelope, UNKNOWN_RUN, type BatchSpec } from '../../src/protocol/flush.js';
+import { sealEnvelope, UNKNOWN_RUN, type BatchSpec, type RejectionSpec } from '../../src/protocol/flush.js';
 import { type FlushActivities } from '../../src/protocol/flushActivities.js';
 import type { BatchLimits } from '../../src/protocol/settings.js';
 import type { BatcherReport, BatcherSinks } from '../../src/workflows/sinks.js';
 import type { ForeignSignal } from '../../src/protocol/foreignSignal.js';
-import { input } from '../support/chunks.js';
+import { input, settings } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 
@@ -25,6 +25,7 @@ let serverPath: string;
 let environment: TestWorkflowEnvironment;
 let batches: BatchSpec[] = [];
 let rejections: string[] = [];
+let rejectionSpecs: RejectionSpec[] = [];
 let beginnings: string[] = [];
 let reports: BatcherReport[] = [];
 let insertBatch: FlushActivities['insertBatch'];
@@ -50,6 +51,7 @@ beforeEach(async () => {
   environment = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
   batches = [];
   rejections = [];
+  rejectionSpecs = [];
   beginnings = [];
   reports = [];
   foreignSignals = [];
@@ -80,7 +82,11 @@ async function withBatcher(
   const workflowId = `ktb:orders:8-key:${++workflows}`;
   const activities: FlushActivities = {
     insertBatch: (spec, bodies) => insertBatch(spec, bodies),
-    rejectRecords: (spec, bytes) => Promise.resolve(void rejections.push(`${spec.id}:${[...bytes].join()}`)),
+    rejectRecords: (spec, bytes) => {
+      rejections.push(`${spec.id}:${[...bytes].join()}`);
+      rejectionSpecs.push(spec);
+      return Promise.resolve(undefined);
+    },
     confirmRequests: () => Promise.resolve([]),
     readInheritance: (batcher, runId) => readInheritance(batcher, runId),
     insertInherited: (batch) => insertInherited(batch),
@@ -180,6 +186,22 @@ it('gives what was rejected to the second activity, and counts', () =>
       expect((await status(handle)).counters).toMatchObject({ inserted: 3, rejected: 2, batches: 1 }),
     );
   }));
+
+it('leaves what only the insert needs out of what the second activity gets: the rejected records may need the room', () => {
+  const { destination } = settings();
+  const ofTopics = Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`topic-${n}`, `table_${n}`]));
+  return withBatcher(
+    { maxRecords: 5 },
+    async (handle) => {
+      insertBatch = () => Promise.resolve(done(3, 2));
+      await send(handle, -1, 4);
+      await eventually(() => expect(rejectionSpecs).toHaveLength(1));
+      const { reply, deadLetterTopic } = destination;
+      expect(rejectionSpecs[0]?.destination).toEqual({ reply, deadLetterTopic });
+    },
+    { destination: { ...destination, table: { ofTopics, others: 'others' } } },
+  );
+});
 
 it('no failure of an activity ends the run: the same batch is tried until it succeeds', () =>
   withBatcher({ maxRecords: 5 }, async (handle) => {

@@ -70,8 +70,8 @@ function contentOf(bytes: Uint8Array, before: unknown): Content | null {
     () => (format === CHUNK_FORMAT ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes)) : null),
     () => (format === BATCH_FORMAT ? chunksContent((before as BatchSpec).chunks, bytes) : null),
     () => (format === BATCHER_FORMAT ? chunksContent((before as BatcherInput).carried?.chunks ?? [], bytes) : null),
-    () => envelopeContent(bytes),
     () => ({ records: decodeRejected(bytes) }),
+    () => envelopeContent(bytes),
     () => ({ records: decodeBody(bytes).flatMap((records) => records.map((record) => ({ record }))) }),
   ]);
 }

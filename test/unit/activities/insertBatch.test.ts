@@ -1,3 +1,4 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
@@ -20,11 +21,14 @@ import { decodeRejected, encodeRejected } from '../../../src/codecs/rejectionCod
 import { HistoryGoneError, type RunHistories } from '../../../src/temporal/runHistories.js';
 import type { Inheritance } from '../../../src/protocol/inheritance.js';
 import type { InheritedBatch } from '../../../src/protocol/leftover.js';
+import { PAYLOAD_BYTES_MAX } from '../../../src/protocol/payloadLimit.js';
+import { encodedBytesOf } from '../../../src/workflows/batchPlanning.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
+import { LIMITS } from '../../../src/workflows/limits.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource, type Confirmation } from '../../../src/protocol/request.js';
-import { chunk, input, settings } from '../../support/chunks.js';
+import { chunk, input, NO_BATCH, settings } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
 
@@ -486,6 +490,41 @@ it('a batch that is given up inserts nothing: what is there is inserted, each ot
   expect(some.table.rows).toHaveLength(2);
 });
 
+it('a batch that is given up comes back within what Temporal takes, however its records repeat each other', async () => {
+  const chunks: BatchSpec['chunks'][number][] = [];
+  const bodies: Uint8Array[] = [];
+  for (let next = 0, encodedBytes = 0; ; next += 200) {
+    const records = Array.from({ length: 200 }, (_, index) => {
+      const value = Buffer.from(JSON.stringify({ id: randomUUID(), token: randomBytes(60).toString('base64') }));
+      return record(next + index, { key: value, value });
+    });
+    const { meta, body } = encodeChunk([
+      { topic: 'orders', partition: 0, epoch: 'e1', from: next - 1, to: next + 199, records },
+    ]);
+    const chunk = { segments: meta.segments, keep: [null], records: 200, bytes: meta.bytes, bodyBytes: body.length };
+    encodedBytes += encodedBytesOf({ chunk: { ...chunk, acceptedAtMs: 0 }, body });
+    if (encodedBytes > LIMITS.batchEncodedBytes) break;
+    chunks.push(chunk);
+    bodies.push(body);
+  }
+  const { activities, published } = worker();
+  const [spec] = batch(VALUES, { parking });
+  const environment = new MockActivityEnvironment(
+    { attempt: 1, startToCloseTimeoutMs: MINUTE_MS },
+    { logger: new DefaultLogger('ERROR') },
+  );
+  const insert = () => activities.insertBatch({ ...spec, chunks }, Buffer.concat(bodies));
+  const result = await environment.run<[], Uint8Array, typeof insert>(insert);
+  expect(result.length).toBeLessThan(PAYLOAD_BYTES_MAX - 500_000);
+  const { json, bytes } = openEnvelope<InsertOutcome>(result);
+  expect(json.rejected).toBe(chunks.length * 200);
+  const reject = () => activities.rejectRecords(spec, bytes);
+  await environment.run<[], unknown, typeof reject>(reject);
+  const letters = published.filter(([topic]) => topic === spec.destination.deadLetterTopic);
+  expect(letters).toHaveLength(json.rejected);
+  expect(letters.every(([, { key, value }]) => (value as Buffer).equals(key as Buffer))).toBe(true);
+});
+
 it('a batch is given up where there is no table, and held while ClickHouse cannot be asked', async () => {
   const noTable = new InsertError('structural', { code: '60', message: 'there is no table orders' });
   const gone = worker(undefined, { columns: () => Promise.reject(noTable) });
@@ -722,7 +761,7 @@ it('work of another installation is left untouched and unanswered: for good wher
     for (const activity of [
       () => activities.insertBatch(spec, bodies),
       () => activities.insertBatch({ ...spec, installation: 'theirs' }, bodies),
-      () => activities.rejectRecords(rejected, encodeRejected([])),
+      () => activities.rejectRecords(rejected, encodeRejected([], NO_BATCH)),
       () => activities.readInheritance('ktb:orders:8-key:0', 'run'),
     ]) {
       await expect(environment.run(activity)).rejects.toMatchObject({ type: 'OtherInstallation', nonRetryable });

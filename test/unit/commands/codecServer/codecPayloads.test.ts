@@ -6,6 +6,7 @@ import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../../src/protocol/request.js';
 import { encodeRejected } from '../../../../src/codecs/rejectionCodec.js';
+import { NO_BATCH } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
 
 const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
@@ -112,13 +113,31 @@ it('shows the requests of a batch beside the records of Kafka', () => {
 
 it('shows what an insert has come to, and rejected records with the reason', () => {
   const rejection = { code: 'not_json', message: 'the value is not JSON' } as const;
-  const rejected = encodeRejected([{ source, record: record(5), rejection }]);
+  const rejected = encodeRejected([{ source, record: record(5), rejection }], NO_BATCH);
   expect(JSON.parse(decoded(binary(sealEnvelope({ inserted: 9, rejected: 1 }, rejected))))).toMatchObject({
     outcome: { inserted: 9 },
     records: [{ offset: 5, rejection }],
   });
   expect(JSON.parse(decoded(json({ pipeline: 'orders' }), binary(rejected)))).toMatchObject({
     records: [{ rejection }],
+  });
+});
+
+it('shows rejected records that came back in the chunks of their batch', () => {
+  const sent = chunk(-1, [record(0), record(1)]);
+  const records = [record(0), record(1)].map((item) => ({ source, record: item }));
+  const rejection = { code: 'not_json', message: 'the value is not JSON' } as const;
+  const batch = { chunks: [buffered(sent)], bodies: sent.body, records };
+  const rejected = encodeRejected(
+    records.slice(1).map((item) => ({ ...item, rejection })),
+    batch,
+    0,
+  );
+  const shown = { records: [{ topic: 'orders', offset: 1, rejection: { code: 'not_json' } }] };
+  expect(JSON.parse(decoded(json({ pipeline: 'orders' }), binary(rejected)))).toMatchObject(shown);
+  expect(JSON.parse(decoded(binary(sealEnvelope({ inserted: 1, rejected: 1 }, rejected))))).toMatchObject({
+    outcome: { inserted: 1 },
+    ...shown,
   });
 });
 

@@ -7,6 +7,7 @@ import type { BufferedChunk } from '../../../../src/protocol/chunk.js';
 import { BATCH_FORMAT, type BatchSpec } from '../../../../src/protocol/flush.js';
 import { encodeRejected, type RejectedRecord } from '../../../../src/codecs/rejectionCodec.js';
 import { batchId, type Buffered } from '../../../../src/workflows/batchPlanning.js';
+import { NO_BATCH } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -39,7 +40,7 @@ const completed = (inserted: number, rejected: readonly RejectedRecord[] = []): 
   eventId: 1,
   outcome: { inserted, rejected: rejected.length, skipped: 0 },
   atMs: 9,
-  bytes: encodeRejected(rejected),
+  bytes: encodeRejected(rejected, NO_BATCH),
 });
 
 function find(events: readonly BatcherEvent[], offset: number, left: readonly Buffered[] = []) {
