@@ -646,8 +646,9 @@ class Insertion {
     if (first === undefined) return [];
     const { error } = first.reason;
     mustBeOfRows(refused, areMany);
-    // Of a structural error nobody but other rows can say that it is not the table's.
-    const mayBeAlone = this.#options.overdue && refused.length === 1 && error.kind !== 'structural';
+    // Of a structural or a transient error nobody but other rows can say that it is not the table's.
+    const isItsOwn = error.kind === 'unknown' || error.kind === 'oversized';
+    const mayBeAlone = this.#options.overdue && refused.length === 1 && isItsOwn;
     if (!areMany && !mayBeAlone && !(await this.#othersGoIn(this.#refusedSinceMs ?? Infinity))) throw error;
     await this.#mustBeWritable(error);
     return refused;
