@@ -27,10 +27,11 @@ const SPREAD_AFTER = 32;
  *
  * Where a refusal names a suspect, that one is tried alone, and then the others without it: k culprits among n cost about
  * 2 k tries, side by side about k. Where it names none, or the suspect is taken, halves are tried, at O(k log n) tries.
- * The others go in large tries and in their order; among culprits side by side, up to four at once.
+ * The others go in large tries and in their order, but for a suspect that is taken, and, among culprits side by side, up to four
+ * at once.
  *
  * Where everything is refused for reasons that are doubtful, many culprits side by side are told from a place that takes nothing:
- * items from all over the list are tried, so that one which is taken is found soon if there are some.
+ * items from all over the list are tried, out of order, so that one which is taken is found soon if there are some.
  *
  * @param tryAll takes all items or refuses all of them; null for success
  * @param first how the items are divided to begin with, in their order, each part asked for when its turn comes; default: not at all
