@@ -1,5 +1,5 @@
 import kafkajs from 'kafkajs';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { visitGroup } from '../../../src/kafka/groupVisit.js';
 import { internalModule } from '../../../src/kafka/kafkajs/internals.js';
 import { repairKafkajs } from '../../../src/kafka/kafkajs/repairs.js';
@@ -15,6 +15,8 @@ interface Prototype {
   prototype: Record<string, (this: Group) => Promise<unknown>>;
 }
 
+const lastOf = (order: readonly number[]) => Math.max(0, ...order);
+
 /** kafkajs's own consumer and runner, with a group whose coordinator is the test. */
 function coordinator() {
   const group = (internalModule('consumer/consumerGroup') as Prototype).prototype;
@@ -23,7 +25,7 @@ function coordinator() {
     vi.spyOn(cluster, method).mockResolvedValue(undefined);
   for (const method of ['connect', 'heartbeat']) vi.spyOn(group, method).mockResolvedValue(undefined);
   vi.spyOn(group, 'getNodeIds').mockReturnValue(['1'] as never);
-  vi.spyOn(group, 'joinAndSync').mockImplementation(function (this: Group) {
+  const joining = vi.spyOn(group, 'joinAndSync').mockImplementation(function (this: Group) {
     this.instrumentationEmitter.emit('consumer.group_join', { memberAssignment: { t: [0] } });
     return Promise.resolve();
   });
@@ -41,7 +43,9 @@ function coordinator() {
     crash();
     await eventually(() => expect(leaving).toHaveBeenCalled());
   };
-  return { crashConsumer, committing, leave: () => leave() };
+  /** Neither in the group, nor on its way into it. */
+  const isOutside = () => lastOf(leaving.mock.invocationCallOrder) >= lastOf(joining.mock.invocationCallOrder);
+  return { crashConsumer, committing, leave: () => leave(), isOutside };
 }
 
 const kafka = new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING });
@@ -82,4 +86,61 @@ it('what the coordinator took is committed, though the member crashed meanwhile'
   committing.mockImplementation(() => crashConsumer());
   await visitGroup(kafka, { groupId: 'g', topics: ['t'] }, ({ commit }) => commit(OFFSETS).finally(leave));
   expect(committing).toHaveBeenCalledOnce();
+});
+
+/** Lets one of kafkajs's steps never end by itself. Time is the test's. */
+function endless(module: string, method: string): () => void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { prototype } = internalModule(module) as Prototype;
+  let end = (): void => undefined;
+  vi.spyOn(prototype, method).mockReturnValue(new Promise<void>((resolve) => (end = resolve)));
+  return () => end();
+}
+
+it.each([
+  ['connecting', 'cluster', 'connect'],
+  ['subscribing', 'cluster', 'addMultipleTargetTopics'],
+])(
+  'is over after a minute where %s never ends, and is outside the group when it ends later',
+  async (_, module, method) => {
+    const { isOutside } = coordinator();
+    const end = endless(module, method);
+    const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, () => Promise.resolve());
+    const ending = expect(visit).rejects.toThrow('group g could not be joined within 60 s');
+    // To join, and to leave.
+    for (let minute = 0; minute < 2; minute++) await vi.advanceTimersByTimeAsync(60_000);
+    await ending;
+    end();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(isOutside()).toBe(true);
+  },
+);
+
+it('is over after a minute where joining never ends', async () => {
+  coordinator();
+  endless('consumer/consumerGroup', 'connect');
+  const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, () => Promise.resolve());
+  const ending = expect(visit).rejects.toThrow('group g could not be joined within 60 s');
+  for (let minute = 0; minute < 2; minute++) await vi.advanceTimersByTimeAsync(60_000);
+  await ending;
+});
+
+it('fails where a commit is never answered', async () => {
+  const { committing } = coordinator();
+  committing.mockReturnValue(new Promise(() => undefined));
+  endless('consumer/consumerGroup', 'leave');
+  const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, ({ commit }) => commit(OFFSETS));
+  const ending = expect(visit).rejects.toThrow('no answer within 60 s');
+  for (let minute = 0; minute < 2; minute++) await vi.advanceTimersByTimeAsync(60_000);
+  await ending;
+});
+
+it('has done its work also where leaving the group never ends', async () => {
+  coordinator();
+  endless('consumer/consumerGroup', 'leave');
+  const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, () => Promise.resolve('done'));
+  const ending = expect(visit).resolves.toBe('done');
+  await vi.advanceTimersByTimeAsync(60_000);
+  await ending;
 });
