@@ -39,15 +39,23 @@ export class Attempt {
   readonly #heartbeatTimeoutMs: number;
   /** The run whose activity this is: another one than scheduled it, where that one was reset. */
   readonly runId: string;
+  /**
+   * Whether a person has reset the activity (`temporal activity reset`): its attempts are counted from 1 again, and what was noted may be
+   * gone, or tell of those before.
+   */
+  readonly #wasReset: boolean;
   /** When the last beat was sent that arrived. */
   #lastBeat = this.#startedAt;
   readonly #givenUp = new AbortController();
 
   private constructor(context: Context, beat: Beat) {
     const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
+    const { currentAttemptScheduledTimestampMs } = context.info;
     this.#context = context;
     this.#beat = beat;
     this.#notes = readNotes(context.info.heartbeatDetails, attempt);
+    this.#wasReset =
+      attempt === 1 && (this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
     this.activity = `${this.runId}/${context.info.activityId}`;
@@ -66,6 +74,8 @@ export class Attempt {
     try {
       // However soon it ends, the next one has its notes, and knows that they are its own: see readNotes.
       if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
+      // The next one would take the notes of the attempts before the reset for this one's.
+      else if (attempt.#wasReset) await attempt.#sendBeat();
       return await work(attempt);
     } finally {
       clearInterval(timer);
@@ -86,7 +96,7 @@ export class Attempt {
 
   /** Whether an attempt before this one may have begun. False of one that comes after none, or after such as were handed back. */
   get isRepeated(): boolean {
-    return this.number - 1 !== (this.#notes.handedBack ?? 0);
+    return this.#wasReset || this.number - 1 !== (this.#notes.handedBack ?? 0);
   }
 
   /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */

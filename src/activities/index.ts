@@ -323,8 +323,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   }
 
   /** What the next attempt has to know of a failed insert, on whatever worker. Without it the time starts anew there. */
-  async function noteFailure({ kind, answered }: InsertError, attempt: Attempt): Promise<void> {
-    const note = kind === 'structural' || !answered ? noteOutage : noteRefusal;
+  async function noteFailure({ kind, answered, mayBeOfMachine }: InsertError, attempt: Attempt): Promise<void> {
+    const note = kind === 'structural' || !answered || mayBeOfMachine ? noteOutage : noteRefusal;
     await attempt.note(note(attempt.notes, Date.now())).catch(() => undefined);
   }
 

@@ -342,6 +342,8 @@ class Insertion {
   #doubtfulSinceMs = 0;
   /** When this attempt was refused first for a reason that does not blame the data. */
   #refusedSinceMs: number | undefined;
+  /** Likewise, for a limit: what a limit refused says nothing about the table. */
+  #tooLargeSinceMs: number | undefined;
   #knownViews: boolean | undefined;
   /** By token. */
   readonly #unsettled = new Map<string, RowSet>();
@@ -577,7 +579,8 @@ class Insertion {
     if (error.kind === 'data') return;
     const isTooLarge = error.kind === 'oversized';
     if (error.kind === 'transient' && !overdue) throw error;
-    this.#refusedSinceMs ??= performance.now();
+    if (isTooLarge) this.#tooLargeSinceMs ??= performance.now();
+    else this.#refusedSinceMs ??= performance.now();
     // Without look-ups, what a search has inserted would be inserted again if it ends with the batch held. Too many
     // partitions never end so: a row has one.
     if (!this.#canLookUp && !(isTooLarge && error.code === TOO_MANY_PARTITIONS)) throw error;
@@ -647,9 +650,10 @@ class Insertion {
     const { error } = first.reason;
     mustBeOfRows(refused, areMany);
     // Of a structural or a transient error nobody but other rows can say that it is not the table's.
-    const isItsOwn = error.kind === 'unknown' || error.kind === 'oversized';
+    const isItsOwn = (error.kind === 'unknown' && !error.mayBeOfMachine) || error.kind === 'oversized';
     const mayBeAlone = this.#options.overdue && refused.length === 1 && isItsOwn;
-    if (!areMany && !mayBeAlone && !(await this.#othersGoIn(this.#refusedSinceMs ?? Infinity))) throw error;
+    const sinceMs = error.kind === 'oversized' ? this.#tooLargeSinceMs : this.#refusedSinceMs;
+    if (!areMany && !mayBeAlone && !(await this.#othersGoIn(sinceMs ?? Infinity))) throw error;
     await this.#mustBeWritable(error);
     return refused;
   }

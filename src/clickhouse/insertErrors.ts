@@ -54,8 +54,14 @@ export class InsertError extends Error {
    * it. A full disk, for example, never is a row's fault.
    */
   get mayBeOfRow(): boolean {
-    if (this.mayBeOfValue || this.kind === 'oversized' || COST_CODES.has(this.code)) return true;
+    if (this.mayBeOfValue || this.kind === 'oversized') return true;
+    if (COST_CODES.has(this.code)) return true;
     return !this.isOfClickHouse && (this.kind === 'transient' || this.code === 'http_403');
+  }
+
+  /** Whether the machine can be the reason although no table of codes says so: time alone must not make it a row's fault. */
+  get mayBeOfMachine(): boolean {
+    return LIBRARY_CODES.has(this.code);
   }
 
   /** Whether ClickHouse itself has answered. */
@@ -221,6 +227,12 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
 
 /** Those of the transient codes that the time or the memory that one row takes can be the reason of. */
 const COST_CODES: ReadonlySet<string> = new Set(['159', '160', '173', '241']);
+
+/**
+ * Errors of libraries (`POCO_EXCEPTION`, `STD_EXCEPTION`, `UNKNOWN_EXCEPTION`): of a value that one of them cannot take, or of the machine, as
+ * 1001 is of a disk without inodes.
+ */
+const LIBRARY_CODES: ReadonlySet<string> = new Set(['1000', '1001', '1002']);
 
 /** Limits on one insert, whatever the rows are. */
 export const OVERSIZED_CODES: Readonly<Record<number, string>> = {

@@ -57,8 +57,10 @@ export type RowSet = readonly (readonly [first: number, last: number])[];
  */
 export function readNotes(details: unknown, attempt: number): AttemptNotes {
   const notes: AttemptNotes = typeof details === 'object' && details !== null ? details : {};
-  const { inserts, ...others } = notes;
-  if (inserts === undefined || notes.attempt === attempt - 1) return notes;
+  if (notes.attempt === attempt - 1) return notes;
+  // How many were handed back says nothing once another attempt was in between, or attempts are counted anew.
+  const { inserts, handedBack: _, ...others } = notes;
+  if (inserts === undefined) return others;
   return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { done }]) => done)) };
 }
 

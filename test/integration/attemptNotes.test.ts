@@ -20,7 +20,7 @@ const stack = useStack({ only: ['temporal'] });
  */
 async function carryOut(
   heartbeatTimeoutSeconds: number,
-  activity: (beat: ReturnType<typeof createBeat>) => Promise<unknown>,
+  activity: (beat: ReturnType<typeof createBeat>, reset: () => Promise<unknown>) => Promise<unknown>,
 ) {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const { address } = stack().temporal;
@@ -56,10 +56,11 @@ async function carryOut(
   const native = await NativeConnection.connect({ address });
   onTestFinished(() => native.close());
   const beat = createBeat(client, namespace);
+  const reset = () => workflowService.resetActivity({ namespace, execution: { workflowId: name }, id: '1' });
   const worker = await Worker.create({
     connection: native,
     taskQueue: name,
-    activities: { any: () => activity(beat) },
+    activities: { any: () => activity(beat, reset) },
     maxHeartbeatThrottleInterval: 1,
   });
   await worker.runUntil(
@@ -110,4 +111,29 @@ it('an attempt takes as long as its work: neither the server nor the SDK gives i
     }),
   );
   expect(attempts).toEqual([1]);
+});
+
+it('an attempt after a reset by a person may be counted as the first one, and knows that it is not', async () => {
+  const attempts: [number: number, isRepeated: boolean][] = [];
+  await carryOut(5, (beat, reset) =>
+    Attempt.run(beat, async (attempt) => {
+      attempts.push([attempt.number, attempt.isRepeated]);
+      switch (attempts.length) {
+        case 1:
+          throw ApplicationFailure.create({ message: 'held' });
+        case 2:
+          await reset();
+          throw ApplicationFailure.create({ message: 'reset while it runs' });
+        case 3:
+          setTimeout(() => void reset(), 1_000);
+          throw ApplicationFailure.create({ message: 'reset while it waits', nextRetryDelay: '20s' });
+      }
+    }),
+  );
+  expect(attempts).toEqual([
+    [1, false],
+    [2, true],
+    [2, true],
+    [1, true],
+  ]);
 });

@@ -459,9 +459,10 @@ it('an unknown error of a row that is alone holds it, until another row is taken
 /** Errors that can be anybody's fault, and then those that no row can be the reason of. */
 const ofSomebody = [
   unknown,
-  ...['36', '159', '241'].map(
-    (code) => new InsertError(code === '36' ? 'structural' : 'transient', { code, message: '' }),
-  ),
+  // A disk without inodes gives 1001.
+  new InsertError('unknown', { code: '1001', message: '' }),
+  new InsertError('structural', { code: '36', message: '' }),
+  ...['159', '241'].map((code) => new InsertError('transient', { code, message: '' })),
 ];
 const ofNoRow = [
   ...['60', '74', '75', '76', '164', '243', '497'].map((code) => new InsertError('structural', { code, message: '' })),
@@ -545,6 +546,20 @@ it('a disk that fills up in the middle of a search rejects nothing, whatever wen
     ),
     { numRuns: 500 },
   );
+});
+
+it('what went in after a limit had divided a batch, and before the table fell ill, is no proof that the table takes rows', async () => {
+  const tooMany = new InsertError('oversized', { code: '252', message: 'too many partitions' });
+  const table = new FakeTable();
+  const { tables } = table;
+  let inserts = 0;
+  const insertHalf: typeof tables.insert = (name, rows) => {
+    if (++inserts === 1) return Promise.reject(tooMany);
+    if (inserts > 2) table.ill = unknown;
+    return tables.insert(name, rows);
+  };
+  await expect(insert(table, many(150, 'good'), { tables: { ...tables, insert: insertHalf } })).rejects.toBe(unknown);
+  expect(table.rows).toHaveLength(75);
 });
 
 it('an overdue transient error that goes with large inserts ends with small ones', async () => {

@@ -1,3 +1,4 @@
+import type { Info as ActivityInfo } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { afterEach, expect, it, vi } from 'vitest';
@@ -53,4 +54,41 @@ it('an attempt that Temporal has called off or given up, as the answer to its be
       },
     ),
   );
+});
+
+it('an attempt counts as repeated unless none before it can have begun, also where a person has reset the activity', async () => {
+  const cases: [info: Partial<ActivityInfo>, isRepeated: boolean][] = [
+    [{ attempt: 1 }, false],
+    [{ attempt: 2 }, true],
+    [{ attempt: 3, heartbeatDetails: { attempt: 2, handedBack: 2 } }, false],
+    [{ attempt: 4, heartbeatDetails: { attempt: 3, handedBack: 2 } }, true],
+    // After `temporal activity reset` attempts are counted from 1 again, with the notes or without.
+    [{ attempt: 1, currentAttemptScheduledTimestampMs: 2 }, true],
+    [{ attempt: 1, heartbeatDetails: { attempt: 5, handedBack: 2 } }, true],
+    [{ attempt: 3, heartbeatDetails: { attempt: 5, handedBack: 2 } }, true],
+    [{ attempt: 3, heartbeatDetails: { attempt: 3, handedBack: 2 } }, true],
+  ];
+  for (const [info, isRepeated] of cases) {
+    const times = { scheduledTimestampMs: 1, currentAttemptScheduledTimestampMs: 1 };
+    const environment = new MockActivityEnvironment({ ...times, ...info }, { logger: new DefaultLogger('ERROR') });
+    const seen = await environment.run(() =>
+      Attempt.run(
+        () => Promise.resolve(true),
+        (attempt) => Promise.resolve(attempt.isRepeated),
+      ),
+    );
+    expect(seen, JSON.stringify(info)).toBe(isRepeated);
+  }
+});
+
+it('the first attempt after a reset does nothing before Temporal has its notes: the next one would read older ones as its own', async () => {
+  const environment = new MockActivityEnvironment(
+    { attempt: 1, scheduledTimestampMs: 1, currentAttemptScheduledTimestampMs: 2 },
+    { logger: new DefaultLogger('ERROR') },
+  );
+  const work = vi.fn(() => Promise.resolve());
+  await expect(environment.run(() => Attempt.run(() => Promise.reject(new Error('no answer')), work))).rejects.toThrow(
+    'no answer',
+  );
+  expect(work).not.toHaveBeenCalled();
 });
