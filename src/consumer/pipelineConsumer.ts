@@ -787,8 +787,9 @@ export class PipelineConsumer {
       this.#shortSinceMs.delete(partitionName(where));
       this.#unreadableFetches.delete(partitionName(where));
     }
-    // What held one up was in the log that is gone.
+    // What held one up was in the log that is gone, as was what it had no room for.
     this.#steering.resume(gone, 'blocked');
+    this.#steering.resume(gone, 'buffer');
     this.#updateHeld();
     void this.#open(assignment);
   }

@@ -757,6 +757,33 @@ it('what held a partition up is over with its topic', async () => {
   expect(offsetsOf(world, 0)).toEqual(upTo(30));
 });
 
+it('a partition that was paused for room when its topic went is read once it is there again', async () => {
+  const world = new World(1, ', maxBuffered: 1MiB');
+  world.textBytes = 20_000;
+  world.write(0, 50);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  world.held = true;
+  world.write(0, 100);
+  await eventually(() => expect(world.paused.has('orders/0')).toBe(true));
+  world.topicError = 'missing';
+  world.answer(0, MISSING);
+  await eventually(() => expect(world.consumer.problem).toContain('Kafka has no such topic'));
+  world.held = false;
+  await eventually(async () => {
+    const [consumed] = (await world.metrics.consumed.get()).values;
+    expect(offsetsOf(world, 0)).toHaveLength(consumed?.value ?? 0);
+  });
+  // Kafka clears the group's offsets together with the topic.
+  world.accepted.length = 0;
+  world.commits.clear();
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 160, Date.now() + 1_000);
+  world.topicError = null;
+  await eventually(() => expect(world.committed(0)).toBe(160));
+  expect(offsetsOf(world, 0)).toEqual(upTo(160));
+}, 30_000);
+
 it('what a log has lost that is empty is told once, whatever rebalances follow before there is a record, and another loss anew', async () => {
   const world = await readFifty();
   // Whatever has to last ten seconds has done so at the next look.
