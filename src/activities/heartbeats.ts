@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import { GRPC_STATUS } from '../temporal/errors.js';
+import { isNotFound } from '../temporal/errors.js';
 import type { Beat } from './attempt.js';
 
 /** A third of the heartbeat time-out. */
@@ -32,7 +32,7 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
       const { pendingActivities } = await connection
         .withDeadline(endMs, () => workflowService.describeWorkflowExecution({ namespace, execution }))
         .catch((error: unknown) => {
-          if ((error as { code?: unknown }).code === GRPC_STATUS.notFound) return { pendingActivities: [] };
+          if (isNotFound(error)) return { pendingActivities: [] };
           throw error;
         });
       const known = pendingActivities.find((one) => one.activityId === activityId && one.attempt === attempt);

@@ -788,8 +788,7 @@ export class PipelineConsumer {
       this.#unreadableFetches.delete(partitionName(where));
     }
     // What held one up was in the log that is gone, as was what it had no room for.
-    this.#steering.resume(gone, 'blocked');
-    this.#steering.resume(gone, 'buffer');
+    this.#steering.resume(gone, 'blocked', 'buffer');
     this.#updateHeld();
     void this.#open(assignment);
   }

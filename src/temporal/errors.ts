@@ -5,7 +5,10 @@ import { WorkflowNotFoundError } from '@temporalio/client';
  * methods and of its raw services.
  */
 export function isNotFound(error: unknown): boolean {
-  return error instanceof WorkflowNotFoundError || (error as { code?: unknown }).code === GRPC_STATUS.notFound;
+  return (
+    error instanceof WorkflowNotFoundError ||
+    (error as { code?: unknown } | null | undefined)?.code === GRPC_STATUS.notFound
+  );
 }
 
 /** Status codes of gRPC that Temporal answers with, as far as one makes a difference here. */

@@ -1,5 +1,6 @@
-import { isGrpcServiceError, WorkflowNotFoundError, type WorkflowClientInterceptor } from '@temporalio/client';
+import { isGrpcServiceError, type WorkflowClientInterceptor } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { isNotFound } from './errors.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** How gRPC names the codes that mean something here; all others are `other`. */
@@ -61,7 +62,7 @@ export function countRequests(counted: CountRequest): WorkflowClientInterceptor 
 
 /** Total: every error has a code. */
 export function requestCode(error: unknown): RequestCode {
-  if (error instanceof WorkflowNotFoundError) return 'not_found';
+  if (isNotFound(error)) return 'not_found';
   if (error instanceof WorkflowExecutionAlreadyStartedError) return 'already_exists';
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
   return isGrpcServiceError(cause) ? (CODES.get(cause.code) ?? 'other') : 'other';
