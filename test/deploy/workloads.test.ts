@@ -369,7 +369,7 @@ describe('image', () => {
     containerOf(one(await renderWith(values), 'Deployment')).image;
 
   it('has the version of the application, unless a tag or a digest is given', async () => {
-    expect(await imageOf({})).toBe('kafka-temporal-bridge:0.1.0');
+    expect(await imageOf({})).toBe('kafka-temporal-bridge:0.2.0');
     expect(await imageOf({ image: { tag: '1' } })).toBe('kafka-temporal-bridge:1');
     const digest = `sha256:${'a'.repeat(64)}`;
     expect(await imageOf({ image: { registry: 'example.com', tag: '1', digest } })).toBe(
@@ -508,7 +508,7 @@ describe('as a subchart', () => {
       apiVersion: 'v2',
       name: 'parent',
       version: '1.0.0',
-      dependencies: [{ name: 'kafka-temporal-bridge', version: '0.1.0', condition: 'kafka-temporal-bridge.enabled' }],
+      dependencies: [{ name: 'kafka-temporal-bridge', version: '0.2.0', condition: 'kafka-temporal-bridge.enabled' }],
     };
     await writeFile(join(parent, 'Chart.yaml'), JSON.stringify(chart));
     const values = {
@@ -526,7 +526,7 @@ describe('as a subchart', () => {
     };
     const manifests = await render({ chart: parent, values });
     const deployment = one(manifests, 'Deployment');
-    expect(containerOf(deployment).image).toBe('registry.example.com/kafka-temporal-bridge:0.1.0');
+    expect(containerOf(deployment).image).toBe('registry.example.com/kafka-temporal-bridge:0.2.0');
     expect(templateOf(deployment).spec['imagePullSecrets']).toEqual([{ name: 'a' }, { name: 'b' }]);
     expect(one(manifests, 'ConfigMap').data?.['ktb.yaml']).toContain('demo-kafka:9092');
     const off = { ...values, 'kafka-temporal-bridge': { ...values['kafka-temporal-bridge'], enabled: false } };
