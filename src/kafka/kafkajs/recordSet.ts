@@ -348,23 +348,29 @@ class OpenRecords implements OpenBatch {
     if (error !== null) throw error;
   }
 
-  /** How many records come next, by their lengths alone. */
+  /**
+   * How many records come next, by their lengths alone. Those before one that has no sound length, or is not there, are handed out first.
+   *
+   * @throws MalformedError where there is none before it
+   */
   #measure(recordsMax: number, bytesMax: number): { count: number; bytes: number } {
     const { bytes, at, end } = this.#cursor;
+    if (at === end) throw new MalformedError(`${this.#left} of its records are missing: it ends before them`);
     const cursor = new Cursor(bytes, at, end);
     let count = 0;
-    while (count < this.#left && count < recordsMax && (count === 0 || cursor.at - at < bytesMax)) {
-      const start = cursor.at;
-      const length = cursor.varint();
-      if (length < 0 || length > cursor.remaining) {
-        // Those before it are handed out first.
-        if (count === 0) throw new MalformedError(`a record has a length of ${length}`);
-        return { count, bytes: start - at };
+    let measured = 0;
+    try {
+      while (count < this.#left && count < recordsMax && (count === 0 || measured < bytesMax)) {
+        const length = cursor.varint();
+        if (length < 0 || length > cursor.remaining) throw new MalformedError(`a record has a length of ${length}`);
+        cursor.skip(length);
+        measured = cursor.at - at;
+        count++;
       }
-      cursor.skip(length);
-      count++;
+    } catch (error) {
+      if (count === 0 || !(error instanceof MalformedError)) throw error;
     }
-    return { count, bytes: cursor.at - at };
+    return { count, bytes: measured };
   }
 }
 

@@ -417,10 +417,18 @@ function seal(set: Buffer): void {
   if (end > 21 && end <= set.length) set.writeUInt32BE(crc32c(set.subarray(21, end)), 17);
 }
 
-it('a count of records or headers beyond what the bytes can hold ends at once', async () => {
-  for (const count of [-1, 2, 2 ** 31 - 1]) {
-    const [part] = await partsOf(recordBatch({ base: 0, records: numbered(0), count }));
-    expect(part?.failure, String(count)).toBeInstanceOf(UnreadableBatchError);
+it('a count of records beyond what the bytes can hold ends at once, after those that are there', async () => {
+  for (const [count, read] of [
+    [-1, []],
+    [2, [0]],
+    [2 ** 31 - 1, [0]],
+  ] as const) {
+    const parts = await partsOf(recordBatch({ base: 0, records: numbered(0), count }));
+    expect(
+      parts.flatMap(({ records }) => offsetsOf(records)),
+      String(count),
+    ).toEqual(read);
+    expect(parts.at(-1)?.failure, String(count)).toBeInstanceOf(UnreadableBatchError);
   }
 });
 
@@ -482,6 +490,26 @@ it.each([
     expect(failures).toMatchObject([{ from: 11 + deltas[0]!, next: 12, failure: { isAsWritten: true } }]);
   },
 );
+
+const CUT = rawRecord(9);
+it.each([
+  ['ends before records that it says it has', Buffer.alloc(0), '3 of its records are missing: it ends before them'],
+  ['ends within the length of a record', Buffer.from([0x80]), 'a number goes on past the end'],
+  ['ends within a record', CUT.subarray(0, CUT.length - 1), `a record has a length of ${CUT.length - 1}`],
+])('a batch that %s: those before are read, as by Kafka’s own clients, the rest is named', async (_, tail, why) => {
+  for (const codec of ['none', 'gzip'] as const) {
+    const sound = Buffer.concat([rawRecord(0), rawRecord(1), tail]);
+    const parts = await partsOf(rawBatch(10, 5, codec === 'gzip' ? gzipSync(sound) : sound, codec), 10);
+    expect(
+      parts.map(({ from, next, records, failure }) => [from, next, offsetsOf(records), failure?.isAsWritten]),
+    ).toEqual([
+      [10, 12, [10, 11], undefined],
+      [12, 15, [], true],
+      [15, 16, [15], undefined],
+    ]);
+    expect(parts[1]?.failure?.message).toBe(`the record batch at offset 12 of orders/3 cannot be read: ${why}`);
+  }
+});
 
 it('what comes after a gzip stream counts for nothing, as for Kafka’s own clients', async () => {
   const compressed = Buffer.concat([gzipSync(rawRecord(0)), gzipSync(rawRecord(1)), bytes('garbage')]);
