@@ -174,8 +174,8 @@ async function acceptedBy(
   return found;
 }
 
-function epochsOf({ standing }: FoundBatcher, { topic, partition, offset }: RecordPlace): string[] {
-  const coverage = standing.coverage.find((entry) => entry.topic === topic && entry.partition === partition);
+function epochsOf({ accepted }: FoundBatcher, { topic, partition, offset }: RecordPlace): string[] {
+  const coverage = accepted.coverage.find((entry) => entry.topic === topic && entry.partition === partition);
   return (coverage?.epochs ?? [])
     .filter(({ ranges }) => ranges.some(([from, to]) => offset > from && offset <= to))
     .map(({ epoch }) => epoch);
@@ -187,7 +187,7 @@ async function acceptanceOf(
   place: RecordPlace,
   answeredAtMs: number | undefined,
 ): Promise<Acceptance> {
-  const { workflowId, runId, standing } = batcher;
+  const { workflowId, runId, accepted } = batcher;
   const batches: BatchOfRecord[] = [];
   const listed = await runsBefore(client, workflowId, answeredAtMs);
   // The visibility store may not know the latest run yet.
@@ -195,7 +195,7 @@ async function acceptanceOf(
     if (batches.length > 0) break;
     batches.push(...(await batchesOfRecord(histories, { workflowId, runId: run }, place)));
   }
-  const unflushed = standing.unflushed.some(({ chunk }) => holdsRecord(chunk, place));
+  const unflushed = accepted.unflushed.some(({ chunk }) => holdsRecord(chunk, place));
   return { workflowId, runId, epochs: epochsOf(batcher, place), unflushed, batches };
 }
 

@@ -21,55 +21,57 @@ import type { DueTask } from './stuckTasks.js';
 /** What became of a signal. */
 export type SendOutcome =
   | ({ readonly type: 'accepted' } & SignalledRun)
-  /** Not accepted, or unknown: send the very same again. */
+  /** Not accepted, or unknown. Send exactly the same again. */
   | { readonly type: 'retry'; readonly message: string }
-  /** Refused for its size: send less. */
+  /** Refused because of its size. Send less. */
   | { readonly type: 'tooLarge'; readonly message: string }
-  /** The run takes no more signals; it has to continue as new first. */
+  /** The run takes no more signals until it has continued as new. */
   | { readonly type: 'full'; readonly message: string }
   /** The run has ended. */
   | { readonly type: 'closed' };
 
-/** A batcher as its lane sees it. */
+/** One batcher. Every method but `send` rejects if Temporal does not answer. */
 export interface BatcherClient {
   readonly workflowId: string;
   send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
-  /** The history of the batcher's run; null before the first signal. Throws where Temporal does not answer. */
+  /** The history of the batcher's run. Null if there is no open run. */
   history(): Promise<HistoryMark | null>;
   /**
-   * Starts an heir where the batcher's last run is closed: it takes over what that one had accepted. Throws where
-   * Temporal does not answer.
+   * Starts an heir if the batcher's last run is closed. The heir takes over what that run had accepted.
    *
-   * @param options.drained whether a run that was drained counts; it has left nothing to flush
-   * @returns what it saw on the way
+   * @param options.drained whether a drained run counts as closed, too. It has left nothing to flush
+   * @returns what it found
    */
-  startHeir(options: { drained: boolean }): Promise<BatcherLook>;
-  /** What a workflow task that is repeated failed with. Throws where Temporal does not answer. */
+  startHeir(options: { drained: boolean }): Promise<BatcherCheck>;
+  /** The error that the batcher's repeated workflow task failed with. */
   taskFailure(): Promise<string>;
-  /** What it knows of an epoch. Throws where no answer can be had now. */
+  /**
+   * What the batcher knows about an epoch. Rejects also if no worker answers, or an heir has not read its inheritance
+   * yet.
+   */
   epochStatus(source: RecordSource): Promise<EpochStatus>;
   /** Resolves once the batcher has accepted the request. */
   close(request: CloseRequest): Promise<void>;
-  /** All that the batcher has accepted; nothing where it was never started. Throws where no worker answers. */
+  /** All that the batcher has accepted. Empty if it was never started. Rejects also if no worker answers. */
   coverage(): Promise<CoverageState>;
 }
 
-export interface BatcherLook {
-  /** The run that an heir was started for; null where there is none, or someone else started an heir first. */
+export interface BatcherCheck {
+  /** The closed run that an heir was started for. Null if none is closed, or another sender started the heir first. */
   readonly closed: ClosedRunInfo | null;
-  /** The workflow task that is due; null where there is none. */
+  /** The workflow task that is due. Null if there is none. */
   readonly dueTask: DueTask | null;
 }
 
 export interface ClosedRunInfo {
   readonly runId: string;
-  /** How it ended, as Temporal says: TERMINATED, FAILED, ... COMPLETED: it was drained. */
+  /** How it ended, in Temporal's words: TERMINATED, FAILED, and so on. COMPLETED means that it was drained. */
   readonly status: string;
 }
 
 /**
- * A batcher in Temporal. Signal-with-start never begins a second, empty run where one has ended
- * (`REJECT_DUPLICATE`): what the ended one had accepted and not flushed must not be forgotten.
+ * A batcher in Temporal. Signal-with-start never begins a new, empty run after a closed one (`REJECT_DUPLICATE`).
+ * Otherwise what the closed run had accepted and not flushed would be forgotten.
  */
 export class TemporalBatcherClient implements BatcherClient {
   readonly workflowId: string;
@@ -105,7 +107,10 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  /** Started for it where need be: a sender that wakes up late must find it closed. */
+  /**
+   * Starts the batcher if it does not run. A sender that was cut off may start the batcher later, and must find the
+   * epoch closed.
+   */
   async close(request: CloseRequest): Promise<void> {
     try {
       await this.#signal(BATCHER.signals.close, [request]);
@@ -122,12 +127,12 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async coverage(): Promise<CoverageState> {
-    // A run that was closed before it had done anything answers no query.
+    // A run that was closed before its first workflow task answers no query.
     await this.startHeir({ drained: false });
     return (await this.#query<CoverageState>(BATCHER.queries.coverage)) ?? [];
   }
 
-  /** Null where the batcher was never started. */
+  /** Null if the batcher was never started. */
   async #query<Answer>(name: string, ...args: unknown[]): Promise<Answer | null> {
     try {
       return await this.#withDeadline(() =>
@@ -158,7 +163,8 @@ export class TemporalBatcherClient implements BatcherClient {
     try {
       const description = await this.#withDeadline(() => this.#client.workflow.getHandle(this.workflowId).describe());
       const { runId, historySize, historyLength, status } = description;
-      // A closed run is full for good: the next signal finds it closed, and an heir is started.
+      // A closed run gets no shorter, so its history must not stop the lane. The next signal finds it closed, and an
+      // heir is started.
       if (!OPEN.has(status.name)) return null;
       return { runId, bytes: historySize ?? 0, events: historyLength };
     } catch (error) {
@@ -167,7 +173,7 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  async startHeir({ drained }: { drained: boolean }): Promise<BatcherLook> {
+  async startHeir({ drained }: { drained: boolean }): Promise<BatcherCheck> {
     let dueTask: DueTask | null = null;
     try {
       const handle = this.#client.workflow.getHandle(this.workflowId);
@@ -192,7 +198,8 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async taskFailure(): Promise<string> {
-    // Written last, behind its schedule and start: later attempts leave nothing, and signals wait until the task ends.
+    // The failure is the last event, after "scheduled" and "started". Later attempts add no events, and signals are
+    // written only when the task ends.
     const { history } = await this.#withDeadline(() =>
       this.#client.workflowService.getWorkflowExecutionHistoryReverse({
         namespace: this.#client.options.namespace,
@@ -213,13 +220,13 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 }
 
-/** A signal is answered by the server at once or not at all: other requesters wait no longer for one. */
+/** The server answers a signal at once or not at all. Other requesters wait no longer than this. */
 const CONFIRMATION_DEADLINE_MS = 5_000;
 
 /**
- * Tells a requester what became of its request. Rejects where it may be told later.
+ * Tells a requester what became of its request. If it rejects, a later try may succeed.
  *
- * @returns `gone` where no such workflow runs: it will never be told
+ * @returns `gone` if no such workflow runs, so no later try can succeed
  */
 export function signalRequester(
   client: Client,
@@ -238,8 +245,8 @@ export function signalRequester(
 }
 
 /**
- * All layouts that a pipeline has had, as far as Temporal remembers its batchers. From the visibility store, which may lag
- * some seconds behind.
+ * All layouts of a pipeline whose batchers Temporal still knows. Read from the visibility store, which may be some
+ * seconds late.
  */
 export async function listLayouts(client: Client, pipeline: string): Promise<Layout[]> {
   const prefix = batcherIdPrefix(pipeline);
@@ -260,15 +267,14 @@ const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: t
 const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 
 /**
- * Total: whatever is thrown becomes an outcome. Temporal says INVALID_ARGUMENT both for a payload that is too large and
- * for a run that is full; only the words tell them apart (`common.ErrBlobSizeExceedsLimit`,
- * `consts.ErrSignalsLimitExceeded`, `historySizeExceedsLimit` in temporalio/temporal). gRPC itself refuses a message
- * over 4 MiB with RESOURCE_EXHAUSTED.
+ * Every error becomes an outcome. Temporal says INVALID_ARGUMENT both for a payload that is too large and for a run
+ * that is full. Only the message tells which (`common.ErrBlobSizeExceedsLimit`, `consts.ErrSignalsLimitExceeded`,
+ * `historySizeExceedsLimit` in temporalio/temporal). gRPC itself refuses a message over 4 MiB with RESOURCE_EXHAUSTED.
  */
 export function classifySignalError(error: unknown): SendOutcome {
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
   const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
-  // A native connection puts into the message what a JavaScript one puts into the details.
+  // A native connection has in `message` what a JavaScript connection has in `details`.
   const message = isGrpcServiceError(cause) ? cause.details || cause.message : String(error);
   if (code === GRPC_STATUS.invalidArgument) {
     if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {

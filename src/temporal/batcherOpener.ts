@@ -9,34 +9,37 @@ import type { BatcherClient } from './batcherClient.js';
 import { flowControlLimits } from './flowControl.js';
 import { requestLaneIndex } from '../codecs/laneIndex.js';
 
-/** A batcher's history is looked at this often, at most, however many requesters ask for it. */
-const LOOK_EVERY_MS = 200;
+/** Milliseconds between two checks of one batcher's history, at least, however many requesters ask for it. */
+const CHECK_INTERVAL_MS = 200;
 
-/** A batcher that is full has to continue as new first, which takes a moment once a worker runs. */
+/** A full batcher has to continue as new first. That takes a moment once a worker runs. */
 const FULL_RETRY = '1 second';
 
-/** Workers of several installations and configurations ask for requests at the same place. */
+/** Workers of all installations and configurations share this task queue. */
 const OTHERS_RETRY = '100 milliseconds';
 
 /**
- * Says to workflows which batcher takes their rows. Like a lane of Kafka's records it starts the batcher, or an heir where its
- * run has ended, brings the settings along, and sends nobody to one whose history is at its limit.
+ * Tells workflows which batcher takes their rows. Like a lane of the consumer, it starts the batcher, or an heir of a
+ * closed run, and sends the settings. It names no batcher whose history is at its limit. See
+ * `docs/internals/requests.md`.
  */
 export class BatcherOpener {
   readonly #pipelines: readonly PipelineConfig[];
   readonly #batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
   readonly #settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
   readonly #isClaimed: (pipeline: string) => Promise<boolean>;
-  /** Workflow ids of batchers that this process has told its settings. */
-  readonly #told = new Set<string>();
-  readonly #looks = new Map<string, { readonly untilMs: number; readonly look: Promise<void> }>();
+  /** Workflow ids of the batchers that have this process's settings. */
+  readonly #haveSettings = new Set<string>();
+  readonly #checks = new Map<string, { readonly untilMs: number; readonly check: Promise<void> }>();
 
   constructor(options: {
     pipelines: readonly PipelineConfig[];
     batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
-    /** What its batchers are told. */
+    /** The settings that the pipeline's batchers get. */
     settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
-    /** Whether others have a pipeline that this configuration has not. */
+    /**
+     * Whether an installation has claimed this pipeline. Asked about pipelines that this configuration does not have.
+     */
     isClaimed: (pipeline: string) => Promise<boolean>;
   }) {
     this.#pipelines = options.pipelines;
@@ -46,16 +49,17 @@ export class BatcherOpener {
   }
 
   /**
-   * The batcher of a request, which runs and has room. Until then it rejects, and is to be asked again.
+   * Finds the batcher for a request and makes sure that it runs and has room.
    *
-   * @throws ApplicationFailure UnknownPipeline, NoTable, which asking again does not help; BatcherFull, BatcherNotOpen,
-   *   OtherInstallation, which it does
+   * @throws ApplicationFailure UnknownPipeline, NoTable: a retry cannot help. BatcherFull, BatcherNotOpen,
+   *   OtherInstallation: a retry can help
    */
   async open({ pipeline: name, ...request }: OpenBatcherRequest): Promise<OpenedBatcher> {
     const pipeline = this.#pipelines.find((candidate) => candidate.name === name);
     if (pipeline === undefined) {
       if (await this.#isClaimed(name)) {
-        // The task queue is shared: a worker that has it asks soon. If none does, the requester's deadline ends it.
+        // The task queue is shared, so a worker that has this pipeline soon gets the retry. If there is none, the
+        // requester's deadline ends the retries.
         const message = `the worker that was asked has no pipeline ${name}: it is for workers of another configuration`;
         throw ApplicationFailure.create({ type: 'OtherInstallation', message, nextRetryDelay: OTHERS_RETRY });
       }
@@ -75,25 +79,25 @@ export class BatcherOpener {
 
   #mustBeOpen(workflowId: string, pipeline: PipelineConfig, index: number): Promise<void> {
     const nowMs = performance.now();
-    const last = this.#looks.get(workflowId);
-    if (last !== undefined && nowMs < last.untilMs) return last.look;
-    const look = this.#look(this.#batcher(pipeline, pipeline.layout, index), pipeline);
-    this.#looks.set(workflowId, { untilMs: nowMs + LOOK_EVERY_MS, look });
-    return look;
+    const last = this.#checks.get(workflowId);
+    if (last !== undefined && nowMs < last.untilMs) return last.check;
+    const check = this.#check(this.#batcher(pipeline, pipeline.layout, index), pipeline);
+    this.#checks.set(workflowId, { untilMs: nowMs + CHECK_INTERVAL_MS, check });
+    return check;
   }
 
-  async #look(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
+  async #check(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
     const mark = await batcher.history();
     const { highBytes, highEvents } = flowControlLimits(pipeline.flow);
     if (mark !== null && (mark.bytes >= highBytes || mark.events >= highEvents)) {
       const message = `the history of ${batcher.workflowId} is at its limit until it continues as new`;
       throw ApplicationFailure.create({ type: 'BatcherFull', message, nextRetryDelay: FULL_RETRY });
     }
-    if (mark === null || !this.#told.has(batcher.workflowId)) await this.#tell(batcher, pipeline);
+    if (mark === null || !this.#haveSettings.has(batcher.workflowId)) await this.#sendSettings(batcher, pipeline);
   }
 
-  /** Sends the settings, which starts the batcher where it does not run. */
-  async #tell(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
+  /** Sends the settings. This starts the batcher if it does not run. */
+  async #sendSettings(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
     const { meta, body } = encodeChunk([]);
     const chunk = { ...meta, settings: this.#settingsOf(pipeline) };
     let outcome = await batcher.send(chunk, body);
@@ -105,6 +109,6 @@ export class BatcherOpener {
       const why = 'message' in outcome ? outcome.message : 'its run has ended';
       throw ApplicationFailure.create({ type: 'BatcherNotOpen', message: `${batcher.workflowId} is not open: ${why}` });
     }
-    this.#told.add(batcher.workflowId);
+    this.#haveSettings.add(batcher.workflowId);
   }
 }

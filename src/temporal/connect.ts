@@ -3,7 +3,7 @@ import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-n
 import { NativeConnection } from '@temporalio/worker';
 import type { TemporalConfig, TlsConfig } from '../config/config.js';
 
-/** Opens a connection to Temporal; a client and a worker can share it. Rejects where nothing answers. */
+/** Opens a connection to Temporal. A client and a worker can share it. Rejects if nothing answers. */
 export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promise<NativeConnection> {
   return NativeConnection.connect({
     address,
@@ -12,7 +12,7 @@ export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promi
   });
 }
 
-/** @param interceptors see every request of the client */
+/** @param interceptors get every request of the client */
 export function createTemporalClient(
   connection: NativeConnection,
   { namespace }: TemporalConfig,

@@ -1,8 +1,8 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 
 /**
- * Whether Temporal has no such workflow, or no such run that could be asked, signalled or terminated any more. Takes errors of the client's
- * methods and of its raw services.
+ * Whether the error says that Temporal has no such workflow, or no run of it that can still be asked, signalled or
+ * terminated. For errors of the client's methods and of its raw services.
  */
 export function isNotFound(error: unknown): boolean {
   return (
@@ -11,7 +11,7 @@ export function isNotFound(error: unknown): boolean {
   );
 }
 
-/** Status codes of gRPC that Temporal answers with, as far as one makes a difference here. */
+/** The gRPC status codes of Temporal that make a difference here. */
 export const GRPC_STATUS = {
   invalidArgument: 3,
   notFound: 5,

@@ -1,11 +1,11 @@
-/** What a batcher's history looked like at one moment. */
+/** The size of a batcher's history at one moment. */
 export interface HistoryMark {
   readonly runId: string;
   readonly bytes: number;
   readonly events: number;
 }
 
-/** When to look at a batcher's history, and when to stop sending to it. Why these numbers: {@link flowControlLimits}. */
+/** When a sender reads a batcher's history again, and when it stops. For the numbers see {@link flowControlLimits}. */
 export interface FlowControlLimits {
   readonly highBytes: number;
   readonly lowBytes: number;
@@ -13,25 +13,29 @@ export interface FlowControlLimits {
   readonly lowEvents: number;
   readonly checkEveryBytes: number;
   readonly checkEverySignals: number;
-  /** Payload of one signal, at most. */
+  /** Payload bytes of one signal, at most. */
   readonly signalBytesMax: number;
 }
 
 /**
- * Temporal ends a run at 50 MiB or 51,200 events and refuses every signal, `resume` included, after 10,000. All of a
- * run's history counts: what the run before handed on (2 MiB at most), and each byte of a chunk twice, as a signal and as
- * the input of its flush, also while draining. So what all members may send in all, blindly between two looks included,
- * stays below 20 MiB and 10,000 signals: beyond the high mark there is a margin, and each member has its part of it, half to
- * send before it looks again and half for the signal that it then sends. 2 MiB + 2 × (8 MiB + 12 MiB) = 42 MiB. What is
- * rejected enters two times more; where that leads beyond 42 MiB, the batcher leaves what it has not flushed behind and
- * continues as new (`workflows/continuation.ts`).
+ * Temporal ends a run at 50 MiB or 51,200 events. After 10,000 signals it refuses every further one, `resume` too.
+ * Everything in the history counts:
  *
- * What was handed on does not count in `historyBytesMax`: a batcher continues as new for what was added only, so a sender that
- * counted it could wait for a run that never begins below its mark.
+ * - what the run before handed on: 2 MiB at most;
+ * - each byte of a chunk twice: as a signal, and as the input of its flush. This holds while draining, too.
+ *
+ * So all senders together stay below 20 MiB and 10,000 signals, including what they send between two reads of the
+ * history. Above the high mark there is a margin, and each member has a share of it: one half to send before it reads
+ * again, the other half for the signal that it sends then. The worst case is 2 MiB + 2 × (8 MiB + 12 MiB) = 42 MiB.
+ * Rejected records enter the history two times more. If that leads beyond 42 MiB, the batcher leaves its unflushed
+ * records in the history and continues as new (`workflows/continuation.ts`).
+ *
+ * `historyBytesMax` does not count what was handed on. A batcher continues as new only after it has added something. A
+ * sender that counted the rest, too, could wait for ever for a run that begins below its mark.
  *
  * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution` of Temporal.
  *
- * @param members of the group, all of which may send to the same batcher
+ * @param members of the consumer group: all of them may send to the same batcher
  */
 export function flowControlLimits(
   flow: { historyBytesMax: number; checkEveryBytes: number },
@@ -52,18 +56,18 @@ export function flowControlLimits(
 
 const MIB = 1024 * 1024;
 const SENT_BYTES_MAX = 20 * MIB;
-/** A run's input: one payload (`limit.blobSize.error`). */
+/** A run's input is one payload (`limit.blobSize.error`). */
 const CARRIED_BYTES_MAX = 2 * MIB;
-/** A thousand members at once come near the limit; a smaller share would be all overhead. */
+/** With a thousand members this comes near the limit. A smaller share would be mostly overhead. */
 const SHARE_BYTES_MIN = 8 * 1024;
 
 /**
- * Decides whether a lane may send to its batcher, from the history of the batcher's run. Pure.
+ * Decides from the history of a batcher's run whether a lane may send to it. Pure.
  *
  *     unknown ──observe──► open ──after every checkEvery, or a new run──► unknown
  *        └──────observe──► stopped ──observe below the low mark, or a new run──► open
  *
- * Unknown means: do not send, look first.
+ * In `unknown` nothing is sent until the history is read.
  */
 export class FlowControl {
   #limits: FlowControlLimits;
@@ -76,7 +80,7 @@ export class FlowControl {
     this.#limits = limits;
   }
 
-  /** Other limits from now on. */
+  /** Takes other limits from now on. */
   set limits(limits: FlowControlLimits) {
     this.#limits = limits;
   }
@@ -85,7 +89,7 @@ export class FlowControl {
     return this.#state;
   }
 
-  /** The history as it is now; null where the batcher has not been started yet. */
+  /** Takes the history as it is now. Null if the batcher has no open run. */
   observe(mark: HistoryMark | null): void {
     const { highBytes, lowBytes, highEvents, lowEvents } = this.#limits;
     const stopped = this.#state === 'stopped' && mark?.runId === this.#runId;
@@ -98,7 +102,7 @@ export class FlowControl {
     this.#signalsSinceCheck = 0;
   }
 
-  /** A signal was accepted by this run, or may have been. */
+  /** A signal was accepted by this run, or may have been. `bytes`: its payload. */
   sent(runId: string | null, bytes: number): void {
     this.#bytesSinceCheck += bytes;
     this.#signalsSinceCheck++;
@@ -109,7 +113,7 @@ export class FlowControl {
     if (runId !== null) this.#runId = runId;
   }
 
-  /** The batcher's server said that the run takes no more signals: look again before sending. */
+  /** Temporal said that the run takes no more signals. The history is read before the next one is sent. */
   refused(): void {
     this.#state = 'unknown';
   }

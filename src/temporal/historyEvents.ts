@@ -12,8 +12,8 @@ type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflow
 type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
 
 /**
- * An event of a batcher's history. `bytes` are a batch's bodies where it is scheduled, and the encoded rejected records
- * where it has completed.
+ * An event of a batcher's history. `bytes` in `insertScheduled` are the batch's bodies, in `insertCompleted` the
+ * encoded rejected records.
  */
 export type BatcherEvent = RunEvent & { readonly bytes?: Uint8Array };
 
@@ -24,11 +24,11 @@ export interface RunName {
   readonly runId: string;
 }
 
-/** Events asked for at once: each may carry a chunk or a batch, and an answer has to stay below gRPC's limits. */
+/** Events per request. Each may carry a chunk or a batch, and the answer has to stay below gRPC's limits. */
 const PAGE_EVENTS = 20;
 const FIRST_PAGE = new Uint8Array(0);
 
-/** A run's history as Temporal has it. Throws where Temporal does not answer. */
+/** All events of a run's history, in order. Throws if Temporal does not answer. */
 export async function* historyEvents(
   client: Client,
   { namespace, workflowId, runId }: RunName,
@@ -46,7 +46,7 @@ export async function* historyEvents(
   } while (nextPageToken.length > 0);
 }
 
-/** What of a batcher's history matters, decoded. Throws where Temporal does not answer. */
+/** The events of a batcher's history that matter to us, decoded. Throws if Temporal does not answer. */
 export async function* runEvents(client: Client, run: RunName): AsyncIterable<BatcherEvent> {
   const scheduled = new Map<number, string>();
   for await (const event of historyEvents(client, run)) {
@@ -55,12 +55,12 @@ export async function* runEvents(client: Client, run: RunName): AsyncIterable<Ba
   }
 }
 
-/** The result of an activity's completed event, as bytes. */
+/** The result in an activity's "completed" event, as bytes. */
 export function resultOf(event: HistoryEvent): Uint8Array {
   return decode<Uint8Array>(event.activityTaskCompletedEventAttributes?.result?.payloads, 0);
 }
 
-/** @param scheduled by event id the type of each activity scheduled so far; added to */
+/** @param scheduled the type of each activity scheduled so far, by event id. This function adds to it */
 function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): BatcherEvent | null {
   const eventId = Number(event.eventId);
   const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
@@ -126,13 +126,13 @@ function decode<T>(payloads: readonly Payload[] | null | undefined, index: numbe
   return defaultPayloadConverter.fromPayload<T>(payload);
 }
 
-/** Earlier versions have no result here. */
+/** Earlier versions give no result here. */
 function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined): readonly Unconfirmed[] {
   if (!payloads?.[0]) return [];
   return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0) ?? [];
 }
 
-/** A stranger's payloads may be of any encoding: what cannot be read is no part of ours. */
+/** Payloads of foreign signals may have any encoding. A payload that cannot be decoded is not ours. */
 function decodeAll(payloads: readonly Payload[] | null | undefined): unknown[] {
   return (payloads ?? []).map((payload) => {
     try {

@@ -3,8 +3,8 @@ import type { Config, TemporalConfig } from '../config/config.js';
 import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
 
 /**
- * What the namespace says of the size of one payload (`limit.blobSize.error` of Temporal's dynamic configuration), in bytes;
- * the default where the server is of a version that does not say it.
+ * The most bytes that one payload may have in this namespace (`limit.blobSize.error` of Temporal's dynamic
+ * configuration). The default, 2 MiB, if the server is of a version that does not say.
  */
 export async function readPayloadLimit(
   { workflowService }: NativeConnection,
@@ -15,7 +15,10 @@ export async function readPayloadLimit(
   return limit > 0 ? limit : PAYLOAD_BYTES_MAX;
 }
 
-/** Tells batchers and lanes of a limit below the default: what they put into one payload is smaller in the same measure. */
+/**
+ * Adds a payload limit below the default to the settings of all pipelines. Batchers and lanes then make their payloads
+ * smaller by the same factor.
+ */
 export function withPayloadLimit(config: Config, payloadBytesMax: number): Config {
   if (payloadBytesMax >= PAYLOAD_BYTES_MAX) return config;
   const pipelines = config.pipelines.map((pipeline) => {

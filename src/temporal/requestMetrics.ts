@@ -3,9 +3,9 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { isNotFound } from './errors.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-/** How gRPC names the codes that mean something here; all others are `other`. */
+/** The gRPC status codes that have a name in the metric. All others are `other`. */
 const CODES: ReadonlyMap<number, RequestCode> = new Map([
-  // A native connection calls a deadline that has passed CANCELLED ("Timeout expired").
+  // For a deadline that has passed, a native connection says CANCELLED ("Timeout expired").
   [1, 'timeout'],
   [4, 'timeout'],
   [3, 'invalid_argument'],
@@ -17,7 +17,7 @@ const CODES: ReadonlyMap<number, RequestCode> = new Map([
   [14, 'unavailable'],
 ]);
 
-/** What became of a request to Temporal, after the connection's own retries. */
+/** The result of a request to Temporal, after the connection's own retries. */
 export const REQUEST_CODES = [
   'ok',
   'timeout',
@@ -31,11 +31,11 @@ export const REQUEST_CODES = [
 ] as const;
 export type RequestCode = (typeof REQUEST_CODES)[number];
 
-/** Requests of the daemon's own client. What a worker's core asks is not among them. */
+/** Requests of the daemon's own client. The worker's own requests are not counted. */
 export const REQUEST_OPERATIONS = ['signal_with_start', 'start', 'query', 'describe'] as const;
 type RequestOperation = (typeof REQUEST_OPERATIONS)[number];
 
-/** Counts a request by what becomes of it, which is also what it gives back. */
+/** Counts a request by its result, and gives that result back. */
 export type CountRequest = <T>(operation: RequestOperation, request: Promise<T>) => Promise<T>;
 
 export function requestCounter({ temporalRequests }: Pick<Metrics, 'temporalRequests'>): CountRequest {
@@ -51,7 +51,7 @@ export function requestCounter({ temporalRequests }: Pick<Metrics, 'temporalRequ
   };
 }
 
-/** Counts what is asked by the client's own methods. */
+/** Counts the requests that the client's own methods make. */
 export function countRequests(counted: CountRequest): WorkflowClientInterceptor {
   return {
     startWithDetails: (input, next) => counted('start', next(input)),
@@ -60,7 +60,7 @@ export function countRequests(counted: CountRequest): WorkflowClientInterceptor 
   };
 }
 
-/** Total: every error has a code. */
+/** Every error has a code. */
 export function requestCode(error: unknown): RequestCode {
   if (isNotFound(error)) return 'not_found';
   if (error instanceof WorkflowExecutionAlreadyStartedError) return 'already_exists';

@@ -8,22 +8,22 @@ import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
 import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
 
-/** Runs whose answer to {@link RunHistories.anyWasReset} is remembered. */
+/** Runs for which the answer of {@link RunHistories.anyWasReset} is remembered. */
 const RESETS_REMEMBERED = 10_000;
 
-/** What the last closed run had left, some megabytes, is kept for so long after it was asked for. */
+/** How long the leftover of the last closed run (some megabytes) is kept after it was last asked for. */
 const LEFTOVER_KEPT_MS = 60_000;
 
-/** See {@link RunHistories.standing}. */
-export interface Standing {
+/** See {@link RunHistories.acceptedBy}. */
+export interface AcceptedRecords {
   readonly coverage: CoverageState;
   /** Oldest first. */
   readonly unflushed: readonly Buffered[];
 }
 
 /**
- * Temporal no longer has the history of a run, since the namespace's retention is over or somebody has deleted it: what the
- * run had left is lost. Asking again does not help.
+ * Temporal no longer has the history of a run, because the namespace's retention is over or somebody has deleted it.
+ * What the run had left is lost. A retry does not help.
  */
 export class HistoryGoneError extends Error {
   override readonly name = 'HistoryGoneError';
@@ -35,7 +35,7 @@ export class HistoryGoneError extends Error {
   }
 }
 
-/** Reads the histories of batchers' runs. Every method throws where Temporal does not answer. */
+/** Reads the histories of batchers' runs. Every method rejects if Temporal does not answer. */
 export class RunHistories {
   readonly #client: Client;
   readonly #namespace: string;
@@ -49,8 +49,8 @@ export class RunHistories {
   }
 
   /**
-   * Whether one of these runs was made by `workflow reset` from another one: it does again what that one had done after
-   * the point it was reset to.
+   * Whether one of these runs was made by `workflow reset`. Such a run repeats what the original run did after the
+   * point of the reset.
    */
   async anyWasReset(workflowId: string, runIds: readonly string[]): Promise<boolean> {
     for (const runId of runIds) if (await this.#wasReset(workflowId, runId)) return true;
@@ -67,7 +67,7 @@ export class RunHistories {
     return wasReset;
   }
 
-  /** A run that is forgotten may have been. */
+  /** A run that Temporal no longer has counts as reset, to be safe. */
   async #looksReset(workflowId: string, runId: string): Promise<boolean> {
     try {
       const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
@@ -83,11 +83,10 @@ export class RunHistories {
   }
 
   /**
-   * What an heir takes over: what the run before it has left. Which one that is, Temporal says, and not the heir's input: a
-   * sender may have seen a run closed, and have started the heir only after another heir of that run had been started and
-   * closed itself. Without this, what the other one had accepted would be skipped, and what it had flushed taken again.
-   *
-   * @param namedRunId the closed run that the heir's input names
+   * What an heir takes over from the run before it. Temporal says which run that is, not the heir's input. The race:
+   * two senders see the same run closed. The first starts an heir, which accepts and flushes records and is closed,
+   * too. Then the second sender starts another heir, and its input names the old run. By that input alone, the records
+   * of the first heir would be skipped, and those that it had flushed would be inserted again.
    */
   async inheritanceOf(workflowId: string, heirRunId: string, namedRunId: string): Promise<Inheritance> {
     const heir = await this.#originalOf(workflowId, heirRunId);
@@ -95,8 +94,7 @@ export class RunHistories {
   }
 
   /**
-   * What a closed run has left. Where Temporal no longer has its history, that is lost and nothing is known of it:
-   * `lost` counts such runs.
+   * What a closed run has left. If Temporal no longer has its history, nothing is known of it, and `lost` counts it.
    */
   async inheritance(workflowId: string, runId: string): Promise<Inheritance> {
     try {
@@ -108,13 +106,16 @@ export class RunHistories {
     }
   }
 
-  /** The run that was closed last before a run was started: from the visibility store, which may lag some seconds behind. */
+  /**
+   * The run that was closed last before the heir was started. Read from the visibility store, which may be some seconds
+   * late.
+   */
   async #runBefore(workflowId: string, heirRunId: string, namedRunId: string): Promise<string> {
     const [named, heir] = await Promise.all([
       this.#startOf(workflowId, namedRunId),
       this.#startOf(workflowId, heirRunId),
     ]);
-    // The one that is named is gone, and so is all that was closed with it.
+    // If the named run is gone, so is every run that was closed at that time.
     if (named === null || heir === null) return namedRunId;
     const query =
       `WorkflowId = '${workflowId}' AND StartTime >= '${new Date(named - CLOCK_STEP_MS).toISOString()}'` +
@@ -127,13 +128,14 @@ export class RunHistories {
       else if (status.name !== 'CONTINUED_AS_NEW' && startMs > before.startMs && startMs <= heir)
         before = { runId, startMs };
     }
-    // What was started before it is listed before it.
+    // Runs appear in the list in the order in which they were started. So the list is complete only when it has the
+    // heir.
     if (!seesHeir)
       throw new Error(`Temporal does not list run ${heirRunId} of ${workflowId} yet; asked again until it does`);
     return before.runId;
   }
 
-  /** Milliseconds since 1970; null where Temporal no longer has the run. */
+  /** Milliseconds since 1970. Null if Temporal no longer has the run. */
   async #startOf(workflowId: string, runId: string): Promise<number | null> {
     try {
       const { startTime } = await this.#client.workflow.getHandle(workflowId, runId).describe();
@@ -144,14 +146,14 @@ export class RunHistories {
     }
   }
 
-  /** The run that a reset one was made of, which has its place among the others; else the run itself. */
+  /** The original of a reset run, or the run itself. The original has its place in the order of starts. */
   async #originalOf(workflowId: string, runId: string): Promise<string> {
     for await (const event of historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId }))
       return event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? runId;
     return runId;
   }
 
-  /** Chunks of a closed run that it had accepted and not flushed, bodies included. */
+  /** `count` of the chunks that a closed run had accepted and not flushed, from number `from` on, with their bodies. */
   async leftover(workflowId: string, runId: string, from: number, count: number): Promise<readonly Buffered[]> {
     const leftover = await this.#leftoverOf(workflowId, runId);
     if (leftover.length < from + count) {
@@ -160,7 +162,10 @@ export class RunHistories {
     return leftover.slice(from, from + count);
   }
 
-  /** An heir asks for it batch by batch, and the whole history has to be read for each; one that is closed cannot change. */
+  /**
+   * Kept for a while, because an heir asks batch by batch, and each time the whole history would have to be read. The
+   * history of a closed run cannot change.
+   */
   async #leftoverOf(workflowId: string, runId: string): Promise<readonly Buffered[]> {
     const leftover =
       this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).run.unflushed;
@@ -171,15 +176,16 @@ export class RunHistories {
   }
 
   /**
-   * What a batcher has accepted, and what of it is not flushed yet: buffered, on its way, or left by closed runs. From the
-   * history of a run, which may still be running; no worker is needed.
+   * What a batcher has accepted, and which chunks are not flushed yet: buffered, in a batch, or left by closed runs.
+   * Read from the history of a run, which may still be open. No worker is needed.
    */
-  async standing(workflowId: string, runId: string): Promise<Standing> {
+  async acceptedBy(workflowId: string, runId: string): Promise<AcceptedRecords> {
     const { run } = await this.#closedRun(workflowId, runId);
-    const { coverage, estates } = run.inheritance();
+    const { coverage, estates: leftovers } = run.inheritance();
     const unflushed: Buffered[] = [];
-    for (const { runId: leftBy, chunksDone, batches } of estates) {
-      // Its own are known already; read again, a running one may have flushed some.
+    for (const { runId: leftBy, chunksDone, batches } of leftovers) {
+      // The run's own chunks are in `run.unflushed`. If they were read again, an open run might have flushed some in
+      // between.
       if (leftBy === runId) continue;
       const chunks = batches.reduce((sum, size) => sum + size, 0);
       unflushed.push(...(await this.leftover(workflowId, leftBy, chunksDone, chunks)));
@@ -187,13 +193,17 @@ export class RunHistories {
     return { coverage, unflushed: [...unflushed, ...run.unflushed] };
   }
 
-  /** What of a run's history matters, in its order; of a running one what there is by now. */
+  /** The events of a run's history that matter to us, in order. For an open run: those that exist now. */
   events(workflowId: string, runId: string): AsyncIterable<BatcherEvent> {
     const run = { namespace: this.#namespace, workflowId, runId };
     return this.#read(workflowId, runId, runEvents(this.#client, run));
   }
 
-  /** The result of an activity, as bytes. */
+  /**
+   * The result of an activity, as bytes.
+   *
+   * @throws Error if the run has no such event
+   */
   async result(workflowId: string, { runId, eventId }: { runId: string; eventId: number }): Promise<Uint8Array> {
     const events = historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId });
     for await (const event of this.#read(workflowId, runId, events)) {
@@ -203,8 +213,8 @@ export class RunHistories {
   }
 
   /**
-   * A run that was an heir and had not read its own inheritance needs it first, and so on back. `lost`: what was found to be lost by
-   * that, which nobody has been told yet.
+   * Replays a closed run. If the run was an heir that had not read its own inheritance, that is read first, and so on
+   * back. `lost` counts runs whose loss was found on this way and reported nowhere yet.
    */
   async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {
     const run = new ClosedRun({ workflowId, runId });
@@ -222,17 +232,17 @@ export class RunHistories {
       yield* events;
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      // The batcher itself must be there: else it is the namespace that is not found.
+      // "Not found" may also mean the namespace. Then this call fails, too.
       await this.#client.workflow.getHandle(workflowId).describe();
       throw new HistoryGoneError(workflowId, runId);
     }
   }
 }
 
-/** Visibility stores times less exactly than histories do. */
+/** The visibility store keeps times less exactly than histories do. */
 const CLOCK_STEP_MS = 1;
 
-/** What is known of a run whose history is gone. */
+/** The inheritance from a run whose history is gone. */
 const LOST: Inheritance = {
   coverage: [],
   counters: NO_COUNTERS,

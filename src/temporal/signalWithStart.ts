@@ -11,23 +11,24 @@ export interface SignalWithStart {
   readonly workflowType: string;
   readonly workflowId: string;
   readonly taskQueue: string;
-  /** Of the workflow. */
+  /** Arguments of the workflow. */
   readonly args: readonly unknown[];
   readonly signal: string;
   readonly signalArgs: readonly unknown[];
 }
 
-/** The run that was signalled, and whether it was started for it. */
+/** The run that got the signal, and whether it was started by this call. */
 export interface SignalledRun {
   readonly runId: string;
   readonly started: boolean;
 }
 
 /**
- * Signals the run of a workflow, or starts the first one; never one after a closed one (`REJECT_DUPLICATE`). As
- * `client.workflow.signalWithStart`, which does not tell whether it has started one.
+ * Signals the run of a workflow, or starts the first run. It never starts a run after a closed one
+ * (`REJECT_DUPLICATE`). Used in place of `client.workflow.signalWithStart`, which does not tell whether it started a
+ * run.
  *
- * Rejects with gRPC's own errors, ALREADY_EXISTS where the last run is closed.
+ * Rejects with gRPC's own errors: ALREADY_EXISTS if the last run is closed.
  */
 export async function signalWithStart(client: Client, request: SignalWithStart): Promise<SignalledRun> {
   const { workflowType, workflowId, taskQueue, args, signal, signalArgs } = request;

@@ -1,34 +1,35 @@
-/** A batcher's workflow task that waits for a worker, or is with one. */
+/** A batcher's workflow task that waits for a worker, or that a worker has. */
 export interface DueTask {
   /**
-   * From 1. Not to be relied upon where signals come in: each makes a new task of one that is repeated, which counts from 1
-   * again (`workflow_task_state_machine.go` in temporalio/temporal).
+   * Counts from 1. Not reliable while signals arrive: each signal replaces a repeated task by a new one, which counts
+   * from 1 again (`workflow_task_state_machine.go` in temporalio/temporal).
    */
   readonly attempt: number;
   /** Milliseconds since 1970, by the server's clock. */
   readonly scheduledAtMs: number;
 }
 
-/** No workflow task takes longer: the SDK's deadlock detector ends it. */
+/** No workflow task takes longer, because the SDK's deadlock detector ends it. */
 const TASK_MS_MAX = 5_000;
-/** A single look tells nothing: a worker may just have ended, or a server. */
-const LATE_LOOKS = 3;
+/** A single late task proves nothing: a worker or a server may just have restarted. */
+const LATE_TIMES = 3;
 
 /**
- * Tells batchers whose workflow tasks do not get done, because they fail each time or no worker takes them, from those that
- * are busy. A task is late when it is repeated, or has been due for long; a batcher is stuck after some late looks in a row.
+ * Finds batchers whose workflow tasks do not get done, because they fail each time or no worker takes them. A busy
+ * batcher is not one of them. A task is late if it is repeated or has been due for more than 5 s. A batcher is stuck if
+ * it was late three times in a row.
  */
 export class StuckTasks {
-  readonly #lateLooks = new Map<string, number>();
+  readonly #lateTimes = new Map<string, number>();
 
   /**
-   * @param task null where none is due
+   * @param task null if none is due
    * @returns whether the batcher is stuck
    */
-  look(batcher: string, task: DueTask | null, nowMs: number): boolean {
-    const looks = isLate(task, nowMs) ? (this.#lateLooks.get(batcher) ?? 0) + 1 : 0;
-    this.#lateLooks.set(batcher, looks);
-    return looks >= LATE_LOOKS;
+  observe(batcher: string, task: DueTask | null, nowMs: number): boolean {
+    const times = isLate(task, nowMs) ? (this.#lateTimes.get(batcher) ?? 0) + 1 : 0;
+    this.#lateTimes.set(batcher, times);
+    return times >= LATE_TIMES;
   }
 }
 

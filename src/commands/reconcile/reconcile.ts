@@ -114,7 +114,7 @@ async function chooseRanges(
 
 function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batchers: readonly FoundBatcher[]): number {
   const starts = batchers
-    .flatMap(({ standing }) => standing.coverage)
+    .flatMap(({ accepted }) => accepted.coverage)
     .filter((coverage) => coverage.topic === topic && coverage.partition === partition)
     .flatMap(({ epochs }) => epochs.flatMap(({ ranges }) => (ranges[0] === undefined ? [] : [ranges[0][0] + 1])));
   return starts.reduce((first, start) => Math.min(first, start), to);
@@ -159,8 +159,8 @@ async function readLog(
 }
 
 async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Promise<void> {
-  for (const { standing } of batchers) {
-    for (const { chunk, body } of standing.unflushed) {
+  for (const { accepted } of batchers) {
+    for (const { chunk, body } of accepted.unflushed) {
       for (const { source, record } of await decodeChunks([chunk], body)) ledgers.of(source)?.held(record.offset);
     }
   }

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { RunHistories, Standing } from '../../temporal/runHistories.js';
+import type { RunHistories, AcceptedRecords } from '../../temporal/runHistories.js';
 import type { PipelineConfig } from '../../config/config.js';
 import { listLayouts } from '../../temporal/batcherClient.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
@@ -12,7 +12,7 @@ export interface FoundBatcher {
   readonly runId: string;
   /** As Temporal says it: `RUNNING`, `COMPLETED`, `TERMINATED`, ... */
   readonly status: string;
-  readonly standing: Standing;
+  readonly accepted: AcceptedRecords;
 }
 
 /** Histories read at the same time, at most: each may be some megabytes. */
@@ -32,7 +32,7 @@ export async function findBatcher(
 ): Promise<FoundBatcher | null> {
   try {
     const { runId, status } = await client.workflow.getHandle(workflowId).describe();
-    return { workflowId, runId, status: status.name, standing: await histories.standing(workflowId, runId) };
+    return { workflowId, runId, status: status.name, accepted: await histories.acceptedBy(workflowId, runId) };
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;

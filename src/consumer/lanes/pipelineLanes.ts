@@ -150,7 +150,7 @@ export class PipelineLanes {
     const { workflowId } = batcher;
     const { stateLog } = this.#options;
     const what = `workflow task of ${workflowId}`;
-    if (!this.#stuckTasks.look(workflowId, dueTask, Date.now())) {
+    if (!this.#stuckTasks.observe(workflowId, dueTask, Date.now())) {
       stateLog.well(what, `The ${what} gets done again`);
       return false;
     }

@@ -8,7 +8,7 @@ const REPEATED: DueTask = { attempt: 2, scheduledAtMs: 99_900 };
 /** What each of some looks, half a minute apart, tells of one batcher. */
 function looks(...tasks: (DueTask | null)[]): boolean[] {
   const stuck = new StuckTasks();
-  return tasks.map((task) => stuck.look('b', task, 100_000));
+  return tasks.map((task) => stuck.observe('b', task, 100_000));
 }
 
 it('a task that is repeated, or waits, at several looks in a row is stuck, until one is done', () => {
@@ -23,7 +23,7 @@ it('a batcher that is busy all the time is not stuck, nor one whose worker ended
 
 it('looks at each batcher for itself', () => {
   const stuck = new StuckTasks();
-  for (const batcher of ['a', 'b', 'a', 'b']) stuck.look(batcher, OLD, 100_000);
-  expect(stuck.look('a', OLD, 100_000)).toBe(true);
-  expect(stuck.look('b', null, 100_000)).toBe(false);
+  for (const batcher of ['a', 'b', 'a', 'b']) stuck.observe(batcher, OLD, 100_000);
+  expect(stuck.observe('a', OLD, 100_000)).toBe(true);
+  expect(stuck.observe('b', null, 100_000)).toBe(false);
 });
