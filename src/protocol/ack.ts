@@ -19,7 +19,7 @@ export const REJECTION_CODES = {
 } as const;
 export type RejectionCode = (typeof REJECTION_CODES)[keyof typeof REJECTION_CODES];
 
-/** A verdict on one record: `message` is fit to show to whoever sent it and holds no value of the record. */
+/** Why one record was rejected. `message` may be shown to whoever sent the record: it contains no value of it. */
 export interface Rejection {
   readonly code: RejectionCode;
   readonly message: string;
@@ -34,7 +34,7 @@ function tooLarge(bytes: number): Rejection {
 /**
  * Why a record was set aside before it got to a batcher.
  *
- * @param tooLargeBytes of its stub: 0 where it was not too large, but could not be encoded, which no record's size is
+ * @param tooLargeBytes `tooLargeBytes` of its stub. 0 means that the record was not too large, but could not be encoded
  */
 export function setAsideBecause(tooLargeBytes: number): Rejection {
   if (tooLargeBytes > 0) return tooLarge(tooLargeBytes);
@@ -45,9 +45,10 @@ export function setAsideBecause(tooLargeBytes: number): Rejection {
 export type AckStatus = 'inserted' | 'rejected' | 'skipped';
 
 /**
- * The JSON value of an acknowledgement: `{"status":"inserted","topic":"orders","partition":3,"offset":12345,"batch":"…"}`,
- * for a rejection with `code` and `message`. The part that a partition's records share is built once, because
- * acknowledgements are the dearest part of the whole way.
+ * Makes the JSON values of acknowledgements:
+ * `{"status":"inserted","topic":"orders","partition":3,"offset":12345,"batch":"…"}`. A rejection also has `code` and
+ * `message`. The part that all records of a partition share is built once, because acknowledgements are the most
+ * expensive step.
  */
 export function ackValues(
   { topic, partition }: Pick<RecordSource, 'topic' | 'partition'>,
@@ -63,8 +64,8 @@ export function ackValues(
 }
 
 /**
- * Marks of NestJS's `ClientKafka`: with the first the reply is an error, which the header holds; the second ends the
- * observable that the caller waits on.
+ * Headers that NestJS's `ClientKafka` looks for. The first says that the reply is an error, and contains it. The second
+ * ends the observable that the caller waits on.
  *
  * Source: `KafkaHeaders`, `KafkaResponseDeserializer` and `ServerKafka.sendMessage` in @nestjs/microservices.
  */
@@ -73,8 +74,8 @@ const NEST_DISPOSED = 'kafka_nest-is-disposed';
 const DISPOSED = Buffer.alloc(1);
 
 /**
- * Headers of an acknowledgement: the correlation id byte for byte, those that the pipeline copies, and what NestJS's
- * client looks for. Undefined where there are none.
+ * Headers of an acknowledgement: the correlation id, byte for byte; the headers that the pipeline copies; and those
+ * that NestJS's client looks for. Undefined if there are none.
  *
  * @param value the acknowledgement's value: the error that a NestJS caller gets for a rejected record
  */

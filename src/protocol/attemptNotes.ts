@@ -1,85 +1,91 @@
 import type { Rejection } from './ack.js';
 
 /**
- * What an attempt leaves to the attempts after it. It travels as the details of heartbeats, which Temporal keeps with the
- * activity, whatever worker has the next attempt. Absent parts are unknown or zero, so that notes of every version can be
- * read.
+ * What an attempt of a flush tells the attempts after it. It travels as the details of heartbeats. Temporal keeps these
+ * with the activity, whatever worker has the next attempt. An absent part is unknown or zero, so notes of every version
+ * can be read.
  */
 export interface AttemptNotes {
-  /** Number of the attempt that has left them. */
+  /** Number of the attempt that wrote them. */
   readonly attempt?: number;
-  /** How long ClickHouse has answered with errors, as far as known. See {@link refusedForMs}. */
+  /** For how many milliseconds ClickHouse has answered with errors, as far as known. See {@link refusedForMs}. */
   readonly refusedForMs?: number;
-  /** When it last did, in milliseconds since 1970; absent where something else has happened since. */
+  /** When it last answered with an error, in milliseconds since 1970. Absent if something else has happened since. */
   readonly refusedAtMs?: number;
-  /** When ClickHouse was last away, or the table not as it has to be, in milliseconds since 1970. */
+  /** When ClickHouse was last away, or the table was wrong, in milliseconds since 1970. */
   readonly outageAtMs?: number;
   /**
-   * What was acknowledged while another table held the batch: the records that want no row, and those in these tables, as far as
-   * {@link InsertNotes.done} does not name them.
+   * What was acknowledged while another table held the batch: the records that become no row, and the records of these
+   * tables. Tables that {@link InsertNotes.done} names are not repeated here.
    */
   readonly acknowledgedTables?: readonly string[];
-  /** So many attempts, the first ones, were handed back before they had begun. */
+  /** How many attempts were handed back before they did anything. They are the first ones. */
   readonly handedBack?: number;
-  /** By table. */
+  /** Notes about each table. */
   readonly inserts?: Readonly<Record<string, InsertNotes>>;
 }
 
-/** What was sent to one table of which not all is known. */
+/** What was sent to one table, if not all of it is known to be settled. */
 export interface InsertNotes {
-  /** Deduplication token of all rows: the numbers below are about the rows that make this one. */
+  /** Deduplication token of all rows of the batch for this table. The row numbers below count these rows. */
   readonly whole: string;
-  /** Sets of rows that were sent, other than the whole, and that the table's views may lack although the table has them. */
+  /**
+   * Sets of rows that were sent. The table's views may lack them although the table has them. The set of all rows is
+   * not listed.
+   */
   readonly unsettled: readonly RowSet[];
-  /** True where sets were sent that are not named here. */
+  /** True if sets were sent that are not listed here. */
   readonly incomplete?: boolean;
   /**
-   * Present where another table holds the batch and this one is done: which of its records are rejected. The others are in it.
-   * Nothing of it is sent or judged again.
+   * Which records of this table are rejected. Present if this table is done while another one holds the batch. Its
+   * other records are in the table. Nothing of it is sent or judged again.
    */
   readonly done?: NotedRejections;
-  /** True where no token was remembered when rows were sent: they must not be sent again. */
+  /** True if no token was remembered when rows were sent. They must not be sent again. */
   readonly forgotten?: boolean;
 }
 
-/** Why records are rejected, and which: their places among the records of one table. */
+/** Which records are rejected and why. A place is a record's index among the records of one table. */
 export type NotedRejections = readonly (readonly [code: Rejection['code'], message: string, places: RowSet])[];
 
-/** Numbers of rows, as ranges: first and last. */
+/** Row numbers as ranges, the last one included. */
 export type RowSet = readonly (readonly [first: number, last: number])[];
 
 /**
- * What an attempt knows from those before it. Where the last one left no notes it may have been one of version 0.1.0, which notes
- * nothing: what was sent is not known then.
+ * What an attempt knows from the attempts before it. If the attempt directly before left no notes, it may have been one
+ * of version 0.1.0, which writes none. Then it is not known what was sent.
  *
- * @param details of the last heartbeat, of whatever version; anything else gives no notes
+ * @param details of the last heartbeat, of whatever version. Anything else gives no notes
  * @param attempt number of the attempt that reads them
  */
 export function readNotes(details: unknown, attempt: number): AttemptNotes {
   const notes: AttemptNotes = typeof details === 'object' && details !== null ? details : {};
   if (notes.attempt === attempt - 1) return notes;
-  // How many were handed back says nothing once another attempt was in between, or attempts are counted anew.
+  // `handedBack` is of no use if another attempt was in between, or attempts are counted from 1 again.
   const { inserts, handedBack: _, ...others } = notes;
   if (inserts === undefined) return others;
   return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { done }]) => done)) };
 }
 
-/** Between two errors more time than this is not counted: nobody may have tried meanwhile. */
+/** At most this much time between two errors is counted. Perhaps nobody tried in the rest. */
 const COUNTED_BETWEEN_MAX_MS = 60_000;
 
 /**
- * Where the table was not as it has to be, or ClickHouse was away, within so long, an error must not end in dead letters,
- * however long it had lasted before.
+ * If ClickHouse was away or the table was wrong within this time, an error must not end in dead letters, however long
+ * it lasted before.
  */
 const OUTAGE_COUNTS_MS = 10 * 60_000;
 
-/** How long ClickHouse has answered this activity with errors; times when it was away, or nobody asked, do not count. */
+/**
+ * For how many milliseconds ClickHouse has answered this activity with errors. Times when it was away, or when nobody
+ * tried, do not count.
+ */
 export function refusedForMs({ refusedForMs = 0, refusedAtMs }: AttemptNotes, nowMs: number): number {
   if (refusedAtMs === undefined) return refusedForMs;
   return refusedForMs + Math.min(Math.max(0, nowMs - refusedAtMs), COUNTED_BETWEEN_MAX_MS);
 }
 
-/** Whether ClickHouse was away, or the table not as it has to be, a short while ago. */
+/** Whether ClickHouse was away or the table was wrong within the last {@link OUTAGE_COUNTS_MS}. */
 export function hadOutage({ outageAtMs }: AttemptNotes, nowMs: number): boolean {
   return outageAtMs !== undefined && nowMs - outageAtMs < OUTAGE_COUNTS_MS;
 }
@@ -89,15 +95,18 @@ export function noteRefusal(notes: AttemptNotes, nowMs: number): AttemptNotes {
   return { ...notes, refusedForMs: refusedForMs(notes, nowMs), refusedAtMs: nowMs };
 }
 
-/** ClickHouse was away, or the table is not as it has to be. */
+/** ClickHouse was away, or the table is wrong. */
 export function noteOutage({ refusedAtMs: _, ...notes }: AttemptNotes, nowMs: number): AttemptNotes {
   return { ...notes, outageAtMs: nowMs };
 }
 
-/** As many ranges as are noted of one set: notes have to stay small. */
+/** Ranges of one set, at most. Notes have to stay small. */
 const RANGES_MAX = 200;
 
-/** @param rows in ascending order. @returns null where the set has too many ranges to be noted */
+/**
+ * @param rows in ascending order
+ * @returns null if the set has too many ranges for the notes
+ */
 export function rowSet(rows: readonly number[]): RowSet | null {
   const ranges: [number, number][] = [];
   for (const row of rows) {
@@ -114,14 +123,15 @@ export function rowsOf(set: RowSet): number[] {
   return set.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
 }
 
-/** As many characters as the messages of one table's rejections may have, together, in notes. */
+/** Characters of the messages of one table's rejections, together, at most. */
 const MESSAGES_LENGTH_MAX = 20_000;
 
 /**
- * Verdicts for the attempts to come. Where their messages make them too large these are left out, and the codes stay.
+ * Packs verdicts for the attempts to come. If the messages make them too large, the messages are left out and the codes
+ * stay.
  *
  * @param verdicts by the places of rejected records, in ascending order
- * @returns null where there are too many ranges to be noted even so
+ * @returns null if even then there are too many ranges
  */
 export function noteRejections(verdicts: ReadonlyMap<number, Rejection>): NotedRejections | null {
   return grouped(verdicts, ({ message }) => message) ?? grouped(verdicts, () => '');

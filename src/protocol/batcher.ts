@@ -14,7 +14,7 @@ export interface BatcherInput {
   readonly format: typeof BATCHER_FORMAT;
   readonly settings: BatcherSettings;
   readonly carried?: CarriedState;
-  /** The run that was closed before this one was started: what it left comes first. */
+  /** The closed run that this run takes over from. What it left is flushed first. */
   readonly heirOf?: string;
 }
 
@@ -34,17 +34,16 @@ export interface CarriedState {
   /** Successive continuations before this run in which nothing was handled. */
   readonly idleContinuations: number;
   /**
-   * What closed runs had left and is not flushed yet. Oldest first: records of one key are flushed in the order in which they
-   * were accepted.
+   * What closed runs have left that is not flushed yet. Oldest first, so that the records of one key keep their order.
    */
   readonly estates: readonly Leftover[];
-  /** The runs that the buffered chunks have been in; empty with an empty buffer. */
+  /** The runs in which the buffered chunks have been. Empty if the buffer is empty. */
   readonly bufferRuns: readonly string[];
-  /** Signals of strangers that are not on the dead-letter topic yet; absent where there are none. */
+  /** Foreign signals that are not on the dead-letter topic yet. Absent if there are none. */
   readonly foreignSignals?: readonly ForeignSignal[];
-  /** Absent where there has never been a request. */
+  /** Absent if there has never been a request. */
   readonly requests?: RequestsState;
-  /** Absent where there are none. */
+  /** Absent if there are none. */
   readonly confirmations?: readonly PostponedConfirmation[];
 }
 
@@ -53,9 +52,9 @@ export interface RequestsState {
   readonly epoch: string;
   /** The offset that the next request gets. */
   readonly next: number;
-  /** A fixed number of hexadecimal digits each. */
+  /** All names, one after the other, each with the same number of hexadecimal digits. */
   readonly names: string;
-  /** For so many requests, one after the other: when they were accepted (minutes since 1970), and what became of them. */
+  /** Run-length encoded: `count` requests in a row were accepted in this minute since 1970, and have this verdict. */
   readonly runs: readonly (readonly [minute: number, verdict: RequestVerdict[1] | '', count: number])[];
 }
 
@@ -69,21 +68,21 @@ export interface AcceptedChunk extends BufferedChunk {
   readonly acceptedAtMs: number;
 }
 
-/** Per source partition what was accepted of its last epochs, the most recently used epoch last. */
+/** What was accepted of each partition's last epochs, the most recently used epoch last. */
 export type CoverageState = readonly PartitionCoverage[];
 
 export interface PartitionCoverage {
   readonly topic: string;
   readonly partition: number;
   readonly epochs: readonly EpochCoverage[];
-  /** The last record accepted, of the epoch used last. */
+  /** The last accepted record of the epoch used last. */
   readonly mark?: AcceptedMark;
 }
 
 export interface EpochCoverage {
   readonly epoch: string;
   readonly ranges: readonly OffsetRange[];
-  /** Nothing beyond this offset is accepted any more: the partition has gone over to another layout. */
+  /** Nothing after this offset is accepted any more, because the partition has gone over to another layout. */
   readonly closedAt?: number;
 }
 
@@ -93,24 +92,24 @@ export interface AcceptedMark extends RecordMark {
   readonly acceptedAtMs: number;
 }
 
-/** Asks a batcher to accept nothing of an epoch beyond an offset. */
+/** Asks a batcher to accept nothing of an epoch after an offset. */
 export interface CloseRequest extends RecordSource {
   readonly offset: number;
 }
 
 /** Answer to the query for an epoch of a partition. */
 export interface EpochStatus {
-  /** The highest offset accepted; null where there is none. */
+  /** The highest offset accepted. Null if there is none. */
   readonly coveredTo: number | null;
   readonly closedAt: number | null;
-  /** True where every record accepted of it is in the table, or rejected. */
+  /** True if every accepted record of the epoch is in the table, rejected or skipped. */
   readonly flushed: boolean;
 }
 
 /** Totals since the batcher's first run. */
 export interface BatcherCounters {
   readonly signals: number;
-  /** Accepted. Of a chunk that repeats some, all are counted until it is flushed. */
+  /** Accepted records. If a chunk repeats some, all of its records are counted until it is flushed. */
   readonly records: number;
   readonly batches: number;
   readonly inserted: number;
@@ -118,7 +117,7 @@ export interface BatcherCounters {
   readonly skipped: number;
   /** Chunks dropped because all of them had been accepted before. */
   readonly duplicateChunks: number;
-  /** Signals that are not this product's. */
+  /** Signals that no part of this product sends. */
   readonly foreignSignals: number;
   readonly continuations: number;
 }
@@ -137,7 +136,7 @@ export type ControlAction = 'pause' | 'resume' | 'flush' | 'drain' | 'park';
 export interface ControlRequest {
   readonly actor: string;
   readonly reason: string;
-  /** Number of the batch that `park` is about: another one is never given up by mistake, however late the signal comes. */
+  /** The number of the batch that `park` gives up. So a late signal never gives up another batch by mistake. */
   readonly batch?: number;
 }
 
@@ -155,16 +154,16 @@ export interface BatcherStatus {
   readonly pipeline: string;
   readonly bufferedRecords: number;
   readonly bufferedBytes: number;
-  /** When the oldest buffered record arrived; null with an empty buffer. */
+  /** When the oldest buffered record arrived. Null if the buffer is empty. */
   readonly oldestAcceptedAtMs: number | null;
-  /** The batch being flushed; null between flushes. */
+  /** The batch that is being flushed. Null between flushes. */
   readonly flushing: {
     readonly number: number;
     readonly reason: FlushReason;
     readonly records: number;
     readonly bytes: number;
     readonly startedAtMs: number;
-    /** A person has given it up. Absent where the worker is of a version that knows no parking. */
+    /** A person has given it up. Absent if the worker is of a version without `park`. */
     readonly parked?: boolean;
   } | null;
   readonly lastFlush: FlushSummary | null;
@@ -174,7 +173,7 @@ export interface BatcherStatus {
   /** True after too many continuations in which nothing was handled: the run stays until anything arrives. */
   readonly holding: boolean;
   readonly counters: BatcherCounters;
-  /** Batches still to come out of the histories of closed runs; null until they are known, 0 normally. */
+  /** Batches still to be flushed from the histories of closed runs. Null until they are known. Normally 0. */
   readonly inheritedBatches: number | null;
   readonly coverageRanges: number;
   /** Requests of workflows that are remembered, so that none is taken twice. */

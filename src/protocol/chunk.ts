@@ -2,9 +2,9 @@ import type { BatcherSettings } from './settings.js';
 import type { RecordSource } from './record.js';
 
 /**
- * A chunk is what one signal carries from the consumer to a batcher: this metadata, readable in the Temporal UI, and
- * beside it the records as one opaque body (see `chunkCodec.ts`). A batcher decides everything from the metadata; it
- * never parses a record.
+ * What one signal carries from the consumer to a batcher: this metadata, readable in the Temporal UI, and beside it the
+ * records as one opaque body (see `chunkCodec.ts`). A batcher decides everything from the metadata. It never parses a
+ * record.
  */
 export interface ChunkMeta {
   readonly format: typeof CHUNK_FORMAT;
@@ -12,18 +12,21 @@ export interface ChunkMeta {
   readonly crc32: number;
   /** Records in the body, over all segments. */
   readonly records: number;
-  /** What the records count in `batch.maxBytes`: their payload before compression. */
+  /** The records' bytes as `batch.maxBytes` counts them: payload before compression. */
   readonly bytes: number;
   readonly segments: readonly Segment[];
-  /** The sender's view of the batcher's settings; present in the first chunk of each lane, the latest one counts. */
+  /**
+   * The batcher's settings, as the sender knows them. Present in the first chunk of each lane. The latest settings
+   * count.
+   */
   readonly settings?: BatcherSettings;
 }
 
 /**
  * The part of a chunk that comes from one partition.
  *
- * `(from, to]` is the range of offsets that the segment covers *for this batcher*: each record of the range whose key
- * belongs to the batcher is in the segment. A range therefore names the same records whoever sends it.
+ * `(from, to]` is the range of offsets that the segment covers *for this batcher*: the segment has each record of the
+ * range whose key belongs to the batcher. So a range names the same records, whoever sends it.
  */
 export interface Segment extends RecordSource {
   /** The offset before the first one covered. */
@@ -32,16 +35,16 @@ export interface Segment extends RecordSource {
   readonly to: number;
   readonly records: number;
   readonly bytes: number;
-  /** The last record of the segment: by it the log is known again when the group's offsets are gone. */
+  /** The last record of the segment. By it the log is recognized again if the group's offsets are gone. */
   readonly mark?: RecordMark;
   /**
-   * True where a rewind fills holes: the batcher takes the records although it may have had them before, and the insert
-   * leaves out what the table has.
+   * True if a rewind fills holes. The batcher takes the records although it may have had them before. The insert leaves
+   * out what the table has.
    */
   readonly fill?: true;
 }
 
-/** What tells a record from another one at the same offset of another log. */
+/** Tells a record from another one at the same offset of another log. */
 export interface RecordMark {
   readonly offset: number;
   readonly timestampMs: number;
@@ -49,17 +52,20 @@ export interface RecordMark {
   readonly crc32: number;
 }
 
-/** Version of the chunk's format: metadata and body together. A batcher refuses what it does not know, and loses nothing. */
+/**
+ * Version of the chunk's format, metadata and body together. A batcher that does not know the format fails its workflow
+ * task, so nothing is lost.
+ */
 export const CHUNK_FORMAT = 'ktb-chunk/1';
 
-/** A range of offsets: greater than the first, up to and including the second. */
+/** A range of offsets: after `from`, up to and including `to`. */
 export type OffsetRange = readonly [from: number, to: number];
 
 /**
- * A chunk as a batcher buffers it and gives it to a flush. `keep` has an entry per segment: null for all of it, or the
- * ranges that had not been accepted before (an empty list: nothing of it). `records` and `bytes` are the whole chunk's all the
- * same, since a batcher cannot look into it: by the limits of a batch such a chunk, which only a redelivery brings, is
- * larger than it is, and flushed earlier.
+ * A chunk as a batcher buffers it and gives it to a flush. `keep` has an entry for each segment: null for all of it, or
+ * the ranges that had not been accepted before (an empty list for nothing). `records` and `bytes` always count the
+ * whole chunk, because a batcher cannot look into it. So a chunk of which a part is dropped counts as too large, and is
+ * flushed earlier. Only a redelivery makes such chunks.
  */
 export interface BufferedChunk {
   readonly segments: readonly Segment[];

@@ -11,33 +11,38 @@ import {
 } from './record.js';
 
 /**
- * Kafka Connect's names for what went wrong with a record, so that tools made for those read these.
+ * Kafka Connect's headers that say what went wrong with a record. Tools made for Kafka Connect can read our dead
+ * letters.
  *
  * Source: `DeadLetterQueueReporter` in Apache Kafka.
  */
 const ERROR_HEADERS = '__connect.errors.';
 
-/** What of a record may be left out of a dead letter that is too large for the topic. */
+/** A part of a record that may be left out if the dead letter is too large for the topic. */
 export type RecordPart = 'value' | 'key' | 'headers';
 
-/** Mark a dead letter without a part of its record; their values are that part's size in bytes. */
+/** Headers that say which part of the record was left out. Their values are that part's size in bytes. */
 export const OMITTED_BYTES: Readonly<Record<RecordPart, string>> = {
   value: 'ktb.value.omitted.bytes',
   key: 'ktb.key.omitted.bytes',
   headers: 'ktb.headers.omitted.bytes',
 };
 
-/** The record's own timestamp, milliseconds since 1970, where the topic refuses such and the dead letter has another. */
+/**
+ * Header with the record's own timestamp, milliseconds since 1970. Present if the topic refuses that timestamp, so that
+ * the dead letter has another.
+ */
 export const OWN_TIMESTAMP = 'ktb.timestamp';
 
-/** Marks a dead letter whose key is not its record's: that one has none, or one that the topic refuses. */
+/** Header that says that the key is not the record's. The record has no key, or one that the topic refuses. */
 export const KEY_ADDED = 'ktb.key.added';
 
 const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), OWN_TIMESTAMP, KEY_ADDED]);
 
 /**
- * Headers of a dead letter: the record's own, then why it is here. A record may have such headers of its own, from another
- * pipeline or to deceive: of one name the last counts, so the last is always written here.
+ * Headers of a dead letter: first the record's own, then why it was rejected. The record itself may have headers of
+ * these names, from another pipeline or to deceive. Of several headers of one name the last counts, so ours are always
+ * written last.
  */
 export function deadLetterHeaders(
   source: Pick<RecordSource, 'topic' | 'partition'>,
@@ -62,17 +67,17 @@ export function deadLetterHeaders(
   return headers;
 }
 
-/** Comes after a record's own header that is called like a mark, and says that it is none. */
+/** Written after a record's own header that has the name of a mark. It says that this is no mark. */
 const NO_MARK = '';
 
-/** A dead letter's headers with one of the marks, after those that its record may have under the same name. */
+/** Adds one of the marks to a dead letter's headers, after the record's own headers of the same name. */
 export function markedHeaders(headers: HeaderValues, name: string, value: string): HeaderValues {
   const own = Object.hasOwn(headers, name) ? [headers[name] as HeaderValue | HeaderValue[]].flat() : [];
   const others = own.filter((text) => text !== NO_MARK);
   return { ...headers, [name]: others.length === 0 ? value : [...others, value] };
 }
 
-/** The record could have become a row: it is the insert that ended otherwise. */
+/** With these codes the record could have become a row, but was not inserted. */
 const INSERT_CODES: ReadonlySet<string> = new Set([
   REJECTION_CODES.refused,
   REJECTION_CODES.retriesExhausted,
@@ -81,10 +86,10 @@ const INSERT_CODES: ReadonlySet<string> = new Set([
 
 const CLASS_NAME = 'kafka-temporal-bridge';
 
-/** The code of a dead letter that is no record: a signal to a batcher that no part of this product sends. */
+/** The code of a dead letter that was no record, but a signal to a batcher that no part of this product sends. */
 export const FOREIGN_SIGNAL = 'foreign_signal';
 
-/** Name of the signal that a dead letter was, and the workflow id of the batcher that got it. */
+/** Headers of such a dead letter: the signal's name, and the workflow id of the batcher that got it. */
 const SIGNAL_NAME = 'ktb.signal.name';
 const SIGNAL_BATCHER = 'ktb.signal.batcher';
 
@@ -104,20 +109,23 @@ export function foreignSignalHeaders(
   };
 }
 
-/** What a dead letter says of itself. What a header does not say is null. */
+/** What a dead letter's headers say. What they do not say is null. */
 export interface DeadLetter {
   readonly pipeline: string | null;
-  /** Where the record was read. */
+  /** Where the record came from. */
   readonly source: RecordPlace | null;
   readonly code: string;
   readonly message: string;
-  /** Set for a part of the record that was left out because it was too large for the topic: its size. */
+  /**
+   * Bytes of each part of the record that was left out because it was too large for the topic. Null for the other
+   * parts.
+   */
   readonly omittedBytes: Readonly<Record<RecordPart, number | null>>;
-  /** Set where the record's own timestamp was refused by the topic, milliseconds since 1970. */
+  /** The record's own timestamp, milliseconds since 1970, if the topic refused it. Otherwise null. */
   readonly ownTimestampMs: number | null;
 }
 
-/** Reads a dead letter's headers; those of Kafka Connect's own dead letters, too. */
+/** Reads a dead letter's headers, also those of Kafka Connect's own dead letters. */
 export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadLetter {
   const text = (name: string): string | null => lastHeader(headers, name)?.toString() ?? null;
   const error = (name: string): string | null => text(ERROR_HEADERS + name);
@@ -137,7 +145,7 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
   };
 }
 
-/** The record's own headers: of each name that a dead letter adds, all but the last. */
+/** The record's own headers. Of each name that a dead letter adds, the last one is not the record's. */
 export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, HeaderValue[]> {
   const added = new Map<string, number>();
   for (const [index, [name]] of headers.entries()) {
@@ -146,7 +154,7 @@ export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Reco
   return headerObject(headers.filter(([name], index) => added.get(name) !== index));
 }
 
-/** The record's own key; null where the dead letter has another in its place. */
+/** The record's own key. Null if the dead letter has another key in its place. */
 export function originalKey({ key, headers }: Pick<KafkaRecord, 'key' | 'headers'>): Buffer | null {
   return Number(lastHeader(headers, KEY_ADDED)?.toString()) === 1 ? null : key;
 }
@@ -158,7 +166,7 @@ function headerObject(list: readonly RecordHeader[]): Record<string, HeaderValue
   return headers;
 }
 
-/** @param digitsMax 15: what is exact as a number */
+/** @param digitsMax 15 by default: so many digits are exact as a number */
 function wholeNumber(text: string | null, digitsMax = 15): number | null {
   return text !== null && /^\d+$/.test(text) && text.length <= digitsMax ? Number(text) : null;
 }

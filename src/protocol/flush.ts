@@ -3,14 +3,14 @@ import type { RequestVerdict, Unconfirmed } from './request.js';
 import type { Destination } from './settings.js';
 
 /**
- * Why a batcher flushes. `continueAsNew`: its buffer was too large to be carried into the next run. `inherited`: a closed
- * run had left the records.
+ * Why a batcher flushes. `continueAsNew`: its buffer was too large to be carried into the next run. `inherited`: a
+ * closed run had left the records.
  */
 export type FlushReason = 'records' | 'bytes' | 'delay' | 'signal' | 'drain' | 'continueAsNew' | 'inherited';
 
 /**
- * A batch, fixed in the batcher's history before anything is inserted: a retry, on whatever worker, works on exactly
- * this. The chunks' bodies travel beside it, one after the other.
+ * A batch. It is fixed in the batcher's history before anything is inserted. So a retry, on whatever worker, works on
+ * exactly the same records. The chunks' bodies travel beside it, one after the other.
  */
 export interface BatchSpec {
   readonly format: typeof BATCH_FORMAT;
@@ -19,29 +19,35 @@ export interface BatchSpec {
   readonly batcher: string;
   /** Counts the batcher's batches from 1. */
   readonly number: number;
-  /** Hash of the identities of the batch's records: the batch id in acknowledgements. */
+  /** Hash of the identities of the batch's records. It is the batch id in acknowledgements. */
   readonly id: string;
   readonly reason: FlushReason;
-  /** The runs that its records have been in since they were accepted. One that was reset may have inserted them before. */
+  /**
+   * The runs in which its records have been since they were accepted. If one of them was reset, the records may have
+   * been inserted before.
+   */
   readonly runs: readonly string[];
   readonly destination: Destination;
   readonly chunks: readonly BufferedChunk[];
   /** Set once a person has given the batch up. */
   readonly parking?: Parking;
-  /** Name of the installation that it belongs to: no other one's worker may do it. Absent in batches that name none. */
+  /**
+   * Name of the installation that the batch belongs to. No worker of another installation may insert it. Absent if the
+   * batcher's settings name none.
+   */
   readonly installation?: string;
 }
 
-/** A person gives a batch up: nothing more is inserted, and what is not in the table already is rejected. */
+/** A person gives a batch up. Nothing more is inserted. Records that are not in the table yet are rejected. */
 export interface Parking {
-  /** As the person gave it: part of the rejections' message. */
+  /** The reason that the person gave. It is part of the rejections' message. */
   readonly reason: string;
 }
 
-/** In {@link BatchSpec.runs}: something may have inserted the records before, and which run it was is not known. */
+/** Used in {@link BatchSpec.runs}: the records may have been inserted before, by a run that is not known. */
 export const UNKNOWN_RUN = '';
 
-/** The same batch, for an activity that takes the place of one which has ended in a failure, maybe half done. */
+/** The same batch for another activity, after the first one failed and may have done a part of the work. */
 export function repeatedBatch(spec: BatchSpec, parking?: Parking): BatchSpec {
   return { ...spec, runs: [UNKNOWN_RUN], ...(parking === undefined ? {} : { parking }) };
 }
@@ -49,30 +55,30 @@ export function repeatedBatch(spec: BatchSpec, parking?: Parking): BatchSpec {
 export const BATCH_FORMAT = 'ktb-batch/1';
 
 /**
- * What an insert did with a batch. `inserted + rejected + skipped` is the number of records in it. The rejected records
- * follow as bytes (see `rejectionCodec.ts`) in the same {@link Envelope}.
+ * What an insert did with a batch. `inserted + rejected + skipped` is the number of records in the batch. The rejected
+ * records follow as bytes (see `rejectionCodec.ts`) in the same {@link Envelope}.
  */
 export interface InsertOutcome {
   readonly inserted: number;
   readonly rejected: number;
   readonly skipped: number;
-  /** What became of each request in the batch; absent where it has none. */
+  /** The verdict on each request in the batch. Absent if it has none. */
   readonly requests?: readonly RequestVerdict[];
-  /** Confirmations of inserted and skipped ones that could not be delivered; absent where there are none. */
+  /** Confirmations of inserted and skipped requests that could not be delivered. Absent if there are none. */
   readonly unconfirmed?: readonly Unconfirmed[];
 }
 
 /**
- * What a rejection needs to know of the batch it comes from. No more: the rejected records, in the same input, may need nearly
- * as much room as a payload has.
+ * What a rejection needs to know about its batch. It is kept small, because the rejected records in the same input may
+ * need nearly as much room as a payload has.
  */
 export interface RejectionSpec extends Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'id' | 'installation'> {
   readonly destination: Pick<Destination, 'reply' | 'deadLetterTopic'>;
 }
 
 /**
- * One payload out of some JSON and some bytes: Temporal carries only a top-level `Uint8Array` as raw bytes, anything
- * nested would become JSON, four times as large.
+ * One payload made of JSON and bytes. Temporal carries only a top-level `Uint8Array` as raw bytes. Nested in JSON it
+ * would be four times as large.
  *
  * Layout: length of the JSON in bytes (4, big-endian), the JSON in UTF-8, the bytes.
  */

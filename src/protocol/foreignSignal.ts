@@ -1,16 +1,16 @@
-/** A signal to a batcher that no part of this product sends, as far as it is kept for its dead letter. */
+/** A signal to a batcher that no part of this product sends. So much of it is kept for its dead letter. */
 export interface ForeignSignal {
   /** The beginning of its name. */
   readonly name: string;
-  /** Its arguments as a JSON array; null where they are too large to be kept. */
+  /** Its arguments as a JSON array. Null if they are too large to be kept. */
   readonly value: string | null;
-  /** Length of the whole JSON in characters; 0 where the arguments cannot be written as JSON. */
+  /** Length of the whole JSON in characters. 0 if the arguments cannot be written as JSON. */
   readonly size: number;
   /** Workflow time, milliseconds since 1970. */
   readonly atMs: number;
 }
 
-/** Signals of strangers to one batcher, on their way to the dead-letter topic. */
+/** Foreign signals to one batcher, on their way to the dead-letter topic. */
 export interface ForeignSignalBatch {
   readonly pipeline: string;
   /** Workflow id of the batcher. */

@@ -1,11 +1,14 @@
 import type { CarriedState } from './batcher.js';
 
-/** What of a closed run's state is of use to its heir. `estates`: the records follow out of them, batch by batch. */
+/**
+ * The parts of a closed run's state that its heir takes over. `estates` says which records to read from histories
+ * later, batch by batch.
+ */
 type InheritedField =
   'coverage' | 'counters' | 'paused' | 'controls' | 'lastFlush' | 'estates' | 'requests' | 'confirmations';
 
 /** What an heir takes over from a closed run at once. */
 export interface Inheritance extends Pick<CarriedState, InheritedField> {
-  /** Runs of which nothing is known any more, since Temporal no longer has their histories; absent normally. */
+  /** Closed runs of which nothing is known, because Temporal no longer has their histories. Normally absent. */
   readonly lost?: number;
 }

@@ -1,22 +1,22 @@
 /**
- * One set-up of daemons with its Kafka and its ClickHouse. Several may share a namespace of Temporal, and then must not do each
- * other's work.
+ * One set-up of daemons with its Kafka and its ClickHouse. Several may share a namespace of Temporal. They must not do
+ * each other's work.
  */
 export interface Installation {
   readonly name: string;
-  /** Where its activities are scheduled: only its own workers ask for work there. */
+  /** Where its activities are scheduled. Only its own workers poll this queue for activities. */
   readonly taskQueue: string;
 }
 
 /**
- * The task queue of an installation. The first one of a task queue uses it as it is, so that an installation that is alone
- * needs no other; each further one gets its own.
+ * The task queue for the activities of a further installation. The first installation of a task queue uses that queue
+ * itself, so an installation that is alone needs no other.
  */
 export function ownTaskQueue(taskQueue: string, installation: string): string {
   return `${taskQueue}@${installation}`;
 }
 
-/** False for the first installation of a task queue, whose activities go where those of batchers that name none go. */
+/** False for the first installation of a task queue. Batches that name no installation also go to its queue. */
 export function hasOwnTaskQueue({ name, taskQueue }: Installation): boolean {
   return taskQueue.endsWith(`@${name}`);
 }

@@ -2,31 +2,31 @@ import type { InsertOutcome, Parking } from './flush.js';
 import type { Destination } from './settings.js';
 
 /**
- * What a closed run of a batcher had accepted and not flushed, as its heir works it off. The records stay in the closed
- * run's history, which can no longer change: the plan below names the same batches for ever, on whatever worker and by
+ * What a closed run of a batcher had accepted and not flushed, as a plan for its heir. The records stay in the closed
+ * run's history, which cannot change any more. So the plan names the same batches for ever, on whatever worker and for
  * whatever heir.
  */
 export interface Leftover {
   readonly runId: string;
-  /** Chunks of the plan that are done with, counted from the first one that the run had not flushed. */
+  /** Chunks of the plan that are done, counted from the first chunk that the run had not flushed. */
   readonly chunksDone: number;
-  /** Chunks in each batch to come. */
+  /** Number of chunks in each batch to come. */
   readonly batches: readonly number[];
-  /** What is known of the first of them where it had been begun. */
+  /** What is known about the first of these batches, if it had begun. Otherwise null. */
   readonly begun: BegunBatch | null;
 }
 
-/** A batch that was on its way when its run was closed: rows of it may be in the table. */
+/** A batch that was being flushed when its run was closed. Some of its rows may be in the table. */
 export interface BegunBatch {
-  /** Where it was going, whatever the configuration says now. */
+  /** The destination it had. The present configuration does not count. */
   readonly destination: Destination;
-  /** Its insert had answered, with rejections, in this event: the verdict on them stands. */
+  /** The event in which its insert had answered with rejections. That verdict does not change. */
   readonly answer: { readonly runId: string; readonly eventId: number } | null;
   /** A person had given it up. */
   readonly parking?: Parking;
 }
 
-/** One batch of an {@link Leftover}, as an activity carries it out. */
+/** One batch of a {@link Leftover}, as the activity `insertInherited` gets it. */
 export interface InheritedBatch {
   readonly pipeline: string;
   /** Workflow id of the batcher. */
@@ -34,14 +34,14 @@ export interface InheritedBatch {
   /** Counts the batcher's batches from 1. */
   readonly number: number;
   readonly runId: string;
-  /** Chunks before it, see {@link Leftover.chunksDone}. */
+  /** Chunks before this batch, see {@link Leftover.chunksDone}. */
   readonly chunksDone: number;
   readonly chunks: number;
   readonly destination: Destination;
   readonly answer: BegunBatch['answer'];
   /** Set once a person has given the batch up. */
   readonly parking?: Parking;
-  /** As in `BatchSpec`. */
+  /** See `BatchSpec.installation`. */
   readonly installation?: string;
 }
 

@@ -1,30 +1,34 @@
 /**
- * A Kafka record as the bridge carries it: every byte kept as it is.
+ * A Kafka record as the bridge carries it. Every byte is kept as it is.
  *
- * Offsets and timestamps are JavaScript numbers: exact up to 2^53, which a partition that takes a million records a
- * second reaches after 285 years. Where a record enters (the consumer), larger offsets are refused. Timestamps are
- * whatever a producer wrote, up to 2^63: see `isTime`.
+ * Offsets and timestamps are JavaScript numbers, which are exact up to 2^53. A partition that takes a million records a
+ * second reaches that after 285 years. The consumer refuses larger offsets. A timestamp is whatever a producer wrote,
+ * up to 2^63: see `isTime`.
  */
 export interface KafkaRecord {
   readonly offset: number;
-  /** Milliseconds since 1970 as the record carries it; -1 where the producer gave none. */
+  /** Milliseconds since 1970, as the record has it. -1 if the producer gave none. */
   readonly timestampMs: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: readonly RecordHeader[];
   /**
-   * Set on a stub, which stands for a record too large for a signal: the payload bytes of the original, which lies on
-   * the dead-letter topic already; 0 where it was not too large, but could not be encoded. A stub has no value.
+   * Set in a stub, which takes the place of a record that is too large for a signal. It is the payload bytes of the
+   * original, which is on the dead-letter topic already. 0 if the original was not too large, but could not be encoded.
+   * A stub has no value.
    */
   readonly tooLargeBytes?: number;
-  /** Set on a stub until it is sent: the checksum of the original, which is what the log has, for the mark of its chunk. */
+  /**
+   * Set in a stub until it is sent: the checksum of the original. The chunk's mark needs it, because it is compared
+   * with the log.
+   */
   readonly originalCrc32?: number;
 }
 
 /** Name and value of one header. A name may occur several times; the order is kept. */
 export type RecordHeader = readonly [name: string, value: Buffer | null];
 
-/** Headers of a record to be published: what each name has, one value or several in their order; null is no value. */
+/** Headers of a record to be published. A name has one value, or several in order. Null is no value. */
 export type HeaderValues = Readonly<Record<string, HeaderValue | readonly HeaderValue[]>>;
 export type HeaderValue = Buffer | string | null;
 
@@ -33,22 +37,22 @@ export interface TopicPartition {
   readonly partition: number;
 }
 
-/** As it is said to people, and as a key of maps: `orders/3`. */
+/** A partition's name for people and as a key of maps: `orders/3`. */
 export function partitionName({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }
 
-/** A record by where it lies in Kafka, whatever its epoch. */
+/** A record's place in Kafka, whatever its epoch. */
 export interface RecordPlace extends TopicPartition {
   readonly offset: number;
 }
 
-/** As it is said to people and on the command line: `orders/3/12345`. */
+/** A record's place for people and on the command line: `orders/3/12345`. */
 export function placeName(place: RecordPlace): string {
   return `${partitionName(place)}/${place.offset}`;
 }
 
-/** One reading of one partition's log: see `startPosition`. A record's identity is its source and its offset. */
+/** One reading of one partition's log, see `startPosition.ts`. Source and offset are a record's identity. */
 export interface RecordSource extends TopicPartition {
   readonly epoch: string;
 }
@@ -68,26 +72,32 @@ export function identityName({
   return `${sourceName(source)}/${record.offset}`;
 }
 
-/** In place of a timestamp, where the producer gave none. */
+/** The timestamp of a record whose producer gave none. */
 export const NO_TIMESTAMP = -1;
 
-/** Milliseconds since 1970 that a date can be, at most. */
+/** The latest date that JavaScript knows, in milliseconds since 1970. */
 export const DATE_MS_MAX = 8.64e15;
 
-/** Whether a date can stand for a record's timestamp. It cannot where a producer counts in nanoseconds. */
+/** Whether a timestamp can be written as a date. It cannot if, for example, the producer counts in nanoseconds. */
 function isTime(timestampMs: number): boolean {
   return timestampMs <= DATE_MS_MAX;
 }
 
-/** A record's timestamp for people and columns: ISO 8601, or the number where it is no time. Not for -1, which is none. */
+/**
+ * A record's timestamp for people and columns: ISO 8601, or the number if it is no date. Not for -1, which is no
+ * timestamp.
+ */
 export function timeText(timestampMs: number): string {
   return isTime(timestampMs) ? new Date(timestampMs).toISOString() : String(timestampMs);
 }
 
-/** The shared empty list of headers, so that records without headers cost nothing. */
+/** The shared empty list of headers. Records without headers need no list of their own. */
 export const NO_HEADERS: readonly RecordHeader[] = [];
 
-/** Bytes a record counts in every limit and buffer: its payload, and a flat amount for offset, timestamp and lengths. */
+/**
+ * The bytes that a record counts in every limit and buffer: its payload, and a fixed amount for offset, timestamp and
+ * lengths.
+ */
 export function recordBytes(record: KafkaRecord): number {
   let bytes = RECORD_OVERHEAD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0);
   for (const [name, value] of record.headers) {
@@ -98,12 +108,12 @@ export function recordBytes(record: KafkaRecord): number {
 
 const RECORD_OVERHEAD_BYTES = 16;
 
-/** Whether a record stands for one that is too large for a signal. */
+/** Whether a record is a stub, see `tooLargeBytes`. */
 export function isStub({ tooLargeBytes }: KafkaRecord): boolean {
   return tooLargeBytes !== undefined;
 }
 
-/** The last value under a header's name, as Kafka's `Headers.lastHeader` gives it; undefined where there is none. */
+/** The last value of a header, as in Kafka's `Headers.lastHeader`. Undefined if there is none. */
 export function lastHeader(headers: readonly RecordHeader[], name: string): Buffer | null | undefined {
   for (let index = headers.length - 1; index >= 0; index--) {
     const header = headers[index];

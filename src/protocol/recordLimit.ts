@@ -1,28 +1,29 @@
 import { recordBytes, type KafkaRecord } from './record.js';
 
 /**
- * What the objects of one record, and of one header, take in memory beside what the record counts in `recordBytes`: measured with
- * Node 20.
+ * Bytes that the objects of one record, and of one header, take in memory besides what `recordBytes` counts. Measured
+ * with Node 20.
  */
 const RECORD_OBJECT_BYTES = 330;
 const HEADER_OBJECT_BYTES = 200;
 
 /**
- * Memory that one record may take, in bytes, by {@link memoryBytes}. A larger one becomes no row: it is set aside before anything of it is
- * parsed, packed or compressed. Without the bound a record of a few kilobytes could decompress to 256 MiB, and each process that works
- * on it needs several times as much.
+ * The most bytes of memory that one record may take, by {@link memoryBytes}. A larger one becomes no row: it is set
+ * aside before anything of it is parsed, packed or compressed. Without this bound a record of a few kilobytes could
+ * decompress to 256 MiB, and each process that handles it needs several times as much.
  *
- * Measured with Node 20: a record of 16 MiB takes 50 MiB in the consumer while it is packed, and some 65 MiB in each flush of a worker,
- * 200 MiB for a moment where it has a million fields. With three flushes at once that fits into 1 GiB, the limit of the chart.
+ * Measured with Node 20: while a record of 16 MiB is packed, it takes 50 MiB in the consumer. In each flush of a worker
+ * it takes some 65 MiB, and 200 MiB for a moment if it has a million fields. With three flushes at once that fits into
+ * 1 GiB, the limit of the chart.
  *
- * What was accepted before there was a bound may be larger, and is decoded and inserted all the same.
+ * Records that a batcher accepted before this bound existed may be larger. They are still decoded and inserted.
  */
 export const RECORD_MEMORY_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
- * Bytes that a record takes in memory, about.
+ * About how many bytes a record takes in memory.
  *
- * @param bytes what it counts in `recordBytes`
+ * @param bytes what `recordBytes` says of it
  */
 export function memoryBytes({ headers }: Pick<KafkaRecord, 'headers'>, bytes: number): number {
   return bytes + RECORD_OBJECT_BYTES + headers.length * HEADER_OBJECT_BYTES;

@@ -2,10 +2,11 @@ import { lastHeader, type RecordHeader } from './record.js';
 import type { ReplySettings } from './settings.js';
 
 /**
- * The headers by which request-reply clients say where they wait for the answer, and tell answers apart.
+ * The headers by which request-reply clients say where they wait for the answer, and which answer belongs to which
+ * request.
  *
- * Sources: `KafkaHeaders` of Spring Kafka and of NestJS, which share the names. They differ in the partition: Spring's
- * `ReplyingKafkaTemplate` writes a 4-byte big-endian integer, NestJS's `ClientKafka` decimal digits.
+ * Sources: `KafkaHeaders` of Spring Kafka and of NestJS, which use the same names. The partition differs: Spring's
+ * `ReplyingKafkaTemplate` writes a 4-byte big-endian integer, NestJS's `ClientKafka` writes decimal digits.
  */
 export const REPLY_HEADERS = {
   correlationId: 'kafka_correlationId',
@@ -13,14 +14,14 @@ export const REPLY_HEADERS = {
   partition: 'kafka_replyPartition',
 } as const;
 
-/** Where a record asks for its acknowledgement; what it does not say is undefined. */
+/** Where a record wants its acknowledgement. What the record does not say is undefined. */
 export interface ReplyRequest {
   readonly topic: string | undefined;
-  /** NaN where the header can be read in neither encoding. */
+  /** NaN if the header can be read in neither encoding. */
   readonly partition: number | undefined;
 }
 
-/** What a record asks for; undefined where it leaves the choice to the pipeline. Of several headers of one name the last counts. */
+/** What a record asks for. Undefined if it asks for nothing. Of several headers of one name the last counts. */
 export function replyRequest(headers: readonly RecordHeader[]): ReplyRequest | undefined {
   let topic: Buffer | null = null;
   let partition: Buffer | null = null;
@@ -32,22 +33,25 @@ export function replyRequest(headers: readonly RecordHeader[]): ReplyRequest | u
   return { topic: topic?.toString(), partition: partition === null ? undefined : decodePartition(partition) };
 }
 
-/** Whether a record comes from NestJS's client, which alone writes the partition in decimal digits. */
+/** Whether a record comes from NestJS's client. Only that one writes the partition in decimal digits. */
 export function isNestRequest(headers: readonly RecordHeader[]): boolean {
   const partition = lastHeader(headers, REPLY_HEADERS.partition);
   return partition instanceof Uint8Array && !Number.isNaN(decimal(partition));
 }
 
-/** Four digits are digits: read as an integer they would be a partition beyond 800 million, which no topic has. */
+/**
+ * Four bytes that are all digits are read as decimal digits. As an integer they would be a partition beyond 800
+ * million, which no topic has.
+ */
 function decodePartition(bytes: Buffer): number {
   const digits = decimal(bytes);
   return Number.isNaN(digits) && bytes.length === 4 ? bytes.readInt32BE() : digits;
 }
 
-/** An Int32 has ten digits, at most. */
+/** An Int32 has at most ten digits. */
 const DIGITS_MAX = 10;
 
-/** The number that decimal digits stand for; NaN where there is anything else. */
+/** The number in decimal digits. NaN if there is anything else. */
 function decimal(bytes: Buffer): number {
   if (bytes.length === 0 || bytes.length > DIGITS_MAX) return NaN;
   let number = 0;
@@ -66,7 +70,7 @@ export function isAllowed(topic: string, reply: Pick<ReplySettings, 'topic' | 'a
 /** Why an acknowledgement goes to the pipeline's own reply topic although its record asks for another place. */
 export type FallbackCause = 'forbidden_topic' | 'missing_topic' | 'missing_partition';
 
-/** Where an acknowledgement goes. Without a partition its key decides. */
+/** Where an acknowledgement goes. Without a partition, its key chooses one. */
 export interface ReplyRoute {
   readonly topic: string;
   readonly partition?: number;
@@ -74,10 +78,10 @@ export interface ReplyRoute {
 }
 
 /**
- * Where an acknowledgement goes that was asked for elsewhere: there, if the topic is the pipeline's own or on its
- * allow-list and exists, with that partition; otherwise to the pipeline's own.
+ * Decides where an acknowledgement goes if the record asks for a place. It goes there if the topic is the pipeline's
+ * own or on its allow-list, and the topic exists and has that partition. Otherwise it goes to the pipeline's own topic.
  *
- * @param partitions how many partitions a topic has, null where there is none of this name; asked for allowed topics only
+ * @param partitions how many partitions a topic has, null if there is no such topic. Called for allowed topics only
  */
 export function routeReply(
   request: ReplyRequest,
@@ -90,7 +94,7 @@ export function routeReply(
   if (!isAllowed(topic, reply)) return fallTo('forbidden_topic');
   if (own && partition === undefined) return { topic };
   const count = partitions(topic);
-  // The pipeline's own topic is not replaced by another: publishing to it fails until it is back.
+  // The pipeline's own topic is never replaced. Publishing to it fails until it is back.
   if (count === null) return own ? { topic } : fallTo('missing_topic');
   if (partition === undefined) return { topic };
   return partition >= 0 && partition < count ? { topic, partition } : fallTo('missing_partition');

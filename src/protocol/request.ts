@@ -2,17 +2,18 @@ import type { AckStatus, RejectionCode } from './ack.js';
 import type { RecordSource } from './record.js';
 
 /**
- * Names by which a workflow of any language speaks with the bridge, see docs/requesters.md. All of them carry JSON.
+ * The names by which a workflow, in any language, speaks with the bridge, see docs/requesters.md. All payloads are
+ * JSON.
  *
- * - `openBatcher`: an activity on {@link requestsTaskQueue}. {@link OpenBatcherRequest} to {@link OpenedBatcher}.
+ * - `openBatcher`: an activity on {@link requestsTaskQueue}, from {@link OpenBatcherRequest} to {@link OpenedBatcher}.
  * - `submit`: the signal to that batcher, with a {@link RowRequest}.
  * - `ktb-confirmation`: the signal that the requester gets, with a {@link Confirmation}.
  */
 export const REQUESTS = { openBatcher: 'openBatcher', submit: 'submit', confirmation: 'ktb-confirmation' } as const;
 
 /**
- * The task queue that requesters call the bridge on. Not that of the batchers: a thousand requesters at once must not stand in
- * the way of the flushes, nor slow flushes in theirs.
+ * The task queue on which requesters call the bridge. It is not the batchers' queue: a thousand requesters at once must
+ * not delay flushes, and slow flushes must not delay requesters.
  *
  * @param taskQueue the batchers'
  */
@@ -25,49 +26,61 @@ export const REQUEST_FORMAT = 'ktb-request/1';
 /** Version of {@link Confirmation}. */
 export const CONFIRMATION_FORMAT = 'ktb-confirmation/1';
 
-/** Bounds of a request. What breaks one of the first three is no request; a longer one is rejected, with an answer. */
+/**
+ * Limits of a request. Over one of the first three it is no request, but a foreign signal. Over `bytes` it is rejected,
+ * with an answer.
+ */
 export const REQUEST_LIMITS = {
   idCharacters: 255,
   /** Temporal's own bound for workflow ids. */
   requesterCharacters: 1_000,
   headers: 100,
-  /** Of the whole request as JSON in UTF-8: several hundred fit into one run of a batcher, and four into one batch. */
+  /**
+   * Of the whole request as JSON in UTF-8. Several hundred such requests fit into one run of a batcher, and four into
+   * one batch.
+   */
   bytes: 256 * 1024,
 } as const;
 
-/** A row that a workflow asks for. It is to the batcher what a record of Kafka is. */
+/** A row that a workflow submits. The batcher treats it like a record of Kafka. */
 export interface RowRequest {
   readonly format: typeof REQUEST_FORMAT;
-  /** Names the request among all of its requester: the same id again is the same request. */
+  /** Names the request among all requests of its requester. The same id again is the same request. */
   readonly id: string;
-  /** Workflow id of the requester, in the batchers' namespace: it gets the confirmation. */
+  /** Workflow id of the requester, in the batchers' namespace. That workflow gets the confirmation. */
   readonly requester: string;
-  /** The record's value: for `format: json` the JSON text of an object. A text, so that no number loses precision. */
+  /**
+   * The record's value; for `format: json` the JSON text of an object. It is a text so that no number loses precision.
+   */
   readonly value: string;
   readonly key?: string | null;
-  /** For columns that are taken from headers. */
+  /** Values for columns that are taken from headers. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What became of a request. A requester may get it more than once. */
+/** The answer to a request. A requester may get it more than once. */
 export interface Confirmation {
   readonly format: typeof CONFIRMATION_FORMAT;
-  /** The request's. */
+  /** The id of the request. */
   readonly id: string;
   readonly status: AckStatus;
-  /** With partition, offset and epoch the identity of the row: what the columns `_topic`, `_partition`, ... have. */
+  /**
+   * Topic, partition, offset and epoch are the identity of the row, as in the columns `_topic`, `_partition` and so on.
+   */
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
   readonly epoch: string;
-  /** Null in the answer to a request that comes again after it was answered. */
+  /** Null if the request had been answered before and was sent again. */
   readonly batch: string | null;
-  /** Only where it was rejected. */
+  /** Only if it was rejected. */
   readonly code?: RejectionCode;
   readonly message?: string;
 }
 
-/** Asks for the batcher of a request. Where the pipeline's `shardBy` finds nothing to go by, the id decides. */
+/**
+ * Asks for the batcher of a request. If the request has nothing that the pipeline's `shardBy` can use, its id decides.
+ */
 export interface OpenBatcherRequest {
   readonly pipeline: string;
   readonly id: string;
@@ -81,7 +94,7 @@ export interface OpenedBatcher {
   readonly batcher: string;
 }
 
-/** What requesters call. */
+/** The activities that requesters call. */
 export interface RequesterActivities {
   openBatcher(request: OpenBatcherRequest): Promise<OpenedBatcher>;
 }
@@ -93,14 +106,17 @@ export type RequestVerdict = readonly [offset: number, verdict: 'inserted' | 'sk
 export interface Unconfirmed {
   readonly requester: string;
   readonly confirmation: Confirmation;
-  /** Made in vain. */
+  /** Attempts so far, none successful. */
   readonly attempts: number;
 }
 
-/** Confirmations that are kept to be tried again, of a batcher or out of one batch; beyond it the oldest are given up. */
+/**
+ * Undelivered confirmations that a batcher, or the result of one batch, keeps at most. Beyond it the oldest are given
+ * up.
+ */
 export const UNCONFIRMED_MAX = 100;
 
-/** Whether a signal's argument is a request of this version. Whatever a stranger may have sent in its place. */
+/** Whether a signal's argument is a request of this version. It may be anything. */
 export function isRequest(value: unknown): value is RowRequest {
   const request = (value ?? {}) as Partial<Record<keyof RowRequest, unknown>>;
   return (
@@ -127,11 +143,11 @@ function areHeaders(value: unknown): boolean {
 export interface BufferedRequest extends Omit<RowRequest, 'format'> {
   /** When the batcher accepted it, milliseconds since 1970. */
   readonly atMs: number;
-  /** Set where the request was too large, and its value, key and headers are left out: the bytes it had. */
+  /** Set if the request was too large: its size in bytes. Its value, key and headers are left out then. */
   readonly tooLargeBytes?: number;
 }
 
-/** The body of a request's chunk: JSON. Of a request that is too large only what its answer needs. */
+/** The body of a request's chunk, as JSON. If the request is too large, only what its answer needs. */
 export function encodeRequest({ id, requester, value, key, headers }: RowRequest, atMs: number): Uint8Array {
   const whole: BufferedRequest = {
     id,
@@ -147,19 +163,20 @@ export function encodeRequest({ id, requester, value, key, headers }: RowRequest
 }
 
 function jsonBytes(value: unknown): Uint8Array {
-  // Copied: in Temporal's sandbox an encoder's bytes are no `Uint8Array` of the workflow's own, and would travel as JSON.
+  // Copied, because in Temporal's sandbox the encoder's result is not an instance of the workflow's own `Uint8Array`,
+  // and would travel as JSON.
   return new Uint8Array(new TextEncoder().encode(JSON.stringify(value)));
 }
 
 /**
- * The source of a batcher's requests. Its topic is the batcher's workflow id, which no topic of Kafka can be called: by
- * that a request's chunk is known. Offsets count the requests of the epoch.
+ * The source of a batcher's requests. Its topic is the batcher's workflow id. No topic of Kafka can have such a name,
+ * so a request's chunk is recognized by it. Offsets count the requests of the epoch.
  */
 export function requestSource(workflowId: string, epoch: string): RecordSource {
   return { topic: workflowId, partition: 0, epoch };
 }
 
-/** Whether records come from requesters inside Temporal, not from Kafka. */
+/** Whether records come from requesters in Temporal, not from Kafka. */
 export function isRequestSource({ topic }: Pick<RecordSource, 'topic'>): boolean {
   return topic.includes(':');
 }

@@ -1,6 +1,6 @@
 import type { Destination } from './settings.js';
 
-/** What stands for the topic in a table's name. */
+/** The placeholder for the topic in a table's name. */
 const TOPIC = '{topic}';
 
 /** The table that a topic's records go to. */
@@ -10,8 +10,8 @@ export function tableOf({ table }: Pick<Destination, 'table'>, topic: string): s
 }
 
 /**
- * All tables that the records of these topics go to, each with its topics. Without a topic the one table that is known
- * before there is any, if there is one.
+ * All tables that the records of these topics go to, each with its topics. Without topics: the one table that needs
+ * none, if there is one.
  */
 export function tablesOf(
   destination: Pick<Destination, 'table'>,
@@ -29,19 +29,22 @@ export function tablesOf(
   return tables;
 }
 
-/** The table that all records go to, whatever their topic; null where it depends on that. */
+/** The one table for all records. Null if the topic decides. */
 export function onlyTable({ table }: Pick<Destination, 'table'>): string | null {
   return typeof table === 'string' && !table.includes(TOPIC) ? table : null;
 }
 
-/** The table of rows that come from workflows, which have no topic; null where the topic decides for all others too. */
+/**
+ * The table for rows that come from workflows, which have no topic. Null if the topic decides for all other records,
+ * too.
+ */
 export function tableOfRequests({ table }: Pick<Destination, 'table'>): string | null {
   return onlyTable({ table: typeof table === 'string' ? table : table.others });
 }
 
 /**
- * Topics that share a table although each was to have its own: their names differ only in what becomes an underscore. By
- * table. Those that the configuration sends to one table by their names are no such.
+ * By table, the topics that share it although each should have its own. Their names differ only in characters that
+ * become an underscore. Topics that the configuration sends to one table by name are not listed.
  */
 export function collidingTopics(
   { table }: Pick<Destination, 'table'>,
@@ -60,8 +63,8 @@ export interface TablesOfPipeline {
 }
 
 /**
- * Tables that several pipelines fill from different topics, although each topic was to have its own. By table, the topics, each with
- * its pipeline. Within one pipeline {@link collidingTopics} finds them.
+ * By table, the topics of several pipelines that share it although each should have its own, each with its pipeline.
+ * {@link collidingTopics} finds those within one pipeline.
  */
 export function collidingPipelines(
   pipelines: readonly TablesOfPipeline[],
@@ -81,21 +84,21 @@ export function collidingPipelines(
   );
 }
 
-/** Topics whose table is made of their names. */
+/** The topics whose table's name is made from theirs. */
 function templatedTopics({ table }: Pick<Destination, 'table'>, topics: readonly string[]): readonly string[] {
   const template = typeof table === 'string' ? table : table.others;
   if (!template.includes(TOPIC)) return [];
   return topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));
 }
 
-/** A table's name taken apart. */
+/** The parts of a table's name. */
 export interface TableName {
-  /** Null: the connection's own. */
+  /** Null means the connection's own database. */
   readonly database: string | null;
   readonly name: string;
 }
 
-/** A part of a table's name: as it is, or between backquotes, in which `\` precedes a backquote or a backslash. */
+/** A part of a table's name: plain, or between backquotes, in which `\` precedes a backquote or a backslash. */
 const PART = /`((?:[^`\\]|\\[^]|``)*)`|[^`.]+/g;
 
 /** `orders`, `shop.orders`, `` `my.shop`.orders ``. */
@@ -107,7 +110,7 @@ export function parseTableName(text: string): TableName {
   return second === undefined ? { database: null, name: first } : { database: first, name: second };
 }
 
-/** A topic's name may have what an identifier of SQL may not: dots and dashes become underscores. */
+/** Dots and dashes of a topic's name are not allowed in a plain SQL identifier, so they become underscores. */
 function named(template: string, topic: string): string {
   if (!template.includes(TOPIC)) return template;
   return template
