@@ -5,7 +5,7 @@ import { isRequestSource } from '../protocol/request.js';
 import { decodeRequest } from './requestCodec.js';
 
 /**
- * Takes the records out of buffered chunks, chunk by chunk, whether they came from Kafka or from requesters.
+ * Decodes the records of buffered chunks, chunk by chunk, whether they came from Kafka or from requesters.
  *
  * @param bodies of the chunks, one after the other
  * @throws ChunkCorruptError
@@ -28,7 +28,7 @@ export function* decodeBufferedChunks(
   }
 }
 
-/** Gives one object a source, however many segments are of it: what works on records groups by it. */
+/** Makes one object for each source, however many segments it has. Later steps group records by this object. */
 export function sharedSources(): (segment: RecordSource) => RecordSource {
   const sources = new Map<string, RecordSource>();
   return (segment) => {

@@ -14,7 +14,7 @@ export interface SegmentRecords extends RecordSource {
   readonly fill?: boolean;
 }
 
-/** One segment's records out of a chunk. */
+/** The records of one segment of a chunk. */
 export interface DecodedSegment extends RecordSource {
   readonly records: KafkaRecord[];
 }
@@ -24,14 +24,18 @@ export interface EncodedChunk {
   readonly body: Buffer;
 }
 
-/** A body that cannot be read: wrong checksum, or not what this version writes. Trying again does not help. */
+/** A body that cannot be read, because it is damaged or of another version. A retry does not help. */
 export class ChunkCorruptError extends Error {
   override readonly name = 'ChunkCorruptError';
 }
 
 const packr = new Packr({ useRecords: false });
 
-/** Packs records into a chunk. The order of the records is kept within each segment. */
+/**
+ * Packs records into a chunk. The records of each segment keep their order.
+ *
+ * @throws UnencodableRecordError
+ */
 export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   const metas: Segment[] = [];
   const columns: SegmentColumns[] = [];
@@ -67,7 +71,10 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   return { meta: meta as ChunkMeta, body };
 }
 
-/** See `RecordMark`. That of a stub is the original's: it is compared with what the log has. */
+/**
+ * The mark of a record, see `RecordMark`. A stub has the checksum of the original record, because it is compared with
+ * the log.
+ */
 export function markOf({ offset, timestampMs, key, value, originalCrc32 }: KafkaRecord): RecordMark {
   return { offset, timestampMs, crc32: originalCrc32 ?? crc32.buf(value ?? NOTHING, crc32.buf(key ?? NOTHING)) };
 }
@@ -75,9 +82,9 @@ export function markOf({ offset, timestampMs, key, value, originalCrc32 }: Kafka
 const NOTHING = new Uint8Array(0);
 
 /**
- * Takes a chunk's records out of its body.
+ * Decodes the records of a chunk.
  *
- * @param keep per segment the ranges wanted, null for all of it; see `BufferedChunk.keep`
+ * @param keep the wanted ranges of each segment, null for all of it; see `BufferedChunk.keep`
  * @throws ChunkCorruptError
  */
 export function decodeChunk(
@@ -97,7 +104,7 @@ export function decodeChunk(
 }
 
 /**
- * Takes the records out of a body whose metadata is not at hand, by segment.
+ * Decodes the records of a body without its metadata, by segment.
  *
  * @throws ChunkCorruptError
  */

@@ -1,40 +1,41 @@
 import { NO_HEADERS, NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
 
 /**
- * Records lie in columns, not in rows: offsets beside offsets, values beside values. Measured with 200-byte JSON
- * records, this is a third of the time of rows to pack and unpack, and a sixth smaller once compressed.
+ * Records are stored in columns, not in rows: all offsets together, all values together. With 200-byte JSON records,
+ * columns take a third of the time to pack and unpack, and are a sixth smaller after compression (measured).
  */
 export type SegmentColumns = [
   offsetDeltas: number[],
-  /** A bigint is no delta, but the timestamp itself. */
+  /** A bigint is the timestamp itself, not a delta. */
   timestampDeltas: (number | bigint)[],
   keyLengths: number[],
   keys: Uint8Array,
   valueLengths: number[],
   values: Uint8Array,
-  /** Only the records that have headers: index among the segment's records, then name and value by turns. */
+  /** Only records that have headers: the index among the segment's records, then names and values in turn. */
   headers: [index: number, ...namesAndValues: (string | Uint8Array | null)[]][],
-  /** Only the stubs: index among the segment's records, `tooLargeBytes`. */
+  /** Only stubs: the index among the segment's records, then `tooLargeBytes`. */
   stubs: [index: number, tooLargeBytes: number][],
 ];
 
 /**
- * Of timestamps up to this, differences are exact. One beyond it, which a producer that counts in nanoseconds writes, stands by
- * itself, so that it moves no other; versions that do not know that fail on it rather than read another time.
+ * Differences of timestamps up to this one are exact. A larger timestamp, for example of a producer that counts in
+ * nanoseconds, is stored as a bigint, so it does not change the others. Versions that do not know this fail. They never
+ * read a wrong time.
  */
 const DELTA_TIMESTAMP_MAX = 2 ** 52;
 
-/** A length that says: null, not empty. */
+/** The length that stands for null. An empty value has length 0. */
 const NULL_LENGTH = -1;
 
-/** A record that could not be read again, were it packed. It has to be set aside; trying again does not help. */
+/** A record that could not be read again after packing. It has to be set aside. A retry does not help. */
 export class UnencodableRecordError extends Error {
   override readonly name = 'UnencodableRecordError';
 }
 
 /**
- * Turns rows into columns. The order is kept. What this returns {@link decodeColumns} gives back: a batcher that has accepted
- * what it cannot read could never flush it.
+ * Turns records into columns, in order. {@link decodeColumns} can read everything that this function returns. This
+ * matters: a batcher that accepted something unreadable could never flush it.
  *
  * @throws UnencodableRecordError
  */
@@ -77,8 +78,8 @@ export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
 }
 
 /**
- * What of a record can be packed: the record itself, or a copy without the timestamp, key, value and headers that cannot. An offset
- * that is none stays.
+ * The part of a record that can be packed: the record itself, or a copy without the timestamp, key, value and headers
+ * that cannot be packed. An invalid offset is kept.
  */
 export function encodablePart(record: KafkaRecord): KafkaRecord {
   if (isEncodable(record)) return record;
@@ -92,7 +93,9 @@ export function encodablePart(record: KafkaRecord): KafkaRecord {
   };
 }
 
-/** Types say all of this. What msgpackr is given all the same it writes, and only reading shows that it was something else. */
+/**
+ * The types promise all of this. But msgpackr packs anything, and only unpacking would show that the value was wrong.
+ */
 function isEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): boolean {
   return (
     Number.isSafeInteger(offset) &&
@@ -159,8 +162,8 @@ export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
 }
 
 /**
- * A record that lies in columns. Its key and value are cut out when they are asked for: thousands of buffers that live
- * as long as a batch cost more than making each twice.
+ * A record in columns. Its key and value are cut out each time they are read. Keeping thousands of buffers as long as a
+ * batch lives costs more than making each buffer twice.
  */
 class ColumnRecord implements KafkaRecord {
   readonly offset: number;
@@ -217,8 +220,9 @@ function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
- * Version 0.1.0 wrote a header called `constructor`, `toString`, `__proto__` or like another member of every object twice: at first
- * with that member, which reads as undefined or as an object, then as it was. The first one was never in the record.
+ * Version 0.1.0 wrote some headers twice: those with the name of a member of every object, such as `constructor`,
+ * `toString` or `__proto__`. The first copy is that member, which is read as undefined or as an object. It was never in
+ * the record, so it is dropped here.
  */
 function pairs(namesAndValues: (string | Uint8Array | null)[]): RecordHeader[] {
   const headers: RecordHeader[] = [];

@@ -5,12 +5,13 @@ import type { Decoder, Encoder } from '@toondepauw/node-zstd';
 const LEVEL = 1;
 
 /**
- * Zstandard, level 1: of the codecs measured on chunks of JSON records it costs least over the whole way, because what
- * Temporal costs follows the bytes it stores. Node has it from 22.15 on; before, a prebuilt package provides it.
+ * Zstandard, level 1. Of the codecs measured on chunks of JSON records it costs least in total, because Temporal's
+ * costs depend on the bytes that it stores. Node has it from 22.15 on. For older versions of Node a prebuilt package
+ * provides it.
  */
 export const compress: (data: Uint8Array) => Buffer = zstd().compress;
 
-/** The opposite of {@link compress}. Throws where the data is not a whole Zstandard frame. */
+/** The opposite of {@link compress}. Throws if the data is not a whole Zstandard frame. */
 export const decompress: (data: Uint8Array) => Buffer = zstd().decompress;
 
 interface Zstd {
@@ -18,7 +19,7 @@ interface Zstd {
   readonly decompress: (data: Uint8Array) => Buffer;
 }
 
-/** The part of `node:zlib` that the type definitions for the oldest supported Node do not know yet. */
+/** The part of `node:zlib` that is missing in the type definitions for the oldest supported Node. */
 interface ZlibWithZstd {
   readonly constants: { readonly ZSTD_c_compressionLevel: number };
   readonly zstdCompressSync?: (data: Uint8Array, options: { params: Record<number, number> }) => Buffer;

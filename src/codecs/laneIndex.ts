@@ -6,9 +6,10 @@ import { lastHeader, type KafkaRecord, type RecordHeader, type TopicPartition } 
 import type { OpenBatcherRequest } from '../protocol/request.js';
 
 /**
- * The batcher of a record. What has nothing to go by goes by its partition, so that its order is kept either way.
+ * Chooses the batcher of a record. A record without a key (or header, or value at the pointer) goes by its partition.
+ * So its order is kept in any case.
  *
- * @param keyless of its partition, see {@link keylessIndex}
+ * @param keyless the batcher for such records of its partition, see {@link keylessIndex}
  */
 export function laneIndex(record: KafkaRecord, keyless: number, { batchers, keyFunction }: Layout): number {
   const by = shardKey(record, keyFunction);
@@ -16,15 +17,18 @@ export function laneIndex(record: KafkaRecord, keyless: number, { batchers, keyF
 }
 
 /**
- * The batcher of a partition's records that have nothing to go by: topics begin anywhere, and a topic's partitions follow one another,
- * so that both many topics and many partitions are spread evenly.
+ * The batcher of a partition's records that have no key. Topics begin at different batchers, and a topic's partitions
+ * go to one batcher after the other. So both many topics and many partitions are spread evenly.
  */
 export function keylessIndex({ topic, partition }: TopicPartition, { batchers, keyless }: Layout): number {
   const first = keyless === 'topic' ? murmur2(Buffer.from(topic)) % batchers : 0;
   return (first + partition) % batchers;
 }
 
-/** The batcher of a workflow's request. Its value is not asked, it comes later: what has nothing to go by goes by its id. */
+/**
+ * Chooses the batcher of a workflow's request. The value is not known yet at this time. A request without a key goes by
+ * its id.
+ */
 export function requestLaneIndex(
   { id, key = null, headers = {} }: Omit<OpenBatcherRequest, 'pipeline'>,
   { batchers, keyFunction }: Layout,
@@ -47,8 +51,8 @@ function shardKey(
 }
 
 /**
- * The text, number or truth value that a pointer leads to, as bytes; null where it leads to nothing of the kind, and where the value is
- * too large to be parsed on this thread: it becomes no row, so that it has no order to keep.
+ * The text, number or boolean that a pointer leads to, as bytes. Null if there is none, or if the value is too large to
+ * be parsed on this thread. Such a record becomes no row, so it has no order to keep.
  */
 function scalarAt(value: Buffer | null, tokens: readonly string[]): Buffer | null {
   if (value === null || value.length > RECORD_MEMORY_BYTES_MAX) return null;
@@ -56,7 +60,7 @@ function scalarAt(value: Buffer | null, tokens: readonly string[]): Buffer | nul
     const scalar = valueAtPointer(JSON.parse(value.toString()), tokens);
     return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;
   } catch {
-    // No JSON: it will be rejected, in the order of its key.
+    // It is no JSON. The record will be rejected, in the order of its key.
     return null;
   }
 }

@@ -14,12 +14,12 @@ export interface RejectedRecord {
   readonly rejection: Rejection;
 }
 
-/** A batch that records were rejected of. */
+/** A batch of which records were rejected. */
 export interface PackedBatch {
   readonly chunks: readonly BufferedChunk[];
-  /** Of the chunks, one after the other. */
+  /** The bodies of the chunks, one after the other. */
   readonly bodies: Uint8Array;
-  /** All that the chunks hold, in their order. Those that are rejected are among them, as the same objects. */
+  /** All records of the chunks, in order. The rejected ones are the same objects. */
   readonly records: readonly { readonly record: KafkaRecord }[];
 }
 
@@ -31,32 +31,36 @@ type PackedSource = [
   verdicts: PackedVerdict[],
 ];
 
-/** Beside the bodies of a whole batch. */
+/** The verdicts that are stored beside the bodies of a whole batch. */
 type PackedVerdicts = [
   chunks: readonly BufferedChunk[],
   verdicts: PackedVerdict[],
-  /** For each record of the chunks the number of its verdict, counted from 1; 0 where it is not rejected. */
+  /** For each record of the chunks the number of its verdict, counted from 1. 0 if it is not rejected. */
   numbers: number[],
 ];
 
-/** Version of the layout with the bodies of a whole batch. The other one is of before there were versions. */
+/** Version of the layout with the bodies of a whole batch. The other layout has no version. */
 const WHOLE_BATCH_FORMAT = 'ktb-rejected/2';
 
 interface WholeBatchHead {
   readonly format: typeof WHOLE_BATCH_FORMAT;
-  /** Of {@link PackedVerdicts}, compressed. The bodies follow. */
+  /** Bytes of the compressed {@link PackedVerdicts}. The bodies follow. */
   readonly verdictsBytes: number;
 }
 
 const packr = new Packr({ useRecords: false });
 
 /**
- * Bytes of the rejected records of one batch, for the result of the insert. Where the reasons make it too large, their
- * messages are left out and the codes stay. Where the records alone are too large, it has the batch's chunks as they
- * are: packed anew, what repeated within a chunk may lie too far apart to be compressed. So it never needs much more
- * room than the batch, which came as one payload. Versions up to 0.1.0 fail on that last layout, until another worker takes it.
+ * Encodes the rejected records of one batch, for the result of the insert. There are three layouts, and the first that
+ * fits is used:
  *
- * @param bytesMax of the result; more only where the batch itself is larger
+ * 1. the rejected records, packed;
+ * 2. the same without the messages of the verdicts, only the codes;
+ * 3. the batch's own chunks as they are, and the verdicts. Packed again, records that repeat each other may lie too far
+ *    apart for the compression. But the batch came as one payload, so this is not much larger than one. Versions up to
+ *    0.1.0 cannot read it: they fail until another worker takes it.
+ *
+ * @param bytesMax of the result. The result is larger only if the batch itself is
  */
 export function encodeRejected(
   rejected: readonly RejectedRecord[],
@@ -73,12 +77,15 @@ export function encodeRejected(
   return bytes.length <= bytesMax ? bytes : encodeWholeBatch(rejected, batch, leftOut);
 }
 
-/** Below Temporal's limit of one payload by default, with room for the rest of the result. */
+/** Below Temporal's default limit of one payload, with room for the rest of the result. */
 export const REJECTED_BYTES_MAX = 1_500_000;
 
-/** The opposite of {@link encodeRejected}: in the order of each source. Throws for what is of another version. */
+/**
+ * The opposite of {@link encodeRejected}. The records of each source are in order. Throws if the bytes are of another
+ * version.
+ */
 export function decodeRejected(bytes: Uint8Array): RejectedRecord[] {
-  // The first byte of an envelope's length; Zstandard never begins so.
+  // An envelope begins with its length, whose first byte is 0. Zstandard never begins with 0.
   if (bytes[0] === 0) return decodeWholeBatch(bytes);
   const packed = packr.unpack(decompress(bytes)) as PackedSource[];
   return packed.flatMap(([[topic, partition, epoch], columns, verdicts]) => {

@@ -2,11 +2,14 @@ import type { AckStatus, Rejection } from '../protocol/ack.js';
 import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from '../protocol/record.js';
 import { CONFIRMATION_FORMAT, type BufferedRequest, type Unconfirmed } from '../protocol/request.js';
 
-/** By these headers a request that became a record knows whom to answer. Behind the request's own: the last one counts. */
+/**
+ * Headers that say whom to answer when a request has become a record. They come after the request's own headers,
+ * because the last one of a name counts.
+ */
 const ID_HEADER = 'ktb-request-id';
 const REQUESTER_HEADER = 'ktb-requester';
 
-/** A request's chunk as the record that it is for the insert. */
+/** Decodes a request's chunk as a record for the insert. */
 export function decodeRequest(body: Uint8Array, offset: number): KafkaRecord {
   const request = JSON.parse(new TextDecoder().decode(body)) as BufferedRequest;
   const { id, requester, value, key = null, headers = {}, atMs, tooLargeBytes } = request;
@@ -21,7 +24,7 @@ export function decodeRequest(body: Uint8Array, offset: number): KafkaRecord {
   };
 }
 
-/** What its requester is to be told of a record that was a request. */
+/** The confirmation that the requester gets for a record that was a request. */
 export function confirmationOf(
   { topic, partition, epoch }: RecordSource,
   { offset, headers }: KafkaRecord,
