@@ -1,45 +1,47 @@
 import type { Installation } from '../protocol/installation.js';
 
 /**
- * What Temporal keeps of who owns a name: a pipeline's, or that of a task queue. The first one who claims it has it. What is
- * known of its Kafka and ClickHouse tells later whether somebody else is the same installation.
+ * Says in Temporal which installation owns a name: a pipeline's, or a task queue's. Whoever claims the name first has
+ * it. The evidence of its Kafka and ClickHouse tells later whether a process belongs to the same installation.
  */
 export interface Claim extends Evidence {
   readonly format: typeof CLAIM_FORMAT;
-  /** Null until a worker has come: a consumer knows too little of ClickHouse to say which installation it belongs to. */
+  /**
+   * Null until a worker has run. A consumer does not ask ClickHouse, so it cannot say which installation it belongs to.
+   */
   readonly installation: Installation | null;
 }
 
 export const CLAIM_FORMAT = 'ktb-claim/1';
 
-/** By what an installation is recognized, where no name is configured. */
+/** What an installation is recognized by, if no name is configured. */
 export interface Evidence {
-  /** Kafka's cluster id: the same on all brokers and by every address. Null where Kafka has none. */
+  /** Kafka's cluster id, which is the same on all brokers. Null if Kafka has none. */
   readonly kafka: string | null;
-  /** Addresses of ClickHouse with the database, as `host:port/database`. Empty where the configuration has none. */
+  /** Addresses of ClickHouse with the database, as `host:port/database`. Empty if the configuration has none. */
   readonly addresses: readonly string[];
   /**
-   * Ids of ClickHouse's that no other one has: of the server with the database, and of tables. A server's differs from replica to
-   * replica and a table's changes when it is created again, so one in common is enough. Empty where they are not known: a consumer
-   * does not ask ClickHouse.
+   * Unique ids of ClickHouse: of the server together with the database, and of tables. Each replica has another server
+   * id, and a table that is created again has another id. So one id in common is enough. Empty if they are not known: a
+   * consumer does not ask ClickHouse.
    */
   readonly ids: readonly string[];
 }
 
-/** Addresses and ids kept in a claim, at most; of those that are no longer seen the oldest go first. */
+/** Addresses and ids kept in a claim, at most. The oldest ones that are no longer found are dropped first. */
 export const EVIDENCE_MAX = 50;
 
-/** `same`, or why it is another installation, for a sentence: "its Kafka cluster is A, and here it is B". */
+/** `same`, or why it is another installation, as a part of a sentence: "its Kafka cluster is A, and here it is B". */
 export type Judgement = { readonly same: true } | { readonly same: false; readonly because: string };
 
 /**
- * Whether the installation that is asking is the one of a claim. A configured name decides, whatever the evidence; otherwise
- * what is known on both sides must not differ.
+ * Decides whether the installation that asks is the one of a claim. If both have a configured name, the names decide.
+ * Otherwise nothing that both sides know may differ.
  *
- * @param configured the `installation` of the configuration; null where it has none
- * @param addressIsEnough whether ids that differ are outweighed by an address in common. Among pipelines of one name and one
- *   Kafka cluster it is likelier that tables were created again than that there are two set-ups; elsewhere it is not: `clickhouse:8123`
- *   is another server in each namespace of Kubernetes
+ * @param configured the `installation` of the configuration. Null if it has none
+ * @param addressIsEnough whether an address in common counts more than ids that differ. For pipelines of the same name
+ *   and Kafka cluster it does: tables that were created again are more likely than two set-ups. For task queues it does
+ *   not: `clickhouse:8123` is another server in each namespace of Kubernetes
  */
 export function judgeClaim(
   claim: Claim,
@@ -61,7 +63,7 @@ export function judgeClaim(
   return other(`its ClickHouse is ${claim.addresses.join(', ')}, and the one here is ${evidence.addresses.join(', ')}`);
 }
 
-/** The claim with what is known now; the very same object where it says all that already. */
+/** The claim with what is known now added. If nothing is new, it is the same object. */
 export function completeClaim(claim: Claim, installation: Installation | null, evidence: Evidence): Claim {
   const addresses = union(claim.addresses, evidence.addresses);
   const ids = union(claim.ids, evidence.ids);
@@ -86,7 +88,10 @@ function shares(some: readonly string[], others: readonly string[]): boolean {
   return some.some((one) => others.includes(one));
 }
 
-/** What is new comes last; nothing moves, so that two members with different evidence do not write in turns for ever. */
+/**
+ * New entries come last and nothing changes its place. Otherwise two members with different evidence would overwrite
+ * each other's claim for ever.
+ */
 function union(known: readonly string[], found: readonly string[]): readonly string[] {
   const fresh = found.filter((one) => !known.includes(one));
   if (fresh.length === 0) return known;

@@ -3,13 +3,15 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { CLAIM_FORMAT, type Claim } from './claim.js';
 import { isNotFound } from '../temporal/errors.js';
 
-/** A claim as Temporal has it, and the run whose memo it is. */
+/** A claim in Temporal, and the run whose memo it is. */
 export interface StoredClaim {
   readonly runId: string;
   readonly claim: Claim;
 }
 
-/** What a pipeline's claim is called. Pipelines' names are unique in a namespace, since batchers are named after them. */
+/**
+ * Workflow id of a pipeline's claim. Pipelines' names are unique in a namespace, because batchers are named after them.
+ */
 export function pipelineClaim(pipeline: string): string {
   return `ktb-pipeline:${pipeline}`;
 }
@@ -18,15 +20,19 @@ export function taskQueueClaim(taskQueue: string): string {
   return `ktb-task-queue:${taskQueue}`;
 }
 
-/** Nobody asks for work there: a claim is never executed, whatever is sent to it. */
+/** No worker polls this queue. So a claim is never executed, whatever is sent to it. */
 const NO_TASK_QUEUE = 'ktb-claims';
-/** A workflow with a delayed start stays open, needs no worker, and has a history of one event. */
+/**
+ * Start delay of a claim. A workflow whose start is delayed stays open, needs no worker, and has a history of one
+ * event.
+ */
 const NEVER = '3650 days';
 
 /**
- * Claims in Temporal, each the memo of a workflow that is started and never executed. Of several who start it at once one
- * wins. The memo of a closed one counts as long as Temporal remembers it, so that nothing is lost where somebody ends them, or
- * where a member dies while it replaces one. Every method throws where Temporal does not answer.
+ * Reads and writes claims in Temporal. A claim is the memo of a workflow that is started and never executed. If several
+ * processes start it at once, one wins. The memo of a closed workflow counts, too, as long as Temporal has it. So a
+ * claim is not lost if somebody ends the workflow, or if a process dies while it replaces a claim. Every method rejects
+ * if Temporal does not answer.
  */
 export class Claims {
   readonly #client: Client;
@@ -37,7 +43,7 @@ export class Claims {
     this.#requestTimeoutMs = requestTimeoutMs;
   }
 
-  /** @throws Error for a claim that a later version has written */
+  /** @throws Error if a later version has written the claim */
   async read(name: string): Promise<StoredClaim | null> {
     try {
       const { runId, memo } = await this.#withDeadline(() => this.#client.workflow.getHandle(name).describe());
@@ -52,7 +58,7 @@ export class Claims {
     }
   }
 
-  /** @returns false where somebody else has made it first */
+  /** @returns false if somebody else was first */
   async create(name: string, claim: Claim): Promise<boolean> {
     try {
       await this.#withDeadline(() =>
@@ -72,12 +78,12 @@ export class Claims {
     }
   }
 
-  /** @returns false where somebody else has replaced it first */
+  /** @returns false if somebody else has replaced it first */
   async replace(name: string, { runId }: StoredClaim, claim: Claim): Promise<boolean> {
     try {
       await this.#withDeadline(() => this.#client.workflow.getHandle(name, runId).terminate('replaced by ktb'));
     } catch (error) {
-      // Closed already: by a person, or by somebody who has replaced it, which `create` finds out.
+      // It is closed already, by a person or by a process that has replaced it. `create` finds out which.
       if (!isNotFound(error)) throw error;
     }
     return this.create(name, claim);

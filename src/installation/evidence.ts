@@ -5,10 +5,13 @@ import type { Evidence } from './claim.js';
 /** Ids of one pipeline's ClickHouse, at most. */
 const IDS_MAX = 20;
 
-/** Another ClickHouse on each machine: the default, which a configuration for consumers may leave as it is. */
+/**
+ * The default URL, which a consumer's configuration may leave unchanged. It is another ClickHouse on each machine, so
+ * it is no evidence.
+ */
 const DEFAULT_URL = 'http://localhost:8123';
 
-/** What Kafka is asked for: its cluster's id, which comes with what is known of no topic at all. */
+/** What Kafka is asked for: its cluster id. It comes with the answer even if no topic is asked for. */
 export interface IdentifiedCluster {
   describeTopics(topics: readonly string[]): Promise<{ readonly clusterId: string | null }>;
 }
@@ -19,9 +22,10 @@ export interface IdentifiedTables {
 }
 
 /**
- * Finds out by what the installation of each pipeline is recognized. Rejects where a part that is asked does not answer.
+ * Finds the evidence by which the installation of each pipeline is recognized. Rejects if Kafka or ClickHouse does not
+ * answer.
  *
- * @param tables null where ClickHouse is not to be asked
+ * @param tables null if ClickHouse is not asked
  */
 export async function gatherEvidence(
   { clickhouse, pipelines }: Pick<Config, 'clickhouse' | 'pipelines'>,

@@ -8,25 +8,31 @@ import { pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './
 export interface InstallationsOptions {
   readonly config: Pick<Config, 'pipelines' | 'installation'> & { readonly temporal: { readonly taskQueue: string } };
   readonly claims: Pick<Claims, 'read' | 'create' | 'replace'>;
-  /** By pipeline. Rejects where a part that is asked does not answer. */
+  /** The evidence of each pipeline, by its name. Rejects if Kafka or ClickHouse does not answer. */
   readonly evidence: () => Promise<ReadonlyMap<string, Evidence>>;
-  /** Whether this process may say which installation a pipeline belongs to. A consumer alone has not asked ClickHouse. */
+  /**
+   * Whether this process may write the installation's name into a claim. A consumer alone may not, because it has not
+   * asked ClickHouse.
+   */
   readonly mayName: boolean;
 }
 
-/** Answers to {@link Installations.ofOther} are remembered for so long. */
+/** How long answers of {@link Installations.ofOther} are remembered. */
 const OTHERS_KEPT_MS = 15_000;
-/** Members that replace a claim at the same time try again, so often at most. */
+/** Attempts to write a claim, at most. Several members may replace it at the same time. */
 const ATTEMPTS_MAX = 20;
 
-/** Pipelines that belong to another installation. It passes when they are given back, or by another configuration. */
+/**
+ * Some pipelines belong to another installation. A later try helps if these pipelines are given back; otherwise the
+ * configuration has to change.
+ */
 export class OtherInstallationError extends Error {
   override readonly name = 'OtherInstallationError';
 }
 
 /**
- * Which installation each pipeline belongs to, as claimed in Temporal, see {@link Claim}. {@link settle} claims what nobody has
- * claimed yet; before it has resolved once, nothing of a pipeline may be read, sent or inserted.
+ * Knows which installation each pipeline belongs to, from the claims in Temporal, see {@link Claim}. {@link settle}
+ * claims what nobody has claimed yet. Nothing of a pipeline may be read, sent or inserted before it has resolved once.
  */
 export class Installations {
   readonly #options: InstallationsOptions;
@@ -39,9 +45,9 @@ export class Installations {
   }
 
   /**
-   * Claims the pipelines of the configuration, or finds that they are claimed by this installation.
+   * Claims the pipelines of the configuration, or finds that this installation has claimed them already.
    *
-   * @throws OtherInstallationError in words that say what to do, for all pipelines at once
+   * @throws OtherInstallationError that says what to do, for all pipelines at once
    */
   async settle(): Promise<void> {
     const { config, claims } = this.#options;
@@ -49,7 +55,7 @@ export class Installations {
     const problems: string[] = [];
     const mine: { readonly name: string; readonly evidence: Evidence; readonly stored: StoredClaim | null }[] = [];
     for (const { name } of config.pipelines) {
-      const found = evidence.get(name) ?? NOBODYS;
+      const found = evidence.get(name) ?? EMPTY_CLAIM;
       const stored = await claims.read(pipelineClaim(name));
       mine.push({ name, evidence: found, stored });
       const problem = this.#problem(name, stored?.claim ?? null, found);
@@ -67,7 +73,7 @@ export class Installations {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const claimed = stored?.claim.installation ?? null;
       const installation = claimed ?? (mayName ? await this.#own(evidence) : null);
-      const claim = completeClaim(stored?.claim ?? { ...NOBODYS, ...evidence }, installation, evidence);
+      const claim = completeClaim(stored?.claim ?? { ...EMPTY_CLAIM, ...evidence }, installation, evidence);
       const isStored = stored !== null && (stored.claim === claim || !mayName);
       if (
         isStored ||
@@ -83,14 +89,17 @@ export class Installations {
     throw new Error(`the claim of pipeline ${pipeline} changes all the time`);
   }
 
-  /** The installation that this process names: that of its other pipelines, or the one that its task queue belongs to, or a new one. */
+  /**
+   * The installation that this process writes into a claim: that of its other pipelines, or the owner of its task
+   * queue, or a new one.
+   */
   async #own(evidence: Evidence): Promise<Installation> {
     const { config, claims } = this.#options;
     const [known] = this.#byPipeline.values();
     if (known !== undefined) return known;
     const { taskQueue } = config.temporal;
     const name = config.installation ?? randomBytes(4).toString('hex');
-    const first: Claim = { ...NOBODYS, ...evidence, installation: { name, taskQueue } };
+    const first: Claim = { ...EMPTY_CLAIM, ...evidence, installation: { name, taskQueue } };
     if (await claims.create(taskQueueClaim(taskQueue), first)) return { name, taskQueue };
     const stored = await claims.read(taskQueueClaim(taskQueue));
     const isOwn = stored !== null && judgeClaim(stored.claim, config.installation, evidence, false).same;
@@ -105,31 +114,36 @@ export class Installations {
     return `${message}. Two installations must not share it: ${todo}`;
   }
 
-  /** Null for a pipeline that no worker has claimed yet. */
+  /** The installation of a pipeline. Null if no worker has claimed the pipeline yet. */
   of(pipeline: string): Installation | null {
     return this.#byPipeline.get(pipeline) ?? null;
   }
 
-  /** Task queues on which this process does activities: one, but where pipelines of several installations have been put together. */
+  /**
+   * The task queues whose activities this process does. There are several only if pipelines of several installations
+   * were put together.
+   */
   get taskQueues(): readonly string[] {
     return [...new Set([...this.#byPipeline.values()].map(({ taskQueue }) => taskQueue))];
   }
 
-  /** What a pipeline's batchers are told; another object once it is known which installation it belongs to. */
+  /** The settings for a pipeline's batchers. It is the same object until the pipeline's installation changes. */
   settingsOf({ name, settings }: { readonly name: string; readonly settings: BatcherSettings }): BatcherSettings {
     const installation = this.of(name);
-    const told = this.#settings.get(name);
-    if (told !== undefined && (told.installation ?? null) === installation) return told;
+    const known = this.#settings.get(name);
+    if (known !== undefined && (known.installation ?? null) === installation) return known;
     const named = installation === null ? settings : { ...settings, installation };
     this.#settings.set(name, named);
     return named;
   }
 
   /**
-   * Whether work for a pipeline is this installation's.
+   * Whether work for a pipeline belongs to another installation.
    *
-   * @param named what the work names; undefined in work of versions that named none: then the pipeline's claim decides
-   * @returns the installation that it belongs to where that is another one; `unknown` where nobody has claimed the pipeline
+   * @param named the installation that the work names. Undefined in work of versions that named none: then the
+   *   pipeline's claim decides
+   * @returns null if it is this installation's work; otherwise its installation, or `unknown` if nobody has claimed the
+   *   pipeline
    */
   async ofOther(pipeline: string, named: string | undefined): Promise<Installation | 'unknown' | null> {
     const own = [...this.#byPipeline.values()];
@@ -141,8 +155,8 @@ export class Installations {
   }
 
   /**
-   * Whether somebody has a pipeline that this configuration has not: another installation, this one's other workers, or consumers
-   * whose workers have yet to come.
+   * Whether a pipeline is claimed. Asked about pipelines that this configuration does not have. They may belong to
+   * another installation, to other workers of this one, or to consumers whose workers have not started yet.
    */
   async isClaimed(pipeline: string): Promise<boolean> {
     return (await this.#claimOf(pipeline)) !== null;
@@ -159,10 +173,10 @@ export class Installations {
   }
 }
 
-/** A claim that says nothing yet. */
-const NOBODYS: Claim = { format: CLAIM_FORMAT, installation: null, kafka: null, addresses: [], ids: [] };
+/** A claim without any evidence. */
+const EMPTY_CLAIM: Claim = { format: CLAIM_FORMAT, installation: null, kafka: null, addresses: [], ids: [] };
 
-/** That a pipeline belongs to another installation, and what to do about it. */
+/** Says that a pipeline belongs to another installation, and what to do. */
 export function otherInstallation(
   pipeline: string,
   { installation }: Claim,

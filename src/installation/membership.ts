@@ -4,10 +4,10 @@ import type { StateLog } from '../telemetry/logging.js';
 import type { Installations } from './installations.js';
 
 const RETRY_MS = 2_000;
-/** Replicas and tables come and go: what is known of an installation is kept up to date at this interval. */
+/** How often the claims are updated. Replicas and tables come and go. */
 const WATCH_MS = 60_000;
 
-/** Settles which installation a process belongs to, before it does anything, and again and again. */
+/** Settles which installation a process belongs to: once before the process does anything, then at intervals. */
 export class Membership {
   readonly #installations: Pick<Installations, 'settle'>;
   readonly #stateLog: StateLog;
@@ -18,22 +18,22 @@ export class Membership {
     this.#stateLog = stateLog;
   }
 
-  /** What is wrong now. */
+  /** What stands in the way of readiness. */
   get problems(): readonly string[] {
     return this.#problem === null ? [] : [`installation: ${this.#problem}`];
   }
 
-  /** Resolves when all pipelines are this installation's. Rejects when stopped before. */
+  /** Resolves when all pipelines are this installation's. Rejects if the process ends before. */
   async untilSettled(ending: AbortSignal): Promise<void> {
     while (!(await this.#settle())) await sleep(RETRY_MS, undefined, { signal: ending });
     ending.throwIfAborted();
   }
 
-  /** Goes on until it is stopped. Never rejects. */
+  /** Updates the claims until the process ends. Never rejects. */
   async watch(ending: AbortSignal): Promise<void> {
     try {
       for (;;) {
-        // What has failed makes this process unready: it is tried again soon.
+        // After a failure this process is not ready, so it tries again soon.
         const intervalMs = this.#problem === null ? WATCH_MS : RETRY_MS;
         await sleep(intervalMs, undefined, { signal: ending, ref: false });
         await this.#settle();
