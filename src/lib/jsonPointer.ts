@@ -6,12 +6,12 @@ export function pointerTokens(pointer: string): string[] {
     .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** A token that counts the items of an array from 0. */
+/** Whether a token is an index of an array, from 0. */
 export function isArrayIndex(token: string): boolean {
   return /^(0|[1-9]\d*)$/.test(token);
 }
 
-/** What a JSON pointer leads to in a value that `JSON.parse` gave; undefined where it leads nowhere. */
+/** The value that a JSON pointer leads to, in a result of `JSON.parse`. Undefined if there is none. */
 export function valueAtPointer(value: unknown, tokens: readonly string[]): unknown {
   let current = value;
   for (const token of tokens) {

@@ -5,8 +5,8 @@ import { messageOf } from './messageOf.js';
  * Lets a server listen.
  *
  * @param host empty for all addresses of the machine
- * @param setting what chooses the address, for messages: `http.listen`
- * @throws Error that says what to do where the address cannot be had
+ * @param setting name of the setting that chooses the address, for messages: `http.listen`
+ * @throws Error that says what to do if it cannot listen there
  */
 export function listen(server: Server, { host, port }: { host: string; port: number }, setting: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -19,14 +19,14 @@ export function listen(server: Server, { host, port }: { host: string; port: num
   });
 }
 
-/** An address that cannot be listened on, by what the operating system says of it. */
+/** Explains why an address cannot be listened on, from the operating system's error. */
 export function listenError(error: unknown, setting: string, address: string): Error {
   const message = messageOf(error);
   const advice = ADVICE.find(([words]) => words.test(message))?.[1] ?? `it cannot be listened on (${message})`;
   return new Error(`${setting} is ${address}: ${advice}`);
 }
 
-/** By the words of Node, and of Temporal's SDK. */
+/** Advice by the error messages of Node and of Temporal's SDK. */
 const ADVICE: readonly (readonly [words: RegExp, advice: string])[] = [
   [/EADDRINUSE|address already in use/i, 'another process listens there. End that one, or choose another port'],
   [

@@ -1,7 +1,10 @@
-/** Calls in flight at the same time, where the caller names no other number. */
+/** Calls in flight at the same time, by default. */
 const CONCURRENCY_MAX = 16;
 
-/** What a call for each item gives, in the items' order. Some at a time: a thousand batchers are not asked at once. */
+/**
+ * Calls a function for each item and returns the results in the items' order. Only some calls run at a time, so that
+ * for example a thousand batchers are not asked at once.
+ */
 export async function mapConcurrently<Item, Result>(
   items: readonly Item[],
   call: (item: Item) => Promise<Result>,

@@ -1,4 +1,7 @@
-/** What an error says, whatever was thrown. One that stands for several says what they say: its own words may name nothing, or be none. */
+/**
+ * The message of whatever was thrown. For an error that stands for several errors, their messages are added, because
+ * its own may be empty or say nothing.
+ */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { errors } = error as { errors?: unknown };

@@ -1,9 +1,9 @@
 /**
- * Kafka's own partitioner hash (32-bit MurmurHash2, seed 0x9747b28c) as an unsigned number with the sign bit cleared,
- * ready for a modulo. Source: `Utils.murmur2` and `Utils.toPositive` in Apache Kafka.
+ * The hash of Kafka's own partitioner (32-bit MurmurHash2, seed 0x9747b28c) as an unsigned number with the sign bit
+ * cleared, ready for a modulo. Source: `Utils.murmur2` and `Utils.toPositive` in Apache Kafka.
  *
- * Used for the batcher of a key and for the partition of an acknowledgement, so that both agree with what every Kafka
- * client computes.
+ * It chooses the batcher of a key and the partition of an acknowledgement. So both agree with what every Kafka client
+ * computes.
  */
 export function murmur2(key: Uint8Array): number {
   const length = key.length;
@@ -28,7 +28,7 @@ export function murmur2(key: Uint8Array): number {
 const SEED = 0x9747b28c;
 const M = 0x5bd1e995;
 
-/** An index below the length always holds a byte; the compiler cannot know. */
+/** There is a byte at every index below the length. The compiler cannot know this. */
 function byte(bytes: Uint8Array, index: number): number {
   return bytes[index] as number;
 }

@@ -1,7 +1,4 @@
-/**
- * What was written, on the command line or in the configuration file, cannot be meant: `ktb` ends with exit code 2. Trying again
- * does not help.
- */
+/** The command line or the configuration file is wrong. `ktb` ends with exit code 2. A retry does not help. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 }

@@ -1,9 +1,12 @@
-/** Nothing was heard in time. */
+/** No answer came in time. */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError';
 }
 
-/** Rejects with {@link NoAnswerError} where a promise takes longer than this. What the promise stands for goes on. */
+/**
+ * Rejects with {@link NoAnswerError} if a promise takes longer than this. It does not stop the work that the promise is
+ * for.
+ */
 export async function within<T>(promise: Promise<T>, waitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
