@@ -9,20 +9,20 @@ import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
 import { isLoginRefusal } from '../kafka/refusal.js';
 
-/** kafkajs tries for some 20 s, and says only then why. */
+/** kafkajs tries for some 20 s, and says why only then. */
 const KAFKA_WITHIN_MS = 6_000;
 
 /**
  * Connects to Kafka.
  *
- * @throws in words that say what to do. Trying again helps where the broker was away.
+ * @throws Error that says what to do. A retry helps if the broker was away
  */
 export async function reachKafka(
   admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>,
   kafka: KafkaConfig,
 ): Promise<void> {
   try {
-    // A broker that wants SASL says so only when it is asked for something.
+    // A broker that wants SASL says so only in answer to a request.
     await within(
       admin.connect().then(() => admin.describeTopics([])),
       KAFKA_WITHIN_MS,
@@ -32,7 +32,7 @@ export async function reachKafka(
   }
 }
 
-/** What an error of Kafka's client means. */
+/** Explains an error of Kafka's client. */
 export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: unknown): Promise<Error> {
   const at = `Kafka at ${brokers.join(', ')}`;
   if (isLoginRefusal(error))
@@ -48,7 +48,7 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
   );
 }
 
-/** Connects to Temporal; rejects as {@link reachKafka} does. */
+/** Connects to Temporal. Rejects like {@link reachKafka}. */
 export async function reachTemporal(temporal: TemporalConfig): Promise<NativeConnection> {
   try {
     return await connectTemporal(temporal);
@@ -57,10 +57,10 @@ export async function reachTemporal(temporal: TemporalConfig): Promise<NativeCon
   }
 }
 
-/** While it connects, the native client has the meaning of the code in its message only. */
+/** While it connects, the native client's errors have no code, only this message. */
 const REFUSED_WHILE_CONNECTING = /does not have (valid authentication credentials|permission)/;
 
-/** What an error of Temporal's client means. */
+/** Explains an error of Temporal's client. */
 export async function temporalProblem({ address, tls, apiKey }: TemporalConfig, error: unknown): Promise<Error> {
   const at = `Temporal at ${address}`;
   const { code } = error as { code?: number };
@@ -79,10 +79,10 @@ export async function temporalProblem({ address, tls, apiKey }: TemporalConfig, 
   );
 }
 
-/** Codes of ClickHouse, and of a proxy in front of it, for who is not let in. */
+/** Error codes of ClickHouse, or of a proxy before it, for a refused user. */
 const REFUSED_USER = /^(516|192|193|194)$/;
 
-/** ClickHouse answers this user; rejects as {@link reachKafka} does. */
+/** Makes sure that ClickHouse answers this user. Rejects like {@link reachKafka}. */
 export async function reachClickHouse(client: ClickHouseClient, clickhouse: ClickHouseConfig): Promise<void> {
   const answer = await client.ping({ select: true });
   if (answer.success) return;
@@ -116,7 +116,7 @@ function explained(at: string, problems: readonly (string | null)[]): string | n
   return problem === undefined ? null : `${at} cannot be used: ${problem}`;
 }
 
-/** Of `host:port`, `[::1]:7233`; a frontend without a port is at Temporal's own. */
+/** The parts of `host:port` or `[::1]:7233`. Without a port it is 7233, Temporal's default. */
 function addressOf(address: string): { host: string; port: number } {
   const [, host = address, port = '7233'] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(address) ?? [];
   return { host, port: Number(port) };

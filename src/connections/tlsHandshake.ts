@@ -3,27 +3,27 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { TlsConfig } from '../config/config.js';
 import { tlsOptions } from '../config/tlsOptions.js';
 
-/** A place that a client could not use, and how the configuration says to speak to it. */
+/** An address that a client could not use, and how the configuration says to connect to it. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
-  /** `false`: without TLS. */
+  /** `false` means without TLS. */
   readonly tls: TlsConfig | boolean;
-  /** Where the configuration has `tls`: `kafka.ssl`. */
+  /** The name of the setting: `kafka.ssl`. */
   readonly key: string;
-  /** Protocols that are offered, such as `h2`. */
+  /** Protocols to offer, such as `h2`. */
   readonly protocols?: readonly string[];
 }
 
 const HANDSHAKE_WITHIN_MS = 1_500;
-/** With TLS 1.3 a server refuses a client certificate only after the client has taken the handshake for done. */
+/** With TLS 1.3 a server refuses a client certificate only after the client thinks that the handshake is done. */
 const REFUSAL_WITHIN_MS = 500;
 
 /**
- * Why TLS with an endpoint fails, in words that say what to do: the clients' own errors say "transport error", "socket hang
- * up" or nothing before they time out. Never rejects.
+ * Finds out why TLS with an endpoint fails, and says what to do. The clients' own errors say "transport error", "socket
+ * hang up", or nothing until they time out. Never rejects.
  *
- * @returns null where nothing is wrong with TLS, or nothing can be told
+ * @returns null if nothing is wrong with TLS, or the reason is not known
  */
 export async function handshakeProblem(endpoint: Endpoint): Promise<string | null> {
   const { host, port, tls, key } = endpoint;
@@ -61,14 +61,14 @@ function handshake({ host, port, protocols }: Endpoint, options: ConnectionOptio
       handshaken = true;
       clearTimeout(timer);
       timer = setTimeout(() => end(null), REFUSAL_WITHIN_MS);
-      // Without a reader the refusal is not read either.
+      // Without this the refusal would not be read.
       socket.resume();
     });
     socket.once('error', end);
   });
 }
 
-/** Whether something accepts connections: where nothing does, TLS is not what is wrong. */
+/** Whether anything accepts connections there. If not, TLS is not the problem. */
 function listens({ host, port }: Endpoint): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connectPlain({ host, port, timeout: HANDSHAKE_WITHIN_MS });
@@ -82,7 +82,7 @@ function listens({ host, port }: Endpoint): Promise<boolean> {
   });
 }
 
-/** By the codes of Node and OpenSSL. The messages hold names and reasons, nothing of a key. */
+/** Explains by the error codes of Node and OpenSSL. Their messages contain names and reasons, nothing of a key. */
 function explain(error: NodeJS.ErrnoException, { host, port, tls, key }: Endpoint): string {
   const at = `${host}:${port}`;
   const code = error.code ?? '';
@@ -92,7 +92,7 @@ function explain(error: NodeJS.ErrnoException, { host, port, tls, key }: Endpoin
     return `the certificate of ${at} is for another name (${error.message}): use that name as the address, or set ${key}.serverName`;
   if (/CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/.test(code))
     return `the certificate of ${at} is not valid now (${error.message}): renew it, or set the clock`;
-  // A server in Java calls a certificate that is not there a bad one.
+  // A server in Java calls a missing certificate a bad one.
   const hasNone = typeof tls !== 'object' || tlsOptions(tls).cert === undefined;
   if (code.includes('CERTIFICATE_REQUIRED') || (hasNone && code.includes('ALERT_BAD_CERTIFICATE')))
     return `${at} wants a client certificate: set ${key}.cert and ${key}.key`;
@@ -103,7 +103,10 @@ function explain(error: NodeJS.ErrnoException, { host, port, tls, key }: Endpoin
   return `${at} does not answer in TLS (${reasonOf(error)}): see whether the port is right, or take ${key} away`;
 }
 
-/** The reason in an error of OpenSSL, `...:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:../deps/...:SSL alert number 48`. */
+/**
+ * The reason in an error of OpenSSL, `...:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:../deps/...:SSL alert
+ * number 48`.
+ */
 function reasonOf({ message }: Error): string {
   return /SSL routines:[^:]*:([^:]+)/.exec(message)?.[1] ?? message;
 }

@@ -47,7 +47,7 @@ import { requestsTaskQueue, type RequesterActivities } from '../protocol/request
 import { endInAnyCase } from './endInAnyCase.js';
 import { listenError } from '../lib/listening.js';
 import { LastingWorker } from './lastingWorker.js';
-import { initialiseSeries } from './zeroMetrics.js';
+import { zeroMetrics } from './zeroMetrics.js';
 import { DependencyMonitor, type Check } from '../telemetry/dependencies.js';
 import { startHealthServer } from '../telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from '../telemetry/logging.js';
@@ -58,7 +58,7 @@ import { takeUnhandledErrors } from './unhandledErrors.js';
 import { VERSION } from '../lib/version.js';
 import type { BatcherSinks } from '../workflows/sinks.js';
 
-/** What a process does: take records in, flush batches, or both. */
+/** What a process does: read records, flush batches, or both. */
 export type Role = 'consumer' | 'worker' | 'both';
 
 export interface DaemonOptions {
@@ -68,24 +68,28 @@ export interface DaemonOptions {
   readonly signal: AbortSignal;
 }
 
-/** Requests of workflows that a worker looks for a batcher for at the same time. */
+/** Calls of `openBatcher` that a worker answers at the same time. */
 const OPENINGS_AT_ONCE = 50;
 
 /**
- * Flushes of one pipeline that wait in a worker for a slot, 1.4 MB each at most. No pipeline's keep another's from the worker:
- * there is room for those of all pipelines, and of one more that only another member has.
+ * Flushes of one pipeline that wait in a worker for a slot, at most, with up to 1.4 MB each. There is room for the
+ * waiting flushes of all pipelines, and of one more that only another member has. So no pipeline's flushes keep
+ * another's away from the worker.
  */
 const WAITING_OF_PIPELINE_MAX = 8;
 
-/** Of the time that a shutdown may take, the part for the consumers; the rest is the worker's. */
+/** The consumers' part of the time that a shutdown may take. The rest is for the worker. */
 const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
 
-/** A consumer is over two seconds after its deadline, a worker when it is forced to; a little later they are left as they are. */
+/**
+ * A consumer ends at most two seconds after its deadline, a worker when it is forced to. After this extra time they are
+ * left as they are.
+ */
 const CONSUMER_LATE_MS = 2_500;
 const WORKER_LATE_MS = 500;
 /**
- * All that remains is to close connections, at the same time. Kafka's wait for the answers that are due on them, as long as a request may
- * take. With the times above that is before `ktb run` cuts the process off.
+ * Time to close all connections at once, which is the last step. A connection to Kafka waits for the answers that are
+ * due on it, as long as a request may take. With the times above, this ends before `ktb run` kills the process.
  */
 const CLOSE_MS = 1_000;
 
@@ -97,9 +101,10 @@ const WORKFLOW_BUNDLE = fileURLToPath(new URL('../workflows/bundle.js', import.m
  *     waiting for dependencies ──► running ──signal──► draining ──► ended (0)
  *               └──signal──► ended (0)       └──fatal error──► draining ──► ended (1)
  *
- * A consumer that cannot begin yet keeps no other from running. A consumer or a worker that fails is made anew, and concerns no
- * other; one that fails to end keeps no other from ending. Fatal is only what starting needs and cannot get (the
- * address of the health server, what a bug throws), and an error of ours that reaches nobody.
+ * The parts do not depend on each other: a consumer that cannot start yet does not stop the others from running. A
+ * consumer or worker that fails is replaced by a new one. A part that fails to end does not stop the others from
+ * ending. Fatal are only errors without which the daemon cannot start (the health server's address is taken, a bug
+ * throws), and an error of our own code that nobody catches.
  *
  * @returns the process's exit code
  */
@@ -107,7 +112,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   const logger = createLogger(config.log);
   const stateLog = new StateLog(logger);
   const metrics = createMetrics();
-  initialiseSeries(metrics, config.pipelines, role);
+  zeroMetrics(metrics, config.pipelines, role);
   metrics.buildInfo.set({ version: VERSION, node: process.version }, 1);
   installTemporalRuntime(logger, config.http.temporalListen);
 
@@ -194,13 +199,15 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     if (role !== 'worker') {
       const consumers = createConsumers({ ...shared, admin });
       roles.push(consumers);
-      // Each begins by itself: finding out where to start may wait for Kafka, or for batchers, and be drained meanwhile.
+      // Each consumer starts by itself. To find out where to start it may wait for Kafka or for batchers, and it can be
+      // drained meanwhile.
       consumers.start().catch(failed);
     }
     ending.throwIfAborted();
     begun = true;
     const pipelines = config.pipelines.map(({ name }) => name);
-    // A consumer that knows no ClickHouse is told apart by its Kafka alone: a person can see here whose pipelines it feeds.
+    // A consumer does not ask ClickHouse, so only its Kafka tells installations apart. This line shows a person whose
+    // pipelines it feeds.
     const names = new Set(pipelines.map((name) => installations.of(name)?.name ?? null));
     logger.info({ role, pipelines, installations: [...names] }, 'Running');
     await aborted(ending);
@@ -210,7 +217,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
 
   logger.info('Draining');
   const deadlineMs = performance.now() + config.shutdownDeadlineMs;
-  // Consumers first: what they have handed over is still accepted while the worker runs.
+  // Consumers are drained first, so that the worker still accepts what they have handed over.
   for (const part of roles.reverse()) await part.drain(deadlineMs);
   await Promise.all(
     [
@@ -227,7 +234,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   return fatal.signal.aborted ? 1 : 0;
 }
 
-/** Warnings are no reason not to start, where what they are about has gone away since it was there. */
+/** A check that only warns must not stop the start. What it asks may be away again since the first check. */
 async function unlessAway(logger: Logger, warn: () => Promise<void>): Promise<void> {
   try {
     await warn();
@@ -237,14 +244,14 @@ async function unlessAway(logger: Logger, warn: () => Promise<void>): Promise<vo
 }
 
 interface RunningRole {
-  /** Closed once all roles are drained, each with its name for the log. */
+  /** Connections to close after all roles are drained, each with its name for the log. */
   readonly clients: readonly { readonly name: string; readonly close: () => Promise<unknown> }[];
   /** What stands in the way of readiness. */
   problems(): string[];
   /**
-   * Never rejects, and is over soon after the deadline, whatever does not answer.
+   * Never rejects, and ends soon after the deadline, even if something does not answer.
    *
-   * @param deadlineMs by `performance.now()`, which nobody sets back
+   * @param deadlineMs by `performance.now()`, which is never set back
    */
   drain(deadlineMs: number): Promise<void>;
 }
@@ -257,11 +264,11 @@ interface Shared {
   readonly kafka: Kafka;
   readonly temporal: NativeConnection;
   readonly installations: Installations;
-  /** Bytes that Temporal takes in one payload. */
+  /** The most bytes that Temporal takes in one payload. */
   readonly payloadBytesMax: number;
 }
 
-/** Consumers that have yet to be started. */
+/** Creates the consumers. They are not started yet. */
 function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole & { start(): Promise<void> } {
   const { config, metrics, logger, stateLog, kafka, admin, installations } = options;
   const { client, batcherOf } = batcherClients(options);
@@ -345,14 +352,15 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   const flushing = {
     activities,
     maxConcurrentActivityTaskExecutions: admission.ofPipelineMax * (config.pipelines.length + 1),
-    // Each heartbeat is waited for.
+    // The activities wait until each heartbeat is sent.
     maxHeartbeatThrottleInterval: 1,
   } as const;
   const { taskQueues } = installations;
   metrics.flushesLimit.set(slots);
   const workers = (
     [
-      // Workflow tasks touch nothing of an installation, and are done by the workers of all that share the task queue.
+      // Workflow tasks touch nothing of an installation. The workers of all installations that share the task queue do
+      // them.
       {
         ...shared,
         taskQueue,
@@ -393,7 +401,7 @@ function startWorkers(options: Shared & { tables: ClickHouseTables }): RunningRo
   };
 }
 
-/** A client whose requests are counted, and the batchers that it reaches. */
+/** A client whose requests are counted, and the batchers through it. */
 function batcherClients({ config, metrics, temporal, installations }: Shared): {
   readonly client: Client;
   readonly batcherOf: (pipeline: PipelineConfig, layout: Layout, index: number) => TemporalBatcherClient;
@@ -444,13 +452,13 @@ function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
   };
 }
 
-/** As Prometheus wants them: `temporal_request_latency_seconds`, `temporal_request_total`. */
+/** Metric names as Prometheus wants them: `temporal_request_latency_seconds`, `temporal_request_total`. */
 const SDK_METRIC_NAMES = { countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true };
 
 /**
- * The SDK logs through the daemon's logger, and leaves the process's signals to it.
+ * Makes the SDK log through the daemon's logger, and not react to the process's signals.
  *
- * @throws Error where the address cannot be had
+ * @throws Error if the address for metrics cannot be used
  */
 function installTemporalRuntime(logger: Logger, bindAddress: string | null): void {
   const options: RuntimeOptions = {

@@ -2,11 +2,11 @@ import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
 
 /**
- * Ends one part of the daemon. Never rejects, and is over in time: one that fails to end, or does not come to its end, keeps no other from
- * ending.
+ * Ends one part of the daemon. Never rejects, and ends in time. A part that fails to end, or hangs, does not stop the
+ * others from ending.
  *
  * @param what names the part in the log
- * @param waitMs after this the part is left as it is
+ * @param waitMs after this time the part is left as it is
  */
 export async function endInAnyCase(
   logger: { error(fields: object, message: string): void },

@@ -10,21 +10,21 @@ export interface LastingWorkerOptions {
   readonly taskQueue: string;
   readonly create: () => Promise<TemporalWorker>;
   readonly stateLog: Pick<StateLog, 'problem' | 'well'>;
-  /** It has failed, and begins anew. */
+  /** Called when the worker has failed. It is started again later. */
   readonly failed: () => void;
-  /** Before the first try after a failure; default 1 s. It doubles up to a minute. */
+  /** The time before the first restart, in milliseconds. Default: 1 s. It doubles with each failure, up to a minute. */
   readonly firstDelayMs?: number;
 }
 
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 60_000;
-/** A worker that has run for so long was well. */
+/** A worker that has run for this long was healthy: its earlier failures count no more. */
 const STEADY_MS = 60_000;
 
 /**
- * A Temporal worker that is made anew when it fails. The SDK takes an answer that looks final (no permission, no such
- * namespace, an API key that has run out) for the worker's end; what has brought it about may pass, and consumers have nothing
- * to do with it.
+ * A Temporal worker that is replaced by a new one when it fails. The SDK ends a worker after an answer that looks
+ * final: no permission, no such namespace, an expired API key. Such a problem may pass, and it must not stop the
+ * consumers.
  *
  *     running ──failure──► waiting ──delay──► running ──drain──► ended
  */
@@ -39,7 +39,7 @@ export class LastingWorker {
     this.#options = options;
   }
 
-  /** What keeps it from working; null where nothing does. */
+  /** Why it does not work now. Null if it works. */
   get problem(): string | null {
     const state = this.#worker?.getState() ?? 'starting';
     if (state === 'RUNNING') return null;
@@ -47,12 +47,12 @@ export class LastingWorker {
     return this.#failure ?? `the worker of ${taskQueue} is ${state.toLowerCase()}`;
   }
 
-  /** Never throws: a worker that cannot be made has failed, too. */
+  /** Never throws. A worker that cannot be created counts as failed. */
   start(): void {
     this.#ended = this.#run();
   }
 
-  /** Takes no task any more, and resolves when those it has are done, or given up. */
+  /** Takes no more tasks. Resolves when the running tasks are done or given up. */
   async drain(): Promise<void> {
     this.#ending.abort();
     if (this.#worker?.getState() === 'RUNNING') this.#worker.shutdown();
@@ -106,7 +106,7 @@ export class LastingWorker {
   }
 }
 
-/** The SDK's own words say only that polling has failed. */
+/** All causes of an error. The SDK's own message says only that polling has failed. */
 function causes(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Error ? `${messageOf(error)}: ${causes(cause)}` : messageOf(error);

@@ -17,8 +17,8 @@ import { PartialProblem } from '../telemetry/dependencies.js';
 import type { Logger } from '../telemetry/logging.js';
 
 /**
- * Kafka answers, and has every topic. Where something can be read all the same, or a partition has no leader, it is a
- * {@link PartialProblem}: the others can work.
+ * Kafka answers and has every topic. If some pipeline can still be read, or a partition has no leader, it is a
+ * {@link PartialProblem}: the rest can work.
  */
 export async function checkKafka(admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>, config: Config): Promise<void> {
   await reachKafka(admin, config.kafka);
@@ -44,7 +44,7 @@ export async function checkKafka(admin: Pick<KafkaAdmin, 'connect' | 'describeTo
   throw readable === 0 ? new Error(message) : new PartialProblem(message);
 }
 
-/** Whether a pipeline has where to read from, and where its answers and dead letters go. */
+/** Whether a pipeline has a topic to read from, and its reply and dead-letter topics. */
 function canRead(pipeline: PipelineConfig, lacking: readonly string[]): boolean {
   const { topics, topicPatterns } = pipeline;
   const isInput = (topic: string): boolean => topics.includes(topic);
@@ -61,13 +61,13 @@ function mustHaveLeaders({ topics }: ClusterFacts): void {
     throw new PartialProblem(leaderless.map((name) => `Kafka cannot serve ${name}: ${NO_LEADER}`).join('; '));
 }
 
-/** Whether Kafka has no such topic, or does not show it to this user, as far as its answer says. */
+/** Whether, by Kafka's answer, it has no such topic or does not show it to this user. */
 export function isMissing({ topics }: ClusterFacts, topic: string): boolean {
   const error = topics.get(topic)?.error;
   return error === undefined || (error !== null && error !== 'LEADER_NOT_AVAILABLE');
 }
 
-/** Input, reply and dead-letter topics of a pipeline that have to be there. */
+/** The input, reply and dead-letter topics that a pipeline needs. */
 export function topicsOf({ topics, settings: { destination } }: PipelineConfig): string[] {
   return [
     ...topics,
@@ -76,7 +76,7 @@ export function topicsOf({ topics, settings: { destination } }: PipelineConfig):
   ];
 }
 
-/** Temporal answers, and has the namespace. */
+/** Temporal answers and has the namespace. */
 export async function checkTemporal(connection: NativeConnection, { temporal }: Config): Promise<void> {
   try {
     await connection.withDeadline(Date.now() + temporal.requestTimeoutMs, () =>
@@ -94,7 +94,9 @@ export async function checkTemporal(connection: NativeConnection, { temporal }: 
   }
 }
 
-/** ClickHouse answers, and has every table with every mapped column. One that is missing is a {@link PartialProblem}. */
+/**
+ * ClickHouse answers and has every table with every mapped column. If one is missing, it is a {@link PartialProblem}.
+ */
 export async function checkClickHouse(
   client: ClickHouseClient,
   tables: ClickHouseTables,
@@ -131,7 +133,7 @@ async function columnsOf(tables: ClickHouseTables, table: string): Promise<Table
   }
 }
 
-/** All tables that records go to now. Asks Kafka only where that depends on the topics that match a pattern. */
+/** All tables that records go to now. Asks Kafka only if they depend on the topics that match a pattern. */
 async function tablesInUse(
   admin: KafkaAdmin,
   { pipelines }: Config,
@@ -145,7 +147,7 @@ async function tablesInUse(
   return inUse;
 }
 
-/** Says once which topics share a table by their names, although each was to have its own. */
+/** Warns once about topics that share a table because of their names, although each should have its own. */
 export async function warnOfSharedTables(
   admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
   { pipelines }: Pick<Config, 'pipelines'>,
@@ -184,7 +186,10 @@ async function topicsThatMatch(
   }
 }
 
-/** Says once which promise a table without identity columns, or with such as cannot hold all identities, weakens. */
+/**
+ * Warns once about tables whose identity columns are missing or cannot hold all identities, and says which promise that
+ * weakens.
+ */
 export async function warnOfWeakTables(
   tables: ClickHouseTables,
   admin: KafkaAdmin,
@@ -205,13 +210,13 @@ export async function warnOfWeakTables(
   }
 }
 
-/** Says once where a record that is rejected may be too large for the dead-letter topic. */
+/** Warns once if a rejected record may be too large for the dead-letter topic. */
 export async function warnOfSmallDeadLetterTopics(admin: KafkaAdmin, config: Config, logger: Logger): Promise<void> {
   const pipelines = await Promise.all(
     config.pipelines.map(async (pipeline) => ({
       name: pipeline.name,
       deadLetterTopic: pipeline.settings.destination.deadLetterTopic,
-      // For a warning only: where Kafka does not say which topics match, those that are named have to do.
+      // This is only for a warning. If Kafka does not say which topics match, the named ones are enough.
       topics: await findInputTopics(admin, pipeline).catch(() => pipeline.topics),
     })),
   );

@@ -2,18 +2,18 @@ import type { Logger } from '../telemetry/logging.js';
 
 export interface UnhandledErrors {
   readonly logger: Pick<Logger, 'error'>;
-  /** One of kafkajs: it concerns a request or a connection, and whoever waits for it has a time-out. */
+  /** An error of kafkajs. It concerns one request or connection, and whoever waits for that has a time-out. */
   readonly ofKafkajs: () => void;
-  /** Any other: nobody knows what is still true in this process. */
+  /** Any other error. After it the state of this process cannot be trusted. */
   readonly fatal: (error: Error) => void;
 }
 
 /**
- * Takes what Node would end the process for, with every pipeline: rejections that nobody handles, and errors thrown out of a
- * timer or a socket's event. kafkajs has such places (a crash while a crash is handled, an answer that comes twice), and none
- * of them is worth more than a log line.
+ * Catches the errors for which Node would end the process, with all pipelines: rejections that nobody handles, and
+ * errors thrown in a timer or in a socket's event. kafkajs has such places (a crash while it handles a crash, an answer
+ * that comes twice). They are logged and counted only.
  *
- * @returns stops it
+ * @returns stops catching them
  */
 export function takeUnhandledErrors({ logger, ofKafkajs, fatal }: UnhandledErrors): () => void {
   const take = (thrown: unknown): void => {
@@ -35,7 +35,7 @@ export function takeUnhandledErrors({ logger, ofKafkajs, fatal }: UnhandledError
   };
 }
 
-/** Thrown by kafkajs, or made by it. */
+/** Whether an error was thrown or created by kafkajs. */
 function isOfKafkajs({ name, stack = '' }: Error): boolean {
   const thrownAt = stack.split('\n').find((line) => /^\s+at /.test(line) && !line.includes('node:')) ?? '';
   return name.startsWith('KafkaJS') || /[\\/]node_modules[\\/]kafkajs[\\/]/.test(thrownAt);

@@ -17,10 +17,10 @@ const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
 };
 
 /**
- * Sets every series whose labels are known to zero. What appears only with its first event has no rate for it: Prometheus
- * takes the 1 that it begins with for what had always been there.
+ * Sets every metric whose labels are known to zero. If a counter appeared only with its first event, Prometheus would
+ * take its first value, 1, for the value that it always had, and would compute no rate for that event.
  */
-export function initialiseSeries(
+export function zeroMetrics(
   metrics: Metrics,
   pipelines: readonly PipelineConfig[],
   role: 'consumer' | 'worker' | 'both',
@@ -29,12 +29,12 @@ export function initialiseSeries(
     for (const code of REQUEST_CODES) metrics.temporalRequests.inc({ operation, code }, 0);
   }
   for (const pipeline of pipelines) {
-    if (role !== 'worker') initialiseConsumer(metrics, pipeline);
-    if (role !== 'consumer') initialiseWorker(metrics, pipeline);
+    if (role !== 'worker') zeroConsumerMetrics(metrics, pipeline);
+    if (role !== 'consumer') zeroWorkerMetrics(metrics, pipeline);
   }
 }
 
-function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, bufferedBytesMax }: PipelineConfig): void {
+function zeroConsumerMetrics(metrics: Metrics, { name: pipeline, topics, bufferedBytesMax }: PipelineConfig): void {
   metrics.waitingBytesLimit.set({ pipeline }, bufferedBytesMax);
   for (const stage of ['start', 'commit', 'signal']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const topic of topics) {
@@ -61,7 +61,7 @@ function initialiseConsumer(metrics: Metrics, { name: pipeline, topics, buffered
     metrics.deadLetters.inc({ pipeline, code }, 0);
 }
 
-function initialiseWorker(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {
+function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {
   for (const topic of [
     destination.deadLetterTopic,
     ...(destination.reply === undefined ? [] : [destination.reply.topic]),

@@ -6,7 +6,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { seriesNames } from '../../scripts/metrics.js';
 import { parseConfig } from '../../src/config/load.js';
-import { initialiseSeries } from '../../src/daemon/zeroMetrics.js';
+import { zeroMetrics } from '../../src/daemon/zeroMetrics.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import { ALERT_CASES } from './support/alertCases.js';
 import { CHART, MINIMAL, one, render, run } from './support/chart.js';
@@ -137,6 +137,6 @@ it('each alert has its section among the runbooks, and there is none without an 
 it('promtool has nothing to say against the metrics, those of Node included', async () => {
   const metrics = createMetrics();
   const { pipelines } = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {});
-  initialiseSeries(metrics, pipelines, 'both');
+  zeroMetrics(metrics, pipelines, 'both');
   expect(await run(DEPLOY_TOOLS.promtool, ['check', 'metrics'], { input: await metrics.registry.metrics() })).toBe('');
 });

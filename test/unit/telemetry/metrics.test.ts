@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { metricFacts } from '../../../scripts/metrics.js';
 import { parseConfig } from '../../../src/config/load.js';
-import { initialiseSeries } from '../../../src/daemon/zeroMetrics.js';
+import { zeroMetrics } from '../../../src/daemon/zeroMetrics.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { countRequests, requestCode, requestCounter } from '../../../src/temporal/requestMetrics.js';
 
@@ -10,7 +10,7 @@ const { pipelines } = parseConfig('pipelines: { orders: { topics: [a, b], table:
 
 async function seriesOf(role: 'consumer' | 'worker' | 'both'): Promise<string> {
   const metrics = createMetrics({ runtime: false });
-  initialiseSeries(metrics, pipelines, role);
+  zeroMetrics(metrics, pipelines, role);
   return metrics.registry.metrics();
 }
 
