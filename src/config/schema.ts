@@ -42,7 +42,7 @@ const certificates = z.strictObject({
   key: nonEmpty.optional().describe('Key of the client certificate, PEM, without a passphrase.'),
   serverName: nonEmpty
     .optional()
-    .describe("Name to verify the server's certificate against, where it is not the address."),
+    .describe("Name to verify the server's certificate against, if it is not the address."),
 });
 
 const tls = z.union([z.boolean(), certificates]);
@@ -63,8 +63,8 @@ const kafka = z.strictObject({
     .min(1, { error: 'must name at least one broker, as host:port' })
     .default(['localhost:9092'])
     .describe(
-      'Bootstrap brokers, as host:port; an IPv6 address in brackets. One text may hold several with commas between them, as an environment ' +
-        'variable does.',
+      'Bootstrap brokers, as host:port; an IPv6 address in brackets. One text may hold several, separated by commas, for instance from an ' +
+        'environment variable.',
     ),
   clientId: nonEmpty.default('ktb').describe("Client id, as it appears in the brokers' logs and quotas."),
   ssl: tls.default(false).describe('TLS to the brokers.'),
@@ -76,11 +76,15 @@ const kafka = z.strictObject({
     })
     .optional()
     .describe('SASL credentials.'),
-  connectionTimeout: duration({ min: '100ms', max: '5m' }).prefault('5s').describe('To open a connection.'),
-  requestTimeout: duration({ min: '1s', max: '10m' }).prefault('30s').describe('For the answer to a request.'),
+  connectionTimeout: duration({ min: '100ms', max: '5m' })
+    .prefault('5s')
+    .describe('How long opening a connection may take.'),
+  requestTimeout: duration({ min: '1s', max: '10m' })
+    .prefault('30s')
+    .describe('How long the answer to a request may take.'),
   sessionTimeout: duration({ min: '6s', max: '30m' })
     .prefault('30s')
-    .describe('After this long without a heartbeat the group gives the partitions of a member to the others.'),
+    .describe('A member that sends no heartbeat for this long loses its partitions to the others.'),
 });
 
 const temporal = z.strictObject({
@@ -93,16 +97,14 @@ const temporal = z.strictObject({
   namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
   taskQueue: nonEmpty
     .default('kafka-temporal-bridge')
-    .describe(
-      'Task queue that the batchers run on. Batchers that run stay on theirs: drain them before you change it.',
-    ),
+    .describe('Task queue of the batchers. Running batchers stay on theirs: drain them before you change it.'),
   tls: tls
     .optional()
-    .describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say; else on where there is an API key.'),
+    .describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say, else on if there is an API key.'),
   apiKey: nonEmpty.optional().describe('API key. Default: TEMPORAL_API_KEY.'),
   requestTimeout: duration({ min: '1s', max: '5m' })
     .prefault('10s')
-    .describe('For the answer to a signal; after it the signal is sent again.'),
+    .describe('How long the answer to a signal may take. Then the signal is sent again.'),
 });
 
 const clickhouse = z.strictObject({
@@ -118,26 +120,28 @@ const clickhouse = z.strictObject({
   tls: certificates
     .optional()
     .describe(
-      'Certificates for an https:// address; one that a public authority has signed needs none. The user is still the one of username ' +
-        'or accessToken.',
+      'Certificates for an https:// address. None are needed if a public authority has signed its certificate. The user is still that of ' +
+        'username or accessToken.',
     ),
-  database: nonEmpty.default('default').describe('Database of tables that are named without one.'),
+  database: nonEmpty.default('default').describe('Database of tables whose names have none.'),
   requestTimeout: duration({ min: '1s', max: '9m' })
     .prefault('30s')
-    .describe('For the answer to an insert or a query; after it the insert is tried again.'),
+    .describe('How long the answer to an insert or a query may take. Then the insert is tried again.'),
   lookUpTimeout: duration({ min: '1s', max: '9m' })
     .prefault('1m')
     .describe(
-      'For the answer to the question which rows of a batch are in the table already; after it the batch is tried again, and the log says so.',
+      'How long a look-up of the rows of a batch that are in the table already may take. Then the batch is tried again, and the log says so.',
     ),
-  maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Open connections, at most.'),
+  maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Most open connections.'),
   settings: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]*$/, { error: 'must be the name of a ClickHouse setting' }),
       z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
     )
     .default({})
-    .describe('Settings of ClickHouse for every insert, such as insert_quorum; but for those that the guarantees own.'),
+    .describe(
+      'ClickHouse settings for every insert, such as insert_quorum. Those that the guarantees rest on are refused.',
+    ),
 });
 
 const batch = z.strictObject({
@@ -145,14 +149,14 @@ const batch = z.strictObject({
   maxBytes: size({ min: '1KiB', max: '64MiB' })
     .prefault('8MiB')
     .describe(
-      'Flush when this much payload, before compression, is buffered; at the latest at 1.4 MB packed, which is what fits into one ' +
+      'Flush when this much payload, before compression, is buffered. A flush also begins at 1.4 MB packed, which is what fits into one ' +
         'activity of Temporal.',
     ),
   maxDelay: duration({ min: '10ms', max: '1h' })
     .prefault('1s')
     .describe(
-      'Flush when the oldest buffered record is this old. A Temporal server fires a timer up to a second late, unless its ' +
-        'history.timerProcessorMaxTimeShift (default 1s) is lowered.',
+      'Flush when the oldest buffered record is this old. A Temporal server fires a timer up to a second late, as its ' +
+        'history.timerProcessorMaxTimeShift (default 1s) says.',
     ),
 });
 
@@ -160,27 +164,27 @@ const signal = z.strictObject({
   maxRecords: count({ min: 1, max: 100_000 })
     .prefault(2_000)
     .describe(
-      'Records in one signal, at most. 1 sends every record in a signal of its own. Never more than batch.maxRecords.',
+      'Most records in one signal, and never more than batch.maxRecords. With 1 every record has its own signal.',
     ),
   maxBytes: size({ min: '1KiB', max: '1MiB' })
     .prefault('512KiB')
     .describe(
-      'Payload in one signal, before compression, at most. A larger record has a signal of its own, up to 16 MiB; beyond that it is rejected.',
+      'Most payload in one signal, before compression. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
     ),
   linger: duration({ min: '0ms', max: '10s' })
     .prefault('5ms')
-    .describe('How long a signal waits for more records while there is room in it.'),
+    .describe('How long a signal that is not full waits for more records.'),
 });
 
 const flow = z.strictObject({
   maxHistory: size({ min: '1MiB', max: '16MiB' })
     .prefault('8MiB')
     .describe(
-      "Above this size of a batcher's history nothing more is sent to it until it has continued as new. What its run began with, up to 2MiB, comes on top.",
+      'Largest history of a batcher. Above it nothing is sent to the batcher until it has continued as new. What its run began with, up to 2MiB, comes on top.',
     ),
   checkEvery: size({ min: '64KiB', max: '4MiB' })
     .prefault('512KiB')
-    .describe("A batcher's history is looked at after every so many bytes sent to it."),
+    .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
 });
 
 /** One entry of `pipelines`. */
@@ -189,8 +193,8 @@ export const pipeline = z.strictObject({
     .array(inputTopic)
     .min(1, { error: 'must name at least one topic' })
     .describe(
-      'Input topics: names, and regular expressions between slashes that match whole names, such as `/orders\\..+/`. A topic ' +
-        'that comes to match is read within a minute, from its beginning.',
+      'Input topics: names, and regular expressions between slashes that match whole names, such as `/orders\\..+/`. A new topic ' +
+        'that matches is read within a minute, from its beginning.',
     ),
   groupId: nonEmpty.optional().describe('Consumer group. Default: ktb-<pipeline>.'),
   startFrom: z
@@ -203,44 +207,42 @@ export const pipeline = z.strictObject({
     )
     .default('earliest')
     .describe(
-      'Where partitions start that the group has never read. `latest` skips what is there at the first start; partitions and matched ' +
+      'Where a partition starts that the group has never read. `latest` skips what is there at the first start. Partitions and matched ' +
         'topics that come later are read from their beginning.',
     ),
   onGap: z
     .enum(['continue', 'halt'])
     .default('continue')
     .describe(
-      'What happens where the log no longer has records that the group has not read, or has a record batch that decompresses to more ' +
-        'than 256 MiB: it goes on behind them, or the partition is not read until a person has decided. Either way it is counted and logged.',
+      'What happens if the log has lost records, or has a record batch that is too large to read (more than 256 MiB decompressed): reading ' +
+        'goes on after it, or the partition waits until a person has decided. Either way it is counted and logged.',
     ),
   format: z
     .enum(['json', 'text', 'bytes'])
     .default('json')
     .describe(
-      'What record values are: JSON objects, or one value each, UTF-8 or any bytes, for the column that columns gives `value`; by ' +
-        'default the column value.',
+      'What record values are: JSON objects, UTF-8 text, or any bytes. A text, or bytes, goes as a whole to the column value, or to the one ' +
+        'that columns maps to `value`.',
     ),
   unknownFields: z
     .enum(['ignore', 'reject'])
     .default('ignore')
-    .describe(
-      'What happens to fields that the table has no column for: they are left out, or their records are rejected.',
-    ),
+    .describe('What happens to fields without a column: they are left out, or their records are rejected.'),
   tombstones: z
     .enum(['reject', 'skip', 'insert'])
     .default('reject')
     .describe(
-      'What happens to records without a value: rejected; skipped, with an acknowledgement that says so; or inserted, as a row of what ' +
+      'What happens to records without a value: they are rejected, skipped (their acknowledgement says so), or inserted as a row of what ' +
         'does not come from the value.',
     ),
   table: tableName.describe(
-    'ClickHouse table: `orders`, `shop-eu.orders`; names with other signs between backquotes, each part by itself. `{topic}` in it is the name of the topic, with underscores for dots and dashes: each topic has a ' +
-      'table of its own.',
+    'ClickHouse table: `orders`, `shop-eu.orders`. Put names with other characters between backquotes, each part by itself. `{topic}` is the ' +
+      'name of the topic, with underscores for dots and dashes, so that each topic has its own table.',
   ),
   tables: z
     .record(topicName, tableName)
     .default({})
-    .describe('Tables of topics whose records do not go to `table`: topic to table.'),
+    .describe('Tables of topics whose records do not go to `table`, as topic: table.'),
   columns: z
     .record(
       nonEmpty,
@@ -251,27 +253,27 @@ export const pipeline = z.strictObject({
     )
     .default({})
     .describe(
-      'Columns that are not simply the field of their name: column to JSON pointer, header or Kafka coordinate.',
+      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, a header, value, or a coordinate of the record.',
     ),
   batchers: count({ min: 1, max: 1_024 })
     .prefault(8)
-    .describe('Batcher workflows that the keys are divided among. May be changed at any time.'),
+    .describe('Number of batcher workflows that the keys are divided among. May be changed at any time.'),
   shardBy: z
     .custom<KeyFunction>((value) => typeof value === 'string' && value.length <= 200 && isKeyFunction(value), {
       error: 'must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
     })
     .default('key')
     .describe(
-      "What a record's batcher is chosen by, so that its order is kept: key, partition, header:NAME, or a JSON pointer into the " +
-        'value such as /customer/id, to a text, a number, true or false. Records without it go by their partition; those ' +
-        'without what a pointer leads to by their key.',
+      'What chooses the batcher of a record. Records with the same one keep their order. It is key, partition, header:NAME, or a JSON pointer ' +
+        'into the value such as /customer/id, to a text, a number, true or false. Records without it go by their partition. If a ' +
+        'pointer leads to nothing, the record goes by its key.',
     ),
   keyless: z
     .enum(['topic', 'partition'])
     .optional()
     .describe(
-      'What chooses the batcher where shardBy finds nothing to go by: topic and partition, or the number of the partition alone. ' +
-        'Default: topic where the pipeline has several topics or a regular expression, else partition. May be changed at any time.',
+      'What chooses the batcher if shardBy finds nothing: topic and partition, or the number of the partition alone. ' +
+        'Default: topic if the pipeline has several topics or a regular expression, else partition. May be changed at any time.',
     ),
   batch: batch.prefault({}),
   signal: signal.prefault({}),
@@ -279,23 +281,23 @@ export const pipeline = z.strictObject({
   maxBuffered: size({ min: '1MiB', max: '4GiB' })
     .prefault('48MiB')
     .describe(
-      'Memory of the records that wait in the consumer for their signals, at most; beyond it partitions are paused. A record counts ' +
-        'what it takes: some 350 bytes more than its payload, and 200 for each header.',
+      'Most memory of the records that wait in the consumer for their signals. Above it partitions are paused. A record counts ' +
+        'what it takes: 350 bytes more than its payload, and 200 for each header.',
     ),
   insert: z
     .strictObject({
       retryFor: durationOrForever({ min: '1m', max: '365d' })
         .prefault('forever')
         .describe(
-          'How long an insert that ClickHouse answers with an error is tried again; then its records go to the dead-letter topic. ' +
-            'It never ends while ClickHouse is away, or the table is wrong, and that time does not count.',
+          'How long an insert is tried again that ClickHouse answers with an error. Then its records go to the dead-letter topic. ' +
+            'Time in which ClickHouse is away, or the table is wrong, does not count.',
         ),
       views: z
         .enum(['best-effort', 'required'])
         .default('best-effort')
         .describe(
-          'What happens where a materialized view refuses rows that are in the table: they count as inserted, and that the view lacks ' +
-            'them is logged and counted; or the batch waits until the view takes them.',
+          'What happens if a materialized view refuses rows that are in the table. best-effort: they count as inserted, and are logged and ' +
+            'counted as missing in the view. required: the batch waits until the view takes them.',
         ),
     })
     .prefault({}),
@@ -310,17 +312,17 @@ export const pipeline = z.strictObject({
         .array(topicName)
         .default([])
         .describe(
-          'Topics that a record may ask for by its header kafka_replyTopic, beside reply.topic. An acknowledgement that asks ' +
-            'for another, or for one that does not exist, goes to reply.topic.',
+          'Topics that a record may ask for by its header kafka_replyTopic, besides reply.topic. If it asks ' +
+            'for another, or for one that does not exist, its acknowledgement goes to reply.topic.',
         ),
     })
     .optional()
-    .describe('Where records are acknowledged; without it they are not.'),
+    .describe('Where records are acknowledged. Without it they are not.'),
   deadLetter: z
     .strictObject({
       topic: topicName
         .describe(
-          'Topic for rejected records. Default: <first topic>.dead-letters; <pipeline>.dead-letters where that is a regular expression.',
+          'Topic for rejected records. Default: <first topic>.dead-letters, or <pipeline>.dead-letters if that is a regular expression.',
         )
         .optional(),
     })
@@ -340,8 +342,8 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe(
-      'Name of this set-up of Kafka and ClickHouse, the same for all its daemons; several set-ups may share a namespace of Temporal. ' +
-        'Default: found out by the cluster id of Kafka and the ids of ClickHouse. Write it out where these change and the data do not.',
+      'Name of this installation (one Kafka and one ClickHouse), the same for all its daemons. Several may share a namespace of Temporal. ' +
+        'Default: found out by the cluster id of Kafka and ids of ClickHouse. Set it if these change and the data do not.',
     ),
   kafka: kafka.prefault({}),
   temporal: temporal.prefault({}),
@@ -354,7 +356,7 @@ export const configSchema = z.strictObject({
       maxConcurrentFlushes: count({ min: 1, max: 1_000 })
         .prefault(3)
         .describe(
-          'Batches a worker inserts at the same time; each is held in memory. A pipeline that has none under way gets one beyond that.',
+          'Batches that a worker inserts at the same time. Each is held in memory. A pipeline without one gets one more.',
         ),
     })
     .prefault({}),
@@ -366,7 +368,7 @@ export const configSchema = z.strictObject({
         .refine(isPort, { error: PORT_TOO_HIGH })
         .default(':9464')
         .describe(
-          'Address of /livez, /readyz and /metrics; without a host all addresses, those of IPv6 too where there are any; port 0 takes a free one.',
+          'Address of /livez, /readyz and /metrics. Without a host it is all addresses, IPv6 too. Port 0 takes a free one.',
         ),
       temporalListen: z
         .string()
@@ -375,7 +377,7 @@ export const configSchema = z.strictObject({
         })
         .refine(isPort, { error: PORT_TOO_HIGH })
         .optional()
-        .describe("Address of the Temporal SDK's own /metrics; without it there are none."),
+        .describe("Address of the Temporal SDK's own /metrics. Without it they are not served."),
     })
     .prefault({}),
   log: z
@@ -391,7 +393,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       deadline: duration({ min: '1s', max: '10m' })
         .prefault('25s')
-        .describe('How long SIGTERM may take; what is not done by then is done by the next start.'),
+        .describe('How long the drain after SIGTERM may take. What is not done by then is done after the next start.'),
     })
     .prefault({}),
 });

@@ -39,11 +39,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
 
   return {
     registry,
-    buildInfo: gauge('ktb_build_info', 'Always 1; the version is a label.', ['version', 'node']),
+    buildInfo: gauge('ktb_build_info', 'Always 1. The version is a label.', ['version', 'node']),
     dependencyUp: gauge('ktb_dependency_up', '1 while the dependency answers, 0 while it does not.', ['dependency']),
     temporalRequests: counter(
       'ktb_temporal_requests_total',
-      'Requests of the daemon to Temporal, after their own retries, by code. Those of a worker for its tasks are not among them.',
+      'Requests of the daemon to Temporal, after their own retries, by code. Requests of a worker for its tasks are not counted.',
       ['operation', 'code'],
     ),
     errors: counter(
@@ -53,40 +53,38 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     unhandledErrors: counter(
       'ktb_unhandled_errors_total',
-      'Errors inside the Kafka client that no caller was told of. The log has them.',
+      'Errors inside the Kafka client that reached no caller. The log has them.',
       [],
     ),
     publishErrors: counter(
       'ktb_publish_errors_total',
-      'Produce requests with acknowledgements or dead letters that failed; they are repeated.',
+      'Produce requests with acknowledgements or dead letters that failed. They are repeated.',
       [],
     ),
 
     consumed: counter('ktb_consumed_records_total', 'Records taken from Kafka.', ['pipeline', 'topic']),
     gaps: counter(
       'ktb_offset_gaps_total',
-      'Jumps forward in the offsets of a partition: records the log no longer had.',
+      'Jumps forward in the offsets of a partition: the log no longer had these records.',
       ['pipeline', 'topic'],
     ),
     truncations: counter(
       'ktb_log_truncations_total',
-      'Logs found to end before what was read of them: Kafka lost records. Reading went on at the end.',
+      'Logs that end before what was read of them: Kafka lost records. Reading went on at the end.',
       ['pipeline', 'topic'],
     ),
     unreadableBatches: counter(
       'ktb_unreadable_batches_total',
-      'Record batches that cannot be read: damaged ones, before which their partition waits, and ones that decompress to more than 256 MiB, which are passed over.',
+      'Record batches that cannot be read. A damaged one makes its partition wait. One that is too large (256 MiB decompressed) is passed over.',
       ['pipeline', 'topic'],
     ),
-    lag: gauge('ktb_lag_records', 'Records in the log behind the committed offset.', [
-      'pipeline',
-      'topic',
-      'partition',
-    ]),
+    lag: gauge('ktb_lag_records', 'Records in the log after the committed offset.', ['pipeline', 'topic', 'partition']),
     assigned: gauge('ktb_assigned_partitions', 'Partitions assigned to this consumer.', ['pipeline']),
-    paused: gauge('ktb_paused_partitions', 'Assigned partitions that are not fetched, because the way ahead is full.', [
-      'pipeline',
-    ]),
+    paused: gauge(
+      'ktb_paused_partitions',
+      'Assigned partitions that are not fetched, because the buffer or a batcher is full.',
+      ['pipeline'],
+    ),
     held: gauge(
       'ktb_held_partitions',
       'Assigned partitions that wait for a person to decide, by reason: unreadable (a record batch), gap (records that retention removed), ' +
@@ -96,12 +94,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     rebalances: counter('ktb_rebalances_total', 'Assignments received from the group coordinator.', ['pipeline']),
     consumerDown: gauge(
       'ktb_consumer_down',
-      '1 while the consumer is out of its group because it has failed; it joins again by itself.',
+      '1 while the consumer is out of its group because it has failed. It joins again by itself.',
       ['pipeline'],
     ),
     consumerFailures: counter(
       'ktb_consumer_failures_total',
-      'Failures of the consumer, each of which makes it join its group again, by cause: refused (credentials or permissions), failed (anything else).',
+      'Failures of the consumer, by cause: refused (credentials or permissions), failed (anything else). It joins its group again after each.',
       ['pipeline', 'cause'],
     ),
     commits: counter('ktb_commits_total', 'Offset commits, by outcome: ok, failed.', ['pipeline', 'outcome']),
@@ -110,19 +108,17 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Records in the consumer that wait for their signal to be accepted.',
       ['pipeline'],
     ),
-    waitingBytes: gauge(
-      'ktb_consumer_buffered_bytes',
-      'What these records count in maxBuffered: the memory that they take.',
-      ['pipeline'],
-    ),
+    waitingBytes: gauge('ktb_consumer_buffered_bytes', 'Memory that these records take, as maxBuffered counts it.', [
+      'pipeline',
+    ]),
     waitingBytesLimit: gauge(
       'ktb_consumer_buffered_bytes_limit',
-      'maxBuffered of the configuration; beyond it partitions are paused.',
+      'maxBuffered of the configuration. Above it partitions are paused.',
       ['pipeline'],
     ),
     oldestWaiting: gauge(
       'ktb_oldest_waiting_timestamp_seconds',
-      "The records' own timestamp of the oldest that waits first in a lane for its signal to be accepted; 0 without one.",
+      'Own timestamp of the oldest record among those that are first in a lane and wait for their signal to be accepted. 0 without one.',
       ['pipeline'],
     ),
     backpressureSeconds: counter(
@@ -133,7 +129,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
 
     signals: counter(
       'ktb_signals_total',
-      'Signals to batchers, by outcome: signalled (accepted by a run that was there), started (accepted, and its first run begun), retried, refused.',
+      'Signals to batchers, by outcome: signalled (a running batcher accepted it), started (the batcher was started with it), retried, refused.',
       ['pipeline', 'outcome'],
     ),
     signalledRecords: counter('ktb_signalled_records_total', 'Records in accepted signals.', ['pipeline']),
@@ -152,7 +148,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
 
     stuckTasks: gauge(
       'ktb_stuck_workflow_tasks',
-      'Batchers whose workflow tasks do not get done: they fail each time, or no worker takes them. A consumer looks every 30 seconds, and counts those found so three times in a row.',
+      'Batchers whose workflow tasks fail each time, or are taken by no worker. A consumer looks every 30 seconds, and counts a batcher after three such looks in a row.',
       ['pipeline'],
     ),
     heirs: counter(
@@ -163,12 +159,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
 
     lostBatches: counter(
       'ktb_lost_batches_total',
-      'Batches that closed runs had left, and that are lost since the retention of the namespace has removed the histories of these runs. 1 for a whole run of which nothing is known.',
+      'Batches of closed runs that are lost, because the retention of the namespace has removed the histories of these runs. A run of which nothing is known counts as 1.',
       ['pipeline'],
     ),
     inherited: gauge(
       'ktb_inherited_batches',
-      'Batches that a batcher still has to flush out of the histories of closed runs. They are lost if that takes longer than the retention of the namespace.',
+      'Batches that a batcher still has to flush from the histories of closed runs. They are lost if that takes longer than the retention of the namespace.',
       ['pipeline', 'batcher'],
     ),
 
@@ -178,7 +174,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ]),
     oldestUnacknowledged: gauge(
       'ktb_oldest_unacknowledged_timestamp_seconds',
-      'When a batcher accepted the oldest record that is not acknowledged yet, the batch on its way included; 0 without one.',
+      'When a batcher accepted the oldest record that is not acknowledged yet, including the batch that is being flushed. 0 without one.',
       ['pipeline', 'batcher'],
     ),
     batcherPaused: gauge('ktb_batcher_paused', '1 while a batcher is paused by command.', ['pipeline', 'batcher']),
@@ -189,7 +185,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     batcherRuns: counter(
       'ktb_batcher_runs_total',
-      'Runs of batchers begun on this worker: first, continued (as new), heir (of a closed run).',
+      'Runs of batchers that began on this worker: first, continued (as new), heir (of a closed run).',
       ['pipeline', 'begun'],
     ),
     duplicateChunks: counter(
@@ -197,13 +193,14 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Chunks dropped by batchers because all of their records had been accepted before.',
       ['pipeline'],
     ),
-    holding: gauge('ktb_batcher_holding', '1 while a batcher stays in its run after continuing as new in vain.', [
-      'pipeline',
-      'batcher',
-    ]),
+    holding: gauge(
+      'ktb_batcher_holding',
+      '1 while a batcher stays in its run, because it continued as new ten times in a row without a record.',
+      ['pipeline', 'batcher'],
+    ),
     reportedAt: gauge(
       'ktb_batcher_reported_timestamp_seconds',
-      'When a batcher last told this worker of its buffer. Of several workers the latest has the truth.',
+      'When a batcher last reported its buffer on this worker. If several workers have this series, the latest is right.',
       ['pipeline', 'batcher'],
     ),
     flushes: counter('ktb_flushes_total', 'Batches flushed, by reason.', ['pipeline', 'reason']),
@@ -221,27 +218,27 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     flushAttempts: counter(
       'ktb_batcher_flush_attempts_total',
-      'Attempts of each batcher at a step of a flush, on whatever worker, by outcome: ok, failed (and repeated).',
+      'Attempts of each batcher at a step of a flush, by outcome: ok, failed (and repeated).',
       ['pipeline', 'batcher', 'outcome'],
     ),
     workerFailures: counter(
       'ktb_worker_failures_total',
-      'Failures of a Temporal worker of the daemon, each of which makes it begin anew, by task queue.',
+      'Failures of a Temporal worker of the daemon, by task queue. It starts again after each.',
       ['task_queue'],
     ),
-    flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is at work on.', []),
+    flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is doing.', []),
     flushesLimit: gauge('ktb_flushes_limit', 'worker.maxConcurrentFlushes of the configuration.', []),
-    flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first that has begun.', [
+    flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first one that began.', [
       'pipeline',
     ]),
     completed: counter(
       'ktb_completed_records_total',
-      'Records that are done with, by outcome: inserted, rejected, skipped.',
+      'Records that are finished, by outcome: inserted, rejected, skipped.',
       ['pipeline', 'outcome'],
     ),
     flushErrors: counter(
       'ktb_flush_errors_total',
-      'Flush attempts that failed and are repeated, by error code: ClickHouse’s, or a word where it gave none; publish; unexpected, which the log explains.',
+      'Flush attempts that failed and are repeated, by error code: ClickHouse’s, or a word if it gave none; publish; unexpected (the log explains it).',
       ['pipeline', 'code'],
     ),
     rows: counter('ktb_inserted_rows_total', 'Rows inserted into ClickHouse.', ['pipeline']),
@@ -257,12 +254,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     tooLargeInserts: counter(
       'ktb_too_large_inserts_total',
-      'Inserts that were over a limit and have been divided, by ClickHouse error or HTTP status.',
+      'Inserts that were over a limit and were divided, by ClickHouse error or HTTP status.',
       ['pipeline', 'code'],
     ),
     missedByViews: counter(
       'ktb_rows_missed_by_views_total',
-      'Rows that are in the table and that a materialized view of it lacks, or may lack.',
+      'Rows that are in the table, but that a materialized view lacks, or may lack.',
       ['pipeline'],
     ),
     foundRows: counter('ktb_found_rows_total', 'Rows that a repeated insert found in the table already.', ['pipeline']),
@@ -272,18 +269,18 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ]),
     replyFallbacks: counter(
       'ktb_reply_fallbacks_total',
-      "Acknowledgements published to the pipeline's own reply topic although their records ask for another place, by cause: " +
+      "Acknowledgements that went to the pipeline's own reply topic although their records ask for another place, by cause: " +
         'forbidden_topic, missing_topic, missing_partition.',
       ['pipeline', 'cause'],
     ),
     leftOut: counter(
       'ktb_left_out_messages_total',
-      'Acknowledgements and dead letters that their topic, which takes others, refused in every form, and that were left out.',
+      'Acknowledgements and dead letters that were left out, because their topic takes others but refused these in every form.',
       ['topic'],
     ),
     confirmations: counter(
       'ktb_confirmations_total',
-      'Confirmations to workflows that asked for rows, by outcome: delivered, gone (the requester has ended), failed (tried again).',
+      'Confirmations to workflows that submitted rows, by outcome: delivered, gone (the requester has ended), failed (tried again).',
       ['pipeline', 'outcome'],
     ),
     deadLetters: counter('ktb_dead_letters_total', 'Records published to the dead-letter topic, by code.', [
@@ -292,7 +289,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ]),
     endToEndSeconds: histogram(
       'ktb_end_to_end_seconds',
-      "From a record's timestamp to its row being queryable and its acknowledgement published.",
+      "Time from a record's timestamp until its row can be queried and its acknowledgement is published.",
       ['pipeline'],
       END_TO_END_BUCKETS,
     ),
