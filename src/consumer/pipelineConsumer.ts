@@ -444,6 +444,9 @@ export class PipelineConsumer {
     const waiting = assignment.unknown.filter((where) => !isPending(assignment.tracker(where.topic, where.partition)));
     const positionOf = ({ topic, partition }: TopicPartition): number =>
       assignment.tracker(topic, partition)?.next ?? 0;
+    // A topic that is gone meanwhile may be another one when it is there again: its facts are asked for once more.
+    const asked = new Map(waiting.map((where) => [partitionName(where), assignment.timesGone(where)]));
+    const isStill = (where: TopicPartition): boolean => asked.get(partitionName(where)) === assignment.timesGone(where);
     const { clusterId, starts, doubts, unknown } = await findPartitionStarts(waiting, options, positionOf);
     const members = await this.#countMembers();
     if (!this.#isCurrent(assignment)) return;
@@ -451,18 +454,18 @@ export class PipelineConsumer {
     this.#lanes.setMembers(members);
     this.#openAll(
       assignment,
-      starts.filter((start) => !('short' in start) || this.#isDue(assignment, start, start.short)),
+      starts.filter((start) => isStill(start) && (!('short' in start) || this.#isDue(assignment, start, start.short))),
     );
     for (const where of unknown) assignment.waits(where, where.problem);
     const due = doubts.filter(
       ({ facts, position }) =>
-        position.type !== 'shortLog' || this.#isDue(assignment, facts, { ...facts, ...position }),
+        isStill(facts) && (position.type !== 'shortLog' || this.#isDue(assignment, facts, { ...facts, ...position })),
     );
     if (due.length === 0) return;
     try {
       const settled = await settleDoubts(due, options);
       if (!this.#isCurrent(assignment)) return;
-      this.#openAll(assignment, settled.starts);
+      this.#openAll(assignment, settled.starts.filter(isStill));
       for (const where of settled.unknown) assignment.waits(where, where.problem);
     } catch (error) {
       const problem = `the batchers do not say what they have of it (${messageOf(error)}): is a worker running?`;
@@ -778,8 +781,7 @@ export class PipelineConsumer {
    * A topic that comes to be there again has another log, which may be longer by then: it must not be gone on with at the old position, nor
    * that be committed. Where it is to be read is found out anew, from what Kafka and the batchers say, once it is there.
    */
-  #topicGone(assignment: Assignment, partitions: readonly TopicPartition[]): void {
-    const gone = partitions.filter((where) => assignment.isKnown(where));
+  #topicGone(assignment: Assignment, gone: readonly TopicPartition[]): void {
     if (gone.length === 0) return;
     this.#steering.pause(gone, 'start');
     for (const where of gone) {

@@ -43,6 +43,7 @@ export class Assignment {
   /** Partitions whose start is not known, and why as far as it is known; empty at first. */
   readonly #unknown = new Map<string, string>();
   readonly #blocked = new Map<string, { readonly reason: HeldReason; readonly problem: string }>();
+  readonly #timesGone = new Map<string, number>();
 
   constructor(memberAssignment: Readonly<Record<string, readonly number[]>>) {
     this.partitions = Object.entries(memberAssignment).flatMap(([topic, partitions]) =>
@@ -110,20 +111,22 @@ export class Assignment {
     return this.#leaving.get(partitionName(source)) === source;
   }
 
-  /** Its topic is gone: what is known of its log holds for it no more, and nothing of it is committed. */
+  /**
+   * Its topic is gone: what is known of its log, or was asked and not answered yet, holds for it no more, and nothing of it is committed.
+   */
   forget(partition: TopicPartition): void {
     const name = partitionName(partition);
+    this.#timesGone.set(name, this.timesGone(partition) + 1);
     this.#trackers.delete(name);
     this.#comparing.delete(name);
     this.#leaving.delete(name);
     this.#blocked.delete(name);
-    this.#unknown.set(name, '');
+    this.#unknown.set(name, this.#unknown.get(name) ?? '');
   }
 
-  /** Whether anything is known of where a partition is read, or why it is not. */
-  isKnown(partition: TopicPartition): boolean {
-    const name = partitionName(partition);
-    return [this.#trackers, this.#comparing, this.#leaving, this.#blocked].some((known) => known.has(name));
+  /** How often the topic was gone. Facts of a log are of use only while this is as it was when they were asked for. */
+  timesGone(partition: TopicPartition): number {
+    return this.#timesGone.get(partitionName(partition)) ?? 0;
   }
 
   /** The comparison is over. */

@@ -82,6 +82,8 @@ class World {
   held = false;
   /** While it is set, no commit is answered. */
   silent = false;
+  /** Set by a test that wants a question to Kafka, or to a batcher, to be answered late: by what it was when it was asked. */
+  late: Partial<Record<'group' | 'coverage', Promise<void>>> = {};
   unanswered = 0;
   #members = 0;
   #rebalance: () => void = () => undefined;
@@ -179,7 +181,10 @@ class World {
     };
     return {
       describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
-      describeGroups: () => Promise.resolve({ groups: [{ members: [{}] }] }),
+      describeGroups: async () => {
+        await this.late.group;
+        return { groups: [{ members: [{}] }] };
+      },
       fetchLogs: () => Promise.resolve([...fetchLogs(), ...this.#others.map((topic) => ({ ...EMPTY, topic }))]),
       fetchHighWatermarks: () =>
         Promise.resolve(
@@ -200,8 +205,12 @@ class World {
       workflowId: `b${index}`,
       history: () => Promise.resolve(null),
       startHeir: () => Promise.resolve({ closed: null, dueTask: null }),
-      coverage: () =>
-        this.workers ? Promise.resolve(state.coverage!.toState()) : Promise.reject(new Error('no poller seen')),
+      coverage: async () => {
+        if (!this.workers) throw new Error('no poller seen');
+        const coverage = state.coverage!.toState();
+        await this.late.coverage;
+        return coverage;
+      },
       send: async (meta, body) => {
         while (this.held) await sleep(5);
         state.accept(JSON.parse(JSON.stringify(meta)) as typeof meta, body, Date.now());
@@ -732,6 +741,33 @@ it('a topic that is gone while a partition of it hands over is another one when 
   expect(world.epochOf(0)).not.toBe('e1');
   expect(world.consumer.problem).toBeNull();
 });
+
+it.each(['group', 'coverage'] as const)(
+  'what was asked of a partition before its topic was gone does not open it after: all of it is read (%s)',
+  async (what) => {
+    const world = await readFifty();
+    if (what === 'coverage') {
+      // Without an offset it takes the batchers to know where to go on: the log begins after what they have.
+      world.commits.clear();
+      world.logs[0]!.start = 50;
+    }
+    let answer: () => void = () => undefined;
+    let isAsked = false;
+    const late = new Promise<void>((resolve) => (answer = resolve));
+    Object.defineProperty(world.late, what, { get: () => ((isAsked = true), late), configurable: true });
+    world.rebalance();
+    await eventually(() => expect(isAsked).toBe(true));
+    world.commits.clear();
+    world.logs[0]!.start = 0;
+    world.logs[0]!.writtenMs.length = 0;
+    world.write(0, 60, Date.now() + 1_000);
+    world.answer(0, MISSING);
+    delete world.late[what];
+    answer();
+    await eventually(() => expect(world.committed(0)).toBe(60));
+    expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
+  },
+);
 
 it('a broker that does not know a topic for a moment costs nothing, and nothing begins anew', async () => {
   const world = await readFifty();
