@@ -12,6 +12,7 @@ import { causeOf, isRefusal } from '../kafka/refusal.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { Layout } from '../protocol/batcherId.js';
 import { markOf } from '../codecs/chunkCodec.js';
+import type { RecordMark } from '../protocol/chunk.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../protocol/record.js';
 import {
   Assignment,
@@ -649,9 +650,7 @@ export class PipelineConsumer {
   #compare(assignment: Assignment, batch: Batch): void {
     const compared = assignment.comparison(batch);
     if (!this.#isCurrent(assignment) || compared === undefined) return;
-    const { topic, partition } = batch;
-    const { comparison, decide } = compared;
-    const wanted = comparison.offset ?? 0;
+    const wanted = compared.comparison.offset ?? 0;
     // kafkajs may still hand out what it fetched before it was told to seek.
     const mismatches = this.#mismatches.get(compared) ?? 0;
     if (startOf(batch) !== wanted && mismatches < MISMATCHES_MAX) {
@@ -660,16 +659,35 @@ export class PipelineConsumer {
       return;
     }
     const [first] = recordsOf(batch);
-    const verdict = comparison.look(first === undefined ? null : markOf(first));
+    this.#look(assignment, compared, batch, first === undefined ? null : markOf(first));
+  }
+
+  /** @param found the first record at or after the offset that is looked at; null where there is none at it */
+  #look(
+    assignment: Assignment,
+    compared: Comparison,
+    { topic, partition }: TopicPartition,
+    found: RecordMark | null,
+  ): void {
+    const { comparison, decide } = compared;
+    const { offset } = comparison;
+    const verdict = comparison.look(found);
     if (verdict === null) {
       this.#mismatches.delete(compared);
-      this.#steering.seek(batch, comparison.offset ?? 0);
+      this.#steering.seek({ topic, partition }, comparison.offset ?? 0);
       return;
     }
     const start: PartitionStart = { topic, partition, ...decide(verdict) };
-    assignment.compared(batch);
+    assignment.compared(start);
     this.#options.logger.info(
-      { pipeline: this.#pipeline.name, topic, partition, offset: wanted, verdict: verdict.type, start: start.type },
+      {
+        pipeline: this.#pipeline.name,
+        topic,
+        partition,
+        offset: offset ?? 0,
+        verdict: verdict.type,
+        start: start.type,
+      },
       COMPARED[verdict.type],
     );
     this.#openAll(assignment, [start]);
@@ -851,12 +869,24 @@ export class PipelineConsumer {
    * batch from elsewhere would move the position past records that were never handed over.
    */
   #skipEmptyBatch({ topic, partition, firstOffset, lastOffset }: ConsumerStartBatchProcessEvent['payload']): void {
-    const tracker = this.#assignment?.tracker(topic, partition);
+    const assignment = this.#assignment;
+    const where = { topic, partition };
+    if (assignment === null || assignment.isUnknown(where)) return;
     // Null where all of the batch was compacted away, whatever kafkajs's types say.
-    const first = firstOffset as string | null;
-    if (tracker?.next !== toOffset(first ?? lastOffset)) return;
-    tracker.advanceTo(Math.min(toOffset(lastOffset) + 1, tracker.plan.end ?? Infinity));
-    if (this.#assignment !== null) this.#plans.finish(this.#assignment);
+    const first = toOffset((firstOffset as string | null) ?? lastOffset);
+    const last = toOffset(lastOffset);
+    const compared = assignment.comparison(where);
+    if (compared !== undefined) {
+      const { offset, isAtMark } = compared.comparison;
+      // The first record of all may come later: it alone tells how old the log is.
+      if (isAtMark && offset !== null && first <= offset && offset <= last)
+        this.#look(assignment, compared, where, null);
+      return;
+    }
+    const tracker = assignment.tracker(topic, partition);
+    if (tracker?.next !== first) return;
+    tracker.advanceTo(Math.min(last + 1, tracker.plan.end ?? Infinity));
+    this.#plans.finish(assignment);
   }
 
   /**

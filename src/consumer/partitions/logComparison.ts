@@ -54,6 +54,11 @@ export class LogComparison {
     return this.#lastReadMs === null || this.#at > this.#marks.length ? null : this.#logStart;
   }
 
+  /** Whether a record that was read should be at {@link offset}: one that has none there is compared, too. */
+  get isAtMark(): boolean {
+    return this.#at < this.#marks.length;
+  }
+
   /**
    * @param found the first record at or after {@link offset}; null where there is none
    * @returns null where the record at the next {@link offset} has to be looked at

@@ -40,6 +40,8 @@ interface Log {
   damagedAt?: number;
   /** A record batch that decompresses to more than is taken: its first offset, and its last. */
   tooLarge?: readonly [first: number, last: number];
+  /** Offsets at which there is a control record. */
+  control?: readonly number[];
   /** Where a transaction begins that is still open: nothing is read from there on. */
   openFrom?: number;
 }
@@ -258,8 +260,20 @@ class World {
     this.#deliver = async (where, from) => {
       const name = partitionName(where);
       const log = this.logs[where.partition]!;
-      const { damagedAt = Infinity, tooLarge: [first, last] = [Infinity, -1] } = log;
-      const to = Math.min(from + FETCHED_AT_ONCE, endOf(log), damagedAt, from < first ? first : Infinity);
+      const { damagedAt = Infinity, tooLarge: [first, last] = [Infinity, -1], control = [] } = log;
+      if (control.includes(from)) {
+        this.#positions.set(name, from + 1);
+        const payload = { ...where, batchSize: 0, firstOffset: String(from), lastOffset: String(from) };
+        listeners.get('start')?.({ payload });
+        return;
+      }
+      const to = Math.min(
+        from + FETCHED_AT_ONCE,
+        endOf(log),
+        damagedAt,
+        from < first ? first : Infinity,
+        ...control.filter((offset) => offset > from),
+      );
       const offsets = log.writtenMs.map((_, offset) => offset).slice(from, to);
       const isAsWritten = from >= first && from <= last;
       const problem = isAsWritten ? `${name} is too large at ${from}` : `${name} is damaged at ${from}`;
@@ -720,6 +734,26 @@ it('a topic that is gone and comes back longer is another one: all of it is read
   await eventually(() => expect(world.committed(0)).toBe(60));
   expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
   expect(world.consumer.problem).toBeNull();
+});
+
+it('a recreated topic that has only a control record where a record was is another log, though nothing is written after', async () => {
+  const world = await readFifty();
+  world.commits.clear();
+  world.logs[0]!.writtenMs.fill(Date.now());
+  world.logs[0]!.control = [49];
+  world.rebalance();
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(49)));
+});
+
+it('control records move the position on, and are no gap', async () => {
+  const world = new World(1);
+  world.write(0, 50);
+  world.logs[0]!.control = [10, 11, 49];
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  expect(offsetsOf(world, 0)).toEqual(upTo(49).filter((offset) => offset !== 10 && offset !== 11));
+  expect((await world.metrics.gaps.get()).values.map(({ value }) => value)).toEqual([0]);
 });
 
 it('a topic that is gone while a partition of it hands over is another one when it comes back: all of it is read', async () => {

@@ -81,3 +81,10 @@ it('a record that compaction has removed proves nothing: an earlier one is looke
   expect(verdict(marks([90, 80]), compacted)).toEqual({ type: 'same', upTo: 80, replaced: false });
   expect(verdict(marks([90]), compacted, null)).toEqual({ type: 'unproven' });
 });
+
+it('says whether a record that was read should be where it looks, or the first of all, which may come later', () => {
+  const comparison = new LogComparison(marks([4]), log(0, 10), 5_000);
+  expect([comparison.offset, comparison.isAtMark]).toEqual([4, true]);
+  expect(comparison.look(null)).toBeNull();
+  expect([comparison.offset, comparison.isAtMark]).toEqual([0, false]);
+});
