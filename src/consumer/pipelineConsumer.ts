@@ -836,9 +836,12 @@ export class PipelineConsumer {
 
   /** What a hand-over commits needs a batch, whichever. Never rejects: the next one out of range tries again. */
   async #fetchAnything(assignment: Assignment, where: TopicPartition): Promise<void> {
+    const timesGone = assignment.timesGone(where);
     const found = await findLogOffsets(this.#options.admin, [where.topic]).catch(() => null);
     const log = found?.logs.find(({ partition }) => partition === where.partition);
-    if (this.#isCurrent(assignment)) this.#fetch(where, log?.logStart ?? 0);
+    // Where it starts is asked anew if its topic is gone meanwhile: until then nothing of it is fetched.
+    if (this.#isCurrent(assignment) && assignment.timesGone(where) === timesGone)
+      this.#fetch(where, log?.logStart ?? 0);
   }
 
   /** Repeats until the log has answered or the tracker is no longer the one; never rejects. */

@@ -85,7 +85,7 @@ class World {
   /** While it is set, no commit is answered. */
   silent = false;
   /** Set by a test that wants a question to Kafka, or to a batcher, to be answered late: by what it was when it was asked. */
-  late: Partial<Record<'group' | 'coverage', Promise<void>>> = {};
+  late: Partial<Record<'group' | 'coverage' | 'logs', Promise<void>>> = {};
   unanswered = 0;
   #members = 0;
   #rebalance: () => void = () => undefined;
@@ -187,7 +187,11 @@ class World {
         await this.late.group;
         return { groups: [{ members: [{}] }] };
       },
-      fetchLogs: () => Promise.resolve([...fetchLogs(), ...this.#others.map((topic) => ({ ...EMPTY, topic }))]),
+      fetchLogs: async () => {
+        const answer = [...fetchLogs(), ...this.#others.map((topic) => ({ ...EMPTY, topic }))];
+        await this.late.logs;
+        return answer;
+      },
       fetchHighWatermarks: () =>
         Promise.resolve(
           new Map(this.logs.map(({ writtenMs }, partition) => [`${TOPIC}/${partition}`, writtenMs.length])),
@@ -776,6 +780,19 @@ it('a topic that is gone while a partition of it hands over is another one when 
   expect(world.consumer.problem).toBeNull();
 });
 
+/** Answers questions of a kind late: from now on, until `answer` is called. */
+function answerLate(world: World, what: keyof World['late']) {
+  let give: () => void = () => undefined;
+  let isAsked = false;
+  const late = new Promise<void>((resolve) => (give = resolve));
+  Object.defineProperty(world.late, what, { get: () => ((isAsked = true), late), configurable: true });
+  const answer = () => {
+    delete world.late[what];
+    give();
+  };
+  return { isAsked: () => isAsked, answer };
+}
+
 it.each(['group', 'coverage'] as const)(
   'what was asked of a partition before its topic was gone does not open it after: all of it is read (%s)',
   async (what) => {
@@ -785,23 +802,37 @@ it.each(['group', 'coverage'] as const)(
       world.commits.clear();
       world.logs[0]!.start = 50;
     }
-    let answer: () => void = () => undefined;
-    let isAsked = false;
-    const late = new Promise<void>((resolve) => (answer = resolve));
-    Object.defineProperty(world.late, what, { get: () => ((isAsked = true), late), configurable: true });
+    const { isAsked, answer } = answerLate(world, what);
     world.rebalance();
-    await eventually(() => expect(isAsked).toBe(true));
+    await eventually(() => expect(isAsked()).toBe(true));
     world.commits.clear();
     world.logs[0]!.start = 0;
     world.logs[0]!.writtenMs.length = 0;
     world.write(0, 60, Date.now() + 1_000);
     world.answer(0, MISSING);
-    delete world.late[what];
     answer();
     await eventually(() => expect(world.committed(0)).toBe(60));
     expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
   },
 );
+
+it('a partition whose topic is gone while its log is asked for is not fetched before its start is known', async () => {
+  const world = new World(1);
+  world.write(0, 100);
+  world.commit(0, 100, 'e1', { batchers: 1, keyFunction: 'key' });
+  await world.consumer.start();
+  await eventually(() => expect(world.paused.has('orders/0')).toBe(false));
+  const { isAsked, answer } = answerLate(world, 'logs');
+  // What the hand-over asks for is out of range.
+  world.logs[0]!.start = 101;
+  world.write(0, 5);
+  await eventually(() => expect(isAsked()).toBe(true));
+  world.topicError = 'missing';
+  world.answer(0, MISSING);
+  answer();
+  await eventually(() => expect(world.consumer.problem).toContain('orders/0: Kafka has no such topic'));
+  expect(world.paused.has('orders/0')).toBe(true);
+});
 
 it('a broker that does not know a topic for a moment costs nothing, and nothing begins anew', async () => {
   const world = await readFifty();
