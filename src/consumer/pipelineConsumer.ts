@@ -876,7 +876,8 @@ export class PipelineConsumer {
     const where = { topic, partition };
     if (assignment === null || assignment.isUnknown(where)) return;
     // Null where all of the batch was compacted away, whatever kafkajs's types say.
-    const first = toOffset((firstOffset as string | null) ?? lastOffset);
+    const begin = firstOffset as string | null;
+    const first = toOffset(begin ?? lastOffset);
     const last = toOffset(lastOffset);
     const compared = assignment.comparison(where);
     if (compared !== undefined) {

@@ -84,8 +84,8 @@ class World {
   held = false;
   /** While it is set, no commit is answered. */
   silent = false;
-  /** Set by a test that wants a question to Kafka, or to a batcher, to be answered late: by what it was when it was asked. */
-  late: Partial<Record<'group' | 'coverage' | 'logs', Promise<void>>> = {};
+  /** A kind of questions that are answered late, by what was true when they were asked: see {@link answerLate}. */
+  late: { what: 'group' | 'coverage' | 'logs'; isAsked: boolean; answer: Promise<void> } | null = null;
   unanswered = 0;
   #members = 0;
   #rebalance: () => void = () => undefined;
@@ -169,6 +169,12 @@ class World {
     return this.commits.get(`${TOPIC}/${partition}`)?.offset;
   }
 
+  async #untilAnswered(what: 'group' | 'coverage' | 'logs'): Promise<void> {
+    if (this.late?.what !== what) return;
+    this.late.isAsked = true;
+    await this.late.answer;
+  }
+
   #admin() {
     const fetchLogs = () => {
       if (this.topicError === 'missing')
@@ -184,12 +190,12 @@ class World {
     return {
       describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
       describeGroups: async () => {
-        await this.late.group;
+        await this.#untilAnswered('group');
         return { groups: [{ members: [{}] }] };
       },
       fetchLogs: async () => {
         const answer = [...fetchLogs(), ...this.#others.map((topic) => ({ ...EMPTY, topic }))];
-        await this.late.logs;
+        await this.#untilAnswered('logs');
         return answer;
       },
       fetchHighWatermarks: () =>
@@ -214,7 +220,7 @@ class World {
       coverage: async () => {
         if (!this.workers) throw new Error('no poller seen');
         const coverage = state.coverage!.toState();
-        await this.late.coverage;
+        await this.#untilAnswered('coverage');
         return coverage;
       },
       send: async (meta, body) => {
@@ -780,17 +786,16 @@ it('a topic that is gone while a partition of it hands over is another one when 
   expect(world.consumer.problem).toBeNull();
 });
 
-/** Answers questions of a kind late: from now on, until `answer` is called. */
-function answerLate(world: World, what: keyof World['late']) {
+/** Answers questions of a kind late: those from now on, once `answer` is called. */
+function answerLate(world: World, what: 'group' | 'coverage' | 'logs') {
   let give: () => void = () => undefined;
-  let isAsked = false;
-  const late = new Promise<void>((resolve) => (give = resolve));
-  Object.defineProperty(world.late, what, { get: () => ((isAsked = true), late), configurable: true });
+  const late = { what, isAsked: false, answer: new Promise<void>((resolve) => (give = resolve)) };
+  world.late = late;
   const answer = () => {
-    delete world.late[what];
+    world.late = null;
     give();
   };
-  return { isAsked: () => isAsked, answer };
+  return { isAsked: () => late.isAsked, answer };
 }
 
 it.each(['group', 'coverage'] as const)(
