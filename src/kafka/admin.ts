@@ -15,49 +15,55 @@ import {
 import { errorOfCode } from './kafkajs/errorCodes.js';
 import { ONLY_BROKERS } from './kafkajs/metadata.js';
 
-/** How often a broker or a leader is asked, and how much longer is waited each time before it is looked for again. */
+/** Attempts to ask a broker or a leader. The pause before each further attempt is longer by this time. */
 const TRIES_MAX = 4;
 const RETRY_PAUSE_MS = 200;
-/** The list of all topics is the only answer that grows with the cluster: so long everybody shares one. */
+/** How long the list of all topics is shared by all who ask. It is the only answer that grows with the cluster. */
 const TOPIC_NAMES_MAX_AGE_MS = 10_000;
 
-/** kafkajs's admin client, with lookups of our own where one bad topic or partition makes kafkajs's fail for all. */
+/**
+ * kafkajs's admin client, with some lookups replaced. In kafkajs's own, one bad topic or partition makes the whole
+ * lookup fail.
+ */
 export type KafkaAdmin = Admin & KafkaLookups;
 
 export interface KafkaLookups {
-  /** The brokers, and what is known of these topics. Of no others is asked. Rejects where no broker answers. */
+  /** The brokers, and facts about these topics only. Rejects if no broker answers. */
   describeTopics(topics: readonly string[]): Promise<ClusterFacts>;
-  /** The names of all topics, at most ten seconds old. Rejects where no broker answers. */
+  /** The names of all topics, at most ten seconds old. Rejects if no broker answers. */
   listTopics(): Promise<string[]>;
   /**
-   * Where the logs of topics begin and end. Each partition is asked for by itself; one that does not answer, a missing topic too,
-   * comes with the reason. Rejects where no broker answers.
+   * Where the logs of topics begin and end. Partitions are asked independently: one that does not answer, or a missing
+   * topic, is in the result with the reason. Rejects if no broker answers.
    */
   fetchLogs(topics: readonly string[]): Promise<(LogAnswer | NoAnswer)[]>;
   /**
-   * The ends of the logs of a topic, by partition, with what transactions have written that are still open: {@link fetchLogs} has the
-   * end of what may be read. Partitions that do not answer are left out.
+   * The ends of a topic's logs, by partition, including records of open transactions. ({@link fetchLogs} gives the end
+   * of what may be read.) Partitions that do not answer are left out.
    */
   fetchHighWatermarks(topic: string): Promise<ReadonlyMap<string, number>>;
-  /** The first offsets at or after a time, by partition; -1 where there is none. Rejects where one of them is not known now. */
+  /**
+   * The first offsets at or after a time, by partition. -1 if there is none. Rejects if one of them cannot be found out
+   * now.
+   */
   fetchOffsetsAt(partitions: readonly TopicPartition[], timestampMs: number): Promise<ReadonlyMap<string, number>>;
-  /** What a group has committed, by partition. Rejects where the group's coordinator does not answer. */
+  /** What a group has committed, by partition. Rejects if the group's coordinator does not answer. */
   fetchCommits(groupId: string, partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, CommittedOffset>>;
 }
 
 export interface ClusterFacts {
-  /** Null where the broker does not know it, or not yet. */
+  /** Null if the broker does not know it, or not yet. */
   readonly clusterId: string | null;
   readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
   readonly topics: ReadonlyMap<string, TopicPlaces>;
 }
 
 export interface TopicPlaces {
-  /** Why nothing is known of it, as Kafka names it, for instance UNKNOWN_TOPIC_OR_PARTITION; null where all is well. */
+  /** Kafka's error for the topic, for example UNKNOWN_TOPIC_OR_PARTITION. Null if there is none. */
   readonly error: string | null;
   readonly partitions: readonly {
     readonly partition: number;
-    /** The broker that leads it; null while there is none. */
+    /** The broker that leads it. Null if none does. */
     readonly leader: number | null;
     readonly replicas: readonly number[];
   }[];
@@ -66,19 +72,19 @@ export interface TopicPlaces {
 export interface LogAnswer extends TopicPartition {
   /** The first offset in the log. */
   readonly logStart: number;
-  /** The next offset to be written, or the first one of a transaction that is still open. */
+  /** The next offset to be written, or the first offset of a transaction that is still open. */
   readonly logEnd: number;
 }
 
-/** Why nothing is known of a partition, or with -1 of a whole topic. */
+/** Why nothing is known of a partition. Partition -1 stands for the whole topic. */
 export interface NoAnswer extends TopicPartition {
   readonly problem: string;
-  /** Set of a topic that is not there. */
+  /** Set if the topic does not exist. */
   readonly isMissing?: true;
 }
 
 export interface CommittedOffset {
-  /** Kafka's -1 and kafkajs's -2 stand for none. */
+  /** Kafka's -1 and kafkajs's -2 mean that there is none. */
   readonly offset: number;
   readonly metadata: string | null;
 }
@@ -87,7 +93,7 @@ export const NO_LEADER = 'it has no leader: all brokers that have it are away';
 const EARLIEST = -2;
 const LATEST = -1;
 
-/** Nothing is connected yet. */
+/** Creates the client. It is not connected yet. */
 export function createAdmin(kafka: Kafka): KafkaAdmin {
   const admin = kafka.admin();
   const lookups = new Lookups(createCluster(kafka));
@@ -105,12 +111,12 @@ export function createAdmin(kafka: Kafka): KafkaAdmin {
   };
 }
 
-/** An offset that is asked for. */
+/** Which offset to ask for. */
 interface Sought {
   /** Milliseconds since 1970, or {@link EARLIEST}, {@link LATEST}. */
   readonly timestamp: number;
   readonly known?: ClusterFacts['topics'];
-  /** Default `committed`: the end is where the first open transaction begins. */
+  /** Default `committed`: the log ends where the first open transaction begins. */
   readonly isolation?: keyof typeof ISOLATION;
 }
 
@@ -208,7 +214,7 @@ class Lookups implements KafkaLookups {
     groupId: string,
     partitions: readonly TopicPartition[],
   ): Promise<ReadonlyMap<string, CommittedOffset>> {
-    // Of no topics Kafka would give all that the group has.
+    // For an empty list Kafka would return everything that the group has committed.
     if (partitions.length === 0) return new Map();
     const { responses } = await retried(async () => {
       await this.#connect();
@@ -226,9 +232,10 @@ class Lookups implements KafkaLookups {
   }
 
   /**
-   * An offset of each partition, or why there is none. Leaders that have moved, or do not answer, are looked for again.
+   * The offset of each partition, or why there is none. If a leader has moved or does not answer, the leaders are asked
+   * for again.
    *
-   * @param sought.known places that were asked for just now
+   * @param sought.known answer of a lookup that was made just before
    */
   async #fetchOffsets(
     partitions: readonly TopicPartition[],
@@ -285,7 +292,7 @@ class Lookups implements KafkaLookups {
   }
 }
 
-/** Partitions by the broker that leads them, or null. */
+/** Partitions by their leader. Null stands for partitions without one. */
 function groupByLeader(
   partitions: readonly TopicPartition[],
   topics: ClusterFacts['topics'],
@@ -305,7 +312,7 @@ function groupByLeader(
   return groups;
 }
 
-/** Tries again what kafkajs says may pass. */
+/** Repeats a request if kafkajs says that a retry can help. */
 async function retried<T>(ask: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -330,7 +337,7 @@ function byTopic<T>(
   return [...lists].map(([topic, list]) => ({ topic, partitions: list }));
 }
 
-/** @param error what Kafka says of the topic; undefined where it says nothing */
+/** @param error Kafka's error for the topic. Undefined if the topic was not in the answer */
 export function topicProblem(topic: string, error: string | undefined): string {
   return isMissing(error) ? `Kafka has no topic ${topic}` : `Kafka says nothing of topic ${topic}: ${error}`;
 }

@@ -6,10 +6,10 @@ import { bootstrapAddress, openSocket } from './kafkajs/brokerAddresses.js';
 import { repairKafkajs } from './kafkajs/repairs.js';
 
 /**
- * The connection settings of every Kafka client of the daemon. What kafkajs logs goes to the debug level: it repeats
- * itself at each try, while the daemon reports a broker that is away once.
+ * Creates the kafkajs object from which all Kafka clients of the daemon are made. What kafkajs logs goes to the debug
+ * level: it repeats itself with each retry, while the daemon reports a broker that is away once.
  *
- * @throws KafkajsVersionError where another version of kafkajs is installed
+ * @throws KafkajsVersionError if another version of kafkajs is installed
  */
 export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   repairKafkajs();

@@ -14,9 +14,13 @@ import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { headersBytes, type OutgoingMessage, type Publisher, type Refusal } from './publisher.js';
 
 /**
- * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in the headers. What is too
- * large even for the dead-letter topic, or takes more memory than a record may, goes there without its largest parts, with
- * the time of now where the topic refuses timestamps, and with a key where it wants one; headers say so.
+ * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in further headers. A dead
+ * letter is changed only if it has to be, and headers say how:
+ *
+ * - If it is too large for the dead-letter topic, or takes more memory than a record may, its largest parts are left
+ *   out.
+ * - If the topic refuses its timestamp, it has the present time.
+ * - If the topic wants a key and it has none, it gets one.
  */
 export async function publishDeadLetters(
   publisher: Publisher,
@@ -31,7 +35,7 @@ export async function publishDeadLetters(
   );
 }
 
-/** Publishes signals that no part of this product sends; the value is the JSON array of their arguments. */
+/** Publishes foreign signals, which no part of this product sends. The value is the JSON array of their arguments. */
 export async function publishForeignSignals(publisher: Publisher, batch: ForeignSignalBatch): Promise<void> {
   const letters = batch.signals.map((signal, index): Letter => {
     const headers = foreignSignalHeaders(signal, batch);
@@ -42,9 +46,9 @@ export async function publishForeignSignals(publisher: Publisher, batch: Foreign
 }
 
 interface Letter extends OutgoingMessage {
-  /** Its key where the topic wants another than the record's. No two letters have the same. */
+  /** Its key if the topic does not take the record's own. Each letter has another name. */
   readonly name: string;
-  /** Set once its key is its name. */
+  /** Set if its key is its name. */
   readonly isNamed?: true;
   readonly headers: HeaderValues;
   /** The headers without the record's own. */
@@ -65,18 +69,19 @@ function toDeadLetter({ source, record, rejection }: RejectedRecord, pipeline: s
   return omitted.reduce((rest, [part, bytes]) => marked(rest, OMITTED_BYTES[part], bytes), letter);
 }
 
-/** A part of a record, and its bytes. */
+/** A part of a record, and its size in bytes. */
 type PartSize = readonly [part: RecordPart, bytes: number];
 
 /**
- * A record that takes more memory than one may, without its largest parts: kafkajs copies a message several times, and a broker closes
- * the connection for a request of 100 MiB (`socket.request.max.bytes`), which reads as if the topic were away. Any other as it is.
+ * Leaves out the largest parts of a record that takes more memory than a record may. kafkajs copies a message several
+ * times, and a broker closes the connection after a request of 100 MiB (`socket.request.max.bytes`). That would look as
+ * if the topic were away. Other records are not changed.
  */
 function withinLimit(record: KafkaRecord): { readonly fitting: KafkaRecord; readonly omitted: readonly PartSize[] } {
   const omitted: PartSize[] = [];
   let fitting = record;
   while (isOverLimit(fitting)) {
-    // Field by field: a decoded record has getters, which a spread leaves out.
+    // Each field by name: a decoded record has getters, which a spread leaves out.
     const { offset, timestampMs, key, value, headers } = fitting;
     const [part, bytes] = largestOf([
       ['value', value?.length ?? 0],
@@ -100,7 +105,8 @@ function amend(letter: Letter, refusal: Refusal): Letter | undefined {
     case 'size':
       return withoutLargestPart(letter);
     case 'record':
-      // A compacted topic wants a key. What is refused with one may have a value, headers or a key that the broker checks.
+      // A compacted topic wants a key. If a message with a key is refused, the broker may check its value, headers or
+      // key.
       return letter.key === null ? named(letter) : withoutLargestPart(letter);
   }
 }
@@ -113,7 +119,7 @@ function withoutTimestamp({ timestampMs = -1, ...letter }: Letter): Letter {
   return timestampMs < 0 ? letter : marked(letter, OWN_TIMESTAMP, timestampMs);
 }
 
-/** Undefined where nothing of the record is left in it. */
+/** Undefined if nothing of the record is left. */
 function withoutLargestPart(letter: Letter): Letter | undefined {
   const [part, bytes] = largestOf([
     ['value', letter.value === null ? 0 : Buffer.byteLength(letter.value)],

@@ -1,8 +1,8 @@
 /**
- * Whether a request failed by this answer of a broker, or a part of it. kafkajs may wrap it in an error of its own, where it has tried again
- * until it gave up.
+ * Whether a request, or a part of it, failed with this answer of a broker. kafkajs may wrap the error in another one
+ * after its own retries.
  *
- * @param type as kafkajs names Kafka's error codes, for instance UNKNOWN_TOPIC_OR_PARTITION
+ * @param type the name that kafkajs gives Kafka's error code, for example UNKNOWN_TOPIC_OR_PARTITION
  */
 export function isOfType(error: unknown, type: string): boolean {
   for (let current = error; current instanceof Error; current = current.cause) {

@@ -3,12 +3,13 @@ import { OUT_OF_RANGE, type OutOfRangeHandler } from './kafkajs/outOfRange.js';
 import { PARTITION_ERROR, type PartitionErrorHandler } from './kafkajs/partitionErrors.js';
 
 /**
- * kafkajs's round robin, and the moment at which the old assignment ends: kafkajs has no callback for a revocation, but asks
- * its assigner for the protocol's metadata each time it begins to join.
+ * kafkajs's round-robin assigner, which also tells when the old assignment ends. kafkajs has no callback for a
+ * revocation, but it asks its assigner for the protocol's metadata whenever it begins to join.
  *
- * @param onJoin called before the group hears of the joining: from then on the old assignment counts no more
- * @param onOutOfRange told of a partition whose log does not have the offset that was asked for
- * @param onPartitionError told of a partition that its broker does not give, and that it gives it again
+ * @param onJoin called before the group hears of the joining. The old assignment is no longer valid then
+ * @param onOutOfRange called for a partition whose log does not have the requested offset
+ * @param onPartitionError called when a broker answers with an error for a partition, and when it serves the partition
+ *   again
  */
 export function fencingAssigner(
   onJoin: () => void,

@@ -1,15 +1,19 @@
-/** How records are fetched; the same for everything that is compared with the consumer. */
+/** How records are fetched. Everything that is compared with the consumer uses the same options. */
 export const FETCH_OPTIONS = {
   /**
-   * How long a fetch waits for data, in milliseconds. Also how long a partition that may go on waits for the next fetch,
-   * so that it must stay well below the time that half of the buffer lasts.
+   * How long a fetch waits for data, in milliseconds. A partition that is resumed waits up to this time for the next
+   * fetch. So it must be well below the time in which the consumer empties half of its buffer.
    */
   maxWaitTimeInMs: 500,
   /**
-   * Bytes fetched of a partition at a time. kafkajs decodes all that a fetch brings in one go, and nothing else runs
-   * meanwhile: a megabyte each, its default, stops the process for a third of a second with eight partitions.
+   * Bytes fetched of a partition at a time. kafkajs decodes all that a fetch brings without a break, and nothing else
+   * runs meanwhile. With its default of a megabyte and eight partitions, the process would stop for a third of a
+   * second.
    */
   maxBytesPerPartition: 256 * 1024,
-  /** Bytes of one fetch over all partitions. Brokers fill it in the order asked, so it has to have room for many. */
+  /**
+   * Bytes of one fetch over all partitions. Brokers fill it in the requested order, so it needs room for many
+   * partitions.
+   */
   maxBytes: 16 * 1024 * 1024,
 } as const;

@@ -2,12 +2,12 @@ import type { KafkaMessage } from 'kafkajs';
 import type { KafkaRecord } from '../protocol/record.js';
 import { FetchedRecord } from './kafkajs/fetchedRecord.js';
 
-/** Larger offsets cannot be told apart as JavaScript numbers. Nothing is lost: the consumer stops there. */
+/** An offset over 2^53 - 1, which is not exact as a JavaScript number. The consumer stops there, so nothing is lost. */
 export class OffsetTooLargeError extends Error {
   override readonly name = 'OffsetTooLargeError';
 }
 
-/** The record that kafkajs gives as a message: our decoder makes the form that the bridge carries. */
+/** The record in a message of kafkajs. Our own decoder has made it, so it is a record already. */
 export function fromKafkaMessage(message: KafkaMessage): KafkaRecord {
   if (message instanceof FetchedRecord) return message;
   throw new TypeError('a message is not of our decoder: see kafka/kafkajs/repairs.ts');

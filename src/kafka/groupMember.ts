@@ -5,71 +5,79 @@ import { isRefusal } from './refusal.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
 import { rejoinDelayMs, STEADY_MS } from './rejoining.js';
 
-/** What happens to a member of a consumer group. */
+/** Called when something happens to a member of a consumer group. */
 export interface MembershipHandlers {
-  /** It begins to join: from now on it has no partition. */
+  /** It begins to join. From now on it has no partition. */
   readonly joining: () => void;
-  /** It has these partitions, by topic. */
+  /** It has joined and has these partitions, by topic. */
   readonly joined: (memberAssignment: Record<string, number[]>) => void;
-  /** The log of a partition does not have the offset that was asked for. To pause it before returning. */
+  /**
+   * The log of a partition does not have the requested offset. The handler has to pause the partition before it
+   * returns.
+   */
   readonly outOfRange: (partition: TopicPartition) => void;
-  /** A broker does not give a partition, by the error that Kafka names; null once it gives it again. */
+  /** A broker answers with this error for a partition, in Kafka's words. Null when it serves the partition again. */
   readonly partitionError: (partition: TopicPartition, error: string | null) => void;
   readonly batch: (payload: EachBatchPayload) => Promise<void>;
-  /** A batch in which there is nothing to hand over, which kafkajs keeps for itself. */
+  /** A fetched batch without records. kafkajs does not pass it to `batch`. */
   readonly emptyBatch: (payload: ConsumerStartBatchProcessEvent['payload']) => void;
-  /** It has left the group, or could not join it, and joins again after this time. */
+  /** It has fallen out of the group, or could not join. It joins again after this time. */
   readonly failed: (error: Error, delayMs: number) => void;
   /** It has been in the group for a minute without a failure. */
   readonly steady: () => void;
-  /** The group was not told that it leaves, or its connections are not closed: its partitions go to others after its session. */
+  /**
+   * Leaving failed: the group was not told, or the connections are not closed. Its partitions go to others after its
+   * session timeout.
+   */
   readonly leftBadly: (error: Error) => void;
 }
 
-/** What joining a group began and leaving it ends. */
+/** The state from `join` to `leave`. */
 interface Membership {
   readonly topics: readonly string[];
-  /** Null while it waits before it joins again. */
+  /** Null while it waits to join again. */
   consumer: Consumer | null;
   rejoin: NodeJS.Timeout | undefined;
-  /** In a row: since it was last in the group for a minute. */
+  /** Failures since it was last in the group for a minute. */
   failures: number;
-  /** Runs since the current consumer has joined. */
+  /** Runs from the time when the current consumer has joined. */
   steady: NodeJS.Timeout | undefined;
-  /** When the consumer began, joined, or sent a heartbeat, by `performance.now()`. */
+  /** When the consumer was created, joined, or sent a heartbeat, by `performance.now()`. */
   heardMs: number;
   watch: NodeJS.Timeout | undefined;
-  /** Ends the wait for the first try. */
+  /** Resolves `join`. */
   tried: () => void;
 }
 
 /**
- * Long enough for all members to notice a rebalance by their heartbeats. kafkajs waits 5 s longer for the answer to a member
- * that joins; with Kafka's 60 s a connection that swallows answers would cost more than a minute.
+ * Long enough for all members to notice a rebalance by their heartbeats. kafkajs waits 5 s longer for the answer to a
+ * joining member. With Kafka's default of 60 s, a connection that loses answers would cost more than a minute.
  */
 const REBALANCE_TIMEOUT_MS = 45_000;
 
 /**
- * A consumer sends a heartbeat every few seconds, whatever it reads, and joins within a minute or two. One that has done neither for so
- * long has ended without a word: kafkajs tells of a crash only once it has stopped and closed everything, which may fail, or not end.
+ * A consumer sends a heartbeat every few seconds, whatever it reads, and joins within a minute or two. If it has done
+ * neither for this long, it counts as failed. kafkajs reports a crash only after it has stopped and closed everything,
+ * and that may fail or hang.
  */
 const SILENT_MS = 180_000;
 const WATCH_INTERVAL_MS = 10_000;
-/** kafkajs waits for what is being handled, and 30 s for an answer of the coordinator. */
+/** How long leaving may take. kafkajs waits until running handlers end, and 30 s for the coordinator's answer. */
 const LEAVE_MAX_MS = 60_000;
 
 /**
- * A member of a consumer group, by one kafkajs consumer after the other: the topics of one that runs cannot be changed, a
- * regular expression it resolves only once (kafkajs#1685), and one that has failed may be beyond repair.
+ * A member of a consumer group. It uses one kafkajs consumer after the other, for three reasons: the topics of a
+ * running consumer cannot be changed, it resolves a regular expression only once (kafkajs#1685), and it cannot always
+ * recover from a failure.
  *
  *     outside ──join──► member ──leave──► outside
  *                        ▲  │ failed         ▲
  *                        │  ▼                │
  *                       waiting ──leave──────┘
  *
- * Whatever a consumer fails by, a new one is made in its place: kafkajs itself takes most errors for final, such as a
- * coordinator that is away for a minute. So it is with one that is not heard of any more. A consumer that was left is deaf and mute: nothing that it does reaches the handlers
- * any more, and it does not come back.
+ * After any failure a new consumer takes the old one's place, because kafkajs itself treats most errors as final, for
+ * example a coordinator that is away for a minute. A consumer that sends no heartbeats any more is replaced, too.
+ * Nothing that an old consumer still does reaches the handlers, and it cannot join again.
  */
 export class GroupMember {
   readonly #kafka: Kafka;
@@ -79,7 +87,7 @@ export class GroupMember {
   readonly #random: () => number;
   #membership: Membership | null = null;
 
-  /** @param random from 0 to 1, for the time before it joins again */
+  /** @param random gives numbers from 0 to 1, for the time before it joins again */
   constructor(
     kafka: Kafka,
     group: { groupId: string; sessionTimeoutMs: number },
@@ -93,14 +101,14 @@ export class GroupMember {
     this.#random = random;
   }
 
-  /** What it has joined for, or is trying to; empty while it is outside. */
+  /** The topics that it has joined, or is trying to join. Empty while it is outside. */
   get topics(): readonly string[] {
     return this.#membership?.topics ?? [];
   }
 
   /**
-   * Joins the group for these topics, or stays outside for none. Resolves after the first try, which ends after some three minutes at
-   * the latest; where that fails, or the member fails later, it joins again until it is told to leave.
+   * Joins the group for these topics. Without topics it stays outside. Resolves after the first attempt, which takes
+   * some three minutes at most. If that fails, or the member fails later, it tries again until `leave` is called.
    */
   async join(topics: readonly string[]): Promise<void> {
     if (this.#membership !== null) throw new Error(`group ${this.#groupId} has to be left first`);
@@ -117,14 +125,18 @@ export class GroupMember {
     };
     membership.watch = setInterval(() => this.#watch(membership), WATCH_INTERVAL_MS).unref();
     this.#membership = membership;
-    // A try that never ends is given up after a while, or left: who waits for it goes on then, too.
+    // The first attempt may hang. It is then given up after a while, or `leave` is called. In both cases `tried`
+    // resolves this.
     await new Promise<void>((resolve) => {
       membership.tried = resolve;
       void this.#enter(membership).finally(resolve);
     });
   }
 
-  /** Never rejects, and ends within a minute: what fails on the way is told, and this member is outside all the same. */
+  /**
+   * Leaves the group. Never rejects, and ends within a minute. A failure is reported to `leftBadly`, and the member is
+   * outside in any case.
+   */
   async leave(): Promise<void> {
     const membership = this.#membership;
     this.#membership = null;
@@ -170,7 +182,7 @@ export class GroupMember {
     return consumer;
   }
 
-  /** One try, by a new consumer. Never rejects. */
+  /** One attempt to join, by a new consumer. Never rejects. */
   async #enter(membership: Membership): Promise<void> {
     const consumer = this.#createConsumer(membership);
     membership.consumer = consumer;
@@ -189,7 +201,7 @@ export class GroupMember {
     } catch (error) {
       this.#fail(membership, consumer, asError(error));
     }
-    // Left on the way: what it has opened since is closed.
+    // `leave` was called in between. What this consumer has opened since then is closed.
     if (membership.consumer !== consumer) await consumer.disconnect().catch(() => undefined);
   }
 
@@ -201,10 +213,10 @@ export class GroupMember {
   }
 
   #fail(membership: Membership, consumer: Consumer, error: Error): void {
-    // Left meanwhile, or failed already: kafkajs tells of a failure to join in its own way, and then of the next.
+    // `leave` was called, or this consumer has failed already: kafkajs may report one failure to join in two ways.
     if (membership.consumer !== consumer) return;
     membership.consumer = null;
-    // One that has ended by itself is disconnected already, and the new one does not need it.
+    // A consumer that has ended by itself is disconnected already. The new one does not have to wait for this.
     consumer.disconnect().catch(() => undefined);
     clearTimeout(membership.steady);
     membership.steady = undefined;
@@ -226,7 +238,8 @@ export class GroupMember {
       metadataMaxAge: 60_000,
       ...FETCH_OPTIONS,
       allowAutoTopicCreation: false,
-      // One that was left while it crashed or joined must not come back: nobody would read what it is given.
+      // A consumer that was left while it crashed or joined must not join later. Nobody would read the partitions that
+      // it gets.
       partitionAssigners: [
         fencingAssigner(
           () => {

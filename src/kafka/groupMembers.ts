@@ -2,16 +2,16 @@ import kafkajs from 'kafkajs';
 import { partitionName } from '../protocol/record.js';
 import type { KafkaAdmin } from './admin.js';
 
-/** A consumer of the group. */
+/** A member of a consumer group. */
 export interface GroupMemberInfo {
   readonly memberId: string;
   readonly clientId: string;
   readonly host: string;
-  /** As `topic/partition`; none while the group rebalances. */
+  /** Names like `topic/partition`. Empty while the group rebalances. */
   readonly partitions: readonly string[];
 }
 
-/** The members of a consumer group and what each of them reads. Throws where Kafka does not answer. */
+/** The members of a consumer group and their partitions. Rejects if Kafka does not answer. */
 export async function groupMembers(admin: KafkaAdmin, groupId: string): Promise<GroupMemberInfo[]> {
   const { groups } = await admin.describeGroups([groupId]);
   return (groups[0]?.members ?? []).map(({ memberId, clientId, clientHost, memberAssignment }) => {

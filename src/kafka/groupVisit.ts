@@ -1,29 +1,39 @@
 import type { Kafka, TopicPartitionOffsetAndMetadata } from 'kafkajs';
 import { NoAnswerError, within } from '../lib/within.js';
 
-/** A member of a group that reads nothing. */
+/** What a visiting member, which reads nothing, can do in the group. */
 export interface GroupVisit {
-  /** The partitions that the group has given to it, by topic. */
+  /** The partitions that the visitor has got, by topic. */
   readonly assignment: Readonly<Record<string, readonly number[]>>;
-  /** How often the group has given out its partitions since: what was found out before the last time may no longer be so. */
+  /** How often the group has rebalanced since the visitor joined. What was found out before may no longer be true. */
   readonly rebalances: () => number;
-  /** Resolves once Kafka has it; rejects where Kafka refuses, or does not answer, also where this member has failed meanwhile. */
+  /**
+   * Resolves when Kafka has the commit. Rejects if Kafka refuses it or does not answer, and if this member has failed
+   * meanwhile.
+   */
   readonly commit: (offsets: TopicPartitionOffsetAndMetadata[]) => Promise<void>;
 }
 
-/** To connect and to join a group; brokers wait 3 s for further members of a new one by default (`group.initial.rebalance.delay.ms`). */
+/**
+ * Time to connect and join the group. By default brokers wait 3 s for further members of a new group
+ * (`group.initial.rebalance.delay.ms`).
+ */
 const JOIN_TIMEOUT_MS = 60_000;
-/** kafkajs waits 30 s for the coordinator's answer. A member that has not left is given up after its session. */
+/**
+ * Time to leave the group. kafkajs waits 30 s for the coordinator's answer. A member that has not left drops out after
+ * its session timeout.
+ */
 const LEAVE_TIMEOUT_MS = 45_000;
-/** kafkajs gives up a request after 30 s, but not whatever it waits for before. */
+/** Time for a commit. kafkajs gives up a request after 30 s, but not what it waits for before it sends the request. */
 const COMMIT_TIMEOUT_MS = 60_000;
 
 /**
- * Joins a group, because Kafka takes offsets for it from its members only, works as one, and leaves it. Nothing is tried again:
- * kafkajs would repeat a commit under whatever generation is then current, over what others have committed meanwhile.
+ * Joins a group, does some work as a member, and leaves. Kafka takes a group's offsets only from its members. Nothing
+ * is retried: kafkajs would repeat a commit under a later generation, and overwrite what others have committed
+ * meanwhile.
  *
- * @param work bounds its own time
- * @throws Error also where Kafka does not let it join within a minute. Where leaving fails, or does not end, the work is done all the same
+ * @param work limits its own time
+ * @throws Error, also if the group cannot be joined within a minute. If leaving fails or hangs, that is no error
  */
 export async function visitGroup<T>(
   kafka: Kafka,
@@ -40,7 +50,8 @@ export async function visitGroup<T>(
   const joined = new Promise<Record<string, number[]>>((resolve, reject) => {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
       joins++;
-      // Nothing may be fetched: where the log no longer has a committed offset, kafkajs would commit "earliest" over it.
+      // Nothing may be fetched. If the log does not have a committed offset any more, kafkajs would commit "earliest"
+      // over it.
       consumer.pause(Object.entries(memberAssignment).map(([topic, partitions]) => ({ topic, partitions })));
       resolve(memberAssignment);
     });
@@ -49,7 +60,7 @@ export async function visitGroup<T>(
       reject(error);
     });
   });
-  joined.catch(() => undefined); // Where connecting fails, nobody waits for it.
+  joined.catch(() => undefined); // If connecting fails, nobody waits for this promise.
   let isOver = false;
   const enter = async (): Promise<void> => {
     const steps = [
@@ -76,7 +87,8 @@ export async function visitGroup<T>(
     });
   } finally {
     isOver = true;
-    // kafkajs leaves nothing that it is still on its way into: it would join later, and keep partitions from those who read.
+    // kafkajs cannot leave while it is still joining. It would join later, and keep partitions away from members that
+    // read. So the joining is awaited first.
     const leaving = entering.catch(() => undefined).then(() => consumer.disconnect());
     await within(leaving, LEAVE_TIMEOUT_MS).catch(() => undefined);
   }

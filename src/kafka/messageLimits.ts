@@ -2,12 +2,12 @@ import type { KafkaAdmin } from './admin.js';
 import { within } from '../lib/within.js';
 import { topicConfigs } from './topicConfigs.js';
 
-/** For one topic's answer. */
+/** Time for the answer about one topic. */
 const ANSWER_WAIT_MS = 5_000;
 
 /**
- * Bytes of the largest message that each topic takes (`max.message.bytes`). A topic is left out where it may not be asked, or
- * does not answer.
+ * The size of the largest message that each topic takes (`max.message.bytes`), in bytes. A topic is left out if this
+ * user may not ask for it, or there is no answer.
  */
 export async function messageLimits(
   admin: KafkaAdmin,
@@ -23,7 +23,7 @@ async function limitOf(admin: KafkaAdmin, name: string): Promise<number | null> 
     const value = configs?.get('max.message.bytes');
     return value === undefined ? null : Number(value);
   } catch {
-    // It is asked for a warning only: a user without DescribeConfigs goes without.
+    // This is only for a warning, so a user without DescribeConfigs gets none.
     return null;
   }
 }

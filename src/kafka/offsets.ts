@@ -2,23 +2,23 @@ import type { StartFrom } from '../config/config.js';
 import { partitionName } from '../protocol/record.js';
 import type { KafkaAdmin, LogAnswer, NoAnswer } from './admin.js';
 
-/** What the log of a partition holds. */
+/** Where the log of a partition begins and ends. */
 export type LogOffsets = LogAnswer;
 
-/** How far a group has come in the log of a partition. */
+/** The log of a partition, and what a group has committed for it. */
 export interface GroupOffsets extends LogOffsets {
-  /** The committed next offset; null without one. Kafka's -1 and kafkajs's -2 are no offsets. */
+  /** The committed next offset. Null if there is none: Kafka's -1 and kafkajs's -2 are no offsets. */
   readonly committedOffset: number | null;
   readonly committedMetadata: string | null;
 }
 
-/** What was found out of partitions, and which of them cannot be asked now. */
+/** The answers about partitions, and which partitions cannot be asked now. */
 export interface Found<Log> {
   readonly logs: readonly Log[];
   readonly unknown: readonly NoAnswer[];
 }
 
-/** The logs of all partitions of some topics, in their order. Rejects where no broker answers. */
+/** The logs of all partitions of these topics, in order. Rejects if no broker answers. */
 export async function findLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
@@ -30,7 +30,10 @@ export async function findLogOffsets(
   };
 }
 
-/** As {@link findLogOffsets}, with what a group has committed. Rejects, too, where the group's coordinator does not answer. */
+/**
+ * Like {@link findLogOffsets}, with what a group has committed. Rejects also if the group's coordinator does not
+ * answer.
+ */
 export async function findGroupOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchCommits'>,
   groupId: string,
@@ -46,18 +49,18 @@ export async function findGroupOffsets(
   return { logs: found, unknown };
 }
 
-/** What was found out, for who needs all of it. @throws Error that names what cannot be asked */
+/** The answers about all partitions. @throws Error that names those that cannot be asked */
 export function allOf<Log>({ logs, unknown }: Found<Log>): readonly Log[] {
   if (unknown.length > 0) throw new Error(unknown.map(describeNoAnswer).join('; '));
   return logs;
 }
 
-/** In words, with the partition's name. */
+/** A sentence with the partition's name. */
 export function describeNoAnswer(where: NoAnswer): string {
   return where.partition < 0 ? where.problem : `partition ${partitionName(where)}: ${where.problem}`;
 }
 
-/** As {@link findLogOffsets}. Rejects, too, where one partition cannot be asked, or Kafka has no such topic. */
+/** Like {@link findLogOffsets}. Rejects also if one partition cannot be asked, or a topic does not exist. */
 export async function fetchLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
@@ -65,7 +68,7 @@ export async function fetchLogOffsets(
   return allOf(await findLogOffsets(admin, topics));
 }
 
-/** As {@link findGroupOffsets}. Rejects, too, where one partition cannot be asked, or Kafka has no such topic. */
+/** Like {@link findGroupOffsets}. Rejects also if one partition cannot be asked, or a topic does not exist. */
 export async function fetchGroupOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchCommits'>,
   groupId: string,
@@ -75,8 +78,8 @@ export async function fetchGroupOffsets(
 }
 
 /**
- * Finds out where a position is in each of some logs: an offset, their start or end, or a time, which stands for the first
- * record that was written then or later, or else the end. Asks Kafka only for a time.
+ * Finds the offset of a position in each log. A position is an offset, the start, the end, or a time. A time stands for
+ * the first record written then or later, or for the end if there is none. Kafka is asked only for a time.
  */
 export async function offsetsAt<Log extends LogOffsets>(
   admin: Pick<KafkaAdmin, 'fetchOffsetsAt'>,

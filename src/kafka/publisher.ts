@@ -7,36 +7,39 @@ import { isOfType } from './errorType.js';
 import { NULL_HEADER, writeNullHeaders } from './kafkajs/nullHeaders.js';
 import { NoAnswerError, within } from '../lib/within.js';
 
-/** A message to publish. Without a partition it goes where every Kafka client would send its key. */
+/**
+ * A message to publish. Without a partition it goes to the partition that every Kafka client would choose for its key.
+ */
 export interface OutgoingMessage {
   readonly key: Buffer | null;
   readonly value: Buffer | string | null;
   readonly headers?: HeaderValues;
-  /** To be asked for only where it exists: otherwise nothing is published, and that is an error. */
+  /** It must exist. Otherwise nothing is published, and that is an error. */
   readonly partition?: number;
   readonly timestampMs?: number;
 }
 
 /**
- * What a topic may have against one message, and take another in its place. `record`: it is not valid there, for instance
- * without a key where the topic is compacted, or by a schema that the broker checks.
+ * Why a topic refuses one message but may take a changed one. `record`: the message is not valid there, for example
+ * without a key in a compacted topic, or by a schema that the broker checks.
  */
 export type Refusal = 'size' | 'timestamp' | 'record';
 
 /**
- * What to publish instead of a message that a topic refuses; undefined where nothing is left to try, which it must come to.
- * One whose timestamp is refused is to come back without it, or as it is where it has none.
+ * Gives the message to publish in place of one that a topic refuses. It has to return undefined at last, when there is
+ * nothing left to try. If the timestamp is refused, it returns the message without a timestamp, or unchanged if there
+ * is none.
  */
 export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: Refusal) => Sent | undefined;
 
 /**
- * A topic takes no messages: its partitions' leaders are away, it is gone, or this user may not write to it. Trying again
- * later is all that helps.
+ * A topic takes no messages: its leaders are away, it does not exist, or this user may not write to it. Only a later
+ * retry can help.
  */
 export class PublishError extends Error {
   override readonly name = 'PublishError';
   readonly topic: string;
-  /** Kafka has no such topic, or does not let this user write to it: no broker coming back will cure it. */
+  /** Kafka has no such topic, or this user may not write to it. It does not pass when a broker comes back. */
   readonly refused: boolean;
 
   constructor(topic: string, reason: string, { refused = false, cause }: { refused?: boolean; cause?: unknown } = {}) {
@@ -47,48 +50,54 @@ export class PublishError extends Error {
 }
 
 /**
- * Bytes of one produce request, at most: kafkajs makes one record batch of what a request has for a partition, and a
- * batch over the topic's `max.message.bytes` (1,048,588 by default) is refused, which no retry cures.
+ * Bytes of one produce request, at most. kafkajs makes one record batch for each partition in a request. A batch over
+ * the topic's `max.message.bytes` (1,048,588 by default) is refused, and a retry cannot help.
  */
 const REQUEST_BYTES_MAX = 900_000;
 
 /**
- * Messages of one produce request, at most. kafkajs groups a request's messages by partition in a time that grows with
- * their square: at some hundreds it does not show, at ten thousand it is most of the producer’s time.
+ * Messages of one produce request, at most. kafkajs groups them by partition in a time that grows with their square.
+ * For some hundreds that does not matter. For ten thousand it is most of the producer's time.
  */
 const REQUEST_MESSAGES_MAX = 500;
 
-/** What a message takes beside key and value: lengths, deltas, attributes; a header's name and lengths likewise. */
+/**
+ * Bytes of a message besides key and value: lengths, deltas, attributes. The same for each header besides its name and
+ * value.
+ */
 const MESSAGE_OVERHEAD_BYTES = 24;
 
-/** After this long without an answer to a request its topic counts as away. The request may still be carried out. */
+/** If a request has no answer after this time, its topic counts as away. The broker may still carry the request out. */
 const ANSWER_WAIT_MS = 10_000;
 
-/** A topic that failed is left alone for so long: whoever publishes to it fails at once, and holds nothing up. */
+/** After a failure a topic is not tried for this long. Publishing to it fails at once, so it holds nothing up. */
 const AWAY_MS = 5_000;
 
-/** A topic that has taken a message within this time takes messages: what it refuses is the message's fault. */
+/** A topic that has taken a message within this time works. So if it refuses a message, the message is the reason. */
 const TAKEN_MAX_AGE_MS = 60_000;
 
-/** Few tries: whoever publishes tries again, later and without holding a slot meanwhile. */
+/** Few retries, because the caller retries later, without holding a slot meanwhile. */
 export const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 3 };
 
 export interface PublisherOptions {
-  /** Makes a producer that is not connected yet. */
+  /** Creates a producer that is not connected. */
   readonly createProducer: () => Producer;
-  /** Where it is said, once, that a topic is away and that it is back. */
+  /** Gets one opened when a topic is away, and one when it is back. */
   readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
-  /** A request failed for another reason than one of its messages. */
+  /** Called when a request failed for another reason than its messages. */
   readonly onError?: () => void;
-  /** A message was left out, because its topic takes others, and not this one in any form. */
+  /** Called when a message was left out, because its topic takes other messages, but not this one in any form. */
   readonly onLeftOut?: (topic: string) => void;
-  /** Milliseconds, never set back. Default: `performance.now`. */
+  /** The time in milliseconds, by a clock that is never set back. Default: `performance.now`. */
   readonly now?: () => number;
-  /** How long an answer is waited for. Default: 10 s. */
+  /** How long to wait for an answer, in milliseconds. Default: 10 s. */
   readonly answerWaitMs?: number;
 }
 
-/** Makes the producers of a {@link Publisher}. Once one is disconnected it does not try again what has failed: kafkajs would. */
+/**
+ * Makes the producers of a {@link Publisher}. A producer that is disconnected stops its retries, which kafkajs's own
+ * would go on with.
+ */
 export function producerFactory(kafka: Kafka): () => Producer {
   writeNullHeaders();
   return () => {
@@ -115,44 +124,44 @@ export function producerFactory(kafka: Kafka): () => Producer {
   };
 }
 
-/** A producer, and when it is connected. */
-interface Line {
+/** A producer. `connected` resolves when it is connected. */
+interface OpenedProducer {
   readonly producer: Producer;
   readonly connected: Promise<void>;
 }
 
-/** What is known of a topic: its producer, and whether it is away. */
-interface Outlet {
-  /** Undefined before the first request, and after one that was not answered. */
-  line: Line | undefined;
-  /** 0 while it is up. */
+/** The state of a topic: its producer, and whether it is away. */
+interface TopicState {
+  /** Undefined before the first request, and after a request without an answer. */
+  opened: OpenedProducer | undefined;
+  /** The time until which the topic counts as away. 0 while it is up. */
   awayUntilMs: number;
   awayReason: string;
-  /** It has refused messages without a key, and taken them with one: it is compacted. */
+  /** It has refused messages without a key and taken them with one, so it is compacted. */
   wantsKeys: boolean;
-  /** When it took messages last; -Infinity before it did. */
+  /** When it last took messages. -Infinity if it never did. */
   takenAtMs: number;
-  /** Somebody is finding out whether it is back. */
+  /** A caller is trying whether it is back. */
   probing: boolean;
 }
 
 /**
- * Publishes messages in order, one topic a request, each request below the size that brokers refuse.
+ * Publishes messages in order. A request has messages for one topic, and is below the size that brokers refuse.
  *
- * Each topic has a producer of its own: kafkajs refreshes the metadata of all topics of a producer in one request, which
- * fails for all where one of them is gone. And each is up or away:
+ * Each topic has its own producer: kafkajs refreshes the metadata of all topics of a producer in one request, and that
+ * fails for all if one topic is gone. Each topic is up or away:
  *
  *     up ──failure──► away ──5 s──► one may try ──success──► up
  *                      ▲                 └──failure──► away
- *                      └ whoever else publishes fails at once
+ *                      └ all other calls fail at once
  *
- * A producer that has not answered is given up, and the next try has a new one: whatever of it never settles, a connect, a
- * request, a lock of kafkajs, holds up that one try.
+ * A producer that does not answer is given up, and the next attempt has a new one. So whatever never ends (a connect, a
+ * request, a lock of kafkajs) holds up one attempt only.
  */
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #now: () => number;
-  readonly #outlets = new Map<string, Outlet>();
+  readonly #topicStates = new Map<string, TopicState>();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -160,12 +169,13 @@ export class Publisher {
   }
 
   /**
-   * Resolves when all in-sync replicas have the messages. A repetition may publish twice. A message that the topic refuses
-   * in every form is left out, said and counted, if the topic takes others; it must not hold them for ever.
+   * Resolves when all in-sync replicas have the messages. A repeated call may publish twice. If the topic refuses a
+   * message in every form but takes others, the message is left out, logged and counted. It must not hold up the others
+   * for ever.
    *
-   * @param messages taken one by one as requests are filled, so that a long list need not be in memory
-   * @param amend what to publish instead of messages that the topic refuses; by default nothing
-   * @throws PublishError where the topic is away, or takes none of the messages in any form
+   * @param messages read one by one as requests are filled, so a long list need not be in memory
+   * @param amend gives the messages to publish in place of refused ones. Default: none
+   * @throws PublishError if the topic is away, or takes none of the messages in any form
    */
   async publish<Sent extends OutgoingMessage>(
     topic: string,
@@ -173,11 +183,11 @@ export class Publisher {
     amend?: Amend<Sent>,
   ): Promise<void> {
     const work: Publishing<Sent> = { topic, amend, hopeless: [] };
-    const outlet = this.#outletOf(topic);
+    const state = this.#stateOf(topic);
     let request: Sent[] = [];
     let requestBytes = 0;
     for (const asked of messages) {
-      const message = (outlet.wantsKeys && asked.key === null ? amend?.(asked, 'record') : undefined) ?? asked;
+      const message = (state.wantsKeys && asked.key === null ? amend?.(asked, 'record') : undefined) ?? asked;
       const bytes = messageBytes(message);
       const full = requestBytes + bytes > REQUEST_BYTES_MAX || request.length >= REQUEST_MESSAGES_MAX;
       if (full && request.length > 0) {
@@ -192,28 +202,29 @@ export class Publisher {
     this.#leaveOut(topic, work.hopeless);
   }
 
-  /** @throws PublishError where the topic is away, without trying it */
+  /** @throws PublishError if the topic is known to be away. It is not tried */
   mustBeUp(topic: string): void {
-    const outlet = this.#outlets.get(topic);
-    if (outlet === undefined) return;
-    const waits = outlet.awayUntilMs > 0 && (outlet.probing || this.#now() < outlet.awayUntilMs);
-    if (waits) throw new PublishError(topic, outlet.awayReason);
+    const state = this.#topicStates.get(topic);
+    if (state === undefined) return;
+    const waits = state.awayUntilMs > 0 && (state.probing || this.#now() < state.awayUntilMs);
+    if (waits) throw new PublishError(topic, state.awayReason);
   }
 
   async close(): Promise<void> {
     await Promise.allSettled(
-      [...this.#outlets.values()].map(async ({ line }) => {
-        await line?.connected;
-        await line?.producer.disconnect();
+      [...this.#topicStates.values()].map(async ({ opened }) => {
+        await opened?.connected;
+        await opened?.producer.disconnect();
       }),
     );
-    this.#outlets.clear();
+    this.#topicStates.clear();
   }
 
   /**
-   * Halves what the topic refuses, until the message that it refuses is alone. Which timestamps it refuses it does not say,
-   * and to look for them would publish the others again and again: all of the request's are amended. So are all without a
-   * key, which may be what is wrong.
+   * Halves a refused request until the refused message is alone. There are two exceptions, because the topic does not
+   * say which message is the reason, and a search would publish the other messages again and again. If a timestamp is
+   * refused, all messages of the request are amended. If a message is invalid and some have no key, all those without a
+   * key are amended.
    */
   async #sendParts<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: readonly Sent[]): Promise<void> {
     try {
@@ -238,16 +249,16 @@ export class Publisher {
       const hopelessBefore = work.hopeless.length;
       if (amended.length > 0) await this.#sendParts(work, amended);
       if (isKeyless && amended.length > 0 && work.hopeless.length === hopelessBefore)
-        this.#outletOf(work.topic).wantsKeys = true;
+        this.#stateOf(work.topic).wantsKeys = true;
     }
   }
 
-  /** @throws PublishError where the topic may be to blame, for it has not taken any message of late */
+  /** @throws PublishError if the topic has taken no message lately, so the topic itself may be the reason */
   #leaveOut(topic: string, hopeless: readonly Hopeless[]): void {
     const [first] = hopeless;
     if (first === undefined) return;
     const reason = REFUSAL_REASONS[first.refusal];
-    if (this.#now() - this.#outletOf(topic).takenAtMs > TAKEN_MAX_AGE_MS)
+    if (this.#now() - this.#stateOf(topic).takenAtMs > TAKEN_MAX_AGE_MS)
       throw new PublishError(topic, reason, { cause: first.error });
     for (const { message, refusal } of hopeless) {
       this.#options.onLeftOut?.(topic);
@@ -261,55 +272,55 @@ export class Publisher {
 
   async #send(topic: string, messages: readonly OutgoingMessage[]): Promise<void> {
     this.mustBeUp(topic);
-    const outlet = this.#outletOf(topic);
-    outlet.probing = outlet.awayUntilMs > 0;
+    const state = this.#stateOf(topic);
+    state.probing = state.awayUntilMs > 0;
     try {
-      const line = lineOf(outlet, this.#options.createProducer);
-      const answer = line.connected.then(() => sendAll(line.producer, topic, messages.map(toMessage)));
+      const opened = openedProducer(state, this.#options.createProducer);
+      const answer = opened.connected.then(() => sendAll(opened.producer, topic, messages.map(toMessage)));
       try {
         await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
       } catch (error) {
-        if (error instanceof NoAnswerError) giveUp(outlet, line, answer);
+        if (error instanceof NoAnswerError) giveUp(state, opened, answer);
         throw error;
       }
-      outlet.takenAtMs = this.#now();
-      this.#up(topic, outlet);
+      state.takenAtMs = this.#now();
+      this.#up(topic, state);
     } catch (error) {
       if (refusalOf(error, messages) !== null) {
-        this.#up(topic, outlet);
+        this.#up(topic, state);
         throw error;
       }
       this.#options.onError?.();
-      outlet.awayUntilMs = this.#now() + AWAY_MS;
+      state.awayUntilMs = this.#now() + AWAY_MS;
       const refused = REFUSALS.some((type) => isOfType(error, type));
-      outlet.awayReason = messageOf(error);
-      const failure = new PublishError(topic, outlet.awayReason, { refused, cause: error });
+      state.awayReason = messageOf(error);
+      const failure = new PublishError(topic, state.awayReason, { refused, cause: error });
       this.#options.stateLog?.problem(`topic ${topic}`, `${failure.message}; what is to go there waits`);
       throw failure;
     } finally {
-      outlet.probing = false;
+      state.probing = false;
     }
   }
 
-  #up(topic: string, outlet: Outlet): void {
-    outlet.awayUntilMs = 0;
+  #up(topic: string, state: TopicState): void {
+    state.awayUntilMs = 0;
     this.#options.stateLog?.well(`topic ${topic}`, `topic ${topic} takes messages again`);
   }
 
-  #outletOf(topic: string): Outlet {
-    let outlet = this.#outlets.get(topic);
-    if (outlet === undefined) {
-      outlet = {
-        line: undefined,
+  #stateOf(topic: string): TopicState {
+    let state = this.#topicStates.get(topic);
+    if (state === undefined) {
+      state = {
+        opened: undefined,
         awayUntilMs: 0,
         awayReason: '',
         wantsKeys: false,
         takenAtMs: -Infinity,
         probing: false,
       };
-      this.#outlets.set(topic, outlet);
+      this.#topicStates.set(topic, state);
     }
-    return outlet;
+    return state;
   }
 }
 
@@ -317,7 +328,7 @@ export class Publisher {
 interface Publishing<Sent extends OutgoingMessage> {
   readonly topic: string;
   readonly amend: Amend<Sent> | undefined;
-  /** What the topic refuses in every form. */
+  /** Messages that the topic refuses in every form. */
   readonly hopeless: Hopeless[];
 }
 
@@ -327,35 +338,38 @@ interface Hopeless {
   readonly error: unknown;
 }
 
-/** Characters of a message's key that a log line shows. */
+/** Characters of a message's key in a log line, at most. */
 const NAME_LENGTH_MAX = 100;
 
-/** Error types of Kafka that mean that the topic itself is not to be had. */
+/** Kafka's errors that mean that the topic itself cannot be used. */
 const REFUSALS = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
 
-function lineOf(outlet: Outlet, create: () => Producer): Line {
-  if (outlet.line !== undefined) return outlet.line;
+function openedProducer(state: TopicState, create: () => Producer): OpenedProducer {
+  if (state.opened !== undefined) return state.opened;
   const producer = create();
-  const line = { producer, connected: producer.connect() };
-  line.connected.catch(() => {
-    if (outlet.line === line) outlet.line = undefined;
+  const opened = { producer, connected: producer.connect() };
+  opened.connected.catch(() => {
+    if (state.opened === opened) state.opened = undefined;
   });
-  outlet.line = line;
-  return line;
+  state.opened = opened;
+  return opened;
 }
 
-/** Nobody waits for it. It is disconnected once more when its request has failed, for which kafkajs may have connected it again. */
-function giveUp(outlet: Outlet, { producer }: Line, answer: Promise<void>): void {
-  if (outlet.line?.producer === producer) outlet.line = undefined;
+/**
+ * Disconnects a producer that nobody waits for. It is disconnected again when its request has failed, because kafkajs
+ * may have connected it again for that request.
+ */
+function giveUp(state: TopicState, { producer }: OpenedProducer, answer: Promise<void>): void {
+  if (state.opened?.producer === producer) state.opened = undefined;
   const disconnect = (): Promise<void> => producer.disconnect().catch(() => undefined);
   void disconnect();
   void answer.then(disconnect, disconnect);
 }
 
 /**
- * kafkajs reports success for what it has not sent: a send that fails at one broker is tried again at the brokers that have
- * not answered yet, and a partition whose leader has moved meanwhile to one that has answered is left out; so is a partition
- * that does not exist. Its answer names the partitions that were sent; what was not is sent again.
+ * Sends all messages. kafkajs may report success although it has not sent some: it retries a failed send at the brokers
+ * that have not answered yet. A partition whose leader has moved to a broker that has answered is left out, and so is a
+ * partition that does not exist. The answer names the partitions that were sent. The rest is sent again here.
  */
 async function sendAll(producer: Producer, topic: string, messages: readonly Message[]): Promise<void> {
   for (let unsent = messages; unsent.length > 0;) {
@@ -376,14 +390,18 @@ const REFUSAL_REASONS: Readonly<Record<Refusal, string>> = {
   record: 'a message is not valid there, for instance by a schema that the broker checks',
 };
 
-/** Null where the request failed for another reason than its messages, and the topic is to be left alone. */
+/**
+ * Which message problem an error means. Null if the request failed for another reason, so that the topic counts as
+ * away.
+ */
 function refusalOf(error: unknown, messages: readonly OutgoingMessage[]): Refusal | null {
-  // A record batch can be larger than the topic's messages may be, or than its segments.
+  // A record batch can be too large for the topic's messages, or for its segments.
   if (isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE')) return 'size';
   if (isOfType(error, 'INVALID_RECORD')) return 'record';
-  // What older brokers say of a message without a key for a compacted topic, and of one that was damaged on its way.
+  // Older brokers say this for a message without a key in a compacted topic, and also for one that was damaged on its
+  // way.
   if (isOfType(error, 'CORRUPT_MESSAGE') && messages.some(({ key }) => key === null)) return 'record';
-  // Where it is the time of now that is refused, a clock is wrong: no message can help it.
+  // If even the present time is refused, a clock is wrong, and no change of the message can help.
   return isOfType(error, 'INVALID_TIMESTAMP') && messages.some(hasTimestamp) ? 'timestamp' : null;
 }
 
@@ -392,8 +410,8 @@ function hasTimestamp({ timestampMs = -1 }: OutgoingMessage): boolean {
 }
 
 /**
- * Kafka's own choice of a partition, as kafkajs's default partitioner makes it, at a sixtieth of its time; messages
- * without a key go round. The choice is written into the message: a send that is tried again must not choose anew.
+ * Chooses a partition like Kafka's own partitioner. It takes a sixtieth of the time of kafkajs's. Messages without a
+ * key go to each partition in turn. The choice is written into the message, so that a retry does not choose again.
  */
 export function createPartitioner(): (args: PartitionerArgs) => number {
   let round = 0;
@@ -412,7 +430,10 @@ function toMessage({ key, value, headers, partition, timestampMs }: OutgoingMess
   return message;
 }
 
-/** kafkajs has another word for a header without a value. Headers that all have one, nearly all, are passed on as they are. */
+/**
+ * Replaces null values of headers by {@link NULL_HEADER}. Nearly all headers have only values and are passed on
+ * unchanged.
+ */
 function withoutNulls(headers: HeaderValues): IHeaders {
   const isNull = (values: HeaderValues[string]): boolean =>
     values === null || (values instanceof Array && values.includes(null));
@@ -430,7 +451,7 @@ function messageBytes({ key, value, headers = {} }: OutgoingMessage): number {
   return MESSAGE_OVERHEAD_BYTES + (key?.length ?? 0) + valueBytes + headersBytes(headers);
 }
 
-/** Bytes that headers take in a message, about. */
+/** About how many bytes headers take in a message. */
 export function headersBytes(headers: HeaderValues): number {
   let bytes = 0;
   for (const [name, values] of Object.entries(headers)) {

@@ -4,11 +4,11 @@ import { partitionName } from '../protocol/record.js';
 import { rangesOf, readRanges, type PartitionRange } from './readRanges.js';
 
 /**
- * Hands over every message that a topic holds at the time of the call, in the order of each partition, one after the other. What lies
- * behind the beginning of a transaction that is still open may not be read yet.
+ * Reads all messages that a topic has at the time of the call, one after the other, in the order of each partition.
+ * Messages from the beginning of an open transaction on cannot be read yet.
  *
- * @param handle may take its time: the next message waits for it. Its error ends the reading.
- * @returns what was there and is not handed over, for open transactions
+ * @param handle is awaited before the next message. Its error ends the reading
+ * @returns the ranges that were not read because of open transactions
  */
 export async function readTopic(
   kafka: Kafka,
@@ -16,7 +16,7 @@ export async function readTopic(
   topic: string,
   handle: (message: KafkaMessage, partition: number) => Promise<void> | void,
 ): Promise<readonly PartitionRange[]> {
-  // Before the ends of what may be read: what ends later than those then is really held back.
+  // These ends are asked for first. So a log that is longer than what may be read is really held back.
   const ends = await admin.fetchHighWatermarks(topic);
   const ranges = await rangesOf(admin, [topic]);
   await readRanges(kafka, admin, ranges, async (message, { partition }) => {

@@ -1,4 +1,4 @@
-/** Kafka's answers that nobody but a person can change: credentials, and what they may do. */
+/** Errors of Kafka that only a person can remove: wrong credentials or missing rights. */
 const TYPES = new Set([
   'SASL_AUTHENTICATION_FAILED',
   'UNSUPPORTED_SASL_MECHANISM',
@@ -8,8 +8,8 @@ const TYPES = new Set([
 ]);
 
 /**
- * Whether Kafka refuses this user. Everything else that a request may fail by (brokers away, a topic that is not there, a
- * coordinator that moves, a fault of kafkajs) may pass by itself.
+ * Whether Kafka refuses this user. Every other failure may pass by itself: brokers that are away, a missing topic, a
+ * coordinator that moves, an error of kafkajs.
  */
 export function isRefusal(error: unknown): boolean {
   for (let current = error; current instanceof Error; current = current.cause) {
@@ -25,8 +25,8 @@ export function isLoginRefusal(error: unknown): boolean {
 }
 
 /**
- * The words of the error below all those that kafkajs has wrapped it in, with what Kafka calls it: `KafkaJSNonRetriableError`
- * alone says nothing.
+ * The message and type of the error inside all those in which kafkajs has wrapped it. `KafkaJSNonRetriableError` alone
+ * says nothing.
  */
 export function causeOf(error: Error): string {
   let cause = error;

@@ -15,18 +15,19 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { publishDeadLetters } from './deadLetters.js';
 import type { Publisher } from './publisher.js';
 
-/** What of key and headers a stub keeps, so that the acknowledgement finds its way. A key that is larger is left out. */
+/** A stub keeps the key and headers, so that the acknowledgement can be sent. A key over this size is left out. */
 const STUB_KEY_BYTES_MAX = 16 * 1024;
-/** Names and values of all headers together; those that do not fit are left out. */
+/** Names and values of all headers together. Headers that do not fit are left out. */
 const STUB_HEADERS_BYTES_MAX = 16 * 1024;
-/** What a header takes beside name and value: many small ones must not add up. */
+/** Bytes that a header counts besides name and value, because there may be many small ones. */
 const HEADER_OVERHEAD_BYTES = 16;
 
 /**
- * Puts a record that is too large for any signal, or that no chunk can carry, on the dead-letter topic and gives the stub that takes
- * its place in the lane, so that it is acknowledged in its turn. Repeating it publishes a second dead letter and loses nothing.
+ * Makes a function that sets a record aside which is too large for any signal, or cannot be packed. It publishes the
+ * record's dead letter and returns the stub that takes the record's place in the lane. So the record is acknowledged in
+ * its turn. If this is repeated, there is a second dead letter, and nothing is lost.
  *
- * A stub that is refused as too large has its dead letter already: it comes back without key and headers.
+ * If even a stub is refused as too large, its dead letter exists already. It is returned without key and headers.
  */
 export function createSetAside(publisher: Publisher, { pipeline, destination }: BatcherSettings, metrics: Metrics) {
   return async (source: RecordSource, original: KafkaRecord): Promise<KafkaRecord> => {
@@ -53,7 +54,10 @@ function toStub(record: KafkaRecord, tooLargeBytes: number): KafkaRecord {
   };
 }
 
-/** First what says where the acknowledgement is awaited, then as many others as there is room for, in the record's order. */
+/**
+ * Keeps first the headers that say where the acknowledgement is awaited, then as many others as there is room for, in
+ * the record's order.
+ */
 function headersOfStub({ headers }: KafkaRecord): readonly RecordHeader[] {
   const kept = new Set<RecordHeader>();
   let room = STUB_HEADERS_BYTES_MAX;

@@ -2,10 +2,10 @@ import kafkajs from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
 
 /**
- * Settings of a topic by their names, as `max.message.bytes`. Those that the broker does not know are left out; undefined where it says
- * nothing of the topic.
+ * The settings of a topic by name, for example `max.message.bytes`. Settings that the broker does not know are left
+ * out. Undefined if the broker says nothing about the topic.
  *
- * @throws where Kafka does not answer, or the user may not ask (`DescribeConfigs`)
+ * @throws Error if Kafka does not answer, or the user may not ask (`DescribeConfigs`)
  */
 export async function topicConfigs(
   admin: KafkaAdmin,

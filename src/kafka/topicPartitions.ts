@@ -2,12 +2,12 @@ import type { Admin } from 'kafkajs';
 import { isOfType } from './errorType.js';
 import { within } from '../lib/within.js';
 
-/** As long as this is a topic's number of partitions believed; they are added seldom, and never taken away. */
+/** How long a topic's number of partitions is remembered. Partitions are added seldom and never removed. */
 const FOUND_MAX_AGE_MS = 30_000;
-/** A topic that is missing is looked for again sooner: somebody may be waiting for it. */
+/** A missing topic is asked for again sooner, because somebody may be waiting for it. */
 const MISSING_MAX_AGE_MS = 5_000;
 
-/** Whoever asks holds a slot of the worker meanwhile. */
+/** The caller holds a slot of the worker while it waits. */
 const ANSWER_WAIT_MS = 10_000;
 
 interface Known {
@@ -15,22 +15,22 @@ interface Known {
   readonly untilMs: number;
 }
 
-/** How many partitions topics have. The topics asked for must be few: what is known of them is kept. */
+/** Knows how many partitions topics have. It keeps an entry for each topic, so it must be asked for few topics only. */
 export class TopicPartitions {
   readonly #admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>;
   readonly #now: () => number;
   readonly #known = new Map<string, Known>();
 
-  /** @param admin connected when it is first needed; whoever made it disconnects it */
+  /** @param admin is connected on the first call. Its owner disconnects it */
   constructor(admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>, now: () => number = () => performance.now()) {
     this.#admin = admin;
     this.#now = now;
   }
 
   /**
-   * The number of a topic's partitions; null where Kafka has no such topic, or does not show it to this user.
+   * The number of a topic's partitions. Null if Kafka has no such topic, or does not show it to this user.
    *
-   * @throws kafkajs's error where Kafka does not answer and nothing is known from before
+   * @throws kafkajs's error if Kafka does not answer and no earlier answer is known
    */
   async count(topic: string): Promise<number | null> {
     const known = this.#known.get(topic);

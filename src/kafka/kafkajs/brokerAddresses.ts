@@ -2,12 +2,13 @@ import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ISocketFactoryArgs } from 'kafkajs';
 
-/** As kafkajs's own. */
+/** The same as in kafkajs's own socket factory. */
 const KEEP_ALIVE_MS = 60_000;
 
 /**
- * An address as kafkajs can take it: it divides it at the first colon, which makes of `[::1]:9092` the host `[`. So the colons
- * of the host are escaped, until the socket is opened by {@link openSocket}. What brokers advertise has host and port apart.
+ * An address in a form that kafkajs understands. kafkajs splits an address at the first colon, so for `[::1]:9092` it
+ * takes `[` as the host. So the host's colons are escaped, and {@link openSocket} undoes that. Brokers advertise host
+ * and port separately, so this is needed for bootstrap addresses only.
  *
  * @param address `host:port`, or an IPv6 address in brackets and a port
  */
@@ -16,13 +17,13 @@ export function bootstrapAddress(address: string): string {
   return host === '' ? address : `${encodeURIComponent(host)}:${port}`;
 }
 
-/** Without TLS it is left out, or null, whatever kafkajs's types say. */
+/** Without TLS, `ssl` is missing or null, although kafkajs's types say otherwise. */
 type SocketArgs = Omit<ISocketFactoryArgs, 'ssl'> & { readonly ssl?: ISocketFactoryArgs['ssl'] | boolean | null };
 
-/** Opens sockets for kafkajs; as its own, but for the escaped hosts. */
+/** Opens sockets for kafkajs, like its own factory, but with the escaped hosts of {@link bootstrapAddress}. */
 export function openSocket({ host: escaped, port, ssl, onConnect }: SocketArgs): Socket {
   const host = escaped.includes('%3A') ? decodeURIComponent(escaped) : escaped;
-  // The zone of a link-local address is no part of what is compared.
+  // The zone of a link-local address does not belong to the IP address.
   const servername = isIP(host.split('%', 1)[0] ?? host) === 0 ? { servername: host } : {};
   const socket = ssl
     ? connectTls({ host, port, ...servername, ...(ssl === true ? {} : ssl) }, onConnect)

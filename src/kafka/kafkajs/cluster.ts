@@ -4,7 +4,7 @@ import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metada
 
 const require = createRequire(import.meta.url);
 
-/** A broker of kafkajs, as far as it is used here. */
+/** The parts of kafkajs's broker that are used here. */
 export interface Broker {
   /** The newest version of a request that both the broker and kafkajs know. */
   readonly lookupRequest: (apiKey: number, definition: unknown) => (asked: object) => ProtocolRequest<unknown>;
@@ -15,7 +15,7 @@ export interface Broker {
   readonly disconnect: () => Promise<void>;
 }
 
-/** kafkajs's view of a cluster: its brokers and the connections to them. It hides it behind its clients. */
+/** kafkajs's view of a cluster: its brokers and the connections to them. It is not in kafkajs's public interface. */
 export interface Cluster {
   readonly connect: () => Promise<void>;
   readonly disconnect: () => Promise<void>;
@@ -26,7 +26,7 @@ export interface Cluster {
   readonly brokerPool: { findConnectedBroker: () => Promise<Broker> };
 }
 
-/** A cluster with connections of its own. */
+/** Creates a cluster with its own connections. */
 export function createCluster(kafka: Kafka): Cluster {
   repairMetadata();
   const symbol = Object.getOwnPropertySymbols(kafka).find(
@@ -42,7 +42,7 @@ export function createCluster(kafka: Kafka): Cluster {
 
 const METADATA_MAX_AGE_MS = 60_000;
 
-/** What a partition's leader says of an offset that was asked for. */
+/** A leader's answer to a request for offsets. */
 export interface RawOffsets {
   readonly responses: readonly {
     readonly topic: string;
@@ -55,7 +55,7 @@ export async function askMetadata(broker: Broker, topics: readonly string[]): Pr
   return (await asked(broker, 'Metadata', { topics, allowAutoTopicCreation: false })) as RawMetadata;
 }
 
-/** Whether records of transactions count that are still open. */
+/** Whether records of open transactions count. */
 export const ISOLATION = { uncommitted: 0, committed: 1 } as const;
 
 /** Asks a leader for offsets. Errors of partitions are part of the answer. */
@@ -68,7 +68,8 @@ export async function askOffsets(
 }
 
 /**
- * The names of all topics. kafkajs makes objects of every partition and replica of the cluster for it; this passes over them.
+ * Asks a broker for the names of all topics. kafkajs would make objects for every partition and replica of the cluster.
+ * This skips them.
  */
 export async function askTopicNames(broker: Broker): Promise<string[]> {
   return (await asked(broker, 'Metadata', { topics: [], allowAutoTopicCreation: false }, decodeTopicNames)) as string[];
@@ -91,14 +92,14 @@ async function asked(
       response: { decode: read, parse: (data) => Promise.resolve(data) },
     });
   } catch (error) {
-    // As kafkajs does it: the next request opens a new connection.
+    // Like kafkajs does it. The next request opens a new connection.
     if (error instanceof Error && error.name === 'KafkaJSConnectionClosedError') await broker.disconnect();
     throw error;
   }
 }
 
 /**
- * The names of the topics in an answer to a Metadata request (versions 0 to 6). One that is being deleted
+ * The names of the topics in an answer to a Metadata request (versions 0 to 6). A topic that is being deleted
  * (UNKNOWN_TOPIC_OR_PARTITION) is left out.
  *
  * @see https://kafka.apache.org/protocol.html#The_Messages_Metadata
@@ -115,7 +116,7 @@ export function decodeTopicNames(raw: Buffer, version: number): string[] {
     const count = int32();
     at += 4 * Math.max(0, count);
   };
-  if (version >= 3) at += 4; // How long the client is to wait.
+  if (version >= 3) at += 4; // Throttle time.
   for (let brokers = int32(); brokers > 0; brokers--) {
     at += 4;
     skipText();

@@ -7,24 +7,25 @@ import { decompress as zstdDecompress } from '../../codecs/compression.js';
 import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 
 /**
- * What one record batch may decompress to, in bytes. It is in memory as a whole, one such batch at a time in the process (see
- * `runner.ts`). Batches of producers that are not malicious have some megabytes; a malicious one makes gigabytes of what a broker takes.
+ * The most bytes that one record batch may decompress to. The result is in memory as a whole, one such batch at a time
+ * in the process (see `runner.ts`). Batches of ordinary producers have some megabytes. A malicious producer can make
+ * one that brokers accept and that decompresses to gigabytes.
  */
 export const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;
 
-/** More than may be taken: decompressing it again with the same bound does not help. */
+/** It decompresses to more bytes than allowed. A retry with the same limit does not help. */
 export class TooLargeError extends MalformedError {}
 
-/** What is smaller costs less here than on another thread, and stops this one for some milliseconds at the worst. */
+/** Smaller data costs less on this thread than on another one. It stops this thread for some milliseconds at most. */
 const SYNC_BYTES_MAX = 16 * 1024;
 
 /**
- * Decompresses what a record batch or a wrapper message of one of Kafka's codecs holds.
+ * Decompresses the content of a record batch or of a wrapper message.
  *
- * @param codec the lowest three bits of the attributes; 0 is none
- * @param bytesMax how many bytes it may become; some codecs tell only a bound, which counts
- * @throws TooLargeError for more
- * @throws UnsupportedError for an unknown codec, and for what cannot be decompressed by it
+ * @param codec the lowest three bits of the attributes. 0 means no compression
+ * @param bytesMax of the result. If a codec tells only an upper bound of its size, that bound must fit
+ * @throws TooLargeError if the result may be larger
+ * @throws UnsupportedError for an unknown codec, and for data that cannot be decompressed
  */
 export async function decompress(codec: number, data: Buffer, bytesMax = DECOMPRESSED_BYTES_MAX): Promise<Buffer> {
   const decompressor = DECOMPRESSORS[codec];
@@ -35,7 +36,7 @@ export async function decompress(codec: number, data: Buffer, bytesMax = DECOMPR
     if (error instanceof MalformedError) throw error;
     if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
       throw new TooLargeError(`it decompresses to more than ${bytesMax} bytes`, { cause: error });
-    // Brokers decompress what they take: another version may be able to.
+    // Brokers decompress what they accept, so another version may be able to read it.
     throw new UnsupportedError('it cannot be decompressed', { cause: error });
   }
 }
@@ -76,8 +77,8 @@ async function decompressGzip(data: Buffer, maxOutputLength: number): Promise<Bu
 }
 
 /**
- * Member by member, up to what is none. Kafka's brokers and Java clients read so (`java.util.zip.GZIPInputStream`), and take a batch that has
- * something else after its last member.
+ * Decompresses member by member, up to the first bytes that are no member. Kafka's brokers and Java clients read so
+ * (`java.util.zip.GZIPInputStream`), and accept a batch with something else after its last member.
  */
 async function gunzipMembers(data: Buffer, bytesMax: number): Promise<Buffer> {
   const members: Buffer[] = [];
@@ -96,7 +97,7 @@ async function gunzipMembers(data: Buffer, bytesMax: number): Promise<Buffer> {
 const GZIP_TRAILER_BYTES = 8;
 
 /**
- * Where the deflated bytes of the member at `at` begin; null where there is no member.
+ * The index of the deflated bytes of the member at `at`. Null if there is no member.
  *
  * Source: RFC 1952, 2.3.
  */
@@ -114,8 +115,8 @@ function gzipBody(data: Buffer, at: number): number | null {
 // ── Snappy ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * Snappy comes in two shapes: as one raw block (librdkafka), or as blocks behind a header (snappy-java's stream format,
- * which Kafka's Java clients write): magic, two version numbers, then length and block by turns, big-endian.
+ * Snappy has two formats. librdkafka writes one raw block. Kafka's Java clients write snappy-java's stream format: a
+ * header (magic and two version numbers), then the length of a block and the block in turn, big-endian.
  */
 async function decompressSnappy(data: Buffer, bytesMax: number): Promise<Buffer> {
   if (!data.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) {
@@ -139,7 +140,7 @@ async function uncompressBlock(block: Buffer): Promise<Buffer> {
   return (await snappy.uncompress(block, { asBuffer: true })) as Buffer;
 }
 
-/** A block begins with the length of what it holds, as an unsigned varint. */
+/** The decompressed size of a block. A block begins with it, as an unsigned varint. */
 function snappyBytes(block: Buffer): number {
   let length = 0;
   for (let at = 0; at < 5; at++) {
@@ -157,7 +158,7 @@ const XERIAL_HEADER_BYTES = 16;
 // ── LZ4 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * What an LZ4 frame holds at most: its blocks times the size that its descriptor allows them.
+ * An upper bound of an LZ4 frame's decompressed size: the number of its blocks times the block size in its descriptor.
  *
  * Source: LZ4 frame format 1.6.
  */
@@ -168,7 +169,10 @@ function lz4BytesMax(data: Buffer): number {
   return blocks * blockBytesMax;
 }
 
-/** What an LZ4 frame holds, by the lengths in its blocks: many of them are small where a producer flushes often. */
+/**
+ * The decompressed size of an LZ4 frame, from the lengths in its blocks. Many blocks are small if a producer flushes
+ * often.
+ */
 function lz4Bytes(data: Buffer): number {
   let bytes = 0;
   for (const { at, size, isCompressed } of lz4Blocks(data))
@@ -177,7 +181,7 @@ function lz4Bytes(data: Buffer): number {
 }
 
 function* lz4Blocks(data: Buffer): Generator<{ at: number; size: number; isCompressed: boolean }> {
-  const cursor = new Cursor(data, 4); // After the magic number, which the decompressor looks at.
+  const cursor = new Cursor(data, 4); // After the magic number, which the decompressor checks.
   const flags = cursor.int8();
   cursor.skip(1 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0) + 1);
   while (cursor.remaining > 0) {
@@ -191,8 +195,10 @@ function* lz4Blocks(data: Buffer): Generator<{ at: number; size: number; isCompr
 }
 
 /**
- * Source: LZ4 block format: sequences of a token, literals, and a match's offset; 15 in half of a token means that the length goes on in
- * the next bytes.
+ * The decompressed size of one LZ4 block. A block is a list of sequences of a token, literals, and a match's offset. A
+ * 15 in half of a token means that the length continues in the next bytes.
+ *
+ * Source: LZ4 block format.
  */
 function lz4BlockBytes(data: Buffer, start: number, size: number): number {
   const cursor = new Cursor(data, start, start + size);
@@ -220,8 +226,8 @@ const ZSTD_MAGIC = 0xfd2fb528;
 const ZSTD_BLOCK_BYTES_MAX = 128 * 1024;
 
 /**
- * All at once where all frames together hold no more than they may. Otherwise frame by frame: what each has become is known then, and
- * counts.
+ * Decompresses everything in one step if all frames together cannot be too large. Otherwise it goes frame by frame, and
+ * counts the real size of each.
  */
 async function decompressZstd(data: Buffer, bytesMax: number): Promise<Buffer> {
   const frames = zstdFrames(data);
@@ -232,7 +238,7 @@ async function decompressZstd(data: Buffer, bytesMax: number): Promise<Buffer> {
   let bytes = 0;
   for (const frame of frames) {
     mustFit(bytes + frame.bytesMax, bytesMax);
-    // Others want to run meanwhile.
+    // Lets other work run in between.
     if (parts.length > 0) await immediate();
     const part = zstdDecompress(data.subarray(frame.start, frame.end));
     bytes += part.length;
@@ -244,13 +250,14 @@ async function decompressZstd(data: Buffer, bytesMax: number): Promise<Buffer> {
 interface ZstdFrame {
   readonly start: number;
   readonly end: number;
-  /** What it holds at least and at most, in bytes. */
+  /** Lower and upper bound of its decompressed size, in bytes. */
   readonly bytesMin: number;
   readonly bytesMax: number;
 }
 
 /**
- * The frames and what they hold, by the headers of their blocks: raw and repeated ones say it, a compressed one is of 128 KiB at most.
+ * The frames and bounds of their decompressed sizes, from the headers of their blocks. Raw and repeated blocks say
+ * their size. A compressed block has 128 KiB at most.
  *
  * Source: RFC 8878, 3.1.1.
  */
@@ -288,7 +295,7 @@ function zstdFrames(data: Buffer): ZstdFrame[] {
   return frames;
 }
 
-/** What a frame says that it holds; 0 where it does not. */
+/** The decompressed size that a frame states. 0 if it does not. */
 function contentSizeAt(data: Buffer, at: number, bytes: number): number {
   if (bytes === 8) return Number(data.readBigUInt64LE(at));
   return bytes === 0 ? 0 : data.readUIntLE(at, bytes) + (bytes === 2 ? 256 : 0);

@@ -1,7 +1,8 @@
 /**
- * CRC-32C (Castagnoli) of a part of a buffer, as record batches of format 2 carry it. Eight bytes a step, by eight tables.
+ * CRC-32C (Castagnoli) of a part of a buffer, as in record batches of format 2. It handles eight bytes in a step, with
+ * eight tables.
  *
- * Source: KIP-98; RFC 3720, appendix B.4, has test vectors.
+ * Source: KIP-98. RFC 3720, appendix B.4, has test vectors.
  */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = -1;
@@ -42,7 +43,7 @@ const T5 = next(T4);
 const T6 = next(T5);
 const T7 = next(T6);
 
-/** The table for a byte that stands one further from the end. */
+/** The table for a byte that is one place further from the end. */
 function next(table: Int32Array): Int32Array {
   return table.map((crc) => (T0[crc & 0xff] as number) ^ (crc >>> 8));
 }

@@ -1,14 +1,16 @@
-/** Bytes that are not what the Kafka protocol says they should be. Reading them again does not help, fetching them again may. */
+/** Bytes that do not follow the Kafka protocol. Reading them again does not help. Fetching them again may help. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError';
 }
 
-/** Bytes of a format that this version does not know: a later one may. */
+/** Bytes in a format that this version does not know. A later version may know it. */
 export class UnsupportedError extends MalformedError {}
 
 const SINGLE_BYTE_MAX = 0x7f;
 
-/** Reads the Kafka protocol's types from a part of a buffer. Never reads past its end: it throws {@link MalformedError} there. */
+/**
+ * Reads the Kafka protocol's types from a part of a buffer. At the end of the part it throws {@link MalformedError}.
+ */
 export class Cursor {
   readonly bytes: Buffer;
   readonly end: number;
@@ -40,7 +42,7 @@ export class Cursor {
     return this.bytes.readBigInt64BE(this.skip(8));
   }
 
-  /** Moves on by so many bytes. @returns where they begin */
+  /** Skips bytes. @returns the index of the first skipped byte */
   skip(length: number): number {
     const { at } = this;
     if (length < 0 || length > this.end - at)
@@ -66,7 +68,9 @@ export class Cursor {
     throw new MalformedError('a number has more than five bytes');
   }
 
-  /** Zigzag, of at most ten bytes; a bigint beyond seven, which a number may not hold exactly. */
+  /**
+   * Zigzag, of at most ten bytes. Over seven bytes the result is a bigint, because a number may not hold it exactly.
+   */
   varlong(): number | bigint {
     const { bytes, end } = this;
     let at = this.at;
@@ -85,7 +89,9 @@ export class Cursor {
     return this.#longVarlong();
   }
 
-  /** Bytes after their length as a varint, as a view; null for a negative length, as Kafka's own clients read it. */
+  /**
+   * Bytes after their length as a varint. The result is a view. Null for a negative length, as in Kafka's own clients.
+   */
   varintBytes(): Buffer | null {
     const length = this.varint();
     if (length < 0) return null;
@@ -94,7 +100,9 @@ export class Cursor {
     return this.bytes.subarray(at, at + length);
   }
 
-  /** Bytes after their length as an int32, as a view; null for a negative length, as Kafka's own clients read it. */
+  /**
+   * Bytes after their length as an int32. The result is a view. Null for a negative length, as in Kafka's own clients.
+   */
   int32Bytes(): Buffer | null {
     const length = this.int32();
     if (length < 0) return null;
@@ -113,5 +121,5 @@ export class Cursor {
   }
 }
 
-/** Shared, since a record may have half a million empty headers. */
+/** Shared, because a record may have half a million empty headers. */
 const EMPTY = Buffer.alloc(0);

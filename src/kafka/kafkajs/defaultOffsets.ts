@@ -18,9 +18,9 @@ interface ClusterPrototype {
 let repaired = false;
 
 /**
- * Repairs how a consumer of kafkajs finds out where to begin in partitions that its group has no offset for: it asks for all
- * of them before each fetch, and one that has no leader keeps all others from being fetched, for as long as it has none.
- * Repaired, such a partition is left out, and asked for again with the next fetch. Called more than once it does nothing more.
+ * Repairs how a consumer of kafkajs finds the start of partitions for which its group has no offset. It asks for all of
+ * them before each fetch. If one has no leader, none is fetched until it has one. Repaired, such a partition is left
+ * out, and asked for again with the next fetch. A second call does nothing.
  */
 export function repairDefaultOffsets(): void {
   if (repaired) return;
@@ -41,7 +41,7 @@ export function repairDefaultOffsets(): void {
       asked.filter(({ partitions }) => partitions.length > 0),
     );
     const answered = new Set(answers.map(({ topic }) => topic));
-    // kafkajs takes it that every topic that it asks for is in the answer.
+    // kafkajs expects every topic that it asks for in the answer.
     const left = asked.filter(({ topic }) => !answered.has(topic)).map(({ topic }) => ({ topic, partitions: [] }));
     return [...answers, ...left];
   };

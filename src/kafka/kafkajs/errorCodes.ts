@@ -4,7 +4,7 @@ const require = createRequire(import.meta.url);
 
 /** kafkajs's error for an error code of Kafka's protocol. */
 export interface KafkaError extends Error {
-  /** As Kafka names it, for instance NOT_LEADER_FOR_PARTITION. */
+  /** Kafka's name for it, for example NOT_LEADER_FOR_PARTITION. */
   readonly type: string;
   readonly code: number;
   readonly retriable: boolean;

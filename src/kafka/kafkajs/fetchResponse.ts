@@ -1,9 +1,9 @@
 import { Cursor } from './cursor.js';
 import type { AbortedTransaction, RecordSet } from './recordSet.js';
 
-/** A broker's answer to a Fetch request in the form that kafkajs goes on with. */
+/** A broker's answer to a Fetch request, in the form that kafkajs expects. */
 export interface FetchResponse {
-  /** Milliseconds that the broker has waited already; see KIP-219 for the other one. */
+  /** Milliseconds that the broker has waited already. For the other one see KIP-219. */
   readonly throttleTime: number;
   readonly clientSideThrottleTime?: number;
   readonly responses: readonly TopicResponse[];
@@ -19,26 +19,31 @@ interface PartitionResponse {
   readonly errorCode: number;
   readonly highWatermark: string;
   readonly preferredReadReplica: number;
-  /** Nothing: kafkajs leaves out what was aborted itself, and wrongly. {@link RecordSet} has them. */
+  /**
+   * Always empty, because kafkajs's own filter for aborted records is wrong. {@link RecordSet} has the aborted
+   * transactions.
+   */
   readonly abortedTransactions: readonly never[];
-  /** Empty, and a key of {@link recordSetOf}: what is in it is decoded when it is the partition's turn. */
+  /**
+   * Always empty. The list is the key for {@link recordSetOf}: the records are decoded when it is the partition's turn.
+   */
   readonly messages: readonly never[];
 }
 
 const recordSets = new WeakMap<readonly never[], RecordSet>();
 
-/** What a partition's `messages` stand for. @throws Error where they are not of {@link decodeFetchResponse} */
+/** The record set of a partition's `messages`. @throws Error if {@link decodeFetchResponse} did not make them */
 export function recordSetOf(messages: readonly never[]): RecordSet {
   const set = recordSets.get(messages);
   if (set === undefined) throw new Error('kafkajs hands out messages that are not of our decoder');
   return set;
 }
 
-/** Versions 0 to 11: those that kafkajs asks for. */
+/** Versions 0 to 11, which kafkajs uses. */
 export const FETCH_VERSIONS = Array.from({ length: 12 }, (_, version) => version);
 
 /**
- * Decodes all of an answer but the records.
+ * Decodes an answer without the records.
  *
  * Source: `FetchResponse.json` of Apache Kafka.
  *
@@ -47,12 +52,12 @@ export const FETCH_VERSIONS = Array.from({ length: 12 }, (_, version) => version
 export function decodeFetchResponse(version: number, payload: Buffer): FetchResponse {
   const cursor = new Cursor(payload);
   const throttleTime = version >= 1 ? cursor.int32() : 0;
-  if (version >= 7) cursor.skip(6); // An error and the id of a fetch session: kafkajs has none.
+  if (version >= 7) cursor.skip(6); // An error and the id of a fetch session. kafkajs does not use sessions.
   const responses = list(cursor, () => {
     const topicName = text(cursor);
     return { topicName, partitions: list(cursor, () => decodePartition(version, cursor, topicName)) };
   });
-  // From version 8 on it is the client that has to wait.
+  // From version 8 on the client has to wait.
   return version >= 8
     ? { throttleTime: 0, clientSideThrottleTime: throttleTime, responses }
     : { throttleTime, responses };
@@ -77,7 +82,7 @@ function decodeAborted(cursor: Cursor): AbortedTransaction {
   return { producerId, firstOffset: Number(cursor.int64()) };
 }
 
-/** An empty list for a length of -1, which is null. */
+/** A length of -1 means null and gives an empty list. */
 function list<Item>(cursor: Cursor, read: () => Item): Item[] {
   const items: Item[] = [];
   for (let left = cursor.int32(); left > 0; left--) items.push(read());

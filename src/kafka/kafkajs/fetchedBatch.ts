@@ -2,7 +2,7 @@ import type { Batch } from 'kafkajs';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { RecordSetPart, UnreadableBatchError } from './recordSet.js';
 
-/** What kafkajs knows of what it has fetched. */
+/** The batch as kafkajs has fetched it. */
 export interface KafkajsBatch {
   readonly topic: string;
   readonly partition: number;
@@ -11,17 +11,20 @@ export interface KafkajsBatch {
   readonly rawMessages: readonly never[];
 }
 
-/** The records of a batch that the repaired kafkajs hands out. */
+/** The records of a batch from the repaired kafkajs. */
 export function recordsOf(batch: Batch): readonly KafkaRecord[] {
   return partOf(batch).records;
 }
 
-/** Why nothing of a partition can be read from the batch's offset on; null where it can. Such a batch has no records. */
+/**
+ * Why nothing of the partition can be read from the batch's offset on. Such a batch has no records. Null if it can be
+ * read.
+ */
 export function failureOf(batch: Batch): UnreadableBatchError | null {
   return partOf(batch).failure;
 }
 
-/** The offset of the first record that may be in a batch: where reading it began. */
+/** The offset at which reading the batch began. Its first record may be later. */
 export function startOf(batch: Batch): number {
   return partOf(batch).from;
 }
@@ -30,7 +33,7 @@ function partOf(batch: Batch): RecordSetPart {
   return (batch as unknown as FetchedBatch).part;
 }
 
-/** A part of what was fetched of a partition, with everything that kafkajs asks of a batch of its own. */
+/** A part of what was fetched of a partition, with all members that kafkajs uses of its own batches. */
 export class FetchedBatch {
   readonly topic: string;
   readonly partition: number;
@@ -56,7 +59,7 @@ export class FetchedBatch {
     return this.part.records.length === 0;
   }
 
-  /** Only control records, aborted ones, or what compaction has removed: the position moves on all the same. */
+  /** There are only control records, aborted records, or gaps from compaction. The position moves on in any case. */
   isEmptyDueToFiltering(): boolean {
     return this.isEmpty();
   }
@@ -65,7 +68,7 @@ export class FetchedBatch {
     return String(this.part.records[0]?.offset ?? this.part.from);
   }
 
-  /** The last offset of the part, whether or not there is a record at it. */
+  /** The last offset of the part, even if there is no record at it. */
   lastOffset(): string {
     return String(this.part.next - 1);
   }

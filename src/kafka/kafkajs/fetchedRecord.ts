@@ -1,7 +1,7 @@
 import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../../protocol/record.js';
 import { MalformedError, type Cursor } from './cursor.js';
 
-/** A record as it was fetched. Key, value and header values are views of the fetched bytes, or of what they decompressed to. */
+/** A fetched record. Key, value and header values are views of the fetched or decompressed bytes. */
 export class FetchedRecord implements KafkaRecord {
   readonly offset: number;
   readonly timestampMs: number;
@@ -23,19 +23,19 @@ export class FetchedRecord implements KafkaRecord {
     this.headers = headers;
   }
 
-  /** As kafkajs names it. */
+  /** The timestamp under kafkajs's name. */
   get timestamp(): string {
     return String(this.timestampMs);
   }
 }
 
 /**
- * As many headers as the largest record has that brokers take by default (1 MiB), at two bytes each. In memory each takes a hundred, and some
- * kilobytes that are compressed may hold millions.
+ * The most headers of one record. The largest record that brokers accept by default (1 MiB) can have so many, at two
+ * bytes each. In memory a header takes a hundred bytes, and some compressed kilobytes may contain millions.
  */
 export const HEADERS_MAX = 512 * 1024;
 
-/** A record that takes too much memory to be read. It alone is passed over: its place and its length are known. */
+/** A record that would take too much memory. Only this record is skipped, because its place and length are known. */
 export class RecordTooLargeError extends MalformedError {
   readonly offset: number;
 
@@ -45,33 +45,33 @@ export class RecordTooLargeError extends MalformedError {
   }
 }
 
-/** What the records of a batch of format 2 have in common. */
+/** What all records of a batch of format 2 share. */
 export interface RecordContext {
   readonly baseOffset: number;
   readonly lastOffset: number;
   readonly baseTimestamp: bigint;
-  /** Set where the broker's time counts, for all records of the batch. */
+  /** The broker's time for all records of the batch, if the topic uses that. Otherwise null. */
   readonly appendTimeMs: number | null;
 }
 
-/** The lengths of name and value, both empty. */
+/** An empty name and an empty value: only their lengths. */
 const HEADER_BYTES_MIN = 2;
-/** Up to this, sums with a delta of seven bytes are exact as numbers. */
+/** Up to this timestamp, the sum with a delta of seven bytes is exact as a number. */
 const EXACT_TIMESTAMP_MAX = 2 ** 52;
 
 /**
  * Reads the record at the cursor.
  *
- * Source: `DefaultRecord.readFrom` of Apache Kafka, and what it refuses.
+ * Source: `DefaultRecord.readFrom` of Apache Kafka. It refuses the same records.
  *
- * @throws RecordTooLargeError for more headers than {@link HEADERS_MAX}; the cursor is then after the record
+ * @throws RecordTooLargeError for more headers than {@link HEADERS_MAX}. The cursor is then after the record
  * @throws MalformedError
  */
 export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecord {
   const length = cursor.varint();
   const start = cursor.at;
   if (length < 0 || length > cursor.remaining) throw new MalformedError(`a record has a length of ${length}`);
-  cursor.at = start + 1; // Attributes, of which none is in use.
+  cursor.at = start + 1; // Attributes. None is in use.
   const timestampDelta = cursor.varlong();
   const offset = context.baseOffset + cursor.varint();
   if (offset < context.baseOffset || offset > context.lastOffset)
@@ -88,7 +88,7 @@ export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecor
   return new FetchedRecord(offset, timestampOf(context, timestampDelta), key, value, headers);
 }
 
-/** A list, not an object: names may repeat, and be called `__proto__`; the order is theirs. */
+/** A list, not an object, because names may repeat or be `__proto__`, and the order counts. */
 function readHeaders(cursor: Cursor, count: number): readonly RecordHeader[] {
   if (count === 0) return NO_HEADERS;
   if (count < 0 || count > cursor.remaining / HEADER_BYTES_MIN)

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 const requireModule = createRequire(import.meta.url);
 
 /**
- * A module of kafkajs that is no part of its interface. `repairs.ts` sees to it that it is of the version that is known here.
+ * Loads a module of kafkajs that is not in its public interface. `repairs.ts` makes sure that it is of the known
+ * version.
  *
  * @param path below `kafkajs/src`, without an ending
  */
@@ -12,14 +13,14 @@ export function internalModule(path: string): unknown {
   return requireModule(`kafkajs/src/${path}`);
 }
 
-/** A class whose methods are replaced. */
+/** A class of kafkajs whose methods are replaced. */
 export interface Repairable<Instance> {
   readonly prototype: Instance;
 }
 
 /** `network/requestQueue/socketRequest`: a request on its way. */
 export interface SocketRequest {
-  /** Milliseconds; null before it is sent. */
+  /** In milliseconds. Null before it is sent. */
   sentAt: number | null;
   readonly requestTimeout: number;
   send: (this: SocketRequest) => void;
@@ -45,7 +46,7 @@ export interface RequestQueue {
   scheduleCheckPendingRequests: (this: RequestQueue) => void;
 }
 
-/** `network/connection`: a connection to a broker, with one socket after the other. */
+/** `network/connection`: a connection to a broker, which opens one socket after the other. */
 export interface Connection {
   /** `host:port` */
   readonly broker: string;

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { errorOfCode } from './errorCodes.js';
 
-/** Topic and partition of an answer to a Metadata request, as kafkajs decodes it. */
+/** The answer to a Metadata request, as kafkajs decodes it. */
 export interface RawMetadata {
   readonly clusterId?: string | null;
   readonly controllerId: number;
@@ -23,7 +23,7 @@ interface MetadataRequest {
   readonly allowAutoTopicCreation?: boolean;
 }
 
-/** A request in a version that the broker knows, and how its answer is read. */
+/** A request in a version that the broker knows, and the decoder for its answer. */
 export interface ProtocolRequest<Answer> {
   readonly request: { apiVersion: number; encode: () => Promise<unknown> };
   readonly response: { decode: (raw: Buffer) => Promise<Answer>; parse: (data: Answer) => Promise<Answer> };
@@ -36,24 +36,25 @@ interface Definition {
 
 const require = createRequire(import.meta.url);
 
-/** No topic can be called so. In place of a list of topics: only the brokers are asked for. */
+/** An impossible topic name. Asking for it means to ask only for the brokers. */
 export const ONLY_BROKERS = '\0none';
 const NO_ERROR = 0;
-/** UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED: the topic is not to be had, whoever asks how often. */
-const NOT_TO_BE_HAD: readonly number[] = [3, 17, 29];
+/** UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED: a retry cannot help. */
+const UNAVAILABLE_TOPIC: readonly number[] = [3, 17, 29];
 
 let repaired = false;
 
 /**
- * Repairs how kafkajs reads and asks for metadata. Called more than once it does nothing more.
+ * Repairs how kafkajs asks for metadata and reads the answers. A second call does nothing.
  *
- * - One partition without a leader (LEADER_NOT_AVAILABLE), or any other error of a partition, makes it throw away the whole
- *   answer: of all topics of a consumer or producer, or of all topics of the cluster. Repaired, such a partition has no leader
- *   (-1) and the others have theirs.
- * - An error of a topic that nobody named does not concern who asked for all. The errors of named topics are thrown as before, but for
- *   one that is missing or refused beside topics without an error: those are answered, and it has no partitions.
- * - Where a client has no topic of its own, it asks for all topics of the cluster each time it only needs the brokers: at
- *   10,000 topics the decoding alone stops the process for 65 to 130 ms. Repaired, it asks for the brokers.
+ * - If one partition has no leader (LEADER_NOT_AVAILABLE) or any other error, kafkajs throws the whole answer away: for
+ *   all topics of a consumer or producer, or of the cluster. Repaired, such a partition has no leader (-1), and the
+ *   others have theirs.
+ * - If somebody asks for all topics, an error of one topic does not concern them: that topic is left out. Errors of
+ *   named topics are thrown as before, with one exception: if some topics are missing or refused and others are well,
+ *   the well ones are answered, and the bad ones have no partitions.
+ * - If a client has no topics, kafkajs asks for all topics of the cluster whenever it needs only the brokers. With
+ *   10,000 topics the decoding alone stops the process for 65 to 130 ms. Repaired, it asks for the brokers only.
  */
 export function repairMetadata(): void {
   if (repaired) return;
@@ -70,7 +71,7 @@ export function repairMetadata(): void {
       return Promise.resolve(request.apiVersion < 4 ? list : list.writeBoolean(false));
     };
     return {
-      // Before version 1 an empty list stands for all topics.
+      // Before version 1 an empty list means all topics.
       request: onlyBrokers && request.apiVersion > 0 ? { ...request, encode: noTopics } : request,
       response: {
         decode: response.decode,
@@ -81,7 +82,7 @@ export function repairMetadata(): void {
           if (first === undefined) return Promise.resolve(data);
           const topicMetadata = data.topicMetadata.filter(({ topicErrorCode }) => topicErrorCode === NO_ERROR);
           const grave =
-            failed.find(({ topicErrorCode }) => !NOT_TO_BE_HAD.includes(topicErrorCode)) ??
+            failed.find(({ topicErrorCode }) => !UNAVAILABLE_TOPIC.includes(topicErrorCode)) ??
             (topicMetadata.length === 0 ? first : undefined);
           if (named && grave !== undefined) return Promise.reject(errorOfCode(grave.topicErrorCode));
           return Promise.resolve({ ...data, topicMetadata });

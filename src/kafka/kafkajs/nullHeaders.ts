@@ -2,12 +2,12 @@ import { createRequire } from 'node:module';
 import { mustBeKnown } from './repairs.js';
 
 /**
- * Stands for a header without a value in what kafkajs publishes: it cannot count the bytes of `null`, and throws. As many
- * bytes as `null` takes in a record, one, are counted for an empty value.
+ * Stands for a header without a value in messages for kafkajs. kafkajs throws when it counts the bytes of `null`. It
+ * counts one byte for an empty value, which is also what `null` takes in a record.
  */
 export const NULL_HEADER: Buffer = Buffer.alloc(0);
 
-/** `protocol/encoder` of kafkajs: what requests are written with. */
+/** `protocol/encoder` of kafkajs, which writes requests. */
 interface Encoder {
   writeVarIntBytes(value: unknown): Encoder;
 }
@@ -15,7 +15,7 @@ interface Encoder {
 let repaired = false;
 
 /**
- * From here on kafkajs, in this process, writes {@link NULL_HEADER} as a header without a value. Idempotent.
+ * Makes kafkajs, in this process, write {@link NULL_HEADER} as a header without a value. A second call does nothing.
  *
  * @throws KafkajsVersionError
  */

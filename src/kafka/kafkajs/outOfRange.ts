@@ -3,10 +3,10 @@ import type { TopicPartition } from '../../protocol/record.js';
 
 const require = createRequire(import.meta.url);
 
-/** Where an assigner has a handler of offsets that are out of range. */
+/** The property of an assigner that has the handler for offsets out of range. */
 export const OUT_OF_RANGE = Symbol('ktb:outOfRange');
 
-/** A log does not have the offset that was asked for. The handler has to pause the partition before it returns. */
+/** Called when a log does not have the requested offset. It has to pause the partition before it returns. */
 export type OutOfRangeHandler = (partition: TopicPartition) => void;
 
 interface ConsumerGroup {
@@ -16,10 +16,10 @@ interface ConsumerGroup {
 let repaired = false;
 
 /**
- * Repairs what kafkajs does where a log does not have the offset that it asks for: it *commits* its default position, without
- * metadata, over the group's offset, and goes on there. Whoever gets the partition next would know nothing of what was read.
- * Repaired, it tells the handler that the consumer's assigner carries, and changes nothing; a consumer without a handler is as
- * before. Called more than once it does nothing more.
+ * Repairs what kafkajs does if a log does not have the requested offset. kafkajs *commits* its default position,
+ * without metadata, over the group's offset, and continues there. The next owner of the partition would know nothing of
+ * what was read. Repaired, it calls the handler of the consumer's assigner, and changes nothing. Consumers without a
+ * handler are not changed. A second call does nothing.
  */
 export function repairOutOfRange(): void {
   if (repaired) return;

@@ -4,26 +4,30 @@ import type { KafkajsBatch } from './fetchedBatch.js';
 import { FETCH_VERSIONS, recordSetOf, type FetchResponse } from './fetchResponse.js';
 import { internalModule, type Repairable } from './internals.js';
 
-/** Where an assigner has a handler of partitions that brokers do not give. */
+/** The property of an assigner that has the handler for errors of partitions. */
 export const PARTITION_ERROR = Symbol('ktb:partitionError');
 
 /**
- * A broker has answered a fetch with an error for one partition, as Kafka names it, for instance TOPIC_AUTHORIZATION_FAILED; null where
- * it gives the partition again. Told at each answer, some once a second.
+ * Called when a broker answers a fetch with an error for one partition, in Kafka's words, for example
+ * TOPIC_AUTHORIZATION_FAILED. Called with null when the broker serves the partition again. It is called at each such
+ * answer, for some errors once a second.
  */
 export type PartitionErrorHandler = (partition: TopicPartition, error: string | null) => void;
 
-/** Before a partition whose leader has answered with an error is asked again. */
+/** The wait before a partition with an error is asked for again. */
 const RETRY_MS = 1_000;
-/** Between two looks for the leaders of partitions that have none, or had an error, and for topics of which nothing is known. */
+/**
+ * The interval between two metadata requests while a partition has no leader or had an error, or nothing is known about
+ * a topic.
+ */
 const REFRESH_MS = 2_000;
 
 const OFFSET_OUT_OF_RANGE = 1;
-/** CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE: the broker finds what is in the log unreadable, and the reader tells it. */
+/** CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE: the broker cannot read its own log. The reader reports this. */
 const UNREADABLE: readonly number[] = [2, 76];
 const TOPIC_AUTHORIZATION_FAILED = 29;
 
-/** What is used of kafkajs's `consumer/consumerGroup`. */
+/** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
 interface ConsumerGroup {
   readonly cluster: {
     refreshMetadata(): Promise<void>;
@@ -40,42 +44,47 @@ interface ConsumerGroup {
   recoverFromOffsetOutOfRange(error: TopicPartition): Promise<void>;
 }
 
-/** Times by `performance.now()`. */
-interface Standing {
-  /** Partitions, by their names, that are not asked before. */
+/** The state of one consumer's fetches. Times are by `performance.now()`. */
+interface FetchState {
+  /** By partition name, the time before which the partition is not fetched. */
   readonly retryAtMs: Map<string, number>;
-  /** Partitions, by their names, whose last answer was an error that the handler was told. */
+  /** Names of the partitions whose last answer was an error that the handler knows. */
   readonly failing: Set<string>;
   refreshAtMs: number;
 }
 
 /**
- * Repairs what kafkajs does where a broker answers a fetch with an error for one partition (NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR,
- * OFFSET_OUT_OF_RANGE and others): it throws the whole answer away and, for most, makes the member join its group again. Repaired, the
- * others' records are taken, the partition is asked again after a second, and its leader is looked for; so is that of a partition
- * without one, which kafkajs finds when its metadata is too old, after a minute. The handler that the consumer's assigner carries is
- * told; for a consumer without a handler what its user may not read is an error as before. To be called once.
+ * Repairs what kafkajs does if a broker answers a fetch with an error for one partition (NOT_LEADER_OR_FOLLOWER,
+ * KAFKA_STORAGE_ERROR, OFFSET_OUT_OF_RANGE and others). kafkajs throws the whole answer away, and for most errors the
+ * member joins its group again. Repaired:
+ *
+ * - The records of the other partitions are used.
+ * - The partition is fetched again after a second, and its leader is looked up. This also finds the leader of a
+ *   partition that had none, which kafkajs finds only when its metadata is a minute old.
+ * - The handler of the consumer's assigner is called. Without a handler, a partition that the user may not read is an
+ *   error as before.
+ *
+ * To be called once.
  */
-export function keepPartitionErrorsApart(): void {
+export function repairPartitionErrors(): void {
   for (const version of FETCH_VERSIONS) {
     const response = internalModule(`protocol/requests/fetch/v${version}/response`) as {
       parse: (data: FetchResponse) => Promise<FetchResponse>;
     };
     response.parse = (data) => Promise.resolve(data);
   }
-  const standings = new WeakMap<ConsumerGroup, Standing>();
-  const standingOf = (group: ConsumerGroup): Standing => {
-    let standing = standings.get(group);
-    if (standing === undefined)
-      standings.set(group, (standing = { retryAtMs: new Map(), failing: new Set(), refreshAtMs: 0 }));
-    return standing;
+  const states = new WeakMap<ConsumerGroup, FetchState>();
+  const stateOf = (group: ConsumerGroup): FetchState => {
+    let state = states.get(group);
+    if (state === undefined) states.set(group, (state = { retryAtMs: new Map(), failing: new Set(), refreshAtMs: 0 }));
+    return state;
   };
   const { prototype } = internalModule('consumer/consumerGroup') as Repairable<ConsumerGroup>;
   const { fetch, getActiveTopicPartitions } = prototype;
 
   prototype.getActiveTopicPartitions = function () {
     const active = getActiveTopicPartitions.call(this);
-    const { retryAtMs } = standingOf(this);
+    const { retryAtMs } = stateOf(this);
     if (retryAtMs.size === 0) return active;
     for (const [topic, partitions] of Object.entries(active))
       for (const partition of partitions)
@@ -84,18 +93,18 @@ export function keepPartitionErrorsApart(): void {
   };
 
   prototype.fetch = async function (nodeId) {
-    const standing = standingOf(this);
+    const state = stateOf(this);
     const nowMs = performance.now();
     try {
-      if (nowMs >= standing.refreshAtMs) {
-        standing.refreshAtMs = nowMs + REFRESH_MS;
-        if (standing.retryAtMs.size > 0 || lacksPlaces(this)) await this.cluster.refreshMetadata();
+      if (nowMs >= state.refreshAtMs) {
+        state.refreshAtMs = nowMs + REFRESH_MS;
+        if (state.retryAtMs.size > 0 || lacksPlaces(this)) await this.cluster.refreshMetadata();
       }
     } catch (error) {
       await this.recoverFromFetch(error);
       return [];
     }
-    for (const [name, atMs] of standing.retryAtMs) if (atMs <= nowMs) standing.retryAtMs.delete(name);
+    for (const [name, atMs] of state.retryAtMs) if (atMs <= nowMs) state.retryAtMs.delete(name);
     const handler = this.assigners.map((assigner) => assigner[PARTITION_ERROR]).find((found) => found !== undefined);
     const fetched: KafkajsBatch[] = [];
     for (const batch of await fetch.call(this, nodeId)) {
@@ -104,12 +113,12 @@ export function keepPartitionErrorsApart(): void {
       const name = partitionName({ topic, partition });
       if (errorCode === 0 || UNREADABLE.includes(errorCode)) {
         fetched.push(batch);
-        if (standing.failing.delete(name)) handler?.({ topic, partition }, null);
+        if (state.failing.delete(name)) handler?.({ topic, partition }, null);
       } else if (errorCode === OFFSET_OUT_OF_RANGE) await this.recoverFromOffsetOutOfRange({ topic, partition });
       else if (errorCode === TOPIC_AUTHORIZATION_FAILED && handler === undefined) throw errorOfCode(errorCode);
       else {
-        standing.retryAtMs.set(name, performance.now() + RETRY_MS);
-        standing.failing.add(name);
+        state.retryAtMs.set(name, performance.now() + RETRY_MS);
+        state.failing.add(name);
         handler?.({ topic, partition }, errorOfCode(errorCode).type);
       }
     }
@@ -117,7 +126,10 @@ export function keepPartitionErrorsApart(): void {
   };
 }
 
-/** Whether a partition of this member has no leader, or nothing is known of a topic, as of one that the user may not see. */
+/**
+ * Whether a partition of this member has no leader, or nothing is known about a topic, for example because the user may
+ * not see it.
+ */
 function lacksPlaces(group: ConsumerGroup): boolean {
   const { cluster, topicsSubscribed } = group;
   if (topicsSubscribed.some((topic) => cluster.findTopicPartitionMetadata(topic).length === 0)) return true;

@@ -1,25 +1,26 @@
 import kafkajs from 'kafkajs';
 import { internalModule, type Connection, type Repairable } from './internals.js';
 
-/** How long a connection that is to be closed waits for answers. */
+/** How long a connection waits for answers before it is closed. */
 const LAST_ANSWERS_MS = 5_000;
 
-/** The size of an answer, which comes before it. */
+/** Bytes of the size that comes before each answer. */
 const SIZE_BYTES = 4;
 
 /**
- * A connection of kafkajs opens one socket after the other, and takes things along from one to the next:
+ * A connection of kafkajs opens one socket after the other. kafkajs has these faults when it changes the socket:
  *
- * - the first bytes of an answer whose rest was lost: what the new socket brings is read behind them, as if it were the rest;
- * - events of the old socket, which close the new one;
- * - a second socket, where two requests find the connection closed: one of the two is never closed;
- * - requests that were sent while it was being closed: they are never answered, and never time out;
- * - the end of closing it, which closes the socket that was opened meanwhile.
+ * - The first bytes of an answer whose rest was lost are kept. What the new socket brings is read after them, as if it
+ *   were the rest.
+ * - Events of the old socket close the new one.
+ * - Two requests that find the connection closed open two sockets, and one is never closed.
+ * - Requests that were sent while it was being closed are never answered and never time out.
+ * - The end of closing also closes a socket that was opened meanwhile.
  *
- * And closing waits for all answers, for as long as the longest request may take. From here on a new socket begins with
- * nothing, once the old one is closed, and closing takes some seconds at most.
+ * And closing waits for all answers, as long as the longest request may take. Repaired, a new socket opens after the
+ * old one is closed, and takes over nothing. Closing takes some seconds at most.
  */
-export function beginReconnectionsClean(): void {
+export function repairReconnections(): void {
   const { prototype: connection } = internalModule('network/connection') as Repairable<Connection>;
   const { connect, disconnect } = connection;
   const connecting = new WeakMap<Connection, Promise<true>>();
@@ -57,7 +58,7 @@ export function beginReconnectionsClean(): void {
   };
 }
 
-/** What is under way already, or else begins. */
+/** Returns the running action of a connection, or begins one. */
 function shared(
   running: WeakMap<Connection, Promise<true>>,
   connection: Connection,
@@ -70,7 +71,7 @@ function shared(
   return next;
 }
 
-/** Its events concern nobody any more; an error that nobody listens for would end the process. */
+/** Drops a socket. Its events do not matter any more, but an error without a listener would end the process. */
 function abandon(socket: NonNullable<Connection['socket']>): void {
   for (const event of ['data', 'end', 'timeout', 'error']) socket.removeAllListeners(event);
   socket.on('error', () => undefined);

@@ -5,14 +5,14 @@ import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetch
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
 import { repairMetadata } from './metadata.js';
 import { repairOutOfRange } from './outOfRange.js';
-import { beginReconnectionsClean } from './reconnections.js';
-import { keepPartitionErrorsApart } from './partitionErrors.js';
+import { repairReconnections } from './reconnections.js';
+import { repairPartitionErrors } from './partitionErrors.js';
 import { handleFetched, type Runner } from './runner.js';
-import { tellLostConnectionsFromRefusals } from './saslErrors.js';
-import { closeSilentConnections } from './silentConnections.js';
-import { measureBySteadyClock } from './steadyClock.js';
+import { repairSaslErrors } from './saslErrors.js';
+import { repairSilentConnections } from './silentConnections.js';
+import { repairClock } from './steadyClock.js';
 
-/** The version whose inner parts are known here. */
+/** The only version of kafkajs whose internals are known here. */
 export const KAFKAJS_VERSION = '2.2.4';
 
 /** Another version of kafkajs is installed. */
@@ -41,10 +41,11 @@ interface RunnerModule {
 }
 
 /**
- * Replaces what kafkajs does wrong with what it has fetched, and with connections and time, for all of its clients in this process. See
- * `recordSet.ts` for what is decoded and left out, `runner.ts` for how it is handed out. Idempotent.
- * What it does wrong where one topic or partition is bad: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`,
- * `partitionErrors.ts`.
+ * Repairs all clients of kafkajs in this process. A second call does nothing. The repairs:
+ *
+ * - how fetched bytes are decoded and handed out: `recordSet.ts`, `runner.ts`;
+ * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslErrors.ts`;
+ * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -61,18 +62,19 @@ export function repairKafkajs(): void {
   prototype.handleBatch = function (this: Runner, batch) {
     return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));
   };
-  // Once a consumer has crashed, kafkajs sends nothing, or drops the error, and says that it is committed. What the broker answers, holds.
+  // After a consumer has crashed, kafkajs sends no commit, or drops its error, and says that it is done. This passes
+  // the broker's answer on.
   prototype.commitOffsets = function (this: Runner, offsets) {
     return this.consumerGroup.commitOffsets(offsets);
   };
-  measureBySteadyClock();
-  beginReconnectionsClean();
-  closeSilentConnections();
-  tellLostConnectionsFromRefusals();
+  repairClock();
+  repairReconnections();
+  repairSilentConnections();
+  repairSaslErrors();
   repairMetadata();
   repairDefaultOffsets();
   repairOutOfRange();
-  keepPartitionErrorsApart();
+  repairPartitionErrors();
   repaired = true;
 }
 

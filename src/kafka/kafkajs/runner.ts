@@ -4,14 +4,14 @@ import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
 import { RecordSetReader } from './recordSet.js';
 
-/** What is used of kafkajs's `consumer/runner`. */
+/** The parts of kafkajs's `consumer/runner` that are used here. */
 export interface Runner {
   readonly running: boolean;
   readonly consumerGroup: {
     isPaused(topic: string, partition: number): boolean;
     commitOffsets(offsets: Offsets): Promise<void>;
     hasSeekOffset(at: { readonly topic: string; readonly partition: number }): boolean;
-    /** By topic and partition the offset to fetch next, where a handler has resolved what comes before. */
+    /** By topic and partition, the offset to fetch next, if a handler has resolved everything before it. */
     readonly offsetManager: { readonly resolvedOffsets: Readonly<Record<string, Readonly<Record<number, string>>>> };
   };
   heartbeat(): Promise<void>;
@@ -20,15 +20,15 @@ export interface Runner {
 }
 
 /**
- * Hands out what was fetched of a partition, part by part, in place of kafkajs, which decodes all of an answer at once, and hands
- * out even what has been paused meanwhile.
+ * Hands out what was fetched of a partition, in parts. kafkajs decodes a whole answer at once, and hands out even the
+ * records of a partition that was paused meanwhile.
  *
- * One part at a time is decoded in the whole process, so the memory that it takes is bounded by that of one part beside what the
- * consumers hold. Between two parts others may run. The rest is dropped, to be fetched again, once the partition is paused or sought
- * elsewhere, and where a handler has not resolved a part: the next one would be taken for a jump in the log.
+ * The process decodes one part at a time. So decoding takes no more memory than one part, besides what the consumers
+ * hold. Other work can run between two parts. The rest is dropped, and fetched again later, if the partition is paused
+ * or sought to another offset, or a handler has not resolved a part: the next part would look like a jump in the log.
  *
- * Of record batches that decompress to more than 4 MiB one partition at a time of the process has one open: such a batch stays in memory
- * from part to part.
+ * A record batch that decompresses to more than 4 MiB stays in memory from part to part. Only one partition of the
+ * process may have such a batch open at a time.
  *
  * @param handle kafkajs's own `handleBatch`
  */
@@ -45,11 +45,12 @@ export async function handleFetched(
   const handleNext = (): Promise<{ readonly next: number; readonly handling: Promise<void> } | null> =>
     inTurn(async () => {
       const part = isWanted() ? await reader.next() : null;
-      // Also while it was decompressed.
+      // It may also have been paused during the decompression.
       if (part === null || !isWanted()) return null;
       const fetched = new FetchedBatch(batch, part);
       const handling = part.failure === null ? handle(fetched) : runner.processEachBatch(fetched);
-      // It is the next one's turn once this one is handed over. A handler may also wait: for Kafka, for Temporal.
+      // The next part's turn comes when this one is handed over. A handler may wait for Kafka or Temporal longer than
+      // that.
       await Promise.race([handling.catch(() => undefined), immediate()]);
       return { next: part.next, handling };
     });
@@ -69,11 +70,11 @@ export async function handleFetched(
   if (runner.running) await runner.heartbeat();
 }
 
-/** The reader whose batch may take much memory; its batch is gone with it. */
+/** The reader whose batch may take much memory. When the reader ends, its batch is free. */
 let roomHolder: RecordSetReader | null = null;
 const ROOM_POLL_MS = 50;
 
-/** Waits, with heartbeats, until no other reader has the room. False where the partition is not wanted any more. */
+/** Waits, with heartbeats, until no other reader has the room. False if the partition is not wanted any more. */
 async function takesRoom(reader: RecordSetReader, runner: Runner, isWanted: () => boolean): Promise<boolean> {
   while (roomHolder !== null && isWanted()) {
     await sleep(ROOM_POLL_MS);
@@ -87,7 +88,7 @@ async function takesRoom(reader: RecordSetReader, runner: Runner, isWanted: () =
 
 let turn: Promise<unknown> = Promise.resolve();
 
-/** One after the other, in the order of the calls. */
+/** Runs actions one after the other, in the order of the calls. */
 function inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
   const result = turn.then(act);
   turn = result.catch(() => undefined);

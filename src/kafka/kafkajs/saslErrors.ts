@@ -8,10 +8,10 @@ interface SaslAuthenticator {
 }
 
 /**
- * kafkajs calls it refused credentials, which are not tried again, when a connection breaks while it authenticates. From here
- * on that is the connection's error.
+ * If a connection breaks during authentication, kafkajs reports refused credentials, which are not retried. Repaired,
+ * it reports the connection's error.
  */
-export function tellLostConnectionsFromRefusals(): void {
+export function repairSaslErrors(): void {
   const { prototype: authenticator } = internalModule('broker/saslAuthenticator') as Repairable<SaslAuthenticator>;
   const { authenticate } = authenticator;
   authenticator.authenticate = async function () {

@@ -2,20 +2,22 @@ import kafkajs from 'kafkajs';
 import { internalModule, type Connection, type Repairable } from './internals.js';
 import { steadyNow } from './steadyClock.js';
 
-/** A request that waits for so long while another one of the same broker has timed out waits in vain, too. */
+/**
+ * A request that has waited this long, while another one to the same broker has timed out, will get no answer either.
+ */
 const SUSPECT_MS = 10_000;
 
-/** Connections that are open, of all clients. */
+/** The open connections of all clients. */
 const open = new Set<Connection>();
 
 /**
- * kafkajs keeps a connection on which nothing is answered any more (a firewall that has forgotten it, a machine that has gone
- * without a word) and asks it again and again, for as long as TCP believes in it: a quarter of an hour, or for ever. From here
- * on a connection is closed once a request on it has timed out; the next request opens a new one. What else goes to the same
- * broker has most likely met the same end, and would cost another time-out each: it is closed, too, where it is idle or has
- * waited for long.
+ * kafkajs keeps a connection on which nothing is answered any more, for example because a firewall has forgotten it or
+ * a machine has disappeared. It sends further requests on it as long as TCP keeps it: a quarter of an hour, or for
+ * ever. Repaired, a connection is closed when a request on it has timed out, and the next request opens a new one.
+ * Other connections to the same broker are most likely broken, too, and would each cost another time-out. They are
+ * closed if they are idle or have waited for long.
  */
-export function closeSilentConnections(): void {
+export function repairSilentConnections(): void {
   const { prototype: connection } = internalModule('network/connection') as Repairable<Connection>;
   const { connect, disconnect, send } = connection;
   connection.connect = async function () {
@@ -32,14 +34,15 @@ export function closeSilentConnections(): void {
     try {
       return await send.call(this, request);
     } catch (error) {
-      // Not the socket that came after it, if another request was faster.
-      if (error instanceof kafkajs.KafkaJSRequestTimeoutError && this.socket === socket) closeAlike(this, error);
+      // If another request was faster, there is a new socket already. It must not be closed.
+      if (error instanceof kafkajs.KafkaJSRequestTimeoutError && this.socket === socket)
+        closeConnectionsTo(this, error);
       throw error;
     }
   };
 }
 
-function closeAlike(silent: Connection, error: Error): void {
+function closeConnectionsTo(silent: Connection, error: Error): void {
   for (const candidate of [...open])
     if (candidate === silent || (candidate.broker === silent.broker && isSuspect(candidate))) close(candidate, error);
 }

@@ -9,25 +9,28 @@ interface ConsumerGroup {
 /** `cluster/brokerPool` */
 interface BrokerPool {
   readonly metadataMaxAge: number;
-  /** Null where the metadata are to be fetched in any case. */
+  /** Null if the metadata has to be fetched in any case. */
   metadataExpireAt: number | null;
   refreshMetadata: (this: BrokerPool, topics: readonly string[]) => Promise<void>;
   refreshMetadataIfNecessary: (this: BrokerPool, topics: readonly string[]) => Promise<void>;
 }
 
-/** Milliseconds since 1970 as the wall clock said at the start; from then on nobody sets it. */
+/**
+ * Milliseconds since 1970 by the wall clock at the start of the process, and from then on by a clock that nobody can
+ * set.
+ */
 export function steadyNow(): number {
   return performance.timeOrigin + performance.now();
 }
 
 /**
- * kafkajs measures durations by the wall clock. Where that is set back, by an hour for instance, no heartbeat is sent for an
- * hour while reading goes on, no request times out, a throttled connection sends nothing, and metadata do not age. Where it is
- * set forward every request on its way times out. From here on they are measured by a clock that nobody sets.
+ * kafkajs measures durations by the wall clock. If that is set back by an hour, then for an hour no heartbeat is sent
+ * although reading goes on, no request times out, a throttled connection sends nothing, and metadata does not age. If
+ * it is set forward, all requests in flight time out. Repaired, durations are measured by a clock that nobody can set.
  *
- * It also ends a timer of a millisecond that kafkajs restarts for ever on each connection (kafkajs#1751).
+ * The repair also stops a timer of one millisecond that kafkajs restarts for ever on each connection (kafkajs#1751).
  */
-export function measureBySteadyClock(): void {
+export function repairClock(): void {
   repairRequests();
   repairHeartbeats();
   repairMetadataAge();
@@ -63,7 +66,7 @@ function repairRequests(): void {
   };
   queue.scheduleCheckPendingRequests = function () {
     if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return;
-    // Where it waits for an answer and not for the end of throttling, that answer has it checked, too.
+    // If it waits for an answer, not for the end of throttling, that answer starts this check, too.
     const waitMs = Math.max(this.throttledUntil - steadyNow(), CHECK_PENDING_MS);
     this.throttleCheckTimeoutId = setTimeout(() => {
       this.throttleCheckTimeoutId = null;
@@ -80,7 +83,7 @@ function repairHeartbeats(): void {
   const { heartbeat } = group;
   group.heartbeat = async function ({ interval }) {
     if (steadyNow() < (lastBeats.get(this) ?? -Infinity) + interval) return;
-    // Its own clock always agrees.
+    // So kafkajs's own check always passes.
     this.lastRequest = -Infinity;
     await heartbeat.call(this, { interval });
     lastBeats.set(this, steadyNow());
