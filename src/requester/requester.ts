@@ -24,20 +24,20 @@ import {
 
 export type { Confirmation } from '../protocol/request.js';
 
-/** Where a row goes, and how long its confirmation is waited for. */
+/** Where a row goes, and how long to wait for its confirmation. */
 export interface SubmitRowOptions {
   /** The bridge's pipeline. */
   readonly pipeline: string;
   /**
-   * Names the row among all of this workflow's: submitted again under the same id, by a retry of the workflow for instance, it
-   * is inserted once, for 24 hours. 255 characters at most. Default: a new one for each call.
+   * Names the row among all rows of this workflow. If it is submitted again under the same id within 24 hours, for
+   * example by a retry of the workflow, it is inserted once. At most 255 characters. Default: a new id for each call.
    */
   readonly id?: string;
-  /** The record's key, by which rows are kept in order. Default: none. */
+  /** The record's key. Rows with the same key keep their order. Default: none. */
   readonly key?: string | null;
   /** The record's headers, for columns that are taken from them. Default: none. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** For all of it: finding the batcher, the signal, the confirmation. Milliseconds; default 120,000. */
+  /** The time for everything: finding the batcher, the signal, the confirmation. In milliseconds. Default: 120,000. */
   readonly timeoutMs?: number;
   /** The bridge's `temporal.taskQueue`. Default: kafka-temporal-bridge. */
   readonly taskQueue?: string;
@@ -45,9 +45,15 @@ export interface SubmitRowOptions {
 
 /** Types of the `ApplicationFailure` that {@link submitRow} throws. */
 export const SUBMIT_FAILURES = {
-  /** There is no row, and trying again does not help. The first of the failure's details is the {@link Confirmation}. */
+  /**
+   * The row was not inserted, and a retry does not help. The first of the failure's details is the
+   * {@link Confirmation}.
+   */
   rejected: 'RowRejected',
-  /** The bridge has the row, or may have it, and inserts it sooner or later. Submitted again under the same id it comes once. */
+  /**
+   * The bridge has the row, or may have it, and will insert it. If it is submitted again under the same id, it is still
+   * inserted once.
+   */
   timedOut: 'RowConfirmationTimedOut',
   /** The bridge does not have the row. */
   notSubmitted: 'RowNotSubmitted',
@@ -55,24 +61,24 @@ export const SUBMIT_FAILURES = {
 
 const TIMEOUT_DEFAULT_MS = 2 * 60 * 1000;
 const TASK_QUEUE_DEFAULT = 'kafka-temporal-bridge';
-/** Between two tries to reach a batcher that has ended since it was found. */
+/** The wait between two attempts to reach a batcher that has ended since it was found. */
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 15_000;
 
 const confirmationSignal = defineSignal<[Confirmation]>(REQUESTS.confirmation);
 const submitSignal = defineSignal<[RowRequest]>(REQUESTS.submit);
 
-/** What this workflow waits for, by the requests' ids. A workflow has these variables to itself. */
+/** The confirmations that this workflow waits for, by request id. Each workflow has its own copy of this variable. */
 const awaited = new Map<string, Confirmation | null>();
 
 /**
  * Submits a row to the bridge from workflow code, and waits until it can be queried.
  *
- * @param row an object, whose fields go to the columns of their names; or the record's value as text, for pipelines of
- *   another format, and for numbers that JavaScript cannot hold
- * @returns what became of it: `inserted`, or `skipped` where the pipeline skips such records
- * @throws ApplicationFailure of one of the types in {@link SUBMIT_FAILURES}; CancelledFailure where the workflow is cancelled,
- *   which the bridge is not told
+ * @param row an object whose fields go to the columns of the same names. Or the record's value as text: for pipelines
+ *   of another format, and for numbers that JavaScript cannot hold
+ * @returns the confirmation: `inserted`, or `skipped` if the pipeline skips such records
+ * @throws ApplicationFailure of one of the types in {@link SUBMIT_FAILURES}. CancelledFailure if the workflow is
+ *   cancelled; the bridge is not told of that
  */
 export async function submitRow(
   row: Readonly<Record<string, unknown>> | string,
@@ -84,7 +90,7 @@ export async function submitRow(
   const deadlineMs = Date.now() + (options.timeoutMs ?? TIMEOUT_DEFAULT_MS);
   awaited.set(id, null);
   setHandler(confirmationSignal, (confirmation) => {
-    // Another one's, or a second copy of one that has come.
+    // Otherwise it is for another call, or the second copy of a confirmation.
     if (awaited.has(confirmation.id)) awaited.set(confirmation.id, confirmation);
   });
   try {
@@ -115,7 +121,8 @@ function toRequest(row: Readonly<Record<string, unknown>> | string, options: Sub
     const message = `row ${id.slice(0, REQUEST_LIMITS.idCharacters)} has an id, a key or headers that a request may not have`;
     throw failure('notSubmitted', message, FOR_GOOD);
   }
-  // Temporal would end this workflow for a signal that is much too large; the bridge rejects one that is too large.
+  // Temporal would end this workflow for a signal that is far too large. The bridge would reject a smaller one that is
+  // still too large.
   const bytes = new TextEncoder().encode(JSON.stringify(request)).length;
   if (bytes > REQUEST_LIMITS.bytes) {
     throw failure(
@@ -136,7 +143,7 @@ function toJson(row: Readonly<Record<string, unknown>>, id: string): string {
   }
 }
 
-/** Until the batcher has it. A signal that fails was not delivered, so that nothing is submitted twice. */
+/** Tries until the batcher has the request. A signal that fails was not delivered, so nothing is submitted twice. */
 async function submit(request: RowRequest, options: SubmitRowOptions, deadlineMs: number): Promise<void> {
   const { id, key, headers } = request;
   const { pipeline, taskQueue = TASK_QUEUE_DEFAULT } = options;
@@ -158,7 +165,7 @@ async function submit(request: RowRequest, options: SubmitRowOptions, deadlineMs
       return;
     } catch (error) {
       if (isCancellation(error)) throw error;
-      // The activity was repeated for all the time there is, or repeating does not help.
+      // The activity was retried until the deadline, or a retry does not help.
       if (error instanceof ActivityFailure || Date.now() + delayMs >= deadlineMs) {
         throw failure('notSubmitted', `row ${id} was not submitted: ${reasonOf(error)}`);
       }
@@ -182,7 +189,7 @@ function rejected(confirmation: Confirmation): ApplicationFailure {
   });
 }
 
-/** Trying again does not help. */
+/** A retry does not help. */
 const FOR_GOOD = { nonRetryable: true };
 
 function failure(kind: 'timedOut' | 'notSubmitted', message: string, options = {}): ApplicationFailure {
