@@ -6,7 +6,10 @@ import { UsageError } from './lib/usageError.js';
 /** Exit codes; also in `ktb --help`. */
 const EXIT_FAILED = 1;
 const EXIT_CONFIG = 2;
-/** Nobody reads the output any more, as with `ktb dlq list | head`: what a shell says of a program that SIGPIPE has ended. */
+/**
+ * Nobody reads the output any more, for example in `ktb dlq list | head`. A shell reports this code for a program that
+ * SIGPIPE has ended.
+ */
 const EXIT_UNREAD = 141;
 
 hideHarmlessWarnings();

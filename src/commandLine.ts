@@ -5,7 +5,7 @@ import type { ControlAction } from './protocol/batcher.js';
 import { VERSION } from './lib/version.js';
 import { LONG_HELP } from './longHelp.js';
 
-/** Where Temporal's dev server has its UI. */
+/** The UI of Temporal's dev server. */
 const DEFAULT_UI_ORIGINS = ['http://localhost:8233'];
 
 const CONTROLS: Readonly<Record<ControlAction, string>> = {
@@ -17,10 +17,10 @@ const CONTROLS: Readonly<Record<ControlAction, string>> = {
 };
 
 /**
- * All commands of `ktb`, with their options and help; `docs/commands.md` is made of them. The code of a command is loaded
- * when it is called: all of them together take a second of processor time.
+ * All commands of `ktb`, with their options and help. `docs/commands.md` is generated from them. The code of a command
+ * is loaded only when it is called: loading all of them takes a second of processor time.
  *
- * @param onExit ends the process after help, a version, or a command line that is wrong
+ * @param onExit ends the process after help, a version, or a wrong command line
  */
 export function commandLine(onExit: (error: CommanderError) => never): Command {
   const program = new Command('ktb')
@@ -203,7 +203,8 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     return count;
   }
 
-  // Each of them has commands, and no option that a command has: an option before the command is the command's.
+  // These groups have no options that their commands have. So if somebody writes an option before the command, it
+  // belongs after it.
   for (const group of [program, config, dlq])
     group.configureOutput({
       outputError: (text, write) => {

@@ -3,7 +3,7 @@ import type { ControlAction } from './protocol/batcher.js';
 type HelpOf = 'ktb' | 'run' | 'setup' | 'check' | 'status' | 'where' | 'reconcile' | 'codecServer' | 'rewind';
 type HelpOfDlq = 'dlq' | 'dlqShow' | 'dlqReplay';
 
-/** What the line about each answer means. */
+/** The help that all control commands share. */
 const CONTROL_HELP = `
 Without --pipeline it means all pipelines. --batcher is an index of the present
 layout, or a whole workflow id, also of an earlier layout.
@@ -12,8 +12,8 @@ What the answers mean: docs/operations.md#steering-batchers
 `;
 
 /**
- * What `ktb <command> --help` says after the options, by command. Plain text: what is indented by two spaces is an example
- * or a table, and becomes a block in `docs/commands.md`.
+ * The text of `ktb <command> --help` after the options, by command. It is plain text. Lines indented by two spaces are
+ * an example or a table, and become a block in `docs/commands.md`.
  */
 export const LONG_HELP: Readonly<Record<HelpOf | HelpOfDlq | ControlAction, string>> = {
   ktb: `

@@ -3,7 +3,10 @@ import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problems.js';
 import { configJsonSchema, configReference } from '../config/reference.js';
 
-/** `ktb config validate`: everything that is wrong with the file, without connecting to anything. Exit code 2 if it is. */
+/**
+ * `ktb config validate`: reports everything that is wrong with the file, without any connection. Exit code 2 if
+ * something is wrong.
+ */
 export function validateConfig({ config: file, json }: { config: string; json: boolean }): void {
   try {
     const { pipelines } = loadConfig(file);
@@ -18,17 +21,17 @@ export function validateConfig({ config: file, json }: { config: string; json: b
   }
 }
 
-/** `ktb config schema`: the JSON Schema of the file, for editors. */
+/** `ktb config schema`: prints the JSON Schema of the file, for editors. */
 export function printSchema(): void {
   console.log(JSON.stringify(configJsonSchema(), null, 2));
 }
 
-/** `ktb config example`: a file to begin with. */
+/** `ktb config example`: prints a file to start from. */
 export function printExample(): void {
   process.stdout.write(readFileSync(new URL('../../examples/ktb.yaml', import.meta.url), 'utf8'));
 }
 
-/** `ktb config docs`: every key, its default, what it is for, in Markdown. */
+/** `ktb config docs`: prints every key with its default and purpose, in Markdown. */
 export function printReference(): void {
   process.stdout.write(configReference());
 }

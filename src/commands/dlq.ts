@@ -21,35 +21,35 @@ import { withKafka } from './shared/connections.js';
 import { pipelineNamed } from './shared/chosen.js';
 import { parsePlace } from './shared/recordFacts.js';
 
-/** A dead letter and where it lies. */
+/** A dead letter and its place. */
 interface Letter extends DeadLetter {
   readonly record: KafkaRecord;
   readonly partition: number;
 }
 
-/** Which dead letters a command is about. Empty: all. */
+/** Which dead letters a command is about. Empty lists choose all. */
 interface Choice {
   /** Rejection codes. */
   readonly code: readonly string[];
-  /** `topic/partition/offset`, as they were read. */
+  /** Places of the original records: `topic/partition/offset`. */
   readonly record: readonly string[];
 }
 
-/** Reasons told apart, at most: messages of a foreign program may all differ. */
+/** Different reasons to list, at most. Another program's messages may all differ. */
 const REASONS_MAX = 1_000;
 
-/** Records are published together once they have so many bytes. */
+/** Records are collected up to this size and then published together. */
 const WAITING_BYTES_MAX = 64 * 1024;
 
 interface Reason {
   readonly code: string;
   readonly message: string;
   readonly letters: number;
-  /** The first one's `topic/partition/offset`. */
+  /** The place of the first record: `topic/partition/offset`. */
   readonly first: string;
 }
 
-/** `ktb dlq list`: why records were rejected, and how many. */
+/** `ktb dlq list`: counts dead letters by reason. */
 export async function listDeadLetters(
   pipeline: string | undefined,
   { config: file, json }: { config: string; json: boolean },
@@ -85,7 +85,7 @@ function printReasons(pipeline: PipelineConfig, reasons: readonly Reason[]): voi
   console.log(table.toString());
 }
 
-/** `ktb dlq show`: dead letters one by one; with their values only if asked for. */
+/** `ktb dlq show`: prints dead letters one by one, with their values only if asked for. */
 export async function showDeadLetters(
   pipeline: string,
   options: Choice & { config: string; limit: number; values: boolean },
@@ -102,7 +102,7 @@ export async function showDeadLetters(
   if (shown > options.limit) console.error(`${shown - options.limit} more; --limit shows them`);
 }
 
-/** One line of `ktb dlq show`. Keys and values are bytes: what is no UTF-8 shows as replacement characters. */
+/** One line of `ktb dlq show`. Bytes that are no UTF-8 appear as replacement characters. */
 function describe(letter: Letter, values: boolean): object {
   const { record, code, message, omittedBytes, ownTimestampMs } = letter;
   const timestampMs = ownTimestampMs ?? record.timestampMs;
@@ -121,7 +121,10 @@ function describe(letter: Letter, values: boolean): object {
   };
 }
 
-/** `ktb dlq replay`: chosen records once more to the topics they came from, to be inserted and answered like any other. */
+/**
+ * `ktb dlq replay`: publishes chosen records to their topics again, so that they are inserted and answered like new
+ * ones.
+ */
 export async function replayDeadLetters(
   pipeline: string,
   options: Choice & { config: string; all: boolean; dryRun: boolean },
@@ -155,7 +158,8 @@ export async function replayDeadLetters(
           }
           const { value, timestampMs } = letter.record;
           const { topic } = letter.source;
-          // A rewind, or a batch that was repeated, rejects a record once more. Another log's record has another time.
+          // A rewind or a repeated batch may write a second dead letter for a record. A record of another log has
+          // another time.
           if (seen.size === seen.add(`${placeOf(letter)}@${letter.ownTimestampMs ?? timestampMs}`).size) {
             passedOver++;
             return;
@@ -164,7 +168,7 @@ export async function replayDeadLetters(
             count(replayed, topic);
             return;
           }
-          // With the time of now: by its own the record might be older than what the topic keeps.
+          // Published with the present time. With its own time, the topic might remove it at once as too old.
           const message = { key: originalKey(letter.record), value, headers: originalHeaders(letter.record) };
           waiting.set(topic, [...(waiting.get(topic) ?? []), message]);
           waitingBytes += recordBytes(letter.record);
@@ -176,7 +180,7 @@ export async function replayDeadLetters(
       }
     });
   } finally {
-    // Where it ends in an error, too: these were published, and are not to be replayed again unknowingly.
+    // Printed also after an error: these records were published, and somebody who repeats the command has to know it.
     const did = options.dryRun ? 'would be replayed' : 'replayed';
     for (const [topic, records] of replayed) console.log(`${records} ${did} to ${topic}`);
     if (passedOver > 0) console.log(`${passedOver} passed over: further dead letters of the same records`);
@@ -186,7 +190,7 @@ export async function replayDeadLetters(
   if (left.size > 0) process.exitCode = 1;
 }
 
-/** Why a dead letter cannot be replayed; null where it can. */
+/** Why a dead letter cannot be replayed. Null if it can. */
 function obstacleTo(letter: Letter, pipeline: PipelineConfig): string | null {
   const { source, code } = letter;
   if (code === FOREIGN_SIGNAL) return 'a signal to a batcher, and no record';
@@ -204,7 +208,10 @@ function omittedParts({ omittedBytes }: Letter): RecordPart[] {
 const NO_CHOICE: Choice = { code: [], record: [] };
 const PLAIN = { head: [], border: [] };
 
-/** What of a choice is on the topic is handed over; what is not is said: it may be mistyped beside what is right. */
+/**
+ * Hands over the chosen dead letters of a pipeline, and names what was not found: one of several choices may be
+ * mistyped.
+ */
 async function forEachLetter(
   kafka: Kafka,
   admin: KafkaAdmin,

@@ -29,8 +29,8 @@ interface PlannedPartition extends TopicPartition {
 }
 
 /**
- * `ktb rewind`: sets the committed offsets of a group whose consumers are stopped back. By default holes are filled: what
- * the table has already is left alone. With `--again` everything is ingested again, as new records.
+ * `ktb rewind`: moves the committed offsets of a stopped group back. By default it fills holes: what is in the table
+ * already is not inserted again. With `--again` everything is ingested again, as new records.
  */
 export async function rewind(name: string, options: RewindOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -58,7 +58,7 @@ async function mustBeStopped(admin: KafkaAdmin, { groupId }: PipelineConfig): Pr
   }
 }
 
-/** Without the columns nobody could tell what is there. */
+/** Without these columns the table cannot tell which records it has. */
 async function mustHaveIdentity(
   config: Config,
   { settings }: PipelineConfig,
@@ -103,7 +103,7 @@ async function planPartitions(
   );
 }
 
-/** Commits as the group's only member: Kafka takes offsets for a group from nobody else. */
+/** Commits as the group's only member, because Kafka takes a group's offsets only from its members. */
 async function commitPlans(
   kafka: Kafka,
   groupId: string,

@@ -2,16 +2,16 @@ import { setFlagsFromString } from 'node:v8';
 import { loadConfig } from '../config/load.js';
 import { runDaemon, type Role } from '../daemon/daemon.js';
 
-/** A shutdown that hangs is cut off this long after its deadline. */
+/** How long after its deadline a shutdown that hangs is cut off. */
 const HANG_MS = 5_000;
 
 /**
- * V8 lets a heap grow to up to four times of what is alive before it collects. At full load, on a machine with plenty of
- * memory, that makes 100 MB more of resident memory; below 80 percent throughput suffers.
+ * V8 lets a heap grow to up to four times its live size before it collects. On a machine with plenty of memory, that
+ * takes 100 MB more at full load. Below 80 percent throughput suffers.
  */
 const HEAP_GROWING = '--heap-growing-percent=80';
 
-/** `ktb run`: the daemon, until SIGTERM or SIGINT. A second signal ends it at once. */
+/** `ktb run`: runs the daemon until SIGTERM or SIGINT. A second signal ends it at once. */
 export async function run({ config: file, role }: { config: string; role: Role }): Promise<void> {
   setFlagsFromString(HEAP_GROWING);
   const config = loadConfig(file);
@@ -23,6 +23,6 @@ export async function run({ config: file, role }: { config: string; role: Role }
       setTimeout(() => process.exit(1), config.shutdownDeadlineMs + HANG_MS).unref();
     });
   }
-  // Whatever is still open by then (a socket kept alive, a timer) does not keep the process.
+  // This ends the process even if something is still open, such as a kept-alive socket or a timer.
   process.exit(await runDaemon({ config, role, signal: stop.signal }));
 }

@@ -33,7 +33,7 @@ export interface SetupOptions {
 const SAMPLE_WAIT_MS = 10_000;
 const TOPIC_WAIT_MS = 30_000;
 
-/** `ktb setup`: creates the topics and tables that are missing, or prints what it would do. Idempotent. */
+/** `ktb setup`: creates missing topics and tables, or prints what it would do. It may be repeated. */
 export async function setup(options: SetupOptions): Promise<void> {
   const config = loadConfig(options.config);
   const problems: string[] = [];
@@ -58,7 +58,7 @@ export async function setup(options: SetupOptions): Promise<void> {
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 
-/** @returns what could not be created, and why */
+/** @returns the topics that could not be created, and why */
 async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitions }: SetupOptions): Promise<string[]> {
   const problems: string[] = [];
   const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
@@ -81,11 +81,13 @@ async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitio
 }
 
 const INVALID_TOPIC = 'INVALID_TOPIC_EXCEPTION';
-/** Kafka's reason comes without it. */
+/** Kafka's error does not say this. */
 const NAME_HINT =
   '. A name has letters, digits, ".", "_" and "-" only, and another topic’s name must not differ from it in "." and "_" alone';
 
-/** kafkajs's own wait for leaders gives up where a broker does not know the new topic yet. */
+/**
+ * Creates a topic and waits for its leaders. kafkajs's own wait gives up if a broker does not know the new topic yet.
+ */
 async function createTopic(admin: KafkaAdmin, topic: string, partitions: number): Promise<void> {
   await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false });
   const deadline = performance.now() + TOPIC_WAIT_MS;
@@ -114,7 +116,7 @@ interface Connections {
   readonly clickhouse: ClickHouseClient;
 }
 
-/** @returns why nothing could be proposed; null where all is well */
+/** @returns why no table could be proposed. Null if there is no problem */
 async function setUpTable(
   { kafka, admin, tables, clickhouse }: Connections,
   config: Config,
@@ -159,7 +161,7 @@ async function setUpTable(
   return null;
 }
 
-/** Says how a table that is sorted by something else gets what look-ups need. */
+/** Prints the statements that make look-ups fast in a table with another sorting key. */
 async function proposeProjection(clickhouse: ClickHouseClient, { clickhouse: { database } }: Config, table: string) {
   const named = parseTableName(table);
   const result = await clickhouse.query({
@@ -180,7 +182,10 @@ function topicsText(topics: readonly string[]): string {
   return topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
 }
 
-/** The identity leads the sorting key: so a look-up is an index scan, and a double that slipped through is merged away. */
+/**
+ * The identity comes first in the sorting key. So a look-up is an index scan, and a double row that slipped through is
+ * merged away.
+ */
 function tableStatement(table: string, columns: readonly string[]): string {
   const identity = Object.entries(IDENTITY_TYPES).map(([name, type]) => `${name} ${type}`);
   return [
@@ -196,10 +201,9 @@ function tableStatement(table: string, columns: readonly string[]): string {
 }
 
 /**
- * Rows of the first records of some of the pipeline's topics. Where there are records and few become rows, those of the first seconds
- * are enough.
+ * Makes rows of the first records of some topics. If few records become rows, it stops after some seconds.
  *
- * @throws Error where the topics cannot be read: then nothing is known of what they hold
+ * @throws Error if the topics cannot be read
  */
 async function sampleRows(
   kafka: Kafka,

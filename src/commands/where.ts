@@ -38,8 +38,8 @@ import {
 const RUNS_MAX = 20;
 
 /**
- * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 where it is missing, or a part that would
- * know does not answer.
+ * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing, or a part that
+ * would know does not answer.
  */
 export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
   const place = parsePlace(text);
@@ -74,8 +74,8 @@ interface Search {
 }
 
 /**
- * In this order, so that a record on its way is not taken for a missing one: what is flushed after it was looked for in the
- * batchers has its row when the table is asked.
+ * Collects the facts about a record. The order matters: batchers are asked before the table. So a record that is
+ * flushed in between is found in the table, and does not count as missing.
  */
 async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts> {
   const { config, pipeline, kafka, admin } = search;
@@ -134,13 +134,13 @@ async function readRecord(
   return record;
 }
 
-/** What Temporal is asked by. */
+/** What is needed to ask Temporal. */
 interface Temporal {
   readonly client: Client;
   readonly histories: RunHistories;
 }
 
-/** @param work is done also where Temporal cannot be reached; then what it gets throws */
+/** @param work runs even if Temporal cannot be reached. Then the function that it gets throws */
 async function tryingTemporal<T>({ temporal }: Config, work: (temporal: () => Temporal) => Promise<T>): Promise<T> {
   const connection = await reachTemporal(temporal).catch((error: unknown) => new Error(messageOf(error)));
   if (connection instanceof Error)
@@ -156,14 +156,14 @@ async function tryingTemporal<T>({ temporal }: Config, work: (temporal: () => Te
   }
 }
 
-/** The batchers that have accepted a record: that of each layout that the pipeline has had, where they have. */
+/** The batchers that have accepted a record: of each layout of the pipeline at most one. */
 async function acceptedBy(
   { client, histories }: Temporal,
   pipeline: PipelineConfig,
   place: RecordPlace,
   record: KafkaRecord | null,
 ): Promise<FoundBatcher[]> {
-  // By what a batcher is chosen, only the record tells.
+  // Only the record itself tells which batcher it goes to.
   if (record === null) return [];
   const found: FoundBatcher[] = [];
   for (const layout of await layoutsOf(client, pipeline)) {
@@ -199,7 +199,10 @@ async function acceptanceOf(
   return { workflowId, runId, epochs: epochsOf(batcher, place), unflushed, batches };
 }
 
-/** The latest runs, or those that were there when the record was answered; latest first. From the visibility store. */
+/**
+ * The latest runs, or those that had started when the record was answered. Latest first. Read from the visibility
+ * store.
+ */
 async function runsBefore(client: Client, workflowId: string, atMs: number | undefined): Promise<string[]> {
   const until = atMs === undefined ? '' : ` AND StartTime <= '${new Date(atMs + CLOCK_SKEW_MS).toISOString()}'`;
   const runs: string[] = [];
@@ -214,7 +217,7 @@ function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): P
   return withTables(config, (tables) => tables.rowsByOffset(table, place, place.offset, place.offset));
 }
 
-/** Its acknowledgement and its dead letter, from its own time on. */
+/** The record's acknowledgement and dead letter. The topics are read from the record's own time on. */
 async function answersTo(
   place: RecordPlace,
   record: KafkaRecord | null,
@@ -241,7 +244,7 @@ async function answersTo(
   return { acks, deadLetters };
 }
 
-/** What a part answered, or what it said instead. */
+/** The answer of a part, or its error. */
 async function known<T>(ask: () => Promise<Known<T>>): Promise<Known<T>> {
   try {
     return await ask();

@@ -34,12 +34,12 @@ import {
 import { answered } from '../shared/chosen.js';
 import { topicConfigs } from '../../kafka/topicConfigs.js';
 
-/** For all that is asked of one part. */
+/** Time for all questions to one part. */
 const PART_TIMEOUT_MS = 15_000;
 
 /**
- * `ktb check`: looks at everything that the daemon works with, and changes nothing. Exit code 1 where something is wrong,
- * 2 where it is the configuration.
+ * `ktb check`: checks everything that the daemon works with, and changes nothing. Exit code 1 if something is wrong, 2
+ * if the configuration is wrong.
  */
 export async function check({ config: file, json }: { config: string; json: boolean }): Promise<void> {
   let config: Config;
@@ -54,14 +54,14 @@ export async function check({ config: file, json }: { config: string; json: bool
     process.exitCode = 2;
     return;
   }
-  // Which tables there have to be, the topics say; without Kafka those that are named.
+  // The topics decide which tables have to exist. Without Kafka these are the topics that the configuration names.
   const topics = await answered(existingTopics(config), PART_TIMEOUT_MS);
   const existing = topics.ok ? topics.value : [];
   const parts = await Promise.all([
-    findings(`Kafka at ${config.kafka.brokers.join(', ')}`, lookAtKafka(config)),
-    findings(`Temporal at ${config.temporal.address}`, lookAtTemporal(config)),
-    findings(`ClickHouse at ${config.clickhouse.url}`, lookAtClickHouse(config, existing)),
-    lookAtInstallation(config),
+    findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
+    findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),
+    findings(`ClickHouse at ${config.clickhouse.url}`, checkTables(config, existing)),
+    checkInstallation(config),
   ]);
   const all = [
     ok(`configuration ${file}`, `pipelines: ${config.pipelines.map(({ name }) => name).join(', ')}`),
@@ -71,7 +71,7 @@ export async function check({ config: file, json }: { config: string; json: bool
   if (all.some(({ level }) => level === 'wrong')) process.exitCode = 1;
 }
 
-/** What was found at a part, or that it does not answer. */
+/** The findings about one part, or that it does not answer. */
 async function findings(part: string, looking: Promise<Finding[]>): Promise<Finding[]> {
   const answer = await answered(looking, PART_TIMEOUT_MS);
   return answer.ok ? [ok(part, 'answers'), ...answer.value] : [wrong(part, answer.error, 'see to it first')];
@@ -82,12 +82,12 @@ async function existingTopics(config: Config): Promise<string[]> {
   return withKafka(config, (_, admin) => admin.listTopics());
 }
 
-function lookAtKafka(config: Config): Promise<Finding[]> {
+function checkKafkaTopics(config: Config): Promise<Finding[]> {
   return withKafka(config, async (_, admin) => {
     const { brokers } = await admin.describeTopics([]);
     const topics = await topicFacts(admin, config.pipelines);
     const groups = await Promise.all(
-      config.pipelines.map((pipeline) => lookAtGroup(admin, pipeline.groupId, inputTopics(pipeline, topics.keys()))),
+      config.pipelines.map((pipeline) => checkGroup(admin, pipeline.groupId, inputTopics(pipeline, topics.keys()))),
     );
     return [...config.pipelines.flatMap((pipeline) => judgeTopics(pipeline, topics, brokers.length)), ...groups];
   });
@@ -123,7 +123,7 @@ async function topicSettings(admin: KafkaAdmin, name: string): Promise<ReadonlyM
   return (answer.ok ? answer.value : null) ?? null;
 }
 
-async function lookAtGroup(admin: KafkaAdmin, groupId: string, topics: string[]): Promise<Finding> {
+async function checkGroup(admin: KafkaAdmin, groupId: string, topics: string[]): Promise<Finding> {
   const subject = `group ${groupId}`;
   try {
     await admin.fetchCommits(
@@ -138,7 +138,7 @@ async function lookAtGroup(admin: KafkaAdmin, groupId: string, topics: string[])
   }
 }
 
-async function lookAtTemporal(config: Config): Promise<Finding[]> {
+async function checkNamespace(config: Config): Promise<Finding[]> {
   const connection = await reachTemporal(config.temporal);
   try {
     await checkTemporal(connection, config);
@@ -148,8 +148,8 @@ async function lookAtTemporal(config: Config): Promise<Finding[]> {
   }
 }
 
-/** Whose the pipelines are. Nothing where a part does not answer: that is said already. */
-async function lookAtInstallation(config: Config): Promise<Finding[]> {
+/** Which installation the pipelines belong to. Empty if a part does not answer, because another finding says that. */
+async function checkInstallation(config: Config): Promise<Finding[]> {
   const looking = withKafka(config, (_, admin) =>
     withTables(config, (tables) =>
       withTemporal(config, async (client) => {
@@ -208,8 +208,8 @@ async function namespaceFacts(
   };
 }
 
-/** @param existing topics, by which pipelines choose tables */
-function lookAtClickHouse(config: Config, existing: readonly string[]): Promise<Finding[]> {
+/** @param existing topics that exist: pipelines choose tables by them */
+function checkTables(config: Config, existing: readonly string[]): Promise<Finding[]> {
   return withTables(config, async (tables, client) => {
     await reachClickHouse(client, config.clickhouse);
     const inUse = config.pipelines.flatMap((pipeline) =>
@@ -292,7 +292,7 @@ async function tableFacts(
   };
 }
 
-/** Asks for a record that cannot be there, as a repeated insert and a rewind would ask. */
+/** Looks up a record that cannot exist, in the same way as a repeated insert and a rewind. */
 async function tryLookUps(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
   if (!canLookUp(columns)) return;
   const nowhere = { topic: '', partition: 0, epoch: '' };

@@ -8,9 +8,9 @@ import { PAYLOAD_BYTES_MAX } from '../../protocol/payloadLimit.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 
 /**
- * One thing that was looked at.
+ * One thing that was checked.
  *
- * - `ok`: as it should be
+ * - `ok`: nothing to do
  * - `warning`: it works, but not as well as it could, or not for ever
  * - `wrong`: records wait, or get lost
  */
@@ -19,7 +19,7 @@ export interface Finding {
   /** `topic orders`, `table orders`, `namespace default`. */
   readonly subject: string;
   readonly message: string;
-  /** What to do about it; empty where nothing is to be done. */
+  /** What to do about it. Empty if there is nothing to do. */
   readonly todo: string;
 }
 
@@ -37,26 +37,26 @@ function judges(subject: string): Record<Finding['level'], Judge> {
 export interface TopicFacts {
   readonly name: string;
   readonly partitions: number;
-  /** Copies of the partition that has the fewest. */
+  /** Copies of the partition with the fewest copies. */
   readonly replicas: number;
-  /** Partitions without a leader: nobody can read or write them now. */
+  /** Partitions without a leader. Nobody can read or write them now. */
   readonly leaderless: readonly number[];
-  /** Settings as Kafka names them; null where they may not be read. */
+  /** Settings by Kafka's names. Null if the user may not read them. */
   readonly settings: ReadonlyMap<string, string> | null;
 }
 
-/** Settings of a topic that are looked at. */
+/** Settings of a topic that are checked. */
 export const TOPIC_SETTINGS = ['retention.ms', 'cleanup.policy', 'max.message.bytes'];
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What an outage over a night needs. */
+/** Enough for an outage over a night. */
 const INPUT_RETENTION_MS_MIN = DAY_MS;
-/** What people need to come back to dead letters. */
+/** Enough time for people to look at dead letters. */
 const DEAD_LETTER_RETENTION_MS_MIN = 7 * DAY_MS;
 
-/** Encoded bytes of a record that every signal takes; see `BODY_BYTES_MAX` in `laneSender.ts`. */
+/** Encoded bytes of a record that fits into any signal, see `BODY_BYTES_MAX` in `laneSender.ts`. */
 const SIGNAL_BYTES_MAX = 1_200_000;
 
 /**
@@ -90,8 +90,8 @@ export function judgeTopics(
 }
 
 /**
- * Of all topics of a pipeline. A batcher's coverage takes some 260 bytes a partition, and 60 for another epoch, of the 1 MB that
- * it hands from run to run; there has to be room for a second epoch of each.
+ * Partitions of all topics of a pipeline, at most. A batcher hands 1 MB of coverage from run to run. It takes some 260
+ * bytes for a partition, and 60 for another epoch. There has to be room for a second epoch of each.
  */
 const PARTITIONS_MAX = 3_000;
 
@@ -170,7 +170,7 @@ function judgeReplies(topic: TopicFacts, brokers: number): Finding[] {
   return summed(topic, [...judgeReplicas(topic, brokers), ...judgeCompaction(topic, 'acknowledgements')]);
 }
 
-/** A compacted topic refuses what has no key, and of two messages with one key keeps the later. */
+/** A compacted topic refuses messages without a key, and of two messages with one key it keeps the later one. */
 function judgeCompaction({ name, settings }: TopicFacts, what: string): Finding[] {
   if (settings?.get('cleanup.policy')?.includes('compact') !== true) return [];
   const message = `is compacted: of two ${what} with one key the first is removed, and those without a key get one`;
@@ -212,7 +212,7 @@ function judgeReplicas({ name, replicas, leaderless, settings }: TopicFacts, bro
   ];
 }
 
-/** The findings, or that there is none. */
+/** The findings, or an `ok` if there are none. */
 function summed(topic: TopicFacts, findings: Finding[]): Finding[] {
   if (findings.length > 0) return findings;
   const retentionMs = numberOf(topic, 'retention.ms');
@@ -232,22 +232,25 @@ function hours(ms: number): string {
 // ── ClickHouse ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface TableFacts {
-  /** With its database where it is not the connection's. */
+  /** The name, with its database if that is not the connection's. */
   readonly name: string;
   readonly columns: ReadonlyMap<string, string>;
   readonly engine: string;
   readonly sortingKey: string;
-  /** As `system.tables.create_table_query` has it. */
+  /** From `system.tables.create_table_query`. */
   readonly createStatement: string;
-  /** Its own first, then those of what its materialized views write to, theirs, and so on; none where they may not be asked. */
+  /**
+   * The table's own window first, then those of the tables that its materialized views write to, and so on. Empty if
+   * the user may not ask.
+   */
   readonly windows: readonly TokenWindow[];
-  /** Why an insert was refused; null where it was not. */
+  /** Why an insert was refused. Null if it was not. */
   readonly refusal: string | null;
-  /** Why a look-up of identities was refused; null where it was not, or there are no columns for it. */
+  /** Why a look-up of identities was refused. Null if it was not, or the table has no columns for it. */
   readonly lookUpRefusal: string | null;
 }
 
-/** Says what it costs that the user may not read tables of the server's own. */
+/** Says what is missing if the user may not read some system tables. */
 export function judgeSystemGrants(denied: readonly string[]): Finding {
   return judges('clickhouse').warning(
     `does not let the user read ${denied.join(', ')}: what a failing view lacks cannot be sent again, nor is it seen that an insert is still running`,
@@ -324,19 +327,24 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   return findings.length > 0 ? findings : [ok(`${table.engine}, ${table.columns.size} columns`)];
 }
 
-/** One insert brings as many blocks at most: one for each partition, by ClickHouse's default for `max_partitions_per_insert_block`. */
+/**
+ * Blocks of one insert, at most: one for each partition, by ClickHouse's default of `max_partitions_per_insert_block`.
+ */
 const BLOCKS_OF_INSERT_MAX = 100;
 
-/** Less than this is over before a person has mended a view. */
+/** A shorter time is over before a person has repaired a view. */
 const TOKENS_KNOWN_MS_MIN = 15 * 60_000;
 
-/** Of a table with materialized views, and of what they write to: what is too small to send a view again what it lacks. */
+/**
+ * For a table with materialized views: windows that are too small to send a view again what it lacks. Includes the
+ * windows of the views' target tables.
+ */
 function* smallWindows(windows: readonly TokenWindow[]): Generator<[message: string, todo: string]> {
   if (windows.length < 2) return;
   const lost = 'what a failing view lacks cannot be sent again';
   for (const [index, { table, setting, blocks, ms }] of windows.entries()) {
     const isOwn = index === 0;
-    // That a table knows none is said with or without views.
+    // A table without a window has a finding of its own, with or without views.
     if (isOwn && blocks === 0) continue;
     const who = isOwn ? '' : `has a view that writes to ${table}, which `;
     if (table === null)
@@ -362,16 +370,15 @@ function* smallWindows(windows: readonly TokenWindow[]): Generator<[message: str
   }
 }
 
-/** Inserts whose tokens are remembered: as the table says, else as the server does. */
 // ── Temporal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface NamespaceFacts {
   readonly namespace: string;
   readonly retentionMs: number;
-  /** Bytes that it takes in one payload. */
+  /** The most bytes that it takes in one payload. */
   readonly payloadBytesMax: number;
   readonly taskQueue: string;
-  /** Workers that have asked for work within the last minutes. */
+  /** Workers that have polled within the last minutes. */
   readonly workflowPollers: number;
   readonly activityPollers: number;
 }

@@ -8,33 +8,33 @@ import type { Rejection } from '../../protocol/ack.js';
 import { timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import { decodeRejected } from '../../codecs/rejectionCodec.js';
 
-/** A payload of Temporal as JSON: all bytes in Base64, those of `metadata`, too. */
+/** A payload of Temporal as JSON. All bytes are in Base64, also those in `metadata`. */
 export interface WirePayload {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly data?: string;
 }
 
-/** Records shown of one payload; of the others there is only their number. */
+/** Records of one payload that are shown. The others are only counted. */
 const RECORDS_MAX = 1_000;
 
 interface Shown {
-  /** Absent where the payload that says it did not come along. */
+  /** Absent if the payload that names the source was not in the request. */
   readonly source?: RecordSource;
   readonly record: KafkaRecord;
   readonly rejection?: Rejection;
 }
 
-/** What a payload of ours holds. */
+/** The content of one of our payloads. */
 interface Content {
   readonly outcome?: unknown;
   readonly records: readonly Shown[];
 }
 
 /**
- * Makes the packed records among payloads readable: chunks, batches, carried buffers, rejected records. What is no packed
- * record, or of a version that this one does not know, stays as it is. Pure.
+ * Makes packed records in payloads readable: chunks, batches, carried buffers, rejected records. Payloads of other
+ * kinds or of unknown versions are not changed. Pure.
  *
- * @param payloads of one signal, activity or run, in their order: the one before a body says what is in it
+ * @param payloads of one signal, activity or run, in order: the payload before a body says what is in it
  */
 export function decodePayloads(payloads: readonly WirePayload[]): WirePayload[] {
   return payloads.map((payload, index) => {
@@ -52,17 +52,17 @@ function bytesOf({ data }: WirePayload): Buffer {
   return Buffer.from(data ?? '', 'base64');
 }
 
-/** Undefined where it is no JSON. */
+/** Undefined if it is no JSON. */
 function jsonOf(payload: WirePayload | undefined): unknown {
   if (payload === undefined || encodingOf(payload) !== 'json/plain') return undefined;
   try {
     return JSON.parse(bytesOf(payload).toString());
   } catch {
-    return undefined; // A stranger's; it says nothing about the one behind it.
+    return undefined; // It is not ours, so it says nothing about the payload after it.
   }
 }
 
-/** Null for what holds no packed records. */
+/** Null if the payload has no packed records. */
 function contentOf(bytes: Uint8Array, before: unknown): Content | null {
   if (bytes.length === 0) return null;
   const format = (before as { readonly format?: unknown } | null | undefined)?.format;
@@ -76,14 +76,14 @@ function contentOf(bytes: Uint8Array, before: unknown): Content | null {
   ]);
 }
 
-/** The first way to read it that succeeds. */
+/** The result of the first reader that succeeds. */
 function firstOf(ways: readonly (() => Content | null)[]): Content | null {
   for (const read of ways) {
     try {
       const content = read();
       if (content !== null) return content;
     } catch {
-      // It is not of this kind; that is all that the error says.
+      // The error only says that it is not of this kind.
       continue;
     }
   }
@@ -98,7 +98,7 @@ function chunksContent(chunks: readonly BufferedChunk[], bodies: Uint8Array): Co
   return segmentsContent([...decodeBufferedChunks(chunks, bodies)].flat());
 }
 
-/** Throws for what is no envelope: its first four bytes are no length of a JSON object in it. */
+/** Throws if it is no envelope: then its first four bytes are not the length of a JSON object. */
 function envelopeContent(bytes: Uint8Array): Content {
   const { json: outcome, bytes: rejected } = openEnvelope<unknown>(bytes);
   return { outcome, records: rejected.length === 0 ? [] : decodeRejected(rejected) };
@@ -118,7 +118,7 @@ function toPayload({ outcome, records }: Content): WirePayload {
   };
 }
 
-/** As text, since a value that is JSON is put in as it is: its numbers would not survive JavaScript's. */
+/** Written as text, because a value that is JSON is copied unchanged. Numbers would lose digits in JavaScript. */
 function recordJson({ source, record, rejection }: Shown): string {
   const { offset, timestampMs, key, value, headers, tooLargeBytes } = record;
   const fields = [
@@ -143,11 +143,11 @@ function valueJson(value: Buffer | null): string {
     JSON.parse(text);
     return text;
   } catch {
-    return JSON.stringify(text); // It is a text.
+    return JSON.stringify(text); // It is plain text.
   }
 }
 
-/** Text where it is one. */
+/** As text if it is UTF-8, otherwise as Base64. */
 function bytesJson(bytes: Buffer | null): string {
   if (bytes === null) return 'null';
   return isUtf8(bytes) ? JSON.stringify(bytes.toString()) : JSON.stringify({ base64: bytes.toString('base64') });

@@ -9,13 +9,13 @@ import { UsageError } from '../../lib/usageError.js';
 export interface CodecServerOptions {
   /** `address:port`; port 0 takes a free one. */
   readonly listen: string;
-  /** What requests have to bring as `Authorization: Bearer`; without it only this machine is served. */
+  /** The token that requests need as `Authorization: Bearer`. Without it only this machine is served. */
   readonly token?: string;
-  /** Where the pages come from that may ask: addresses of the Temporal UI. */
+  /** Origins of the pages that may ask: addresses of the Temporal UI. */
   readonly origin: readonly string[];
 }
 
-/** Payloads of one event, in Base64; each is at most 2 MiB in Temporal. */
+/** Payloads of one event, in Base64. Each has at most 2 MiB in Temporal. */
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
@@ -30,10 +30,10 @@ export async function codecServer(options: CodecServerOptions): Promise<void> {
 }
 
 /**
- * Serves `/decode` and `/encode` of Temporal's codec server protocol, under whatever path stands before them. Encoding leaves
- * payloads as they are: whoever signals by hand sends none of ours.
+ * Serves `/decode` and `/encode` of Temporal's codec server protocol, under any path before them. Encoding does not
+ * change payloads, because signals sent by hand have none of ours.
  *
- * @throws Error where the address cannot be had, UsageError where others than this machine would be served without a token
+ * @throws Error if it cannot listen there. UsageError if other machines would be served without a token
  */
 export async function startCodecServer({
   listen,
@@ -60,7 +60,7 @@ export async function startCodecServer({
         response.writeHead(status, headers).end(body);
       },
       (error: unknown) => {
-        // The connection broke, or its end was not waited for: nobody is there to be told.
+        // The connection broke or was closed early. Nobody is left to get the error.
         response.destroy(error instanceof Error ? error : undefined);
       },
     );
@@ -105,13 +105,13 @@ function refusal(status: number, message: string): Answer {
   return { status, headers: JSON_TYPE, body: JSON.stringify({ message }) };
 }
 
-/** In a time that tells nothing about where they differ. */
+/** Compares in a time that does not depend on where the texts differ. */
 function isSame(given: string, wanted: string): boolean {
   const [a, b] = [given, wanted].map((text) => createHash('sha256').update(text).digest()) as [Buffer, Buffer];
   return timingSafeEqual(a, b);
 }
 
-/** Null where it is too large. */
+/** Null if it is too large. */
 async function readBody(request: IncomingMessage): Promise<string | null> {
   const parts: Buffer[] = [];
   let bytes = 0;
@@ -123,7 +123,7 @@ async function readBody(request: IncomingMessage): Promise<string | null> {
   return Buffer.concat(parts).toString();
 }
 
-/** Null for what is no request of the protocol. */
+/** Null if it is no request of the protocol. */
 function parsePayloads(body: string): WirePayload[] | null {
   try {
     const { payloads } = JSON.parse(body) as { payloads?: unknown };

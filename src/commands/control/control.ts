@@ -27,17 +27,17 @@ export interface ControlOptions {
   readonly json: boolean;
 }
 
-/** A query needs a worker; where none answers, the signal is sent all the same. */
+/** Time for a query, which needs a worker. If none answers, the signal is still sent. */
 const QUERY_TIMEOUT_MS = 2_000;
 
-/** Batchers asked at the same time, at most: a namespace has a limit of requests a second. */
+/** Batchers asked at the same time, at most. A namespace limits the requests per second. */
 const AT_ONCE_MAX = 32;
 
 interface Report extends Target, Verdict {}
 
 /**
- * `ktb pause`, `resume`, `flush`, `drain`, `park`: tells batchers, says what it told to which. Idempotent: one that is what it was
- * asked to be is left alone. Exit code 1 where one could not be told.
+ * `ktb pause`, `resume`, `flush`, `drain`, `park`: sends the signal to batchers and reports the result for each. A
+ * batcher that is already in the wanted state gets no signal. Exit code 1 if one could not be told.
  */
 export async function control(action: ControlAction, options: ControlOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -79,12 +79,12 @@ async function find(client: Client, { workflowId }: Target): Promise<Found> {
   return { state: 'running', status: answer.ok ? answer.value : null, failing };
 }
 
-/** The step of a flush that has failed and is tried again; null where there is none. */
+/** The step of a flush that has failed and is retried. Null if there is none. */
 function failingOf(pending: readonly PendingActivity[]): Failing | null {
   for (const { activityType, lastFailure } of pending) {
     const step = FLUSH_STEPS[activityType?.name ?? ''];
     if (step === undefined || !lastFailure) continue;
-    // An insert ends with its acknowledgements.
+    // The activity of the insert also publishes the acknowledgements.
     const isPublishing = lastFailure.applicationFailureInfo?.type === 'PublishError';
     return { step: isPublishing ? 'publish' : step, message: lastFailure.message ?? '' };
   }

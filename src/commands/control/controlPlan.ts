@@ -10,45 +10,46 @@ export interface Target {
   readonly workflowId: string;
 }
 
-/** What is known of a batcher before it is told anything. */
+/** What is known of a batcher before a signal is sent. */
 export type Found =
   | { readonly state: 'not started' }
-  /** @param how as Temporal says it: `COMPLETED`, `TERMINATED`, ... */
+  /** @param how in Temporal's words: `COMPLETED`, `TERMINATED`, ... */
   | { readonly state: 'closed'; readonly how: string }
-  /** @param status null where no worker answers */
+  /** @param status null if no worker answers */
   | { readonly state: 'running'; readonly status: BatcherStatus | null; readonly failing: Failing | null };
 
-/** A step of the flush on its way that has failed and is tried again. */
+/** A step of the running flush that has failed and is retried. */
 export interface Failing {
   readonly step: 'insert' | 'publish';
-  /** Of the last attempt. */
+  /** The error of the last attempt. */
   readonly message: string;
 }
 
 /**
  * - `told`: the signal was sent, and Temporal has it
- * - `already`: the batcher is what it was asked to be; nothing was sent
- * - `failed`: it is not, and nothing could be sent
+ * - `already`: the batcher is in the wanted state already, so nothing was sent
+ * - `failed`: it is not in that state, and nothing could be sent
  */
 export type Outcome = 'told' | 'already' | 'failed';
 
 export interface Verdict {
   readonly outcome: Outcome;
-  /** For the person at the terminal, who wants to know whether there is more to do. */
+  /** Tells the person at the terminal whether there is more to do. */
   readonly message: string;
 }
 
-/** @throws UsageError where batchers have to be named: one is not given up by leaving an option out */
+/** @throws UsageError if `park` names no batcher. Leaving the option out must not give up batches of all of them */
 export function mustNameBatchers(action: ControlAction, batchers: readonly string[]): void {
   if (action === 'park' && batchers.length === 0)
     throw new UsageError('say with --batcher whose batch is to be given up');
 }
 
 /**
- * The batchers that a command is for: of all pipelines or one, all or some.
+ * The batchers that a command is for.
  *
- * @param batchers indexes of the configuration's layout, or whole workflow ids, also of earlier layouts; empty: all
- * @throws UsageError where the configuration has no such pipeline or batcher, or an index could be of several pipelines
+ * @param batchers indexes in the configuration's layout, or whole workflow ids, also of earlier layouts. Empty: all
+ * @throws UsageError if the configuration has no such pipeline or batcher, or an index could belong to several
+ *   pipelines
  */
 export function targetsOf(
   pipelines: readonly PipelineConfig[],
@@ -85,15 +86,15 @@ function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target
   );
 }
 
-/** @param batch set with `told` of `park`: the number of the batch that is given up */
+/** @param batch set for `park` with `told`: the number of the batch that is given up */
 export interface Plan extends Verdict {
   readonly batch?: number;
 }
 
 /**
- * Whether a batcher has to be told at all, and what that means. Pure.
+ * Decides whether a batcher needs the signal, and what that will do. Pure.
  *
- * @returns `told` where the signal is to be sent
+ * @returns `told` if the signal has to be sent
  */
 export function planControl(action: ControlAction, found: Found): Plan {
   if (found.state === 'running') {
@@ -115,7 +116,7 @@ export function planControl(action: ControlAction, found: Found): Plan {
   };
 }
 
-/** Only a batch that has failed is given up, and only the one that was looked at. */
+/** Only a batch that has failed may be given up, and only the batch that this status shows. */
 function planParking(status: BatcherStatus | null, failing: Failing | null): Plan {
   if (status === null)
     return { outcome: 'failed', message: 'no worker answers, which says what is stuck: start one, and try again' };

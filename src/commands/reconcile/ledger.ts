@@ -1,24 +1,24 @@
-/** Offsets of records without something, both ends included. */
+/** A range of records that lack something, both ends included. */
 export interface Gap {
   readonly from: number;
   readonly to: number;
   readonly records: number;
 }
 
-/** What became of the records of a range of one partition. */
+/** The outcome for a range of records of one partition. */
 export interface LedgerSummary {
   readonly records: number;
   readonly inserted: number;
   readonly rejected: number;
   readonly skipped: number;
-  /** Accepted by a batcher and not flushed yet. */
+  /** Accepted by a batcher but not flushed yet. */
   readonly held: number;
   readonly acknowledged: number;
-  /** Neither a row nor a dead letter, and no batcher holds it. */
+  /** No row, no dead letter, and no batcher has them. */
   readonly missing: readonly Gap[];
-  /** More than one row under one epoch. */
+  /** Records with more than one row under one epoch. */
   readonly doubled: readonly Gap[];
-  /** Done with, and no acknowledgement; empty where the pipeline sends none. */
+  /** Records that are done but not acknowledged. Empty if the pipeline sends no acknowledgements. */
   readonly unanswered: readonly Gap[];
 }
 
@@ -31,15 +31,15 @@ const HELD = 32;
 const ACK = 64;
 
 /**
- * Keeps what is known of each record of a range of one partition, in a byte an offset, and says at the end what is missing.
- * Pure; what is out of the range is passed over.
+ * Keeps one byte for each offset of a range with all that is known of its record, and then lists what is missing. Pure.
+ * Offsets outside the range are ignored.
  */
 export class Ledger {
   readonly #from: number;
   readonly #marks: Uint8Array;
   readonly #expectsAcks: boolean;
 
-  /** @param to the offset behind the last one */
+  /** @param to the offset after the last one */
   constructor({ from, to, expectsAcks }: { from: number; to: number; expectsAcks: boolean }) {
     this.#from = from;
     this.#marks = new Uint8Array(Math.max(0, to - from));
@@ -63,7 +63,7 @@ export class Ledger {
     this.#mark(offset, ACK);
   }
 
-  /** A batcher has accepted it, and not flushed it yet. */
+  /** A batcher has accepted it but not flushed it yet. */
   held(offset: number): void {
     this.#mark(offset, HELD);
   }
@@ -94,7 +94,7 @@ export class Ledger {
     return count;
   }
 
-  /** Records that follow each other without one that is otherwise are one gap, whatever offsets lie between. */
+  /** Neighbouring records of the same kind make one gap, even if offsets without records lie between them. */
   #gaps(is: (marks: number) => boolean): Gap[] {
     const gaps: Gap[] = [];
     let open = null as Gap | null;

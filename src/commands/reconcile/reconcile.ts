@@ -27,18 +27,18 @@ export interface ReconcileOptions {
   readonly json: boolean;
 }
 
-/** A byte of memory for each. */
+/** Offsets that can be compared at once. Each takes a byte of memory. */
 const OFFSETS_MAX = 100_000_000;
 /** Offsets whose rows are asked for at once. */
 const ROWS_AT_ONCE = 100_000;
-/** Gaps that are shown of each kind and partition; `--json` has all. */
+/** Gaps of each kind and partition that are printed. `--json` has all. */
 const GAPS_SHOWN = 10;
 
 interface Report extends PartitionRange, LedgerSummary {}
 
 /**
- * `ktb reconcile`: compares what the group has committed with rows, dead letters and acknowledgements, record by record, and
- * names what is missing. Exit code 1 where something is missing, doubled or unanswered.
+ * `ktb reconcile`: compares the committed records with rows, dead letters and acknowledgements, one by one, and names
+ * what is missing. Exit code 1 if something is missing, doubled or not acknowledged.
  */
 export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -48,8 +48,8 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     to: options.to === undefined ? null : parsePosition('--to', options.to),
   };
   await withKafka(config, async (kafka, admin) => {
-    // The order matters: what was committed before the batchers are looked at is either held by one of them then, or its row
-    // is there when the table is asked.
+    // The order matters. The commit is read first, then the batchers, then the table. So a committed record is either
+    // still in a batcher when the batchers are read, or its row is there when the table is read.
     const topics = await findInputTopics(admin, pipeline);
     const committed = await findGroupOffsets(admin, pipeline.groupId, topics);
     const batchers = await readBatchers(config, pipeline);
@@ -75,8 +75,8 @@ function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBa
 }
 
 /**
- * What there is to compare, the log up to what the group has committed, as far as it was asked for; without `--from`, what
- * batchers were ever given of a partition: what is before was not to be read (`startFrom`).
+ * The ranges to compare: the log up to the committed offset, within the given bounds. Without `--from` a range starts
+ * at the first offset that a batcher was given. What is before that was not to be read (`startFrom`).
  *
  * @throws UsageError
  */
@@ -120,11 +120,11 @@ function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batc
   return starts.reduce((first, start) => Math.min(first, start), to);
 }
 
-/** The ledgers of some partitions, by the partition that a record is of. */
+/** The ledgers of some partitions. */
 class Ledgers {
   readonly entries: readonly { readonly range: PartitionRange; readonly ledger: Ledger }[];
   readonly #byName: ReadonlyMap<string, Ledger>;
-  /** Time of the oldest record, milliseconds since 1970; undefined where one has none. */
+  /** Time of the oldest record, milliseconds since 1970. Undefined if a record has no time. */
   oldestMs: number | undefined = Infinity;
 
   constructor(ranges: readonly PartitionRange[], expectsAcks: boolean) {

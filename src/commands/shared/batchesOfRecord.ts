@@ -10,7 +10,7 @@ import { identityToken } from '../../clickhouse/batchInsert.js';
 import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
 import type { RunHistories } from '../../temporal/runHistories.js';
 
-/** A batch that has a record, as a run's history tells of it. */
+/** A batch that contains a record, from a run's history. */
 export interface BatchOfRecord {
   readonly runId: string;
   /** Counts the batcher's batches from 1. */
@@ -21,16 +21,17 @@ export interface BatchOfRecord {
   readonly table: string;
   /** Workflow time, milliseconds since 1970. */
   readonly scheduledAtMs: number;
-  /** What became of the batch; null while it is on its way. */
+  /** The result of the batch. Null while it is being flushed. */
   readonly outcome: InsertOutcome | null;
   /**
-   * The deduplication token of the batch's first insert into the table; later ones, of what had not been inserted, have others. Null where it
-   * cannot be known: while the batch is on its way, and where a rewind looks what is there before it inserts.
+   * The deduplication token of the batch's first insert into the table. Later inserts, of what was not inserted then,
+   * have others. Null if it cannot be known: while the batch is being flushed, and for a rewind, which asks the table
+   * first.
    */
   readonly token: string | null;
 }
 
-/** Whether a chunk brings a record, if the record is one of its batcher's at all. */
+/** Whether a chunk covers a record's offset. The record itself may still belong to another batcher. */
 export function holdsRecord({ segments, keep }: BufferedChunk, { topic, partition, offset }: RecordPlace): boolean {
   return segments.some((segment, index) => {
     if (segment.topic !== topic || segment.partition !== partition) return false;
@@ -39,14 +40,17 @@ export function holdsRecord({ segments, keep }: BufferedChunk, { topic, partitio
   });
 }
 
-/** The batches of one run that have a record, oldest first: one, unless a rewind brought it again. */
+/**
+ * The batches of one run that contain a record, oldest first. It is one batch, unless a rewind brought the record
+ * again.
+ */
 export async function batchesOfRecord(
   histories: Pick<RunHistories, 'events' | 'leftover'>,
   { workflowId, runId }: { readonly workflowId: string; readonly runId: string },
   place: RecordPlace,
 ): Promise<BatchOfRecord[]> {
   const found: BatchOfRecord[] = [];
-  // One flush is in flight at a time: what completes is what was scheduled last.
+  // Only one flush runs at a time. So a completed insert is the one that was scheduled last.
   let current: Scheduled | null = null;
   for await (const event of histories.events(workflowId, runId)) {
     if (event.type === 'insertScheduled') {
@@ -93,7 +97,7 @@ function describe(
   return { runId, number, id, reason, table, scheduledAtMs: atMs, outcome: what, token };
 }
 
-/** A record that became no row is in no insert; one that ClickHouse refused was in the first. */
+/** A record that became no row was in no insert. A record that ClickHouse refused was in the first insert. */
 async function firstToken(
   { chunks, bodies, destination }: Scheduled,
   table: string,

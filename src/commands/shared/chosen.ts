@@ -4,7 +4,7 @@ import { messageOf } from '../../lib/messageOf.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';
 
-/** @throws UsageError where the configuration has no such pipeline */
+/** @throws UsageError if the configuration has no such pipeline */
 export function pipelineNamed({ pipelines }: Pick<Config, 'pipelines'>, name: string): PipelineConfig {
   const found = pipelines.find((candidate) => candidate.name === name);
   if (found !== undefined) return found;
@@ -13,10 +13,10 @@ export function pipelineNamed({ pipelines }: Pick<Config, 'pipelines'>, name: st
 }
 
 /**
- * The partitions that `--partition` chooses; all without one.
+ * The partitions that `--partition` chooses. All if it is not used.
  *
  * @param wanted each as `topic/number`
- * @throws UsageError where one of them is none of the pipeline's, also beside others that are
+ * @throws UsageError if one of them does not belong to the pipeline, even if others do
  */
 export function chosenPartitions<Partition extends TopicPartition>(
   existing: readonly Partition[],
@@ -31,7 +31,7 @@ export function chosenPartitions<Partition extends TopicPartition>(
   return wanted.length === 0 ? existing : [...new Set(wanted)].flatMap((name) => byName.get(name) ?? []);
 }
 
-/** Topics whose partitions a message names. */
+/** Topics in one message, at most. */
 const TOPICS_SHOWN = 10;
 
 /** `orders/0 to orders/7`, for people. */
@@ -51,7 +51,7 @@ export function partitionsText(partitions: readonly TopicPartition[]): string {
 export type LogPosition = number | 'earliest' | { readonly timestampMs: number };
 
 /**
- * @param option as it stands on the command line, for the message
+ * @param option name of the option, for the message
  * @throws UsageError
  */
 export function parsePosition(option: string, text: string): LogPosition {
@@ -62,12 +62,12 @@ export function parsePosition(option: string, text: string): LogPosition {
   throw new UsageError(`${option} ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
 }
 
-/** One part that is down must not keep the others from being shown. */
+/** Time for one part to answer. A part that is down must not hide the others. */
 const PART_TIMEOUT_MS = 4_000;
 
 export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
 
-/** What a part answered, or why it did not. Never rejects. */
+/** The answer of a part, or why there is none. Never rejects. */
 export async function answered<T>(promise: Promise<T>, timeoutMs = PART_TIMEOUT_MS): Promise<Answer<T>> {
   try {
     return { ok: true, value: await within(promise, timeoutMs) };

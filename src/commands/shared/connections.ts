@@ -10,12 +10,14 @@ import { createKafka } from '../../kafka/clients.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { createLogger } from '../../telemetry/logging.js';
 
-/** Kafka's clients for a command, which logs nothing but errors. Nothing is connected yet. */
+/** Kafka's clients for a command. They log only errors and are not connected yet. */
 export function kafkaOf({ kafka, log }: Pick<Config, 'kafka' | 'log'>): Kafka {
   return createKafka(kafka, createLogger({ ...log, level: 'error' }));
 }
 
-/** Works with Kafka, connected meanwhile. Rejects, in words that say what to do, where it cannot be reached. */
+/**
+ * Runs `work` with a connection to Kafka. If Kafka cannot be reached, it rejects with an error that says what to do.
+ */
 export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: KafkaAdmin) => Promise<T>): Promise<T> {
   const kafka = kafkaOf(config);
   const admin = createAdmin(kafka);
@@ -27,7 +29,7 @@ export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: K
   }
 }
 
-/** As {@link withKafka}, with Temporal. */
+/** Like {@link withKafka}, with Temporal. */
 export async function withTemporal<T>({ temporal }: Config, work: (client: Client) => Promise<T>): Promise<T> {
   const connection = await reachTemporal(temporal);
   try {
@@ -37,7 +39,7 @@ export async function withTemporal<T>({ temporal }: Config, work: (client: Clien
   }
 }
 
-/** Works with ClickHouse, which is not asked for anything before. */
+/** Runs `work` with a client of ClickHouse. The connection is not tried before. */
 async function withClickHouse<T>(
   { clickhouse }: Pick<Config, 'clickhouse'>,
   work: (client: ClickHouseClient) => Promise<T>,
@@ -50,7 +52,7 @@ async function withClickHouse<T>(
   }
 }
 
-/** As {@link withClickHouse}, with its tables, in which rows are looked for as long as the daemon looks for them. */
+/** Like {@link withClickHouse}, with its tables. Look-ups of rows have the daemon's time-out. */
 export function withTables<T>(
   config: Pick<Config, 'clickhouse'>,
   work: (tables: ClickHouseTables, client: ClickHouseClient) => Promise<T>,

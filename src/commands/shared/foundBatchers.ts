@@ -6,25 +6,25 @@ import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
 import { isNotFound } from '../../temporal/errors.js';
 
-/** A batcher that was started, by its latest run. */
+/** A batcher that was started, with its latest run. */
 export interface FoundBatcher {
   readonly workflowId: string;
   readonly runId: string;
-  /** As Temporal says it: `RUNNING`, `COMPLETED`, `TERMINATED`, ... */
+  /** In Temporal's words: `RUNNING`, `COMPLETED`, `TERMINATED`, ... */
   readonly status: string;
   readonly accepted: AcceptedRecords;
 }
 
-/** Histories read at the same time, at most: each may be some megabytes. */
+/** Histories read at the same time, at most. Each may have some megabytes. */
 const AT_ONCE_MAX = 4;
 
-/** The layout of the configuration first, then those before it that Temporal remembers. */
+/** The layout of the configuration, then the earlier ones that Temporal still knows. */
 export async function layoutsOf(client: Client, { name, layout }: PipelineConfig): Promise<Layout[]> {
   const before = await listLayouts(client, name);
   return [layout, ...before.filter((other) => layoutName(other) !== layoutName(layout))];
 }
 
-/** What a batcher has and had; null where it was never started. Throws where Temporal does not answer. */
+/** Finds a batcher by its workflow id. Null if it was never started. Rejects if Temporal does not answer. */
 export async function findBatcher(
   client: Client,
   histories: RunHistories,

@@ -8,20 +8,23 @@ import { readDeadLetter } from '../../protocol/deadLetter.js';
 import type { RecordPlace } from '../../protocol/record.js';
 import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
 
-/** What is done with each acknowledgement and dead letter, by the record that it is about. Each says whether enough is read. */
+/**
+ * Called with each acknowledgement and dead letter, and the record that it is about. Returning true means that enough
+ * is read.
+ */
 export interface AnswerHandlers {
   readonly ack: (source: RecordPlace, ack: FoundAck & { readonly atMs: number }) => boolean;
   readonly deadLetter: (source: RecordPlace, letter: FoundDeadLetter) => boolean;
 }
 
-/** By so much may the clocks of producers, workers and servers differ. */
+/** The most by which the clocks of producers, workers and servers may differ. */
 export const CLOCK_SKEW_MS = 60_000;
 
 /**
  * Reads the acknowledgements and dead letters of a pipeline.
  *
- * @param askedMs when the oldest of the records was written, milliseconds since 1970: what was answered before is not read, but
- *   for {@link CLOCK_SKEW_MS}; undefined: all that the topics hold
+ * @param askedMs when the oldest record was written, milliseconds since 1970. Answers from before (by more than
+ *   {@link CLOCK_SKEW_MS}) are not read. Undefined: reads all that the topics have
  */
 export async function readAnswers(
   kafka: Kafka,
@@ -39,7 +42,7 @@ export async function readAnswers(
   const ranges = await rangesOf(
     admin,
     [...topics].filter((topic) => !isMissing(existing, topic)),
-    // Written in the future, by its own account: that does not say when it was answered.
+    // A time in the future does not say when the record was answered.
     askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
   );
   await readRanges(kafka, admin, ranges, (message, { topic, partition }) => {
@@ -55,7 +58,7 @@ export async function readAnswers(
   });
 }
 
-/** Null for a message that is no acknowledgement of ours. */
+/** Null if the message is not one of our acknowledgements. */
 function parseAck({
   value,
 }: KafkaMessage): { source: RecordPlace; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
@@ -63,7 +66,7 @@ function parseAck({
   try {
     parsed = JSON.parse(String(value));
   } catch {
-    return null; // A stranger's: others may write to a reply topic, too.
+    return null; // It is not ours. Others may write to a reply topic, too.
   }
   const { topic, partition, offset, status, batch, code } = (parsed ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof topic !== 'string' || typeof partition !== 'number' || typeof offset !== 'number') return null;

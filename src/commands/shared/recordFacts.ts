@@ -11,14 +11,14 @@ export function parsePlace(text: string): RecordPlace {
   return { topic, partition: Number(partition), offset: Number(offset) };
 }
 
-/** An acknowledgement, and where it lies. */
+/** An acknowledgement and its place. */
 export interface FoundAck extends RecordPlace {
   readonly status: string;
   readonly batch: string;
   readonly code?: string;
 }
 
-/** A dead letter, and where it lies. */
+/** A dead letter and its place. */
 export interface FoundDeadLetter extends RecordPlace {
   readonly code: string;
   readonly message: string;
@@ -30,13 +30,13 @@ export interface Acceptance {
   readonly runId: string;
   /** The epochs under which it was accepted. */
   readonly epochs: readonly string[];
-  /** True where it is still to be flushed: buffered, on its way, or left by a closed run. */
+  /** True if it is not flushed yet: buffered, in a batch, or left by a closed run. */
   readonly unflushed: boolean;
-  /** As far back as was looked. */
+  /** Batches with the record in the runs that were searched. */
   readonly batches: readonly BatchOfRecord[];
 }
 
-/** What a part that did not answer said instead. */
+/** An answer, or the error of a part that did not answer. */
 export type Known<T> = T | { readonly error: string };
 
 /** All that is known of one record in one pipeline. */
@@ -44,15 +44,15 @@ export interface RecordFacts {
   readonly log: {
     readonly start: number;
     readonly end: number;
-    /** The next offset of the group; null where it has none. */
+    /** The next offset of the group. Null if there is none. */
     readonly committed: number | null;
   };
-  /** Null where the log has none at this offset. */
+  /** Null if the log has no record at this offset. */
   readonly record: {
     readonly timestampMs: number;
-    /** It has no value, and the pipeline skips such. */
+    /** It has no value, and the pipeline skips such records. */
     readonly skipped: boolean;
-    /** Workflow id of the batcher that it goes to by the configuration. */
+    /** Workflow id of the record's batcher by the present configuration. */
     readonly batcher: string;
   } | null;
   readonly acceptances: Known<readonly Acceptance[]>;
@@ -63,10 +63,12 @@ export interface RecordFacts {
 
 /**
  * - `notWritten`: the log ends before the offset
- * - `noRecord`: a transaction's mark, or compacted away; `removed`: before the log's start, and nobody knows more
+ * - `noRecord`: a transaction's mark, or removed by compaction
+ * - `removed`: it is before the log's start, and nothing else is known
  * - `waiting`: no batcher has accepted it
- * - `accepted`: a batcher holds it; `flushing`: in a batch on its way
- * - `inserted`, `rejected`, `skipped`: done with
+ * - `accepted`: a batcher has it
+ * - `flushing`: it is in a batch that is being flushed
+ * - `inserted`, `rejected`, `skipped`: it is done
  * - `missing`: it was accepted, and has neither a row nor a dead letter
  * - `unknown`: a part that would know does not answer
  */
@@ -83,7 +85,7 @@ export type RecordState =
   | 'missing'
   | 'unknown';
 
-/** Where a record is, from what is known of it. Pure. */
+/** The state of a record, from the known facts. Pure. */
 export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
   const { log, record, acceptances, rows, acks, deadLetters } = facts;
   if (!('error' in rows) && rows.length > 0) return 'inserted';
@@ -100,7 +102,7 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offse
   return record.skipped ? 'skipped' : 'missing';
 }
 
-/** What is known of a record as lines for a person. Pure. */
+/** The known facts about a record as lines for a person. Pure. */
 export function whereText(place: RecordPlace, pipeline: string, facts: RecordFacts): string {
   const { log, record, acceptances, rows, acks, deadLetters } = facts;
   const lines: [what: string, text: string][] = [
@@ -121,7 +123,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   for (const letter of deadLetters)
     lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
   const state = stateOf(facts, place);
-  if (state === 'missing' && acks.some(({ status }) => status === 'inserted')) lines.push(['hint', TAKEN_SINCE]);
+  if (state === 'missing' && acks.some(({ status }) => status === 'inserted')) lines.push(['hint', ROW_IS_GONE]);
   const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
 }
@@ -138,8 +140,8 @@ function acceptanceLines({ workflowId, runId, epochs, unflushed, batches }: Acce
   ];
 }
 
-/** An acknowledgement is sent after the row can be queried. */
-const TAKEN_SINCE =
+/** An acknowledgement is sent only after the row can be queried. So the row existed. */
+const ROW_IS_GONE =
   'it was inserted, and its row has gone since: merged with another one of its sorting key (ReplacingMergeTree and the like), expired by a TTL, or deleted';
 
 const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {

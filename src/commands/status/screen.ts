@@ -1,6 +1,6 @@
 import { clearScreenDown, cursorTo } from 'node:readline';
 
-/** As much of a terminal as is drawn on. */
+/** The parts of a terminal that are used here. */
 export type Terminal = Pick<NodeJS.WriteStream, 'columns' | 'rows' | 'write'>;
 
 const ALTERNATE_SCREEN = { enter: '\u001B[?1049h', leave: '\u001B[?1049l' };
@@ -8,8 +8,8 @@ const CURSOR = { hide: '\u001B[?25l', show: '\u001B[?25h' };
 const CLEAR_TO_END_OF_LINE = '\u001B[K';
 
 /**
- * A terminal's screen that a text is drawn on again and again, in the same place, as less or top do. What was on the
- * terminal before is there again afterwards.
+ * Draws a text on a terminal again and again in the same place, like less or top. At the end the terminal shows again
+ * what it showed before.
  */
 export class Screen {
   readonly #terminal: Terminal;
@@ -20,7 +20,7 @@ export class Screen {
     terminal.write(ALTERNATE_SCREEN.enter + CURSOR.hide);
   }
 
-  /** What does not fit is cut off. Lines are written over each other: nothing flickers. */
+  /** Draws a text. What does not fit is cut off. Lines are overwritten, so nothing flickers. */
   draw(text: string): void {
     this.#text = text;
     const { columns, rows } = this.#terminal;
@@ -30,7 +30,7 @@ export class Screen {
     clearScreenDown(this.#terminal as NodeJS.WriteStream);
   }
 
-  /** The terminal has another size. */
+  /** Draws the last text again, after the terminal's size has changed. */
   redraw(): void {
     this.draw(this.#text);
   }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../config/load.js';
 import { Screen } from './screen.js';
 import { StatusReader, type PipelineReport } from './statusReport.js';
-import { statusText, type Look } from './statusView.js';
+import { statusText, type StatusSnapshot } from './statusView.js';
 
 export interface StatusOptions {
   readonly config: string;
@@ -10,10 +10,13 @@ export interface StatusOptions {
   readonly watch: boolean;
 }
 
-/** Between the beginnings of two looks: so often is a batcher queried, at most. */
+/** A batcher is queried at most once per this interval. */
 const WATCH_INTERVAL_MS = 2_000;
 
-/** `ktb status`: batchers, members and lag of each pipeline, as far as the parts answer. Exit code 1 where one does not. */
+/**
+ * `ktb status`: prints batchers, members and lag of each pipeline, as far as the parts answer. Exit code 1 if one does
+ * not answer.
+ */
 export async function status(options: StatusOptions): Promise<void> {
   const config = loadConfig(options.config);
   const reader = new StatusReader(config);
@@ -36,8 +39,14 @@ function isIncomplete({ lag, unknown, batchers }: PipelineReport): boolean {
   return unknown.length > 0 || 'error' in lag || 'error' in batchers;
 }
 
-/** Looks again and again until Ctrl-C or SIGTERM: on a terminal in place, elsewhere one look below the other. */
-async function watch(reader: StatusReader, textOf: (now: Look, before?: Look) => string): Promise<void> {
+/**
+ * Repeats the report until Ctrl-C or SIGTERM. A terminal shows it in the same place, other outputs get one report after
+ * the other.
+ */
+async function watch(
+  reader: StatusReader,
+  textOf: (now: StatusSnapshot, before?: StatusSnapshot) => string,
+): Promise<void> {
   const ended = new AbortController();
   const end = (): void => ended.abort();
   process.once('SIGINT', end).once('SIGTERM', end);
@@ -45,10 +54,10 @@ async function watch(reader: StatusReader, textOf: (now: Look, before?: Look) =>
   const redraw = (): void => screen?.redraw();
   process.stdout.on('resize', redraw);
   try {
-    let before: Look | undefined;
+    let before: StatusSnapshot | undefined;
     while (!ended.signal.aborted) {
       const startedAtMs = performance.now();
-      const now: Look = { atMs: Date.now(), reports: await reader.read() };
+      const now: StatusSnapshot = { atMs: Date.now(), reports: await reader.read() };
       const text = textOf(now, before);
       if (screen === null) console.log(text);
       else screen.draw(`${new Date().toLocaleTimeString()}, Ctrl-C ends${text}`);

@@ -13,22 +13,24 @@ import { answered, type Answer } from '../shared/chosen.js';
 import { isNotFound } from '../../temporal/errors.js';
 import { groupMembers, type GroupMemberInfo } from '../../kafka/groupMembers.js';
 
-/** Long enough to find out what is wrong with TLS. */
+/** Long enough to find the reason of a TLS problem. */
 const CONNECT_TIMEOUT_MS = 12_000;
 
-/** A query needs a worker; where none answers, there is still time to say what the server itself knows. */
+/**
+ * Time for a query, which needs a worker. If none answers, there is still time to report what the server itself knows.
+ */
 const QUERY_TIMEOUT_MS = 2_000;
 
-/** What a part did not answer. */
+/** A part that did not answer. */
 export interface Silent {
   readonly error: string;
 }
 
-/** One pipeline at one moment, as far as the parts answer. */
+/** The state of one pipeline, as far as the parts answer. */
 export interface PipelineReport {
   readonly pipeline: string;
   readonly lag: readonly PartitionLag[] | Silent;
-  /** Partitions of which nothing is known, and why, in words. */
+  /** Partitions that could not be asked, with the reason. */
   readonly unknown: readonly string[];
   readonly members: readonly GroupMemberInfo[] | Silent;
   readonly batchers: readonly BatcherReport[] | Silent;
@@ -54,7 +56,10 @@ export type BatcherReport = { readonly index: number; readonly workflowId: strin
     }
 );
 
-/** Asks Kafka and Temporal how the pipelines are; opens their connections once. A part that is down is asked again each time. */
+/**
+ * Asks Kafka and Temporal for the state of the pipelines. It opens each connection once. A part that is down is tried
+ * again with each call.
+ */
 export class StatusReader {
   readonly #config: Config;
   readonly #admin: KafkaAdmin;
@@ -66,7 +71,7 @@ export class StatusReader {
     this.#admin = createAdmin(kafkaOf(config));
   }
 
-  /** All pipelines, in the order of the configuration. Never rejects; each batcher is queried once. */
+  /** Reports all pipelines, in the order of the configuration. Never rejects. Each batcher is queried once. */
   async read(): Promise<PipelineReport[]> {
     [this.#kafka, this.#temporal] = await Promise.all([
       this.#kafka.ok ? this.#kafka : answered(reachKafka(this.#admin, this.#config.kafka), CONNECT_TIMEOUT_MS),

@@ -4,25 +4,25 @@ import type { BatcherStatus } from '../../protocol/batcher.js';
 import type { BatcherReport, PipelineReport } from './statusReport.js';
 import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
-/** All pipelines at one moment. */
-export interface Look {
+/** The state of all pipelines at one moment. */
+export interface StatusSnapshot {
   readonly atMs: number;
   readonly reports: readonly PipelineReport[];
 }
 
-/** Records a second between two looks; null where one of them does not know. */
+/** Records per second between two snapshots. Null if a snapshot lacks the number. */
 export interface Rates {
-  /** By which the committed offsets moved. */
+  /** How fast the committed offsets moved. */
   readonly committed: number | null;
   /** Rows inserted, by index of the batcher. */
   readonly rows: ReadonlyMap<number, number>;
 }
 
 /**
- * How fast a pipeline was between two looks. What cannot be compared is left out: a batcher that did not answer, or that
- * counts anew; offsets that were set back. Pure.
+ * The rates of a pipeline between two snapshots. What cannot be compared is left out: a batcher that did not answer or
+ * has started to count again, and offsets that were moved back. Pure.
  */
-export function ratesBetween(before: Look, now: Look, pipeline: string): Rates {
+export function ratesBetween(before: StatusSnapshot, now: StatusSnapshot, pipeline: string): Rates {
   const seconds = (now.atMs - before.atMs) / 1000;
   const [earlier, later] = [before, now].map(({ reports }) => reports.find((report) => report.pipeline === pipeline));
   if (earlier === undefined || later === undefined || seconds <= 0) return { committed: null, rows: new Map() };
@@ -49,11 +49,15 @@ function insertedBy({ batchers }: PipelineReport): { index: number; inserted: nu
 }
 
 /**
- * A look as text for a terminal. Pure.
+ * A snapshot as text for a terminal. Pure.
  *
- * @param before an earlier look, for the rates; without one there are none
+ * @param before an earlier snapshot, for the rates. Without it there are no rates
  */
-export function statusText(now: Look, { kafka, temporal }: Pick<Config, 'kafka' | 'temporal'>, before?: Look): string {
+export function statusText(
+  now: StatusSnapshot,
+  { kafka, temporal }: Pick<Config, 'kafka' | 'temporal'>,
+  before?: StatusSnapshot,
+): string {
   const lines: string[] = [];
   for (const report of now.reports) {
     const rates = before === undefined ? null : ratesBetween(before, now, report.pipeline);
@@ -158,7 +162,7 @@ function kib(bytes: number): string {
   return `${Math.round(bytes / 1024)} KiB`;
 }
 
-/** Clocks differ: an age below zero is none. */
+/** Clocks differ, so an age below zero counts as zero. */
 function seconds(ms: number): string {
   return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
 }

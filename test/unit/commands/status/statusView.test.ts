@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { BatcherReport, PipelineReport } from '../../../../src/commands/status/statusReport.js';
-import { ratesBetween, statusText, type Look } from '../../../../src/commands/status/statusView.js';
+import { ratesBetween, statusText, type StatusSnapshot } from '../../../../src/commands/status/statusView.js';
 import { parseConfig } from '../../../../src/config/load.js';
 import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
 
@@ -43,7 +43,7 @@ function batcher(index: number, inserted: number, overrides: Partial<BatcherStat
   return { index, workflowId: `ktb:orders:8-key:${index}`, state: 'running', status, pendingError: null };
 }
 
-function look(atMs: number, committed: number, overrides: Partial<PipelineReport> = {}): Look {
+function look(atMs: number, committed: number, overrides: Partial<PipelineReport> = {}): StatusSnapshot {
   const report: PipelineReport = {
     pipeline: 'orders',
     lag: [{ topic: 'orders', partition: 0, committed, end: 9_000, lag: 9_000 - committed }],
