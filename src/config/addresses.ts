@@ -1,12 +1,12 @@
 const HOST = '(?:\\[[0-9a-fA-F:.]+(?:%[\\w.-]+)?\\]|[^\\s,:/\\[\\]]+)';
-/** What listeners of brokers are written with; what it says is in `ssl` and `sasl`. */
+/** The prefix that brokers' listeners have. It is ignored, because `ssl` and `sasl` say the same. */
 const LISTENER = '(?:[A-Za-z][A-Za-z0-9_]*://)?';
 const BROKER = `${LISTENER}${HOST}:\\d{1,5}`;
 
-/** Addresses of brokers in one text, as an environment variable has them: divided by commas or spaces. */
+/** Addresses of brokers in one text, as in an environment variable: separated by commas or spaces. */
 export const BROKER_LIST = new RegExp(`^[\\s,]*${BROKER}(?:[\\s,]+${BROKER})*[\\s,]*$`);
 
-/** `host:port` or `[IPv6]:port`; the port may be left out where there is a usual one. */
+/** `host:port` or `[IPv6]:port`. The port is optional, for addresses with a default port. */
 export const ADDRESS = new RegExp(`^${HOST}(?::\\d{1,5})?$`);
 
 const PORT_MAX = 65_535;
@@ -19,7 +19,7 @@ export function brokersOf(text: string): string[] {
     .map((part) => part.replace(new RegExp(`^${LISTENER}`), ''));
 }
 
-/** What is wrong with a list of brokers, in words; null where nothing is. */
+/** Says what is wrong with a list of brokers. Null if nothing is. */
 export function brokerListProblem(text: string): string | null {
   const parts = brokersOf(text);
   if (parts.length === 0) return 'must be host:port, and is empty';
@@ -38,7 +38,7 @@ function brokerProblem(address: string): string | null {
   return isPort(address) ? null : `must be host:port, and the port of ${address} is over ${PORT_MAX}`;
 }
 
-/** Whether the port at the end of an address, if there is one, can be one. */
+/** Whether an address has no port, or a valid one. */
 export function isPort(address: string): boolean {
   const [, port = '0'] = /:(\d+)$/.exec(address) ?? [];
   return Number(port) <= PORT_MAX;

@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import type { ConfigProblem, Sound } from './problems.js';
+import type { ConfigProblem, CheckedParts } from './problems.js';
 
 interface Certificates {
   readonly ca?: string | undefined;
@@ -8,10 +8,10 @@ interface Certificates {
 }
 
 /**
- * What is wrong with the certificates of the connections, which the libraries would say in the words of OpenSSL or not at all.
- * Nothing of their texts is in a message. The references in the configuration have to be resolved.
+ * Finds problems of the connections' certificates, which the libraries would report in OpenSSL's words or not at all.
+ * No message contains any of a certificate's text. References in the configuration have to be resolved before.
  */
-export function certificateProblems({ kafka, temporal, clickhouse }: Sound): readonly ConfigProblem[] {
+export function certificateProblems({ kafka, temporal, clickhouse }: CheckedParts): readonly ConfigProblem[] {
   return [
     ...problemsOf(['kafka', 'ssl'], kafka.ssl),
     ...problemsOf(['temporal', 'tls'], temporal.tls),
@@ -42,7 +42,7 @@ function problemsOf(path: readonly string[], tls: Certificates | boolean | undef
   return problems;
 }
 
-/** Why a text is not what it should be. */
+/** Why a text cannot be read as a certificate or key. */
 class Unreadable {
   readonly reason: string;
 
@@ -72,7 +72,7 @@ function readKey(pem: string): KeyObject | Unreadable {
   }
 }
 
-/** The usual mistake: the name of the file. */
+/** A hint for the usual mistake, which is to give the name of the file. */
 function fileInstead(text: string): string {
   return text.includes('-----') || text.includes('\n') ? '' : '; of a file as "${file:/path/name.pem}"';
 }

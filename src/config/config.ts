@@ -6,21 +6,21 @@ import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
 /** The configuration as the program uses it. Names carry their units. */
 export interface Config {
-  /** Null where it is to be found out. */
+  /** Null if it has to be found out. */
   readonly installation: string | null;
   readonly kafka: KafkaConfig;
   readonly temporal: TemporalConfig;
   readonly clickhouse: ClickHouseConfig;
   readonly pipelines: readonly PipelineConfig[];
   readonly worker: { readonly maxConcurrentFlushes: number };
-  /** `temporalListen`: where the Temporal SDK serves its own metrics, as `ip:port`; null: nowhere. */
+  /** `temporalListen`: where the Temporal SDK serves its own metrics, as `ip:port`. Null: nowhere. */
   readonly http: { readonly host: string; readonly port: number; readonly temporalListen: string | null };
   readonly log: LogConfig;
   readonly shutdownDeadlineMs: number;
 }
 
 export interface KafkaConfig {
-  /** As `host:port` or `[IPv6]:port`; none twice. */
+  /** Addresses like `host:port` or `[IPv6]:port`, each only once. */
   readonly brokers: readonly string[];
   readonly clientId: string;
   readonly ssl: TlsConfig | boolean;
@@ -57,15 +57,15 @@ export interface ClickHouseConfig {
   readonly url: string;
   readonly username: string;
   readonly password: string;
-  /** Instead of user and password. */
+  /** Used in place of user and password. */
   readonly accessToken: string | null;
-  /** Of an https address; null trusts the public authorities. */
+  /** For an https address. Null trusts the public authorities. */
   readonly tls: TlsConfig | null;
   readonly database: string;
   readonly requestTimeoutMs: number;
   readonly lookUpTimeoutMs: number;
   readonly maxConnections: number;
-  /** Of every insert; none that the guarantees own. */
+  /** Settings for every insert. None of those on which the guarantees rest. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -82,9 +82,9 @@ export interface PipelineConfig extends TopicChoice {
   readonly layout: Layout;
   readonly signal: SignalLimits;
   readonly flow: FlowLimits;
-  /** Payload bytes waiting in the consumer, at most. */
+  /** Bytes of memory that records waiting in the consumer may take. */
   readonly bufferedBytesMax: number;
-  /** What the batchers are told. */
+  /** The settings that the batchers get. */
   readonly settings: BatcherSettings;
 }
 
@@ -102,10 +102,13 @@ export interface FlowLimits {
   readonly checkEveryBytes: number;
 }
 
-/** The connection settings of Temporal's own environment configuration (`TEMPORAL_*`), used where the file has none. */
+/**
+ * Connection settings from Temporal's own environment variables (`TEMPORAL_*`). They are used for what the file does
+ * not set.
+ */
 export type TemporalEnvironment = Partial<Pick<TemporalConfig, 'address' | 'namespace' | 'tls' | 'apiKey'>>;
 
-/** Turns a parsed file into the configuration: every default that depends on another value is decided here. */
+/** Turns a parsed file into the configuration. Every default that depends on another value is decided here. */
 export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment = {}): Config {
   const { kafka, temporal, clickhouse, worker, http, log, shutdown } = parsed;
   const apiKey = temporal.apiKey ?? environment.apiKey ?? null;
@@ -128,7 +131,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       address: temporal.address ?? environment.address ?? 'localhost:7233',
       namespace: temporal.namespace ?? environment.namespace ?? 'default',
       taskQueue: temporal.taskQueue,
-      // A key must not travel in the clear by mistake.
+      // A key must not be sent without TLS by mistake.
       tls: temporal.tls ?? environment.tls ?? apiKey !== null,
       apiKey,
       requestTimeoutMs: temporal.requestTimeout,
@@ -147,7 +150,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     },
     pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline, ownTopics)),
     worker,
-    // An IPv6 address has brackets in the configuration, and none where it is listened on.
+    // An IPv6 address has brackets in the configuration, but not when it is passed to `listen`.
     http: {
       host: http.listen.slice(0, portAt).replace(/^\[(.*)\]$/, '$1'),
       port: Number(http.listen.slice(portAt + 1)),
@@ -158,7 +161,10 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   };
 }
 
-/** As the server suggests it by default: `limit.historySize.suggestContinueAsNew`, `limit.historyCount…`. */
+/**
+ * The values at which the server suggests it by default: `limit.historySize.suggestContinueAsNew`,
+ * `limit.historyCount…`.
+ */
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
@@ -202,13 +208,13 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
 
 type ParsedPipeline = ParsedConfig['pipelines'][string];
 
-/** With one topic its partitions' numbers are enough, and the layout stays that of version 0.1.0. */
+/** With one topic the partition's number is enough. Then the layout stays the one of version 0.1.0. */
 function isByTopic({ keyless, topics }: ParsedPipeline): boolean {
   if (keyless !== undefined) return keyless === 'topic';
   return topics.length > 1 || topics.some(isTopicPattern);
 }
 
-/** Where a pipeline's rejected records go. */
+/** The topic for a pipeline's rejected records. */
 export function deadLetterTopicOf(name: string, { topics: [first = name], deadLetter }: ParsedPipeline): string {
   return deadLetter.topic ?? `${isTopicPattern(first) ? name : first}.dead-letters`;
 }
@@ -218,7 +224,7 @@ function outputTopics(name: string, pipeline: ParsedPipeline): string[] {
   return [...(reply === undefined ? [] : [reply.topic, ...reply.allowTopics]), deadLetterTopicOf(name, pipeline)];
 }
 
-/** The mapping of columns; a value that is no object goes to a column, too. */
+/** The mapping of columns. If values are not objects, it includes a column for the value itself. */
 function valueColumn({ format, columns }: ParsedPipeline): Readonly<Record<string, string>> {
   const isTaken = format === 'json' || Object.values(columns).includes('value');
   return isTaken ? columns : { ...columns, value: 'value' };

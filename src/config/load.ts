@@ -6,8 +6,8 @@ import { toConfig, type Config, type TemporalEnvironment } from './config.js';
 import { checkConfig, ConfigError, type ConfigProblem } from './problems.js';
 
 /**
- * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced, `$${` stands for
- * a literal `${`.
+ * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced. `$${` means a
+ * literal `${`.
  *
  * @throws ConfigError with everything that is wrong
  */
@@ -18,7 +18,7 @@ export function loadConfig(file: string, environment: NodeJS.ProcessEnv = proces
   return parseConfig(text, file, environment);
 }
 
-/** As {@link loadConfig}, of a text. `file` is what messages call it. */
+/** Like {@link loadConfig}, for a text. `file` is its name in messages. */
 export function parseConfig(text: string, file: string, environment: NodeJS.ProcessEnv): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
@@ -34,7 +34,7 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
   const checked = checkConfig(resolved);
   const found = [
     ...(checked.ok ? [] : checked.problems),
-    ...certificateProblems(checked.ok ? checked.parsed : checked.sound),
+    ...certificateProblems(checked.ok ? checked.parsed : checked.parts),
   ];
   if (problems.length > 0 || !checked.ok || found.length > 0) {
     const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
@@ -44,7 +44,7 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
   return toConfig(checked.parsed, temporalEnvironment(environment));
 }
 
-/** The line of the key at a path, or of the nearest one above it that the file has. */
+/** The line of the key at a path, or of the nearest parent that the file has. */
 function lineOf(document: Document, lines: LineCounter, path: ConfigProblem['path']): number | undefined {
   for (let length = path.length; length > 0; length--) {
     const parent = document.getIn(path.slice(0, length - 1), true);
@@ -102,7 +102,10 @@ function readText(file: string, what: string, complain: (message: string) => str
   }
 }
 
-/** Temporal's environment configuration: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_TLS_*`, `TEMPORAL_API_KEY`, profiles. */
+/**
+ * Reads Temporal's environment variables: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_TLS_*`,
+ * `TEMPORAL_API_KEY`, profiles.
+ */
 function temporalEnvironment(environment: NodeJS.ProcessEnv): TemporalEnvironment {
   if (!Object.keys(environment).some((name) => name.startsWith('TEMPORAL_'))) return {};
   const variables = Object.fromEntries(

@@ -7,13 +7,13 @@ import { collidingTopics } from '../protocol/tables.js';
 import { UsageError } from '../lib/usageError.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 
-/** One thing wrong with a configuration: where, and what to do about it. */
+/** One problem of a configuration: its place, and what to do. */
 export interface ConfigProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** A configuration that cannot be used. The message lists every problem, one a line. Trying again does not help. */
+/** A configuration that cannot be used. The message lists every problem, one per line. A retry does not help. */
 export class ConfigError extends UsageError {
   override readonly name = 'ConfigError';
   readonly problems: readonly ConfigProblem[];
@@ -33,28 +33,28 @@ export class ConfigError extends UsageError {
   }
 }
 
-/** What more than one key tells about: connections, and pipelines by their names. */
-export type Sound = Pick<ParsedConfig, 'kafka' | 'temporal' | 'clickhouse' | 'pipelines'>;
+/** The parts that are checked together: connections, and pipelines by name. */
+export type CheckedParts = Pick<ParsedConfig, 'kafka' | 'temporal' | 'clickhouse' | 'pipelines'>;
 
-/** `sound`: what can be looked into further, although something is wrong elsewhere. */
+/** The result of a check. `parts`: the valid parts, which can be checked further although something else is wrong. */
 export type Checked =
   | { readonly ok: true; readonly parsed: ParsedConfig }
-  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly sound: Sound };
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly parts: CheckedParts };
 
-/** Checks a whole configuration and reports everything that is wrong with it, not only the first. */
+/** Checks a whole configuration and reports all problems, not only the first. */
 export function checkConfig(input: unknown): Checked {
   const result = configSchema.safeParse(input ?? {});
   if (result.success) {
     const problems = crossChecks(result.data);
-    return problems.length > 0 ? { ok: false, problems, sound: result.data } : { ok: true, parsed: result.data };
+    return problems.length > 0 ? { ok: false, problems, parts: result.data } : { ok: true, parsed: result.data };
   }
   const problems = result.error.issues.flatMap((issue) => toProblems(issue, input));
-  const sound = soundPart(input);
-  return { ok: false, problems: [...problems, ...crossChecks(sound)], sound };
+  const parts = validParts(input);
+  return { ok: false, problems: [...problems, ...crossChecks(parts)], parts };
 }
 
-/** Connections and pipelines that the schema has nothing against; defaults in place of a connection that it refuses. */
-function soundPart(input: unknown): Sound {
+/** The connections and pipelines that match the schema. A connection that does not is replaced by its defaults. */
+function validParts(input: unknown): CheckedParts {
   const { shape } = configSchema;
   const { kafka, temporal, clickhouse, pipelines } = asMapping(input);
   const named = Object.entries(asMapping(pipelines)).flatMap(([name, value]) => {
@@ -93,7 +93,7 @@ function toProblems(issue: Issue, input: unknown): ConfigProblem[] {
     case 'invalid_key':
       return [{ path, message: issue.issues[0]?.message ?? issue.message }];
     case 'invalid_union': {
-      // The variant that came furthest explains best; without one the union's own words do.
+      // The variant that got furthest explains best. If there is none, the union's own message is used.
       const inner = issue.errors.find((issues) =>
         issues.some(({ code, path: at }) => code === 'unrecognized_keys' || at.length > 0),
       );
@@ -118,7 +118,7 @@ function toProblems(issue: Issue, input: unknown): ConfigProblem[] {
   }
 }
 
-/** The issue in words a person can act on: a missing key is called missing. */
+/** The issue in words that help a person. A missing key is called missing. */
 function present(issue: Issue, path: ConfigProblem['path'], input: unknown): string {
   const missing = valueAt(input, path) === undefined;
   if (missing && path.length > 0) return 'is missing';
@@ -146,7 +146,7 @@ function valueAt(input: unknown, path: ConfigProblem['path']): unknown {
   return value;
 }
 
-/** A typo of at most a third of the word is worth a suggestion. */
+/** Suggests a known word if at most a third of its letters differ. */
 function suggestion(word: string, known: readonly string[]): string {
   if (known.length === 0) return '';
   const nearest = closest(word, [...known]);
@@ -154,7 +154,7 @@ function suggestion(word: string, known: readonly string[]): string {
   return near ? `; did you mean ${nearest}?` : '';
 }
 
-/** The keys that the schema has at a path, read from its JSON Schema. */
+/** The keys that the schema allows at a path, from its JSON Schema. */
 function knownKeys(path: ConfigProblem['path']): string[] {
   let schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
   for (const key of path) {
@@ -177,7 +177,7 @@ function objectVariant(schema: JsonSchema): JsonSchema {
   return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
 }
 
-/** What the identity columns hold, by which rows are looked up. */
+/** The source of each identity column by which rows are looked up. */
 const COORDINATES: Readonly<Record<string, string>> = {
   _topic: 'topic',
   _partition: 'partition',
@@ -185,8 +185,8 @@ const COORDINATES: Readonly<Record<string, string>> = {
   _epoch: 'epoch',
 };
 
-/** What no single key can tell. */
-function crossChecks({ pipelines, clickhouse }: Sound): ConfigProblem[] {
+/** Checks that involve more than one key. */
+function crossChecks({ pipelines, clickhouse }: CheckedParts): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const inputs = new Map<string, string>();
   const groups = new Map<string, string>();
@@ -271,7 +271,7 @@ function crossChecks({ pipelines, clickhouse }: Sound): ConfigProblem[] {
   if (url.username !== '' || url.password !== '') {
     problems.push({ path: ['clickhouse', 'url'], message: 'must not hold credentials; use username and password' });
   }
-  // The client would take a password from there, too, and the address is shown in messages.
+  // The client would also read a password from there, and messages show the address.
   if (url.search !== '') problems.push({ path: ['clickhouse', 'url'], message: 'must not hold parameters' });
   if (clickhouse.tls !== undefined && url.protocol === 'http:') {
     problems.push({ path: ['clickhouse', 'tls'], message: 'is for an https:// address, and url is an http:// one' });

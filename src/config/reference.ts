@@ -14,12 +14,12 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
 }
 
-/** The JSON Schema of the configuration file. `${VARIABLE}` in it is resolved before it is checked. */
+/** The JSON Schema of the configuration file, for a file whose `${VARIABLE}` references are resolved. */
 export function configJsonSchema(): unknown {
   return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' });
 }
 
-/** The configuration reference in Markdown: every key, its default, what it is for. Made from the schema itself. */
+/** The configuration reference in Markdown: every key with its default and purpose. Generated from the schema. */
 export function configReference(): string {
   const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
   const rows = keysOf(schema, '').map(({ path, text, standard }) => `| \`${path}\` | ${standard} | ${text} |`);
@@ -38,7 +38,7 @@ function keysOf(schema: JsonSchema, prefix: string): Key[] {
     const path = prefix === '' ? name : `${prefix}.${name}`;
     const nested = keysOf(child, path);
     const isGroup = nested.length > 0 && !(child.anyOf ?? []).some(({ type }) => type === 'boolean');
-    // A group that may be left out as a whole says what it is for; what is required is so within it.
+    // An optional group has a description of its own. Keys that are required are so within the group.
     if (isGroup && (child.default !== undefined || child.description === undefined)) return nested;
     return [{ path, text: textOf(child), standard: standardOf(child, required.includes(name)) }, ...nested];
   });

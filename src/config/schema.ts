@@ -20,7 +20,10 @@ const inputTopic = z
     error: 'is no regular expression that JavaScript understands',
   });
 
-/** A table's name, of parts that need no quotes or stand between backquotes. No pattern of its schema: Go knows no such. */
+/**
+ * A table's name: parts without special characters, or between backquotes. It is no `pattern` in the schema, because
+ * Go's regular expressions cannot express it.
+ */
 const TABLE_NAME = (() => {
   const plain = String.raw`(?:[\p{L}_]|\{topic\})(?:[\p{L}\p{M}\p{N}_ -]|\{topic\})*(?<! )`;
   const quoted = '`(?:[^`\\\\\\p{Cc}]|\\\\[`\\\\]|``)+`';
@@ -333,7 +336,7 @@ const pipelineName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, { error: 'a pipeline is named with a-z, 0-9, dash, underscore; 63 at most' });
 
-/** The configuration file. Everything has a default that works on one machine, but for the pipelines. */
+/** The configuration file. Everything except the pipelines has a default that works on one machine. */
 export const configSchema = z.strictObject({
   installation: z
     .string()

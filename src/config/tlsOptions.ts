@@ -1,7 +1,10 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { TlsConfig } from './config.js';
 
-/** A connection's `tls` of the configuration as Node takes it; nothing that is not set, since that would replace a default. */
+/**
+ * A connection's `tls` from the configuration as options for Node. Options that are not set are left out, because
+ * undefined would replace Node's defaults.
+ */
 export function tlsOptions({ ca, cert, key, serverName }: TlsConfig): ConnectionOptions {
   return {
     ...(ca === undefined ? {} : { ca }),

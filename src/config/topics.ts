@@ -1,40 +1,47 @@
-/** Input topics as the configuration gives them: names, and patterns between slashes. */
+/** The input topics in the configuration: names, and patterns between slashes. */
 export interface TopicChoice {
   readonly topics: readonly string[];
-  /** Each matches whole names. */
+  /** Patterns that match whole names. */
   readonly topicPatterns: readonly RegExp[];
-  /** Topics that no pattern matches: those that the pipelines themselves write to. */
+  /** Topics that the pipelines themselves write to. No pattern matches them. */
   readonly ownTopics: ReadonlySet<string>;
 }
 
-/** A topic's name has no slashes. */
+/** Whether a text is a pattern. Names of topics have no slashes. */
 export function isTopicPattern(text: string): boolean {
   return text.startsWith('/');
 }
 
-/** `/orders\..+/` as a pattern that matches whole names, as Kafka's own clients take them; null where it is none. */
+/**
+ * A text like `/orders\..+/` as a pattern that matches whole names, as in Kafka's own clients. Null if it is not valid.
+ */
 export function topicPattern(text: string): RegExp | null {
   const source = text.slice(1, -1);
   try {
-    // By itself first: what is put around it must not make it whole.
+    // Compiled alone first. Otherwise what is put around it could make an invalid pattern valid.
     return new RegExp(`^(?:${new RegExp(source).source})$`);
   } catch {
     return null;
   }
 }
 
-/** A pattern of {@link topicPattern} as the configuration has it. */
+/** The text of a {@link topicPattern} in the configuration. */
 export function patternText({ source }: RegExp): string {
   return `/${source.slice('^(?:'.length, -')$'.length)}/`;
 }
 
-/** Whether records of a topic are read. Kafka's internal topics and those that the pipelines write to match no pattern. */
+/**
+ * Whether a pipeline reads a topic. Patterns match neither Kafka's internal topics nor topics that the pipelines write
+ * to.
+ */
 export function isInputTopic({ topics, topicPatterns, ownTopics }: TopicChoice, topic: string): boolean {
   if (topics.includes(topic)) return true;
   return !topic.startsWith('__') && !ownTopics.has(topic) && topicPatterns.some((pattern) => pattern.test(topic));
 }
 
-/** The input topics of a pipeline: those that it names, there or not, and those of the existing ones that match. Sorted. */
+/**
+ * The input topics of a pipeline, sorted: those that it names, even if they do not exist, and existing ones that match.
+ */
 export function inputTopics(choice: TopicChoice, existing: Iterable<string>): string[] {
   const matching = [...existing].filter((topic) => isInputTopic(choice, topic));
   return [...new Set([...choice.topics, ...matching])].sort();

@@ -8,7 +8,7 @@ export function duration(bounds: { min: string; max: string }) {
   return quantity(DURATION_UNITS_MS, bounds, 'a duration such as 250ms, 1s or 5m');
 }
 
-/** As {@link duration}, or the word `forever`, which is Infinity after parsing. */
+/** Like {@link duration}, or the word `forever`, which becomes Infinity. */
 export function durationOrForever({ min, max }: { min: string; max: string }) {
   return quantity(DURATION_UNITS_MS, { min, max }, `forever, or a duration from ${min} to ${max}`, 'forever');
 }
@@ -18,7 +18,7 @@ export function size(bounds: { min: string; max: string }) {
   return quantity(SIZE_UNITS_BYTES, bounds, 'a size such as 512KiB, 8MiB or 1GiB');
 }
 
-/** A whole number; also as digits in a string, which is what `${VARIABLE}` gives. Both bounds inclusive. */
+/** A whole number, also as a string of digits, as `${VARIABLE}` gives it. Both bounds inclusive. */
 export function count({ min, max }: { min: number; max: number }) {
   const number = z.int({ error: 'must be a whole number' });
   return z
