@@ -3,12 +3,12 @@ import type { StateLog } from './logging.js';
 import type { Dependency, Metrics } from './metrics.js';
 
 /**
- * Rejects, in words that say what to do, while the dependency is not usable; with {@link PartialProblem} where some
- * pipelines can work with it.
+ * Rejects, with a message that says what to do, while the dependency cannot be used. Rejects with
+ * {@link PartialProblem} if some pipelines can work.
  */
 export type Check = () => Promise<void>;
 
-/** The dependency answers, and lacks what some pipelines need. */
+/** The dependency answers, but lacks something that some pipelines need. */
 export class PartialProblem extends Error {
   override readonly name = 'PartialProblem';
 }
@@ -17,8 +17,8 @@ const RECHECK_MS = 5_000;
 const CHECK_TIMEOUT_MS = 10_000;
 
 /**
- * Watches the parts that the daemon talks to: a gauge each, one log line when one goes away or changes what is wrong
- * with it, one when it is back.
+ * Watches the dependencies. Each has a gauge. It logs one line when one goes away or its problem changes, and one when
+ * it is back.
  */
 export class DependencyMonitor {
   readonly #checks: ReadonlyMap<Dependency, Check>;
@@ -37,14 +37,14 @@ export class DependencyMonitor {
     }
   }
 
-  /** What is wrong now, a line each. */
+  /** The present problems, one line each. */
   get problems(): readonly string[] {
     return [...this.#problems].map(([dependency, problem]) => `${dependency}: ${problem}`);
   }
 
   /**
-   * Resolves when every dependency has answered once since the start: what only some pipelines lack keeps no other from
-   * starting. Rejects when stopped before.
+   * Resolves when every dependency has answered once since the start. A problem of some pipelines only does not stop
+   * the others from starting. Rejects when stopped before.
    */
   async untilUp(): Promise<void> {
     await Promise.all(
@@ -55,7 +55,7 @@ export class DependencyMonitor {
     );
   }
 
-  /** Goes on checking until {@link stop}. */
+  /** Repeats the checks until {@link stop}. */
   async watch(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       await sleep(RECHECK_MS, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => undefined);

@@ -3,20 +3,23 @@ import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import { listen } from '../lib/listening.js';
 
-/** What stands in the way of readiness; empty when ready. */
+/** The reasons why the process is not ready. Empty when it is. */
 export type Readiness = () => readonly string[];
 
-/** The HTTP server for the supervisor and for Prometheus. */
+/** The HTTP server for probes and for Prometheus. */
 export interface HealthServer {
   readonly port: number;
   close(): Promise<void>;
 }
 
 /**
- * Serves `/livez` (200 while the process can answer: it never depends on others), `/readyz` (503 with the reasons until
- * everything is in place and again while draining) and `/metrics`.
+ * Serves three paths:
  *
- * @throws Error that says what to do where the address cannot be had
+ * - `/livez`: 200 while the process can answer. It never depends on anything else.
+ * - `/readyz`: 503 with the reasons until everything is ready, and again while draining.
+ * - `/metrics`.
+ *
+ * @throws Error that says what to do if it cannot listen there
  */
 export async function startHealthServer(
   address: { host: string; port: number },
@@ -27,7 +30,8 @@ export async function startHealthServer(
     const answer = (status: number, type: string, body: string): void => {
       response.writeHead(status, { 'content-type': type }).end(body);
     };
-    // Cut by hand: `URL` throws for what some scanners ask, such as `//`, and here that would end the process.
+    // Not parsed with `URL`: that throws for some scanners' requests, such as `//`, and the error would end the
+    // process.
     switch (request.url?.split('?', 1)[0]) {
       case '/livez':
         answer(200, 'text/plain', 'alive\n');

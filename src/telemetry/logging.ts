@@ -3,7 +3,7 @@ import { pretty } from './prettyLog.js';
 
 export type Logger = PinoLogger;
 
-/** Silent below the level; `auto` is pretty on a terminal and JSON lines elsewhere. */
+/** Creates the logger. `auto` is pretty on a terminal and JSON lines elsewhere. */
 export function createLogger({ level, format }: { level: string; format: 'auto' | 'json' | 'pretty' }): Logger {
   const onTerminal = format === 'pretty' || (format === 'auto' && process.stdout.isTTY);
   const options = {
@@ -17,8 +17,8 @@ export function createLogger({ level, format }: { level: string; format: 'auto' 
 }
 
 /**
- * Logs a state's changes and stays silent while it lasts: one line when something goes wrong or changes its reason, one
- * when it is well again.
+ * Logs the changes of a state, and nothing while it lasts: one line when something goes wrong or the reason changes,
+ * and one when it is well again.
  */
 export class StateLog {
   readonly #logger: Logger;

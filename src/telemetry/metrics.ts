@@ -4,20 +4,22 @@ const SECONDS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 
 const END_TO_END_BUCKETS = [...SECONDS_BUCKETS, 30, 60, 300];
 const ROWS_BUCKETS = [1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000];
 
-/** What a flush does, one after the other. */
+/** The stages of a flush, in order. */
 export const FLUSH_STAGES = ['decode', 'insert', 'acknowledge', 'reject'] as const;
 export type FlushStage = (typeof FLUSH_STAGES)[number];
 
 /** The parts that the daemon talks to. */
 export type Dependency = 'kafka' | 'temporal' | 'clickhouse';
 
-/** Of Node's own metrics those that `promtool check metrics` refuses: gauges named as counters. */
+/** Metrics of Node that `promtool check metrics` refuses: gauges with names of counters. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /** Every metric of the daemon. Labels are bounded: pipelines, their topics and partitions, fixed words. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** @param options.runtime also Node's own metrics (event loop, heap, garbage collection); default true */
+/**
+ * @param options.runtime whether to include Node's own metrics (event loop, heap, garbage collection). Default: true
+ */
 export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
   const registry = new Registry();
   const registers = [registry];

@@ -1,6 +1,6 @@
 import { default as pinoPretty } from 'pino-pretty';
 
-/** Log lines for people: time, level, message, and the fields behind it. */
+/** Log lines for people: time, level, message, then the fields. */
 export function pretty(): NodeJS.WritableStream {
   return pinoPretty({
     colorize: process.stdout.isTTY,
