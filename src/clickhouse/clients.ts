@@ -14,27 +14,29 @@ export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
     application: 'kafka-temporal-bridge',
     request_timeout: config.requestTimeoutMs,
     max_open_connections: config.maxConnections,
-    // Proxies take addresses of some kilobytes only.
+    // Proxies accept only addresses of some kilobytes.
     use_multipart_params_auto: true,
-    // Below the server's own keep-alive (3 s before ClickHouse 23.11), or a connection is used while it is being closed.
+    // Below the server's own keep-alive (3 s before ClickHouse 23.11). Otherwise a connection may be used while the
+    // server closes it.
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
-    // Whoever calls reports what went wrong.
+    // The callers report errors.
     log: { level: ClickHouseLogLevel.OFF },
   });
 }
 
-/** A client for looking rows up, which waits for answers as long as that may take. Whoever made it closes it. */
+/** A client for look-ups of rows, with their own time-out. Its owner closes it. */
 export function createLookUps(config: ClickHouseConfig): LookUps {
   const { lookUpTimeoutMs: timeoutMs } = config;
-  // ClickHouse gives up first, and says why.
+  // So ClickHouse gives up before the client does, and its answer says why.
   return { client: createClickHouse({ ...config, requestTimeoutMs: timeoutMs + ANSWER_WAIT_MS }), timeoutMs };
 }
 
 const ANSWER_WAIT_MS = 2_000;
 
 /**
- * The client's own `tls` option takes no access token, and makes of a client certificate the user itself, whatever the
- * password; this agent leaves who the user is to the Authorization header.
+ * Creates an agent for TLS. The client's own `tls` option has two faults: it accepts no access token, and it makes the
+ * user of a client certificate the user, whatever the password. With this agent the Authorization header says who the
+ * user is.
  */
 function createAgent(tls: TlsConfig, maxSockets: number): Agent {
   return new Agent({ keepAlive: true, maxSockets, ...tlsOptions(tls) });

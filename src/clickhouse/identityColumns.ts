@@ -3,23 +3,23 @@ import { parseColumnType, type ColumnType } from './values/columnTypes.js';
 import { LOOKUP_COLUMNS, type IdentityColumn, type TableColumns } from './rows.js';
 
 /**
- * What is wrong with the type of an identity column.
+ * A problem with the type of an identity column.
  *
  * - `unfit`: no identity can be looked up in it
- * - `narrow`: some identities fit, others would become those of other records
- * - `rewind`: `_timestamp` does not keep the second, by which a rewind finds what is there
+ * - `narrow`: some identities fit, others would be stored as those of other records
+ * - `rewind`: `_timestamp` does not keep the second, by which a rewind finds rows
  */
 export interface IdentityFault {
   readonly column: IdentityColumn;
   readonly kind: 'unfit' | 'narrow' | 'rewind';
-  /** In words, with the statement that mends it. */
+  /** A message with the statement that repairs it. */
   readonly message: string;
 }
 
-/** Partitions that a topic may come to, at most; Kafka clusters have fewer in all. */
+/** The highest partition number of a topic. Whole Kafka clusters have fewer partitions. */
 const PARTITION_MAX = 65_535;
 
-/** Types of the identity columns in which every identity fits. */
+/** Types for the identity columns that can hold every identity. */
 export const IDENTITY_TYPES: Readonly<Record<IdentityColumn, string>> = {
   _topic: 'LowCardinality(String)',
   _partition: 'UInt32',
@@ -29,7 +29,7 @@ export const IDENTITY_TYPES: Readonly<Record<IdentityColumn, string>> = {
   _epoch: 'LowCardinality(String)',
 };
 
-/** What the types of a table's identity columns cannot hold. Columns that the table lacks have no fault. */
+/** Finds identity columns whose types cannot hold all identities. Columns that the table lacks are not listed. */
 export function identityFaults(table: TableColumns): IdentityFault[] {
   const faults: IdentityFault[] = [];
   for (const column of ['_topic', '_partition', '_offset', '_epoch', '_timestamp'] as const) {
@@ -66,10 +66,10 @@ const KEEPS_SECONDS: ReadonlySet<string> = new Set(
 );
 
 /**
- * Whether the identities of a source fit into columns that are too narrow for others.
+ * Checks whether the identities of a source fit into the table's columns, some of which may be too narrow.
  *
- * @param offsetMax the source's highest
- * @returns what does not fit, in words; null where all fits
+ * @param offsetMax the source's highest offset
+ * @returns a message about what does not fit. Null if all fits
  */
 export function misfitOf(
   table: TableColumns,
@@ -85,12 +85,12 @@ export function misfitOf(
   return null;
 }
 
-/** The types by which no record can be looked up at all, in words. */
+/** Messages about columns by which no record can be looked up. */
 export function unfitColumns(table: TableColumns): string[] {
   return identityFaults(table).flatMap(({ kind, message }) => (kind === 'unfit' ? [message] : []));
 }
 
-/** Whether repeated inserts can find what is there. */
+/** Whether repeated inserts can look up which rows are in the table. */
 export function canLookUp(table: TableColumns): boolean {
   return LOOKUP_COLUMNS.every((column) => table.has(column)) && unfitColumns(table).length === 0;
 }
@@ -101,7 +101,7 @@ function holds(type: ColumnType, value: string | number): boolean {
   return type.parameters.some((element) => element.startsWith(`'${value}'`));
 }
 
-/** The largest number up to which a type holds every whole one; null where it is for none. */
+/** The largest number up to which a type holds every integer. Null if it holds no numbers. */
 function numberMax({ name, parameters }: ColumnType): number | null {
   const [, unsigned, bits] = /^(U?)Int(\d+)$/.exec(name) ?? [];
   if (bits !== undefined) return 2 ** (Number(bits) - (unsigned === 'U' ? 0 : 1)) - 1;
@@ -111,7 +111,7 @@ function numberMax({ name, parameters }: ColumnType): number | null {
   return null;
 }
 
-/** Without `Nullable` and `LowCardinality`, which change nothing here. */
+/** The type without `Nullable` and `LowCardinality`, which make no difference here. */
 function innerType(text: string): ColumnType {
   const type = parseColumnType(text);
   const [inner] = type.parameters;

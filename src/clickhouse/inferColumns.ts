@@ -3,17 +3,17 @@ import { objectMembers } from './values/json.js';
 import { IDENTITY_COLUMNS } from './rows.js';
 import { quoteName } from './sqlNames.js';
 
-/** Definitions of columns, names quoted, and why there is none for some fields. */
+/** Definitions of columns with quoted names, and reasons why some fields have none. */
 export interface InferredColumns {
   readonly columns: readonly string[];
   readonly left: readonly string[];
 }
 
 /**
- * Columns for rows, by ClickHouse's own inference. What it refuses to infer becomes a text, and integers beyond 64 bits a
- * type that holds them.
+ * Proposes columns for rows with ClickHouse's own inference. Fields that it cannot infer become texts. Integers over 64
+ * bits get a type that holds them.
  *
- * @param rows lines of JSON, one character a byte
+ * @param rows lines of JSON, one character per byte
  */
 export async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<InferredColumns> {
   const fields = fieldsOf(rows);
@@ -34,7 +34,7 @@ interface Column {
   readonly type: string;
 }
 
-/** The values of each field, as they are written, by its name. */
+/** The texts of each field's values, by its name. */
 function fieldsOf(rows: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const fields = new Map<string, string[]>();
   for (const row of rows) {
@@ -48,7 +48,7 @@ function fieldsOf(rows: readonly string[]): ReadonlyMap<string, readonly string[
   return fields;
 }
 
-/** Field by field, so that one that cannot be inferred does not spoil the others. */
+/** Infers each field alone, so that a field that cannot be inferred does not affect the others. */
 async function describeEach(
   clickhouse: ClickHouseClient,
   fields: ReadonlyMap<string, readonly string[]>,
@@ -64,7 +64,7 @@ async function describeEach(
   return columns;
 }
 
-/** Null where ClickHouse can infer nothing. */
+/** Null if ClickHouse can infer nothing. */
 async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<Column[] | null> {
   const sample = Buffer.from(rows.map(quoteLargeIntegers).join('\n'), 'latin1').toString();
   try {
@@ -88,10 +88,10 @@ async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): 
 const INT64_MIN = -(2n ** 63n);
 const UINT64_MAX = 2n ** 64n - 1n;
 
-/** Strings, to be passed over, and numbers. */
+/** Strings, which are skipped, and numbers. */
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** Inference fails on integers beyond 64 bits; as texts it takes them. */
+/** Puts integers over 64 bits in quotes, because inference fails on them and accepts texts. */
 function quoteLargeIntegers(row: string): string {
   return row.replaceAll(TOKENS, (token) => {
     if (!/^-?\d{19,}$/.test(token)) return token;
@@ -100,7 +100,7 @@ function quoteLargeIntegers(row: string): string {
   });
 }
 
-/** The type for a field that has integers beyond 64 bits, and nothing else; null otherwise. */
+/** The type for a field whose values are all integers, some over 64 bits. Otherwise null. */
 function typeOfIntegers(values: readonly string[]): string | null {
   const numbers = values.filter((value) => value !== 'null');
   if (!numbers.some((value) => /^-?\d{19,}$/.test(value)) || !numbers.every((value) => /^-?\d+$/.test(value)))

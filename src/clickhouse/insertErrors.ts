@@ -3,32 +3,32 @@ import { STATUS_CODES } from 'node:http';
 import { isOwned } from '../config/insertSettings.js';
 
 /**
- * What is to be done about a failed insert.
+ * What to do about a failed insert, see `docs/internals/flush.md`.
  *
- * - `data`: a row is refused, and would be again: find it, reject it alone
- * - `structural`: the table, a permission or the server is not as it has to be, and stays so until a person acts: the
- *   batch is held. Some of these errors can come from one row's value, in the expression of a default for example: a row is
- *   rejected for one of those only if an insert without rows succeeds, and the table takes other rows
- * - `oversized`: the insert is over a limit that a smaller one may keep: its halves are inserted
- * - `transient`: it may pass by itself: the batch is held and tried again
- * - `unknown`: a code that none of the tables below has: a row is rejected for it only where the table takes others
+ * - `data`: a row is refused, and would be refused again. The row is searched for and rejected alone.
+ * - `structural`: the table, a permission or the server is wrong until a person acts. The batch is held. Some of these
+ *   errors can also come from one row's value, for example in a default's expression. A row is rejected for one of
+ *   those only if an insert without rows succeeds, and the table takes other rows.
+ * - `oversized`: the insert is over a limit that a smaller insert may keep. It is halved.
+ * - `transient`: it may pass by itself. The batch is held and tried again.
+ * - `unknown`: the code is in none of the tables below. A row is rejected for it only if the table takes others.
  */
 export type InsertErrorKind = 'data' | 'structural' | 'oversized' | 'transient' | 'unknown';
 
-/** What is known of a failed insert besides its kind. */
+/** Facts about a failed insert besides its kind. */
 interface InsertErrorDetails {
-  /** ClickHouse's number, or a word where ClickHouse did not answer. */
+  /** ClickHouse's error number, or a word if ClickHouse did not answer. */
   readonly code: string;
-  /** Without any value of a record: fit for logs and acknowledgements. */
+  /** It contains no value of a record, so it may go into logs and acknowledgements. */
   readonly message: string;
   readonly cause?: unknown;
-  /** Where among the rows sent, counted from 0, ClickHouse was when it gave up. A hint, not a proof. */
+  /** The row, counted from 0 among the rows sent, at which ClickHouse gave up. It is a hint, not a proof. */
   readonly suspect?: number | undefined;
-  /** False where no answer came: the insert may have been made, or may still be running. Default: true. */
+  /** False if no answer came. The insert may have succeeded, or may still be running. Default: true. */
   readonly answered?: boolean;
 }
 
-/** A failed insert, or a failed question about a table. */
+/** A failed insert or query. */
 export class InsertError extends Error {
   override readonly name = 'InsertError';
   readonly kind: InsertErrorKind;
@@ -44,14 +44,14 @@ export class InsertError extends Error {
     this.answered = answered;
   }
 
-  /** Whether one row's value can be the reason, however many rows have such a value. */
+  /** Whether the value of a row can be the reason. Many rows may have such a value. */
   get mayBeOfValue(): boolean {
     return this.kind === 'data' || this.kind === 'unknown' || VALUE_CODES.has(this.code);
   }
 
   /**
-   * Whether one row can be the reason: a value, or what the row costs, or what something between here and ClickHouse finds in
-   * it. A full disk, for example, never is a row's fault.
+   * Whether a single row can be the reason: its value, its cost, or something in it that a proxy refuses. A full disk,
+   * for example, is never a row's fault.
    */
   get mayBeOfRow(): boolean {
     if (this.mayBeOfValue || this.kind === 'oversized') return true;
@@ -59,7 +59,10 @@ export class InsertError extends Error {
     return !this.isOfClickHouse && (this.kind === 'transient' || this.code === 'http_403');
   }
 
-  /** Whether the machine can be the reason although no table of codes says so: time alone must not make it a row's fault. */
+  /**
+   * Whether the machine can be the reason although the code does not say so. Then a row must not be blamed only because
+   * the error lasts long.
+   */
   get mayBeOfMachine(): boolean {
     return LIBRARY_CODES.has(this.code);
   }
@@ -76,9 +79,10 @@ export class InsertError extends Error {
  */
 
 /**
- * A value that its column cannot take. Most are those of `isParseError` in `src/Processors/Formats/IRowInputFormat.cpp`;
- * the others come from conversions, constraints, and expressions of defaults, partition keys and views. Not in it:
- * CANNOT_READ_ALL_DATA and ATTEMPT_TO_READ_AFTER_EOF, which a body cut on its way gives as well.
+ * A value that its column cannot take. Most codes are those of `isParseError` in
+ * `src/Processors/Formats/IRowInputFormat.cpp`. The others come from conversions, constraints, and expressions of
+ * defaults, partition keys and views. CANNOT_READ_ALL_DATA and ATTEMPT_TO_READ_AFTER_EOF are not listed, because a body
+ * that was cut off gives them, too.
  */
 export const DATA_CODES: Readonly<Record<number, string>> = {
   6: 'CANNOT_PARSE_TEXT',
@@ -116,7 +120,7 @@ export const DATA_CODES: Readonly<Record<number, string>> = {
   691: 'UNKNOWN_ELEMENT_OF_ENUM',
 };
 
-/** Missing or altered tables, permissions, settings, queries that the server does not know, a disk that is full or ill. */
+/** Missing or altered tables, permissions, settings, queries that the server does not know, a full or broken disk. */
 export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
   8: 'THERE_IS_NO_COLUMN',
   10: 'NOT_FOUND_COLUMN_IN_BLOCK',
@@ -169,11 +173,11 @@ export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
   774: 'TABLE_IS_PERMANENTLY_READ_ONLY',
 };
 
-/** Those of the structural codes that functions in the expressions of a table fail with because of an argument's value. */
+/** Structural codes with which functions in a table's expressions fail because of an argument's value. */
 const VALUE_CODES: ReadonlySet<string> = new Set(['36', '43', '44', '48', '50', '62']);
 
 /**
- * Load, limits, network, replication. The first of them are what ClickHouse's own Kafka Connect sink repeats
+ * Load, limits, network, replication. The first ones are those that ClickHouse's own Kafka Connect sink repeats
  * (`Utils.java` of clickhouse-kafka-connect), without READONLY, which a person has to change.
  */
 export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
@@ -225,16 +229,16 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
   776: 'RESOURCE_LIMIT_EXCEEDED',
 };
 
-/** Those of the transient codes that the time or the memory that one row takes can be the reason of. */
+/** Transient codes whose reason can be the time or memory that one row takes. */
 const COST_CODES: ReadonlySet<string> = new Set(['159', '160', '173', '241']);
 
 /**
- * Errors of libraries (`POCO_EXCEPTION`, `STD_EXCEPTION`, `UNKNOWN_EXCEPTION`): of a value that one of them cannot take, or of the machine, as
- * 1001 is of a disk without inodes.
+ * Errors of libraries (`POCO_EXCEPTION`, `STD_EXCEPTION`, `UNKNOWN_EXCEPTION`). The reason is a value that a library
+ * cannot take, or the machine: 1001, for example, also means a disk without inodes.
  */
 const LIBRARY_CODES: ReadonlySet<string> = new Set(['1000', '1001', '1002']);
 
-/** Limits on one insert, whatever the rows are. */
+/** Limits of one insert, whatever its rows are. */
 export const OVERSIZED_CODES: Readonly<Record<number, string>> = {
   158: 'TOO_MANY_ROWS',
   307: 'TOO_MANY_BYTES',
@@ -242,9 +246,9 @@ export const OVERSIZED_CODES: Readonly<Record<number, string>> = {
 };
 
 /**
- * What a code that has several meanings says where the insert is over a limit of its own: 252 otherwise means that merges do
- * not keep up, and 241 that the server or the user, not this insert, takes too much memory. Both wordings of 241 are
- * ClickHouse's: `Memory limit (for query) exceeded` before 25.x, `Query memory limit exceeded` since.
+ * Messages by which a code with several meanings says that the insert is over its own limit. Otherwise 252 means that
+ * merges are too slow, and 241 that the server or the user, not this insert, takes too much memory. Both texts of 241
+ * are ClickHouse's: `Memory limit (for query) exceeded` before 25.x, `Query memory limit exceeded` since.
  */
 const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly means: string }>> = {
   241: {
@@ -259,18 +263,18 @@ const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly
 };
 
 /**
- * Where ClickHouse was when it gave up: the column, and the row's number (from 1; right only without parallel parsing,
- * ClickHouse#34203). Its message quotes rows, and a row may hold the same words: so a column counts only where the table
- * has it, and a row's number is a hint.
+ * Find in a message the column and the row at which ClickHouse gave up. (Row numbers count from 1 and are right only
+ * without parallel parsing, ClickHouse#34203.) The message quotes rows, and a row may contain the same words. So a
+ * column counts only if the table has it, and a row's number is only a hint.
  */
 const COLUMN = /\(while reading the value of key ((?:(?!\(while reading)[^\n])*?)\): /g;
 const ROW = /\(at row (\d+)\)/g;
 
 /**
- * Total: whatever an insert or a question throws gets a kind, and a message without any value of a record. The name of an
- * error is taken from the tables above, never from the answer, in which a row can look like one.
+ * Every error of an insert or query gets a kind, and a message without any value of a record. The name of an error
+ * comes from the tables above, never from the answer, because a row in the answer can look like a name.
  *
- * @param columns types by the names that may be said
+ * @param columns the types of the columns that a message may name
  */
 export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<string, string>, 'get'>): InsertError {
   if (error instanceof InsertError) return error;
@@ -284,7 +288,7 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<s
   const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
   const type = column === undefined ? undefined : columns?.get(column);
   const kind = kindOf(code);
-  // The functions that read the state of an aggregation fail with codes of every kind.
+  // Functions that read the state of an aggregation fail with codes of every kind.
   const isOfState = kind !== 'transient' && type !== undefined && /\bAggregateFunction\(/.test(type);
   return new InsertError(isOversized ? 'oversized' : isOfState ? 'data' : kind, {
     code: error.code,
@@ -302,22 +306,22 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<s
 
 const READONLY = 164;
 const SETTING_CONSTRAINT_VIOLATION = 452;
-/** As `SettingsConstraints.cpp` of ClickHouse words it. */
+/** The texts of `SettingsConstraints.cpp` of ClickHouse. */
 const REFUSED_SETTING = /\b(?:Cannot modify '|Setting )(\w+)/;
 
-/** A setting of ours that a constraint of the user's profile is against. */
+/** One of our settings that the user's profile forbids to change. */
 function refusedSetting(code: number, text: string): string | undefined {
   if (code !== READONLY && code !== SETTING_CONSTRAINT_VIOLATION) return undefined;
   const setting = REFUSED_SETTING.exec(text)?.[1];
   return setting !== undefined && isOwned(setting) ? setting : undefined;
 }
 
-/** What the client says of a request that had no answer in time. */
+/** The client's message if a request had no answer in time. */
 const CLIENT_TIMEOUT = 'Timeout error.';
 
 /**
- * A time-out, a connection that broke or could not be opened, an answer that is not ClickHouse's. Only the words of the
- * system are passed on: whatever else answered may have quoted the request.
+ * An error without an answer of ClickHouse: a time-out, a broken or failed connection, or another server's answer. Only
+ * messages of the system are passed on, because another server's text may quote the request.
  */
 function unanswered(error: unknown): InsertError {
   const known = error instanceof Error && ('syscall' in error || 'code' in error || error.message === CLIENT_TIMEOUT);
@@ -332,7 +336,7 @@ function kindOf(code: number): InsertErrorKind {
   return code in TRANSIENT_CODES ? 'transient' : 'unknown';
 }
 
-/** What the statuses of whatever stands between here and ClickHouse mean for an insert. All others may pass. */
+/** What HTTP statuses of a proxy before ClickHouse mean for an insert. All others may pass by themselves. */
 const STATUS_KINDS: Readonly<Record<number, readonly [kind: InsertErrorKind, hint: string]>> = {
   401: ['structural', 'it wants a login of its own'],
   403: ['structural', 'it does not let the request through'],
@@ -345,8 +349,8 @@ const STATUS_KINDS: Readonly<Record<number, readonly [kind: InsertErrorKind, hin
 };
 
 /**
- * A failure that something else than ClickHouse answered with, a proxy for example. Of its text nothing is passed on: it may
- * quote the request.
+ * An error that something other than ClickHouse answered, for example a proxy. Its text is not passed on, because it
+ * may quote the request.
  */
 export function classifyForeignAnswer(status: number): InsertError {
   const [kind, hint] = STATUS_KINDS[status] ?? ['transient', ''];
@@ -354,7 +358,7 @@ export function classifyForeignAnswer(status: number): InsertError {
   return new InsertError(kind, {
     code: `http_${status}`,
     message: hint === '' ? message : `${message}: ${hint}`,
-    // A refusal has not reached ClickHouse. Anything else, a gateway's time-out for example, may have.
+    // A refused request has not reached ClickHouse. After any other error, such as a gateway's time-out, it may have.
     answered: kind !== 'transient',
   });
 }

@@ -2,17 +2,18 @@ import { LOOKUP_COLUMNS, REWIND_COLUMNS } from './rows.js';
 import { quoteTable } from './sqlNames.js';
 
 /**
- * A projection by which look-ups of identities read some granules of a table that is sorted otherwise: 2 of 12,208 at 100
- * million rows, where a `minmax` index on `_offset` reads all of them as soon as the offsets of partitions overlap.
+ * A projection for tables with another sorting key. With it, a look-up of identities reads only some granules: 2 of
+ * 12,208 at 100 million rows. A `minmax` index on `_offset` would read all of them as soon as the offsets of partitions
+ * overlap.
  */
 const LOOK_UP_PROJECTION =
   `PROJECTION by_identity (SELECT ${REWIND_COLUMNS.join(', ')} ` + 'ORDER BY _topic, _partition, _epoch, _offset)';
 
-/** The statements that give a table the projection, for the parts that it has, too. */
+/** The statements that add the projection to a table, also for its existing parts. */
 export function projectionStatements(table: string, engine: string): string[] {
   const alter = `ALTER TABLE ${quoteTable(table)}`;
   return [
-    // An engine that merges rows away takes a projection only with this.
+    // An engine that merges rows away allows a projection only with this setting.
     ...(engine.endsWith('MergeTree') && !/^(Replicated|Shared)?MergeTree$/.test(engine)
       ? [`${alter} MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'`]
       : []),
@@ -21,14 +22,14 @@ export function projectionStatements(table: string, engine: string): string[] {
   ];
 }
 
-/** By what a table's rows are found. */
+/** The order and projections of a table. */
 export interface TableOrder {
   readonly sortingKey: string;
-  /** As `system.tables.create_table_query` has it. */
+  /** From `system.tables.create_table_query`. */
   readonly createStatement: string;
 }
 
-/** Whether a look-up of identities reads a small part only, by the table's order or a projection's. */
+/** Whether a look-up of identities reads only a small part of the table, by its order or a projection. */
 export function findsByIdentity({ sortingKey, createStatement }: TableOrder): boolean {
   if (leadsToOffset(sortingKey)) return true;
   return Array.from(createStatement.matchAll(PROJECTION)).some(
@@ -39,7 +40,7 @@ export function findsByIdentity({ sortingKey, createStatement }: TableOrder): bo
 
 const PROJECTION = /PROJECTION\s+(?:`(?:[^`\\]|\\.)*`|\w+)\s*\(\s*SELECT\s([^()]*?)\sORDER BY\s+\(?([^()]*)\)/gi;
 
-/** An offset is found fast where only the rest of the identity precedes it. */
+/** Whether an offset is found fast: only columns of the identity come before it in the order. */
 function leadsToOffset(order: string): boolean {
   const sorted = order.split(',').map((column) => column.trim().replaceAll('`', ''));
   const at = sorted.indexOf('_offset');

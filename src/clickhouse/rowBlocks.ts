@@ -1,13 +1,13 @@
 /**
- * The rows of a batch as the bytes that an insert sends, a line each, in blocks of some thousands: one buffer a block
- * is cheaper to keep than a string a row.
+ * The rows of a batch as the bytes for an insert, one line each. They are kept in blocks of some thousand rows, because
+ * one buffer for a block costs less than one string for each row.
  */
 export class RowBlocks {
   /** Rows in a block. */
   static readonly BLOCK_ROWS = 2_000;
 
   readonly #blocks: Buffer[] = [];
-  /** Per row where it ends in its block, the line break included. */
+  /** For each row, its end in its block, including the line break. */
   readonly #ends: number[] = [];
   #pending: string[] = [];
   #pendingBytes = 0;
@@ -17,7 +17,7 @@ export class RowBlocks {
     return this.#ends.length;
   }
 
-  /** @param row one character a byte (`latin1`), without a line break at its end */
+  /** @param row one character per byte (`latin1`), without a line break at its end */
   add(row: string): void {
     this.#pending.push(row);
     this.#pendingBytes += row.length + 1;
@@ -25,12 +25,12 @@ export class RowBlocks {
     if (this.#pending.length === RowBlocks.BLOCK_ROWS) this.#close();
   }
 
-  /** Bytes of a row's line. */
+  /** The size of a row's line in bytes. */
   bytesOf(row: number): number {
     return (this.#ends[row] as number) - this.#startOf(row);
   }
 
-  /** The lines of these rows, in this order. All of them are the blocks as they are, nothing is copied. */
+  /** The lines of these rows, in this order. For all rows these are the blocks themselves, without a copy. */
   lines(rows: readonly number[]): Buffer[] {
     this.#close();
     if (rows.length === this.length) return [...this.#blocks];
@@ -40,7 +40,7 @@ export class RowBlocks {
     });
   }
 
-  /** Where a row begins in its block. */
+  /** The start of a row in its block. */
   #startOf(row: number): number {
     return row % RowBlocks.BLOCK_ROWS === 0 ? 0 : (this.#ends[row - 1] as number);
   }

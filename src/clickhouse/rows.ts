@@ -210,8 +210,8 @@ export function createRowBuilder(
 }
 
 /**
- * The names that a field may have, one character a byte: columns, what mappings read, and the beginnings of columns' names:
- * a field `a` may hold the column `a.b`.
+ * The names that a field may have, one character a byte: columns, what mappings read, and the beginnings of columns'
+ * names: a field `a` may hold the column `a.b`.
  */
 function knownFields(
   table: TableColumns,
@@ -352,7 +352,9 @@ function identityFieldWriter(
 
 const INTEGER = /^(Nullable\()?U?Int/;
 
-/** Integers for integer columns, otherwise a text that ClickHouse's best-effort parser reads for dates of every kind. */
+/**
+ * Integers for integer columns, otherwise a text that ClickHouse's best-effort parser reads for dates of every kind.
+ */
 function timestampWriter(type: string): (timestampMs: number) => string {
   if (INTEGER.test(type)) return String;
   return (timestampMs) => `"${timeText(timestampMs)}"`;
@@ -389,8 +391,8 @@ const TAKES_JSON =
   /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested|QBit|Point|Ring|(Multi)?LineString|(Multi)?Polygon|Geometry)\b/;
 
 /**
- * Mapped columns that refuse whatever they are mapped from, since they take JSON and it is a text or a number: by column, what
- * it is mapped from. What is at a JSON pointer, and a value, may be JSON.
+ * Mapped columns that refuse whatever they are mapped from, since they take JSON and it is a text or a number: by
+ * column, what it is mapped from. What is at a JSON pointer, and a value, may be JSON.
  */
 export function unfitMappings(
   table: TableColumns,
@@ -425,7 +427,10 @@ function columnReader(from: string, type: string, json: JsonObject): ColumnReade
   return reader;
 }
 
-/** The value itself, for a column that takes JSON; without the white space around it, at which no check would look for a bracket. */
+/**
+ * The value itself, for a column that takes JSON; without the white space around it, at which no check would look for a
+ * bracket.
+ */
 function jsonOfValue(json: JsonObject): ColumnReader {
   return (_source, { value }) => {
     if (value === null) return 'null';
@@ -444,7 +449,9 @@ function quoteLatin1(text: string): string {
   return JSON.stringify(text);
 }
 
-/** A JSON string that holds the bytes as they are, whether or not they are UTF-8; ClickHouse's strings are bytes, too. */
+/**
+ * A JSON string that holds the bytes as they are, whether or not they are UTF-8; ClickHouse's strings are bytes, too.
+ */
 function quoteBytes(bytes: Buffer | null): string {
   return bytes === null ? 'null' : quoteLatin1(bytes.toString('latin1'));
 }

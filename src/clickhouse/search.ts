@@ -1,8 +1,8 @@
-/** Why a try was refused. */
+/** Why an attempt was refused. */
 export interface Refusal {
-  /** Index, among the items tried, of the one that is said to be the culprit. Nothing rests on its being right. */
+  /** Index of the item that the error names. It may be wrong: the result does not depend on it. */
   readonly suspect?: number | undefined;
-  /** It may be refused whatever the items are. */
+  /** The reason may be something other than the items. */
   readonly doubtful?: boolean;
 }
 
@@ -12,31 +12,37 @@ export interface Refused<Item, Reason> {
   readonly reason: Reason;
 }
 
-/** As long as no more culprits than this are known, the whole rest is tried at once: few culprits, few inserts. */
+/** Up to this many culprits, the whole rest is tried at once, because few culprits need few inserts then. */
 const WHOLE_REST_UNTIL = 8;
-/** Beyond, at most this many, or four times as many as went well before the last culprit. */
+/**
+ * With more culprits, at most this many items are tried at once, or four times as many as succeeded before the last
+ * culprit.
+ */
 const WINDOW_MIN = 64;
-/** After so many culprits side by side, the next ones are tried alone, as many at a time as {@link ALONE_AT_ONCE}. */
+/** After this many culprits next to each other, the next items are tried alone, {@link ALONE_AT_ONCE} at a time. */
 const RUN_LENGTH = 4;
 const ALONE_AT_ONCE = 4;
-/** After so many doubtful refusals in a row, items from all over the rest are tried alone, until one is taken. */
+/** After this many doubtful refusals in a row, single items from all over the rest are tried, until one succeeds. */
 const SPREAD_AFTER = 32;
 
 /**
- * Inserts what can be inserted of a list and finds what cannot: an item counts as refused only when it was tried alone.
+ * Inserts all items of a list that can be inserted, and finds those that cannot. An item counts as refused only if it
+ * was tried alone.
  *
- * Where a refusal names a suspect, that one is tried alone, and then the others without it: k culprits among n cost about
- * 2 k tries, side by side about k. Where it names none, or the suspect is taken, halves are tried, at O(k log n) tries.
- * The others go in large tries and in their order, but for a suspect that is taken, and, among culprits side by side, up to four
- * at once.
+ * If an error names a suspect, the suspect is tried alone, then the others without it. So k culprits among n items cost
+ * about 2 k attempts, or about k if they are next to each other. If the error names none, or the suspect succeeds,
+ * halves are tried: O(k log n) attempts. Items are inserted in large parts and in order, with two exceptions: a suspect
+ * that succeeds, and up to four items at once among neighbouring culprits.
  *
- * Where everything is refused for reasons that are doubtful, many culprits side by side are told from a place that takes nothing:
- * items from all over the list are tried, out of order, so that one which is taken is found soon if there are some.
+ * If everything is refused for doubtful reasons, there are two cases: many culprits in a row, or a table that takes
+ * nothing. To tell them apart, items from all over the list are tried, out of order. If some can be inserted, one is
+ * soon found.
  *
- * @param tryAll takes all items or refuses all of them; null for success
- * @param first how the items are divided to begin with, in their order, each part asked for when its turn comes; default: not at all
- * @returns what was refused, in no certain order
- * @throws whatever `tryAll` throws, once no other try is running
+ * @param tryAll inserts all items or none. Null means success
+ * @param first how the items are divided at first, in order. A part is asked for only when its turn comes. Default: one
+ *   part
+ * @returns the refused items, in no particular order
+ * @throws whatever `tryAll` throws, after all other running attempts have ended
  */
 export async function findRefused<Item, Reason extends Refusal>(
   items: readonly Item[],
@@ -44,7 +50,7 @@ export async function findRefused<Item, Reason extends Refusal>(
   first: Iterable<readonly Item[]> = [items],
 ): Promise<Refused<Item, Reason>[]> {
   const refused: Refused<Item, Reason>[] = [];
-  /** Culprits that were found at the head of what was tried, one after the other. */
+  /** Culprits in a row that were each the first item of an attempt. */
   let run = 0;
   let doubtfulInARow = 0;
   const tryPart = async (part: readonly Item[]): Promise<Reason | null> => {
@@ -53,7 +59,7 @@ export async function findRefused<Item, Reason extends Refusal>(
     else if (reason.doubtful === true) doubtfulInARow++;
     return reason;
   };
-  // Taken from the end: what comes first in order lies last.
+  // A stack: the first part in order is the last element.
   const parts: (readonly Item[])[] = [];
   const rest = first[Symbol.iterator]();
   const next = (): readonly Item[] | undefined => {
@@ -104,13 +110,13 @@ function nextOf<Item>(iterator: Iterator<Item>): Item | undefined {
   return done === true ? undefined : value;
 }
 
-/** The second half first: parts are taken from the end. */
+/** The second half comes first, because parts are taken from the end. */
 function halves<Item>(part: readonly Item[]): [readonly Item[], readonly Item[]] {
   const middle = Math.ceil(part.length / 2);
   return [part.slice(middle), part.slice(0, middle)];
 }
 
-/** Takes the item in the middle of the largest part, alone; what was before and after it stays in its place. */
+/** Takes out the item in the middle of the largest part. The items before and after it keep their place. */
 function takeMiddle<Item>(parts: (readonly Item[])[]): readonly Item[] | undefined {
   const length = parts.reduce((longest, part) => Math.max(longest, part.length), 0);
   const index = parts.findIndex((part) => part.length === length);
@@ -129,7 +135,7 @@ async function tryAloneWhileRefused<Item, Reason>(
   let tried = 0;
   while (tried === refused.length && tried < items.length && mayGoOn()) {
     const group = items.slice(tried, tried + ALONE_AT_ONCE);
-    // All of them are awaited: none may have an effect after this has failed.
+    // All are awaited, so that none has an effect after this function has failed.
     const outcomes = await Promise.allSettled(group.map((item) => tryAll([item])));
     group.forEach((item, index) => {
       const outcome = outcomes[index] as PromiseSettledResult<Reason | null>;

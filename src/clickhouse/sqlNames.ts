@@ -1,14 +1,14 @@
 import { parseTableName } from '../protocol/tables.js';
 
 /**
- * A name of a database, table, column or anything else, as it stands in a statement. The only place where names get there:
- * reserved words, backquotes, dots, letters of every kind mean nothing else within it.
+ * Quotes a name of a database, table or column for a statement. All names go through this function, so reserved words,
+ * backquotes, dots and letters of every kind have no special meaning.
  */
 export function quoteName(name: string): string {
   return `\`${name.replace(/[\\`]/g, '\\$&').replaceAll('\0', '\\0')}\``;
 }
 
-/** A table as the configuration names it, quoted for a statement; with its database, if it has one. */
+/** Quotes a table's name from the configuration for a statement, with its database if it has one. */
 export function quoteTable(text: string): string {
   const { database, name } = parseTableName(text);
   return database === null ? quoteName(name) : `${quoteName(database)}.${quoteName(name)}`;

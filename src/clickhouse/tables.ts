@@ -27,47 +27,47 @@ const COLUMNS_MAX_AGE_MS = 30_000;
 const UNKNOWN_TABLE = '60';
 const ACCESS_DENIED = '497';
 
-/** Tables of the server's own that are read, and that a user needs a grant for, by ClickHouse's default configuration. */
+/** System tables that are read. With ClickHouse's default configuration a user needs a grant for them. */
 const SYSTEM_TABLES = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
 
-/** Where there is no id, as in a database of an engine without. */
+/** The id of tables that have none, for example in a database whose engine has no ids. */
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** Of a table's views no more than this are followed. */
+/** Views of a table that are followed, at most. */
 const VIEWS_MAX = 100;
 
-/** A part may have its time a little before it is in its table. */
+/** A part's time may be a little before the moment when it is in the table. */
 const PART_DELAY_MS = 10_000;
 
 /** What one insert sends. */
 export interface RowsToInsert {
   /**
-   * Every column that the lines were made for: one that has been dropped meanwhile is an error, where ClickHouse would
-   * otherwise skip its values without a word.
+   * Every column that the lines have. Named in the statement, so that a dropped column is an error. Otherwise
+   * ClickHouse would skip its values silently.
    */
   readonly columns: TableColumns;
   /** Lines of `JSONEachRow`. */
   readonly lines: readonly Buffer[];
-  /** The deduplication token: must never be used with other rows. */
+  /** The deduplication token. It must never be used with other rows. */
   readonly token: string;
-  /** Marks the query as one of this batch: its `log_comment`, see {@link ClickHouseTables.isInserting}. */
+  /** Marks the query as one of this batch, in its `log_comment`. See {@link ClickHouseTables.isInserting}. */
   readonly batch: string;
-  /** A view that fails leaves the insert and the other views alone. Default: it fails the insert. */
+  /** Whether a failing view does not stop the insert and the other views. Default: it fails the insert. */
   readonly ignoreViews?: boolean;
 }
 
-/** How long a table knows the tokens of what was inserted into it. */
+/** How long a table remembers deduplication tokens. */
 export interface TokenWindow {
-  /** With its database, quoted for a statement; null where it cannot be told what a view writes to. */
+  /** The name with its database, quoted for a statement. Null if the target of a view is not known. */
   readonly table: string | null;
-  /** The setting that says how many; null where its engine has none. */
+  /** The setting for `blocks`. Null if the engine has none. */
   readonly setting: string | null;
-  /** As many of its latest blocks have tokens that it knows; 0 where it knows none. */
+  /** How many of its latest blocks' tokens it remembers. 0 if none. */
   readonly blocks: number;
   readonly ms: number;
 }
 
-/** Rows of one record, under one epoch: one, where nothing has gone wrong. */
+/** The number of rows of one record under one epoch. It should be one. */
 export interface RowsOfRecord {
   readonly offset: number;
   readonly epoch: string;
@@ -77,13 +77,13 @@ export interface RowsOfRecord {
 /** How rows are looked up. */
 export interface LookUps {
   readonly client: ClickHouseClient;
-  /** After this long ClickHouse gives a look-up up; the client waits a little longer. */
+  /** After this time ClickHouse gives a look-up up. The client waits a little longer. */
   readonly timeoutMs: number;
 }
 
 const LOOK_UP_TIMEOUT_MS = 30_000;
 
-/** A code of ClickHouse: a query ran for longer than `max_execution_time`. */
+/** ClickHouse's code for a query that ran longer than `max_execution_time`. */
 const TIMEOUT_EXCEEDED = '159';
 const LOOK_UP_TIMEOUT = 'look_up_timeout';
 
@@ -99,8 +99,9 @@ export class ClickHouseTables {
   readonly #sizes = new InsertSizes();
 
   /**
-   * @param settings of inserts, beside {@link INSERT_SETTINGS}; look-ups go without, and have {@link QUERY_SETTINGS}
-   * @param lookUps the client for look-ups, whose time-out is theirs; by default the same
+   * @param settings of inserts, in addition to {@link INSERT_SETTINGS}. Look-ups do not use them, only
+   *   {@link QUERY_SETTINGS}
+   * @param lookUps client and time-out of look-ups. Default: the same client
    */
   constructor(
     client: ClickHouseClient,
@@ -115,9 +116,9 @@ export class ClickHouseTables {
   }
 
   /**
-   * Names and types of a table's columns; read again when older than 30 s or after {@link forget}.
+   * Names and types of a table's columns. They are read again after 30 s or after {@link forget}.
    *
-   * @throws InsertError, structural where there is no such table
+   * @throws InsertError, structural if there is no such table
    */
   async columns(table: string): Promise<TableColumns> {
     const known = this.#columns.get(table);
@@ -145,7 +146,10 @@ export class ClickHouseTables {
     return columns;
   }
 
-  /** Reads what differs between servers: known settings, and what their dates can hold. It may have been upgraded. */
+  /**
+   * Reads what differs between servers: the settings that they know, and the dates that they can hold. It is read again
+   * because the server may have been upgraded.
+   */
   async #readServer(): Promise<ValueLimits> {
     const names = Object.keys(INSERT_SETTINGS_IF_KNOWN);
     let rows: [string, number, number, string[]][];
@@ -156,11 +160,11 @@ export class ClickHouseTables {
            (SELECT groupArray(name) FROM system.settings WHERE name IN {names:Array(String)})`,
         { names },
         this.#client,
-        // Inserts have it, too.
+        // Inserts have this setting, too.
         Object.fromEntries(Object.entries(this.#settings).filter(([name]) => name === 'session_timezone')),
       );
     } catch (error) {
-      // A server that refuses the question is one that has none of these settings.
+      // A server that refuses this query has none of these settings.
       if (error instanceof InsertError && error.answered && error.kind !== 'transient') return DEFAULT_LIMITS;
       throw error;
     }
@@ -171,13 +175,13 @@ export class ClickHouseTables {
     return { timeZone, years: [first, last] };
   }
 
-  /** The table may have been altered: its columns are read again. */
+  /** Drops the known columns of a table, because it may have been altered. */
   forget(table: string): void {
     this.#columns.delete(table);
   }
 
   /**
-   * Inserts rows, all or none of them as far as ClickHouse can. Resolves when they can be queried.
+   * Inserts rows: all or none, as far as ClickHouse can promise that. Resolves when they can be queried.
    *
    * @throws InsertError
    */
@@ -194,8 +198,8 @@ export class ClickHouseTables {
   }
 
   /**
-   * An insert without rows: shows that the table is there with these columns, may be written, and has not too many parts.
-   * Nothing is written.
+   * Makes an insert without rows. It shows that the table exists with these columns, may be written, and has not too
+   * many parts. Nothing is written.
    *
    * @throws InsertError
    */
@@ -204,10 +208,11 @@ export class ClickHouseTables {
   }
 
   /**
-   * What no other ClickHouse has: ids of the server with the database, and of tables, as far as this user may see them and they
-   * are there. Not the paths of replicated tables: two ClickHouses, each with its own Keeper, may have the same.
+   * Ids that no other ClickHouse has: of the server together with the database, and of those tables that exist and that
+   * this user may see. Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the
+   * same.
    *
-   * @throws InsertError where ClickHouse does not answer
+   * @throws InsertError if ClickHouse does not answer
    */
   async identities(tables: readonly string[]): Promise<readonly string[]> {
     const found = (await this.#ifAllowed<[string]>('SELECT toString(serverUUID())', {}))
@@ -223,7 +228,7 @@ export class ClickHouseTables {
     return found;
   }
 
-  /** Bytes that one insert into a table should have at most, since larger ones were refused for their size. */
+  /** The most bytes that one insert into a table should have, see {@link InsertSizes}. */
   insertBytesMax(table: string): number {
     return this.#sizes.bytesMax(table);
   }
@@ -244,8 +249,8 @@ export class ClickHouseTables {
   }
 
   /**
-   * Whether a table, what its materialized views write to, and so on, all know the tokens still of what was inserted at most
-   * so long ago; also while it is inserted once more. Undefined where the user may not ask.
+   * Whether a table, the targets of its materialized views, their targets and so on all still remember the tokens of an
+   * insert of this age, also while it is inserted once more. Undefined if the user may not ask.
    *
    * @throws InsertError
    */
@@ -264,8 +269,8 @@ export class ClickHouseTables {
   }
 
   /**
-   * How long a table's tokens are known: by itself, which comes first, and by what its materialized views write to. Empty where that
-   * may not be asked.
+   * How long deduplication tokens are remembered: first by the table itself, then by the targets of its materialized
+   * views. Empty if the user may not ask.
    *
    * @throws InsertError
    */
@@ -275,7 +280,7 @@ export class ClickHouseTables {
   }
 
   /**
-   * Tables of the server's own that the user may not read.
+   * System tables that the user may not read.
    *
    * @throws InsertError
    */
@@ -300,12 +305,14 @@ export class ClickHouseTables {
     return new Map(rows);
   }
 
-  /** A table, what its materialized views write to, what theirs do, and so on; undefined where that cannot be told. */
+  /**
+   * A table, the targets of its materialized views, their targets, and so on. Undefined for a target that is not known.
+   */
   async #writtenTo(table: string): Promise<(TableFacts | undefined)[]> {
     const { database, name } = this.#split(table);
     const writtenTo = [await this.#tableFacts(database, name)];
     const seen = new Set<string>();
-    // It grows while it is gone through.
+    // The list grows during this loop.
     for (const facts of writtenTo) {
       for (const [viewDatabase, viewName] of facts?.dependents ?? []) {
         const id = `${viewDatabase}.${viewName}`;
@@ -321,10 +328,11 @@ export class ClickHouseTables {
   }
 
   /**
-   * How many blocks a table has got since so long ago, from whatever source, or more; and in how many partitions, since the same
-   * rows sent again may bring as many. Blocks are numbered in one sequence, in a replicated table in one for each partition. Those
-   * before that time end at the latest number of an older part, replaced or not, unless that part was attached since. What a
-   * replica has not fetched yet is counted by its queue.
+   * How many blocks a table has got from any source within this time, or a higher number. The number of partitions is
+   * added, because the same rows, sent again, may bring so many blocks. Blocks are numbered in one sequence; in a
+   * replicated table in one for each partition. The blocks before this time end at the latest number of an older part,
+   * replaced or not, unless that part was attached since. Blocks that a replica has not fetched yet are counted from
+   * its queue.
    */
   async #blocksSince({ database, name, engine }: TableFacts, ageMs: number): Promise<number> {
     const replicated = isReplicated(engine);
@@ -359,15 +367,15 @@ export class ClickHouseTables {
     return { database, name, engine, engineFull, uuid, createQuery, dependents };
   }
 
-  /** When this process last inserted rows into a table, by `performance.now()`; undefined where it has not. */
+  /** When this process last inserted rows into a table, by `performance.now()`. Undefined if it never did. */
   lastInsertAtMs(table: string): number | undefined {
     return this.#lastInsertAtMs.get(table);
   }
 
   /**
-   * Whether an insert of this batch is still running, although nobody waits for its answer any more: ClickHouse goes on
-   * with an insert whose connection has broken. Asks the server that answers; of several replicas the others are not
-   * asked, there the deduplication token has to do.
+   * Whether an insert of this batch is still running. ClickHouse goes on with an insert whose connection has broken,
+   * although nobody waits for its answer. Only the server that answers is asked. For other replicas the deduplication
+   * token has to be enough.
    *
    * @throws InsertError
    */
@@ -377,12 +385,12 @@ export class ClickHouseTables {
        WHERE query_kind = 'Insert' AND Settings['log_comment'] = {comment:String} LIMIT 1`,
       { comment: logComment(batch) },
     );
-    // Where it may not be asked it cannot be known: no reason to hold a batch for ever.
+    // If the user may not ask, this is not known. That must not hold a batch for ever.
     return (await unlessDenied(running, [])).length > 0;
   }
 
   /**
-   * Which offsets of a source are in the table already.
+   * The offsets of a source that are in the table already.
    *
    * @throws InsertError
    */
@@ -400,8 +408,8 @@ export class ClickHouseTables {
   }
 
   /**
-   * Which records of a partition are in the table already, whatever their epoch: as {@link recordName} names them. Another
-   * log's record at the same offset has another timestamp.
+   * The records of a partition that are in the table already, whatever their epoch, as named by {@link recordName}. A
+   * record of another log at the same offset has another timestamp.
    *
    * @throws InsertError
    */
@@ -455,7 +463,7 @@ export class ClickHouseTables {
     const statement = `INSERT INTO ${quoteName(database)}.${quoteName(name)} (${names}) FORMAT JSONEachRow\n`;
     try {
       const { stream, response_headers, http_status_code } = await this.#client.exec({
-        // At the head of the body: with many columns the statement is longer than an address may be.
+        // The statement is at the head of the body, because with many columns it is too long for an address.
         query: '',
         values: Readable.from([Buffer.from(statement), ...lines], { objectMode: false }),
         clickhouse_settings: {
@@ -467,7 +475,7 @@ export class ClickHouseTables {
         },
         ignore_error_response: true,
       });
-      // Read to its end, or the connection could not be used again.
+      // The answer is read to its end. Otherwise the connection could not be used again.
       const answer: Uint8Array[] = [];
       for await (const part of stream as AsyncIterable<Uint8Array>) answer.push(part);
       mustBeSuccess(http_status_code, response_headers, answer);
@@ -477,7 +485,7 @@ export class ClickHouseTables {
     }
   }
 
-  /** Looks rows up. Over its time it is stopped, by ClickHouse, too: repetitions must not pile up there. */
+  /** Looks rows up. After its time-out ClickHouse stops it, too, so that repeated look-ups do not pile up there. */
   async #lookUp<Row>(table: string, query: string, parameters: Record<string, unknown>): Promise<Row[]> {
     const { client, timeoutMs } = this.#lookUps;
     const seconds = Math.ceil(timeoutMs / 1000);
@@ -492,7 +500,7 @@ export class ClickHouseTables {
       const message =
         `looking for a batch's rows in table ${table} took longer than clickhouse.lookUpTimeout, ${seconds} s: ` +
         'give it an order or a projection for it, as `ktb setup` proposes, or more time';
-      // Not the rows' fault, however often it happens: as if ClickHouse were away.
+      // It counts like ClickHouse being away, because it is never the rows' fault.
       throw new InsertError('transient', { code: LOOK_UP_TIMEOUT, message, cause: error, answered: false });
     }
   }
@@ -518,7 +526,7 @@ export class ClickHouseTables {
     }
   }
 
-  /** Nothing where ClickHouse answers with an error. */
+  /** Empty if ClickHouse answers with an error. */
   async #ifAllowed<Row>(query: string, parameters: Record<string, unknown>): Promise<Row[]> {
     try {
       return await this.#query<Row>(query, parameters);
@@ -550,7 +558,7 @@ const VIEW_TARGET = new RegExp(
   `^CREATE MATERIALIZED VIEW \\S+ (?:UUID '[^']*' )?TO (?:INNER UUID '[^']*' |${QUOTED_OR_PLAIN}\\.${QUOTED_OR_PLAIN})`,
 );
 
-/** The table that a materialized view writes to; undefined where that cannot be told. */
+/** The table that a materialized view writes to. Undefined if it is not known. */
 function targetOf({ engine, database, name, uuid, createQuery }: TableFacts): [string, string] | undefined {
   if (engine !== 'MaterializedView') return undefined;
   const [, targetDatabase, targetName] = VIEW_TARGET.exec(createQuery) ?? [];
@@ -566,7 +574,7 @@ function isReplicated(engine: string): boolean {
   return engine.startsWith('Replicated') || engine.startsWith('Shared');
 }
 
-/** What is answered, or something instead where the user may not ask. */
+/** The answer, or a replacement if the user may not ask. */
 async function unlessDenied<Answer, Instead>(asked: Promise<Answer>, instead: Instead): Promise<Answer | Instead> {
   try {
     return await asked;
@@ -576,7 +584,7 @@ async function unlessDenied<Answer, Instead>(asked: Promise<Answer>, instead: In
   }
 }
 
-/** As the table says, else as the server does. */
+/** The window by the table's own settings, else by the server's. */
 function windowOf(facts: TableFacts | undefined, defaults: ReadonlyMap<string, string>): TokenWindow {
   const table = facts === undefined ? null : `${quoteName(facts.database)}.${quoteName(facts.name)}`;
   if (facts?.engine.includes('MergeTree') !== true) return { table, setting: null, blocks: 0, ms: 0 };
@@ -589,7 +597,7 @@ function windowOf(facts: TableFacts | undefined, defaults: ReadonlyMap<string, s
 }
 
 /**
- * The columns of a table; null where there is no such table.
+ * The columns of a table. Null if there is no such table.
  *
  * @throws InsertError
  */
@@ -606,8 +614,8 @@ export async function columnsIfAny(
 }
 
 /**
- * @throws ClickHouseError where ClickHouse failed
- * @throws InsertError where something else did
+ * @throws ClickHouseError if ClickHouse answered with an error
+ * @throws InsertError if something else did
  */
 function mustBeSuccess(status = 0, headers: ResponseHeaders, answer: readonly Uint8Array[]): void {
   const code = headers['x-clickhouse-exception-code'];
@@ -615,17 +623,18 @@ function mustBeSuccess(status = 0, headers: ResponseHeaders, answer: readonly Ui
   const text = Buffer.concat(answer).toString();
   const error = parseError(text);
   if (error instanceof ClickHouseError) throw error;
-  // The client reads errors only with their names, and what the libraries of ClickHouse throw has none.
+  // The client reads only errors with a name. Errors of ClickHouse's libraries have none.
   if (code !== undefined) throw new ClickHouseError({ code: String(code), message: text });
   if (isOfClickHouse(headers)) throw new Error('an error of ClickHouse without its text');
   throw classifyForeignAnswer(status);
 }
 
 /**
- * To the client every 2xx is success, also a proxy's page about maintenance. ClickHouse puts both of these headers on every
- * answer to a query; one that a proxy leaves is enough.
+ * Checks that ClickHouse itself answered. The client takes every 2xx for success, even a proxy's page about
+ * maintenance. ClickHouse puts both of these headers on every answer to a query. One is enough, because a proxy may
+ * remove the other.
  *
- * @throws Error where neither is there: the request may not have reached ClickHouse
+ * @throws Error if both are missing: the request may not have reached ClickHouse
  */
 function mustBeOfClickHouse(headers: ResponseHeaders): void {
   if (!isOfClickHouse(headers)) throw new Error('an answer without a header of ClickHouse');
@@ -639,12 +648,15 @@ function logComment(batch: string): string {
   return `ktb ${batch}`;
 }
 
-/** A record by its offset and its timestamp in seconds, which columns of every kind of date keep. */
+/** Names a record by its offset and its timestamp in seconds. Columns of every date type keep seconds. */
 export function recordName({ offset, timestampMs }: KafkaRecord): string {
   return `${offset}@${timestampMs < 0 ? 0 : Math.floor(timestampMs / 1000)}`;
 }
 
-/** The column holds milliseconds where it is an integer. `toUnixTimestamp` fails beyond 2106, which `DateTime64` is not. */
+/**
+ * The seconds of a `_timestamp` column. An integer column holds milliseconds. `toUnixTimestamp` fails after 2106, so
+ * `DateTime64` uses another function.
+ */
 function secondsOf(type = ''): string {
   if (/^(Nullable\()?U?Int/.test(type)) return 'intDiv(_timestamp, 1000)';
   return /^(Nullable\()?DateTime64/.test(type)
