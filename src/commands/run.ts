@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { loadConfig } from '../config/load.js';
-import { runDaemon, type Role } from '../daemon/daemon.js';
+import { runDaemon } from '../daemon/daemon.js';
+import type { Role } from '../daemon/role.js';
 
 /** How long after its deadline a shutdown that hangs is cut off. */
 const HANG_MS = 5_000;

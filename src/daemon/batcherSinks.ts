@@ -1,0 +1,34 @@
+import type { InjectedSinks } from '@temporalio/worker';
+import { batcherIndexOf } from '../protocol/batcherId.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { BatcherSinks } from '../workflows/sinks.js';
+
+/** Turns what batchers tell this worker into metrics. */
+export function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
+  return {
+    batcher: {
+      began: {
+        fn: (_info, pipeline, begun) => {
+          metrics.batcherRuns.inc({ pipeline, begun });
+        },
+      },
+      reported: {
+        fn: ({ workflowId }, pipeline, report) => {
+          const labels = { pipeline, batcher: batcherIndexOf(workflowId) };
+          metrics.buffered.set(labels, report.records);
+          metrics.oldestUnacknowledged.set(labels, (report.oldestAcceptedAtMs ?? 0) / 1000);
+          metrics.batcherPaused.set(labels, report.paused ? 1 : 0);
+          metrics.inherited.set(labels, report.inheritedBatches);
+          metrics.coverageRanges.set(labels, report.coverageRanges);
+          metrics.duplicateChunks.inc({ pipeline }, report.duplicateChunks);
+          metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));
+        },
+      },
+      holding: {
+        fn: ({ workflowId }, pipeline, holding) => {
+          metrics.holding.set({ pipeline, batcher: batcherIndexOf(workflowId) }, holding ? 1 : 0);
+        },
+      },
+    },
+  };
+}

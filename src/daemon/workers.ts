@@ -1,0 +1,161 @@
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { createBeat } from '../activities/heartbeats.js';
+import { createActivities } from '../activities/index.js';
+import type { ClickHouseTables } from '../clickhouse/tables.js';
+import { FEW_RETRIES } from '../kafka/publisher.js';
+import { TopicPartitions } from '../kafka/topicPartitions.js';
+import { requestsTaskQueue, type RequesterActivities } from '../protocol/request.js';
+import { signalRequester } from '../temporal/batcherClient.js';
+import { BatcherOpener } from '../temporal/batcherOpener.js';
+import { RunHistories } from '../temporal/runHistories.js';
+import { batcherSinks } from './batcherSinks.js';
+import { endInAnyCase } from './endInAnyCase.js';
+import { LastingWorker } from './lastingWorker.js';
+import {
+  batcherClients,
+  CONSUMER_SHARE_OF_SHUTDOWN,
+  createPublisher,
+  type BatcherOf,
+  type RunningRole,
+  type Shared,
+} from './role.js';
+
+/** Calls of `openBatcher` that a worker answers at the same time. */
+const OPENINGS_AT_ONCE = 50;
+
+/**
+ * Flushes of one pipeline that wait in a worker for a slot, at most, with up to 1.4 MB each. There is room for the
+ * waiting flushes of all pipelines, and of one more that only another member has. So no pipeline's flushes keep
+ * another's away from the worker.
+ */
+const WAITING_OF_PIPELINE_MAX = 8;
+
+/** A worker ends when it is forced to. After this extra time it is left as it is. */
+const WORKER_LATE_MS = 500;
+
+const WORKFLOW_BUNDLE = fileURLToPath(new URL('../workflows/bundle.js', import.meta.url));
+
+type WorkersOptions = Shared & { readonly tables: ClickHouseTables };
+
+/** Starts a worker for each task queue: of the batchers, of their flushes where these have one of their own, and of requests. */
+export function startWorkers(options: WorkersOptions): RunningRole {
+  const { config, metrics, logger, stateLog, kafka } = options;
+  const { client, batcherOf } = batcherClients(options);
+  const publisher = createPublisher(options);
+  const admin = kafka.admin({ retry: FEW_RETRIES });
+  const forceTimeMs = config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN);
+  const workers = [
+    ...flushWorkers(options, createFlushActivities(options, client, publisher, new TopicPartitions(admin))),
+    requestWorker(options, batcherOf),
+  ].map((ofQueue) => {
+    const { taskQueue } = ofQueue;
+    metrics.workerFailures.inc({ task_queue: taskQueue }, 0);
+    const worker = new LastingWorker({
+      taskQueue,
+      create: () =>
+        Worker.create({
+          connection: options.temporal,
+          namespace: config.temporal.namespace,
+          identity: `ktb-${process.pid}@${hostname()}`,
+          shutdownGraceTime: forceTimeMs / 2,
+          shutdownForceTime: forceTimeMs,
+          ...ofQueue,
+        }),
+      stateLog,
+      failed: () => metrics.workerFailures.inc({ task_queue: taskQueue }),
+    });
+    return { name: `worker of ${taskQueue}`, worker };
+  });
+  for (const { worker } of workers) worker.start();
+  return {
+    clients: [
+      { name: 'publisher of the workers', close: () => publisher.close() },
+      { name: 'connection for the partitions of topics', close: () => admin.disconnect() },
+    ],
+    problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
+    drain: async () => {
+      const waitMs = forceTimeMs + WORKER_LATE_MS;
+      await Promise.all(workers.map(({ name, worker }) => endInAnyCase(logger, name, waitMs, () => worker.drain())));
+    },
+  };
+}
+
+/** What one worker does: its task queue, and its workflows or activities. */
+type OfQueue = Partial<WorkerOptions> & { readonly taskQueue: string };
+
+type FlushActivities = ReturnType<typeof createActivities>;
+
+function createFlushActivities(
+  options: WorkersOptions,
+  client: Client,
+  publisher: ReturnType<typeof createPublisher>,
+  partitions: TopicPartitions,
+): FlushActivities {
+  const { config, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
+  const { namespace } = config.temporal;
+  return createActivities({
+    tables,
+    histories: new RunHistories(client, namespace),
+    publisher,
+    partitions,
+    metrics,
+    logger,
+    stateLog,
+    beat: createBeat(client, namespace),
+    deliverConfirmation: signalRequester(client),
+    payloadBytesMax,
+    ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
+    admission: admissionOf(options),
+  });
+}
+
+function admissionOf({ config }: Shared): { readonly slots: number; readonly ofPipelineMax: number } {
+  const slots = config.worker.maxConcurrentFlushes;
+  return { slots, ofPipelineMax: slots + WAITING_OF_PIPELINE_MAX };
+}
+
+/**
+ * The worker of the shared task queue executes the workflows. They touch nothing of an installation, so the workers of all
+ * installations share them. Flushes are executed on the task queues of this installation.
+ */
+function flushWorkers(options: Shared, activities: FlushActivities): OfQueue[] {
+  const { config, metrics, installations } = options;
+  const { slots, ofPipelineMax } = admissionOf(options);
+  metrics.flushesLimit.set(slots);
+  const flushing = {
+    activities,
+    maxConcurrentActivityTaskExecutions: ofPipelineMax * (config.pipelines.length + 1),
+    // The activities wait until each heartbeat is sent.
+    maxHeartbeatThrottleInterval: 1,
+  };
+  const { taskQueues } = installations;
+  const { taskQueue } = config.temporal;
+  return [
+    {
+      taskQueue,
+      workflowBundle: { codePath: WORKFLOW_BUNDLE },
+      sinks: batcherSinks(metrics),
+      ...(taskQueues.includes(taskQueue) ? flushing : {}),
+    },
+    ...taskQueues.filter((own) => own !== taskQueue).map((own) => ({ taskQueue: own, ...flushing })),
+  ];
+}
+
+/** Opens batchers for requests of workflows. */
+function requestWorker({ config, installations }: Shared, batcherOf: BatcherOf): OfQueue {
+  const opener = new BatcherOpener({
+    pipelines: config.pipelines,
+    batcher: batcherOf,
+    settingsOf: (pipeline) => installations.settingsOf(pipeline),
+    isClaimed: (pipeline) => installations.isClaimed(pipeline),
+  });
+  const activities: RequesterActivities = { openBatcher: (request) => opener.open(request) };
+  return {
+    taskQueue: requestsTaskQueue(config.temporal.taskQueue),
+    activities,
+    maxConcurrentActivityTaskExecutions: OPENINGS_AT_ONCE,
+  };
+}
