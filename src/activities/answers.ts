@@ -1,191 +1,90 @@
-import crc32 from 'crc-32';
-import { PublishError, type Publisher } from '../kafka/publisher.js';
-import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { AckStatus } from '../protocol/ack.js';
-import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';
-import type { ReplySettings } from '../protocol/settings.js';
-import { Remembered } from './remembered.js';
-import { ackMessages, amendAck, type Answered } from './acks.js';
+import type { BatchSpec } from '../protocol/flush.js';
+import type { Unconfirmed } from '../protocol/request.js';
+import type { Destination } from '../protocol/settings.js';
+import { AckPublisher } from './ackPublisher.js';
+import type { Answered } from './acks.js';
+import type { Attempt } from './attempt.js';
+import { Confirmer } from './confirmer.js';
+import type { ActivityDependencies } from './dependencies.js';
 
-export interface AnswersOptions {
-  readonly publisher: Pick<Publisher, 'publish' | 'mustBeUp'>;
-  readonly partitions: Pick<TopicPartitions, 'count'>;
-}
-
-/** What has been done for the records of one status, in a batch whose activity is not done. */
-interface Unfinished {
-  /** Topic to a digest of the records whose acknowledgements it has. */
-  readonly published: ReadonlyMap<string, number>;
-  /** Topics that did not take theirs; none where all are published, and the activity may still fail for another reason. */
-  readonly away: readonly string[];
-}
-
-/** Acknowledgements to be published. */
-export interface AckBatch {
-  /** Of the batch. */
-  readonly id: string;
-  /** What its attempts have in common, and nothing else has: see `Attempt.activity`. */
-  readonly activity: string;
-  readonly status: AckStatus;
-  readonly answered: readonly Answered[];
-  /** Called right before each effect; throws where this attempt may have none any more. */
-  readonly mustBeAlive: () => void;
-}
-
-export type Fallbacks = ReadonlyMap<FallbackCause, number>;
-
-/** What attempts have done is remembered for so many batches, and for so long after the last attempt. */
-export const ATTEMPTS_REMEMBERED = { entriesMax: 1_000, maxAgeMs: 10 * 60_000 };
-
-/**
- * Publishes the acknowledgements of batches, each where its record asks for it.
- *
- * An attempt that fails is repeated, perhaps for hours. What one topic has taken is remembered meanwhile, in this process,
- * so that it does not get the same again and again because another topic is away, for this status or for another one. Whoever
- * is done with an activity calls {@link forget}.
- */
+/** Tells those who wait what became of their records: acknowledgements on topics, and confirmations to requesters. */
 export class Answers {
-  readonly #options: AnswersOptions;
-  readonly #unfinished = new Remembered<Unfinished>(ATTEMPTS_REMEMBERED);
+  readonly #acks: AckPublisher;
+  readonly #confirmer: Confirmer;
+  readonly #metrics: ActivityDependencies['metrics'];
 
-  constructor(options: AnswersOptions) {
-    this.#options = options;
+  constructor(
+    dependencies: Pick<ActivityDependencies, 'publisher' | 'partitions' | 'metrics' | 'deliverConfirmation'>,
+  ) {
+    const { metrics, deliverConfirmation: deliver } = dependencies;
+    this.#acks = new AckPublisher(dependencies);
+    this.#confirmer = new Confirmer({ deliver, metrics });
+    this.#metrics = metrics;
   }
 
-  /**
-   * Before an attempt does its work over again: is it worth while?
-   *
-   * @throws PublishError where a topic that did not take this batch's acknowledgements is still away
-   */
-  mustBeAnswerable(activity: string, status: AckStatus): void {
-    for (const topic of this.#unfinished.get(`${activity}/${status}`)?.away ?? [])
-      this.#options.publisher.mustBeUp(topic);
+  /** See {@link AckPublisher.mustBeAnswerable}. */
+  mustBeAnswerable({ activity }: Attempt, status: AckStatus): void {
+    this.#acks.mustBeAnswerable(activity, status);
   }
 
-  /**
-   * Publishes acknowledgements. All topics are tried, also when one of them is away.
-   *
-   * @returns how many went to the pipeline's own topic instead of where their records ask, by cause; null where an earlier
-   *   attempt has published all of them
-   * @throws PublishError where not all are published
-   */
-  async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
-    const { activity, status } = batch;
-    const { groups, fallbacks } = await this.#route(reply, batch.answered);
-    const earlier = this.#unfinished.get(`${activity}/${status}`);
-    const before = earlier?.published;
-    const isThere = ([topic, group]: [string, readonly Answered[]]): boolean =>
-      group.length === 0 || before?.get(topic) === digest(group);
-    if (earlier?.away.length === 0 && [...groups].every(isThere)) {
-      this.#unfinished.set(`${activity}/${status}`, earlier);
-      return null;
+  /** @throws PublishError where not all are published */
+  async acknowledge(
+    { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
+    { reply }: Pick<Destination, 'reply'>,
+    status: AckStatus,
+    answered: readonly Answered[],
+    attempt: Attempt,
+  ): Promise<void> {
+    if (reply !== undefined && answered.length > 0) {
+      const mustBeAlive = (): void => {
+        attempt.mustBeAlive();
+      };
+      const { activity } = attempt;
+      const fallbacks = await this.#acks.publish(reply, { id, activity, status, answered, mustBeAlive });
+      if (fallbacks === null) return;
+      for (const [cause, count] of fallbacks) this.#metrics.replyFallbacks.inc({ pipeline, cause }, count);
+      this.#metrics.acks.inc({ pipeline, status }, answered.length);
     }
-    const published = new Map<string, readonly Answered[]>();
-    const failures: PublishError[] = [];
-    // The pipeline's own topic comes last: it also takes what another turns out to refuse.
-    let own = groups.get(reply.topic) ?? [];
-    groups.delete(reply.topic);
-    for (const [topic, group] of groups) {
-      const failure = await this.#publishGroup(topic, group, reply, batch, before);
-      if (failure === undefined) published.set(topic, group);
-      else if (failure.refused) {
-        count(fallbacks, 'missing_topic', group.length);
-        own = own.concat(group.map(({ replyPartition: _, ...answered }) => answered));
-      } else failures.push(failure);
-    }
-    const failure = await this.#publishGroup(reply.topic, own, reply, batch, before);
-    if (failure === undefined) published.set(reply.topic, own);
-    else failures.push(failure);
+    this.#observeEndToEnd(pipeline, answered);
+  }
 
-    this.#remember(`${activity}/${status}`, failures, published);
-    if (failures[0] !== undefined) throw failures[0];
-    return fallbacks;
+  /** Answers requesters, once, however often the attempt is repeated for the sake of others. */
+  async confirm(
+    { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
+    status: AckStatus,
+    requests: readonly Answered[],
+    attempt: Attempt,
+  ): Promise<readonly Unconfirmed[]> {
+    if (requests.length === 0) return [];
+    attempt.mustBeAlive();
+    const { activity } = attempt;
+    const unconfirmed = await this.#confirmer.confirm(pipeline, { id, activity, status, requests });
+    this.#observeEndToEnd(pipeline, requests);
+    return unconfirmed;
+  }
+
+  /** See {@link Confirmer.deliver}. */
+  deliver(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]> {
+    return this.#confirmer.deliver(pipeline, unconfirmed);
+  }
+
+  /** Acknowledgements that are still to come are of other records. */
+  forgetAcks({ activity }: Attempt, statuses: readonly AckStatus[]): void {
+    this.#acks.forget(activity, statuses);
   }
 
   /** An activity is done. */
-  forget(activity: string, statuses: readonly AckStatus[]): void {
-    for (const status of statuses) this.#unfinished.delete(`${activity}/${status}`);
+  forget({ activity }: Attempt, statuses: readonly AckStatus[]): void {
+    this.#acks.forget(activity, statuses);
+    this.#confirmer.forget(activity, statuses);
   }
 
-  /** @returns why the topic did not take them; undefined where it did, now or in an earlier attempt */
-  async #publishGroup(
-    topic: string,
-    group: readonly Answered[],
-    reply: ReplySettings,
-    { id, status, mustBeAlive }: AckBatch,
-    before: Unfinished['published'] | undefined,
-  ): Promise<PublishError | undefined> {
-    if (group.length === 0 || before?.get(topic) === digest(group)) return undefined;
-    mustBeAlive();
-    try {
-      await this.#options.publisher.publish(topic, ackMessages(group, reply.copyHeaders, status, id), amendAck);
-      return undefined;
-    } catch (error) {
-      if (error instanceof PublishError) return error;
-      throw error;
+  #observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
+    const nowMs = Date.now();
+    for (const { record } of answered) {
+      if (record.timestampMs >= 0)
+        this.#metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
     }
   }
-
-  /** Divides records by the topic that their acknowledgements go to. */
-  async #route(
-    reply: ReplySettings,
-    answered: readonly Answered[],
-  ): Promise<{ groups: Map<string, readonly Answered[]>; fallbacks: Map<FallbackCause, number> }> {
-    const fallbacks = new Map<FallbackCause, number>();
-    // Acknowledgements are the dearest part of the way: where no record asks for anything, nothing is done here.
-    const firstAsking = answered.findIndex(({ record }) => replyRequest(record.headers) !== undefined);
-    if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks };
-    const own = answered.slice(0, firstAsking);
-    const groups = new Map([[reply.topic, own]]);
-    const counts = new Map<string, number | null>();
-    for (const item of answered.slice(firstAsking)) {
-      const request = replyRequest(item.record.headers);
-      if (request === undefined) {
-        own.push(item);
-        continue;
-      }
-      const asked = request.topic ?? reply.topic;
-      if (!counts.has(asked) && isAllowed(asked, reply)) counts.set(asked, await this.#options.partitions.count(asked));
-      const { topic, partition, fallback } = routeReply(request, reply, (name) => counts.get(name) ?? null);
-      if (fallback !== undefined) count(fallbacks, fallback, 1);
-      let group = groups.get(topic);
-      if (group === undefined) groups.set(topic, (group = []));
-      const { source, record, rejection } = item;
-      if (partition === undefined) group.push(item);
-      else if (rejection === undefined) group.push({ source, record, replyPartition: partition });
-      else group.push({ source, record, rejection, replyPartition: partition });
-    }
-    return { groups, fallbacks };
-  }
-
-  #remember(
-    name: string,
-    failures: readonly PublishError[],
-    published: ReadonlyMap<string, readonly Answered[]>,
-  ): void {
-    this.#unfinished.set(name, {
-      published: new Map([...published].map(([topic, group]) => [topic, digest(group)])),
-      away: failures.map(({ topic }) => topic),
-    });
-  }
-}
-
-function count<Key>(counts: Map<Key, number>, key: Key, more: number): void {
-  counts.set(key, (counts.get(key) ?? 0) + more);
-}
-
-/** Tells two lists of records apart, so that a verdict which has changed since is not taken for published. */
-function digest(answered: readonly Answered[]): number {
-  let hash = answered.length;
-  let topic = '';
-  let ofTopic = 0;
-  for (const { source, record } of answered) {
-    if (source.topic !== topic) {
-      topic = source.topic;
-      ofTopic = crc32.buf(Buffer.from(topic));
-    }
-    hash = (Math.imul(hash, 31) + ofTopic + source.partition) | 0;
-    hash = (Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) + record.offset) | 0;
-  }
-  return hash;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { amendAck, type Answered } from '../../../src/activities/acks.js';
-import { Answers } from '../../../src/activities/answers.js';
+import { AckPublisher } from '../../../src/activities/ackPublisher.js';
 import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
 import type { AckStatus } from '../../../src/protocol/ack.js';
 import { record } from '../../support/records.js';
@@ -19,7 +19,7 @@ function broker() {
   const failing = new Map<string, { refused: boolean }>();
   const topics: Record<string, OutgoingMessage[]> = {};
   const lookUps: string[] = [];
-  const answers = new Answers({
+  const acks = new AckPublisher({
     publisher: {
       mustBeUp: (topic) => {
         if (failing.has(topic)) throw new PublishError(topic, 'away');
@@ -39,7 +39,7 @@ function broker() {
     },
   });
   const publish = (list: readonly Answered[], status: AckStatus = 'inserted') =>
-    answers.publish(reply, {
+    acks.publish(reply, {
       id: 'batch',
       activity: 'activity',
       status,
@@ -53,7 +53,7 @@ function broker() {
         messages.map(({ value }) => (JSON.parse(String(value)) as { offset: number }).offset),
       ]),
     );
-  return { answers, publish, offsets, failing, topics, lookUps };
+  return { acks, publish, offsets, failing, topics, lookUps };
 }
 
 it('looks nothing up where no record asks for anything, and asks once for each topic otherwise', async () => {
@@ -82,21 +82,21 @@ it('keeps the order of a topic’s acknowledgements', async () => {
 });
 
 it('one topic that is away keeps no other from its acknowledgements, and those come once', async () => {
-  const { answers, publish, offsets, failing } = broker();
+  const { acks, publish, offsets, failing } = broker();
   const list = [answered(1), answered(2, { topic: 'a' }), answered(3, { topic: 'b' })];
   failing.set('a', { refused: false });
   await expect(publish(list)).rejects.toThrow('topic a takes no messages');
   expect(offsets()).toEqual({ own: [1], b: [3] });
-  expect(() => answers.mustBeAnswerable('activity', 'inserted')).toThrow('topic a');
+  expect(() => acks.mustBeAnswerable('activity', 'inserted')).toThrow('topic a');
   await expect(publish(list)).rejects.toThrow('topic a takes no messages');
   failing.clear();
-  expect(() => answers.mustBeAnswerable('activity', 'inserted')).not.toThrow();
+  expect(() => acks.mustBeAnswerable('activity', 'inserted')).not.toThrow();
   await publish(list);
   expect(offsets()).toEqual({ own: [1], b: [3], a: [2] });
 });
 
 it('what is published for one status comes once, however often another one of the same activity fails', async () => {
-  const { answers, publish, offsets, failing } = broker();
+  const { acks, publish, offsets, failing } = broker();
   const skipped = [answered(1), answered(2), answered(3)];
   const inserted = [answered(4, { topic: 'a' })];
   failing.set('a', { refused: false });
@@ -110,7 +110,7 @@ it('what is published for one status comes once, however often another one of th
   await publish(skipped, 'skipped');
   await publish(inserted);
   expect(offsets()).toEqual({ own: [1, 2, 3], a: [4] });
-  answers.forget('activity', ['skipped', 'inserted']);
+  acks.forget('activity', ['skipped', 'inserted']);
   await publish(inserted);
   expect(offsets()).toEqual({ own: [1, 2, 3], a: [4, 4] });
 });

@@ -1,0 +1,36 @@
+import type { BatchInsertOptions } from '../clickhouse/batchInsert.js';
+import type { Publisher } from '../kafka/publisher.js';
+import type { TopicPartitions } from '../kafka/topicPartitions.js';
+import type { Logger, StateLog } from '../telemetry/logging.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { RunHistories } from '../temporal/runHistories.js';
+import type { AdmissionLimits } from './admission.js';
+import type { Beat } from './attempt.js';
+import type { DeliverConfirmation } from './confirmer.js';
+
+/** What the activities work with: clients and telemetry, as the daemon opens them. */
+export interface ActivityDependencies {
+  readonly tables: BatchInsertOptions['tables'];
+  readonly histories: RunHistories;
+  readonly publisher: Publisher;
+  readonly partitions: Pick<TopicPartitions, 'count'>;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly stateLog: StateLog;
+  readonly beat: Beat;
+  readonly deliverConfirmation: DeliverConfirmation;
+  /** Bytes that Temporal takes in one payload. Default: its own. */
+  readonly payloadBytesMax?: number;
+  readonly ofOther: OfOther;
+  readonly admission: AdmissionLimits;
+}
+
+/**
+ * Whether work for a pipeline belongs to another installation, and to which; `unknown` where no one has claimed the pipeline.
+ *
+ * @param named the installation that the work names, if it names one
+ */
+export type OfOther = (
+  pipeline: string,
+  named: string | undefined,
+) => Promise<{ readonly name: string } | 'unknown' | null>;

@@ -1,0 +1,147 @@
+import type { SourcedRecord } from '../clickhouse/batchInsert.js';
+import { encodeRejected, REJECTED_BYTES_MAX } from '../codecs/rejectionCodec.js';
+import { PublishError } from '../kafka/publisher.js';
+import { sealEnvelope } from '../protocol/flush.js';
+import type { InheritedOutcome } from '../protocol/leftover.js';
+import { withinPayload } from '../protocol/payloadLimit.js';
+import { ATTEMPTS_REMEMBERED } from './ackPublisher.js';
+import type { Answers } from './answers.js';
+import type { Attempt } from './attempt.js';
+import { withoutSkipped, type Batch } from './batch.js';
+import { divideRequests } from './confirmer.js';
+import type { ActivityDependencies } from './dependencies.js';
+import { acknowledgedBefore, insertedOf } from './doneTables.js';
+import { judgeByName, requestOutcome, verdictsOf, type Outcome, type Verdicts } from './outcome.js';
+import { Remembered } from './remembered.js';
+import { timed } from './stages.js';
+import { TableInserts } from './tableInserts.js';
+
+/** Flushes batches: inserts each, and then acknowledges what is in the tables. What was rejected goes back to the batcher. */
+export class Flusher {
+  readonly #tableInserts: TableInserts;
+  readonly #answers: Answers;
+  readonly #metrics: ActivityDependencies['metrics'];
+  readonly #rejectedBytesMax: number;
+  /** By activity: what the insert of a batch came to that is not acknowledged yet. */
+  readonly #unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
+
+  constructor(
+    dependencies: Pick<ActivityDependencies, 'tables' | 'metrics' | 'logger' | 'stateLog' | 'payloadBytesMax'> & {
+      readonly answers: Answers;
+    },
+  ) {
+    this.#tableInserts = new TableInserts(dependencies);
+    this.#answers = dependencies.answers;
+    this.#metrics = dependencies.metrics;
+    this.#rejectedBytesMax = withinPayload(REJECTED_BYTES_MAX, dependencies.payloadBytesMax);
+  }
+
+  /**
+   * @returns an `Envelope` of `InheritedOutcome` and the encoded rejected records
+   * @throws ApplicationFailure where a table holds the batch
+   * @throws PublishError where not all is acknowledged
+   */
+  async flush(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
+    const startedAt = performance.now();
+    const { pipeline, reason } = batch;
+    this.#answers.mustBeAnswerable(attempt, 'inserted');
+    const { skipped, toInsert } = withoutSkipped(batch);
+    const outcome = await this.#insertOnce(toInsert, skipped, attempt);
+    const { inserted, rejected, found } = outcome;
+    this.#metrics.foundRows.inc({ pipeline }, found);
+    this.#unanswered.set(attempt.activity, verdictsOf(rejected));
+    const requests = await this.#answer(toInsert, skipped, inserted, attempt);
+    this.#unanswered.delete(attempt.activity);
+    this.#answers.forget(attempt, ['skipped', 'inserted']);
+    this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
+    this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
+    this.#metrics.rows.inc({ pipeline }, inserted.length);
+    this.#metrics.flushes.inc({ pipeline, reason });
+    this.#metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
+    return this.#sealed(batch, { ...outcome, skipped }, requests);
+  }
+
+  /** An insert that an attempt before has done, and could not acknowledge, is not done again. */
+  async #insertOnce(batch: Batch, skipped: readonly SourcedRecord[], attempt: Attempt): Promise<Outcome> {
+    const verdicts = batch.repeated ? this.#unanswered.get(attempt.activity) : undefined;
+    if (verdicts !== undefined) return judgeByName(batch.records, verdicts);
+    return timed(this.#metrics, batch.pipeline, 'insert', () =>
+      this.#tableInserts.insert(batch, attempt, () => this.#acknowledgeEarly(batch, skipped, attempt)),
+    );
+  }
+
+  /** @returns what the batcher has to know of the requests that are not rejected */
+  async #answer(
+    batch: Batch,
+    skipped: readonly SourcedRecord[],
+    inserted: readonly SourcedRecord[],
+    attempt: Attempt,
+  ): Promise<RequestAnswers> {
+    const { pipeline, destination } = batch;
+    const [skippedRequests, skippedRecords] = divideRequests(skipped);
+    const [insertedRequests, insertedRecords] = divideRequests(inserted);
+    // First: a reply topic that is away must not keep requesters waiting.
+    const unconfirmed = [
+      ...(await this.#answers.confirm(batch, 'skipped', skippedRequests, attempt)),
+      ...(await this.#answers.confirm(batch, 'inserted', insertedRequests, attempt)),
+    ];
+    const before = acknowledgedBefore(batch, attempt);
+    const due = before === undefined ? insertedRecords : insertedRecords.filter(({ record }) => !before.has(record));
+    await timed(this.#metrics, pipeline, 'acknowledge', async () => {
+      const skippedDue = before === undefined ? skippedRecords : [];
+      await this.#answers.acknowledge(batch, destination, 'skipped', skippedDue, attempt);
+      await this.#answers.acknowledge(batch, destination, 'inserted', due, attempt);
+    });
+    return { inserted: insertedRequests, skipped: skippedRequests, unconfirmed };
+  }
+
+  /**
+   * Acknowledges what need not wait for a table that holds the batch. The attempts to come must know of it, or each would do it again.
+   * Requests are confirmed with their batch: those whose requester is away are then in its result.
+   */
+  async #acknowledgeEarly(batch: Batch, skippedOnes: readonly SourcedRecord[], attempt: Attempt): Promise<void> {
+    if (batch.destination.reply === undefined) return;
+    const { inserts = {}, acknowledgedTables: before } = attempt.notes;
+    const tables = Object.keys(inserts).filter((table) => inserts[table]?.done !== undefined);
+    if (before !== undefined && tables.every((table) => before.includes(table))) return;
+    const [, skipped] = divideRequests(before === undefined ? skippedOnes : []);
+    const due = tables.filter((table) => before?.includes(table) !== true);
+    const [, inserted] = divideRequests(insertedOf(batch, due, attempt));
+    if (skipped.length + inserted.length === 0) return;
+    try {
+      await this.#answers.acknowledge(batch, batch.destination, 'skipped', skipped, attempt);
+      await this.#answers.acknowledge(batch, batch.destination, 'inserted', inserted, attempt);
+      this.#answers.forgetAcks(attempt, ['inserted']);
+    } catch (error) {
+      // It is tried again with the batch, which is held in any case.
+      if (error instanceof PublishError) return;
+      throw error;
+    }
+    // Not noted, they are acknowledged again. The batch is held by an error of its own, which must be told.
+    await attempt.note({ ...attempt.notes, acknowledgedTables: tables }).catch(() => undefined);
+  }
+
+  #sealed(
+    { id, packed, records }: Batch,
+    { inserted, rejected, skipped }: Outcome & { readonly skipped: readonly SourcedRecord[] },
+    { unconfirmed, ...requests }: RequestAnswers,
+  ): Uint8Array {
+    const outcome: InheritedOutcome = {
+      id,
+      inserted: inserted.length,
+      rejected: rejected.length,
+      skipped: skipped.length,
+      ...requestOutcome({ ...requests, rejected }, unconfirmed),
+    };
+    return sealEnvelope(
+      outcome,
+      rejected.length === 0
+        ? new Uint8Array(0)
+        : encodeRejected(rejected, { ...packed, records }, this.#rejectedBytesMax),
+    );
+  }
+}
+
+type RequestAnswers = Pick<Parameters<typeof requestOutcome>[0], 'inserted' | 'skipped'> & {
+  readonly unconfirmed: Parameters<typeof requestOutcome>[1];
+};

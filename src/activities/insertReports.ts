@@ -1,0 +1,84 @@
+import type { BatchInsertResult, MissedByViews } from '../clickhouse/batchInsert.js';
+import type { InsertError } from '../clickhouse/insertErrors.js';
+import type { ActivityDependencies } from './dependencies.js';
+
+/** Tells operators how the inserts of pipelines into their tables go: metrics, and a line where a state changes. */
+export class InsertReports {
+  readonly #dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>;
+
+  constructor(dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>) {
+    this.#dependencies = dependencies;
+  }
+
+  /** One insert of some of a batch's rows has an answer. */
+  answered(pipeline: string, outcome: 'ok' | 'failed', rows: number): void {
+    const { inserts, insertRows } = this.#dependencies.metrics;
+    inserts.inc({ pipeline, outcome });
+    if (outcome === 'ok') insertRows.observe({ pipeline }, rows);
+  }
+
+  /** An insert was over a limit, and is divided. */
+  tooLarge(pipeline: string, table: string, { code, message }: InsertError, rows: number): void {
+    const { metrics, stateLog } = this.#dependencies;
+    metrics.tooLargeInserts.inc({ pipeline, code });
+    stateLog.problem(
+      sizesOf(pipeline, table),
+      `Pipeline ${pipeline} inserts into ${table} by parts, since ${rows} rows are too much for one insert: ${message}`,
+    );
+  }
+
+  /**
+   * A table has its part of a batch.
+   *
+   * @param whole whether inserts may be as large as a batch
+   */
+  done(pipeline: string, table: string, { missedByViews }: BatchInsertResult, whole: boolean): void {
+    const { stateLog } = this.#dependencies;
+    stateLog.well(insertsOf(pipeline, table), `Pipeline ${pipeline} inserts into ${table} again`);
+    if (whole)
+      stateLog.well(sizesOf(pipeline, table), `Pipeline ${pipeline} inserts whole batches into ${table} again`);
+    this.#views(pipeline, table, missedByViews);
+  }
+
+  #views(pipeline: string, table: string, missed: MissedByViews | null): void {
+    const { metrics, logger, stateLog } = this.#dependencies;
+    const state = `views of ${table} for ${pipeline}`;
+    if (missed === null) {
+      stateLog.well(state, `Materialized views of ${table} take what pipeline ${pipeline} inserts again`);
+      return;
+    }
+    metrics.missedByViews.inc({ pipeline }, missed.rows);
+    logger.warn({ pipeline, table, rows: missed.rows }, 'Rows are in the table that materialized views of it may lack');
+    stateLog.problem(
+      state,
+      `Pipeline ${pipeline} inserts rows into ${table} that materialized views of it lack, or may lack: ${missed.why}`,
+    );
+  }
+
+  /** A table holds a batch. */
+  held(pipeline: string, table: string, { code, message }: InsertError): void {
+    const { metrics, stateLog } = this.#dependencies;
+    metrics.flushErrors.inc({ pipeline, code });
+    metrics.errors.inc({ pipeline, stage: 'insert' });
+    stateLog.problem(
+      insertsOf(pipeline, table),
+      `Pipeline ${pipeline} cannot insert into ${table}, and holds its batches: ${message}`,
+    );
+  }
+
+  /** A batch is given up, with this code for what is not in its table. */
+  givenUp(pipeline: string, batch: string, { inserted, rejected }: BatchInsertResult, code: string): void {
+    const counts = { inserted: inserted.length, rejected: rejected.length };
+    this.#dependencies.logger.warn({ pipeline, batch, ...counts, code }, 'A batch is given up');
+  }
+}
+
+/** Names the state in which a pipeline's inserts into a table are. */
+function insertsOf(pipeline: string, table: string): string {
+  return `inserts of ${pipeline} into ${table}`;
+}
+
+/** Names the state of how large a pipeline's inserts into a table may be. */
+function sizesOf(pipeline: string, table: string): string {
+  return `size of inserts of ${pipeline} into ${table}`;
+}

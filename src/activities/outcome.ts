@@ -1,0 +1,65 @@
+import type { BatchInsertResult, SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { RejectedRecord } from '../codecs/rejectionCodec.js';
+import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
+import type { InheritedOutcome } from '../protocol/leftover.js';
+import { identityName } from '../protocol/record.js';
+import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
+
+/** What became of a batch's records, or of those of one table. */
+export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & { readonly inserted: readonly SourcedRecord[] };
+
+/** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */
+export type Verdicts = ReadonlyMap<string, Rejection>;
+
+export function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {
+  return new Map(rejected.map((item) => [identityName(item), item.rejection]));
+}
+
+/** What an insert had come to, without doing it again. */
+export function judge(
+  records: readonly SourcedRecord[],
+  rejectionOf: (item: SourcedRecord, place: number) => Rejection | undefined,
+): Outcome {
+  const inserted: SourcedRecord[] = [];
+  const rejected: RejectedRecord[] = [];
+  for (const [place, item] of records.entries()) {
+    const rejection = rejectionOf(item, place);
+    if (rejection === undefined) inserted.push(item);
+    else rejected.push({ ...item, rejection });
+  }
+  return { inserted, rejected, found: 0 };
+}
+
+/** {@link judge} by the records' names. */
+export function judgeByName(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
+  // Names are texts: not made where none is needed.
+  return judge(records, verdicts.size === 0 ? () => undefined : (item) => verdicts.get(identityName(item)));
+}
+
+/** Rejects records that have no table to go to. */
+export function withoutTable(records: readonly SourcedRecord[]): Outcome {
+  const message = "its pipeline sends each topic to a table of its own, and a workflow's row has no topic";
+  const rejection = { code: REJECTION_CODES.noTable, message };
+  return { inserted: [], rejected: records.map((item) => ({ ...item, rejection })), found: 0 };
+}
+
+/** What the batcher has to know of the requests in a batch. */
+export function requestOutcome(
+  requests: {
+    readonly inserted: readonly SourcedRecord[];
+    readonly skipped: readonly SourcedRecord[];
+    readonly rejected: readonly RejectedRecord[];
+  },
+  unconfirmed: readonly Unconfirmed[],
+): Pick<InheritedOutcome, 'requests' | 'unconfirmed'> {
+  const verdicts: RequestVerdict[] = [];
+  for (const { record } of requests.inserted) verdicts.push([record.offset, 'inserted']);
+  for (const { record } of requests.skipped) verdicts.push([record.offset, 'skipped']);
+  for (const { source, record, rejection } of requests.rejected) {
+    if (isRequestSource(source)) verdicts.push([record.offset, rejection.code]);
+  }
+  return {
+    ...(verdicts.length === 0 ? {} : { requests: verdicts }),
+    ...(unconfirmed.length === 0 ? {} : { unconfirmed: unconfirmed.slice(-UNCONFIRMED_MAX) }),
+  };
+}

@@ -1,0 +1,22 @@
+import { pipelineOf } from '../protocol/batcherId.js';
+import type { FlushActivities } from '../protocol/flushActivities.js';
+import type { Attempts } from './attempts.js';
+import type { ActivityDependencies } from './dependencies.js';
+import { reportLost } from './lostRuns.js';
+
+/** The activity that reads what a closed run of a batcher has left, for its heir. */
+export function readInheritance({
+  attempts,
+  histories,
+  metrics,
+  logger,
+}: Pick<ActivityDependencies, 'histories' | 'metrics' | 'logger'> & {
+  readonly attempts: Attempts;
+}): FlushActivities['readInheritance'] {
+  return (batcher, runId) =>
+    attempts.admit('readInheritance', { pipeline: pipelineOf(batcher), batcher }, async (attempt) => {
+      const inheritance = await histories.inheritanceOf(batcher, attempt.runId, runId);
+      if (inheritance.lost !== undefined) reportLost({ metrics, logger }, batcher, runId, 'all that it had accepted');
+      return inheritance;
+    });
+}

@@ -1,0 +1,197 @@
+import { ApplicationFailure } from '@temporalio/common';
+import {
+  giveUpRecords,
+  insertRecords,
+  type BatchInsertOptions,
+  type SourcedRecord,
+} from '../clickhouse/batchInsert.js';
+import { InsertError } from '../clickhouse/insertErrors.js';
+import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
+import { hadOutage, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
+import type { Parking } from '../protocol/flush.js';
+import type { Attempt } from './attempt.js';
+import { byTable, type Batch } from './batch.js';
+import type { ActivityDependencies } from './dependencies.js';
+import { doneBefore, noteDone } from './doneTables.js';
+import { InsertReports } from './insertReports.js';
+import { judgeByName, verdictsOf, withoutTable, type Outcome } from './outcome.js';
+
+/** A structural error lasts until a person acts: repeating at this pace is soon enough. */
+const STRUCTURAL_RETRY = '15 seconds';
+
+/** After this long an error that should pass by itself may be a row's fault. */
+const OVERDUE_AFTER_MS = 15 * 60 * 1000;
+/** And after so many attempts. */
+const OVERDUE_ATTEMPTS_MIN = 10;
+
+/** The records of one table, of a batch. */
+interface Share {
+  readonly table: string;
+  readonly records: readonly SourcedRecord[];
+  readonly batch: Batch;
+}
+
+/** The inserts of a batch, one for each of its tables; decides whether one that fails holds the batch, or gives it up. */
+export class TableInserts {
+  readonly #tables: BatchInsertOptions['tables'];
+  readonly #reports: InsertReports;
+
+  constructor(dependencies: Pick<ActivityDependencies, 'tables' | 'metrics' | 'logger' | 'stateLog'>) {
+    this.#tables = dependencies.tables;
+    this.#reports = new InsertReports(dependencies);
+  }
+
+  /**
+   * One table after the other. One that fails holds the batch, but not the rows of the others: the repetition finds these.
+   *
+   * @param onHeld is called where one of them holds the batch, once it is noted which others are done
+   * @throws ApplicationFailure where the batch is held
+   */
+  async insert(batch: Batch, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
+    const outcomes: Outcome[] = [];
+    const done: [share: Share, outcome: Outcome][] = [];
+    let failure: ApplicationFailure | undefined;
+    for (const [table, records] of byTable(batch)) {
+      if (table === null) {
+        outcomes.push(withoutTable(records));
+        continue;
+      }
+      const share = { table, records, batch };
+      try {
+        const outcome = doneBefore(table, records, attempt) ?? (await this.#insertInto(share, attempt));
+        outcomes.push(outcome);
+        done.push([share, outcome]);
+      } catch (error) {
+        if (!(error instanceof ApplicationFailure)) throw error;
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) {
+      // Not noted, the tables are asked, and their records judged, again.
+      if (await areNoted(done, attempt)) await onHeld();
+      throw failure;
+    }
+    const [first] = outcomes;
+    if (first !== undefined && outcomes.length === 1) return first;
+    const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
+    return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
+  }
+
+  async #insertInto(share: Share, attempt: Attempt): Promise<Outcome> {
+    try {
+      return await this.#insertOrGiveUp(share, attempt);
+    } catch (error) {
+      if (!(error instanceof InsertError)) throw error;
+      this.#reports.held(share.batch.pipeline, share.table, error);
+      const structural = error.kind === 'structural';
+      throw ApplicationFailure.create({
+        message: error.message,
+        type: structural ? 'StructuralInsertError' : 'TransientInsertError',
+        ...(structural ? { nextRetryDelay: STRUCTURAL_RETRY } : {}),
+      });
+    }
+  }
+
+  async #insertOrGiveUp(share: Share, attempt: Attempt): Promise<Outcome> {
+    const { table, records, batch } = share;
+    const { pipeline, parking } = batch;
+    const lastTry = isLastTry(batch, attempt);
+    const divided = { now: false };
+    const options: BatchInsertOptions = {
+      ...this.#optionsOf(share, attempt),
+      overdue: lastTry || isOverdue(attempt, OVERDUE_AFTER_MS),
+      onTooLarge: (error, rows) => {
+        divided.now = true;
+        this.#reports.tooLarge(pipeline, table, error, rows);
+      },
+    };
+    if (parking !== undefined) return this.#giveUp(share, options, parkedBecause(parking));
+    try {
+      const outcome = await insertRecords(records, options);
+      this.#reports.done(pipeline, table, outcome, !divided.now && this.#tables.insertBytesMax(table) === Infinity);
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof InsertError)) throw error;
+      await noteFailure(error, attempt);
+      if (error.kind === 'structural' || !error.answered || !lastTry) throw error;
+      return this.#giveUp(share, options, exhaustedBy(error));
+    }
+  }
+
+  async #giveUp({ records, batch }: Share, options: BatchInsertOptions, rejection: Rejection): Promise<Outcome> {
+    const outcome = await giveUpRecords(records, options, rejection);
+    this.#reports.givenUp(batch.pipeline, batch.id, outcome, rejection.code);
+    return outcome;
+  }
+
+  #optionsOf({ table, batch }: Share, attempt: Attempt): Omit<BatchInsertOptions, 'overdue'> {
+    const { pipeline, destination, fill } = batch;
+    return {
+      tables: this.#tables,
+      table,
+      columns: destination.columns,
+      ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
+      batch: batch.id,
+      repeated: batch.repeated,
+      ...(fill === undefined ? {} : { fill }),
+      journal: {
+        complete: batch.complete,
+        get notes() {
+          return attempt.notes.inserts?.[table];
+        },
+        ageMs: () => attempt.ageMs,
+        save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
+      },
+      ...(destination.views === undefined ? {} : { views: destination.views }),
+      mustBeAlive: () => {
+        attempt.mustBeAlive();
+      },
+      onInsert: (outcome, rows) => {
+        this.#reports.answered(pipeline, outcome, rows);
+      },
+    };
+  }
+}
+
+/** Notes which tables are done with a batch that another one holds. @returns whether Temporal has it */
+function areNoted(done: readonly [share: Share, outcome: Outcome][], attempt: Attempt): Promise<boolean> {
+  const before = attempt.notes.inserts ?? {};
+  const inserts = { ...before };
+  for (const [{ table, records }, outcome] of done) {
+    const noted = before[table]?.done;
+    const note = noted === undefined ? noteDone(records, outcome) : { whole: '', unsettled: [], done: noted };
+    if (note !== null) inserts[table] = note;
+  }
+  return attempt.note({ ...attempt.notes, inserts }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What the next attempt has to know of a failed insert, on whatever worker. Without it the time starts anew there. */
+async function noteFailure({ kind, answered, mayBeOfMachine }: InsertError, attempt: Attempt): Promise<void> {
+  const note = kind === 'structural' || !answered || mayBeOfMachine ? noteOutage : noteRefusal;
+  await attempt.note(note(attempt.notes, Date.now())).catch(() => undefined);
+}
+
+/** Whether an insert that fails is to be given up, and not only this attempt at it. */
+function isLastTry({ destination: { retryForMs = Infinity } }: Batch, attempt: Attempt): boolean {
+  return isOverdue(attempt, retryForMs);
+}
+
+/** Whether ClickHouse has answered an insert with errors for so long, and was not away, or its table wrong, lately. */
+function isOverdue({ notes, number }: Attempt, afterMs: number): boolean {
+  const nowMs = Date.now();
+  return number >= OVERDUE_ATTEMPTS_MIN && refusedForMs(notes, nowMs) >= afterMs && !hadOutage(notes, nowMs);
+}
+
+function parkedBecause({ reason }: Parking): Rejection {
+  return {
+    code: REJECTION_CODES.parked,
+    message: `an operator gave its batch up${reason === '' ? '' : `: ${reason}`}`,
+  };
+}
+
+function exhaustedBy({ message }: InsertError): Rejection {
+  return { code: REJECTION_CODES.retriesExhausted, message: `not inserted within insert.retryFor: ${message}` };
+}
