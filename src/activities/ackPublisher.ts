@@ -4,20 +4,13 @@ import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { AckStatus } from '../protocol/ack.js';
 import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';
 import type { ReplySettings } from '../protocol/settings.js';
-import { Remembered } from './remembered.js';
 import { ackMessages, amendAck, type Answered } from './acks.js';
+import type { BatchMemos, PublishedAcks } from './memos.js';
 
 export interface AckPublisherOptions {
   readonly publisher: Pick<Publisher, 'publish' | 'mustBeUp'>;
   readonly partitions: Pick<TopicPartitions, 'count'>;
-}
-
-/** What has been done for the records of one status, in a batch whose activity is not done. */
-interface Unfinished {
-  /** Topic to a digest of the records whose acknowledgements it has. */
-  readonly published: ReadonlyMap<string, number>;
-  /** Topics that did not take theirs; none where all are published, and the activity may still fail for another reason. */
-  readonly away: readonly string[];
+  readonly memos: BatchMemos;
 }
 
 /** Acknowledgements to be published. */
@@ -34,19 +27,14 @@ export interface AckBatch {
 
 export type Fallbacks = ReadonlyMap<FallbackCause, number>;
 
-/** What attempts have done is remembered for so many batches, and for so long after the last attempt. */
-export const ATTEMPTS_REMEMBERED = { entriesMax: 1_000, maxAgeMs: 10 * 60_000 };
-
 /**
  * Publishes the acknowledgements of batches, each where its record asks for it.
  *
  * An attempt that fails is repeated, perhaps for hours. What one topic has taken is remembered meanwhile, in this process,
- * so that it does not get the same again and again because another topic is away, for this status or for another one. Whoever
- * is done with an activity calls {@link forget}.
+ * so that it does not get the same again and again because another topic is away, for this status or for another one.
  */
 export class AckPublisher {
   readonly #options: AckPublisherOptions;
-  readonly #unfinished = new Remembered<Unfinished>(ATTEMPTS_REMEMBERED);
 
   constructor(options: AckPublisherOptions) {
     this.#options = options;
@@ -58,7 +46,7 @@ export class AckPublisher {
    * @throws PublishError where a topic that did not take this batch's acknowledgements is still away
    */
   mustBeAnswerable(activity: string, status: AckStatus): void {
-    for (const topic of this.#unfinished.get(`${activity}/${status}`)?.away ?? [])
+    for (const topic of this.#options.memos.of(activity).acks?.[status]?.away ?? [])
       this.#options.publisher.mustBeUp(topic);
   }
 
@@ -72,12 +60,12 @@ export class AckPublisher {
   async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
     const { activity, status } = batch;
     const { groups, fallbacks } = await this.#route(reply, batch.answered);
-    const earlier = this.#unfinished.get(`${activity}/${status}`);
+    const earlier = this.#options.memos.of(activity).acks?.[status];
     const before = earlier?.published;
     const isThere = ([topic, group]: [string, readonly Answered[]]): boolean =>
       group.length === 0 || before?.get(topic) === digest(group);
     if (earlier?.away.length === 0 && [...groups].every(isThere)) {
-      this.#unfinished.set(`${activity}/${status}`, earlier);
+      this.#note(batch, earlier);
       return null;
     }
     const published = new Map<string, readonly Answered[]>();
@@ -97,14 +85,17 @@ export class AckPublisher {
     if (failure === undefined) published.set(reply.topic, own);
     else failures.push(failure);
 
-    this.#remember(`${activity}/${status}`, failures, published);
+    this.#note(batch, {
+      published: new Map([...published].map(([topic, group]) => [topic, digest(group)])),
+      away: failures.map(({ topic }) => topic),
+    });
     if (failures[0] !== undefined) throw failures[0];
     return fallbacks;
   }
 
-  /** An activity is done. */
-  forget(activity: string, statuses: readonly AckStatus[]): void {
-    for (const status of statuses) this.#unfinished.delete(`${activity}/${status}`);
+  /** What is published with a status from now on is of other records. */
+  expectOthers(activity: string, status: AckStatus): void {
+    this.#note({ activity, status }, undefined);
   }
 
   /** @returns why the topic did not take them; undefined where it did, now or in an earlier attempt */
@@ -113,7 +104,7 @@ export class AckPublisher {
     group: readonly Answered[],
     reply: ReplySettings,
     { id, status, mustBeAlive }: AckBatch,
-    before: Unfinished['published'] | undefined,
+    before: PublishedAcks['published'] | undefined,
   ): Promise<PublishError | undefined> {
     if (group.length === 0 || before?.get(topic) === digest(group)) return undefined;
     mustBeAlive();
@@ -158,15 +149,9 @@ export class AckPublisher {
     return { groups, fallbacks };
   }
 
-  #remember(
-    name: string,
-    failures: readonly PublishError[],
-    published: ReadonlyMap<string, readonly Answered[]>,
-  ): void {
-    this.#unfinished.set(name, {
-      published: new Map([...published].map(([topic, group]) => [topic, digest(group)])),
-      away: failures.map(({ topic }) => topic),
-    });
+  #note({ activity, status }: Pick<AckBatch, 'activity' | 'status'>, acks: PublishedAcks | undefined): void {
+    const { memos } = this.#options;
+    memos.note(activity, { acks: { ...memos.of(activity).acks, [status]: acks } });
   }
 }
 

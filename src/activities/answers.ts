@@ -7,6 +7,7 @@ import type { Answered } from './acks.js';
 import type { Attempt } from './attempt.js';
 import { Confirmer } from './confirmer.js';
 import type { ActivityDependencies } from './dependencies.js';
+import type { BatchMemos } from './memos.js';
 
 /** Tells those who wait what became of their records: acknowledgements on topics, and confirmations to requesters. */
 export class Answers {
@@ -15,11 +16,13 @@ export class Answers {
   readonly #metrics: ActivityDependencies['metrics'];
 
   constructor(
-    dependencies: Pick<ActivityDependencies, 'publisher' | 'partitions' | 'metrics' | 'deliverConfirmation'>,
+    dependencies: Pick<ActivityDependencies, 'publisher' | 'partitions' | 'metrics' | 'deliverConfirmation'> & {
+      readonly memos: BatchMemos;
+    },
   ) {
-    const { metrics, deliverConfirmation: deliver } = dependencies;
+    const { metrics, memos, deliverConfirmation: deliver } = dependencies;
     this.#acks = new AckPublisher(dependencies);
-    this.#confirmer = new Confirmer({ deliver, metrics });
+    this.#confirmer = new Confirmer({ deliver, metrics, memos });
     this.#metrics = metrics;
   }
 
@@ -69,15 +72,9 @@ export class Answers {
     return this.#confirmer.deliver(pipeline, unconfirmed);
   }
 
-  /** Acknowledgements that are still to come are of other records. */
-  forgetAcks({ activity }: Attempt, statuses: readonly AckStatus[]): void {
-    this.#acks.forget(activity, statuses);
-  }
-
-  /** An activity is done. */
-  forget({ activity }: Attempt, statuses: readonly AckStatus[]): void {
-    this.#acks.forget(activity, statuses);
-    this.#confirmer.forget(activity, statuses);
+  /** See {@link AckPublisher.expectOthers}. */
+  expectOtherAcks({ activity }: Attempt, status: AckStatus): void {
+    this.#acks.expectOthers(activity, status);
   }
 
   #observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {

@@ -7,6 +7,7 @@ import type { FlushActivities } from '../protocol/flushActivities.js';
 import { Admission, CrowdedError } from './admission.js';
 import { Attempt, AttemptExpiredError } from './attempt.js';
 import type { ActivityDependencies } from './dependencies.js';
+import type { BatchMemos } from './memos.js';
 
 /** Until a worker of another installation may have asked for work, or claimed the pipeline. */
 const OTHERS_RETRY = '5 seconds';
@@ -23,7 +24,14 @@ const UNEXPECTED = 'unexpected';
 /** Whose work an attempt does. */
 type Owner = Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>;
 
-/** `light`: at once. `heavy`: it holds much in memory, and waits for a slot. `flush`: likewise, and it is counted as a flush. */
+interface AttemptsDependencies extends Pick<
+  ActivityDependencies,
+  'beat' | 'ofOther' | 'metrics' | 'stateLog' | 'admission'
+> {
+  readonly memos: BatchMemos;
+}
+
+/** `light`: at once. `heavy`: it holds much in memory, and waits for a slot. `flush`: likewise, and it has a batch. */
 const KINDS = {
   insertBatch: 'flush',
   insertInherited: 'flush',
@@ -37,10 +45,10 @@ const KINDS = {
  * batch that has been accepted is never given up.
  */
 export class Attempts {
-  readonly #dependencies: Pick<ActivityDependencies, 'beat' | 'ofOther' | 'metrics' | 'stateLog'>;
+  readonly #dependencies: AttemptsDependencies;
   readonly #admission: Admission;
 
-  constructor(dependencies: Pick<ActivityDependencies, 'beat' | 'ofOther' | 'metrics' | 'stateLog' | 'admission'>) {
+  constructor(dependencies: AttemptsDependencies) {
     this.#dependencies = dependencies;
     this.#admission = new Admission(dependencies.admission);
   }
@@ -56,7 +64,7 @@ export class Attempts {
         await this.#mustBeOurs(owner);
         if (kind === 'light') return work(attempt);
         return this.#inSlot(owner, attempt, () =>
-          kind === 'heavy' ? work(attempt) : this.#counted(owner, attempt, work),
+          kind === 'heavy' ? work(attempt) : this.#withBatch(owner, attempt, work),
         );
       });
       stateLog.well(what, `Batcher ${batcher} gets its ${activity} done again`);
@@ -109,7 +117,8 @@ export class Attempts {
     }
   }
 
-  async #counted<T>(owner: Owner, attempt: Attempt, work: (attempt: Attempt) => Promise<T>): Promise<T> {
+  /** A batch's attempts are counted. Once one has done all, what was remembered for the next one is forgotten. */
+  async #withBatch<T>(owner: Owner, attempt: Attempt, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { flushRetries, flushAttempts } = this.#dependencies.metrics;
     const { pipeline } = owner;
     const batcher = batcherIndexOf(owner.batcher);
@@ -118,6 +127,7 @@ export class Attempts {
       if (attempt.isRepeated) flushRetries.inc({ pipeline });
       const result = await work(attempt);
       outcome = 'ok';
+      this.#dependencies.memos.forget(attempt.activity);
       return result;
     } finally {
       flushAttempts.inc({ pipeline, batcher, outcome });

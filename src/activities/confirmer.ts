@@ -2,9 +2,8 @@ import type { AckStatus, Rejection } from '../protocol/ack.js';
 import { isRequestSource, UNCONFIRMED_MAX, type Confirmation, type Unconfirmed } from '../protocol/request.js';
 import { confirmationOf } from '../codecs/requestCodec.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { ATTEMPTS_REMEMBERED } from './ackPublisher.js';
 import type { SourcedRecord } from '../clickhouse/batchInsert.js';
-import { Remembered } from './remembered.js';
+import type { BatchMemos } from './memos.js';
 
 /**
  * Signals a requester. `gone`: there is no such workflow, or it has ended, and it will never be told. Rejects where it may
@@ -25,46 +24,49 @@ export interface DecidedRequests {
   readonly requests: readonly (SourcedRecord & { readonly rejection?: Rejection })[];
 }
 
+export interface ConfirmerOptions {
+  readonly deliver: DeliverConfirmation;
+  readonly metrics: Pick<Metrics, 'confirmations'>;
+  readonly memos: BatchMemos;
+}
+
 /** Tells requesters what became of their requests. A requester that cannot be told does not keep others from it. */
 export class Confirmer {
-  readonly #deliver: DeliverConfirmation;
-  readonly #metrics: Pick<Metrics, 'confirmations'>;
-  /** By activity and status: an attempt that is repeated for the sake of others need not tell them again. */
-  readonly #confirmed = new Remembered<readonly Unconfirmed[]>(ATTEMPTS_REMEMBERED);
+  readonly #options: ConfirmerOptions;
 
-  constructor({ deliver, metrics }: { deliver: DeliverConfirmation; metrics: Pick<Metrics, 'confirmations'> }) {
-    this.#deliver = deliver;
-    this.#metrics = metrics;
+  constructor(options: ConfirmerOptions) {
+    this.#options = options;
   }
 
-  /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */
+  /**
+   * Once, however often the attempt is repeated for the sake of others. Never rejects.
+   *
+   * @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most
+   */
   async confirm(
     pipeline: string,
     { id, activity, status, requests }: DecidedRequests,
   ): Promise<readonly Unconfirmed[]> {
-    const before = this.#confirmed.get(`${activity}/${status}`);
+    const { memos } = this.#options;
+    const before = memos.of(activity).confirmed?.[status];
     if (before !== undefined) return before;
     const unconfirmed = await this.deliver(
       pipeline,
       requests.map(({ source, record, rejection }) => confirmationOf(source, record, { status, batch: id, rejection })),
     );
-    this.#confirmed.set(`${activity}/${status}`, unconfirmed);
+    memos.note(activity, { confirmed: { ...memos.of(activity).confirmed, [status]: unconfirmed } });
     return unconfirmed;
-  }
-
-  /** The batch is answered: no attempt of it follows. */
-  forget(activity: string, statuses: readonly AckStatus[]): void {
-    for (const status of statuses) this.#confirmed.delete(`${activity}/${status}`);
   }
 
   /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */
   async deliver(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]> {
+    const { deliver, metrics } = this.#options;
     const failed: Unconfirmed[] = [];
     const left = unconfirmed.values();
     const deliverOnes = async (): Promise<void> => {
       for (const item of left) {
-        const outcome = await this.#deliver(item.requester, item.confirmation).catch(() => 'failed' as const);
-        this.#metrics.confirmations.inc({ pipeline, outcome });
+        const outcome = await deliver(item.requester, item.confirmation).catch(() => 'failed' as const);
+        metrics.confirmations.inc({ pipeline, outcome });
         if (outcome === 'failed') failed.push({ ...item, attempts: item.attempts + 1 });
       }
     };

@@ -4,15 +4,14 @@ import { PublishError } from '../kafka/publisher.js';
 import { sealEnvelope } from '../protocol/flush.js';
 import type { InheritedOutcome } from '../protocol/leftover.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
-import { ATTEMPTS_REMEMBERED } from './ackPublisher.js';
 import type { Answers } from './answers.js';
 import type { Attempt } from './attempt.js';
 import { withoutSkipped, type Batch } from './batch.js';
 import { divideRequests } from './confirmer.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { acknowledgedBefore, insertedOf } from './doneTables.js';
-import { judgeByName, requestOutcome, verdictsOf, type Outcome, type Verdicts } from './outcome.js';
-import { Remembered } from './remembered.js';
+import type { BatchMemos } from './memos.js';
+import { judgeByName, requestOutcome, verdictsOf, type Outcome } from './outcome.js';
 import { timed } from './stages.js';
 import { TableInserts } from './tableInserts.js';
 
@@ -21,18 +20,19 @@ export class Flusher {
   readonly #tableInserts: TableInserts;
   readonly #answers: Answers;
   readonly #metrics: ActivityDependencies['metrics'];
+  readonly #memos: BatchMemos;
   readonly #rejectedBytesMax: number;
-  /** By activity: what the insert of a batch came to that is not acknowledged yet. */
-  readonly #unanswered = new Remembered<Verdicts>(ATTEMPTS_REMEMBERED);
 
   constructor(
     dependencies: Pick<ActivityDependencies, 'tables' | 'metrics' | 'logger' | 'stateLog' | 'payloadBytesMax'> & {
       readonly answers: Answers;
+      readonly memos: BatchMemos;
     },
   ) {
     this.#tableInserts = new TableInserts(dependencies);
     this.#answers = dependencies.answers;
     this.#metrics = dependencies.metrics;
+    this.#memos = dependencies.memos;
     this.#rejectedBytesMax = withinPayload(REJECTED_BYTES_MAX, dependencies.payloadBytesMax);
   }
 
@@ -49,10 +49,8 @@ export class Flusher {
     const outcome = await this.#insertOnce(toInsert, skipped, attempt);
     const { inserted, rejected, found } = outcome;
     this.#metrics.foundRows.inc({ pipeline }, found);
-    this.#unanswered.set(attempt.activity, verdictsOf(rejected));
+    this.#memos.note(attempt.activity, { verdicts: verdictsOf(rejected) });
     const requests = await this.#answer(toInsert, skipped, inserted, attempt);
-    this.#unanswered.delete(attempt.activity);
-    this.#answers.forget(attempt, ['skipped', 'inserted']);
     this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
     this.#metrics.rows.inc({ pipeline }, inserted.length);
@@ -63,7 +61,7 @@ export class Flusher {
 
   /** An insert that an attempt before has done, and could not acknowledge, is not done again. */
   async #insertOnce(batch: Batch, skipped: readonly SourcedRecord[], attempt: Attempt): Promise<Outcome> {
-    const verdicts = batch.repeated ? this.#unanswered.get(attempt.activity) : undefined;
+    const verdicts = batch.repeated ? this.#memos.of(attempt.activity).verdicts : undefined;
     if (verdicts !== undefined) return judgeByName(batch.records, verdicts);
     return timed(this.#metrics, batch.pipeline, 'insert', () =>
       this.#tableInserts.insert(batch, attempt, () => this.#acknowledgeEarly(batch, skipped, attempt)),
@@ -111,7 +109,7 @@ export class Flusher {
     try {
       await this.#answers.acknowledge(batch, batch.destination, 'skipped', skipped, attempt);
       await this.#answers.acknowledge(batch, batch.destination, 'inserted', inserted, attempt);
-      this.#answers.forgetAcks(attempt, ['inserted']);
+      this.#answers.expectOtherAcks(attempt, 'inserted');
     } catch (error) {
       // It is tried again with the batch, which is held in any case.
       if (error instanceof PublishError) return;

@@ -6,16 +6,18 @@ import type { ActivityDependencies } from './dependencies.js';
 import { Flusher } from './flusher.js';
 import { insertBatch } from './insertBatch.js';
 import { insertInherited } from './insertInherited.js';
+import { BatchMemos } from './memos.js';
 import { publishForeignSignals } from './publishForeignSignals.js';
 import { readInheritance } from './readInheritance.js';
 import { rejectRecords } from './rejectRecords.js';
 
 /** The activities of the batchers, around the clients they work with. */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
-  const attempts = new Attempts(dependencies);
-  const answers = new Answers(dependencies);
-  const flusher = new Flusher({ ...dependencies, answers });
-  const parts = { ...dependencies, attempts, answers, flusher };
+  const memos = new BatchMemos();
+  const attempts = new Attempts({ ...dependencies, memos });
+  const answers = new Answers({ ...dependencies, memos });
+  const flusher = new Flusher({ ...dependencies, memos, answers });
+  const parts = { ...dependencies, memos, attempts, answers, flusher };
   return {
     insertBatch: insertBatch(parts),
     readInheritance: readInheritance(parts),

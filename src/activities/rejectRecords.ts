@@ -1,12 +1,11 @@
 import { decodeRejected } from '../codecs/rejectionCodec.js';
 import { publishDeadLetters } from '../kafka/deadLetters.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
-import { ATTEMPTS_REMEMBERED } from './ackPublisher.js';
 import type { Answers } from './answers.js';
 import type { Attempts } from './attempts.js';
 import { divideRequests } from './confirmer.js';
 import type { ActivityDependencies } from './dependencies.js';
-import { Remembered } from './remembered.js';
+import type { BatchMemos } from './memos.js';
 import { timed } from './stages.js';
 
 /** The activity that publishes dead letters and negative acknowledgements for what a flush has rejected. */
@@ -15,12 +14,12 @@ export function rejectRecords({
   answers,
   publisher,
   metrics,
+  memos,
 }: Pick<ActivityDependencies, 'publisher' | 'metrics'> & {
   readonly attempts: Attempts;
   readonly answers: Answers;
+  readonly memos: BatchMemos;
 }): FlushActivities['rejectRecords'] {
-  /** By activity. */
-  const published = new Remembered<true>(ATTEMPTS_REMEMBERED);
   return (spec, bytes) =>
     attempts.admit('rejectRecords', spec, async (attempt) => {
       const { pipeline, destination } = spec;
@@ -31,18 +30,16 @@ export function rejectRecords({
       const letters = records.filter(({ record }) => record.tooLargeBytes === undefined);
       const unconfirmed = await answers.confirm(spec, 'rejected', requests, attempt);
       await timed(metrics, pipeline, 'reject', async () => {
-        if (letters.length > 0 && published.get(attempt.activity) === undefined) {
+        if (letters.length > 0 && memos.of(attempt.activity).deadLetters === undefined) {
           attempt.mustBeAlive();
           await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
           for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
           // Should the acknowledgements fail, a repetition need not publish them again.
-          published.set(attempt.activity, true);
+          memos.note(attempt.activity, { deadLetters: true });
         }
         answers.mustBeAnswerable(attempt, 'rejected');
         await answers.acknowledge(spec, destination, 'rejected', records, attempt);
-        published.delete(attempt.activity);
       });
-      answers.forget(attempt, ['rejected']);
       metrics.completed.inc({ pipeline, outcome: 'rejected' }, rejected.length);
       return unconfirmed.length === 0 ? undefined : unconfirmed;
     });

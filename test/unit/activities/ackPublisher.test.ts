@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { amendAck, type Answered } from '../../../src/activities/acks.js';
 import { AckPublisher } from '../../../src/activities/ackPublisher.js';
+import { BatchMemos } from '../../../src/activities/memos.js';
 import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
 import type { AckStatus } from '../../../src/protocol/ack.js';
 import { record } from '../../support/records.js';
@@ -19,7 +20,9 @@ function broker() {
   const failing = new Map<string, { refused: boolean }>();
   const topics: Record<string, OutgoingMessage[]> = {};
   const lookUps: string[] = [];
+  const memos = new BatchMemos();
   const acks = new AckPublisher({
+    memos,
     publisher: {
       mustBeUp: (topic) => {
         if (failing.has(topic)) throw new PublishError(topic, 'away');
@@ -53,7 +56,7 @@ function broker() {
         messages.map(({ value }) => (JSON.parse(String(value)) as { offset: number }).offset),
       ]),
     );
-  return { acks, publish, offsets, failing, topics, lookUps };
+  return { acks, memos, publish, offsets, failing, topics, lookUps };
 }
 
 it('looks nothing up where no record asks for anything, and asks once for each topic otherwise', async () => {
@@ -96,7 +99,7 @@ it('one topic that is away keeps no other from its acknowledgements, and those c
 });
 
 it('what is published for one status comes once, however often another one of the same activity fails', async () => {
-  const { acks, publish, offsets, failing } = broker();
+  const { memos, publish, offsets, failing } = broker();
   const skipped = [answered(1), answered(2), answered(3)];
   const inserted = [answered(4, { topic: 'a' })];
   failing.set('a', { refused: false });
@@ -110,7 +113,7 @@ it('what is published for one status comes once, however often another one of th
   await publish(skipped, 'skipped');
   await publish(inserted);
   expect(offsets()).toEqual({ own: [1, 2, 3], a: [4] });
-  acks.forget('activity', ['skipped', 'inserted']);
+  memos.forget('activity');
   await publish(inserted);
   expect(offsets()).toEqual({ own: [1, 2, 3], a: [4, 4] });
 });
