@@ -28,7 +28,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
       'Kafka records to ClickHouse rows through Temporal batchers: nothing lost, nothing twice, every record acknowledged.',
     )
     .version(VERSION)
-    .showHelpAfterError('(ktb --help tells what there is)')
+    .showHelpAfterError('(ktb --help lists all commands)')
     .addHelpText('after', LONG_HELP.ktb)
     .exitOverride(onExit);
 
@@ -46,21 +46,21 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
 
   program
     .command('setup')
-    .description('create the topics of the configuration that do not exist yet and, with --from-sample, the tables')
+    .description('create the missing topics of the configuration and, with --from-sample, the missing tables')
     .addOption(configOption())
     .option('--dry-run', 'print what would be done, and do nothing', false)
     .option(
       '--from-sample <records>',
-      'create a table that is missing, with columns that fit so many records of its topic',
+      'create each missing table, with columns that fit this many records of its topic',
       toCount,
     )
-    .option('--partitions <count>', 'partitions of a topic that is created', toCount, 8)
+    .option('--partitions <count>', 'partitions of each topic that is created', toCount, 8)
     .addHelpText('after', LONG_HELP.setup)
     .action(called(async () => (await import('./commands/setup.js')).setup));
 
   program
     .command('check')
-    .description('look at the configuration, at each connection, topic, table and at the namespace, and say what to do')
+    .description('check the configuration, each connection, topic and table, and the namespace, and say what to do')
     .addOption(configOption())
     .option('--json', 'print JSON', false)
     .addHelpText('after', LONG_HELP.check)
@@ -69,7 +69,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
   const config = program.command('config').description('validate and explain the configuration file, offline');
   config
     .command('validate')
-    .description('say everything that is wrong with the configuration file')
+    .description('list all problems of the configuration file')
     .addOption(configOption())
     .option('--json', 'print JSON', false)
     .action(called(async () => (await import('./commands/config.js')).validateConfig));
@@ -79,7 +79,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .action(called(async () => (await import('./commands/config.js')).printSchema));
   config
     .command('example')
-    .description('print a configuration file to begin with')
+    .description('print an example of a configuration file')
     .action(called(async () => (await import('./commands/config.js')).printExample));
   config
     .command('docs')
@@ -90,8 +90,8 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .command('status')
     .description('show the batchers, the members and the lag of each pipeline')
     .addOption(configOption())
-    .option('--watch', 'look again every 2 seconds, with rates, until Ctrl-C', false)
-    .option('--json', 'print JSON; with --watch a line a look', false)
+    .option('--watch', 'print it again every 2 seconds, with rates, until Ctrl-C', false)
+    .option('--json', 'print JSON; with --watch one line every 2 seconds', false)
     .addHelpText('after', LONG_HELP.status)
     .action(called(async () => (await import('./commands/status/status.js')).status));
 
@@ -110,10 +110,10 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .argument('<pipeline>', 'pipeline of the configuration')
     .option(
       '--from <position>',
-      'a time (2026-01-31T00:00:00Z), an offset, or earliest; default: what batchers were given first',
+      'a time (2026-01-31T00:00:00Z), an offset, or earliest; default: the first offset that a batcher was given',
     )
-    .option('--to <position>', 'a time or an offset, which is not compared any more; default: what is committed')
-    .option('--partition <topic/number>', 'only this partition; may be given again', collect, [])
+    .option('--to <position>', 'a time or an offset, exclusive; default: the committed offset')
+    .option('--partition <topic/number>', 'only this partition; may be repeated', collect, [])
     .addOption(configOption())
     .option('--json', 'print JSON', false)
     .addHelpText('after', LONG_HELP.reconcile)
@@ -121,10 +121,10 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
 
   program
     .command('codec-server')
-    .description('let people read records in the Temporal UI and CLI, as their codec endpoint; needs no configuration')
-    .option('--listen <address:port>', 'where it listens', '127.0.0.1:8081')
-    .addOption(new Option('--token <token>', 'bearer token that requests have to bring').env('KTB_CODEC_TOKEN'))
-    .option('--origin <url>', 'address of the Temporal UI, whose pages may ask; may be given again', collect)
+    .description('decode records for the Temporal UI and CLI, as their codec endpoint; needs no configuration')
+    .option('--listen <address:port>', 'address to listen on', '127.0.0.1:8081')
+    .addOption(new Option('--token <token>', 'bearer token that requests must have').env('KTB_CODEC_TOKEN'))
+    .option('--origin <url>', 'address of a Temporal UI whose pages may send requests; may be repeated', collect)
     .addHelpText('after', LONG_HELP.codecServer)
     .action(async ({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) => {
       const { codecServer } = await import('./commands/codecServer/codecServer.js');
@@ -136,7 +136,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
       .command(action)
       .description(description)
       .option('--pipeline <name>', 'only the batchers of this pipeline')
-      .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be given again', collect, [])
+      .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be repeated', collect, [])
       .option('--json', 'print JSON', false)
       .addOption(configOption())
       .addHelpText('after', LONG_HELP[action as ControlAction])
@@ -151,10 +151,10 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
 
   program
     .command('rewind')
-    .description('let the group read again from an earlier time or offset, while its consumers are stopped')
+    .description('let the group read again from an earlier time or offset; its consumers must be stopped')
     .argument('<pipeline>', 'pipeline of the configuration')
     .requiredOption('--to <position>', 'a time (2026-01-31T00:00:00Z), an offset, or earliest')
-    .option('--again', 'ingest the records again, as new ones; otherwise only what the table lacks is inserted', false)
+    .option('--again', 'ingest the records again, as new ones; without it only what the table lacks is inserted', false)
     .option('--partition <topic/number>', 'only this partition', collect, [])
     .option('--dry-run', 'print what would be done, and do nothing', false)
     .addOption(configOption())
@@ -163,35 +163,35 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
 
   const dlq = program
     .command('dlq')
-    .description('look at dead letters, and replay them')
+    .description('show dead letters, and replay them')
     .addHelpText('after', LONG_HELP.dlq);
   dlq
     .command('list')
-    .description('reasons, and how many records were rejected for each')
-    .argument('[pipeline]', 'pipeline of the configuration; all without it')
+    .description('count the rejected records by reason')
+    .argument('[pipeline]', 'pipeline of the configuration; default: all')
     .addOption(configOption())
-    .option('--json', 'print JSON, a line a pipeline', false)
+    .option('--json', 'print JSON, one line for each pipeline', false)
     .action(called(async () => (await import('./commands/dlq.js')).listDeadLetters));
 
   dlq
     .command('show')
-    .description('dead letters one by one, as JSON lines')
+    .description('print dead letters as JSON lines')
     .argument('<pipeline>', 'pipeline of the configuration')
     .addOption(codeOption())
     .addOption(recordOption())
-    .option('--limit <count>', 'at most so many', toCount, 20)
-    .option('--values', 'with the values and headers of the records', false)
+    .option('--limit <count>', 'print at most this many', toCount, 20)
+    .option('--values', 'print the values and headers of the records, too', false)
     .addOption(configOption())
     .addHelpText('after', LONG_HELP.dlqShow)
     .action(called(async () => (await import('./commands/dlq.js')).showDeadLetters));
 
   dlq
     .command('replay')
-    .description('send rejected records to their topics again; each time it is called, they become new records')
+    .description('send rejected records to their topics again; they become new records each time')
     .argument('<pipeline>', 'pipeline of the configuration')
     .addOption(codeOption())
     .addOption(recordOption())
-    .option('--all', 'all of them', false)
+    .option('--all', 'all records', false)
     .option('--dry-run', 'print what would be done, and do nothing', false)
     .addOption(configOption())
     .addHelpText('after', LONG_HELP.dlqReplay)

@@ -19,19 +19,21 @@ export const LONG_HELP: Readonly<Record<HelpOf | HelpOfDlq | ControlAction, stri
   ktb: `
 Exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong.
 
-All commands but codec-server, config schema, config example and config docs
-read the configuration file.`,
+All commands read the configuration file, except codec-server, config schema,
+config example and config docs.`,
 
   run: `
-Consumers and workers may run in one process, or apart:
+Consumers and workers run in one process, or in separate ones:
 
   ktb run --role consumer
   ktb run --role worker
 
-SIGTERM drains: what was read is handed over and committed before it ends.`,
+SIGTERM drains: what was read is sent to Temporal and committed before the
+process ends.`,
 
   setup: `
-A topic that is created has the brokers' default number of copies. Look first:
+A topic that is created has the brokers' default number of copies. See first what
+it would do:
 
   ktb setup --dry-run --from-sample 1000
   ktb setup --from-sample 1000`,
@@ -39,25 +41,25 @@ A topic that is created has the brokers' default number of copies. Look first:
   check: `
 It changes nothing. A finding is ok, a warning (it works, but not for ever, or
 not as well as it could) or wrong (records wait or get lost; exit code 1). It
-looks at
+checks
 
 - the configuration;
 - Kafka: each topic's partitions, copies, retention, compaction and message
   limit, against what a signal and a dead letter can hold; whether the group may
   be read;
-- Temporal: the namespace's retention, within which a closed run has to be taken
-  over, and whether workers ask for work;
+- Temporal: the namespace's retention, within which a closed run must be taken
+  over, and whether workers poll for work;
 - ClickHouse: mapped columns, identity columns, their types, whether they can be
   looked up quickly, the deduplication window, topics that share a table because
   of their names, and whether the user may insert and look up (by an insert
   without rows and a look-up of no record).
 
-Whether a topic may be written is only known once something is.`,
+It cannot find out whether a topic may be written.`,
 
   status: `
 It asks Kafka and Temporal. If one is down, it takes up to 20 seconds and names
-it (exit code 1). Of ClickHouse it knows what batchers were last answered. Use
-ktb check to see whether ClickHouse answers now.
+it (exit code 1). About ClickHouse it shows the last answer that each batcher
+got. Use ktb check to see whether ClickHouse answers now.
 
 A batcher is accepting, flushing, paused or draining, or
 
@@ -68,31 +70,30 @@ A batcher is accepting, flushing, paused or draining, or
 If its run has ended, the state says how (completed, terminated). A batcher that
 has had no record yet is not started.
 
---watch draws the same again every 2 seconds, with records and rows a second. No
-batcher is asked more often. With --json each look is a line.`,
+--watch prints the same every 2 seconds, with records and rows per second. With
+--json that is one line each time.`,
 
   where: `
-Topic, partition and offset are those that an acknowledgement or a dead letter
-names:
+Topic, partition and offset are those in an acknowledgement or a dead letter:
 
   ktb where orders/3/12345
 
-It says in which pipelines the record is, and there its state:
+It prints the pipelines that have the record, and its state in each:
 
   waiting      in Kafka, or in the lane of a consumer; no batcher has accepted it
   accepted     held by a batcher: buffered, or left by a closed run
-  flushing     in a batch that is on its way
+  flushing     in a batch that is being flushed
   inserted     it has a row
   rejected     it has a dead letter
   skipped      it has no value, and the pipeline skips such records
   missing      it was read, and has neither a row nor a dead letter (exit code 1)
   notWritten   not there yet: the log ends before it
-  noRecord     none: a mark of a transaction, or compacted away
-  removed      no longer in the log, and nothing else tells of it
-  unknown      not known, because a part does not answer; it is named (exit code 1)
+  noRecord     the offset is a mark of a transaction, or compacted away
+  removed      no longer in the log, and no other trace of it is left
+  unknown      a part does not answer; it is named (exit code 1)
 
-If a missing record was acknowledged as inserted, its row has gone since: merged,
-expired by a TTL, or deleted.
+If a missing record was acknowledged as inserted, its row was removed later:
+merged, expired by a TTL, or deleted.
 
 It also shows the batcher with its run, the batch with the deduplication token of
 the first insert, the row, where the acknowledgement is, and the dead letter.
@@ -116,21 +117,21 @@ their topics has removed.
 It keeps a byte for each offset, for at most 100 million offsets.`,
 
   codecServer: `
-What signals and flushes carry is packed, and shows as bytes in Temporal. This
+Signals and flushes carry packed records, which Temporal shows as bytes. This
 serves Temporal's codec server protocol (/decode, /encode), also under a path
 such as /<namespace>/decode. It shows topic, partition, offset, key, headers and
-value of each record (up to 1,000 a payload). It connects to nothing.
+value of each record (up to 1,000 for each payload). It connects to nothing.
 
   KTB_CODEC_TOKEN=... ktb codec-server --listen 0.0.0.0:8081 --origin https://temporal.example.com
   temporal --codec-endpoint http://localhost:8081 --codec-auth "Bearer ..." workflow show ...
 
-Whoever may ask it can read all records whose packed form they have. So without a
-token it listens only on this machine. With one, requests need the header
-"Authorization: Bearer <token>". The UI can only pass its user's own access
-token: let a proxy check that one and put this one in its place.
+Whoever may send it requests can read all records whose packed form they have. So
+without a token it listens only on this machine. With a token, requests need the
+header "Authorization: Bearer <token>". The UI can only send its user's own
+access token. Let a proxy check that token and replace it by this one.
 
-Browsers may ask only from pages of --origin (default: the UI of Temporal's dev
-server, http://localhost:8233).`,
+Browsers may send requests only from pages of --origin (default: the UI of
+Temporal's dev server, http://localhost:8233).`,
 
   pause: `
 A paused batcher takes records and does not flush them. Once its history is full
@@ -154,9 +155,9 @@ ${CONTROL_HELP}`,
 ${CONTROL_HELP}`,
 
   park: `
-A batch whose insert fails is tried again until it succeeds, and holds the ones
-after it, so that keys keep their order. Mend the table, and it goes on by
-itself. If that cannot be done, give the batch up:
+A batch whose insert fails is tried again until it succeeds. It holds the batches
+after it, so that keys keep their order. If you mend the table, it goes on by
+itself. If you cannot, give the batch up:
 
   ktb park --pipeline orders --batcher 3 --reason "the column is gone for good"
   ktb dlq list orders
@@ -166,13 +167,13 @@ itself. If that cannot be done, give the batch up:
 
 The batcher cancels the insert, looks up which records of the batch are in the
 table, and acknowledges these as inserted. The others go to the dead-letter topic
-as they were. They are acknowledged as rejected, with the code parked and the
-reason in the message, which requesters see. Then the next batch follows. It may
-have to be given up too.
+unchanged. They are acknowledged as rejected, with the code parked and the reason
+in the message. Whoever reads the acknowledgements sees the reason. Then the next
+batch follows. You may have to give it up too.
 
 The answers are told, already (there is no such batch, or it is being given up)
-and failed (its insert has not failed, or it waits for Kafka, which park cannot
-change). When and what is given up: docs/operations.md#giving-a-batch-up`,
+and failed (its insert has not failed, or it waits for Kafka, and park does not
+help). When and what is given up: docs/operations.md#giving-a-batch-up`,
 
   rewind: `
 Stop the consumers first. By default it inserts only what the table lacks. With
@@ -190,19 +191,20 @@ When to use which: docs/operations.md#temporals-data-is-lost`,
   ktb dlq replay orders --record orders/3/12345 --dry-run
   ktb dlq replay orders --code unknown_field
 
-The three commands cannot read past the beginning of a transaction that is still
-open. They then say up to where they came, with exit code 1.`,
+The three commands cannot read past the beginning of an open transaction. Then
+they print how far they came, with exit code 1.`,
 
   dlqShow: `
-A dead letter without a part of its record says so: docs/operations.md#dead-letters`,
+If a dead letter lacks a part of its record, it says so:
+docs/operations.md#dead-letters`,
 
   dlqReplay: `
 It needs --code, --record (as it was read) or --all.
 
 A replayed record is a new record of its topic, with its key and headers, and is
-answered like any other. Its dead letter stays where it is.
+answered like any other. Its dead letter stays on the dead-letter topic.
 
-Not replayed, but named, with exit code 1: signals of strangers, records whose
-topic is no input topic any more, and those too large for the dead-letter topic,
-which lack a part there (docs/operations.md#dead-letters).`,
+It does not replay signals of strangers, records whose topic is no longer an
+input topic, and records that lack a part (docs/operations.md#dead-letters). It
+names them, with exit code 1.`,
 };
