@@ -4,7 +4,6 @@ import {
   KEY_ADDED,
   markedHeaders,
   OMITTED_BYTES,
-  OWN_TIMESTAMP,
   type RecordPart,
 } from '../protocol/deadLetter.js';
 import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
@@ -14,13 +13,15 @@ import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { headersBytes, type OutgoingMessage, type Publisher, type Refusal } from './publisher.js';
 
 /**
- * Publishes rejected records as they were (value, key, headers, timestamp), with the reasons in further headers. A dead
- * letter is changed only if it has to be, and headers say how:
+ * Publishes rejected records as they were (value, key, headers), with the reasons in further headers. A dead letter is
+ * changed only if it has to be, and headers say how:
  *
  * - If it is too large for the dead-letter topic, or takes more memory than a record may, its largest parts are left
  *   out.
- * - If the topic refuses its timestamp, it has the present time.
  * - If the topic wants a key and it has none, it gets one.
+ *
+ * Its timestamp is the present time, and a header has the record's. Kafka deletes by timestamps: with the record's own,
+ * the dead letter of a record older than the topic's retention would be gone within minutes.
  */
 export async function publishDeadLetters(
   publisher: Publisher,
@@ -40,7 +41,7 @@ export async function publishForeignSignals(publisher: Publisher, batch: Foreign
   const letters = batch.signals.map((signal, index): Letter => {
     const headers = foreignSignalHeaders(signal, batch);
     const name = `${batch.batcher}/${signal.atMs}/${index}`;
-    return { name, key: null, value: signal.value, timestampMs: signal.atMs, headers, reasons: () => headers };
+    return { name, key: null, value: signal.value, headers, reasons: () => headers };
   });
   await publisher.publish(batch.deadLetterTopic, letters, amend);
 }
@@ -57,12 +58,11 @@ interface Letter extends OutgoingMessage {
 
 function toDeadLetter({ source, record, rejection }: RejectedRecord, pipeline: string): Letter {
   const { fitting, omitted } = withinLimit(record);
-  const { offset, key, value, timestampMs } = fitting;
+  const { offset, key, value } = fitting;
   const letter: Letter = {
     name: placeName({ ...source, offset }),
     key,
     value,
-    timestampMs,
     headers: deadLetterHeaders(source, fitting, rejection, pipeline),
     reasons: () => deadLetterHeaders(source, { ...fitting, headers: NO_HEADERS }, rejection, pipeline),
   };
@@ -100,8 +100,6 @@ function largestOf(sizes: readonly PartSize[]): PartSize {
 
 function amend(letter: Letter, refusal: Refusal): Letter | undefined {
   switch (refusal) {
-    case 'timestamp':
-      return withoutTimestamp(letter);
     case 'size':
       return withoutLargestPart(letter);
     case 'record':
@@ -113,10 +111,6 @@ function amend(letter: Letter, refusal: Refusal): Letter | undefined {
 
 function named(letter: Letter): Letter {
   return { ...marked(letter, KEY_ADDED, 1), key: Buffer.from(letter.name), isNamed: true };
-}
-
-function withoutTimestamp({ timestampMs = -1, ...letter }: Letter): Letter {
-  return timestampMs < 0 ? letter : marked(letter, OWN_TIMESTAMP, timestampMs);
 }
 
 /** Undefined if nothing of the record is left. */

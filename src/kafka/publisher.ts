@@ -8,7 +8,8 @@ import { NULL_HEADER, writeNullHeaders } from './kafkajs/nullHeaders.js';
 import { NoAnswerError, within } from '../lib/within.js';
 
 /**
- * A message to publish. Without a partition it goes to the partition that every Kafka client would choose for its key.
+ * A message to publish, with the present time as its timestamp. Without a partition it goes to the partition that every
+ * Kafka client would choose for its key.
  */
 export interface OutgoingMessage {
   readonly key: Buffer | null;
@@ -16,19 +17,17 @@ export interface OutgoingMessage {
   readonly headers?: HeaderValues;
   /** It must exist. Otherwise nothing is published, and that is an error. */
   readonly partition?: number;
-  readonly timestampMs?: number;
 }
 
 /**
  * Why a topic refuses one message but may take a changed one. `record`: the message is not valid there, for example
  * without a key in a compacted topic, or by a schema that the broker checks.
  */
-export type Refusal = 'size' | 'timestamp' | 'record';
+export type Refusal = 'size' | 'record';
 
 /**
  * Gives the message to publish in place of one that a topic refuses. It has to return undefined at last, when there is
- * nothing left to try. If the timestamp is refused, it returns the message without a timestamp, or unchanged if there
- * is none.
+ * nothing left to try.
  */
 export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: Refusal) => Sent | undefined;
 
@@ -221,10 +220,9 @@ export class Publisher {
   }
 
   /**
-   * Halves a refused request until the refused message is alone. There are two exceptions, because the topic does not
-   * say which message is the reason, and a search would publish the other messages again and again. If a timestamp is
-   * refused, all messages of the request are amended. If a message is invalid and some have no key, all those without a
-   * key are amended.
+   * Halves a refused request until the refused message is alone. There is one exception, because the topic does not say
+   * which message is the reason, and a search would publish the other messages again and again: if a message is invalid
+   * and some have no key, all those without a key are amended.
    */
   async #sendParts<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: readonly Sent[]): Promise<void> {
     try {
@@ -234,7 +232,7 @@ export class Publisher {
       if (refusal === null) throw error;
       const { amend } = work;
       const isKeyless = refusal === 'record' && amend !== undefined && messages.some(({ key }) => key === null);
-      if (refusal !== 'timestamp' && !isKeyless && messages.length > 1) {
+      if (!isKeyless && messages.length > 1) {
         const half = Math.ceil(messages.length / 2);
         await this.#sendParts(work, messages.slice(0, half));
         await this.#sendParts(work, messages.slice(half));
@@ -386,7 +384,6 @@ async function sendAll(producer: Producer, topic: string, messages: readonly Mes
 
 const REFUSAL_REASONS: Readonly<Record<Refusal, string>> = {
   size: 'a message is larger than it takes',
-  timestamp: 'the timestamp of a message is out of the range that it takes',
   record: 'a message is not valid there, for instance by a schema that the broker checks',
 };
 
@@ -400,13 +397,7 @@ function refusalOf(error: unknown, messages: readonly OutgoingMessage[]): Refusa
   if (isOfType(error, 'INVALID_RECORD')) return 'record';
   // Older brokers say this for a message without a key in a compacted topic, and also for one that was damaged on its
   // way.
-  if (isOfType(error, 'CORRUPT_MESSAGE') && messages.some(({ key }) => key === null)) return 'record';
-  // If even the present time is refused, a clock is wrong, and no change of the message can help.
-  return isOfType(error, 'INVALID_TIMESTAMP') && messages.some(hasTimestamp) ? 'timestamp' : null;
-}
-
-function hasTimestamp({ timestampMs = -1 }: OutgoingMessage): boolean {
-  return timestampMs >= 0;
+  return isOfType(error, 'CORRUPT_MESSAGE') && messages.some(({ key }) => key === null) ? 'record' : null;
 }
 
 /**
@@ -422,11 +413,10 @@ export function createPartitioner(): (args: PartitionerArgs) => number {
   };
 }
 
-function toMessage({ key, value, headers, partition, timestampMs }: OutgoingMessage): Message {
+function toMessage({ key, value, headers, partition }: OutgoingMessage): Message {
   const message: Message = { key, value };
   if (headers !== undefined) message.headers = withoutNulls(headers);
   if (partition !== undefined) message.partition = partition;
-  if (timestampMs !== undefined && timestampMs >= 0) message.timestamp = String(timestampMs);
   return message;
 }
 

@@ -2,6 +2,7 @@ import { REJECTION_CODES, type Rejection } from './ack.js';
 import type { ForeignSignal, ForeignSignalBatch } from './foreignSignal.js';
 import {
   lastHeader,
+  NO_TIMESTAMP,
   type HeaderValue,
   type HeaderValues,
   type KafkaRecord,
@@ -29,15 +30,16 @@ export const OMITTED_BYTES: Readonly<Record<RecordPart, string>> = {
 };
 
 /**
- * Header with the record's own timestamp, milliseconds since 1970. Present if the topic refuses that timestamp, so that
- * the dead letter has another.
+ * Header with the record's own timestamp, milliseconds since 1970, -1 if it has none. The dead letter's timestamp is the
+ * time of its publication. One of version 0.1.0 has the record's timestamp, and this header only if the topic refused
+ * that.
  */
-export const OWN_TIMESTAMP = 'ktb.timestamp';
+const OWN_TIMESTAMP = 'ktb.timestamp';
 
 /** Header that says that the key is not the record's. The record has no key, or one that the topic refuses. */
 export const KEY_ADDED = 'ktb.key.added';
 
-const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), OWN_TIMESTAMP, KEY_ADDED]);
+const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), KEY_ADDED]);
 
 /**
  * Headers of a dead letter: first the record's own, then why it was rejected. The record itself may have headers of
@@ -63,6 +65,7 @@ export function deadLetterHeaders(
     ['exception.message', rejection.message],
   ];
   for (const [name, text] of reasons) (headers[ERROR_HEADERS + name] ??= []).push(Buffer.from(text));
+  (headers[OWN_TIMESTAMP] ??= []).push(String(record.timestampMs));
   for (const name of MARKS) headers[name]?.push(NO_MARK);
   return headers;
 }
@@ -95,12 +98,13 @@ const SIGNAL_BATCHER = 'ktb.signal.batcher';
 
 /** Headers of a dead letter that was a signal. */
 export function foreignSignalHeaders(
-  { name, value, size }: ForeignSignal,
+  { name, value, size, atMs }: ForeignSignal,
   { pipeline, batcher }: Pick<ForeignSignalBatch, 'pipeline' | 'batcher'>,
 ): Record<string, string> {
   return {
     [SIGNAL_NAME]: name,
     [SIGNAL_BATCHER]: batcher,
+    [OWN_TIMESTAMP]: String(atMs),
     [`${ERROR_HEADERS}connector.name`]: pipeline,
     [`${ERROR_HEADERS}class.name`]: CLASS_NAME,
     [`${ERROR_HEADERS}exception.class.name`]: FOREIGN_SIGNAL,
@@ -121,7 +125,7 @@ export interface DeadLetter {
    * parts.
    */
   readonly omittedBytes: Readonly<Record<RecordPart, number | null>>;
-  /** The record's own timestamp, milliseconds since 1970, if the topic refused it. Otherwise null. */
+  /** The record's own timestamp, milliseconds since 1970, -1 if it has none. Null if it is the dead letter's. */
   readonly ownTimestampMs: number | null;
 }
 
@@ -141,7 +145,7 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
       key: mark(OMITTED_BYTES.key),
       headers: mark(OMITTED_BYTES.headers),
     },
-    ownTimestampMs: mark(OWN_TIMESTAMP, 19),
+    ownTimestampMs: text(OWN_TIMESTAMP) === String(NO_TIMESTAMP) ? NO_TIMESTAMP : mark(OWN_TIMESTAMP, 19),
   };
 }
 
@@ -149,7 +153,7 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
 export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, HeaderValue[]> {
   const added = new Map<string, number>();
   for (const [index, [name]] of headers.entries()) {
-    if (name.startsWith(ERROR_HEADERS) || MARKS.has(name)) added.set(name, index);
+    if (name.startsWith(ERROR_HEADERS) || name === OWN_TIMESTAMP || MARKS.has(name)) added.set(name, index);
   }
   return headerObject(headers.filter(([name], index) => added.get(name) !== index));
 }

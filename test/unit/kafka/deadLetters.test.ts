@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { KafkaJSProtocolError, type Message, type Producer, type ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { NULL_HEADER } from '../../../src/kafka/kafkajs/nullHeaders.js';
-import { publishDeadLetters } from '../../../src/kafka/deadLetters.js';
+import { publishDeadLetters, publishForeignSignals } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
 import { decodeChunk, encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
@@ -21,8 +21,8 @@ const partBytes = (part: Buffer | string | null) => (part === null ? 0 : Buffer.
 const refused = (type: string) =>
   Promise.reject(new KafkaJSProtocolError({ type, code: 1, retriable: false, message: type } as never));
 
-/** A broker that refuses a request over a size, and timestamps that are older than allowed. */
-function broker(maxBytes: number, { oldestMs = 0, invalid = (_: Message): boolean => false } = {}) {
+/** A broker that refuses a request over a size, and what is invalid. */
+function broker(maxBytes: number, { invalid = (_: Message): boolean => false } = {}) {
   const accepted: Message[] = [];
   const choose = createPartitioner();
   const partitionMetadata = [{}] as never;
@@ -33,7 +33,6 @@ function broker(maxBytes: number, { oldestMs = 0, invalid = (_: Message): boolea
       ...Object.values(headers).flatMap((values) => [values ?? ''].flat().map(partBytes)),
     ]);
     if (bytes.reduce((sum, part) => sum + part) > maxBytes) return refused('MESSAGE_TOO_LARGE');
-    if (messages.some(({ timestamp = Infinity }) => Number(timestamp) < oldestMs)) return refused('INVALID_TIMESTAMP');
     if (messages.some(invalid)) return refused('INVALID_RECORD');
     accepted.push(...messages);
     return Promise.resolve(messages.map((message) => ({ partition: choose({ topic, partitionMetadata, message }) })));
@@ -42,7 +41,7 @@ function broker(maxBytes: number, { oldestMs = 0, invalid = (_: Message): boolea
   return { accepted, publisher: new Publisher({ createProducer: () => producer as unknown as Producer }) };
 }
 
-it('publishes a record as it was, with its key, its timestamp and its headers', async () => {
+it('publishes a record as it was, with its key and its headers', async () => {
   const { accepted, publisher } = broker(1e9);
   const rejected = record(5, {
     key: Buffer.from([0xff]),
@@ -53,7 +52,6 @@ it('publishes a record as it was, with its key, its timestamp and its headers', 
   expect(accepted[0]).toMatchObject({
     key: Buffer.from([0xff]),
     value: Buffer.from([0xfe]),
-    timestamp: String(rejected.timestampMs),
   });
   expect(accepted[0]?.headers?.['a']).toEqual([Buffer.from('1')]);
 });
@@ -76,7 +74,7 @@ async function letterOf(maxBytes: number, parts: Partial<KafkaRecord>) {
   await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: record(5, parts), rejection }]);
   expect(accepted).toHaveLength(1);
   const { key, value, headers = {} } = accepted[0]!;
-  const marks = Object.entries(headers).filter(([name]) => name.startsWith('ktb.'));
+  const marks = Object.entries(headers).filter(([name]) => name.endsWith('.omitted.bytes'));
   return { key, value, headers, marks: Object.fromEntries(marks) };
 }
 
@@ -120,15 +118,21 @@ it('gives up on a dead letter only where its topic does not even take the reason
   expect(accepted).toHaveLength(1);
 });
 
-it('a timestamp that the topic refuses goes into a header, and the record there with the time of now', async () => {
-  const { accepted, publisher } = broker(1_000, { oldestMs: 1_000_000 });
-  const rejected = [7, -1].map((timestampMs, offset) => {
+it('every letter has the time of now, and in a header that of what it is about: by its own, Kafka would delete it', async () => {
+  const { accepted, publisher } = broker(1_000);
+  const rejected = [7, -1, 1.7e18].map((timestampMs, offset) => {
     return { source, record: record(offset, { timestampMs, value: Buffer.alloc(5_000) }), rejection };
   });
   await publishDeadLetters(publisher, 'dead', 'orders', rejected);
-  expect(accepted.map(({ timestamp }) => timestamp)).toEqual([undefined, undefined]);
-  expect(accepted.map(({ headers }) => headers?.['ktb.timestamp'])).toEqual(['7', undefined]);
-  expect(accepted.map(({ headers }) => headers?.['ktb.value.omitted.bytes'])).toEqual(['5000', '5000']);
+  const batch = { pipeline: 'orders', batcher: 'ktb:orders:8-key:2', deadLetterTopic: 'dead' };
+  await publishForeignSignals(publisher, { ...batch, signals: [{ name: 'odd', value: '[]', size: 2, atMs: 8 }] });
+  expect(accepted.map(({ timestamp }) => timestamp)).toEqual([undefined, undefined, undefined, undefined]);
+  expect(accepted.map(({ headers }) => String(headers?.['ktb.timestamp']))).toEqual([
+    '7',
+    '-1',
+    '1700000000000000000',
+    '8',
+  ]);
 });
 
 it('puts a record that is too large for a signal aside and leaves a stub that can still be acknowledged', async () => {
@@ -173,12 +177,12 @@ it.each<[string, Partial<KafkaRecord>, Record<string, string | undefined>]>([
     const [decoded] = decodeChunk(meta.segments, body)[0]!.records;
     for (const own of [large, decoded!])
       await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: own, rejection }]);
-    for (const { key, value, headers, timestamp } of accepted) {
+    for (const { key, value, headers } of accepted) {
       // By their sizes: to print how buffers of 16 MiB differ takes minutes.
       expect(key?.length).toBe(omitted['key'] === undefined ? large.key?.length : undefined);
       expect(value?.length).toBe(omitted['value'] === undefined ? large.value?.length : undefined);
       expect(Object.keys(headers ?? {})).not.toContain('h');
-      expect(timestamp).toBe(String(large.timestampMs));
+      expect(String(headers?.['ktb.timestamp'])).toBe(String(large.timestampMs));
       expect(headers?.['__connect.errors.offset']).toEqual([Buffer.from('5')]);
       for (const part of ['value', 'key', 'headers'])
         expect(headers?.[`ktb.${part}.omitted.bytes`]).toBe(omitted[part]);

@@ -55,22 +55,38 @@ it('reads from a dead letter what was written into it, and gives the record’s 
     code: 'not_json',
     message: 'the value is not JSON',
     omittedBytes: { value: null, key: null, headers: null },
-    ownTimestampMs: null,
+    ownTimestampMs: 1_760_000_000_007,
   });
-  const marks = {
-    'ktb.value.omitted.bytes': '1',
-    'ktb.key.omitted.bytes': '2',
-    'ktb.timestamp': '1700000000000000000',
-  };
+  const marks = { 'ktb.value.omitted.bytes': '1', 'ktb.key.omitted.bytes': '2' };
   const marked = [...headers, ...Object.entries(marks).map(([name, text]): RecordHeader => [name, Buffer.from(text)])];
   expect(readDeadLetter({ headers: marked })).toMatchObject({
     omittedBytes: { value: 1, key: 2, headers: null },
-    ownTimestampMs: 1.7e18,
   });
   expect({ ...originalHeaders({ headers: marked }) }).toEqual({
     kafka_correlationId: [Buffer.from([0, 255])],
     a: [Buffer.from('1'), Buffer.from('2')],
   });
+});
+
+it.each([0, -1, 1.7e18])('tells the time of a record that was written at %d', (timestampMs) => {
+  const rejection = { code: REJECTION_CODES.notJson, message: 'why' };
+  const headers = asRead(deadLetterHeaders(source, record(7, { timestampMs }), rejection, 'orders'));
+  expect(readDeadLetter({ headers }).ownTimestampMs).toBe(timestampMs);
+});
+
+it('a dead letter of version 0.1.0 has its record’s time as its own, and only the headers that it was given', () => {
+  const added: RecordHeader[] = [['__connect.errors.topic', Buffer.from('orders')]];
+  const refused: RecordHeader[] = [...added, ['ktb.timestamp', Buffer.from('7')]];
+  expect(readDeadLetter({ headers: added }).ownTimestampMs).toBeNull();
+  expect(readDeadLetter({ headers: refused }).ownTimestampMs).toBe(7);
+  const own: RecordHeader = ['a', Buffer.from('1')];
+  for (const headers of [added, refused])
+    expect({ ...originalHeaders({ headers: [own, ...headers] }) }).toEqual({ a: [own[1]] });
+  // Of a record that had a header of that name itself, it said by an empty one that it is none of its own.
+  const ofThatName: RecordHeader = ['ktb.timestamp', Buffer.from('7')];
+  const headers: RecordHeader[] = [ofThatName, ...added, ['ktb.timestamp', Buffer.alloc(0)]];
+  expect(readDeadLetter({ headers }).ownTimestampMs).toBeNull();
+  expect({ ...originalHeaders({ headers }) }).toEqual({ 'ktb.timestamp': [ofThatName[1]] });
 });
 
 it('takes a message that is no dead letter for one of unknown origin', () => {
@@ -89,8 +105,8 @@ const NAMES = [
   ...['topic', 'partition', 'offset', 'connector.name', 'exception.class.name', 'exception.message'].map(
     (name) => `__connect.errors.${name}`,
   ),
-  ...['value', 'key', 'headers'].map((part) => `ktb.${part}.omitted.bytes`),
   'ktb.timestamp',
+  ...['value', 'key', 'headers'].map((part) => `ktb.${part}.omitted.bytes`),
   'ktb.key.added',
 ];
 
@@ -101,7 +117,7 @@ it('reads its own headers and marks, whatever the record has of the same names, 
   );
   const own = fc.array(fc.tuple(fc.constantFrom(...NAMES, 'a', '__proto__'), value));
   fc.assert(
-    fc.property(own, fc.subarray(NAMES.slice(6)), (headers, marks) => {
+    fc.property(own, fc.subarray(NAMES.slice(7)), (headers, marks) => {
       const rejected = record(7, { headers });
       const rejection = { code: REJECTION_CODES.notJson, message: 'why' };
       let written: HeaderValues = deadLetterHeaders(source, rejected, rejection, 'orders');
@@ -118,7 +134,7 @@ it('reads its own headers and marks, whatever the record has of the same names, 
           key: mark('ktb.key.omitted.bytes'),
           headers: mark('ktb.headers.omitted.bytes'),
         },
-        ownTimestampMs: mark('ktb.timestamp'),
+        ownTimestampMs: rejected.timestampMs,
       });
       expect(originalKey(letter)).toEqual(marks.includes('ktb.key.added') ? null : rejected.key);
       const original = asRead(originalHeaders(letter));
