@@ -90,6 +90,7 @@ It prints the pipelines that have the record, and its state in each:
   notWritten   not there yet: the log ends before it
   noRecord     the offset is a mark of a transaction, or compacted away
   removed      no longer in the log, and no other trace of it is left
+  unreadable   nobody can read its record batch; the daemon passes over it (exit code 1)
   unknown      a part does not answer; it is named (exit code 1)
 
 If a missing record was acknowledged as inserted, its row was removed later:
@@ -109,8 +110,9 @@ dead letter and acknowledgement. What batchers hold is no gap.
   ktb reconcile orders
   ktb reconcile orders --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --partition orders/3
 
-Exit code 1 if records are missing, have more than one row under one epoch, or
-are not acknowledged. Their offsets are named. Rows that were deleted count as
+Exit code 1 if records are missing, have more than one row under one epoch, are
+not acknowledged, or cannot be read by anybody, so that the daemon passes over
+them. Their offsets are named. Rows that were deleted count as
 not there, and so do acknowledgements and dead letters that the retention of
 their topics has removed.
 
@@ -192,7 +194,8 @@ When to use which: docs/operations.md#temporals-data-is-lost`,
   ktb dlq replay orders --code unknown_field
 
 The three commands cannot read past the beginning of an open transaction. Then
-they print how far they came, with exit code 1.`,
+they print how far they came, with exit code 1. They pass over letters that nobody
+can read, and print that, also with exit code 1.`,
 
   dlqShow: `
 If a dead letter lacks a part of its record, it says so:

@@ -19,6 +19,7 @@ import { partitionName, placeName, recordBytes, timeText, type KafkaRecord } fro
 import { UsageError } from '../lib/usageError.js';
 import { withKafka } from './shared/connections.js';
 import { pipelineNamed } from './shared/chosen.js';
+import { tellPassedOver } from './shared/passedOver.js';
 import { parsePlace } from './shared/recordFacts.js';
 
 /** A dead letter and its place. */
@@ -220,7 +221,7 @@ async function forEachLetter(
   handle: (letter: Letter) => Promise<void> | void,
 ): Promise<void> {
   const unseen = new Set([...code.map((name) => `code ${name}`), ...places.map((place) => `record ${place}`)]);
-  const held = await readTopic(kafka, admin, deadLetterTopic(pipeline), (message: KafkaMessage, partition) => {
+  const handleMessage = (message: KafkaMessage, partition: number): Promise<void> | void => {
     const record = fromKafkaMessage(message);
     const letter = { ...readDeadLetter(record), record, partition };
     // Pipelines may share a dead-letter topic.
@@ -230,6 +231,10 @@ async function forEachLetter(
     if (code.length > 0 && !code.includes(letter.code)) return;
     if (places.length > 0 && !places.includes(placeOf(letter))) return;
     return handle(letter);
+  };
+  const held = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleMessage, (unreadable) => {
+    tellPassedOver(unreadable);
+    process.exitCode = 1;
   });
   for (const name of unseen) console.error(`no dead letter of pipeline ${pipeline.name} has the ${name}`);
   for (const { topic, partition, from, to } of held)

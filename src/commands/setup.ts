@@ -19,6 +19,7 @@ import { DEFAULT_MAPPING } from '../protocol/settings.js';
 import { reachClickHouse } from '../connections/openParts.js';
 import { parseTableName, tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
+import { tellPassedOver } from './shared/passedOver.js';
 import { IDENTITY_TYPES } from '../clickhouse/identityColumns.js';
 import { inferColumns } from '../clickhouse/inferColumns.js';
 import { findsByIdentity, projectionStatements } from '../clickhouse/lookUpProjection.js';
@@ -215,10 +216,13 @@ async function sampleRows(
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows: string[] = [];
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
-  await readRanges(kafka, admin, await rangesOf(admin, topics), (message, { topic, partition }) => {
-    const row = build({ topic, partition, epoch: '' }, fromKafkaMessage(message));
-    if (typeof row === 'string') rows.push(row);
-    return rows.length >= records || performance.now() >= untilMs;
+  await readRanges(kafka, admin, await rangesOf(admin, topics), {
+    message: (message, { topic, partition }) => {
+      const row = build({ topic, partition, epoch: '' }, fromKafkaMessage(message));
+      if (typeof row === 'string') rows.push(row);
+      return rows.length >= records || performance.now() >= untilMs;
+    },
+    passedOver: tellPassedOver,
   });
   return rows;
 }

@@ -32,14 +32,18 @@ import {
   type FoundDeadLetter,
   type Known,
   type RecordFacts,
+  type RecordState,
 } from './shared/recordFacts.js';
+
+/** States of a record that are no good end, nor on the way to one. */
+const FAULTS: ReadonlySet<RecordState> = new Set(['missing', 'unreadable', 'unknown']);
 
 /** Runs of a batcher that are searched for a record's batch, at most. */
 const RUNS_MAX = 20;
 
 /**
- * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing, or a part that
- * would know does not answer.
+ * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing or cannot be read, or a
+ * part that would know does not answer.
  */
 export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
   const place = parsePlace(text);
@@ -52,7 +56,7 @@ export async function where(text: string, { config: file, json }: { config: stri
     ]);
     throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}; they read ${read.join(', ')}`);
   }
-  const found: { pipeline: string; state: string; facts: RecordFacts }[] = [];
+  const found: { pipeline: string; state: RecordState; facts: RecordFacts }[] = [];
   await withKafka(config, async (kafka, admin) => {
     for (const pipeline of pipelines) {
       const facts = await factsOf(place, { config, pipeline, kafka, admin });
@@ -63,7 +67,7 @@ export async function where(text: string, { config: file, json }: { config: stri
     const reports = found.map(({ pipeline, state, facts }) => ({ place: text, pipeline, state, ...facts }));
     console.log(JSON.stringify(reports, null, 2));
   } else for (const { pipeline, facts } of found) console.log(whereText(place, pipeline, facts));
-  if (found.some(({ state }) => state === 'missing' || state === 'unknown')) process.exitCode = 1;
+  if (found.some(({ state }) => FAULTS.has(state))) process.exitCode = 1;
 }
 
 interface Search {
@@ -82,7 +86,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   const { layout, settings } = pipeline;
   const log = await logOf(admin, pipeline, place);
   const isInLog = place.offset >= log.start && place.offset < log.end;
-  const record = isInLog ? await readRecord(kafka, admin, place) : null;
+  const { record, unreadable } = isInLog ? await readRecord(kafka, admin, place) : { record: null, unreadable: null };
   return tryingTemporal(config, async (temporal) => {
     const accepted = await known(() => acceptedBy(temporal(), pipeline, place, record));
     const rows = await known(() => rowsOf(config, pipeline, place));
@@ -99,6 +103,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
         skipped: isSkipped(record, settings.destination),
         batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout)),
       },
+      unreadable,
       acceptances,
       rows,
       acks: answers.acks.map(({ atMs: _, ...ack }) => ack),
@@ -125,13 +130,19 @@ async function readRecord(
   kafka: Kafka,
   admin: KafkaAdmin,
   { topic, partition, offset }: RecordPlace,
-): Promise<KafkaRecord | null> {
+): Promise<{ record: KafkaRecord | null; unreadable: string | null }> {
   let record: KafkaRecord | null = null;
-  await readRanges(kafka, admin, [{ topic, partition, from: offset, to: offset + 1 }], (message) => {
-    record = fromKafkaMessage(message);
-    return true;
+  let unreadable: string | null = null;
+  await readRanges(kafka, admin, [{ topic, partition, from: offset, to: offset + 1 }], {
+    message: (message) => {
+      record = fromKafkaMessage(message);
+      return true;
+    },
+    passedOver: ({ reason }) => {
+      unreadable = reason;
+    },
   });
-  return record;
+  return { record, unreadable };
 }
 
 /** What is needed to ask Temporal. */

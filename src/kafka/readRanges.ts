@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
-import { failureOf } from './kafkajs/fetchedBatch.js';
+import { failureOf, startOf } from './kafkajs/fetchedBatch.js';
 import { UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
 import { causeOf, isRefusal } from './refusal.js';
@@ -17,6 +17,21 @@ export interface PartitionRange extends TopicPartition {
 /** May take its time: the next message waits for it. Says whether enough is read. Its error ends the reading. */
 export type HandleMessage = (message: KafkaMessage, range: PartitionRange) => Promise<boolean> | boolean;
 
+/** Offsets whose records nobody can read, as their producer wrote them: the daemon passes over them, too. */
+export interface PassedOver extends PartitionRange {
+  /** Why, with the topic, the partition and the offset. */
+  readonly reason: string;
+}
+
+/** What becomes of messages, and of what is in their place. */
+interface RangeHandlers {
+  readonly message: HandleMessage;
+  /** In its turn among the messages, once. Offsets that were not asked for are left out. */
+  readonly passedOver: (unreadable: PassedOver) => void;
+}
+
+/** Fetches of what may have been damaged on its way, after which the reading fails. The daemon holds the partition then. */
+const UNREADABLE_FETCHES_MAX = 3;
 /** Without anything new for so long the reading fails. A broker that is started again has come back by then. */
 const PATIENCE_MS = 90_000;
 /** After this long without anything new it is asked whether the log still has what is due. */
@@ -37,10 +52,10 @@ export async function readRanges(
   kafka: Kafka,
   admin: KafkaAdmin,
   ranges: readonly PartitionRange[],
-  handle: HandleMessage,
+  handlers: RangeHandlers,
   patienceMs = PATIENCE_MS,
 ): Promise<void> {
-  const reading = new Reading(ranges, handle);
+  const reading = new Reading(ranges, handlers);
   if (reading.hasEnded()) return;
   const groupId = `ktb-read-${randomUUID()}`;
   try {
@@ -58,20 +73,27 @@ export async function readRanges(
   }
 }
 
+/** A partition that is not at its end. */
+interface Unread {
+  readonly range: PartitionRange;
+  next: number;
+  /** One after the other, that brought what may be damaged. */
+  damagedFetches: number;
+}
+
 /** How far ranges have been read. */
 class Reading {
-  readonly #handle: HandleMessage;
-  /** The next offset of each partition that is not at its end. */
-  readonly #unread = new Map<string, { readonly range: PartitionRange; next: number }>();
+  readonly #handlers: RangeHandlers;
+  readonly #unread = new Map<string, Unread>();
   #isEnough = false;
   #failure: { readonly error: unknown } | null = null;
   #isHandling = false;
   #progressAtMs = performance.now();
 
-  constructor(ranges: readonly PartitionRange[], handle: HandleMessage) {
-    this.#handle = handle;
+  constructor(ranges: readonly PartitionRange[], handlers: RangeHandlers) {
+    this.#handlers = handlers;
     for (const range of ranges)
-      if (range.from < range.to) this.#unread.set(partitionName(range), { range, next: range.from });
+      if (range.from < range.to) this.#unread.set(partitionName(range), { range, next: range.from, damagedFetches: 0 });
   }
 
   hasEnded(): boolean {
@@ -103,18 +125,21 @@ class Reading {
     const unread = this.#unread.get(partitionName(batch));
     if (unread === undefined) return;
     const { range } = unread;
-    const unreadable = failureOf(batch);
-    if (unreadable !== null) {
-      this.#failure = { error: this.unfinished(unreadable, unread) };
+    const failure = failureOf(batch);
+    if (failure !== null && !failure.isAsWritten) {
+      if (++unread.damagedFetches >= UNREADABLE_FETCHES_MAX)
+        this.#failure = { error: this.unfinished(failure, unread) };
       return;
     }
+    unread.damagedFetches = 0;
     this.#isHandling = true;
     try {
+      if (failure !== null) this.#passOver(unread, batch, failure);
       for (const message of batch.messages) {
         const offset = Number(message.offset);
         if (offset < unread.next) continue;
         if (!payload.isRunning() || offset >= range.to || this.hasEnded()) break;
-        this.#isEnough = await this.#handle(message, range);
+        this.#isEnough = await this.#handlers.message(message, range);
         unread.next = offset + 1;
         // What it fails by, the consumer fails by, too.
         await payload.heartbeat().catch(() => undefined);
@@ -126,6 +151,15 @@ class Reading {
       this.#isHandling = false;
       this.#progressAtMs = performance.now();
     }
+  }
+
+  #passOver(unread: Unread, batch: Batch, { message: reason }: UnreadableBatchError): void {
+    const { topic, partition, to: end } = unread.range;
+    const from = Math.max(startOf(batch), unread.next);
+    const to = Math.min(Number(batch.lastOffset()) + 1, end);
+    if (from >= to) return;
+    unread.next = to;
+    this.#handlers.passedOver({ topic, partition, from, to, reason });
   }
 
   /** Up to this offset there is nothing more to hand over. */

@@ -1,13 +1,14 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
 import { partitionName } from '../protocol/record.js';
-import { rangesOf, readRanges, type PartitionRange } from './readRanges.js';
+import { rangesOf, readRanges, type PartitionRange, type PassedOver } from './readRanges.js';
 
 /**
  * Reads all messages that a topic has at the time of the call, one after the other, in the order of each partition.
  * Messages from the beginning of an open transaction on cannot be read yet.
  *
  * @param handle is awaited before the next message. Its error ends the reading
+ * @param passedOver is told what cannot be read
  * @returns the ranges that were not read because of open transactions
  */
 export async function readTopic(
@@ -15,13 +16,17 @@ export async function readTopic(
   admin: KafkaAdmin,
   topic: string,
   handle: (message: KafkaMessage, partition: number) => Promise<void> | void,
+  passedOver: (unreadable: PassedOver) => void,
 ): Promise<readonly PartitionRange[]> {
   // These ends are asked for first. So a log that is longer than what may be read is really held back.
   const ends = await admin.fetchHighWatermarks(topic);
   const ranges = await rangesOf(admin, [topic]);
-  await readRanges(kafka, admin, ranges, async (message, { partition }) => {
-    await handle(message, partition);
-    return false;
+  await readRanges(kafka, admin, ranges, {
+    message: async (message, { partition }) => {
+      await handle(message, partition);
+      return false;
+    },
+    passedOver,
   });
   return ranges.flatMap((range) => {
     const end = ends.get(partitionName(range)) ?? 0;

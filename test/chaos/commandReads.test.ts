@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { repairKafkajs } from '../../src/kafka/kafkajs/repairs.js';
-import { rangesOf, readRanges } from '../../src/kafka/readRanges.js';
+import { rangesOf, readRanges, type PassedOver } from '../../src/kafka/readRanges.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -62,9 +62,14 @@ it('a read that comes to a damaged batch ends in an error that names it, and is 
     `the record batch at offset 1 of ${topic}/1 cannot be read: its checksum is wrong`;
   const offsets: number[] = [];
   const ranges = await rangesOf(fixture.admin, [fixture.topic]);
-  const reading = readRanges(fixture.kafka, fixture.admin, ranges, ({ offset }) => offsets.push(Number(offset)) < 0);
+  const passedOver: PassedOver[] = [];
+  const reading = readRanges(fixture.kafka, fixture.admin, ranges, {
+    message: ({ offset }) => offsets.push(Number(offset)) < 0,
+    passedOver: (unreadable) => passedOver.push(unreadable),
+  });
   await expect(reading).rejects.toThrow(problemOf(fixture.topic));
   expect(offsets).toEqual([0]);
+  expect(passedOver).toEqual([]);
   for (const [topic, ...args] of [
     [fixture.deadLetterTopic, 'dlq', 'list', fixture.name],
     [fixture.deadLetterTopic, 'dlq', 'replay', fixture.name, '--all'],

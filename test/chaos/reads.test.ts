@@ -28,13 +28,16 @@ async function readAcrossOutage(outageMs: number, patienceMs?: number): Promise<
     fixture.kafka,
     fixture.admin,
     ranges,
-    async ({ offset }, { partition }) => {
-      read.get(partition)?.push(Number(offset));
-      if (++handed === 1_000) {
-        await broker?.kill();
-        restarted = Number.isFinite(outageMs) ? sleep(outageMs).then(() => broker?.start()) : Promise.resolve();
-      }
-      return false;
+    {
+      message: async ({ offset }, { partition }) => {
+        read.get(partition)?.push(Number(offset));
+        if (++handed === 1_000) {
+          await broker?.kill();
+          restarted = Number.isFinite(outageMs) ? sleep(outageMs).then(() => broker?.start()) : Promise.resolve();
+        }
+        return false;
+      },
+      passedOver: ({ reason }) => expect.unreachable(reason),
     },
     patienceMs,
   );

@@ -5,6 +5,7 @@ import { CLI, Daemon, ktb, ktbUntil } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
+import { produceUnreadable } from '../support/unreadable.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
@@ -136,6 +137,36 @@ it('where finds a record wherever it is, and reconcile names what was lost', asy
   expect(said.output).toContain('offsets 4 to 5 (2 records) missing');
   expect((await ktb(fixture.config(), ['where', 'nobody/0/0'])).code).toBe(2);
 });
+
+it('what the daemon passes over the commands pass over, too, and say so', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { batchers: 1 } });
+  const { producer, topic, deadLetterTopic } = fixture;
+  await fixture.collectAcks();
+  const daemon = await Daemon.start(fixture.config());
+  await fixture.produce(3);
+  await produceUnreadable(producer, topic);
+  await producer.send({ topic, messages: [{ value: 'no JSON' }] });
+  await fixture.produce(2);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(6));
+  await eventually(async () => expect((await fixture.offsets())[0]).toMatchObject({ committed: 7 }));
+  await daemon.stop();
+
+  expect(await where(`${topic}/0/3`)).toMatchObject({ code: 1, state: 'unreadable', rows: [], acks: [] });
+  expect(await where(`${topic}/0/4`)).toMatchObject({ code: 0, state: 'rejected' });
+  await produceUnreadable(producer, deadLetterTopic);
+  const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name]);
+  expect(code).toBe(1);
+  expect(output).toContain(
+    `${topic}/0: offset 3 cannot be read and was passed over, as by the daemon: the record batch at offset 3 of ${topic}/0`,
+  );
+  expect(output).toContain(`${deadLetterTopic}/0: offset`);
+  expect(output).not.toMatch(/missing:|not acknowledged/);
+  const letters = await ktb(fixture.config(), ['dlq', 'list', fixture.name]);
+  expect(letters).toMatchObject({ code: 1, output: expect.stringMatching(/: 1 dead letters on /) as string });
+  expect(letters.output).toContain(`${deadLetterTopic}/0: offset`);
+  const created = await ktb(fixture.config({ table: `${fixture.table}_sampled` }), ['setup', '--from-sample', '10']);
+  expect(created).toMatchObject({ code: 0, output: expect.stringContaining('created from 5 records') as string });
+}, 240_000);
 
 it('the codec server makes the signals and batches of a real history readable', async () => {
   fixture = await Fixture.create(stack(), { pipeline: { batchers: 1 } });

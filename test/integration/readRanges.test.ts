@@ -1,7 +1,8 @@
 import { beforeAll, expect, it } from 'vitest';
 import { repairKafkajs } from '../../src/kafka/kafkajs/repairs.js';
-import { rangesOf, readRanges } from '../../src/kafka/readRanges.js';
+import { rangesOf, readRanges, type PassedOver } from '../../src/kafka/readRanges.js';
 import { Fixture } from '../support/fixture.js';
+import { produceUnreadable } from '../support/unreadable.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
@@ -11,16 +12,20 @@ beforeAll(repairKafkajs);
 /** Long before the time after which nothing new is an error. */
 const SOON_MS = 60_000;
 
-/** The offsets that a read of all of a fixture's topic hands over. */
-async function read(fixture: Fixture): Promise<number[]> {
+/** The offsets that a read of all of a fixture's topic hands over, and what it passes over. */
+async function read(fixture: Fixture, passedOver: PassedOver[] = []): Promise<number[]> {
   const offsets: number[] = [];
-  const handle = ({ offset }: { offset: string }) => {
-    offsets.push(Number(offset));
-    return false;
-  };
-  await readRanges(fixture.kafka, fixture.admin, await rangesOf(fixture.admin, [fixture.topic]), handle);
+  await readRanges(fixture.kafka, fixture.admin, await rangesOf(fixture.admin, [fixture.topic]), {
+    message: ({ offset }) => {
+      offsets.push(Number(offset));
+      return false;
+    },
+    passedOver: (unreadable) => passedOver.push(unreadable),
+  });
   return offsets;
 }
+
+const passedOver = ({ reason }: PassedOver): never => expect.unreachable(reason);
 
 it(
   'a read ends at the end of a log that ends with control records and an aborted transaction',
@@ -48,7 +53,10 @@ it(
     const ranges = await rangesOf(fixture.admin, [fixture.topic]);
     await fixture.removeBefore(10);
     const offsets: string[] = [];
-    await readRanges(fixture.kafka, fixture.admin, ranges, ({ offset }) => offsets.push(offset) < 0);
+    await readRanges(fixture.kafka, fixture.admin, ranges, {
+      message: ({ offset }) => offsets.push(offset) < 0,
+      passedOver,
+    });
     expect(offsets).toEqual([]);
   },
   SOON_MS,
@@ -70,14 +78,25 @@ it(
   SOON_MS,
 );
 
+it('what a producer made unreadable is passed over and told once, and what lies behind it is read', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1 });
+  const unreadable: PassedOver[] = [];
+  await fixture.produce(3);
+  await produceUnreadable(fixture.producer, fixture.topic);
+  await fixture.produce(2);
+  expect(await read(fixture, unreadable)).toEqual([0, 1, 2, 4, 5]);
+  const reason = `the record batch at offset 3 of ${fixture.topic}/0 cannot be read: it has 524289 headers; 524288 are taken`;
+  expect(unreadable).toEqual([{ topic: fixture.topic, partition: 0, from: 3, to: 4, reason }]);
+});
+
 it('a read that cannot come to its end is an error that says how far it came', async () => {
   const fixture = await Fixture.create(stack(), { partitions: 1 });
   await fixture.produce(3);
   const [range] = await rangesOf(fixture.admin, [fixture.topic]);
   const beyond = [{ ...range!, to: 5 }];
-  await expect(readRanges(fixture.kafka, fixture.admin, beyond, () => false, 8_000)).rejects.toThrow(
-    /not read to its end: .*\/0 was read up to offset 3 of 5; nothing has come for 8 s/,
-  );
+  await expect(
+    readRanges(fixture.kafka, fixture.admin, beyond, { message: () => false, passedOver }, 8_000),
+  ).rejects.toThrow(/not read to its end: .*\/0 was read up to offset 3 of 5; nothing has come for 8 s/);
 });
 
 it('what the handler throws ends the read', async () => {
@@ -85,9 +104,12 @@ it('what the handler throws ends the read', async () => {
   await fixture.produce(3);
   const ranges = await rangesOf(fixture.admin, [fixture.topic]);
   const seen: number[] = [];
-  const reading = readRanges(fixture.kafka, fixture.admin, ranges, ({ offset }) => {
-    seen.push(Number(offset));
-    throw new Error('enough');
+  const reading = readRanges(fixture.kafka, fixture.admin, ranges, {
+    message: ({ offset }) => {
+      seen.push(Number(offset));
+      throw new Error('enough');
+    },
+    passedOver,
   });
   await expect(reading).rejects.toThrow('enough');
   expect(seen).toEqual([0]);

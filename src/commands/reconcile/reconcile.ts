@@ -9,10 +9,11 @@ import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
 import { findInputTopics } from '../../kafka/existingTopics.js';
 import { allOf, findGroupOffsets, offsetsAt, type Found, type GroupOffsets } from '../../kafka/offsets.js';
-import { readRanges, type PartitionRange } from '../../kafka/readRanges.js';
+import { readRanges, type PartitionRange, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { tableOf, tablesOf } from '../../protocol/tables.js';
 import { UsageError } from '../../lib/usageError.js';
+import { passedOverText } from '../shared/passedOver.js';
 import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
@@ -34,11 +35,14 @@ const ROWS_AT_ONCE = 100_000;
 /** Gaps of each kind and partition that are printed. `--json` has all. */
 const GAPS_SHOWN = 10;
 
-interface Report extends PartitionRange, LedgerSummary {}
+interface Report extends PartitionRange, LedgerSummary {
+  /** What nobody can read, in ascending order: the daemon passes over it, and it is neither inserted nor answered. */
+  readonly unreadable: readonly Pick<PassedOver, 'from' | 'to' | 'reason'>[];
+}
 
 /**
  * `ktb reconcile`: compares the committed records with rows, dead letters and acknowledgements, one by one, and names
- * what is missing. Exit code 1 if something is missing, doubled or not acknowledged.
+ * what is missing. Exit code 1 if something is missing, doubled, not acknowledged or unreadable.
  */
 export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -58,11 +62,14 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     await markHeld(ledgers, batchers);
     await markRows(ledgers, config, pipeline);
     await markAnswers(ledgers, kafka, admin, pipeline);
-    const reports = ledgers.entries.map(({ range, ledger }): Report => ({ ...range, ...ledger.summary() }));
+    const reports = ledgers.entries.map(({ range, ledger, unreadable }): Report => {
+      return { ...range, ...ledger.summary(), unreadable };
+    });
     if (options.json) console.log(JSON.stringify(reports, null, 2));
     else print(reports);
     const isWhole = reports.every(
-      ({ missing, doubled, unanswered }) => !missing.length && !doubled.length && !unanswered.length,
+      ({ missing, doubled, unanswered, unreadable }) =>
+        !missing.length && !doubled.length && !unanswered.length && !unreadable.length,
     );
     if (!isWhole) process.exitCode = 1;
   });
@@ -120,20 +127,30 @@ function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batc
   return starts.reduce((first, start) => Math.min(first, start), to);
 }
 
+interface LedgerEntry {
+  readonly range: PartitionRange;
+  readonly ledger: Ledger;
+  readonly unreadable: Pick<PassedOver, 'from' | 'to' | 'reason'>[];
+}
+
 /** The ledgers of some partitions. */
 class Ledgers {
-  readonly entries: readonly { readonly range: PartitionRange; readonly ledger: Ledger }[];
-  readonly #byName: ReadonlyMap<string, Ledger>;
+  readonly entries: readonly LedgerEntry[];
+  readonly #byName: ReadonlyMap<string, LedgerEntry>;
   /** Time of the oldest record, milliseconds since 1970. Undefined if a record has no time. */
   oldestMs: number | undefined = Infinity;
 
   constructor(ranges: readonly PartitionRange[], expectsAcks: boolean) {
-    this.entries = ranges.map((range) => ({ range, ledger: new Ledger({ ...range, expectsAcks }) }));
-    this.#byName = new Map(this.entries.map(({ range, ledger }) => [partitionName(range), ledger]));
+    this.entries = ranges.map((range) => ({ range, ledger: new Ledger({ ...range, expectsAcks }), unreadable: [] }));
+    this.#byName = new Map(this.entries.map((entry) => [partitionName(entry.range), entry]));
   }
 
   of(partition: TopicPartition): Ledger | undefined {
-    return this.#byName.get(partitionName(partition));
+    return this.#byName.get(partitionName(partition))?.ledger;
+  }
+
+  passedOver({ topic, partition, from, to, reason }: PassedOver): void {
+    this.#byName.get(partitionName({ topic, partition }))?.unreadable.push({ from, to, reason });
   }
 
   wrote(timestampMs: number): void {
@@ -149,11 +166,14 @@ async function readLog(
   ranges: readonly PartitionRange[],
 ): Promise<Ledgers> {
   const ledgers = new Ledgers(ranges, destination.reply !== undefined);
-  await readRanges(kafka, admin, ranges, (message, range) => {
-    const record = fromKafkaMessage(message);
-    ledgers.of(range)?.record(record.offset, { skipped: isSkipped(record, destination) });
-    ledgers.wrote(record.timestampMs);
-    return false;
+  await readRanges(kafka, admin, ranges, {
+    message: (message, range) => {
+      const record = fromKafkaMessage(message);
+      ledgers.of(range)?.record(record.offset, { skipped: isSkipped(record, destination) });
+      ledgers.wrote(record.timestampMs);
+      return false;
+    },
+    passedOver: (unreadable) => ledgers.passedOver(unreadable),
   });
   return ledgers;
 }
@@ -228,6 +248,7 @@ function print(reports: readonly Report[]): void {
     printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
     printGaps(partitionName(report), report.doubled, 'more than one row each');
     printGaps(partitionName(report), report.unanswered, 'not acknowledged');
+    printUnreadable(report);
   }
 }
 
@@ -238,6 +259,12 @@ function printGaps(where: string, gaps: readonly Gap[], what: string): void {
   }
   const more = gaps.slice(GAPS_SHOWN);
   if (more.length > 0) console.log(`${where}: ${more.length} more ranges, ${recordsIn(more)} records, ${what}`);
+}
+
+function printUnreadable({ topic, partition, unreadable }: Report): void {
+  for (const part of unreadable.slice(0, GAPS_SHOWN)) console.log(passedOverText({ topic, partition, ...part }));
+  const more = unreadable.length - GAPS_SHOWN;
+  if (more > 0) console.log(`${partitionName({ topic, partition })}: ${more} more ranges that cannot be read`);
 }
 
 function recordsIn(gaps: readonly Gap[]): number {

@@ -3,9 +3,10 @@ import { isMissing } from '../../daemon/startUpChecks.js';
 import type { PipelineConfig } from '../../config/config.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
-import { rangesOf, readRanges } from '../../kafka/readRanges.js';
+import { rangesOf, readRanges, type HandleMessage } from '../../kafka/readRanges.js';
 import { readDeadLetter } from '../../protocol/deadLetter.js';
 import type { RecordPlace } from '../../protocol/record.js';
+import { tellPassedOver } from './passedOver.js';
 import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
 
 /**
@@ -21,7 +22,7 @@ export interface AnswerHandlers {
 export const CLOCK_SKEW_MS = 60_000;
 
 /**
- * Reads the acknowledgements and dead letters of a pipeline.
+ * Reads the acknowledgements and dead letters of a pipeline. What cannot be read of their topics is said, and passed over.
  *
  * @param askedMs when the oldest record was written, milliseconds since 1970. Answers from before (by more than
  *   {@link CLOCK_SKEW_MS}) are not read. Undefined: reads all that the topics have
@@ -45,7 +46,7 @@ export async function readAnswers(
     // A time in the future does not say when the record was answered.
     askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
   );
-  await readRanges(kafka, admin, ranges, (message, { topic, partition }) => {
+  const handle: HandleMessage = (message, { topic, partition }) => {
     const at = { topic, partition, offset: Number(message.offset) };
     if (topic === deadLetterTopic) {
       const { source, pipeline, code, message: text } = readDeadLetter(fromKafkaMessage(message));
@@ -55,7 +56,8 @@ export async function readAnswers(
     }
     const parsed = parseAck(message);
     return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: Number(message.timestamp) });
-  });
+  };
+  await readRanges(kafka, admin, ranges, { message: handle, passedOver: tellPassedOver });
 }
 
 /** Null if the message is not one of our acknowledgements. */

@@ -55,6 +55,8 @@ export interface RecordFacts {
     /** Workflow id of the record's batcher by the present configuration. */
     readonly batcher: string;
   } | null;
+  /** Why what is at this offset cannot be read by anybody, and was passed over; null where it can. */
+  readonly unreadable: string | null;
   readonly acceptances: Known<readonly Acceptance[]>;
   readonly rows: Known<readonly RowsOfRecord[]>;
   readonly acks: readonly FoundAck[];
@@ -65,6 +67,7 @@ export interface RecordFacts {
  * - `notWritten`: the log ends before the offset
  * - `noRecord`: a transaction's mark, or removed by compaction
  * - `removed`: it is before the log's start, and nothing else is known
+ * - `unreadable`: nobody can read its record batch: the daemon has passed over it, or will
  * - `waiting`: no batcher has accepted it
  * - `accepted`: a batcher has it
  * - `flushing`: it is in a batch that is being flushed
@@ -76,6 +79,7 @@ export type RecordState =
   | 'notWritten'
   | 'noRecord'
   | 'removed'
+  | 'unreadable'
   | 'waiting'
   | 'accepted'
   | 'flushing'
@@ -87,7 +91,7 @@ export type RecordState =
 
 /** The state of a record, from the known facts. Pure. */
 export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
-  const { log, record, acceptances, rows, acks, deadLetters } = facts;
+  const { log, record, unreadable, acceptances, rows, acks, deadLetters } = facts;
   if (!('error' in rows) && rows.length > 0) return 'inserted';
   if (deadLetters.length > 0 || acks.some(({ status }) => status === 'rejected')) return 'rejected';
   if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
@@ -96,6 +100,7 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offse
   const holder = acceptances.find(({ unflushed }) => unflushed);
   if (holder !== undefined) return holder.batches.some(({ outcome }) => outcome === null) ? 'flushing' : 'accepted';
   if (offset < log.start) return 'removed';
+  if (unreadable !== null) return 'unreadable';
   if (record === null) return 'noRecord';
   const wasAccepted = acceptances.some(({ epochs }) => epochs.length > 0);
   if (!wasAccepted && offset >= (log.committed ?? 0)) return 'waiting';
@@ -104,7 +109,7 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offse
 
 /** The known facts about a record as lines for a person. Pure. */
 export function whereText(place: RecordPlace, pipeline: string, facts: RecordFacts): string {
-  const { log, record, acceptances, rows, acks, deadLetters } = facts;
+  const { log, record, unreadable, acceptances, rows, acks, deadLetters } = facts;
   const lines: [what: string, text: string][] = [
     [
       'log',
@@ -115,6 +120,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
     const written = record.timestampMs < 0 ? '' : `written ${timeText(record.timestampMs)}, `;
     lines.push(['record', `${written}for batcher ${record.batcher}`]);
   }
+  if (unreadable !== null) lines.push(['record', unreadable]);
   if ('error' in acceptances) lines.push(['batcher', `not known: ${acceptances.error}`]);
   else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
   if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
@@ -148,6 +154,7 @@ const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   notWritten: 'not written yet: the log ends before it',
   noRecord: 'there is no record at this offset: a mark of a transaction, or compacted away',
   removed: 'the log has removed it, and neither a row nor a dead letter tells of it',
+  unreadable: 'cannot be read, by anybody: the daemon passes over it, and it is neither inserted nor answered',
   waiting: 'waits in Kafka or in the lane of a consumer; no batcher has accepted it yet',
   accepted: 'a batcher has accepted it, and holds it',
   flushing: 'in a batch that is on its way',

@@ -28,6 +28,7 @@ const batch = {
 const facts = (more: Partial<RecordFacts> = {}): RecordFacts => ({
   log: { start: 10, end: 100, committed: 60 },
   record: { timestampMs: 0, skipped: false, batcher: 'ktb:orders:8-key:2' },
+  unreadable: null,
   acceptances: [acceptance],
   rows: [],
   acks: [],
@@ -54,6 +55,17 @@ it('of a record that was acknowledged as inserted and has no row it is told what
   expect(told('rejected')).not.toContain('hint');
   expect(whereText(place, 'p', facts())).not.toContain('hint');
   expect(whereText(place, 'p', facts({ rows: [row], acks: [{ ...ack, status: 'inserted' }] }))).not.toContain('hint');
+});
+
+it('what nobody can read is neither missing nor none, and is told with the reason', () => {
+  const passedOver = {
+    record: null,
+    unreadable: 'the record batch at offset 50 of orders/3 cannot be read: too large',
+  };
+  expect(state({ ...passedOver, acceptances: [] })).toBe('unreadable');
+  expect(whereText(place, 'p', facts({ ...passedOver, acceptances: [] }))).toMatch(
+    /cannot be read, by anybody[\s\S]*\n {2}record +the record batch at offset 50/,
+  );
 });
 
 it('one that is committed, and of which no batcher knows, is missing, too', () => {
