@@ -1,149 +1,120 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { parseDocument } from 'yaml';
-import { describeEnd, logTail, OwnedProcess, Watchdog } from '../stack/processes.js';
-import type { Stack } from '../stack/index.js';
-import { DemoError } from './demoError.js';
-import { waitUntil } from './waiting.js';
+import { stringify } from 'yaml';
+import { StackError, type Stack } from '../stack/index.js';
+import { NativePart } from '../stack/native/part.js';
+import { HOST, pickPorts } from '../stack/ports.js';
+import { runCommand, Watchdog, type ProcessSpec } from '../stack/processes.js';
+import { Progress } from '../stack/progress.js';
 
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
-const CONFIG_TEMPLATE = new URL('./ktb.yaml', import.meta.url);
-const COMMAND_WITHIN_MS = 60_000;
+const PIPELINES = new URL('./ktb.yaml', import.meta.url);
 const READY_WITHIN_MS = 60_000;
 /** Longer than the daemon's own deadline for a shutdown, 25 s. */
 const STOP_WITHIN_MS = 35_000;
 
-/** The bridge as its users run it: the built command line, in processes of its own, and a configuration file. */
+/** The bridge as its users run it: the built command line, in processes of its own, with a configuration file. */
 export class Bridge {
-  readonly configFile: string;
-  /** Aborted when the daemon ends without having been asked to. */
-  readonly failed: AbortSignal;
-  readonly #directory: string;
-  readonly #logFile: string;
+  /** Where the daemon serves /metrics, /readyz and /livez. */
+  readonly url: string;
+  readonly #directory = mkdtempSync(join(tmpdir(), 'ktb-demo-'));
+  readonly #configFile = join(this.#directory, 'ktb.yaml');
   readonly #watchdog = new Watchdog();
-  readonly #failure = new AbortController();
-  readonly #environment = withoutTemporalVariables();
-  #daemon: OwnedProcess | undefined;
-  #url = '';
+  readonly #daemon: NativePart;
 
-  /** Writes the configuration for a stack into a temporary directory, which goes when the bridge is closed. */
-  constructor(stack: Stack) {
-    this.failed = this.#failure.signal;
-    this.#directory = mkdtempSync(join(tmpdir(), 'ktb-demo-'));
+  /**
+   * Writes ktb.yaml into a temporary directory, with the addresses of a stack. The directory goes when the bridge is closed.
+   *
+   * @param onFailure told when the daemon ends without having been asked to
+   */
+  static async create(stack: Stack, onFailure: (error: Error) => void): Promise<Bridge> {
+    const [port] = await pickPorts(1);
+    return new Bridge(stack, `${HOST}:${port}`, onFailure);
+  }
+
+  private constructor({ kafka, temporal, clickhouse }: Stack, listen: string, onFailure: (error: Error) => void) {
+    this.url = `http://${listen}`;
     this.#watchdog.guardDirectory(this.#directory);
-    this.#logFile = join(this.#directory, 'daemon.log');
-    this.configFile = join(this.#directory, 'ktb.yaml');
-    writeFileSync(this.configFile, configFor(stack));
+    const addresses = stringify({
+      kafka: { brokers: kafka.brokers },
+      temporal: { address: temporal.address, namespace: 'default' },
+      clickhouse: { url: clickhouse.url, username: clickhouse.username, password: clickhouse.password },
+      http: { listen },
+      log: { format: 'json' },
+    });
+    writeFileSync(this.#configFile, `${addresses}\n${readFileSync(PIPELINES, 'utf8')}`);
+    this.#daemon = new NativePart(
+      {
+        name: 'The daemon',
+        process: this.#process('run'),
+        probe: () => this.#probe(),
+        startWithinMs: READY_WITHIN_MS,
+        stopWithinMs: STOP_WITHIN_MS,
+      },
+      { watchdog: this.#watchdog, progress: new Progress(({ step }) => void this.#reportEnd(step, onFailure)) },
+    );
   }
 
   /** A command as a person would type it in the project's folder. */
-  commandLine(...args: readonly string[]): string {
-    return ['node', relative(process.cwd(), CLI), ...args, '--config', this.configFile].join(' ');
+  commandLine(command: string): string {
+    return ['node', relative(process.cwd(), CLI), command, '--config', this.#configFile].join(' ');
   }
 
   /**
    * Runs a command other than `run` to its end.
    *
    * @returns what it printed
-   * @throws DemoError with what it printed, where it fails or takes longer than a minute
+   * @throws StackError with what it printed, where it fails
    */
-  async command(signal: AbortSignal, ...args: readonly string[]): Promise<string> {
-    try {
-      const { stdout } = await promisify(execFile)(process.execPath, [CLI, ...args, '--config', this.configFile], {
-        env: this.#environment,
-        timeout: COMMAND_WITHIN_MS,
-        signal,
-      });
-      return stdout.trimEnd();
-    } catch (error) {
-      signal.throwIfAborted();
-      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-      throw new DemoError(`${this.commandLine(...args)} failed:\n${stdout}${stderr}`, { cause: error });
-    }
+  async command(command: string, signal: AbortSignal): Promise<string> {
+    const spec = this.#process(command);
+    await runCommand(spec, this.#watchdog, signal);
+    return readFileSync(spec.logFile, 'utf8').trimEnd();
   }
 
-  /** Starts the daemon and waits until it says that it is ready. */
-  async startDaemon(signal: AbortSignal): Promise<void> {
-    const daemon = await OwnedProcess.spawn(
-      {
-        command: process.execPath,
-        args: [CLI, 'run', '--config', this.configFile],
-        cwd: this.#directory,
-        env: this.#environment,
-        logFile: this.#logFile,
-      },
-      this.#watchdog,
-    );
-    this.#daemon = daemon;
-    void daemon.ended.then((end) => {
-      if (!daemon.endRequested)
-        this.#failure.abort(new DemoError(`The daemon ${describeEnd(end)}, without being asked to.`));
-    });
-    await waitUntil(() => this.#unreadiness(), {
-      what: 'the daemon to be ready',
-      withinMs: READY_WITHIN_MS,
-      signal: AbortSignal.any([signal, this.failed]),
-    });
-  }
-
-  /** Where the daemon serves /metrics, /readyz and /livez. */
-  get url(): string {
-    return this.#url;
+  /**
+   * Starts the daemon and waits until it says that it is ready.
+   *
+   * @throws StackError with the end of its log, where it does not become ready
+   */
+  startDaemon(signal: AbortSignal): Promise<void> {
+    return this.#daemon.start(signal);
   }
 
   /** The end of the daemon's log. */
   logTail(): Promise<string> {
-    return logTail(this.#logFile);
+    return this.#daemon.logTail();
   }
 
-  /** Drains and ends the daemon, and removes the directory. Idempotent. */
+  /** Drains and ends the daemon, and removes the directory. */
   async close(): Promise<void> {
-    await this.#daemon?.end(STOP_WITHIN_MS);
+    await this.#daemon.stop();
     await rm(this.#directory, { recursive: true, force: true });
     await this.#watchdog.close();
   }
 
-  async #unreadiness(): Promise<string | undefined> {
-    if (this.#url === '') {
-      const port = portInLog(readFileSync(this.#logFile, 'utf8'));
-      if (port === undefined) return 'it has not started yet';
-      this.#url = `http://127.0.0.1:${port}`;
-    }
-    const response = await fetch(`${this.#url}/readyz`);
-    const text = (await response.text()).trim();
-    return response.ok ? undefined : text;
+  async #probe(): Promise<void> {
+    const response = await fetch(`${this.url}/readyz`);
+    const text = await response.text();
+    if (!response.ok) throw new Error(text.trim());
   }
-}
 
-/** The demo's configuration file with the addresses of a stack. */
-function configFor({ kafka, temporal, clickhouse }: Stack): string {
-  const document = parseDocument(readFileSync(CONFIG_TEMPLATE, 'utf8'));
-  document.set('kafka', { brokers: kafka.brokers });
-  document.set('temporal', { address: temporal.address, namespace: 'default' });
-  document.set('clickhouse', {
-    url: clickhouse.url,
-    username: clickhouse.username,
-    password: clickhouse.password,
-    database: clickhouse.database,
-  });
-  document.set('http', { listen: '127.0.0.1:0' });
-  document.set('log', { format: 'json' });
-  return document.toString();
-}
+  async #reportEnd(how: string, onFailure: (error: Error) => void): Promise<void> {
+    onFailure(new StackError('STATE', `The daemon ${how}. The end of its log:\n${await this.logTail()}`));
+  }
 
-/** The daemon takes a free port and says in its first line which. */
-function portInLog(log: string): number | undefined {
-  const port = /"port":(\d+)/.exec(log)?.[1];
-  return port === undefined ? undefined : Number(port);
-}
-
-/** Settings for another Temporal (namespace, API key, TLS) are not meant for the demo's. */
-function withoutTemporalVariables(): Record<string, string | undefined> {
-  const names = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_'));
-  return { ...process.env, ...Object.fromEntries(names.map((name) => [name, undefined])) };
+  #process(command: string): ProcessSpec {
+    // Settings for another Temporal (namespace, API key, TLS) are not meant for the demo's.
+    const foreign = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_'));
+    return {
+      command: process.execPath,
+      args: [CLI, command, '--config', this.#configFile],
+      cwd: this.#directory,
+      env: Object.fromEntries(foreign.map((name) => [name, undefined])),
+      logFile: join(this.#directory, `${command}.log`),
+    };
+  }
 }

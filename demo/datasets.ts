@@ -2,12 +2,6 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** A record to produce. */
-export interface DemoRecord {
-  readonly key: string;
-  readonly value: string;
-}
-
 /** A public data set as the records of one pipeline; topic and table have its name. */
 export interface Dataset {
   readonly name: string;
@@ -16,18 +10,9 @@ export interface Dataset {
   /** Records that have to be rejected; their numbers follow those of the good ones. */
   readonly badRecords: number;
   /** The record of a number. */
-  record(index: number): DemoRecord;
+  record(index: number): { readonly key: string; readonly value: string };
   /** The number of the record that a row was made from, by the row's `id`; undefined when there is none. */
   indexOfRow(id: string): number | undefined;
-}
-
-interface Flight {
-  readonly origin: string;
-}
-
-interface Earthquake {
-  readonly id: string;
-  readonly properties: { readonly net: string };
 }
 
 /**
@@ -35,51 +20,51 @@ interface Earthquake {
  * repeated with new ids up to any number. Each is keyed by the airport it starts from.
  */
 export function flights(records: number): Dataset {
-  const templates = (readDataset('flights-20k.json') as Flight[]).map((flight) => ({
-    key: flight.origin,
-    // All but the opening brace, behind which the id goes.
-    tail: JSON.stringify(flight).slice(1),
-  }));
-  const template = (index: number): { key: string; tail: string } =>
-    templates[index % templates.length] as { key: string; tail: string };
+  const templates = readDataset('flights-20k.json') as { readonly origin: string }[];
   return {
     name: 'flights',
     records,
-    badRecords: badValues.length,
+    badRecords: SPOILED.length,
     record: (index) => {
-      const { key, tail } = template(index);
-      const bad = badValues[index - records];
-      return { key, value: bad?.(index) ?? `{"id":${index},${tail}` };
+      const flight = templates[index % templates.length] as { readonly origin: string };
+      const value = JSON.stringify({ id: index, ...flight });
+      return { key: flight.origin, value: SPOILED[index - records]?.(value) ?? value };
     },
-    indexOfRow: (id) => {
-      const index = Number(id);
-      return Number.isInteger(index) && index >= 0 && index < records + badValues.length ? index : undefined;
-    },
+    indexOfRow: (id) => (/^\d+$/.test(id) && Number(id) < records + SPOILED.length ? Number(id) : undefined),
   };
 }
 
 /** What goes wrong in practice: cut off on the way, of another shape, of another type. */
-const badValues: readonly ((index: number) => string)[] = [
-  (index) => `{"id":${index},"date":"2001/01/01 00:47","delay":`,
-  () => '["2001/01/01 00:47",66,1750,"DTW","LAS"]',
-  (index) =>
-    `{"id":${index},"date":"2001/01/01 00:47","delay":"late","distance":1750,"origin":"DTW","destination":"LAS"}`,
+const SPOILED: readonly ((value: string) => string)[] = [
+  (value) => value.slice(0, value.length / 2),
+  (value) => JSON.stringify(Object.values(JSON.parse(value) as object)),
+  (value) => value.replace(/"delay":-?\d+/, '"delay":"late"'),
 ];
 
 /** The earthquakes of a week in 2018, 1,707 of them, as GeoJSON features of the US Geological Survey; keyed by network. */
 export function earthquakes(): Dataset {
-  const { features } = readDataset('earthquakes.json') as { features: Earthquake[] };
-  const indexOf = new Map(features.map(({ id }, index) => [id, index]));
+  const { features } = readDataset('earthquakes.json') as {
+    features: { readonly id: string; readonly properties: { readonly net: string } }[];
+  };
+  const indexes = new Map(features.map(({ id }, index) => [id, index]));
   return {
     name: 'earthquakes',
     records: features.length,
     badRecords: 0,
-    record: (index) => {
-      const feature = features[index] as Earthquake;
-      return { key: feature.properties.net, value: JSON.stringify(feature) };
-    },
-    indexOfRow: (id) => indexOf.get(id),
+    record: (index) => ({ key: features[index]?.properties.net ?? '', value: JSON.stringify(features[index]) }),
+    indexOfRow: (id) => indexes.get(id),
   };
+}
+
+/**
+ * The numbers of all records in the order in which they are sent: the bad ones in the midst of the good ones, so that they
+ * share their batches.
+ */
+export function sendingOrder({ records, badRecords }: Pick<Dataset, 'records' | 'badRecords'>): number[] {
+  const order = Array.from({ length: records + badRecords }, (_, index) => index);
+  const bad = order.splice(records);
+  order.splice(records / 2, 0, ...bad);
+  return order;
 }
 
 /** A file of npm's vega-datasets. */

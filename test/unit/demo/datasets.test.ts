@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { earthquakes, flights } from '../../../demo/datasets.js';
+import { earthquakes, flights, sendingOrder } from '../../../demo/datasets.js';
 
 test('flights are repeated with ids of their own', () => {
   const dataset = flights(50_000);
@@ -38,4 +38,10 @@ test('a row leads back to its record', () => {
     expect(quakes.indexOfRow(id)).toBe(index);
   }
   expect(quakes.indexOfRow('nowhere')).toBeUndefined();
+});
+
+test('every good record goes out once and in order, the bad ones in their midst', () => {
+  expect(sendingOrder({ records: 5, badRecords: 2 })).toEqual([0, 1, 5, 6, 2, 3, 4]);
+  expect(sendingOrder({ records: 1, badRecords: 1 })).toEqual([1, 0]);
+  expect(sendingOrder({ records: 3, badRecords: 0 })).toEqual([0, 1, 2]);
 });

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { Cleanup } from '../../../demo/cleanup.js';
+import { Ending } from '../../../demo/ending.js';
 
 test('everything is closed, the last opened first, whatever fails or hangs', async () => {
   const closed: string[] = [];
-  const cleanup = new Cleanup();
+  const ending = new Ending();
   const add = (what: string, end: () => Promise<unknown>): void => {
-    cleanup.add(what, 50, () => {
+    ending.add(what, () => {
       closed.push(what);
       return end();
     });
@@ -13,7 +13,7 @@ test('everything is closed, the last opened first, whatever fails or hangs', asy
   add('stack', () => Promise.resolve());
   add('daemon', () => Promise.reject(new Error('no')));
   add('client', () => new Promise(() => undefined));
-  expect(await cleanup.run()).toEqual(['client: did not end within 0.05 s', 'daemon: Error: no']);
+  expect(await ending.close(50)).toEqual(['client: no answer within 0.05 s', 'daemon: no']);
   expect(closed).toEqual(['client', 'daemon', 'stack']);
-  expect(await cleanup.run()).toEqual([]);
+  expect(await ending.close()).toEqual([]);
 });
