@@ -24,6 +24,7 @@ import {
 import { backpressureLimits, partitionsToPause, Stopwatch } from './lanes/backpressure.js';
 import { Commits, type Commit } from './partitions/commits.js';
 import { GroupMember } from '../kafka/groupMember.js';
+import { decideIntake, decideLook, nextAfterEmpty, type Intake, type LogState } from './partitions/intake.js';
 import { Lag } from './partitions/lag.js';
 import { commitLatest } from './partitions/latestStart.js';
 import type { Pack } from './lanes/lane.js';
@@ -63,8 +64,6 @@ const DRAIN_POLL_MS = 20;
 const LAST_COMMIT_MS = 1_000;
 /** Leaving the group may take as long beyond the deadline: until then nobody else gets the partitions. */
 const LEAVE_MS = 2_000;
-/** Batches from elsewhere, after which there is no record at the offset that is looked at. */
-const MISMATCHES_MAX = 3;
 /** Kafka's error where the user may not read a topic. */
 const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
 /** Kafka's error where there is no such topic, or no such partition of it. */
@@ -98,8 +97,6 @@ export class PipelineConsumer {
   readonly #lanes: PipelineLanes;
   readonly #plans: ReadingPlans;
   readonly #commits: Commits;
-  /** The last jump of a partition's fetch position that the log did not explain. */
-  readonly #jumps = new WeakMap<PartitionTracker, string>();
   /** Batches that came from elsewhere while a comparison waited for its record. */
   readonly #mismatches = new WeakMap<Comparison, number>();
   /** Fetches of a partition, by its name, that brought what cannot be read, one after the other. */
@@ -653,7 +650,7 @@ export class PipelineConsumer {
     const wanted = compared.comparison.offset ?? 0;
     // kafkajs may still hand out what it fetched before it was told to seek.
     const mismatches = this.#mismatches.get(compared) ?? 0;
-    if (startOf(batch) !== wanted && mismatches < MISMATCHES_MAX) {
+    if (decideLook(wanted, startOf(batch), mismatches) === 'seek') {
       this.#mismatches.set(compared, mismatches + 1);
       this.#steering.seek(batch, wanted);
       return;
@@ -724,21 +721,19 @@ export class PipelineConsumer {
       this.#steering.pause([batch], 'start');
       return null;
     }
-    if (tracker.handedOver) {
-      this.#finishPlans(assignment);
-      return null;
-    }
     const fetched = startOf(batch);
-    if (fetched === tracker.next) return tracker;
-    if ((await this.#followLog(assignment, tracker)) !== 'there') return null;
-    // Told to go on at `next`, kafkajs came to the same later offset again: what lies between are batches without a
-    // record (compacted, aborted, control), which it passes over without a word.
-    const jump = `${tracker.next} to ${fetched}`;
-    if (fetched > tracker.next && this.#jumps.get(tracker) === jump) tracker.advanceTo(fetched);
-    if (fetched === tracker.next) return tracker;
-    this.#jumps.set(tracker, jump);
-    this.#steering.seek(tracker, tracker.next);
-    return null;
+    const intake = await this.#decide(assignment, tracker, fetched);
+    switch (intake) {
+      case 'take':
+        tracker.advanceTo(fetched);
+        return tracker;
+      case 'seek':
+        tracker.jumped(fetched);
+        this.#steering.seek(tracker, tracker.next);
+        return null;
+      default:
+        return null;
+    }
   }
 
   #finishPlans(assignment: Assignment): void {
@@ -747,32 +742,53 @@ export class PipelineConsumer {
   }
 
   /**
-   * What the log says of the position in it. What retention removed is passed over; a log that ends before is judged anew.
+   * What becomes of what was fetched. The log is asked if it takes that; what retention removed is passed over; a log that ends before what
+   * is due, or is gone, is judged anew. Rejects if Kafka does not answer.
    *
-   * @returns `there`: the log has what is due next; `gone`: nothing is due under this tracker; `unknown`: Kafka does not say
+   * @param fetched see {@link decideIntake}
+   * @returns `drop`: nothing is due under this tracker any more
    */
-  async #followLog(assignment: Assignment, tracker: PartitionTracker): Promise<'there' | 'gone' | 'unknown'> {
-    const { topic, partition } = tracker;
-    const { logs } = await findLogOffsets(this.#options.admin, [topic]);
-    const log = logs.find((entry) => entry.partition === partition);
-    if (!this.#isCurrent(assignment) || assignment.tracker(topic, partition) !== tracker) return 'gone';
-    if (log === undefined) return 'unknown';
-    const { logStart, logEnd } = log;
-    if (logEnd < tracker.next) {
-      this.#reopen(assignment, tracker);
-      return 'gone';
-    }
-    if (logStart > tracker.next) {
-      const missed = logStart - tracker.next;
-      if (!this.#mayPassGap(assignment, { topic, partition, epoch: tracker.epoch, offset: logStart }, missed))
-        return 'gone';
-      tracker.advanceTo(logStart);
-      if (hasHandedOver(tracker)) {
-        this.#finishPlans(assignment);
-        return 'gone';
+  async #decide(
+    assignment: Assignment,
+    tracker: PartitionTracker,
+    fetched: number | null,
+  ): Promise<'take' | 'seek' | 'wait' | 'drop'> {
+    const { topic, partition, epoch } = tracker;
+    let log: LogState | null = null;
+    for (;;) {
+      const intake: Intake = decideIntake(tracker, fetched, log);
+      switch (intake.type) {
+        case 'take':
+        case 'seek':
+        case 'wait':
+          return intake.type;
+        case 'planEnds':
+          this.#finishPlans(assignment);
+          return 'drop';
+        case 'askLog':
+          log = await this.#askLog(tracker);
+          if (!this.#isCurrent(assignment) || assignment.tracker(topic, partition) !== tracker) return 'drop';
+          break;
+        case 'topicGone':
+          this.#topicGone(assignment, [tracker]);
+          return 'drop';
+        case 'shortLog':
+          this.#reopen(assignment, tracker);
+          return 'drop';
+        case 'gap': {
+          const { logStart, missed } = intake;
+          if (!this.#mayPassGap(assignment, { topic, partition, epoch, offset: logStart }, missed)) return 'drop';
+          tracker.advanceTo(logStart);
+        }
       }
     }
-    return 'there';
+  }
+
+  async #askLog({ topic, partition }: TopicPartition): Promise<LogState> {
+    const { logs, unknown } = await findLogOffsets(this.#options.admin, [topic]);
+    const log = logs.find((entry) => entry.partition === partition);
+    if (log !== undefined) return { type: 'log', logStart: log.logStart, logEnd: log.logEnd };
+    return { type: unknown.some(({ isMissing }) => isMissing === true) ? 'noTopic' : 'noAnswer' };
   }
 
   /** Where a partition goes on is to be found out anew. Its tracker is kept meanwhile: what it has handed over is committed. */
@@ -848,10 +864,10 @@ export class PipelineConsumer {
   async #realign(assignment: Assignment, tracker: PartitionTracker): Promise<void> {
     const { topic, partition } = tracker;
     while (this.#isCurrent(assignment) && assignment.tracker(topic, partition) === tracker && !this.#draining) {
-      const found = await this.#followLog(assignment, tracker).catch(() => 'unknown' as const);
+      const intake = await this.#decide(assignment, tracker, null).catch(() => 'wait' as const);
       if (!this.#isCurrent(assignment) || assignment.isUnknown(tracker)) return;
-      if (found !== 'unknown') {
-        if (found === 'there') this.#steering.seek(tracker, tracker.next);
+      if (intake !== 'wait') {
+        if (intake === 'seek') this.#steering.seek(tracker, tracker.next);
         this.#steering.resume([tracker], 'start');
         return;
       }
@@ -888,8 +904,9 @@ export class PipelineConsumer {
       return;
     }
     const tracker = assignment.tracker(topic, partition);
-    if (tracker?.next !== first) return;
-    tracker.advanceTo(Math.min(last + 1, tracker.plan.end ?? Infinity));
+    const next = tracker === undefined ? null : nextAfterEmpty(tracker, tracker.plan.end, { first, last });
+    if (tracker === undefined || next === null) return;
+    tracker.advanceTo(next);
     this.#plans.finish(assignment);
   }
 
@@ -1120,9 +1137,4 @@ function isPending(tracker: PartitionTracker | undefined): boolean {
 function listed(problems: readonly string[]): string {
   const more = problems.length - PROBLEMS_SHOWN;
   return `${problems.slice(0, PROBLEMS_SHOWN).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
-}
-
-/** Asked again after the tracker has moved; the compiler still sees the answer before. */
-function hasHandedOver(tracker: PartitionTracker): boolean {
-  return tracker.handedOver;
 }

@@ -24,6 +24,7 @@ export class PartitionTracker implements RecordSource {
   readonly startOffset: number;
   readonly plan: ReadingPlan;
   #next: number;
+  #jump: { readonly from: number; readonly to: number } | null = null;
   /** Per lane the offsets handed over and not yet accepted, oldest first. */
   readonly #pending = new Map<number, OffsetQueue>();
 
@@ -39,6 +40,16 @@ export class PartitionTracker implements RecordSource {
   /** The offset that the next batch from Kafka has to start at. */
   get next(): number {
     return this.#next;
+  }
+
+  /** The later offset that the last fetch began at, although it was to begin at {@link next}; null if it did not. */
+  get jumpedTo(): number | null {
+    return this.#jump?.from === this.#next ? this.#jump.to : null;
+  }
+
+  /** A fetch began at this offset, and not at {@link next}. */
+  jumped(to: number): void {
+    this.#jump = { from: this.#next, to };
   }
 
   /** True once everything before {@link ReadingPlan.end} has been handed over. */

@@ -839,6 +839,22 @@ it('a partition whose topic is gone while its log is asked for is not fetched be
   expect(world.paused.has('orders/0')).toBe(true);
 });
 
+it('a topic that is gone while it is asked where a log begins is another one when it comes back: all of it is read', async () => {
+  const world = await readFifty();
+  world.topicError = 'missing';
+  // What is due is out of range: nothing is fetched that could tell.
+  world.logs[0]!.start = 60;
+  world.write(0, 20);
+  await eventually(() => expect(world.consumer.problem).toContain('orders/0: Kafka has no such topic'));
+  world.commits.clear();
+  world.logs[0]!.start = 0;
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 60, Date.now() + 1_000);
+  world.topicError = null;
+  await eventually(() => expect(world.committed(0)).toBe(60));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
+});
+
 it('a broker that does not know a topic for a moment costs nothing, and nothing begins anew', async () => {
   const world = await readFifty();
   const epoch = world.epochOf(0);
