@@ -74,8 +74,8 @@ export class InsertError extends Error {
 }
 
 /*
- * The tables of codes. Numbers and names: `src/Common/ErrorCodes.cpp` of ClickHouse, compared with those of a running
- * engine by a test. What an insert in a JSON format gives was tried out on ClickHouse 26.7.
+ * The tables of codes. Numbers and names are from `src/Common/ErrorCodes.cpp` of ClickHouse, and a test compares them
+ * with a running engine. Which code an insert in a JSON format gives was tried out on ClickHouse 26.7.
  */
 
 /**

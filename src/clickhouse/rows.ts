@@ -13,44 +13,44 @@ import { DEFAULT_MAPPING, type Mapping } from '../protocol/settings.js';
 import { hasHalfCharacter, JsonObject, objectMembers, textAtPointer, type JsonKind } from './values/json.js';
 import { valueCheck, type ValueCheck, type ValueLimits } from './values/valueChecks.js';
 
-/** The columns of a table that matter to a row: name to type, as `system.columns` has them. */
+/** The columns of a table that a row may fill: name to type, as in `system.columns`. */
 export type TableColumns = ReadonlyMap<string, string> & {
-  /** Of the server that has the table. Default: those that every server has. */
+  /** Limits of the table's server. Default: those of every server. */
   readonly limits?: ValueLimits;
-  /** Columns with a default of their own, which null stands for. Default: none. */
+  /** Columns with a default, which null stands for. Default: none. */
   readonly defaults?: ReadonlySet<string>;
-  /** Whether the table had materialized views when its columns were read. Default: that is not known. */
+  /** Whether the table had materialized views when its columns were read. Default: not known. */
   readonly hasViews?: boolean;
 };
 
 /**
- * The identity columns: what a record is, and when it was written. Named as the virtual columns of ClickHouse's Kafka
- * engine; written where the table has them.
+ * The identity columns: a record's identity, its timestamp and key. Named like the virtual columns of ClickHouse's
+ * Kafka engine. Filled if the table has them.
  */
 export const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
 export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
 
-/** The columns that an identity look-up needs. */
+/** The columns that a look-up of identities needs. */
 export const LOOKUP_COLUMNS: readonly IdentityColumn[] = ['_topic', '_partition', '_offset', '_epoch'];
 
-/** The columns by which a rewind finds what is in the table, whichever the epoch. */
+/** The columns by which a rewind finds rows, whatever their epoch. */
 export const REWIND_COLUMNS: readonly IdentityColumn[] = [...LOOKUP_COLUMNS, '_timestamp'];
 
-/** Which columns a table lacks: of those that an identity look-up needs, unless others are named. */
+/** The columns that a table lacks. Default: of those that a look-up of identities needs. */
 export function missingColumns(table: TableColumns, wanted: readonly string[] = LOOKUP_COLUMNS): string[] {
   return wanted.filter((column) => !table.has(column));
 }
 
 /**
- * A row as one line of `JSONEachRow`, one character a byte (`latin1`): what is not looked at passes byte for byte.
- * A rejection where the record cannot become a row.
+ * A row as one line of `JSONEachRow`, one character per byte (`latin1`), so that bytes which are not checked stay
+ * unchanged. Or a rejection, if the record cannot become a row.
  */
 export type Row = string | Rejection;
 
 /** Makes rows for one table and one mapping. */
 export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
 
-/** What is known of a name that a field of the value may have. */
+/** The meaning of a name that a field of the value may have. */
 interface Field {
   readonly column: string;
   readonly kind: 'column' | 'identity' | 'mapped' | 'parent' | 'source';
@@ -84,7 +84,7 @@ export function createRowBuilder(
     undefined,
   );
 
-  /** The fields that precede the value's own, one after the other; a rejection where a value does not fit. */
+  /** The fields before those of the value. A rejection if a value does not fit. */
   const leadingFields = (source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection => {
     const head = identityFields(source, record);
     const leading = head === '' ? [] : [head];
@@ -103,7 +103,9 @@ export function createRowBuilder(
     return 'code' in leading ? leading : `{${leading.join(',')}}`;
   };
 
-  /** Judges a value by its names and by the checks; else gives how many fields cannot stay where they are. */
+  /**
+   * Checks a value's names and values. Returns a rejection, or the number of fields that cannot stay at their place.
+   */
   const judge = (text: string): Rejection | number => {
     let misplaced = mapped.length;
     for (let index = 0; index < object.length; index++) {
@@ -125,7 +127,7 @@ export function createRowBuilder(
     return misplaced;
   };
 
-  /** Whether mapped columns take what is at this place: all of it, or of an object or array perhaps a part. */
+  /** Whether mapped columns use the value at this place: all of it, or, for an object or array, perhaps a part. */
   const areMapped = (place: readonly string[], mayBePart: boolean): boolean =>
     pointers.some(
       (pointer) =>
@@ -134,9 +136,9 @@ export function createRowBuilder(
     );
 
   /**
-   * Members of an object whose members are columns: `{"a":{"b":1}}` is the field `a.b`.
+   * Adds the members of an object whose members are columns: `{"a":{"b":1}}` is the field `a.b`.
    *
-   * @param place the names that lead to it; not known where no column is mapped from a pointer
+   * @param place the names that lead to it. Empty if no column is mapped from a pointer
    */
   const addMembers = (
     into: string[],
@@ -146,7 +148,7 @@ export function createRowBuilder(
     place: readonly string[],
   ): Rejection | undefined => {
     if (text[start] === '[') return areMapped(place, false) ? undefined : notColumns(path);
-    // Neither an object nor null: there is no column for it.
+    // It is neither an object nor null, so there is no column for it.
     if (text[start] !== '{' && text[start] !== 'n' && unknownFields === 'reject' && !areMapped(place, false))
       return unknownField(path);
     for (const { name, start: from, end } of objectMembers(text, start)) {
@@ -210,8 +212,8 @@ export function createRowBuilder(
 }
 
 /**
- * The names that a field may have, one character a byte: columns, what mappings read, and the beginnings of columns'
- * names: a field `a` may hold the column `a.b`.
+ * The names that a field may have, one character per byte: columns, sources of mappings, and prefixes of columns'
+ * names, because a field `a` may contain the column `a.b`.
  */
 function knownFields(
   table: TableColumns,
@@ -241,7 +243,7 @@ function columnCheck(table: TableColumns, column: string): ValueCheck | undefine
   return (text, start, end) => text[start] === 'n' || check(text, start, end);
 }
 
-/** Of a field's name as much as an error message shows. */
+/** Characters of a field's name in an error message, at most. */
 const FIELD_NAME_MAX = 64;
 
 function unknownField(key: string): Rejection {
@@ -254,13 +256,13 @@ function latin1(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
 
-/** Why a text is no JSON, without a word of it. */
+/** Says why a text is no JSON, without quoting it. */
 function notJson(text: string, { faultAt }: JsonObject): Rejection {
   const why = whyNotJson(text, faultAt);
   return { code: REJECTION_CODES.notJson, message: `the value is not JSON${why === undefined ? '' : `: ${why}`}` };
 }
 
-/** Without the place of the fault: dead letters are counted by their messages. */
+/** It does not name the place of the fault, because dead letters are counted by their messages. */
 function whyNotJson(text: string, at: number): string | undefined {
   const begin = BEGINNINGS.find(([bytes]) => text.startsWith(bytes));
   if (begin !== undefined) return begin[1];
@@ -272,7 +274,7 @@ function whyNotJson(text: string, at: number): string | undefined {
   return undefined;
 }
 
-/** How values begin that are something else. */
+/** First bytes of values in other formats. */
 const BEGINNINGS: readonly (readonly [bytes: string, message: string])[] = [
   ['\xef\xbb\xbf', 'it begins with a byte-order mark'],
   ['\xff\xfe', 'it is UTF-16, and begins with a byte-order mark'],
@@ -320,7 +322,7 @@ function noTime(column: string): Rejection {
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
-/** Writes the identity columns' fields. What the records of a partition share is put together once. */
+/** Writes the fields of the identity columns. The part that all records of a partition share is built once. */
 function identityFieldWriter(
   identity: readonly IdentityColumn[],
   table: TableColumns,
@@ -352,18 +354,16 @@ function identityFieldWriter(
 
 const INTEGER = /^(Nullable\()?U?Int/;
 
-/**
- * Integers for integer columns, otherwise a text that ClickHouse's best-effort parser reads for dates of every kind.
- */
+/** An integer for integer columns, otherwise a text that ClickHouse's best-effort parser reads for all date types. */
 function timestampWriter(type: string): (timestampMs: number) => string {
   if (INTEGER.test(type)) return String;
   return (timestampMs) => `"${timeText(timestampMs)}"`;
 }
 
-/** The last millisecond of a year of four digits. */
+/** The last millisecond of year 9999. */
 const FOUR_DIGITS_MS_MAX = Date.UTC(10_000, 0) - 1;
 
-/** The largest timestamp that a column of this type holds, in milliseconds since 1970; -1 where it holds none. */
+/** The largest timestamp that a column of this type holds, in milliseconds since 1970. -1 if it holds none. */
 function timestampMax(type: string, limits: ValueLimits | undefined): number {
   const check = valueCheck(type, limits);
   if (check === undefined) return DATE_MS_MAX;
@@ -373,7 +373,7 @@ function timestampMax(type: string, limits: ValueLimits | undefined): number {
     return check(value, 0, value.length);
   };
   let least = -1;
-  // Longer years are none to the checks of dates.
+  // The checks of dates do not accept years of more than four digits.
   let beyond = (INTEGER.test(type) ? DATE_MS_MAX : FOUR_DIGITS_MS_MAX) + 1;
   while (least + 1 < beyond) {
     const middle = Math.floor((least + beyond) / 2);
@@ -383,16 +383,16 @@ function timestampMax(type: string, limits: ValueLimits | undefined): number {
   return least;
 }
 
-/** Gives JSON; undefined where there is nothing. */
+/** Returns a column's value as JSON. Undefined if there is none. */
 type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | Rejection | undefined;
 
-/** Types that take JSON itself, not a text that says the same. */
+/** Types that need JSON itself, not a JSON text in a string. */
 const TAKES_JSON =
   /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested|QBit|Point|Ring|(Multi)?LineString|(Multi)?Polygon|Geometry)\b/;
 
 /**
- * Mapped columns that refuse whatever they are mapped from, since they take JSON and it is a text or a number: by
- * column, what it is mapped from. What is at a JSON pointer, and a value, may be JSON.
+ * Mapped columns that refuse every value: their type needs JSON, but their source is always a text or a number. By
+ * column, its source. JSON pointers and `value` may give JSON.
  */
 export function unfitMappings(
   table: TableColumns,
@@ -403,7 +403,7 @@ export function unfitMappings(
   );
 }
 
-/** @param json reads what a value is, where that is not known yet */
+/** @param json reads the value, for columns that need JSON */
 function columnReader(from: string, type: string, json: JsonObject): ColumnReader {
   if (from.startsWith('/')) {
     const tokens = pointerTokens(from);
@@ -428,8 +428,8 @@ function columnReader(from: string, type: string, json: JsonObject): ColumnReade
 }
 
 /**
- * The value itself, for a column that takes JSON; without the white space around it, at which no check would look for a
- * bracket.
+ * The value itself, for a column that needs JSON. White space around it is removed, because the checks look at the
+ * first character.
  */
 function jsonOfValue(json: JsonObject): ColumnReader {
   return (_source, { value }) => {
@@ -439,19 +439,17 @@ function jsonOfValue(json: JsonObject): ColumnReader {
   };
 }
 
-/** A JSON string of a text, one character a byte of its UTF-8. */
+/** A JSON string of a text, with one character per byte of its UTF-8. */
 function quote(text: string): string {
   return quoteBytes(Buffer.from(text));
 }
 
-/** A JSON string of a text that is one character a byte already. */
+/** A JSON string of a text that has one character per byte already. */
 function quoteLatin1(text: string): string {
   return JSON.stringify(text);
 }
 
-/**
- * A JSON string that holds the bytes as they are, whether or not they are UTF-8; ClickHouse's strings are bytes, too.
- */
+/** A JSON string with the bytes unchanged, even if they are no UTF-8. Strings of ClickHouse are bytes, too. */
 function quoteBytes(bytes: Buffer | null): string {
   return bytes === null ? 'null' : quoteLatin1(bytes.toString('latin1'));
 }

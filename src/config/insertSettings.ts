@@ -1,6 +1,7 @@
 /*
- * What is sent here counts, whatever the settings profile of ClickHouse's user has; what is not is the profile's. So all that the
- * configuration may not have is sent, and all that the checks of values take for granted.
+ * The settings of ClickHouse that the daemon sends. A setting that is sent overrides the settings profile of the user;
+ * any other has the profile's value. So the daemon sends all settings that the configuration may not change, and all
+ * that the checks of values rely on.
  */
 
 /**

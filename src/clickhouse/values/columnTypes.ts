@@ -1,7 +1,7 @@
-/** A column's type as `system.columns` has it, taken apart: `Map(String, UInt8)` is `Map` with two parameters. */
+/** The parts of a column's type in `system.columns`: `Map(String, UInt8)` is `Map` with two parameters. */
 export interface ColumnType {
   readonly name: string;
-  /** As they stand: types, numbers, names. */
+  /** Types, numbers or names, as they are written. */
   readonly parameters: readonly string[];
 }
 
@@ -12,14 +12,14 @@ export function parseColumnType(text: string): ColumnType {
   return { name: text.slice(0, open).trim(), parameters: splitAtCommas(inner) };
 }
 
-/** An element of a tuple: its name, where it has one, and its type. */
+/** An element of a tuple: its type, and its name if it has one. */
 export function parseTupleElement(text: string): { readonly name: string | undefined; readonly type: string } {
   const [, quoted, plain, type] = /^(?:`((?:[^`\\]|\\.)*)`|([A-Za-z_]\w*))\s+(\S[^]*)$/.exec(text) ?? [];
   if (type === undefined) return { name: undefined, type: text };
   return { name: quoted?.replaceAll(/\\(.)/g, '$1') ?? plain, type };
 }
 
-/** Splits at commas that are neither within parentheses nor within quotes. */
+/** Splits at commas outside parentheses and quotes. */
 function splitAtCommas(text: string): string[] {
   const parts: string[] = [];
   let depth = 0;

@@ -1,26 +1,26 @@
 /*
- * Texts that ClickHouse reads as dates and times, and what they say. ClickHouse reads more than these, and some of it wrongly:
- * the 61st minute as the next hour's first, `9999:00:00` as a year, `10:11` as minutes and seconds. Only what is here counts as
- * read as it was written. Compared with ClickHouse by the fuzz of values.
+ * Reads texts as dates and times, as ClickHouse does. ClickHouse accepts more texts than these, and reads some of them
+ * wrongly: the 61st minute as the first of the next hour, `9999:00:00` as a year, `10:11` as minutes and seconds. Only
+ * texts that are accepted here count as read correctly. A fuzz test of values compares this with ClickHouse.
  */
 
-/** A point in time as a text gives it. */
+/** A point in time from a text. */
 export interface TextTime {
-  /** Since 1970; of the text's own wall clock where it names no zone. */
+  /** Seconds since 1970. If the text names no zone: of its own wall clock. */
   readonly seconds: number;
   readonly zoned: boolean;
 }
 
 /**
- * The day with which a text begins, as days since 1970, for the texts that a `Date` takes; null where there is no such day (the
- * 30th of February); undefined for another text.
+ * The day at the beginning of a text, in days since 1970, for texts that a `Date` accepts. Null if there is no such day
+ * (the 30th of February). Undefined for other texts.
  */
 export function readDay(text: string): number | null | undefined {
   const match = /^(\d{4})\D(\d{1,2})\D(\d{1,2})(?!\d)/.exec(text) ?? /^(\d{4})(\d\d)(\d\d)$/.exec(text);
   return match === null ? undefined : dayNumber(Number(match[1]), Number(match[2]), Number(match[3]));
 }
 
-/** A time from the texts that a `DateTime` takes; null for any other. */
+/** The time in a text that a `DateTime` accepts. Null for other texts. */
 export function readTime(text: string): TextTime | null {
   if (/^\d{9,10}(?:\.\d+)?$/.test(text)) return { seconds: Math.floor(Number(text)), zoned: true };
   // Milli-, micro-, and nanoseconds.
@@ -37,16 +37,16 @@ export function readTime(text: string): TextTime | null {
   return null;
 }
 
-/** Whether a text is a time as a `Time` takes it, with up to three digits of hours. */
+/** Whether a text is a time that a `Time` accepts, with up to three digits for the hours. */
 export function isTimeOfDay(text: string): boolean {
   return /^-?\d{1,3}:[0-5]\d:[0-5]\d(?:\.\d*)?$/.test(text);
 }
 
 /**
- * The year of a text that is written as almost all are, `2024-01-02T03:04:05.678Z` with or without time, fraction, and zone;
- * 0 for others. Without an object, since columns of times are common.
+ * The year of a text in the usual form, `2024-01-02T03:04:05.678Z` with or without time, fraction and zone. 0 for other
+ * texts. It creates no object, because columns of times are common.
  *
- * @param start of the JSON string, whose quotes are left out
+ * @param start of the JSON string, including its quote
  */
 export function plainYear(text: string, start: number, end: number): number {
   const from = start + 1;
@@ -92,14 +92,14 @@ function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
 }
 
-/** NaN where they are none. */
+/** NaN if they are not digits. */
 function twoDigits(text: string, at: number): number {
   const tens = text.charCodeAt(at);
   const ones = text.charCodeAt(at + 1);
   return isDigit(tens) && isDigit(ones) ? (tens - 48) * 10 + ones - 48 : NaN;
 }
 
-/** Where the earth has its largest. */
+/** The largest offset of any time zone. */
 const OFFSET_HOURS_MAX = 14;
 
 type Groups = Readonly<Record<string, string | undefined>>;
@@ -111,7 +111,7 @@ const MONTHS = [
 const MONTH = `(?<m>${MONTHS.flatMap((name) => [name, name.slice(0, 3)]).join('|')})`;
 const WEEKDAY = '(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?';
 
-/** How the date begins a text. Days come before months, as ClickHouse reads them. */
+/** Dates at the beginning of a text. Days come before months, as ClickHouse reads them. */
 const DATES: readonly RegExp[] = [
   /^(?<y>\d{4})([-/.])(?<m>\d{1,2})\2(?<d>\d{1,2})(?!\d)/,
   /^(?<y>\d{4})(?<m>\d\d)(?<d>\d\d)(?=$|[T ]|\d{6}$)/,
@@ -120,7 +120,7 @@ const DATES: readonly RegExp[] = [
   new RegExp(`^${WEEKDAY}${MONTH} (?<d>\\d{1,2}),? (?<y>\\d{4})(?!\\d)`, 'i'),
 ];
 
-/** What follows the date: a time, perhaps with a zone; or nothing. */
+/** The part after the date: a time, perhaps with a zone, or nothing. */
 const TIME = new RegExp(
   '^(?:' +
     '(?:(?:[T,] ?| {1,2})(?<h>\\d{1,2})(?::(?<min>\\d{1,2})(?::(?<s>\\d{1,2})(?:\\.\\d*)?)?)?(?: ?(?<half>[AP])M)?' +
@@ -152,7 +152,7 @@ function monthOf(name: string): number {
   return MONTHS.findIndex((month) => month.startsWith(name.toLowerCase())) + 1;
 }
 
-/** Days since 1970 of a day of the calendar; null where the calendar has no such day. */
+/** A calendar day in days since 1970. Null if the calendar has no such day. */
 function dayNumber(year: number, month: number, day: number): number | null {
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);

@@ -1,40 +1,40 @@
 import { isArrayIndex } from '../../lib/jsonPointer.js';
 
 /*
- * JSON as text: what stands where, so that a value can be judged and passed on as it was written. Going through JavaScript
- * values would lose the digits of large integers and decimals, names that occur twice, and whether a name was escaped.
+ * Finds the parts of a JSON text, so that a value can be checked and passed on as it was written. JavaScript values
+ * would lose digits of large integers and decimals, repeated names, and the information whether a name had escapes.
  *
- * Texts hold the bytes of the JSON, one character a byte (`latin1`), so that bytes which are no UTF-8 pass unharmed.
+ * A text has one character per byte of the JSON (`latin1`), so that bytes which are no UTF-8 are not changed.
  */
 
-/** What a text is that is read as a record's value. */
+/** The kind of a JSON value. */
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';
 
 /**
- * The members of one object, in their order, reused from text to text: a record costs no object of its own.
+ * The members of one object, in order. The instance is reused for each text, so a record creates no object of its own.
  *
- * `read` accepts what `JSON.parse` accepts, and nothing else, in linear time and at any depth.
+ * `read` accepts exactly what `JSON.parse` accepts, in linear time and at any depth.
  */
 export class JsonObject {
-  /** Names without their escapes, one character a byte. Valid up to {@link length}, as the other lists. */
+  /** Names without escapes, one character per byte. Like the other lists, valid up to {@link length}. */
   readonly names: string[] = [];
   /** The value's text is `text.slice(starts[i], ends[i])`. */
   readonly starts: number[] = [];
   readonly ends: number[] = [];
   length = 0;
   /**
-   * Whether an escape stands for the second half of a character (`\udc00`), which UTF-8 cannot hold. ClickHouse refuses
-   * first halves only.
+   * Whether an escape is the second half of a character (`\udc00`), which UTF-8 cannot represent. ClickHouse itself
+   * refuses only first halves.
    */
   hasHalfCharacters = false;
-  /** After a fault: where it is. */
+  /** The index of the fault, after one. */
   faultAt = 0;
 
   #text = '';
-  /** Of the containers around a place: 1 for an object. */
+  /** The containers around the present place: 1 for an object, 0 for an array. */
   readonly #within: number[] = [];
 
-  /** @returns what the text is; undefined where it is not JSON, see {@link faultAt} */
+  /** @returns the kind of the value. Undefined if it is not JSON, see {@link faultAt} */
   read(text: string): JsonKind | undefined {
     this.#text = text;
     this.length = 0;
@@ -62,7 +62,7 @@ export class JsonObject {
       const start = skipSpace(text, position + 1);
       const end = this.#skipValue(start);
       if (end < 0) return end;
-      // Records of a topic mostly have the same names in the same order: then there is nothing to cut out.
+      // Records of a topic usually have the same names in the same order. Then no name has to be cut out.
       const before = this.names[this.length];
       const isSame = before?.length === nameEnd - nameAt - 2 && text.startsWith(before, nameAt + 1);
       if (!isSame || before.includes('\\')) this.names[this.length] = textOfString(text, nameAt, nameEnd);
@@ -77,7 +77,7 @@ export class JsonObject {
     }
   }
 
-  /** @returns where the value ends; -1 at a fault */
+  /** @returns the end of the value. -1 at a fault */
   #skipValue(at: number): number {
     const text = this.#text;
     const first = text.charCodeAt(at);
@@ -113,7 +113,7 @@ export class JsonObject {
         position = this.#skipScalar(position, code);
       }
       if (position < 0) return position;
-      // A value has ended here, and perhaps what it is in.
+      // A value has ended here, and perhaps its containers.
       for (;;) {
         if (within.length === 0) return position;
         const isObject = within[within.length - 1] === 1;
@@ -155,7 +155,7 @@ export class JsonObject {
     }
   }
 
-  /** @returns the place of the last character of the escape */
+  /** @returns the index of the last character of the escape */
   #skipEscape(at: number): number {
     const text = this.#text;
     if (text[at] !== 'u') return SIMPLE_ESCAPES.has(text[at] ?? '') ? at : this.#fault(at);
@@ -238,31 +238,31 @@ function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
 }
 
-/** The four hexadecimal digits from `at`; -1 where there are others. */
+/** The number in four hexadecimal digits at `at`. -1 if they are not digits. */
 function codeUnit(text: string, at: number): number {
   const digits = text.slice(at, at + 4);
   return /^[0-9a-fA-F]{4}$/.test(digits) ? parseInt(digits, 16) : -1;
 }
 
 /*
- * What follows reads JSON that is known to be valid; on anything else the answer is meaningless.
+ * The functions below need valid JSON. For anything else their results mean nothing.
  */
 
-/** Where a member of an object lies. */
+/** The place of a member of an object. */
 export interface Member {
-  /** One character a byte, without escapes. */
+  /** Without escapes, one character per byte. */
   readonly name: string;
-  /** The name's own text, in its quotes. */
+  /** Where the name's text is, including its quotes. */
   readonly nameStart: number;
   readonly nameEnd: number;
-  /** Whether the name is written with escapes. */
+  /** Whether the name has escapes. */
   readonly escaped: boolean;
   /** The value's text is `text.slice(start, end)`. */
   readonly start: number;
   readonly end: number;
 }
 
-/** The members of the object that begins at or after `at`; an empty list where there is another kind of value. */
+/** The members of the object that begins at or after `at`. Empty if there is another kind of value. */
 export function objectMembers(text: string, at = 0): Member[] {
   const members: Member[] = [];
   let position = skipSpace(text, at);
@@ -279,7 +279,7 @@ export function objectMembers(text: string, at = 0): Member[] {
   return members;
 }
 
-/** Whether something holds of each item of the array that begins at `at`, which is asked where the item starts and ends. */
+/** Whether `holds` is true for each item of the array that begins at `at`. It gets the start and end of the item. */
 export function everyItem(text: string, at: number, holds: (start: number, end: number) => boolean): boolean {
   let position = skipSpace(text, at + 1);
   while (text[position] !== ']') {
@@ -292,17 +292,17 @@ export function everyItem(text: string, at: number, holds: (start: number, end: 
 }
 
 /**
- * The most containers around a scalar that {@link everyScalar} goes into: ClickHouse's `input_format_json_max_depth`. It
- * refuses what is deeper.
+ * The most containers around a scalar that {@link everyScalar} follows. It is ClickHouse's
+ * `input_format_json_max_depth`: ClickHouse refuses deeper values.
  */
 const DEPTH_MAX = 1_000;
 
 /**
- * Whether something holds of each text, number, true, false and null of a value, in one pass. It is asked where the scalar
- * starts and ends, and at which path, a number for what gets one type in the end: items of an array have one path, members of
- * an object one each. Undefined where nothing shares the type.
+ * Whether `holds` is true for each scalar (text, number, true, false, null) of a value, in one pass. It gets the
+ * scalar's start and end, and a path number. Scalars with the same path number get one type in ClickHouse: all items of
+ * an array share a path, each member of an object has its own. Undefined if nothing else shares the type.
  *
- * @param ofObjects whether the members of all objects of an array share types by their names, too
+ * @param ofObjects whether members with the same name in all objects of an array share a type, too
  */
 export function everyScalar(
   text: string,
@@ -313,7 +313,7 @@ export function everyScalar(
 ): boolean {
   const paths: (number | undefined)[] = [];
   const objects: boolean[] = [];
-  // By the path around and the name. Whole paths as texts would grow with the square of a value that is deep.
+  // By the outer path and the name. Whole paths as texts would grow with the square of the depth.
   const members = new Map<string, number>();
   let path: number | undefined;
   let count = 0;
@@ -339,7 +339,8 @@ export function everyScalar(
       const stop = endOfValue(text, position);
       const isName = objects.at(-1) === true && text[skipSpace(text, stop)] === ':';
       if (isName) {
-        // With an escaped name, ClickHouse loses the value; one without a letter it takes for a mistake in the table.
+        // If a name has escapes, ClickHouse loses the value. An empty name looks to ClickHouse like an error of the
+        // table.
         if (ofObjects && (stop - position === 2 || text.slice(position, stop).includes('\\'))) return false;
         const outer = paths.at(-1);
         path = outer === undefined || !ofObjects ? undefined : memberOf(outer, text.slice(position, stop));
@@ -355,15 +356,14 @@ export function everyScalar(
 }
 
 /**
- * Whether an array within a value has null, and neither a text, a number, true nor false beside it. In one pass, down to
- * {@link DEPTH_MAX}.
+ * Whether some array in a value has null but no text, number, true or false. In one pass, down to {@link DEPTH_MAX}.
  *
- * @param alone whether that counts, too, if there is nothing else in the array, and no array around it
+ * @param alone whether it also counts if the array has only nulls and no array around it
  */
 export function hasBareNull(text: string, start: number, end: number, alone: boolean): boolean {
-  // Not by indexOf from its start: that would go on to the end of the record, once a member.
+  // `indexOf` on the whole text would search to the end of the record, once for each member.
   if (!text.slice(start, end).includes('null')) return false;
-  // What has been met in each container around a place.
+  // The kinds of values seen in each container around the present place.
   const met: number[] = [];
   let arrays = 0;
   for (let position = start; position < end;) {
@@ -400,10 +400,10 @@ const SCALARS = 2;
 const CONTAINERS = 4;
 const SEPARATORS = new Set([',', ':', ' ', '\n', '\r', '\t']);
 
-/** The names of all members of all objects within a value, as they are written. In one pass. */
+/** The names of all members of all objects in a value, as they are written. In one pass. */
 export function objectNames(text: string, start: number, end: number): string[] {
   const names: string[] = [];
-  // Looked for in the value alone: in the text it would go on to the end of the record, once an item.
+  // Searched in the value only. In the whole text the search would go to the end of the record, once for each item.
   const value = text.slice(start, end);
   for (let at = value.indexOf('"'); at >= 0; at = value.indexOf('"', at)) {
     const stop = endOfString(value, at);
@@ -414,8 +414,8 @@ export function objectNames(text: string, start: number, end: number): string[] 
 }
 
 /**
- * The text that a JSON pointer (RFC 6901) leads to; undefined where it leads nowhere. The last of several members of
- * one name counts, as in `JSON.parse`.
+ * The text that a JSON pointer (RFC 6901) leads to. Undefined if there is none. Of several members with one name the
+ * last counts, as in `JSON.parse`.
  */
 export function textAtPointer(text: string, pointer: readonly string[]): string | undefined {
   let start = skipSpace(text, 0);
@@ -432,17 +432,17 @@ export function textAtPointer(text: string, pointer: readonly string[]): string 
   return text.slice(start, end);
 }
 
-/** What a string says, one character a byte. It lies between these places, quotes included. */
+/** The content of the JSON string between these places (quotes included), one character per byte. */
 export function textOfString(text: string, start: number, end: number): string {
   const inner = text.slice(start + 1, end - 1);
   if (!inner.includes('\\')) return inner;
-  // Escapes are ASCII, so that each of the string's bytes can stand for itself until the escapes are gone.
+  // Escapes are ASCII, so the string's other bytes can stay as they are until the escapes are replaced.
   return inner.replace(/(?:\\u[0-9a-fA-F]{4})+|\\[^u]/g, (escapes) =>
     Buffer.from(JSON.parse(`"${escapes}"`) as string).toString('latin1'),
   );
 }
 
-/** Whether an escape in a JSON text stands for the second half of a character alone. */
+/** Whether a JSON text has an escape that is the second half of a character without the first. */
 export function hasHalfCharacter(text: string): boolean {
   const pairs = /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][c-fC-F][0-9a-fA-F]{2})|[^])/g;
   for (const [, half] of text.matchAll(pairs)) if (half !== undefined) return true;

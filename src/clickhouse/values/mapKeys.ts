@@ -3,12 +3,12 @@ import { readDay, readTime } from './dateTexts.js';
 import { wallClock, zoneOf } from './timeZones.js';
 
 /**
- * For a type of keys of a Map: gives all texts of one key one name, and texts of different keys different names. `01` and `1`
- * are one integer, `2024-01-02` and `2024/01/02` one day.
+ * Makes a function for the keys of a Map. It gives all texts of the same key one name, and texts of different keys
+ * different names. `01` and `1` are one integer, `2024-01-02` and `2024/01/02` one day.
  *
- * @param type of the keys, as `system.columns` has it
- * @param timeZone of times without one, where the type names none
- * @returns takes and gives texts of one character a byte
+ * @param type of the keys, from `system.columns`
+ * @param timeZone for times without a zone, if the type names none
+ * @returns a function on texts of one character per byte
  */
 export function keyNames(type: string, timeZone: string): (key: string) => string {
   const { name, parameters } = parseColumnType(type);
@@ -54,17 +54,20 @@ export function keyNames(type: string, timeZone: string): (key: string) => strin
   }
 }
 
-/** From its end. A pattern would try from each of them, and take the square of their number where another byte follows. */
+/**
+ * Removes zero bytes from the end. A regular expression would start at each of them, which takes quadratic time if
+ * another byte follows.
+ */
 function withoutZeroBytes(key: string): string {
   let end = key.length;
   while (key.charCodeAt(end - 1) === 0) end--;
   return key.slice(0, end);
 }
 
-/** More shifts no digit of a decimal into its column. */
+/** With a larger exponent no digit of a decimal fits into its column. */
 const EXPONENT_MAX = 200;
 
-/** Without its exponent, which decimals may have. */
+/** A decimal without its exponent. */
 function shifted(key: string): string {
   const [, sign, whole = '', fraction = '', exponent] = /^([+-]?)(\d*)(?:\.(\d*))?[eE]([+-]?\d+)$/.exec(key) ?? [];
   if (sign === undefined || Math.abs(Number(exponent)) > EXPONENT_MAX) return key;
@@ -92,7 +95,7 @@ function floatName(rounded: (value: number) => number): (key: string) => string 
   };
 }
 
-/** As `Bool` reads them, in any case. */
+/** The texts that `Bool` accepts, in upper or lower case. */
 const BOOLS: ReadonlyMap<string, string> = new Map([
   ...['1', 'true', 't', 'yes', 'y', 'on', 'enable', 'enabled'].map((text) => [text, 'true'] as const),
   ...['0', 'false', 'f', 'no', 'n', 'off', 'disable', 'disabled'].map((text) => [text, 'false'] as const),
@@ -109,7 +112,10 @@ function timeName(precision: number, zone: string): (key: string) => string {
   };
 }
 
-/** When a zone's clock shows a time. An hour off for a time that it leaves out, or shows for the second time. */
+/**
+ * The instant at which a zone's clock shows a time. It may be an hour wrong for times that the clock skips or shows
+ * twice.
+ */
 function instantsOf(zone: string): (wall: number) => number {
   if (zone === 'UTC') return (wall) => wall;
   let clock: ((seconds: number) => number) | undefined;
@@ -129,13 +135,13 @@ function timeOfDayName(precision: number): (key: string) => string {
   };
 }
 
-/** In the form of the URL standard. */
+/** An IPv6 address in the form of the URL standard. */
 function ipv6Name(key: string): string {
   const url = `http://[${/^\d+(?:\.\d+){3}$/.test(key) ? `::ffff:${key}` : key}]`;
   return URL.canParse(url) ? new URL(url).hostname : key;
 }
 
-/** An element of an enum is called by its number, too. */
+/** The name of an enum's element is its number, because a key may be written as either. */
 function enumName(parameters: readonly string[]): (key: string) => string {
   const elements = parameters.map((element) => /^'([^]*)'\s*=\s*(-?\d+)$/.exec(element) ?? []);
   const numbers = new Map(

@@ -1,11 +1,11 @@
-/** The zone of a column of times: its own, as a parameter of its type, else the one of columns that name none. */
+/** The time zone of a column: the parameter of its type, or the default if it has none. */
 export function zoneOf(parameter: string, timeZone: string): string {
   return parameter === '' ? timeZone : parameter.slice(1, -1);
 }
 
 /**
- * What a clock of a time zone shows at an instant, both as seconds since 1970. Of zones that ClickHouse has and JavaScript does
- * not (`localtime`), UTC; `knowsZone` tells.
+ * Gives what a clock of a time zone shows at an instant, both as seconds since 1970. For zones that JavaScript does not
+ * know (ClickHouse's `localtime`) it uses UTC. `knowsZone` tells which.
  */
 export function wallClock(timeZone: string): (seconds: number) => number {
   if (!knowsZone(timeZone)) return (seconds) => seconds;

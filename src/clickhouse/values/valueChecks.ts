@@ -5,38 +5,41 @@ import { keyNames } from './mapKeys.js';
 import { knowsZone, wallClock, zoneOf } from './timeZones.js';
 
 /*
- * Values that ClickHouse would not refuse but change: it keeps the low bits of an integer that is too large for its column
- * (300 in a UInt8 becomes 44), moves dates to the nearest it can hold and the 30th of February into March, makes infinity of a
- * number too large for a float, drops members of an object that a tuple has no element for. No setting makes it refuse them.
+ * Finds values that ClickHouse would change instead of refusing them. It keeps only the low bits of an integer that is
+ * too large for its column (300 in a UInt8 becomes 44). It moves dates to the nearest possible one, and the 30th of
+ * February into March. It makes infinity of a number that is too large for a float. It drops members of an object for
+ * which a tuple has no element. No setting makes it refuse these values.
  *
- * Tried out on ClickHouse 26.7 by the fuzz of values, which compares what is stored with what was written, for all types.
+ * Tested on ClickHouse 26.7 by the fuzz test of values, which compares what is stored with what was written, for all
+ * types.
  */
 
 /**
- * Whether a value passes its column unchanged, or is refused by ClickHouse itself.
+ * Whether a value is stored unchanged, or ClickHouse itself refuses it. False means that ClickHouse would change it.
  *
- * @param text valid JSON, in which the value lies from `start` to `end`
+ * @param text valid JSON. The value is from `start` to `end`
  */
 export type ValueCheck = (text: string, start: number, end: number) => boolean;
 
 /** What differs between servers. */
 export interface ValueLimits {
-  /** The zone of columns that name none: that of the inserts' session, or the server's. */
+  /** The time zone of columns that name none: that of the inserts' session, or the server's. */
   readonly timeZone: string;
-  /** The first and the last year that a `DateTime64` takes. */
+  /** The first and the last year of a `DateTime64`. */
   readonly years: readonly [first: number, last: number];
 }
 
-/** Of every server that is old enough. */
+/** The limits of every supported server. */
 export const DEFAULT_LIMITS: ValueLimits = { timeZone: 'UTC', years: [1900, 2299] };
 
 /**
- * How a type is read: `variant` while ClickHouse looks for a type that fits, `path` at a typed path of a JSON column, `pathVariant`
- * while it looks for one there, and would cut fractions off.
+ * The place of a type, because ClickHouse reads values differently. `variant`: it searches for a type that fits.
+ * `path`: a typed path of a JSON column. `pathVariant`: it searches for a type at such a path, and would cut fractions
+ * off.
  */
 type Place = 'column' | 'variant' | 'path' | 'pathVariant';
 
-/** The check for a column's type; undefined where every value passes. */
+/** The check for a column's type. Undefined if every value passes. */
 export function valueCheck(type: string, limits = DEFAULT_LIMITS): ValueCheck | undefined {
   return checkOf(type, limits, 'column');
 }
@@ -116,14 +119,14 @@ function isAtPath(place: Place): boolean {
   return place === 'path' || place === 'pathVariant';
 }
 
-/** At a path, what a Variant has besides integers may take a fraction, or a text, as it is. */
+/** At a path, another type of a Variant besides its integers may take a fraction or a text unchanged. */
 function placeInVariant(place: Place, parameters: readonly string[]): Place {
   return isAtPath(place) && !parameters.some((type) => TAKES_FRACTIONS.test(type)) ? 'pathVariant' : 'variant';
 }
 
 /**
- * At a path, a Variant with `Bool` makes true or false of all integers up to 255, though another of its types takes them as they are;
- * and one with texts writes numbers its own way, if it has no type of numbers.
+ * At a path, a Variant with `Bool` turns all integers up to 255 into true or false, even if another of its types could
+ * take them. A Variant with texts but no numbers writes numbers in its own way.
  */
 function variantPathCheck(parameters: readonly string[]): ValueCheck | undefined {
   const takesText = parameters.some((type) => TAKES_TEXT.test(type));
@@ -152,7 +155,7 @@ function boolOfVariantCheck(takesText: boolean): ValueCheck {
 
 const TAKES_FRACTIONS = /^(?:LowCardinality\()?(?:String|FixedString|Float|BFloat|Decimal)/;
 
-/** What stands for geometries. */
+/** The types that geometries stand for. */
 const SHAPES: ReadonlyMap<string, string> = new Map([
   ['Point', 'Tuple(Float64, Float64)'],
   ['Ring', 'Array(Point)'],
@@ -169,7 +172,7 @@ const DATE32_MIN = -25_567;
 const DATE32_MAX = 120_529;
 const SECONDS_OF_DAY = 86_400;
 const DATE_TIME_MAX = 2 ** 32 - 1;
-/** Of a DateTime64, on servers that go as far. */
+/** The last year of a DateTime64, on servers that support it. */
 const YEAR_MAX = 9_999;
 
 const QUOTE = 34;
@@ -177,11 +180,13 @@ const MINUS = 45;
 const ZERO = 48;
 
 const INTEGER = /^[+-]?\d+$/;
-/** Digits can be read in one way only, here and in the patterns of keys: else a text of a million takes hours. */
+/**
+ * This pattern and those of keys can match digits in one way only. Otherwise a text of a million digits takes hours.
+ */
 const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const NO_NUMBER = /^[+-]?(?:nan|inf|infinity)$/i;
 
-/** What ClickHouse reads as a float. */
+/** Whether ClickHouse reads a text as a float. */
 function isFloatText(text: string): boolean {
   return DECIMAL.test(text) || NO_NUMBER.test(text);
 }
@@ -195,10 +200,10 @@ function isString(text: string, start: number): boolean {
   return text.charCodeAt(start) === QUOTE;
 }
 
-/** Digits that a JavaScript number holds whatever they are. */
+/** So many digits are always exact in a JavaScript number. */
 const SAFE_DIGITS = 15;
 
-/** The integer, exactly where it is in the range of safe ones; undefined for numbers with a fraction or an exponent. */
+/** The integer, exact if it is in the safe range. Undefined for numbers with a fraction or an exponent. */
 function smallInteger(text: string, start: number, end: number): number | undefined {
   const negative = text.charCodeAt(start) === MINUS;
   let value = 0;
@@ -210,7 +215,10 @@ function smallInteger(text: string, start: number, end: number): number | undefi
   return negative ? -value : value;
 }
 
-/** Whether a number lies in a range, to its last digit. One with a fraction or an exponent is left to ClickHouse. */
+/**
+ * Whether a number is in a range, exact to its last digit. Numbers with a fraction or an exponent are left to
+ * ClickHouse.
+ */
 function integerWithin(min: bigint, max: bigint): ValueCheck {
   const [low, high] = [Number(min), Number(max)];
   return (text, start, end) => {
@@ -220,7 +228,9 @@ function integerWithin(min: bigint, max: bigint): ValueCheck {
   };
 }
 
-/** More than the largest integer of 256 bits has; what is longer is not turned into an integer, which takes its time. */
+/**
+ * More digits than the largest integer of 256 bits. Longer numbers are not turned into integers, because that is slow.
+ */
 const DIGITS_MAX = 80;
 
 function isWithin(digits: string, min: bigint, max: bigint): boolean {
@@ -236,9 +246,10 @@ function isWithin(digits: string, min: bigint, max: bigint): boolean {
 function integerCheck(name: string, place: Place): ValueCheck | undefined {
   const [, unsigned, digits] = /^(U?)Int(\d+)$/.exec(name) ?? ['', '', '64'];
   const bits = Number(digits);
-  // While it looks for a type, ClickHouse itself sees what is too large, up to 64 bits; but nothing is 0, even beside texts.
+  // While it searches for a type, ClickHouse itself notices numbers that are too large, up to 64 bits. But it reads an
+  // empty text as 0, even if texts are allowed.
   if (place === 'variant' && bits <= 64) return (text, start, end) => !isString(text, start) || end - start > 2;
-  // At a typed path of JSON, it cuts the fractions of numbers and of texts off, and makes an integer of "nan".
+  // At a typed path of JSON, ClickHouse cuts off the fractions of numbers and texts, and makes an integer of "nan".
   const ofFloats = place === 'path' || place === 'pathVariant';
   if (place === 'pathVariant' && bits <= 64)
     return (text, start, end) => {
@@ -255,13 +266,13 @@ function integerCheck(name: string, place: Place): ValueCheck | undefined {
       return within(text, start, end) && (!ofFloats || smallInteger(text, start, end) !== undefined);
     if (!isString(text, start)) return true;
     const content = textOfString(text, start, end);
-    // ClickHouse reads nothing as 0.
+    // ClickHouse reads an empty text as 0.
     if (INTEGER.test(content)) return isWithin(content, min, max);
     return content !== '' && !(ofFloats && isFloatText(content));
   };
 }
 
-/** At a typed path of JSON, every number is true or false, and so is every text that ClickHouse reads as a float. */
+/** At a typed path of JSON, ClickHouse reads every number, and every text that looks like a float, as true or false. */
 const boolPathCheck: ValueCheck = (text, start, end) => {
   const isText = isString(text, start);
   if (!isText && !isNumber(text, start)) return true;
@@ -279,12 +290,12 @@ function floatCheck(rounded: (value: number) => number): ValueCheck {
   };
 }
 
-/** ClickHouse reads as 0 what has no digit, and `1.2.3` as 1.23. */
+/** ClickHouse reads a text without digits as 0, and `1.2.3` as 1.23. */
 const decimalCheck: ValueCheck = (text, start, end) => {
   return !isString(text, start) || DECIMAL.test(textOfString(text, start, end));
 };
 
-/** At a typed path of JSON, numbers come by way of a float. */
+/** At a typed path of JSON, ClickHouse converts numbers through a float. */
 const decimalPathCheck: ValueCheck = (text, start, end) => {
   if (!isNumber(text, start)) return decimalCheck(text, start, end);
   const digits = text
@@ -300,7 +311,7 @@ function dayCheck(min: number, max: number): ValueCheck {
   const [firstYear, lastYear] = [yearOf(min * SECONDS_OF_DAY), yearOf(max * SECONDS_OF_DAY)];
   return (text, start, end) => {
     if (isNumber(text, start)) return within(text, start, end);
-    // A day of true is not what anybody writes; null is the default.
+    // Nobody means a day by true or false. Null is the default.
     if (!isString(text, start)) return text[start] !== 't' && text[start] !== 'f';
     const year = end - start === LENGTH_OF_DAY ? plainYear(text, start, end) : 0;
     if (year > firstYear && year < lastYear) return true;
@@ -309,7 +320,7 @@ function dayCheck(min: number, max: number): ValueCheck {
   };
 }
 
-/** Of `"2024-01-02"`. */
+/** Length of `"2024-01-02"`, with its quotes. */
 const LENGTH_OF_DAY = 12;
 
 function yearOf(seconds: number): number {
@@ -333,15 +344,15 @@ function dateTime64Check(precision: number, zoneParameter: string, limits: Value
   const [low, high] = [BigInt(min) * ticks, BigInt(max + 1) * ticks - 1n];
   const [int64Min, int64Max] = [-(2n ** 63n), 2n ** 63n - 1n];
   const within = integerWithin(low < int64Min ? int64Min : low, high > int64Max ? int64Max : high);
-  // West of Greenwich the last hours of 9999 belong to 10000 in UTC, which ends before them.
+  // West of Greenwich the last hours of 9999 are in 10000 in UTC, and UTC's range ends before them.
   const lastWall = last < YEAR_MAX ? max : wallRange([min, max], zoneOf(zoneParameter, limits.timeZone))[1];
   return timeCheck(within, [min, max], [min, Math.min(max, lastWall)]);
 }
 
 /**
- * @param number of ticks, as the column counts them
+ * @param number the check for a number of ticks
  * @param range of seconds since 1970
- * @param walls the same as a clock of the column's time zone shows them
+ * @param walls the same range, as a clock of the column's time zone shows it
  */
 function timeCheck(number: ValueCheck, range: readonly [number, number], walls: readonly [number, number]): ValueCheck {
   const [first, last] = [yearOf(range[0]), yearOf(range[1])];
@@ -352,7 +363,7 @@ function timeCheck(number: ValueCheck, range: readonly [number, number], walls: 
     if (year > first && year < last) return true;
     const content = text.slice(start + 1, end - 1);
     const time = readTime(content);
-    // What has no digit is refused by ClickHouse; of the rest nobody knows.
+    // ClickHouse refuses texts without digits. For other texts the result is not known.
     if (time === null) return !/\d/.test(content);
     const [min, max] = time.zoned ? range : walls;
     return time.seconds >= min && time.seconds <= max;
@@ -360,8 +371,8 @@ function timeCheck(number: ValueCheck, range: readonly [number, number], walls: 
 }
 
 /**
- * What a clock of a time zone shows between two instants. ClickHouse has zones that JavaScript does not know (`localtime`,
- * `Fixed/UTC+02:00:00`): of these, only that they are less than a day away from UTC.
+ * The range that a clock of a time zone shows between two instants. ClickHouse has zones that JavaScript does not know
+ * (`localtime`, `Fixed/UTC+02:00:00`). For these it is only assumed that they differ from UTC by less than a day.
  */
 function wallRange([first, last]: readonly [number, number], timeZone: string): readonly [number, number] {
   if (!knowsZone(timeZone)) return [first + SECONDS_OF_DAY, last - SECONDS_OF_DAY];
@@ -369,14 +380,14 @@ function wallRange([first, last]: readonly [number, number], timeZone: string): 
   return [wall(first), wall(last)];
 }
 
-/** At a typed path of JSON, a number counts ticks, but one with a fraction or an exponent seconds. */
+/** At a typed path of JSON, an integer counts ticks, but a number with a fraction or an exponent counts seconds. */
 function ticksCheck(check: ValueCheck, place: Place): ValueCheck {
   if (place !== 'path' && place !== 'pathVariant') return check;
   return (text, start, end) =>
     (!isNumber(text, start) || smallInteger(text, start, end) !== undefined) && check(text, start, end);
 }
 
-/** 1000 hours. */
+/** 1000 hours, in seconds. */
 const TIME_OF_DAY_END = 3_600_000n;
 
 function timeOfDayCheck(precision: number): ValueCheck {
@@ -395,8 +406,9 @@ function enumValues(elements: readonly string[]): ReadonlySet<number> {
 }
 
 /**
- * Whether a type has a value for what null, or an element that is missing, leaves in a tuple: zero, also in an enum that has no
- * such element. That is taken without an error, and nothing of the column can be read again in its part, whosever the rows are.
+ * Whether a type can hold zero. ClickHouse stores zero for null, and for a missing element of a tuple, even in an enum
+ * without such an element. It accepts the insert, and then nothing of the column can be read in that part any more, not
+ * even rows of others.
  */
 function takesZero(text: string): boolean {
   const type = parseColumnType(text);
@@ -438,7 +450,7 @@ function arrayCheck(item: ValueCheck | undefined): ValueCheck | undefined {
   return (text, start) => text[start] !== '[' || everyItem(text, start, (from, to) => item(text, from, to));
 }
 
-/** Of a key that occurs twice, however it is written, readers see one value. */
+/** If a key occurs twice, in whatever form, readers see only one of its values. */
 function mapCheck(
   keyType: string,
   key: ValueCheck | undefined,
@@ -475,7 +487,7 @@ function tupleCheck(
     }
     if (text[start] !== '{' || !isNamed) return true;
     const members = objectMembers(text, start);
-    // ClickHouse drops what has no element, and does not see through the escapes of a name.
+    // ClickHouse drops members without an element, and does not resolve escapes in names.
     return (
       members.every(
         ({ name, escaped, start: from, end }) =>
@@ -486,8 +498,9 @@ function tupleCheck(
 }
 
 /**
- * For types that the value decides on. A number that no float holds becomes infinite; and what shares a type, as the items
- * of an array do, is changed by it: a large integer beside a fraction loses its last digits, true beside a number becomes 1.
+ * For types that the value decides. A number over every float becomes infinite. And values that share a type, such as
+ * the items of an array, change each other: a large integer beside a fraction loses its last digits, true beside a
+ * number becomes 1.
  *
  * @param ofObjects see {@link everyScalar}
  */
@@ -507,36 +520,40 @@ function numbersCheck(ofObjects: boolean): ValueCheck {
 }
 
 /**
- * In a JSON column, ClickHouse first tries the types that other records of the insert have at the path. What an array of objects
- * takes for null is an empty object, what one of arrays takes is an empty array. Beside a text, a number, true or false, no such
- * type fits, and null stays null.
+ * In a JSON column, ClickHouse first tries the types that other records of the insert have at this path. An array of
+ * objects then reads null as an empty object, an array of arrays as an empty array. If there is also a text, a number,
+ * true or false, no such type fits, and null stays null.
  */
 const nullsCheck: ValueCheck = (text, start, end) => !hasBareNull(text, start, end, true);
 
-/** In a Dynamic column, other records do not matter, but beside objects null becomes a tuple of defaults, beside arrays an empty one. */
+/**
+ * In a Dynamic column, other records do not matter. But beside objects, null becomes a tuple of defaults, and beside
+ * arrays, an empty array.
+ */
 const nullsOfTuplesCheck: ValueCheck = (text, start, end) => !hasBareNull(text, start, end, false);
 
 /** Different names in a value of a Dynamic column, at most. */
 const DYNAMIC_NAMES_MAX = 500;
 
 /**
- * Of an object in a Dynamic column, ClickHouse makes a tuple, whose elements it stores by their paths. `{"a":{"b":1},"a.b":2}`
- * has a path twice: it is taken without an error, and nothing of its part can be read again, whosever the rows are (error 33).
- * So no name may go on after a dot where another one ends, wherever the two are.
+ * In a Dynamic column, ClickHouse turns an object into a tuple, whose elements it stores by their paths.
+ * `{"a":{"b":1},"a.b":2}` has a path twice. ClickHouse accepts it, and then nothing of that part can be read any more,
+ * not even rows of others (error 33). So no name may continue another name after a dot, wherever the two are.
  *
- * Nor may there be very many names: a tuple costs ClickHouse the square of its elements, seconds for a thousand, and a few such
- * records would hold their batch for ever. An insert of 32 times {@link DYNAMIC_NAMES_MAX} takes some ten seconds.
+ * And there must not be too many names. A tuple costs ClickHouse the square of its elements, seconds for a thousand, so
+ * a few such records would hold their batch for ever. An insert of 32 times {@link DYNAMIC_NAMES_MAX} takes some ten
+ * seconds.
  */
 const namesCheck: ValueCheck = (text, start, end) => {
   const names = objectNames(text, start, end);
   if (names.length > DYNAMIC_NAMES_MAX && new Set(names).size > DYNAMIC_NAMES_MAX) return false;
   if (!names.some((name) => name.includes('.'))) return true;
   const sorted = Array.from(new Set(names), (name) => `${name}.`).sort();
-  // What begins with a text follows it at once.
+  // In sorted order, a text that begins with another one comes directly after it.
   return !sorted.some((name, index) => sorted[index + 1]?.startsWith(name));
 };
 
-/** In a Dynamic column, ClickHouse makes true of the first integer beyond 64 bits, and floats of others. */
+/** In a Dynamic column, ClickHouse makes true of the first integer over 64 bits, and floats of the next ones. */
 const integersCheck: ValueCheck = (text, start, end) => {
   return everyScalar(text, start, end, false, (from, to) => !isNumber(text, from) || in64Bits(text, from, to));
 };
@@ -550,7 +567,7 @@ const FRACTION = 8;
 const INFINITE = 16;
 const MIXED = OTHER_INTEGER | FRACTION;
 
-/** 0 for what is neither a number nor true or false. */
+/** 0 for anything but a number, true or false. */
 function kindOfScalar(text: string, start: number, end: number): number {
   if (text[start] === 't' || text[start] === 'f') return BOOL;
   if (!isNumber(text, start)) return 0;
@@ -562,17 +579,17 @@ function kindOfScalar(text: string, start: number, end: number): number {
   return BigInt(Number(digits)) === BigInt(digits) ? INTEGER_OF_FLOATS : OTHER_INTEGER;
 }
 
-/** At a path of texts, ClickHouse writes numbers its own way: as the nearest float, if they have a fraction or are too large. */
+/** At a path of texts, ClickHouse rewrites numbers: as the nearest float, if they have a fraction or are too large. */
 const textPathCheck: ValueCheck = (text, start, end) => {
   if (!isNumber(text, start)) return true;
   const digits = text.slice(start, end);
   return smallInteger(text, start, end) === undefined ? String(Number(digits)) === digits : end - start <= SAFE_DIGITS;
 };
 
-/** At a path of texts of one length, ClickHouse would make texts of everything, where they fit. */
+/** At a path of fixed-length texts, ClickHouse would turn everything that fits into a text. */
 const fixedTextPathCheck: ValueCheck = (text, start) => isString(text, start) || text[start] === 'n';
 
-/** `JSON(a.b UInt8, SKIP c)`: the paths that have a type, one character a byte. */
+/** The paths with a type, one character per byte: `a.b` in `JSON(a.b UInt8, SKIP c)`. */
 function typedPaths({ parameters }: ColumnType): (readonly [path: string, type: string])[] {
   return parameters.flatMap((parameter) => {
     const [, path, type] = /^((?:`(?:[^`\\]|\\.)*`|[^\s`=])+)\s+([^\s=][^]*)$/.exec(parameter) ?? [];
@@ -580,7 +597,10 @@ function typedPaths({ parameters }: ColumnType): (readonly [path: string, type: 
   });
 }
 
-/** The paths that ClickHouse leaves out with all that is below them. What it leaves out by a pattern is judged like the rest. */
+/**
+ * The paths that ClickHouse leaves out with everything below them. Paths that it leaves out by a pattern are checked
+ * like the rest.
+ */
 function skippedPaths({ parameters }: ColumnType): string[] {
   return parameters.flatMap((parameter) => {
     const [, path] = /^SKIP\s+((?:`(?:[^`\\]|\\.)*`|[^\s`])+)$/i.exec(parameter) ?? [];
@@ -592,7 +612,7 @@ function pathName(path: string): string {
   return latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1'));
 }
 
-/** What has no type is judged by {@link nullsCheck}: at a path with one, null is the type's matter. */
+/** Paths without a type are checked by {@link nullsCheck}. At a path with a type, the type's check decides on null. */
 function pathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck | undefined {
   const typed = typedPaths(type);
   const skipped = skippedPaths(type);
