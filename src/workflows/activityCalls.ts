@@ -12,11 +12,11 @@ import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
 
 /**
- * How the batcher calls activities: again until they are done, on the right workers, and called off if a person gives
- * the batch up. This schedules one again until it is done. No failure of an activity may end the run: the batch would
- * be lost with it.
+ * How the batcher calls activities: until they succeed, on the workers of its installation, and cancelled if a person
+ * gives the batch up. No failure of an activity may end the run, because the batch would be lost with it. This function
+ * schedules one activity again until it succeeds.
  *
- * @param run is told whether it runs again: the attempts of an activity count from 1 each time
+ * @param run gets true if it is called again. The attempts of an activity count from 1 each time
  * @param isUrgent ends the pause between two activities
  */
 export async function untilDone<T>(
@@ -38,8 +38,8 @@ export async function untilDone<T>(
 }
 
 /**
- * A worker that dies is noticed after the heartbeat time-out; the activities beat on a timer. No attempt's failure ends
- * the activity: Temporal repeats it, without events in the batcher's history, until it succeeds.
+ * A dead worker is noticed after the heartbeat time-out, because the activities send heartbeats on a timer. No
+ * attempt's failure ends the activity: Temporal repeats it until it succeeds, without events in the batcher's history.
  */
 const UNTIL_DONE: ActivityOptions = {
   startToCloseTimeout: '2 hours',
@@ -53,13 +53,16 @@ const UNTIL_DONE: ActivityOptions = {
 /** One attempt only. */
 export const ONCE: ActivityOptions = { startToCloseTimeout: '30 seconds', retry: { maximumAttempts: 1 } };
 
-/** The longest pause between two activities. Even the unlimited retries of one have ended then. */
+/**
+ * The longest pause between two activities. They follow one another only if even the unlimited retries of the first
+ * have ended.
+ */
 const RESCHEDULE_MAX_MS = 60 * 60 * 1000;
 
 /**
- * Inserts a batch, or, once a person gives it up, has its records rejected. The insert is called off first, and its end
- * waited for: nothing of it may reach the table after the last look at what is there. If it succeeds all the same, the
- * batch is inserted.
+ * Inserts a batch. If a person gives it up, its records are rejected. First the insert is cancelled and its end
+ * awaited: otherwise it could write rows after the last look-up of what the table has. If it still succeeds, the batch
+ * is inserted.
  */
 export function untilInserted(
   state: BatcherState,
@@ -84,19 +87,19 @@ export function untilInserted(
   );
 }
 
-/** What {@link atInstallation} gives to the function that schedules an activity. */
+/** The argument of the function that schedules an activity. */
 interface AtInstallation {
   readonly activities: FlushActivities;
-  /** To be added to an input that names its installation. */
+  /** To be added to the input of activities that name their installation. */
   readonly named: { readonly installation?: string };
-  /** It was scheduled before, for another installation. */
+  /** The activity was scheduled before, for another installation. */
   readonly moved: boolean;
 }
 
 /**
- * Schedules an activity for the workers of the batcher's installation. The settings may come to name another one: those
- * of an earlier version named none. Then the activity is called off and scheduled there, since perhaps nobody polls the
- * old queue. A replay does not compare the queue that an activity was scheduled on.
+ * Schedules an activity for the workers of the batcher's installation. Later settings may name another one, because
+ * settings of an earlier version named none. Then the activity is cancelled and scheduled on the new queue: perhaps
+ * nobody polls the old one. A replay does not compare the queue of an activity.
  */
 export async function atInstallation<T>(
   state: BatcherState,
@@ -120,24 +123,24 @@ export async function atInstallation<T>(
 }
 
 /**
- * Whether activities are no longer scheduled on a queue. A worker of a version that knew no installations ignored
- * settings that name one, so in its history they change nothing.
+ * Whether the settings name another queue than this one by now. In a history of a version without installations this is
+ * false: its workers ignored such settings.
  */
 function hasMovedFrom(taskQueue: string, state: BatcherState): boolean {
   return taskQueueOf(state) !== taskQueue && follows('installations');
 }
 
-/** The queue on which activities are scheduled now: as the settings say, else on the batcher's own queue. */
+/** The queue for activities now: the one in the settings, else the batcher's own queue. */
 function taskQueueOf({ settings }: BatcherState): string {
   return settings.installation?.taskQueue ?? workflowInfo().taskQueue;
 }
 
-/** Cancels an activity as soon as a condition holds; resolves or rejects when the activity has ended. */
+/** Cancels an activity as soon as a condition is true. Settles when the activity has ended. */
 function calledOffWhen<T>(isCalledOff: () => boolean, run: () => Promise<T>): Promise<T> {
   return CancellationScope.cancellable(async () => {
     const scope = CancellationScope.current();
     const cancel = (): void => scope.cancel();
-    // It also ends with the scope, in a rejection that says nothing new.
+    // It also ends with the scope, with a rejection that can be ignored.
     condition(isCalledOff).then(cancel, cancel);
     try {
       return await run();

@@ -7,7 +7,8 @@ import type { BatchLimits } from '../protocol/settings.js';
 import { encodedLimit } from './limits.js';
 
 /**
- * Divides chunks into batches, in their order: how many go into each. A batch keeps to the limits, or has one chunk.
+ * Divides chunks into batches, in order. Returns the number of chunks in each. A batch keeps to the limits, or has one
+ * chunk.
  */
 export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): number[] {
   return [...batchSizes(chunks, limits)];
@@ -20,7 +21,8 @@ export interface Buffered {
 }
 
 /**
- * The first of {@link planBatches}; 0 without chunks. It looks at no more chunks than it needs: there may be thousands.
+ * The first number of {@link planBatches}, or 0 without chunks. It reads no more chunks than it needs, because there
+ * may be thousands.
  */
 export function firstBatchSize(chunks: readonly Buffered[], limits: BatchLimits): number {
   const [size = 0] = batchSizes(chunks, limits);
@@ -52,7 +54,7 @@ function* batchSizes(chunks: readonly Buffered[], limits: BatchLimits): Generato
   if (size > 0) yield size;
 }
 
-/** What a chunk adds to a payload: its body, and its metadata as JSON, generously. */
+/** Bytes that a chunk adds to a payload: its body, and a generous estimate of its metadata as JSON. */
 export function encodedBytesOf({ chunk, body }: Buffered): number {
   let bytes = body.length + 100;
   for (const { topic, epoch } of chunk.segments) bytes += 200 + topic.length + epoch.length;
@@ -60,7 +62,7 @@ export function encodedBytesOf({ chunk, body }: Buffered): number {
   return bytes;
 }
 
-/** The batch that chunks make. Their bodies travel beside it, see {@link concatenateBodies}. */
+/** Makes a batch of chunks. Their bodies travel beside it, see {@link concatenateBodies}. */
 export function batchSpec(
   taken: readonly Buffered[],
   batch: Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination'>,
@@ -82,7 +84,8 @@ export function batchSpec(
 }
 
 /**
- * Hash of the identities in a batch: a batcher's share of a range of offsets is always the same records.
+ * Hash of the identities in a batch. It hashes ranges of offsets, because a batcher's part of a range is always the
+ * same records.
  */
 export function batchId(workflowId: string, taken: readonly { readonly chunk: BufferedChunk }[]): string {
   const ranges = taken.map(({ chunk: { segments, keep } }) =>
@@ -99,7 +102,7 @@ export function batchId(workflowId: string, taken: readonly { readonly chunk: Bu
 /** 128 bits. */
 const BATCH_ID_HEX_DIGITS = 32;
 
-/** The bodies of chunks, one after the other: they travel beside their metadata, since JSON has no bytes. */
+/** The bodies of chunks, one after the other. They travel beside the metadata, because JSON has no bytes. */
 export function concatenateBodies(chunks: readonly Buffered[]): Uint8Array {
   const [only] = chunks;
   if (only !== undefined && chunks.length === 1) return only.body;

@@ -36,17 +36,18 @@ export interface Batch {
 }
 
 /**
- * The batcher's state, put together of its parts (`carriedState.ts`), with every decision about it. No clock, no
- * randomness, no promise: the workflow passes the time in and carries the decisions out.
+ * The batcher's state, made of its parts (`carriedState.ts`), with every decision. It has no clock, no randomness and
+ * no promise: the workflow passes the time in and carries the decisions out.
  *
  *     accepting ──takeBatch──► flushing ──finishFlush──► accepting      (signals are accepted in both)
  *         └──takeInherited──► flushing ──finishInherited──► accepting
  *
- * A record is in exactly one place: in the buffer (accepted, not in a batch), in the one batch that is on its way, or
- * in the history of a closed run that `leftovers` points to. What was accepted stays in the coverage, also in the next
+ * A record is in exactly one place: in the buffer (accepted, not in a batch), in the one batch that is being flushed,
+ * or in the history of a closed run that `leftovers` points to. Accepted offsets stay in the coverage, also in later
  * runs.
  *
- * An heir knows what its closed run had accepted only when it has read it; chunks that arrive before are judged then.
+ * An heir knows what its closed run had accepted only after it has read that. Chunks that arrive before are judged
+ * then.
  */
 export class BatcherState {
   readonly #workflowId: string;
@@ -68,21 +69,21 @@ export class BatcherState {
   }
 
   /**
-   * Takes a chunk in, or the part of it that had not been accepted before. What is dropped here needs no
-   * acknowledgement: the record was accepted before, and gets its own.
+   * Accepts a chunk, or the part of it that is new. The dropped part needs no acknowledgement: its records were
+   * accepted before, and get theirs.
    */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
-    // A member of a version that names no installation must not take the name away.
+    // A member of a version without installations must not remove the name.
     if (meta.settings !== undefined) this.#settings = { ...onlyInstallation(this.#settings), ...meta.settings };
     this.#intake.accept(meta, body, nowMs);
   }
 
-  /** Takes a workflow's request in. One that was answered before is answered again, as it was then. */
+  /** Accepts a workflow's request. If it was answered before, it gets the same answer again. */
   submit(request: RowRequest, nowMs: number): void {
     this.#intake.submit(request, nowMs);
   }
 
-  /** Accepts nothing of an epoch beyond an offset: the partition goes over to another layout. */
+  /** From now on accepts nothing of an epoch after an offset, because the partition goes over to another layout. */
   close(request: CloseRequest): void {
     this.#intake.close(request);
   }
@@ -92,12 +93,12 @@ export class BatcherState {
     this.#intake.control(action, request, nowMs);
   }
 
-  /** A signal that no part of this product sends. */
+  /** Counts a signal that no part of this product sends. */
   countForeignSignal(): void {
     this.#intake.countForeignSignal();
   }
 
-  /** An heir takes over what its closed run has left, and then what has arrived until then. */
+  /** Takes over what the closed run has left. Then handles what has arrived meanwhile. */
   inherit(inheritance: Inheritance): void {
     this.#intake.inherit(inheritance);
   }
@@ -107,13 +108,13 @@ export class BatcherState {
     this.#parts.confirmations.add(unconfirmed, nowMs);
   }
 
-  /** Takes out the confirmations that are due. Postpone again what is not delivered then. */
+  /** Takes out the confirmations that are due. Those that are not delivered have to be postponed again. */
   takeConfirmations(nowMs: number): readonly Unconfirmed[] {
     this.#parts.progress.handled = true;
     return this.#parts.confirmations.takeDue(nowMs);
   }
 
-  /** Null while an heir does not know yet. */
+  /** Null in an heir that has not read its inheritance yet. */
   epochStatus(source: RecordSource): EpochStatus | null {
     if (this.#intake.heirOf !== null) return null;
     const { buffer, flushes, leftovers, coverage } = this.#parts;
@@ -127,24 +128,25 @@ export class BatcherState {
     this.#parts.foreignSignals.add(name, args, nowMs);
   }
 
-  /** Signals of strangers to be published, oldest first. */
+  /** Foreign signals that have to be published, oldest first. */
   get foreignSignals(): readonly ForeignSignal[] {
     return this.#parts.foreignSignals.waiting;
   }
 
-  /** So many of {@link foreignSignals} are on the dead-letter topic. */
+  /** The first `count` of {@link foreignSignals} are on the dead-letter topic. */
   foreignSignalsPublished(count: number): void {
     this.#parts.progress.handled = true;
     this.#parts.foreignSignals.published(count);
   }
 
-  /** That a person gives the batch on its way up; null normally. */
+  /** Set if a person gives the batch that is being flushed up. Normally null. */
   get parking(): Parking | null {
     return this.#parts.flushes.current?.parking ?? null;
   }
 
   /**
-   * Pure: the same state, time and history give the same answer. While a batch is on its way the answer is `wait`.
+   * What to do next. The same state, time and history give the same answer. While a batch is being flushed the answer
+   * is `wait`.
    *
    * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
    */
@@ -159,7 +161,7 @@ export class BatcherState {
     return isHolding(this.#parts.progress);
   }
 
-  /** Moves the oldest chunks, as many as one batch may have and at least one, from the buffer into a batch. */
+  /** Moves the oldest chunks from the buffer into a batch: as many as a batch may have, and at least one. */
   takeBatch(reason: FlushReason, nowMs: number, follows: Follows = FOLLOWS_ALL): Batch {
     const { buffer, counters } = this.#parts;
     const { pipeline, batch, destination } = this.#settings;
@@ -172,7 +174,9 @@ export class BatcherState {
     return { spec, bodies: concatenateBodies(taken) };
   }
 
-  /** Moves this many of the oldest chunks into a batch. For a closed run, whose history says how many they were. */
+  /**
+   * Moves this many of the oldest chunks into a batch. Used for a closed run, whose history says how many they were.
+   */
   takeChunks(count: number, reason: FlushReason, nowMs: number): readonly Buffered[] {
     const { buffer, counters, flushes } = this.#parts;
     flushes.mustBeIdle();
@@ -187,8 +191,7 @@ export class BatcherState {
     const { inserted, rejected, skipped } = outcome;
     const records = inserted + rejected + skipped;
     const finished = flushes.finish(id, records, nowMs);
-    // A chunk of which a part had been accepted before was counted whole. Only the flush knows how many records are
-    // new.
+    // A chunk that repeats some records was counted whole. Only the flush knows how many of its records are new.
     if (finished.reason !== 'inherited') counters.records += records - finished.records;
     counters.inserted += inserted;
     counters.rejected += rejected;
@@ -208,7 +211,7 @@ export class BatcherState {
     return { pipeline: this.#settings.pipeline, batcher: this.#workflowId, number: flush.number, ...next };
   }
 
-  /** What is known of the inherited batch that is on its way. An heir of this run needs it. */
+  /** Notes what is known about the inherited batch that is being flushed. An heir of this run needs it. */
   beginInherited(begun: BegunBatch): void {
     this.#parts.leftovers.begin(begun);
   }
@@ -226,8 +229,9 @@ export class BatcherState {
   }
 
   /**
-   * Input and bodies of the next run. A buffer too large to be carried stays in this run's history, from which the next
-   * one takes it as an heir does. `forgotten`: partitions whose coverage the next run does not get, for want of room.
+   * Input and bodies of the next run. A buffer that is too large to be carried stays in this run's history, and the
+   * next run takes it from there, like an heir. `forgotten`: partitions whose coverage the next run does not get,
+   * because there is no room.
    */
   carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array; readonly forgotten: number } {
     const { buffer, counters, coverage, flushes, requests } = this.#parts;
@@ -243,17 +247,17 @@ export class BatcherState {
     return { input, bodies, forgotten: coverage.partitions - carried.coverage.length };
   }
 
-  /** What this run leaves in its history. */
+  /** The plan for what this run leaves in its history. */
   leave(batches: readonly number[], begun: BegunBatch | null): Leftover {
     return { runId: this.#runId, chunksDone: 0, batches, begun };
   }
 
-  /** All there is to know of the state for an heir, which takes the records from this run's history. */
+  /** Everything that an heir needs. The heir takes the records from this run's history. */
   handOn(left: Leftover | null): Inheritance {
     return toInheritance(toCarried(withoutBuffer(this.#parts, left), this.#settings, 0));
   }
 
-  /** Accepted and not in a batch, oldest first. */
+  /** Chunks that are accepted but not in a batch, oldest first. */
   get buffered(): readonly Buffered[] {
     return this.#parts.buffer.chunks;
   }
@@ -266,7 +270,7 @@ export class BatcherState {
     return batcherReport(this.#parts);
   }
 
-  /** Null while an heir does not know yet. */
+  /** Null in an heir that has not read its inheritance yet. */
   get coverage(): Coverage | null {
     return this.#intake.heirOf === null ? this.#parts.coverage : null;
   }

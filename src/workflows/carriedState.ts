@@ -17,7 +17,7 @@ import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
 import { Requests } from './requests.js';
 import { requestEpoch, type RunIdentity } from './runIdentity.js';
 
-/** The parts of a batcher's state that go over from one run to the next, or to an heir. */
+/** The parts of a batcher's state that one run hands to the next, or to an heir. */
 export interface CarriedParts {
   readonly buffer: ChunkBuffer;
   readonly counters: Counters;
@@ -38,23 +38,26 @@ type Value<F extends Field> = Exclude<CarriedState[F], undefined>;
 /** How one field of {@link CarriedState} is written and read. */
 interface CarriedField<F extends Field> {
   /**
-   * Whether an heir gets it, too. The others are of no use to it: it takes the records from the closed run's history.
+   * Whether an heir gets it, too. An heir does not need the others, because it takes the records from the closed run's
+   * history.
    */
   readonly forHeirs: F extends keyof Inheritance ? true : false;
-  /** The most that the field may have of the room. Absent: it is kept whole, whatever its size. */
+  /** The most bytes that the field may take. Absent: it is kept whole, whatever its size. */
   readonly bytesMax?: EncodedLimit | 'rest';
-  /** Whether it is absent while there is nothing in it. */
+  /** Whether it is left out while it is empty. */
   readonly absentIfEmpty?: F extends 'requests' | 'confirmations' | 'foreignSignals' ? true : never;
   toState(parts: CarriedParts, bytesMax: number): CarriedState[F];
-  /** Into the parts of a run that begins, or of an heir that has read its inheritance. */
+  /** Reads the field into the parts of a new run, or of an heir that has read its inheritance. */
   from(parts: CarriedParts, state: Value<F>, bodies: Uint8Array): void;
 }
 
 /**
- * All that goes over, in the order in which it gets room within {@link LIMITS.inputBytes}. Kept whole is what no record
- * may be lost for: the buffer, what closed runs have left, what people have said. Then comes what keeps records from
- * being taken twice, which forgets its oldest for want of room: names of requests, and the coverage, which gets what
- * the confirmations leave. Signals of strangers get the rest; they are counted in any case.
+ * All fields that are handed on, in the order in which they get room within {@link LIMITS.inputBytes}:
+ *
+ * 1. Kept whole, because records depend on them: the buffer, what closed runs have left, what people have said.
+ * 2. What keeps records from being accepted twice: names of requests, confirmations, then the coverage. If there is no
+ *    room, each forgets its oldest entries.
+ * 3. Foreign signals get the rest. They are counted in any case.
  */
 const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
   chunks: {
@@ -156,7 +159,7 @@ export function newParts(run: RunIdentity): CarriedParts {
   };
 }
 
-/** Reads what the run before has carried over. `bodies`: of its chunks, one after the other. */
+/** Reads what the run before has carried over. `bodies`: the bodies of its chunks, one after the other. */
 export function restore(parts: CarriedParts, carried: CarriedState, bodies: Uint8Array): void {
   for (const [name, field] of ENTRIES) {
     const state = carried[name];
@@ -176,7 +179,7 @@ export function restoreInherited(parts: CarriedParts, inheritance: Inheritance):
 /**
  * What a run carries over.
  *
- * @param bodiesBytes of the buffered chunks: they travel in the same payloads, and leave less room for the rest
+ * @param bodiesBytes of the buffered chunks. They travel in the same payloads and leave less room for the rest
  */
 export function toCarried(parts: CarriedParts, settings: BatcherSettings, bodiesBytes: number): CarriedState {
   const state: Partial<Record<Field, unknown>> = {};
@@ -196,18 +199,18 @@ export function toCarried(parts: CarriedParts, settings: BatcherSettings, bodies
   return state as unknown as CarriedState;
 }
 
-/** The parts without what is buffered, which stays in the run's history. `left` says what that is. */
+/** The parts without the buffer, which stays in the run's history. `left` is the plan for it. */
 export function withoutBuffer(parts: CarriedParts, left: Leftover | null): CarriedParts {
   const leftovers = left === null ? parts.leftovers : parts.leftovers.with(left);
   return { ...parts, buffer: new ChunkBuffer([]), leftovers };
 }
 
-/** What of it an heir gets. */
+/** The fields for an heir. */
 export function toInheritance(carried: CarriedState): Inheritance {
   const forHeirs = Object.entries(carried).filter(([name]) => FIELDS[name as Field].forHeirs);
   return Object.fromEntries(forHeirs) as unknown as Inheritance;
 }
 
-/** Name, punctuation and an empty list of one field, generously. */
+/** A generous estimate for name, punctuation and an empty list of one field. */
 const FIELD_BYTES = 100;
 const NO_BODIES = new Uint8Array(0);

@@ -3,12 +3,12 @@ import { sourceName } from '../protocol/record.js';
 import { encodedBytesOf, type Buffered } from './batchPlanning.js';
 
 /**
- * The chunks that a batcher has accepted and not put into a batch, oldest first, and how much they are. Pure.
+ * The chunks that a batcher has accepted but not put into a batch, oldest first, with their totals. Pure.
  *
  *     append ──► buffered ──take──► in a batch
  */
 export class ChunkBuffer {
-  /** The runs that the chunks have been in, the present one last. */
+  /** The runs in which the chunks have been, the present one last. */
   runs: readonly string[];
   /** Chunks at the head of the buffer that a flush signal asks for. */
   chunksToFlush = 0;
@@ -17,7 +17,7 @@ export class ChunkBuffer {
   #bytes = 0;
   #encodedBytes = 0;
 
-  /** @param runs the run that buffers */
+  /** @param runs the present run */
   constructor(runs: readonly string[]) {
     this.runs = runs;
   }
@@ -35,12 +35,12 @@ export class ChunkBuffer {
     return this.#bytes;
   }
 
-  /** What the chunks would add to a payload. */
+  /** Bytes that the chunks would add to a payload. */
   get encodedBytes(): number {
     return this.#encodedBytes;
   }
 
-  /** When the oldest chunk was accepted; null without one. */
+  /** When the oldest chunk was accepted. Null if there is none. */
   get oldestAcceptedAtMs(): number | null {
     return this.#chunks[0]?.chunk.acceptedAtMs ?? null;
   }
@@ -55,7 +55,7 @@ export class ChunkBuffer {
     this.#weigh(buffered, 1);
   }
 
-  /** Flushes what is here now, and nothing that comes later. */
+  /** Asks to flush the chunks that are here now, but no later ones. */
   flushAll(): void {
     this.chunksToFlush = this.#chunks.length;
   }
@@ -63,7 +63,7 @@ export class ChunkBuffer {
   /**
    * Takes the oldest chunks out.
    *
-   * @throws Error if there are not so many, or if none is asked for
+   * @throws Error if there are fewer chunks, or the count is 0
    */
   take(count: number): readonly Buffered[] {
     const taken = this.#chunks.slice(0, count);

@@ -15,13 +15,13 @@ export type RunEvent =
       readonly type: 'started';
       readonly input: BatcherInput;
       readonly bodies: Uint8Array;
-      /** Its place in its chain of runs. */
+      /** The run's place in its chain of runs. */
       readonly chain?: Pick<RunIdentity, 'firstExecutionRunId' | 'continuedFromExecutionRunId'>;
     }
   | SignaledEvent
-  /** A workflow task is done. What it has decided follows; `requestsUnderstood` comes first, if it is among that. */
+  /** A workflow task is done. Its decisions follow. If `requestsUnderstood` is among them, it comes first. */
   | { readonly type: 'taskCompleted' }
-  /** This task understood requests, and so do all that follow. */
+  /** This task and all later ones understand requests. */
   | { readonly type: 'requestsUnderstood' }
   | { readonly type: 'insertScheduled'; readonly spec: BatchSpec; readonly atMs: number }
   | { readonly type: 'inheritedInsertScheduled'; readonly batch: InheritedBatch; readonly atMs: number }
@@ -42,9 +42,9 @@ interface SignaledEvent {
 }
 
 /**
- * What a closed run of a batcher has left: what it had accepted and not flushed. Pure. Apply the events of the run's
- * history in their order, then call `end`. The run's own state goes through them again; only the decisions are taken
- * from the history.
+ * Finds what a closed run of a batcher had accepted and not flushed. Pure. Apply the events of the run's history in
+ * order, then call `end`. The events go through the run's own state again, but the decisions are taken from the
+ * history.
  *
  *     accepting ──insertScheduled──► on its way ──insertCompleted──► accepting
  *                                        └──insertCompleted, with rejections──► rejecting ──rejectCompleted──► accepting
@@ -55,22 +55,22 @@ export class ClosedRun {
   #heirOf: string | null = null;
   #current: CurrentBatch | null = null;
   #understandsRequests = false;
-  /** Signals from the first request on, until it is known whether the run understood requests. */
+  /** The signals from the first request on, as long as it is not known whether the run understood requests. */
   #held: SignaledEvent[] = [];
-  /** The task that handled them is done; the next event says whether it understood them. */
+  /** The task that handled them is done. The next event says whether it understood requests. */
   #heldWereHandled = false;
 
   constructor(run: RunIdentity) {
     this.#run = run;
   }
 
-  /** The closed run whose inheritance this one had not read when it was closed itself; null otherwise. */
+  /** The closed run whose inheritance this run had not read when it was closed itself. Otherwise null. */
   get needs(): string | null {
     return this.#heirOf;
   }
 
   apply(event: RunEvent): void {
-    // The task has decided other things first: its worker was of a version that knows no requests.
+    // The task's first decision is something else, so its worker was of a version without requests.
     if (this.#heldWereHandled && event.type !== 'requestsUnderstood') this.#release();
     switch (event.type) {
       case 'started':
@@ -91,7 +91,7 @@ export class ClosedRun {
       case 'inheritanceRead':
         this.inherit(event.inheritance);
         break;
-      // Scheduled again, an activity is still the same batch's.
+      // An activity that is scheduled again is for the same batch.
       case 'insertScheduled':
         this.#current ??= this.#beginOwn(event.spec, event.atMs);
         break;
@@ -122,18 +122,21 @@ export class ClosedRun {
     }
   }
 
-  /** The history has no more events. Requests that no task has handled are requests. */
+  /** The history has no more events. Requests that no task has handled count as requests. */
   end(): void {
     this.#release(this.#understandsRequests || !this.#heldWereHandled);
   }
 
-  /** What the run would have read itself, see {@link needs}. */
+  /** Gives the run the inheritance that it had not read, see {@link needs}. */
   inherit(inheritance: Inheritance): void {
     this.#startedState.inherit(inheritance);
     this.#heirOf = null;
   }
 
-  /** The chunks that the run had accepted itself and not flushed, oldest first; a batch on its way comes first. */
+  /**
+   * The chunks that the run itself had accepted and not flushed, oldest first. A batch that was being flushed comes
+   * first.
+   */
   get unflushed(): readonly Buffered[] {
     const current = this.#current?.type === 'own' ? this.#current.chunks : [];
     return [...current, ...this.#startedState.buffered];
@@ -160,7 +163,8 @@ export class ClosedRun {
 
   #beginOwn({ chunks, destination, reason, id }: BatchSpec, atMs: number): CurrentBatch {
     const taken = this.#startedState.takeChunks(chunks.length, reason, atMs);
-    // Another version may have judged chunks otherwise. Then what it left could not be told from what it flushed.
+    // Another version may have accepted other parts of the chunks. Then it could not be told what is left and what is
+    // flushed.
     if (batchId(this.#run.workflowId, taken) !== id) {
       throw new Error(`run ${this.#run.runId} had other chunks in batch ${id} than this version puts together`);
     }
@@ -192,7 +196,7 @@ export class ClosedRun {
   }
 }
 
-/** The batch that is on its way. `outcome`: of its insert; null until that is done. */
+/** The batch that is being flushed. `outcome`: the result of its insert, null until that has ended. */
 type CurrentBatch = {
   readonly destination: BegunBatch['destination'];
   readonly answer: BegunBatch['answer'];

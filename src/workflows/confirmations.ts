@@ -2,14 +2,17 @@ import { UNCONFIRMED_MAX, type Unconfirmed } from '../protocol/request.js';
 import type { PostponedConfirmation } from '../protocol/batcher.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
-/** Attempts after which a confirmation is given up: some four minutes, longer than requesters wait by default. */
+/**
+ * A confirmation is given up after so many attempts. They take some four minutes, longer than requesters wait by
+ * default.
+ */
 const ATTEMPTS_MAX = 10;
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
 
 /**
- * Confirmations that could not be delivered. They are tried again by themselves, so that their batches do not wait.
- * Pure. Beyond {@link UNCONFIRMED_MAX} the oldest is given up.
+ * Confirmations that could not be delivered. They are retried separately, so that batches do not wait for them. Pure.
+ * Over {@link UNCONFIRMED_MAX} the oldest is given up.
  */
 export class Confirmations {
   #postponed: readonly PostponedConfirmation[];
@@ -22,12 +25,12 @@ export class Confirmations {
     return this.#postponed.length;
   }
 
-  /** When the next one is due; Infinity if there is none. */
+  /** When the next one is due. Infinity if there is none. */
   get dueAtMs(): number {
     return this.#postponed.reduce((earliest, { dueAtMs }) => Math.min(earliest, dueAtMs), Infinity);
   }
 
-  /** To be tried again later; one that was not tried yet is due at once. */
+  /** Adds confirmations that have to be retried. One that was not tried yet is due at once. */
   add(unconfirmed: readonly Unconfirmed[], nowMs: number): void {
     const added = unconfirmed
       .filter(({ attempts }) => attempts < ATTEMPTS_MAX)

@@ -1,14 +1,12 @@
 import type { Control } from '../protocol/batcher.js';
 import { LIMITS } from './limits.js';
 
-/**
- * What people have told a batcher: whether it is paused or draining, and the last signals by which they said so. Pure.
- */
+/** What people have told a batcher: whether it is paused or draining, and the last control signals. Pure. */
 export class Controls {
   draining = false;
   #paused = false;
   #last: readonly Control[] = [];
-  /** In this run. `#last` does not say: it keeps only the last ones. */
+  /** Whether this happened in this run. `#last` cannot tell, because it keeps only the last signals. */
   #toldToPauseOrResume = false;
 
   get paused(): boolean {
@@ -20,7 +18,7 @@ export class Controls {
     return this.#last;
   }
 
-  /** A signal has come. */
+  /** Notes a control signal. */
   record(control: Control): void {
     this.#last = [...this.#last, control].slice(-LIMITS.controls);
   }
@@ -31,12 +29,12 @@ export class Controls {
     this.#toldToPauseOrResume = true;
   }
 
-  /** As the run before was. A pause or a resume that has come since then is the later word. */
+  /** Takes over the state of the run before, unless a pause or resume has arrived since. */
   restorePaused(paused: boolean): void {
     if (!this.#toldToPauseOrResume) this.#paused = paused;
   }
 
-  /** The signals that the run before had. */
+  /** Takes over the signals of the run before. */
   restoreLast(before: readonly Control[]): void {
     this.#last = [...before, ...this.#last].slice(-LIMITS.controls);
   }

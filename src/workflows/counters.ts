@@ -1,6 +1,6 @@
 import type { BatcherCounters } from '../protocol/batcher.js';
 
-/** Totals since the batcher's first run. They are counted up in place: no signal makes a new object. */
+/** Totals since the batcher's first run. They are changed in place, so that no signal creates an object. */
 export type Counters = Record<keyof BatcherCounters, number>;
 
 export const NO_COUNTERS: BatcherCounters = {
@@ -15,7 +15,7 @@ export const NO_COUNTERS: BatcherCounters = {
   continuations: 0,
 };
 
-/** Adds the totals of the run before; those that only another version knows are kept, too. */
+/** Adds the totals of the run before. Counters that only another version knows are kept, too. */
 export function addCounters(counters: Counters, before: BatcherCounters): void {
   const known: Record<string, number | undefined> = counters;
   for (const [name, count] of Object.entries(before) as [string, number][]) known[name] = (known[name] ?? 0) + count;

@@ -4,25 +4,25 @@ import { partitionName, type RecordSource } from '../protocol/record.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
- * Which offsets a batcher has accepted, per partition and epoch, as sorted disjoint ranges. Pure. Normally there is one
- * range per partition: senders go on at the offset at which they stopped. A range stays after its records are flushed,
- * so that the batcher knows what arrives again later.
+ * The offsets that a batcher has accepted, as sorted disjoint ranges for each partition and epoch. Pure. Normally there
+ * is one range for each partition, because senders continue at the offset at which they stopped. A range stays after
+ * its records are flushed, so that the batcher recognizes them if they arrive again.
  */
 export class Coverage {
-  /** Epochs kept per partition; the least recently used one is forgotten. */
+  /** Epochs kept for each partition. The least recently used one is forgotten. */
   static readonly EPOCHS_MAX = 16;
-  /** Epochs kept over all partitions; two a partition if that is more. */
+  /** Epochs kept over all partitions, but at least two for each partition. */
   static readonly EPOCHS_TOTAL_MAX = 3_000;
   /**
-   * Most bytes of JSON that go over to the next run: some 3,000 partitions with two epochs each. They are fewer if the
-   * rest of the next run's input leaves less room. A run itself forgets no partition: what is new must not depend on
-   * it.
+   * The most bytes of JSON that go over to the next run: some 3,000 partitions with two epochs each. There is less room
+   * if the rest of the next run's input is large. A run itself forgets no partition: whether a record is new must not
+   * depend on this.
    */
   static readonly STATE_BYTES_MAX = 1_000_000;
   /**
-   * Ranges kept per epoch; beyond it the two lowest become one. That loses nothing: a sender begins at an offset before
-   * which all was accepted, so no record of this batcher is in a hole. A hole is left when a sender starts anew and the
-   * batcher had no record in between, so only many restarts in a row come near this bound.
+   * Ranges kept for each epoch. If there are more, the two lowest become one. That loses nothing: a sender begins at an
+   * offset before which everything was accepted, so no record of this batcher is in a hole. A hole appears when a
+   * sender starts again and the batcher had no record in between. So only many restarts in a row come near this bound.
    */
   static readonly RANGES_MAX = 4;
 
@@ -41,8 +41,8 @@ export class Coverage {
   }
 
   /**
-   * Takes a chunk's segments in and says what of them is new: null for all of a segment, else the ranges not accepted
-   * before (see `BufferedChunk.keep`).
+   * Accepts a chunk's segments and says what is new: null for all of a segment, else the ranges not accepted before
+   * (see `BufferedChunk.keep`).
    *
    * @returns null if nothing of the chunk is new
    */
@@ -58,13 +58,13 @@ export class Coverage {
     return keep.every((ranges) => ranges?.length === 0) ? null : keep;
   }
 
-  /** Accepts nothing of an epoch beyond an offset. Called again, it may only move the offset up. */
+  /** From now on accepts nothing of an epoch after an offset. Another call may only move the offset up. */
   close(source: RecordSource, offset: number): void {
     const { ranges, closedAt } = this.#epoch(source);
     this.#setEpoch(source, { ranges, closedAt: Math.max(offset, closedAt ?? offset) });
   }
 
-  /** The highest offset accepted of an epoch, and the one at which it is closed; null if there is none. */
+  /** The highest accepted offset of an epoch, and the offset at which it is closed. Null if there is none. */
   ofEpoch(source: RecordSource): { readonly coveredTo: number | null; readonly closedAt: number | null } {
     const { ranges, closedAt } = this.#epoch(source);
     return { coveredTo: ranges.at(-1)?.[1] ?? null, closedAt };
@@ -106,21 +106,19 @@ export class Coverage {
     this.#setEpoch(source, { ranges, closedAt: this.#epoch(source).closedAt });
   }
 
-  /** Ranges over all partitions and epochs: what the coverage costs to carry along. */
+  /** Ranges over all partitions and epochs. The coverage's size depends on it. */
   get size(): number {
     let size = 0;
     for (const { epochs } of this.#partitions.values()) for (const { ranges } of epochs.values()) size += ranges.length;
     return size;
   }
 
-  /** Partitions of which anything is known. */
+  /** Partitions with coverage. */
   get partitions(): number {
     return this.#partitions.size;
   }
 
-  /**
-   * @param bytesMax bytes of JSON, beyond which the partitions are left out whose last record was accepted longest ago
-   */
+  /** @param bytesMax of JSON. Over it, the partitions without a record for the longest time are left out */
   toState(bytesMax = Infinity): CoverageState {
     const limit = Math.min(bytesMax, Coverage.STATE_BYTES_MAX);
     const all = [...this.#partitions.values()].map(toPartitionCoverage);
@@ -156,7 +154,7 @@ export class Coverage {
     const known = this.#partitions.get(key) ?? { topic, partition, epochs: new Map<string, Epoch>(), mark: null };
     this.#partitions.set(key, known);
     const { epochs } = known;
-    // A Map keeps the order of insertion: taken out and put in again, the epoch is the most recently used.
+    // A Map keeps the order of insertion. Deleting and adding makes this epoch the most recently used one.
     epochs.delete(epoch);
     epochs.set(epoch, accepted);
     const fair = Math.max(2, Math.floor(Coverage.EPOCHS_TOTAL_MAX / this.#partitions.size));
@@ -175,7 +173,7 @@ function toPartitionCoverage({ topic, partition, epochs, mark }: PartitionEpochs
   };
 }
 
-/** A partition that was only closed counts as long ago: nothing of it was ever accepted. */
+/** A partition without any accepted record, which was only closed, counts as the oldest. */
 function acceptedAtMs(partition: PartitionCoverage | undefined): number {
   return partition?.mark?.acceptedAtMs ?? 0;
 }

@@ -6,9 +6,9 @@ import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
 import { decideBy, type Follows } from './versions.js';
 
 /**
- * What a batcher does next, from its state alone. Pure. The first of these that applies:
+ * Decides from the state alone what a batcher does next. Pure. The first of these that applies:
  *
- * 1. wait for the batch on its way, deliver confirmations, complete once drained;
+ * 1. wait for the batch that is being flushed, deliver confirmations, complete after a drain;
  * 2. continue as new, if the buffer can be carried over, or the history has no room left;
  * 3. wait for `resume`, if paused;
  * 4. flush: first what closed runs have left, then the buffer, if it is due;
@@ -68,7 +68,7 @@ function continuesAsNew(
   return decideBy(follows, 'continuation', due, continuationWasDue(progress, continueAsNewAt, history));
 }
 
-/** Why the buffer has to be flushed now; null if it has not. */
+/** Why the buffer has to be flushed now. Null if it does not. */
 function flushReason(
   { buffer, controls }: CarriedParts,
   settings: BatcherSettings,
@@ -86,7 +86,9 @@ function flushReason(
   return continues ? 'continueAsNew' : null;
 }
 
-/** What a limit of payloads decides: the one of the settings, or the larger one that version 0.1.0 had. */
+/**
+ * Decides by a payload limit: by the one in the settings, or, in a run of version 0.1.0, by that version's larger one.
+ */
 function decideByLimit(
   name: EncodedLimit,
   { batch }: BatcherSettings,
@@ -96,7 +98,7 @@ function decideByLimit(
   return decideBy(follows, 'payloadLimit', decides(encodedLimit(name, batch)), decides(LIMITS[name]));
 }
 
-/** Or until a confirmation is due, if that is earlier. */
+/** Waits until this time, or until a confirmation is due, if that is earlier. */
 function waitUntil(atMs: number, { confirmations }: CarriedParts, nowMs: number): Decision {
   const earliestMs = Math.min(atMs, confirmations.dueAtMs);
   return earliestMs === Infinity ? { type: 'wait' } : { type: 'wait', delayMs: earliestMs - nowMs };

@@ -4,7 +4,7 @@ import { sourceName } from '../protocol/record.js';
 import type { Buffered } from './batchPlanning.js';
 
 /**
- * The flush that is under way, at most one, and the last one that is done. Pure.
+ * The running flush, at most one, and the last finished one. Pure.
  *
  *     idle ──begin──► flushing ──finish──► idle
  *                     │      ▲
@@ -13,7 +13,7 @@ import type { Buffered } from './batchPlanning.js';
 export class FlushProgress {
   /** Null if there has been none. */
   last: FlushSummary | null = null;
-  /** Why the last step of a flush has failed; null once a flush is done. */
+  /** Why the last step of a flush has failed. Null after a flush has finished. */
   lastError: string | null = null;
   #current: CurrentFlush | null = null;
 
@@ -33,7 +33,7 @@ export class FlushProgress {
     this.#current = flush;
   }
 
-  /** Gives the batch of this number up. @returns false if it is not on its way, or was given up before */
+  /** Gives the batch with this number up. @returns false if it is not being flushed, or was given up before */
   park(number: number | undefined, parking: Parking): boolean {
     if (this.#current === null || this.#current.number !== number || this.#current.parking !== null) return false;
     this.#current = { ...this.#current, parking };
@@ -41,10 +41,10 @@ export class FlushProgress {
   }
 
   /**
-   * Every record of the batch is inserted, rejected or skipped.
+   * Ends the flush: every record of the batch is inserted, rejected or skipped.
    *
    * @returns the batch
-   * @throws Error if no flush is under way
+   * @throws Error if no flush is running
    */
   finish(id: string, records: number, nowMs: number): CurrentFlush {
     if (this.#current === null) throw new Error('no batch is being flushed');
@@ -57,16 +57,19 @@ export class FlushProgress {
   }
 }
 
-/** The batch that is on its way. */
+/** The batch that is being flushed. */
 export interface CurrentFlush {
   /** Counts the batcher's batches from 1. */
   readonly number: number;
   readonly reason: FlushReason;
-  /** 0 in an inherited batch until it is done: its records do not pass through the batcher. So are the bytes. */
+  /**
+   * 0 in an inherited batch until it is done, because its records do not pass through the batcher. The same holds for
+   * the bytes.
+   */
   readonly records: number;
   readonly bytes: number;
   readonly startedAtMs: number;
-  /** In an inherited batch: when it began. */
+  /** In an inherited batch: when its flush began. */
   readonly oldestAcceptedAtMs: number;
   /** Names of the sources of its records, see `sourceName`; empty in an inherited batch. */
   readonly sources: ReadonlySet<string>;
@@ -74,7 +77,7 @@ export interface CurrentFlush {
   readonly parking: Parking | null;
 }
 
-/** What {@link FlushProgress.begin} has to know of chunks that were taken out of the buffer. */
+/** Describes a flush of chunks that were taken out of the buffer, for {@link FlushProgress.begin}. */
 export function flushOf(taken: readonly Buffered[], number: number, reason: FlushReason, nowMs: number): CurrentFlush {
   return {
     number,

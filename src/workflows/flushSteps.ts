@@ -13,7 +13,7 @@ import { atInstallation, ONCE, untilDone, untilInserted } from './activityCalls.
 import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
 
-/** Flushes the buffer: inserts a batch, and publishes what the insert has rejected. */
+/** Flushes the buffer: inserts a batch, then publishes the rejections. */
 export async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now(), follows);
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
@@ -27,7 +27,7 @@ export async function flush(state: BatcherState, reason: FlushReason): Promise<v
   state.finishFlush(outcome, spec.id, Date.now());
 }
 
-/** Flushes a batch whose records are in the history of a closed run: they do not enter this one. */
+/** Flushes a batch whose records are in the history of a closed run. They do not enter this run's history. */
 export async function flushInherited(state: BatcherState): Promise<void> {
   const batch = state.takeInherited(Date.now());
   const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(
@@ -62,8 +62,8 @@ export function readInheritance(state: BatcherState, runId: string): Promise<Inh
 }
 
 /**
- * Tries to deliver the confirmations that are due, once. The state tries again what is not delivered, later each time:
- * a requester that cannot be reached must not hold up the batches of others.
+ * Tries once to deliver the confirmations that are due. The state retries the others, with growing pauses: a requester
+ * that cannot be reached must not hold up the batches of others.
  */
 export async function confirm(state: BatcherState): Promise<void> {
   const due = state.takeConfirmations(Date.now());
@@ -82,9 +82,9 @@ export async function confirm(state: BatcherState): Promise<void> {
 }
 
 /**
- * Puts the signals of strangers on the dead-letter topic, beside the flushes: that topic may be away for hours. What is
- * not there when the run continues as new is published by the next one; of a terminated run it stays in the counter
- * only.
+ * Publishes foreign signals on the dead-letter topic, beside the flushes, because that topic may be away for hours.
+ * What is not published when the run continues as new is published by the next run. If the run is terminated, they are
+ * only counted.
  */
 export async function publishForeignSignals(state: BatcherState): Promise<void> {
   try {
@@ -101,7 +101,7 @@ export async function publishForeignSignals(state: BatcherState): Promise<void> 
       state.foreignSignalsPublished(signals.length);
     }
   } catch (error) {
-    // Only a cancelled run comes here, and that ends.
+    // Only a cancelled run gets here, and it ends.
     log.debug('Signals of strangers are no longer published', { message: String(error) });
   }
 }

@@ -1,7 +1,7 @@
 import { patched } from '@temporalio/workflow';
 import { PATCHES, type VersionedBehaviour } from './versions.js';
 
-/** Whether the present run follows this version. Asking may leave a mark in its history, see {@link PATCHES}. */
+/** Whether the present run follows this behaviour. Asking may leave a mark in its history, see {@link PATCHES}. */
 export function follows(behaviour: VersionedBehaviour): boolean {
   return patched(PATCHES[behaviour]);
 }

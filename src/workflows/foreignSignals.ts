@@ -3,9 +3,8 @@ import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
 /**
- * Signals of strangers that wait until they are on the dead-letter topic. Pure. They are bounded, since they travel in
- * an activity's input and over continue-as-new: a large one, or one too many, goes without its value; a flood is only
- * counted.
+ * Foreign signals that wait for the dead-letter topic. Pure. They are bounded, because they travel in an activity's
+ * input and over continue-as-new. A large signal, or one too many, is kept without its value. A flood is only counted.
  */
 export class ForeignSignals {
   /** Signals waiting. */
@@ -39,7 +38,7 @@ export class ForeignSignals {
     this.#waiting = [...this.#waiting, { name: name.slice(0, ForeignSignals.NAME_MAX), value, size, atMs }];
   }
 
-  /** @param bytesMax bytes of JSON, beyond which signals go without their values, and the last ones are only counted */
+  /** @param bytesMax of JSON. Over it, signals lose their values, and the last ones are only counted */
   toState(bytesMax = Infinity): readonly ForeignSignal[] {
     let room = bytesMax - this.#waiting.reduce((sum, signal) => sum + bytesOf({ ...signal, value: null }), 0);
     const kept = this.#waiting.map((signal) => {
@@ -55,7 +54,7 @@ export class ForeignSignals {
     return kept;
   }
 
-  /** So many of the oldest are published. */
+  /** The oldest `count` signals are published. */
   published(count: number): void {
     this.#waiting = this.#waiting.slice(count);
     this.#characters = charactersOf(this.#waiting);
@@ -70,7 +69,7 @@ function charactersOf(signals: readonly ForeignSignal[]): number {
   return signals.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
 }
 
-/** Null if it cannot be done: a value can be nested more deeply than the stack allows. */
+/** Null if that is impossible: a value can be nested more deeply than the stack allows. */
 function toJson(args: readonly unknown[]): string | null {
   try {
     return JSON.stringify(args, (_name, value: unknown) =>

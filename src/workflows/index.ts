@@ -19,8 +19,9 @@ import { sentName } from './reservedSignals.js';
 import { applySignal, checkInput } from './signals.js';
 
 /**
- * The batcher: takes chunks in by signal, flushes them in batches, continues as new before its history grows long.
- * State and decisions are {@link BatcherState}; this function carries them out. It ends only when drained.
+ * The batcher: accepts chunks by signal, flushes them in batches, and continues as new before its history grows too
+ * long. {@link BatcherState} has the state and decisions, and this function carries them out. It ends only after a
+ * drain.
  *
  * @param input settings, and the state of the run before
  * @param bodies the bodies of the chunks in that state, one after the other
@@ -58,7 +59,8 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         await confirm(state);
         break;
       case 'continueAsNew': {
-        // Handlers are synchronous and nothing is awaited since the buffer was looked at, so no signal falls between.
+        // Handlers are synchronous, and nothing is awaited between the last look at the buffer and here. So no signal
+        // is lost.
         const next = state.carryOver(Date.now());
         if (next.forgotten > 0) log.warn(FORGOTTEN, { partitions: next.forgotten });
         return await continueAsNew<typeof batcher>(next.input, next.bodies);
@@ -70,12 +72,12 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
 }
 
 /**
- * One handler for all. With a handler each, signals that wait when a run begins would be handed out by name, not in
- * their order.
+ * One handler for all signals. With one handler each, signals that wait when a run begins would be delivered by name,
+ * not in order.
  */
 function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
-    // A worker of an earlier version has counted it as a stranger's.
+    // A worker of an earlier version has counted it as a foreign signal.
     if (name === BATCHER.signals.park && !follows('parking')) state.countForeignSignal();
     else if (!applySignal(state, name, args, Date.now(), () => follows('requests')) && follows('foreignSignals'))
       state.keepForeignSignal(sentName(name), args, Date.now());

@@ -1,4 +1,4 @@
-/** Bytes that a value takes as JSON in UTF-8: what it adds to a payload of Temporal's. */
+/** The bytes of a value as JSON in UTF-8, which it adds to a payload of Temporal. */
 export function encodedJsonBytes(value: unknown): number {
   return new TextEncoder().encode(JSON.stringify(value)).length;
 }

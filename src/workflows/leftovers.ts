@@ -2,7 +2,7 @@ import type { Parking } from '../protocol/flush.js';
 import type { BegunBatch, InheritedBatch, Leftover } from '../protocol/leftover.js';
 import type { Destination } from '../protocol/settings.js';
 
-/** The next batch that closed runs have left, as it begins. */
+/** The next batch that closed runs have left. */
 type NextBatch = Pick<InheritedBatch, 'runId' | 'chunksDone' | 'chunks' | 'destination' | 'answer' | 'parking'>;
 
 /** What closed runs have left, oldest first, and how much of it is flushed. Pure. */
@@ -21,7 +21,7 @@ export class Leftovers {
   /**
    * Begins the next batch.
    *
-   * @param destination of a batch that had not begun when its run was closed
+   * @param destination for a batch that had not begun when its run was closed
    * @throws Error if nothing is left
    */
   beginNext(destination: Destination): NextBatch {
@@ -35,14 +35,14 @@ export class Leftovers {
     return { runId, chunksDone, chunks, ...next };
   }
 
-  /** The next batch has begun, or has answered: remembered for an heir of this run. */
+  /** Notes for an heir of this run that the next batch has begun, or that its insert has answered. */
   begin(begun: BegunBatch): void {
     const [first, ...rest] = this.#leftovers;
     if (first === undefined) throw new Error(NOTHING_LEFT);
     this.#leftovers = [{ ...first, begun }, ...rest];
   }
 
-  /** A person gives the batch on its way up: remembered, too. */
+  /** Notes that a person gives the running batch up. */
   park(parking: Parking): void {
     const begun = this.#leftovers[0]?.begun;
     if (begun) this.begin({ ...begun, parking });
@@ -57,7 +57,7 @@ export class Leftovers {
     this.#leftovers = batches.length === 0 ? rest : [left, ...rest];
   }
 
-  /** These and one more. */
+  /** A copy with one more leftover. */
   with(leftover: Leftover): Leftovers {
     return new Leftovers([...this.#leftovers, leftover]);
   }

@@ -1,9 +1,9 @@
 import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common';
 
 /**
- * The default converter, except for what that one cannot read: invalid JSON, or an encoding that it does not know. The
- * default one throws, and the workflow task would fail again and again for one signal of a stranger. Here such an
- * argument becomes its encoding and its bytes. They are no chunk, so the signal counts as a stranger's.
+ * The default converter, except for payloads that it cannot read: invalid JSON, or an unknown encoding. There the
+ * default converter throws, and one foreign signal would fail the workflow task again and again. Here such an argument
+ * becomes its encoding and its bytes. These are no chunk, so the signal counts as foreign.
  */
 export const payloadConverter: PayloadConverter = {
   toPayload: (value, context, hint) => defaultPayloadConverter.toPayload(value, context, hint),
@@ -19,7 +19,7 @@ export const payloadConverter: PayloadConverter = {
 function unreadable({ metadata, data }: Payload): { readonly encoding: string; readonly data: Uint8Array } {
   return {
     encoding: String.fromCharCode(...(metadata?.['encoding']?.slice(0, 100) ?? [])),
-    // A copy: what comes from outside the sandbox is no instance of its Uint8Array.
+    // A copy, because bytes from outside the sandbox are not an instance of its Uint8Array.
     data: new Uint8Array(data ?? []),
   };
 }

@@ -5,7 +5,7 @@ import type { BatcherSinks } from './sinks.js';
 
 const sinks = proxySinks<BatcherSinks>();
 
-/** A function that tells the worker what the batcher is like now. */
+/** Makes a function that reports the batcher's present state to the worker. */
 export function createReporter(state: BatcherState): () => void {
   let duplicateChunks = 0;
   return () => {

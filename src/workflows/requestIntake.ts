@@ -9,17 +9,17 @@ import {
 import type { Buffered } from './batchPlanning.js';
 import type { Requests } from './requests.js';
 
-/** What becomes of a request that arrives. */
+/** What happens to a request that arrives. */
 export type RequestIntake =
   | { readonly type: 'new'; readonly buffered: Buffered }
   /** It was accepted before. Its confirmation follows when its batch is done. */
   | { readonly type: 'pending' }
-  /** It was answered before, and is answered again. */
+  /** It was answered before. The answer is sent again. */
   | { readonly type: 'answered'; readonly unconfirmed: Unconfirmed };
 
 /**
- * Takes a workflow's request in: a new one becomes a chunk of one record, whose source is the batcher itself; one that
- * was answered before is answered as it was then. Pure, but for the request's name, which is remembered.
+ * Accepts a workflow's request. A new request becomes a chunk of one record, whose source is the batcher itself. One
+ * that was answered before gets the same answer. Pure, except that the request's name is remembered.
  *
  * @param workflowId the batcher's
  */

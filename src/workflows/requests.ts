@@ -3,29 +3,30 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RequestsState } from '../protocol/batcher.js';
 import type { RequestVerdict, RowRequest } from '../protocol/request.js';
 
-/** What a request is to a batcher. */
+/** Whether a request is new to a batcher. */
 export type Judgement =
   | { readonly type: 'new'; readonly offset: number }
-  /** It was accepted before, and its answer is to come. */
+  /** It was accepted before, and its answer is still to come. */
   | { readonly type: 'pending' }
   | { readonly type: 'answered'; readonly verdict: RequestVerdict };
 
 /**
- * The requests of workflows that a batcher has accepted: each gets the next offset, and its name is remembered, so that
- * the same one is not taken twice. Pure.
+ * The requests of workflows that a batcher has accepted. Each gets the next offset, and its name is remembered, so that
+ * it is not accepted twice. Pure.
  *
- * What is new must not depend on times, nor on whether an answer comes before or after a signal: an heir reads a closed
- * run's history, in which times differ by milliseconds, and answers stand before signals that the run had handled
- * earlier. So names are forgotten by their number; by age only from one run to the next.
+ * Whether a request is new must not depend on times, nor on whether an answer comes before or after a signal. The
+ * reason is an heir: it reads a closed run's history, in which times differ by milliseconds, and in which an answer may
+ * come before a signal that the run had handled earlier. So names are forgotten by their number, and by age only from
+ * one run to the next.
  */
 export class Requests {
-  /** Names remembered, beyond which the oldest is forgotten: they have to fit into the input of a run. */
+  /** Names that are remembered. Over it the oldest is forgotten, because they have to fit into the input of a run. */
   static readonly REMEMBERED_MAX = 10_000;
-  /** How long a name is remembered at least, within that number. */
+  /** How long a name is remembered at least, unless there are too many. */
   static readonly REMEMBERED_MS = 24 * 60 * 60 * 1000;
 
   readonly epoch: string;
-  /** Their offsets are consecutive; the last one has the offset before `#next`. */
+  /** Their offsets are consecutive. The last one has the offset before `#next`. */
   #entries: Entry[] = [];
   readonly #offsets = new Map<string, number>();
   #next = 0;
@@ -49,7 +50,7 @@ export class Requests {
     return this.#entries.length;
   }
 
-  /** Takes a request in. A new one has the offset that it is given here. */
+  /** Accepts a request. A new one gets an offset. */
   accept(request: Pick<RowRequest, 'requester' | 'id'>, nowMs: number): Judgement {
     const name = nameOf(request);
     const known = this.#offsets.get(name);
@@ -64,7 +65,7 @@ export class Requests {
     return { type: 'new', offset };
   }
 
-  /** What became of requests. Those that are forgotten by now are passed over. */
+  /** Notes the verdicts on requests. Requests that are forgotten by now are skipped. */
   answered(verdicts: readonly RequestVerdict[]): void {
     for (const [offset, verdict] of verdicts) {
       const entry = this.#entries[offset - this.#first];
@@ -72,7 +73,7 @@ export class Requests {
     }
   }
 
-  /** Forgets what is older than it has to be remembered. Only from one run to the next, see above. */
+  /** Forgets names that are too old. To be called only from one run to the next, see above. */
   expire(nowMs: number): void {
     const minute = (nowMs - Requests.REMEMBERED_MS) / MINUTE_MS;
     const kept = this.#entries.findIndex((entry) => entry.minute > minute || entry.verdict === PENDING);
@@ -80,7 +81,7 @@ export class Requests {
   }
 
   /**
-   * @param bytesMax bytes of JSON, beyond which the oldest names are left out
+   * @param bytesMax of JSON. Over it, the oldest names are left out
    * @returns undefined if there has never been a request
    */
   toState(bytesMax = Infinity): RequestsState | undefined {
@@ -111,15 +112,18 @@ export class Requests {
   }
 }
 
-/** Of requester and id: two workflows may use the same id. */
+/** The name is made of requester and id, because two workflows may use the same id. */
 function nameOf({ requester, id }: Pick<RowRequest, 'requester' | 'id'>): string {
   return bytesToHex(sha256(utf8ToBytes(JSON.stringify([requester, id])))).slice(0, NAME_HEX_DIGITS);
 }
 
-/** 64 bits: among ten thousand names two are the same once in 10^11 times. */
+/** 64 bits. The chance that two of ten thousand names are the same is 1 in 10^11. */
 const NAME_HEX_DIGITS = 16;
 const MINUTE_MS = 60_000;
-/** Of {@link RequestsState} as JSON, generously: all that is there once, and one of `runs` without its verdict. */
+/**
+ * Generous estimates for {@link RequestsState} as JSON: everything that is there once, and one entry of `runs` without
+ * its verdict.
+ */
 const HEAD_BYTES = 100;
 const RUN_BYTES = 24;
 /** Not answered yet. */

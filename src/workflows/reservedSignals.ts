@@ -1,13 +1,13 @@
 import type { WorkflowInterceptors } from '@temporalio/workflow';
 
-/** Names that begin so are Temporal's own (`TEMPORAL_RESERVED_PREFIX` of the SDK). */
+/** Prefix of Temporal's own names (`TEMPORAL_RESERVED_PREFIX` of the SDK). */
 const RESERVED = '__temporal_';
 const ESCAPE = 'reserved:';
 
 /**
- * Renames signals whose names begin with `__temporal_`. The SDK fails the workflow task if only the default handler
- * could take such a signal, and allows no other handler for it; so one signal of a stranger would stop a batcher for
- * ever. Under another name it comes to the default handler like any other: in its order, counted, and put on the
+ * Renames signals whose names begin with `__temporal_`. If only the default handler could take such a signal, the SDK
+ * fails the workflow task, and it allows no other handler for these names. So one foreign signal would stop a batcher
+ * for ever. With another name it reaches the default handler like any other signal: in order, counted, and put on the
  * dead-letter topic.
  */
 export const interceptors = (): WorkflowInterceptors => ({
@@ -22,7 +22,7 @@ export const interceptors = (): WorkflowInterceptors => ({
   ],
 });
 
-/** What a signal was called when it was sent. */
+/** The name under which a signal was sent. */
 export function sentName(name: string): string {
   return name.startsWith(ESCAPE + RESERVED) ? name.slice(ESCAPE.length) : name;
 }

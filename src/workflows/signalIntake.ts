@@ -8,8 +8,8 @@ import { restoreInherited, type CarriedParts } from './carriedState.js';
 import { takeRequest } from './requestIntake.js';
 
 /**
- * What signals do to a batcher's state. Pure. An heir cannot judge a chunk before it knows what its closed run had
- * accepted, so what arrives until then waits.
+ * Applies signals to a batcher's state. Pure. An heir cannot judge a chunk before it knows what its closed run had
+ * accepted, so signals that arrive before wait.
  *
  *     heir ──inherit──► judging      (a run that is no heir begins here)
  */
@@ -17,10 +17,10 @@ export class SignalIntake {
   readonly #parts: CarriedParts;
   readonly #workflowId: string;
   #heirOf: string | null;
-  /** What waits, in the order in which it arrived. */
+  /** What waits, in order of arrival. */
   readonly #unjudged: (() => void)[] = [];
 
-  /** @param heirOf the closed run that an heir takes over; null for any other run */
+  /** @param heirOf the closed run that an heir takes over. Null for any other run */
   constructor(parts: CarriedParts, workflowId: string, heirOf: string | null) {
     this.#parts = parts;
     this.#workflowId = workflowId;
@@ -35,7 +35,7 @@ export class SignalIntake {
   /** See `BatcherState.accept`. */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
     this.#count();
-    // Without records it has only brought the settings.
+    // A chunk without records only brings the settings.
     if (meta.segments.length > 0) this.#onceInherited(() => this.#judge(meta, body, nowMs));
   }
 
@@ -78,7 +78,7 @@ export class SignalIntake {
     this.#onceInherited(() => this.#parts.coverage.close(source, offset));
   }
 
-  /** A person pauses, flushes, drains, … Nothing of it depends on what an heir has to know. */
+  /** A person pauses, flushes, drains, … None of it depends on what an heir has to read. */
   control(action: ControlAction, { actor, reason, batch }: ControlRequest, nowMs: number): void {
     const { buffer, controls, progress } = this.#parts;
     progress.handled = true;
@@ -100,7 +100,7 @@ export class SignalIntake {
     }
   }
 
-  /** If another batch is on its way, the one that is meant is done, and there is nothing to give up. */
+  /** If another batch is being flushed, the given one is done, and there is nothing to give up. */
   #park(number: number | undefined, parking: Parking): void {
     const { flushes, leftovers } = this.#parts;
     if (flushes.park(number, parking) && flushes.current?.reason === 'inherited') leftovers.park(parking);
@@ -112,7 +112,7 @@ export class SignalIntake {
   }
 
   /**
-   * The heir knows what its closed run has left.
+   * The heir has read what its closed run has left.
    *
    * @throws Error if the run is no heir, or has read its inheritance already
    */
@@ -129,7 +129,7 @@ export class SignalIntake {
     this.#parts.counters.signals++;
   }
 
-  /** At once, but in an heir only after it has read its inheritance. */
+  /** Runs at once, but in an heir only after it has read its inheritance. */
   #onceInherited(judge: () => void): void {
     if (this.#heirOf === null) judge();
     else this.#unjudged.push(judge);

@@ -20,14 +20,14 @@ interface SignalTarget {
 }
 
 /**
- * Gives one signal, whatever its name, to the state. The workflow and whoever reads its history call this in the same
- * order.
+ * Applies one signal, whatever its name, to the state. The workflow and the reader of its history both use this
+ * function, with the signals in the same order.
  *
- * @returns false for a signal of a stranger
- * @throws Error for a chunk that is ours and cannot be understood. It fails the workflow task, visibly, until a worker
- *   runs that understands the chunk: to drop it would lose records whose offsets are committed.
- * @param understandsRequests whether the worker that handled this signal first knew requests: one of an earlier version
- *   has counted it as a stranger's, and the history has what it decided then. Asked only for requests
+ * @returns false for a foreign signal
+ * @throws Error for a chunk of ours that cannot be understood. It fails the workflow task, visibly, until a worker runs
+ *   that understands the chunk. To drop the chunk would lose records whose offsets are committed
+ * @param understandsRequests whether the worker that first handled this signal knew requests. A worker of an earlier
+ *   version has counted the signal as foreign, and the history has its decisions. Called only for requests
  */
 export function applySignal(
   target: SignalTarget,
@@ -40,7 +40,7 @@ export function applySignal(
   if (isControl(name, first)) {
     target.control(name as ControlAction, toControlRequest(first), nowMs);
   } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
-    // Nothing has so long a name, so there is nothing to close, and the name must not be carried along.
+    // Nothing has such a long name, so there is nothing to close, and the name must not be kept.
     if (Math.max(first.topic.length, first.epoch.length) <= NAME_CHARACTERS_MAX) target.close(first);
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
@@ -55,8 +55,8 @@ export function applySignal(
 }
 
 /**
- * Characters kept of who sends a control signal, and of why. Both are carried from run to run, and each rejection of a
- * batch that is given up has the reason.
+ * Characters that are kept of a control signal's sender and reason. Both are carried from run to run, and each
+ * rejection of a parked batch has the reason.
  */
 const CONTROL_CHARACTERS_MAX = 500;
 /** Characters of a topic (Kafka's own bound) and of an epoch that can be closed. */
@@ -65,13 +65,13 @@ const NAME_CHARACTERS_MAX = 249;
 /** What a person can tell a batcher. */
 const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain', 'park'];
 
-/** A `park` has to say which batch: without a number it is a stranger's. */
+/** A `park` has to name the batch. Without a number it is a foreign signal. */
 function isControl(name: string, request: unknown): boolean {
   if (!CONTROL_ACTIONS.includes(name as ControlAction)) return false;
   return name !== BATCHER.signals.park || toControlRequest(request).batch !== undefined;
 }
 
-/** Ours, of whatever version: anything else under the name of our signal is a stranger's. */
+/** Whether it is a chunk of ours, of any version. Anything else under the name of our signal is foreign. */
 function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
   return (
     typeof meta === 'object' &&
@@ -84,7 +84,7 @@ function isChunk(meta: unknown, body: unknown): meta is ChunkMeta {
   );
 }
 
-/** Whether all is there that a batcher judges a chunk by. */
+/** Whether a chunk has everything that a batcher needs to judge it. */
 function hasSegments(meta: Partial<Record<keyof ChunkMeta, unknown>>): boolean {
   const { records, bytes, segments } = meta;
   if (![records, bytes].every(Number.isSafeInteger) || !Array.isArray(segments)) return false;
@@ -104,20 +104,20 @@ function isCloseRequest(request: unknown): request is CloseRequest {
   );
 }
 
-/** @throws Error for a chunk of another version, or whose body is not what was sent */
+/** @throws Error if the chunk is of another version, or its body is damaged */
 function checkChunk(meta: ChunkMeta, body: Uint8Array): void {
   const format: string = meta.format;
   if (format !== CHUNK_FORMAT) throw new Error(`a chunk of format ${format}; this worker knows ${CHUNK_FORMAT}`);
   if (crc32.buf(body) !== meta.crc32) throw new Error('a chunk whose checksum does not match its body');
 }
 
-/** @throws Error for the state of a run that a newer version has written */
+/** @throws Error if a newer version has written the state */
 export function checkInput(input: BatcherInput): void {
   const format: string = input.format;
   if (format !== BATCHER_FORMAT) throw new Error(`a batcher of format ${format}; this worker knows ${BATCHER_FORMAT}`);
 }
 
-/** A control signal's argument, whatever a stranger may have sent in its place, and however much of it. */
+/** Reads a control signal's argument. It may be anything, of any size. */
 function toControlRequest(request: unknown): ControlRequest {
   const { actor, reason, batch } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
   return {

@@ -1,27 +1,27 @@
 import type { Sinks } from '@temporalio/workflow';
 
-/** `first`: of a new batcher; `continued`: as new; `heir`: after a run that was closed. */
+/** How a run began. `first`: of a new batcher. `continued`: continued as new. `heir`: after a closed run. */
 export type RunBeginning = 'first' | 'continued' | 'heir';
 
 export interface BatcherReport {
-  /** Accepted and not flushed, the batch on its way included. */
+  /** Records that are accepted and not flushed, including the batch that is being flushed. */
   readonly records: number;
-  /** When the oldest of them was accepted, milliseconds since 1970; null without one. */
+  /** When the oldest of them was accepted, milliseconds since 1970. Null if there is none. */
   readonly oldestAcceptedAtMs: number | null;
   readonly paused: boolean;
-  /** Batches to come out of the histories of closed runs; 0 also while that is not known yet. */
+  /** Batches still to be flushed from the histories of closed runs. Also 0 while that is not known yet. */
   readonly inheritedBatches: number;
   readonly coverageRanges: number;
-  /** Chunks dropped since the last report, because all of them had been accepted before. */
+  /** Chunks dropped since the last report, because all of their records had been accepted before. */
   readonly duplicateChunks: number;
 }
 
-/** How a batcher tells its worker what it holds, for the metrics. Not called while a history is replayed. */
+/** How a batcher reports its state to its worker, for the metrics. Not called during a replay. */
 export interface BatcherSinks extends Sinks {
   batcher: {
     /** A run has begun. */
     began(pipeline: string, how: RunBeginning): void;
-    /** What the batcher is like now. */
+    /** The batcher's present state. */
     reported(pipeline: string, report: BatcherReport): void;
     /** The run has stopped continuing as new, see `BatcherState.holding`. */
     holding(pipeline: string, holding: boolean): void;

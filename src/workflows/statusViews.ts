@@ -7,7 +7,7 @@ import type { BatcherReport } from './sinks.js';
 /**
  * The answer to the status query.
  *
- * @param readsInheritance whether the run is an heir that does not know yet what it takes over
+ * @param readsInheritance whether the run is an heir that has not read its inheritance yet
  */
 export function batcherStatus(
   { buffer, counters, controls, flushes, progress, leftovers, requests, confirmations, coverage }: CarriedParts,
@@ -46,7 +46,7 @@ export function batcherStatus(
   };
 }
 
-/** What the worker is told, for the metrics. `duplicateChunks`: since this run began. */
+/** The report to the worker, for the metrics. `duplicateChunks`: since this run began. */
 export function batcherReport({
   buffer,
   controls,

@@ -1,41 +1,40 @@
 /**
- * What the batcher does otherwise than an earlier version did. Each behaviour is a patch (Temporal's `patched`),
- * because a worker replays a run's history, and Temporal fails the workflow task if the worker decides something else
- * than was decided then.
+ * What the batcher does differently from earlier versions. Each behaviour is a patch (Temporal's `patched`). The
+ * reason: a worker replays a run's history, and if it decides something else than was decided then, Temporal fails the
+ * workflow task.
  *
- * When a behaviour first makes a difference in a run, a mark is put into the run's history. From there on the run
- * follows the behaviour; a replay without the mark does as the earlier version did. Most behaviours make no difference
- * in most runs, and then there is no mark.
+ * When a behaviour first makes a difference in a run, a mark is written into the run's history. From there on the run
+ * follows the behaviour. A replay without the mark does what the earlier version did. In most runs most behaviours make
+ * no difference, and there is no mark.
  *
- * A rollback: a worker of the earlier version goes on with each run that has no mark. It cannot replay a run that has
- * one. The run's workflow tasks fail, and its records wait in its history, until a worker of the later version is back,
- * or until somebody terminates the run and an heir takes over. Continue-as-new begins a run without marks. The entries
- * say what else a rollback changes.
+ * A rollback: a worker of the earlier version continues each run that has no mark. It cannot replay a run that has one.
+ * The run's workflow tasks fail, and its records wait in its history, until a worker of the later version is back, or
+ * until somebody terminates the run and an heir takes over. A run after continue-as-new begins without marks. The
+ * entries say what else a rollback changes.
  *
- * The ids stand in histories. Never change one, and never take one away while a run may still have its mark.
+ * The ids are stored in histories. Never change one. Never remove one while a run may still have its mark.
  */
 export const PATCHES = {
   /**
    * A signal `submit` with a request is a row to insert.
    *
-   * - Since 0.1.0. Builds before it count it as a stranger's signal.
-   * - Marked by: the first request of a run. A closed run's history is read by this mark, too: the requests before it
-   *   were taken for a stranger's signals, and were never answered.
-   * - Rollback: no version without it was released. If one runs all the same, it carries no names of requests over;
-   *   after it requests are counted under another epoch (see `requestEpoch`), and one that comes again is taken for a
-   *   new one.
+   * - Since 0.1.0. Builds before it count the signal as foreign.
+   * - Marked by: the first request of a run. A closed run's history is read by this mark, too: requests before it were
+   *   taken for foreign signals and never answered.
+   * - Rollback: no version without it was released. If such a build runs, it does not carry names of requests over.
+   *   After it, requests are counted under another epoch (see `requestEpoch`), and a repeated request counts as new.
    */
   requests: 'requests',
   /**
-   * A signal `park` gives up the batch that is on its way.
+   * A signal `park` gives up the batch that is being flushed.
    *
-   * - Since 0.1.0. Builds before it count it as a stranger's signal.
+   * - Since 0.1.0. Builds before it count the signal as foreign.
    * - Marked by: the first such signal of a run.
    * - Rollback: no version without it was released.
    */
   parking: 'parking',
   /**
-   * A stranger's signal goes to the dead-letter topic.
+   * A foreign signal goes to the dead-letter topic.
    *
    * - Since 0.1.0. Builds before it only count it.
    * - Marked by: the first such signal of a run.
@@ -43,30 +42,30 @@ export const PATCHES = {
    */
   foreignSignals: 'foreign-signals',
   /**
-   * A run continues as new only after it has added enough to its history; anything that arrives ends a hold
-   * (`continuationDue`); and a history near Temporal's limits is left, with what is buffered in it (`hasOutgrown`).
+   * A run continues as new only after it has added enough to its history. Anything that arrives ends a hold
+   * (`continuationDue`). And a run near Temporal's limits continues as new and leaves its buffer in its history
+   * (`hasOutgrown`).
    *
    * - Since 0.2.0. Version 0.1.0 decides by `continuationWasDue`, and always flushes a large buffer first.
    * - Marked by: the first decision in which the two differ.
-   * - Rollback: nothing else. What such a run has left, 0.1.0 flushes as it does for an heir.
+   * - Rollback: nothing else. Version 0.1.0 flushes what such a run has left, as it does for an heir.
    */
   continuation: 'continuation',
   /**
-   * Batches and what is carried over are smaller if the namespace takes smaller payloads (`payloadBytesMax` of the
-   * settings).
+   * Batches and carried state are smaller if the namespace takes smaller payloads (`payloadBytesMax` of the settings).
    *
    * - Since 0.2.0. Version 0.1.0 has one size, for Temporal's default.
    * - Marked by: the first decision or batch in which the two differ.
-   * - Rollback: Temporal refuses what 0.1.0 makes too large. So nothing is smaller for it.
+   * - Rollback: version 0.1.0 makes full-size payloads again, and Temporal refuses those that are too large.
    */
   payloadLimit: 'payload-limit',
   /**
-   * An activity that waits on a task queue other than the settings name is called off, and scheduled there.
+   * If an activity waits on another task queue than the settings name, it is cancelled and scheduled on that one.
    *
    * - Since 0.2.0. Version 0.1.0 knows one task queue.
-   * - Marked by: the first activity that is called off, or that ends in a failure, for this.
-   * - Rollback: 0.1.0 schedules on the batcher's own queue again, which the first installation polls. Activities of a
-   *   further installation would come to the wrong workers: drain its pipelines first.
+   * - Marked by: the first activity that is cancelled, or fails, while the settings name another queue.
+   * - Rollback: version 0.1.0 schedules on the batcher's own queue again, which the first installation polls.
+   *   Activities of a further installation would reach the wrong workers, so drain its pipelines first.
    */
   installations: 'installations',
 } as const;
@@ -74,13 +73,13 @@ export const PATCHES = {
 /** A behaviour that depends on the version. */
 export type VersionedBehaviour = keyof typeof PATCHES;
 
-/** Whether a run follows the present version in this. Asking leaves a mark in the history, see {@link PATCHES}. */
+/** Whether a run follows the present version's behaviour. Asking leaves a mark in the history, see {@link PATCHES}. */
 export type Follows = (behaviour: VersionedBehaviour) => boolean;
 
-/** A run that no earlier version has begun. */
+/** For a run that no earlier version has begun. */
 export const FOLLOWS_ALL: Follows = () => true;
 
-/** A decision as the present version makes it, or, in a run that goes on as version 0.1.0 began it, as that one did. */
+/** Takes the decision of the present version, or, in a run of version 0.1.0, the decision of that version. */
 export function decideBy<T>(follows: Follows, behaviour: VersionedBehaviour, present: T, before: T): T {
   return present === before || follows(behaviour) ? present : before;
 }
