@@ -1,14 +1,14 @@
-/** What becomes of a value on its way into a column, where that is not just the value. Tried out with ClickHouse by a test. */
+/** A value that its column stores differently, or that is rejected. A test compares each with ClickHouse. */
 export interface Conversion {
   readonly type: string;
   /** JSON. */
   readonly written: string;
-  /** As `toString` shows it; null where the record is rejected. */
+  /** As `toString` shows it; null if the record is rejected. */
   readonly stored: string | null;
   readonly why: string;
 }
 
-/** What is changed on purpose, and what is rejected although it looks harmless. Whatever else ClickHouse would change is rejected. */
+/** What is changed on purpose, and what is rejected although it looks harmless. All else that ClickHouse would change is rejected. */
 export const CONVERSIONS: readonly Conversion[] = [
   { type: 'Float64', written: '0.1234567890123456789', stored: '0.12345678901234568', why: 'the nearest float' },
   { type: 'Float32', written: '16777217', stored: '16777216', why: 'the nearest float' },
@@ -43,7 +43,7 @@ export const CONVERSIONS: readonly Conversion[] = [
     type: "DateTime('Europe/Vienna')",
     written: '"2024-03-31 02:30:00"',
     stored: '2024-03-31 01:30:00',
-    why: 'a local time that the change to summer time leaves out',
+    why: 'a local time that does not exist, because summer time begins',
   },
   {
     type: "DateTime64(3, 'UTC')",
@@ -61,7 +61,7 @@ export const CONVERSIONS: readonly Conversion[] = [
     type: 'String',
     written: '{"a" : 1.0}',
     stored: '{"a" : 1.0}',
-    why: 'what is no text is stored as its own JSON text',
+    why: 'a value that is no text is stored as its JSON text',
   },
   { type: 'FixedString(3)', written: '"a"', stored: 'a', why: 'filled up with zero bytes, which toString leaves out' },
   { type: "Enum8('new' = 1)", written: '1', stored: 'new', why: 'a number is the number of an element' },
@@ -69,7 +69,7 @@ export const CONVERSIONS: readonly Conversion[] = [
     type: 'IPv4',
     written: '"001.02.3.4"',
     stored: '1.2.3.4',
-    why: 'leading zeros are dropped; they do not make octal digits',
+    why: 'leading zeros are dropped; the digits are not octal',
   },
   { type: 'IPv6', written: '"1.2.3.4"', stored: '::ffff:1.2.3.4', why: 'an IPv4 address in IPv6' },
   {
@@ -94,69 +94,69 @@ export const CONVERSIONS: readonly Conversion[] = [
     type: 'JSON',
     written: '{"a":[9007199254740993, 0.5]}',
     stored: null,
-    why: 'the items of an array share a type: beside a fraction, the integer would lose its last digits',
+    why: 'the items of an array share a type: together with a fraction, the integer would lose its last digits',
   },
   { type: 'JSON', written: '{"a":[true, 1]}', stored: null, why: 'for the same reason true would become 1' },
   {
     type: 'JSON',
     written: '{"a":[null]}',
     stored: null,
-    why: 'where other records have arrays of objects at the path, null would become {}, beside arrays []; not beside a text, a number, true or false',
+    why: 'null would become {} if other records have arrays of objects at this path, and [] if they have arrays of arrays. It is taken together with a text, a number, true or false',
   },
   {
     type: 'JSON(a Int32)',
     written: '{"a":"1.0"}',
     stored: null,
-    why: 'of a text that is a float, ClickHouse makes an integer, of "1.5" and "nan", too',
+    why: 'ClickHouse would make an integer of a text that is a float, also of "1.5" and "nan"',
   },
   {
     type: 'JSON(p Variant(Bool, String))',
     written: '{"p":5}',
     stored: null,
-    why: 'beside Bool, ClickHouse makes true of integers up to 255, and of "5" and "0", too; 0 and 1 are false and true',
+    why: 'in a Variant with Bool, ClickHouse would make true or false of "0", of "5" and of integers up to 255. 0 and 1 are taken as false and true',
   },
   {
     type: "JSON(SKIP REGEXP '^x')",
     written: '{"x":[null]}',
     stored: null,
-    why: 'what is left out by a pattern is judged like the rest; what is left out by its path is not',
+    why: 'values that a pattern leaves out are checked like the others. Values that SKIP leaves out by their path are not',
   },
   {
     type: 'Dynamic',
     written: '[{"a":1},{"b":2}]',
     stored: '[(1,0),(0,2)]',
-    why: 'the objects of an array become tuples of one type: a member that is missing has its default. JSON keeps them as they are',
+    why: 'the objects of an array become tuples of one type. A missing member has its default. A JSON column keeps them as they are',
   },
   {
     type: 'Dynamic',
     written: '[null,{"a":1}]',
     stored: null,
-    why: 'beside objects null would become a tuple of defaults, beside arrays an empty one',
+    why: 'null would become a tuple of defaults together with objects, and an empty array together with arrays',
   },
   {
     type: 'Dynamic',
     written: '{"a":{}}',
     stored: "('{}')",
-    why: 'an object becomes a named tuple, and there is none without elements: an empty object becomes a text',
+    why: 'an object becomes a named tuple, which cannot be empty. So an empty object becomes a text',
   },
   { type: 'Dynamic', written: '{"a":1,"b":"x"}', stored: "(1,'x')", why: 'an object becomes a named tuple' },
   {
     type: 'Dynamic',
     written: '18446744073709551616',
     stored: null,
-    why: 'of integers beyond 64 bits, ClickHouse makes true or a float',
+    why: 'ClickHouse would make true or a float of an integer beyond 64 bits',
   },
   {
     type: 'Dynamic',
     written: '{"a":{"b":1},"a.b":2}',
     stored: null,
-    why: 'it has a path twice: ClickHouse takes it, and can then read nothing of its part again',
+    why: 'it has a path twice. ClickHouse takes it, and cannot read any row of the same part again',
   },
   {
     type: 'AggregateFunction(sum, UInt64)',
     written: '5',
     stored: null,
-    why: 'a text holds the state of the aggregation, byte by byte; there are no values',
+    why: 'such a column takes only the state of the aggregation, as a text, byte by byte',
   },
 ];
 
