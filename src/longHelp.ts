@@ -207,7 +207,7 @@ It needs --code, --record (as it was read) or --all.
 A replayed record is a new record of its topic, with its key and headers, and is
 answered like any other. Its dead letter stays on the dead-letter topic.
 
-It does not replay signals of strangers, records whose topic is no longer an
+It does not replay foreign signals, records whose topic is no longer an
 input topic, and records that lack a part (docs/operations.md#dead-letters). It
 names them, with exit code 1.`,
 };

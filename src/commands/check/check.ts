@@ -31,7 +31,7 @@ import {
   type TableFacts,
   type TopicFacts,
 } from './findings.js';
-import { answered } from '../shared/chosen.js';
+import { answerOf } from '../shared/chosen.js';
 import { topicConfigs } from '../../kafka/topicConfigs.js';
 
 /** Time for all questions to one part. */
@@ -55,7 +55,7 @@ export async function check({ config: file, json }: { config: string; json: bool
     return;
   }
   // The topics decide which tables have to exist. Without Kafka these are the topics that the configuration names.
-  const topics = await answered(existingTopics(config), PART_TIMEOUT_MS);
+  const topics = await answerOf(existingTopics(config), PART_TIMEOUT_MS);
   const existing = topics.ok ? topics.value : [];
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
@@ -73,7 +73,7 @@ export async function check({ config: file, json }: { config: string; json: bool
 
 /** The findings about one part, or that it does not answer. */
 async function findings(part: string, looking: Promise<Finding[]>): Promise<Finding[]> {
-  const answer = await answered(looking, PART_TIMEOUT_MS);
+  const answer = await answerOf(looking, PART_TIMEOUT_MS);
   return answer.ok ? [ok(part, 'answers'), ...answer.value] : [wrong(part, answer.error, 'see to it first')];
 }
 
@@ -119,7 +119,7 @@ async function topicFacts(
 }
 
 async function topicSettings(admin: KafkaAdmin, name: string): Promise<ReadonlyMap<string, string> | null> {
-  const answer = await answered(topicConfigs(admin, name, TOPIC_SETTINGS));
+  const answer = await answerOf(topicConfigs(admin, name, TOPIC_SETTINGS));
   return (answer.ok ? answer.value : null) ?? null;
 }
 
@@ -164,7 +164,7 @@ async function checkInstallation(config: Config): Promise<Finding[]> {
       }),
     ),
   );
-  const answer = await answered(looking, PART_TIMEOUT_MS);
+  const answer = await answerOf(looking, PART_TIMEOUT_MS);
   return answer.ok ? answer.value : [];
 }
 
@@ -278,8 +278,8 @@ async function tableFacts(
     `SELECT engine, sorting_key, create_table_query FROM system.tables
      WHERE database = {database:String} AND name = {name:String}`,
   );
-  const insert = await answered(tables.probe(table, columns));
-  const lookUp = await answered(tryLookUps(tables, table, columns));
+  const insert = await answerOf(tables.probe(table, columns));
+  const lookUp = await answerOf(tryLookUps(tables, table, columns));
   return {
     name: table,
     columns,

@@ -16,7 +16,7 @@ import {
   type Verdict,
 } from './controlPlan.js';
 import { withTemporal } from '../shared/connections.js';
-import { answered } from '../shared/chosen.js';
+import { answerOf } from '../shared/chosen.js';
 import { isNotFound } from '../../temporal/errors.js';
 
 export interface ControlOptions {
@@ -75,7 +75,7 @@ async function find(client: Client, { workflowId }: Target): Promise<Found> {
     if (isNotFound(error)) return { state: 'not started' };
     throw error;
   }
-  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
   return { state: 'running', status: answer.ok ? answer.value : null, failing };
 }
 

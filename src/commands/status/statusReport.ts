@@ -9,7 +9,7 @@ import type { BatcherStatus } from '../../protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../protocol/batcherId.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { kafkaOf } from '../shared/connections.js';
-import { answered, type Answer } from '../shared/chosen.js';
+import { answerOf, type Answer } from '../shared/chosen.js';
 import { isNotFound } from '../../temporal/errors.js';
 import { groupMembers, type GroupMemberInfo } from '../../kafka/groupMembers.js';
 
@@ -74,17 +74,17 @@ export class StatusReader {
   /** Reports all pipelines, in the order of the configuration. Never rejects. Each batcher is queried once. */
   async read(): Promise<PipelineReport[]> {
     [this.#kafka, this.#temporal] = await Promise.all([
-      this.#kafka.ok ? this.#kafka : answered(reachKafka(this.#admin, this.#config.kafka), CONNECT_TIMEOUT_MS),
-      this.#temporal.ok ? this.#temporal : answered(reachTemporal(this.#config.temporal), CONNECT_TIMEOUT_MS),
+      this.#kafka.ok ? this.#kafka : answerOf(reachKafka(this.#admin, this.#config.kafka), CONNECT_TIMEOUT_MS),
+      this.#temporal.ok ? this.#temporal : answerOf(reachTemporal(this.#config.temporal), CONNECT_TIMEOUT_MS),
     ]);
     const [kafka, temporal] = [this.#kafka, this.#temporal];
     const client = temporal.ok ? createTemporalClient(temporal.value, this.#config.temporal) : null;
     return Promise.all(
       this.#config.pipelines.map(async (pipeline): Promise<PipelineReport> => {
         const [lag, members, batchers] = await Promise.all([
-          kafka.ok ? answered(lagOf(this.#admin, pipeline)) : kafka,
-          kafka.ok ? answered(groupMembers(this.#admin, pipeline.groupId)) : kafka,
-          client === null ? silent(temporal) : answered(batchersOf(client, pipeline)),
+          kafka.ok ? answerOf(lagOf(this.#admin, pipeline)) : kafka,
+          kafka.ok ? answerOf(groupMembers(this.#admin, pipeline.groupId)) : kafka,
+          client === null ? silent(temporal) : answerOf(batchersOf(client, pipeline)),
         ]);
         return {
           pipeline: pipeline.name,
@@ -141,7 +141,7 @@ async function batcherOf(client: Client, index: number, workflowId: string): Pro
   const named = { index, workflowId, historyLength, historyBytes: historySize };
   if (execution.name !== 'RUNNING')
     return { ...named, state: execution.name.toLowerCase(), error: 'its run has ended' };
-  const answer = await answered(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
   if (!answer.ok) return { ...named, state: 'silent', error: `no worker answers: ${answer.error}` };
   return { index, workflowId, state: 'running', status: answer.value, pendingError: failure };
 }
