@@ -197,7 +197,7 @@ export class BatcherState {
     counters.rejected += rejected;
     counters.skipped += skipped;
     progress.handled = true;
-    requests.answered(outcome.requests ?? []);
+    requests.noteVerdicts(outcome.requests ?? []);
     this.postponeConfirmations(outcome.unconfirmed ?? [], nowMs);
   }
 

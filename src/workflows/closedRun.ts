@@ -99,7 +99,7 @@ export class ClosedRun {
         this.#current ??= this.#beginInherited(event.batch, event.atMs);
         break;
       case 'insertCompleted':
-        this.#answered(event.outcome, event.eventId, event.atMs);
+        this.#insertAnswered(event.outcome, event.eventId, event.atMs);
         break;
       case 'rejectCompleted':
         this.#finish(event.atMs);
@@ -177,7 +177,7 @@ export class ClosedRun {
     return { type: 'inherited', destination, answer, outcome: null };
   }
 
-  #answered(outcome: InsertOutcome & Partial<InheritedOutcome>, eventId: number, atMs: number): void {
+  #insertAnswered(outcome: InsertOutcome & Partial<InheritedOutcome>, eventId: number, atMs: number): void {
     if (this.#current === null) throw new Error(`event ${eventId}: an insert that was not scheduled has answered`);
     const answer = { runId: this.#run.runId, eventId };
     this.#current = { ...this.#current, outcome, answer };

@@ -66,7 +66,7 @@ export class Requests {
   }
 
   /** Notes the verdicts on requests. Requests that are forgotten by now are skipped. */
-  answered(verdicts: readonly RequestVerdict[]): void {
+  noteVerdicts(verdicts: readonly RequestVerdict[]): void {
     for (const [offset, verdict] of verdicts) {
       const entry = this.#entries[offset - this.#first];
       if (entry !== undefined) this.#entries[offset - this.#first] = { ...entry, verdict };

@@ -14,7 +14,7 @@ it('counts offsets, takes each name once, and says what became of it', () => {
   expect(requests.accept(request('a'), 0)).toEqual({ type: 'new', offset: 0 });
   expect(requests.accept(request('b'), 0)).toEqual({ type: 'new', offset: 1 });
   expect(requests.accept(request('a'), 5)).toEqual({ type: 'pending' });
-  requests.answered([
+  requests.noteVerdicts([
     [0, 'inserted'],
     [1, 'not_json'],
   ]);
@@ -34,7 +34,7 @@ it('two requesters may use the same id', () => {
 it('goes on in the next run: epoch, count, names, answers', () => {
   const requests = new Requests('e1');
   for (let id = 0; id < 50; id++) requests.accept(request(id), id * 30_000);
-  requests.answered([[7, 'skipped']]);
+  requests.noteVerdicts([[7, 'skipped']]);
   const next = carried(requests);
   expect(next.epoch).toBe('e1');
   expect(next.toState()).toEqual(requests.toState());
@@ -49,7 +49,7 @@ it('remembers a name for 24 hours, forgets it from one run to the next, and neve
   requests.accept(request('old'), 0);
   requests.accept(request('pending'), 0);
   requests.accept(request('young'), DAY_MS);
-  requests.answered([[0, 'inserted']]);
+  requests.noteVerdicts([[0, 'inserted']]);
   requests.expire(DAY_MS - 1);
   expect(requests.size).toBe(3);
   // Age alone forgets nothing within a run: a closed run lived once more would forget at another moment.
@@ -64,7 +64,7 @@ it('remembers no more names than fit into the input of a run', () => {
   const requests = new Requests('e1');
   for (let id = 0; id < Requests.REMEMBERED_MAX + 10; id++) {
     requests.accept(request(id), id * 60_000);
-    requests.answered([[id, id % 2 === 0 ? 'inserted' : 'refused_by_clickhouse']]);
+    requests.noteVerdicts([[id, id % 2 === 0 ? 'inserted' : 'refused_by_clickhouse']]);
   }
   expect(requests.size).toBe(Requests.REMEMBERED_MAX);
   expect(requests.accept(request(9), 0).type).toBe('new');
