@@ -152,12 +152,13 @@ export class ClickHouseTables {
    */
   async #readServer(): Promise<ValueLimits> {
     const names = Object.keys(INSERT_SETTINGS_IF_KNOWN);
-    let rows: [string, number, number, string[]][];
+    let rows: ServerRow[];
     try {
-      rows = await this.#query<[string, number, number, string[]]>(
+      rows = await this.#query<ServerRow>(
         `SELECT timezone(),
            toYear(toDateTime64('0001-01-02 00:00:00', 0, 'UTC')), toYear(toDateTime64('9999-12-30 00:00:00', 0, 'UTC')),
-           (SELECT groupArray(name) FROM system.settings WHERE name IN {names:Array(String)})`,
+           (SELECT groupArray(name) FROM system.settings WHERE name IN {names:Array(String)}),
+           toFloat64OrNull('1e+') IS NULL AND toUUIDOrNull('gggggggg-gggg-gggg-gggg-gggggggggggg') IS NULL`,
         { names },
         this.#client,
         // Inserts have this setting, too.
@@ -168,11 +169,11 @@ export class ClickHouseTables {
       if (error instanceof InsertError && error.answered && error.kind !== 'transient') return DEFAULT_LIMITS;
       throw error;
     }
-    const [[timeZone, first, last, known]] = rows as [[string, number, number, string[]]];
+    const [[timeZone, first, last, known, refusesNearly]] = rows as [ServerRow];
     this.#settingsIfKnown = Object.fromEntries(
       Object.entries(INSERT_SETTINGS_IF_KNOWN).filter(([name]) => known.includes(name)),
     );
-    return { timeZone, years: [first, last] };
+    return { timeZone, years: [first, last], refusesNearly: Boolean(refusesNearly) };
   }
 
   /** Drops the known columns of a table, because it may have been altered. */
@@ -541,6 +542,15 @@ export class ClickHouseTables {
     return { database: database ?? this.#database, name };
   }
 }
+
+/** Numbers for what is true or false: an older server writes no booleans. */
+type ServerRow = [
+  timeZone: string,
+  firstYear: number,
+  lastYear: number,
+  knownSettings: string[],
+  refusesNearly: number,
+];
 
 interface TableFacts {
   readonly database: string;

@@ -43,6 +43,14 @@ export function isTimeOfDay(text: string): boolean {
 }
 
 /**
+ * Whether a text without a digit is one that ClickHouse makes a time of: of `Jan` the first of January of this year. Words like
+ * `Mon`, `UTC` and `PM` may stand beside.
+ */
+export function isMonthAlone(text: string): boolean {
+  return WORDS_OF_TIMES.test(text) && HAS_MONTH.test(text);
+}
+
+/**
  * The year of a text in the usual form, `2024-01-02T03:04:05.678Z` with or without time, fraction and zone. 0 for other
  * texts. It creates no object, because columns of times are common.
  *
@@ -109,6 +117,11 @@ const MONTHS = [
   ...['august', 'september', 'october', 'november', 'december'],
 ];
 const MONTH = `(?<m>${MONTHS.flatMap((name) => [name, name.slice(0, 3)]).join('|')})`;
+const HAS_MONTH = new RegExp(`(?:^|\\s)${MONTH}(?:\\s|$)`, 'i');
+const WORDS_OF_TIMES = new RegExp(
+  `^\\s*(?:(?:${MONTH}|(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?|utc|gmt|msk|z|am|pm)(?:\\s+|$))+$`,
+  'i',
+);
 const WEEKDAY = '(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?';
 
 /** Dates at the beginning of a text. Days come before months, as ClickHouse reads them. */

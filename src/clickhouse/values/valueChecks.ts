@@ -1,5 +1,5 @@
 import { parseColumnType, parseTupleElement, type ColumnType } from './columnTypes.js';
-import { isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
+import { isMonthAlone, isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
 import { everyItem, everyScalar, hasBareNull, objectMembers, objectNames, textOfString } from './json.js';
 import { keyNames } from './mapKeys.js';
 import { knowsZone, wallClock, zoneOf } from './timeZones.js';
@@ -27,10 +27,15 @@ export interface ValueLimits {
   readonly timeZone: string;
   /** The first and the last year of a `DateTime64`. */
   readonly years: readonly [first: number, last: number];
+  /**
+   * Whether the server refuses a text that is nearly a float (`-`, `1e+`) or nearly a UUID (with a `g`). Others make 0, 1, or another
+   * UUID of it: 24.8 to 26.3 do.
+   */
+  readonly refusesNearly: boolean;
 }
 
 /** The limits of every supported server. */
-export const DEFAULT_LIMITS: ValueLimits = { timeZone: 'UTC', years: [1900, 2299] };
+export const DEFAULT_LIMITS: ValueLimits = { timeZone: 'UTC', years: [1900, 2299], refusesNearly: false };
 
 /**
  * The place of a type, because ClickHouse reads values differently. `variant`: it searches for a type that fits.
@@ -53,9 +58,9 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
   switch (name) {
     case 'Float32':
     case 'BFloat16':
-      return floatCheck(Math.fround);
+      return floatCheck(Math.fround, place, limits);
     case 'Float64':
-      return floatCheck(Number);
+      return floatCheck(Number, place, limits);
     case 'Decimal':
       return place === 'path' ? decimalPathCheck : decimalCheck;
     case 'Date':
@@ -64,9 +69,9 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
       return dayCheck(DATE32_MIN, DATE32_MAX);
     case 'DateTime':
     case 'DateTime32':
-      return dateTimeCheck(first, limits);
+      return dateTimeCheck(first, place, limits);
     case 'DateTime64':
-      return ticksCheck(dateTime64Check(Number(first), second, limits), place);
+      return ticksCheck(dateTime64Check(Number(first), second, place, limits), place);
     case 'Time':
       return timeOfDayCheck(0);
     case 'Time64':
@@ -76,6 +81,10 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Enum8':
     case 'Enum16':
       return enumCheck(parameters);
+    case 'UUID':
+      return uuidCheck(place, limits);
+    case 'IPv6':
+      return ipv6Check;
     case 'Nullable':
       return nullableCheck(of(first));
     case 'LowCardinality':
@@ -93,7 +102,7 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Variant':
       return allOf([
         ...parameters.map((inner) => checkOf(inner, limits, placeInVariant(place, parameters))),
-        isAtPath(place) ? variantPathCheck(parameters) : undefined,
+        isAtPath(place) ? variantPathCheck(parameters) : variantTextCheck(parameters),
       ]);
     case 'QBit':
       return arrayCheck(of(first));
@@ -119,6 +128,10 @@ function isAtPath(place: Place): boolean {
   return place === 'path' || place === 'pathVariant';
 }
 
+function isInVariant(place: Place): boolean {
+  return place === 'variant' || place === 'pathVariant';
+}
+
 /** At a path, another type of a Variant besides its integers may take a fraction or a text unchanged. */
 function placeInVariant(place: Place, parameters: readonly string[]): Place {
   return isAtPath(place) && !parameters.some((type) => TAKES_FRACTIONS.test(type)) ? 'pathVariant' : 'variant';
@@ -137,6 +150,18 @@ function variantPathCheck(parameters: readonly string[]): ValueCheck | undefined
   ]);
 }
 
+/** In a column, a Variant makes 1 and 0 of the texts `true` and `false`, if it has integers or floats, though it has texts, too. */
+function variantTextCheck(parameters: readonly string[]): ValueCheck | undefined {
+  if (!parameters.some((type) => TAKES_TEXT.test(type)) || !parameters.some((type) => TAKES_BITS.test(type)))
+    return undefined;
+  return (text, start, end) => {
+    if (!isString(text, start) || end - start > '"false"'.length) return true;
+    const content = text.slice(start + 1, end - 1);
+    return content !== 'true' && content !== 'false';
+  };
+}
+
+const TAKES_BITS = /^(?:LowCardinality\()?(?:U?Int|Float|BFloat)/;
 const TAKES_TEXT = /^(?:LowCardinality\()?(?:String|FixedString)/;
 const TAKES_NUMBERS = /^(?:U?Int|Float|BFloat|Decimal)/;
 const BOOL_INTEGER_MAX = 255;
@@ -280,15 +305,47 @@ const boolPathCheck: ValueCheck = (text, start, end) => {
   return content === '0' || content === '1' || (isText && !isFloatText(content));
 };
 
-function floatCheck(rounded: (value: number) => number): ValueCheck {
+/** What has no digits before its exponent, or none in it: to older servers a float. */
+const NEARLY_FLOAT = /^[+-]?(?:\.?(?:[eE][+-]?\d*)?|(?:\d+(?:\.\d*)?|\.\d+)[eE][+-]?)$/;
+
+/** Older servers read as 0 what has no digit. */
+function floatCheck(rounded: (value: number) => number, place: Place, limits: ValueLimits): ValueCheck {
   const isFinite = (digits: string): boolean => Number.isFinite(rounded(Number(digits)));
+  // Another type of a Variant may take a text.
+  const takesText = (content: string): boolean =>
+    isInVariant(place) && (limits.refusesNearly || !NEARLY_FLOAT.test(content));
   return (text, start, end) => {
     if (isNumber(text, start)) return isFinite(text.slice(start, end));
     if (!isString(text, start)) return true;
     const content = textOfString(text, start, end);
-    return !DECIMAL.test(content) || isFinite(content);
+    return DECIMAL.test(content) ? isFinite(content) : NO_NUMBER.test(content) || takesText(content);
   };
 }
+
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$|^[\da-f]{32}$/i;
+/** What older servers read as a UUID: they look at the length, and with hyphens at their places. */
+const NEARLY_UUID = /^(?:[^]{8}(?:-[^]{4}){3}-[^]{12}|[^]{32})$/;
+
+/** Older servers make a digit of any byte. */
+function uuidCheck(place: Place, limits: ValueLimits): ValueCheck {
+  const takesText = (content: string): boolean =>
+    isInVariant(place) && (limits.refusesNearly || !NEARLY_UUID.test(content));
+  return (text, start, end) => {
+    if (!isString(text, start)) return true;
+    const content = textOfString(text, start, end);
+    return UUID.test(content) || takesText(content);
+  };
+}
+
+const OF_IPV6 = /^[\da-f:.]+$/i;
+
+/** `1::2:` is read without its last colon, by every server. */
+const ipv6Check: ValueCheck = (text, start, end) => {
+  if (!isString(text, start)) return true;
+  const content = textOfString(text, start, end);
+  if (!content.endsWith(':') || content.endsWith('::')) return true;
+  return !content.includes('::') || !OF_IPV6.test(content);
+};
 
 /** ClickHouse reads a text without digits as 0, and `1.2.3` as 1.23. */
 const decimalCheck: ValueCheck = (text, start, end) => {
@@ -327,16 +384,17 @@ function yearOf(seconds: number): number {
   return new Date(seconds * 1000).getUTCFullYear();
 }
 
-function dateTimeCheck(zoneParameter: string, limits: ValueLimits): ValueCheck {
+function dateTimeCheck(zoneParameter: string, place: Place, limits: ValueLimits): ValueCheck {
   const range = [0, DATE_TIME_MAX] as const;
   return timeCheck(
     integerWithin(0n, BigInt(DATE_TIME_MAX)),
     range,
     wallRange(range, zoneOf(zoneParameter, limits.timeZone)),
+    place,
   );
 }
 
-function dateTime64Check(precision: number, zoneParameter: string, limits: ValueLimits): ValueCheck {
+function dateTime64Check(precision: number, zoneParameter: string, place: Place, limits: ValueLimits): ValueCheck {
   const [first, last] = limits.years;
   const ticks = 10n ** BigInt(precision);
   const min = Date.parse(`${String(first).padStart(4, '0')}-01-01T00:00:00Z`) / 1000;
@@ -346,7 +404,7 @@ function dateTime64Check(precision: number, zoneParameter: string, limits: Value
   const within = integerWithin(low < int64Min ? int64Min : low, high > int64Max ? int64Max : high);
   // West of Greenwich the last hours of 9999 are in 10000 in UTC, and UTC's range ends before them.
   const lastWall = last < YEAR_MAX ? max : wallRange([min, max], zoneOf(zoneParameter, limits.timeZone))[1];
-  return timeCheck(within, [min, max], [min, Math.min(max, lastWall)]);
+  return timeCheck(within, [min, max], [min, Math.min(max, lastWall)], place);
 }
 
 /**
@@ -354,7 +412,12 @@ function dateTime64Check(precision: number, zoneParameter: string, limits: Value
  * @param range of seconds since 1970
  * @param walls the same range, as a clock of the column's time zone shows it
  */
-function timeCheck(number: ValueCheck, range: readonly [number, number], walls: readonly [number, number]): ValueCheck {
+function timeCheck(
+  number: ValueCheck,
+  range: readonly [number, number],
+  walls: readonly [number, number],
+  place: Place,
+): ValueCheck {
   const [first, last] = [yearOf(range[0]), yearOf(range[1])];
   return (text, start, end) => {
     if (isNumber(text, start)) return number(text, start, end);
@@ -363,8 +426,8 @@ function timeCheck(number: ValueCheck, range: readonly [number, number], walls: 
     if (year > first && year < last) return true;
     const content = text.slice(start + 1, end - 1);
     const time = readTime(content);
-    // ClickHouse refuses texts without digits. For other texts the result is not known.
-    if (time === null) return !/\d/.test(content);
+    // Another type of a Variant may take it, if ClickHouse makes no time of it.
+    if (time === null) return isInVariant(place) && !/\d/.test(content) && !isMonthAlone(content);
     const [min, max] = time.zoned ? range : walls;
     return time.seconds >= min && time.seconds <= max;
   };

@@ -8,12 +8,14 @@ import { INSERT_SETTINGS_IF_KNOWN } from '../../../src/config/insertSettings.js'
 interface Server {
   /** Of `system.settings`. */
   readonly knownSettings: readonly string[];
+  /** What it answers when it is asked what it does with values, after the settings. */
+  readonly doesWithValues?: readonly unknown[];
   /** How an insert ends; by default well. */
   readonly failure?: { readonly code: number; readonly text: string };
 }
 
 /** The tables of a server that answers as ClickHouse does, and the settings of each insert that it gets. */
-async function tablesOf({ knownSettings, failure }: Server) {
+async function tablesOf({ knownSettings, doesWithValues = [], failure }: Server) {
   const inserts: URLSearchParams[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Uint8Array[] = [];
@@ -28,7 +30,7 @@ async function tablesOf({ knownSettings, failure }: Server) {
     } else if (statement.includes('system.columns')) {
       response.end('["v","DateTime64(3)"]\n');
     } else {
-      response.end(`${JSON.stringify(['UTC', 1900, 2299, knownSettings])}\n`);
+      response.end(`${JSON.stringify(['UTC', 1900, 2299, knownSettings, ...doesWithValues])}\n`);
     }
   };
   const server = createServer((request, response) => void answer(request, response));
@@ -68,4 +70,15 @@ it('an error of the libraries of ClickHouse, which has no name, is an answer: no
   const text = 'std::exception. Code: 1001, type: std::length_error, e.what() = vector (version 26.7.1.1)';
   const { tables } = await tablesOf({ knownSettings: [], failure: { code: 1001, text } });
   await expect(insert(tables)).rejects.toMatchObject({ kind: 'unknown', code: '1001', answered: true });
+});
+
+it('takes a server that does not say that it leaves values alone for one that changes them', async () => {
+  for (const [doesWithValues, refusesNearly] of [
+    [[1], true],
+    [[0], false],
+    [[], false],
+  ] as const) {
+    const { tables } = await tablesOf({ knownSettings: [], doesWithValues });
+    expect((await tables.columns('orders')).limits).toMatchObject({ refusesNearly });
+  }
 });

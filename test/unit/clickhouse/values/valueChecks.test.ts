@@ -59,7 +59,7 @@ it('leaves to ClickHouse what is of another kind than the column', () => {
       'LowCardinality(Nullable(Int16))',
     ])
       expect([type, json, passes(type, json)]).toEqual([type, json, true]);
-  for (const type of ['String', 'Array(UUID)', 'Tuple(String, IPv4)', 'Variant(String, UUID)', 'Nullable(Bool)'])
+  for (const type of ['String', 'Array(IPv4)', 'Tuple(String, IPv4)', 'Variant(String, IPv4)', 'Nullable(Bool)'])
     expect(valueCheck(type)).toBeUndefined();
 });
 
@@ -131,7 +131,7 @@ it('ends with a text of as many digits as a record can have', () => {
   const digits = '1'.repeat(1_000_000);
   for (const type of ['Float64', 'Decimal(9, 2)', 'Int64', 'JSON(a Int64)', 'Variant(Float64, Int128)']) {
     const text = type.startsWith('JSON') ? `{"a":"${digits}x"}` : `"${digits}x"`;
-    expect([type, valueCheck(type)?.(text, 0, text.length)]).toEqual([type, !type.startsWith('Decimal')]);
+    expect([type, valueCheck(type)?.(text, 0, text.length)]).toEqual([type, !/^(?:Decimal|Float)/.test(type)]);
   }
 });
 
