@@ -2,7 +2,7 @@ import type { OutgoingMessage, Refusal } from '../kafka/publisher.js';
 import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../protocol/ack.js';
 import { placeName, type RecordPlace, type RecordSource } from '../protocol/record.js';
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
-import type { SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
 /** A record whose fate is decided. */
 export interface Answered extends SourcedRecord {

@@ -1,4 +1,4 @@
-import type { Fill, SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { Fill, SourcedRecord } from '../clickhouse/batchRows.js';
 import type { PackedBatch } from '../codecs/rejectionCodec.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
 import type { BatchSpec, Parking } from '../protocol/flush.js';

@@ -4,7 +4,7 @@ import type { BufferedChunk } from '../protocol/chunk.js';
 import type { KafkaRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
-import type { SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
 /** The records of a batch's chunks, in their order. One object a source over all chunks: the steps behind group by it. */
 export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {

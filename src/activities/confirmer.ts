@@ -2,7 +2,7 @@ import type { AckStatus, Rejection } from '../protocol/ack.js';
 import { isRequestSource, UNCONFIRMED_MAX, type Confirmation, type Unconfirmed } from '../protocol/request.js';
 import { confirmationOf } from '../codecs/requestCodec.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { BatchMemos } from './memos.js';
 
 /**

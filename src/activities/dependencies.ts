@@ -1,4 +1,4 @@
-import type { BatchInsertOptions } from '../clickhouse/batchInsert.js';
+import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import type { Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';

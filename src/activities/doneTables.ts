@@ -1,4 +1,4 @@
-import type { SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import type { Rejection } from '../protocol/ack.js';
 import { notedRejections, noteRejections, type InsertNotes } from '../protocol/attemptNotes.js';

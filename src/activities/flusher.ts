@@ -1,4 +1,4 @@
-import type { SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import { encodeRejected, REJECTED_BYTES_MAX } from '../codecs/rejectionCodec.js';
 import { PublishError } from '../kafka/publisher.js';
 import { sealEnvelope } from '../protocol/flush.js';
@@ -46,7 +46,14 @@ export class Flusher {
     const { pipeline, reason } = batch;
     this.#answers.mustBeAnswerable(attempt, 'inserted');
     const { skipped, toInsert } = withoutSkipped(batch);
-    const outcome = await this.#insertOnce(toInsert, skipped, attempt);
+    // An insert that an attempt before has done, and could not acknowledge, is not done again.
+    const verdicts = batch.repeated ? this.#memos.of(attempt.activity).verdicts : undefined;
+    const outcome =
+      verdicts === undefined
+        ? await timed(this.#metrics, pipeline, 'insert', () =>
+            this.#tableInserts.insert(toInsert, attempt, () => this.#acknowledgeEarly(toInsert, skipped, attempt)),
+          )
+        : judgeByName(toInsert.records, verdicts);
     const { inserted, rejected, found } = outcome;
     this.#metrics.foundRows.inc({ pipeline }, found);
     this.#memos.note(attempt.activity, { verdicts: verdictsOf(rejected) });
@@ -57,15 +64,6 @@ export class Flusher {
     this.#metrics.flushes.inc({ pipeline, reason });
     this.#metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
     return this.#sealed(batch, { ...outcome, skipped }, requests);
-  }
-
-  /** An insert that an attempt before has done, and could not acknowledge, is not done again. */
-  async #insertOnce(batch: Batch, skipped: readonly SourcedRecord[], attempt: Attempt): Promise<Outcome> {
-    const verdicts = batch.repeated ? this.#memos.of(attempt.activity).verdicts : undefined;
-    if (verdicts !== undefined) return judgeByName(batch.records, verdicts);
-    return timed(this.#metrics, batch.pipeline, 'insert', () =>
-      this.#tableInserts.insert(batch, attempt, () => this.#acknowledgeEarly(batch, skipped, attempt)),
-    );
   }
 
   /** @returns what the batcher has to know of the requests that are not rejected */

@@ -1,4 +1,5 @@
-import type { BatchInsertResult, MissedByViews } from '../clickhouse/batchInsert.js';
+import type { BatchInsertResult } from '../clickhouse/batchInsert.js';
+import type { MissedByViews } from '../clickhouse/viewRepair.js';
 import type { InsertError } from '../clickhouse/insertErrors.js';
 import type { ActivityDependencies } from './dependencies.js';
 

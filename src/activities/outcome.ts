@@ -1,4 +1,5 @@
-import type { BatchInsertResult, SourcedRecord } from '../clickhouse/batchInsert.js';
+import type { BatchInsertResult } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { InheritedOutcome } from '../protocol/leftover.js';

@@ -1,10 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
-import {
-  giveUpRecords,
-  insertRecords,
-  type BatchInsertOptions,
-  type SourcedRecord,
-} from '../clickhouse/batchInsert.js';
+import { giveUpRecords, insertRecords } from '../clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
+import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { hadOutage, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
@@ -58,12 +55,13 @@ export class TableInserts {
       }
       const share = { table, records, batch };
       try {
-        const outcome = doneBefore(table, records, attempt) ?? (await this.#insertInto(share, attempt));
+        const outcome = doneBefore(table, records, attempt) ?? (await this.#insertOrGiveUp(share, attempt));
         outcomes.push(outcome);
         done.push([share, outcome]);
       } catch (error) {
-        if (!(error instanceof ApplicationFailure)) throw error;
-        failure ??= error;
+        if (!(error instanceof InsertError)) throw error;
+        this.#reports.held(batch.pipeline, table, error);
+        failure ??= failureOf(error);
       }
     }
     if (failure !== undefined) {
@@ -75,21 +73,6 @@ export class TableInserts {
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
     return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
-  }
-
-  async #insertInto(share: Share, attempt: Attempt): Promise<Outcome> {
-    try {
-      return await this.#insertOrGiveUp(share, attempt);
-    } catch (error) {
-      if (!(error instanceof InsertError)) throw error;
-      this.#reports.held(share.batch.pipeline, share.table, error);
-      const structural = error.kind === 'structural';
-      throw ApplicationFailure.create({
-        message: error.message,
-        type: structural ? 'StructuralInsertError' : 'TransientInsertError',
-        ...(structural ? { nextRetryDelay: STRUCTURAL_RETRY } : {}),
-      });
-    }
   }
 
   async #insertOrGiveUp(share: Share, attempt: Attempt): Promise<Outcome> {
@@ -151,6 +134,13 @@ export class TableInserts {
       },
     };
   }
+}
+
+/** What Temporal gets to see of an error that holds a batch. */
+function failureOf({ kind, message }: InsertError): ApplicationFailure {
+  return kind === 'structural'
+    ? ApplicationFailure.create({ message, type: 'StructuralInsertError', nextRetryDelay: STRUCTURAL_RETRY })
+    : ApplicationFailure.create({ message, type: 'TransientInsertError' });
 }
 
 /** Notes which tables are done with a batch that another one holds. @returns whether Temporal has it */

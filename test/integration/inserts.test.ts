@@ -3,12 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
-import {
-  insertRecords,
-  type BatchInsertOptions,
-  type InsertJournal,
-  type SourcedRecord,
-} from '../../src/clickhouse/batchInsert.js';
+import { insertRecords } from '../../src/clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
+import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/insertErrors.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';

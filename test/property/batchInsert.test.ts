@@ -1,11 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import {
-  giveUpRecords,
-  insertRecords,
-  type BatchInsertOptions,
-  type BatchInsertResult,
-} from '../../src/clickhouse/batchInsert.js';
+import { giveUpRecords, insertRecords, type BatchInsertResult } from '../../src/clickhouse/batchInsert.js';
+import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../src/clickhouse/insertErrors.js';
 import type { Rejection } from '../../src/protocol/ack.js';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';

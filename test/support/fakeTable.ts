@@ -1,6 +1,6 @@
 import { InsertError } from '../../src/clickhouse/insertErrors.js';
 import { InsertSizes } from '../../src/clickhouse/insertSizes.js';
-import type { BatchInsertOptions } from '../../src/clickhouse/batchInsert.js';
+import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import type { RecordSource } from '../../src/protocol/record.js';
 
 /**

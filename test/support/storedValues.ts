@@ -3,7 +3,8 @@
  */
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { insertRecords, type BatchInsertResult, type SourcedRecord } from '../../src/clickhouse/batchInsert.js';
+import { insertRecords, type BatchInsertResult } from '../../src/clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import type { Rejection } from '../../src/protocol/ack.js';

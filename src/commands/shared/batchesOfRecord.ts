@@ -6,7 +6,7 @@ import type { InsertOutcome } from '../../protocol/flush.js';
 import type { Destination } from '../../protocol/settings.js';
 import { tableOf } from '../../protocol/tables.js';
 import { batchId } from '../../workflows/batchPlanning.js';
-import { identityToken } from '../../clickhouse/batchInsert.js';
+import { identityToken } from '../../clickhouse/batchRows.js';
 import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
 import type { RunHistories } from '../../temporal/runHistories.js';
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeChunks } from '../../../src/activities/batchRecords.js';
-import type { SourcedRecord } from '../../../src/clickhouse/batchInsert.js';
+import type { SourcedRecord } from '../../../src/clickhouse/batchRows.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { sealEnvelope } from '../../../src/protocol/flush.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../src/protocol/request.js';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { batchesOfRecord, holdsRecord } from '../../../../src/commands/shared/batchesOfRecord.js';
-import { identityToken } from '../../../../src/clickhouse/batchInsert.js';
+import { identityToken } from '../../../../src/clickhouse/batchRows.js';
 import type { BatcherEvent } from '../../../../src/temporal/historyEvents.js';
 import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { BufferedChunk } from '../../../../src/protocol/chunk.js';

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { RejectedRecord } from '../codecs/rejectionCodec.js';
+import { sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+import type { Mapping } from '../protocol/settings.js';
+import { RowBlocks } from './rowBlocks.js';
+import { createRowBuilder, type TableColumns } from './rows.js';
+
+/** A record and where it comes from. */
+export interface SourcedRecord {
+  readonly source: RecordSource;
+  readonly record: KafkaRecord;
+}
+
+/** A record of a batch that has a row. */
+export interface BatchRow extends SourcedRecord {
+  /** Its place among the rows. */
+  readonly row: number;
+}
+
+/** What a rewind fills. */
+export interface Fill {
+  readonly sources: ReadonlySet<RecordSource>;
+  /**
+   * Names this batch among all that have the same records: rows that were deleted from the table would otherwise be taken
+   * for inserted by the token that once brought them.
+   */
+  readonly salt: string;
+}
+
+/** The rows of a batch. */
+export interface BatchRows {
+  readonly rows: readonly BatchRow[];
+  /** Their bytes, by {@link BatchRow.row}. */
+  readonly lines: RowBlocks;
+  /** What cannot become a row. */
+  readonly rejected: readonly RejectedRecord[];
+}
+
+/** Rows are made for so long before others have their turn. */
+const YIELD_AFTER_MS = 20;
+
+/** Makes the rows of records. What a rewind fills may come more than once, and has one row. */
+export async function buildRows(
+  records: readonly SourcedRecord[],
+  tableColumns: TableColumns,
+  {
+    columns,
+    mapping,
+    fill,
+  }: { readonly columns: Readonly<Record<string, string>>; readonly mapping?: Mapping; readonly fill?: Fill },
+): Promise<BatchRows> {
+  const buildRow = createRowBuilder(tableColumns, columns, mapping);
+  const rows: BatchRow[] = [];
+  const lines = new RowBlocks();
+  const rejected: RejectedRecord[] = [];
+  let yieldedAt = performance.now();
+  for (const { source, record } of fill === undefined ? records : withoutRepetitions(records, fill)) {
+    const row = buildRow(source, record);
+    if (typeof row === 'string') {
+      rows.push({ source, record, row: lines.length });
+      lines.add(row);
+    } else {
+      rejected.push({ source, record, rejection: row });
+    }
+    // A large batch must not keep heartbeats and other batches waiting, whether it is one of many rows or of large ones.
+    if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
+      await setImmediate();
+      yieldedAt = performance.now();
+    }
+  }
+  return { rows, lines, rejected };
+}
+
+function withoutRepetitions(records: readonly SourcedRecord[], { sources }: Fill): SourcedRecord[] {
+  const seen = new Map<RecordSource, Set<number>>();
+  return records.filter(({ source, record: { offset } }) => {
+    if (!sources.has(source)) return true;
+    const offsets = seen.get(source) ?? new Set();
+    seen.set(source, offsets);
+    return offsets.size < offsets.add(offset).size;
+  });
+}
+
+/** The deduplication token: 128 bits of a hash of the identities of just these rows. */
+export function identityToken(rows: readonly SourcedRecord[], salt = ''): string {
+  const hash = createHash('sha256').update(salt);
+  let source: RecordSource | undefined;
+  for (const row of rows) {
+    if (row.source !== source) {
+      source = row.source;
+      hash.update(`\n${sourceName(source)}:`);
+    }
+    hash.update(`${row.record.offset},`);
+  }
+  return hash.digest('hex').slice(0, 32);
+}

@@ -1,0 +1,106 @@
+import type { RecordSource } from '../protocol/record.js';
+import type { BatchRow } from './batchRows.js';
+import { canLookUp } from './identityColumns.js';
+import { InsertError } from './insertErrors.js';
+import type { BatchInsertOptions } from './insertOptions.js';
+import type { TableColumns } from './rows.js';
+import { recordName } from './tables.js';
+
+/**
+ * Which rows of a batch are in the table already, as far as they were looked up. Begins empty, and grows by each {@link lookUp}. A table
+ * without identity columns cannot be asked: nothing is found there.
+ */
+export class FoundRows {
+  /** Whether the table can be asked. */
+  readonly canLookUp: boolean;
+  readonly #options: BatchInsertOptions;
+  readonly #tableColumns: TableColumns;
+  readonly #found = new Set<BatchRow>();
+  /** An insert of this batch may have been begun of which nobody knows whether it still runs. */
+  #mayBeRunning: boolean;
+
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns) {
+    this.#options = options;
+    this.#tableColumns = tableColumns;
+    this.canLookUp = canLookUp(tableColumns);
+    this.#mayBeRunning = options.repeated;
+  }
+
+  get size(): number {
+    return this.#found.size;
+  }
+
+  has(row: BatchRow): boolean {
+    return this.#found.has(row);
+  }
+
+  /** Those that were found, in the order in which they were. */
+  all(): Iterable<BatchRow> {
+    return this.#found;
+  }
+
+  /** Those that were not found. */
+  missing(rows: readonly BatchRow[]): readonly BatchRow[] {
+    return this.#found.size === 0 ? rows : rows.filter((row) => !this.#found.has(row));
+  }
+
+  /** An insert has failed: without an answer it may still be running. */
+  failed({ answered }: InsertError): void {
+    this.#mayBeRunning ||= !answered;
+  }
+
+  /**
+   * Asks which of these rows are in the table, once no insert that could still bring some is running.
+   *
+   * @throws InsertError where one may be running, or the table cannot be asked
+   */
+  async lookUp(rows: readonly BatchRow[]): Promise<void> {
+    if (!this.canLookUp) return;
+    const { tables, batch } = this.#options;
+    if (this.#mayBeRunning) {
+      if (await tables.isInserting(batch)) throw stillInserting();
+      this.#mayBeRunning = false;
+    }
+    for (const row of await rowsInTable(this.#options, this.#tableColumns, rows)) this.#found.add(row);
+  }
+}
+
+function stillInserting(): InsertError {
+  const message = 'an earlier insert of this batch, whose connection was lost, is still running';
+  return new InsertError('transient', { code: 'still_inserting', message });
+}
+
+async function rowsInTable(
+  { tables, table, fill }: BatchInsertOptions,
+  tableColumns: TableColumns,
+  rows: readonly BatchRow[],
+): Promise<BatchRow[]> {
+  const bySource = new Map<RecordSource, BatchRow[]>();
+  for (const row of rows) {
+    const list = bySource.get(row.source);
+    if (list === undefined) bySource.set(row.source, [row]);
+    else list.push(row);
+  }
+  const present: BatchRow[] = [];
+  for (const [source, list] of bySource) {
+    const offsets = list.map(({ record }) => record.offset);
+    const range = [min(offsets), max(offsets)] as const;
+    if (fill?.sources.has(source) === true) {
+      const found = await tables.foundRecords(table, tableColumns, source, ...range);
+      present.push(...list.filter(({ record }) => found.has(recordName(record))));
+    } else {
+      const found = await tables.foundOffsets(table, source, ...range);
+      present.push(...list.filter(({ record }) => found.has(record.offset)));
+    }
+  }
+  return present;
+}
+
+/** `Math.min(...)` of a long list would overflow the stack. */
+function min(numbers: readonly number[]): number {
+  return numbers.reduce((low, number) => (number < low ? number : low), Infinity);
+}
+
+function max(numbers: readonly number[]): number {
+  return numbers.reduce((high, number) => (number > high ? number : high), -Infinity);
+}

@@ -1,0 +1,125 @@
+import type { RejectedRecord } from '../codecs/rejectionCodec.js';
+import type { BatchRow, BatchRows, SourcedRecord } from './batchRows.js';
+import { FoundRows } from './foundRows.js';
+import { InsertError } from './insertErrors.js';
+import type { BatchInsertOptions } from './insertOptions.js';
+import { Refusals, type RefusedRow, type RowRefusal } from './refusals.js';
+import type { TableColumns } from './rows.js';
+import { findRefused } from './search.js';
+import { TokenSender } from './tokenSender.js';
+import { ViewRepair, type MissedByViews } from './viewRepair.js';
+
+/** In place of a row's number. */
+const NO_ROW = -1;
+
+/** The insert of one attempt at a batch: all of its rows go into the table once, but for those that are refused alone. */
+export class Insertion {
+  /** Rows that were in the table already. */
+  readonly found: FoundRows;
+  readonly #options: BatchInsertOptions;
+  readonly #batchRows: BatchRows;
+  readonly #sender: TokenSender;
+  readonly #views: ViewRepair;
+  readonly #refusals: Refusals;
+
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows) {
+    this.#options = options;
+    this.#batchRows = batchRows;
+    this.found = new FoundRows(options, tableColumns);
+    this.#sender = new TokenSender(options, tableColumns, batchRows);
+    this.#views = new ViewRepair(options, this.#sender, this.found);
+    this.#refusals = new Refusals(options, tableColumns, batchRows.lines, this.found);
+  }
+
+  get missedByViews(): MissedByViews | null {
+    return this.#views.missed;
+  }
+
+  /**
+   * @returns the rows that are to be rejected; all others are in the table
+   * @throws InsertError where the batch has to be held
+   */
+  async insert(): Promise<RefusedRow[]> {
+    const { repeated, fill, overdue } = this.#options;
+    const { rows } = this.#batchRows;
+    if (repeated || fill !== undefined) await this.found.lookUp(rows);
+    if (repeated && this.found.size > 0) await this.#views.settleEarlier();
+    const missing = this.found.missing(rows);
+    const refused = await findRefused(missing, (part) => this.#send(part), this.#divide(missing));
+    // Alone it is still too large: it may pass with more memory, and what came with it is in the table by now.
+    const tooLarge = refused.find(({ reason }) => reason.error.kind === 'oversized');
+    if (tooLarge !== undefined && !overdue) throw tooLarge.reason.error;
+    const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
+    const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
+    const confirmed = await this.#refusals.confirm(doubtful, (row) => this.#send([row]));
+    const verdicts = [...certain, ...confirmed];
+    // A row that is there is inserted, even where the last word about it was an error.
+    if (verdicts.length > 0) await this.found.lookUp(verdicts.map(({ item }) => item));
+    await this.#sender.sent.noteSettled();
+    return verdicts.filter(({ item }) => !this.found.has(item));
+  }
+
+  /** Where inserts of this table were too large of late, in parts that are small enough by the time they are asked for. */
+  *#divide(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
+    for (let first = 0, next = 0; first < rows.length; first = next) {
+      const bytesMax = this.#options.tables.insertBytesMax(this.#options.table);
+      next = bytesMax === Infinity ? rows.length : first;
+      for (let bytes = 0; next < rows.length; next++) {
+        bytes += this.#batchRows.lines.bytesOf((rows[next] as BatchRow).row);
+        if (bytes > bytesMax && next > first) break;
+      }
+      yield next - first === rows.length ? rows : rows.slice(first, next);
+    }
+  }
+
+  /**
+   * Sends those rows of a part that are not in the table.
+   *
+   * @returns why they are refused, where rows may be the reason; null where all are in the table
+   * @throws InsertError where the batch has to be held
+   */
+  async #send(part: readonly BatchRow[]): Promise<RowRefusal | null> {
+    const rows = this.found.missing(part);
+    if (rows.length === 0) return null;
+    try {
+      if (this.found.canLookUp) await this.#sender.noteSending(rows);
+      await this.#sender.send(rows);
+      this.#refusals.taken();
+      return null;
+    } catch (error) {
+      if (!(error instanceof InsertError)) throw error;
+      this.found.failed(error);
+      if (await this.#views.isOfViews(rows, error)) {
+        await this.#views.sendAgain(rows, error);
+        return null;
+      }
+      await this.#refusals.mustBeWorthASearch(rows, error);
+      // It may have left rows behind, whatever its error says. A single row's turn comes at the end.
+      if (rows.length > 1 || !error.answered) await this.found.lookUp(rows);
+      const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
+      return {
+        error,
+        suspect: suspect === undefined ? undefined : part.indexOf(suspect),
+        doubtful: error.kind !== 'data' && (error.kind !== 'oversized' || rows.length === 1),
+      };
+    }
+  }
+
+  /**
+   * Records that cannot become rows, or not any more: the table may have been altered, or this version may be stricter than the one that
+   * has inserted them.
+   *
+   * @returns those that are in the table all the same, and the others
+   */
+  async divideRejected(
+    rejected: readonly RejectedRecord[],
+  ): Promise<{ there: readonly SourcedRecord[]; others: readonly RejectedRecord[] }> {
+    const rows = rejected.map(({ source, record }) => ({ source, record, row: NO_ROW }));
+    if (rows.length > 0) await this.found.lookUp(rows);
+    const isThere = rows.map((row) => this.found.has(row));
+    return {
+      there: rejected.filter((_, index) => isThere[index]),
+      others: rejected.filter((_, index) => !isThere[index]),
+    };
+  }
+}
