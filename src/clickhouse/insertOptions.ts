@@ -10,7 +10,7 @@ export interface BatchInsertOptions {
     ClickHouseTables,
     | 'columns'
     | 'forget'
-    | 'insert'
+    | 'send'
     | 'foundOffsets'
     | 'foundRecords'
     | 'probe'

@@ -36,10 +36,12 @@ export class Insertion {
   }
 
   /**
+   * Sends all rows that are not in the table, and finds those that it refuses.
+   *
    * @returns the rows that are to be rejected; all others are in the table
    * @throws InsertError where the batch has to be held
    */
-  async insert(): Promise<RefusedRow[]> {
+  async findRefused(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
     const { rows } = this.#batchRows;
     if (repeated || fill !== undefined) await this.found.lookUp(rows);

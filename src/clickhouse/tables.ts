@@ -186,8 +186,8 @@ export class ClickHouseTables {
    *
    * @throws InsertError
    */
-  async insert(table: string, { columns, lines, token, batch, ignoreViews }: RowsToInsert): Promise<void> {
-    await this.#insert(table, columns, lines, {
+  async send(table: string, { columns, lines, token, batch, ignoreViews }: RowsToInsert): Promise<void> {
+    await this.#send(table, columns, lines, {
       insert_deduplication_token: token,
       log_comment: logComment(batch),
       ...(ignoreViews ? { materialized_views_ignore_errors: 1 } : {}),
@@ -205,7 +205,7 @@ export class ClickHouseTables {
    * @throws InsertError
    */
   async probe(table: string, columns: TableColumns): Promise<void> {
-    await this.#insert(table, columns, [Buffer.from(' ')], {});
+    await this.#send(table, columns, [Buffer.from(' ')], {});
   }
 
   /**
@@ -453,7 +453,7 @@ export class ClickHouseTables {
     return rows.map(([offset, epoch, count]) => ({ offset: Number(offset), epoch, rows: Number(count) }));
   }
 
-  async #insert(
+  async #send(
     table: string,
     columns: TableColumns,
     lines: readonly Buffer[],

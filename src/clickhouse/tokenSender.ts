@@ -32,7 +32,7 @@ export class TokenSender {
     try {
       const lines = this.#batchRows.lines.lines(rows.map(({ row }) => row));
       const views = ignoreViews ? { ignoreViews } : {};
-      await tables.insert(table, { columns: this.#tableColumns, lines, token, batch, ...views });
+      await tables.send(table, { columns: this.#tableColumns, lines, token, batch, ...views });
     } catch (error) {
       onInsert?.('failed', rows.length);
       throw error;

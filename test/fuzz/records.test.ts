@@ -118,7 +118,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
     tables: {
       columns: () => Promise.resolve(COLUMNS),
       forget: () => undefined,
-      insert: (_table, { lines: blocks }) => {
+      send: (_table, { lines: blocks }) => {
         lines.push(
           ...Buffer.concat([...blocks])
             .toString('latin1')

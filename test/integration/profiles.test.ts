@@ -61,8 +61,8 @@ it('a profile cannot make an insert drop bad rows, forget tokens, or feed its vi
   expect(await ask('SELECT id FROM profile_a_target ORDER BY id')).toEqual([1, 3, 4]);
   const columns = await tables.columns('profile_a');
   const rows = { columns, lines: [Buffer.from('{"id":9}\n')], token: 'same', batch: 'b' };
-  await tables.insert('profile_a', rows);
-  await tables.insert('profile_a', rows);
+  await tables.send('profile_a', rows);
+  await tables.send('profile_a', rows);
   expect(await ask('SELECT count() FROM profile_a WHERE id = 9')).toEqual([1]);
 });
 

@@ -172,16 +172,16 @@ it('an insert that is over a limit goes in by parts, and the next ones are no la
   const table = new FakeTable();
   const { tables } = table;
   const tooLarge = new InsertError('oversized', { code: '252', message: 'too many partitions' });
-  const insertFew: typeof tables.insert = (name, rows) =>
+  const insertFew: typeof tables.send = (name, rows) =>
     Buffer.concat([...rows.lines])
       .toString()
       .trimEnd()
       .split('\n').length > 100
       ? Promise.reject(tooLarge)
-      : tables.insert(name, rows);
+      : tables.send(name, rows);
   const divided: number[] = [];
   const options = {
-    tables: { ...tables, insert: insertFew },
+    tables: { ...tables, send: insertFew },
     onTooLarge: (_error: InsertError, rows: number) => divided.push(rows),
   };
   const { inserted, rejected } = await insert(table, many(1_000, 'good'), options);
@@ -197,13 +197,13 @@ it('one batch that is over a limit of partitions or memory makes the next ones n
     const table = new FakeTable();
     const { tables } = table;
     const tooLarge = new InsertError('oversized', { code, message: 'too much for one insert' });
-    const insertSmall: typeof tables.insert = (name, rows) =>
+    const insertSmall: typeof tables.send = (name, rows) =>
       Buffer.concat([...rows.lines])
         .toString()
         .split('"odd"').length > 2
         ? Promise.reject(tooLarge)
-        : tables.insert(name, rows);
-    const options = { tables: { ...tables, insert: insertSmall } };
+        : tables.send(name, rows);
+    const options = { tables: { ...tables, send: insertSmall } };
     const first = many(20, 'good').map((kind, index) => (index % 5 === 4 ? 'odd' : kind));
     await insert(table, first, options).catch(() => undefined);
     table.insertSizes.splice(0);
@@ -219,9 +219,9 @@ it('a row that alone is over a limit holds its batch, and its batch mates are in
   const table = new FakeTable();
   const { tables } = table;
   const tooLarge = new InsertError('oversized', { code: '241', message: 'no memory' });
-  const insertSmall: typeof tables.insert = (name, rows) =>
-    Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(tooLarge) : tables.insert(name, rows);
-  const options = { tables: { ...tables, insert: insertSmall } };
+  const insertSmall: typeof tables.send = (name, rows) =>
+    Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(tooLarge) : tables.send(name, rows);
+  const options = { tables: { ...tables, send: insertSmall } };
   const kinds = many(20, 'good').map((kind, index) => (index === 7 ? 'odd' : kind));
   await expect(insert(table, kinds, options)).rejects.toBe(tooLarge);
   expect(table.rows).toHaveLength(19);
@@ -233,8 +233,8 @@ it('a structural error is a row’s only where a probe succeeds and the table ta
   const structural = new InsertError('structural', { code: '36', message: 'a bad argument' });
   const refusing = (table: FakeTable): FakeTable['tables'] => ({
     ...table.tables,
-    insert: (name, rows) =>
-      Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(structural) : table.tables.insert(name, rows),
+    send: (name, rows) =>
+      Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(structural) : table.tables.send(name, rows),
   });
   const table = new FakeTable();
   const kinds = many(20, 'good').map((kind, index) => (index === 7 ? 'odd' : kind));
@@ -278,8 +278,8 @@ it('rejects all rows that an unknown error belongs to, however many and wherever
 function refusingOdd(table: FakeTable, error: InsertError): FakeTable['tables'] {
   return {
     ...table.tables,
-    insert: (name, rows) =>
-      Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(error) : table.tables.insert(name, rows),
+    send: (name, rows) =>
+      Buffer.concat([...rows.lines]).includes('"odd"') ? Promise.reject(error) : table.tables.send(name, rows),
   };
 }
 
@@ -320,10 +320,10 @@ it('a table that takes nothing any more, half-way through a search, holds the ba
   const options = {
     tables: {
       ...tables,
-      insert: async (...insertion: Parameters<typeof tables.insert>) => {
+      send: async (...insertion: Parameters<typeof tables.send>) => {
         if (taken >= 300) table.ill = unknown;
         const before = table.rows.length;
-        await tables.insert(...insertion);
+        await tables.send(...insertion);
         taken += table.rows.length - before;
       },
     },
@@ -336,9 +336,9 @@ it('a table that refuses every other insert, whatever is in it, gets all rows, o
   const table = new FakeTable();
   const { tables } = table;
   let inserts = 0;
-  const insertByTurns: typeof tables.insert = (name, rows) =>
-    inserts++ % 2 === 0 ? Promise.reject(unknown) : tables.insert(name, rows);
-  const options = { tables: { ...tables, insert: insertByTurns } };
+  const insertByTurns: typeof tables.send = (name, rows) =>
+    inserts++ % 2 === 0 ? Promise.reject(unknown) : tables.send(name, rows);
+  const options = { tables: { ...tables, send: insertByTurns } };
   const { inserted, rejected } = await insert(table, many(1_000, 'good'), options);
   expect([inserted.length, rejected.length, table.rows.length]).toEqual([1_000, 0, 1_000]);
 });
@@ -521,15 +521,15 @@ it('a disk that fills up in the middle of a search rejects nothing, whatever wen
         table.hints = hints;
         const { tables } = table;
         let insertsLeft = tries;
-        const insertUntilFull = (...insertion: Parameters<typeof tables.insert>) => {
+        const insertUntilFull = (...insertion: Parameters<typeof tables.send>) => {
           if (insertsLeft-- <= 0) table.ill = ill;
-          return tables.insert(...insertion);
+          return tables.send(...insertion);
         };
         const pause = () => {
           table.takesOthers();
           return Promise.resolve();
         };
-        const options = { tables: { ...tables, insert: insertUntilFull }, overdue: true, pause };
+        const options = { tables: { ...tables, send: insertUntilFull }, overdue: true, pause };
         const rejected = await insert(table, kinds, options).then(
           (result) => offsetsOf(result.rejected),
           (error: unknown) => {
@@ -549,23 +549,23 @@ it('what went in after a limit had divided a batch, and before the table fell il
   const table = new FakeTable();
   const { tables } = table;
   let inserts = 0;
-  const insertHalf: typeof tables.insert = (name, rows) => {
+  const insertHalf: typeof tables.send = (name, rows) => {
     if (++inserts === 1) return Promise.reject(tooMany);
     if (inserts > 2) table.ill = unknown;
-    return tables.insert(name, rows);
+    return tables.send(name, rows);
   };
-  await expect(insert(table, many(150, 'good'), { tables: { ...tables, insert: insertHalf } })).rejects.toBe(unknown);
+  await expect(insert(table, many(150, 'good'), { tables: { ...tables, send: insertHalf } })).rejects.toBe(unknown);
   expect(table.rows).toHaveLength(75);
 });
 
 it('an overdue transient error that goes with large inserts ends with small ones', async () => {
   const table = new FakeTable();
   const { tables } = table;
-  const insertFew: typeof tables.insert = (name, rows) =>
+  const insertFew: typeof tables.send = (name, rows) =>
     rows.lines.length > 100 || (rows.lines[0]?.length ?? 0) > 10_000
       ? Promise.reject(transient)
-      : tables.insert(name, rows);
-  const options = { tables: { ...tables, insert: insertFew } };
+      : tables.send(name, rows);
+  const options = { tables: { ...tables, send: insertFew } };
   await expect(insert(table, many(1_000, 'good'), options)).rejects.toBe(transient);
   const { inserted, rejected } = await insert(table, many(1_000, 'good'), {
     ...options,

@@ -84,7 +84,7 @@ export class FakeTable {
       return Promise.resolve(new Set(this.#found(source, from, to)));
     },
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
-    insert: (table, { lines, token, ignoreViews = false }) => {
+    send: (table, { lines, token, ignoreViews = false }) => {
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');
       this.#insert(

@@ -52,15 +52,15 @@ function worker(
 ) {
   const table = new FakeTable();
   if (error?.kind === 'structural') table.probeFails = error;
-  const insert: typeof table.tables.insert = (name, rows) => {
+  const send: typeof table.tables.send = (name, rows) => {
     const isOne =
       Buffer.concat([...rows.lines])
         .toString()
         .trimEnd()
         .split('\n').length === 1;
-    return error === undefined || isOne ? table.tables.insert(name, rows) : Promise.reject(error);
+    return error === undefined || isOne ? table.tables.send(name, rows) : Promise.reject(error);
   };
-  const tables = { ...table.tables, insert, ...otherwise };
+  const tables = { ...table.tables, send, ...otherwise };
   const published: [topic: string, message: OutgoingMessage][] = [];
   const publisher = {
     publish: (topic: string, messages: Iterable<OutgoingMessage>) => {
@@ -183,7 +183,7 @@ it('a batch goes to the tables of its topics, each record to its own, and only t
   const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
   const { published, activities, noted, refusing } = worker(undefined, {
     foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
-    insert: (name, rows) => of(name).tables.insert(name, rows),
+    send: (name, rows) => of(name).tables.send(name, rows),
     probe: (name, columns) => of(name).tables.probe(name, columns),
   });
   const missing = new InsertError('structural', { code: '60', message: 'there is no table raw_c' });
@@ -242,7 +242,7 @@ function halfHeld(values: readonly string[], chunks?: readonly (readonly string[
     hasViews: (name) => of(name).tables.hasViews(name),
     knowsTokens: (name, ageMs) => of(name).tables.knowsTokens(name, ageMs),
     foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
-    insert: (name, rows) => of(name).tables.insert(name, rows),
+    send: (name, rows) => of(name).tables.send(name, rows),
     probe: (name, known) => of(name).tables.probe(name, known),
   });
   const missing = new InsertError('structural', { code: '60', message: 'there is no table raw_b' });
@@ -596,7 +596,7 @@ it('a table that is missing holds its batch, not the rows of the other tables', 
   const { activities } = worker(undefined, {
     columns: (name) =>
       name === 'raw_a' ? Promise.reject(ill('structural')) : Promise.resolve(new Map([['_topic', 'String']])),
-    insert: (name, rows) => of(name).tables.insert(name, rows),
+    send: (name, rows) => of(name).tables.send(name, rows),
   });
   const [spec, bodies] = batch(['{}'], {}, ['a', 'b', 'c']);
   const destination = { ...spec.destination, table: 'raw_{topic}' };
@@ -787,9 +787,9 @@ it('a batch that was only handed back is not looked up and is no retry; one that
     undefined,
     {
       ...table.tables,
-      insert: async (...args) => {
+      send: async (...args) => {
         if (++inserts === 1) await released;
-        return table.tables.insert(...args);
+        return table.tables.send(...args);
       },
     },
     {},
