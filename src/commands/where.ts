@@ -35,15 +35,15 @@ import {
   type RecordState,
 } from './shared/recordFacts.js';
 
-/** States of a record that are no good end, nor on the way to one. */
+/** States of a record that are errors. Exit code 1. */
 const FAULTS: ReadonlySet<RecordState> = new Set(['missing', 'unreadable', 'unknown']);
 
 /** Runs of a batcher that are searched for a record's batch, at most. */
 const RUNS_MAX = 20;
 
 /**
- * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing or cannot be read, or a
- * part that would know does not answer.
+ * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing or cannot be read,
+ * or a part that would know does not answer.
  */
 export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
   const place = parsePlace(text);

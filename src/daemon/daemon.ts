@@ -119,7 +119,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   return end.exitCode;
 }
 
-/** What of the daemon runs, as far as it has begun. */
+/** The parts of the daemon that run already. */
 interface Running {
   readonly roles: RunningRole[];
   membership: Membership | null;
@@ -196,7 +196,7 @@ function createParts(config: Config, logger: Logger): Parts {
   return { kafka, admin: createAdmin(kafka), clickhouse, lookUps, tables, temporal: null, payloadBytesMax: null };
 }
 
-/** What has to answer before anything begins, and is asked again and again from then on. */
+/** The dependencies that have to answer before anything begins. They are checked again at intervals. */
 function checksOf(parts: Parts, config: Config, role: Role): Map<Dependency, Check> {
   const { admin, clickhouse, tables } = parts;
   const checks = new Map<Dependency, Check>([
@@ -236,7 +236,7 @@ class End {
     this.#fatal.abort(error);
   }
 
-  /** What was under way has failed. That is fatal, except while the daemon ends: then it was called off. */
+  /** A running step has failed. That is fatal, unless the daemon is ending: then the step was cancelled. */
   failed(error: unknown): void {
     if (!this.signal.aborted) this.fatal(error instanceof Error ? error : new Error(String(error)));
   }

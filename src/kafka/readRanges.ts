@@ -8,45 +8,51 @@ import { UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
 import { causeOf, isRefusal } from './refusal.js';
 
-/** Offsets of one partition: from the first up to, but not including, the second. */
+/** Offsets of one partition, from `from` up to, but not including, `to`. */
 export interface PartitionRange extends TopicPartition {
   readonly from: number;
   readonly to: number;
 }
 
-/** May take its time: the next message waits for it. Says whether enough is read. Its error ends the reading. */
+/**
+ * Handles a message. It is awaited before the next message. Returning true means that enough is read. Its error ends
+ * the reading.
+ */
 export type HandleMessage = (message: KafkaMessage, range: PartitionRange) => Promise<boolean> | boolean;
 
-/** Offsets whose records nobody can read, as their producer wrote them: the daemon passes over them, too. */
+/** Offsets whose records nobody can read, because their producer wrote them so. The daemon skips them, too. */
 export interface PassedOver extends PartitionRange {
-  /** Why, with the topic, the partition and the offset. */
+  /** The reason, with the topic, the partition and the offset. */
   readonly reason: string;
 }
 
-/** What becomes of messages, and of what is in their place. */
+/** Called for messages, and for unreadable offsets. */
 interface RangeHandlers {
   readonly message: HandleMessage;
-  /** In its turn among the messages, once. Offsets that were not asked for are left out. */
+  /** Called once for each, in order with the messages. Offsets outside the range are left out. */
   readonly passedOver: (unreadable: PassedOver) => void;
 }
 
-/** Fetches of what may have been damaged on its way, after which the reading fails. The daemon holds the partition then. */
+/**
+ * After this many fetches of a batch that may be damaged, the reading fails. The daemon would hold the partition then.
+ */
 const UNREADABLE_FETCHES_MAX = 3;
-/** Without anything new for so long the reading fails. A broker that is started again has come back by then. */
+/** If nothing new comes for this long, the reading fails. A broker that is restarted is back by then. */
 const PATIENCE_MS = 90_000;
-/** After this long without anything new it is asked whether the log still has what is due. */
+/** If nothing new comes for this long, the log is asked whether it still has the next offset. */
 const SILENCE_MS = 5_000;
 const RETRY_MS = 1_000;
 
 /**
- * Hands over every message of some ranges of offsets, once, in the order of each partition, one after the other. Reads with a
- * group of its own, which is deleted at the end.
+ * Reads every message of some ranges of offsets once, one after the other, in the order of each partition. It uses its
+ * own consumer group, which is deleted at the end.
  *
- * It ends when it has come to the end of each range, which may lie behind records that nobody sees (control records, aborted
- * ones, what compaction has removed), or with an error. A broker that is away, or a consumer that fails, is waited for.
+ * It ends at the end of each range, or with an error. After the last message of a range there may be records that
+ * nobody sees (control records, aborted ones, ones that compaction has removed). If a broker is away or the consumer
+ * fails, it waits.
  *
- * @param patienceMs how long without anything new
- * @throws Error where Kafka refuses, or where nothing new has come for too long: the rest was not read
+ * @param patienceMs how long to wait without anything new
+ * @throws Error if Kafka refuses the user, or nothing new has come for too long. Then the rest was not read
  */
 export async function readRanges(
   kafka: Kafka,
@@ -69,19 +75,19 @@ export async function readRanges(
     }
     reading.throwFailure();
   } finally {
-    await admin.deleteGroups([groupId]).catch(() => undefined); // It expires by itself.
+    await admin.deleteGroups([groupId]).catch(() => undefined); // If this fails, the group expires by itself.
   }
 }
 
-/** A partition that is not at its end. */
+/** A partition that is not read to its end yet. */
 interface Unread {
   readonly range: PartitionRange;
   next: number;
-  /** One after the other, that brought what may be damaged. */
+  /** Fetches in a row that brought a batch which may be damaged. */
   damagedFetches: number;
 }
 
-/** How far ranges have been read. */
+/** How far the ranges have been read. */
 class Reading {
   readonly #handlers: RangeHandlers;
   readonly #unread = new Map<string, Unread>();
@@ -100,7 +106,7 @@ class Reading {
     return this.#failure !== null || this.#isEnough || this.#unread.size === 0;
   }
 
-  /** What the handler has thrown. */
+  /** Throws what the handler has thrown, if it has. */
   throwFailure(): void {
     if (this.#failure !== null) throw this.#failure.error;
   }
@@ -109,12 +115,12 @@ class Reading {
     return [...new Set([...this.#unread.values()].map(({ range }) => range.topic))];
   }
 
-  /** Time without anything new. */
+  /** Milliseconds without anything new. */
   get silentMs(): number {
     return this.#isHandling ? 0 : performance.now() - this.#progressAtMs;
   }
 
-  /** Undefined where the partition is at its end, or was never to be read. */
+  /** The next offset of a partition. Undefined if the partition is read to its end, or was not to be read. */
   next(partition: TopicPartition): number | undefined {
     return this.#unread.get(partitionName(partition))?.next;
   }
@@ -141,7 +147,7 @@ class Reading {
         if (!payload.isRunning() || offset >= range.to || this.hasEnded()) break;
         this.#isEnough = await this.#handlers.message(message, range);
         unread.next = offset + 1;
-        // What it fails by, the consumer fails by, too.
+        // The consumer fails with the same error.
         await payload.heartbeat().catch(() => undefined);
       }
       if (payload.isRunning()) this.passed(batch, Number(batch.lastOffset()));
@@ -162,7 +168,7 @@ class Reading {
     this.#handlers.passedOver({ topic, partition, from, to, reason });
   }
 
-  /** Up to this offset there is nothing more to hand over. */
+  /** Notes that there is nothing more to hand over up to this offset. */
   passed(partition: TopicPartition, lastOffset: number): void {
     const name = partitionName(partition);
     const unread = this.#unread.get(name);
@@ -174,7 +180,7 @@ class Reading {
     if (unread.next >= unread.range.to) this.#unread.delete(name);
   }
 
-  /** @param at the partition that it is about; default: the first one that was not read to its end */
+  /** @param at the partition of the error. Default: the first one that is not read to its end */
   unfinished(cause: unknown, at = this.#unread.values().next().value): Error {
     const where =
       at === undefined ? '' : `${partitionName(at.range)} was read up to offset ${at.next} of ${at.range.to}; `;
@@ -184,7 +190,7 @@ class Reading {
   }
 }
 
-/** Until the reading is over, or rejects where the consumer fails or nothing new comes. */
+/** Resolves when the reading has ended. Rejects if the consumer fails or nothing new comes. */
 async function readByConsumer(
   kafka: Kafka,
   admin: KafkaAdmin,
@@ -210,8 +216,10 @@ async function readByConsumer(
         else if (reading.next(partition) === undefined) pause(consumer, partition);
       };
       consumer.on(CRASH, ({ payload: { error } }) => reject(error));
-      consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) => steer(consumer, memberAssignment, reading));
-      // A batch of records that nobody sees, which kafkajs keeps for itself.
+      consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) =>
+        positionConsumer(consumer, memberAssignment, reading),
+      );
+      // A batch without visible records. kafkajs does not pass it on.
       consumer.on(START_BATCH_PROCESS, ({ payload }) => {
         if (payload.batchSize > 0) return;
         reading.passed(payload, Number(payload.lastOffset));
@@ -239,7 +247,7 @@ async function readByConsumer(
   }
 }
 
-function steer(consumer: Consumer, assignment: Record<string, number[]>, reading: Reading): void {
+function positionConsumer(consumer: Consumer, assignment: Record<string, number[]>, reading: Reading): void {
   for (const [topic, partitions] of Object.entries(assignment)) {
     for (const partition of partitions) {
       const next = reading.next({ topic, partition });
@@ -253,17 +261,17 @@ function pause(consumer: Consumer, { topic, partition }: TopicPartition): void {
   consumer.pause([{ topic, partitions: [partition] }]);
 }
 
-/** What retention removes while it is being read never comes. */
+/** Skips what retention has removed while the ranges are read. It would never come. */
 async function passWhatIsGone(admin: KafkaAdmin, topics: readonly string[], reading: Reading): Promise<void> {
   const logs = await fetchLogOffsets(admin, topics).catch(() => []);
   for (const { topic, partition, logStart } of logs) reading.passed({ topic, partition }, logStart - 1);
 }
 
 /**
- * All that topics hold, by partition.
+ * The ranges of everything that topics have, by partition.
  *
  * @param sinceMs only what was written at this time or later, by the messages' own timestamps
- * @throws Error where Kafka has no such topic, or a partition cannot be asked
+ * @throws Error if Kafka has no such topic, or a partition cannot be asked
  */
 export async function rangesOf(
   admin: KafkaAdmin,

@@ -8,7 +8,7 @@ import { rangesOf, readRanges, type PartitionRange, type PassedOver } from './re
  * Messages from the beginning of an open transaction on cannot be read yet.
  *
  * @param handle is awaited before the next message. Its error ends the reading
- * @param passedOver is told what cannot be read
+ * @param passedOver is called for offsets that cannot be read
  * @returns the ranges that were not read because of open transactions
  */
 export async function readTopic(

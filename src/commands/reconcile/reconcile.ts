@@ -36,7 +36,9 @@ const ROWS_AT_ONCE = 100_000;
 const GAPS_SHOWN = 10;
 
 interface Report extends PartitionRange, LedgerSummary {
-  /** What nobody can read, in ascending order: the daemon passes over it, and it is neither inserted nor answered. */
+  /**
+   * Offsets that nobody can read, in ascending order. The daemon skips them, so they are neither inserted nor answered.
+   */
   readonly unreadable: readonly Pick<PassedOver, 'from' | 'to' | 'reason'>[];
 }
 

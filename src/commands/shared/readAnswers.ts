@@ -22,7 +22,8 @@ export interface AnswerHandlers {
 export const CLOCK_SKEW_MS = 60_000;
 
 /**
- * Reads the acknowledgements and dead letters of a pipeline. What cannot be read of their topics is said, and passed over.
+ * Reads the acknowledgements and dead letters of a pipeline. Unreadable offsets of their topics are reported and
+ * skipped.
  *
  * @param askedMs when the oldest record was written, milliseconds since 1970. Answers from before (by more than
  *   {@link CLOCK_SKEW_MS}) are not read. Undefined: reads all that the topics have

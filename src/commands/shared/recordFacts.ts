@@ -55,7 +55,7 @@ export interface RecordFacts {
     /** Workflow id of the record's batcher by the present configuration. */
     readonly batcher: string;
   } | null;
-  /** Why what is at this offset cannot be read by anybody, and was passed over; null where it can. */
+  /** Why nobody can read the record at this offset, so that it was skipped. Null if it can be read. */
   readonly unreadable: string | null;
   readonly acceptances: Known<readonly Acceptance[]>;
   readonly rows: Known<readonly RowsOfRecord[]>;
@@ -67,7 +67,7 @@ export interface RecordFacts {
  * - `notWritten`: the log ends before the offset
  * - `noRecord`: a transaction's mark, or removed by compaction
  * - `removed`: it is before the log's start, and nothing else is known
- * - `unreadable`: nobody can read its record batch: the daemon has passed over it, or will
+ * - `unreadable`: nobody can read its record batch. The daemon has skipped it, or will
  * - `waiting`: no batcher has accepted it
  * - `accepted`: a batcher has it
  * - `flushing`: it is in a batch that is being flushed

@@ -7,17 +7,17 @@ import { errorOfCode } from './errorCodes.js';
 import { FetchedRecord, readRecord, RecordTooLargeError, type RecordContext } from './fetchedRecord.js';
 import { NO_HEADERS } from '../../protocol/record.js';
 
-/** What a fetch brought of one partition. */
+/** The fetched bytes of one partition. */
 export interface RecordSet {
   readonly topic: string;
   readonly partition: number;
-  /** Of the partition; 0 is none. */
+  /** Kafka's error for the partition. 0 means none. */
   readonly errorCode: number;
-  /** Record batches, one after the other; the last one may be cut off. */
+  /** Record batches, one after the other. The last one may be cut off. */
   readonly bytes: Buffer;
-  /** Whether the first one is never cut off: so brokers answer since KIP-74 (version 3 of the request). */
+  /** Whether the first batch is always whole. Brokers promise that since KIP-74 (version 3 of the request). */
   readonly beginsWhole?: boolean;
-  /** Transactions that were aborted and have records among these, in any order. */
+  /** Aborted transactions with records in this set, in any order. */
   readonly aborted: readonly AbortedTransaction[];
 }
 
@@ -28,12 +28,15 @@ export interface AbortedTransaction {
 
 /** Some of a record set's records, in order. */
 export interface RecordSetPart {
-  /** The offset at which this part begins, whether or not there is a record at it. */
+  /** The offset at which this part begins, even if there is no record at it. */
   readonly from: number;
-  /** The offset at which the next one begins. */
+  /** The offset at which the next part begins. */
   readonly next: number;
   readonly records: readonly FetchedRecord[];
-  /** Set where what lies at `from` cannot be read. Such a part has no records. Reading goes on only after one that is as its producer wrote it. */
+  /**
+   * Set if the batch or record at `from` cannot be read. Such a part has no records. Reading continues after it only if
+   * its producer wrote it so.
+   */
   readonly failure: UnreadableBatchError | null;
 }
 
@@ -41,9 +44,9 @@ export interface RecordSetPart {
 export class UnreadableBatchError extends Error {
   override readonly name = 'UnreadableBatchError';
   /**
-   * Its checksum is right: its producer wrote it so, and no fetch and no replica has it otherwise. It decompresses to more than
-   * {@link DECOMPRESSED_BYTES_MAX}, has too many headers, or is not what the protocol says. False: the log may be damaged, or a later
-   * version of ktb can read it.
+   * True if its checksum is right: its producer wrote it so, and another fetch or replica has the same bytes. Then it
+   * decompresses to more than {@link DECOMPRESSED_BYTES_MAX}, has too many headers, or does not follow the protocol.
+   * False if the log may be damaged, or a later version of ktb can read it.
    */
   readonly isAsWritten: boolean;
 
@@ -53,22 +56,28 @@ export class UnreadableBatchError extends Error {
   }
 }
 
-/** Of batches that decompress to no more, every partition may have one open. For a larger one see {@link RecordSetReader.waitsForRoom}. */
+/**
+ * Every partition may have one batch open that decompresses to this size or less. For larger ones see
+ * {@link RecordSetReader.waitsForRoom}.
+ */
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * Bounds of a part: nothing else runs while it is decoded, and what it takes in memory is not counted before. A part has at least
- * one record, whatever its size.
+ * Limits of a part. Nothing else runs while a part is decoded, and its memory is not counted before. A part has at
+ * least one record, whatever its size.
  */
 const PART_RECORDS_MAX = 4_096;
 const PART_BYTES_MAX = 256 * 1024;
 
-/** A part of a buffer larger than this gets a copy of its own, so that a record that waits long does not keep all of it alive. */
+/**
+ * A part of a larger buffer than this gets its own copy. Otherwise a record that waits long would keep the whole buffer
+ * alive.
+ */
 const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
 
-/** Bytes of a record batch before its records; the length field counts those from the leader epoch on. */
+/** Bytes of a record batch before its records. The length field counts those from the leader epoch on. */
 const BATCH_HEADER_BYTES = 61;
-/** Of offset and length, which the length does not count. */
+/** Bytes of offset and length, which the length field does not count. */
 const LOG_OVERHEAD_BYTES = 12;
 const MAGIC_AT = 16;
 const CODEC_MASK = 0x07;
@@ -78,31 +87,31 @@ const CONTROL_FLAG = 0x20;
 const ABORT_MARKER = 0;
 
 /**
- * Reads a record set part by part; only what the next part needs is decompressed and decoded.
+ * Reads a record set in parts. Only what the next part needs is decompressed and decoded.
  *
- * Records of aborted transactions and control records are left out: the broker lists the transactions, a control batch ends one.
- * Formats 0, 1 and 2 may follow each other in one set.
+ * Records of aborted transactions and control records are left out. The broker lists the aborted transactions, and a
+ * control batch ends each of them. Formats 0, 1 and 2 may follow each other in one set.
  *
  * Source: `ConsumerRecords` reading in `CompletedFetch` of Apache Kafka.
  */
 export class RecordSetReader {
   readonly #set: RecordSet;
   readonly #aborted: AbortedTransaction[];
-  /** Producers whose transaction, at this place of the log, is one that was aborted. */
+  /** Producers whose transaction is an aborted one at this place of the log. */
   readonly #aborting = new Set<bigint>();
   #bytes: Buffer;
   #at = 0;
-  /** All before it was handed out, or left out. */
+  /** Everything before it was handed out or left out. */
   #position: number;
   #current: OpenBatch | null = null;
   #failure: UnreadableBatchError | null = null;
-  /** The batch that is read, once its checksum is known to be right: where it ends, and which offset comes after it. */
+  /** The present batch, if its checksum is right: its end, and the offset after it. */
   #asWritten: { readonly end: number; readonly next: number } | null = null;
   #bytesMax = BATCH_BYTES_MAX;
   #waitsForRoom = false;
   #ended = false;
 
-  /** @param position the offset that was asked for: a batch may begin before it */
+  /** @param position the requested offset. A batch may begin before it */
   constructor(set: RecordSet, position: number) {
     this.#set = set;
     this.#bytes = set.bytes;
@@ -112,30 +121,38 @@ export class RecordSetReader {
       this.#failure = this.#describe(new MalformedError(`the broker says ${errorOfCode(set.errorCode).type}`));
   }
 
-  /** Whether the last part was null because a batch comes that takes more memory than each may: see {@link giveRoom}. */
+  /**
+   * Whether the last part was null because the next batch takes more memory than is allowed for each partition, see
+   * {@link giveRoom}.
+   */
   get waitsForRoom(): boolean {
     return this.#waitsForRoom;
   }
 
-  /** From now on batches of up to {@link DECOMPRESSED_BYTES_MAX} are read. To be called for one reader of the process at a time. */
+  /**
+   * From now on reads batches of up to {@link DECOMPRESSED_BYTES_MAX}. To be called for one reader of the process at a
+   * time.
+   */
   giveRoom(): void {
     this.#bytesMax = DECOMPRESSED_BYTES_MAX;
     this.#waitsForRoom = false;
   }
 
-  /** The next part; null at the end. After a part with a failure there is none, unless the batch is as its producer wrote it. */
+  /**
+   * The next part. Null at the end. After a part with a failure the set ends, unless its producer wrote the batch so.
+   */
   async next(): Promise<RecordSetPart | null> {
     if (this.#ended) return null;
     const from = this.#position;
     const records: FetchedRecord[] = [];
     let goesOn = this.#failure === null;
     for (let rounds = 0; goesOn; rounds++) {
-      // What lies before the position may be long, and others want to run.
+      // There may be much before the position, and other work has to run.
       if (rounds > 0) await immediate();
       try {
         goesOn = (await this.#read(records)) && this.#position === from;
       } catch (error) {
-        // It lies before what was asked for.
+        // It is before the requested offset.
         if (error instanceof RecordTooLargeError && error.offset < this.#position) continue;
         goesOn = false;
         this.#waitsForRoom = error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX;
@@ -185,7 +202,7 @@ export class RecordSetReader {
     return true;
   }
 
-  /** The next batch that has records to hand out; null at the end. */
+  /** The next batch with records to hand out. Null at the end. */
   async #open(): Promise<OpenBatch | null> {
     for (;;) {
       const bytes = this.#bytes;
@@ -198,10 +215,10 @@ export class RecordSetReader {
       const magic = bytes[at + MAGIC_AT] as number;
       if (end <= at + MAGIC_AT) throw new MalformedError('its length is too small');
       if (end > bytes.length) {
-        // Nothing would ever come of it, and nobody would be told.
+        // Without this error the partition would stop here silently.
         if (at === 0 && this.#set.beginsWhole === true)
           throw new MalformedError(`it says that it has ${end} bytes, and ${rest} were given`);
-        return null; // Brokers cut the last one off.
+        return null; // Brokers cut off the last batch.
       }
       const opened = await this.#openAt(at, end, baseOffset, magic);
       this.#at = end;
@@ -214,12 +231,12 @@ export class RecordSetReader {
     if (magic === 2) return this.#openBatch(at, end, baseOffset);
     if (magic !== 0 && magic !== 1) throw new UnsupportedError(`its format ${magic} is unknown`);
     const wrapper = readMessage(this.#bytes, at + LOG_OVERHEAD_BYTES, end);
-    // A message that holds others has the offset of the last one.
+    // A wrapper message has the offset of its last inner message.
     this.#asWritten = { end, next: baseOffset + 1 };
     return openMessage(wrapper, { offset: baseOffset, bytes: end - at, bytesMax: this.#bytesMax });
   }
 
-  /** @returns the last offset of a batch that has nothing to hand out */
+  /** @returns the last offset, if the batch has nothing to hand out */
   #openBatch(at: number, end: number, baseOffset: number): Promise<OpenBatch> | OpenBatch | number {
     const bytes = this.#bytes;
     if (end - at < BATCH_HEADER_BYTES) throw new MalformedError('its length is too small');
@@ -256,7 +273,7 @@ export class RecordSetReader {
     );
   }
 
-  /** Transactions that begin up to here and were aborted: what their producers write from now on is left out. */
+  /** Begins the aborted transactions up to this offset. Records of their producers are left out from now on. */
   #enterAborted(lastOffset: number): void {
     for (
       let next = this.#aborted.at(-1);
@@ -268,7 +285,10 @@ export class RecordSetReader {
     }
   }
 
-  /** Records that are not compressed are views of the whole answer of the broker, of all partitions: of this set they may be. */
+  /**
+   * Records that are not compressed are views of the broker's whole answer, with all partitions. After this they are
+   * views of this set only.
+   */
   #ownBytes(): void {
     if (this.#bytes !== this.#set.bytes || this.#bytes.buffer.byteLength <= SHARED_BYTES_MAX) return;
     this.#bytes = ownCopy(this.#bytes);
@@ -287,7 +307,7 @@ export class RecordSetReader {
 /** A batch whose records are being handed out. */
 interface OpenBatch {
   readonly lastOffset: number;
-  /** The next records, at least one unless it has ended; `bytes` is what they take in the batch. */
+  /** The next records: at least one, unless the batch has ended. `bytes`: their size in the batch. */
   take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean };
 }
 
@@ -297,7 +317,7 @@ class OpenRecords implements OpenBatch {
   readonly #cursor: Cursor;
   #left: number;
   #lastOffset: number;
-  /** Why the next record cannot be read: those before it are handed out first. */
+  /** Why the next record cannot be read. The records before it are handed out first. */
   #error: MalformedError | null = null;
 
   constructor(cursor: Cursor, count: number, context: RecordContext) {
@@ -349,9 +369,10 @@ class OpenRecords implements OpenBatch {
   }
 
   /**
-   * How many records come next, by their lengths alone. Those before one that has no sound length, or is not there, are handed out first.
+   * Counts the next records by their lengths alone. If a record has no valid length or is missing, the records before
+   * it are handed out first.
    *
-   * @throws MalformedError where there is none before it
+   * @throws MalformedError if there is no record before it
    */
   #measure(recordsMax: number, bytesMax: number): { count: number; bytes: number } {
     const { bytes, at, end } = this.#cursor;
@@ -374,7 +395,10 @@ class OpenRecords implements OpenBatch {
   }
 }
 
-/** The key of a control record: version, then type. An empty control batch, which compaction leaves, ends nothing. */
+/**
+ * Whether a control batch ends an aborted transaction. The key of its record is a version, then a type. An empty
+ * control batch, which compaction leaves, ends nothing.
+ */
 function endsAborted(bytes: Buffer, at: number, end: number): boolean {
   if (bytes.readInt32BE(at + 57) <= 0) return false;
   const cursor = new Cursor(bytes, at + BATCH_HEADER_BYTES, end);
@@ -397,7 +421,7 @@ interface Message {
   readonly value: Buffer | null;
 }
 
-/** A message, or one whose value is a compressed set of messages. */
+/** Opens a message, or a wrapper whose value is a compressed set of messages. */
 async function openMessage(
   wrapper: Message,
   { offset, bytes, bytesMax }: { readonly offset: number; readonly bytes: number; readonly bytesMax: number },
@@ -408,7 +432,7 @@ async function openMessage(
   if (wrapper.value === null) throw new MalformedError('it holds no messages');
   const inner = await decompress(codec, wrapper.value, bytesMax);
   const records: FetchedRecord[] = [];
-  // Of format 1 the offsets inside are relative, and the wrapper has the last one's.
+  // In format 1 the inner offsets are relative, and the wrapper has the offset of the last one.
   const shift = magic === 0 ? 0 : offset - lastInnerOffset(inner);
   const appendTimeMs = magic === 1 && wrapper.attributes & APPEND_TIME_FLAG ? wrapper.timestampMs : undefined;
   for (const cursor = new Cursor(inner); cursor.remaining > 0;) {
@@ -431,7 +455,7 @@ function lastInnerOffset(inner: Buffer): number {
   return last;
 }
 
-/** @param start behind offset and length */
+/** @param start index after offset and length */
 function readMessage(bytes: Buffer, start: number, end: number): Message {
   const cursor = new Cursor(bytes, start, end);
   const crc = cursor.int32();
@@ -481,7 +505,9 @@ function isOffset(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }
 
-/** Larger offsets cannot be told apart as JavaScript numbers. Nothing is lost: the partition is not read beyond. */
+/**
+ * An offset over 2^53 - 1 is not exact as a JavaScript number. The partition is not read beyond it, so nothing is lost.
+ */
 function offsetOf(value: bigint): number {
   const offset = Number(value);
   if (!isOffset(offset)) throw new MalformedError(`it has offset ${value}, which is none between 0 and 2^53 - 1`);
