@@ -158,7 +158,8 @@ export class ClickHouseTables {
         `SELECT timezone(),
            toYear(toDateTime64('0001-01-02 00:00:00', 0, 'UTC')), toYear(toDateTime64('9999-12-30 00:00:00', 0, 'UTC')),
            (SELECT groupArray(name) FROM system.settings WHERE name IN {names:Array(String)}),
-           toFloat64OrNull('1e+') IS NULL AND toUUIDOrNull('gggggggg-gggg-gggg-gggg-gggggggggggg') IS NULL`,
+           toFloat64OrNull('1e+') IS NULL AND toUUIDOrNull('gggggggg-gggg-gggg-gggg-gggggggggggg') IS NULL,
+           parseDateTime64BestEffort('1965-06-09T16:05:37.5Z', 3, 'UTC') = toDateTime64('1965-06-09 16:05:37.5', 3, 'UTC')`,
         { names },
         this.#client,
         // Inserts have this setting, too.
@@ -169,11 +170,16 @@ export class ClickHouseTables {
       if (error instanceof InsertError && error.answered && error.kind !== 'transient') return DEFAULT_LIMITS;
       throw error;
     }
-    const [[timeZone, first, last, known, refusesNearly]] = rows as [ServerRow];
+    const [[timeZone, first, last, known, refusesNearly, keepsEarlyFractions]] = rows as [ServerRow];
     this.#settingsIfKnown = Object.fromEntries(
       Object.entries(INSERT_SETTINGS_IF_KNOWN).filter(([name]) => known.includes(name)),
     );
-    return { timeZone, years: [first, last], refusesNearly: Boolean(refusesNearly) };
+    return {
+      timeZone,
+      years: [first, last],
+      refusesNearly: Boolean(refusesNearly),
+      keepsEarlyFractions: Boolean(keepsEarlyFractions),
+    };
   }
 
   /** Drops the known columns of a table, because it may have been altered. */
@@ -550,6 +556,7 @@ type ServerRow = [
   lastYear: number,
   knownSettings: string[],
   refusesNearly: number,
+  keepsEarlyFractions: number,
 ];
 
 interface TableFacts {

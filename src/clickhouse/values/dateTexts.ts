@@ -8,6 +8,8 @@
 export interface TextTime {
   /** Seconds since 1970. If the text names no zone: of its own wall clock. */
   readonly seconds: number;
+  /** Digits of the fraction of a second. */
+  readonly fraction: string;
   readonly zoned: boolean;
 }
 
@@ -22,9 +24,11 @@ export function readDay(text: string): number | null | undefined {
 
 /** The time in a text that a `DateTime` accepts. Null for other texts. */
 export function readTime(text: string): TextTime | null {
-  if (/^\d{9,10}(?:\.\d+)?$/.test(text)) return { seconds: Math.floor(Number(text)), zoned: true };
+  const [, whole, decimals = ''] = /^(\d{9,10})(?:\.(\d+))?$/.exec(text) ?? [];
+  if (whole !== undefined) return { seconds: Number(whole), fraction: decimals, zoned: true };
   // Milli-, micro-, and nanoseconds.
-  if (/^(?:\d{13}|\d{16}|\d{19})$/.test(text)) return { seconds: Number(text.slice(0, 10)), zoned: true };
+  if (/^(?:\d{13}|\d{16}|\d{19})$/.test(text))
+    return { seconds: Number(text.slice(0, 10)), fraction: text.slice(10), zoned: true };
   const trimmed = text.trim();
   for (const pattern of DATES) {
     const date = pattern.exec(trimmed);
@@ -136,8 +140,8 @@ const DATES: readonly RegExp[] = [
 /** The part after the date: a time, perhaps with a zone, or nothing. */
 const TIME = new RegExp(
   '^(?:' +
-    '(?:(?:[T,] ?| {1,2})(?<h>\\d{1,2})(?::(?<min>\\d{1,2})(?::(?<s>\\d{1,2})(?:\\.\\d*)?)?)?(?: ?(?<half>[AP])M)?' +
-    '|[T ]?(?<hh>\\d\\d)(?<mm>\\d\\d)(?<ss>\\d\\d)(?:\\.\\d*)?)' +
+    '(?:(?:[T,] ?| {1,2})(?<h>\\d{1,2})(?::(?<min>\\d{1,2})(?::(?<s>\\d{1,2})(?:\\.(?<f>\\d*))?)?)?(?: ?(?<half>[AP])M)?' +
+    '|[T ]?(?<hh>\\d\\d)(?<mm>\\d\\d)(?<ss>\\d\\d)(?:\\.(?<ff>\\d*))?)' +
     '(?: ?(?<zone>Z|UTC|GMT|MSK)?(?:(?<sign>[+-])(?:(?<oh>\\d\\d)(?<om>\\d\\d)|(?<oh1>\\d{1,2})(?::(?<om1>\\d\\d))?))?)' +
     ')?$',
   'i',
@@ -157,6 +161,7 @@ function timeOf(day: number, groups: Groups): TextTime | null {
   const named = zone?.toUpperCase() === 'MSK' ? 3 * 3600 : 0;
   return {
     seconds: day * 86_400 + hour * 3600 + minutes * 60 + seconds - offset - named,
+    fraction: groups['f'] ?? groups['ff'] ?? '',
     zoned: zone !== undefined || sign !== undefined,
   };
 }

@@ -106,9 +106,8 @@ function timeName(precision: number, zone: string): (key: string) => string {
   return (key) => {
     const time = readTime(key);
     if (time === null) return key;
-    const digits = /^\d{10}(\d{3,9})$/.exec(key)?.[1] ?? /(?:\d{2}:|^)\d+\.(\d+)/.exec(key)?.[1] ?? '';
     const seconds = time.zoned ? time.seconds : instantOf(time.seconds);
-    return `${seconds}.${digits.slice(0, precision).replace(/0+$/, '')}`;
+    return `${seconds}.${time.fraction.slice(0, precision).replace(/0+$/, '')}`;
   };
 }
 

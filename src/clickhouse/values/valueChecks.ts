@@ -1,5 +1,5 @@
 import { parseColumnType, parseTupleElement, type ColumnType } from './columnTypes.js';
-import { isMonthAlone, isTimeOfDay, plainYear, readDay, readTime } from './dateTexts.js';
+import { isMonthAlone, isTimeOfDay, plainYear, readDay, readTime, type TextTime } from './dateTexts.js';
 import { everyItem, everyScalar, hasBareNull, objectMembers, objectNames, textOfString } from './json.js';
 import { keyNames } from './mapKeys.js';
 import { knowsZone, wallClock, zoneOf } from './timeZones.js';
@@ -32,10 +32,17 @@ export interface ValueLimits {
    * UUID of it: 24.8 to 26.3 do.
    */
   readonly refusesNearly: boolean;
+  /** Whether a `DateTime64` before 1970 keeps its fraction. 24.8 and 25.8 subtract it: 37.5 s become 36.5 s. */
+  readonly keepsEarlyFractions: boolean;
 }
 
 /** The limits of every supported server. */
-export const DEFAULT_LIMITS: ValueLimits = { timeZone: 'UTC', years: [1900, 2299], refusesNearly: false };
+export const DEFAULT_LIMITS: ValueLimits = {
+  timeZone: 'UTC',
+  years: [1900, 2299],
+  refusesNearly: false,
+  keepsEarlyFractions: false,
+};
 
 /**
  * The place of a type, because ClickHouse reads values differently. `variant`: it searches for a type that fits.
@@ -195,6 +202,7 @@ const DATE_MAX = 65_535;
 /** 1900-01-01 and 2299-12-31. */
 const DATE32_MIN = -25_567;
 const DATE32_MAX = 120_529;
+const EPOCH_YEAR = 1970;
 const SECONDS_OF_DAY = 86_400;
 const DATE_TIME_MAX = 2 ** 32 - 1;
 /** The last year of a DateTime64, on servers that support it. */
@@ -404,21 +412,29 @@ function dateTime64Check(precision: number, zoneParameter: string, place: Place,
   const within = integerWithin(low < int64Min ? int64Min : low, high > int64Max ? int64Max : high);
   // West of Greenwich the last hours of 9999 are in 10000 in UTC, and UTC's range ends before them.
   const lastWall = last < YEAR_MAX ? max : wallRange([min, max], zoneOf(zoneParameter, limits.timeZone))[1];
-  return timeCheck(within, [min, max], [min, Math.min(max, lastWall)], place);
+  const walls = [min, Math.min(max, lastWall)] as const;
+  if (limits.keepsEarlyFractions || precision === 0) return timeCheck(within, [min, max], walls, place);
+  const [epochWall] = wallRange([0, max], zoneOf(zoneParameter, limits.timeZone));
+  const losesFraction = ({ seconds, fraction, zoned }: TextTime): boolean =>
+    seconds < (zoned ? 0 : epochWall) && /[1-9]/.test(fraction.slice(0, precision));
+  return timeCheck(within, [min, max], walls, place, losesFraction);
 }
 
 /**
  * @param number the check for a number of ticks
  * @param range of seconds since 1970
  * @param walls the same range, as a clock of the column's time zone shows it
+ * @param losesFraction whether the server would change the fraction of a time; none after 1970 may
  */
 function timeCheck(
   number: ValueCheck,
   range: readonly [number, number],
   walls: readonly [number, number],
   place: Place,
+  losesFraction?: (time: TextTime) => boolean,
 ): ValueCheck {
-  const [first, last] = [yearOf(range[0]), yearOf(range[1])];
+  const [firstYear, last] = [yearOf(range[0]), yearOf(range[1])];
+  const first = losesFraction === undefined ? firstYear : Math.max(firstYear, EPOCH_YEAR);
   return (text, start, end) => {
     if (isNumber(text, start)) return number(text, start, end);
     if (!isString(text, start)) return true;
@@ -429,7 +445,7 @@ function timeCheck(
     // Another type of a Variant may take it, if ClickHouse makes no time of it.
     if (time === null) return isInVariant(place) && !/\d/.test(content) && !isMonthAlone(content);
     const [min, max] = time.zoned ? range : walls;
-    return time.seconds >= min && time.seconds <= max;
+    return time.seconds >= min && time.seconds <= max && losesFraction?.(time) !== true;
   };
 }
 

@@ -73,12 +73,12 @@ it('an error of the libraries of ClickHouse, which has no name, is an answer: no
 });
 
 it('takes a server that does not say that it leaves values alone for one that changes them', async () => {
-  for (const [doesWithValues, refusesNearly] of [
-    [[1], true],
-    [[0], false],
-    [[], false],
+  for (const [doesWithValues, refusesNearly, keepsEarlyFractions] of [
+    [[1, 0], true, false],
+    [[0, 1], false, true],
+    [[], false, false],
   ] as const) {
     const { tables } = await tablesOf({ knownSettings: [], doesWithValues });
-    expect((await tables.columns('orders')).limits).toMatchObject({ refusesNearly });
+    expect((await tables.columns('orders')).limits).toMatchObject({ refusesNearly, keepsEarlyFractions });
   }
 });

@@ -113,3 +113,38 @@ it('beside texts in a Variant refuses only what a server takes for another type'
   for (const text of ['true', 'false'])
     expect(passes('JSON(p Variant(Float64, String))', `{"p":"${text}"}`)).toBe(true);
 });
+
+/** ClickHouse 24.8.4 and 25.8.2 subtract these fractions, wherever the value is. */
+it('refuses a fraction before 1970 on a server that would subtract it, and no other time', () => {
+  const lost = [
+    ...['1965-06-09T16:05:37.5Z', '1965-06-09 16:05:37.1', '1901-06-09T16:05:37.5+02:00', '9 Jun 1965 16:05:37.5'],
+    ...['19650609T160537.5Z', '09/06/1965 16:05:37.5', '1969-12-31T23:59:59.999999999Z', '1970-01-01T00:00:00.5+01:00'],
+  ];
+  const kept = [
+    ...['1965-06-09T16:05:37Z', '1965-06-09 16:05:37.000', '1965-06-09 16:05:37.', '1965.06.09 16:05:37'],
+    ...[
+      '1969-12-31T23:59:59.5-01:00',
+      '1970-01-01T00:00:00.5Z',
+      '1704164645.678',
+      '1704164645678',
+      '1971-01-01T00:00:00.5Z',
+    ],
+  ];
+  for (const precision of [3, 6, 9])
+    for (const [column, json] of WITHIN) {
+      const type = column(`DateTime64(${precision}, 'UTC')`);
+      const passing = (keepsEarlyFractions: boolean) =>
+        [...lost, ...kept].filter((text) => passes(type, json(JSON.stringify(text)), { keepsEarlyFractions }));
+      expect([type, passing(false)]).toEqual([type, kept]);
+      expect([type, passing(true)]).toEqual([type, [...lost, ...kept]]);
+    }
+  // Cut off, as it should be.
+  for (const text of lost) expect(passes("DateTime64(0, 'UTC')", JSON.stringify(text))).toBe(true);
+  expect(passes("DateTime64(3, 'UTC')", '"1969-12-31 23:59:59.0001"')).toBe(true);
+  // What a clock shows that is ahead of UTC.
+  for (const [text, passing] of [
+    ['1970-01-01 00:59:59.5', false],
+    ['1970-01-01 01:00:00.5', true],
+  ] as const)
+    expect([text, passes("DateTime64(3, 'Europe/Vienna')", JSON.stringify(text))]).toEqual([text, passing]);
+});
