@@ -209,5 +209,6 @@ answered like any other. Its dead letter stays on the dead-letter topic.
 
 It does not replay foreign signals, records whose topic is no longer an
 input topic, and records that lack a part (docs/operations.md#dead-letters). It
-names them, with exit code 1.`,
+counts them, with exit code 1. It names the records that their topic refuses,
+such as those that are larger than it takes.`,
 };

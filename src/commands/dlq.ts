@@ -135,18 +135,15 @@ export async function replayDeadLetters(
   options.record.forEach(parsePlace);
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
-  const replayed = new Map<string, number>();
-  const left = new Map<string, number>();
+  const report = new ReplayReport(options.dryRun);
   const seen = new Set<string>();
-  let passedOver = 0;
   try {
     await withKafka(config, async (kafka, admin) => {
       const publisher = new Publisher({ createProducer: producerFactory(kafka) });
-      const waiting = new Map<string, OutgoingMessage[]>();
+      const waiting = new Map<string, Replay[]>();
       let waitingBytes = 0;
       const publishWaiting = async (): Promise<void> => {
-        for (const [topic, messages] of waiting) await publisher.publish(topic, messages);
-        for (const [topic, { length }] of waiting) count(replayed, topic, length);
+        for (const [topic, messages] of waiting) await report.publish(publisher, topic, messages);
         waiting.clear();
         waitingBytes = 0;
       };
@@ -154,25 +151,24 @@ export async function replayDeadLetters(
         await forEachLetter(kafka, admin, chosen, options, async (letter) => {
           const obstacle = obstacleTo(letter, chosen);
           if (obstacle !== null || letter.source === null) {
-            count(left, obstacle ?? '');
+            report.left(obstacle ?? '');
             return;
           }
-          const { value, timestampMs } = letter.record;
-          const { topic } = letter.source;
+          const { record, ownTimestampMs, source } = letter;
           // A rewind or a repeated batch may write a second dead letter for a record. A record of another log has
           // another time.
-          if (seen.size === seen.add(`${placeOf(letter)}@${letter.ownTimestampMs ?? timestampMs}`).size) {
-            passedOver++;
+          if (seen.size === seen.add(`${placeOf(letter)}@${ownTimestampMs ?? record.timestampMs}`).size) {
+            report.passedOver();
             return;
           }
           if (options.dryRun) {
-            count(replayed, topic);
+            report.replayed(source.topic, 1);
             return;
           }
           // Published with the present time. With its own time, the topic might remove it at once as too old.
-          const message = { key: originalKey(letter.record), value, headers: originalHeaders(letter.record) };
-          waiting.set(topic, [...(waiting.get(topic) ?? []), message]);
-          waitingBytes += recordBytes(letter.record);
+          const message = { letter, key: originalKey(record), value: record.value, headers: originalHeaders(record) };
+          waiting.set(source.topic, [...(waiting.get(source.topic) ?? []), message]);
+          waitingBytes += recordBytes(record);
           if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
         });
         await publishWaiting();
@@ -182,13 +178,95 @@ export async function replayDeadLetters(
     });
   } finally {
     // Printed also after an error: these records were published, and somebody who repeats the command has to know it.
-    const did = options.dryRun ? 'would be replayed' : 'replayed';
-    for (const [topic, records] of replayed) console.log(`${records} ${did} to ${topic}`);
-    if (passedOver > 0) console.log(`${passedOver} passed over: further dead letters of the same records`);
-    for (const [obstacle, records] of left) console.log(`${records} left: ${obstacle}`);
+    report.print();
   }
-  if (replayed.size === 0 && left.size === 0) console.log('no such dead letters');
-  if (left.size > 0) process.exitCode = 1;
+  if (report.isEmpty) console.log('no such dead letters');
+  if (!report.isWhole) process.exitCode = 1;
+}
+
+/** The record of a dead letter on its way to its topic. */
+interface Replay extends OutgoingMessage {
+  readonly letter: Letter;
+}
+
+/** Letters that a topic refused and that are named, at most. */
+const REFUSED_SHOWN = 100;
+
+/** What became of the dead letters of one replay. */
+class ReplayReport {
+  readonly #dryRun: boolean;
+  /** Records that a topic has taken, by topic. */
+  readonly #replayed = new Map<string, number>();
+  /** Letters that cannot be replayed, by the obstacle. */
+  readonly #left = new Map<string, number>();
+  /** Place of the letter and its record, and why the topic refused it. */
+  readonly #refused: string[] = [];
+  #refusals = 0;
+  #passedOver = 0;
+  /** Set if publishing failed: records that the topic may have or not. */
+  #unknown: { readonly topic: string; readonly records: number; readonly first: string } | null = null;
+
+  constructor(dryRun: boolean) {
+    this.#dryRun = dryRun;
+  }
+
+  /** @throws PublishError */
+  async publish(publisher: Publisher, topic: string, messages: readonly Replay[]): Promise<void> {
+    const open = new Set(messages);
+    try {
+      await publisher.publishEach(topic, messages, {
+        taken: (some) => {
+          for (const message of some) open.delete(message);
+          this.replayed(topic, some.length);
+        },
+        refused: (message, reason) => {
+          open.delete(message);
+          this.#refusals++;
+          const { partition, record } = message.letter;
+          const text = `${placeOf(message.letter)} (dead letter ${partition}/${record.offset}): topic ${topic} refuses it: ${reason}`;
+          if (this.#refused.length < REFUSED_SHOWN) this.#refused.push(text);
+        },
+      });
+    } finally {
+      const [first] = open;
+      if (first !== undefined) this.#unknown = { topic, records: open.size, first: placeOf(first.letter) };
+    }
+  }
+
+  replayed(topic: string, records: number): void {
+    count(this.#replayed, topic, records);
+  }
+
+  left(obstacle: string): void {
+    count(this.#left, obstacle);
+  }
+
+  /** Further dead letters of a record. */
+  passedOver(): void {
+    this.#passedOver++;
+  }
+
+  get isEmpty(): boolean {
+    return this.#replayed.size === 0 && this.#left.size === 0 && this.#refusals === 0;
+  }
+
+  get isWhole(): boolean {
+    return this.#left.size === 0 && this.#refusals === 0;
+  }
+
+  print(): void {
+    const did = this.#dryRun ? 'would be replayed' : 'replayed';
+    for (const [topic, records] of this.#replayed) console.log(`${records} ${did} to ${topic}`);
+    if (this.#unknown !== null) {
+      const { topic, records, first } = this.#unknown;
+      console.log(`${records} more may have been replayed to ${topic}, from ${first} on: see the error`);
+    }
+    if (this.#passedOver > 0) console.log(`${this.#passedOver} passed over: further dead letters of the same records`);
+    for (const [obstacle, records] of this.#left) console.log(`${records} left: ${obstacle}`);
+    for (const text of this.#refused) console.log(`left: ${text}`);
+    const more = this.#refusals - this.#refused.length;
+    if (more > 0) console.log(`${more} more left, which their topics refuse`);
+  }
 }
 
 /** Why a dead letter cannot be replayed. Null if it can. */

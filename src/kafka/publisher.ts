@@ -182,6 +182,31 @@ export class Publisher {
     amend?: Amend<Sent>,
   ): Promise<void> {
     const work: Publishing<Sent> = { topic, amend, hopeless: [] };
+    await this.#publishAll(work, messages);
+    this.#leaveOut(topic, work.hopeless);
+  }
+
+  /**
+   * Publishes what the topic takes, for someone who accounts for each message. Every refused message is left out, even
+   * if the topic takes no other.
+   *
+   * @throws PublishError if the topic is away. It may still have messages of which nothing was told
+   */
+  async publishEach<Sent extends OutgoingMessage>(
+    topic: string,
+    messages: Iterable<Sent>,
+    { taken, refused }: Outcomes<Sent>,
+  ): Promise<void> {
+    const work: Publishing<Sent> = { topic, amend: undefined, hopeless: [], taken };
+    try {
+      await this.#publishAll(work, messages);
+    } finally {
+      for (const { message, refusal } of work.hopeless) refused(message, REFUSAL_REASONS[refusal]);
+    }
+  }
+
+  async #publishAll<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: Iterable<Sent>): Promise<void> {
+    const { topic, amend } = work;
     const state = this.#stateOf(topic);
     let request: Sent[] = [];
     let requestBytes = 0;
@@ -198,7 +223,6 @@ export class Publisher {
       requestBytes += bytes;
     }
     if (request.length > 0) await this.#sendParts(work, request);
-    this.#leaveOut(topic, work.hopeless);
   }
 
   /** @throws PublishError if the topic is known to be away. It is not tried */
@@ -227,6 +251,7 @@ export class Publisher {
   async #sendParts<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: readonly Sent[]): Promise<void> {
     try {
       await this.#send(work.topic, messages);
+      work.taken?.(messages);
     } catch (error) {
       const refusal = refusalOf(error, messages);
       if (refusal === null) throw error;
@@ -322,16 +347,23 @@ export class Publisher {
   }
 }
 
-/** One call of `publish`. */
+/** Who is told what becomes of messages, see {@link Publisher.publishEach}. */
+export interface Outcomes<Sent extends OutgoingMessage> {
+  readonly taken: (messages: readonly Sent[]) => void;
+  readonly refused: (message: Sent, reason: string) => void;
+}
+
+/** One call of `publish` or `publishEach`. */
 interface Publishing<Sent extends OutgoingMessage> {
   readonly topic: string;
   readonly amend: Amend<Sent> | undefined;
   /** Messages that the topic refuses in every form. */
-  readonly hopeless: Hopeless[];
+  readonly hopeless: Hopeless<Sent>[];
+  readonly taken?: Outcomes<Sent>['taken'];
 }
 
-interface Hopeless {
-  readonly message: OutgoingMessage;
+interface Hopeless<Sent extends OutgoingMessage = OutgoingMessage> {
+  readonly message: Sent;
   readonly refusal: Refusal;
   readonly error: unknown;
 }

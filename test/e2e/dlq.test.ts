@@ -76,3 +76,39 @@ it('dead letters are listed by reason, shown, and replayed: then they are insert
     `26 would be replayed to ${fixture.topic}\n26 passed over: further dead letters of the same records\n`,
   );
 });
+
+it('a replay counts what topics have taken, names what they refuse, and tells both also where it fails', async () => {
+  fixture = await Fixture.create(stack(), { topicConfig: { 'max.message.bytes': '20000' }, partitions: 1 });
+  const { topic, deadLetterTopic, producer } = fixture;
+  const gone = `${fixture.name}.gone`;
+  const replay = (topics: string[]) => ktb(fixture.config({ topics }), ['dlq', 'replay', fixture.name, '--all']);
+  /** The letter of a record whose value has so many bytes. */
+  const letter = (source: string, offset: number, bytes: number) => ({
+    value: Buffer.alloc(bytes, 'a'),
+    headers: Object.fromEntries(
+      Object.entries({ topic: source, partition: 0, offset, 'connector.name': fixture.name }).map(([name, text]) => [
+        `__connect.errors.${name}`,
+        String(text),
+      ]),
+    ),
+  });
+  const publish = (...messages: ReturnType<typeof letter>[]) => producer.send({ topic: deadLetterTopic, messages });
+  const end = async () => (await fixture.offsets())[0]?.end;
+
+  await publish(letter(topic, 0, 30_000));
+  const refusal = (offset: number) =>
+    `left: ${topic}/0/${offset} (dead letter 0/${offset}): topic ${topic} refuses it: a message is larger than it takes\n`;
+  expect(await replay([topic])).toEqual({ code: 1, output: refusal(0) });
+  await publish(letter(topic, 1, 10), letter(topic, 2, 30_000), letter(topic, 3, 10));
+  expect(await replay([topic])).toEqual({ code: 1, output: `2 replayed to ${topic}\n${refusal(0)}${refusal(2)}` });
+  expect(await end()).toBe(2);
+
+  await publish(letter(gone, 7, 10), letter(gone, 8, 10));
+  const failed = await replay([topic, gone]);
+  expect(failed.code).toBe(1);
+  expect(failed.output).toContain(
+    `2 replayed to ${topic}\n2 more may have been replayed to ${gone}, from ${gone}/0/7 on`,
+  );
+  expect(failed.output).toContain(`topic ${gone} takes no messages`);
+  expect(await end()).toBe(4);
+});

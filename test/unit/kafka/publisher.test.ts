@@ -300,3 +300,22 @@ it('gives all messages of a request a key where the topic wants one, and from th
   await publisher.publish<OutgoingMessage>('a', [MESSAGE, keyed, MESSAGE], amend);
   expect(state.requests).toHaveLength(3);
 });
+
+it('tells of each message whether it was taken, also where the topic takes no other, and where the request fails later', async () => {
+  const told: string[] = [];
+  const outcomes = {
+    taken: (messages: readonly OutgoingMessage[]) => void told.push(...messages.map(({ value }) => String(value))),
+    refused: ({ value }: OutgoingMessage, reason: string) => void told.push(`${String(value)}: ${reason}`),
+  };
+  const { publisher } = refusing('MESSAGE_TOO_LARGE', 'bad');
+  await publisher.publishEach('a', VALUES.slice(2, 3), outcomes);
+  expect(told.splice(0)).toEqual(['bad: a message is larger than it takes']);
+  await publisher.publishEach('a', VALUES.slice(0, 4), outcomes);
+  expect(told.splice(0)).toEqual(['a', 'b', 'c', 'bad: a message is larger than it takes']);
+
+  let requests = 0;
+  const failing = outlets(() => (++requests > 1 ? Promise.reject(new Error('gone')) : Promise.resolve([])));
+  const messages = ['x', 'y'].map((value) => ({ key: null, value: value.repeat(500_000) }));
+  await expect(failing.publisher.publishEach('a', messages, outcomes)).rejects.toThrow('takes no messages: gone');
+  expect(told.map((value) => value[0])).toEqual(['x']);
+});
