@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isKeyFunction, type KeyFunction } from '../protocol/batcherId.js';
+import { fitsIntoWorkflowId, isKeyFunction, type KeyFunction } from '../protocol/batcherId.js';
 import { ADDRESS, BROKER_LIST, brokerListProblem, isPort } from './addresses.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, size } from './units.js';
@@ -99,6 +99,8 @@ const temporal = z.strictObject({
     .describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
   namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
   taskQueue: nonEmpty
+    // Temporal takes 1,000 bytes (`limit.maxIDLength`), and queues of ours have this name and an installation's.
+    .refine((name) => Buffer.byteLength(name) <= 900, { error: 'must be 900 bytes at most' })
     .default('kafka-temporal-bridge')
     .describe('Task queue of the batchers. Running batchers stay on theirs: drain them before you change it.'),
   tls: tls
@@ -264,6 +266,10 @@ export const pipeline = z.strictObject({
   shardBy: z
     .custom<KeyFunction>((value) => typeof value === 'string' && value.length <= 200 && isKeyFunction(value), {
       error: 'must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
+    })
+    .refine(fitsIntoWorkflowId, {
+      error:
+        'is too long for a workflow id, in which other characters than A-Z, a-z and 0-9 take 3 bytes or more; 900 bytes at most',
     })
     .default('key')
     .describe(

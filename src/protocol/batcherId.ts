@@ -53,6 +53,22 @@ export function isKeyFunction(text: string): text is KeyFunction {
   return text === 'key' || text === 'partition' || /^(header:.|\/)/s.test(text);
 }
 
+/**
+ * Bytes of a key function in a workflow id, at most. With the longest name of a pipeline and the largest numbers, the
+ * workflow id still keeps some 20 bytes below Temporal's limit of 1,000 (`limit.maxIDLength`).
+ */
+const ENCODED_BYTES_MAX = 900;
+
+/** Whether workflow ids can have a key function: it is not too long for them, and is text. */
+export function fitsIntoWorkflowId(keyFunction: string): boolean {
+  try {
+    return encodeURIComponent(keyFunction).length <= ENCODED_BYTES_MAX;
+  } catch {
+    // Half a surrogate pair.
+    return false;
+  }
+}
+
 /** Workflow id of a batcher: `ktb:orders:8-key:3`. */
 export function batcherWorkflowId(pipeline: string, layout: Layout, index: number): string {
   return `${batcherIdPrefix(pipeline)}${layoutName(layout)}:${index}`;

@@ -267,9 +267,10 @@ const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: t
 const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 
 /**
- * Every error becomes an outcome. Temporal says INVALID_ARGUMENT both for a payload that is too large and for a run
- * that is full. Only the message tells which (`common.ErrBlobSizeExceedsLimit`, `consts.ErrSignalsLimitExceeded`,
- * `historySizeExceedsLimit` in temporalio/temporal). gRPC itself refuses a message over 4 MiB with RESOURCE_EXHAUSTED.
+ * Every error becomes an outcome. Temporal says INVALID_ARGUMENT for a payload that is too large, for a run that is
+ * full, and for what no smaller chunk can help, such as a task queue with too long a name. Only the message tells which
+ * (`common.ErrBlobSizeExceedsLimit`, `consts.ErrSignalsLimitExceeded`, `historySizeExceedsLimit` in
+ * temporalio/temporal). gRPC itself refuses a message over 4 MiB with RESOURCE_EXHAUSTED.
  */
 export function classifySignalError(error: unknown): SendOutcome {
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
@@ -280,7 +281,7 @@ export function classifySignalError(error: unknown): SendOutcome {
     if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {
       return { type: 'full', message };
     }
-    if (/exceeds.*limit|too large|too long/i.test(message)) return { type: 'tooLarge', message };
+    if (/\b(blob|payloads?|transaction)\b.*\bsize\b.*\bexceed/i.test(message)) return { type: 'tooLarge', message };
   }
   if (code === GRPC_STATUS.alreadyExists) return { type: 'closed' };
   if (code === GRPC_STATUS.resourceExhausted && /larger than max/i.test(message)) return { type: 'tooLarge', message };

@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
 import { loadConfig, parseConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problems.js';
 
@@ -203,6 +204,37 @@ pipelines:
   ).toEqual([
     'line 3: pipelines.c.tables.d: is no input topic of the pipeline',
     'line 3: pipelines.c.shardBy: leads into JSON, and the values are text; use key, partition, or header:NAME',
+  ]);
+});
+
+it.each([
+  ['a header of a name of as many letters as may be', `header:${'x'.repeat(193)}`],
+  ['a pointer in another alphabet', `/${'ж'.repeat(140)}`],
+])('what chooses the batcher fits into a workflow id: %s', (_, shardBy) => {
+  const longest = 'p'.repeat(63);
+  const [pipeline] = parse(`
+pipelines:
+  ${longest}: { topics: [a, b], table: t, batchers: 1024, shardBy: '${shardBy}' }
+`).pipelines;
+  const id = batcherWorkflowId(longest, pipeline!.layout, 1_023);
+  expect(Buffer.byteLength(id)).toBeLessThanOrEqual(1_000);
+});
+
+it.each([
+  ['160 Cyrillic letters', `/${'ж'.repeat(160)}`],
+  ['199 characters of four bytes', `/${'\u{1F600}'.repeat(99)}`],
+  ['half a character', '/\\ud800'],
+])('refuses what would not fit into a workflow id: %s', (_, shardBy) => {
+  expect(problems(`\npipelines:\n  a: { topics: [a], table: t, shardBy: "${shardBy}" }\n`)).toEqual([
+    expect.stringMatching(/^line 3: pipelines\.a\.shardBy: is too long for a workflow id/),
+  ]);
+});
+
+it('refuses a task queue whose own queues Temporal would refuse', () => {
+  const pipeline = 'pipelines: { a: { topics: [a], table: t } }';
+  expect(parse(`temporal: { taskQueue: ${'q'.repeat(900)} }\n${pipeline}`).temporal.taskQueue).toHaveLength(900);
+  expect(problems(`temporal: { taskQueue: ${'ж'.repeat(451)} }\n${pipeline}`)).toEqual([
+    'line 1: temporal.taskQueue: must be 900 bytes at most',
   ]);
 });
 

@@ -35,6 +35,18 @@ it('tells a run that is full from a chunk that is too large, which have one code
   );
 });
 
+it.each([
+  'Workflow Id length exceeds limit.',
+  'WorkflowId length exceeds limit.',
+  'TaskQueue length exceeds limit.',
+  'SignalName length exceeds limit.',
+  'Namespace length exceeds limit.',
+  'Context timeout is too short.',
+  'Identity too long.',
+])('what no smaller chunk can help is none that is too large: %s', (message) => {
+  expect(classifySignalError(grpc(3, message))).toEqual({ type: 'retry', message });
+});
+
 it('understands both kinds of connection', () => {
   expect(classifySignalError(grpcJs(3, 'exceeded workflow execution limit for signal events')).type).toBe('full');
   const afterDecompression = 'grpc: received message after decompression larger than max 4194304';
