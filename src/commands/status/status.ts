@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../config/load.js';
 import { Screen } from './screen.js';
-import { StatusReader, type PipelineReport } from './statusReport.js';
+import { isIncomplete, StatusReader } from './statusReport.js';
 import { statusText, type StatusSnapshot } from './statusView.js';
 
 export interface StatusOptions {
@@ -33,10 +33,6 @@ export async function status(options: StatusOptions): Promise<void> {
   } finally {
     await reader.close();
   }
-}
-
-function isIncomplete({ lag, unknown, batchers }: PipelineReport): boolean {
-  return unknown.length > 0 || 'error' in lag || 'error' in batchers;
 }
 
 /**

@@ -36,6 +36,11 @@ export interface PipelineReport {
   readonly batchers: readonly BatcherReport[] | Silent;
 }
 
+/** Whether a part did not answer a question. */
+export function isIncomplete({ lag, unknown, members, batchers }: PipelineReport): boolean {
+  return unknown.length > 0 || [lag, members, batchers].some((answer) => 'error' in answer);
+}
+
 export interface PartitionLag {
   readonly topic: string;
   readonly partition: number;

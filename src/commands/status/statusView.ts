@@ -69,6 +69,9 @@ export function statusText(
     }
     for (const problem of report.unknown) lines.push(`  ${problem}`);
     if (!('error' in report.members)) lines.push(`  ${membersText(report.members)}`);
+    // If Kafka does not answer at all, it has been said.
+    else if (!('error' in report.lag) || report.lag.error !== report.members.error)
+      lines.push(`  members: not known: ${report.members.error}`);
     if ('error' in report.batchers) lines.push(`  Temporal at ${temporal.address}: ${report.batchers.error}`);
     else lines.push(batcherTable(report.batchers, now.atMs, rates));
   }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { BatcherReport, PipelineReport } from '../../../../src/commands/status/statusReport.js';
+import { isIncomplete, type BatcherReport, type PipelineReport } from '../../../../src/commands/status/statusReport.js';
 import { ratesBetween, statusText, type StatusSnapshot } from '../../../../src/commands/status/statusView.js';
 import { parseConfig } from '../../../../src/config/load.js';
 import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
@@ -102,4 +102,15 @@ it('names the part that does not answer', () => {
   const text = statusText(look(AT_MS, 0, { lag: { error: 'refused' }, batchers: { error: 'no answer' } }), config);
   expect(text).toContain('Kafka at localhost:9092: refused');
   expect(text).toContain('Temporal at localhost:7233: no answer');
+});
+
+it('members that cannot be asked for are said, and the report is incomplete', () => {
+  const refused = { error: 'not authorized to access group ktb-orders' };
+  const { reports, ...snapshot } = look(AT_MS, 1_000, { members: refused });
+  expect(statusText({ ...snapshot, reports }, config)).toContain(`  members: not known: ${refused.error}\n`);
+  expect(reports.map(isIncomplete)).toEqual([true]);
+  expect(look(AT_MS, 1_000).reports.map(isIncomplete)).toEqual([false]);
+  // What keeps Kafka from answering at all is said once.
+  const away = look(AT_MS, 1_000, { lag: refused, members: refused });
+  expect(statusText(away, config).split(refused.error)).toHaveLength(2);
 });
