@@ -39,10 +39,10 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
   await withKafka(config, async (kafka, admin) => {
     await mustBeStopped(admin, pipeline);
     const topics = await findInputTopics(admin, pipeline);
-    if (!options.again) await mustHaveIdentity(config, pipeline, topics);
     const all = await planPartitions(admin, pipeline.groupId, topics, target, options.again);
     const planned = chosenPartitions(all, options.partition);
     if (planned.length === 0) throw new UsageError('the pipeline has no topic: none matches');
+    if (!options.again) await mustHaveIdentity(config, pipeline, [...new Set(planned.map(({ topic }) => topic))]);
     if (!options.dryRun) await commitPlans(kafka, pipeline.groupId, topics, planned);
     print(planned, options);
   });
