@@ -155,10 +155,10 @@ async function setUpTable(
   const { columns, left } = await inferColumns(clickhouse, rows);
   for (const reason of left) console.log(`table ${table}: ${reason}`);
   const statement = tableStatement(table, columns);
+  if (!dryRun) await clickhouse.command({ query: statement });
   console.log(
     `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} records as\n\n${statement}\n`,
   );
-  if (!dryRun) await clickhouse.command({ query: statement });
   return null;
 }
 
