@@ -11,7 +11,10 @@ import { ConfigError } from '../../config/problems.js';
 import { inputTopics } from '../../config/topics.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/existingTopics.js';
+import { isRefusal } from '../../kafka/refusal.js';
 import { messageOf } from '../../lib/messageOf.js';
+import { within } from '../../lib/within.js';
+import { createTemporalClient } from '../../temporal/connect.js';
 import { readPayloadLimit } from '../../temporal/payloadLimit.js';
 import { reachClickHouse, reachTemporal } from '../../connections/openParts.js';
 import { collidingPipelines, collidingTopics, parseTableName, tablesOf } from '../../protocol/tables.js';
@@ -112,15 +115,26 @@ async function topicFacts(
         partitions: partitions.length,
         replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
         leaderless: partitions.flatMap(({ partition, leader }) => (leader === null ? [partition] : [])),
-        settings: settings[names.indexOf(name)] ?? null,
+        ...(settings[names.indexOf(name)] ?? UNKNOWN_SETTINGS),
       },
     ]),
   );
 }
 
-async function topicSettings(admin: KafkaAdmin, name: string): Promise<ReadonlyMap<string, string> | null> {
-  const answer = await answerOf(topicConfigs(admin, name, TOPIC_SETTINGS));
-  return (answer.ok ? answer.value : null) ?? null;
+type TopicSettings = Pick<TopicFacts, 'settings' | 'noSettingsBecause'>;
+
+const UNKNOWN_SETTINGS: TopicSettings = { settings: null, noSettingsBecause: 'Kafka says nothing about it' };
+
+/** Time for the settings of a topic. */
+const SETTINGS_TIMEOUT_MS = 4_000;
+
+async function topicSettings(admin: KafkaAdmin, name: string): Promise<TopicSettings> {
+  try {
+    const settings = await within(topicConfigs(admin, name, TOPIC_SETTINGS), SETTINGS_TIMEOUT_MS);
+    return settings === undefined ? UNKNOWN_SETTINGS : { settings, noSettingsBecause: null };
+  } catch (error) {
+    return { settings: null, noSettingsBecause: isRefusal(error) ? null : messageOf(error) };
+  }
 }
 
 async function checkGroup(admin: KafkaAdmin, groupId: string, topics: string[]): Promise<Finding> {
@@ -134,7 +148,9 @@ async function checkGroup(admin: KafkaAdmin, groupId: string, topics: string[]):
     const members = groups[0]?.members.length ?? 0;
     return ok(subject, members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);
   } catch (error) {
-    return wrong(subject, `may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it');
+    return isRefusal(error)
+      ? wrong(subject, `may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it')
+      : wrong(subject, `does not answer: ${messageOf(error)}`, 'see to its coordinator, and check again');
   }
 }
 
@@ -142,7 +158,7 @@ async function checkNamespace(config: Config): Promise<Finding[]> {
   const connection = await reachTemporal(config.temporal);
   try {
     await checkTemporal(connection, config);
-    return judgeNamespace(await namespaceFacts(connection, config.temporal));
+    return judgeNamespace(await namespaceFacts(connection, config));
   } finally {
     await connection.close();
   }
@@ -189,12 +205,14 @@ const TASK_QUEUE_TYPE = { workflow: 1, activity: 2 } as const;
 
 async function namespaceFacts(
   connection: NativeConnection,
-  { namespace, taskQueue }: Config['temporal'],
+  { temporal, pipelines }: Pick<Config, 'temporal' | 'pipelines'>,
 ): Promise<NamespaceFacts> {
   const { workflowService } = connection;
+  const { namespace, taskQueue } = temporal;
   const { config } = await workflowService.describeNamespace({ namespace });
-  const pollers = async (taskQueueType: number): Promise<number> => {
-    const request: object = { namespace, taskQueue: { name: taskQueue }, taskQueueType };
+  const claimed = await activityQueues(connection, { temporal, pipelines });
+  const pollers = async (name: string, taskQueueType: number): Promise<number> => {
+    const request: object = { namespace, taskQueue: { name }, taskQueueType };
     const answer = await workflowService.describeTaskQueue(request);
     return answer.pollers.length;
   };
@@ -203,9 +221,28 @@ async function namespaceFacts(
     taskQueue,
     retentionMs: Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) * 1000,
     payloadBytesMax: await readPayloadLimit(connection, { namespace }),
-    workflowPollers: await pollers(TASK_QUEUE_TYPE.workflow),
-    activityPollers: await pollers(TASK_QUEUE_TYPE.activity),
+    workflowPollers: await pollers(taskQueue, TASK_QUEUE_TYPE.workflow),
+    activityQueues: await Promise.all(
+      [...new Set(claimed.values())].map(async (name) => {
+        return { taskQueue: name, pollers: await pollers(name, TASK_QUEUE_TYPE.activity) };
+      }),
+    ),
+    unclaimed: pipelines.flatMap(({ name }) => (claimed.has(name) ? [] : [name])),
   };
+}
+
+/** The task queue of the activities of each pipeline that a worker has claimed, by the pipeline's name. */
+async function activityQueues(
+  connection: NativeConnection,
+  { temporal, pipelines }: Pick<Config, 'temporal' | 'pipelines'>,
+): Promise<ReadonlyMap<string, string>> {
+  const claims = new Claims(createTemporalClient(connection, temporal), temporal.requestTimeoutMs);
+  const found = new Map<string, string>();
+  for (const { name } of pipelines) {
+    const installation = (await claims.read(pipelineClaim(name)))?.claim.installation;
+    if (installation) found.set(name, installation.taskQueue);
+  }
+  return found;
 }
 
 /** @param existing topics that exist: pipelines choose tables by them */

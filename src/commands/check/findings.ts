@@ -41,8 +41,10 @@ export interface TopicFacts {
   readonly replicas: number;
   /** Partitions without a leader. Nobody can read or write them now. */
   readonly leaderless: readonly number[];
-  /** Settings by Kafka's names. Null if the user may not read them. */
+  /** Settings by Kafka's names. Null if they are not known. */
   readonly settings: ReadonlyMap<string, string> | null;
+  /** Why the settings are not known. Null if they are, or if the user may not read them. */
+  readonly noSettingsBecause: string | null;
 }
 
 /** Settings of a topic that are checked. */
@@ -192,7 +194,7 @@ function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
   return summed(topic, findings);
 }
 
-function judgeReplicas({ name, replicas, leaderless, settings }: TopicFacts, brokers: number): Finding[] {
+function judgeReplicas({ name, replicas, leaderless, ...rest }: TopicFacts, brokers: number): Finding[] {
   const { warning, wrong } = judges(`topic ${name}`);
   return [
     ...(leaderless.length > 0
@@ -206,9 +208,11 @@ function judgeReplicas({ name, replicas, leaderless, settings }: TopicFacts, bro
     ...(replicas < 2 && brokers > 1
       ? [warning('has a partition with one copy: it goes with its broker', 'raise the replication factor')]
       : []),
-    ...(settings === null
-      ? [warning('may not be asked for its settings', 'grant DescribeConfigs on it to have them checked')]
-      : []),
+    ...(rest.settings !== null
+      ? []
+      : rest.noSettingsBecause === null
+        ? [warning('may not be asked for its settings', 'grant DescribeConfigs on it to have them checked')]
+        : [warning(`did not say its settings: ${rest.noSettingsBecause}`, 'check again')]),
   ];
 }
 
@@ -377,10 +381,17 @@ export interface NamespaceFacts {
   readonly retentionMs: number;
   /** The most bytes that it takes in one payload. */
   readonly payloadBytesMax: number;
+  /** The batchers' task queue. */
   readonly taskQueue: string;
-  /** Workers that have polled within the last minutes. */
+  /** Workers that have polled it for workflow tasks within the last minutes. */
   readonly workflowPollers: number;
-  readonly activityPollers: number;
+  /**
+   * Task queues of the pipelines' activities, and the workers that have polled them for these. Each installation after
+   * the first has a queue of its own.
+   */
+  readonly activityQueues: readonly { readonly taskQueue: string; readonly pollers: number }[];
+  /** Pipelines that no worker has claimed yet: no worker has run with them. */
+  readonly unclaimed: readonly string[];
 }
 
 const TEMPORAL_RETENTION_MS_MIN = DAY_MS;
@@ -390,14 +401,12 @@ function kib(bytes: number): string {
   return `${Math.floor(bytes / 1024)} KiB`;
 }
 
-/** Judges the namespace and the task queue. */
+/** Judges the namespace and the task queues. */
 export function judgeNamespace(facts: NamespaceFacts): Finding[] {
   const namespace = judges(`namespace ${facts.namespace}`);
-  const queue = judges(`task queue ${facts.taskQueue}`);
   const kept = `keeps closed runs for ${hours(facts.retentionMs)}`;
   const loss = 'what a terminated batcher had accepted is lost unless a worker takes it over within that time';
   const todo = `temporal operator namespace update --namespace ${facts.namespace} --retention 7d`;
-  const pollers = Math.min(facts.workflowPollers, facts.activityPollers);
   return [
     facts.retentionMs < TEMPORAL_RETENTION_MS_MIN
       ? namespace.wrong(`${kept}: ${loss}`, todo)
@@ -412,11 +421,25 @@ export function judgeNamespace(facts: NamespaceFacts): Finding[] {
           ),
         ]
       : []),
-    pollers > 0
-      ? queue.ok(`${pollers} ${pollers === 1 ? 'worker' : 'workers'}`)
-      : queue.warning(
-          'no worker asks for work: batchers hold what they get',
-          'start `ktb run`, or `ktb run --role worker`',
-        ),
+    ...judgeQueues(facts),
+  ];
+}
+
+function judgeQueues({ taskQueue, workflowPollers, activityQueues, unclaimed }: NamespaceFacts): Finding[] {
+  const start = 'start `ktb run`, or `ktb run --role worker`';
+  // A batcher needs workers of both kinds. Every worker of its queue polls it for workflow tasks.
+  const needed = new Map([[taskQueue, workflowPollers]]);
+  for (const { taskQueue: name, pollers } of activityQueues)
+    needed.set(name, Math.min(pollers, needed.get(name) ?? Infinity));
+  const findings = Array.from(needed, ([name, pollers]): Finding => {
+    const queue = judges(`task queue ${name}`);
+    if (pollers > 0) return queue.ok(`${pollers} ${pollers === 1 ? 'worker' : 'workers'}`);
+    return queue.warning('no worker asks for work: batchers hold what they get', start);
+  });
+  return [
+    ...findings,
+    ...unclaimed.map((name) =>
+      judges(`pipeline ${name}`).warning('no worker has run with it yet: batchers hold what they get', start),
+    ),
   ];
 }

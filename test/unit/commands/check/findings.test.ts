@@ -23,6 +23,7 @@ const topic = (name: string, facts: Partial<TopicFacts> = {}, settings: Record<s
   replicas: 3,
   leaderless: [],
   settings: new Map(Object.entries({ 'retention.ms': '604800000', 'max.message.bytes': '1048588', ...settings })),
+  noSettingsBecause: null,
   ...facts,
 });
 const topics = (...changed: TopicFacts[]) =>
@@ -63,6 +64,11 @@ it.each([
   ['a partition without a leader', topic('orders', { leaderless: [3] }), /wrong topic orders .* partition 3/],
   ['one copy', topic('replies', { replicas: 1 }), /warning topic replies has a partition with one copy/],
   ['settings not to be read', topic('replies', { settings: null }), /warning topic replies may not be asked/],
+  [
+    'settings that do not come in time',
+    topic('replies', { settings: null, noSettingsBecause: 'no answer within 4 s' }),
+    /^warning topic replies did not say its settings: no answer within 4 s$/,
+  ],
 ])('%s', (_name, changed, message) => {
   expect(judged(changed).join('\n')).toMatch(message);
 });
@@ -200,14 +206,35 @@ it('a namespace has to keep closed runs until they are taken over, and a task qu
     taskQueue: 'ktb',
     payloadBytesMax: 2_097_152,
     workflowPollers: 1,
-    activityPollers: 1,
+    unclaimed: [],
   };
-  const levels = (retentionDays: number, activityPollers = 1) =>
-    judgeNamespace({ ...facts, activityPollers, retentionMs: retentionDays * 86_400_000 }).map(({ level }) => level);
+  const levels = (retentionDays: number, pollers = 1) =>
+    judgeNamespace({
+      ...facts,
+      activityQueues: [{ taskQueue: 'ktb', pollers }],
+      retentionMs: retentionDays * 86_400_000,
+    }).map(({ level }) => level);
   expect(levels(7)).toEqual(['ok', 'ok']);
   expect(levels(1)).toEqual(['warning', 'ok']);
   expect(levels(0.5)).toEqual(['wrong', 'ok']);
   expect(levels(7, 0)).toEqual(['ok', 'warning']);
+});
+
+it('workers of the batchers’ task queue are none of an installation whose activities are on another', () => {
+  const facts = { namespace: 'default', taskQueue: 'ktb', payloadBytesMax: 2_097_152, retentionMs: 7 * 86_400_000 };
+  const queues = (pollers: number, unclaimed: string[] = []) =>
+    judgeNamespace({
+      ...facts,
+      workflowPollers: 1,
+      activityQueues: unclaimed.length > 0 ? [] : [{ taskQueue: 'ktb@two', pollers }],
+      unclaimed,
+    })
+      .slice(1)
+      .map(({ level, subject, message }) => `${level} ${subject}: ${message}`);
+  expect(queues(2)).toEqual(['ok task queue ktb: 1 worker', 'ok task queue ktb@two: 2 workers']);
+  const waits = 'batchers hold what they get';
+  expect(queues(0)[1]).toBe(`warning task queue ktb@two: no worker asks for work: ${waits}`);
+  expect(queues(0, ['orders'])[1]).toBe(`warning pipeline orders: no worker has run with it yet: ${waits}`);
 });
 
 it('a namespace that takes smaller payloads than Temporal does by default is said, with what to do', () => {
@@ -216,7 +243,8 @@ it('a namespace that takes smaller payloads than Temporal does by default is sai
     taskQueue: 'ktb',
     retentionMs: 7 * 86_400_000,
     workflowPollers: 1,
-    activityPollers: 1,
+    activityQueues: [],
+    unclaimed: [],
   };
   const limits = (payloadBytesMax: number) =>
     judgeNamespace({ ...facts, payloadBytesMax }).filter(({ message }) => message.includes('payloads'));
