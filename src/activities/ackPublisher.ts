@@ -13,25 +13,26 @@ export interface AckPublisherOptions {
   readonly memos: BatchMemos;
 }
 
-/** Acknowledgements to be published. */
+/** Acknowledgements to publish. */
 export interface AckBatch {
-  /** Of the batch. */
+  /** The id of the batch. */
   readonly id: string;
-  /** What its attempts have in common, and nothing else has: see `Attempt.activity`. */
+  /** Names the activity, see `Attempt.activity`. */
   readonly activity: string;
   readonly status: AckStatus;
   readonly answered: readonly Answered[];
-  /** Called right before each effect; throws where this attempt may have none any more. */
+  /** Called right before each effect. Throws if this attempt may have no more effects. */
   readonly mustBeAlive: () => void;
 }
 
 export type Fallbacks = ReadonlyMap<FallbackCause, number>;
 
 /**
- * Publishes the acknowledgements of batches, each where its record asks for it.
+ * Publishes the acknowledgements of batches, each to the topic that its record asks for.
  *
- * An attempt that fails is repeated, perhaps for hours. What one topic has taken is remembered meanwhile, in this process,
- * so that it does not get the same again and again because another topic is away, for this status or for another one.
+ * A failed attempt is repeated, perhaps for hours. So this process remembers what each topic has taken: a topic does
+ * not get the same messages again and again while another topic is away. The caller calls {@link forget} when the
+ * activity is done.
  */
 export class AckPublisher {
   readonly #options: AckPublisherOptions;
@@ -41,9 +42,9 @@ export class AckPublisher {
   }
 
   /**
-   * Before an attempt does its work over again: is it worth while?
+   * Checks, before an attempt repeats its work, whether its acknowledgements can be published.
    *
-   * @throws PublishError where a topic that did not take this batch's acknowledgements is still away
+   * @throws PublishError if a topic that did not take this batch's acknowledgements is still away
    */
   mustBeAnswerable(activity: string, status: AckStatus): void {
     for (const topic of this.#options.memos.of(activity).acks?.[status]?.away ?? [])
@@ -51,11 +52,11 @@ export class AckPublisher {
   }
 
   /**
-   * Publishes acknowledgements. All topics are tried, also when one of them is away.
+   * Publishes acknowledgements. All topics are tried, even if one of them is away.
    *
-   * @returns how many went to the pipeline's own topic instead of where their records ask, by cause; null where an earlier
-   *   attempt has published all of them
-   * @throws PublishError where not all are published
+   * @returns how many went to the pipeline's own topic in place of the one that their records ask for, by cause. Null
+   *   if an earlier attempt has published all of them
+   * @throws PublishError if not all are published
    */
   async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
     const { activity, status } = batch;
@@ -70,7 +71,7 @@ export class AckPublisher {
     }
     const published = new Map<string, readonly Answered[]>();
     const failures: PublishError[] = [];
-    // The pipeline's own topic comes last: it also takes what another turns out to refuse.
+    // The pipeline's own topic comes last, because it also gets what another topic refuses.
     let own = groups.get(reply.topic) ?? [];
     groups.delete(reply.topic);
     for (const [topic, group] of groups) {
@@ -93,12 +94,12 @@ export class AckPublisher {
     return fallbacks;
   }
 
-  /** What is published with a status from now on is of other records. */
+  /** From now on, acknowledgements of this status are for other records. */
   expectOthers(activity: string, status: AckStatus): void {
     this.#note({ activity, status }, undefined);
   }
 
-  /** @returns why the topic did not take them; undefined where it did, now or in an earlier attempt */
+  /** @returns why the topic did not take them. Undefined if it did, now or in an earlier attempt */
   async #publishGroup(
     topic: string,
     group: readonly Answered[],
@@ -117,13 +118,13 @@ export class AckPublisher {
     }
   }
 
-  /** Divides records by the topic that their acknowledgements go to. */
+  /** Groups records by the topic of their acknowledgements. */
   async #route(
     reply: ReplySettings,
     answered: readonly Answered[],
   ): Promise<{ groups: Map<string, readonly Answered[]>; fallbacks: Map<FallbackCause, number> }> {
     const fallbacks = new Map<FallbackCause, number>();
-    // Acknowledgements are the dearest part of the way: where no record asks for anything, nothing is done here.
+    // Acknowledgements are the most expensive step. So if no record asks for anything, nothing is done here.
     const firstAsking = answered.findIndex(({ record }) => replyRequest(record.headers) !== undefined);
     if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks };
     const own = answered.slice(0, firstAsking);
@@ -159,7 +160,10 @@ function count<Key>(counts: Map<Key, number>, key: Key, more: number): void {
   counts.set(key, (counts.get(key) ?? 0) + more);
 }
 
-/** Tells two lists of records apart, so that a verdict which has changed since is not taken for published. */
+/**
+ * A digest of a list of records. If a verdict has changed since, the list is another one, and does not count as
+ * published.
+ */
 function digest(answered: readonly Answered[]): number {
   let hash = answered.length;
   let topic = '';

@@ -4,14 +4,17 @@ import { placeName, type RecordPlace, type RecordSource } from '../protocol/reco
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
-/** A record whose fate is decided. */
+/** A record that is done, with its rejection if it was rejected. */
 export interface Answered extends SourcedRecord {
   readonly rejection?: Rejection;
-  /** Of the topic that its acknowledgement goes to; without one the key decides. */
+  /** The partition for its acknowledgement. Without one the key decides. */
   readonly replyPartition?: number;
 }
 
-/** The acknowledgements of records, one by one as they are asked for: a batch's would take as much memory as the batch. */
+/**
+ * Makes the acknowledgements of records, one by one as they are needed. All of a batch would take as much memory as the
+ * batch.
+ */
 export function* ackMessages(
   answered: readonly Answered[],
   copyHeaders: readonly string[],
@@ -39,15 +42,15 @@ export function* ackMessages(
   }
 }
 
-/** Marks an acknowledgement that was too large for its topic, and went there without its key and copied headers. */
+/** Header of an acknowledgement that was too large for its topic, so that its key and copied headers were left out. */
 const ACK_REDUCED = 'ktb.ack.reduced';
-/** Marks one whose key its topic refused: it has its record's topic, partition and offset in its place. */
+/** Header of an acknowledgement whose key the topic refused. Its key is the record's topic, partition and offset. */
 const ACK_KEYED = 'ktb.ack.keyed';
 
 /**
- * What to publish instead of an acknowledgement that its topic refuses. One that is too large comes back with its value, and
- * the correlation id if it is short; one that is not valid, as without a key in a compacted topic, with another key, then
- * without headers. Undefined where nothing is left to try.
+ * The acknowledgement to publish in place of one that its topic refuses. If it was too large, only the value is kept,
+ * and the correlation id if that is short. If it was not valid, for example without a key in a compacted topic, it gets
+ * another key, and after that loses its headers. Undefined if there is nothing left to try.
  */
 export function amendAck(message: OutgoingMessage, refusal: Refusal): OutgoingMessage | undefined {
   if (refusal === 'record' && !isMarked(message, ACK_KEYED)) return keyedAck(message);
@@ -79,5 +82,5 @@ function reducedAck({ key, value, partition, headers = {} }: OutgoingMessage): O
   };
 }
 
-/** A correlation id is some ten bytes long; one that is longer than this may be what made the message too large. */
+/** Correlation ids have some ten bytes. A longer one than this may be the reason why the message was too large. */
 const CORRELATION_ID_BYTES_MAX = 1_024;

@@ -1,12 +1,18 @@
-/** A pipeline has as many flushes here as it may: this one is better off with another worker, or later. */
+/**
+ * This worker has as many flushes of the pipeline as it may have. Another worker should take this one, or this worker
+ * later.
+ */
 export class CrowdedError extends Error {
   override readonly name = 'CrowdedError';
 }
 
 export interface AdmissionLimits {
-  /** Flushes at work at the same time. A pipeline that has none at work gets one beyond it. */
+  /** Flushes that run at the same time. A pipeline that has none running gets one beyond that. */
   readonly slots: number;
-  /** Of one pipeline at work and waiting, so that those of one never keep those of another from getting here. */
+  /**
+   * Running and waiting flushes of one pipeline, at most. So the flushes of one pipeline never keep those of another
+   * away from this worker.
+   */
   readonly ofPipelineMax: number;
 }
 
@@ -18,16 +24,20 @@ interface Waiting {
 }
 
 /**
- * Decides which flush is at work. Each holds a batch in memory, so there are few slots; and inserts that hang must not keep
- * other pipelines from theirs. A free slot goes to the pipeline with the fewest at work, of these to the one whose turn is
- * longest ago; within it to the flush that is waiting longest. Where there are too many of one pipeline, the youngest that
- * waits is handed back: it comes again some seconds later, when others have come, and would otherwise never find room.
+ * Decides which flush may run. Each holds a batch in memory, so there are few slots. And inserts that hang must not
+ * block other pipelines. The rules:
+ *
+ * - A free slot goes to the pipeline with the fewest running flushes. If several have as few, it goes to the one that
+ *   got a slot longest ago.
+ * - Within the pipeline it goes to the flush that has waited longest.
+ * - If a pipeline has too many, its youngest waiting flush is handed back. It comes again some seconds later. Then
+ *   others may have arrived before it, so the time since it was first scheduled counts.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
-  readonly #atWork = new Map<string, number>();
+  readonly #running = new Map<string, number>();
   readonly #waiting: Waiting[] = [];
-  /** When each pipeline was last given a slot, as a count. */
+  /** The number of the turn in which each pipeline last got a slot. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
   #total = 0;
@@ -37,11 +47,11 @@ export class Admission {
   }
 
   /**
-   * Does work once there is a slot for it.
+   * Runs `work` when there is a slot for it.
    *
-   * @param sinceMs since when it is wanted, milliseconds since 1970, the times included that it was handed back
+   * @param sinceMs when it was first wanted, milliseconds since 1970, also if it was handed back since
    * @param signal ends the waiting
-   * @throws CrowdedError before it has begun; the reason of the signal while waiting; what the work throws
+   * @throws CrowdedError before it has begun. The signal's reason while it waits. What the work throws
    */
   async run<T>(pipeline: string, sinceMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.#admitted(pipeline, sinceMs, signal);
@@ -74,9 +84,9 @@ export class Admission {
           leave(new CrowdedError(`${this.#limits.ofPipelineMax} flushes of pipeline ${pipeline} are here`)),
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      // The longest wait first.
-      const behind = this.#waiting.findLastIndex((other) => other.sinceMs <= sinceMs);
-      this.#waiting.splice(behind + 1, 0, waiting);
+      // The list is sorted by waiting time, the longest first.
+      const before = this.#waiting.findLastIndex((other) => other.sinceMs <= sinceMs);
+      this.#waiting.splice(before + 1, 0, waiting);
       this.#admitNext();
       const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
       if (this.#of(pipeline) + crowd.length > this.#limits.ofPipelineMax) crowd.at(-1)?.handBack();
@@ -103,12 +113,12 @@ export class Admission {
   }
 
   #of(pipeline: string): number {
-    return this.#atWork.get(pipeline) ?? 0;
+    return this.#running.get(pipeline) ?? 0;
   }
 
   #count(pipeline: string, change: number): void {
     const count = this.#of(pipeline) + change;
-    if (count === 0) this.#atWork.delete(pipeline);
-    else this.#atWork.set(pipeline, count);
+    if (count === 0) this.#running.delete(pipeline);
+    else this.#running.set(pipeline, count);
   }
 }

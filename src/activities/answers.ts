@@ -9,7 +9,7 @@ import { Confirmer } from './confirmer.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
 
-/** Tells those who wait what became of their records: acknowledgements on topics, and confirmations to requesters. */
+/** Answers for records: acknowledgements on topics, and confirmations to requesters. */
 export class Answers {
   readonly #acks: AckPublisher;
   readonly #confirmer: Confirmer;
@@ -31,7 +31,7 @@ export class Answers {
     this.#acks.mustBeAnswerable(activity, status);
   }
 
-  /** @throws PublishError where not all are published */
+  /** @throws PublishError if not all are published */
   async acknowledge(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
     { reply }: Pick<Destination, 'reply'>,
@@ -52,7 +52,7 @@ export class Answers {
     this.#observeEndToEnd(pipeline, answered);
   }
 
-  /** Answers requesters, once, however often the attempt is repeated for the sake of others. */
+  /** Answers requesters, once, even if the attempt is repeated for other reasons. */
   async confirm(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
     status: AckStatus,

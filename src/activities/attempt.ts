@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { readNotes, type AttemptNotes } from '../protocol/attemptNotes.js';
 
-/** The attempt has run out of time: another one may be at work already. */
+/** The attempt has run out of time. Another one may be running already. */
 export class AttemptExpiredError extends Error {
   override readonly name = 'AttemptExpiredError';
 }
@@ -9,42 +9,43 @@ export class AttemptExpiredError extends Error {
 const BEAT_INTERVAL_MS = 3_000;
 
 /**
- * Tells Temporal that an attempt is alive, and resolves once Temporal knows it. False: it has been given up. Rejects where Temporal does
- * not answer.
+ * Tells Temporal that an attempt is alive, and resolves when Temporal knows it. False if Temporal has given the attempt
+ * up. Rejects if Temporal does not answer.
  *
- * @param notes for the next attempt; they take the place of those before
+ * @param notes for the next attempt. They replace earlier notes
  */
 export type Beat = (context: Pick<Context, 'info' | 'heartbeat'>, notes: AttemptNotes) => Promise<boolean>;
 
 /**
- * One attempt of an activity, which beats its heart while it runs and knows when it is too old to touch the world: past
- * its time-out, or so long without a beat that Temporal has given it up and begun another.
+ * One attempt of an activity. It sends heartbeats while it runs, and knows when it may have no more effects: after its
+ * time-out, or after so long without a heartbeat that Temporal has given it up and begun another.
  *
- * It asks whether each beat has arrived, since the SDK does not tell: a worker that is cut off from Temporal would look alive to itself
- * while another one has begun the same batch.
+ * It finds out whether each heartbeat has arrived, because the SDK does not tell. The race: a worker is cut off from
+ * Temporal, and another one begins the same batch. Without this check the first worker would think that its attempt
+ * still counts.
  */
 export class Attempt {
-  /** Counts from 1. */
+  /** Number of the attempt, from 1. */
   readonly number: number;
-  /** Names this activity among all: its attempts have it in common, with nothing else. */
+  /** A name for this activity. All its attempts have it, and no other activity does. */
   readonly activity: string;
   readonly #context: Context;
   readonly #beat: Beat;
   #notes: AttemptNotes;
-  /** One beat at a time, or an older one could arrive last and take back what was noted since. */
+  /** One heartbeat is sent at a time. Otherwise an older one could arrive last and undo newer notes. */
   #beating: Promise<void> = Promise.resolve();
   readonly #startedAt = momentNow();
   readonly #scheduledAtMs: number;
   readonly #startToCloseTimeoutMs: number;
   readonly #heartbeatTimeoutMs: number;
-  /** The run whose activity this is: another one than scheduled it, where that one was reset. */
+  /** The run of this activity. If the run that scheduled it was reset, it is another one. */
   readonly runId: string;
   /**
-   * Whether a person has reset the activity (`temporal activity reset`): its attempts are counted from 1 again, and what was noted may be
-   * gone, or tell of those before.
+   * Whether a person has reset the activity (`temporal activity reset`). Its attempts are counted from 1 again. Notes
+   * may be missing, or come from attempts before the reset.
    */
   readonly #wasReset: boolean;
-  /** When the last beat was sent that arrived. */
+  /** When the last heartbeat that arrived was sent. */
   #lastBeat = this.#startedAt;
   readonly #givenUp = new AbortController();
 
@@ -68,13 +69,14 @@ export class Attempt {
   static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const attempt = new Attempt(Context.current(), beat);
     const timer = setInterval(() => {
-      // Without an answer, the time since the last one that arrived says how long this attempt may go on.
+      // If it fails, the time since the last one that arrived says how long this attempt may go on.
       attempt.#sendBeat().catch(() => undefined);
     }, BEAT_INTERVAL_MS);
     try {
-      // However soon it ends, the next one has its notes, and knows that they are its own: see readNotes.
+      // So the next attempt has these notes, even if this one ends soon, and knows that they are this attempt's: see
+      // readNotes.
       if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
-      // The next one would take the notes of the attempts before the reset for this one's.
+      // Otherwise the next attempt would take notes from before the reset for this attempt's.
       else if (attempt.#wasReset) await attempt.#sendBeat();
       return await work(attempt);
     } finally {
@@ -89,36 +91,36 @@ export class Attempt {
     if (expired || this.cancellation.aborted) throw new AttemptExpiredError('this attempt has run out of time');
   }
 
-  /** When the activity was scheduled, milliseconds since 1970, by the server's record: the same for all its attempts. */
+  /** When the activity was scheduled, milliseconds since 1970, by the server. The same for all its attempts. */
   get scheduledAtMs(): number {
     return this.#scheduledAtMs;
   }
 
-  /** Whether an attempt before this one may have begun. False of one that comes after none, or after such as were handed back. */
+  /** Whether an earlier attempt may have begun. False if there was none, or all earlier ones were handed back. */
   get isRepeated(): boolean {
     return this.#wasReset || this.number - 1 !== (this.#notes.handedBack ?? 0);
   }
 
-  /** Time since the first attempt was scheduled, by the server's record: it outlives worker restarts. */
+  /** Milliseconds since the first attempt was scheduled, by the server. It does not depend on this worker. */
   get ageMs(): number {
     return Date.now() - this.#scheduledAtMs;
   }
 
-  /** What earlier attempts have noted, and this one. */
+  /** The notes of earlier attempts and of this one. */
   get notes(): AttemptNotes {
     return this.#notes;
   }
 
   /**
-   * Aborted when Temporal wants the attempt to end: the worker ends, or the activity was called off or given up. The SDK may say so, or the
-   * answer to a beat.
+   * Aborted when the attempt has to end: the worker ends, or the activity was cancelled or given up. The SDK may say
+   * so, or the answer to a heartbeat.
    */
   readonly cancellation: AbortSignal;
 
   /**
-   * Notes something for the attempts after this one, on whatever worker. Resolves when Temporal has it.
+   * Leaves notes for the attempts after this one, on whatever worker. Resolves when Temporal has them.
    *
-   * @throws AttemptExpiredError where Temporal has given this attempt up. Anything else: Temporal did not answer
+   * @throws AttemptExpiredError if Temporal has given this attempt up. Any other error: Temporal did not answer
    */
   async note(notes: AttemptNotes): Promise<void> {
     this.#notes = notes;
@@ -148,7 +150,10 @@ function momentNow(): Moment {
   return { wallMs: Date.now(), steadyMs: performance.now() };
 }
 
-/** By the clock that has gone further: the one may be set back, and the other stands still while the machine sleeps. */
+/**
+ * Uses the clock that has moved further. The wall clock may be set back, and the other one stands still while the
+ * machine sleeps.
+ */
 function msSince({ wallMs, steadyMs }: Moment): number {
   return Math.max(Date.now() - wallMs, performance.now() - steadyMs);
 }

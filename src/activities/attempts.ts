@@ -9,19 +9,19 @@ import { Attempt, AttemptExpiredError } from './attempt.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
 
-/** Until a worker of another installation may have asked for work, or claimed the pipeline. */
+/** After this time a worker of another installation may have polled, or claimed the pipeline. */
 const OTHERS_RETRY = '5 seconds';
 
-/** A topic that takes no messages is left alone for as long by the publisher. */
+/** The publisher does not try a topic that is away for as long. */
 const PUBLISH_RETRY = '5 seconds';
 
-/** Where a worker is full of one pipeline's flushes, the next of it comes back after so long. */
+/** How soon a flush comes back that was handed back because there are too many of its pipeline. */
 const CROWDED_RETRY = '5 seconds';
 
-/** In place of an error's code, where the error is none of ClickHouse's or Kafka's. */
+/** The code of errors that are neither ClickHouse's nor Kafka's. */
 const UNEXPECTED = 'unexpected';
 
-/** Whose work an attempt does. */
+/** The batcher and installation for which an attempt works. */
 type Owner = Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>;
 
 interface AttemptsDependencies extends Pick<
@@ -31,7 +31,10 @@ interface AttemptsDependencies extends Pick<
   readonly memos: BatchMemos;
 }
 
-/** `light`: at once. `heavy`: it holds much in memory, and waits for a slot. `flush`: likewise, and it has a batch. */
+/**
+ * How an activity may begin. `light`: at once. `heavy`: it holds much in memory and waits for a slot. `flush`: the
+ * same, and it has a batch.
+ */
 const KINDS = {
   insertBatch: 'flush',
   insertInherited: 'flush',
@@ -41,8 +44,8 @@ const KINDS = {
 } as const satisfies Partial<Record<keyof FlushActivities, 'light' | 'heavy' | 'flush'>>;
 
 /**
- * The attempts of activities: begins each, and tells what became of it. Every failure is thrown as one that Temporal repeats: a
- * batch that has been accepted is never given up.
+ * Begins the attempts of activities, and reports their results. Every failure is thrown as one that Temporal repeats:
+ * an accepted batch is never given up.
  */
 export class Attempts {
   readonly #dependencies: AttemptsDependencies;
@@ -53,7 +56,10 @@ export class Attempts {
     this.#admission = new Admission(dependencies.admission);
   }
 
-  /** Does an activity's work once it may begin: it is of this installation, and has a slot if it needs one. It beats its heart from the first. */
+  /**
+   * Does an activity's work when it may begin: when it belongs to this installation, and has a slot if it needs one.
+   * Heartbeats are sent from the start.
+   */
   async admit<T>(activity: keyof typeof KINDS, owner: Owner, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { beat, stateLog } = this.#dependencies;
     const { batcher } = owner;
@@ -75,9 +81,9 @@ export class Attempts {
   }
 
   /**
-   * The work of another installation is left to that one, untouched. Only batches that were scheduled by a version that named no
-   * installation come here: the failure ends the activity, and the batcher schedules it where it belongs. Where nobody has claimed the
-   * pipeline, a worker of such a version may still take it.
+   * Makes sure that work belongs to this installation. Only batches of a version that named no installation can belong
+   * to another one. Then the failure ends the activity, and the batcher schedules it on the right queue. If nobody has
+   * claimed the pipeline, a worker of such a version may still take it.
    */
   async #mustBeOurs({ pipeline, installation }: Owner): Promise<void> {
     const other = await this.#dependencies.ofOther(pipeline, installation);
@@ -107,17 +113,17 @@ export class Attempts {
         }
       });
     } catch (error) {
-      // Called off while it waited.
+      // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();
       if (!(error instanceof CrowdedError)) throw error;
-      // Where Temporal does not take it, the next attempt asks the table for rows that nobody has sent, and that is all.
+      // If Temporal does not get this note, the next attempt only asks the table for rows that nobody has sent.
       if (!attempt.isRepeated)
         await attempt.note({ ...attempt.notes, handedBack: attempt.number }).catch(() => undefined);
       throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay: CROWDED_RETRY });
     }
   }
 
-  /** A batch's attempts are counted. Once one has done all, what was remembered for the next one is forgotten. */
+  /** Counts the attempts of a batch. When one has succeeded, what was remembered for the next attempt is dropped. */
   async #withBatch<T>(owner: Owner, attempt: Attempt, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { flushRetries, flushAttempts } = this.#dependencies.metrics;
     const { pipeline } = owner;
@@ -135,8 +141,8 @@ export class Attempts {
   }
 
   /**
-   * What Temporal gets to see. Publishing fails like an insert does: counted, and repeated; the publisher says which topic is away. What an
-   * insert fails with has been told there. Anything else would be repeated without anybody's hearing of it.
+   * Reports failures of publishing like those of an insert: they are counted, and Temporal repeats the activity. The
+   * publisher logs which topic is away.
    */
   #failureOf(error: unknown, { pipeline, batcher }: Owner, activity: string, what: string): unknown {
     const { metrics, stateLog } = this.#dependencies;
@@ -156,7 +162,7 @@ export class Attempts {
   }
 }
 
-/** What an error of any kind says, without what the parser of JSON quotes, which may be a record's. */
+/** The message of any error. A JSON parser's message is left out, because it may quote a record. */
 function reasonOf(error: unknown): string {
   return error instanceof SyntaxError ? error.name : messageOf(error);
 }

@@ -7,20 +7,20 @@ import { isRequestSource } from '../protocol/request.js';
 import { onlyTable, tableOf, tableOfRequests } from '../protocol/tables.js';
 import { isSkipped } from './batchRecords.js';
 
-/** A batch on its way, wherever its records come from. */
+/** A batch that is being flushed, from this run or a closed one. */
 export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {
-  /** What the records came in: of all of them, also where some are taken out. */
+  /** The chunks that contain all records of the batch, also those that are taken out of `records`. */
   readonly packed: Pick<PackedBatch, 'chunks' | 'bodies'>;
   readonly records: readonly SourcedRecord[];
-  /** True where an insert of these records may have happened before. */
+  /** True if these records may have been inserted before. */
   readonly repeated: boolean;
-  /** True where only this activity's own attempts can have made it. */
+  /** True if only attempts of this activity can have inserted them. */
   readonly complete: boolean;
   readonly fill: Fill | undefined;
   readonly parking?: Parking;
 }
 
-/** The records of a batch by their tables, each in their order; by null those that have none. */
+/** Groups the records of a batch by table, each in order. Null stands for records without a table. */
 export function byTable({
   destination,
   records,
@@ -42,7 +42,7 @@ export function byTable({
   return lists;
 }
 
-/** Takes out what the pipeline does not want as rows. */
+/** Takes out the records that the pipeline skips. */
 export function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
   const skipped = batch.records.filter(({ record }) => isSkipped(record, batch.destination));
   if (skipped.length === 0) return { skipped, toInsert: batch };
@@ -51,7 +51,7 @@ export function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[
 }
 
 /**
- * What of a batch fills holes of a rewind; undefined where nothing does.
+ * The part of a batch that fills holes of a rewind. Undefined if there is none.
  *
  * @param salt see {@link Fill.salt}
  */
@@ -66,7 +66,7 @@ export function toFill(
   return { sources: new Set([...all].filter((source) => names.has(sourceName(source)))), salt };
 }
 
-/** Names the sources that chunks fill. */
+/** Names of the sources for which chunks fill holes. */
 function filledSources(chunks: readonly BufferedChunk[]): Set<string> {
   return new Set(chunks.flatMap(({ segments }) => segments.filter(({ fill }) => fill).map(sourceName)));
 }

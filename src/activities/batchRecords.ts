@@ -6,7 +6,10 @@ import { isRequestSource } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
-/** The records of a batch's chunks, in their order. One object a source over all chunks: the steps behind group by it. */
+/**
+ * Decodes the records of a batch's chunks, in order. All records of a source share one object, by which later steps
+ * group them.
+ */
 export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
   const records: SourcedRecord[] = [];
   const sourceOf = sharedSources();
@@ -26,7 +29,7 @@ export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uin
 
 const REQUESTS_AT_ONCE = 100;
 
-/** Whether a pipeline leaves a record out because it has no value. A stub's original has one. */
+/** Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. */
 export function isSkipped(
   { value, tooLargeBytes }: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
   { mapping }: Pick<Destination, 'mapping'>,

@@ -6,19 +6,19 @@ import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { BatchMemos } from './memos.js';
 
 /**
- * Signals a requester. `gone`: there is no such workflow, or it has ended, and it will never be told. Rejects where it may
- * be told later.
+ * Signals a requester. `gone`: there is no such workflow, or it has ended, so no later try can succeed. If it rejects,
+ * a later try may succeed.
  */
 export type DeliverConfirmation = (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'>;
 
-/** Signals under way at the same time. */
+/** Signals that are sent at the same time. */
 const CONCURRENCY = 32;
 
-/** Requests of one batch whose fate is decided, all with the same status. */
+/** Requests of one batch that are done, all with the same status. */
 export interface DecidedRequests {
-  /** Of the batch. */
+  /** The id of the batch. */
   readonly id: string;
-  /** What its attempts have in common, and nothing else has: see `Attempt.activity`. */
+  /** Names the activity, see `Attempt.activity`. */
   readonly activity: string;
   readonly status: AckStatus;
   readonly requests: readonly (SourcedRecord & { readonly rejection?: Rejection })[];
@@ -30,7 +30,7 @@ export interface ConfirmerOptions {
   readonly memos: BatchMemos;
 }
 
-/** Tells requesters what became of their requests. A requester that cannot be told does not keep others from it. */
+/** Tells requesters the results of their requests. A requester that cannot be reached does not hold up others. */
 export class Confirmer {
   readonly #options: ConfirmerOptions;
 
@@ -39,9 +39,9 @@ export class Confirmer {
   }
 
   /**
-   * Once, however often the attempt is repeated for the sake of others. Never rejects.
+   * Tells each requester once, even if the attempt is repeated for other reasons. Never rejects.
    *
-   * @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most
+   * @returns the confirmations that have to be retried, {@link UNCONFIRMED_MAX} at most
    */
   async confirm(
     pipeline: string,
@@ -58,7 +58,7 @@ export class Confirmer {
     return unconfirmed;
   }
 
-  /** Never rejects. @returns those that are to be tried again, {@link UNCONFIRMED_MAX} at most */
+  /** Never rejects. @returns the confirmations that have to be retried, {@link UNCONFIRMED_MAX} at most */
   async deliver(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]> {
     const { deliver, metrics } = this.#options;
     const failed: Unconfirmed[] = [];
@@ -75,7 +75,7 @@ export class Confirmer {
   }
 }
 
-/** Requests of workflows, and records of Kafka, each in their order. */
+/** Divides a list into requests of workflows and records of Kafka, each in order. */
 export function divideRequests<T extends SourcedRecord>(
   items: readonly T[],
 ): [requests: readonly T[], records: readonly T[]] {

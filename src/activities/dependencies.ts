@@ -19,14 +19,15 @@ export interface ActivityDependencies {
   readonly stateLog: StateLog;
   readonly beat: Beat;
   readonly deliverConfirmation: DeliverConfirmation;
-  /** Bytes that Temporal takes in one payload. Default: its own. */
+  /** The most bytes that Temporal takes in one payload. Default: Temporal's own default. */
   readonly payloadBytesMax?: number;
   readonly ofOther: OfOther;
   readonly admission: AdmissionLimits;
 }
 
 /**
- * Whether work for a pipeline belongs to another installation, and to which; `unknown` where no one has claimed the pipeline.
+ * Says to which other installation work for a pipeline belongs. Null if it belongs to this one. `unknown` if nobody has
+ * claimed the pipeline.
  *
  * @param named the installation that the work names, if it names one
  */

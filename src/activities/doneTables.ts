@@ -8,17 +8,17 @@ import { byTable, type Batch } from './batch.js';
 import { judge, verdictsOf, type Outcome } from './outcome.js';
 
 /*
- * Where one table holds a batch, the others are done with it. Attempts note that, and what they have acknowledged of it, for the
- * attempts to come, on whatever worker.
+ * If one table holds a batch, the other tables are done with it. Attempts note that, and what they have acknowledged of it,
+ * for the later attempts, on whatever worker.
  */
 
-/** What an attempt notes of a table that is done with a batch; null where there is too much to be noted. */
+/** The note about a table that is done with a batch. Null if it would be too large. */
 export function noteDone(records: readonly SourcedRecord[], { rejected }: Outcome): InsertNotes | null {
   const done = noteRejections(byPlace(records, rejected));
   return done === null ? null : { whole: '', unsettled: [], done };
 }
 
-/** Which of a table's records are rejected, and why, by their places. */
+/** The rejections of a table's records, by their places. */
 function byPlace(records: readonly SourcedRecord[], rejected: readonly RejectedRecord[]): Map<number, Rejection> {
   const verdicts = verdictsOf(rejected);
   const rejections = new Map<number, Rejection>();
@@ -30,8 +30,9 @@ function byPlace(records: readonly SourcedRecord[], rejected: readonly RejectedR
 }
 
 /**
- * What an attempt before has made of a table's records, where another table held the batch. It stands: what is in the table is left
- * alone; and a record that is refused alone would not be told from an ill table any more, as nothing else is sent to it.
+ * The result of a table in an earlier attempt, in which another table held the batch. It is not changed: what is in the
+ * table stays. And rejected records are not tried again. Nothing else is sent to the table now, so a refused record
+ * could not be told from a broken table.
  */
 export function doneBefore(
   table: string,
@@ -44,7 +45,7 @@ export function doneBefore(
   return judge(records, (_, place) => verdicts.get(place));
 }
 
-/** Records of a batch that are in these tables, which attempts have noted to be done. */
+/** The records of a batch in these tables, which attempts have noted as done. */
 export function insertedOf(
   batch: Batch,
   tables: readonly string[],
@@ -54,7 +55,7 @@ export function insertedOf(
   return tables.flatMap((table) => doneBefore(table, records.get(table) ?? [], attempt)?.inserted ?? []);
 }
 
-/** Records in tables that attempts have acknowledged although the batch was held; undefined where nothing was. */
+/** The records that attempts have acknowledged although the batch was held. Undefined if there are none. */
 export function acknowledgedBefore(
   batch: Batch,
   attempt: Pick<Attempt, 'notes'>,

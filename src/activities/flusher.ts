@@ -15,7 +15,10 @@ import { judgeByName, requestOutcome, verdictsOf, type Outcome } from './outcome
 import { timed } from './stages.js';
 import { TableInserts } from './tableInserts.js';
 
-/** Flushes batches: inserts each, and then acknowledges what is in the tables. What was rejected goes back to the batcher. */
+/**
+ * Flushes batches: inserts each one, then acknowledges the records that are in the tables. Rejected records go back to
+ * the batcher.
+ */
 export class Flusher {
   readonly #tableInserts: TableInserts;
   readonly #answers: Answers;
@@ -38,15 +41,15 @@ export class Flusher {
 
   /**
    * @returns an `Envelope` of `InheritedOutcome` and the encoded rejected records
-   * @throws ApplicationFailure where a table holds the batch
-   * @throws PublishError where not all is acknowledged
+   * @throws ApplicationFailure if a table holds the batch
+   * @throws PublishError if not all is acknowledged
    */
   async flush(batch: Batch, attempt: Attempt): Promise<Uint8Array> {
     const startedAt = performance.now();
     const { pipeline, reason } = batch;
     this.#answers.mustBeAnswerable(attempt, 'inserted');
     const { skipped, toInsert } = withoutSkipped(batch);
-    // An insert that an attempt before has done, and could not acknowledge, is not done again.
+    // Inserts, unless an earlier attempt has inserted and only could not acknowledge.
     const verdicts = batch.repeated ? this.#memos.of(attempt.activity).verdicts : undefined;
     const outcome =
       verdicts === undefined
@@ -66,7 +69,7 @@ export class Flusher {
     return this.#sealed(batch, { ...outcome, skipped }, requests);
   }
 
-  /** @returns what the batcher has to know of the requests that are not rejected */
+  /** @returns for the batcher, the verdicts on the requests that are not rejected */
   async #answer(
     batch: Batch,
     skipped: readonly SourcedRecord[],
@@ -76,7 +79,7 @@ export class Flusher {
     const { pipeline, destination } = batch;
     const [skippedRequests, skippedRecords] = divideRequests(skipped);
     const [insertedRequests, insertedRecords] = divideRequests(inserted);
-    // First: a reply topic that is away must not keep requesters waiting.
+    // Confirmations come first. A reply topic that is away must not keep requesters waiting.
     const unconfirmed = [
       ...(await this.#answers.confirm(batch, 'skipped', skippedRequests, attempt)),
       ...(await this.#answers.confirm(batch, 'inserted', insertedRequests, attempt)),
@@ -92,8 +95,9 @@ export class Flusher {
   }
 
   /**
-   * Acknowledges what need not wait for a table that holds the batch. The attempts to come must know of it, or each would do it again.
-   * Requests are confirmed with their batch: those whose requester is away are then in its result.
+   * Acknowledges records that need not wait for a table that holds the batch. It is noted, because otherwise each
+   * attempt would acknowledge them again. Requests are not included: they are confirmed with their batch, so that
+   * undelivered confirmations are in its result.
    */
   async #acknowledgeEarly(batch: Batch, skippedOnes: readonly SourcedRecord[], attempt: Attempt): Promise<void> {
     if (batch.destination.reply === undefined) return;
@@ -109,11 +113,11 @@ export class Flusher {
       await this.#answers.acknowledge(batch, batch.destination, 'inserted', inserted, attempt);
       this.#answers.expectOtherAcks(attempt, 'inserted');
     } catch (error) {
-      // It is tried again with the batch, which is held in any case.
+      // It is retried with the batch, which is held in any case.
       if (error instanceof PublishError) return;
       throw error;
     }
-    // Not noted, they are acknowledged again. The batch is held by an error of its own, which must be told.
+    // If this is not noted, they are acknowledged again. The batch is held by another error, which must be reported.
     await attempt.note({ ...attempt.notes, acknowledgedTables: tables }).catch(() => undefined);
   }
 

@@ -5,17 +5,17 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { isNotFound } from '../temporal/errors.js';
 import type { Beat } from './attempt.js';
 
-/** A third of the heartbeat time-out. */
+/** Time for a heartbeat to arrive: a third of the heartbeat time-out. */
 const BEAT_WITHIN_MS = 5_000;
-/** Between two questions whether a heartbeat has arrived; it doubles from the first to the last. */
+/** The pause between two questions whether a heartbeat has arrived. It doubles from the first value to the last. */
 const ASK_AFTER_MS = { first: 4, last: 250 } as const;
 
 /**
- * Heartbeats that are known to have arrived.
+ * Makes a function that sends heartbeats and finds out whether they have arrived.
  *
- * They are sent by the SDK: its core ends an activity, and keeps its result to itself, where it has sent no heartbeat for 5 s longer than
- * the heartbeat time-out (`ActivityLocalTimers` in `activities.rs` of 1.24). It sends those of one activity one after the other, but does not tell
- * whether they arrive. So each carries a name of its own, and Temporal is asked until it has it.
+ * The SDK has to send them: if it has sent none for 5 s longer than the heartbeat time-out, its core ends the activity
+ * and drops its result (`ActivityLocalTimers` in `activities.rs` of 1.24). It sends the heartbeats of an activity in
+ * order, but does not tell whether they arrive. So each has its own name, and Temporal is asked until it has that name.
  */
 export function createBeat({ connection, workflowService }: Client, namespace: string): Beat {
   const process = randomUUID();
@@ -28,7 +28,7 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
     const endMs = Date.now() + BEAT_WITHIN_MS;
     for (let waitMs: number = ASK_AFTER_MS.first; ; waitMs = Math.min(2 * waitMs, ASK_AFTER_MS.last)) {
       await sleep(waitMs);
-      // A request that hangs must not keep the next beats waiting until Temporal takes the attempt for dead.
+      // A request that hangs must not delay the next heartbeats until Temporal takes the attempt for dead.
       const { pendingActivities } = await connection
         .withDeadline(endMs, () => workflowService.describeWorkflowExecution({ namespace, execution }))
         .catch((error: unknown) => {

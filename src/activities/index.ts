@@ -11,7 +11,10 @@ import { publishForeignSignals } from './publishForeignSignals.js';
 import { readInheritance } from './readInheritance.js';
 import { rejectRecords } from './rejectRecords.js';
 
-/** The activities of the batchers, around the clients they work with. */
+/**
+ * Creates the activities of the batchers. Every failure is thrown as one that Temporal repeats: an accepted batch is
+ * never given up.
+ */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
   const memos = new BatchMemos();
   const attempts = new Attempts({ ...dependencies, memos });

@@ -11,7 +11,7 @@ import type { Flusher } from './flusher.js';
 import { reportLost } from './lostRuns.js';
 import { timed } from './stages.js';
 
-/** In place of a batch's id, where its records are lost. */
+/** The id of a batch whose records are lost. */
 const LOST_BATCH_ID = 'lost';
 
 /** The activity that flushes a batch whose records are in the history of a closed run. */
@@ -34,7 +34,7 @@ export function insertInherited({
         leftover = await histories.leftover(batcher, runId, chunksDone, chunks);
       } catch (error) {
         if (!(error instanceof HistoryGoneError)) throw error;
-        // To wait would not bring it back, and would hold up all that comes after it.
+        // Waiting would not bring it back, and would hold up everything after it.
         reportLost({ metrics, logger }, batcher, error.runId, `a batch of ${chunks} chunks`);
         const nothing: InheritedOutcome = { id: LOST_BATCH_ID, inserted: 0, rejected: 0, skipped: 0 };
         return sealEnvelope(nothing, new Uint8Array(0));

@@ -3,7 +3,7 @@ import type { MissedByViews } from '../clickhouse/viewRepair.js';
 import type { InsertError } from '../clickhouse/insertErrors.js';
 import type { ActivityDependencies } from './dependencies.js';
 
-/** Tells operators how the inserts of pipelines into their tables go: metrics, and a line where a state changes. */
+/** Reports the inserts of pipelines into their tables to operators: metrics, and a log line when a state changes. */
 export class InsertReports {
   readonly #dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>;
 
@@ -11,14 +11,14 @@ export class InsertReports {
     this.#dependencies = dependencies;
   }
 
-  /** One insert of some of a batch's rows has an answer. */
+  /** An insert of some of a batch's rows was answered. */
   answered(pipeline: string, outcome: 'ok' | 'failed', rows: number): void {
     const { inserts, insertRows } = this.#dependencies.metrics;
     inserts.inc({ pipeline, outcome });
     if (outcome === 'ok') insertRows.observe({ pipeline }, rows);
   }
 
-  /** An insert was over a limit, and is divided. */
+  /** An insert was over a limit and is divided. */
   tooLarge(pipeline: string, table: string, { code, message }: InsertError, rows: number): void {
     const { metrics, stateLog } = this.#dependencies;
     metrics.tooLargeInserts.inc({ pipeline, code });
@@ -67,19 +67,19 @@ export class InsertReports {
     );
   }
 
-  /** A batch is given up, with this code for what is not in its table. */
+  /** A batch is given up. Records that are not in its table get this code. */
   givenUp(pipeline: string, batch: string, { inserted, rejected }: BatchInsertResult, code: string): void {
     const counts = { inserted: inserted.length, rejected: rejected.length };
     this.#dependencies.logger.warn({ pipeline, batch, ...counts, code }, 'A batch is given up');
   }
 }
 
-/** Names the state in which a pipeline's inserts into a table are. */
+/** Name of the state of a pipeline's inserts into a table, for the log. */
 function insertsOf(pipeline: string, table: string): string {
   return `inserts of ${pipeline} into ${table}`;
 }
 
-/** Names the state of how large a pipeline's inserts into a table may be. */
+/** Name of the state of the size of a pipeline's inserts into a table, for the log. */
 function sizesOf(pipeline: string, table: string): string {
   return `size of inserts of ${pipeline} into ${table}`;
 }

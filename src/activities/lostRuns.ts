@@ -1,7 +1,7 @@
 import { pipelineOf } from '../protocol/batcherId.js';
 import type { ActivityDependencies } from './dependencies.js';
 
-/** What a closed run had left is no longer in Temporal: it can only come from Kafka again. */
+/** Reports that what a closed run had left is lost in Temporal. It can only be read from Kafka again. */
 export function reportLost(
   { metrics, logger }: Pick<ActivityDependencies, 'metrics' | 'logger'>,
   batcher: string,

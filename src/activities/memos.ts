@@ -3,8 +3,8 @@ import type { Unconfirmed } from '../protocol/request.js';
 import type { Verdicts } from './outcome.js';
 
 /**
- * What attempts in this process have done of a batch whose activity is not done: what the next attempt need not do again. On
- * another worker it is not known; there it is done twice, or found out.
+ * What attempts in this process have done for a batch whose activity is not done yet, so that the next attempt need not
+ * repeat it. Another worker does not know this. There it is done twice, or found out.
  */
 export interface BatchMemo {
   /** What the insert has rejected. All other records are in their tables. */
@@ -12,26 +12,29 @@ export interface BatchMemo {
   /** The dead letters are published. */
   readonly deadLetters?: true;
   readonly acks?: Readonly<Partial<Record<AckStatus, PublishedAcks | undefined>>>;
-  /** Requesters have been told; these could not be. */
+  /** Requesters were told. These confirmations could not be delivered. */
   readonly confirmed?: Readonly<Partial<Record<AckStatus, readonly Unconfirmed[]>>>;
 }
 
-/** What has become of the acknowledgements of one status. */
+/** The result of publishing the acknowledgements of one status. */
 export interface PublishedAcks {
-  /** Topic to a digest of the records whose acknowledgements it has. */
+  /** By topic, a digest of the records whose acknowledgements it has. */
   readonly published: ReadonlyMap<string, number>;
-  /** Topics that did not take theirs; none where all are published, and the activity may still fail for another reason. */
+  /**
+   * Topics that did not take their acknowledgements. Empty if all are published, although the activity may still fail
+   * for another reason.
+   */
   readonly away: readonly string[];
 }
 
-/** As many batches are remembered. */
+/** Batches that are remembered, at most. */
 const MEMOS_MAX = 1_000;
-/** And for so long after something of them was noted last. */
+/** How long a batch is remembered after its last note. */
 const KEPT_FOR_MS = 10 * 60_000;
 
 const NOTHING: BatchMemo = {};
 
-/** The memos of batches, by what names the activity: see `Attempt.activity`. A full store forgets the oldest. */
+/** The memos of batches, by the name of the activity, see `Attempt.activity`. A full store forgets the oldest one. */
 export class BatchMemos {
   readonly #memos = new Map<string, { readonly memo: BatchMemo; readonly untilMs: number }>();
   readonly #now: () => number;
@@ -40,13 +43,13 @@ export class BatchMemos {
     this.#now = now;
   }
 
-  /** Empty where nothing is known. */
+  /** Empty if nothing is known. */
   of(activity: string): BatchMemo {
     const entry = this.#memos.get(activity);
     return entry !== undefined && this.#now() < entry.untilMs ? entry.memo : NOTHING;
   }
 
-  /** Notes these parts, in the place of what was known of them. */
+  /** Notes these parts. They replace what was known about them. */
   note(activity: string, parts: BatchMemo): void {
     const memo = { ...this.of(activity), ...parts };
     this.#memos.delete(activity);
@@ -55,7 +58,7 @@ export class BatchMemos {
     this.#memos.set(activity, { memo, untilMs: this.#now() + KEPT_FOR_MS });
   }
 
-  /** An activity is done: no attempt of it follows. */
+  /** Forgets an activity that is done: no attempt of it follows. */
   forget(activity: string): void {
     this.#memos.delete(activity);
   }

@@ -6,17 +6,17 @@ import type { InheritedOutcome } from '../protocol/leftover.js';
 import { identityName } from '../protocol/record.js';
 import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
 
-/** What became of a batch's records, or of those of one table. */
+/** The result for a batch's records, or for those of one table. */
 export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & { readonly inserted: readonly SourcedRecord[] };
 
-/** Of a batch whose insert is done: which records were rejected, by name, and why. All others are in the table. */
+/** The rejected records of an inserted batch, by name, and why. All others are in the table. */
 export type Verdicts = ReadonlyMap<string, Rejection>;
 
 export function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {
   return new Map(rejected.map((item) => [identityName(item), item.rejection]));
 }
 
-/** What an insert had come to, without doing it again. */
+/** Makes the result of an earlier insert from its verdicts. */
 export function judge(
   records: readonly SourcedRecord[],
   rejectionOf: (item: SourcedRecord, place: number) => Rejection | undefined,
@@ -33,18 +33,18 @@ export function judge(
 
 /** {@link judge} by the records' names. */
 export function judgeByName(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
-  // Names are texts: not made where none is needed.
+  // Names are texts, so they are made only if needed.
   return judge(records, verdicts.size === 0 ? () => undefined : (item) => verdicts.get(identityName(item)));
 }
 
-/** Rejects records that have no table to go to. */
+/** Rejects records without a table. */
 export function withoutTable(records: readonly SourcedRecord[]): Outcome {
   const message = "its pipeline sends each topic to a table of its own, and a workflow's row has no topic";
   const rejection = { code: REJECTION_CODES.noTable, message };
   return { inserted: [], rejected: records.map((item) => ({ ...item, rejection })), found: 0 };
 }
 
-/** What the batcher has to know of the requests in a batch. */
+/** The verdicts and undelivered confirmations of the requests in a batch, for the batcher. */
 export function requestOutcome(
   requests: {
     readonly inserted: readonly SourcedRecord[];

@@ -4,7 +4,7 @@ import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import type { ActivityDependencies } from './dependencies.js';
 
-/** The activity that publishes signals which no part of this product sends as dead letters. */
+/** The activity that publishes foreign signals, which no part of this product sends, as dead letters. */
 export function publishForeignSignals({
   attempts,
   publisher,

@@ -8,7 +8,7 @@ import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
 import { timed } from './stages.js';
 
-/** The activity that publishes dead letters and negative acknowledgements for what a flush has rejected. */
+/** The activity that publishes dead letters and negative acknowledgements for the records that a flush has rejected. */
 export function rejectRecords({
   attempts,
   answers,
@@ -24,9 +24,9 @@ export function rejectRecords({
     attempts.admit('rejectRecords', spec, async (attempt) => {
       const { pipeline, destination } = spec;
       const rejected = decodeRejected(bytes);
-      // A request's answer goes to whoever has it and can make another one: it needs no dead letter.
+      // A request needs no dead letter: its requester gets the answer, still has the row, and can submit it again.
       const [requests, records] = divideRequests(rejected);
-      // A stub's original went to the dead-letter topic before the stub was sent.
+      // The dead letter of a stub's original was published before the stub was sent.
       const letters = records.filter(({ record }) => record.tooLargeBytes === undefined);
       const unconfirmed = await answers.confirm(spec, 'rejected', requests, attempt);
       await timed(metrics, pipeline, 'reject', async () => {
@@ -34,7 +34,7 @@ export function rejectRecords({
           attempt.mustBeAlive();
           await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
           for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
-          // Should the acknowledgements fail, a repetition need not publish them again.
+          // If the acknowledgements fail, the repeated attempt does not publish the dead letters again.
           memos.note(attempt.activity, { deadLetters: true });
         }
         answers.mustBeAnswerable(attempt, 'rejected');

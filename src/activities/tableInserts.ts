@@ -13,22 +13,25 @@ import { doneBefore, noteDone } from './doneTables.js';
 import { InsertReports } from './insertReports.js';
 import { judgeByName, verdictsOf, withoutTable, type Outcome } from './outcome.js';
 
-/** A structural error lasts until a person acts: repeating at this pace is soon enough. */
+/** A structural error lasts until a person acts, so this pace is enough. */
 const STRUCTURAL_RETRY = '15 seconds';
 
-/** After this long an error that should pass by itself may be a row's fault. */
+/** After this time an error that should pass by itself may be a row's fault. */
 const OVERDUE_AFTER_MS = 15 * 60 * 1000;
-/** And after so many attempts. */
+/** And after this many attempts. */
 const OVERDUE_ATTEMPTS_MIN = 10;
 
-/** The records of one table, of a batch. */
+/** The records of a batch for one table. */
 interface Share {
   readonly table: string;
   readonly records: readonly SourcedRecord[];
   readonly batch: Batch;
 }
 
-/** The inserts of a batch, one for each of its tables; decides whether one that fails holds the batch, or gives it up. */
+/**
+ * Makes the inserts of a batch, one for each of its tables. Decides whether a failed one holds the batch or gives it
+ * up.
+ */
 export class TableInserts {
   readonly #tables: BatchInsertOptions['tables'];
   readonly #reports: InsertReports;
@@ -39,10 +42,11 @@ export class TableInserts {
   }
 
   /**
-   * One table after the other. One that fails holds the batch, but not the rows of the others: the repetition finds these.
+   * Inserts into one table after the other. If one fails, it holds the batch, but not the rows of the other tables: the
+   * repeated attempt finds these.
    *
-   * @param onHeld is called where one of them holds the batch, once it is noted which others are done
-   * @throws ApplicationFailure where the batch is held
+   * @param onHeld called if a table holds the batch, after it is noted which tables are done
+   * @throws ApplicationFailure if the batch is held
    */
   async insert(batch: Batch, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
     const outcomes: Outcome[] = [];
@@ -65,7 +69,7 @@ export class TableInserts {
       }
     }
     if (failure !== undefined) {
-      // Not noted, the tables are asked, and their records judged, again.
+      // If this is not noted, the next attempt asks these tables and judges their records again.
       if (await areNoted(done, attempt)) await onHeld();
       throw failure;
     }
@@ -143,7 +147,7 @@ function failureOf({ kind, message }: InsertError): ApplicationFailure {
     : ApplicationFailure.create({ message, type: 'TransientInsertError' });
 }
 
-/** Notes which tables are done with a batch that another one holds. @returns whether Temporal has it */
+/** Notes which tables are done with a batch that another table holds. @returns whether Temporal has the note */
 function areNoted(done: readonly [share: Share, outcome: Outcome][], attempt: Attempt): Promise<boolean> {
   const before = attempt.notes.inserts ?? {};
   const inserts = { ...before };
@@ -158,18 +162,21 @@ function areNoted(done: readonly [share: Share, outcome: Outcome][], attempt: At
   );
 }
 
-/** What the next attempt has to know of a failed insert, on whatever worker. Without it the time starts anew there. */
+/** Notes a failed insert for the next attempt, on whatever worker. Without the note the time would start again. */
 async function noteFailure({ kind, answered, mayBeOfMachine }: InsertError, attempt: Attempt): Promise<void> {
   const note = kind === 'structural' || !answered || mayBeOfMachine ? noteOutage : noteRefusal;
   await attempt.note(note(attempt.notes, Date.now())).catch(() => undefined);
 }
 
-/** Whether an insert that fails is to be given up, and not only this attempt at it. */
+/** Whether the insert is given up if this attempt fails. */
 function isLastTry({ destination: { retryForMs = Infinity } }: Batch, attempt: Attempt): boolean {
   return isOverdue(attempt, retryForMs);
 }
 
-/** Whether ClickHouse has answered an insert with errors for so long, and was not away, or its table wrong, lately. */
+/**
+ * Whether ClickHouse has answered an insert with errors for this long, and neither was away nor had a wrong table
+ * lately.
+ */
 function isOverdue({ notes, number }: Attempt, afterMs: number): boolean {
   const nowMs = Date.now();
   return number >= OVERDUE_ATTEMPTS_MIN && refusedForMs(notes, nowMs) >= afterMs && !hadOutage(notes, nowMs);
