@@ -16,18 +16,19 @@ export interface BatchInsertResult {
   readonly rejected: readonly RejectedRecord[];
   /** Rows that were in the table already, from an earlier attempt. */
   readonly found: number;
-  /** Rows that are in the table and that materialized views of it lack, or may lack; null where there are none. */
+  /** Rows in the table that its materialized views lack, or may lack. Null if there are none. */
   readonly missedByViews: MissedByViews | null;
 }
 
 /**
- * Inserts the records of a batch into a table, each once. A record that cannot become a row, or that ClickHouse refuses, is given
- * back; the others are inserted.
+ * Inserts the records of a batch into a table, each once. Records that cannot become rows, or that ClickHouse refuses,
+ * are returned. The others are inserted.
  *
- * Two nets against doubles: the deduplication token, a hash of exactly the rows sent; and, wherever an insert may have
- * left something behind, the question which identities are in the table already. The second needs the identity columns.
+ * Two things prevent doubles: the deduplication token, which is a hash of exactly the rows sent; and a look-up of the
+ * identities in the table, whenever an earlier insert may have left rows. The look-up needs the identity columns. See
+ * `docs/internals/flush.md`.
  *
- * @throws InsertError where the batch has to be held: nothing is proved against any record
+ * @throws InsertError if the batch has to be held. Then nothing is proved against any record
  */
 export async function insertRecords(
   records: readonly SourcedRecord[],
@@ -37,7 +38,8 @@ export async function insertRecords(
     return await insertOnce(records, options);
   } catch (error) {
     options.tables.forget(options.table);
-    // The table was altered since its columns were read; they are read anew. A second time it is for a person to see.
+    // The table was altered since its columns were read, so they are read again. If it happens again, a person has to
+    // see it.
     if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN)) throw error;
     return insertOnce(records, { ...options, repeated: true });
   }
@@ -69,7 +71,7 @@ async function insertOnce(records: readonly SourcedRecord[], options: BatchInser
   };
 }
 
-/** Rejections that another table, or the same one altered, would not have. */
+/** Rejections that depend on the table's columns. */
 const BLAMES_COLUMNS: Readonly<Record<string, true>> = {
   [REJECTION_CODES.unknownField]: true,
   [REJECTION_CODES.outOfRange]: true,
@@ -77,7 +79,10 @@ const BLAMES_COLUMNS: Readonly<Record<string, true>> = {
 
 type RowsOfTable = BatchRows & { readonly tableColumns: TableColumns };
 
-/** The table may have been altered since its columns were read: before these are the reason for a rejection they are read anew. */
+/**
+ * Makes rows. If columns are the reason for a rejection, they are read again first, because the table may have been
+ * altered.
+ */
 async function rowsByLatestColumns(
   records: readonly SourcedRecord[],
   options: BatchInsertOptions,
@@ -99,12 +104,12 @@ async function rowsByKnownColumns(
 }
 
 /**
- * Gives the records of a batch up: those that are in the table are inserted, all others are rejected. Nothing is inserted
- * any more. What could not have become a row is rejected for that, as ever. Of a table without identity columns nothing
- * can be found; one that is not there, or that this user may not see, has nothing.
+ * Gives the records of a batch up. Those in the table count as inserted, all others are rejected. Nothing more is
+ * inserted. Records that cannot become rows are rejected for that reason, as before. In a table without identity
+ * columns nothing can be found. A table that does not exist, or that this user may not see, has nothing.
  *
- * @param rejection of what is not there
- * @throws InsertError where the table cannot be asked, or an earlier insert may still be running: nothing is decided then
+ * @param rejection for records that are not in the table
+ * @throws InsertError if the table cannot be asked, or an earlier insert may still be running. Then nothing is decided
  */
 export async function giveUpRecords(
   records: readonly SourcedRecord[],
@@ -112,13 +117,13 @@ export async function giveUpRecords(
   rejection: Rejection,
 ): Promise<BatchInsertResult> {
   const { tables, table, mapping = DEFAULT_MAPPING } = options;
-  // It may have been altered since, and its columns decide on verdicts.
+  // The table may have been altered, and its columns decide on verdicts.
   tables.forget(table);
   const tableColumns = await columnsIfAny(tables, table);
   const batchRows = await buildRows(
     records,
     tableColumns ?? new Map(),
-    // Without a table no field has a column: that is not the records' fault.
+    // Without a table no field has a column. That is not the records' fault.
     tableColumns === null ? { ...options, mapping: { ...mapping, unknownFields: 'ignore' } } : options,
   );
   const { rows, rejected } = batchRows;
@@ -143,7 +148,10 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchIn
   throw new InsertError('structural', { code: NO_SUCH_COLUMN, message });
 }
 
-/** A number that does not fit would become another record's identity without a word; then its row is taken for that one's. */
+/**
+ * Checks that the identity columns can hold the batch's identities. A number that does not fit would silently become
+ * another record's identity, and its row would be taken for that record's.
+ */
 function mustHoldIdentities(
   tableColumns: TableColumns,
   records: readonly SourcedRecord[],
@@ -160,5 +168,5 @@ function mustHoldIdentities(
     throw new InsertError('structural', { code: UNFIT_IDENTITY, message: `table ${table}: ${reason}` });
 }
 
-/** In place of a code of ClickHouse, which would not notice. */
+/** The error code for this. ClickHouse itself would not notice. */
 const UNFIT_IDENTITY = 'unfit_identity';

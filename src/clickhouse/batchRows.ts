@@ -6,7 +6,7 @@ import type { Mapping } from '../protocol/settings.js';
 import { RowBlocks } from './rowBlocks.js';
 import { createRowBuilder, type TableColumns } from './rows.js';
 
-/** A record and where it comes from. */
+/** A record and its source. */
 export interface SourcedRecord {
   readonly source: RecordSource;
   readonly record: KafkaRecord;
@@ -14,16 +14,16 @@ export interface SourcedRecord {
 
 /** A record of a batch that has a row. */
 export interface BatchRow extends SourcedRecord {
-  /** Its place among the rows. */
+  /** Its index among the rows. */
   readonly row: number;
 }
 
-/** What a rewind fills. */
+/** The part of a batch that fills holes of a rewind. */
 export interface Fill {
   readonly sources: ReadonlySet<RecordSource>;
   /**
-   * Names this batch among all that have the same records: rows that were deleted from the table would otherwise be taken
-   * for inserted by the token that once brought them.
+   * Distinguishes this batch from others with the same records. Otherwise, if rows were deleted from the table, their
+   * old token would make ClickHouse drop them as already inserted.
    */
   readonly salt: string;
 }
@@ -31,16 +31,16 @@ export interface Fill {
 /** The rows of a batch. */
 export interface BatchRows {
   readonly rows: readonly BatchRow[];
-  /** Their bytes, by {@link BatchRow.row}. */
+  /** The rows' bytes, by {@link BatchRow.row}. */
   readonly lines: RowBlocks;
-  /** What cannot become a row. */
+  /** Records that cannot become rows. */
   readonly rejected: readonly RejectedRecord[];
 }
 
-/** Rows are made for so long before others have their turn. */
+/** How long rows are made before other work may run. */
 const YIELD_AFTER_MS = 20;
 
-/** Makes the rows of records. What a rewind fills may come more than once, and has one row. */
+/** Makes the rows of records. In a rewind a record may come more than once. It gets one row. */
 export async function buildRows(
   records: readonly SourcedRecord[],
   tableColumns: TableColumns,
@@ -63,7 +63,7 @@ export async function buildRows(
     } else {
       rejected.push({ source, record, rejection: row });
     }
-    // A large batch must not keep heartbeats and other batches waiting, whether it is one of many rows or of large ones.
+    // A large batch must not delay heartbeats and other batches, whether it has many rows or large ones.
     if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
       await setImmediate();
       yieldedAt = performance.now();
@@ -82,7 +82,7 @@ function withoutRepetitions(records: readonly SourcedRecord[], { sources }: Fill
   });
 }
 
-/** The deduplication token: 128 bits of a hash of the identities of just these rows. */
+/** The deduplication token: 128 bits of a hash of the identities of exactly these rows. */
 export function identityToken(rows: readonly SourcedRecord[], salt = ''): string {
   const hash = createHash('sha256').update(salt);
   let source: RecordSource | undefined;

@@ -7,8 +7,8 @@ import type { TableColumns } from './rows.js';
 import { recordName } from './tables.js';
 
 /**
- * Which rows of a batch are in the table already, as far as they were looked up. Begins empty, and grows by each {@link lookUp}. A table
- * without identity columns cannot be asked: nothing is found there.
+ * The rows of a batch that are in the table already, as far as they were looked up. It begins empty and grows with each
+ * {@link lookUp}. A table without identity columns cannot be asked, so nothing is found there.
  */
 export class FoundRows {
   /** Whether the table can be asked. */
@@ -16,7 +16,7 @@ export class FoundRows {
   readonly #options: BatchInsertOptions;
   readonly #tableColumns: TableColumns;
   readonly #found = new Set<BatchRow>();
-  /** An insert of this batch may have been begun of which nobody knows whether it still runs. */
+  /** An insert of this batch may still be running. */
   #mayBeRunning: boolean;
 
   constructor(options: BatchInsertOptions, tableColumns: TableColumns) {
@@ -34,25 +34,26 @@ export class FoundRows {
     return this.#found.has(row);
   }
 
-  /** Those that were found, in the order in which they were. */
+  /** The found rows, in the order in which they were found. */
   all(): Iterable<BatchRow> {
     return this.#found;
   }
 
-  /** Those that were not found. */
+  /** The rows that were not found. */
   missing(rows: readonly BatchRow[]): readonly BatchRow[] {
     return this.#found.size === 0 ? rows : rows.filter((row) => !this.#found.has(row));
   }
 
-  /** An insert has failed: without an answer it may still be running. */
+  /** Notes that an insert has failed. If it had no answer, it may still be running. */
   failed({ answered }: InsertError): void {
     this.#mayBeRunning ||= !answered;
   }
 
   /**
-   * Asks which of these rows are in the table, once no insert that could still bring some is running.
+   * Asks which of these rows are in the table. First it makes sure that no insert is running that could still bring
+   * some.
    *
-   * @throws InsertError where one may be running, or the table cannot be asked
+   * @throws InsertError if one may be running, or the table cannot be asked
    */
   async lookUp(rows: readonly BatchRow[]): Promise<void> {
     if (!this.canLookUp) return;

@@ -27,43 +27,46 @@ export interface BatchInsertOptions {
   readonly mapping?: Mapping;
   /** Id of the batch. */
   readonly batch: string;
-  /** True where an insert of these records may have happened before: what is there is looked up first. */
+  /** True if these records may have been inserted before. Then the table is asked first. */
   readonly repeated: boolean;
   /**
-   * Where a rewind fills holes. What is there of these sources is looked up first, whatever its epoch, and a record may come
+   * Set if a rewind fills holes. Rows of these sources are looked up first, whatever their epoch, and a record may come
    * more than once.
    */
   readonly fill?: Fill;
-  /** True where attempts have failed for so long that it may be a row's fault, whatever the error says. */
+  /** True if attempts have failed for so long that a row may be the reason, whatever the error says. */
   readonly overdue: boolean;
-  /** Called right before each effect; throws where this attempt may have none any more. */
+  /** Called right before each effect. Throws if this attempt may have no more effects. */
   readonly mustBeAlive: () => void;
   readonly onInsert?: (outcome: 'ok' | 'failed', rows: number) => void;
-  /** An insert of so many rows is over a limit, and is divided. */
+  /** Called if an insert of so many rows is over a limit and is divided. */
   readonly onTooLarge?: (error: InsertError, rows: number) => void;
-  /** Default: nothing is known of earlier attempts, and nothing is noted. */
+  /** Default: nothing is known about earlier attempts, and nothing is noted. */
   readonly journal?: InsertJournal;
-  /** Whether the batch is held while a view refuses rows that are in the table. Default: `best-effort`, it is not. */
+  /**
+   * `required`: the batch is held while a view refuses rows that are in the table. Default: `best-effort`, it is not
+   * held.
+   */
   readonly views?: 'required' | 'best-effort';
-  /** Waits, in milliseconds. Default: a timer. */
+  /** Waits for some milliseconds. Default: a timer. */
   readonly pause?: (delayMs: number) => Promise<unknown>;
 }
 
 /**
- * What earlier attempts have noted about their inserts into a table, and where this one does. The attempts of one
- * activity, with nobody else.
+ * The notes of earlier attempts about their inserts into a table, to which this one adds its own. They are shared by
+ * the attempts of one activity only.
  */
 export interface InsertJournal {
-  /** Whether nobody but this activity can have inserted these records. */
+  /** Whether only this activity can have inserted these records. */
   readonly complete: boolean;
   readonly notes: InsertNotes | undefined;
-  /** How long ago the first attempt began, at most, in milliseconds. */
+  /** The most milliseconds since the first attempt began. */
   ageMs(): number;
-  /** Resolves when the notes outlive this process. Rejects where they may not. */
+  /** Resolves when the notes would survive this process. Rejects if they may not. */
   save(notes: InsertNotes): Promise<void>;
 }
 
-/** In place of a journal. */
+/** The journal if there is none. */
 export const NO_JOURNAL: InsertJournal = {
   complete: false,
   notes: undefined,

@@ -9,12 +9,14 @@ import { findRefused } from './search.js';
 import { TokenSender } from './tokenSender.js';
 import { ViewRepair, type MissedByViews } from './viewRepair.js';
 
-/** In place of a row's number. */
+/** Stands for a record without a row. */
 const NO_ROW = -1;
 
-/** The insert of one attempt at a batch: all of its rows go into the table once, but for those that are refused alone. */
+/**
+ * The insert of one attempt at a batch. All of its rows go into the table once, except those that are refused alone.
+ */
 export class Insertion {
-  /** Rows that were in the table already. */
+  /** The rows that were in the table already. */
   readonly found: FoundRows;
   readonly #options: BatchInsertOptions;
   readonly #batchRows: BatchRows;
@@ -38,8 +40,8 @@ export class Insertion {
   /**
    * Sends all rows that are not in the table, and finds those that it refuses.
    *
-   * @returns the rows that are to be rejected; all others are in the table
-   * @throws InsertError where the batch has to be held
+   * @returns the rows to reject. All others are in the table
+   * @throws InsertError if the batch has to be held
    */
   async findRefused(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
@@ -48,20 +50,24 @@ export class Insertion {
     if (repeated && this.found.size > 0) await this.#views.settleEarlier();
     const missing = this.found.missing(rows);
     const refused = await findRefused(missing, (part) => this.#send(part), this.#divide(missing));
-    // Alone it is still too large: it may pass with more memory, and what came with it is in the table by now.
+    // This row is too large even alone. It may succeed with more memory, and the rows sent with it are in the table by
+    // now.
     const tooLarge = refused.find(({ reason }) => reason.error.kind === 'oversized');
     if (tooLarge !== undefined && !overdue) throw tooLarge.reason.error;
     const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
     const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
     const confirmed = await this.#refusals.confirm(doubtful, (row) => this.#send([row]));
     const verdicts = [...certain, ...confirmed];
-    // A row that is there is inserted, even where the last word about it was an error.
+    // A row in the table is inserted, even if its last attempt ended with an error.
     if (verdicts.length > 0) await this.found.lookUp(verdicts.map(({ item }) => item));
     await this.#sender.sent.noteSettled();
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 
-  /** Where inserts of this table were too large of late, in parts that are small enough by the time they are asked for. */
+  /**
+   * Divides rows into parts, if inserts into this table were too large lately. Each part is small enough for the limit
+   * at the time when it is asked for.
+   */
   *#divide(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
     for (let first = 0, next = 0; first < rows.length; first = next) {
       const bytesMax = this.#options.tables.insertBytesMax(this.#options.table);
@@ -75,10 +81,10 @@ export class Insertion {
   }
 
   /**
-   * Sends those rows of a part that are not in the table.
+   * Sends the rows of a part that are not in the table.
    *
-   * @returns why they are refused, where rows may be the reason; null where all are in the table
-   * @throws InsertError where the batch has to be held
+   * @returns why they are refused, if rows may be the reason. Null if all are in the table
+   * @throws InsertError if the batch has to be held
    */
   async #send(part: readonly BatchRow[]): Promise<RowRefusal | null> {
     const rows = this.found.missing(part);
@@ -96,7 +102,7 @@ export class Insertion {
         return null;
       }
       await this.#refusals.mustBeWorthASearch(rows, error);
-      // It may have left rows behind, whatever its error says. A single row's turn comes at the end.
+      // It may have left rows in the table, whatever its error says. A single row is looked up at the end.
       if (rows.length > 1 || !error.answered) await this.found.lookUp(rows);
       const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
       return {
@@ -108,10 +114,10 @@ export class Insertion {
   }
 
   /**
-   * Records that cannot become rows, or not any more: the table may have been altered, or this version may be stricter than the one that
-   * has inserted them.
+   * Divides records that cannot become rows any more. An earlier attempt may have inserted them: the table may have
+   * been altered since, or this version may be stricter.
    *
-   * @returns those that are in the table all the same, and the others
+   * @returns the records that are in the table, and the others
    */
   async divideRejected(
     rejected: readonly RejectedRecord[],

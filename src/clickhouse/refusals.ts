@@ -16,31 +16,34 @@ export interface RowRefusal {
 /** A row that was refused alone. */
 export type RefusedRow = Refused<BatchRow, RowRefusal>;
 
-/** A row that is refused for a reason that does not blame the data is tried again after each of these pauses. */
+/** A row that is refused for a doubtful reason is tried again after each of these pauses. */
 const CONFIRM_AFTER_MS = [1_000, 5_000];
-/** More such refusals in a row than this are not the rows' fault, unless another batch goes in meanwhile. */
+/**
+ * If more rows than this are refused for doubtful reasons in a row, the rows are not the reason, unless another batch
+ * goes in meanwhile.
+ */
 const DOUBTFUL_MAX = 100;
 const AWAIT_OTHERS_MS = 5_000;
-/** A table that takes one of them after all, again and again, is ill. */
+/** If a table takes one of them again in each of so many rounds, the table is broken. */
 const CONFIRM_ROUNDS_MAX = 10;
 
-/** Code of ClickHouse's TOO_MANY_PARTS, which, of an insert that is too large, says that it has too many partitions. */
+/** Code of ClickHouse's TOO_MANY_PARTS. For an insert that is too large it means too many partitions. */
 const TOO_MANY_PARTITIONS = '252';
 /** Code of ClickHouse's MEMORY_LIMIT_EXCEEDED. */
 const TOO_MUCH_MEMORY = '241';
 
 /**
- * Judges what one attempt's inserts are refused with: whether rows may be the reason, or the batch has to be held.
+ * Judges the errors of one attempt's inserts: whether rows may be the reason, or the batch has to be held.
  *
- * - An error that blames the data starts a search: the row that is refused alone is rejected.
- * - An insert that is over a limit is divided by halves.
- * - A transient error that is not overdue ends the attempt; the batch is held.
- * - A structural or an unknown error, or a transient one that is overdue, starts a search if a probe, an insert without
- *   rows, shows that the table can be written. It shows no more: on a full disk it succeeds. A row is rejected only if one row
- *   can be the reason of the error, if it is refused alone again and again, and if the table has taken other rows since this
- *   attempt was refused first. Otherwise the batch is held: an ill ClickHouse must not send good rows to the dead-letter
- *   topic. More than {@link DOUBTFUL_MAX} rows are rejected for it only where the error can come from a value, and other rows, of
- *   this batch or another one, went in between.
+ * - An error about the data starts a search. The row that is refused alone is rejected.
+ * - An insert over a limit is halved.
+ * - A transient error that is not overdue ends the attempt. The batch is held.
+ * - Doubtful errors (a structural one, an unknown one, or an overdue transient one) start a search if a probe, an
+ *   insert without rows, shows that the table can be written. It shows no more: on a full disk it succeeds, too. A row
+ *   is rejected only if a single row can be the reason of the error, if it is refused alone again and again, and if the
+ *   table has taken other rows since this attempt was refused first. Otherwise the batch is held: a broken ClickHouse
+ *   must not send good rows to the dead-letter topic. More than {@link DOUBTFUL_MAX} rows are rejected only if the
+ *   error can come from a value, and other rows, of this batch or another one, went in between.
  */
 export class Refusals {
   readonly #options: BatchInsertOptions;
@@ -49,9 +52,9 @@ export class Refusals {
   readonly #found: FoundRows;
   #doubtfulInARow = 0;
   #doubtfulSinceMs = 0;
-  /** When this attempt was refused first for a reason that does not blame the data. */
+  /** When this attempt was first refused for a doubtful reason. */
   #refusedSinceMs: number | undefined;
-  /** Likewise, for a limit: what a limit refused says nothing about the table. */
+  /** The same for a limit. A limit's refusal says nothing about the table. */
   #tooLargeSinceMs: number | undefined;
 
   constructor(options: BatchInsertOptions, tableColumns: TableColumns, lines: RowBlocks, found: FoundRows) {
@@ -61,12 +64,12 @@ export class Refusals {
     this.#found = found;
   }
 
-  /** Rows went in. */
+  /** Notes that rows went in. */
   taken(): void {
     this.#doubtfulInARow = 0;
   }
 
-  /** @throws InsertError where no row may be the reason of an error, or where that cannot be found out */
+  /** @throws InsertError if no row can be the reason of an error, or that cannot be found out */
   async mustBeWorthASearch(rows: readonly BatchRow[], error: InsertError): Promise<void> {
     const { overdue, onTooLarge } = this.#options;
     if (error.kind === 'data') return;
@@ -74,8 +77,8 @@ export class Refusals {
     if (error.kind === 'transient' && !overdue) throw error;
     if (isTooLarge) this.#tooLargeSinceMs ??= performance.now();
     else this.#refusedSinceMs ??= performance.now();
-    // Without look-ups, what a search has inserted would be inserted again if it ends with the batch held. Too many
-    // partitions never end so: a row has one.
+    // Without look-ups, a held batch would insert again what its search has inserted. Too many partitions never end
+    // with a held batch, because a row has one partition.
     if (!this.#found.canLookUp && !(isTooLarge && error.code === TOO_MANY_PARTITIONS)) throw error;
     if (isTooLarge && rows.length > 1) {
       this.#limitInserts(rows, error);
@@ -91,7 +94,7 @@ export class Refusals {
     this.#doubtfulInARow = 0;
   }
 
-  /** The table's next inserts are smaller than these rows. */
+  /** Makes the table's next inserts smaller than these rows. */
   #limitInserts(rows: readonly BatchRow[], { code }: InsertError): void {
     const { tables, table } = this.#options;
     tables.wasTooLarge(
@@ -101,7 +104,10 @@ export class Refusals {
     );
   }
 
-  /** Whether rows went in since then. Those of another batch are awaited: the good ones of this one may be in the table already. */
+  /**
+   * Whether rows went in since then. It also waits for rows of another batch, because the good rows of this one may be
+   * in the table already.
+   */
   async #othersGoIn(sinceMs: number): Promise<boolean> {
     const { tables, table, pause = sleep } = this.#options;
     const wentIn = (): boolean => (tables.lastInsertAtMs(table) ?? -Infinity) > sinceMs;
@@ -113,23 +119,23 @@ export class Refusals {
     try {
       await this.#options.tables.probe(this.#options.table, this.#tableColumns);
     } catch (probeError) {
-      // The first error is the one to show; the probe's says why it is believed to be nobody's fault.
+      // The first error is reported. If the probe fails with a structural error, that one explains more.
       throw probeError instanceof InsertError && probeError.kind === 'structural' ? probeError : error;
     }
   }
 
   /**
-   * Sends each row that was refused for a reason that does not blame the data again, alone, after a while.
+   * Sends each row that was refused for a doubtful reason again, alone, after a while.
    *
-   * @param sendAlone see `RowRefusal` for what it gives back; null where the row is in the table
-   * @returns those that are refused still, while the table takes other rows
-   * @throws InsertError where the batch is to be held
+   * @param sendAlone see `RowRefusal` for its result. Null if the row is in the table
+   * @returns the rows that are still refused, while the table takes other rows
+   * @throws InsertError if the batch has to be held
    */
   async confirm(
     doubtful: readonly RefusedRow[],
     sendAlone: (row: BatchRow) => Promise<RowRefusal | null>,
   ): Promise<readonly RefusedRow[]> {
-    // The search ends where so many are refused in a row: other rows went in between these.
+    // The search ends if so many are refused in a row. So other rows went in between these.
     const areMany = doubtful.length > DOUBTFUL_MAX;
     mustBeOfRows(doubtful, areMany);
     const refused = await this.#refusedAgain(doubtful, sendAlone);
@@ -137,7 +143,7 @@ export class Refusals {
     if (first === undefined) return [];
     const { error } = first.reason;
     mustBeOfRows(refused, areMany);
-    // Of a structural or a transient error nobody but other rows can say that it is not the table's.
+    // For a structural or a transient error, only other rows can show that the table is not the reason.
     const isItsOwn = (error.kind === 'unknown' && !error.mayBeOfMachine) || error.kind === 'oversized';
     const mayBeAlone = this.#options.overdue && refused.length === 1 && isItsOwn;
     const sinceMs = error.kind === 'oversized' ? this.#tooLargeSinceMs : this.#refusedSinceMs;
@@ -146,7 +152,7 @@ export class Refusals {
     return refused;
   }
 
-  /** @returns those that are refused after each pause; none is taken in the last rounds */
+  /** @returns the rows that are refused after each pause. In the last rounds none succeeded */
   async #refusedAgain(
     doubtful: readonly RefusedRow[],
     sendAlone: (row: BatchRow) => Promise<RowRefusal | null>,
@@ -159,16 +165,16 @@ export class Refusals {
       if (rounds === CONFIRM_ROUNDS_MAX) throw refused[0].reason.error;
       await pause(CONFIRM_AFTER_MS[round] as number);
       this.#doubtfulInARow = 0;
-      // A failing view refuses with the row in the table: it must not be inserted once more.
+      // If a view fails, the row is in the table although it was refused. It must not be inserted again.
       await this.#found.lookUp(refused.map(({ item }) => item));
       const still: RefusedRow[] = [];
       for (const { item } of refused) {
-        // All of these were refused before: one more says nothing about the table, which is probed anew instead.
+        // All of these were refused before, so one more says nothing about the table. It is probed again instead.
         if (this.#doubtfulInARow === DOUBTFUL_MAX) this.#doubtfulInARow = 0;
         const reason = await sendAlone(item);
         if (reason !== null) still.push({ item, reason });
       }
-      // One that goes in shows that refusals pass: the others have to prove themselves from the start.
+      // A row that succeeds shows that refusals may pass. The others are tried from the first pause again.
       round = still.length === refused.length ? round + 1 : 0;
       refused = still;
     }
@@ -176,7 +182,7 @@ export class Refusals {
   }
 }
 
-/** @throws InsertError where a row is refused for what it cannot be the reason of; where they are many, a value of it */
+/** @throws InsertError if a row cannot be the reason of its error. If they are many, a value has to be the reason */
 function mustBeOfRows(refused: readonly RefusedRow[], areMany: boolean): void {
   const ofTable = refused.find(({ reason: { error } }) => !(areMany ? error.mayBeOfValue : error.mayBeOfRow));
   if (ofTable !== undefined) throw ofTable.reason.error;

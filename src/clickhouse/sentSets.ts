@@ -3,8 +3,8 @@ import { identityToken, type BatchRow } from './batchRows.js';
 import { NO_JOURNAL, type BatchInsertOptions, type InsertJournal } from './insertOptions.js';
 
 /**
- * Which sets of a batch's rows were sent, by their tokens, without its being known that the table's views have them. They are noted in the
- * journal, for the attempts to come: a set can be sent again only as it was sent.
+ * The sets of a batch's rows that were sent, by their tokens, as long as it is not known that the table's views have
+ * them. They are noted in the journal for later attempts, because a set can be sent again only exactly as it was sent.
  */
 export class SentSets {
   readonly #rows: readonly BatchRow[];
@@ -24,17 +24,17 @@ export class SentSets {
     return identityToken(rows, this.#salt);
   }
 
-  /** Whether every set that was sent is known: those that are not noted were answered with success. */
+  /** Whether every set that was sent is known. Sets that are not noted were answered with success. */
   get areComplete(): boolean {
     return this.#journal.complete && !this.#incomplete;
   }
 
-  /** Whether tokens were not remembered when sets were sent: these must not be sent again. */
+  /** Whether tokens were not remembered when sets were sent. These sets must not be sent again. */
   get areForgotten(): boolean {
     return this.#journal.notes?.forgotten === true;
   }
 
-  /** How long ago the first set may have been sent, in milliseconds. */
+  /** The most milliseconds since the first set was sent. */
   ageMs(): number {
     return this.#journal.ageMs();
   }
@@ -43,7 +43,7 @@ export class SentSets {
     return this.#unsettled.has(this.tokenOf(rows));
   }
 
-  /** Notes a set. Resolves when the note outlives this process. */
+  /** Notes a set. Resolves when the note would survive this process. */
   async note(rows: readonly BatchRow[]): Promise<void> {
     const set = rowSet(rows.map(({ row }) => row));
     if (set === null) this.#incomplete = true;
@@ -51,20 +51,20 @@ export class SentSets {
     await this.save();
   }
 
-  /** A set is in the table and its views, or in neither. */
+  /** Drops a set that is in the table and its views, or in neither. */
   settle(token: string): void {
     this.#unsettled.delete(token);
   }
 
   /**
-   * Takes over what earlier attempts have noted.
+   * Takes over the notes of earlier attempts.
    *
-   * @param hasArrived whether a set is in the table; one that is not there never arrived
-   * @returns the sets that have
+   * @param hasArrived whether a set is in the table. If not, it never arrived
+   * @returns the sets that have arrived
    */
   takeOver(hasArrived: (rows: readonly BatchRow[]) => boolean): readonly (readonly BatchRow[])[] {
     const { notes } = this.#journal;
-    // Numbers of other rows, as after the table was altered, say nothing about these.
+    // If the rows are others, for example after the table was altered, the numbers mean nothing.
     const isSame = notes?.whole === this.tokenOf(this.#rows);
     this.#incomplete = !isSame || notes.incomplete === true;
     const noted = isSame ? notes.unsettled.map((set) => rowsOf(set).flatMap((row) => this.#rows[row] ?? [])) : [];
@@ -73,10 +73,13 @@ export class SentSets {
     return arrived;
   }
 
-  /** All that was sent has been answered: a later attempt, for another reason, must not take it for unsettled. */
+  /**
+   * Notes that everything sent was answered. Otherwise a later attempt, made for another reason, would take it for
+   * unsettled.
+   */
   async noteSettled(): Promise<void> {
     if ((this.#journal.notes?.unsettled.length ?? 0) === 0 || this.#unsettled.size > 0) return;
-    // Not noted, it is sent again, or said to be lacking.
+    // If this is not noted, the rows are sent again, or reported as missing in views.
     await this.save().catch(() => undefined);
   }
 

@@ -3,9 +3,9 @@ import type { BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './rows.js';
 import { SentSets } from './sentSets.js';
 
-/** Sends sets of a batch's rows to its table, each under a token of its own. */
+/** Sends sets of a batch's rows to its table, each with its own token. */
 export class TokenSender {
-  /** What was sent, as far as it is not settled. */
+  /** The sets that were sent and are not settled. */
   readonly sent: SentSets;
   readonly #options: BatchInsertOptions;
   readonly #tableColumns: TableColumns;
@@ -20,7 +20,7 @@ export class TokenSender {
   }
 
   /**
-   * Sends a set of rows: all of them go in, or none as far as ClickHouse can.
+   * Sends a set of rows: all or none, as far as ClickHouse can promise that.
    *
    * @param ignoreViews see `RowsToInsert`
    * @throws InsertError
@@ -38,13 +38,13 @@ export class TokenSender {
       throw error;
     }
     onInsert?.('ok', rows.length);
-    // A view may lack them still.
+    // Otherwise a view may still lack them.
     if (!ignoreViews) this.sent.settle(token);
   }
 
   /**
-   * Before anything is sent to a table with views: otherwise the next attempt, on another worker, could not tell which set has
-   * brought the rows that it finds. Whether there are any is not asked anew for the sake of the whole batch.
+   * Notes a set before it is sent to a table with views. Otherwise the next attempt, on another worker, could not tell
+   * which set brought the rows that it finds. For the whole batch, the table is not asked again whether it has views.
    */
   async noteSending(rows: readonly BatchRow[]): Promise<void> {
     const isWhole = rows.length === this.#batchRows.rows.length && this.#options.fill === undefined;

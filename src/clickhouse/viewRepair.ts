@@ -4,21 +4,21 @@ import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TokenSender } from './tokenSender.js';
 
-/** Rows that are in a table and that materialized views of it lack, or may lack. */
+/** Rows in a table that its materialized views lack, or may lack. */
 export interface MissedByViews {
   readonly rows: number;
-  /** What a view refuses them for; what is known otherwise. */
+  /** Why a view refuses them, or what else is known. */
   readonly why: string;
 }
 
 /**
  * Brings rows that are in a table to its materialized views, too.
  *
- * A view that fails leaves the rows in the table, and is left without them. So rows that are found after
- * an error are no proof. The same rows are sent again under the same token: the table and the views that have them drop
- * them, the others take them. That needs to be the very same set, and every token to be known still. So each set is noted for
- * the attempts to come before it is sent, and nothing is sent again that is not noted: version 0.1.0 noted nothing, and may have
- * sent any set.
+ * If a view fails, the table has the rows, but the view does not. So rows that are found after an error do not prove
+ * that the views have them. The same rows are sent again with the same token: the table and the views that have them
+ * drop them, and the others take them. This needs exactly the same set, and every token must still be remembered. So
+ * each set is noted for later attempts before it is sent, and nothing is sent again that is not noted. Version 0.1.0
+ * noted nothing, and may have sent any set.
  */
 export class ViewRepair {
   readonly #options: BatchInsertOptions;
@@ -33,12 +33,12 @@ export class ViewRepair {
     this.#found = found;
   }
 
-  /** What could not be brought to them; null where there is nothing. */
+  /** The rows that could not be brought to the views. Null if there are none. */
   get missed(): MissedByViews | null {
     return this.#missed === 0 ? null : { rows: this.#missed, why: this.#missedWhy };
   }
 
-  /** Whether an error, which ClickHouse has answered with, is a view's: the table has taken all rows. */
+  /** Whether an error of ClickHouse comes from a view: then the table has taken all rows. */
   async isOfViews(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
     const mayPass = error.kind === 'transient' && !this.#options.overdue;
     if (!error.isOfClickHouse || mayPass || !this.#found.canLookUp || !(await this.#sender.hasViews())) return false;
@@ -46,7 +46,7 @@ export class ViewRepair {
     const { sent } = this.#sender;
     const left = this.#found.missing(rows).length;
     if (left === 0) {
-      // The view is new.
+      // Not noted yet: the view is new.
       if (!sent.has(rows)) await sent.note(rows);
       return true;
     }
@@ -62,9 +62,9 @@ export class ViewRepair {
     if (!(await this.#sender.hasViews())) return;
     const partial = new Set<BatchRow>();
     let unsettled = new Set([...this.#found.all()].filter(({ source }) => fill?.sources.has(source) !== true));
-    // What is not there never arrived: the look-up has waited for whatever was running.
+    // A set that is not there never arrived, because the look-up has waited for all running inserts.
     for (const rows of sent.takeOver((set) => set.some((row) => this.#found.has(row)))) {
-      // Not all of it is there: what is missing is sent under a token of its own.
+      // A part is missing. It is sent with its own token.
       if (this.#found.missing(rows).length > 0) {
         for (const row of rows) if (this.#found.has(row)) partial.add(row);
         continue;
@@ -72,17 +72,17 @@ export class ViewRepair {
       await this.sendAgain(rows, undefined);
       for (const row of rows) unsettled.delete(row);
     }
-    // Whatever else an earlier attempt sent was answered with success, or it would be in its notes.
+    // Everything else that an earlier attempt sent was answered with success. Otherwise it would be in its notes.
     if (sent.areComplete) unsettled = partial;
     if (fill === undefined && unsettled.size > 0) this.#miss(unsettled.size, this.#missedWhy);
   }
 
   /**
-   * The same rows under the same token: what has them drops them. `best-effort`: where a view goes on refusing them, the other
-   * views get them, and the batch goes on.
+   * Sends the same rows with the same token again. What has them already drops them. `best-effort`: if a view still
+   * refuses them, the other views get them, and the batch goes on.
    *
-   * @param refusal what they were refused with; undefined where that is not known
-   * @throws InsertError where the batch is to be held
+   * @param refusal why they were refused. Undefined if that is not known
+   * @throws InsertError if the batch has to be held
    */
   async sendAgain(rows: readonly BatchRow[], refusal: InsertError | undefined): Promise<void> {
     const { tables, table, views = 'best-effort', overdue } = this.#options;
