@@ -174,12 +174,29 @@ export class ClickHouseTables {
     this.#settingsIfKnown = Object.fromEntries(
       Object.entries(INSERT_SETTINGS_IF_KNOWN).filter(([name]) => known.includes(name)),
     );
+    const [keepsIntegers, keepsIntegersOfArrays] = await this.#readIntegersOfJson();
     return {
       timeZone,
       years: [first, last],
       refusesNearly: Boolean(refusesNearly),
       keepsEarlyFractions: Boolean(keepsEarlyFractions),
+      keepsIntegers: Boolean(keepsIntegers),
+      keepsIntegersOfArrays: Boolean(keepsIntegersOfArrays),
     };
+  }
+
+  /** Whether integers keep their digits in JSON, and in arrays of it. By itself: a server may not know the type, or refuse it. */
+  async #readIntegersOfJson(): Promise<readonly number[]> {
+    const large = '9007199254740993';
+    const keeps = (fraction: string, integer: string): string =>
+      `toString(JSONExtract('[{"a":${fraction}},{"a":${integer}}]', 'Array(JSON)')) LIKE '%${large}%'`;
+    try {
+      const query = `SELECT ${keeps('0.5', large)}, ${keeps('[0.5]', `[${large}]`)}`;
+      return (await this.#query<number[]>(query, {}))[0] ?? [];
+    } catch (error) {
+      if (error instanceof InsertError && error.answered && error.kind !== 'transient') return [];
+      throw error;
+    }
   }
 
   /** Drops the known columns of a table, because it may have been altered. */

@@ -34,6 +34,13 @@ export interface ValueLimits {
   readonly refusesNearly: boolean;
   /** Whether a `DateTime64` before 1970 keeps its fraction. 24.8 and 25.8 subtract it: 37.5 s become 36.5 s. */
   readonly keepsEarlyFractions: boolean;
+  /**
+   * Whether an integer that no double holds keeps its digits in a `JSON` column, at a path without a type, if another record of the
+   * insert has a fraction there. 24.8 and 25.8 make the nearest double of it.
+   */
+  readonly keepsIntegers: boolean;
+  /** The same for an integer in an array, where another record has an array with a fraction. No version up to 26.9 keeps it. */
+  readonly keepsIntegersOfArrays: boolean;
 }
 
 /** The limits of every supported server. */
@@ -42,6 +49,8 @@ export const DEFAULT_LIMITS: ValueLimits = {
   years: [1900, 2299],
   refusesNearly: false,
   keepsEarlyFractions: false,
+  keepsIntegers: false,
+  keepsIntegersOfArrays: false,
 };
 
 /**
@@ -117,7 +126,12 @@ function checkOf(text: string, limits: ValueLimits, place: Place): ValueCheck | 
     case 'Object':
       return pathsCheck(type, limits);
     case 'Dynamic':
-      return allOf([numbersCheck(true), integersCheck, namesCheck, isAtPath(place) ? nullsCheck : nullsOfTuplesCheck]);
+      return allOf([
+        numbersCheck(true, isAtPath(place) ? limits : undefined),
+        integersCheck,
+        namesCheck,
+        isAtPath(place) ? nullsCheck : nullsOfTuplesCheck,
+      ]);
     case 'Geometry':
       return allOf([...SHAPES.values()].map(of));
     case 'String':
@@ -582,13 +596,16 @@ function tupleCheck(
  * number becomes 1.
  *
  * @param ofObjects see {@link everyScalar}
+ * @param limits where values share their type with those of other records
  */
-function numbersCheck(ofObjects: boolean): ValueCheck {
+function numbersCheck(ofObjects: boolean, limits?: ValueLimits): ValueCheck {
+  const { keepsIntegers, keepsIntegersOfArrays } = limits ?? { keepsIntegers: true, keepsIntegersOfArrays: true };
   return (text, start, end) => {
     const met = new Map<number, number>();
     return everyScalar(text, start, end, ofObjects, (from, to, path) => {
       const kind = kindOfScalar(text, from, to);
       if (kind === INFINITE) return false;
+      if (kind === OTHER_INTEGER && !(path === undefined ? keepsIntegers : keepsIntegersOfArrays)) return false;
       if (path === undefined || kind === 0) return true;
       const kinds = (met.get(path) ?? 0) | kind;
       met.set(path, kinds);
@@ -697,7 +714,7 @@ function pathsCheck(type: ColumnType, limits: ValueLimits): ValueCheck | undefin
   const skipped = skippedPaths(type);
   const numbers = numbersCheck(false);
   const paths = new Map(typed.map(([path, pathType]) => [path, allOf([numbers, checkOf(pathType, limits, 'path')])]));
-  const untyped = allOf([numbers, nullsCheck]);
+  const untyped = allOf([numbersCheck(false, limits), nullsCheck]);
   const names = [...paths.keys(), ...skipped];
   if (names.length === 0) return untyped;
   const holds = (text: string, start: number, prefix: string): boolean =>

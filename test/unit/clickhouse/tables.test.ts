@@ -10,12 +10,14 @@ interface Server {
   readonly knownSettings: readonly string[];
   /** What it answers when it is asked what it does with values, after the settings. */
   readonly doesWithValues?: readonly unknown[];
+  /** What it answers when it is asked what it does with integers in JSON. Default: it refuses the question. */
+  readonly doesWithJson?: readonly unknown[];
   /** How an insert ends; by default well. */
   readonly failure?: { readonly code: number; readonly text: string };
 }
 
 /** The tables of a server that answers as ClickHouse does, and the settings of each insert that it gets. */
-async function tablesOf({ knownSettings, doesWithValues = [], failure }: Server) {
+async function tablesOf({ knownSettings, doesWithValues = [], doesWithJson, failure }: Server) {
   const inserts: URLSearchParams[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Uint8Array[] = [];
@@ -29,6 +31,10 @@ async function tablesOf({ knownSettings, doesWithValues = [], failure }: Server)
       response.end();
     } else if (statement.includes('system.columns')) {
       response.end('["v","DateTime64(3)"]\n');
+    } else if (statement.includes('JSONExtract')) {
+      const refusal = 'Code: 44. DB::Exception: experimental JSON type is not allowed. (ILLEGAL_COLUMN)';
+      if (doesWithJson === undefined) response.setHeader('X-ClickHouse-Exception-Code', 44).writeHead(400).end(refusal);
+      else response.end(`${JSON.stringify(doesWithJson)}\n`);
     } else {
       response.end(`${JSON.stringify(['UTC', 1900, 2299, knownSettings, ...doesWithValues])}\n`);
     }
@@ -73,12 +79,25 @@ it('an error of the libraries of ClickHouse, which has no name, is an answer: no
 });
 
 it('takes a server that does not say that it leaves values alone for one that changes them', async () => {
-  for (const [doesWithValues, refusesNearly, keepsEarlyFractions] of [
-    [[1, 0], true, false],
-    [[0, 1], false, true],
-    [[], false, false],
+  for (const [doesWithValues, doesWithJson, limits] of [
+    [
+      [1, 0],
+      [1, 0],
+      { refusesNearly: true, keepsEarlyFractions: false, keepsIntegers: true, keepsIntegersOfArrays: false },
+    ],
+    [
+      [0, 1],
+      [0, 1],
+      { refusesNearly: false, keepsEarlyFractions: true, keepsIntegers: false, keepsIntegersOfArrays: true },
+    ],
+    [
+      [1, 1],
+      undefined,
+      { refusesNearly: true, keepsEarlyFractions: true, keepsIntegers: false, keepsIntegersOfArrays: false },
+    ],
+    [[], [], { refusesNearly: false, keepsEarlyFractions: false, keepsIntegers: false, keepsIntegersOfArrays: false }],
   ] as const) {
-    const { tables } = await tablesOf({ knownSettings: [], doesWithValues });
-    expect((await tables.columns('orders')).limits).toMatchObject({ refusesNearly, keepsEarlyFractions });
+    const { tables } = await tablesOf({ knownSettings: [], doesWithValues, ...(doesWithJson && { doesWithJson }) });
+    expect((await tables.columns('orders')).limits).toMatchObject({ years: [1900, 2299], ...limits });
   }
 });

@@ -148,3 +148,35 @@ it('refuses a fraction before 1970 on a server that would subtract it, and no ot
   ] as const)
     expect([text, passes("DateTime64(3, 'Europe/Vienna')", JSON.stringify(text))]).toEqual([text, passing]);
 });
+
+/**
+ * Beside a record with a fraction at the same path. ClickHouse 24.8.4 and 25.8.2 lose the digits of all of these, 26.3.9 and 26.9.2
+ * those of arrays.
+ */
+it('refuses in JSON an integer that another record could take its last digits from, just where the server lets it', () => {
+  const [large, exact] = ['9007199254740993', '9007199254740992'];
+  for (const type of ['JSON', 'JSON(t Int64)', 'Nullable(JSON)', 'JSON(max_dynamic_paths=0)', 'JSON(p Dynamic)']) {
+    const alone = [`{"p":${large}}`, `{"p":-${large}}`, '{"p":18446744073709551615}', `{"a":{"b":${large}}}`];
+    const ofObjects = [`{"a":[{"b":${large}}]}`];
+    const ofArrays = [`{"p":[${large}]}`, `{"p":[[1],[${large}]]}`, `{"a":[{"b":[${large}]}]}`];
+    const exactly = [`{"p":${exact}}`, `{"p":[${exact}]}`, '{"p":9223372036854775808}', `{"p":"${large}"}`];
+    const passing = (keepsIntegers: boolean, keepsIntegersOfArrays: boolean) =>
+      [...alone, ...ofObjects, ...ofArrays, ...exactly].filter((json) =>
+        passes(type, json, { keepsIntegers, keepsIntegersOfArrays }),
+      );
+    expect([type, passing(false, false)]).toEqual([type, exactly]);
+    expect([type, passing(true, false)]).toEqual([type, [...alone, ...ofObjects, ...exactly]]);
+    expect([type, passing(true, true)]).toEqual([type, [...alone, ...ofObjects, ...ofArrays, ...exactly]]);
+  }
+  // With a type of its own, or in a Dynamic column, a value keeps its digits.
+  for (const [type, json] of [
+    ['JSON(p Int64)', `{"p":${large}}`],
+    ['JSON(p Array(Int64))', `{"p":[${large}]}`],
+    ['Dynamic', large],
+    ['Dynamic', `[${large}]`],
+    ['Dynamic', `{"a":${large}}`],
+  ] as const)
+    expect([type, passes(type, json)]).toEqual([type, true]);
+  expect(passes('Map(String, JSON)', `{"k":{"p":${large}}}`)).toBe(false);
+  expect(passes('Array(JSON)', `[{"p":${large}}]`)).toBe(false);
+});
