@@ -1,5 +1,5 @@
 import type { PipelineConfig } from '../config/config.js';
-import { HELD_REASONS } from '../consumer/partitions/assignment.js';
+import { HELD_REASONS } from '../consumer/partitions/assignedPartition.js';
 import { REJECTION_CODES } from '../protocol/ack.js';
 import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
 import type { FlushReason } from '../protocol/flush.js';

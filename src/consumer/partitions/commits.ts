@@ -1,5 +1,6 @@
 import type { Offsets } from 'kafkajs';
-import type { Assignment, PartitionCommit } from './assignment.js';
+import type { PartitionCommit } from './assignedPartition.js';
+import type { Assignment } from './assignment.js';
 import { formatCommitMetadata } from './commitMetadata.js';
 
 /** kafkajs's `commitOffsetsIfNecessary` of a batch: of its ways to commit the only one that does not try again under whatever generation is then current. */
@@ -10,12 +11,10 @@ export type Commit = (offsets: Offsets) => Promise<void>;
  * assignment that is then still current. A commit that fails is made anew by whoever wants it, never repeated.
  */
 export class Commits {
-  readonly #isCurrent: (assignment: Assignment) => boolean;
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(isCurrent: (assignment: Assignment) => boolean, onOutcome: (outcome: 'ok' | 'failed') => void) {
-    this.#isCurrent = isCurrent;
+  constructor(onOutcome: (outcome: 'ok' | 'failed') => void) {
     this.#onOutcome = onOutcome;
   }
 
@@ -42,7 +41,7 @@ export class Commits {
     commit: Commit,
     commits: readonly PartitionCommit[],
   ): Promise<void> {
-    if (commits.length === 0 || !this.#isCurrent(assignment)) return;
+    if (commits.length === 0 || assignment.isOver()) return;
     const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
     for (const { topic, partition, offset, epoch, layout, state } of commits) {
       const metadata = formatCommitMetadata({ epoch, layout, clusterId, state });

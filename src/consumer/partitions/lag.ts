@@ -1,6 +1,5 @@
 import { topicProblem, type KafkaAdmin, type NoAnswer } from '../../kafka/admin.js';
 import { findLogOffsets } from '../../kafka/offsets.js';
-import { partitionName } from '../../protocol/record.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { Assignment } from './assignment.js';
 
@@ -25,25 +24,20 @@ export class Lag {
    * @param subscribed the group's topics: one that Kafka does not show to this user is assigned to nobody
    * @returns this member's partitions, and the group's topics, that cannot be asked now
    */
-  async measure(
-    assignment: Assignment,
-    subscribed: readonly string[],
-    isCurrent: () => boolean,
-  ): Promise<readonly NoAnswer[]> {
+  async measure(assignment: Assignment, subscribed: readonly string[]): Promise<readonly NoAnswer[]> {
     const topics = new Set(assignment.partitions.map(({ topic }) => topic));
     const { logs, unknown } = await findLogOffsets(this.#admin, [...topics]);
     const hidden = await this.#hidden(subscribed.filter((topic) => !topics.has(topic)));
-    if (!isCurrent()) return [];
+    if (assignment.isOver()) return [];
     for (const { topic, partition, logEnd } of logs) {
-      const tracker = assignment.tracker(topic, partition);
-      if (tracker === undefined) continue;
+      const assigned = assignment.get({ topic, partition });
+      if (assigned === undefined || assigned.tracker === null) continue;
       const series = { pipeline: this.#pipeline, topic, partition };
-      const committed = assignment.committedOffset(tracker) ?? tracker.startOffset;
+      const committed = assigned.committed ?? assigned.tracker.startOffset;
       this.#gauge.set(series, Math.max(0, logEnd - committed));
-      this.#series.set(partitionName(tracker), series);
+      this.#series.set(assigned.name, series);
     }
-    const mine = new Set(assignment.partitions.map(partitionName));
-    return [...unknown.filter((answer) => answer.partition < 0 || mine.has(partitionName(answer))), ...hidden];
+    return [...unknown.filter((answer) => answer.partition < 0 || assignment.get(answer) !== undefined), ...hidden];
   }
 
   async #hidden(topics: readonly string[]): Promise<readonly NoAnswer[]> {

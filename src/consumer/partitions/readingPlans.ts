@@ -5,7 +5,8 @@ import { messageOf } from '../../lib/messageOf.js';
 import { layoutName, type Layout } from '../../protocol/batcherId.js';
 import { partitionName, type RecordSource } from '../../protocol/record.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
-import type { Assignment, PartitionCommit } from './assignment.js';
+import type { AssignedPartition, PartitionCommit } from './assignedPartition.js';
+import type { Assignment } from './assignment.js';
 import { READING } from './commitMetadata.js';
 import { closeEpoch, isFlushed, type ClosableBatcher } from './handOver.js';
 import { mustHandOver } from './startPosition.js';
@@ -19,10 +20,6 @@ export interface ReadingPlansOptions {
   readonly pipeline: Pick<PipelineConfig, 'name' | 'layout'>;
   readonly batchersOf: (layout: Layout) => readonly ClosableBatcher[];
   readonly steering: Pick<Steering, 'seek' | 'resume'>;
-  /** False once the assignment is over, or this member drains: nothing new is begun. */
-  readonly goesOn: (assignment: Assignment) => boolean;
-  /** False once the assignment is over: nothing has an effect any more. */
-  readonly isCurrent: (assignment: Assignment) => boolean;
   /**
    * Commits at once, if the assignment is still this one.
    *
@@ -62,34 +59,40 @@ export class ReadingPlans {
    *
    * @param committed the offset that the group has committed under the tracker's epoch; null where it has not yet
    */
-  open(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
+  open(partition: AssignedPartition, tracker: PartitionTracker, committed: number | null = null): void {
     const { steering } = this.#options;
-    assignment.open(tracker, committed);
-    steering.seek(tracker, tracker.next);
+    partition.open(tracker, committed);
+    steering.seek(partition, tracker.next);
     // The tracker before may have waited for this one; whether the lanes have room is looked at anew.
-    steering.resume([tracker], 'start', 'buffer');
+    steering.resume([partition], 'start', 'buffer');
   }
 
   /** Begins what comes after the plans that have been carried out. */
   finish(assignment: Assignment): void {
-    for (const tracker of [...assignment.trackers()]) {
+    for (const tracker of assignment.trackers()) {
       if (!tracker.finished || this.#finishing.has(tracker)) continue;
-      // Where it goes on is being found out anew.
-      if (assignment.isUnknown(tracker) || assignment.comparison(tracker) !== undefined) continue;
+      const partition = assignment.get(tracker);
+      // Otherwise it is being found out anew where it goes on.
+      if (partition?.state.type !== 'open') continue;
       this.#finishing.add(tracker);
       const { plan, next } = tracker;
-      if (plan.state.type === 'closing') void this.#enterLayout(assignment, tracker);
+      if (plan.state.type === 'closing') void this.#enterLayout(assignment, partition, tracker);
       else if (mustHandOver(plan.layout, this.reading.layout, false)) {
-        void this.handOver(assignment, tracker, next, plan.layout);
+        void this.handOver(assignment, partition, tracker, next, plan.layout);
       } else {
-        this.#goOn(assignment, new PartitionTracker(tracker, next, this.reading));
+        this.#goOn(assignment, partition, new PartitionTracker(tracker, next, this.reading));
       }
     }
   }
 
   /** The next tracker of a partition takes over where the last one ended. */
-  #goOn(assignment: Assignment, tracker: PartitionTracker, committed: number | null = null): void {
-    this.open(assignment, tracker, committed);
+  #goOn(
+    assignment: Assignment,
+    partition: AssignedPartition,
+    tracker: PartitionTracker,
+    committed: number | null = null,
+  ): void {
+    this.open(partition, tracker, committed);
     this.finish(assignment);
     this.#options.replaced();
   }
@@ -99,14 +102,20 @@ export class ReadingPlans {
    * hand-over has begun is committed first: a member that knows only the old layout must not go on as if nothing were.
    * Ends without an effect where the topic is gone meanwhile: another one of that name has another log. Never rejects.
    */
-  async handOver(assignment: Assignment, source: RecordSource, from: number, layout: Layout): Promise<void> {
+  async handOver(
+    assignment: Assignment,
+    leaving: AssignedPartition,
+    source: RecordSource,
+    from: number,
+    layout: Layout,
+  ): Promise<void> {
     const { batchersOf, commit } = this.#options;
     const { topic, partition, epoch } = source;
     const state = { type: 'closing' } as const;
     const batchers = batchersOf(layout);
     // A commit of the tracker before would take back that a hand-over has begun.
-    assignment.leave(source);
-    const isDue = (): boolean => assignment.isLeaving(source);
+    leaving.leave(source);
+    const isDue = (): boolean => assignment.get(leaving) === leaving && leaving.isLeaving(source);
     const commits = [{ topic, partition, epoch, offset: from, layout, state }];
     await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, isDue, async (isOver) => {
       // Any batch lets commit; without traffic there is no hurry.
@@ -114,17 +123,17 @@ export class ReadingPlans {
       if (isOver()) return true;
       const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
       if (isOver()) return true;
-      this.#goOn(assignment, new PartitionTracker(source, from, { layout, state, end }), from);
+      this.#goOn(assignment, leaving, new PartitionTracker(source, from, { layout, state, end }), from);
       return true;
     });
   }
 
   /** Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. */
-  async #enterLayout(assignment: Assignment, closed: PartitionTracker): Promise<void> {
+  async #enterLayout(assignment: Assignment, entering: AssignedPartition, closed: PartitionTracker): Promise<void> {
     const { batchersOf, logger, pipeline } = this.#options;
     const { topic, partition, next, plan } = closed;
     const batchers = batchersOf(plan.layout);
-    const isDue = (): boolean => assignment.tracker(topic, partition) === closed;
+    const isDue = (): boolean => assignment.get(entering) === entering && entering.tracker === closed;
     await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, isDue, async (isOver) => {
       while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
@@ -140,7 +149,11 @@ export class ReadingPlans {
         to: layoutName(pipeline.layout),
       };
       logger.info(fields, 'A partition has gone over to another layout');
-      this.#goOn(assignment, new PartitionTracker({ topic, partition, epoch: newEpoch() }, next, this.reading));
+      this.#goOn(
+        assignment,
+        entering,
+        new PartitionTracker({ topic, partition, epoch: newEpoch() }, next, this.reading),
+      );
       return true;
     });
   }
@@ -164,9 +177,9 @@ export class ReadingPlans {
     isDue: () => boolean,
     step: (isOver: () => boolean) => Promise<boolean>,
   ): Promise<void> {
-    const { goesOn, isCurrent, stateLog } = this.#options;
-    const isOver = (): boolean => !isCurrent(assignment) || !isDue();
-    while (goesOn(assignment) && isDue()) {
+    const { stateLog } = this.#options;
+    const isOver = (): boolean => assignment.isOver() || !isDue();
+    while (assignment.goesOn() && isDue()) {
       try {
         if (await step(isOver)) {
           stateLog.well(what, `The ${what} waits no more`);

@@ -1,42 +1,26 @@
 import type { Consumer } from 'kafkajs';
 import { messageOf } from '../../lib/messageOf.js';
-import { partitionName, type TopicPartition } from '../../protocol/record.js';
+import type { TopicPartition } from '../../protocol/record.js';
 import type { Logger } from '../../telemetry/logging.js';
+import type { AssignedPartition, PauseReason } from './assignedPartition.js';
 
 /**
- * Why a partition is not fetched now:
- *
- * - `start`: it is not known where to go on, or not committed yet
- * - `blocked`: a person has to decide
- * - `buffer`: the lanes are full, or its plan is carried out and the next one is on its way
- * - `draining`: the member takes nothing more in
- */
-export type PauseReason = 'start' | 'blocked' | 'buffer' | 'draining';
-
-/**
- * Where a consumer reads, and what it does not read now. A partition may be paused for several reasons at the same time, and is
+ * Tells kafkajs where to read, and what not to read now. A partition may be paused for several reasons at the same time, and is
  * fetched again only when none is left: who takes back a reason of its own never undoes another one.
  */
 export class Steering {
   readonly #consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>;
   readonly #logger: Pick<Logger, 'debug'>;
-  readonly #onPause: (partition: TopicPartition) => void;
-  readonly #reasons = new Map<string, Set<PauseReason>>();
+  readonly #counts = new Map<PauseReason, number>();
 
-  /** @param onPause told of each partition that is paused, for whatever reason, also of one that was already */
-  constructor(
-    consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>,
-    logger: Pick<Logger, 'debug'>,
-    onPause: (partition: TopicPartition) => void = () => undefined,
-  ) {
+  constructor(consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>, logger: Pick<Logger, 'debug'>) {
     this.#consumer = consumer;
     this.#logger = logger;
-    this.#onPause = onPause;
   }
 
   /** A new assignment begins: whatever paused partitions before is forgotten, and these are paused for one reason. */
-  begin(partitions: readonly TopicPartition[], reason: PauseReason): void {
-    this.#reasons.clear();
+  begin(partitions: readonly AssignedPartition[], reason: PauseReason): void {
+    this.#counts.clear();
     this.pause(partitions, reason);
   }
 
@@ -44,47 +28,32 @@ export class Steering {
     this.#steer(() => this.#consumer.seek({ topic, partition, offset: String(offset) }));
   }
 
-  pause(partitions: Iterable<TopicPartition>, reason: PauseReason): void {
+  pause(partitions: Iterable<AssignedPartition>, reason: PauseReason): void {
     const paused = [...partitions];
-    for (const where of paused) {
-      const name = partitionName(where);
-      const reasons = this.#reasons.get(name);
-      if (reasons === undefined) this.#reasons.set(name, new Set([reason]));
-      else reasons.add(reason);
-      this.#onPause(where);
-    }
+    for (const partition of paused) if (partition.pause(reason)) this.#count(reason, 1);
     // kafkajs keeps a pause over a rebalance, but not over a consumer that is made anew: it is told again each time.
     const topics = byTopic(paused);
     if (topics.length > 0) this.#steer(() => this.#consumer.pause(topics));
   }
 
   /** Takes reasons back. A partition that has no other is fetched again. */
-  resume(partitions: Iterable<TopicPartition>, ...taken: readonly PauseReason[]): void {
-    const free = [...partitions].filter((where) => {
-      const name = partitionName(where);
-      const reasons = this.#reasons.get(name);
-      if (reasons === undefined) return false;
-      for (const reason of taken) reasons.delete(reason);
-      return reasons.size === 0 && this.#reasons.delete(name);
+  resume(partitions: Iterable<AssignedPartition>, ...taken: readonly PauseReason[]): void {
+    const free = [...partitions].filter((partition) => {
+      const wasPaused = !partition.isFetched();
+      for (const reason of taken) if (partition.resume(reason)) this.#count(reason, -1);
+      return wasPaused && partition.isFetched();
     });
     const topics = byTopic(free);
     if (topics.length > 0) this.#steer(() => this.#consumer.resume(topics));
   }
 
-  isPaused(partition: TopicPartition, reason: PauseReason): boolean {
-    return this.#reasons.size > 0 && this.#reasons.get(partitionName(partition))?.has(reason) === true;
-  }
-
-  /** False while a partition is paused, for whatever reason. */
-  isFetched(partition: TopicPartition): boolean {
-    return !this.#reasons.has(partitionName(partition));
-  }
-
-  /** Partitions that are paused for a reason. */
+  /** Partitions of the assignment that are paused for a reason. */
   count(reason: PauseReason): number {
-    let count = 0;
-    for (const reasons of this.#reasons.values()) if (reasons.has(reason)) count++;
-    return count;
+    return this.#counts.get(reason) ?? 0;
+  }
+
+  #count(reason: PauseReason, more: number): void {
+    this.#counts.set(reason, this.count(reason) + more);
   }
 
   /** kafkajs throws where it has no group right now; then it joins anew, or the process ends, and nothing is to be steered. */

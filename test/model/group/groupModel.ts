@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import { Assignment, type PartitionCommit } from '../../../src/consumer/partitions/assignment.js';
+import type { PartitionCommit } from '../../../src/consumer/partitions/assignedPartition.js';
+import { Assignment } from '../../../src/consumer/partitions/assignment.js';
 import { formatCommitMetadata, READING } from '../../../src/consumer/partitions/commitMetadata.js';
 import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/partitions/handOver.js';
 import { Lane } from '../../../src/consumer/lanes/lane.js';

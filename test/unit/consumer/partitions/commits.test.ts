@@ -1,6 +1,7 @@
 import type { Offsets } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { Assignment, type PartitionCommit } from '../../../../src/consumer/partitions/assignment.js';
+import type { PartitionCommit } from '../../../../src/consumer/partitions/assignedPartition.js';
+import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { Commits } from '../../../../src/consumer/partitions/commits.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 
@@ -24,10 +25,10 @@ function coordinator() {
 }
 
 /** The commits of a member whose only partition is open and was read up to 0. */
-function committing(isCurrent = () => true) {
+function committing() {
   const { requests, commit } = coordinator();
   const outcomes: string[] = [];
-  const commits = new Commits(isCurrent, (outcome) => outcomes.push(outcome));
+  const commits = new Commits((outcome) => outcomes.push(outcome));
   const assignment = new Assignment({ orders: [0] });
   const only = newTracker({ topic: 'orders', partition: 0, epoch: 'e1' }, 0);
   assignment.open(only, 0);
@@ -67,14 +68,13 @@ it('never repeats a commit that failed, and remembers nothing of it', async () =
 });
 
 it('commits nothing once the assignment is over, however long the commit had waited for its turn', async () => {
-  let current = true;
-  const { requests, assignment, only, ask } = committing(() => current);
+  const { requests, assignment, only, ask } = committing();
   only.advanceTo(5);
   const first = ask(() => assignment.advanced());
   await turns();
   only.advanceTo(9);
   const late = ask(() => assignment.advanced());
-  current = false;
+  assignment.end();
   requests[0]!.answer();
   await Promise.all([first, late]);
   expect(requests).toHaveLength(1);
@@ -87,7 +87,7 @@ it('does not take back that a hand-over has begun', async () => {
   const closing: PartitionCommit[] = [
     { topic: 'orders', partition: 0, epoch: 'e1', offset: 5, layout, state: { type: 'closing' } },
   ];
-  assignment.leave(only);
+  assignment.get(only)!.leave(only);
   const begun = ask(() => closing);
   const asEver = ask(() => [...assignment.uncommittedEpochs(), ...assignment.advanced()]);
   await turns();

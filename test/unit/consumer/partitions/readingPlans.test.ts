@@ -1,10 +1,12 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { Assignment, type PartitionCommit } from '../../../../src/consumer/partitions/assignment.js';
+import type { PartitionCommit } from '../../../../src/consumer/partitions/assignedPartition.js';
+import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { LogComparison } from '../../../../src/consumer/partitions/logComparison.js';
 import { ReadingPlans } from '../../../../src/consumer/partitions/readingPlans.js';
 import type { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import type { Layout } from '../../../../src/protocol/batcherId.js';
+import type { RecordSource } from '../../../../src/protocol/record.js';
 import { StateLog } from '../../../../src/telemetry/logging.js';
 import { eventually } from '../../../support/eventually.js';
 import { LAYOUT, tracker as newTracker } from '../../../support/trackers.js';
@@ -19,8 +21,6 @@ function member() {
   const logger = pino({}, { write: (line: string) => void output.push(line) });
   const told = () => output.map((line) => (JSON.parse(line) as { msg: string }).msg);
   const state = {
-    current: true,
-    draining: false,
     canCommit: true,
     flushed: true,
     answers: true,
@@ -29,8 +29,8 @@ function member() {
   };
   const assignment = new Assignment({ orders: [0] });
   const end = () => {
-    if (state.gone) assignment.forget(source);
-    else state.current = false;
+    if (state.gone) assignment.topicGone(assignment.get(source)!);
+    else assignment.end();
   };
   const note = (what: string) => {
     done.push(what);
@@ -54,8 +54,6 @@ function member() {
     pipeline: { name: 'orders', layout: LAYOUT },
     batchersOf: () => batchers,
     steering: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
-    goesOn: () => state.current && !state.draining,
-    isCurrent: () => state.current,
     commit: (_, commits: () => readonly PartitionCommit[]) => {
       if (!state.canCommit) {
         note('no commit yet');
@@ -69,13 +67,15 @@ function member() {
     stateLog: new StateLog(logger),
   });
   const present = (): PartitionTracker | undefined => assignment.tracker('orders', 0);
-  return { plans, assignment, present, done, state, told };
+  const handOver = (of: RecordSource, from: number, layout: Layout) =>
+    plans.handOver(assignment, assignment.get(of)!, of, from, layout);
+  return { plans, handOver, assignment, present, done, state, told };
 }
 
 it('says that a partition leaves a layout before it closes its epoch there, and reads up to the end of it', async () => {
-  const { plans, assignment, present, done } = member();
+  const { handOver, assignment, present, done } = member();
   assignment.open(newTracker(source, 5), 5);
-  const leaving = plans.handOver(assignment, source, 5, OLD);
+  const leaving = handOver(source, 5, OLD);
   expect(present()).toBeUndefined();
   await leaving;
   expect(done.filter((what) => what !== 'asked')).toEqual([
@@ -91,8 +91,8 @@ it('says that a partition leaves a layout before it closes its epoch there, and 
 });
 
 it('enters its own layout under a new epoch once the old batchers have flushed all that was read', async () => {
-  const { plans, assignment, present, done, state } = member();
-  await plans.handOver(assignment, source, 5, OLD);
+  const { plans, handOver, assignment, present, done, state } = member();
+  await handOver(source, 5, OLD);
   const closing = present()!;
   plans.finish(assignment);
   expect(present()).toBe(closing);
@@ -113,9 +113,9 @@ it.each([
   ['commit closing 5', ['commit closing 5']],
   ['closed at 9', ['commit closing 5', 'asked', 'asked', 'closed at 9', 'closed at 9', 'asked', 'asked']],
 ])('does nothing any more to the partition where the assignment ends with: %s', async (over, expected) => {
-  const { plans, assignment, present, done, state } = member();
+  const { handOver, present, done, state } = member();
   state.over = over;
-  await plans.handOver(assignment, source, 5, OLD);
+  await handOver(source, 5, OLD);
   expect(done).toEqual(expected);
   expect(present()).toBeUndefined();
 });
@@ -124,21 +124,21 @@ it.each([
   ['commit closing 5', ['commit closing 5']],
   ['closed at 9', ['commit closing 5', 'asked', 'asked', 'closed at 9', 'closed at 9', 'asked', 'asked']],
 ])('does nothing any more to the partition where its topic is gone with: %s', async (over, expected) => {
-  const { plans, assignment, present, done, state } = member();
+  const { handOver, assignment, present, done, state } = member();
   Object.assign(state, { over, gone: true });
-  await plans.handOver(assignment, source, 5, OLD);
+  await handOver(source, 5, OLD);
   expect(done).toEqual(expected);
   expect(present()).toBeUndefined();
-  expect(assignment.isUnknown(source)).toBe(true);
+  expect(assignment.get(source)!.isUnknown).toBe(true);
 });
 
 it('ends a hand-over that waits where its topic is gone, and leaves the next one of the partition alone', async () => {
-  const { plans, assignment, present, done, state } = member();
+  const { handOver, assignment, present, done, state } = member();
   state.canCommit = false;
-  const before = plans.handOver(assignment, source, 5, OLD);
-  assignment.forget(source);
+  const before = handOver(source, 5, OLD);
+  assignment.topicGone(assignment.get(source)!);
   const next = { ...source, epoch: 'e2' };
-  const after = plans.handOver(assignment, next, 7, OLD);
+  const after = handOver(next, 7, OLD);
   state.canCommit = true;
   await Promise.all([before, after]);
   expect(done.filter((what) => what.startsWith('commit'))).toEqual(['commit closing 7']);
@@ -146,22 +146,22 @@ it('ends a hand-over that waits where its topic is gone, and leaves the next one
 });
 
 it('no longer waits for the batchers to flush what the old log had, where its topic is gone', async () => {
-  const { plans, assignment, present, state, told } = member();
-  await plans.handOver(assignment, source, 5, OLD);
+  const { plans, handOver, assignment, present, state, told } = member();
+  await handOver(source, 5, OLD);
   state.answers = false;
   present()!.advanceTo(10);
   plans.finish(assignment);
   await eventually(() => expect(told()).toEqual(['The hand-over of orders/0 waits: no worker']));
-  assignment.forget(source);
+  assignment.topicGone(assignment.get(source)!);
   await eventually(() => expect(told().slice(1)).toEqual(['The hand-over of orders/0 waits no more']));
 });
 
 it('waits until it can commit, and begins nothing while the member drains', async () => {
-  const { plans, assignment, done, state } = member();
+  const { handOver, assignment, done, state } = member();
   state.canCommit = false;
-  const leaving = plans.handOver(assignment, source, 5, OLD);
+  const leaving = handOver(source, 5, OLD);
   expect(done).toEqual(['no commit yet']);
-  state.draining = true;
+  assignment.drain();
   state.canCommit = true;
   await leaving;
   expect(done).toEqual(['no commit yet']);
@@ -182,9 +182,9 @@ it('begins nothing behind a plan while it is found out whether the log is still 
   const filling = newTracker(source, 5, { state: { type: 'filling', end: 8 }, end: 8 });
   assignment.open(filling, 5);
   filling.advanceTo(8);
-  assignment.waits(source, 'its log ends at 3');
+  assignment.get(source)!.waits('its log ends at 3');
   plans.finish(assignment);
-  assignment.compare(source, {
+  assignment.get(source)!.compare({
     comparison: new LogComparison([], { logStart: 0, logEnd: 3 }, 1),
     decide: () => ({ type: 'newer' }),
   });

@@ -1,15 +1,18 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { Steering, type PauseReason } from '../../../../src/consumer/partitions/steering.js';
-import { partitionName, type TopicPartition } from '../../../../src/protocol/record.js';
+import { AssignedPartition, type PauseReason } from '../../../../src/consumer/partitions/assignedPartition.js';
+import { Steering } from '../../../../src/consumer/partitions/steering.js';
+import { partitionName } from '../../../../src/protocol/record.js';
 
 const REASONS: readonly PauseReason[] = ['start', 'blocked', 'buffer', 'draining'];
-const PARTITIONS: readonly TopicPartition[] = [
-  { topic: 'a', partition: 0 },
-  { topic: 'a', partition: 1 },
-  { topic: 'b', partition: 0 },
-];
+/** As they are at the beginning of an assignment. */
+const assigned = () =>
+  [
+    { topic: 'a', partition: 0 },
+    { topic: 'a', partition: 1 },
+    { topic: 'b', partition: 0 },
+  ].map((where) => new AssignedPartition(where));
 
 type List = { topic: string; partitions?: number[] }[];
 
@@ -28,19 +31,20 @@ function consumer() {
 
 const step = fc.record({
   pause: fc.boolean(),
-  partition: fc.nat(PARTITIONS.length - 1),
+  partition: fc.nat(assigned().length - 1),
   reason: fc.constantFrom(...REASONS),
 });
 
 it('a partition is fetched exactly while no reason is left, whatever the order in which reasons come and go', () => {
   fc.assert(
     fc.property(fc.array(step), (steps) => {
+      const partitions = assigned();
       const kafkajs = consumer();
       const steering = new Steering(kafkajs, pino({ level: 'silent' }));
-      const reasons = new Map(PARTITIONS.map((where) => [partitionName(where), new Set<PauseReason>(['start'])]));
-      steering.begin(PARTITIONS, 'start');
+      const reasons = new Map(partitions.map((where) => [partitionName(where), new Set<PauseReason>(['start'])]));
+      steering.begin(partitions, 'start');
       for (const { pause, partition, reason } of steps) {
-        const where = PARTITIONS[partition]!;
+        const where = partitions[partition]!;
         if (pause) steering.pause([where], reason);
         else steering.resume([where], reason);
         if (pause) reasons.get(partitionName(where))!.add(reason);
@@ -56,7 +60,7 @@ it('a partition is fetched exactly while no reason is left, whatever the order i
 it('a partition that waits for a person is not fetched again because there is room in the buffer', () => {
   const kafkajs = consumer();
   const steering = new Steering(kafkajs, pino({ level: 'silent' }));
-  const [where] = PARTITIONS as [TopicPartition];
+  const [where] = assigned() as [AssignedPartition];
   steering.pause([where], 'buffer');
   steering.pause([where], 'blocked');
   steering.resume([where], 'buffer');
@@ -66,10 +70,11 @@ it('a partition that waits for a person is not fetched again because there is ro
 it('what an assignment was paused for before is forgotten with the next one', () => {
   const kafkajs = consumer();
   const steering = new Steering(kafkajs, pino({ level: 'silent' }));
-  const [where] = PARTITIONS as [TopicPartition];
-  steering.pause([where], 'buffer');
+  const [before] = assigned() as [AssignedPartition];
+  steering.pause([before], 'buffer');
+  const [where] = assigned() as [AssignedPartition];
   steering.begin([where], 'start');
-  expect(steering.isPaused(where, 'buffer')).toBe(false);
+  expect([where.isPausedFor('buffer'), steering.count('buffer')]).toEqual([false, 0]);
   steering.resume([where], 'start');
   expect(kafkajs.paused.size).toBe(0);
 });

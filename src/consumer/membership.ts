@@ -1,0 +1,225 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Kafka } from 'kafkajs';
+import type { PipelineConfig, StartFrom } from '../config/config.js';
+import type { GroupMember } from '../kafka/groupMember.js';
+import { describeNoAnswer } from '../kafka/offsets.js';
+import { causeOf, isRefusal } from '../kafka/refusal.js';
+import { listed } from '../lib/listed.js';
+import { messageOf } from '../lib/messageOf.js';
+import type { Logger, StateLog } from '../telemetry/logging.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { commitLatest } from './partitions/latestStart.js';
+import type { PartitionStartsOptions } from './partitions/partitionStarts.js';
+import { TopicWatch } from './topicWatch.js';
+
+/** A new topic is read within a minute: after this, and a rebalance of all members that follow. */
+const TOPICS_INTERVAL_MS = 15_000;
+const RETRY_MS = 1_000;
+
+export interface MembershipOptions {
+  readonly pipeline: PipelineConfig;
+  readonly kafka: Kafka;
+  readonly member: Pick<GroupMember, 'join' | 'leave' | 'topics'>;
+  readonly starts: Omit<PartitionStartsOptions, 'startFrom'>;
+  /** Commits what was accepted, and gives the assignment up: other topics are joined for. */
+  readonly release: () => Promise<void>;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly stateLog: StateLog;
+}
+
+/**
+ * Keeps a pipeline's consumer in its group, for the topics that match, and says why it is not there.
+ *
+ *     outside ──start──► waiting for topics ──a topic matches──► joined ──other topics match──► released, joined again
+ *                                                                 ▲  │ failed
+ *                                                                 │  ▼
+ *                                                            joins again later
+ *     any ──stop──► stopped
+ *
+ * What fails, of whatever kind, concerns this pipeline only: Kafka that does not say which topics there are is asked again every second,
+ * and {@link GroupMember} joins again by a new kafkajs consumer. Only {@link stop} ends it.
+ */
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #topics: TopicWatch;
+  /** Topics that Kafka said nothing of when only the latest was wanted, and since when, in milliseconds since 1970. */
+  readonly #silentSinceMs = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #following: Promise<void> | null = null;
+  #isWaitingForTopics = false;
+  #startProblem: string | null = null;
+  #failure: string | null = null;
+  #isUnsteady = false;
+  #stopped = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#topics = new TopicWatch(options.starts.admin, options.pipeline);
+  }
+
+  /** Why it is not in its group; null while it is, or has not failed. */
+  get failure(): string | null {
+    return this.#failure;
+  }
+
+  /** Why it has not begun to join its group; null where nothing is wrong. */
+  get startProblem(): string | null {
+    return this.#startProblem;
+  }
+
+  /** No topic matches. */
+  get isWaitingForTopics(): boolean {
+    return this.#isWaitingForTopics;
+  }
+
+  /** It has failed, and has not been in its group for a minute since. */
+  get isUnsteady(): boolean {
+    return this.#isUnsteady;
+  }
+
+  /** Where a partition of a topic starts that was never read, and for which nothing is committed. */
+  startOf(topic: string): StartFrom {
+    const { startFrom } = this.#options.pipeline;
+    if (startFrom !== 'latest') return startFrom;
+    // Wherever else `latest` holds, it is committed by now.
+    const sinceMs = this.#silentSinceMs.get(topic);
+    return sinceMs === undefined ? 'earliest' : { timestampMs: sinceMs };
+  }
+
+  /** Joins the group; resolves after the first try, and tries again where it fails. Never rejects. */
+  async start(): Promise<void> {
+    await this.#readFirst();
+    if (this.#isStopped() || !this.#topics.changes) return;
+    this.#timer = setInterval(() => {
+      // One look at a time: where Kafka is slow it may take longer than the time between two.
+      this.#following ??= this.#follow().finally(() => (this.#following = null));
+    }, TOPICS_INTERVAL_MS);
+  }
+
+  /** It does not join any more. To leave the group is the caller's part. */
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+  }
+
+  /** Waits for a change of topics that is on its way. */
+  async settled(): Promise<void> {
+    await this.#following;
+  }
+
+  /** The member has left its group, or could not join it, and joins again after this time. */
+  failed(error: Error, delayMs: number): void {
+    const { metrics, logger, stateLog, pipeline } = this.#options;
+    const { name } = pipeline;
+    const cause = isRefusal(error) ? 'refused' : 'failed';
+    this.#isUnsteady = true;
+    metrics.consumerFailures.inc({ pipeline: name, cause });
+    metrics.consumerDown.set({ pipeline: name }, 1);
+    this.#failure =
+      cause === 'refused'
+        ? `Kafka refuses the consumer of pipeline ${name}: ${causeOf(error)}. Check its credentials, and its rights to read the topics and the group`
+        : `the consumer of pipeline ${name} has failed and joins again: ${causeOf(error)}`;
+    stateLog.problem(`consumer of ${name}`, this.#failure);
+    logger.debug({ pipeline: name, delayMs, stack: error.stack }, 'The consumer joins its group again later');
+  }
+
+  joined(): void {
+    this.#failure = null;
+    this.#options.metrics.consumerDown.set({ pipeline: this.#options.pipeline.name }, 0);
+  }
+
+  /** Said only now: a consumer that joins and fails at once would be well and ill in the log in turns, for ever. */
+  steady(): void {
+    const { name } = this.#options.pipeline;
+    this.#isUnsteady = false;
+    this.#options.stateLog.well(`consumer of ${name}`, `The consumer of pipeline ${name} is well again`);
+  }
+
+  /** Repeats until it is known what to read, or it is stopped; never rejects. */
+  async #readFirst(): Promise<void> {
+    const { pipeline, metrics, stateLog } = this.#options;
+    while (!this.#stopped) {
+      try {
+        await this.#read(await this.#topics.look());
+        return;
+      } catch (error) {
+        this.#startProblem = `it cannot find out which topics match: ${messageOf(error)}`;
+        metrics.errors.inc({ pipeline: pipeline.name, stage: 'start' });
+        const message = `Pipeline ${pipeline.name} cannot find out which topics match: ${messageOf(error)}`;
+        stateLog.problem(`topics of ${pipeline.name}`, message);
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  /** Reads what has come to match, and no longer what is gone. Never rejects: the next look makes up for it. */
+  async #follow(): Promise<void> {
+    const { pipeline, member, release, stateLog } = this.#options;
+    try {
+      const topics = await this.#topics.look();
+      if (this.#stopped || isDeepStrictEqual(topics, member.topics)) return;
+      await release();
+      await member.leave();
+      if (!this.#isStopped()) await this.#read(topics);
+    } catch (error) {
+      const message = `Pipeline ${pipeline.name} cannot take up the topics that match: ${messageOf(error)}`;
+      stateLog.problem(`topics of ${pipeline.name}`, message);
+    }
+  }
+
+  async #read(topics: readonly string[]): Promise<void> {
+    const { metrics, logger, stateLog, member } = this.#options;
+    const { name: pipeline, startFrom } = this.#options.pipeline;
+    const what = `topics of ${pipeline}`;
+    this.#isWaitingForTopics = topics.length === 0;
+    if (this.#isWaitingForTopics) {
+      stateLog.problem(what, `Pipeline ${pipeline} reads nothing: no topic matches. One that comes to match is read`);
+      return;
+    }
+    for (const topic of topics)
+      for (const counter of [metrics.consumed, metrics.gaps, metrics.truncations, metrics.unreadableBatches])
+        counter.inc({ pipeline, topic }, 0);
+    if (startFrom === 'latest') await this.#commitLatest(topics);
+    if (this.#isStopped()) return;
+    this.#startProblem = null;
+    await member.join(topics);
+    stateLog.well(what, `Pipeline ${pipeline} reads the topics that match`);
+    if (this.#topics.changes) logger.info({ pipeline, topics }, 'Topics are read');
+  }
+
+  /** Repeats until it succeeds or it is stopped. */
+  async #commitLatest(topics: readonly string[]): Promise<void> {
+    const { kafka, starts, metrics, stateLog, logger } = this.#options;
+    const pipeline = this.#options.pipeline.name;
+    const what = `latest offsets of ${pipeline}`;
+    const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
+    while (!this.#stopped) {
+      try {
+        const { atEnds, waiting, silent, sinceMs } = await commitLatest(wereThere, { ...starts, kafka });
+        for (const topic of silent) if (!this.#silentSinceMs.has(topic)) this.#silentSinceMs.set(topic, sinceMs);
+        if (atEnds > 0)
+          logger.info({ pipeline, partitions: atEnds }, 'Partitions that were never read begin at their ends');
+        if (waiting.length > 0)
+          logger.warn(
+            { pipeline, partitions: waiting.length },
+            `Partitions that were never read begin with what is written from now on, once they can be read: ${listed(waiting.map(describeNoAnswer))}`,
+          );
+      } catch (error) {
+        this.#startProblem = `it cannot commit where it begins: ${messageOf(error)}`;
+        metrics.errors.inc({ pipeline, stage: 'start' });
+        stateLog.problem(what, `Pipeline ${pipeline} cannot commit where it begins: ${messageOf(error)}`);
+        await sleep(RETRY_MS);
+        continue;
+      }
+      stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
+      return;
+    }
+  }
+
+  /** Asked again after a wait; the compiler still sees the answer before. */
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+}

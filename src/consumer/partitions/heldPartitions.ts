@@ -1,0 +1,37 @@
+import type { StateLog } from '../../telemetry/logging.js';
+import type { Metrics } from '../../telemetry/metrics.js';
+import { HELD_REASONS, type AssignedPartition, type HeldReason } from './assignedPartition.js';
+import type { Assignment } from './assignment.js';
+import type { Steering } from './steering.js';
+
+/** Holds partitions until a person has decided, and tells how many are held. */
+export class HeldPartitions {
+  readonly #pipeline: string;
+  readonly #steering: Pick<Steering, 'pause'>;
+  readonly #gauge: Metrics['held'];
+  readonly #stateLog: StateLog;
+
+  constructor(pipeline: string, steering: Pick<Steering, 'pause'>, gauge: Metrics['held'], stateLog: StateLog) {
+    this.#pipeline = pipeline;
+    this.#steering = steering;
+    this.#gauge = gauge;
+    this.#stateLog = stateLog;
+  }
+
+  /** The partition is not read under this assignment, unless its topic is made anew. */
+  hold(assignment: Assignment, partition: AssignedPartition, reason: HeldReason, problem: string): void {
+    partition.hold(reason, problem);
+    this.#steering.pause([partition], 'blocked');
+    this.count(assignment);
+    this.#stateLog.problem(
+      `partition ${partition.name} of ${this.#pipeline}`,
+      `Pipeline ${this.#pipeline} does not read ${partition.name}: ${problem}`,
+    );
+  }
+
+  /** @param assignment null while this member has no partitions */
+  count(assignment: Assignment | null): void {
+    for (const reason of HELD_REASONS)
+      this.#gauge.set({ pipeline: this.#pipeline, reason }, assignment?.heldFor(reason) ?? 0);
+  }
+}

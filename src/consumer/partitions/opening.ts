@@ -1,0 +1,267 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { listed } from '../../lib/listed.js';
+import { messageOf } from '../../lib/messageOf.js';
+import type { Layout } from '../../protocol/batcherId.js';
+import type { RecordSource, TopicPartition } from '../../protocol/record.js';
+import type { Logger, StateLog } from '../../telemetry/logging.js';
+import type { Metrics } from '../../telemetry/metrics.js';
+import type { AssignedPartition } from './assignedPartition.js';
+import type { Assignment } from './assignment.js';
+import type { GroupCommits } from './groupCommits.js';
+import type { HeldPartitions } from './heldPartitions.js';
+import type { MissingRecords } from './missingRecords.js';
+import {
+  findPartitionStarts,
+  settleDoubts,
+  type PartitionStart,
+  type PartitionStartsOptions,
+} from './partitionStarts.js';
+import { newEpoch, type ReadingPlans } from './readingPlans.js';
+import type { SameEpoch, ShortLog } from './startPosition.js';
+import type { Steering } from './steering.js';
+import { PartitionTracker, type ReadingPlan } from './tracker.js';
+
+const OPEN_RETRY_MS = 1_000;
+/** A log that ends before the position in it is given this long to come back: a new leader may not know its end yet. */
+const SHORT_LOG_WAIT_MS = 10_000;
+
+export interface OpeningOptions {
+  readonly starts: PartitionStartsOptions;
+  readonly plans: Pick<ReadingPlans, 'open' | 'handOver' | 'reading'>;
+  readonly steering: Pick<Steering, 'seek' | 'pause' | 'resume'>;
+  readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
+  readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
+  readonly commits: Pick<GroupCommits, 'clusterId'>;
+  /** How many members the group has: each may send to every batcher. */
+  readonly setMembers: (members: number) => void;
+  /** Partitions are open: plans may be carried out already. */
+  readonly opened: (assignment: Assignment) => void;
+  readonly metrics: Pick<Metrics, 'errors'>;
+  readonly logger: Pick<Logger, 'info'>;
+  readonly stateLog: StateLog;
+}
+
+/**
+ * Opens partitions: finds out where each of them starts, and begins to read it there. What is not known is asked for again every
+ * second. A partition is opened anew if its log ends before the position in it, and if its topic is gone.
+ *
+ *     assigned, reopened, topic gone ──► asked ──► open, comparing, leaving, or held: see {@link AssignedPartition}
+ *                                         ▲ │
+ *                                         └─┘ not known yet, the log is too short, or the topic was gone meanwhile
+ *
+ * Kafka is asked first: what it settles does not wait for batchers, which need a worker.
+ */
+export class PartitionOpening {
+  readonly #options: OpeningOptions;
+  readonly #pipeline: string;
+  /** The assignment whose partitions are being opened. */
+  #opening: Assignment | null = null;
+
+  constructor(options: OpeningOptions) {
+    this.#options = options;
+    this.#pipeline = options.starts.pipeline.name;
+  }
+
+  /**
+   * Finds out where partitions start, each by itself: what is known is read, the rest is named and tried again. Ends when all are
+   * known or the assignment is over; never rejects.
+   */
+  async open(assignment: Assignment): Promise<void> {
+    if (this.#opening === assignment) return;
+    this.#opening = assignment;
+    const { metrics, stateLog } = this.#options;
+    const what = `offsets of ${this.#pipeline}`;
+    while (assignment.goesOn() && !assignment.isAllKnown()) {
+      let failure: string | null = null;
+      try {
+        await this.#openMore(assignment);
+      } catch (error) {
+        failure = messageOf(error);
+      }
+      if (assignment.isOver()) break;
+      if (assignment.isAllKnown()) {
+        stateLog.well(what, `Where pipeline ${this.#pipeline} starts is known`);
+        break;
+      }
+      if (failure !== null || assignment.problems.length > 0) {
+        metrics.errors.inc({ pipeline: this.#pipeline, stage: 'start' });
+        const problem = failure ?? listed(assignment.problems);
+        stateLog.problem(what, `Pipeline ${this.#pipeline} cannot find out where to start: ${problem}`);
+      }
+      await sleep(OPEN_RETRY_MS);
+    }
+    if (this.#opening === assignment) this.#opening = null;
+  }
+
+  /** Where a partition goes on is to be found out anew. Its tracker is kept meanwhile: what it has handed over is committed. */
+  reopen(assignment: Assignment, partition: AssignedPartition): void {
+    this.#options.steering.pause([partition], 'start');
+    partition.waits('');
+    void this.open(assignment);
+  }
+
+  /**
+   * A topic that comes to be there again has another log, which may be longer by then: it must not be gone on with at the old position, nor
+   * that be committed. Where it is to be read is found out anew, from what Kafka and the batchers say, once it is there.
+   */
+  topicGone(assignment: Assignment, gone: readonly AssignedPartition[]): void {
+    if (gone.length === 0) return;
+    const { steering, held } = this.#options;
+    steering.pause(gone, 'start');
+    // What held one up was in the log that is gone, as was what it had no room for.
+    steering.resume(gone, 'blocked', 'buffer');
+    for (const partition of gone) assignment.topicGone(partition);
+    held.count(assignment);
+    void this.open(assignment);
+  }
+
+  /** Begins to read partitions where it is known now. */
+  openAll(assignment: Assignment, starts: readonly PartitionStart[]): void {
+    for (const start of starts) {
+      const partition = assignment.get(start);
+      if (partition === undefined) continue;
+      partition.shortSinceMs = null;
+      this.#openPartition(assignment, partition, start);
+    }
+    this.#options.opened(assignment);
+    this.#reportNewEpochs(starts);
+  }
+
+  /** Lets a partition be fetched from an offset on. */
+  fetch(partition: AssignedPartition, offset: number): void {
+    const { steering } = this.#options;
+    steering.seek(partition, offset);
+    steering.resume([partition], 'start');
+  }
+
+  /** One round of {@link open}. */
+  async #openMore(assignment: Assignment): Promise<void> {
+    const { starts: options, commits, setMembers } = this.#options;
+    // What was handed over of a log that has become shorter has to be accepted first: it may never be read again.
+    const asked = new Set(assignment.unknown.filter(({ tracker }) => !isPending(tracker)));
+    const positionOf = (where: TopicPartition): number => assignment.get(where)?.tracker?.next ?? 0;
+    // Not if its topic is gone meanwhile: it may be another one when it is there again, and is asked for once more.
+    const stillAsked = (where: TopicPartition): AssignedPartition | null => {
+      const partition = assignment.get(where);
+      return partition !== undefined && asked.has(partition) ? partition : null;
+    };
+    const { clusterId, starts, doubts, unknown } = await findPartitionStarts([...asked], options, positionOf);
+    const members = await this.#countMembers();
+    if (assignment.isOver()) return;
+    if (clusterId !== null) commits.clusterId = clusterId;
+    setMembers(members);
+    this.openAll(
+      assignment,
+      starts.filter((start) => {
+        const partition = stillAsked(start);
+        return partition !== null && (!('short' in start) || isDue(partition, start.short));
+      }),
+    );
+    for (const { problem, ...where } of unknown) stillAsked(where)?.waits(problem);
+    const due = doubts.filter(({ facts, position }) => {
+      const partition = stillAsked(facts);
+      return partition !== null && (position.type !== 'shortLog' || isDue(partition, { ...facts, ...position }));
+    });
+    if (due.length === 0) return;
+    try {
+      const settled = await settleDoubts(due, options);
+      if (assignment.isOver()) return;
+      this.openAll(
+        assignment,
+        settled.starts.filter((start) => stillAsked(start) !== null),
+      );
+      for (const { problem, ...where } of settled.unknown) stillAsked(where)?.waits(problem);
+    } catch (error) {
+      const problem = `the batchers do not say what they have of it (${messageOf(error)}): is a worker running?`;
+      for (const { facts } of due) stillAsked(facts)?.waits(problem);
+    }
+  }
+
+  async #countMembers(): Promise<number> {
+    const { admin, pipeline } = this.#options.starts;
+    const { groups } = await admin.describeGroups([pipeline.groupId]);
+    return Math.max(1, groups[0]?.members.length ?? 1);
+  }
+
+  #openPartition(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
+    const { missing, plans, held } = this.#options;
+    if ('missed' in start && !missing.mayPassGap(assignment, partition, start, start.missed)) return;
+    if ('lost' in start && start.lost !== null && !missing.mayPassLoss(assignment, partition, start.offset, start.lost))
+      return;
+    switch (start.type) {
+      case 'continue': {
+        const tracker = new PartitionTracker(start, start.offset, plans.reading);
+        // Under this very epoch the group has committed already; only a gap moves on from there.
+        plans.open(partition, tracker, start.offset - start.missed);
+        break;
+      }
+      case 'fill': {
+        const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
+        plans.open(partition, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
+        break;
+      }
+      case 'newEpoch': {
+        const { topic, partition: index } = start;
+        const source = { topic, partition: index, epoch: newEpoch() };
+        plans.open(partition, new PartitionTracker(source, start.offset, plans.reading));
+        break;
+      }
+      case 'sameEpoch':
+        this.#openSameEpoch(assignment, partition, start);
+        break;
+      case 'compare':
+        partition.compare(start);
+        this.fetch(partition, start.comparison.offset ?? 0);
+        break;
+      case 'handOver':
+        this.#leaveLayout(assignment, partition, start, start.offset, start.layout);
+        break;
+      case 'newer': {
+        const problem =
+          'its offset was committed by a later version of ktb. Run that version, or reset the offset to ingest again from there';
+        held.hold(assignment, partition, 'newer', problem);
+      }
+    }
+  }
+
+  #openSameEpoch(assignment: Assignment, partition: AssignedPartition, { epoch, offset, from }: SameEpoch): void {
+    const { plans } = this.#options;
+    const source = { topic: partition.topic, partition: partition.partition, epoch };
+    if (from === null) plans.open(partition, new PartitionTracker(source, offset, plans.reading));
+    else this.#leaveLayout(assignment, partition, source, offset, from);
+  }
+
+  #leaveLayout(
+    assignment: Assignment,
+    partition: AssignedPartition,
+    source: RecordSource,
+    from: number,
+    layout: Layout,
+  ): void {
+    void this.#options.plans.handOver(assignment, partition, source, from, layout);
+    // That it has begun is committed, which kafkajs allows only together with a batch.
+    this.fetch(partition, from);
+  }
+
+  #reportNewEpochs(starts: readonly PartitionStart[]): void {
+    const partitions: Record<string, number> = {};
+    for (const start of starts) {
+      if (start.type === 'newEpoch') partitions[start.reason] = (partitions[start.reason] ?? 0) + 1;
+    }
+    if (Object.keys(partitions).length === 0) return;
+    this.#options.logger.info({ pipeline: this.#pipeline, partitions }, 'New epochs begin');
+  }
+}
+
+/** True while something that was handed over is not accepted yet. */
+function isPending(tracker: PartitionTracker | null): boolean {
+  return tracker !== null && tracker.committable() < tracker.next;
+}
+
+/** False for a log that is too short, until it has been so for a while. */
+function isDue(partition: AssignedPartition, { logEnd, position }: ShortLog): boolean {
+  const nowMs = performance.now();
+  partition.shortSinceMs ??= nowMs;
+  partition.waits(`its log ends at ${logEnd}, before the position ${position} in it`);
+  return nowMs - partition.shortSinceMs >= SHORT_LOG_WAIT_MS;
+}
