@@ -107,17 +107,19 @@ export class Fixture {
     onTestFinished(() => fixture.close());
     await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);
     const numPartitions = options.partitions ?? 8;
-    await fixture.createTopic(fixture.topic, numPartitions, options.topicConfig);
-    await fixture.createTopic(fixture.replyTopic, numPartitions);
-    await fixture.createTopic(fixture.deadLetterTopic, numPartitions);
-    await fixture.clickhouse.command({
-      query: `CREATE TABLE ${fixture.table} (
+    await Promise.all([
+      fixture.createTopic(fixture.topic, numPartitions, options.topicConfig),
+      fixture.createTopic(fixture.replyTopic, numPartitions),
+      fixture.createTopic(fixture.deadLetterTopic, numPartitions),
+      fixture.clickhouse.command({
+        query: `CREATE TABLE ${fixture.table} (
           ${options.columns ?? 'id Int64, text String'},
           _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
           _epoch LowCardinality(String)
         ) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
         SETTINGS non_replicated_deduplication_window = ${options.deduplicationWindow ?? 1_000}`,
-    });
+      }),
+    ]);
     return fixture;
   }
 
