@@ -347,7 +347,7 @@ export class Publisher {
   }
 }
 
-/** Who is told what becomes of messages, see {@link Publisher.publishEach}. */
+/** Called with the result of each message, see {@link Publisher.publishEach}. */
 export interface Outcomes<Sent extends OutgoingMessage> {
   readonly taken: (messages: readonly Sent[]) => void;
   readonly refused: (message: Sent, reason: string) => void;

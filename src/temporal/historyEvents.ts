@@ -119,7 +119,7 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
   return null;
 }
 
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- what a payload is, its place in a history says
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the place in the history tells the type
 function decode<T>(payloads: readonly Payload[] | null | undefined, index: number): T {
   const payload = payloads?.[index];
   if (payload === undefined) throw new Error('a batcher’s history lacks a payload');

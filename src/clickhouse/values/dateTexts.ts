@@ -47,8 +47,8 @@ export function isTimeOfDay(text: string): boolean {
 }
 
 /**
- * Whether a text without a digit is one that ClickHouse makes a time of: of `Jan` the first of January of this year. Words like
- * `Mon`, `UTC` and `PM` may stand beside.
+ * Whether ClickHouse takes a text without a digit for a time. It takes `Jan` for the first of January of this year.
+ * Words like `Mon`, `UTC` and `PM` may be in the text, too.
  */
 export function isMonthAlone(text: string): boolean {
   return WORDS_OF_TIMES.test(text) && HAS_MONTH.test(text);

@@ -28,18 +28,21 @@ export interface ValueLimits {
   /** The first and the last year of a `DateTime64`. */
   readonly years: readonly [first: number, last: number];
   /**
-   * Whether the server refuses a text that is nearly a float (`-`, `1e+`) or nearly a UUID (with a `g`). Others make 0, 1, or another
-   * UUID of it: 24.8 to 26.3 do.
+   * Whether the server refuses a text that is nearly a float (`-`, `1e+`) or nearly a UUID (with a `g`). Some versions,
+   * 24.8 to 26.3, take it for 0, for 1, or for another UUID.
    */
   readonly refusesNearly: boolean;
   /** Whether a `DateTime64` before 1970 keeps its fraction. 24.8 and 25.8 subtract it: 37.5 s become 36.5 s. */
   readonly keepsEarlyFractions: boolean;
   /**
-   * Whether an integer that no double holds keeps its digits in a `JSON` column, at a path without a type, if another record of the
-   * insert has a fraction there. 24.8 and 25.8 make the nearest double of it.
+   * Whether an integer too large for a double keeps its digits in a `JSON` column, at a path without a type, if another
+   * record of the insert has a fraction there. 24.8 and 25.8 round it to the nearest double.
    */
   readonly keepsIntegers: boolean;
-  /** The same for an integer in an array, where another record has an array with a fraction. No version up to 26.9 keeps it. */
+  /**
+   * The same for an integer in an array, if another record has an array with a fraction. No version up to 26.9 keeps
+   * it.
+   */
   readonly keepsIntegersOfArrays: boolean;
 }
 
@@ -171,7 +174,10 @@ function variantPathCheck(parameters: readonly string[]): ValueCheck | undefined
   ]);
 }
 
-/** In a column, a Variant makes 1 and 0 of the texts `true` and `false`, if it has integers or floats, though it has texts, too. */
+/**
+ * A Variant column with integers or floats turns the texts `true` and `false` into 1 and 0, even if it also takes
+ * texts.
+ */
 function variantTextCheck(parameters: readonly string[]): ValueCheck | undefined {
   if (!parameters.some((type) => TAKES_TEXT.test(type)) || !parameters.some((type) => TAKES_BITS.test(type)))
     return undefined;
