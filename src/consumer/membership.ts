@@ -13,7 +13,7 @@ import { commitLatest } from './partitions/latestStart.js';
 import type { PartitionStartsOptions } from './partitions/partitionStarts.js';
 import { TopicWatch } from './topicWatch.js';
 
-/** A new topic is read within a minute: after this, and a rebalance of all members that follow. */
+/** A new topic is read within a minute: after this interval and a rebalance of all members. */
 const TOPICS_INTERVAL_MS = 15_000;
 const RETRY_MS = 1_000;
 
@@ -22,7 +22,7 @@ export interface MembershipOptions {
   readonly kafka: Kafka;
   readonly member: Pick<GroupMember, 'join' | 'leave' | 'topics'>;
   readonly starts: Omit<PartitionStartsOptions, 'startFrom'>;
-  /** Commits what was accepted, and gives the assignment up: other topics are joined for. */
+  /** Commits what was accepted and gives the assignment up, before the consumer joins for other topics. */
   readonly release: () => Promise<void>;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -38,13 +38,16 @@ export interface MembershipOptions {
  *                                                            joins again later
  *     any ──stop──► stopped
  *
- * What fails, of whatever kind, concerns this pipeline only: Kafka that does not say which topics there are is asked again every second,
- * and {@link GroupMember} joins again by a new kafkajs consumer. Only {@link stop} ends it.
+ * A failure concerns this pipeline only. If Kafka does not say which topics there are, it is asked again every second.
+ * {@link GroupMember} joins again with a new kafkajs consumer. Only {@link stop} ends it.
  */
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #topics: TopicWatch;
-  /** Topics that Kafka said nothing of when only the latest was wanted, and since when, in milliseconds since 1970. */
+  /**
+   * Topics about which Kafka said nothing when `startFrom: latest` was carried out, and the time of that, in
+   * milliseconds since 1970.
+   */
   readonly #silentSinceMs = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #following: Promise<void> | null = null;
@@ -59,12 +62,12 @@ export class Membership {
     this.#topics = new TopicWatch(options.starts.admin, options.pipeline);
   }
 
-  /** Why it is not in its group; null while it is, or has not failed. */
+  /** Why it is not in its group. Null if it is, or has not failed. */
   get failure(): string | null {
     return this.#failure;
   }
 
-  /** Why it has not begun to join its group; null where nothing is wrong. */
+  /** Why it has not begun to join its group. Null if nothing is wrong. */
   get startProblem(): string | null {
     return this.#startProblem;
   }
@@ -74,7 +77,7 @@ export class Membership {
     return this.#isWaitingForTopics;
   }
 
-  /** It has failed, and has not been in its group for a minute since. */
+  /** It has failed, and was not in its group for a minute since. */
   get isUnsteady(): boolean {
     return this.#isUnsteady;
   }
@@ -83,7 +86,7 @@ export class Membership {
   startOf(topic: string): StartFrom {
     const { startFrom } = this.#options.pipeline;
     if (startFrom !== 'latest') return startFrom;
-    // Wherever else `latest` holds, it is committed by now.
+    // For all other partitions `latest` is committed by now.
     const sinceMs = this.#silentSinceMs.get(topic);
     return sinceMs === undefined ? 'earliest' : { timestampMs: sinceMs };
   }
@@ -93,7 +96,7 @@ export class Membership {
     await this.#readFirst();
     if (this.#isStopped() || !this.#topics.changes) return;
     this.#timer = setInterval(() => {
-      // One look at a time: where Kafka is slow it may take longer than the time between two.
+      // One check at a time. If Kafka is slow, it may take longer than the interval.
       this.#following ??= this.#follow().finally(() => (this.#following = null));
     }, TOPICS_INTERVAL_MS);
   }
@@ -130,7 +133,10 @@ export class Membership {
     this.#options.metrics.consumerDown.set({ pipeline: this.#options.pipeline.name }, 0);
   }
 
-  /** Said only now: a consumer that joins and fails at once would be well and ill in the log in turns, for ever. */
+  /**
+   * Reported only after a minute. Otherwise a consumer that joins and fails again and again would be reported well and
+   * ill in turns.
+   */
   steady(): void {
     const { name } = this.#options.pipeline;
     this.#isUnsteady = false;
@@ -154,7 +160,10 @@ export class Membership {
     }
   }
 
-  /** Reads what has come to match, and no longer what is gone. Never rejects: the next look makes up for it. */
+  /**
+   * Takes up new matching topics and drops those that are gone. Never rejects. After a failure the next check repeats
+   * it.
+   */
   async #follow(): Promise<void> {
     const { pipeline, member, release, stateLog } = this.#options;
     try {

@@ -31,26 +31,27 @@ export interface PipelineConsumerOptions extends PipelineLanesOptions {
 }
 
 const COMMIT_INTERVAL_MS = 500;
-/** What passes by itself has to show without an event: how long partitions have been paused. */
+/** Gauges are also updated without an event, for example how long partitions have been paused. */
 const GAUGES_INTERVAL_MS = 1_000;
 const LAG_INTERVAL_MS = 10_000;
 const SWEEP_INTERVAL_MS = 30_000;
 const DRAIN_POLL_MS = 20;
-/** The last commit may take as long beyond the deadline of a drain; a coordinator that does not answer takes 30 s to be given up. */
+/** Time for the last commit after the deadline of a drain. A coordinator that does not answer would take 30 s. */
 const LAST_COMMIT_MS = 1_000;
-/** Leaving the group may take as long beyond the deadline: until then nobody else gets the partitions. */
+/** Time to leave the group after the deadline. Nobody else gets the partitions before. */
 const LEAVE_MS = 2_000;
 
 /**
- * One pipeline's Kafka consumer: takes batches from kafkajs, hands their records to the lanes, commits what the batchers
- * have accepted. Here its parts are put together, and it is started and drained.
+ * One pipeline's Kafka consumer. It takes batches from kafkajs, hands their records to the lanes, and commits what the
+ * batchers have accepted. See `docs/internals/consumer.md`.
  *
  *     stopped ──start──► joining ◄──rebalance── assigned ──drain──► stopped
  *                           └───GROUP_JOIN──────────┘
  *
- * Fencing. kafkajs tells of a new assignment only once it has it, and its functions act on whatever assignment is then
- * current. So every step checks that the assignment it began under is not over, between the check and the effect
- * nothing is awaited, and from the moment this member begins to join again there is no current assignment at all.
+ * Fencing. The race: kafkajs reports a new assignment only once it has it, and its functions act on the present
+ * assignment. A step that began under an old assignment could commit or seek for a partition that this member has lost.
+ * So each step checks that its assignment is still current, and nothing is awaited between the check and the effect.
+ * From the moment when this member begins to join again, no assignment is current.
  */
 export class PipelineConsumer {
   readonly #options: PipelineConsumerOptions;
@@ -68,7 +69,7 @@ export class PipelineConsumer {
   readonly #lag: Lag;
   readonly #timers: NodeJS.Timeout[] = [];
   #assignment: Assignment | null = null;
-  /** Assigned partitions that cannot be asked for, and why. */
+  /** Assigned partitions that cannot be asked for, with the reason. */
   #unreachable: readonly NoAnswer[] = [];
   #draining = false;
 
@@ -125,7 +126,7 @@ export class PipelineConsumer {
     });
   }
 
-  /** What happens to the member. Without an assignment it concerns no partition any more. */
+  /** Handles the events of the group member. Without an assignment, events about partitions are ignored. */
   #memberHandlers(): MembershipHandlers {
     const current = (act: (assignment: Assignment) => void): void => {
       if (this.#assignment !== null) act(this.#assignment);
@@ -152,12 +153,14 @@ export class PipelineConsumer {
     };
   }
 
-  /** Of the pipeline. */
+  /** The pipeline's name. */
   get name(): string {
     return this.#pipeline.name;
   }
 
-  /** What is not read, and why, a line; null while every partition that this member has is read, or no topic is there. */
+  /**
+   * Says in one line what is not read and why. Null if every partition of this member is read, or there is no topic.
+   */
   get problem(): string | null {
     const { failure } = this.#membership;
     if (failure !== null) return failure;
@@ -175,7 +178,7 @@ export class PipelineConsumer {
     return assignment.readable ? null : 'where its partitions start is not known yet';
   }
 
-  /** What Kafka does not give of what this member is to read, and why. */
+  /** Messages about what Kafka does not serve to this member. */
   #withheld(assignment: Assignment): string[] {
     const nowMs = performance.now();
     const unreachable = this.#unreachable.map((where) =>
@@ -188,7 +191,10 @@ export class PipelineConsumer {
     return [...unreachable, ...withheld];
   }
 
-  /** Joins the group and begins to consume; resolves after the first try, and tries again where it fails. Never rejects. */
+  /**
+   * Joins the group and begins to consume. Resolves after the first attempt, and retries after a failure. Never
+   * rejects.
+   */
   async start(): Promise<void> {
     await this.#membership.start();
     if (this.#isDraining()) return;
@@ -199,10 +205,10 @@ export class PipelineConsumer {
   }
 
   /**
-   * Takes nothing more in, waits until everything handed over is accepted or the deadline is reached, commits, leaves the
-   * group. What was not accepted by then is read again by the next owner.
+   * Takes no more records, waits until everything handed over is accepted or the deadline is reached, commits, and
+   * leaves the group. The next owner reads again what was not accepted.
    *
-   * @param deadlineMs by `performance.now()`; it is over two seconds later at most
+   * @param deadlineMs by `performance.now()`. It ends at most two seconds later
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
@@ -218,7 +224,7 @@ export class PipelineConsumer {
     await Promise.race([Promise.all([this.#member.leave(), stopped]), until(endMs + LEAVE_MS)]);
   }
 
-  /** Never rejects, but takes as long as Kafka does. */
+  /** Never rejects, but may wait as long as Kafka does. */
   async #commitLast(deadlineMs: number): Promise<void> {
     await this.#commits.settled();
     await Promise.race([this.#membership.settled(), until(deadlineMs)]);
@@ -248,8 +254,8 @@ export class PipelineConsumer {
     metrics.rebalances.inc({ pipeline });
     this.#membership.joined();
     const { partitions } = assignment;
-    // Until it is known where to start nothing is fetched: kafkajs would start at the committed offset, and where the log no
-    // longer has it, commit "earliest" in its place, without our metadata.
+    // Nothing is fetched until the starts are known. kafkajs would start at the committed offset, and if the log does
+    // not have that any more, it would commit "earliest" over it, without our metadata.
     this.#steering.begin(partitions, 'start');
     if (this.#draining) {
       assignment.drain();

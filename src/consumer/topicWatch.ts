@@ -2,14 +2,14 @@ import type { PipelineConfig } from '../config/config.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 
-/** Which topics a pipeline reads: those that it names, and those that come to match its patterns, or cease to be. */
+/** Knows which topics a pipeline reads: those that it names, and those that match its patterns now. */
 export class TopicWatch {
   readonly #admin: Pick<KafkaAdmin, 'listTopics'>;
   readonly #pipeline: PipelineConfig;
-  /** What was there at the first look. */
+  /** The topics that existed at the first check. */
   #first: ReadonlySet<string> | null = null;
   #topics: readonly string[] = [];
-  /** Of these the last look has seen nothing. */
+  /** Topics that were missing at the last check. */
   #missed: ReadonlySet<string> = new Set();
 
   constructor(admin: Pick<KafkaAdmin, 'listTopics'>, pipeline: PipelineConfig) {
@@ -17,14 +17,15 @@ export class TopicWatch {
     this.#pipeline = pipeline;
   }
 
-  /** False where no look will ever find anything new. */
+  /** False if the topics can never change. */
   get changes(): boolean {
     return this.#pipeline.topicPatterns.length > 0;
   }
 
   /**
-   * The topics to be read, sorted. One that was read before is given up when two looks in turn have not seen it: a broker
-   * that has just started may not know all topics yet. Rejects where Kafka does not answer.
+   * Checks which topics have to be read now, and returns them sorted. A topic is given up only if it is missing at two
+   * checks in a row, because a broker that has just started may not know all topics yet. Rejects if Kafka does not
+   * answer.
    */
   async look(): Promise<readonly string[]> {
     const found = new Set(await findInputTopics(this.#admin, this.#pipeline));
@@ -35,7 +36,7 @@ export class TopicWatch {
     return this.#topics;
   }
 
-  /** Whether a topic was there at the first look. */
+  /** Whether a topic existed at the first check. */
   wasThere(topic: string): boolean {
     return this.#first?.has(topic) === true;
   }

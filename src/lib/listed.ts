@@ -1,4 +1,4 @@
-/** Problems that are told in one line; the others are counted. */
+/** This many problems are shown in one line. The others are counted. */
 const SHOWN = 5;
 
 /** The first few of a list, and how many more there are, in one line. */

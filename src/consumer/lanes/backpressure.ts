@@ -2,22 +2,22 @@ import type { Lane } from './lane.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
 export interface BackpressureLimits {
-  /** Memory that the records in all lanes take together, in bytes. */
+  /** Bytes of memory for the records in all lanes together. */
   readonly bufferedBytesMax: number;
-  /** Of the records in one lane: a lane that is stopped must not take the room of the others. */
+  /** Bytes of memory for the records in one lane. A stopped lane must not take the room of the others. */
   readonly laneBytesMax: number;
 }
 
-/** One stopped lane may hold a quarter of the room. */
+/** One stopped lane may take a quarter of the room. */
 export function backpressureLimits(bufferedBytesMax: number): BackpressureLimits {
   return { bufferedBytesMax, laneBytesMax: bufferedBytesMax / 4 };
 }
 
-/** Adds up for how long something lasts. Pure. */
+/** Measures how long a state lasts. Pure. */
 export class Stopwatch {
   #sinceMs: number | null = null;
 
-  /** @returns the seconds that it has lasted since it was last asked */
+  /** @returns the seconds that it has lasted since the last call */
   update(lasts: boolean, nowMs: number): number {
     const seconds = this.#sinceMs === null ? 0 : Math.max(0, nowMs - this.#sinceMs) / 1000;
     this.#sinceMs = lasts ? nowMs : null;
@@ -26,13 +26,13 @@ export class Stopwatch {
 }
 
 /**
- * Which partitions may not be fetched now. A partition is paused when all lanes together are full, or when a lane that
- * holds records of it is; it goes on at half of that, so that there is work while the next fetch is under way. One that has
- * reached the end of its plan waits for the next plan. Pure.
+ * Decides which partitions may not be fetched now. A partition is paused if all lanes together are full, or if a lane
+ * with records of it is full. It continues at half of that, so that there is still work while the next fetch runs. A
+ * partition that has reached the end of its plan waits for the next plan. Pure.
  *
- * @param lanesOf the lanes that a partition's records go to
- * @param bufferedBytes memory that the records in all lanes of all layouts take
- * @param isPaused the state before
+ * @param lanesOf the lanes of a partition's records
+ * @param bufferedBytes memory of the records in all lanes of all layouts
+ * @param isPaused the present state
  */
 export function partitionsToPause(
   trackers: Iterable<PartitionTracker>,

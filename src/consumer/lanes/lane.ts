@@ -5,34 +5,38 @@ import { memoryBytes } from '../../protocol/recordLimit.js';
 import { detached } from './recordMemory.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
-/** The head of a lane's queue, as the next signal will carry it. */
+/** The head of a lane's queue, for the next signal. */
 export interface Pack {
-  /** Of the lane's queue, which a rebalance clears. */
+  /** Generation of the lane's queue. A rebalance clears the queue and begins the next one. */
   readonly generation: number;
   readonly segments: readonly (SegmentRecords & { readonly tracker: PartitionTracker })[];
   readonly records: number;
   readonly bytes: number;
 }
 
-/** When a lane has something to send. `waitMs`: unless more arrives before. */
+/** When a lane has something to send. `waitMs` holds unless more arrives before. */
 export type Readiness = { readonly type: 'empty' | 'ready' } | { readonly type: 'linger'; readonly waitMs: number };
 
 /**
- * The ordered queue of one batcher: records in the order they were handed over. Pure; `LaneSender` sends from it.
+ * The ordered queue of one batcher: records in the order in which they were handed over. Pure. `LaneSender` sends from
+ * it.
  *
- * `pack` looks at the head of the queue and takes nothing out; `accepted` does, when a batcher has accepted the pack. So
- * the same pack can be sent again, or a smaller one after a refusal for size.
+ * `pack` reads the head of the queue and takes nothing out. `accepted` takes it out when a batcher has accepted the
+ * pack. So the same pack can be sent again, or a smaller one after a refusal for size.
  */
 export class Lane {
   readonly index: number;
   readonly #limits: SignalLimits;
-  /** What was accepted is empty until the queue is shortened: a full lane would hold twice what it counts. */
+  /**
+   * Accepted entries are emptied at once, before the queue is shortened. Otherwise a full lane would hold twice the
+   * memory that it counts.
+   */
   #queue: (Queued | undefined)[] = [];
   #head = 0;
   #bytes = 0;
   #memoryBytes = 0;
   #generation = 0;
-  /** Per tracker the last offset covered by an accepted chunk of this lane. */
+  /** By tracker, the last offset that an accepted chunk of this lane covers. */
   #coveredTo = new Map<PartitionTracker, number>();
 
   constructor(index: number, limits: SignalLimits) {
@@ -44,7 +48,7 @@ export class Lane {
     return this.#bytes;
   }
 
-  /** What the records take in this process. */
+  /** Bytes that the records take in this process's memory. */
   get memoryBytes(): number {
     return this.#memoryBytes;
   }
@@ -53,15 +57,16 @@ export class Lane {
     return this.#queue.length - this.#head;
   }
 
-  /** The own time of the record that waits first, milliseconds since 1970; null where none waits or it has none. */
+  /** The timestamp of the first waiting record, milliseconds since 1970. Null if none waits or it has none. */
   get firstTimestampMs(): number | null {
     const timestampMs = this.#queue[this.#head]?.record.timestampMs ?? -1;
     return timestampMs < 0 ? null : timestampMs;
   }
 
   /**
-   * @param nowMs by a clock that is never set back, as that of {@link readiness}: otherwise a record lingers for as long
-   * @param waitsLong the lane is stopped: its records must not keep alive what was fetched with them
+   * @param nowMs by a clock that is never set back, the same as for {@link readiness}. Otherwise a record could wait as
+   *   long as the clock was set back
+   * @param waitsLong whether the lane is stopped. Then its records must not keep the fetched data alive
    */
   add(tracker: PartitionTracker, record: KafkaRecord, nowMs: number, waitsLong = false): void {
     const bytes = recordBytes(record);
@@ -80,10 +85,10 @@ export class Lane {
   }
 
   /**
-   * The oldest records, as many as a signal may carry and at least one.
+   * The oldest records: as many as a signal may carry, and at least one.
    *
    * @param maxRecords fewer than the limit, after a refusal for size
-   * @param maxBytes less than the limit, where many members send to one batcher
+   * @param maxBytes less than the limit, if many members send to one batcher
    */
   pack(maxRecords = this.#limits.maxRecords, maxBytes = this.#limits.maxBytes): Pack {
     const byTracker = new Map<PartitionTracker, KafkaRecord[]>();
@@ -101,8 +106,8 @@ export class Lane {
     const segments = [...byTracker].map(([tracker, list]) => {
       const { topic, partition, epoch } = tracker;
       const from = this.#coveredTo.get(tracker) ?? tracker.startOffset - 1;
-      // With nothing of the partition left in the queue the chunk covers all that was handed over, so that the next
-      // one continues it without a hole.
+      // If nothing of the partition is left in the queue, the chunk covers everything that was handed over. So the next
+      // chunk continues it without a hole.
       const lastOffset = (list.at(-1) as KafkaRecord).offset;
       const to = tracker.lastPending(this.index) === lastOffset ? tracker.next - 1 : lastOffset;
       const fill = tracker.plan.state.type === 'filling';
@@ -111,12 +116,12 @@ export class Lane {
     return { generation: this.#generation, segments, records, bytes };
   }
 
-  /** True while the pack is the head of the queue; false once the lane was cleared. */
+  /** True while the pack is the head of the queue. False after the lane was cleared. */
   holds(pack: Pack): boolean {
     return pack.generation === this.#generation;
   }
 
-  /** The batcher has accepted this pack. Without effect where the lane was cleared meanwhile. */
+  /** The batcher has accepted this pack. No effect if the lane was cleared meanwhile. */
   accepted(pack: Pack): void {
     if (!this.holds(pack)) return;
     for (let at = this.#head; at < this.#head + pack.records; at++) {
@@ -136,7 +141,7 @@ export class Lane {
     }
   }
 
-  /** Puts a record in the place of the only one of this pack. Without effect where the lane was cleared meanwhile. */
+  /** Replaces the only record of this pack. No effect if the lane was cleared meanwhile. */
   replaceHead(pack: Pack, record: KafkaRecord): void {
     const queued = this.#queue[this.#head];
     if (!this.holds(pack) || queued === undefined) return;
@@ -146,7 +151,7 @@ export class Lane {
     this.#memoryBytes += memoryBytes(record, bytes) - memoryBytes(queued.record, queued.bytes);
   }
 
-  /** Forgets everything: the partitions are assigned anew, and their new owners read the records again. */
+  /** Forgets everything after a rebalance. The new owners of the partitions read the records again. */
   clear(): void {
     this.#queue = [];
     this.#head = 0;

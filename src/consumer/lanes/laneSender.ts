@@ -12,25 +12,28 @@ import { FlowControl, flowControlLimits, type FlowControlLimits } from '../../te
 import type { Lane, Pack } from './lane.js';
 import { LaneStop, type StopCause } from './laneStop.js';
 
-/** What a lane tells its consumer. */
+/** Called by a lane, for its consumer. */
 export interface LaneObserver {
-  /** @param started whether the batcher's first run was begun for the signal */
+  /** @param started whether the signal started the batcher's first run */
   accepted(pack: Pack, signal: { readonly seconds: number; readonly started: boolean }): void;
   notAccepted(outcome: 'retried' | 'refused'): void;
-  /** The lane stops or goes on; called on changes only. */
+  /** The lane stops or continues. Called only on changes. */
   stopped(cause: StopCause): void;
   resumed(): void;
-  /** The lane has stopped in a way that is worth a word; called once a stop. */
+  /** The lane has stopped in a way that has to be reported. Called once for each stop. */
   stuck(message: string): void;
-  /** The batcher's run had ended; another one goes on in its place. */
+  /** The batcher's run had ended. An heir continues. */
   heirStarted(closed: ClosedRunInfo): void;
-  /** Puts a record aside that is too large for any signal, or cannot be encoded; once resolved, the lane carries a stub in its place. */
+  /**
+   * Sets a record aside that is too large for any signal or cannot be encoded. When it resolves, the lane has a stub in
+   * its place.
+   */
   setAside(pack: Pack): Promise<void>;
 }
 
 /**
- * Encoded bytes of a chunk that are always accepted: below the payload limit (2 MiB, `limit.blobSize.error`, or what
- * the namespace says) and below what one batch may have, with room for the metadata.
+ * Encoded bytes of a chunk that Temporal always accepts. They are below the payload limit (2 MiB,
+ * `limit.blobSize.error`, or the namespace's own), and below the limit of one batch, with room for the metadata.
  */
 const BODY_BYTES_MAX = 1_200_000;
 
@@ -41,13 +44,13 @@ const RETRY_MAX_MS = 5_000;
 const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
 /**
- * Sends a lane's records to its batcher, one signal at a time; what arrives meanwhile goes into the next one.
+ * Sends a lane's records to its batcher, one signal at a time. What arrives meanwhile goes into the next one.
  *
  *     idle ──records──► lingering ──full or waited──► sending ──accepted──► idle
  *                                                        └──not accepted──► the same chunk again
  *
- * A chunk is repeated until it is accepted or the lane is cleared by a rebalance. Temporal may accept one twice, where an
- * answer was lost; the batcher drops the second.
+ * A chunk is repeated until it is accepted, or a rebalance clears the lane. If an answer was lost, Temporal may accept
+ * a chunk twice. The batcher drops the second copy.
  */
 export class LaneSender {
   readonly #lane: Lane;
@@ -58,7 +61,7 @@ export class LaneSender {
   readonly #flowLimits: FlowLimits;
   #limits: FlowControlLimits;
   readonly #stopping = new AbortController();
-  /** What the batcher was told last; null where it has to be told. */
+  /** The settings that the batcher got last. Null if they have to be sent. */
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
   readonly #stop = new LaneStop();
@@ -68,7 +71,7 @@ export class LaneSender {
     lane: Lane;
     batcher: BatcherClient;
     flow: FlowLimits;
-    /** Another object where they have changed. */
+    /** Returns another object if the settings have changed. */
     settings: () => BatcherSettings;
     observer: LaneObserver;
   }) {
@@ -81,25 +84,25 @@ export class LaneSender {
     this.#observer = options.observer;
   }
 
-  /** Sends until {@link stop} is called. Never rejects: what goes wrong is waited out. */
+  /** Sends until {@link stop} is called. Never rejects. After an error it waits and tries again. */
   async run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const readiness = this.#lane.readiness(performance.now());
       if (readiness.type === 'ready') await this.#sendHead().catch((error: unknown) => this.#waitOut(error));
       else {
-        // A rebalance may have cleared the lane while it was stopped: no acceptance would say that it is over.
+        // If a rebalance cleared the lane while it was stopped, no acceptance ends the stop.
         this.#resumed();
         await this.#untilWoken(readiness.type === 'linger' ? readiness.waitMs : undefined);
       }
     }
   }
 
-  /** Nothing is sent until something changes: a batcher whose history is full, Temporal away. */
+  /** True while nothing can be sent, for example because the batcher's history is full or Temporal is away. */
   get isStopped(): boolean {
     return this.#stop.cause !== null;
   }
 
-  /** Records were added to the lane. */
+  /** Tells the sender that records were added to the lane. */
   wake(): void {
     this.#wake();
   }
@@ -108,17 +111,17 @@ export class LaneSender {
   setMembers(members: number): void {
     this.#limits = flowControlLimits(this.#flowLimits, members);
     this.#flow.limits = this.#limits;
-    // Another member may have brought its own meanwhile.
+    // Another member may have sent other settings meanwhile.
     this.#settingsSent = null;
   }
 
-  /** Ends {@link run} after the signal in flight. What is still queued stays unsent. */
+  /** Ends {@link run} after the signal in flight. What is still queued is not sent. */
   stop(): void {
     this.#stopping.abort();
     this.#wake();
   }
 
-  /** What nobody has thought of, too: a lane that has ended would hold its partitions for ever. */
+  /** Waits after an error of any kind, even an unexpected one. A lane that ended would hold its partitions for ever. */
   async #waitOut(error: unknown): Promise<void> {
     this.#stopped('temporal', messageOf(error));
     await this.#pause(STOPPED_POLL_MS);
@@ -133,7 +136,7 @@ export class LaneSender {
     while (!this.#stopping.signal.aborted && (pack === undefined ? this.#lane.records > 0 : this.#lane.holds(pack))) {
       if (!(await this.#maySend())) continue;
       if (pack === undefined || chunk === undefined) {
-        // Packed only now: a rebalance may have cleared the lane while its history was looked at.
+        // Packed only now, because a rebalance may have cleared the lane while the history was read.
         if (this.#lane.records === 0) return;
         pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
         const encoded = this.#encode(pack);
@@ -150,7 +153,7 @@ export class LaneSender {
       const outcome = await this.#batcher.send(meta, chunk.body);
       switch (outcome.type) {
         case 'accepted':
-          // A run that another member has started may have older settings.
+          // Another member may have started the run with older settings.
           this.#settingsSent = meta.settings !== undefined || outcome.runId === this.#lastRunId ? settings : null;
           this.#lastRunId = outcome.runId;
           this.#flow.sent(outcome.runId, chunk.body.length);
@@ -175,7 +178,7 @@ export class LaneSender {
         case 'closed':
           this.#observer.notAccepted('refused');
           await this.#startHeir();
-          // Heirs whose runs are ended as soon as they begin must not follow each other without a pause.
+          // If each heir is closed as soon as it begins, they must not follow each other without a pause.
           if (closedRuns++ > 0) {
             await this.#pause(retryMs);
             retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
@@ -184,7 +187,7 @@ export class LaneSender {
         case 'retry':
           this.#observer.notAccepted('retried');
           this.#flow.sent(null, chunk.body.length);
-          // A passing hiccup is not worth a word.
+          // A short problem is not reported.
           if (retryMs >= REPORT_RETRIES_FROM_MS) this.#stopped('temporal', outcome.message);
           await this.#pause(retryMs * (0.5 + Math.random() / 2));
           retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
@@ -193,9 +196,9 @@ export class LaneSender {
     }
   }
 
-  /** The chunk, or why no signal can carry it. */
+  /** Encodes a pack. Returns the chunk, or why no signal can carry it. */
   #encode(pack: Pack): EncodedChunk | { readonly refusal: string } {
-    // Several records together have no more than `signal.maxBytes`, which is far less than one may have.
+    // Several records together have at most `signal.maxBytes`, which is far below the limit of one record.
     const [first] = pack.segments;
     if (pack.records === 1 && first?.records.some(isOverLimit) === true) return { refusal: TOO_LARGE };
     try {
@@ -209,7 +212,8 @@ export class LaneSender {
   }
 
   /**
-   * After a refusal for what is in a chunk: half the records next time, or a stub in the place of the only one, at last a bare one.
+   * Makes the next pack smaller after a refusal: first half the records. A single record is replaced by a stub, and the
+   * stub by one without key and headers.
    *
    * @param refusal why the pack cannot be sent
    */
@@ -217,7 +221,7 @@ export class LaneSender {
     if (pack.records > 1) return { maxRecords: Math.ceil(pack.records / 2) };
     const record = pack.segments[0]?.records[0];
     if (record !== undefined && isBare(record)) {
-      // Nothing is left to be taken out of it: what is too large is not the record.
+      // Nothing can be taken out of this record any more, so it is not the record that is too large.
       this.#stopped('temporal', `a signal with one small record cannot be sent: ${refusal}`);
       await this.#pause(RETRY_MAX_MS);
       return { maxRecords: 1 };
@@ -236,7 +240,7 @@ export class LaneSender {
     }
   }
 
-  /** Looks at the batcher's history where that is due. False: wait and ask again. */
+  /** Reads the batcher's history if that is due. False: nothing may be sent yet, ask again. */
   async #maySend(): Promise<boolean> {
     if (this.#flow.state === 'open') return true;
     try {
@@ -246,14 +250,14 @@ export class LaneSender {
       await this.#pause(RETRY_MAX_MS);
       return false;
     }
-    // The look may have changed the state; the compiler still sees the one before it.
+    // `observe` may have changed the state. The compiler does not know that.
     if ((this.#flow.state as string) === 'open') return true;
     this.#stopped('history', `the history of ${this.#batcher.workflowId} is at its limit until it continues as new`);
     await this.#pause(STOPPED_POLL_MS);
     return false;
   }
 
-  /** The batcher's run has ended: what it had accepted comes first, then this lane goes on. */
+  /** The batcher's run has ended. An heir flushes what it had accepted, then this lane continues. */
   async #startHeir(): Promise<void> {
     this.#flow.refused();
     try {
@@ -280,7 +284,7 @@ export class LaneSender {
   }
 
   async #pause(delayMs: number): Promise<void> {
-    // The only rejection of an abortable sleep is the abort, which `run` looks at next.
+    // The sleep rejects only if it is aborted, and `run` checks that next.
     await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 
@@ -296,7 +300,7 @@ export class LaneSender {
   }
 }
 
-/** A stub without key and headers: as small as a record can be. */
+/** Whether it is a stub without key and headers, the smallest possible record. */
 function isBare(record: KafkaRecord): boolean {
   return isStub(record) && record.key === null && record.headers.length === 0;
 }

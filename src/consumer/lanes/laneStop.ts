@@ -1,14 +1,14 @@
-/** Why a lane sends nothing although it has something to send. */
+/** Why a lane sends nothing although it has records. */
 export type StopCause = 'history' | 'closed' | 'temporal' | 'deadLetters';
 
 /**
- * A batcher with a backlog fills its history and continues as new several times a minute, and its lane waits each time: that
- * is no trouble before it takes so long.
+ * A batcher with a backlog fills its history and continues as new several times a minute, and its lane waits each time.
+ * This is a problem only if it takes longer than this.
  */
 const REPORT_HISTORY_AFTER_MS = 30_000;
 
 /**
- * The stops of a lane, and when one is worth a word. Pure.
+ * The stops of a lane, and when one has to be reported. Pure.
  *
  *     going ──stop──► stopped ──stop of the same cause, long enough──► told
  *       └◄────────────── resume ──────────────┴──────────────────────────┘
@@ -22,7 +22,7 @@ export class LaneStop {
     return this.#cause;
   }
 
-  /** @returns whether it is to be told now, once a stop */
+  /** @returns whether to report it now. True once for each stop */
   stop(cause: StopCause, nowMs: number): boolean {
     if (this.#cause !== cause) {
       this.#cause = cause;

@@ -8,7 +8,10 @@ import { keylessIndex, laneIndex } from '../../codecs/laneIndex.js';
 import { LaneSender, type LaneObserver } from './laneSender.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
-/** The lanes of one layout, each with its sender: one normally, two while partitions go over to another layout. */
+/**
+ * The lanes of one layout, each with its sender. Normally there is one layout; two while partitions go over to another
+ * one.
+ */
 export class Lanes {
   readonly layout: Layout;
   readonly all: readonly Lane[];
@@ -16,7 +19,7 @@ export class Lanes {
   readonly #senders: readonly LaneSender[];
   readonly #runs: readonly Promise<void>[];
 
-  /** They begin to send at once. */
+  /** The senders start at once. */
   constructor(
     layout: Layout,
     pipeline: PipelineConfig,
@@ -39,18 +42,18 @@ export class Lanes {
     return this.all.reduce((sum, lane) => sum + lane.records, 0);
   }
 
-  /** What the records take in this process. */
+  /** Bytes that the records take in this process's memory. */
   get memoryBytes(): number {
     return this.all.reduce((sum, lane) => sum + lane.memoryBytes, 0);
   }
 
-  /** The oldest of what waits first in each lane, see {@link Lane.firstTimestampMs}. */
+  /** The oldest of the first waiting records of all lanes, see {@link Lane.firstTimestampMs}. */
   get firstTimestampMs(): number | null {
     const times = this.all.flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** Hands records of a partition over, in their order. */
+  /** Hands records of a partition over, in order. */
   handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>): void {
     const nowMs = performance.now();
     const touched = new Set<number>();

@@ -8,7 +8,10 @@ import { backpressureLimits, partitionsToPause, Stopwatch, type BackpressureLimi
 import type { Lane } from './lane.js';
 import type { PipelineLanes } from './pipelineLanes.js';
 
-/** Pauses the partitions that the lanes have no room for, and lets them be fetched again; tells how many, and for how long. */
+/**
+ * Pauses the partitions that the lanes have no room for, and resumes them later. Reports how many are paused, and for
+ * how long.
+ */
 export class PartitionPauses {
   readonly #pipeline: string;
   readonly #limits: BackpressureLimits;

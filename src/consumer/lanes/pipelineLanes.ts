@@ -15,14 +15,14 @@ import type { StopCause } from './laneStop.js';
 import { StuckTasks, type DueTask } from '../../temporal/stuckTasks.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
-/** Publishes a record that is too large for any signal to the dead-letter topic, and gives the stub that replaces it. */
+/** Publishes a record that no signal can carry to the dead-letter topic, and gives the stub that replaces it. */
 type SetAside = (source: PartitionTracker, record: KafkaRecord) => Promise<KafkaRecord>;
 
 export interface PipelineLanesOptions {
   readonly pipeline: PipelineConfig;
-  /** The batcher of an index, from 0, in a layout. */
+  /** The batcher with an index, from 0, in a layout. */
   readonly batcher: (layout: Layout, index: number) => BatcherClient;
-  /** What the batchers are told; another object where it has changed. */
+  /** The settings for the batchers. Another object if they have changed. */
   readonly batcherSettings: () => BatcherSettings;
   readonly setAside: SetAside;
   readonly metrics: Metrics;
@@ -30,17 +30,17 @@ export interface PipelineLanesOptions {
   readonly stateLog: StateLog;
 }
 
-/** What happens in lanes. */
+/** Called when something happens in lanes. */
 export interface LaneHandlers {
-  /** A batcher has accepted what a lane sent. */
+  /** A batcher has accepted a lane's pack. */
   readonly accepted: (pack: Pack) => void;
-  /** A lane has stopped, or goes on. */
+  /** A lane has stopped or continues. */
   readonly changed: () => void;
 }
 
 /**
- * All lanes of a pipeline, by layout: ours, and those that partitions come from. They are made when they are first asked for,
- * and stay until they are stopped.
+ * All lanes of a pipeline, by layout: the configured one, and those that partitions come from. They are made on first
+ * use, and stay until they are stopped.
  */
 export class PipelineLanes {
   readonly #options: PipelineLanesOptions;
@@ -49,7 +49,7 @@ export class PipelineLanes {
   readonly #byLayout = new Map<string, Lanes>();
   readonly #stopCauses = new Map<Lane, StopCause>();
   readonly #stuckTasks = new StuckTasks();
-  /** By workflow id the installation that a batcher without traffic was told. */
+  /** By workflow id, the installation that a batcher without traffic has got. */
   readonly #told = new Map<string, string>();
   #members = 1;
 
@@ -77,12 +77,12 @@ export class PipelineLanes {
     return lanes;
   }
 
-  /** Records that wait in all of them. */
+  /** Records waiting in all lanes. */
   get records(): number {
     return this.#sum('records');
   }
 
-  /** What the records take in this process. */
+  /** Bytes that the records take in this process's memory. */
   get memoryBytes(): number {
     return this.#sum('memoryBytes');
   }
@@ -103,14 +103,14 @@ export class PipelineLanes {
   }
 
   /**
-   * Finds closed runs that no traffic touches, whose records must not wait for the next one, and batchers whose workflow
-   * tasks do not get done. Never rejects.
+   * Finds closed runs without traffic, whose records would otherwise wait for the next record, and batchers whose
+   * workflow tasks do not get done. Never rejects.
    *
-   * @param goesOn whether it is still this member's task
+   * @param goesOn whether this member still has the assignment
    */
   async sweep(goesOn: () => boolean): Promise<void> {
     const { logger, metrics, pipeline } = this.#options;
-    // They are there only from the first record on.
+    // Otherwise these lanes would exist only after the first record.
     this.of(pipeline.layout);
     const batchers = [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers);
     let stuck = 0;
@@ -130,8 +130,8 @@ export class PipelineLanes {
   }
 
   /**
-   * A batcher without traffic hears of its installation by no chunk, and what it schedules would wait where nobody asks for it.
-   * The first installation of a task queue need not be named.
+   * Sends the installation to a batcher without traffic. No chunk tells it, and its activities would wait on a queue
+   * that nobody polls. The first installation of a task queue need not be sent.
    */
   async #tellInstallation(batcher: BatcherClient): Promise<void> {
     const settings = this.#options.batcherSettings();
@@ -160,7 +160,7 @@ export class PipelineLanes {
     return true;
   }
 
-  /** Says how much waits, since when, and why lanes have stopped. */
+  /** Reports how much waits, since when, and why lanes have stopped. */
   updateGauges(): void {
     const { metrics } = this.#options;
     const pipeline = this.#pipeline;

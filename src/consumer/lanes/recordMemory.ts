@@ -1,6 +1,6 @@
 import type { KafkaRecord } from '../../protocol/record.js';
 
-/** The same record with bytes of its own: otherwise it keeps alive all that it was fetched with. */
+/** A copy of the record with its own bytes. Otherwise the record keeps everything alive that was fetched with it. */
 export function detached(record: KafkaRecord): KafkaRecord {
   const { key, value, headers } = record;
   return {

@@ -6,8 +6,12 @@ import type { KnownStart } from './partitionStarts.js';
 import type { PartitionTracker } from './tracker.js';
 
 /**
- * Why a partition is held until a person has decided: a damaged record batch, or one that is too large under `onGap: halt`; under
- * `onGap: halt` also a gap in its log, and a log that ends before what was read of it; an offset that a later version has committed.
+ * Why a partition is held until a person has decided:
+ *
+ * - `unreadable`: a damaged record batch, or, under `onGap: halt`, one that is too large
+ * - `gap`: under `onGap: halt`, records that retention removed
+ * - `truncated`: under `onGap: halt`, a log that ends before what was read of it
+ * - `newer`: an offset that a later version of ktb has committed
  */
 export const HELD_REASONS = ['unreadable', 'gap', 'truncated', 'newer'] as const;
 export type HeldReason = (typeof HELD_REASONS)[number];
@@ -15,14 +19,14 @@ export type HeldReason = (typeof HELD_REASONS)[number];
 /**
  * Why a partition is not fetched now:
  *
- * - `start`: it is not known where to go on, or not committed yet
+ * - `start`: its position is not known, or its epoch is not committed yet
  * - `blocked`: a person has to decide
- * - `buffer`: the lanes are full, or its plan is carried out and the next one is on its way
- * - `draining`: the member takes nothing more in
+ * - `buffer`: the lanes are full, or its plan is finished and the next one is not ready
+ * - `draining`: the member takes no more records
  */
 export type PauseReason = 'start' | 'blocked' | 'buffer' | 'draining';
 
-/** An offset to commit, and what to say with it. */
+/** An offset to commit, with its metadata. */
 export interface PartitionCommit extends TopicPartition {
   readonly offset: number;
   readonly epoch: string;
@@ -30,47 +34,51 @@ export interface PartitionCommit extends TopicPartition {
   readonly state: PartitionState;
 }
 
-/** Which records of a log are looked at, and what they lead to. */
+/** A comparison of a log's records, and what its verdict leads to. */
 export interface Comparison {
   readonly comparison: LogComparison;
   readonly decide: (verdict: LogVerdict) => KnownStart;
 }
 
-/** What a partition is at. */
+/** The state of a partition. */
 type ReadingState =
-  /** Where it starts is not known; why, as far as that is known, else empty. */
+  /** Its start is not known. `problem` says why, and is empty if that is not known yet. */
   | { readonly type: 'unknown'; readonly problem: string }
   /** Its records tell where it starts. `mismatches`: batches in a row that came from elsewhere. */
   | { readonly type: 'comparing'; readonly compared: Comparison; mismatches: number }
-  /** It leaves a layout: no record is taken until its epoch is closed there. `source` is what this hand-over was begun for. */
+  /**
+   * It leaves a layout. No record is taken until its epoch is closed there. `source` is the object that this hand-over
+   * began for.
+   */
   | { readonly type: 'leaving'; readonly source: RecordSource }
-  /** It is read as its tracker says, from when its epoch is committed on. */
+  /** It is read as its tracker says, as soon as its epoch is committed. */
   | { readonly type: 'open' };
 
-/** Kafka's error where the user may not read a topic. */
+/** Kafka's error if the user may not read a topic. */
 export const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
-/** A leader that answers with errors for less than this has moved, or has just started: it is no problem yet. */
+/** A leader that answers with errors for a shorter time has moved or has just started. That is no problem yet. */
 const LEADER_PATIENCE_MS = 15_000;
 
 /**
- * One partition that the group has given to this member: what is known of its log, where it is read, and why it is not fetched now.
+ * One partition that the group has given to this member: what is known of its log, where it is read, and why it is not
+ * fetched now.
  *
  *     unknown ──► open ◄──────────── end of a tracker's plan ──┐
  *        ├──────► comparing ──► open, leaving                  │
  *        └──────► leaving ──► open (old layout, to an end) ────┘
  *     open, comparing ──the log ends before the position──► unknown
  *
- * In each state it may be held until a person has decided. Back in `unknown` it keeps its tracker: what was handed over of the log is
- * committed. If its topic is gone, another object takes its place, see {@link Assignment.topicGone}: whatever was begun for this one can
- * tell. Pure.
+ * In each state it may be held until a person has decided. Back in `unknown` it keeps its tracker, because what was
+ * handed over of the log is still committed. If its topic is gone, another object replaces it, see
+ * {@link Assignment.topicGone}. So what began for the old object can notice that. Pure.
  */
 export class AssignedPartition implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
   readonly name: string;
-  /** When the log was first seen to end before the position in it, by `performance.now()`; null while it is not. */
+  /** When the log was first seen to end before the position in it, by `performance.now()`. Null if it does not. */
   shortSinceMs: number | null = null;
-  /** Fetches in a row that brought what cannot be read. */
+  /** Fetches in a row that brought an unreadable batch. */
   unreadableFetches = 0;
   #state: ReadingState = { type: 'unknown', problem: '' };
   #tracker: PartitionTracker | null = null;
@@ -78,7 +86,10 @@ export class AssignedPartition implements TopicPartition {
   #committed: number | null = null;
   #held: { readonly reason: HeldReason; readonly problem: string } | null = null;
   readonly #pausedFor = new Set<PauseReason>();
-  /** Which error a broker answers with, and since when by `performance.now()`; null where it was not asked since the partition was paused. */
+  /**
+   * The error that a broker answers with, and since when, by `performance.now()`. The time is null if the broker was
+   * not asked since the partition was paused.
+   */
   #brokerError: { readonly error: string; readonly sinceMs: number | null } | null = null;
 
   constructor({ topic, partition }: TopicPartition) {
@@ -87,7 +98,7 @@ export class AssignedPartition implements TopicPartition {
     this.name = partitionName(this);
   }
 
-  /** The same partition, of whose log nothing is known, after its topic was gone. What a broker answers for it stays, as do pauses. */
+  /** The same partition after its topic was gone: nothing is known of its log. A broker's error and the pauses stay. */
   successor(): AssignedPartition {
     const next = new AssignedPartition(this);
     if (this.#state.type === 'unknown') next.#state = this.#state;
@@ -100,17 +111,17 @@ export class AssignedPartition implements TopicPartition {
     return this.#state;
   }
 
-  /** True while it is to be found out where it starts. */
+  /** True if its start has to be found out. */
   get isUnknown(): boolean {
     return this.#state.type === 'unknown' && this.#held === null;
   }
 
-  /** What it is read by; null where nothing of it is read, or was. */
+  /** Null if nothing of it is read, or was read. */
   get tracker(): PartitionTracker | null {
     return this.#tracker;
   }
 
-  /** Where it starts cannot be found out now. */
+  /** The partition's start cannot be found out now. */
   waits(problem: string): void {
     this.#state = { type: 'unknown', problem };
   }
@@ -126,12 +137,12 @@ export class AssignedPartition implements TopicPartition {
     this.#state = { type: 'leaving', source };
   }
 
-  /** False once the hand-over that began with this very object has ended. */
+  /** False when the hand-over that began with this object has ended: its partition is open, or its topic is gone. */
   isLeaving(source: RecordSource): boolean {
     return this.#state.type === 'leaving' && this.#state.source === source;
   }
 
-  /** @param committed the offset that the group has committed under this very epoch; null where it has not yet */
+  /** @param committed the offset that the group has committed under this epoch. Null if there is none yet */
   open(tracker: PartitionTracker, committed: number | null): void {
     this.#tracker = tracker;
     this.#committed = committed;
@@ -140,17 +151,17 @@ export class AssignedPartition implements TopicPartition {
 
   // ── A person has to decide ───────────────────────────────────────────────────────────────────────────────────────
 
-  /** It will not be read under this assignment, unless its topic is made anew. */
+  /** It is not read under this assignment, unless its topic is created again. */
   hold(reason: HeldReason, problem: string): void {
     this.#held = { reason, problem };
   }
 
-  /** Why it is held; null where it is not. */
+  /** Why it is held. Null if it is not. */
   get heldFor(): HeldReason | null {
     return this.#held?.reason ?? null;
   }
 
-  /** Why it is not read, in words; empty where nothing is wrong, or nothing is known yet. */
+  /** A message why it is not read. Empty if nothing is wrong, or nothing is known yet. */
   get problem(): string {
     if (this.#held !== null) return this.#held.problem;
     return this.#state.type === 'unknown' ? this.#state.problem : '';
@@ -158,7 +169,7 @@ export class AssignedPartition implements TopicPartition {
 
   // ── Pauses ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** False while it is paused, for whatever reason. */
+  /** False if it is paused for any reason. */
   isFetched(): boolean {
     return this.#pausedFor.size === 0;
   }
@@ -167,7 +178,11 @@ export class AssignedPartition implements TopicPartition {
     return this.#pausedFor.has(reason);
   }
 
-  /** Brokers are no longer asked for it: an error may be over. @returns false if it was paused for that reason already */
+  /**
+   * Brokers are no longer asked for it, so an error may be over.
+   *
+   * @returns false if it was paused for that reason already
+   */
   pause(reason: PauseReason): boolean {
     if (this.#brokerError !== null) this.#brokerError = { ...this.#brokerError, sinceMs: null };
     if (this.#pausedFor.has(reason)) return false;
@@ -182,24 +197,24 @@ export class AssignedPartition implements TopicPartition {
 
   // ── What brokers answer ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** @param error null where a broker gives what was asked for */
+  /** @param error null if the broker gave what was asked for */
   brokerAnswers(error: string | null, nowMs: number): void {
-    // A broker may have been asked before the partition was paused.
+    // The request may have been sent before the partition was paused.
     const sinceMs = this.isFetched() ? (this.#brokerError?.sinceMs ?? nowMs) : null;
     this.#brokerError = error === null ? null : { error, sinceMs };
   }
 
-  /** The user may not read it, as far as was last heard. */
+  /** By the last answer, the user may not read it. */
   get isRefused(): boolean {
     return this.#brokerError?.error === REFUSED;
   }
 
-  /** The user may not read it, and a fetch tells once that has changed. */
+  /** The user may not read it, and it is fetched, so a change will be noticed. */
   get isRefusedWhileFetched(): boolean {
     return this.isRefused && this.#brokerError?.sinceMs !== null;
   }
 
-  /** Why brokers do not give it, in words; null where they do, or have just begun to answer with errors. */
+  /** A message why brokers do not give it. Null if they do, or if they answer with errors only since a short time. */
   withheld(nowMs: number): string | null {
     if (this.#brokerError === null || this.#brokerError.sinceMs === null) return null;
     const { error, sinceMs } = this.#brokerError;
@@ -209,18 +224,18 @@ export class AssignedPartition implements TopicPartition {
 
   // ── Commits ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The offset that the group has committed under the current epoch; null where it has not yet. */
+  /** The offset that the group has committed under the current epoch. Null if there is none yet. */
   get committed(): number | null {
     return this.#committed;
   }
 
-  /** The commit of an epoch that nothing may be sent under until then, at its start. */
+  /** The commit of a new epoch, at its start. Nothing may be sent under the epoch before it. Null if it is done. */
   uncommittedEpoch(): PartitionCommit | null {
     const tracker = this.#tracker;
     return tracker === null || this.#committed !== null ? null : commitOf(tracker, tracker.startOffset);
   }
 
-  /** The commit of what has been accepted since the last one. */
+  /** The commit of what was accepted since the last one. Null if there is nothing new. */
   advanced(): PartitionCommit | null {
     const tracker = this.#tracker;
     if (tracker === null || this.#committed === null) return null;

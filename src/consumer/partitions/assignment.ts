@@ -3,13 +3,14 @@ import { AssignedPartition, type HeldReason, type PartitionCommit } from './assi
 import type { PartitionTracker } from './tracker.js';
 
 /**
- * The partitions that the group has given to this member, from one rebalance to the next. A new object for each
- * rebalance: whatever was begun under an older one can tell, and neither hands over nor commits any more.
+ * The partitions that the group has given to this member, from one rebalance to the next. Each rebalance makes a new
+ * object. What began under an older one checks this, and then hands over and commits nothing.
  *
  *     reading ──► draining ──► over
  *        └──────────────────────▲
  *
- * Each partition by itself: one whose start cannot be found out keeps no other from being read. Pure.
+ * Each partition has its own state (see {@link AssignedPartition}), so one whose start is not known does not stop the
+ * others. Pure.
  */
 export class Assignment {
   readonly #partitions = new Map<string, AssignedPartition>();
@@ -23,7 +24,7 @@ export class Assignment {
       }
   }
 
-  /** Nothing new is begun: what was handed over is finished. */
+  /** Nothing new begins. What was handed over is finished. */
   drain(): void {
     if (this.#phase === 'reading') this.#phase = 'draining';
   }
@@ -55,14 +56,17 @@ export class Assignment {
     return this.#partitions.get(partitionName(where));
   }
 
-  /** False once this assignment is over, or the partition's topic was gone: what was asked for this very object is of no use then. */
+  /**
+   * False if this assignment is over, or if the partition's topic was gone: then an answer for this object is of no
+   * use.
+   */
   has(partition: AssignedPartition): boolean {
     return !this.isOver() && this.#partitions.get(partition.name) === partition;
   }
 
   /**
-   * The topic of a partition is gone: what is known of its log, or was asked and not answered yet, holds for it no more, and nothing of
-   * it is committed. A topic of that name has another log later.
+   * The topic of a partition is gone. A later topic of that name has another log. So everything that is known or was
+   * asked about the old log is dropped, and nothing of it is committed.
    */
   topicGone(partition: AssignedPartition): AssignedPartition {
     const successor = partition.successor();
@@ -79,12 +83,12 @@ export class Assignment {
     return !this.#any(({ isUnknown }) => isUnknown);
   }
 
-  /** What is not read, and why, in words; the start of a partition may be unknown without a reason to tell. */
+  /** Messages about partitions that are not read. A partition without a reason is not listed. */
   get problems(): readonly string[] {
     return this.partitions.flatMap(({ name, problem }) => (problem === '' ? [] : [`${name}: ${problem}`]));
   }
 
-  /** True once the start of every partition is known, and none is held. */
+  /** True if the start of every partition is known and none is blocked. */
   get readable(): boolean {
     return !this.#any(({ isUnknown, heldFor }) => isUnknown || heldFor !== null);
   }
@@ -109,7 +113,7 @@ export class Assignment {
     return trackers;
   }
 
-  /** Epochs that nothing may be sent under until they are committed, at their start positions. */
+  /** Epochs that are not committed yet, with their start positions. Nothing may be sent under them before. */
   uncommittedEpochs(): PartitionCommit[] {
     return this.#commits((partition) => partition.uncommittedEpoch());
   }

@@ -32,15 +32,16 @@ export interface BatchIntakeOptions {
   readonly plans: Pick<ReadingPlans, 'finish'>;
   /** Queues records in their lanes. */
   readonly handOver: (tracker: PartitionTracker, records: readonly KafkaRecord[]) => void;
-  /** Records were handed over, or a plan has ended: there may be less room. */
+  /** Called when records were handed over or a plan has ended. There may be less room. */
   readonly advanced: (assignment: Assignment) => void;
   readonly logger: Pick<Logger, 'info'>;
 }
 
 /**
- * Takes in what kafkajs has fetched: hands over what is due, and does what {@link decideIntake} says with the rest. It waits for commits of
- * new epochs and for answers of Kafka, never for room. After each wait it looks whether the partition is still this member's, and is
- * still read by the same tracker: otherwise the batch is dropped, and fetched again.
+ * Takes in the batches that kafkajs has fetched: hands over what is due, and does what {@link decideIntake} says with
+ * the rest. It waits for commits of new epochs and for answers of Kafka, never for room in the lanes. After each wait
+ * it checks that the partition is still this member's, with the same tracker. Otherwise the batch is dropped and
+ * fetched again.
  */
 export class BatchIntake {
   readonly #options: BatchIntakeOptions;
@@ -49,14 +50,14 @@ export class BatchIntake {
     this.#options = options;
   }
 
-  /** Rejects with the error of Kafka that a commit, or a question, ends in: kafkajs fetches again then. */
+  /** Rejects with the error of a commit or of a request to Kafka. Then kafkajs fetches again. */
   async take(assignment: Assignment, payload: EachBatchPayload): Promise<void> {
     if (!assignment.goesOn()) return;
     const { commits, missing, handOver, advanced } = this.#options;
     const { batch } = payload;
     commits.use((offsets) => payload.commitOffsetsIfNecessary(offsets));
     const partition = assignment.get(batch);
-    // Fetched before it was paused: where it goes on is yet to be found out, or a person has to decide.
+    // It was fetched before the partition was paused: its position is not known, or a person has to decide.
     if (partition === undefined || partition.isUnknown || partition.heldFor !== null) return;
     const failure = failureOf(batch);
     if (partition.state.type !== 'leaving' && failure !== null && !failure.isAsWritten) {
@@ -67,7 +68,8 @@ export class BatchIntake {
     await commits.commitEpochs(assignment);
     const tracker = await this.#alignedTracker(assignment, partition, startOf(batch));
     if (tracker === null || !assignment.goesOn()) return;
-    // Opened while another partition's epoch was being committed: its own comes with the next batch.
+    // It was opened while another partition's epoch was being committed. Its own epoch is committed with the next
+    // batch.
     if (partition.committed === null) return;
     missing.readsOn(partition);
     const { end } = tracker.plan;
@@ -84,20 +86,20 @@ export class BatchIntake {
   }
 
   /**
-   * kafkajs passes over a batch of control records or aborted ones by itself; it is no gap. Only what joins counts: a
-   * batch from elsewhere would move the position past records that were never handed over.
+   * kafkajs skips a batch of control or aborted records by itself. That is no gap. The position moves on only if the
+   * batch begins at it. A batch from another offset would move it past records that were never handed over.
    */
   passOver(assignment: Assignment, payload: ConsumerStartBatchProcessEvent['payload']): void {
     const partition = assignment.get(payload);
     if (partition === undefined || partition.isUnknown || partition.heldFor !== null) return;
-    // Null where all of the batch was compacted away, whatever kafkajs's types say.
+    // Null if the whole batch was removed by compaction, although kafkajs's types say otherwise.
     const begin = payload.firstOffset as string | null;
     const last = toOffset(payload.lastOffset);
     const first = begin === null ? last : toOffset(begin);
     const { state, tracker } = partition;
     if (state.type === 'comparing') {
       const { offset, isAtMark } = state.compared.comparison;
-      // The first record of all may come later: it alone tells how old the log is.
+      // The log's first record may come later, and only that one tells how old the log is.
       if (isAtMark && offset !== null && first <= offset && offset <= last) this.#look(assignment, partition, null);
       return;
     }
@@ -107,7 +109,10 @@ export class BatchIntake {
     this.#options.plans.finish(assignment);
   }
 
-  /** The log does not have what was asked for: retention removed it, or the log has become shorter, or is another one. */
+  /**
+   * The log does not have the requested offset: retention removed it, or the log has become shorter, or it is another
+   * log.
+   */
   outOfRange(assignment: Assignment, where: TopicPartition): void {
     const partition = assignment.get(where);
     if (partition === undefined) return;
@@ -120,12 +125,12 @@ export class BatchIntake {
     else if (state.type === 'leaving') void this.#fetchAnything(assignment, partition);
   }
 
-  /** Whether a log is the one that batchers remember, its records tell. */
+  /** Compares a batch with the records that batchers remember, to find out whether it is the same log. */
   #compare(assignment: Assignment, partition: AssignedPartition, batch: Batch): void {
     const { state } = partition;
     if (state.type !== 'comparing') return;
     const wanted = state.compared.comparison.offset ?? 0;
-    // kafkajs may still hand out what it fetched before it was told to seek.
+    // kafkajs may still hand out what it fetched before the seek.
     if (decideLook(wanted, startOf(batch), state.mismatches) === 'seek') {
       state.mismatches++;
       this.#options.steering.seek(partition, wanted);
@@ -135,7 +140,7 @@ export class BatchIntake {
     this.#look(assignment, partition, first === undefined ? null : markOf(first));
   }
 
-  /** @param found the first record at or after the offset that is looked at; null where there is none at it */
+  /** @param found the first record at or after the wanted offset. Null if there is none at it */
   #look(assignment: Assignment, partition: AssignedPartition, found: RecordMark | null): void {
     const { state } = partition;
     if (state.type !== 'comparing') return;
@@ -155,7 +160,7 @@ export class BatchIntake {
     opening.openAll(assignment, [start]);
   }
 
-  /** The tracker that a batch continues; null where the batch has to be left alone. */
+  /** The tracker that a batch continues. Null if the batch is dropped. */
   async #alignedTracker(
     assignment: Assignment,
     partition: AssignedPartition,
@@ -164,9 +169,10 @@ export class BatchIntake {
     if (!assignment.has(partition) || partition.heldFor !== null) return null;
     const { state, tracker } = partition;
     const { steering } = this.#options;
-    // A batch lets it commit that a hand-over has begun; nothing more is needed until it is open.
+    // The batch lets the hand-over commit that it has begun. No more batches are needed until it is open.
     if (state.type === 'leaving') steering.pause([partition], 'start');
-    // Found out anew, perhaps by one more record: until then the tracker before, if there is one, says nothing of the log.
+    // Its position is being found out again, perhaps from one more record. Until then an earlier tracker says nothing
+    // about the log.
     if (state.type !== 'open' || tracker === null) return null;
     switch (await this.#decide(assignment, partition, tracker, fetched)) {
       case 'take':
@@ -182,8 +188,8 @@ export class BatchIntake {
   }
 
   /**
-   * What becomes of what was fetched. The log is asked if it takes that; what retention removed is passed over; a log that ends before what
-   * is due, or is gone, is judged anew. Rejects if Kafka does not answer.
+   * Decides what to do with a fetched batch. The log is asked if that is needed. What retention removed is skipped. If
+   * the log ends before what is due, or is gone, the position is found out again. Rejects if Kafka does not answer.
    *
    * @param fetched see {@link decideIntake}
    * @returns `drop`: nothing is due under this tracker any more
@@ -233,15 +239,18 @@ export class BatchIntake {
     return { type: unknown.some(({ isMissing }) => isMissing === true) ? 'noTopic' : 'noAnswer' };
   }
 
-  /** What a hand-over commits needs a batch, whichever. Never rejects: the next one out of range tries again. */
+  /**
+   * Fetches any batch of a partition, because a hand-over can commit only together with a batch. Never rejects. The
+   * next "out of range" tries again.
+   */
   async #fetchAnything(assignment: Assignment, partition: AssignedPartition): Promise<void> {
     const log = await this.#askLog(partition).catch(() => null);
-    // Where it starts is asked anew if its topic is gone meanwhile: until then nothing of it is fetched.
+    // If its topic is gone meanwhile, its start is asked for again. Nothing of it is fetched until then.
     if (assignment.has(partition) && partition.state.type === 'leaving')
       this.#options.opening.fetch(partition, log?.type === 'log' ? log.logStart : 0);
   }
 
-  /** Repeats until the log has answered or the tracker is no longer the one; never rejects. */
+  /** Repeats until the log has answered or the tracker has been replaced. Never rejects. */
   async #realign(assignment: Assignment, partition: AssignedPartition, tracker: PartitionTracker): Promise<void> {
     const { steering } = this.#options;
     while (assignment.goesOn() && assignment.has(partition) && partition.tracker === tracker) {

@@ -1,20 +1,20 @@
 import { layoutName, parseLayoutName, type Layout } from '../../protocol/batcherId.js';
 
 /**
- * What a commit says besides the offset: `ktb1;epoch;layout;cluster id`, and where the partition is on its way to
- * something else `;closing` or `;fill=OFFSET`. Kafka keeps up to 4,096 bytes of it (`offset.metadata.max.bytes`).
+ * The metadata of a commit: `ktb1;epoch;layout;cluster id`, and `;closing` or `;fill=OFFSET` if the partition is
+ * changing to something else. Kafka keeps up to 4,096 bytes of it (`offset.metadata.max.bytes`). See `docs/formats.md`.
  */
 export interface CommitMetadata {
   readonly epoch: string;
   readonly layout: Layout;
-  /** Empty where Kafka did not tell it. */
+  /** Empty if Kafka did not tell it. */
   readonly clusterId: string;
   readonly state: PartitionState;
 }
 
 /**
- * - `reading`: as always
- * - `closing`: the epoch is being closed in the batchers of this layout; nobody may go on with it
+ * - `reading`: the normal state
+ * - `closing`: the epoch is being closed in the batchers of this layout. Nobody may continue it
  * - `filling`: a rewind fills holes below `end`
  */
 export type PartitionState =
@@ -23,13 +23,13 @@ export type PartitionState =
 export const READING: PartitionState = { type: 'reading' };
 
 /**
- * - `stranger`: a person reset the offsets, or another program commits to the group
+ * - `foreign`: a person reset the offsets, or another program commits to the group
  * - `newer`: a later version of ktb
  * - `unread`: see {@link formatUnread}
  */
 export type ParsedMetadata =
   | ({ readonly type: 'ours' } & CommitMetadata)
-  | { readonly type: 'stranger' }
+  | { readonly type: 'foreign' }
   | { readonly type: 'newer' }
   | { readonly type: 'unread'; readonly sinceMs: number };
 
@@ -41,8 +41,9 @@ export function formatCommitMetadata({ epoch, layout, clusterId, state }: Commit
 }
 
 /**
- * Says of a partition that it was never read, and is to be read from what was written at this time: `ktb1;since=TIME`. Its offset
- * says nothing. Version 0.1.0 takes it for a later version's, and leaves the partition alone.
+ * Metadata of a partition that was never read and has to be read from what was written at this time on:
+ * `ktb1;since=TIME`. The offset means nothing. Version 0.1.0 takes it for the metadata of a later version, and does not
+ * touch the partition.
  *
  * @param sinceMs milliseconds since 1970
  */
@@ -52,7 +53,7 @@ export function formatUnread(sinceMs: number): string {
 
 export function parseCommitMetadata(metadata: string | null): ParsedMetadata {
   const [version = '', epoch, layoutText = '', clusterId, ...rest] = (metadata ?? '').split(';');
-  if (!/^ktb\d+$/.test(version)) return { type: 'stranger' };
+  if (!/^ktb\d+$/.test(version)) return { type: 'foreign' };
   const sinceMs = UNREAD.exec(metadata ?? '')?.[1];
   if (sinceMs !== undefined) return { type: 'unread', sinceMs: Number(sinceMs) };
   const layout = parseLayoutName(layoutText);

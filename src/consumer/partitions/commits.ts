@@ -3,12 +3,15 @@ import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { formatCommitMetadata } from './commitMetadata.js';
 
-/** kafkajs's `commitOffsetsIfNecessary` of a batch: of its ways to commit the only one that does not try again under whatever generation is then current. */
+/**
+ * kafkajs's `commitOffsetsIfNecessary` of a batch. It is the only way to commit that does not retry under a later
+ * generation.
+ */
 export type Commit = (offsets: Offsets) => Promise<void>;
 
 /**
- * The commits of one consumer: one at a time, and what to commit is asked only when its turn has come, under the
- * assignment that is then still current. A commit that fails is made anew by whoever wants it, never repeated.
+ * The commits of one consumer, one at a time. What to commit is asked when its turn comes, and only if the assignment
+ * is still current then. A failed commit is never repeated. The caller makes a new one.
  */
 export class Commits {
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
@@ -18,7 +21,7 @@ export class Commits {
     this.#onOutcome = onOutcome;
   }
 
-  /** Resolves without effect where the assignment is over. Rejects with kafkajs's error. */
+  /** Commits when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. */
   inTurn(
     assignment: Assignment,
     clusterId: string,
@@ -30,7 +33,7 @@ export class Commits {
     return turn;
   }
 
-  /** Waits for the commits that were asked for so far. */
+  /** Waits for all commits so far. */
   async settled(): Promise<void> {
     await this.#last;
   }

@@ -6,18 +6,19 @@ import { REFUSED, type PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { Commits, type Commit } from './commits.js';
 
-/** Kafka's error where there is no such topic, or no such partition of it. */
+/** Kafka's error if there is no such topic or partition. */
 export const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 
 /**
- * Commits to the group what the batchers have accepted, and new epochs. The first batch of an assignment brings the function to commit
- * by: before it nothing can be committed. What the user may no longer read is left out: Kafka refuses it and takes the others, but
- * kafkajs says only that the commit failed, so nobody would know what is committed.
+ * Commits to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
+ * so nothing can be committed before the first batch of an assignment. Partitions that the user may no longer read are
+ * left out. Otherwise Kafka would refuse them and commit the others, and kafkajs would only say that the commit failed:
+ * nobody would know what is committed.
  *
  *     nothing can be committed ──use──► can ──forget──► nothing can be committed
  */
 export class GroupCommits {
-  /** Of the cluster that offsets are committed to; empty until Kafka has told it. */
+  /** The cluster that offsets are committed to. Empty until Kafka has told it. */
   clusterId = '';
   readonly #pipeline: string;
   readonly #metrics: Pick<Metrics, 'commits' | 'errors'>;
@@ -52,9 +53,10 @@ export class GroupCommits {
   }
 
   /**
-   * Commits what has been accepted since the last time. A commit that fails is made anew next time, never repeated. Never rejects.
+   * Commits what has been accepted since the last time. A failed commit is never repeated: the next one is a new
+   * commit. Never rejects.
    *
-   * @param assignment null while this member has none
+   * @param assignment null if this member has none
    */
   async commitAccepted(assignment: Assignment | null): Promise<void> {
     const commit = this.#commit;
@@ -65,7 +67,8 @@ export class GroupCommits {
         permitted(assignment, [...assignment.uncommittedEpochs(), ...assignment.advanced()]),
       );
     } catch (error) {
-      // Ownership lost, or a broker away: heartbeats find out which, and the next commit starts from what is then true.
+      // The partition was lost, or a broker is away. Heartbeats find out which, and the next commit uses what is true
+      // then.
       this.#logger.debug({ pipeline: this.#pipeline, error: messageOf(error) }, 'A commit failed');
     } finally {
       this.#committing = false;
@@ -73,8 +76,9 @@ export class GroupCommits {
   }
 
   /**
-   * A new epoch is committed before anything is sent under it, so that its identities survive a crash. Those of topics that the user may
-   * no longer read, or that are gone, wait, and the others' do not wait for them. Rejects with kafkajs's error.
+   * Commits new epochs before anything is sent under them, so that their identities survive a crash. Epochs of topics
+   * that are gone, or that the user may no longer read, wait. The others do not wait for them. Rejects with kafkajs's
+   * error.
    */
   async commitEpochs(assignment: Assignment): Promise<void> {
     const commit = this.#commit;
@@ -83,7 +87,7 @@ export class GroupCommits {
     try {
       await this.#commits.inTurn(assignment, this.clusterId, commit, due);
     } catch (error) {
-      // Once the topic was asked for it is known which one; what came until then is fetched again.
+      // The next answer about the topic tells which partition it is. What came until then is fetched again.
       if (![REFUSED, MISSING].some((type) => isOfType(error, type))) throw error;
     }
   }
@@ -97,7 +101,7 @@ export class GroupCommits {
   async commitNow(assignment: Assignment, commits: () => readonly PartitionCommit[]): Promise<boolean> {
     const commit = this.#commit;
     if (commit === null) return false;
-    // One that was paused since may be permitted again: no fetch would find out, so the commit does.
+    // A partition that was paused since may be permitted again. No fetch would find that out, so the commit does.
     if (commits().some((where) => assignment.get(where)?.isRefusedWhileFetched === true)) return false;
     await this.#commits.inTurn(assignment, this.clusterId, commit, commits);
     return true;

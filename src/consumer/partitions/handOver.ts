@@ -2,16 +2,16 @@ import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import type { RecordSource } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 
-/** What a hand-over needs of a batcher. */
+/** The parts of a batcher's client that a hand-over needs. */
 export type ClosableBatcher = Pick<BatcherClient, 'epochStatus' | 'close'>;
 
 /**
- * Closes an epoch of a partition in all batchers of the layout it leaves, at the first offset that none of them has
- * accepted anything from. A member that was cut off and wakes up late may still send: what it sends beyond the end is
- * dropped, and the batchers of the next layout have it. Where it was faster, the end moves up.
+ * Closes an epoch of a partition in all batchers of the layout that it leaves, at the first offset from which none of
+ * them has accepted anything. The race: a member that was cut off wakes up late and still sends. What it sends after
+ * the end is dropped, and the batchers of the next layout get it. If it was faster, the end moves up.
  *
- * @param from the next offset to be read: never less than this is closed
- * @returns the end: nothing at or beyond it was accepted, or will be
+ * @param from the next offset to read. The end is not lower
+ * @returns the end: nothing at or after it was accepted, or will be
  */
 export async function closeEpoch(
   source: RecordSource,
@@ -28,7 +28,7 @@ export async function closeEpoch(
   }
 }
 
-/** True where all that was accepted of an epoch is in the table or rejected. */
+/** True if everything accepted of an epoch is in the table or rejected. */
 export async function isFlushed(source: RecordSource, batchers: readonly ClosableBatcher[]): Promise<boolean> {
   const statuses = await mapConcurrently(batchers, (batcher) => batcher.epochStatus(source));
   return statuses.every(({ flushed }) => flushed);

@@ -4,7 +4,7 @@ import { HELD_REASONS, type AssignedPartition, type HeldReason } from './assigne
 import type { Assignment } from './assignment.js';
 import type { Steering } from './steering.js';
 
-/** Holds partitions until a person has decided, and tells how many are held. */
+/** Holds partitions until a person has decided, and counts them. */
 export class HeldPartitions {
   readonly #pipeline: string;
   readonly #steering: Pick<Steering, 'pause'>;
@@ -18,7 +18,7 @@ export class HeldPartitions {
     this.#stateLog = stateLog;
   }
 
-  /** The partition is not read under this assignment, unless its topic is made anew. */
+  /** The partition is not read under this assignment, unless its topic is created again. */
   hold(assignment: Assignment, partition: AssignedPartition, reason: HeldReason, problem: string): void {
     partition.hold(reason, problem);
     this.#steering.pause([partition], 'blocked');

@@ -5,7 +5,7 @@ import type { Assignment } from './assignment.js';
 
 type Series = Parameters<Metrics['lag']['remove']>[0];
 
-/** The lag of the partitions that this member reads: a partition's is told by its owner only. */
+/** Measures the lag of this member's partitions. Each partition's lag is reported by its owner only. */
 export class Lag {
   readonly #pipeline: string;
   readonly #admin: Pick<KafkaAdmin, 'fetchLogs' | 'describeTopics'>;
@@ -19,9 +19,9 @@ export class Lag {
   }
 
   /**
-   * Rejects where no broker answers.
+   * Measures and reports the lag. Rejects if no broker answers.
    *
-   * @param subscribed the group's topics: one that Kafka does not show to this user is assigned to nobody
+   * @param subscribed the group's topics. Nobody is assigned a topic that Kafka does not show to this user
    * @returns this member's partitions, and the group's topics, that cannot be asked now
    */
   async measure(assignment: Assignment, subscribed: readonly string[]): Promise<readonly NoAnswer[]> {

@@ -12,13 +12,13 @@ import {
 } from './partitionStarts.js';
 import { newEpoch } from './readingPlans.js';
 
-/** How many partitions begin at the ends of their logs, and which with what is written from now on. */
+/** How many partitions begin at the ends of their logs, and which ones begin with what is written from now on. */
 export interface LatestStart {
   readonly atEnds: number;
   readonly waiting: readonly NoAnswer[];
   /**
-   * Topics that Kafka says nothing of, for instance to a user without rights. A partition of them without an offset, once Kafka gives it,
-   * is to be read from what was written since `sinceMs`: nothing can be committed for it now.
+   * Topics about which Kafka says nothing, for example because the user lacks rights. Nothing can be committed for them
+   * now. If a partition of them has no offset when Kafka shows it, it is read from what was written since `sinceMs`.
    */
   readonly silent: readonly string[];
   /** When Kafka was asked, in milliseconds since 1970. */
@@ -26,16 +26,18 @@ export interface LatestStart {
 }
 
 /**
- * Carries out `startFrom: latest`, before anything is read: commits the ends of the logs that were never read. Otherwise they
- * would be somewhere else after the next rebalance, and what had been written until then would be skipped. From then on what
- * has no offset is new, and read from its beginning. So a partition whose end cannot be found out now, as one without a leader,
- * gets the time in place of the end, in the same commit: no restart may take it for a new one.
+ * Carries out `startFrom: latest`, before anything is read. It commits the ends of the logs that were never read.
+ * Otherwise the ends would be somewhere else after the next rebalance, and the records in between would be skipped.
+ * From then on a partition without an offset is new, and is read from its beginning. If an end cannot be found out now,
+ * for example without a leader, the same commit has the time in place of the end. So a restart does not take that
+ * partition for a new one.
  *
- * @param topics of these the ends count
+ * @param topics the topics whose ends count
  * @param nowMs by the wall clock
- * @throws Error where Kafka or the batchers do not answer, or the group rebalances while it commits: try again then; or where
- *   offsets have to be committed, or none are yet, while Kafka says nothing of a topic that is there: its partitions cannot be named.
- *   One that is not there is new when it comes, and read from its beginning
+ * @throws Error, and a later try may help, if Kafka or the batchers do not answer, or the group rebalances during the
+ *   commit. Also if Kafka says nothing about an existing topic, so that its partitions cannot be named, while offsets
+ *   have to be committed or none are yet. A topic that does not exist is no error: it is new when it appears, and is
+ *   read from its beginning
  */
 export async function commitLatest(
   topics: readonly string[],
@@ -56,7 +58,7 @@ export async function commitLatest(
     do {
       seen = rebalances();
       sinceMs = nowMs();
-      // What other members have done before they let this one in is seen now.
+      // By now this member sees what other members did before it joined.
       const before = await neverRead(admin, pipeline, topics);
       const found = await findPartitionStarts(before.unread, options);
       const settled = await settleDoubts(found.doubts, { ...options, startFrom: () => 'latest' });
@@ -81,13 +83,14 @@ export async function commitLatest(
 }
 
 /**
- * Partitions of topics that the group has no offset for at all. One that has some has got partitions later; a topic that comes
- * to match a pattern beside others that have some has come later, too.
+ * Finds the partitions of topics for which the group has no offset at all. If a topic has some offsets, its other
+ * partitions are new. If some topics that match a pattern have offsets, the other ones are new.
  *
- * A topic that Kafka says nothing of may have been read. It waits by itself only while no offset is to be committed: beside one that
- * is, it could count as new later.
+ * A topic about which Kafka says nothing may have been read. It can wait only if no offset has to be committed: beside
+ * committed topics it would later look new.
  *
- * @throws Error where Kafka says nothing of a topic that is there, and offsets of others are to be committed, or none are yet
+ * @throws Error if Kafka says nothing about an existing topic, while offsets of others have to be committed, or none
+ *   are yet
  */
 async function neverRead(
   admin: KafkaAdmin,

@@ -1,24 +1,27 @@
 import type { AcceptedMark } from '../../protocol/batcher.js';
 import type { RecordMark } from '../../protocol/chunk.js';
 
-/** What a log's records say about whether it is the log that was read before. */
+/** Whether a log is the one that was read before, by its records. */
 export type LogVerdict =
-  /** It is, at least up to this offset. `replaced`: behind it stands another record than the one that was read. */
+  /**
+   * It is the same, at least up to this offset. `replaced`: after it there is another record than the one that was
+   * read.
+   */
   | { readonly type: 'same'; readonly upTo: number; readonly replaced: boolean }
   /** A record proves that it is another log. */
   | { readonly type: 'other' }
-  /** No record says anything. */
+  /** No record tells. */
   | { readonly type: 'unproven' };
 
-/** Records that are looked at, at most: each takes a fetch of its own. */
+/** Records that are compared, at most. Each needs a fetch. */
 const LOOKS_MAX = 8;
 
 /**
- * Compares a log with the records that batchers remember, one after the other, the latest first: the same offset, timestamp
- * and checksum prove the same log, others prove another one. Where none of these records is left, the first one that the log
- * has may be younger than everything that was ever read: then the log began after that.
+ * Compares a log with the records that batchers remember, one after the other, the latest first. The same offset,
+ * timestamp and checksum prove the same log. Others prove another one. If the log has none of these records any more,
+ * its first record may be younger than everything that was read: then the log began later and is another one.
  *
- *     ask for the record at `offset` ──look──► verdict, or ask again
+ *     ask for the record at `offset` ──observe──► verdict, or ask again
  *
  * Pure.
  */
@@ -30,9 +33,10 @@ export class LogComparison {
   #differs = false;
 
   /**
-   * @param marks records that were read, of the log if it is the same
+   * @param marks records that were read. If it is the same log, they are in it
    * @param log the offsets that it has
-   * @param lastReadMs by which its first record may tell, milliseconds since 1970; null where that says nothing
+   * @param lastReadMs time of the last record that was read, milliseconds since 1970, to compare the log's first record
+   *   with. Null if that says nothing
    */
   constructor(
     marks: readonly AcceptedMark[],
@@ -47,21 +51,21 @@ export class LogComparison {
     this.#lastReadMs = logStart < logEnd ? lastReadMs : null;
   }
 
-  /** The offset of the record to look at next; null where there is none, and {@link unproven} is all there is to say. */
+  /** The offset of the next record to compare. Null if there is none, and the verdict is `unproven`. */
   get offset(): number | null {
     const mark = this.#marks[this.#at];
     if (mark !== undefined) return mark.offset;
     return this.#lastReadMs === null || this.#at > this.#marks.length ? null : this.#logStart;
   }
 
-  /** Whether a record that was read should be at {@link offset}: one that has none there is compared, too. */
+  /** Whether a record that was read should be at {@link offset}. Then a missing record is compared, too. */
   get isAtMark(): boolean {
     return this.#at < this.#marks.length;
   }
 
   /**
-   * @param found the first record at or after {@link offset}; null where there is none
-   * @returns null where the record at the next {@link offset} has to be looked at
+   * @param found the first record at or after {@link offset}. Null if there is none
+   * @returns null if the record at the next {@link offset} has to be compared
    */
   look(found: RecordMark | null): LogVerdict | null {
     const mark = this.#marks[this.#at++];

@@ -5,7 +5,7 @@ import type { AssignedPartition } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import type { HeldPartitions } from './heldPartitions.js';
 
-/** Fetches of a record batch that cannot be read, after which its partition is not read any more under this assignment. */
+/** After this many fetches of an unreadable record batch, its partition is not read any more under this assignment. */
 const UNREADABLE_FETCHES_MAX = 3;
 
 export interface MissingRecordsOptions {
@@ -16,27 +16,22 @@ export interface MissingRecordsOptions {
 }
 
 /**
- * Counts and tells what is not read of a log: what retention has removed, what a truncated log has lost, and batches that nobody can
- * read. With `onGap: continue` it is passed over, otherwise the partition is held. Each gap and each loss is told once, whatever
- * rebalances follow: it may be found again at each of them until something can be committed, which takes a batch.
+ * Counts and reports what is not read of a log: what retention has removed, what a truncated log has lost, and batches
+ * that nobody can read. With `onGap: continue` it is skipped, otherwise the partition is held. A rebalance may find the
+ * same gap or loss again, until a batch lets something be committed. Each one is reported once.
  */
 export class MissingRecords {
   readonly #options: MissingRecordsOptions;
-  /** Up to which offset the gaps of a partition, by its name, were told, and of which epoch. */
+  /** By partition name, the epoch and the offset up to which gaps were reported. */
   readonly #toldGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
-  /** What the log of a partition, by its name, has lost, as it was told; until something is read of it again. */
+  /** By partition name, the loss of its log that was reported, until something of it is read again. */
   readonly #toldLosses = new Map<string, string>();
 
   constructor(options: MissingRecordsOptions) {
     this.#options = options;
   }
 
-  /**
-   * What retention took before it was read.
-   *
-   * @param missed offsets before this position that the log no longer has
-   * @returns false if a person has to decide
-   */
+  /** Handles a gap: what retention removed before it was read. */
   mayPassGap(
     assignment: Assignment,
     partition: AssignedPartition,
@@ -56,18 +51,12 @@ export class MissingRecords {
       );
     }
     if (pipeline.onGap === 'continue') return true;
-    const problem = 'offsets are missing from its log. Set `onGap: continue` to go on behind them';
+    const problem = 'offsets are missing from its log. Set `onGap: continue` to continue after them';
     this.#options.held.hold(assignment, partition, 'gap', problem);
     return false;
   }
 
-  /**
-   * What the log has lost after it was read.
-   *
-   * @param offset where it is read on
-   * @param lost offsets that were read, or are read as another log's, and are not read again; ends included
-   * @returns false if a person has to decide
-   */
+  /** Handles a loss: what is gone from the log after it was read. */
   mayPassLoss(
     assignment: Assignment,
     partition: AssignedPartition,
@@ -90,12 +79,7 @@ export class MissingRecords {
     return false;
   }
 
-  /**
-   * A batch that a producer made too large to be read, whoever reads it.
-   *
-   * @param batch its offsets, ends included
-   * @returns false if a person has to decide
-   */
+  /** Handles a batch that is too large for any consumer. */
   mayPassBatch(
     assignment: Assignment,
     partition: AssignedPartition,
@@ -109,12 +93,15 @@ export class MissingRecords {
       `A record batch is not read, and its records are neither inserted nor answered: ${message}`,
     );
     if (pipeline.onGap === 'continue') return true;
-    const problem = `${message}. Set \`onGap: continue\` to go on behind it`;
+    const problem = `${message}. Set \`onGap: continue\` to continue after it`;
     this.#options.held.hold(assignment, partition, 'unreadable', problem);
     return false;
   }
 
-  /** What cannot be read is fetched again some times: it may have been damaged on its way. In the log it stays as it is. */
+  /**
+   * Handles an unreadable batch. It is fetched again some times, because it may have been damaged on its way. If it is
+   * damaged in the log, that does not help.
+   */
   unreadable(assignment: Assignment, partition: AssignedPartition, message: string): void {
     if (++partition.unreadableFetches < UNREADABLE_FETCHES_MAX) return;
     partition.unreadableFetches = 0;
@@ -123,7 +110,7 @@ export class MissingRecords {
     held.hold(assignment, partition, 'unreadable', message);
   }
 
-  /** What is read next of it is readable: what it lacks from then on is told anew. */
+  /** A batch of it was read. A later loss or unreadable batch is reported again. */
   readsOn(partition: AssignedPartition): void {
     partition.unreadableFetches = 0;
     if (this.#toldLosses.size > 0) this.#toldLosses.delete(partition.name);

@@ -22,7 +22,7 @@ import type { Steering } from './steering.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 const OPEN_RETRY_MS = 1_000;
-/** A log that ends before the position in it is given this long to come back: a new leader may not know its end yet. */
+/** How long a log may end before the position in it. A new leader may not know the log's end yet. */
 const SHORT_LOG_WAIT_MS = 10_000;
 
 export interface OpeningOptions {
@@ -32,9 +32,9 @@ export interface OpeningOptions {
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
   readonly commits: Pick<GroupCommits, 'clusterId'>;
-  /** How many members the group has: each may send to every batcher. */
+  /** Called with the number of members of the group. Each may send to every batcher. */
   readonly setMembers: (members: number) => void;
-  /** Partitions are open: plans may be carried out already. */
+  /** Called when partitions are open. Their plans may be finished already. */
   readonly opened: (assignment: Assignment) => void;
   readonly metrics: Pick<Metrics, 'errors'>;
   readonly logger: Pick<Logger, 'info'>;
@@ -42,14 +42,14 @@ export interface OpeningOptions {
 }
 
 /**
- * Opens partitions: finds out where each of them starts, and begins to read it there. What is not known is asked for again every
- * second. A partition is opened anew if its log ends before the position in it, and if its topic is gone.
+ * Opens partitions: finds out where each of them starts, and begins to read it there. What is not known is asked for
+ * again every second. If the log ends before the position in it, or its topic is gone, the partition is opened again.
  *
  *     assigned, reopened, topic gone ──► asked ──► open, comparing, leaving, or held: see {@link AssignedPartition}
  *                                         ▲ │
  *                                         └─┘ not known yet, the log is too short, or the topic was gone meanwhile
  *
- * Kafka is asked first: what it settles does not wait for batchers, which need a worker.
+ * Kafka is asked first. A start that Kafka settles does not wait for batchers, which need a worker.
  */
 export class PartitionOpening {
   readonly #options: OpeningOptions;
@@ -63,8 +63,8 @@ export class PartitionOpening {
   }
 
   /**
-   * Finds out where partitions start, each by itself: what is known is read, the rest is named and tried again. Ends when all are
-   * known or the assignment is over; never rejects.
+   * Finds out where partitions start, each independently. Known ones are read, the others are reported and tried again.
+   * Ends when all are known or the assignment has ended. Never rejects.
    */
   async open(assignment: Assignment): Promise<void> {
     if (this.#opening === assignment) return;
@@ -93,7 +93,10 @@ export class PartitionOpening {
     if (this.#opening === assignment) this.#opening = null;
   }
 
-  /** Where a partition goes on is to be found out anew. Its tracker is kept meanwhile: what it has handed over is committed. */
+  /**
+   * Finds out a partition's position again. Its tracker is kept meanwhile, because what it has handed over is still
+   * committed.
+   */
   reopen(assignment: Assignment, partition: AssignedPartition): void {
     this.#options.steering.pause([partition], 'start');
     partition.waits('');
@@ -101,14 +104,15 @@ export class PartitionOpening {
   }
 
   /**
-   * A topic that comes to be there again has another log, which may be longer by then: it must not be gone on with at the old position, nor
-   * that be committed. Where it is to be read is found out anew, from what Kafka and the batchers say, once it is there.
+   * A topic is gone. If a topic of that name appears again, it has another log, which may be longer by then. So reading
+   * must not continue at the old position, and that position must not be committed. When the topic exists again, Kafka
+   * and the batchers are asked where to read it.
    */
   topicGone(assignment: Assignment, gone: readonly AssignedPartition[]): void {
     if (gone.length === 0) return;
     const { steering, held } = this.#options;
     steering.pause(gone, 'start');
-    // What held one up was in the log that is gone, as was what it had no room for.
+    // Both reasons were about the log that is gone.
     steering.resume(gone, 'blocked', 'buffer');
     for (const partition of gone) assignment.topicGone(partition);
     held.count(assignment);
@@ -137,7 +141,7 @@ export class PartitionOpening {
   /** One round of {@link open}. */
   async #openMore(assignment: Assignment): Promise<void> {
     const { starts: options, commits, setMembers } = this.#options;
-    // What was handed over of a log that has become shorter has to be accepted first: it may never be read again.
+    // If a log has become shorter, what was handed over has to be accepted first. It may never be read again.
     const asked = new Set(assignment.unknown.filter(({ tracker }) => !isPending(tracker)));
     const positionOf = (where: TopicPartition): number => assignment.get(where)?.tracker?.next ?? 0;
     // Not if its topic is gone meanwhile: it may be another one when it is there again, and is asked for once more.
@@ -191,7 +195,7 @@ export class PartitionOpening {
     switch (start.type) {
       case 'continue': {
         const tracker = new PartitionTracker(start, start.offset, plans.reading);
-        // Under this very epoch the group has committed already; only a gap moves on from there.
+        // The group has committed under this epoch already. Only a gap moves the start on from there.
         plans.open(partition, tracker, start.offset - start.missed);
         break;
       }
@@ -239,7 +243,7 @@ export class PartitionOpening {
     layout: Layout,
   ): void {
     void this.#options.plans.handOver(assignment, partition, source, from, layout);
-    // That it has begun is committed, which kafkajs allows only together with a batch.
+    // The beginning has to be committed, and kafkajs can commit only together with a batch.
     this.fetch(partition, from);
   }
 

@@ -22,10 +22,10 @@ import {
 
 type NewEpoch = Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number };
 
-/** Where and how a partition is to be read, with nothing left to find out. */
+/** Where and how a partition is read. Everything is known. */
 export type KnownStart = GoingOn | NewEpoch | AfterShortLog | SameEpoch | { readonly type: 'newer' };
 
-/** Where and how a partition is to be read, with nothing left to find out but what only its records tell. */
+/** Where and how a partition is read. At most a comparison of its records is left. */
 export type PartitionStart = TopicPartition &
   (
     | KnownStart
@@ -36,37 +36,38 @@ export type PartitionStart = TopicPartition &
       }
   );
 
-/** A partition whose start the batchers have to be asked for. */
+/** A partition whose start only the batchers know. */
 export interface Doubt {
   readonly facts: GroupOffsets;
   readonly position: Extract<StartPosition, { readonly type: 'askBatchers' | 'shortLog' | 'unknownCluster' }>;
 }
 
-/** What Kafka says of where partitions start. Each of them is in one of the lists. */
+/** Where partitions start, as far as Kafka knows. Each partition is in one of the lists. */
 export interface PartitionStarts {
-  /** Null where Kafka does not tell it. */
+  /** Null if Kafka does not tell it. */
   readonly clusterId: string | null;
   readonly starts: readonly PartitionStart[];
   readonly doubts: readonly Doubt[];
-  /** Of these nothing can be found out now. */
+  /** Partitions about which nothing can be found out now. */
   readonly unknown: readonly NoAnswer[];
 }
 
 export interface PartitionStartsOptions {
   readonly admin: KafkaAdmin;
   readonly pipeline: PipelineConfig;
-  /** Where a partition of a topic starts that was never read, if nothing else is committed for it. */
+  /** Where a partition of a topic starts that was never read, unless something else is committed for it. */
   readonly startFrom: (topic: string) => StartFrom;
-  /** All layouts that the pipeline has had. */
+  /** All layouts of the pipeline, present and earlier. */
   readonly layouts: () => Promise<readonly Layout[]>;
   readonly batchersOf: (layout: Layout) => readonly BatcherClient[];
 }
 
 /**
- * Finds out where assigned partitions start, from the group's commits and the logs. Reads only. Each partition is judged by
- * itself: one that cannot be asked keeps no other from being read. Rejects where no broker, or the group's coordinator, answers.
+ * Finds out where assigned partitions start, from the group's commits and the logs. It changes nothing. Each partition
+ * is judged alone, so one that cannot be asked does not stop the others. Rejects if no broker answers, or the group's
+ * coordinator does not.
  *
- * @param positionOf how far this member has come in a partition's log, by its own memory
+ * @param positionOf how far this member has read a partition, by its own memory
  */
 export async function findPartitionStarts(
   partitions: readonly TopicPartition[],
@@ -131,8 +132,8 @@ async function fetchHighWatermarks(
 }
 
 /**
- * Settles doubts by what the batchers remember. Rejects where they do not answer, as without a worker, or do not say all: try
- * again then.
+ * Settles doubts by what the batchers remember. Rejects if they do not answer, for example without a worker, or not
+ * completely. A later try may help.
  */
 export async function settleDoubts(
   doubts: readonly Doubt[],
@@ -202,7 +203,7 @@ function judgeUnknownCluster(
   return compared(marks, facts, null, (verdict) => afterUnknownCluster(ifSame, marks, facts, verdict));
 }
 
-/** What a comparison leads to; at once where there is no record to look at. */
+/** The start after a comparison. Known at once if there is no record to compare. */
 function compared(
   marks: readonly AcceptedMark[],
   log: { readonly logStart: number; readonly logEnd: number },

@@ -21,31 +21,31 @@ export interface ReadingPlansOptions {
   readonly batchersOf: (layout: Layout) => readonly ClosableBatcher[];
   readonly steering: Pick<Steering, 'seek' | 'resume'>;
   /**
-   * Commits at once, if the assignment is still this one.
+   * Commits at once, if the assignment is still current.
    *
-   * @param commits asked when its turn has come: none where there is nothing to commit any more
-   * @returns false where nothing can be committed yet
+   * @param commits asked when its turn comes. Empty if there is nothing to commit any more
+   * @returns false if nothing can be committed yet
    */
   readonly commit: (assignment: Assignment, commits: () => readonly PartitionCommit[]) => Promise<boolean>;
-  /** Another tracker reads a partition now. */
+  /** Called when another tracker has taken over a partition. */
   readonly replaced: () => void;
   readonly logger: Pick<Logger, 'info'>;
   readonly stateLog: StateLog;
 }
 
 /**
- * Takes partitions from one plan to the next, where a plan ends (see {@link ReadingPlan}):
+ * Takes partitions from one plan to the next when a plan ends (see {@link ReadingPlan}):
  *
  *     filling ──► reading
  *     reading under another layout ──handOver──► closing, up to the end ──flushed──► reading under ours, a new epoch
  *
- * Whatever is begun under an assignment that is over ends without an effect; the next owner finds in the commit where to go on.
+ * What began under an assignment that has ended has no effect. The commit tells the next owner where to continue.
  */
 export class ReadingPlans {
-  /** As everything is read, but for what is on its way to something else. */
+  /** The normal plan, without an end. */
   readonly reading: ReadingPlan;
   readonly #options: ReadingPlansOptions;
-  /** Trackers whose next plan is on its way. */
+  /** Trackers whose next plan is being prepared. */
   readonly #finishing = new WeakSet<PartitionTracker>();
   #lastAsked: Promise<unknown> = Promise.resolve();
 
@@ -55,24 +55,24 @@ export class ReadingPlans {
   }
 
   /**
-   * A partition is read as a tracker says. Its plan may be carried out already: see {@link finish}.
+   * Opens a partition with a tracker. Its plan may be finished already: see {@link finish}.
    *
-   * @param committed the offset that the group has committed under the tracker's epoch; null where it has not yet
+   * @param committed the offset that the group has committed under the tracker's epoch. Null if there is none yet
    */
   open(partition: AssignedPartition, tracker: PartitionTracker, committed: number | null = null): void {
     const { steering } = this.#options;
     partition.open(tracker, committed);
     steering.seek(partition, tracker.next);
-    // The tracker before may have waited for this one; whether the lanes have room is looked at anew.
+    // The tracker before may have waited for this one. Whether the lanes have room is checked again.
     steering.resume([partition], 'start', 'buffer');
   }
 
-  /** Begins what comes after the plans that have been carried out. */
+  /** Begins the next plan of each tracker whose plan is finished. */
   finish(assignment: Assignment): void {
     for (const tracker of assignment.trackers()) {
       if (!tracker.finished || this.#finishing.has(tracker)) continue;
       const partition = assignment.get(tracker);
-      // Otherwise it is being found out anew where it goes on.
+      // Otherwise its position is being found out again.
       if (partition?.state.type !== 'open') continue;
       this.#finishing.add(tracker);
       const { plan, next } = tracker;
@@ -85,7 +85,7 @@ export class ReadingPlans {
     }
   }
 
-  /** The next tracker of a partition takes over where the last one ended. */
+  /** The next tracker of a partition continues where the last one ended. */
   #goOn(
     assignment: Assignment,
     partition: AssignedPartition,
@@ -98,9 +98,10 @@ export class ReadingPlans {
   }
 
   /**
-   * A partition leaves a layout: its epoch is closed in all batchers of it, and what they lack up to there is read. That a
-   * hand-over has begun is committed first: a member that knows only the old layout must not go on as if nothing were.
-   * Ends without an effect where the topic is gone meanwhile: another one of that name has another log. Never rejects.
+   * A partition leaves a layout. Its epoch is closed in all batchers of that layout, and it is read up to the end.
+   * First the commit says that a hand-over has begun: otherwise a member that knows only the old layout would continue
+   * the epoch. If the topic is gone meanwhile, this ends without an effect, because a new topic of that name has
+   * another log. Never rejects.
    */
   async handOver(
     assignment: Assignment,
@@ -113,12 +114,12 @@ export class ReadingPlans {
     const { topic, partition, epoch } = source;
     const state = { type: 'closing' } as const;
     const batchers = batchersOf(layout);
-    // A commit of the tracker before would take back that a hand-over has begun.
+    // Otherwise a commit of the tracker before would overwrite the state `closing`.
     leaving.leave(source);
     const isDue = (): boolean => assignment.get(leaving) === leaving && leaving.isLeaving(source);
     const commits = [{ topic, partition, epoch, offset: from, layout, state }];
     await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, isDue, async (isOver) => {
-      // Any batch lets commit; without traffic there is no hurry.
+      // Any batch brings the function to commit. Without traffic there is no hurry.
       if (!(await commit(assignment, () => (isDue() ? commits : [])))) return false;
       if (isOver()) return true;
       const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
@@ -158,7 +159,7 @@ export class ReadingPlans {
     });
   }
 
-  /** Hundreds of partitions that hand over at once must not keep Temporal from taking signals. */
+  /** One at a time, because hundreds of hand-overs at once would keep Temporal from taking signals. */
   #oneAtATime<T>(ask: () => Promise<T>): Promise<T> {
     const turn = this.#lastAsked.then(ask);
     this.#lastAsked = turn.catch(() => undefined);
@@ -166,10 +167,10 @@ export class ReadingPlans {
   }
 
   /**
-   * Repeats a step that may fail until it is done, or nothing new is begun. Never rejects.
+   * Repeats a step that may fail until it is done, or nothing new may begin. Never rejects.
    *
-   * @param isDue false once the partition waits for it no more, as where its topic is gone
-   * @param step is told whether it may still have an effect, to ask after each `await`
+   * @param isDue false if the partition does not wait for this any more, for example because its topic is gone
+   * @param step gets a function that tells whether it must have no more effect, to be asked after each `await`
    */
   async #untilDone(
     assignment: Assignment,
@@ -194,7 +195,7 @@ export class ReadingPlans {
   }
 }
 
-/** A random id: 48 bits, for one reading of one partition's log. */
+/** A random id of 48 bits for one reading of one partition's log. */
 export function newEpoch(): string {
   return randomBytes(6).toString('hex');
 }

@@ -1,7 +1,7 @@
 import { formatCommitMetadata, parseCommitMetadata } from './commitMetadata.js';
 import type { PartitionFacts } from './startPosition.js';
 
-/** What is to be committed for a partition so that it is read again; or why it is left as it is. */
+/** What a rewind commits for a partition, or why it leaves the partition as it is. */
 export type RewindPlan =
   | { readonly type: 'commit'; readonly offset: number; readonly metadata: string }
   | { readonly type: 'leave'; readonly reason: string };
@@ -9,16 +9,16 @@ export type RewindPlan =
 export interface RewindFacts extends PartitionFacts {
   /** Where to rewind to. */
   readonly target: number;
-  /** Null where Kafka does not tell it now. */
+  /** Null if Kafka does not tell it now. */
   readonly clusterId: string | null;
 }
 
 /**
  * Decides what a rewind commits. Pure.
  *
- * Filling keeps the epoch, and notes in the metadata up to where records may be in the table already: to the end of the
- * log, because what was inserted last need not have been committed. Reading again drops the metadata: offsets that are not
- * ours begin a new epoch.
+ * Filling keeps the epoch. The metadata notes up to which offset records may be in the table already: the end of the
+ * log, because the last inserted records may not be committed yet. Reading again drops the metadata: offsets without
+ * our metadata begin a new epoch.
  */
 export function planRewind(
   { committedOffset, committedMetadata, logStart, logEnd, target, clusterId }: RewindFacts,
@@ -31,12 +31,12 @@ export function planRewind(
   const offset = Math.min(Math.max(target, logStart), committedOffset);
   if (again && offset === committedOffset) return leave('it is not further than that');
   if (again) return { type: 'commit', offset, metadata: '' };
-  if (metadata.type === 'stranger') {
+  if (metadata.type === 'foreign') {
     return leave('its offset was set by someone else, and nothing is known to be in the table: use --again');
   }
   if (metadata.type === 'newer') return leave('its offset was committed by a later version of ktb: use that one');
   if (clusterId === null) return leave('Kafka does not tell the id of its cluster now: try again');
-  // Committed without an id, where Kafka did not tell it: what the table has is found by offset and time.
+  // If it was committed without an id because Kafka did not tell it, records in the table are found by offset and time.
   if (metadata.clusterId !== '' && metadata.clusterId !== clusterId) {
     return leave('its offset comes from another cluster, and nothing is known to be in the table: use --again');
   }

@@ -6,14 +6,14 @@ import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
 import type { LogVerdict } from './logComparison.js';
 
-/** What is known of a partition when it is assigned. */
+/** What is known about a partition when it is assigned. */
 export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
 
 /** Where an assigned partition starts. */
 export type StartPosition =
-  /** Go on where the group stopped. `missed`: offsets in between that the log no longer has. */
+  /** Continue where the group stopped. `missed`: the number of offsets in between that the log no longer has. */
   | { readonly type: 'continue'; readonly epoch: string; readonly offset: number; readonly missed: number }
-  /** Go on under the layout of the commit and hand over to ours at the end of what is covered. */
+  /** Continue under the layout of the commit, and hand over to ours at the end of what is covered. */
   | {
       readonly type: 'handOver';
       readonly epoch: string;
@@ -21,7 +21,7 @@ export type StartPosition =
       readonly missed: number;
       readonly layout: Layout;
     }
-  /** Fill the holes below `end`, under the layout of the commit, then go on. */
+  /** Fill the holes below `end`, under the layout of the commit, then continue. */
   | {
       readonly type: 'fill';
       readonly epoch: string;
@@ -31,8 +31,8 @@ export type StartPosition =
       readonly end: number;
     }
   /**
-   * A new epoch begins; it has to be committed before anything is sent under it. With `short` only once the log has ended before the
-   * committed offset for a while: a new leader may not know its end yet.
+   * A new epoch begins. It has to be committed before anything is sent under it. With `short`, only after the log has
+   * ended before the committed offset for a while: a new leader may not know its end yet.
    */
   | {
       readonly type: 'newEpoch';
@@ -41,18 +41,18 @@ export type StartPosition =
       readonly short?: ShortLog;
     }
   /**
-   * Nothing is committed, or only where to start if no batcher knows the partition: what the batchers know of it decides, see
+   * Nothing is committed, or only where to start if no batcher knows the partition. What the batchers know decides, see
    * {@link knownPosition}.
    */
   | { readonly type: 'askBatchers'; readonly startFrom?: StartFrom }
   /**
-   * The log ends before the position that was reached in it. It was truncated (an unclean election), or it is another one
-   * (the topic was recreated): only its records tell, see {@link afterShortLog}.
+   * The log ends before the position that was reached in it. Either it was truncated (an unclean election), or it is
+   * another log (the topic was recreated). Only its records tell, see {@link afterShortLog}.
    */
   | { readonly type: 'shortLog'; readonly epoch: string; readonly position: number }
   /** Kafka does not tell the cluster's id, or did not when this was committed. Only the log's records tell. */
   | { readonly type: 'unknownCluster'; readonly epoch: string; readonly ifSame: GoingOn }
-  /** Committed by a later version: only that one knows how to go on. */
+  /** Committed by a later version. Only that version knows how to continue. */
   | { readonly type: 'newer' };
 
 /** A log that ends before the position in it. */
@@ -61,7 +61,7 @@ export interface ShortLog {
   readonly position: number;
 }
 
-/** The ways to go on where the group stopped. */
+/** The ways to continue where the group stopped. */
 export type GoingOn = Extract<StartPosition, { readonly type: 'continue' | 'handOver' | 'fill' }>;
 
 export type NewEpochReason =
@@ -75,13 +75,14 @@ export type NewEpochReason =
 /**
  * Decides where an assigned partition starts. Pure.
  *
- * An epoch stands for one reading of one log. Offsets that are not ours were set by a person or a tool, who wants the
- * records from there ingested, again where need be; so the position is kept and the epoch is new. Kafka's tools take the high
- * watermark for the end of a log, and so does a consumer that reads what is not committed yet: an offset up to there is in the log.
+ * An epoch is one reading of one log. Offsets without our metadata were set by a person or a tool that wants the
+ * records from there ingested, perhaps again. So the position is kept, and the epoch is new. Kafka's tools take the
+ * high watermark for the end of a log, and so does a consumer that reads uncommitted records. So an offset up to there
+ * is in the log.
  *
- * @param clusterId null where Kafka does not tell it
- * @param position how far a member has come that still remembers it; the commit may lag behind
- * @param highWatermark the end of the log with what transactions have written that are still open
+ * @param clusterId null if Kafka does not tell it
+ * @param position how far this member has read, by its own memory. The commit may be lower
+ * @param highWatermark the end of the log including records of open transactions
  */
 export function startPosition(
   { committedOffset, committedMetadata, logStart, logEnd }: PartitionFacts,
@@ -98,12 +99,12 @@ export function startPosition(
   if (metadata.type === 'unread') return { type: 'askBatchers', startFrom: { timestampMs: metadata.sinceMs } };
   const isElsewhere =
     metadata.type === 'ours' && metadata.clusterId !== '' && clusterId !== null && metadata.clusterId !== clusterId;
-  if (committedOffset > highWatermark && (metadata.type === 'stranger' || isElsewhere)) {
+  if (committedOffset > highWatermark && (metadata.type === 'foreign' || isElsewhere)) {
     const short = { logEnd: highWatermark, position: committedOffset };
     return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset', short };
   }
   const offset = Math.max(committedOffset, logStart);
-  if (metadata.type === 'stranger') return { type: 'newEpoch', offset, reason: 'committed by someone else' };
+  if (metadata.type === 'foreign') return { type: 'newEpoch', offset, reason: 'committed by someone else' };
   if (isElsewhere) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
   const { epoch, state } = metadata;
   const reached = Math.max(committedOffset, position);
@@ -121,7 +122,10 @@ export function startPosition(
   return isKnown ? goingOn : { type: 'unknownCluster', epoch, ifSame: goingOn };
 }
 
-/** Where a partition starts whose log ends before the position in it. Offsets that were read and are gone: `lost`, ends included. */
+/**
+ * Where a partition starts whose log ends before the position in it. `lost`: offsets that were read and are gone, both
+ * ends included.
+ */
 export interface AfterShortLog {
   readonly type: 'newEpoch';
   readonly offset: number;
@@ -130,11 +134,12 @@ export interface AfterShortLog {
 }
 
 /**
- * Decides where a partition goes on whose log ends before the position in it. Pure.
+ * Decides where a partition continues if its log ends before the position in it. Pure.
  *
- * Only where a record proves another log is it read from its start. Otherwise reading goes on at its end: to ingest all again
- * would double every row. It goes on under a new epoch even in the same log, because the offsets from there on are given out
- * for the second time: under the old epoch the batchers would take the records that come for those they have had, and drop them.
+ * It is read from the log's start only if a record proves another log. Otherwise reading continues at the log's end,
+ * because to ingest everything again would double every row. It continues under a new epoch even in the same log: the
+ * offsets from there on are used for the second time. Under the old epoch the batchers would take the new records for
+ * those that they have had, and drop them.
  *
  * @param position the offset that was to be read next
  */
@@ -144,17 +149,17 @@ export function afterShortLog(
 ): AfterShortLog {
   if (verdict.type === 'other')
     return { type: 'newEpoch', offset: logStart, reason: 'the log is not the one that was read before', lost: null };
-  // Behind the last record that is the same, others were written since.
+  // After the last record that is the same, other records have been written.
   const offset = verdict.type === 'same' && verdict.replaced ? verdict.upTo + 1 : logEnd;
   return { type: 'newEpoch', offset, reason: 'the log was truncated', lost: { from: offset, to: position - 1 } };
 }
 
 /**
- * Decides where a partition goes on whose cluster is not known. Pure. Offsets behind every record that batchers remember may be
- * gone on with under the committed epoch whatever the log is: nothing that is read there can be taken for something else.
+ * Decides where a partition continues if its cluster is not known. Pure. After every record that batchers remember, the
+ * committed epoch may be continued in any log, because nothing there can be taken for another record.
  *
  * @param marks records that the batchers have accepted under the committed epoch
- * @param verdict of the comparison with those that the log should have; null where it should have none
+ * @param verdict of the comparison with those marks that the log should have. Null if it should have none
  */
 export function afterUnknownCluster(
   ifSame: GoingOn,
@@ -167,49 +172,52 @@ export function afterUnknownCluster(
   return isOther ? { type: 'newEpoch', offset: ifSame.offset, reason: 'committed on another cluster' } : ifSame;
 }
 
-/** An epoch that is being closed cannot be gone on with, even where the configuration is back at its layout. */
+/**
+ * Whether a partition has to leave a layout. An epoch that is being closed cannot be continued, even if the
+ * configuration has its layout again.
+ */
 export function mustHandOver(epochs: Layout, ours: Layout, closing: boolean): boolean {
   return closing || layoutName(epochs) !== layoutName(ours);
 }
 
-/** What the batchers of one layout know of the epoch that they were sent last. */
+/** What the batchers of one layout know about the last epoch. */
 export interface KnownEpoch {
   readonly layout: Layout;
   /** The last record that any of them has accepted. */
   readonly mark: AcceptedMark;
-  /** Where the epoch began: what is before it was read under another one, or was not to be read. */
+  /** The offset at which the epoch began. What is before it was read under another epoch, or was not to be read. */
   readonly startOffset: number;
-  /** True where the partition was leaving the layout. */
+  /** True if the partition was leaving the layout. */
   readonly closed: boolean;
 }
 
-/** Where a partition starts that the group has no offset for. */
+/** Where a partition starts for which the group has no offset. */
 export type KnownPosition =
   | { readonly type: 'newEpoch'; readonly offset: StartFrom; readonly reason: NewEpochReason }
   | SameEpoch
-  /** Whether it is the same log, the record at the mark tells. */
+  /** The record at the mark tells whether it is the same log. */
   | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly ifSame: SameEpoch }
   | Extract<StartPosition, { readonly type: 'shortLog' }>;
 
 /**
- * The same log: under the same epoch from its start; the batchers drop what they have accepted before. From another layout
- * the partition goes over to ours, as ever.
+ * It is the same log. It is read from its start under the same epoch, and the batchers drop what they have accepted
+ * before. If the epoch is of another layout, the partition is handed over to ours.
  */
 export interface SameEpoch {
   readonly type: 'sameEpoch';
   readonly epoch: string;
   readonly offset: number;
-  /** Offsets behind all that was ever accepted that the log no longer has. */
+  /** The number of offsets that were never accepted and that the log no longer has. */
   readonly missed: number;
-  /** The layout to hand over from; null where the epoch can be gone on with. */
+  /** The layout to hand over from. Null if the epoch can be continued. */
   readonly from: Layout | null;
 }
 
 /**
- * The group's offsets expired, the group was deleted, or the topic recreated: the last record that a batcher accepted
- * tells which.
+ * Decides where a partition without an offset starts. The group's offsets expired, the group was deleted, or the topic
+ * was recreated: the last record that a batcher accepted tells which. Pure.
  *
- * @param known null where no batcher knows the partition
+ * @param known null if no batcher knows the partition
  */
 export function knownPosition(
   known: KnownEpoch | null,
@@ -232,7 +240,7 @@ export function knownPosition(
 }
 
 /**
- * The epoch that the batchers were sent last, over all layouts that the pipeline has had.
+ * The last epoch that any batcher knows, over all layouts of the pipeline.
  *
  * @param coverages what each batcher of each layout has accepted of one partition
  */
@@ -257,7 +265,7 @@ export function lastEpoch(
   return { ...last, startOffset, closed };
 }
 
-/** Within an epoch the higher offset is the later one, whenever it was accepted. */
+/** Within an epoch the higher offset is the later one, whatever the times are. */
 function isLater(mark: AcceptedMark, known: AcceptedMark): boolean {
   return mark.epoch === known.epoch ? mark.offset > known.offset : mark.acceptedAtMs > known.acceptedAtMs;
 }

@@ -5,8 +5,8 @@ import type { Logger } from '../../telemetry/logging.js';
 import type { AssignedPartition, PauseReason } from './assignedPartition.js';
 
 /**
- * Tells kafkajs where to read, and what not to read now. A partition may be paused for several reasons at the same time, and is
- * fetched again only when none is left: who takes back a reason of its own never undoes another one.
+ * Tells kafkajs where to read, and what not to read now. A partition may be paused for several reasons at once, and is
+ * fetched again only when none is left. So taking back one reason never undoes another.
  */
 export class Steering {
   readonly #consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>;
@@ -18,7 +18,7 @@ export class Steering {
     this.#logger = logger;
   }
 
-  /** A new assignment begins: whatever paused partitions before is forgotten, and these are paused for one reason. */
+  /** A new assignment begins. Earlier reasons are dropped, and these partitions are paused for one reason. */
   begin(partitions: readonly AssignedPartition[], reason: PauseReason): void {
     this.#counts.clear();
     this.pause(partitions, reason);
@@ -31,12 +31,13 @@ export class Steering {
   pause(partitions: Iterable<AssignedPartition>, reason: PauseReason): void {
     const paused = [...partitions];
     for (const partition of paused) if (partition.pause(reason)) this.#count(reason, 1);
-    // kafkajs keeps a pause over a rebalance, but not over a consumer that is made anew: it is told again each time.
+    // kafkajs keeps a pause over a rebalance, but a new kafkajs consumer does not know it. So kafkajs is told each
+    // time.
     const topics = byTopic(paused);
     if (topics.length > 0) this.#steer(() => this.#consumer.pause(topics));
   }
 
-  /** Takes reasons back. A partition that has no other is fetched again. */
+  /** Takes reasons back. A partition without another reason is fetched again. */
   resume(partitions: Iterable<AssignedPartition>, ...taken: readonly PauseReason[]): void {
     const free = [...partitions].filter((partition) => {
       const wasPaused = !partition.isFetched();
@@ -56,7 +57,9 @@ export class Steering {
     this.#counts.set(reason, this.count(reason) + more);
   }
 
-  /** kafkajs throws where it has no group right now; then it joins anew, or the process ends, and nothing is to be steered. */
+  /**
+   * kafkajs throws if it has no group right now. Then it joins again, or the process ends, and there is nothing to do.
+   */
   #steer(act: () => void): void {
     try {
       act();

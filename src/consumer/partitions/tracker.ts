@@ -7,13 +7,13 @@ export interface ReadingPlan {
   /** The batchers that its records go to. */
   readonly layout: Layout;
   readonly state: PartitionState;
-  /** Offset at which another tracker takes over; null where this one goes on for good. */
+  /** The offset at which another tracker takes over. Null if there is none. */
   readonly end: number | null;
 }
 
 /**
- * What one assigned partition has handed over to the lanes and what of it was accepted. A new tracker is made for each
- * assignment and each epoch, so that an acceptance that comes late can never move another one's offsets.
+ * The offsets that one assigned partition has handed over to the lanes, and which of them are accepted. A new tracker
+ * is made for each assignment and each epoch, so a late acceptance can never move the offsets of another one.
  *
  * Pure: no I/O, no clock. Invariant: `committable() <= first handed-over offset not accepted <= next`.
  */
@@ -25,7 +25,7 @@ export class PartitionTracker implements RecordSource {
   readonly plan: ReadingPlan;
   #next: number;
   #jump: { readonly from: number; readonly to: number } | null = null;
-  /** Per lane the offsets handed over and not yet accepted, oldest first. */
+  /** By lane, the offsets handed over and not yet accepted, oldest first. */
   readonly #pending = new Map<number, OffsetQueue>();
 
   constructor({ topic, partition, epoch }: RecordSource, startOffset: number, plan: ReadingPlan) {
@@ -37,27 +37,29 @@ export class PartitionTracker implements RecordSource {
     this.#next = startOffset;
   }
 
-  /** The offset that the next batch from Kafka has to start at. */
+  /** The offset at which the next batch from Kafka has to start. */
   get next(): number {
     return this.#next;
   }
 
-  /** The later offset that the last fetch began at, although it was to begin at {@link next}; null if it did not. */
+  /**
+   * The later offset at which the last fetch began, although it should have begun at {@link next}. Null if it did not.
+   */
   get jumpedTo(): number | null {
     return this.#jump?.from === this.#next ? this.#jump.to : null;
   }
 
-  /** A fetch began at this offset, and not at {@link next}. */
+  /** Notes that a fetch began at this offset, not at {@link next}. */
   jumped(to: number): void {
     this.#jump = { from: this.#next, to };
   }
 
-  /** True once everything before {@link ReadingPlan.end} has been handed over. */
+  /** True when everything before {@link ReadingPlan.end} is handed over. */
   get handedOver(): boolean {
     return this.plan.end !== null && this.#next >= this.plan.end;
   }
 
-  /** True once everything before {@link ReadingPlan.end} has been accepted. */
+  /** True when everything before {@link ReadingPlan.end} is accepted. */
   get finished(): boolean {
     return this.plan.end !== null && this.committable() >= this.plan.end;
   }
@@ -71,7 +73,7 @@ export class PartitionTracker implements RecordSource {
     queue.push(offset);
   }
 
-  /** Everything below `next` has been handed over, or is no record: a control record, a compacted one, a gap. */
+  /** Everything below `next` is handed over, or is no record: a control record, one removed by compaction, a gap. */
   advanceTo(next: number): void {
     this.#next = Math.max(this.#next, next);
   }
@@ -81,12 +83,12 @@ export class PartitionTracker implements RecordSource {
     this.#pending.get(lane)?.dropThrough(offset);
   }
 
-  /** The last offset handed over to a lane and not yet accepted; undefined where there is none. */
+  /** The last offset handed over to a lane and not yet accepted. Undefined if there is none. */
   lastPending(lane: number): number | undefined {
     return this.#pending.get(lane)?.last;
   }
 
-  /** The next offset to commit: all below it was accepted. */
+  /** The next offset to commit. Everything below it is accepted. */
   committable(): number {
     let lowest = this.#next;
     for (const { first } of this.#pending.values()) if (first !== undefined && first < lowest) lowest = first;

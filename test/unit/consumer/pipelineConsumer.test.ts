@@ -483,7 +483,7 @@ it.each(['continue', 'halt'] as const)(
     expect(values.map(({ value }) => value)).toEqual([1]);
     expect(world.output.join('')).toContain('orders/0 is too large at 15');
     expect(world.output.join('')).toContain('"from":15,"to":19');
-    if (onGap === 'halt') expect(world.consumer.problem).toContain('Set `onGap: continue` to go on behind it');
+    if (onGap === 'halt') expect(world.consumer.problem).toContain('Set `onGap: continue` to continue after it');
     else expect(world.consumer.problem).toBeNull();
   },
 );
