@@ -31,8 +31,7 @@ export type Fallbacks = ReadonlyMap<FallbackCause, number>;
  * Publishes the acknowledgements of batches, each to the topic that its record asks for.
  *
  * A failed attempt is repeated, perhaps for hours. So this process remembers what each topic has taken: a topic does
- * not get the same messages again and again while another topic is away. The caller calls {@link forget} when the
- * activity is done.
+ * not get the same messages again and again while another topic is away. It is remembered in the memo of the batch.
  */
 export class AckPublisher {
   readonly #options: AckPublisherOptions;
