@@ -19,6 +19,12 @@ import {
  */
 const ERROR_HEADERS = '__connect.errors.';
 
+/** Those that {@link deadLetterHeaders} adds. Kafka Connect has more, which stay the record's own. */
+const REASONS = [
+  ...['topic', 'partition', 'offset', 'connector.name', 'task.id', 'stage', 'class.name'],
+  ...['exception.class.name', 'exception.message'],
+] as const;
+
 /** A part of a record that may be left out if the dead letter is too large for the topic. */
 export type RecordPart = 'value' | 'key' | 'headers';
 
@@ -41,6 +47,9 @@ export const KEY_ADDED = 'ktb.key.added';
 
 const MARKS: ReadonlySet<string> = new Set([...Object.values(OMITTED_BYTES), KEY_ADDED]);
 
+/** All headers that a dead letter may have besides the record's own. */
+const ADDED: ReadonlySet<string> = new Set([...REASONS.map((name) => ERROR_HEADERS + name), OWN_TIMESTAMP, ...MARKS]);
+
 /**
  * Headers of a dead letter: first the record's own, then why it was rejected. The record itself may have headers of
  * these names, from another pipeline or to deceive. Of several headers of one name the last counts, so ours are always
@@ -53,18 +62,18 @@ export function deadLetterHeaders(
   pipeline: string,
 ): Record<string, HeaderValue[]> {
   const headers = headerObject(record.headers);
-  const reasons: readonly [name: string, text: string][] = [
-    ['topic', source.topic],
-    ['partition', String(source.partition)],
-    ['offset', String(record.offset)],
-    ['connector.name', pipeline],
-    ['task.id', '0'],
-    ['stage', INSERT_CODES.has(rejection.code) ? 'TASK_PUT' : 'VALUE_CONVERTER'],
-    ['class.name', CLASS_NAME],
-    ['exception.class.name', rejection.code],
-    ['exception.message', rejection.message],
-  ];
-  for (const [name, text] of reasons) (headers[ERROR_HEADERS + name] ??= []).push(Buffer.from(text));
+  const reasons: Readonly<Record<(typeof REASONS)[number], string>> = {
+    topic: source.topic,
+    partition: String(source.partition),
+    offset: String(record.offset),
+    'connector.name': pipeline,
+    'task.id': '0',
+    stage: INSERT_CODES.has(rejection.code) ? 'TASK_PUT' : 'VALUE_CONVERTER',
+    'class.name': CLASS_NAME,
+    'exception.class.name': rejection.code,
+    'exception.message': rejection.message,
+  };
+  for (const name of REASONS) (headers[ERROR_HEADERS + name] ??= []).push(Buffer.from(reasons[name]));
   (headers[OWN_TIMESTAMP] ??= []).push(String(record.timestampMs));
   for (const name of MARKS) headers[name]?.push(NO_MARK);
   return headers;
@@ -153,7 +162,7 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
 export function originalHeaders({ headers }: Pick<KafkaRecord, 'headers'>): Record<string, HeaderValue[]> {
   const added = new Map<string, number>();
   for (const [index, [name]] of headers.entries()) {
-    if (name.startsWith(ERROR_HEADERS) || name === OWN_TIMESTAMP || MARKS.has(name)) added.set(name, index);
+    if (ADDED.has(name)) added.set(name, index);
   }
   return headerObject(headers.filter(([name], index) => added.get(name) !== index));
 }

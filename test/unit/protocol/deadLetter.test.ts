@@ -147,3 +147,14 @@ it('reads its own headers and marks, whatever the record has of the same names, 
     }),
   );
 });
+
+it('gives back a record’s own headers of Kafka Connect’s that no dead letter of ours adds', () => {
+  const own: RecordHeader[] = [
+    ['__connect.errors.exception.stacktrace', Buffer.from('at A')],
+    ['__connect.errors.mine', Buffer.from('1')],
+    ['__connect.errors.topic', Buffer.from('theirs')],
+  ];
+  const rejection = { code: REJECTION_CODES.notJson, message: 'why' };
+  const headers = asRead(deadLetterHeaders(source, record(7, { headers: own }), rejection, 'orders'));
+  expect(asRead(originalHeaders({ headers }))).toEqual(own);
+});
