@@ -199,6 +199,16 @@ export class ClickHouseTables {
     }
   }
 
+  /**
+   * The server's version: `26.7.1.1`.
+   *
+   * @throws InsertError
+   */
+  async version(): Promise<string> {
+    const [row] = await this.#query<[string]>('SELECT version()', {});
+    return row?.[0] ?? '';
+  }
+
   /** Drops the known columns of a table, because it may have been altered. */
   forget(table: string): void {
     this.#columns.delete(table);

@@ -25,6 +25,7 @@ import { otherInstallation } from '../../installation/installations.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import {
   judgeNamespace,
+  judgeServerVersion,
   judgeSystemGrants,
   judgeTable,
   judgeTopics,
@@ -289,7 +290,8 @@ function checkTables(config: Config, existing: readonly string[]): Promise<Findi
     });
     const denied = await tables.deniedSystemTables();
     const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
-    return [...grants, ...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
+    const version = judgeServerVersion(await tables.version());
+    return [...version, ...grants, ...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
   });
 }
 

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { LOOKUP_COLUMNS } from '../../../../src/clickhouse/rows.js';
 import {
   judgeNamespace,
+  judgeServerVersion,
   judgeTable,
   judgeTopics,
   type Finding,
@@ -257,4 +258,11 @@ it('a namespace that takes smaller payloads than Temporal does by default is sai
       todo: expect.stringContaining('limit.blobSize.error') as string,
     },
   ]);
+});
+
+it('warns about a ClickHouse that is older than README supports, and about no other', () => {
+  for (const version of ['24.8.1.1', '24.8.14.10459.altinitystable', '24.10.1.1', '25.3.2.39', '26.7.1.1'])
+    expect([version, judgeServerVersion(version)]).toEqual([version, []]);
+  for (const version of ['24.7.6.8', '24.3.1.1', '23.12.1.1', ''])
+    expect([version, judgeServerVersion(version).map(({ level }) => level)]).toEqual([version, ['warning']]);
 });
