@@ -97,11 +97,11 @@ it('a record whose timestamp is no time in milliseconds is rejected alone', asyn
 
 it('a batch of bad records only', async () => {
   await start();
-  await fixture.produce(300, (id) => ({ value: JSON.stringify({ id: 'x', text: String(id) }) }));
+  await fixture.produce(80, (id) => ({ value: JSON.stringify({ id: 'x', text: String(id) }) }));
   await untilAnswered();
   expect(fixture.acks.every(({ code }) => code === 'refused_by_clickhouse')).toBe(true);
   expect((await fixture.rowCounts()).rows).toBe(0);
-  expect(await fixture.deadLetters(300)).toHaveLength(300);
+  expect(await fixture.deadLetters(80)).toHaveLength(80);
 });
 
 it('a record too large for a signal is rejected in its turn, with its original on the dead-letter topic', async () => {
