@@ -14,7 +14,7 @@ export class PartialProblem extends Error {
 }
 
 const RECHECK_MS = 5_000;
-const CHECK_TIMEOUT_MS = 10_000;
+const TIMEOUTS = { checkMs: 10_000, lostMs: 60_000 };
 
 /**
  * Watches the dependencies. Each has a gauge. It logs one line when one goes away or its problem changes, and one when
@@ -24,11 +24,15 @@ export class DependencyMonitor {
   readonly #checks: ReadonlyMap<Dependency, Check>;
   readonly #metrics: Metrics;
   readonly #stateLog: StateLog;
+  readonly #timeouts: typeof TIMEOUTS;
   readonly #problems = new Map<Dependency, string>();
+  readonly #running = new Map<Dependency, { readonly sinceMs: number; readonly check: Promise<void> }>();
   #stopping = new AbortController();
 
-  constructor(checks: ReadonlyMap<Dependency, Check>, metrics: Metrics, stateLog: StateLog) {
+  /** @param timeouts after how long a check counts as not answered, and after how long as lost */
+  constructor(checks: ReadonlyMap<Dependency, Check>, metrics: Metrics, stateLog: StateLog, timeouts = TIMEOUTS) {
     this.#checks = checks;
+    this.#timeouts = timeouts;
     this.#metrics = metrics;
     this.#stateLog = stateLog;
     for (const dependency of checks.keys()) {
@@ -68,7 +72,9 @@ export class DependencyMonitor {
   }
 
   async #answers(dependency: Dependency, check: Check): Promise<boolean> {
-    const problem = await failure(check);
+    const running = this.#run(dependency, check);
+    const problem = await failure(running, this.#timeouts.checkMs);
+    if (!(problem instanceof TooSlow)) this.#running.delete(dependency);
     const answers = problem === null || problem instanceof PartialProblem;
     if (this.#stopping.signal.aborted) return answers;
     this.#metrics.dependencyUp.set({ dependency }, problem === null ? 1 : 0);
@@ -81,15 +87,29 @@ export class DependencyMonitor {
     }
     return answers;
   }
+
+  /**
+   * A check that is too slow goes on, and the next time its answer is waited for. If it were begun anew each time, it might never
+   * end. A check that has not ended after a minute counts as lost.
+   */
+  #run(dependency: Dependency, begin: Check): Promise<void> {
+    const running = this.#running.get(dependency);
+    if (running !== undefined && performance.now() - running.sinceMs < this.#timeouts.lostMs) return running.check;
+    const check = begin();
+    this.#running.set(dependency, { sinceMs: performance.now(), check });
+    return check;
+  }
 }
 
-async function failure(check: Check): Promise<Error | null> {
+class TooSlow extends Error {}
+
+async function failure(running: Promise<void>, timeoutMs: number): Promise<Error | null> {
   const timeout = new AbortController();
   try {
     await Promise.race([
-      check(),
-      sleep(CHECK_TIMEOUT_MS, undefined, { signal: timeout.signal, ref: false }).then(() => {
-        throw new Error(`does not answer within ${CHECK_TIMEOUT_MS / 1000} s`);
+      running,
+      sleep(timeoutMs, undefined, { signal: timeout.signal, ref: false }).then(() => {
+        throw new TooSlow(`does not answer within ${timeoutMs / 1000} s`);
       }),
     ]);
     return null;

@@ -7,6 +7,7 @@ import { DependencyMonitor, PartialProblem, type Check } from '../../../src/tele
 import { startHealthServer, type HealthServer } from '../../../src/telemetry/healthServer.js';
 import { StateLog, type Logger } from '../../../src/telemetry/logging.js';
 import { createMetrics, type Dependency } from '../../../src/telemetry/metrics.js';
+import { eventually } from '../../support/eventually.js';
 
 function recordingLog() {
   const lines: string[] = [];
@@ -53,6 +54,23 @@ it('does not wait for what only some pipelines lack, and shows it all the same',
   expect(monitor.problems).toEqual(['clickhouse: there is no table a']);
   expect(await metrics.registry.metrics()).toContain('ktb_dependency_up{dependency="clickhouse"} 0');
   expect(lines).toEqual(['warn there is no table a']);
+});
+
+it('waits on for a check that is too slow, and begins one that is lost anew', async () => {
+  const { lines, stateLog } = recordingLog();
+  const begun: ((value?: undefined) => void)[] = [];
+  const check: Check = () => new Promise<void>((resolve) => begun.push(resolve));
+  const checks = new Map<Dependency, Check>([['clickhouse', check]]);
+  const timeouts = { checkMs: 10, lostMs: 1_500 };
+  const monitor = new DependencyMonitor(checks, createMetrics({ runtime: false }), stateLog, timeouts);
+  const up = monitor.untilUp();
+  await eventually(() => expect(begun).toHaveLength(2));
+  // It was asked about once a second until then.
+  expect(lines).toEqual(['warn does not answer within 0.01 s']);
+  begun[1]?.();
+  await up;
+  expect(monitor.problems).toEqual([]);
+  monitor.stop();
 });
 
 let server: HealthServer | undefined;
