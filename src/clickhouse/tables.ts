@@ -22,6 +22,8 @@ import { quoteName } from './sqlNames.js';
 import { DEFAULT_LIMITS, type ValueLimits } from './values/valueChecks.js';
 
 const COLUMNS_MAX_AGE_MS = 30_000;
+/** Tables that one question names. */
+const TABLES_ASKED_MAX = 200;
 
 /** Codes of ClickHouse's UNKNOWN_TABLE and ACCESS_DENIED. */
 const UNKNOWN_TABLE = '60';
@@ -95,6 +97,7 @@ export class ClickHouseTables {
   readonly #settings: ClickHouseSettings;
   readonly #columns = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
   readonly #lastInsertAtMs = new Map<string, number>();
+  #server: { readonly limits: ValueLimits; readonly readAtMs: number } | null = null;
   #settingsIfKnown: ClickHouseSettings = {};
   readonly #sizes = new InsertSizes();
 
@@ -121,29 +124,92 @@ export class ClickHouseTables {
    * @throws InsertError, structural if there is no such table
    */
   async columns(table: string): Promise<TableColumns> {
-    const known = this.#columns.get(table);
-    if (known !== undefined && performance.now() - known.readAtMs < COLUMNS_MAX_AGE_MS) return known.columns;
+    const found = (await this.columnsOf([table])).get(table);
+    if (found === undefined) throw this.missing(table);
+    return found;
+  }
+
+  /** Says that a table does not exist. */
+  missing(table: string): InsertError {
     const { database, name } = this.#split(table);
-    const rows = await this.#query<[string, string, number | null, string]>(
-      `SELECT name, type,
-         (SELECT notEmpty(dependencies_table) FROM system.tables WHERE database = {database:String} AND name = {name:String}),
-         default_kind
-       FROM system.columns
-       WHERE database = {database:String} AND table = {name:String} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
-       ORDER BY position`,
-      { database, name },
-    );
-    if (rows.length === 0) {
-      const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
-      throw new InsertError('structural', { code: UNKNOWN_TABLE, message });
+    const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
+    return new InsertError('structural', { code: UNKNOWN_TABLE, message });
+  }
+
+  /**
+   * As {@link columns}, of many tables: two questions for 200 of them. A table that does not exist is missing from the answer.
+   *
+   * @throws InsertError
+   */
+  async columnsOf(tables: readonly string[]): Promise<Map<string, TableColumns>> {
+    const oldestMs = performance.now() - COLUMNS_MAX_AGE_MS;
+    const found = new Map<string, TableColumns>();
+    const unknown: string[] = [];
+    for (const table of new Set(tables)) {
+      const known = this.#columns.get(table);
+      if (known !== undefined && known.readAtMs > oldestMs) found.set(table, known.columns);
+      else unknown.push(table);
     }
-    const columns: TableColumns = Object.assign(new Map(rows.map(([column, type]) => [column, type])), {
-      limits: await this.#readServer(),
-      hasViews: rows[0]?.[2] !== 0,
-      defaults: new Set(rows.filter(([, , , kind]) => kind === 'DEFAULT').map(([column]) => column)),
-    });
-    this.#columns.set(table, { columns, readAtMs: performance.now() });
-    return columns;
+    for (let at = 0; at < unknown.length; at += TABLES_ASKED_MAX) {
+      for (const [table, columns] of await this.#readColumns(unknown.slice(at, at + TABLES_ASKED_MAX))) {
+        this.#columns.set(table, { columns, readAtMs: performance.now() });
+        found.set(table, columns);
+      }
+    }
+    return found;
+  }
+
+  async #readColumns(tables: readonly string[]): Promise<Map<string, TableColumns>> {
+    const split = tables.map((table) => ({ table, ...this.#split(table) }));
+    const asked = {
+      databases: [...new Set(split.map(({ database }) => database))],
+      names: split.map(({ name }) => name),
+    };
+    const withViews = await this.#query<[string, string]>(
+      `SELECT database, name FROM system.tables
+       WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)} AND notEmpty(dependencies_table)`,
+      asked,
+    );
+    const rows = await this.#query<[string, string, string, string, string]>(
+      `SELECT database, table, name, type, default_kind FROM system.columns
+       WHERE database IN {databases:Array(String)} AND table IN {names:Array(String)} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
+       ORDER BY database, table, position`,
+      asked,
+    );
+    if (rows.length === 0) return new Map();
+    const views = new Set(withViews.map((one) => JSON.stringify(one)));
+    const byTable = new Map<string, typeof rows>();
+    for (const row of rows) {
+      const key = JSON.stringify(row.slice(0, 2));
+      const ofTable = byTable.get(key);
+      if (ofTable === undefined) byTable.set(key, [row]);
+      else ofTable.push(row);
+    }
+    const limits = await this.#serverLimits();
+    const found = new Map<string, TableColumns>();
+    for (const { table, database, name } of split) {
+      const key = JSON.stringify([database, name]);
+      const columns = byTable.get(key);
+      if (columns === undefined) continue;
+      found.set(
+        table,
+        Object.assign(new Map(columns.map(([, , column, type]) => [column, type])), {
+          limits,
+          hasViews: views.has(key),
+          defaults: new Set(columns.filter(([, , , , kind]) => kind === 'DEFAULT').map(([, , column]) => column)),
+        }),
+      );
+    }
+    return found;
+  }
+
+  /** What {@link #readServer} read within the last 30 s, or reads now. */
+  async #serverLimits(): Promise<ValueLimits> {
+    const known = this.#server;
+    if (known !== null && performance.now() - known.readAtMs < COLUMNS_MAX_AGE_MS) return known.limits;
+    const limits = await this.#readServer();
+    this.#server = { limits, readAtMs: performance.now() };
+    return limits;
   }
 
   /**
@@ -209,9 +275,10 @@ export class ClickHouseTables {
     return row?.[0] ?? '';
   }
 
-  /** Drops the known columns of a table, because it may have been altered. */
+  /** Drops the known columns of a table, and what the server knows: the table may have been altered, or the server upgraded. */
   forget(table: string): void {
     this.#columns.delete(table);
+    this.#server = null;
   }
 
   /**
@@ -252,12 +319,18 @@ export class ClickHouseTables {
     const found = (await this.#ifAllowed<[string]>('SELECT toString(serverUUID())', {}))
       .filter(([uuid]) => uuid !== NO_UUID)
       .map(([uuid]) => `${uuid}/${this.#database}`);
-    for (const table of tables) {
-      const ids = await this.#ifAllowed<[string]>(
-        'SELECT toString(uuid) FROM system.tables WHERE database = {database:String} AND name = {name:String}',
-        this.#split(table),
+    for (let at = 0; at < tables.length; at += TABLES_ASKED_MAX) {
+      const split = tables.slice(at, at + TABLES_ASKED_MAX).map((table) => this.#split(table));
+      const rows = await this.#ifAllowed<[string, string, string]>(
+        `SELECT database, name, toString(uuid) FROM system.tables
+         WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
+        { databases: split.map(({ database }) => database), names: split.map(({ name }) => name) },
       );
-      for (const [id] of ids) if (id !== NO_UUID) found.push(id);
+      const ids = new Map(rows.map(([database, name, id]) => [JSON.stringify([database, name]), id]));
+      for (const { database, name } of split) {
+        const id = ids.get(JSON.stringify([database, name])) ?? NO_UUID;
+        if (id !== NO_UUID) found.push(id);
+      }
     }
     return found;
   }

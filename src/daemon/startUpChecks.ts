@@ -11,7 +11,14 @@ import { messageLimits } from '../kafka/messageLimits.js';
 import { findInputTopics } from '../kafka/existingTopics.js';
 import { messageOf } from '../lib/messageOf.js';
 import { partitionName } from '../protocol/record.js';
-import { collidingPipelines, collidingTopics, onlyTable, tablesOf, type TablesOfPipeline } from '../protocol/tables.js';
+import {
+  collidingPipelines,
+  collidingTopics,
+  onlyTable,
+  tablesOf,
+  topicsReadTwice,
+  type TablesOfPipeline,
+} from '../protocol/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from '../connections/openParts.js';
 import { PartialProblem } from '../telemetry/dependencies.js';
 import type { Logger } from '../telemetry/logging.js';
@@ -105,11 +112,13 @@ export async function checkClickHouse(
 ): Promise<void> {
   await reachClickHouse(client, config.clickhouse);
   const problems = new Set<string>();
-  for (const { pipeline, table } of await tablesInUse(admin, config)) {
+  const inUse = await tablesInUse(admin, config);
+  const columns = await columnsOf(tables, inUse);
+  for (const { pipeline, table } of inUse) {
     const { name, settings } = pipeline;
-    const existing = await columnsOf(tables, table);
-    if (typeof existing === 'string') {
-      problems.add(existing);
+    const existing = columns.get(table);
+    if (existing === undefined) {
+      problems.add(tables.missing(table).message);
       continue;
     }
     for (const reason of unfitColumns(existing)) problems.add(`ClickHouse table ${table}: ${reason}`);
@@ -123,12 +132,19 @@ export async function checkClickHouse(
   if (problems.size > 0) throw new PartialProblem([...problems].join('; '));
 }
 
-/** The columns of a table, or why there are none. */
-async function columnsOf(tables: ClickHouseTables, table: string): Promise<TableColumns | string> {
+/**
+ * The columns of the tables that exist.
+ *
+ * @throws PartialProblem where ClickHouse answers, and refuses to say
+ */
+async function columnsOf(
+  tables: Pick<ClickHouseTables, 'columnsOf'>,
+  inUse: readonly { readonly table: string }[],
+): Promise<Map<string, TableColumns>> {
   try {
-    return await tables.columns(table);
+    return await tables.columnsOf(inUse.map(({ table }) => table));
   } catch (error) {
-    if (error instanceof InsertError && error.kind === 'structural') return error.message;
+    if (error instanceof InsertError && error.kind === 'structural') throw new PartialProblem(error.message);
     throw error;
   }
 }
@@ -157,17 +173,21 @@ export async function warnOfSharedTables(
   for (const pipeline of pipelines) {
     const { name, settings } = pipeline;
     const { destination } = settings;
-    if (onlyTable(destination) !== null) continue;
     const topics = await topicsThatMatch(admin, pipeline);
     found.push({ name, destination, topics });
     for (const [table, sharing] of collidingTopics(destination, topics))
       logger.warn({ pipeline: name, table, topics: sharing }, SHARED_TABLE);
   }
   for (const [table, topics] of collidingPipelines(found)) logger.warn({ table, topics }, SHARED_BY_PIPELINES);
+  for (const { topic, table, pipelines: reading } of topicsReadTwice(found))
+    logger.warn({ topic, table, pipelines: reading }, READ_TWICE);
 }
 
 const SHARED_TABLE =
   'Topics whose names differ in dots and dashes only share a table: give them tables of their own under tables';
+
+const READ_TWICE =
+  'Several pipelines read this topic into the same table: each of its records becomes a row for each of them';
 
 const SHARED_BY_PIPELINES =
   'Topics of several pipelines whose names differ in dots and dashes only share a table: give them tables of their own under tables';
@@ -196,9 +216,11 @@ export async function warnOfWeakTables(
   config: Config,
   logger: Logger,
 ): Promise<void> {
-  for (const { pipeline, table } of await tablesInUse(admin, config)) {
-    const columns = await columnsOf(tables, table);
-    if (typeof columns === 'string') continue;
+  const inUse = await tablesInUse(admin, config);
+  const found = await columnsOf(tables, inUse);
+  for (const { pipeline, table } of inUse) {
+    const columns = found.get(table);
+    if (columns === undefined) continue;
     for (const { message } of identityFaults(columns))
       logger.warn({ pipeline: pipeline.name, table }, `An identity column of the table has an unfit type: ${message}`);
     const missing = missingColumns(columns);

@@ -91,6 +91,23 @@ function templatedTopics({ table }: Pick<Destination, 'table'>, topics: readonly
   return topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));
 }
 
+/** Topics that several pipelines read into one table: each of their records becomes a row for each pipeline. */
+export function topicsReadTwice(
+  pipelines: readonly TablesOfPipeline[],
+): readonly { readonly topic: string; readonly table: string; readonly pipelines: readonly string[] }[] {
+  const found = new Map<string, { topic: string; table: string; pipelines: string[] }>();
+  for (const { name, destination, topics } of pipelines) {
+    for (const topic of topics) {
+      const table = tableOf(destination, topic);
+      const key = JSON.stringify([topic, table]);
+      const known = found.get(key);
+      if (known === undefined) found.set(key, { topic, table, pipelines: [name] });
+      else known.pipelines.push(name);
+    }
+  }
+  return [...found.values()].filter((one) => one.pipelines.length > 1);
+}
+
 /** The parts of a table's name. */
 export interface TableName {
   /** Null means the connection's own database. */

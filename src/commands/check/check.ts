@@ -11,13 +11,21 @@ import { ConfigError } from '../../config/problems.js';
 import { inputTopics } from '../../config/topics.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/existingTopics.js';
+import { InsertError } from '../../clickhouse/insertErrors.js';
 import { isRefusal } from '../../kafka/refusal.js';
+import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
-import { within } from '../../lib/within.js';
+import { NoAnswerError, within } from '../../lib/within.js';
 import { createTemporalClient } from '../../temporal/connect.js';
 import { readPayloadLimit } from '../../temporal/payloadLimit.js';
 import { reachClickHouse, reachTemporal } from '../../connections/openParts.js';
-import { collidingPipelines, collidingTopics, parseTableName, tablesOf } from '../../protocol/tables.js';
+import {
+  collidingPipelines,
+  collidingTopics,
+  parseTableName,
+  tablesOf,
+  topicsReadTwice,
+} from '../../protocol/tables.js';
 import { judgeClaim, type Claim, type Evidence } from '../../installation/claim.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { gatherEvidence } from '../../installation/evidence.js';
@@ -40,6 +48,8 @@ import { topicConfigs } from '../../kafka/topicConfigs.js';
 
 /** Time for all questions to one part. */
 const PART_TIMEOUT_MS = 15_000;
+/** In addition, for each table. */
+const TABLE_TIMEOUT_MS = 1_000;
 
 /**
  * `ktb check`: checks everything that the daemon works with, and changes nothing. Exit code 1 if something is wrong, 2
@@ -64,7 +74,11 @@ export async function check({ config: file, json }: { config: string; json: bool
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
     findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),
-    findings(`ClickHouse at ${config.clickhouse.url}`, checkTables(config, existing)),
+    findings(
+      `ClickHouse at ${config.clickhouse.url}`,
+      checkTables(config, existing),
+      PART_TIMEOUT_MS + tablesInUse(config, existing).length * TABLE_TIMEOUT_MS,
+    ),
     checkInstallation(config),
   ]);
   const all = [
@@ -76,8 +90,8 @@ export async function check({ config: file, json }: { config: string; json: bool
 }
 
 /** The findings about one part, or that it does not answer. */
-async function findings(part: string, looking: Promise<Finding[]>): Promise<Finding[]> {
-  const answer = await answerOf(looking, PART_TIMEOUT_MS);
+async function findings(part: string, looking: Promise<Finding[]>, timeoutMs = PART_TIMEOUT_MS): Promise<Finding[]> {
+  const answer = await answerOf(looking, timeoutMs);
   return answer.ok ? [ok(part, 'answers'), ...answer.value] : [wrong(part, answer.error, 'see to it first')];
 }
 
@@ -250,19 +264,21 @@ async function activityQueues(
 function checkTables(config: Config, existing: readonly string[]): Promise<Finding[]> {
   return withTables(config, async (tables, client) => {
     await reachClickHouse(client, config.clickhouse);
-    const inUse = config.pipelines.flatMap((pipeline) =>
-      [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
-        pipeline,
-        table,
-      })),
+    const inUse = tablesInUse(config, existing);
+    await tables.columnsOf(inUse.map(({ table }) => table));
+    const judged = await mapConcurrently(
+      inUse,
+      async ({ pipeline, table }) => {
+        try {
+          return judgeTable(pipeline, await tableFacts(client, tables, config, table));
+        } catch (error) {
+          // Then the other tables need not be asked.
+          if (isWithoutAnswer(error)) throw error;
+          return [wrong(`table ${table}`, messageOf(error), 'do as the message says')];
+        }
+      },
+      TABLES_AT_ONCE,
     );
-    const judged = inUse.map(async ({ pipeline, table }) => {
-      try {
-        return judgeTable(pipeline, await tableFacts(client, tables, config, table));
-      } catch (error) {
-        return [wrong(`table ${table}`, messageOf(error), 'do as the message says')];
-      }
-    });
     const shared = config.pipelines.flatMap((pipeline) => {
       const { destination } = pipeline.settings;
       return Array.from(collidingTopics(destination, inputTopics(pipeline, existing)), ([table, topics]): Finding => {
@@ -288,11 +304,53 @@ function checkTables(config: Config, existing: readonly string[]): Promise<Findi
         todo: 'give them tables of their own under tables',
       };
     });
+    const readTwice = topicsReadTwice(read).map(({ topic, table, pipelines }): Finding => {
+      const message = `gets each record of topic ${topic} once from each of the pipelines ${pipelines.join(' and ')}`;
+      return { level: 'warning', subject: `table ${table}`, message, todo: 'let one of them read the topic' };
+    });
     const denied = await tables.deniedSystemTables();
     const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
     const version = judgeServerVersion(await tables.version());
-    return [...version, ...grants, ...(await Promise.all(judged)).flat(), ...shared, ...sharedByPipelines];
+    return [...version, ...grants, ...judged.flat(), ...shared, ...sharedByPipelines, ...readTwice];
   });
+}
+
+function tablesInUse(
+  { pipelines }: Config,
+  existing: readonly string[],
+): { readonly pipeline: PipelineConfig; readonly table: string }[] {
+  return pipelines.flatMap((pipeline) =>
+    [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
+      pipeline,
+      table,
+    })),
+  );
+}
+
+/** Tables that are looked at together. More would wait for each other's connections, and seem slow. */
+const TABLES_AT_ONCE = 4;
+
+/** Whether ClickHouse is away. */
+function isWithoutAnswer(error: unknown): boolean {
+  return error instanceof InsertError && error.kind === 'transient' && !error.answered;
+}
+
+const ANSWER_TIMEOUT_MS = 4_000;
+
+/**
+ * Why ClickHouse refused what was tried, or why that took too long. Both null if it went well.
+ *
+ * @throws InsertError if ClickHouse is away
+ */
+async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | null; slow: string | null }> {
+  try {
+    await within(trying, ANSWER_TIMEOUT_MS);
+    return { refused: null, slow: null };
+  } catch (error) {
+    if (error instanceof NoAnswerError) return { refused: null, slow: error.message };
+    if (isWithoutAnswer(error)) throw error;
+    return { refused: messageOf(error), slow: null };
+  }
 }
 
 async function tableFacts(
@@ -317,8 +375,8 @@ async function tableFacts(
     `SELECT engine, sorting_key, create_table_query FROM system.tables
      WHERE database = {database:String} AND name = {name:String}`,
   );
-  const insert = await answerOf(tables.probe(table, columns));
-  const lookUp = await answerOf(tryLookUps(tables, table, columns));
+  const insert = await outcomeOf(tables.probe(table, columns));
+  const lookUp = await outcomeOf(tryLookUps(tables, table, columns));
   return {
     name: table,
     columns,
@@ -326,8 +384,9 @@ async function tableFacts(
     sortingKey: facts?.sorting_key ?? '',
     createStatement: facts?.create_table_query ?? '',
     windows: await tables.tokenWindows(table),
-    refusal: insert.ok ? null : insert.error,
-    lookUpRefusal: lookUp.ok ? null : lookUp.error,
+    refusal: insert.refused ?? insert.slow,
+    lookUpRefusal: lookUp.refused,
+    slowLookUp: lookUp.slow,
   };
 }
 

@@ -252,6 +252,8 @@ export interface TableFacts {
   readonly refusal: string | null;
   /** Why a look-up of identities was refused. Null if it was not, or the table has no columns for it. */
   readonly lookUpRefusal: string | null;
+  /** How long a look-up waited in vain for its answer; null if it was quick enough. */
+  readonly slowLookUp: string | null;
 }
 
 /** The oldest ClickHouse that README names: year and month. */
@@ -317,6 +319,13 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
       wrong(
         `may not be looked up: ${table.lookUpRefusal}. The first insert that has to be repeated would be held`,
         `GRANT SELECT(${REWIND_COLUMNS.join(', ')}) ON ${quoteTable(table.name)} to the user`,
+      ),
+    );
+  else if (table.slowLookUp !== null)
+    findings.push(
+      warning(
+        `is slow to be looked up: ${table.slowLookUp}. An insert that has to be repeated waits as long`,
+        'see whether ClickHouse is busy; `ktb setup` proposes an order and a projection',
       ),
     );
   else if (lacking.length === 0 && !findsByIdentity(table))

@@ -28,6 +28,21 @@ it('warns at start of topics that share a table by their names, within a pipelin
   ]);
 });
 
+it('warns at start of a topic that two pipelines read into one table, and not of two tables', async () => {
+  const config = parseConfig(
+    `pipelines:
+  one: { topics: [orders], table: orders }
+  two: { topics: ['/ord.*/'], table: orders }
+  three: { topics: [orders], table: copies }`,
+    'ktb.yaml',
+    {},
+  );
+  const seen: object[] = [];
+  const admin = { connect: () => Promise.resolve(), listTopics: () => Promise.resolve(['orders', 'ordered']) };
+  await warnOfSharedTables(admin, config, { warn: (fields) => void seen.push(fields) });
+  expect(seen).toEqual([{ topic: 'orders', table: 'orders', pipelines: ['one', 'two'] }]);
+});
+
 it.each<[why: string, topics: string, existing: string[], isPartial: boolean]>([
   ['one of several is missing', '[a, b]', ['a', 'p.dead-letters'], true],
   ['all that are named are missing, and others may match', "[a, '/x.*/']", ['p.dead-letters'], true],

@@ -129,6 +129,7 @@ const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
       windows: [window('orders')],
       refusal: null,
       lookUpRefusal: null,
+      slowLookUp: null,
       ...facts,
     }),
   ).join('\n');
@@ -152,6 +153,7 @@ it.each([
   [projected('INDEX by_offset _offset TYPE minmax GRANULARITY 1'), 'is not sorted by its identity columns'],
   [projected('PROJECTION p (SELECT _offset ORDER BY _offset)'), 'is not sorted by its identity columns'],
   [projected('PROJECTION p (SELECT * ORDER BY customer, _offset)'), 'is not sorted by its identity columns'],
+  [{ slowLookUp: 'no answer within 4 s' }, 'warning table orders is slow to be looked up: no answer within 4 s'],
   [{ lookUpRefusal: 'Not enough privileges' }, 'wrong table orders may not be looked up: Not enough privileges'],
   [
     { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_partition', 'UInt8']]) },
