@@ -101,7 +101,8 @@ the first insert, the row, where the acknowledgement is, and the dead letter.
 
 It reads the log, the batcher's history (no worker is needed), the table, and the
 reply and dead-letter topics from the record's own time on. That takes some ten
-seconds. It looks for the batch in the 20 runs before the acknowledgement.`,
+seconds. Only if something is not found there does it read them from their start.
+It looks for the batch in the 20 runs before the acknowledgement.`,
 
   reconcile: `
 It reads the log up to the committed offsets, and looks for each record's row,
@@ -114,7 +115,9 @@ Exit code 1 if records are missing, have more than one row under one epoch, are
 not acknowledged, or cannot be read by anybody, so that the daemon passes over
 them. Their offsets are named. Rows that were deleted count as
 not there, and so do acknowledgements and dead letters that the retention of
-their topics has removed.
+their topics has removed. A row counts whatever its epoch is. After a
+topic was recreated, or read again, it may be of an earlier record at the same
+offset: records with rows of other epochs only are named as well.
 
 It keeps a byte for each offset, for at most 100 million offsets.`,
 

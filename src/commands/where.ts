@@ -90,7 +90,9 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   return tryingTemporal(config, async (temporal) => {
     const accepted = await known(() => acceptedBy(temporal(), pipeline, place, record));
     const rows = await known(() => rowsOf(config, pipeline, place));
-    const answers = await answersTo(place, record, search, rows);
+    // No batcher has it, and it is not committed: it has no answer yet.
+    const isWaiting = !('error' in accepted) && accepted.length === 0 && place.offset >= (log.committed ?? 0);
+    const answers = await answersTo(place, record, search, { rows, isWaiting });
     const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
       if ('error' in accepted) return accepted;
       const at = answers.acks[0]?.atMs;
@@ -228,12 +230,12 @@ function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): P
   return withTables(config, (tables) => tables.rowsByOffset(table, place, place.offset, place.offset));
 }
 
-/** The record's acknowledgement and dead letter. The topics are read from the record's own time on. */
+/** The record's acknowledgement and dead letter. The topics are read from the record's own time on first. */
 async function answersTo(
   place: RecordPlace,
   record: KafkaRecord | null,
   { pipeline, kafka, admin }: Search,
-  rows: Known<readonly RowsOfRecord[]>,
+  { rows, isWaiting }: { readonly rows: Known<readonly RowsOfRecord[]>; readonly isWaiting: boolean },
 ): Promise<{ acks: (FoundAck & { atMs: number })[]; deadLetters: FoundDeadLetter[] }> {
   const { reply } = pipeline.settings.destination;
   const acks: (FoundAck & { atMs: number })[] = [];
@@ -242,15 +244,19 @@ async function answersTo(
   if (reply === undefined && isInserted) return { acks, deadLetters };
   const askedMs = record === null || record.timestampMs < 0 ? undefined : record.timestampMs;
   const isIt = (of: RecordPlace): boolean => placeName(of) === placeName(place);
+  const isEnough = (): boolean =>
+    acks.some(({ status }) => status !== 'rejected') ||
+    (deadLetters.length > 0 && (reply === undefined || acks.length > 0));
   await readAnswers(kafka, admin, pipeline, askedMs, {
     ack: (source, ack) => {
       if (isIt(source)) acks.push(ack);
-      return acks.some(({ status }) => status !== 'rejected') || (acks.length > 0 && deadLetters.length > 0);
+      return isEnough();
     },
     deadLetter: (source, letter) => {
       if (isIt(source)) deadLetters.push(letter);
-      return deadLetters.length > 0 && (reply === undefined || acks.length > 0);
+      return isEnough();
     },
+    isEnough: () => isWaiting || isEnough(),
   });
   return { acks, deadLetters };
 }

@@ -221,6 +221,11 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
       ledgers.of(source)?.deadLetter(source.offset);
       return false;
     },
+    isEnough: () =>
+      ledgers.entries.every(({ ledger }) => {
+        const { missing, unanswered } = ledger.summary();
+        return missing.length === 0 && unanswered.length === 0;
+      }),
   });
 }
 

@@ -5,7 +5,7 @@ import type { KafkaAdmin } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
 import { rangesOf, readRanges, type HandleMessage } from '../../kafka/readRanges.js';
 import { readDeadLetter } from '../../protocol/deadLetter.js';
-import type { RecordPlace } from '../../protocol/record.js';
+import { partitionName, type RecordPlace } from '../../protocol/record.js';
 import { tellPassedOver } from './passedOver.js';
 import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
 
@@ -16,6 +16,8 @@ import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
 export interface AnswerHandlers {
   readonly ack: (source: RecordPlace, ack: FoundAck & { readonly atMs: number }) => boolean;
   readonly deadLetter: (source: RecordPlace, letter: FoundDeadLetter) => boolean;
+  /** Asked once all answers from the records' own time on are read. False: the earlier ones are read, too. */
+  readonly isEnough: () => boolean;
 }
 
 /** The most by which the clocks of producers, workers and servers may differ. */
@@ -26,14 +28,15 @@ export const CLOCK_SKEW_MS = 60_000;
  * skipped.
  *
  * @param askedMs when the oldest record was written, milliseconds since 1970. Answers from before (by more than
- *   {@link CLOCK_SKEW_MS}) are not read. Undefined: reads all that the topics have
+ *   {@link CLOCK_SKEW_MS}) are read last, and only if the others are not enough: a producer's clock may be ahead by any
+ *   time. Undefined: reads all that the topics have
  */
 export async function readAnswers(
   kafka: Kafka,
   admin: KafkaAdmin,
   { name, settings: { destination } }: PipelineConfig,
   askedMs: number | undefined,
-  { ack, deadLetter }: AnswerHandlers,
+  { ack, deadLetter, isEnough }: AnswerHandlers,
 ): Promise<void> {
   const { reply, deadLetterTopic } = destination;
   const topics = new Set([
@@ -41,12 +44,10 @@ export async function readAnswers(
     deadLetterTopic,
   ]);
   const existing = await admin.describeTopics([...topics]);
-  const ranges = await rangesOf(
-    admin,
-    [...topics].filter((topic) => !isMissing(existing, topic)),
-    // A time in the future does not say when the record was answered.
-    askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS),
-  );
+  const names = [...topics].filter((topic) => !isMissing(existing, topic));
+  // A time in the future does not say when the record was answered.
+  const sinceMs = askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS);
+  const ranges = await rangesOf(admin, names, sinceMs);
   const handle: HandleMessage = (message, { topic, partition }) => {
     const at = { topic, partition, offset: Number(message.offset) };
     if (topic === deadLetterTopic) {
@@ -58,7 +59,14 @@ export async function readAnswers(
     const parsed = parseAck(message);
     return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: Number(message.timestamp) });
   };
-  await readRanges(kafka, admin, ranges, { message: handle, passedOver: tellPassedOver });
+  const handlers = { message: handle, passedOver: tellPassedOver };
+  await readRanges(kafka, admin, ranges, handlers);
+  if (sinceMs === undefined || isEnough()) return;
+  const starts = new Map(ranges.map((range) => [partitionName(range), range.from]));
+  const earlier = (await rangesOf(admin, names)).map((range) => {
+    return { ...range, to: starts.get(partitionName(range)) ?? range.from };
+  });
+  await readRanges(kafka, admin, earlier, handlers);
 }
 
 /** Null if the message is not one of our acknowledgements. */
