@@ -18,6 +18,8 @@ export interface LedgerSummary {
   readonly missing: readonly Gap[];
   /** Records with more than one row under one epoch. */
   readonly doubled: readonly Gap[];
+  /** Records whose rows are all of other epochs than the committed one. They may be of an earlier log's records. */
+  readonly otherEpochs: readonly Gap[];
   /** Records that are done but not acknowledged. Empty if the pipeline sends no acknowledgements. */
   readonly unanswered: readonly Gap[];
 }
@@ -29,6 +31,7 @@ const DEAD_LETTER = 8;
 const SKIPPED = 16;
 const HELD = 32;
 const ACK = 64;
+const ROW_OF_EPOCH = 128;
 
 /**
  * Keeps one byte for each offset of a range with all that is known of its record, and then lists what is missing. Pure.
@@ -50,9 +53,13 @@ export class Ledger {
     this.#mark(offset, skipped ? RECORD | SKIPPED : RECORD);
   }
 
-  /** @param rows under one epoch */
-  rows(offset: number, rows: number): void {
-    this.#mark(offset, rows > 1 ? ROW | DOUBLED : ROW);
+  /**
+   * @param rows under one epoch
+   * @param isOfEpoch whether it is the committed epoch
+   */
+  rows(offset: number, rows: number, isOfEpoch: boolean): void {
+    const row = isOfEpoch ? ROW | ROW_OF_EPOCH : ROW;
+    this.#mark(offset, rows > 1 ? row | DOUBLED : row);
   }
 
   deadLetter(offset: number): void {
@@ -79,6 +86,7 @@ export class Ledger {
       acknowledged: this.#count((marks) => (marks & ACK) !== 0),
       missing: this.#gaps((marks) => !isDone(marks) && (marks & HELD) === 0),
       doubled: this.#gaps((marks) => (marks & DOUBLED) !== 0),
+      otherEpochs: this.#gaps((marks) => (marks & (ROW | ROW_OF_EPOCH)) === ROW),
       unanswered: this.#expectsAcks ? this.#gaps((marks) => isDone(marks) && (marks & (ACK | HELD)) === 0) : [],
     };
   }

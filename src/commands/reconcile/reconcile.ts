@@ -4,6 +4,7 @@ import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
 import { missingColumns } from '../../clickhouse/rows.js';
 import { RunHistories } from '../../temporal/runHistories.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
+import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
 import { loadConfig } from '../../config/load.js';
 import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
@@ -36,6 +37,8 @@ const ROWS_AT_ONCE = 100_000;
 const GAPS_SHOWN = 10;
 
 interface Report extends PartitionRange, LedgerSummary {
+  /** The committed epoch. Null if it is not known: rows of all epochs count then. */
+  readonly epoch: string | null;
   /**
    * Offsets that nobody can read, in ascending order. The daemon skips them, so they are neither inserted nor answered.
    */
@@ -62,10 +65,11 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
     const ledgers = await readLog(kafka, admin, pipeline, chosen);
     await markHeld(ledgers, batchers);
-    await markRows(ledgers, config, pipeline);
+    const epochs = epochsOf(committed);
+    await markRows(ledgers, config, pipeline, epochs);
     await markAnswers(ledgers, kafka, admin, pipeline);
     const reports = ledgers.entries.map(({ range, ledger, unreadable }): Report => {
-      return { ...range, ...ledger.summary(), unreadable };
+      return { ...range, epoch: epochs.get(partitionName(range)) ?? null, ...ledger.summary(), unreadable };
     });
     if (options.json) console.log(JSON.stringify(reports, null, 2));
     else print(reports);
@@ -188,7 +192,22 @@ async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Pr
   }
 }
 
-async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
+/** The committed epoch of each partition, by its name. A partition without one has an offset that someone else committed. */
+function epochsOf({ logs }: Found<GroupOffsets>): ReadonlyMap<string, string> {
+  return new Map(
+    logs.flatMap((log) => {
+      const metadata = parseCommitMetadata(log.committedMetadata);
+      return metadata.type === 'ours' ? [[partitionName(log), metadata.epoch] as const] : [];
+    }),
+  );
+}
+
+async function markRows(
+  ledgers: Ledgers,
+  config: Config,
+  { settings }: PipelineConfig,
+  epochs: ReadonlyMap<string, string>,
+): Promise<void> {
   const { destination } = settings;
   await withTables(config, async (tables) => {
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
@@ -201,9 +220,11 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
     }
     for (const { range, ledger } of ledgers.entries) {
       const table = tableOf(destination, range.topic);
+      const committed = epochs.get(partitionName(range));
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
         const last = Math.min(at + ROWS_AT_ONCE, range.to) - 1;
-        for (const { offset, rows } of await tables.rowsByOffset(table, range, at, last)) ledger.rows(offset, rows);
+        for (const { offset, rows, epoch } of await tables.rowsByOffset(table, range, at, last))
+          ledger.rows(offset, rows, committed === undefined || epoch === committed);
       }
     }
   });
@@ -228,6 +249,12 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
       }),
   });
 }
+
+const NO_EPOCH = 'its offset has no epoch of ours, so rows of all epochs count, also those of earlier records';
+
+/** It is no error: after `ktb rewind --again`, what is before the rewound offset has only such rows. */
+const OTHER_EPOCHS =
+  'with rows of other epochs than the committed one only: they may be of earlier records at these offsets';
 
 function print(reports: readonly Report[]): void {
   const table = new Table({
@@ -254,6 +281,8 @@ function print(reports: readonly Report[]): void {
   for (const report of reports) {
     printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
     printGaps(partitionName(report), report.doubled, 'more than one row each');
+    printGaps(partitionName(report), report.otherEpochs, OTHER_EPOCHS);
+    if (report.epoch === null && report.inserted > 0) console.log(`${partitionName(report)}: ${NO_EPOCH}`);
     printGaps(partitionName(report), report.unanswered, 'not acknowledged');
     printUnreadable(report);
   }
