@@ -19,7 +19,7 @@ const RECORDS_MAX = 5_000_000;
 const ID_HEADER = 'demo-id';
 /** kafkajs groups the messages of a request by partition, in a time that grows with their square. */
 const REQUEST_MESSAGES_MAX = 500;
-/** An acknowledgement that comes twice comes soon after the first. */
+/** We wait this long for second acknowledgements. */
 const REPEATS_WITHIN_MS = 500;
 
 /** One data set on its way through the pipeline of its name, and what was seen of it. */

@@ -44,8 +44,8 @@ const KINDS = {
 } as const satisfies Partial<Record<keyof FlushActivities, 'light' | 'heavy' | 'flush'>>;
 
 /**
- * Begins the attempts of activities, and reports their results. Every failure is thrown as one that Temporal repeats:
- * an accepted batch is never given up.
+ * Begins the attempts of activities, and reports their results. An accepted batch is never given up: Temporal repeats every
+ * failure but `OtherInstallation`, after which the batcher schedules the activity at its own installation.
  */
 export class Attempts {
   readonly #dependencies: AttemptsDependencies;
@@ -116,7 +116,7 @@ export class Attempts {
       // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();
       if (!(error instanceof CrowdedError)) throw error;
-      // If Temporal does not get this note, the next attempt only asks the table for rows that nobody has sent.
+      // Without this note the next attempt looks its rows up in vain. Nothing else is wrong.
       if (!attempt.isRepeated)
         await attempt.note({ ...attempt.notes, handedBack: attempt.number }).catch(() => undefined);
       throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay: CROWDED_RETRY });

@@ -11,10 +11,7 @@ import { publishForeignSignals } from './publishForeignSignals.js';
 import { readInheritance } from './readInheritance.js';
 import { rejectRecords } from './rejectRecords.js';
 
-/**
- * Creates the activities of the batchers. Every failure is thrown as one that Temporal repeats: an accepted batch is
- * never given up.
- */
+/** Creates the activities of the batchers. */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
   const memos = new BatchMemos();
   const attempts = new Attempts({ ...dependencies, memos });

@@ -42,8 +42,8 @@ export class TableInserts {
   }
 
   /**
-   * Inserts into one table after the other. If one fails, it holds the batch, but not the rows of the other tables: the
-   * repeated attempt finds these.
+   * Inserts into one table after the other. If one fails, it holds the batch, but not the rows of the other tables:
+   * these go in, and a note tells the next attempt.
    *
    * @param onHeld called if a table holds the batch, after it is noted which tables are done
    * @throws ApplicationFailure if the batch is held
@@ -168,7 +168,7 @@ async function noteFailure({ kind, answered, mayBeOfMachine }: InsertError, atte
   await attempt.note(note(attempt.notes, Date.now())).catch(() => undefined);
 }
 
-/** Whether the insert is given up if this attempt fails. */
+/** Whether `insert.retryFor` has passed. */
 function isLastTry({ destination: { retryForMs = Infinity } }: Batch, attempt: Attempt): boolean {
   return isOverdue(attempt, retryForMs);
 }

@@ -37,9 +37,9 @@ export async function insertRecords(
   try {
     return await insertOnce(records, options);
   } catch (error) {
+    // Whatever the error, the table may have been altered since its columns were read.
     options.tables.forget(options.table);
-    // The table was altered since its columns were read, so they are read again. If it happens again, a person has to
-    // see it.
+    // Then this has to go well the second time. If it does not, a person has to see it.
     if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN)) throw error;
     return insertOnce(records, { ...options, repeated: true });
   }

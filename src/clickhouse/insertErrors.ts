@@ -17,7 +17,7 @@ export type InsertErrorKind = 'data' | 'structural' | 'oversized' | 'transient' 
 
 /** Facts about a failed insert besides its kind. */
 interface InsertErrorDetails {
-  /** ClickHouse's error number, or a word if ClickHouse did not answer. */
+  /** ClickHouse's error number, also if we found out the same by ourselves; otherwise a word. */
   readonly code: string;
   /** It contains no value of a record, so it may go into logs and acknowledgements. */
   readonly message: string;

@@ -57,8 +57,8 @@ const CLOSE_MS = 1_000;
  *
  * The parts do not depend on each other: a consumer that cannot start yet does not stop the others from running. A
  * consumer or worker that fails is replaced by a new one. A part that fails to end does not stop the others from
- * ending. Fatal are only errors without which the daemon cannot start (the health server's address is taken, a bug
- * throws), and an error of our own code that nobody catches.
+ * ending. Only these errors are fatal: those that keep the daemon from starting (the health server's address is taken, a
+ * bug throws), and an error of our own code that nobody catches.
  *
  * @returns the process's exit code
  */
@@ -103,7 +103,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   logger.info('Draining');
   const deadlineMs = performance.now() + config.shutdownDeadlineMs;
   // Consumers are drained first, so that the workers still accept what they have handed over.
-  for (const part of running.roles.reverse()) await part.drain(deadlineMs);
+  for (const part of running.roles.toReversed()) await part.drain(deadlineMs);
   await Promise.all(
     [
       ...running.roles.flatMap((part) => [...part.clients]),

@@ -36,7 +36,8 @@ export interface Batch {
 }
 
 /**
- * The batcher's state, made of its parts (`carriedState.ts`), with every decision. It has no clock, no randomness and
+ * The batcher's state: it keeps the parts (`carriedState.ts`) together. Decisions are in `decision.ts`, `signalIntake.ts` and
+ * `batchPlanning.ts`. It has no clock, no randomness and
  * no promise: the workflow passes the time in and carries the decisions out.
  *
  *     accepting ──takeBatch──► flushing ──finishFlush──► accepting      (signals are accepted in both)

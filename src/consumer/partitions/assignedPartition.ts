@@ -19,7 +19,8 @@ export type HeldReason = (typeof HELD_REASONS)[number];
 /**
  * Why a partition is not fetched now:
  *
- * - `start`: its position is not known, or its epoch is not committed yet
+ * - `start`: where to read it is not known, or its topic is gone. A new epoch does not pause it: its first batch brings the
+ *   function to commit the epoch with
  * - `blocked`: a person has to decide
  * - `buffer`: the lanes are full, or its plan is finished and the next one is not ready
  * - `draining`: the member takes no more records

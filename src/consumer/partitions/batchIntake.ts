@@ -64,6 +64,7 @@ export class BatchIntake {
       missing.unreadable(assignment, partition, failure.message);
       return;
     }
+    // This may open the partition. Then this batch may be the one that is due.
     this.#compare(assignment, partition, batch);
     await commits.commitEpochs(assignment);
     const tracker = await this.#alignedTracker(assignment, partition, startOf(batch));

@@ -79,7 +79,7 @@ export class MissingRecords {
     return false;
   }
 
-  /** Handles a batch that is too large for any consumer. */
+  /** Handles a batch that no consumer can read, and that its producer wrote so: too large, or against the protocol. */
   mayPassBatch(
     assignment: Assignment,
     partition: AssignedPartition,

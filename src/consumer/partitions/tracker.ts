@@ -13,7 +13,7 @@ export interface ReadingPlan {
 
 /**
  * The offsets that one assigned partition has handed over to the lanes, and which of them are accepted. A new tracker
- * is made for each assignment and each epoch, so a late acceptance can never move the offsets of another one.
+ * is made for each assignment, epoch and plan, so a late acceptance can never move the offsets of another one.
  *
  * Pure: no I/O, no clock. Invariant: `committable() <= first handed-over offset not accepted <= next`.
  */
