@@ -87,7 +87,8 @@ const LOOK_UP_TIMEOUT_MS = 30_000;
 
 /** ClickHouse's code for a query that ran longer than `max_execution_time`. */
 const TIMEOUT_EXCEEDED = '159';
-const LOOK_UP_TIMEOUT = 'look_up_timeout';
+/** Code of a look-up that took too long. ClickHouse is not away then. */
+export const LOOK_UP_TIMEOUT = 'look_up_timeout';
 
 /** The tables of one ClickHouse connection. */
 export class ClickHouseTables {
@@ -151,12 +152,24 @@ export class ClickHouseTables {
       else unknown.push(table);
     }
     for (let at = 0; at < unknown.length; at += TABLES_ASKED_MAX) {
-      for (const [table, columns] of await this.#readColumns(unknown.slice(at, at + TABLES_ASKED_MAX))) {
+      for (const [table, columns] of await this.#readInParts(unknown.slice(at, at + TABLES_ASKED_MAX))) {
         this.#columns.set(table, { columns, readAtMs: performance.now() });
         found.set(table, columns);
       }
     }
     return found;
+  }
+
+  /** Halves a question whose answer is over a limit of the user's, such as `max_result_rows`. */
+  async #readInParts(tables: readonly string[]): Promise<Map<string, TableColumns>> {
+    try {
+      return await this.#readColumns(tables);
+    } catch (error) {
+      if (tables.length === 1 || !(error instanceof InsertError && error.kind === 'oversized')) throw error;
+      const middle = Math.ceil(tables.length / 2);
+      const first = await this.#readInParts(tables.slice(0, middle));
+      return new Map([...first, ...(await this.#readInParts(tables.slice(middle)))]);
+    }
   }
 
   async #readColumns(tables: readonly string[]): Promise<Map<string, TableColumns>> {

@@ -90,8 +90,10 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   return tryingTemporal(config, async (temporal) => {
     const accepted = await known(() => acceptedBy(temporal(), pipeline, place, record));
     const rows = await known(() => rowsOf(config, pipeline, place));
-    // No batcher has it, and it is not committed: it has no answer yet.
-    const isWaiting = !('error' in accepted) && accepted.length === 0 && place.offset >= (log.committed ?? 0);
+    // It has no answer yet if a batcher still holds it, or if none has it and it is not committed.
+    const isHeld = (batcher: FoundBatcher): boolean => holdsUnflushed(batcher, place);
+    const isWaiting =
+      !('error' in accepted) && (accepted.length === 0 ? place.offset >= (log.committed ?? 0) : accepted.some(isHeld));
     const answers = await answersTo(place, record, search, { rows, isWaiting });
     const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
       if ('error' in accepted) return accepted;
@@ -200,7 +202,7 @@ async function acceptanceOf(
   place: RecordPlace,
   answeredAtMs: number | undefined,
 ): Promise<Acceptance> {
-  const { workflowId, runId, accepted } = batcher;
+  const { workflowId, runId } = batcher;
   const batches: BatchOfRecord[] = [];
   const listed = await runsBefore(client, workflowId, answeredAtMs);
   // The visibility store may not know the latest run yet.
@@ -208,8 +210,12 @@ async function acceptanceOf(
     if (batches.length > 0) break;
     batches.push(...(await batchesOfRecord(histories, { workflowId, runId: run }, place)));
   }
-  const unflushed = accepted.unflushed.some(({ chunk }) => holdsRecord(chunk, place));
-  return { workflowId, runId, epochs: epochsOf(batcher, place), unflushed, batches };
+  return { workflowId, runId, epochs: epochsOf(batcher, place), unflushed: holdsUnflushed(batcher, place), batches };
+}
+
+/** Whether a batcher has accepted the record and not flushed it yet. */
+function holdsUnflushed({ accepted }: FoundBatcher, place: RecordPlace): boolean {
+  return accepted.unflushed.some(({ chunk }) => holdsRecord(chunk, place));
 }
 
 /**

@@ -11,7 +11,8 @@ import { useStack } from '../support/useStack.js';
 // A pipeline with a table for each topic, of which some are missing.
 const TABLES = 500;
 const MISSING = 3;
-const name = (index: number): string => `many_${index}`;
+/** Long enough that a question about 200 of them does not fit into an address. */
+const name = (index: number): string => `many_with_names_as_long_as_real_ones_${index}`;
 
 const stack = useStack({ only: ['clickhouse'] });
 let client: ClickHouseClient;
@@ -65,6 +66,18 @@ it('hundreds of tables are looked at with few questions, and what is missing is 
   expect([...(all.get(name(7)) ?? [])]).toEqual([...(await countedTables().columns(name(7)))]);
   expect(all.get(name(7))).toMatchObject({ hasViews: true, defaults: new Set(['v']) });
   expect(all.get(name(8))).toMatchObject({ hasViews: false });
+});
+
+it('an answer over a limit of the user is asked for in parts', async () => {
+  const limited = new Proxy(client, {
+    get: (target, member: keyof ClickHouseClient) =>
+      member === 'query'
+        ? (params: Parameters<ClickHouseClient['query']>[0]) =>
+            target.query({ ...params, clickhouse_settings: { ...params.clickhouse_settings, max_result_rows: '300' } })
+        : (Reflect.get(target, member, target) as unknown),
+  });
+  const names = Array.from({ length: TABLES }, (_, index) => name(index));
+  expect((await new ClickHouseTables(limited, 'default').columnsOf(names)).size).toBe(TABLES);
 });
 
 it('what tells an installation apart is asked with few questions', async () => {

@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import Table from 'cli-table3';
-import type { ClickHouseTables } from '../../clickhouse/tables.js';
+import { LOOK_UP_TIMEOUT, type ClickHouseTables } from '../../clickhouse/tables.js';
 import { canLookUp, identityFaults } from '../../clickhouse/identityColumns.js';
 import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../../clickhouse/rows.js';
 import { checkTemporal, isMissing, topicsOf } from '../../daemon/startUpChecks.js';
@@ -347,7 +347,8 @@ async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | nul
     await within(trying, ANSWER_TIMEOUT_MS);
     return { refused: null, slow: null };
   } catch (error) {
-    if (error instanceof NoAnswerError) return { refused: null, slow: error.message };
+    if (error instanceof NoAnswerError || (error instanceof InsertError && error.code === LOOK_UP_TIMEOUT))
+      return { refused: null, slow: error.message };
     if (isWithoutAnswer(error)) throw error;
     return { refused: messageOf(error), slow: null };
   }
@@ -384,7 +385,8 @@ async function tableFacts(
     sortingKey: facts?.sorting_key ?? '',
     createStatement: facts?.create_table_query ?? '',
     windows: await tables.tokenWindows(table),
-    refusal: insert.refused ?? insert.slow,
+    refusal: insert.refused,
+    slowInsert: insert.slow,
     lookUpRefusal: lookUp.refused,
     slowLookUp: lookUp.slow,
   };

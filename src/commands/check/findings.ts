@@ -1,6 +1,6 @@
 import type { TokenWindow } from '../../clickhouse/tables.js';
 import { identityFaults } from '../../clickhouse/identityColumns.js';
-import { missingColumns, REWIND_COLUMNS, unfitMappings } from '../../clickhouse/rows.js';
+import { missingColumns, REWIND_COLUMNS, unfitMappings, type TableColumns } from '../../clickhouse/rows.js';
 import { quoteTable } from '../../clickhouse/sqlNames.js';
 import type { PipelineConfig } from '../../config/config.js';
 import { inputTopics } from '../../config/topics.js';
@@ -238,7 +238,7 @@ function hours(ms: number): string {
 export interface TableFacts {
   /** The name, with its database if that is not the connection's. */
   readonly name: string;
-  readonly columns: ReadonlyMap<string, string>;
+  readonly columns: TableColumns;
   readonly engine: string;
   readonly sortingKey: string;
   /** From `system.tables.create_table_query`. */
@@ -252,6 +252,8 @@ export interface TableFacts {
   readonly refusal: string | null;
   /** Why a look-up of identities was refused. Null if it was not, or the table has no columns for it. */
   readonly lookUpRefusal: string | null;
+  /** How long an insert without rows waited in vain for its answer; null if it was quick enough. */
+  readonly slowInsert: string | null;
   /** How long a look-up waited in vain for its answer; null if it was quick enough. */
   readonly slowLookUp: string | null;
 }
@@ -285,6 +287,9 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   const { ok, warning, wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   if (table.refusal !== null) findings.push(wrong(`takes no inserts: ${table.refusal}`, 'do as the message says'));
+  if (table.slowInsert !== null)
+    findings.push(warning(`is slow to take inserts: ${table.slowInsert}`, 'see whether ClickHouse is busy'));
+  findings.push(...judgeIntegersOfJson(table));
   const unmapped = missingColumns(table.columns, Object.keys(destination.columns));
   if (unmapped.length > 0)
     findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
@@ -360,6 +365,19 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
  * Blocks of one insert, at most: one for each partition, by ClickHouse's default of `max_partitions_per_insert_block`.
  */
 const BLOCKS_OF_INSERT_MAX = 100;
+
+/** Columns in which an older server may change the digits of large integers, which are rejected therefore. */
+function judgeIntegersOfJson({ name, columns }: TableFacts): Finding[] {
+  if (columns.limits?.keepsIntegers ?? true) return [];
+  return Array.from(columns)
+    .filter(([, type]) => /\bJSON\b|\bObject\(/.test(type))
+    .map(([column]) =>
+      judges(`table ${name}`).warning(
+        `rejects integers beyond 2^53 at paths without a type in column ${column}: this ClickHouse may change their last digits`,
+        'give such paths a type, as in JSON(id Int64), or upgrade ClickHouse',
+      ),
+    );
+}
 
 /** A shorter time is over before a person has repaired a view. */
 const TOKENS_KNOWN_MS_MIN = 15 * 60_000;
@@ -464,7 +482,7 @@ function judgeQueues({ taskQueue, workflowPollers, activityQueues, unclaimed }: 
   return [
     ...findings,
     ...unclaimed.map((name) =>
-      judges(`pipeline ${name}`).warning('no worker has run with it yet: batchers hold what they get', start),
+      judges(`pipeline ${name}`).warning('no worker of this version has run with it yet', start),
     ),
   ];
 }
