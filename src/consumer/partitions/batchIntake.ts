@@ -76,6 +76,11 @@ export class BatchIntake {
     const { end } = tracker.plan;
     const next = toOffset(batch.lastOffset()) + 1;
     if (failure !== null) {
+      // It was fetched while the partition was leaving its layout, and was opened since.
+      if (!failure.isAsWritten) {
+        missing.unreadable(assignment, partition, failure.message);
+        return;
+      }
       const lost = { from: startOf(batch), to: next - 1 };
       if (!missing.mayPassBatch(assignment, partition, lost, failure.message)) return;
     }
