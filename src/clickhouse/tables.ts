@@ -178,9 +178,9 @@ export class ClickHouseTables {
       databases: [...new Set(split.map(({ database }) => database))],
       names: split.map(({ name }) => name),
     };
-    const withViews = await this.#query<[string, string]>(
-      `SELECT database, name FROM system.tables
-       WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)} AND notEmpty(dependencies_table)`,
+    const existing = await this.#query<[string, string, number]>(
+      `SELECT database, name, notEmpty(dependencies_table) FROM system.tables
+       WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
       asked,
     );
     const rows = await this.#query<[string, string, string, string, string]>(
@@ -190,7 +190,9 @@ export class ClickHouseTables {
       asked,
     );
     if (rows.length === 0) return new Map();
-    const views = new Set(withViews.map((one) => JSON.stringify(one)));
+    const withoutViews = new Set(
+      existing.filter(([, , hasViews]) => hasViews === 0).map(([database, name]) => JSON.stringify([database, name])),
+    );
     const byTable = new Map<string, typeof rows>();
     for (const row of rows) {
       const key = JSON.stringify(row.slice(0, 2));
@@ -208,7 +210,8 @@ export class ClickHouseTables {
         table,
         Object.assign(new Map(columns.map(([, , column, type]) => [column, type])), {
           limits,
-          hasViews: views.has(key),
+          // A table that was created in between may have some.
+          hasViews: !withoutViews.has(key),
           defaults: new Set(columns.filter(([, , , , kind]) => kind === 'DEFAULT').map(([, , column]) => column)),
         }),
       );
