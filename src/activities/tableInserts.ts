@@ -70,7 +70,7 @@ export class TableInserts {
     }
     if (failure !== undefined) {
       // If this is not noted, the next attempt asks these tables and judges their records again.
-      if (await areNoted(done, attempt)) await onHeld();
+      if (await noteDoneTables(done, attempt)) await onHeld();
       throw failure;
     }
     const [first] = outcomes;
@@ -148,7 +148,7 @@ function failureOf({ kind, message }: InsertError): ApplicationFailure {
 }
 
 /** Notes which tables are done with a batch that another table holds. @returns whether Temporal has the note */
-function areNoted(done: readonly [share: Share, outcome: Outcome][], attempt: Attempt): Promise<boolean> {
+function noteDoneTables(done: readonly [share: Share, outcome: Outcome][], attempt: Attempt): Promise<boolean> {
   const before = attempt.notes.inserts ?? {};
   const inserts = { ...before };
   for (const [{ table, records }, outcome] of done) {

@@ -12,3 +12,10 @@ export function isOfType(error: unknown, type: string): boolean {
   }
   return false;
 }
+
+const UNUSABLE_TOPIC = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
+
+/** Whether a broker answered that a topic itself cannot be used: there is none, or this user may not use it. */
+export function isUnusableTopic(error: unknown): boolean {
+  return UNUSABLE_TOPIC.some((type) => isOfType(error, type));
+}

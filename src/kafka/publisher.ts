@@ -3,7 +3,7 @@ import { messageOf } from '../lib/messageOf.js';
 import type { HeaderValues } from '../protocol/record.js';
 import { murmur2 } from '../lib/murmur2.js';
 import type { StateLog } from '../telemetry/logging.js';
-import { isOfType } from './errorType.js';
+import { isOfType, isUnusableTopic } from './errorType.js';
 import { NULL_HEADER, writeNullHeaders } from './kafkajs/nullHeaders.js';
 import { NoAnswerError, within } from '../lib/within.js';
 
@@ -315,7 +315,7 @@ export class Publisher {
       }
       this.#options.onError?.();
       state.awayUntilMs = this.#now() + AWAY_MS;
-      const refused = REFUSALS.some((type) => isOfType(error, type));
+      const refused = isUnusableTopic(error);
       state.awayReason = messageOf(error);
       const failure = new PublishError(topic, state.awayReason, { refused, cause: error });
       this.#options.stateLog?.problem(`topic ${topic}`, `${failure.message}; what is to go there waits`);
@@ -370,9 +370,6 @@ interface Hopeless<Sent extends OutgoingMessage = OutgoingMessage> {
 
 /** Characters of a message's key in a log line, at most. */
 const NAME_LENGTH_MAX = 100;
-
-/** Kafka's errors that mean that the topic itself cannot be used. */
-const REFUSALS = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
 
 function openedProducer(state: TopicState, create: () => Producer): OpenedProducer {
   if (state.opened !== undefined) return state.opened;

@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { isOfType } from './errorType.js';
+import { isUnusableTopic } from './errorType.js';
 import { within } from '../lib/within.js';
 
 /** How long a topic's number of partitions is remembered. Partitions are added seldom and never removed. */
@@ -52,10 +52,8 @@ export class TopicPartitions {
       const { topics } = await within(fetched, ANSWER_WAIT_MS);
       return topics[0]?.partitions.length ?? null;
     } catch (error) {
-      if (MISSING.some((type) => isOfType(error, type))) return null;
+      if (isUnusableTopic(error)) return null;
       throw error;
     }
   }
 }
-
-const MISSING = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];

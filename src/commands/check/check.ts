@@ -71,13 +71,14 @@ export async function check({ config: file, json }: { config: string; json: bool
   // The topics decide which tables have to exist. Without Kafka these are the topics that the configuration names.
   const topics = await answerOf(existingTopics(config), PART_TIMEOUT_MS);
   const existing = topics.ok ? topics.value : [];
+  const inUse = tablesInUse(config, existing);
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
     findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),
     findings(
       `ClickHouse at ${config.clickhouse.url}`,
-      checkTables(config, existing),
-      PART_TIMEOUT_MS + tablesInUse(config, existing).length * TABLE_TIMEOUT_MS,
+      checkTables(config, existing, inUse),
+      PART_TIMEOUT_MS + inUse.length * TABLE_TIMEOUT_MS,
     ),
     checkInstallation(config),
   ]);
@@ -260,11 +261,17 @@ async function activityQueues(
   return found;
 }
 
-/** @param existing topics that exist: pipelines choose tables by them */
-function checkTables(config: Config, existing: readonly string[]): Promise<Finding[]> {
+/**
+ * @param existing topics that exist: pipelines choose tables by them
+ * @param inUse the tables that they choose
+ */
+function checkTables(
+  config: Config,
+  existing: readonly string[],
+  inUse: ReturnType<typeof tablesInUse>,
+): Promise<Finding[]> {
   return withTables(config, async (tables, client) => {
     await reachClickHouse(client, config.clickhouse);
-    const inUse = tablesInUse(config, existing);
     await tables.columnsOf(inUse.map(({ table }) => table));
     const judged = await mapConcurrently(
       inUse,
