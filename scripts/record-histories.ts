@@ -1,4 +1,4 @@
-// Records histories of the batcher for test/replay: `npm run record-histories`. Needs the build. What it writes belongs to
+// Records histories of the batcher for test/workflow/replay.test.ts: `npm run record-histories`. Needs the build. What it writes belongs to
 // the version in package.json; the histories of earlier versions stay, since a newer worker has to go on with them.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -30,7 +30,7 @@ import { historyToJson } from '../test/support/historyJson.js';
 import { record } from '../test/support/records.js';
 
 const BUNDLE = fileURLToPath(new URL('../dist/workflows/bundle.js', import.meta.url));
-const DIRECTORY = fileURLToPath(new URL(`../test/replay/histories/${VERSION}/`, import.meta.url));
+const DIRECTORY = fileURLToPath(new URL(`../test/workflow/histories/${VERSION}/`, import.meta.url));
 /** Stands in the histories where a worker and a client would name their machine. */
 const IDENTITY = 'recorder';
 const TASK_QUEUE = 'batchers';

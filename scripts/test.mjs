@@ -1,4 +1,4 @@
-// `npm test`: set-up, build, tests; closes with a line that counts them. The projects `chaos`, `deploy` and `docker` run only where
+// `npm test`: set-up, build, tests; closes with a line that counts them. The projects `chaos`, `deploy`, `docker` and `cluster` run only where
 // they are named. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -18,7 +18,7 @@ const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=$
 const args = process.argv.slice(2);
 const projects = args.some((arg) => arg.startsWith('--project'))
   ? []
-  : ['unit', 'workflow', 'stack'].map((name) => `--project=${name}`);
+  : ['unit', 'simulation', 'workflow', 'system'].map((name) => `--project=${name}`);
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...projects, ...args], {
   cwd: root,
   stdio: 'inherit',

@@ -218,7 +218,7 @@ it('a hundred requesters: one flush at 100 requests, one 20 s after the last; du
     bridge.failing.set('requester-7', 2);
     const options = (index: number) => ({ id: `row-${index}`, timeoutMs: 3_600_000 });
     // One after the other: where a signal takes the end of a run back, the test server may end the run without that signal.
-    // The real one does not, see test/e2e/continueAsNew.test.ts.
+    // The real one does not, see test/system/continueAsNew.test.ts.
     const handles: Awaited<ReturnType<typeof bridge.submit>>[] = [];
     for (let index = 0; index < 99; index++) {
       handles.push(await bridge.submit(`requester-${index}`, { index }, options(index)));

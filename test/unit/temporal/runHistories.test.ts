@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { BatcherEvent } from '../../../src/temporal/historyEvents.js';
 import { HistoryGoneError, RunHistories } from '../../../src/temporal/runHistories.js';
-import { Histories as StoredHistories } from '../../model/batcher/histories.js';
+import { Histories as StoredHistories } from '../../simulation/batcher/histories.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';

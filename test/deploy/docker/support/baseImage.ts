@@ -1,10 +1,10 @@
 import { chmod, copyFile, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cachedDirectory, fillCache } from '../../../stack/cache.js';
-import { runCommand, type Watchdog } from '../../../stack/processes.js';
-import type { Progress } from '../../../stack/progress.js';
-import { VERSIONS } from '../../../stack/versions.js';
-import { unpackPackages } from '../../support/debianPackages.js';
+import { cachedDirectory, fillCache } from '../../../../stack/cache.js';
+import { runCommand, type Watchdog } from '../../../../stack/processes.js';
+import type { Progress } from '../../../../stack/progress.js';
+import { VERSIONS } from '../../../../stack/versions.js';
+import { unpackPackages } from '../../../support/debianPackages.js';
 import type { Docker } from './dockerClient.js';
 
 const BASE = cachedDirectory('docker-base', `debian-node-${VERSIONS.node}`);

@@ -4,13 +4,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { reportProgress } from '../../stack/progress.js';
-import { KUBERNETES } from '../../stack/kubernetes/binaries.js';
-import { VERSIONS } from '../../stack/versions.js';
-import { startControlPlane, type ControlPlane } from '../../stack/kubernetes/controlPlane.js';
-import { CHART, CI_VALUES, ciFile, renderText, run } from '../deploy/support/chart.js';
-import { CRDS } from '../deploy/support/schemas.js';
-import { DEPLOY_TOOLS } from '../deploy/support/tools.js';
+import { reportProgress } from '../../../stack/progress.js';
+import { KUBERNETES } from '../../../stack/kubernetes/binaries.js';
+import { VERSIONS } from '../../../stack/versions.js';
+import { startControlPlane, type ControlPlane } from '../../../stack/kubernetes/controlPlane.js';
+import { CHART, CI_VALUES, ciFile, renderText, run } from '../support/chart.js';
+import { CRDS } from '../support/schemas.js';
+import { DEPLOY_TOOLS } from '../support/tools.js';
 
 /** Building Kubernetes takes minutes, where no cache has it. */
 const START_WITHIN_MS = 1_500_000;
@@ -298,7 +298,7 @@ it.concurrent.each(CI_VALUES)('both Helms render the same: %s', async (name) => 
 it(
   'what the README shows for one machine can be applied and installed',
   async () => {
-    const kind = fileURLToPath(new URL('../../deploy/helm/kind/', import.meta.url));
+    const kind = fileURLToPath(new URL('../../../deploy/helm/kind/', import.meta.url));
     const [namespace, file] = ['kind', join(kind, 'services.yaml')];
     await kubectl(['create', 'namespace', namespace]);
     await kubectl(['apply', '--filename', file, '--namespace', namespace]);

@@ -1,6 +1,6 @@
 import type { TestProject } from 'vitest/node';
-import { Watchdog } from '../../../stack/processes.js';
-import { Progress, reportProgress } from '../../../stack/progress.js';
+import { Watchdog } from '../../../../stack/processes.js';
+import { Progress, reportProgress } from '../../../../stack/progress.js';
 import { importBaseImages, type BaseImages } from './baseImage.js';
 import { dockerClient } from './dockerClient.js';
 import { useEngine } from './engine.js';

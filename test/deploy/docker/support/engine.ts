@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cachedDirectory, fillCache } from '../../../stack/cache.js';
-import { commandOutput, logTail, OwnedProcess, type Watchdog } from '../../../stack/processes.js';
-import type { Progress } from '../../../stack/progress.js';
-import { StackError } from '../../../stack/stack.js';
-import { pathBelow, unpackPackages } from '../../support/debianPackages.js';
+import { cachedDirectory, fillCache } from '../../../../stack/cache.js';
+import { commandOutput, logTail, OwnedProcess, type Watchdog } from '../../../../stack/processes.js';
+import type { Progress } from '../../../../stack/progress.js';
+import { StackError } from '../../../../stack/stack.js';
+import { pathBelow, unpackPackages } from '../../../support/debianPackages.js';
 import { dockerClient, type Docker } from './dockerClient.js';
 
 const START_WITHIN_MS = 60_000;

@@ -2,15 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { buildLocalImages } from '../../stack/docker/localImages.js';
-import { Watchdog } from '../../stack/processes.js';
-import { Progress, reportProgress } from '../../stack/progress.js';
-import { Daemon } from '../support/daemon.js';
-import { eventually } from '../support/eventually.js';
-import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
-import { Fixture } from '../support/fixture.js';
-import { steadyLoad } from '../support/load.js';
-import { useStack } from '../support/useStack.js';
+import { buildLocalImages } from '../../../stack/docker/localImages.js';
+import { Watchdog } from '../../../stack/processes.js';
+import { Progress, reportProgress } from '../../../stack/progress.js';
+import { Daemon } from '../../support/daemon.js';
+import { eventually } from '../../support/eventually.js';
+import { acknowledged, expectExactlyOnce } from '../../support/exactlyOnce.js';
+import { Fixture } from '../../support/fixture.js';
+import { steadyLoad } from '../../support/load.js';
+import { useStack } from '../../support/useStack.js';
 
 const { environment, baseImages } = inject('engine');
 
