@@ -136,6 +136,8 @@ interface TopicState {
   /** The time until which the topic counts as away. 0 while it is up. */
   awayUntilMs: number;
   awayReason: string;
+  /** See {@link PublishError.refused}. It holds for as long as the topic counts as away. */
+  awayRefused: boolean;
   /** It has refused messages without a key and taken them with one, so it is compacted. */
   wantsKeys: boolean;
   /** When it last took messages. -Infinity if it never did. */
@@ -230,7 +232,7 @@ export class Publisher {
     const state = this.#topicStates.get(topic);
     if (state === undefined) return;
     const waits = state.awayUntilMs > 0 && (state.probing || this.#now() < state.awayUntilMs);
-    if (waits) throw new PublishError(topic, state.awayReason);
+    if (waits) throw new PublishError(topic, state.awayReason, { refused: state.awayRefused });
   }
 
   async close(): Promise<void> {
@@ -315,10 +317,11 @@ export class Publisher {
       }
       this.#options.onError?.();
       state.awayUntilMs = this.#now() + AWAY_MS;
-      const refused = isUnusableTopic(error);
       state.awayReason = messageOf(error);
-      const failure = new PublishError(topic, state.awayReason, { refused, cause: error });
-      this.#options.stateLog?.problem(`topic ${topic}`, `${failure.message}; what is to go there waits`);
+      state.awayRefused = isUnusableTopic(error);
+      const failure = new PublishError(topic, state.awayReason, { refused: state.awayRefused, cause: error });
+      const unless = state.awayRefused ? ', except replies to records that ask for this topic' : '';
+      this.#options.stateLog?.problem(`topic ${topic}`, `${failure.message}; what is to go there waits${unless}`);
       throw failure;
     } finally {
       state.probing = false;
@@ -337,6 +340,7 @@ export class Publisher {
         opened: undefined,
         awayUntilMs: 0,
         awayReason: '',
+        awayRefused: false,
         wantsKeys: false,
         takenAtMs: -Infinity,
         probing: false,

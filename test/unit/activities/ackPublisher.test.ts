@@ -1,8 +1,9 @@
+import type { Producer, ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { amendAck, type Answered } from '../../../src/activities/acks.js';
 import { AckPublisher } from '../../../src/activities/ackPublisher.js';
 import { BatchMemos } from '../../../src/activities/memos.js';
-import { PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
+import { Publisher, PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
 import type { AckStatus } from '../../../src/protocol/ack.js';
 import { record } from '../../support/records.js';
 
@@ -134,6 +135,37 @@ it('what a topic refuses although it was there a moment ago goes to the pipeline
   expect(offsets()).toEqual({ own: [1, 2] });
   expect(topics['own']?.[1]?.partition).toBeUndefined();
   expect([...(fallbacks ?? [])]).toEqual([['missing_topic', 1]]);
+});
+
+it('a topic that may be asked for, but not written to, holds no batch, nor the batches of the next seconds', async () => {
+  const denied = Object.assign(new Error('not authorized'), { type: 'TOPIC_AUTHORIZATION_FAILED' });
+  const requests: string[] = [];
+  const createProducer = () =>
+    ({
+      connect: () => Promise.resolve(),
+      send: ({ topic, messages }: ProducerRecord) => {
+        requests.push(topic);
+        for (const message of messages) message.partition ??= 0;
+        return topic === 'a' ? Promise.reject(denied) : Promise.resolve([{ partition: 0 }]);
+      },
+    }) as unknown as Producer;
+  const acks = new AckPublisher({
+    publisher: new Publisher({ createProducer, now: () => 0 }),
+    partitions: { count: () => Promise.resolve(4) },
+    memos: new BatchMemos(),
+  });
+  for (const activity of ['first', 'second', 'third']) {
+    acks.mustBeAnswerable(activity, 'inserted');
+    const fallbacks = await acks.publish(reply, {
+      id: activity,
+      activity,
+      status: 'inserted',
+      answered: [answered(1, { topic: 'a' })],
+      mustBeAlive: () => undefined,
+    });
+    expect([...(fallbacks ?? [])]).toEqual([['missing_topic', 1]]);
+  }
+  expect(requests).toEqual(['a', 'own', 'own', 'own']);
 });
 
 it('an acknowledgement is reduced once: its value is all that counts', () => {

@@ -134,6 +134,24 @@ it('leaves a topic that failed alone for 5 s, then lets one find out, and others
   expect(state.requests).toEqual(['a', 'b', 'a', 'a']);
 });
 
+it('says for as long as a topic is left alone whether it refuses this user, or is only away', async () => {
+  const denied = Object.assign(new Error('not authorized'), { type: 'TOPIC_AUTHORIZATION_FAILED' });
+  let answer: Promise<RecordMetadata[]> = Promise.reject(denied);
+  const { state, publisher } = outlets(() => answer);
+  const failure = { topic: 'a', refused: true };
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject(failure);
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject(failure);
+  state.nowMs += 5_000;
+  let fail: (error: Error) => void = () => undefined;
+  answer = new Promise((_, reject) => (fail = reject));
+  const probe = publisher.publish('a', [MESSAGE]);
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject(failure);
+  fail(new Error('no leader'));
+  await expect(probe).rejects.toMatchObject({ ...failure, refused: false });
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject({ ...failure, refused: false });
+  expect(state.requests).toEqual(['a', 'a']);
+});
+
 it('a topic that failed is tried again after 5 s, also where the clock was set back meanwhile', async () => {
   const send = vi
     .fn()
