@@ -5,6 +5,7 @@ import { isSkipped } from '../activities/batchRecords.js';
 import type { RowsOfRecord } from '../clickhouse/tables.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { createTemporalClient } from '../temporal/connect.js';
+import { quotedText } from '../temporal/visibilityQuery.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic, patternText } from '../config/topics.js';
@@ -225,7 +226,7 @@ function holdsUnflushed({ accepted }: FoundBatcher, place: RecordPlace): boolean
 async function runsBefore(client: Client, workflowId: string, atMs: number | undefined): Promise<string[]> {
   const until = atMs === undefined ? '' : ` AND StartTime <= '${new Date(atMs + CLOCK_SKEW_MS).toISOString()}'`;
   const runs: string[] = [];
-  for await (const { runId } of client.workflow.list({ query: `WorkflowId = '${workflowId}'${until}` })) {
+  for await (const { runId } of client.workflow.list({ query: `WorkflowId = ${quotedText(workflowId)}${until}` })) {
     if (runs.push(runId) >= RUNS_MAX) break;
   }
   return runs;

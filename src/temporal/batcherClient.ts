@@ -17,6 +17,7 @@ import type { CountRequest } from './requestMetrics.js';
 import type { HistoryMark } from './flowControl.js';
 import { signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
+import { quotedText } from './visibilityQuery.js';
 
 /** What became of a signal. */
 export type SendOutcome =
@@ -250,7 +251,7 @@ export function signalRequester(
  */
 export async function listLayouts(client: Client, pipeline: string): Promise<Layout[]> {
   const prefix = batcherIdPrefix(pipeline);
-  const query = `WorkflowType = '${BATCHER.workflowType}' AND WorkflowId STARTS_WITH '${prefix}' AND ExecutionStatus != 'ContinuedAsNew'`;
+  const query = `WorkflowType = ${quotedText(BATCHER.workflowType)} AND WorkflowId STARTS_WITH ${quotedText(prefix)} AND ExecutionStatus != 'ContinuedAsNew'`;
   const layouts = new Map<string, Layout>();
   for await (const { workflowId } of client.workflow.list({ query })) {
     const name = workflowId.slice(prefix.length, workflowId.lastIndexOf(':'));

@@ -7,6 +7,7 @@ import type { Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
 import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
+import { quotedText } from './visibilityQuery.js';
 
 /** Runs for which the answer of {@link RunHistories.anyWasReset} is remembered. */
 const RESETS_REMEMBERED = 10_000;
@@ -118,7 +119,7 @@ export class RunHistories {
     // If the named run is gone, so is every run that was closed at that time.
     if (named === null || heir === null) return namedRunId;
     const query =
-      `WorkflowId = '${workflowId}' AND StartTime >= '${new Date(named - CLOCK_STEP_MS).toISOString()}'` +
+      `WorkflowId = ${quotedText(workflowId)} AND StartTime >= '${new Date(named - CLOCK_STEP_MS).toISOString()}'` +
       ` AND StartTime <= '${new Date(heir + CLOCK_STEP_MS).toISOString()}'`;
     let seesHeir = false;
     let before = { runId: namedRunId, startMs: named };

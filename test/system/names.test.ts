@@ -4,6 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { useSharedStack } from '../support/useStack.js';
+import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
 
 const stack = useSharedStack();
 let fixture: Fixture;
@@ -106,4 +107,26 @@ it('what is mistyped beside what is right is said, with what there is', async ()
     code: 1,
     output: expect.stringContaining('has the code not_jsom') as string,
   });
+});
+
+it("an apostrophe in shardBy: what a terminated batcher held is flushed by its heir, and `where` finds the record's batch", async () => {
+  const shardBy = "header:customer's";
+  fixture = await Fixture.create(stack(), {
+    partitions: 1,
+    pipeline: { batchers: 1, shardBy, batch: { maxDelay: '10m' } },
+  });
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config());
+  await fixture.produce(10, () => ({ headers: { "customer's": 'ada' } }));
+  await eventually(async () => expect((await fixture.offsets())[0]).toMatchObject({ committed: 10 }));
+  const layout = { batchers: 1, keyFunction: shardBy } as const;
+  await fixture.temporal.workflow.getHandle(batcherWorkflowId(fixture.name, layout, 0)).terminate('test');
+  await fixture.produce(1, () => ({ headers: { "customer's": 'ada' } }));
+  // What the closed run had is flushed at once, the new record waits.
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(10), 60_000);
+  const { code, output } = await ktb(fixture.config(), ['where', `${fixture.topic}/0/3`, '--json']);
+  expect(code, output).toBe(0);
+  expect(JSON.parse(output)).toMatchObject([
+    { state: 'inserted', acceptances: [{ batches: [{ reason: 'inherited', id: fixture.acks[3]?.batch }] }] },
+  ]);
 });
