@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { pointerTokens } from '../lib/jsonPointer.js';
+import { latin1 } from '../lib/latin1.js';
 import {
   DATE_MS_MAX,
   lastHeader,
@@ -11,7 +12,8 @@ import {
 import { REJECTION_CODES, setAsideBecause, type Rejection } from '../protocol/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../protocol/settings.js';
 import { hasHalfCharacter, JsonObject, objectMembers, textAtPointer, type JsonKind } from './values/json.js';
-import { valueCheck, type ValueCheck, type ValueLimits } from './values/valueChecks.js';
+import { checkOfType } from './values/checkOfType.js';
+import type { ValueCheck, ValueLimits } from './values/valueCheck.js';
 
 /** The columns of a table that a row may fill: name to type, as in `system.columns`. */
 export type TableColumns = ReadonlyMap<string, string> & {
@@ -238,7 +240,7 @@ function knownFields(
 }
 
 function columnCheck(table: TableColumns, column: string): ValueCheck | undefined {
-  const check = valueCheck(table.get(column) ?? '', table.limits);
+  const check = checkOfType(table.get(column) ?? '', table.limits);
   if (check === undefined || table.defaults?.has(column) !== true) return check;
   return (text, start, end) => text[start] === 'n' || check(text, start, end);
 }
@@ -250,10 +252,6 @@ function unknownField(key: string): Rejection {
   const name = Buffer.from(key, 'latin1').toString().slice(0, FIELD_NAME_MAX);
   const message = `the value has a field ${name}, which the table has no column for`;
   return { code: REJECTION_CODES.unknownField, message };
-}
-
-function latin1(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }
 
 /** Says why a text is no JSON, without quoting it. */
@@ -365,7 +363,7 @@ const FOUR_DIGITS_MS_MAX = Date.UTC(10_000, 0) - 1;
 
 /** The largest timestamp that a column of this type holds, in milliseconds since 1970. -1 if it holds none. */
 function timestampMax(type: string, limits: ValueLimits | undefined): number {
-  const check = valueCheck(type, limits);
+  const check = checkOfType(type, limits);
   if (check === undefined) return DATE_MS_MAX;
   const text = timestampWriter(type);
   const fits = (timestampMs: number): boolean => {

@@ -19,7 +19,7 @@ import { classifyForeignAnswer, classifyInsertError, InsertError } from './inser
 import { InsertSizes } from './insertSizes.js';
 import type { TableColumns } from './rows.js';
 import { quoteName } from './sqlNames.js';
-import { DEFAULT_LIMITS, type ValueLimits } from './values/valueChecks.js';
+import { DEFAULT_LIMITS, type ValueLimits } from './values/valueCheck.js';
 
 const COLUMNS_MAX_AGE_MS = 30_000;
 /** Tables that one question names. */

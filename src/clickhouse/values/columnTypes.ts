@@ -1,3 +1,5 @@
+import { latin1 } from '../../lib/latin1.js';
+
 /** The parts of a column's type in `system.columns`: `Map(String, UInt8)` is `Map` with two parameters. */
 export interface ColumnType {
   readonly name: string;
@@ -43,4 +45,27 @@ function endOfQuoted(text: string, at: number): number {
   let end = at + 1;
   while (end < text.length && text[end] !== quote) end += text[end] === '\\' ? 2 : 1;
   return end;
+}
+
+/** The paths with a type, one character per byte: `a.b` in `JSON(a.b UInt8, SKIP c)`. */
+export function typedPaths({ parameters }: ColumnType): (readonly [path: string, type: string])[] {
+  return parameters.flatMap((parameter) => {
+    const [, path, type] = /^((?:`(?:[^`\\]|\\.)*`|[^\s`=])+)\s+([^\s=][^]*)$/.exec(parameter) ?? [];
+    return path === undefined || type === undefined || /^SKIP$/i.test(path) ? [] : [[pathName(path), type] as const];
+  });
+}
+
+/**
+ * The paths that ClickHouse leaves out with everything below them. Paths that it leaves out by a pattern are checked
+ * like the rest.
+ */
+export function skippedPaths({ parameters }: ColumnType): string[] {
+  return parameters.flatMap((parameter) => {
+    const [, path] = /^SKIP\s+((?:`(?:[^`\\]|\\.)*`|[^\s`])+)$/i.exec(parameter) ?? [];
+    return path === undefined ? [] : [pathName(path)];
+  });
+}
+
+function pathName(path: string): string {
+  return latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1'));
 }

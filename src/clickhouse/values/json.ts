@@ -1,4 +1,5 @@
 import { isArrayIndex } from '../../lib/jsonPointer.js';
+import { latin1 } from '../../lib/latin1.js';
 
 /*
  * Finds the parts of a JSON text, so that a value can be checked and passed on as it was written. JavaScript values
@@ -421,7 +422,7 @@ export function textAtPointer(text: string, pointer: readonly string[]): string 
   let start = skipSpace(text, 0);
   let end = endOfValue(text, start);
   for (const token of pointer) {
-    const name = Buffer.from(token).toString('latin1');
+    const name = latin1(token);
     const child =
       text[start] === '['
         ? arrayItem(text, start, token)
@@ -437,9 +438,7 @@ export function textOfString(text: string, start: number, end: number): string {
   const inner = text.slice(start + 1, end - 1);
   if (!inner.includes('\\')) return inner;
   // Escapes are ASCII, so the string's other bytes can stay as they are until the escapes are replaced.
-  return inner.replace(/(?:\\u[0-9a-fA-F]{4})+|\\[^u]/g, (escapes) =>
-    Buffer.from(JSON.parse(`"${escapes}"`) as string).toString('latin1'),
-  );
+  return inner.replace(/(?:\\u[0-9a-fA-F]{4})+|\\[^u]/g, (escapes) => latin1(JSON.parse(`"${escapes}"`) as string));
 }
 
 /** Whether a JSON text has an escape that is the second half of a character without the first. */

@@ -1,3 +1,4 @@
+import { latin1 } from '../../lib/latin1.js';
 import { parseColumnType } from './columnTypes.js';
 import { readDay, readTime } from './dateTexts.js';
 import { wallClock, zoneOf } from './timeZones.js';
@@ -144,10 +145,7 @@ function ipv6Name(key: string): string {
 function enumName(parameters: readonly string[]): (key: string) => string {
   const elements = parameters.map((element) => /^'([^]*)'\s*=\s*(-?\d+)$/.exec(element) ?? []);
   const numbers = new Map(
-    elements.map(([, element = '', value = '']) => [
-      Buffer.from(element.replaceAll(/\\(.)/g, '$1')).toString('latin1'),
-      value,
-    ]),
+    elements.map(([, element = '', value = '']) => [latin1(element.replaceAll(/\\(.)/g, '$1')), value]),
   );
   const nameOf = numberName(0);
   return (key) => nameOf(numbers.get(key) ?? key);

@@ -3,7 +3,8 @@
  * settings of ktb's inserts. `npm test` has only one server, and what that one refuses, another changes.
  */
 import { expect, it } from 'vitest';
-import { DEFAULT_LIMITS, valueCheck, type ValueLimits } from '../../../../src/clickhouse/values/valueChecks.js';
+import { checkOfType } from '../../../../src/clickhouse/values/checkOfType.js';
+import { DEFAULT_LIMITS, type ValueLimits } from '../../../../src/clickhouse/values/valueCheck.js';
 
 const UUID = '61f0c404-5cb3-11e7-907b-a6006ad3dba0';
 const PLAIN_UUID = UUID.replaceAll('-', '');
@@ -72,7 +73,7 @@ const WITHIN: readonly (readonly [column: (type: string) => string, json: (text:
 ];
 
 function passes(type: string, json: string, limits?: Partial<ValueLimits>): boolean {
-  return valueCheck(type, { ...DEFAULT_LIMITS, ...limits })?.(json, 0, json.length) ?? true;
+  return checkOfType(type, { ...DEFAULT_LIMITS, ...limits })?.(json, 0, json.length) ?? true;
 }
 
 it('refuses what some server makes another value of, and takes what all of them read rightly, wherever it is', () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { LOOKUP_COLUMNS } from '../../../../src/clickhouse/rows.js';
-import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueChecks.js';
+import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueCheck.js';
 import {
   judgeNamespace,
   judgeServerVersion,

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
-import { valueCheck } from '../../../../src/clickhouse/values/valueChecks.js';
+import { checkOfType } from '../../../../src/clickhouse/values/checkOfType.js';
 
 /** Whether a value, given as JSON, passes a column of a type. */
 function passes(type: string, json: string): boolean {
   // Within a row, so that nothing is taken from beyond the value.
   const text = Buffer.from(`{"before":1,"v": ${json} ,"after":2}`).toString('latin1');
   const start = text.indexOf('"v": ') + 5;
-  return valueCheck(type)?.(text, start, start + Buffer.byteLength(json)) ?? true;
+  return checkOfType(type)?.(text, start, start + Buffer.byteLength(json)) ?? true;
 }
 
 it('lets just the integers pass that the column can hold, to the last digit, wherever they are', () => {
@@ -60,7 +60,7 @@ it('leaves to ClickHouse what is of another kind than the column', () => {
     ])
       expect([type, json, passes(type, json)]).toEqual([type, json, true]);
   for (const type of ['String', 'Array(IPv4)', 'Tuple(String, IPv4)', 'Variant(String, IPv4)', 'Nullable(Bool)'])
-    expect(valueCheck(type)).toBeUndefined();
+    expect(checkOfType(type)).toBeUndefined();
 });
 
 it('finds the empty text that would be 0 among the types of a variant', () => {
@@ -120,7 +120,7 @@ function searched(work: () => void): number {
 }
 
 it('searches no item of an array of Dynamic beyond its end', () => {
-  const check = valueCheck('Array(Dynamic)');
+  const check = checkOfType('Array(Dynamic)');
   for (const item of ['1', '[1]', '{"a":1}', '"x"']) {
     const text = `[${Array.from({ length: 2_000 }, () => item).join(',')}]`;
     expect(searched(() => expect(check?.(text, 0, text.length)).toBe(true))).toBeLessThan(10 * text.length);
@@ -131,7 +131,7 @@ it('ends with a text of as many digits as a record can have', () => {
   const digits = '1'.repeat(1_000_000);
   for (const type of ['Float64', 'Decimal(9, 2)', 'Int64', 'JSON(a Int64)', 'Variant(Float64, Int128)']) {
     const text = type.startsWith('JSON') ? `{"a":"${digits}x"}` : `"${digits}x"`;
-    expect([type, valueCheck(type)?.(text, 0, text.length)]).toEqual([type, !/^(?:Decimal|Float)/.test(type)]);
+    expect([type, checkOfType(type)?.(text, 0, text.length)]).toEqual([type, !/^(?:Decimal|Float)/.test(type)]);
   }
 });
 

@@ -1,0 +1,4 @@
+/** A text as one character per byte of its UTF-8, as bytes that may be no UTF-8 are kept in texts. */
+export function latin1(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
