@@ -128,9 +128,22 @@ export class Membership {
     logger.debug({ pipeline: name, delayMs, stack: error.stack }, 'The consumer joins its group again later');
   }
 
-  joined(): void {
+  /** @param unread topics of partitions that it was given although it does not read them */
+  joined(unread: readonly string[]): void {
+    const { metrics, pipeline, stateLog } = this.#options;
+    const { name } = pipeline;
     this.#failure = null;
-    this.#options.metrics.consumerDown.set({ pipeline: this.#options.pipeline.name }, 0);
+    metrics.consumerDown.set({ pipeline: name }, 0);
+    const what = `partitions given to ${name}`;
+    if (unread.length === 0) {
+      stateLog.well(what, `Pipeline ${name} is given only partitions of topics that it reads`);
+      return;
+    }
+    stateLog.problem(
+      what,
+      `The leader of the group of pipeline ${name} has given this member partitions of topics that it does not read, so nobody reads them now: ` +
+        `${listed([...unread].sort())}. End the leader, which is of an earlier version or another program, or give all members the same topics`,
+    );
   }
 
   /**

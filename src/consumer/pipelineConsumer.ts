@@ -133,7 +133,10 @@ export class PipelineConsumer {
     };
     return {
       joining: () => this.#unassign(),
-      joined: (memberAssignment) => this.#assigned(new Assignment(memberAssignment)),
+      joined: (memberAssignment, unread) => {
+        this.#membership.joined(unread);
+        this.#assigned(new Assignment(memberAssignment));
+      },
       outOfRange: (partition) => current((assignment) => this.#intake.outOfRange(assignment, partition)),
       partitionError: (partition, error) => current((assignment) => this.#brokerAnswers(assignment, partition, error)),
       batch: async (payload) => {
@@ -252,7 +255,6 @@ export class PipelineConsumer {
     const { metrics, logger } = this.#options;
     const { name: pipeline } = this.#pipeline;
     metrics.rebalances.inc({ pipeline });
-    this.#membership.joined();
     const { partitions } = assignment;
     // Nothing is fetched until the starts are known. kafkajs would start at the committed offset, and if the log does
     // not have that any more, it would commit "earliest" over it, without our metadata.

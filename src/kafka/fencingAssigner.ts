@@ -1,9 +1,10 @@
-import kafkajs, { type PartitionAssigner } from 'kafkajs';
+import type { PartitionAssigner } from 'kafkajs';
+import { groupAssigner } from './groupAssigner.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from './kafkajs/outOfRange.js';
 import { PARTITION_ERROR, type PartitionErrorHandler } from './kafkajs/partitionErrors.js';
 
 /**
- * kafkajs's round-robin assigner, which also tells when the old assignment ends. kafkajs has no callback for a
+ * {@link groupAssigner}, which also tells when the old assignment ends. kafkajs has no callback for a
  * revocation, but it asks its assigner for the protocol's metadata whenever it begins to join.
  *
  * @param onJoin called before the group hears of the joining. The old assignment is no longer valid then
@@ -17,7 +18,7 @@ export function fencingAssigner(
   onPartitionError: PartitionErrorHandler,
 ): PartitionAssigner {
   return (config) => {
-    const assigner = kafkajs.PartitionAssigners.roundRobin(config);
+    const assigner = groupAssigner(config);
     return {
       ...assigner,
       [OUT_OF_RANGE]: onOutOfRange,

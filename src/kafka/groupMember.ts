@@ -9,12 +9,12 @@ import { rejoinDelayMs, STEADY_MS } from './rejoining.js';
 export interface MembershipHandlers {
   /** It begins to join. From now on it has no partition. */
   readonly joining: () => void;
-  /** It has joined and has these partitions, by topic. */
-  readonly joined: (memberAssignment: Record<string, number[]>) => void;
   /**
-   * The log of a partition does not have the requested offset. The handler has to pause the partition before it
-   * returns.
+   * It has joined and has these partitions, by topic. The leader has also given it partitions of the topics `unread`,
+   * which it does not read, so nobody does. Only a leader with kafkajs's own assigner does so.
    */
+  readonly joined: (memberAssignment: Record<string, number[]>, unread: readonly string[]) => void;
+  /** The log of a partition does not have the requested offset. The partition is paused. */
   readonly outOfRange: (partition: TopicPartition) => void;
   /** A broker answers with this error for a partition, in Kafka's words. Null when it serves the partition again. */
   readonly partitionError: (partition: TopicPartition, error: string | null) => void;
@@ -244,10 +244,15 @@ export class GroupMember {
         fencingAssigner(
           () => {
             if (!isCurrent()) throw new Error(`group ${this.#groupId} was left`);
+            unread = [];
             joining();
           },
-          (partition) => {
-            if (isCurrent()) outOfRange(partition);
+          ({ topic, partition }) => {
+            if (!isCurrent()) return;
+            // Whatever the handler does. kafkajs asks for the same offset again at once, also while it joins again and
+            // the handler has no assignment: as fast as the broker answers.
+            consumer.pause([{ topic, partitions: [partition] }]);
+            outOfRange({ topic, partition });
           },
           (partition, error) => {
             if (isCurrent()) partitionError(partition, error);
@@ -261,11 +266,14 @@ export class GroupMember {
         restartOnFailure: () => Promise.resolve(false),
       },
     });
-    const { GROUP_JOIN, HEARTBEAT, CRASH, START_BATCH_PROCESS } = consumer.events;
+    const { GROUP_JOIN, HEARTBEAT, CRASH, START_BATCH_PROCESS, RECEIVED_UNSUBSCRIBED_TOPICS } = consumer.events;
+    let unread: readonly string[] = [];
     const heard = (): void => {
       if (isCurrent()) membership.heardMs = performance.now();
     };
     consumer.on(HEARTBEAT, heard);
+    // kafkajs tells this before it tells that the member has joined.
+    consumer.on(RECEIVED_UNSUBSCRIBED_TOPICS, ({ payload }) => (unread = payload.topicsNotSubscribed));
     consumer.on(GROUP_JOIN, ({ payload }) => {
       if (!isCurrent()) return;
       heard();
@@ -273,7 +281,7 @@ export class GroupMember {
         membership.failures = 0;
         steady();
       }, STEADY_MS);
-      joined(payload.memberAssignment);
+      joined(payload.memberAssignment, unread);
     });
     consumer.on(CRASH, ({ payload: { error } }) => this.#fail(membership, consumer, error));
     consumer.on(START_BATCH_PROCESS, ({ payload }) => {

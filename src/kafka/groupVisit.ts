@@ -1,4 +1,5 @@
 import type { Kafka, TopicPartitionOffsetAndMetadata } from 'kafkajs';
+import { groupAssigner } from './groupAssigner.js';
 import { NoAnswerError, within } from '../lib/within.js';
 
 /** What a visiting member, which reads nothing, can do in the group. */
@@ -43,6 +44,7 @@ export async function visitGroup<T>(
   const consumer = kafka.consumer({
     groupId,
     allowAutoTopicCreation: false,
+    partitionAssigners: [groupAssigner],
     retry: { retries: 0, restartOnFailure: () => Promise.resolve(false) },
   });
   let joins = 0;

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import type { BatcherStatus } from '../../src/protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import { murmur2 } from '../../src/lib/murmur2.js';
@@ -129,6 +129,56 @@ it('of several named topics one that is missing, at the start or later, stops no
     await daemon.untilReady();
     expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
   }
+});
+
+it('of members with different topics each reads its own, and every topic that one of them names is read, also one that is created later', async () => {
+  fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const [both, more, later] = ['both', 'more', 'later'].map((name) => `${fixture.name}.${name}`) as [
+    string,
+    string,
+    string,
+  ];
+  for (const topic of [both, more]) await fixture.createTopic(topic, 4);
+  const topics = [fixture.topic, both];
+  // It leads the group, and does not know the topics of the other one.
+  const leader = await Daemon.start(fixture.config({ topics }));
+  const other = Daemon.launch(fixture.config({ topics: [...topics, more, later] }));
+  await eventually(() => expect(other.output).toContain('Partitions assigned'), MINUTE_MS);
+  for (const topic of [...topics, more]) await produceTo(topic, 100, 0);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), MINUTE_MS);
+  await fixture.createTopic(later, 4);
+  await produceTo(later, 100, 0);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(400), MINUTE_MS);
+  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 100, [both]: 100, [more]: 100, [later]: 100 });
+  for (const daemon of [leader, other]) {
+    await daemon.untilReady();
+    expect(daemon.output).not.toContain('partitions of topics that it does not read');
+  }
+  const assigned = await Promise.all([leader, other].map((daemon) => daemon.metric('ktb_assigned_partitions')));
+  expect(assigned).toEqual([10, 10]);
+});
+
+it('a member warns of topics that the leader of its group gives it although it does not read them', async () => {
+  fixture = await Fixture.create(stack());
+  const foreign = `${fixture.name}.foreign`;
+  await fixture.createTopic(foreign, 4);
+  // As a member of an earlier version, with other topics.
+  const leader = fixture.kafka.consumer({ groupId: `ktb-${fixture.name}` });
+  onTestFinished(() => leader.disconnect());
+  await leader.connect();
+  await leader.subscribe({ topics: [fixture.topic, foreign] });
+  const leads = new Promise((resolve) => leader.on(leader.events.GROUP_JOIN, resolve));
+  await leader.run({ autoCommit: false, eachBatch: () => Promise.resolve() });
+  await leads;
+  const daemon = await Daemon.start(fixture.config());
+  const warning = `partitions of topics that it does not read, so nobody reads them now: ${foreign}. End the leader`;
+  await eventually(() => expect(daemon.output).toContain(warning));
+  await leader.disconnect();
+  await eventually(
+    () => expect(daemon.output).toContain('is given only partitions of topics that it reads'),
+    MINUTE_MS,
+  );
 });
 
 it('without a topic that matches the daemon waits for one, ready', async () => {

@@ -10,6 +10,7 @@ import { repairPartitionErrors } from './partitionErrors.js';
 import { handleFetched, type Runner } from './runner.js';
 import { repairSaslErrors } from './saslErrors.js';
 import { repairSilentConnections } from './silentConnections.js';
+import { repairStaleTopics } from './staleTopics.js';
 import { repairClock } from './steadyClock.js';
 
 /** The only version of kafkajs whose internals are known here. */
@@ -45,7 +46,8 @@ interface RunnerModule {
  *
  * - how fetched bytes are decoded and handed out: `recordSet.ts`, `runner.ts`;
  * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslErrors.ts`;
- * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`.
+ * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
+ * - topics that only other members of a group read: `staleTopics.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -75,6 +77,7 @@ export function repairKafkajs(): void {
   repairDefaultOffsets();
   repairOutOfRange();
   repairPartitionErrors();
+  repairStaleTopics();
   repaired = true;
 }
 

@@ -88,6 +88,7 @@ class World {
   late: { what: 'group' | 'coverage' | 'logs'; isAsked: boolean; answer: Promise<void> } | null = null;
   unanswered = 0;
   #members = 0;
+  #beginJoin: () => void = () => undefined;
   #rebalance: () => void = () => undefined;
   #crash: (error: Error) => void = () => undefined;
   #answer: PartitionErrorHandler = () => undefined;
@@ -140,6 +141,11 @@ class World {
   commit(partition: number, offset: number, epoch: string, layout = this.#layout, topic = TOPIC): void {
     const metadata = formatCommitMetadata({ epoch, layout, clusterId: 'c1', state: READING });
     this.commits.set(`${topic}/${partition}`, { offset, metadata });
+  }
+
+  /** The member begins to join again, and still fetches from other brokers until `rebalance`. */
+  beginJoin(): void {
+    this.#beginJoin();
   }
 
   rebalance(): void {
@@ -265,6 +271,7 @@ class World {
       listeners.get('join')?.({ payload: { memberAssignment } });
       this.#members++;
     };
+    this.#beginJoin = () => void assigner.protocol({ topics: [TOPIC] });
     this.#rebalance = join;
     this.#crash = (error) => listeners.get('crash')?.({ payload: { error } });
     this.#deliver = async (where, from) => {
@@ -853,6 +860,17 @@ it('a topic that is gone while it is asked where a log begins is another one whe
   world.topicError = null;
   await eventually(() => expect(world.committed(0)).toBe(60));
   expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60)));
+});
+
+it('an offset out of range is not asked for again and again while the member joins, and is read on from after it has joined', async () => {
+  const world = await readFifty();
+  world.beginJoin();
+  world.logs[0]!.start = 60;
+  world.write(0, 20);
+  await eventually(() => expect(world.paused.has('orders/0')).toBe(true));
+  world.rebalance();
+  await eventually(() => expect(world.committed(0)).toBe(70));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(70).slice(60)));
 });
 
 it('a broker that does not know a topic for a moment costs nothing, and nothing begins anew', async () => {

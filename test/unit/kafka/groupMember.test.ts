@@ -46,7 +46,13 @@ function fakeKafka(refuses = false, hangs = { connect: false }) {
     };
     consumers.push(fake);
     return {
-      events: { GROUP_JOIN: 'join', HEARTBEAT: 'heartbeat', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
+      events: {
+        GROUP_JOIN: 'join',
+        HEARTBEAT: 'heartbeat',
+        CRASH: 'crash',
+        START_BATCH_PROCESS: 'start',
+        RECEIVED_UNSUBSCRIBED_TOPICS: 'unsubscribed',
+      },
       on: (event: string, listener: (event: { payload: object }) => void) => listeners.set(event, listener),
       connect: () => (hangs.connect ? NEVER : Promise.resolve(void (fake.connected = true))),
       disconnect: () => {
@@ -74,7 +80,7 @@ function member(kafka: Kafka) {
     group,
     {
       joining: () => void seen.push('joining'),
-      joined: () => void seen.push('joined'),
+      joined: (_, unread) => void seen.push(['joined', ...unread].join(', nobody reads ')),
       outOfRange: () => void seen.push('out of range'),
       partitionError: () => void seen.push('partition error'),
       batch: () => Promise.resolve(void seen.push('batch')),
@@ -110,6 +116,19 @@ it('hears of everything that the consumer of its group does', async () => {
   join(consumers[0]!);
   await everything(consumers[0]!);
   expect(seen).toEqual(['joining', 'joined', 'batch', 'empty', 'failed: x, again in 1000 ms']);
+  await one.leave();
+});
+
+it('tells at each join what it was given although it does not read it', async () => {
+  const { kafka, consumers } = fakeKafka();
+  const { member: one, seen } = member(kafka);
+  await one.join(['a']);
+  for (const topicsNotSubscribed of [['b', 'c'], []]) {
+    join(consumers[0]!);
+    if (topicsNotSubscribed.length > 0) consumers[0]!.emit('unsubscribed', { topicsNotSubscribed });
+    consumers[0]!.emit('join', { memberAssignment: { a: [0] } });
+  }
+  expect(seen).toEqual(['joining', 'joined, nobody reads b, nobody reads c', 'joining', 'joined']);
   await one.leave();
 });
 

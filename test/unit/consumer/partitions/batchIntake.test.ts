@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
+import { READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { BatchIntake } from '../../../../src/consumer/partitions/batchIntake.js';
 import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { UnreadableBatchError } from '../../../../src/kafka/kafkajs/recordSet.js';
+import { eventually } from '../../../support/eventually.js';
 
 it('a damaged batch is asked for again, also if its partition was opened while an epoch was being committed', async () => {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -39,4 +41,45 @@ it('a damaged batch is asked for again, also if its partition was opened while a
     commitOffsetsIfNecessary: () => Promise.resolve(),
   } as never);
   expect(told).toEqual(['orders/0 is damaged at 5']);
+});
+
+it('of a log that has lost what comes after a plan, nothing is told while that plan waits, and the next plan tells all of it, once', async () => {
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const layout = { batchers: 2, keyFunction: 'key' } as const;
+  const assignment = new Assignment({ orders: [0] });
+  const partition = assignment.get(source)!;
+  const told: string[] = [];
+  const intake = new BatchIntake({
+    admin: { fetchLogs: () => Promise.resolve([{ topic: 'orders', partition: 0, logStart: 20, logEnd: 30 }]) },
+    steering: {
+      pause: () => told.push('pause'),
+      resume: () => told.push('resume'),
+      seek: (_: object, offset: number) => told.push(`seek ${offset}`),
+    },
+    missing: {
+      mayPassGap: (
+        _assignment: Assignment,
+        _partition: object,
+        at: { epoch: string; offset: number },
+        missed: number,
+      ) => told.push(`gap of ${missed} before ${at.offset} in ${at.epoch}`) > 0,
+    },
+    advanced: () => told.push('advanced'),
+  } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
+
+  const closing = new PartitionTracker(source, 5, { layout, state: { type: 'closing' }, end: 9 });
+  partition.open(closing, 5);
+  closing.advanceTo(9);
+  intake.outOfRange(assignment, source);
+  await eventually(() => expect(told).toEqual(['pause', 'advanced', 'resume']));
+
+  told.length = 0;
+  const next = new PartitionTracker({ ...source, epoch: 'e2' }, closing.next, { layout, state: READING, end: null });
+  partition.open(next, null);
+  // The second one was on its way.
+  intake.outOfRange(assignment, source);
+  intake.outOfRange(assignment, source);
+  await eventually(() => expect(told.filter((what) => what === 'resume')).toHaveLength(2));
+  expect(told.filter((what) => what.startsWith('gap'))).toEqual(['gap of 11 before 20 in e2']);
+  expect(next.next).toBe(20);
 });
