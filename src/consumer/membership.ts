@@ -161,7 +161,7 @@ export class Membership {
     const { pipeline, metrics, stateLog } = this.#options;
     while (!this.#stopped) {
       try {
-        await this.#read(await this.#topics.look());
+        await this.#read(await this.#topics.check());
         return;
       } catch (error) {
         this.#startProblem = `it cannot find out which topics match: ${messageOf(error)}`;
@@ -180,7 +180,7 @@ export class Membership {
   async #follow(): Promise<void> {
     const { pipeline, member, release, stateLog } = this.#options;
     try {
-      const topics = await this.#topics.look();
+      const topics = await this.#topics.check();
       if (this.#stopped || isDeepStrictEqual(topics, member.topics)) return;
       await release();
       await member.leave();

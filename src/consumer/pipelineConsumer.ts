@@ -20,7 +20,7 @@ import { Lag } from './partitions/lag.js';
 import { MissingRecords } from './partitions/missingRecords.js';
 import { PartitionOpening } from './partitions/opening.js';
 import { ReadingPlans } from './partitions/readingPlans.js';
-import { Steering } from './partitions/steering.js';
+import { Fetching } from './partitions/fetching.js';
 
 export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly kafkaConfig: KafkaConfig;
@@ -58,7 +58,7 @@ export class PipelineConsumer {
   readonly #pipeline: PipelineConfig;
   readonly #member: GroupMember;
   readonly #membership: Membership;
-  readonly #steering: Steering;
+  readonly #fetching: Fetching;
   readonly #lanes: PipelineLanes;
   readonly #pauses: PartitionPauses;
   readonly #plans: ReadingPlans;
@@ -95,17 +95,17 @@ export class PipelineConsumer {
         this.#unassign();
       },
     });
-    this.#steering = new Steering(this.#member, logger);
-    this.#pauses = new PartitionPauses(pipeline, this.#lanes, this.#steering, metrics);
-    this.#held = new HeldPartitions(name, this.#steering, metrics.held, stateLog);
+    this.#fetching = new Fetching(this.#member, logger);
+    this.#pauses = new PartitionPauses(pipeline, this.#lanes, this.#fetching, metrics);
+    this.#held = new HeldPartitions(name, this.#fetching, metrics.held, stateLog);
     this.#lag = new Lag(name, admin, metrics.lag);
     this.#plans = new ReadingPlans({
-      ...{ pipeline, batchersOf, logger, stateLog, steering: this.#steering },
+      ...{ pipeline, batchersOf, logger, stateLog, fetching: this.#fetching },
       commit: (assignment, commits) => this.#commits.commitNow(assignment, commits),
       replaced: () => this.#applyBackpressure(),
     });
     const missing = new MissingRecords({ pipeline, metrics, logger, held: this.#held });
-    const parts = { steering: this.#steering, plans: this.#plans, commits: this.#commits, missing, logger };
+    const parts = { fetching: this.#fetching, plans: this.#plans, commits: this.#commits, missing, logger };
     const advanced = (assignment: Assignment): void => {
       this.#plans.finish(assignment);
       this.#applyBackpressure();
@@ -217,7 +217,7 @@ export class PipelineConsumer {
     this.#draining = true;
     this.#membership.stop();
     this.#assignment?.drain();
-    this.#steering.pause(this.#assignment?.partitions ?? [], 'draining');
+    this.#fetching.pause(this.#assignment?.partitions ?? [], 'draining');
     while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const stopped = this.#lanes.stop();
@@ -258,10 +258,10 @@ export class PipelineConsumer {
     const { partitions } = assignment;
     // Nothing is fetched until the starts are known. kafkajs would start at the committed offset, and if the log does
     // not have that any more, it would commit "earliest" over it, without our metadata.
-    this.#steering.begin(partitions, 'start');
+    this.#fetching.begin(partitions, 'start');
     if (this.#draining) {
       assignment.drain();
-      this.#steering.pause(partitions, 'draining');
+      this.#fetching.pause(partitions, 'draining');
     }
     this.#assignment?.end();
     this.#assignment = assignment;
@@ -289,7 +289,7 @@ export class PipelineConsumer {
   #accepted({ segments }: Pack): void {
     if (this.#assignment !== null && segments.some(({ tracker }) => tracker.plan.end !== null))
       this.#plans.finish(this.#assignment);
-    if (this.#steering.count('buffer') > 0) this.#applyBackpressure();
+    if (this.#fetching.count('buffer') > 0) this.#applyBackpressure();
     else this.#updateGauges();
   }
 

@@ -27,7 +27,7 @@ export class TopicWatch {
    * checks in a row, because a broker that has just started may not know all topics yet. Rejects if Kafka does not
    * answer.
    */
-  async look(): Promise<readonly string[]> {
+  async check(): Promise<readonly string[]> {
     const found = new Set(await findInputTopics(this.#admin, this.#pipeline));
     const missed = this.#topics.filter((topic) => !found.has(topic) && !this.#missed.has(topic));
     this.#missed = new Set(missed);

@@ -7,7 +7,7 @@ export class Controls {
   #paused = false;
   #last: readonly Control[] = [];
   /** Whether this happened in this run. `#last` cannot tell, because it keeps only the last signals. */
-  #toldToPauseOrResume = false;
+  #hasCommand = false;
 
   get paused(): boolean {
     return this.#paused;
@@ -26,12 +26,12 @@ export class Controls {
   /** A person pauses the batcher, or lets it go on. */
   pause(paused: boolean): void {
     this.#paused = paused;
-    this.#toldToPauseOrResume = true;
+    this.#hasCommand = true;
   }
 
   /** Takes over the state of the run before, unless a pause or resume has arrived since. */
   restorePaused(paused: boolean): void {
-    if (!this.#toldToPauseOrResume) this.#paused = paused;
+    if (!this.#hasCommand) this.#paused = paused;
   }
 
   /** Takes over the signals of the run before. */

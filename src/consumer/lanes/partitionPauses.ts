@@ -2,7 +2,7 @@ import type { PipelineConfig } from '../../config/config.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { AssignedPartition } from '../partitions/assignedPartition.js';
 import type { Assignment } from '../partitions/assignment.js';
-import type { Steering } from '../partitions/steering.js';
+import type { Fetching } from '../partitions/fetching.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 import { backpressureLimits, partitionsToPause, Stopwatch, type BackpressureLimits } from './backpressure.js';
 import type { Lane } from './lane.js';
@@ -16,42 +16,42 @@ export class PartitionPauses {
   readonly #pipeline: string;
   readonly #limits: BackpressureLimits;
   readonly #lanes: PipelineLanes;
-  readonly #steering: Steering;
+  readonly #fetching: Fetching;
   readonly #metrics: Pick<Metrics, 'paused' | 'backpressureSeconds'>;
   readonly #pausedTime = new Stopwatch();
 
   constructor(
     { name, bufferedBytesMax }: Pick<PipelineConfig, 'name' | 'bufferedBytesMax'>,
     lanes: PipelineLanes,
-    steering: Steering,
+    fetching: Fetching,
     metrics: Pick<Metrics, 'paused' | 'backpressureSeconds'>,
   ) {
     this.#pipeline = name;
     this.#limits = backpressureLimits(bufferedBytesMax);
     this.#lanes = lanes;
-    this.#steering = steering;
+    this.#fetching = fetching;
     this.#metrics = metrics;
   }
 
   apply(assignment: Assignment): void {
     const lanes = this.#lanes;
-    const steering = this.#steering;
+    const fetching = this.#fetching;
     const trackers = assignment.trackers();
     const isPaused = (tracker: PartitionTracker): boolean =>
-      steering.count('buffer') > 0 && assignment.get(tracker)?.isPausedFor('buffer') === true;
+      fetching.count('buffer') > 0 && assignment.get(tracker)?.isPausedFor('buffer') === true;
     const lanesOf = ({ plan }: PartitionTracker): readonly Lane[] => lanes.of(plan.layout).all;
     const wanted = partitionsToPause(trackers, lanesOf, lanes.memoryBytes, this.#limits, isPaused);
     const partitionsOf = (some: readonly PartitionTracker[]): AssignedPartition[] =>
       some.flatMap((tracker) => assignment.get(tracker) ?? []);
-    steering.pause(partitionsOf([...wanted].filter((tracker) => !isPaused(tracker))), 'buffer');
-    if (steering.count('buffer') > wanted.size)
-      steering.resume(partitionsOf(trackers.filter((tracker) => !wanted.has(tracker))), 'buffer');
+    fetching.pause(partitionsOf([...wanted].filter((tracker) => !isPaused(tracker))), 'buffer');
+    if (fetching.count('buffer') > wanted.size)
+      fetching.resume(partitionsOf(trackers.filter((tracker) => !wanted.has(tracker))), 'buffer');
   }
 
   /** @param isAssigned false while this member has no partitions */
   updateGauges(isAssigned: boolean): void {
     const pipeline = this.#pipeline;
-    const paused = isAssigned ? this.#steering.count('buffer') : 0;
+    const paused = isAssigned ? this.#fetching.count('buffer') : 0;
     this.#metrics.paused.set({ pipeline }, paused);
     this.#metrics.backpressureSeconds.inc({ pipeline }, this.#pausedTime.update(paused > 0, performance.now()));
   }

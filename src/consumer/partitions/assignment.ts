@@ -103,10 +103,6 @@ export class Assignment {
     this.get(tracker)?.open(tracker, committed);
   }
 
-  tracker(topic: string, partition: number): PartitionTracker | undefined {
-    return this.get({ topic, partition })?.tracker ?? undefined;
-  }
-
   trackers(): readonly PartitionTracker[] {
     const trackers: PartitionTracker[] = [];
     for (const { tracker } of this.#partitions.values()) if (tracker !== null) trackers.push(tracker);

@@ -17,7 +17,7 @@ import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
 import type { PartitionStart } from './partitionStarts.js';
 import type { ReadingPlans } from './readingPlans.js';
-import type { Steering } from './steering.js';
+import type { Fetching } from './fetching.js';
 import type { PartitionTracker } from './tracker.js';
 
 const ASK_AGAIN_MS = 1_000;
@@ -25,8 +25,8 @@ const ASK_AGAIN_MS = 1_000;
 export interface BatchIntakeOptions {
   readonly pipeline: string;
   readonly admin: Pick<KafkaAdmin, 'fetchLogs'>;
-  readonly steering: Pick<Steering, 'seek' | 'pause' | 'resume'>;
-  readonly opening: Pick<PartitionOpening, 'openAll' | 'reopen' | 'topicGone' | 'fetch'>;
+  readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
+  readonly opening: Pick<PartitionOpening, 'begin' | 'reopen' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
   readonly plans: Pick<ReadingPlans, 'finish'>;
@@ -122,8 +122,8 @@ export class BatchIntake {
   outOfRange(assignment: Assignment, where: TopicPartition): void {
     const partition = assignment.get(where);
     if (partition === undefined) return;
-    const { steering, opening } = this.#options;
-    steering.pause([partition], 'start');
+    const { fetching, opening } = this.#options;
+    fetching.pause([partition], 'start');
     const { state, tracker } = partition;
     if (partition.isUnknown) return;
     if (state.type === 'comparing') opening.reopen(assignment, partition);
@@ -139,7 +139,7 @@ export class BatchIntake {
     // kafkajs may still hand out what it fetched before the seek.
     if (decideLook(wanted, startOf(batch), state.mismatches) === 'seek') {
       state.mismatches++;
-      this.#options.steering.seek(partition, wanted);
+      this.#options.fetching.seek(partition, wanted);
       return;
     }
     const [first] = recordsOf(batch);
@@ -150,20 +150,20 @@ export class BatchIntake {
   #look(assignment: Assignment, partition: AssignedPartition, found: RecordMark | null): void {
     const { state } = partition;
     if (state.type !== 'comparing') return;
-    const { pipeline, logger, steering, opening } = this.#options;
+    const { pipeline, logger, fetching, opening } = this.#options;
     const { topic, partition: index } = partition;
     const { comparison, decide } = state.compared;
     const offset = comparison.offset ?? 0;
-    const verdict = comparison.look(found);
+    const verdict = comparison.compare(found);
     if (verdict === null) {
       state.mismatches = 0;
-      steering.seek(partition, comparison.offset ?? 0);
+      fetching.seek(partition, comparison.offset ?? 0);
       return;
     }
     const start: PartitionStart = { topic, partition: index, ...decide(verdict) };
     const fields = { pipeline, topic, partition: index, offset, verdict: verdict.type, start: start.type };
     logger.info(fields, COMPARED[verdict.type]);
-    opening.openAll(assignment, [start]);
+    opening.begin(assignment, [start]);
   }
 
   /** The tracker that a batch continues. Null if the batch is dropped. */
@@ -174,9 +174,9 @@ export class BatchIntake {
   ): Promise<PartitionTracker | null> {
     if (!assignment.has(partition) || partition.heldFor !== null) return null;
     const { state, tracker } = partition;
-    const { steering } = this.#options;
+    const { fetching } = this.#options;
     // The batch lets the hand-over commit that it has begun. No more batches are needed until it is open.
-    if (state.type === 'leaving') steering.pause([partition], 'start');
+    if (state.type === 'leaving') fetching.pause([partition], 'start');
     // Its position is being found out again, perhaps from one more record. Until then an earlier tracker says nothing
     // about the log.
     if (state.type !== 'open' || tracker === null) return null;
@@ -186,7 +186,7 @@ export class BatchIntake {
         return tracker;
       case 'seek':
         tracker.jumped(fetched);
-        steering.seek(partition, tracker.next);
+        fetching.seek(partition, tracker.next);
         return null;
       default:
         return null;
@@ -258,13 +258,13 @@ export class BatchIntake {
 
   /** Repeats until the log has answered or the tracker has been replaced. Never rejects. */
   async #realign(assignment: Assignment, partition: AssignedPartition, tracker: PartitionTracker): Promise<void> {
-    const { steering } = this.#options;
+    const { fetching } = this.#options;
     while (assignment.goesOn() && assignment.has(partition) && partition.tracker === tracker) {
       const intake = await this.#decide(assignment, partition, tracker, null).catch(() => 'wait' as const);
       if (!assignment.has(partition) || partition.isUnknown) return;
       if (intake !== 'wait') {
-        if (intake === 'seek') steering.seek(partition, tracker.next);
-        steering.resume([partition], 'start');
+        if (intake === 'seek') fetching.seek(partition, tracker.next);
+        fetching.resume([partition], 'start');
         return;
       }
       await sleep(ASK_AGAIN_MS);

@@ -2,18 +2,18 @@ import type { StateLog } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import { HELD_REASONS, type AssignedPartition, type HeldReason } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
-import type { Steering } from './steering.js';
+import type { Fetching } from './fetching.js';
 
 /** Holds partitions until a person has decided, and counts them. */
 export class HeldPartitions {
   readonly #pipeline: string;
-  readonly #steering: Pick<Steering, 'pause'>;
+  readonly #fetching: Pick<Fetching, 'pause'>;
   readonly #gauge: Metrics['held'];
   readonly #stateLog: StateLog;
 
-  constructor(pipeline: string, steering: Pick<Steering, 'pause'>, gauge: Metrics['held'], stateLog: StateLog) {
+  constructor(pipeline: string, fetching: Pick<Fetching, 'pause'>, gauge: Metrics['held'], stateLog: StateLog) {
     this.#pipeline = pipeline;
-    this.#steering = steering;
+    this.#fetching = fetching;
     this.#gauge = gauge;
     this.#stateLog = stateLog;
   }
@@ -21,7 +21,7 @@ export class HeldPartitions {
   /** The partition is not read under this assignment, unless its topic is created again. */
   hold(assignment: Assignment, partition: AssignedPartition, reason: HeldReason, problem: string): void {
     partition.hold(reason, problem);
-    this.#steering.pause([partition], 'blocked');
+    this.#fetching.pause([partition], 'blocked');
     this.count(assignment);
     this.#stateLog.problem(
       `partition ${partition.name} of ${this.#pipeline}`,

@@ -14,7 +14,7 @@ export type LogVerdict =
   | { readonly type: 'unproven' };
 
 /** Records that are compared, at most. Each needs a fetch. */
-const LOOKS_MAX = 8;
+const COMPARED_MAX = 8;
 
 /**
  * Compares a log with the records that batchers remember, one after the other, the latest first. The same offset,
@@ -47,7 +47,7 @@ export class LogComparison {
     this.#marks = marks
       .filter(({ offset }) => offset >= logStart && offset < logEnd)
       .sort((one, other) => other.offset - one.offset)
-      .slice(0, LOOKS_MAX);
+      .slice(0, COMPARED_MAX);
     this.#lastReadMs = logStart < logEnd ? lastReadMs : null;
   }
 
@@ -67,7 +67,7 @@ export class LogComparison {
    * @param found the first record at or after {@link offset}. Null if there is none
    * @returns null if the record at the next {@link offset} has to be compared
    */
-  look(found: RecordMark | null): LogVerdict | null {
+  compare(found: RecordMark | null): LogVerdict | null {
     const mark = this.#marks[this.#at++];
     if (mark === undefined) {
       const began = found !== null && this.#lastReadMs !== null && found.timestampMs > this.#lastReadMs;

@@ -23,9 +23,9 @@ export interface MissingRecordsOptions {
 export class MissingRecords {
   readonly #options: MissingRecordsOptions;
   /** By partition name, the epoch and the offset up to which gaps were reported. */
-  readonly #toldGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
+  readonly #reportedGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
   /** By partition name, the loss of its log that was reported, until something of it is read again. */
-  readonly #toldLosses = new Map<string, string>();
+  readonly #reportedLosses = new Map<string, string>();
 
   constructor(options: MissingRecordsOptions) {
     this.#options = options;
@@ -40,10 +40,10 @@ export class MissingRecords {
   ): boolean {
     if (missed === 0) return true;
     const { metrics, logger, pipeline } = this.#options;
-    const told = this.#toldGaps.get(partition.name);
+    const told = this.#reportedGaps.get(partition.name);
     const from = Math.max(offset - missed, told?.epoch === epoch ? told.to : 0);
     if (from < offset) {
-      this.#toldGaps.set(partition.name, { epoch, to: offset });
+      this.#reportedGaps.set(partition.name, { epoch, to: offset });
       metrics.gaps.inc({ pipeline: pipeline.name, topic: partition.topic });
       logger.warn(
         { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, from, to: offset - 1 },
@@ -65,8 +65,8 @@ export class MissingRecords {
   ): boolean {
     const { metrics, logger, pipeline } = this.#options;
     const told = `${lost.from} to ${lost.to}`;
-    if (this.#toldLosses.get(partition.name) !== told) {
-      this.#toldLosses.set(partition.name, told);
+    if (this.#reportedLosses.get(partition.name) !== told) {
+      this.#reportedLosses.set(partition.name, told);
       metrics.truncations.inc({ pipeline: pipeline.name, topic: partition.topic });
       logger.warn(
         { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, ...lost, offset },
@@ -113,6 +113,6 @@ export class MissingRecords {
   /** A batch of it was read. A later loss or unreadable batch is reported again. */
   readsOn(partition: AssignedPartition): void {
     partition.unreadableFetches = 0;
-    if (this.#toldLosses.size > 0) this.#toldLosses.delete(partition.name);
+    if (this.#reportedLosses.size > 0) this.#reportedLosses.delete(partition.name);
   }
 }

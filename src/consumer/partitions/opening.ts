@@ -18,7 +18,7 @@ import {
 } from './partitionStarts.js';
 import { newEpoch, type ReadingPlans } from './readingPlans.js';
 import type { SameEpoch, ShortLog } from './startPosition.js';
-import type { Steering } from './steering.js';
+import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 const OPEN_RETRY_MS = 1_000;
@@ -28,7 +28,7 @@ const SHORT_LOG_WAIT_MS = 10_000;
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
   readonly plans: Pick<ReadingPlans, 'open' | 'handOver' | 'reading'>;
-  readonly steering: Pick<Steering, 'seek' | 'pause' | 'resume'>;
+  readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
   readonly commits: Pick<GroupCommits, 'clusterId'>;
@@ -74,7 +74,7 @@ export class PartitionOpening {
     while (assignment.goesOn() && !assignment.isAllKnown()) {
       let failure: string | null = null;
       try {
-        await this.#openMore(assignment);
+        await this.#askOnce(assignment);
       } catch (error) {
         failure = messageOf(error);
       }
@@ -98,7 +98,7 @@ export class PartitionOpening {
    * committed.
    */
   reopen(assignment: Assignment, partition: AssignedPartition): void {
-    this.#options.steering.pause([partition], 'start');
+    this.#options.fetching.pause([partition], 'start');
     partition.waits('');
     void this.open(assignment);
   }
@@ -110,22 +110,22 @@ export class PartitionOpening {
    */
   topicGone(assignment: Assignment, gone: readonly AssignedPartition[]): void {
     if (gone.length === 0) return;
-    const { steering, held } = this.#options;
-    steering.pause(gone, 'start');
+    const { fetching, held } = this.#options;
+    fetching.pause(gone, 'start');
     // Both reasons were about the log that is gone.
-    steering.resume(gone, 'blocked', 'buffer');
+    fetching.resume(gone, 'blocked', 'buffer');
     for (const partition of gone) assignment.topicGone(partition);
     held.count(assignment);
     void this.open(assignment);
   }
 
   /** Begins to read partitions where it is known now. */
-  openAll(assignment: Assignment, starts: readonly PartitionStart[]): void {
+  begin(assignment: Assignment, starts: readonly PartitionStart[]): void {
     for (const start of starts) {
       const partition = assignment.get(start);
       if (partition === undefined) continue;
       partition.shortSinceMs = null;
-      this.#openPartition(assignment, partition, start);
+      this.#begin(assignment, partition, start);
     }
     this.#options.opened(assignment);
     this.#reportNewEpochs(starts);
@@ -133,13 +133,13 @@ export class PartitionOpening {
 
   /** Lets a partition be fetched from an offset on. */
   fetch(partition: AssignedPartition, offset: number): void {
-    const { steering } = this.#options;
-    steering.seek(partition, offset);
-    steering.resume([partition], 'start');
+    const { fetching } = this.#options;
+    fetching.seek(partition, offset);
+    fetching.resume([partition], 'start');
   }
 
   /** One round of {@link open}. */
-  async #openMore(assignment: Assignment): Promise<void> {
+  async #askOnce(assignment: Assignment): Promise<void> {
     const { starts: options, commits, setMembers } = this.#options;
     // If a log has become shorter, what was handed over has to be accepted first. It may never be read again.
     const asked = new Set(assignment.unknown.filter(({ tracker }) => !isPending(tracker)));
@@ -154,23 +154,23 @@ export class PartitionOpening {
     if (assignment.isOver()) return;
     if (clusterId !== null) commits.clusterId = clusterId;
     setMembers(members);
-    this.openAll(
+    this.begin(
       assignment,
       starts.filter((start) => {
         const partition = stillAsked(start);
-        return partition !== null && (!('short' in start) || isDue(partition, start.short));
+        return partition !== null && (!('short' in start) || staysShort(partition, start.short));
       }),
     );
     for (const { problem, ...where } of unknown) stillAsked(where)?.waits(problem);
     const due = doubts.filter(({ facts, position }) => {
       const partition = stillAsked(facts);
-      return partition !== null && (position.type !== 'shortLog' || isDue(partition, { ...facts, ...position }));
+      return partition !== null && (position.type !== 'shortLog' || staysShort(partition, { ...facts, ...position }));
     });
     if (due.length === 0) return;
     try {
       const settled = await settleDoubts(due, options);
       if (assignment.isOver()) return;
-      this.openAll(
+      this.begin(
         assignment,
         settled.starts.filter((start) => stillAsked(start) !== null),
       );
@@ -187,7 +187,7 @@ export class PartitionOpening {
     return Math.max(1, groups[0]?.members.length ?? 1);
   }
 
-  #openPartition(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
+  #begin(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
     const { missing, plans, held } = this.#options;
     if ('missed' in start && !missing.mayPassGap(assignment, partition, start, start.missed)) return;
     if ('lost' in start && start.lost !== null && !missing.mayPassLoss(assignment, partition, start.offset, start.lost))
@@ -211,7 +211,7 @@ export class PartitionOpening {
         break;
       }
       case 'sameEpoch':
-        this.#openSameEpoch(assignment, partition, start);
+        this.#continueEpoch(assignment, partition, start);
         break;
       case 'compare':
         partition.compare(start);
@@ -228,7 +228,7 @@ export class PartitionOpening {
     }
   }
 
-  #openSameEpoch(assignment: Assignment, partition: AssignedPartition, { epoch, offset, from }: SameEpoch): void {
+  #continueEpoch(assignment: Assignment, partition: AssignedPartition, { epoch, offset, from }: SameEpoch): void {
     const { plans } = this.#options;
     const source = { topic: partition.topic, partition: partition.partition, epoch };
     if (from === null) plans.open(partition, new PartitionTracker(source, offset, plans.reading));
@@ -262,8 +262,10 @@ function isPending(tracker: PartitionTracker | null): boolean {
   return tracker !== null && tracker.committable() < tracker.next;
 }
 
-/** False for a log that is too short, until it has been so for a while. */
-function isDue(partition: AssignedPartition, { logEnd, position }: ShortLog): boolean {
+/**
+ * Notes that a log is too short. True once it has been so for a while, and the partition may start at what there is.
+ */
+function staysShort(partition: AssignedPartition, { logEnd, position }: ShortLog): boolean {
   const nowMs = performance.now();
   partition.shortSinceMs ??= nowMs;
   partition.waits(`its log ends at ${logEnd}, before the position ${position} in it`);

@@ -10,7 +10,7 @@ import type { Assignment } from './assignment.js';
 import { READING } from './commitMetadata.js';
 import { closeEpoch, isFlushed, type ClosableBatcher } from './handOver.js';
 import { mustHandOver } from './startPosition.js';
-import type { Steering } from './steering.js';
+import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 const HAND_OVER_RETRY_MS = 1_000;
@@ -19,7 +19,7 @@ const FLUSHED_POLL_MS = 500;
 export interface ReadingPlansOptions {
   readonly pipeline: Pick<PipelineConfig, 'name' | 'layout'>;
   readonly batchersOf: (layout: Layout) => readonly ClosableBatcher[];
-  readonly steering: Pick<Steering, 'seek' | 'resume'>;
+  readonly fetching: Pick<Fetching, 'seek' | 'resume'>;
   /**
    * Commits at once, if the assignment is still current.
    *
@@ -60,11 +60,11 @@ export class ReadingPlans {
    * @param committed the offset that the group has committed under the tracker's epoch. Null if there is none yet
    */
   open(partition: AssignedPartition, tracker: PartitionTracker, committed: number | null = null): void {
-    const { steering } = this.#options;
+    const { fetching } = this.#options;
     partition.open(tracker, committed);
-    steering.seek(partition, tracker.next);
+    fetching.seek(partition, tracker.next);
     // The tracker before may have waited for this one. Whether the lanes have room is checked again.
-    steering.resume([partition], 'start', 'buffer');
+    fetching.resume([partition], 'start', 'buffer');
   }
 
   /** Begins the next plan of each tracker whose plan is finished. */

@@ -273,7 +273,7 @@ export class GroupModel {
   }
 
   async #fetch(member: Member, partition: number, records: number): Promise<void> {
-    const tracker = member.assignment?.tracker(TOPIC, partition);
+    const tracker = member.assignment?.get({ topic: TOPIC, partition: partition })?.tracker ?? undefined;
     if (tracker === undefined || tracker.handedOver) return;
     this.#commitNow(member, member.assignment!.uncommittedEpochs(), 'ok');
     if (member.assignment!.uncommittedEpochs().length > 0) return;

@@ -11,7 +11,7 @@ function watch(pipeline: string) {
     watch,
     look: (topics: string[] | Error) => {
       existing = topics;
-      return watch.look();
+      return watch.check();
     },
   };
 }

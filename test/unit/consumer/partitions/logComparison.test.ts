@@ -35,7 +35,7 @@ function verdict(remembered: readonly AcceptedMark[], of: Log, lastReadMs: numbe
   const comparison = new LogComparison(remembered, of, lastReadMs);
   for (let looks = 0; comparison.offset !== null; looks++) {
     expect(looks).toBeLessThan(10);
-    const found = comparison.look(of.recordAt(comparison.offset));
+    const found = comparison.compare(of.recordAt(comparison.offset));
     if (found !== null) return found;
   }
   return { type: 'unproven' };
@@ -85,6 +85,6 @@ it('a record that compaction has removed proves nothing: an earlier one is looke
 it('says whether a record that was read should be where it looks, or the first of all, which may come later', () => {
   const comparison = new LogComparison(marks([4]), log(0, 10), 5_000);
   expect([comparison.offset, comparison.isAtMark]).toEqual([4, true]);
-  expect(comparison.look(null)).toBeNull();
+  expect(comparison.compare(null)).toBeNull();
   expect([comparison.offset, comparison.isAtMark]).toEqual([0, false]);
 });

@@ -53,7 +53,7 @@ function member() {
   const plans = new ReadingPlans({
     pipeline: { name: 'orders', layout: LAYOUT },
     batchersOf: () => batchers,
-    steering: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
+    fetching: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
     commit: (_, commits: () => readonly PartitionCommit[]) => {
       if (!state.canCommit) {
         note('no commit yet');
@@ -66,7 +66,8 @@ function member() {
     logger,
     stateLog: new StateLog(logger),
   });
-  const present = (): PartitionTracker | undefined => assignment.tracker('orders', 0);
+  const present = (): PartitionTracker | undefined =>
+    assignment.get({ topic: 'orders', partition: 0 })?.tracker ?? undefined;
   const handOver = (of: RecordSource, from: number, layout: Layout) =>
     plans.handOver(assignment, assignment.get(of)!, of, from, layout);
   return { plans, handOver, assignment, present, done, state, told };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { AssignedPartition, type PauseReason } from '../../../../src/consumer/partitions/assignedPartition.js';
-import { Steering } from '../../../../src/consumer/partitions/steering.js';
+import { Fetching } from '../../../../src/consumer/partitions/fetching.js';
 import { partitionName } from '../../../../src/protocol/record.js';
 
 const REASONS: readonly PauseReason[] = ['start', 'blocked', 'buffer', 'draining'];
@@ -40,18 +40,18 @@ it('a partition is fetched exactly while no reason is left, whatever the order i
     fc.property(fc.array(step), (steps) => {
       const partitions = assigned();
       const kafkajs = consumer();
-      const steering = new Steering(kafkajs, pino({ level: 'silent' }));
+      const fetching = new Fetching(kafkajs, pino({ level: 'silent' }));
       const reasons = new Map(partitions.map((where) => [partitionName(where), new Set<PauseReason>(['start'])]));
-      steering.begin(partitions, 'start');
+      fetching.begin(partitions, 'start');
       for (const { pause, partition, reason } of steps) {
         const where = partitions[partition]!;
-        if (pause) steering.pause([where], reason);
-        else steering.resume([where], reason);
+        if (pause) fetching.pause([where], reason);
+        else fetching.resume([where], reason);
         if (pause) reasons.get(partitionName(where))!.add(reason);
         else reasons.get(partitionName(where))!.delete(reason);
         for (const [name, left] of reasons) expect(kafkajs.paused.has(name)).toBe(left.size > 0);
         for (const each of REASONS)
-          expect(steering.count(each)).toBe([...reasons.values()].filter((left) => left.has(each)).length);
+          expect(fetching.count(each)).toBe([...reasons.values()].filter((left) => left.has(each)).length);
       }
     }),
   );
@@ -59,22 +59,22 @@ it('a partition is fetched exactly while no reason is left, whatever the order i
 
 it('a partition that waits for a person is not fetched again because there is room in the buffer', () => {
   const kafkajs = consumer();
-  const steering = new Steering(kafkajs, pino({ level: 'silent' }));
+  const fetching = new Fetching(kafkajs, pino({ level: 'silent' }));
   const [where] = assigned() as [AssignedPartition];
-  steering.pause([where], 'buffer');
-  steering.pause([where], 'blocked');
-  steering.resume([where], 'buffer');
+  fetching.pause([where], 'buffer');
+  fetching.pause([where], 'blocked');
+  fetching.resume([where], 'buffer');
   expect(kafkajs.paused).toEqual(new Set(['a/0']));
 });
 
 it('what an assignment was paused for before is forgotten with the next one', () => {
   const kafkajs = consumer();
-  const steering = new Steering(kafkajs, pino({ level: 'silent' }));
+  const fetching = new Fetching(kafkajs, pino({ level: 'silent' }));
   const [before] = assigned() as [AssignedPartition];
-  steering.pause([before], 'buffer');
+  fetching.pause([before], 'buffer');
   const [where] = assigned() as [AssignedPartition];
-  steering.begin([where], 'start');
-  expect([where.isPausedFor('buffer'), steering.count('buffer')]).toEqual([false, 0]);
-  steering.resume([where], 'start');
+  fetching.begin([where], 'start');
+  expect([where.isPausedFor('buffer'), fetching.count('buffer')]).toEqual([false, 0]);
+  fetching.resume([where], 'start');
   expect(kafkajs.paused.size).toBe(0);
 });

@@ -8,7 +8,7 @@ import type { AssignedPartition, PauseReason } from './assignedPartition.js';
  * Tells kafkajs where to read, and what not to read now. A partition may be paused for several reasons at once, and is
  * fetched again only when none is left. So taking back one reason never undoes another.
  */
-export class Steering {
+export class Fetching {
   readonly #consumer: Pick<Consumer, 'seek' | 'pause' | 'resume'>;
   readonly #logger: Pick<Logger, 'debug'>;
   readonly #counts = new Map<PauseReason, number>();
@@ -25,7 +25,7 @@ export class Steering {
   }
 
   seek({ topic, partition }: TopicPartition, offset: number): void {
-    this.#steer(() => this.#consumer.seek({ topic, partition, offset: String(offset) }));
+    this.#tell(() => this.#consumer.seek({ topic, partition, offset: String(offset) }));
   }
 
   pause(partitions: Iterable<AssignedPartition>, reason: PauseReason): void {
@@ -34,7 +34,7 @@ export class Steering {
     // kafkajs keeps a pause over a rebalance, but a new kafkajs consumer does not know it. So kafkajs is told each
     // time.
     const topics = byTopic(paused);
-    if (topics.length > 0) this.#steer(() => this.#consumer.pause(topics));
+    if (topics.length > 0) this.#tell(() => this.#consumer.pause(topics));
   }
 
   /** Takes reasons back. A partition without another reason is fetched again. */
@@ -45,7 +45,7 @@ export class Steering {
       return wasPaused && partition.isFetched();
     });
     const topics = byTopic(free);
-    if (topics.length > 0) this.#steer(() => this.#consumer.resume(topics));
+    if (topics.length > 0) this.#tell(() => this.#consumer.resume(topics));
   }
 
   /** Partitions of the assignment that are paused for a reason. */
@@ -60,7 +60,7 @@ export class Steering {
   /**
    * kafkajs throws if it has no group right now. Then it joins again, or the process ends, and there is nothing to do.
    */
-  #steer(act: () => void): void {
+  #tell(act: () => void): void {
     try {
       act();
     } catch (error) {
