@@ -18,7 +18,8 @@ const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
 
 /**
  * Sets every metric whose labels are known to zero. If a counter appeared only with its first event, Prometheus would
- * take its first value, 1, for the value that it always had, and would compute no rate for that event.
+ * take its first value, 1, for the value that it always had, and would compute no rate for that event. An event before
+ * the first scrape is still missed that way: alerts on single events (files/rules.yaml) look for it by the process's age.
  */
 export function zeroMetrics(
   metrics: Metrics,
@@ -34,7 +35,10 @@ export function zeroMetrics(
   }
 }
 
-function zeroConsumerMetrics(metrics: Metrics, { name: pipeline, topics, bufferedBytesMax }: PipelineConfig): void {
+function zeroConsumerMetrics(
+  metrics: Metrics,
+  { name: pipeline, topics, bufferedBytesMax, settings: { destination } }: PipelineConfig,
+): void {
   metrics.waitingBytesLimit.set({ pipeline }, bufferedBytesMax);
   for (const stage of ['start', 'commit', 'signal']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const topic of topics) {
@@ -59,14 +63,13 @@ function zeroConsumerMetrics(metrics: Metrics, { name: pipeline, topics, buffere
   metrics.signalSeconds.zero({ pipeline });
   for (const code of [REJECTION_CODES.tooLarge, REJECTION_CODES.unencodable])
     metrics.deadLetters.inc({ pipeline, code }, 0);
+  metrics.leftOut.inc({ topic: destination.deadLetterTopic }, 0);
 }
 
 function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {
-  for (const topic of [
-    destination.deadLetterTopic,
-    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
-  ])
-    metrics.leftOut.inc({ topic }, 0);
+  const { deadLetterTopic, reply } = destination;
+  const replyTopics = reply === undefined ? [] : [reply.topic, ...(reply.allowTopics ?? [])];
+  for (const topic of [deadLetterTopic, ...replyTopics]) metrics.leftOut.inc({ topic }, 0);
   for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
   for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const code of ['publish', 'unexpected']) metrics.flushErrors.inc({ pipeline, code }, 0);

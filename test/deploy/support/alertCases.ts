@@ -11,8 +11,9 @@ interface AlertCase {
   readonly quiet: Series;
 }
 
-const P = 'namespace="apps",pod="ktb-0",job="ktb",pipeline="orders"';
-const LEFT_OUT = 'namespace="apps",pod="ktb-0",job="ktb",topic="orders.replies"';
+const POD = 'namespace="apps",pod="ktb-0",job="ktb"';
+const P = `${POD},pipeline="orders"`;
+const LEFT_OUT = `${POD},topic="orders.replies"`;
 const B = `${P},batcher="3"`;
 const B_OLD = `namespace="apps",pod="ktb-1",job="ktb",pipeline="orders",batcher="3"`;
 
@@ -22,6 +23,24 @@ const batcher = (metric: string, before: number, now: number, reported: string, 
   [`ktb_batcher_reported_timestamp_seconds{${B_OLD}}`]: `0x${minutes}`,
   [`${metric}{${B}}`]: `${now}x${minutes}`,
   [`ktb_batcher_reported_timestamp_seconds{${B}}`]: reported,
+});
+
+/** An event that is counted while the process runs, before its first scrape, and long ago. */
+const ofEvent = (counter: string, labels: string, alsoQuiet: Series = {}): AlertCase => ({
+  at: '20m',
+  firing: { [`${counter}{${labels}}`]: '0x15 1x20' },
+  alsoFiring: {
+    [`${counter}{${labels}}`.replace('ktb-0', 'ktb-1')]: '0x5 stale',
+    [`${counter}{${labels}}`]: '_x8 1x50',
+    [`process_start_time_seconds{${POD}}`]: '_x8 470x50',
+  },
+  quiet: {
+    [`${counter}{${labels}}`]: '1x60',
+    [`process_start_time_seconds{${POD}}`]: '0x60',
+    // Some other application of the same pod's name.
+    'process_start_time_seconds{namespace="shop",pod="ktb-0",job="shop"}': '1100x60',
+    ...alsoQuiet,
+  },
 });
 
 /** By alert of files/rules.yaml. */
@@ -99,21 +118,9 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     // A rollout of a few pods.
     quiet: { [`ktb_rebalances_total{${P}}`]: '0x60 1 2 3 4 4x60' },
   },
-  KtbOffsetGap: {
-    at: '20m',
-    firing: { [`ktb_offset_gaps_total{${P},topic="orders"}`]: '0x15 1x20' },
-    quiet: { [`ktb_offset_gaps_total{${P},topic="orders"}`]: '1x60' },
-  },
-  KtbLogTruncated: {
-    at: '20m',
-    firing: { [`ktb_log_truncations_total{${P},topic="orders"}`]: '0x15 1x20' },
-    quiet: { [`ktb_log_truncations_total{${P},topic="orders"}`]: '1x60' },
-  },
-  KtbBatchUnreadable: {
-    at: '20m',
-    firing: { [`ktb_unreadable_batches_total{${P},topic="orders"}`]: '0x15 1x20' },
-    quiet: { [`ktb_unreadable_batches_total{${P},topic="orders"}`]: '1x60' },
-  },
+  KtbOffsetGap: ofEvent('ktb_offset_gaps_total', `${P},topic="orders"`),
+  KtbLogTruncated: ofEvent('ktb_log_truncations_total', `${P},topic="orders"`),
+  KtbBatchUnreadable: ofEvent('ktb_unreadable_batches_total', `${P},topic="orders"`),
   KtbPartitionHeld: {
     // For as long as it waits, over a rebalance, too.
     at: '3h',
@@ -197,21 +204,9 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: { [`ktb_publish_errors_total{${P}}`]: '0+1x60' },
     quiet: { [`ktb_publish_errors_total{${P}}`]: '4x60' },
   },
-  KtbDeadLetters: {
-    at: '20m',
-    firing: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '0x15 1x20' },
-    quiet: { [`ktb_dead_letters_total{${P},code="not_json"}`]: '9x60' },
-  },
-  KtbMessagesLeftOut: {
-    at: '20m',
-    firing: { [`ktb_left_out_messages_total{${LEFT_OUT}}`]: '0x15 1x20' },
-    quiet: { [`ktb_left_out_messages_total{${LEFT_OUT}}`]: '3x60' },
-  },
-  KtbViewsLackRows: {
-    at: '20m',
-    firing: { [`ktb_rows_missed_by_views_total{${P}}`]: '0x15 100x20' },
-    quiet: { [`ktb_rows_missed_by_views_total{${P}}`]: '100x60' },
-  },
+  KtbDeadLetters: ofEvent('ktb_dead_letters_total', `${P},code="not_json"`),
+  KtbMessagesLeftOut: ofEvent('ktb_left_out_messages_total', LEFT_OUT),
+  KtbViewsLackRows: ofEvent('ktb_rows_missed_by_views_total', P),
   KtbSaturated: {
     at: '40m',
     firing: { [`ktb_paused_partitions{${P}}`]: '3x60' },
@@ -266,25 +261,16 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     // Paused where it was before, resumed where it is.
     quiet: batcher('ktb_batcher_paused', 1, 0, '60x120', 120),
   },
-  KtbBatcherClosedUnexpectedly: {
-    at: '20m',
-    firing: { [`ktb_batcher_heirs_total{${P},closed="unexpectedly"}`]: '0x15 1x20' },
-    quiet: {
-      [`ktb_batcher_heirs_total{${P},closed="unexpectedly"}`]: '1x60',
-      [`ktb_batcher_heirs_total{${P},closed="drained"}`]: '0+1x60',
-    },
-  },
+  KtbBatcherClosedUnexpectedly: ofEvent('ktb_batcher_heirs_total', `${P},closed="unexpectedly"`, {
+    [`ktb_batcher_heirs_total{${P},closed="drained"}`]: '0+1x60',
+  }),
   KtbInheritedWaiting: {
     at: '90m',
     firing: batcher('ktb_inherited_batches', 0, 3, '60x120', 120),
     // Left where the batcher was before, flushed where it is.
     quiet: batcher('ktb_inherited_batches', 3, 0, '60x120', 120),
   },
-  KtbInheritanceLost: {
-    at: '20m',
-    firing: { [`ktb_lost_batches_total{${P}}`]: '0x15 1x20' },
-    quiet: { [`ktb_lost_batches_total{${P}}`]: '1x60' },
-  },
+  KtbInheritanceLost: ofEvent('ktb_lost_batches_total', P),
   KtbRunEnded: {
     at: '10m',
     firing: { [`ktb_stopped_lanes{${P},cause="closed"}`]: '1x60' },

@@ -49,6 +49,19 @@ it('what can be known beforehand begins with zero', async () => {
   for (const { name } of known) expect(text, name).toMatch(new RegExp(`^${name}(_count)?(\\{.*\\})? 0$`, 'm'));
 });
 
+it('whatever topic refuses a message, its count begins with zero', async () => {
+  const reply = '{ topic: replies, allowTopics: [replies.eu] }';
+  const config = `pipelines: { orders: { topics: [a], table: orders, reply: ${reply} } }`;
+  const of = async (role: 'consumer' | 'worker') => {
+    const metrics = createMetrics({ runtime: false });
+    zeroMetrics(metrics, parseConfig(config, 'ktb.yaml', {}).pipelines, role);
+    return (await metrics.leftOut.get()).values.map(({ labels }) => labels.topic);
+  };
+  expect(await of('worker')).toEqual(['a.dead-letters', 'replies', 'replies.eu']);
+  // It sets aside what no signal can carry.
+  expect(await of('consumer')).toEqual(['a.dead-letters']);
+});
+
 it('a process has only the series of its role', async () => {
   expect(await seriesOf('consumer')).not.toContain('ktb_flushes_total{');
   expect(await seriesOf('worker')).not.toContain('ktb_consumed_records_total{');
