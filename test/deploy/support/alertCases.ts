@@ -6,8 +6,8 @@ interface AlertCase {
   /** When it is looked at, as `1h`. */
   readonly at: string;
   readonly firing: Series;
-  /** Under these it fires for another reason. */
-  readonly alsoFiring?: Series;
+  /** Under each of these it fires for another reason. */
+  readonly alsoFiring?: readonly Series[];
   readonly quiet: Series;
 }
 
@@ -25,15 +25,30 @@ const batcher = (metric: string, before: number, now: number, reported: string, 
   [`ktb_batcher_reported_timestamp_seconds{${B}}`]: reported,
 });
 
+/** The worker that has told of a batcher is gone, and no other one has heard of the batcher since. */
+const gone = (metric: string, value: number, minutes: number): Series => ({
+  [`${metric}{${B_OLD}}`]: `${value}x${minutes} stale`,
+  [`ktb_batcher_reported_timestamp_seconds{${B_OLD}}`]: `60x${minutes} stale`,
+});
+
+/** Another worker tells the same of the batcher, from this minute on. */
+const moved = (metric: string, value: number, minutes: number): Series => ({
+  ...gone(metric, value, minutes),
+  [`${metric}{${B}}`]: `_x${minutes} ${value}x120`,
+  [`ktb_batcher_reported_timestamp_seconds{${B}}`]: `_x${minutes} ${60 * minutes}x120`,
+});
+
 /** An event that is counted while the process runs, before its first scrape, and long ago. */
 const ofEvent = (counter: string, labels: string, alsoQuiet: Series = {}): AlertCase => ({
   at: '20m',
   firing: { [`${counter}{${labels}}`]: '0x15 1x20' },
-  alsoFiring: {
-    [`${counter}{${labels}}`.replace('ktb-0', 'ktb-1')]: '0x5 stale',
-    [`${counter}{${labels}}`]: '_x8 1x50',
-    [`process_start_time_seconds{${POD}}`]: '_x8 470x50',
-  },
+  alsoFiring: [
+    {
+      [`${counter}{${labels}}`.replace('ktb-0', 'ktb-1')]: '0x5 stale',
+      [`${counter}{${labels}}`]: '_x8 1x50',
+      [`process_start_time_seconds{${POD}}`]: '_x8 470x50',
+    },
+  ],
   quiet: {
     [`${counter}{${labels}}`]: '1x60',
     [`process_start_time_seconds{${POD}}`]: '0x60',
@@ -48,7 +63,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbDown: {
     at: '30m',
     firing: { [`ktb_assigned_partitions{${P}}`]: '8x60', [`ktb_flushes_total{${P}}`]: '1x10 stale' },
-    alsoFiring: { [`ktb_assigned_partitions{${P}}`]: '8x10 stale', [`ktb_flushes_total{${P}}`]: '1x60' },
+    alsoFiring: [{ [`ktb_assigned_partitions{${P}}`]: '8x10 stale', [`ktb_flushes_total{${P}}`]: '1x60' }],
     // One of two is enough; a consumer alone has never had a worker beside it.
     quiet: {
       [`ktb_assigned_partitions{${P}}`]: '8x10 stale',
@@ -68,10 +83,12 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbConsumerFailing: {
     at: '30m',
     firing: { [`ktb_consumer_down{${P}}`]: '1x60' },
-    alsoFiring: {
-      [`ktb_consumer_down{${P}}`]: '0x60',
-      [`ktb_consumer_failures_total{${P},cause="failed"}`]: '0+1x60',
-    },
+    alsoFiring: [
+      {
+        [`ktb_consumer_down{${P}}`]: '0x60',
+        [`ktb_consumer_failures_total{${P},cause="failed"}`]: '0+1x60',
+      },
+    ],
     // A coordinator was away for a minute.
     quiet: {
       [`ktb_consumer_down{${P}}`]: '0x20 1x2 0x40',
@@ -125,7 +142,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     // For as long as it waits, over a rebalance, too.
     at: '3h',
     firing: { [`ktb_held_partitions{${P},reason="unreadable"}`]: '0x10 1x165 0x2 0x10' },
-    alsoFiring: { [`ktb_held_partitions{${P},reason="gap"}`]: '0x10 2x300' },
+    alsoFiring: [{ [`ktb_held_partitions{${P},reason="gap"}`]: '0x10 2x300' }],
     quiet: { [`ktb_held_partitions{${P},reason="unreadable"}`]: '1x100 0x200' },
   },
   KtbSignalDeliveryFailing: {
@@ -168,11 +185,13 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`ktb_batcher_flush_attempts_total{${P},batcher="4",outcome="ok"}`]: '0+10x60',
     },
     // Its attempts go from one worker to another.
-    alsoFiring: {
-      [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="failed"}`]: '0+4x18 stale',
-      [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="ok"}`]: '7x18 stale',
-      [`ktb_batcher_flush_attempts_total{${B},outcome="failed"}`]: '_x20 1+4x40',
-    },
+    alsoFiring: [
+      {
+        [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="failed"}`]: '0+4x18 stale',
+        [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="ok"}`]: '7x18 stale',
+        [`ktb_batcher_flush_attempts_total{${B},outcome="failed"}`]: '_x20 1+4x40',
+      },
+    ],
     quiet: {
       [`ktb_batcher_flush_attempts_total{${B},outcome="failed"}`]: '0+4x60',
       [`ktb_batcher_flush_attempts_total{${B_OLD},outcome="ok"}`]: '0+1x60',
@@ -182,10 +201,12 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     at: '40m',
     firing: batcher('ktb_oldest_unacknowledged_timestamp_seconds', 0, 600, '600x60'),
     // The worker that has told of it is gone, and no other one has heard of the batcher since.
-    alsoFiring: {
-      [`ktb_oldest_unacknowledged_timestamp_seconds{${B}}`]: '600x15 stale',
-      [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '600x15 stale',
-    },
+    alsoFiring: [
+      {
+        [`ktb_oldest_unacknowledged_timestamp_seconds{${B}}`]: '600x15 stale',
+        [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '600x15 stale',
+      },
+    ],
     quiet: batcher('ktb_oldest_unacknowledged_timestamp_seconds', 600, 0, '700x60'),
   },
   KtbClickHouseErrors: {
@@ -232,10 +253,12 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     at: '40m',
     firing: batcher('ktb_buffered_records', 0, 500, '60x60'),
     // One consumer has found it, the other one has just begun to look.
-    alsoFiring: {
-      [`ktb_stuck_workflow_tasks{${P}}`]: '0x30 1x30',
-      'ktb_stuck_workflow_tasks{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders"}': '0x60',
-    },
+    alsoFiring: [
+      {
+        [`ktb_stuck_workflow_tasks{${P}}`]: '0x30 1x30',
+        'ktb_stuck_workflow_tasks{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders"}': '0x60',
+      },
+    ],
     quiet: {
       // What the worker says that it has left is not true any more.
       ...batcher('ktb_buffered_records', 500, 0, '60x60'),
@@ -245,19 +268,13 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbBatcherHolding: {
     at: '10m',
     firing: batcher('ktb_batcher_holding', 0, 1, '60x60'),
-    alsoFiring: {
-      [`ktb_batcher_holding{${B}}`]: '1x2 stale',
-      [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '60x2 stale',
-    },
+    alsoFiring: [gone('ktb_batcher_holding', 1, 2), moved('ktb_batcher_holding', 1, 7)],
     quiet: batcher('ktb_batcher_holding', 1, 0, '60x60'),
   },
   KtbPausedLong: {
     at: '90m',
     firing: batcher('ktb_batcher_paused', 0, 1, '60x120', 120),
-    alsoFiring: {
-      [`ktb_batcher_paused{${B}}`]: '1x10 stale',
-      [`ktb_batcher_reported_timestamp_seconds{${B}}`]: '60x10 stale',
-    },
+    alsoFiring: [gone('ktb_batcher_paused', 1, 10), moved('ktb_batcher_paused', 1, 40)],
     // Paused where it was before, resumed where it is.
     quiet: batcher('ktb_batcher_paused', 1, 0, '60x120', 120),
   },
@@ -267,6 +284,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbInheritedWaiting: {
     at: '90m',
     firing: batcher('ktb_inherited_batches', 0, 3, '60x120', 120),
+    alsoFiring: [gone('ktb_inherited_batches', 3, 10), moved('ktb_inherited_batches', 3, 40)],
     // Left where the batcher was before, flushed where it is.
     quiet: batcher('ktb_inherited_batches', 3, 0, '60x120', 120),
   },
