@@ -152,6 +152,7 @@ export interface FlushSummary {
 /** Answer to the status query. */
 export interface BatcherStatus {
   readonly pipeline: string;
+  /** Without the batch that is being flushed, as are the next two. */
   readonly bufferedRecords: number;
   readonly bufferedBytes: number;
   /** When the oldest buffered record arrived. Null if the buffer is empty. */
@@ -163,6 +164,11 @@ export interface BatcherStatus {
     readonly records: number;
     readonly bytes: number;
     readonly startedAtMs: number;
+    /**
+     * When the oldest of its records arrived; in an inherited batch, when its flush began. Absent if the worker is of an
+     * earlier version.
+     */
+    readonly oldestAcceptedAtMs?: number;
     /** A person has given it up. Absent if the worker is of a version without `park`. */
     readonly parked?: boolean;
   } | null;

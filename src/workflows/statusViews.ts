@@ -27,6 +27,7 @@ export function batcherStatus(
       records: current.records,
       bytes: current.bytes,
       startedAtMs: current.startedAtMs,
+      oldestAcceptedAtMs: current.oldestAcceptedAtMs,
       parked: current.parking !== null,
     },
     inheritedBatches: readsInheritance ? null : leftovers.batches,

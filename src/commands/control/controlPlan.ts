@@ -3,6 +3,7 @@ import type { BatcherStatus, ControlAction } from '../../protocol/batcher.js';
 import { batcherWorkflowId } from '../../protocol/batcherId.js';
 import { UsageError } from '../../lib/usageError.js';
 import { pipelineNamed } from '../shared/chosen.js';
+import { heldRecords } from '../shared/heldRecords.js';
 
 /** A batcher that a command is for. */
 export interface Target {
@@ -98,7 +99,9 @@ export interface Plan extends Verdict {
  */
 export function planControl(action: ControlAction, found: Found): Plan {
   if (found.state === 'running') {
-    return action === 'park' ? planParking(found.status, found.failing) : planRunning(action, found.status);
+    return action === 'park'
+      ? planParking(found.status, found.failing)
+      : planRunning(action, found.status, found.failing);
   }
   if (found.state === 'not started') {
     return action === 'pause'
@@ -139,26 +142,58 @@ function planParking(status: BatcherStatus | null, failing: Failing | null): Pla
   return { outcome: 'told', message: `gives ${what} up, which failed with: ${failing.message}`, batch: number };
 }
 
-function planRunning(action: Exclude<ControlAction, 'park'>, status: BatcherStatus | null): Verdict {
+function planRunning(
+  action: Exclude<ControlAction, 'park'>,
+  status: BatcherStatus | null,
+  failing: Failing | null,
+): Verdict {
   if (status === null) return { outcome: 'told', message: 'no worker answers; it takes effect once one runs' };
-  const records = `${status.bufferedRecords} records`;
-  const whenResumed = status.paused ? ' once it is resumed' : '';
+  const { outcome, message } = planAnswering(action, status);
+  return { outcome, message: `${message}${onItsWay(status, failing)}` };
+}
+
+function planAnswering(action: Exclude<ControlAction, 'park'>, status: BatcherStatus): Verdict {
+  const { paused, draining, bufferedRecords, flushing } = status;
+  const all = holdings(status);
+  const what = all ?? 'nothing';
+  const whenResumed = paused ? ' once it is resumed' : '';
   switch (action) {
     case 'pause':
-      return status.paused
-        ? { outcome: 'already', message: `is paused, and holds ${records}` }
-        : { outcome: 'told', message: `pauses, and holds ${records}` };
+      return paused
+        ? { outcome: 'already', message: `is paused, and holds ${what}` }
+        : { outcome: 'told', message: `pauses, and holds ${what}` };
     case 'resume':
-      return status.paused
-        ? { outcome: 'told', message: `goes on with ${records}` }
+      return paused
+        ? { outcome: 'told', message: `goes on with ${what}` }
         : { outcome: 'already', message: 'is not paused' };
     case 'flush':
-      return status.bufferedRecords === 0
-        ? { outcome: 'already', message: 'holds nothing' }
-        : { outcome: 'told', message: `flushes ${records}${whenResumed}` };
+      if (all === null) return { outcome: 'already', message: 'holds nothing' };
+      return bufferedRecords === 0
+        ? { outcome: 'already', message: `flushes ${all} anyway${flushing === null ? whenResumed : ''}` }
+        : { outcome: 'told', message: `flushes ${all}${whenResumed}` };
     case 'drain':
-      return status.draining
-        ? { outcome: 'already', message: `is draining, with ${records} left${status.paused ? ', but paused' : ''}` }
-        : { outcome: 'told', message: `flushes ${records} and ends${whenResumed}; its next record starts it again` };
+      return draining
+        ? { outcome: 'already', message: `is draining, with ${what} left${paused ? ', but paused' : ''}` }
+        : { outcome: 'told', message: `flushes ${what} and ends${whenResumed}; its next record starts it again` };
   }
+}
+
+/** What a batcher holds, including the batch that is being flushed: `507 records and 3 batches of closed runs`. Null for nothing. */
+function holdings(status: BatcherStatus): string | null {
+  const { inheritedBatches } = status;
+  const records = heldRecords(status);
+  const parts = [
+    ...(records === 0 ? [] : [`${records} records`]),
+    ...(inheritedBatches === null ? ['what a closed run has left'] : []),
+    ...((inheritedBatches ?? 0) === 0 ? [] : [`${inheritedBatches} batches of closed runs`]),
+  ];
+  return parts.length === 0 ? null : parts.join(' and ');
+}
+
+/** The batch that is being flushed, and its error, to follow a sentence. */
+function onItsWay({ flushing }: BatcherStatus, failing: Failing | null): string {
+  if (flushing === null) return '';
+  const { number, records } = flushing;
+  const batch = records === 0 ? `batch ${number}` : `batch ${number} with ${records} records`;
+  return failing === null ? `; ${batch} is on its way` : `; ${batch} has failed and is tried again: ${failing.message}`;
 }

@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { Config } from '../../config/config.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
+import { heldRecords } from '../shared/heldRecords.js';
 import type { BatcherReport, PipelineReport } from './statusReport.js';
 import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
@@ -92,12 +93,14 @@ function membersText(members: readonly GroupMemberInfo[]): string {
 }
 
 function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: Rates | null): string {
+  const inherits = batchers.some((report) => inheritedOf(report) !== '');
   const table = new Table({
     head: [
       'batcher',
       'state',
       'buffered',
       'oldest',
+      ...(inherits ? ['of closed runs'] : []),
       'records',
       ...(rates === null ? [] : ['rows/s']),
       'batches',
@@ -108,24 +111,31 @@ function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: 
     ],
     style: { head: [], border: [] },
   });
-  for (const report of batchers) table.push(tableRow(report, nowMs, rates));
+  for (const report of batchers) table.push(tableRow(report, nowMs, { rates, inherits }));
   return table.toString();
 }
 
-function tableRow(report: BatcherReport, nowMs: number, rates: Rates | null): (string | number)[] {
+function tableRow(
+  report: BatcherReport,
+  nowMs: number,
+  { rates, inherits }: { readonly rates: Rates | null; readonly inherits: boolean },
+): (string | number)[] {
   const of = statusOf(report);
   const rate = rates === null ? [] : [countOrNothing(rates.rows.get(report.index))];
+  const inherited = inherits ? [inheritedOf(report)] : [];
   if (of === null) {
     const error = 'error' in report ? report.error : '';
     const history = 'historyBytes' in report ? kib(report.historyBytes) : '';
-    return [report.index, report.state, '', '', '', ...rate.map(() => ''), '', '', '', history, error];
+    return [report.index, report.state, '', '', ...inherited, '', ...rate.map(() => ''), '', '', '', history, error];
   }
   const { lastFlush } = of;
+  const oldestMs = oldestAcceptedAtMs(of);
   return [
     report.index,
-    stateOf(of),
-    count(of.bufferedRecords),
-    of.oldestAcceptedAtMs === null ? '' : seconds(nowMs - of.oldestAcceptedAtMs),
+    stateOf(of, nowMs),
+    count(heldRecords(of)),
+    oldestMs === null ? '' : seconds(nowMs - oldestMs),
+    ...inherited,
     count(of.counters.records),
     ...rate,
     count(of.counters.batches),
@@ -136,15 +146,28 @@ function tableRow(report: BatcherReport, nowMs: number, rates: Rates | null): (s
   ];
 }
 
+/** What the batcher still has to take over from closed runs: `3 batches`, or that it reads that now. Normally nothing. */
+function inheritedOf(report: BatcherReport): string {
+  const of = statusOf(report);
+  if (of?.inheritedBatches === null) return 'being read';
+  const batches = of?.inheritedBatches ?? 0;
+  return batches === 0 ? '' : `${count(batches)} batches`;
+}
+
+/** When the oldest record arrived that is not flushed. The batch that is being flushed is older than the buffer. */
+function oldestAcceptedAtMs({ flushing, oldestAcceptedAtMs }: BatcherStatus): number | null {
+  return flushing === null ? oldestAcceptedAtMs : (flushing.oldestAcceptedAtMs ?? flushing.startedAtMs);
+}
+
 function statusOf(report: BatcherReport): BatcherStatus | null {
   return 'status' in report && report.status !== undefined ? report.status : null;
 }
 
-function stateOf({ paused, draining, holding, flushing }: BatcherStatus): string {
-  if (paused) return 'paused';
-  if (draining) return 'draining';
-  if (holding) return 'holding';
-  return flushing === null ? 'accepting' : 'flushing';
+/** `accepting`, `paused`, …, and since when a batch is being flushed: `flushing for 95.3 s`, `draining, flushing for 95.3 s`. */
+function stateOf({ paused, draining, holding, flushing }: BatcherStatus, nowMs: number): string {
+  const flushes = flushing === null ? [] : [`flushing for ${seconds(nowMs - flushing.startedAtMs)}`];
+  const steered = paused ? ['paused'] : draining ? ['draining'] : holding ? ['holding'] : [];
+  return [...steered, ...flushes].join(', ') || 'accepting';
 }
 
 /** Who has paused it, and why. */

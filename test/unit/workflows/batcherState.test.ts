@@ -144,6 +144,11 @@ it('reports what it holds and since when, the batch on its way included, and wha
   const { spec } = state.takeBatch('records', 200);
   state.accept(chunk({ from: 4, to: 6 }), BODY, 300);
   expect(state.report()).toMatchObject({ records: 7, oldestAcceptedAtMs: 100, coverageRanges: 1, duplicateChunks: 1 });
+  expect(state.status(QUIET)).toMatchObject({
+    bufferedRecords: 2,
+    oldestAcceptedAtMs: 300,
+    flushing: { records: 5, startedAtMs: 200, oldestAcceptedAtMs: 100 },
+  });
   state.finishFlush(done(5), spec.id, 400);
   state.control('pause', { actor: 'ada', reason: '' }, 500);
   expect(state.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true });

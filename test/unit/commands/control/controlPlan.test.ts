@@ -39,7 +39,14 @@ const running = (status: Partial<BatcherStatus>, failing: Failing | null = null)
   ({
     state: 'running',
     failing,
-    status: { paused: false, draining: false, bufferedRecords: 7, ...status } as BatcherStatus,
+    status: {
+      paused: false,
+      draining: false,
+      bufferedRecords: 7,
+      flushing: null,
+      inheritedBatches: 0,
+      ...status,
+    } as BatcherStatus,
   }) as const;
 
 it('tells a batcher only what it is not yet', () => {
@@ -74,6 +81,26 @@ it('takes nothing for flushed that a closed run may hold, and nothing for paused
 
 const onItsWay = { number: 7, reason: 'delay', records: 12, bytes: 1, startedAtMs: 0, parked: false } as const;
 const insertFails = { step: 'insert', message: 'ClickHouse error 60' } as const;
+
+it('counts the batch that is being flushed, and what closed runs have left, as held, and says what is wrong with it', () => {
+  const stuck = (action: 'pause' | 'resume' | 'flush' | 'drain', status: Partial<BatcherStatus> = {}) =>
+    planControl(action, running({ bufferedRecords: 0, flushing: onItsWay, ...status }, insertFails));
+  const failed = 'batch 7 with 12 records has failed and is tried again: ClickHouse error 60';
+  expect(stuck('flush')).toEqual({ outcome: 'already', message: `flushes 12 records anyway; ${failed}` });
+  expect(stuck('flush', { bufferedRecords: 7 })).toEqual({ outcome: 'told', message: `flushes 19 records; ${failed}` });
+  expect(stuck('drain').message).toMatch(/^flushes 12 records and ends; .*; batch 7 .* has failed/);
+  expect(stuck('drain', { draining: true }).message).toBe(`is draining, with 12 records left; ${failed}`);
+  expect(stuck('pause').message).toBe(`pauses, and holds 12 records; ${failed}`);
+  expect(planControl('pause', running({ flushing: onItsWay })).message).toBe(
+    'pauses, and holds 19 records; batch 7 with 12 records is on its way',
+  );
+  const heir = (inheritedBatches: number | null, paused = false) =>
+    planControl('flush', running({ bufferedRecords: 0, inheritedBatches, paused }));
+  expect(heir(3)).toEqual({ outcome: 'already', message: 'flushes 3 batches of closed runs anyway' });
+  expect(heir(3, true).message).toBe('flushes 3 batches of closed runs anyway once it is resumed');
+  expect(heir(null).message).toContain('what a closed run has left');
+  expect(heir(0)).toEqual({ outcome: 'already', message: 'holds nothing' });
+});
 
 it('gives up a batch only by its number, and only one whose insert has failed', () => {
   const park = (status: Partial<BatcherStatus>, failing: Failing | null = insertFails) =>

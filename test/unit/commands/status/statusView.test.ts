@@ -83,6 +83,28 @@ it('says lag, members, and of each batcher what it holds, how old, and its last 
   expect(text).not.toContain('rows/s');
 });
 
+it('shows the batch that is being flushed: since when, and as a part of what is held', () => {
+  const flushing = { number: 8, reason: 'delay', records: 500, bytes: 1, startedAtMs: AT_MS - 95_300 } as const;
+  const of = (overrides: Partial<BatcherStatus>) =>
+    statusText(look(AT_MS, 0, { batchers: [batcher(0, 0, { flushing, ...overrides })] }), config);
+  const stuck = { bufferedRecords: 0, oldestAcceptedAtMs: null };
+  expect(of({ ...stuck, flushing: { ...flushing, oldestAcceptedAtMs: AT_MS - 97_000 } })).toMatch(
+    /flushing for 95\.3 s .* 500 .* 97\.0 s /,
+  );
+  // A worker of an earlier version does not say how old its batch is.
+  expect(of(stuck)).toMatch(/flushing for 95\.3 s .* 500 .* 95\.3 s /);
+  expect(of({})).toMatch(/ 1,734 .* 95\.3 s /);
+  expect(of({ draining: true })).toContain('draining, flushing for 95.3 s');
+});
+
+it('shows what batchers still have to take over from closed runs, if there is any', () => {
+  const of = (inheritedBatches: number | null) =>
+    statusText(look(AT_MS, 0, { batchers: [batcher(0, 0, { inheritedBatches }), batcher(1, 0)] }), config);
+  expect(of(3)).toMatch(/of closed runs[^]* 3 batches /);
+  expect(of(null)).toContain(' being read ');
+  expect(of(0)).not.toContain('of closed runs');
+});
+
 it('shows rates beside the batchers once there are two looks', () => {
   const text = statusText(look(AT_MS, 4_000), config, look(AT_MS - 2_000, 1_000));
   expect(text).toContain('1,500 records/s');
