@@ -66,7 +66,8 @@ export class Assignment {
 
   /**
    * The topic of a partition is gone. A later topic of that name has another log. So everything that is known or was
-   * asked about the old log is dropped, and nothing of it is committed.
+   * asked about the old log is dropped, and nothing of it is committed. Each time that it is seen to be gone counts: in
+   * between, a topic may have been there whose log was asked for.
    */
   topicGone(partition: AssignedPartition): AssignedPartition {
     const successor = partition.successor();
