@@ -32,16 +32,16 @@ interface AttemptsDependencies extends Pick<
 }
 
 /**
- * How an activity may begin. `light`: at once. `heavy`: it holds much in memory and waits for a slot. `flush`: the
- * same, and it has a batch.
+ * What an activity needs to begin. `nothing`: it begins at once. `slot`: it holds much in memory and waits for a slot.
+ * `batch`: a slot, and the batch's memo.
  */
-const KINDS = {
-  insertBatch: 'flush',
-  insertInherited: 'flush',
-  rejectRecords: 'flush',
-  readInheritance: 'heavy',
-  publishForeignSignals: 'light',
-} as const satisfies Partial<Record<keyof FlushActivities, 'light' | 'heavy' | 'flush'>>;
+const NEEDS = {
+  insertBatch: 'batch',
+  insertInherited: 'batch',
+  rejectRecords: 'batch',
+  readInheritance: 'slot',
+  publishForeignSignals: 'nothing',
+} as const satisfies Partial<Record<keyof FlushActivities, 'nothing' | 'slot' | 'batch'>>;
 
 /**
  * Begins the attempts of activities, and reports their results. An accepted batch is never given up: Temporal repeats every
@@ -60,17 +60,17 @@ export class Attempts {
    * Does an activity's work when it may begin: when it belongs to this installation, and has a slot if it needs one.
    * Heartbeats are sent from the start.
    */
-  async admit<T>(activity: keyof typeof KINDS, owner: Owner, work: (attempt: Attempt) => Promise<T>): Promise<T> {
+  async admit<T>(activity: keyof typeof NEEDS, owner: Owner, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { beat, stateLog } = this.#dependencies;
     const { batcher } = owner;
-    const kind = KINDS[activity];
+    const needs = NEEDS[activity];
     const what = `${activity} of ${batcher}`;
     try {
       const result = await Attempt.run(beat, async (attempt) => {
         await this.#mustBeOurs(owner);
-        if (kind === 'light') return work(attempt);
+        if (needs === 'nothing') return work(attempt);
         return this.#inSlot(owner, attempt, () =>
-          kind === 'heavy' ? work(attempt) : this.#withBatch(owner, attempt, work),
+          needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work),
         );
       });
       stateLog.well(what, `Batcher ${batcher} gets its ${activity} done again`);

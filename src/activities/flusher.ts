@@ -2,7 +2,7 @@ import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import { encodeRejected, REJECTED_BYTES_MAX } from '../codecs/rejectionCodec.js';
 import { PublishError } from '../kafka/publisher.js';
 import { sealEnvelope } from '../protocol/flush.js';
-import type { InheritedOutcome } from '../protocol/leftover.js';
+import type { FlushOutcome } from '../protocol/leftover.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
 import type { Answers } from './answers.js';
 import type { Attempt } from './attempt.js';
@@ -40,7 +40,7 @@ export class Flusher {
   }
 
   /**
-   * @returns an `Envelope` of `InheritedOutcome` and the encoded rejected records
+   * @returns an `Envelope` of `FlushOutcome` and the encoded rejected records
    * @throws ApplicationFailure if a table holds the batch
    * @throws PublishError if not all is acknowledged
    */
@@ -126,7 +126,7 @@ export class Flusher {
     { inserted, rejected, skipped }: Outcome & { readonly skipped: readonly SourcedRecord[] },
     { unconfirmed, ...requests }: RequestAnswers,
   ): Uint8Array {
-    const outcome: InheritedOutcome = {
+    const outcome: FlushOutcome = {
       id,
       inserted: inserted.length,
       rejected: rejected.length,

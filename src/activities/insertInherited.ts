@@ -1,6 +1,6 @@
 import { sealEnvelope } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
-import type { InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
+import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { HistoryGoneError } from '../temporal/runHistories.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import type { Attempts } from './attempts.js';
@@ -36,7 +36,7 @@ export function insertInherited({
         if (!(error instanceof HistoryGoneError)) throw error;
         // Waiting would not bring it back, and would hold up everything after it.
         reportLost({ metrics, logger }, batcher, error.runId, `a batch of ${chunks} chunks`);
-        const nothing: InheritedOutcome = { id: LOST_BATCH_ID, inserted: 0, rejected: 0, skipped: 0 };
+        const nothing: FlushOutcome = { id: LOST_BATCH_ID, inserted: 0, rejected: 0, skipped: 0 };
         return sealEnvelope(nothing, new Uint8Array(0));
       }
       return flusher.flush(await batchOf(inherited, leftover, metrics), attempt);

@@ -2,7 +2,7 @@ import type { BatchInsertResult } from '../clickhouse/batchInsert.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
-import type { InheritedOutcome } from '../protocol/leftover.js';
+import type { FlushOutcome } from '../protocol/leftover.js';
 import { identityName } from '../protocol/record.js';
 import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
 
@@ -52,7 +52,7 @@ export function requestOutcome(
     readonly rejected: readonly RejectedRecord[];
   },
   unconfirmed: readonly Unconfirmed[],
-): Pick<InheritedOutcome, 'requests' | 'unconfirmed'> {
+): Pick<FlushOutcome, 'requests' | 'unconfirmed'> {
   const verdicts: RequestVerdict[] = [];
   for (const { record } of requests.inserted) verdicts.push([record.offset, 'inserted']);
   for (const { record } of requests.skipped) verdicts.push([record.offset, 'skipped']);

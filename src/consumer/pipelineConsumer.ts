@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
-import { GroupMember, type MembershipHandlers } from '../kafka/groupMember.js';
+import { GroupMember, type MemberHandlers } from '../kafka/groupMember.js';
 import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { Layout } from '../protocol/batcherId.js';
@@ -11,7 +11,7 @@ import type { BatcherClient } from '../temporal/batcherClient.js';
 import type { Pack } from './lanes/lane.js';
 import { PartitionPauses } from './lanes/partitionPauses.js';
 import { PipelineLanes, type PipelineLanesOptions } from './lanes/pipelineLanes.js';
-import { Membership } from './membership.js';
+import { GroupMembership } from './groupMembership.js';
 import { Assignment } from './partitions/assignment.js';
 import { BatchIntake } from './partitions/batchIntake.js';
 import { GroupCommits, MISSING } from './partitions/groupCommits.js';
@@ -57,7 +57,7 @@ export class PipelineConsumer {
   readonly #options: PipelineConsumerOptions;
   readonly #pipeline: PipelineConfig;
   readonly #member: GroupMember;
-  readonly #membership: Membership;
+  readonly #membership: GroupMembership;
   readonly #fetching: Fetching;
   readonly #lanes: PipelineLanes;
   readonly #pauses: PartitionPauses;
@@ -87,7 +87,7 @@ export class PipelineConsumer {
     const batchersOf = (layout: Layout): readonly BatcherClient[] => this.#lanes.of(layout).batchers;
     const starts = { admin, pipeline, layouts, batchersOf };
     this.#commits = new GroupCommits(name, metrics, logger);
-    this.#membership = new Membership({
+    this.#membership = new GroupMembership({
       ...{ pipeline, kafka, starts, metrics, logger, stateLog },
       member: this.#member,
       release: async () => {
@@ -127,7 +127,7 @@ export class PipelineConsumer {
   }
 
   /** Handles the events of the group member. Without an assignment, events about partitions are ignored. */
-  #memberHandlers(): MembershipHandlers {
+  #memberHandlers(): MemberHandlers {
     const current = (act: (assignment: Assignment) => void): void => {
       if (this.#assignment !== null) act(this.#assignment);
     };

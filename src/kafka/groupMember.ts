@@ -6,7 +6,7 @@ import { FETCH_OPTIONS } from './fetchOptions.js';
 import { rejoinDelayMs, STEADY_MS } from './rejoining.js';
 
 /** Called when something happens to a member of a consumer group. */
-export interface MembershipHandlers {
+export interface MemberHandlers {
   /** It begins to join. From now on it has no partition. */
   readonly joining: () => void;
   /**
@@ -83,7 +83,7 @@ export class GroupMember {
   readonly #kafka: Kafka;
   readonly #groupId: string;
   readonly #sessionTimeoutMs: number;
-  readonly #handlers: MembershipHandlers;
+  readonly #handlers: MemberHandlers;
   readonly #random: () => number;
   #membership: Membership | null = null;
 
@@ -91,7 +91,7 @@ export class GroupMember {
   constructor(
     kafka: Kafka,
     group: { groupId: string; sessionTimeoutMs: number },
-    handlers: MembershipHandlers,
+    handlers: MemberHandlers,
     random: () => number = Math.random,
   ) {
     this.#kafka = kafka;

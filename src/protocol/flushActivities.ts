@@ -32,7 +32,7 @@ export interface FlushActivities {
   /**
    * Like {@link insertBatch}, for a batch whose records are in the history of a closed run.
    *
-   * @returns an `Envelope` of `InheritedOutcome` and the encoded rejected records
+   * @returns an `Envelope` of `FlushOutcome` and the encoded rejected records
    */
   insertInherited(batch: InheritedBatch): Promise<Uint8Array>;
   /** Publishes foreign signals, which no part of this product sends, as dead letters. */

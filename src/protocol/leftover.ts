@@ -45,7 +45,7 @@ export interface InheritedBatch {
   readonly installation?: string;
 }
 
-/** What became of an {@link InheritedBatch}; `id` is the batch id in acknowledgements. */
-export interface InheritedOutcome extends InsertOutcome {
+/** What a flush has done; `id` is the batch id in acknowledgements. */
+export interface FlushOutcome extends InsertOutcome {
   readonly id: string;
 }

@@ -2,7 +2,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { BatcherInput } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
-import type { InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
+import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
@@ -105,7 +105,7 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
       case 'insertBatch':
       case 'insertInherited': {
         const envelope = decode<Uint8Array>(result?.payloads, 0);
-        const { json, bytes } = openEnvelope<InsertOutcome & Partial<InheritedOutcome>>(envelope);
+        const { json, bytes } = openEnvelope<InsertOutcome & Partial<FlushOutcome>>(envelope);
         return { type: 'insertCompleted', eventId, outcome: json, atMs, bytes };
       }
       case 'rejectRecords':

@@ -11,7 +11,7 @@ import type { ChunkMeta } from '../protocol/chunk.js';
 import type { BatchSpec, FlushReason, InsertOutcome, Parking } from '../protocol/flush.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import type { Inheritance } from '../protocol/inheritance.js';
-import type { BegunBatch, InheritedBatch, InheritedOutcome, Leftover } from '../protocol/leftover.js';
+import type { BegunBatch, InheritedBatch, FlushOutcome, Leftover } from '../protocol/leftover.js';
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import type { RowRequest, Unconfirmed } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
@@ -218,7 +218,7 @@ export class BatcherState {
   }
 
   /** The inherited batch is done. */
-  finishInherited(outcome: InheritedOutcome, nowMs: number): void {
+  finishInherited(outcome: FlushOutcome, nowMs: number): void {
     this.finishFlush(outcome, outcome.id, nowMs);
     this.#parts.leftovers.advance();
     this.#parts.progress.records += outcome.inserted + outcome.rejected + outcome.skipped;

@@ -1,5 +1,5 @@
 import type { BatcherInput } from '../protocol/batcher.js';
-import type { BegunBatch, InheritedBatch, InheritedOutcome } from '../protocol/leftover.js';
+import type { BegunBatch, InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import { BATCHER } from '../protocol/batcherId.js';
 import type { BatchSpec, InsertOutcome } from '../protocol/flush.js';
@@ -28,7 +28,7 @@ export type RunEvent =
   | {
       readonly type: 'insertCompleted';
       readonly eventId: number;
-      readonly outcome: InsertOutcome & Partial<InheritedOutcome>;
+      readonly outcome: InsertOutcome & Partial<FlushOutcome>;
       readonly atMs: number;
     }
   | { readonly type: 'rejectCompleted'; readonly unconfirmed: readonly Unconfirmed[]; readonly atMs: number }
@@ -177,7 +177,7 @@ export class ClosedRun {
     return { type: 'inherited', destination, answer, outcome: null };
   }
 
-  #insertAnswered(outcome: InsertOutcome & Partial<InheritedOutcome>, eventId: number, atMs: number): void {
+  #insertAnswered(outcome: InsertOutcome & Partial<FlushOutcome>, eventId: number, atMs: number): void {
     if (this.#current === null) throw new Error(`event ${eventId}: an insert that was not scheduled has answered`);
     const answer = { runId: this.#run.runId, eventId };
     this.#current = { ...this.#current, outcome, answer };
@@ -200,7 +200,7 @@ export class ClosedRun {
 type CurrentBatch = {
   readonly destination: BegunBatch['destination'];
   readonly answer: BegunBatch['answer'];
-  readonly outcome: (InsertOutcome & Partial<InheritedOutcome>) | null;
+  readonly outcome: (InsertOutcome & Partial<FlushOutcome>) | null;
 } & (
   { readonly type: 'own'; readonly chunks: readonly Buffered[]; readonly id: string } | { readonly type: 'inherited' }
 );

@@ -7,7 +7,7 @@ import {
   type RejectionSpec,
 } from '../protocol/flush.js';
 import type { Inheritance } from '../protocol/inheritance.js';
-import type { InheritedOutcome } from '../protocol/leftover.js';
+import type { FlushOutcome } from '../protocol/leftover.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import { atInstallation, ONCE, untilDone, untilInserted } from './activityCalls.js';
 import type { BatcherState } from './batcherState.js';
@@ -30,7 +30,7 @@ export async function flush(state: BatcherState, reason: FlushReason): Promise<v
 /** Flushes a batch whose records are in the history of a closed run. They do not enter this run's history. */
 export async function flushInherited(state: BatcherState): Promise<void> {
   const batch = state.takeInherited(Date.now());
-  const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(
+  const { json: outcome, bytes } = openEnvelope<FlushOutcome>(
     await untilInserted(state, (_again, parking) =>
       atInstallation(state, ({ activities, named }) =>
         activities.insertInherited({ ...batch, ...(parking === undefined ? {} : { parking }), ...named }),

@@ -1,5 +1,5 @@
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
-import type { InheritedBatch, InheritedOutcome } from '../../../src/protocol/leftover.js';
+import type { InheritedBatch, FlushOutcome } from '../../../src/protocol/leftover.js';
 import type { Inheritance } from '../../../src/protocol/inheritance.js';
 import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/protocol/flush.js';
 import { BATCHER } from '../../../src/protocol/batcherId.js';
@@ -145,7 +145,7 @@ export class BatcherRun {
         break;
       case 'insertBatch':
       case 'insertInherited': {
-        const { json: outcome, bytes } = openEnvelope<InheritedOutcome>(result as Uint8Array);
+        const { json: outcome, bytes } = openEnvelope<FlushOutcome>(result as Uint8Array);
         const { pipeline, batcher, number, destination } = activity.args[0];
         const spec = { pipeline, batcher, number, destination, id: outcome.id };
         this.#finish = () => {

@@ -17,7 +17,7 @@ import { TopicWatch } from './topicWatch.js';
 const TOPICS_INTERVAL_MS = 15_000;
 const RETRY_MS = 1_000;
 
-export interface MembershipOptions {
+export interface GroupMembershipOptions {
   readonly pipeline: PipelineConfig;
   readonly kafka: Kafka;
   readonly member: Pick<GroupMember, 'join' | 'leave' | 'topics'>;
@@ -41,8 +41,8 @@ export interface MembershipOptions {
  * A failure concerns this pipeline only. If Kafka does not say which topics there are, it is asked again every second.
  * {@link GroupMember} joins again with a new kafkajs consumer. Only {@link stop} ends it.
  */
-export class Membership {
-  readonly #options: MembershipOptions;
+export class GroupMembership {
+  readonly #options: GroupMembershipOptions;
   readonly #topics: TopicWatch;
   /**
    * Topics about which Kafka said nothing when `startFrom: latest` was carried out, and the time of that, in
@@ -57,7 +57,7 @@ export class Membership {
   #isUnsteady = false;
   #stopped = false;
 
-  constructor(options: MembershipOptions) {
+  constructor(options: GroupMembershipOptions) {
     this.#options = options;
     this.#topics = new TopicWatch(options.starts.admin, options.pipeline);
   }
