@@ -1,6 +1,7 @@
 import type { RecordSource } from '../protocol/record.js';
 import type { BatchRow } from './batchRows.js';
 import { canLookUp } from './identityColumns.js';
+import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './rows.js';
@@ -84,24 +85,21 @@ async function rowsInTable(
   }
   const present: BatchRow[] = [];
   for (const [source, list] of bySource) {
-    const offsets = list.map(({ record }) => record.offset);
-    const range = [min(offsets), max(offsets)] as const;
-    if (fill?.sources.has(source) === true) {
-      const found = await tables.foundRecords(table, tableColumns, source, ...range);
-      present.push(...list.filter(({ record }) => found.has(recordName(record))));
-    } else {
-      const found = await tables.foundOffsets(table, source, ...range);
-      present.push(...list.filter(({ record }) => found.has(record.offset)));
-    }
+    const isFilled = fill?.sources.has(source) === true;
+    list.sort((one, other) => one.record.offset - other.record.offset);
+    // The range also holds rows of other batchers. So an answer can be over a limit that this batch alone would keep.
+    const parts = inParts(list, async (part) => {
+      const offsets = new Set(part.map(({ record }) => record.offset));
+      const range = [part[0]?.record.offset ?? 0, part.at(-1)?.record.offset ?? 0] as const;
+      const isOwn = (offset: number): boolean => offsets.has(offset);
+      if (isFilled) {
+        const found = await tables.foundRecords(table, tableColumns, source, ...range, isOwn);
+        return part.filter(({ record }) => found.has(recordName(record)));
+      }
+      const found = await tables.foundOffsets(table, source, ...range, isOwn);
+      return part.filter(({ record }) => found.has(record.offset));
+    });
+    for await (const part of parts) for (const row of part) present.push(row);
   }
   return present;
-}
-
-/** `Math.min(...)` of a long list would overflow the stack. */
-function min(numbers: readonly number[]): number {
-  return numbers.reduce((low, number) => (number < low ? number : low), Infinity);
-}
-
-function max(numbers: readonly number[]): number {
-  return numbers.reduce((high, number) => (number > high ? number : high), -Infinity);
 }

@@ -17,6 +17,7 @@ import type { KafkaRecord, RecordSource, TopicPartition } from '../protocol/reco
 import { parseTableName } from '../protocol/tables.js';
 import { classifyForeignAnswer, classifyInsertError, InsertError } from './insertErrors.js';
 import { InsertSizes } from './insertSizes.js';
+import { inParts } from './inParts.js';
 import type { TableColumns } from './rows.js';
 import { quoteName } from './sqlNames.js';
 import { DEFAULT_LIMITS, type ValueLimits } from './values/valueCheck.js';
@@ -152,24 +153,15 @@ export class ClickHouseTables {
       else unknown.push(table);
     }
     for (let at = 0; at < unknown.length; at += TABLES_ASKED_MAX) {
-      for (const [table, columns] of await this.#readInParts(unknown.slice(at, at + TABLES_ASKED_MAX))) {
-        this.#columns.set(table, { columns, readAtMs: performance.now() });
-        found.set(table, columns);
+      const asked = unknown.slice(at, at + TABLES_ASKED_MAX);
+      for await (const part of inParts(asked, (some) => this.#readColumns(some))) {
+        for (const [table, columns] of part) {
+          this.#columns.set(table, { columns, readAtMs: performance.now() });
+          found.set(table, columns);
+        }
       }
     }
     return found;
-  }
-
-  /** Halves a question whose answer is over a limit of the user's, such as `max_result_rows`. */
-  async #readInParts(tables: readonly string[]): Promise<Map<string, TableColumns>> {
-    try {
-      return await this.#readColumns(tables);
-    } catch (error) {
-      if (tables.length === 1 || !(error instanceof InsertError && error.kind === 'oversized')) throw error;
-      const middle = Math.ceil(tables.length / 2);
-      const first = await this.#readInParts(tables.slice(0, middle));
-      return new Map([...first, ...(await this.#readInParts(tables.slice(middle)))]);
-    }
   }
 
   async #readColumns(tables: readonly string[]): Promise<Map<string, TableColumns>> {
@@ -513,11 +505,19 @@ export class ClickHouseTables {
   }
 
   /**
-   * The offsets of a source that are in the table already.
+   * The offsets of a source, within a range, that are in the table already.
    *
+   * @param isOwn which of them are asked for. Others are not kept in memory: the range also holds the rows of all other
+   *   batchers. Default: all
    * @throws InsertError
    */
-  async foundOffsets(table: string, source: RecordSource, from: number, to: number): Promise<Set<number>> {
+  async foundOffsets(
+    table: string,
+    source: RecordSource,
+    from: number,
+    to: number,
+    isOwn: (offset: number) => boolean = () => true,
+  ): Promise<Set<number>> {
     const { database, name } = this.#split(table);
     const { topic, partition, epoch } = source;
     const rows = await this.#lookUp<[number | string]>(
@@ -526,14 +526,16 @@ export class ClickHouseTables {
        WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _epoch = {epoch:String}
          AND _offset BETWEEN {from:Int64} AND {to:Int64}`,
       { topic, partition, epoch, from, to },
+      ([offset]) => isOwn(Number(offset)),
     );
     return new Set(rows.map(([offset]) => Number(offset)));
   }
 
   /**
-   * The records of a partition that are in the table already, whatever their epoch, as named by {@link recordName}. A
-   * record of another log at the same offset has another timestamp.
+   * The records of a partition, within a range of offsets, that are in the table already, whatever their epoch, as named by
+   * {@link recordName}. A record of another log at the same offset has another timestamp.
    *
+   * @param isOwn as of {@link foundOffsets}
    * @throws InsertError
    */
   async foundRecords(
@@ -542,6 +544,7 @@ export class ClickHouseTables {
     { topic, partition }: RecordSource,
     from: number,
     to: number,
+    isOwn: (offset: number) => boolean = () => true,
   ): Promise<Set<string>> {
     const { database, name } = this.#split(table);
     const rows = await this.#lookUp<[number | string, number | string]>(
@@ -549,6 +552,7 @@ export class ClickHouseTables {
       `SELECT DISTINCT _offset, ${secondsOf(columns.get('_timestamp'))} FROM ${quoteName(database)}.${quoteName(name)}
        WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}`,
       { topic, partition, from, to },
+      ([offset]) => isOwn(Number(offset)),
     );
     return new Set(rows.map(([offset, seconds]) => `${offset}@${seconds}`));
   }
@@ -609,12 +613,17 @@ export class ClickHouseTables {
   }
 
   /** Looks rows up. After its time-out ClickHouse stops it, too, so that repeated look-ups do not pile up there. */
-  async #lookUp<Row>(table: string, query: string, parameters: Record<string, unknown>): Promise<Row[]> {
+  async #lookUp<Row>(
+    table: string,
+    query: string,
+    parameters: Record<string, unknown>,
+    keeps?: (row: Row) => boolean,
+  ): Promise<Row[]> {
     const { client, timeoutMs } = this.#lookUps;
     const seconds = Math.ceil(timeoutMs / 1000);
     const startedAt = performance.now();
     try {
-      return await this.#query<Row>(query, parameters, client, { max_execution_time: seconds });
+      return await this.#query(query, parameters, client, { max_execution_time: seconds }, keeps);
     } catch (error) {
       const tookTooLong =
         error instanceof InsertError &&
@@ -628,11 +637,13 @@ export class ClickHouseTables {
     }
   }
 
+  /** @param keeps which rows are returned. The others are dropped as they come. Default: all */
   async #query<Row>(
     query: string,
     parameters: Record<string, unknown>,
     client = this.#client,
     settings: ClickHouseSettings = {},
+    keeps: (row: Row) => boolean = () => true,
   ): Promise<Row[]> {
     try {
       const result = await client.query({
@@ -641,7 +652,13 @@ export class ClickHouseTables {
         format: 'JSONCompactEachRow',
         clickhouse_settings: { ...settings, ...QUERY_SETTINGS },
       });
-      const rows = await result.json<Row>();
+      const rows: Row[] = [];
+      for await (const part of result.stream<Row>()) {
+        for (const text of part) {
+          const row = text.json();
+          if (keeps(row)) rows.push(row);
+        }
+      }
       mustBeOfClickHouse(result.response_headers);
       return rows;
     } catch (error) {

@@ -79,9 +79,9 @@ export class FakeTable {
       this.rows.push(...this.#running.splice(0));
       return Promise.resolve(isInserting);
     },
-    foundOffsets: (_table, source, from, to) => {
+    foundOffsets: (_table, source, from, to, isOwn?: (offset: number) => boolean) => {
       this.lookUps++;
-      return Promise.resolve(new Set(this.#found(source, from, to)));
+      return Promise.resolve(new Set(this.#found(source, from, to).filter((offset) => isOwn?.(offset) ?? true)));
     },
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
     send: (table, { lines, token, ignoreViews = false }) => {

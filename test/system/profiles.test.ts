@@ -3,6 +3,7 @@
  */
 import { expect, it, onTestFinished } from 'vitest';
 import { insertRecords } from '../../src/clickhouse/batchInsert.js';
+import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { ProfileProxy } from '../support/profileProxy.js';
@@ -111,6 +112,25 @@ it('a look-up that reads more than a profile allows fails, and does not find a p
   );
   await command(`INSERT INTO profile_c SELECT number, 'orders', 0, number, 'e' FROM numbers(100000)`);
   await expect(tables.foundOffsets('profile_c', SOURCE, 0, 100_000)).rejects.toMatchObject({ code: '158' });
+});
+
+it('a repeated batch is inserted once although an answer with its whole range is over a profile’s limit', async () => {
+  const { tables, command, ask } = await withProfile({ max_result_rows: '1000', result_overflow_mode: 'break' });
+  const identity = IDENTITY.replace('_offset', '_timestamp DateTime64(3), _offset');
+  await command(`CREATE TABLE profile_h (id UInt32, ${identity}) ENGINE = MergeTree ORDER BY (_topic, _offset)`);
+  await command(`INSERT INTO profile_h SELECT number, 'orders', 0, 0, number, 'e' FROM numbers(8000)`);
+  await expect(tables.foundOffsets('profile_h', SOURCE, 0, 7_999)).rejects.toMatchObject({ kind: 'oversized' });
+  const records = Array.from({ length: 1_200 }, (_, index) => ({
+    source: SOURCE,
+    record: record(index * 8, { value: Buffer.from('{"id":1}'), timestampMs: 0 }),
+  }));
+  const options = { ...{ tables, table: 'profile_h', columns: {}, batch: 'd', repeated: true, overdue: false } };
+  const insert = (fill: BatchInsertOptions['fill']) =>
+    insertRecords(records, { ...options, ...(fill && { fill }), mustBeAlive: () => undefined });
+  expect((await insert(undefined)).inserted).toHaveLength(1_200);
+  expect(await ask('SELECT count() FROM profile_h')).toEqual([8_200]);
+  await insert({ sources: new Set([SOURCE]), salt: 's' });
+  expect(await ask('SELECT count() FROM profile_h')).toEqual([8_200]);
 });
 
 it('a profile cannot change what becomes of values', async () => {

@@ -1,7 +1,9 @@
 import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
 import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
+import { inParts } from '../../clickhouse/inParts.js';
 import { missingColumns } from '../../clickhouse/rows.js';
+import type { RowsOfRecord } from '../../clickhouse/tables.js';
 import { RunHistories } from '../../temporal/runHistories.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
@@ -222,9 +224,13 @@ async function markRows(
       const table = tableOf(destination, range.topic);
       const committed = epochs.get(partitionName(range));
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
-        const last = Math.min(at + ROWS_AT_ONCE, range.to) - 1;
-        for (const { offset, rows, epoch } of await tables.rowsByOffset(table, range, at, last))
-          ledger.rows(offset, rows, committed === undefined || epoch === committed);
+        const offsets = Array.from({ length: Math.min(ROWS_AT_ONCE, range.to - at) }, (_, index) => at + index);
+        const ask = (part: readonly number[]): Promise<RowsOfRecord[]> =>
+          tables.rowsByOffset(table, range, part[0] ?? at, part.at(-1) ?? at);
+        for await (const found of inParts(offsets, ask)) {
+          for (const { offset, rows, epoch } of found)
+            ledger.rows(offset, rows, committed === undefined || epoch === committed);
+        }
       }
     }
   });

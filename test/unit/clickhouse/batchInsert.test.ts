@@ -1,6 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
-import { insertRecords } from '../../../src/clickhouse/batchInsert.js';
+import { giveUpRecords, insertRecords } from '../../../src/clickhouse/batchInsert.js';
+import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
+import { InsertError } from '../../../src/clickhouse/insertErrors.js';
+import { REJECTION_CODES } from '../../../src/protocol/ack.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
 
@@ -32,4 +35,58 @@ it('lets others have their turn by the time that rows take, not by their number'
   await others;
   expect(rows).toHaveLength(50);
   expect(turns).toBeGreaterThanOrEqual(50);
+});
+
+const ANSWER_ROWS_MAX = 100;
+
+/** Every eighth of these records is of the batch, the others are other batchers'. An answer to a look-up has a limit. */
+function sparseBatch() {
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const table = new FakeTable();
+  for (let offset = 0; offset < 3_000; offset++)
+    table.rows.push({ _topic: 'orders', _partition: 0, _epoch: 'e1', _offset: offset });
+  const kept: number[] = [];
+  const options: BatchInsertOptions = {
+    tables: {
+      ...table.tables,
+      foundOffsets: async (name, asked, from, to, isOwn) => {
+        if (to - from + 1 > ANSWER_ROWS_MAX)
+          throw new InsertError('oversized', { code: '396', message: 'over max_result_rows' });
+        const found = await table.tables.foundOffsets(name, asked, from, to, isOwn);
+        kept.push(...found);
+        return found;
+      },
+    },
+    ...{ table: 't', columns: {}, batch: 'b', repeated: true, overdue: false, mustBeAlive: () => undefined },
+  };
+  const records = Array.from({ length: 400 }, (_, index) => ({ source, record: record(index * 8) }));
+  return { table, options, records, kept };
+}
+
+it('a look-up over a limit of the user’s is divided, and no row of other batchers in its range is kept', async () => {
+  const { table, options, records, kept } = sparseBatch();
+  const { inserted, rejected } = await insertRecords([...records].reverse(), options);
+  expect([inserted.length, rejected.length]).toEqual([400, 0]);
+  expect(table.insertSizes).toEqual([25]);
+  expect(kept).toEqual(Array.from({ length: 375 }, (_, index) => index * 8));
+});
+
+it('a batch can be given up although a look-up of its whole range is over a limit of the user’s', async () => {
+  const { table, options, records } = sparseBatch();
+  const parked = { code: REJECTION_CODES.parked, message: 'by a person' };
+  const { inserted, rejected } = await giveUpRecords(records, options, parked);
+  expect([inserted.length, rejected.length]).toEqual([375, 25]);
+  expect(table.insertSizes).toEqual([]);
+});
+
+it('a batch is held while a look-up of a single row is over a limit of the user’s', async () => {
+  const { options, records } = sparseBatch();
+  const error = new InsertError('oversized', { code: '158', message: 'over max_rows_to_read' });
+  let asked = 0;
+  const foundOffsets = () => {
+    asked++;
+    return Promise.reject(error);
+  };
+  await expect(insertRecords(records, { ...options, tables: { ...options.tables, foundOffsets } })).rejects.toBe(error);
+  expect(asked).toBe(10);
 });
