@@ -111,6 +111,9 @@ export function haproxyCommand(): string {
   return existsSync(HAPROXY_IN_SBIN) ? HAPROXY_IN_SBIN : 'haproxy';
 }
 
+/** For a JVM that lives for a minute: a compiler that optimizes, and a collector with threads of its own, cost it more than they save. */
+export const SHORT_LIFE = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+
 /** The command that starts a JVM: the one of JAVA_HOME, else the one on the PATH. */
 export function javaCommand(): string {
   const home = process.env['JAVA_HOME'];

@@ -117,6 +117,11 @@ export interface StackOptions {
    * flavour, haproxy and openssl. Default: no.
    */
   readonly tls?: boolean;
+  /**
+   * Lives for minutes, under little load, as in a test: Kafka's JVMs then do not optimize, which takes them half their processor time.
+   * Only in the native flavour. Default: no.
+   */
+  readonly shortLived?: boolean;
   /** Only these parts; default: all three. */
   readonly only?: readonly PartName[];
   /** Told about every step: what is set up, downloaded, built, started. */

@@ -7,7 +7,7 @@ import { kafkaHeapMiB, kafkaSettings } from '../kafkaSettings.js';
 import { HOST } from '../ports.js';
 import { probeBroker } from '../probes.js';
 import { logTail, runCommand } from '../processes.js';
-import { javaCommand, javaVersion } from '../prerequisites.js';
+import { javaCommand, javaVersion, SHORT_LIFE } from '../prerequisites.js';
 import { StackError, throwIfAborted, type StackOptions } from '../stack.js';
 import { VERSIONS } from '../versions.js';
 import { onFreePorts, type NativeContext } from './context.js';
@@ -51,20 +51,23 @@ interface BrokerPlan {
   readonly directory: string;
 }
 
-/** Where the classes come from, and how a JVM loads them. */
+/** Where the classes come from, and how the JVMs of brokers and of the storage tool load them. */
 interface Classes {
   readonly jars: string;
-  readonly jvmArguments: readonly string[];
+  readonly ofBrokers: readonly string[];
+  readonly ofTool: readonly string[];
 }
 
 /** Starts 1 or 3 brokers, each a broker and a controller in one JVM (KRaft); with TLS where files for it are given. */
 export async function startKafka(
-  { brokers = 1, kafkaConfig = {} }: Pick<StackOptions, 'brokers' | 'kafkaConfig'>,
+  { brokers = 1, kafkaConfig = {}, shortLived = false }: Pick<StackOptions, 'brokers' | 'kafkaConfig' | 'shortLived'>,
   context: NativeContext,
   tls?: TlsFiles,
 ): Promise<NativeKafka> {
   const jars = await ensureJars(KAFKA_JARS, context);
-  const classes = { jars, jvmArguments: await classArchiveArguments(jars, context) };
+  const archive = await classArchiveArguments(jars, context);
+  const ofTool = [...archive, ...SHORT_LIFE];
+  const classes = { jars, ofBrokers: shortLived ? ofTool : archive, ofTool };
   return context.progress.step('kafka', brokers === 1 ? 'start Kafka' : `start ${brokers} Kafka brokers`, () =>
     onFreePorts((tls === undefined ? 2 : 4) * brokers, (ports) =>
       startBrokers(classes, ports, { brokers, kafkaConfig, tls, context }),
@@ -95,7 +98,8 @@ async function classArchiveArguments(jars: string, context: NativeContext): Prom
 
 async function writeClassArchive(jars: string, directory: string, context: NativeContext): Promise<void> {
   const scratch = join(directory, 'scratch');
-  const classes = { jars, jvmArguments: [`-XX:ArchiveClassesAtExit=${join(directory, CLASS_ARCHIVE)}`] };
+  const ofBrokers = [`-XX:ArchiveClassesAtExit=${join(directory, CLASS_ARCHIVE)}`];
+  const classes = { jars, ofBrokers, ofTool: SHORT_LIFE };
   const { parts } = await onFreePorts(2, (ports) =>
     startBrokers(classes, ports, {
       brokers: 1,
@@ -143,7 +147,8 @@ async function startBrokers(
           command: javaCommand(),
           args: [
             `-Xmx${kafkaHeapMiB(plans.length)}m`,
-            ...jvmArguments(classes, plan),
+            ...classes.ofBrokers,
+            ...classPath(plan),
             'kafka.Kafka',
             propertiesFile(plan),
           ],
@@ -191,8 +196,8 @@ async function formatStorage(
     {
       command: javaCommand(),
       args: [
-        // The archive of a broker that is being written is not for this tool to write.
-        ...jvmArguments({ ...deps.classes, jvmArguments: [] }, plan),
+        ...deps.classes.ofTool,
+        ...classPath(plan),
         'kafka.tools.StorageTool',
         'format',
         '-t',
@@ -283,8 +288,8 @@ const LOG4J_PROPERTIES = [
 ].join('\n');
 
 /** The class path is relative to the directory of the jars: an archive of classes is for one class path, letter by letter. */
-function jvmArguments({ jvmArguments }: Classes, plan: BrokerPlan): string[] {
-  return [...jvmArguments, `-Dlog4j2.configurationFile=${join(plan.directory, LOG4J_FILE)}`, '-cp', CLASS_PATH];
+function classPath(plan: BrokerPlan): string[] {
+  return [`-Dlog4j2.configurationFile=${join(plan.directory, LOG4J_FILE)}`, '-cp', CLASS_PATH];
 }
 
 function propertiesFile(plan: BrokerPlan): string {

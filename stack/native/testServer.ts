@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedDirectory, fillCache, isCached } from '../cache.js';
 import { HOST } from '../ports.js';
-import { ensureTools, javaCommand, javaVersion } from '../prerequisites.js';
+import { ensureTools, javaCommand, javaVersion, SHORT_LIFE } from '../prerequisites.js';
 import { accepts } from '../probes.js';
 import { Watchdog } from '../processes.js';
 import { Progress, type StackEvent } from '../progress.js';
@@ -19,8 +19,7 @@ const CLASS_ARCHIVE = 'classes.jsa';
 const MAIN_CLASS = 'io.temporal.testserver.TestServer';
 const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 30_000;
-/** A server lives for a test: the compiler that optimizes and the collector with threads of its own would cost more than they save. */
-const SHORT_LIFE = ['-Xmx256m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+const JVM_ARGUMENTS = ['-Xmx256m', ...SHORT_LIFE];
 
 const JARS: JarSet = {
   name: 'temporal-test-server',
@@ -87,7 +86,7 @@ async function prepareClasses(
           name: JARS.name,
           process: {
             command: javaCommand(),
-            args: [`-XX:ArchiveClassesAtExit=${archive}`, ...SHORT_LIFE, '-cp', classPath, MAIN_CLASS, String(port)],
+            args: [`-XX:ArchiveClassesAtExit=${archive}`, ...JVM_ARGUMENTS, '-cp', classPath, MAIN_CLASS, String(port)],
             cwd: dataDir,
             logFile: join(dataDir, 'server.log'),
           },
@@ -133,7 +132,7 @@ async function writeWrapper(directory: string, classes: string): Promise<void> {
     '  while kill -0 "$PPID" && kill -0 "$$"; do sleep 1; done',
     '  kill -0 "$PPID" || kill -9 "$$"',
     ') >/dev/null 2>&1 </dev/null &',
-    `exec "$java" ${SHORT_LIFE.join(' ')} ${classes} ${MAIN_CLASS} "$@"`,
+    `exec "$java" ${JVM_ARGUMENTS.join(' ')} ${classes} ${MAIN_CLASS} "$@"`,
     '',
   ].join('\n');
   await writeFile(join(directory, WRAPPER), script);

@@ -13,7 +13,7 @@ declare module 'vitest' {
 
 /** The stack of all tests that share one. Vitest calls it once, before the first of them, and what it returns after the last. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
-  const stack = await startStack({ onProgress: reportSetUp });
+  const stack = await startStack({ shortLived: true, onProgress: reportSetUp });
   const { kafka, temporal, clickhouse } = stack;
   project.provide('stack', { kafka, temporal, clickhouse });
   return () => stack.stop();

@@ -17,7 +17,7 @@ export function useSharedStack(): () => StackAddresses {
 export function useStack(options: StackOptions = {}): () => Stack {
   let stack: Stack | undefined;
   beforeAll(async () => {
-    stack = await startStack({ onProgress: reportSetUp, ...options });
+    stack = await startStack({ shortLived: true, onProgress: reportSetUp, ...options });
   }, FIRST_START_MS);
   afterAll(() => stack?.stop());
   return () => {

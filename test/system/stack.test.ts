@@ -64,7 +64,7 @@ describe('the whole stack', () => {
   const events: StackEvent[] = [];
 
   beforeAll(async () => {
-    stack = await startStack({ onProgress: (event) => events.push(event) });
+    stack = await startStack({ shortLived: true, onProgress: (event) => events.push(event) });
   }, 600_000);
   afterAll(() => stack.stop());
 
@@ -132,7 +132,7 @@ test(
   'of three brokers one may be away, and it catches up when it is back',
   { timeout: 2 * START_WITHIN_MS },
   async () => {
-    const stack = await startStack({ only: ['kafka'], brokers: 3, flavour: 'native' });
+    const stack = await startStack({ only: ['kafka'], brokers: 3, flavour: 'native', shortLived: true });
     try {
       expect(stack.kafka.brokers).toHaveLength(3);
       const kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
