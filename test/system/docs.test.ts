@@ -23,7 +23,7 @@ async function bash(script: string): Promise<string> {
   // Without a terminal bash takes no -m; as a command it does.
   writeFileSync(file, `set -m\n${script}`);
   try {
-    const { stdout } = await promisify(execFile)('bash', ['-e', file], { cwd: directory, timeout: 120_000 });
+    const { stdout } = await promisify(execFile)('bash', ['-e', file], { cwd: directory, timeout: 240_000 });
     return stdout;
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string; stderr: string };
@@ -65,4 +65,4 @@ it('the tutorial does what it says, from the pipeline to the kill; then every co
     );
     expect(['0', '1'], `${command}\n${readFileSync(join(directory, 'output'), 'utf8')}`).toContain(code.trim());
   }
-});
+}, 480_000);
