@@ -115,11 +115,16 @@ Exit code 1 if records are missing, have more than one row under one epoch, are
 not acknowledged, or cannot be read by anybody, so that the daemon passes over
 them. Their offsets are named. Rows that were deleted count as
 not there, and so do acknowledgements and dead letters that the retention of
-their topics has removed. A row counts whatever its epoch is. After a
-topic was recreated, or read again, it may be of an earlier record at the same
-offset: records with rows of other epochs only are named as well.
+their topics has removed.
 
-It keeps a byte for each offset, for at most 100 million offsets.`,
+A row of another epoch than the committed one counts only if it has the record's
+timestamp (to the second). So what is left of a topic that was recreated hides
+nothing; of its acknowledgements this cannot be told. Records that were accepted
+under the committed epoch, and have rows of other epochs only, are named, but are
+not missing: \`ktb rewind\` leaves what the table has. If the offsets were reset to
+ingest them again, their new rows are missing.
+
+It keeps five bytes for each offset, for at most 100 million offsets.`,
 
   codecServer: `
 Signals and flushes carry packed records, which Temporal shows as bytes. This

@@ -75,6 +75,8 @@ export interface RowsOfRecord {
   readonly offset: number;
   readonly epoch: string;
   readonly rows: number;
+  /** The record's timestamp, see {@link secondsOfRecord}. Null if the table has no column `_timestamp`. */
+  readonly seconds: number | null;
 }
 
 /** How rows are looked up. */
@@ -558,25 +560,32 @@ export class ClickHouseTables {
   }
 
   /**
-   * How many rows each record of a range of offsets has, by epoch, in the order of offsets.
+   * How many rows each record of a range of offsets has, by epoch, in the order of offsets. Records of several logs may
+   * have been at one offset.
    *
    * @throws InsertError
    */
   async rowsByOffset(
     table: string,
+    columns: TableColumns,
     { topic, partition }: TopicPartition,
     from: number,
     to: number,
   ): Promise<RowsOfRecord[]> {
     const { database, name } = this.#split(table);
-    const rows = await this.#lookUp<[number | string, string, number | string]>(
+    const type = columns.get('_timestamp');
+    const seconds = type === undefined ? 'NULL' : `any(${secondsOf(type)})`;
+    const rows = await this.#lookUp<[number | string, string, number | string, number | string | null]>(
       table,
-      `SELECT _offset, _epoch, count() FROM ${quoteName(database)}.${quoteName(name)}
+      `SELECT _offset, _epoch, count(), ${seconds} FROM ${quoteName(database)}.${quoteName(name)}
        WHERE _topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}
        GROUP BY _offset, _epoch ORDER BY _offset`,
       { topic, partition, from, to },
     );
-    return rows.map(([offset, epoch, count]) => ({ offset: Number(offset), epoch, rows: Number(count) }));
+    return rows.map(([offset, epoch, count, time]) => {
+      // A nullable column has no time of a record without one.
+      return { offset: Number(offset), epoch, rows: Number(count), seconds: type === undefined ? null : Number(time) };
+    });
   }
 
   async #send(
@@ -798,9 +807,14 @@ function logComment(batch: string): string {
   return `ktb ${batch}`;
 }
 
-/** Names a record by its offset and its timestamp in seconds. Columns of every date type keep seconds. */
+/** Names a record by its offset and its timestamp in seconds. */
 export function recordName({ offset, timestampMs }: KafkaRecord): string {
-  return `${offset}@${timestampMs < 0 ? 0 : Math.floor(timestampMs / 1000)}`;
+  return `${offset}@${secondsOfRecord(timestampMs)}`;
+}
+
+/** What a column `_timestamp` keeps of a record's timestamp, whatever its type. 0 if the record has none. */
+export function secondsOfRecord(timestampMs: number): number {
+  return timestampMs < 0 ? 0 : Math.floor(timestampMs / 1000);
 }
 
 /**

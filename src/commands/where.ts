@@ -8,6 +8,7 @@ import { createTemporalClient } from '../temporal/connect.js';
 import { quotedText } from '../temporal/visibilityQuery.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
+import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
 import { isInputTopic, patternText } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
@@ -25,6 +26,8 @@ import { withKafka, withTables } from './shared/connections.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
 import {
+  isAcceptedNow,
+  isRowOf,
   parsePlace,
   stateOf,
   whereText,
@@ -92,10 +95,16 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
     const accepted = await known(() => acceptedBy(temporal(), pipeline, place, record));
     const rows = await known(() => rowsOf(config, pipeline, place));
     // It has no answer yet if a batcher still holds it, or if none has it and it is not committed.
+    const acceptedUnder =
+      'error' in accepted ? accepted : accepted.map((found) => ({ epochs: epochsOf(found, place) }));
     const isHeld = (batcher: FoundBatcher): boolean => holdsUnflushed(batcher, place);
     const isWaiting =
-      !('error' in accepted) && (accepted.length === 0 ? place.offset >= (log.committed ?? 0) : accepted.some(isHeld));
-    const answers = await answersTo(place, record, search, { rows, isWaiting });
+      !('error' in accepted || 'error' in acceptedUnder) &&
+      (accepted.some(isHeld) ||
+        (!isAcceptedNow({ log, acceptances: acceptedUnder }) && place.offset >= (log.committed ?? 0)));
+    const isInserted =
+      !('error' in rows) && rows.some((row) => isRowOf({ log, record, acceptances: acceptedUnder }, row));
+    const answers = await answersTo(place, record, search, { isInserted, isWaiting });
     const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
       if ('error' in accepted) return accepted;
       const at = answers.acks[0]?.atMs;
@@ -128,7 +137,9 @@ async function logOf(
   const found = logs.find((entry) => entry.partition === partition);
   if (found === undefined)
     throw new UsageError(`topic ${topic} has no partition ${partition}: it has ${partitionsText(logs)}`);
-  return { start: found.logStart, end: found.logEnd, committed: found.committedOffset };
+  const metadata = parseCommitMetadata(found.committedMetadata);
+  const epoch = metadata.type === 'ours' ? metadata.epoch : null;
+  return { start: found.logStart, end: found.logEnd, committed: found.committedOffset, epoch };
 }
 
 async function readRecord(
@@ -234,7 +245,9 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
 
 function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
   const table = tableOf(pipeline.settings.destination, place.topic);
-  return withTables(config, (tables) => tables.rowsByOffset(table, place, place.offset, place.offset));
+  return withTables(config, async (tables) =>
+    tables.rowsByOffset(table, await tables.columns(table), place, place.offset, place.offset),
+  );
 }
 
 /** The record's acknowledgement and dead letter. The topics are read from the record's own time on first. */
@@ -242,12 +255,11 @@ async function answersTo(
   place: RecordPlace,
   record: KafkaRecord | null,
   { pipeline, kafka, admin }: Search,
-  { rows, isWaiting }: { readonly rows: Known<readonly RowsOfRecord[]>; readonly isWaiting: boolean },
+  { isInserted, isWaiting }: { readonly isInserted: boolean; readonly isWaiting: boolean },
 ): Promise<{ acks: (FoundAck & { atMs: number })[]; deadLetters: FoundDeadLetter[] }> {
   const { reply } = pipeline.settings.destination;
   const acks: (FoundAck & { atMs: number })[] = [];
   const deadLetters: FoundDeadLetter[] = [];
-  const isInserted = !('error' in rows) && rows.length > 0;
   if (reply === undefined && isInserted) return { acks, deadLetters };
   const askedMs = record === null || record.timestampMs < 0 ? undefined : record.timestampMs;
   const isIt = (of: RecordPlace): boolean => placeName(of) === placeName(place);
@@ -260,7 +272,9 @@ async function answersTo(
       return isEnough();
     },
     deadLetter: (source, letter) => {
-      if (isIt(source)) deadLetters.push(letter);
+      // A letter with another timestamp is of an earlier record, from before the topic was recreated.
+      const { recordTimestampMs: ofMs } = letter;
+      if (isIt(source) && (record === null || ofMs === null || ofMs === record.timestampMs)) deadLetters.push(letter);
       return isEnough();
     },
     isEnough: () => isWaiting || isEnough(),

@@ -232,7 +232,7 @@ describe('a name is a name, whatever it is made of', () => {
            ENGINE = MergeTree ORDER BY id`,
         );
         for (const found of [0, 2]) expect(await insert(text, [of(0), of(1)])).toMatchObject({ found });
-        expect(await tables.rowsByOffset(text, of(0).source, 0, 9)).toHaveLength(2);
+        expect(await tables.rowsByOffset(text, await tables.columns(text), of(0).source, 0, 9)).toHaveLength(2);
         await run(`DROP TABLE ${quoteTable(text)} SYNC`);
         await run(`DROP DATABASE ${quoteName(`d${database}`)} SYNC`);
       }),

@@ -1,3 +1,5 @@
+import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/tables.js';
+
 /** A range of records that lack something, both ends included. */
 export interface Gap {
   readonly from: number;
@@ -18,7 +20,11 @@ export interface LedgerSummary {
   readonly missing: readonly Gap[];
   /** Records with more than one row under one epoch. */
   readonly doubled: readonly Gap[];
-  /** Records whose rows are all of other epochs than the committed one. They may be of an earlier log's records. */
+  /**
+   * Records that were accepted under the committed epoch, and have rows of other epochs only. They are not missing: a
+   * rewind that fills holes leaves such rows. But if the offsets were reset to ingest the records again, their new rows
+   * are.
+   */
   readonly otherEpochs: readonly Gap[];
   /** Records that are done but not acknowledged. Empty if the pipeline sends no acknowledgements. */
   readonly unanswered: readonly Gap[];
@@ -33,37 +39,58 @@ const HELD = 32;
 const ACK = 64;
 const ROW_OF_EPOCH = 128;
 
+export interface LedgerOptions {
+  readonly from: number;
+  /** The offset after the last one. */
+  readonly to: number;
+  readonly expectsAcks: boolean;
+  /** The committed epoch. Null if it is not known. */
+  readonly epoch: string | null;
+  /** The first offset that was accepted under the committed epoch. Infinity if it is not known. */
+  readonly epochFrom: number;
+}
+
 /**
- * Keeps one byte for each offset of a range with all that is known of its record, and then lists what is missing. Pure.
- * Offsets outside the range are ignored.
+ * Keeps five bytes for each offset of a range with all that is known of its record, and then lists what is missing.
+ * Pure. Offsets outside the range are ignored.
+ *
+ * The records come first, since what is said later is compared with them. A topic that was recreated has other records at
+ * the same offsets. What is left of the earlier ones (rows, dead letters) must not count for those that are there now.
+ * As in a rewind, the timestamp tells them apart.
  */
 export class Ledger {
   readonly #from: number;
   readonly #marks: Uint8Array;
+  /** See `secondsOfRecord`, modulo 2^32. */
+  readonly #seconds: Uint32Array;
   readonly #expectsAcks: boolean;
+  readonly #epoch: string | null;
+  readonly #epochFrom: number;
 
-  /** @param to the offset after the last one */
-  constructor({ from, to, expectsAcks }: { from: number; to: number; expectsAcks: boolean }) {
+  constructor({ from, to, expectsAcks, epoch, epochFrom }: LedgerOptions) {
     this.#from = from;
     this.#marks = new Uint8Array(Math.max(0, to - from));
+    this.#seconds = new Uint32Array(this.#marks.length);
     this.#expectsAcks = expectsAcks;
+    this.#epoch = epoch;
+    this.#epochFrom = epochFrom;
   }
 
-  record(offset: number, { skipped }: { skipped: boolean }): void {
+  record(offset: number, { skipped, timestampMs }: { skipped: boolean; timestampMs: number }): void {
     this.#mark(offset, skipped ? RECORD | SKIPPED : RECORD);
+    this.#seconds[offset - this.#from] = secondsOfRecord(timestampMs);
   }
 
-  /**
-   * @param rows under one epoch
-   * @param isOfEpoch whether it is the committed epoch
-   */
-  rows(offset: number, rows: number, isOfEpoch: boolean): void {
+  rows({ offset, epoch, rows, seconds }: RowsOfRecord): void {
+    const isOfEpoch = epoch === this.#epoch;
+    if (!isOfEpoch && !this.#isOfRecord(offset, seconds)) return;
     const row = isOfEpoch ? ROW | ROW_OF_EPOCH : ROW;
     this.#mark(offset, rows > 1 ? row | DOUBLED : row);
   }
 
-  deadLetter(offset: number): void {
-    this.#mark(offset, DEAD_LETTER);
+  /** @param timestampMs of the record that it was made of. Null if it is not known: then it counts */
+  deadLetter(offset: number, timestampMs: number | null): void {
+    if (timestampMs === null || this.#isAt(offset, secondsOfRecord(timestampMs))) this.#mark(offset, DEAD_LETTER);
   }
 
   ack(offset: number): void {
@@ -71,8 +98,8 @@ export class Ledger {
   }
 
   /** A batcher has accepted it but not flushed it yet. */
-  held(offset: number): void {
-    this.#mark(offset, HELD);
+  held({ offset, timestampMs }: { readonly offset: number; readonly timestampMs: number }): void {
+    if (this.#isAt(offset, secondsOfRecord(timestampMs))) this.#mark(offset, HELD);
   }
 
   summary(): LedgerSummary {
@@ -86,9 +113,20 @@ export class Ledger {
       acknowledged: this.#count((marks) => (marks & ACK) !== 0),
       missing: this.#gaps((marks) => !isDone(marks) && (marks & HELD) === 0),
       doubled: this.#gaps((marks) => (marks & DOUBLED) !== 0),
-      otherEpochs: this.#gaps((marks) => (marks & (ROW | ROW_OF_EPOCH)) === ROW),
+      otherEpochs: this.#gaps((marks, offset) => (marks & (ROW | ROW_OF_EPOCH)) === ROW && offset >= this.#epochFrom),
       unanswered: this.#expectsAcks ? this.#gaps((marks) => isDone(marks) && (marks & (ACK | HELD)) === 0) : [],
     };
+  }
+
+  /** Whether a row of another epoch than the committed one is of the record that is at its offset now. */
+  #isOfRecord(offset: number, seconds: number | null): boolean {
+    if (seconds !== null) return this.#isAt(offset, seconds);
+    // A table without the timestamps has had no rewind that fills holes. So what was accepted has rows of its own epoch.
+    return offset < this.#epochFrom;
+  }
+
+  #isAt(offset: number, seconds: number): boolean {
+    return this.#seconds[offset - this.#from] === seconds % 2 ** 32;
   }
 
   #mark(offset: number, marks: number): void {
@@ -103,14 +141,14 @@ export class Ledger {
   }
 
   /** Neighbouring records of the same kind make one gap, even if offsets without records lie between them. */
-  #gaps(is: (marks: number) => boolean): Gap[] {
+  #gaps(is: (marks: number, offset: number) => boolean): Gap[] {
     const gaps: Gap[] = [];
     let open = null as Gap | null;
     for (let at = 0; at < this.#marks.length; at++) {
       const marks = this.#marks[at] as number;
       if ((marks & RECORD) === 0) continue;
       const offset = this.#from + at;
-      if (is(marks)) {
+      if (is(marks, offset)) {
         open = { from: open?.from ?? offset, to: offset, records: (open?.records ?? 0) + 1 };
       } else if (open !== null) {
         gaps.push(open);

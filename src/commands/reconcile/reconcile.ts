@@ -2,7 +2,7 @@ import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
 import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
 import { inParts } from '../../clickhouse/inParts.js';
-import { missingColumns } from '../../clickhouse/rows.js';
+import { missingColumns, type TableColumns } from '../../clickhouse/rows.js';
 import type { RowsOfRecord } from '../../clickhouse/tables.js';
 import { RunHistories } from '../../temporal/runHistories.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
@@ -19,7 +19,7 @@ import { UsageError } from '../../lib/usageError.js';
 import { passedOverText } from '../shared/passedOver.js';
 import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
-import { Ledger, type Gap, type LedgerSummary } from './ledger.js';
+import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
 import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from '../shared/chosen.js';
 import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
 
@@ -31,7 +31,7 @@ export interface ReconcileOptions {
   readonly json: boolean;
 }
 
-/** Offsets that can be compared at once. Each takes a byte of memory. */
+/** Offsets that can be compared at once. Each takes five bytes of memory. */
 const OFFSETS_MAX = 100_000_000;
 /** Offsets whose rows are asked for at once. */
 const ROWS_AT_ONCE = 100_000;
@@ -39,7 +39,7 @@ const ROWS_AT_ONCE = 100_000;
 const GAPS_SHOWN = 10;
 
 interface Report extends PartitionRange, LedgerSummary {
-  /** The committed epoch. Null if it is not known: rows of all epochs count then. */
+  /** The committed epoch. Null if it is not known. */
   readonly epoch: string | null;
   /**
    * Offsets that nobody can read, in ascending order. The daemon skips them, so they are neither inserted nor answered.
@@ -65,13 +65,13 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     const committed = await findGroupOffsets(admin, pipeline.groupId, topics);
     const batchers = await readBatchers(config, pipeline);
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
-    const ledgers = await readLog(kafka, admin, pipeline, chosen);
+    const ledgers = new Ledgers(chosen, epochsOf(committed, batchers), pipeline);
+    await readLog(ledgers, kafka, admin, pipeline);
     await markHeld(ledgers, batchers);
-    const epochs = epochsOf(committed);
-    await markRows(ledgers, config, pipeline, epochs);
+    await markRows(ledgers, config, pipeline);
     await markAnswers(ledgers, kafka, admin, pipeline);
-    const reports = ledgers.entries.map(({ range, ledger, unreadable }): Report => {
-      return { ...range, epoch: epochs.get(partitionName(range)) ?? null, ...ledger.summary(), unreadable };
+    const reports = ledgers.entries.map(({ range, epoch, ledger, unreadable }): Report => {
+      return { ...range, epoch, ...ledger.summary(), unreadable };
     });
     if (options.json) console.log(JSON.stringify(reports, null, 2));
     else print(reports);
@@ -128,15 +128,47 @@ async function chooseRanges(
 }
 
 function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batchers: readonly FoundBatcher[]): number {
+  return Math.min(to, firstAccepted({ topic, partition }, batchers));
+}
+
+/** The first offset that a batcher was given, under any epoch or under this one. Infinity if none is known. */
+function firstAccepted(
+  { topic, partition }: TopicPartition,
+  batchers: readonly FoundBatcher[],
+  epoch?: string,
+): number {
   const starts = batchers
     .flatMap(({ accepted }) => accepted.coverage)
     .filter((coverage) => coverage.topic === topic && coverage.partition === partition)
-    .flatMap(({ epochs }) => epochs.flatMap(({ ranges }) => (ranges[0] === undefined ? [] : [ranges[0][0] + 1])));
-  return starts.reduce((first, start) => Math.min(first, start), to);
+    .flatMap(({ epochs }) => epochs.filter((of) => epoch === undefined || of.epoch === epoch))
+    .flatMap(({ ranges }) => (ranges[0] === undefined ? [] : [ranges[0][0] + 1]));
+  return starts.reduce((first, start) => Math.min(first, start), Infinity);
+}
+
+/** The epoch that is committed for a partition, and the first offset that was accepted under it. */
+type CommittedEpoch = Pick<LedgerOptions, 'epoch' | 'epochFrom'>;
+
+/** It is not known if someone else has committed the offset. */
+const NO_EPOCH: CommittedEpoch = { epoch: null, epochFrom: Infinity };
+
+/** The committed epoch of each partition that has one, by its name. */
+function epochsOf(
+  { logs }: Found<GroupOffsets>,
+  batchers: readonly FoundBatcher[],
+): ReadonlyMap<string, CommittedEpoch> {
+  return new Map(
+    logs.flatMap((log) => {
+      const metadata = parseCommitMetadata(log.committedMetadata);
+      if (metadata.type !== 'ours') return [];
+      const { epoch } = metadata;
+      return [[partitionName(log), { epoch, epochFrom: firstAccepted(log, batchers, epoch) }] as const];
+    }),
+  );
 }
 
 interface LedgerEntry {
   readonly range: PartitionRange;
+  readonly epoch: string | null;
   readonly ledger: Ledger;
   readonly unreadable: Pick<PassedOver, 'from' | 'to' | 'reason'>[];
 }
@@ -148,8 +180,17 @@ class Ledgers {
   /** Time of the oldest record, milliseconds since 1970. Undefined if a record has no time. */
   oldestMs: number | undefined = Infinity;
 
-  constructor(ranges: readonly PartitionRange[], expectsAcks: boolean) {
-    this.entries = ranges.map((range) => ({ range, ledger: new Ledger({ ...range, expectsAcks }), unreadable: [] }));
+  constructor(
+    ranges: readonly PartitionRange[],
+    epochs: ReadonlyMap<string, CommittedEpoch>,
+    { settings: { destination } }: PipelineConfig,
+  ) {
+    const expectsAcks = destination.reply !== undefined;
+    this.entries = ranges.map((range) => {
+      const committed = epochs.get(partitionName(range)) ?? NO_EPOCH;
+      const ledger = new Ledger({ ...range, ...committed, expectsAcks });
+      return { range, epoch: committed.epoch, ledger, unreadable: [] };
+    });
     this.#byName = new Map(this.entries.map((entry) => [partitionName(entry.range), entry]));
   }
 
@@ -168,53 +209,41 @@ class Ledgers {
 }
 
 async function readLog(
+  ledgers: Ledgers,
   kafka: Kafka,
   admin: KafkaAdmin,
   { settings: { destination } }: PipelineConfig,
-  ranges: readonly PartitionRange[],
-): Promise<Ledgers> {
-  const ledgers = new Ledgers(ranges, destination.reply !== undefined);
+): Promise<void> {
+  const ranges = ledgers.entries.map(({ range }) => range);
   await readRanges(kafka, admin, ranges, {
     message: (message, range) => {
       const record = fromKafkaMessage(message);
-      ledgers.of(range)?.record(record.offset, { skipped: isSkipped(record, destination) });
-      ledgers.wrote(record.timestampMs);
+      const { offset, timestampMs } = record;
+      ledgers.of(range)?.record(offset, { skipped: isSkipped(record, destination), timestampMs });
+      ledgers.wrote(timestampMs);
       return false;
     },
     passedOver: (unreadable) => ledgers.passedOver(unreadable),
   });
-  return ledgers;
 }
 
 async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Promise<void> {
   for (const { accepted } of batchers) {
     for (const { chunk, body } of accepted.unflushed) {
-      for (const { source, record } of await decodeChunks([chunk], body)) ledgers.of(source)?.held(record.offset);
+      for (const { source, record } of await decodeChunks([chunk], body)) ledgers.of(source)?.held(record);
     }
   }
 }
 
-/** The committed epoch of each partition, by its name. A partition without one has an offset that someone else committed. */
-function epochsOf({ logs }: Found<GroupOffsets>): ReadonlyMap<string, string> {
-  return new Map(
-    logs.flatMap((log) => {
-      const metadata = parseCommitMetadata(log.committedMetadata);
-      return metadata.type === 'ours' ? [[partitionName(log), metadata.epoch] as const] : [];
-    }),
-  );
-}
-
-async function markRows(
-  ledgers: Ledgers,
-  config: Config,
-  { settings }: PipelineConfig,
-  epochs: ReadonlyMap<string, string>,
-): Promise<void> {
+async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
   const { destination } = settings;
   await withTables(config, async (tables) => {
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
+    const columns = new Map<string, TableColumns>();
     for (const table of tablesOf(destination, [...topics]).keys()) {
-      const lacking = missingColumns(await tables.columns(table));
+      const found = await tables.columns(table);
+      columns.set(table, found);
+      const lacking = missingColumns(found);
       if (lacking.length > 0)
         throw new Error(
           `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,
@@ -222,15 +251,12 @@ async function markRows(
     }
     for (const { range, ledger } of ledgers.entries) {
       const table = tableOf(destination, range.topic);
-      const committed = epochs.get(partitionName(range));
+      const columnsOf = columns.get(table) ?? new Map<string, string>();
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
         const offsets = Array.from({ length: Math.min(ROWS_AT_ONCE, range.to - at) }, (_, index) => at + index);
         const ask = (part: readonly number[]): Promise<RowsOfRecord[]> =>
-          tables.rowsByOffset(table, range, part[0] ?? at, part.at(-1) ?? at);
-        for await (const found of inParts(offsets, ask)) {
-          for (const { offset, rows, epoch } of found)
-            ledger.rows(offset, rows, committed === undefined || epoch === committed);
-        }
+          tables.rowsByOffset(table, columnsOf, range, part[0] ?? at, part.at(-1) ?? at);
+        for await (const found of inParts(offsets, ask)) for (const rows of found) ledger.rows(rows);
       }
     }
   });
@@ -244,8 +270,8 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
       ledgers.of(source)?.ack(source.offset);
       return false;
     },
-    deadLetter: (source) => {
-      ledgers.of(source)?.deadLetter(source.offset);
+    deadLetter: (source, { recordTimestampMs }) => {
+      ledgers.of(source)?.deadLetter(source.offset, recordTimestampMs);
       return false;
     },
     isEnough: () =>
@@ -256,11 +282,8 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
   });
 }
 
-const NO_EPOCH = 'its offset has no epoch of ours, so rows of all epochs count, also those of earlier records';
-
-/** It is no error: after `ktb rewind --again`, what is before the rewound offset has only such rows. */
 const OTHER_EPOCHS =
-  'with rows of other epochs than the committed one only: they may be of earlier records at these offsets';
+  'accepted under the committed epoch, with rows of other epochs only: so `ktb rewind` leaves what the table has; but if the offsets were reset to ingest them again, their new rows are missing';
 
 function print(reports: readonly Report[]): void {
   const table = new Table({
@@ -288,7 +311,6 @@ function print(reports: readonly Report[]): void {
     printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
     printGaps(partitionName(report), report.doubled, 'more than one row each');
     printGaps(partitionName(report), report.otherEpochs, OTHER_EPOCHS);
-    if (report.epoch === null && report.inserted > 0) console.log(`${partitionName(report)}: ${NO_EPOCH}`);
     printGaps(partitionName(report), report.unanswered, 'not acknowledged');
     printUnreadable(report);
   }

@@ -51,10 +51,10 @@ export async function readAnswers(
   const handle: HandleMessage = (message, { topic, partition }) => {
     const at = { topic, partition, offset: Number(message.offset) };
     if (topic === deadLetterTopic) {
-      const { source, pipeline, code, message: text } = readDeadLetter(fromKafkaMessage(message));
+      const { source, pipeline, code, message: text, ownTimestampMs } = readDeadLetter(fromKafkaMessage(message));
       // Pipelines may share a dead-letter topic.
       if (source === null || (pipeline !== null && pipeline !== name)) return false;
-      return deadLetter(source, { ...at, code, message: text });
+      return deadLetter(source, { ...at, code, message: text, recordTimestampMs: ownTimestampMs });
     }
     const parsed = parseAck(message);
     return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: Number(message.timestamp) });

@@ -1,5 +1,5 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
-import type { RowsOfRecord } from '../../clickhouse/tables.js';
+import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/tables.js';
 import { placeName, timeText, type RecordPlace } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';
 
@@ -22,6 +22,8 @@ export interface FoundAck extends RecordPlace {
 export interface FoundDeadLetter extends RecordPlace {
   readonly code: string;
   readonly message: string;
+  /** The timestamp of the record that it was made of. Null if it does not say, as one of version 0.1.0. */
+  readonly recordTimestampMs: number | null;
 }
 
 /** A batcher that has accepted a record. */
@@ -46,6 +48,8 @@ export interface RecordFacts {
     readonly end: number;
     /** The next offset of the group. Null if there is none. */
     readonly committed: number | null;
+    /** The committed epoch. Null if someone else has committed the offset, or nobody has. */
+    readonly epoch: string | null;
   };
   /** Null if the log has no record at this offset. */
   readonly record: {
@@ -89,10 +93,45 @@ export type RecordState =
   | 'missing'
   | 'unknown';
 
+/**
+ * Whether a row at a record's offset is of this record, and not of an earlier one that was there before the topic was
+ * recreated. Rows of earlier epochs count if they have the record's timestamp, as in a rewind. Pure.
+ */
+export function isRowOf(
+  { log, record, acceptances }: FactsOfEpochs,
+  { offset, epoch, seconds }: RowsOfRecord,
+): boolean {
+  if (epoch === log.epoch) return true;
+  if (record === null) return offset < log.end;
+  if (seconds !== null) return seconds === secondsOfRecord(record.timestampMs);
+  return log.epoch === null || 'error' in acceptances || !isAcceptedNow({ log, acceptances });
+}
+
+/** What is needed to tell a record from an earlier one at the same offset. */
+interface FactsOfEpochs {
+  readonly log: Pick<RecordFacts['log'], 'end' | 'epoch'>;
+  readonly record: Pick<NonNullable<RecordFacts['record']>, 'timestampMs'> | null;
+  readonly acceptances: Known<readonly Pick<Acceptance, 'epochs'>[]>;
+}
+
+/**
+ * Whether a batcher has accepted the record under the committed epoch, or under any if that is not known. Under an
+ * earlier one it was another record, or the offsets were reset since and it is read again. Pure.
+ */
+export function isAcceptedNow({
+  log,
+  acceptances,
+}: {
+  readonly log: Pick<RecordFacts['log'], 'epoch'>;
+  readonly acceptances: readonly Pick<Acceptance, 'epochs'>[];
+}): boolean {
+  return acceptances.some(({ epochs }) => epochs.some((epoch) => log.epoch === null || epoch === log.epoch));
+}
+
 /** The state of a record, from the known facts. Pure. */
 export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
   const { log, record, unreadable, acceptances, rows, acks, deadLetters } = facts;
-  if (!('error' in rows) && rows.length > 0) return 'inserted';
+  if (!('error' in rows) && rows.some((row) => isRowOf(facts, row))) return 'inserted';
   if (deadLetters.length > 0 || acks.some(({ status }) => status === 'rejected')) return 'rejected';
   if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
   if (offset >= log.end) return 'notWritten';
@@ -102,8 +141,9 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offse
   if (offset < log.start) return 'removed';
   if (unreadable !== null) return 'unreadable';
   if (record === null) return 'noRecord';
-  const wasAccepted = acceptances.some(({ epochs }) => epochs.length > 0);
-  if (!wasAccepted && offset >= (log.committed ?? 0)) return 'waiting';
+  // Rows that do not count are of an earlier record. If no epoch tells, the acceptance is of that one, too.
+  const isOfEarlier = log.epoch === null && rows.length > 0;
+  if ((isOfEarlier || !isAcceptedNow({ log, acceptances })) && offset >= (log.committed ?? 0)) return 'waiting';
   return record.skipped ? 'skipped' : 'missing';
 }
 
@@ -124,14 +164,23 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   if ('error' in acceptances) lines.push(['batcher', `not known: ${acceptances.error}`]);
   else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
   if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
-  else for (const row of rows) lines.push(['row', `${row.rows === 1 ? 'one' : row.rows} under epoch ${row.epoch}`]);
+  else for (const row of rows) lines.push(['row', rowText(row, facts)]);
   for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}`]);
   for (const letter of deadLetters)
     lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
   const state = stateOf(facts, place);
-  if (state === 'missing' && acks.some(({ status }) => status === 'inserted')) lines.push(['hint', ROW_IS_GONE]);
+  const hasOthers = !('error' in rows) && rows.length > 0;
+  if (state === 'missing' && !hasOthers && acks.some(({ status }) => status === 'inserted'))
+    lines.push(['hint', ROW_IS_GONE]);
   const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
+}
+
+function rowText(row: RowsOfRecord, facts: RecordFacts): string {
+  const text = `${row.rows === 1 ? 'one' : row.rows} under epoch ${row.epoch}`;
+  const { epoch } = facts.log;
+  if (!isRowOf(facts, row)) return `${text}, of another record that was at this offset before: it does not count`;
+  return epoch === null || row.epoch === epoch ? text : `${text}; the committed epoch is ${epoch}`;
 }
 
 function acceptanceLines({ workflowId, runId, epochs, unflushed, batches }: Acceptance): [string, string][] {

@@ -1,20 +1,28 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Ledger } from '../../../../src/commands/reconcile/ledger.js';
+import { Ledger, type LedgerOptions } from '../../../../src/commands/reconcile/ledger.js';
+
+const TIMESTAMP_MS = 1_700_000_000_500;
+const SECONDS = 1_700_000_000;
 
 /** A ledger over offsets 10 to 19, with a record at each of these. */
-function ledger(records: readonly number[], expectsAcks = true): Ledger {
-  const made = new Ledger({ from: 10, to: 20, expectsAcks });
-  for (const offset of records) made.record(offset, { skipped: false });
+function ledger(records: readonly number[], options: Partial<LedgerOptions> = {}): Ledger {
+  const made = new Ledger({ from: 10, to: 20, expectsAcks: true, epoch: 'now', epochFrom: 0, ...options });
+  for (const offset of records) made.record(offset, { skipped: false, timestampMs: TIMESTAMP_MS });
   return made;
 }
 
+const rows = (offset: number, count = 1) => ({ offset, epoch: 'now', rows: count, seconds: SECONDS });
+/** Rows of an epoch before. */
+const before = (offset: number, seconds: number | null = SECONDS) => ({ ...rows(offset), epoch: 'before', seconds });
+const record = (offset: number) => ({ offset, timestampMs: TIMESTAMP_MS });
+
 it('a record is a row, a dead letter, skipped or held; what is none of these is missing, and named', () => {
   const of = ledger([10, 11, 12, 14, 15, 19]);
-  of.record(16, { skipped: true });
-  of.rows(10, 1, true);
-  of.deadLetter(11);
-  of.held(12);
+  of.record(16, { skipped: true, timestampMs: TIMESTAMP_MS });
+  of.rows(rows(10));
+  of.deadLetter(11, TIMESTAMP_MS);
+  of.held(record(12));
   expect(of.summary()).toMatchObject({
     records: 7,
     inserted: 1,
@@ -30,7 +38,7 @@ it('a record is a row, a dead letter, skipped or held; what is none of these is 
 
 it('offsets without a record do not divide a gap, records that are there do', () => {
   const of = ledger([10, 13, 17, 18]);
-  of.rows(17, 1, true);
+  of.rows(rows(17));
   expect(of.summary().missing).toEqual([
     { from: 10, to: 13, records: 2 },
     { from: 18, to: 18, records: 1 },
@@ -39,54 +47,54 @@ it('offsets without a record do not divide a gap, records that are there do', ()
 
 it('what is done with needs an acknowledgement, what is held or missing does not yet', () => {
   const of = ledger([10, 11, 12, 13]);
-  of.rows(10, 1, true);
+  of.rows(rows(10));
   of.ack(10);
-  of.rows(11, 1, true);
-  of.held(12);
+  of.rows(rows(11));
+  of.held(record(12));
   expect(of.summary()).toMatchObject({ acknowledged: 1, unanswered: [{ from: 11, to: 11, records: 1 }] });
-  const silent = ledger([10], false);
-  silent.rows(10, 1, true);
+  const silent = ledger([10], { expectsAcks: false });
+  silent.rows(rows(10));
   expect(silent.summary().unanswered).toEqual([]);
 });
 
 it('rows of a batch that is still on its way are not unanswered', () => {
   const of = ledger([10]);
-  of.rows(10, 1, true);
-  of.held(10);
+  of.rows(rows(10));
+  of.held(record(10));
   expect(of.summary()).toMatchObject({ inserted: 1, held: 0, missing: [], unanswered: [] });
 });
 
 it('two rows under one epoch are a double, one under each of two epochs are none', () => {
   const of = ledger([10, 11]);
-  of.rows(10, 2, true);
-  of.rows(11, 1, true);
-  of.rows(11, 1, true);
+  of.rows(rows(10, 2));
+  of.rows(rows(11));
+  of.rows(before(11));
   expect(of.summary().doubled).toEqual([{ from: 10, to: 10, records: 1 }]);
 });
 
 it('what lies outside of the range changes nothing', () => {
   const of = ledger([10]);
-  of.rows(10, 1, true);
+  of.rows(rows(10));
   of.ack(10);
-  const before = of.summary();
+  const unchanged = of.summary();
   for (const offset of [9, 20, 0]) {
-    of.record(offset, { skipped: false });
-    of.rows(offset, 2, true);
+    of.record(offset, { skipped: false, timestampMs: TIMESTAMP_MS });
+    of.rows(rows(offset, 2));
   }
-  expect(of.summary()).toEqual(before);
+  expect(of.summary()).toEqual(unchanged);
 });
 
 it('every record is counted once, and the gaps have exactly the missing ones', () => {
   const fate = fc.constantFrom('row', 'deadLetter', 'held', 'skipped', 'missing', 'none');
   fc.assert(
     fc.property(fc.array(fate, { maxLength: 50 }), (fates) => {
-      const of = new Ledger({ from: 0, to: fates.length, expectsAcks: true });
+      const of = ledger([], { from: 0, to: fates.length });
       for (const [offset, what] of fates.entries()) {
         if (what === 'none') continue;
-        of.record(offset, { skipped: what === 'skipped' });
-        if (what === 'row') of.rows(offset, 1, true);
-        if (what === 'deadLetter') of.deadLetter(offset);
-        if (what === 'held') of.held(offset);
+        of.record(offset, { skipped: what === 'skipped', timestampMs: TIMESTAMP_MS });
+        if (what === 'row') of.rows(rows(offset));
+        if (what === 'deadLetter') of.deadLetter(offset, TIMESTAMP_MS);
+        if (what === 'held') of.held(record(offset));
       }
       const { records, inserted, rejected, skipped, held, missing } = of.summary();
       const lost = missing.reduce((sum, gap) => sum + gap.records, 0);
@@ -97,10 +105,49 @@ it('every record is counted once, and the gaps have exactly the missing ones', (
   );
 });
 
-it('a row of another epoch is told from one of the committed epoch, beside which it does not count', () => {
-  const of = ledger([10, 11, 12]);
-  of.rows(10, 1, false);
-  of.rows(11, 1, false);
-  of.rows(11, 1, true);
-  expect(of.summary()).toMatchObject({ inserted: 2, otherEpochs: [{ from: 10, to: 10, records: 1 }] });
+it('what is left of an earlier record at the same offset counts for nothing', () => {
+  const of = ledger([10, 11, 12, 13]);
+  of.rows({ ...before(10, SECONDS - 1), rows: 2 });
+  of.deadLetter(11, TIMESTAMP_MS - 60_000);
+  of.held({ offset: 12, timestampMs: TIMESTAMP_MS - 60_000 });
+  of.rows(before(13, 0));
+  expect(of.summary()).toMatchObject({
+    inserted: 0,
+    rejected: 0,
+    held: 0,
+    doubled: [],
+    missing: [{ from: 10, to: 13, records: 4 }],
+  });
+});
+
+it('a row of an earlier epoch counts if it has the timestamp, and is named if the record was accepted again', () => {
+  const of = ledger([10, 11, 12, 13], { epochFrom: 11 });
+  of.rows(before(10));
+  of.rows(before(11));
+  of.rows(before(12));
+  of.rows(rows(12));
+  of.rows(rows(13));
+  expect(of.summary()).toMatchObject({
+    inserted: 4,
+    missing: [],
+    otherEpochs: [{ from: 11, to: 11, records: 1 }],
+  });
+});
+
+it('without timestamps in the table, a row of an earlier epoch counts before the first offset of the committed one', () => {
+  const of = ledger([10, 11], { epochFrom: 11 });
+  of.rows(before(10, null));
+  of.rows(before(11, null));
+  expect(of.summary()).toMatchObject({ inserted: 1, missing: [{ from: 11, to: 11, records: 1 }] });
+  const unknown = ledger([10], { epoch: null, epochFrom: Infinity });
+  unknown.rows(before(10, null));
+  expect(unknown.summary()).toMatchObject({ inserted: 1, missing: [], otherEpochs: [] });
+});
+
+it('a dead letter that does not tell the timestamp counts; a record without one has the time 0', () => {
+  const of = ledger([10]);
+  of.record(11, { skipped: false, timestampMs: -1 });
+  of.deadLetter(10, null);
+  of.rows(before(11, 0));
+  expect(of.summary()).toMatchObject({ rejected: 1, inserted: 1, missing: [] });
 });

@@ -26,7 +26,7 @@ const batch = {
   token: 'abc',
 };
 const facts = (more: Partial<RecordFacts> = {}): RecordFacts => ({
-  log: { start: 10, end: 100, committed: 60 },
+  log: { start: 10, end: 100, committed: 60, epoch: 'e1' },
   record: { timestampMs: 0, skipped: false, batcher: 'ktb:orders:8-key:2' },
   unreadable: null,
   acceptances: [acceptance],
@@ -36,9 +36,12 @@ const facts = (more: Partial<RecordFacts> = {}): RecordFacts => ({
   ...more,
 });
 const state = (more: Partial<RecordFacts>, offset = 50) => stateOf(facts(more), { offset });
-const row = { offset: 50, epoch: 'e1', rows: 1 };
+const row = { offset: 50, epoch: 'e1', rows: 1, seconds: 0 };
 const ack = { topic: 'replies', partition: 0, offset: 7, batch: 'b4' };
-const letter = { topic: 'dead', partition: 1, offset: 2, code: 'not_json', message: 'the value is not JSON' };
+const letter = {
+  ...{ topic: 'dead', partition: 1, offset: 2, code: 'not_json', message: 'the value is not JSON' },
+  recordTimestampMs: 0,
+};
 
 it('a record that was accepted and has neither a row nor a dead letter is missing', () => {
   expect(state({})).toBe('missing');
@@ -70,8 +73,8 @@ it('what nobody can read is neither missing nor none, and is told with the reaso
 
 it('one that is committed, and of which no batcher knows, is missing, too', () => {
   expect(state({ acceptances: [] })).toBe('missing');
-  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: 50 } })).toBe('waiting');
-  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: null } })).toBe('waiting');
+  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: 50, epoch: 'e1' } })).toBe('waiting');
+  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: null, epoch: null } })).toBe('waiting');
 });
 
 it('one that a batcher holds is not missing; in a batch without an outcome it is on its way', () => {
@@ -122,4 +125,34 @@ it('a place is topic, partition and offset', () => {
   expect(parsePlace('a.b-c_d/0/12')).toEqual({ topic: 'a.b-c_d', partition: 0, offset: 12 });
   for (const text of ['orders', 'orders/1', 'orders/x/1', 'orders/1/-1', 'orders/1/2/3'])
     expect(() => parsePlace(text)).toThrow('is no record');
+});
+
+it('a row of an earlier record at the offset hides neither a missing one nor one that waits', () => {
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2' };
+  const earlier = { ...row, seconds: 77 };
+  const again = { ...acceptance, epochs: ['e1', 'e2'] };
+  expect(state({ log, rows: [earlier], acceptances: [again] })).toBe('missing');
+  expect(state({ log, rows: [earlier, { ...row, epoch: 'e2' }], acceptances: [again] })).toBe('inserted');
+  expect(state({ log: { ...log, committed: 50 }, rows: [earlier] })).toBe('waiting');
+  // The group has lost its offsets with the topic.
+  expect(state({ log: { ...log, committed: null, epoch: null }, rows: [earlier] })).toBe('waiting');
+  // The record is no longer there to be compared.
+  expect(state({ log, rows: [earlier], record: null })).toBe('inserted');
+  expect(state({ log: { ...log, end: 50 }, rows: [earlier], record: null })).toBe('notWritten');
+  const text = whereText(
+    place,
+    'p',
+    facts({ log, rows: [earlier], acceptances: [again], acks: [{ ...ack, status: 'inserted' }] }),
+  );
+  expect(text).toMatch(/MISSING[\s\S]*one under epoch e1, of another record that was at this offset before/);
+  expect(text).not.toContain('hint');
+});
+
+it('a row of an earlier epoch is of the record if it has its timestamp; without timestamps, if it was not accepted again', () => {
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2' };
+  expect(state({ log, rows: [row] })).toBe('inserted');
+  expect(whereText(place, 'p', facts({ log, rows: [row] }))).toContain('one under epoch e1; the committed epoch is e2');
+  const untimed = { ...row, seconds: null };
+  expect(state({ log, rows: [untimed] })).toBe('inserted');
+  expect(state({ log, rows: [untimed], acceptances: [{ ...acceptance, epochs: ['e2'] }] })).toBe('missing');
 });
