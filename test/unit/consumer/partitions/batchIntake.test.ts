@@ -51,7 +51,7 @@ it('of a log that has lost what comes after a plan, nothing is told while that p
   const told: string[] = [];
   const intake = new BatchIntake({
     admin: { fetchLogs: () => Promise.resolve([{ topic: 'orders', partition: 0, logStart: 20, logEnd: 30 }]) },
-    steering: {
+    fetching: {
       pause: () => told.push('pause'),
       resume: () => told.push('resume'),
       seek: (_: object, offset: number) => told.push(`seek ${offset}`),
