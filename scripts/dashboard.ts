@@ -91,6 +91,7 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
             '{{pipeline}} {{topic}} unreadable',
           ],
           ['sum by (pipeline, reason) (ktb_held_partitions{$p})', '{{pipeline}} held: {{reason}}'],
+          ['sum by (pipeline, topic) (ktb_unserved_partitions{$p})', '{{pipeline}} {{topic}} not served'],
         ],
       },
       {

@@ -16,6 +16,7 @@ import { Assignment } from './partitions/assignment.js';
 import { BatchIntake } from './partitions/batchIntake.js';
 import { GroupCommits, MISSING } from './partitions/groupCommits.js';
 import { HeldPartitions } from './partitions/heldPartitions.js';
+import { UnservedPartitions } from './partitions/unservedPartitions.js';
 import { Lag } from './partitions/lag.js';
 import { MissingRecords } from './partitions/missingRecords.js';
 import { PartitionOpening } from './partitions/opening.js';
@@ -63,6 +64,7 @@ export class PipelineConsumer {
   readonly #pauses: PartitionPauses;
   readonly #plans: ReadingPlans;
   readonly #held: HeldPartitions;
+  readonly #unserved: UnservedPartitions;
   readonly #commits: GroupCommits;
   readonly #opening: PartitionOpening;
   readonly #intake: BatchIntake;
@@ -98,6 +100,7 @@ export class PipelineConsumer {
     this.#fetching = new Fetching(this.#member, logger);
     this.#pauses = new PartitionPauses(pipeline, this.#lanes, this.#fetching, metrics);
     this.#held = new HeldPartitions(name, this.#fetching, metrics.held, stateLog);
+    this.#unserved = new UnservedPartitions(name, metrics.unserved);
     this.#lag = new Lag(name, admin, metrics.lag);
     this.#plans = new ReadingPlans({
       ...{ pipeline, batchersOf, logger, stateLog, fetching: this.#fetching },
@@ -203,6 +206,7 @@ export class PipelineConsumer {
     if (this.#isDraining()) return;
     this.#timers.push(setInterval(() => void this.#commits.commitAccepted(this.#assignment), COMMIT_INTERVAL_MS));
     this.#timers.push(setInterval(() => this.#updateGauges(), GAUGES_INTERVAL_MS));
+    this.#timers.push(setInterval(() => this.#countUnserved(), GAUGES_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#measureLag(), LAG_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS));
   }
@@ -249,6 +253,7 @@ export class PipelineConsumer {
     this.#unreachable = [];
     this.#updateGauges();
     this.#held.count(null);
+    this.#countUnserved();
   }
 
   #assigned(assignment: Assignment): void {
@@ -302,6 +307,10 @@ export class PipelineConsumer {
     this.#options.metrics.assigned.set({ pipeline: this.#pipeline.name }, this.#assignment?.size ?? 0);
     this.#pauses.updateGauges(this.#assignment !== null);
     this.#lanes.updateGauges();
+  }
+
+  #countUnserved(): void {
+    this.#unserved.count(this.#assignment, this.#unreachable, performance.now());
   }
 
   /** Also finds topics that are gone: no fetch tells of a partition that is paused. Never rejects. */

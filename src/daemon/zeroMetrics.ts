@@ -46,6 +46,7 @@ function zeroConsumerMetrics(
     metrics.gaps.inc({ pipeline, topic }, 0);
     metrics.truncations.inc({ pipeline, topic }, 0);
     metrics.unreadableBatches.inc({ pipeline, topic }, 0);
+    metrics.unserved.set({ pipeline, topic }, 0);
   }
   const { assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks } = metrics;
   for (const gauge of [assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks]) gauge.set({ pipeline }, 0);

@@ -93,6 +93,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
         'truncated (the log ends before what was read of it), newer (the offset is of a later version of ktb).',
       ['pipeline', 'reason'],
     ),
+    unserved: gauge(
+      'ktb_unserved_partitions',
+      'Assigned partitions that are not read and are tried again: Kafka answers with errors, or where they start is not known yet. A topic that Kafka does not show counts as 1.',
+      ['pipeline', 'topic'],
+    ),
     rebalances: counter('ktb_rebalances_total', 'Assignments received from the group coordinator.', ['pipeline']),
     consumerDown: gauge(
       'ktb_consumer_down',

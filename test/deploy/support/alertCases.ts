@@ -145,6 +145,19 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     alsoFiring: [{ [`ktb_held_partitions{${P},reason="gap"}`]: '0x10 2x300' }],
     quiet: { [`ktb_held_partitions{${P},reason="unreadable"}`]: '1x100 0x200' },
   },
+  KtbPartitionUnserved: {
+    // Its sibling goes on, and a rebalance gives it to another member.
+    at: '30m',
+    firing: {
+      [`ktb_unserved_partitions{${P},topic="b"}`]: '0x10 1x8 0x20',
+      'ktb_unserved_partitions{namespace="apps",pod="ktb-1",job="ktb",pipeline="orders",topic="b"}': '0x20 1x20',
+      [`ktb_unserved_partitions{${P},topic="a"}`]: '0x60',
+      [`ktb_lag_records{${P},topic="b",partition="0"}`]: '5000x60',
+      [`ktb_signalled_records_total{${P}}`]: '0+1000x60',
+    },
+    // A broker restarts.
+    quiet: { [`ktb_unserved_partitions{${P},topic="b"}`]: '0x22 3x2 0x60' },
+  },
   KtbSignalDeliveryFailing: {
     at: '30m',
     firing: {

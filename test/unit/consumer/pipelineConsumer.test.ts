@@ -630,10 +630,13 @@ it('a leader that answers with errors is named after fifteen seconds, no sooner,
   const nowMs = performance.now();
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs + 16_000);
   expect(world.consumer.problem).toContain('orders/1: its leader answers KAFKA_STORAGE_ERROR');
+  const unserved = async () => (await world.metrics.unserved.get()).values.map(({ value }) => value);
+  await eventually(async () => expect(await unserved()).toEqual([1]));
   vi.restoreAllMocks();
   world.logs[1]!.error = undefined;
   await eventually(() => expect(world.committed(1)).toBe(30));
   expect(world.consumer.problem).toBeNull();
+  await eventually(async () => expect(await unserved()).toEqual([0]));
 });
 
 it.each(['NOT_LEADER_OR_FOLLOWER', REFUSED])(
