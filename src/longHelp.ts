@@ -111,6 +111,8 @@ dead letter and acknowledgement. What batchers hold is no gap.
   ktb reconcile orders
   ktb reconcile orders --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --partition orders/3
 
+A time is compared with the records' own timestamps, as in ktb rewind.
+
 Exit code 1 if records are missing, have more than one row under one epoch, are
 not acknowledged, or cannot be read by anybody, so that the daemon passes over
 them. Their offsets are named. Rows that were deleted count as
@@ -192,6 +194,11 @@ Stop the consumers first. By default it inserts only what the table lacks. With
   ktb rewind orders --to 2026-01-31T00:00:00Z --dry-run
   ktb rewind orders --to 2026-01-31T00:00:00Z
   ktb rewind orders --to 2026-01-31T00:00:00Z --again
+
+A time is compared with the records' own timestamps. Their producers set them,
+unless the topic has message.timestamp.type=LogAppendTime. If they may be older
+than the records were written (event time, backfills, mirrored topics), use
+--to earliest or an offset. Without --again that costs time, but doubles nothing.
 
 When to use which: docs/operations.md#temporals-data-is-lost`,
 

@@ -44,7 +44,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
     if (planned.length === 0) throw new UsageError('the pipeline has no topic: none matches');
     if (!options.again) await mustHaveIdentity(config, pipeline, [...new Set(planned.map(({ topic }) => topic))]);
     if (!options.dryRun) await commitPlans(kafka, pipeline.groupId, topics, planned);
-    print(planned, options);
+    for (const line of rewindText(planned, target, options)) console.log(line);
   });
 }
 
@@ -122,17 +122,28 @@ async function commitPlans(
   });
 }
 
-function print(planned: readonly PlannedPartition[], { again, dryRun }: RewindOptions): void {
+/** What was done, or would be done, line by line. Pure. */
+export function rewindText(
+  planned: readonly PlannedPartition[],
+  target: LogPosition,
+  { again, dryRun }: Pick<RewindOptions, 'again' | 'dryRun'>,
+): string[] {
   let records = 0;
-  for (const { committed, end, plan, ...partition } of planned) {
+  const lines = planned.map(({ committed, end, plan, ...partition }) => {
     const where = partitionName(partition);
-    if (plan.type === 'leave') {
-      console.log(`${where}: left at ${committed ?? 'no offset'}: ${plan.reason}`);
-    } else {
-      records += (again ? (committed ?? 0) : end) - plan.offset;
-      console.log(`${where}: ${dryRun ? 'would go' : 'went'} back from ${committed ?? 0} to ${plan.offset}`);
-    }
-  }
+    if (plan.type === 'leave') return `${where}: left at ${committed ?? 'no offset'}: ${plan.reason}`;
+    records += (again ? (committed ?? 0) : end) - plan.offset;
+    return `${where}: ${dryRun ? 'would go' : 'went'} back from ${committed ?? 0} to ${plan.offset}`;
+  });
   const what = again ? 'are ingested again' : 'are read again, and those that the table lacks are inserted';
-  console.log(`Up to ${records} records ${what}${dryRun ? '' : ', once the consumers are started'}.`);
+  return [
+    ...lines,
+    `Up to ${records} records ${what}${dryRun ? '' : ', once the consumers are started'}.`,
+    ...(typeof target === 'object' ? [again ? WHOSE_TIME : `${WHOSE_TIME} ${WITHOUT_TIME}`] : []),
+  ];
 }
+
+const WHOSE_TIME =
+  "The time was compared with the records' own timestamps. Their producers set them, unless the topic has message.timestamp.type=LogAppendTime: " +
+  'records written later with an older timestamp may not be among these.';
+const WITHOUT_TIME = '--to earliest, or an offset, does not depend on them.';

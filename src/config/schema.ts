@@ -212,7 +212,8 @@ export const pipeline = z.strictObject({
     )
     .default('earliest')
     .describe(
-      'Where a partition starts that the group has never read. `latest` skips what is there at the first start. Partitions and matched ' +
+      'Where a partition starts that the group has never read. A time is compared with the records’ own timestamps. ' +
+        '`latest` skips what is there at the first start. Partitions and matched ' +
         'topics that come later are read from their beginning.',
     ),
   onGap: z

@@ -48,7 +48,7 @@ export interface TopicFacts {
 }
 
 /** Settings of a topic that are checked. */
-export const TOPIC_SETTINGS = ['retention.ms', 'cleanup.policy', 'max.message.bytes'];
+export const TOPIC_SETTINGS = ['retention.ms', 'retention.bytes', 'cleanup.policy', 'max.message.bytes'];
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -220,7 +220,9 @@ function judgeReplicas({ name, replicas, leaderless, ...rest }: TopicFacts, brok
 function summed(topic: TopicFacts, findings: Finding[]): Finding[] {
   if (findings.length > 0) return findings;
   const retentionMs = numberOf(topic, 'retention.ms');
-  const kept = retentionMs === null ? '' : retentionMs < 0 ? ', kept for ever' : `, kept for ${hours(retentionMs)}`;
+  const bytes = numberOf(topic, 'retention.bytes') ?? -1;
+  const time = retentionMs === null ? '' : retentionMs < 0 ? ', kept for ever' : `, kept for ${hours(retentionMs)}`;
+  const kept = bytes < 0 ? time : `${time}, at most ${Math.round(bytes / 1024 ** 2)} MiB a partition`;
   return [judges(`topic ${topic.name}`).ok(`${topic.partitions} partitions${kept}`)];
 }
 

@@ -47,7 +47,7 @@ export function partitionsText(partitions: readonly TopicPartition[]): string {
   return texts.slice(0, TOPICS_SHOWN).join(', ') + (more > 0 ? `, and those of ${more} more topics` : '');
 }
 
-/** A position in the log of a partition: an offset, its start, or a time. */
+/** A position in the log of a partition: an offset, its start, or a time, which is compared with the records' own timestamps. */
 export type LogPosition = number | 'earliest' | { readonly timestampMs: number };
 
 /**
@@ -58,7 +58,10 @@ export function parsePosition(option: string, text: string): LogPosition {
   if (text === 'earliest') return text;
   if (/^\d{1,15}$/.test(text)) return Number(text);
   const timestampMs = Date.parse(text);
-  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(timestampMs)) return { timestampMs };
+  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(timestampMs)) {
+    if (/(Z|[+-]\d\d:?\d\d)$/i.test(text)) return { timestampMs };
+    throw new UsageError(`${option} ${text} names no time zone: end it with Z or with an offset such as +02:00`);
+  }
   throw new UsageError(`${option} ${text} is neither a time such as 2026-01-31T00:00:00Z, nor an offset, nor earliest`);
 }
 

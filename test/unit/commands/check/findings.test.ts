@@ -39,6 +39,14 @@ it('finds nothing wrong with topics as they should be', () => {
   expect(judged(topic('orders', {}, { 'retention.ms': '-1' }))).toEqual([]);
 });
 
+it('says how long a topic keeps its records, also if that is bounded by their size', () => {
+  const said = (settings: Record<string, string>) =>
+    judgeTopics(pipeline(), topics(topic('orders', {}, settings)), 3).find(({ subject }) => subject === 'topic orders')
+      ?.message;
+  expect(said({ 'retention.bytes': '-1' })).toBe('8 partitions, kept for 7 days');
+  expect(said({ 'retention.bytes': '10485760' })).toBe('8 partitions, kept for 7 days, at most 10 MiB a partition');
+});
+
 it.each([
   ['a short retention', topic('orders', {}, { 'retention.ms': '3600000' }), /warning topic orders keeps .* 1 hours/],
   ['compaction', topic('orders', {}, { 'cleanup.policy': 'compact,delete' }), /warning topic orders is compacted/],
