@@ -2,9 +2,20 @@ import { expect } from 'vitest';
 import { eventually } from './eventually.js';
 import type { Ack, Fixture } from './fixture.js';
 
-/** Different source records among acknowledgements. */
+/** What {@link acknowledged} has counted. */
+const counted = new WeakMap<readonly Ack[], { acks: number; readonly records: Set<string> }>();
+
+/**
+ * Different source records among acknowledgements. Tests ask again and again while these come, up to hundreds of thousands: so each is
+ * looked at once, and nothing may be taken out of the list.
+ */
 export function acknowledged(acks: readonly Ack[]): number {
-  return new Set(acks.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`)).size;
+  const known = counted.get(acks) ?? { acks: 0, records: new Set() };
+  counted.set(acks, known);
+  for (const { topic, partition, offset } of acks.slice(known.acks))
+    known.records.add(`${topic}/${partition}/${offset}`);
+  known.acks = acks.length;
+  return known.records.size;
 }
 
 /**
