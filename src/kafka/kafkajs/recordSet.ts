@@ -333,6 +333,8 @@ class OpenRecords implements OpenBatch {
 
   take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
     this.#throwError();
+    // The last record was too large, and has been told already.
+    if (this.#left === 0 && this.#cursor.remaining === 0) return { records: [], bytes: 0, ended: true };
     const { count, bytes } = this.#measure(recordsMax, bytesMax);
     const all = this.#cursor;
     const own = all.bytes.buffer.byteLength > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;

@@ -547,6 +547,29 @@ it('a record with millions of headers is passed over alone, however small it is 
   expect(behind.flatMap(({ records }) => records.map(({ offset }) => offset))).toEqual([7, 8]);
 });
 
+it.each<[string, (healthy: () => Buffer, large: () => Buffer) => Buffer[], number[]]>([
+  ['last', (healthy, large) => [healthy(), large()], [1]],
+  ['alone', (_healthy, large) => [large()], [0]],
+  ['the last of several', (_healthy, large) => [large(), large()], [0, 1]],
+])(
+  'a record with millions of headers that is %s in its batch is told once, and the next batch is well',
+  async (_name, recordsOf, tooLarge) => {
+    const count = HEADERS_MAX + 1;
+    const headers = Buffer.concat([varint(count), Buffer.alloc(2 * count)]);
+    let delta = 0;
+    const records = recordsOf(
+      () => rawRecord(delta++),
+      () => rawRecord(delta++, { headers }),
+    );
+    const parts = await partsOf(rawBatch(5, records.length, gzipSync(Buffer.concat(records)), 'gzip'));
+    expect(parts.flatMap(({ failure, from, next }) => (failure === null ? [] : [[Math.max(from, 5), next]]))).toEqual(
+      tooLarge.map((index) => [5 + index, 6 + index]),
+    );
+    expect(parts.at(-1)?.next).toBe(6 + records.length);
+    expect(parts.flatMap((part) => part.records.map(({ offset }) => offset))).toContain(5 + records.length);
+  },
+);
+
 // ── Transactions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 it('transactions that interleave and abort leave no record, in whatever order the broker lists them', async () => {
