@@ -1,5 +1,5 @@
 import type { RecordSource } from '../protocol/record.js';
-import { parseColumnType, type ColumnType } from './values/columnTypes.js';
+import { innerType, type ColumnType } from './values/columnTypes.js';
 import { LOOKUP_COLUMNS, type IdentityColumn, type TableColumns } from './rows.js';
 
 /**
@@ -109,11 +109,4 @@ function numberMax({ name, parameters }: ColumnType): number | null {
   if (name === 'Float64') return Number.MAX_SAFE_INTEGER;
   if (name === 'Decimal') return 10 ** (Number(parameters[0]) - Number(parameters[1] ?? 0)) - 1;
   return null;
-}
-
-/** The type without `Nullable` and `LowCardinality`, which make no difference here. */
-function innerType(text: string): ColumnType {
-  const type = parseColumnType(text);
-  const [inner] = type.parameters;
-  return inner !== undefined && (type.name === 'Nullable' || type.name === 'LowCardinality') ? innerType(inner) : type;
 }

@@ -1,16 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { pointerTokens } from '../lib/jsonPointer.js';
 import { latin1 } from '../lib/latin1.js';
-import {
-  DATE_MS_MAX,
-  lastHeader,
-  NO_TIMESTAMP,
-  timeText,
-  type KafkaRecord,
-  type RecordSource,
-} from '../protocol/record.js';
+import { lastHeader, NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../protocol/record.js';
 import { REJECTION_CODES, setAsideBecause, type Rejection } from '../protocol/ack.js';
 import { DEFAULT_MAPPING, type Mapping } from '../protocol/settings.js';
+import { takesTimestamps, timestampMax, timestampWriter } from './timestamps.js';
 import { hasHalfCharacter, JsonObject, objectMembers, textAtPointer, type JsonKind } from './values/json.js';
 import { checkOfType } from './values/checkOfType.js';
 import type { ValueCheck, ValueLimits } from './values/valueCheck.js';
@@ -203,7 +197,7 @@ export function createRowBuilder(
   return (source, record) => {
     if (record.tooLargeBytes !== undefined) return setAsideBecause(record.tooLargeBytes);
     if (narrowest !== undefined && (record.timestampMs > narrowest.msMax || record.timestampMs < NO_TIMESTAMP))
-      return noTime(narrowest.column);
+      return noTime(narrowest);
     if (record.value === null && tombstones === 'insert') return rowWithoutFields(source, record);
     if (format === 'json') return rowOfObject(source, record);
     if (record.value === null) return { code: REJECTION_CODES.noValue, message: 'the record has no value' };
@@ -315,8 +309,11 @@ function notColumns(name: string): Rejection {
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
-function noTime(column: string): Rejection {
-  const message = `the record's timestamp is beyond any date that column ${column} can hold: Kafka's are milliseconds since 1970`;
+function noTime({ column, msMax }: { readonly column: string; readonly msMax: number }): Rejection {
+  const message =
+    msMax < 0
+      ? `column ${column} is to have the record's timestamp, and its type takes none`
+      : `the record's timestamp is beyond any date that column ${column} can hold: Kafka's are milliseconds since 1970`;
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
@@ -350,37 +347,6 @@ function identityFieldWriter(
   };
 }
 
-const INTEGER = /^(Nullable\()?U?Int/;
-
-/** An integer for integer columns, otherwise a text that ClickHouse's best-effort parser reads for all date types. */
-function timestampWriter(type: string): (timestampMs: number) => string {
-  if (INTEGER.test(type)) return String;
-  return (timestampMs) => `"${timeText(timestampMs)}"`;
-}
-
-/** The last millisecond of year 9999. */
-const FOUR_DIGITS_MS_MAX = Date.UTC(10_000, 0) - 1;
-
-/** The largest timestamp that a column of this type holds, in milliseconds since 1970. -1 if it holds none. */
-function timestampMax(type: string, limits: ValueLimits | undefined): number {
-  const check = checkOfType(type, limits);
-  if (check === undefined) return DATE_MS_MAX;
-  const text = timestampWriter(type);
-  const fits = (timestampMs: number): boolean => {
-    const value = text(timestampMs);
-    return check(value, 0, value.length);
-  };
-  let least = -1;
-  // The checks of dates do not accept years of more than four digits.
-  let beyond = (INTEGER.test(type) ? DATE_MS_MAX : FOUR_DIGITS_MS_MAX) + 1;
-  while (least + 1 < beyond) {
-    const middle = Math.floor((least + beyond) / 2);
-    if (fits(middle)) least = middle;
-    else beyond = middle;
-  }
-  return least;
-}
-
 /** Returns a column's value as JSON. Undefined if there is none. */
 type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | Rejection | undefined;
 
@@ -389,16 +355,23 @@ const TAKES_JSON =
   /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested|QBit|Point|Ring|(Multi)?LineString|(Multi)?Polygon|Geometry)\b/;
 
 /**
- * Mapped columns that refuse every value: their type needs JSON, but their source is always a text or a number. By
- * column, its source. JSON pointers and `value` may give JSON.
+ * A mapped column that refuses every value. `json`: its type needs JSON, but its source is always a text or a number.
+ * `timestamp`: its type takes no timestamp of today.
  */
-export function unfitMappings(
-  table: TableColumns,
-  columns: Readonly<Record<string, string>>,
-): readonly (readonly [column: string, from: string])[] {
-  return Object.entries(columns).filter(
-    ([column, from]) => from !== 'value' && !from.startsWith('/') && TAKES_JSON.test(table.get(column) ?? ''),
-  );
+export interface UnfitMapping {
+  readonly column: string;
+  readonly from: string;
+  readonly why: 'json' | 'timestamp';
+}
+
+/** Mapped columns that refuse every value. JSON pointers and `value` may give JSON. */
+export function unfitMappings(table: TableColumns, columns: Readonly<Record<string, string>>): readonly UnfitMapping[] {
+  return Object.entries(columns).flatMap(([column, from]): UnfitMapping[] => {
+    const type = table.get(column);
+    if (type === undefined || from === 'value' || from.startsWith('/')) return [];
+    if (TAKES_JSON.test(type)) return [{ column, from, why: 'json' }];
+    return from === 'timestamp' && !takesTimestamps(type, table.limits) ? [{ column, from, why: 'timestamp' }] : [];
+  });
 }
 
 /** @param json reads the value, for columns that need JSON */
@@ -411,13 +384,14 @@ function columnReader(from: string, type: string, json: JsonObject): ColumnReade
     const name = from.slice('header:'.length);
     return (_source, { headers }) => quoteBytes(lastHeader(headers, name) ?? null);
   }
+  const timestampText = timestampWriter(type);
   const readers: Record<string, ColumnReader> = {
     key: (_source, { key }) => quoteBytes(key),
     value: TAKES_JSON.test(type) ? jsonOfValue(json) : (_source, { value }) => quoteBytes(value),
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
     offset: (_source, { offset }) => String(offset),
-    timestamp: (_source, { timestampMs }) => (timestampMs < 0 ? undefined : `"${timeText(timestampMs)}"`),
+    timestamp: (_source, { timestampMs }) => (timestampMs < 0 ? undefined : timestampText(timestampMs)),
     epoch: ({ epoch }) => quote(epoch),
   };
   const reader = readers[from];

@@ -5,6 +5,7 @@ import { insertRecords } from '../../src/clickhouse/batchInsert.js';
 import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { identityFaults, misfitOf } from '../../src/clickhouse/identityColumns.js';
+import { unfitMappings } from '../../src/clickhouse/rows.js';
 import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { inferColumns } from '../../src/clickhouse/inferColumns.js';
@@ -115,6 +116,42 @@ describe('an identity that its column cannot hold is never written as another on
       expect(fitting, type).toEqual(exact);
     }
   });
+});
+
+it('a mapped timestamp is in the table, in whatever way a type that check accepts keeps it', async () => {
+  const atMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  const kept: Readonly<Record<string, string>> = {
+    UInt64: String(atMs),
+    'Nullable(Int64)': String(atMs),
+    'LowCardinality(UInt64)': String(atMs),
+    Int256: String(atMs),
+    Float64: String(atMs),
+    'Decimal(18, 3)': String(atMs),
+    'SimpleAggregateFunction(max, UInt64)': String(atMs),
+    Date: '2026-01-02',
+    'Nullable(Date32)': '2026-01-02',
+    "DateTime('UTC')": '2026-01-02 03:04:05',
+    "DateTime64(3, 'UTC')": '2026-01-02 03:04:05.678',
+    String: '2026-01-02T03:04:05.678Z',
+    'FixedString(24)': '2026-01-02T03:04:05.678Z',
+    'Variant(String, UInt64)': '2026-01-02T03:04:05.678Z',
+  };
+  const types = Object.keys(kept);
+  const names = types.map((_, index) => `t${index}`);
+  const table = `i${++made}`;
+  const columns = types.map((type, index) => `t${index} ${type}`).join(', ');
+  await run(
+    `CREATE TABLE ${table} (id Int64, ${columns}) ENGINE = MergeTree ORDER BY id SETTINGS allow_suspicious_low_cardinality_types = 1`,
+  );
+  const mapping = Object.fromEntries(names.map((name) => [name, 'timestamp']));
+  expect(unfitMappings(await tables.columns(table), mapping)).toEqual([]);
+  const { source, record: plainRecord } = of(1);
+  const { inserted } = await insert(table, [{ source, record: { ...plainRecord, timestampMs: atMs } }], mapping);
+  expect(inserted).toHaveLength(1);
+  const [row] = await query<Record<string, string>>(
+    `SELECT ${names.map((name) => `toString(${name}) AS s${name}`).join(', ')} FROM ${table}`,
+  );
+  expect(Object.fromEntries(types.map((type, index) => [type, row?.[`st${index}`]]))).toEqual(kept);
 });
 
 describe('the second of a record is found, whatever type keeps it', () => {

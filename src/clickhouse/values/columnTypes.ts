@@ -14,6 +14,13 @@ export function parseColumnType(text: string): ColumnType {
   return { name: text.slice(0, open).trim(), parameters: splitAtCommas(inner) };
 }
 
+/** The type without `Nullable` and `LowCardinality`, which only say how it is stored. */
+export function innerType(text: string): ColumnType {
+  const type = parseColumnType(text);
+  const [inner] = type.parameters;
+  return inner !== undefined && (type.name === 'Nullable' || type.name === 'LowCardinality') ? innerType(inner) : type;
+}
+
 /** An element of a tuple: its type, and its name if it has one. */
 export function parseTupleElement(text: string): { readonly name: string | undefined; readonly type: string } {
   const [, quoted, plain, type] = /^(?:`((?:[^`\\]|\\.)*)`|([A-Za-z_]\w*))\s+(\S[^]*)$/.exec(text) ?? [];

@@ -295,13 +295,20 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   const unmapped = missingColumns(table.columns, Object.keys(destination.columns));
   if (unmapped.length > 0)
     findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
-  for (const [column, from] of unfitMappings(table.columns, destination.columns))
+  for (const { column, from, why } of unfitMappings(table.columns, destination.columns)) {
+    const refuses = `refuses all that has a value for column ${column}: it is ${table.columns.get(column)}`;
     findings.push(
-      wrong(
-        `refuses all that has a value for column ${column}: it is ${table.columns.get(column)}, which takes JSON, and ${from} gives it none`,
-        'make it a String, or map it from value or from a JSON pointer',
-      ),
+      why === 'json'
+        ? wrong(
+            `${refuses}, which takes JSON, and ${from} gives it none`,
+            'make it a String, or map it from value or from a JSON pointer',
+          )
+        : wrong(
+            `${refuses}, which takes no timestamp of a record`,
+            'make it a DateTime64(3), or a UInt64 for milliseconds since 1970',
+          ),
     );
+  }
   const lacking = missingColumns(table.columns);
   if (lacking.length > 0)
     findings.push(

@@ -95,6 +95,7 @@ it.each([
   ['Date32', '2299-12-31T23:59:59.999Z'],
   ['UInt32', '1970-02-19T17:02:47.295Z'],
   ['Int64', '+275760-09-13T00:00:00.000Z'],
+  ['LowCardinality(UInt64)', '+275760-09-13T00:00:00.000Z'],
 ])(
   'a timestamp beyond what a %s holds rejects its record, as one before 1970 does; the last one it holds is written',
   (type, last) => {
@@ -102,9 +103,11 @@ it.each([
     const identity = new Map([...IDENTITY, ['_timestamp', type]] as const);
     const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
     for (const timestampMs of [0, lastMs]) {
-      const value = type.includes('Int') ? timestampMs : new Date(timestampMs).toISOString();
+      const text = new Date(timestampMs).toISOString();
+      const value = type.includes('Int') ? timestampMs : /^Date(32)?$/.test(type) ? text.slice(0, 10) : text;
       expect(JSON.parse(row('{}', { timestampMs }, identity) as string)).toMatchObject({ _timestamp: value });
-      expect(build(source, record(12, { timestampMs, value: Buffer.from('{}') }))).toContain('"written"');
+      const mapped = build(source, record(12, { timestampMs, value: Buffer.from('{}') }));
+      expect(JSON.parse(mapped as string)).toMatchObject({ written: value });
     }
     for (const timestampMs of [lastMs + 1, 253_402_300_800_000, -2, -62_135_596_800_000])
       for (const verdict of [
@@ -114,6 +117,20 @@ it.each([
         if (timestampMs > lastMs || timestampMs < 0) expect(verdict).toMatchObject({ code: 'out_of_range' });
   },
 );
+
+it('a column whose type takes no timestamp is named so, and not as one for which the timestamp is too late', () => {
+  const build = createRowBuilder(new Map([...PLAIN, ['written', 'Float32']]), { written: 'timestamp' });
+  expect(build(source, record(12))).toEqual({
+    code: 'out_of_range',
+    message: "column written is to have the record's timestamp, and its type takes none",
+  });
+});
+
+it.each(['Float64', 'Nullable(Decimal(18, 3))'])('a timestamp is milliseconds in a %s', (type) => {
+  const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
+  const mapped = build(source, record(12, { timestampMs: 1_760_000_000_123, value: Buffer.from('{}') }));
+  expect(JSON.parse(mapped as string)).toEqual({ written: 1_760_000_000_123 });
+});
 
 it('a stub says why it was set aside: too large, or not to be encoded', () => {
   expect(row('{}', { tooLargeBytes: 3_000_000 })).toMatchObject({

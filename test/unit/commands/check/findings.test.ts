@@ -220,6 +220,36 @@ it.each(['JSON', 'Nullable(JSON)', 'Map(String, String)', 'Array(UInt8)', 'Point
   },
 );
 
+it.each([
+  'Float32',
+  'UInt32',
+  'Int16',
+  'Decimal(9, 0)',
+  'UUID',
+  'Bool',
+  'IPv4',
+  'Time',
+  'FixedString(10)',
+  "Enum8('a' = 1)",
+])('a timestamp for a column of %s, which takes none of today, is wrong', (type) => {
+  expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, 'timestamp')).toContain(
+    `wrong table orders refuses all that has a value for column customer: it is ${type}, which takes no timestamp`,
+  );
+});
+
+it.each([
+  'UInt64',
+  'Nullable(Int128)',
+  'LowCardinality(UInt64)',
+  'Float64',
+  'Decimal(18, 3)',
+  'Date',
+  'Date32',
+  'DateTime',
+])('a timestamp for a column of %s is well', (type) => {
+  expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, 'timestamp')).toBe('');
+});
+
 it('a namespace has to keep closed runs until they are taken over, and a task queue needs workers of both kinds', () => {
   const facts = {
     namespace: 'default',
