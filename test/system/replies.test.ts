@@ -1,6 +1,7 @@
 import { parse, stringify } from 'yaml';
 import { expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.js';
+import { BATCHER } from '../../src/protocol/batcherId.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
@@ -75,7 +76,19 @@ it('a reply topic that is gone holds its own batches only, and they are answered
   await eventually(async () => expect(await daemon.metric('ktb_acks_total', { pipeline: ill.name })).toBe(500));
   await ill.admin.deleteTopics({ topics: [ill.replyTopic] });
   const insertsOf = (outcome: string) => daemon.metric('ktb_inserts_total', { pipeline: ill.name, outcome });
+  // A batcher inserts nothing after a batch that is held. So each has to have all its records before its first batch.
+  const batchersOfIll = Array.from({ length: ill.batchers }, (_, index) => index);
+  const steer = (signal: string) =>
+    Promise.all(
+      batchersOfIll.map((index) => ill.batcher(index).signal(signal, { actor: 'test', reason: 'one batch' })),
+    );
+  await steer(BATCHER.signals.pause);
   await ill.produce(2_000, (id) => ({ headers: { kafka_correlationId: `id-${id}` } }));
+  await eventually(async () => {
+    const statuses = await Promise.all(batchersOfIll.map((index) => ill.batcherStatus(index)));
+    expect(statuses.reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0)).toBe(2_000);
+  });
+  await steer(BATCHER.signals.resume);
   // Its rows are there although nobody can be told.
   await eventually(async () => expect((await ill.rowCounts()).rows).toBe(2_500));
   const inserts = await insertsOf('ok');
