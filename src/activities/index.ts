@@ -10,6 +10,7 @@ import { BatchMemos } from './memos.js';
 import { publishForeignSignals } from './publishForeignSignals.js';
 import { readInheritance } from './readInheritance.js';
 import { rejectRecords } from './rejectRecords.js';
+import { Unpacker } from './unpack.js';
 
 /** Creates the activities of the batchers. */
 export function createActivities(dependencies: ActivityDependencies): FlushActivities {
@@ -17,7 +18,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   const attempts = new Attempts({ ...dependencies, memos });
   const answers = new Answers({ ...dependencies, memos });
   const flusher = new Flusher({ ...dependencies, memos, answers });
-  const parts = { ...dependencies, memos, attempts, answers, flusher };
+  const unpacker = new Unpacker({ ...dependencies, memos });
+  const parts = { ...dependencies, memos, attempts, answers, flusher, unpacker };
   return {
     insertBatch: insertBatch(parts),
     readInheritance: readInheritance(parts),

@@ -2,20 +2,20 @@ import { BATCH_FORMAT } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import { toFill } from './batch.js';
-import { decodeChunks } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { Flusher } from './flusher.js';
-import { timed } from './stages.js';
+import type { Unpacker } from './unpack.js';
 
 /** The activity that flushes a batch of a batcher's buffer. */
 export function insertBatch({
   attempts,
   flusher,
+  unpacker,
   histories,
-  metrics,
-}: Pick<ActivityDependencies, 'histories' | 'metrics'> & {
+}: Pick<ActivityDependencies, 'histories'> & {
   readonly attempts: Attempts;
   readonly flusher: Flusher;
+  readonly unpacker: Unpacker;
 }): FlushActivities['insertBatch'] {
   return (spec, bodies) =>
     attempts.admit('insertBatch', spec, async (attempt) => {
@@ -23,9 +23,8 @@ export function insertBatch({
       if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
       const complete = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
       const repeated = attempt.isRepeated || !complete;
-      const records = await timed(metrics, spec.pipeline, 'decode', () => decodeChunks(spec.chunks, bodies));
-      const fill = toFill(spec.chunks, records, `${attempt.runId}/${spec.number}`);
-      const packed = { chunks: spec.chunks, bodies };
+      const { packed, records } = await unpacker.unpack(spec, { chunks: spec.chunks, bodies }, attempt);
+      const fill = toFill(packed.chunks, records, `${attempt.runId}/${spec.number}`);
       return flusher.flush({ ...spec, packed, records, repeated, complete, fill }, attempt);
     });
 }

@@ -4,12 +4,12 @@ import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { HistoryGoneError } from '../temporal/runHistories.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import type { Attempts } from './attempts.js';
+import type { Attempt } from './attempt.js';
 import { toFill, type Batch } from './batch.js';
-import { decodeChunks } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { Flusher } from './flusher.js';
 import { reportLost } from './lostRuns.js';
-import { timed } from './stages.js';
+import type { Unpacker } from './unpack.js';
 
 /** The id of a batch whose records are lost. */
 const LOST_BATCH_ID = 'lost';
@@ -18,12 +18,14 @@ const LOST_BATCH_ID = 'lost';
 export function insertInherited({
   attempts,
   flusher,
+  unpacker,
   histories,
   metrics,
   logger,
 }: Pick<ActivityDependencies, 'histories' | 'metrics' | 'logger'> & {
   readonly attempts: Attempts;
   readonly flusher: Flusher;
+  readonly unpacker: Unpacker;
 }): FlushActivities['insertInherited'] {
   return (inherited) =>
     attempts.admit('insertInherited', inherited, async (attempt) => {
@@ -39,27 +41,29 @@ export function insertInherited({
         const nothing: FlushOutcome = { id: LOST_BATCH_ID, inserted: 0, rejected: 0, skipped: 0 };
         return sealEnvelope(nothing, new Uint8Array(0));
       }
-      return flusher.flush(await batchOf(inherited, leftover, metrics), attempt);
+      return flusher.flush(await batchOf(inherited, leftover, unpacker, attempt), attempt);
     });
 }
 
 async function batchOf(
   inherited: InheritedBatch,
   leftover: readonly Buffered[],
-  metrics: ActivityDependencies['metrics'],
+  unpacker: Unpacker,
+  attempt: Attempt,
 ): Promise<Batch> {
-  const { pipeline, batcher, runId, chunksDone } = inherited;
+  const { batcher, runId, chunksDone } = inherited;
   const chunks = leftover.map(({ chunk }) => chunk);
   const bodies = Buffer.concat(leftover.map(({ body }) => body));
-  const records = await timed(metrics, pipeline, 'decode', () => decodeChunks(chunks, bodies));
+  const id = batchId(batcher, leftover);
+  const { packed, records } = await unpacker.unpack({ ...inherited, id }, { chunks, bodies }, attempt);
   return {
     ...inherited,
-    id: batchId(batcher, leftover),
+    id,
     reason: 'inherited',
-    packed: { chunks, bodies },
+    packed,
     records,
     repeated: true,
     complete: false,
-    fill: toFill(chunks, records, `${runId}/left/${chunksDone}`),
+    fill: toFill(packed.chunks, records, `${runId}/left/${chunksDone}`),
   };
 }

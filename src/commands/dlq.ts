@@ -13,6 +13,7 @@ import {
   originalKey,
   readDeadLetter,
   type DeadLetter,
+  UNREADABLE_CHUNK,
   type RecordPart,
 } from '../protocol/deadLetter.js';
 import { partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
@@ -273,6 +274,7 @@ class ReplayReport {
 function obstacleTo(letter: Letter, pipeline: PipelineConfig): string | null {
   const { source, code } = letter;
   if (code === FOREIGN_SIGNAL) return 'a signal to a batcher, and no record';
+  if (code === UNREADABLE_CHUNK) return 'a chunk that cannot be unpacked: `ktb rewind` reads its records again';
   if (source === null) return 'its headers do not say which topic it came from';
   if (!isInputTopic(pipeline, source.topic)) return `topic ${source.topic} is no input topic of the pipeline`;
   const [omitted] = omittedParts(letter);

@@ -1,7 +1,7 @@
 import type { PipelineConfig } from '../config/config.js';
 import { HELD_REASONS } from '../consumer/partitions/assignedPartition.js';
 import { REJECTION_CODES } from '../protocol/ack.js';
-import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
+import { FOREIGN_SIGNAL, UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
 import type { FlushReason } from '../protocol/flush.js';
 import { FLUSH_STAGES, type Metrics } from '../telemetry/metrics.js';
 import { REQUEST_CODES, REQUEST_OPERATIONS } from '../temporal/requestMetrics.js';
@@ -83,7 +83,7 @@ function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { desti
   for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
     metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   }
-  for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL])
+  for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL, UNREADABLE_CHUNK])
     metrics.deadLetters.inc({ pipeline, code }, 0);
   const { rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches } = metrics;
   for (const counter of [rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches])

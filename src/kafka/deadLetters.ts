@@ -4,8 +4,10 @@ import {
   KEY_ADDED,
   markedHeaders,
   OMITTED_BYTES,
+  unreadableChunkHeaders,
   type RecordPart,
 } from '../protocol/deadLetter.js';
+import type { BufferedChunk } from '../protocol/chunk.js';
 import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
 import { NO_HEADERS, placeName, recordBytes, type HeaderValues, type KafkaRecord } from '../protocol/record.js';
 import { isOverLimit } from '../protocol/recordLimit.js';
@@ -42,6 +44,36 @@ export async function publishForeignSignals(publisher: Publisher, batch: Foreign
     const headers = foreignSignalHeaders(signal, batch);
     const name = `${batch.batcher}/${signal.atMs}/${index}`;
     return { name, key: null, value: signal.value, headers, reasons: () => headers };
+  });
+  await publisher.publish(batch.deadLetterTopic, letters, amend);
+}
+
+/** A chunk that cannot be unpacked, and why. */
+export interface UnreadableChunk {
+  readonly chunk: BufferedChunk;
+  readonly body: Uint8Array;
+  readonly message: string;
+}
+
+/** Chunks of a batch that a person has given up, on their way to the dead-letter topic. */
+export interface UnreadableChunks {
+  readonly pipeline: string;
+  /** Workflow id of the batcher. */
+  readonly batcher: string;
+  /** Id of the batch, as in acknowledgements. */
+  readonly batch: string;
+  readonly deadLetterTopic: string;
+  /** The reason that the person gave. */
+  readonly reason: string;
+  readonly chunks: readonly UnreadableChunk[];
+}
+
+/** Publishes chunks that cannot be unpacked. The value is the chunk's body as it is, headers have its metadata. */
+export async function publishUnreadableChunks(publisher: Publisher, batch: UnreadableChunks): Promise<void> {
+  const letters = batch.chunks.map(({ chunk, body, message }, index): Letter => {
+    const headers = unreadableChunkHeaders(chunk, message, batch);
+    const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    return { name: `${batch.batcher}/${batch.batch}/${index}`, key: null, value, headers, reasons: () => headers };
   });
   await publisher.publish(batch.deadLetterTopic, letters, amend);
 }

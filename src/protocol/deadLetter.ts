@@ -1,4 +1,5 @@
 import { REJECTION_CODES, type Rejection } from './ack.js';
+import type { BufferedChunk } from './chunk.js';
 import type { ForeignSignal, ForeignSignalBatch } from './foreignSignal.js';
 import {
   lastHeader,
@@ -119,6 +120,35 @@ export function foreignSignalHeaders(
     [`${ERROR_HEADERS}exception.class.name`]: FOREIGN_SIGNAL,
     [`${ERROR_HEADERS}exception.message`]: `a batcher got a signal that no part of ktb sends; ${SIGNAL_NAME} has its name`,
     ...(value === null ? { [OMITTED_BYTES.value]: String(size) } : {}),
+  };
+}
+
+/** The code of a dead letter that was no record, but a chunk that cannot be unpacked, of a batch that was given up. */
+export const UNREADABLE_CHUNK = 'unreadable_chunk';
+
+/**
+ * Headers of such a dead letter: the segments of the chunk as JSON (see `Segment`: topic, partition, epoch, the range of
+ * offsets, how many records), the workflow id of its batcher, and the id of its batch.
+ */
+const CHUNK_SEGMENTS = 'ktb.chunk.segments';
+const CHUNK_BATCHER = 'ktb.chunk.batcher';
+const CHUNK_BATCH = 'ktb.chunk.batch';
+
+/** Headers of a dead letter that was a chunk. */
+export function unreadableChunkHeaders(
+  { segments, records }: BufferedChunk,
+  message: string,
+  { pipeline, batcher, batch, reason }: Readonly<Record<'pipeline' | 'batcher' | 'batch' | 'reason', string>>,
+): Record<string, string> {
+  const because = reason === '' ? '' : ` (${reason})`;
+  return {
+    [CHUNK_SEGMENTS]: JSON.stringify(segments),
+    [CHUNK_BATCHER]: batcher,
+    [CHUNK_BATCH]: batch,
+    [`${ERROR_HEADERS}connector.name`]: pipeline,
+    [`${ERROR_HEADERS}class.name`]: CLASS_NAME,
+    [`${ERROR_HEADERS}exception.class.name`]: UNREADABLE_CHUNK,
+    [`${ERROR_HEADERS}exception.message`]: `an operator gave its batch up${because}: a chunk of ${records} records, which ${CHUNK_SEGMENTS} names, cannot be unpacked: ${message}`,
   };
 }
 

@@ -1,5 +1,7 @@
+import crc32 from 'crc-32';
 import { expect, it } from 'vitest';
 import { BATCHER } from '../../src/protocol/batcherId.js';
+import { CHUNK_FORMAT } from '../../src/protocol/chunk.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
@@ -71,6 +73,46 @@ it('a batch that is given up, by a worker that dies over it: what is in the tabl
   expect(replay).toMatchObject({ code: 0, output: expect.stringContaining(`replayed to ${fixture.topic}`) as string });
   await eventually(async () => expect((await fixture.rowCounts()).ids).toBe(110), 60_000);
   expect(daemon.output).not.toContain('record number');
+});
+
+it('a chunk that nobody can unpack holds its batcher until its batch is given up, and a replay leaves it out', async () => {
+  await start();
+  await fixture.produce(5);
+  await answered(5);
+  await steer('pause');
+  await fixture.produce(5);
+  await eventually(async () => expect((await fixture.batcherStatus(0)).bufferedRecords).toBe(5));
+  const body = Buffer.from('damaged');
+  const segment = { topic: fixture.topic, partition: 7, epoch: 'e', from: 9, to: 12, records: 3, bytes: 300 };
+  const meta = { format: CHUNK_FORMAT, crc32: crc32.buf(body), records: 3, bytes: 300, segments: [segment] };
+  await fixture.batcher(0).signal(BATCHER.signals.records, meta, body);
+  await eventually(async () => expect((await fixture.batcherStatus(0)).bufferedRecords).toBe(8));
+  await steer('resume');
+  await eventually(async () =>
+    expect(await steer('park')).toMatchObject({
+      outcome: 'told',
+      message: expect.stringContaining('cannot be decompressed') as string,
+    }),
+  );
+  await answered(10);
+  const ofBatch = fixture.acks.filter(({ offset }) => offset >= 5);
+  expect(ofBatch.every(({ status, code }) => status === 'rejected' && code === 'parked')).toBe(true);
+  await fixture.produce(5);
+  await answered(15);
+
+  const letters = await fixture.deadLetters(6);
+  const letter = letters.find(({ headers }) => headers?.['ktb.chunk.segments'] !== undefined);
+  expect(letter?.value).toEqual(body);
+  expect(JSON.parse(String(letter?.headers?.['ktb.chunk.segments']))).toEqual([segment]);
+  expect(await daemon.metric('ktb_dead_letters_total', { code: 'unreadable_chunk' })).toBe(1);
+  expect(daemon.output).toContain('"offsets":"10 to 12"');
+  const replay = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all']);
+  expect(replay).toMatchObject({
+    code: 1,
+    output: expect.stringContaining(`5 replayed to ${fixture.topic}`) as string,
+  });
+  expect(replay.output).toContain('1 left: a chunk that cannot be unpacked');
+  await eventually(async () => expect(await fixture.rowCounts()).toMatchObject({ rows: 15, ids: 15 }));
 });
 
 it('strangers’ signals go to the dead-letter topic, whatever they hold, and stop nothing', async () => {

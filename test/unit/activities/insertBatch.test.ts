@@ -526,6 +526,47 @@ it('a batch that is given up comes back within what Temporal takes, however its 
   expect(letters.every(([, { key, value }]) => (value as Buffer).equals(key as Buffer))).toBe(true);
 });
 
+/** A batch of two chunks of four records each. The body of the first is damaged. */
+function damagedBatch(giving: Giving): [BatchSpec, Uint8Array] {
+  const [spec, body] = batch(VALUES, giving);
+  const [good] = spec.chunks;
+  if (good === undefined) throw new Error('a batch has a chunk');
+  const damaged = { ...good, segments: good.segments.map((segment) => ({ ...segment, partition: 7 })), bodyBytes: 9 };
+  return [{ ...spec, chunks: [damaged, good] }, Buffer.concat([Buffer.alloc(9, 'x'), body])];
+}
+
+it('a chunk that cannot be unpacked holds its batch until it is given up; then all that is known of it is a dead letter', async () => {
+  const one = worker();
+  const run = (giving: Giving, number = 1) =>
+    attemptOf(() => one.activities.insertBatch(...damagedBatch(giving)), { attempt: number });
+  await expect(run({})).rejects.toThrow('cannot be decompressed');
+  expect(one.published).toEqual([]);
+
+  one.refusing.publish = new PublishError('orders.dead-letters', 'it is down');
+  await expect(run({ parking })).rejects.toThrow('it is down');
+  one.refusing.publish = undefined;
+  const outcome = await run({ parking }, 2);
+  expect(outcome).toMatchObject({ inserted: 0, rejected: 4 });
+  expect(outcome.verdicts.map(({ code }) => code)).toEqual(['parked', 'parked', 'parked', 'parked']);
+  const letters = one.published.filter(([topic]) => topic === 'orders.dead-letters');
+  expect(letters).toHaveLength(1);
+  const letter = letters[0]?.[1];
+  expect(letter?.value).toEqual(Buffer.alloc(9, 'x'));
+  expect(letter?.headers).toMatchObject({
+    'ktb.chunk.batcher': 'b',
+    'ktb.chunk.batch': 'id',
+    '__connect.errors.exception.class.name': 'unreadable_chunk',
+    '__connect.errors.exception.message': expect.stringContaining(parking.reason) as string,
+  });
+  expect(JSON.parse(String(letter?.headers?.['ktb.chunk.segments']))).toMatchObject([
+    { topic: 'orders', partition: 7, epoch: 'e1', from: -1, to: 3, records: 4 },
+  ]);
+  expect((await one.metrics.deadLetters.get()).values).toMatchObject([
+    { value: 1, labels: { code: 'unreadable_chunk' } },
+  ]);
+  expect(one.lines.filter((line) => line.includes('"offsets":"0 to 3"'))).toHaveLength(1);
+});
+
 it('a batch is given up where there is no table, and held while ClickHouse cannot be asked', async () => {
   const noTable = new InsertError('structural', { code: '60', message: 'there is no table orders' });
   const gone = worker(undefined, { columns: () => Promise.reject(noTable) });

@@ -1,0 +1,113 @@
+import { publishUnreadableChunks, type UnreadableChunk } from '../kafka/deadLetters.js';
+import { UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
+import type { BufferedChunk } from '../protocol/chunk.js';
+import type { BatchSpec, Parking } from '../protocol/flush.js';
+import { messageOf } from '../lib/messageOf.js';
+import type { Attempt } from './attempt.js';
+import type { Batch } from './batch.js';
+import { decodeChunks } from './batchRecords.js';
+import type { ActivityDependencies } from './dependencies.js';
+import type { BatchMemos } from './memos.js';
+import { timed } from './stages.js';
+
+/** The chunks of a batch, as they travel. */
+export interface PackedChunks {
+  readonly chunks: readonly BufferedChunk[];
+  /** The bodies of the chunks, one after the other. */
+  readonly bodies: Uint8Array;
+}
+
+/** What unpacking needs to know of a batch. */
+interface BatchToUnpack extends Pick<BatchSpec, 'pipeline' | 'batcher' | 'destination'> {
+  readonly id: string;
+  readonly parking?: Parking;
+}
+
+/** Unpacks the records of batches. */
+export class Unpacker {
+  readonly #dependencies: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'logger'> & {
+    readonly memos: BatchMemos;
+  };
+
+  constructor(
+    dependencies: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'logger'> & { readonly memos: BatchMemos },
+  ) {
+    this.#dependencies = dependencies;
+  }
+
+  /**
+   * The records of a batch. A chunk that cannot be unpacked holds the batch, until a person gives it up. Then the
+   * records of the other chunks are returned, and the chunk itself, with all that its metadata says, is published as a
+   * dead letter.
+   *
+   * @throws if a chunk cannot be unpacked, and the batch is not given up
+   * @throws PublishError
+   */
+  async unpack(
+    batch: BatchToUnpack,
+    packed: PackedChunks,
+    attempt: Attempt,
+  ): Promise<Pick<Batch, 'packed' | 'records'>> {
+    const { metrics } = this.#dependencies;
+    const decode = ({ chunks, bodies }: PackedChunks) =>
+      timed(metrics, batch.pipeline, 'decode', () => decodeChunks(chunks, bodies));
+    try {
+      return { packed, records: await decode(packed) };
+    } catch (error) {
+      if (batch.parking === undefined) throw error;
+    }
+    const { readable, unreadable } = await divide(packed);
+    const records = await decode(readable);
+    await this.#publish(batch, batch.parking, unreadable, attempt);
+    return { packed: readable, records };
+  }
+
+  async #publish(
+    { pipeline, batcher, id, destination: { deadLetterTopic } }: BatchToUnpack,
+    { reason }: Parking,
+    chunks: readonly UnreadableChunk[],
+    attempt: Attempt,
+  ): Promise<void> {
+    const { publisher, metrics, logger, memos } = this.#dependencies;
+    // A repeated attempt does not publish them again.
+    if (memos.of(attempt.activity).deadLetters !== undefined) return;
+    attempt.mustBeAlive();
+    await publishUnreadableChunks(publisher, { pipeline, batcher, batch: id, deadLetterTopic, reason, chunks });
+    metrics.deadLetters.inc({ pipeline, code: UNREADABLE_CHUNK }, chunks.length);
+    memos.note(attempt.activity, { deadLetters: true });
+    for (const { chunk, message } of chunks) {
+      const segments = chunk.segments.map(({ topic, partition, from, to, records }) => {
+        return { topic, partition, offsets: `${from + 1} to ${to}`, records };
+      });
+      logger.error(
+        { pipeline, batcher, batch: id, records: chunk.records, segments },
+        `A chunk of a batch that is given up cannot be unpacked, so its records are neither inserted nor answered; it is on ${deadLetterTopic}, with the code ${UNREADABLE_CHUNK}. ` +
+          `\`ktb rewind\` reads its records again, as far as Kafka still has them: ${message}`,
+      );
+    }
+  }
+}
+
+/** Divides the chunks of a batch into those that can be unpacked and those that cannot. */
+async function divide({
+  chunks,
+  bodies,
+}: PackedChunks): Promise<{ readonly readable: PackedChunks; readonly unreadable: readonly UnreadableChunk[] }> {
+  const readable: { chunk: BufferedChunk; body: Uint8Array }[] = [];
+  const unreadable: UnreadableChunk[] = [];
+  let at = 0;
+  for (const chunk of chunks) {
+    const body = bodies.subarray(at, at + chunk.bodyBytes);
+    at += chunk.bodyBytes;
+    try {
+      await decodeChunks([chunk], body);
+      readable.push({ chunk, body });
+    } catch (error) {
+      unreadable.push({ chunk, body, message: messageOf(error) });
+    }
+  }
+  return {
+    readable: { chunks: readable.map(({ chunk }) => chunk), bodies: Buffer.concat(readable.map(({ body }) => body)) },
+    unreadable,
+  };
+}
