@@ -3,7 +3,9 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { certificateProblems } from './certificates.js';
 import { toConfig, type Config, type TemporalEnvironment } from './config.js';
+import { messageOf } from '../lib/messageOf.js';
 import { checkConfig, ConfigError, type ConfigProblem } from './problems.js';
+import { temporal as temporalSchema, type ParsedConfig } from './schema.js';
 
 /**
  * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced. `$${` means a
@@ -32,16 +34,15 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
   const problems: ConfigProblem[] = [];
   const resolved = resolveReferences(document.toJS() as unknown, [], environment, problems);
   const checked = checkConfig(resolved);
-  const found = [
-    ...(checked.ok ? [] : checked.problems),
-    ...certificateProblems(checked.ok ? checked.parsed : checked.parts),
-  ];
+  const parts = checked.ok ? checked.parsed : checked.parts;
+  const variables = temporalEnvironment(environment, parts.temporal);
+  const found = [...(checked.ok ? [] : checked.problems), ...certificateProblems(parts), ...variables.problems];
   if (problems.length > 0 || !checked.ok || found.length > 0) {
     const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
     const others = found.filter(({ path }) => !unresolved.has(path.join('\n')));
     throw new ConfigError(file, [...problems, ...others], (path) => lineOf(document, lines, path));
   }
-  return toConfig(checked.parsed, temporalEnvironment(environment));
+  return toConfig(checked.parsed, variables.settings);
 }
 
 /** The line of the key at a path, or of the nearest parent that the file has. */
@@ -104,21 +105,49 @@ function readText(file: string, what: string, complain: (message: string) => str
 
 /**
  * Reads Temporal's environment variables: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_TLS_*`,
- * `TEMPORAL_API_KEY`, profiles.
+ * `TEMPORAL_API_KEY`. A file with profiles is read only if `TEMPORAL_CONFIG_FILE` or `TEMPORAL_PROFILE` is set: a
+ * person's own profile must not decide where a key goes. An empty variable counts as none.
+ *
+ * @param file what the configuration says: a variable that it replaces is not checked
  */
-function temporalEnvironment(environment: NodeJS.ProcessEnv): TemporalEnvironment {
-  if (!Object.keys(environment).some((name) => name.startsWith('TEMPORAL_'))) return {};
+function temporalEnvironment(
+  environment: NodeJS.ProcessEnv,
+  file: ParsedConfig['temporal'],
+): { readonly settings: TemporalEnvironment; readonly problems: readonly ConfigProblem[] } {
   const variables = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== undefined),
+    Object.entries(environment).filter(([name, value]) => value !== undefined && !(isTemporals(name) && value === '')),
   ) as Record<string, string>;
-  const { connectionOptions, namespace } = loadClientConnectConfig({ overrideEnvVars: variables });
-  const { address, tls, apiKey } = connectionOptions;
-  return {
-    ...(address === undefined ? {} : { address }),
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(typeof apiKey === 'string' ? { apiKey } : {}),
-    ...(tls === undefined || tls === null ? {} : { tls: typeof tls === 'boolean' ? tls : toTlsConfig(tls) }),
-  };
+  const { TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE, TEMPORAL_ADDRESS } = variables;
+  const disableFile = TEMPORAL_CONFIG_FILE === undefined && TEMPORAL_PROFILE === undefined;
+  const complain = (name: string | undefined, message: string) => ({
+    settings: {},
+    problems: [{ path: [], message: `${name ?? "Temporal's environment variables"}: ${message}` }],
+  });
+  try {
+    const { connectionOptions, namespace } = loadClientConnectConfig({ overrideEnvVars: variables, disableFile });
+    const { address, tls, apiKey } = connectionOptions;
+    const checked = temporalSchema.shape.address.safeParse(file.address ?? address);
+    if (!checked.success)
+      return complain(
+        TEMPORAL_ADDRESS === undefined ? undefined : 'TEMPORAL_ADDRESS',
+        checked.error.issues[0]?.message ?? '',
+      );
+    const settings = {
+      ...(address === undefined ? {} : { address }),
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(typeof apiKey === 'string' ? { apiKey } : {}),
+      ...(tls === undefined || tls === null ? {} : { tls: typeof tls === 'boolean' ? tls : toTlsConfig(tls) }),
+    };
+    return { settings, problems: [] };
+  } catch (error) {
+    const { path } = error as NodeJS.ErrnoException;
+    const [name] = Object.entries(variables).find(([key, value]) => isTemporals(key) && value === path) ?? [];
+    return complain(name, messageOf(error));
+  }
+}
+
+function isTemporals(variable: string): boolean {
+  return variable.startsWith('TEMPORAL_');
 }
 
 function toTlsConfig(tls: {

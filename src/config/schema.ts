@@ -90,7 +90,8 @@ const kafka = z.strictObject({
     .describe('A member that sends no heartbeat for this long loses its partitions to the others.'),
 });
 
-const temporal = z.strictObject({
+/** Connection settings of Temporal. */
+export const temporal = z.strictObject({
   address: z
     .string()
     .regex(ADDRESS, { error: 'must be host:port, without a scheme; an IPv6 address in brackets, as [::1]:7233' })

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { dirname, join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
 import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
 import { loadConfig, parseConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problems.js';
@@ -282,6 +282,48 @@ it('honours Temporal’s own environment variables below the file', () => {
     apiKey: 'key',
   });
   expect(parse(`${MINIMAL}\ntemporal: { address: "mine:1" }`, environment).temporal.address).toBe('mine:1');
+});
+
+it('takes a profile of Temporal only if a variable asks for it', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-profile-'));
+  onTestFinished(() => {
+    rmSync(directory, { recursive: true });
+  });
+  const file = join(directory, 'temporalio', 'temporal.toml');
+  mkdirSync(dirname(file));
+  writeFileSync(file, '[profile.default]\naddress = "person:1"\napi_key = "mine"\n[profile.x]\naddress = "x:1"\n');
+  // Where the library looks for a person's own file.
+  const own = { XDG_CONFIG_HOME: directory, HOME: directory, APPDATA: directory };
+  const of = (environment: Record<string, string>) => parse(MINIMAL, { ...own, ...environment }).temporal;
+  for (const environment of [{ TEMPORAL_CLI_SHOW_STACKS: '1' }, { TEMPORAL_NAMESPACE: 'prod' }])
+    expect(of(environment)).toMatchObject({ address: 'localhost:7233', apiKey: null });
+  expect(of({ TEMPORAL_CONFIG_FILE: file })).toMatchObject({ address: 'person:1', apiKey: 'mine' });
+  expect(of({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'x' })).toMatchObject({ address: 'x:1', apiKey: null });
+  expect(problems(MINIMAL, { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'y' })[0]).toContain("'y' not found");
+});
+
+it('names the variable of Temporal that cannot be used, together with what is wrong in the file', () => {
+  const certificate = { TEMPORAL_TLS_CLIENT_CERT_PATH: '/nowhere/tls.crt', TEMPORAL_TLS_CLIENT_KEY_PATH: '/nowhere/x' };
+  expect(problems(MINIMAL, certificate)).toEqual([
+    expect.stringMatching(/^TEMPORAL_TLS_CLIENT_CERT_PATH: .*no such file.*\/nowhere\/tls.crt/),
+  ]);
+  expect(problems(MINIMAL, { TEMPORAL_ADDRESS: 'https://cloud:7233' })).toEqual([
+    expect.stringMatching(/^TEMPORAL_ADDRESS: must be host:port, without a scheme/),
+  ]);
+  expect(problems(`${MINIMAL}\nlog: { level: loud }`, { TEMPORAL_ADDRESS: 'https://cloud' })).toHaveLength(2);
+  // What the file says goes before it.
+  expect(parse(`${MINIMAL}\ntemporal: { address: "mine:1" }`, { TEMPORAL_ADDRESS: 'https://x' }).temporal.address).toBe(
+    'mine:1',
+  );
+  // An empty variable counts as none.
+  expect(parse(MINIMAL, { TEMPORAL_ADDRESS: '', TEMPORAL_NAMESPACE: '', TEMPORAL_API_KEY: '' }).temporal).toMatchObject(
+    {
+      address: 'localhost:7233',
+      namespace: 'default',
+      apiKey: null,
+      tls: false,
+    },
+  );
 });
 
 it('listens on an IPv6 address, which has brackets in the file only', () => {
