@@ -1,0 +1,141 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import { canLookUp, identityFaults } from '../../clickhouse/identityColumns.js';
+import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../../clickhouse/rows.js';
+import { InsertError } from '../../clickhouse/insertErrors.js';
+import { LOOK_UP_TIMEOUT, type ClickHouseTables } from '../../clickhouse/tables.js';
+import type { Config, PipelineConfig } from '../../config/config.js';
+import { inputTopics } from '../../config/topics.js';
+import { reachClickHouse } from '../../connections/openParts.js';
+import { mapConcurrently } from '../../lib/mapConcurrently.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { NoAnswerError, within } from '../../lib/within.js';
+import { parseTableName, tablesOf } from '../../protocol/tables.js';
+import { withTables } from '../shared/connections.js';
+import { judges, type Finding } from './finding.js';
+import { judgeServerVersion, judgeSystemGrants } from './serverFindings.js';
+import { sharedTables } from './sharedTables.js';
+import { judgeTable, type TableFacts } from './tableFindings.js';
+
+/** A table that a pipeline fills. */
+interface FilledTable {
+  readonly pipeline: PipelineConfig;
+  readonly table: string;
+}
+
+/** The tables that the pipelines fill from topics that exist. */
+export function filledTables({ pipelines }: Config, existing: readonly string[]): FilledTable[] {
+  return pipelines.flatMap((pipeline) =>
+    [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
+      pipeline,
+      table,
+    })),
+  );
+}
+
+/** Tables that are looked at together. More would wait for each other's connections, and seem slow. */
+const TABLES_AT_ONCE = 4;
+
+/**
+ * Asks ClickHouse about itself and about the tables of all pipelines.
+ *
+ * @param existing topics that exist: pipelines choose tables by them
+ * @param filled the tables that they choose, see {@link filledTables}
+ */
+export function checkTables(
+  config: Config,
+  existing: readonly string[],
+  filled: readonly FilledTable[],
+): Promise<Finding[]> {
+  return withTables(config, async (tables, client) => {
+    await reachClickHouse(client, config.clickhouse);
+    await tables.columnsOf(filled.map(({ table }) => table));
+    const judged = await mapConcurrently(
+      filled,
+      async ({ pipeline, table }) => {
+        try {
+          return judgeTable(pipeline, await tableFacts(client, tables, config, table));
+        } catch (error) {
+          // Then the other tables need not be asked.
+          if (isWithoutAnswer(error)) throw error;
+          return [judges(`table ${table}`).wrong(messageOf(error), 'do as the message says')];
+        }
+      },
+      TABLES_AT_ONCE,
+    );
+    const denied = await tables.deniedSystemTables();
+    const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
+    const version = judgeServerVersion(await tables.version());
+    return [...version, ...grants, ...judged.flat(), ...sharedTables(config, existing)];
+  });
+}
+
+/** Whether ClickHouse is away. */
+function isWithoutAnswer(error: unknown): boolean {
+  return error instanceof InsertError && error.kind === 'transient' && !error.answered;
+}
+
+const ANSWER_TIMEOUT_MS = 4_000;
+
+/**
+ * Why ClickHouse refused what was tried, or why that took too long. Both null if it went well.
+ *
+ * @throws InsertError if ClickHouse is away
+ */
+async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | null; slow: string | null }> {
+  try {
+    await within(trying, ANSWER_TIMEOUT_MS);
+    return { refused: null, slow: null };
+  } catch (error) {
+    if (error instanceof NoAnswerError || (error instanceof InsertError && error.code === LOOK_UP_TIMEOUT))
+      return { refused: null, slow: error.message };
+    if (isWithoutAnswer(error)) throw error;
+    return { refused: messageOf(error), slow: null };
+  }
+}
+
+async function tableFacts(
+  client: ClickHouseClient,
+  tables: ClickHouseTables,
+  { clickhouse }: Config,
+  table: string,
+): Promise<TableFacts> {
+  const columns = await tables.columns(table);
+  const parsed = parseTableName(table);
+  const { name } = parsed;
+  const database = parsed.database ?? clickhouse.database;
+  const ask = async <Row>(query: string): Promise<Row[]> => {
+    const result = await client.query({ query, query_params: { database, name }, format: 'JSONEachRow' });
+    return result.json<Row>();
+  };
+  const [facts] = await ask<{
+    engine: string;
+    sorting_key: string;
+    create_table_query: string;
+  }>(
+    `SELECT engine, sorting_key, create_table_query FROM system.tables
+     WHERE database = {database:String} AND name = {name:String}`,
+  );
+  const insert = await outcomeOf(tables.probe(table, columns));
+  const lookUp = await outcomeOf(tryLookUps(tables, table, columns));
+  return {
+    name: table,
+    columns,
+    engine: facts?.engine ?? '',
+    sortingKey: facts?.sorting_key ?? '',
+    createStatement: facts?.create_table_query ?? '',
+    windows: await tables.tokenWindows(table),
+    refusal: insert.refused,
+    slowInsert: insert.slow,
+    lookUpRefusal: lookUp.refused,
+    slowLookUp: lookUp.slow,
+  };
+}
+
+/** Looks up a record that cannot exist, in the same way as a repeated insert and a rewind. */
+async function tryLookUps(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
+  if (!canLookUp(columns)) return;
+  const nowhere = { topic: '', partition: 0, epoch: '' };
+  await tables.foundOffsets(table, nowhere, 0, 0);
+  const findsRewound = missingColumns(columns, REWIND_COLUMNS).length === 0 && identityFaults(columns).length === 0;
+  if (findsRewound) await tables.foundRecords(table, columns, nowhere, 0, 0);
+}

@@ -1,0 +1,211 @@
+import { identityFaults } from '../../clickhouse/identityColumns.js';
+import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
+import { missingColumns, REWIND_COLUMNS, unfitMappings, type TableColumns } from '../../clickhouse/rows.js';
+import { quoteTable } from '../../clickhouse/sqlNames.js';
+import type { TokenWindow } from '../../clickhouse/tables.js';
+import type { PipelineConfig } from '../../config/config.js';
+import { judges, type Finding } from './finding.js';
+
+export interface TableFacts {
+  /** The name, with its database if that is not the connection's. */
+  readonly name: string;
+  readonly columns: TableColumns;
+  readonly engine: string;
+  readonly sortingKey: string;
+  /** From `system.tables.create_table_query`. */
+  readonly createStatement: string;
+  /**
+   * The table's own window first, then those of the tables that its materialized views write to, and so on. Empty if
+   * the user may not ask.
+   */
+  readonly windows: readonly TokenWindow[];
+  /** Why an insert was refused. Null if it was not. */
+  readonly refusal: string | null;
+  /** Why a look-up of identities was refused. Null if it was not, or the table has no columns for it. */
+  readonly lookUpRefusal: string | null;
+  /** How long an insert without rows waited in vain for its answer; null if it was quick enough. */
+  readonly slowInsert: string | null;
+  /** How long a look-up waited in vain for its answer; null if it was quick enough. */
+  readonly slowLookUp: string | null;
+}
+
+/** Judges a table of a pipeline. */
+export function judgeTable({ settings: { destination } }: PipelineConfig, table: TableFacts): Finding[] {
+  const { ok, warning } = judges(`table ${table.name}`);
+  const findings = [
+    ...judgeInserts(table),
+    ...judgeIntegersOfJson(table),
+    ...judgeMapped(table, destination.columns),
+    ...judgeIdentityColumns(table),
+    ...judgeLookUps(table),
+    ...judgeEngine(table),
+    ...Array.from(smallWindows(table.windows), ([message, todo]) => warning(message, todo)),
+  ];
+  return findings.length > 0 ? findings : [ok(`${table.engine}, ${table.columns.size} columns`)];
+}
+
+function judgeInserts({ name, refusal, slowInsert }: TableFacts): Finding[] {
+  const { warning, wrong } = judges(`table ${name}`);
+  const findings: Finding[] = [];
+  if (refusal !== null) findings.push(wrong(`takes no inserts: ${refusal}`, 'do as the message says'));
+  if (slowInsert !== null)
+    findings.push(warning(`is slow to take inserts: ${slowInsert}`, 'see whether ClickHouse is busy'));
+  return findings;
+}
+
+/** The columns that the pipeline's mapping names. */
+function judgeMapped(table: TableFacts, mapped: Readonly<Record<string, string>>): Finding[] {
+  const { wrong } = judges(`table ${table.name}`);
+  const findings: Finding[] = [];
+  const unmapped = missingColumns(table.columns, Object.keys(mapped));
+  if (unmapped.length > 0)
+    findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
+  for (const { column, from, why } of unfitMappings(table.columns, mapped)) {
+    const refuses = `refuses all that has a value for column ${column}: it is ${table.columns.get(column)}`;
+    findings.push(
+      why === 'json'
+        ? wrong(
+            `${refuses}, which takes JSON, and ${from} gives it none`,
+            'make it a String, or map it from value or from a JSON pointer',
+          )
+        : wrong(
+            `${refuses}, which takes no timestamp of a record`,
+            'make it a DateTime64(3), or a UInt64 for milliseconds since 1970',
+          ),
+    );
+  }
+  return findings;
+}
+
+function judgeIdentityColumns(table: TableFacts): Finding[] {
+  const { warning, wrong } = judges(`table ${table.name}`);
+  const findings: Finding[] = [];
+  const lacking = missingColumns(table.columns);
+  if (lacking.length > 0)
+    findings.push(
+      warning(
+        `lacks ${lacking.join(', ')}: after a failure rows may be inserted twice`,
+        'add them; `ktb setup` prints the statement',
+      ),
+    );
+  else if (missingColumns(table.columns, REWIND_COLUMNS).length > 0)
+    findings.push(
+      warning(
+        'lacks _timestamp: after a loss of Temporal’s data `ktb rewind` cannot find what is in the table',
+        'add it; `ktb setup` prints the statement. Rows from before will not be found by it',
+      ),
+    );
+  for (const { kind, message } of identityFaults(table.columns)) {
+    const todo = `ALTER TABLE ${quoteTable(table.name)} ${message.slice(message.indexOf('MODIFY COLUMN'))}`;
+    findings.push((kind === 'rewind' ? warning : wrong)(message.slice(0, message.indexOf(': MODIFY')), todo));
+  }
+  return findings;
+}
+
+/** Whether a repeated insert can look up which rows are there. */
+function judgeLookUps(table: TableFacts): Finding[] {
+  const { warning, wrong } = judges(`table ${table.name}`);
+  const findings: Finding[] = [];
+  if (table.lookUpRefusal !== null)
+    findings.push(
+      wrong(
+        `may not be looked up: ${table.lookUpRefusal}. The first insert that has to be repeated would be held`,
+        `GRANT SELECT(${REWIND_COLUMNS.join(', ')}) ON ${quoteTable(table.name)} to the user`,
+      ),
+    );
+  else if (table.slowLookUp !== null)
+    findings.push(
+      warning(
+        `is slow to be looked up: ${table.slowLookUp}. An insert that has to be repeated waits as long`,
+        'see whether ClickHouse is busy; `ktb setup` proposes an order and a projection',
+      ),
+    );
+  else if (missingColumns(table.columns).length === 0 && !findsByIdentity(table))
+    findings.push(
+      warning(
+        'is not sorted by its identity columns: a repeated insert has to look through much of it for its rows',
+        `put them first in ORDER BY, or ${projectionStatements(table.name, table.engine).join('; ')}`,
+      ),
+    );
+  return findings;
+}
+
+/** Whether the table knows deduplication tokens. */
+function judgeEngine(table: TableFacts): Finding[] {
+  const { warning } = judges(`table ${table.name}`);
+  const findings: Finding[] = [];
+  if (!table.engine.includes('MergeTree')) {
+    findings.push(
+      warning(
+        `has the engine ${table.engine}, which knows no deduplication tokens`,
+        'know that of two attempts at one insert that overlap both may stay',
+      ),
+    );
+  } else {
+    const [own] = table.windows;
+    if (own?.blocks === 0)
+      findings.push(
+        warning(
+          'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
+          `ALTER TABLE ${quoteTable(table.name)} MODIFY SETTING ${own.setting} = 1000`,
+        ),
+      );
+  }
+  return findings;
+}
+
+/** Columns in which an older server may change the digits of large integers, which are rejected therefore. */
+function judgeIntegersOfJson({ name, columns }: TableFacts): Finding[] {
+  if (columns.limits?.keepsIntegers ?? true) return [];
+  return Array.from(columns)
+    .filter(([, type]) => /\bJSON\b|\bObject\(/.test(type))
+    .map(([column]) =>
+      judges(`table ${name}`).warning(
+        `rejects integers beyond 2^53 at paths without a type in column ${column}: this ClickHouse may change their last digits`,
+        'give such paths a type, as in JSON(id Int64), or upgrade ClickHouse',
+      ),
+    );
+}
+
+/**
+ * Blocks of one insert, at most: one for each partition, by ClickHouse's default of `max_partitions_per_insert_block`.
+ */
+const BLOCKS_OF_INSERT_MAX = 100;
+
+/** A shorter time is over before a person has repaired a view. */
+const TOKENS_KNOWN_MS_MIN = 15 * 60_000;
+
+/**
+ * For a table with materialized views: windows that are too small to send a view again what it lacks. Includes the
+ * windows of the views' target tables.
+ */
+function* smallWindows(windows: readonly TokenWindow[]): Generator<[message: string, todo: string]> {
+  if (windows.length < 2) return;
+  const lost = 'what a failing view lacks cannot be sent again';
+  for (const [index, { table, setting, blocks, ms }] of windows.entries()) {
+    const isOwn = index === 0;
+    // A table without a window has a finding of its own, with or without views.
+    if (isOwn && blocks === 0) continue;
+    const who = isOwn ? '' : `has a view that writes to ${table}, which `;
+    if (table === null)
+      yield [
+        `has a view of which it cannot be told what it writes to: ${lost}`,
+        'let the user see the view and its target',
+      ];
+    else if (blocks === 0)
+      yield [
+        `${who}knows no deduplication tokens: ${lost}`,
+        setting === null ? 'know that' : `ALTER TABLE ${table} MODIFY SETTING ${setting} = 1000`,
+      ];
+    else if (blocks < BLOCKS_OF_INSERT_MAX)
+      yield [
+        `${who}knows the tokens of ${blocks} blocks only, of which one insert may bring ${BLOCKS_OF_INSERT_MAX}: soon ${lost}`,
+        `ALTER TABLE ${table} MODIFY SETTING ${setting} = 1000`,
+      ];
+    else if (ms < TOKENS_KNOWN_MS_MIN)
+      yield [
+        `${who}knows tokens for ${ms / 1000} s only: then ${lost}`,
+        `ALTER TABLE ${table} MODIFY SETTING ${setting}_seconds = 3600`,
+      ];
+  }
+}

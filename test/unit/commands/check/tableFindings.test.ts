@@ -1,0 +1,145 @@
+import { expect, it } from 'vitest';
+import { LOOKUP_COLUMNS } from '../../../../src/clickhouse/rows.js';
+import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueCheck.js';
+import { judgeTable, type TableFacts } from '../../../../src/commands/check/tableFindings.js';
+import { pipeline, summary } from '../../../support/checks.js';
+
+const IDENTITY = ['_topic', '_partition', '_epoch', '_offset', '_timestamp'];
+const TYPES: Readonly<Record<string, string>> = {
+  _partition: 'UInt32',
+  _offset: 'UInt64',
+  _timestamp: 'DateTime64(3)',
+};
+const columnsOf = (...names: readonly string[]) => new Map(names.map((name) => [name, TYPES[name] ?? 'String']));
+const projected = (projection: string) => ({
+  sortingKey: 'customer',
+  createStatement: `CREATE TABLE default.orders (\`customer\` String, ${projection}) ENGINE = MergeTree ORDER BY customer`,
+});
+const window = (name: string, blocks = 1_000, seconds = Infinity, setting: string | null = 'a_window') => ({
+  table: `\`default\`.\`${name}\``,
+  setting,
+  blocks,
+  ms: seconds * 1_000,
+});
+const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
+  summary(
+    judgeTable(pipeline('', customerFrom), {
+      name: 'orders',
+      columns: columnsOf(...IDENTITY, 'customer'),
+      engine: 'MergeTree',
+      sortingKey: IDENTITY.join(', '),
+      createStatement: 'CREATE TABLE orders',
+      windows: [window('orders')],
+      refusal: null,
+      lookUpRefusal: null,
+      slowInsert: null,
+      slowLookUp: null,
+      ...facts,
+    }),
+  ).join('\n');
+
+it('finds nothing wrong with a table as it should be, replicated or not', () => {
+  expect(table()).toBe('');
+  expect(table({ engine: 'ReplicatedMergeTree' })).toBe('');
+  expect(table({ windows: [window('orders', 100), window('daily', 100, 3_600)] })).toBe('');
+  expect(table({ windows: [window('orders', 5)] })).toBe('');
+  const identity = '_topic, _partition, _epoch, _offset';
+  expect(table(projected(`PROJECTION by_identity (SELECT ${identity}, _timestamp ORDER BY ${identity})`))).toBe('');
+  expect(table(projected('PROJECTION `p 1` ( SELECT * ORDER BY `_offset`, _topic )'))).toBe('');
+});
+
+it.each([
+  [{ columns: new Map([['customer', 'String']]) }, 'warning table orders lacks _topic, _partition, _offset, _epoch'],
+  [{ columns: columnsOf(...IDENTITY) }, 'wrong table orders has no column customer'],
+  [{ columns: columnsOf(...LOOKUP_COLUMNS, 'customer') }, 'lacks _timestamp'],
+  [{ sortingKey: 'customer' }, 'is not sorted by its identity columns'],
+  [{ sortingKey: '_topic, _partition, customer, _offset' }, 'is not sorted by its identity columns'],
+  [projected('INDEX by_offset _offset TYPE minmax GRANULARITY 1'), 'is not sorted by its identity columns'],
+  [projected('PROJECTION p (SELECT _offset ORDER BY _offset)'), 'is not sorted by its identity columns'],
+  [projected('PROJECTION p (SELECT * ORDER BY customer, _offset)'), 'is not sorted by its identity columns'],
+  [{ slowInsert: 'no answer within 4 s' }, 'warning table orders is slow to take inserts: no answer within 4 s'],
+  [
+    {
+      columns: Object.assign(columnsOf(...IDENTITY, 'customer').set('d', 'JSON(a Int64)'), { limits: DEFAULT_LIMITS }),
+    },
+    'warning table orders rejects integers beyond 2^53 at paths without a type in column d',
+  ],
+  [{ slowLookUp: 'no answer within 4 s' }, 'warning table orders is slow to be looked up: no answer within 4 s'],
+  [{ lookUpRefusal: 'Not enough privileges' }, 'wrong table orders may not be looked up: Not enough privileges'],
+  [
+    { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_partition', 'UInt8']]) },
+    'wrong table orders column _partition is UInt8, which is too narrow',
+  ],
+  [
+    { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_offset', 'String']]) },
+    'wrong table orders column _offset is String, by which no record can be looked up',
+  ],
+  [
+    { columns: new Map([...columnsOf(...IDENTITY, 'customer'), ['_timestamp', 'Date']]) },
+    'warning table orders column _timestamp is Date, which does not keep the second',
+  ],
+  [{ windows: [window('orders', 0)] }, 'remembers no deduplication tokens'],
+  [{ engine: 'Distributed' }, 'knows no deduplication tokens'],
+  [
+    { windows: [window('orders'), window('a', 1_000), window('daily', 99)] },
+    'warning table orders has a view that writes to `default`.`daily`, which knows the tokens of 99 blocks only',
+  ],
+  [{ windows: [window('orders', 5), window('daily')] }, 'warning table orders knows the tokens of 5 blocks only'],
+  [
+    { windows: [window('orders'), window('daily', 1_000, 60)] },
+    'which knows tokens for 60 s only: then what a failing view lacks cannot be sent again',
+  ],
+  [{ windows: [window('orders'), window('daily', 0)] }, '`daily`, which knows no deduplication tokens'],
+  [{ windows: [window('orders'), window('daily', 0, 0, null)] }, '`daily`, which knows no deduplication tokens'],
+  [
+    { windows: [window('orders'), { table: null, setting: null, blocks: 0, ms: 0 }] },
+    'has a view of which it cannot be told what it writes to',
+  ],
+  [{ refusal: 'Not enough privileges' }, 'wrong table orders takes no inserts: Not enough privileges'],
+] as [Partial<TableFacts>, string][])('%j', (facts, message) => {
+  expect(table(facts)).toContain(message);
+});
+
+it.each(['JSON', 'Nullable(JSON)', 'Map(String, String)', 'Array(UInt8)', 'Point'])(
+  'a text or a number for a column of %s, which takes JSON, is wrong; a value and what a pointer leads to are not',
+  (type) => {
+    for (const from of ['key', 'header:who', 'topic', 'offset']) {
+      const found = table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, from);
+      expect(found).toContain(`wrong table orders refuses all that has a value for column customer: it is ${type}`);
+      expect(found).toContain(`${from} gives it none`);
+    }
+    for (const from of ['value', '/who'])
+      expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, from)).toBe('');
+    expect(table({ columns: columnsOf(...IDENTITY, 'customer') }, 'key')).toBe('');
+  },
+);
+
+it.each([
+  'Float32',
+  'UInt32',
+  'Int16',
+  'Decimal(9, 0)',
+  'UUID',
+  'Bool',
+  'IPv4',
+  'Time',
+  'FixedString(10)',
+  "Enum8('a' = 1)",
+])('a timestamp for a column of %s, which takes none of today, is wrong', (type) => {
+  expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, 'timestamp')).toContain(
+    `wrong table orders refuses all that has a value for column customer: it is ${type}, which takes no timestamp`,
+  );
+});
+
+it.each([
+  'UInt64',
+  'Nullable(Int128)',
+  'LowCardinality(UInt64)',
+  'Float64',
+  'Decimal(18, 3)',
+  'Date',
+  'Date32',
+  'DateTime',
+])('a timestamp for a column of %s is well', (type) => {
+  expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, 'timestamp')).toBe('');
+});
