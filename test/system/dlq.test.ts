@@ -112,3 +112,27 @@ it('a replay counts what topics have taken, names what they refuse, and tells bo
   expect(failed.output).toContain(`topic ${gone} takes no messages`);
   expect(await end()).toBe(4);
 });
+
+it('where a dead-letter topic has the time of its broker, a replay leaves no record out, whatever version wrote the letters', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1 });
+  const { topic, deadLetterTopic, producer } = fixture;
+  await fixture.alterTopics([deadLetterTopic], { 'message.timestamp.type': 'LogAppendTime' });
+  const place = { topic, partition: 0, offset: 7, 'connector.name': fixture.name };
+  const headers = Object.fromEntries(
+    Object.entries(place).map(([name, text]) => [`__connect.errors.${name}`, String(text)]),
+  );
+  const letter = (value: string, ownTimestampMs: number) => {
+    return { value, headers: { ...headers, 'ktb.timestamp': String(ownTimestampMs) }, timestamp: '1700000000000' };
+  };
+  // One of version 0.1.0 does not tell the record's time, so the record may be another one.
+  const ofFirstVersion = { value: '"a"', headers, timestamp: '1700000000000' };
+  // The log that was read later has another record at this offset.
+  const letters = [ofFirstVersion, letter('"b"', 1_700_000_000_000), letter('"c"', 1_700_000_000_001)];
+  for (const message of [...letters, letter('"b"', 1_700_000_000_000)])
+    await producer.send({ topic: deadLetterTopic, messages: [message] });
+  expect(await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all'])).toEqual({
+    code: 0,
+    output: `3 replayed to ${topic}\n1 passed over: further dead letters of the same records\n`,
+  });
+  expect(await fixture.recordsInTopic()).toBe(3);
+});
