@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -34,6 +34,34 @@ it('pause holds the records, also over a restart of the daemon; resume lets them
   expect(await fixture.batcherStatus(0)).toMatchObject({ paused: true, controls: [{ action: 'pause', ...BY }] });
   expect(fixture.acks).toHaveLength(100);
   await signal('resume');
+  await expectExactlyOnce(fixture, { acksOnce: true });
+});
+
+it('a batch that cannot be inserted counts as held: status and commands tell of it, and why', async () => {
+  await start('100ms');
+  await fixture.produce(100);
+  await eventually(() => expect(fixture.acks).toHaveLength(100));
+  await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table} TO ${fixture.table}_away` });
+  await fixture.produce(500);
+  const config = fixture.config();
+  const steer = async (action: string) =>
+    (await ktb(config, [action, '--pipeline', fixture.name, '--reason', 'test', '--json'])).output;
+  const heldBy = (output: string) =>
+    (JSON.parse(output) as { outcome: string; message: string }[]).map(
+      ({ outcome, message }) => `${outcome} ${/(\d+) records/.exec(message)?.[1]}`,
+    );
+  await eventually(async () => expect(await buffered()).toBe(0), 60_000);
+  await eventually(async () => expect(await steer('flush')).toMatch(/has failed and is tried again: .*table/), 60_000);
+  const [first, second] = heldBy(await steer('flush'));
+  const held = [first, second].map((told) => Number(told?.split(' ')[1]));
+  expect(held[0]! + held[1]!).toBe(500);
+  expect([first, second]).toEqual(held.map((records) => `already ${records}`));
+  const { output: text } = await ktb(config, ['status']);
+  for (const records of held) expect(text).toMatch(new RegExp(`flushing for [\\d.]+ s .* ${records} .* [\\d.]+ s `));
+  expect(heldBy(await steer('pause'))).toEqual(held.map((records) => `told ${records}`));
+  await steer('resume');
+  expect(heldBy(await steer('drain'))).toEqual(held.map((records) => `told ${records}`));
+  await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table}_away TO ${fixture.table}` });
   await expectExactlyOnce(fixture, { acksOnce: true });
 });
 
