@@ -20,6 +20,7 @@ import { InsertSizes } from './insertSizes.js';
 import { inParts } from './inParts.js';
 import type { TableColumns } from './rows.js';
 import { quoteName } from './sqlNames.js';
+import { innerType } from './values/columnTypes.js';
 import { DEFAULT_LIMITS, type ValueLimits } from './values/valueCheck.js';
 
 const COLUMNS_MAX_AGE_MS = 30_000;
@@ -583,7 +584,6 @@ export class ClickHouseTables {
       { topic, partition, from, to },
     );
     return rows.map(([offset, epoch, count, time]) => {
-      // A nullable column has no time of a record without one.
       return { offset: Number(offset), epoch, rows: Number(count), seconds: type === undefined ? null : Number(time) };
     });
   }
@@ -819,11 +819,14 @@ export function secondsOfRecord(timestampMs: number): number {
 
 /**
  * The seconds of a `_timestamp` column. An integer column holds milliseconds. `toUnixTimestamp` fails after 2106, so
- * `DateTime64` uses another function.
+ * `DateTime64` uses another function. A nullable column has null for a record without a timestamp.
  */
 function secondsOf(type = ''): string {
-  if (/^(Nullable\()?U?Int/.test(type)) return 'intDiv(_timestamp, 1000)';
-  return /^(Nullable\()?DateTime64/.test(type)
-    ? 'intDiv(toUnixTimestamp64Milli(_timestamp), 1000)'
-    : 'toUnixTimestamp(_timestamp)';
+  const { name } = innerType(type);
+  const seconds = /^U?Int/.test(name)
+    ? 'intDiv(_timestamp, 1000)'
+    : name === 'DateTime64'
+      ? 'intDiv(toUnixTimestamp64Milli(_timestamp), 1000)'
+      : 'toUnixTimestamp(_timestamp)';
+  return `ifNull(${seconds}, 0)`;
 }

@@ -60,7 +60,9 @@ async function createTable(types: Readonly<Record<string, string>>): Promise<str
   const name = `i${++made}`;
   const identity = { _topic: 'String', _partition: 'UInt32', _offset: 'UInt64', _epoch: 'String', ...types };
   const columns = Object.entries(identity).map(([column, type]) => `${column} ${type}`);
-  await run(`CREATE TABLE ${name} (id Int64, ${columns.join(', ')}) ENGINE = MergeTree ORDER BY id`);
+  await run(
+    `CREATE TABLE ${name} (id Int64, ${columns.join(', ')}) ENGINE = MergeTree ORDER BY id SETTINGS allow_suspicious_low_cardinality_types = 1`,
+  );
   return name;
 }
 
@@ -164,19 +166,23 @@ describe('the second of a record is found, whatever type keeps it', () => {
     'Nullable(DateTime64(6))',
     'UInt64',
     'Int64',
+    'Nullable(Int64)',
+    'LowCardinality(UInt64)',
   ])('%s', async (type) => {
     const table = await createTable({ _timestamp: type });
     const columns = await tables.columns(table);
     expect(identityFaults(columns)).toEqual([]);
     const later = type.startsWith('DateTime(') || type === 'DateTime' ? [] : [Date.UTC(2150, 0), Date.UTC(2250, 0)];
-    const times = [0, 1_760_000_000_123, 4_294_967_295_999, ...later];
+    const times = [0, 1_760_000_000_123, 4_294_967_295_999, -1, ...later];
     const all = times.map((timestampMs, offset) => {
       return { source: of(0).source, record: record(offset, { timestampMs, value: Buffer.from('{}') }) };
     });
     const { inserted } = await insert(table, all);
     expect(inserted).toHaveLength(times.length);
     const found = await tables.foundRecords(table, columns, of(0).source, 0, 9);
-    const names = inserted.map((item) => `${item.record.offset}@${Math.floor(item.record.timestampMs / 1_000)}`);
+    const names = inserted.map(
+      ({ record: { offset, timestampMs } }) => `${offset}@${Math.floor(Math.max(0, timestampMs) / 1_000)}`,
+    );
     expect([...found].sort()).toEqual(names.sort());
   });
 });
