@@ -52,6 +52,7 @@ export class PipelineLanes {
   /** By workflow id, the installation that a batcher without traffic has got. */
   readonly #told = new Map<string, string>();
   #members = 1;
+  #sweeping = false;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
     this.#options = options;
@@ -104,11 +105,22 @@ export class PipelineLanes {
 
   /**
    * Finds closed runs without traffic, whose records would otherwise wait for the next record, and batchers whose
-   * workflow tasks do not get done. Never rejects.
+   * workflow tasks do not get done. Never rejects. Does nothing while an earlier sweep still runs: both would count the
+   * same late task.
    *
    * @param goesOn whether this member still has the assignment
    */
   async sweep(goesOn: () => boolean): Promise<void> {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    try {
+      await this.#lookAtBatchers(goesOn);
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  async #lookAtBatchers(goesOn: () => boolean): Promise<void> {
     const { logger, metrics, pipeline } = this.#options;
     // Otherwise these lanes would exist only after the first record.
     this.of(pipeline.layout);

@@ -83,6 +83,13 @@ it('counts batchers whose workflow task was found late three times in a row', as
   }
 });
 
+it('counts a late task once where a sweep takes longer than it is to the next', async () => {
+  const { lanes, looked, metrics } = start();
+  await Promise.all([1, 2, 3].map(() => lanes.sweep(() => true)));
+  expect(looked).toEqual(['2/0', '2/1']);
+  expect((await metrics.stuckTasks.get()).values).toMatchObject([{ value: 0 }]);
+});
+
 it('starts no heir any more once the look is another member’s task', async () => {
   const { lanes, looked } = start();
   lanes.of(TWO);
