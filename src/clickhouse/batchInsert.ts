@@ -50,7 +50,7 @@ const NO_SUCH_COLUMN = '16';
 async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
   const { tableColumns, ...batchRows } = await rowsByLatestColumns(records, options);
   const insertion = new Insertion(options, tableColumns, batchRows);
-  const refused = await insertion.findRefused();
+  const refused = await insertion.insert();
   const refusedRows = new Set(refused.map(({ item }) => item));
   const mayBeThere = options.repeated || options.fill !== undefined;
   const { there, others } = mayBeThere

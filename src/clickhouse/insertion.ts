@@ -43,7 +43,7 @@ export class Insertion {
    * @returns the rows to reject. All others are in the table
    * @throws InsertError if the batch has to be held
    */
-  async findRefused(): Promise<RefusedRow[]> {
+  async insert(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
     const { rows } = this.#batchRows;
     if (repeated || fill !== undefined) await this.found.lookUp(rows);
