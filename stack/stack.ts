@@ -118,8 +118,8 @@ export interface StackOptions {
    */
   readonly tls?: boolean;
   /**
-   * Lives for minutes, under little load, as in a test: Kafka's JVMs then do not optimize, which takes them half their processor time.
-   * Only in the native flavour. Default: no.
+   * Lives for minutes, as in a test: then Kafka's JVMs do not optimize, and Temporal's database writes ahead, which takes both half their
+   * processor time. Default: no.
    */
   readonly shortLived?: boolean;
   /** Only these parts; default: all three. */

@@ -3,6 +3,12 @@ import type { StackOptions } from './stack.js';
 /** A single server is asked for far more a second than the default of 2,400 allows. */
 const DYNAMIC_CONFIG = { 'frontend.namespaceRPS': 100_000 };
 
+/**
+ * A log beside the database is one write for each change, in place of several that each wait for the disk: half the processor time. It
+ * survives a server that is killed, but not a machine that loses power in that moment.
+ */
+const WRITE_AHEAD = { journal_mode: 'wal', synchronous: '1' };
+
 /** Where the dev server listens and keeps its data. */
 export interface TemporalPlace {
   readonly ip: string;
@@ -14,13 +20,17 @@ export interface TemporalPlace {
 /** The arguments of `temporal` for a dev server with a database file, so that it survives being killed. */
 export function temporalArguments(
   place: TemporalPlace,
-  { ui, temporalDynamicConfig }: Pick<StackOptions, 'ui' | 'temporalDynamicConfig'>,
+  { ui, temporalDynamicConfig, shortLived }: Pick<StackOptions, 'ui' | 'temporalDynamicConfig' | 'shortLived'>,
 ): string[] {
   const settings = Object.entries({ ...DYNAMIC_CONFIG, ...temporalDynamicConfig });
   return [
     ...['server', 'start-dev', '--ip', place.ip, '--port', String(place.port)],
     ...(ui ? ['--ui-port', String(place.uiPort)] : ['--headless']),
     ...['--db-filename', place.databaseFile, '--log-level', 'error'],
+    ...Object.entries(shortLived ? WRITE_AHEAD : {}).flatMap(([name, value]) => [
+      '--sqlite-pragma',
+      `${name}=${value}`,
+    ]),
     // The values are JSON.
     ...settings.flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
   ];
