@@ -69,14 +69,14 @@ export class Attempt {
   static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const attempt = new Attempt(Context.current(), beat);
     const timer = setInterval(() => {
-      // If it fails, the time since the last one that arrived says how long this attempt may go on.
+      // A lost heartbeat needs no handling: `mustBeAlive` counts from the last one that arrived.
       attempt.#sendBeat().catch(() => undefined);
     }, BEAT_INTERVAL_MS);
     try {
       // So the next attempt has these notes, even if this one ends soon, and knows that they are this attempt's: see
       // readNotes.
       if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
-      // Otherwise the next attempt would take notes from before the reset for this attempt's.
+      // After a reset the old notes must be replaced first, or the next attempt takes them for ours.
       else if (attempt.#wasReset) await attempt.#sendBeat();
       return await work(attempt);
     } finally {

@@ -116,7 +116,7 @@ export class Attempts {
       // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();
       if (!(error instanceof CrowdedError)) throw error;
-      // Without this note the next attempt looks its rows up in vain. Nothing else is wrong.
+      // This note saves the next attempt a look-up. Without it nothing else is wrong.
       if (!attempt.isRepeated)
         await attempt.note({ ...attempt.notes, handedBack: attempt.number }).catch(() => undefined);
       throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay: CROWDED_RETRY });

@@ -72,7 +72,7 @@ export class ViewRepair {
       await this.sendAgain(rows, undefined);
       for (const row of rows) unsettled.delete(row);
     }
-    // Everything else that an earlier attempt sent was answered with success. Otherwise it would be in its notes.
+    // The notes are complete: what is not in them was answered with success.
     if (sent.areComplete) unsettled = partial;
     if (fill === undefined && unsettled.size > 0) this.#miss(unsettled.size, this.#missedWhy);
   }

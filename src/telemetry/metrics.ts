@@ -202,7 +202,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     holding: gauge(
       'ktb_batcher_holding',
-      '1 while a batcher stays in its run, because it continued as new ten times in a row without a record.',
+      '1 while a batcher stays in its run, because it continued as new ten times in a row although nothing had arrived.',
       ['pipeline', 'batcher'],
     ),
     reportedAt: gauge(

@@ -15,6 +15,7 @@ import { REQUESTS, type Confirmation } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistoryMark } from './flowControl.js';
+import { isOpen } from './openRuns.js';
 import { signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
 import { quotedText } from './visibilityQuery.js';
@@ -166,7 +167,7 @@ export class TemporalBatcherClient implements BatcherClient {
       const { runId, historySize, historyLength, status } = description;
       // A closed run gets no shorter, so its history must not stop the lane. The next signal finds it closed, and an
       // heir is started.
-      if (!OPEN.has(status.name)) return null;
+      if (!isOpen(status.name)) return null;
       return { runId, bytes: historySize ?? 0, events: historyLength };
     } catch (error) {
       if (isNotFound(error)) return null;
@@ -181,7 +182,7 @@ export class TemporalBatcherClient implements BatcherClient {
       const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
       const { attempt, scheduledTime } = raw.pendingWorkflowTask ?? {};
       if (attempt) dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
-      if (OPEN.has(status.name) || (status.name === 'COMPLETED' && !drained)) return { closed: null, dueTask };
+      if (isOpen(status.name) || (status.name === 'COMPLETED' && !drained)) return { closed: null, dueTask };
       await this.#withDeadline(() =>
         this.#client.workflow.start(BATCHER.workflowType, {
           workflowId: this.workflowId,
@@ -264,8 +265,6 @@ export async function listLayouts(client: Client, pipeline: string): Promise<Lay
 const NO_BODIES = new Uint8Array(0);
 
 const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: true };
-
-const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW', 'UNSPECIFIED', 'UNKNOWN']);
 
 /**
  * Every error becomes an outcome. Temporal says INVALID_ARGUMENT for a payload that is too large, for a run that is

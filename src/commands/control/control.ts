@@ -18,6 +18,7 @@ import {
 import { withTemporal } from '../shared/connections.js';
 import { answerOf } from '../shared/chosen.js';
 import { isNotFound } from '../../temporal/errors.js';
+import { isOpen } from '../../temporal/openRuns.js';
 
 export interface ControlOptions {
   readonly config: string;
@@ -69,7 +70,7 @@ async function find(client: Client, { workflowId }: Target): Promise<Found> {
   let failing: Failing | null;
   try {
     const { status, raw } = await handle.describe();
-    if (status.name !== 'RUNNING') return { state: 'closed', how: status.name };
+    if (!isOpen(status.name)) return { state: 'closed', how: status.name };
     failing = failingOf(raw.pendingActivities ?? []);
   } catch (error) {
     if (isNotFound(error)) return { state: 'not started' };

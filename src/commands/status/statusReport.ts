@@ -11,6 +11,7 @@ import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { kafkaOf } from '../shared/connections.js';
 import { answerOf, type Answer } from '../shared/chosen.js';
 import { isNotFound } from '../../temporal/errors.js';
+import { isOpen } from '../../temporal/openRuns.js';
 import { groupMembers, type GroupMemberInfo } from '../../kafka/groupMembers.js';
 
 /** Long enough to find the reason of a TLS problem. */
@@ -144,8 +145,7 @@ async function batcherOf(client: Client, index: number, workflowId: string): Pro
   const { status: execution, historyLength, historySize = 0, raw } = description;
   const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure)?.lastFailure?.message ?? null;
   const named = { index, workflowId, historyLength, historyBytes: historySize };
-  if (execution.name !== 'RUNNING')
-    return { ...named, state: execution.name.toLowerCase(), error: 'its run has ended' };
+  if (!isOpen(execution.name)) return { ...named, state: execution.name.toLowerCase(), error: 'its run has ended' };
   const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
   if (!answer.ok) return { ...named, state: 'silent', error: `no worker answers: ${answer.error}` };
   return { index, workflowId, state: 'running', status: answer.value, pendingError: failure };

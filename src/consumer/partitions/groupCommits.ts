@@ -4,13 +4,13 @@ import type { Logger } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import { REFUSED, type PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
-import { Commits, type Commit } from './commits.js';
+import { CommitQueue, type Commit } from './commitQueue.js';
 
 /** Kafka's error if there is no such topic or partition. */
 export const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 
 /**
- * Commits to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
+ * CommitQueue to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
  * so nothing can be committed before the first batch of an assignment. Partitions that the user may no longer read are
  * left out. Otherwise Kafka would refuse them and commit the others, and kafkajs would only say that the commit failed:
  * nobody would know what is committed.
@@ -23,7 +23,7 @@ export class GroupCommits {
   readonly #pipeline: string;
   readonly #metrics: Pick<Metrics, 'commits' | 'errors'>;
   readonly #logger: Pick<Logger, 'debug'>;
-  readonly #commits: Commits;
+  readonly #commits: CommitQueue;
   #commit: Commit | null = null;
   #committing = false;
 
@@ -31,7 +31,7 @@ export class GroupCommits {
     this.#pipeline = pipeline;
     this.#metrics = metrics;
     this.#logger = logger;
-    this.#commits = new Commits((outcome) => {
+    this.#commits = new CommitQueue((outcome) => {
       this.#metrics.commits.inc({ pipeline, outcome });
       if (outcome === 'failed') this.#metrics.errors.inc({ pipeline, stage: 'commit' });
     });
@@ -53,7 +53,7 @@ export class GroupCommits {
   }
 
   /**
-   * Commits what has been accepted since the last time. A failed commit is never repeated: the next one is a new
+   * CommitQueue what has been accepted since the last time. A failed commit is never repeated: the next one is a new
    * commit. Never rejects.
    *
    * @param assignment null if this member has none
@@ -76,7 +76,7 @@ export class GroupCommits {
   }
 
   /**
-   * Commits new epochs before anything is sent under them, so that their identities survive a crash. Epochs of topics
+   * CommitQueue new epochs before anything is sent under them, so that their identities survive a crash. Epochs of topics
    * that are gone, or that the user may no longer read, wait. The others do not wait for them. Rejects with kafkajs's
    * error.
    */
@@ -93,7 +93,7 @@ export class GroupCommits {
   }
 
   /**
-   * Commits at once. Rejects with kafkajs's error.
+   * CommitQueue at once. Rejects with kafkajs's error.
    *
    * @param commits asked for when its turn has come
    * @returns false before the first batch, and while the user may not read the topic

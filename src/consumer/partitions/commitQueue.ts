@@ -13,7 +13,7 @@ export type Commit = (offsets: Offsets) => Promise<void>;
  * The commits of one consumer, one at a time. What to commit is asked when its turn comes, and only if the assignment
  * is still current then. A failed commit is never repeated. The caller makes a new one.
  */
-export class Commits {
+export class CommitQueue {
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -21,7 +21,7 @@ export class Commits {
     this.#onOutcome = onOutcome;
   }
 
-  /** Commits when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. */
+  /** CommitQueue when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. */
   inTurn(
     assignment: Assignment,
     clusterId: string,

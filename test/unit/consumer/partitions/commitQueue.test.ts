@@ -2,7 +2,7 @@ import type { Offsets } from 'kafkajs';
 import { expect, it } from 'vitest';
 import type { PartitionCommit } from '../../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
-import { Commits } from '../../../../src/consumer/partitions/commits.js';
+import { CommitQueue } from '../../../../src/consumer/partitions/commitQueue.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 
 /** A group coordinator whose answers are given by the test. */
@@ -28,7 +28,7 @@ function coordinator() {
 function committing() {
   const { requests, commit } = coordinator();
   const outcomes: string[] = [];
-  const commits = new Commits((outcome) => outcomes.push(outcome));
+  const commits = new CommitQueue((outcome) => outcomes.push(outcome));
   const assignment = new Assignment({ orders: [0] });
   const only = newTracker({ topic: 'orders', partition: 0, epoch: 'e1' }, 0);
   assignment.open(only, 0);
