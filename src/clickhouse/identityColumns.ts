@@ -85,6 +85,12 @@ export function misfitOf(
   return null;
 }
 
+/** Whether the rows keep the second that their record was written at, by which records of one offset are told apart. */
+export function keepsSeconds(table: TableColumns): boolean {
+  const type = table.get('_timestamp');
+  return type !== undefined && faultOf('_timestamp', type) === null;
+}
+
 /** Messages about columns by which no record can be looked up. */
 export function unfitColumns(table: TableColumns): string[] {
   return identityFaults(table).flatMap(({ kind, message }) => (kind === 'unfit' ? [message] : []));

@@ -17,6 +17,7 @@ import type { KafkaRecord, RecordSource, TopicPartition } from '../protocol/reco
 import { parseTableName } from '../protocol/tables.js';
 import { classifyForeignAnswer, classifyInsertError, InsertError } from './insertErrors.js';
 import { InsertSizes } from './insertSizes.js';
+import { keepsSeconds } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import type { TableColumns } from './rows.js';
 import { quoteName } from './sqlNames.js';
@@ -76,7 +77,7 @@ export interface RowsOfRecord {
   readonly offset: number;
   readonly epoch: string;
   readonly rows: number;
-  /** The record's timestamp, see {@link secondsOfRecord}. Null if the table has no column `_timestamp`. */
+  /** The record's timestamp, see {@link secondsOfRecord}. Null if the table has no column `_timestamp` that keeps it. */
   readonly seconds: number | null;
 }
 
@@ -574,8 +575,8 @@ export class ClickHouseTables {
     to: number,
   ): Promise<RowsOfRecord[]> {
     const { database, name } = this.#split(table);
-    const type = columns.get('_timestamp');
-    const seconds = type === undefined ? 'NULL' : `any(${secondsOf(type)})`;
+    const isTimed = keepsSeconds(columns);
+    const seconds = isTimed ? `any(${secondsOf(columns.get('_timestamp'))})` : 'NULL';
     const rows = await this.#lookUp<[number | string, string, number | string, number | string | null]>(
       table,
       `SELECT _offset, _epoch, count(), ${seconds} FROM ${quoteName(database)}.${quoteName(name)}
@@ -584,7 +585,7 @@ export class ClickHouseTables {
       { topic, partition, from, to },
     );
     return rows.map(([offset, epoch, count, time]) => {
-      return { offset: Number(offset), epoch, rows: Number(count), seconds: type === undefined ? null : Number(time) };
+      return { offset: Number(offset), epoch, rows: Number(count), seconds: isTimed ? Number(time) : null };
     });
   }
 

@@ -56,9 +56,11 @@ it('check looks for workers where the activities of the pipeline’s installatio
 it('an answer from long before its record, by the clock of the record’s producer, is found', async () => {
   const fixture = await Fixture.create(stack(), { partitions: 1 });
   const { name, topic, replyTopic, table, producer } = fixture;
-  await producer.send({ topic, messages: [{ value: '{"id": 1}', timestamp: String(Date.now() - 60_000) }] });
+  const writtenMs = Date.now() - 60_000;
+  await producer.send({ topic, messages: [{ value: '{"id": 1}', timestamp: String(writtenMs) }] });
   await fixture.clickhouse.command({
-    query: `INSERT INTO ${table} (id, _topic, _partition, _offset, _epoch) VALUES (1, '${topic}', 0, 0, 'e')`,
+    query: `INSERT INTO ${table} (id, _topic, _partition, _offset, _epoch, _timestamp)
+            VALUES (1, '${topic}', 0, 0, 'e', fromUnixTimestamp64Milli(${writtenMs}))`,
   });
   const ack = { topic, partition: 0, offset: 0, status: 'inserted', batch: 'b' };
   await producer.send({

@@ -187,6 +187,16 @@ describe('the second of a record is found, whatever type keeps it', () => {
   });
 });
 
+it.each(['Date', 'String'])('a %s keeps no second of a record, so none is taken from it', async (type) => {
+  const table = await createTable({ _timestamp: type });
+  const columns = await tables.columns(table);
+  await insert(table, [
+    { source: of(0).source, record: record(0, { timestampMs: 1_760_000_000_123, value: Buffer.from('{}') }) },
+  ]);
+  const rows = await tables.rowsByOffset(table, columns, of(0).source, 0, 9);
+  expect(rows.map(({ seconds }) => seconds)).toEqual([null]);
+});
+
 const HOSTILE = [
   'shop-eu',
   'two words',
