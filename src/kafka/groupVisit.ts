@@ -1,4 +1,5 @@
 import type { Kafka, TopicPartitionOffsetAndMetadata } from 'kafkajs';
+import { commitParts } from './commitParts.js';
 import { groupAssigner } from './groupAssigner.js';
 import { NoAnswerError, within } from '../lib/within.js';
 
@@ -10,7 +11,7 @@ export interface GroupVisit {
   readonly rebalances: () => number;
   /**
    * Resolves when Kafka has the commit. Rejects if Kafka refuses it or does not answer, and if this member has failed
-   * meanwhile.
+   * meanwhile. One that is too large for a coordinator is made in parts, of which some may be done then.
    */
   readonly commit: (offsets: TopicPartitionOffsetAndMetadata[]) => Promise<void>;
 }
@@ -84,8 +85,12 @@ export async function visitGroup<T>(
     return await work({
       assignment,
       rebalances: () => joins - 1,
-      commit: (offsets) =>
-        failure === null ? within(consumer.commitOffsets(offsets), COMMIT_TIMEOUT_MS) : Promise.reject(failure),
+      commit: async (offsets) => {
+        for (const part of commitParts(offsets)) {
+          if (failure !== null) throw failure;
+          await within(consumer.commitOffsets([...part]), COMMIT_TIMEOUT_MS);
+        }
+      },
     });
   } finally {
     isOver = true;

@@ -1,4 +1,5 @@
 import type { Offsets } from 'kafkajs';
+import { commitParts } from '../../kafka/commitParts.js';
 import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { formatCommitMetadata } from './commitMetadata.js';
@@ -11,7 +12,8 @@ export type Commit = (offsets: Offsets) => Promise<void>;
 
 /**
  * The commits of one consumer, one at a time. What to commit is asked when its turn comes, and only if the assignment
- * is still current then. A failed commit is never repeated. The caller makes a new one.
+ * is still current then. One that is too large for a coordinator is made in parts. A failed commit is never repeated. The
+ * caller makes a new one.
  */
 export class CommitQueue {
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
@@ -21,7 +23,7 @@ export class CommitQueue {
     this.#onOutcome = onOutcome;
   }
 
-  /** CommitQueue when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. */
+  /** Commits when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. */
   inTurn(
     assignment: Assignment,
     clusterId: string,
@@ -44,19 +46,26 @@ export class CommitQueue {
     commit: Commit,
     commits: readonly PartitionCommit[],
   ): Promise<void> {
-    if (commits.length === 0 || assignment.isOver()) return;
-    const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
-    for (const { topic, partition, offset, epoch, layout, state } of commits) {
-      const metadata = formatCommitMetadata({ epoch, layout, clusterId, state });
-      byTopic.set(topic, [...(byTopic.get(topic) ?? []), { partition, offset: String(offset), metadata }]);
+    const all = commits.map((made) => {
+      const { topic, epoch, layout, state } = made;
+      return { topic, made, metadata: formatCommitMetadata({ epoch, layout, clusterId, state }) };
+    });
+    for (const part of commitParts(all)) {
+      if (assignment.isOver()) return;
+      const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
+      for (const { topic, made, metadata } of part) {
+        const partitions = byTopic.get(topic) ?? [];
+        partitions.push({ partition: made.partition, offset: String(made.offset), metadata });
+        byTopic.set(topic, partitions);
+      }
+      try {
+        await commit({ topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })) });
+      } catch (error) {
+        this.#onOutcome('failed');
+        throw error;
+      }
+      this.#onOutcome('ok');
+      assignment.committed(part.map(({ made }) => made));
     }
-    try {
-      await commit({ topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })) });
-    } catch (error) {
-      this.#onOutcome('failed');
-      throw error;
-    }
-    this.#onOutcome('ok');
-    assignment.committed(commits);
   }
 }

@@ -10,7 +10,7 @@ import { CommitQueue, type Commit } from './commitQueue.js';
 export const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 
 /**
- * CommitQueue to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
+ * Commits to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
  * so nothing can be committed before the first batch of an assignment. Partitions that the user may no longer read are
  * left out. Otherwise Kafka would refuse them and commit the others, and kafkajs would only say that the commit failed:
  * nobody would know what is committed.
@@ -53,7 +53,7 @@ export class GroupCommits {
   }
 
   /**
-   * CommitQueue what has been accepted since the last time. A failed commit is never repeated: the next one is a new
+   * Commits what has been accepted since the last time. A failed commit is never repeated: the next one is a new
    * commit. Never rejects.
    *
    * @param assignment null if this member has none
@@ -76,7 +76,7 @@ export class GroupCommits {
   }
 
   /**
-   * CommitQueue new epochs before anything is sent under them, so that their identities survive a crash. Epochs of topics
+   * Commits new epochs before anything is sent under them, so that their identities survive a crash. Epochs of topics
    * that are gone, or that the user may no longer read, wait. The others do not wait for them. Rejects with kafkajs's
    * error.
    */
@@ -93,7 +93,7 @@ export class GroupCommits {
   }
 
   /**
-   * CommitQueue at once. Rejects with kafkajs's error.
+   * Commits at once. Rejects with kafkajs's error.
    *
    * @param commits asked for when its turn has come
    * @returns false before the first batch, and while the user may not read the topic

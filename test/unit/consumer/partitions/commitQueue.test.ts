@@ -95,3 +95,34 @@ it('does not take back that a hand-over has begun', async () => {
   await Promise.all([begun, asEver]);
   expect(requests.map(({ metadata }) => metadata[0])).toEqual([expect.stringMatching(/;closing$/)]);
 });
+
+it('makes a commit that is too large for a coordinator in parts; what is done before one fails stays done', async () => {
+  const { requests, commit } = coordinator();
+  const outcomes: string[] = [];
+  const commits = new CommitQueue((outcome) => outcomes.push(outcome));
+  const partitions = Array.from({ length: 1_500 }, (_, partition) => partition);
+  const assignment = new Assignment({ orders: partitions });
+  for (const partition of partitions) {
+    const tracker = newTracker({ topic: 'orders', partition, epoch: 'e1' }, 0);
+    assignment.open(tracker, 0);
+    tracker.advanceTo(1);
+  }
+  const asked = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  await turns();
+  requests[0]!.answer();
+  await turns();
+  requests[1]!.answer(new Error('UNKNOWN'));
+  await expect(asked).rejects.toThrow('UNKNOWN');
+  expect(requests).toHaveLength(2);
+  expect(outcomes).toEqual(['ok', 'failed']);
+  const done = requests[0]!.offsets.length;
+  expect(done).toBeLessThan(700);
+  expect(assignment.advanced()).toHaveLength(1_500 - done);
+
+  const again = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  await turns();
+  assignment.end();
+  requests[2]!.answer();
+  await again;
+  expect(requests).toHaveLength(3);
+});
