@@ -24,6 +24,10 @@ const WHOLE = {
   offset: '0',
   send_progress_in_http_headers: 0,
   http_write_exception_in_output_format: 0,
+  // Only an answer after the end of an insert tells whether it succeeded. And the answer to a query is one error, or whole:
+  // otherwise an error in its middle comes as text after rows (before 25.11), and one that is cut off ends like a whole one
+  // behind a proxy that speaks HTTP/1.0.
+  wait_end_of_query: 1,
 } as const;
 
 /** Settings of every query, so that it finds everything that is in the table now. */
@@ -41,8 +45,6 @@ export const INSERT_SETTINGS = {
   // Asynchronous inserts are the default since 26.2. They have lost rows together with deduplication tokens
   // (ClickHouse#111031).
   async_insert: 0,
-  // Only an answer after the end of the insert tells whether it succeeded.
-  wait_end_of_query: 1,
   insert_deduplicate: 1,
   deduplicate_blocks_in_dependent_materialized_views: 1,
   // An insert that ignores failing views overrides this, see `insert.views`.

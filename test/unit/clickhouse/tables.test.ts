@@ -29,6 +29,12 @@ async function tablesOf({ knownSettings, doesWithValues = [], doesWithJson, fail
       if (failure !== undefined)
         response.setHeader('X-ClickHouse-Exception-Code', failure.code).writeHead(500).write(failure.text);
       response.end();
+    } else if (statement.includes('GROUP BY _offset')) {
+      // As before 25.11: an error in the middle of an answer comes as text, unless it has to wait for its end.
+      const error = 'Code: 396. DB::Exception: Limit for result exceeded. (TOO_MANY_ROWS_OR_BYTES) (version 24.8.4.13)';
+      if (new URL(request.url ?? '', 'http://localhost').searchParams.get('wait_end_of_query') === '1')
+        response.setHeader('X-ClickHouse-Exception-Code', 396).writeHead(500).end(error);
+      else response.end(`[0,"e",1,null]\n${error}`);
     } else if (statement.includes('system.columns')) {
       response.end('["default","orders","v","DateTime64(3)",""]\n');
     } else if (statement.includes('system.tables')) {
@@ -102,4 +108,11 @@ it('takes a server that does not say that it leaves values alone for one that ch
     const { tables } = await tablesOf({ knownSettings: [], doesWithValues, ...(doesWithJson && { doesWithJson }) });
     expect((await tables.columns('orders')).limits).toMatchObject({ years: [1900, 2299], ...limits });
   }
+});
+
+it('a limit that a look-up exceeds in the middle of its answer is known for one', async () => {
+  const { tables } = await tablesOf({ knownSettings: [] });
+  const columns = await tables.columns('orders');
+  const asked = tables.rowsByOffset('orders', columns, { topic: 'orders', partition: 0 }, 0, 9);
+  await expect(asked).rejects.toMatchObject({ kind: 'oversized', code: '396' });
 });
