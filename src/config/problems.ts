@@ -183,6 +183,7 @@ const COORDINATES: Readonly<Record<string, string>> = {
   _partition: 'partition',
   _offset: 'offset',
   _epoch: 'epoch',
+  _timestamp: 'timestamp',
 };
 
 /** Checks that involve more than one key. */

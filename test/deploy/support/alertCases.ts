@@ -155,8 +155,8 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`ktb_lag_records{${P},topic="b",partition="0"}`]: '5000x60',
       [`ktb_signalled_records_total{${P}}`]: '0+1000x60',
     },
-    // A broker restarts.
-    quiet: { [`ktb_unserved_partitions{${P},topic="b"}`]: '0x22 3x2 0x60' },
+    // Brokers restart one after the other.
+    quiet: { [`ktb_unserved_partitions{${P},topic="b"}`]: '0x15 1 0 0 0 1 0 0 0 1 0 0 0 1 0 0 0 1 0x60' },
   },
   KtbSignalDeliveryFailing: {
     at: '30m',
