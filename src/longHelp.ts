@@ -113,6 +113,11 @@ dead letter and acknowledgement. What batchers hold is no gap.
 
 A time is compared with the records' own timestamps, as in ktb rewind.
 
+Without --from it begins at the first offset that a batcher knows of, and says so
+if the log has earlier ones. After a loss of Temporal's data no batcher knows what
+was read before: say --from. If no batcher knows a partition that has committed
+offsets, nothing is compared there, and the exit code is 1.
+
 Exit code 1 if records are missing, have more than one row under one epoch, are
 not acknowledged, or cannot be read by anybody, so that the daemon passes over
 them. Their offsets are named. Rows that were deleted count as
@@ -199,6 +204,9 @@ A time is compared with the records' own timestamps. Their producers set them,
 unless the topic has message.timestamp.type=LogAppendTime. If they may be older
 than the records were written (event time, backfills, mirrored topics), use
 --to earliest or an offset. Without --again that costs time, but doubles nothing.
+
+Exit code 1 if a partition is left for a problem, such as having no leader. Its
+line says what to do. A partition with nothing to go back to is no problem.
 
 When to use which: docs/operations.md#temporals-data-is-lost`,
 

@@ -23,14 +23,16 @@ export interface RewindOptions {
 }
 
 interface PlannedPartition extends TopicPartition {
-  readonly committed: number | null;
+  /** Null if there is none. */
+  readonly committed: number | null | 'unknown';
   readonly end: number;
   readonly plan: RewindPlan;
 }
 
 /**
  * `ktb rewind`: moves the committed offsets of a stopped group back. By default it fills holes: what is in the table
- * already is not inserted again. With `--again` everything is ingested again, as new records.
+ * already is not inserted again. With `--again` everything is ingested again, as new records. Exit code 1 if a chosen
+ * partition was left for a problem: whoever starts the consumers then would not read it again.
  */
 export async function rewind(name: string, options: RewindOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -45,6 +47,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
     if (!options.again) await mustHaveIdentity(config, pipeline, [...new Set(planned.map(({ topic }) => topic))]);
     if (!options.dryRun) await commitPlans(kafka, pipeline.groupId, topics, planned);
     for (const line of rewindText(planned, target, options)) console.log(line);
+    if (planned.some(isProblem)) process.exitCode = 1;
   });
 }
 
@@ -79,8 +82,9 @@ async function mustHaveIdentity(
   });
 }
 
-async function planPartitions(
-  admin: KafkaAdmin,
+/** What to do with each partition of these topics, also with those that Kafka does not tell about. */
+export async function planPartitions(
+  admin: Pick<KafkaAdmin, 'describeTopics' | 'fetchLogs' | 'fetchCommits' | 'fetchOffsetsAt'>,
   groupId: string,
   topics: readonly string[],
   target: LogPosition,
@@ -91,7 +95,7 @@ async function planPartitions(
   const targetOf = await offsetsAt(admin, logs, target);
   const left = unknown.map((where): PlannedPartition => {
     const { topic, partition, problem } = where;
-    return { topic, partition, committed: null, end: 0, plan: { type: 'leave', reason: problem } };
+    return { topic, partition, committed: 'unknown', end: 0, plan: { type: 'leave', why: 'problem', reason: problem } };
   });
   const planned = logs.map((facts): PlannedPartition => {
     const { topic, partition, committedOffset, logEnd } = facts;
@@ -129,18 +133,34 @@ export function rewindText(
   { again, dryRun }: Pick<RewindOptions, 'again' | 'dryRun'>,
 ): string[] {
   let records = 0;
+  const problems = planned.filter(isProblem).length;
   const lines = planned.map(({ committed, end, plan, ...partition }) => {
-    const where = partitionName(partition);
-    if (plan.type === 'leave') return `${where}: left at ${committed ?? 'no offset'}: ${plan.reason}`;
-    records += (again ? (committed ?? 0) : end) - plan.offset;
-    return `${where}: ${dryRun ? 'would go' : 'went'} back from ${committed ?? 0} to ${plan.offset}`;
+    const where = partition.partition < 0 ? partition.topic : partitionName(partition);
+    if (plan.type === 'leave') return `${where}: left ${placeText(committed)}: ${plan.reason}`;
+    const from = typeof committed === 'number' ? committed : 0;
+    records += (again ? from : end) - plan.offset;
+    return `${where}: ${dryRun ? 'would go' : 'went'} back from ${from} to ${plan.offset}`;
   });
   const what = again ? 'are ingested again' : 'are read again, and those that the table lacks are inserted';
   return [
     ...lines,
     `Up to ${records} records ${what}${dryRun ? '' : ', once the consumers are started'}.`,
+    ...(problems === 0 ? [] : [`${problems} of ${planned.length} partitions ${problemText(problems, dryRun)}`]),
     ...(typeof target === 'object' ? [again ? WHOSE_TIME : `${WHOSE_TIME} ${WITHOUT_TIME}`] : []),
   ];
+}
+
+function isProblem({ plan }: PlannedPartition): boolean {
+  return plan.type === 'leave' && plan.why === 'problem';
+}
+
+function placeText(committed: PlannedPartition['committed']): string {
+  return committed === 'unknown' ? 'where it is' : `at ${committed ?? 'no offset'}`;
+}
+
+function problemText(problems: number, dryRun: boolean): string {
+  const [were, its, it] = problems === 1 ? ['was', 'its problem is', 'it'] : ['were', 'their problems are', 'them'];
+  return `${dryRun ? 'would be' : were} left for a problem, and nothing there is read again: once ${its} solved, rewind ${it} with --partition.`;
 }
 
 const WHOSE_TIME =

@@ -75,3 +75,29 @@ it('an answer from long before its record, by the clock of the record’s produc
   const found = await ktb(fixture.config(), ['where', `${topic}/0/0`, '--json']);
   expect(JSON.parse(found.output)).toMatchObject([{ acks: [{ status: 'inserted', topic: replyTopic, offset: 0 }] }]);
 });
+
+it('reconcile and rewind end with exit code 1 where nobody knows what was read, and say what to do', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1 });
+  const { name, topic } = fixture;
+  await fixture.produce(5);
+  const run = (...args: string[]) => ktb(fixture.config(), args);
+  // No group, no batcher: nothing was read.
+  expect(await run('reconcile', name)).toMatchObject({ code: 0 });
+  expect(await run('rewind', name, '--to', 'earliest')).toMatchObject({ code: 0 });
+  // As after a loss of Temporal's data.
+  await fixture.admin.setOffsets({ groupId: `ktb-${name}`, topic, partitions: [{ partition: 0, offset: '3' }] });
+  expect(await run('reconcile', name)).toMatchObject({
+    code: 1,
+    output: expect.stringContaining(`${topic}/0: nothing was compared. The group has committed 3`) as string,
+  });
+  const compared = await run('reconcile', name, '--from', 'earliest');
+  expect(compared).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('offsets 0 to 2 (3 records) missing') as string,
+  });
+  // Somebody else has set the offset.
+  const rewound = await run('rewind', name, '--to', 'earliest');
+  expect(rewound).toMatchObject({ code: 1, output: expect.stringContaining(`${topic}/0: left at 3`) as string });
+  expect(rewound.output).toContain('1 of 1 partitions was left for a problem');
+  expect(await run('rewind', name, '--to', 'earliest', '--again')).toMatchObject({ code: 0 });
+});

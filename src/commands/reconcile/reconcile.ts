@@ -8,19 +8,19 @@ import { RunHistories } from '../../temporal/runHistories.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
 import { loadConfig } from '../../config/load.js';
-import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
+import type { KafkaAdmin } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
 import { findInputTopics } from '../../kafka/existingTopics.js';
-import { allOf, findGroupOffsets, offsetsAt, type Found, type GroupOffsets } from '../../kafka/offsets.js';
-import { readRanges, type PartitionRange, type PassedOver } from '../../kafka/readRanges.js';
+import { findGroupOffsets, type Found, type GroupOffsets } from '../../kafka/offsets.js';
+import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { tableOf, tablesOf } from '../../protocol/tables.js';
-import { UsageError } from '../../lib/usageError.js';
 import { passedOverText } from '../shared/passedOver.js';
 import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
-import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from '../shared/chosen.js';
+import { parsePosition, pipelineNamed } from '../shared/chosen.js';
+import { chooseRanges, firstAccepted, startText, type ComparedRange } from './ranges.js';
 import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
 
 export interface ReconcileOptions {
@@ -31,14 +31,12 @@ export interface ReconcileOptions {
   readonly json: boolean;
 }
 
-/** Offsets that can be compared at once. Each takes five bytes of memory. */
-const OFFSETS_MAX = 100_000_000;
 /** Offsets whose rows are asked for at once. */
 const ROWS_AT_ONCE = 100_000;
 /** Gaps of each kind and partition that are printed. `--json` has all. */
 const GAPS_SHOWN = 10;
 
-interface Report extends PartitionRange, LedgerSummary {
+interface Report extends ComparedRange, LedgerSummary {
   /** The committed epoch. Null if it is not known. */
   readonly epoch: string | null;
   /**
@@ -49,7 +47,8 @@ interface Report extends PartitionRange, LedgerSummary {
 
 /**
  * `ktb reconcile`: compares the committed records with rows, dead letters and acknowledgements, one by one, and names
- * what is missing. Exit code 1 if something is missing, doubled, not acknowledged or unreadable.
+ * what is missing. Exit code 1 if something is missing, doubled, not acknowledged or unreadable, or if it is not known where
+ * to begin.
  */
 export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -76,8 +75,8 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     if (options.json) console.log(JSON.stringify(reports, null, 2));
     else print(reports);
     const isWhole = reports.every(
-      ({ missing, doubled, unanswered, unreadable }) =>
-        !missing.length && !doubled.length && !unanswered.length && !unreadable.length,
+      ({ start, missing, doubled, unanswered, unreadable }) =>
+        start !== 'unknown' && !missing.length && !doubled.length && !unanswered.length && !unreadable.length,
     );
     if (!isWhole) process.exitCode = 1;
   });
@@ -87,62 +86,6 @@ function readBatchers(config: Config, pipeline: PipelineConfig): Promise<FoundBa
   return withTemporal(config, (client) =>
     findBatchers(client, new RunHistories(client, config.temporal.namespace), pipeline),
   );
-}
-
-/**
- * The ranges to compare: the log up to the committed offset, within the given bounds. Without `--from` a range starts
- * at the first offset that a batcher was given. What is before that was not to be read (`startFrom`).
- *
- * @throws UsageError
- */
-async function chooseRanges(
-  admin: KafkaAdmin,
-  { logs, unknown }: Found<GroupOffsets>,
-  batchers: readonly FoundBatcher[],
-  bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
-  partitions: readonly string[],
-): Promise<PartitionRange[]> {
-  const wanted = chosenPartitions<GroupOffsets | NoAnswer>([...logs, ...unknown], partitions);
-  const chosen = allOf({
-    logs: wanted.filter((entry): entry is GroupOffsets => !('problem' in entry)),
-    unknown: wanted.filter((entry): entry is NoAnswer => 'problem' in entry),
-  });
-  if (chosen.length === 0) throw new UsageError('the pipeline has no topic: none matches');
-  const { from: first, to: last } = bounds;
-  if (typeof first === 'number' && typeof last === 'number' && first >= last)
-    throw new UsageError(`--from ${first} is not before --to ${last}`);
-  const fromOf = bounds.from === null ? null : await offsetsAt(admin, chosen, bounds.from);
-  const toOf = bounds.to === null ? null : await offsetsAt(admin, chosen, bounds.to);
-  const ranges = chosen.map((log): PartitionRange => {
-    const { topic, partition, logStart, logEnd, committedOffset } = log;
-    const end = Math.max(logStart, Math.min(committedOffset ?? logStart, logEnd));
-    const from = fromOf?.(log) ?? firstGiven({ topic, partition, to: end }, batchers);
-    const start = Math.min(end, Math.max(logStart, from));
-    return { topic, partition, from: start, to: Math.max(start, Math.min(end, toOf?.(log) ?? end)) };
-  });
-  const count = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
-  if (count <= OFFSETS_MAX) return ranges.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
-  throw new UsageError(
-    `${count.toLocaleString('en')} offsets are too many to compare at once; the most is ${OFFSETS_MAX.toLocaleString('en')}: say less with --from, --to or --partition`,
-  );
-}
-
-function firstGiven({ topic, partition, to }: Omit<PartitionRange, 'from'>, batchers: readonly FoundBatcher[]): number {
-  return Math.min(to, firstAccepted({ topic, partition }, batchers));
-}
-
-/** The first offset that a batcher was given, under any epoch or under this one. Infinity if none is known. */
-function firstAccepted(
-  { topic, partition }: TopicPartition,
-  batchers: readonly FoundBatcher[],
-  epoch?: string,
-): number {
-  const starts = batchers
-    .flatMap(({ accepted }) => accepted.coverage)
-    .filter((coverage) => coverage.topic === topic && coverage.partition === partition)
-    .flatMap(({ epochs }) => epochs.filter((of) => epoch === undefined || of.epoch === epoch))
-    .flatMap(({ ranges }) => (ranges[0] === undefined ? [] : [ranges[0][0] + 1]));
-  return starts.reduce((first, start) => Math.min(first, start), Infinity);
 }
 
 /** The epoch that is committed for a partition, and the first offset that was accepted under it. */
@@ -167,7 +110,7 @@ function epochsOf(
 }
 
 interface LedgerEntry {
-  readonly range: PartitionRange;
+  readonly range: ComparedRange;
   readonly epoch: string | null;
   readonly ledger: Ledger;
   readonly unreadable: Pick<PassedOver, 'from' | 'to' | 'reason'>[];
@@ -181,7 +124,7 @@ class Ledgers {
   oldestMs: number | undefined = Infinity;
 
   constructor(
-    ranges: readonly PartitionRange[],
+    ranges: readonly ComparedRange[],
     epochs: ReadonlyMap<string, CommittedEpoch>,
     { settings: { destination } }: PipelineConfig,
   ) {
@@ -307,12 +250,21 @@ function print(reports: readonly Report[]): void {
     table.push([partitionName(report), offsets, ...numbers.map((number) => number.toLocaleString('en'))]);
   }
   console.log(table.toString());
+  printStarts(reports);
   for (const report of reports) {
     printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
     printGaps(partitionName(report), report.doubled, 'more than one row each');
     printGaps(partitionName(report), report.otherEpochs, OTHER_EPOCHS);
     printGaps(partitionName(report), report.unanswered, 'not acknowledged');
     printUnreadable(report);
+  }
+}
+
+function printStarts(reports: readonly Report[]): void {
+  for (const isUnknown of [true, false]) {
+    const texts = reports.filter(({ start }) => (start === 'unknown') === isUnknown).flatMap(startText);
+    for (const text of texts.slice(0, GAPS_SHOWN)) console.log(text);
+    if (texts.length > GAPS_SHOWN) console.log(`the same of ${texts.length - GAPS_SHOWN} more partitions`);
   }
 }
 

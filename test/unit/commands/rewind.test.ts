@@ -1,9 +1,15 @@
 import { expect, it } from 'vitest';
-import { rewindText } from '../../../src/commands/rewind.js';
+import { planPartitions, rewindText } from '../../../src/commands/rewind.js';
 
 const planned = [
   { topic: 'a', partition: 0, committed: 9, end: 12, plan: { type: 'commit', offset: 4, metadata: '' } as const },
-  { topic: 'a', partition: 1, committed: 3, end: 5, plan: { type: 'leave', reason: 'it is there already' } as const },
+  {
+    topic: 'a',
+    partition: 1,
+    committed: 3,
+    end: 5,
+    plan: { type: 'leave', why: 'nothing', reason: 'it is there already' } as const,
+  },
 ];
 const text = (to: Parameters<typeof rewindText>[1], again = false) =>
   rewindText(planned, to, { again, dryRun: true }).join('\n');
@@ -22,4 +28,37 @@ it('says whose time a time is compared with, and what does not depend on it', ()
   // All of them again would double rows.
   expect(text({ timestampMs: 0 }, true)).toMatch(/own timestamps/);
   expect(text({ timestampMs: 0 }, true)).not.toContain('earliest');
+});
+
+it('counts what was left for a problem, and says of no offset that is not known that there is none', () => {
+  const left = (partition: number, committed: number | null | 'unknown', why: 'nothing' | 'problem') =>
+    ({ topic: 'a', partition, committed, end: 0, plan: { type: 'leave', why, reason: 'why' } }) as const;
+  const lines = (dryRun: boolean, ...more: ReturnType<typeof left>[]) =>
+    rewindText([...planned, ...more], 'earliest', { again: false, dryRun });
+  const one = lines(false, left(2, 'unknown', 'problem'), left(3, null, 'nothing'));
+  expect(one).toEqual(expect.arrayContaining(['a/2: left where it is: why', 'a/3: left at no offset: why']));
+  expect(one.at(-1)).toMatch(/^1 of 4 partitions was left for a problem.*rewind it with --partition/);
+  expect(lines(true, left(2, 7, 'problem'), left(-1, 'unknown', 'problem')).slice(2)).toEqual([
+    'a/2: left at 7: why',
+    'a: left where it is: why',
+    expect.stringMatching(/^Up to 8 records/),
+    expect.stringMatching(/^2 of 4 partitions would be left for a problem.*rewind them/),
+  ]);
+});
+
+it('a partition that cannot be asked for is a problem, and where it is committed is not known', async () => {
+  const admin = {
+    describeTopics: () => Promise.resolve({ clusterId: 'c1', topics: [] }),
+    fetchLogs: () =>
+      Promise.resolve([
+        { topic: 'a', partition: 1, logStart: 0, logEnd: 5, highWatermark: 5 },
+        { topic: 'a', partition: 0, problem: 'it has no leader' },
+      ]),
+    fetchCommits: () => Promise.resolve(new Map()),
+    fetchOffsetsAt: () => Promise.resolve(new Map()),
+  } as unknown as Parameters<typeof planPartitions>[0];
+  expect(await planPartitions(admin, 'g', ['a'], 'earliest', false)).toMatchObject([
+    { partition: 0, committed: 'unknown', plan: { type: 'leave', why: 'problem', reason: 'it has no leader' } },
+    { partition: 1, committed: null, plan: { type: 'leave', why: 'nothing' } },
+  ]);
 });

@@ -35,7 +35,11 @@ it('goes further back while an earlier rewind is still under way', () => {
 it('leaves a partition alone that was never read: its offset says nothing', () => {
   for (const again of [true, false]) {
     const plan = planRewind({ ...facts, committedOffset: 0, committedMetadata: formatUnread(5) }, { again });
-    expect(plan).toEqual({ type: 'leave', reason: expect.stringContaining('never read') as string });
+    expect(plan).toEqual({
+      type: 'leave',
+      why: 'nothing',
+      reason: expect.stringContaining('never read') as string,
+    });
   }
 });
 
@@ -47,16 +51,18 @@ it('ingests again under a new epoch with --again', () => {
 
 it('leaves alone what it must not touch, and says why', () => {
   const closing = formatCommitMetadata({ ...ours, state: { type: 'closing' } });
-  for (const [changed, reason] of [
-    [{ committedOffset: 200, target: 300 }, /end of the log/],
-    [{ committedOffset: null }, /no offset/],
-    [{ committedMetadata: null }, /--again/],
-    [{ committedMetadata: 'ktb9;x' }, /later version/],
-    [{ clusterId: 'c2' }, /another cluster/],
-    [{ committedMetadata: closing }, /another layout/],
+  for (const [changed, why, reason] of [
+    [{ committedOffset: 200, target: 300 }, 'nothing', /end of the log/],
+    [{ committedOffset: null }, 'nothing', /no offset/],
+    [{ committedMetadata: null }, 'problem', /--again/],
+    [{ committedMetadata: 'ktb9;x' }, 'problem', /later version/],
+    [{ clusterId: null }, 'problem', /does not tell/],
+    [{ clusterId: 'c2' }, 'problem', /another cluster/],
+    [{ committedMetadata: closing }, 'problem', /another layout/],
   ] as const) {
     expect(planRewind({ ...facts, ...changed }, { again: false })).toMatchObject({
       type: 'leave',
+      why,
       reason: expect.stringMatching(reason) as string,
     });
   }
@@ -64,5 +70,5 @@ it('leaves alone what it must not touch, and says why', () => {
 
 it('fills from the committed offset where that is before the target', () => {
   expect(planRewind({ ...facts, target: 150 }, { again: false })).toMatchObject({ type: 'commit', offset: 100 });
-  expect(planRewind({ ...facts, target: 150 }, { again: true })).toMatchObject({ type: 'leave' });
+  expect(planRewind({ ...facts, target: 150 }, { again: true })).toMatchObject({ type: 'leave', why: 'nothing' });
 });
