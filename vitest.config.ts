@@ -3,10 +3,10 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * Test files that run at once in `npm test`. Those of `system` mostly wait, for timeouts of Kafka and Temporal: five keep two cores busy.
+ * Test files that run at once in `npm test`. Those of `system` mostly wait, for timeouts of Kafka and Temporal: four keep two cores busy.
  * Vitest wants one number for all projects that run together.
  */
-const AT_ONCE = 5;
+const AT_ONCE = 4;
 
 /** These take longest, two minutes and more: begun last, one of them would run alone at the end. */
 const LONGEST = ['topics', 'kills', 'outages', 'telemetry', 'continueAsNew', 'startUp', 'docs'];

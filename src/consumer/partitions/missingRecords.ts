@@ -18,12 +18,14 @@ export interface MissingRecordsOptions {
 /**
  * Counts and reports what is not read of a log: what retention has removed, what a truncated log has lost, and batches
  * that nobody can read. With `onGap: continue` it is skipped, otherwise the partition is held. A rebalance may find the
- * same gap or loss again, until a batch lets something be committed. Each one is reported once.
+ * same again, until a batch lets something be committed. Each one is reported once.
  */
 export class MissingRecords {
   readonly #options: MissingRecordsOptions;
   /** By partition name, the epoch and the offset up to which gaps were reported. */
   readonly #reportedGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
+  /** By partition name, the epoch and the offset of the last batch that was reported as one that nobody can read. */
+  readonly #reportedBatches = new Map<string, { readonly epoch: string; readonly from: number }>();
   /** By partition name, the loss of its log that was reported, until something of it is read again. */
   readonly #reportedLosses = new Map<string, string>();
 
@@ -87,11 +89,16 @@ export class MissingRecords {
     message: string,
   ): boolean {
     const { metrics, logger, pipeline } = this.#options;
-    metrics.unreadableBatches.inc({ pipeline: pipeline.name, topic: partition.topic });
-    logger.error(
-      { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, ...batch },
-      `A record batch is not read, and its records are neither inserted nor answered: ${message}`,
-    );
+    const epoch = partition.tracker?.epoch ?? '';
+    const reported = this.#reportedBatches.get(partition.name);
+    if (reported?.epoch !== epoch || batch.from > reported.from) {
+      this.#reportedBatches.set(partition.name, { epoch, from: batch.from });
+      metrics.unreadableBatches.inc({ pipeline: pipeline.name, topic: partition.topic });
+      logger.error(
+        { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, ...batch },
+        `A record batch is not read, and its records are neither inserted nor answered: ${message}`,
+      );
+    }
     if (pipeline.onGap === 'continue') return true;
     const problem = `${message}. Set \`onGap: continue\` to continue after it`;
     this.#options.held.hold(assignment, partition, 'unreadable', problem);
