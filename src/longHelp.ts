@@ -82,6 +82,7 @@ It prints the pipelines that have the record, and its state in each:
 
   waiting      in Kafka, or in the lane of a consumer; no batcher has accepted it
   accepted     held by a batcher: buffered, or left by a closed run
+               (exit code 1 if in a chunk that cannot be unpacked)
   flushing     in a batch that is being flushed
   inserted     it has a row
   rejected     it has a dead letter
@@ -95,6 +96,9 @@ It prints the pipelines that have the record, and its state in each:
 
 If a missing record was acknowledged as inserted, its row was removed later:
 merged, expired by a TTL, or deleted.
+
+An acknowledgement says neither epoch nor timestamp. So where the offset was
+accepted under another epoch, too, it is shown, but alone it decides nothing.
 
 It also shows the batcher with its run, the batch with the deduplication token of
 the first insert, the row, where the acknowledgement is, and the dead letter.
@@ -119,8 +123,9 @@ was read before: say --from. If no batcher knows a partition that has committed
 offsets, nothing is compared there, and the exit code is 1.
 
 Exit code 1 if records are missing, have more than one row under one epoch, are
-not acknowledged, or cannot be read by anybody, so that the daemon passes over
-them. Their offsets are named. Rows that were deleted count as
+not acknowledged, cannot be read by anybody, so that the daemon passes over
+them, or are held in a chunk that cannot be unpacked, until its batch is given
+up. Their offsets are named. Rows that were deleted count as
 not there, and so do acknowledgements and dead letters that the retention of
 their topics has removed.
 

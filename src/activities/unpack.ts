@@ -56,7 +56,7 @@ export class Unpacker {
     } catch (error) {
       if (batch.parking === undefined) throw error;
     }
-    const { readable, unreadable } = await divide(packed);
+    const { readable, unreadable } = await divideChunks(packed);
     const records = await decode(readable);
     await this.#publish(batch, batch.parking, unreadable, attempt);
     return { packed: readable, records };
@@ -89,7 +89,7 @@ export class Unpacker {
 }
 
 /** Divides the chunks of a batch into those that can be unpacked and those that cannot. */
-async function divide({
+export async function divideChunks({
   chunks,
   bodies,
 }: PackedChunks): Promise<{ readonly readable: PackedChunks; readonly unreadable: readonly UnreadableChunk[] }> {

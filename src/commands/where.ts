@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
-import { batchesOfRecord, holdsRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
+import { batchesOfRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
 import { isSkipped } from '../activities/batchRecords.js';
 import type { RowsOfRecord } from '../clickhouse/tables.js';
 import { RunHistories } from '../temporal/runHistories.js';
@@ -25,9 +25,11 @@ import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
+import { holdingOf } from './shared/holdingOf.js';
 import {
   isAcceptedNow,
   isRowOf,
+  mayHaveEarlier,
   parsePlace,
   stateOf,
   whereText,
@@ -47,7 +49,7 @@ const RUNS_MAX = 20;
 
 /**
  * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing or cannot be read,
- * or a part that would know does not answer.
+ * or a part that would know does not answer, or a batcher holds it in a chunk that cannot be unpacked.
  */
 export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
   const place = parsePlace(text);
@@ -71,7 +73,11 @@ export async function where(text: string, { config: file, json }: { config: stri
     const reports = found.map(({ pipeline, state, facts }) => ({ place: text, pipeline, state, ...facts }));
     console.log(JSON.stringify(reports, null, 2));
   } else for (const { pipeline, facts } of found) console.log(whereText(place, pipeline, facts));
-  if (found.some(({ state }) => FAULTS.has(state))) process.exitCode = 1;
+  if (found.some(({ state, facts }) => FAULTS.has(state) || isLocked(facts))) process.exitCode = 1;
+}
+
+function isLocked({ acceptances }: RecordFacts): boolean {
+  return !('error' in acceptances) && acceptances.some(({ locked }) => locked !== null);
 }
 
 interface Search {
@@ -92,23 +98,26 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   const isInLog = place.offset >= log.start && place.offset < log.end;
   const { record, unreadable } = isInLog ? await readRecord(kafka, admin, place) : { record: null, unreadable: null };
   return tryingTemporal(config, async (temporal) => {
-    const accepted = await known(() => acceptedBy(temporal(), pipeline, place, record));
+    const accepted = await known(() => acceptedBy(temporal(), { pipeline, place, record, epoch: log.epoch }));
     const rows = await known(() => rowsOf(config, pipeline, place));
     // It has no answer yet if a batcher still holds it, or if none has it and it is not committed.
-    const acceptedUnder =
-      'error' in accepted ? accepted : accepted.map((found) => ({ epochs: epochsOf(found, place) }));
-    const isHeld = (batcher: FoundBatcher): boolean => holdsUnflushed(batcher, place);
     const isWaiting =
-      !('error' in accepted || 'error' in acceptedUnder) &&
-      (accepted.some(isHeld) ||
-        (!isAcceptedNow({ log, acceptances: acceptedUnder }) && place.offset >= (log.committed ?? 0)));
-    const isInserted =
-      !('error' in rows) && rows.some((row) => isRowOf({ log, record, acceptances: acceptedUnder }, row));
-    const answers = await answersTo(place, record, search, { isInserted, isWaiting });
+      !('error' in accepted) &&
+      (accepted.some(({ unflushed }) => unflushed) ||
+        (!isAcceptedNow({ log, acceptances: accepted }) && place.offset >= (log.committed ?? 0)));
+    const ofEpochs = { log, record, acceptances: accepted, rows };
+    const isInserted = !('error' in rows) && rows.some((row) => isRowOf(ofEpochs, row));
+    const answers = await answersTo(place, record, search, {
+      isInserted,
+      isWaiting,
+      acksDecide: isInserted || !mayHaveEarlier(ofEpochs),
+    });
     const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
       if ('error' in accepted) return accepted;
       const at = answers.acks[0]?.atMs;
-      return Promise.all(accepted.map((batcher) => acceptanceOf(temporal(), batcher, place, at)));
+      return Promise.all(
+        accepted.map(async (found) => ({ ...found, batches: await batchesIn(temporal(), found, place, at) })),
+      );
     });
     return {
       log,
@@ -183,20 +192,30 @@ async function tryingTemporal<T>({ temporal }: Config, work: (temporal: () => Te
   }
 }
 
+/** A record in one pipeline. */
+interface Sought {
+  readonly pipeline: PipelineConfig;
+  readonly place: RecordPlace;
+  readonly record: KafkaRecord | null;
+  /** The committed epoch. Null if it is not known. */
+  readonly epoch: string | null;
+}
+
 /** The batchers that have accepted a record: of each layout of the pipeline at most one. */
 async function acceptedBy(
   { client, histories }: Temporal,
-  pipeline: PipelineConfig,
-  place: RecordPlace,
-  record: KafkaRecord | null,
-): Promise<FoundBatcher[]> {
+  { pipeline, place, record, epoch }: Sought,
+): Promise<Omit<Acceptance, 'batches'>[]> {
   // Only the record itself tells which batcher it goes to.
   if (record === null) return [];
-  const found: FoundBatcher[] = [];
+  const found: Omit<Acceptance, 'batches'>[] = [];
   for (const layout of await layoutsOf(client, pipeline)) {
     const id = batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout));
     const batcher = await findBatcher(client, histories, id);
-    if (batcher !== null && epochsOf(batcher, place).length > 0) found.push(batcher);
+    const epochs = batcher === null ? [] : epochsOf(batcher, place);
+    if (batcher === null || epochs.length === 0) continue;
+    const { workflowId, runId } = batcher;
+    found.push({ workflowId, runId, epochs, ...(await holdingOf(batcher, { place, record, epoch, epochs })) });
   }
   return found;
 }
@@ -208,13 +227,12 @@ function epochsOf({ accepted }: FoundBatcher, { topic, partition, offset }: Reco
     .map(({ epoch }) => epoch);
 }
 
-async function acceptanceOf(
+async function batchesIn(
   { client, histories }: Temporal,
-  batcher: FoundBatcher,
+  { workflowId, runId }: Pick<Acceptance, 'workflowId' | 'runId'>,
   place: RecordPlace,
   answeredAtMs: number | undefined,
-): Promise<Acceptance> {
-  const { workflowId, runId } = batcher;
+): Promise<BatchOfRecord[]> {
   const batches: BatchOfRecord[] = [];
   const listed = await runsBefore(client, workflowId, answeredAtMs);
   // The visibility store may not know the latest run yet.
@@ -222,12 +240,7 @@ async function acceptanceOf(
     if (batches.length > 0) break;
     batches.push(...(await batchesOfRecord(histories, { workflowId, runId: run }, place)));
   }
-  return { workflowId, runId, epochs: epochsOf(batcher, place), unflushed: holdsUnflushed(batcher, place), batches };
-}
-
-/** Whether a batcher has accepted the record and not flushed it yet. */
-function holdsUnflushed({ accepted }: FoundBatcher, place: RecordPlace): boolean {
-  return accepted.unflushed.some(({ chunk }) => holdsRecord(chunk, place));
+  return batches;
 }
 
 /**
@@ -255,7 +268,11 @@ async function answersTo(
   place: RecordPlace,
   record: KafkaRecord | null,
   { pipeline, kafka, admin }: Search,
-  { isInserted, isWaiting }: { readonly isInserted: boolean; readonly isWaiting: boolean },
+  {
+    isInserted,
+    isWaiting,
+    acksDecide,
+  }: { readonly isInserted: boolean; readonly isWaiting: boolean; readonly acksDecide: boolean },
 ): Promise<{ acks: (FoundAck & { atMs: number })[]; deadLetters: FoundDeadLetter[] }> {
   const { reply } = pipeline.settings.destination;
   const acks: (FoundAck & { atMs: number })[] = [];
@@ -264,7 +281,7 @@ async function answersTo(
   const askedMs = record === null || record.timestampMs < 0 ? undefined : record.timestampMs;
   const isIt = (of: RecordPlace): boolean => placeName(of) === placeName(place);
   const isEnough = (): boolean =>
-    acks.some(({ status }) => status !== 'rejected') ||
+    (acksDecide && acks.some(({ status }) => status !== 'rejected')) ||
     (deadLetters.length > 0 && (reply === undefined || acks.length > 0));
   await readAnswers(kafka, admin, pipeline, askedMs, {
     ack: (source, ack) => {

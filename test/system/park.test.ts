@@ -115,6 +115,29 @@ it('a chunk that nobody can unpack holds its batcher until its batch is given up
   await eventually(async () => expect(await fixture.rowCounts()).toMatchObject({ rows: 15, ids: 15 }));
 });
 
+it('records in a chunk that nobody can unpack are held, and the commands say by whom and what to do', async () => {
+  await start();
+  await fixture.produce(5);
+  await answered(5);
+  await eventually(async () => expect((await fixture.offsets())[0]?.committed).toBe(5));
+  await steer('pause');
+  const epoch = (await fixture.offsets())[0]?.metadata?.split(';')[1] ?? '';
+  const body = Buffer.from('damaged');
+  const segment = { topic: fixture.topic, partition: 0, epoch, from: 4, to: 9, records: 5, bytes: 500 };
+  const meta = { format: CHUNK_FORMAT, crc32: crc32.buf(body), records: 5, bytes: 500, segments: [segment] };
+  await fixture.batcher(0).signal(BATCHER.signals.records, meta, body);
+  await fixture.produce(5);
+  await eventually(async () => expect((await fixture.offsets())[0]?.committed).toBe(10));
+  const reconciled = await ktb(fixture.config(), ['reconcile', fixture.name]);
+  const told = `of offsets 5 to 9, batcher ${fixture.batcher(0).workflowId} holds its records in a chunk that cannot be unpacked`;
+  for (const part of [`${fixture.topic}/0: ${told}`, 'ktb park', 'ktb rewind'])
+    expect(reconciled).toMatchObject({ code: 1, output: expect.stringContaining(part) as string });
+  expect(reconciled.output).not.toContain('neither a row');
+  const found = await ktb(fixture.config(), ['where', `${fixture.topic}/0/7`]);
+  expect(found).toMatchObject({ code: 1, output: expect.stringContaining('accepted it, and holds it') as string });
+  expect(found.output).toContain(told);
+});
+
 it('strangers’ signals go to the dead-letter topic, whatever they hold, and stop nothing', async () => {
   await start();
   await fixture.produce(1);

@@ -102,6 +102,14 @@ export class Ledger {
     if (this.#isAt(offset, secondsOfRecord(timestampMs))) this.#mark(offset, HELD);
   }
 
+  /**
+   * A batcher holds it in a chunk that cannot be unpacked. So no timestamp tells which record it is: a chunk of another
+   * epoch than the committed one counts only where nothing was accepted under the committed one.
+   */
+  heldUnder(epoch: string, offset: number): void {
+    if (epoch === this.#epoch || offset < this.#epochFrom) this.#mark(offset, HELD);
+  }
+
   summary(): LedgerSummary {
     const isDone = (marks: number): boolean => (marks & (ROW | DEAD_LETTER | SKIPPED)) !== 0;
     return {

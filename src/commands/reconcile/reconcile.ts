@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
-import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
+import { isSkipped } from '../../activities/batchRecords.js';
 import { inParts } from '../../clickhouse/inParts.js';
 import { missingColumns, type TableColumns } from '../../clickhouse/rows.js';
 import type { RowsOfRecord } from '../../clickhouse/tables.js';
@@ -22,6 +22,7 @@ import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledg
 import { parsePosition, pipelineNamed } from '../shared/chosen.js';
 import { chooseRanges, firstAccepted, startText, type ComparedRange } from './ranges.js';
 import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
+import { isGivenTo, lockedText, visitHeld, type LockedRange } from '../shared/heldChunks.js';
 
 export interface ReconcileOptions {
   readonly config: string;
@@ -43,12 +44,17 @@ interface Report extends ComparedRange, LedgerSummary {
    * Offsets that nobody can read, in ascending order. The daemon skips them, so they are neither inserted nor answered.
    */
   readonly unreadable: readonly Pick<PassedOver, 'from' | 'to' | 'reason'>[];
+  /**
+   * Ranges in chunks that batchers hold and nobody can unpack. Their records count as held. They stay so until a person
+   * gives the batch up.
+   */
+  readonly locked: readonly Omit<LockedRange, 'topic' | 'partition'>[];
 }
 
 /**
  * `ktb reconcile`: compares the committed records with rows, dead letters and acknowledgements, one by one, and names
- * what is missing. Exit code 1 if something is missing, doubled, not acknowledged or unreadable, or if it is not known where
- * to begin.
+ * what is missing. Exit code 1 if something is missing, doubled, not acknowledged, unreadable or in a chunk that cannot be
+ * unpacked, or if it is not known where to begin.
  */
 export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -66,17 +72,17 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
     const ledgers = new Ledgers(chosen, epochsOf(committed, batchers), pipeline);
     await readLog(ledgers, kafka, admin, pipeline);
-    await markHeld(ledgers, batchers);
+    await markHeld(ledgers, kafka, admin, batchers);
     await markRows(ledgers, config, pipeline);
     await markAnswers(ledgers, kafka, admin, pipeline);
-    const reports = ledgers.entries.map(({ range, epoch, ledger, unreadable }): Report => {
-      return { ...range, epoch, ...ledger.summary(), unreadable };
+    const reports = ledgers.entries.map(({ range, epoch, ledger, unreadable, locked }): Report => {
+      return { ...range, epoch, ...ledger.summary(), unreadable, locked };
     });
     if (options.json) console.log(JSON.stringify(reports, null, 2));
     else print(reports);
     const isWhole = reports.every(
-      ({ start, missing, doubled, unanswered, unreadable }) =>
-        start !== 'unknown' && !missing.length && !doubled.length && !unanswered.length && !unreadable.length,
+      ({ start, missing, doubled, unanswered, unreadable, locked }) =>
+        start !== 'unknown' && [missing, doubled, unanswered, unreadable, locked].every((found) => found.length === 0),
     );
     if (!isWhole) process.exitCode = 1;
   });
@@ -114,6 +120,7 @@ interface LedgerEntry {
   readonly epoch: string | null;
   readonly ledger: Ledger;
   readonly unreadable: Pick<PassedOver, 'from' | 'to' | 'reason'>[];
+  readonly locked: Omit<LockedRange, 'topic' | 'partition'>[];
 }
 
 /** The ledgers of some partitions. */
@@ -132,17 +139,21 @@ class Ledgers {
     this.entries = ranges.map((range) => {
       const committed = epochs.get(partitionName(range)) ?? NO_EPOCH;
       const ledger = new Ledger({ ...range, ...committed, expectsAcks });
-      return { range, epoch: committed.epoch, ledger, unreadable: [] };
+      return { range, epoch: committed.epoch, ledger, unreadable: [], locked: [] };
     });
     this.#byName = new Map(this.entries.map((entry) => [partitionName(entry.range), entry]));
   }
 
   of(partition: TopicPartition): Ledger | undefined {
-    return this.#byName.get(partitionName(partition))?.ledger;
+    return this.entryOf(partition)?.ledger;
+  }
+
+  entryOf(partition: TopicPartition): LedgerEntry | undefined {
+    return this.#byName.get(partitionName(partition));
   }
 
   passedOver({ topic, partition, from, to, reason }: PassedOver): void {
-    this.#byName.get(partitionName({ topic, partition }))?.unreadable.push({ from, to, reason });
+    this.entryOf({ topic, partition })?.unreadable.push({ from, to, reason });
   }
 
   wrote(timestampMs: number): void {
@@ -170,11 +181,35 @@ async function readLog(
   });
 }
 
-async function markHeld(ledgers: Ledgers, batchers: readonly FoundBatcher[]): Promise<void> {
-  for (const { accepted } of batchers) {
-    for (const { chunk, body } of accepted.unflushed) {
-      for (const { source, record } of await decodeChunks([chunk], body)) ledgers.of(source)?.held(record);
-    }
+async function markHeld(
+  ledgers: Ledgers,
+  kafka: Kafka,
+  admin: KafkaAdmin,
+  batchers: readonly FoundBatcher[],
+): Promise<void> {
+  const locked: LockedRange[] = [];
+  for (const { workflowId, accepted } of batchers) {
+    await visitHeld(workflowId, accepted.unflushed, {
+      record: (source, record) => ledgers.of(source)?.held(record),
+      locked: (range) => locked.push(range),
+    });
+  }
+  for (const { topic, partition, epoch, batcher, reason, ...offsets } of locked) {
+    const entry = ledgers.entryOf({ topic, partition });
+    if (entry === undefined) continue;
+    const from = Math.max(offsets.from, entry.range.from);
+    const to = Math.min(offsets.to, entry.range.to);
+    if (from >= to) continue;
+    entry.locked.push({ from, to, epoch, batcher, reason });
+    // Which records of the range are the batcher's, only the log can tell.
+    await readRanges(kafka, admin, [{ topic, partition, from, to }], {
+      message: (message, range) => {
+        const record = fromKafkaMessage(message);
+        if (isGivenTo(batcher, range, record)) entry.ledger.heldUnder(epoch, record.offset);
+        return false;
+      },
+      passedOver: () => undefined,
+    });
   }
 }
 
@@ -257,6 +292,8 @@ function print(reports: readonly Report[]): void {
     printGaps(partitionName(report), report.otherEpochs, OTHER_EPOCHS);
     printGaps(partitionName(report), report.unanswered, 'not acknowledged');
     printUnreadable(report);
+    const { topic, partition, locked } = report;
+    for (const range of locked) console.log(lockedText({ topic, partition, ...range }));
   }
 }
 

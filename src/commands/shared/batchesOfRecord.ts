@@ -8,6 +8,7 @@ import { tableOf } from '../../protocol/tables.js';
 import { batchId } from '../../workflows/batchPlanning.js';
 import { identityToken } from '../../clickhouse/batchRows.js';
 import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
+import { divideChunks } from '../../activities/unpack.js';
 import type { RunHistories } from '../../temporal/runHistories.js';
 
 /** A batch that contains a record, from a run's history. */
@@ -97,7 +98,10 @@ function describe(
   return { runId, number, id, reason, table, scheduledAtMs: atMs, outcome: what, token };
 }
 
-/** A record that became no row was in no insert. A record that ClickHouse refused was in the first insert. */
+/**
+ * A record that became no row was in no insert. A record that ClickHouse refused was in the first insert. A chunk that
+ * could not be unpacked was in none, since the batch was given up.
+ */
 async function firstToken(
   { chunks, bodies, destination }: Scheduled,
   table: string,
@@ -107,7 +111,8 @@ async function firstToken(
   const noRow = new Set(
     rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );
-  const rows = (await decodeChunks(chunks, bodies)).filter(
+  const { readable } = await divideChunks({ chunks, bodies });
+  const rows = (await decodeChunks(readable.chunks, readable.bodies)).filter(
     (item) =>
       tableOf(destination, item.source.topic) === table &&
       !isSkipped(item.record, destination) &&

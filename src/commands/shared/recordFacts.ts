@@ -1,4 +1,5 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
+import { lockedText, type LockedRange } from './heldChunks.js';
 import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/tables.js';
 import { placeName, timeText, type RecordPlace } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';
@@ -34,6 +35,10 @@ export interface Acceptance {
   readonly epochs: readonly string[];
   /** True if it is not flushed yet: buffered, in a batch, or left by a closed run. */
   readonly unflushed: boolean;
+  /** The epochs under which it holds another record at this offset, from before the topic was recreated. */
+  readonly earlierEpochs: readonly string[];
+  /** The range of the record in a chunk that it holds and nobody can unpack. Null if there is none. */
+  readonly locked: LockedRange | null;
   /** Batches with the record in the runs that were searched. */
   readonly batches: readonly BatchOfRecord[];
 }
@@ -111,8 +116,11 @@ export function isRowOf(
 interface FactsOfEpochs {
   readonly log: Pick<RecordFacts['log'], 'end' | 'epoch'>;
   readonly record: Pick<NonNullable<RecordFacts['record']>, 'timestampMs'> | null;
-  readonly acceptances: Known<readonly Pick<Acceptance, 'epochs'>[]>;
+  readonly acceptances: Known<readonly AcceptedUnder[]>;
 }
+
+/** The epochs of an acceptance. */
+type AcceptedUnder = Pick<Acceptance, 'epochs' | 'earlierEpochs'>;
 
 /**
  * Whether a batcher has accepted the record under the committed epoch, or under any if that is not known. Under an
@@ -123,17 +131,35 @@ export function isAcceptedNow({
   acceptances,
 }: {
   readonly log: Pick<RecordFacts['log'], 'epoch'>;
-  readonly acceptances: readonly Pick<Acceptance, 'epochs'>[];
+  readonly acceptances: readonly AcceptedUnder[];
 }): boolean {
-  return acceptances.some(({ epochs }) => epochs.some((epoch) => log.epoch === null || epoch === log.epoch));
+  return acceptances.some(({ epochs, earlierEpochs }) =>
+    epochs.some((epoch) => !earlierEpochs.includes(epoch) && (log.epoch === null || epoch === log.epoch)),
+  );
+}
+
+/**
+ * Whether another record may have been at the offset before: there is something of it, or the offset was accepted under
+ * another epoch. Then an acknowledgement may be of that record, since it names neither epoch nor timestamp. Pure.
+ */
+export function mayHaveEarlier(facts: FactsOfEpochs & Pick<RecordFacts, 'rows'>): boolean {
+  const { log, acceptances, rows } = facts;
+  if (!('error' in rows) && rows.some((row) => !isRowOf(facts, row))) return true;
+  if ('error' in acceptances) return false;
+  const epochs = acceptances.flatMap((acceptance) => acceptance.epochs);
+  const current = log.epoch ?? epochs[0];
+  return epochs.some((epoch) => epoch !== current) || acceptances.some(({ earlierEpochs }) => earlierEpochs.length > 0);
 }
 
 /** The state of a record, from the known facts. Pure. */
 export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
   const { log, record, unreadable, acceptances, rows, acks, deadLetters } = facts;
   if (!('error' in rows) && rows.some((row) => isRowOf(facts, row))) return 'inserted';
-  if (deadLetters.length > 0 || acks.some(({ status }) => status === 'rejected')) return 'rejected';
-  if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
+  if (deadLetters.length > 0) return 'rejected';
+  if (!mayHaveEarlier(facts)) {
+    if (acks.some(({ status }) => status === 'rejected')) return 'rejected';
+    if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
+  }
   if (offset >= log.end) return 'notWritten';
   if ('error' in acceptances || 'error' in rows) return 'unknown';
   const holder = acceptances.find(({ unflushed }) => unflushed);
@@ -165,12 +191,12 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
   if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
   else for (const row of rows) lines.push(['row', rowText(row, facts)]);
-  for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}`]);
+  const ofWhich = mayHaveEarlier(facts) ? `; ${MAY_BE_OF_EARLIER}` : '';
+  for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}${ofWhich}`]);
   for (const letter of deadLetters)
     lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
   const state = stateOf(facts, place);
-  const hasOthers = !('error' in rows) && rows.length > 0;
-  if (state === 'missing' && !hasOthers && acks.some(({ status }) => status === 'inserted'))
+  if (state === 'missing' && !mayHaveEarlier(facts) && acks.some(({ status }) => status === 'inserted'))
     lines.push(['hint', ROW_IS_GONE]);
   const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
@@ -183,17 +209,26 @@ function rowText(row: RowsOfRecord, facts: RecordFacts): string {
   return epoch === null || row.epoch === epoch ? text : `${text}; the committed epoch is ${epoch}`;
 }
 
-function acceptanceLines({ workflowId, runId, epochs, unflushed, batches }: Acceptance): [string, string][] {
+function acceptanceLines(acceptance: Acceptance): [string, string][] {
+  const { workflowId, runId, epochs, unflushed, earlierEpochs, locked, batches } = acceptance;
+  const earlier =
+    earlierEpochs.length === 0
+      ? ''
+      : `; it holds another record that was at this offset before, under epoch ${earlierEpochs.join(', ')}`;
   const holds = unflushed ? ', which holds it' : '';
   return [
-    ['batcher', `${workflowId}${holds}, accepted under epoch ${epochs.join(', ')}; run ${runId}`],
+    ['batcher', `${workflowId}${holds}, accepted under epoch ${epochs.join(', ')}${earlier}; run ${runId}`],
     ...batches.map((batch): [string, string] => {
       const { number, id, reason, runId: of, token, outcome } = batch;
       const what = outcome === null ? 'on its way' : `done, token ${token ?? 'unknown'}`;
       return ['batch', `${number} (${reason}), ${id}, ${what}; run ${of}`];
     }),
+    ...(locked === null ? [] : [['hint', lockedText(locked)] as [string, string]]),
   ];
 }
+
+const MAY_BE_OF_EARLIER =
+  'it may be of what was accepted at this offset under another epoch, so it alone does not count';
 
 /** An acknowledgement is sent only after the row can be queried. So the row existed. */
 const ROW_IS_GONE =

@@ -151,3 +151,14 @@ it('a dead letter that does not tell the timestamp counts; a record without one 
   of.rows(before(11, 0));
   expect(of.summary()).toMatchObject({ rejected: 1, inserted: 1, missing: [] });
 });
+
+it('in a chunk that cannot be unpacked, an epoch tells what is held', () => {
+  const of = ledger([10, 11, 12], { epochFrom: 11 });
+  of.heldUnder('now', 12);
+  of.heldUnder('before', 10);
+  of.heldUnder('before', 11);
+  expect(of.summary()).toMatchObject({ held: 2, missing: [{ from: 11, to: 11, records: 1 }] });
+  const unknown = ledger([10], { epoch: null, epochFrom: Infinity });
+  unknown.heldUnder('before', 10);
+  expect(unknown.summary()).toMatchObject({ held: 1, missing: [] });
+});

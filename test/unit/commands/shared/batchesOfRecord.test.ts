@@ -121,3 +121,13 @@ it('finds a batch whose records a closed run had left', async () => {
   ]);
   expect(await find(events, 1, left)).toEqual([]);
 });
+
+it('a chunk that cannot be unpacked hides neither its batch nor the first insert of the others', async () => {
+  const [first, damaged, last] = [chunk(0, [1, 2]), chunk(2, [3]), chunk(3, [4])];
+  const body = Buffer.from('damaged');
+  const event = scheduled(1, first) as Extract<BatcherEvent, { type: 'insertScheduled' }>;
+  const chunks = [first.chunk, { ...damaged.chunk, bodyBytes: body.length }, last.chunk];
+  const whole = { ...event, spec: { ...event.spec, chunks }, bytes: Buffer.concat([first.body, body, last.body]) };
+  for (const offset of [2, 3, 4])
+    expect(await find([whole, completed(3)], offset)).toMatchObject([{ number: 1, token: tokenOf([1, 2, 4]) }]);
+});

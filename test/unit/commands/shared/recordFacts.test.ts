@@ -13,6 +13,8 @@ const acceptance: Acceptance = {
   runId: 'run',
   epochs: ['e1'],
   unflushed: false,
+  earlierEpochs: [],
+  locked: null,
   batches: [],
 };
 const batch = {
@@ -155,4 +157,39 @@ it('a row of an earlier epoch is of the record if it has its timestamp; without 
   const untimed = { ...row, seconds: null };
   expect(state({ log, rows: [untimed] })).toBe('inserted');
   expect(state({ log, rows: [untimed], acceptances: [{ ...acceptance, epochs: ['e2'] }] })).toBe('missing');
+});
+
+it('a batcher that holds an earlier record of the offset has not accepted the one that is there now', () => {
+  const log = { start: 10, end: 100, committed: null, epoch: null };
+  const earlier = { ...acceptance, earlierEpochs: ['e1'] };
+  expect(state({ log, acceptances: [earlier] })).toBe('waiting');
+  expect(state({ log: { ...log, committed: 50, epoch: 'e1' }, acceptances: [earlier] })).toBe('waiting');
+  const again = { ...earlier, epochs: ['e1', 'e2'] };
+  expect(state({ log: { ...log, committed: 60, epoch: 'e2' }, acceptances: [again] })).toBe('missing');
+  expect(whereText(place, 'p', facts({ log, acceptances: [earlier] }))).toContain(
+    'it holds another record that was at this offset before, under epoch e1',
+  );
+});
+
+it('an acknowledgement alone decides nothing where another epoch has accepted the offset', () => {
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2' };
+  const acceptances = [{ ...acceptance, epochs: ['e1', 'e2'] }];
+  for (const status of ['rejected', 'skipped', 'inserted']) {
+    const acks = [{ ...ack, status }];
+    expect(state({ log, acceptances, acks })).toBe('missing');
+    const text = whereText(place, 'p', facts({ log, acceptances, acks }));
+    expect(text).toContain('under another epoch, so it alone does not count');
+    expect(text).not.toContain('hint');
+  }
+  expect(state({ log, acceptances, acks: [{ ...ack, status: 'rejected' }], deadLetters: [letter] })).toBe('rejected');
+});
+
+it('of a record in a chunk that cannot be unpacked it is told who holds it and what to do', () => {
+  const batcher = acceptance.workflowId;
+  const locked = { topic: 'orders', partition: 3, epoch: 'e1', from: 40, to: 60, batcher, reason: 'damaged' };
+  const acceptances = [{ ...acceptance, unflushed: true, locked }];
+  expect(state({ acceptances })).toBe('accepted');
+  expect(whereText(place, 'p', facts({ acceptances }))).toMatch(
+    /hint +orders\/3: of offsets 40 to 59, batcher ktb:orders:8-key:2 holds .*\(damaged\).*`ktb park --pipeline orders --batcher ktb:orders:8-key:2 .*`ktb rewind`/,
+  );
 });

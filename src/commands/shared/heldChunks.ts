@@ -1,0 +1,54 @@
+import { laneIndex, keylessIndex } from '../../codecs/laneIndex.js';
+import { decodeChunks } from '../../activities/batchRecords.js';
+import type { PartitionRange } from '../../kafka/readRanges.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { batcherIndexOf, parseLayoutName, pipelineOf } from '../../protocol/batcherId.js';
+import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../../protocol/record.js';
+import type { BufferedChunk } from '../../protocol/chunk.js';
+
+/** The offsets of one partition in a chunk that a batcher holds and nobody can unpack. */
+export interface LockedRange extends PartitionRange {
+  /** Workflow id. */
+  readonly batcher: string;
+  readonly epoch: string;
+  readonly reason: string;
+}
+
+/** What is done with each record that a batcher holds, and with each range of which its records cannot be had. */
+interface HeldVisitor {
+  readonly record: (source: RecordSource, record: KafkaRecord) => void;
+  readonly locked: (range: LockedRange) => void;
+}
+
+/**
+ * Unpacks what a batcher holds, chunk by chunk. A chunk that cannot be unpacked hides nothing of the others. Of it only
+ * the ranges are known, by its metadata. Its records are those of the log that {@link isGivenTo} the batcher.
+ */
+export async function visitHeld(
+  batcher: string,
+  held: readonly { readonly chunk: BufferedChunk; readonly body: Uint8Array }[],
+  visitor: HeldVisitor,
+): Promise<void> {
+  for (const { chunk, body } of held) {
+    const records = await decodeChunks([chunk], body).catch((error: unknown) => new Error(messageOf(error)));
+    if (records instanceof Error) {
+      for (const [index, { topic, partition, epoch, from, to }] of chunk.segments.entries()) {
+        for (const [after, last] of chunk.keep[index] ?? [[from, to] as const])
+          visitor.locked({ topic, partition, epoch, from: after + 1, to: last + 1, batcher, reason: records.message });
+      }
+    } else for (const { source, record } of records) visitor.record(source, record);
+  }
+}
+
+/** Whether a record of the log goes to a batcher, by the layout in the batcher's workflow id. Pure. */
+export function isGivenTo(batcher: string, partition: TopicPartition, record: KafkaRecord): boolean {
+  const layout = parseLayoutName(batcher.split(':').at(-2) ?? '');
+  return layout !== null && laneIndex(record, keylessIndex(partition, layout), layout) === batcherIndexOf(batcher);
+}
+
+/** A line for a person: what holds the range, and what to do. */
+export function lockedText({ topic, partition, from, to, batcher, reason }: Omit<LockedRange, 'epoch'>): string {
+  const offsets = to - from === 1 ? `offset ${from}` : `offsets ${from} to ${to - 1}`;
+  const cure = `ktb park --pipeline ${pipelineOf(batcher)} --batcher ${batcher} --reason ...`;
+  return `${partitionName({ topic, partition })}: of ${offsets}, batcher ${batcher} holds its records in a chunk that cannot be unpacked (${reason}): once its batch has failed, \`${cure}\` gives it up, and \`ktb rewind\` reads the records again`;
+}
