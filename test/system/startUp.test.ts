@@ -37,7 +37,7 @@ it('waits for what is missing, says so once and what to do, and starts by itself
   );
   expect((await seen.get('/livez')).status).toBe(200);
   expect((await seen.get('/readyz')).status).toBe(503);
-  expect(await seen.metric('ktb_dependency_up', { dependency: 'temporal' })).toBe(1);
+  await eventually(async () => expect(await seen.metric('ktb_dependency_up', { dependency: 'temporal' })).toBe(1));
   expect(await seen.metric('ktb_dependency_up', { dependency: 'kafka' })).toBe(0);
   await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table}_away TO ${fixture.table}` });
   await fixture.admin.createTopics({ topics: [{ topic: fixture.deadLetterTopic }], waitForLeaders: true });
