@@ -17,35 +17,23 @@ const LATE_TIMES = 3;
 /**
  * Finds batchers whose workflow tasks do not get done, because they fail each time or no worker takes them. A busy
  * batcher is not one of them. A task is late if it is repeated or has been due for more than 5 s. A batcher is stuck if
- * it was late three times in a row.
- *
- * The clocks of this process and of the server may differ by seconds, so that every task seems late. But a busy batcher
- * has another task each time. So it counts from one again if its task is another one and neither is repeated.
+ * it was late three times in a row. That it is another task each time proves nothing: signals make a new one of a task that
+ * fails. So a consumer whose clock is more than 5 s ahead of the server's may take a busy batcher for stuck.
  */
 export class StuckTasks {
-  readonly #late = new Map<string, { readonly times: number; readonly task: DueTask }>();
+  readonly #lateTimes = new Map<string, number>();
 
   /**
    * @param task null if none is due
    * @returns whether the batcher is stuck
    */
   observe(batcher: string, task: DueTask | null, nowMs: number): boolean {
-    if (task === null || !isLate(task, nowMs)) {
-      this.#late.delete(batcher);
-      return false;
-    }
-    const before = this.#late.get(batcher);
-    const times = before === undefined || isNextTask(before.task, task) ? 1 : before.times + 1;
-    this.#late.set(batcher, { times, task });
+    const times = isLate(task, nowMs) ? (this.#lateTimes.get(batcher) ?? 0) + 1 : 0;
+    this.#lateTimes.set(batcher, times);
     return times >= LATE_TIMES;
   }
 }
 
-function isLate(task: DueTask, nowMs: number): boolean {
-  return task.attempt > 1 || nowMs - task.scheduledAtMs > TASK_MS_MAX;
-}
-
-/** Whether the earlier task got done. A repeated one may also have been replaced. */
-function isNextTask(earlier: DueTask, later: DueTask): boolean {
-  return earlier.attempt === 1 && later.attempt === 1 && earlier.scheduledAtMs !== later.scheduledAtMs;
+function isLate(task: DueTask | null, nowMs: number): boolean {
+  return task !== null && (task.attempt > 1 || nowMs - task.scheduledAtMs > TASK_MS_MAX);
 }
