@@ -72,7 +72,7 @@ it('reads each record once, in order, and passes over those only that retention 
       const read: number[] = [];
       const removed = new Set<number>();
       /** As the shell does; gives the fetch that it asks for. */
-      const intake = (from: number, to: number): void => {
+      const intake = (from: number | null, to: number): void => {
         for (let answer: LogState | null = null; ;) {
           const decision = decideIntake(due, from, answer);
           if (decision.type === 'askLog') answer = { type: 'log', ...log };
@@ -82,6 +82,7 @@ it('reads each record once, in order, and passes over those only that retention 
               .forEach((at) => removed.add(at));
             due.advanceTo(decision.logStart);
           } else {
+            if (from === null) return;
             if (decision.type === 'seek') due.jumped(from);
             if (decision.type !== 'take') return;
             read.push(...records.filter((offset) => offset >= from && offset < to));
@@ -90,10 +91,11 @@ it('reads each record once, in order, and passes over those only that retention 
           }
         }
       };
-      /** A fetch begins at the first record at or after its position; what retention has removed cannot be fetched. */
+      /** A fetch begins at the first record at or after its position; what retention has removed is out of range. */
       const fetch = (size: number): void => {
         const first = records.find((offset) => offset >= Math.max(due.next, log.logStart));
         if (first !== undefined) intake(first, Math.min(first + size, 60));
+        else if (due.next < log.logStart) intake(null, 60);
       };
       for (const { stale, start, records: size } of steps) {
         log.logStart = Math.max(log.logStart, Math.min(start, due.next + 5));
