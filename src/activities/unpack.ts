@@ -57,6 +57,7 @@ export class Unpacker {
       if (batch.parking === undefined) throw error;
     }
     const { readable, unreadable } = await divideChunks(packed);
+    // All together once more: the records of a source have to share one object, see decodeChunks.
     const records = await decode(readable);
     await this.#publish(batch, batch.parking, unreadable, attempt);
     return { packed: readable, records };

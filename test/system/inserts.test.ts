@@ -1,5 +1,5 @@
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
@@ -192,19 +192,24 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
   });
 });
 
+/** The tables of what a server of the test's own answers. It listens from now on, until the test ends. */
+async function tablesAt(server: Server): Promise<ClickHouseTables> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  onTestFinished(async () => {
+    await client.close();
+    server.close();
+  });
+  return new ClickHouseTables(client, 'default');
+}
+
 describe('an answer that is not ClickHouse’s is no answer', () => {
   /** Tables behind something that gives this page to everybody, with success. */
   async function behind(page: string): Promise<ClickHouseTables> {
     const server = createServer((request, response) => {
       request.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/html' }).end(page));
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const other = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    onTestFinished(async () => {
-      await other.close();
-      server.close();
-    });
-    return new ClickHouseTables(other, 'default');
+    return tablesAt(server);
   }
 
   it.each(['<html>We will be back soon.</html>', ''])('where a proxy answers %o', async (page) => {
@@ -245,13 +250,7 @@ describe('what stands between and says no', () => {
           .end(Buffer.from(await answer.arrayBuffer()));
       })();
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const other = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    onTestFinished(async () => {
-      await other.close();
-      server.close();
-    });
-    return new ClickHouseTables(other, 'default');
+    return tablesAt(server);
   }
 
   it('a table of 900 columns goes through what takes addresses of 8 KiB: the statement is in the body', async () => {
