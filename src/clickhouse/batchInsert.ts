@@ -8,7 +8,7 @@ import { InsertError } from './insertErrors.js';
 import { Insertion } from './insertion.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './rows.js';
-import { columnsIfAny } from './tables.js';
+import { columnsIfAny } from './knownColumns.js';
 import type { MissedByViews } from './viewRepair.js';
 
 export interface BatchInsertResult {

@@ -2,7 +2,7 @@ import { Agent } from 'node:https';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import type { ClickHouseConfig, TlsConfig } from '../config/config.js';
 import { tlsOptions } from '../config/tlsOptions.js';
-import type { LookUps } from './tables.js';
+import type { LookUps } from './lookUps.js';
 
 export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
   const { username, password, accessToken, tls } = config;

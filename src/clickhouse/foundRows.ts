@@ -5,7 +5,7 @@ import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './rows.js';
-import { recordName } from './tables.js';
+import { recordName } from './lookUps.js';
 
 /**
  * The rows of a batch that are in the table already, as far as they were looked up. It begins empty and grows with each

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Kafka } from 'kafkajs';
-import { columnsIfAny, type ClickHouseTables } from '../clickhouse/tables.js';
+import { columnsIfAny } from '../clickhouse/knownColumns.js';
+import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { identityFaults } from '../clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
 import { createRowBuilder, missingColumns, REWIND_COLUMNS } from '../clickhouse/rows.js';

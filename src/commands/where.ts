@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { batchesOfRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
 import { isSkipped } from '../activities/batchRecords.js';
-import type { RowsOfRecord } from '../clickhouse/tables.js';
+import type { RowsOfRecord } from '../clickhouse/lookUps.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { createTemporalClient } from '../temporal/connect.js';
 import { quotedText } from '../temporal/visibilityQuery.js';

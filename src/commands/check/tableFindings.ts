@@ -2,7 +2,7 @@ import { identityFaults } from '../../clickhouse/identityColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import { missingColumns, REWIND_COLUMNS, unfitMappings, type TableColumns } from '../../clickhouse/rows.js';
 import { quoteTable } from '../../clickhouse/sqlNames.js';
-import type { TokenWindow } from '../../clickhouse/tables.js';
+import type { TokenWindow } from '../../clickhouse/tokenWindows.js';
 import type { PipelineConfig } from '../../config/config.js';
 import { judges, type Finding } from './finding.js';
 

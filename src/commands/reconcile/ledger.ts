@@ -1,4 +1,4 @@
-import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/tables.js';
+import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 
 /** A range of records that lack something, both ends included. */
 export interface Gap {

@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import { isSkipped } from '../../activities/batchRecords.js';
 import { inParts } from '../../clickhouse/inParts.js';
 import { missingColumns, type TableColumns } from '../../clickhouse/rows.js';
-import type { RowsOfRecord } from '../../clickhouse/tables.js';
+import type { RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { RunHistories } from '../../temporal/runHistories.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';

@@ -1,4 +1,4 @@
-import { secondsOfRecord } from '../../clickhouse/tables.js';
+import { secondsOfRecord } from '../../clickhouse/lookUps.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../../protocol/record.js';
 import { holdsRecord } from './batchesOfRecord.js';
 import type { FoundBatcher } from './foundBatchers.js';

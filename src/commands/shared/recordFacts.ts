@@ -1,6 +1,6 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
 import { lockedText, type LockedRange } from './heldChunks.js';
-import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/tables.js';
+import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { placeName, timeText, type RecordPlace } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';
 

@@ -1,0 +1,127 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import { inParts } from './inParts.js';
+import { InsertError } from './insertErrors.js';
+import { askedNames, namedTable, partsToAsk, tableKey } from './namedTables.js';
+import { queryRows, UNKNOWN_TABLE, unlessMissing } from './queries.js';
+import type { TableColumns } from './rows.js';
+import { READ_MAX_AGE_MS, type ServerLimits } from './serverLimits.js';
+import type { ValueLimits } from './values/valueCheck.js';
+
+/** The columns of tables, each known for 30 s. */
+export class KnownColumns {
+  readonly #client: ClickHouseClient;
+  readonly #database: string;
+  readonly #limits: ServerLimits;
+  readonly #known = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
+
+  constructor(client: ClickHouseClient, database: string, limits: ServerLimits) {
+    this.#client = client;
+    this.#database = database;
+    this.#limits = limits;
+  }
+
+  /**
+   * The columns of those of these tables that exist. Two questions for 200 that are not known.
+   *
+   * @throws InsertError
+   */
+  async of(tables: readonly string[]): Promise<Map<string, TableColumns>> {
+    const oldestMs = performance.now() - READ_MAX_AGE_MS;
+    const found = new Map<string, TableColumns>();
+    const unknown: string[] = [];
+    for (const table of new Set(tables)) {
+      const known = this.#known.get(table);
+      if (known !== undefined && known.readAtMs > oldestMs) found.set(table, known.columns);
+      else unknown.push(table);
+    }
+    for (const asked of partsToAsk(unknown)) {
+      for await (const part of inParts(asked, (some) => this.#read(some))) {
+        for (const [table, columns] of part) {
+          this.#known.set(table, { columns, readAtMs: performance.now() });
+          found.set(table, columns);
+        }
+      }
+    }
+    return found;
+  }
+
+  /** The table may have been altered. */
+  forget(table: string): void {
+    this.#known.delete(table);
+  }
+
+  async #read(tables: readonly string[]): Promise<Map<string, TableColumns>> {
+    const asked = tables.map((table) => namedTable(table, this.#database));
+    const withoutViews = await this.#withoutViews(askedNames(asked));
+    const rows = await this.#rows(askedNames(asked));
+    if (rows.size === 0) return new Map();
+    const limits = await this.#limits.read();
+    const found = new Map<string, TableColumns>();
+    for (const { table, database, name } of asked) {
+      const key = tableKey(database, name);
+      const ofTable = rows.get(key);
+      // A table that was created in between may have views.
+      if (ofTable !== undefined) found.set(table, tableColumns(ofTable, limits, !withoutViews.has(key)));
+    }
+    return found;
+  }
+
+  /** The keys of tables that exist and have no materialized views. */
+  async #withoutViews(asked: Record<string, unknown>): Promise<ReadonlySet<string>> {
+    const rows = await queryRows<[string, string, number]>(
+      this.#client,
+      `SELECT database, name, notEmpty(dependencies_table) FROM system.tables
+       WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
+      asked,
+    );
+    return new Set(rows.filter(([, , hasViews]) => hasViews === 0).map(([database, name]) => tableKey(database, name)));
+  }
+
+  /** By a table's key, its columns in their order. */
+  async #rows(asked: Record<string, unknown>): Promise<ReadonlyMap<string, ColumnRow[]>> {
+    const rows = await queryRows<ColumnRow>(
+      this.#client,
+      `SELECT database, table, name, type, default_kind FROM system.columns
+       WHERE database IN {databases:Array(String)} AND table IN {names:Array(String)} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
+       ORDER BY database, table, position`,
+      asked,
+    );
+    const byTable = new Map<string, ColumnRow[]>();
+    for (const row of rows) {
+      const key = tableKey(row[0], row[1]);
+      const ofTable = byTable.get(key);
+      if (ofTable === undefined) byTable.set(key, [row]);
+      else ofTable.push(row);
+    }
+    return byTable;
+  }
+}
+
+type ColumnRow = [database: string, table: string, name: string, type: string, defaultKind: string];
+
+function tableColumns(rows: readonly ColumnRow[], limits: ValueLimits, hasViews: boolean): TableColumns {
+  return Object.assign(new Map(rows.map(([, , column, type]) => [column, type])), {
+    limits,
+    hasViews,
+    defaults: new Set(rows.filter(([, , , , kind]) => kind === 'DEFAULT').map(([, , column]) => column)),
+  });
+}
+
+/** Says that a table does not exist. */
+export function missingTable(table: string, ownDatabase: string): InsertError {
+  const { database, name } = namedTable(table, ownDatabase);
+  const message = `there is no table ${database}.${name}: create it, or let \`ktb setup\` propose one`;
+  return new InsertError('structural', { code: UNKNOWN_TABLE, message });
+}
+
+/**
+ * The columns of a table. Null if there is no such table.
+ *
+ * @throws InsertError
+ */
+export function columnsIfAny(
+  tables: { readonly columns: (table: string) => Promise<TableColumns> },
+  table: string,
+): Promise<TableColumns | null> {
+  return unlessMissing(tables.columns(table), null);
+}

@@ -1,0 +1,67 @@
+/*
+ * Which server answers, and what it lets this user see.
+ */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { askedNames, namedTable, NO_UUID, partsToAsk, tableKey } from './namedTables.js';
+import { queryRows, unlessDenied, unlessFailed } from './queries.js';
+
+/**
+ * The server's version: `26.7.1.1`.
+ *
+ * @throws InsertError
+ */
+export async function serverVersion(client: ClickHouseClient): Promise<string> {
+  const [row] = await queryRows<[string]>(client, 'SELECT version()');
+  return row?.[0] ?? '';
+}
+
+/** System tables that are read. With ClickHouse's default configuration a user needs a grant for them. */
+const SYSTEM_TABLES = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
+
+/**
+ * System tables that the user may not read.
+ *
+ * @throws InsertError
+ */
+export async function deniedSystemTables(client: ClickHouseClient): Promise<string[]> {
+  const denied = await Promise.all(
+    SYSTEM_TABLES.map((table) =>
+      unlessDenied(
+        queryRows(client, `SELECT 1 FROM system.${table} LIMIT 0`).then(() => []),
+        [`system.${table}`],
+      ),
+    ),
+  );
+  return denied.flat();
+}
+
+/**
+ * Ids that no other ClickHouse has: of the server together with the database, and of those tables that exist and that
+ * this user may see. Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the
+ * same.
+ *
+ * @throws InsertError if ClickHouse does not answer
+ */
+export async function uniqueIds(
+  client: ClickHouseClient,
+  ownDatabase: string,
+  tables: readonly string[],
+): Promise<readonly string[]> {
+  const servers = await unlessFailed(queryRows<[string]>(client, 'SELECT toString(serverUUID())'), []);
+  const found = servers.filter(([uuid]) => uuid !== NO_UUID).map(([uuid]) => `${uuid}/${ownDatabase}`);
+  for (const part of partsToAsk(tables)) {
+    const asked = part.map((table) => namedTable(table, ownDatabase));
+    const rows = queryRows<[string, string, string]>(
+      client,
+      `SELECT database, name, toString(uuid) FROM system.tables
+       WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
+      askedNames(asked),
+    );
+    const ids = new Map((await unlessFailed(rows, [])).map(([database, name, id]) => [tableKey(database, name), id]));
+    for (const { database, name } of asked) {
+      const id = ids.get(tableKey(database, name)) ?? NO_UUID;
+      if (id !== NO_UUID) found.push(id);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,86 @@
+/*
+ * Which tables an insert writes to: the table itself, the targets of its materialized views, their targets, and so on.
+ */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { NO_UUID, type NamedTable } from './namedTables.js';
+import { queryRows } from './queries.js';
+
+/** What ClickHouse says about a table or view. */
+export interface TableFacts {
+  readonly database: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly engineFull: string;
+  readonly uuid: string;
+  readonly createQuery: string;
+  /** Databases and names of its views. */
+  readonly dependents: readonly (readonly [database: string, name: string])[];
+}
+
+/** @returns undefined if there is no such table */
+export async function tableFacts(
+  client: ClickHouseClient,
+  { database, name }: Pick<NamedTable, 'database' | 'name'>,
+): Promise<TableFacts | undefined> {
+  const [row] = await queryRows<[string, string, string, string, string[], string[]]>(
+    client,
+    `SELECT engine, engine_full, toString(uuid), create_table_query, dependencies_database, dependencies_table
+     FROM system.tables WHERE database = {database:String} AND name = {name:String}`,
+    { database, name },
+  );
+  if (row === undefined) return undefined;
+  const [engine, engineFull, uuid, createQuery, databases, names] = row;
+  const dependents = names.map((dependent, index) => [databases[index] ?? database, dependent] as const);
+  return { database, name, engine, engineFull, uuid, createQuery, dependents };
+}
+
+/** Whether the table's blocks are numbered and remembered by its replicas together. */
+export function isReplicated(engine: string): boolean {
+  return engine.startsWith('Replicated') || engine.startsWith('Shared');
+}
+
+/** Views of a table that are followed, at most. */
+const VIEWS_MAX = 100;
+
+/**
+ * All tables that an insert into this one writes to, itself first. Undefined for a target that is not known.
+ *
+ * @throws InsertError
+ */
+export async function writtenTables(client: ClickHouseClient, table: NamedTable): Promise<(TableFacts | undefined)[]> {
+  const written = [await tableFacts(client, table)];
+  const seen = new Set<string>();
+  // The list grows during this loop.
+  for (const facts of written) {
+    for (const [database, name] of facts?.dependents ?? []) {
+      const id = `${database}.${name}`;
+      if (seen.has(id)) continue;
+      seen.add(id);
+      if (seen.size > VIEWS_MAX) return [...written, undefined];
+      const view = await tableFacts(client, { database, name });
+      const target = view === undefined ? undefined : targetOf(view);
+      written.push(target === undefined ? undefined : await tableFacts(client, target));
+    }
+  }
+  return written;
+}
+
+const QUOTED_OR_PLAIN = '(`(?:[^`\\\\]|\\\\.)+`|\\w+)';
+const VIEW_TARGET = new RegExp(
+  `^CREATE MATERIALIZED VIEW \\S+ (?:UUID '[^']*' )?TO (?:INNER UUID '[^']*' |${QUOTED_OR_PLAIN}\\.${QUOTED_OR_PLAIN})`,
+);
+
+/** The table that a materialized view writes to. Undefined if it is not known. */
+function targetOf(view: TableFacts): Pick<NamedTable, 'database' | 'name'> | undefined {
+  if (view.engine !== 'MaterializedView') return undefined;
+  const [, database, name] = VIEW_TARGET.exec(view.createQuery) ?? [];
+  if (database !== undefined && name !== undefined) return { database: unquoted(database), name: unquoted(name) };
+  return {
+    database: view.database,
+    name: view.uuid === NO_UUID ? `.inner.${view.name}` : `.inner_id.${view.uuid}`,
+  };
+}
+
+function unquoted(name: string): string {
+  return name.startsWith('`') ? name.slice(1, -1).replace(/\\(.)/g, '$1') : name;
+}
