@@ -7,7 +7,7 @@ import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { Insertion } from './insertion.js';
 import type { BatchInsertOptions } from './insertOptions.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { columnsIfAny } from './knownColumns.js';
 import type { MissedByViews } from './viewRepair.js';
 

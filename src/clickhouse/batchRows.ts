@@ -4,7 +4,8 @@ import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
 import type { Mapping } from '../protocol/settings.js';
 import { RowBlocks } from './rowBlocks.js';
-import { createRowBuilder, type TableColumns } from './rows.js';
+import { createRowBuilder } from './rows/rowBuilder.js';
+import type { TableColumns } from './tableColumns.js';
 
 /** A record and its source. */
 export interface SourcedRecord {

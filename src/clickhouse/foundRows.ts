@@ -4,7 +4,7 @@ import { canLookUp } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { recordName } from './lookUps.js';
 
 /**

@@ -1,6 +1,24 @@
 import type { RecordSource } from '../protocol/record.js';
 import { innerType, type ColumnType } from './values/columnTypes.js';
-import { LOOKUP_COLUMNS, type IdentityColumn, type TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
+
+/**
+ * The identity columns: a record's identity, its timestamp and key. Named like the virtual columns of ClickHouse's
+ * Kafka engine. Filled if the table has them.
+ */
+export const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
+export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
+
+/** The columns that a look-up of identities needs. */
+export const LOOKUP_COLUMNS: readonly IdentityColumn[] = ['_topic', '_partition', '_offset', '_epoch'];
+
+/** The columns by which a rewind finds rows, whatever their epoch. */
+export const REWIND_COLUMNS: readonly IdentityColumn[] = [...LOOKUP_COLUMNS, '_timestamp'];
+
+/** The columns that a table lacks. Default: of those that a look-up of identities needs. */
+export function missingColumns(table: TableColumns, wanted: readonly string[] = LOOKUP_COLUMNS): string[] {
+  return wanted.filter((column) => !table.has(column));
+}
 
 /**
  * A problem with the type of an identity column.

@@ -1,6 +1,6 @@
 import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
 import { objectMembers } from './values/json.js';
-import { IDENTITY_COLUMNS } from './rows.js';
+import { IDENTITY_COLUMNS } from './identityColumns.js';
 import { quoteName } from './sqlNames.js';
 
 /** Definitions of columns with quoted names, and reasons why some fields have none. */

@@ -4,7 +4,7 @@ import { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { Refusals, type RefusedRow, type RowRefusal } from './refusals.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { findRefused } from './search.js';
 import { TokenSender } from './tokenSender.js';
 import { ViewRepair, type MissedByViews } from './viewRepair.js';

@@ -3,7 +3,7 @@ import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import { askedNames, namedTable, partsToAsk, tableKey } from './namedTables.js';
 import { queryRows, UNKNOWN_TABLE, unlessMissing } from './queries.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { READ_MAX_AGE_MS, type ServerLimits } from './serverLimits.js';
 import type { ValueLimits } from './values/valueCheck.js';
 

@@ -1,4 +1,4 @@
-import { LOOKUP_COLUMNS, REWIND_COLUMNS } from './rows.js';
+import { LOOKUP_COLUMNS, REWIND_COLUMNS } from './identityColumns.js';
 import { quoteTable } from './sqlNames.js';
 
 /**

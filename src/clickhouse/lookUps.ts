@@ -7,7 +7,7 @@ import { keepsSeconds } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { quoted, type NamedTable } from './namedTables.js';
 import { queryRows } from './queries.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { innerType } from './values/columnTypes.js';
 
 /** How rows are looked up. */

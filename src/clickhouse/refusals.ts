@@ -4,7 +4,7 @@ import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { RowBlocks } from './rowBlocks.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import type { Refused } from './search.js';
 
 /** Why a set of rows was refused: see `Refusal` in `search.ts`. */

@@ -6,7 +6,7 @@ import { classifyInsertError } from './insertErrors.js';
 import { InsertSizes } from './insertSizes.js';
 import { quoted, type NamedTable } from './namedTables.js';
 import { queryRows, unlessDenied } from './queries.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import type { ServerLimits } from './serverLimits.js';
 import { quoteName } from './sqlNames.js';
 

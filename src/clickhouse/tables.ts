@@ -12,7 +12,7 @@ import {
   type RowsOfRecord,
 } from './lookUps.js';
 import { namedTable, type NamedTable } from './namedTables.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';

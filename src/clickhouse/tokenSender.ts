@@ -1,6 +1,6 @@
 import type { BatchRow, BatchRows } from './batchRows.js';
 import type { BatchInsertOptions } from './insertOptions.js';
-import type { TableColumns } from './rows.js';
+import type { TableColumns } from './tableColumns.js';
 import { SentSets } from './sentSets.js';
 
 /** Sends sets of a batch's rows to its table, each with its own token. */

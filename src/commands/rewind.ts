@@ -1,6 +1,5 @@
 import type { Kafka } from 'kafkajs';
-import { identityFaults } from '../clickhouse/identityColumns.js';
-import { missingColumns, REWIND_COLUMNS } from '../clickhouse/rows.js';
+import { identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { planRewind, type RewindPlan } from '../consumer/partitions/rewindPlan.js';

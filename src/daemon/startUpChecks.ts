@@ -1,9 +1,9 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
-import { identityFaults, unfitColumns } from '../clickhouse/identityColumns.js';
+import { identityFaults, missingColumns, unfitColumns } from '../clickhouse/identityColumns.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
-import { missingColumns, type TableColumns } from '../clickhouse/rows.js';
+import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { GRPC_STATUS } from '../temporal/errors.js';
 import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';

@@ -5,7 +5,7 @@ import { insertRecords } from '../../src/clickhouse/batchInsert.js';
 import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { identityFaults, misfitOf } from '../../src/clickhouse/identityColumns.js';
-import { unfitMappings } from '../../src/clickhouse/rows.js';
+import { unfitMappings } from '../../src/clickhouse/rows/columnSources.js';
 import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { inferColumns } from '../../src/clickhouse/inferColumns.js';

@@ -1,6 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
-import { canLookUp, identityFaults } from '../../clickhouse/identityColumns.js';
-import { missingColumns, REWIND_COLUMNS, type TableColumns } from '../../clickhouse/rows.js';
+import { canLookUp, identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
+import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
 import { LOOK_UP_TIMEOUT } from '../../clickhouse/lookUps.js';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';

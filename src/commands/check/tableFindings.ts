@@ -1,6 +1,7 @@
-import { identityFaults } from '../../clickhouse/identityColumns.js';
+import { identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
-import { missingColumns, REWIND_COLUMNS, unfitMappings, type TableColumns } from '../../clickhouse/rows.js';
+import { unfitMappings } from '../../clickhouse/rows/columnSources.js';
+import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { quoteTable } from '../../clickhouse/sqlNames.js';
 import type { TokenWindow } from '../../clickhouse/tokenWindows.js';
 import type { PipelineConfig } from '../../config/config.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { LOOKUP_COLUMNS } from '../../../../src/clickhouse/rows.js';
+import { LOOKUP_COLUMNS } from '../../../../src/clickhouse/identityColumns.js';
 import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueCheck.js';
 import { judgeTable, type TableFacts } from '../../../../src/commands/check/tableFindings.js';
 import { pipeline, summary } from '../../../support/checks.js';

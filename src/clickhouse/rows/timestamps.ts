@@ -1,10 +1,11 @@
 /*
  * A record's timestamp as a column's value.
  */
-import { DATE_MS_MAX, timeText } from '../protocol/record.js';
-import { checkOfType } from './values/checkOfType.js';
-import { innerType, type ColumnType } from './values/columnTypes.js';
-import type { ValueLimits } from './values/valueCheck.js';
+import { DATE_MS_MAX, timeText } from '../../protocol/record.js';
+import type { TableColumns } from '../tableColumns.js';
+import { checkOfType } from '../values/checkOfType.js';
+import { innerType, type ColumnType } from '../values/columnTypes.js';
+import type { ValueLimits } from '../values/valueCheck.js';
 
 /** Types of numbers that keep every digit of milliseconds. */
 const NUMBER = /^(U?Int\d+|Float64|Decimal)$/;
@@ -35,8 +36,24 @@ export function timestampWriter(text: string): (timestampMs: number) => string {
 
 const DAY_LENGTH = '2026-01-02'.length;
 
+/** A column for timestamps, and the largest that it holds, in milliseconds since 1970. -1 if it holds none. */
+export interface TimeColumn {
+  readonly column: string;
+  readonly msMax: number;
+}
+
+/** Of the columns that get the timestamp, the one that holds the least. Undefined if there are none. */
+export function narrowestTime(table: TableColumns, columns: readonly string[]): TimeColumn | undefined {
+  let narrowest: TimeColumn | undefined;
+  for (const column of columns) {
+    const msMax = timestampMax(table.get(column) ?? '', table.limits);
+    if (narrowest === undefined || msMax < narrowest.msMax) narrowest = { column, msMax };
+  }
+  return narrowest;
+}
+
 /** The largest timestamp that a column of this type holds, in milliseconds since 1970. -1 if it holds none. */
-export function timestampMax(type: string, limits: ValueLimits | undefined): number {
+function timestampMax(type: string, limits: ValueLimits | undefined): number {
   const check = checkOfType(type, limits);
   if (check === undefined) return DATE_MS_MAX;
   const write = timestampWriter(type);

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
-import { createRowBuilder, type TableColumns } from '../../../src/clickhouse/rows.js';
-import type { KafkaRecord } from '../../../src/protocol/record.js';
-import { DEFAULT_MAPPING, type Mapping } from '../../../src/protocol/settings.js';
-import { record } from '../../support/records.js';
+import { createRowBuilder } from '../../../../src/clickhouse/rows/rowBuilder.js';
+import type { TableColumns } from '../../../../src/clickhouse/tableColumns.js';
+import type { KafkaRecord } from '../../../../src/protocol/record.js';
+import { DEFAULT_MAPPING, type Mapping } from '../../../../src/protocol/settings.js';
+import { record } from '../../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
 const IDENTITY: TableColumns = new Map([

@@ -1,0 +1,45 @@
+import { pointerTokens } from '../../lib/jsonPointer.js';
+import { latin1 } from '../../lib/latin1.js';
+import type { TableColumns } from '../tableColumns.js';
+import { checkOfType } from '../values/checkOfType.js';
+import type { ValueCheck } from '../values/valueCheck.js';
+
+/** The meaning of a name that a field of the value may have. */
+export interface Field {
+  readonly column: string;
+  readonly kind: 'column' | 'identity' | 'mapped' | 'parent' | 'source';
+  readonly check?: ValueCheck | undefined;
+}
+
+/**
+ * The names that a field may have, one character per byte: columns, sources of mappings, and prefixes of columns'
+ * names, because a field `a` may contain the column `a.b`.
+ */
+export function knownFields(
+  table: TableColumns,
+  columns: Readonly<Record<string, string>>,
+  identity: readonly string[],
+): ReadonlyMap<string, Field> {
+  const fields = new Map<string, Field>();
+  const add = (column: string, field: Omit<Field, 'column'>): void => {
+    const name = latin1(column);
+    if (!fields.has(name)) fields.set(name, { column, ...field });
+  };
+  for (const name of identity) add(name, { kind: 'identity' });
+  for (const name of Object.keys(columns)) add(name, { kind: 'mapped' });
+  for (const name of table.keys()) add(name, { kind: 'column', check: columnCheck(table, name) });
+  for (const name of table.keys()) {
+    const parts = name.split('.');
+    for (let length = 1; length < parts.length; length++) add(parts.slice(0, length).join('.'), { kind: 'parent' });
+  }
+  for (const from of Object.values(columns))
+    if (from.startsWith('/')) add(pointerTokens(from)[0] ?? '', { kind: 'source' });
+  return fields;
+}
+
+/** The check for a value of a column. Undefined if every value passes. */
+export function columnCheck(table: TableColumns, column: string): ValueCheck | undefined {
+  const check = checkOfType(table.get(column) ?? '', table.limits);
+  if (check === undefined || table.defaults?.has(column) !== true) return check;
+  return (text, start, end) => text[start] === 'n' || check(text, start, end);
+}

@@ -1,0 +1,76 @@
+import type { Rejection } from '../../protocol/ack.js';
+import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
+import { IDENTITY_COLUMNS, type IdentityColumn } from '../identityColumns.js';
+import type { TableColumns } from '../tableColumns.js';
+import { hasHalfCharacter, type JsonObject } from '../values/json.js';
+import type { ValueCheck } from '../values/valueCheck.js';
+import { columnReader, type ColumnReader } from './columnSources.js';
+import { identityFieldWriter, type IdentityFieldWriter } from './identityFields.js';
+import { columnCheck } from './knownFields.js';
+import { quote } from './quoting.js';
+import type { Row } from './row.js';
+import { halfCharacter, outOfRange } from './rowRejections.js';
+
+/** A column that the configuration takes from somewhere in the record. */
+interface MappedColumn {
+  readonly column: string;
+  readonly from: string;
+  readonly read: ColumnReader;
+  readonly check: ValueCheck | undefined;
+}
+
+/** The fields of a row that come before those of the value: the identity columns, then the mapped columns. */
+export class LeadingFields {
+  /** The identity columns that the table has and that are not mapped. */
+  readonly identity: readonly IdentityColumn[];
+  readonly mapped: readonly MappedColumn[];
+  /** The fields of the identity columns, divided by commas. Empty if there are none. */
+  readonly identityFields: IdentityFieldWriter;
+  readonly #object: JsonObject;
+
+  /** @param object has read the record's value, if its format is JSON */
+  constructor(table: TableColumns, columns: Readonly<Record<string, string>>, object: JsonObject) {
+    this.#object = object;
+    this.identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
+    this.identityFields = identityFieldWriter(this.identity, table);
+    this.mapped = Object.entries(columns).map(([column, from]) => ({
+      column,
+      from,
+      read: columnReader(from, table.get(column) ?? '', object),
+      check: columnCheck(table, column),
+    }));
+  }
+
+  /** The columns that get the record's timestamp. */
+  timeColumns(): readonly string[] {
+    return [
+      ...this.identity.filter((name) => name === '_timestamp'),
+      ...this.mapped.flatMap(({ column, from }) => (from === 'timestamp' ? [column] : [])),
+    ];
+  }
+
+  /** A row of these fields alone, for a record whose value is not read as JSON. */
+  rowOf(source: RecordSource, record: KafkaRecord): Row {
+    const fields = this.of(source, record, '');
+    return 'code' in fields ? fields : `{${fields.join(',')}}`;
+  }
+
+  /**
+   * All of them, or a rejection if a value does not fit.
+   *
+   * @param text the JSON text of the value. Empty if it is not read as JSON
+   */
+  of(source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection {
+    const head = this.identityFields(source, record);
+    const leading = head === '' ? [] : [head];
+    for (const { column, read, check } of this.mapped) {
+      const value = read(source, record, text);
+      if (value === undefined) continue;
+      if (typeof value !== 'string') return value;
+      if (check?.(value, 0, value.length) === false) return outOfRange(column);
+      if (this.#object.hasHalfCharacters && hasHalfCharacter(value)) return halfCharacter(column);
+      leading.push(`${quote(column)}:${value}`);
+    }
+    return leading;
+  }
+}

@@ -1,0 +1,88 @@
+/*
+ * Why a record becomes no row. No message has a value of the record, and dead letters are counted by their messages.
+ */
+import { REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
+import { JsonObject, type JsonKind } from '../values/json.js';
+import type { TimeColumn } from './timestamps.js';
+
+export function unknownField(key: string): Rejection {
+  const name = shownName(key);
+  const message = `the value has a field ${name}, which the table has no column for`;
+  return { code: REJECTION_CODES.unknownField, message };
+}
+
+/** Says why a text is no JSON, without quoting it. */
+export function notJson(text: string, { faultAt }: JsonObject): Rejection {
+  const why = whyNotJson(text, faultAt);
+  return { code: REJECTION_CODES.notJson, message: `the value is not JSON${why === undefined ? '' : `: ${why}`}` };
+}
+
+/** It does not name the place of the fault, because dead letters are counted by their messages. */
+function whyNotJson(text: string, at: number): string | undefined {
+  const begin = BEGINNINGS.find(([bytes]) => text.startsWith(bytes));
+  if (begin !== undefined) return begin[1];
+  if (text.trim() === '') return 'it is empty';
+  if (at >= text.length) return 'it ends too early';
+  if (at > 0 && /^\s*[{[]/.test(text) && /^[{[]/.test(text.slice(at)) && isComplete(text.slice(0, at)))
+    return 'more JSON follows after it; each record holds one value';
+  if (/^-?(nan|infinity)/i.test(text.slice(at, at + 9))) return 'JSON has no NaN and no Infinity';
+  return undefined;
+}
+
+/** First bytes of values in other formats. */
+const BEGINNINGS: readonly (readonly [bytes: string, message: string])[] = [
+  ['\xef\xbb\xbf', 'it begins with a byte-order mark'],
+  ['\xff\xfe', 'it is UTF-16, and begins with a byte-order mark'],
+  ['\xfe\xff', 'it is UTF-16, and begins with a byte-order mark'],
+  [
+    '\x00',
+    'it begins with the magic byte 0 of a schema registry, as Avro, Protobuf and JSON Schema serializers write it',
+  ],
+  ['\x1f\x8b', 'it is compressed with gzip'],
+  ['\x28\xb5\x2f\xfd', 'it is compressed with Zstandard'],
+];
+
+function isComplete(text: string): boolean {
+  return new JsonObject().read(text) !== undefined;
+}
+
+export function notObject(kind: JsonKind): Rejection {
+  const what = kind === 'null' ? 'null' : kind === 'array' ? 'an array' : `a ${kind}`;
+  return { code: REJECTION_CODES.notObject, message: `the value is ${what}, not a JSON object` };
+}
+
+export function reservedField(name: string): Rejection {
+  const message = `the value has a field ${name}, which is the name of an identity column; rename the field`;
+  return { code: REJECTION_CODES.reservedField, message };
+}
+
+export function outOfRange(column: string): Rejection {
+  const message = `the value for column ${column} does not fit into its type, and ClickHouse would change it without a word`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
+export function halfCharacter(column: string): Rejection {
+  const message = `the value for column ${column} has half of a character (an unpaired surrogate), which no text holds`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
+export function notColumns(name: string): Rejection {
+  const path = shownName(name);
+  const message = `the field ${path} is an array, but its columns (${path}.…) are filled from an object of arrays`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
+export function noTime({ column, msMax }: TimeColumn): Rejection {
+  const message =
+    msMax < 0
+      ? `column ${column} is to have the record's timestamp, and its type takes none`
+      : `the record's timestamp is beyond any date that column ${column} can hold: Kafka's are milliseconds since 1970`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
+/** Characters of a field's name in an error message, at most. */
+const FIELD_NAME_MAX = 64;
+
+function shownName(latin1Name: string): string {
+  return Buffer.from(latin1Name, 'latin1').toString().slice(0, FIELD_NAME_MAX);
+}
