@@ -7,7 +7,8 @@ import { ClickHouseTables } from '../src/clickhouse/tables.js';
 import { FETCH_OPTIONS } from '../src/kafka/fetchOptions.js';
 import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
 import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
-import { producerFactory, Publisher } from '../src/kafka/publisher.js';
+import { producerFactory } from '../src/kafka/producers.js';
+import { Publisher } from '../src/kafka/publisher.js';
 
 /**
  * The floor of the benchmark: what is left when Temporal is taken out. The same consumer settings, decoding, inserting and

@@ -1,5 +1,6 @@
 import crc32 from 'crc-32';
-import { PublishError, type Publisher } from '../kafka/publisher.js';
+import { PublishError } from '../kafka/topicProducer.js';
+import type { Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { AckStatus } from '../protocol/ack.js';
 import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';

@@ -1,4 +1,5 @@
-import type { OutgoingMessage, Refusal } from '../kafka/publisher.js';
+import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
+import type { Refusal } from '../kafka/messageRefusal.js';
 import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../protocol/ack.js';
 import { placeName, type RecordPlace, type RecordSource } from '../protocol/record.js';
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { PublishError } from '../kafka/publisher.js';
+import { PublishError } from '../kafka/topicProducer.js';
 import { messageOf } from '../lib/messageOf.js';
 import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { BatchSpec } from '../protocol/flush.js';

@@ -1,6 +1,6 @@
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import { encodeRejected, REJECTED_BYTES_MAX } from '../codecs/rejectionCodec.js';
-import { PublishError } from '../kafka/publisher.js';
+import { PublishError } from '../kafka/topicProducer.js';
 import { sealEnvelope } from '../protocol/flush.js';
 import type { FlushOutcome } from '../protocol/leftover.js';
 import { withinPayload } from '../protocol/payloadLimit.js';

@@ -5,7 +5,9 @@ import { loadConfig } from '../config/load.js';
 import { isInputTopic } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import { producerFactory, Publisher, type OutgoingMessage } from '../kafka/publisher.js';
+import { producerFactory } from '../kafka/producers.js';
+import { Publisher } from '../kafka/publisher.js';
+import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
 import { readTopic } from '../kafka/readTopic.js';
 import {
   FOREIGN_SIGNAL,

@@ -5,7 +5,7 @@ import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
-import { FEW_RETRIES } from '../kafka/publisher.js';
+import { FEW_RETRIES } from '../kafka/producers.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
 import { requestsTaskQueue, type RequesterActivities } from '../protocol/request.js';
 import { signalRequester } from '../temporal/batcherClient.js';

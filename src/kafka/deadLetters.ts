@@ -12,7 +12,9 @@ import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
 import { NO_HEADERS, placeName, recordBytes, type HeaderValues, type KafkaRecord } from '../protocol/record.js';
 import { isOverLimit } from '../protocol/recordLimit.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import { headersBytes, type OutgoingMessage, type Publisher, type Refusal } from './publisher.js';
+import { headersBytes, type OutgoingMessage } from './outgoingMessage.js';
+import type { Publisher } from './publisher.js';
+import type { Refusal } from './messageRefusal.js';
 
 /**
  * Publishes rejected records as they were (value, key, headers), with the reasons in further headers. A dead letter is

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it, onTestFinished } from 'vitest';
 import type { KafkaMessage } from 'kafkajs';
-import { producerFactory, Publisher } from '../../src/kafka/publisher.js';
+import { producerFactory } from '../../src/kafka/producers.js';
+import { Publisher } from '../../src/kafka/publisher.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';

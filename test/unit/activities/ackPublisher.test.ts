@@ -3,7 +3,9 @@ import { expect, it } from 'vitest';
 import { amendAck, type Answered } from '../../../src/activities/acks.js';
 import { AckPublisher } from '../../../src/activities/ackPublisher.js';
 import { BatchMemos } from '../../../src/activities/memos.js';
-import { Publisher, PublishError, type OutgoingMessage } from '../../../src/kafka/publisher.js';
+import { Publisher } from '../../../src/kafka/publisher.js';
+import { PublishError } from '../../../src/kafka/topicProducer.js';
+import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import type { AckStatus } from '../../../src/protocol/ack.js';
 import { record } from '../../support/records.js';
 

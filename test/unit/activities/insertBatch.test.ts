@@ -9,7 +9,9 @@ import type { OfOther } from '../../../src/activities/dependencies.js';
 import type { AdmissionLimits } from '../../../src/activities/admission.js';
 import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
-import { PublishError, type OutgoingMessage, type Publisher } from '../../../src/kafka/publisher.js';
+import { PublishError } from '../../../src/kafka/topicProducer.js';
+import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
+import type { Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import {
   BATCH_FORMAT,

@@ -3,7 +3,8 @@ import { KafkaJSProtocolError, type Message, type Producer, type ProducerRecord 
 import { expect, it } from 'vitest';
 import { NULL_HEADER } from '../../../src/kafka/kafkajs/nullHeaders.js';
 import { publishDeadLetters, publishForeignSignals } from '../../../src/kafka/deadLetters.js';
-import { createPartitioner, Publisher } from '../../../src/kafka/publisher.js';
+import { createPartitioner } from '../../../src/kafka/producers.js';
+import { Publisher } from '../../../src/kafka/publisher.js';
 import { decodeChunk, encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';

@@ -1,6 +1,8 @@
 import type { Message, Producer, ProducerRecord, RecordMetadata } from 'kafkajs';
 import { afterEach, expect, it, vi } from 'vitest';
-import { createPartitioner, Publisher, type Amend, type OutgoingMessage } from '../../../src/kafka/publisher.js';
+import { createPartitioner } from '../../../src/kafka/producers.js';
+import { Publisher, type Amend } from '../../../src/kafka/publisher.js';
+import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
