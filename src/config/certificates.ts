@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import type { ConfigProblem, CheckedParts } from './problems.js';
+import type { CheckedParts, ConfigProblem } from './configProblem.js';
 
 interface Certificates {
   readonly ca?: string | undefined;

@@ -4,7 +4,8 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } fr
 import { certificateProblems } from './certificates.js';
 import { toConfig, type Config, type TemporalEnvironment } from './config.js';
 import { messageOf } from '../lib/messageOf.js';
-import { checkConfig, ConfigError, type ConfigProblem } from './problems.js';
+import type { ConfigProblem } from './configProblem.js';
+import { checkConfig, ConfigError } from './problems.js';
 import { temporal as temporalSchema, type ParsedConfig } from './schema.js';
 
 /**

@@ -1,17 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { deadLetterTopicOf } from './config.js';
-import { whyOwned } from './insertSettings.js';
+import type { CheckedParts, ConfigProblem } from './configProblem.js';
+import { crossChecks } from './crossChecks.js';
 import { configSchema, pipeline as pipelineSchema, type ParsedConfig } from './schema.js';
-import { collidingTopics } from '../protocol/tables.js';
 import { UsageError } from '../lib/usageError.js';
-import { isTopicPattern, topicPattern } from './topics.js';
-
-/** One problem of a configuration: its place, and what to do. */
-export interface ConfigProblem {
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
 
 /** A configuration that cannot be used. The message lists every problem, one per line. A retry does not help. */
 export class ConfigError extends UsageError {
@@ -32,9 +24,6 @@ export class ConfigError extends UsageError {
     this.problems = problems;
   }
 }
-
-/** The parts that are checked together: connections, and pipelines by name. */
-export type CheckedParts = Pick<ParsedConfig, 'kafka' | 'temporal' | 'clickhouse' | 'pipelines'>;
 
 /** The result of a check. `parts`: the valid parts, which can be checked further although something else is wrong. */
 export type Checked =
@@ -175,111 +164,4 @@ interface JsonSchema {
 
 function objectVariant(schema: JsonSchema): JsonSchema {
   return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
-}
-
-/** The source of each identity column by which rows are looked up. */
-const COORDINATES: Readonly<Record<string, string>> = {
-  _topic: 'topic',
-  _partition: 'partition',
-  _offset: 'offset',
-  _epoch: 'epoch',
-  _timestamp: 'timestamp',
-};
-
-/** Checks that involve more than one key. */
-function crossChecks({ pipelines, clickhouse }: CheckedParts): ConfigProblem[] {
-  const problems: ConfigProblem[] = [];
-  const inputs = new Map<string, string>();
-  const groups = new Map<string, string>();
-  for (const [name, { topics, groupId = `ktb-${name}` }] of Object.entries(pipelines)) {
-    for (const topic of topics) inputs.set(topic, name);
-    const other = groups.get(groupId);
-    if (other !== undefined) {
-      const message = `is also the group of pipeline ${other}; each pipeline needs a consumer group of its own`;
-      problems.push({ path: ['pipelines', name, 'groupId'], message });
-    }
-    groups.set(groupId, name);
-  }
-  for (const [name, pipeline] of Object.entries(pipelines)) {
-    const { reply } = pipeline;
-    const deadLetterTopic = deadLetterTopicOf(name, pipeline);
-    const replies: [ConfigProblem['path'], string][] = [
-      ...(reply === undefined ? [] : [[['reply', 'topic'], reply.topic] satisfies [ConfigProblem['path'], string]]),
-      ...(reply?.allowTopics ?? []).map((topic, index): [ConfigProblem['path'], string] => [
-        ['reply', 'allowTopics', index],
-        topic,
-      ]),
-    ];
-    for (const [path, topic] of [...replies, [['deadLetter', 'topic'], deadLetterTopic] as const]) {
-      const reader = inputs.get(topic);
-      if (reader !== undefined) {
-        const message = `${topic} is an input topic of pipeline ${reader}; records would go round in circles`;
-        problems.push({ path: ['pipelines', name, ...path], message });
-      }
-    }
-    for (const [path, topic] of replies) {
-      if (topic === deadLetterTopic)
-        problems.push({ path: ['pipelines', name, ...path], message: 'must not be the dead-letter topic' });
-    }
-  }
-  for (const [name, { topics, tables }] of Object.entries(pipelines)) {
-    const patterns = topics.filter(isTopicPattern).map(topicPattern);
-    for (const topic of Object.keys(tables)) {
-      if (topics.includes(topic) || patterns.some((pattern) => pattern?.test(topic))) continue;
-      problems.push({ path: ['pipelines', name, 'tables', topic], message: 'is no input topic of the pipeline' });
-    }
-  }
-  for (const [name, { topics, table, tables }] of Object.entries(pipelines)) {
-    const named = topics.filter((topic) => !isTopicPattern(topic));
-    for (const [shared, sharing] of collidingTopics({ table: { ofTopics: tables, others: table } }, named)) {
-      const message = `topics ${sharing.join(' and ')} would share the table ${shared}: give them tables of their own under tables`;
-      problems.push({ path: ['pipelines', name, 'table'], message });
-    }
-  }
-  for (const [name, { columns }] of Object.entries(pipelines)) {
-    for (const [column, source] of Object.entries(columns)) {
-      const own = COORDINATES[column];
-      if (own === undefined || own === source) continue;
-      const message = `is an identity column, by which rows are found again; it takes ${own}, and nothing else`;
-      problems.push({ path: ['pipelines', name, 'columns', column], message });
-    }
-  }
-  for (const [name, { format, unknownFields, columns, shardBy }] of Object.entries(pipelines)) {
-    if (format === 'json') continue;
-    if (shardBy.startsWith('/')) {
-      const message = `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
-      problems.push({ path: ['pipelines', name, 'shardBy'], message });
-    }
-    for (const [column, source] of Object.entries(columns)) {
-      const message = `leads into JSON, and the values are ${format}; use value, key, header:NAME, or a coordinate`;
-      if (source.startsWith('/')) problems.push({ path: ['pipelines', name, 'columns', column], message });
-      if (column === 'value' && !Object.values(columns).includes('value')) {
-        const taken = `the column value is for the record's value where no other column is: give it to one, as "value"`;
-        problems.push({ path: ['pipelines', name, 'columns', column], message: taken });
-      }
-    }
-    if (unknownFields === 'reject')
-      problems.push({
-        path: ['pipelines', name, 'unknownFields'],
-        message: `is about JSON objects; the values are ${format}`,
-      });
-  }
-  for (const setting of Object.keys(clickhouse.settings)) {
-    const why = whyOwned(setting);
-    if (why !== undefined) problems.push({ path: ['clickhouse', 'settings', setting], message: why });
-  }
-  const url = new URL(clickhouse.url);
-  if (url.username !== '' || url.password !== '') {
-    problems.push({ path: ['clickhouse', 'url'], message: 'must not hold credentials; use username and password' });
-  }
-  // The client would also read a password from there, and messages show the address.
-  if (url.search !== '') problems.push({ path: ['clickhouse', 'url'], message: 'must not hold parameters' });
-  if (clickhouse.tls !== undefined && url.protocol === 'http:') {
-    problems.push({ path: ['clickhouse', 'tls'], message: 'is for an https:// address, and url is an http:// one' });
-  }
-  if (clickhouse.accessToken !== undefined && (clickhouse.password !== '' || clickhouse.username !== 'default')) {
-    const message = 'stands for user and password: leave username and password out, or accessToken';
-    problems.push({ path: ['clickhouse', 'accessToken'], message });
-  }
-  return problems;
 }

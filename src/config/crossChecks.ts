@@ -1,0 +1,152 @@
+import { collidingTopics } from '../protocol/tables.js';
+import { deadLetterTopicOf } from './config.js';
+import type { CheckedParts, ConfigProblem } from './configProblem.js';
+import { whyOwned } from './insertSettings.js';
+import { isTopicPattern, topicPattern } from './topics.js';
+
+type Pipelines = CheckedParts['pipelines'];
+type Pipeline = Pipelines[string];
+
+/** Checks that involve more than one key. */
+export function crossChecks({ pipelines, clickhouse }: CheckedParts): ConfigProblem[] {
+  const ofEach = (check: (pipeline: Pipeline, name: string) => ConfigProblem[]): ConfigProblem[] =>
+    Object.entries(pipelines).flatMap(([name, pipeline]) =>
+      check(pipeline, name).map(({ path, message }) => ({ path: ['pipelines', name, ...path], message })),
+    );
+  const readers = new Map(
+    Object.entries(pipelines).flatMap(([name, { topics }]) => topics.map((topic) => [topic, name])),
+  );
+  return [
+    ...sharedGroups(pipelines),
+    ...ofEach((pipeline, name) => answerTopics(pipeline, name, readers)),
+    ...ofEach(tablesOfUnreadTopics),
+    ...ofEach(sharedTables),
+    ...ofEach(identityColumns),
+    ...ofEach(formatOfValues),
+    ...clickHouse(clickhouse),
+  ];
+}
+
+function sharedGroups(pipelines: Pipelines): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const groups = new Map<string, string>();
+  for (const [name, { groupId = `ktb-${name}` }] of Object.entries(pipelines)) {
+    const other = groups.get(groupId);
+    if (other !== undefined) {
+      const message = `is also the group of pipeline ${other}; each pipeline needs a consumer group of its own`;
+      problems.push({ path: ['pipelines', name, 'groupId'], message });
+    }
+    groups.set(groupId, name);
+  }
+  return problems;
+}
+
+/**
+ * Acknowledgements and dead letters may not go to each other's topics, nor to a topic that is read.
+ *
+ * @param readers by input topic, the pipeline that reads it
+ */
+function answerTopics(pipeline: Pipeline, name: string, readers: ReadonlyMap<string, string>): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const { reply } = pipeline;
+  const deadLetterTopic = deadLetterTopicOf(name, pipeline);
+  const replies: [ConfigProblem['path'], string][] = (reply?.allowTopics ?? []).map((topic, index) => [
+    ['reply', 'allowTopics', index],
+    topic,
+  ]);
+  if (reply !== undefined) replies.unshift([['reply', 'topic'], reply.topic]);
+  for (const [path, topic] of [...replies, [['deadLetter', 'topic'], deadLetterTopic] as const]) {
+    const reader = readers.get(topic);
+    if (reader !== undefined) {
+      const message = `${topic} is an input topic of pipeline ${reader}; records would go round in circles`;
+      problems.push({ path, message });
+    }
+  }
+  for (const [path, topic] of replies)
+    if (topic === deadLetterTopic) problems.push({ path, message: 'must not be the dead-letter topic' });
+  return problems;
+}
+
+function tablesOfUnreadTopics({ topics, tables }: Pipeline): ConfigProblem[] {
+  const patterns = topics.filter(isTopicPattern).map(topicPattern);
+  return Object.keys(tables)
+    .filter((topic) => !topics.includes(topic) && !patterns.some((pattern) => pattern?.test(topic)))
+    .map((topic) => ({ path: ['tables', topic], message: 'is no input topic of the pipeline' }));
+}
+
+function sharedTables({ topics, table, tables }: Pipeline): ConfigProblem[] {
+  const named = topics.filter((topic) => !isTopicPattern(topic));
+  return [...collidingTopics({ table: { ofTopics: tables, others: table } }, named)].map(([shared, sharing]) => {
+    const message = `topics ${sharing.join(' and ')} would share the table ${shared}: give them tables of their own under tables`;
+    return { path: ['table'], message };
+  });
+}
+
+/** The source of each identity column by which rows are looked up. */
+const COORDINATES: Readonly<Record<string, string>> = {
+  _topic: 'topic',
+  _partition: 'partition',
+  _offset: 'offset',
+  _epoch: 'epoch',
+  _timestamp: 'timestamp',
+};
+
+function identityColumns({ columns }: Pipeline): ConfigProblem[] {
+  return Object.entries(columns).flatMap(([column, source]) => {
+    const own = COORDINATES[column];
+    if (own === undefined || own === source) return [];
+    const message = `is an identity column, by which rows are found again; it takes ${own}, and nothing else`;
+    return [{ path: ['columns', column], message }];
+  });
+}
+
+/** Some keys are about JSON objects only, and some columns are for values of other formats. */
+function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): ConfigProblem[] {
+  if (format === 'json') return [];
+  const problems: ConfigProblem[] = [];
+  if (shardBy.startsWith('/')) {
+    const message = `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
+    problems.push({ path: ['shardBy'], message });
+  }
+  for (const [column, source] of Object.entries(columns)) {
+    const path = ['columns', column];
+    if (source.startsWith('/')) {
+      const message = `leads into JSON, and the values are ${format}; use value, key, header:NAME, or a coordinate`;
+      problems.push({ path, message });
+    }
+    if (column === 'value' && !Object.values(columns).includes('value')) {
+      const message = `the column value is for the record's value where no other column is: give it to one, as "value"`;
+      problems.push({ path, message });
+    }
+  }
+  if (unknownFields === 'reject')
+    problems.push({ path: ['unknownFields'], message: `is about JSON objects; the values are ${format}` });
+  return problems;
+}
+
+function clickHouse({
+  url: address,
+  settings,
+  tls,
+  accessToken,
+  username,
+  password,
+}: CheckedParts['clickhouse']): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const add = (path: ConfigProblem['path'], message: string): void => {
+    problems.push({ path: ['clickhouse', ...path], message });
+  };
+  for (const setting of Object.keys(settings)) {
+    const why = whyOwned(setting);
+    if (why !== undefined) add(['settings', setting], why);
+  }
+  const url = new URL(address);
+  if (url.username !== '' || url.password !== '') add(['url'], 'must not hold credentials; use username and password');
+  // The client would also read a password from there, and messages show the address.
+  if (url.search !== '') add(['url'], 'must not hold parameters');
+  if (tls !== undefined && url.protocol === 'http:')
+    add(['tls'], 'is for an https:// address, and url is an http:// one');
+  if (accessToken !== undefined && (password !== '' || username !== 'default'))
+    add(['accessToken'], 'stands for user and password: leave username and password out, or accessToken');
+  return problems;
+}
