@@ -11,6 +11,7 @@ import { Installations } from '../installation/installations.js';
 import { Membership } from '../installation/membership.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
+import { asError } from '../lib/asError.js';
 import { messageOf } from '../lib/messageOf.js';
 import { VERSION } from '../lib/version.js';
 import { DependencyMonitor, type Check } from '../telemetry/dependencies.js';
@@ -238,7 +239,7 @@ class End {
 
   /** A running step has failed. That is fatal, unless the daemon is ending: then the step was cancelled. */
   failed(error: unknown): void {
-    if (!this.signal.aborted) this.fatal(error instanceof Error ? error : new Error(String(error)));
+    if (!this.signal.aborted) this.fatal(asError(error));
   }
 }
 

@@ -5,6 +5,7 @@ import { identityFaults, missingColumns, unfitColumns } from '../clickhouse/iden
 import { InsertError } from '../clickhouse/insertErrors.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
+import { filledTables, type FilledTable } from '../config/filledTables.js';
 import { GRPC_STATUS } from '../temporal/errors.js';
 import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
 import { messageLimits } from '../kafka/messageLimits.js';
@@ -15,7 +16,6 @@ import {
   collidingPipelines,
   collidingTopics,
   onlyTable,
-  tablesOf,
   topicsReadTwice,
   type TablesOfPipeline,
 } from '../protocol/tables.js';
@@ -150,15 +150,11 @@ async function columnsOf(
 }
 
 /** All tables that records go to now. Asks Kafka only if they depend on the topics that match a pattern. */
-async function tablesInUse(
-  admin: KafkaAdmin,
-  { pipelines }: Config,
-): Promise<{ readonly pipeline: PipelineConfig; readonly table: string }[]> {
-  const inUse = [];
+async function tablesInUse(admin: KafkaAdmin, { pipelines }: Config): Promise<FilledTable[]> {
+  const inUse: FilledTable[] = [];
   for (const pipeline of pipelines) {
-    const { destination } = pipeline.settings;
-    const topics = onlyTable(destination) === null ? await topicsThatMatch(admin, pipeline) : [];
-    for (const table of tablesOf(destination, topics).keys()) inUse.push({ pipeline, table });
+    const isOne = onlyTable(pipeline.settings.destination) !== null;
+    inUse.push(...filledTables(pipeline, isOne ? [] : await topicsThatMatch(admin, pipeline)));
   }
   return inUse;
 }

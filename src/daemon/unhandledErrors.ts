@@ -1,4 +1,5 @@
 import type { Logger } from '../telemetry/logging.js';
+import { asError } from '../lib/asError.js';
 
 export interface UnhandledErrors {
   readonly logger: Pick<Logger, 'error'>;
@@ -17,7 +18,7 @@ export interface UnhandledErrors {
  */
 export function takeUnhandledErrors({ logger, ofKafkajs, fatal }: UnhandledErrors): () => void {
   const take = (thrown: unknown): void => {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const error = asError(thrown);
     const { message, stack } = error;
     if (isOfKafkajs(error)) {
       logger.error({ error: message, stack }, 'An error inside kafkajs reached nobody; the daemon goes on');

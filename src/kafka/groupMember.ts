@@ -4,6 +4,7 @@ import { fencingAssigner } from './fencingAssigner.js';
 import { isRefusal } from './refusal.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
 import { rejoinDelayMs, STEADY_MS } from './rejoining.js';
+import { asError } from '../lib/asError.js';
 
 /** Called when something happens to a member of a consumer group. */
 export interface MemberHandlers {
@@ -289,8 +290,4 @@ export class GroupMember {
     });
     return consumer;
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

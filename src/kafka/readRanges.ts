@@ -4,7 +4,7 @@ import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kaf
 import type { KafkaAdmin } from './admin.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { failureOf, startOf } from './kafkajs/fetchedBatch.js';
-import { UnreadableBatchError } from './kafkajs/recordSet.js';
+import { UNREADABLE_FETCHES_MAX, UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
 import { causeOf, isRefusal } from './refusal.js';
 
@@ -33,10 +33,6 @@ interface RangeHandlers {
   readonly passedOver: (unreadable: PassedOver) => void;
 }
 
-/**
- * After this many fetches of a batch that may be damaged, the reading fails. The daemon would hold the partition then.
- */
-const UNREADABLE_FETCHES_MAX = 3;
 /** If nothing new comes for this long, the reading fails. A broker that is restarted is back by then. */
 const PATIENCE_MS = 90_000;
 /** If nothing new comes for this long, the log is asked whether it still has the next offset. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StateLog } from './logging.js';
 import type { Dependency, Metrics } from './metrics.js';
+import { asError } from '../lib/asError.js';
 
 /**
  * Rejects, with a message that says what to do, while the dependency cannot be used. Rejects with
@@ -114,7 +115,7 @@ async function failure(running: Promise<void>, timeoutMs: number): Promise<Error
     ]);
     return null;
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return asError(error);
   } finally {
     timeout.abort();
   }

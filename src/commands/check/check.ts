@@ -1,9 +1,11 @@
 import Table from 'cli-table3';
 import type { Config } from '../../config/config.js';
+import { filledTables } from '../../config/filledTables.js';
 import { loadConfig } from '../../config/load.js';
 import { ConfigError } from '../../config/problems.js';
+import { inputTopics } from '../../config/topics.js';
 import { answerOf } from '../shared/chosen.js';
-import { checkTables, filledTables } from './checkClickHouse.js';
+import { checkTables } from './checkClickHouse.js';
 import { checkInstallation } from './checkInstallation.js';
 import { checkKafkaTopics, existingTopics } from './checkKafka.js';
 import { checkNamespace } from './checkTemporal.js';
@@ -35,7 +37,7 @@ export async function check({ config: file, json }: { config: string; json: bool
   // The topics decide which tables have to exist. Without Kafka these are the topics that the configuration names.
   const topics = await answerOf(existingTopics(config), PART_TIMEOUT_MS);
   const existing = topics.ok ? topics.value : [];
-  const filled = filledTables(config, existing);
+  const filled = config.pipelines.flatMap((pipeline) => filledTables(pipeline, inputTopics(pipeline, existing)));
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
     findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),

@@ -4,34 +4,18 @@ import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
 import { LOOK_UP_TIMEOUT } from '../../clickhouse/lookUps.js';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';
-import type { Config, PipelineConfig } from '../../config/config.js';
-import { inputTopics } from '../../config/topics.js';
+import type { Config } from '../../config/config.js';
+import type { FilledTable } from '../../config/filledTables.js';
 import { reachClickHouse } from '../../connections/openParts.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { NoAnswerError, within } from '../../lib/within.js';
-import { parseTableName, tablesOf } from '../../protocol/tables.js';
+import { parseTableName } from '../../protocol/tables.js';
 import { withTables } from '../shared/connections.js';
 import { judges, type Finding } from './finding.js';
 import { judgeServerVersion, judgeSystemGrants } from './serverFindings.js';
 import { sharedTables } from './sharedTables.js';
 import { judgeTable, type TableFacts } from './tableFindings.js';
-
-/** A table that a pipeline fills. */
-interface FilledTable {
-  readonly pipeline: PipelineConfig;
-  readonly table: string;
-}
-
-/** The tables that the pipelines fill from topics that exist. */
-export function filledTables({ pipelines }: Config, existing: readonly string[]): FilledTable[] {
-  return pipelines.flatMap((pipeline) =>
-    [...tablesOf(pipeline.settings.destination, inputTopics(pipeline, existing)).keys()].map((table) => ({
-      pipeline,
-      table,
-    })),
-  );
-}
 
 /** Tables that are looked at together. More would wait for each other's connections, and seem slow. */
 const TABLES_AT_ONCE = 4;
@@ -40,7 +24,7 @@ const TABLES_AT_ONCE = 4;
  * Asks ClickHouse about itself and about the tables of all pipelines.
  *
  * @param existing topics that exist: pipelines choose tables by them
- * @param filled the tables that they choose, see {@link filledTables}
+ * @param filled the tables that they choose, see `filledTables`
  */
 export function checkTables(
   config: Config,

@@ -1,5 +1,6 @@
 import type { PipelineConfig } from '../../config/config.js';
 import { inputTopics } from '../../config/topics.js';
+import { CHUNK_BYTES_MAX } from '../../protocol/payloadLimit.js';
 import { judges, type Finding } from './finding.js';
 import { DAY_MS, hours } from './retention.js';
 
@@ -24,9 +25,6 @@ const INPUT_RETENTION_MS_MIN = DAY_MS;
 
 /** Enough time for people to look at dead letters. */
 const DEAD_LETTER_RETENTION_MS_MIN = 7 * DAY_MS;
-
-/** Encoded bytes of a record that fits into any signal, see `BODY_BYTES_MAX` in `laneSender.ts`. */
-const SIGNAL_BYTES_MAX = 1_200_000;
 
 /**
  * Judges the topics of a pipeline.
@@ -94,11 +92,11 @@ function judgeInput(
 ): Finding[] {
   const { warning } = judges(`topic ${topic.name}`);
   const findings = judgeReplicas(topic, brokers);
-  const retentionMs = numberOf(topic, 'retention.ms');
-  if (retentionMs !== null && retentionMs >= 0 && retentionMs < INPUT_RETENTION_MS_MIN)
+  const short = retentionBelow(topic, INPUT_RETENTION_MS_MIN);
+  if (short !== null)
     findings.push(
       warning(
-        `keeps records for ${hours(retentionMs)}: an outage that is longer loses those not read yet`,
+        `keeps records for ${short}: an outage that is longer loses those not read yet`,
         `set retention.ms to ${INPUT_RETENTION_MS_MIN} or more`,
       ),
     );
@@ -110,10 +108,10 @@ function judgeInput(
       ),
     );
   const maxBytes = numberOf(topic, 'max.message.bytes');
-  if (maxBytes !== null && maxBytes > SIGNAL_BYTES_MAX)
+  if (maxBytes !== null && maxBytes > CHUNK_BYTES_MAX)
     findings.push(
       warning(
-        `takes records of ${maxBytes} bytes; those that are over ${SIGNAL_BYTES_MAX} when compressed fit into no signal`,
+        `takes records of ${maxBytes} bytes; those that are over ${CHUNK_BYTES_MAX} when compressed fit into no signal`,
         'know that they go to the dead-letter topic',
       ),
     );
@@ -142,16 +140,22 @@ function judgeReplies(topic: TopicFacts, brokers: number): Finding[] {
 function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
   const { warning } = judges(`topic ${topic.name}`);
   const findings = judgeReplicas(topic, brokers);
-  const retentionMs = numberOf(topic, 'retention.ms');
-  if (retentionMs !== null && retentionMs >= 0 && retentionMs < DEAD_LETTER_RETENTION_MS_MIN)
+  const short = retentionBelow(topic, DEAD_LETTER_RETENTION_MS_MIN);
+  if (short !== null)
     findings.push(
       warning(
-        `keeps dead letters for ${hours(retentionMs)} only`,
+        `keeps dead letters for ${short} only`,
         `set retention.ms to ${DEAD_LETTER_RETENTION_MS_MIN} or more, so that somebody can look at them`,
       ),
     );
   findings.push(...judgeCompaction(topic, 'dead letters'));
   return summed(topic, findings);
+}
+
+/** How long a topic keeps its records, in words, if that is less than this. Null if it is not, or not known. */
+function retentionBelow(topic: TopicFacts, leastMs: number): string | null {
+  const retentionMs = numberOf(topic, 'retention.ms');
+  return retentionMs !== null && retentionMs >= 0 && retentionMs < leastMs ? hours(retentionMs) : null;
 }
 
 /** A compacted topic refuses messages without a key, and of two messages with one key it keeps the later one. */

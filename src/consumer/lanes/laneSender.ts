@@ -5,7 +5,7 @@ import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
 import { UnencodableRecordError } from '../../codecs/columns.js';
 import { isStub, type KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
-import { withinPayload } from '../../protocol/payloadLimit.js';
+import { CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from '../../temporal/flowControl.js';
@@ -30,12 +30,6 @@ export interface LaneObserver {
    */
   setAside(pack: Pack): Promise<void>;
 }
-
-/**
- * Encoded bytes of a chunk that Temporal always accepts. They are below the payload limit (2 MiB,
- * `limit.blobSize.error`, or the namespace's own), and below the limit of one batch, with room for the metadata.
- */
-const BODY_BYTES_MAX = 1_200_000;
 
 const TOO_LARGE = 'it is too large';
 
@@ -203,7 +197,7 @@ export class LaneSender {
     if (pack.records === 1 && first?.records.some(isOverLimit) === true) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(pack.segments);
-      const bytesMax = withinPayload(BODY_BYTES_MAX, this.#settings().batch.payloadBytesMax);
+      const bytesMax = withinPayload(CHUNK_BYTES_MAX, this.#settings().batch.payloadBytesMax);
       return chunk.body.length > bytesMax ? { refusal: TOO_LARGE } : chunk;
     } catch (error) {
       if (error instanceof UnencodableRecordError) return { refusal: error.message };

@@ -1,12 +1,10 @@
 import type { PipelineConfig } from '../../config/config.js';
+import { UNREADABLE_FETCHES_MAX } from '../../kafka/kafkajs/recordSet.js';
 import type { Logger } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { AssignedPartition } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import type { HeldPartitions } from './heldPartitions.js';
-
-/** After this many fetches of an unreadable record batch, its partition is not read any more under this assignment. */
-const UNREADABLE_FETCHES_MAX = 3;
 
 export interface MissingRecordsOptions {
   readonly pipeline: Pick<PipelineConfig, 'name' | 'onGap'>;

@@ -40,6 +40,12 @@ export interface RecordSetPart {
   readonly failure: UnreadableBatchError | null;
 }
 
+/**
+ * After this many fetches, a part that may be damaged counts as unreadable: its partition is not read any more under this
+ * assignment, and a command that reads it fails.
+ */
+export const UNREADABLE_FETCHES_MAX = 3;
+
 /** A record batch, or a record, that cannot be read. */
 export class UnreadableBatchError extends Error {
   override readonly name = 'UnreadableBatchError';
