@@ -14,6 +14,12 @@ const LONGEST = ['topics', 'kills', 'outages', 'telemetry', 'continueAsNew', 'st
 /** What waits begins first, longest first. What computes comes after it, in short files, and so all workers end together. */
 const PROJECTS = ['system', 'workflow', 'simulation', 'unit'];
 
+/**
+ * Files run one after the other in the same processes: what they import, kafkajs and Temporal's client above all, is loaded four times, and
+ * not once a file. So a file puts back what it changes of the process; spies are put back before each test.
+ */
+const IN_SHARED_PROCESSES = { isolate: false, restoreMocks: true };
+
 /** The order of {@link PROJECTS} and {@link LONGEST}; among equals vitest's own, by the last run's times or the size. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -37,10 +43,22 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       {
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: AT_ONCE, testTimeout: 30_000 },
+        test: {
+          ...IN_SHARED_PROCESSES,
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          maxWorkers: AT_ONCE,
+          testTimeout: 30_000,
+        },
       },
       {
-        test: { name: 'simulation', include: ['test/simulation/*.test.ts'], maxWorkers: AT_ONCE, testTimeout: 30_000 },
+        test: {
+          ...IN_SHARED_PROCESSES,
+          name: 'simulation',
+          include: ['test/simulation/*.test.ts'],
+          maxWorkers: AT_ONCE,
+          testTimeout: 30_000,
+        },
       },
       {
         test: {
@@ -53,6 +71,7 @@ export default defineConfig({
       },
       {
         test: {
+          ...IN_SHARED_PROCESSES,
           name: 'system',
           include: ['test/system/*.test.ts'],
           globalSetup: ['test/support/sharedStack.ts'],
