@@ -1,7 +1,14 @@
 import { Packr } from 'msgpackr';
 import crc32 from 'crc-32';
 import { compress, decompress } from './compression.js';
-import { CHUNK_FORMAT, type ChunkMeta, type OffsetRange, type RecordMark, type Segment } from '../protocol/chunk.js';
+import {
+  CHUNK_FORMAT,
+  isWithin,
+  type ChunkMeta,
+  type OffsetRange,
+  type RecordMark,
+  type Segment,
+} from '../protocol/chunk.js';
 import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
 import { recordBytes, type KafkaRecord, type RecordSource } from '../protocol/record.js';
 
@@ -121,5 +128,5 @@ function unpack(body: Uint8Array): SegmentColumns[] {
 }
 
 function within(records: KafkaRecord[], ranges: readonly OffsetRange[]): KafkaRecord[] {
-  return records.filter(({ offset }) => ranges.some(([from, to]) => offset > from && offset <= to));
+  return records.filter(({ offset }) => isWithin(ranges, offset));
 }

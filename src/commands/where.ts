@@ -16,6 +16,7 @@ import { keylessIndex, laneIndex } from '../codecs/laneIndex.js';
 import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../protocol/batcherId.js';
+import { isWithin } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
 import { tableOf } from '../protocol/tables.js';
@@ -222,9 +223,7 @@ async function acceptedBy(
 
 function epochsOf({ accepted }: FoundBatcher, { topic, partition, offset }: RecordPlace): string[] {
   const coverage = accepted.coverage.find((entry) => entry.topic === topic && entry.partition === partition);
-  return (coverage?.epochs ?? [])
-    .filter(({ ranges }) => ranges.some(([from, to]) => offset > from && offset <= to))
-    .map(({ epoch }) => epoch);
+  return (coverage?.epochs ?? []).filter(({ ranges }) => isWithin(ranges, offset)).map(({ epoch }) => epoch);
 }
 
 async function batchesIn(

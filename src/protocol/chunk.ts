@@ -61,6 +61,11 @@ export const CHUNK_FORMAT = 'ktb-chunk/1';
 /** A range of offsets: after `from`, up to and including `to`. */
 export type OffsetRange = readonly [from: number, to: number];
 
+/** Whether one of the ranges has this offset. */
+export function isWithin(ranges: readonly OffsetRange[], offset: number): boolean {
+  return ranges.some(([from, to]) => offset > from && offset <= to);
+}
+
 /**
  * A chunk as a batcher buffers it and gives it to a flush. `keep` has an entry for each segment: null for all of it, or
  * the ranges that had not been accepted before (an empty list for nothing). `records` and `bytes` always count the

@@ -1,4 +1,4 @@
-import type { BufferedChunk } from '../../protocol/chunk.js';
+import { isWithin, type BufferedChunk } from '../../protocol/chunk.js';
 import { REJECTION_CODES } from '../../protocol/ack.js';
 import { identityName, type RecordPlace } from '../../protocol/record.js';
 import { decodeRejected, type RejectedRecord } from '../../codecs/rejectionCodec.js';
@@ -37,7 +37,7 @@ export function holdsRecord({ segments, keep }: BufferedChunk, { topic, partitio
   return segments.some((segment, index) => {
     if (segment.topic !== topic || segment.partition !== partition) return false;
     const ranges = keep[index] ?? [[segment.from, segment.to] as const];
-    return ranges.some(([from, to]) => offset > from && offset <= to);
+    return isWithin(ranges, offset);
   });
 }
 
