@@ -3,6 +3,7 @@ import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource } from '../protocol/record.js';
 import { DEFAULT_MAPPING } from '../protocol/settings.js';
 import { buildRows, type BatchRows, type SourcedRecord } from './batchRows.js';
+import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { Insertion } from './insertion.js';
@@ -40,12 +41,10 @@ export async function insertRecords(
     // Whatever the error, the table may have been altered since its columns were read.
     options.tables.forget(options.table);
     // Then this has to go well the second time. If it does not, a person has to see it.
-    if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN)) throw error;
+    if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN_IN_TABLE)) throw error;
     return insertOnce(records, { ...options, repeated: true });
   }
 }
-
-const NO_SUCH_COLUMN = '16';
 
 async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
   const { tableColumns, ...batchRows } = await rowsByLatestColumns(records, options);
@@ -145,7 +144,7 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchIn
   const missing = Object.keys(columns).find((column) => !tableColumns.has(column));
   if (missing === undefined) return;
   const message = `table ${table} has no column ${missing}, which the pipeline's columns name: add it, or take it out there`;
-  throw new InsertError('structural', { code: NO_SUCH_COLUMN, message });
+  throw new InsertError('structural', { code: NO_SUCH_COLUMN_IN_TABLE, message });
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import { UNKNOWN_TABLE } from './errorCodes.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import { askedNames, namedTable, partsToAsk, tableKey } from './namedTables.js';
-import { queryRows, UNKNOWN_TABLE, unlessMissing } from './queries.js';
+import { queryRows, unlessMissing } from './queries.js';
 import type { TableColumns } from './tableColumns.js';
 import { READ_MAX_AGE_MS, type ServerLimits } from './serverLimits.js';
 import type { ValueLimits } from './values/valueCheck.js';

@@ -3,6 +3,7 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { KafkaRecord, RecordSource, TopicPartition } from '../protocol/record.js';
+import { TIMEOUT_EXCEEDED } from './errorCodes.js';
 import { keepsSeconds } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { quoted, type NamedTable } from './namedTables.js';
@@ -120,8 +121,6 @@ function ofOwn(isOwn: OffsetRange['isOwn']): (row: readonly [offset: number | st
   return isOwn === undefined ? () => true : ([offset]) => isOwn(Number(offset));
 }
 
-/** ClickHouse's code for a query that ran longer than `max_execution_time`. */
-const TIMEOUT_EXCEEDED = '159';
 /** Code of a look-up that took too long. ClickHouse is not away then. */
 export const LOOK_UP_TIMEOUT = 'look_up_timeout';
 

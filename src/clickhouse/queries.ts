@@ -4,6 +4,7 @@
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { QUERY_SETTINGS } from '../config/insertSettings.js';
 import { mustBeOfClickHouse } from './answers.js';
+import { ACCESS_DENIED, UNKNOWN_TABLE } from './errorCodes.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 
 interface QueryOptions<Row> {
@@ -44,10 +45,6 @@ export async function queryRows<Row>(
     throw classifyInsertError(error);
   }
 }
-
-/** Codes of ClickHouse's UNKNOWN_TABLE and ACCESS_DENIED. */
-export const UNKNOWN_TABLE = '60';
-const ACCESS_DENIED = '497';
 
 /** The answer, or a replacement if the user may not ask. */
 export function unlessDenied<Answer, Instead>(asked: Promise<Answer>, instead: Instead): Promise<Answer | Instead> {

@@ -7,7 +7,7 @@ import { insertRecords } from '../../src/clickhouse/batchInsert.js';
 import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
-import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/insertErrors.js';
+import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/errorCodes.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
 import { DenyingProxy } from '../support/denyingProxy.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DATA_CODES } from '../../src/clickhouse/insertErrors.js';
+import { DATA_CODES } from '../../src/clickhouse/errorCodes.js';
 import { messageOf } from '../../src/lib/messageOf.js';
 import { REJECTION_CODES } from '../../src/protocol/ack.js';
 import { useValueStore } from '../support/storedValues.js';

@@ -1,13 +1,7 @@
 import { ClickHouseError } from '@clickhouse/client';
 import { expect, it } from 'vitest';
-import {
-  classifyForeignAnswer,
-  classifyInsertError,
-  DATA_CODES,
-  OVERSIZED_CODES,
-  STRUCTURAL_CODES,
-  TRANSIENT_CODES,
-} from '../../../src/clickhouse/insertErrors.js';
+import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../../src/clickhouse/errorCodes.js';
+import { classifyForeignAnswer, classifyInsertError } from '../../../src/clickhouse/insertErrors.js';
 
 const error = (code: string, message: string, type = 'SOME_TYPE') => new ClickHouseError({ code, type, message });
 const columns = new Map(['delay', 'id'].map((name) => [name, 'String']));
