@@ -22,6 +22,7 @@ import {
   type RunningRole,
   type Shared,
 } from './role.js';
+import { withWorkflowSlots } from './workflowSlots.js';
 
 /** Calls of `openBatcher` that a worker answers at the same time. */
 const OPENINGS_AT_ONCE = 50;
@@ -62,7 +63,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
           identity: `ktb-${process.pid}@${hostname()}`,
           shutdownGraceTime: forceTimeMs / 2,
           shutdownForceTime: forceTimeMs,
-          ...ofQueue,
+          ...(ofQueue.workflowBundle === undefined ? ofQueue : withWorkflowSlots(ofQueue)),
         }),
       stateLog,
       failed: () => metrics.workerFailures.inc({ task_queue: taskQueue }),
