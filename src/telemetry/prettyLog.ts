@@ -1,7 +1,11 @@
-import { default as pinoPretty } from 'pino-pretty';
+import { createRequire } from 'node:module';
+import type { build } from 'pino-pretty';
 
-/** Log lines for people: time, level, message, then the fields. */
+const requireModule = createRequire(import.meta.url);
+
+/** Log lines for people: time, level, message, then the fields. Its library, some 40 files, is loaded when it is called. */
 export function pretty(): NodeJS.WritableStream {
+  const pinoPretty = requireModule('pino-pretty') as typeof build;
   return pinoPretty({
     colorize: process.stdout.isTTY,
     translateTime: 'SYS:HH:MM:ss',

@@ -9,11 +9,12 @@ import { expect, it, onTestFinished } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
-/** Scripts that Node loads for a command line of `ktb`, as its coverage lists them. */
+/** Scripts that Node loads for a command line of `ktb`, as its coverage lists them, however the command ends. */
 async function loadedBy(args: readonly string[]): Promise<string[]> {
   const directory = await mkdtemp(join(tmpdir(), 'ktb-coverage-'));
   onTestFinished(() => rm(directory, { recursive: true }));
-  await promisify(execFile)(process.execPath, [CLI, ...args], { env: { ...process.env, NODE_V8_COVERAGE: directory } });
+  const env = { ...process.env, NODE_V8_COVERAGE: directory };
+  await once(spawn(process.execPath, [CLI, ...args], { env, stdio: 'ignore' }), 'close');
   const files = await readdir(directory);
   const reports = await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')));
   return reports.flatMap((report) =>
@@ -42,6 +43,17 @@ it('ends without a word where nobody reads its output any more', async () => {
 it('a command loads what it needs', async () => {
   const loaded = await loadedBy(['config', 'example']);
   expect(loaded.filter((url) => url.includes('/dist/commands/')).length).toBeGreaterThan(0);
+});
+
+it.each([
+  ['check', []],
+  ['reconcile', ['orders']],
+])('%s loads Temporal’s client, and neither its worker nor what formats a log for people', async (command, args) => {
+  const loaded = await loadedBy([command, ...args, '--config', 'no-such-file']);
+  const libraries = ['@temporalio/client', '@temporalio/worker/lib/worker.js', 'rxjs', 'memfs', 'pino-pretty'];
+  expect(libraries.filter((library) => loaded.some((url) => url.includes(`/node_modules/${library}`)))).toEqual([
+    '@temporalio/client',
+  ]);
 });
 
 it.each([
