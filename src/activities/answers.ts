@@ -1,5 +1,6 @@
 import type { AckStatus } from '../protocol/ack.js';
 import type { BatchSpec } from '../protocol/flush.js';
+import { NO_TIMESTAMP } from '../protocol/record.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
 import { AckPublisher } from './ackPublisher.js';
@@ -80,7 +81,7 @@ export class Answers {
   #observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
     const nowMs = Date.now();
     for (const { record } of answered) {
-      if (record.timestampMs >= 0)
+      if (record.timestampMs !== NO_TIMESTAMP)
         this.#metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
     }
   }

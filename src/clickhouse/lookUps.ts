@@ -2,7 +2,7 @@
  * Look-ups of rows that are in a table already, by the identity columns.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
-import type { KafkaRecord, RecordSource, TopicPartition } from '../protocol/record.js';
+import { NO_TIMESTAMP, type KafkaRecord, type RecordSource, type TopicPartition } from '../protocol/record.js';
 import { TIMEOUT_EXCEEDED } from './errorCodes.js';
 import { keepsSeconds } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
@@ -154,21 +154,26 @@ export function recordName({ offset, timestampMs }: KafkaRecord): string {
   return `${offset}@${secondsOfRecord(timestampMs)}`;
 }
 
-/** What a column `_timestamp` keeps of a record's timestamp, whatever its type. 0 if the record has none. */
+/** What a column `_timestamp` keeps of a record's timestamp, whatever its type: whole seconds, rounded down. 0 if the record has none. */
 export function secondsOfRecord(timestampMs: number): number {
-  return timestampMs < 0 ? 0 : Math.floor(timestampMs / 1000);
+  return timestampMs === NO_TIMESTAMP ? 0 : Math.floor(timestampMs / 1000);
 }
 
 /**
  * The seconds of a `_timestamp` column. An integer column holds milliseconds. `toUnixTimestamp` fails after 2106, so
- * `DateTime64` uses another function. A nullable column has null for a record without a timestamp.
+ * `DateTime64` uses another function. A nullable column has null for a record without a timestamp. `intDiv` rounds
+ * towards 1970, but a `DateTime64(0)` rounds down, so the part of a second is taken off first.
  */
 function secondsOf(type = ''): string {
   const { name } = innerType(type);
-  const seconds = /^U?Int/.test(name)
-    ? 'intDiv(_timestamp, 1000)'
+  const milliseconds = /^U?Int/.test(name)
+    ? '_timestamp'
     : name === 'DateTime64'
-      ? 'intDiv(toUnixTimestamp64Milli(_timestamp), 1000)'
-      : 'toUnixTimestamp(_timestamp)';
+      ? 'toUnixTimestamp64Milli(_timestamp)'
+      : null;
+  const seconds =
+    milliseconds === null
+      ? 'toUnixTimestamp(_timestamp)'
+      : `intDiv(${milliseconds} - positiveModulo(${milliseconds}, 1000), 1000)`;
   return `ifNull(${seconds}, 0)`;
 }

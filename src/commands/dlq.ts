@@ -18,7 +18,7 @@ import {
   UNREADABLE_CHUNK,
   type RecordPart,
 } from '../protocol/deadLetter.js';
-import { partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
+import { NO_TIMESTAMP, partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka } from './shared/connections.js';
 import { pipelineNamed } from './shared/chosen.js';
@@ -115,7 +115,7 @@ function describe(letter: Letter, values: boolean): object {
   return {
     record: placeOf(letter),
     letter: `${letter.partition}/${record.offset}`,
-    ...(timestampMs < 0 ? {} : { timestamp: timeText(timestampMs) }),
+    ...(timestampMs === NO_TIMESTAMP ? {} : { timestamp: timeText(timestampMs) }),
     code,
     message,
     key: originalKey(record)?.toString() ?? null,

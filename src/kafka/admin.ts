@@ -43,8 +43,8 @@ export interface KafkaLookups {
    */
   fetchHighWatermarks(topic: string): Promise<ReadonlyMap<string, number>>;
   /**
-   * The first offsets at or after a time, by partition. -1 if there is none. Rejects if one of them cannot be found out
-   * now.
+   * The first offsets at or after a time, by partition. -1 if there is none. A time before 1970 stands for the start of
+   * the log: Kafka looks up no such time, and takes -1 for the end. Rejects if one of them cannot be found out now.
    */
   fetchOffsetsAt(partitions: readonly TopicPartition[], timestampMs: number): Promise<ReadonlyMap<string, number>>;
   /** What a group has committed, by partition. Rejects if the group's coordinator does not answer. */
@@ -201,7 +201,7 @@ class Lookups implements KafkaLookups {
     partitions: readonly TopicPartition[],
     timestampMs: number,
   ): Promise<ReadonlyMap<string, number>> {
-    const answers = await this.#fetchOffsets(partitions, { timestamp: timestampMs });
+    const answers = await this.#fetchOffsets(partitions, { timestamp: timestampMs < 0 ? EARLIEST : timestampMs });
     const offsets = new Map<string, number>();
     for (const [name, answer] of answers) {
       if (typeof answer === 'string') throw new Error(`${name}: ${answer}`);

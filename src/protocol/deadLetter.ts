@@ -3,7 +3,6 @@ import type { BufferedChunk } from './chunk.js';
 import type { ForeignSignal, ForeignSignalBatch } from './foreignSignal.js';
 import {
   lastHeader,
-  NO_TIMESTAMP,
   type HeaderValue,
   type HeaderValues,
   type KafkaRecord,
@@ -172,7 +171,7 @@ export interface DeadLetter {
 export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadLetter {
   const text = (name: string): string | null => lastHeader(headers, name)?.toString() ?? null;
   const error = (name: string): string | null => text(ERROR_HEADERS + name);
-  const mark = (name: string, digitsMax?: number): number | null => wholeNumber(text(name), digitsMax);
+  const mark = (name: string): number | null => wholeNumber(text(name));
   const [topic, partition, offset] = [error('topic'), wholeNumber(error('partition')), wholeNumber(error('offset'))];
   return {
     pipeline: error('connector.name'),
@@ -184,7 +183,7 @@ export function readDeadLetter({ headers }: Pick<KafkaRecord, 'headers'>): DeadL
       key: mark(OMITTED_BYTES.key),
       headers: mark(OMITTED_BYTES.headers),
     },
-    ownTimestampMs: text(OWN_TIMESTAMP) === String(NO_TIMESTAMP) ? NO_TIMESTAMP : mark(OWN_TIMESTAMP, 19),
+    ownTimestampMs: timestampIn(text(OWN_TIMESTAMP)),
   };
 }
 
@@ -209,7 +208,12 @@ function headerObject(list: readonly RecordHeader[]): Record<string, HeaderValue
   return headers;
 }
 
-/** @param digitsMax 15 by default: so many digits are exact as a number */
-function wholeNumber(text: string | null, digitsMax = 15): number | null {
-  return text !== null && /^\d+$/.test(text) && text.length <= digitsMax ? Number(text) : null;
+/** Fifteen digits are exact as a number. */
+function wholeNumber(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+/** Any timestamp of Kafka's, in 64 bits. Those before 1970 are negative. */
+function timestampIn(text: string | null): number | null {
+  return text !== null && /^-?\d{1,19}$/.test(text) ? Number(text) : null;
 }

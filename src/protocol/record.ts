@@ -7,7 +7,7 @@
  */
 export interface KafkaRecord {
   readonly offset: number;
-  /** Milliseconds since 1970, as the record has it. -1 if the producer gave none. */
+  /** Milliseconds since 1970, as the record has it. -1 if the producer gave none. Other negative ones are before 1970. */
   readonly timestampMs: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
@@ -75,12 +75,12 @@ export function identityName({
 /** The timestamp of a record whose producer gave none. */
 export const NO_TIMESTAMP = -1;
 
-/** The latest date that JavaScript knows, in milliseconds since 1970. */
+/** The latest date that JavaScript knows, in milliseconds since 1970. The earliest is as long before 1970. */
 export const DATE_MS_MAX = 8.64e15;
 
 /** Whether a timestamp can be written as a date. It cannot if, for example, the producer counts in nanoseconds. */
 function isTime(timestampMs: number): boolean {
-  return timestampMs <= DATE_MS_MAX;
+  return Math.abs(timestampMs) <= DATE_MS_MAX;
 }
 
 /**

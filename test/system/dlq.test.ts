@@ -128,11 +128,12 @@ it('where a dead-letter topic has the time of its broker, a replay leaves no rec
   const ofFirstVersion = { value: '"a"', headers, timestamp: '1700000000000' };
   // The log that was read later has another record at this offset.
   const letters = [ofFirstVersion, letter('"b"', 1_700_000_000_000), letter('"c"', 1_700_000_000_001)];
-  for (const message of [...letters, letter('"b"', 1_700_000_000_000)])
+  const early = letter('"d"', -2_208_988_800_000);
+  for (const message of [...letters, letter('"b"', 1_700_000_000_000), early, early])
     await producer.send({ topic: deadLetterTopic, messages: [message] });
   expect(await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all'])).toEqual({
     code: 0,
-    output: `3 replayed to ${topic}\n1 passed over: further dead letters of the same records\n`,
+    output: `4 replayed to ${topic}\n2 passed over: further dead letters of the same records\n`,
   });
-  expect(await fixture.recordsInTopic()).toBe(3);
+  expect(await fixture.recordsInTopic()).toBe(4);
 });

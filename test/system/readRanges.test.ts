@@ -45,6 +45,19 @@ it(
   SOON_MS,
 );
 
+it('a time before 1970 stands for the start of the log, also where its number means the end to Kafka', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1 });
+  for (const at of ['1900-01-01T00:00:00Z', '1960-01-01T00:00:00Z', '2020-01-01T00:00:00Z'])
+    await fixture.producer.send({
+      topic: fixture.topic,
+      messages: [{ value: at, timestamp: String(Date.parse(at)) }],
+    });
+  const firstSince = async (sinceMs: number) => (await rangesOf(fixture.admin, [fixture.topic], sinceMs))[0]?.from;
+  for (const sinceMs of [-1, -2, -3, -6, Date.parse('1950-01-01T00:00:00Z')])
+    expect(await firstSince(sinceMs), String(sinceMs)).toBe(0);
+  expect(await firstSince(0)).toBe(2);
+});
+
 it(
   'a read ends where retention has taken what was to be read',
   async () => {

@@ -3,7 +3,7 @@
  */
 import { pointerTokens } from '../../lib/jsonPointer.js';
 import type { Rejection } from '../../protocol/ack.js';
-import { lastHeader, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import { lastHeader, NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
 import { textAtPointer, type JsonObject } from '../values/json.js';
 import { quote, quoteBytes } from './quoting.js';
@@ -30,7 +30,7 @@ export function columnReader(from: string, type: string, json: JsonObject): Colu
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
     offset: (_source, { offset }) => String(offset),
-    timestamp: (_source, { timestampMs }) => (timestampMs < 0 ? undefined : timestampText(timestampMs)),
+    timestamp: (_source, { timestampMs }) => (timestampMs === NO_TIMESTAMP ? undefined : timestampText(timestampMs)),
     epoch: ({ epoch }) => quote(epoch),
   };
   const reader = readers[from];

@@ -1,4 +1,4 @@
-import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
+import { NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { IdentityColumn } from '../identityColumns.js';
 import type { TableColumns } from '../tableColumns.js';
 import { quote, quoteBytes } from './quoting.js';
@@ -24,7 +24,7 @@ export function identityFieldWriter(identity: readonly IdentityColumn[], table: 
       sharedFields.set(source, fields);
     }
     if (hasOffset) fields += `${comma(fields)}"_offset":${record.offset}`;
-    if (hasTimestamp && record.timestampMs >= 0)
+    if (hasTimestamp && record.timestampMs !== NO_TIMESTAMP)
       fields += `${comma(fields)}"_timestamp":${timestampText(record.timestampMs)}`;
     if (hasKey) fields += `${comma(fields)}"_key":${quoteBytes(record.key)}`;
     return fields;

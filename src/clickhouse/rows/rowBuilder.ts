@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { REJECTION_CODES, setAsideBecause } from '../../protocol/ack.js';
-import { NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { DEFAULT_MAPPING, type Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
 import { JsonObject } from '../values/json.js';
@@ -10,7 +10,7 @@ import { NestedFields } from './nestedFields.js';
 import { ObjectRows } from './objectRows.js';
 import type { Row } from './row.js';
 import { noTime } from './rowRejections.js';
-import { narrowestTime } from './timestamps.js';
+import { timestampCheck } from './timestamps.js';
 
 /** Makes rows for one table and one mapping. */
 export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
@@ -27,12 +27,12 @@ export function createRowBuilder(
   const rejectsUnknown = unknownFields === 'reject';
   const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown);
   const objectRows = new ObjectRows({ object, fields, leading, nested, rejectsUnknown });
-  const time = narrowestTime(table, leading.timeColumns());
+  const misfitTime = timestampCheck(table, leading.timeColumns());
 
   return (source, record) => {
     if (record.tooLargeBytes !== undefined) return setAsideBecause(record.tooLargeBytes);
-    if (time !== undefined && (record.timestampMs > time.msMax || record.timestampMs < NO_TIMESTAMP))
-      return noTime(time);
+    const misfit = misfitTime(record.timestampMs);
+    if (misfit !== undefined) return noTime(misfit);
     if (record.value === null && tombstones === 'insert') return leading.rowOf(source, record);
     if (format === 'json') return objectRows.rowOf(source, record);
     if (record.value === null) return { code: REJECTION_CODES.noValue, message: 'the record has no value' };

@@ -76,7 +76,7 @@ export function noTime({ column, msMax }: TimeColumn): Rejection {
   const message =
     msMax < 0
       ? `column ${column} is to have the record's timestamp, and its type takes none`
-      : `the record's timestamp is beyond any date that column ${column} can hold: Kafka's are milliseconds since 1970`;
+      : `the record's timestamp is beyond any date that column ${column} can hold, or before the first: Kafka's are milliseconds since 1970`;
   return { code: REJECTION_CODES.outOfRange, message };
 }
 

@@ -1,7 +1,7 @@
 /*
  * A record's timestamp as a column's value.
  */
-import { DATE_MS_MAX, timeText } from '../../protocol/record.js';
+import { DATE_MS_MAX, NO_TIMESTAMP, timeText } from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
 import { checkOfType } from '../values/checkOfType.js';
 import { innerType, type ColumnType } from '../values/columnTypes.js';
@@ -17,6 +17,9 @@ const TEXT = /^(String|DateTime(64)?|Dynamic|Variant)$/;
 
 /** The last millisecond of year 9999. */
 const FOUR_DIGITS_MS_MAX = Date.UTC(10_000, 0) - 1;
+
+/** The first millisecond of year 0. Earlier years have a sign and six digits. */
+const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z');
 
 /** A timestamp long before any record of today, with as many digits as theirs: 2001-09-09. */
 const LONG_AGO_MS = 1e12;
@@ -42,8 +45,45 @@ export interface TimeColumn {
   readonly msMax: number;
 }
 
+/** Returns the column that cannot hold a record's timestamp. Undefined if each of them can, and if the record has none. */
+export type TimestampCheck = (timestampMs: number) => TimeColumn | undefined;
+
+/** @param columns those that get the timestamp */
+export function timestampCheck(table: TableColumns, columns: readonly string[]): TimestampCheck {
+  const narrowest = narrowestTime(table, columns);
+  if (narrowest === undefined) return () => undefined;
+  const { msMax } = narrowest;
+  const early = columns.map((column) => {
+    const type = table.get(column) ?? '';
+    return { column, msMax: timestampMax(type, table.limits), holds: earlyCheck(type, table.limits) };
+  });
+  return (timestampMs) => {
+    if (timestampMs >= 0) return timestampMs > msMax ? narrowest : undefined;
+    if (timestampMs === NO_TIMESTAMP) return undefined;
+    return early.find(({ holds }) => !holds(timestampMs));
+  };
+}
+
+/**
+ * Returns whether a column of this type holds a timestamp before 1970. Each is tried by itself: some servers keep whole
+ * seconds of that time, and no fractions.
+ */
+function earlyCheck(type: string, limits: ValueLimits | undefined): (timestampMs: number) => boolean {
+  const { name } = storedType(type);
+  const check = checkOfType(type, limits);
+  const write = timestampWriter(type);
+  // The checks of numbers leave it to ClickHouse to refuse a sign.
+  if (name.startsWith('UInt')) return () => false;
+  const msMin = check === undefined || NUMBER.test(name) ? -DATE_MS_MAX : YEAR_0_MS;
+  return (timestampMs) => {
+    if (timestampMs < msMin) return false;
+    const value = write(timestampMs);
+    return check?.(value, 0, value.length) !== false;
+  };
+}
+
 /** Of the columns that get the timestamp, the one that holds the least. Undefined if there are none. */
-export function narrowestTime(table: TableColumns, columns: readonly string[]): TimeColumn | undefined {
+function narrowestTime(table: TableColumns, columns: readonly string[]): TimeColumn | undefined {
   let narrowest: TimeColumn | undefined;
   for (const column of columns) {
     const msMax = timestampMax(table.get(column) ?? '', table.limits);

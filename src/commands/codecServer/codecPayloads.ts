@@ -5,7 +5,7 @@ import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta } from '../../protocol
 import { decodeBody, decodeChunk, type DecodedSegment } from '../../codecs/chunkCodec.js';
 import { BATCH_FORMAT, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
 import type { Rejection } from '../../protocol/ack.js';
-import { timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import { NO_TIMESTAMP, timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import { decodeRejected } from '../../codecs/rejectionCodec.js';
 
 /** A payload of Temporal as JSON. All bytes are in Base64, also those in `metadata`. */
@@ -124,7 +124,7 @@ function recordJson({ source, record, rejection }: Shown): string {
   const fields = [
     ...(source === undefined ? [] : [`"topic":${JSON.stringify(source.topic)},"partition":${source.partition}`]),
     `"offset":${offset}`,
-    ...(timestampMs < 0 ? [] : [`"timestamp":"${timeText(timestampMs)}"`]),
+    ...(timestampMs === NO_TIMESTAMP ? [] : [`"timestamp":"${timeText(timestampMs)}"`]),
     `"key":${bytesJson(key)}`,
     ...(headers.length === 0
       ? []

@@ -134,7 +134,7 @@ export class Ledger {
   }
 
   #isAt(offset: number, seconds: number): boolean {
-    return this.#seconds[offset - this.#from] === seconds % 2 ** 32;
+    return this.#seconds[offset - this.#from] === seconds >>> 0;
   }
 
   #mark(offset: number, marks: number): void {

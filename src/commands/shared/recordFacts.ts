@@ -1,7 +1,7 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
 import { lockedText, type LockedRange } from './heldChunks.js';
 import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
-import { placeName, timeText, type RecordPlace } from '../../protocol/record.js';
+import { NO_TIMESTAMP, placeName, timeText, type RecordPlace } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';
 
 /** `orders/3/12345`. @throws UsageError */
@@ -183,7 +183,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
     ],
   ];
   if (record !== null) {
-    const written = record.timestampMs < 0 ? '' : `written ${timeText(record.timestampMs)}, `;
+    const written = record.timestampMs === NO_TIMESTAMP ? '' : `written ${timeText(record.timestampMs)}, `;
     lines.push(['record', `${written}for batcher ${record.batcher}`]);
   }
   if (unreadable !== null) lines.push(['record', unreadable]);

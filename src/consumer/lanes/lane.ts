@@ -57,7 +57,10 @@ export class Lane {
     return this.#queue.length - this.#head;
   }
 
-  /** The timestamp of the first waiting record, milliseconds since 1970. Null if none waits or it has none. */
+  /**
+   * The timestamp of the first waiting record, milliseconds since 1970. Null if none waits, or it has none, or one from
+   * before 1970: in the metric 0 stands for none.
+   */
   get firstTimestampMs(): number | null {
     const timestampMs = this.#queue[this.#head]?.record.timestampMs ?? -1;
     return timestampMs < 0 ? null : timestampMs;

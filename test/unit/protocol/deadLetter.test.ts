@@ -68,11 +68,14 @@ it('reads from a dead letter what was written into it, and gives the record’s 
   });
 });
 
-it.each([0, -1, 1.7e18])('tells the time of a record that was written at %d', (timestampMs) => {
-  const rejection = { code: REJECTION_CODES.notJson, message: 'why' };
-  const headers = asRead(deadLetterHeaders(source, record(7, { timestampMs }), rejection, 'orders'));
-  expect(readDeadLetter({ headers }).ownTimestampMs).toBe(timestampMs);
-});
+it.each([0, -1, 1.7e18, -2, -2_208_988_800_000, -(2 ** 63)])(
+  'tells the time of a record that was written at %d',
+  (timestampMs) => {
+    const rejection = { code: REJECTION_CODES.notJson, message: 'why' };
+    const headers = asRead(deadLetterHeaders(source, record(7, { timestampMs }), rejection, 'orders'));
+    expect(readDeadLetter({ headers }).ownTimestampMs).toBe(timestampMs);
+  },
+);
 
 it('a dead letter of version 0.1.0 has its record’s time as its own, and only the headers that it was given', () => {
   const added: RecordHeader[] = [['__connect.errors.topic', Buffer.from('orders')]];

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { createRowBuilder } from '../../../../src/clickhouse/rows/rowBuilder.js';
 import type { TableColumns } from '../../../../src/clickhouse/tableColumns.js';
+import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueCheck.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import { DEFAULT_MAPPING, type Mapping } from '../../../../src/protocol/settings.js';
 import { record } from '../../../support/records.js';
@@ -89,35 +90,48 @@ it('rejects a record whose timestamp is beyond any date, alone and only where a 
 });
 
 it.each([
-  ['DateTime', '2106-02-07T06:28:15.999Z'],
-  ["Nullable(DateTime('UTC'))", '2106-02-07T06:28:15.999Z'],
-  ['DateTime64(3)', '2299-12-31T23:59:59.999Z'],
-  ['Date', '2149-06-06T23:59:59.999Z'],
-  ['Date32', '2299-12-31T23:59:59.999Z'],
-  ['UInt32', '1970-02-19T17:02:47.295Z'],
-  ['Int64', '+275760-09-13T00:00:00.000Z'],
-  ['LowCardinality(UInt64)', '+275760-09-13T00:00:00.000Z'],
+  ['DateTime', '2106-02-07T06:28:15.999Z', null],
+  ["Nullable(DateTime('UTC'))", '2106-02-07T06:28:15.999Z', null],
+  ['DateTime64(3)', '2299-12-31T23:59:59.999Z', '1900-01-01T00:00:00.000Z'],
+  ['Date', '2149-06-06T23:59:59.999Z', null],
+  ['Date32', '2299-12-31T23:59:59.999Z', '1900-01-01T00:00:00.000Z'],
+  ['UInt32', '1970-02-19T17:02:47.295Z', null],
+  ['Int64', '+275760-09-13T00:00:00.000Z', '-271821-04-20T00:00:00.000Z'],
+  ['LowCardinality(UInt64)', '+275760-09-13T00:00:00.000Z', null],
 ])(
-  'a timestamp beyond what a %s holds rejects its record, as one before 1970 does; the last one it holds is written',
-  (type, last) => {
+  'a timestamp beyond what a %s holds, or before it, rejects its record; the last and the first one it holds are written',
+  (type, last, first) => {
     const lastMs = Date.parse(last);
+    const firstMs = first === null ? 0 : Date.parse(first);
     const identity = new Map([...IDENTITY, ['_timestamp', type]] as const);
     const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
-    for (const timestampMs of [0, lastMs]) {
+    for (const timestampMs of [0, lastMs, firstMs]) {
       const text = new Date(timestampMs).toISOString();
       const value = type.includes('Int') ? timestampMs : /^Date(32)?$/.test(type) ? text.slice(0, 10) : text;
       expect(JSON.parse(row('{}', { timestampMs }, identity) as string)).toMatchObject({ _timestamp: value });
       const mapped = build(source, record(12, { timestampMs, value: Buffer.from('{}') }));
       expect(JSON.parse(mapped as string)).toMatchObject({ written: value });
     }
-    for (const timestampMs of [lastMs + 1, 253_402_300_800_000, -2, -62_135_596_800_000])
+    for (const timestampMs of [lastMs + 1, 253_402_300_800_000, -2_000, -62_135_596_800_000, firstMs - 2, -(2 ** 63)])
       for (const verdict of [
         row('{}', { timestampMs }, identity),
         build(source, record(12, { timestampMs, value: Buffer.from('{}') })),
       ])
-        if (timestampMs > lastMs || timestampMs < 0) expect(verdict).toMatchObject({ code: 'out_of_range' });
+        if (timestampMs > lastMs || timestampMs < firstMs) expect(verdict).toMatchObject({ code: 'out_of_range' });
+        else if (timestampMs < 0) expect(typeof verdict).toBe('string');
   },
 );
+
+it('a server that changes fractions before 1970 gets only whole seconds of that time', () => {
+  const old: TableColumns = Object.assign(new Map(IDENTITY), { limits: DEFAULT_LIMITS });
+  const later: TableColumns = Object.assign(new Map(IDENTITY), {
+    limits: { ...DEFAULT_LIMITS, keepsEarlyFractions: true },
+  });
+  for (const table of [old, later])
+    expect(row('{}', { timestampMs: -2_000 }, table)).toContain('1969-12-31T23:59:58.000Z');
+  expect(row('{}', { timestampMs: -1_500 }, old)).toMatchObject({ code: 'out_of_range' });
+  expect(row('{}', { timestampMs: -1_500 }, later)).toContain('1969-12-31T23:59:58.500Z');
+});
 
 it('a column whose type takes no timestamp is named so, and not as one for which the timestamp is too late', () => {
   const build = createRowBuilder(new Map([...PLAIN, ['written', 'Float32']]), { written: 'timestamp' });

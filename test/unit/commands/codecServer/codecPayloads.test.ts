@@ -44,15 +44,17 @@ it('shows the records of a chunk: values as they are, whatever they are', () => 
     record(2, { value: Buffer.from([0xff, 0x00]) }),
     record(3, { value: null, timestampMs: -1 }),
     record(4, { value: null, timestampMs: 1.7e18 }),
+    record(5, { value: null, timestampMs: -2_208_988_800_000 }),
   ]);
   const text = decoded(json(meta), binary(body));
   // A number of so many digits would not survive JSON.parse.
   expect(text).toContain('"value":{"id":12345678901234567890}');
   const { records } = JSON.parse(text) as { records: Record<string, unknown>[] };
   expect(records[0]).toMatchObject({ topic: 'orders', partition: 3, offset: 0, key: 'k', headers: [['trace', null]] });
-  expect(records.map(({ value }) => value).slice(1)).toEqual(['no json', { base64: '/wA=' }, null, null]);
+  expect(records.map(({ value }) => value).slice(1)).toEqual(['no json', { base64: '/wA=' }, null, null, null]);
   expect(records[3]).not.toHaveProperty('timestamp');
   expect(records[4]).toHaveProperty('timestamp', '1700000000000000000');
+  expect(records[5]).toHaveProperty('timestamp', '1900-01-01T00:00:00.000Z');
 });
 
 it('shows a chunk without its metadata, too, but for where its records come from', () => {

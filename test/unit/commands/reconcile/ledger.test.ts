@@ -120,6 +120,24 @@ it('what is left of an earlier record at the same offset counts for nothing', ()
   });
 });
 
+it('records from before 1970 are told apart by their seconds, too', () => {
+  const of = ledger([]);
+  const at = (offset: number) => ({ offset, timestampMs: -2_208_988_800_000 });
+  for (const offset of [10, 11, 12, 13]) of.record(offset, { ...at(offset), skipped: false });
+  of.deadLetter(10, at(10).timestampMs);
+  of.rows(before(11, -2_208_988_800));
+  of.held(at(12));
+  of.deadLetter(13, -2);
+  of.rows(before(13, 0));
+  of.held({ offset: 13, timestampMs: -1 });
+  expect(of.summary()).toMatchObject({
+    inserted: 1,
+    rejected: 1,
+    held: 1,
+    missing: [{ from: 13, to: 13, records: 1 }],
+  });
+});
+
 it('a row of an earlier epoch counts if it has the timestamp, and is named if the record was accepted again', () => {
   const of = ledger([10, 11, 12, 13], { epochFrom: 11 });
   of.rows(before(10));
