@@ -8,12 +8,24 @@ import type { TableColumns } from './tableColumns.js';
 import { READ_MAX_AGE_MS, type ServerLimits } from './serverLimits.js';
 import type { ValueLimits } from './values/valueCheck.js';
 
-/** The columns of tables, each known for 30 s. */
+/** What a look has shown is believed for this time. A look is one query, about as cheap as any. */
+export const LOOK_MAX_AGE_MS = 250;
+
+interface Known {
+  readonly columns: TableColumns;
+  /** What ClickHouse said of them, to compare. */
+  readonly rows: string;
+  readonly readAtMs: number;
+  /** When the last look began that found them unchanged. */
+  lookedAtMs: number;
+}
+
+/** The columns of tables, and whether they have views. Read again after 30 s, or if {@link latest} finds other columns. */
 export class KnownColumns {
   readonly #client: ClickHouseClient;
   readonly #database: string;
   readonly #limits: ServerLimits;
-  readonly #known = new Map<string, { readonly columns: TableColumns; readonly readAtMs: number }>();
+  readonly #known = new Map<string, Known>();
 
   constructor(client: ClickHouseClient, database: string, limits: ServerLimits) {
     this.#client = client;
@@ -37,13 +49,33 @@ export class KnownColumns {
     }
     for (const asked of partsToAsk(unknown)) {
       for await (const part of inParts(asked, (some) => this.#read(some))) {
-        for (const [table, columns] of part) {
-          this.#known.set(table, { columns, readAtMs: performance.now() });
-          found.set(table, columns);
+        for (const [table, known] of part) {
+          this.#known.set(table, known);
+          found.set(table, known.columns);
         }
       }
     }
     return found;
+  }
+
+  /**
+   * The columns of a table, as they were {@link LOOK_MAX_AGE_MS} ago or later. Undefined if there is no such table.
+   *
+   * Values are checked against the columns' types, because ClickHouse changes many values that do not fit, without an
+   * error. So an insert must not go by types that the table has no more.
+   *
+   * @throws InsertError
+   */
+  async latest(table: string): Promise<TableColumns | undefined> {
+    const known = this.#known.get(table);
+    const nowMs = performance.now();
+    if (known !== undefined && nowMs - known.lookedAtMs > LOOK_MAX_AGE_MS) {
+      const { database, name } = namedTable(table, this.#database);
+      const rows = await this.#rows({ databases: [database], names: [name] });
+      if (comparable(rows.get(tableKey(database, name))) === known.rows) known.lookedAtMs = nowMs;
+      else this.forget(table);
+    }
+    return (await this.of([table])).get(table);
   }
 
   /** The table may have been altered. */
@@ -51,18 +83,21 @@ export class KnownColumns {
     this.#known.delete(table);
   }
 
-  async #read(tables: readonly string[]): Promise<Map<string, TableColumns>> {
+  async #read(tables: readonly string[]): Promise<Map<string, Known>> {
+    const readAtMs = performance.now();
     const asked = tables.map((table) => namedTable(table, this.#database));
     const withoutViews = await this.#withoutViews(askedNames(asked));
     const rows = await this.#rows(askedNames(asked));
     if (rows.size === 0) return new Map();
     const limits = await this.#limits.read();
-    const found = new Map<string, TableColumns>();
+    const found = new Map<string, Known>();
     for (const { table, database, name } of asked) {
       const key = tableKey(database, name);
       const ofTable = rows.get(key);
+      if (ofTable === undefined) continue;
       // A table that was created in between may have views.
-      if (ofTable !== undefined) found.set(table, tableColumns(ofTable, limits, !withoutViews.has(key)));
+      const columns = tableColumns(ofTable, limits, !withoutViews.has(key));
+      found.set(table, { columns, rows: comparable(ofTable), readAtMs, lookedAtMs: readAtMs });
     }
     return found;
   }
@@ -99,6 +134,10 @@ export class KnownColumns {
 }
 
 type ColumnRow = [database: string, table: string, name: string, type: string, defaultKind: string];
+
+function comparable(rows: readonly ColumnRow[] = []): string {
+  return JSON.stringify(rows);
+}
 
 function tableColumns(rows: readonly ColumnRow[], limits: ValueLimits, hasViews: boolean): TableColumns {
   return Object.assign(new Map(rows.map(([, , column, type]) => [column, type])), {

@@ -50,17 +50,17 @@ export class ClickHouseTables {
   }
 
   /**
-   * Names and types of a table's columns. They are read again after 30 s or after {@link forget}.
+   * Names and types of a table's columns, as they were a moment ago (`LOOK_MAX_AGE_MS`) or, after {@link forget}, now.
    *
    * @throws InsertError, structural if there is no such table
    */
   async columns(table: string): Promise<TableColumns> {
-    const found = (await this.columnsOf([table])).get(table);
+    const found = await this.#columns.latest(table);
     if (found === undefined) throw this.missing(table);
     return found;
   }
 
-  /** As {@link columns}, of many tables. A table that does not exist is missing from the answer. */
+  /** As {@link columns}, of many tables, as they were up to 30 s ago. A table that does not exist is missing from the answer. */
   columnsOf(tables: readonly string[]): Promise<Map<string, TableColumns>> {
     return this.#columns.of(tables);
   }

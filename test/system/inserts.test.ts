@@ -1,11 +1,12 @@
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import { insertRecords } from '../../src/clickhouse/batchInsert.js';
 import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
+import { LOOK_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/errorCodes.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
@@ -564,7 +565,38 @@ describe('a table altered between two attempts', () => {
     expect(await counts(table)).toEqual(once(10));
   });
 
+  /** Time goes on only by the function that this returns: how old a look at columns is does not depend on the machine. */
+  function stopTime(): (ms: number) => void {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    return (ms) => vi.advanceTimersByTime(ms);
+  }
+
+  it.each([
+    ['in place', (table: string) => [`ALTER TABLE ${table} MODIFY COLUMN n Int16, MODIFY COLUMN d Date`]],
+    [
+      'by another table in its place',
+      (table: string) => [
+        `CREATE TABLE ${table}_new (n Int16, d Date, ${IDENTITY}) ENGINE = MergeTree ORDER BY _offset`,
+        `EXCHANGE TABLES ${table} AND ${table}_new`,
+      ],
+    ],
+  ])('so that its columns hold less, %s: no value is changed', async (_how, alter) => {
+    const pass = stopTime();
+    const table = await createTable('n Int64, d String');
+    const wide = '{"n": 70000, "d": "2024-02-30"}';
+    expect((await attempt(table, records([wide, '{"n": 1, "d": "2024-01-01"}']))).inserted).toHaveLength(2);
+    for (const statement of alter(table))
+      await client.command({ query: statement, clickhouse_settings: { mutations_sync: '2' } });
+    pass(LOOK_MAX_AGE_MS + 1);
+    const { inserted, rejected } = await attempt(table, records(['{"n": 2, "d": "2024-01-02"}', wide]), {
+      batch: 'after',
+    });
+    expect([offsets(inserted), rejected.map(({ rejection }) => rejection.code)]).toEqual([[0], ['out_of_range']]);
+  });
+
   it('or since its columns were read: what was dropped is left out, without a failed attempt', async () => {
+    stopTime();
     const table = await createTable('id Int64, text String');
     await tables.columns(table);
     await client.command({ query: `ALTER TABLE ${table} DROP COLUMN text` });
@@ -577,6 +609,7 @@ describe('a table altered between two attempts', () => {
   });
 
   it('with its identity columns dropped meanwhile: the batch is held for a moment, not rejected', async () => {
+    stopTime();
     const table = await createTable('id Int64');
     const batch = numbered(10, (id) => (id === 4 ? '{"id": "four"}' : `{"id": ${id}}`));
     await tables.columns(table);
