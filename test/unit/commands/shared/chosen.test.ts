@@ -28,6 +28,14 @@ it('a position is an offset, the start, or a time that means the same everywhere
     expect(() => parsePosition('--to', text)).toThrow(UsageError);
 });
 
+it('a day that the calendar does not have is refused, and not taken for another day', () => {
+  for (const day of ['2026-02-29', '2026-02-31', '2026-04-31', '2100-02-29'])
+    for (const zone of ['Z', '+02:00'])
+      expect(() => parsePosition('--from', `${day}T00:00:00${zone}`)).toThrow(`the calendar has no day ${day}`);
+  for (const day of ['2024-02-29', '2026-01-31', '0001-01-01'])
+    expect(parsePosition('--from', `${day}T00:00:00Z`)).toEqual({ timestampMs: Date.parse(`${day}T00:00:00Z`) });
+});
+
 it('names a few topics only', () => {
   const many = Array.from({ length: 12 }, (_, index) => ({ topic: `t${index}`, partition: 0 }));
   expect(partitionsText(many)).toMatch(/^t0\/0, .*t9\/0, and those of 2 more topics$/);
