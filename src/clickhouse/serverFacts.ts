@@ -36,8 +36,8 @@ export async function deniedSystemTables(client: ClickHouseClient): Promise<stri
 }
 
 /**
- * Ids that no other ClickHouse has: of the server together with the database, and of those tables that exist and that
- * this user may see. Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the
+ * Ids that no other ClickHouse has: of the database and of the server, each as `id/database`, and of those tables that
+ * exist and that this user may see. A database may have the same id on all replicas, so it comes first. Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the
  * same.
  *
  * @throws InsertError if ClickHouse does not answer
@@ -47,8 +47,17 @@ export async function uniqueIds(
   ownDatabase: string,
   tables: readonly string[],
 ): Promise<readonly string[]> {
-  const servers = await unlessFailed(queryRows<[string]>(client, 'SELECT toString(serverUUID())'), []);
-  const found = servers.filter(([uuid]) => uuid !== NO_UUID).map(([uuid]) => `${uuid}/${ownDatabase}`);
+  // Ids of databases of other engines may end with the server's process.
+  const places = queryRows<[string | null, string]>(
+    client,
+    `SELECT (
+       SELECT toString(uuid) FROM system.databases
+       WHERE name = {database:String} AND engine IN ('Atomic', 'Replicated', 'Shared')
+     ), toString(serverUUID())`,
+    { database: ownDatabase },
+  );
+  const uuids = (await unlessFailed(places, [])).flat();
+  const found = uuids.flatMap((uuid) => (uuid === null || uuid === NO_UUID ? [] : [`${uuid}/${ownDatabase}`]));
   for (const part of partsToAsk(tables)) {
     const asked = part.map((table) => namedTable(table, ownDatabase));
     const rows = queryRows<[string, string, string]>(

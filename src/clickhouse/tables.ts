@@ -180,7 +180,7 @@ export class ClickHouseTables {
     return serverVersion(this.#client);
   }
 
-  /** Ids that no other ClickHouse has: of the server together with the database, and of tables. */
+  /** Ids that no other ClickHouse has, see `uniqueIds`. */
   identities(tables: readonly string[]): Promise<readonly string[]> {
     return uniqueIds(this.#client, this.#database, tables);
   }

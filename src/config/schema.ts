@@ -353,7 +353,7 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe(
-      'Name of this installation (one Kafka and one ClickHouse), the same for all its daemons. Several may share a namespace of Temporal. ' +
+      'Name of this installation (one Kafka and one database of ClickHouse), the same for all its daemons. Several may share a namespace of Temporal. ' +
         'Default: found out by the cluster id of Kafka and ids of ClickHouse. Set it if these change and the data do not.',
     ),
   kafka: kafka.prefault({}),

@@ -14,6 +14,7 @@ import { createKafka } from '../kafka/clients.js';
 import { asError } from '../lib/asError.js';
 import { messageOf } from '../lib/messageOf.js';
 import { VERSION } from '../lib/version.js';
+import { hasOwnTaskQueue } from '../protocol/installation.js';
 import { DependencyMonitor, type Check } from '../telemetry/dependencies.js';
 import { startHealthServer } from '../telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from '../telemetry/logging.js';
@@ -170,10 +171,27 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   end.signal.throwIfAborted();
   running.begun = true;
   const pipelines = config.pipelines.map(({ name }) => name);
+  warnOfFurther(installations, config, logger);
   // A consumer does not ask ClickHouse, so only its Kafka tells installations apart. This line shows a person whose
   // pipelines it feeds.
   const names = new Set(pipelines.map((name) => installations.of(name)?.name ?? null));
   logger.info({ role, pipelines, installations: [...names] }, 'Running');
+}
+
+/** KEDA's triggers know the first installation of a task queue, and those whose names are configured. */
+function warnOfFurther(
+  installations: Pick<Installations, 'of'>,
+  { installation, pipelines, temporal }: Config,
+  logger: Pick<Logger, 'warn'>,
+): void {
+  if (installation !== null) return;
+  const all = new Set(pipelines.map(({ name }) => installations.of(name)));
+  for (const further of all)
+    if (further !== null && hasOwnTaskQueue(further))
+      logger.warn(
+        { installation: further.name, activities: further.taskQueue, taskQueue: temporal.taskQueue },
+        'The task queue belongs to an installation with another Kafka, ClickHouse or database. So the activities of this one have a task queue of their own: set installation, so that KEDA knows it',
+      );
 }
 
 /** The clients of the parts that the daemon connects. */

@@ -21,9 +21,9 @@ export interface Evidence {
   /** Addresses of ClickHouse with the database, as `host:port/database`. Empty if the configuration has none. */
   readonly addresses: readonly string[];
   /**
-   * Unique ids of ClickHouse: of the server together with the database, and of tables. Each replica has another server
-   * id, and a table that is created again has another id. So one id in common is enough. Empty if they are not known: a
-   * consumer does not ask ClickHouse.
+   * Unique ids of ClickHouse: of the database and of the server, each as `id/database`, and of tables. Each replica has
+   * another server id, and a table that is created again has another id. So one id in common is enough. Empty if they
+   * are not known: a consumer does not ask ClickHouse.
    */
   readonly ids: readonly string[];
 }
@@ -39,15 +39,16 @@ export type Judgement = { readonly same: true } | { readonly same: false; readon
  * Otherwise nothing that both sides know may differ.
  *
  * @param configured the `installation` of the configuration. Null if it has none
- * @param addressIsEnough whether an address in common counts more than ids that differ. For pipelines of the same name
- *   and Kafka cluster it does: tables that were created again are more likely than two set-ups. For task queues it does
- *   not: `clickhouse:8123` is another server in each namespace of Kubernetes
+ * @param isOfPipeline whether the claim is that of a pipeline of the same name. Then an address in common counts more
+ *   than ids that differ: tables that were created again are more likely than two set-ups. Otherwise it does not:
+ *   `clickhouse:8123` is another server in each namespace of Kubernetes. And then a table in common is not enough, if
+ *   the databases have other names: all other tables without a database would be others
  */
 export function judgeClaim(
   claim: Claim,
   configured: string | null,
   evidence: Evidence,
-  addressIsEnough: boolean,
+  isOfPipeline: boolean,
 ): Judgement {
   const claimed = claim.installation?.name ?? null;
   if (configured !== null && claimed !== null) {
@@ -57,9 +58,12 @@ export function judgeClaim(
     return other(`its Kafka cluster is ${claim.kafka}, and the one here is ${evidence.kafka}`);
   }
   if (claim.addresses.length === 0 || evidence.addresses.length === 0) return SAME;
-  if (shares(claim.ids, evidence.ids)) return SAME;
+  const sharesIds = shares(claim.ids, evidence.ids);
+  if (sharesIds && (isOfPipeline || shares(databases(claim), databases(evidence)))) return SAME;
   const idsDiffer = claim.ids.length > 0 && evidence.ids.length > 0;
-  if (shares(claim.addresses, evidence.addresses) && (addressIsEnough || !idsDiffer)) return SAME;
+  if (shares(claim.addresses, evidence.addresses) && (isOfPipeline || !idsDiffer)) return SAME;
+  if (shares(claim.addresses, evidence.addresses))
+    return other(`its ClickHouse at ${evidence.addresses.join(', ')} had other ids than the one here`);
   return other(`its ClickHouse is ${claim.addresses.join(', ')}, and the one here is ${evidence.addresses.join(', ')}`);
 }
 
@@ -76,6 +80,18 @@ export function completeClaim(claim: Claim, installation: Installation | null, e
     ids,
   };
   return JSON.stringify(complete) === JSON.stringify(claim) ? claim : complete;
+}
+
+/**
+ * What tells one database of one ClickHouse from all others: the evidence's ids without those of tables. Whoever has
+ * one in common, and the Kafka, is the same installation. Empty if Kafka or ClickHouse has no ids.
+ */
+export function placeIds({ kafka, ids }: Evidence): readonly string[] {
+  return kafka === null ? [] : ids.filter((id) => id.includes('/'));
+}
+
+function databases({ addresses }: Evidence): readonly string[] {
+  return addresses.map((address) => address.slice(address.lastIndexOf('/') + 1));
 }
 
 const SAME: Judgement = { same: true };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { CLAIM_FORMAT, type Claim } from './claim.js';
@@ -18,6 +19,17 @@ export function pipelineClaim(pipeline: string): string {
 
 export function taskQueueClaim(taskQueue: string): string {
   return `ktb-task-queue:${taskQueue}`;
+}
+
+/**
+ * Workflow id of the claim of a database of ClickHouse, for daemons of one task queue and one Kafka. It is a hash,
+ * because a database's name may be too long for a workflow id.
+ *
+ * @param id one of `placeIds`
+ */
+export function databaseClaim(taskQueue: string, kafka: string, id: string): string {
+  const hash = createHash('sha256').update(JSON.stringify([taskQueue, kafka, id]));
+  return `ktb-database:${hash.digest('hex').slice(0, 32)}`;
 }
 
 /** No worker polls this queue. So a claim is never executed, whatever is sent to it. */

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.js';
 import { ownTaskQueue, type Installation } from '../protocol/installation.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { completeClaim, CLAIM_FORMAT, judgeClaim, type Claim, type Evidence } from './claim.js';
-import { pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
+import { completeClaim, CLAIM_FORMAT, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
+import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
 
 export interface InstallationsOptions {
   readonly config: Pick<Config, 'pipelines' | 'installation'> & { readonly temporal: { readonly taskQueue: string } };
@@ -38,6 +38,8 @@ export class Installations {
   readonly #options: InstallationsOptions;
   readonly #byPipeline = new Map<string, Installation>();
   readonly #settings = new Map<string, BatcherSettings>();
+  /** Names of claims of databases that are known to exist. */
+  readonly #claimedDatabases = new Set<string>();
   readonly #others = new Map<string, { readonly untilMs: number; readonly found: Promise<Claim | null> }>();
 
   constructor(options: InstallationsOptions) {
@@ -79,7 +81,10 @@ export class Installations {
         isStored ||
         (stored === null ? await claims.create(name, claim) : await claims.replace(name, stored, claim))
       ) {
-        if (installation !== null) this.#byPipeline.set(pipeline, installation);
+        if (installation !== null) {
+          this.#byPipeline.set(pipeline, installation);
+          if (mayName) await this.#claimDatabases(idsHere(claim, evidence), installation);
+        }
         return;
       }
       stored = await claims.read(name);
@@ -90,20 +95,42 @@ export class Installations {
   }
 
   /**
-   * The installation that this process writes into a claim: that of its other pipelines, or the owner of its task
-   * queue, or a new one.
+   * The installation that this process writes into a claim: that of its other pipelines, or the one that has its Kafka
+   * and ClickHouse, or a new one. Several processes may ask at the same time, with other pipelines each. Only one of
+   * them creates the claim of the task queue, or of the database, and the others find it.
    */
   async #own(evidence: Evidence): Promise<Installation> {
     const { config, claims } = this.#options;
     const [known] = this.#byPipeline.values();
     if (known !== undefined) return known;
+    let found = await findInstallation(claims, config, evidence);
+    if (found.own !== null) return found.own;
     const { taskQueue } = config.temporal;
     const name = config.installation ?? randomBytes(4).toString('hex');
-    const first: Claim = { ...EMPTY_CLAIM, ...evidence, installation: { name, taskQueue } };
-    if (await claims.create(taskQueueClaim(taskQueue), first)) return { name, taskQueue };
-    const stored = await claims.read(taskQueueClaim(taskQueue));
-    const isOwn = stored !== null && judgeClaim(stored.claim, config.installation, evidence, false).same;
-    return (isOwn ? stored.claim.installation : null) ?? { name, taskQueue: ownTaskQueue(taskQueue, name) };
+    if (found.owner === null) {
+      const first = { name, taskQueue };
+      if (await claims.create(taskQueueClaim(taskQueue), claimOf(first, evidence))) return first;
+      found = await findInstallation(claims, config, evidence);
+      if (found.own !== null) return found.own;
+    }
+    const further = { name, taskQueue: ownTaskQueue(taskQueue, name) };
+    const [database] = databaseClaims(taskQueue, evidence);
+    // Without an id two processes that start together cannot find each other.
+    if (database !== undefined && (await claims.create(database, claimOf(further, evidence)))) return further;
+    return (await findInstallation(claims, config, evidence)).own ?? further;
+  }
+
+  /**
+   * Lets configurations with other pipelines find this installation, by each id that its ClickHouse is known to have. A
+   * claim that exists stays as it is. If a process dies in between, the next one writes the rest.
+   */
+  async #claimDatabases(evidence: Evidence, installation: Installation): Promise<void> {
+    const { config, claims } = this.#options;
+    for (const name of databaseClaims(config.temporal.taskQueue, evidence)) {
+      if (this.#claimedDatabases.has(name)) continue;
+      await claims.create(name, claimOf(installation, evidence));
+      this.#claimedDatabases.add(name);
+    }
   }
 
   #problem(pipeline: string, claim: Claim | null, evidence: Evidence): string | null {
@@ -171,6 +198,50 @@ export class Installations {
     found.catch(() => this.#others.delete(pipeline));
     return found;
   }
+}
+
+/**
+ * Finds the installation that has this Kafka and this ClickHouse, by the claims of the task queue and of the database.
+ * Rejects if Temporal does not answer.
+ *
+ * @returns `own`, null if there is none yet, and the claim of the first installation of the task queue, null if the task
+ *   queue has none yet
+ */
+export async function findInstallation(
+  claims: Pick<Claims, 'read'>,
+  {
+    installation: configured,
+    temporal: { taskQueue },
+  }: Pick<InstallationsOptions['config'], 'installation' | 'temporal'>,
+  evidence: Evidence,
+): Promise<{ readonly own: Installation | null; readonly owner: Claim | null }> {
+  const owner = (await claims.read(taskQueueClaim(taskQueue)))?.claim ?? null;
+  const isSame = (claim: Claim): boolean => judgeClaim(claim, configured, evidence, false).same;
+  if (owner !== null && isSame(owner)) return { own: owner.installation, owner };
+  for (const name of databaseClaims(taskQueue, evidence)) {
+    const claim = (await claims.read(name))?.claim ?? null;
+    if (claim !== null && isSame(claim)) return { own: claim.installation, owner };
+  }
+  return { own: null, owner };
+}
+
+/**
+ * The evidence with the ids that others have found at the same address: of replicas behind a load balancer. If the
+ * pipeline's data had another address before, nobody knows which ids are from there, and whose they are now.
+ */
+function idsHere(claim: Claim, evidence: Evidence): Evidence {
+  const isSameAddress = claim.addresses.every((address) => evidence.addresses.includes(address));
+  return isSameAddress ? { ...evidence, ids: claim.ids } : evidence;
+}
+
+/** Names of the claims of a database. */
+function databaseClaims(taskQueue: string, evidence: Evidence): string[] {
+  const { kafka } = evidence;
+  return kafka === null ? [] : placeIds(evidence).map((id) => databaseClaim(taskQueue, kafka, id));
+}
+
+function claimOf(installation: Installation, { kafka, addresses, ids }: Evidence): Claim {
+  return { format: CLAIM_FORMAT, installation, kafka, addresses, ids };
 }
 
 /** A claim without any evidence. */

@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.js';
+import type { Claim } from '../../src/installation/claim.js';
 import { pipelineClaim, taskQueueClaim } from '../../src/installation/claims.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -86,6 +87,11 @@ it('batches of two installations on one task queue never cross over, also while 
   await expectNothingOf(one, other);
   await expectNothingOf(other, one);
   expect(back.output).not.toContain('"level":"error"');
+  // Its queue is not the one that KEDA knows.
+  expect(back.output).toContain('have a task queue of their own: set installation');
+  expect(first.output).not.toContain('have a task queue of their own');
+  const { output } = await ktb(configOf(other), ['check', '--json']);
+  expect(output).toContain('which is not the first one of its task queue');
 });
 
 it('a pipeline of a name that another installation has is refused at start, in words; with its name configured it goes on', async () => {
@@ -127,4 +133,32 @@ it('a pipeline of a name that another installation has is refused at start, in w
   const { installation } = memo?.['claim'] as { installation: { name: string } };
   await Daemon.start(stringify({ installation: installation.name, ...(parse(sameName) as ConfigInput) }));
   await expectExactlyOnce(other);
+});
+
+it('all configurations with one Kafka and one ClickHouse are one installation, also those that start together', async () => {
+  const [one, other, third] = await Promise.all([0, 1, 2].map(() => Fixture.create(stack())));
+  if (one === undefined || other === undefined || third === undefined) throw new Error('no fixtures');
+  const taskQueue = `${one.name}-shared`;
+  const configOf = (fixture: Fixture): string => {
+    const config = parse(fixture.config()) as ConfigInput;
+    return stringify({ ...config, temporal: { ...config.temporal, taskQueue } });
+  };
+  const fixtures = [one, other, third];
+  const installationOf = async ({ name }: Fixture): Promise<unknown> => {
+    const { memo } = await one.temporal.workflow.getHandle(pipelineClaim(name)).describe();
+    return (memo?.['claim'] as Claim).installation;
+  };
+  await Promise.all(fixtures.map((fixture) => fixture.collectAcks()));
+  const daemons = await Promise.all([one, other].map((fixture) => Daemon.start(configOf(fixture))));
+  const checked = await ktb(configOf(third), ['check', '--json']);
+  const installation = await installationOf(one);
+  expect(installation).toMatchObject({ taskQueue });
+  expect(checked.output).toContain(
+    `the first worker claims it for installation ${(installation as { name: string }).name}`,
+  );
+  daemons.push(await Daemon.start(configOf(third)));
+  for (const fixture of fixtures) expect(await installationOf(fixture)).toEqual(installation);
+  for (const fixture of fixtures) await fixture.produce(500);
+  for (const fixture of fixtures) await expectExactlyOnce(fixture);
+  for (const { output } of daemons) expect(output).not.toContain('have a task queue of their own');
 });

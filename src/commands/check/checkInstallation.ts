@@ -1,8 +1,9 @@
 import type { Config } from '../../config/config.js';
-import { judgeClaim, type Claim, type Evidence } from '../../installation/claim.js';
+import { judgeClaim, placeIds, type Claim, type Evidence } from '../../installation/claim.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { gatherEvidence } from '../../installation/evidence.js';
-import { otherInstallation } from '../../installation/installations.js';
+import { findInstallation, otherInstallation } from '../../installation/installations.js';
+import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';
 import { answerOf } from '../shared/chosen.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { judges, type Finding } from './finding.js';
@@ -17,9 +18,10 @@ export async function checkInstallation(config: Config, timeoutMs: number): Prom
         const found: Finding[] = [];
         for (const [name, mine] of evidence) {
           const claim = (await claims.read(pipelineClaim(name)))?.claim ?? null;
-          found.push(judgeClaimOf(name, claim, config.installation, mine));
+          const known = claim?.installation ? NOT_ASKED : await findInstallation(claims, config, mine);
+          found.push(judgePipeline({ name, claim, configured: config.installation, mine, ...known }));
         }
-        return found;
+        return [...found, ...judgeEvidence(config.installation, [...evidence.values()])];
       }),
     ),
   );
@@ -27,17 +29,58 @@ export async function checkInstallation(config: Config, timeoutMs: number): Prom
   return answer.ok ? answer.value : [];
 }
 
-function judgeClaimOf(pipeline: string, claim: Claim | null, configured: string | null, mine: Evidence): Finding {
-  const { ok, wrong } = judges(`pipeline ${pipeline}`);
+/** A pipeline, and what is known of its installation. */
+interface PipelineFacts {
+  readonly name: string;
+  /** Null if nobody has claimed the pipeline. */
+  readonly claim: Claim | null;
+  /** The `installation` of the configuration. */
+  readonly configured: string | null;
+  readonly mine: Evidence;
+  /** See {@link findInstallation}. Both null if the pipeline's claim names an installation. */
+  readonly own: Installation | null;
+  readonly owner: Claim | null;
+}
+
+const NOT_ASKED = { own: null, owner: null };
+
+/** Judges which installation a pipeline belongs to, or which one its first worker will claim it for. */
+export function judgePipeline({ name, claim, configured, mine, own, owner }: PipelineFacts): Finding {
+  const { ok, warning, wrong } = judges(`pipeline ${name}`);
   const judgement = claim === null ? null : judgeClaim(claim, configured, mine, true);
   if (claim !== null && judgement?.same === false) {
-    const { message, todo } = otherInstallation(pipeline, claim, judgement.because);
+    const { message, todo } = otherInstallation(name, claim, judgement.because);
     return wrong(message, todo);
   }
   const installation = claim?.installation ?? null;
-  return ok(
-    installation === null
-      ? 'belongs to no installation yet: the first worker claims it'
-      : `belongs to this installation, ${installation.name}; its activities are on task queue ${installation.taskQueue}`,
+  if (installation !== null) {
+    const { name: whose, taskQueue } = installation;
+    if (configured !== null || !hasOwnTaskQueue(installation))
+      return ok(`belongs to this installation, ${whose}; its activities are on task queue ${taskQueue}`);
+    return warning(
+      `belongs to installation ${whose}, which is not the first one of its task queue; its activities are on task queue ${taskQueue}`,
+      `set installation: ${whose}, so that KEDA’s triggers know this queue`,
+    );
+  }
+  const unclaimed = 'belongs to no installation yet: the first worker claims it';
+  if (own !== null) return ok(`${unclaimed} for installation ${own.name}`);
+  const first = owner?.installation ?? null;
+  const difference = owner === null ? null : judgeClaim(owner, configured, mine, false);
+  if (configured !== null || first === null || difference === null || difference.same) return ok(unclaimed);
+  return warning(
+    `${unclaimed} for a new one. Installation ${first.name} has the task queue: ${difference.because}`,
+    `if it is the same database of the same ClickHouse, set installation: ${first.name} before the first start; otherwise a name of its own, so that KEDA’s triggers know its queue`,
   );
+}
+
+/** Whether another configuration of this installation would be recognized. */
+export function judgeEvidence(configured: string | null, evidence: readonly Evidence[]): Finding[] {
+  const [first] = evidence;
+  if (configured !== null || first === undefined || placeIds(first).length > 0) return [];
+  return [
+    judges('installation').warning(
+      `${first.kafka === null ? 'Kafka has no cluster id' : 'ClickHouse has no id of its server or database'}: another configuration, with other pipelines, may be taken for another installation`,
+      'set installation in all configurations, if there are several',
+    ),
+  ];
 }

@@ -183,6 +183,134 @@ describe('an installation', () => {
     for (const [who, { pipelines }] of byOthers) expect(await one.isClaimed(pipelines[0]!), who).toBe(true);
     expect(await one.isClaimed('nobodys')).toBe(false);
   });
+
+  // Replicas behind a load balancer: each has its own id, and each pipeline its own tables.
+  const behind = (address: string, server: string, pipeline: string): SetUp => {
+    const ids = [`${server}/default`, `table-of-${pipeline}`];
+    return { evidence: { kafka: 'k1', addresses: [address], ids }, pipelines: [pipeline] };
+  };
+
+  it('is one for all configurations with its Kafka and ClickHouse, by whatever one of their pipelines has seen', async () => {
+    for (const first of [null, behind('ch0:8123/default', 'elsewhere', 'others')]) {
+      const claims = new MemoryClaims();
+      // Another set-up may have the task queue.
+      if (first !== null) await member(claims, first).settle();
+      const one = member(claims, behind('ch:8123/default', 'replica-1', 'a'));
+      await one.settle();
+      await member(claims, behind('ch:8123/default', 'replica-2', 'a')).settle();
+      for (const pipeline of ['b', 'c']) {
+        const two = member(claims, behind('ch:8123/default', 'replica-2', pipeline));
+        await two.settle();
+        expect(two.of(pipeline)).toEqual(one.of('a'));
+      }
+      const three = member(claims, behind('direct-2:8123/default', 'replica-2', 'd'));
+      await three.settle();
+      expect(three.of('d')).toEqual(one.of('a'));
+      expect(one.taskQueues).toEqual([first === null ? 'q' : `q@${one.of('a')!.name}`]);
+    }
+  });
+
+  it('that an earlier version has claimed is found by what its pipeline’s claim knows, once its daemon was upgraded', async () => {
+    const claims = new MemoryClaims();
+    const installation = { name: 'before', taskQueue: 'q@before' };
+    const ids = ['replica-1/default', 'table-of-a', 'replica-2/default'];
+    const old: Claim = { format: 'ktb-claim/1', kafka: 'k1', addresses: ['ch:8123/default'], ids, installation };
+    await claims.create('ktb-pipeline:a', old);
+    await claims.create('ktb-task-queue:q', { ...old, ids: ['x/y'], installation: { name: 'x', taskQueue: 'q' } });
+    await member(claims, behind('ch:8123/default', 'replica-1', 'a')).settle();
+    const two = member(claims, behind('ch:8123/default', 'replica-2', 'b'));
+    await two.settle();
+    expect(two.of('b')).toEqual(installation);
+  });
+
+  it('is one for all that start at the same time, in whatever order they have their pipelines', async () => {
+    const setUp = fc.record({
+      // Kafka, database, replica.
+      kafka: fc.constantFrom('k1', 'k2'),
+      database: fc.constantFrom('default', 'shop'),
+      replica: fc.constantFrom('1', '2'),
+      pipelines: fc.shuffledSubarray(['a', 'b', 'c', 'd'], { minLength: 1 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(setUp, { minLength: 2, maxLength: 8 }), fc.gen(), async (setUps, gen) => {
+        const claims = new MemoryClaims();
+        // Starts at different moments of each other's start.
+        const delays = setUps.map(() => gen(fc.nat, { max: 20 }));
+        const all = await Promise.all(
+          setUps.map(async ({ kafka, database, replica, pipelines }, index) => {
+            for (let turn = 0; turn < delays[index]!; turn++) await Promise.resolve();
+            // Names of pipelines are unique in a namespace. The table is one that all databases' pipelines write to.
+            const own = pipelines.map((name) => `${kafka}-${database}-${name}`);
+            const ids = [`id-of-${database}/${database}`, `server-${replica}/${database}`, 'table'];
+            const evidence = { kafka, addresses: [`balancer:8123/${database}`], ids };
+            const one = member(claims, { evidence, pipelines: own });
+            await one.settle();
+            return { of: `${kafka}/${database}`, queues: one.taskQueues };
+          }),
+        );
+        const queueOf = new Map<string, string>();
+        for (const { of, queues } of all) {
+          expect(queues).toHaveLength(1);
+          expect(queueOf.get(of) ?? queues[0]).toBe(queues[0]);
+          queueOf.set(of, queues[0]!);
+        }
+        expect(new Set(queueOf.values()).size).toBe(queueOf.size);
+      }),
+    );
+  });
+
+  it('is not joined by a set-up with only its Kafka, or with its table but another database', async () => {
+    const claims = new MemoryClaims();
+    const one = member(claims, behind('ch:8123/default', 'server-1', 'a'));
+    await one.settle();
+    const { name } = one.of('a')!;
+    const table = { kafka: 'k1', addresses: ['ch:8123/shop'], ids: ['server-1/shop', 'table-of-a'] };
+    const others: readonly SetUp[] = [
+      { evidence: THERE, pipelines: ['only-kafka'] },
+      { evidence: table, pipelines: ['its-table'] },
+      { evidence: { ...table, ids: ['table-of-a'] }, pipelines: ['its-table-alone'] },
+      { evidence: { ...table, kafka: null }, pipelines: ['kafka-without-id'] },
+    ];
+    for (const setUp of others) {
+      const other = member(claims, setUp);
+      await other.settle();
+      expect(other.of(setUp.pipelines[0]!)!.name).not.toBe(name);
+    }
+  });
+
+  it('that has moved gives new configurations the ids of its ClickHouse of today, not of a claim from before', async () => {
+    const claims = new MemoryClaims();
+    const installation = { name: 'moved', taskQueue: 'q@moved' };
+    const addresses = ['old:8123/default', 'ch:8123/default'];
+    const ids = ['server-old/default', 'server-1/default'];
+    const claim: Claim = { format: 'ktb-claim/1', kafka: 'k1', addresses, ids, installation };
+    await claims.create('ktb-pipeline:a', claim);
+    await claims.create('ktb-task-queue:q', { ...claim, ids: ['x/y'], installation: { name: 'x', taskQueue: 'q' } });
+    await member(claims, behind('ch:8123/default', 'server-1', 'a')).settle();
+    const [here, there] = [
+      member(claims, behind('ch:8123/default', 'server-1', 'b')),
+      member(claims, behind('old:8123/default', 'server-old', 'c')),
+    ];
+    await here.settle();
+    await there.settle();
+    expect(here.of('b')).toEqual(installation);
+    expect(there.of('c')!.name).not.toBe('moved');
+  });
+
+  it('configured by name stays apart from one that has its Kafka and ClickHouse under another name', async () => {
+    const claims = new MemoryClaims();
+    const unnamed = member(claims, behind('ch:8123/default', 'server-1', 'a'));
+    await unnamed.settle();
+    for (const pipeline of ['b', 'c']) {
+      const named = member(claims, { ...behind('ch:8123/default', 'server-1', pipeline), installation: 'mine' });
+      await named.settle();
+      expect(named.of(pipeline)).toEqual({ name: 'mine', taskQueue: 'q@mine' });
+    }
+    const joining = { ...behind('far:8123/x', 'server-9', 'd'), installation: unnamed.of('a')!.name };
+    const joined = member(claims, joining);
+    await joined.settle();
+    expect(joined.of('d')).toEqual(unnamed.of('a'));
+  });
 });
 
 it('a task queue is not taken for one’s own by an address alone: it is another server in each namespace of Kubernetes', () => {

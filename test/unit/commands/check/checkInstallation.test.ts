@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { judgeEvidence, judgePipeline } from '../../../../src/commands/check/checkInstallation.js';
+import type { Claim, Evidence } from '../../../../src/installation/claim.js';
+
+const HERE: Evidence = { kafka: 'k1', addresses: ['ch1:8123/default'], ids: ['server-1/default'] };
+const THERE: Evidence = { kafka: 'k1', addresses: ['ch1:8123/default'], ids: ['server-2/default'] };
+
+function claim(name: string, taskQueue: string, evidence: Evidence): Claim {
+  return { format: 'ktb-claim/1', installation: { name, taskQueue }, ...evidence };
+}
+
+const NEW = { name: 'orders', claim: null, configured: null, mine: HERE, own: null, owner: null };
+
+describe('the installation of a pipeline', () => {
+  it('is said to be a further one, with the name to set, unless that is set', () => {
+    const further = { ...NEW, claim: claim('mine', 'q@mine', HERE) };
+    const found = judgePipeline(further);
+    expect(found).toMatchObject({ level: 'warning', subject: 'pipeline orders' });
+    expect(found.message).toMatch(/not the first one of its task queue; its activities are on task queue q@mine$/);
+    expect(found.todo).toMatch(/^set installation: mine,/);
+    expect(judgePipeline({ ...further, configured: 'mine' }).level).toBe('ok');
+    expect(judgePipeline({ ...NEW, claim: claim('mine', 'q', HERE) }).level).toBe('ok');
+  });
+
+  it('that the first worker will choose is said before it starts, with the way to join the first of the task queue', () => {
+    expect(judgePipeline(NEW).level).toBe('ok');
+    const joining = judgePipeline({ ...NEW, own: { name: 'first', taskQueue: 'q' }, owner: claim('first', 'q', HERE) });
+    expect(joining).toMatchObject({ level: 'ok', message: expect.stringMatching(/for installation first$/) as string });
+    const apart = judgePipeline({ ...NEW, owner: claim('first', 'q', THERE) });
+    expect(apart.level).toBe('warning');
+    expect(apart.message).toMatch(
+      /Installation first has the task queue: its ClickHouse at ch1:8123\/default had other ids than the one here$/,
+    );
+    expect(apart.todo).toContain('set installation: first before the first start');
+    expect(judgePipeline({ ...NEW, configured: 'mine', owner: claim('first', 'q', THERE) }).level).toBe('ok');
+  });
+
+  it('cannot be recognized by others without ids of Kafka and of the database, and that is said, unless it has a name', () => {
+    expect(judgeEvidence(null, [HERE])).toEqual([]);
+    for (const [evidence, part] of [
+      [{ ...HERE, kafka: null }, 'Kafka'],
+      [{ ...HERE, ids: ['table'] }, 'ClickHouse'],
+    ] as const) {
+      const [found, ...more] = judgeEvidence(null, [evidence, evidence]);
+      expect(more).toEqual([]);
+      expect(found?.level).toBe('warning');
+      expect(found?.message).toMatch(new RegExp(`^${part} has no`));
+      expect(judgeEvidence('mine', [evidence])).toEqual([]);
+    }
+  });
+});
