@@ -8,8 +8,17 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  */
 const AT_ONCE = 4;
 
-/** These take longest, two minutes and more: begun last, one of them would run alone at the end. */
-const LONGEST = ['topics', 'kills', 'outages', 'telemetry', 'continueAsNew', 'startUp', 'docs'];
+/** These take longest, a minute and more, and mostly wait: begun last, one of them would run alone at the end. */
+const LONGEST = [
+  'system/topics',
+  'system/kills',
+  'system/outages',
+  'system/telemetry',
+  'system/continueAsNew',
+  'system/startUp',
+  'system/docs',
+  'unit/pipelineConsumer',
+];
 
 /** What waits begins first, longest first. What computes comes after it, in short files, and so all workers end together. */
 const PROJECTS = ['system', 'workflow', 'simulation', 'unit'];
@@ -29,8 +38,8 @@ class LongestFirst extends BaseSequencer {
 }
 
 function rank({ project, moduleId }: TestSpecification): number {
-  const longest = project.name === 'system' ? LONGEST.indexOf(basename(moduleId, '.test.ts')) : -1;
-  return PROJECTS.indexOf(project.name) * 100 + (longest === -1 ? LONGEST.length : longest);
+  const longest = LONGEST.indexOf(`${project.name}/${basename(moduleId, '.test.ts')}`);
+  return longest === -1 ? LONGEST.length + PROJECTS.indexOf(project.name) : longest;
 }
 
 /**
