@@ -34,7 +34,6 @@ import {
 } from './startUpChecks.js';
 import { installTemporalRuntime } from './temporalRuntime.js';
 import { takeUnhandledErrors } from './unhandledErrors.js';
-import { startWorkers } from './workers.js';
 import { zeroMetrics } from './zeroMetrics.js';
 
 export interface DaemonOptions {
@@ -159,6 +158,8 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   if (role !== 'consumer') {
     await unlessAway(logger, () => warnOfWeakTables(tables, admin, config, logger));
     await unlessAway(logger, () => warnOfSharedTables(admin, config, logger));
+    // Consumers do without the 400 files of the SDK's workers.
+    const { startWorkers } = await import('./workers.js');
     running.roles.push(startWorkers({ ...shared, tables }));
   }
   if (role !== 'worker') {

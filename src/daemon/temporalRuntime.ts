@@ -1,4 +1,6 @@
-import { DefaultLogger, Runtime, type RuntimeOptions } from '@temporalio/worker';
+import type { RuntimeOptions } from '@temporalio/worker';
+import { DefaultLogger } from '@temporalio/worker/lib/logger.js';
+import { Runtime } from '@temporalio/worker/lib/runtime.js';
 import { listenError } from '../lib/listening.js';
 import type { Logger } from '../telemetry/logging.js';
 import { temporalLog } from '../telemetry/temporalLog.js';

@@ -48,6 +48,7 @@ it('a command loads what it needs', async () => {
 it.each([
   ['check', []],
   ['reconcile', ['orders']],
+  ['run', ['--role', 'consumer']],
 ])('%s loads Temporal’s client, and neither its worker nor what formats a log for people', async (command, args) => {
   const loaded = await loadedBy([command, ...args, '--config', 'no-such-file']);
   const libraries = ['@temporalio/client', '@temporalio/worker/lib/worker.js', 'rxjs', 'memfs', 'pino-pretty'];
