@@ -1,23 +1,26 @@
 /*
  * Where a mapped column takes its value from: a part of the value, a header, or another part of the record.
  */
-import { pointerTokens } from '../../lib/jsonPointer.js';
 import type { Rejection } from '../../protocol/ack.js';
 import { lastHeader, NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
-import { textAtPointer, type JsonObject } from '../values/json.js';
+import type { JsonObject } from '../values/json.js';
+import type { JsonPointers } from '../values/jsonPointers.js';
 import { quote, quoteBytes } from './quoting.js';
 import { notJson } from './rowRejections.js';
 import { takesTimestamps, timestampWriter } from './timestamps.js';
 
 /** Returns a column's value as JSON. Undefined if there is none. */
-export type ColumnReader = (source: RecordSource, record: KafkaRecord, text: string) => string | Rejection | undefined;
+export type ColumnReader = (source: RecordSource, record: KafkaRecord) => string | Rejection | undefined;
 
-/** @param json reads the value, for columns that need JSON */
-export function columnReader(from: string, type: string, json: JsonObject): ColumnReader {
+/**
+ * @param json reads the value, for columns that need JSON
+ * @param pointers must have read the record's value, before the reader is asked
+ */
+export function columnReader(from: string, type: string, json: JsonObject, pointers: JsonPointers): ColumnReader {
   if (from.startsWith('/')) {
-    const tokens = pointerTokens(from);
-    return (_source, _record, text) => textAtPointer(text, tokens);
+    const place = pointers.add(from);
+    return () => pointers.textAt(place);
   }
   if (from.startsWith('header:')) {
     const name = from.slice('header:'.length);

@@ -3,6 +3,7 @@ import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { IDENTITY_COLUMNS, type IdentityColumn } from '../identityColumns.js';
 import type { TableColumns } from '../tableColumns.js';
 import { hasHalfCharacter, type JsonObject } from '../values/json.js';
+import { JsonPointers } from '../values/jsonPointers.js';
 import type { ValueCheck } from '../values/valueCheck.js';
 import { columnReader, type ColumnReader } from './columnSources.js';
 import { identityFieldWriter, type IdentityFieldWriter } from './identityFields.js';
@@ -27,6 +28,7 @@ export class LeadingFields {
   /** The fields of the identity columns, divided by commas. Empty if there are none. */
   readonly identityFields: IdentityFieldWriter;
   readonly #object: JsonObject;
+  readonly #pointers = new JsonPointers();
 
   /** @param object has read the record's value, if its format is JSON */
   constructor(table: TableColumns, columns: Readonly<Record<string, string>>, object: JsonObject) {
@@ -36,7 +38,7 @@ export class LeadingFields {
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,
       from,
-      read: columnReader(from, table.get(column) ?? '', object),
+      read: columnReader(from, table.get(column) ?? '', object, this.#pointers),
       check: columnCheck(table, column),
     }));
   }
@@ -63,8 +65,9 @@ export class LeadingFields {
   of(source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection {
     const head = this.identityFields(source, record);
     const leading = head === '' ? [] : [head];
+    this.#pointers.read(text);
     for (const { column, read, check } of this.mapped) {
-      const value = read(source, record, text);
+      const value = read(source, record);
       if (value === undefined) continue;
       if (typeof value !== 'string') return value;
       if (check?.(value, 0, value.length) === false) return outOfRange(column);

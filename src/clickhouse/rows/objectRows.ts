@@ -92,7 +92,7 @@ export class ObjectRows {
       const kind = fields.get(name)?.kind;
       const start = object.starts[index] as number;
       if (kind === 'parent') {
-        const rejection = this.#nested.add(row, text, start, name, [name]);
+        const rejection = this.#nested.add(row, text, start, name);
         if (rejection !== undefined) return rejection;
       } else if (kind !== 'mapped') {
         row.push(`${quoteLatin1(name)}:${text.slice(start, object.ends[index])}`);

@@ -1,7 +1,7 @@
 import { latin1 } from '../../lib/latin1.js';
 import { parseTupleElement } from './columnTypes.js';
 import { takesZero } from './enumChecks.js';
-import { everyItem, objectMembers } from './json.js';
+import { everyItem, everyMember, textOfString } from './json.js';
 import { keyNames } from './mapKeys.js';
 import type { ValueCheck, ValueLimits } from './valueCheck.js';
 
@@ -26,12 +26,13 @@ export function mapCheck(
   const nameOf = keyNames(keyType, timeZone);
   return (text, start) => {
     if (text[start] !== '{') return true;
-    const members = objectMembers(text, start);
-    if (members.length > 1 && new Set(members.map(({ name }) => nameOf(name))).size < members.length) return false;
-    return members.every(
-      (member) =>
-        (key?.(text, member.nameStart, member.nameEnd) ?? true) && (value?.(text, member.start, member.end) ?? true),
-    );
+    const names = new Set<string>();
+    return everyMember(text, start, (nameStart, nameEnd, from, to) => {
+      const name = nameOf(textOfString(text, nameStart, nameEnd));
+      if (names.has(name)) return false;
+      names.add(name);
+      return (key?.(text, nameStart, nameEnd) ?? true) && (value?.(text, from, to) ?? true);
+    });
   };
 }
 
@@ -52,13 +53,13 @@ export function tupleCheck(
       return everyItem(text, start, (from, to) => checks[index++]?.(text, from, to) ?? true);
     }
     if (text[start] !== '{' || !isNamed) return true;
-    const members = objectMembers(text, start);
+    const missing = new Set(required);
     // ClickHouse drops members without an element, and does not resolve escapes in names.
-    return (
-      members.every(
-        ({ name, escaped, start: from, end }) =>
-          !escaped && names.has(name) && (names.get(name)?.(text, from, end) ?? true),
-      ) && required.every((name) => members.some((member) => member.name === name))
-    );
+    const fits = everyMember(text, start, (nameStart, nameEnd, from, to) => {
+      const name = text.slice(nameStart + 1, nameEnd - 1);
+      missing.delete(name);
+      return !name.includes('\\') && names.has(name) && (names.get(name)?.(text, from, to) ?? true);
+    });
+    return fits && missing.size === 0;
   };
 }

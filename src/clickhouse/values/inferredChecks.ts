@@ -4,12 +4,12 @@ import { allOf, isAtPath, type Place, type ValueCheck, type ValueLimits } from '
 
 /* Checks where ClickHouse infers a type from the value: for Dynamic, and for paths of JSON that have no type. */
 
-/** The check for Dynamic. */
+/** The check for Dynamic. First it bounds the number of names, which the others keep. */
 export function dynamicCheck(place: Place, limits: ValueLimits): ValueCheck | undefined {
   return allOf([
+    namesCheck,
     numbersCheck(true, isAtPath(place) ? limits : undefined),
     integersCheck,
-    namesCheck,
     isAtPath(place) ? nullsCheck : nullsOfTuplesCheck,
   ]);
 }
@@ -24,18 +24,23 @@ export function dynamicCheck(place: Place, limits: ValueLimits): ValueCheck | un
  */
 export function numbersCheck(ofObjects: boolean, limits?: ValueLimits): ValueCheck {
   const { keepsIntegers, keepsIntegersOfArrays } = limits ?? { keepsIntegers: true, keepsIntegersOfArrays: true };
+  // The kinds met at each path. They are kept, because a value may be one of millions in an array.
+  const met: number[] = [];
+  let paths = 0;
+  const holds = (text: string, from: number, to: number, path: number | undefined): boolean => {
+    const kind = kindOfScalar(text, from, to);
+    if (kind === INFINITE) return false;
+    if (kind === OTHER_INTEGER && !(path === undefined ? keepsIntegers : keepsIntegersOfArrays)) return false;
+    if (path === undefined || kind === 0) return true;
+    while (paths <= path) met[paths++] = 0;
+    const kinds = (met[path] as number) | kind;
+    met[path] = kinds;
+    const hasBoth = (kinds & BOOL) !== 0 && kinds !== BOOL;
+    return !hasBoth && (kinds & MIXED) !== MIXED;
+  };
   return (text, start, end) => {
-    const met = new Map<number, number>();
-    return everyScalar(text, start, end, ofObjects, (from, to, path) => {
-      const kind = kindOfScalar(text, from, to);
-      if (kind === INFINITE) return false;
-      if (kind === OTHER_INTEGER && !(path === undefined ? keepsIntegers : keepsIntegersOfArrays)) return false;
-      if (path === undefined || kind === 0) return true;
-      const kinds = (met.get(path) ?? 0) | kind;
-      met.set(path, kinds);
-      const hasBoth = (kinds & BOOL) !== 0 && kinds !== BOOL;
-      return !hasBoth && (kinds & MIXED) !== MIXED;
-    });
+    paths = 0;
+    return everyScalar(text, start, end, ofObjects, holds);
   };
 }
 
@@ -84,17 +89,26 @@ const DYNAMIC_NAMES_MAX = 500;
  * seconds.
  */
 const namesCheck: ValueCheck = (text, start, end) => {
-  const names = objectNames(text, start, end);
-  if (names.length > DYNAMIC_NAMES_MAX && new Set(names).size > DYNAMIC_NAMES_MAX) return false;
-  if (!names.some((name) => name.includes('.'))) return true;
-  const sorted = Array.from(new Set(names), (name) => `${name}.`).sort();
+  const names = objectNames(text, start, end, DYNAMIC_NAMES_MAX);
+  if (names.size > DYNAMIC_NAMES_MAX) return false;
+  if (!hasDot(names)) return true;
+  const sorted = Array.from(names, (name) => `${name}.`).sort();
   // In sorted order, a text that begins with another one comes directly after it.
   return !sorted.some((name, index) => sorted[index + 1]?.startsWith(name));
 };
 
+function hasDot(names: ReadonlySet<string>): boolean {
+  for (const name of names) if (name.includes('.')) return true;
+  return false;
+}
+
 /** In a Dynamic column, ClickHouse makes true of the first integer over 64 bits, and floats of the next ones. */
 const integersCheck: ValueCheck = (text, start, end) => {
-  return everyScalar(text, start, end, false, (from, to) => !isNumber(text, from) || in64Bits(text, from, to));
+  return everyScalar(text, start, end, false, isNoLargeInteger);
 };
+
+function isNoLargeInteger(text: string, start: number, end: number): boolean {
+  return !isNumber(text, start) || in64Bits(text, start, end);
+}
 
 const in64Bits = integerWithin(-(2n ** 63n), 2n ** 64n - 1n);

@@ -1,6 +1,3 @@
-import { isArrayIndex } from '../../lib/jsonPointer.js';
-import { latin1 } from '../../lib/latin1.js';
-
 /*
  * Finds the parts of a JSON text, so that a value can be checked and passed on as it was written. JavaScript values
  * would lose digits of large integers and decimals, repeated names, and the information whether a name had escapes.
@@ -160,14 +157,10 @@ export class JsonObject {
   #skipEscape(at: number): number {
     const text = this.#text;
     if (text[at] !== 'u') return SIMPLE_ESCAPES.has(text[at] ?? '') ? at : this.#fault(at);
-    const unit = codeUnit(text, at + 1);
-    if (unit < 0) return this.#fault(at);
-    const isHigh = unit >= 0xd800 && unit <= 0xdbff;
-    if (isHigh && text[at + 5] === '\\' && text[at + 6] === 'u') {
-      const low = codeUnit(text, at + 7);
-      if (low >= 0xdc00 && low <= 0xdfff) return at + 10;
-    }
-    if (unit >= 0xdc00 && unit <= 0xdfff) this.hasHalfCharacters = true;
+    const character = characterAt(text, at + 1);
+    if (character < 0) return this.#fault(at);
+    if (character > 0xffff) return at + 10;
+    if (isSecondHalf(character)) this.hasHalfCharacters = true;
     return at + 4;
   }
 
@@ -221,6 +214,8 @@ const OPEN_BRACKET = 91;
 const BACKSLASH = 92;
 const CLOSE_BRACKET = 93;
 const LOWER_E = 101;
+const LOWER_N = 110;
+const LOWER_U = 117;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 const SPACE = 32;
@@ -253,11 +248,6 @@ function codeUnit(text: string, at: number): number {
 export interface Member {
   /** Without escapes, one character per byte. */
   readonly name: string;
-  /** Where the name's text is, including its quotes. */
-  readonly nameStart: number;
-  readonly nameEnd: number;
-  /** Whether the name has escapes. */
-  readonly escaped: boolean;
   /** The value's text is `text.slice(start, end)`. */
   readonly start: number;
   readonly end: number;
@@ -266,28 +256,43 @@ export interface Member {
 /** The members of the object that begins at or after `at`. Empty if there is another kind of value. */
 export function objectMembers(text: string, at = 0): Member[] {
   const members: Member[] = [];
-  let position = skipSpace(text, at);
-  if (text[position] !== '{') return members;
-  position = skipSpace(text, position + 1);
-  while (text[position] === '"') {
+  everyMember(text, skipSpace(text, at), (nameStart, nameEnd, start, end) => {
+    members.push({ name: textOfString(text, nameStart, nameEnd), start, end });
+    return true;
+  });
+  return members;
+}
+
+/**
+ * Whether `holds` is true for each member of the object that begins at `at`. It gets the places of the name, with its
+ * quotes, and of the value. True if another kind of value is there. It makes no object for a member, because a record may
+ * have millions.
+ */
+export function everyMember(
+  text: string,
+  at: number,
+  holds: (nameStart: number, nameEnd: number, start: number, end: number) => boolean,
+): boolean {
+  if (text.charCodeAt(at) !== OPEN_BRACE) return true;
+  let position = skipSpace(text, at + 1);
+  while (text.charCodeAt(position) === QUOTE) {
     const nameEnd = endOfString(text, position);
-    const name = textOfString(text, position, nameEnd);
     const start = skipSpace(text, skipSpace(text, nameEnd) + 1);
     const end = endOfValue(text, start);
-    members.push({ name, nameStart: position, nameEnd, escaped: name.length !== nameEnd - position - 2, start, end });
+    if (!holds(position, nameEnd, start, end)) return false;
     position = skipSpace(text, skipSpace(text, end) + 1);
   }
-  return members;
+  return true;
 }
 
 /** Whether `holds` is true for each item of the array that begins at `at`. It gets the start and end of the item. */
 export function everyItem(text: string, at: number, holds: (start: number, end: number) => boolean): boolean {
   let position = skipSpace(text, at + 1);
-  while (text[position] !== ']') {
+  while (text.charCodeAt(position) !== CLOSE_BRACKET) {
     const end = endOfValue(text, position);
     if (!holds(position, end)) return false;
     position = skipSpace(text, end);
-    if (text[position] === ',') position = skipSpace(text, position + 1);
+    if (text.charCodeAt(position) === COMMA) position = skipSpace(text, position + 1);
   }
   return true;
 }
@@ -299,53 +304,58 @@ export function everyItem(text: string, at: number, holds: (start: number, end: 
 const DEPTH_MAX = 1_000;
 
 /**
- * Whether `holds` is true for each scalar (text, number, true, false, null) of a value, in one pass. It gets the
- * scalar's start and end, and a path number. Scalars with the same path number get one type in ClickHouse: all items of
- * an array share a path, each member of an object has its own. Undefined if nothing else shares the type.
+ * Whether `holds` is true for each scalar (text, number, true, false, null) of a value, in one pass. It gets the text,
+ * the scalar's start and end, and a path number. Scalars with the same path number get one type in ClickHouse: all items
+ * of an array share a path, each member of an object has its own. Undefined if nothing else shares the type.
  *
  * @param ofObjects whether members with the same name in all objects of an array share a type, too
+ * @param holds must not call this function
  */
 export function everyScalar(
   text: string,
   start: number,
   end: number,
   ofObjects: boolean,
-  holds: (start: number, end: number, path: number | undefined) => boolean,
+  holds: (text: string, start: number, end: number, path: number | undefined) => boolean,
 ): boolean {
-  const paths: (number | undefined)[] = [];
-  const objects: boolean[] = [];
+  if (!isContainer(text.charCodeAt(start))) return holds(text, start, endOfValue(text, start), undefined);
+  const paths = outerPaths;
+  const objects = outerObjects;
+  paths.length = 0;
+  objects.length = 0;
   // By the outer path and the name. Whole paths as texts would grow with the square of the depth.
-  const members = new Map<string, number>();
+  let members: Map<string, number> | undefined;
   let path: number | undefined;
   let count = 0;
-  const memberOf = (outer: number, name: string): number => {
-    const key = `${outer}.${name}`;
-    const known = members.get(key);
-    if (known === undefined) members.set(key, count);
-    return known ?? count++;
-  };
   for (let position = start; position < end;) {
-    const character = text[position] as string;
-    if (character === '[' || character === '{') {
+    const code = text.charCodeAt(position);
+    if (isContainer(code)) {
       if (paths.length === DEPTH_MAX) return true;
       paths.push(path);
-      objects.push(character === '{');
-      if (character === '[') path ??= count++;
-    } else if (character === ']' || character === '}') {
+      objects.push(code === OPEN_BRACE);
+      if (code === OPEN_BRACKET) path ??= count++;
+    } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) {
       objects.pop();
       path = paths.pop();
-    } else if (character === ',' && objects.at(-1) === true) {
-      path = paths.at(-1);
-    } else if (!ENDS_SCALAR.has(character) && character !== ':') {
+    } else if (code === COMMA && objects[objects.length - 1] === true) {
+      path = paths[paths.length - 1];
+    } else if (code !== COLON && !endsScalar(code)) {
       const stop = endOfValue(text, position);
-      const isName = objects.at(-1) === true && text[skipSpace(text, stop)] === ':';
+      const isName = objects[objects.length - 1] === true && text.charCodeAt(skipSpace(text, stop)) === COLON;
       if (isName) {
         // If a name has escapes, ClickHouse loses the value. An empty name looks to ClickHouse like an error of the
         // table.
         if (ofObjects && (stop - position === 2 || text.slice(position, stop).includes('\\'))) return false;
-        const outer = paths.at(-1);
-        path = outer === undefined || !ofObjects ? undefined : memberOf(outer, text.slice(position, stop));
-      } else if (!holds(position, stop, path)) {
+        const outer = paths[paths.length - 1];
+        if (outer === undefined || !ofObjects) {
+          path = undefined;
+        } else {
+          members ??= new Map();
+          const member = `${outer}.${text.slice(position, stop)}`;
+          path = members.get(member);
+          if (path === undefined) members.set(member, (path = count++));
+        }
+      } else if (!holds(text, position, stop, path)) {
         return false;
       }
       position = stop;
@@ -356,37 +366,47 @@ export function everyScalar(
   return true;
 }
 
+/*
+ * The containers around the present place. They are kept, because a record may have millions of values that are checked
+ * one by one.
+ */
+const outerPaths: (number | undefined)[] = [];
+const outerObjects: boolean[] = [];
+const outerKinds: number[] = [];
+
 /**
  * Whether some array in a value has null but no text, number, true or false. In one pass, down to {@link DEPTH_MAX}.
  *
  * @param alone whether it also counts if the array has only nulls and no array around it
  */
 export function hasBareNull(text: string, start: number, end: number, alone: boolean): boolean {
+  if (end - start < '[null]'.length || !isContainer(text.charCodeAt(start))) return false;
   // `indexOf` on the whole text would search to the end of the record, once for each member.
   if (!text.slice(start, end).includes('null')) return false;
-  // The kinds of values seen in each container around the present place.
-  const met: number[] = [];
+  // The kinds of values seen in each container.
+  const met = outerKinds;
+  met.length = 0;
   let arrays = 0;
   for (let position = start; position < end;) {
-    const character = text[position] as string;
-    if (character === ']' || character === '}') {
+    const code = text.charCodeAt(position);
+    if (code === CLOSE_BRACKET || code === CLOSE_BRACE) {
       const found = met.pop() as number;
-      if (character === ']') {
+      if (code === CLOSE_BRACKET) {
         arrays--;
         const isBare = (found & NULLS) !== 0 && (found & SCALARS) === 0;
         if (isBare && (alone || arrays > 0 || (found & CONTAINERS) !== 0)) return true;
       }
       position++;
-    } else if (SEPARATORS.has(character)) {
+    } else if (code === COLON || endsScalar(code)) {
       position++;
     } else {
-      const isContainer = character === '[' || character === '{';
-      const kind = isContainer ? CONTAINERS : character === 'n' ? NULLS : SCALARS;
+      const opens = isContainer(code);
+      const kind = opens ? CONTAINERS : code === LOWER_N ? NULLS : SCALARS;
       if (met.length > 0) met.push((met.pop() as number) | kind);
-      if (isContainer) {
+      if (opens) {
         if (met.length === DEPTH_MAX) return false;
         met.push(0);
-        if (character === '[') arrays++;
+        if (code === OPEN_BRACKET) arrays++;
         position++;
       } else {
         position = endOfValue(text, position);
@@ -399,68 +419,91 @@ export function hasBareNull(text: string, start: number, end: number, alone: boo
 const NULLS = 1;
 const SCALARS = 2;
 const CONTAINERS = 4;
-const SEPARATORS = new Set([',', ':', ' ', '\n', '\r', '\t']);
-
-/** The names of all members of all objects in a value, as they are written. In one pass. */
-export function objectNames(text: string, start: number, end: number): string[] {
-  const names: string[] = [];
-  // Searched in the value only. In the whole text the search would go to the end of the record, once for each item.
-  const value = text.slice(start, end);
-  for (let at = value.indexOf('"'); at >= 0; at = value.indexOf('"', at)) {
-    const stop = endOfString(value, at);
-    if (value[skipSpace(value, stop)] === ':') names.push(value.slice(at + 1, stop - 1));
-    at = stop;
-  }
-  return names;
-}
 
 /**
- * The text that a JSON pointer (RFC 6901) leads to. Undefined if there is none. Of several members with one name the
- * last counts, as in `JSON.parse`.
+ * The different names of all members of all objects in a value, as they are written. In one pass, which ends as soon as
+ * there are more than `max`.
  */
-export function textAtPointer(text: string, pointer: readonly string[]): string | undefined {
-  let start = skipSpace(text, 0);
-  let end = endOfValue(text, start);
-  for (const token of pointer) {
-    const name = latin1(token);
-    const child =
-      text[start] === '['
-        ? arrayItem(text, start, token)
-        : objectMembers(text, start).findLast((member) => member.name === name);
-    if (child === undefined) return undefined;
-    ({ start, end } = child);
+export function objectNames(text: string, start: number, end: number, max: number): ReadonlySet<string> {
+  if (end - start < '{"":1}'.length || !isContainer(text.charCodeAt(start))) return NO_NAMES;
+  // Searched in the value only. In the whole text the search would go to the end of the record, once for each item.
+  const value = text.slice(start, end);
+  let names: Set<string> | undefined;
+  for (let at = value.indexOf('"'); at >= 0; at = value.indexOf('"', at)) {
+    const stop = endOfString(value, at);
+    if (value.charCodeAt(skipSpace(value, stop)) === COLON) {
+      names ??= new Set();
+      if (names.add(value.slice(at + 1, stop - 1)).size > max) break;
+    }
+    at = stop;
   }
-  return text.slice(start, end);
+  return names ?? NO_NAMES;
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** The content of the JSON string between these places (quotes included), one character per byte. */
 export function textOfString(text: string, start: number, end: number): string {
   const inner = text.slice(start + 1, end - 1);
   if (!inner.includes('\\')) return inner;
-  // Escapes are ASCII, so the string's other bytes can stay as they are until the escapes are replaced.
-  return inner.replace(/(?:\\u[0-9a-fA-F]{4})+|\\[^u]/g, (escapes) => latin1(JSON.parse(`"${escapes}"`) as string));
+  // No escape is shorter than what it stands for. Escapes are ASCII, so the string's other bytes stay as they are. A text
+  // may have millions of escapes, so there is no object for each.
+  const bytes = Buffer.allocUnsafe(inner.length);
+  let length = 0;
+  for (let at = 0; at < inner.length; at++) {
+    const code = inner.charCodeAt(at);
+    if (code !== BACKSLASH) {
+      bytes[length++] = code;
+    } else if (inner.charCodeAt(++at) === LOWER_U) {
+      const character = characterAt(inner, at + 1);
+      at += character > 0xffff ? 10 : 4;
+      length += bytes.write(String.fromCodePoint(character), length);
+    } else {
+      const escape = inner[at] as string;
+      bytes[length++] = CONTROLS[escape] ?? escape.charCodeAt(0);
+    }
+  }
+  return bytes.toString('latin1', 0, length);
+}
+
+/** What escapes of one letter stand for. All others stand for themselves. */
+const CONTROLS: Readonly<Record<string, number>> = { b: 8, f: 12, n: 10, r: 13, t: 9 };
+
+/**
+ * The character whose first four hexadecimal digits are at `at`. It is over 0xffff if a second escape follows that
+ * completes it. -1 if they are not digits.
+ */
+function characterAt(text: string, at: number): number {
+  const unit = codeUnit(text, at);
+  if (!isFirstHalf(unit) || text[at + 4] !== '\\' || text[at + 5] !== 'u') return unit;
+  const low = codeUnit(text, at + 6);
+  return isSecondHalf(low) ? 0x10000 + (unit - 0xd800) * 0x400 + low - 0xdc00 : unit;
 }
 
 /** Whether a JSON text has an escape that is the second half of a character without the first. */
 export function hasHalfCharacter(text: string): boolean {
-  const pairs = /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][c-fC-F][0-9a-fA-F]{2})|[^])/g;
-  for (const [, half] of text.matchAll(pairs)) if (half !== undefined) return true;
+  for (let at = text.indexOf('\\'); at >= 0; at = text.indexOf('\\', at)) {
+    if (text.charCodeAt(at + 1) === LOWER_U) {
+      const character = characterAt(text, at + 2);
+      if (isSecondHalf(character)) return true;
+      at += character > 0xffff ? 12 : 6;
+    } else {
+      at += 2;
+    }
+  }
   return false;
 }
 
-function arrayItem(text: string, at: number, token: string): { start: number; end: number } | undefined {
-  if (!isArrayIndex(token)) return undefined;
-  let item: { start: number; end: number } | undefined;
-  let index = 0;
-  everyItem(text, at, (start, end) => {
-    if (index === Number(token)) item = { start, end };
-    index++;
-    return item === undefined;
-  });
-  return item;
+function isFirstHalf(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-function skipSpace(text: string, at: number): number {
+function isSecondHalf(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+/** The first place at or after `at` that is no white space. */
+export function skipSpace(text: string, at: number): number {
   let position = at;
   for (
     let code = text.charCodeAt(position);
@@ -471,36 +514,52 @@ function skipSpace(text: string, at: number): number {
   return position;
 }
 
-function endOfString(text: string, at: number): number {
+/** The end of the string that begins at `at`. */
+export function endOfString(text: string, at: number): number {
   let position = at + 1;
   for (;;) {
     const quote = text.indexOf('"', position);
     if (quote < 0) return text.length;
     let backslashes = 0;
-    while (text[quote - 1 - backslashes] === '\\') backslashes++;
+    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes++;
     position = quote + 1;
     if (backslashes % 2 === 0) return position;
   }
 }
 
-function endOfValue(text: string, at: number): number {
-  const first = text[at];
-  if (first === '"') return endOfString(text, at);
-  if (first === '{' || first === '[') return endOfContainer(text, at);
+/** The end of the value that begins at `at`. */
+export function endOfValue(text: string, at: number): number {
+  const first = text.charCodeAt(at);
+  if (first === QUOTE) return endOfString(text, at);
+  if (isContainer(first)) return endOfContainer(text, at);
   let position = at;
-  while (position < text.length && !ENDS_SCALAR.has(text[position] as string)) position++;
+  while (position < text.length && !endsScalar(text.charCodeAt(position))) position++;
   return position;
 }
 
-const ENDS_SCALAR = new Set([',', '}', ']', ' ', '\n', '\r', '\t']);
+function isContainer(code: number): boolean {
+  return code === OPEN_BRACE || code === OPEN_BRACKET;
+}
+
+function endsScalar(code: number): boolean {
+  return (
+    code === COMMA ||
+    code === CLOSE_BRACE ||
+    code === CLOSE_BRACKET ||
+    code === 32 ||
+    code === 10 ||
+    code === 13 ||
+    code === 9
+  );
+}
 
 function endOfContainer(text: string, at: number): number {
   let depth = 0;
   for (let position = at; position < text.length; position++) {
-    const character = text[position];
-    if (character === '"') position = endOfString(text, position) - 1;
-    else if (character === '{' || character === '[') depth++;
-    else if (character === '}' || character === ']') {
+    const code = text.charCodeAt(position);
+    if (code === QUOTE) position = endOfString(text, position) - 1;
+    else if (isContainer(code)) depth++;
+    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
       depth--;
       if (depth === 0) return position + 1;
     }

@@ -210,3 +210,72 @@ it('does not judge what a JSON column leaves out', () => {
   ] as const)
     expect([json, passes(type, json)]).toEqual([json, passing]);
 });
+
+it('finds the check of a path wherever a name continues it, with dots in names, types and what is left out', () => {
+  const part = fc.constantFrom('a', 'b', '');
+  const name = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('.'));
+  const named = name.filter((path) => path !== '');
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      fc.constantFrom<unknown>(1, 300, 'x', null),
+      fc.dictionary(name, tie('value'), { maxKeys: 3 }),
+    ),
+  }));
+  const object = fc.dictionary(name, value, { maxKeys: 4 });
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(named, { maxLength: 4 }),
+      fc.array(named, { maxLength: 4 }),
+      object,
+      (typed, skipped, row) => {
+        const holds = (outer: object, prefix: string): boolean =>
+          Object.entries(outer).every(([key, inner]: [string, unknown]) => {
+            const path = prefix + key;
+            if (skipped.some((one) => path === one || path.startsWith(`${one}.`))) return true;
+            if (typed.includes(path)) return inner !== 300;
+            const leads = [...typed, ...skipped].some((one) => one.startsWith(`${path}.`));
+            return !leads || typeof inner !== 'object' || inner === null || holds(inner, `${path}.`);
+          });
+        const parameters = [...typed.map((path) => `\`${path}\` UInt8`), ...skipped.map((path) => `SKIP \`${path}\``)];
+        expect(passes(`JSON(${parameters.join(', ')})`, JSON.stringify(row))).toBe(holds(row, ''));
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+it('a member of JSON is not compared with each path that the type names', () => {
+  const members = Array.from({ length: 200 }, (_, index) => `"m${index}":{"a":${index}}`);
+  const row = `{${members.join(',')}}`;
+  const compared = (paths: number): number => {
+    const names = Array.from({ length: paths }, (_, index) => [`p${index} UInt8`, `SKIP s${index}`]).flat();
+    const check = checkOfType(`JSON(${names.join(', ')})`);
+    const spies = (['startsWith', 'slice'] as const).map((method) => vi.spyOn(String.prototype, method));
+    expect(check?.(row, 0, row.length)).toBe(true);
+    const calls = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+    vi.restoreAllMocks();
+    return calls;
+  };
+  expect(compared(50)).toBe(compared(1));
+});
+
+it('makes no map and no list for each scalar, or each object without members, in an array of Dynamic', () => {
+  const check = checkOfType('Array(Dynamic)');
+  const row = `[${Array.from({ length: 300 }, (_, index) => ['{}', '[]', String(index), '"x"'][index % 4]).join(',')}]`;
+  const slice = vi.spyOn(String.prototype, 'slice');
+  let maps = 0;
+  class CountedMap<K, V> extends Map<K, V> {
+    constructor(entries?: Iterable<readonly [K, V]> | null) {
+      super(entries);
+      maps++;
+    }
+  }
+  vi.stubGlobal('Map', CountedMap);
+  const fits = check?.(row, 0, row.length);
+  vi.unstubAllGlobals();
+  const cuts = slice.mock.calls.length;
+  vi.restoreAllMocks();
+  expect([fits, maps]).toEqual([true, 0]);
+  expect(cuts).toBeLessThanOrEqual(600);
+});

@@ -1,14 +1,13 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import {
   everyScalar,
   hasBareNull,
   hasHalfCharacter,
   JsonObject,
   objectMembers,
-  textAtPointer,
+  textOfString,
 } from '../../../../src/clickhouse/values/json.js';
-import { pointerTokens } from '../../../../src/lib/jsonPointer.js';
 
 /** JSON text with white space in all places where it may be, one character a byte. */
 const anyObject = fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue());
@@ -26,40 +25,6 @@ it('finds the members of any object, with the value’s own text', () => {
       expect(members).toEqual(Object.entries(JSON.parse(JSON.stringify(object)) as object));
     }),
   );
-});
-
-it('follows a pointer to any value of any document', () => {
-  const walk = (value: unknown, path: string): [string, unknown][] => [
-    [path, value],
-    ...(typeof value === 'object' && value !== null
-      ? Object.entries(value).flatMap(([key, child]) =>
-          walk(child, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
-        )
-      : []),
-  ];
-  fc.assert(
-    fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), fc.constantFrom(undefined, 2), (value, indent) => {
-      const json = JSON.stringify(value, null, indent);
-      for (const [pointer, expected] of walk(JSON.parse(json), '')) {
-        const text = textAtPointer(latin1(json), pointerTokens(pointer));
-        expect(text === undefined ? undefined : JSON.parse(utf8(text))).toEqual(expected);
-      }
-    }),
-  );
-});
-
-it('leads nowhere where the document has no such place', () => {
-  const text = '{"a": [1, {"b": "x"}], "n": null, "s": "{\\"a\\": 1}"}';
-  for (const pointer of ['/c', '/a/2', '/a/-', '/a/01', '/a/x', '/n/a', '/s/a', '/a/1/b/0']) {
-    expect(textAtPointer(text, pointerTokens(pointer)), pointer).toBeUndefined();
-  }
-  expect(textAtPointer(text, pointerTokens('/a/1/b'))).toBe('"x"');
-});
-
-it('keeps the digits of numbers that JavaScript would round', () => {
-  const text = '{"big": 12345678901234567890, "exact": 0.1000000000000000055}';
-  expect(textAtPointer(text, ['big'])).toBe('12345678901234567890');
-  expect(textAtPointer(text, ['exact'])).toBe('0.1000000000000000055');
 });
 
 /** JSON, and what comes near it: cut off, characters turned, numbers and escapes of all kinds. */
@@ -134,7 +99,7 @@ it('asks of each scalar of a value once, and says which share a type', () => {
   const text = '{"a":[1,{"b:":"x:","c":[ true , null]},[2], {"c":[3]}], "d" : "e", "f":[5]}';
   const scalars = (ofObjects: boolean) => {
     const found: [string, number | undefined][] = [];
-    everyScalar(text, 0, text.length, ofObjects, (start, end, path) => {
+    everyScalar(text, 0, text.length, ofObjects, (_text, start, end, path) => {
       found.push([text.slice(start, end), path]);
       return true;
     });
@@ -168,7 +133,7 @@ it('names the path of each scalar with little, however deep it is', () => {
   const text = `[${`{"a":1,"${name}":`.repeat(depth)}2${'}'.repeat(depth)}]`;
   let [scalars, characters] = [0, 0];
   const paths = new Set<unknown>();
-  everyScalar(text, 0, text.length, true, (_start, _end, path) => {
+  everyScalar(text, 0, text.length, true, (_text, _start, _end, path) => {
     scalars++;
     characters += String(path).length;
     paths.add(path);
@@ -176,10 +141,6 @@ it('names the path of each scalar with little, however deep it is', () => {
   });
   expect([scalars, paths.size]).toEqual([depth + 1, depth + 1]);
   expect(characters).toBeLessThan(text.length);
-});
-
-it('takes the last of several members of one name, as JSON.parse does', () => {
-  expect(textAtPointer('{"a":1,"a":2}', ['a'])).toBe('2');
 });
 
 it('finds the arrays in which null has no text, number, true or false beside it', () => {
@@ -214,4 +175,35 @@ it('reads a value of any size once when it looks for null', () => {
   expect(hasBareNull(deep, 0, deep.length, true)).toBe(true);
   expect(hasBareNull(wide, 0, wide.length, true)).toBe(false);
   expect(hasBareNull(`${'['.repeat(100_000)}null`, 0, 100_004, true)).toBe(false);
+});
+
+it('reads a string as JSON.parse does, whatever of it is written as escapes, and keeps bytes that are no UTF-8', () => {
+  const character = fc.tuple(
+    fc.oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+      fc.constantFrom('\n', '"', '\\', '/', '\u{1f600}', '\ud83d', '\ude00', '\ud83d\ud83d', '\u00e9', '\u0080'),
+    ),
+    fc.boolean(),
+  );
+  const escaped = (text: string) =>
+    Array.from({ length: text.length }, (_, at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');
+  fc.assert(
+    fc.property(fc.array(character), (characters) => {
+      const json = characters.map(([text, byCode]) => (byCode ? escaped(text) : JSON.stringify(text).slice(1, -1)));
+      const text = ` "${latin1(json.join(''))}\xff"`;
+      // Written as they are, bytes that are no UTF-8 pass. So does the last one here.
+      const expected = `${latin1(JSON.parse(`"${json.join('')}"`) as string)}\xff`;
+      expect(textOfString(text, 1, text.length)).toBe(expected);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+it('makes no object for each escape of a text', () => {
+  const text = `"${'\\n'.repeat(1_000)}"`;
+  const objects = vi.spyOn(JSON, 'parse');
+  const matches = vi.spyOn(String.prototype, 'matchAll');
+  expect([textOfString(text, 0, text.length), hasHalfCharacter(text)]).toEqual(['\n'.repeat(1_000), false]);
+  expect([objects.mock.calls.length, matches.mock.calls.length]).toEqual([0, 0]);
+  vi.restoreAllMocks();
 });
