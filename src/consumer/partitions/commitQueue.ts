@@ -1,5 +1,8 @@
 import type { Offsets } from 'kafkajs';
 import { commitParts } from '../../kafka/commitParts.js';
+import { isUnusableTopic } from '../../kafka/errorType.js';
+import { asError } from '../../lib/asError.js';
+import { partitionName } from '../../protocol/record.js';
 import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { formatCommitMetadata } from './commitMetadata.js';
@@ -12,8 +15,8 @@ export type Commit = (offsets: Offsets) => Promise<void>;
 
 /**
  * The commits of one consumer, one at a time. What to commit is asked when its turn comes, and only if the assignment
- * is still current then. One that is too large for a coordinator is made in parts. A failed commit is never repeated. The
- * caller makes a new one.
+ * is still current then. One that is too large for a coordinator is made in parts, and each part has its turn. A failed
+ * commit is never repeated. The caller makes a new one.
  */
 export class CommitQueue {
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
@@ -23,14 +26,19 @@ export class CommitQueue {
     this.#onOutcome = onOutcome;
   }
 
-  /** Commits when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. */
+  /**
+   * Commits when its turn comes. Resolves without effect if the assignment has ended. Rejects with kafkajs's error. If
+   * Kafka refuses a part because of a topic, the other parts are made all the same.
+   *
+   * @param commits asked anew for each part
+   */
   inTurn(
     assignment: Assignment,
     clusterId: string,
     commit: Commit,
     commits: () => readonly PartitionCommit[],
   ): Promise<void> {
-    const turn = this.#last.then(() => this.#commit(assignment, clusterId, commit, commits()));
+    const turn = this.#last.then(() => this.#commit(assignment, clusterId, commit, commits));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
@@ -44,28 +52,48 @@ export class CommitQueue {
     assignment: Assignment,
     clusterId: string,
     commit: Commit,
-    commits: readonly PartitionCommit[],
+    commits: () => readonly PartitionCommit[],
   ): Promise<void> {
-    const all = commits.map((made) => {
-      const { topic, epoch, layout, state } = made;
-      return { topic, made, metadata: formatCommitMetadata({ epoch, layout, clusterId, state }) };
-    });
-    for (const part of commitParts(all)) {
-      if (assignment.isOver()) return;
-      const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
-      for (const { topic, made, metadata } of part) {
-        const partitions = byTopic.get(topic) ?? [];
-        partitions.push({ partition: made.partition, offset: String(made.offset), metadata });
-        byTopic.set(topic, partitions);
-      }
+    const tried = new Set<string>();
+    let refusal: Error | null = null;
+    for (let isLast = false; !isLast && !assignment.isOver();) {
+      const due = commits().flatMap((made) => {
+        if (tried.has(partitionName(made))) return [];
+        const { topic, epoch, layout, state } = made;
+        return [{ topic, made, metadata: formatCommitMetadata({ epoch, layout, clusterId, state }) }];
+      });
+      const [part, ...others] = commitParts(due);
+      if (part === undefined) break;
+      isLast = others.length === 0;
+      if (!isLast) for (const { made } of part) tried.add(partitionName(made));
       try {
-        await commit({ topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })) });
+        await this.#commitPart(assignment, commit, part);
       } catch (error) {
-        this.#onOutcome('failed');
-        throw error;
+        if (!isUnusableTopic(error)) throw error;
+        refusal ??= asError(error);
       }
-      this.#onOutcome('ok');
-      assignment.committed(part.map(({ made }) => made));
     }
+    if (refusal !== null) throw refusal;
+  }
+
+  async #commitPart(
+    assignment: Assignment,
+    commit: Commit,
+    part: readonly { readonly topic: string; readonly made: PartitionCommit; readonly metadata: string }[],
+  ): Promise<void> {
+    const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
+    for (const { topic, made, metadata } of part) {
+      const partitions = byTopic.get(topic) ?? [];
+      partitions.push({ partition: made.partition, offset: String(made.offset), metadata });
+      byTopic.set(topic, partitions);
+    }
+    try {
+      await commit({ topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })) });
+    } catch (error) {
+      this.#onOutcome('failed');
+      throw error;
+    }
+    this.#onOutcome('ok');
+    assignment.committed(part.map(({ made }) => made));
   }
 }

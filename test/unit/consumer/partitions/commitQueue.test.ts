@@ -126,3 +126,48 @@ it('makes a commit that is too large for a coordinator in parts; what is done be
   await again;
   expect(requests).toHaveLength(3);
 });
+
+/** As many partitions as need three parts, all open and read up to 1. */
+function threeParts() {
+  const { requests, commit } = coordinator();
+  const commits = new CommitQueue(() => undefined);
+  const assignment = new Assignment({ orders: Array.from({ length: 1_500 }, (_, partition) => partition) });
+  const trackers = assignment.partitions.map(({ partition }) => {
+    const tracker = newTracker({ topic: 'orders', partition, epoch: 'e1' }, 0);
+    assignment.open(tracker, 0);
+    tracker.advanceTo(1);
+    return tracker;
+  });
+  const asked = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  return { requests, assignment, trackers, asked };
+}
+
+it('goes on with the other parts where Kafka refuses a topic of one, and tries each partition once', async () => {
+  const { requests, assignment, asked } = threeParts();
+  const refusal = Object.assign(new Error('Not authorized'), { type: 'TOPIC_AUTHORIZATION_FAILED' });
+  await turns();
+  requests[0]!.answer(refusal);
+  for (const part of [1, 2]) {
+    await turns();
+    requests[part]!.answer();
+  }
+  await expect(asked).rejects.toThrow('Not authorized');
+  expect(requests.map(({ offsets }) => offsets.length).reduce((sum, part) => sum + part)).toBe(1_500);
+  expect(assignment.advanced()).toHaveLength(requests[0]!.offsets.length);
+});
+
+it('asks for each part what to commit: nothing of a topic that is gone since the part before, and what is newest', async () => {
+  const { requests, assignment, trackers, asked } = threeParts();
+  await turns();
+  for (const partition of assignment.partitions.slice(1_400)) assignment.topicGone(partition);
+  trackers[1_300]!.advanceTo(7);
+  requests[0]!.answer();
+  await turns();
+  requests[1]!.answer();
+  await turns();
+  requests[2]!.answer();
+  await asked;
+  const offsets = requests.flatMap((request) => request.offsets);
+  expect(offsets).toHaveLength(1_400);
+  expect(offsets.filter((offset) => offset === '7')).toHaveLength(1);
+});
