@@ -7,6 +7,7 @@ import { describeNoAnswer } from '../kafka/offsets.js';
 import { causeOf, isRefusal } from '../kafka/refusal.js';
 import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
+import { partitionName } from '../protocol/record.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { commitLatest } from './partitions/latestStart.js';
@@ -45,7 +46,7 @@ export class GroupMembership {
   readonly #options: GroupMembershipOptions;
   readonly #topics: TopicWatch;
   /**
-   * Topics about which Kafka said nothing when `startFrom: latest` was carried out, and the time of that, in
+   * Topics for which nothing could be committed when `startFrom: latest` was carried out, and the time of that, in
    * milliseconds since 1970.
    */
   readonly #silentSinceMs = new Map<string, number>();
@@ -219,14 +220,19 @@ export class GroupMembership {
     const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
     while (!this.#stopped) {
       try {
-        const { atEnds, waiting, silent, sinceMs } = await commitLatest(wereThere, { ...starts, kafka });
+        const { atEnds, atBeginnings, waiting, silent, sinceMs } = await commitLatest(wereThere, { ...starts, kafka });
         for (const topic of silent) if (!this.#silentSinceMs.has(topic)) this.#silentSinceMs.set(topic, sinceMs);
         if (atEnds > 0)
           logger.info({ pipeline, partitions: atEnds }, 'Partitions that were never read begin at their ends');
         if (waiting.length > 0)
           logger.warn(
             { pipeline, partitions: waiting.length },
-            `Partitions that were never read begin with what is written from now on, once they can be read: ${listed(waiting.map(describeNoAnswer))}`,
+            `What was never read begins with what is written from now on, once it can be read: ${listed(waiting.map(describeNoAnswer))}`,
+          );
+        if (atBeginnings.length > 0)
+          logger.warn(
+            { pipeline, partitions: atBeginnings.length },
+            `The group has lost its offsets. Partitions that no batcher knows are read from their beginnings, so that nothing is lost. To skip what is old, stop the consumers and set the group's offsets there: ${listed(atBeginnings.map(partitionName))}`,
           );
       } catch (error) {
         this.#startProblem = `it cannot commit where it begins: ${messageOf(error)}`;

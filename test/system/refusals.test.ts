@@ -73,3 +73,61 @@ it.each([
   },
   240_000,
 );
+
+it.each([
+  ['names', (topics: string[]) => topics],
+  ['matches', (topics: string[]) => [`/${topics.join('|')}/`]],
+])(
+  'a topic that a pipeline %s and may not read at its first start keeps no other from beginning at its end, and is read from what was written since',
+  async (_, topicsOf) => {
+    const fixture = await Fixture.create(stack(), { partitions: 2 });
+    await fixture.collectAcks();
+    const other = `${fixture.name}.other`;
+    await fixture.createTopic(other, 2);
+    const topics = [fixture.topic, other];
+    let sent = 0;
+    const send = async (): Promise<void> => {
+      for (const topic of topics) {
+        const messages = Array.from({ length: 10 }, () => {
+          const id = sent++;
+          return { partition: id % 2, value: JSON.stringify({ id, text: '' }) };
+        });
+        await fixture.producer.send({ topic, messages });
+      }
+    };
+    await send();
+    const resource = {
+      resourceType: AclResourceTypes.TOPIC,
+      resourceName: other,
+      resourcePatternType: ResourcePatternTypes.LITERAL,
+    };
+    const rule = { principal: 'User:*', host: '*' };
+    const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
+    const denied = { ...rule, operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.DENY };
+    await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
+    await eventually(async () => {
+      const { operation } = denied;
+      const known = await fixture.admin.describeAcls({
+        ...resource,
+        operation,
+        permissionType: AclPermissionTypes.ANY,
+      });
+      expect(known.resources).toHaveLength(1);
+    });
+    const daemon = Daemon.launch(fixture.config({ topics: topicsOf(topics), startFrom: 'latest' }));
+    await eventually(() => expect(daemon.output).toContain(`topic ${other}: Kafka refuses it to this user`), SOON_MS);
+    await send();
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(10), SOON_MS);
+    await eventually(async () => {
+      const { status, text } = await daemon.get('/readyz');
+      const name = expect.stringMatching(new RegExp(`${other}.*TOPIC_AUTHORIZATION_FAILED`)) as string;
+      expect({ status, text }).toEqual({ status: 503, text: name });
+    }, SOON_MS);
+
+    await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(20), SOON_MS);
+    await daemon.untilReady();
+    expect(await fixture.rowCounts()).toEqual({ rows: 20, identities: 20, ids: 20 });
+  },
+  240_000,
+);

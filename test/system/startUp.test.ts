@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { expectExactlyOnce } from '../support/exactlyOnce.js';
+import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { useSharedStack } from '../support/useStack.js';
 
@@ -72,6 +72,31 @@ it('ends at SIGTERM while no worker can say what batchers know of the log that i
   const consumer = Daemon.launch(fixture.config(), ['--role', 'consumer']);
   await eventually(() => expect(consumer.output).toContain('cannot commit where it begins'));
   expect(await consumer.stop()).toBe(0);
+});
+
+it('loses nothing of a partition that had no record since the first start at its end, though the group loses its offsets', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { startFrom: 'latest' } });
+  await fixture.collectAcks();
+  let sent = 0;
+  const send = async (partition: number, records: number): Promise<void> => {
+    const messages = Array.from({ length: records }, () => {
+      return { partition, value: JSON.stringify({ id: sent++, text: '' }) };
+    });
+    await fixture!.producer.send({ topic: fixture!.topic, messages });
+  };
+  for (const partition of [0, 1]) await send(partition, 10);
+  daemon = await Daemon.start(fixture.config());
+  await send(0, 20);
+  await eventually(() => expect(acknowledged(fixture!.acks)).toBe(20));
+  expect(await daemon.stop()).toBe(0);
+  await fixture.admin.deleteGroups([`ktb-${fixture.name}`]);
+  await send(1, 30);
+  const again = await Daemon.start(fixture.config());
+  expect(again.output).toMatch(`The group has lost its offsets`);
+  expect(again.output).toMatch(`${fixture.topic}/1`);
+  // Where it was to begin nobody knows any more. So all of it is read.
+  await eventually(() => expect(acknowledged(fixture!.acks)).toBe(60));
+  expect(await fixture.rowCounts()).toEqual({ rows: 60, identities: 60, ids: 60 });
 });
 
 it('a pipeline that cannot begin keeps no other from running, is named, and begins by itself', async () => {

@@ -25,16 +25,16 @@ export const READING: PartitionState = { type: 'reading' };
 /**
  * - `foreign`: a person reset the offsets, or another program commits to the group
  * - `newer`: a later version of ktb
- * - `unread`: see {@link formatUnread}
+ * - `unread`: see {@link formatUnread}. `isUnfinished`: see {@link formatUnfinished}
  */
 export type ParsedMetadata =
   | ({ readonly type: 'ours' } & CommitMetadata)
   | { readonly type: 'foreign' }
   | { readonly type: 'newer' }
-  | { readonly type: 'unread'; readonly sinceMs: number };
+  | { readonly type: 'unread'; readonly sinceMs: number; readonly isUnfinished: boolean };
 
 const VERSION = 'ktb1';
-const UNREAD = /^ktb1;since=(\d{1,15})$/;
+const UNREAD = /^ktb1;since=(\d{1,15})(;unfinished)?$/;
 
 export function formatCommitMetadata({ epoch, layout, clusterId, state }: CommitMetadata): string {
   return [VERSION, epoch, layoutName(layout), clusterId, ...stateParts(state)].join(';');
@@ -51,11 +51,22 @@ export function formatUnread(sinceMs: number): string {
   return `${VERSION};since=${sinceMs}`;
 }
 
+/**
+ * Like {@link formatUnread}, while a first commit in several parts is not finished: `ktb1;since=TIME;unfinished`. What
+ * has no offset beside it is not new. Version 0.2.0 takes it for the metadata of a later version.
+ *
+ * @param sinceMs milliseconds since 1970. 0: the partitions begin at the beginnings of their logs
+ */
+export function formatUnfinished(sinceMs: number): string {
+  return `${formatUnread(sinceMs)};unfinished`;
+}
+
 export function parseCommitMetadata(metadata: string | null): ParsedMetadata {
   const [version = '', epoch, layoutText = '', clusterId, ...rest] = (metadata ?? '').split(';');
   if (!/^ktb\d+$/.test(version)) return { type: 'foreign' };
-  const sinceMs = UNREAD.exec(metadata ?? '')?.[1];
-  if (sinceMs !== undefined) return { type: 'unread', sinceMs: Number(sinceMs) };
+  const [, sinceMs, unfinished] = UNREAD.exec(metadata ?? '') ?? [];
+  if (sinceMs !== undefined)
+    return { type: 'unread', sinceMs: Number(sinceMs), isUnfinished: unfinished !== undefined };
   const layout = parseLayoutName(layoutText);
   const state = parseState(rest);
   if (version !== VERSION || !epoch || layout === null || clusterId === undefined || state === null)

@@ -1,24 +1,36 @@
 import type { Kafka } from 'kafkajs';
 import type { PipelineConfig } from '../../config/config.js';
+import { isInputTopic } from '../../config/topics.js';
 import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
 import { visitGroup } from '../../kafka/groupVisit.js';
 import { describeNoAnswer, findGroupOffsets, type GroupOffsets } from '../../kafka/offsets.js';
-import { formatCommitMetadata, formatUnread, READING } from './commitMetadata.js';
+import { partitionName, type TopicPartition } from '../../protocol/record.js';
+import { REFUSED } from './assignedPartition.js';
+import { formatCommitMetadata, formatUnread, parseCommitMetadata, READING } from './commitMetadata.js';
+import { commitStarts, type FirstStart } from './firstCommit.js';
 import {
+  askBatchers,
   findPartitionStarts,
   settleDoubts,
-  type PartitionStart,
   type PartitionStartsOptions,
+  type Remembered,
 } from './partitionStarts.js';
 import { newEpoch } from './readingPlans.js';
 
-/** How many partitions begin at the ends of their logs, and which ones begin with what is written from now on. */
+/** Which partitions begin where. */
 export interface LatestStart {
+  /** How many partitions begin at the ends of their logs. */
   readonly atEnds: number;
+  /**
+   * Partitions that begin at the beginnings of their logs: the group's offsets are lost, and no batcher knows them.
+   * Their ends at the first start are not known any more.
+   */
+  readonly atBeginnings: readonly TopicPartition[];
+  /** Partitions, and topics that the user may not read, that begin with what is written from now on. */
   readonly waiting: readonly NoAnswer[];
   /**
-   * Topics about which Kafka says nothing, for example because the user lacks rights. Nothing can be committed for them
-   * now. If a partition of them has no offset when Kafka shows it, it is read from what was written since `sinceMs`.
+   * Topics for which nothing can be committed now: Kafka says nothing about them, or refuses them to this user. If a
+   * partition of them has no offset when it can be read, it is read from what was written since `sinceMs`.
    */
   readonly silent: readonly string[];
   /** When Kafka was asked, in milliseconds since 1970. */
@@ -31,6 +43,9 @@ export interface LatestStart {
  * From then on a partition without an offset is new, and is read from its beginning. If an end cannot be found out now,
  * for example without a leader, the same commit has the time in place of the end. So a restart does not take that
  * partition for a new one.
+ *
+ * If batchers have accepted records, this is not the first start: the group has lost its offsets. Then a partition that
+ * no batcher knows begins at the beginning of its log, because what came since the first start must not be skipped.
  *
  * @param topics the topics whose ends count
  * @param nowMs by the wall clock
@@ -45,46 +60,76 @@ export async function commitLatest(
   nowMs: () => number = Date.now,
 ): Promise<LatestStart> {
   const { kafka, admin, pipeline } = options;
+  const { groupId, layout } = pipeline;
   const askedMs = nowMs();
-  const { unread, unknown, silent } = await neverRead(admin, pipeline, topics);
-  if (unread.length === 0 && unknown.length === 0) return { atEnds: 0, waiting: [], silent, sinceMs: askedMs };
-  return visitGroup(kafka, { groupId: pipeline.groupId, topics }, async ({ rebalances, commit }) => {
-    let seen: number;
-    let sinceMs: number;
-    let clusterId: string | null;
-    let starts: readonly PartitionStart[];
-    let waiting: readonly NoAnswer[];
-    let silentNow: readonly string[];
-    do {
-      seen = rebalances();
-      sinceMs = nowMs();
+  const { isDone, silent } = await neverRead(admin, pipeline, topics);
+  if (isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent, sinceMs: askedMs };
+  return visitGroup(kafka, { groupId, topics }, async ({ rebalances, commit }) => {
+    for (;;) {
+      const seen = rebalances();
+      const isCurrent = (): boolean => rebalances() === seen;
+      const sinceMs = nowMs();
       // By now this member sees what other members did before it joined.
       const before = await neverRead(admin, pipeline, topics);
+      if (before.isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent: before.silent, sinceMs };
       const found = await findPartitionStarts(before.unread, options);
-      const settled = await settleDoubts(found.doubts, { ...options, startFrom: () => 'latest' });
-      ({ clusterId } = found);
-      ({ starts } = settled);
-      silentNow = before.silent;
-      waiting = [...before.unknown, ...found.unknown, ...settled.unknown];
-    } while (seen !== rebalances());
-    const { layout } = pipeline;
-    const atEnds = starts.flatMap((start) => {
-      if (start.type !== 'newEpoch' || start.reason !== 'never read before') return [];
-      const { topic, partition, offset } = start;
-      const metadata = formatCommitMetadata({ epoch: newEpoch(), layout, clusterId: clusterId ?? '', state: READING });
-      return [{ topic, partition, offset: String(offset), metadata }];
-    });
-    const later = waiting.map(({ topic, partition }) => {
-      return { topic, partition, offset: '0', metadata: formatUnread(sinceMs) };
-    });
-    if (atEnds.length + later.length > 0) await commit([...atEnds, ...later]);
-    return { atEnds: atEnds.length, waiting, silent: silentNow, sinceMs };
+      const remembered = await askBatchers(options);
+      const settled = await settleDoubts(found.doubts, remembered, { ...options, startFrom: () => 'latest' });
+      const isLost = lostOffsets(pipeline, before, remembered);
+      const logStarts = new Map(before.unread.map((log) => [partitionName(log), log.logStart]));
+      const known = settled.starts.flatMap((start): FirstStart[] => {
+        if (start.type !== 'newEpoch' || start.reason !== 'never read before') return [];
+        const { topic, partition } = start;
+        const offset = (isLost(topic) ? logStarts.get(partitionName(start)) : undefined) ?? start.offset;
+        const epoch = newEpoch();
+        const metadata = formatCommitMetadata({ epoch, layout, clusterId: found.clusterId ?? '', state: READING });
+        return [{ topic, partition, offset: String(offset), metadata, sinceMs: isLost(topic) ? 0 : sinceMs }];
+      });
+      const unknown = [...before.unknown, ...found.unknown, ...settled.unknown];
+      const later = unknown.map(({ topic, partition }): FirstStart => {
+        const fromMs = isLost(topic) ? 0 : sinceMs;
+        return { topic, partition, offset: '0', metadata: formatUnread(fromMs), sinceMs: fromMs };
+      });
+      const starts = [...known, ...later];
+      const refused = await commitStarts(starts, { admin, groupId, commit, isCurrent });
+      if (refused === null) continue;
+      // A topic whose offsets are lost has nothing that may be skipped.
+      const left = [...refused].filter((topic) => !isLost(topic));
+      return {
+        atEnds: known.filter(({ topic }) => !isLost(topic) && !refused.has(topic)).length,
+        atBeginnings: starts.filter(({ topic }) => isLost(topic)).map(({ topic, partition }) => ({ topic, partition })),
+        waiting: [
+          ...unknown.filter(({ topic }) => !isLost(topic) && !refused.has(topic)),
+          ...left.map((topic) => ({
+            topic,
+            partition: -1,
+            problem: `topic ${topic}: Kafka refuses it to this user (${REFUSED}): check the right to read it`,
+          })),
+        ],
+        silent: [...before.silent, ...left],
+        sinceMs,
+      };
+    }
   });
 }
 
+/** What the group's offsets tell about partitions that were never read. */
+interface NeverRead {
+  readonly unread: readonly GroupOffsets[];
+  readonly unknown: readonly NoAnswer[];
+  readonly silent: readonly string[];
+  /** Nothing has to be committed. */
+  readonly isDone: boolean;
+  /** The group has no offset for any of the topics. */
+  readonly isFresh: boolean;
+  /** A first commit that was not finished was to commit beginnings, since the offsets are lost. */
+  readonly wasLost: boolean;
+}
+
 /**
- * Finds the partitions of topics for which the group has no offset at all. If a topic has some offsets, its other
- * partitions are new. If some topics that match a pattern have offsets, the other ones are new.
+ * Finds the partitions for which the group has no offset at all. If a topic has some offsets, its other partitions are
+ * new. If some topics that match a pattern have offsets, the other ones are new. But if a first commit was not finished
+ * there, the others are what it has left.
  *
  * A topic about which Kafka says nothing may have been read. It can wait only if no offset has to be committed: beside
  * committed topics it would later look new.
@@ -92,28 +137,69 @@ export async function commitLatest(
  * @throws Error if Kafka says nothing about an existing topic, while offsets of others have to be committed, or none
  *   are yet
  */
-async function neverRead(
-  admin: KafkaAdmin,
-  { groupId, topics: named }: PipelineConfig,
-  topics: readonly string[],
-): Promise<{
-  readonly unread: readonly GroupOffsets[];
-  readonly unknown: readonly NoAnswer[];
-  readonly silent: readonly string[];
-}> {
-  const { logs: offsets, unknown } = await findGroupOffsets(admin, groupId, topics);
-  const read = new Set(offsets.filter(({ committedOffset }) => committedOffset !== null).map(({ topic }) => topic));
-  const matchedIsRead = [...read].some((topic) => !named.includes(topic));
-  const isUnread = ({ topic }: { readonly topic: string }): boolean =>
-    !read.has(topic) && (named.includes(topic) || !matchedIsRead);
-  const unread = offsets.filter(isUnread);
+async function neverRead(admin: KafkaAdmin, pipeline: PipelineConfig, topics: readonly string[]): Promise<NeverRead> {
+  const { groupId } = pipeline;
+  const { logs, unknown } = await findGroupOffsets(admin, groupId, topics);
+  // A partition without a leader may have an offset, too.
+  const unserved = unknown.filter(({ partition }) => partition >= 0);
+  const commits = await admin.fetchCommits(groupId, unserved);
+  const committed = new Map<string, string | null>();
+  for (const log of logs) if (log.committedOffset !== null) committed.set(partitionName(log), log.committedMetadata);
+  for (const [name, { offset, metadata }] of commits) if (offset >= 0) committed.set(name, metadata);
+
+  const begun = new Set<string>();
+  const unfinished = new Set<string>();
+  let wasLost = false;
+  const unfinishedSince = (where: TopicPartition): number | null => {
+    const metadata = parseCommitMetadata(committed.get(partitionName(where)) ?? null);
+    return metadata.type === 'unread' && metadata.isUnfinished ? metadata.sinceMs : null;
+  };
+  for (const where of [...logs, ...unserved]) {
+    if (!committed.has(partitionName(where))) continue;
+    const scope = scopeOf(pipeline, where.topic);
+    const sinceMs = unfinishedSince(where);
+    begun.add(scope);
+    if (sinceMs !== null) unfinished.add(scope);
+    wasLost ||= sinceMs === 0;
+  }
+  const isUnread = (where: TopicPartition): boolean => {
+    const scope = scopeOf(pipeline, where.topic);
+    if (begun.has(scope) && !unfinished.has(scope)) return false;
+    return !committed.has(partitionName(where)) || unfinishedSince(where) !== null;
+  };
+  const unread = logs.filter(isUnread);
   const unreadUnknown = unknown.filter((where) => isUnread(where) && where.isMissing !== true);
   const silent = unreadUnknown.filter(({ partition }) => partition < 0);
-  const isAllRead = read.size > 0 && unread.length === 0 && unreadUnknown.length === silent.length;
+  const isAllRead = begun.size > 0 && unread.length === 0 && unreadUnknown.length === silent.length;
   if (silent[0] !== undefined && !isAllRead) throw new Error(describeNoAnswer(silent[0]));
   return {
     unread,
     unknown: unreadUnknown.filter(({ partition }) => partition >= 0),
     silent: silent.map(({ topic }) => topic),
+    isDone: unread.length === 0 && unreadUnknown.length === silent.length,
+    isFresh: begun.size === 0,
+    wasLost,
   };
+}
+
+/**
+ * Tells of which topics the group has lost the offsets: of those that have none, although batchers have accepted records
+ * of them, and of all if it has no offset at all.
+ */
+function lostOffsets(
+  pipeline: PipelineConfig,
+  { isFresh, wasLost }: NeverRead,
+  remembered: Remembered,
+): (topic: string) => boolean {
+  const accepted = new Set<string>();
+  for (const [known] of remembered.values())
+    if (known !== undefined && isInputTopic(pipeline, known.coverage.topic))
+      accepted.add(scopeOf(pipeline, known.coverage.topic));
+  const isAll = wasLost || (isFresh && accepted.size > 0);
+  return (topic) => isAll || accepted.has(scopeOf(pipeline, topic));
+}
+
+/** Topics that were begun together: those that match a pattern, and each one that is named. */
+function scopeOf({ topics: named }: PipelineConfig, topic: string): string {
+  return named.includes(topic) ? topic : '';
 }

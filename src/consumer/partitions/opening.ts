@@ -11,6 +11,7 @@ import type { GroupCommits } from './groupCommits.js';
 import type { HeldPartitions } from './heldPartitions.js';
 import type { MissingRecords } from './missingRecords.js';
 import {
+  askBatchers,
   findPartitionStarts,
   settleDoubts,
   type PartitionStart,
@@ -168,7 +169,7 @@ export class PartitionOpening {
     });
     if (due.length === 0) return;
     try {
-      const settled = await settleDoubts(due, options);
+      const settled = await settleDoubts(due, await askBatchers(options), options);
       if (assignment.isOver()) return;
       this.begin(
         assignment,

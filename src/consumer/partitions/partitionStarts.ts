@@ -132,15 +132,31 @@ async function fetchHighWatermarks(
 }
 
 /**
- * Settles doubts by what the batchers remember. Rejects if they do not answer, for example without a worker, or not
- * completely. A later try may help.
+ * Asks the batchers of all layouts what they have accepted. Rejects if they do not answer, for example without a
+ * worker, or not completely. A later try may help.
  */
+export async function askBatchers({
+  layouts,
+  batchersOf,
+}: Pick<PartitionStartsOptions, 'layouts' | 'batchersOf'>): Promise<Remembered> {
+  const byPartition = new Map<string, LayoutCoverage[]>();
+  for (const layout of await layouts()) {
+    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage())) {
+      for (const coverage of state) {
+        const name = partitionName(coverage);
+        byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
+      }
+    }
+  }
+  return byPartition;
+}
+
+/** Settles doubts by what the batchers remember. */
 export async function settleDoubts(
   doubts: readonly Doubt[],
-  options: PartitionStartsOptions,
+  remembered: Remembered,
+  options: Pick<PartitionStartsOptions, 'admin' | 'pipeline' | 'startFrom'>,
 ): Promise<{ readonly starts: readonly PartitionStart[]; readonly unknown: readonly NoAnswer[] }> {
-  if (doubts.length === 0) return { starts: [], unknown: [] };
-  const remembered = await coverages(await options.layouts(), options.batchersOf);
   const starts: PartitionStart[] = [];
   const unknown: NoAnswer[] = [];
   for (const doubt of doubts) {
@@ -160,7 +176,7 @@ type WithoutPartition<Start> = Start extends TopicPartition ? Omit<Start, keyof 
 async function settle(
   { facts, position }: Doubt,
   remembered: readonly LayoutCoverage[],
-  { admin, pipeline: { layout }, startFrom }: PartitionStartsOptions,
+  { admin, pipeline: { layout }, startFrom }: Pick<PartitionStartsOptions, 'admin' | 'pipeline' | 'startFrom'>,
 ): Promise<WithoutPartition<PartitionStart>> {
   if (position.type === 'shortLog') return judgeShortLog(facts, position, remembered);
   if (position.type === 'unknownCluster') return judgeUnknownCluster(facts, position, remembered);
@@ -223,23 +239,9 @@ interface LayoutCoverage {
   readonly coverage: PartitionCoverage;
 }
 
+/** What the batchers of all layouts have accepted, by partition. */
+export type Remembered = ReadonlyMap<string, readonly LayoutCoverage[]>;
+
 function marksOf(remembered: readonly LayoutCoverage[]): AcceptedMark[] {
   return remembered.flatMap(({ coverage: { mark } }) => (mark === undefined ? [] : [mark]));
-}
-
-/** What the batchers of all layouts have accepted, by partition. */
-async function coverages(
-  layouts: readonly Layout[],
-  batchersOf: (layout: Layout) => readonly BatcherClient[],
-): Promise<ReadonlyMap<string, readonly LayoutCoverage[]>> {
-  const byPartition = new Map<string, LayoutCoverage[]>();
-  for (const layout of layouts) {
-    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage())) {
-      for (const coverage of state) {
-        const name = partitionName(coverage);
-        byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
-      }
-    }
-  }
-  return byPartition;
 }

@@ -1,8 +1,13 @@
 import type { Kafka } from 'kafkajs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { commitLatest } from '../../../../src/consumer/partitions/latestStart.js';
 import { parseConfig } from '../../../../src/config/load.js';
-import { READING, formatCommitMetadata } from '../../../../src/consumer/partitions/commitMetadata.js';
+import {
+  READING,
+  formatCommitMetadata,
+  parseCommitMetadata,
+} from '../../../../src/consumer/partitions/commitMetadata.js';
+import { partitionName } from '../../../../src/protocol/record.js';
 import { LAYOUT } from '../../../support/trackers.js';
 
 const CLUSTER = 'cluster-1';
@@ -132,7 +137,7 @@ it('looks again where the group rebalances meanwhile', async () => {
 it('a partition without a leader keeps no other from getting its offset, is named, and gets the time in its place', async () => {
   const { done, commitAll } = group({ topics: '[a, b]', leaderless: ['a'] });
   const waiting = [{ topic: 'a', partition: 0, problem: 'it has no leader' }];
-  expect(await commitAll(['a', 'b'])).toEqual({ atEnds: 1, waiting, silent: [], sinceMs: NOW_MS });
+  expect(await commitAll(['a', 'b'])).toEqual({ atEnds: 1, atBeginnings: [], waiting, silent: [], sinceMs: NOW_MS });
   expect(done).toEqual(['pause', 'commit b 10', `commit a 0 ktb1;since=${NOW_MS}`, 'leave']);
 });
 
@@ -155,7 +160,13 @@ it.each([
   'a topic that Kafka says nothing of keeps no other from being read where those have offsets: %s',
   async (_, topics, names, silent) => {
     const { done, commitAll } = group({ topics, committed: ['a'], silent });
-    expect(await commitAll(names)).toEqual({ atEnds: 0, waiting: [], silent: [silent], sinceMs: NOW_MS });
+    expect(await commitAll(names)).toEqual({
+      atEnds: 0,
+      atBeginnings: [],
+      waiting: [],
+      silent: [silent],
+      sinceMs: NOW_MS,
+    });
     expect(done).toEqual([]);
   },
 );
@@ -164,4 +175,268 @@ it('commits nothing while Kafka says nothing of a topic and another one has no o
   const { done, commitAll } = group({ topics: '[a, b, c]', committed: ['a'], silent: 'b' });
   await expect(commitAll(['a', 'b', 'c'])).rejects.toThrow('Kafka says nothing of topic b');
   expect(done).toEqual([]);
+});
+
+const LOG_START = 2;
+const LOG_END = 10;
+const refusal = () => Object.assign(new Error('Not authorized'), { type: 'TOPIC_AUTHORIZATION_FAILED' });
+
+/** A group whose offsets stay, so that starts can follow each other. */
+class StoredGroup {
+  /** How many partitions each topic has. */
+  readonly partitions: Record<string, number>;
+  readonly commits = new Map<string, { offset: number; metadata: string }>();
+  readonly leaderless = new Set<string>();
+  /** Topics that this user may not read. */
+  readonly refused = new Set<string>();
+  /** Partitions of which batchers have accepted records. */
+  readonly accepted: { topic: string; partition: number }[] = [];
+  requests = 0;
+  /** Called before each commit. */
+  beforeCommit: (request: number, join: () => void) => void = () => undefined;
+  readonly #topics: string;
+
+  constructor(topics: string, partitions: Record<string, number>) {
+    this.#topics = topics;
+    this.partitions = partitions;
+  }
+
+  start() {
+    const [pipeline] = parseConfig(
+      `pipelines: { p: { table: t, topics: ${this.#topics}, startFrom: latest } }`,
+      'ktb.yaml',
+      {},
+    ).pipelines;
+    const admin = {
+      describeTopics: () => Promise.resolve({ clusterId: CLUSTER }),
+      fetchLogs: (asked: readonly string[]) =>
+        Promise.resolve(
+          asked.flatMap((topic) =>
+            Array.from({ length: this.partitions[topic]! }, (_, partition) =>
+              this.leaderless.has(partitionName({ topic, partition }))
+                ? { topic, partition, problem: 'it has no leader' }
+                : { topic, partition, logStart: LOG_START, logEnd: LOG_END },
+            ),
+          ),
+        ),
+      fetchCommits: (_group: string, asked: readonly { topic: string; partition: number }[]) =>
+        Promise.resolve(
+          new Map(
+            asked.flatMap((where) => {
+              const commit = this.commits.get(partitionName(where));
+              return commit === undefined ? [] : [[partitionName(where), commit] as const];
+            }),
+          ),
+        ),
+      fetchOffsetsAt: () => Promise.resolve(new Map()),
+    };
+    const coverage = this.accepted.map(({ topic, partition }) => {
+      const mark = { epoch: 'e1', offset: 5, timestampMs: 1, crc32: 1, acceptedAtMs: 1 };
+      return { topic, partition, epochs: [{ epoch: 'e1', ranges: [[LOG_START, 5]] }], mark };
+    });
+    return commitLatest(
+      Object.keys(this.partitions),
+      {
+        kafka: this.#kafka(),
+        admin: admin as never,
+        pipeline: pipeline!,
+        layouts: () => Promise.resolve([LAYOUT]),
+        batchersOf: () => [{ coverage: () => Promise.resolve(coverage) }] as never,
+      },
+      () => NOW_MS,
+    );
+  }
+
+  #kafka(): Kafka {
+    const consumer = () => {
+      let join = (): void => undefined;
+      return {
+        events: { GROUP_JOIN: 'join', CRASH: 'crash' },
+        on: (event: string, listener: (event: unknown) => void) => {
+          if (event === 'join')
+            join = () => {
+              listener({ payload: { memberAssignment: {} } });
+            };
+        },
+        connect: () => Promise.resolve(),
+        subscribe: () => Promise.resolve(),
+        pause: () => undefined,
+        run: () => {
+          join();
+          return Promise.resolve();
+        },
+        // As Kafka: what may be committed is committed, and the answer has an error for the rest.
+        commitOffsets: async (
+          offsets: { topic: string; partition: number; offset: string; metadata: string }[],
+        ): Promise<void> => {
+          await Promise.resolve();
+          this.beforeCommit(++this.requests, join);
+          for (const { offset, metadata, ...where } of offsets)
+            if (!this.refused.has(where.topic))
+              this.commits.set(partitionName(where), { offset: Number(offset), metadata });
+          if (offsets.some(({ topic }) => this.refused.has(topic))) throw refusal();
+        },
+        disconnect: () => Promise.resolve(),
+      };
+    };
+    return { consumer } as unknown as Kafka;
+  }
+
+  /** What is committed: how many partitions for each offset, or time. */
+  get summary(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { offset, metadata } of this.commits.values()) {
+      const what = parseCommitMetadata(metadata).type === 'unread' ? metadata : String(offset);
+      counts[what] = (counts[what] ?? 0) + 1;
+    }
+    return counts;
+  }
+}
+
+const many = Object.fromEntries(Array.from({ length: 1_500 }, (_, index) => [`m${index}`, 1]));
+
+describe.each([
+  ['of one topic', '[a]', { a: 1_500 }],
+  ['of several topics', '[a, b, c]', { a: 500, b: 2, c: 998 }],
+  ['of very many topics that match', "['/m.*/']", many],
+])('a first commit that is too large for one request, %s,', (_, topics, partitions) => {
+  it('is completed by the next start, wherever it has failed: all of it begins at the ends', async () => {
+    for (let failing = 1; ; failing++) {
+      const group = new StoredGroup(topics, { ...partitions });
+      group.beforeCommit = (request) => {
+        if (request === failing) throw new Error('the coordinator is away');
+      };
+      const isFailed = await group.start().then(
+        () => false,
+        () => true,
+      );
+      if (!isFailed) {
+        expect(failing).toBeGreaterThan(4);
+        return;
+      }
+      await group.start();
+      expect(group.summary).toEqual({ [LOG_END]: 1_500 });
+    }
+  });
+
+  it('is made anew where the group rebalances between two of its parts', async () => {
+    const group = new StoredGroup(topics, { ...partitions });
+    group.beforeCommit = (request, join) => {
+      if (request === 2) join();
+    };
+    await group.start();
+    const made = group.requests;
+    expect(group.summary).toEqual({ [LOG_END]: 1_500 });
+    const steady = new StoredGroup(topics, { ...partitions });
+    await steady.start();
+    expect(made).toBeGreaterThan(steady.requests);
+  });
+
+  it('leaves alone what is new after it', async () => {
+    const group = new StoredGroup(topics, { ...partitions });
+    await group.start();
+    const [topic = ''] = Object.keys(partitions);
+    group.partitions[topic]! += 1;
+    expect(await group.start()).toMatchObject({ atEnds: 0 });
+    expect(group.commits.size).toBe(1_500);
+  });
+});
+
+it.each([
+  ['that is named', '[a, b]', ['a', 'b']],
+  ['that matches', "['/m.*/']", ['m1', 'm2']],
+])(
+  'a topic %s and that this user may not read keeps no other from beginning, and is named',
+  async (_, topics, names) => {
+    const [one = '', other = ''] = names;
+    const group = new StoredGroup(topics, { [one]: 2, [other]: 2 });
+    group.refused.add(other);
+    expect(await group.start()).toEqual({
+      atEnds: 2,
+      atBeginnings: [],
+      waiting: [
+        { topic: other, partition: -1, problem: expect.stringContaining(`topic ${other}: Kafka refuses`) as string },
+      ],
+      silent: [other],
+      sinceMs: NOW_MS,
+    });
+    expect([...group.commits.keys()]).toEqual([`${one}/0`, `${one}/1`]);
+  },
+);
+
+it('a topic of very many that this user may not read keeps no other from beginning', async () => {
+  const group = new StoredGroup("['/m.*/']", { ...many });
+  group.refused.add('m700');
+  expect(await group.start()).toMatchObject({ atEnds: 1_499, silent: ['m700'] });
+  expect(group.summary).toEqual({ [LOG_END]: 1_499 });
+});
+
+describe('where the group has lost its offsets', () => {
+  it.each([
+    ['a partition of a topic', '[a]', { a: 2 }, 'a/1'],
+    ['another topic', '[a, b]', { a: 1, b: 1 }, 'b/0'],
+    ['another topic that matches', "[a, '/m.*/']", { a: 1, m1: 1 }, 'm1/0'],
+  ])('%s that no batcher knows begins at its beginning, and is named', async (_, topics, partitions, name) => {
+    const group = new StoredGroup(topics, partitions);
+    group.accepted.push({ topic: 'a', partition: 0 });
+    const { atEnds, atBeginnings } = await group.start();
+    expect([atEnds, atBeginnings.map(partitionName)]).toEqual([0, [name]]);
+    expect([...group.commits]).toMatchObject([[name, { offset: LOG_START }]]);
+  });
+
+  it('a topic that no batcher knows begins at its end where the group has offsets of others: it was named later', async () => {
+    const group = new StoredGroup('[a, b]', { a: 1, b: 2 });
+    group.accepted.push({ topic: 'a', partition: 0 });
+    group.commits.set('a/0', { offset: 5, metadata: ours });
+    expect(await group.start()).toMatchObject({ atEnds: 2, atBeginnings: [] });
+  });
+
+  it('a partition of a topic that batchers know begins at its beginning, also where the group has offsets of others', async () => {
+    const group = new StoredGroup('[a, b]', { a: 1, b: 2 });
+    group.accepted.push({ topic: 'b', partition: 0 });
+    group.commits.set('a/0', { offset: 5, metadata: ours });
+    expect(await group.start()).toMatchObject({ atEnds: 0, atBeginnings: [{ topic: 'b', partition: 1 }] });
+  });
+
+  it('topics of earlier times that the pipeline does not read tell nothing', async () => {
+    const group = new StoredGroup('[a]', { a: 2 });
+    group.accepted.push({ topic: 'earlier', partition: 0 });
+    expect(await group.start()).toMatchObject({ atEnds: 2, atBeginnings: [] });
+  });
+
+  it('a partition without a leader begins at its beginning, too, also where no other has a leader', async () => {
+    const group = new StoredGroup('[a]', { a: 2 });
+    group.accepted.push({ topic: 'a', partition: 0 });
+    for (const name of ['a/0', 'a/1']) group.leaderless.add(name);
+    expect(await group.start()).toMatchObject({ atEnds: 0, waiting: [] });
+    expect(group.summary).toEqual({ 'ktb1;since=0': 2 });
+  });
+
+  it('a commit in parts that fails is completed by the next start: all of it begins at the beginnings', async () => {
+    for (let failing = 1; ; failing++) {
+      const group = new StoredGroup('[a, b]', { a: 1, b: 1_500 });
+      group.accepted.push({ topic: 'a', partition: 0 });
+      group.beforeCommit = (request) => {
+        if (request === failing) throw new Error('the coordinator is away');
+      };
+      const isFailed = await group.start().then(
+        () => false,
+        () => true,
+      );
+      if (!isFailed) {
+        expect(failing).toBeGreaterThan(4);
+        return;
+      }
+      await group.start();
+      expect(group.summary).toEqual({ [LOG_START]: 1_500 });
+    }
+  });
+});
+
+it('leaves the offsets of partitions alone that have no leader now', async () => {
+  const group = new StoredGroup('[a]', { a: 1 });
+  group.commits.set('a/0', { offset: 5, metadata: ours });
+  group.leaderless.add('a/0');
+  expect(await group.start()).toMatchObject({ atEnds: 0, waiting: [] });
+  expect([...group.commits.values()]).toEqual([{ offset: 5, metadata: ours }]);
 });
