@@ -211,7 +211,8 @@ than the records were written (event time, backfills, mirrored topics), use
 --to earliest or an offset. Without --again that costs time, but doubles nothing.
 
 Exit code 1 if a partition is left for a problem, such as having no leader. Its
-line says what to do. A partition with nothing to go back to is no problem.
+line says what to do. A partition with nothing to go back to is no problem. If
+Kafka takes only a part of the commit, it says which partitions have gone back.
 
 When to use which: docs/operations.md#temporals-data-is-lost`,
 

@@ -11,7 +11,7 @@ import { tablesOf } from '../protocol/tables.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka, withTables } from './shared/connections.js';
-import { chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './shared/chosen.js';
+import { answerOf, chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './shared/chosen.js';
 
 export interface RewindOptions {
   readonly config: string;
@@ -44,7 +44,7 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
     const planned = chosenPartitions(all, options.partition);
     if (planned.length === 0) throw new UsageError('the pipeline has no topic: none matches');
     if (!options.again) await mustHaveIdentity(config, pipeline, [...new Set(planned.map(({ topic }) => topic))]);
-    if (!options.dryRun) await commitPlans(kafka, pipeline.groupId, topics, planned);
+    if (!options.dryRun) await commitOrTell(kafka, admin, pipeline.groupId, topics, planned);
     for (const line of rewindText(planned, target, options)) console.log(line);
     if (planned.some(isProblem)) process.exitCode = 1;
   });
@@ -104,6 +104,51 @@ export async function planPartitions(
   return [...left, ...planned].sort(
     (one, other) => one.topic.localeCompare(other.topic) || one.partition - other.partition,
   );
+}
+
+/** If it fails, prints what was committed nevertheless: whoever repeats the command or starts the consumers has to know it. */
+async function commitOrTell(
+  kafka: Kafka,
+  admin: KafkaAdmin,
+  groupId: string,
+  topics: readonly string[],
+  planned: readonly PlannedPartition[],
+): Promise<void> {
+  try {
+    await commitPlans(kafka, groupId, topics, planned);
+  } catch (error) {
+    for (const line of await brokenOffText(admin, groupId, planned)) console.log(line);
+    throw error;
+  }
+}
+
+/**
+ * After a failed commit: which partitions have gone back, line by line. Kafka takes a large commit in parts, and of each
+ * part what it does not refuse.
+ */
+export async function brokenOffText(
+  admin: Pick<KafkaAdmin, 'fetchCommits'>,
+  groupId: string,
+  planned: readonly PlannedPartition[],
+): Promise<string[]> {
+  const sought = planned.flatMap(({ plan, ...partition }) => (plan.type === 'commit' ? [{ ...partition, plan }] : []));
+  const answer = await answerOf(admin.fetchCommits(groupId, sought));
+  if (!answer.ok)
+    return [`Some of ${sought.length} partitions may have gone back. Kafka does not tell which: ${answer.error}`];
+  const isBack = ({ plan, ...partition }: (typeof sought)[number]): boolean => {
+    const now = answer.value.get(partitionName(partition));
+    return now?.offset === plan.offset && (now.metadata ?? '') === plan.metadata;
+  };
+  const back = sought.filter(isBack).length;
+  if (back === 0) return ['No partition has gone back.'];
+  return [
+    ...sought.map((partition) => {
+      const { committed, plan } = partition;
+      const from = placeText(committed);
+      return `${partitionName(partition)}: ${isBack(partition) ? `went back to ${plan.offset}` : `not gone back, still ${from}`}`;
+    }),
+    `The commit failed: ${back} of ${sought.length} partitions have gone back. Repeat the command before you start the consumers.`,
+  ];
 }
 
 /** Commits as the group's only member, because Kafka takes a group's offsets only from its members. */

@@ -1,6 +1,6 @@
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
@@ -131,3 +131,45 @@ it.each([
   },
   240_000,
 );
+
+it('a rewind of which Kafka refuses a part says what has gone back, and goes on where it is repeated', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1 });
+  const other = `${fixture.name}.other`;
+  await fixture.createTopic(other, 1);
+  for (const topic of [fixture.topic, other]) {
+    await fixture.producer.send({ topic, messages: [{ value: '{}' }, { value: '{}' }] });
+    await fixture.admin.setOffsets({
+      groupId: `ktb-${fixture.name}`,
+      topic,
+      partitions: [{ partition: 0, offset: '2' }],
+    });
+  }
+  const resource = {
+    resourceType: AclResourceTypes.TOPIC,
+    resourceName: other,
+    resourcePatternType: ResourcePatternTypes.LITERAL,
+  };
+  const rule = { principal: 'User:*', host: '*' };
+  const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
+  const denied = { ...rule, operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.DENY };
+  await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
+  const { operation } = denied;
+  await eventually(async () => {
+    const known = await fixture.admin.describeAcls({ ...resource, operation, permissionType: AclPermissionTypes.ANY });
+    expect(known.resources).toHaveLength(1);
+  });
+  const config = fixture.config({ topics: [fixture.topic, other] });
+  const rewind = () => ktb(config, ['rewind', fixture.name, '--to', 'earliest', '--again']);
+  const refused = await rewind();
+  expect(refused.code).not.toBe(0);
+  expect(refused.output).toContain(`${fixture.topic}/0: went back to 0\n`);
+  expect(refused.output).toContain(`${other}/0: not gone back, still at 2\n`);
+  expect(refused.output).toContain('1 of 2 partitions have gone back');
+  await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+  await eventually(async () => {
+    expect(await rewind()).toMatchObject({
+      code: 0,
+      output: expect.stringContaining(`${other}/0: went back from 2 to 0`) as string,
+    });
+  }, SOON_MS);
+});

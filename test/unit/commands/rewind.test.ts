@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { planPartitions, rewindText } from '../../../src/commands/rewind.js';
+import { brokenOffText, planPartitions, rewindText } from '../../../src/commands/rewind.js';
 
 const planned = [
   { topic: 'a', partition: 0, committed: 9, end: 12, plan: { type: 'commit', offset: 4, metadata: '' } as const },
@@ -60,5 +60,40 @@ it('a partition that cannot be asked for is a problem, and where it is committed
   expect(await planPartitions(admin, 'g', ['a'], 'earliest', false)).toMatchObject([
     { partition: 0, committed: 'unknown', plan: { type: 'leave', why: 'problem', reason: 'it has no leader' } },
     { partition: 1, committed: null, plan: { type: 'leave', why: 'nothing' } },
+  ]);
+});
+
+it('after a failed commit it says which partitions have gone back, by what Kafka has now', async () => {
+  const commit = (partition: number, metadata = 'fill') =>
+    ({ topic: 'a', partition, committed: 9, end: 12, plan: { type: 'commit', offset: 4, metadata } }) as const;
+  const all = [
+    commit(0),
+    commit(1),
+    commit(2),
+    { ...planned[1], partition: 3 } as (typeof planned)[number],
+    commit(4, ''),
+  ];
+  const texts = (commits: Record<string, { offset: number; metadata: string | null }>) =>
+    brokenOffText({ fetchCommits: () => Promise.resolve(new Map(Object.entries(commits))) }, 'g', all);
+  const before = { offset: 9, metadata: 'reading' };
+  const back = { offset: 4, metadata: 'fill' };
+  expect(
+    await texts({
+      'a/0': back,
+      'a/1': before,
+      'a/2': { offset: 4, metadata: 'x' },
+      'a/4': { offset: 4, metadata: null },
+    }),
+  ).toEqual([
+    'a/0: went back to 4',
+    'a/1: not gone back, still at 9',
+    'a/2: not gone back, still at 9',
+    'a/4: went back to 4',
+    expect.stringMatching(/^The commit failed: 2 of 4 partitions have gone back\. Repeat/),
+  ]);
+  expect(await texts({ 'a/0': before, 'a/1': before })).toEqual(['No partition has gone back.']);
+  const silent = { fetchCommits: () => Promise.reject(new Error('no coordinator')) };
+  expect(await brokenOffText(silent, 'g', all)).toEqual([
+    'Some of 4 partitions may have gone back. Kafka does not tell which: no coordinator',
   ]);
 });
