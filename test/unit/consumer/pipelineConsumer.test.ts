@@ -409,6 +409,32 @@ it('a partition without a leader stops no other, is named, and is read once it h
   expect(world.consumer.problem).toBeNull();
 });
 
+it('is told to read all of its partitions again only when it does, not while it is not known where one starts', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const world = new World(2);
+  world.commit(0, 0, 'e1');
+  world.logs[1]!.leaderless = true;
+  const told = () => world.output.map((line) => (JSON.parse(line) as { msg: string }).msg);
+  const again = 'Pipeline p reads all of its partitions again';
+  await world.consumer.start();
+  await vi.advanceTimersByTimeAsync(11_000);
+  await eventually(() => expect(told()).toContain(`Pipeline p cannot read orders/1: ${NO_LEADER}`));
+  world.workers = false;
+  world.logs[1]!.leaderless = false;
+  await eventually(() =>
+    expect(told().at(-1)).toMatch(/cannot find out where to start: orders\/1: .*a worker running\?/),
+  );
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(world.consumer.problem).toMatch(/orders\/1: .*is a worker running\?/);
+  expect(told()).not.toContain(again);
+  world.workers = true;
+  await eventually(() => expect(told().at(-1)).toBe('Where pipeline p starts is known'));
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(world.consumer.problem).toBeNull();
+  expect(told().at(-1)).toBe(again);
+});
+
 it('a consumer that joins and fails at once, again and again, is told of once, and when it has been well for a minute', async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
