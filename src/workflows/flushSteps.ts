@@ -12,6 +12,8 @@ import type { Unconfirmed } from '../protocol/request.js';
 import { atInstallation, ONCE, untilDone, untilInserted } from './activityCalls.js';
 import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
+import { signalsWithin } from './foreignSignals.js';
+import { encodedLimit } from './limits.js';
 
 /** Flushes the buffer: inserts a batch, then publishes the rejections. */
 export async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
@@ -90,15 +92,15 @@ export async function publishForeignSignals(state: BatcherState): Promise<void> 
   try {
     for (;;) {
       await condition(() => state.foreignSignals.length > 0);
-      const { settings, foreignSignals: signals } = state;
+      const { settings, foreignSignals } = state;
       const batch = {
         pipeline: settings.pipeline,
         batcher: workflowInfo().workflowId,
         deadLetterTopic: settings.destination.deadLetterTopic,
-        signals,
+        signals: signalsWithin(foreignSignals, encodedLimit('foreignSignalsBytes', settings.batch)),
       };
       await untilDone(state, () => atInstallation(state, ({ activities }) => activities.publishForeignSignals(batch)));
-      state.foreignSignalsPublished(signals.length);
+      state.foreignSignalsPublished(foreignSignals.length);
     }
   } catch (error) {
     // Only a cancelled run gets here, and it ends.

@@ -9,19 +9,19 @@ import { encodedJsonBytes } from './jsonBytes.js';
 export class ForeignSignals {
   /** Signals waiting. */
   static readonly WAITING_MAX = 500;
-  /** Characters of a signal's arguments. */
+  /** Bytes of a signal's arguments, as JSON in UTF-8. */
   static readonly VALUE_MAX = 64 * 1024;
-  /** Characters of the arguments of all that wait. */
+  /** Bytes of the arguments of all that wait. */
   static readonly VALUES_MAX = 128 * 1024;
   /** Characters of a signal's name. */
   static readonly NAME_MAX = 200;
 
   #waiting: readonly ForeignSignal[];
-  #characters: number;
+  #valueBytes: number;
 
   constructor(waiting: readonly ForeignSignal[] = []) {
     this.#waiting = waiting;
-    this.#characters = charactersOf(waiting);
+    this.#valueBytes = valueBytesOf(waiting);
   }
 
   get waiting(): readonly ForeignSignal[] {
@@ -31,24 +31,18 @@ export class ForeignSignals {
   add(name: string, args: readonly unknown[], atMs: number): void {
     if (this.#waiting.length >= ForeignSignals.WAITING_MAX) return;
     const text = toJson(args);
-    const room = Math.min(ForeignSignals.VALUE_MAX, ForeignSignals.VALUES_MAX - this.#characters);
-    const value = text === null || text.length > room ? null : text;
-    this.#characters += value?.length ?? 0;
-    const size = text?.length ?? 0;
+    const size = text === null ? 0 : utf8Bytes(text);
+    const value = size > Math.min(ForeignSignals.VALUE_MAX, ForeignSignals.VALUES_MAX - this.#valueBytes) ? null : text;
+    if (value !== null) this.#valueBytes += size;
     this.#waiting = [...this.#waiting, { name: name.slice(0, ForeignSignals.NAME_MAX), value, size, atMs }];
   }
 
   /** @param bytesMax of JSON. Over it, signals lose their values, and the last ones are only counted */
   toState(bytesMax = Infinity): readonly ForeignSignal[] {
-    let room = bytesMax - this.#waiting.reduce((sum, signal) => sum + bytesOf({ ...signal, value: null }), 0);
-    const kept = this.#waiting.map((signal) => {
-      const bytes = bytesOf(signal) - bytesOf({ ...signal, value: null });
-      if (bytes > room) return { ...signal, value: null };
-      room -= bytes;
-      return signal;
-    });
+    const kept = valuesWithin(this.#waiting, bytesMax);
+    let room = bytesMax - bytesOf(kept);
     for (let last = kept.at(-1); room < 0 && last !== undefined; last = kept.at(-1)) {
-      room += bytesOf(last);
+      room += bytesOf([last]);
       kept.pop();
     }
     return kept;
@@ -57,16 +51,62 @@ export class ForeignSignals {
   /** The oldest `count` signals are published. */
   published(count: number): void {
     this.#waiting = this.#waiting.slice(count);
-    this.#characters = charactersOf(this.#waiting);
+    this.#valueBytes = valueBytesOf(this.#waiting);
   }
 }
 
-function bytesOf(signal: ForeignSignal): number {
-  return encodedJsonBytes(signal) + 1;
+/**
+ * Signals for the input of one activity. All stay. If they are too large together, some lose their values, and then all
+ * the ends of their names. A replay may come to another result than the run did: Temporal compares no inputs.
+ *
+ * @param bytesMax of JSON. Kept if there are some 65 bytes for each signal
+ */
+export function signalsWithin(signals: readonly ForeignSignal[], bytesMax: number): readonly ForeignSignal[] {
+  const kept = valuesWithin(signals, bytesMax);
+  if (bytesOf(kept) <= bytesMax) return kept;
+  const room = bytesMax - bytesOf(kept.map((signal) => ({ ...signal, name: '' })));
+  return kept.map((signal) => ({ ...signal, name: beginningOf(signal.name, room / kept.length) }));
 }
 
-function charactersOf(signals: readonly ForeignSignal[]): number {
-  return signals.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+/** Signals with as many values as fit, the oldest first. */
+function valuesWithin(signals: readonly ForeignSignal[], bytesMax: number): ForeignSignal[] {
+  let room = bytesMax - bytesOf(signals.map(withoutValue));
+  return signals.map((signal) => {
+    const bytes = bytesOf([signal]) - bytesOf([withoutValue(signal)]);
+    if (bytes > room) return withoutValue(signal);
+    room -= bytes;
+    return signal;
+  });
+}
+
+function withoutValue(signal: ForeignSignal): ForeignSignal {
+  return { ...signal, value: null };
+}
+
+/** @param bytesMax of the text within JSON */
+function beginningOf(text: string, bytesMax: number): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += encodedJsonBytes(character) - QUOTES_BYTES;
+    if (bytes > bytesMax) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
+}
+
+const QUOTES_BYTES = 2;
+
+function bytesOf(signals: readonly ForeignSignal[]): number {
+  return signals.reduce((sum, signal) => sum + encodedJsonBytes(signal) + 1, 0);
+}
+
+function valueBytesOf(signals: readonly ForeignSignal[]): number {
+  return signals.reduce((sum, { value }) => sum + utf8Bytes(value ?? ''), 0);
+}
+
+function utf8Bytes(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 /** Null if that is impossible: a value can be nested more deeply than the stack allows. */

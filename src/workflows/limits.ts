@@ -21,6 +21,8 @@ export const LIMITS = {
   /** The most of these bytes for names of requests, and for confirmations. Coverage gets the rest. */
   inputRequestsBytes: 400_000,
   inputConfirmationsBytes: 200_000,
+  /** Foreign signals in one activity's input, as JSON. By default all that wait are smaller. */
+  foreignSignalsBytes: 1_000_000,
   /** Control signals that are remembered. */
   controls: 20,
   /** Runs that a buffer remembers. There is more than one only if a paused batcher continues as new. */
@@ -29,7 +31,12 @@ export const LIMITS = {
 
 /** The limits that keep a payload small enough for Temporal. */
 export type EncodedLimit =
-  'batchEncodedBytes' | 'carriedBytes' | 'inputBytes' | 'inputRequestsBytes' | 'inputConfirmationsBytes';
+  | 'batchEncodedBytes'
+  | 'carriedBytes'
+  | 'inputBytes'
+  | 'inputRequestsBytes'
+  | 'inputConfirmationsBytes'
+  | 'foreignSignalsBytes';
 
 /** A limit of payloads, in bytes: smaller if Temporal takes smaller payloads than by default. */
 export function encodedLimit(name: EncodedLimit, { payloadBytesMax }: Pick<BatchLimits, 'payloadBytesMax'>): number {
