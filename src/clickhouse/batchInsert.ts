@@ -103,9 +103,15 @@ async function rowsByKnownColumns(
 }
 
 /**
+ * The largest record of a batch that is given up that is still judged. The batch may be held because a record takes too
+ * long to judge, and giving it up must always succeed.
+ */
+const GIVEN_UP_JUDGED_BYTES_MAX = 64 * 1024;
+
+/**
  * Gives the records of a batch up. Those in the table count as inserted, all others are rejected. Nothing more is
- * inserted. Records that cannot become rows are rejected for that reason, as before. In a table without identity
- * columns nothing can be found. A table that does not exist, or that this user may not see, has nothing.
+ * inserted. Records that cannot become rows are rejected for that reason, as before, if they are not large. In a table
+ * without identity columns nothing can be found. A table that does not exist, or that this user may not see, has nothing.
  *
  * @param rejection for records that are not in the table
  * @throws InsertError if the table cannot be asked, or an earlier insert may still be running. Then nothing is decided
@@ -119,12 +125,12 @@ export async function giveUpRecords(
   // The table may have been altered, and its columns decide on verdicts.
   tables.forget(table);
   const tableColumns = await columnsIfAny(tables, table);
-  const batchRows = await buildRows(
-    records,
-    tableColumns ?? new Map(),
+  const batchRows = await buildRows(records, tableColumns ?? new Map(), {
+    ...options,
     // Without a table no field has a column. That is not the records' fault.
-    tableColumns === null ? { ...options, mapping: { ...mapping, unknownFields: 'ignore' } } : options,
-  );
+    mapping: tableColumns === null ? { ...mapping, unknownFields: 'ignore' } : mapping,
+    judgedBytesMax: GIVEN_UP_JUDGED_BYTES_MAX,
+  });
   const { rows, rejected } = batchRows;
   const insertion = new Insertion({ ...options, repeated: true }, tableColumns ?? new Map(), batchRows);
   const { found } = insertion;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import { sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+import { recordBytes, sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
 import type { Mapping } from '../protocol/settings.js';
 import { RowBlocks } from './rowBlocks.js';
 import { createRowBuilder } from './rows/rowBuilder.js';
@@ -41,7 +41,12 @@ export interface BatchRows {
 /** How long rows are made before other work may run. */
 const YIELD_AFTER_MS = 20;
 
-/** Makes the rows of records. In a rewind a record may come more than once. It gets one row. */
+/**
+ * Makes the rows of records. In a rewind a record may come more than once. It gets one row.
+ *
+ * @param options.judgedBytesMax records of more bytes are not judged, and get an empty line: for batches that are not
+ *   sent. Default: all are judged
+ */
 export async function buildRows(
   records: readonly SourcedRecord[],
   tableColumns: TableColumns,
@@ -49,7 +54,13 @@ export async function buildRows(
     columns,
     mapping,
     fill,
-  }: { readonly columns: Readonly<Record<string, string>>; readonly mapping?: Mapping; readonly fill?: Fill },
+    judgedBytesMax = Infinity,
+  }: {
+    readonly columns: Readonly<Record<string, string>>;
+    readonly mapping?: Mapping;
+    readonly fill?: Fill;
+    readonly judgedBytesMax?: number;
+  },
 ): Promise<BatchRows> {
   const buildRow = createRowBuilder(tableColumns, columns, mapping);
   const rows: BatchRow[] = [];
@@ -57,7 +68,8 @@ export async function buildRows(
   const rejected: RejectedRecord[] = [];
   let yieldedAt = performance.now();
   for (const { source, record } of fill === undefined ? records : withoutRepetitions(records, fill)) {
-    const row = buildRow(source, record);
+    const isJudged = judgedBytesMax === Infinity || recordBytes(record) <= judgedBytesMax;
+    const row = isJudged ? buildRow(source, record) : '';
     if (typeof row === 'string') {
       rows.push({ source, record, row: lines.length });
       lines.add(row);

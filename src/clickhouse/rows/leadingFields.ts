@@ -10,7 +10,7 @@ import { identityFieldWriter, type IdentityFieldWriter } from './identityFields.
 import { columnCheck } from './knownFields.js';
 import { quote } from './quoting.js';
 import type { Row } from './row.js';
-import { halfCharacter, outOfRange } from './rowRejections.js';
+import { halfCharacter, outOfRange, tooMuchMapped } from './rowRejections.js';
 
 /** A column that the configuration takes from somewhere in the record. */
 interface MappedColumn {
@@ -19,6 +19,15 @@ interface MappedColumn {
   readonly read: ColumnReader;
   readonly check: ValueCheck | undefined;
 }
+
+/**
+ * Bytes of one record that mapped columns check, at most. A value counts once for each column that takes it, or a part
+ * of it. A row is made without a pause, and heartbeats wait meanwhile: the most expensive values take 0.2 s a MiB.
+ */
+export const MAPPED_CHECKED_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Bytes of the mapped columns of one row, at most. A record of zero bytes alone becomes a text six times as long. */
+export const MAPPED_BYTES_MAX = 128 * 1024 * 1024;
 
 /** The fields of a row that come before those of the value: the identity columns, then the mapped columns. */
 export class LeadingFields {
@@ -66,11 +75,19 @@ export class LeadingFields {
     const head = this.identityFields(source, record);
     const leading = head === '' ? [] : [head];
     this.#pointers.read(text);
+    let bytes = 0;
+    let checkedBytes = 0;
     for (const { column, read, check } of this.mapped) {
       const value = read(source, record);
       if (value === undefined) continue;
       if (typeof value !== 'string') return value;
-      if (check?.(value, 0, value.length) === false) return outOfRange(column);
+      bytes += value.length;
+      if (bytes > MAPPED_BYTES_MAX) return tooMuchMapped('for one row');
+      if (check !== undefined) {
+        checkedBytes += value.length;
+        if (checkedBytes > MAPPED_CHECKED_BYTES_MAX) return tooMuchMapped('to check');
+        if (!check(value, 0, value.length)) return outOfRange(column);
+      }
       if (this.#object.hasHalfCharacters && hasHalfCharacter(value)) return halfCharacter(column);
       leading.push(`${quote(column)}:${value}`);
     }

@@ -80,6 +80,12 @@ export function noTime({ column, msMax }: TimeColumn): Rejection {
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
+/** @param what of the record is too much for one row */
+export function tooMuchMapped(what: 'to check' | 'for one row'): Rejection {
+  const message = `too much ${what}: several columns take the same large part of the record`;
+  return { code: REJECTION_CODES.tooLarge, message };
+}
+
 /** Characters of a field's name in an error message, at most. */
 const FIELD_NAME_MAX = 64;
 

@@ -3,6 +3,7 @@ import { expect, it, vi } from 'vitest';
 import { giveUpRecords, insertRecords } from '../../../src/clickhouse/batchInsert.js';
 import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
+import { JsonObject } from '../../../src/clickhouse/values/json.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
@@ -89,4 +90,26 @@ it('a batch is held while a look-up of a single row is over a limit of the userâ
   };
   await expect(insertRecords(records, { ...options, tables: { ...options.tables, foundOffsets } })).rejects.toBe(error);
   expect(asked).toBe(10);
+});
+
+it('a batch can be given up whatever is in its records: large ones are not judged', async () => {
+  const { table, options } = sparseBatch();
+  const source = { topic: 'orders', partition: 1, epoch: 'e1' };
+  const records = [10, 70_000, 16_000_000].map((bytes, offset) => ({
+    source,
+    record: record(offset, { value: Buffer.alloc(bytes, '[') }),
+  }));
+  const read = vi.spyOn(JsonObject.prototype, 'read');
+  const { inserted, rejected } = await giveUpRecords(records, options, {
+    code: REJECTION_CODES.parked,
+    message: 'by me',
+  });
+  const lengths = read.mock.calls.map(([text]) => text.length);
+  read.mockRestore();
+  expect(rejected.map(({ record: { offset }, rejection }) => [offset, rejection.code])).toEqual([
+    [0, REJECTION_CODES.notJson],
+    [1, REJECTION_CODES.parked],
+    [2, REJECTION_CODES.parked],
+  ]);
+  expect([inserted, table.insertSizes, lengths]).toEqual([[], [], [10]]);
 });

@@ -409,3 +409,48 @@ it('writes the value as JSON into a column that takes JSON, and as text into oth
   expect(mappedRow('{"a": 1}', { format: 'text' }, columns, table)).toBe('{"raw":{"a": 1},"text":"{\\"a\\": 1}"}');
   expect(mappedRow('{"a": 1', { format: 'text' }, columns, table)).toMatchObject({ code: 'not_json' });
 });
+
+it('a record of which several columns take the same large part is rejected alone, in words', () => {
+  const build = (type: string, columns: number, from: string, format: Mapping['format']) => {
+    const names = Array.from({ length: columns }, (_, index) => `c${index}`);
+    const table: TableColumns = new Map(names.map((name) => [name, type]));
+    const mapped = Object.fromEntries(names.map((name) => [name, from]));
+    return (value: Buffer) =>
+      createRowBuilder(table, mapped, { ...DEFAULT_MAPPING, format })(source, record(1, { value }));
+  };
+  const large = Buffer.from(`{"big":"${'x'.repeat(11_500_000)}"}`);
+  expect(build('UInt8', 2, '/big', 'json')(large)).toHaveLength(34_500_026);
+  expect(build('UInt8', 3, '/big', 'json')(large)).toMatchObject({
+    code: 'record_too_large',
+    message: 'too much to check: several columns take the same large part of the record',
+  });
+  expect(build('String', 3, '/big', 'json')(large)).toHaveLength(46_000_034);
+  const zeros = Buffer.alloc(16_000_000);
+  expect(build('String', 1, 'value', 'bytes')(zeros)).toHaveLength(96_000_009);
+  expect(build('String', 6, 'value', 'bytes')(zeros)).toMatchObject({
+    code: 'record_too_large',
+    message: 'too much for one row: several columns take the same large part of the record',
+  });
+  expect(build('UInt8', 3, '/big', 'json')(Buffer.from('{"big":5}'))).toBe('{"c0":5,"c1":5,"c2":5,"big":5}');
+});
+
+it('a value with no place of its own passes as long as mapped columns use it, whole or in part', () => {
+  const build = (value: string) =>
+    createRowBuilder(
+      new Map([
+        ['m.x', 'String'],
+        ['a', 'String'],
+        ['b', 'String'],
+      ]),
+      { a: '/m/k/0', b: '/m/w' },
+      {
+        ...DEFAULT_MAPPING,
+        unknownFields: 'reject',
+      },
+    )(source, record(1, { value: Buffer.from(value) }));
+  expect(build('{"m":{"x":"1","k":["2"],"w":{"any":{"thing":[3]}}}}')).toBe(
+    '{"a":"2","b":{"any":{"thing":[3]}},"m.x":"1"}',
+  );
+  for (const value of ['{"m":{"k":1}}', '{"m":{"other":1}}', '{"m":{"k":["2"],"y":{}}}', '{"m":5}'])
+    expect([value, build(value)]).toMatchObject([value, { code: 'unknown_field' }]);
+});
