@@ -98,7 +98,8 @@ If a missing record was acknowledged as inserted, its row was removed later:
 merged, expired by a TTL, or deleted.
 
 An acknowledgement says neither epoch nor timestamp. So where the offset was
-accepted under another epoch, too, it is shown, but alone it decides nothing.
+accepted under another epoch, too, it is shown, but alone it decides nothing. A
+changed layout since then is no such case.
 
 It also shows the batcher with its run, the batch with the deduplication token of
 the first insert, the row, where the acknowledgement is, and the dead letter.

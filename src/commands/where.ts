@@ -15,7 +15,7 @@ import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { keylessIndex, laneIndex } from '../codecs/laneIndex.js';
 import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
-import { batcherWorkflowId } from '../protocol/batcherId.js';
+import { batcherWorkflowId, layoutName } from '../protocol/batcherId.js';
 import { isWithin } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
@@ -111,7 +111,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
     const answers = await answersTo(place, record, search, {
       isInserted,
       isWaiting,
-      acksDecide: isInserted || !mayHaveEarlier(ofEpochs),
+      acksDecide: isInserted || !mayHaveEarlier(ofEpochs, place),
     });
     const acceptances = await known(async (): Promise<Known<readonly Acceptance[]>> => {
       if ('error' in accepted) return accepted;
@@ -148,8 +148,11 @@ async function logOf(
   if (found === undefined)
     throw new UsageError(`topic ${topic} has no partition ${partition}: it has ${partitionsText(logs)}`);
   const metadata = parseCommitMetadata(found.committedMetadata);
-  const epoch = metadata.type === 'ours' ? metadata.epoch : null;
-  return { start: found.logStart, end: found.logEnd, committed: found.committedOffset, epoch };
+  const { epoch, layout } =
+    metadata.type === 'ours'
+      ? { epoch: metadata.epoch, layout: layoutName(metadata.layout) }
+      : { epoch: null, layout: null };
+  return { start: found.logStart, end: found.logEnd, committed: found.committedOffset, epoch, layout };
 }
 
 async function readRecord(
@@ -216,7 +219,8 @@ async function acceptedBy(
     const epochs = batcher === null ? [] : epochsOf(batcher, place);
     if (batcher === null || epochs.length === 0) continue;
     const { workflowId, runId } = batcher;
-    found.push({ workflowId, runId, epochs, ...(await holdingOf(batcher, { place, record, epoch, epochs })) });
+    const accepted = { workflowId, runId, layout: layoutName(layout), epochs };
+    found.push({ ...accepted, ...(await holdingOf(batcher, { place, record, epoch, epochs })) });
   }
   return found;
 }

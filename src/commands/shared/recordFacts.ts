@@ -31,6 +31,8 @@ export interface FoundDeadLetter extends RecordPlace {
 export interface Acceptance {
   readonly workflowId: string;
   readonly runId: string;
+  /** The name of its layout. */
+  readonly layout: string;
   /** The epochs under which it was accepted. */
   readonly epochs: readonly string[];
   /** True if it is not flushed yet: buffered, in a batch, or left by a closed run. */
@@ -55,6 +57,8 @@ export interface RecordFacts {
     readonly committed: number | null;
     /** The committed epoch. Null if someone else has committed the offset, or nobody has. */
     readonly epoch: string | null;
+    /** The name of the committed layout. Null like the epoch. */
+    readonly layout: string | null;
   };
   /** Null if the log has no record at this offset. */
   readonly record: {
@@ -140,15 +144,25 @@ export function isAcceptedNow({
 
 /**
  * Whether another record may have been at the offset before: there is something of it, or the offset was accepted under
- * another epoch. Then an acknowledgement may be of that record, since it names neither epoch nor timestamp. Pure.
+ * another epoch, and not because its partition has gone over to another layout since. Then an acknowledgement may be of
+ * that record, since it names neither epoch nor timestamp. Pure.
  */
-export function mayHaveEarlier(facts: FactsOfEpochs & Pick<RecordFacts, 'rows'>): boolean {
+export function mayHaveEarlier(
+  facts: Pick<RecordFacts, 'log' | 'rows'> & {
+    readonly record: FactsOfEpochs['record'];
+    readonly acceptances: Known<readonly (AcceptedUnder & Pick<Acceptance, 'layout'>)[]>;
+  },
+  { offset }: Pick<RecordPlace, 'offset'>,
+): boolean {
   const { log, acceptances, rows } = facts;
   if (!('error' in rows) && rows.some((row) => !isRowOf(facts, row))) return true;
   if ('error' in acceptances) return false;
-  const epochs = acceptances.flatMap((acceptance) => acceptance.epochs);
-  const current = log.epoch ?? epochs[0];
-  return epochs.some((epoch) => epoch !== current) || acceptances.some(({ earlierEpochs }) => earlierEpochs.length > 0);
+  if (acceptances.some(({ earlierEpochs }) => earlierEpochs.length > 0)) return true;
+  const epochs = new Set(acceptances.flatMap((acceptance) => acceptance.epochs));
+  const [only] = epochs;
+  if (epochs.size !== 1 || log.epoch === null || only === log.epoch) return epochs.size > 1;
+  // One epoch alone has accepted it. A partition gets a new one with each layout, and what was read before stays.
+  return offset >= (log.committed ?? 0) || acceptances.some(({ layout }) => layout === log.layout);
 }
 
 /** The state of a record, from the known facts. Pure. */
@@ -156,7 +170,7 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offse
   const { log, record, unreadable, acceptances, rows, acks, deadLetters } = facts;
   if (!('error' in rows) && rows.some((row) => isRowOf(facts, row))) return 'inserted';
   if (deadLetters.length > 0) return 'rejected';
-  if (!mayHaveEarlier(facts)) {
+  if (!mayHaveEarlier(facts, { offset })) {
     if (acks.some(({ status }) => status === 'rejected')) return 'rejected';
     if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
   }
@@ -191,12 +205,12 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
   if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
   else for (const row of rows) lines.push(['row', rowText(row, facts)]);
-  const ofWhich = mayHaveEarlier(facts) ? `; ${MAY_BE_OF_EARLIER}` : '';
+  const ofWhich = mayHaveEarlier(facts, place) ? `; ${MAY_BE_OF_EARLIER}` : '';
   for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}${ofWhich}`]);
   for (const letter of deadLetters)
     lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
   const state = stateOf(facts, place);
-  if (state === 'missing' && !mayHaveEarlier(facts) && acks.some(({ status }) => status === 'inserted'))
+  if (state === 'missing' && !mayHaveEarlier(facts, place) && acks.some(({ status }) => status === 'inserted'))
     lines.push(['hint', ROW_IS_GONE]);
   const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');

@@ -11,6 +11,7 @@ const place = { topic: 'orders', partition: 3, offset: 50 };
 const acceptance: Acceptance = {
   workflowId: 'ktb:orders:8-key:2',
   runId: 'run',
+  layout: '8-key',
   epochs: ['e1'],
   unflushed: false,
   earlierEpochs: [],
@@ -28,7 +29,7 @@ const batch = {
   token: 'abc',
 };
 const facts = (more: Partial<RecordFacts> = {}): RecordFacts => ({
-  log: { start: 10, end: 100, committed: 60, epoch: 'e1' },
+  log: { start: 10, end: 100, committed: 60, epoch: 'e1', layout: '8-key' },
   record: { timestampMs: 0, skipped: false, batcher: 'ktb:orders:8-key:2' },
   unreadable: null,
   acceptances: [acceptance],
@@ -75,8 +76,12 @@ it('what nobody can read is neither missing nor none, and is told with the reaso
 
 it('one that is committed, and of which no batcher knows, is missing, too', () => {
   expect(state({ acceptances: [] })).toBe('missing');
-  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: 50, epoch: 'e1' } })).toBe('waiting');
-  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: null, epoch: null } })).toBe('waiting');
+  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: 50, epoch: 'e1', layout: '8-key' } })).toBe(
+    'waiting',
+  );
+  expect(state({ acceptances: [], log: { start: 10, end: 100, committed: null, epoch: null, layout: null } })).toBe(
+    'waiting',
+  );
 });
 
 it('one that a batcher holds is not missing; in a batch without an outcome it is on its way', () => {
@@ -130,14 +135,14 @@ it('a place is topic, partition and offset', () => {
 });
 
 it('a row of an earlier record at the offset hides neither a missing one nor one that waits', () => {
-  const log = { start: 10, end: 100, committed: 60, epoch: 'e2' };
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2', layout: '8-key' };
   const earlier = { ...row, seconds: 77 };
   const again = { ...acceptance, epochs: ['e1', 'e2'] };
   expect(state({ log, rows: [earlier], acceptances: [again] })).toBe('missing');
   expect(state({ log, rows: [earlier, { ...row, epoch: 'e2' }], acceptances: [again] })).toBe('inserted');
   expect(state({ log: { ...log, committed: 50 }, rows: [earlier] })).toBe('waiting');
   // The group has lost its offsets with the topic.
-  expect(state({ log: { ...log, committed: null, epoch: null }, rows: [earlier] })).toBe('waiting');
+  expect(state({ log: { ...log, committed: null, epoch: null, layout: null }, rows: [earlier] })).toBe('waiting');
   // The record is no longer there to be compared.
   expect(state({ log, rows: [earlier], record: null })).toBe('inserted');
   expect(state({ log: { ...log, end: 50 }, rows: [earlier], record: null })).toBe('notWritten');
@@ -151,7 +156,7 @@ it('a row of an earlier record at the offset hides neither a missing one nor one
 });
 
 it('a row of an earlier epoch is of the record if it has its timestamp; without timestamps, if it was not accepted again', () => {
-  const log = { start: 10, end: 100, committed: 60, epoch: 'e2' };
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2', layout: '8-key' };
   expect(state({ log, rows: [row] })).toBe('inserted');
   expect(whereText(place, 'p', facts({ log, rows: [row] }))).toContain('one under epoch e1; the committed epoch is e2');
   const untimed = { ...row, seconds: null };
@@ -160,19 +165,21 @@ it('a row of an earlier epoch is of the record if it has its timestamp; without 
 });
 
 it('a batcher that holds an earlier record of the offset has not accepted the one that is there now', () => {
-  const log = { start: 10, end: 100, committed: null, epoch: null };
+  const log = { start: 10, end: 100, committed: null, epoch: null, layout: null };
   const earlier = { ...acceptance, earlierEpochs: ['e1'] };
   expect(state({ log, acceptances: [earlier] })).toBe('waiting');
-  expect(state({ log: { ...log, committed: 50, epoch: 'e1' }, acceptances: [earlier] })).toBe('waiting');
+  expect(state({ log: { ...log, committed: 50, epoch: 'e1', layout: '8-key' }, acceptances: [earlier] })).toBe(
+    'waiting',
+  );
   const again = { ...earlier, epochs: ['e1', 'e2'] };
-  expect(state({ log: { ...log, committed: 60, epoch: 'e2' }, acceptances: [again] })).toBe('missing');
+  expect(state({ log: { ...log, committed: 60, epoch: 'e2', layout: '8-key' }, acceptances: [again] })).toBe('missing');
   expect(whereText(place, 'p', facts({ log, acceptances: [earlier] }))).toContain(
     'it holds another record that was at this offset before, under epoch e1',
   );
 });
 
 it('an acknowledgement alone decides nothing where another epoch has accepted the offset', () => {
-  const log = { start: 10, end: 100, committed: 60, epoch: 'e2' };
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2', layout: '8-key' };
   const acceptances = [{ ...acceptance, epochs: ['e1', 'e2'] }];
   for (const status of ['rejected', 'skipped', 'inserted']) {
     const acks = [{ ...ack, status }];
@@ -182,6 +189,23 @@ it('an acknowledgement alone decides nothing where another epoch has accepted th
     expect(text).not.toContain('hint');
   }
   expect(state({ log, acceptances, acks: [{ ...ack, status: 'rejected' }], deadLetters: [letter] })).toBe('rejected');
+});
+
+it('an acknowledgement counts where only the layout has changed since the record was accepted', () => {
+  const log = { start: 10, end: 100, committed: 60, epoch: 'e2', layout: '16-key' };
+  const rejected = [{ ...ack, status: 'rejected' }];
+  expect(state({ log, acks: rejected })).toBe('rejected');
+  expect(state({ log, acks: [{ ...ack, status: 'skipped' }] })).toBe('skipped');
+  const acks = [{ ...ack, status: 'inserted' }];
+  expect(whereText(place, 'p', facts({ log, acks }))).toMatch(
+    /MISSING[\s\S]*hint +it was inserted, and its row has gone/,
+  );
+  // Another record may have been there: of the same layout, at an offset that is not read again yet, or by its traces.
+  expect(state({ log: { ...log, layout: '8-key' }, acks: rejected })).toBe('missing');
+  expect(state({ log: { ...log, committed: 50 }, acks: rejected })).toBe('waiting');
+  expect(state({ log, acks: rejected, rows: [{ ...row, seconds: 77 }] })).toBe('missing');
+  const both = [acceptance, { ...acceptance, layout: '16-key', epochs: ['e2'] }];
+  expect(state({ log, acks: rejected, acceptances: both })).toBe('missing');
 });
 
 it('of a record in a chunk that cannot be unpacked it is told who holds it and what to do', () => {
