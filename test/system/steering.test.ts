@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { Finding } from '../../src/commands/check/finding.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -77,12 +78,6 @@ it('a command that cannot be meant ends with 2, one that cannot be done with 1',
 
 it('check finds all parts well, and then each that is not, with what to do', async () => {
   fixture = await Fixture.create(stack());
-  interface Finding {
-    readonly level: string;
-    readonly subject: string;
-    readonly message: string;
-    readonly todo: string;
-  }
   const check = async (config = fixture.config()) => {
     const { code, output } = await ktb(config, ['check', '--json']);
     const findings = JSON.parse(output) as Finding[];
@@ -115,4 +110,25 @@ it('check finds all parts well, and then each that is not, with what to do', asy
   expect(away.find('Temporal')).toMatchObject({ level: 'wrong' });
   expect(away.find('Kafka')).toMatchObject({ level: 'ok' });
   expect(await ktb('pipelines: {}', ['check', '--json'])).toMatchObject({ code: 2 });
+});
+
+it('check tells tables that lose what is acknowledged from those that keep it', async () => {
+  fixture = await Fixture.create(stack());
+  const { table, clickhouse } = fixture;
+  const others = ['memory', 'null', 'seen'].map((kind) => `${table}_${kind}`);
+  const [memory, nothing, seen] = others as [string, string, string];
+  await clickhouse.command({ query: `CREATE TABLE ${memory} AS ${table} ENGINE = Memory` });
+  for (const name of [nothing, seen])
+    await clickhouse.command({ query: `CREATE TABLE ${name} AS ${table} ENGINE = Null` });
+  await clickhouse.command({
+    query: `CREATE MATERIALIZED VIEW ${seen}_view TO ${table} AS SELECT * FROM ${seen}`,
+  });
+  const findingsOf = async (name: string): Promise<{ code: number | null; levels: string[] }> => {
+    const { code, output } = await ktb(fixture.config({ table: name }), ['check', '--json']);
+    const all = JSON.parse(output) as Finding[];
+    return { code, levels: all.flatMap(({ level, subject }) => (subject === `table ${name}` ? [level] : [])) };
+  };
+  expect(await findingsOf(memory)).toEqual({ code: 1, levels: ['wrong'] });
+  expect(await findingsOf(nothing)).toEqual({ code: 1, levels: ['wrong'] });
+  expect((await findingsOf(seen)).levels).toEqual(['warning']);
 });

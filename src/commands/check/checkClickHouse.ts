@@ -96,8 +96,9 @@ async function tableFacts(
     engine: string;
     sorting_key: string;
     create_table_query: string;
+    dependencies_table: readonly string[];
   }>(
-    `SELECT engine, sorting_key, create_table_query FROM system.tables
+    `SELECT engine, sorting_key, create_table_query, dependencies_table FROM system.tables
      WHERE database = {database:String} AND name = {name:String}`,
   );
   const insert = await outcomeOf(tables.probe(table, columns));
@@ -108,6 +109,7 @@ async function tableFacts(
     engine: facts?.engine ?? '',
     sortingKey: facts?.sorting_key ?? '',
     createStatement: facts?.create_table_query ?? '',
+    dependents: facts?.dependencies_table.length ?? 0,
     windows: await tables.tokenWindows(table),
     refusal: insert.refused,
     slowInsert: insert.slow,

@@ -13,6 +13,8 @@ export interface TableFacts {
   readonly columns: TableColumns;
   readonly engine: string;
   readonly sortingKey: string;
+  /** How many views and tables take what is inserted. */
+  readonly dependents: number;
   /** From `system.tables.create_table_query`. */
   readonly createStatement: string;
   /**
@@ -39,7 +41,8 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
     ...judgeMapped(table, destination.columns),
     ...judgeIdentityColumns(table),
     ...judgeLookUps(table),
-    ...judgeEngine(table),
+    ...judgeKeeping(table),
+    ...judgeTokens(table),
     ...Array.from(smallWindows(table.windows), ([message, todo]) => warning(message, todo)),
   ];
   return findings.length > 0 ? findings : [ok(`${table.engine}, ${table.columns.size} columns`)];
@@ -86,19 +89,20 @@ function judgeIdentityColumns(table: TableFacts): Finding[] {
     findings.push(
       warning(
         `lacks ${lacking.join(', ')}: after a failure rows may be inserted twice`,
-        'add them; `ktb setup` prints the statement',
+        altering(table, 'add them; `ktb setup` prints the statement'),
       ),
     );
   else if (missingColumns(table.columns, REWIND_COLUMNS).length > 0)
     findings.push(
       warning(
         'lacks _timestamp: after a loss of Temporal’s data `ktb rewind` cannot find what is in the table',
-        'add it; `ktb setup` prints the statement. Rows from before will not be found by it',
+        `${altering(table, 'add it; `ktb setup` prints the statement')}. Rows from before will not be found by it`,
       ),
     );
   for (const { kind, message } of identityFaults(table.columns)) {
     const todo = `ALTER TABLE ${quoteTable(table.name)} ${message.slice(message.indexOf('MODIFY COLUMN'))}`;
-    findings.push((kind === 'rewind' ? warning : wrong)(message.slice(0, message.indexOf(': MODIFY')), todo));
+    const judge = kind === 'rewind' ? warning : wrong;
+    findings.push(judge(message.slice(0, message.indexOf(': MODIFY')), altering(table, todo)));
   }
   return findings;
 }
@@ -118,10 +122,11 @@ function judgeLookUps(table: TableFacts): Finding[] {
     findings.push(
       warning(
         `is slow to be looked up: ${table.slowLookUp}. An insert that has to be repeated waits as long`,
-        'see whether ClickHouse is busy; `ktb setup` proposes an order and a projection',
+        `see whether ClickHouse is busy${isMergeTree(table) ? '; `ktb setup` proposes an order and a projection' : ''}`,
       ),
     );
-  else if (missingColumns(table.columns).length === 0 && !findsByIdentity(table))
+  // Others cannot be sorted so, see judgeTokens.
+  else if (isMergeTree(table) && missingColumns(table.columns).length === 0 && !findsByIdentity(table))
     findings.push(
       warning(
         'is not sorted by its identity columns: a repeated insert has to look through much of it for its rows',
@@ -131,28 +136,81 @@ function judgeLookUps(table: TableFacts): Finding[] {
   return findings;
 }
 
-/** Whether the table knows deduplication tokens. */
-function judgeEngine(table: TableFacts): Finding[] {
-  const { warning } = judges(`table ${table.name}`);
-  const findings: Finding[] = [];
-  if (!table.engine.includes('MergeTree')) {
-    findings.push(
+/** What to do, for engines that take an ALTER TABLE. Others do not, or not all of its forms. */
+function altering(table: TableFacts, statement: string): string {
+  if (isMergeTree(table)) return statement;
+  if (table.engine === 'Distributed') return `first in its local tables, then here: ${statement}`;
+  return 'make a table with an engine of the MergeTree family, and name that one';
+}
+
+function isMergeTree({ engine }: TableFacts): boolean {
+  return engine.endsWith('MergeTree');
+}
+
+/** Engines that take rows and do not keep them, and what becomes of the rows. */
+const LOSING: ReadonlyMap<string, string> = new Map([
+  ['Null', 'drops every row'],
+  ['Memory', 'loses all rows when the server restarts'],
+  ['Buffer', 'holds rows in memory, and loses these if the server crashes'],
+]);
+
+/** Whether the engine keeps the rows that it takes. */
+function judgeKeeping(table: TableFacts): Finding[] {
+  const { warning, wrong } = judges(`table ${table.name}`);
+  const { engine, dependents } = table;
+  const fate = LOSING.get(engine);
+  if (fate === undefined) return [];
+  if (engine === 'Null' && dependents > 0)
+    return [
       warning(
-        `has the engine ${table.engine}, which knows no deduplication tokens`,
-        'know that of two attempts at one insert that overlap both may stay',
+        'has the engine Null: a repeated insert finds none of its rows, and the views take them twice',
+        'let the views read from a table with an engine of the MergeTree family, and insert into that',
       ),
-    );
-  } else {
-    const [own] = table.windows;
-    if (own?.blocks === 0)
-      findings.push(
-        warning(
-          'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
-          `ALTER TABLE ${quoteTable(table.name)} MODIFY SETTING ${own.setting} = 1000`,
-        ),
-      );
-  }
-  return findings;
+    ];
+  return [
+    wrong(
+      `has the engine ${engine}, which ${fate}: records are acknowledged as inserted and get lost`,
+      engine === 'Buffer'
+        ? 'name the table that the buffer writes to: inserts are large batches already'
+        : 'use an engine of the MergeTree family',
+    ),
+  ];
+}
+
+/** Whether the table knows deduplication tokens. */
+function judgeTokens(table: TableFacts): Finding[] {
+  const { warning } = judges(`table ${table.name}`);
+  const { engine } = table;
+  if (LOSING.has(engine)) return [];
+  if (engine === 'Distributed')
+    return [
+      warning(
+        'has the engine Distributed, which knows no deduplication tokens itself: its local tables were not looked at',
+        'give each local table a deduplication window, and an order or a projection by _topic, _partition, _epoch, _offset',
+      ),
+    ];
+  if (engine === 'MaterializedView')
+    return [
+      warning(
+        'is a materialized view, which knows no deduplication tokens itself: its target was not looked at',
+        'name the target table, or the table that the view reads',
+      ),
+    ];
+  if (!isMergeTree(table))
+    return [
+      warning(
+        `has the engine ${engine}, which knows no deduplication tokens: of two attempts at one insert that overlap both may stay, and a repeated insert may have to look through all of it for its rows`,
+        'use an engine of the MergeTree family',
+      ),
+    ];
+  const [own] = table.windows;
+  if (own?.blocks !== 0) return [];
+  return [
+    warning(
+      'remembers no deduplication tokens: of two attempts at one insert that overlap both may stay',
+      `ALTER TABLE ${quoteTable(table.name)} MODIFY SETTING ${own.setting} = 1000`,
+    ),
+  ];
 }
 
 /** Columns in which an older server may change the digits of large integers, which are rejected therefore. */

@@ -21,22 +21,21 @@ const window = (name: string, blocks = 1_000, seconds = Infinity, setting: strin
   blocks,
   ms: seconds * 1_000,
 });
+const SOUND: TableFacts = {
+  name: 'orders',
+  columns: columnsOf(...IDENTITY, 'customer'),
+  engine: 'MergeTree',
+  sortingKey: IDENTITY.join(', '),
+  createStatement: 'CREATE TABLE orders',
+  dependents: 0,
+  windows: [window('orders')],
+  refusal: null,
+  lookUpRefusal: null,
+  slowInsert: null,
+  slowLookUp: null,
+};
 const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
-  summary(
-    judgeTable(pipeline('', customerFrom), {
-      name: 'orders',
-      columns: columnsOf(...IDENTITY, 'customer'),
-      engine: 'MergeTree',
-      sortingKey: IDENTITY.join(', '),
-      createStatement: 'CREATE TABLE orders',
-      windows: [window('orders')],
-      refusal: null,
-      lookUpRefusal: null,
-      slowInsert: null,
-      slowLookUp: null,
-      ...facts,
-    }),
-  ).join('\n');
+  summary(judgeTable(pipeline('', customerFrom), { ...SOUND, ...facts })).join('\n');
 
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
   expect(table()).toBe('');
@@ -98,6 +97,47 @@ it.each([
   [{ refusal: 'Not enough privileges' }, 'wrong table orders takes no inserts: Not enough privileges'],
 ] as [Partial<TableFacts>, string][])('%j', (facts, message) => {
   expect(table(facts)).toContain(message);
+});
+
+it.each(['Null', 'Memory', 'Buffer'])('a table of engine %s is wrong: it loses what is acknowledged', (engine) => {
+  const found = table({ engine, sortingKey: '', windows: [window('orders', 0, 0, null)] });
+  expect(found).toContain(`wrong table orders has the engine ${engine}, which`);
+  expect(found).toContain('records are acknowledged as inserted and get lost');
+  expect(found).not.toContain('ALTER TABLE');
+});
+
+it('a table of engine Null whose views keep the rows is a warning: they may take them twice', () => {
+  const found = table({ engine: 'Null', sortingKey: '', dependents: 1, windows: [] });
+  expect(found).toMatch(/^warning table orders has the engine Null: .*the views take them twice/);
+});
+
+it.each(['Null', 'Memory', 'Buffer', 'View', 'MaterializedView', 'Distributed', 'Log', 'Merge', 'URL'])(
+  'statements are proposed only to engines that can follow them: none to %s',
+  (engine) => {
+    const noWindow = [window('orders', 0, 0, null)];
+    const narrow = new Map([...columnsOf(...IDENTITY, 'customer'), ['_partition', 'UInt8']]);
+    for (const facts of [{}, { columns: columnsOf('customer') }, { columns: narrow }]) {
+      const found = judgeTable(pipeline('', '/who'), { ...SOUND, engine, sortingKey: '', windows: noWindow, ...facts });
+      for (const { todo } of found) {
+        expect(todo).not.toMatch(/PROJECTION|SETTING/);
+        if (engine !== 'Distributed') expect(todo).not.toMatch(/ALTER TABLE|ktb setup/);
+        else if (/ALTER TABLE|ktb setup/.test(todo)) expect(todo).toMatch(/^first in its local tables, then here: /);
+      }
+    }
+  },
+);
+
+it('of a Distributed table it is said in words what its local tables need', () => {
+  const [found, ...more] = judgeTable(pipeline('', '/who'), {
+    ...SOUND,
+    engine: 'Distributed',
+    sortingKey: '',
+    windows: [window('orders', 0, 0, null)],
+  });
+  expect(more).toEqual([]);
+  expect(found?.todo).toBe(
+    'give each local table a deduplication window, and an order or a projection by _topic, _partition, _epoch, _offset',
+  );
 });
 
 it.each(['JSON', 'Nullable(JSON)', 'Map(String, String)', 'Array(UInt8)', 'Point'])(
