@@ -81,6 +81,24 @@ export function firstAccepted(
   return starts.reduce((first, start) => Math.min(first, start), Infinity);
 }
 
+/**
+ * Divides ranges into as few groups as possible, of which each has at most one range of a partition. So a group can be
+ * read at once, and each reading takes seconds to begin. Pure.
+ */
+export function oneOfEachPartition<Range extends TopicPartition>(
+  ranges: readonly Range[],
+): readonly (readonly Range[])[] {
+  const groups: Range[][] = [];
+  const taken = new Map<string, number>();
+  for (const range of ranges) {
+    const name = partitionName(range);
+    const group = taken.get(name) ?? 0;
+    taken.set(name, group + 1);
+    (groups[group] ??= []).push(range);
+  }
+  return groups;
+}
+
 /** Says what was not compared because of where a range begins, and how to compare it. Empty if all was. Pure. */
 export function startText(range: ComparedRange): string[] {
   const { from, to, logStart, start } = range;

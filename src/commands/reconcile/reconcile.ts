@@ -21,7 +21,7 @@ import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
 import { parsePosition, pipelineNamed } from '../shared/chosen.js';
-import { chooseRanges, firstAccepted, startText, type ComparedRange } from './ranges.js';
+import { chooseRanges, firstAccepted, oneOfEachPartition, startText, type ComparedRange } from './ranges.js';
 import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
 import { isGivenTo, lockedText, visitHeld, type LockedRange } from '../shared/heldChunks.js';
 
@@ -195,18 +195,24 @@ async function markHeld(
       locked: (range) => locked.push(range),
     });
   }
-  for (const { topic, partition, epoch, batcher, reason, ...offsets } of locked) {
-    const entry = ledgers.entryOf({ topic, partition });
-    if (entry === undefined) continue;
-    const from = Math.max(offsets.from, entry.range.from);
-    const to = Math.min(offsets.to, entry.range.to);
-    if (from >= to) continue;
+  const compared = locked.flatMap((range) => {
+    const entry = ledgers.entryOf(range);
+    if (entry === undefined) return [];
+    const from = Math.max(range.from, entry.range.from);
+    const to = Math.min(range.to, entry.range.to);
+    return from < to ? [{ ...range, from, to, entry }] : [];
+  });
+  for (const { entry, from, to, epoch, batcher, reason } of compared)
     entry.locked.push({ from, to, epoch, batcher, reason });
-    // Which records of the range are the batcher's, only the log can tell.
-    await readRanges(kafka, admin, [{ topic, partition, from, to }], {
-      message: (message, range) => {
+  // Which records of a range are the batcher's, only the log can tell.
+  for (const ranges of oneOfEachPartition(compared)) {
+    const byName = new Map(ranges.map((range) => [partitionName(range), range]));
+    await readRanges(kafka, admin, ranges, {
+      message: (message, { topic, partition }) => {
         const record = fromKafkaMessage(message);
-        if (isGivenTo(batcher, range, record)) entry.ledger.heldUnder(epoch, record.offset);
+        const range = byName.get(partitionName({ topic, partition }));
+        if (range !== undefined && isGivenTo(range.batcher, range, record))
+          range.entry.ledger.heldUnder(range.epoch, record.offset);
         return false;
       },
       passedOver: () => undefined,

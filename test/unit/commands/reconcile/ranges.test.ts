@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { chooseRanges, startText } from '../../../../src/commands/reconcile/ranges.js';
+import { chooseRanges, oneOfEachPartition, startText } from '../../../../src/commands/reconcile/ranges.js';
 import type { GroupOffsets } from '../../../../src/kafka/offsets.js';
 import type { LogPosition } from '../../../../src/commands/shared/chosen.js';
 import { formatUnread } from '../../../../src/consumer/partitions/commitMetadata.js';
@@ -54,4 +54,16 @@ it('where nothing is committed in the log there is nothing to know', async () =>
   expect(await range({ committedOffset: null }, [])).toMatchObject(none);
   expect(await range({ committedOffset: 10 }, [])).toMatchObject(none);
   expect(await range({ committedOffset: 0, committedMetadata: formatUnread(5) }, [])).toMatchObject(none);
+});
+
+it('ranges of different partitions are read at once, and those of one partition one after the other', () => {
+  const many = Array.from({ length: 100 }, (_, partition) => ({ topic: 'a', partition, from: 0, to: 1 }));
+  expect(oneOfEachPartition(many)).toEqual([many]);
+  const [first, second] = [
+    { ...place, from: 0 },
+    { ...place, from: 5 },
+  ];
+  const other = { topic: 'b', partition: 0, from: 0 };
+  expect(oneOfEachPartition([first, second, other])).toEqual([[first, other], [second]]);
+  expect(oneOfEachPartition([])).toEqual([]);
 });
