@@ -24,10 +24,10 @@ interface MappedColumn {
  * Bytes of one record that mapped columns check, at most. A value counts once for each column that takes it, or a part
  * of it. A row is made without a pause, and heartbeats wait meanwhile: the most expensive values take 0.2 s a MiB.
  */
-export const MAPPED_CHECKED_BYTES_MAX = 32 * 1024 * 1024;
+const MAPPED_CHECKED_BYTES_MAX = 32 * 1024 * 1024;
 
 /** Bytes of the mapped columns of one row, at most. A record of zero bytes alone becomes a text six times as long. */
-export const MAPPED_BYTES_MAX = 128 * 1024 * 1024;
+const MAPPED_BYTES_MAX = 128 * 1024 * 1024;
 
 /** The fields of a row that come before those of the value: the identity columns, then the mapped columns. */
 export class LeadingFields {
