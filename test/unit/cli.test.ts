@@ -79,3 +79,17 @@ it('an option that a command does not know is told as such', async () => {
     stderr: expect.stringMatching(/^error: unknown option '--jsn'\n\(Did you mean --json\?\)\n/) as string,
   });
 });
+
+it('a variable of an option that is set and empty counts as none', async () => {
+  const env = { ...process.env, KTB_CONFIG: '', KTB_CODEC_TOKEN: '' };
+  const directory = await mkdtemp(join(tmpdir(), 'ktb-empty-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, [CLI, ...args], { env, cwd: directory });
+  await expect(run('config', 'validate')).rejects.toMatchObject({
+    stderr: expect.stringContaining('the configuration file ktb.yaml does not exist') as string,
+  });
+  await expect(run('codec-server', '--listen', '0.0.0.0:0')).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('set KTB_CODEC_TOKEN') as string,
+  });
+});
