@@ -19,6 +19,7 @@ import {
   type RecordPart,
 } from '../protocol/deadLetter.js';
 import { NO_TIMESTAMP, partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
+import { messageOf } from '../lib/messageOf.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka } from './shared/connections.js';
 import { pipelineNamed } from './shared/chosen.js';
@@ -60,23 +61,35 @@ export async function listDeadLetters(
 ): Promise<void> {
   const config = loadConfig(file);
   const pipelines = pipeline === undefined ? config.pipelines : [pipelineNamed(config, pipeline)];
+  // A topic that is missing, or may not be read, hides no other.
+  const problems: string[] = [];
   await withKafka(config, async (kafka, admin) => {
     for (const chosen of pipelines) {
-      const reasons = new Map<string, Reason>();
-      await forEachLetter(kafka, admin, chosen, NO_CHOICE, (letter) => {
-        const { code } = letter;
-        const known = reasons.get(`${code}\n${letter.message}`);
-        const message = known !== undefined || reasons.size < REASONS_MAX ? letter.message : '(other messages)';
-        const name = `${code}\n${message}`;
-        const before = reasons.get(name) ?? { code, message, letters: 0, first: placeOf(letter) };
-        reasons.set(name, { ...before, letters: before.letters + 1 });
-      });
-      const sorted = [...reasons.values()].sort((a, b) => b.letters - a.letters);
       const { name } = chosen;
-      if (json) console.log(JSON.stringify({ pipeline: name, topic: deadLetterTopic(chosen), reasons: sorted }));
-      else printReasons(chosen, sorted);
+      try {
+        const reasons = await countReasons(kafka, admin, chosen);
+        if (json) console.log(JSON.stringify({ pipeline: name, topic: deadLetterTopic(chosen), reasons }));
+        else printReasons(chosen, reasons);
+      } catch (error) {
+        problems.push(`pipeline ${name}: ${messageOf(error)}`);
+      }
     }
   });
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+}
+
+/** The reasons of a pipeline's dead letters, the most frequent one first. */
+async function countReasons(kafka: Kafka, admin: KafkaAdmin, pipeline: PipelineConfig): Promise<Reason[]> {
+  const reasons = new Map<string, Reason>();
+  await forEachLetter(kafka, admin, pipeline, NO_CHOICE, (letter) => {
+    const { code } = letter;
+    const known = reasons.get(`${code}\n${letter.message}`);
+    const message = known !== undefined || reasons.size < REASONS_MAX ? letter.message : '(other messages)';
+    const name = `${code}\n${message}`;
+    const before = reasons.get(name) ?? { code, message, letters: 0, first: placeOf(letter) };
+    reasons.set(name, { ...before, letters: before.letters + 1 });
+  });
+  return [...reasons.values()].sort((a, b) => b.letters - a.letters);
 }
 
 function printReasons(pipeline: PipelineConfig, reasons: readonly Reason[]): void {

@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import type { ConfigInput } from '../../src/config/schema.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
@@ -75,6 +77,19 @@ it('dead letters are listed by reason, shown, and replayed: then they are insert
   expect((await dlq('replay', fixture.name, '--all', '--dry-run')).output).toBe(
     `26 would be replayed to ${fixture.topic}\n26 passed over: further dead letters of the same records\n`,
   );
+});
+
+it('a dead-letter topic that is missing hides the dead letters of no other pipeline, and is named', async () => {
+  fixture = await Fixture.create(stack());
+  const config = parse(fixture.config()) as ConfigInput;
+  const [pipeline] = Object.values(config.pipelines);
+  const missing = `${fixture.name}.missing`;
+  const pipelines = { a: { ...pipeline, deadLetter: { topic: missing } }, b: { ...pipeline }, c: { ...pipeline } };
+  const { code, output } = await ktb(stringify({ ...config, pipelines }), ['dlq', 'list']);
+  expect(code).toBe(1);
+  for (const name of ['b', 'c'])
+    expect(output).toContain(`pipeline ${name}: 0 dead letters on ${fixture.deadLetterTopic}`);
+  expect(output).toMatch(new RegExp(`^pipeline a: .*${missing}`, 'm'));
 });
 
 it('a replay counts what topics have taken, names what they refuse, and tells both also where it fails', async () => {
