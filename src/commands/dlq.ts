@@ -315,16 +315,20 @@ async function forEachLetter(
   { code, record: places }: Choice,
   handle: (letter: Letter) => Promise<void> | void,
 ): Promise<void> {
-  const unseen = new Set([...code.map((name) => `code ${name}`), ...places.map((place) => `record ${place}`)]);
+  // A letter is chosen only if both its code and its record are. So one that has the other of them does not count.
+  const codeText = (name: string): string => `code ${name}${places.length > 0 ? ' and one of these records' : ''}`;
+  const placeText = (place: string): string =>
+    `record ${place}${code.length > 0 ? ` and code ${code.join(' or ')}` : ''}`;
+  const unseen = new Set([...code.map(codeText), ...places.map(placeText)]);
   const handleMessage = (message: KafkaMessage, partition: number): Promise<void> | void => {
     const record = fromKafkaMessage(message);
     const letter = { ...readDeadLetter(record), record, partition };
     // Pipelines may share a dead-letter topic.
     if (letter.pipeline !== null && letter.pipeline !== pipeline.name) return;
-    unseen.delete(`code ${letter.code}`);
-    unseen.delete(`record ${placeOf(letter)}`);
     if (code.length > 0 && !code.includes(letter.code)) return;
     if (places.length > 0 && !places.includes(placeOf(letter))) return;
+    unseen.delete(codeText(letter.code));
+    unseen.delete(placeText(placeOf(letter)));
     return handle(letter);
   };
   const held = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleMessage, (unreadable) => {

@@ -46,6 +46,14 @@ it('dead letters are listed by reason, shown, and replayed: then they are insert
     value: expect.stringContaining('secret') as string,
   });
 
+  // A record that is there, but under another code.
+  for (const command of ['replay', 'show']) {
+    const other = await dlq(command, fixture.name, '--record', notJson, '--code', 'refused_by_clickhouse');
+    expect(other.code).toBe(1);
+    expect(other.output).toContain(
+      `no dead letter of pipeline ${fixture.name} has the record ${notJson} and code refused_by_clickhouse`,
+    );
+  }
   const unchosen = await dlq('replay', fixture.name);
   expect(unchosen).toMatchObject({ code: 2, output: expect.stringContaining('--code, --record, or --all') as string });
   const dryRun = await dlq('replay', fixture.name, '--all', '--dry-run');
