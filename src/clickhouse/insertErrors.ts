@@ -90,7 +90,7 @@ export class InsertError extends Error {
 const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly means: string }>> = {
   241: {
     says: /^\s*(query memory limit|memory limit \(for query\)) exceeded/i,
-    means: 'the insert takes more memory than max_memory_usage allows for one query',
+    means: 'an insert or a look-up takes more memory than max_memory_usage allows for one query',
   },
   252: {
     says: /^\s*too many partitions for single INSERT block/i,

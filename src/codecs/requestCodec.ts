@@ -1,6 +1,11 @@
 import type { AckStatus, Rejection } from '../protocol/ack.js';
 import { lastHeader, type KafkaRecord, type RecordHeader, type RecordSource } from '../protocol/record.js';
-import { CONFIRMATION_FORMAT, type BufferedRequest, type Unconfirmed } from '../protocol/request.js';
+import {
+  CONFIRMATION_FORMAT,
+  hasWholeCharacters,
+  type BufferedRequest,
+  type Unconfirmed,
+} from '../protocol/request.js';
 
 /**
  * Headers that say whom to answer when a request has become a record. They come after the request's own headers,
@@ -9,20 +14,32 @@ import { CONFIRMATION_FORMAT, type BufferedRequest, type Unconfirmed } from '../
 const ID_HEADER = 'ktb-request-id';
 const REQUESTER_HEADER = 'ktb-requester';
 
-/** Decodes a request's chunk as a record for the insert. */
+/**
+ * Decodes a request's chunk as a record for the insert. It is a stub, which is rejected, if the request was too large, or
+ * has a text that bytes cannot hold.
+ */
 export function decodeRequest(body: Uint8Array, offset: number): KafkaRecord {
   const request = JSON.parse(new TextDecoder().decode(body)) as BufferedRequest;
-  const { id, requester, value, key = null, headers = {}, atMs, tooLargeBytes } = request;
+  const { id, requester, value, key = null, headers = {}, atMs } = request;
+  const tooLargeBytes = request.tooLargeBytes ?? (hasWholeCharacters(request) ? undefined : NOT_ENCODABLE);
+  const requesting: RecordHeader[] = [
+    [ID_HEADER, Buffer.from(id)],
+    [REQUESTER_HEADER, Buffer.from(requester)],
+  ];
+  if (tooLargeBytes !== undefined)
+    return { offset, timestampMs: atMs, key: null, value: null, headers: requesting, tooLargeBytes };
   const own = Object.entries(headers).map(([name, text]): RecordHeader => [name, Buffer.from(text)]);
   return {
     offset,
     timestampMs: atMs,
     key: key === null ? null : Buffer.from(key),
-    value: tooLargeBytes === undefined ? Buffer.from(value) : null,
-    headers: [...own, [ID_HEADER, Buffer.from(id)], [REQUESTER_HEADER, Buffer.from(requester)]],
-    ...(tooLargeBytes === undefined ? {} : { tooLargeBytes }),
+    value: Buffer.from(value),
+    headers: [...own, ...requesting],
   };
 }
+
+/** See `tooLargeBytes` of a record. */
+const NOT_ENCODABLE = 0;
 
 /** The confirmation that the requester gets for a record that was a request. */
 export function confirmationOf(

@@ -38,7 +38,8 @@ function tooLarge(bytes: number): Rejection {
  */
 export function setAsideBecause(tooLargeBytes: number): Rejection {
   if (tooLargeBytes > 0) return tooLarge(tooLargeBytes);
-  const message = 'the record has a timestamp, key, value or header that no signal to Temporal can carry';
+  const message =
+    'the record has a timestamp, key, value or header that no signal to Temporal can carry, such as half of a character (an unpaired surrogate)';
   return { code: REJECTION_CODES.unencodable, message };
 }
 

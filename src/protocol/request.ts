@@ -139,6 +139,17 @@ function areHeaders(value: unknown): boolean {
   return texts.length <= REQUEST_LIMITS.headers && texts.every((text) => typeof text === 'string');
 }
 
+/**
+ * Whether the texts of a request are whole characters. JSON can have half of one (an unpaired surrogate), which no bytes
+ * and no signal's text can hold: it would silently become another character.
+ */
+export function hasWholeCharacters({ id, value = '', key, headers = {} }: Partial<RowRequest>): boolean {
+  return ![id ?? '', value, key ?? '', ...Object.entries(headers).flat()].some((text) => HALF_CHARACTER.test(text));
+}
+
+/** With the flag `u`, halves of whole characters do not count. */
+const HALF_CHARACTER = /\p{Surrogate}/u;
+
 /** A request as a batcher buffers it, beside the records of Kafka. */
 export interface BufferedRequest extends Omit<RowRequest, 'format'> {
   /** When the batcher accepted it, milliseconds since 1970. */

@@ -12,6 +12,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import {
+  hasWholeCharacters,
   isRequest,
   REQUEST_FORMAT,
   REQUEST_LIMITS,
@@ -119,6 +120,11 @@ function toRequest(row: Readonly<Record<string, unknown>> | string, options: Sub
   };
   if (!isRequest(request)) {
     const message = `row ${id.slice(0, REQUEST_LIMITS.idCharacters)} has an id, a key or headers that a request may not have`;
+    throw failure('notSubmitted', message, FOR_GOOD);
+  }
+  if (!hasWholeCharacters(request)) {
+    // The id may be what has it, and a failure's message could not hold it either.
+    const message = 'a row has half of a character (an unpaired surrogate) in its id, key, headers or text';
     throw failure('notSubmitted', message, FOR_GOOD);
   }
   // Temporal would end this workflow for a signal that is far too large. The bridge would reject a smaller one that is

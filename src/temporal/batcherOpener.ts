@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { PipelineConfig } from '../config/config.js';
 import { batcherWorkflowId, type Layout } from '../protocol/batcherId.js';
 import { encodeChunk } from '../codecs/chunkCodec.js';
-import type { OpenBatcherRequest, OpenedBatcher } from '../protocol/request.js';
+import { hasWholeCharacters, type OpenBatcherRequest, type OpenedBatcher } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { tableOfRequests } from '../protocol/tables.js';
 import type { BatcherClient } from './batcherClient.js';
@@ -51,7 +51,7 @@ export class BatcherOpener {
   /**
    * Finds the batcher for a request and makes sure that it runs and has room.
    *
-   * @throws ApplicationFailure UnknownPipeline, NoTable: a retry cannot help. BatcherFull, BatcherNotOpen,
+   * @throws ApplicationFailure UnknownPipeline, NoTable, HalfCharacter: a retry cannot help. BatcherFull, BatcherNotOpen,
    *   OtherInstallation: a retry can help
    */
   async open({ pipeline: name, ...request }: OpenBatcherRequest): Promise<OpenedBatcher> {
@@ -70,6 +70,11 @@ export class BatcherOpener {
     if (tableOfRequests(pipeline.settings.destination) === null) {
       const message = `pipeline ${name} sends each topic to a table of its own, and a workflow's row has no topic: name a pipeline with one table`;
       throw ApplicationFailure.create({ type: 'NoTable', message, nonRetryable: true });
+    }
+    if (!hasWholeCharacters(request)) {
+      const message =
+        'the id, the key or a header has half of a character (an unpaired surrogate), which no text holds';
+      throw ApplicationFailure.create({ type: 'HalfCharacter', message, nonRetryable: true });
     }
     const index = requestLaneIndex(request, pipeline.layout);
     const workflowId = batcherWorkflowId(name, pipeline.layout, index);

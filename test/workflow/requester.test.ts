@@ -335,6 +335,7 @@ it('a row that cannot be submitted says so: no such pipeline, a batcher that has
     for (const [row, id] of [
       [{ id: 1 }, 'x'.repeat(256)],
       ['é'.repeat(140_000), 'large'],
+      ['{"id": "\ud800"}', 'half'],
     ] as const) {
       const wrong = await failureOf(bridge.submit(`wrong-${id.slice(0, 5)}`, row, { id }));
       expect(wrong).toMatchObject({ type: 'RowNotSubmitted', nonRetryable: true });

@@ -37,6 +37,12 @@ it.each([
   expect(classifyInsertError(error(code, message)).kind).toBe(kind);
 });
 
+it('a query over its own memory is not called an insert, for it may be a look-up', () => {
+  expect(classifyInsertError(error('241', 'Query memory limit exceeded')).message).toMatch(
+    /: an insert or a look-up takes/,
+  );
+});
+
 it.each([
   [413, 'oversized', true],
   [414, 'structural', true],

@@ -56,6 +56,21 @@ it('one that is too large keeps only what its answer needs, and is known for wha
   expect(record).toMatchObject({ value: null, key: null });
 });
 
+it.each<Partial<RowRequest>>([
+  { value: '{"a": "\ud800"}' },
+  { key: 'k\udc00' },
+  { headers: { trace: '\ud83d' } },
+  { headers: { '\ude00': 'x' } },
+  { id: 'a\ud800' },
+])('one with half of a character is rejected, not changed: %j', (part) => {
+  const sent = JSON.parse(JSON.stringify({ ...REQUEST, ...part })) as RowRequest;
+  expect(decodeRequest(encodeRequest(sent, 5), 3)).toMatchObject({ value: null, key: null, tooLargeBytes: 0 });
+  // Both halves are a whole one, and the escape within a value's JSON is the value's own.
+  const whole = { ...REQUEST, value: '{"a": "\\ud800 😀"}', key: '😀', headers: { '😀': '😀' } };
+  const { value, key, tooLargeBytes } = decodeRequest(encodeRequest(whole, 5), 3);
+  expect([value?.toString(), key?.toString(), tooLargeBytes]).toEqual([whole.value, '😀', undefined]);
+});
+
 it('whatever is not a request of this version is none', () => {
   expect(isRequest(REQUEST)).toBe(true);
   expect(isRequest({ ...REQUEST, key: null, headers: { a: 'b' }, more: 1 })).toBe(true);

@@ -64,6 +64,17 @@ it('a request goes to the batcher of its key, as a record of Kafka does; without
   expect(await open('x', { tenant: 't1' })).toEqual(await open('y', { tenant: 't1', other: 'o' }));
 });
 
+it('a request whose id, key or headers have half of a character gets no batcher, and is told why', async () => {
+  const { opener, looks } = bridge(QUIET);
+  for (const part of [{ id: '\ud800' }, { key: '\udc00' }, { headers: { a: '\ud800' } }])
+    await expect(opener.open({ pipeline: 'orders', id: 'x', ...part })).rejects.toMatchObject({
+      type: 'HalfCharacter',
+      nonRetryable: true,
+      message: expect.stringContaining('half of a character') as string,
+    });
+  expect(looks()).toBe(0);
+});
+
 it('where a value decides, which is not known yet, a request goes by its key', async () => {
   const { opener } = bridge(QUIET, [], { shardBy: '/customer' });
   const byKey = bridge(QUIET).opener;
