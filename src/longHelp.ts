@@ -121,7 +121,9 @@ A time is compared with the records' own timestamps, as in ktb rewind.
 Without --from it begins at the first offset that a batcher knows of, and says so
 if the log has earlier ones. After a loss of Temporal's data no batcher knows what
 was read before: say --from. If no batcher knows a partition that has committed
-offsets, nothing is compared there, and the exit code is 1.
+offsets, nothing is compared there, and the exit code is 1. With startFrom: latest
+this is so for a partition without a record since the first start, too: say the
+time of the first start.
 
 Exit code 1 if records are missing, have more than one row under one epoch, are
 not acknowledged, cannot be read by anybody, so that the daemon passes over

@@ -106,7 +106,8 @@ export function startText(range: ComparedRange): string[] {
   if (start === 'unknown')
     return [
       `${where}: nothing was compared. The group has committed ${to}, and no batcher knows from where on it was read: ` +
-        `Temporal has lost or forgotten it, or nothing was accepted yet. Say --from (the log begins at ${logStart})`,
+        `Temporal has lost or forgotten it, or nothing was accepted yet. Say --from (the log begins at ${logStart}); ` +
+        'with startFrom: latest, the time of the first start',
     ];
   if (start === 'asked' || from <= logStart) return [];
   return [

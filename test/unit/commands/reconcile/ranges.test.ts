@@ -37,6 +37,16 @@ it('a partition with committed records that no batcher knows is not taken for co
   });
 });
 
+it('an idle partition that began at the end of its log is compared from the time of the first start, as the message says', async () => {
+  const idle = { ...log, committedOffset: 200 };
+  expect((await range(idle, [])).text).toContain('with startFrom: latest, the time of the first start');
+  const nothingSince = { fetchOffsetsAt: () => Promise.resolve(new Map([['a/0', -1]])) };
+  const bounds = { from: { timestampMs: 1_000 }, to: null };
+  expect(await chooseRanges(nothingSince, { logs: [idle], unknown: [] }, [], bounds, [])).toMatchObject([
+    { from: 200, to: 200, start: 'asked' },
+  ]);
+});
+
 it('says from where it compared if that is after the start of the log, and nobody asked for it', async () => {
   const since = await range({ committedOffset: 150 }, [knownAfter(120), knownAfter(99)]);
   expect(since).toMatchObject({ from: 100, to: 150, start: 'firstGiven' });
