@@ -145,8 +145,8 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
         await control(action as ControlAction, options);
       });
     if ((action as ControlAction) === 'park')
-      command.option('--reason <text>', 'why; kept with the batcher, and part of each acknowledgement', '');
-    else command.requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when');
+      command.option('--reason <text>', 'why; kept with the batcher, and part of each acknowledgement', oneLine, '');
+    else command.requiredOption('--reason <text>', 'why; kept with the batcher, together with who and when', toReason);
   }
 
   program
@@ -197,6 +197,12 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .addHelpText('after', LONG_HELP.dlqReplay)
     .action(called(async () => (await import('./commands/dlq.js')).replayDeadLetters));
 
+  function toReason(text: string): string {
+    const reason = oneLine(text);
+    if (reason === '') program.error('--reason is empty: say why');
+    return reason;
+  }
+
   function toCount(text: string): number {
     const count = Number(text);
     if (!Number.isSafeInteger(count) || count < 1) program.error(`${text} is not a whole number from 1 on`);
@@ -241,6 +247,11 @@ function called<Arguments extends unknown[]>(
     const command = await load();
     await command(...args);
   };
+}
+
+/** A line break would tear tables that show the text. */
+function oneLine(text: string): string {
+  return text.trim().replace(/\s+/g, ' ');
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

@@ -93,3 +93,13 @@ it('a variable of an option that is set and empty counts as none', async () => {
     stderr: expect.stringContaining('set KTB_CODEC_TOKEN') as string,
   });
 });
+
+it.each(['pause', 'resume', 'flush', 'drain'])('%s wants a reason that says something', async (action) => {
+  for (const reason of ['', ' \n']) {
+    const refused = promisify(execFile)(process.execPath, [CLI, action, '--reason', reason]);
+    await expect(refused).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--reason is empty: say why') as string,
+    });
+  }
+});

@@ -142,7 +142,8 @@ function tableRow(
     count(of.counters.rejected),
     lastFlush === null ? '' : `${lastFlush.reason}, ${seconds(nowMs - lastFlush.finishedAtMs)} ago`,
     kib(of.historyBytes),
-    ('pendingError' in report ? report.pendingError : null) ?? of.lastError ?? pausedBy(of),
+    // A reason or an error may have line breaks, which would tear the table.
+    (('pendingError' in report ? report.pendingError : null) ?? of.lastError ?? pausedBy(of)).replace(/\s+/g, ' '),
   ];
 }
 

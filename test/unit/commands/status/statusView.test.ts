@@ -136,3 +136,12 @@ it('members that cannot be asked for are said, and the report is incomplete', ()
   const away = look(AT_MS, 1_000, { lag: refused, members: refused });
   expect(statusText(away, config).split(refused.error)).toHaveLength(2);
 });
+
+it('a reason or an error with line breaks stays in one line of the table', () => {
+  const control = { action: 'pause', actor: 'ada', reason: 'first\nsecond\r\nthird', atMs: 0 } as const;
+  const texts = [
+    batcher(0, 1, { paused: true, controls: [control] }),
+    batcher(0, 1, { lastError: 'first\nsecond\r\nthird' }),
+  ].map((one) => statusText(look(AT_MS, 1, { batchers: [one] }), config));
+  for (const text of texts) expect(text).toMatch(/first second third/);
+});
