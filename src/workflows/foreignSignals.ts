@@ -10,9 +10,9 @@ export class ForeignSignals {
   /** Signals waiting. */
   static readonly WAITING_MAX = 500;
   /** Bytes of a signal's arguments, as JSON in UTF-8. */
-  static readonly VALUE_MAX = 64 * 1024;
+  static readonly VALUE_MAX = 192 * 1024;
   /** Bytes of the arguments of all that wait. */
-  static readonly VALUES_MAX = 128 * 1024;
+  static readonly VALUES_MAX = 384 * 1024;
   /** Characters of a signal's name. */
   static readonly NAME_MAX = 200;
 

@@ -22,7 +22,7 @@ export const LIMITS = {
   inputRequestsBytes: 400_000,
   inputConfirmationsBytes: 200_000,
   /** Foreign signals in one activity's input, as JSON. By default all that wait are smaller. */
-  foreignSignalsBytes: 1_000_000,
+  foreignSignalsBytes: 1_500_000,
   /** Control signals that are remembered. */
   controls: 20,
   /** Runs that a buffer remembers. There is more than one only if a paused batcher continues as new. */

@@ -270,7 +270,7 @@ describe('what a run hands on', () => {
 
   it('leaves out what is least needed first: values of strangers’ signals before anything else', () => {
     const state = new BatcherState({ workflowId: WORKFLOW_ID, runId: 'r1' }, input(), NO_BODIES);
-    for (let n = 0; n < 2; n++) state.keepForeignSignal('hello', ['€'.repeat(20_000)], 0);
+    for (let n = 0; n < 2; n++) state.keepForeignSignal('hello', ['€'.repeat(60_000)], 0);
     expect(state.carryOver(0).input.carried!.foreignSignals!.map(({ value }) => value !== null)).toEqual([true, true]);
     for (let partition = 0; partition < 20_000; partition++)
       state.close({ topic: 'orders'.repeat(5), partition, epoch: 'e', offset: 1 });

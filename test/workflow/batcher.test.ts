@@ -398,11 +398,11 @@ it('strangers’ signals are counted and published under whatever name and in wh
 it('strangers’ signals that are too large for the payloads that Temporal takes are published without their values', () =>
   withBatcher({ payloadBytesMax: 100_000 }, async (handle) => {
     // Each is smaller by its characters than what fits into the input of an activity.
-    for (const text of ['订'.repeat(20_000), '单'.repeat(20_000), 'small']) await handle.signal('hello', text);
+    for (const text of ['订'.repeat(30_000), '单'.repeat(30_000), 'small']) await handle.signal('hello', text);
     await eventually(() => expect(foreignSignals).toHaveLength(3));
     expect(foreignSignals.map(({ value, size }) => [value, size])).toEqual([
-      [null, 60_004],
-      [null, 60_004],
+      [null, 90_004],
+      [null, 90_004],
       ['["small"]', 9],
     ]);
   }));
