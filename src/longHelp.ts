@@ -58,8 +58,10 @@ It cannot find out whether a topic may be written.`,
 
   status: `
 It asks Kafka and Temporal. If one is down, it takes up to 20 seconds and names
-it (exit code 1). About ClickHouse it shows the last answer that each batcher
-got. Use ktb check to see whether ClickHouse answers now.
+it (exit code 1). If Temporal takes connections but does not answer, the command
+ends some 20 seconds after it has printed that. About ClickHouse it shows the
+last answer that each batcher got. Use ktb check to see whether ClickHouse
+answers now.
 
 A batcher is accepting, flushing, paused or draining, or
 
