@@ -44,8 +44,8 @@ const YIELD_AFTER_MS = 20;
 /**
  * Makes the rows of records. In a rewind a record may come more than once. It gets one row.
  *
- * @param options.judgedBytesMax records of more bytes are not judged, and get an empty line: for batches that are not
- *   sent. Default: all are judged
+ * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and all lines are
+ *   empty. Default: all are judged
  */
 export async function buildRows(
   records: readonly SourcedRecord[],
@@ -54,7 +54,7 @@ export async function buildRows(
     columns,
     mapping,
     fill,
-    judgedBytesMax = Infinity,
+    judgedBytesMax,
   }: {
     readonly columns: Readonly<Record<string, string>>;
     readonly mapping?: Mapping;
@@ -66,13 +66,14 @@ export async function buildRows(
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
   const rejected: RejectedRecord[] = [];
+  const isSent = judgedBytesMax === undefined;
   let yieldedAt = performance.now();
   for (const { source, record } of fill === undefined ? records : withoutRepetitions(records, fill)) {
-    const isJudged = judgedBytesMax === Infinity || recordBytes(record) <= judgedBytesMax;
+    const isJudged = isSent || recordBytes(record) <= judgedBytesMax;
     const row = isJudged ? buildRow(source, record) : '';
     if (typeof row === 'string') {
       rows.push({ source, record, row: lines.length });
-      lines.add(row);
+      lines.add(isSent ? row : '');
     } else {
       rejected.push({ source, record, rejection: row });
     }

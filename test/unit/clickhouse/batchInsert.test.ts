@@ -1,10 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { giveUpRecords, insertRecords } from '../../../src/clickhouse/batchInsert.js';
+import { buildRows } from '../../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { JsonObject } from '../../../src/clickhouse/values/json.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
+import { DEFAULT_MAPPING } from '../../../src/protocol/settings.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
 
@@ -112,4 +114,21 @@ it('a batch can be given up whatever is in its records: large ones are not judge
     [2, REJECTION_CODES.parked],
   ]);
   expect([inserted, table.insertSizes, lengths]).toEqual([[], [], [10]]);
+});
+
+it('keeps no rows of a batch that is given up, however large mapped columns make them', async () => {
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const records = [0, 1].map((offset) => ({ source, record: record(offset, { value: Buffer.alloc(1_000) }) }));
+  const columns = { one: 'value', other: 'value' };
+  const table = new Map([['one', 'String'] as const, ['other', 'String'] as const]);
+  const bytes = async (judgedBytesMax?: number) => {
+    const options = { columns, mapping: { ...DEFAULT_MAPPING, format: 'bytes' as const } };
+    const { rows, lines } = await buildRows(records, table, {
+      ...options,
+      ...(judgedBytesMax === undefined ? {} : { judgedBytesMax }),
+    });
+    return rows.map(({ row }) => lines.bytesOf(row));
+  };
+  expect((await bytes()).every((length) => length > 12_000)).toBe(true);
+  expect(await bytes(64 * 1024)).toEqual([1, 1]);
 });
