@@ -15,8 +15,8 @@ export interface AttemptNotes {
   /** When ClickHouse was last away, or the table was wrong, in milliseconds since 1970. */
   readonly outageAtMs?: number;
   /**
-   * What was acknowledged while another table held the batch: the records that become no row, and the records of these
-   * tables. Tables that {@link InsertNotes.done} names are not repeated here.
+   * The tables whose inserted records are acknowledged although another table holds the batch. If it is present, so are
+   * the skipped records.
    */
   readonly acknowledgedTables?: readonly string[];
   /** How many attempts were handed back before they did anything. They are the first ones. */
