@@ -174,8 +174,7 @@ function isLastTry({ destination: { retryForMs = Infinity } }: Batch, attempt: A
 }
 
 /**
- * Whether ClickHouse has answered an insert with errors for this long, and neither was away nor had a wrong table
- * lately.
+ * Whether ClickHouse has answered an insert with errors for this long, without an outage lately. See {@link noteOutage}.
  */
 function isOverdue({ notes, number }: Attempt, afterMs: number): boolean {
   const nowMs = Date.now();

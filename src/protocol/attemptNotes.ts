@@ -12,7 +12,7 @@ export interface AttemptNotes {
   readonly refusedForMs?: number;
   /** When it last answered with an error, in milliseconds since 1970. Absent if something else has happened since. */
   readonly refusedAtMs?: number;
-  /** When ClickHouse was last away, or the table was wrong, in milliseconds since 1970. */
+  /** When an outage was last noted, in milliseconds since 1970. See {@link noteOutage}. */
   readonly outageAtMs?: number;
   /**
    * The tables whose inserted records are acknowledged although another table holds the batch. If it is present, so are
@@ -71,31 +71,34 @@ export function readNotes(details: unknown, attempt: number): AttemptNotes {
 const COUNTED_BETWEEN_MAX_MS = 60_000;
 
 /**
- * If ClickHouse was away or the table was wrong within this time, an error must not end in dead letters, however long
- * it lasted before.
+ * If there was an outage within this time, an error must not end in dead letters, however long it lasted before. See
+ * {@link noteOutage}.
  */
 const OUTAGE_COUNTS_MS = 10 * 60_000;
 
 /**
- * For how many milliseconds ClickHouse has answered this activity with errors. Times when it was away, or when nobody
- * tried, do not count.
+ * For how many milliseconds ClickHouse has answered this activity with errors. Outages, and times when nobody tried, do
+ * not count.
  */
 export function refusedForMs({ refusedForMs = 0, refusedAtMs }: AttemptNotes, nowMs: number): number {
   if (refusedAtMs === undefined) return refusedForMs;
   return refusedForMs + Math.min(Math.max(0, nowMs - refusedAtMs), COUNTED_BETWEEN_MAX_MS);
 }
 
-/** Whether ClickHouse was away or the table was wrong within the last {@link OUTAGE_COUNTS_MS}. */
+/** Whether there was an outage within the last {@link OUTAGE_COUNTS_MS}. See {@link noteOutage}. */
 export function hadOutage({ outageAtMs }: AttemptNotes, nowMs: number): boolean {
   return outageAtMs !== undefined && nowMs - outageAtMs < OUTAGE_COUNTS_MS;
 }
 
-/** ClickHouse has answered with an error that is not about the table. */
+/** ClickHouse has answered with an error that is no outage. See {@link noteOutage}. */
 export function noteRefusal(notes: AttemptNotes, nowMs: number): AttemptNotes {
   return { ...notes, refusedForMs: refusedForMs(notes, nowMs), refusedAtMs: nowMs };
 }
 
-/** ClickHouse was away, or the table is wrong. */
+/**
+ * Notes an outage. That is one of three things: ClickHouse did not answer, the table is wrong (a structural error), or
+ * one of ClickHouse's libraries failed, of which the machine may be the reason.
+ */
 export function noteOutage({ refusedAtMs: _, ...notes }: AttemptNotes, nowMs: number): AttemptNotes {
   return { ...notes, outageAtMs: nowMs };
 }
