@@ -14,6 +14,7 @@ const LONGEST = [
   'system/kills',
   'system/outages',
   'system/telemetry',
+  'system/replays',
   'system/continueAsNew',
   'system/startUp',
   'system/docs',

@@ -19,8 +19,14 @@ export function withWorkflowSlots<Options extends Partial<WorkerOptions>>(option
     localActivityTaskSlotSupplier: UNUSED,
     nexusTaskSlotSupplier: UNUSED,
   };
-  return { ...others, tuner } as unknown as Options;
+  return { ...others, tuner, isolateExecutionTimeout: ACTIVATION_MAX } as unknown as Options;
 }
+
+/**
+ * What one activation of a workflow may take. Ours end by themselves. The SDK's own bound of 5 s, by the clock, would let each attempt at a
+ * long one fail on a busy machine. If it strikes within a promise's callback, Node ends the process ("async hook stack has become corrupted").
+ */
+const ACTIVATION_MAX = '1 hour';
 
 /** Workflow tasks of runs that this worker has in memory; the SDK's own default. */
 const KNOWN_MAX = 40;
@@ -29,12 +35,16 @@ const REPLAYS_MAX = 4;
 /** Half of what a workflow task may take before Temporal gives it to somebody, by default. */
 const SLOW_MS = 5_000;
 const QUICK_MS = 1_000;
+/** What a workflow task may take before Temporal gives it to somebody else, by default. */
+const LOST_MS = 10_000;
 
 interface Permit extends SlotPermit {
   readonly kind: Kind;
   /** By the clock; null until a task has come for it. */
   usedAtMs: number | null;
   isReleased: boolean;
+  /** Releases it after {@link LOST_MS}. */
+  timer?: NodeJS.Timeout;
 }
 
 interface Kind {
@@ -57,6 +67,9 @@ interface SlotContext {
  * without such a limit, or go to other workers.
  *
  * So it begins with one replay at a time. Each that is quick allows one more, up to {@link REPLAYS_MAX}; after a slow one it is one again.
+ *
+ * A busy run's next tasks may follow within the same slot, and nobody tells of the end of its replay. So after {@link LOST_MS} a slot no
+ * longer counts, and others are not kept from theirs.
  */
 export class WorkflowSlots implements CustomSlotSupplier<WorkflowSlotInfo> {
   readonly type = 'custom';
@@ -88,7 +101,9 @@ export class WorkflowSlots implements CustomSlotSupplier<WorkflowSlotInfo> {
   }
 
   markSlotUsed({ permit }: SlotContext): void {
-    (permit as Permit).usedAtMs = this.#now();
+    const used = permit as Permit;
+    used.usedAtMs = this.#now();
+    if (used.kind === this.#replays) used.timer = setTimeout(() => this.#release(used), LOST_MS).unref();
   }
 
   releaseSlot({ permit }: SlotContext): void {
@@ -98,6 +113,7 @@ export class WorkflowSlots implements CustomSlotSupplier<WorkflowSlotInfo> {
   #release(permit: Permit): void {
     if (permit.isReleased) return;
     permit.isReleased = true;
+    clearTimeout(permit.timer);
     const { kind, usedAtMs } = permit;
     if (kind === this.#replays && usedAtMs !== null) kind.limit = nextLimit(kind.limit, this.#now() - usedAtMs);
     kind.given--;

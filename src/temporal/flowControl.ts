@@ -11,6 +11,9 @@ export interface FlowControlLimits {
   readonly lowBytes: number;
   readonly highEvents: number;
   readonly lowEvents: number;
+  /** From so many events on, a signal follows the one before after {@link paceMs}. */
+  readonly pacedEvents: number;
+  readonly paceMs: number;
   readonly checkEveryBytes: number;
   readonly checkEverySignals: number;
   /** Payload bytes of one signal, at most. */
@@ -33,7 +36,13 @@ export interface FlowControlLimits {
  * `historyBytesMax` does not count what was handed on. A batcher continues as new only after it has added something. A
  * sender that counted the rest, too, could wait for ever for a run that begins below its mark.
  *
- * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution` of Temporal.
+ * While a batcher's task is under way, Temporal keeps what is signalled. Once that is 100 events, the task fails, and the
+ * next one has all of it to do, too. So a batcher that has fallen behind, after its worker was away for example, would
+ * complete none while signals come quickly. It continues as new after 1,024 events, if it completes any. Beyond twice as
+ * many, all senders together send no more than 100 signals in the 10 s that a task may take. Each has more records then.
+ *
+ * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution`,
+ * `history.maximumBufferedEventsBatch` of Temporal.
  *
  * @param members of the consumer group: all of them may send to the same batcher
  */
@@ -48,12 +57,16 @@ export function flowControlLimits(
     lowBytes: CARRIED_BYTES_MAX + flow.historyBytesMax / 2,
     highEvents: 8_000,
     lowEvents: 6_000,
+    pacedEvents: 2_000,
+    paceMs: PACE_MS * members,
     checkEveryBytes: Math.min(flow.checkEveryBytes, shareBytes),
     checkEverySignals: Math.max(1, Math.min(200, Math.floor(1_600 / members))),
     signalBytesMax: shareBytes,
   };
 }
 
+/** Ten signals a second. */
+const PACE_MS = 100;
 const MIB = 1024 * 1024;
 const SENT_BYTES_MAX = 20 * MIB;
 /** A run's input is one payload (`limit.blobSize.error`). */
@@ -73,6 +86,7 @@ export class FlowControl {
   #limits: FlowControlLimits;
   #state: 'unknown' | 'open' | 'stopped' = 'unknown';
   #runId: string | null = null;
+  #events = 0;
   #bytesSinceCheck = 0;
   #signalsSinceCheck = 0;
 
@@ -89,6 +103,12 @@ export class FlowControl {
     return this.#state;
   }
 
+  /** Milliseconds from one signal to the next one, at least. */
+  get paceMs(): number {
+    const { pacedEvents, paceMs } = this.#limits;
+    return this.#events + this.#signalsSinceCheck >= pacedEvents ? paceMs : 0;
+  }
+
   /** Takes the history as it is now. Null if the batcher has no open run. */
   observe(mark: HistoryMark | null): void {
     const { highBytes, lowBytes, highEvents, lowEvents } = this.#limits;
@@ -98,6 +118,7 @@ export class FlowControl {
     const over = mark !== null && (mark.bytes >= bytesMax || mark.events >= eventsMax);
     this.#state = over ? 'stopped' : 'open';
     this.#runId = mark?.runId ?? null;
+    this.#events = mark?.events ?? 0;
     this.#bytesSinceCheck = 0;
     this.#signalsSinceCheck = 0;
   }

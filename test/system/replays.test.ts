@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
-import { NativeConnection, Worker, type InjectedSinks, type WorkerOptions } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  NativeConnection,
+  Worker,
+  type InjectedSinks,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { encodeChunk } from '../../src/codecs/chunkCodec.js';
 import { withWorkflowSlots } from '../../src/daemon/workflowSlots.js';
@@ -12,6 +18,7 @@ import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
+import { compute, type slowWorkflow } from '../support/slowWorkflow.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
@@ -80,3 +87,36 @@ it('a worker that takes over many runs replays each once, although all at once w
   await second.runUntil(() => flushOneEach(1));
   expect(replays).toBe(BATCHERS);
 });
+
+it('what a workflow computes may take longer than the SDK lets it by default', async () => {
+  const connection = await NativeConnection.connect({ address: stack().temporal.address });
+  onTestFinished(() => connection.close());
+  const workflowsPath = fileURLToPath(new URL('../support/slowWorkflow.ts', import.meta.url));
+  const taskQueue = `${QUEUE}-slow`;
+  const worker = await Worker.create({
+    connection,
+    taskQueue,
+    workflowBundle: await bundleWorkflowCode({ workflowsPath }),
+    ...withWorkflowSlots({}),
+  });
+  const rounds = roundsOf(SDK_DEFAULT_MS * 1.5);
+  await worker.runUntil(async () => {
+    const handle = await new Client({ connection }).workflow.start<typeof slowWorkflow>('slowWorkflow', {
+      workflowId: taskQueue,
+      taskQueue,
+      args: [rounds],
+      workflowTaskTimeout: '2 minutes',
+    });
+    expect(await handle.result()).toBe(compute(rounds));
+  });
+});
+
+const SDK_DEFAULT_MS = 5_000;
+
+function roundsOf(ms: number): number {
+  const sample = 20_000_000;
+  compute(sample);
+  const startedAt = performance.now();
+  compute(sample);
+  return Math.ceil((sample * ms) / (performance.now() - startedAt));
+}

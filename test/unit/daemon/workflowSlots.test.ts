@@ -1,5 +1,5 @@
 import type { SlotPermit } from '@temporalio/worker';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { WorkflowSlots } from '../../../src/daemon/workflowSlots.js';
 
 const REPLAY = { isSticky: false };
@@ -26,7 +26,11 @@ function slots() {
     nowMs += tookMs;
     supplier.releaseSlot({ permit });
   };
-  return { supplier, ask, take };
+  const pass = (ms: number): void => {
+    nowMs += ms;
+    vi.advanceTimersByTime(ms);
+  };
+  return { supplier, ask, take, pass };
 }
 
 it('begins with one replay at a time, and lets each quick one be followed by one more, up to four', async () => {
@@ -86,4 +90,23 @@ it('who no longer wants a slot gives it back, whether it waits or has just got i
   await ask(REPLAY, 0);
   expect(given).toHaveLength(1);
   await expect(supplier.reserveSlot(REPLAY, gone.signal)).rejects.toThrow('gone');
+});
+
+it('a busy run, whose tasks follow one another in one slot, keeps it from others for no longer than one task may take', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { supplier, ask, pass } = slots();
+  const given = await ask(REPLAY, 3);
+  const busy = given.shift()!;
+  supplier.markSlotUsed({ permit: busy });
+  pass(9_999);
+  await ask(REPLAY, 0);
+  expect(given).toHaveLength(0);
+  pass(1);
+  await ask(REPLAY, 0);
+  expect(given).toHaveLength(1);
+  // Its own end frees nothing more.
+  supplier.releaseSlot({ permit: busy });
+  await ask(REPLAY, 0);
+  expect(given).toHaveLength(1);
 });

@@ -62,6 +62,21 @@ it('stops at the high mark, goes on below the low one, or with a new run', () =>
   expect(flow.state).toBe('open');
 });
 
+it('is slow beyond 2,000 events of one run, those sent since included: ten signals a second of all members', () => {
+  const flow = new FlowControl(flowControlLimits({ historyBytesMax: 8 * MIB, checkEveryBytes: MIB }, 3));
+  flow.observe(mark({ events: 1_998 }));
+  flow.sent('r1', 1);
+  expect(flow.paceMs).toBe(0);
+  flow.sent('r1', 1);
+  expect(flow.paceMs).toBe(300);
+  flow.observe(mark({ events: 2_000 }));
+  expect(flow.paceMs).toBe(300);
+  flow.observe(mark({ runId: 'r2', events: 3 }));
+  expect(flow.paceMs).toBe(0);
+  flow.observe(null);
+  expect(flow.paceMs).toBe(0);
+});
+
 /** Any configuration that is accepted. */
 const anyFlow = fc.record({
   historyBytesMax: fc.integer({ min: MIB, max: 16 * MIB }),

@@ -82,6 +82,22 @@ it('goes on where a record too large for a signal cannot be set aside, and says 
   await expect(ended).resolves.toBeUndefined();
 });
 
+it.each([
+  [1_999, 2],
+  [2_000, 1],
+])('to a batcher with %i events unhandled, records that come at once go in %i signals', async (events, signals) => {
+  const history = () => Promise.resolve({ runId: 'r', bytes: 1, events: events - 1 });
+  const { lane, sent, add, sender } = start([], {}, { history });
+  // A group so large that the wait does not end within this test.
+  sender.setMembers(1_000);
+  add(1);
+  await eventually(() => expect(lane.records).toBe(0));
+  add(1);
+  await eventually(() => expect(sent).toHaveLength(signals));
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(sent).toHaveLength(signals);
+});
+
 it('brings the settings along to every new run, and after each rebalance', async () => {
   const run = (runId: string): SendOutcome => ({ type: 'accepted', runId, started: false });
   const { sent, lane, add, sender } = start([run('a'), run('a'), run('b'), run('b'), run('b')]);
