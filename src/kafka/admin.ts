@@ -69,6 +69,7 @@ export interface TopicPlaces {
   }[];
 }
 
+/** Where the log of a partition begins and ends. */
 export interface LogAnswer extends TopicPartition {
   /** The first offset in the log. */
   readonly logStart: number;

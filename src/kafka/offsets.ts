@@ -2,11 +2,8 @@ import type { StartFrom } from '../config/config.js';
 import { partitionName } from '../protocol/record.js';
 import type { KafkaAdmin, LogAnswer, NoAnswer } from './admin.js';
 
-/** Where the log of a partition begins and ends. */
-export type LogOffsets = LogAnswer;
-
 /** The log of a partition, and what a group has committed for it. */
-export interface GroupOffsets extends LogOffsets {
+export interface GroupOffsets extends LogAnswer {
   /** The committed next offset. Null if there is none: Kafka's -1 and kafkajs's -2 are no offsets. */
   readonly committedOffset: number | null;
   readonly committedMetadata: string | null;
@@ -22,7 +19,7 @@ export interface Found<Log> {
 export async function findLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
-): Promise<Found<LogOffsets>> {
+): Promise<Found<LogAnswer>> {
   const answers = await admin.fetchLogs(topics);
   return {
     logs: answers.filter((answer): answer is LogAnswer => !('problem' in answer)),
@@ -64,24 +61,15 @@ export function describeNoAnswer(where: NoAnswer): string {
 export async function fetchLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
-): Promise<readonly LogOffsets[]> {
+): Promise<readonly LogAnswer[]> {
   return allOf(await findLogOffsets(admin, topics));
-}
-
-/** Like {@link findGroupOffsets}. Rejects also if one partition cannot be asked, or a topic does not exist. */
-export async function fetchGroupOffsets(
-  admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchCommits'>,
-  groupId: string,
-  topics: readonly string[],
-): Promise<readonly GroupOffsets[]> {
-  return allOf(await findGroupOffsets(admin, groupId, topics));
 }
 
 /**
  * Finds the offset of a position in each log. A position is an offset, the start, the end, or a time. A time stands for
  * the first record written then or later, or for the end if there is none. Kafka is asked only for a time.
  */
-export async function offsetsAt<Log extends LogOffsets>(
+export async function offsetsAt<Log extends LogAnswer>(
   admin: Pick<KafkaAdmin, 'fetchOffsetsAt'>,
   logs: readonly Log[],
   position: number | StartFrom,

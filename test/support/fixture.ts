@@ -15,7 +15,7 @@ import { stringify } from 'yaml';
 import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
 import { createAdmin, type KafkaAdmin } from '../../src/kafka/admin.js';
-import { fetchGroupOffsets, fetchLogOffsets } from '../../src/kafka/offsets.js';
+import { allOf, fetchLogOffsets, findGroupOffsets } from '../../src/kafka/offsets.js';
 import { registerCodecs } from './kafkajsCodecs.js';
 import type { BatcherStatus } from '../../src/protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
@@ -318,7 +318,7 @@ export class Fixture {
 
   /** Next offset that the group has committed, and the end of the log, per partition. */
   async offsets(): Promise<{ partition: number; committed: number; end: number; metadata: string | null }[]> {
-    const offsets = await fetchGroupOffsets(this.admin, `ktb-${this.name}`, [this.topic]);
+    const offsets = allOf(await findGroupOffsets(this.admin, `ktb-${this.name}`, [this.topic]));
     return offsets.map(({ partition, logEnd, committedOffset, committedMetadata }) => ({
       partition,
       committed: committedOffset ?? -1,
