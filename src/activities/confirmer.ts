@@ -1,15 +1,9 @@
 import type { AckStatus, Rejection } from '../protocol/ack.js';
-import { isRequestSource, UNCONFIRMED_MAX, type Confirmation, type Unconfirmed } from '../protocol/request.js';
+import { isRequestSource, UNCONFIRMED_MAX, type DeliverConfirmation, type Unconfirmed } from '../protocol/request.js';
 import { confirmationOf } from '../codecs/requestCodec.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { BatchMemos } from './memos.js';
-
-/**
- * Signals a requester. `gone`: there is no such workflow, or it has ended, so no later try can succeed. If it rejects,
- * a later try may succeed.
- */
-export type DeliverConfirmation = (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'>;
 
 /** Signals that are sent at the same time. */
 const CONCURRENCY = 32;

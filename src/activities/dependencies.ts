@@ -1,12 +1,12 @@
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import type { Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
+import type { DeliverConfirmation } from '../protocol/request.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { RunHistories } from '../temporal/runHistories.js';
 import type { AdmissionLimits } from './admission.js';
 import type { Beat } from './attempt.js';
-import type { DeliverConfirmation } from './confirmer.js';
 
 /** What the activities work with: clients and telemetry, as the daemon opens them. */
 export interface ActivityDependencies {

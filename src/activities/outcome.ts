@@ -5,6 +5,7 @@ import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { FlushOutcome } from '../protocol/leftover.js';
 import { identityName } from '../protocol/record.js';
 import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
+import { NO_TABLE_FOR_REQUESTS } from '../protocol/tables.js';
 
 /** The result for a batch's records, or for those of one table. */
 export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & { readonly inserted: readonly SourcedRecord[] };
@@ -39,7 +40,7 @@ export function judgeByName(records: readonly SourcedRecord[], verdicts: Verdict
 
 /** Rejects records without a table. */
 export function withoutTable(records: readonly SourcedRecord[]): Outcome {
-  const message = "its pipeline sends each topic to a table of its own, and a workflow's row has no topic";
+  const message = `its pipeline ${NO_TABLE_FOR_REQUESTS}`;
   const rejection = { code: REJECTION_CODES.noTable, message };
   return { inserted: [], rejected: records.map((item) => ({ ...item, rejection })), found: 0 };
 }

@@ -111,6 +111,12 @@ export interface Unconfirmed {
 }
 
 /**
+ * Signals a requester. `gone`: there is no such workflow, or it has ended, so no later try can succeed. If it rejects,
+ * a later try may succeed.
+ */
+export type DeliverConfirmation = (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'>;
+
+/**
  * Undelivered confirmations that a batcher, or the result of one batch, keeps at most. Beyond it the oldest are given
  * up.
  */

@@ -42,6 +42,9 @@ export function tableOfRequests({ table }: Pick<Destination, 'table'>): string |
   return onlyTable({ table: typeof table === 'string' ? table : table.others });
 }
 
+/** Says of a pipeline why {@link tableOfRequests} is null. */
+export const NO_TABLE_FOR_REQUESTS = "sends each topic to a table of its own, and a workflow's row has no topic";
+
 /**
  * By table, the topics that share it although each should have its own. Their names differ only in characters that
  * become an underscore. Topics that the configuration sends to one table by name are not listed.

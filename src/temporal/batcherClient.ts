@@ -11,7 +11,7 @@ import {
 import { BATCHER, batcherIdPrefix, parseLayoutName, type Layout } from '../protocol/batcherId.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import type { RecordSource } from '../protocol/record.js';
-import { REQUESTS, type Confirmation } from '../protocol/request.js';
+import { REQUESTS, type DeliverConfirmation } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistoryMark } from './flowControl.js';
@@ -225,14 +225,8 @@ export class TemporalBatcherClient implements BatcherClient {
 /** The server answers a signal at once or not at all. Other requesters wait no longer than this. */
 const CONFIRMATION_DEADLINE_MS = 5_000;
 
-/**
- * Tells a requester what became of its request. If it rejects, a later try may succeed.
- *
- * @returns `gone` if no such workflow runs, so no later try can succeed
- */
-export function signalRequester(
-  client: Client,
-): (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'> {
+/** Tells requesters what became of their requests. */
+export function signalRequester(client: Client): DeliverConfirmation {
   return async (requester, confirmation) => {
     try {
       await client.connection.withDeadline(Date.now() + CONFIRMATION_DEADLINE_MS, () =>

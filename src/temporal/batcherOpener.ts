@@ -4,7 +4,7 @@ import { batcherWorkflowId, type Layout } from '../protocol/batcherId.js';
 import { encodeChunk } from '../codecs/chunkCodec.js';
 import { hasWholeCharacters, type OpenBatcherRequest, type OpenedBatcher } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { tableOfRequests } from '../protocol/tables.js';
+import { NO_TABLE_FOR_REQUESTS, tableOfRequests } from '../protocol/tables.js';
 import type { BatcherClient } from './batcherClient.js';
 import { flowControlLimits } from './flowControl.js';
 import { requestLaneIndex } from '../codecs/laneIndex.js';
@@ -68,7 +68,7 @@ export class BatcherOpener {
       throw ApplicationFailure.create({ type: 'UnknownPipeline', message, nonRetryable: true });
     }
     if (tableOfRequests(pipeline.settings.destination) === null) {
-      const message = `pipeline ${name} sends each topic to a table of its own, and a workflow's row has no topic: name a pipeline with one table`;
+      const message = `pipeline ${name} ${NO_TABLE_FOR_REQUESTS}: name a pipeline with one table`;
       throw ApplicationFailure.create({ type: 'NoTable', message, nonRetryable: true });
     }
     if (!hasWholeCharacters(request)) {
