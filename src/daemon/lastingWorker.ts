@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from '@temporalio/worker';
 import { messageOf } from '../lib/messageOf.js';
+import { retryDelayMs, STEADY_MS } from '../lib/retryDelay.js';
 import type { StateLog } from '../telemetry/logging.js';
 
 /** What is needed of Temporal's worker. */
@@ -18,8 +19,6 @@ export interface LastingWorkerOptions {
 
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 60_000;
-/** A worker that has run for this long was healthy: its earlier failures count no more. */
-const STEADY_MS = 60_000;
 
 /**
  * A Temporal worker that is replaced by a new one when it fails. The SDK ends a worker after an answer that looks
@@ -72,8 +71,8 @@ export class LastingWorker {
         if (this.#isEnding()) return;
         failures = performance.now() - startedMs >= STEADY_MS ? 1 : failures + 1;
         this.#fail(error);
-        const longestMs = (this.#options.firstDelayMs ?? FIRST_DELAY_MS) * 2 ** (failures - 1);
-        const delayMs = Math.min(longestMs, LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
+        const firstMs = this.#options.firstDelayMs ?? FIRST_DELAY_MS;
+        const delayMs = retryDelayMs(failures, { firstMs, longestMs: LONGEST_DELAY_MS }, Math.random());
         await sleep(delayMs, undefined, { signal }).catch(() => undefined);
       }
     }

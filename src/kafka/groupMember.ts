@@ -3,8 +3,8 @@ import type { TopicPartition } from '../protocol/record.js';
 import { fencingAssigner } from './fencingAssigner.js';
 import { isRefusal } from './refusal.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
-import { rejoinDelayMs, STEADY_MS } from './rejoining.js';
 import { asError } from '../lib/asError.js';
+import { retryDelayMs, STEADY_MS } from '../lib/retryDelay.js';
 
 /** Called when something happens to a member of a consumer group. */
 export interface MemberHandlers {
@@ -32,6 +32,11 @@ export interface MemberHandlers {
    */
   readonly leftBadly: (error: Error) => void;
 }
+
+/** The waits of a failed member before it tries to join again. */
+const FAILED = { firstMs: 1_000, longestMs: 10_000 };
+/** The waits if Kafka refuses the user. A person has to change a password or a permission. */
+const REFUSED = { firstMs: 60_000, longestMs: 60_000 };
 
 /** The state from `join` to `leave`. */
 interface Membership {
@@ -222,7 +227,7 @@ export class GroupMember {
     clearTimeout(membership.steady);
     membership.steady = undefined;
     membership.failures++;
-    const delayMs = rejoinDelayMs(membership.failures, isRefusal(error), this.#random());
+    const delayMs = retryDelayMs(membership.failures, isRefusal(error) ? REFUSED : FAILED, this.#random());
     membership.rejoin = setTimeout(() => void this.#enter(membership), delayMs);
     this.#handlers.failed(error, delayMs);
     membership.tried();
