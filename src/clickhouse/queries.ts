@@ -3,7 +3,7 @@
  */
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { QUERY_SETTINGS } from '../config/insertSettings.js';
-import { mustBeOfClickHouse } from './answers.js';
+import { mustBeOfClickHouse } from './statementAnswer.js';
 import { ACCESS_DENIED, UNKNOWN_TABLE } from './errorCodes.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { INSERT_DEFAULTS, INSERT_SETTINGS } from '../config/insertSettings.js';
-import { mustBeSuccess } from './answers.js';
+import { mustBeSuccess } from './statementAnswer.js';
 import { classifyInsertError } from './insertErrors.js';
 import { InsertSizes } from './insertSizes.js';
 import { quoted, type NamedTable } from './namedTables.js';

@@ -20,7 +20,7 @@ import {
   type TablesOfPipeline,
 } from '../protocol/tables.js';
 import { kafkaProblem, reachClickHouse, reachKafka, temporalProblem } from '../connections/openParts.js';
-import { PartialProblem } from '../telemetry/dependencies.js';
+import { PartialProblem } from '../telemetry/dependencyMonitor.js';
 import type { Logger } from '../telemetry/logging.js';
 
 /**

@@ -29,7 +29,7 @@ export interface BatchLimits {
   /** Age of the oldest buffered record, counted from its arrival at the batcher. */
   readonly maxDelayMs: number;
   /**
-   * Set if Temporal takes smaller payloads than by default, see `payloadLimit.ts`. It comes from the server, not from
+   * Set if Temporal takes smaller payloads than by default, see `namespaceLimit.ts`. It comes from the server, not from
    * the configuration.
    */
   readonly payloadBytesMax?: number;

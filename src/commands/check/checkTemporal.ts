@@ -4,7 +4,7 @@ import { reachTemporal } from '../../connections/openParts.js';
 import { checkTemporal } from '../../daemon/startUpChecks.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { createTemporalClient } from '../../temporal/connect.js';
-import { readPayloadLimit } from '../../temporal/payloadLimit.js';
+import { readPayloadLimit } from '../../temporal/namespaceLimit.js';
 import type { Finding } from './finding.js';
 import { judgeNamespace, type NamespaceFacts } from './namespaceFindings.js';
 

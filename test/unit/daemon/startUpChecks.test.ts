@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { checkKafka, warnOfSharedTables } from '../../../src/daemon/startUpChecks.js';
 import { parseConfig } from '../../../src/config/load.js';
-import { PartialProblem } from '../../../src/telemetry/dependencies.js';
+import { PartialProblem } from '../../../src/telemetry/dependencyMonitor.js';
 
 it('warns at start of topics that share a table by their names, within a pipeline and over several', async () => {
   const config = parseConfig(

@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, expect, it } from 'vitest';
-import { DependencyMonitor, PartialProblem, type Check } from '../../../src/telemetry/dependencies.js';
+import { DependencyMonitor, PartialProblem, type Check } from '../../../src/telemetry/dependencyMonitor.js';
 import { startHealthServer, type HealthServer } from '../../../src/telemetry/healthServer.js';
 import { StateLog, type Logger } from '../../../src/telemetry/logging.js';
 import { createMetrics, type Dependency } from '../../../src/telemetry/metrics.js';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Config } from '../../../src/config/config.js';
-import { readPayloadLimit, withPayloadLimit } from '../../../src/temporal/payloadLimit.js';
+import { readPayloadLimit, withPayloadLimit } from '../../../src/temporal/namespaceLimit.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import { chunk, input, settings } from '../../support/chunks.js';
