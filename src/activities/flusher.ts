@@ -12,7 +12,7 @@ import type { ActivityDependencies } from './dependencies.js';
 import { acknowledgedBefore, insertedOf } from './doneTables.js';
 import type { BatchMemos } from './memos.js';
 import { judgeByName, requestOutcome, verdictsOf, type Outcome } from './outcome.js';
-import { timed } from './stages.js';
+import { timed } from './timed.js';
 import { TableInserts } from './tableInserts.js';
 
 /**

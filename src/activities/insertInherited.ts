@@ -8,7 +8,7 @@ import type { Attempt } from './attempt.js';
 import { toFill, type Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { Flusher } from './flusher.js';
-import { reportLost } from './lostRuns.js';
+import { reportLost } from './reportLost.js';
 import type { Unpacker } from './unpack.js';
 
 /** The id of a batch whose records are lost. */

@@ -2,7 +2,7 @@ import { pipelineOf } from '../protocol/batcherId.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import type { ActivityDependencies } from './dependencies.js';
-import { reportLost } from './lostRuns.js';
+import { reportLost } from './reportLost.js';
 
 /** The activity that reads what a closed run of a batcher has left, for its heir. */
 export function readInheritance({

@@ -6,7 +6,7 @@ import type { Attempts } from './attempts.js';
 import { divideRequests } from './confirmer.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
-import { timed } from './stages.js';
+import { timed } from './timed.js';
 
 /** The activity that publishes dead letters and negative acknowledgements for the records that a flush has rejected. */
 export function rejectRecords({

@@ -8,7 +8,7 @@ import type { Batch } from './batch.js';
 import { decodeChunks } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
-import { timed } from './stages.js';
+import { timed } from './timed.js';
 
 /** The chunks of a batch, as they travel. */
 export interface PackedChunks {

@@ -6,7 +6,7 @@ import { planRewind, type RewindPlan } from '../consumer/partitions/rewindPlan.j
 import { visitGroup } from '../kafka/groupVisit.js';
 import { findGroupOffsets, offsetsAt } from '../kafka/offsets.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
-import { findInputTopics } from '../kafka/existingTopics.js';
+import { findInputTopics } from '../kafka/inputTopics.js';
 import { tablesOf } from '../protocol/tables.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { UsageError } from '../lib/usageError.js';

@@ -12,7 +12,7 @@ import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { isOfType } from '../kafka/errorType.js';
-import { findInputTopics } from '../kafka/existingTopics.js';
+import { findInputTopics } from '../kafka/inputTopics.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { messageOf } from '../lib/messageOf.js';

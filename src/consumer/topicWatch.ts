@@ -1,6 +1,6 @@
 import type { PipelineConfig } from '../config/config.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
-import { findInputTopics } from '../kafka/existingTopics.js';
+import { findInputTopics } from '../kafka/inputTopics.js';
 
 /** Knows which topics a pipeline reads: those that it names, and those that match its patterns now. */
 export class TopicWatch {

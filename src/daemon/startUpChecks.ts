@@ -9,7 +9,7 @@ import { filledTables, type FilledTable } from '../config/filledTables.js';
 import { GRPC_STATUS } from '../temporal/errors.js';
 import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
 import { messageLimits } from '../kafka/messageLimits.js';
-import { findInputTopics } from '../kafka/existingTopics.js';
+import { findInputTopics } from '../kafka/inputTopics.js';
 import { messageOf } from '../lib/messageOf.js';
 import { partitionName } from '../protocol/record.js';
 import {

@@ -2,7 +2,7 @@ import type { Config, PipelineConfig } from '../../config/config.js';
 import { inputTopics } from '../../config/topics.js';
 import { isMissing, topicsOf } from '../../daemon/startUpChecks.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
-import { findInputTopics } from '../../kafka/existingTopics.js';
+import { findInputTopics } from '../../kafka/inputTopics.js';
 import { isRefusal } from '../../kafka/refusal.js';
 import { topicConfigs } from '../../kafka/topicConfigs.js';
 import { messageOf } from '../../lib/messageOf.js';

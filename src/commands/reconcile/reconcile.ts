@@ -11,7 +11,7 @@ import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js
 import { loadConfig } from '../../config/load.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
-import { findInputTopics } from '../../kafka/existingTopics.js';
+import { findInputTopics } from '../../kafka/inputTopics.js';
 import { findGroupOffsets, type Found, type GroupOffsets } from '../../kafka/offsets.js';
 import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';

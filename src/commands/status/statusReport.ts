@@ -3,7 +3,7 @@ import type { NativeConnection } from '@temporalio/worker';
 import { createTemporalClient } from '../../temporal/connect.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
-import { findInputTopics } from '../../kafka/existingTopics.js';
+import { findInputTopics } from '../../kafka/inputTopics.js';
 import { describeNoAnswer, findGroupOffsets } from '../../kafka/offsets.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../protocol/batcherId.js';

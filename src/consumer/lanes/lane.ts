@@ -2,7 +2,7 @@ import type { SignalLimits } from '../../config/config.js';
 import type { SegmentRecords } from '../../codecs/chunkCodec.js';
 import { recordBytes, type KafkaRecord } from '../../protocol/record.js';
 import { memoryBytes } from '../../protocol/recordLimit.js';
-import { detached } from './recordMemory.js';
+import { detached } from './detached.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
 /** The head of a lane's queue, for the next signal. */
