@@ -49,7 +49,15 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         stat: true,
         queries: [['sum(1 - ktb_dependency_up{$n})', 'parts']],
       },
-      { title: 'Processes', unit: 'short', stat: true, queries: [['sum(ktb_build_info{$n})', 'processes']] },
+      {
+        title: 'Processes',
+        unit: 'short',
+        stat: true,
+        queries: [
+          ['sum(ktb_build_info{$n})', 'processes'],
+          ['sum(ktb_running{$n})', 'running'],
+        ],
+      },
     ],
   ],
   [

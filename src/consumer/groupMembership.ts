@@ -10,6 +10,7 @@ import { messageOf } from '../lib/messageOf.js';
 import { partitionName } from '../protocol/record.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { FirstEnds } from './partitions/firstEnds.js';
 import { commitLatest } from './partitions/latestStart.js';
 import type { PartitionStartsOptions } from './partitions/partitionStarts.js';
 import { TopicWatch } from './topicWatch.js';
@@ -45,6 +46,8 @@ export interface GroupMembershipOptions {
 export class GroupMembership {
   readonly #options: GroupMembershipOptions;
   readonly #topics: TopicWatch;
+  /** The ends that `startFrom: latest` stands for. */
+  readonly #firstEnds = new FirstEnds();
   /**
    * Topics for which nothing could be committed when `startFrom: latest` was carried out, and the time of that, in
    * milliseconds since 1970.
@@ -159,16 +162,13 @@ export class GroupMembership {
 
   /** Repeats until it is known what to read, or it is stopped; never rejects. */
   async #readFirst(): Promise<void> {
-    const { pipeline, metrics, stateLog } = this.#options;
+    const { pipeline } = this.#options;
     while (!this.#stopped) {
       try {
         await this.#read(await this.#topics.check());
         return;
       } catch (error) {
-        this.#startProblem = `it cannot find out which topics match: ${messageOf(error)}`;
-        metrics.errors.inc({ pipeline: pipeline.name, stage: 'start' });
-        const message = `Pipeline ${pipeline.name} cannot find out which topics match: ${messageOf(error)}`;
-        stateLog.problem(`topics of ${pipeline.name}`, message);
+        this.#cannotBegin(`topics of ${pipeline.name}`, `cannot find out which topics match: ${messageOf(error)}`);
         await sleep(RETRY_MS);
       }
     }
@@ -198,6 +198,8 @@ export class GroupMembership {
     const what = `topics of ${pipeline}`;
     this.#isWaitingForTopics = topics.length === 0;
     if (this.#isWaitingForTopics) {
+      this.#startProblem = null;
+      metrics.consumerDown.set({ pipeline }, 0);
       stateLog.problem(what, `Pipeline ${pipeline} reads nothing: no topic matches. One that comes to match is read`);
       return;
     }
@@ -214,13 +216,17 @@ export class GroupMembership {
 
   /** Repeats until it succeeds or it is stopped. */
   async #commitLatest(topics: readonly string[]): Promise<void> {
-    const { kafka, starts, metrics, stateLog, logger } = this.#options;
+    const { kafka, starts, stateLog, logger } = this.#options;
     const pipeline = this.#options.pipeline.name;
     const what = `latest offsets of ${pipeline}`;
     const wereThere = topics.filter((topic) => this.#topics.wasThere(topic));
     while (!this.#stopped) {
       try {
-        const { atEnds, atBeginnings, waiting, silent, sinceMs } = await commitLatest(wereThere, { ...starts, kafka });
+        const { atEnds, atBeginnings, waiting, silent, sinceMs } = await commitLatest(
+          wereThere,
+          { ...starts, kafka },
+          this.#firstEnds,
+        );
         for (const topic of silent) if (!this.#silentSinceMs.has(topic)) this.#silentSinceMs.set(topic, sinceMs);
         if (atEnds > 0)
           logger.info({ pipeline, partitions: atEnds }, 'Partitions that were never read begin at their ends');
@@ -235,15 +241,23 @@ export class GroupMembership {
             `The group has lost its offsets. Partitions that no batcher knows are read from their beginnings, so that nothing is lost. To skip what is old, stop the consumers and set the group's offsets there: ${listed(atBeginnings.map(partitionName))}`,
           );
       } catch (error) {
-        this.#startProblem = `it cannot commit where it begins: ${messageOf(error)}`;
-        metrics.errors.inc({ pipeline, stage: 'start' });
-        stateLog.problem(what, `Pipeline ${pipeline} cannot commit where it begins: ${messageOf(error)}`);
+        this.#cannotBegin(what, `cannot commit where it begins: ${messageOf(error)}`);
         await sleep(RETRY_MS);
         continue;
       }
       stateLog.well(what, `Where pipeline ${pipeline} begins is committed`);
       return;
     }
+  }
+
+  /** It is out of its group, and tries again by itself. No failure of the consumer tells of it: there is none yet. */
+  #cannotBegin(what: string, problem: string): void {
+    const { metrics, stateLog } = this.#options;
+    const pipeline = this.#options.pipeline.name;
+    this.#startProblem = `it ${problem}`;
+    metrics.errors.inc({ pipeline, stage: 'start' });
+    metrics.consumerDown.set({ pipeline }, 1);
+    stateLog.problem(what, `Pipeline ${pipeline} ${problem}`);
   }
 
   /** Asked again after a wait; the compiler still sees the answer before. */

@@ -171,6 +171,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   }
   end.signal.throwIfAborted();
   running.begun = true;
+  metrics.running.set(1);
   const pipelines = config.pipelines.map(({ name }) => name);
   warnOfFurther(installations, config, logger);
   // A consumer does not ask ClickHouse, so only its Kafka tells installations apart. This line shows a person whose

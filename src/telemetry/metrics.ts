@@ -42,6 +42,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
   return {
     registry,
     buildInfo: gauge('ktb_build_info', 'Always 1. The version is a label.', ['version', 'node']),
+    running: gauge(
+      'ktb_running',
+      '1 since the daemon has begun its work. 0 before: Kafka, Temporal or ClickHouse has not answered yet, or a pipeline belongs to another installation.',
+      [],
+    ),
     dependencyUp: gauge('ktb_dependency_up', '1 while the dependency answers, 0 while it does not.', ['dependency']),
     temporalRequests: counter(
       'ktb_temporal_requests_total',
@@ -101,7 +106,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     rebalances: counter('ktb_rebalances_total', 'Assignments received from the group coordinator.', ['pipeline']),
     consumerDown: gauge(
       'ktb_consumer_down',
-      '1 while the consumer is out of its group because it has failed. It joins again by itself.',
+      '1 while the consumer is out of its group because it has failed, or cannot begin to join. It tries again by itself.',
       ['pipeline'],
     ),
     consumerFailures: counter(

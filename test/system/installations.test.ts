@@ -117,6 +117,7 @@ it('a pipeline of a name that another installation has is refused at start, in w
         new RegExp(`pipeline ${one.name} belongs to installation \\w+ in this namespace.*its Kafka cluster is`),
       );
     });
+    expect((await refused.get('/metrics')).text).toMatch(/^ktb_running 0$/m);
     await refused.kill();
   }
   const checked = await ktb(sameName, ['check']);
@@ -126,6 +127,7 @@ it('a pipeline of a name that another installation has is refused at start, in w
   expect((await other.offsets()).map(({ committed }) => committed)).toEqual(Array.from({ length: 8 }, () => -1));
   await one.produce(500);
   await expectExactlyOnce(one);
+  expect((await first.get('/metrics')).text).toMatch(/^ktb_running 1$/m);
   await first.kill();
 
   // The same data at another address is said to be the same by the name of the installation.

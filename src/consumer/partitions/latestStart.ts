@@ -1,13 +1,14 @@
 import type { Kafka } from 'kafkajs';
 import type { PipelineConfig } from '../../config/config.js';
 import { isInputTopic } from '../../config/topics.js';
-import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
+import type { KafkaAdmin, LogAnswer, NoAnswer } from '../../kafka/admin.js';
 import { visitGroup } from '../../kafka/groupVisit.js';
-import { describeNoAnswer, findGroupOffsets, type GroupOffsets } from '../../kafka/offsets.js';
+import { describeNoAnswer } from '../../kafka/offsets.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { REFUSED } from './assignedPartition.js';
 import { formatCommitMetadata, formatUnread, parseCommitMetadata, READING } from './commitMetadata.js';
 import { commitStarts, type FirstStart } from './firstCommit.js';
+import type { FirstEnds } from './firstEnds.js';
 import {
   askBatchers,
   findPartitionStarts,
@@ -33,7 +34,7 @@ export interface LatestStart {
    * partition of them has no offset when it can be read, it is read from what was written since `sinceMs`.
    */
   readonly silent: readonly string[];
-  /** When Kafka was asked, in milliseconds since 1970. */
+  /** When this process first asked Kafka, in milliseconds since 1970. */
   readonly sinceMs: number;
 }
 
@@ -48,7 +49,7 @@ export interface LatestStart {
  * no batcher knows begins at the beginning of its log, because what came since the first start must not be skipped.
  *
  * @param topics the topics whose ends count
- * @param nowMs by the wall clock
+ * @param firstEnds the same object at each try of this process, so that a later try skips no more than the first one
  * @throws Error, and a later try may help, if Kafka or the batchers do not answer, or the group rebalances during the
  *   commit. Also if Kafka says nothing about an existing topic, so that its partitions cannot be named, while offsets
  *   have to be committed or none are yet. A topic that does not exist is no error: it is new when it appears, and is
@@ -57,30 +58,33 @@ export interface LatestStart {
 export async function commitLatest(
   topics: readonly string[],
   options: Omit<PartitionStartsOptions, 'startFrom'> & { kafka: Kafka },
-  nowMs: () => number = Date.now,
+  firstEnds: FirstEnds,
 ): Promise<LatestStart> {
   const { kafka, admin, pipeline } = options;
   const { groupId, layout } = pipeline;
-  const askedMs = nowMs();
-  const { isDone, silent } = await neverRead(admin, pipeline, topics);
-  if (isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent, sinceMs: askedMs };
+  const { isDone, silent } = await neverRead(admin, pipeline, topics, firstEnds);
+  const { sinceMs } = firstEnds;
+  if (isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent, sinceMs };
   return visitGroup(kafka, { groupId, topics }, async ({ rebalances, commit }) => {
     for (;;) {
       const seen = rebalances();
       const isCurrent = (): boolean => rebalances() === seen;
-      const sinceMs = nowMs();
       // By now this member sees what other members did before it joined.
-      const before = await neverRead(admin, pipeline, topics);
+      const before = await neverRead(admin, pipeline, topics, firstEnds);
       if (before.isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent: before.silent, sinceMs };
       const found = await findPartitionStarts(before.unread, options);
       const remembered = await askBatchers(options);
       const settled = await settleDoubts(found.doubts, remembered, { ...options, startFrom: () => 'latest' });
       const isLost = lostOffsets(pipeline, before, remembered);
+      const ends = await firstEnds.of(admin, before.unread);
       const logStarts = new Map(before.unread.map((log) => [partitionName(log), log.logStart]));
       const known = settled.starts.flatMap((start): FirstStart[] => {
         if (start.type !== 'newEpoch' || start.reason !== 'never read before') return [];
         const { topic, partition } = start;
-        const offset = (isLost(topic) ? logStarts.get(partitionName(start)) : undefined) ?? start.offset;
+        const name = partitionName(start);
+        // A log that ends before its first end was truncated, or is another one.
+        const end = Math.min(ends.get(name) ?? start.offset, start.offset);
+        const offset = (isLost(topic) ? logStarts.get(name) : undefined) ?? end;
         const epoch = newEpoch();
         const metadata = formatCommitMetadata({ epoch, layout, clusterId: found.clusterId ?? '', state: READING });
         return [{ topic, partition, offset: String(offset), metadata, sinceMs: isLost(topic) ? 0 : sinceMs }];
@@ -115,7 +119,7 @@ export async function commitLatest(
 
 /** What the group's offsets tell about partitions that were never read. */
 interface NeverRead {
-  readonly unread: readonly GroupOffsets[];
+  readonly unread: readonly LogAnswer[];
   readonly unknown: readonly NoAnswer[];
   readonly silent: readonly string[];
   /** Nothing has to be committed. */
@@ -137,14 +141,18 @@ interface NeverRead {
  * @throws Error if Kafka says nothing about an existing topic, while offsets of others have to be committed, or none
  *   are yet
  */
-async function neverRead(admin: KafkaAdmin, pipeline: PipelineConfig, topics: readonly string[]): Promise<NeverRead> {
+async function neverRead(
+  admin: KafkaAdmin,
+  pipeline: PipelineConfig,
+  topics: readonly string[],
+  firstEnds: FirstEnds,
+): Promise<NeverRead> {
   const { groupId } = pipeline;
-  const { logs, unknown } = await findGroupOffsets(admin, groupId, topics);
+  const { logs, unknown } = await firstEnds.look(admin, topics);
   // A partition without a leader may have an offset, too.
   const unserved = unknown.filter(({ partition }) => partition >= 0);
-  const commits = await admin.fetchCommits(groupId, unserved);
+  const commits = await admin.fetchCommits(groupId, [...logs, ...unserved]);
   const committed = new Map<string, string | null>();
-  for (const log of logs) if (log.committedOffset !== null) committed.set(partitionName(log), log.committedMetadata);
   for (const [name, { offset, metadata }] of commits) if (offset >= 0) committed.set(name, metadata);
 
   const begun = new Set<string>();

@@ -75,6 +75,17 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     firing: { [`ktb_dependency_up{${P},dependency="kafka"}`]: '0x60' },
     quiet: { [`ktb_dependency_up{${P},dependency="kafka"}`]: '1 1 1 0 0 0 0 1 1 1 1' },
   },
+  KtbNotRunning: {
+    at: '10m',
+    firing: { [`ktb_running{${POD}}`]: '0x60', [`ktb_dependency_up{${POD},dependency="kafka"}`]: '1x60' },
+    // One waits for Kafka, which has its own alert, and one has begun late.
+    quiet: {
+      [`ktb_running{${POD}}`]: '0x60',
+      [`ktb_dependency_up{${POD},dependency="kafka"}`]: '0x60',
+      [`ktb_dependency_up{${POD},dependency="temporal"}`]: '1x60',
+      [`ktb_running{${POD}}`.replace('ktb-0', 'ktb-1')]: '0x4 1x60',
+    },
+  },
   KtbStalled: {
     at: '30m',
     firing: { [`ktb_lag_records{${P}}`]: '5000x60', [`ktb_signalled_records_total{${P}}`]: '100x60' },

@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
+import { FirstEnds } from '../../../../src/consumer/partitions/firstEnds.js';
 import { commitLatest } from '../../../../src/consumer/partitions/latestStart.js';
 import { parseConfig } from '../../../../src/config/load.js';
 import {
@@ -98,8 +99,8 @@ function group({
   };
   return {
     done,
-    begin: async (names: string[]) => (await commitLatest(names, options)).atEnds,
-    commitAll: (names: string[]) => commitLatest(names, options, () => NOW_MS),
+    begin: async (names: string[]) => (await commitLatest(names, options, new FirstEnds())).atEnds,
+    commitAll: (names: string[]) => commitLatest(names, options, new FirstEnds(() => NOW_MS)),
   };
 }
 
@@ -191,6 +192,10 @@ class StoredGroup {
   readonly refused = new Set<string>();
   /** Partitions of which batchers have accepted records. */
   readonly accepted: { topic: string; partition: number }[] = [];
+  logEnd = LOG_END;
+  /** The first offsets since {@link NOW_MS}, by partition. */
+  readonly sinceNow = new Map<string, number>();
+  fetchCommits: <Answer>(answer: Answer) => Promise<Answer> = (answer) => Promise.resolve(answer);
   requests = 0;
   /** Called before each commit. */
   beforeCommit: (request: number, join: () => void) => void = () => undefined;
@@ -201,7 +206,7 @@ class StoredGroup {
     this.partitions = partitions;
   }
 
-  start() {
+  start(firstEnds = new FirstEnds(() => NOW_MS)) {
     const [pipeline] = parseConfig(
       `pipelines: { p: { table: t, topics: ${this.#topics}, startFrom: latest } }`,
       'ktb.yaml',
@@ -215,12 +220,12 @@ class StoredGroup {
             Array.from({ length: this.partitions[topic]! }, (_, partition) =>
               this.leaderless.has(partitionName({ topic, partition }))
                 ? { topic, partition, problem: 'it has no leader' }
-                : { topic, partition, logStart: LOG_START, logEnd: LOG_END },
+                : { topic, partition, logStart: LOG_START, logEnd: this.logEnd },
             ),
           ),
         ),
       fetchCommits: (_group: string, asked: readonly { topic: string; partition: number }[]) =>
-        Promise.resolve(
+        this.fetchCommits(
           new Map(
             asked.flatMap((where) => {
               const commit = this.commits.get(partitionName(where));
@@ -228,7 +233,8 @@ class StoredGroup {
             }),
           ),
         ),
-      fetchOffsetsAt: () => Promise.resolve(new Map()),
+      fetchOffsetsAt: (_asked: unknown, timestampMs: number) =>
+        Promise.resolve(timestampMs === NOW_MS ? this.sinceNow : new Map()),
     };
     const coverage = this.accepted.map(({ topic, partition }) => {
       const mark = { epoch: 'e1', offset: 5, timestampMs: 1, crc32: 1, acceptedAtMs: 1 };
@@ -243,7 +249,7 @@ class StoredGroup {
         layouts: () => Promise.resolve([LAYOUT]),
         batchersOf: () => [{ coverage: () => Promise.resolve(coverage) }] as never,
       },
-      () => NOW_MS,
+      firstEnds,
     );
   }
 
@@ -339,6 +345,37 @@ describe.each([
     group.partitions[topic]! += 1;
     expect(await group.start()).toMatchObject({ atEnds: 0 });
     expect(group.commits.size).toBe(1_500);
+  });
+});
+
+describe('a process whose tries fail', () => {
+  it('skips nothing that was written since its first one, whatever fails', async () => {
+    const failures: ((group: StoredGroup) => void)[] = [
+      (group) => (group.fetchCommits = () => Promise.reject(new Error('no right on the group'))),
+      (group) => (group.beforeCommit = () => expect.fail('the coordinator is away')),
+    ];
+    for (const fail of failures) {
+      const group = new StoredGroup('[a, b]', { a: 2, b: 2 });
+      const firstEnds = new FirstEnds(() => NOW_MS);
+      group.leaderless.add('b/1');
+      fail(group);
+      await expect(group.start(firstEnds)).rejects.toThrow();
+      Object.assign(group, new StoredGroup('[a, b]', { a: 3, b: 2 }), { logEnd: 50 });
+      group.sinceNow.set('b/1', 20).set('a/2', 0);
+      await group.start(firstEnds);
+      const offsets = [...group.commits].map(([name, { offset }]) => [name, offset] as const);
+      expect(Object.fromEntries(offsets)).toEqual({ 'a/0': 10, 'a/1': 10, 'a/2': 0, 'b/0': 10, 'b/1': 20 });
+    }
+  });
+
+  it('begins at the present end of a log that has become shorter meanwhile', async () => {
+    const group = new StoredGroup('[a]', { a: 1 });
+    const firstEnds = new FirstEnds(() => NOW_MS);
+    group.beforeCommit = (request) => expect(request).toBeGreaterThan(1);
+    await expect(group.start(firstEnds)).rejects.toThrow();
+    group.logEnd = 4;
+    await group.start(firstEnds);
+    expect(group.summary).toEqual({ 4: 1 });
   });
 });
 
