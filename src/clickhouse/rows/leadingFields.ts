@@ -22,7 +22,8 @@ interface MappedColumn {
 
 /**
  * Bytes of one record that mapped columns check, at most. A value counts once for each column that takes it, or a part
- * of it. A row is made without a pause, and heartbeats wait meanwhile: the most expensive values take 0.2 s a MiB.
+ * of it. A row is made without a pause, and heartbeats wait meanwhile. The most expensive values, times as keys of a Map,
+ * take 0.1 to 0.3 s a MiB, so that a row takes 10 s at most, and a heartbeat may be 15 s late.
  */
 const MAPPED_CHECKED_BYTES_MAX = 32 * 1024 * 1024;
 

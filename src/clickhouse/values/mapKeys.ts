@@ -117,10 +117,8 @@ function timeName(precision: number, zone: string): (key: string) => string {
  * twice.
  */
 function instantsOf(zone: string): (wall: number) => number {
-  if (zone === 'UTC') return (wall) => wall;
-  let clock: ((seconds: number) => number) | undefined;
+  const clock = wallClock(zone);
   return (wall) => {
-    clock ??= wallClock(zone);
     const guess = wall - (clock(wall) - wall);
     return wall - (clock(guess) - guess);
   };
