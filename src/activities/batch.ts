@@ -1,5 +1,5 @@
 import type { Fill, SourcedRecord } from '../clickhouse/batchRows.js';
-import type { PackedBatch } from '../codecs/rejectionCodec.js';
+import type { PackedChunks } from '../codecs/rejectionCodec.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
 import type { BatchSpec, Parking } from '../protocol/flush.js';
 import { sourceName } from '../protocol/record.js';
@@ -10,7 +10,7 @@ import { isSkipped } from './batchRecords.js';
 /** A batch that is being flushed, from this run or a closed one. */
 export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {
   /** The chunks that contain all records of the batch, also those that are taken out of `records`. */
-  readonly packed: Pick<PackedBatch, 'chunks' | 'bodies'>;
+  readonly packed: PackedChunks;
   readonly records: readonly SourcedRecord[];
   /** True if these records may have been inserted before. */
   readonly repeated: boolean;

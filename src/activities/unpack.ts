@@ -1,3 +1,4 @@
+import type { PackedChunks } from '../codecs/rejectionCodec.js';
 import { publishUnreadableChunks, type UnreadableChunk } from '../kafka/deadLetters.js';
 import { UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
@@ -9,13 +10,6 @@ import { decodeChunks } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
 import { timed } from './timed.js';
-
-/** The chunks of a batch, as they travel. */
-export interface PackedChunks {
-  readonly chunks: readonly BufferedChunk[];
-  /** The bodies of the chunks, one after the other. */
-  readonly bodies: Uint8Array;
-}
 
 /** What unpacking needs to know of a batch. */
 interface BatchToUnpack extends Pick<BatchSpec, 'pipeline' | 'batcher' | 'destination'> {

@@ -14,11 +14,15 @@ export interface RejectedRecord {
   readonly rejection: Rejection;
 }
 
-/** A batch of which records were rejected. */
-export interface PackedBatch {
+/** The chunks of a batch, as they travel. */
+export interface PackedChunks {
   readonly chunks: readonly BufferedChunk[];
   /** The bodies of the chunks, one after the other. */
   readonly bodies: Uint8Array;
+}
+
+/** A batch of which records were rejected. */
+export interface PackedBatch extends PackedChunks {
   /** All records of the chunks, in order. The rejected ones are the same objects. */
   readonly records: readonly { readonly record: KafkaRecord }[];
 }

@@ -30,7 +30,7 @@ import { batcherReport, batcherStatus } from './statusViews.js';
 import { decideBy, FOLLOWS_ALL, type Follows } from './versions.js';
 
 /** A batch as the insert gets it. */
-export interface Batch {
+export interface TakenBatch {
   readonly spec: BatchSpec;
   readonly bodies: Uint8Array;
 }
@@ -163,7 +163,7 @@ export class BatcherState {
   }
 
   /** Moves the oldest chunks from the buffer into a batch: as many as a batch may have, and at least one. */
-  takeBatch(reason: FlushReason, nowMs: number, follows: Follows = FOLLOWS_ALL): Batch {
+  takeBatch(reason: FlushReason, nowMs: number, follows: Follows = FOLLOWS_ALL): TakenBatch {
     const { buffer, counters } = this.#parts;
     const { pipeline, batch, destination } = this.#settings;
     const { payloadBytesMax, ...before } = batch;
