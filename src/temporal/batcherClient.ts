@@ -14,7 +14,7 @@ import type { RecordSource } from '../protocol/record.js';
 import { REQUESTS, type DeliverConfirmation } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
-import type { HistoryMark } from './flowControl.js';
+import type { HistorySize } from './flowControl.js';
 import { isOpen } from './openRuns.js';
 import { signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
@@ -37,7 +37,7 @@ export interface BatcherClient {
   readonly workflowId: string;
   send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
   /** The history of the batcher's run. Null if there is no open run. */
-  history(): Promise<HistoryMark | null>;
+  history(): Promise<HistorySize | null>;
   /**
    * Starts an heir if the batcher's last run is closed. The heir takes over what that run had accepted.
    *
@@ -161,7 +161,7 @@ export class TemporalBatcherClient implements BatcherClient {
     );
   }
 
-  async history(): Promise<HistoryMark | null> {
+  async history(): Promise<HistorySize | null> {
     try {
       const description = await this.#withDeadline(() => this.#client.workflow.getHandle(this.workflowId).describe());
       const { runId, historySize, historyLength, status } = description;

@@ -1,5 +1,5 @@
 /** The size of a batcher's history at one moment. */
-export interface HistoryMark {
+export interface HistorySize {
   readonly runId: string;
   readonly bytes: number;
   readonly events: number;
@@ -110,7 +110,7 @@ export class FlowControl {
   }
 
   /** Takes the history as it is now. Null if the batcher has no open run. */
-  observe(mark: HistoryMark | null): void {
+  observe(mark: HistorySize | null): void {
     const { highBytes, lowBytes, highEvents, lowEvents } = this.#limits;
     const stopped = this.#state === 'stopped' && mark?.runId === this.#runId;
     const bytesMax = stopped ? lowBytes : highBytes;

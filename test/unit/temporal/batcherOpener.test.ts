@@ -2,18 +2,18 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { parseConfig } from '../../../src/config/load.js';
 import type { BatcherClient, SendOutcome } from '../../../src/temporal/batcherClient.js';
 import { BatcherOpener } from '../../../src/temporal/batcherOpener.js';
-import type { HistoryMark } from '../../../src/temporal/flowControl.js';
+import type { HistorySize } from '../../../src/temporal/flowControl.js';
 import { laneIndex } from '../../../src/codecs/laneIndex.js';
 import type { Layout } from '../../../src/protocol/batcherId.js';
 import { record } from '../../support/records.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
-const QUIET: HistoryMark = { runId: 'r1', bytes: 1_000, events: 10 };
+const QUIET: HistorySize = { runId: 'r1', bytes: 1_000, events: 10 };
 
 /** A bridge whose batchers have this history and answer signals like this, one after the other. */
 function bridge(
-  history: HistoryMark | null,
+  history: HistorySize | null,
   outcomes: SendOutcome[] = [],
   { shardBy = 'key', table = 'orders' }: { shardBy?: string; table?: string } = {},
 ) {

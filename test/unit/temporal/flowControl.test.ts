@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FlowControl, flowControlLimits, type HistoryMark } from '../../../src/temporal/flowControl.js';
+import { FlowControl, flowControlLimits, type HistorySize } from '../../../src/temporal/flowControl.js';
 
 const MIB = 1024 * 1024;
 /** What a run may begin with. */
 const CARRIED_BYTES = 2 * MIB;
 const limits = flowControlLimits({ historyBytesMax: 8 * MIB, checkEveryBytes: MIB / 2 });
-const mark = (overrides: Partial<HistoryMark> = {}): HistoryMark => ({
+const mark = (overrides: Partial<HistorySize> = {}): HistorySize => ({
   runId: 'r1',
   bytes: 0,
   events: 10,
