@@ -331,16 +331,16 @@ async function forEachLetter(
     unseen.delete(placeText(placeOf(letter)));
     return handle(letter);
   };
-  const held = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleMessage, (unreadable) => {
+  const unread = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleMessage, (unreadable) => {
     tellPassedOver(unreadable);
     process.exitCode = 1;
   });
   for (const name of unseen) console.error(`no dead letter of pipeline ${pipeline.name} has the ${name}`);
-  for (const { topic, partition, from, to } of held)
+  for (const { topic, partition, from, to } of unread)
     console.error(
       `${partitionName({ topic, partition })} was read up to offset ${from} of ${to}: a transaction is open there. Repeat the command once it has ended`,
     );
-  if (unseen.size > 0 || held.length > 0) process.exitCode = 1;
+  if (unseen.size > 0 || unread.length > 0) process.exitCode = 1;
 }
 
 function placeOf({ source }: DeadLetter): string {

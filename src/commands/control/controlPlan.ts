@@ -3,7 +3,7 @@ import type { BatcherStatus, ControlAction } from '../../protocol/batcher.js';
 import { batcherWorkflowId } from '../../protocol/batcherId.js';
 import { UsageError } from '../../lib/usageError.js';
 import { pipelineNamed } from '../shared/chosen.js';
-import { heldRecords } from '../shared/heldRecords.js';
+import { unflushedRecords } from '../shared/unflushedRecords.js';
 
 /** A batcher that a command is for. */
 export interface Target {
@@ -181,7 +181,7 @@ function planAnswering(action: Exclude<ControlAction, 'park'>, status: BatcherSt
 /** What a batcher holds, including the batch that is being flushed: `507 records and 3 batches of closed runs`. Null for nothing. */
 function holdings(status: BatcherStatus): string | null {
   const { inheritedBatches } = status;
-  const records = heldRecords(status);
+  const records = unflushedRecords(status);
   const parts = [
     ...(records === 0 ? [] : [`${records} records`]),
     ...(inheritedBatches === null ? ['what a closed run has left'] : []),

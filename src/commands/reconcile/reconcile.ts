@@ -23,7 +23,7 @@ import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledg
 import { parsePosition, pipelineNamed } from '../shared/chosen.js';
 import { chooseRanges, firstAccepted, oneOfEachPartition, startText, type ComparedRange } from './ranges.js';
 import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
-import { isGivenTo, lockedText, visitHeld, type LockedRange } from '../shared/heldChunks.js';
+import { isGivenTo, lockedText, visitUnflushed, type LockedRange } from '../shared/unflushedChunks.js';
 
 export interface ReconcileOptions {
   readonly config: string;
@@ -190,7 +190,7 @@ async function markHeld(
 ): Promise<void> {
   const locked: LockedRange[] = [];
   for (const { workflowId, accepted } of batchers) {
-    await visitHeld(workflowId, accepted.unflushed, {
+    await visitUnflushed(workflowId, accepted.unflushed, {
       record: (source, record) => ledgers.of(source)?.held(record),
       locked: (range) => locked.push(range),
     });

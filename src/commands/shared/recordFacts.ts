@@ -1,5 +1,5 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
-import { lockedText, type LockedRange } from './heldChunks.js';
+import { lockedText, type LockedRange } from './unflushedChunks.js';
 import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { NO_TIMESTAMP, placeName, timeText, type RecordPlace } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';

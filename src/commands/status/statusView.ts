@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { Config } from '../../config/config.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
-import { heldRecords } from '../shared/heldRecords.js';
+import { unflushedRecords } from '../shared/unflushedRecords.js';
 import type { BatcherReport, PipelineReport } from './statusReport.js';
 import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
@@ -133,7 +133,7 @@ function tableRow(
   return [
     report.index,
     stateOf(of, nowMs),
-    count(heldRecords(of)),
+    count(unflushedRecords(of)),
     oldestMs === null ? '' : seconds(nowMs - oldestMs),
     ...inherited,
     count(of.counters.records),

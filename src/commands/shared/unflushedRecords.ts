@@ -1,6 +1,6 @@
 import type { BatcherStatus } from '../../protocol/batcher.js';
 
 /** Records that a batcher has accepted and not flushed: those in its buffer and in the batch that is being flushed. */
-export function heldRecords({ bufferedRecords, flushing }: BatcherStatus): number {
+export function unflushedRecords({ bufferedRecords, flushing }: BatcherStatus): number {
   return bufferedRecords + (flushing?.records ?? 0);
 }

@@ -2,7 +2,7 @@ import { secondsOfRecord } from '../../clickhouse/lookUps.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../../protocol/record.js';
 import { holdsRecord } from './batchesOfRecord.js';
 import type { FoundBatcher } from './foundBatchers.js';
-import { visitHeld } from './heldChunks.js';
+import { visitUnflushed } from './unflushedChunks.js';
 import type { Acceptance } from './recordFacts.js';
 
 /** What tells a record from another one at its offset. */
@@ -16,17 +16,17 @@ interface Told {
 }
 
 /**
- * What a batcher holds at a record's offset: the record, or another one that was there before the topic was recreated.
+ * What a batcher has not flushed at a record's offset: the record, or another one that was there before the topic was recreated.
  * As in a rewind, the timestamp tells them apart. If the chunk cannot be unpacked, only its epoch can.
  */
-export async function holdingOf(
+export async function unflushedOf(
   { workflowId, accepted }: Pick<FoundBatcher, 'workflowId' | 'accepted'>,
   { place, record, epoch, epochs }: Told,
 ): Promise<Pick<Acceptance, 'unflushed' | 'earlierEpochs' | 'locked'>> {
-  const held = accepted.unflushed.filter(({ chunk }) => holdsRecord(chunk, place));
+  const unflushed = accepted.unflushed.filter(({ chunk }) => holdsRecord(chunk, place));
   const earlierEpochs = new Set<string>();
   const found: { unflushed: boolean; locked: Acceptance['locked'] } = { unflushed: false, locked: null };
-  await visitHeld(workflowId, held, {
+  await visitUnflushed(workflowId, unflushed, {
     record: ({ topic, partition, epoch: of }, { offset, timestampMs }) => {
       if (placeName({ topic, partition, offset }) !== placeName(place)) return;
       if (secondsOfRecord(timestampMs) === secondsOfRecord(record.timestampMs)) found.unflushed = true;

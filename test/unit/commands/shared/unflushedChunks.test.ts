@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { isGivenTo, visitHeld, type LockedRange } from '../../../../src/commands/shared/heldChunks.js';
-import { holdingOf } from '../../../../src/commands/shared/holdingOf.js';
+import { isGivenTo, visitUnflushed, type LockedRange } from '../../../../src/commands/shared/unflushedChunks.js';
+import { unflushedOf } from '../../../../src/commands/shared/unflushedOf.js';
 import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { Buffered } from '../../../../src/workflows/batchPlanning.js';
 import { record } from '../../../support/records.js';
@@ -34,7 +34,7 @@ const cut = ({ chunk, body }: Buffered): Buffered => ({
 async function visited(unflushed: readonly Buffered[]): Promise<{ offsets: number[]; locked: LockedRange[] }> {
   const offsets: number[] = [];
   const locked: LockedRange[] = [];
-  await visitHeld(batcher, unflushed, {
+  await visitUnflushed(batcher, unflushed, {
     record: (_source, { offset }) => offsets.push(offset),
     locked: (range) => locked.push(range),
   });
@@ -59,7 +59,7 @@ it('the layout of a batcher tells which records of the log are its own', () => {
 });
 
 const told = (unflushed: readonly Buffered[], epochs: readonly string[], epoch: string | null) =>
-  holdingOf(
+  unflushedOf(
     { workflowId: batcher, accepted: { coverage: [], unflushed } },
     { place: { topic: 'orders', partition: 1, offset: 3 }, record: { timestampMs: 1_000_000 }, epoch, epochs },
   );

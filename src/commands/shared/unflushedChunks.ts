@@ -6,7 +6,7 @@ import { batcherIndexOf, parseLayoutName, pipelineOf } from '../../protocol/batc
 import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { BufferedChunk } from '../../protocol/chunk.js';
 
-/** The offsets of one partition in a chunk that a batcher holds and nobody can unpack. */
+/** The offsets of one partition in a chunk that a batcher has not flushed and nobody can unpack. */
 export interface LockedRange extends PartitionRange {
   /** Workflow id. */
   readonly batcher: string;
@@ -14,22 +14,22 @@ export interface LockedRange extends PartitionRange {
   readonly reason: string;
 }
 
-/** What is done with each record that a batcher holds, and with each range of which its records cannot be had. */
-interface HeldVisitor {
+/** What is done with each unflushed record of a batcher, and with each range of which its records cannot be had. */
+interface UnflushedVisitor {
   readonly record: (source: RecordSource, record: KafkaRecord) => void;
   readonly locked: (range: LockedRange) => void;
 }
 
 /**
- * Unpacks what a batcher holds, chunk by chunk. A chunk that cannot be unpacked hides nothing of the others. Of it only
+ * Unpacks what a batcher has not flushed, chunk by chunk. A chunk that cannot be unpacked hides nothing of the others. Of it only
  * the ranges are known, by its metadata. Its records are those of the log that {@link isGivenTo} the batcher.
  */
-export async function visitHeld(
+export async function visitUnflushed(
   batcher: string,
-  held: readonly { readonly chunk: BufferedChunk; readonly body: Uint8Array }[],
-  visitor: HeldVisitor,
+  unflushed: readonly { readonly chunk: BufferedChunk; readonly body: Uint8Array }[],
+  visitor: UnflushedVisitor,
 ): Promise<void> {
-  for (const { chunk, body } of held) {
+  for (const { chunk, body } of unflushed) {
     const records = await decodeChunks([chunk], body).catch((error: unknown) => new Error(messageOf(error)));
     if (records instanceof Error) {
       for (const [index, { topic, partition, epoch, from, to }] of chunk.segments.entries()) {
