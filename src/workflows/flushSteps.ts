@@ -104,6 +104,6 @@ export async function publishForeignSignals(state: BatcherState): Promise<void> 
     }
   } catch (error) {
     // Only a cancelled run gets here, and it ends.
-    log.debug('Signals of strangers are no longer published', { message: String(error) });
+    log.debug('Foreign signals are no longer published', { message: String(error) });
   }
 }

@@ -23,6 +23,7 @@ import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledg
 import { parsePosition, pipelineNamed } from '../shared/chosen.js';
 import { chooseRanges, firstAccepted, oneOfEachPartition, startText, type ComparedRange } from './ranges.js';
 import { findBatchers, type FoundBatcher } from '../shared/foundBatchers.js';
+import { offsetsText } from '../shared/offsetsText.js';
 import { isGivenTo, lockedText, visitUnflushed, type LockedRange } from '../shared/unflushedChunks.js';
 
 export interface ReconcileOptions {
@@ -314,8 +315,7 @@ function printStarts(reports: readonly Report[]): void {
 
 function printGaps(where: string, gaps: readonly Gap[], what: string): void {
   for (const { from, to, records } of gaps.slice(0, GAPS_SHOWN)) {
-    const offsets = from === to ? `offset ${from}` : `offsets ${from} to ${to}`;
-    console.log(`${where}: ${offsets} (${records} ${records === 1 ? 'record' : 'records'}) ${what}`);
+    console.log(`${where}: ${offsetsText(from, to)} (${records} ${records === 1 ? 'record' : 'records'}) ${what}`);
   }
   const more = gaps.slice(GAPS_SHOWN);
   if (more.length > 0) console.log(`${where}: ${more.length} more ranges, ${recordsIn(more)} records, ${what}`);

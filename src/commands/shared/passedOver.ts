@@ -1,5 +1,6 @@
 import type { PassedOver } from '../../kafka/readRanges.js';
 import { partitionName } from '../../protocol/record.js';
+import { offsetsText } from './offsetsText.js';
 
 /** Prints on stderr which offsets a command could not read. */
 export function tellPassedOver(unreadable: PassedOver): void {
@@ -8,6 +9,5 @@ export function tellPassedOver(unreadable: PassedOver): void {
 
 /** A line for a person. */
 export function passedOverText({ topic, partition, from, to, reason }: PassedOver): string {
-  const what = to - from === 1 ? `offset ${from}` : `offsets ${from} to ${to - 1}`;
-  return `${partitionName({ topic, partition })}: ${what} cannot be read and ${to - from === 1 ? 'was' : 'were'} passed over, as by the daemon: ${reason}`;
+  return `${partitionName({ topic, partition })}: ${offsetsText(from, to - 1)} cannot be read and ${to - from === 1 ? 'was' : 'were'} passed over, as by the daemon: ${reason}`;
 }

@@ -5,6 +5,7 @@ import { messageOf } from '../../lib/messageOf.js';
 import { batcherIndexOf, parseLayoutName, pipelineOf } from '../../protocol/batcherId.js';
 import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { BufferedChunk } from '../../protocol/chunk.js';
+import { offsetsText } from './offsetsText.js';
 
 /** The offsets of one partition in a chunk that a batcher has not flushed and nobody can unpack. */
 export interface LockedRange extends PartitionRange {
@@ -48,7 +49,6 @@ export function isGivenTo(batcher: string, partition: TopicPartition, record: Ka
 
 /** A line for a person: what holds the range, and what to do. */
 export function lockedText({ topic, partition, from, to, batcher, reason }: Omit<LockedRange, 'epoch'>): string {
-  const offsets = to - from === 1 ? `offset ${from}` : `offsets ${from} to ${to - 1}`;
   const cure = `ktb park --pipeline ${pipelineOf(batcher)} --batcher ${batcher} --reason ...`;
-  return `${partitionName({ topic, partition })}: of ${offsets}, batcher ${batcher} holds its records in a chunk that cannot be unpacked (${reason}): once its batch has failed, \`${cure}\` gives it up, and \`ktb rewind\` reads the records again`;
+  return `${partitionName({ topic, partition })}: of ${offsetsText(from, to - 1)}, batcher ${batcher} holds its records in a chunk that cannot be unpacked (${reason}): once its batch has failed, \`${cure}\` gives it up, and \`ktb rewind\` reads the records again`;
 }
