@@ -10,6 +10,7 @@ import { Insertion } from './insertion.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './tableColumns.js';
 import { columnsIfAny } from './knownColumns.js';
+import { COLUMNS_CHANGED, NotSent } from './tokenSender.js';
 import type { MissedByViews } from './viewRepair.js';
 
 export interface BatchInsertResult {
@@ -41,15 +42,20 @@ export async function insertRecords(
     // Whatever the error, the table may have been altered since its columns were read.
     options.tables.forget(options.table);
     // Then this has to go well the second time. If it does not, a person has to see it.
-    if (!(error instanceof InsertError && error.code === NO_SUCH_COLUMN_IN_TABLE)) throw error;
+    if (!(error instanceof InsertError && SAYS_ALTERED.has(error.code))) throw error;
     return insertOnce(records, { ...options, repeated: true });
   }
 }
 
+/** Codes of errors that say that the table was altered. */
+const SAYS_ALTERED: ReadonlySet<string> = new Set([NO_SUCH_COLUMN_IN_TABLE, COLUMNS_CHANGED]);
+
 async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
   const { tableColumns, ...batchRows } = await rowsByLatestColumns(records, options);
   const insertion = new Insertion(options, tableColumns, batchRows);
-  const refused = await insertion.insert();
+  const refused = await insertion.insert().catch((error: unknown) => {
+    throw error instanceof NotSent ? error.reason : error;
+  });
   const refusedRows = new Set(refused.map(({ item }) => item));
   const mayBeThere = options.repeated || options.fill !== undefined;
   const { there, others } = mayBeThere

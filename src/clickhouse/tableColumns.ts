@@ -9,3 +9,15 @@ export type TableColumns = ReadonlyMap<string, string> & {
   /** Whether the table had materialized views when its columns were read. Default: not known. */
   readonly hasViews?: boolean;
 };
+
+/**
+ * Whether rows that were made for columns are right for what their table has now: these columns, of the same types, and
+ * with defaults where they had some. It may have more.
+ */
+export function areStill(columns: TableColumns, now: TableColumns): boolean {
+  if (columns === now) return true;
+  return [...columns].every(
+    ([name, type]) =>
+      now.get(name) === type && (columns.defaults?.has(name) ?? false) === (now.defaults?.has(name) ?? false),
+  );
+}

@@ -1,7 +1,26 @@
 import type { BatchRow, BatchRows } from './batchRows.js';
+import { canLookUp } from './identityColumns.js';
+import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
-import type { TableColumns } from './tableColumns.js';
+import { areStill, type TableColumns } from './tableColumns.js';
 import { SentSets } from './sentSets.js';
+
+/** The code of the error that says that a table was altered after rows were made for it. */
+export const COLUMNS_CHANGED = 'columns_changed';
+
+/**
+ * Rows were not sent, and nothing is known of them. This is no `InsertError`, so that no search takes it for an answer
+ * about rows.
+ */
+export class NotSent extends Error {
+  override readonly name = 'NotSent';
+  readonly reason: InsertError;
+
+  constructor(reason: InsertError) {
+    super(reason.message, { cause: reason });
+    this.reason = reason;
+  }
+}
 
 /** Sends sets of a batch's rows to its table, each with its own token. */
 export class TokenSender {
@@ -11,6 +30,7 @@ export class TokenSender {
   readonly #tableColumns: TableColumns;
   readonly #batchRows: BatchRows;
   #knownViews: boolean | undefined;
+  #hasSent = false;
 
   constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows) {
     this.#options = options;
@@ -24,9 +44,11 @@ export class TokenSender {
    *
    * @param ignoreViews see `RowsToInsert`
    * @throws InsertError
+   * @throws NotSent if the table was altered since the rows were made, or cannot be looked at
    */
   async send(rows: readonly BatchRow[], ignoreViews = false): Promise<void> {
     const { tables, table, batch, mustBeAlive, onInsert } = this.#options;
+    await this.#mustBeOfTable();
     mustBeAlive();
     const token = this.sent.tokenOf(rows);
     try {
@@ -37,9 +59,26 @@ export class TokenSender {
       onInsert?.('failed', rows.length);
       throw error;
     }
+    this.#hasSent = true;
     onInsert?.('ok', rows.length);
     // Otherwise a view may still lack them.
     if (!ignoreViews) this.sent.settle(token);
+  }
+
+  /**
+   * Looks at the table's columns once more, if the last look is not a moment old. Look-ups, a search and pauses may have
+   * taken minutes since the rows were made. Without identity columns the attempt cannot begin anew once rows are in the
+   * table: they would be inserted again.
+   */
+  async #mustBeOfTable(): Promise<void> {
+    const { tables, table } = this.#options;
+    if (this.#hasSent && !canLookUp(this.#tableColumns)) return;
+    const now = await tables.columns(table).catch((error: unknown) => {
+      throw error instanceof InsertError ? new NotSent(error) : error;
+    });
+    if (areStill(this.#tableColumns, now)) return;
+    const message = `table ${table} was altered while rows were inserted that were made for its earlier columns`;
+    throw new NotSent(new InsertError('structural', { code: COLUMNS_CHANGED, message }));
   }
 
   /**

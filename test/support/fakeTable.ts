@@ -57,6 +57,9 @@ export class FakeTable {
   /** A probe fails with this. */
   probeFails: InsertError | undefined;
   lookUps = 0;
+  /** Whether the table is altered right before each of the next looks at its columns, and look-ups; not when it is empty. */
+  alterations: boolean[] = [];
+  #type = 'FixedString(1)';
   #lastInsertAtMs: number | undefined;
   #running: Row[] = [];
   readonly #tokens = new Map<string, string>();
@@ -64,7 +67,11 @@ export class FakeTable {
   readonly #sizes = new InsertSizes();
 
   readonly tables: BatchInsertOptions['tables'] = {
-    columns: () => Promise.resolve(Object.assign(new Map(COLUMNS), { hasViews: this.hasView })),
+    columns: () => {
+      this.#alter();
+      const columns = new Map([...COLUMNS, ['altered', this.#type]]);
+      return Promise.resolve(Object.assign(columns, { hasViews: this.hasView }));
+    },
     forget: () => undefined,
     probe: () => (this.probeFails === undefined ? Promise.resolve() : Promise.reject(this.probeFails)),
     lastInsertAtMs: () => this.#lastInsertAtMs,
@@ -81,10 +88,13 @@ export class FakeTable {
     },
     foundOffsets: (_table, source, from, to, isOwn?: (offset: number) => boolean) => {
       this.lookUps++;
+      this.#alter();
       return Promise.resolve(new Set(this.#found(source, from, to).filter((offset) => isOwn?.(offset) ?? true)));
     },
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
-    send: (table, { lines, token, ignoreViews = false }) => {
+    send: (table, { columns, lines, token, ignoreViews = false }) => {
+      if ((columns.get('altered') ?? this.#type) !== this.#type)
+        throw new Error('these rows were made for columns that are no more');
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');
       this.#insert(
@@ -100,6 +110,10 @@ export class FakeTable {
   /** As if another batch had been inserted just now. */
   takesOthers(): void {
     this.#lastInsertAtMs = performance.now();
+  }
+
+  #alter(): void {
+    if (this.alterations.shift() === true) this.#type = `FixedString(${this.alterations.length + 2})`;
   }
 
   #insert(rows: Row[], token: string, { text, ignoreViews }: { text: string; ignoreViews: boolean }): void {

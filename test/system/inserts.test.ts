@@ -595,6 +595,31 @@ describe('a table altered between two attempts', () => {
     expect([offsets(inserted), rejected.map(({ rejection }) => rejection.code)]).toEqual([[0], ['out_of_range']]);
   });
 
+  it.each([
+    ['while its rows are looked up', 'foundOffsets', { 1: 'out_of_range' }],
+    ['while a row that it refuses is searched', 'send', { 1: 'out_of_range', 2: 'refused_by_clickhouse' }],
+  ] as const)('so that its columns hold less, %s: no value is changed', async (_when, method, codes) => {
+    const pass = stopTime();
+    const table = await createTable('n Int64, CONSTRAINT few CHECK n != 3');
+    const values = ['{"n": 2}', '{"n": 70000}', ...(method === 'send' ? ['{"n": 3}'] : [])];
+    const real = tables[method].bind(tables) as (...given: unknown[]) => Promise<never>;
+    const spy = vi.spyOn(tables, method).mockImplementationOnce(async (...given: unknown[]) => {
+      try {
+        return await real(...given);
+      } finally {
+        const query = `ALTER TABLE ${table} MODIFY COLUMN n Int16`;
+        await client.command({ query, clickhouse_settings: { mutations_sync: '2' } });
+        pass(LOOK_MAX_AGE_MS + 1);
+      }
+    });
+    onTestFinished(() => {
+      spy.mockRestore();
+    });
+    const { rejected } = await attempt(table, records(values), { repeated: true });
+    expect(Object.fromEntries(rejected.map((item) => [item.record.offset, item.rejection.code]))).toEqual(codes);
+    expect(await query(`SELECT n FROM ${table}`)).toEqual([{ n: 2 }]);
+  });
+
   it('or since its columns were read: what was dropped is left out, without a failed attempt', async () => {
     stopTime();
     const table = await createTable('id Int64, text String');
