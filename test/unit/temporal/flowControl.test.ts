@@ -10,6 +10,7 @@ const mark = (overrides: Partial<HistorySize> = {}): HistorySize => ({
   runId: 'r1',
   bytes: 0,
   events: 10,
+  isTaskUnderWay: false,
   ...overrides,
 });
 
@@ -62,19 +63,20 @@ it('stops at the high mark, goes on below the low one, or with a new run', () =>
   expect(flow.state).toBe('open');
 });
 
-it('is slow beyond 2,000 events of one run, those sent since included: ten signals a second of all members', () => {
+it('is slow while a worker has a task of a run with 1,500 events: ten signals a second of all members, and a look after ten', () => {
   const flow = new FlowControl(flowControlLimits({ historyBytesMax: 8 * MIB, checkEveryBytes: MIB }, 3));
-  flow.observe(mark({ events: 1_998 }));
+  const paceOf = (overrides: Partial<HistorySize>) => {
+    flow.observe(mark(overrides));
+    return flow.paceMs;
+  };
+  expect(paceOf({ events: 1_499, isTaskUnderWay: true })).toBe(0);
+  expect(paceOf({ events: 7_000 })).toBe(0);
+  expect(paceOf({ events: 1_500, isTaskUnderWay: true })).toBe(300);
+  for (let signal = 0; signal < 9; signal++) flow.sent('r1', 1);
+  expect([flow.state, flow.paceMs]).toEqual(['open', 300]);
   flow.sent('r1', 1);
-  expect(flow.paceMs).toBe(0);
-  flow.sent('r1', 1);
-  expect(flow.paceMs).toBe(300);
-  flow.observe(mark({ events: 2_000 }));
-  expect(flow.paceMs).toBe(300);
-  flow.observe(mark({ runId: 'r2', events: 3 }));
-  expect(flow.paceMs).toBe(0);
-  flow.observe(null);
-  expect(flow.paceMs).toBe(0);
+  expect(flow.state).toBe('unknown');
+  expect(paceOf({ runId: 'r2', isTaskUnderWay: true })).toBe(0);
 });
 
 /** Any configuration that is accepted. */
