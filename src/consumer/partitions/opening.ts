@@ -28,7 +28,7 @@ const SHORT_LOG_WAIT_MS = 10_000;
 
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
-  readonly plans: Pick<ReadingPlans, 'open' | 'handOver' | 'reading'>;
+  readonly plans: Pick<ReadingPlans, 'open' | 'leaveLayout' | 'reading'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
@@ -218,7 +218,7 @@ export class PartitionOpening {
         partition.compare(start);
         this.fetch(partition, start.comparison.offset ?? 0);
         break;
-      case 'handOver':
+      case 'leaveLayout':
         this.#leaveLayout(assignment, partition, start, start.offset, start.layout);
         break;
       case 'newer': {
@@ -243,7 +243,7 @@ export class PartitionOpening {
     from: number,
     layout: Layout,
   ): void {
-    void this.#options.plans.handOver(assignment, partition, source, from, layout);
+    void this.#options.plans.leaveLayout(assignment, partition, source, from, layout);
     // The beginning has to be committed, and kafkajs can commit only together with a batch.
     this.fetch(partition, from);
   }

@@ -8,8 +8,8 @@ import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { AssignedPartition, PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { READING } from './commitMetadata.js';
-import { closeEpoch, isFlushed, type ClosableBatcher } from './handOver.js';
-import { mustHandOver } from './startPosition.js';
+import { closeEpoch, isFlushed, type ClosableBatcher } from './closeEpoch.js';
+import { mustLeaveLayout } from './startPosition.js';
 import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
@@ -37,7 +37,7 @@ export interface ReadingPlansOptions {
  * Takes partitions from one plan to the next when a plan ends (see {@link ReadingPlan}):
  *
  *     filling ──► reading
- *     reading under another layout ──handOver──► closing, up to the end ──flushed──► reading under ours, a new epoch
+ *     reading under another layout ──leaveLayout──► closing, up to the end ──flushed──► reading under ours, a new epoch
  *
  * What began under an assignment that has ended has no effect. The commit tells the next owner where to continue.
  */
@@ -77,8 +77,8 @@ export class ReadingPlans {
       this.#finishing.add(tracker);
       const { plan, next } = tracker;
       if (plan.state.type === 'closing') void this.#enterLayout(assignment, partition, tracker);
-      else if (mustHandOver(plan.layout, this.reading.layout, false)) {
-        void this.handOver(assignment, partition, tracker, next, plan.layout);
+      else if (mustLeaveLayout(plan.layout, this.reading.layout, false)) {
+        void this.leaveLayout(assignment, partition, tracker, next, plan.layout);
       } else {
         this.#goOn(assignment, partition, new PartitionTracker(tracker, next, this.reading));
       }
@@ -99,11 +99,11 @@ export class ReadingPlans {
 
   /**
    * A partition leaves a layout. Its epoch is closed in all batchers of that layout, and it is read up to the end.
-   * First the commit says that a hand-over has begun: otherwise a member that knows only the old layout would continue
+   * First the commit says that it leaves the layout: otherwise a member that knows only the old layout would continue
    * the epoch. If the topic is gone meanwhile, this ends without an effect, because a new topic of that name has
    * another log. Never rejects.
    */
-  async handOver(
+  async leaveLayout(
     assignment: Assignment,
     leaving: AssignedPartition,
     source: RecordSource,

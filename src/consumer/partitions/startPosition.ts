@@ -13,9 +13,9 @@ export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
 export type StartPosition =
   /** Continue where the group stopped. `missed`: the number of offsets in between that the log no longer has. */
   | { readonly type: 'continue'; readonly epoch: string; readonly offset: number; readonly missed: number }
-  /** Continue under the layout of the commit, and hand over to ours at the end of what is covered. */
+  /** Continue under the layout of the commit, and leave it for ours at the end of what is covered. */
   | {
-      readonly type: 'handOver';
+      readonly type: 'leaveLayout';
       readonly epoch: string;
       readonly offset: number;
       readonly missed: number;
@@ -62,7 +62,7 @@ export interface ShortLog {
 }
 
 /** The ways to continue where the group stopped. */
-export type GoingOn = Extract<StartPosition, { readonly type: 'continue' | 'handOver' | 'fill' }>;
+export type GoingOn = Extract<StartPosition, { readonly type: 'continue' | 'leaveLayout' | 'fill' }>;
 
 export type NewEpochReason =
   | 'the log was truncated'
@@ -114,8 +114,8 @@ export function startPosition(
     if (state.type === 'filling' && state.end > offset) {
       return { ...going, type: 'fill', layout: metadata.layout, end: state.end };
     }
-    return mustHandOver(metadata.layout, layout, state.type === 'closing')
-      ? { ...going, type: 'handOver', layout: metadata.layout }
+    return mustLeaveLayout(metadata.layout, layout, state.type === 'closing')
+      ? { ...going, type: 'leaveLayout', layout: metadata.layout }
       : { ...going, type: 'continue' };
   })();
   const isKnown = clusterId !== null && metadata.clusterId !== '';
@@ -176,7 +176,7 @@ export function afterUnknownCluster(
  * Whether a partition has to leave a layout. An epoch that is being closed cannot be continued, even if the
  * configuration has its layout again.
  */
-export function mustHandOver(epochs: Layout, ours: Layout, closing: boolean): boolean {
+export function mustLeaveLayout(epochs: Layout, ours: Layout, closing: boolean): boolean {
   return closing || layoutName(epochs) !== layoutName(ours);
 }
 
@@ -201,7 +201,7 @@ export type KnownPosition =
 
 /**
  * It is the same log. It is read from its start under the same epoch, and the batchers drop what they have accepted
- * before. If the epoch is of another layout, the partition is handed over to ours.
+ * before. If the epoch is of another layout, the partition leaves it for ours.
  */
 export interface SameEpoch {
   readonly type: 'sameEpoch';
@@ -209,7 +209,7 @@ export interface SameEpoch {
   readonly offset: number;
   /** The number of offsets that were never accepted and that the log no longer has. */
   readonly missed: number;
-  /** The layout to hand over from. Null if the epoch can be continued. */
+  /** The layout to leave. Null if the epoch can be continued. */
   readonly from: Layout | null;
 }
 
@@ -226,7 +226,7 @@ export function knownPosition(
 ): KnownPosition {
   if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
   const { mark, startOffset, closed } = known;
-  const mustLeave = mustHandOver(known.layout, layout, closed);
+  const mustLeave = mustLeaveLayout(known.layout, layout, closed);
   const ifSame: SameEpoch = {
     type: 'sameEpoch',
     epoch: mark.epoch,

@@ -2,14 +2,14 @@ import { expect } from 'vitest';
 import type { PartitionCommit } from '../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../src/consumer/partitions/assignment.js';
 import { formatCommitMetadata, READING } from '../../../src/consumer/partitions/commitMetadata.js';
-import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/partitions/handOver.js';
+import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../src/consumer/partitions/closeEpoch.js';
 import { Lane } from '../../../src/consumer/lanes/lane.js';
 import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
 import { planRewind } from '../../../src/consumer/partitions/rewindPlan.js';
 import {
   knownPosition,
   lastEpoch,
-  mustHandOver,
+  mustLeaveLayout,
   startPosition,
   type KnownEpoch,
 } from '../../../src/consumer/partitions/startPosition.js';
@@ -227,7 +227,7 @@ export class GroupModel {
         );
         break;
       }
-      case 'handOver':
+      case 'leaveLayout':
         member.handingOver.set(partition, { epoch: position.epoch, from: position.offset, layout: position.layout });
         break;
       case 'newEpoch':
@@ -347,7 +347,7 @@ export class GroupModel {
         if (!(await isFlushed(tracker, this.#closable(plan.layout, late)))) continue;
         const source = { topic: TOPIC, partition, epoch: this.#newEpoch() };
         assignment.open(new PartitionTracker(source, next, { layout, state: READING, end: null }), null);
-      } else if (mustHandOver(plan.layout, layout, false)) {
+      } else if (mustLeaveLayout(plan.layout, layout, false)) {
         member.handingOver.set(partition, { epoch, from: next, layout: plan.layout });
       } else {
         assignment.open(new PartitionTracker(tracker, next, { ...plan, state: READING, end: null }), null);

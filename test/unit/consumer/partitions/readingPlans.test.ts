@@ -68,15 +68,15 @@ function member() {
   });
   const present = (): PartitionTracker | undefined =>
     assignment.get({ topic: 'orders', partition: 0 })?.tracker ?? undefined;
-  const handOver = (of: RecordSource, from: number, layout: Layout) =>
-    plans.handOver(assignment, assignment.get(of)!, of, from, layout);
-  return { plans, handOver, assignment, present, done, state, told };
+  const leaveLayout = (of: RecordSource, from: number, layout: Layout) =>
+    plans.leaveLayout(assignment, assignment.get(of)!, of, from, layout);
+  return { plans, leaveLayout, assignment, present, done, state, told };
 }
 
 it('says that a partition leaves a layout before it closes its epoch there, and reads up to the end of it', async () => {
-  const { handOver, assignment, present, done } = member();
+  const { leaveLayout, assignment, present, done } = member();
   assignment.open(newTracker(source, 5), 5);
-  const leaving = handOver(source, 5, OLD);
+  const leaving = leaveLayout(source, 5, OLD);
   expect(present()).toBeUndefined();
   await leaving;
   expect(done.filter((what) => what !== 'asked')).toEqual([
@@ -92,8 +92,8 @@ it('says that a partition leaves a layout before it closes its epoch there, and 
 });
 
 it('enters its own layout under a new epoch once the old batchers have flushed all that was read', async () => {
-  const { plans, handOver, assignment, present, done, state } = member();
-  await handOver(source, 5, OLD);
+  const { plans, leaveLayout, assignment, present, done, state } = member();
+  await leaveLayout(source, 5, OLD);
   const closing = present()!;
   plans.finish(assignment);
   expect(present()).toBe(closing);
@@ -114,9 +114,9 @@ it.each([
   ['commit closing 5', ['commit closing 5']],
   ['closed at 9', ['commit closing 5', 'asked', 'asked', 'closed at 9', 'closed at 9', 'asked', 'asked']],
 ])('does nothing any more to the partition where the assignment ends with: %s', async (over, expected) => {
-  const { handOver, present, done, state } = member();
+  const { leaveLayout, present, done, state } = member();
   state.over = over;
-  await handOver(source, 5, OLD);
+  await leaveLayout(source, 5, OLD);
   expect(done).toEqual(expected);
   expect(present()).toBeUndefined();
 });
@@ -125,21 +125,21 @@ it.each([
   ['commit closing 5', ['commit closing 5']],
   ['closed at 9', ['commit closing 5', 'asked', 'asked', 'closed at 9', 'closed at 9', 'asked', 'asked']],
 ])('does nothing any more to the partition where its topic is gone with: %s', async (over, expected) => {
-  const { handOver, assignment, present, done, state } = member();
+  const { leaveLayout, assignment, present, done, state } = member();
   Object.assign(state, { over, gone: true });
-  await handOver(source, 5, OLD);
+  await leaveLayout(source, 5, OLD);
   expect(done).toEqual(expected);
   expect(present()).toBeUndefined();
   expect(assignment.get(source)!.isUnknown).toBe(true);
 });
 
 it('ends a hand-over that waits where its topic is gone, and leaves the next one of the partition alone', async () => {
-  const { handOver, assignment, present, done, state } = member();
+  const { leaveLayout, assignment, present, done, state } = member();
   state.canCommit = false;
-  const before = handOver(source, 5, OLD);
+  const before = leaveLayout(source, 5, OLD);
   assignment.topicGone(assignment.get(source)!);
   const next = { ...source, epoch: 'e2' };
-  const after = handOver(next, 7, OLD);
+  const after = leaveLayout(next, 7, OLD);
   state.canCommit = true;
   await Promise.all([before, after]);
   expect(done.filter((what) => what.startsWith('commit'))).toEqual(['commit closing 7']);
@@ -147,8 +147,8 @@ it('ends a hand-over that waits where its topic is gone, and leaves the next one
 });
 
 it('no longer waits for the batchers to flush what the old log had, where its topic is gone', async () => {
-  const { plans, handOver, assignment, present, state, told } = member();
-  await handOver(source, 5, OLD);
+  const { plans, leaveLayout, assignment, present, state, told } = member();
+  await leaveLayout(source, 5, OLD);
   state.answers = false;
   present()!.advanceTo(10);
   plans.finish(assignment);
@@ -158,9 +158,9 @@ it('no longer waits for the batchers to flush what the old log had, where its to
 });
 
 it('waits until it can commit, and begins nothing while the member drains', async () => {
-  const { handOver, assignment, done, state } = member();
+  const { leaveLayout, assignment, done, state } = member();
   state.canCommit = false;
-  const leaving = handOver(source, 5, OLD);
+  const leaving = leaveLayout(source, 5, OLD);
   expect(done).toEqual(['no commit yet']);
   assignment.drain();
   state.canCommit = true;

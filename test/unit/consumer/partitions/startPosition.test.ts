@@ -149,7 +149,7 @@ it('where Kafka does not tell its id, no epoch begins for that alone: the record
 });
 
 it('hands over from the layout of the commit where ours is another', () => {
-  const expected = { type: 'handOver', epoch: 'e1', offset: 50, missed: 0, layout: LAYOUT };
+  const expected = { type: 'leaveLayout', epoch: 'e1', offset: 50, missed: 0, layout: LAYOUT };
   expect(startPosition(facts(), { ...context, layout: TWELVE })).toEqual(expected);
   const byPartition = { batchers: 8, keyFunction: 'partition' } as const;
   expect(startPosition(facts(), { ...context, layout: byPartition })).toEqual(expected);
@@ -159,8 +159,8 @@ it('hands over from the layout of the commit where ours is another', () => {
 
 it('carries a hand-over on that another member began, even back at the layout it left', () => {
   const closing = facts({ committedMetadata: metadata({ type: 'closing' }) });
-  expect(startPosition(closing, context)).toMatchObject({ type: 'handOver', layout: LAYOUT });
-  expect(startPosition(closing, { ...context, layout: TWELVE })).toMatchObject({ type: 'handOver', layout: LAYOUT });
+  expect(startPosition(closing, context)).toMatchObject({ type: 'leaveLayout', layout: LAYOUT });
+  expect(startPosition(closing, { ...context, layout: TWELVE })).toMatchObject({ type: 'leaveLayout', layout: LAYOUT });
 });
 
 it('fills holes up to the end of a rewind under the layout of the commit, then reads on', () => {

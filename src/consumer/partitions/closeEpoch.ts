@@ -2,7 +2,7 @@ import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import type { RecordSource } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 
-/** The parts of a batcher's client that a hand-over needs. */
+/** The parts of a batcher's client that closing an epoch needs. */
 export type ClosableBatcher = Pick<BatcherClient, 'epochStatus' | 'close'>;
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../../src/consumer/partitions/handOver.js';
+import { closeEpoch, isFlushed, type ClosableBatcher } from '../../../../src/consumer/partitions/closeEpoch.js';
 import { BatcherState } from '../../../../src/workflows/batcherState.js';
 import { chunk, input } from '../../../support/chunks.js';
 
