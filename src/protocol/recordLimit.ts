@@ -13,8 +13,8 @@ const HEADER_OBJECT_BYTES = 200;
  * decompress to 256 MiB, and each process that handles it needs several times as much.
  *
  * Measured with Node 20: while a record of 16 MiB is packed, it takes 50 MiB in the consumer. In each flush of a worker
- * it takes some 65 MiB, and 200 MiB for a moment if it has a million fields. With three flushes at once that fits into
- * 1 GiB, the limit of the chart.
+ * it takes some 65 MiB, and for a moment up to 500 MiB if it has three million fields, or zero bytes that a mapped column
+ * takes. Beside a full load that is over 1 GiB, the limit of the chart.
  *
  * Records that a batcher accepted before this bound existed may be larger. They are still decoded and inserted.
  */
