@@ -55,7 +55,7 @@ it('a clock shows what JavaScript says, in every zone and at every instant of a 
     fc.property(fc.constantFrom(...ZONES), instants, (zone, instant) => {
       expect(wallClock(zone)(instant)).toBe(asked(zone, instant));
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });
 
@@ -93,7 +93,7 @@ it('JavaScript is asked once for the offsets of half a year, however many times 
     ['Asia/Kolkata', 500],
   ] as const) {
     const nameOf = keyNames('DateTime', zone);
-    for (let minute = 0; minute < 100_000; minute++)
+    for (let minute = 0; minute < 20_000; minute++)
       nameOf(new Date(Date.UTC(2024, 0, 1, 0, minute)).toISOString().slice(0, 19));
     const calls = format.mock.calls.length + parts.mock.calls.length;
     expect(calls).toBeLessThanOrEqual(most);
