@@ -7,7 +7,7 @@ import type { Config } from '../config/config.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { Claims } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
-import { Installations } from '../installation/installations.js';
+import { Installations, setName } from '../installation/installations.js';
 import { Membership } from '../installation/membership.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
@@ -188,11 +188,12 @@ function warnOfFurther(
 ): void {
   if (installation !== null) return;
   const all = new Set(pipelines.map(({ name }) => installations.of(name)));
+  const names = [...all].flatMap((one) => one?.name ?? []);
   for (const further of all)
     if (further !== null && hasOwnTaskQueue(further))
       logger.warn(
         { installation: further.name, activities: further.taskQueue, taskQueue: temporal.taskQueue },
-        'The task queue belongs to an installation with another Kafka, ClickHouse or database. So the activities of this one have a task queue of their own: set installation, so that KEDA knows it',
+        `The task queue belongs to an installation with another Kafka, ClickHouse or database. So the activities of this one have a task queue of their own: ${setName(further.name, names)}, so that KEDA knows it`,
       );
 }
 

@@ -90,6 +90,18 @@ export function placeIds({ kafka, ids }: Evidence): readonly string[] {
   return kafka === null ? [] : ids.filter((id) => id.includes('/'));
 }
 
+/**
+ * Why a configured name may be that of another installation, as a part of a sentence. Null if nothing speaks against it:
+ * another replica has another address, but the same Kafka and a database of the same name.
+ */
+export function otherPlace(claim: Claim, evidence: Evidence): string | null {
+  if (claim.kafka !== null && evidence.kafka !== null && claim.kafka !== evidence.kafka)
+    return `its Kafka cluster is ${claim.kafka}, and the one here is ${evidence.kafka}`;
+  const [theirs, here] = [databases(claim), databases(evidence)];
+  if (theirs.length === 0 || here.length === 0 || shares(theirs, here)) return null;
+  return `its database is ${theirs.join(', ')}, and the one here is ${here.join(', ')}`;
+}
+
 function databases({ addresses }: Evidence): readonly string[] {
   return addresses.map((address) => address.slice(address.lastIndexOf('/') + 1));
 }

@@ -60,7 +60,10 @@ export class Installations {
       const found = evidence.get(name) ?? EMPTY_CLAIM;
       const stored = await claims.read(pipelineClaim(name));
       mine.push({ name, evidence: found, stored });
-      const problem = this.#problem(name, stored?.claim ?? null, found);
+    }
+    const names = mine.flatMap(({ stored }) => stored?.claim.installation?.name ?? []);
+    for (const { name, evidence: found, stored } of mine) {
+      const problem = this.#problem(name, stored?.claim ?? null, found, names);
       if (problem !== null) problems.push(problem);
       else if (stored?.claim.installation) this.#byPipeline.set(name, stored.claim.installation);
     }
@@ -88,7 +91,8 @@ export class Installations {
         return;
       }
       stored = await claims.read(name);
-      const problem = this.#problem(pipeline, stored?.claim ?? null, evidence);
+      const names = [...this.#byPipeline.values()].map((known) => known.name);
+      const problem = this.#problem(pipeline, stored?.claim ?? null, evidence, names);
       if (problem !== null) throw new OtherInstallationError(problem);
     }
     throw new Error(`the claim of pipeline ${pipeline} changes all the time`);
@@ -133,11 +137,12 @@ export class Installations {
     }
   }
 
-  #problem(pipeline: string, claim: Claim | null, evidence: Evidence): string | null {
+  /** @param names see {@link setName} */
+  #problem(pipeline: string, claim: Claim | null, evidence: Evidence, names: readonly string[]): string | null {
     if (claim === null) return null;
     const judgement = judgeClaim(claim, this.#options.config.installation, evidence, true);
     if (judgement.same) return null;
-    const { message, todo } = otherInstallation(pipeline, claim, judgement.because);
+    const { message, todo } = otherInstallation(pipeline, claim, judgement.because, names);
     return `${message}. Two installations must not share it: ${todo}`;
   }
 
@@ -247,16 +252,33 @@ function claimOf(installation: Installation, { kafka, addresses, ids }: Evidence
 /** A claim without any evidence. */
 const EMPTY_CLAIM: Claim = { format: CLAIM_FORMAT, installation: null, kafka: null, addresses: [], ids: [] };
 
-/** Says that a pipeline belongs to another installation, and what to do. */
+/**
+ * Says how to name an installation in a configuration. If its pipelines belong to several ones, no name is right: it
+ * would keep the pipelines of the others, and so all, from starting.
+ *
+ * @param names the installations of all claimed pipelines of the configuration
+ */
+export function setName(name: string, names: readonly string[]): string {
+  const all = [...new Set([...names, name])].sort();
+  if (all.length === 1) return `set installation: ${name}`;
+  return `separate the pipelines of installations ${all.join(', ')}: give each installation a configuration of its own, and set its name there`;
+}
+
+/**
+ * Says that a pipeline belongs to another installation, and what to do.
+ *
+ * @param names see {@link setName}
+ */
 export function otherInstallation(
   pipeline: string,
   { installation }: Claim,
   because: string,
+  names: readonly string[],
 ): { readonly message: string; readonly todo: string } {
   const whose = installation === null ? 'another installation' : `installation ${installation.name}`;
   const todo = 'give the pipeline another name, or use another namespace of Temporal';
   const moved =
-    installation === null ? '' : `; if it is the same data at another address, set installation: ${installation.name}`;
+    installation === null ? '' : `; if it is the same data at another address, ${setName(installation.name, names)}`;
   return {
     message: `pipeline ${pipeline} belongs to ${whose} in this namespace of Temporal: ${because}`,
     todo: todo + moved,

@@ -1,8 +1,8 @@
 import type { Config } from '../../config/config.js';
-import { judgeClaim, placeIds, type Claim, type Evidence } from '../../installation/claim.js';
+import { judgeClaim, otherPlace, placeIds, type Claim, type Evidence } from '../../installation/claim.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { gatherEvidence } from '../../installation/evidence.js';
-import { findInstallation, otherInstallation } from '../../installation/installations.js';
+import { findInstallation, otherInstallation, setName } from '../../installation/installations.js';
 import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';
 import { answerOf } from '../shared/chosen.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
@@ -16,10 +16,13 @@ export async function checkInstallation(config: Config, timeoutMs: number): Prom
         const evidence = await gatherEvidence(config, admin, tables);
         const claims = new Claims(client, config.temporal.requestTimeoutMs);
         const found: Finding[] = [];
+        const claimed = new Map<string, Claim | null>();
+        for (const name of evidence.keys()) claimed.set(name, (await claims.read(pipelineClaim(name)))?.claim ?? null);
+        const names = [...claimed.values()].flatMap((claim) => claim?.installation?.name ?? []);
         for (const [name, mine] of evidence) {
-          const claim = (await claims.read(pipelineClaim(name)))?.claim ?? null;
+          const claim = claimed.get(name) ?? null;
           const known = claim?.installation ? NOT_ASKED : await findInstallation(claims, config, mine);
-          found.push(judgePipeline({ name, claim, configured: config.installation, mine, ...known }));
+          found.push(judgePipeline({ name, claim, names, configured: config.installation, mine, ...known }));
         }
         return [...found, ...judgeEvidence(config.installation, [...evidence.values()])];
       }),
@@ -34,6 +37,8 @@ interface PipelineFacts {
   readonly name: string;
   /** Null if nobody has claimed the pipeline. */
   readonly claim: Claim | null;
+  /** The installations of all claimed pipelines of the configuration. */
+  readonly names: readonly string[];
   /** The `installation` of the configuration. */
   readonly configured: string | null;
   readonly mine: Evidence;
@@ -45,13 +50,20 @@ interface PipelineFacts {
 const NOT_ASKED = { own: null, owner: null };
 
 /** Judges which installation a pipeline belongs to, or which one its first worker will claim it for. */
-export function judgePipeline({ name, claim, configured, mine, own, owner }: PipelineFacts): Finding {
+export function judgePipeline({ name, claim, names, configured, mine, own, owner }: PipelineFacts): Finding {
   const { ok, warning, wrong } = judges(`pipeline ${name}`);
   const judgement = claim === null ? null : judgeClaim(claim, configured, mine, true);
   if (claim !== null && judgement?.same === false) {
-    const { message, todo } = otherInstallation(name, claim, judgement.because);
+    const { message, todo } = otherInstallation(name, claim, judgement.because, names);
     return wrong(message, todo);
   }
+  const named = claim ?? owner;
+  const elsewhere = configured !== null && named?.installation?.name === configured ? otherPlace(named, mine) : null;
+  if (elsewhere !== null)
+    return warning(
+      `is of installation ${configured} by the configured name alone: ${elsewhere}`,
+      'right if that installation has moved here; otherwise set another name, since the batches of one would go to the other',
+    );
   const installation = claim?.installation ?? null;
   if (installation !== null) {
     const { name: whose, taskQueue } = installation;
@@ -59,7 +71,7 @@ export function judgePipeline({ name, claim, configured, mine, own, owner }: Pip
       return ok(`belongs to this installation, ${whose}; its activities are on task queue ${taskQueue}`);
     return warning(
       `belongs to installation ${whose}, which is not the first one of its task queue; its activities are on task queue ${taskQueue}`,
-      `set installation: ${whose}, so that KEDA’s triggers know this queue`,
+      `${setName(whose, names)}, so that KEDA’s triggers know this queue`,
     );
   }
   const unclaimed = 'belongs to no installation yet: the first worker claims it';
@@ -69,7 +81,7 @@ export function judgePipeline({ name, claim, configured, mine, own, owner }: Pip
   if (configured !== null || first === null || difference === null || difference.same) return ok(unclaimed);
   return warning(
     `${unclaimed} for a new one. Installation ${first.name} has the task queue: ${difference.because}`,
-    `if it is the same database of the same ClickHouse, set installation: ${first.name} before the first start; otherwise a name of its own, so that KEDA’s triggers know its queue`,
+    `if it is the same database of the same ClickHouse, ${setName(first.name, names)} before the first start; otherwise set a name of its own, so that KEDA’s triggers know its queue`,
   );
 }
 

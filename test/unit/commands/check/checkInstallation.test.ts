@@ -9,7 +9,7 @@ function claim(name: string, taskQueue: string, evidence: Evidence): Claim {
   return { format: 'ktb-claim/1', installation: { name, taskQueue }, ...evidence };
 }
 
-const NEW = { name: 'orders', claim: null, configured: null, mine: HERE, own: null, owner: null };
+const NEW = { name: 'orders', claim: null, names: [], configured: null, mine: HERE, own: null, owner: null };
 
 describe('the installation of a pipeline', () => {
   it('is said to be a further one, with the name to set, unless that is set', () => {
@@ -33,6 +33,42 @@ describe('the installation of a pipeline', () => {
     );
     expect(apart.todo).toContain('set installation: first before the first start');
     expect(judgePipeline({ ...NEW, configured: 'mine', owner: claim('first', 'q', THERE) }).level).toBe('ok');
+  });
+
+  it('is doubted if the configured name is that of one with another database or Kafka, but not another replica', () => {
+    const elsewhere = [
+      { ...HERE, kafka: 'k2' },
+      { ...HERE, addresses: ['ch1:8123/other'], ids: ['server-1/other'] },
+    ];
+    for (const place of elsewhere) {
+      const first = claim('first', 'q', place);
+      const known = { ...NEW, configured: 'first', own: first.installation };
+      for (const found of [judgePipeline({ ...known, owner: first }), judgePipeline({ ...known, claim: first })]) {
+        expect(found.level).toBe('warning');
+        expect(found.message).toMatch(/^is of installation first by the configured name alone: its (Kafka|database)/);
+      }
+    }
+    const replica = claim('first', 'q', { ...THERE, addresses: ['ch2:8123/default'] });
+    expect(judgePipeline({ ...NEW, configured: 'first', own: replica.installation, owner: replica }).level).toBe('ok');
+  });
+
+  it('is given no name to set if the configuration has pipelines of others: that would keep these from starting', () => {
+    const mixed = { ...NEW, names: ['mine', 'first'] };
+    for (const found of [
+      judgePipeline({ ...mixed, claim: claim('mine', 'q@mine', HERE) }),
+      judgePipeline({ ...mixed, claim: claim('first', 'q', HERE), configured: 'mine' }),
+      judgePipeline({ ...mixed, names: ['mine'], owner: claim('first', 'q', THERE) }),
+    ]) {
+      expect(found.todo).not.toContain('set installation:');
+      expect(found.todo).toContain('separate the pipelines of installations first, mine');
+    }
+    const alone = judgePipeline({
+      ...NEW,
+      names: ['first', 'first'],
+      claim: claim('first', 'q', HERE),
+      configured: 'new',
+    });
+    expect(alone.todo).toContain('set installation: first');
   });
 
   it('cannot be recognized by others without ids of Kafka and of the database, and that is said, unless it has a name', () => {
