@@ -103,3 +103,13 @@ it.each(['pause', 'resume', 'flush', 'drain'])('%s wants a reason that says some
     });
   }
 });
+
+it('`ktb check --json` names the configuration file that is missing', async () => {
+  const found = await promisify(execFile)(process.execPath, [CLI, 'check', '--config', 'none.yaml', '--json']).catch(
+    (error: unknown) => error as { code: number; stdout: string },
+  );
+  expect(found).toMatchObject({ code: 2 });
+  expect(JSON.parse(found.stdout)).toMatchObject([
+    { level: 'wrong', subject: 'configuration none.yaml', todo: 'mend the configuration' },
+  ]);
+});

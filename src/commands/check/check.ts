@@ -28,7 +28,9 @@ export async function check({ config: file, json }: { config: string; json: bool
   } catch (error) {
     if (!json || !(error instanceof ConfigError)) throw error;
     print(
-      error.problems.map(({ path, message }) => judges(`configuration ${path.join('.')}`).wrong(message)),
+      error.problems.map(({ path, message }) =>
+        judges(`configuration ${path.length === 0 ? file : path.join('.')}`).wrong(message, 'mend the configuration'),
+      ),
       json,
     );
     process.exitCode = 2;
