@@ -9,16 +9,19 @@ export interface DueTask {
   readonly scheduledAtMs: number;
 }
 
-/** No workflow task takes longer: Temporal gives it to another worker then. Its default for `workflowTaskTimeout`. */
-const TASK_MS_MAX = 10_000;
+/**
+ * A task rarely takes longer. Temporal's own 10 s would be too much: where signals replace a task that fails, none gets
+ * so old.
+ */
+const TASK_MS_MAX = 5_000;
 /** A single late task proves nothing: a worker or a server may just have restarted. */
 const LATE_TIMES = 3;
 
 /**
  * Finds batchers whose workflow tasks do not get done, because they fail each time or no worker takes them. A busy
- * batcher is not one of them. A task is late if it is repeated or has been due for more than 10 s. A batcher is stuck if
+ * batcher is not one of them. A task is late if it is repeated or has been due for more than 5 s. A batcher is stuck if
  * it was late three times in a row. That it is another task each time proves nothing: signals make a new one of a task that
- * fails. So a consumer whose clock is more than 10 s ahead of the server's may take a busy batcher for stuck.
+ * fails. So a consumer whose clock is more than 5 s ahead of the server's may take a busy batcher for stuck.
  */
 export class StuckTasks {
   readonly #lateTimes = new Map<string, number>();

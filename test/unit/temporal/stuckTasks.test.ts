@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { StuckTasks, type DueTask } from '../../../src/temporal/stuckTasks.js';
 
 const YOUNG: DueTask = { attempt: 1, scheduledAtMs: 99_000 };
-const OLD: DueTask = { attempt: 1, scheduledAtMs: 80_000 };
+const OLD: DueTask = { attempt: 1, scheduledAtMs: 90_000 };
 const REPEATED: DueTask = { attempt: 2, scheduledAtMs: 99_900 };
 
 /** What each of some looks, half a minute apart, tells of one batcher. */
