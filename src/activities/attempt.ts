@@ -7,6 +7,8 @@ export class AttemptExpiredError extends Error {
 }
 
 const BEAT_INTERVAL_MS = 3_000;
+/** What the way of a task to its worker takes, at most, in good times. */
+const FRESH_MS = 3_000;
 
 /**
  * Tells Temporal that an attempt is alive, and resolves when Temporal knows it. False if Temporal has given the attempt
@@ -45,8 +47,14 @@ export class Attempt {
    * may be missing, or come from attempts before the reset.
    */
   readonly #wasReset: boolean;
-  /** When the last heartbeat that arrived was sent. */
+  /** When the last heartbeat that arrived was sent; before the first one, the earliest time at which the attempt can have begun. */
   #lastBeat = this.#startedAt;
+  /**
+   * Whether the task can have come only just now. One that was on its way for long, because the process stood still or a
+   * connection hung, may belong to another worker by now. Temporal counts from when it gave the task out, and that is not
+   * known here.
+   */
+  readonly #isFresh: boolean;
   readonly #givenUp = new AbortController();
 
   private constructor(context: Context, beat: Beat) {
@@ -57,6 +65,9 @@ export class Attempt {
     this.#notes = readNotes(context.info.heartbeatDetails, attempt);
     this.#wasReset =
       attempt === 1 && (this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
+    const waitedMs = this.#startedAt.wallMs - currentAttemptScheduledTimestampMs;
+    this.#isFresh = waitedMs >= 0 && waitedMs < FRESH_MS;
+    if (this.#isFresh) this.#lastBeat = earlier(this.#startedAt, waitedMs);
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
     this.activity = `${this.runId}/${context.info.activityId}`;
@@ -73,11 +84,11 @@ export class Attempt {
       attempt.#sendBeat().catch(() => undefined);
     }, BEAT_INTERVAL_MS);
     try {
+      // After a reset the old notes must be replaced first, or the next attempt takes them for ours.
+      if (attempt.#wasReset || !attempt.#isFresh) await attempt.#sendBeat();
       // So the next attempt has these notes, even if this one ends soon, and knows that they are this attempt's: see
       // readNotes.
-      if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
-      // After a reset the old notes must be replaced first, or the next attempt takes them for ours.
-      else if (attempt.#wasReset) await attempt.#sendBeat();
+      else if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
       return await work(attempt);
     } finally {
       clearInterval(timer);
@@ -144,6 +155,10 @@ export class Attempt {
 interface Moment {
   readonly wallMs: number;
   readonly steadyMs: number;
+}
+
+function earlier({ wallMs, steadyMs }: Moment, ms: number): Moment {
+  return { wallMs: wallMs - ms, steadyMs: steadyMs - ms };
 }
 
 function momentNow(): Moment {

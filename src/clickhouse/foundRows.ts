@@ -54,6 +54,10 @@ export class FoundRows {
    * Asks which of these rows are in the table. First it makes sure that no insert is running that could still bring
    * some.
    *
+   * Each source is asked for by itself. If an earlier attempt, of which nobody knows any more, inserts the batch meanwhile,
+   * only the sources asked for after it have rows. So what is missing is asked for again until nothing new is found.
+   * Otherwise the rest would be sent as another set, whose token is not known.
+   *
    * @throws InsertError if one may be running, or the table cannot be asked
    */
   async lookUp(rows: readonly BatchRow[]): Promise<void> {
@@ -63,7 +67,12 @@ export class FoundRows {
       if (await tables.isInserting(batch)) throw stillInserting();
       this.#mayBeRunning = false;
     }
-    for (const row of await rowsInTable(this.#options, this.#tableColumns, rows)) this.#found.add(row);
+    for (let asked = rows; asked.length > 0;) {
+      const present = await rowsInTable(this.#options, this.#tableColumns, asked);
+      if (present.length === 0) return;
+      for (const row of present) this.#found.add(row);
+      asked = this.missing(asked);
+    }
   }
 }
 

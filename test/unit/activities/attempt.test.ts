@@ -9,10 +9,13 @@ afterEach(() => void vi.restoreAllMocks());
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
+const scheduled = (atMs: number) => ({ scheduledTimestampMs: atMs, currentAttemptScheduledTimestampMs: atMs });
+const justScheduled = () => scheduled(Date.now());
+
 /** Lets the clocks go on, and tells whether the attempt may still touch the world then. */
 async function isAlive(clocks: { wallMs: number; steadyMs: number }): Promise<boolean> {
   const environment = new MockActivityEnvironment(
-    { startToCloseTimeoutMs: 10 * MINUTE_MS, heartbeatTimeoutMs: MINUTE_MS },
+    { startToCloseTimeoutMs: 10 * MINUTE_MS, heartbeatTimeoutMs: MINUTE_MS, ...justScheduled() },
     { logger: new DefaultLogger('ERROR') },
   );
   const noBeat: Beat = () => Promise.reject(new Error('no answer'));
@@ -42,8 +45,50 @@ it('an attempt is over by either clock: the one may be set back, and the other s
   expect(await isAlive({ wallMs: MINUTE_MS, steadyMs: 0 })).toBe(false);
 });
 
+it.each([
+  ['came late', -3_000],
+  ['comes from a server whose clock is ahead', 1_000],
+])(
+  'the first attempt of a task that %s asks Temporal before anything else, and is over if another one has begun',
+  async (_how, sinceNowMs) => {
+    const info = scheduled(Date.now() + sinceNowMs);
+    const run = (beat: Beat) =>
+      new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') }).run(() =>
+        Attempt.run(beat, (attempt) => {
+          attempt.mustBeAlive();
+          return Promise.resolve('done');
+        }),
+      );
+    await expect(run(() => Promise.resolve(false))).rejects.toThrow('out of time');
+    await expect(run(() => Promise.reject(new Error('no answer')))).rejects.toThrow('no answer');
+    expect(await run(() => Promise.resolve(true))).toBe('done');
+  },
+);
+
+it('the first attempt counts its time from when its task was scheduled', async () => {
+  const info = {
+    heartbeatTimeoutMs: MINUTE_MS,
+    startToCloseTimeoutMs: HOUR_MS,
+    ...scheduled(Date.now() - 2_000),
+  };
+  const environment = new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') });
+  await environment.run(() =>
+    Attempt.run(
+      () => Promise.resolve(true),
+      (attempt) => {
+        const nowMs = Date.now();
+        vi.spyOn(Date, 'now').mockReturnValue(nowMs + MINUTE_MS - 2_000);
+        expect(() => {
+          attempt.mustBeAlive();
+        }).toThrow('out of time');
+        return Promise.resolve();
+      },
+    ),
+  );
+});
+
 it('an attempt that Temporal has called off or given up, as the answer to its beat says, waits for nothing any more', async () => {
-  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+  const environment = new MockActivityEnvironment(justScheduled(), { logger: new DefaultLogger('ERROR') });
   await environment.run(() =>
     Attempt.run(
       () => Promise.resolve(false),

@@ -40,6 +40,32 @@ it('lets others have their turn by the time that rows take, not by their number'
   expect(turns).toBeGreaterThanOrEqual(50);
 });
 
+it('rows that an earlier attempt inserts between two questions of a look-up are found, and not sent as another set', async () => {
+  const table = new FakeTable();
+  const sources = [0, 1, 2].map((partition) => ({ topic: 'orders', partition, epoch: 'e1' }));
+  const records = sources.map((source) => ({ source, record: record(7) }));
+  const options = {
+    table: 't',
+    columns: {},
+    batch: 'b',
+    repeated: true,
+    overdue: false,
+    mustBeAlive: () => undefined,
+  };
+  let asked = 0;
+  const tables: BatchInsertOptions['tables'] = {
+    ...table.tables,
+    foundOffsets: async (...question) => {
+      // The attempt that nobody knows of any more. Its rows come at once.
+      if (++asked === 2) await insertRecords(records, { ...options, repeated: false, tables: table.tables });
+      return table.tables.foundOffsets(...question);
+    },
+  };
+  const { inserted } = await insertRecords(records, { ...options, tables });
+  expect(inserted).toHaveLength(3);
+  expect(table.rows.map(({ _partition }) => _partition)).toEqual([0, 1, 2]);
+});
+
 const ANSWER_ROWS_MAX = 100;
 
 /** Every eighth of these records is of the batch, the others are other batchers'. An answer to a look-up has a limit. */
