@@ -4,7 +4,10 @@ export interface ForeignSignal {
   readonly name: string;
   /** Its arguments as a JSON array. Null if they are too large to be kept. */
   readonly value: string | null;
-  /** Bytes of the whole JSON in UTF-8; from version 0.2.0, its characters. 0 if the arguments cannot be written as JSON. */
+  /**
+   * Bytes of the whole JSON in UTF-8. If a batcher of version 0.1.0 kept the signal: its characters. 0 if the arguments
+   * cannot be written as JSON.
+   */
   readonly size: number;
   /** Workflow time, milliseconds since 1970. */
   readonly atMs: number;

@@ -53,7 +53,7 @@ export function formatUnread(sinceMs: number): string {
 
 /**
  * Like {@link formatUnread}, while a first commit in several parts is not finished: `ktb1;since=TIME;unfinished`. What
- * has no offset beside it is not new. Version 0.2.0 takes it for the metadata of a later version.
+ * has no offset beside it is not new. Version 0.1.0 takes it for the metadata of a later version.
  *
  * @param sinceMs milliseconds since 1970. 0: the partitions begin at the beginnings of their logs
  */
