@@ -164,12 +164,11 @@ export class TemporalBatcherClient implements BatcherClient {
   async history(): Promise<HistorySize | null> {
     try {
       const description = await this.#withDeadline(() => this.#client.workflow.getHandle(this.workflowId).describe());
-      const { runId, historySize, historyLength, status, raw } = description;
+      const { runId, historySize, historyLength, status } = description;
       // A closed run gets no shorter, so its history must not stop the lane. The next signal finds it closed, and an
       // heir is started.
       if (!isOpen(status.name)) return null;
-      const state: number | null | undefined = raw.pendingWorkflowTask?.state;
-      return { runId, bytes: historySize ?? 0, events: historyLength, isTaskUnderWay: state === TASK_STARTED };
+      return { runId, bytes: historySize ?? 0, events: historyLength };
     } catch (error) {
       if (isNotFound(error)) return null;
       throw error;
@@ -256,9 +255,6 @@ export async function listLayouts(client: Client, pipeline: string): Promise<Lay
   }
   return [...layouts.values()];
 }
-
-/** `PENDING_WORKFLOW_TASK_STATE_STARTED` of Temporal's API: a worker has it. */
-const TASK_STARTED = 2;
 
 const NO_BODIES = new Uint8Array(0);
 

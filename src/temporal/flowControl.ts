@@ -3,8 +3,6 @@ export interface HistorySize {
   readonly runId: string;
   readonly bytes: number;
   readonly events: number;
-  /** A worker has a task of the run. */
-  readonly isTaskUnderWay: boolean;
 }
 
 /** When a sender reads a batcher's history again, and when it stops. For the numbers see {@link flowControlLimits}. */
@@ -13,9 +11,6 @@ export interface FlowControlLimits {
   readonly lowBytes: number;
   readonly highEvents: number;
   readonly lowEvents: number;
-  /** With so many events and a task under way, a signal follows the one before after {@link paceMs}. */
-  readonly pacedEvents: number;
-  readonly paceMs: number;
   readonly checkEveryBytes: number;
   readonly checkEverySignals: number;
   /** Payload bytes of one signal, at most. */
@@ -38,14 +33,7 @@ export interface FlowControlLimits {
  * `historyBytesMax` does not count what was handed on. A batcher continues as new only after it has added something. A
  * sender that counted the rest, too, could wait for ever for a run that begins below its mark.
  *
- * While a worker has a batcher's task, Temporal keeps what is signalled. Once that is 100 events, the task fails, and the
- * next one has all of it to do, too. So a batcher that has fallen behind, after its worker was away for example, would
- * complete none while signals come quickly. It continues as new after 1,024 events, if it completes any. So if a worker
- * has a task of a run with many more, all senders together send no more than 100 signals in the 10 s that a task may take.
- * Each signal has more records then.
- *
- * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution`,
- * `history.maximumBufferedEventsBatch` of Temporal.
+ * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution` of Temporal.
  *
  * @param members of the consumer group: all of them may send to the same batcher
  */
@@ -60,18 +48,12 @@ export function flowControlLimits(
     lowBytes: CARRIED_BYTES_MAX + flow.historyBytesMax / 2,
     highEvents: 8_000,
     lowEvents: 6_000,
-    pacedEvents: 1_500,
-    paceMs: PACE_MS * members,
     checkEveryBytes: Math.min(flow.checkEveryBytes, shareBytes),
     checkEverySignals: Math.max(1, Math.min(200, Math.floor(1_600 / members))),
     signalBytesMax: shareBytes,
   };
 }
 
-/** Ten signals a second. */
-const PACE_MS = 100;
-/** A paced sender reads the history again after so many: the task may be done. */
-const PACED_SIGNALS = 10;
 const MIB = 1024 * 1024;
 const SENT_BYTES_MAX = 20 * MIB;
 /** A run's input is one payload (`limit.blobSize.error`). */
@@ -91,7 +73,6 @@ export class FlowControl {
   #limits: FlowControlLimits;
   #state: 'unknown' | 'open' | 'stopped' = 'unknown';
   #runId: string | null = null;
-  #isPaced = false;
   #bytesSinceCheck = 0;
   #signalsSinceCheck = 0;
 
@@ -108,21 +89,15 @@ export class FlowControl {
     return this.#state;
   }
 
-  /** Milliseconds from one signal to the next one, at least. */
-  get paceMs(): number {
-    return this.#isPaced ? this.#limits.paceMs : 0;
-  }
-
   /** Takes the history as it is now. Null if the batcher has no open run. */
   observe(mark: HistorySize | null): void {
-    const { highBytes, lowBytes, highEvents, lowEvents, pacedEvents } = this.#limits;
+    const { highBytes, lowBytes, highEvents, lowEvents } = this.#limits;
     const stopped = this.#state === 'stopped' && mark?.runId === this.#runId;
     const bytesMax = stopped ? lowBytes : highBytes;
     const eventsMax = stopped ? lowEvents : highEvents;
     const over = mark !== null && (mark.bytes >= bytesMax || mark.events >= eventsMax);
     this.#state = over ? 'stopped' : 'open';
     this.#runId = mark?.runId ?? null;
-    this.#isPaced = mark !== null && mark.isTaskUnderWay && mark.events >= pacedEvents;
     this.#bytesSinceCheck = 0;
     this.#signalsSinceCheck = 0;
   }
@@ -133,8 +108,7 @@ export class FlowControl {
     this.#signalsSinceCheck++;
     const { checkEveryBytes, checkEverySignals } = this.#limits;
     const newRun = runId !== null && this.#runId !== null && runId !== this.#runId;
-    const signalsMax = this.#isPaced ? Math.min(PACED_SIGNALS, checkEverySignals) : checkEverySignals;
-    const due = this.#bytesSinceCheck >= checkEveryBytes || this.#signalsSinceCheck >= signalsMax;
+    const due = this.#bytesSinceCheck >= checkEveryBytes || this.#signalsSinceCheck >= checkEverySignals;
     if (this.#state === 'open' && (newRun || due)) this.#state = 'unknown';
     if (runId !== null) this.#runId = runId;
   }

@@ -14,9 +14,8 @@ import { encodeChunk } from '../../src/codecs/chunkCodec.js';
 import { withWorkflowSlots } from '../../src/daemon/workflowSlots.js';
 import { BATCHER } from '../../src/protocol/batcherId.js';
 import { sealEnvelope } from '../../src/protocol/flush.js';
-import { TemporalBatcherClient } from '../../src/temporal/batcherClient.js';
 import type { BatcherSinks } from '../../src/workflows/sinks.js';
-import { input, settings } from '../support/chunks.js';
+import { input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 import { compute, type slowWorkflow } from '../support/slowWorkflow.js';
@@ -108,11 +107,6 @@ it('what a workflow computes may take longer than the SDK lets it by default', a
       args: [rounds],
       workflowTaskTimeout: '2 minutes',
     });
-    const counted = <T>(_operation: string, request: Promise<T>): Promise<T> => request;
-    const sender = { workflowId: taskQueue, taskQueue, settings, requestTimeoutMs: 10_000, counted };
-    // A sender is to see that the worker has a task.
-    const batcher = new TemporalBatcherClient(new Client({ connection }), sender);
-    await eventually(async () => expect((await batcher.history())?.isTaskUnderWay).toBe(true));
     expect(await handle.result()).toBe(compute(rounds));
   });
 });

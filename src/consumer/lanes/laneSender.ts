@@ -58,8 +58,6 @@ export class LaneSender {
   /** The settings that the batcher got last. Null if they have to be sent. */
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
-  /** When Temporal took the last signal, by `performance.now()`. */
-  #sentAtMs = 0;
   readonly #stop = new LaneStop();
   #wake: () => void = () => undefined;
 
@@ -84,7 +82,7 @@ export class LaneSender {
   async run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const readiness = this.#lane.readiness(performance.now());
-      if (readiness.type === 'ready') await this.#sendPaced().catch((error: unknown) => this.#waitOut(error));
+      if (readiness.type === 'ready') await this.#sendHead().catch((error: unknown) => this.#waitOut(error));
       else {
         // If a rebalance cleared the lane while it was stopped, no acceptance ends the stop.
         this.#resumed();
@@ -123,13 +121,6 @@ export class LaneSender {
     await this.#pause(STOPPED_POLL_MS);
   }
 
-  /** Waits first if the batcher has fallen behind. Meanwhile more records come into the lane, and so into the signal. */
-  async #sendPaced(): Promise<void> {
-    const waitMs = this.#sentAtMs + this.#flow.paceMs - performance.now();
-    if (waitMs > 0) await this.#pause(waitMs);
-    await this.#sendHead();
-  }
-
   async #sendHead(): Promise<void> {
     let maxRecords: number | undefined;
     let retryMs = RETRY_MIN_MS;
@@ -159,7 +150,6 @@ export class LaneSender {
           // Another member may have started the run with older settings.
           this.#settingsSent = meta.settings !== undefined || outcome.runId === this.#lastRunId ? settings : null;
           this.#lastRunId = outcome.runId;
-          this.#sentAtMs = performance.now();
           this.#flow.sent(outcome.runId, chunk.body.length);
           this.#resumed();
           this.#lane.accepted(pack);

@@ -72,7 +72,7 @@ it('repeats whatever else: the outcome is unknown or passes', () => {
 
 it('a closed run has no history to wait for: the next signal finds it closed, and an heir is started', async () => {
   const describe = (status: string) => () =>
-    Promise.resolve({ runId: 'r', historySize: 9e6, historyLength: 10, status: { name: status }, raw: {} });
+    Promise.resolve({ runId: 'r', historySize: 9e6, historyLength: 10, status: { name: status } });
   const history = (status: string) => {
     const client = {
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
@@ -81,7 +81,7 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
     const options = { workflowId: 'w', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
     return new TemporalBatcherClient(client, options).history();
   };
-  expect(await history('RUNNING')).toEqual({ runId: 'r', bytes: 9e6, events: 10, isTaskUnderWay: false });
+  expect(await history('RUNNING')).toEqual({ runId: 'r', bytes: 9e6, events: 10 });
   for (const status of ['COMPLETED', 'TERMINATED', 'FAILED', 'TIMED_OUT', 'CANCELLED'])
     expect(await history(status)).toBeNull();
 });

@@ -9,7 +9,7 @@ import { record } from '../../support/records.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
-const QUIET: HistorySize = { runId: 'r1', bytes: 1_000, events: 10, isTaskUnderWay: false };
+const QUIET: HistorySize = { runId: 'r1', bytes: 1_000, events: 10 };
 
 /** A bridge whose batchers have this history and answer signals like this, one after the other. */
 function bridge(

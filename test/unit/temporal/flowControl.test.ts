@@ -10,7 +10,6 @@ const mark = (overrides: Partial<HistorySize> = {}): HistorySize => ({
   runId: 'r1',
   bytes: 0,
   events: 10,
-  isTaskUnderWay: false,
   ...overrides,
 });
 
@@ -61,22 +60,6 @@ it('stops at the high mark, goes on below the low one, or with a new run', () =>
   expect(flow.state).toBe('stopped');
   flow.observe(mark({ runId: 'r2', bytes: 7 * MIB, events: 7_000 }));
   expect(flow.state).toBe('open');
-});
-
-it('is slow while a worker has a task of a run with 1,500 events: ten signals a second of all members, and a look after ten', () => {
-  const flow = new FlowControl(flowControlLimits({ historyBytesMax: 8 * MIB, checkEveryBytes: MIB }, 3));
-  const paceOf = (overrides: Partial<HistorySize>) => {
-    flow.observe(mark(overrides));
-    return flow.paceMs;
-  };
-  expect(paceOf({ events: 1_499, isTaskUnderWay: true })).toBe(0);
-  expect(paceOf({ events: 7_000 })).toBe(0);
-  expect(paceOf({ events: 1_500, isTaskUnderWay: true })).toBe(300);
-  for (let signal = 0; signal < 9; signal++) flow.sent('r1', 1);
-  expect([flow.state, flow.paceMs]).toEqual(['open', 300]);
-  flow.sent('r1', 1);
-  expect(flow.state).toBe('unknown');
-  expect(paceOf({ runId: 'r2', isTaskUnderWay: true })).toBe(0);
 });
 
 /** Any configuration that is accepted. */

@@ -82,25 +82,6 @@ it('goes on where a record too large for a signal cannot be set aside, and says 
   await expect(ended).resolves.toBeUndefined();
 });
 
-it.each([
-  [false, 2],
-  [true, 1],
-])(
-  'records for a batcher that is far behind, with a task under way or not (%s), go in %i signals',
-  async (isTaskUnderWay, signals) => {
-    const history = () => Promise.resolve({ runId: 'r', bytes: 1, events: 5_000, isTaskUnderWay });
-    const { lane, sent, add, sender } = start([], {}, { history });
-    // A group so large that the wait does not end within this test. One that is so large looks after each signal.
-    sender.setMembers(1_000);
-    add(1);
-    await eventually(() => expect(lane.records).toBe(0));
-    add(1);
-    await eventually(() => expect(sent).toHaveLength(signals));
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-    expect(sent).toHaveLength(signals);
-  },
-);
-
 it('brings the settings along to every new run, and after each rebalance', async () => {
   const run = (runId: string): SendOutcome => ({ type: 'accepted', runId, started: false });
   const { sent, lane, add, sender } = start([run('a'), run('a'), run('b'), run('b'), run('b')]);
@@ -116,11 +97,7 @@ it('brings the settings along to every new run, and after each rebalance', async
 
 it.each<[string, SendOutcome[], Partial<BatcherClient>]>([
   ['a refusal', [{ type: 'full', message: 'too many signals' }], {}],
-  [
-    'a look',
-    [],
-    { history: () => Promise.resolve({ runId: 'r', bytes: 100_000_000, events: 1, isTaskUnderWay: false }) },
-  ],
+  ['a look', [], { history: () => Promise.resolve({ runId: 'r', bytes: 100_000_000, events: 1 }) }],
 ])('a lane that is cleared while %s has stopped it is stopped no longer', async (_, outcomes, overrides) => {
   const { stopped, resumed, told, lane, add } = start(outcomes, {}, overrides);
   add(1);
