@@ -14,7 +14,6 @@ const LONGEST = [
   'system/kills',
   'system/outages',
   'system/telemetry',
-  'system/replays',
   'system/continueAsNew',
   'system/startUp',
   'system/docs',

@@ -162,11 +162,10 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 }
 
 /**
- * The bytes are those at which the server suggests it by default (`limit.historySize.suggestContinueAsNew`). By events
- * it suggests 4,096. We continue sooner, because a replay takes half a millisecond of processor time for each, and its
- * worker has 10 s for all replays that it has begun.
+ * The values at which the server suggests it by default: `limit.historySize.suggestContinueAsNew`,
+ * `limit.historyCount…`.
  */
-const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 1_024 };
+const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
 
 function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
   const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply, table, tables } =

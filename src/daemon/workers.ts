@@ -22,7 +22,6 @@ import {
   type RunningRole,
   type Shared,
 } from './role.js';
-import { withWorkflowSlots } from './workflowSlots.js';
 
 /** Calls of `openBatcher` that a worker answers at the same time. */
 const OPENINGS_AT_ONCE = 50;
@@ -33,6 +32,13 @@ const OPENINGS_AT_ONCE = 50;
  * another's away from the worker.
  */
 const WAITING_OF_PIPELINE_MAX = 8;
+
+/**
+ * What one activation of a workflow may take. Ours end by themselves. The SDK's own bound of 5 s, by the clock, would let
+ * each attempt at a long one fail on a busy machine. If it strikes within a promise's callback, Node ends the process
+ * ("async hook stack has become corrupted").
+ */
+const ACTIVATION_MAX = '1 hour';
 
 /** A worker ends when it is forced to. After this extra time it is left as it is. */
 const WORKER_LATE_MS = 500;
@@ -63,7 +69,9 @@ export function startWorkers(options: WorkersOptions): RunningRole {
           identity: `ktb-${process.pid}@${hostname()}`,
           shutdownGraceTime: forceTimeMs / 2,
           shutdownForceTime: forceTimeMs,
-          ...(ofQueue.workflowBundle === undefined ? ofQueue : withWorkflowSlots(ofQueue)),
+          ...ofQueue,
+          // Missing in the SDK's types.
+          ...({ isolateExecutionTimeout: ACTIVATION_MAX } as object),
         }),
       stateLog,
       failed: () => metrics.workerFailures.inc({ task_queue: taskQueue }),
