@@ -15,6 +15,27 @@ const stack = useStack({
 });
 const SOON_MS = 90_000;
 
+/** Takes a right on a topic away from everybody. Resolves when the broker knows it, with a function that gives it back. */
+async function deny(fixture: Fixture, topic: string, operation: AclOperationTypes): Promise<() => Promise<void>> {
+  const resource = {
+    resourceType: AclResourceTypes.TOPIC,
+    resourceName: topic,
+    resourcePatternType: ResourcePatternTypes.LITERAL,
+  };
+  const rule = { principal: 'User:*', host: '*' };
+  const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
+  const denied = { ...rule, operation, permissionType: AclPermissionTypes.DENY };
+  await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
+  await eventually(async () => {
+    const filter = { ...resource, operation, permissionType: AclPermissionTypes.ANY };
+    const { resources } = await fixture.admin.describeAcls(filter);
+    expect(resources).toHaveLength(1);
+  });
+  return async () => {
+    await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+  };
+}
+
 it.each([
   ['the right to read it', AclOperationTypes.READ],
   ['every right on it', AclOperationTypes.ALL],
@@ -40,15 +61,7 @@ it.each([
     await send(other, 10);
     await untilAcknowledged(20);
 
-    const resource = {
-      resourceType: AclResourceTypes.TOPIC,
-      resourceName: other,
-      resourcePatternType: ResourcePatternTypes.LITERAL,
-    };
-    const rule = { principal: 'User:*', host: '*', operation };
-    const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
-    const denied = { ...rule, permissionType: AclPermissionTypes.DENY };
-    await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
+    const allow = await deny(fixture, other, operation);
     const name = new RegExp(`${other}.*TOPIC_AUTHORIZATION_FAILED`);
     await eventually(async () => {
       const { status, text } = await daemon.get('/readyz');
@@ -64,7 +77,7 @@ it.each([
     expect((await daemon.get('/readyz')).status).toBe(503);
     expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
 
-    await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+    await allow();
     // Also with rules it takes a moment until the broker has heard of them.
     await eventually(() => send(other, 10), SOON_MS);
     await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThanOrEqual(40), SOON_MS);
@@ -96,24 +109,7 @@ it.each([
       }
     };
     await send();
-    const resource = {
-      resourceType: AclResourceTypes.TOPIC,
-      resourceName: other,
-      resourcePatternType: ResourcePatternTypes.LITERAL,
-    };
-    const rule = { principal: 'User:*', host: '*' };
-    const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
-    const denied = { ...rule, operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.DENY };
-    await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
-    await eventually(async () => {
-      const { operation } = denied;
-      const known = await fixture.admin.describeAcls({
-        ...resource,
-        operation,
-        permissionType: AclPermissionTypes.ANY,
-      });
-      expect(known.resources).toHaveLength(1);
-    });
+    const allow = await deny(fixture, other, AclOperationTypes.READ);
     const daemon = Daemon.launch(fixture.config({ topics: topicsOf(topics), startFrom: 'latest' }));
     await eventually(() => expect(daemon.output).toContain(`topic ${other}: Kafka refuses it to this user`), SOON_MS);
     await send();
@@ -124,7 +120,7 @@ it.each([
       expect({ status, text }).toEqual({ status: 503, text: name });
     }, SOON_MS);
 
-    await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+    await allow();
     await eventually(() => expect(acknowledged(fixture.acks)).toBe(20), SOON_MS);
     await daemon.untilReady();
     expect(await fixture.rowCounts()).toEqual({ rows: 20, identities: 20, ids: 20 });
@@ -144,20 +140,7 @@ it('a rewind of which Kafka refuses a part says what has gone back, and goes on 
       partitions: [{ partition: 0, offset: '2' }],
     });
   }
-  const resource = {
-    resourceType: AclResourceTypes.TOPIC,
-    resourceName: other,
-    resourcePatternType: ResourcePatternTypes.LITERAL,
-  };
-  const rule = { principal: 'User:*', host: '*' };
-  const others = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW };
-  const denied = { ...rule, operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.DENY };
-  await fixture.admin.createAcls({ acl: [others, denied].map((acl) => ({ ...resource, ...acl })) });
-  const { operation } = denied;
-  await eventually(async () => {
-    const known = await fixture.admin.describeAcls({ ...resource, operation, permissionType: AclPermissionTypes.ANY });
-    expect(known.resources).toHaveLength(1);
-  });
+  const allow = await deny(fixture, other, AclOperationTypes.READ);
   const config = fixture.config({ topics: [fixture.topic, other] });
   const rewind = () => ktb(config, ['rewind', fixture.name, '--to', 'earliest', '--again']);
   const refused = await rewind();
@@ -165,7 +148,7 @@ it('a rewind of which Kafka refuses a part says what has gone back, and goes on 
   expect(refused.output).toContain(`${fixture.topic}/0: went back to 0\n`);
   expect(refused.output).toContain(`${other}/0: not gone back, still at 2\n`);
   expect(refused.output).toContain('1 of 2 partitions have gone back');
-  await fixture.admin.deleteAcls({ filters: [{ ...resource, ...denied }] });
+  await allow();
   await eventually(async () => {
     expect(await rewind()).toMatchObject({
       code: 0,
