@@ -301,28 +301,36 @@ class StoredGroup {
 
 const many = Object.fromEntries(Array.from({ length: 1_500 }, (_, index) => [`m${index}`, 1]));
 
+/** Lets each request of a first commit in parts fail in turn, and looks at the group after another start. */
+async function whereverItFails(make: () => StoredGroup, look: (group: StoredGroup) => void): Promise<void> {
+  for (let failing = 1; ; failing++) {
+    const group = make();
+    group.beforeCommit = (request) => {
+      if (request === failing) throw new Error('the coordinator is away');
+    };
+    const isFailed = await group.start().then(
+      () => false,
+      () => true,
+    );
+    if (!isFailed) {
+      expect(failing).toBeGreaterThan(4);
+      return;
+    }
+    await group.start();
+    look(group);
+  }
+}
+
 describe.each([
   ['of one topic', '[a]', { a: 1_500 }],
   ['of several topics', '[a, b, c]', { a: 500, b: 2, c: 998 }],
   ['of very many topics that match', "['/m.*/']", many],
 ])('a first commit that is too large for one request, %s,', (_, topics, partitions) => {
   it('is completed by the next start, wherever it has failed: all of it begins at the ends', async () => {
-    for (let failing = 1; ; failing++) {
-      const group = new StoredGroup(topics, { ...partitions });
-      group.beforeCommit = (request) => {
-        if (request === failing) throw new Error('the coordinator is away');
-      };
-      const isFailed = await group.start().then(
-        () => false,
-        () => true,
-      );
-      if (!isFailed) {
-        expect(failing).toBeGreaterThan(4);
-        return;
-      }
-      await group.start();
-      expect(group.summary).toEqual({ [LOG_END]: 1_500 });
-    }
+    await whereverItFails(
+      () => new StoredGroup(topics, { ...partitions }),
+      (group) => expect(group.summary).toEqual({ [LOG_END]: 1_500 }),
+    );
   });
 
   it('is made anew where the group rebalances between two of its parts', async () => {
@@ -450,23 +458,12 @@ describe('where the group has lost its offsets', () => {
   });
 
   it('a commit in parts that fails is completed by the next start: all of it begins at the beginnings', async () => {
-    for (let failing = 1; ; failing++) {
+    const make = () => {
       const group = new StoredGroup('[a, b]', { a: 1, b: 1_500 });
       group.accepted.push({ topic: 'a', partition: 0 });
-      group.beforeCommit = (request) => {
-        if (request === failing) throw new Error('the coordinator is away');
-      };
-      const isFailed = await group.start().then(
-        () => false,
-        () => true,
-      );
-      if (!isFailed) {
-        expect(failing).toBeGreaterThan(4);
-        return;
-      }
-      await group.start();
-      expect(group.summary).toEqual({ [LOG_START]: 1_500 });
-    }
+      return group;
+    };
+    await whereverItFails(make, (group) => expect(group.summary).toEqual({ [LOG_START]: 1_500 }));
   });
 });
 
