@@ -1,6 +1,6 @@
 import type { Fill, SourcedRecord } from '../clickhouse/batchRows.js';
-import type { PackedChunks } from '../codecs/rejectionCodec.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
+import type { PackedChunks } from '../protocol/chunkBodies.js';
 import type { BatchSpec, Parking } from '../protocol/flush.js';
 import { sourceName } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';

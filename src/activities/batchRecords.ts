@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { decodeBufferedChunks, sharedSources } from '../codecs/bufferedChunks.js';
-import type { BufferedChunk } from '../protocol/chunk.js';
+import type { PackedChunks } from '../protocol/chunkBodies.js';
 import type { KafkaRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
@@ -10,11 +10,11 @@ import type { SourcedRecord } from '../clickhouse/batchRows.js';
  * Decodes the records of a batch's chunks, in order. All records of a source share one object, by which later steps
  * group them.
  */
-export async function decodeChunks(chunks: readonly BufferedChunk[], bodies: Uint8Array): Promise<SourcedRecord[]> {
+export async function decodeChunks(packed: PackedChunks): Promise<SourcedRecord[]> {
   const records: SourcedRecord[] = [];
   const sourceOf = sharedSources();
   let index = 0;
-  for (const segments of decodeBufferedChunks(chunks, bodies)) {
+  for (const segments of decodeBufferedChunks(packed)) {
     for (const segment of segments) {
       const source = sourceOf(segment);
       for (const record of segment.records) records.push({ source, record });

@@ -1,3 +1,4 @@
+import { joinChunks } from '../protocol/chunkBodies.js';
 import { sealEnvelope } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
@@ -52,10 +53,8 @@ async function batchOf(
   attempt: Attempt,
 ): Promise<Batch> {
   const { batcher, runId, chunksDone } = inherited;
-  const chunks = leftover.map(({ chunk }) => chunk);
-  const bodies = Buffer.concat(leftover.map(({ body }) => body));
   const id = batchId(batcher, leftover);
-  const { packed, records } = await unpacker.unpack({ ...inherited, id }, { chunks, bodies }, attempt);
+  const { packed, records } = await unpacker.unpack({ ...inherited, id }, joinChunks(leftover), attempt);
   return {
     ...inherited,
     id,

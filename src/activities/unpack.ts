@@ -1,7 +1,6 @@
-import type { PackedChunks } from '../codecs/rejectionCodec.js';
 import { publishUnreadableChunks, type UnreadableChunk } from '../kafka/deadLetters.js';
 import { UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
-import type { BufferedChunk } from '../protocol/chunk.js';
+import { joinChunks, splitChunks, type ChunkWithBody, type PackedChunks } from '../protocol/chunkBodies.js';
 import type { BatchSpec, Parking } from '../protocol/flush.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { Attempt } from './attempt.js';
@@ -43,8 +42,7 @@ export class Unpacker {
     attempt: Attempt,
   ): Promise<Pick<Batch, 'packed' | 'records'>> {
     const { metrics } = this.#dependencies;
-    const decode = ({ chunks, bodies }: PackedChunks) =>
-      timed(metrics, batch.pipeline, 'decode', () => decodeChunks(chunks, bodies));
+    const decode = (chunks: PackedChunks) => timed(metrics, batch.pipeline, 'decode', () => decodeChunks(chunks));
     try {
       return { packed, records: await decode(packed) };
     } catch (error) {
@@ -84,25 +82,18 @@ export class Unpacker {
 }
 
 /** Divides the chunks of a batch into those that can be unpacked and those that cannot. */
-export async function divideChunks({
-  chunks,
-  bodies,
-}: PackedChunks): Promise<{ readonly readable: PackedChunks; readonly unreadable: readonly UnreadableChunk[] }> {
-  const readable: { chunk: BufferedChunk; body: Uint8Array }[] = [];
+export async function divideChunks(
+  packed: PackedChunks,
+): Promise<{ readonly readable: PackedChunks; readonly unreadable: readonly UnreadableChunk[] }> {
+  const readable: ChunkWithBody[] = [];
   const unreadable: UnreadableChunk[] = [];
-  let at = 0;
-  for (const chunk of chunks) {
-    const body = bodies.subarray(at, at + chunk.bodyBytes);
-    at += chunk.bodyBytes;
+  for (const withBody of splitChunks(packed)) {
     try {
-      await decodeChunks([chunk], body);
-      readable.push({ chunk, body });
+      await decodeChunks(joinChunks([withBody]));
+      readable.push(withBody);
     } catch (error) {
-      unreadable.push({ chunk, body, message: messageOf(error) });
+      unreadable.push({ ...withBody, message: messageOf(error) });
     }
   }
-  return {
-    readable: { chunks: readable.map(({ chunk }) => chunk), bodies: Buffer.concat(readable.map(({ body }) => body)) },
-    unreadable,
-  };
+  return { readable: joinChunks(readable), unreadable };
 }

@@ -1,4 +1,4 @@
-import type { BufferedChunk } from '../protocol/chunk.js';
+import { splitChunks, type PackedChunks } from '../protocol/chunkBodies.js';
 import { decodeChunk, type DecodedSegment } from './chunkCodec.js';
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
@@ -7,17 +7,11 @@ import { decodeRequest } from './requestCodec.js';
 /**
  * Decodes the records of buffered chunks, chunk by chunk, whether they came from Kafka or from requesters.
  *
- * @param bodies of the chunks, one after the other
  * @throws ChunkCorruptError
  */
-export function* decodeBufferedChunks(
-  chunks: readonly BufferedChunk[],
-  bodies: Uint8Array,
-): Generator<readonly DecodedSegment[]> {
-  let at = 0;
-  for (const { segments, keep, bodyBytes } of chunks) {
-    const body = bodies.subarray(at, at + bodyBytes);
-    at += bodyBytes;
+export function* decodeBufferedChunks(packed: PackedChunks): Generator<readonly DecodedSegment[]> {
+  for (const { chunk, body } of splitChunks(packed)) {
+    const { segments, keep } = chunk;
     const [first] = segments;
     if (first !== undefined && isRequestSource(first)) {
       const { topic, partition, epoch, to } = first;

@@ -1,6 +1,7 @@
 import { Packr } from 'msgpackr';
 import type { Rejection } from '../protocol/ack.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
+import type { PackedChunks } from '../protocol/chunkBodies.js';
 import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
 import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
@@ -12,13 +13,6 @@ export interface RejectedRecord {
   readonly source: RecordSource;
   readonly record: KafkaRecord;
   readonly rejection: Rejection;
-}
-
-/** The chunks of a batch, as they travel. */
-export interface PackedChunks {
-  readonly chunks: readonly BufferedChunk[];
-  /** The bodies of the chunks, one after the other. */
-  readonly bodies: Uint8Array;
 }
 
 /** A batch of which records were rejected. */
@@ -132,7 +126,7 @@ function decodeWholeBatch(bytes: Uint8Array): RejectedRecord[] {
   const sourceOf = sharedSources();
   const rejected: RejectedRecord[] = [];
   let place = 0;
-  for (const segments of decodeBufferedChunks(chunks, packed.subarray(bodiesAt))) {
+  for (const segments of decodeBufferedChunks({ chunks, bodies: packed.subarray(bodiesAt) })) {
     for (const segment of segments) {
       const source = sourceOf(segment);
       for (const record of segment.records) {

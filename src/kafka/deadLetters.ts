@@ -7,7 +7,7 @@ import {
   unreadableChunkHeaders,
   type RecordPart,
 } from '../protocol/deadLetter.js';
-import type { BufferedChunk } from '../protocol/chunk.js';
+import type { ChunkWithBody } from '../protocol/chunkBodies.js';
 import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
 import { NO_HEADERS, placeName, recordBytes, type HeaderValues, type KafkaRecord } from '../protocol/record.js';
 import { isOverLimit } from '../protocol/recordLimit.js';
@@ -51,9 +51,7 @@ export async function publishForeignSignals(publisher: Publisher, batch: Foreign
 }
 
 /** A chunk that cannot be unpacked, and why. */
-export interface UnreadableChunk {
-  readonly chunk: BufferedChunk;
-  readonly body: Uint8Array;
+export interface UnreadableChunk extends ChunkWithBody {
   readonly message: string;
 }
 

@@ -2,6 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { AcceptedChunk } from '../protocol/batcher.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
+import type { ChunkWithBody } from '../protocol/chunkBodies.js';
 import { BATCH_FORMAT, type BatchSpec } from '../protocol/flush.js';
 import type { BatchLimits } from '../protocol/settings.js';
 import { encodedLimit } from './limits.js';
@@ -15,10 +16,7 @@ export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): n
 }
 
 /** A chunk in the buffer. */
-export interface Buffered {
-  readonly chunk: AcceptedChunk;
-  readonly body: Uint8Array;
-}
+export type Buffered = ChunkWithBody<AcceptedChunk>;
 
 /**
  * The first number of {@link planBatches}, or 0 without chunks. It reads no more chunks than it needs, because there
@@ -62,7 +60,7 @@ export function encodedBytesOf({ chunk, body }: Buffered): number {
   return bytes;
 }
 
-/** Makes a batch of chunks. Their bodies travel beside it, see {@link concatenateBodies}. */
+/** Makes a batch of chunks. Their bodies travel beside it, see `chunkBodies.ts`. */
 export function batchSpec(
   taken: readonly Buffered[],
   batch: Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination'>,
@@ -101,16 +99,3 @@ export function batchId(workflowId: string, taken: readonly { readonly chunk: Bu
 
 /** 128 bits. */
 const BATCH_ID_HEX_DIGITS = 32;
-
-/** The bodies of chunks, one after the other. They travel beside the metadata, because JSON has no bytes. */
-export function concatenateBodies(chunks: readonly Buffered[]): Uint8Array {
-  const [only] = chunks;
-  if (only !== undefined && chunks.length === 1) return only.body;
-  const whole = new Uint8Array(chunks.reduce((length, { body }) => length + body.length, 0));
-  let at = 0;
-  for (const { body } of chunks) {
-    whole.set(body, at);
-    at += body.length;
-  }
-  return whole;
-}

@@ -8,6 +8,7 @@ import type {
 } from '../protocol/batcher.js';
 import { BATCHER_FORMAT } from '../protocol/batcher.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
+import { joinBodies } from '../protocol/chunkBodies.js';
 import type { BatchSpec, FlushReason, InsertOutcome, Parking } from '../protocol/flush.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import type { Inheritance } from '../protocol/inheritance.js';
@@ -15,7 +16,7 @@ import type { BegunBatch, InheritedBatch, FlushOutcome, Leftover } from '../prot
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import type { RowRequest, Unconfirmed } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { batchSpec, concatenateBodies, firstBatchSize, planBatches, type Buffered } from './batchPlanning.js';
+import { batchSpec, firstBatchSize, planBatches, type Buffered } from './batchPlanning.js';
 import { newParts, restore, toCarried, toInheritance, withoutBuffer, type CarriedParts } from './carriedState.js';
 import { isHolding, type HistoryView } from './continuation.js';
 import type { Coverage } from './coverage.js';
@@ -172,7 +173,7 @@ export class BatcherState {
     const taken = this.takeChunks(decideBy(follows, 'payloadLimit', size, sizeBefore), reason, nowMs);
     const batcher = { pipeline, batcher: this.#workflowId, destination };
     const spec = batchSpec(taken, { ...batcher, number: counters.batches, reason, runs: buffer.runs });
-    return { spec, bodies: concatenateBodies(taken) };
+    return { spec, bodies: joinBodies(taken) };
   }
 
   /**
@@ -241,7 +242,7 @@ export class BatcherState {
     requests.expire(nowMs);
     const carriesBuffer = buffer.encodedBytes <= encodedLimit('carriedBytes', this.#settings.batch);
     const left = carriesBuffer ? null : this.leave(planBatches(buffer.chunks, this.#settings.batch), null);
-    const bodies = concatenateBodies(carriesBuffer ? buffer.chunks : []);
+    const bodies = joinBodies(carriesBuffer ? buffer.chunks : []);
     const parts = carriesBuffer ? this.#parts : withoutBuffer(this.#parts, left);
     const carried = toCarried(parts, this.#settings, bodies.length);
     const input = { format: BATCHER_FORMAT, settings: this.#settings, carried } as const;

@@ -1,4 +1,5 @@
 import type { AcceptedChunk } from '../protocol/batcher.js';
+import { splitChunks } from '../protocol/chunkBodies.js';
 import { sourceName } from '../protocol/record.js';
 import { encodedBytesOf, type Buffered } from './batchPlanning.js';
 
@@ -76,11 +77,7 @@ export class ChunkBuffer {
 
   /** The chunks of the run before, and their bodies, one after the other. */
   restore(chunks: readonly AcceptedChunk[], bodies: Uint8Array): void {
-    let at = 0;
-    for (const chunk of chunks) {
-      this.append({ chunk, body: bodies.subarray(at, at + chunk.bodyBytes) });
-      at += chunk.bodyBytes;
-    }
+    for (const buffered of splitChunks({ chunks, bodies })) this.append(buffered);
   }
 
   #weigh(buffered: Buffered, sign: 1 | -1): void {

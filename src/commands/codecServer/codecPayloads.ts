@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { BATCHER_FORMAT, type BatcherInput } from '../../protocol/batcher.js';
 import { decodeBufferedChunks } from '../../codecs/bufferedChunks.js';
-import { CHUNK_FORMAT, type BufferedChunk, type ChunkMeta } from '../../protocol/chunk.js';
+import { CHUNK_FORMAT, type ChunkMeta } from '../../protocol/chunk.js';
+import type { PackedChunks } from '../../protocol/chunkBodies.js';
 import { decodeBody, decodeChunk, type DecodedSegment } from '../../codecs/chunkCodec.js';
 import { BATCH_FORMAT, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
 import type { Rejection } from '../../protocol/ack.js';
@@ -68,8 +69,11 @@ function contentOf(bytes: Uint8Array, before: unknown): Content | null {
   const format = (before as { readonly format?: unknown } | null | undefined)?.format;
   return firstOf([
     () => (format === CHUNK_FORMAT ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes)) : null),
-    () => (format === BATCH_FORMAT ? chunksContent((before as BatchSpec).chunks, bytes) : null),
-    () => (format === BATCHER_FORMAT ? chunksContent((before as BatcherInput).carried?.chunks ?? [], bytes) : null),
+    () => (format === BATCH_FORMAT ? chunksContent({ chunks: (before as BatchSpec).chunks, bodies: bytes }) : null),
+    () =>
+      format === BATCHER_FORMAT
+        ? chunksContent({ chunks: (before as BatcherInput).carried?.chunks ?? [], bodies: bytes })
+        : null,
     () => ({ records: decodeRejected(bytes) }),
     () => envelopeContent(bytes),
     () => ({ records: decodeBody(bytes).flatMap((records) => records.map((record) => ({ record }))) }),
@@ -94,8 +98,8 @@ function segmentsContent(segments: readonly DecodedSegment[]): Content {
   return { records: segments.flatMap(({ records, ...source }) => records.map((record) => ({ source, record }))) };
 }
 
-function chunksContent(chunks: readonly BufferedChunk[], bodies: Uint8Array): Content {
-  return segmentsContent([...decodeBufferedChunks(chunks, bodies)].flat());
+function chunksContent(packed: PackedChunks): Content {
+  return segmentsContent([...decodeBufferedChunks(packed)].flat());
 }
 
 /** Throws if it is no envelope: then its first four bytes are not the length of a JSON object. */

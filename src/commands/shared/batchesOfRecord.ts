@@ -1,4 +1,5 @@
 import { isWithin, type BufferedChunk } from '../../protocol/chunk.js';
+import { joinChunks, type PackedChunks } from '../../protocol/chunkBodies.js';
 import { REJECTION_CODES } from '../../protocol/ack.js';
 import { identityName, type RecordPlace } from '../../protocol/record.js';
 import { decodeRejected, type RejectedRecord } from '../../codecs/rejectionCodec.js';
@@ -56,17 +57,16 @@ export async function batchesOfRecord(
   for await (const event of histories.events(workflowId, runId)) {
     if (event.type === 'insertScheduled') {
       const { number, id, reason, destination, chunks } = event.spec;
-      const scheduled = { number, id, reason, destination, chunks, atMs: event.atMs };
+      const scheduled = { number, id, reason, destination, atMs: event.atMs };
       current = chunks.some((chunk) => holdsRecord(chunk, place))
-        ? { ...scheduled, bodies: event.bytes ?? new Uint8Array(0) }
+        ? { ...scheduled, packed: { chunks, bodies: event.bytes ?? new Uint8Array(0) } }
         : null;
     } else if (event.type === 'inheritedInsertScheduled') {
       const { number, runId: leftBy, chunksDone, chunks: count, destination } = event.batch;
       const left = await histories.leftover(workflowId, leftBy, chunksDone, count);
-      const chunks = left.map(({ chunk }) => chunk);
-      const inherited = { number, id: batchId(workflowId, left), reason: 'inherited', destination, chunks };
-      current = chunks.some((chunk) => holdsRecord(chunk, place))
-        ? { ...inherited, atMs: event.atMs, bodies: Buffer.concat(left.map(({ body }) => body)) }
+      const inherited = { number, id: batchId(workflowId, left), reason: 'inherited', destination };
+      current = left.some(({ chunk }) => holdsRecord(chunk, place))
+        ? { ...inherited, atMs: event.atMs, packed: joinChunks(left) }
         : null;
     } else if (event.type === 'insertCompleted' && current !== null) {
       const table = tableOf(current.destination, place.topic);
@@ -82,8 +82,7 @@ export async function batchesOfRecord(
 
 interface Scheduled extends Pick<BatchOfRecord, 'number' | 'id' | 'reason'> {
   readonly destination: Pick<Destination, 'table' | 'mapping'>;
-  readonly chunks: readonly BufferedChunk[];
-  readonly bodies: Uint8Array;
+  readonly packed: PackedChunks;
   readonly atMs: number;
 }
 
@@ -103,16 +102,16 @@ function describe(
  * could not be unpacked was in none, since the batch was given up.
  */
 async function firstToken(
-  { chunks, bodies, destination }: Scheduled,
+  { packed, destination }: Scheduled,
   table: string,
   rejected: readonly RejectedRecord[],
 ): Promise<string | null> {
-  if (chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
+  if (packed.chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
   const noRow = new Set(
     rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );
-  const { readable } = await divideChunks({ chunks, bodies });
-  const rows = (await decodeChunks(readable.chunks, readable.bodies)).filter(
+  const { readable } = await divideChunks(packed);
+  const rows = (await decodeChunks(readable)).filter(
     (item) =>
       tableOf(destination, item.source.topic) === table &&
       !isSkipped(item.record, destination) &&

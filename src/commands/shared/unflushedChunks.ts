@@ -4,7 +4,7 @@ import type { PartitionRange } from '../../kafka/readRanges.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { batcherIndexOf, parseLayoutName, pipelineOf } from '../../protocol/batcherId.js';
 import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../../protocol/record.js';
-import type { BufferedChunk } from '../../protocol/chunk.js';
+import { joinChunks, type ChunkWithBody } from '../../protocol/chunkBodies.js';
 import { offsetsText } from './offsetsText.js';
 
 /** The offsets of one partition in a chunk that a batcher has not flushed and nobody can unpack. */
@@ -27,11 +27,12 @@ interface UnflushedVisitor {
  */
 export async function visitUnflushed(
   batcher: string,
-  unflushed: readonly { readonly chunk: BufferedChunk; readonly body: Uint8Array }[],
+  unflushed: readonly ChunkWithBody[],
   visitor: UnflushedVisitor,
 ): Promise<void> {
-  for (const { chunk, body } of unflushed) {
-    const records = await decodeChunks([chunk], body).catch((error: unknown) => new Error(messageOf(error)));
+  for (const withBody of unflushed) {
+    const { chunk } = withBody;
+    const records = await decodeChunks(joinChunks([withBody])).catch((error: unknown) => new Error(messageOf(error)));
     if (records instanceof Error) {
       for (const [index, { topic, partition, epoch, from, to }] of chunk.segments.entries()) {
         for (const [after, last] of chunk.keep[index] ?? [[from, to] as const])

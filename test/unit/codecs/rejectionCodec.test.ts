@@ -83,7 +83,7 @@ describe('of a batch as large as batches are', () => {
     const records = Array.from({ length: 10 }, (_, offset) => record(offset));
     const { meta, body } = encodeChunk([{ ...source, from: -1, to: 9, records }]);
     const chunk = { ...meta, keep: [[[4, 9]] as const], bodyBytes: body.length };
-    const batch = { chunks: [chunk], bodies: body, records: await decodeChunks([chunk], body) };
+    const batch = { chunks: [chunk], bodies: body, records: await decodeChunks({ chunks: [chunk], bodies: body }) };
     const rejected = batch.records.slice(1).map((item) => ({
       ...item,
       rejection: { code: REJECTION_CODES.refused, message: '' },
@@ -138,7 +138,7 @@ async function fullBatch({ repeats, perChunk, valueBytes, withRequests }: Shape)
   }
   const chunks = taken.map(({ chunk }) => chunk);
   const bodies = Buffer.concat(taken.map(({ body }) => body));
-  return { chunks, bodies, records: await decodeChunks(chunks, bodies) };
+  return { chunks, bodies, records: await decodeChunks({ chunks, bodies }) };
 }
 
 function kafkaChunk(
