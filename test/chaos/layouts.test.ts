@@ -64,7 +64,7 @@ it('from 8 batchers to 12 and back under load: nothing lost, nothing twice, keys
   await expectKeysInOrder();
 });
 
-it('to another key function, killed again and again while it hands over', async () => {
+it('to another key function, killed again and again during the change', async () => {
   fixture = await Fixture.create(stack(), { pipeline: { batch: { maxDelay: '300ms' } } });
   await fixture.collectAcks();
   const daemon = await start({ batchers: 4, shardBy: 'key' });

@@ -21,11 +21,11 @@ export type HeldReason = (typeof HELD_REASONS)[number];
  *
  * - `start`: where to read it is not known, or its topic is gone. A new epoch does not pause it: its first batch brings the
  *   function to commit the epoch with
- * - `blocked`: a person has to decide
+ * - `held`: a person has to decide, see {@link HELD_REASONS}
  * - `buffer`: the lanes are full, or its plan is finished and the next one is not ready
  * - `draining`: the member takes no more records
  */
-export type PauseReason = 'start' | 'blocked' | 'buffer' | 'draining';
+export type PauseReason = 'start' | 'held' | 'buffer' | 'draining';
 
 /** An offset to commit, with its metadata. */
 export interface PartitionCommit extends TopicPartition {
@@ -48,7 +48,7 @@ type ReadingState =
   /** Its records tell where it starts. `mismatches`: batches in a row that came from elsewhere. */
   | { readonly type: 'comparing'; readonly compared: Comparison; mismatches: number }
   /**
-   * It leaves a layout. No record is taken until its epoch is closed there. `source` is the object that this hand-over
+   * It leaves a layout. No record is taken until its epoch is closed there. `source` is the object that this layout change
    * began for.
    */
   | { readonly type: 'leaving'; readonly source: RecordSource }
@@ -131,14 +131,14 @@ export class AssignedPartition implements TopicPartition {
     this.#state = { type: 'comparing', compared, mismatches: 0 };
   }
 
-  /** A hand-over begins: no record is taken, and no offset of a tracker committed, until it is opened again. */
+  /** A layout change begins: no record is taken, and no offset of a tracker committed, until it is opened again. */
   leave(source: RecordSource): void {
     this.#tracker = null;
     this.#committed = null;
     this.#state = { type: 'leaving', source };
   }
 
-  /** False when the hand-over that began with this object has ended: its partition is open, or its topic is gone. */
+  /** False when the layout change that began with this object has ended: its partition is open, or its topic is gone. */
   isLeaving(source: RecordSource): boolean {
     return this.#state.type === 'leaving' && this.#state.source === source;
   }

@@ -89,7 +89,7 @@ export class Assignment {
     return this.partitions.flatMap(({ name, problem }) => (problem === '' ? [] : [`${name}: ${problem}`]));
   }
 
-  /** True if the start of every partition is known and none is blocked. */
+  /** True if the start of every partition is known and none is held. */
   get readable(): boolean {
     return !this.#any(({ isUnknown, heldFor }) => isUnknown || heldFor !== null);
   }

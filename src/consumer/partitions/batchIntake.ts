@@ -175,7 +175,7 @@ export class BatchIntake {
     if (!assignment.has(partition) || partition.heldFor !== null) return null;
     const { state, tracker } = partition;
     const { fetching } = this.#options;
-    // The batch lets the hand-over commit that it has begun. No more batches are needed until it is open.
+    // The batch lets the layout change commit that it has begun. No more batches are needed until it is open.
     if (state.type === 'leaving') fetching.pause([partition], 'start');
     // Its position is being found out again, perhaps from one more record. Until then an earlier tracker says nothing
     // about the log.
@@ -246,7 +246,7 @@ export class BatchIntake {
   }
 
   /**
-   * Fetches any batch of a partition, because a hand-over can commit only together with a batch. Never rejects. The
+   * Fetches any batch of a partition, because a layout change can commit only together with a batch. Never rejects. The
    * next "out of range" tries again.
    */
   async #fetchAnything(assignment: Assignment, partition: AssignedPartition): Promise<void> {

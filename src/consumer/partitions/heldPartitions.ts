@@ -21,7 +21,7 @@ export class HeldPartitions {
   /** The partition is not read under this assignment, unless its topic is created again. */
   hold(assignment: Assignment, partition: AssignedPartition, reason: HeldReason, problem: string): void {
     partition.hold(reason, problem);
-    this.#fetching.pause([partition], 'blocked');
+    this.#fetching.pause([partition], 'held');
     this.count(assignment);
     this.#stateLog.problem(
       `partition ${partition.name} of ${this.#pipeline}`,

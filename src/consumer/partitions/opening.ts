@@ -114,7 +114,7 @@ export class PartitionOpening {
     const { fetching, held } = this.#options;
     fetching.pause(gone, 'start');
     // Both reasons were about the log that is gone.
-    fetching.resume(gone, 'blocked', 'buffer');
+    fetching.resume(gone, 'held', 'buffer');
     for (const partition of gone) assignment.topicGone(partition);
     held.count(assignment);
     void this.open(assignment);

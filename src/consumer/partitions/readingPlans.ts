@@ -13,7 +13,7 @@ import { mustLeaveLayout } from './startPosition.js';
 import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
-const HAND_OVER_RETRY_MS = 1_000;
+const LAYOUT_CHANGE_RETRY_MS = 1_000;
 const FLUSHED_POLL_MS = 500;
 
 export interface ReadingPlansOptions {
@@ -118,7 +118,7 @@ export class ReadingPlans {
     leaving.leave(source);
     const isDue = (): boolean => assignment.get(leaving) === leaving && leaving.isLeaving(source);
     const commits = [{ topic, partition, epoch, offset: from, layout, state }];
-    await this.#untilDone(assignment, `hand-over of ${partitionName(source)}`, isDue, async (isOver) => {
+    await this.#untilDone(assignment, `layout change of ${partitionName(source)}`, isDue, async (isOver) => {
       // Any batch brings the function to commit. Without traffic there is no hurry.
       if (!(await commit(assignment, () => (isDue() ? commits : [])))) return false;
       if (isOver()) return true;
@@ -135,7 +135,7 @@ export class ReadingPlans {
     const { topic, partition, next, plan } = closed;
     const batchers = batchersOf(plan.layout);
     const isDue = (): boolean => assignment.get(entering) === entering && entering.tracker === closed;
-    await this.#untilDone(assignment, `hand-over of ${partitionName(closed)}`, isDue, async (isOver) => {
+    await this.#untilDone(assignment, `layout change of ${partitionName(closed)}`, isDue, async (isOver) => {
       while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
         if (isOver()) return true;
@@ -159,7 +159,7 @@ export class ReadingPlans {
     });
   }
 
-  /** One at a time, because hundreds of hand-overs at once would keep Temporal from taking signals. */
+  /** One at a time, because hundreds of layout changes at once would keep Temporal from taking signals. */
   #oneAtATime<T>(ask: () => Promise<T>): Promise<T> {
     const turn = this.#lastAsked.then(ask);
     this.#lastAsked = turn.catch(() => undefined);
@@ -189,7 +189,7 @@ export class ReadingPlans {
       } catch (error) {
         if (!isOver()) stateLog.problem(what, `The ${what} waits: ${messageOf(error)}`);
       }
-      await sleep(HAND_OVER_RETRY_MS);
+      await sleep(LAYOUT_CHANGE_RETRY_MS);
     }
     if (!isDue()) stateLog.well(what, `The ${what} waits no more`);
   }

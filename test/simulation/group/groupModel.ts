@@ -60,7 +60,7 @@ const CLUSTER = 'c1';
 
 /**
  * A consumer group, its batchers and their table, as a model around the production code: assignments, trackers, lanes,
- * start positions, hand-overs, rewinds, batcher states and chunks are the real ones; Kafka, Temporal and ClickHouse are what
+ * start positions, layout changes, rewinds, batcher states and chunks are the real ones; Kafka, Temporal and ClickHouse are what
  * is modelled, with answers that get lost and members that do not know yet that they are out.
  */
 export class GroupModel {
@@ -327,7 +327,7 @@ export class GroupModel {
     return answer === 'ok';
   }
 
-  /** What the consumer does between batches: hand-overs, and plans that have ended. */
+  /** What the consumer does between batches: layout changes, and plans that have ended. */
   async #progress(member: Member, late: readonly number[]): Promise<void> {
     const { assignment, generation, layout } = member;
     if (assignment === null) return;
@@ -441,7 +441,7 @@ export class GroupModel {
     this.#generation++;
   }
 
-  /** Temporal's data is lost, and a rewind fills the holes. Not in the middle of a hand-over, which a rewind refuses. */
+  /** Temporal's data is lost, and a rewind fills the holes. Not in the middle of a layout change, which a rewind refuses. */
   #loseBatchers(): void {
     const commits = [...this.#commits.values()];
     const handingOver = commits.some(({ metadata }) => metadata.endsWith('closing'));

@@ -802,12 +802,12 @@ it('control records move the position on, and are no gap', async () => {
   expect((await world.metrics.gaps.get()).values.map(({ value }) => value)).toEqual([0]);
 });
 
-it('a topic that is gone while a partition of it hands over is another one when it comes back: all of it is read', async () => {
+it('a topic that is gone while a partition of it changes its layout is another one when it comes back: all of it is read', async () => {
   const world = new World(1);
   world.write(0, 100);
   world.commit(0, 100, 'e1', { batchers: 1, keyFunction: 'key' });
   await world.consumer.start();
-  // No batch lets it commit that the hand-over has begun.
+  // No batch lets it commit that the layout change has begun.
   await eventually(() => expect(world.paused.has('orders/0')).toBe(false));
   world.topicError = 'missing';
   world.answer(0, MISSING);
@@ -864,7 +864,7 @@ it('a partition whose topic is gone while its log is asked for is not fetched be
   await world.consumer.start();
   await eventually(() => expect(world.paused.has('orders/0')).toBe(false));
   const { isAsked, answer } = answerLate(world, 'logs');
-  // What the hand-over asks for is out of range.
+  // What the layout change asks for is out of range.
   world.logs[0]!.start = 101;
   world.write(0, 5);
   await eventually(() => expect(isAsked()).toBe(true));

@@ -17,7 +17,7 @@ it('a damaged batch is asked for again, also if its partition was opened while a
   const intake = new BatchIntake({
     commits: {
       use: () => undefined,
-      // Meanwhile the hand-over to the old layout ends.
+      // Meanwhile the change to the old layout ends.
       commitEpochs: () => {
         const plan = { layout: { batchers: 2, keyFunction: 'key' }, state: { type: 'closing' }, end: 9 } as const;
         partition.open(new PartitionTracker(source, 5, plan), 5);

@@ -80,7 +80,7 @@ it('commits nothing once the assignment is over, however long the commit had wai
   expect(requests).toHaveLength(1);
 });
 
-it('does not take back that a hand-over has begun', async () => {
+it('does not take back that a layout change has begun', async () => {
   const { requests, assignment, only, ask } = committing();
   only.advanceTo(5);
   const { layout } = only.plan;

@@ -5,7 +5,7 @@ import { AssignedPartition, type PauseReason } from '../../../../src/consumer/pa
 import { Fetching } from '../../../../src/consumer/partitions/fetching.js';
 import { partitionName } from '../../../../src/protocol/record.js';
 
-const REASONS: readonly PauseReason[] = ['start', 'blocked', 'buffer', 'draining'];
+const REASONS: readonly PauseReason[] = ['start', 'held', 'buffer', 'draining'];
 /** As they are at the beginning of an assignment. */
 const assigned = () =>
   [
@@ -62,7 +62,7 @@ it('a partition that waits for a person is not fetched again because there is ro
   const fetching = new Fetching(kafkajs, pino({ level: 'silent' }));
   const [where] = assigned() as [AssignedPartition];
   fetching.pause([where], 'buffer');
-  fetching.pause([where], 'blocked');
+  fetching.pause([where], 'held');
   fetching.resume([where], 'buffer');
   expect(kafkajs.paused).toEqual(new Set(['a/0']));
 });

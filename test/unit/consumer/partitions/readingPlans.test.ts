@@ -133,7 +133,7 @@ it.each([
   expect(assignment.get(source)!.isUnknown).toBe(true);
 });
 
-it('ends a hand-over that waits where its topic is gone, and leaves the next one of the partition alone', async () => {
+it('ends a layout change that waits where its topic is gone, and leaves the next one of the partition alone', async () => {
   const { leaveLayout, assignment, present, done, state } = member();
   state.canCommit = false;
   const before = leaveLayout(source, 5, OLD);
@@ -152,9 +152,9 @@ it('no longer waits for the batchers to flush what the old log had, where its to
   state.answers = false;
   present()!.advanceTo(10);
   plans.finish(assignment);
-  await eventually(() => expect(told()).toEqual(['The hand-over of orders/0 waits: no worker']));
+  await eventually(() => expect(told()).toEqual(['The layout change of orders/0 waits: no worker']));
   assignment.topicGone(assignment.get(source)!);
-  await eventually(() => expect(told().slice(1)).toEqual(['The hand-over of orders/0 waits no more']));
+  await eventually(() => expect(told().slice(1)).toEqual(['The layout change of orders/0 waits no more']));
 });
 
 it('waits until it can commit, and begins nothing while the member drains', async () => {

@@ -148,7 +148,7 @@ it('where Kafka does not tell its id, no epoch begins for that alone: the record
   );
 });
 
-it('hands over from the layout of the commit where ours is another', () => {
+it('changes from the layout of the commit where ours is another', () => {
   const expected = { type: 'leaveLayout', epoch: 'e1', offset: 50, missed: 0, layout: LAYOUT };
   expect(startPosition(facts(), { ...context, layout: TWELVE })).toEqual(expected);
   const byPartition = { batchers: 8, keyFunction: 'partition' } as const;
@@ -157,7 +157,7 @@ it('hands over from the layout of the commit where ours is another', () => {
   expect(startPosition(facts(), { ...context, layout: { ...LAYOUT, keyless: 'topic' } })).toEqual(expected);
 });
 
-it('carries a hand-over on that another member began, even back at the layout it left', () => {
+it('carries a layout change on that another member began, even back at the layout it left', () => {
   const closing = facts({ committedMetadata: metadata({ type: 'closing' }) });
   expect(startPosition(closing, context)).toMatchObject({ type: 'leaveLayout', layout: LAYOUT });
   expect(startPosition(closing, { ...context, layout: TWELVE })).toMatchObject({ type: 'leaveLayout', layout: LAYOUT });
