@@ -1,8 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
-import { connectTemporal } from '../temporal/connect.js';
 import type { ClickHouseConfig, KafkaConfig, TemporalConfig } from '../config/config.js';
-import { GRPC_STATUS } from '../temporal/errors.js';
+import { GRPC_STATUS } from '../temporal/grpcStatus.js';
 import { handshakeProblem } from './tlsHandshake.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { within } from '../lib/within.js';
@@ -48,8 +47,12 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
   );
 }
 
-/** Connects to Temporal. Rejects like {@link reachKafka}. */
+/**
+ * Connects to Temporal. Rejects like {@link reachKafka}. Its client is loaded only here: that takes half a second of processor time, and
+ * commands such as `ktb dlq` do without.
+ */
 export async function reachTemporal(temporal: TemporalConfig): Promise<NativeConnection> {
+  const { connectTemporal } = await import('../temporal/connect.js');
   try {
     return await connectTemporal(temporal);
   } catch (error) {

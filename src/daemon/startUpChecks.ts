@@ -6,7 +6,7 @@ import { InsertError } from '../clickhouse/insertErrors.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { filledTables, type FilledTable } from '../config/filledTables.js';
-import { GRPC_STATUS } from '../temporal/errors.js';
+import { GRPC_STATUS } from '../temporal/grpcStatus.js';
 import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
 import { messageLimits } from '../kafka/messageLimits.js';
 import { findInputTopics } from '../kafka/inputTopics.js';

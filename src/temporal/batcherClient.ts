@@ -1,6 +1,7 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { GRPC_STATUS, isNotFound } from './errors.js';
+import { isNotFound } from './errors.js';
+import { GRPC_STATUS } from './grpcStatus.js';
 import {
   BATCHER_FORMAT,
   type BatcherInput,

@@ -58,6 +58,21 @@ it.each([
 });
 
 it.each([
+  ['dlq', ['list', 'orders']],
+  ['setup', []],
+  ['rewind', ['orders', '--to', 'earliest']],
+])(
+  '%s does not load Temporal’s client, which is half of what a command loads, before it asks Temporal',
+  async (command, args) => {
+    const loaded = await loadedBy([command, ...args, '--config', 'no-such-file']);
+    const libraries = ['kafkajs', '@temporalio/client', '@temporalio/core-bridge'];
+    expect(libraries.filter((library) => loaded.some((url) => url.includes(`/node_modules/${library}`)))).toEqual([
+      'kafkajs',
+    ]);
+  },
+);
+
+it.each([
   ['--config', ['--config', 'f.yaml', 'status']],
   ['-c', ['-c', 'f.yaml', 'run']],
   ['--json', ['dlq', '--json', 'list']],

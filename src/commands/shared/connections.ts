@@ -3,7 +3,6 @@ import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from '../../clickhouse/tables.js';
 import { createClickHouse, createLookUps } from '../../clickhouse/clients.js';
-import { createTemporalClient } from '../../temporal/connect.js';
 import type { Config } from '../../config/config.js';
 import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
 import { createKafka } from '../../kafka/clients.js';
@@ -33,6 +32,7 @@ export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: K
 export async function withTemporal<T>({ temporal }: Config, work: (client: Client) => Promise<T>): Promise<T> {
   const connection = await reachTemporal(temporal);
   try {
+    const { createTemporalClient } = await import('../../temporal/connect.js');
     return await work(createTemporalClient(connection, temporal));
   } finally {
     await connection.close();

@@ -1,6 +1,6 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { GRPC_STATUS } from '../../../src/temporal/errors.js';
+import { GRPC_STATUS } from '../../../src/temporal/grpcStatus.js';
 import { PATCHES } from '../../../src/workflows/versions.js';
 
 interface HistoryEvent {
