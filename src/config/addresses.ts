@@ -38,6 +38,9 @@ function brokerProblem(address: string): string | null {
   return isPort(address) ? null : `must be host:port, and the port of ${address} is over ${PORT_MAX}`;
 }
 
+/** The message for an address that {@link isPort} refuses. */
+export const PORT_TOO_HIGH = `has a port over ${PORT_MAX}`;
+
 /** Whether an address has no port, or a valid one. */
 export function isPort(address: string): boolean {
   const [, port = '0'] = /:(\d+)$/.exec(address) ?? [];

@@ -6,7 +6,8 @@ import { toConfig, type Config, type TemporalEnvironment } from './config.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { ConfigProblem } from './configProblem.js';
 import { checkConfig, ConfigError } from './problems.js';
-import { temporal as temporalSchema, type ParsedConfig } from './schema.js';
+import { temporal as temporalSchema } from './connectionSchemas.js';
+import type { ParsedConfig } from './schema.js';
 
 /**
  * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced. `$${` means a

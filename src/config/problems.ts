@@ -2,7 +2,8 @@ import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
 import { crossChecks } from './crossChecks.js';
-import { configSchema, pipeline as pipelineSchema, type ParsedConfig } from './schema.js';
+import { pipeline as pipelineSchema } from './pipelineSchema.js';
+import { configSchema, type ParsedConfig } from './schema.js';
 import { UsageError } from '../lib/usageError.js';
 
 /** A configuration that cannot be used. The message lists every problem, one per line. A retry does not help. */

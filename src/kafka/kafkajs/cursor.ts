@@ -123,3 +123,16 @@ export class Cursor {
 
 /** Shared, because a record may have half a million empty headers. */
 const EMPTY = Buffer.alloc(0);
+
+export function isOffset(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+/**
+ * An offset over 2^53 - 1 is not exact as a JavaScript number. The partition is not read beyond it, so nothing is lost.
+ */
+export function offsetOf(value: bigint): number {
+  const offset = Number(value);
+  if (!isOffset(offset)) throw new MalformedError(`it has offset ${value}, which is none between 0 and 2^53 - 1`);
+  return offset;
+}

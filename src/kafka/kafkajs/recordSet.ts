@@ -1,11 +1,20 @@
 import { setImmediate as immediate } from 'node:timers/promises';
-import crc32 from 'crc-32';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './codecs.js';
 import { crc32c } from './crc32c.js';
-import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
+import { Cursor, isOffset, MalformedError, offsetOf, UnsupportedError } from './cursor.js';
 import { errorOfCode } from './errorCodes.js';
-import { FetchedRecord, readRecord, RecordTooLargeError, type RecordContext } from './fetchedRecord.js';
-import { NO_HEADERS } from '../../protocol/record.js';
+import { RecordTooLargeError, type FetchedRecord, type RecordContext } from './fetchedRecord.js';
+import { openMessage, readMessage } from './messageSet.js';
+import {
+  APPEND_TIME_FLAG,
+  CODEC_MASK,
+  ownCopy,
+  PART_BYTES_MAX,
+  PART_RECORDS_MAX,
+  SHARED_BYTES_MAX,
+  type OpenBatch,
+} from './openBatch.js';
+import { BATCH_HEADER_BYTES, endsAborted, OpenRecords } from './recordBatch.js';
 
 /** The fetched bytes of one partition. */
 export interface RecordSet {
@@ -68,29 +77,11 @@ export class UnreadableBatchError extends Error {
  */
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 
-/**
- * Limits of a part. Nothing else runs while a part is decoded, and its memory is not counted before. A part has at
- * least one record, whatever its size.
- */
-const PART_RECORDS_MAX = 4_096;
-const PART_BYTES_MAX = 256 * 1024;
-
-/**
- * A part of a larger buffer than this gets its own copy. Otherwise a record that waits long would keep the whole buffer
- * alive.
- */
-const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
-
-/** Bytes of a record batch before its records. The length field counts those from the leader epoch on. */
-const BATCH_HEADER_BYTES = 61;
 /** Bytes of offset and length, which the length field does not count. */
 const LOG_OVERHEAD_BYTES = 12;
 const MAGIC_AT = 16;
-const CODEC_MASK = 0x07;
-const APPEND_TIME_FLAG = 0x08;
 const TRANSACTIONAL_FLAG = 0x10;
 const CONTROL_FLAG = 0x20;
-const ABORT_MARKER = 0;
 
 /**
  * Reads a record set in parts. Only what the next part needs is decompressed and decoded.
@@ -308,222 +299,4 @@ export class RecordSetReader {
     const message = `the record batch at offset ${this.#position} of ${topic}/${partition} cannot be read: ${why}`;
     return new UnreadableBatchError(message, { cause: error, isAsWritten });
   }
-}
-
-/** A batch whose records are being handed out. */
-interface OpenBatch {
-  readonly lastOffset: number;
-  /** The next records: at least one, unless the batch has ended. `bytes`: their size in the batch. */
-  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean };
-}
-
-/** A batch of format 2. */
-class OpenRecords implements OpenBatch {
-  readonly #context: RecordContext;
-  readonly #cursor: Cursor;
-  #left: number;
-  #lastOffset: number;
-  /** Why the next record cannot be read. The records before it are handed out first. */
-  #error: MalformedError | null = null;
-
-  constructor(cursor: Cursor, count: number, context: RecordContext) {
-    this.#cursor = cursor;
-    this.#left = count;
-    this.#context = context;
-    this.#lastOffset = context.baseOffset - 1;
-  }
-
-  get lastOffset(): number {
-    return this.#context.lastOffset;
-  }
-
-  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
-    this.#throwError();
-    // The last record was too large, and has been told already.
-    if (this.#left === 0 && this.#cursor.remaining === 0) return { records: [], bytes: 0, ended: true };
-    const { count, bytes } = this.#measure(recordsMax, bytesMax);
-    const all = this.#cursor;
-    const own = all.bytes.buffer.byteLength > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
-    const cursor = own ? new Cursor(ownCopy(all.bytes.subarray(all.at, all.at + bytes))) : all;
-    const start = cursor.at;
-    const records: FetchedRecord[] = [];
-    try {
-      while (records.length < count) records.push(this.#read(cursor));
-    } catch (error) {
-      if (!(error instanceof MalformedError)) throw error;
-      this.#error = error;
-      this.#left--;
-    }
-    if (own) all.skip(cursor.at - start);
-    this.#left -= records.length;
-    if (this.#left === 0 && this.#error === null && all.remaining > 0)
-      this.#error = new MalformedError('it has more records than it says');
-    if (records.length === 0) this.#throwError();
-    return { records, bytes, ended: this.#left === 0 && this.#error === null };
-  }
-
-  #read(cursor: Cursor): FetchedRecord {
-    const record = readRecord(cursor, this.#context);
-    if (record.offset <= this.#lastOffset)
-      throw new MalformedError(`record ${record.offset} comes after ${this.#lastOffset}`);
-    this.#lastOffset = record.offset;
-    return record;
-  }
-
-  #throwError(): void {
-    const error = this.#error;
-    this.#error = null;
-    if (error !== null) throw error;
-  }
-
-  /**
-   * Counts the next records by their lengths alone. If a record has no valid length or is missing, the records before
-   * it are handed out first.
-   *
-   * @throws MalformedError if there is no record before it
-   */
-  #measure(recordsMax: number, bytesMax: number): { count: number; bytes: number } {
-    const { bytes, at, end } = this.#cursor;
-    if (at === end) throw new MalformedError(`${this.#left} of its records are missing: it ends before them`);
-    const cursor = new Cursor(bytes, at, end);
-    let count = 0;
-    let measured = 0;
-    try {
-      while (count < this.#left && count < recordsMax && (count === 0 || measured < bytesMax)) {
-        const length = cursor.varint();
-        if (length < 0 || length > cursor.remaining) throw new MalformedError(`a record has a length of ${length}`);
-        cursor.skip(length);
-        measured = cursor.at - at;
-        count++;
-      }
-    } catch (error) {
-      if (count === 0 || !(error instanceof MalformedError)) throw error;
-    }
-    return { count, bytes: measured };
-  }
-}
-
-/**
- * Whether a control batch ends an aborted transaction. The key of its record is a version, then a type. An empty
- * control batch, which compaction leaves, ends nothing.
- */
-function endsAborted(bytes: Buffer, at: number, end: number): boolean {
-  if (bytes.readInt32BE(at + 57) <= 0) return false;
-  const cursor = new Cursor(bytes, at + BATCH_HEADER_BYTES, end);
-  cursor.varint();
-  cursor.int8();
-  cursor.varlong();
-  cursor.varint();
-  const key = cursor.varintBytes();
-  if (key === null || key.length < 4) throw new MalformedError('its control record has no type');
-  return key.readInt16BE(2) === ABORT_MARKER;
-}
-
-// ── Formats 0 and 1 ────────────────────────────────────────────────────────────────────────────────────────────────
-
-interface Message {
-  readonly magic: number;
-  readonly attributes: number;
-  readonly timestampMs: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-}
-
-/** Opens a message, or a wrapper whose value is a compressed set of messages. */
-async function openMessage(
-  wrapper: Message,
-  { offset, bytes, bytesMax }: { readonly offset: number; readonly bytes: number; readonly bytesMax: number },
-): Promise<OpenBatch> {
-  const { magic } = wrapper;
-  const codec = wrapper.attributes & CODEC_MASK;
-  if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], bytes);
-  if (wrapper.value === null) throw new MalformedError('it holds no messages');
-  const inner = await decompress(codec, wrapper.value, bytesMax);
-  const records: FetchedRecord[] = [];
-  // In format 1 the inner offsets are relative, and the wrapper has the offset of the last one.
-  const shift = magic === 0 ? 0 : offset - lastInnerOffset(inner);
-  const appendTimeMs = magic === 1 && wrapper.attributes & APPEND_TIME_FLAG ? wrapper.timestampMs : undefined;
-  for (const cursor = new Cursor(inner); cursor.remaining > 0;) {
-    const own = offsetOf(cursor.int64());
-    const length = cursor.int32();
-    const start = cursor.skip(length);
-    const message = readMessage(inner, start, start + length);
-    if (message.attributes & CODEC_MASK) throw new MalformedError('it holds messages that are compressed again');
-    records.push(toRecord(own + shift, message, appendTimeMs));
-  }
-  return new OpenMessages(records, inner.length);
-}
-
-function lastInnerOffset(inner: Buffer): number {
-  let last = -1;
-  for (const cursor = new Cursor(inner); cursor.remaining > 0;) {
-    last = offsetOf(cursor.int64());
-    cursor.skip(cursor.int32());
-  }
-  return last;
-}
-
-/** @param start index after offset and length */
-function readMessage(bytes: Buffer, start: number, end: number): Message {
-  const cursor = new Cursor(bytes, start, end);
-  const crc = cursor.int32();
-  if (crc32.buf(bytes.subarray(cursor.at, end)) !== crc) throw new MalformedError('its checksum is wrong');
-  const magic = cursor.int8();
-  const attributes = cursor.int8();
-  const timestampMs = magic === 0 ? NO_TIMESTAMP : Number(cursor.int64());
-  const key = cursor.int32Bytes();
-  return { magic, attributes, timestampMs, key, value: cursor.int32Bytes() };
-}
-
-/** Format 0 has no timestamps. */
-const NO_TIMESTAMP = -1;
-
-function toRecord(offset: number, message: Message, appendTimeMs = message.timestampMs): FetchedRecord {
-  return new FetchedRecord(offset, appendTimeMs, message.key, message.value, NO_HEADERS);
-}
-
-/** Messages of a wrapper, or a single one. */
-class OpenMessages implements OpenBatch {
-  readonly lastOffset: number;
-  readonly #records: readonly FetchedRecord[];
-  readonly #bytesEach: number;
-  #at = 0;
-
-  constructor(records: readonly FetchedRecord[], bytes: number) {
-    const last = records.at(-1);
-    if (last === undefined) throw new MalformedError('it holds no messages');
-    if (records.some(({ offset }, index) => offset <= (records[index - 1]?.offset ?? -1)))
-      throw new MalformedError('the offsets of its messages do not ascend');
-    this.#records = records;
-    this.#bytesEach = Math.ceil(bytes / records.length);
-    this.lastOffset = last.offset;
-  }
-
-  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
-    const count = Math.max(1, Math.min(recordsMax, Math.floor(bytesMax / this.#bytesEach)));
-    const records = this.#records.slice(this.#at, this.#at + count);
-    this.#at += records.length;
-    return { records, bytes: records.length * this.#bytesEach, ended: this.#at === this.#records.length };
-  }
-}
-
-// ── Offsets and bytes ──────────────────────────────────────────────────────────────────────────────────────────────
-
-function isOffset(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
-}
-
-/**
- * An offset over 2^53 - 1 is not exact as a JavaScript number. The partition is not read beyond it, so nothing is lost.
- */
-function offsetOf(value: bigint): number {
-  const offset = Number(value);
-  if (!isOffset(offset)) throw new MalformedError(`it has offset ${value}, which is none between 0 and 2^53 - 1`);
-  return offset;
-}
-
-function ownCopy(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }

@@ -18,6 +18,9 @@ export function size(bounds: { min: string; max: string }) {
   return quantity(SIZE_UNITS_BYTES, bounds, 'a size such as 512KiB, 8MiB or 1GiB');
 }
 
+/** A text that says something. */
+export const nonEmpty = z.string().min(1, { error: 'must not be empty' });
+
 /** A whole number, also as a string of digits, as `${VARIABLE}` gives it. Both bounds inclusive. */
 export function count({ min, max }: { min: number; max: number }) {
   const number = z.int({ error: 'must be a whole number' });

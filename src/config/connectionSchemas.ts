@@ -1,0 +1,118 @@
+import { z } from 'zod';
+import { ADDRESS, BROKER_LIST, brokerListProblem, isPort, PORT_TOO_HIGH } from './addresses.js';
+import { count, duration, nonEmpty } from './valueSchemas.js';
+
+const certificates = z.strictObject({
+  ca: nonEmpty
+    .optional()
+    .describe('Certificate authority, PEM, instead of the public ones; usually "${file:/path/ca.pem}".'),
+  cert: nonEmpty.optional().describe('Client certificate, PEM, for mutual TLS.'),
+  key: nonEmpty.optional().describe('Key of the client certificate, PEM, without a passphrase.'),
+  serverName: nonEmpty
+    .optional()
+    .describe("Name to verify the server's certificate against, if it is not the address."),
+});
+
+const tls = z.union([z.boolean(), certificates]);
+
+/** Connection settings of Kafka. */
+export const kafka = z.strictObject({
+  brokers: z
+    .array(
+      z
+        .string()
+        .regex(BROKER_LIST, {
+          error: ({ input }) => brokerListProblem(String(input)) ?? 'must be host:port',
+          abort: true,
+        })
+        .refine((text) => brokerListProblem(text) === null, {
+          error: ({ input }) => brokerListProblem(String(input)) ?? '',
+        }),
+    )
+    .min(1, { error: 'must name at least one broker, as host:port' })
+    .default(['localhost:9092'])
+    .describe(
+      'Bootstrap brokers, as host:port; an IPv6 address in brackets. One text may hold several, separated by commas, for instance from an ' +
+        'environment variable.',
+    ),
+  clientId: nonEmpty.default('ktb').describe("Client id, as it appears in the brokers' logs and quotas."),
+  ssl: tls.default(false).describe('TLS to the brokers.'),
+  sasl: z
+    .strictObject({
+      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('Mechanism.'),
+      username: nonEmpty.describe('User.'),
+      password: nonEmpty.describe('Password.'),
+    })
+    .optional()
+    .describe('SASL credentials.'),
+  connectionTimeout: duration({ min: '100ms', max: '5m' })
+    .prefault('5s')
+    .describe('How long opening a connection may take.'),
+  requestTimeout: duration({ min: '1s', max: '10m' })
+    .prefault('30s')
+    .describe('How long the answer to a request may take.'),
+  sessionTimeout: duration({ min: '6s', max: '30m' })
+    .prefault('30s')
+    .describe('A member that sends no heartbeat for this long loses its partitions to the others.'),
+});
+
+/** Connection settings of Temporal. */
+export const temporal = z.strictObject({
+  address: z
+    .string()
+    .regex(ADDRESS, { error: 'must be host:port, without a scheme; an IPv6 address in brackets, as [::1]:7233' })
+    .refine(isPort, { error: PORT_TOO_HIGH })
+    .optional()
+    .describe('Frontend, as host:port. Default: TEMPORAL_ADDRESS, else localhost:7233.'),
+  namespace: nonEmpty.optional().describe('Namespace. Default: TEMPORAL_NAMESPACE, else default.'),
+  taskQueue: nonEmpty
+    // Temporal takes 1,000 bytes (`limit.maxIDLength`), and queues of ours have this name and an installation's.
+    .refine((name) => Buffer.byteLength(name) <= 900, { error: 'must be 900 bytes at most' })
+    .default('kafka-temporal-bridge')
+    .describe('Task queue of the batchers. Running batchers stay on theirs: drain them before you change it.'),
+  tls: tls
+    .optional()
+    .describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say, else on if there is an API key.'),
+  apiKey: nonEmpty.optional().describe('API key. Default: TEMPORAL_API_KEY.'),
+  requestTimeout: duration({ min: '1s', max: '5m' })
+    .prefault('10s')
+    .describe('How long the answer to a signal may take. Then the signal is sent again.'),
+});
+
+/** Connection settings of ClickHouse. */
+export const clickhouse = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
+    .default('http://localhost:8123')
+    .describe('HTTP interface, without credentials.'),
+  username: nonEmpty.default('default').describe('User.'),
+  password: z.string().default('').describe('Password.'),
+  accessToken: nonEmpty
+    .optional()
+    .describe('Access token (JWT), as of ClickHouse Cloud, instead of username and password.'),
+  tls: certificates
+    .optional()
+    .describe(
+      'Certificates for an https:// address. None are needed if a public authority has signed its certificate. The user is still that of ' +
+        'username or accessToken.',
+    ),
+  database: nonEmpty.default('default').describe('Database of tables whose names have none.'),
+  requestTimeout: duration({ min: '1s', max: '9m' })
+    .prefault('30s')
+    .describe('How long the answer to an insert or a query may take. Then the insert is tried again.'),
+  lookUpTimeout: duration({ min: '1s', max: '9m' })
+    .prefault('1m')
+    .describe(
+      'How long a look-up of the rows of a batch that are in the table already may take. Then the batch is tried again, and the log says so.',
+    ),
+  maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Most open connections.'),
+  settings: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_]*$/, { error: 'must be the name of a ClickHouse setting' }),
+      z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
+    )
+    .default({})
+    .describe(
+      'ClickHouse settings for every insert, such as insert_quorum. Those that the guarantees rest on are refused.',
+    ),
+});

@@ -1,0 +1,224 @@
+import { z } from 'zod';
+import { fitsIntoWorkflowId, isKeyFunction, type KeyFunction } from '../protocol/batcherId.js';
+import { isTopicPattern, topicPattern } from './topics.js';
+import { count, duration, durationOrForever, nonEmpty, size } from './valueSchemas.js';
+
+/** Kafka's own rule for topic names and, by custom, for group ids. */
+const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
+  error: 'must be a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, dash, underscore',
+});
+
+const inputTopic = z
+  .string()
+  .regex(/^([a-zA-Z0-9._-]{1,249}|\/.+\/)$/, {
+    error: 'must be a Kafka topic name, or a regular expression between slashes such as /orders\\..+/',
+  })
+  .refine((text) => !isTopicPattern(text) || topicPattern(text) !== null, {
+    error: 'is no regular expression that JavaScript understands',
+  });
+
+/**
+ * A table's name: parts without special characters, or between backquotes. It is no `pattern` in the schema, because
+ * Go's regular expressions cannot express it.
+ */
+const TABLE_NAME = (() => {
+  const plain = String.raw`(?:[\p{L}_]|\{topic\})(?:[\p{L}\p{M}\p{N}_ -]|\{topic\})*(?<! )`;
+  const quoted = '`(?:[^`\\\\\\p{Cc}]|\\\\[`\\\\]|``)+`';
+  return new RegExp(`^(?:${plain}|${quoted})(?:\\.(?:${plain}|${quoted}))?$`, 'u');
+})();
+
+const tableName = z.string().refine((text) => TABLE_NAME.test(text), {
+  error:
+    'must be table or database.table, with {topic} where the name of the topic belongs; other names between backquotes',
+});
+
+const batch = z.strictObject({
+  maxRecords: count({ min: 1, max: 1_000_000 }).prefault(50_000).describe('Flush when this many records are buffered.'),
+  maxBytes: size({ min: '1KiB', max: '64MiB' })
+    .prefault('8MiB')
+    .describe(
+      'Flush when this much payload, before compression, is buffered. A flush also begins at 1.4 MB packed, which is what fits into one ' +
+        'activity of Temporal.',
+    ),
+  maxDelay: duration({ min: '10ms', max: '1h' })
+    .prefault('1s')
+    .describe(
+      'Flush when the oldest buffered record is this old. A Temporal server fires a timer up to a second late, as its ' +
+        'history.timerProcessorMaxTimeShift (default 1s) says.',
+    ),
+});
+
+const signal = z.strictObject({
+  maxRecords: count({ min: 1, max: 100_000 })
+    .prefault(2_000)
+    .describe(
+      'Most records in one signal, and never more than batch.maxRecords. With 1 every record has its own signal.',
+    ),
+  maxBytes: size({ min: '1KiB', max: '1MiB' })
+    .prefault('512KiB')
+    .describe(
+      'Most payload in one signal, before compression. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
+    ),
+  linger: duration({ min: '0ms', max: '10s' })
+    .prefault('5ms')
+    .describe('How long a signal that is not full waits for more records.'),
+});
+
+const flow = z.strictObject({
+  maxHistory: size({ min: '1MiB', max: '16MiB' })
+    .prefault('8MiB')
+    .describe(
+      'Largest history of a batcher. Above it nothing is sent to the batcher until it has continued as new. What its run began with, up to 2MiB, comes on top.',
+    ),
+  checkEvery: size({ min: '64KiB', max: '4MiB' })
+    .prefault('512KiB')
+    .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
+});
+
+/** One entry of `pipelines`. */
+export const pipeline = z.strictObject({
+  topics: z
+    .array(inputTopic)
+    .min(1, { error: 'must name at least one topic' })
+    .describe(
+      'Input topics: names, and regular expressions between slashes that match whole names, such as `/orders\\..+/`. A new topic ' +
+        'that matches is read within a minute, from its beginning.',
+    ),
+  groupId: nonEmpty.optional().describe('Consumer group. Default: ktb-<pipeline>.'),
+  startFrom: z
+    .string()
+    .refine(
+      (text) => text === 'earliest' || text === 'latest' || z.iso.datetime({ offset: true }).safeParse(text).success,
+      {
+        error: 'must be earliest, latest, or a time such as 2026-01-31T00:00:00Z',
+      },
+    )
+    .default('earliest')
+    .describe(
+      'Where a partition starts that the group has never read. A time is compared with the records’ own timestamps. ' +
+        '`latest` skips what is there at the first start. Partitions and matched ' +
+        'topics that come later are read from their beginning.',
+    ),
+  onGap: z
+    .enum(['continue', 'halt'])
+    .default('continue')
+    .describe(
+      'What happens if the log has lost records, or has a record batch that is too large to read (more than 256 MiB decompressed): reading ' +
+        'goes on after it, or the partition waits until a person has decided. Either way it is counted and logged.',
+    ),
+  format: z
+    .enum(['json', 'text', 'bytes'])
+    .default('json')
+    .describe(
+      'What record values are: JSON objects, UTF-8 text, or any bytes. A text, or bytes, goes as a whole to the column value, or to the one ' +
+        'that columns maps to `value`.',
+    ),
+  unknownFields: z
+    .enum(['ignore', 'reject'])
+    .default('ignore')
+    .describe('What happens to fields without a column: they are left out, or their records are rejected.'),
+  tombstones: z
+    .enum(['reject', 'skip', 'insert'])
+    .default('reject')
+    .describe(
+      'What happens to records without a value: they are rejected, skipped (their acknowledgement says so), or inserted as a row of what ' +
+        'does not come from the value.',
+    ),
+  table: tableName.describe(
+    'ClickHouse table: `orders`, `shop-eu.orders`. Put names with other characters between backquotes, each part by itself. `{topic}` is the ' +
+      'name of the topic, with underscores for dots and dashes, so that each topic has its own table.',
+  ),
+  tables: z
+    .record(topicName, tableName)
+    .default({})
+    .describe('Tables of topics whose records do not go to `table`, as topic: table.'),
+  columns: z
+    .record(
+      nonEmpty,
+      z.string().regex(/^(\/.*|header:.+|key|value|topic|partition|offset|timestamp|epoch)$/s, {
+        error:
+          'must be a JSON pointer such as /customer/id, header:NAME, or one of key, value, topic, partition, offset, timestamp, epoch',
+      }),
+    )
+    .default({})
+    .describe(
+      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, a header, value, or a coordinate of the record.',
+    ),
+  batchers: count({ min: 1, max: 1_024 })
+    .prefault(8)
+    .describe('Number of batcher workflows that the keys are divided among. May be changed at any time.'),
+  shardBy: z
+    .custom<KeyFunction>((value) => typeof value === 'string' && value.length <= 200 && isKeyFunction(value), {
+      error: 'must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
+    })
+    .refine(fitsIntoWorkflowId, {
+      error:
+        'is too long for a workflow id, in which other characters than A-Z, a-z and 0-9 take 3 bytes or more; 900 bytes at most',
+    })
+    .default('key')
+    .describe(
+      'What chooses the batcher of a record. Records with the same one keep their order. It is key, partition, header:NAME, or a JSON pointer ' +
+        'into the value such as /customer/id, to a text, a number, true or false. Records without it go by their partition. If a ' +
+        'pointer leads to nothing, the record goes by its key.',
+    ),
+  keyless: z
+    .enum(['topic', 'partition'])
+    .optional()
+    .describe(
+      'What chooses the batcher if shardBy finds nothing: topic and partition, or the number of the partition alone. ' +
+        'Default: topic if the pipeline has several topics or a regular expression, else partition. May be changed at any time.',
+    ),
+  batch: batch.prefault({}),
+  signal: signal.prefault({}),
+  flow: flow.prefault({}),
+  maxBuffered: size({ min: '1MiB', max: '4GiB' })
+    .prefault('48MiB')
+    .describe(
+      'Most memory of the records that wait in the consumer for their signals. Above it partitions are paused. A record counts ' +
+        'what it takes: 350 bytes more than its payload, and 200 for each header.',
+    ),
+  insert: z
+    .strictObject({
+      retryFor: durationOrForever({ min: '1m', max: '365d' })
+        .prefault('forever')
+        .describe(
+          'How long an insert is tried again that ClickHouse answers with an error. Then its records go to the dead-letter topic. ' +
+            'Time in which ClickHouse is away, or the table is wrong, does not count.',
+        ),
+      views: z
+        .enum(['best-effort', 'required'])
+        .default('best-effort')
+        .describe(
+          'What happens if a materialized view refuses rows that are in the table. best-effort: they count as inserted, and are logged and ' +
+            'counted as missing in the view. required: the batch waits until the view takes them. If the table is altered meanwhile so that ' +
+            'other records of the batch become rows, the batch goes in, and the rows that the view lacks are counted.',
+        ),
+    })
+    .prefault({}),
+  reply: z
+    .strictObject({
+      topic: topicName.describe('Topic of the acknowledgements.'),
+      copyHeaders: z
+        .array(nonEmpty)
+        .default([])
+        .describe('Record headers copied into the acknowledgement, byte for byte.'),
+      allowTopics: z
+        .array(topicName)
+        .default([])
+        .describe(
+          'Topics that a record may ask for by its header kafka_replyTopic, besides reply.topic. If it asks ' +
+            'for another, or for one that does not exist, its acknowledgement goes to reply.topic.',
+        ),
+    })
+    .optional()
+    .describe('Where records are acknowledged. Without it they are not.'),
+  deadLetter: z
+    .strictObject({
+      topic: topicName
+        .describe(
+          'Topic for rejected records. Default: <first topic>.dead-letters, or <pipeline>.dead-letters if that is a regular expression.',
+        )
+        .optional(),
+    })
+    .prefault({}),
+});

@@ -1,0 +1,31 @@
+import type { FetchedRecord } from './fetchedRecord.js';
+
+/** A batch whose records are being handed out. */
+export interface OpenBatch {
+  readonly lastOffset: number;
+  /** The next records: at least one, unless the batch has ended. `bytes`: their size in the batch. */
+  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean };
+}
+
+/**
+ * Limits of a part. Nothing else runs while a part is decoded, and its memory is not counted before. A part has at
+ * least one record, whatever its size.
+ */
+export const PART_RECORDS_MAX = 4_096;
+export const PART_BYTES_MAX = 256 * 1024;
+
+/**
+ * A part of a larger buffer than this gets its own copy. Otherwise a record that waits long would keep the whole buffer
+ * alive.
+ */
+export const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
+
+export function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
+/** Attributes of a batch or message, in every format. */
+export const CODEC_MASK = 0x07;
+export const APPEND_TIME_FLAG = 0x08;
