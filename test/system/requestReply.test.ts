@@ -39,6 +39,8 @@ it('NestJS’s ClientKafka works as it is: a reply ends the observable, a reject
   const client = new ClientKafka({
     client: { brokers: [...stack().kafka.brokers] },
     consumer: { groupId: `${fixture.name}.nest` },
+    // Otherwise it asks for the end of the topic after it has joined, and an answer that is there by then is behind it.
+    subscribe: { fromBeginning: true },
   });
   client.subscribeToResponseOf(fixture.topic);
   await client.connect();
