@@ -79,3 +79,29 @@ export interface BufferedChunk {
   readonly bytes: number;
   readonly bodyBytes: number;
 }
+
+/** A batcher keeps no more ranges of accepted offsets for each epoch, see `coverage.ts`. */
+export const COVERED_RANGES_MAX = 4;
+
+/**
+ * Bytes that a chunk adds to a payload: its body, and a generous estimate of its metadata as JSON.
+ *
+ * @param keep see {@link BufferedChunk}
+ */
+export function chunkBytes(segments: readonly Segment[], keep: BufferedChunk['keep'], bodyBytes: number): number {
+  let bytes = bodyBytes + 100;
+  for (const { topic, epoch } of segments) bytes += 200 + topic.length + epoch.length;
+  for (const ranges of keep) bytes += ranges === null ? 5 : RANGE_BYTES * ranges.length;
+  return bytes;
+}
+
+/**
+ * The most bytes that a chunk may add to a payload, whatever part of it the batcher has had before. A batch has at least
+ * one chunk, so a chunk must fit into a batch.
+ */
+export function chunkBytesMax(segments: readonly Segment[], bodyBytes: number): number {
+  return chunkBytes(segments, [], bodyBytes) + segments.length * RANGE_BYTES * (COVERED_RANGES_MAX + 1);
+}
+
+/** Of a range of offsets as JSON. */
+const RANGE_BYTES = 40;

@@ -2,8 +2,14 @@
 export const PAYLOAD_BYTES_MAX = 2 * 1024 * 1024;
 
 /**
- * Encoded bytes of a chunk that Temporal always accepts. They are below {@link PAYLOAD_BYTES_MAX}, and below the limit of
- * one batch, with room for the metadata. A record that is larger fits into no signal.
+ * Encoded bytes of one batch: bodies and metadata. An activity's input over {@link PAYLOAD_BYTES_MAX} would terminate the
+ * run, or fail its workflow task again and again. The rejected records come back in a result of up to this size.
+ */
+export const BATCH_BYTES_MAX = 1_400_000;
+
+/**
+ * Encoded bytes of a chunk's body. They are below {@link BATCH_BYTES_MAX}, with room for the metadata of one record. A
+ * record that is larger fits into no signal.
  */
 export const CHUNK_BYTES_MAX = 1_200_000;
 

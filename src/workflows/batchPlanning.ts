@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { AcceptedChunk } from '../protocol/batcher.js';
-import type { BufferedChunk } from '../protocol/chunk.js';
+import { chunkBytes, type BufferedChunk } from '../protocol/chunk.js';
 import type { ChunkWithBody } from '../protocol/chunkBodies.js';
 import { BATCH_FORMAT, type BatchSpec } from '../protocol/flush.js';
 import type { BatchLimits } from '../protocol/settings.js';
@@ -52,12 +52,9 @@ function* batchSizes(chunks: readonly Buffered[], limits: BatchLimits): Generato
   if (size > 0) yield size;
 }
 
-/** Bytes that a chunk adds to a payload: its body, and a generous estimate of its metadata as JSON. */
-export function encodedBytesOf({ chunk, body }: Buffered): number {
-  let bytes = body.length + 100;
-  for (const { topic, epoch } of chunk.segments) bytes += 200 + topic.length + epoch.length;
-  for (const ranges of chunk.keep) bytes += ranges === null ? 5 : 40 * ranges.length;
-  return bytes;
+/** Bytes that a chunk in the buffer adds to a payload. */
+export function encodedBytesOf({ chunk: { segments, keep }, body }: Buffered): number {
+  return chunkBytes(segments, keep, body.length);
 }
 
 /** Makes a batch of chunks. Their bodies travel beside it, see `chunkBodies.ts`. */

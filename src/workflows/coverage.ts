@@ -1,5 +1,5 @@
 import type { AcceptedMark, CoverageState, PartitionCoverage } from '../protocol/batcher.js';
-import type { OffsetRange, Segment } from '../protocol/chunk.js';
+import { COVERED_RANGES_MAX, type OffsetRange, type Segment } from '../protocol/chunk.js';
 import { partitionName, type RecordSource } from '../protocol/record.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 
@@ -24,7 +24,7 @@ export class Coverage {
    * offset before which everything was accepted, so no record of this batcher is in a hole. A hole appears when a
    * sender starts again and the batcher had no record in between. So only many restarts in a row come near this bound.
    */
-  static readonly RANGES_MAX = 4;
+  static readonly RANGES_MAX = COVERED_RANGES_MAX;
 
   readonly #partitions = new Map<string, PartitionEpochs>();
 

@@ -1,4 +1,4 @@
-import { withinPayload } from '../protocol/payloadLimit.js';
+import { BATCH_BYTES_MAX, withinPayload } from '../protocol/payloadLimit.js';
 import type { BatchLimits } from '../protocol/settings.js';
 
 /**
@@ -6,11 +6,8 @@ import type { BatchLimits } from '../protocol/settings.js';
  * Those of payloads are for Temporal's default, see {@link encodedLimit}.
  */
 export const LIMITS = {
-  /**
-   * Encoded bytes of one batch (bodies and metadata). An activity's input over 2 MiB (`limit.blobSize.error`) would
-   * terminate the run, and rejected records come back in a result of up to this size.
-   */
-  batchEncodedBytes: 1_400_000,
+  /** Encoded bytes of one batch. Senders make no chunk that is larger, see `chunkBytesMax`. */
+  batchEncodedBytes: BATCH_BYTES_MAX,
   /** Encoded bytes that continue-as-new may carry over; a larger buffer is flushed first. */
   carriedBytes: 512 * 1024,
   /**

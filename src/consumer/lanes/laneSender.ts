@@ -3,9 +3,10 @@ import type { FlowLimits } from '../../config/config.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
 import { UnencodableRecordError } from '../../codecs/columns.js';
+import { chunkBytesMax } from '../../protocol/chunk.js';
 import { isStub, type KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
-import { CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
+import { BATCH_BYTES_MAX, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from '../../temporal/flowControl.js';
@@ -197,12 +198,23 @@ export class LaneSender {
     if (pack.records === 1 && first?.records.some(isOverLimit) === true) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(pack.segments);
-      const bytesMax = withinPayload(CHUNK_BYTES_MAX, this.#settings().batch.payloadBytesMax);
-      return chunk.body.length > bytesMax ? { refusal: TOO_LARGE } : chunk;
+      return this.#fits(chunk) ? chunk : { refusal: TOO_LARGE };
     } catch (error) {
       if (error instanceof UnencodableRecordError) return { refusal: error.message };
       throw error;
     }
+  }
+
+  /**
+   * Whether a chunk fits into a signal, and into a batch: Temporal takes a signal whose batch is too large for an
+   * activity, and the batcher would be held for ever.
+   */
+  #fits({ meta: { segments }, body }: EncodedChunk): boolean {
+    const { payloadBytesMax } = this.#settings().batch;
+    return (
+      body.length <= withinPayload(CHUNK_BYTES_MAX, payloadBytesMax) &&
+      chunkBytesMax(segments, body.length) <= withinPayload(BATCH_BYTES_MAX, payloadBytesMax)
+    );
   }
 
   /**

@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, expect, it } from 'vitest';
 import type { BatcherClient, SendOutcome } from '../../../../src/temporal/batcherClient.js';
 import { Lane } from '../../../../src/consumer/lanes/lane.js';
 import { LaneSender, type LaneObserver } from '../../../../src/consumer/lanes/laneSender.js';
 import type { StopCause } from '../../../../src/consumer/lanes/laneStop.js';
 import type { ChunkMeta } from '../../../../src/protocol/chunk.js';
-import { settings } from '../../../support/chunks.js';
+import type { BatchLimits } from '../../../../src/protocol/settings.js';
+import { BatcherState } from '../../../../src/workflows/batcherState.js';
+import { chunk, input, settings } from '../../../support/chunks.js';
 import { eventually } from '../../../support/eventually.js';
 import { recordBytes, type KafkaRecord, type RecordHeader } from '../../../../src/protocol/record.js';
 import { memoryBytes, RECORD_MEMORY_BYTES_MAX } from '../../../../src/protocol/recordLimit.js';
@@ -20,8 +23,9 @@ function start(
   outcomes: SendOutcome[],
   overrides: Partial<LaneObserver> = {},
   batcherOverrides: Partial<BatcherClient> = {},
+  { maxRecords = 10, batch = {} }: { maxRecords?: number; batch?: Partial<BatchLimits> } = {},
 ) {
-  const lane = new Lane(0, { maxRecords: 10, maxBytes: 1_000_000, lingerMs: 0 });
+  const lane = new Lane(0, { maxRecords, maxBytes: 1_000_000, lingerMs: 0 });
   const sent: ChunkMeta[] = [];
   const stopped: StopCause[] = [];
   const resumed: StopCause[] = [];
@@ -48,7 +52,7 @@ function start(
     ...overrides,
   };
   const flow = { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 };
-  const settingsNow = settings();
+  const settingsNow = settings(batch);
   const sender = new LaneSender({ lane, batcher, flow, settings: () => settingsNow, observer });
   senders.push(sender);
   const ended = sender.run();
@@ -214,3 +218,37 @@ it('pauses between heirs whose runs are ended as soon as they begin', async () =
   // Without a pause all thousand would have been taken before anybody could look.
   expect(sent.length).toBeLessThan(20);
 });
+
+it.each([0, 1, 4])(
+  'a batch of one chunk of many partitions fits into a payload, also where the batcher has had %i ranges of each',
+  async (ranges) => {
+    const payloadBytesMax = 512 * 1024;
+    const partitions = 2_500;
+    const batches: number[] = [];
+    let records = 0;
+    const send = (meta: ChunkMeta, body: Uint8Array) => {
+      const state = new BatcherState({ workflowId: 'w', runId: 'r' }, input({ payloadBytesMax }), new Uint8Array(0));
+      for (let from = 0; from < 2 * ranges; from += 2)
+        state.accept(chunk(...meta.segments.map((segment) => ({ ...segment, from, to: from + 1 }))), body, 0);
+      state.accept(meta, body, 0);
+      expect(state.buffered.at(-1)!.chunk.keep[0]?.length).toBe(ranges === 0 ? undefined : ranges + 1);
+      while (state.buffered.length > 0) {
+        const { spec, bodies } = state.takeBatch('delay', 0);
+        batches.push(Buffer.byteLength(JSON.stringify(spec)) + bodies.length);
+        state.finishFlush({ inserted: spec.chunks.length, rejected: 0, skipped: 0 }, spec.id, 0);
+      }
+      records += meta.records;
+      return Promise.resolve<SendOutcome>({ type: 'accepted', runId: 'r', started: false });
+    };
+    const { lane, sender } = start([], {}, { send }, { maxRecords: partitions, batch: { payloadBytesMax } });
+    for (let partition = 0; partition < partitions; partition++) {
+      const source = tracker({ topic: `topic-${partition}`.padEnd(60, 'x'), epoch: 'abcdef012345' });
+      lane.add(source, record(9, { value: randomBytes(100) }), 0);
+      source.advanceTo(10);
+    }
+    sender.wake();
+    await eventually(() => expect(lane.records).toBe(0));
+    expect(records).toBe(partitions);
+    expect(Math.max(...batches)).toBeLessThan(payloadBytesMax * 0.8);
+  },
+);
