@@ -1,6 +1,6 @@
 import { PAYLOAD_BYTES_MAX } from '../../protocol/payloadLimit.js';
+import { DAY_MS, durationText } from './durationText.js';
 import { judges, type Finding } from './finding.js';
-import { DAY_MS, hours } from './retention.js';
 
 export interface NamespaceFacts {
   readonly namespace: string;
@@ -26,7 +26,7 @@ const TEMPORAL_RETENTION_MS_ADVISED = 7 * DAY_MS;
 /** Judges the namespace and the task queues. */
 export function judgeNamespace(facts: NamespaceFacts): Finding[] {
   const namespace = judges(`namespace ${facts.namespace}`);
-  const kept = `keeps closed runs for ${hours(facts.retentionMs)}`;
+  const kept = `keeps closed runs for ${durationText(facts.retentionMs)}`;
   const loss = 'what a terminated batcher had accepted is lost unless a worker takes it over within that time';
   const todo = `temporal operator namespace update --namespace ${facts.namespace} --retention 7d`;
   return [

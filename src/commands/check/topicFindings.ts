@@ -1,8 +1,8 @@
 import type { PipelineConfig } from '../../config/config.js';
 import { inputTopics } from '../../config/topics.js';
 import { CHUNK_BYTES_MAX } from '../../protocol/payloadLimit.js';
+import { DAY_MS, durationText } from './durationText.js';
 import { judges, type Finding } from './finding.js';
-import { DAY_MS, hours } from './retention.js';
 
 export interface TopicFacts {
   readonly name: string;
@@ -91,15 +91,12 @@ function judgeInput(
   }: { layout: PipelineConfig['layout']; deadLetters: TopicFacts | undefined; brokers: number },
 ): Finding[] {
   const { warning } = judges(`topic ${topic.name}`);
-  const findings = judgeReplicas(topic, brokers);
-  const short = retentionBelow(topic, INPUT_RETENTION_MS_MIN);
-  if (short !== null)
-    findings.push(
-      warning(
-        `keeps records for ${short}: an outage that is longer loses those not read yet`,
-        `set retention.ms to ${INPUT_RETENTION_MS_MIN} or more`,
-      ),
-    );
+  const findings = [
+    ...judgeReplicas(topic, brokers),
+    ...judgeRetention(topic, INPUT_RETENTION_MS_MIN, (time) => {
+      return [`keeps records for ${time}: an outage that is longer loses those not read yet`, ''];
+    }),
+  ];
   if (topic.settings?.get('cleanup.policy')?.includes('compact') === true)
     findings.push(
       warning(
@@ -138,24 +135,29 @@ function judgeReplies(topic: TopicFacts, brokers: number): Finding[] {
 }
 
 function judgeDeadLetters(topic: TopicFacts, brokers: number): Finding[] {
-  const { warning } = judges(`topic ${topic.name}`);
-  const findings = judgeReplicas(topic, brokers);
-  const short = retentionBelow(topic, DEAD_LETTER_RETENTION_MS_MIN);
-  if (short !== null)
-    findings.push(
-      warning(
-        `keeps dead letters for ${short} only`,
-        `set retention.ms to ${DEAD_LETTER_RETENTION_MS_MIN} or more, so that somebody can look at them`,
-      ),
-    );
-  findings.push(...judgeCompaction(topic, 'dead letters'));
-  return summed(topic, findings);
+  return summed(topic, [
+    ...judgeReplicas(topic, brokers),
+    ...judgeRetention(topic, DEAD_LETTER_RETENTION_MS_MIN, (time) => {
+      return [`keeps dead letters for ${time} only`, ', so that somebody can look at them'];
+    }),
+    ...judgeCompaction(topic, 'dead letters'),
+  ]);
 }
 
-/** How long a topic keeps its records, in words, if that is less than this. Null if it is not, or not known. */
-function retentionBelow(topic: TopicFacts, leastMs: number): string | null {
+/**
+ * Warns of a topic that keeps its records for less than this.
+ *
+ * @param say what is wrong with that time, and what the advice ends with
+ */
+function judgeRetention(
+  topic: TopicFacts,
+  leastMs: number,
+  say: (time: string) => readonly [message: string, purpose: string],
+): Finding[] {
   const retentionMs = numberOf(topic, 'retention.ms');
-  return retentionMs !== null && retentionMs >= 0 && retentionMs < leastMs ? hours(retentionMs) : null;
+  if (retentionMs === null || retentionMs < 0 || retentionMs >= leastMs) return [];
+  const [message, purpose] = say(durationText(retentionMs));
+  return [judges(`topic ${topic.name}`).warning(message, `set retention.ms to ${leastMs} or more${purpose}`)];
 }
 
 /** A compacted topic refuses messages without a key, and of two messages with one key it keeps the later one. */
@@ -192,7 +194,8 @@ function summed(topic: TopicFacts, findings: Finding[]): Finding[] {
   if (findings.length > 0) return findings;
   const retentionMs = numberOf(topic, 'retention.ms');
   const bytes = numberOf(topic, 'retention.bytes') ?? -1;
-  const time = retentionMs === null ? '' : retentionMs < 0 ? ', kept for ever' : `, kept for ${hours(retentionMs)}`;
+  const time =
+    retentionMs === null ? '' : retentionMs < 0 ? ', kept for ever' : `, kept for ${durationText(retentionMs)}`;
   const kept = bytes < 0 ? time : `${time}, at most ${Math.round(bytes / 1024 ** 2)} MiB a partition`;
   return [judges(`topic ${topic.name}`).ok(`${topic.partitions} partitions${kept}`)];
 }

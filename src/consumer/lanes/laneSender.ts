@@ -8,7 +8,7 @@ import { isStub, type KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
 import { BATCH_BYTES_MAX, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
-import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
+import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../temporal/batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from '../../temporal/flowControl.js';
 import type { Lane, Pack } from './lane.js';
 import { LaneStop, type StopCause } from './laneStop.js';
@@ -38,6 +38,7 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
+
 /**
  * Sends a lane's records to its batcher, one signal at a time. What arrives meanwhile goes into the next one.
  *
@@ -122,71 +123,74 @@ export class LaneSender {
     await this.#pause(STOPPED_POLL_MS);
   }
 
+  /** Sends the head of the queue. Resolves once it is accepted, or the lane no longer holds it. */
   async #sendHead(): Promise<void> {
     let maxRecords: number | undefined;
-    let retryMs = RETRY_MIN_MS;
-    let closedRuns = 0;
-    let pack: Pack | undefined;
-    let chunk: EncodedChunk | undefined;
-    while (!this.#stopping.signal.aborted && (pack === undefined ? this.#lane.records > 0 : this.#lane.holds(pack))) {
+    let head: Head | null = null;
+    const delays = new Delays();
+    while (!this.#stopping.signal.aborted && (head === null ? this.#lane.records > 0 : this.#lane.holds(head.pack))) {
       if (!(await this.#maySend())) continue;
-      if (pack === undefined || chunk === undefined) {
+      if (head === null) {
         // Packed only now, because a rebalance may have cleared the lane while the history was read.
         if (this.#lane.records === 0) return;
-        pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
-        const encoded = this.#encode(pack);
-        if (!('body' in encoded)) {
-          ({ maxRecords } = await this.#shrink(pack, encoded.refusal));
-          pack = undefined;
+        const pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
+        const chunk = this.#encode(pack);
+        if ('refusal' in chunk) {
+          ({ maxRecords } = await this.#shrink(pack, chunk.refusal));
           continue;
         }
-        chunk = encoded;
+        head = { pack, chunk };
       }
-      const settings = this.#settings();
-      const meta = this.#settingsSent === settings ? chunk.meta : { ...chunk.meta, settings };
-      const startedAt = performance.now();
-      const outcome = await this.#batcher.send(meta, chunk.body);
-      switch (outcome.type) {
-        case 'accepted':
-          // Another member may have started the run with older settings.
-          this.#settingsSent = meta.settings !== undefined || outcome.runId === this.#lastRunId ? settings : null;
-          this.#lastRunId = outcome.runId;
-          this.#flow.sent(outcome.runId, chunk.body.length);
-          this.#resumed();
-          this.#lane.accepted(pack);
-          this.#observer.accepted(pack, {
-            seconds: (performance.now() - startedAt) / 1000,
-            started: outcome.started,
-          });
-          return;
-        case 'tooLarge':
-          this.#observer.notAccepted('refused');
-          ({ maxRecords } = await this.#shrink(pack, TOO_LARGE));
-          pack = undefined;
-          break;
-        case 'full':
-          this.#observer.notAccepted('refused');
-          this.#flow.refused();
-          this.#stopped('history', outcome.message);
-          await this.#pause(STOPPED_POLL_MS);
-          break;
-        case 'closed':
-          this.#observer.notAccepted('refused');
-          await this.#startHeir();
-          // If each heir is closed as soon as it begins, they must not follow each other without a pause.
-          if (closedRuns++ > 0) {
-            await this.#pause(retryMs);
-            retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
-          }
-          break;
-        case 'retry':
-          this.#observer.notAccepted('retried');
-          this.#flow.sent(null, chunk.body.length);
-          // A short problem is not reported.
-          if (retryMs >= REPORT_RETRIES_FROM_MS) this.#stopped('temporal', outcome.message);
-          await this.#pause(retryMs * (0.5 + Math.random() / 2));
-          retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
-          break;
+      const outcome = await this.#signal(head);
+      if (outcome.type === 'accepted') return;
+      this.#observer.notAccepted(outcome.type === 'retry' ? 'retried' : 'refused');
+      if (outcome.type === 'tooLarge') {
+        ({ maxRecords } = await this.#shrink(head.pack, TOO_LARGE));
+        head = null;
+      } else await this.#waitAfter(outcome, delays);
+    }
+  }
+
+  /** Sends one signal. Notes what it tells of the batcher, and the acceptance of its records. */
+  async #signal({ pack, chunk }: Head): Promise<SendOutcome> {
+    const settings = this.#settings();
+    const meta = this.#settingsSent === settings ? chunk.meta : { ...chunk.meta, settings };
+    const startedAt = performance.now();
+    const outcome = await this.#batcher.send(meta, chunk.body);
+    if (outcome.type === 'retry') this.#flow.sent(null, chunk.body.length);
+    if (outcome.type !== 'accepted') return outcome;
+    const { runId, started } = outcome;
+    // Another member may have started the run with older settings.
+    this.#settingsSent = meta.settings !== undefined || runId === this.#lastRunId ? settings : null;
+    this.#lastRunId = runId;
+    this.#flow.sent(runId, chunk.body.length);
+    this.#resumed();
+    this.#lane.accepted(pack);
+    this.#observer.accepted(pack, { seconds: (performance.now() - startedAt) / 1000, started });
+    return outcome;
+  }
+
+  /** Waits before the same chunk is sent again. */
+  async #waitAfter(
+    outcome: Exclude<SendOutcome, { readonly type: 'accepted' | 'tooLarge' }>,
+    delays: Delays,
+  ): Promise<void> {
+    switch (outcome.type) {
+      case 'full':
+        this.#flow.refused();
+        this.#stopped('history', outcome.message);
+        await this.#pause(STOPPED_POLL_MS);
+        return;
+      case 'closed':
+        await this.#startHeir();
+        // If each heir is closed as soon as it begins, they must not follow each other without a pause.
+        if (delays.closedRuns++ > 0) await this.#pause(delays.next());
+        return;
+      case 'retry': {
+        const delayMs = delays.next();
+        // A short problem is not reported.
+        if (delayMs >= REPORT_RETRIES_FROM_MS) this.#stopped('temporal', outcome.message);
+        await this.#pause(delayMs * (0.5 + Math.random() / 2));
       }
     }
   }
@@ -303,6 +307,26 @@ export class LaneSender {
       };
     });
     this.#wake = () => undefined;
+  }
+}
+
+/** The head of the queue, ready to be sent. */
+interface Head {
+  readonly pack: Pack;
+  readonly chunk: EncodedChunk;
+}
+
+/** The growing delays of one head of the queue. */
+class Delays {
+  /** How often the batcher's run had ended. */
+  closedRuns = 0;
+  #delayMs = RETRY_MIN_MS;
+
+  /** Milliseconds. Twice the last one, up to a limit. */
+  next(): number {
+    const delayMs = this.#delayMs;
+    this.#delayMs = Math.min(delayMs * 2, RETRY_MAX_MS);
+    return delayMs;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { PipelineConfig } from '../../config/config.js';
 import { UNREADABLE_FETCHES_MAX } from '../../kafka/kafkajs/recordSet.js';
+import type { TopicPartition } from '../../protocol/record.js';
 import type { Logger } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { AssignedPartition } from './assignedPartition.js';
@@ -20,10 +21,10 @@ export interface MissingRecordsOptions {
  */
 export class MissingRecords {
   readonly #options: MissingRecordsOptions;
-  /** By partition name, the epoch and the offset up to which gaps were reported. */
-  readonly #reportedGaps = new Map<string, { readonly epoch: string; readonly to: number }>();
-  /** By partition name, the epoch and the offset of the last batch that was reported as one that nobody can read. */
-  readonly #reportedBatches = new Map<string, { readonly epoch: string; readonly from: number }>();
+  /** Where the last reported gap of each partition ends. */
+  readonly #reportedGaps = new ReportedOffsets();
+  /** Where the last batch of each partition begins that was reported as one that nobody can read. */
+  readonly #reportedBatches = new ReportedOffsets();
   /** By partition name, the loss of its log that was reported, until something of it is read again. */
   readonly #reportedLosses = new Map<string, string>();
 
@@ -40,13 +41,12 @@ export class MissingRecords {
   ): boolean {
     if (missed === 0) return true;
     const { metrics, logger, pipeline } = this.#options;
-    const told = this.#reportedGaps.get(partition.name);
-    const from = Math.max(offset - missed, told?.epoch === epoch ? told.to : 0);
+    const from = Math.max(offset - missed, this.#reportedGaps.last(partition, epoch));
     if (from < offset) {
-      this.#reportedGaps.set(partition.name, { epoch, to: offset });
+      this.#reportedGaps.note(partition, epoch, offset);
       metrics.gaps.inc({ pipeline: pipeline.name, topic: partition.topic });
       logger.warn(
-        { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, from, to: offset - 1 },
+        { ...this.#fieldsOf(partition), from, to: offset - 1 },
         'Offsets are missing from the log: the topic’s retention removed them before they were read',
       );
     }
@@ -69,7 +69,7 @@ export class MissingRecords {
       this.#reportedLosses.set(partition.name, told);
       metrics.truncations.inc({ pipeline: pipeline.name, topic: partition.topic });
       logger.warn(
-        { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, ...lost, offset },
+        { ...this.#fieldsOf(partition), ...lost, offset },
         'The log of a partition ends before what was read of it: records were lost in Kafka. Reading goes on at its end, under a new epoch',
       );
     }
@@ -88,12 +88,11 @@ export class MissingRecords {
   ): boolean {
     const { metrics, logger, pipeline } = this.#options;
     const epoch = partition.tracker?.epoch ?? '';
-    const reported = this.#reportedBatches.get(partition.name);
-    if (reported?.epoch !== epoch || batch.from > reported.from) {
-      this.#reportedBatches.set(partition.name, { epoch, from: batch.from });
+    if (batch.from > this.#reportedBatches.last(partition, epoch)) {
+      this.#reportedBatches.note(partition, epoch, batch.from);
       metrics.unreadableBatches.inc({ pipeline: pipeline.name, topic: partition.topic });
       logger.error(
-        { pipeline: pipeline.name, topic: partition.topic, partition: partition.partition, ...batch },
+        { ...this.#fieldsOf(partition), ...batch },
         `A record batch is not read, and its records are neither inserted nor answered: ${message}`,
       );
     }
@@ -119,5 +118,24 @@ export class MissingRecords {
   readsOn(partition: AssignedPartition): void {
     partition.unreadableFetches = 0;
     if (this.#reportedLosses.size > 0) this.#reportedLosses.delete(partition.name);
+  }
+
+  #fieldsOf({ topic, partition }: TopicPartition): TopicPartition & { readonly pipeline: string } {
+    return { pipeline: this.#options.pipeline.name, topic, partition };
+  }
+}
+
+/** The last offset that was reported of each partition, under the epoch of that report. */
+class ReportedOffsets {
+  readonly #byPartition = new Map<string, { readonly epoch: string; readonly offset: number }>();
+
+  /** -1 if nothing was reported under this epoch. */
+  last({ name }: AssignedPartition, epoch: string): number {
+    const reported = this.#byPartition.get(name);
+    return reported?.epoch === epoch ? reported.offset : -1;
+  }
+
+  note({ name }: AssignedPartition, epoch: string, offset: number): void {
+    this.#byPartition.set(name, { epoch, offset });
   }
 }
