@@ -1,11 +1,7 @@
 #!/usr/bin/env node
-import { commandLine } from './commandLine.js';
 import { hideHarmlessWarnings } from './lib/nodeWarnings.js';
-import { UsageError } from './lib/usageError.js';
+import { runCommandLine } from './runCommandLine.js';
 
-/** Exit codes; also in `ktb --help`. */
-const EXIT_FAILED = 1;
-const EXIT_CONFIG = 2;
 /**
  * Nobody reads the output any more, for example in `ktb dlq list | head`. A shell reports this code for a program that
  * SIGPIPE has ended.
@@ -22,9 +18,4 @@ for (const output of [process.stdout, process.stderr])
     process.exit(EXIT_UNREAD);
   });
 
-try {
-  await commandLine((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_CONFIG)).parseAsync();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = error instanceof UsageError ? EXIT_CONFIG : EXIT_FAILED;
-}
+process.exitCode = await runCommandLine(process.argv.slice(2));

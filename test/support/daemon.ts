@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { runCommand, type CommandEnd } from './commandHost.js';
 import { eventually } from './eventually.js';
 
 export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -136,12 +137,19 @@ export class Daemon {
 }
 
 /** Runs another command of the CLI to its end. */
-export async function ktb(config: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
-  return ktbUntil(config, args, () => false);
+export async function ktb(config: string, args: readonly string[]): Promise<CommandEnd> {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-cli-'));
+  const file = join(directory, 'ktb.yaml');
+  writeFileSync(file, config);
+  try {
+    return await runCommand([...args, '--config', file]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /**
- * Runs another command of the CLI to its end, or until its output is what was waited for: then it gets a SIGTERM.
+ * Runs another command of the CLI as a process of its own until its output is what was waited for: then it gets a SIGTERM.
  *
  * @param isEnough is asked again after each piece of output
  */
@@ -149,7 +157,7 @@ export async function ktbUntil(
   config: string,
   args: readonly string[],
   isEnough: (output: string) => boolean,
-): Promise<{ code: number | null; output: string }> {
+): Promise<CommandEnd> {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-cli-'));
   const file = join(directory, 'ktb.yaml');
   writeFileSync(file, config);
