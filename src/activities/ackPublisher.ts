@@ -1,4 +1,3 @@
-import crc32 from 'crc-32';
 import { PublishError } from '../kafka/topicProducer.js';
 import type { Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
@@ -6,7 +5,7 @@ import type { AckStatus } from '../protocol/ack.js';
 import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';
 import type { ReplySettings } from '../protocol/settings.js';
 import { ackMessages, amendAck, type Answered } from './acks.js';
-import type { BatchMemos, PublishedAcks } from './memos.js';
+import { digest, type BatchMemos, type PublishedAcks } from './memos.js';
 
 export interface AckPublisherOptions {
   readonly publisher: Pick<Publisher, 'publish' | 'mustBeUp'>;
@@ -158,23 +157,4 @@ export class AckPublisher {
 
 function count<Key>(counts: Map<Key, number>, key: Key, more: number): void {
   counts.set(key, (counts.get(key) ?? 0) + more);
-}
-
-/**
- * A digest of a list of records. If a verdict has changed since, the list is another one, and does not count as
- * published.
- */
-function digest(answered: readonly Answered[]): number {
-  let hash = answered.length;
-  let topic = '';
-  let ofTopic = 0;
-  for (const { source, record } of answered) {
-    if (source.topic !== topic) {
-      topic = source.topic;
-      ofTopic = crc32.buf(Buffer.from(topic));
-    }
-    hash = (Math.imul(hash, 31) + ofTopic + source.partition) | 0;
-    hash = (Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) + record.offset) | 0;
-  }
-  return hash;
 }

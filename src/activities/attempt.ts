@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { readNotes, type AttemptNotes } from '../protocol/attemptNotes.js';
 
@@ -31,11 +32,15 @@ export type Beat = (context: Pick<Context, 'info' | 'heartbeat'>, notes: Attempt
 export class Attempt {
   /** Number of the attempt, from 1. */
   readonly number: number;
+  /** A random name, which no other attempt has. */
+  readonly id: string = randomUUID();
   /** A name for this activity. All its attempts have it, and no other activity does. */
   readonly activity: string;
   readonly #context: Context;
   readonly #beat: Beat;
   #notes: AttemptNotes;
+  /** Whether Temporal has notes of this attempt. */
+  #hasNoted = false;
   /** One heartbeat is sent at a time. Otherwise an older one could arrive last and undo newer notes. */
   #beating: Promise<void> = Promise.resolve();
   readonly #startedAt = momentNow();
@@ -44,6 +49,8 @@ export class Attempt {
   readonly #heartbeatTimeoutMs: number;
   /** The run of this activity. If the run that scheduled it was reset, it is another one. */
   readonly runId: string;
+  /** The {@link id} of the attempt directly before. Undefined if it left no notes: it may have done anything. */
+  readonly previousId: string | undefined;
   /**
    * Whether a person has reset the activity (`temporal activity reset`). Its attempts are counted from 1 again. Notes
    * may be missing, or come from attempts before the reset.
@@ -65,6 +72,7 @@ export class Attempt {
     this.#context = context;
     this.#beat = beat;
     this.#notes = readNotes(context.info.heartbeatDetails, attempt);
+    this.previousId = this.#notes.attemptId;
     this.#wasReset =
       attempt === 1 && (this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
     const waitedMs = this.#startedAt.wallMs - currentAttemptScheduledTimestampMs;
@@ -92,6 +100,10 @@ export class Attempt {
       // readNotes.
       else if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
       return await work(attempt);
+    } catch (error) {
+      // So the next attempt knows that no other one was in between, see `previousId`.
+      if (!attempt.#hasNoted && !attempt.cancellation.aborted) await attempt.#sendBeat().catch(() => undefined);
+      throw error;
     } finally {
       clearInterval(timer);
     }
@@ -144,7 +156,8 @@ export class Attempt {
   #sendBeat(): Promise<void> {
     const send = async (): Promise<void> => {
       const sentAt = momentNow();
-      const alive = await this.#beat(this.#context, { ...this.#notes, attempt: this.number });
+      const alive = await this.#beat(this.#context, { ...this.#notes, attempt: this.number, attemptId: this.id });
+      this.#hasNoted ||= alive;
       if (!alive) this.#givenUp.abort();
       else if (sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
     };

@@ -61,12 +61,13 @@ export class Attempts {
    * Heartbeats are sent from the start.
    */
   async admit<T>(activity: keyof typeof NEEDS, owner: Owner, work: (attempt: Attempt) => Promise<T>): Promise<T> {
-    const { beat, stateLog } = this.#dependencies;
+    const { beat, memos, stateLog } = this.#dependencies;
     const { batcher } = owner;
     const needs = NEEDS[activity];
     const what = `${activity} of ${batcher}`;
     try {
       const result = await Attempt.run(beat, async (attempt) => {
+        memos.begin(attempt);
         await this.#mustBeOurs(owner);
         if (needs === 'nothing') return work(attempt);
         return this.#inSlot(owner, attempt, () =>

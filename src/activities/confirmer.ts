@@ -3,7 +3,7 @@ import { isRequestSource, UNCONFIRMED_MAX, type DeliverConfirmation, type Unconf
 import { confirmationOf } from '../codecs/requestCodec.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
-import type { BatchMemos } from './memos.js';
+import { digest, type BatchMemos } from './memos.js';
 
 /** Signals that are sent at the same time. */
 const CONCURRENCY = 32;
@@ -43,12 +43,13 @@ export class Confirmer {
   ): Promise<readonly Unconfirmed[]> {
     const { memos } = this.#options;
     const before = memos.of(activity).confirmed?.[status];
-    if (before !== undefined) return before;
+    const told = digest(requests);
+    if (before?.requests === told) return before.unconfirmed;
     const unconfirmed = await this.deliver(
       pipeline,
       requests.map(({ source, record, rejection }) => confirmationOf(source, record, { status, batch: id, rejection })),
     );
-    memos.note(activity, { confirmed: { ...memos.of(activity).confirmed, [status]: unconfirmed } });
+    memos.note(activity, { confirmed: { ...memos.of(activity).confirmed, [status]: { requests: told, unconfirmed } } });
     return unconfirmed;
   }
 

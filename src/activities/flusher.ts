@@ -49,17 +49,17 @@ export class Flusher {
     const { pipeline, reason } = batch;
     this.#answers.mustBeAnswerable(attempt, 'inserted');
     const { skipped, toInsert } = withoutSkipped(batch);
-    // Inserts, unless an earlier attempt has inserted and only could not acknowledge.
-    const verdicts = batch.repeated ? this.#memos.of(attempt.activity).verdicts : undefined;
+    // Inserts, unless the attempt before has inserted and only could not acknowledge.
+    const { insert } = this.#memos.of(attempt.activity);
     const outcome =
-      verdicts === undefined
+      insert?.attemptId !== attempt.id
         ? await timed(this.#metrics, pipeline, 'insert', () =>
             this.#tableInserts.insert(toInsert, attempt, () => this.#acknowledgeEarly(toInsert, skipped, attempt)),
           )
-        : judgeByName(toInsert.records, verdicts);
+        : judgeByName(toInsert.records, insert.verdicts);
     const { inserted, rejected, found } = outcome;
     this.#metrics.foundRows.inc({ pipeline }, found);
-    this.#memos.note(attempt.activity, { verdicts: verdictsOf(rejected) });
+    this.#memos.note(attempt.activity, { insert: { verdicts: verdictsOf(rejected), attemptId: attempt.id } });
     const requests = await this.#answer(toInsert, skipped, inserted, attempt);
     this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);

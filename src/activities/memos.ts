@@ -1,5 +1,8 @@
+import crc32 from 'crc-32';
+import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { AckStatus } from '../protocol/ack.js';
 import type { Unconfirmed } from '../protocol/request.js';
+import type { Attempt } from './attempt.js';
 import type { Verdicts } from './outcome.js';
 
 /**
@@ -7,24 +10,40 @@ import type { Verdicts } from './outcome.js';
  * repeat it. Another worker does not know this. There it is done twice, or found out.
  */
 export interface BatchMemo {
-  /** What the insert has rejected. All other records are in their tables. */
-  readonly verdicts?: Verdicts;
+  /** What the insert has come to. It counts only for the attempt that it names, see {@link BatchMemos.begin}. */
+  readonly insert?: KnownInsert;
   /** The dead letters are published. */
   readonly deadLetters?: true;
   readonly acks?: Readonly<Partial<Record<AckStatus, PublishedAcks | undefined>>>;
-  /** Requesters were told. These confirmations could not be delivered. */
-  readonly confirmed?: Readonly<Partial<Record<AckStatus, readonly Unconfirmed[]>>>;
+  /** Requesters were told. */
+  readonly confirmed?: Readonly<Partial<Record<AckStatus, SentConfirmations>>>;
+}
+
+/** The result of an insert, as one attempt knows it. */
+export interface KnownInsert {
+  /** What is rejected. All other records are in their tables. */
+  readonly verdicts: Verdicts;
+  /** The attempt that knows it. */
+  readonly attemptId: string;
 }
 
 /** The result of publishing the acknowledgements of one status. */
 export interface PublishedAcks {
-  /** By topic, a digest of the records whose acknowledgements it has. */
+  /** By topic, the {@link digest} of the records whose acknowledgements it has. */
   readonly published: ReadonlyMap<string, number>;
   /**
    * Topics that did not take their acknowledgements. Empty if all are published, although the activity may still fail
    * for another reason.
    */
   readonly away: readonly string[];
+}
+
+/** The confirmations of one status. */
+export interface SentConfirmations {
+  /** The {@link digest} of their requests. */
+  readonly requests: number;
+  /** Those that could not be delivered. */
+  readonly unconfirmed: readonly Unconfirmed[];
 }
 
 /** Batches that are remembered, at most. */
@@ -41,6 +60,16 @@ export class BatchMemos {
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
+  }
+
+  /**
+   * To be called when an attempt begins. What the insert has come to counts for it if the attempt directly before it knew
+   * that, in this process. Otherwise another worker's attempt was in between, and may have inserted what was rejected.
+   */
+  begin({ activity, id, previousId }: Pick<Attempt, 'activity' | 'id' | 'previousId'>): void {
+    const { insert } = this.of(activity);
+    if (insert !== undefined && insert.attemptId === previousId)
+      this.note(activity, { insert: { ...insert, attemptId: id } });
   }
 
   /** Empty if nothing is known. */
@@ -62,4 +91,23 @@ export class BatchMemos {
   forget(activity: string): void {
     this.#memos.delete(activity);
   }
+}
+
+/**
+ * A digest of a list of records. If a verdict has changed since, the list is another one, and does not count as
+ * answered.
+ */
+export function digest(answered: readonly SourcedRecord[]): number {
+  let hash = answered.length;
+  let topic = '';
+  let ofTopic = 0;
+  for (const { source, record } of answered) {
+    if (source.topic !== topic) {
+      topic = source.topic;
+      ofTopic = crc32.buf(Buffer.from(topic));
+    }
+    hash = (Math.imul(hash, 31) + ofTopic + source.partition) | 0;
+    hash = (Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) + record.offset) | 0;
+  }
+  return hash;
 }

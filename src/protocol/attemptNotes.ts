@@ -8,6 +8,8 @@ import type { Rejection } from './ack.js';
 export interface AttemptNotes {
   /** Number of the attempt that wrote them. */
   readonly attempt?: number;
+  /** Random name of that attempt. Two attempts have the same number if a person has reset the activity. */
+  readonly attemptId?: string;
   /** For how many milliseconds ClickHouse has answered with errors, as far as known. See {@link refusedForMs}. */
   readonly refusedForMs?: number;
   /** When it last answered with an error, in milliseconds since 1970. Absent if something else has happened since. */
@@ -61,8 +63,8 @@ export type RowSet = readonly (readonly [first: number, last: number])[];
 export function readNotes(details: unknown, attempt: number): AttemptNotes {
   const notes: AttemptNotes = typeof details === 'object' && details !== null ? details : {};
   if (notes.attempt === attempt - 1) return notes;
-  // `handedBack` is of no use if another attempt was in between, or attempts are counted from 1 again.
-  const { inserts, handedBack: _, ...others } = notes;
+  // These are of no use if another attempt was in between, or attempts are counted from 1 again.
+  const { inserts, handedBack: _, attemptId: __, ...others } = notes;
   if (inserts === undefined) return others;
   return { ...others, inserts: Object.fromEntries(Object.entries(inserts).filter(([, { done }]) => done)) };
 }

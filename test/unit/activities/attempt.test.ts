@@ -3,6 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Attempt, type Beat } from '../../../src/activities/attempt.js';
+import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -124,6 +125,32 @@ it('an attempt counts as repeated unless none before it can have begun, also whe
     );
     expect(seen, JSON.stringify(info)).toBe(isRepeated);
   }
+});
+
+it('an attempt knows the one directly before by name, however soon that failed, and no other', async () => {
+  let notes: AttemptNotes | undefined;
+  const ids: Pick<Attempt, 'id' | 'previousId'>[] = [];
+  const fail = (attempt: number) => {
+    const environment = new MockActivityEnvironment(
+      { attempt, heartbeatDetails: notes, ...justScheduled() },
+      { logger: new DefaultLogger('ERROR') },
+    );
+    const beat: Beat = (_context, noted) => {
+      notes = noted;
+      return Promise.resolve(true);
+    };
+    return environment.run(() =>
+      Attempt.run(beat, ({ id, previousId }) => {
+        ids.push({ id, previousId });
+        return Promise.reject(new Error('away'));
+      }),
+    );
+  };
+  // The last one's number is again 2, after a reset for example.
+  for (const number of [1, 2, 3, 5, 2]) await expect(fail(number)).rejects.toThrow('away');
+  const [first, second] = ids;
+  expect(ids.map(({ previousId }) => previousId)).toEqual([undefined, first?.id, second?.id, undefined, undefined]);
+  expect(new Set(ids.map(({ id }) => id)).size).toBe(5);
 });
 
 it('the first attempt after a reset does nothing before Temporal has its notes: the next one would read older ones as its own', async () => {

@@ -715,6 +715,46 @@ function requests(...items: (readonly [requester: string, value: string])[]): [B
   return [{ ...batch([])[0], chunks }, Buffer.concat(bodies)];
 }
 
+it('what an attempt has rejected is not believed once another worker’s attempt came in between: that may have inserted it', async () => {
+  const a = worker();
+  const b = worker(undefined, a.table.tables);
+  const [spec, body] = batch(VALUES, giving);
+  const [others, bodies] = requests(['w1', '{"a":1}'], ['away', '{"a":2}']);
+  const both: BatchSpec = { ...spec, chunks: [...spec.chunks, ...others.chunks] };
+  const run = async (own: typeof a, from: typeof a, info: { attempt: number; ageMs?: number }) => {
+    const notes = { ...from.noted.last, ...(info.ageMs === undefined ? {} : { refusedForMs: info.ageMs }) };
+    return attemptOf(() => own.activities.insertBatch(both, Buffer.concat([body, bodies])), { ...info, notes });
+  };
+  const foundOf = (topic: string) => ({ _topic: topic, _partition: 0, _epoch: 'e1', _offset: 0 });
+  a.table.rows.push(foundOf('orders'), foundOf('ktb:orders:8-key:0'));
+  // It gives the batch up, but cannot acknowledge what is in the table.
+  a.table.ill = a.table.probeFails = ill('transient');
+  a.refusing.publish = b.refusing.publish = new PublishError('orders.replies', 'away');
+  await expect(run(a, a, longAgo)).rejects.toMatchObject({ type: 'PublishError' });
+  expect(a.confirmed.map(([requester]) => requester)).toEqual(['w1']);
+  // Another worker inserts the rest, and cannot acknowledge either.
+  a.table.ill = a.table.probeFails = undefined;
+  await expect(run(b, a, { attempt: 11 })).rejects.toMatchObject({ type: 'PublishError' });
+  expect(a.table.rows).toHaveLength(6);
+  a.refusing.publish = undefined;
+  const outcome = await run(a, b, { attempt: 12 });
+  expect(outcome).toMatchObject({ inserted: 6, rejected: 0 });
+  // And who has no answer yet is not forgotten, though others of the batch were told before.
+  expect(outcome.unconfirmed).toMatchObject([{ requester: 'away', confirmation: { status: 'inserted' } }]);
+  expect(a.table.rows).toHaveLength(6);
+});
+
+it('what an attempt has inserted is not looked up again by the next ones of its worker, while its reply topic is away', async () => {
+  const own = worker();
+  own.refusing.publish = new PublishError('orders.replies', 'away');
+  for (const number of [1, 2, 3])
+    await expect(attempt(own, { attempt: number })).rejects.toMatchObject({ type: 'PublishError' });
+  own.refusing.publish = undefined;
+  expect(await attempt(own, { attempt: 4 })).toMatchObject({ inserted: 4 });
+  expect(own.table.insertSizes).toEqual([4]);
+  expect(own.table.lookUps).toBe(0);
+});
+
 async function flush({ activities }: ReturnType<typeof worker>, [spec, bodies]: [BatchSpec, Uint8Array]) {
   const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
   const insert = () => activities.insertBatch(spec, bodies);
