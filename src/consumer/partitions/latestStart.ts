@@ -31,7 +31,8 @@ export interface LatestStart {
   readonly waiting: readonly NoAnswer[];
   /**
    * Topics for which nothing can be committed now: Kafka says nothing about them, or refuses them to this user. If a
-   * partition of them has no offset when it can be read, it is read from what was written since `sinceMs`.
+   * partition of them has no offset when it can be read, it is read from what was written since `sinceMs`. Without
+   * those that did not exist at the first look: all of these is new.
    */
   readonly silent: readonly string[];
   /** When this process first asked Kafka, in milliseconds since 1970. */
@@ -90,20 +91,21 @@ export async function commitLatest(
         return [{ topic, partition, offset: String(offset), metadata, sinceMs: isLost(topic) ? 0 : sinceMs }];
       });
       const unknown = [...before.unknown, ...found.unknown, ...settled.unknown];
+      const isWhole = (where: TopicPartition): boolean => isLost(where.topic) || firstEnds.isNew(where);
       const later = unknown.map(({ topic, partition }): FirstStart => {
-        const fromMs = isLost(topic) ? 0 : sinceMs;
-        return { topic, partition, offset: '0', metadata: formatUnread(fromMs), sinceMs: fromMs };
+        const metadata = formatUnread(isWhole({ topic, partition }) ? 0 : sinceMs);
+        return { topic, partition, offset: '0', metadata, sinceMs: isLost(topic) ? 0 : sinceMs };
       });
       const starts = [...known, ...later];
       const refused = await commitStarts(starts, { admin, groupId, commit, isCurrent });
       if (refused === null) continue;
-      // A topic whose offsets are lost has nothing that may be skipped.
-      const left = [...refused].filter((topic) => !isLost(topic));
+      // Nothing may be skipped of a topic whose offsets are lost, or that was created since the first look.
+      const left = [...refused].filter((topic) => !isWhole({ topic, partition: -1 }));
       return {
         atEnds: known.filter(({ topic }) => !isLost(topic) && !refused.has(topic)).length,
         atBeginnings: starts.filter(({ topic }) => isLost(topic)).map(({ topic, partition }) => ({ topic, partition })),
         waiting: [
-          ...unknown.filter(({ topic }) => !isLost(topic) && !refused.has(topic)),
+          ...unknown.filter((where) => !isWhole(where) && !refused.has(where.topic)),
           ...left.map((topic) => ({
             topic,
             partition: -1,
@@ -183,7 +185,7 @@ async function neverRead(
   return {
     unread,
     unknown: unreadUnknown.filter(({ partition }) => partition >= 0),
-    silent: silent.map(({ topic }) => topic),
+    silent: silent.filter((where) => !firstEnds.isNew(where)).map(({ topic }) => topic),
     isDone: unread.length === 0 && unreadUnknown.length === silent.length,
     isFresh: begun.size === 0,
     wasLost,

@@ -96,7 +96,11 @@ export function startPosition(
   if (committedOffset === null) return { type: 'askBatchers' };
   const metadata = parseCommitMetadata(committedMetadata);
   if (metadata.type === 'newer') return { type: 'newer' };
-  if (metadata.type === 'unread') return { type: 'askBatchers', startFrom: { timestampMs: metadata.sinceMs } };
+  if (metadata.type === 'unread') {
+    // A record without a timestamp is not found by a time.
+    const startFrom = metadata.sinceMs === 0 ? 'earliest' : { timestampMs: metadata.sinceMs };
+    return { type: 'askBatchers', startFrom };
+  }
   const isElsewhere =
     metadata.type === 'ours' && metadata.clusterId !== '' && clusterId !== null && metadata.clusterId !== clusterId;
   if (committedOffset > highWatermark && (metadata.type === 'foreign' || isElsewhere)) {

@@ -188,6 +188,10 @@ class StoredGroup {
   readonly partitions: Record<string, number>;
   readonly commits = new Map<string, { offset: number; metadata: string }>();
   readonly leaderless = new Set<string>();
+  /** Topics that do not exist yet. */
+  readonly missing = new Set<string>();
+  /** Whether no broker answers. */
+  isAway = false;
   /** Topics that this user may not read. */
   readonly refused = new Set<string>();
   /** Partitions of which batchers have accepted records. */
@@ -214,16 +218,18 @@ class StoredGroup {
     ).pipelines;
     const admin = {
       describeTopics: () => Promise.resolve({ clusterId: CLUSTER }),
-      fetchLogs: (asked: readonly string[]) =>
-        Promise.resolve(
-          asked.flatMap((topic) =>
-            Array.from({ length: this.partitions[topic]! }, (_, partition) =>
-              this.leaderless.has(partitionName({ topic, partition }))
-                ? { topic, partition, problem: 'it has no leader' }
-                : { topic, partition, logStart: LOG_START, logEnd: this.logEnd },
-            ),
-          ),
-        ),
+      fetchLogs: async (asked: readonly string[]) => {
+        await Promise.resolve();
+        if (this.isAway) throw new Error('no broker answers');
+        return asked.flatMap((topic) => {
+          if (this.missing.has(topic)) return [{ topic, partition: -1, problem: 'no topic', isMissing: true }];
+          return Array.from({ length: this.partitions[topic]! }, (_, partition) =>
+            this.leaderless.has(partitionName({ topic, partition }))
+              ? { topic, partition, problem: 'it has no leader' }
+              : { topic, partition, logStart: LOG_START, logEnd: this.logEnd },
+          );
+        });
+      },
       fetchCommits: (_group: string, asked: readonly { topic: string; partition: number }[]) =>
         this.fetchCommits(
           new Map(
@@ -374,6 +380,51 @@ describe('a process whose tries fail', () => {
       const offsets = [...group.commits].map(([name, { offset }]) => [name, offset] as const);
       expect(Object.fromEntries(offsets)).toEqual({ 'a/0': 10, 'a/1': 10, 'a/2': 0, 'b/0': 10, 'b/1': 20 });
     }
+  });
+
+  /** A process whose first commit has failed, and whose next one, on another group, succeeds. */
+  async function afterFailure(first: StoredGroup, next: StoredGroup) {
+    const firstEnds = new FirstEnds(() => NOW_MS);
+    first.fetchCommits = () => Promise.reject(new Error('no right on the group'));
+    await expect(first.start(firstEnds)).rejects.toThrow();
+    const result = await next.start(firstEnds);
+    const offsets = [...next.commits].map(([name, { offset }]) => [name, offset] as const);
+    return { ...result, offsets: Object.fromEntries(offsets) };
+  }
+
+  it('skips nothing of a topic and of partitions that were not there at its first one, whatever their records’ times', async () => {
+    const first = new StoredGroup('[a, b, c]', { a: 1, b: 2, c: 1 });
+    first.missing.add('b');
+    first.leaderless.add('c/0');
+    const next = new StoredGroup('[a, b, c]', { a: 2, b: 2, c: 1 });
+    // All records are older than the first look. So by time each partition would begin at its end.
+    next.sinceNow.set('a/1', -1).set('b/0', -1).set('b/1', -1).set('c/0', -1);
+    const { offsets } = await afterFailure(first, next);
+    expect(offsets).toEqual({ 'a/0': LOG_END, 'a/1': 0, 'b/0': 0, 'b/1': 0, 'c/0': LOG_END });
+  });
+
+  it('skips nothing of what was not there at its first one, also if it has no leader now, or is refused', async () => {
+    const first = new StoredGroup('[a, b, c]', { a: 1, b: 1, c: 1 });
+    first.missing.add('b').add('c');
+    const next = new StoredGroup('[a, b, c]', { a: 2, b: 1, c: 1 });
+    next.leaderless.add('a/1').add('b/0');
+    next.refused.add('c');
+    expect(await afterFailure(first, next)).toMatchObject({ waiting: [], silent: [] });
+    expect(next.summary).toEqual({ [LOG_END]: 1, 'ktb1;since=0': 2 });
+  });
+
+  it('does not count a look that no broker answers', async () => {
+    const group = new StoredGroup('[a]', { a: 1 });
+    let nowMs = NOW_MS;
+    const firstEnds = new FirstEnds(() => nowMs);
+    group.isAway = true;
+    await expect(group.start(firstEnds)).rejects.toThrow('no broker answers');
+    group.isAway = false;
+    nowMs += 60_000;
+    // A record whose time is in the future: by time an old log would begin there.
+    group.sinceNow.set('a/0', 5);
+    expect(await group.start(firstEnds)).toMatchObject({ sinceMs: nowMs });
+    expect(group.summary).toEqual({ [LOG_END]: 1 });
   });
 
   it('begins at the present end of a log that has become shorter meanwhile', async () => {

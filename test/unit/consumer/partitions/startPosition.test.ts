@@ -58,6 +58,11 @@ it('asks the batchers where only a time is committed, and starts there if none k
   expect(startPosition(unread, { ...context, clusterId: null })).toEqual({ type: 'askBatchers', startFrom });
 });
 
+it('starts at the beginning where nothing may be skipped: a record without a time is found by no time', () => {
+  const unread = facts({ committedOffset: 0, committedMetadata: formatUnread(0) });
+  expect(startPosition(unread, context)).toEqual({ type: 'askBatchers', startFrom: 'earliest' });
+});
+
 it('begins a new epoch at the committed offset where somebody else committed it: a deliberate rewind is ingested again', () => {
   for (const committedMetadata of [null, '', 'something', 'ktb;e;l;c', 'ktbx;e1;8-key;c1']) {
     expect(startPosition(facts({ committedMetadata }), context)).toMatchObject({ type: 'newEpoch', offset: 50 });
