@@ -228,12 +228,16 @@ export class GroupMembership {
           this.#firstEnds,
         );
         for (const topic of silent) if (!this.#silentSinceMs.has(topic)) this.#silentSinceMs.set(topic, sinceMs);
+        const since = new Date(sinceMs).toISOString();
         if (atEnds > 0)
-          logger.info({ pipeline, partitions: atEnds }, 'Partitions that were never read begin at their ends');
+          logger.info(
+            { pipeline, partitions: atEnds },
+            `Partitions that were never read begin where their logs ended at ${since}`,
+          );
         if (waiting.length > 0)
           logger.warn(
             { pipeline, partitions: waiting.length },
-            `What was never read begins with what is written from now on, once it can be read: ${listed(waiting.map(describeNoAnswer))}`,
+            `What was never read begins with what was written since ${since}, once it can be read: ${listed(waiting.map(describeNoAnswer))}`,
           );
         if (atBeginnings.length > 0)
           logger.warn(

@@ -20,14 +20,14 @@ import { newEpoch } from './readingPlans.js';
 
 /** Which partitions begin where. */
 export interface LatestStart {
-  /** How many partitions begin at the ends of their logs. */
+  /** How many partitions begin where their logs ended when this process first asked, see {@link FirstEnds}. */
   readonly atEnds: number;
   /**
    * Partitions that begin at the beginnings of their logs: the group's offsets are lost, and no batcher knows them.
    * Their ends at the first start are not known any more.
    */
   readonly atBeginnings: readonly TopicPartition[];
-  /** Partitions, and topics that the user may not read, that begin with what is written from now on. */
+  /** Partitions, and topics that the user may not read, that begin with what was written since `sinceMs`. */
   readonly waiting: readonly NoAnswer[];
   /**
    * Topics for which nothing can be committed now: Kafka says nothing about them, or refuses them to this user. If a
