@@ -6,10 +6,12 @@ import { buildRows, type BatchRows, type SourcedRecord } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
+import { FoundRows } from './foundRows.js';
 import { Insertion } from './insertion.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './tableColumns.js';
 import { columnsIfAny } from './knownColumns.js';
+import { SentSets } from './sentSets.js';
 import { COLUMNS_CHANGED, NotSent } from './tokenSender.js';
 import type { MissedByViews } from './viewRepair.js';
 
@@ -36,42 +38,45 @@ export async function insertRecords(
   records: readonly SourcedRecord[],
   options: BatchInsertOptions,
 ): Promise<BatchInsertResult> {
+  const sent = new SentSets(options, records);
   try {
-    return await insertOnce(records, options);
+    return await insertOnce(records, options, sent);
   } catch (error) {
     // Whatever the error, the table may have been altered since its columns were read.
     options.tables.forget(options.table);
     // Then this has to go well the second time. If it does not, a person has to see it.
     if (!(error instanceof InsertError && SAYS_ALTERED.has(error.code))) throw error;
-    return insertOnce(records, { ...options, repeated: true });
+    return insertOnce(records, { ...options, repeated: true }, sent);
   }
 }
 
 /** Codes of errors that say that the table was altered. */
 const SAYS_ALTERED: ReadonlySet<string> = new Set([NO_SUCH_COLUMN_IN_TABLE, COLUMNS_CHANGED]);
 
-async function insertOnce(records: readonly SourcedRecord[], options: BatchInsertOptions): Promise<BatchInsertResult> {
+async function insertOnce(
+  records: readonly SourcedRecord[],
+  options: BatchInsertOptions,
+  sent: SentSets,
+): Promise<BatchInsertResult> {
   const { tableColumns, ...batchRows } = await rowsByLatestColumns(records, options);
-  const insertion = new Insertion(options, tableColumns, batchRows);
+  const { rows, rejected } = batchRows;
+  const insertion = new Insertion(options, tableColumns, batchRows, sent);
   const refused = await insertion.insert().catch((error: unknown) => {
     throw error instanceof NotSent ? error.reason : error;
   });
   const refusedRows = new Set(refused.map(({ item }) => item));
-  const mayBeThere = options.repeated || options.fill !== undefined;
-  const { there, others } = mayBeThere
-    ? await insertion.divideRejected(batchRows.rejected)
-    : { there: [], others: batchRows.rejected };
+  const { found } = insertion;
   return {
-    inserted: [...batchRows.rows.filter((row) => !refusedRows.has(row)), ...there],
+    inserted: [...rows.filter((row) => !refusedRows.has(row)), ...rejected.filter((record) => found.has(record))],
     rejected: [
-      ...others,
+      ...found.missing(rejected),
       ...refused.map(({ item: { source, record }, reason }) => ({
         source,
         record,
         rejection: { code: REJECTION_CODES.refused, message: reason.error.message },
       })),
     ],
-    found: insertion.found.size,
+    found: found.size,
     missedByViews: insertion.missedByViews,
   };
 }
@@ -138,15 +143,14 @@ export async function giveUpRecords(
     judgedBytesMax: GIVEN_UP_JUDGED_BYTES_MAX,
   });
   const { rows, rejected } = batchRows;
-  const insertion = new Insertion({ ...options, repeated: true }, tableColumns ?? new Map(), batchRows);
-  const { found } = insertion;
-  await found.lookUp(rows);
-  const givenUp = found.missing(rows);
-  const inserted = rows.filter((row) => found.has(row));
-  const { there, others } = await insertion.divideRejected(rejected);
+  const found = new FoundRows({ ...options, repeated: true }, tableColumns ?? new Map());
+  await found.lookUp([...rows, ...rejected]);
   return {
-    inserted: [...inserted, ...there],
-    rejected: [...others, ...givenUp.map(({ source, record }) => ({ source, record, rejection }))],
+    inserted: [...rows, ...rejected].filter((row) => found.has(row)),
+    rejected: [
+      ...found.missing(rejected),
+      ...found.missing(rows).map(({ source, record }) => ({ source, record, rejection })),
+    ],
     found: found.size,
     missedByViews: null,
   };

@@ -13,11 +13,16 @@ export interface SourcedRecord {
   readonly record: KafkaRecord;
 }
 
-/** A record of a batch that has a row. */
+/** A record of a batch that has a row, or that is looked up. */
 export interface BatchRow extends SourcedRecord {
-  /** Its index among the rows. */
+  /** Its index among the rows. {@link NO_ROW} if it cannot become one. */
   readonly row: number;
+  /** Its index among the records. Unlike {@link row} it does not depend on the table's columns. */
+  readonly place: number;
 }
+
+/** Stands for a record without a row. */
+export const NO_ROW = -1;
 
 /** The part of a batch that fills holes of a rewind. */
 export interface Fill {
@@ -34,8 +39,8 @@ export interface BatchRows {
   readonly rows: readonly BatchRow[];
   /** The rows' bytes, by {@link BatchRow.row}. */
   readonly lines: RowBlocks;
-  /** Records that cannot become rows. */
-  readonly rejected: readonly RejectedRecord[];
+  /** Records that cannot become rows. An earlier attempt may have inserted them all the same. */
+  readonly rejected: readonly (RejectedRecord & BatchRow)[];
 }
 
 /** How long rows are made before other work may run. */
@@ -65,17 +70,20 @@ export async function buildRows(
   const buildRow = createRowBuilder(tableColumns, columns, mapping);
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
-  const rejected: RejectedRecord[] = [];
+  const rejected: (RejectedRecord & BatchRow)[] = [];
   const isSent = judgedBytesMax === undefined;
+  const isRepetition = fill === undefined ? () => false : repetitions(fill);
   let yieldedAt = performance.now();
-  for (const { source, record } of fill === undefined ? records : withoutRepetitions(records, fill)) {
+  for (let place = 0; place < records.length; place++) {
+    const { source, record } = records[place] as SourcedRecord;
+    if (isRepetition(source, record)) continue;
     const isJudged = isSent || recordBytes(record) <= judgedBytesMax;
     const row = isJudged ? buildRow(source, record) : '';
     if (typeof row === 'string') {
-      rows.push({ source, record, row: lines.length });
+      rows.push({ source, record, row: lines.length, place });
       lines.add(isSent ? row : '');
     } else {
-      rejected.push({ source, record, rejection: row });
+      rejected.push({ source, record, rejection: row, row: NO_ROW, place });
     }
     // A large batch must not delay heartbeats and other batches, whether it has many rows or large ones.
     if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
@@ -86,14 +94,15 @@ export async function buildRows(
   return { rows, lines, rejected };
 }
 
-function withoutRepetitions(records: readonly SourcedRecord[], { sources }: Fill): SourcedRecord[] {
+/** Tells of each record, in order, whether it has come before. */
+function repetitions({ sources }: Fill): (source: RecordSource, record: KafkaRecord) => boolean {
   const seen = new Map<RecordSource, Set<number>>();
-  return records.filter(({ source, record: { offset } }) => {
-    if (!sources.has(source)) return true;
+  return (source, { offset }) => {
+    if (!sources.has(source)) return false;
     const offsets = seen.get(source) ?? new Set();
     seen.set(source, offsets);
-    return offsets.size < offsets.add(offset).size;
-  });
+    return offsets.size === offsets.add(offset).size;
+  };
 }
 
 /** The deduplication token: 128 bits of a hash of the identities of exactly these rows. */

@@ -41,7 +41,7 @@ export class FoundRows {
   }
 
   /** The rows that were not found. */
-  missing(rows: readonly BatchRow[]): readonly BatchRow[] {
+  missing<Row extends BatchRow>(rows: readonly Row[]): readonly Row[] {
     return this.#found.size === 0 ? rows : rows.filter((row) => !this.#found.has(row));
   }
 

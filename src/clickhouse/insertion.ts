@@ -1,16 +1,13 @@
-import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import type { BatchRow, BatchRows, SourcedRecord } from './batchRows.js';
+import type { BatchRow, BatchRows } from './batchRows.js';
 import { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { Refusals, type RefusedRow, type RowRefusal } from './refusals.js';
 import type { TableColumns } from './tableColumns.js';
 import { findRefused } from './search.js';
+import type { SentSets } from './sentSets.js';
 import { TokenSender } from './tokenSender.js';
 import { ViewRepair, type MissedByViews } from './viewRepair.js';
-
-/** Stands for a record without a row. */
-const NO_ROW = -1;
 
 /**
  * The insert of one attempt at a batch. All of its rows go into the table once, except those that are refused alone.
@@ -24,12 +21,12 @@ export class Insertion {
   readonly #views: ViewRepair;
   readonly #refusals: Refusals;
 
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows) {
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows, sent: SentSets) {
     this.#options = options;
     this.#batchRows = batchRows;
     this.found = new FoundRows(options, tableColumns);
-    this.#sender = new TokenSender(options, tableColumns, batchRows);
-    this.#views = new ViewRepair(options, this.#sender, this.found);
+    this.#sender = new TokenSender(options, tableColumns, batchRows, sent);
+    this.#views = new ViewRepair(options, batchRows, this.#sender, this.found);
     this.#refusals = new Refusals(options, tableColumns, batchRows.lines, this.found);
   }
 
@@ -38,16 +35,18 @@ export class Insertion {
   }
 
   /**
-   * Sends all rows that are not in the table, and finds those that it refuses.
+   * Sends all rows that are not in the table, and finds those that it refuses. Records that cannot become rows are looked
+   * up, too, if an earlier attempt may have inserted them: the table may have been altered since, or this version may be
+   * stricter.
    *
    * @returns the rows to reject. All others are in the table
    * @throws InsertError if the batch has to be held
    */
   async insert(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
-    const { rows } = this.#batchRows;
-    if (repeated || fill !== undefined) await this.found.lookUp(rows);
-    if (repeated && this.found.size > 0) await this.#views.settleEarlier();
+    const { rows, rejected } = this.#batchRows;
+    if (repeated || fill !== undefined) await this.found.lookUp(rejected.length === 0 ? rows : [...rows, ...rejected]);
+    if (repeated) await this.#views.settleEarlier();
     const missing = this.found.missing(rows);
     const refused = await findRefused(missing, (part) => this.#send(part), this.#divide(missing));
     // This row is too large even alone. It may succeed with more memory, and the rows sent with it are in the table by
@@ -90,7 +89,7 @@ export class Insertion {
     const rows = this.found.missing(part);
     if (rows.length === 0) return null;
     try {
-      if (this.found.canLookUp) await this.#sender.noteSending(rows);
+      if (this.found.canLookUp) await this.#sender.noteSending(rows, this.found);
       await this.#sender.send(rows);
       this.#refusals.taken();
       return null;
@@ -98,7 +97,7 @@ export class Insertion {
       if (!(error instanceof InsertError)) throw error;
       this.found.failed(error);
       if (await this.#views.isOfViews(rows, error)) {
-        await this.#views.sendAgain(rows, error);
+        await this.#views.sendAgain(rows, error.answered ? error : undefined);
         return null;
       }
       await this.#refusals.mustBeWorthASearch(rows, error);
@@ -111,23 +110,5 @@ export class Insertion {
         doubtful: error.kind !== 'data' && (error.kind !== 'oversized' || rows.length === 1),
       };
     }
-  }
-
-  /**
-   * Divides records that cannot become rows any more. An earlier attempt may have inserted them: the table may have
-   * been altered since, or this version may be stricter.
-   *
-   * @returns the records that are in the table, and the others
-   */
-  async divideRejected(
-    rejected: readonly RejectedRecord[],
-  ): Promise<{ there: readonly SourcedRecord[]; others: readonly RejectedRecord[] }> {
-    const rows = rejected.map(({ source, record }) => ({ source, record, row: NO_ROW }));
-    if (rows.length > 0) await this.found.lookUp(rows);
-    const isThere = rows.map((row) => this.found.has(row));
-    return {
-      there: rejected.filter((_, index) => isThere[index]),
-      others: rejected.filter((_, index) => !isThere[index]),
-    };
   }
 }

@@ -1,30 +1,67 @@
 import { rowSet, rowsOf, type RowSet } from '../protocol/attemptNotes.js';
-import { identityToken, type BatchRow } from './batchRows.js';
+import { identityToken, type BatchRow, type SourcedRecord } from './batchRows.js';
+import type { FoundRows } from './foundRows.js';
 import { NO_JOURNAL, type BatchInsertOptions, type InsertJournal } from './insertOptions.js';
+
+/** The places of the records of a set, in ascending order. */
+type Places = readonly number[];
 
 /**
  * The sets of a batch's rows that were sent, by their tokens, as long as it is not known that the table's views have
  * them. They are noted in the journal for later attempts, because a set can be sent again only exactly as it was sent.
+ *
+ * A set is known by the places of its records. So it stays known if the table is altered, and other records of the batch
+ * become rows.
  */
 export class SentSets {
-  readonly #rows: readonly BatchRow[];
+  readonly #records: readonly SourcedRecord[];
   readonly #journal: InsertJournal;
   readonly #salt: string | undefined;
-  readonly #unsettled = new Map<string, RowSet>();
+  readonly #unsettled = new Map<string, Places>();
+  /** Sets of this attempt that were answered with success. */
+  readonly #answered: Places[] = [];
+  #stranded = new Set<number>();
+  /** Earlier attempts may have sent sets that are not known. */
   #incomplete = false;
+  #whole: string | undefined;
 
-  constructor({ journal = NO_JOURNAL, fill }: Pick<BatchInsertOptions, 'journal' | 'fill'>, rows: readonly BatchRow[]) {
-    this.#rows = rows;
+  /** @param records all records of the batch for this table */
+  constructor(
+    { journal = NO_JOURNAL, fill, repeated }: Pick<BatchInsertOptions, 'journal' | 'fill' | 'repeated'>,
+    records: readonly SourcedRecord[],
+  ) {
+    this.#records = records;
     this.#journal = journal;
     this.#salt = fill?.salt;
+    if (repeated) this.#takeOver();
+  }
+
+  /** Takes over the notes of earlier attempts. */
+  #takeOver(): void {
+    const { notes } = this.#journal;
+    // If the records are others, the places mean nothing.
+    if (notes?.whole !== this.#tokenOfAll()) {
+      this.#incomplete = true;
+      return;
+    }
+    this.#incomplete = notes.incomplete === true;
+    for (const set of notes.unsettled) {
+      const places = rowsOf(set);
+      this.#unsettled.set(this.tokenOf(places.map((place) => this.#records[place] as SourcedRecord)), places);
+    }
+    this.#stranded = new Set(rowsOf(notes.stranded ?? []));
+  }
+
+  #tokenOfAll(): string {
+    return (this.#whole ??= this.tokenOf(this.#records));
   }
 
   /** The deduplication token of a set. */
-  tokenOf(rows: readonly BatchRow[]): string {
+  tokenOf(rows: readonly SourcedRecord[]): string {
     return identityToken(rows, this.#salt);
   }
 
-  /** Whether every set that was sent is known. Sets that are not noted were answered with success. */
+  /** Whether every set that was sent is known. Sets that are not known to be unsettled were answered with success. */
   get areComplete(): boolean {
     return this.#journal.complete && !this.#incomplete;
   }
@@ -32,6 +69,11 @@ export class SentSets {
   /** Whether tokens were not remembered when sets were sent. These sets must not be sent again. */
   get areForgotten(): boolean {
     return this.#journal.notes?.forgotten === true;
+  }
+
+  /** Whether later attempts would find sets in the journal. */
+  get areNoted(): boolean {
+    return (this.#journal.notes?.unsettled.length ?? 0) > 0;
   }
 
   /** The most milliseconds since the first set was sent. */
@@ -43,52 +85,102 @@ export class SentSets {
     return this.#unsettled.has(this.tokenOf(rows));
   }
 
-  /** Notes a set. Resolves when the note would survive this process. */
-  async note(rows: readonly BatchRow[]): Promise<void> {
-    const set = rowSet(rows.map(({ row }) => row));
-    if (set === null) this.#incomplete = true;
-    else this.#unsettled.set(this.tokenOf(rows), set);
+  /**
+   * Notes a set. Resolves when the note would survive this process.
+   *
+   * The sets that share rows with it have failed. They must not be sent again: once these rows are in the table, they
+   * would come twice.
+   */
+  async note(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
+    const token = this.tokenOf(rows);
+    this.#retire(token, rows, found);
+    this.#unsettled.set(
+      token,
+      rows.map(({ place }) => place),
+    );
     await this.save();
   }
 
-  /** Drops a set that is in the table and its views, or in neither. */
+  #retire(token: string, rows: readonly BatchRow[], found: FoundRows): void {
+    let sent: ReadonlySet<number> | undefined;
+    for (const [other, places] of this.#unsettled) {
+      if (other === token) continue;
+      sent ??= new Set(rows.map(({ place }) => place));
+      if (!places.some((place) => sent?.has(place))) continue;
+      this.#unsettled.delete(other);
+      const there = new Set(Array.from(found.all(), ({ place }) => place));
+      for (const place of places) if (there.has(place)) this.#stranded.add(place);
+    }
+  }
+
+  /** A set was answered with success: it is in the table and its views. */
   settle(token: string): void {
+    const places = this.#unsettled.get(token);
+    if (places !== undefined && this.#unsettled.delete(token)) this.#answered.push(places);
+  }
+
+  /** Drops a set that never arrived. */
+  drop(token: string): void {
     this.#unsettled.delete(token);
   }
 
-  /**
-   * Takes over the notes of earlier attempts.
-   *
-   * @param hasArrived whether a set is in the table. If not, it never arrived
-   * @returns the sets that have arrived
-   */
-  takeOver(hasArrived: (rows: readonly BatchRow[]) => boolean): readonly (readonly BatchRow[])[] {
-    const { notes } = this.#journal;
-    // If the rows are others, for example after the table was altered, the numbers mean nothing.
-    const isSame = notes?.whole === this.tokenOf(this.#rows);
-    this.#incomplete = !isSame || notes.incomplete === true;
-    const noted = isSame ? notes.unsettled.map((set) => rowsOf(set).flatMap((row) => this.#rows[row] ?? [])) : [];
-    const arrived = noted.filter(hasArrived);
-    for (const rows of arrived) this.#unsettled.set(this.tokenOf(rows), rowSet(rows.map(({ row }) => row)) ?? []);
-    return arrived;
+  /** Nothing of the batch is in the table. So no set has arrived. */
+  dropAll(): void {
+    this.#unsettled.clear();
+    this.#stranded.clear();
+    this.#incomplete = false;
   }
 
   /**
-   * Notes that everything sent was answered. Otherwise a later attempt, made for another reason, would take it for
-   * unsettled.
+   * Drops the sets that never arrived.
+   *
+   * @param isThere whether a record is in the table
+   * @returns the sets that have arrived, at least in part
+   */
+  arrived(isThere: (place: number) => boolean): readonly Places[] {
+    for (const [token, places] of this.#unsettled) if (!places.some(isThere)) this.#unsettled.delete(token);
+    return [...this.#unsettled.values()];
+  }
+
+  /** Records in the table whose set cannot be sent again, see `InsertNotes`. */
+  get stranded(): ReadonlySet<number> {
+    return this.#stranded;
+  }
+
+  /** Records whose sets are known. */
+  known(): ReadonlySet<number> {
+    return new Set([...this.#unsettled.values(), ...this.#answered, [...this.#stranded]].flat());
+  }
+
+  /**
+   * Notes that sets were answered. Otherwise a later attempt, made for another reason, would take them for unsettled.
    */
   async noteSettled(): Promise<void> {
-    if ((this.#journal.notes?.unsettled.length ?? 0) === 0 || this.#unsettled.size > 0) return;
+    const { notes } = this.#journal;
+    if (notes === undefined || (notes.unsettled.length === 0 && notes.incomplete !== true)) return;
+    const { unsettled, incomplete = false } = this.#noted();
+    if (notes.unsettled.length === unsettled.length && (notes.incomplete === true) === incomplete) return;
     // If this is not noted, the rows are sent again, or reported as missing in views.
     await this.save().catch(() => undefined);
   }
 
   async save(forgotten = this.areForgotten): Promise<void> {
     await this.#journal.save({
-      whole: this.tokenOf(this.#rows),
-      unsettled: [...this.#unsettled.values()],
-      ...(this.#incomplete ? { incomplete: true } : {}),
+      whole: this.#tokenOfAll(),
+      ...this.#noted(),
       ...(forgotten ? { forgotten } : {}),
     });
+  }
+
+  /** What the notes have room for. */
+  #noted(): { unsettled: RowSet[]; stranded?: RowSet; incomplete?: true } {
+    const sets = Array.from(this.#unsettled.values(), (places) => rowSet(places));
+    const unsettled = sets.filter((set) => set !== null);
+    const stranded = rowSet([...this.#stranded].sort((one, other) => one - other));
+    return {
+      unsettled,
+      ...(stranded === null || stranded.length === 0 ? {} : { stranded }),
+      ...(this.#incomplete || stranded === null || unsettled.length < sets.length ? { incomplete: true } : {}),
+    };
   }
 }

@@ -1,9 +1,10 @@
 import type { BatchRow, BatchRows } from './batchRows.js';
+import type { FoundRows } from './foundRows.js';
 import { canLookUp } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { areStill, type TableColumns } from './tableColumns.js';
-import { SentSets } from './sentSets.js';
+import type { SentSets } from './sentSets.js';
 
 /** The code of the error that says that a table was altered after rows were made for it. */
 export const COLUMNS_CHANGED = 'columns_changed';
@@ -32,11 +33,11 @@ export class TokenSender {
   #knownViews: boolean | undefined;
   #hasSent = false;
 
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows) {
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows, sent: SentSets) {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.#batchRows = batchRows;
-    this.sent = new SentSets(options, batchRows.rows);
+    this.sent = sent;
   }
 
   /**
@@ -83,13 +84,15 @@ export class TokenSender {
 
   /**
    * Notes a set before it is sent to a table with views. Otherwise the next attempt, on another worker, could not tell
-   * which set brought the rows that it finds. For the whole batch, the table is not asked again whether it has views.
+   * which set brought the rows that it finds. For the whole batch, the table is not asked again whether it has views. If
+   * sets are noted from when it had some, this one is noted, too: see {@link SentSets.note}.
    */
-  async noteSending(rows: readonly BatchRow[]): Promise<void> {
+  async noteSending(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
     const isWhole = rows.length === this.#batchRows.rows.length && this.#options.fill === undefined;
     const { hasViews } = this.#tableColumns;
-    if (isWhole && hasViews === false) return;
-    if (hasViews === true || (await this.hasViews())) await this.sent.note(rows);
+    const mustNote = hasViews === true || this.sent.areNoted;
+    if (isWhole && hasViews === false && !mustNote) return;
+    if (mustNote || (await this.hasViews())) await this.sent.note(rows, found);
   }
 
   /** Whether the table has materialized views. Asked once. */

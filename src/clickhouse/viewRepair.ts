@@ -1,4 +1,4 @@
-import type { BatchRow } from './batchRows.js';
+import { NO_ROW, type BatchRow, type BatchRows } from './batchRows.js';
 import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
@@ -22,13 +22,15 @@ export interface MissedByViews {
  */
 export class ViewRepair {
   readonly #options: BatchInsertOptions;
+  readonly #batchRows: BatchRows;
   readonly #sender: TokenSender;
   readonly #found: FoundRows;
   #missed = 0;
-  #missedWhy = 'what an earlier run of the batcher was answered is not known';
+  #missedWhy = '';
 
-  constructor(options: BatchInsertOptions, sender: TokenSender, found: FoundRows) {
+  constructor(options: BatchInsertOptions, batchRows: BatchRows, sender: TokenSender, found: FoundRows) {
     this.#options = options;
+    this.#batchRows = batchRows;
     this.#sender = sender;
     this.#found = found;
   }
@@ -38,43 +40,75 @@ export class ViewRepair {
     return this.#missed === 0 ? null : { rows: this.#missed, why: this.#missedWhy };
   }
 
-  /** Whether an error of ClickHouse comes from a view: then the table has taken all rows. */
+  /**
+   * Whether an error comes from a view, or may come from one, because the answer was lost: then the table has taken all
+   * rows.
+   */
   async isOfViews(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
     const mayPass = error.kind === 'transient' && !this.#options.overdue;
-    if (!error.isOfClickHouse || mayPass || !this.#found.canLookUp || !(await this.#sender.hasViews())) return false;
+    const mayHaveArrived = error.isOfClickHouse || !error.answered;
+    if (!mayHaveArrived || mayPass || !this.#found.canLookUp || !(await this.#sender.hasViews())) return false;
     await this.#found.lookUp(rows);
     const { sent } = this.#sender;
     const left = this.#found.missing(rows).length;
     if (left === 0) {
       // Not noted yet: the view is new.
-      if (!sent.has(rows)) await sent.note(rows);
+      if (!sent.has(rows)) await sent.note(rows, this.#found);
       return true;
     }
-    if (left === rows.length) sent.settle(sent.tokenOf(rows));
+    if (left === rows.length) sent.drop(sent.tokenOf(rows));
     else this.#miss(rows.length - left, error.message);
     return false;
   }
 
-  /** Sends again what earlier attempts have left in the table, if views may lack it. */
+  /**
+   * Sends again what earlier attempts have left in the table, if views may lack it. So does an attempt that begins anew
+   * with what it has sent itself.
+   *
+   * @throws InsertError if the batch has to be held
+   */
   async settleEarlier(): Promise<void> {
     const { fill } = this.#options;
     const { sent } = this.#sender;
-    if (!(await this.#sender.hasViews())) return;
-    const partial = new Set<BatchRow>();
-    let unsettled = new Set([...this.#found.all()].filter(({ source }) => fill?.sources.has(source) !== true));
-    // A set that is not there never arrived, because the look-up has waited for all running inserts.
-    for (const rows of sent.takeOver((set) => set.some((row) => this.#found.has(row)))) {
-      // A part is missing. It is sent with its own token.
-      if (this.#found.missing(rows).length > 0) {
-        for (const row of rows) if (this.#found.has(row)) partial.add(row);
-        continue;
-      }
-      await this.sendAgain(rows, undefined);
-      for (const row of rows) unsettled.delete(row);
+    if (this.#found.size === 0) {
+      sent.dropAll();
+      return;
     }
-    // The notes are complete: what is not in them was answered with success.
-    if (sent.areComplete) unsettled = partial;
-    if (fill === undefined && unsettled.size > 0) this.#miss(unsettled.size, this.#missedWhy);
+    if (!(await this.#sender.hasViews())) return;
+    const placed = new Map<number, BatchRow>();
+    for (const rows of [this.#batchRows.rows, this.#batchRows.rejected])
+      for (const row of rows) placed.set(row.place, row);
+    const there = new Map(Array.from(this.#found.all(), (row) => [row.place, row]));
+    // A set that is not there never arrived, because the look-up has waited for all running inserts.
+    const sets = sent.arrived((place) => there.has(place));
+    const known = sent.known();
+    const inPart = new Set([...sent.stranded].filter((place) => there.has(place)));
+    const altered: BatchRow[] = [];
+    for (const places of sets) {
+      const rows = places.flatMap((place) => placed.get(place) ?? []);
+      // What is missing is sent with a token of its own.
+      const missing = places.filter((place) => !there.has(place));
+      if (missing.length > 0) for (const place of places.filter((one) => there.has(one))) inPart.add(place);
+      else if (rows.some(({ row }) => row === NO_ROW)) altered.push(...rows);
+      else await this.sendAgain(rows, undefined);
+    }
+    if (altered.length > 0) this.#cannotSendAgain(altered);
+    this.#miss(inPart.size, 'an insert came into the table in part, and cannot be sent again as it was');
+    // If all sets are known, what is in none of them was answered with success.
+    if (sent.areComplete || fill !== undefined) return;
+    const unknown = [...there.keys()].filter((place) => !known.has(place));
+    this.#miss(unknown.length, 'what an earlier run of the batcher was answered is not known');
+  }
+
+  /** Rows that came with records which cannot become rows any more. No other rows may have their token. */
+  #cannotSendAgain(rows: readonly BatchRow[]): void {
+    const why = 'the table was altered, and records whose rows it has cannot become rows any more';
+    if (this.#options.views === 'required')
+      throw new InsertError('structural', {
+        code: 'views',
+        message: `its views may lack rows that cannot be sent again: ${why}. The batch waits, since insert.views is required: undo the alteration, or park the batch`,
+      });
+    this.#miss(rows.length, why);
   }
 
   /**
@@ -116,6 +150,7 @@ export class ViewRepair {
   }
 
   #miss(rows: number, why: string): void {
+    if (rows === 0) return;
     this.#missed += rows;
     this.#missedWhy = why;
   }

@@ -190,8 +190,8 @@ export const pipeline = z.strictObject({
         .default('best-effort')
         .describe(
           'What happens if a materialized view refuses rows that are in the table. best-effort: they count as inserted, and are logged and ' +
-            'counted as missing in the view. required: the batch waits until the view takes them. If the table is altered meanwhile so that ' +
-            'other records of the batch become rows, the batch goes in, and the rows that the view lacks are counted.',
+            'counted as missing in the view. required: the batch waits until the view takes them. If it is not known which ' +
+            'rows came together, they are counted all the same, and the batch goes in.',
         ),
     })
     .prefault({}),

@@ -29,13 +29,15 @@ export interface AttemptNotes {
 
 /** What was sent to one table, if not all of it is known to be settled. */
 export interface InsertNotes {
-  /** Deduplication token of all rows of the batch for this table. The row numbers below count these rows. */
+  /** Token of all records of the batch for this table. The places below count these, whatever becomes of them. */
   readonly whole: string;
-  /**
-   * Sets of rows that were sent. The table's views may lack them although the table has them. The set of all rows is
-   * not listed.
-   */
+  /** Sets of records whose rows were sent. The table's views may lack them although the table has them. */
   readonly unsettled: readonly RowSet[];
+  /**
+   * Records that are in the table, and that its views may lack for good: the set that brought them cannot be sent again,
+   * because other rows of it came with another set.
+   */
+  readonly stranded?: RowSet;
   /** True if sets were sent that are not listed here. */
   readonly incomplete?: boolean;
   /**
@@ -47,10 +49,10 @@ export interface InsertNotes {
   readonly forgotten?: boolean;
 }
 
-/** Which records are rejected and why. A place is a record's index among the records of one table. */
+/** Which records are rejected and why. */
 export type NotedRejections = readonly (readonly [code: Rejection['code'], message: string, places: RowSet])[];
 
-/** Row numbers as ranges, the last one included. */
+/** Places as ranges, the last one included. A place is a record's index among the records of one table. */
 export type RowSet = readonly (readonly [first: number, last: number])[];
 
 /**
@@ -109,21 +111,21 @@ export function noteOutage({ refusedAtMs: _, ...notes }: AttemptNotes, nowMs: nu
 const RANGES_MAX = 200;
 
 /**
- * @param rows in ascending order
+ * @param places in ascending order
  * @returns null if the set has too many ranges for the notes
  */
-export function rowSet(rows: readonly number[]): RowSet | null {
+export function rowSet(places: readonly number[]): RowSet | null {
   const ranges: [number, number][] = [];
-  for (const row of rows) {
+  for (const place of places) {
     const last = ranges.at(-1);
-    if (last !== undefined && last[1] + 1 === row) last[1] = row;
+    if (last !== undefined && last[1] + 1 === place) last[1] = place;
     else if (ranges.length === RANGES_MAX) return null;
-    else ranges.push([row, row]);
+    else ranges.push([place, place]);
   }
   return ranges;
 }
 
-/** The numbers in a set, in ascending order. */
+/** The places in a set, in ascending order. */
 export function rowsOf(set: RowSet): number[] {
   return set.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
 }

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { giveUpRecords, insertRecords, type BatchInsertResult } from '../../src/clickhouse/batchInsert.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
-import { InsertError } from '../../src/clickhouse/insertErrors.js';
+import { classifyForeignAnswer, InsertError } from '../../src/clickhouse/insertErrors.js';
 import type { Rejection } from '../../src/protocol/ack.js';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
+import { DEFAULT_MAPPING } from '../../src/protocol/settings.js';
 import { Died, FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 
@@ -15,6 +16,7 @@ const fault = fc.constantFrom<Fault>(
   'lostBefore',
   'lostAfter',
   'lostWhileRunning',
+  'tooLargeForProxy',
   'viewFails',
   'viewIsAway',
   'viewFailsAndDies',
@@ -22,12 +24,14 @@ const fault = fc.constantFrom<Fault>(
   'diesAfter',
 );
 
-type Kind = 'good' | 'refused' | 'odd' | 'noJson';
+type Kind = 'good' | 'refused' | 'odd' | 'noJson' | 'later';
 const VALUES: Readonly<Record<Kind, string>> = {
   good: '{}',
   refused: '{"bad":true}',
   odd: '{"odd":true}',
   noJson: 'x',
+  // Rejected while the table lacks this column.
+  later: '{"later":"1"}',
 };
 
 /** A batch of two partitions; some records are refused by ClickHouse, some are no JSON. */
@@ -51,6 +55,7 @@ function defaults({ tables }: FakeTable): BatchInsertOptions {
     tables,
     table: 'orders',
     columns: {},
+    mapping: { ...DEFAULT_MAPPING, unknownFields: 'reject' },
     batch: 'b1',
     repeated: false,
     overdue: false,
@@ -94,8 +99,11 @@ async function untilDone(
     } catch (error) {
       const mayPass =
         error instanceof InsertError &&
-        (error.kind === 'transient' || error.code === 'columns_changed' || options.views === 'required');
+        (['transient', 'oversized'].includes(error.kind) ||
+          error.code === 'columns_changed' ||
+          options.views === 'required');
       if (!mayPass && !(error instanceof Died)) throw error;
+      if (mayPass && error.message.includes('undo the alteration')) table.hasLater = true;
     }
   }
 }
@@ -152,6 +160,166 @@ it('a view has each row that the table has, once, whatever fails; what it lacks 
     { numRuns: 2_000 },
   );
 }, 60_000);
+
+it('a view has each row that the table has, once, whatever the table is altered to between and within attempts', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom<Kind>('good', 'good', 'good', 'later', 'refused', 'noJson'), {
+        minLength: 1,
+        maxLength: 40,
+      }),
+      fc.array(fault, { maxLength: 8 }),
+      fc.array(fc.constantFrom(false, false, true, 'later' as const), { maxLength: 30 }),
+      fc.constantFrom('required' as const, 'best-effort' as const),
+      fc.constantFrom(Infinity, 200),
+      async (kinds, faults, alterations, views, bytesMax) => {
+        const table = new FakeTable();
+        Object.assign(table, { faults: [...faults], alterations: [...alterations], hasView: true });
+        table.tables.wasTooLarge('orders', bytesMax, false);
+        const { inserted, rejected, missedByViews } = await untilDone(table, kinds, { views });
+        const rows = offsetsIn(table);
+        expect(offsetsOf(inserted)).toEqual(rows);
+        expect(offsetsOf([...inserted, ...rejected])).toEqual(kinds.map((_, index) => index));
+        expect(rows).toEqual(expect.arrayContaining(offsetsWhere(kinds, (kind) => kind === 'good')));
+        for (const row of rows) expect(['good', 'later']).toContain(kinds[row]);
+        const inView = table.viewRows.map(({ _offset }) => _offset).toSorted((a, b) => a - b);
+        expect(new Set(inView).size).toBe(inView.length);
+        expect(inView.length + (missedByViews?.rows ?? 0)).toBeGreaterThanOrEqual(rows.length);
+        if (views === 'required' || missedByViews === null) expect([inView, missedByViews]).toEqual([rows, null]);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+}, 60_000);
+
+/** The notes of one activity, as Temporal keeps them. */
+function journal(complete = true) {
+  let notes: InsertNotes | undefined;
+  return {
+    complete,
+    get notes() {
+      return notes;
+    },
+    ageMs: () => 0,
+    save: (saved: InsertNotes) => {
+      notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
+      return Promise.resolve();
+    },
+  };
+}
+
+it.each([
+  ['a proxy finds too large', classifyForeignAnswer(413), false],
+  [
+    'breaks its connection for 15 minutes',
+    new InsertError('transient', { code: 'E', message: '', answered: false }),
+    true,
+  ],
+])('a set that %s is not sent again once its rows have come in smaller ones', async (_, error, overdue) => {
+  const table = new FakeTable();
+  table.hasView = true;
+  const { tables } = table;
+  const send: typeof tables.send = (name, rows) =>
+    Buffer.concat([...rows.lines])
+      .toString()
+      .trimEnd()
+      .includes('\n')
+      ? Promise.reject(error)
+      : tables.send(name, rows);
+  const own = { journal: journal(), overdue };
+  const kinds = many(4, 'good');
+  await insert(table, kinds, { ...own, tables: { ...tables, send } });
+  // Its acknowledgements could not be published, so there is another attempt.
+  const { inserted, missedByViews } = await insert(table, kinds, { ...own, repeated: true });
+  expect([inserted.length, missedByViews, offsetsIn(table)]).toEqual([4, null, [0, 1, 2, 3]]);
+  expect(table.viewRows).toHaveLength(4);
+});
+
+it('a view that was dropped and made anew gets no row twice: what went in meanwhile is noted, too', async () => {
+  const table = new FakeTable();
+  table.hasView = true;
+  const kinds = many(4, 'good');
+  const own = { journal: journal() };
+  table.faults = ['lostBefore'];
+  await expect(insert(table, kinds, own)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  table.hasView = false;
+  table.tables.wasTooLarge('orders', 200, false);
+  table.faults = ['none', 'none', 'none', 'diesAfter'];
+  await expect(insert(table, kinds, { ...own, repeated: true })).rejects.toThrow(Died);
+  expect(table.insertSizes).toEqual([4, 1, 1, 1, 1]);
+  table.hasView = true;
+  await insert(table, kinds, { ...own, repeated: true });
+  expect(offsetsIn(table)).toEqual([0, 1, 2, 3]);
+});
+
+const ofThree: Kind[] = ['good', 'later', 'good'];
+
+it('a batch that waits for a view goes on once the view takes its rows, though another record has become one', async () => {
+  const table = new FakeTable();
+  Object.assign(table, { hasView: true, faults: ['viewFails', 'viewFails'] });
+  const own = { journal: journal(), views: 'required' as const };
+  const held = { message: expect.stringContaining('insert.views is required') as string };
+  await expect(insert(table, ofThree, own)).rejects.toMatchObject(held);
+  table.hasLater = true;
+  const { inserted, missedByViews } = await insert(table, ofThree, { ...own, repeated: true });
+  expect([inserted.length, missedByViews, offsetsIn(table)]).toEqual([3, null, [0, 1, 2]]);
+  expect(table.viewRows).toHaveLength(3);
+});
+
+it.each([
+  ['two', ofThree, true, true],
+  ['two, after attempts of which nothing is known', ofThree, false, true],
+  ['two, where it may not be asked whether tokens are known', ofThree, true, undefined],
+  [
+    'more than can be noted',
+    Array.from({ length: 900 }, (_, id): Kind => (id % 2 === 0 ? 'good' : 'later')),
+    true,
+    true,
+  ],
+])(
+  'an attempt that begins anew misses no rows in a view that has taken them: %s',
+  async (_, kinds, complete, remembers) => {
+    const table = new FakeTable();
+    Object.assign(table, { hasView: true, hasLater: true, remembersTokens: remembers });
+    const { tables } = table;
+    // The first part has come when the table is altered.
+    tables.wasTooLarge('orders', 200, false);
+    const send: typeof tables.send = async (name, rows) => {
+      await tables.send(name, rows);
+      if (table.insertSizes.length === 1) table.alterations = ['later'];
+    };
+    const result = await insert(table, kinds, { journal: journal(complete), tables: { ...tables, send } });
+    expect(result.missedByViews).toBeNull();
+    expect(offsetsOf(result.inserted)).toEqual(offsetsIn(table));
+    expect(table.viewRows).toHaveLength(table.rows.length);
+  },
+);
+
+it.each(['required', 'best-effort'] as const)(
+  'rows that cannot be sent again, because a record of theirs cannot become a row any more, wait or are said: %s',
+  async (views) => {
+    for (const kinds of [ofThree, ['later'] as Kind[]]) {
+      const table = new FakeTable();
+      Object.assign(table, { hasView: true, hasLater: true, faults: ['viewFailsAndDies'] });
+      const again = { journal: journal(), views, repeated: true };
+      await expect(insert(table, kinds, { ...again, repeated: false })).rejects.toThrow(Died);
+      table.hasLater = false;
+      if (views === 'best-effort') {
+        const { inserted, missedByViews } = await insert(table, kinds, again);
+        expect([inserted.length, missedByViews?.rows]).toEqual([kinds.length, kinds.length]);
+      } else {
+        await expect(insert(table, kinds, again)).rejects.toMatchObject({
+          kind: 'structural',
+          message: expect.stringContaining('undo the alteration') as string,
+        });
+        table.hasLater = true;
+        expect((await insert(table, kinds, again)).missedByViews).toBeNull();
+        expect(table.viewRows).toHaveLength(kinds.length);
+      }
+      expect(table.rows).toHaveLength(kinds.length);
+    }
+  },
+);
 
 it('rows go only into a table with the columns that they were made for, each once, whenever it is altered', async () => {
   await fc.assert(

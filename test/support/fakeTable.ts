@@ -1,14 +1,16 @@
-import { InsertError } from '../../src/clickhouse/insertErrors.js';
+import { classifyForeignAnswer, InsertError } from '../../src/clickhouse/insertErrors.js';
 import { InsertSizes } from '../../src/clickhouse/insertSizes.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import type { RecordSource } from '../../src/protocol/record.js';
 
 /**
  * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that
- * is lost while the insert is still running; or the whole process dies, before, after, or after a view has failed.
+ * is lost while the insert is still running; or a proxy finds it too large; or the whole process dies, before, after, or
+ * after a view has failed.
  */
 export type Fault =
   | 'none'
+  | 'tooLargeForProxy'
   | 'lostBefore'
   | 'lostAfter'
   | 'lostWhileRunning'
@@ -57,8 +59,13 @@ export class FakeTable {
   /** A probe fails with this. */
   probeFails: InsertError | undefined;
   lookUps = 0;
-  /** Whether the table is altered right before each of the next looks at its columns, and look-ups; not when it is empty. */
-  alterations: boolean[] = [];
+  /**
+   * Whether the table is altered right before each of the next looks at its columns, and look-ups; not when it is empty.
+   * `later`: it gets the column `later`, or loses it. True: another column gets another type.
+   */
+  alterations: (boolean | 'later')[] = [];
+  /** Whether it has the column `later`. */
+  hasLater = false;
   #type = 'FixedString(1)';
   #lastInsertAtMs: number | undefined;
   #running: Row[] = [];
@@ -69,7 +76,8 @@ export class FakeTable {
   readonly tables: BatchInsertOptions['tables'] = {
     columns: () => {
       this.#alter();
-      const columns = new Map([...COLUMNS, ['altered', this.#type]]);
+      const later = this.hasLater ? [['later', 'String'] as const] : [];
+      const columns = new Map([...COLUMNS, ['altered', this.#type] as const, ...later]);
       return Promise.resolve(Object.assign(columns, { hasViews: this.hasView }));
     },
     forget: () => undefined,
@@ -93,7 +101,8 @@ export class FakeTable {
     },
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
     send: (table, { columns, lines, token, ignoreViews = false }) => {
-      if ((columns.get('altered') ?? this.#type) !== this.#type)
+      const isOfOthers = (columns.get('altered') ?? this.#type) !== this.#type;
+      if (isOfOthers || (columns.has('later') && !this.hasLater))
         throw new Error('these rows were made for columns that are no more');
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');
@@ -113,13 +122,16 @@ export class FakeTable {
   }
 
   #alter(): void {
-    if (this.alterations.shift() === true) this.#type = `FixedString(${this.alterations.length + 2})`;
+    const alteration = this.alterations.shift();
+    if (alteration === 'later') this.hasLater = !this.hasLater;
+    else if (alteration === true) this.#type = `FixedString(${this.alterations.length + 2})`;
   }
 
   #insert(rows: Row[], token: string, { text, ignoreViews }: { text: string; ignoreViews: boolean }): void {
     const fault = this.faults.shift() ?? 'none';
     this.insertSizes.push(rows.length);
     if (fault === 'diesBefore') throw new Died();
+    if (fault === 'tooLargeForProxy') throw classifyForeignAnswer(413);
     if (fault === 'lostBefore') throw lost('lost before');
     if (this.ill !== undefined) throw this.ill;
     this.#refuse(rows);

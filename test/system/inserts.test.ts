@@ -92,6 +92,22 @@ async function attempt(table: string, batch: readonly SourcedRecord[], options: 
   return { ...result, inserts, seconds: (performance.now() - startedAt) / 1_000 };
 }
 
+const WINDOW = 'non_replicated_deduplication_window = 100';
+
+/** What attempts of one activity note for each other. */
+function journal(ageMs = 1_000): InsertJournal & { notes: InsertNotes | undefined } {
+  const own: InsertJournal & { notes: InsertNotes | undefined } = {
+    complete: true,
+    notes: undefined,
+    ageMs: () => ageMs,
+    save: (notes) => {
+      own.notes = notes;
+      return Promise.resolve();
+    },
+  };
+  return own;
+}
+
 async function query<Row>(text: string): Promise<Row[]> {
   const result = await client.query({ query: text, format: 'JSONEachRow' });
   return result.json<Row>();
@@ -285,6 +301,21 @@ describe('what stands between and says no', () => {
     expect([inserted.length, rejected.length]).toEqual([50, 0]);
     expect(await counts(table)).toEqual(once(50));
   });
+
+  it('what was too large as a whole, and went in by parts, is not sent again as a whole, though a view may lack it', async () => {
+    const table = await createTable('id Int64, text String', '', WINDOW);
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW} AS SELECT id FROM ${table}`,
+    });
+    const small = await behind({ bodyMax: 100_000 });
+    const batch = numbered(50, (id) => `{"id": ${id}, "text": "${'x'.repeat(10_000)}"}`);
+    const own = { journal: journal() };
+    await attempt(table, batch, { ...own, tables: small });
+    const { found, missedByViews } = await attempt(table, batch, { ...own, repeated: true });
+    expect([found, missedByViews]).toEqual([50, null]);
+    expect(await counts(table)).toEqual(once(50));
+    expect(await rowsIn(`${table}_view`)).toBe(50);
+  });
 });
 
 describe('a materialized view that fails', () => {
@@ -305,8 +336,6 @@ describe('a materialized view that fails', () => {
     expect([inserted.length, rejected.length]).toEqual([100, 0]);
     expect(await counts(table)).toEqual(once(100));
   });
-
-  const WINDOW = 'non_replicated_deduplication_window = 100';
 
   /** A table with two views, of which one refuses rows while it is told to, and one behind the other view's table. */
   async function withViews(engine = 'MergeTree', settings = `SETTINGS ${WINDOW}`) {
@@ -330,20 +359,6 @@ describe('a materialized view that fails', () => {
       });
     const views = () => Promise.all(['to', 'b', 'c'].map((name) => rowsIn(`${table}_${name}`)));
     return { table, refuse, views };
-  }
-
-  /** What attempts of one activity note for each other. */
-  function journal(ageMs = 1_000): InsertJournal & { notes: InsertNotes | undefined } {
-    const own: InsertJournal & { notes: InsertNotes | undefined } = {
-      complete: true,
-      notes: undefined,
-      ageMs: () => ageMs,
-      save: (notes) => {
-        own.notes = notes;
-        return Promise.resolve();
-      },
-    };
-    return own;
   }
 
   it.each([['MergeTree'], ['ReplacingMergeTree']])(
@@ -512,6 +527,45 @@ describe('a materialized view that fails', () => {
     await refuse();
     const { rejected, missedByViews } = await attempt(table, batch, { ...own, repeated: true });
     expect([offsets(rejected), missedByViews]).toEqual([[4], null]);
+    expect(await counts(table)).toEqual(once(19));
+    expect(await views()).toEqual([19, 19, 19]);
+  });
+
+  async function alter(table: string, how: string): Promise<void> {
+    await client.command({ query: `ALTER TABLE ${table} ${how}`, clickhouse_settings: { mutations_sync: '2' } });
+  }
+
+  it('and then its table is altered, so that another record becomes a row, and the rows become others: all views have all rows once', async () => {
+    const { table, refuse, views } = await withViews();
+    await alter(table, 'ADD COLUMN n Int8');
+    const batch = numbered(20, (id) => `{"id": ${id}, "n": ${id === 4 ? 1_000 : 1}, "more": "m"}`);
+    const own = { journal: journal(), views: 'required' as const };
+    await refuse(7);
+    await expect(attempt(table, batch, own)).rejects.toMatchObject({ kind: 'structural' });
+    await refuse();
+    await alter(table, 'MODIFY COLUMN n Int16, ADD COLUMN more String');
+    const { rejected, found, missedByViews } = await attempt(table, batch, { ...own, repeated: true });
+    expect([rejected, found, missedByViews]).toEqual([[], 19, null]);
+    expect(await counts(table)).toEqual(once(20));
+    expect(await views()).toEqual([20, 20, 20]);
+  });
+
+  it('not, while its table is altered: what an attempt has sent before it begins anew is not said to be missing', async () => {
+    const { table, views } = await withViews();
+    await alter(table, 'ADD COLUMN n Int16');
+    const batch = numbered(20, (id) => `{"id": ${id}, "n": ${id === 17 ? 1_000 : 1}}`);
+    tables.wasTooLarge(table, 2_000, false);
+    const send = tables.send.bind(tables);
+    const spy = vi.spyOn(tables, 'send').mockImplementationOnce(async (...sent) => {
+      await send(...sent);
+      await alter(table, 'MODIFY COLUMN n Int8');
+      tables.forget(table);
+    });
+    onTestFinished(() => {
+      spy.mockRestore();
+    });
+    const { rejected, found, missedByViews } = await attempt(table, batch, { journal: journal() });
+    expect([offsets(rejected), found > 0, missedByViews]).toEqual([[17], true, null]);
     expect(await counts(table)).toEqual(once(19));
     expect(await views()).toEqual([19, 19, 19]);
   });
