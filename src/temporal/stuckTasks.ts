@@ -33,7 +33,12 @@ export class StuckTasks {
   observe(batcher: string, task: DueTask | null, nowMs: number): boolean {
     const times = isLate(task, nowMs) ? (this.#lateTimes.get(batcher) ?? 0) + 1 : 0;
     this.#lateTimes.set(batcher, times);
-    return times >= LATE_TIMES;
+    return this.isStuck(batcher);
+  }
+
+  /** Whether a batcher was stuck when it was last observed. */
+  isStuck(batcher: string): boolean {
+    return (this.#lateTimes.get(batcher) ?? 0) >= LATE_TIMES;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PipelineConfig } from '../../config/config.js';
+import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { layoutName, type Layout } from '../../protocol/batcherId.js';
 import type { KafkaRecord } from '../../protocol/record.js';
@@ -121,24 +122,36 @@ export class PipelineLanes {
   }
 
   async #lookAtBatchers(goesOn: () => boolean): Promise<void> {
-    const { logger, metrics, pipeline } = this.#options;
+    const { metrics, stateLog, pipeline } = this.#options;
     // Otherwise these lanes would exist only after the first record.
     this.of(pipeline.layout);
     const batchers = [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers);
-    let stuck = 0;
+    const unseen: string[] = [];
     for (const batcher of batchers) {
       if (!goesOn()) return;
       try {
-        const { closed, dueTask } = await batcher.startHeir({ drained: false });
-        if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
-        else await this.#tellInstallation(batcher);
-        if (await this.#isStuck(batcher, dueTask)) stuck++;
+        await this.#lookAt(batcher);
       } catch (error) {
-        logger.debug({ pipeline: this.#pipeline, error: messageOf(error) }, 'A batcher could not be looked at');
-        return;
+        // The others do not wait for this one: a part of Temporal may be away for long.
+        unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
       }
     }
+    const stuck = batchers.filter(({ workflowId }) => this.#stuckTasks.isStuck(workflowId)).length;
     metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
+    const what = `looks at batchers of ${this.#pipeline}`;
+    if (unseen.length === 0) stateLog.well(what, `All batchers of ${this.#pipeline} can be looked at again`);
+    else
+      stateLog.problem(
+        what,
+        `${unseen.length} of ${batchers.length} batchers cannot be looked at. If the run of one was closed, what it had accepted waits: ${listed(unseen)}`,
+      );
+  }
+
+  async #lookAt(batcher: BatcherClient): Promise<void> {
+    const { closed, dueTask } = await batcher.startHeir({ drained: false });
+    if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
+    await this.#observeTask(batcher, dueTask);
+    if (closed === null) await this.#tellInstallation(batcher);
   }
 
   /**
@@ -158,18 +171,17 @@ export class PipelineLanes {
     this.#told.set(batcher.workflowId, installation.name);
   }
 
-  async #isStuck(batcher: BatcherClient, dueTask: DueTask | null): Promise<boolean> {
+  async #observeTask(batcher: BatcherClient, dueTask: DueTask | null): Promise<void> {
     const { workflowId } = batcher;
     const { stateLog } = this.#options;
     const what = `workflow task of ${workflowId}`;
     if (!this.#stuckTasks.observe(workflowId, dueTask, Date.now())) {
       stateLog.well(what, `The ${what} gets done again`);
-      return false;
+      return;
     }
     const fails = dueTask !== null && dueTask.attempt > 1;
     const why = fails ? `fails again and again: ${await batcher.taskFailure()}` : 'waits for a worker';
     stateLog.problem(what, `Nothing is flushed: the ${what} ${why}`);
-    return true;
   }
 
   /** Reports how much waits, since when, and why lanes have stopped. */

@@ -23,11 +23,15 @@ const HOUR_MS = 3_600_000;
 
 const YAML = 'pipelines: { orders: { topics: [orders], table: orders, batchers: 2 } }';
 
-/** Lanes to batchers that answer like this, in turn; `closed` are the runs to find, by batcher. */
+/**
+ * Lanes to batchers that answer like this, in turn; `closed` are the runs to find, by batcher, and `away` the batchers
+ * that do not answer.
+ */
 function start({
   outcomes = [],
   closed = {},
-}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo> } = {}) {
+  away = new Set(),
+}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo>; away?: Set<string> } = {}) {
   const { pipelines } = parseConfig(YAML, 'ktb.yaml', {});
   const looked: string[] = [];
   const batcher = ({ batchers }: Layout, index: number) => {
@@ -39,6 +43,7 @@ function start({
       send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' }),
       startHeir: () => {
         looked.push(workflowId);
+        if (away.has(workflowId)) return Promise.reject(new Error('its shard is away'));
         const dueTask = index === 1 ? { attempt: 2, scheduledAtMs: Date.now() } : null;
         return Promise.resolve({ closed: closed[workflowId] ?? null, dueTask });
       },
@@ -46,6 +51,8 @@ function start({
   };
   const metrics = createMetrics({ runtime: false });
   const logger = pino({ level: 'silent' });
+  const told: string[] = [];
+  vi.spyOn(logger, 'warn').mockImplementation((_fields: unknown, message?: string) => void told.push(String(message)));
   const accepted: number[] = [];
   const lanes = new PipelineLanes(
     {
@@ -60,7 +67,7 @@ function start({
     { accepted: ({ records }) => void accepted.push(records), changed: () => lanes.updateGauges() },
   );
   started.push(lanes);
-  return { lanes, looked, metrics, accepted };
+  return { lanes, looked, told, metrics, accepted };
 }
 
 it('looks for closed runs at the batchers of all layouts, and tells how they were closed', async () => {
@@ -81,6 +88,27 @@ it('counts batchers whose workflow task was found late three times in a row', as
     await lanes.sweep(() => true);
     expect((await metrics.stuckTasks.get()).values).toMatchObject([{ value: stuck }]);
   }
+});
+
+it('looks at the batchers after one that does not answer, says so once, and forgets nothing of it', async () => {
+  const away = new Set(['2/0']);
+  const closed = { '1/0': { runId: 'r', status: 'TERMINATED' } };
+  const { lanes, looked, told, metrics } = start({ closed, away });
+  for (const layout of [TWO, ONE]) lanes.of(layout);
+  const sweepAll = async (times: number) => {
+    for (let sweep = 0; sweep < times; sweep++) await lanes.sweep(() => true);
+    return (await metrics.stuckTasks.get()).values[0]?.value;
+  };
+  const unseen = () => told.filter((message) => message.includes('cannot be looked at'));
+  expect(await sweepAll(3)).toBe(1);
+  expect(looked).toEqual(['2/0', '2/1', '1/0', '2/0', '2/1', '1/0', '2/0', '2/1', '1/0']);
+  expect((await metrics.heirs.get()).values[0]?.value).toBe(3);
+  expect(unseen()).toEqual([expect.stringMatching(/^1 of 3 batchers .*: 2\/0: its shard is away$/)]);
+  // What was stuck before it was away is so until it is seen well.
+  away.clear();
+  away.add('2/1');
+  expect(await sweepAll(1)).toBe(1);
+  expect(unseen()).toHaveLength(2);
 });
 
 it('counts a late task once where a sweep takes longer than it is to the next', async () => {
