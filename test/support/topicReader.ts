@@ -2,6 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { Consumer, Kafka } from 'kafkajs';
 import { onTestFinished } from 'vitest';
 
+/**
+ * How long a broker keeps the request of a consumer that reads along with a test. What comes ends the wait; each empty answer takes a
+ * millisecond of processor time of both.
+ */
+export const IDLE_WAIT_MS = 500;
+
 /** A message as it lies in the topic; of headers of one name the last. */
 export interface ReadMessage {
   readonly topic: string;
@@ -22,7 +28,7 @@ export class TopicReader {
 
   static async start(kafka: Kafka, topics: readonly string[]): Promise<TopicReader> {
     const groupId = `reader-${randomUUID()}`;
-    const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 100 });
+    const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: IDLE_WAIT_MS });
     const reader = new TopicReader(consumer);
     onTestFinished(() => reader.close());
     await consumer.connect();
