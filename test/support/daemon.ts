@@ -15,12 +15,16 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+/** Takes what is to be done at the end of a test, or of a file. */
+export type AtEnd = (end: () => Promise<void>) => void;
+
 /** The daemon as users run it: a process of its own, from the built package. It is killed when the test is over. */
 export class Daemon {
   readonly #process: ChildProcess;
   readonly #exited: Promise<number | null>;
   readonly #directory: string;
   #output = '';
+  #port: unknown;
 
   private constructor(config: string, args: readonly string[], cli: string) {
     this.#directory = mkdtempSync(join(tmpdir(), 'ktb-daemon-'));
@@ -40,17 +44,18 @@ export class Daemon {
    * Starts a daemon and waits until it is ready.
    *
    * @param cli of another build than this one
+   * @param atEnd takes what kills it; by default the end of the test does
    */
-  static async start(config: string, args: readonly string[] = [], cli = CLI): Promise<Daemon> {
-    const daemon = Daemon.launch(config, args, cli);
+  static async start(config: string, args: readonly string[] = [], cli = CLI, atEnd?: AtEnd): Promise<Daemon> {
+    const daemon = Daemon.launch(config, args, cli, atEnd);
     await daemon.untilReady();
     return daemon;
   }
 
   /** Starts a daemon that need not become ready. */
-  static launch(config: string, args: readonly string[] = [], cli = CLI): Daemon {
+  static launch(config: string, args: readonly string[] = [], cli = CLI, atEnd: AtEnd = onTestFinished): Daemon {
     const daemon = new Daemon(config, args, cli);
-    onTestFinished(() => daemon.kill());
+    atEnd(() => daemon.kill());
     return daemon;
   }
 
@@ -88,9 +93,9 @@ export class Daemon {
 
   /** Where it listens. Throws while it does not. */
   get url(): string {
-    const port = this.logs().find((line) => line['port'] !== undefined)?.['port'];
-    if (typeof port !== 'number') throw new Error(`the daemon does not listen yet:\n${this.#output}`);
-    return `http://127.0.0.1:${port}`;
+    this.#port ??= this.logs().find((line) => line['port'] !== undefined)?.['port'];
+    if (typeof this.#port !== 'number') throw new Error(`the daemon does not listen yet:\n${this.#output}`);
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** The sum over a metric's series whose labels include these. */
@@ -98,6 +103,7 @@ export class Daemon {
     const { text } = await this.get('/metrics');
     let sum = 0;
     for (const line of text.split('\n')) {
+      if (!line.startsWith(name)) continue;
       const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
       if (match?.[1] !== name) continue;
       const series = match[2] ?? '';

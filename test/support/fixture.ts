@@ -12,8 +12,10 @@ import {
 } from 'kafkajs';
 import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import type { AtEnd } from './daemon.js';
 import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
+import { IDLE_WAIT_MS } from './topicReader.js';
 import { createAdmin, type KafkaAdmin } from '../../src/kafka/admin.js';
 import { allOf, fetchLogOffsets, findGroupOffsets } from '../../src/kafka/offsets.js';
 import { registerCodecs } from './kafkajsCodecs.js';
@@ -102,9 +104,14 @@ export class Fixture {
     this.temporal = new Client({ connection });
   }
 
-  static async create(stack: StackAddresses, options: FixtureOptions = {}): Promise<Fixture> {
+  /** @param atEnd takes what closes it; by default the end of the test does */
+  static async create(
+    stack: StackAddresses,
+    options: FixtureOptions = {},
+    atEnd: AtEnd = onTestFinished,
+  ): Promise<Fixture> {
     const fixture = new Fixture(stack, options, await Connection.connect({ address: stack.temporal.address }));
-    onTestFinished(() => fixture.close());
+    atEnd(() => fixture.close());
     await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);
     const numPartitions = options.partitions ?? 8;
     await Promise.all([
@@ -218,7 +225,7 @@ export class Fixture {
 
   /** Begins to collect the acknowledgements, from the first. */
   async collectAcks(): Promise<readonly Ack[]> {
-    this.#ackConsumer = this.kafka.consumer({ groupId: `${this.name}.acks`, maxWaitTimeInMs: 100 });
+    this.#ackConsumer = this.kafka.consumer({ groupId: `${this.name}.acks`, maxWaitTimeInMs: IDLE_WAIT_MS });
     await this.#ackConsumer.connect();
     await this.#ackConsumer.subscribe({ topics: [this.replyTopic], fromBeginning: true });
     await this.#ackConsumer.run({

@@ -2,9 +2,18 @@ import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { useSharedDaemon } from '../support/sharedDaemon.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
+const shared = useSharedDaemon(stack, {
+  skipped: { pipeline: { tombstones: 'skip' } },
+  inserted: {
+    columns: 'id Nullable(Int64), customer String, deleted Nullable(String)',
+    pipeline: { tombstones: 'insert', columns: { customer: 'key', deleted: 'header:deleted' } },
+  },
+  altered: { columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } },
+});
 let fixture: Fixture;
 let daemon: Daemon;
 
@@ -12,6 +21,12 @@ async function start(options: FixtureOptions): Promise<void> {
   fixture = await Fixture.create(stack(), options);
   await fixture.collectAcks();
   daemon = await Daemon.start(fixture.config());
+}
+
+/** As {@link start}, in the daemon that tests share. */
+async function begin(name: Parameters<typeof shared.fixture>[0]): Promise<void> {
+  fixture = shared.fixture(name);
+  await fixture.collectAcks();
 }
 
 const untilAnswered = (records: number) => eventually(() => expect(fixture.acks.length).toBe(records));
@@ -45,7 +60,7 @@ it('any bytes reach a String column as they are; text has to be UTF-8', async ()
 });
 
 it('tombstones are skipped, and acknowledged as that, where the pipeline says so', async () => {
-  await start({ pipeline: { tombstones: 'skip' } });
+  await begin('skipped');
   await fixture.produce(100, (id) => ({ key: `key-${id}`, ...(id % 4 === 0 ? { value: null } : {}) }));
   await untilAnswered(100);
   expect(fixture.acks.filter(({ status }) => status === 'skipped')).toHaveLength(25);
@@ -58,10 +73,7 @@ it('tombstones are skipped, and acknowledged as that, where the pipeline says so
 });
 
 it('tombstones become rows of key, headers and coordinates, where the pipeline says so', async () => {
-  await start({
-    columns: 'id Nullable(Int64), customer String, deleted Nullable(String)',
-    pipeline: { tombstones: 'insert', columns: { customer: 'key', deleted: 'header:deleted' } },
-  });
+  await begin('inserted');
   await fixture.produce(1, () => ({ key: 'c-1', value: '{"id": 1}' }));
   await fixture.produce(1, () => ({ key: 'c-1', value: null, headers: { deleted: 'yes' } }));
   await untilAnswered(2);
@@ -72,7 +84,7 @@ it('tombstones become rows of key, headers and coordinates, where the pipeline s
 });
 
 it('a field or a value that the table was altered for is accepted at once, another is rejected alone', async () => {
-  await start({ columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } });
+  await begin('altered');
   await fixture.produce(1, () => ({ key: 'known', value: '{"id": 1, "amount": 5}' }));
   await fixture.produce(1, () => ({ key: 'unknown', value: '{"id": 2, "colour": "secret"}' }));
   await fixture.produce(1, () => ({ key: 'large', value: '{"id": 3, "amount": 500}' }));

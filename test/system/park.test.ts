@@ -5,21 +5,25 @@ import { CHUNK_FORMAT } from '../../src/protocol/chunk.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
-import { Fixture } from '../support/fixture.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { useSharedDaemon } from '../support/sharedDaemon.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
 let fixture: Fixture;
 let daemon: Daemon;
 
-async function start(columns: Record<string, string> = {}): Promise<void> {
-  fixture = await Fixture.create(stack(), {
-    partitions: 1,
-    columns: 'id Int64, text String, trace Nullable(String)',
-    pipeline: { batchers: 1, batch: { maxDelay: '100ms' } },
-  });
+const OPTIONS: FixtureOptions = {
+  partitions: 1,
+  columns: 'id Int64, text String, trace Nullable(String)',
+  pipeline: { batchers: 1, batch: { maxDelay: '100ms' } },
+};
+const shared = useSharedDaemon(stack, { parked: OPTIONS, held: OPTIONS, foreign: OPTIONS });
+
+async function begin(name: Parameters<typeof shared.fixture>[0]): Promise<void> {
+  fixture = shared.fixture(name);
+  daemon = shared.daemon();
   await fixture.collectAcks();
-  daemon = await Daemon.start(fixture.config({ columns }));
 }
 
 /** A command for the only batcher. */
@@ -36,7 +40,9 @@ const answered = (count: number) =>
 const run = (query: string) => fixture.clickhouse.command({ query });
 
 it('a batch that is given up, by a worker that dies over it: what is in the table is inserted, all else comes back by a replay', async () => {
-  await start({ trace: 'header:trace' });
+  fixture = await Fixture.create(stack(), OPTIONS);
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config({ columns: { trace: 'header:trace' } }));
   await fixture.produce(50);
   await answered(50);
   expect(await steer('park')).toMatchObject({ outcome: 'already' });
@@ -76,7 +82,7 @@ it('a batch that is given up, by a worker that dies over it: what is in the tabl
 });
 
 it('a chunk that nobody can unpack holds its batcher until its batch is given up, and a replay leaves it out', async () => {
-  await start();
+  await begin('parked');
   await fixture.produce(5);
   await answered(5);
   await steer('pause');
@@ -116,7 +122,7 @@ it('a chunk that nobody can unpack holds its batcher until its batch is given up
 });
 
 it('records in a chunk that nobody can unpack are held, and the commands say by whom and what to do', async () => {
-  await start();
+  await begin('held');
   await fixture.produce(5);
   await answered(5);
   await eventually(async () => expect((await fixture.offsets())[0]?.committed).toBe(5));
@@ -139,7 +145,7 @@ it('records in a chunk that nobody can unpack are held, and the commands say by 
 });
 
 it('strangers’ signals go to the dead-letter topic, whatever they hold, and stop nothing', async () => {
-  await start();
+  await begin('foreign');
   await fixture.produce(1);
   await answered(1);
   const batcher = fixture.batcher(0);

@@ -1,25 +1,35 @@
 import { CompressionTypes, type Message } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { Daemon, ktb } from '../support/daemon.js';
+import { ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
-import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import type { Fixture } from '../support/fixture.js';
+import { useSharedDaemon } from '../support/sharedDaemon.js';
 import { useSharedStack } from '../support/useStack.js';
 
-const stack = useSharedStack();
+const shared = useSharedDaemon(useSharedStack(), {
+  bad: {},
+  times: { topicConfig: { 'message.timestamp.after.max.ms': '9223372036854775807' } },
+  badOnly: {},
+  large: {},
+  compressed: {},
+  longKey: {},
+  mapped: {
+    columns: 'id Int64, customer String, trace Nullable(String), big UInt64, place Tuple(lat Float64, lon Float64)',
+    pipeline: { columns: { customer: '/customer/id', trace: 'header:trace', big: '/numbers/0', place: '/geo' } },
+  },
+});
 let fixture: Fixture;
-let daemon: Daemon;
 
-async function start(options: FixtureOptions = {}): Promise<void> {
-  fixture = await Fixture.create(stack(), options);
+async function begin(name: Parameters<typeof shared.fixture>[0]): Promise<void> {
+  fixture = shared.fixture(name);
   await fixture.collectAcks();
-  daemon = await Daemon.start(fixture.config());
 }
 
 const untilAnswered = () => eventually(() => expect(acknowledged(fixture.acks)).toBe(fixture.produced));
 
 it('a bad record is rejected alone: a negative ack with the reason, its bytes on the dead-letter topic, its batch mates inserted', async () => {
-  await start();
+  await begin('bad');
   const bad: Record<number, Buffer | null> = {
     0: Buffer.from('not json'),
     17: Buffer.from('[1, 2]'),
@@ -59,11 +69,11 @@ it('a bad record is rejected alone: a negative ack with the reason, its bytes on
     expect(String(headers?.['__connect.errors.exception.class.name'])).toBe(ack?.code);
     expect(String(headers?.['other'])).toBe('o');
   }
-  expect(daemon.output).not.toContain('no number');
+  expect(shared.daemon().output).not.toContain('no number');
 });
 
 it('a record whose timestamp is no time in milliseconds is rejected alone', async () => {
-  await start({ topicConfig: { 'message.timestamp.after.max.ms': '9223372036854775807' } });
+  await begin('times');
   const timestamps: Record<number, string> = {
     3: '1700000000000000000',
     5: '9223372036854775807',
@@ -96,7 +106,7 @@ it('a record whose timestamp is no time in milliseconds is rejected alone', asyn
 });
 
 it('a batch of bad records only', async () => {
-  await start();
+  await begin('badOnly');
   await fixture.produce(80, (id) => ({ value: JSON.stringify({ id: 'x', text: String(id) }) }));
   await untilAnswered();
   expect(fixture.acks.every(({ code }) => code === 'refused_by_clickhouse')).toBe(true);
@@ -105,7 +115,7 @@ it('a batch of bad records only', async () => {
 });
 
 it('a record too large for a signal is rejected in its turn, with its original on the dead-letter topic', async () => {
-  await start();
+  await begin('large');
   await fixture.alterTopics([fixture.topic, fixture.deadLetterTopic], { 'max.message.bytes': '10000000' });
   const noise = Buffer.from(Array.from({ length: 3_000_000 }, () => Math.floor(Math.random() * 256)));
   const large = JSON.stringify({ id: 1, text: noise.toString('base64') });
@@ -119,7 +129,7 @@ it('a record too large for a signal is rejected in its turn, with its original o
 });
 
 it('a small record that decompresses to more than a record may have is rejected in its turn, and its dead letter lacks the value', async () => {
-  await start();
+  await begin('compressed');
   // At a size that a test can have; a record batch can decompress to 256 MiB.
   const large = `{"id":1,"text":"${'x'.repeat(17 * 1024 * 1024)}"}`;
   for (let id = 0; id < 3; id++)
@@ -137,7 +147,7 @@ it('a small record that decompresses to more than a record may have is rejected 
 });
 
 it('a bad record whose key the dead-letter topic refuses goes there without it, and holds nothing up', async () => {
-  await start();
+  await begin('longKey');
   await fixture.alterTopics([fixture.deadLetterTopic], { 'max.message.bytes': '20000' });
   const oldMs = Date.now() - 3_600_000;
   const bad: Record<number, Partial<Message>> = {
@@ -166,10 +176,7 @@ it('a bad record whose key the dead-letter topic refuses goes there without it, 
 });
 
 it('columns come from where the mapping says, and a missing one is named while the batch is held', async () => {
-  await start({
-    columns: 'id Int64, customer String, trace Nullable(String), big UInt64, place Tuple(lat Float64, lon Float64)',
-    pipeline: { columns: { customer: '/customer/id', trace: 'header:trace', big: '/numbers/0', place: '/geo' } },
-  });
+  await begin('mapped');
   await fixture.produce(1, () => ({
     value: '{"id": 1, "customer": {"id": "c-1"}, "numbers": [18446744073709551615], "geo": {"lat": 1.5, "lon": 2}}',
     headers: { trace: 'abc' },
@@ -182,7 +189,10 @@ it('columns come from where the mapping says, and a missing one is named while t
   await fixture.clickhouse.command({ query: `ALTER TABLE ${fixture.table} DROP COLUMN trace` });
   await fixture.produce(1, () => ({ value: '{"id": 2, "customer": {"id": "c-2"}, "numbers": [1]}' }));
   await eventually(() => {
-    const warnings = daemon.logs().filter(({ level }) => level === 'warn');
+    const warnings = shared
+      .daemon()
+      .logs()
+      .filter(({ level }) => level === 'warn');
     expect(warnings.map(({ message }) => message).join()).toContain('has no column trace');
   }, 90_000);
   expect(acknowledged(fixture.acks)).toBe(1);

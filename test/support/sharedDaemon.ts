@@ -1,0 +1,45 @@
+import { afterAll, beforeAll } from 'vitest';
+import { CLI, Daemon } from './daemon.js';
+import { Fixture, type FixtureOptions } from './fixture.js';
+import type { StackAddresses } from './sharedStack.js';
+import { together } from './together.js';
+
+/** One daemon, and the fixtures of the tests that share it. */
+export interface SharedDaemon<Name extends string> {
+  daemon(): Daemon;
+  fixture(name: Name): Fixture;
+}
+
+/**
+ * One daemon for tests of a file that leave it as it is: each has a pipeline of its own in it. To start a daemon takes two and a half seconds
+ * of processor time. All is closed after the last test of the file.
+ */
+export function useSharedDaemon<Name extends string>(
+  stack: () => StackAddresses,
+  options: Readonly<Record<Name, FixtureOptions>>,
+): SharedDaemon<Name> {
+  const fixtures = new Map<string, Fixture>();
+  const ends: (() => Promise<void>)[] = [];
+  const atEnd = (end: () => Promise<void>): void => void ends.push(end);
+  let daemon: Daemon | undefined;
+  beforeAll(async () => {
+    const made = Object.entries<FixtureOptions>(options).map(async ([name, ofTest]) =>
+      fixtures.set(name, await Fixture.create(stack(), ofTest, atEnd)),
+    );
+    await Promise.all(made);
+    const configs = Array.from(fixtures.values(), (fixture) => fixture.config());
+    daemon = await Daemon.start(together(configs), [], CLI, atEnd);
+  });
+  afterAll(() => Promise.all(ends.map((end) => end())));
+  return {
+    daemon: () => {
+      if (daemon === undefined) throw new Error('the daemon has not been started yet');
+      return daemon;
+    },
+    fixture: (name) => {
+      const fixture = fixtures.get(name);
+      if (fixture === undefined) throw new Error(`the fixture ${name} has not been made yet`);
+      return fixture;
+    },
+  };
+}
