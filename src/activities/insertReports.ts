@@ -1,6 +1,7 @@
 import type { BatchInsertResult } from '../clickhouse/batchInsert.js';
 import type { MissedByViews } from '../clickhouse/viewRepair.js';
 import type { InsertError } from '../clickhouse/insertErrors.js';
+import type { Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';
 
 /** Reports the inserts of pipelines into their tables to operators: metrics, and a log line when a state changes. */
@@ -68,7 +69,13 @@ export class InsertReports {
   }
 
   /** A batch is given up. Records that are not in its table get this code. */
-  givenUp(pipeline: string, batch: string, { inserted, rejected }: BatchInsertResult, code: string): void {
+  givenUp(
+    { pipeline, id: batch }: Pick<Batch, 'pipeline' | 'id'>,
+    table: string,
+    { inserted, rejected, missedByViews }: BatchInsertResult,
+    code: string,
+  ): void {
+    if (missedByViews !== null) this.#views(pipeline, table, missedByViews);
     const counts = { inserted: inserted.length, rejected: rejected.length };
     this.#dependencies.logger.warn({ pipeline, batch, ...counts, code }, 'A batch is given up');
   }

@@ -105,9 +105,9 @@ export class TableInserts {
     }
   }
 
-  async #giveUp({ records, batch }: Share, options: BatchInsertOptions, rejection: Rejection): Promise<Outcome> {
+  async #giveUp({ table, records, batch }: Share, options: BatchInsertOptions, rejection: Rejection): Promise<Outcome> {
     const outcome = await giveUpRecords(records, options, rejection);
-    this.#reports.givenUp(batch.pipeline, batch.id, outcome, rejection.code);
+    this.#reports.givenUp(batch, table, outcome, rejection.code);
     return outcome;
   }
 

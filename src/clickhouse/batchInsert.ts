@@ -2,7 +2,7 @@ import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource } from '../protocol/record.js';
 import { DEFAULT_MAPPING } from '../protocol/settings.js';
-import { buildRows, type BatchRows, type SourcedRecord } from './batchRows.js';
+import { buildRows, type BatchRow, type BatchRows, type SourcedRecord } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
@@ -123,6 +123,7 @@ const GIVEN_UP_JUDGED_BYTES_MAX = 64 * 1024;
  * Gives the records of a batch up. Those in the table count as inserted, all others are rejected. Nothing more is
  * inserted. Records that cannot become rows are rejected for that reason, as before, if they are not large. In a table
  * without identity columns nothing can be found. A table that does not exist, or that this user may not see, has nothing.
+ * Views are left as they are.
  *
  * @param rejection for records that are not in the table
  * @throws InsertError if the table cannot be asked, or an earlier insert may still be running. Then nothing is decided
@@ -143,17 +144,32 @@ export async function giveUpRecords(
     judgedBytesMax: GIVEN_UP_JUDGED_BYTES_MAX,
   });
   const { rows, rejected } = batchRows;
-  const found = new FoundRows({ ...options, repeated: true }, tableColumns ?? new Map());
+  const repeated = { ...options, repeated: true };
+  const found = new FoundRows(repeated, tableColumns ?? new Map());
   await found.lookUp([...rows, ...rejected]);
+  const inserted = [...rows, ...rejected].filter((row) => found.has(row));
   return {
-    inserted: [...rows, ...rejected].filter((row) => found.has(row)),
+    inserted,
     rejected: [
       ...found.missing(rejected),
       ...found.missing(rows).map(({ source, record }) => ({ source, record, rejection })),
     ],
     found: found.size,
-    missedByViews: null,
+    missedByViews:
+      tableColumns?.hasViews === true ? missedIfGivenUp(inserted, new SentSets(repeated, records), options) : null,
   };
+}
+
+/** In a rewind, rows may be there from long before. So only those are missed that are known to be sent. */
+function missedIfGivenUp(
+  inserted: readonly BatchRow[],
+  sent: SentSets,
+  { fill }: BatchInsertOptions,
+): MissedByViews | null {
+  if (fill !== undefined && !sent.areComplete) return null;
+  const rows = sent.mayBeMissed(inserted.map(({ place }) => place)).length;
+  const why = 'a batch is given up that views refuse, or of which it is not known what was answered';
+  return rows === 0 ? null : { rows, why };
 }
 
 function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchInsertOptions): void {

@@ -152,6 +152,13 @@ export class SentSets {
     return new Set([...this.#unsettled.values(), ...this.#answered, [...this.#stranded]].flat());
   }
 
+  /** Of these records in the table, those that its views may lack. */
+  mayBeMissed(there: readonly number[]): readonly number[] {
+    if (!this.areComplete) return there;
+    const unsettled = new Set([...this.#unsettled.values(), [...this.#stranded]].flat());
+    return there.filter((place) => unsettled.has(place));
+  }
+
   /**
    * Notes that sets were answered. Otherwise a later attempt, made for another reason, would take them for unsettled.
    */

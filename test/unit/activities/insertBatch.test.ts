@@ -493,6 +493,21 @@ it('a batch that is given up inserts nothing: what is there is inserted, each ot
   expect(some.table.rows).toHaveLength(2);
 });
 
+it('rows of a batch that is given up are counted where views may lack them, not where its insert was answered, or they have none', async () => {
+  for (const [faults, hasView, missed] of [
+    [['viewIsAway'], true, 4],
+    [['none'], true, 0],
+    [['viewIsAway'], false, 0],
+  ] as const) {
+    const some = worker();
+    Object.assign(some.table, { faults: [...faults], hasView });
+    await attempt(some).catch(() => undefined);
+    expect(await attempt(some, { giving: { parking }, attempt: 2 })).toMatchObject({ inserted: 4 });
+    const { values } = await some.metrics.missedByViews.get();
+    expect(values.reduce((sum, { value }) => sum + value, 0)).toBe(missed);
+  }
+});
+
 it('a batch that is given up comes back within what Temporal takes, however its records repeat each other', async () => {
   const chunks: BatchSpec['chunks'][number][] = [];
   const bodies: Uint8Array[] = [];
