@@ -137,6 +137,30 @@ it('inserts each good record once and gives back each bad one, whatever fails be
   );
 }, 60_000);
 
+it('inserts each good record once, also where an insert comes into one partition only; what views lack is said', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      batch,
+      fc.array(fc.oneof(fault, fc.constant('lostInPart' as const)), { maxLength: 8 }),
+      fc.constantFrom('required' as const, 'best-effort' as const),
+      fc.constantFrom(Infinity, 200),
+      async (kinds, faults, views, bytesMax) => {
+        const table = new FakeTable();
+        Object.assign(table, { faults: [...faults], hasView: true });
+        table.tables.wasTooLarge('orders', bytesMax, false);
+        const { missedByViews } = await untilDone(table, kinds, { views });
+        const good = offsetsWhere(kinds, (kind) => kind === 'good');
+        expect(offsetsIn(table)).toEqual(good);
+        const inView = table.viewRows.map(({ _offset }) => _offset).toSorted((a, b) => a - b);
+        expect(new Set(inView).size).toBe(inView.length);
+        expect(inView.length + (missedByViews?.rows ?? 0)).toBeGreaterThanOrEqual(good.length);
+        if (missedByViews === null) expect(inView).toEqual(good);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+}, 60_000);
+
 it('a view has each row that the table has, once, whatever fails; what it lacks is said, and not at all where it is required', async () => {
   await fc.assert(
     fc.asyncProperty(

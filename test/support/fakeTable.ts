@@ -5,7 +5,7 @@ import type { RecordSource } from '../../src/protocol/record.js';
 
 /**
  * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that
- * is lost while the insert is still running; or a proxy finds it too large; or the whole process dies, before, after, or
+ * is lost while the insert is still running, or has come into one partition only; or a proxy finds it too large; or the whole process dies, before, after, or
  * after a view has failed.
  */
 export type Fault =
@@ -13,6 +13,7 @@ export type Fault =
   | 'tooLargeForProxy'
   | 'lostBefore'
   | 'lostAfter'
+  | 'lostInPart'
   | 'lostWhileRunning'
   | 'viewFails'
   | 'viewFailsOddly'
@@ -36,8 +37,9 @@ interface Row {
 }
 
 /**
- * A table in memory that behaves as ClickHouse does: all rows of an insert or none, a token drops what comes again under
- * it (as long as its window remembers), a failing view leaves the rows behind.
+ * A table in memory that behaves as ClickHouse does: all rows of an insert or none, if they are of one partition (it has
+ * those of Kafka); a token drops what comes again under it into the same partition (as long as its window remembers); a
+ * failing view leaves the rows behind.
  */
 export class FakeTable {
   readonly rows: Row[] = [];
@@ -70,6 +72,8 @@ export class FakeTable {
   #lastInsertAtMs: number | undefined;
   #running: Row[] = [];
   readonly #tokens = new Map<string, string>();
+  /** Under which tokens something has come into which partitions. */
+  readonly #tokensOfPartitions = new Set<string>();
   readonly #tokensOfView = new Set<string>();
   readonly #sizes = new InsertSizes();
 
@@ -135,16 +139,17 @@ export class FakeTable {
     if (fault === 'lostBefore') throw lost('lost before');
     if (this.ill !== undefined) throw this.ill;
     this.#refuse(rows);
-    const known = this.#tokens.get(token);
-    if (known !== undefined && known !== text) throw new Error('one token was used for different rows');
-    const fresh = known === undefined || this.remembersTokens === false;
+    if ((this.#tokens.get(token) ?? text) !== text) throw new Error('one token was used for different rows');
     this.#tokens.set(token, text);
+    const partitions = fault === 'lostInPart' ? [0] : [0, 1];
+    const fresh = partitions.flatMap((partition) => this.#fresh(rows, partition, token));
     if (fault === 'lostWhileRunning') {
-      if (fresh) this.#running.push(...rows);
+      this.#running.push(...fresh);
       this.#handOn(rows, token);
       throw lost('lost while running');
     }
-    if (fresh) this.rows.push(...rows);
+    this.rows.push(...fresh);
+    if (fault === 'lostInPart') throw lost('lost in part');
     if (fault === 'viewFailsAndDies') throw new Died();
     const refusal = VIEW_FAULTS[fault];
     if (refusal === undefined) this.#handOn(rows, token);
@@ -152,6 +157,15 @@ export class FakeTable {
     if (fault === 'lostAfter') throw lost('lost after');
     if (fault === 'diesAfter') throw new Died();
     this.takesOthers();
+  }
+
+  /** The rows of a partition, unless it has them under this token. */
+  #fresh(rows: Row[], partition: number, token: string): Row[] {
+    const own = rows.filter(({ _partition }) => _partition === partition);
+    const name = `${token}/${partition}`;
+    const isKnown = this.#tokensOfPartitions.has(name) && this.remembersTokens !== false;
+    if (own.length > 0) this.#tokensOfPartitions.add(name);
+    return isKnown ? [] : own;
   }
 
   /** To the view, which has a window of its own. */
