@@ -53,7 +53,6 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
-  const forceTimeMs = config.shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN);
   const workers = [
     ...flushWorkers(options, createFlushActivities(options, client, publisher, new TopicPartitions(admin))),
     requestWorker(options, batcherOf),
@@ -62,17 +61,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
     metrics.workerFailures.inc({ task_queue: taskQueue }, 0);
     const worker = new LastingWorker({
       taskQueue,
-      create: () =>
-        Worker.create({
-          connection: options.temporal,
-          namespace: config.temporal.namespace,
-          identity: `ktb-${process.pid}@${hostname()}`,
-          shutdownGraceTime: forceTimeMs / 2,
-          shutdownForceTime: forceTimeMs,
-          ...ofQueue,
-          // Missing in the SDK's types.
-          ...({ isolateExecutionTimeout: ACTIVATION_MAX } as object),
-        }),
+      create: () => Worker.create(workerOptions(options, ofQueue)),
       stateLog,
       failed: () => metrics.workerFailures.inc({ task_queue: taskQueue }),
     });
@@ -86,7 +75,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
     ],
     problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
     drain: async () => {
-      const waitMs = forceTimeMs + WORKER_LATE_MS;
+      const waitMs = forceTimeMs(config) + WORKER_LATE_MS;
       await Promise.all(workers.map(({ name, worker }) => endInAnyCase(logger, name, waitMs, () => worker.drain())));
     },
   };
@@ -94,6 +83,28 @@ export function startWorkers(options: WorkersOptions): RunningRole {
 
 /** What one worker does: its task queue, and its workflows or activities. */
 type OfQueue = Partial<WorkerOptions> & { readonly taskQueue: string };
+
+/** The options of a worker: what it does, and what is the same for all. */
+export function workerOptions(
+  { config, temporal }: Pick<Shared, 'config' | 'temporal'>,
+  ofQueue: OfQueue,
+): WorkerOptions {
+  return {
+    connection: temporal,
+    namespace: config.temporal.namespace,
+    identity: `ktb-${process.pid}@${hostname()}`,
+    shutdownGraceTime: forceTimeMs(config) / 2,
+    shutdownForceTime: forceTimeMs(config),
+    ...ofQueue,
+    // Missing in the SDK's types.
+    ...({ isolateExecutionTimeout: ACTIVATION_MAX } as object),
+  };
+}
+
+/** Milliseconds after which a worker that drains is forced to end. */
+function forceTimeMs({ shutdownDeadlineMs }: Shared['config']): number {
+  return shutdownDeadlineMs * (1 - CONSUMER_SHARE_OF_SHUTDOWN);
+}
 
 type FlushActivities = ReturnType<typeof createActivities>;
 
