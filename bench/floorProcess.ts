@@ -1,7 +1,7 @@
 import { createClient } from '@clickhouse/client';
 import { Kafka, logLevel } from 'kafkajs';
 import { ackMessages } from '../src/activities/acks.js';
-import { insertRecords } from '../src/clickhouse/batchInsert.js';
+import { insertRecords } from '../src/clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../src/clickhouse/tables.js';
 import { FETCH_OPTIONS } from '../src/kafka/fetchOptions.js';

@@ -1,4 +1,4 @@
-import type { BatchInsertResult } from '../clickhouse/batchInsert.js';
+import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
 import type { MissedByViews } from '../clickhouse/viewRepair.js';
 import type { InsertError } from '../clickhouse/insertErrors.js';
 import type { Batch } from './batch.js';

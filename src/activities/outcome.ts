@@ -1,4 +1,4 @@
-import type { BatchInsertResult } from '../clickhouse/batchInsert.js';
+import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';

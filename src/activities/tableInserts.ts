@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { giveUpRecords, insertRecords } from '../clickhouse/batchInsert.js';
+import { giveUpRecords, insertRecords } from '../clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
@@ -140,7 +140,10 @@ export class TableInserts {
   }
 }
 
-/** What Temporal gets to see of an error that holds a batch. */
+/**
+ * What Temporal gets to see of an error that holds a batch. The types are names in histories. `TransientInsertError` is
+ * every error that is not structural, an unknown one too: the batch is repeated after the usual time.
+ */
 function failureOf({ kind, message }: InsertError): ApplicationFailure {
   return kind === 'structural'
     ? ApplicationFailure.create({ message, type: 'StructuralInsertError', nextRetryDelay: STRUCTURAL_RETRY })

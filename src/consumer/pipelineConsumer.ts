@@ -205,8 +205,11 @@ export class PipelineConsumer {
     await this.#membership.start();
     if (this.#isDraining()) return;
     this.#timers.push(setInterval(() => void this.#commits.commitAccepted(this.#assignment), COMMIT_INTERVAL_MS));
-    this.#timers.push(setInterval(() => this.#updateGauges(), GAUGES_INTERVAL_MS));
-    this.#timers.push(setInterval(() => this.#countUnserved(), GAUGES_INTERVAL_MS));
+    const updateAll = (): void => {
+      this.#updateGauges();
+      this.#countUnserved();
+    };
+    this.#timers.push(setInterval(updateAll, GAUGES_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#measureLag(), LAG_INTERVAL_MS));
     this.#timers.push(setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS));
   }
@@ -270,7 +273,7 @@ export class PipelineConsumer {
     }
     this.#assignment?.end();
     this.#assignment = assignment;
-    void this.#opening.open(assignment);
+    void this.#opening.findStarts(assignment);
     this.#updateGauges();
     const level = this.#membership.isUnsteady ? 'debug' : 'info';
     logger[level]({ pipeline, partitions: assignment.size }, 'Partitions assigned');

@@ -8,7 +8,7 @@ import { reachTemporal } from '../connections/openParts.js';
 import { Claims } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
 import { Installations, setName } from '../installation/installations.js';
-import { Membership } from '../installation/membership.js';
+import { InstallationWatch } from '../installation/installationWatch.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
 import { asError } from '../lib/asError.js';
@@ -82,11 +82,11 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   end.signal.addEventListener('abort', () => {
     dependencies.stop();
   });
-  const running: Running = { roles: [], membership: null, begun: false };
+  const running: Running = { roles: [], installation: null, begun: false };
   const http = await startHealthServer(config.http, metrics.registry, () => [
     ...(end.signal.aborted ? ['draining'] : []),
     ...dependencies.problems,
-    ...(running.membership?.problems ?? []),
+    ...(running.installation?.problems ?? []),
     ...(running.begun ? [] : ['starting']),
     ...running.roles.flatMap((part) => part.problems()),
   ]);
@@ -123,7 +123,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
 /** The parts of the daemon that run already. */
 interface Running {
   readonly roles: RunningRole[];
-  membership: Membership | null;
+  installation: InstallationWatch | null;
   begun: boolean;
 }
 
@@ -151,9 +151,9 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
     evidence: () => gatherEvidence(config, admin, role === 'consumer' ? null : tables),
     mayName: role !== 'consumer',
   });
-  running.membership = new Membership(installations, stateLog);
-  await running.membership.untilSettled(end.signal);
-  void running.membership.watch(end.signal);
+  running.installation = new InstallationWatch(installations, stateLog);
+  await running.installation.untilSettled(end.signal);
+  void running.installation.watch(end.signal);
   const shared = { config: limited, payloadBytesMax, metrics, logger, stateLog, kafka, temporal, installations };
   if (role !== 'consumer') {
     await unlessAway(logger, () => warnOfWeakTables(tables, admin, config, logger));

@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insertRecords } from '../../src/clickhouse/batchInsert.js';
+import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { identityFaults, misfitOf } from '../../src/clickhouse/identityColumns.js';

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
-import { insertRecords } from '../../src/clickhouse/batchInsert.js';
+import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
 import { LOOK_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';

@@ -2,7 +2,7 @@
  * Settings profiles of ClickHouse's user: whatever they have, what the configuration may not have does not happen.
  */
 import { expect, it, onTestFinished } from 'vitest';
-import { insertRecords } from '../../src/clickhouse/batchInsert.js';
+import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';

@@ -26,7 +26,7 @@ export interface BatchIntakeOptions {
   readonly pipeline: string;
   readonly admin: Pick<KafkaAdmin, 'fetchLogs'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
-  readonly opening: Pick<PartitionOpening, 'begin' | 'reopen' | 'topicGone' | 'fetch'>;
+  readonly opening: Pick<PartitionOpening, 'begin' | 'findStartAgain' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
   readonly plans: Pick<ReadingPlans, 'finish'>;
@@ -126,7 +126,7 @@ export class BatchIntake {
     fetching.pause([partition], 'start');
     const { state, tracker } = partition;
     if (partition.isUnknown) return;
-    if (state.type === 'comparing') opening.reopen(assignment, partition);
+    if (state.type === 'comparing') opening.findStartAgain(assignment, partition);
     else if (tracker !== null) void this.#realign(assignment, partition, tracker);
     else if (state.type === 'leaving') void this.#fetchAnything(assignment, partition);
   }
@@ -226,7 +226,7 @@ export class BatchIntake {
           opening.topicGone(assignment, [partition]);
           return 'drop';
         case 'shortLog':
-          opening.reopen(assignment, partition);
+          opening.findStartAgain(assignment, partition);
           return 'drop';
         case 'gap': {
           const { logStart, missed } = intake;

@@ -22,13 +22,13 @@ import type { SameEpoch, ShortLog } from './startPosition.js';
 import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
-const OPEN_RETRY_MS = 1_000;
+const ASK_RETRY_MS = 1_000;
 /** How long a log may end before the position in it. A new leader may not know the log's end yet. */
 const SHORT_LOG_WAIT_MS = 10_000;
 
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
-  readonly plans: Pick<ReadingPlans, 'open' | 'leaveLayout' | 'reading'>;
+  readonly plans: Pick<ReadingPlans, 'begin' | 'leaveLayout' | 'reading'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
@@ -44,19 +44,19 @@ export interface OpeningOptions {
 
 /**
  * Opens partitions: finds out where each of them starts, and begins to read it there. What is not known is asked for
- * again every second. If the log ends before the position in it, or its topic is gone, the partition is opened again.
+ * again every second. If the log ends before the position in it, or its topic is gone, its start is asked for again.
  *
- *     assigned, reopened, topic gone ──► asked ──► open, comparing, leaving, or held: see {@link AssignedPartition}
- *                                         ▲ │
- *                                         └─┘ not known yet, the log is too short, or the topic was gone meanwhile
+ *     assigned, log too short, topic gone ──► asked ──► open, comparing, leaving, or held: see {@link AssignedPartition}
+ *                                             ▲ │
+ *                                             └─┘ not known yet, the log is too short, or the topic was gone meanwhile
  *
  * Kafka is asked first. A start that Kafka settles does not wait for batchers, which need a worker.
  */
 export class PartitionOpening {
   readonly #options: OpeningOptions;
   readonly #pipeline: string;
-  /** The assignment whose partitions are being opened. */
-  #opening: Assignment | null = null;
+  /** The assignment whose starts are asked for. */
+  #asking: Assignment | null = null;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
@@ -67,9 +67,9 @@ export class PartitionOpening {
    * Finds out where partitions start, each independently. Known ones are read, the others are reported and tried again.
    * Ends when all are known or the assignment has ended. Never rejects.
    */
-  async open(assignment: Assignment): Promise<void> {
-    if (this.#opening === assignment) return;
-    this.#opening = assignment;
+  async findStarts(assignment: Assignment): Promise<void> {
+    if (this.#asking === assignment) return;
+    this.#asking = assignment;
     const { metrics, stateLog } = this.#options;
     const what = `offsets of ${this.#pipeline}`;
     while (assignment.goesOn() && !assignment.isAllKnown()) {
@@ -89,19 +89,19 @@ export class PartitionOpening {
         const problem = failure ?? listed(assignment.problems);
         stateLog.problem(what, `Pipeline ${this.#pipeline} cannot find out where to start: ${problem}`);
       }
-      await sleep(OPEN_RETRY_MS);
+      await sleep(ASK_RETRY_MS);
     }
-    if (this.#opening === assignment) this.#opening = null;
+    if (this.#asking === assignment) this.#asking = null;
   }
 
   /**
    * Finds out a partition's position again. Its tracker is kept meanwhile, because what it has handed over is still
    * committed.
    */
-  reopen(assignment: Assignment, partition: AssignedPartition): void {
+  findStartAgain(assignment: Assignment, partition: AssignedPartition): void {
     this.#options.fetching.pause([partition], 'start');
     partition.waits('');
-    void this.open(assignment);
+    void this.findStarts(assignment);
   }
 
   /**
@@ -117,7 +117,7 @@ export class PartitionOpening {
     fetching.resume(gone, 'held', 'buffer');
     for (const partition of gone) assignment.topicGone(partition);
     held.count(assignment);
-    void this.open(assignment);
+    void this.findStarts(assignment);
   }
 
   /** Begins to read partitions where it is known now. */
@@ -139,7 +139,7 @@ export class PartitionOpening {
     fetching.resume([partition], 'start');
   }
 
-  /** One round of {@link open}. */
+  /** One round of {@link findStarts}. */
   async #askOnce(assignment: Assignment): Promise<void> {
     const { starts: options, commits, setMembers } = this.#options;
     // If a log has become shorter, what was handed over has to be accepted first. It may never be read again.
@@ -197,18 +197,18 @@ export class PartitionOpening {
       case 'continue': {
         const tracker = new PartitionTracker(start, start.offset, plans.reading);
         // The group has committed under this epoch already. Only a gap moves the start on from there.
-        plans.open(partition, tracker, start.offset - start.missed);
+        plans.begin(partition, tracker, start.offset - start.missed);
         break;
       }
       case 'fill': {
         const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
-        plans.open(partition, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
+        plans.begin(partition, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
         break;
       }
       case 'newEpoch': {
         const { topic, partition: index } = start;
         const source = { topic, partition: index, epoch: newEpoch() };
-        plans.open(partition, new PartitionTracker(source, start.offset, plans.reading));
+        plans.begin(partition, new PartitionTracker(source, start.offset, plans.reading));
         break;
       }
       case 'sameEpoch':
@@ -232,7 +232,7 @@ export class PartitionOpening {
   #continueEpoch(assignment: Assignment, partition: AssignedPartition, { epoch, offset, from }: SameEpoch): void {
     const { plans } = this.#options;
     const source = { topic: partition.topic, partition: partition.partition, epoch };
-    if (from === null) plans.open(partition, new PartitionTracker(source, offset, plans.reading));
+    if (from === null) plans.begin(partition, new PartitionTracker(source, offset, plans.reading));
     else this.#leaveLayout(assignment, partition, source, offset, from);
   }
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
-import { giveUpRecords, insertRecords } from '../../../src/clickhouse/batchInsert.js';
+import { giveUpRecords, insertRecords } from '../../../src/clickhouse/insertRecords.js';
 import { buildRows } from '../../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';

@@ -8,7 +8,7 @@ const RETRY_MS = 2_000;
 const WATCH_MS = 60_000;
 
 /** Settles which installation a process belongs to: once before the process does anything, then at intervals. */
-export class Membership {
+export class InstallationWatch {
   readonly #installations: Pick<Installations, 'settle'>;
   readonly #stateLog: StateLog;
   #problem: string | null = 'it is not settled yet';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { giveUpRecords, insertRecords, type BatchInsertResult } from '../../src/clickhouse/batchInsert.js';
+import { giveUpRecords, insertRecords, type BatchInsertResult } from '../../src/clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { classifyForeignAnswer, InsertError } from '../../src/clickhouse/insertErrors.js';
 import type { Rejection } from '../../src/protocol/ack.js';

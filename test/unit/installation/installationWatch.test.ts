@@ -11,14 +11,14 @@ it('what could not be settled for a moment is tried again soon, not after a minu
       return ending.signal.aborted ? Promise.reject(new Error('aborted')) : Promise.resolve();
     },
   }));
-  const { Membership } = await import('../../../src/installation/membership.js');
+  const { InstallationWatch } = await import('../../../src/installation/installationWatch.js');
   vi.doUnmock('node:timers/promises');
   const answers = [true, false, true, true];
   const settle = (): Promise<void> =>
     answers.shift() === true ? Promise.resolve() : Promise.reject(new Error('away'));
-  const membership = new Membership({ settle }, { well: () => undefined, problem: () => undefined } as never);
-  await membership.untilSettled(ending.signal);
-  await membership.watch(ending.signal);
+  const watch = new InstallationWatch({ settle }, { well: () => undefined, problem: () => undefined } as never);
+  await watch.untilSettled(ending.signal);
+  await watch.watch(ending.signal);
   const [first = 0, second = Infinity, third = 0] = delaysMs;
   expect(second).toBeLessThan(first / 10);
   expect(third).toBe(first);
