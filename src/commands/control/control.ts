@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import Table from 'cli-table3';
 import { loadConfig } from '../../config/load.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
@@ -52,7 +52,13 @@ export async function control(action: ControlAction, options: ControlOptions): P
   if (reports.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
 }
 
-async function tell(client: Client, target: Target, action: ControlAction, request: ControlRequest): Promise<Report> {
+/** Tells one batcher, unless it is in the wanted state already. Never rejects. */
+export async function tell(
+  client: Pick<Client, 'workflow'>,
+  target: Target,
+  action: ControlAction,
+  request: ControlRequest,
+): Promise<Report> {
   try {
     const { batch, ...verdict } = planControl(action, await find(client, target));
     if (verdict.outcome === 'told') {
@@ -65,19 +71,31 @@ async function tell(client: Client, target: Target, action: ControlAction, reque
   }
 }
 
-async function find(client: Client, { workflowId }: Target): Promise<Found> {
+/**
+ * The run is described again after the query. The race: a batch that has failed succeeds in between, and the next one
+ * begins. The other way round, the next one would be taken for the one that has failed, and would be given up.
+ */
+async function find(client: Pick<Client, 'workflow'>, { workflowId }: Target): Promise<Found> {
   const handle = client.workflow.getHandle(workflowId);
-  let failing: Failing | null;
+  const before = await describe(handle);
+  if (before.state !== 'running') return before;
+  const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  const after = await describe(handle);
+  return after.state === 'running' ? { ...after, status: answer.ok ? answer.value : null } : after;
+}
+
+type Described = Exclude<Found, Running> | Omit<Running, 'status'>;
+type Running = Extract<Found, { readonly state: 'running' }>;
+
+async function describe(handle: Pick<WorkflowHandle, 'describe'>): Promise<Described> {
   try {
     const { status, raw } = await handle.describe();
     if (!isOpen(status.name)) return { state: 'closed', how: status.name };
-    failing = failingOf(raw.pendingActivities ?? []);
+    return { state: 'running', failing: failingOf(raw.pendingActivities ?? []) };
   } catch (error) {
     if (isNotFound(error)) return { state: 'not started' };
     throw error;
   }
-  const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
-  return { state: 'running', status: answer.ok ? answer.value : null, failing };
 }
 
 /** The step of a flush that has failed and is retried. Null if there is none. */
