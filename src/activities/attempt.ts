@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { readNotes, type AttemptNotes } from '../protocol/attemptNotes.js';
+import { NOTES_BYTES_MAX, notesWithin } from './notesLimit.js';
 
 /** The attempt has run out of time. Another one may be running already. */
 export class AttemptExpiredError extends Error {
@@ -38,6 +39,7 @@ export class Attempt {
   readonly activity: string;
   readonly #context: Context;
   readonly #beat: Beat;
+  readonly #notesBytesMax: number;
   #notes: AttemptNotes;
   /** Whether Temporal has notes of this attempt. */
   #hasNoted = false;
@@ -66,12 +68,13 @@ export class Attempt {
   readonly #isFresh: boolean;
   readonly #givenUp = new AbortController();
 
-  private constructor(context: Context, beat: Beat) {
+  private constructor(context: Context, beat: Beat, notesBytesMax: number) {
     const { attempt, scheduledTimestampMs, startToCloseTimeoutMs, heartbeatTimeoutMs } = context.info;
     const { currentAttemptScheduledTimestampMs } = context.info;
     this.#context = context;
     this.#beat = beat;
-    this.#notes = readNotes(context.info.heartbeatDetails, attempt);
+    this.#notesBytesMax = notesBytesMax;
+    this.#notes = notesWithin(readNotes(context.info.heartbeatDetails, attempt), notesBytesMax);
     this.previousId = this.#notes.attemptId;
     this.#wasReset =
       attempt === 1 && (this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
@@ -87,8 +90,9 @@ export class Attempt {
     this.cancellation = AbortSignal.any([context.cancellationSignal, this.#givenUp.signal]);
   }
 
-  static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>): Promise<T> {
-    const attempt = new Attempt(Context.current(), beat);
+  /** @param notesBytesMax see {@link notesWithin} */
+  static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>, notesBytesMax = NOTES_BYTES_MAX): Promise<T> {
+    const attempt = new Attempt(Context.current(), beat, notesBytesMax);
     const timer = setInterval(() => {
       // A lost heartbeat needs no handling: `mustBeAlive` counts from the last one that arrived.
       attempt.#sendBeat().catch(() => undefined);
@@ -143,12 +147,13 @@ export class Attempt {
   readonly cancellation: AbortSignal;
 
   /**
-   * Leaves notes for the attempts after this one, on whatever worker. Resolves when Temporal has them.
+   * Leaves notes for the attempts after this one, on whatever worker. Resolves when Temporal has them. If they are too
+   * large, some are left out, see {@link notesWithin}.
    *
    * @throws AttemptExpiredError if Temporal has given this attempt up. Any other error: Temporal did not answer
    */
   async note(notes: AttemptNotes): Promise<void> {
-    this.#notes = notes;
+    this.#notes = notesWithin(notes, this.#notesBytesMax);
     await this.#sendBeat();
     this.mustBeAlive();
   }

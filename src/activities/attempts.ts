@@ -4,10 +4,12 @@ import { messageOf } from '../lib/messageOf.js';
 import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { BatchSpec } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
+import { withinPayload } from '../protocol/payloadLimit.js';
 import { Admission, CrowdedError } from './admission.js';
 import { Attempt, AttemptExpiredError } from './attempt.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
+import { NOTES_BYTES_MAX } from './notesLimit.js';
 
 /** After this time a worker of another installation may have polled, or claimed the pipeline. */
 const OTHERS_RETRY = '5 seconds';
@@ -26,7 +28,7 @@ type Owner = Pick<BatchSpec, 'pipeline' | 'batcher' | 'installation'>;
 
 interface AttemptsDependencies extends Pick<
   ActivityDependencies,
-  'beat' | 'ofOther' | 'metrics' | 'stateLog' | 'admission'
+  'beat' | 'ofOther' | 'metrics' | 'stateLog' | 'admission' | 'payloadBytesMax'
 > {
   readonly memos: BatchMemos;
 }
@@ -61,19 +63,24 @@ export class Attempts {
    * Heartbeats are sent from the start.
    */
   async admit<T>(activity: keyof typeof NEEDS, owner: Owner, work: (attempt: Attempt) => Promise<T>): Promise<T> {
-    const { beat, memos, stateLog } = this.#dependencies;
+    const { beat, memos, stateLog, payloadBytesMax } = this.#dependencies;
     const { batcher } = owner;
     const needs = NEEDS[activity];
+    const notesBytesMax = withinPayload(NOTES_BYTES_MAX, payloadBytesMax);
     const what = `${activity} of ${batcher}`;
     try {
-      const result = await Attempt.run(beat, async (attempt) => {
-        memos.begin(attempt);
-        await this.#mustBeOurs(owner);
-        if (needs === 'nothing') return work(attempt);
-        return this.#inSlot(owner, attempt, () =>
-          needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work),
-        );
-      });
+      const result = await Attempt.run(
+        beat,
+        async (attempt) => {
+          memos.begin(attempt);
+          await this.#mustBeOurs(owner);
+          if (needs === 'nothing') return work(attempt);
+          return this.#inSlot(owner, attempt, () =>
+            needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work),
+          );
+        },
+        notesBytesMax,
+      );
       stateLog.well(what, `Batcher ${batcher} gets its ${activity} done again`);
       return result;
     } catch (error) {

@@ -169,6 +169,13 @@ function grouped(
   return noted;
 }
 
+/** The same verdicts, but only their codes. */
+export function withoutMessages(noted: NotedRejections): NotedRejections {
+  const verdicts = new Map([...notedRejections(noted)].sort(([place], [other]) => place - other));
+  // Together the codes have no more ranges than before.
+  return grouped(verdicts, () => '') ?? noted;
+}
+
 /** The opposite of {@link noteRejections}. */
 export function notedRejections(noted: NotedRejections): Map<number, Rejection> {
   return new Map(

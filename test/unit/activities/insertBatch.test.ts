@@ -51,6 +51,7 @@ function worker(
   past: Partial<Pick<RunHistories, 'inheritanceOf' | 'leftover' | 'result'>> = {},
   ofOther: OfOther = () => Promise.resolve(null),
   admission: AdmissionLimits = { slots: 3, ofPipelineMax: 10 },
+  payloadBytesMax = PAYLOAD_BYTES_MAX,
 ) {
   const table = new FakeTable();
   if (error?.kind === 'structural') table.probeFails = error;
@@ -94,6 +95,7 @@ function worker(
       return Promise.resolve(true);
     },
     admission,
+    payloadBytesMax,
     deliverConfirmation: (requester, confirmation) => {
       confirmed.push([requester, confirmation]);
       if (requester === 'away') return Promise.reject(new Error('no answer'));
@@ -323,6 +325,51 @@ it('records are acknowledged beside a table that holds the batch however they ar
   const { run, answers } = halfHeld([], mixed);
   await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
   expect(answers()).toEqual(Array.from({ length: 250 }, () => 'a'));
+});
+
+it('heartbeats stay within what Temporal takes, however many tables have rejected however much beside one that holds the batch', async () => {
+  const inserted = new Map<string, FakeTable>();
+  const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
+  const payloadBytesMax = 256 * 1024;
+  const { activities, noted, published } = worker(
+    undefined,
+    {
+      foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
+      send: (name, rows) => of(name).tables.send(name, rows),
+      probe: (name, columns) => of(name).tables.probe(name, columns),
+    },
+    {},
+    undefined,
+    undefined,
+    payloadBytesMax,
+  );
+  of('raw_c').ill = of('raw_c').probeFails = ill('structural');
+  const values = ['{}', ...Array.from({ length: 150 }, (_, index) => `{"${'漢'.repeat(40)}${index}": 1}`)];
+  const others = Array.from({ length: 60 }, (_, index) => `t${index}`);
+  const [spec, bodies] = batch(values, {}, [...others, 'c']);
+  const mapping = { format: 'json', unknownFields: 'reject', tombstones: 'reject' } as const;
+  const table = { ofTopics: {}, others: 'raw_{topic}' };
+  const reply = { topic: 'replies', copyHeaders: [] };
+  const run = (number: number) =>
+    attemptOf(
+      () => activities.insertBatch({ ...spec, destination: { ...spec.destination, mapping, table, reply } }, bodies),
+      {
+        attempt: number,
+        ...(noted.last === undefined ? {} : { notes: noted.last }),
+      },
+    );
+  const acknowledged = () => published.map(([, { value }]) => (JSON.parse(String(value)) as { topic: string }).topic);
+
+  for (const number of [1, 2, 3]) {
+    await expect(run(number)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+    expect(Buffer.byteLength(JSON.stringify(noted.last))).toBeLessThan(payloadBytesMax / 8);
+    // All that is done is answered, and none of it again.
+    expect(acknowledged()).toEqual(others);
+  }
+  of('raw_c').ill = of('raw_c').probeFails = undefined;
+  expect(await run(4)).toMatchObject({ inserted: 61, rejected: 61 * 150 });
+  expect(acknowledged()).toEqual([...others, 'c']);
+  expect([...inserted.values()].map(({ rows }) => rows.length)).toEqual(Array.from({ length: 61 }, () => 1));
 });
 
 it('what has been answered with success is settled, even where too many records were rejected to be noted', async () => {
