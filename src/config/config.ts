@@ -77,6 +77,8 @@ export interface LogConfig {
 export interface PipelineConfig extends TopicChoice {
   readonly name: string;
   readonly groupId: string;
+  /** Whether the configuration names the group. Otherwise it is `ktb-<pipeline>`. */
+  readonly isGroupNamed: boolean;
   readonly startFrom: StartFrom;
   readonly onGap: 'continue' | 'halt';
   readonly layout: Layout;
@@ -176,6 +178,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     topicPatterns: topics.filter(isTopicPattern).flatMap((text) => topicPattern(text) ?? []),
     ownTopics,
     groupId: groupId ?? `ktb-${name}`,
+    isGroupNamed: groupId !== undefined,
     startFrom: startFrom === 'earliest' || startFrom === 'latest' ? startFrom : { timestampMs: Date.parse(startFrom) },
     onGap,
     layout: { batchers, keyFunction: shardBy, ...(isByTopic(pipeline) ? { keyless: 'topic' } : {}) },

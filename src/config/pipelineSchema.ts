@@ -84,7 +84,7 @@ export const pipeline = z.strictObject({
       'Input topics: names, and regular expressions between slashes that match whole names, such as `/orders\\..+/`. A new topic ' +
         'that matches is read within a minute, from its beginning.',
     ),
-  groupId: nonEmpty.optional().describe('Consumer group. Default: ktb-<pipeline>.'),
+  groupId: nonEmpty.optional().describe('Consumer group, unique in its Kafka. Default: ktb-<pipeline>.'),
   startFrom: z
     .string()
     .refine(

@@ -23,6 +23,7 @@ import { createTemporalClient } from '../temporal/connect.js';
 import { readPayloadLimit, withPayloadLimit } from '../temporal/namespaceLimit.js';
 import { createConsumers } from './consumers.js';
 import { endInAnyCase } from './endInAnyCase.js';
+import { createGroupUse } from './groupUse.js';
 import type { Role, RunningRole, Shared } from './role.js';
 import {
   checkClickHouse,
@@ -145,9 +146,11 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
       { payloadBytesMax },
       'Temporal takes smaller payloads than by default: signals and batches are smaller, too',
     );
+  const client = createTemporalClient(temporal, config.temporal);
   const installations = new Installations({
     config: limited,
-    claims: new Claims(createTemporalClient(temporal, config.temporal), config.temporal.requestTimeoutMs),
+    claims: new Claims(client, config.temporal.requestTimeoutMs),
+    groupUse: createGroupUse(limited, admin, client),
     evidence: () => gatherEvidence(config, admin, role === 'consumer' ? null : tables),
     mayName: role !== 'consumer',
   });

@@ -4,12 +4,14 @@ import { ownTaskQueue, type Installation } from '../protocol/installation.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { completeClaim, CLAIM_FORMAT, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
 import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
+import { otherReader, type GroupUse } from './groupUse.js';
 
 export interface InstallationsOptions {
   readonly config: Pick<Config, 'pipelines' | 'installation'> & { readonly temporal: { readonly taskQueue: string } };
   readonly claims: Pick<Claims, 'read' | 'create' | 'replace'>;
   /** The evidence of each pipeline, by its name. Rejects if Kafka or ClickHouse does not answer. */
   readonly evidence: () => Promise<ReadonlyMap<string, Evidence>>;
+  readonly groupUse: GroupUse;
   /**
    * Whether this process may write the installation's name into a claim. A consumer alone may not, because it has not
    * asked ClickHouse.
@@ -40,6 +42,8 @@ export class Installations {
   readonly #settings = new Map<string, BatcherSettings>();
   /** Names of claims of databases that are known to exist. */
   readonly #claimedDatabases = new Set<string>();
+  /** Once it is, this process's own consumers use the groups, also if Temporal loses the claims. */
+  #isSettled = false;
   readonly #others = new Map<string, { readonly untilMs: number; readonly found: Promise<Claim | null> }>();
 
   constructor(options: InstallationsOptions) {
@@ -62,13 +66,16 @@ export class Installations {
       mine.push({ name, evidence: found, stored });
     }
     const names = mine.flatMap(({ stored }) => stored?.claim.installation?.name ?? []);
+    const unclaimed = mine.every(({ stored }) => stored === null) ? mine.map(({ name }) => name) : null;
     for (const { name, evidence: found, stored } of mine) {
-      const problem = this.#problem(name, stored?.claim ?? null, found, names);
+      const problem =
+        stored === null ? await this.#groupProblem(name, unclaimed) : this.#problem(name, stored.claim, found, names);
       if (problem !== null) problems.push(problem);
       else if (stored?.claim.installation) this.#byPipeline.set(name, stored.claim.installation);
     }
     if (problems.length > 0) throw new OtherInstallationError(problems.join('; '));
     for (const { name, evidence: found, stored } of mine) await this.#claim(name, found, stored);
+    this.#isSettled = true;
   }
 
   async #claim(pipeline: string, evidence: Evidence, known: StoredClaim | null): Promise<void> {
@@ -135,6 +142,16 @@ export class Installations {
       await claims.create(name, claimOf(installation, evidence));
       this.#claimedDatabases.add(name);
     }
+  }
+
+  /** Why a pipeline that nobody has claimed is not claimed. Null if it may be. See {@link otherReader}. */
+  async #groupProblem(pipeline: string, unclaimed: readonly string[] | null): Promise<string | null> {
+    const { claims, groupUse } = this.#options;
+    if (this.#isSettled) return null;
+    const found = await otherReader(pipeline, unclaimed, groupUse);
+    // The users of the group may be members of this installation that have claimed the pipeline since it was read.
+    if (found === null || (await claims.read(pipelineClaim(pipeline))) !== null) return null;
+    return `${found.message}: ${found.todo}`;
   }
 
   /** @param names see {@link setName} */
@@ -276,7 +293,8 @@ export function otherInstallation(
   names: readonly string[],
 ): { readonly message: string; readonly todo: string } {
   const whose = installation === null ? 'another installation' : `installation ${installation.name}`;
-  const todo = 'give the pipeline another name, or use another namespace of Temporal';
+  const todo =
+    'give the pipeline another name, or use another namespace of Temporal and, if the Kafka is the same, another groupId';
   const moved =
     installation === null ? '' : `; if it is the same data at another address, ${setName(installation.name, names)}`;
   return {

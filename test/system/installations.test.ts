@@ -164,3 +164,72 @@ it('all configurations with one Kafka and one ClickHouse are one installation, a
   for (const fixture of fixtures) await expectExactlyOnce(fixture);
   for (const { output } of daemons) expect(output).not.toContain('have a task queue of their own');
 });
+
+it('a pipeline whose group an installation with another namespace reads is refused at start, in words; another groupId, or its own by name, lets it go on', async () => {
+  const one = await Fixture.create(stack());
+  await one.collectAcks();
+  const first = await Daemon.start(one.config());
+  const elsewhere = `${one.name}-staging`;
+  await one.temporal.workflowService.registerNamespace({
+    namespace: elsewhere,
+    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
+  });
+  const database = elsewhere.replaceAll('-', '_');
+  await one.clickhouse.command({ query: `CREATE DATABASE ${database}` });
+  await one.clickhouse.command({ query: `CREATE TABLE ${database}.${one.table} AS ${one.table}` });
+  const config = parse(one.config()) as ConfigInput;
+  const [[name, pipeline] = ['', undefined]] = Object.entries(config.pipelines);
+  const other = { ...config, temporal: { ...config.temporal, namespace: elsewhere } };
+  // Without acknowledgements: the fixture counts those of the first installation.
+  const { reply: _, ...unanswered } = pipeline!;
+  const staging = { ...other, clickhouse: { ...config.clickhouse, database }, pipelines: { [name]: unanswered } };
+  const inGroup = (base: typeof other, groupId: string): string =>
+    stringify({
+      ...base,
+      pipelines: Object.fromEntries(Object.entries(base.pipelines).map(([of, its]) => [of, { ...its, groupId }])),
+    });
+
+  const expectRefused = async (use: string, roles: readonly string[]): Promise<void> => {
+    for (const role of roles) {
+      const refused = Daemon.launch(stringify(staging), ['--role', role]);
+      await eventually(async () => {
+        const { status, text } = await refused.get('/readyz');
+        expect(status).toBe(503);
+        expect(text).toContain(`group ktb-${name} is used already (${use}), but pipeline ${name} has never run in`);
+        expect(text).toContain('set another groupId');
+      });
+      await refused.kill();
+    }
+    const checked = await ktb(stringify(staging), ['check']);
+    expect(checked.code).toBe(1);
+    expect(checked.output.replace(/[\s│]+/g, ' ')).toContain(`set groupId: ktb-${name}`);
+  };
+  // Nothing is committed yet.
+  await expectRefused('it has 1 member', ['consumer']);
+  await one.produce(500);
+  await expectExactlyOnce(one);
+  expect(await first.stop()).toBe(0);
+  await expectRefused('ktb has committed offsets to it', ['both', 'worker']);
+
+  // A group of its own: each gets every record.
+  await Daemon.start(inGroup(staging, `ktb-${elsewhere}`));
+  const back = await Daemon.start(one.config());
+  await one.produce(500);
+  await expectExactlyOnce(one);
+  await eventually(async () => {
+    const [count] = await one.query<{ rows: string }>(`SELECT count() AS rows FROM ${database}.${one.table}`);
+    expect(Number(count?.rows)).toBe(1_000);
+  });
+
+  // The same installation in another namespace goes on in its group.
+  expect(await back.stop()).toBe(0);
+  await one.temporal.workflowService.registerNamespace({
+    namespace: `${one.name}-moved`,
+    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
+  });
+  await Daemon.start(
+    inGroup({ ...other, temporal: { ...config.temporal, namespace: `${one.name}-moved` } }, `ktb-${name}`),
+  );
+  await one.produce(500);
+  await expectExactlyOnce(one);
+});

@@ -1,7 +1,9 @@
 import type { Config } from '../../config/config.js';
 import { judgeClaim, otherPlace, placeIds, type Claim, type Evidence } from '../../installation/claim.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
+import { createGroupUse } from '../../daemon/groupUse.js';
 import { gatherEvidence } from '../../installation/evidence.js';
+import { otherReader } from '../../installation/groupUse.js';
 import { findInstallation, otherInstallation, setName } from '../../installation/installations.js';
 import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';
 import { answerOf } from '../shared/chosen.js';
@@ -19,10 +21,14 @@ export async function checkInstallation(config: Config, timeoutMs: number): Prom
         const claimed = new Map<string, Claim | null>();
         for (const name of evidence.keys()) claimed.set(name, (await claims.read(pipelineClaim(name)))?.claim ?? null);
         const names = [...claimed.values()].flatMap((claim) => claim?.installation?.name ?? []);
+        const groupUse = createGroupUse(config, admin, client);
+        const unclaimed = [...claimed.values()].every((claim) => claim === null) ? [...claimed.keys()] : null;
         for (const [name, mine] of evidence) {
           const claim = claimed.get(name) ?? null;
           const known = claim?.installation ? NOT_ASKED : await findInstallation(claims, config, mine);
-          found.push(judgePipeline({ name, claim, names, configured: config.installation, mine, ...known }));
+          const reader = claim === null ? await otherReader(name, unclaimed, groupUse) : null;
+          if (reader !== null) found.push(judges(`pipeline ${name}`).wrong(reader.message, reader.todo));
+          else found.push(judgePipeline({ name, claim, names, configured: config.installation, mine, ...known }));
         }
         return [...found, ...judgeEvidence(config.installation, [...evidence.values()])];
       }),

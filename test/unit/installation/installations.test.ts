@@ -34,9 +34,17 @@ interface SetUp {
   readonly evidence: Evidence;
   readonly pipelines: readonly string[];
   readonly installation?: string;
+  /** Pipelines whose groups are used already. */
+  readonly used?: readonly string[];
+  /** Pipelines that have batchers in this namespace. */
+  readonly batchersOf?: readonly string[];
 }
 
-function member(claims: MemoryClaims, { evidence, pipelines, installation }: SetUp, role = 'worker'): Installations {
+function member(
+  claims: MemoryClaims,
+  { evidence, pipelines, installation, used = [], batchersOf = [] }: SetUp,
+  role = 'worker',
+): Installations {
   const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
   return new Installations({
     config: {
@@ -46,6 +54,11 @@ function member(claims: MemoryClaims, { evidence, pipelines, installation }: Set
     },
     claims,
     evidence: () => Promise.resolve(new Map(pipelines.map((name) => [name, known]))),
+    groupUse: {
+      usedGroup: (name) =>
+        Promise.resolve(used.includes(name) ? { groupId: `ktb-${name}`, use: 'it has 2 members' } : null),
+      hasBatchers: (name) => Promise.resolve(batchersOf.includes(name)),
+    },
     mayName: role === 'worker',
   });
 }
@@ -107,6 +120,65 @@ describe('an installation', () => {
       );
     }
     expect(claims.stored).toEqual(before);
+  });
+
+  it('is refused a pipeline whose group another namespace reads, in words, and takes nothing of it', async () => {
+    for (const role of ['worker', 'consumer']) {
+      const claims = new MemoryClaims();
+      const other = member(claims, { evidence: HERE, pipelines: ['mine', 'orders'], used: ['orders'] }, role);
+      await expect(other.settle()).rejects.toThrow(OtherInstallationError);
+      await expect(other.settle()).rejects.toThrow(
+        /^group ktb-orders is used already \(it has 2 members\), but pipeline orders has never run in this namespace of Temporal: .* set groupId: ktb-orders$/,
+      );
+      expect(claims.stored.size).toBe(0);
+    }
+  });
+
+  it('claims a pipeline whose group version 0.1.0 has read here, also one that never had a record', async () => {
+    const pipelines = ['busy', 'idle'];
+    const upgraded = { evidence: HERE, pipelines, used: pipelines, batchersOf: ['busy'] };
+    for (const role of ['worker', 'consumer']) await member(new MemoryClaims(), upgraded, role).settle();
+    // A pipeline that is added later is not excused by the others.
+    const claims = new MemoryClaims();
+    await member(claims, { ...upgraded, pipelines: ['busy'] }).settle();
+    await expect(member(claims, upgraded).settle()).rejects.toThrow('group ktb-idle is used already');
+  });
+
+  it('is not refused a pipeline for its own members, and claims again what Temporal has lost', async () => {
+    const claims = new MemoryClaims();
+    const setUp = { evidence: HERE, pipelines: ['orders'] };
+    const first = member(claims, setUp);
+    await first.settle();
+    // Those that start now find the first one in the group.
+    await member(claims, { ...setUp, used: ['orders'] }).settle();
+    const before = first.of('orders');
+    const used: string[] = [];
+    const running = member(claims, { ...setUp, used });
+    await running.settle();
+    used.push('orders');
+    claims.stored.clear();
+    await running.settle();
+    expect(running.of('orders')).toEqual(before);
+    expect([...claims.stored.keys()]).toContain('ktb-pipeline:orders');
+  });
+
+  it('finds no other reader in members that have claimed the pipeline while it asked', async () => {
+    const claims = new MemoryClaims();
+    const late = new Installations({
+      config: { installation: null, temporal: { taskQueue: 'q' }, pipelines: [{ name: 'orders' }] as never },
+      claims,
+      evidence: () => Promise.resolve(new Map([['orders', HERE]])),
+      groupUse: {
+        usedGroup: async () => {
+          await member(claims, { evidence: HERE, pipelines: ['orders'] }).settle();
+          return { groupId: 'ktb-orders', use: 'it has 1 member' };
+        },
+        hasBatchers: () => Promise.resolve(false),
+      },
+      mayName: true,
+    });
+    await late.settle();
+    expect(late.of('orders')).not.toBeNull();
   });
 
   it('is refused a pipeline whose consumers alone have claimed it, where the Kafka is another', async () => {
