@@ -13,8 +13,9 @@ export interface ComparedRange extends PartitionRange {
    * - `asked`: at `--from`
    * - `firstGiven`: at the first offset that a batcher was given
    * - `unknown`: offsets are committed, and no batcher knows the partition. Nothing is compared
+   * - `noOffset`: the group has no offset there, although the log has records. Nothing is compared
    */
-  readonly start: 'asked' | 'firstGiven' | 'unknown';
+  readonly start: 'asked' | 'firstGiven' | 'unknown' | 'noOffset';
 }
 
 /** What a batcher knows of the records that it was given. */
@@ -57,7 +58,8 @@ export async function chooseRanges(
     const isUnknown = given === Infinity && end > logStart;
     const from = Math.min(end, Math.max(logStart, fromOf?.(log) ?? given));
     const to = Math.max(from, Math.min(end, toOf?.(log) ?? end));
-    const start = fromOf !== null ? 'asked' : isUnknown ? 'unknown' : 'firstGiven';
+    const hasNoOffset = committedOffset === null && logEnd > logStart;
+    const start = hasNoOffset ? 'noOffset' : fromOf !== null ? 'asked' : isUnknown ? 'unknown' : 'firstGiven';
     return { topic, partition, from, to, logStart, start };
   });
   const count = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -108,6 +110,11 @@ export function startText(range: ComparedRange): string[] {
       `${where}: nothing was compared. The group has committed ${to}, and no batcher knows from where on it was read: ` +
         `Temporal has lost or forgotten it, or nothing was accepted yet. Say --from (the log begins at ${logStart}); ` +
         'with startFrom: latest, the time of the first start',
+    ];
+  if (start === 'noOffset')
+    return [
+      `${where}: nothing was compared. The group has no offset there, and the log has records: nothing was read yet, ` +
+        'the offsets are lost, or groupId is that of another group',
     ];
   if (start === 'asked' || from <= logStart) return [];
   return [

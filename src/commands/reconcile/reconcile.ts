@@ -56,7 +56,7 @@ interface Report extends ComparedRange, LedgerSummary {
 /**
  * `ktb reconcile`: compares the committed records with rows, dead letters and acknowledgements, one by one, and names
  * what is missing. Exit code 1 if something is missing, doubled, not acknowledged, unreadable or in a chunk that cannot be
- * unpacked, or if it is not known where to begin.
+ * unpacked, or if it is not known where to begin or where to end.
  */
 export async function reconcile(name: string, options: ReconcileOptions): Promise<void> {
   const config = loadConfig(options.config);
@@ -84,7 +84,9 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     else print(reports);
     const isWhole = reports.every(
       ({ start, missing, doubled, unanswered, unreadable, locked }) =>
-        start !== 'unknown' && [missing, doubled, unanswered, unreadable, locked].every((found) => found.length === 0),
+        start !== 'unknown' &&
+        start !== 'noOffset' &&
+        [missing, doubled, unanswered, unreadable, locked].every((found) => found.length === 0),
     );
     if (!isWhole) process.exitCode = 1;
   });

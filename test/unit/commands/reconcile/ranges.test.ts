@@ -59,9 +59,18 @@ it('says from where it compared if that is after the start of the log, and nobod
   expect(await range({ committedOffset: 150 }, [knownAfter(9)])).toMatchObject({ from: 10, to: 150, text: '' });
 });
 
+it('a partition with records and without an offset of the group is not taken for compared, whatever is asked for', async () => {
+  for (const batchers of [[], [knownAfter(120)]])
+    for (const from of [null, 'earliest', 40] as const) {
+      const lost = await range({ committedOffset: null }, batchers, from);
+      expect(lost).toMatchObject({ from: 10, to: 10, start: 'noOffset' });
+      expect(lost.text).toMatch(/^a\/0: nothing was compared\. The group has no offset there/);
+    }
+});
+
 it('where nothing is committed in the log there is nothing to know', async () => {
   const none = { from: 10, to: 10, start: 'firstGiven', text: '' };
-  expect(await range({ committedOffset: null }, [])).toMatchObject(none);
+  expect(await range({ committedOffset: null, logEnd: 10 }, [])).toMatchObject(none);
   expect(await range({ committedOffset: 10 }, [])).toMatchObject(none);
   expect(await range({ committedOffset: 0, committedMetadata: formatUnread(5) }, [])).toMatchObject(none);
 });
