@@ -305,7 +305,7 @@ const NO_CHOICE: Choice = { code: [], record: [] };
 const PLAIN = { head: [], border: [] };
 
 /**
- * Hands over the chosen dead letters of a pipeline, and names what was not found: one of several choices may be
+ * Calls `handle` with each chosen dead letter of a pipeline, and names what was not found: one of several choices may be
  * mistyped.
  */
 async function forEachLetter(

@@ -48,8 +48,8 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
 }
 
 /**
- * Connects to Temporal. Rejects like {@link reachKafka}. Its client is loaded only here: that takes half a second of processor time, and
- * commands such as `ktb dlq` do without.
+ * Connects to Temporal. Rejects like {@link reachKafka}. Temporal's client is loaded only here. That takes half a second
+ * of processor time, and commands such as `ktb dlq` do not need it.
  */
 export async function reachTemporal(temporal: TemporalConfig): Promise<NativeConnection> {
   const { connectTemporal } = await import('../temporal/connect.js');

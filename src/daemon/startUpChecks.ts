@@ -135,7 +135,7 @@ export async function checkClickHouse(
 /**
  * The columns of the tables that exist.
  *
- * @throws PartialProblem where ClickHouse answers, and refuses to say
+ * @throws PartialProblem if ClickHouse answers, and refuses to say
  */
 async function columnsOf(
   tables: Pick<ClickHouseTables, 'columnsOf'>,

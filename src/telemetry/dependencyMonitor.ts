@@ -90,7 +90,7 @@ export class DependencyMonitor {
   }
 
   /**
-   * A check that is too slow goes on, and the next time its answer is waited for. If it were begun anew each time, it might never
+   * A check that is too slow goes on, and the next round waits for its answer. If each round began it anew, it might never
    * end. A check that has not ended after a minute counts as lost.
    */
   #run(dependency: Dependency, begin: Check): Promise<void> {

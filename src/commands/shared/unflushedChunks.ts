@@ -22,8 +22,9 @@ interface UnflushedVisitor {
 }
 
 /**
- * Unpacks what a batcher has not flushed, chunk by chunk. A chunk that cannot be unpacked hides nothing of the others. Of it only
- * the ranges are known, by its metadata. Its records are those of the log that {@link isGivenTo} the batcher.
+ * Unpacks what a batcher has not flushed, chunk by chunk. A chunk that cannot be unpacked hides nothing of the others.
+ * Only its ranges are known, from its metadata. Its records are those of the log that go to the batcher, see
+ * {@link isGivenTo}.
  */
 export async function visitUnflushed(
   batcher: string,
