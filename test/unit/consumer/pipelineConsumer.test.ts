@@ -728,6 +728,17 @@ it('where Kafka does not tell its cluster id and another record stands in the lo
   expect(world.epochOf(0)).not.toBe(epoch);
 });
 
+/** The log of partition 0, of which 50 records were read, is replaced by one that is shorter. */
+async function recreatedIsReadWhole(world: World, records: number, writtenMs: number): Promise<void> {
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, records, writtenMs);
+  await eventually(() => expect(world.consumer.problem).toContain(`its log ends at ${records}`));
+  passTenSeconds();
+  await eventually(() => expect(world.committed(0)).toBe(records));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(records)));
+  expect(await truncations(world)).toEqual([0]);
+}
+
 /** Makes what has waited for ten seconds due. */
 function passTenSeconds(): void {
   const now = performance.now.bind(performance);
@@ -991,13 +1002,7 @@ it('a log that only seems to be shorter for a moment is gone on with as if nothi
 
 it('a log whose first record is younger than all that was read is another one: all of it is read', async () => {
   const world = await readFifty();
-  world.logs[0]!.writtenMs.length = 0;
-  world.write(0, 20, Date.now() + 1_000);
-  await eventually(() => expect(world.consumer.problem).toContain('its log ends at 20'));
-  passTenSeconds();
-  await eventually(() => expect(world.committed(0)).toBe(20));
-  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(20)));
-  expect(await truncations(world)).toEqual([0]);
+  await recreatedIsReadWhole(world, 20, Date.now() + 1_000);
 });
 
 it('an offset that a person has set within an open transaction is read from, once the transaction has ended', async () => {
@@ -1041,13 +1046,7 @@ it('a topic that is recreated while it is read is read from its start, also wher
   world.keyOf = () => 'key-9';
   world.write(0, 40, Date.now() - 50_000);
   await eventually(() => expect(world.committed(0)).toBe(50));
-  world.logs[0]!.writtenMs.length = 0;
-  world.write(0, 30, Date.now() - 1_000);
-  await eventually(() => expect(world.consumer.problem).toContain('its log ends at 30'));
-  passTenSeconds();
-  await eventually(() => expect(world.committed(0)).toBe(30));
-  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(30)));
-  expect(await truncations(world)).toEqual([0]);
+  await recreatedIsReadWhole(world, 30, Date.now() - 1_000);
 });
 
 it('what a topic holds that may not be read yet is not read later either, where only the latest is wanted', async () => {
