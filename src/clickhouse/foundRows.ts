@@ -1,5 +1,5 @@
 import type { RecordSource } from '../protocol/record.js';
-import type { BatchRow } from './batchRows.js';
+import type { BatchRow, SourcedRecord } from './batchRows.js';
 import { canLookUp } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
@@ -43,6 +43,14 @@ export class FoundRows {
   /** The rows that were not found. */
   missing<Row extends BatchRow>(rows: readonly Row[]): readonly Row[] {
     return this.#found.size === 0 ? rows : rows.filter((row) => !this.#found.has(row));
+  }
+
+  /**
+   * Those of the rejected records whose row is in the table. They are as good as inserted, so nothing of their rejection
+   * is left: an answer of success names no code.
+   */
+  among(rejected: readonly BatchRow[]): readonly SourcedRecord[] {
+    return rejected.filter((record) => this.#found.has(record)).map(({ source, record }) => ({ source, record }));
   }
 
   /** Notes that an insert has failed. If it had no answer, it may still be running. */

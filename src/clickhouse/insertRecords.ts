@@ -67,7 +67,7 @@ async function insertOnce(
   const refusedRows = new Set(refused.map(({ item }) => item));
   const { found } = insertion;
   return {
-    inserted: [...rows.filter((row) => !refusedRows.has(row)), ...rejected.filter((record) => found.has(record))],
+    inserted: [...rows.filter((row) => !refusedRows.has(row)), ...found.among(rejected)],
     rejected: [
       ...found.missing(rejected),
       ...refused.map(({ item: { source, record }, reason }) => ({
@@ -149,7 +149,7 @@ export async function giveUpRecords(
   await found.lookUp([...rows, ...rejected]);
   const inserted = [...rows, ...rejected].filter((row) => found.has(row));
   return {
-    inserted,
+    inserted: [...rows.filter((row) => found.has(row)), ...found.among(rejected)],
     rejected: [
       ...found.missing(rejected),
       ...found.missing(rows).map(({ source, record }) => ({ source, record, rejection })),

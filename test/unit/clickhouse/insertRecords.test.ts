@@ -158,3 +158,20 @@ it('keeps no rows of a batch that is given up, however large mapped columns make
   expect((await bytes()).every((length) => length > 12_000)).toBe(true);
   expect(await bytes(64 * 1024)).toEqual([1, 1]);
 });
+
+it('a record whose row is there counts as inserted, and nothing is left of its rejection if it could become no row now', async () => {
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const records = [0, 1].map((offset) => ({ source, record: record(offset) }));
+  const { tables } = new FakeTable();
+  const options = { tables, table: 't', columns: {}, batch: 'b', overdue: false, mustBeAlive: () => undefined };
+  await insertRecords(records, { ...options, repeated: false });
+  const altered = { ...options, repeated: true, mapping: { ...DEFAULT_MAPPING, unknownFields: 'reject' as const } };
+  const parked = { code: REJECTION_CODES.parked, message: 'by me' };
+  for (const { inserted, rejected } of [
+    await insertRecords(records, altered),
+    await giveUpRecords(records, altered, parked),
+  ]) {
+    expect(inserted).toEqual(records);
+    expect(rejected).toEqual([]);
+  }
+});
