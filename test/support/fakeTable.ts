@@ -141,7 +141,7 @@ export class FakeTable {
     this.#refuse(rows);
     if ((this.#tokens.get(token) ?? text) !== text) throw new Error('one token was used for different rows');
     this.#tokens.set(token, text);
-    const partitions = fault === 'lostInPart' ? [0] : [0, 1];
+    const partitions = fault === 'lostInPart' ? [0] : [...new Set(rows.map(({ _partition }) => _partition))];
     const fresh = partitions.flatMap((partition) => this.#fresh(rows, partition, token));
     if (fault === 'lostWhileRunning') {
       this.#running.push(...fresh);
