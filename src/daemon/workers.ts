@@ -54,7 +54,10 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
   const workers = [
-    ...flushWorkers(options, createFlushActivities(options, client, publisher, new TopicPartitions(admin))),
+    ...flushWorkers(
+      options,
+      createFlushActivities(options, client, publisher, new TopicPartitions(admin, options.stateLog)),
+    ),
     requestWorker(options, batcherOf),
   ].map((ofQueue) => {
     const { taskQueue } = ofQueue;

@@ -1,6 +1,9 @@
 import type { Admin } from 'kafkajs';
-import { isUnusableTopic } from './errorType.js';
+import { messageOf } from '../lib/messageOf.js';
 import { within } from '../lib/within.js';
+import type { StateLog } from '../telemetry/logging.js';
+import { isUnusableTopic } from './errorType.js';
+import { PublishError } from './topicProducer.js';
 
 /** How long a topic's number of partitions is remembered. Partitions are added seldom and never removed. */
 const FOUND_MAX_AGE_MS = 30_000;
@@ -18,19 +21,25 @@ interface Known {
 /** Knows how many partitions topics have. It keeps an entry for each topic, so it must be asked for few topics only. */
 export class TopicPartitions {
   readonly #admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>;
+  readonly #stateLog: Pick<StateLog, 'problem' | 'well'>;
   readonly #now: () => number;
   readonly #known = new Map<string, Known>();
 
   /** @param admin is connected on the first call. Its owner disconnects it */
-  constructor(admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>, now: () => number = () => performance.now()) {
+  constructor(
+    admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>,
+    stateLog: Pick<StateLog, 'problem' | 'well'>,
+    now: () => number = () => performance.now(),
+  ) {
     this.#admin = admin;
+    this.#stateLog = stateLog;
     this.#now = now;
   }
 
   /**
    * The number of a topic's partitions. Null if Kafka has no such topic, or does not show it to this user.
    *
-   * @throws kafkajs's error if Kafka does not answer and no earlier answer is known
+   * @throws PublishError if Kafka does not answer and no earlier answer is known
    */
   async count(topic: string): Promise<number | null> {
     const known = this.#known.get(topic);
@@ -39,10 +48,16 @@ export class TopicPartitions {
       const partitions = await this.#fetch(topic);
       const maxAgeMs = partitions === null ? MISSING_MAX_AGE_MS : FOUND_MAX_AGE_MS;
       this.#known.set(topic, { partitions, untilMs: this.#now() + maxAgeMs });
+      this.#stateLog.well(`partitions of ${topic}`, `Kafka says again how many partitions topic ${topic} has`);
       return partitions;
     } catch (error) {
-      if (known === undefined) throw error;
-      return known.partitions;
+      if (known !== undefined) return known.partitions;
+      const reason = messageOf(error);
+      this.#stateLog.problem(
+        `partitions of ${topic}`,
+        `Kafka does not say how many partitions topic ${topic} has, so what is to go there waits: ${reason}`,
+      );
+      throw new PublishError(topic, reason, { cause: error });
     }
   }
 

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { KafkaJSConnectionError } from 'kafkajs';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities } from '../../../src/activities/index.js';
@@ -10,6 +11,8 @@ import type { AdmissionLimits } from '../../../src/activities/admission.js';
 import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { PublishError } from '../../../src/kafka/topicProducer.js';
+import { TopicPartitions } from '../../../src/kafka/topicPartitions.js';
+import { NO_HEADERS, type RecordHeader } from '../../../src/protocol/record.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
@@ -80,12 +83,13 @@ function worker(
   const confirmed: [requester: string, confirmation: Confirmation][] = [];
   const logger = pino({}, { write: (line) => void lines.push(line) });
   const metrics = createMetrics({ runtime: false });
+  const kafka: { partitions: Pick<TopicPartitions, 'count'> } = { partitions: { count: () => Promise.resolve(3) } };
   const histories = { anyWasReset: () => Promise.resolve(false), ...past } as unknown as RunHistories;
   const activities = createActivities({
     tables,
     histories,
     publisher,
-    partitions: { count: () => Promise.resolve(3) },
+    partitions: { count: (topic) => kafka.partitions.count(topic) },
     metrics,
     logger,
     stateLog: new StateLog(logger),
@@ -102,7 +106,7 @@ function worker(
       return Promise.resolve(requester === 'gone' ? 'gone' : 'delivered');
     },
   });
-  return { table, published, refusing, lines, activities, metrics, confirmed, noted };
+  return { table, published, refusing, kafka, lines, activities, metrics, confirmed, noted };
 }
 
 /** What may end in a batch's being given up. */
@@ -117,8 +121,9 @@ function batch(
   values: readonly string[],
   { parking, retryForMs }: Giving = {},
   topics: readonly string[] = ['orders'],
+  headers: readonly RecordHeader[] = NO_HEADERS,
 ): [BatchSpec, Uint8Array] {
-  const records = values.map((value, offset) => record(offset, { value: Buffer.from(value) }));
+  const records = values.map((value, offset) => record(offset, { value: Buffer.from(value), headers }));
   const range = { from: -1, to: values.length - 1, records };
   const { meta, body } = encodeChunk(topics.map((topic) => ({ topic, partition: 0, epoch: 'e1', ...range })));
   const { segments, bytes } = meta;
@@ -325,6 +330,25 @@ it('records are acknowledged beside a table that holds the batch however they ar
   const { run, answers } = halfHeld([], mixed);
   await expect(run(1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
   expect(answers()).toEqual(Array.from({ length: 250 }, () => 'a'));
+});
+
+it('a table that holds its batch is reported although Kafka does not answer either', async () => {
+  const missing = { now: true };
+  const { activities, kafka, table } = worker(undefined, {
+    columns: (name) =>
+      name === 'raw_a' && missing.now ? Promise.reject(ill('structural')) : table.tables.columns(name),
+  });
+  const noBroker = () => Promise.reject(new KafkaJSConnectionError('no broker'));
+  const admin = { connect: noBroker, fetchTopicMetadata: noBroker };
+  kafka.partitions = new TopicPartitions(admin, new StateLog(pino({ enabled: false })));
+  const asking = [['kafka_replyTopic', Buffer.from('asked')] as const];
+  const [spec, bodies] = batch(['{}'], {}, ['a', 'b'], asking);
+  const reply = { topic: 'replies', copyHeaders: [], allowTopics: ['asked'] };
+  const destination = { ...spec.destination, table: { ofTopics: {}, others: 'raw_{topic}' }, reply };
+  const run = () => attemptOf(() => activities.insertBatch({ ...spec, destination }, bodies), {});
+  await expect(run()).rejects.toMatchObject({ type: 'StructuralInsertError', message: 'ClickHouse error 242' });
+  missing.now = false;
+  await expect(run()).rejects.toMatchObject({ type: 'PublishError', nextRetryDelay: '5 seconds' });
 });
 
 it('heartbeats stay within what Temporal takes, however many tables have rejected however much beside one that holds the batch', async () => {

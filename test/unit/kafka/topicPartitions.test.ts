@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { PublishError } from '../../../src/kafka/topicProducer.js';
 import { TopicPartitions } from '../../../src/kafka/topicPartitions.js';
 
 function kafka() {
@@ -19,7 +20,8 @@ function kafka() {
       return Promise.resolve({ topics: [{ name: topic, partitions: Array.from({ length: count }, () => ({})) }] });
     },
   };
-  return { state, partitions: new TopicPartitions(admin as never, () => state.nowMs) };
+  const stateLog = { problem: vi.fn(), well: vi.fn() };
+  return { state, stateLog, partitions: new TopicPartitions(admin as never, stateLog, () => state.nowMs) };
 }
 
 it('asks again for a topic that was there after 30 s, for a missing one after 5 s', async () => {
@@ -35,11 +37,23 @@ it('asks again for a topic that was there after 30 s, for a missing one after 5 
   expect(await partitions.count('a')).toBe(5);
 });
 
-it('believes what it knew while Kafka does not answer, and says so where it knows nothing', async () => {
-  const { state, partitions } = kafka();
+it('believes what it knew while Kafka does not answer; a topic of which it knows nothing is away then, and that is logged', async () => {
+  const { state, stateLog, partitions } = kafka();
   await partitions.count('a');
   state.nowMs = 60_000;
   state.error = new Error('no broker');
   expect(await partitions.count('a')).toBe(3);
-  await expect(partitions.count('b')).rejects.toThrow('no broker');
+  expect(stateLog.problem).not.toHaveBeenCalled();
+  const failure: unknown = await partitions.count('b').catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(PublishError);
+  expect(failure).toMatchObject({
+    topic: 'b',
+    refused: false,
+    message: expect.stringContaining('no broker') as string,
+  });
+  const what = 'partitions of b';
+  expect(stateLog.problem).toHaveBeenCalledWith(what, expect.stringContaining('no broker'));
+  state.error = undefined;
+  await partitions.count('b');
+  expect(stateLog.well).toHaveBeenCalledWith(what, expect.any(String));
 });
