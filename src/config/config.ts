@@ -164,10 +164,11 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 }
 
 /**
- * The values at which the server suggests it by default: `limit.historySize.suggestContinueAsNew`,
- * `limit.historyCount…`.
+ * The bytes are those at which the server suggests it by default (`limit.historySize.suggestContinueAsNew`). By events
+ * it suggests 4,096. A run continues sooner, because a worker that takes it over has to replay them within one workflow
+ * task.
  */
-const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 4_096 };
+const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 1_024 };
 
 function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
   const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply, table, tables } =

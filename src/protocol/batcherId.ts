@@ -92,6 +92,8 @@ export function batcherIndexOf(workflowId: string): number {
 /** Name of the workflow type, of its signals and of its queries, as clients and the Temporal UI see them. */
 export const BATCHER = {
   workflowType: 'batcher',
+  /** How long a worker may have a workflow task. `docs/internals/batcher.md` says why. */
+  workflowTaskTimeoutMs: 30_000,
   signals: {
     records: 'records',
     submit: REQUESTS.submit,

@@ -152,6 +152,7 @@ export class TemporalBatcherClient implements BatcherClient {
       workflowType: BATCHER.workflowType,
       workflowId: this.workflowId,
       taskQueue: this.#taskQueue,
+      workflowTaskTimeoutMs: BATCHER.workflowTaskTimeoutMs,
       args: [this.#input(), NO_BODIES],
       signal,
       signalArgs,
@@ -188,6 +189,7 @@ export class TemporalBatcherClient implements BatcherClient {
         this.#client.workflow.start(BATCHER.workflowType, {
           workflowId: this.workflowId,
           taskQueue: this.#taskQueue,
+          workflowTaskTimeout: BATCHER.workflowTaskTimeoutMs,
           args: [{ ...this.#input(), heirOf: runId }, NO_BODIES],
           workflowIdReusePolicy: 'ALLOW_DUPLICATE',
           workflowIdConflictPolicy: 'FAIL',

@@ -6,11 +6,14 @@ import {
   encodeWorkflowIdReusePolicy,
   toPayloads,
 } from '@temporalio/common';
+import { msToTs } from '@temporalio/common/lib/time.js';
 
 export interface SignalWithStart {
   readonly workflowType: string;
   readonly workflowId: string;
   readonly taskQueue: string;
+  /** How long a worker may have a workflow task of a run that this starts. */
+  readonly workflowTaskTimeoutMs: number;
   /** Arguments of the workflow. */
   readonly args: readonly unknown[];
   readonly signal: string;
@@ -31,7 +34,7 @@ export interface SignalledRun {
  * Rejects with gRPC's own errors: ALREADY_EXISTS if the last run is closed.
  */
 export async function signalWithStart(client: Client, request: SignalWithStart): Promise<SignalledRun> {
-  const { workflowType, workflowId, taskQueue, args, signal, signalArgs } = request;
+  const { workflowType, workflowId, taskQueue, workflowTaskTimeoutMs, args, signal, signalArgs } = request;
   const { namespace, identity } = client.options;
   const { runId, started } = await client.workflowService.signalWithStartWorkflowExecution({
     namespace,
@@ -40,6 +43,7 @@ export async function signalWithStart(client: Client, request: SignalWithStart):
     workflowId,
     workflowType: { name: workflowType },
     taskQueue: { name: taskQueue },
+    workflowTaskTimeout: msToTs(workflowTaskTimeoutMs),
     input: { payloads: toPayloads(defaultPayloadConverter, ...args) ?? [] },
     signalName: signal,
     signalInput: { payloads: toPayloads(defaultPayloadConverter, ...signalArgs) ?? [] },

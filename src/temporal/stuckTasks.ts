@@ -10,8 +10,7 @@ export interface DueTask {
 }
 
 /**
- * A task rarely takes longer. Temporal's own 10 s would be too much: where signals replace a task that fails, none gets
- * so old.
+ * A task rarely takes longer. Its timeout would be too much: where signals replace a task that fails, none gets so old.
  */
 const TASK_MS_MAX = 5_000;
 /** A single late task proves nothing: a worker or a server may just have restarted. */

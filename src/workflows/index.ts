@@ -1,8 +1,8 @@
 import {
   condition,
-  continueAsNew,
   defineQuery,
   log,
+  makeContinueAsNewFunc,
   setDefaultSignalHandler,
   setHandler,
   workflowInfo,
@@ -63,12 +63,17 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         // is lost.
         const next = state.carryOver(Date.now());
         if (next.forgotten > 0) log.warn(FORGOTTEN, { partitions: next.forgotten });
-        return await continueAsNew<typeof batcher>(next.input, next.bodies);
+        return await continueAsNew(next.input, next.bodies);
       }
       case 'complete':
         return state.carryOver(Date.now()).input;
     }
   }
+}
+
+/** A run that an earlier version has started has the default timeout of 10 s. The runs that follow it have ours. */
+function continueAsNew(input: BatcherInput, bodies: Uint8Array): Promise<never> {
+  return makeContinueAsNewFunc<typeof batcher>({ workflowTaskTimeout: BATCHER.workflowTaskTimeoutMs })(input, bodies);
 }
 
 /**

@@ -85,7 +85,7 @@ describe.skipIf(commit === null)('from the previous commit’s build to this one
 });
 
 /**
- * After a kill these pass one after the other, at most, before a batcher goes on: 10 s until its workflow task is given to another worker, 15 s
+ * After a kill these pass one after the other, at most, before a batcher goes on: 30 s until its workflow task is given to another worker, 15 s
  * until its flush is, 10 s until its next workflow task leaves the queue of the worker that is gone. Kafka's session, 6 s, passes meanwhile.
  * The rest of this time is for a machine that has other work.
  */

@@ -270,6 +270,22 @@ it('continues as new again and again with a buffer it carries along, and flushes
     { continueAsNewAt: { historyBytes: 1e9, historyEvents: 12 } },
   ));
 
+it('a run of an earlier version hands a longer timeout of its workflow tasks on', () =>
+  withBatcher(
+    { maxRecords: 60, maxDelayMs: 3_600_000 },
+    async (handle) => {
+      const timeoutSeconds = async () =>
+        Number((await handle.describe()).raw.executionConfig?.defaultWorkflowTaskTimeout?.seconds);
+      expect(await timeoutSeconds()).toBe(10);
+      for (let from = -1; from < 19; from += 2) {
+        await send(handle, from, from + 2);
+        await status(handle);
+      }
+      await eventually(async () => expect(await timeoutSeconds()).toBe(30));
+    },
+    { continueAsNewAt: { historyBytes: 1e9, historyEvents: 12 } },
+  ));
+
 it('continues at most ten times in vain, then stays as it is, and goes on with the next record', () =>
   withBatcher(
     { maxRecords: 2 },

@@ -86,6 +86,24 @@ it('a closed run has no history to wait for: the next signal finds it closed, an
     expect(await history(status)).toBeNull();
 });
 
+/** Longer than Temporal's own default, so that a worker that takes over many batchers has time to replay them. */
+const TASK_SECONDS = 30;
+
+it('gives an heir as much time for a workflow task as a first run', async () => {
+  const started: { workflowTaskTimeout?: unknown }[] = [];
+  const describe = () => Promise.resolve({ runId: 'r', status: { name: 'TERMINATED' }, raw: {} });
+  const client = {
+    connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+    workflow: {
+      getHandle: () => ({ describe }),
+      start: (_type: string, options: object) => Promise.resolve(started.push(options)),
+    },
+  } as unknown as Client;
+  const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+  await new TemporalBatcherClient(client, options).startHeir({ drained: false });
+  expect(started.map(({ workflowTaskTimeout }) => workflowTaskTimeout)).toEqual([TASK_SECONDS * 1_000]);
+});
+
 it('tells the workflow task that is due', async () => {
   const looked = async (pendingWorkflowTask: object | null) => {
     const raw = { pendingWorkflowTask };
@@ -121,7 +139,11 @@ it('tells what a workflow task that is repeated failed with, or that it times ou
 });
 
 it('says whether a signal has begun the first run, asks for none after a closed one, and has its requests counted', async () => {
-  const requests: { workflowIdReusePolicy?: number; workflowIdConflictPolicy?: number }[] = [];
+  const requests: {
+    workflowIdReusePolicy?: number;
+    workflowIdConflictPolicy?: number;
+    workflowTaskTimeout?: { seconds: unknown };
+  }[] = [];
   const answers = [{ runId: 'r', started: true }, { runId: 'r', started: false }, null];
   const client = {
     options: { namespace: 'n', identity: 'i' },
@@ -151,9 +173,10 @@ it('says whether a signal has begun the first run, asks for none after a closed 
   ]);
   const { REJECT_DUPLICATE } = WorkflowIdReusePolicy;
   const { USE_EXISTING } = WorkflowIdConflictPolicy;
-  for (const { workflowIdReusePolicy, workflowIdConflictPolicy } of requests) {
+  for (const { workflowIdReusePolicy, workflowIdConflictPolicy, workflowTaskTimeout } of requests) {
     expect(workflowIdReusePolicy).toBe(encodeWorkflowIdReusePolicy(REJECT_DUPLICATE));
     expect(workflowIdConflictPolicy).toBe(encodeWorkflowIdConflictPolicy(USE_EXISTING));
+    expect(Number(workflowTaskTimeout?.seconds)).toBe(TASK_SECONDS);
   }
   const { values } = await metrics.temporalRequests.get();
   expect(values.map(({ labels: { operation, code }, value }) => [operation, code, value])).toEqual([
