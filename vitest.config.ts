@@ -16,6 +16,7 @@ const LONGEST = [
   'system/telemetry',
   'system/continueAsNew',
   'system/startUp',
+  'system/replays',
   'system/docs',
   'unit/pipelineConsumer',
 ];
