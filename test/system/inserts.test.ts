@@ -11,7 +11,7 @@ import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/errorCodes.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
-import { DenyingProxy } from '../support/denyingProxy.js';
+import { startDenyingProxy } from '../support/denyingProxy.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 import { useStack } from '../support/useStack.js';
@@ -478,7 +478,7 @@ describe('a materialized view that fails', () => {
     await createView(table, 'id');
     expect(await tables.deniedSystemTables()).toEqual([]);
     for (const denied of [system, ['parts']].map((names) => names.map((name) => `system.${name}`))) {
-      const denying = await DenyingProxy.start(stack().clickhouse.url, denied);
+      const denying = await startDenyingProxy(stack().clickhouse.url, denied);
       const other = connect(denying.url);
       onTestFinished(async () => {
         await other.close();

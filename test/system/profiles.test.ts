@@ -6,7 +6,7 @@ import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
-import { ProfileProxy } from '../support/profileProxy.js';
+import { startProfileProxy } from '../support/profileProxy.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';
 
@@ -16,7 +16,7 @@ const SOURCE = { topic: 'orders', partition: 0, epoch: 'e' };
 
 /** What the daemon does as a user with a profile, and what anybody asks who has none. */
 async function withProfile(profile: Readonly<Record<string, string>>, constant: readonly string[] = []) {
-  const proxy = await ProfileProxy.start(stack().clickhouse.url, profile, constant);
+  const proxy = await startProfileProxy(stack().clickhouse.url, profile, constant);
   const connect = (url: string) =>
     createClickHouse({
       ...{ ...stack().clickhouse, url, accessToken: null, tls: null, settings: {}, maxConnections: 4 },
