@@ -126,8 +126,8 @@ was read before: say --from. If no batcher knows a partition that has committed
 offsets, nothing is compared there, and the exit code is 1. With startFrom: latest
 this is so for a partition without a record since the first start, too: say the
 time of the first start. Nor is a partition compared for which the group has no
-offset (not read yet, or lost, or another groupId). It gets a line, and the exit
-code is 1 if its log has records.
+offset (not read yet, or lost, or another groupId). It gets a line. The exit code
+is 1 if a batcher knows the partition, or with --from.
 
 Exit code 1 if records are missing, have more than one row under one epoch, are
 not acknowledged, cannot be read by anybody, so that the daemon passes over

@@ -13,9 +13,11 @@ export interface ComparedRange extends PartitionRange {
    * - `asked`: at `--from`
    * - `firstGiven`: at the first offset that a batcher was given
    * - `unknown`: offsets are committed, and no batcher knows the partition. Nothing is compared
-   * - `noOffset`: the group has no offset there, although the log has records. Nothing is compared
+   * - `noOffset`: the group has no offset there, although a batcher knows the partition or `--from` asks for it. Nothing
+   *   is compared
+   * - `notRead`: the log has records, and neither the group nor a batcher knows the partition. Nothing is compared
    */
-  readonly start: 'asked' | 'firstGiven' | 'unknown' | 'noOffset';
+  readonly start: 'asked' | 'firstGiven' | 'unknown' | 'noOffset' | 'notRead';
 }
 
 /** What a batcher knows of the records that it was given. */
@@ -59,7 +61,8 @@ export async function chooseRanges(
     const from = Math.min(end, Math.max(logStart, fromOf?.(log) ?? given));
     const to = Math.max(from, Math.min(end, toOf?.(log) ?? end));
     const hasNoOffset = committedOffset === null && logEnd > logStart;
-    const start = hasNoOffset ? 'noOffset' : fromOf !== null ? 'asked' : isUnknown ? 'unknown' : 'firstGiven';
+    const noOffset = given === Infinity && fromOf === null ? 'notRead' : 'noOffset';
+    const start = hasNoOffset ? noOffset : fromOf !== null ? 'asked' : isUnknown ? 'unknown' : 'firstGiven';
     return { topic, partition, from, to, logStart, start };
   });
   const count = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -111,7 +114,7 @@ export function startText(range: ComparedRange): string[] {
         `Temporal has lost or forgotten it, or nothing was accepted yet. Say --from (the log begins at ${logStart}); ` +
         'with startFrom: latest, the time of the first start',
     ];
-  if (start === 'noOffset')
+  if (start === 'noOffset' || start === 'notRead')
     return [
       `${where}: nothing was compared. The group has no offset there, and the log has records: nothing was read yet, ` +
         'the offsets are lost, or groupId is that of another group',
