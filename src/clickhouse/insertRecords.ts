@@ -2,7 +2,7 @@ import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource } from '../protocol/record.js';
 import { DEFAULT_MAPPING } from '../protocol/settings.js';
-import { buildRows, type BatchRow, type BatchRows, type SourcedRecord } from './batchRows.js';
+import { buildRows, type BatchRows, type SourcedRecord } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
@@ -147,7 +147,6 @@ export async function giveUpRecords(
   const repeated = { ...options, repeated: true };
   const found = new FoundRows(repeated, tableColumns ?? new Map());
   await found.lookUp([...rows, ...rejected]);
-  const inserted = [...rows, ...rejected].filter((row) => found.has(row));
   return {
     inserted: [...rows.filter((row) => found.has(row)), ...found.among(rejected)],
     rejected: [
@@ -155,19 +154,12 @@ export async function giveUpRecords(
       ...found.missing(rows).map(({ source, record }) => ({ source, record, rejection })),
     ],
     found: found.size,
-    missedByViews:
-      tableColumns?.hasViews === true ? missedIfGivenUp(inserted, new SentSets(repeated, records), options) : null,
+    missedByViews: tableColumns?.hasViews === true ? missedIfGivenUp(found, new SentSets(repeated, records)) : null,
   };
 }
 
-/** In a rewind, rows may be there from long before. So only those are missed that are known to be sent. */
-function missedIfGivenUp(
-  inserted: readonly BatchRow[],
-  sent: SentSets,
-  { fill }: BatchInsertOptions,
-): MissedByViews | null {
-  if (fill !== undefined && !sent.areComplete) return null;
-  const rows = sent.mayBeMissed(inserted.map(({ place }) => place)).length;
+function missedIfGivenUp(found: FoundRows, sent: SentSets): MissedByViews | null {
+  const rows = sent.mayBeMissed([...found.all()]);
   const why = 'a batch is given up that views refuse, or of which it is not known what was answered';
   return rows === 0 ? null : { rows, why };
 }

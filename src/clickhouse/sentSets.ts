@@ -1,5 +1,5 @@
 import { rowSet, rowsOf, type RowSet } from '../protocol/attemptNotes.js';
-import { identityToken, type BatchRow, type SourcedRecord } from './batchRows.js';
+import { identityToken, type BatchRow, type Fill, type SourcedRecord } from './batchRows.js';
 import type { FoundRows } from './foundRows.js';
 import { NO_JOURNAL, type BatchInsertOptions, type InsertJournal } from './insertOptions.js';
 
@@ -16,7 +16,7 @@ type Places = readonly number[];
 export class SentSets {
   readonly #records: readonly SourcedRecord[];
   readonly #journal: InsertJournal;
-  readonly #salt: string | undefined;
+  readonly #fill: Fill | undefined;
   readonly #unsettled = new Map<string, Places>();
   /** Sets of this attempt that were answered with success. */
   readonly #answered: Places[] = [];
@@ -32,7 +32,7 @@ export class SentSets {
   ) {
     this.#records = records;
     this.#journal = journal;
-    this.#salt = fill?.salt;
+    this.#fill = fill;
     if (repeated) this.#takeOver();
   }
 
@@ -58,7 +58,7 @@ export class SentSets {
 
   /** The deduplication token of a set. */
   tokenOf(rows: readonly SourcedRecord[]): string {
-    return identityToken(rows, this.#salt);
+    return identityToken(rows, this.#fill?.salt);
   }
 
   /** Whether every set that was sent is known. Sets that are not known to be unsettled were answered with success. */
@@ -147,16 +147,21 @@ export class SentSets {
     return this.#stranded;
   }
 
-  /** Records whose sets are known. */
-  known(): ReadonlySet<number> {
-    return new Set([...this.#unsettled.values(), ...this.#answered, [...this.#stranded]].flat());
+  /**
+   * Of these rows in the table, those that were sent in sets that are not known. None if all sets are known: what is in
+   * none of them was answered with success. None of a source that is being filled: its rows may be there from long
+   * before.
+   */
+  sentUnknown(there: Iterable<BatchRow>): readonly BatchRow[] {
+    if (this.areComplete) return [];
+    const known = new Set([...this.#unsettled.values(), ...this.#answered, [...this.#stranded]].flat());
+    return [...there].filter(({ place, source }) => !known.has(place) && this.#fill?.sources.has(source) !== true);
   }
 
-  /** Of these records in the table, those that its views may lack. */
-  mayBeMissed(there: readonly number[]): readonly number[] {
-    if (!this.areComplete) return there;
+  /** Of these rows in the table, the number of those that its views may lack. */
+  mayBeMissed(there: readonly BatchRow[]): number {
     const unsettled = new Set([...this.#unsettled.values(), [...this.#stranded]].flat());
-    return there.filter((place) => unsettled.has(place));
+    return there.filter(({ place }) => unsettled.has(place)).length + this.sentUnknown(there).length;
   }
 
   /**

@@ -68,7 +68,6 @@ export class ViewRepair {
    * @throws InsertError if the batch has to be held
    */
   async settleEarlier(): Promise<void> {
-    const { fill } = this.#options;
     const { sent } = this.#sender;
     if (this.#found.size === 0) {
       sent.dropAll();
@@ -81,7 +80,7 @@ export class ViewRepair {
     const there = new Map(Array.from(this.#found.all(), (row) => [row.place, row]));
     // A set that is not there never arrived, because the look-up has waited for all running inserts.
     const sets = sent.arrived((place) => there.has(place));
-    const known = sent.known();
+    const unknown = sent.sentUnknown(there.values());
     const inPart = new Set([...sent.stranded].filter((place) => there.has(place)));
     const altered: BatchRow[] = [];
     for (const places of sets) {
@@ -94,9 +93,6 @@ export class ViewRepair {
     }
     if (altered.length > 0) this.#cannotSendAgain(altered);
     this.#miss(inPart.size, 'an insert came into the table in part, and cannot be sent again as it was');
-    // If all sets are known, what is in none of them was answered with success.
-    if (sent.areComplete || fill !== undefined) return;
-    const unknown = [...there.keys()].filter((place) => !known.has(place));
     this.#miss(unknown.length, 'what an earlier run of the batcher was answered is not known');
   }
 

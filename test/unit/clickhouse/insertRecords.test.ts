@@ -4,8 +4,10 @@ import { giveUpRecords, insertRecords } from '../../../src/clickhouse/insertReco
 import { buildRows } from '../../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
+import { recordName } from '../../../src/clickhouse/lookUps.js';
 import { JsonObject } from '../../../src/clickhouse/values/json.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
+import type { InsertNotes } from '../../../src/protocol/attemptNotes.js';
 import { DEFAULT_MAPPING } from '../../../src/protocol/settings.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
@@ -174,4 +176,56 @@ it('a record whose row is there counts as inserted, and nothing is left of its r
     expect(inserted).toEqual(records);
     expect(rejected).toEqual([]);
   }
+});
+
+const rewound = { topic: 'orders', partition: 0, epoch: 'e2' };
+const readOn = { topic: 'orders', partition: 1, epoch: 'e1' };
+
+/** A batch of a partition that is being rewound and of one that is not, into a table with a view. */
+function rewindBatch() {
+  const table = new FakeTable();
+  table.hasView = true;
+  const records = [rewound, readOn].flatMap((source) =>
+    [0, 1, 2].map((offset) => ({ source, record: record(offset) })),
+  );
+  const noted: { notes: InsertNotes | undefined } = { notes: undefined };
+  const save = (notes: InsertNotes) => {
+    noted.notes = notes;
+    return Promise.resolve();
+  };
+  // The rewound partition has nothing else in the table than this batch.
+  const foundRecords: BatchInsertOptions['tables']['foundRecords'] = async (name, _, source, from, to, isOwn) => {
+    const offsets = await table.tables.foundOffsets(name, source, from, to, isOwn);
+    return new Set(records.filter((one) => offsets.has(one.record.offset)).map((one) => recordName(one.record)));
+  };
+  const options = (complete: boolean, own: Partial<BatchInsertOptions> = {}): BatchInsertOptions => ({
+    tables: { ...table.tables, foundRecords },
+    ...{ table: 't', columns: {}, batch: 'b', repeated: true, overdue: false, mustBeAlive: () => undefined },
+    fill: { sources: new Set([rewound]), salt: 's' },
+    journal: Object.assign(noted, { complete, ageMs: () => 1, save }),
+    ...own,
+  });
+  const giveUp = (complete: boolean) => giveUpRecords(records, options(complete), { code: 'parked', message: 'by me' });
+  return { table, records, options, giveUp, noted };
+}
+
+it.each(['given up', 'inherited'])(
+  'rows that views may lack are counted where nothing is known of earlier attempts, but not those of a rewound partition: a batch is %s',
+  async (how) => {
+    const { table, records, options, giveUp, noted } = rewindBatch();
+    await insertRecords(records, options(true, { repeated: false }));
+    expect(table.rows).toHaveLength(6);
+    noted.notes = undefined;
+    const { inserted, missedByViews } =
+      how === 'given up' ? await giveUp(false) : await insertRecords(records, options(false));
+    expect([inserted.length, missedByViews?.rows]).toEqual([6, 3]);
+  },
+);
+
+it('rows of a rewound partition are counted, too, where they are known to be sent and views may lack them', async () => {
+  const { table, records, options, giveUp } = rewindBatch();
+  table.faults = ['viewIsAway'];
+  await expect(insertRecords(records, options(true, { repeated: false }))).rejects.toBeInstanceOf(InsertError);
+  expect(table.rows).toHaveLength(6);
+  for (const complete of [true, false]) expect((await giveUp(complete)).missedByViews?.rows).toBe(6);
 });
