@@ -13,21 +13,24 @@ export interface SharedDaemon<Name extends string> {
 /**
  * One daemon for tests of a file that leave it as it is: each has a pipeline of its own in it. To start a daemon takes two and a half seconds
  * of processor time. All is closed after the last test of the file.
+ *
+ * @param configOf what the daemon knows of a fixture
  */
 export function useSharedDaemon<Name extends string>(
   stack: () => StackAddresses,
   options: Readonly<Record<Name, FixtureOptions>>,
+  configOf: (fixture: Fixture, name: Name) => string = (fixture) => fixture.config(),
 ): SharedDaemon<Name> {
-  const fixtures = new Map<string, Fixture>();
+  const fixtures = new Map<Name, Fixture>();
   const ends: (() => Promise<void>)[] = [];
   const atEnd = (end: () => Promise<void>): void => void ends.push(end);
   let daemon: Daemon | undefined;
   beforeAll(async () => {
     const made = Object.entries<FixtureOptions>(options).map(async ([name, ofTest]) =>
-      fixtures.set(name, await Fixture.create(stack(), ofTest, atEnd)),
+      fixtures.set(name as Name, await Fixture.create(stack(), ofTest, atEnd)),
     );
     await Promise.all(made);
-    const configs = Array.from(fixtures.values(), (fixture) => fixture.config());
+    const configs = Array.from(fixtures, ([name, fixture]) => configOf(fixture, name));
     daemon = await Daemon.start(together(configs), [], CLI, atEnd);
   });
   afterAll(() => Promise.all(ends.map((end) => end())));

@@ -7,10 +7,12 @@ import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
+import { useSharedDaemon } from '../support/sharedDaemon.js';
 import { TopicReader } from '../support/topicReader.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
+const shared = useSharedDaemon(stack, { headers: { pipeline: { batchers: 1 } }, elsewhere: {} });
 let fixture: Fixture;
 
 /** Of dead letters of the same value the first. */
@@ -59,10 +61,9 @@ it('records without a key are answered and rejected on compacted topics, too, an
 });
 
 it('a record whose header names are too large for any signal has one dead letter, and its batcher goes on', async () => {
-  fixture = await Fixture.create(stack(), { pipeline: { batchers: 1 } });
+  fixture = shared.fixture('headers');
   await fixture.alterTopics([fixture.topic, fixture.deadLetterTopic], { 'max.message.bytes': '8000000' });
   await fixture.collectAcks();
-  const daemon = await Daemon.start(fixture.config());
   await fixture.produce(10);
   const headers = { [randomBytes(1_700_000).toString('base64')]: '', trace: 'large' };
   await fixture.produce(1, () => ({ headers }));
@@ -74,14 +75,13 @@ it('a record whose header names are too large for any signal has one dead letter
   expect(await fixture.deadLetters(1)).toHaveLength(1);
   const ends = await fixture.admin.fetchTopicOffsets(fixture.deadLetterTopic);
   expect(ends.reduce((sum, { high }) => sum + Number(high), 0)).toBe(1);
-  expect(daemon.peakMemoryMiB()).toBeLessThan(600);
+  expect(shared.daemon().peakMemoryMiB()).toBeLessThan(600);
 });
 
 it('a record that has been a dead letter elsewhere has its own reasons read, and is replayed as it was', async () => {
-  fixture = await Fixture.create(stack());
+  fixture = shared.fixture('elsewhere');
   const config = fixture.config();
   await fixture.collectAcks();
-  await Daemon.start(config);
   const headers = {
     '__connect.errors.topic': 'elsewhere',
     '__connect.errors.partition': '9',

@@ -18,7 +18,12 @@ const OPTIONS: FixtureOptions = {
   columns: 'id Int64, text String, trace Nullable(String)',
   pipeline: { batchers: 1, batch: { maxDelay: '100ms' } },
 };
-const shared = useSharedDaemon(stack, { parked: OPTIONS, held: OPTIONS, foreign: OPTIONS });
+const LARGE: FixtureOptions = { topicConfig: { 'max.message.bytes': '2000000' } };
+const shared = useSharedDaemon(
+  stack,
+  { parked: OPTIONS, held: OPTIONS, foreign: OPTIONS, byName: LARGE, byPattern: LARGE },
+  (fixture, name) => fixture.config(name === 'byPattern' ? { topics: [`/${fixture.topic}/`] } : {}),
+);
 
 async function begin(name: Parameters<typeof shared.fixture>[0]): Promise<void> {
   fixture = shared.fixture(name);
@@ -179,14 +184,12 @@ it('strangers’ signals go to the dead-letter topic, whatever they hold, and st
 });
 
 it.each([
-  ['by name', (name: string) => name],
-  ['by pattern', (name: string) => `/${name}/`],
-])(
+  ['by name', 'byName'],
+  ['by pattern', 'byPattern'],
+] as const)(
   'a dead-letter topic that takes less than an input topic %s is warned of at the start, and holds nothing up',
-  async (_, of) => {
-    fixture = await Fixture.create(stack(), { topicConfig: { 'max.message.bytes': '2000000' } });
-    await fixture.collectAcks();
-    daemon = await Daemon.start(fixture.config({ topics: [of(fixture.topic)] }));
+  async (_, name) => {
+    await begin(name);
     await fixture.produce(10);
     await answered(10);
     expect(daemon.logs()).toContainEqual(
