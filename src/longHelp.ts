@@ -180,6 +180,10 @@ A paused batcher flushes once it is resumed.
 ${CONTROL_HELP}`,
 
   drain: `
+Temporal forgets a drained batcher after the namespace's retention, and what it has
+accepted. If the group's offsets are lost after that, its records are read again
+and become second rows: keep the offsets, or set them before you start.
+
   ktb drain --pipeline orders --batcher 3 --reason "looking at its history"
 ${CONTROL_HELP}`,
 
