@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import type { PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { isInputTopic } from '../config/topics.js';
+import { isInputTopic, type TopicChoice } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { producerFactory } from '../kafka/producers.js';
@@ -151,7 +151,8 @@ export async function replayDeadLetters(
   options.record.forEach(parsePlace);
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
-  const report = new ReplayReport(options.dryRun);
+  const readAgain = (topic: string): readonly string[] => readAgainText(topic, chosen, config.pipelines);
+  const report = new ReplayReport(options.dryRun, readAgain);
   const seen = new Set<string>();
   try {
     await withKafka(config, async (kafka, admin) => {
@@ -211,6 +212,7 @@ const REFUSED_SHOWN = 100;
 /** What became of the dead letters of one replay. */
 class ReplayReport {
   readonly #dryRun: boolean;
+  readonly #readAgain: (topic: string) => readonly string[];
   /** Records that a topic has taken, by topic. */
   readonly #replayed = new Map<string, number>();
   /** Letters that cannot be replayed, by the obstacle. */
@@ -222,7 +224,9 @@ class ReplayReport {
   /** Set if publishing failed: records that the topic may have or not. */
   #unknown: { readonly topic: string; readonly records: number; readonly first: string } | null = null;
 
-  constructor(dryRun: boolean) {
+  /** @param readAgain see {@link readAgainText} */
+  constructor(dryRun: boolean, readAgain: (topic: string) => readonly string[]) {
+    this.#readAgain = readAgain;
     this.#dryRun = dryRun;
   }
 
@@ -272,7 +276,10 @@ class ReplayReport {
 
   print(): void {
     const did = this.#dryRun ? 'would be replayed' : 'replayed';
-    for (const [topic, records] of this.#replayed) console.log(`${records} ${did} to ${topic}`);
+    for (const [topic, records] of this.#replayed) {
+      console.log(`${records} ${did} to ${topic}`);
+      for (const text of this.#readAgain(topic)) console.log(text);
+    }
     if (this.#unknown !== null) {
       const { topic, records, first } = this.#unknown;
       console.log(`${records} more may have been replayed to ${topic}, from ${first} on: see the error`);
@@ -283,6 +290,16 @@ class ReplayReport {
     const more = this.#refusals - this.#refused.length;
     if (more > 0) console.log(`${more} more left, which their topics refuse`);
   }
+}
+
+/** Says which other pipelines of the configuration get the records of a topic again, too. Empty if there are none. Pure. */
+export function readAgainText(
+  topic: string,
+  replayed: Pick<PipelineConfig, 'name'>,
+  pipelines: readonly (TopicChoice & Pick<PipelineConfig, 'name'>)[],
+): readonly string[] {
+  const others = pipelines.filter(({ name, ...choice }) => name !== replayed.name && isInputTopic(choice, topic));
+  return others.map(({ name }) => `pipeline ${name} reads ${topic}, too, and gets these records again, as new ones`);
 }
 
 /** Why a dead letter cannot be replayed. Null if it can. */

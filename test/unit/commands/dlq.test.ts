@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { listDeadLetters, replayDeadLetters, showDeadLetters } from '../../../src/commands/dlq.js';
+import { listDeadLetters, readAgainText, replayDeadLetters, showDeadLetters } from '../../../src/commands/dlq.js';
 import { UsageError } from '../../../src/lib/usageError.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
@@ -25,4 +25,17 @@ it.each([
   const refused = new UsageError('the configuration has no pipeline ordres; it has orders');
   await expect(command()).rejects.toThrow(refused);
   await expect(command()).rejects.toBeInstanceOf(UsageError);
+});
+
+it('a replay names every other pipeline that gets the records again, also one that reads the topic by a pattern', () => {
+  const choice = { topics: ['t'], topicPatterns: [], ownTopics: new Set<string>() };
+  const ra = { ...choice, name: 'ra' };
+  const rb = { ...choice, name: 'rb' };
+  const byPattern = { ...choice, name: 'rc', topics: [], topicPatterns: [/^t$/] };
+  const elsewhere = { ...choice, name: 'rd', topics: ['other'] };
+  expect(readAgainText('t', ra, [ra, elsewhere])).toEqual([]);
+  expect(readAgainText('t', ra, [ra, rb, byPattern, elsewhere])).toEqual([
+    'pipeline rb reads t, too, and gets these records again, as new ones',
+    'pipeline rc reads t, too, and gets these records again, as new ones',
+  ]);
 });
