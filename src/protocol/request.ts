@@ -164,8 +164,16 @@ export interface BufferedRequest extends Omit<RowRequest, 'format'> {
   readonly tooLargeBytes?: number;
 }
 
-/** The body of a request's chunk, as JSON. If the request is too large, only what its answer needs. */
-export function encodeRequest({ id, requester, value, key, headers }: RowRequest, atMs: number): Uint8Array {
+/**
+ * The body of a request's chunk, as JSON. If the request is too large, only what its answer needs.
+ *
+ * @param bytesMax from where on it is too large
+ */
+export function encodeRequest(
+  { id, requester, value, key, headers }: RowRequest,
+  atMs: number,
+  bytesMax: number = REQUEST_LIMITS.bytes,
+): Uint8Array {
   const whole: BufferedRequest = {
     id,
     requester,
@@ -175,7 +183,7 @@ export function encodeRequest({ id, requester, value, key, headers }: RowRequest
     atMs,
   };
   const body = jsonBytes(whole);
-  if (body.length <= REQUEST_LIMITS.bytes) return body;
+  if (body.length <= bytesMax) return body;
   return jsonBytes({ id, requester, value: '', atMs, tooLargeBytes: body.length } satisfies BufferedRequest);
 }
 

@@ -80,9 +80,14 @@ export class BatcherState {
     this.#intake.accept(meta, body, nowMs);
   }
 
-  /** Accepts a workflow's request. If it was answered before, it gets the same answer again. */
-  submit(request: RowRequest, nowMs: number): void {
-    this.#intake.submit(request, nowMs);
+  /**
+   * Accepts a workflow's request. If it was answered before, it gets the same answer again. One that would not fit into
+   * a batch is answered as too large.
+   */
+  submit(request: RowRequest, nowMs: number, follows: Follows = FOLLOWS_ALL): void {
+    const bytesMax = encodedLimit('batchEncodedBytes', this.#settings.batch);
+    const fits = (bytes: number): boolean => decideBy(follows, 'requestLimit', bytes <= bytesMax, true);
+    this.#intake.submit(request, nowMs, fits);
   }
 
   /** From now on accepts nothing of an epoch after an offset, because the partition goes over to another layout. */

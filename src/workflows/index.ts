@@ -84,7 +84,7 @@ function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
     // A worker of an earlier version has counted it as a foreign signal.
     if (name === BATCHER.signals.park && !follows('parking')) state.countForeignSignal();
-    else if (!applySignal(state, name, args, Date.now(), () => follows('requests')) && follows('foreignSignals'))
+    else if (!applySignal(state, name, args, Date.now(), follows) && follows('foreignSignals'))
       state.keepForeignSignal(sentName(name), args, Date.now());
     report();
   });

@@ -1,3 +1,4 @@
+import type { RecordSource } from '../protocol/record.js';
 import {
   CONFIRMATION_FORMAT,
   encodeRequest,
@@ -6,7 +7,7 @@ import {
   type RowRequest,
   type Unconfirmed,
 } from '../protocol/request.js';
-import type { Buffered } from './batchPlanning.js';
+import { encodedBytesOf, type Buffered } from './batchPlanning.js';
 import type { Requests } from './requests.js';
 
 /** What happens to a request that arrives. */
@@ -22,12 +23,19 @@ export type RequestIntake =
  * that was answered before gets the same answer. Pure, except that the request's name is remembered.
  *
  * @param workflowId the batcher's
+ * @param fits whether a batch has room for a chunk of so many bytes. A request without room is too large
  */
-export function takeRequest(requests: Requests, workflowId: string, request: RowRequest, nowMs: number): RequestIntake {
+export function takeRequest(
+  requests: Requests,
+  workflowId: string,
+  request: RowRequest,
+  nowMs: number,
+  fits: (encodedBytes: number) => boolean,
+): RequestIntake {
   const judgement = requests.accept(request, nowMs);
   switch (judgement.type) {
     case 'new':
-      return { type: 'new', buffered: toChunk(request, workflowId, requests.epoch, judgement.offset, nowMs) };
+      return { type: 'new', buffered: toChunk(request, workflowId, requests.epoch, judgement.offset, nowMs, fits) };
     case 'pending':
       return judgement;
     case 'answered': {
@@ -37,10 +45,22 @@ export function takeRequest(requests: Requests, workflowId: string, request: Row
   }
 }
 
-function toChunk(request: RowRequest, workflowId: string, epoch: string, offset: number, nowMs: number): Buffered {
-  const body = encodeRequest(request, nowMs);
+function toChunk(
+  request: RowRequest,
+  workflowId: string,
+  epoch: string,
+  offset: number,
+  nowMs: number,
+  fits: (encodedBytes: number) => boolean,
+): Buffered {
+  const source = requestSource(workflowId, epoch);
+  const whole = chunkOf(encodeRequest(request, nowMs), source, offset, nowMs);
+  return fits(encodedBytesOf(whole)) ? whole : chunkOf(encodeRequest(request, nowMs, 0), source, offset, nowMs);
+}
+
+function chunkOf(body: Uint8Array, source: RecordSource, offset: number, nowMs: number): Buffered {
   const counted = { records: 1, bytes: body.length };
-  const segment = { ...requestSource(workflowId, epoch), from: offset - 1, to: offset, ...counted };
+  const segment = { ...source, from: offset - 1, to: offset, ...counted };
   const chunk = { segments: [segment], keep: [null], ...counted, bodyBytes: body.length, acceptedAtMs: nowMs };
   return { chunk, body };
 }

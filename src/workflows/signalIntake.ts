@@ -50,15 +50,19 @@ export class SignalIntake {
     this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, acceptedAtMs: nowMs }, body });
   }
 
-  /** See `BatcherState.submit`. */
-  submit(request: RowRequest, nowMs: number): void {
+  /**
+   * See `BatcherState.submit`.
+   *
+   * @param fits see `takeRequest`
+   */
+  submit(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean): void {
     this.#count();
-    this.#onceInherited(() => this.#judgeRequest(request, nowMs));
+    this.#onceInherited(() => this.#judgeRequest(request, nowMs, fits));
   }
 
-  #judgeRequest(request: RowRequest, nowMs: number): void {
+  #judgeRequest(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean): void {
     const { requests, confirmations, counters } = this.#parts;
-    const intake = takeRequest(requests, this.#workflowId, request, nowMs);
+    const intake = takeRequest(requests, this.#workflowId, request, nowMs, fits);
     if (intake.type === 'new') this.#append(intake.buffered);
     else counters.duplicateChunks++;
     if (intake.type === 'answered') confirmations.add([intake.unconfirmed], nowMs);

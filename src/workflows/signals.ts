@@ -9,11 +9,12 @@ import {
 import { BATCHER } from '../protocol/batcherId.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
+import { FOLLOWS_ALL, type Follows } from './versions.js';
 
 /** The state that signals change. */
 interface SignalTarget {
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void;
-  submit(request: RowRequest, nowMs: number): void;
+  submit(request: RowRequest, nowMs: number, follows: Follows): void;
   control(action: ControlAction, request: ControlRequest, nowMs: number): void;
   close(request: CloseRequest): void;
   countForeignSignal(): void;
@@ -26,15 +27,15 @@ interface SignalTarget {
  * @returns false for a foreign signal
  * @throws Error for a chunk of ours that cannot be understood. It fails the workflow task, visibly, until a worker runs
  *   that understands the chunk. To drop the chunk would lose records whose offsets are committed
- * @param understandsRequests whether the worker that first handled this signal knew requests. A worker of an earlier
- *   version has counted the signal as foreign, and the history has its decisions. Called only for requests
+ * @param follows what the worker that first handled this signal did. A worker of a version without requests has counted
+ *   them as foreign signals, and the history has its decisions. Asked only for requests
  */
 export function applySignal(
   target: SignalTarget,
   name: string,
   args: readonly unknown[],
   nowMs: number,
-  understandsRequests: () => boolean = () => true,
+  follows: Follows = FOLLOWS_ALL,
 ): boolean {
   const [first, second] = args;
   if (isControl(name, first)) {
@@ -45,8 +46,8 @@ export function applySignal(
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
     target.accept(first, second as Uint8Array, nowMs);
-  } else if (name === BATCHER.signals.submit && isRequest(first) && understandsRequests()) {
-    target.submit(first, nowMs);
+  } else if (name === BATCHER.signals.submit && isRequest(first) && follows('requests')) {
+    target.submit(first, nowMs, follows);
   } else {
     target.countForeignSignal();
     return false;

@@ -60,6 +60,15 @@ export const PATCHES = {
    */
   payloadLimit: 'payload-limit',
   /**
+   * A request that would not fit into a batch is answered as too large (`payloadBytesMax` of the settings).
+   *
+   * - Since 0.3.0. Version 0.2.0 takes it, and Temporal refuses the batch.
+   * - Marked by: the first such request of a run. A closed run's history is read as if each run did so. What an earlier
+   *   version has inserted is in the table, and counts as inserted.
+   * - Rollback: nothing else.
+   */
+  requestLimit: 'request-limit',
+  /**
    * If an activity waits on another task queue than the settings name, it is cancelled and scheduled on that one.
    *
    * - Since 0.2.0. Version 0.1.0 knows one task queue.

@@ -1,6 +1,14 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
-import { CONFIRMATION_FORMAT, REQUEST_FORMAT, requestSource, type RowRequest } from '../../../src/protocol/request.js';
+import { decodeRequest } from '../../../src/codecs/requestCodec.js';
+import { PAYLOAD_BYTES_MAX } from '../../../src/protocol/payloadLimit.js';
+import {
+  CONFIRMATION_FORMAT,
+  REQUEST_FORMAT,
+  REQUEST_LIMITS,
+  requestSource,
+  type RowRequest,
+} from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import type { RunIdentity } from '../../../src/workflows/runIdentity.js';
@@ -390,4 +398,37 @@ it('a chunk without records brings only settings', () => {
   state.accept({ ...chunk(), settings: settings({ maxRecords: 7 }) }, NO_BODIES, 0);
   expect(state.settings.batch.maxRecords).toBe(7);
   expect(state.status(QUIET)).toMatchObject({ bufferedRecords: 0, counters: { signals: 1, duplicateChunks: 0 } });
+});
+
+const LARGEST_REQUEST = { ...REQUEST, value: 'x'.repeat(REQUEST_LIMITS.bytes - 600) };
+
+it.each([
+  [256 * 1024, false],
+  [undefined, true],
+])(
+  'a request that would not fit into a batch is answered as too large, where Temporal takes payloads of %s bytes',
+  (payloadBytesMax, isWhole) => {
+    const limits = payloadBytesMax === undefined ? {} : { payloadBytesMax };
+    const state = new BatcherState(RUN, input(limits), new Uint8Array(0));
+    state.submit(LARGEST_REQUEST, 0);
+    const { spec, bodies } = state.takeBatch('delay', 0);
+    const { tooLargeBytes, value } = decodeRequest(bodies, 0);
+    if (isWhole) expect([value?.length, tooLargeBytes]).toEqual([LARGEST_REQUEST.value.length, undefined]);
+    else expect(tooLargeBytes).toBeGreaterThan(LARGEST_REQUEST.value.length);
+    const bytes = Buffer.byteLength(JSON.stringify(spec)) + bodies.length;
+    expect(bytes).toBeLessThan((payloadBytesMax ?? PAYLOAD_BYTES_MAX) * 0.75);
+  },
+);
+
+it('a run of a version that took such a request takes it again', () => {
+  const state = new BatcherState(RUN, input({ payloadBytesMax: 256 * 1024 }), new Uint8Array(0));
+  const asked: string[] = [];
+  state.submit(LARGEST_REQUEST, 0, (behaviour) => {
+    asked.push(behaviour);
+    return false;
+  });
+  state.submit({ ...REQUEST, id: 'small' }, 0, () => expect.unreachable('it makes no difference'));
+  const [large] = state.buffered;
+  expect(decodeRequest(large!.body, 0).value).toHaveLength(LARGEST_REQUEST.value.length);
+  expect(asked).toEqual(['requestLimit']);
 });

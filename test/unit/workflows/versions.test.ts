@@ -21,6 +21,7 @@ it('keeps the ids that stand in histories', () => {
     foreignSignals: 'foreign-signals',
     continuation: 'continuation',
     payloadLimit: 'payload-limit',
+    requestLimit: 'request-limit',
     installations: 'installations',
   });
 });
