@@ -41,6 +41,9 @@ function sharedGroups(pipelines: Pipelines): ConfigProblem[] {
   return problems;
 }
 
+/** Kafka's own limit of a topic's name. */
+const TOPIC_CHARACTERS_MAX = 249;
+
 /**
  * Acknowledgements and dead letters may not go to each other's topics, nor to a topic that is read.
  *
@@ -62,6 +65,10 @@ function answerTopics(pipeline: Pipeline, name: string, readers: ReadonlyMap<str
       problems.push({ path, message });
     }
   }
+  if (deadLetterTopic.length > TOPIC_CHARACTERS_MAX) {
+    const message = `would be ${deadLetterTopic}, which is longer than the ${TOPIC_CHARACTERS_MAX} characters that Kafka takes: name one`;
+    problems.push({ path: ['deadLetter', 'topic'], message });
+  }
   for (const [path, topic] of replies)
     if (topic === deadLetterTopic) problems.push({ path, message: 'must not be the dead-letter topic' });
   return problems;
@@ -75,7 +82,7 @@ function tablesOfUnreadTopics({ topics, tables }: Pipeline): ConfigProblem[] {
 }
 
 function sharedTables({ topics, table, tables }: Pipeline): ConfigProblem[] {
-  const named = topics.filter((topic) => !isTopicPattern(topic));
+  const named = [...new Set(topics)].filter((topic) => !isTopicPattern(topic));
   return [...collidingTopics({ table: { ofTopics: tables, others: table } }, named)].map(([shared, sharing]) => {
     const message = `topics ${sharing.join(' and ')} would share the table ${shared}: give them tables of their own under tables`;
     return { path: ['table'], message };

@@ -4,9 +4,12 @@ import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, nonEmpty, size } from './valueSchemas.js';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
-const topicName = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, {
-  error: 'must be a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, dash, underscore',
-});
+const topicName = z
+  .string()
+  .regex(/^[a-zA-Z0-9._-]{1,249}$/, {
+    error: 'must be a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, dash, underscore',
+  })
+  .refine(isNoPath, { error: 'must be a Kafka topic name, and not . or ..' });
 
 const inputTopic = z
   .string()
@@ -15,7 +18,13 @@ const inputTopic = z
   })
   .refine((text) => !isTopicPattern(text) || topicPattern(text) !== null, {
     error: 'is no regular expression that JavaScript understands',
-  });
+  })
+  .refine(isNoPath, { error: 'must be a Kafka topic name, and not . or ..' });
+
+/** Kafka keeps a topic in a folder of its name, so it refuses these two. */
+function isNoPath(name: string): boolean {
+  return name !== '.' && name !== '..';
+}
 
 /**
  * A table's name: parts without special characters, or between backquotes. It is no `pattern` in the schema, because

@@ -60,12 +60,12 @@ export async function tell(
   request: ControlRequest,
 ): Promise<Report> {
   try {
-    const { batch, ...verdict } = planControl(action, await find(client, target));
+    const { batch, ...verdict } = planControl(action, await find(client, target), target);
     if (verdict.outcome === 'told') {
       const handle = client.workflow.getHandle(target.workflowId);
       await handle.signal(BATCHER.signals[action], batch === undefined ? request : { ...request, batch });
     }
-    return { ...target, ...verdict };
+    return { pipeline: target.pipeline, workflowId: target.workflowId, ...verdict };
   } catch (error) {
     return { ...target, outcome: 'failed', message: messageOf(error) };
   }

@@ -9,6 +9,8 @@ import { unflushedRecords } from '../shared/unflushedRecords.js';
 export interface Target {
   readonly pipeline: string;
   readonly workflowId: string;
+  /** It was named by a workflow id that the configuration's layout does not have: an earlier layout's, or mistyped. */
+  readonly isOfOtherLayout?: true;
 }
 
 /** What is known of a batcher before a signal is sent. */
@@ -71,7 +73,10 @@ function allOf({ name, layout }: PipelineConfig): Target[] {
 function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target {
   if (batcher.startsWith('ktb:')) {
     const owner = pipelines.find(({ name }) => batcher.split(':')[1] === name);
-    if (owner !== undefined) return { pipeline: owner.name, workflowId: batcher };
+    if (owner !== undefined) {
+      const isKnown = allOf(owner).some(({ workflowId }) => workflowId === batcher);
+      return { pipeline: owner.name, workflowId: batcher, ...(isKnown ? {} : { isOfOtherLayout: true }) };
+    }
     throw new UsageError(`${batcher} is no batcher of ${pipelines.map(({ name }) => name).join(', ')}`);
   }
   const [only] = pipelines;
@@ -97,13 +102,19 @@ export interface Plan extends Verdict {
  *
  * @returns `told` if the signal has to be sent
  */
-export function planControl(action: ControlAction, found: Found): Plan {
+export function planControl(action: ControlAction, found: Found, { isOfOtherLayout = false } = {}): Plan {
   if (found.state === 'running') {
     return action === 'park'
       ? planParking(found.status, found.failing)
       : planRunning(action, found.status, found.failing);
   }
   if (found.state === 'not started') {
+    if (isOfOtherLayout)
+      return {
+        outcome: 'failed',
+        message:
+          'Temporal knows no batcher of that name: it is mistyped, or was drained longer ago than Temporal keeps',
+      };
     return action === 'pause'
       ? { outcome: 'failed', message: 'was never started, and will not be paused when its first record starts it' }
       : { outcome: 'already', message: 'was never started: it holds nothing' };

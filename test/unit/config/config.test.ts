@@ -355,6 +355,24 @@ pipelines:
   ]);
 });
 
+it('refuses names that no topic can have, also for a dead-letter topic that has its name from the input topic', () => {
+  const long = 'x'.repeat(240);
+  const text = `
+pipelines:
+  a: { topics: [.], table: t }
+  b: { topics: [y], table: t, reply: { topic: .. } }
+`;
+  expect(problems(text)).toEqual([
+    'line 3: pipelines.a.topics[0]: must be a Kafka topic name, and not . or ..',
+    'line 4: pipelines.b.reply.topic: must be a Kafka topic name, and not . or ..',
+  ]);
+  expect(problems(`pipelines: { a: { topics: [${long}], table: t } }`)).toEqual([
+    `line 1: pipelines.a.deadLetter.topic: would be ${long}.dead-letters, which is longer than the 249 characters that Kafka takes: name one`,
+  ]);
+  // A topic that is named twice shares no table with another one.
+  expect(parse(`pipelines: { a: { topics: [o, o], table: '{topic}' } }`).pipelines).toHaveLength(1);
+});
+
 it('gives a value that is no object a column, and refuses what makes sense for objects only', () => {
   const columns = (text: string) =>
     parse(`pipelines: { a: { topics: [x], table: t, format: text${text} } }`).pipelines[0]?.settings.destination

@@ -79,6 +79,16 @@ it('takes nothing for flushed that a closed run may hold, and nothing for paused
   }
 });
 
+it('takes no batcher that Temporal does not know for one without work, if its name is none of the configuration’s layout', () => {
+  const find = (batcher: string) => targetsOf(pipelines, { batchers: [batcher] })[0]!;
+  const known = find(ids({ pipeline: 'orders' })[0]!);
+  const mistyped = find('ktb:orders:16-key:99');
+  for (const action of ['resume', 'flush', 'drain', 'park'] as const) {
+    expect(planControl(action, { state: 'not started' }, known).outcome).toBe('already');
+    expect(planControl(action, { state: 'not started' }, mistyped).outcome).toBe('failed');
+  }
+});
+
 const onItsWay = { number: 7, reason: 'delay', records: 12, bytes: 1, startedAtMs: 0, parked: false } as const;
 const insertFails = { step: 'insert', message: 'ClickHouse error 60' } as const;
 
