@@ -9,6 +9,8 @@ import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { BATCHER } from '../../src/protocol/batcherId.js';
 import type { BatcherInput, BatcherStatus } from '../../src/protocol/batcher.js';
 import { encodeChunk } from '../../src/codecs/chunkCodec.js';
+import { decodeRequest } from '../../src/codecs/requestCodec.js';
+import { REQUEST_FORMAT } from '../../src/protocol/request.js';
 import { sealEnvelope, UNKNOWN_RUN, type BatchSpec, type RejectionSpec } from '../../src/protocol/flush.js';
 import { type FlushActivities } from '../../src/protocol/flushActivities.js';
 import type { BatchLimits } from '../../src/protocol/settings.js';
@@ -421,6 +423,27 @@ it('strangers’ signals that are too large for the payloads that Temporal takes
       [null, 90_004],
       ['["small"]', 9],
     ]);
+  }));
+
+it('a workflow’s row that fits into a signal, but into no batch, is flushed as too large, and holds nothing', () =>
+  withBatcher({ payloadBytesMax: 100_000 }, async (handle) => {
+    const flushed: Uint8Array[] = [];
+    insertBatch = (spec, bodies) => {
+      flushed.push(bodies);
+      return Promise.resolve(done(recordsOf(spec)));
+    };
+    const request = { format: REQUEST_FORMAT, id: 'a', requester: 'w', value: 'x'.repeat(90_000) };
+    await handle.signal(BATCHER.signals.submit, request);
+    await eventually(() => expect(flushed).toHaveLength(1));
+    expect(decodeRequest(flushed[0]!, 0)).toMatchObject({ value: null, tooLargeBytes: expect.any(Number) as number });
+    // The run's history can be replayed: it says that the request was decided so.
+    const history = await handle.fetchHistory();
+    const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
+    for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks }, [
+      { workflowId: handle.workflowId, history },
+    ]))
+      expect(error).toBeUndefined();
+    expect(JSON.stringify(history)).toContain(Buffer.from('{"id":"request-limit"').toString('base64').slice(0, 24));
   }));
 
 it('drains: flushes what it holds, then ends', () =>

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { decodeRequest } from '../../../src/codecs/requestCodec.js';
+import { REQUEST_FORMAT, REQUEST_LIMITS } from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun } from '../../../src/workflows/closedRun.js';
 import { input } from '../../support/chunks.js';
@@ -55,4 +57,28 @@ it('an inherited batch is given up like any other, and the next heir knows', () 
   heir.control('park', { ...by, batch: batch.number }, 4);
   expect(heir.parking).toEqual(parking);
   expect(heir.handOn(null).estates[0]?.begun).toMatchObject({ parking });
+});
+
+it('a run that was held by a request too large for its batch leaves it to an heir, which answers it as too large', () => {
+  const told = input({ payloadBytesMax: 256 * 1024 });
+  const request = {
+    format: REQUEST_FORMAT,
+    id: 'a',
+    requester: 'w',
+    value: 'x'.repeat(REQUEST_LIMITS.bytes - 600),
+  } as const;
+  const living = new BatcherState({ workflowId, runId: 'r1' }, told, NO_BODIES);
+  // As version 0.2.0 did.
+  living.submit(request, 0, () => false);
+  const { spec } = living.takeBatch('delay', 1);
+  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  closed.apply({ type: 'started', input: told, bodies: NO_BODIES });
+  closed.apply({ type: 'signaled', name: 'submit', args: [request], atMs: 0 });
+  closed.apply({ type: 'taskCompleted' });
+  closed.apply({ type: 'requestsUnderstood' });
+  closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
+  closed.end();
+  expect(closed.inheritance().estates[0]?.batches).toEqual([1]);
+  const [chunk] = closed.unflushed;
+  expect(decodeRequest(chunk!.body, 0).tooLargeBytes).toBeGreaterThan(request.value.length);
 });
