@@ -59,15 +59,16 @@ export async function tell(
   action: ControlAction,
   request: ControlRequest,
 ): Promise<Report> {
+  const { pipeline, workflowId } = target;
   try {
     const { batch, ...verdict } = planControl(action, await find(client, target), target);
     if (verdict.outcome === 'told') {
-      const handle = client.workflow.getHandle(target.workflowId);
+      const handle = client.workflow.getHandle(workflowId);
       await handle.signal(BATCHER.signals[action], batch === undefined ? request : { ...request, batch });
     }
-    return { pipeline: target.pipeline, workflowId: target.workflowId, ...verdict };
+    return { pipeline, workflowId, ...verdict };
   } catch (error) {
-    return { ...target, outcome: 'failed', message: messageOf(error) };
+    return { pipeline, workflowId, outcome: 'failed', message: messageOf(error) };
   }
 }
 

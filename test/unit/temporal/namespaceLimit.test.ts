@@ -2,7 +2,6 @@ import { expect, it } from 'vitest';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Config } from '../../../src/config/config.js';
 import { readPayloadLimit, withPayloadLimit } from '../../../src/temporal/namespaceLimit.js';
-import { BATCHER_FORMAT } from '../../../src/protocol/batcher.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import { chunk, input, settings } from '../../support/chunks.js';
@@ -53,30 +52,3 @@ it.each([2 * MIB, MIB, MIB / 2])('under a limit of %i bytes no payload of a batc
   expect(bytesOf(next) + bodies.length).toBeLessThan(payloadBytesMax * 0.95);
   expect(bytesOf(state.handOn(null))).toBeLessThan((payloadBytesMax * LIMITS.inputBytes) / (2 * MIB) + 1);
 });
-
-it.each([0, 500, 1_100, 2_000])(
-  'a batch fits into a payload beside a destination with tables for %i topics',
-  (topics) => {
-    const payloadBytesMax = 256 * 1024;
-    const ofTopics = Object.fromEntries(
-      Array.from({ length: topics }, (_, index) => [
-        `company.department.stream-${index}.events`,
-        `warehouse.company_department_stream_${index}_events`,
-      ]),
-    );
-    const plain = settings({ maxRecords: 1_000_000, maxBytes: 1_000_000_000 });
-    const many = { ...plain, destination: { ...plain.destination, table: { ofTopics, others: 'others' } } };
-    const config = { pipelines: [{ name: 'orders', settings: many }] } as unknown as Config;
-    const told = withPayloadLimit(config, payloadBytesMax).pipelines[0]!.settings;
-    const state = new BatcherState(RUN, { format: BATCHER_FORMAT, settings: told }, new Uint8Array(0));
-    const body = new Uint8Array(4_000);
-    for (let from = 0; from < 100; from++) state.accept(chunk({ from, to: from + 1 }), body, 0);
-    while (state.buffered.length > 0) {
-      const { spec, bodies } = state.takeBatch('delay', 0);
-      expect(bytesOf(spec) + bodies.length).toBeLessThan(payloadBytesMax);
-      state.finishFlush({ inserted: spec.chunks.length, rejected: 0, skipped: 0 }, spec.id, 0);
-    }
-    // A destination of usual size takes nothing off the limit.
-    if (topics <= 500) expect(told.batch.payloadBytesMax).toBe(payloadBytesMax);
-  },
-);
