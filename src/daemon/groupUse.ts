@@ -21,7 +21,7 @@ export function createGroupUse(
         return await useOf(pipeline, admin);
       } catch (error) {
         // A worker needs no right to the group.
-        if (isRefusal(error)) return null;
+        if (isRefusal(error)) return { groupId: pipeline.groupId, use: null };
         throw error;
       }
     },

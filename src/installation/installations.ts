@@ -4,7 +4,7 @@ import { ownTaskQueue, type Installation } from '../protocol/installation.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { completeClaim, CLAIM_FORMAT, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
 import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
-import { otherReader, type GroupUse } from './groupUse.js';
+import { judgeGroups, type GroupJudgement, type GroupUse } from './groupUse.js';
 
 export interface InstallationsOptions {
   readonly config: Pick<Config, 'pipelines' | 'installation'> & { readonly temporal: { readonly taskQueue: string } };
@@ -23,10 +23,11 @@ export interface InstallationsOptions {
 const OTHERS_KEPT_MS = 15_000;
 /** Attempts to write a claim, at most. Several members may replace it at the same time. */
 const ATTEMPTS_MAX = 20;
+const FREE_GROUPS: GroupJudgement = { problems: new Map(), last: new Set() };
 
 /**
- * Some pipelines belong to another installation. A later try helps if these pipelines are given back; otherwise the
- * configuration has to change.
+ * Some pipelines belong to another installation, or it cannot be told yet. A later try helps if these pipelines are given
+ * back, or once a consumer has claimed them; otherwise the configuration has to change.
  */
 export class OtherInstallationError extends Error {
   override readonly name = 'OtherInstallationError';
@@ -66,15 +67,21 @@ export class Installations {
       mine.push({ name, evidence: found, stored });
     }
     const names = mine.flatMap(({ stored }) => stored?.claim.installation?.name ?? []);
-    const unclaimed = mine.every(({ stored }) => stored === null) ? mine.map(({ name }) => name) : null;
+    const unclaimed = mine.flatMap(({ name, stored }) => (stored === null ? name : []));
+    const groups = await this.#judgeGroups(unclaimed);
     for (const { name, evidence: found, stored } of mine) {
       const problem =
-        stored === null ? await this.#groupProblem(name, unclaimed) : this.#problem(name, stored.claim, found, names);
+        stored === null ? await this.#groupProblem(name, groups) : this.#problem(name, stored.claim, found, names);
       if (problem !== null) problems.push(problem);
       else if (stored?.claim.installation) this.#byPipeline.set(name, stored.claim.installation);
     }
     if (problems.length > 0) throw new OtherInstallationError(problems.join('; '));
-    for (const { name, evidence: found, stored } of mine) await this.#claim(name, found, stored);
+    // If this breaks off, the next try still has the proof for those that are left.
+    const ordered = [
+      ...mine.filter(({ name }) => !groups.last.has(name)),
+      ...mine.filter(({ name }) => groups.last.has(name)),
+    ];
+    for (const { name, evidence: found, stored } of ordered) await this.#claim(name, found, stored);
     this.#isSettled = true;
   }
 
@@ -144,13 +151,15 @@ export class Installations {
     }
   }
 
-  /** Why a pipeline that nobody has claimed is not claimed. Null if it may be. See {@link otherReader}. */
-  async #groupProblem(pipeline: string, unclaimed: readonly string[] | null): Promise<string | null> {
-    const { claims, groupUse } = this.#options;
-    if (this.#isSettled) return null;
-    const found = await otherReader(pipeline, unclaimed, groupUse);
-    // The users of the group may be members of this installation that have claimed the pipeline since it was read.
-    if (found === null || (await claims.read(pipelineClaim(pipeline))) !== null) return null;
+  async #judgeGroups(unclaimed: readonly string[]): Promise<GroupJudgement> {
+    return this.#isSettled ? FREE_GROUPS : judgeGroups(unclaimed, this.#options.groupUse);
+  }
+
+  /** Why a pipeline that nobody has claimed is not claimed. Null if it may be. */
+  async #groupProblem(pipeline: string, { problems }: GroupJudgement): Promise<string | null> {
+    const found = problems.get(pipeline);
+    // Members of this installation may have claimed the pipeline since it was read, and use the group.
+    if (found === undefined || (await this.#options.claims.read(pipelineClaim(pipeline))) !== null) return null;
     return `${found.message}: ${found.todo}`;
   }
 

@@ -195,7 +195,9 @@ it('a pipeline whose group an installation with another namespace reads is refus
       await eventually(async () => {
         const { status, text } = await refused.get('/readyz');
         expect(status).toBe(503);
-        expect(text).toContain(`group ktb-${name} is used already (${use}), but pipeline ${name} has never run in`);
+        expect(text).toContain(
+          `group ktb-${name} is used already (${use}), but pipeline ${name} has no batcher and no`,
+        );
         expect(text).toContain('set another groupId');
       });
       await refused.kill();

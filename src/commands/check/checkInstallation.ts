@@ -3,7 +3,7 @@ import { judgeClaim, otherPlace, placeIds, type Claim, type Evidence } from '../
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { createGroupUse } from '../../daemon/groupUse.js';
 import { gatherEvidence } from '../../installation/evidence.js';
-import { otherReader } from '../../installation/groupUse.js';
+import { judgeGroups } from '../../installation/groupUse.js';
 import { findInstallation, otherInstallation, setName } from '../../installation/installations.js';
 import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';
 import { answerOf } from '../shared/chosen.js';
@@ -22,13 +22,16 @@ export async function checkInstallation(config: Config, timeoutMs: number): Prom
         for (const name of evidence.keys()) claimed.set(name, (await claims.read(pipelineClaim(name)))?.claim ?? null);
         const names = [...claimed.values()].flatMap((claim) => claim?.installation?.name ?? []);
         const groupUse = createGroupUse(config, admin, client);
-        const unclaimed = [...claimed.values()].every((claim) => claim === null) ? [...claimed.keys()] : null;
+        const unclaimed = [...claimed].flatMap(([name, claim]) => (claim === null ? name : []));
+        const { problems } = await judgeGroups(unclaimed, groupUse);
         for (const [name, mine] of evidence) {
           const claim = claimed.get(name) ?? null;
           const known = claim?.installation ? NOT_ASKED : await findInstallation(claims, config, mine);
-          const reader = claim === null ? await otherReader(name, unclaimed, groupUse) : null;
-          if (reader !== null) found.push(judges(`pipeline ${name}`).wrong(reader.message, reader.todo));
-          else found.push(judgePipeline({ name, claim, names, configured: config.installation, mine, ...known }));
+          const problem = problems.get(name);
+          if (problem === undefined)
+            found.push(judgePipeline({ name, claim, names, configured: config.installation, mine, ...known }));
+          else
+            found.push(judges(`pipeline ${name}`)[problem.passes ? 'warning' : 'wrong'](problem.message, problem.todo));
         }
         return [...found, ...judgeEvidence(config.installation, [...evidence.values()])];
       }),

@@ -36,13 +36,15 @@ interface SetUp {
   readonly installation?: string;
   /** Pipelines whose groups are used already. */
   readonly used?: readonly string[];
+  /** Pipelines about whose groups Kafka does not let this process ask. */
+  readonly unknown?: readonly string[];
   /** Pipelines that have batchers in this namespace. */
   readonly batchersOf?: readonly string[];
 }
 
 function member(
   claims: MemoryClaims,
-  { evidence, pipelines, installation, used = [], batchersOf = [] }: SetUp,
+  { evidence, pipelines, installation, used = [], unknown = [], batchersOf = [] }: SetUp,
   role = 'worker',
 ): Installations {
   const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
@@ -55,8 +57,11 @@ function member(
     claims,
     evidence: () => Promise.resolve(new Map(pipelines.map((name) => [name, known]))),
     groupUse: {
-      usedGroup: (name) =>
-        Promise.resolve(used.includes(name) ? { groupId: `ktb-${name}`, use: 'it has 2 members' } : null),
+      usedGroup: (name) => {
+        const group = (use: string | null) => Promise.resolve({ groupId: `ktb-${name}`, use });
+        if (unknown.includes(name)) return group(null);
+        return used.includes(name) ? group('it has 2 members') : Promise.resolve(null);
+      },
       hasBatchers: (name) => Promise.resolve(batchersOf.includes(name)),
     },
     mayName: role === 'worker',
@@ -128,7 +133,7 @@ describe('an installation', () => {
       const other = member(claims, { evidence: HERE, pipelines: ['mine', 'orders'], used: ['orders'] }, role);
       await expect(other.settle()).rejects.toThrow(OtherInstallationError);
       await expect(other.settle()).rejects.toThrow(
-        /^group ktb-orders is used already \(it has 2 members\), but pipeline orders has never run in this namespace of Temporal: .* set groupId: ktb-orders$/,
+        /^group ktb-orders is used already \(it has 2 members\), but pipeline orders has no batcher and no claim in this namespace of Temporal: .* set groupId: ktb-orders\. .* run ktb drain, .* run ktb rewind here before the consumers start$/,
       );
       expect(claims.stored.size).toBe(0);
     }
@@ -142,6 +147,64 @@ describe('an installation', () => {
     const claims = new MemoryClaims();
     await member(claims, { ...upgraded, pipelines: ['busy'] }).settle();
     await expect(member(claims, upgraded).settle()).rejects.toThrow('group ktb-idle is used already');
+  });
+
+  it('claims all of version 0.1.0, wherever an earlier try broke off', async () => {
+    const pipelines = ['busy', 'idle', 'unused', 'idle too'];
+    const upgraded = { evidence: HERE, pipelines, used: ['busy', 'idle', 'idle too'], batchersOf: ['busy'] };
+    for (const role of ['worker', 'consumer'])
+      for (const failsAt of pipelines) {
+        const claims = new MemoryClaims();
+        const create = claims.create.bind(claims);
+        claims.create = (name, claim) =>
+          name === `ktb-pipeline:${failsAt}` ? Promise.reject(new Error('away')) : create(name, claim);
+        const first = member(claims, upgraded, role);
+        await expect(first.settle()).rejects.toThrow('away');
+        claims.create = create;
+        await member(claims, upgraded, role).settle();
+        await first.settle();
+        expect([...claims.stored.keys()]).toEqual(
+          expect.arrayContaining(pipelines.map((name) => `ktb-pipeline:${name}`)),
+        );
+      }
+  });
+
+  it('leaves the first claim of a pipeline to a process that may ask Kafka about the group', async () => {
+    const claims = new MemoryClaims();
+    const setUp = { evidence: HERE, pipelines: ['orders', 'mine'] };
+    const worker = member(claims, { ...setUp, unknown: ['orders'] });
+    await expect(worker.settle()).rejects.toThrow(
+      /^pipeline orders has no batcher and no claim in this namespace of Temporal, and Kafka does not let this process ask whether group ktb-orders is used already: this process waits until a consumer, /,
+    );
+    expect(claims.stored.size).toBe(0);
+    // Another namespace reads the group: the worker has not let the consumer in.
+    const refused = member(claims, { ...setUp, used: ['orders'] }, 'consumer');
+    await expect(refused.settle()).rejects.toThrow('group ktb-orders is used already');
+    await expect(worker.settle()).rejects.toThrow('waits until a consumer');
+    const consumer = member(claims, setUp, 'consumer');
+    await consumer.settle();
+    await worker.settle();
+    expect(worker.of('orders')).not.toBeNull();
+    await consumer.settle();
+    expect(consumer.of('orders')).toEqual(worker.of('orders'));
+  });
+
+  it('needs no right to the group of a pipeline that is claimed here, or whose configuration has batchers of version 0.1.0', async () => {
+    const pipelines = ['busy', 'idle'];
+    await member(new MemoryClaims(), {
+      evidence: HERE,
+      pipelines,
+      unknown: pipelines,
+      batchersOf: ['busy'],
+    }).settle();
+    const claims = new MemoryClaims();
+    await member(claims, { evidence: HERE, pipelines }).settle();
+    const worker = member(claims, { evidence: HERE, pipelines, unknown: pipelines });
+    await worker.settle();
+    // It claims again what Temporal has lost.
+    claims.stored.clear();
+    await worker.settle();
+    expect([...claims.stored.keys()]).toContain('ktb-pipeline:idle');
   });
 
   it('is not refused a pipeline for its own members, and claims again what Temporal has lost', async () => {
