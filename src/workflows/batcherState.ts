@@ -175,9 +175,10 @@ export class BatcherState {
     const { payloadBytesMax, ...before } = batch;
     const size = firstBatchSize(buffer.chunks, batch);
     const sizeBefore = payloadBytesMax === undefined ? size : firstBatchSize(buffer.chunks, before);
+    const { runs } = buffer;
     const taken = this.takeChunks(decideBy(follows, 'payloadLimit', size, sizeBefore), reason, nowMs);
     const batcher = { pipeline, batcher: this.#workflowId, destination };
-    const spec = batchSpec(taken, { ...batcher, number: counters.batches, reason, runs: buffer.runs });
+    const spec = batchSpec(taken, { ...batcher, number: counters.batches, reason, runs });
     return { spec, bodies: joinBodies(taken) };
   }
 

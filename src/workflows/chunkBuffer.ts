@@ -9,18 +9,22 @@ import { encodedBytesOf, type Buffered } from './batchPlanning.js';
  *     append ──► buffered ──take──► in a batch
  */
 export class ChunkBuffer {
-  /** The runs in which the chunks have been, the present one last. */
+  /** The runs in which the oldest chunks have been, the present one last. */
   runs: readonly string[];
   /** Chunks at the head of the buffer that a flush signal asks for. */
   chunksToFlush = 0;
+  readonly #present: readonly string[];
   readonly #chunks: Buffered[] = [];
+  /** How many of the oldest chunks are of runs before. */
+  #restored = 0;
   #records = 0;
   #bytes = 0;
   #encodedBytes = 0;
 
-  /** @param runs the present run */
-  constructor(runs: readonly string[]) {
-    this.runs = runs;
+  /** @param present the present run */
+  constructor(present: readonly string[]) {
+    this.#present = present;
+    this.runs = present;
   }
 
   get chunks(): readonly Buffered[] {
@@ -62,7 +66,8 @@ export class ChunkBuffer {
   }
 
   /**
-   * Takes the oldest chunks out.
+   * Takes the oldest chunks out. Those after them that came in this run have been in no other. {@link runs} says so then.
+   * Otherwise a batcher with steady traffic, whose buffer is never empty at the end of a run, would never forget a run.
    *
    * @throws Error if there are fewer chunks, or the count is 0
    */
@@ -72,12 +77,15 @@ export class ChunkBuffer {
     this.#chunks.splice(0, count);
     for (const buffered of taken) this.#weigh(buffered, -1);
     this.chunksToFlush = Math.max(0, this.chunksToFlush - count);
+    this.#restored = Math.max(0, this.#restored - count);
+    if (this.#restored === 0) this.runs = this.#present;
     return taken;
   }
 
   /** The chunks of the run before, and their bodies, one after the other. */
   restore(chunks: readonly AcceptedChunk[], bodies: Uint8Array): void {
     for (const buffered of splitChunks({ chunks, bodies })) this.append(buffered);
+    this.#restored = chunks.length;
   }
 
   #weigh(buffered: Buffered, sign: 1 | -1): void {

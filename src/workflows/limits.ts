@@ -22,7 +22,7 @@ export const LIMITS = {
   foreignSignalsBytes: 1_500_000,
   /** Control signals that are remembered. */
   controls: 20,
-  /** Runs that a buffer remembers. There is more than one only if a paused batcher continues as new. */
+  /** Runs that a buffer remembers. There are more than two only if its oldest chunks are flushed in none of them, as while it is paused. */
   bufferRuns: 50,
 } as const;
 

@@ -26,9 +26,9 @@ const fresh = (limits = {}) => new BatcherState(RUN, input(limits), NO_BODIES);
 const done = (records: number) => ({ inserted: records, rejected: 0, skipped: 0 });
 
 /** The next run, through JSON as continue-as-new sends it. */
-function continued(state: BatcherState): BatcherState {
+function continued(state: BatcherState, runId = RUN.runId): BatcherState {
   const { input: next, bodies } = state.carryOver(0);
-  return new BatcherState(RUN, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
+  return new BatcherState({ ...RUN, runId }, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
 }
 
 it('waits without a timer while it is empty, and until the oldest record is old enough otherwise', () => {
@@ -222,6 +222,25 @@ it('carries over what one run can be given, however many partitions it has seen,
   following.accept(chunk(segments[19_999] as (typeof segments)[0]), BODY, 20_001);
   expect(following.status(QUIET).counters.duplicateChunks).toBe(1);
 }, 60_000);
+
+it('a batch names the runs that its chunks have been in, and no earlier ones, though no run ends with an empty buffer', () => {
+  let state = fresh();
+  let to = 0;
+  const accept = () => state.accept(chunk({ from: to - 1, to: to++ }), BODY, 0);
+  const runsOfBatch = () => {
+    const { spec } = state.takeBatch('delay', 0);
+    state.finishFlush(done(spec.chunks.length), spec.id, 0);
+    return spec.runs;
+  };
+  for (let run = 0; run <= 2 * LIMITS.bufferRuns; run++) {
+    accept();
+    state = continued(state, `run ${run}`);
+    accept();
+    expect(runsOfBatch()).toEqual([run === 0 ? RUN.runId : `run ${run - 1}`, `run ${run}`]);
+    accept();
+    expect(runsOfBatch()).toEqual([`run ${run}`]);
+  }
+});
 
 it('stops continuing after ten runs in which nothing was handled', () => {
   let state = fresh();
