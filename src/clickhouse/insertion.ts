@@ -43,6 +43,15 @@ export class Insertion {
    * @throws InsertError if the batch has to be held
    */
   async insert(): Promise<RefusedRow[]> {
+    try {
+      return await this.#insert();
+    } finally {
+      // Also if something else ends the attempt: the views have what was answered with success.
+      await this.#sender.sent.noteSettled();
+    }
+  }
+
+  async #insert(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
     const { rows, rejected } = this.#batchRows;
     if (repeated || fill !== undefined) await this.found.lookUp(rejected.length === 0 ? rows : [...rows, ...rejected]);
@@ -59,7 +68,6 @@ export class Insertion {
     const verdicts = [...certain, ...confirmed];
     // A row in the table is inserted, even if its last attempt ended with an error.
     if (verdicts.length > 0) await this.found.lookUp(verdicts.map(({ item }) => item));
-    await this.#sender.sent.noteSettled();
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 

@@ -82,8 +82,9 @@ async function untilDone(
 ): Promise<BatchInsertResult> {
   let notes: InsertNotes | undefined;
   for (let attempt = 1; ; attempt++) {
+    const { deaths } = table;
     const save = (saved: InsertNotes) => {
-      if (attempt > withoutNotes) notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
+      if (attempt > withoutNotes && table.deaths === deaths) notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
       return Promise.resolve();
     };
     const journal = {
@@ -316,6 +317,23 @@ it.each([
     expect(result.missedByViews).toBeNull();
     expect(offsetsOf(result.inserted)).toEqual(offsetsIn(table));
     expect(table.viewRows).toHaveLength(table.rows.length);
+  },
+);
+
+it.each(['required', 'best-effort'] as const)(
+  'a batch that waits for a row too large for a proxy waits for no view that has taken all others: %s',
+  async (views) => {
+    const table = new FakeTable();
+    Object.assign(table, { hasView: true, remembersTokens: false });
+    const tooLarge = classifyForeignAnswer(413);
+    const own = { journal: journal(), views };
+    const refusing = { ...own, tables: refusingOdd(table, tooLarge) };
+    const kinds = [...many(2, 'good'), 'odd', ...many(5, 'good')] satisfies Kind[];
+    await expect(insert(table, kinds, refusing)).rejects.toBe(tooLarge);
+    await expect(insert(table, kinds, { ...refusing, repeated: true })).rejects.toBe(tooLarge);
+    expect(table.viewRows).toHaveLength(7);
+    const { rejected, missedByViews } = await insert(table, kinds, { ...refusing, repeated: true, overdue: true });
+    expect([offsetsOf(rejected), missedByViews, offsetsIn(table).length]).toEqual([[2], null, 7]);
   },
 );
 

@@ -22,7 +22,7 @@ export type Fault =
   | 'diesBefore'
   | 'diesAfter';
 
-/** The process that inserts has died. */
+/** The process that inserts has died. It can note nothing any more, see {@link FakeTable.deaths}. */
 export class Died extends Error {}
 
 interface Row {
@@ -61,6 +61,8 @@ export class FakeTable {
   /** A probe fails with this. */
   probeFails: InsertError | undefined;
   lookUps = 0;
+  /** How many processes have died while they inserted. */
+  deaths = 0;
   /**
    * Whether the table is altered right before each of the next looks at its columns, and look-ups; not when it is empty.
    * `later`: it gets the column `later`, or loses it. True: another column gets another type.
@@ -134,7 +136,7 @@ export class FakeTable {
   #insert(rows: Row[], token: string, { text, ignoreViews }: { text: string; ignoreViews: boolean }): void {
     const fault = this.faults.shift() ?? 'none';
     this.insertSizes.push(rows.length);
-    if (fault === 'diesBefore') throw new Died();
+    if (fault === 'diesBefore') this.#die();
     if (fault === 'tooLargeForProxy') throw classifyForeignAnswer(413);
     if (fault === 'lostBefore') throw lost('lost before');
     if (this.ill !== undefined) throw this.ill;
@@ -150,13 +152,18 @@ export class FakeTable {
     }
     this.rows.push(...fresh);
     if (fault === 'lostInPart') throw lost('lost in part');
-    if (fault === 'viewFailsAndDies') throw new Died();
+    if (fault === 'viewFailsAndDies') this.#die();
     const refusal = VIEW_FAULTS[fault];
     if (refusal === undefined) this.#handOn(rows, token);
     else if (!ignoreViews) throw refusal;
     if (fault === 'lostAfter') throw lost('lost after');
-    if (fault === 'diesAfter') throw new Died();
+    if (fault === 'diesAfter') this.#die();
     this.takesOthers();
+  }
+
+  #die(): never {
+    this.deaths++;
+    throw new Died();
   }
 
   /** The rows of a partition, unless it has them under this token. */
@@ -164,14 +171,14 @@ export class FakeTable {
     const own = rows.filter(({ _partition }) => _partition === partition);
     const name = `${token}/${partition}`;
     const isKnown = this.#tokensOfPartitions.has(name) && this.remembersTokens !== false;
-    if (own.length > 0) this.#tokensOfPartitions.add(name);
+    if (own.length > 0 && this.remembersTokens !== false) this.#tokensOfPartitions.add(name);
     return isKnown ? [] : own;
   }
 
   /** To the view, which has a window of its own. */
   #handOn(rows: Row[], token: string): void {
     if (this.#tokensOfView.has(token) && this.remembersTokens !== false) return;
-    this.#tokensOfView.add(token);
+    if (this.remembersTokens !== false) this.#tokensOfView.add(token);
     this.viewRows.push(...rows);
   }
 
