@@ -59,17 +59,17 @@ export class AckPublisher {
    */
   async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
     const { activity, status } = batch;
-    const { groups, fallbacks } = await this.#route(reply, batch.answered);
+    const { groups, fallbacks, unknown } = await this.#route(reply, batch.answered);
     const earlier = this.#options.memos.of(activity).acks?.[status];
     const before = earlier?.published;
     const isThere = ([topic, group]: [string, readonly Answered[]]): boolean =>
       group.length === 0 || before?.get(topic) === digest(group);
-    if (earlier?.away.length === 0 && [...groups].every(isThere)) {
+    if (earlier?.away.length === 0 && unknown.size === 0 && [...groups].every(isThere)) {
       this.#note(batch, earlier);
       return null;
     }
     const published = new Map<string, readonly Answered[]>();
-    const failures: PublishError[] = [];
+    const failures = [...unknown.values()];
     // The pipeline's own topic comes last, because it also gets what another topic refuses.
     let own = groups.get(reply.topic) ?? [];
     groups.delete(reply.topic);
@@ -117,15 +117,23 @@ export class AckPublisher {
     }
   }
 
-  /** Groups records by the topic of their acknowledgements. */
+  /**
+   * Groups records by the topic of their acknowledgements. Without the groups of topics whose partitions are not known
+   * because Kafka does not say: `unknown` has the reason.
+   */
   async #route(
     reply: ReplySettings,
     answered: readonly Answered[],
-  ): Promise<{ groups: Map<string, readonly Answered[]>; fallbacks: Map<FallbackCause, number> }> {
+  ): Promise<{
+    groups: Map<string, readonly Answered[]>;
+    fallbacks: Map<FallbackCause, number>;
+    unknown: ReadonlyMap<string, PublishError>;
+  }> {
     const fallbacks = new Map<FallbackCause, number>();
+    const unknown = new Map<string, PublishError>();
     // Acknowledgements are the most expensive step. So if no record asks for anything, nothing is done here.
     const firstAsking = answered.findIndex(({ record }) => replyRequest(record.headers) !== undefined);
-    if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks };
+    if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks, unknown };
     const own = answered.slice(0, firstAsking);
     const groups = new Map([[reply.topic, own]]);
     const counts = new Map<string, number | null>();
@@ -136,7 +144,12 @@ export class AckPublisher {
         continue;
       }
       const asked = request.topic ?? reply.topic;
-      if (!counts.has(asked) && isAllowed(asked, reply)) counts.set(asked, await this.#options.partitions.count(asked));
+      if (!counts.has(asked) && !unknown.has(asked) && isAllowed(asked, reply)) {
+        const partitions = await this.#countOf(asked);
+        if (partitions instanceof PublishError) unknown.set(asked, partitions);
+        else counts.set(asked, partitions);
+      }
+      if (unknown.has(asked)) continue;
       const { topic, partition, fallback } = routeReply(request, reply, (name) => counts.get(name) ?? null);
       if (fallback !== undefined) count(fallbacks, fallback, 1);
       let group = groups.get(topic);
@@ -146,7 +159,18 @@ export class AckPublisher {
       else if (rejection === undefined) group.push({ source, record, replyPartition: partition });
       else group.push({ source, record, rejection, replyPartition: partition });
     }
-    return { groups, fallbacks };
+    for (const topic of unknown.keys()) groups.delete(topic);
+    return { groups, fallbacks, unknown };
+  }
+
+  /** The topic's partitions, null if there is no such topic, or why nobody knows. */
+  async #countOf(topic: string): Promise<number | null | PublishError> {
+    try {
+      return await this.#options.partitions.count(topic);
+    } catch (error) {
+      if (error instanceof PublishError) return error;
+      throw error;
+    }
   }
 
   #note({ activity, status }: Pick<AckBatch, 'activity' | 'status'>, acks: PublishedAcks | undefined): void {

@@ -23,6 +23,7 @@ function broker() {
   const failing = new Map<string, { refused: boolean }>();
   const topics: Record<string, OutgoingMessage[]> = {};
   const lookUps: string[] = [];
+  const unknown = new Set<string>();
   const memos = new BatchMemos();
   const acks = new AckPublisher({
     memos,
@@ -40,7 +41,7 @@ function broker() {
     partitions: {
       count: (topic) => {
         lookUps.push(topic);
-        return Promise.resolve(4);
+        return unknown.has(topic) ? Promise.reject(new PublishError(topic, 'no leader')) : Promise.resolve(4);
       },
     },
   });
@@ -59,7 +60,7 @@ function broker() {
         messages.map(({ value }) => (JSON.parse(String(value)) as { offset: number }).offset),
       ]),
     );
-  return { acks, memos, publish, offsets, failing, topics, lookUps };
+  return { acks, memos, publish, offsets, failing, topics, lookUps, unknown };
 }
 
 it('looks nothing up where no record asks for anything, and asks once for each topic otherwise', async () => {
@@ -99,6 +100,25 @@ it('one topic that is away keeps no other from its acknowledgements, and those c
   expect(() => acks.mustBeAnswerable('activity', 'inserted')).not.toThrow();
   await publish(list);
   expect(offsets()).toEqual({ own: [1], b: [3], a: [2] });
+});
+
+it('a topic whose partitions nobody knows now keeps no other from its acknowledgements, and those come once', async () => {
+  const { publish, offsets, unknown } = broker();
+  const list = [answered(1, { topic: 'a' }), answered(2), answered(3, { topic: 'b' }), answered(4, { topic: 'a' })];
+  unknown.add('a');
+  await expect(publish(list)).rejects.toThrow('no leader');
+  expect(offsets()).toEqual({ own: [2], b: [3] });
+  unknown.clear();
+  await publish(list);
+  expect(offsets()).toEqual({ own: [2], b: [3], a: [1, 4] });
+  // One that asks for a partition of the pipeline's own topic.
+  const other = broker();
+  other.unknown.add('own');
+  const ofOwn = [answered(1, { topic: 'a' }), answered(2, { partition: '1' }), answered(3)];
+  await expect(other.publish(ofOwn)).rejects.toThrow('no leader');
+  other.unknown.clear();
+  await other.publish(ofOwn);
+  expect(other.offsets()).toEqual({ a: [1], own: [2, 3] });
 });
 
 it('what is published for one status comes once, however often another one of the same activity fails', async () => {
