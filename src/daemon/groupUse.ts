@@ -3,6 +3,7 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
 import type { GroupUse, UsedGroup } from '../installation/groupUse.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
+import { ASSIGNER_NAME } from '../kafka/groupAssigner.js';
 import { findInputTopics } from '../kafka/inputTopics.js';
 import { isRefusal } from '../kafka/refusal.js';
 import { listLayouts } from '../temporal/batcherClient.js';
@@ -35,7 +36,9 @@ async function useOf(
 ): Promise<UsedGroup | null> {
   const { groupId } = pipeline;
   const { groups } = await admin.describeGroups([groupId]);
-  const members = groups[0]?.members.length ?? 0;
+  // A member of another program, which divides partitions in its own way, lets none of ktb's in. It takes no records.
+  const isOthers = !['', ASSIGNER_NAME].includes(groups[0]?.protocol ?? '');
+  const members = isOthers ? 0 : (groups[0]?.members.length ?? 0);
   if (members > 0) return { groupId, use: `it has ${members} ${members === 1 ? 'member' : 'members'}` };
   const topics = await findInputTopics(admin, pipeline);
   const { topics: found } = await admin.describeTopics(topics);

@@ -2,6 +2,9 @@ import kafkajs, { type Assigner, type GroupMember, type PartitionAssigner } from
 import { STALE_TOPIC, type StaleTopic } from './kafkajs/staleTopics.js';
 import { dividePartitions, subscribedTopics, type Subscriber } from './partitionAssignment.js';
 
+/** That of kafkajs's assigner. A group names it while it is stable. */
+export const ASSIGNER_NAME = 'RoundRobinAssigner';
+
 /**
  * Divides the partitions of a group among its members, if this member leads the group. The members' topics may differ,
  * for example while a changed configuration is rolled out. kafkajs's own assigner divides the leader's topics among all
@@ -20,7 +23,7 @@ export const groupAssigner: PartitionAssigner = (config) => {
     cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
 
   const assigner: Assigner & { [STALE_TOPIC]: () => StaleTopic | null } = {
-    name: roundRobin.name,
+    name: ASSIGNER_NAME,
     version: roundRobin.version,
     protocol: (subscription) => {
       others = new Map();
