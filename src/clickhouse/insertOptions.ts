@@ -20,6 +20,7 @@ export interface BatchInsertOptions {
     | 'wasTooLarge'
     | 'hasViews'
     | 'knowsTokens'
+    | 'remembersTokens'
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;

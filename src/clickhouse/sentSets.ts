@@ -21,6 +21,7 @@ export class SentSets {
   /** Sets of this attempt that were answered with success. */
   readonly #answered: Places[] = [];
   #stranded = new Set<number>();
+  #forgotten = false;
   /** Earlier attempts may have sent sets that are not known. */
   #incomplete = false;
   #whole: string | undefined;
@@ -50,6 +51,7 @@ export class SentSets {
       this.#unsettled.set(this.tokenOf(places.map((place) => this.#records[place] as SourcedRecord)), places);
     }
     this.#stranded = new Set(rowsOf(notes.stranded ?? []));
+    this.#forgotten = notes.forgotten === true;
   }
 
   #tokenOfAll(): string {
@@ -66,9 +68,9 @@ export class SentSets {
     return this.#journal.complete && !this.#incomplete;
   }
 
-  /** Whether tokens were not remembered when sets were sent. These sets must not be sent again. */
+  /** Whether tokens may not have been remembered when unsettled sets were sent. These must not be sent again. */
   get areForgotten(): boolean {
-    return this.#journal.notes?.forgotten === true;
+    return this.#forgotten;
   }
 
   /** Whether later attempts would find sets in the journal. */
@@ -90,15 +92,31 @@ export class SentSets {
    *
    * The sets that share rows with it have failed. They must not be sent again: once these rows are in the table, they
    * would come twice.
+   *
+   * @param remembered whether there were windows for its token
    */
-  async note(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
+  async note(rows: readonly BatchRow[], found: FoundRows, remembered: boolean): Promise<void> {
     const token = this.tokenOf(rows);
     this.#retire(token, rows, found);
+    this.#forgotten = !remembered || (this.#forgotten && this.#unsettled.size > 0);
     this.#unsettled.set(
       token,
       rows.map(({ place }) => place),
     );
-    await this.save();
+    await this.#save();
+  }
+
+  /** Notes that the tokens of unsettled sets may not be remembered, whatever is known of them later. */
+  async forget(): Promise<void> {
+    this.#forgotten = true;
+    await this.#save();
+  }
+
+  /** Notes that a set in the table was given up. Its rows were counted, and people may have brought them to the views. */
+  async giveUp(rows: readonly BatchRow[]): Promise<void> {
+    this.#unsettled.delete(this.tokenOf(rows));
+    for (const { place } of rows) this.#stranded.add(place);
+    await this.#save();
   }
 
   #retire(token: string, rows: readonly BatchRow[], found: FoundRows): void {
@@ -173,14 +191,14 @@ export class SentSets {
     const { unsettled, incomplete = false } = this.#noted();
     if (notes.unsettled.length === unsettled.length && (notes.incomplete === true) === incomplete) return;
     // If this is not noted, the rows are sent again, or reported as missing in views.
-    await this.save().catch(() => undefined);
+    await this.#save().catch(() => undefined);
   }
 
-  async save(forgotten = this.areForgotten): Promise<void> {
+  async #save(): Promise<void> {
     await this.#journal.save({
       whole: this.#tokenOfAll(),
       ...this.#noted(),
-      ...(forgotten ? { forgotten } : {}),
+      ...(this.#forgotten ? { forgotten: true } : {}),
     });
   }
 

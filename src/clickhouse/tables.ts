@@ -16,8 +16,11 @@ import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
-import { knowsTokens, tokenWindows, type TokenWindow } from './tokenWindows.js';
+import { knowsTokens, remembersTokens, tokenWindows, type TokenWindow } from './tokenWindows.js';
 import { tableFacts } from './writtenTables.js';
+
+/** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
+const WINDOWS_MAX_AGE_MS = 60_000;
 
 /**
  * The tables of one ClickHouse connection, by their names in the configuration. All questions end in an `InsertError` if
@@ -30,6 +33,7 @@ export class ClickHouseTables {
   readonly #limits: ServerLimits;
   readonly #columns: KnownColumns;
   readonly #sender: RowSender;
+  readonly #windows = new Map<string, { readonly askedAtMs: number; readonly answer: Promise<boolean> }>();
 
   /**
    * @param settings of inserts, in addition to `INSERT_SETTINGS`. Look-ups do not use them, only `QUERY_SETTINGS`
@@ -73,6 +77,7 @@ export class ClickHouseTables {
   /** Drops the known columns of a table, and what the server knows: the table may have been altered, or the server upgraded. */
   forget(table: string): void {
     this.#columns.forget(table);
+    this.#windows.delete(table);
     this.#limits.forget();
   }
 
@@ -165,6 +170,18 @@ export class ClickHouseTables {
    */
   knowsTokens(table: string, ageMs: number): Promise<boolean | undefined> {
     return knowsTokens(this.#client, this.#named(table), ageMs);
+  }
+
+  /**
+   * Whether a table, the targets of its materialized views and so on have windows for the tokens of what is inserted
+   * now. As they were up to {@link WINDOWS_MAX_AGE_MS} ago, or after {@link forget}, now.
+   */
+  remembersTokens(table: string): Promise<boolean> {
+    const known = this.#windows.get(table);
+    if (known !== undefined && performance.now() - known.askedAtMs < WINDOWS_MAX_AGE_MS) return known.answer;
+    const answer = remembersTokens(this.#client, this.#named(table));
+    this.#windows.set(table, { askedAtMs: performance.now(), answer });
+    return answer;
   }
 
   /**

@@ -92,7 +92,22 @@ export class TokenSender {
     const { hasViews } = this.#tableColumns;
     const mustNote = hasViews === true || this.sent.areNoted;
     if (isWhole && hasViews === false && !mustNote) return;
-    if (mustNote || (await this.hasViews())) await this.sent.note(rows, found);
+    if (mustNote || (await this.hasViews())) await this.note(rows, found);
+  }
+
+  /**
+   * Notes a set, and whether its token is remembered. Later that cannot be told: a window may have been made since.
+   *
+   * @throws NotSent if ClickHouse cannot be asked
+   */
+  async note(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
+    const { tables, table } = this.#options;
+    const remembered = await tables.remembersTokens(table).catch((error: unknown) => {
+      if (!(error instanceof InsertError)) throw error;
+      if (error.kind === 'transient') throw new NotSent(error);
+      return false;
+    });
+    await this.sent.note(rows, found, remembered);
   }
 
   /** Whether the table has materialized views. Asked once. */

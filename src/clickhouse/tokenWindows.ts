@@ -27,6 +27,19 @@ export async function tokenWindows(client: ClickHouseClient, table: NamedTable):
   return defaults === null ? [] : (await writtenTables(client, table)).map((facts) => windowOf(facts, defaults));
 }
 
+/** ClickHouse's own defaults, for a user who may not ask for those of the server. */
+const BUILT_IN_DEFAULTS: ReadonlyMap<string, string> = new Map([['replicated_deduplication_window', '1000']]);
+
+/**
+ * Whether all tables that an insert writes to have windows for tokens now.
+ *
+ * @throws InsertError
+ */
+export async function remembersTokens(client: ClickHouseClient, table: NamedTable): Promise<boolean> {
+  const defaults = await unlessDenied(windowDefaults(client), BUILT_IN_DEFAULTS);
+  return (await writtenTables(client, table)).every((facts) => windowOf(facts, defaults).blocks > 0);
+}
+
 /**
  * Whether all tables that an insert writes to still remember the tokens of an insert of this age, also while it is
  * inserted once more. Undefined if the user may not ask.

@@ -53,7 +53,7 @@ export class ViewRepair {
     const left = this.#found.missing(rows).length;
     if (left === 0) {
       // Not noted yet: the view is new.
-      if (!sent.has(rows)) await sent.note(rows, this.#found);
+      if (!sent.has(rows)) await this.#sender.note(rows, this.#found);
       return true;
     }
     if (left === rows.length) sent.drop(sent.tokenOf(rows));
@@ -92,7 +92,7 @@ export class ViewRepair {
       else await this.sendAgain(rows, undefined);
     }
     if (altered.length > 0) this.#cannotSendAgain(altered);
-    this.#miss(inPart.size, 'an insert came into the table in part, and cannot be sent again as it was');
+    this.#miss(inPart.size, 'they came into the table with an insert that cannot be sent again');
     this.#miss(unknown.length, 'what an earlier run of the batcher was answered is not known');
   }
 
@@ -109,7 +109,7 @@ export class ViewRepair {
 
   /**
    * Sends the same rows with the same token again. What has them already drops them. `best-effort`: if a view still
-   * refuses them, the other views get them, and the batch goes on.
+   * refuses them, the other views get them, and the batch goes on. Then they are not sent again any more.
    *
    * @param refusal why they were refused. Undefined if that is not known
    * @throws InsertError if the batch has to be held
@@ -131,9 +131,10 @@ export class ViewRepair {
       }
       if (views === 'best-effort') await this.#sendToOtherViews(rows);
     } else if (views === 'required' && known === false) {
-      await sent.save(true);
+      await sent.forget();
     }
     if (views === 'required') throw heldForViews(error);
+    await sent.giveUp(rows);
     this.#miss(rows.length, error?.message ?? 'no answer came to an insert, and a second one could double rows');
   }
 

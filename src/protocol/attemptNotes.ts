@@ -34,8 +34,8 @@ export interface InsertNotes {
   /** Sets of records whose rows were sent. The table's views may lack them although the table has them. */
   readonly unsettled: readonly RowSet[];
   /**
-   * Records that are in the table, and that its views may lack for good: the set that brought them cannot be sent again,
-   * because other rows of it came with another set.
+   * Records that are in the table, and that its views may lack for good: the set that brought them is not sent again,
+   * because other rows of it came with another set, or it was given up and counted.
    */
   readonly stranded?: RowSet;
   /** True if sets were sent that are not listed here. */
@@ -45,7 +45,7 @@ export interface InsertNotes {
    * other records are in the table. Nothing of it is sent or judged again.
    */
   readonly done?: NotedRejections;
-  /** True if no token was remembered when rows were sent. They must not be sent again. */
+  /** True if tokens may not have been remembered when rows were sent. They must not be sent again. */
   readonly forgotten?: boolean;
 }
 

@@ -123,13 +123,17 @@ it('inserts each good record once and gives back each bad one, whatever fails be
       batch,
       fc.array(fault, { maxLength: 12 }),
       fc.boolean(),
+      fc.constantFrom(Infinity, 1, 2, 3, 5, 8),
       fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
-      async (kinds, faults, remembersTokens, hints) => {
+      async (kinds, faults, remembersTokens, windowAfter, hints) => {
         const table = new FakeTable();
-        Object.assign(table, { faults: [...faults], remembersTokens, hints, hasView: true });
-        const { inserted, rejected } = await untilDone(table, kinds);
+        Object.assign(table, { faults: [...faults], remembersTokens, windowAfter, hints, hasView: true });
+        const { inserted, rejected, missedByViews } = await untilDone(table, kinds);
         const good = offsetsWhere(kinds, (kind) => kind === 'good');
+        const inView = table.viewRows.map(({ _offset }) => _offset);
         expect(offsetsIn(table)).toEqual(good);
+        expect(new Set(inView).size).toBe(inView.length);
+        expect(inView.length + (missedByViews?.rows ?? 0)).toBeGreaterThanOrEqual(good.length);
         expect(inserted.map((row) => row.record.offset)).toEqual(good);
         expect(offsetsOf(rejected)).toEqual(offsetsWhere(kinds, (kind) => kind !== 'good'));
       },
@@ -336,6 +340,59 @@ it.each(['required', 'best-effort'] as const)(
     expect([offsetsOf(rejected), missedByViews, offsetsIn(table).length]).toEqual([[2], null, 7]);
   },
 );
+
+it.each(
+  (['required', 'best-effort'] as const).flatMap((views) =>
+    (['viewFails', 'viewFailsAndDies', 'lostAfter', 'diesAfter'] as const).flatMap((fault) =>
+      [false, undefined].map((remembers) => [views, fault, remembers] as const),
+    ),
+  ),
+)(
+  'what was sent without a window is not sent again after the table got a window: %s, %s, known later: %s',
+  async (views, fault, remembersTokens) => {
+    const table = new FakeTable();
+    Object.assign(table, { hasView: true, remembersTokens: false, faults: [fault] });
+    const tables = { ...table.tables, knowsTokens: () => Promise.resolve(remembersTokens) };
+    const own = { journal: journal(), views };
+    await insert(table, many(4, 'good'), { ...own, tables }).catch(() => undefined);
+    table.remembersTokens = true;
+    const again = insert(table, many(4, 'good'), { ...own, repeated: true });
+    if (views === 'best-effort') expect((await again).missedByViews?.rows).toBe(4);
+    else await expect(again).rejects.toMatchObject({ kind: 'structural' });
+    expect(offsetsIn(table)).toEqual([0, 1, 2, 3]);
+  },
+);
+
+it('what was sent without a window and never came may be sent again once there is one', async () => {
+  const table = new FakeTable();
+  Object.assign(table, { hasView: true, remembersTokens: false, faults: ['lostBefore'] });
+  const own = { journal: journal(), views: 'required' as const };
+  await expect(insert(table, many(4, 'good'), own)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  Object.assign(table, { remembersTokens: true, faults: ['viewFails'] });
+  expect((await insert(table, many(4, 'good'), { ...own, repeated: true })).missedByViews).toBeNull();
+  expect([table.rows.length, table.viewRows.length]).toEqual([4, 4]);
+});
+
+it('rows that were counted as missing in a view are not sent again, because people may have filled it since', async () => {
+  const table = new FakeTable();
+  Object.assign(table, { hasView: true, faults: ['viewFails', 'viewFails', 'viewFails'] });
+  const own = { journal: journal() };
+  expect((await insert(table, many(4, 'good'), own)).missedByViews?.rows).toBe(4);
+  table.viewRows.push(...table.rows);
+  expect((await insert(table, many(4, 'good'), { ...own, repeated: true })).missedByViews?.rows).toBe(4);
+  expect([table.rows.length, table.viewRows.length]).toEqual([4, 4]);
+});
+
+it('a batch is not sent while it cannot be told whether its token is remembered', async () => {
+  const table = new FakeTable();
+  table.hasView = true;
+  const away = new InsertError('transient', { code: 'ECONNREFUSED', message: 'away', answered: false });
+  const denied = new InsertError('structural', { code: '497', message: 'denied' });
+  const asking = (error: InsertError) => ({ ...table.tables, remembersTokens: () => Promise.reject(error) });
+  await expect(insert(table, many(4, 'good'), { tables: asking(away) })).rejects.toBe(away);
+  expect(table.insertSizes).toEqual([]);
+  expect((await insert(table, many(4, 'good'), { tables: asking(denied) })).inserted).toHaveLength(4);
+});
 
 it.each(['required', 'best-effort'] as const)(
   'rows that cannot be sent again, because a record of theirs cannot become a row any more, wait or are said: %s',

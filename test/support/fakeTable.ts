@@ -52,6 +52,8 @@ export class FakeTable {
   hasView = false;
   /** False: the table and its view have no deduplication window. Undefined: that may not be asked. */
   remembersTokens: boolean | undefined = true;
+  /** After so many inserts, whatever becomes of the last one, the table and its view get a window. */
+  windowAfter = Infinity;
   /** What an error says of the row it stopped at. */
   hints: 'right' | 'wrong' | 'none' = 'right';
   /** More rows than this are refused. */
@@ -95,6 +97,7 @@ export class FakeTable {
     },
     hasViews: () => Promise.resolve(this.hasView),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
+    remembersTokens: () => Promise.resolve(this.remembersTokens !== false),
     isInserting: () => {
       const isInserting = this.#running.length > 0;
       this.rows.push(...this.#running.splice(0));
@@ -112,11 +115,15 @@ export class FakeTable {
         throw new Error('these rows were made for columns that are no more');
       const text = Buffer.concat([...lines]).toString();
       const rows = text.trimEnd().split('\n');
-      this.#insert(
-        rows.map((line) => JSON.parse(line) as Row),
-        token,
-        { text, ignoreViews },
-      );
+      try {
+        this.#insert(
+          rows.map((line) => JSON.parse(line) as Row),
+          token,
+          { text, ignoreViews },
+        );
+      } finally {
+        if (this.insertSizes.length >= this.windowAfter) this.remembersTokens = true;
+      }
       this.#sizes.fitted(table, Buffer.byteLength(text));
       return Promise.resolve();
     },

@@ -462,6 +462,7 @@ describe('a materialized view that fails', () => {
     const windows = await tables.tokenWindows(table);
     const setting = 'non_replicated_deduplication_window';
     expect(windows).toHaveLength(3);
+    expect(await tables.remembersTokens(table)).toBe(false);
     expect(windows[0]).toEqual({ table: `\`default\`.\`${table}\``, setting, blocks: 100, ms: Infinity });
     expect(windows).toContainEqual({ table: `\`default\`.\`${table}_to\``, setting: null, blocks: 0, ms: 0 });
     expect(windows).toContainEqual({
@@ -488,6 +489,7 @@ describe('a materialized view that fails', () => {
       expect(await asked.deniedSystemTables()).toEqual(denied);
       expect(await asked.knowsTokens(table, 0)).toBeUndefined();
       expect(await asked.tokenWindows(table)).toHaveLength(denied.length === 1 ? 2 : 0);
+      expect(await asked.remembersTokens(table)).toBe(false);
       expect(await asked.isInserting('none')).toBe(false);
     }
   });
@@ -506,6 +508,7 @@ describe('a materialized view that fails', () => {
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await other(name);
     // What was inserted a moment ago cannot be told from what is inserted now.
     await eventually(async () => expect(await tables.knowsTokens(table, 0)).toBe(true), 30_000, 500);
+    expect(await tables.remembersTokens(table)).toBe(true);
     const own = { journal: journal(0) };
     await refuse(7);
     await attemptCut(table, numbered(100), 'beforeAnswer', own);
