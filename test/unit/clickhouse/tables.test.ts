@@ -14,10 +14,15 @@ interface Server {
   readonly doesWithJson?: readonly unknown[];
   /** How an insert ends; by default well. */
   readonly failure?: { readonly code: number; readonly text: string };
+  /** The table's engine, with its settings. Default: there is no such table. */
+  engine?: string;
+  /** The server's defaults of windows. Default: they may not be asked. */
+  readonly windows?: Readonly<Record<string, string>>;
 }
 
 /** The tables of a server that answers as ClickHouse does, and the settings of each insert that it gets. */
-async function tablesOf({ knownSettings, doesWithValues = [], doesWithJson, failure }: Server) {
+async function tablesOf(does: Server) {
+  const { knownSettings, doesWithValues = [], doesWithJson, failure, windows } = does;
   const inserts: URLSearchParams[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Uint8Array[] = [];
@@ -38,7 +43,18 @@ async function tablesOf({ knownSettings, doesWithValues = [], doesWithJson, fail
     } else if (statement.includes('system.columns')) {
       response.end('["default","orders","v","DateTime64(3)",""]\n');
     } else if (statement.includes('system.tables')) {
-      response.end();
+      const engine = does.engine ?? '';
+      response.end(engine === '' ? '' : `${JSON.stringify([engine.split(' ')[0], engine, '', '', [], []])}\n`);
+    } else if (statement.includes('merge_tree_settings')) {
+      if (windows === undefined) {
+        const denied = 'Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)';
+        response.setHeader('X-ClickHouse-Exception-Code', 497).writeHead(403).end(denied);
+      } else
+        response.end(
+          Object.entries(windows)
+            .map((entry) => `${JSON.stringify(entry)}\n`)
+            .join(''),
+        );
     } else if (statement.includes('JSONExtract')) {
       const refusal = 'Code: 44. DB::Exception: experimental JSON type is not allowed. (ILLEGAL_COLUMN)';
       if (doesWithJson === undefined) response.setHeader('X-ClickHouse-Exception-Code', 44).writeHead(400).end(refusal);
@@ -78,6 +94,40 @@ it('numbers for times count ticks on a server that would else read seconds, and 
     const values = Object.values(INSERT_SETTINGS_IF_KNOWN).map(String);
     expect(sent).toEqual(knownSettings.length > 0 ? values : SOMETIMES_KNOWN.map(() => null));
   }
+});
+
+const PLAIN = 'MergeTree ORDER BY v';
+const WITH_WINDOW = `${PLAIN} SETTINGS non_replicated_deduplication_window = 100`;
+const defaults = (blocks: string) => ({
+  non_replicated_deduplication_window: blocks,
+  replicated_deduplication_window: blocks,
+});
+
+it.each([
+  [PLAIN, defaults('0'), false],
+  [PLAIN, defaults('100'), true],
+  [PLAIN, undefined, false],
+  [WITH_WINDOW, undefined, true],
+  ['ReplicatedMergeTree ORDER BY v', undefined, true],
+  ['ReplicatedMergeTree ORDER BY v', defaults('0'), false],
+  ['Null', defaults('100'), false],
+  ['', defaults('100'), false],
+])(
+  'whether tokens are remembered in "%s", where the server’s defaults are %j: %s',
+  async (engine, windows, remembers) => {
+    const { tables } = await tablesOf({ knownSettings: [], engine, ...(windows === undefined ? {} : { windows }) });
+    expect(await tables.remembersTokens('orders')).toBe(remembers);
+  },
+);
+
+it('windows are asked for once, until an error shows that the table may have been altered', async () => {
+  const server: Server = { knownSettings: [], engine: PLAIN, windows: defaults('0') };
+  const { tables } = await tablesOf(server);
+  expect(await tables.remembersTokens('orders')).toBe(false);
+  server.engine = WITH_WINDOW;
+  expect(await tables.remembersTokens('orders')).toBe(false);
+  tables.forget('orders');
+  expect(await tables.remembersTokens('orders')).toBe(true);
 });
 
 it('an error of the libraries of ClickHouse, which has no name, is an answer: not a stranger’s, for which a batch would wait', async () => {
