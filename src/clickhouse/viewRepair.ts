@@ -82,28 +82,29 @@ export class ViewRepair {
     const sets = sent.arrived((place) => there.has(place));
     const unknown = sent.sentUnknown(there.values());
     const inPart = new Set([...sent.stranded].filter((place) => there.has(place)));
-    const altered: BatchRow[] = [];
+    const altered: BatchRow[][] = [];
     for (const places of sets) {
       const rows = places.flatMap((place) => placed.get(place) ?? []);
       // What is missing is sent with a token of its own.
       const missing = places.filter((place) => !there.has(place));
       if (missing.length > 0) for (const place of places.filter((one) => there.has(one))) inPart.add(place);
-      else if (rows.some(({ row }) => row === NO_ROW)) altered.push(...rows);
+      else if (rows.some(({ row }) => row === NO_ROW)) altered.push(rows);
       else await this.sendAgain(rows, undefined);
     }
-    if (altered.length > 0) this.#cannotSendAgain(altered);
+    for (const rows of altered) await this.#cannotSendAgain(rows);
     this.#miss(inPart.size, 'they came into the table with an insert that cannot be sent again');
     this.#miss(unknown.length, 'what an earlier run of the batcher was answered is not known');
   }
 
   /** Rows that came with records which cannot become rows any more. No other rows may have their token. */
-  #cannotSendAgain(rows: readonly BatchRow[]): void {
+  async #cannotSendAgain(rows: readonly BatchRow[]): Promise<void> {
     const why = 'the table was altered, and records whose rows it has cannot become rows any more';
     if (this.#options.views === 'required')
       throw new InsertError('structural', {
         code: 'views',
         message: `its views may lack rows that cannot be sent again: ${why}. The batch waits, since insert.views is required: undo the alteration, or park the batch`,
       });
+    await this.#sender.sent.giveUp(rows);
     this.#miss(rows.length, why);
   }
 

@@ -406,6 +406,11 @@ it.each(['required', 'best-effort'] as const)(
       if (views === 'best-effort') {
         const { inserted, missedByViews } = await insert(table, kinds, again);
         expect([inserted.length, missedByViews?.rows]).toEqual([kinds.length, kinds.length]);
+        // What was counted, people may have brought to the view, before they undo the alteration.
+        table.viewRows.push(...table.rows);
+        table.hasLater = true;
+        await insert(table, kinds, again);
+        expect(table.viewRows).toHaveLength(kinds.length);
       } else {
         await expect(insert(table, kinds, again)).rejects.toMatchObject({
           kind: 'structural',

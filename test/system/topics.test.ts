@@ -171,7 +171,8 @@ it('a member warns of topics that the leader of its group gives it although it d
   const leads = new Promise((resolve) => leader.on(leader.events.GROUP_JOIN, resolve));
   await leader.run({ autoCommit: false, eachBatch: () => Promise.resolve() });
   await leads;
-  const daemon = await Daemon.start(fixture.config());
+  // Named, the group is the pipeline's own, whoever reads it.
+  const daemon = await Daemon.start(fixture.config({ groupId: `ktb-${fixture.name}` }));
   const warning = `partitions of topics that it does not read, so nobody reads them now: ${foreign}. End the leader`;
   await eventually(() => expect(daemon.output).toContain(warning));
   await leader.disconnect();
