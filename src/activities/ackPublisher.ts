@@ -81,9 +81,11 @@ export class AckPublisher {
         own = own.concat(group.map(({ replyPartition: _, ...answered }) => answered));
       } else failures.push(failure);
     }
-    const failure = await this.#publishGroup(reply.topic, own, reply, batch, before);
-    if (failure === undefined) published.set(reply.topic, own);
-    else failures.push(failure);
+    if (!unknown.has(reply.topic)) {
+      const failure = await this.#publishGroup(reply.topic, own, reply, batch, before);
+      if (failure === undefined) published.set(reply.topic, own);
+      else failures.push(failure);
+    }
 
     this.#note(batch, {
       published: new Map([...published].map(([topic, group]) => [topic, digest(group)])),
@@ -136,19 +138,29 @@ export class AckPublisher {
     if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks, unknown };
     const own = answered.slice(0, firstAsking);
     const groups = new Map([[reply.topic, own]]);
+    const asking = answered.slice(firstAsking);
+    const requests = asking.map(({ record }) => replyRequest(record.headers));
+    const wanted = new Set(
+      requests.flatMap((request) => (request === undefined ? [] : (request.topic ?? reply.topic))),
+    );
     const counts = new Map<string, number | null>();
-    for (const item of answered.slice(firstAsking)) {
-      const request = replyRequest(item.record.headers);
+    // At once: while Kafka does not answer, each question takes as long as a request may take.
+    await Promise.all(
+      [...wanted]
+        .filter((topic) => isAllowed(topic, reply))
+        .map(async (topic) => {
+          const partitions = await this.#countOf(topic);
+          if (partitions instanceof PublishError) unknown.set(topic, partitions);
+          else counts.set(topic, partitions);
+        }),
+    );
+    for (const [index, item] of asking.entries()) {
+      const request = requests[index];
       if (request === undefined) {
         own.push(item);
         continue;
       }
       const asked = request.topic ?? reply.topic;
-      if (!counts.has(asked) && !unknown.has(asked) && isAllowed(asked, reply)) {
-        const partitions = await this.#countOf(asked);
-        if (partitions instanceof PublishError) unknown.set(asked, partitions);
-        else counts.set(asked, partitions);
-      }
       if (unknown.has(asked)) continue;
       const { topic, partition, fallback } = routeReply(request, reply, (name) => counts.get(name) ?? null);
       if (fallback !== undefined) count(fallbacks, fallback, 1);

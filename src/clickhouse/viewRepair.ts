@@ -134,7 +134,7 @@ export class ViewRepair {
     } else if (views === 'required' && known === false) {
       await sent.forget();
     }
-    if (views === 'required') throw heldForViews(error);
+    if (views === 'required') throw heldForViews(error, known);
     await sent.giveUp(rows);
     this.#miss(rows.length, error?.message ?? 'no answer came to an insert, and a second one could double rows');
   }
@@ -154,14 +154,21 @@ export class ViewRepair {
   }
 }
 
-function heldForViews(refusal: InsertError | undefined): InsertError {
+/** @param known whether the table and all its views still know the token. Undefined if that may not be asked */
+function heldForViews(refusal: InsertError | undefined, known: boolean | undefined): InsertError {
   const why =
     refusal === undefined
       ? 'its views may lack rows that are in the table, which can only be sent again within the deduplication windows of all of them'
       : `a materialized view refuses rows that are in the table: ${refusal.message}`;
   return new InsertError('structural', {
     code: refusal?.code ?? 'views',
-    message: `${why}. The batch waits, since insert.views is required: mend the view, or park the batch`,
+    message: `${why}. The batch waits, since insert.views is required: ${WAYS_OUT[`${known}`]}`,
     cause: refusal,
   });
 }
+
+const WAYS_OUT = {
+  true: 'mend the view, or park the batch',
+  false: 'it can no longer be sent again, so park it, and fill the views from the table',
+  undefined: 'let the user read the deduplication windows, as ktb check says, or park the batch',
+} as const;

@@ -27,7 +27,7 @@ export interface Rejection {
 
 /** @param bytes of the record, see `recordBytes` */
 function tooLarge(bytes: number): Rejection {
-  const message = `the record has ${bytes} bytes, more than one signal to Temporal can carry`;
+  const message = `the record has ${bytes} bytes, more than Temporal can carry at once`;
   return { code: REJECTION_CODES.tooLarge, message };
 }
 

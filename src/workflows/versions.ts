@@ -62,7 +62,7 @@ export const PATCHES = {
   /**
    * A request that would not fit into a batch is answered as too large (`payloadBytesMax` of the settings).
    *
-   * - Since 0.3.0. Version 0.2.0 takes it, and Temporal refuses the batch.
+   * - Since 0.2.0. Version 0.1.0 takes it, and Temporal refuses the batch.
    * - Marked by: the first such request of a run. A closed run's history is read as if each run did so. What an earlier
    *   version has inserted is in the table, and counts as inserted.
    * - Rollback: nothing else.

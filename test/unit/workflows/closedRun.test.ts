@@ -68,7 +68,7 @@ it('a run that was held by a request too large for its batch leaves it to an hei
     value: 'x'.repeat(REQUEST_LIMITS.bytes - 600),
   } as const;
   const living = new BatcherState({ workflowId, runId: 'r1' }, told, NO_BODIES);
-  // As version 0.2.0 did.
+  // As version 0.1.0 did.
   living.submit(request, 0, () => false);
   const { spec } = living.takeBatch('delay', 1);
   const closed = new ClosedRun({ workflowId, runId: 'r1' });
