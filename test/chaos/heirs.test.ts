@@ -21,7 +21,8 @@ function start(...args: string[]): Promise<Daemon> {
 }
 
 const all = <T>(run: (index: number) => Promise<T>) => Promise.all(Array.from({ length: BATCHERS }, (_, i) => run(i)));
-const terminateAll = () => all((index) => fixture.batcher(index).terminate('test'));
+/** A batcher whose last run is terminated, and whose heir is yet to begin, is terminated then. */
+const terminateAll = () => all((index) => eventually(() => fixture.batcher(index).terminate('test')));
 const heirs = (daemon: Daemon) => daemon.metric('ktb_batcher_heirs_total', { pipeline: fixture.name });
 const buffered = async () =>
   (await all((index) => fixture.batcherStatus(index))).reduce((sum, { bufferedRecords }) => sum + bufferedRecords, 0);
