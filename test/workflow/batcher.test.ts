@@ -507,9 +507,10 @@ describe('of an installation with a task queue of its own', () => {
         refused++;
         return Promise.reject(ApplicationFailure.nonRetryable('of another installation', 'OtherInstallation'));
       };
-      await send(handle, -1, 0);
-      await eventually(() => expect(refused).toBeGreaterThan(0), 20_000);
+      // The worker first: each refusal makes the next try wait longer.
       await withWorkerOf(`${handle.workflowId}@here`, async (got) => {
+        await send(handle, -1, 0);
+        await eventually(() => expect(refused).toBeGreaterThan(0), 20_000);
         await tell(handle, 'here');
         await eventually(() => expect(got).toMatchObject([{ installation: 'here', runs: [UNKNOWN_RUN] }]), 20_000);
       });
