@@ -120,8 +120,8 @@ export class AckPublisher {
   }
 
   /**
-   * Groups records by the topic of their acknowledgements. Without the groups of topics whose partitions are not known
-   * because Kafka does not say: `unknown` has the reason.
+   * Groups records by the topic of their acknowledgements. Kafka may not say which partitions a topic has. Then `unknown`
+   * has the reason, and the records that ask for the topic are in no group.
    */
   async #route(
     reply: ReplySettings,
@@ -171,7 +171,6 @@ export class AckPublisher {
       else if (rejection === undefined) group.push({ source, record, replyPartition: partition });
       else group.push({ source, record, rejection, replyPartition: partition });
     }
-    for (const topic of unknown.keys()) groups.delete(topic);
     return { groups, fallbacks, unknown };
   }
 

@@ -40,6 +40,11 @@ export class FoundRows {
     return this.#found;
   }
 
+  /** Their places among the records of the batch. */
+  places(): ReadonlySet<number> {
+    return new Set(Array.from(this.#found, ({ place }) => place));
+  }
+
   /** The rows that were not found. */
   missing<Row extends BatchRow>(rows: readonly Row[]): readonly Row[] {
     return this.#found.size === 0 ? rows : rows.filter((row) => !this.#found.has(row));

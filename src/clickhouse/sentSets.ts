@@ -126,7 +126,7 @@ export class SentSets {
       sent ??= new Set(rows.map(({ place }) => place));
       if (!places.some((place) => sent?.has(place))) continue;
       this.#unsettled.delete(other);
-      const there = new Set(Array.from(found.all(), ({ place }) => place));
+      const there = found.places();
       for (const place of places) if (there.has(place)) this.#stranded.add(place);
     }
   }

@@ -77,17 +77,17 @@ export class ViewRepair {
     const placed = new Map<number, BatchRow>();
     for (const rows of [this.#batchRows.rows, this.#batchRows.rejected])
       for (const row of rows) placed.set(row.place, row);
-    const there = new Map(Array.from(this.#found.all(), (row) => [row.place, row]));
+    const there = this.#found.places();
     // A set that is not there never arrived, because the look-up has waited for all running inserts.
     const sets = sent.arrived((place) => there.has(place));
-    const unknown = sent.sentUnknown(there.values());
+    const unknown = sent.sentUnknown(this.#found.all());
     const inPart = new Set([...sent.stranded].filter((place) => there.has(place)));
     const altered: BatchRow[][] = [];
     for (const places of sets) {
       const rows = places.flatMap((place) => placed.get(place) ?? []);
       // What is missing is sent with a token of its own.
-      const missing = places.filter((place) => !there.has(place));
-      if (missing.length > 0) for (const place of places.filter((one) => there.has(one))) inPart.add(place);
+      const arrived = places.filter((place) => there.has(place));
+      if (arrived.length < places.length) for (const place of arrived) inPart.add(place);
       else if (rows.some(({ row }) => row === NO_ROW)) altered.push(rows);
       else await this.sendAgain(rows, undefined);
     }

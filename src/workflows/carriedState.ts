@@ -76,7 +76,7 @@ const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
       if (chunks.length === 0) return [];
       return runs.length > LIMITS.bufferRuns ? [UNKNOWN_RUN] : runs;
     },
-    from: ({ buffer }, runs) => (buffer.runs = [...runs, ...buffer.runs]),
+    from: ({ buffer }, runs) => (buffer.earlierRuns = runs),
   },
   estates: {
     forHeirs: true,

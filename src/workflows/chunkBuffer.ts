@@ -9,8 +9,8 @@ import { encodedBytesOf, type Buffered } from './batchPlanning.js';
  *     append ──► buffered ──take──► in a batch
  */
 export class ChunkBuffer {
-  /** The runs in which the oldest chunks have been, the present one last. */
-  runs: readonly string[];
+  /** The runs before the present one in which restored chunks have been. */
+  earlierRuns: readonly string[] = [];
   /** Chunks at the head of the buffer that a flush signal asks for. */
   chunksToFlush = 0;
   readonly #present: readonly string[];
@@ -24,7 +24,14 @@ export class ChunkBuffer {
   /** @param present the present run */
   constructor(present: readonly string[]) {
     this.#present = present;
-    this.runs = present;
+  }
+
+  /**
+   * The runs in which the oldest chunks have been, the present one last. Chunks that came in this run have been in no
+   * other. Otherwise a batcher with steady traffic, whose buffer is never empty at the end of a run, would never forget one.
+   */
+  get runs(): readonly string[] {
+    return this.#restored === 0 ? this.#present : [...this.earlierRuns, ...this.#present];
   }
 
   get chunks(): readonly Buffered[] {
@@ -66,8 +73,7 @@ export class ChunkBuffer {
   }
 
   /**
-   * Takes the oldest chunks out. Those after them that came in this run have been in no other. {@link runs} says so then.
-   * Otherwise a batcher with steady traffic, whose buffer is never empty at the end of a run, would never forget a run.
+   * Takes the oldest chunks out.
    *
    * @throws Error if there are fewer chunks, or the count is 0
    */
@@ -78,7 +84,6 @@ export class ChunkBuffer {
     for (const buffered of taken) this.#weigh(buffered, -1);
     this.chunksToFlush = Math.max(0, this.chunksToFlush - count);
     this.#restored = Math.max(0, this.#restored - count);
-    if (this.#restored === 0) this.runs = this.#present;
     return taken;
   }
 
