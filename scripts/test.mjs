@@ -1,8 +1,6 @@
-// `npm test`: set-up, build, tests; closes with a line that counts them. The projects `chaos`, `deploy`, `docker` and `cluster` run only where
-// they are named. Arguments go to vitest.
+// `npm test`: set-up, build, tests; closes with a line that counts them (summary.mjs). The projects `chaos`, `deploy`, `docker` and `cluster`
+// run only where they are named. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled } from './install.mjs';
@@ -11,22 +9,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 ensureInstalled();
 run([join(root, 'scripts', 'build.mjs')]);
 
-const directory = mkdtempSync(join(tmpdir(), 'ktb-test-'));
-const report = join(directory, 'report.json');
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'summary.mjs')}`];
 const args = process.argv.slice(2);
 const projects = args.some((arg) => arg.startsWith('--project'))
   ? []
   : ['unit', 'simulation', 'workflow', 'system'].map((name) => `--project=${name}`);
-const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...projects, ...args], {
-  cwd: root,
-  stdio: 'inherit',
-});
-const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'));
-rmSync(directory, { recursive: true });
-console.log(`${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped`);
-process.exit(status ?? 1);
+run([vitest, 'run', ...reporters, ...projects, ...args]);
 
 function run(args) {
   const { status: code } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
