@@ -42,6 +42,7 @@ async function flush(records: readonly SourcedRecord[]): Promise<void> {
     tables,
     table: job.table,
     columns: {},
+    mapping: { format: 'json', unknownFields: 'ignore', tombstones: 'reject' },
     batch: 'floor',
     repeated: false,
     overdue: false,

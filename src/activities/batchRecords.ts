@@ -34,5 +34,5 @@ export function isSkipped(
   { value, tooLargeBytes }: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
   { mapping }: Pick<Destination, 'mapping'>,
 ): boolean {
-  return mapping?.tombstones === 'skip' && value === null && tooLargeBytes === undefined;
+  return mapping.tombstones === 'skip' && value === null && tooLargeBytes === undefined;
 }

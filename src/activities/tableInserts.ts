@@ -117,7 +117,7 @@ export class TableInserts {
       tables: this.#tables,
       table,
       columns: destination.columns,
-      ...(destination.mapping === undefined ? {} : { mapping: destination.mapping }),
+      mapping: destination.mapping,
       batch: batch.id,
       repeated: batch.repeated,
       ...(fill === undefined ? {} : { fill }),

@@ -62,7 +62,7 @@ export async function buildRows(
     judgedBytesMax,
   }: {
     readonly columns: Readonly<Record<string, string>>;
-    readonly mapping?: Mapping;
+    readonly mapping: Mapping;
     readonly fill?: Fill;
     readonly judgedBytesMax?: number;
   },

@@ -24,8 +24,7 @@ export interface BatchInsertOptions {
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;
-  /** Default: `DEFAULT_MAPPING`. */
-  readonly mapping?: Mapping;
+  readonly mapping: Mapping;
   /** Id of the batch. */
   readonly batch: string;
   /** True if these records may have been inserted before. Then the table is asked first. */

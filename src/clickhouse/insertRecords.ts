@@ -1,7 +1,6 @@
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource } from '../protocol/record.js';
-import { DEFAULT_MAPPING } from '../protocol/settings.js';
 import { buildRows, type BatchRows, type SourcedRecord } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
@@ -133,7 +132,7 @@ export async function giveUpRecords(
   options: BatchInsertOptions,
   rejection: Rejection,
 ): Promise<BatchInsertResult> {
-  const { tables, table, mapping = DEFAULT_MAPPING } = options;
+  const { tables, table, mapping } = options;
   // The table may have been altered, and its columns decide on verdicts.
   tables.forget(table);
   const tableColumns = await columnsIfAny(tables, table);

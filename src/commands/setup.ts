@@ -16,7 +16,6 @@ import { findInputTopics } from '../kafka/inputTopics.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { messageOf } from '../lib/messageOf.js';
-import { DEFAULT_MAPPING } from '../protocol/settings.js';
 import { reachClickHouse } from '../connections/openParts.js';
 import { parseTableName, tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
@@ -213,7 +212,7 @@ async function sampleRows(
   { pipeline: { settings }, topics }: TableOfTopics,
   records: number,
 ): Promise<string[]> {
-  const { columns, mapping = DEFAULT_MAPPING } = settings.destination;
+  const { columns, mapping } = settings.destination;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows: string[] = [];
   const untilMs = performance.now() + SAMPLE_WAIT_MS;

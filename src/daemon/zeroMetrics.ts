@@ -69,7 +69,7 @@ function zeroConsumerMetrics(
 
 function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { destination } }: PipelineConfig): void {
   const { deadLetterTopic, reply } = destination;
-  const replyTopics = reply === undefined ? [] : [reply.topic, ...(reply.allowTopics ?? [])];
+  const replyTopics = reply === undefined ? [] : [reply.topic, ...reply.allowTopics];
   for (const topic of [deadLetterTopic, ...replyTopics]) metrics.leftOut.inc({ topic }, 0);
   for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
   for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);

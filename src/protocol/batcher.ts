@@ -169,8 +169,8 @@ export interface BatcherStatus {
      * earlier version.
      */
     readonly oldestAcceptedAtMs?: number;
-    /** A person has given it up. Absent if the worker is of a version without `park`. */
-    readonly parked?: boolean;
+    /** A person has given it up. */
+    readonly parked: boolean;
   } | null;
   readonly lastFlush: FlushSummary | null;
   readonly lastError: string | null;

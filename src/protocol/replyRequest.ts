@@ -64,7 +64,7 @@ function decimal(bytes: Buffer): number {
 
 /** Whether a record may ask for a topic. */
 export function isAllowed(topic: string, reply: Pick<ReplySettings, 'topic' | 'allowTopics'>): boolean {
-  return topic === reply.topic || (reply.allowTopics ?? []).includes(topic);
+  return topic === reply.topic || reply.allowTopics.includes(topic);
 }
 
 /** Why an acknowledgement goes to the pipeline's own reply topic although its record asks for another place. */

@@ -54,8 +54,7 @@ export interface Destination {
   readonly retryForMs?: number;
   /** `required`: a batch is held while a materialized view refuses its rows. Absent means `best-effort`: it is not. */
   readonly views?: 'required';
-  /** Absent in settings of versions without this choice. Then {@link DEFAULT_MAPPING} holds. */
-  readonly mapping?: Mapping;
+  readonly mapping: Mapping;
 }
 
 /**
@@ -79,13 +78,11 @@ export interface Mapping {
   readonly tombstones: 'reject' | 'skip' | 'insert';
 }
 
-export const DEFAULT_MAPPING: Mapping = { format: 'json', unknownFields: 'ignore', tombstones: 'reject' };
-
 /** Where acknowledgements go, and which headers they copy. */
 export interface ReplySettings {
   /** The topic for records that ask for no other, or for one that is not allowed. */
   readonly topic: string;
   readonly copyHeaders: readonly string[];
-  /** Topics that a record may ask for. Absent in settings of versions without this choice. */
-  readonly allowTopics?: readonly string[];
+  /** Topics that a record may ask for. */
+  readonly allowTopics: readonly string[];
 }

@@ -126,7 +126,7 @@ function decode<T>(payloads: readonly Payload[] | null | undefined, index: numbe
   return defaultPayloadConverter.fromPayload<T>(payload);
 }
 
-/** Earlier versions give no result here. */
+/** There is no result, or null, if all are confirmed. */
 function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined): readonly Unconfirmed[] {
   if (!payloads?.[0]) return [];
   return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0) ?? [];

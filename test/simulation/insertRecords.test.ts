@@ -5,7 +5,7 @@ import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { classifyForeignAnswer, InsertError } from '../../src/clickhouse/insertErrors.js';
 import type { Rejection } from '../../src/protocol/ack.js';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
-import { DEFAULT_MAPPING } from '../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { Died, FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 

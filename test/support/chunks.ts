@@ -2,7 +2,10 @@ import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../../src/protocol/c
 import type { BatcherInput } from '../../src/protocol/batcher.js';
 import { BATCHER_FORMAT } from '../../src/protocol/batcher.js';
 import type { PackedBatch } from '../../src/codecs/rejectionCodec.js';
-import type { BatcherSettings, BatchLimits } from '../../src/protocol/settings.js';
+import type { BatcherSettings, BatchLimits, Mapping } from '../../src/protocol/settings.js';
+
+/** What a pipeline has whose configuration says nothing of it. */
+export const DEFAULT_MAPPING: Mapping = { format: 'json', unknownFields: 'ignore', tombstones: 'reject' };
 
 /** Settings of a pipeline, with these limits. */
 export function settings(batch: Partial<BatchLimits> = {}): BatcherSettings {
@@ -13,7 +16,8 @@ export function settings(batch: Partial<BatchLimits> = {}): BatcherSettings {
     destination: {
       table: 'orders',
       columns: {},
-      reply: { topic: 'orders.replies', copyHeaders: [] },
+      mapping: DEFAULT_MAPPING,
+      reply: { topic: 'orders.replies', copyHeaders: [], allowTopics: [] },
       deadLetterTopic: 'orders.dead-letters',
     },
   };

@@ -8,7 +8,8 @@ import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import type { Rejection } from '../../src/protocol/ack.js';
-import { DEFAULT_MAPPING, type Mapping } from '../../src/protocol/settings.js';
+import type { Mapping } from '../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from './chunks.js';
 import { record } from './records.js';
 import { useSharedStack } from './useStack.js';
 

@@ -11,6 +11,7 @@ import { DEFAULT_LIMITS } from '../../src/clickhouse/values/valueCheck.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { inferColumns } from '../../src/clickhouse/inferColumns.js';
 import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
+import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { record } from '../support/records.js';
 import { useStack } from '../support/useStack.js';
 
@@ -44,6 +45,7 @@ const insert = (table: string, records: readonly SourcedRecord[], columns: Reado
     tables,
     table,
     columns,
+    mapping: DEFAULT_MAPPING,
     batch: table,
     repeated: true,
     overdue: false,

@@ -10,6 +10,7 @@ import { LOOK_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/errorCodes.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
+import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { CuttingProxy, type Cut } from '../support/cuttingProxy.js';
 import { startDenyingProxy } from '../support/denyingProxy.js';
 import { eventually } from '../support/eventually.js';
@@ -81,6 +82,7 @@ async function attempt(table: string, batch: readonly SourcedRecord[], options: 
     tables,
     table,
     columns: {},
+    mapping: DEFAULT_MAPPING,
     batch: `batch-of-${table}`,
     repeated: false,
     overdue: false,

@@ -6,6 +6,7 @@ import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
+import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { startProfileProxy } from '../support/profileProxy.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';
@@ -35,6 +36,7 @@ async function withProfile(profile: Readonly<Record<string, string>>, constant: 
         values.map((value, offset) => ({ source: SOURCE, record: record(offset, { value: Buffer.from(value) }) })),
         {
           ...{ tables, table, views, columns: {}, batch: table, repeated: false, overdue: false },
+          mapping: DEFAULT_MAPPING,
           mustBeAlive: () => undefined,
         },
       ),
@@ -124,9 +126,9 @@ it('a repeated batch is inserted once although an answer with its whole range is
     source: SOURCE,
     record: record(index * 8, { value: Buffer.from('{"id":1}'), timestampMs: 0 }),
   }));
-  const options = { ...{ tables, table: 'profile_h', columns: {}, batch: 'd', repeated: true, overdue: false } };
+  const options = { tables, table: 'profile_h', columns: {}, mapping: DEFAULT_MAPPING, batch: 'd', repeated: true };
   const insert = (fill: BatchInsertOptions['fill']) =>
-    insertRecords(records, { ...options, ...(fill && { fill }), mustBeAlive: () => undefined });
+    insertRecords(records, { ...options, overdue: false, ...(fill && { fill }), mustBeAlive: () => undefined });
   expect((await insert(undefined)).inserted).toHaveLength(1_200);
   expect(await ask('SELECT count() FROM profile_h')).toEqual([8_200]);
   await insert({ sources: new Set([SOURCE]), salt: 's' });

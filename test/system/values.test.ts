@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { CONVERSIONS } from '../../scripts/values.js';
+import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { record } from '../support/records.js';
-import { DEFAULT_MAPPING, type Mapping } from '../../src/protocol/settings.js';
+import type { Mapping } from '../../src/protocol/settings.js';
 import { useValueStore, type InsertOptions } from '../support/storedValues.js';
 
 const values = useValueStore('values');

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { REJECTION_CODES, setAsideBecause } from '../../protocol/ack.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { DEFAULT_MAPPING, type Mapping } from '../../protocol/settings.js';
+import type { Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
 import { JsonObject } from '../values/json.js';
 import { knownFields } from './knownFields.js';
@@ -19,7 +19,7 @@ export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
 export function createRowBuilder(
   table: TableColumns,
   columns: Readonly<Record<string, string>>,
-  { format, unknownFields, tombstones }: Mapping = DEFAULT_MAPPING,
+  { format, unknownFields, tombstones }: Mapping,
 ): RowBuilder {
   const object = new JsonObject();
   const leading = new LeadingFields(table, columns, object);

@@ -137,11 +137,6 @@ function planParking(status: BatcherStatus | null, failing: Failing | null): Pla
   const { flushing } = status;
   if (flushing === null) return { outcome: 'already', message: 'has no batch on its way' };
   const { number, records, parked } = flushing;
-  if (parked === undefined)
-    return {
-      outcome: 'failed',
-      message: 'its worker is of an older version, which cannot do this: upgrade all workers',
-    };
   if (parked) return { outcome: 'already', message: `gives batch ${number} up` };
   if (failing === null) return { outcome: 'failed', message: `batch ${number} is on its way and has not failed` };
   if (failing.step === 'publish')

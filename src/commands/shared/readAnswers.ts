@@ -39,10 +39,7 @@ export async function readAnswers(
   { ack, deadLetter, isEnough }: AnswerHandlers,
 ): Promise<void> {
   const { reply, deadLetterTopic } = destination;
-  const topics = new Set([
-    ...(reply === undefined ? [] : [reply.topic, ...(reply.allowTopics ?? [])]),
-    deadLetterTopic,
-  ]);
+  const topics = new Set([...(reply === undefined ? [] : [reply.topic, ...reply.allowTopics]), deadLetterTopic]);
   const existing = await admin.describeTopics([...topics]);
   const names = [...topics].filter((topic) => !isMissing(existing, topic));
   // A time in the future does not say when the record was answered.

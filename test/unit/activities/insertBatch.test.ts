@@ -199,7 +199,7 @@ it('a batch goes to the tables of its topics, each record to its own, and only t
   of('raw_c').ill = of('raw_c').probeFails = missing;
   const [spec, bodies] = batch(['{}', '{"bad": true}', '{}'], {}, ['a.x', 'b', 'c']);
   const table = { ofTopics: { b: 'own' }, others: 'raw_{topic}' };
-  const destination = { ...spec.destination, table, reply: { topic: 'replies', copyHeaders: [] } };
+  const destination = { ...spec.destination, table, reply: { topic: 'replies', copyHeaders: [], allowTopics: [] } };
   const run = (number: number) =>
     attemptOf(() => activities.insertBatch({ ...spec, destination }, bodies), {
       attempt: number,
@@ -265,7 +265,7 @@ function halfHeld(values: readonly string[], chunks?: readonly (readonly string[
     ...spec.destination,
     table: { ofTopics: {}, others: 'raw_{topic}' },
     mapping: { format: 'json', unknownFields: 'reject', tombstones: 'reject' } as const,
-    reply: { topic: 'replies', copyHeaders: [] },
+    reply: { topic: 'replies', copyHeaders: [], allowTopics: [] },
     views: 'required' as const,
   };
   const run = (number: number) =>
@@ -373,7 +373,7 @@ it('heartbeats stay within what Temporal takes, however many tables have rejecte
   const [spec, bodies] = batch(values, {}, [...others, 'c']);
   const mapping = { format: 'json', unknownFields: 'reject', tombstones: 'reject' } as const;
   const table = { ofTopics: {}, others: 'raw_{topic}' };
-  const reply = { topic: 'replies', copyHeaders: [] };
+  const reply = { topic: 'replies', copyHeaders: [], allowTopics: [] };
   const run = (number: number) =>
     attemptOf(
       () => activities.insertBatch({ ...spec, destination: { ...spec.destination, mapping, table, reply } }, bodies),

@@ -8,7 +8,7 @@ import { recordName } from '../../../src/clickhouse/lookUps.js';
 import { JsonObject } from '../../../src/clickhouse/values/json.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
 import type { InsertNotes } from '../../../src/protocol/attemptNotes.js';
-import { DEFAULT_MAPPING } from '../../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
 
@@ -30,6 +30,7 @@ it('lets others have their turn by the time that rows take, not by their number'
     tables,
     table: 't',
     columns: {},
+    mapping: DEFAULT_MAPPING,
     batch: 'b',
     repeated: false,
     overdue: false,
@@ -49,6 +50,7 @@ it('rows that an earlier attempt inserts between two questions of a look-up are 
   const options = {
     table: 't',
     columns: {},
+    mapping: DEFAULT_MAPPING,
     batch: 'b',
     repeated: true,
     overdue: false,
@@ -88,7 +90,8 @@ function sparseBatch() {
         return found;
       },
     },
-    ...{ table: 't', columns: {}, batch: 'b', repeated: true, overdue: false, mustBeAlive: () => undefined },
+    ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
+    mustBeAlive: () => undefined,
   };
   const records = Array.from({ length: 400 }, (_, index) => ({ source, record: record(index * 8) }));
   return { table, options, records, kept };
@@ -165,7 +168,10 @@ it('a record whose row is there counts as inserted, and nothing is left of its r
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const records = [0, 1].map((offset) => ({ source, record: record(offset) }));
   const { tables } = new FakeTable();
-  const options = { tables, table: 't', columns: {}, batch: 'b', overdue: false, mustBeAlive: () => undefined };
+  const options = {
+    ...{ tables, table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', overdue: false },
+    mustBeAlive: () => undefined,
+  };
   await insertRecords(records, { ...options, repeated: false });
   const altered = { ...options, repeated: true, mapping: { ...DEFAULT_MAPPING, unknownFields: 'reject' as const } };
   const parked = { code: REJECTION_CODES.parked, message: 'by me' };
@@ -200,7 +206,8 @@ function rewindBatch() {
   };
   const options = (complete: boolean, own: Partial<BatchInsertOptions> = {}): BatchInsertOptions => ({
     tables: { ...table.tables, foundRecords },
-    ...{ table: 't', columns: {}, batch: 'b', repeated: true, overdue: false, mustBeAlive: () => undefined },
+    ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
+    mustBeAlive: () => undefined,
     fill: { sources: new Set([rewound]), salt: 's' },
     journal: Object.assign(noted, { complete, ageMs: () => 1, save }),
     ...own,

@@ -3,7 +3,8 @@ import { createRowBuilder } from '../../../../src/clickhouse/rows/rowBuilder.js'
 import type { TableColumns } from '../../../../src/clickhouse/tableColumns.js';
 import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueCheck.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
-import { DEFAULT_MAPPING, type Mapping } from '../../../../src/protocol/settings.js';
+import type { Mapping } from '../../../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
@@ -19,7 +20,11 @@ const IDENTITY: TableColumns = new Map([
 const PLAIN: TableColumns = new Map([['id', 'Int64']]);
 
 const row = (value: string | Buffer | null, overrides: Partial<KafkaRecord> = {}, table = IDENTITY, columns = {}) =>
-  createRowBuilder(table, columns)(
+  createRowBuilder(
+    table,
+    columns,
+    DEFAULT_MAPPING,
+  )(
     source,
     record(12, {
       key: Buffer.from('k'),
@@ -104,7 +109,7 @@ it.each([
     const lastMs = Date.parse(last);
     const firstMs = first === null ? 0 : Date.parse(first);
     const identity = new Map([...IDENTITY, ['_timestamp', type]] as const);
-    const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
+    const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' }, DEFAULT_MAPPING);
     for (const timestampMs of [0, lastMs, firstMs]) {
       const text = new Date(timestampMs).toISOString();
       const value = type.includes('Int') ? timestampMs : /^Date(32)?$/.test(type) ? text.slice(0, 10) : text;
@@ -134,7 +139,11 @@ it('a server that changes fractions before 1970 gets only whole seconds of that 
 });
 
 it('a column whose type takes no timestamp is named so, and not as one for which the timestamp is too late', () => {
-  const build = createRowBuilder(new Map([...PLAIN, ['written', 'Float32']]), { written: 'timestamp' });
+  const build = createRowBuilder(
+    new Map([...PLAIN, ['written', 'Float32']]),
+    { written: 'timestamp' },
+    DEFAULT_MAPPING,
+  );
   expect(build(source, record(12))).toEqual({
     code: 'out_of_range',
     message: "column written is to have the record's timestamp, and its type takes none",
@@ -142,7 +151,7 @@ it('a column whose type takes no timestamp is named so, and not as one for which
 });
 
 it.each(['Float64', 'Nullable(Decimal(18, 3))'])('a timestamp is milliseconds in a %s', (type) => {
-  const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' });
+  const build = createRowBuilder(new Map([...PLAIN, ['written', type]]), { written: 'timestamp' }, DEFAULT_MAPPING);
   const mapped = build(source, record(12, { timestampMs: 1_760_000_000_123, value: Buffer.from('{}') }));
   expect(JSON.parse(mapped as string)).toEqual({ written: 1_760_000_000_123 });
 });

@@ -7,7 +7,7 @@ import type { BufferedChunk } from '../../../../src/protocol/chunk.js';
 import { BATCH_FORMAT, type BatchSpec } from '../../../../src/protocol/flush.js';
 import { encodeRejected, type RejectedRecord } from '../../../../src/codecs/rejectionCodec.js';
 import { batchId, type Buffered } from '../../../../src/workflows/batchPlanning.js';
-import { NO_BATCH } from '../../../support/chunks.js';
+import { DEFAULT_MAPPING, NO_BATCH } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -29,7 +29,7 @@ function scheduled(number: number, { chunk: of, body }: ReturnType<typeof chunk>
     id: `id-${number}`,
     reason: 'delay',
     runs: [],
-    destination: { table: 'orders', columns: {}, deadLetterTopic: 'dead' },
+    destination: { table: 'orders', columns: {}, mapping: DEFAULT_MAPPING, deadLetterTopic: 'dead' },
     chunks: [of],
   };
   return { type: 'insertScheduled', spec, atMs: number, bytes: body };

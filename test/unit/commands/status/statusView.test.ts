@@ -84,7 +84,8 @@ it('says lag, members, and of each batcher what it holds, how old, and its last 
 });
 
 it('shows the batch that is being flushed: since when, and as a part of what is held', () => {
-  const flushing = { number: 8, reason: 'delay', records: 500, bytes: 1, startedAtMs: AT_MS - 95_300 } as const;
+  const at = { startedAtMs: AT_MS - 95_300, parked: false };
+  const flushing = { number: 8, reason: 'delay', records: 500, bytes: 1, ...at } as const;
   const of = (overrides: Partial<BatcherStatus>) =>
     statusText(look(AT_MS, 0, { batchers: [batcher(0, 0, { flushing, ...overrides })] }), config);
   const stuck = { bufferedRecords: 0, oldestAcceptedAtMs: null };
