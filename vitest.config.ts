@@ -44,7 +44,7 @@ function rank({ project, moduleId }: TestSpecification): number {
 }
 
 /**
- * One project a kind of test, as CONTRIBUTING.md lists them; what is deployed has three, since image and control plane need other set-ups.
+ * One project a kind of test, as CONTRIBUTING.md lists them; what is shipped has three, since image and control plane need other set-ups.
  * `npm test` runs the first three kinds and `system`, all at the same time; the others, which take long or need tools of their own, run where
  * they are named, one after the other.
  */
