@@ -18,7 +18,6 @@ const LONGEST = [
   'system/startUp',
   'system/replays',
   'system/docs',
-  'unit/pipelineConsumer',
 ];
 
 /** What waits begins first, longest first. What computes comes after it, in short files, and so all workers end together. */

@@ -21,6 +21,7 @@ import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { input } from '../../support/chunks.js';
 import { eventually } from '../../support/eventually.js';
+import { useShortWaits } from '../../support/shortWaits.js';
 
 const TOPIC = 'orders';
 const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
@@ -50,6 +51,7 @@ interface Log {
 const endOf = ({ openFrom, writtenMs }: Log) => openFrom ?? writtenMs.length;
 
 const running: World[] = [];
+useShortWaits(10);
 afterEach(async () => {
   vi.restoreAllMocks();
   for (const world of running.splice(0)) await world.consumer.drain(performance.now() + 100);
