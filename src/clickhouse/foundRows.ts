@@ -112,13 +112,16 @@ async function rowsInTable(
     // The range also holds rows of other batchers. So an answer can be over a limit that this batch alone would keep.
     const parts = inParts(list, async (part) => {
       const offsets = new Set(part.map(({ record }) => record.offset));
-      const range = [part[0]?.record.offset ?? 0, part.at(-1)?.record.offset ?? 0] as const;
-      const isOwn = (offset: number): boolean => offsets.has(offset);
+      const asked = {
+        from: part[0]?.record.offset ?? 0,
+        to: part.at(-1)?.record.offset ?? 0,
+        isOwn: (offset: number): boolean => offsets.has(offset),
+      };
       if (isFilled) {
-        const found = await tables.foundRecords(table, tableColumns, source, ...range, isOwn);
+        const found = await tables.foundRecords(table, tableColumns, source, asked);
         return part.filter(({ record }) => found.has(recordName(record)));
       }
-      const found = await tables.foundOffsets(table, source, ...range, isOwn);
+      const found = await tables.foundOffsets(table, source, asked);
       return part.filter(({ record }) => found.has(record.offset));
     });
     for await (const part of parts) for (const row of part) present.push(row);

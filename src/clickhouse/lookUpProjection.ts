@@ -26,13 +26,13 @@ export function projectionStatements(table: string, engine: string): string[] {
 export interface TableOrder {
   readonly sortingKey: string;
   /** From `system.tables.create_table_query`. */
-  readonly createStatement: string;
+  readonly createQuery: string;
 }
 
 /** Whether a look-up of identities reads only a small part of the table, by its order or a projection. */
-export function findsByIdentity({ sortingKey, createStatement }: TableOrder): boolean {
+export function findsByIdentity({ sortingKey, createQuery }: TableOrder): boolean {
   if (leadsToOffset(sortingKey)) return true;
-  return Array.from(createStatement.matchAll(PROJECTION)).some(
+  return Array.from(createQuery.matchAll(PROJECTION)).some(
     ([, columns = '', order = '']) =>
       leadsToOffset(order) && (/^\s*\*/.test(columns) || LOOKUP_COLUMNS.every((column) => columns.includes(column))),
   );

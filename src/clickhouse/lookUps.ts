@@ -21,8 +21,8 @@ export interface LookUps {
 /** The time-out if none is configured. */
 export const LOOK_UP_TIMEOUT_MS = 30_000;
 
-/** The records of a source, or of a partition, that are looked up. */
-export interface OffsetRange {
+/** The offsets of a source, or of a partition, that are looked up. */
+export interface AskedOffsets {
   /** Both ends are included. */
   readonly from: number;
   readonly to: number;
@@ -51,7 +51,7 @@ export async function foundOffsets(
   lookUps: LookUps,
   table: NamedTable,
   { topic, partition, epoch }: RecordSource,
-  { from, to, isOwn }: OffsetRange,
+  { from, to, isOwn }: AskedOffsets,
 ): Promise<Set<number>> {
   const rows = await lookUp<[number | string]>(
     lookUps,
@@ -74,7 +74,7 @@ export async function foundRecords(
   table: NamedTable,
   columns: TableColumns,
   { topic, partition }: RecordSource,
-  { from, to, isOwn }: OffsetRange,
+  { from, to, isOwn }: AskedOffsets,
 ): Promise<Set<string>> {
   const rows = await lookUp<[number | string, number | string]>(
     lookUps,
@@ -97,7 +97,7 @@ export async function rowsByOffset(
   table: NamedTable,
   columns: TableColumns,
   { topic, partition }: TopicPartition,
-  { from, to }: OffsetRange,
+  { from, to }: AskedOffsets,
 ): Promise<RowsOfRecord[]> {
   const isTimed = keepsSeconds(columns);
   const seconds = isTimed ? `any(${secondsOf(columns.get('_timestamp'))})` : 'NULL';
@@ -117,7 +117,7 @@ const IN_RANGE =
   '_topic = {topic:String} AND _partition = {partition:Int64} AND _offset BETWEEN {from:Int64} AND {to:Int64}';
 
 /** Rows begin with the offset. */
-function ofOwn(isOwn: OffsetRange['isOwn']): (row: readonly [offset: number | string, ...unknown[]]) => boolean {
+function ofOwn(isOwn: AskedOffsets['isOwn']): (row: readonly [offset: number | string, ...unknown[]]) => boolean {
   return isOwn === undefined ? () => true : ([offset]) => isOwn(Number(offset));
 }
 

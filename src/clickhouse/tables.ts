@@ -8,6 +8,7 @@ import {
   foundRecords,
   LOOK_UP_TIMEOUT_MS,
   rowsByOffset,
+  type AskedOffsets,
   type LookUps,
   type RowsOfRecord,
 } from './lookUps.js';
@@ -17,7 +18,7 @@ import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, remembersTokens, tokenWindows, type TokenWindow } from './tokenWindows.js';
-import { tableFacts } from './writtenTables.js';
+import { tableFacts, type TableFacts } from './writtenTables.js';
 
 /** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
 const WINDOWS_MAX_AGE_MS = 60_000;
@@ -114,53 +115,34 @@ export class ClickHouseTables {
     return isInserting(this.#client, batch);
   }
 
-  /**
-   * The offsets of a source, within a range, that are in the table already.
-   *
-   * @param isOwn which of them are asked for. Others are not kept in memory: the range also holds the rows of all other
-   *   batchers. Default: all
-   */
-  foundOffsets(
-    table: string,
-    source: RecordSource,
-    from: number,
-    to: number,
-    isOwn?: (offset: number) => boolean,
-  ): Promise<Set<number>> {
-    return foundOffsets(this.#lookUps, this.#named(table), source, { from, to, isOwn });
+  /** The offsets of a source that are in the table already, see `foundOffsets` in lookUps.ts. */
+  foundOffsets(table: string, source: RecordSource, asked: AskedOffsets): Promise<Set<number>> {
+    return foundOffsets(this.#lookUps, this.#named(table), source, asked);
   }
 
-  /**
-   * The records of a partition, within a range of offsets, that are in the table already, whatever their epoch, as named by
-   * `recordName`.
-   *
-   * @param isOwn as of {@link foundOffsets}
-   */
-  foundRecords(
-    table: string,
-    columns: TableColumns,
-    source: RecordSource,
-    from: number,
-    to: number,
-    isOwn?: (offset: number) => boolean,
-  ): Promise<Set<string>> {
-    return foundRecords(this.#lookUps, this.#named(table), columns, source, { from, to, isOwn });
+  /** The records of a partition that are in the table already, whatever their epoch, see `foundRecords` in lookUps.ts. */
+  foundRecords(table: string, columns: TableColumns, source: RecordSource, asked: AskedOffsets): Promise<Set<string>> {
+    return foundRecords(this.#lookUps, this.#named(table), columns, source, asked);
   }
 
-  /** How many rows each record of a range of offsets has, by epoch, in the order of offsets. */
+  /** How many rows each record has, by epoch, see `rowsByOffset` in lookUps.ts. */
   rowsByOffset(
     table: string,
     columns: TableColumns,
     partition: TopicPartition,
-    from: number,
-    to: number,
+    asked: AskedOffsets,
   ): Promise<RowsOfRecord[]> {
-    return rowsByOffset(this.#lookUps, this.#named(table), columns, partition, { from, to });
+    return rowsByOffset(this.#lookUps, this.#named(table), columns, partition, asked);
+  }
+
+  /** What ClickHouse says about a table now. Undefined if there is no such table. */
+  facts(table: string): Promise<TableFacts | undefined> {
+    return tableFacts(this.#client, this.#named(table));
   }
 
   /** Whether a table has materialized views now. */
   async hasViews(table: string): Promise<boolean> {
-    const facts = await tableFacts(this.#client, this.#named(table));
+    const facts = await this.facts(table);
     return (facts?.dependents.length ?? 0) > 0;
   }
 

@@ -11,6 +11,7 @@ export interface TableFacts {
   readonly name: string;
   readonly engine: string;
   readonly engineFull: string;
+  readonly sortingKey: string;
   readonly uuid: string;
   readonly createQuery: string;
   /** Databases and names of its views. */
@@ -22,16 +23,16 @@ export async function tableFacts(
   client: ClickHouseClient,
   { database, name }: Pick<NamedTable, 'database' | 'name'>,
 ): Promise<TableFacts | undefined> {
-  const [row] = await queryRows<[string, string, string, string, string[], string[]]>(
+  const [row] = await queryRows<[string, string, string, string, string, string[], string[]]>(
     client,
-    `SELECT engine, engine_full, toString(uuid), create_table_query, dependencies_database, dependencies_table
+    `SELECT engine, engine_full, sorting_key, toString(uuid), create_table_query, dependencies_database, dependencies_table
      FROM system.tables WHERE database = {database:String} AND name = {name:String}`,
     { database, name },
   );
   if (row === undefined) return undefined;
-  const [engine, engineFull, uuid, createQuery, databases, names] = row;
+  const [engine, engineFull, sortingKey, uuid, createQuery, databases, names] = row;
   const dependents = names.map((dependent, index) => [databases[index] ?? database, dependent] as const);
-  return { database, name, engine, engineFull, uuid, createQuery, dependents };
+  return { database, name, engine, engineFull, sortingKey, uuid, createQuery, dependents };
 }
 
 /** Whether the table's blocks are numbered and remembered by its replicas together. */

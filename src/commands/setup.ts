@@ -17,7 +17,7 @@ import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { messageOf } from '../lib/messageOf.js';
 import { reachClickHouse } from '../connections/openParts.js';
-import { parseTableName, tablesOf } from '../protocol/tables.js';
+import { tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { tellPassedOver } from './shared/passedOver.js';
 import { IDENTITY_TYPES } from '../clickhouse/identityColumns.js';
@@ -48,7 +48,7 @@ export async function setup(options: SetupOptions): Promise<void> {
         if (inUse.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
         for (const [name, from] of inUse) {
           const table = { pipeline, name, topics: from };
-          const problem = await setUpTable({ kafka, admin, tables, clickhouse }, config, table, options).catch(
+          const problem = await setUpTable({ kafka, admin, tables, clickhouse }, table, options).catch(
             (error: unknown) => `table ${name}: ${messageOf(error)}`,
           );
           if (problem !== null) problems.push(problem);
@@ -120,7 +120,6 @@ interface Connections {
 /** @returns why no table could be proposed. Null if there is no problem */
 async function setUpTable(
   { kafka, admin, tables, clickhouse }: Connections,
-  config: Config,
   from: TableOfTopics,
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
@@ -140,7 +139,7 @@ async function setUpTable(
       console.log(`  ALTER TABLE ${quoteTable(table)} ${additions.join(', ')}\n`);
     }
     for (const { message } of identityFaults(existing)) console.log(`  ${message}\n`);
-    await proposeProjection(clickhouse, config, table);
+    await proposeProjection(tables, table);
     return null;
   }
   if (fromSample === undefined) {
@@ -163,17 +162,9 @@ async function setUpTable(
 }
 
 /** Prints the statements that make look-ups fast in a table with another sorting key. */
-async function proposeProjection(clickhouse: ClickHouseClient, { clickhouse: { database } }: Config, table: string) {
-  const named = parseTableName(table);
-  const result = await clickhouse.query({
-    query: `SELECT engine, sorting_key, create_table_query FROM system.tables
-            WHERE database = {database:String} AND name = {name:String}`,
-    query_params: { database: named.database ?? database, name: named.name },
-    format: 'JSONEachRow',
-  });
-  const [facts] = await result.json<{ engine: string; sorting_key: string; create_table_query: string }>();
-  if (!facts?.engine.includes('MergeTree')) return;
-  if (findsByIdentity({ sortingKey: facts.sorting_key, createStatement: facts.create_table_query })) return;
+async function proposeProjection(tables: ClickHouseTables, table: string): Promise<void> {
+  const facts = await tables.facts(table);
+  if (!facts?.engine.includes('MergeTree') || findsByIdentity(facts)) return;
   const statements = projectionStatements(table, facts.engine).map((statement) => `  ${statement};`);
   console.log(`  It is not sorted by its identity columns. So that a repeated insert finds its rows fast:\n`);
   console.log(`${statements.join('\n')}\n`);

@@ -262,7 +262,7 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
 function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
   const table = tableOf(pipeline.settings.destination, place.topic);
   return withTables(config, async (tables) =>
-    tables.rowsByOffset(table, await tables.columns(table), place, place.offset, place.offset),
+    tables.rowsByOffset(table, await tables.columns(table), place, { from: place.offset, to: place.offset }),
   );
 }
 

@@ -103,7 +103,7 @@ export class FakeTable {
       this.rows.push(...this.#running.splice(0));
       return Promise.resolve(isInserting);
     },
-    foundOffsets: (_table, source, from, to, isOwn?: (offset: number) => boolean) => {
+    foundOffsets: (_table, source, { from, to, isOwn }) => {
       this.lookUps++;
       this.#alter();
       return Promise.resolve(new Set(this.#found(source, from, to).filter((offset) => isOwn?.(offset) ?? true)));

@@ -188,7 +188,7 @@ describe('the second of a record is found, whatever type keeps it', () => {
     const { keepsEarlyFractions } = columns.limits ?? DEFAULT_LIMITS;
     const keepsAll = keepsEarlyFractions || type === 'DateTime64(0)' || !type.includes('DateTime64');
     expect(inserted).toHaveLength(times.length - (keepsAll ? 0 : 2));
-    const found = await tables.foundRecords(table, columns, of(0).source, 0, 9);
+    const found = await tables.foundRecords(table, columns, of(0).source, { from: 0, to: 9 });
     const names = inserted.map(
       ({ record: { offset, timestampMs } }) => `${offset}@${timestampMs === -1 ? 0 : Math.floor(timestampMs / 1_000)}`,
     );
@@ -202,7 +202,7 @@ it.each(['Date', 'String'])('a %s keeps no second of a record, so none is taken 
   await insert(table, [
     { source: of(0).source, record: record(0, { timestampMs: 1_760_000_000_123, value: Buffer.from('{}') }) },
   ]);
-  const rows = await tables.rowsByOffset(table, columns, of(0).source, 0, 9);
+  const rows = await tables.rowsByOffset(table, columns, of(0).source, { from: 0, to: 9 });
   expect(rows.map(({ seconds }) => seconds)).toEqual([null]);
 });
 
@@ -294,7 +294,9 @@ describe('a name is a name, whatever it is made of', () => {
            ENGINE = MergeTree ORDER BY id`,
         );
         for (const found of [0, 2]) expect(await insert(text, [of(0), of(1)])).toMatchObject({ found });
-        expect(await tables.rowsByOffset(text, await tables.columns(text), of(0).source, 0, 9)).toHaveLength(2);
+        expect(
+          await tables.rowsByOffset(text, await tables.columns(text), of(0).source, { from: 0, to: 9 }),
+        ).toHaveLength(2);
         await run(`DROP TABLE ${quoteTable(text)} SYNC`);
         await run(`DROP DATABASE ${quoteName(`d${database}`)} SYNC`);
       }),
@@ -385,8 +387,8 @@ describe('a look-up reads a small share of a table that is sorted by something e
     expect(await read("AND _epoch = 'e1'")).toBeGreaterThan(ROWS / 2);
     for (const statement of projectionStatements(table, engine)) await run(`${statement} SETTINGS mutations_sync = 2`);
     for (const epoch of ["AND _epoch = 'e1'", '']) expect(await read(epoch)).toBeLessThan(ROWS / 20);
-    expect((await tables.foundOffsets(table, source, 9_000, 14_000)).size).toBe(5_001);
+    expect((await tables.foundOffsets(table, source, { from: 9_000, to: 14_000 })).size).toBe(5_001);
     const columns = await tables.columns(table);
-    expect((await tables.foundRecords(table, columns, source, 9_000, 14_000)).size).toBe(5_001);
+    expect((await tables.foundRecords(table, columns, source, { from: 9_000, to: 14_000 })).size).toBe(5_001);
   });
 });

@@ -22,7 +22,7 @@ it('a look-up that takes too long is stopped, and says so in words that say what
   });
   const tables = new ClickHouseTables(client, 'default', {}, lookUps);
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
-  await expect(tables.foundOffsets('slow', source, 0, 10)).rejects.toMatchObject({
+  await expect(tables.foundOffsets('slow', source, { from: 0, to: 10 })).rejects.toMatchObject({
     kind: 'transient',
     answered: false,
     code: 'look_up_timeout',
@@ -47,7 +47,7 @@ it('the commands look for rows as long as the configuration says', async () => {
       query: `CREATE VIEW slow_too AS SELECT 'orders' AS _topic, 0 AS _partition, cityHash64(number) % 100 AS _offset,
               'e1' AS _epoch FROM numbers(1000000000000)`,
     });
-    await expect(tables.foundOffsets('slow_too', source, 0, 10)).rejects.toThrow(
+    await expect(tables.foundOffsets('slow_too', source, { from: 0, to: 10 })).rejects.toThrow(
       'took longer than clickhouse.lookUpTimeout, 2 s',
     );
   });

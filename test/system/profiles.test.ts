@@ -84,7 +84,7 @@ it('a profile cannot hide rows from a look-up, or columns', async () => {
     command(
       `INSERT INTO profile_b SELECT number % 10, 1, 'orders', 0, ${from} + number, 'e' FROM numbers(${rows}) SETTINGS optimize_on_insert = 0`,
     );
-  const found = async (to: number) => (await tables.foundOffsets('profile_b', SOURCE, 0, to)).size;
+  const found = async (to: number) => (await tables.foundOffsets('profile_b', SOURCE, { from: 0, to })).size;
   expect([...(await tables.columns('profile_b')).keys()]).toHaveLength(6);
   await fill(0, 100);
   expect(await found(1_000)).toBe(100);
@@ -113,7 +113,9 @@ it('a look-up that reads more than a profile allows fails, and does not find a p
     `CREATE TABLE profile_c (id UInt32, ${IDENTITY}) ENGINE = MergeTree ORDER BY id SETTINGS index_granularity = 64`,
   );
   await command(`INSERT INTO profile_c SELECT number, 'orders', 0, number, 'e' FROM numbers(100000)`);
-  await expect(tables.foundOffsets('profile_c', SOURCE, 0, 100_000)).rejects.toMatchObject({ code: '158' });
+  await expect(tables.foundOffsets('profile_c', SOURCE, { from: 0, to: 100_000 })).rejects.toMatchObject({
+    code: '158',
+  });
 });
 
 it('a repeated batch is inserted once although an answer with its whole range is over a profile’s limit', async () => {
@@ -121,7 +123,9 @@ it('a repeated batch is inserted once although an answer with its whole range is
   const identity = IDENTITY.replace('_offset', '_timestamp DateTime64(3), _offset');
   await command(`CREATE TABLE profile_h (id UInt32, ${identity}) ENGINE = MergeTree ORDER BY (_topic, _offset)`);
   await command(`INSERT INTO profile_h SELECT number, 'orders', 0, 0, number, 'e' FROM numbers(8000)`);
-  await expect(tables.foundOffsets('profile_h', SOURCE, 0, 7_999)).rejects.toMatchObject({ kind: 'oversized' });
+  await expect(tables.foundOffsets('profile_h', SOURCE, { from: 0, to: 7_999 })).rejects.toMatchObject({
+    kind: 'oversized',
+  });
   const records = Array.from({ length: 1_200 }, (_, index) => ({
     source: SOURCE,
     record: record(index * 8, { value: Buffer.from('{"id":1}'), timestampMs: 0 }),

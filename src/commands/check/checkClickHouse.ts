@@ -1,4 +1,3 @@
-import type { ClickHouseClient } from '@clickhouse/client';
 import { canLookUp, identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
@@ -10,12 +9,11 @@ import { reachClickHouse } from '../../connections/openParts.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { NoAnswerError, within } from '../../lib/within.js';
-import { parseTableName } from '../../protocol/tables.js';
 import { withTables } from '../shared/connections.js';
 import { judges, type Finding } from './finding.js';
 import { judgeServerVersion, judgeSystemGrants } from './serverFindings.js';
 import { sharedTables } from './sharedTables.js';
-import { judgeTable, type TableFacts } from './tableFindings.js';
+import { judgeTable, type CheckedTable } from './tableFindings.js';
 
 /** Tables that are looked at together. More would wait for each other's connections, and seem slow. */
 const TABLES_AT_ONCE = 4;
@@ -38,7 +36,7 @@ export function checkTables(
       filled,
       async ({ pipeline, table }) => {
         try {
-          return judgeTable(pipeline, await tableFacts(client, tables, config, table));
+          return judgeTable(pipeline, await examined(tables, table));
         } catch (error) {
           // Then the other tables need not be asked.
           if (isWithoutAnswer(error)) throw error;
@@ -78,38 +76,18 @@ async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | nul
   }
 }
 
-async function tableFacts(
-  client: ClickHouseClient,
-  tables: ClickHouseTables,
-  { clickhouse }: Config,
-  table: string,
-): Promise<TableFacts> {
+async function examined(tables: ClickHouseTables, table: string): Promise<CheckedTable> {
   const columns = await tables.columns(table);
-  const parsed = parseTableName(table);
-  const { name } = parsed;
-  const database = parsed.database ?? clickhouse.database;
-  const ask = async <Row>(query: string): Promise<Row[]> => {
-    const result = await client.query({ query, query_params: { database, name }, format: 'JSONEachRow' });
-    return result.json<Row>();
-  };
-  const [facts] = await ask<{
-    engine: string;
-    sorting_key: string;
-    create_table_query: string;
-    dependencies_table: readonly string[];
-  }>(
-    `SELECT engine, sorting_key, create_table_query, dependencies_table FROM system.tables
-     WHERE database = {database:String} AND name = {name:String}`,
-  );
+  const facts = await tables.facts(table);
   const insert = await outcomeOf(tables.probe(table, columns));
   const lookUp = await outcomeOf(tryLookUps(tables, table, columns));
   return {
     name: table,
     columns,
     engine: facts?.engine ?? '',
-    sortingKey: facts?.sorting_key ?? '',
-    createStatement: facts?.create_table_query ?? '',
-    dependents: facts?.dependencies_table.length ?? 0,
+    sortingKey: facts?.sortingKey ?? '',
+    createQuery: facts?.createQuery ?? '',
+    dependents: facts?.dependents.length ?? 0,
     windows: await tables.tokenWindows(table),
     refusal: insert.refused,
     slowInsert: insert.slow,
@@ -122,7 +100,7 @@ async function tableFacts(
 async function tryLookUps(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
   if (!canLookUp(columns)) return;
   const nowhere = { topic: '', partition: 0, epoch: '' };
-  await tables.foundOffsets(table, nowhere, 0, 0);
+  await tables.foundOffsets(table, nowhere, { from: 0, to: 0 });
   const findsRewound = missingColumns(columns, REWIND_COLUMNS).length === 0 && identityFaults(columns).length === 0;
-  if (findsRewound) await tables.foundRecords(table, columns, nowhere, 0, 0);
+  if (findsRewound) await tables.foundRecords(table, columns, nowhere, { from: 0, to: 0 });
 }

@@ -7,7 +7,7 @@ import type { TokenWindow } from '../../clickhouse/tokenWindows.js';
 import type { PipelineConfig } from '../../config/config.js';
 import { judges, type Finding } from './finding.js';
 
-export interface TableFacts {
+export interface CheckedTable {
   /** The name, with its database if that is not the connection's. */
   readonly name: string;
   readonly columns: TableColumns;
@@ -16,7 +16,7 @@ export interface TableFacts {
   /** How many views and tables take what is inserted. */
   readonly dependents: number;
   /** From `system.tables.create_table_query`. */
-  readonly createStatement: string;
+  readonly createQuery: string;
   /**
    * The table's own window first, then those of the tables that its materialized views write to, and so on. Empty if
    * the user may not ask.
@@ -33,7 +33,7 @@ export interface TableFacts {
 }
 
 /** Judges a table of a pipeline. */
-export function judgeTable({ settings: { destination } }: PipelineConfig, table: TableFacts): Finding[] {
+export function judgeTable({ settings: { destination } }: PipelineConfig, table: CheckedTable): Finding[] {
   const { ok, warning } = judges(`table ${table.name}`);
   const findings = [
     ...judgeInserts(table),
@@ -48,7 +48,7 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   return findings.length > 0 ? findings : [ok(`${table.engine}, ${table.columns.size} columns`)];
 }
 
-function judgeInserts({ name, refusal, slowInsert }: TableFacts): Finding[] {
+function judgeInserts({ name, refusal, slowInsert }: CheckedTable): Finding[] {
   const { warning, wrong } = judges(`table ${name}`);
   const findings: Finding[] = [];
   if (refusal !== null) findings.push(wrong(`takes no inserts: ${refusal}`, 'do as the message says'));
@@ -58,7 +58,7 @@ function judgeInserts({ name, refusal, slowInsert }: TableFacts): Finding[] {
 }
 
 /** The columns that the pipeline's mapping names. */
-function judgeMapped(table: TableFacts, mapped: Readonly<Record<string, string>>): Finding[] {
+function judgeMapped(table: CheckedTable, mapped: Readonly<Record<string, string>>): Finding[] {
   const { wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   const unmapped = missingColumns(table.columns, Object.keys(mapped));
@@ -81,7 +81,7 @@ function judgeMapped(table: TableFacts, mapped: Readonly<Record<string, string>>
   return findings;
 }
 
-function judgeIdentityColumns(table: TableFacts): Finding[] {
+function judgeIdentityColumns(table: CheckedTable): Finding[] {
   const { warning, wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   const lacking = missingColumns(table.columns);
@@ -108,7 +108,7 @@ function judgeIdentityColumns(table: TableFacts): Finding[] {
 }
 
 /** Whether a repeated insert can look up which rows are there. */
-function judgeLookUps(table: TableFacts): Finding[] {
+function judgeLookUps(table: CheckedTable): Finding[] {
   const { warning, wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   if (table.lookUpRefusal !== null)
@@ -137,13 +137,13 @@ function judgeLookUps(table: TableFacts): Finding[] {
 }
 
 /** What to do, for engines that take an ALTER TABLE. Others do not, or not all of its forms. */
-function altering(table: TableFacts, statement: string): string {
+function altering(table: CheckedTable, statement: string): string {
   if (isMergeTree(table)) return statement;
   if (table.engine === 'Distributed') return `first in its local tables, then here: ${statement}`;
   return 'make a table with an engine of the MergeTree family, and name that one';
 }
 
-function isMergeTree({ engine }: TableFacts): boolean {
+function isMergeTree({ engine }: CheckedTable): boolean {
   return engine.endsWith('MergeTree');
 }
 
@@ -155,7 +155,7 @@ const LOSING: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Whether the engine keeps the rows that it takes. */
-function judgeKeeping(table: TableFacts): Finding[] {
+function judgeKeeping(table: CheckedTable): Finding[] {
   const { warning, wrong } = judges(`table ${table.name}`);
   const { engine, dependents } = table;
   const fate = LOSING.get(engine);
@@ -178,7 +178,7 @@ function judgeKeeping(table: TableFacts): Finding[] {
 }
 
 /** Whether the table knows deduplication tokens. */
-function judgeTokens(table: TableFacts): Finding[] {
+function judgeTokens(table: CheckedTable): Finding[] {
   const { warning } = judges(`table ${table.name}`);
   const { engine } = table;
   if (LOSING.has(engine)) return [];
@@ -214,7 +214,7 @@ function judgeTokens(table: TableFacts): Finding[] {
 }
 
 /** Columns in which an older server may change the digits of large integers, which are rejected therefore. */
-function judgeIntegersOfJson({ name, columns }: TableFacts): Finding[] {
+function judgeIntegersOfJson({ name, columns }: CheckedTable): Finding[] {
   if (columns.limits?.keepsIntegers ?? true) return [];
   return Array.from(columns)
     .filter(([, type]) => /\bJSON\b|\bObject\(/.test(type))

@@ -243,7 +243,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
         const offsets = Array.from({ length: Math.min(ROWS_AT_ONCE, range.to - at) }, (_, index) => at + index);
         const ask = (part: readonly number[]): Promise<RowsOfRecord[]> =>
-          tables.rowsByOffset(table, columnsOf, range, part[0] ?? at, part.at(-1) ?? at);
+          tables.rowsByOffset(table, columnsOf, range, { from: part[0] ?? at, to: part.at(-1) ?? at });
         for await (const found of inParts(offsets, ask)) for (const rows of found) ledger.rows(rows);
       }
     }

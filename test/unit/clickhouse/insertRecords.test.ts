@@ -82,10 +82,10 @@ function sparseBatch() {
   const options: BatchInsertOptions = {
     tables: {
       ...table.tables,
-      foundOffsets: async (name, asked, from, to, isOwn) => {
-        if (to - from + 1 > ANSWER_ROWS_MAX)
+      foundOffsets: async (name, source, asked) => {
+        if (asked.to - asked.from + 1 > ANSWER_ROWS_MAX)
           throw new InsertError('oversized', { code: '396', message: 'over max_result_rows' });
-        const found = await table.tables.foundOffsets(name, asked, from, to, isOwn);
+        const found = await table.tables.foundOffsets(name, source, asked);
         kept.push(...found);
         return found;
       },
@@ -200,8 +200,8 @@ function rewindBatch() {
     return Promise.resolve();
   };
   // The rewound partition has nothing else in the table than this batch.
-  const foundRecords: BatchInsertOptions['tables']['foundRecords'] = async (name, _, source, from, to, isOwn) => {
-    const offsets = await table.tables.foundOffsets(name, source, from, to, isOwn);
+  const foundRecords: BatchInsertOptions['tables']['foundRecords'] = async (name, _, source, asked) => {
+    const offsets = await table.tables.foundOffsets(name, source, asked);
     return new Set(records.filter((one) => offsets.has(one.record.offset)).map((one) => recordName(one.record)));
   };
   const options = (complete: boolean, own: Partial<BatchInsertOptions> = {}): BatchInsertOptions => ({

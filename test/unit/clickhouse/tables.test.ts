@@ -44,7 +44,7 @@ async function tablesOf(does: Server) {
       response.end('["default","orders","v","DateTime64(3)",""]\n');
     } else if (statement.includes('system.tables')) {
       const engine = does.engine ?? '';
-      response.end(engine === '' ? '' : `${JSON.stringify([engine.split(' ')[0], engine, '', '', [], []])}\n`);
+      response.end(engine === '' ? '' : `${JSON.stringify([engine.split(' ')[0], engine, '', '', '', [], []])}\n`);
     } else if (statement.includes('merge_tree_settings')) {
       if (windows === undefined) {
         const denied = 'Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)';
@@ -163,6 +163,6 @@ it('takes a server that does not say that it leaves values alone for one that ch
 it('a limit that a look-up exceeds in the middle of its answer is known for one', async () => {
   const { tables } = await tablesOf({ knownSettings: [] });
   const columns = await tables.columns('orders');
-  const asked = tables.rowsByOffset('orders', columns, { topic: 'orders', partition: 0 }, 0, 9);
+  const asked = tables.rowsByOffset('orders', columns, { topic: 'orders', partition: 0 }, { from: 0, to: 9 });
   await expect(asked).rejects.toMatchObject({ kind: 'oversized', code: '396' });
 });

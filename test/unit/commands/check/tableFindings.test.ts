@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { LOOKUP_COLUMNS } from '../../../../src/clickhouse/identityColumns.js';
 import { DEFAULT_LIMITS } from '../../../../src/clickhouse/values/valueCheck.js';
-import { judgeTable, type TableFacts } from '../../../../src/commands/check/tableFindings.js';
+import { judgeTable, type CheckedTable } from '../../../../src/commands/check/tableFindings.js';
 import { pipeline, summary } from '../../../support/checks.js';
 
 const IDENTITY = ['_topic', '_partition', '_epoch', '_offset', '_timestamp'];
@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<string, string>> = {
 const columnsOf = (...names: readonly string[]) => new Map(names.map((name) => [name, TYPES[name] ?? 'String']));
 const projected = (projection: string) => ({
   sortingKey: 'customer',
-  createStatement: `CREATE TABLE default.orders (\`customer\` String, ${projection}) ENGINE = MergeTree ORDER BY customer`,
+  createQuery: `CREATE TABLE default.orders (\`customer\` String, ${projection}) ENGINE = MergeTree ORDER BY customer`,
 });
 const window = (name: string, blocks = 1_000, seconds = Infinity, setting: string | null = 'a_window') => ({
   table: `\`default\`.\`${name}\``,
@@ -21,12 +21,12 @@ const window = (name: string, blocks = 1_000, seconds = Infinity, setting: strin
   blocks,
   ms: seconds * 1_000,
 });
-const SOUND: TableFacts = {
+const SOUND: CheckedTable = {
   name: 'orders',
   columns: columnsOf(...IDENTITY, 'customer'),
   engine: 'MergeTree',
   sortingKey: IDENTITY.join(', '),
-  createStatement: 'CREATE TABLE orders',
+  createQuery: 'CREATE TABLE orders',
   dependents: 0,
   windows: [window('orders')],
   refusal: null,
@@ -34,7 +34,7 @@ const SOUND: TableFacts = {
   slowInsert: null,
   slowLookUp: null,
 };
-const table = (facts: Partial<TableFacts> = {}, customerFrom = '/who') =>
+const table = (facts: Partial<CheckedTable> = {}, customerFrom = '/who') =>
   summary(judgeTable(pipeline('', customerFrom), { ...SOUND, ...facts })).join('\n');
 
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
@@ -95,7 +95,7 @@ it.each([
     'has a view of which it cannot be told what it writes to',
   ],
   [{ refusal: 'Not enough privileges' }, 'wrong table orders takes no inserts: Not enough privileges'],
-] as [Partial<TableFacts>, string][])('%j', (facts, message) => {
+] as [Partial<CheckedTable>, string][])('%j', (facts, message) => {
   expect(table(facts)).toContain(message);
 });
 
