@@ -1,4 +1,4 @@
-import type { RecordSource } from '../protocol/record.js';
+import { groupBy } from '../lib/groupBy.js';
 import type { BatchRow, SourcedRecord } from './batchRows.js';
 import { canLookUp } from './identityColumns.js';
 import { inParts } from './inParts.js';
@@ -99,14 +99,8 @@ async function rowsInTable(
   tableColumns: TableColumns,
   rows: readonly BatchRow[],
 ): Promise<BatchRow[]> {
-  const bySource = new Map<RecordSource, BatchRow[]>();
-  for (const row of rows) {
-    const list = bySource.get(row.source);
-    if (list === undefined) bySource.set(row.source, [row]);
-    else list.push(row);
-  }
   const present: BatchRow[] = [];
-  for (const [source, list] of bySource) {
+  for (const [source, list] of groupBy(rows, (row) => row.source)) {
     const isFilled = fill?.sources.has(source) === true;
     list.sort((one, other) => one.record.offset - other.record.offset);
     // The range also holds rows of other batchers. So an answer can be over a limit that this batch alone would keep.

@@ -1,4 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import { groupBy } from '../lib/groupBy.js';
 import { UNKNOWN_TABLE } from './errorCodes.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
@@ -122,14 +123,7 @@ export class KnownColumns {
        ORDER BY database, table, position`,
       asked,
     );
-    const byTable = new Map<string, ColumnRow[]>();
-    for (const row of rows) {
-      const key = tableKey(row[0], row[1]);
-      const ofTable = byTable.get(key);
-      if (ofTable === undefined) byTable.set(key, [row]);
-      else ofTable.push(row);
-    }
-    return byTable;
+    return groupBy(rows, ([database, table]) => tableKey(database, table));
   }
 }
 

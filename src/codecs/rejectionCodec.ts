@@ -1,4 +1,5 @@
 import { Packr } from 'msgpackr';
+import { groupBy } from '../lib/groupBy.js';
 import type { Rejection } from '../protocol/ack.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
@@ -141,13 +142,8 @@ function decodeWholeBatch(bytes: Uint8Array): RejectedRecord[] {
 }
 
 function pack(rejected: readonly RejectedRecord[], messageOf: (message: string) => string): PackedSource[] {
-  const bySource = new Map<RecordSource, RejectedRecord[]>();
-  for (const item of rejected) {
-    const list = bySource.get(item.source);
-    if (list === undefined) bySource.set(item.source, [item]);
-    else list.push(item);
-  }
-  return [...bySource].map(([{ topic, partition, epoch }, items]) => [
+  const bySource = groupBy(rejected, ({ source }) => source);
+  return Array.from(bySource, ([{ topic, partition, epoch }, items]) => [
     [topic, partition, epoch],
     encodeColumns(items.map(({ record }) => record)),
     items.map(({ rejection: { code, message } }) => [code, messageOf(message)]),

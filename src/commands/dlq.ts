@@ -184,7 +184,9 @@ export async function replayDeadLetters(
           }
           // Published with the present time. With its own time, the topic might remove it at once as too old.
           const message = { letter, key: originalKey(record), value: record.value, headers: originalHeaders(record) };
-          waiting.set(source.topic, [...(waiting.get(source.topic) ?? []), message]);
+          const ofTopic = waiting.get(source.topic);
+          if (ofTopic === undefined) waiting.set(source.topic, [message]);
+          else ofTopic.push(message);
           waitingBytes += recordBytes(record);
           if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
         });

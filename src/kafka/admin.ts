@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
+import { groupBy } from '../lib/groupBy.js';
 import { messageOf } from '../lib/messageOf.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
+import { byTopic } from './byTopic.js';
 import { toOffset } from './fromKafka.js';
 import {
   askMetadata,
@@ -303,14 +305,7 @@ function groupByLeader(
       places.partitions.map(({ partition, leader }) => [partitionName({ topic, partition }), leader] as const),
     ),
   );
-  const groups = new Map<number | null, TopicPartition[]>();
-  for (const where of partitions) {
-    const leader = leaders.get(partitionName(where)) ?? null;
-    const group = groups.get(leader);
-    if (group === undefined) groups.set(leader, [where]);
-    else group.push(where);
-  }
-  return groups;
+  return groupBy(partitions, (where) => leaders.get(partitionName(where)) ?? null);
 }
 
 /** Repeats a request if kafkajs says that a retry can help. */
@@ -323,19 +318,6 @@ async function retried<T>(ask: () => Promise<T>): Promise<T> {
       await sleep(tries * RETRY_PAUSE_MS);
     }
   }
-}
-
-function byTopic<T>(
-  partitions: readonly TopicPartition[],
-  entry: (where: TopicPartition) => T,
-): { topic: string; partitions: T[] }[] {
-  const lists = new Map<string, T[]>();
-  for (const where of partitions) {
-    const list = lists.get(where.topic);
-    if (list === undefined) lists.set(where.topic, [entry(where)]);
-    else list.push(entry(where));
-  }
-  return [...lists].map(([topic, list]) => ({ topic, partitions: list }));
 }
 
 /** @param error Kafka's error for the topic. Undefined if the topic was not in the answer */

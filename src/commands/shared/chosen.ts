@@ -1,4 +1,5 @@
 import type { Config, PipelineConfig } from '../../config/config.js';
+import { byTopic } from '../../kafka/byTopic.js';
 import { within } from '../../lib/within.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
@@ -36,9 +37,7 @@ const TOPICS_SHOWN = 10;
 
 /** `orders/0 to orders/7`, for people. */
 export function partitionsText(partitions: readonly TopicPartition[]): string {
-  const byTopic = new Map<string, number[]>();
-  for (const { topic, partition } of partitions) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition]);
-  const texts = Array.from(byTopic, ([topic, numbers]) => {
+  const texts = byTopic(partitions, ({ partition }) => partition).map(({ topic, partitions: numbers }) => {
     const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
     return first === last ? `${topic}/${first}` : `${topic}/${first} to ${topic}/${last}`;
   });

@@ -1,4 +1,5 @@
 import type { Offsets } from 'kafkajs';
+import { byTopic } from '../../kafka/byTopic.js';
 import { commitParts } from '../../kafka/commitParts.js';
 import { isUnusableTopic } from '../../kafka/errorType.js';
 import { asError } from '../../lib/asError.js';
@@ -81,14 +82,11 @@ export class CommitQueue {
     commit: Commit,
     part: readonly { readonly topic: string; readonly made: PartitionCommit; readonly metadata: string }[],
   ): Promise<void> {
-    const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
-    for (const { topic, made, metadata } of part) {
-      const partitions = byTopic.get(topic) ?? [];
-      partitions.push({ partition: made.partition, offset: String(made.offset), metadata });
-      byTopic.set(topic, partitions);
-    }
+    const topics = byTopic(part, ({ made: { partition, offset }, metadata }) => {
+      return { partition, offset: String(offset), metadata };
+    });
     try {
-      await commit({ topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })) });
+      await commit({ topics });
     } catch (error) {
       this.#onOutcome('failed');
       throw error;

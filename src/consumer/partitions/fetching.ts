@@ -1,4 +1,5 @@
 import type { Consumer } from 'kafkajs';
+import { byTopic } from '../../kafka/byTopic.js';
 import { messageOf } from '../../lib/messageOf.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import type { Logger } from '../../telemetry/logging.js';
@@ -33,7 +34,7 @@ export class Fetching {
     for (const partition of paused) if (partition.pause(reason)) this.#count(reason, 1);
     // kafkajs keeps a pause over a rebalance, but a new kafkajs consumer does not know it. So kafkajs is told each
     // time.
-    const topics = byTopic(paused);
+    const topics = byTopic(paused, numberOf);
     if (topics.length > 0) this.#tell(() => this.#consumer.pause(topics));
   }
 
@@ -44,7 +45,7 @@ export class Fetching {
       for (const reason of taken) if (partition.resume(reason)) this.#count(reason, -1);
       return wasPaused && partition.isFetched();
     });
-    const topics = byTopic(free);
+    const topics = byTopic(free, numberOf);
     if (topics.length > 0) this.#tell(() => this.#consumer.resume(topics));
   }
 
@@ -69,8 +70,6 @@ export class Fetching {
   }
 }
 
-function byTopic(partitions: Iterable<TopicPartition>): { topic: string; partitions: number[] }[] {
-  const lists = new Map<string, number[]>();
-  for (const { topic, partition } of partitions) lists.set(topic, [...(lists.get(topic) ?? []), partition]);
-  return [...lists].map(([topic, list]) => ({ topic, partitions: list }));
+function numberOf({ partition }: TopicPartition): number {
+  return partition;
 }

@@ -1,6 +1,7 @@
 import type { PipelineConfig, StartFrom } from '../../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
 import { findGroupOffsets, offsetsAt, type GroupOffsets } from '../../kafka/offsets.js';
+import { groupBy } from '../../lib/groupBy.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
 import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js';
@@ -139,16 +140,12 @@ export async function askBatchers({
   layouts,
   batchersOf,
 }: Pick<PartitionStartsOptions, 'layouts' | 'batchersOf'>): Promise<Remembered> {
-  const byPartition = new Map<string, LayoutCoverage[]>();
+  const all: LayoutCoverage[] = [];
   for (const layout of await layouts()) {
-    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage())) {
-      for (const coverage of state) {
-        const name = partitionName(coverage);
-        byPartition.set(name, [...(byPartition.get(name) ?? []), { layout, coverage }]);
-      }
-    }
+    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage()))
+      for (const coverage of state) all.push({ layout, coverage });
   }
-  return byPartition;
+  return groupBy(all, ({ coverage }) => partitionName(coverage));
 }
 
 /** Settles doubts by what the batchers remember. */
