@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
+import { Turns } from '../lib/turns.js';
 import { readNotes, type AttemptNotes } from '../protocol/attemptNotes.js';
 import { NOTES_BYTES_MAX, notesWithin } from './notesLimit.js';
 
@@ -44,7 +45,7 @@ export class Attempt {
   /** Whether Temporal has notes of this attempt. */
   #hasNoted = false;
   /** One heartbeat is sent at a time. Otherwise an older one could arrive last and undo newer notes. */
-  #beating: Promise<void> = Promise.resolve();
+  readonly #beats = new Turns();
   readonly #startedAt = momentNow();
   readonly #scheduledAtMs: number;
   readonly #startToCloseTimeoutMs: number;
@@ -159,16 +160,13 @@ export class Attempt {
   }
 
   #sendBeat(): Promise<void> {
-    const send = async (): Promise<void> => {
+    return this.#beats.next(async () => {
       const sentAt = momentNow();
       const alive = await this.#beat(this.#context, { ...this.#notes, attempt: this.number, attemptId: this.id });
       this.#hasNoted ||= alive;
       if (!alive) this.#givenUp.abort();
       else if (sentAt.steadyMs > this.#lastBeat.steadyMs) this.#lastBeat = sentAt;
-    };
-    const sent = this.#beating.then(send);
-    this.#beating = sent.catch(() => undefined);
-    return sent;
+    });
   }
 }
 

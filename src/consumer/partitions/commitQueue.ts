@@ -3,6 +3,7 @@ import { byTopic } from '../../kafka/byTopic.js';
 import { commitParts } from '../../kafka/commitParts.js';
 import { isUnusableTopic } from '../../kafka/errorType.js';
 import { asError } from '../../lib/asError.js';
+import { Turns } from '../../lib/turns.js';
 import { partitionName } from '../../protocol/record.js';
 import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
@@ -21,7 +22,7 @@ export type Commit = (offsets: Offsets) => Promise<void>;
  */
 export class CommitQueue {
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(onOutcome: (outcome: 'ok' | 'failed') => void) {
     this.#onOutcome = onOutcome;
@@ -39,14 +40,12 @@ export class CommitQueue {
     commit: Commit,
     commits: () => readonly PartitionCommit[],
   ): Promise<void> {
-    const turn = this.#last.then(() => this.#commit(assignment, clusterId, commit, commits));
-    this.#last = turn.catch(() => undefined);
-    return turn;
+    return this.#turns.next(() => this.#commit(assignment, clusterId, commit, commits));
   }
 
   /** Waits for all commits so far. */
-  async settled(): Promise<void> {
-    await this.#last;
+  settled(): Promise<void> {
+    return this.#turns.settled();
   }
 
   async #commit(

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineConfig } from '../../config/config.js';
 import { messageOf } from '../../lib/messageOf.js';
+import { Turns } from '../../lib/turns.js';
 import { layoutName, type Layout } from '../../protocol/batcherId.js';
 import { partitionName, type RecordSource } from '../../protocol/record.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
@@ -47,7 +48,8 @@ export class ReadingPlans {
   readonly #options: ReadingPlansOptions;
   /** Trackers whose next plan is being prepared. */
   readonly #finishing = new WeakSet<PartitionTracker>();
-  #lastAsked: Promise<unknown> = Promise.resolve();
+  /** What batchers are asked. One at a time, because hundreds of layout changes at once would keep Temporal from taking signals. */
+  readonly #questions = new Turns();
 
   constructor(options: ReadingPlansOptions) {
     this.#options = options;
@@ -122,7 +124,7 @@ export class ReadingPlans {
       // Any batch brings the function to commit. Without traffic there is no hurry.
       if (!(await commit(assignment, () => (isDue() ? commits : [])))) return false;
       if (isOver()) return true;
-      const end = await this.#oneAtATime(() => closeEpoch({ topic, partition, epoch }, from, batchers));
+      const end = await this.#questions.next(() => closeEpoch({ topic, partition, epoch }, from, batchers));
       if (isOver()) return true;
       this.#goOn(assignment, leaving, new PartitionTracker(source, from, { layout, state, end }), from);
       return true;
@@ -136,7 +138,7 @@ export class ReadingPlans {
     const batchers = batchersOf(plan.layout);
     const isDue = (): boolean => assignment.get(entering) === entering && entering.tracker === closed;
     await this.#untilDone(assignment, `layout change of ${partitionName(closed)}`, isDue, async (isOver) => {
-      while (!(await this.#oneAtATime(() => isFlushed(closed, batchers)))) {
+      while (!(await this.#questions.next(() => isFlushed(closed, batchers)))) {
         await sleep(FLUSHED_POLL_MS);
         if (isOver()) return true;
       }
@@ -157,13 +159,6 @@ export class ReadingPlans {
       );
       return true;
     });
-  }
-
-  /** One at a time, because hundreds of layout changes at once would keep Temporal from taking signals. */
-  #oneAtATime<T>(ask: () => Promise<T>): Promise<T> {
-    const turn = this.#lastAsked.then(ask);
-    this.#lastAsked = turn.catch(() => undefined);
-    return turn;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Offsets } from 'kafkajs';
+import { Turns } from '../../lib/turns.js';
 import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
 import { RecordSetReader } from './recordSet.js';
@@ -43,7 +44,7 @@ export async function handleFetched(
   const isWanted = (): boolean =>
     runner.running && !consumerGroup.isPaused(topic, partition) && !consumerGroup.hasSeekOffset({ topic, partition });
   const handleNext = (): Promise<{ readonly next: number; readonly handling: Promise<void> } | null> =>
-    inTurn(async () => {
+    turns.next(async () => {
       const part = isWanted() ? await reader.next() : null;
       // It may also have been paused during the decompression.
       if (part === null || !isWanted()) return null;
@@ -86,11 +87,5 @@ async function takesRoom(reader: RecordSetReader, runner: Runner, isWanted: () =
   return true;
 }
 
-let turn: Promise<unknown> = Promise.resolve();
-
-/** Runs actions one after the other, in the order of the calls. */
-function inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
-  const result = turn.then(act);
-  turn = result.catch(() => undefined);
-  return result;
-}
+/** The process's readers take turns, part by part. */
+const turns = new Turns();
