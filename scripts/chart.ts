@@ -1,6 +1,5 @@
 import { isMap, isScalar, parseDocument, stringify, type YAMLMap } from 'yaml';
-import { z } from 'zod';
-import { configSchema } from '../src/config/schema.js';
+import { configJsonSchema } from '../src/config/reference.js';
 
 /** As much of JSON Schema as the chart and the daemon's configuration use. */
 export interface JsonSchema {
@@ -154,7 +153,7 @@ const NOT_REQUIRED_HERE = new Set(['mechanism', 'username', 'password', 'pipelin
  * there, as it does everywhere in Helm's values.
  */
 function daemonSchema(): JsonSchema {
-  return loosened(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema);
+  return loosened(configJsonSchema() as JsonSchema);
 }
 
 function loosened({ type, description, pattern, enum: words, const: word, ...schema }: JsonSchema): JsonSchema {

@@ -1,8 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
 import { crossChecks } from './crossChecks.js';
 import { pipeline as pipelineSchema } from './pipelineSchema.js';
+import { configJsonSchema, objectOf } from './reference.js';
 import { configSchema, type ParsedConfig } from './schema.js';
 import { UsageError } from '../lib/usageError.js';
 
@@ -146,23 +147,12 @@ function suggestion(word: string, known: readonly string[]): string {
 
 /** The keys that the schema allows at a path, from its JSON Schema. */
 function knownKeys(path: ConfigProblem['path']): string[] {
-  let schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  let schema = configJsonSchema();
   for (const key of path) {
-    const { properties, additionalProperties, items } = objectVariant(schema);
+    const { properties, additionalProperties, items } = objectOf(schema);
     const next = properties?.[key] ?? (typeof additionalProperties === 'object' ? additionalProperties : items);
     if (next === undefined) return [];
     schema = next;
   }
-  return Object.keys(objectVariant(schema).properties ?? {});
-}
-
-interface JsonSchema {
-  readonly properties?: Record<string, JsonSchema>;
-  readonly additionalProperties?: JsonSchema | boolean;
-  readonly items?: JsonSchema;
-  readonly anyOf?: readonly JsonSchema[];
-}
-
-function objectVariant(schema: JsonSchema): JsonSchema {
-  return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
+  return Object.keys(objectOf(schema).properties ?? {});
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { configSchema } from './schema.js';
 
-interface JsonSchema {
+/** As much of JSON Schema as the configuration uses. */
+export interface JsonSchema {
   readonly type?: string;
   readonly description?: string;
   readonly default?: unknown;
@@ -15,14 +16,15 @@ interface JsonSchema {
 }
 
 /** The JSON Schema of the configuration file, for a file whose `${VARIABLE}` references are resolved. */
-export function configJsonSchema(): unknown {
-  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' });
+export function configJsonSchema(): JsonSchema {
+  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 }
 
 /** The configuration reference in Markdown: every key with its default and purpose. Generated from the schema. */
 export function configReference(): string {
-  const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
-  const rows = keysOf(schema, '').map(({ path, text, standard }) => `| \`${path}\` | ${standard} | ${text} |`);
+  const rows = keysOf(configJsonSchema(), '').map(
+    ({ path, text, standard }) => `| \`${path}\` | ${standard} | ${text} |`,
+  );
   return ['| key | default | |', '|---|---|---|', ...rows, ''].join('\n');
 }
 
@@ -46,7 +48,8 @@ function keysOf(schema: JsonSchema, prefix: string): Key[] {
   return named ? [...keys, ...keysOf(additionalProperties, `${prefix}.<name>`)] : keys;
 }
 
-function objectOf(schema: JsonSchema): JsonSchema {
+/** The variant that is an object, if there are several. Otherwise the schema itself. */
+export function objectOf(schema: JsonSchema): JsonSchema {
   return schema.anyOf?.find(({ properties }) => properties !== undefined) ?? schema;
 }
 

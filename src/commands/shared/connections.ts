@@ -39,31 +39,19 @@ export async function withTemporal<T>({ temporal }: Config, work: (client: Clien
   }
 }
 
-/** Runs `work` with a client of ClickHouse. The connection is not tried before. */
-async function withClickHouse<T>(
+/**
+ * Runs `work` with a client of ClickHouse and its tables. The connection is not tried before. Look-ups of rows have the
+ * daemon's time-out.
+ */
+export async function withTables<T>(
   { clickhouse }: Pick<Config, 'clickhouse'>,
-  work: (client: ClickHouseClient) => Promise<T>,
-): Promise<T> {
-  const client = createClickHouse(clickhouse);
-  try {
-    return await work(client);
-  } finally {
-    await client.close();
-  }
-}
-
-/** Like {@link withClickHouse}, with its tables. Look-ups of rows have the daemon's time-out. */
-export function withTables<T>(
-  config: Pick<Config, 'clickhouse'>,
   work: (tables: ClickHouseTables, client: ClickHouseClient) => Promise<T>,
 ): Promise<T> {
-  const { clickhouse } = config;
-  return withClickHouse(config, async (client) => {
-    const lookUps = createLookUps(clickhouse);
-    try {
-      return await work(new ClickHouseTables(client, clickhouse.database, clickhouse.settings, lookUps), client);
-    } finally {
-      await lookUps.client.close();
-    }
-  });
+  const client = createClickHouse(clickhouse);
+  const lookUps = createLookUps(clickhouse);
+  try {
+    return await work(new ClickHouseTables(client, clickhouse.database, clickhouse.settings, lookUps), client);
+  } finally {
+    await Promise.all([client.close(), lookUps.client.close()]);
+  }
 }
