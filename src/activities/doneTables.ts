@@ -1,7 +1,7 @@
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import type { Rejection } from '../protocol/ack.js';
-import { notedRejections, noteRejections, type InsertNotes } from '../protocol/attemptNotes.js';
+import { insertNotesOf, notedRejections, noteRejections, type InsertNotes } from '../protocol/attemptNotes.js';
 import { identityName, type KafkaRecord } from '../protocol/record.js';
 import type { Attempt } from './attempt.js';
 import { byTable, type Batch } from './batch.js';
@@ -37,9 +37,9 @@ function byPlace(records: readonly SourcedRecord[], rejected: readonly RejectedR
 export function doneBefore(
   table: string,
   records: readonly SourcedRecord[],
-  { notes: { inserts } }: Pick<Attempt, 'notes'>,
+  { notes }: Pick<Attempt, 'notes'>,
 ): Outcome | undefined {
-  const done = inserts?.[table]?.done;
+  const done = insertNotesOf(notes, table)?.done;
   if (done === undefined) return undefined;
   const verdicts = notedRejections(done);
   return judge(records, (_, place) => verdicts.get(place));

@@ -4,7 +4,7 @@ import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
-import { hadOutage, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
+import { hadOutage, insertNotesOf, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
 import type { Parking } from '../protocol/flush.js';
 import type { Attempt } from './attempt.js';
 import { byTable, type Batch } from './batch.js';
@@ -124,7 +124,7 @@ export class TableInserts {
       journal: {
         complete: batch.complete,
         get notes() {
-          return attempt.notes.inserts?.[table];
+          return insertNotesOf(attempt.notes, table);
         },
         ageMs: () => attempt.ageMs,
         save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
@@ -152,14 +152,13 @@ function failureOf({ kind, message }: InsertError): ApplicationFailure {
 
 /** Notes which tables are done with a batch that another table holds. @returns whether Temporal has the note */
 function noteDoneTables(done: readonly [share: Share, outcome: Outcome][], attempt: Attempt): Promise<boolean> {
-  const before = attempt.notes.inserts ?? {};
-  const inserts = { ...before };
+  const inserts = new Map(Object.entries(attempt.notes.inserts ?? {}));
   for (const [{ table, records }, outcome] of done) {
-    const noted = before[table]?.done;
+    const noted = inserts.get(table)?.done;
     const note = noted === undefined ? noteDone(records, outcome) : { whole: '', unsettled: [], done: noted };
-    if (note !== null) inserts[table] = note;
+    if (note !== null) inserts.set(table, note);
   }
-  return attempt.note({ ...attempt.notes, inserts }).then(
+  return attempt.note({ ...attempt.notes, inserts: Object.fromEntries(inserts) }).then(
     () => true,
     () => false,
   );

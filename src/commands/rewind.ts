@@ -163,7 +163,11 @@ async function commitPlans(
   );
   if (commits.length === 0) return;
   await visitGroup(kafka, { groupId, topics }, async ({ assignment, commit }) => {
-    if (!commits.every(({ topic, partition }) => assignment[topic]?.includes(partition) === true)) {
+    if (
+      !commits.every(
+        ({ topic, partition }) => Object.hasOwn(assignment, topic) && assignment[topic]?.includes(partition),
+      )
+    ) {
       throw new Error(`another member has joined group ${groupId}: stop the consumers first`);
     }
     await commit(commits);

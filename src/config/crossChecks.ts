@@ -90,17 +90,17 @@ function sharedTables({ topics, table, tables }: Pipeline): ConfigProblem[] {
 }
 
 /** The source of each identity column by which rows are looked up. */
-const COORDINATES: Readonly<Record<string, string>> = {
-  _topic: 'topic',
-  _partition: 'partition',
-  _offset: 'offset',
-  _epoch: 'epoch',
-  _timestamp: 'timestamp',
-};
+const COORDINATES: ReadonlyMap<string, string> = new Map([
+  ['_topic', 'topic'],
+  ['_partition', 'partition'],
+  ['_offset', 'offset'],
+  ['_epoch', 'epoch'],
+  ['_timestamp', 'timestamp'],
+]);
 
 function identityColumns({ columns }: Pipeline): ConfigProblem[] {
   return Object.entries(columns).flatMap(([column, source]) => {
-    const own = COORDINATES[column];
+    const own = COORDINATES.get(column);
     if (own === undefined || own === source) return [];
     const message = `is an identity column, by which rows are found again; it takes ${own}, and nothing else`;
     return [{ path: ['columns', column], message }];

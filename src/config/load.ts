@@ -75,7 +75,8 @@ function resolveReferences(
         return '';
       };
       if (isFile !== undefined) return readText(name, 'secret file', complain).replace(/\r?\n$/, '');
-      return environment[name] ?? complain(`names the environment variable ${name}, which is not set`);
+      const text = Object.hasOwn(environment, name) ? environment[name] : undefined;
+      return text ?? complain(`names the environment variable ${name}, which is not set`);
     });
   }
   if (Array.isArray(value))

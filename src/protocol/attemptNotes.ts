@@ -27,6 +27,11 @@ export interface AttemptNotes {
   readonly inserts?: Readonly<Record<string, InsertNotes>>;
 }
 
+/** The notes about one table. A table may be called `constructor` or `__proto__`. */
+export function insertNotesOf({ inserts = {} }: Pick<AttemptNotes, 'inserts'>, table: string): InsertNotes | undefined {
+  return Object.hasOwn(inserts, table) ? inserts[table] : undefined;
+}
+
 /** What was sent to one table, if not all of it is known to be settled. */
 export interface InsertNotes {
   /** Token of all records of the batch for this table. The places below count these, whatever becomes of them. */

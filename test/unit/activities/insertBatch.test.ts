@@ -234,6 +234,35 @@ it('a batch goes to the tables of its topics, each record to its own, and only t
   expect(answers()).toEqual(['a.x/0', 'a.x/2', 'b/0', 'b/2', 'c/0', 'c/2']);
 });
 
+it('tables may be called what every object has: each is held, noted and done as any other', async () => {
+  const names = ['orders', 'constructor', '__proto__', 'toString'];
+  const inserted = new Map(names.map((name) => [name, new FakeTable()]));
+  const of = (name: string) => inserted.get(name) as FakeTable;
+  const { activities, noted } = worker(undefined, {
+    foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
+    send: (name, rows) => of(name).tables.send(name, rows),
+    probe: (name, columns) => of(name).tables.probe(name, columns),
+  });
+  const [spec, bodies] = batch(['{}', '{}'], {}, names);
+  const run = (number: number) =>
+    attemptOf(
+      () => activities.insertBatch({ ...spec, destination: { ...spec.destination, table: '{topic}' } }, bodies),
+      {
+        attempt: number,
+        ...(noted.last === undefined ? {} : { notes: JSON.parse(JSON.stringify(noted.last)) as AttemptNotes }),
+      },
+    );
+  const away = ill('structural');
+  for (const [index] of names.entries()) {
+    for (const [place, name] of names.entries()) of(name).ill = of(name).probeFails = place > index ? away : undefined;
+    if (index === names.length - 1) expect(await run(index + 1)).toMatchObject({ inserted: 8, rejected: 0 });
+    else await expect(run(index + 1)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+    // As a TTL does it. Nobody looks at a table that is done.
+    for (const table of inserted.values()) table.rows.length = 0;
+  }
+  expect(names.map((name) => of(name).insertSizes)).toEqual([[2], [2, 2], [2, 2, 2], [2, 2, 2, 2]]);
+});
+
 /** A batch of two topics with a table each; the one of topic `b` is missing until it is given back. */
 function halfHeld(values: readonly string[], chunks?: readonly (readonly string[])[]) {
   const inserted = new Map<string, FakeTable>();

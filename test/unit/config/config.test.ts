@@ -263,6 +263,9 @@ it('takes secrets from the environment and from files, and says which are missin
   expect(problems(text('${NOT_SET}'))).toEqual([
     'line 2: clickhouse.password: names the environment variable NOT_SET, which is not set',
   ]);
+  expect(problems(text('${toString}'))).toEqual([
+    'line 2: clickhouse.password: names the environment variable toString, which is not set',
+  ]);
   expect(problems(text('${file:/nowhere/at/all}'))).toEqual([
     'line 2: clickhouse.password: the secret file /nowhere/at/all does not exist',
   ]);
@@ -505,4 +508,5 @@ it('refuses topics that would share a table, and identity columns that are given
     'it takes timestamp, and nothing else',
   );
   expect(of('topics: [a], table: t, columns: { _offset: offset, _timestamp: timestamp, _key: /id }')).not.toThrow();
+  expect(of('topics: [a], table: t, columns: { constructor: /id, toString: key }')).not.toThrow();
 });
