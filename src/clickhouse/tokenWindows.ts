@@ -27,8 +27,11 @@ export async function tokenWindows(client: ClickHouseClient, table: NamedTable):
   return defaults === null ? [] : (await writtenTables(client, table)).map((facts) => windowOf(facts, defaults));
 }
 
-/** ClickHouse's own defaults, for a user who may not ask for those of the server. */
-const BUILT_IN_DEFAULTS: ReadonlyMap<string, string> = new Map([['replicated_deduplication_window', '1000']]);
+/** ClickHouse's own defaults, for those of the server that are not known. */
+const BUILT_IN_DEFAULTS: ReadonlyMap<string, string> = new Map([
+  ['replicated_deduplication_window', '1000'],
+  ['replicated_deduplication_window_seconds', '3600'],
+]);
 
 /**
  * Whether all tables that an insert writes to have windows for tokens now.
@@ -37,7 +40,10 @@ const BUILT_IN_DEFAULTS: ReadonlyMap<string, string> = new Map([['replicated_ded
  */
 export async function remembersTokens(client: ClickHouseClient, table: NamedTable): Promise<boolean> {
   const defaults = await unlessDenied(windowDefaults(client), BUILT_IN_DEFAULTS);
-  return (await writtenTables(client, table)).every((facts) => windowOf(facts, defaults).blocks > 0);
+  return (await writtenTables(client, table)).every((facts) => {
+    const { blocks, ms } = windowOf(facts, defaults);
+    return blocks > 0 && ms > 0;
+  });
 }
 
 /**
@@ -75,11 +81,16 @@ function windowOf(facts: TableFacts | undefined, defaults: ReadonlyMap<string, s
   const table = facts === undefined ? null : quoted(facts);
   if (facts?.engine.includes('MergeTree') !== true) return { table, setting: null, blocks: 0, ms: 0 };
   const setting = (name: string): number =>
-    Number(new RegExp(`\\b${name} = '?(\\d+)`).exec(facts.engineFull)?.[1] ?? defaults.get(name) ?? 0);
+    Number(
+      new RegExp(`\\b${name} = '?(\\d+)`).exec(facts.engineFull)?.[1] ??
+        defaults.get(name) ??
+        BUILT_IN_DEFAULTS.get(name) ??
+        0,
+    );
   const replicated = isReplicated(facts.engine);
   const name = replicated ? 'replicated_deduplication_window' : 'non_replicated_deduplication_window';
-  const seconds = replicated ? setting(`${name}_seconds`) : 0;
-  return { table, setting: name, blocks: setting(name), ms: seconds === 0 ? Infinity : seconds * 1000 };
+  // With 0 seconds only the latest block is remembered.
+  return { table, setting: name, blocks: setting(name), ms: replicated ? setting(`${name}_seconds`) * 1000 : Infinity };
 }
 
 /** A part's time may be a little before the moment when it is in the table. */

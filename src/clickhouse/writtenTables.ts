@@ -66,9 +66,10 @@ export async function writtenTables(client: ClickHouseClient, table: NamedTable)
   return written;
 }
 
-const QUOTED_OR_PLAIN = '(`(?:[^`\\\\]|\\\\.)+`|\\w+)';
+const QUOTED_OR_PLAIN = '(?:`(?:[^`\\\\]|\\\\.)+`|\\w+)';
 const VIEW_TARGET = new RegExp(
-  `^CREATE MATERIALIZED VIEW \\S+ (?:UUID '[^']*' )?TO (?:INNER UUID '[^']*' |${QUOTED_OR_PLAIN}\\.${QUOTED_OR_PLAIN})`,
+  `^CREATE MATERIALIZED VIEW ${QUOTED_OR_PLAIN}\\.${QUOTED_OR_PLAIN} (?:UUID '[^']*' )?TO ` +
+    `(?:INNER UUID '[^']*' |(${QUOTED_OR_PLAIN})\\.(${QUOTED_OR_PLAIN}))`,
 );
 
 /** The table that a materialized view writes to. Undefined if it is not known. */

@@ -460,7 +460,9 @@ describe('a materialized view that fails', () => {
     const table = await createTable('id Int64', '', WINDOW);
     await createView(table, 'id');
     await client.command({ query: `CREATE TABLE ${table}_to (id Int64) ENGINE = Null` });
-    await client.command({ query: `CREATE MATERIALIZED VIEW ${table}_n TO ${table}_to AS SELECT id FROM ${table}` });
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW \`${table} n\` TO ${table}_to AS SELECT id FROM ${table}`,
+    });
     const windows = await tables.tokenWindows(table);
     const setting = 'non_replicated_deduplication_window';
     expect(windows).toHaveLength(3);

@@ -110,6 +110,7 @@ it.each([
   [WITH_WINDOW, undefined, true],
   ['ReplicatedMergeTree ORDER BY v', undefined, true],
   ['ReplicatedMergeTree ORDER BY v', defaults('0'), false],
+  ['ReplicatedMergeTree ORDER BY v SETTINGS replicated_deduplication_window_seconds = 0', undefined, false],
   ['Null', defaults('100'), false],
   ['', defaults('100'), false],
 ])(
