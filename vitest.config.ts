@@ -85,6 +85,8 @@ export default defineConfig({
           include: ['test/system/*.test.ts'],
           globalSetup: ['test/support/sharedStack.ts'],
           maxWorkers: AT_ONCE,
+          // Of the tests of a file that may run beside others.
+          maxConcurrency: 2,
           testTimeout: 240_000,
           hookTimeout: 180_000,
         },

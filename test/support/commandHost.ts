@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { atTestEnd } from './besideOthers.js';
 
 const HOST = fileURLToPath(new URL('./commandHost.mjs', import.meta.url));
 
@@ -53,8 +53,9 @@ class CommandHost {
     let output = '';
     let isOver = false;
     // A test that gives up leaves no command behind.
-    onTestFinished(() => {
+    atTestEnd(() => {
       if (!isOver) this.#process.kill('SIGKILL');
+      return Promise.resolve();
     });
     const printed = outputs.map(
       (stream) =>

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { atTestEnd } from './besideOthers.js';
 import { runCommand, type CommandEnd } from './commandHost.js';
 import { eventually } from './eventually.js';
 
@@ -53,7 +53,7 @@ export class Daemon {
   }
 
   /** Starts a daemon that need not become ready. */
-  static launch(config: string, args: readonly string[] = [], cli = CLI, atEnd: AtEnd = onTestFinished): Daemon {
+  static launch(config: string, args: readonly string[] = [], cli = CLI, atEnd: AtEnd = atTestEnd): Daemon {
     const daemon = new Daemon(config, args, cli);
     atEnd(() => daemon.kill());
     return daemon;

@@ -10,8 +10,8 @@ import {
   type Message,
   type Producer,
 } from 'kafkajs';
-import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import { atTestEnd } from './besideOthers.js';
 import type { AtEnd } from './daemon.js';
 import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
@@ -105,11 +105,7 @@ export class Fixture {
   }
 
   /** @param atEnd takes what closes it; by default the end of the test does */
-  static async create(
-    stack: StackAddresses,
-    options: FixtureOptions = {},
-    atEnd: AtEnd = onTestFinished,
-  ): Promise<Fixture> {
+  static async create(stack: StackAddresses, options: FixtureOptions = {}, atEnd: AtEnd = atTestEnd): Promise<Fixture> {
     const fixture = new Fixture(stack, options, await Connection.connect({ address: stack.temporal.address }));
     atEnd(() => fixture.close());
     await Promise.all([fixture.admin.connect(), fixture.producer.connect()]);

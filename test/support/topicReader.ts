@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer, Kafka } from 'kafkajs';
-import { onTestFinished } from 'vitest';
+import { atTestEnd } from './besideOthers.js';
 
 /**
  * How long a broker keeps the request of a consumer that reads along with a test. What comes ends the wait; each empty answer takes a
@@ -30,7 +30,7 @@ export class TopicReader {
     const groupId = `reader-${randomUUID()}`;
     const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: IDLE_WAIT_MS });
     const reader = new TopicReader(consumer);
-    onTestFinished(() => reader.close());
+    atTestEnd(() => reader.close());
     await consumer.connect();
     await consumer.subscribe({ topics: [...topics], fromBeginning: true });
     await consumer.run({

@@ -1,8 +1,9 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.js';
 import type { Claim } from '../../src/installation/claim.js';
 import { pipelineClaim, taskQueueClaim } from '../../src/installation/claims.js';
+import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -27,7 +28,7 @@ async function twoSetUps(): Promise<{ one: Fixture; other: Fixture; configOf: (f
     for (const topic of [there.replyTopic, there.deadLetterTopic]) await here.createTopic(topic, 1);
   }
   const taskQueue = `${one.name}-shared`;
-  onTestFinished(async () => {
+  atTestEnd(async () => {
     for (const name of [pipelineClaim(one.name), pipelineClaim(other.name), taskQueueClaim(taskQueue)]) {
       await one.temporal.workflow
         .getHandle(name)

@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -7,11 +8,9 @@ import { Fixture } from '../support/fixture.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
-let fixture: Fixture | undefined;
-let daemon: Daemon | undefined;
 
 it('refuses a wrong configuration with every problem and exit code 2', async () => {
-  daemon = Daemon.launch('pipelines: { orders: { topic: [orders], table: "one.two.three" } }');
+  const daemon = Daemon.launch('pipelines: { orders: { topic: [orders], table: "one.two.three" } }');
   expect(await daemon.exited).toBe(2);
   for (const problem of [
     'unknown key; did you mean topics?',
@@ -23,48 +22,46 @@ it('refuses a wrong configuration with every problem and exit code 2', async () 
 });
 
 it('waits for what is missing, says so once and what to do, and starts by itself when it is there', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   await fixture.produce(10);
   await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table} TO ${fixture.table}_away` });
   await fixture.admin.deleteTopics({ topics: [fixture.deadLetterTopic] });
-  daemon = Daemon.launch(fixture.config());
-  const seen = daemon;
-  await eventually(() => expect(seen.logs().filter(({ level }) => level === 'warn')).toHaveLength(2));
-  expect(seen.output).toContain(`Kafka has no topic ${fixture.deadLetterTopic}: create it, or run \`ktb setup\``);
-  expect(seen.output).toContain(
+  const daemon = Daemon.launch(fixture.config());
+  await eventually(() => expect(daemon.logs().filter(({ level }) => level === 'warn')).toHaveLength(2));
+  expect(daemon.output).toContain(`Kafka has no topic ${fixture.deadLetterTopic}: create it, or run \`ktb setup\``);
+  expect(daemon.output).toContain(
     `there is no table default.${fixture.table}: create it, or let \`ktb setup\` propose one`,
   );
-  expect((await seen.get('/livez')).status).toBe(200);
-  expect((await seen.get('/readyz')).status).toBe(503);
-  await eventually(async () => expect(await seen.metric('ktb_dependency_up', { dependency: 'temporal' })).toBe(1));
-  expect(await seen.metric('ktb_dependency_up', { dependency: 'kafka' })).toBe(0);
+  expect((await daemon.get('/livez')).status).toBe(200);
+  expect((await daemon.get('/readyz')).status).toBe(503);
+  await eventually(async () => expect(await daemon.metric('ktb_dependency_up', { dependency: 'temporal' })).toBe(1));
+  expect(await daemon.metric('ktb_dependency_up', { dependency: 'kafka' })).toBe(0);
   await fixture.clickhouse.command({ query: `RENAME TABLE ${fixture.table}_away TO ${fixture.table}` });
   await fixture.admin.createTopics({ topics: [{ topic: fixture.deadLetterTopic }], waitForLeaders: true });
-  await seen.untilReady();
+  await daemon.untilReady();
   await expectExactlyOnce(fixture, { acksOnce: true });
-  expect(seen.logs().filter(({ level }) => level === 'warn')).toHaveLength(2);
+  expect(daemon.logs().filter(({ level }) => level === 'warn')).toHaveLength(2);
 });
 
 it('names the part that cannot be reached, and ends at SIGTERM while it waits', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   const config = fixture
     .config()
     .replace(stack().temporal.address, '127.0.0.1:9')
     .replace(stack().clickhouse.url, 'http://127.0.0.1:9')
     .replace(stack().kafka.brokers[0]!, '127.0.0.1:9');
-  daemon = Daemon.launch(config);
-  const seen = daemon;
-  await eventually(() => expect(seen.logs().filter(({ level }) => level === 'warn')).toHaveLength(3));
+  const daemon = Daemon.launch(config);
+  await eventually(() => expect(daemon.logs().filter(({ level }) => level === 'warn')).toHaveLength(3));
   for (const part of ['Kafka at 127.0.0.1:9', 'Temporal at 127.0.0.1:9', 'ClickHouse at http://127.0.0.1:9'])
-    expect(seen.output).toContain(part);
-  expect(await seen.stop()).toBe(0);
+    expect(daemon.output).toContain(part);
+  expect(await daemon.stop()).toBe(0);
 });
 
 it('ends at SIGTERM while no worker can say what batchers know of the log that it is to begin at the end of', async () => {
-  fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { startFrom: 'latest', batchers: 1 } });
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { startFrom: 'latest', batchers: 1 } });
   await fixture.collectAcks();
-  daemon = await Daemon.start(fixture.config());
+  const daemon = await Daemon.start(fixture.config());
   await fixture.produce(10);
   await expectExactlyOnce(fixture);
   expect(await daemon.stop()).toBe(0);
@@ -75,19 +72,19 @@ it('ends at SIGTERM while no worker can say what batchers know of the log that i
 });
 
 it('loses nothing of a partition that had no record since the first start at its end, though the group loses its offsets', async () => {
-  fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { startFrom: 'latest' } });
+  const fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { startFrom: 'latest' } });
   await fixture.collectAcks();
   let sent = 0;
   const send = async (partition: number, records: number): Promise<void> => {
     const messages = Array.from({ length: records }, () => {
       return { partition, value: JSON.stringify({ id: sent++, text: '' }) };
     });
-    await fixture!.producer.send({ topic: fixture!.topic, messages });
+    await fixture.producer.send({ topic: fixture.topic, messages });
   };
   for (const partition of [0, 1]) await send(partition, 10);
-  daemon = await Daemon.start(fixture.config());
+  const daemon = await Daemon.start(fixture.config());
   await send(0, 20);
-  await eventually(() => expect(acknowledged(fixture!.acks)).toBe(20));
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(20));
   expect(await daemon.stop()).toBe(0);
   await fixture.admin.deleteGroups([`ktb-${fixture.name}`]);
   await send(1, 30);
@@ -95,7 +92,7 @@ it('loses nothing of a partition that had no record since the first start at its
   expect(again.output).toMatch(`The group has lost its offsets`);
   expect(again.output).toMatch(`${fixture.topic}/1`);
   // Where it was to begin nobody knows any more. So all of it is read.
-  await eventually(() => expect(acknowledged(fixture!.acks)).toBe(60));
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(60));
   expect(await fixture.rowCounts()).toEqual({ rows: 60, identities: 60, ids: 60 });
 });
 
@@ -134,24 +131,23 @@ it('a pipeline that cannot begin keeps no other from running, is named, and begi
 });
 
 it('warns once of a table without identity columns, and works at least once', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   await fixture.clickhouse.command({ query: `DROP TABLE ${fixture.table} SYNC` });
   await fixture.clickhouse.command({
     query: `CREATE TABLE ${fixture.table} (id Int64, text String) ENGINE = MergeTree ORDER BY id`,
   });
-  daemon = await Daemon.start(fixture.config());
+  const daemon = await Daemon.start(fixture.config());
   await fixture.produce(100);
-  const seen = fixture;
-  await eventually(() => expect(seen.acks).toHaveLength(100));
-  expect(await seen.query(`SELECT count() AS rows, uniqExact(id) AS ids FROM ${seen.table}`)).toEqual([
+  await eventually(() => expect(fixture.acks).toHaveLength(100));
+  expect(await fixture.query(`SELECT count() AS rows, uniqExact(id) AS ids FROM ${fixture.table}`)).toEqual([
     { rows: 100, ids: 100 },
   ]);
   expect(daemon.output).toContain('The table lacks identity columns');
 });
 
 it('setup creates what is missing, proposes a table from records, and changes nothing the second time', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.produce(50);
   await fixture.clickhouse.command({ query: `DROP TABLE ${fixture.table} SYNC` });
   await fixture.admin.deleteTopics({ topics: [fixture.replyTopic] });
@@ -166,12 +162,12 @@ it('setup creates what is missing, proposes a table from records, and changes no
   expect(second.output).toContain(`topic ${fixture.replyTopic}: exists`);
   expect(second.output).toContain(`table ${fixture.table}: exists\n`);
   await fixture.collectAcks();
-  daemon = await Daemon.start(fixture.config());
+  await Daemon.start(fixture.config());
   await expectExactlyOnce(fixture, { acksOnce: true });
 });
 
 it('setup goes on behind a topic and a table that cannot be had, and names each with its reason', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   const [dotted, scored] = [`${fixture.topic}.x`, `${fixture.topic}_x`];
   const config = parse(fixture.config()) as { pipelines: Record<string, { topics: string[] }> };
   for (const pipeline of Object.values(config.pipelines)) pipeline.topics = [dotted, scored];
@@ -186,14 +182,14 @@ it('setup goes on behind a topic and a table that cannot be had, and names each 
 });
 
 it('status shows lag and batchers, and still shows the one part when the other is away', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   await fixture.produce(500);
   const before = await ktb(fixture.config(), ['status']);
   expect(before.code, before.output).toBe(0);
   expect(before.output).toContain('lag 500 records over 8 partitions');
   expect(before.output).toContain('not started');
-  daemon = await Daemon.start(fixture.config());
+  const daemon = await Daemon.start(fixture.config());
   await expectExactlyOnce(fixture);
   const after = await ktb(fixture.config(), ['status', '--json']);
   const [report] = JSON.parse(after.output) as {

@@ -1,7 +1,8 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import type { BatcherStatus } from '../../src/protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import { murmur2 } from '../../src/lib/murmur2.js';
+import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -11,10 +12,9 @@ import { useSharedStack } from '../support/useStack.js';
 const MINUTE_MS = 60_000;
 
 const stack = useSharedStack();
-let fixture: Fixture;
 
 /** Records with ids of their own, for any topic. */
-async function produceTo(topic: string, records: number, firstId: number): Promise<void> {
+async function produceTo(fixture: Fixture, topic: string, records: number, firstId: number): Promise<void> {
   const messages = Array.from({ length: records }, (_, index) => {
     const id = firstId + index;
     return { key: `key-${id}`, value: JSON.stringify({ id, text: `of ${topic}` }) };
@@ -26,7 +26,7 @@ async function produceTo(topic: string, records: number, firstId: number): Promi
   await producer.disconnect();
 }
 
-const rowsByTopic = async (table = fixture.table) =>
+const rowsByTopic = async (fixture: Fixture, table = fixture.table) =>
   Object.fromEntries(
     (
       await fixture.query<{ topic: string; rows: string }>(
@@ -36,7 +36,7 @@ const rowsByTopic = async (table = fixture.table) =>
   );
 
 it('a topic that comes to match is read from its beginning within a minute, by whichever member', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   const config = fixture.config({ topics: [`/${fixture.name}\\..+/`], startFrom: 'latest' });
   const daemons = [await Daemon.start(config), await Daemon.start(config)];
@@ -48,13 +48,13 @@ it('a topic that comes to match is read from its beginning within a minute, by w
   const later = [`${fixture.name}.later`, `${fixture.name}.latest`] as const;
   for (const topic of later) {
     await fixture.createTopic(topic, 4);
-    await produceTo(topic, 100, 1_000);
+    await produceTo(fixture, topic, 100, 1_000);
   }
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(401), MINUTE_MS);
-  await produceTo(later[0], 100, 2_000);
+  await produceTo(fixture, later[0], 100, 2_000);
   await fixture.produce(99);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(600));
-  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 299, [later[0]]: 200, [later[1]]: 100 });
+  expect(await rowsByTopic(fixture)).toEqual({ [fixture.topic]: 299, [later[0]]: 200, [later[1]]: 100 });
 
   // Both take part, and the rest of Kafka's topics is left alone.
   await eventually(async () => {
@@ -66,13 +66,13 @@ it('a topic that comes to match is read from its beginning within a minute, by w
 });
 
 it('a matched topic that is deleted while it is read holds the others up for a moment only, and nothing of them is lost', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   const config = fixture.config({ topics: [`/${fixture.name}(\\..+)?/`] });
   const daemons = [await Daemon.start(config), await Daemon.start(config)];
   const gone = `${fixture.name}.gone`;
   await fixture.createTopic(gone, 4);
-  await produceTo(gone, 100, 0);
+  await produceTo(fixture, gone, 100, 0);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(100), MINUTE_MS);
   await fixture.admin.deleteTopics({ topics: [gone] });
   for (let round = 0; round < 5; round++) await fixture.produce(100);
@@ -80,16 +80,16 @@ it('a matched topic that is deleted while it is read holds the others up for a m
   // What comes to match after that is read, too.
   const later = `${fixture.name}.later`;
   await fixture.createTopic(later, 4);
-  await produceTo(later, 100, 1_000);
+  await produceTo(fixture, later, 100, 1_000);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(700), MINUTE_MS);
-  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 500, [gone]: 100, [later]: 100 });
+  expect(await rowsByTopic(fixture)).toEqual({ [fixture.topic]: 500, [gone]: 100, [later]: 100 });
   await eventually(async () => {
     for (const daemon of daemons) expect(await daemon.get('/readyz')).toMatchObject({ status: 200 });
   });
 });
 
 it('of several named topics one that is missing, at the start or later, stops no other, is named, and is read once it is there', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   const missing = `${fixture.name}.missing`;
   const config = fixture.config({ topics: [fixture.topic, missing] });
@@ -108,7 +108,7 @@ it('of several named topics one that is missing, at the start or later, stops no
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(100), MINUTE_MS);
   await isNamed();
   await fixture.createTopic(missing, 4);
-  await produceTo(missing, 100, 1_000);
+  await produceTo(fixture, missing, 100, 1_000);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(200), MINUTE_MS);
   for (const daemon of daemons) await daemon.untilReady();
 
@@ -118,10 +118,10 @@ it('of several named topics one that is missing, at the start or later, stops no
   await isNamed();
   // Longer than it was.
   await fixture.createTopic(missing, 4);
-  await produceTo(missing, 300, 2_000);
+  await produceTo(fixture, missing, 300, 2_000);
   await fixture.produce(100);
   await eventually(
-    async () => expect(await rowsByTopic()).toEqual({ [fixture.topic]: 300, [missing]: 400 }),
+    async () => expect(await rowsByTopic(fixture)).toEqual({ [fixture.topic]: 300, [missing]: 400 }),
     MINUTE_MS,
     500,
   );
@@ -132,7 +132,7 @@ it('of several named topics one that is missing, at the start or later, stops no
 });
 
 it('of members with different topics each reads its own, and every topic that one of them names is read, also one that is created later', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   const [both, more, later] = ['both', 'more', 'later'].map((name) => `${fixture.name}.${name}`) as [
     string,
@@ -145,12 +145,12 @@ it('of members with different topics each reads its own, and every topic that on
   const leader = await Daemon.start(fixture.config({ topics }));
   const other = Daemon.launch(fixture.config({ topics: [...topics, more, later] }));
   await eventually(() => expect(other.output).toContain('Partitions assigned'), MINUTE_MS);
-  for (const topic of [...topics, more]) await produceTo(topic, 100, 0);
+  for (const topic of [...topics, more]) await produceTo(fixture, topic, 100, 0);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), MINUTE_MS);
   await fixture.createTopic(later, 4);
-  await produceTo(later, 100, 0);
+  await produceTo(fixture, later, 100, 0);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(400), MINUTE_MS);
-  expect(await rowsByTopic()).toEqual({ [fixture.topic]: 100, [both]: 100, [more]: 100, [later]: 100 });
+  expect(await rowsByTopic(fixture)).toEqual({ [fixture.topic]: 100, [both]: 100, [more]: 100, [later]: 100 });
   for (const daemon of [leader, other]) {
     await daemon.untilReady();
     expect(daemon.output).not.toContain('partitions of topics that it does not read');
@@ -160,12 +160,12 @@ it('of members with different topics each reads its own, and every topic that on
 });
 
 it('a member warns of topics that the leader of its group gives it although it does not read them', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   const foreign = `${fixture.name}.foreign`;
   await fixture.createTopic(foreign, 4);
   // As a member of an earlier version, with other topics.
   const leader = fixture.kafka.consumer({ groupId: `ktb-${fixture.name}` });
-  onTestFinished(() => leader.disconnect());
+  atTestEnd(() => leader.disconnect());
   await leader.connect();
   await leader.subscribe({ topics: [fixture.topic, foreign] });
   const leads = new Promise((resolve) => leader.on(leader.events.GROUP_JOIN, resolve));
@@ -183,26 +183,26 @@ it('a member warns of topics that the leader of its group gives it although it d
 });
 
 it('without a topic that matches the daemon waits for one, ready', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   const config = fixture.config({ topics: [`/${fixture.name}\\.none\\..+/`] });
   const daemon = await Daemon.start(config);
   expect(daemon.output).toContain('no topic matches');
   const topic = `${fixture.name}.none.one`;
   await fixture.createTopic(topic, 2);
-  await produceTo(topic, 50, 0);
+  await produceTo(fixture, topic, 50, 0);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(50), MINUTE_MS);
-  expect(await rowsByTopic()).toEqual({ [topic]: 50 });
+  expect(await rowsByTopic(fixture)).toEqual({ [topic]: 50 });
 });
 
 it('each topic has its table: setup proposes it, a missing one is named and holds the records, replay and rewind find theirs', async () => {
-  fixture = await Fixture.create(stack(), { columns: 'id Int64, text String, amount UInt8' });
+  const fixture = await Fixture.create(stack(), { columns: 'id Int64, text String, amount UInt8' });
   await fixture.collectAcks();
   const topics = ['a', 'b-1'].map((name) => `${fixture.name}.in.${name}`) as [string, string];
   const tables = topics.map((topic) => `raw_${topic.replace(/[.-]/g, '_')}`) as [string, string];
   const config = fixture.config({ topics: [`/${fixture.name}\\.in\\..+/`], table: 'raw_{topic}' });
   await fixture.createTopic(topics[0], 4);
-  await produceTo(topics[0], 100, 0);
+  await produceTo(fixture, topics[0], 100, 0);
   const daemon = Daemon.launch(config);
   const missing = (table: string) => `there is no table default.${table}: create it, or let \`ktb setup\` propose one`;
   await eventually(async () => expect((await daemon.get('/readyz')).text).toContain(missing(tables[0])));
@@ -216,17 +216,17 @@ it('each topic has its table: setup proposes it, a missing one is named and hold
   expect(setup.output).toContain(`table ${tables[0]}: created from 100 records`);
   await daemon.untilReady();
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(100));
-  expect(await rowsByTopic(tables[0])).toEqual({ [topics[0]]: 100 });
+  expect(await rowsByTopic(fixture, tables[0])).toEqual({ [topics[0]]: 100 });
 
   // The next one has no table yet: what goes there is held, in words that say what to do.
   await fixture.createTopic(topics[1], 4);
-  await produceTo(topics[1], 100, 1_000);
+  await produceTo(fixture, topics[1], 100, 1_000);
   await eventually(() => expect(daemon.output).toContain(missing(tables[1])), MINUTE_MS);
   await fixture.clickhouse.command({ query: `CREATE TABLE ${tables[1]} AS ${fixture.table}` });
-  await produceTo(topics[0], 100, 2_000);
+  await produceTo(fixture, topics[0], 100, 2_000);
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(300), MINUTE_MS);
-  expect(await rowsByTopic(tables[0])).toEqual({ [topics[0]]: 200 });
-  expect(await rowsByTopic(tables[1])).toEqual({ [topics[1]]: 100 });
+  expect(await rowsByTopic(fixture, tables[0])).toEqual({ [topics[0]]: 200 });
+  expect(await rowsByTopic(fixture, tables[1])).toEqual({ [topics[1]]: 100 });
   expect(fixture.acks.filter(({ status }) => status !== 'inserted')).toEqual([]);
   await daemon.untilReady();
 
@@ -237,7 +237,7 @@ it('each topic has its table: setup proposes it, a missing one is named and hold
   await fixture.clickhouse.command({ query: `ALTER TABLE ${tables[1]} MODIFY COLUMN amount UInt32` });
   const replay = await ktb(config, ['dlq', 'replay', fixture.name, '--all']);
   expect(replay).toEqual({ code: 0, output: `1 replayed to ${topics[1]}\n` });
-  await eventually(async () => expect(await rowsByTopic(tables[1])).toEqual({ [topics[1]]: 101 }));
+  await eventually(async () => expect(await rowsByTopic(fixture, tables[1])).toEqual({ [topics[1]]: 101 }));
 
   expect(await daemon.stop()).toBe(0);
   await fixture.clickhouse.command({ query: `DELETE FROM ${tables[1]} WHERE id < 1050` });
@@ -245,12 +245,12 @@ it('each topic has its table: setup proposes it, a missing one is named and hold
   expect(rewind, rewind.output).toMatchObject({ code: 0 });
   await Daemon.start(config);
   // With what was rejected: its column is wide enough by now.
-  await eventually(async () => expect(await rowsByTopic(tables[1])).toEqual({ [topics[1]]: 102 }));
-  expect(await rowsByTopic(tables[0])).toEqual({ [topics[0]]: 200 });
+  await eventually(async () => expect(await rowsByTopic(fixture, tables[1])).toEqual({ [topics[1]]: 102 }));
+  expect(await rowsByTopic(fixture, tables[0])).toEqual({ [topics[0]]: 200 });
 });
 
 it('records go by what a JSON pointer leads to, and over from the key when the configuration says so', async () => {
-  fixture = await Fixture.create(stack(), { columns: 'id Int64, customer Tuple(id Int64)' });
+  const fixture = await Fixture.create(stack(), { columns: 'id Int64, customer Tuple(id Int64)' });
   await fixture.collectAcks();
   const daemon = await Daemon.start(fixture.config());
   const produce = () => fixture.produce(300, (id) => ({ value: JSON.stringify({ id, customer: { id: id % 5 } }) }));
@@ -275,7 +275,7 @@ it('records go by what a JSON pointer leads to, and over from the key when the c
 });
 
 it('keyless records of many topics with one partition each go over from one batcher to all of them', async () => {
-  fixture = await Fixture.create(stack());
+  const fixture = await Fixture.create(stack());
   await fixture.collectAcks();
   const topics = Array.from({ length: 12 }, (_, index) => `${fixture.name}.k${index}`);
   for (const topic of topics) await fixture.createTopic(topic, 1);
