@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { runCommand } from '../support/commandHost.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
@@ -31,6 +32,12 @@ async function bash(script: string): Promise<string> {
   }
 }
 
+/** The arguments of a command line, as a shell takes them apart. */
+async function wordsOf(command: string): Promise<string[]> {
+  const words = await bash(`ktb() { printf '%s\\0' "$@"; }\n${command}`);
+  return words.split('\0').slice(0, -1);
+}
+
 it('the tutorial does what it says, from the pipeline to the kill; then every command of the other pages can be meant', async () => {
   for (const name of ['dist', 'examples', 'node_modules', 'package.json'])
     symlinkSync(join(root, name), join(directory, name));
@@ -41,7 +48,8 @@ it('the tutorial does what it says, from the pipeline to the kill; then every co
     clickhouse: { url: clickhouse.url },
     http: { listen: '127.0.0.1:0' },
   };
-  writeFileSync(join(directory, 'ktb.yaml'), stringify(addresses));
+  const config = join(directory, 'ktb.yaml');
+  writeFileSync(config, stringify(addresses));
 
   // The first block starts the stack, which runs already.
   const [start, ...steps] = blocks('docs/getting-started.md');
@@ -56,13 +64,11 @@ it('the tutorial does what it says, from the pipeline to the kill; then every co
   const commands = ['README.md', 'docs/commands.md', 'docs/operations.md']
     .flatMap(blocks)
     .flatMap((block) => block.split('\n'))
-    .map((line) => line.trim())
+    .map((line) => line.trim().replace(/ +# .*$/, ''))
     .filter((line) => line.startsWith('ktb ') && !line.startsWith('ktb run'));
   expect(commands.length).toBeGreaterThan(15);
   for (const command of new Set(commands)) {
-    const code = await bash(
-      `ktb() { node dist/cli.js "$@"; }\nstatus=0\n{ ${command}\n} > output 2>&1 || status=$?\necho $status`,
-    );
-    expect(['0', '1'], `${command}\n${readFileSync(join(directory, 'output'), 'utf8')}`).toContain(code.trim());
+    const { code, output: said } = await runCommand([...(await wordsOf(command)), '--config', config]);
+    expect([0, 1], `${command}\n${said}`).toContain(code);
   }
 }, 480_000);
