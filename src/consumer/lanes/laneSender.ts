@@ -18,9 +18,10 @@ export interface LaneObserver {
   /** @param started whether the signal started the batcher's first run */
   accepted(pack: Pack, signal: { readonly seconds: number; readonly started: boolean }): void;
   notAccepted(outcome: 'retried' | 'refused'): void;
-  /** The lane stops or continues. Called only on changes. */
+  /** The lane stops, or it is stopped for another cause from now on. Called only on changes. */
   stopped(cause: StopCause): void;
-  resumed(): void;
+  /** The stop has ended: the batcher has accepted a signal, or a rebalance has emptied the lane. */
+  resumed(why: 'accepted' | 'emptied'): void;
   /** The lane has stopped in a way that has to be reported. Called once for each stop. */
   stuck(message: string): void;
   /** The batcher's run had ended. An heir continues. */
@@ -87,7 +88,7 @@ export class LaneSender {
       if (readiness.type === 'ready') await this.#sendHead().catch((error: unknown) => this.#waitOut(error));
       else {
         // If a rebalance cleared the lane while it was stopped, no acceptance ends the stop.
-        this.#resumed();
+        this.#resumed('emptied');
         await this.#untilWoken(readiness.type === 'linger' ? readiness.waitMs : undefined);
       }
     }
@@ -164,7 +165,7 @@ export class LaneSender {
     this.#settingsSent = meta.settings !== undefined || runId === this.#lastRunId ? settings : null;
     this.#lastRunId = runId;
     this.#flow.sent(runId, chunk.body.length);
-    this.#resumed();
+    this.#resumed('accepted');
     this.#lane.accepted(pack);
     this.#observer.accepted(pack, { seconds: (performance.now() - startedAt) / 1000, started });
     return outcome;
@@ -280,17 +281,14 @@ export class LaneSender {
   }
 
   #stopped(cause: StopCause, message: string): void {
-    if (this.#stop.cause !== cause) {
-      this.#resumed();
-      this.#observer.stopped(cause);
-    }
+    if (this.#stop.cause !== cause) this.#observer.stopped(cause);
     if (this.#stop.stop(cause, performance.now())) this.#observer.stuck(message);
   }
 
-  #resumed(): void {
+  #resumed(why: 'accepted' | 'emptied'): void {
     if (this.#stop.cause === null) return;
     this.#stop.resume();
-    this.#observer.resumed();
+    this.#observer.resumed(why);
   }
 
   async #pause(delayMs: number): Promise<void> {

@@ -222,10 +222,12 @@ export class PipelineLanes {
         this.#handlers.changed();
       },
       stuck: (message) => stateLog.problem(what, `Nothing is sent to ${workflowId}: ${message}`),
-      resumed: () => {
+      resumed: (why) => {
         this.#stopCauses.delete(lane);
         this.#handlers.changed();
-        stateLog.well(what, `${workflowId} takes signals again`);
+        const well =
+          why === 'accepted' ? `${workflowId} takes signals again` : `Nothing waits for ${workflowId} any more`;
+        stateLog.well(what, well);
       },
       heirStarted: (closed) => this.#reportHeir(workflowId, closed),
       setAside: async (pack: Pack) => {

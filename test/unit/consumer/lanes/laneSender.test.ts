@@ -28,7 +28,7 @@ function start(
   const lane = new Lane(0, { maxRecords, maxBytes: 1_000_000, lingerMs: 0 });
   const sent: ChunkMeta[] = [];
   const stopped: StopCause[] = [];
-  const resumed: StopCause[] = [];
+  const resumed: string[] = [];
   const told: string[] = [];
   const heirs: string[] = [];
   const batcher = {
@@ -45,7 +45,7 @@ function start(
     accepted: () => undefined,
     notAccepted: () => undefined,
     stopped: (cause) => void stopped.push(cause),
-    resumed: () => void resumed.push(stopped.at(-1)!),
+    resumed: (why) => void resumed.push(why),
     stuck: (message) => void told.push(message),
     heirStarted: ({ runId }) => void heirs.push(runId),
     setAside: () => Promise.resolve(),
@@ -108,7 +108,22 @@ it.each<[string, SendOutcome[], Partial<BatcherClient>]>([
   await eventually(() => expect(stopped).toEqual(['history']));
   expect([resumed, told]).toEqual([[], []]);
   lane.clear();
-  await eventually(() => expect(resumed).toEqual(['history']));
+  await eventually(() => expect(resumed).toEqual(['emptied']));
+});
+
+it('a lane whose stop gets another cause does not go on before a signal is accepted', async () => {
+  const answers: (() => Promise<SendOutcome>)[] = [
+    () => Promise.reject(new Error('no answer')),
+    () => Promise.resolve({ type: 'full', message: 'too many signals' }),
+    () => Promise.resolve({ type: 'accepted', runId: 'r', started: false }),
+  ];
+  const send = () => answers.shift()!();
+  const { stopped, resumed, lane, add } = start([], {}, { send });
+  add(1);
+  await eventually(() => expect(stopped).toEqual(['temporal', 'history']));
+  expect([resumed, lane.records]).toEqual([[], 1]);
+  await eventually(() => expect(resumed).toEqual(['accepted']));
+  expect(stopped).toEqual(['temporal', 'history']);
 });
 
 it('a lane that is stopped when it ends does not say that it goes on', async () => {

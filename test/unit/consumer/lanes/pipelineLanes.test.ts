@@ -52,7 +52,9 @@ function start({
   const metrics = createMetrics({ runtime: false });
   const logger = pino({ level: 'silent' });
   const told: string[] = [];
+  const well: string[] = [];
   vi.spyOn(logger, 'warn').mockImplementation((_fields: unknown, message?: string) => void told.push(String(message)));
+  vi.spyOn(logger, 'info').mockImplementation((_fields: unknown, message?: string) => void well.push(String(message)));
   const accepted: number[] = [];
   const lanes = new PipelineLanes(
     {
@@ -67,7 +69,7 @@ function start({
     { accepted: ({ records }) => void accepted.push(records), changed: () => lanes.updateGauges() },
   );
   started.push(lanes);
-  return { lanes, looked, told, metrics, accepted };
+  return { lanes, looked, told, well, metrics, accepted };
 }
 
 it('looks for closed runs at the batchers of all layouts, and tells how they were closed', async () => {
@@ -140,6 +142,27 @@ it('counts what waits over all layouts, until it is accepted or cleared', async 
   lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
   lanes.clear();
   expect([lanes.records, lanes.memoryBytes]).toEqual([0, 0]);
+});
+
+it('says that a batcher takes signals again only once it has taken one, and else that nothing waits for it', async () => {
+  const away = () => Array.from({ length: 4 }, (): SendOutcome => ({ type: 'retry', message: 'no answer' }));
+  const outcomes = away().concat({ type: 'full', message: 'too many signals' });
+  const { lanes, told, well, metrics } = start({ outcomes });
+  const causes = async () =>
+    (await metrics.stoppedLanes.get()).values.flatMap(({ value, labels }) => (value > 0 ? [labels.cause] : []));
+  const handOver = () => lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
+  handOver();
+  await eventually(async () => expect(await causes()).toEqual(['temporal']));
+  await eventually(async () => expect(await causes()).toEqual(['history']));
+  expect([told, well]).toEqual([['Nothing is sent to 1/0: no answer'], []]);
+  await eventually(() => expect(well).toEqual(['1/0 takes signals again']));
+
+  outcomes.push(...away());
+  handOver();
+  await eventually(() => expect(told).toHaveLength(2));
+  lanes.clear();
+  await eventually(() => expect(well.slice(1)).toEqual(['Nothing waits for 1/0 any more']));
+  expect(await causes()).toEqual([]);
 });
 
 it('what was handed over lingers no longer because the clock is set back', async () => {
