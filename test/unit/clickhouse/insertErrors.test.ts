@@ -26,6 +26,17 @@ it('gives every code one kind, and those in no table `unknown`', () => {
   }
 });
 
+it('no row is blamed for storage that is away, full or broken, whatever it is', () => {
+  const ofDisks = [
+    24, 40, 75, 76, 83, 84, 172, 204, 226, 243, 246, 294, 400, 458, 479, 504, 521, 586, 592, 641, 662, 771,
+  ];
+  const away = [156, 290, 384, 410, 415, 499, 500, 660, 668, 693, 695, 707, 722, 736, 737, 777, 778, 900, 901, 903];
+  for (const code of [...ofDisks, ...away]) {
+    const { kind, mayBeOfRow } = classifyInsertError(error(String(code), ''));
+    expect([code, kind === 'structural' || kind === 'transient', mayBeOfRow]).toEqual([code, true, false]);
+  }
+});
+
 it.each([
   ['252', 'Too many parts (3000)', 'transient'],
   ['252', 'Too many partitions for single INSERT block (more than 100)', 'oversized'],
