@@ -6,7 +6,6 @@ import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
-import { PATCHES } from '../workflows/versions.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
 type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
@@ -79,12 +78,6 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
   if (event.workflowExecutionSignaledEventAttributes) {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
     return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads), atMs };
-  }
-  if (event.workflowTaskCompletedEventAttributes) return { type: 'taskCompleted' };
-  if (event.markerRecordedEventAttributes) {
-    const patch = event.markerRecordedEventAttributes.details?.['patch-data']?.payloads;
-    if (!patch?.[0]) return null;
-    return decode<{ id?: string }>(patch, 0).id === PATCHES.requests ? { type: 'requestsUnderstood' } : null;
   }
   if (event.activityTaskScheduledEventAttributes) {
     const { activityType, input } = event.activityTaskScheduledEventAttributes;

@@ -220,7 +220,6 @@ export class RunHistories {
   async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
-    run.end();
     if (run.needs === null) return { run };
     const { lost, ...inheritance } = await this.inheritanceOf(workflowId, runId, run.needs);
     run.inherit(inheritance);

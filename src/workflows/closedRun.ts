@@ -1,7 +1,6 @@
 import type { BatcherInput } from '../protocol/batcher.js';
 import type { BegunBatch, InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import type { Inheritance } from '../protocol/inheritance.js';
-import { BATCHER } from '../protocol/batcherId.js';
 import type { BatchSpec, InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import { batchId, planBatches, type Buffered } from './batchPlanning.js';
@@ -18,11 +17,7 @@ export type RunEvent =
       /** The run's place in its chain of runs. */
       readonly chain?: Pick<RunIdentity, 'firstExecutionRunId' | 'continuedFromExecutionRunId'>;
     }
-  | SignaledEvent
-  /** A workflow task is done. Its decisions follow. If `requestsUnderstood` is among them, it comes first. */
-  | { readonly type: 'taskCompleted' }
-  /** This task and all later ones understand requests. */
-  | { readonly type: 'requestsUnderstood' }
+  | { readonly type: 'signaled'; readonly name: string; readonly args: readonly unknown[]; readonly atMs: number }
   | { readonly type: 'insertScheduled'; readonly spec: BatchSpec; readonly atMs: number }
   | { readonly type: 'inheritedInsertScheduled'; readonly batch: InheritedBatch; readonly atMs: number }
   | {
@@ -34,17 +29,9 @@ export type RunEvent =
   | { readonly type: 'rejectCompleted'; readonly unconfirmed: readonly Unconfirmed[]; readonly atMs: number }
   | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance };
 
-interface SignaledEvent {
-  readonly type: 'signaled';
-  readonly name: string;
-  readonly args: readonly unknown[];
-  readonly atMs: number;
-}
-
 /**
  * Finds what a closed run of a batcher had accepted and not flushed. Pure. Apply the events of the run's history in
- * order, then call `end`. The events go through the run's own state again, but the decisions are taken from the
- * history.
+ * order. They go through the run's own state again, but the decisions are taken from the history.
  *
  *     accepting ──insertScheduled──► on its way ──insertCompleted──► accepting
  *                                        └──insertCompleted, with rejections──► rejecting ──rejectCompleted──► accepting
@@ -54,11 +41,6 @@ export class ClosedRun {
   #state: BatcherState | null = null;
   #heirOf: string | null = null;
   #current: CurrentBatch | null = null;
-  #understandsRequests = false;
-  /** The signals from the first request on, as long as it is not known whether the run understood requests. */
-  #held: SignaledEvent[] = [];
-  /** The task that handled them is done. The next event says whether it understood requests. */
-  #heldWereHandled = false;
 
   constructor(run: RunIdentity) {
     this.#run = run;
@@ -70,8 +52,6 @@ export class ClosedRun {
   }
 
   apply(event: RunEvent): void {
-    // The task's first decision is something else, so its worker was of a version without requests.
-    if (this.#heldWereHandled && event.type !== 'requestsUnderstood') this.#release();
     switch (event.type) {
       case 'started':
         checkInput(event.input);
@@ -79,14 +59,7 @@ export class ClosedRun {
         this.#heirOf = event.input.heirOf ?? null;
         break;
       case 'signaled':
-        this.#signaled(event);
-        break;
-      case 'taskCompleted':
-        this.#heldWereHandled = this.#held.length > 0;
-        break;
-      case 'requestsUnderstood':
-        this.#understandsRequests = true;
-        this.#release();
+        applySignal(this.#startedState, event.name, event.args, event.atMs);
         break;
       case 'inheritanceRead':
         this.inherit(event.inheritance);
@@ -106,25 +79,6 @@ export class ClosedRun {
         this.#startedState.postponeConfirmations(event.unconfirmed, event.atMs);
         break;
     }
-  }
-
-  #signaled(event: SignaledEvent): void {
-    const undecided = this.#held.length > 0 || event.name === BATCHER.signals.submit;
-    if (undecided && !this.#understandsRequests) this.#held.push(event);
-    else applySignal(this.#startedState, event.name, event.args, event.atMs);
-  }
-
-  /** Handles the signals that were held. */
-  #release(understandsRequests = this.#understandsRequests): void {
-    this.#heldWereHandled = false;
-    for (const { name, args, atMs } of this.#held.splice(0)) {
-      applySignal(this.#startedState, name, args, atMs, () => understandsRequests);
-    }
-  }
-
-  /** The history has no more events. Requests that no task has handled count as requests. */
-  end(): void {
-    this.#release(this.#understandsRequests || !this.#heldWereHandled);
   }
 
   /** Gives the run the inheritance that it had not read, see {@link needs}. */

@@ -17,6 +17,7 @@ import { follows } from './follows.js';
 import { createReporter, reportBeginning, reportHolding } from './reporting.js';
 import { sentName } from './reservedSignals.js';
 import { applySignal, checkInput } from './signals.js';
+import { leaveMark } from './versions.js';
 
 /**
  * The batcher: accepts chunks by signal, flushes them in batches, and continues as new before its history grows too
@@ -82,9 +83,8 @@ function continueAsNew(input: BatcherInput, bodies: Uint8Array): Promise<never> 
  */
 function handleSignals(state: BatcherState, report: () => void): void {
   setDefaultSignalHandler((name, ...args) => {
-    // A worker of an earlier version has counted it as a foreign signal.
-    if (name === BATCHER.signals.park && !follows('parking')) state.countForeignSignal();
-    else if (!applySignal(state, name, args, Date.now(), follows) && follows('foreignSignals'))
+    if (name === BATCHER.signals.park) leaveMark(follows, 'parking');
+    if (!applySignal(state, name, args, Date.now(), follows) && follows('foreignSignals'))
       state.keepForeignSignal(sentName(name), args, Date.now());
     report();
   });

@@ -8,9 +8,9 @@ export interface RunIdentity {
 }
 
 /**
- * The epoch of the requests that a run counts. It is not the run's id, because a reset changes that. And it is not only
- * the id of the first run of the chain: a run of an earlier version without requests may have continued as new in
- * between, and forgotten the count.
+ * The epoch of the requests that a run counts, if the run before it has handed no count on. It is not the run's id,
+ * because a reset changes that. And it is not only the id of the first run of the chain, so that two counts never share
+ * an epoch.
  */
 export function requestEpoch({ runId, firstExecutionRunId, continuedFromExecutionRunId }: RunIdentity): string {
   // In a history an empty text means that there is none.

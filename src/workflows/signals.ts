@@ -9,7 +9,7 @@ import {
 import { BATCHER } from '../protocol/batcherId.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
-import { FOLLOWS_ALL, type Follows } from './versions.js';
+import { FOLLOWS_ALL, leaveMark, type Follows } from './versions.js';
 
 /** The state that signals change. */
 interface SignalTarget {
@@ -27,8 +27,7 @@ interface SignalTarget {
  * @returns false for a foreign signal
  * @throws Error for a chunk of ours that cannot be understood. It fails the workflow task, visibly, until a worker runs
  *   that understands the chunk. To drop the chunk would lose records whose offsets are committed
- * @param follows what the worker that first handled this signal did. A worker of a version without requests has counted
- *   them as foreign signals, and the history has its decisions. Asked only for requests
+ * @param follows what the worker that first handled this signal did. Asked only for requests
  */
 export function applySignal(
   target: SignalTarget,
@@ -46,7 +45,8 @@ export function applySignal(
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
     target.accept(first, second as Uint8Array, nowMs);
-  } else if (name === BATCHER.signals.submit && isRequest(first) && follows('requests')) {
+  } else if (name === BATCHER.signals.submit && isRequest(first)) {
+    leaveMark(follows, 'requests');
     target.submit(first, nowMs, follows);
   } else {
     target.countForeignSignal();

@@ -15,23 +15,9 @@
  * The ids are stored in histories. Never change one. Never remove one while a run may still have its mark.
  */
 export const PATCHES = {
-  /**
-   * A signal `submit` with a request is a row to insert.
-   *
-   * - Since 0.1.0. Builds before it count the signal as foreign.
-   * - Marked by: the first request of a run. A closed run's history is read by this mark, too: requests before it were
-   *   taken for foreign signals and never answered.
-   * - Rollback: no version without it was released. If such a build runs, it does not carry names of requests over.
-   *   After it, requests are counted under another epoch (see `requestEpoch`), and a repeated request counts as new.
-   */
+  /** A signal `submit` with a request is a row to insert. Every version does so. See {@link leaveMark}. */
   requests: 'requests',
-  /**
-   * A signal `park` gives up the batch that is being flushed.
-   *
-   * - Since 0.1.0. Builds before it count the signal as foreign.
-   * - Marked by: the first such signal of a run.
-   * - Rollback: no version without it was released.
-   */
+  /** A signal `park` gives up the batch that is being flushed. Every version does so. See {@link leaveMark}. */
   parking: 'parking',
   /**
    * A foreign signal goes to the dead-letter topic.
@@ -84,6 +70,14 @@ export type VersionedBehaviour = keyof typeof PATCHES;
 
 /** Whether a run follows the present version's behaviour. Asking leaves a mark in the history, see {@link PATCHES}. */
 export type Follows = (behaviour: VersionedBehaviour) => boolean;
+
+/**
+ * Leaves the mark of a behaviour that every version has, at the first signal that it is for. Version 0.1.0 decides by
+ * the mark: without it, a worker of that version could not go on with the run.
+ */
+export function leaveMark(follows: Follows, behaviour: 'requests' | 'parking'): void {
+  follows(behaviour);
+}
 
 /** For a run that no earlier version has begun. */
 export const FOLLOWS_ALL: Follows = () => true;

@@ -22,7 +22,6 @@ const SHRINK_TIME_MAX_MS = 45_000;
 const EVENT_WEIGHTS: Readonly<Record<Event['type'], number>> = {
   send: 30,
   submit: 6,
-  workers: 2,
   deliver: 3,
   assign: 8,
   rewind: 1,
@@ -74,7 +73,6 @@ function steps(kind: Kind) {
       id: fc.nat(60),
       fate: mostly<SignalFate>('accepted', fc.constantFrom('unknown', 'lost'), 2),
     }),
-    workers: fc.record({ type: type('workers'), earlierVersion: fc.boolean() }),
     deliver: fc.record({ type: type('deliver'), index }),
     assign: fc.record({
       type: type('assign'),

@@ -1,7 +1,6 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { GRPC_STATUS } from '../../../src/temporal/grpcStatus.js';
-import { PATCHES } from '../../../src/workflows/versions.js';
 
 interface HistoryEvent {
   readonly eventId: number;
@@ -29,12 +28,8 @@ export class Histories {
     this.#append(runId, atMs, { workflowExecutionSignaledEventAttributes: { signalName, input } });
   }
 
-  /** @param understandsRequests recorded for the first request that is understood, as the SDK does for a patch */
-  taskCompleted(runId: string, atMs: number, understandsRequests: boolean): void {
+  taskCompleted(runId: string, atMs: number): void {
     this.#append(runId, atMs, { workflowTaskCompletedEventAttributes: {} });
-    if (!understandsRequests) return;
-    const details = { 'patch-data': { payloads: [encode({ id: PATCHES.requests, deprecated: false })] } };
-    this.#append(runId, atMs, { markerRecordedEventAttributes: { markerName: 'core_patch', details } });
   }
 
   /** @returns the id of the event */

@@ -42,8 +42,7 @@ export class BatcherRun {
   readonly state: BatcherState;
   readonly #workflowId: string;
   readonly #histories: Histories;
-  readonly #onRequest: (request: RowRequest, understood: boolean) => void;
-  #understandsRequests = false;
+  readonly #onRequest: (request: RowRequest) => void;
   #signals: Signal[] = [];
   #ended: { readonly activity: Activity; readonly result: unknown } | { readonly failed: Activity } | null = null;
   #activity: Activity | null = null;
@@ -54,7 +53,7 @@ export class BatcherRun {
     input: BatcherInput,
     bodies: Uint8Array,
     nowMs: number,
-    onRequest: (request: RowRequest, understood: boolean) => void,
+    onRequest: (request: RowRequest) => void,
   ) {
     this.#onRequest = onRequest;
     this.#workflowId = workflowId;
@@ -90,19 +89,12 @@ export class BatcherRun {
   }
 
   /** A workflow task: signals come first, then the end of an activity, then decisions until there is nothing to do. */
-  task(nowMs: number, history: HistoryView, earlierVersion: boolean): End | null {
-    let marked = false;
+  task(nowMs: number, history: HistoryView): End | null {
     for (const { name, args } of this.#signals.splice(0)) {
-      applySignal(this.state, name, args, nowMs, () => {
-        // A run that requests were understood in cannot be gone on with by a worker that does not know them.
-        const understood = this.#understandsRequests || !earlierVersion;
-        marked ||= understood && !this.#understandsRequests;
-        this.#understandsRequests ||= understood;
-        this.#onRequest(args[0] as RowRequest, understood);
-        return understood;
-      });
+      if (name === BATCHER.signals.submit) this.#onRequest(args[0] as RowRequest);
+      applySignal(this.state, name, args, nowMs);
     }
-    this.#histories.taskCompleted(this.runId, nowMs, marked);
+    this.#histories.taskCompleted(this.runId, nowMs);
     const ended = this.#ended;
     this.#ended = null;
     if (ended !== null && 'failed' in ended) this.#scheduleAgain(ended.failed, nowMs);

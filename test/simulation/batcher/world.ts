@@ -45,8 +45,6 @@ export type Event =
     }
   /** A workflow asks for a row. The same one may ask for it again. */
   | { readonly type: 'submit'; readonly requester: string; readonly id: number; readonly fate: SignalFate }
-  /** Workers of another version get the tasks from here on. */
-  | { readonly type: 'workers'; readonly earlierVersion: boolean }
   | { readonly type: 'deliver'; readonly index: number }
   | {
       readonly type: 'assign';
@@ -111,7 +109,6 @@ export const SITUATIONS = [
   'a buffer left behind by a history at its limit',
   'a batch as large as its encoded size may be',
   'a chunk that is new in part',
-  'a request that an earlier version took for a stranger’s',
   'a request that was pending already',
   'a request that was answered already',
   'as many ranges as are kept',
@@ -152,7 +149,6 @@ export class World {
   readonly #closed: string[] = [];
   #configuration = CONFIGURATIONS[0]!;
   #nowMs = 1_000_000;
-  #earlierVersion = false;
   /** Runs to come, this one first, to which the server suggests to continue as new. */
   #suggestions = 0;
   /** The history of the present run has come near Temporal's limits. */
@@ -175,9 +171,6 @@ export class World {
         break;
       case 'submit':
         this.#submit(event);
-        break;
-      case 'workers':
-        this.#earlierVersion = event.earlierVersion;
         break;
       case 'deliver':
         for (const chunk of takeOne(this.#inTheNetwork, event.index)) if (this.#knows(chunk)) this.#signal(chunk);
@@ -227,7 +220,6 @@ export class World {
   /** Everything that is still under way comes to its end. Then each accepted record has a row or was rejected. */
   async settle(): Promise<void> {
     for (const late of this.#lateInserts.splice(0)) this.#tables.arrive(late);
-    this.#earlierVersion = false;
     if (this.#ending === 'terminated') this.#startHeir();
     this.#control('resume');
     for (let round = 0; round < ROUNDS_MAX; round++) {
@@ -308,9 +300,8 @@ export class World {
 
   #start(input: BatcherInput, bodies: Uint8Array): void {
     const run = { workflowId: WORKFLOW_ID, runId: `run-${++this.#runs}` };
-    this.#run = new BatcherRun(run, this.#histories, input, bodies, this.#nowMs, (request, understood) => {
-      if (understood) this.#request(request);
-      else this.#met('a request that an earlier version took for a stranger’s');
+    this.#run = new BatcherRun(run, this.#histories, input, bodies, this.#nowMs, (request) => {
+      this.#request(request);
     });
     this.#ending = 'open';
     this.#outgrown = false;
@@ -348,7 +339,7 @@ export class World {
 
   #task(): void {
     for (let continuations = 0; this.#run !== null && this.#ending === 'open'; continuations++) {
-      const end = this.#run.task(this.#nowMs, this.#view, this.#earlierVersion);
+      const end = this.#run.task(this.#nowMs, this.#view);
       this.#checkState(this.#run);
       if (end === null) return;
       if (end.type === 'completed') {

@@ -406,7 +406,7 @@ it('requests keep their identities over a reset, and never share them with a cou
   // A reset gives the run another id, and leaves what its first event says.
   const first = { firstExecutionRunId: 'r0' };
   expect(epochOf({ ...first, runId: 'r0' })).toBe(epochOf({ ...first, runId: 'reset' }));
-  // An earlier version, which knows no requests, has continued as new: this run begins to count once more.
+  // The run before has handed no count on: this run begins to count once more.
   expect(epochOf({ ...first, runId: 'r1', continuedFromExecutionRunId: 'r0' })).not.toBe(
     epochOf({ ...first, runId: 'r0' }),
   );

@@ -74,10 +74,7 @@ it('a run that was held by a request too large for its batch leaves it to an hei
   const closed = new ClosedRun({ workflowId, runId: 'r1' });
   closed.apply({ type: 'started', input: told, bodies: NO_BODIES });
   closed.apply({ type: 'signaled', name: 'submit', args: [request], atMs: 0 });
-  closed.apply({ type: 'taskCompleted' });
-  closed.apply({ type: 'requestsUnderstood' });
   closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
-  closed.end();
   expect(closed.inheritance().estates[0]?.batches).toEqual([1]);
   const [chunk] = closed.unflushed;
   expect(decodeRequest(chunk!.body, 0).tooLargeBytes).toBeGreaterThan(request.value.length);
