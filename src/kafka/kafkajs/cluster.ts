@@ -1,8 +1,6 @@
-import { createRequire } from 'node:module';
 import type { Kafka } from 'kafkajs';
+import { internalModule } from './internals.js';
 import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metadata.js';
-
-const require = createRequire(import.meta.url);
 
 /** The parts of kafkajs's broker that are used here. */
 export interface Broker {
@@ -81,8 +79,8 @@ async function asked(
   options: object,
   decode?: (raw: Buffer, version: number) => unknown,
 ): Promise<unknown> {
-  const { requests } = require('kafkajs/src/protocol/requests') as { requests: Record<string, unknown> };
-  const apiKeys = require('kafkajs/src/protocol/requests/apiKeys') as Record<string, number>;
+  const { requests } = internalModule('protocol/requests') as { requests: Record<string, unknown> };
+  const apiKeys = internalModule('protocol/requests/apiKeys') as Record<string, number>;
   const { request, response } = broker.lookupRequest(apiKeys[api] as number, requests[api])(options);
   const { apiVersion } = request;
   const read = decode === undefined ? response.decode : (raw: Buffer) => Promise.resolve(decode(raw, apiVersion));

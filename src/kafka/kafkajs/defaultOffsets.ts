@@ -1,6 +1,4 @@
-import { createRequire } from 'node:module';
-
-const require = createRequire(import.meta.url);
+import { internalModule, type Repairable } from './internals.js';
 
 interface AskedTopic {
   readonly topic: string;
@@ -15,17 +13,13 @@ interface ClusterPrototype {
   ) => Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
 }
 
-let repaired = false;
-
 /**
  * Repairs how a consumer of kafkajs finds the start of partitions for which its group has no offset. It asks for all of
  * them before each fetch. If one has no leader, none is fetched until it has one. Repaired, such a partition is left
- * out, and asked for again with the next fetch. A second call does nothing.
+ * out, and asked for again with the next fetch.
  */
 export function repairDefaultOffsets(): void {
-  if (repaired) return;
-  repaired = true;
-  const { prototype } = require('kafkajs/src/cluster') as { prototype: ClusterPrototype };
+  const { prototype } = internalModule('cluster') as Repairable<ClusterPrototype>;
   const fetchTopicsOffset = prototype.fetchTopicsOffset;
   prototype.fetchTopicsOffset = async function (topics) {
     const asked = topics.map((topic) => {

@@ -1,6 +1,4 @@
-import { createRequire } from 'node:module';
-
-const require = createRequire(import.meta.url);
+import { internalModule } from './internals.js';
 
 /** kafkajs's error for an error code of Kafka's protocol. */
 export interface KafkaError extends Error {
@@ -11,7 +9,7 @@ export interface KafkaError extends Error {
 }
 
 export function errorOfCode(code: number): KafkaError {
-  const { createErrorFromCode } = require('kafkajs/src/protocol/error') as {
+  const { createErrorFromCode } = internalModule('protocol/error') as {
     createErrorFromCode: (code: number) => KafkaError;
   };
   return createErrorFromCode(code);

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import { errorOfCode } from './errorCodes.js';
+import { internalModule, type Repairable } from './internals.js';
 
 /** The answer to a Metadata request, as kafkajs decodes it. */
 export interface RawMetadata {
@@ -34,8 +34,6 @@ interface Definition {
   protocol: (version: { version: number }) => (request: MetadataRequest) => ProtocolRequest<RawMetadata>;
 }
 
-const require = createRequire(import.meta.url);
-
 /** An impossible topic name. Asking for it means to ask only for the brokers. */
 export const ONLY_BROKERS = '\0none';
 const NO_ERROR = 0;
@@ -59,8 +57,8 @@ let repaired = false;
 export function repairMetadata(): void {
   if (repaired) return;
   repaired = true;
-  const definition = require('kafkajs/src/protocol/requests/metadata') as Definition;
-  const Encoder = require('kafkajs/src/protocol/encoder') as new () => Encoding;
+  const definition = internalModule('protocol/requests/metadata') as Definition;
+  const Encoder = internalModule('protocol/encoder') as new () => Encoding;
   const { protocol } = definition;
 
   definition.protocol = (version) => (asked) => {
@@ -91,13 +89,15 @@ export function repairMetadata(): void {
     };
   };
 
-  const BrokerPool = require('kafkajs/src/cluster/brokerPool') as {
-    prototype: { refreshMetadata: (topics: readonly string[]) => Promise<void> };
-  };
-  const { refreshMetadata } = BrokerPool.prototype;
-  BrokerPool.prototype.refreshMetadata = function (topics) {
+  const { prototype } = internalModule('cluster/brokerPool') as Repairable<BrokerPool>;
+  const { refreshMetadata } = prototype;
+  prototype.refreshMetadata = function (topics) {
     return refreshMetadata.call(this, topics.length === 0 ? [ONLY_BROKERS] : topics);
   };
+}
+
+interface BrokerPool {
+  refreshMetadata: (topics: readonly string[]) => Promise<void>;
 }
 
 interface Encoding {

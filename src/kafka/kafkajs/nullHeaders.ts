@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { internalModule, type Repairable } from './internals.js';
 import { mustBeKnown } from './repairs.js';
 
 /**
@@ -23,7 +24,7 @@ export function writeNullHeaders(): void {
   if (repaired) return;
   const requireModule = createRequire(import.meta.url);
   mustBeKnown((requireModule('kafkajs/package.json') as { version: string }).version);
-  const { prototype } = requireModule('kafkajs/src/protocol/encoder') as { readonly prototype: Encoder };
+  const { prototype } = internalModule('protocol/encoder') as Repairable<Encoder>;
   const write: (this: Encoder, value: unknown) => Encoder = Reflect.get(prototype, 'writeVarIntBytes');
   prototype.writeVarIntBytes = function (value) {
     return write.call(this, value === NULL_HEADER ? null : value);

@@ -1,7 +1,5 @@
-import { createRequire } from 'node:module';
 import type { TopicPartition } from '../../protocol/record.js';
-
-const require = createRequire(import.meta.url);
+import { internalModule, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for offsets out of range. */
 export const OUT_OF_RANGE = Symbol('ktb:outOfRange');
@@ -11,22 +9,17 @@ export type OutOfRangeHandler = (partition: TopicPartition) => void;
 
 interface ConsumerGroup {
   readonly assigners: readonly { readonly [OUT_OF_RANGE]?: OutOfRangeHandler }[];
+  recoverFromOffsetOutOfRange: (this: ConsumerGroup, error: TopicPartition) => Promise<void>;
 }
-
-let repaired = false;
 
 /**
  * Repairs what kafkajs does if a log does not have the requested offset. kafkajs *commits* its default position,
  * without metadata, over the group's offset, and continues there. The next owner of the partition would know nothing of
  * what was read. Repaired, it calls the handler of the consumer's assigner, and changes nothing. Consumers without a
- * handler are not changed. A second call does nothing.
+ * handler are not changed.
  */
 export function repairOutOfRange(): void {
-  if (repaired) return;
-  repaired = true;
-  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as {
-    prototype: { recoverFromOffsetOutOfRange: (this: ConsumerGroup, error: TopicPartition) => Promise<void> };
-  };
+  const { prototype } = internalModule('consumer/consumerGroup') as Repairable<ConsumerGroup>;
   const recover = prototype.recoverFromOffsetOutOfRange;
   prototype.recoverFromOffsetOutOfRange = async function (error) {
     const handler = this.assigners.map((assigner) => assigner[OUT_OF_RANGE]).find((found) => found !== undefined);

@@ -3,6 +3,7 @@ import type { Offsets } from 'kafkajs';
 import { repairDefaultOffsets } from './defaultOffsets.js';
 import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
+import { internalModule, type Repairable } from './internals.js';
 import { repairMetadata } from './metadata.js';
 import { repairOutOfRange } from './outOfRange.js';
 import { repairReconnections } from './reconnections.js';
@@ -34,11 +35,9 @@ interface FetchResponseModule {
   decode: (payload: Buffer) => Promise<FetchResponse>;
 }
 
-interface RunnerModule {
-  readonly prototype: Omit<Runner, 'handleBatch'> & {
-    handleBatch: (batch: KafkajsBatch | FetchedBatch) => Promise<void>;
-    commitOffsets: (offsets: Offsets) => Promise<void>;
-  };
+interface RepairedRunner {
+  handleBatch: (batch: KafkajsBatch | FetchedBatch) => Promise<void>;
+  commitOffsets: (offsets: Offsets) => Promise<void>;
 }
 
 /**
@@ -56,10 +55,10 @@ export function repairKafkajs(): void {
   const { version } = require('kafkajs/package.json') as { version: string };
   mustBeKnown(version);
   for (const fetchVersion of FETCH_VERSIONS) {
-    const response = require(`kafkajs/src/protocol/requests/fetch/v${fetchVersion}/response`) as FetchResponseModule;
+    const response = internalModule(`protocol/requests/fetch/v${fetchVersion}/response`) as FetchResponseModule;
     response.decode = (payload) => Promise.resolve(payload).then((bytes) => decodeFetchResponse(fetchVersion, bytes));
   }
-  const { prototype } = require('kafkajs/src/consumer/runner') as RunnerModule;
+  const { prototype } = internalModule('consumer/runner') as Repairable<RepairedRunner>;
   const { handleBatch } = prototype;
   prototype.handleBatch = function (this: Runner, batch) {
     return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));

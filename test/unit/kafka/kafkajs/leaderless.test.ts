@@ -1,12 +1,13 @@
 import { createRequire } from 'node:module';
-import { expect, it } from 'vitest';
-import { repairDefaultOffsets } from '../../../../src/kafka/kafkajs/defaultOffsets.js';
-import { OUT_OF_RANGE, repairOutOfRange } from '../../../../src/kafka/kafkajs/outOfRange.js';
+import { beforeAll, expect, it } from 'vitest';
+import { OUT_OF_RANGE } from '../../../../src/kafka/kafkajs/outOfRange.js';
+import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
 
 const require = createRequire(import.meta.url);
 
+beforeAll(repairKafkajs);
+
 it('an offset out of range is told to the consumer, and nothing is committed in its place', async () => {
-  repairOutOfRange();
   const { prototype } = require('kafkajs/src/consumer/consumerGroup') as {
     prototype: { recoverFromOffsetOutOfRange: (error: object) => Promise<void> };
   };
@@ -26,7 +27,6 @@ it('an offset out of range is told to the consumer, and nothing is committed in 
 });
 
 it('where a group has no offset of a partition without a leader, the others are asked for all the same', async () => {
-  repairDefaultOffsets();
   const { prototype } = require('kafkajs/src/cluster') as {
     prototype: { fetchTopicsOffset: (topics: object[]) => Promise<{ topic: string; partitions: object[] }[]> };
   };
