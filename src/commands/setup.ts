@@ -6,11 +6,11 @@ import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
 import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
-import { isMissing, topicsOf } from '../daemon/startUpChecks.js';
+import { topicsOf } from '../daemon/startUpChecks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { fromKafkaMessage } from '../kafka/fromKafka.js';
-import type { KafkaAdmin } from '../kafka/admin.js';
+import { topicTrouble, type KafkaAdmin } from '../kafka/admin.js';
 import { isOfType } from '../kafka/errorType.js';
 import { findInputTopics } from '../kafka/inputTopics.js';
 import { fetchLogOffsets } from '../kafka/offsets.js';
@@ -65,8 +65,11 @@ async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitio
   const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
   const existing = await admin.describeTopics(wanted);
   for (const topic of wanted) {
-    if (!isMissing(existing, topic)) {
+    const trouble = topicTrouble(existing, topic);
+    if (trouble === null) {
       console.log(`topic ${topic}: exists`);
+    } else if (dryRun && !trouble.isMissing) {
+      problems.push(`topic ${topic}: ${trouble.problem}`);
     } else if (dryRun) {
       console.log(`topic ${topic}: would be created with ${partitions} partitions`);
     } else {

@@ -7,7 +7,7 @@ import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { filledTables, type FilledTable } from '../config/filledTables.js';
 import { GRPC_STATUS } from '../temporal/grpcStatus.js';
-import { NO_LEADER, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
+import { NO_LEADER, topicTrouble, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
 import { messageLimits } from '../kafka/messageLimits.js';
 import { findInputTopics } from '../kafka/inputTopics.js';
 import { messageOf } from '../lib/messageOf.js';
@@ -36,26 +36,41 @@ export async function checkKafka(admin: Pick<KafkaAdmin, 'connect' | 'describeTo
   } catch (error) {
     throw await kafkaProblem(config.kafka, error);
   }
-  const missing = new Set<string>();
-  let readable = 0;
-  for (const pipeline of config.pipelines) {
-    const lacking = topicsOf(pipeline).filter((topic) => isMissing(existing, topic));
-    for (const topic of lacking) missing.add(topic);
-    if (canRead(pipeline, lacking)) readable++;
-  }
-  if (missing.size === 0) {
+  const lacking = wanted.filter((topic) => topicTrouble(existing, topic) !== null);
+  if (lacking.length === 0) {
     mustHaveLeaders(existing);
     return;
   }
-  const message = `Kafka has no topic ${[...missing].join(', ')}: create ${missing.size === 1 ? 'it' : 'them'}, or run \`ktb setup\``;
-  throw readable === 0 ? new Error(message) : new PartialProblem(message);
+  const message = topicProblems(existing, lacking);
+  const someCanRead = config.pipelines.some((pipeline) => canRead(pipeline, lacking));
+  throw someCanRead ? new PartialProblem(message) : new Error(message);
 }
 
-/** Whether a pipeline has a topic to read from, and its reply and dead-letter topics. */
+/** One sentence about all topics that are missing, and one about each that Kafka refuses to tell of. */
+function topicProblems(existing: ClusterFacts, lacking: readonly string[]): string {
+  const missing: string[] = [];
+  const problems: string[] = [];
+  for (const topic of lacking) {
+    const trouble = topicTrouble(existing, topic);
+    if (trouble?.isMissing === true) missing.push(topic);
+    else if (trouble !== null) problems.push(trouble.problem);
+  }
+  if (missing.length > 0) {
+    const create = `create ${missing.length === 1 ? 'it' : 'them'}, or run \`ktb setup\``;
+    problems.unshift(`Kafka has no topic ${missing.join(', ')}: ${create}`);
+  }
+  return problems.join('; ');
+}
+
+/**
+ * Whether a pipeline has a topic to read from, and its reply and dead-letter topics.
+ *
+ * @param lacking topics that cannot be used, of all pipelines
+ */
 function canRead(pipeline: PipelineConfig, lacking: readonly string[]): boolean {
   const { topics, topicPatterns } = pipeline;
-  const isInput = (topic: string): boolean => topics.includes(topic);
-  if (!lacking.every(isInput)) return false;
+  const outputs = topicsOf(pipeline).filter((topic) => !topics.includes(topic));
+  if (outputs.some((topic) => lacking.includes(topic))) return false;
   return topicPatterns.length > 0 || topics.some((topic) => !lacking.includes(topic));
 }
 
@@ -66,12 +81,6 @@ function mustHaveLeaders({ topics }: ClusterFacts): void {
   );
   if (leaderless.length > 0)
     throw new PartialProblem(leaderless.map((name) => `Kafka cannot serve ${name}: ${NO_LEADER}`).join('; '));
-}
-
-/** Whether, by Kafka's answer, it has no such topic or does not show it to this user. */
-export function isMissing({ topics }: ClusterFacts, topic: string): boolean {
-  const error = topics.get(topic)?.error;
-  return error === undefined || (error !== null && error !== 'LEADER_NOT_AVAILABLE');
 }
 
 /** The input, reply and dead-letter topics that a pipeline needs. */

@@ -320,6 +320,19 @@ async function retried<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * Why a topic cannot be used, by Kafka's answer: there is none of this name, or Kafka does not say anything of it, for
+ * example to this user. Null if it is there, even while it has no leader.
+ */
+export function topicTrouble(
+  { topics }: ClusterFacts,
+  topic: string,
+): { readonly isMissing: boolean; readonly problem: string } | null {
+  const error = topics.get(topic)?.error;
+  if (error === null || error === 'LEADER_NOT_AVAILABLE') return null;
+  return { isMissing: isMissing(error), problem: topicProblem(topic, error) };
+}
+
 /** @param error Kafka's error for the topic. Undefined if the topic was not in the answer */
 export function topicProblem(topic: string, error: string | undefined): string {
   return isMissing(error) ? `Kafka has no topic ${topic}` : `Kafka says nothing of topic ${topic}: ${error}`;

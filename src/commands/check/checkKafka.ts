@@ -1,7 +1,7 @@
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { inputTopics } from '../../config/topics.js';
-import { isMissing, topicsOf } from '../../daemon/startUpChecks.js';
-import type { KafkaAdmin } from '../../kafka/admin.js';
+import { topicsOf } from '../../daemon/startUpChecks.js';
+import { topicTrouble, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
 import { isRefusal } from '../../kafka/refusal.js';
 import { topicConfigs } from '../../kafka/topicConfigs.js';
@@ -37,7 +37,7 @@ async function topicFacts(
     pipelines.map(async (pipeline) => [...topicsOf(pipeline), ...(await findInputTopics(admin, pipeline))]),
   );
   const found = await admin.describeTopics(wanted.flat());
-  const topics = [...found.topics].filter(([name]) => !isMissing(found, name));
+  const topics = [...found.topics].filter(([name]) => topicTrouble(found, name) === null);
   const names = topics.map(([name]) => name);
   const settings = await Promise.all(names.map((name) => topicSettings(admin, name)));
   return new Map(

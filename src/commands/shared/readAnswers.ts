@@ -1,7 +1,6 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
-import { isMissing } from '../../daemon/startUpChecks.js';
 import type { PipelineConfig } from '../../config/config.js';
-import type { KafkaAdmin } from '../../kafka/admin.js';
+import { topicTrouble, type KafkaAdmin } from '../../kafka/admin.js';
 import { fromKafkaMessage } from '../../kafka/fromKafka.js';
 import { rangesOf, readRanges, type HandleMessage } from '../../kafka/readRanges.js';
 import { readDeadLetter } from '../../protocol/deadLetter.js';
@@ -41,7 +40,7 @@ export async function readAnswers(
   const { reply, deadLetterTopic } = destination;
   const topics = new Set([...(reply === undefined ? [] : [reply.topic, ...reply.allowTopics]), deadLetterTopic]);
   const existing = await admin.describeTopics([...topics]);
-  const names = [...topics].filter((topic) => !isMissing(existing, topic));
+  const names = [...topics].filter((topic) => topicTrouble(existing, topic) === null);
   // A time in the future does not say when the record was answered.
   const sinceMs = askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS);
   const ranges = await rangesOf(admin, names, sinceMs);

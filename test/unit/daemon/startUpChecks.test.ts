@@ -66,3 +66,27 @@ it.each<[why: string, topics: string, existing: string[], isPartial: boolean]>([
   expect((problem as Error).message).toContain('Kafka has no topic ');
   expect(problem instanceof PartialProblem).toBe(isPartial);
 });
+
+it.each<[answers: Record<string, string | null>, message: string, isPartial: boolean]>([
+  [{ b: 'TOPIC_AUTHORIZATION_FAILED' }, 'Kafka says nothing of topic b: TOPIC_AUTHORIZATION_FAILED', true],
+  [
+    { a: 'UNKNOWN_TOPIC_OR_PARTITION', b: 'TOPIC_AUTHORIZATION_FAILED' },
+    'Kafka has no topic a: create it, or run `ktb setup`; Kafka says nothing of topic b: TOPIC_AUTHORIZATION_FAILED',
+    false,
+  ],
+])('a topic that Kafka refuses is not called missing: %o', async (answers, message, isPartial) => {
+  const config = parseConfig(
+    'pipelines: { p: { topics: [a, b], table: t, deadLetter: { topic: p.dead-letters } } }',
+    'ktb.yaml',
+    {},
+  );
+  const admin = {
+    connect: () => Promise.resolve(),
+    describeTopics: (topics: readonly string[]) => {
+      const found = topics.map((topic) => [topic, { error: answers[topic] ?? null, partitions: [] }] as const);
+      return Promise.resolve({ clusterId: 'c', brokers: [], topics: new Map(found) });
+    },
+  };
+  const problem = (await checkKafka(admin, config).catch((error: unknown) => error)) as Error;
+  expect([problem.message, problem instanceof PartialProblem]).toEqual([message, isPartial]);
+});
