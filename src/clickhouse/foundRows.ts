@@ -75,9 +75,8 @@ export class FoundRows {
    */
   async lookUp(rows: readonly BatchRow[]): Promise<void> {
     if (!this.canLookUp) return;
-    const { tables, batch } = this.#options;
     if (this.#mayBeRunning) {
-      if (await tables.isInserting(batch)) throw stillInserting();
+      await this.#mustNotBeRunning();
       this.#mayBeRunning = false;
     }
     for (let asked = rows; asked.length > 0;) {
@@ -86,6 +85,24 @@ export class FoundRows {
       for (const row of present) this.#found.add(row);
       asked = this.missing(asked);
     }
+  }
+
+  /**
+   * Which of these rows the table lacks although their insert was answered with success. Those that it has do not count
+   * as found.
+   *
+   * @throws InsertError as {@link lookUp}
+   */
+  async lost(rows: readonly BatchRow[]): Promise<readonly BatchRow[]> {
+    // An insert that knows the token may have come meanwhile, and its rows come at its end.
+    await this.#mustNotBeRunning();
+    const there = new Set(await rowsInTable(this.#options, this.#tableColumns, rows));
+    return rows.filter((row) => !there.has(row));
+  }
+
+  async #mustNotBeRunning(): Promise<void> {
+    const { tables, batch } = this.#options;
+    if (await tables.isInserting(batch)) throw stillInserting();
   }
 }
 

@@ -19,6 +19,7 @@ export interface BatchInsertOptions {
     | 'insertBytesMax'
     | 'wasTooLarge'
     | 'hasViews'
+    | 'mayLoseKnownRows'
     | 'knowsTokens'
     | 'remembersTokens'
   >;

@@ -65,10 +65,23 @@ export class Insertion {
     const doubtful = refused.filter(({ reason }) => reason.error.kind !== 'data');
     const certain = refused.filter(({ reason }) => reason.error.kind === 'data');
     const confirmed = await this.#refusals.confirm(doubtful, (row) => this.#send([row]));
+    await this.#sendLost();
     const verdicts = [...certain, ...confirmed];
     // A row in the table is inserted, even if its last attempt ended with an error.
     if (verdicts.length > 0) await this.found.lookUp(verdicts.map(({ item }) => item));
     return verdicts.filter(({ item }) => !this.found.has(item));
+  }
+
+  /**
+   * Sends what the table lacks although its insert was answered with success. A MergeTree notes a token before it has
+   * the rows. If ClickHouse dies in between, or the disk refuses, it drops each later insert under this token, and calls
+   * that success. So the success of a token that may have been sent before proves nothing, only that of a new one.
+   */
+  async #sendLost(): Promise<void> {
+    const { tables, table } = this.#options;
+    const unproved = this.found.missing(this.#sender.unproved);
+    if (unproved.length === 0 || !this.found.canLookUp || !(await tables.mayLoseKnownRows(table))) return;
+    for (const part of this.#divide(await this.found.lost(unproved))) await this.#views.sendAnew(part);
   }
 
   /**

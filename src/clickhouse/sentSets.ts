@@ -58,9 +58,9 @@ export class SentSets {
     return (this.#whole ??= this.tokenOf(this.#records));
   }
 
-  /** The deduplication token of a set. */
-  tokenOf(rows: readonly SourcedRecord[]): string {
-    return identityToken(rows, this.#fill?.salt);
+  /** The deduplication token of a set. With another salt it is another one. */
+  tokenOf(rows: readonly SourcedRecord[], salt = ''): string {
+    return identityToken(rows, `${this.#fill?.salt ?? ''}${salt}`);
   }
 
   /** Whether every set that was sent is known. Sets that are not known to be unsettled were answered with success. */

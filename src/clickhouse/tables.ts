@@ -18,7 +18,7 @@ import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, remembersTokens, tokenWindows, type TokenWindow } from './tokenWindows.js';
-import { tableFacts, type TableFacts } from './writtenTables.js';
+import { isReplicated, tableFacts, type TableFacts } from './writtenTables.js';
 
 /** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
 const WINDOWS_MAX_AGE_MS = 60_000;
@@ -144,6 +144,15 @@ export class ClickHouseTables {
   async hasViews(table: string): Promise<boolean> {
     const facts = await this.facts(table);
     return (facts?.dependents.length ?? 0) > 0;
+  }
+
+  /**
+   * Whether a table may know the token of rows that it does not have. A replicated table notes both at once. There a
+   * look-up may miss rows that another replica has, so only the token counts. What is behind other engines is not known.
+   */
+  async mayLoseKnownRows(table: string): Promise<boolean> {
+    const { engine = '' } = (await this.facts(table)) ?? {};
+    return engine.endsWith('MergeTree') && !isReplicated(engine);
   }
 
   /**

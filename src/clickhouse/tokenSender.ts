@@ -30,6 +30,9 @@ export class TokenSender {
   readonly #options: BatchInsertOptions;
   readonly #tableColumns: TableColumns;
   readonly #batchRows: BatchRows;
+  /** Tokens under which an insert of this attempt has failed. */
+  readonly #failed = new Set<string>();
+  readonly #unproved: BatchRow[] = [];
   #knownViews: boolean | undefined;
   #hasSent = false;
 
@@ -41,25 +44,39 @@ export class TokenSender {
   }
 
   /**
+   * Rows whose insert was answered with success, under a token that may have been sent before. So it may have been
+   * dropped.
+   */
+  get unproved(): readonly BatchRow[] {
+    return this.#unproved;
+  }
+
+  /**
    * Sends a set of rows: all or none, as far as ClickHouse can promise that.
    *
-   * @param ignoreViews see `RowsToInsert`
+   * @param options.ignoreViews see `RowsToInsert`
+   * @param options.salt makes the token another one, which was never sent
    * @throws InsertError
    * @throws NotSent if the table was altered since the rows were made, or cannot be looked at
    */
-  async send(rows: readonly BatchRow[], ignoreViews = false): Promise<void> {
-    const { tables, table, batch, mustBeAlive, onInsert } = this.#options;
+  async send(
+    rows: readonly BatchRow[],
+    { ignoreViews = false, salt = '' }: { readonly ignoreViews?: boolean; readonly salt?: string } = {},
+  ): Promise<void> {
+    const { tables, table, batch, repeated, mustBeAlive, onInsert } = this.#options;
     await this.#mustBeOfTable();
     mustBeAlive();
-    const token = this.sent.tokenOf(rows);
+    const token = this.sent.tokenOf(rows, salt);
     try {
       const lines = this.#batchRows.lines.lines(rows.map(({ row }) => row));
       const views = ignoreViews ? { ignoreViews } : {};
       await tables.send(table, { columns: this.#tableColumns, lines, token, batch, ...views });
     } catch (error) {
+      this.#failed.add(token);
       onInsert?.('failed', rows.length);
       throw error;
     }
+    if (salt === '' && (repeated || this.#failed.has(token))) this.#unproved.push(...rows);
     this.#hasSent = true;
     onInsert?.('ok', rows.length);
     // Otherwise a view may still lack them.

@@ -176,6 +176,89 @@ it('inserts each good record once, also where an insert comes into one partition
   );
 }, 60_000);
 
+const lossy = fc.constantFrom<Fault>(
+  ...(['none', 'none', 'known', 'known'] as const),
+  ...(['lostBefore', 'lostAfter', 'lostWhileRunning', 'tooLargeForProxy', 'diesBefore', 'diesAfter'] as const),
+);
+
+it('inserts each good record once, also where the table knows a token and has lost its rows; what views may lack is said', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      batch,
+      fc.array(lossy, { maxLength: 12 }),
+      fc.boolean(),
+      fc.constantFrom(Infinity, 200),
+      async (kinds, faults, hasView, bytesMax) => {
+        const table = new FakeTable();
+        Object.assign(table, { faults: [...faults], hasView });
+        table.tables.wasTooLarge('orders', bytesMax, false);
+        const { inserted, missedByViews } = await untilDone(table, kinds);
+        const good = offsetsWhere(kinds, (kind) => kind === 'good');
+        expect([offsetsOf(inserted), offsetsIn(table)]).toEqual([good, good]);
+        const inView = new Set(table.viewRows.map(({ _offset }) => _offset));
+        if (hasView && missedByViews === null) expect([...inView].toSorted((a, b) => a - b)).toEqual(good);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+}, 60_000);
+
+it('a row whose token the table has kept from an insert with an error is there after the next one', async () => {
+  const table = new FakeTable();
+  table.faults = ['renameFails'];
+  const { inserted, found } = await insert(table, ['good']);
+  expect([inserted.length, found, offsetsIn(table), table.insertSizes]).toEqual([1, 0, [0], [1, 1, 1]]);
+});
+
+it('what is sent again is looked up once more, which finds it, and a replica that does not have it yet gets it once', async () => {
+  const table = new FakeTable();
+  table.faults = ['lostBefore'];
+  await expect(insert(table, many(4, 'good'))).rejects.toMatchObject({ code: 'ECONNRESET' });
+  const { inserted, found } = await insert(table, many(4, 'good'), { repeated: true });
+  expect([inserted.length, found, table.insertSizes, table.lookUps]).toEqual([4, 0, [4, 4], 4]);
+  const replica = new FakeTable();
+  replica.faults = ['known'];
+  await expect(insert(replica, many(4, 'good'))).rejects.toMatchObject({ code: 'ECONNRESET' });
+  const tables = { ...replica.tables, mayLoseKnownRows: () => Promise.resolve(false) };
+  await insert(replica, many(4, 'good'), { tables, repeated: true });
+  expect(replica.insertSizes).toEqual([4, 4]);
+});
+
+it('an insert that begins after the look-up, and still runs when its token is known, is waited for', async () => {
+  const table = new FakeTable();
+  const { foundOffsets } = table.tables;
+  let looks = 0;
+  const tables: FakeTable['tables'] = {
+    ...table.tables,
+    foundOffsets: async (...asked) => {
+      const found = await foundOffsets(...asked);
+      if (++looks < 2) return found;
+      table.faults = ['lostWhileRunning'];
+      await expect(insert(table, many(4, 'good'))).rejects.toMatchObject({ code: 'ECONNRESET' });
+      return found;
+    },
+  };
+  const again = insert(table, many(4, 'good'), { tables, repeated: true });
+  await expect(again).rejects.toMatchObject({ code: 'still_inserting' });
+  expect((await insert(table, many(4, 'good'), { repeated: true })).found).toBe(4);
+  expect(offsetsIn(table)).toEqual([0, 1, 2, 3]);
+});
+
+it('rows that a table has lost come with an insert of their own, and it is said that views may have them twice', async () => {
+  for (const last of [[], ['lostAfter'], ['diesAfter']] as const) {
+    const table = new FakeTable();
+    Object.assign(table, { hasView: true, faults: ['known', 'none', ...last] });
+    const own = { journal: journal(), views: 'required' as const };
+    await expect(insert(table, many(4, 'good'), own)).rejects.toMatchObject({ code: 'ECONNRESET' });
+    for (const died of [...last, undefined]) {
+      const again = insert(table, many(4, 'good'), { ...own, repeated: true });
+      if (died === undefined) expect((await again).missedByViews?.rows).toBe(4);
+      else await expect(again).rejects.toThrow();
+    }
+    expect(offsetsIn(table)).toEqual([0, 1, 2, 3]);
+  }
+});
+
 it('a view has each row that the table has, once, whatever fails; what it lacks is said, and not at all where it is required', async () => {
   await fc.assert(
     fc.asyncProperty(

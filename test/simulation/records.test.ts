@@ -137,6 +137,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       wasTooLarge: () => undefined,
       hasViews: () => Promise.resolve(false),
       knowsTokens: () => Promise.resolve(false),
+      mayLoseKnownRows: () => Promise.resolve(false),
       remembersTokens: () => Promise.resolve(false),
     },
     histories: { anyWasReset: () => Promise.resolve(false) } as unknown as RunHistories,

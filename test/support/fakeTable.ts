@@ -5,7 +5,8 @@ import type { RecordSource } from '../../src/protocol/record.js';
 
 /**
  * What a fake insert does: as the real one, or with a failure before or after the rows are there, or with an answer that
- * is lost while the insert is still running, or has come into one partition only; or a proxy finds it too large; or the whole process dies, before, after, or
+ * is lost while the insert is still running, or has come into one partition only; or the table knows the token and loses
+ * the rows, without an answer or with an error; or a proxy finds it too large; or the whole process dies, before, after, or
  * after a view has failed.
  */
 export type Fault =
@@ -15,6 +16,8 @@ export type Fault =
   | 'lostAfter'
   | 'lostInPart'
   | 'lostWhileRunning'
+  | 'known'
+  | 'renameFails'
   | 'viewFails'
   | 'viewFailsOddly'
   | 'viewIsAway'
@@ -96,6 +99,7 @@ export class FakeTable {
       this.#sizes.wasTooLarge(table, bytes, mayGrow);
     },
     hasViews: () => Promise.resolve(this.hasView),
+    mayLoseKnownRows: () => Promise.resolve(true),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
     remembersTokens: () => Promise.resolve(this.remembersTokens !== false),
     isInserting: () => {
@@ -157,6 +161,8 @@ export class FakeTable {
       this.#handOn(rows, token);
       throw lost('lost while running');
     }
+    if (fault === 'known') throw lost('the server has died');
+    if (fault === 'renameFails') throw new InsertError('unknown', { code: '1001', message: 'no space left' });
     this.rows.push(...fresh);
     if (fault === 'lostInPart') throw lost('lost in part');
     if (fault === 'viewFailsAndDies') this.#die();

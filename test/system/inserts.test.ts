@@ -206,6 +206,25 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
     expect(await counts(table)).toEqual(once(10));
   });
 
+  it.each([['MergeTree'], ['ReplacingMergeTree']])(
+    'in a %s that knows the token and has lost the rows',
+    async (engine) => {
+      const table = `t${++made}`;
+      const order = 'ORDER BY (_topic, _partition, _epoch, _offset)';
+      await client.command({
+        query: `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = ${engine} ${order} SETTINGS ${WINDOW}`,
+      });
+      await attemptCut(table, numbered(100));
+      // The same insert under another token goes the same way.
+      for (let lost = 0; lost < 2; lost++) {
+        await client.command({ query: `DELETE FROM ${table} WHERE true` });
+        const { found, inserted, inserts } = await attempt(table, numbered(100), { repeated: true });
+        expect([found, inserted.length, inserts]).toEqual([0, 100, 2]);
+        expect(await counts(table)).toEqual(once(100));
+      }
+    },
+  );
+
   it('where ClickHouse is killed while it inserts', async () => {
     const table = await createTable('id Int64, slow UInt8 DEFAULT sleepEachRow(0.01)', 'PARTITION BY id % 20');
     const inserting = attempt(table, numbered(100)).catch((error: unknown) => error);
