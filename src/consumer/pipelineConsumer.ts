@@ -227,11 +227,11 @@ export class PipelineConsumer {
     this.#fetching.pause(this.#assignment?.partitions ?? [], 'draining');
     while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
-    const stopped = this.#lanes.stop();
+    const ended = this.#lanes.end();
     const endMs = Math.max(deadlineMs, performance.now());
     await Promise.race([this.#commitLast(deadlineMs), until(endMs + LAST_COMMIT_MS)]);
     this.#unassign();
-    await Promise.race([Promise.all([this.#member.leave(), stopped]), until(endMs + LEAVE_MS)]);
+    await Promise.race([Promise.all([this.#member.leave(), ended]), until(endMs + LEAVE_MS)]);
   }
 
   /** Never rejects, but may wait as long as Kafka does. */

@@ -57,7 +57,7 @@ export class LaneSender {
   readonly #settings: () => BatcherSettings;
   readonly #flowLimits: FlowLimits;
   #limits: FlowControlLimits;
-  readonly #stopping = new AbortController();
+  readonly #ending = new AbortController();
   /** The settings that the batcher got last. Null if they have to be sent. */
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
@@ -81,9 +81,9 @@ export class LaneSender {
     this.#observer = options.observer;
   }
 
-  /** Sends until {@link stop} is called. Never rejects. After an error it waits and tries again. */
+  /** Sends until {@link end} is called. Never rejects. After an error it waits and tries again. */
   async run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
+    while (!this.#ending.signal.aborted) {
       const readiness = this.#lane.readiness(performance.now());
       if (readiness.type === 'ready') await this.#sendHead().catch((error: unknown) => this.#waitOut(error));
       else {
@@ -113,8 +113,8 @@ export class LaneSender {
   }
 
   /** Ends {@link run} after the signal in flight. What is still queued is not sent. */
-  stop(): void {
-    this.#stopping.abort();
+  end(): void {
+    this.#ending.abort();
     this.#wake();
   }
 
@@ -129,7 +129,7 @@ export class LaneSender {
     let maxRecords: number | undefined;
     let head: Head | null = null;
     const delays = new Delays();
-    while (!this.#stopping.signal.aborted && (head === null ? this.#lane.records > 0 : this.#lane.holds(head.pack))) {
+    while (!this.#ending.signal.aborted && (head === null ? this.#lane.records > 0 : this.#lane.holds(head.pack))) {
       if (!(await this.#maySend())) continue;
       if (head === null) {
         // Packed only now, because a rebalance may have cleared the lane while the history was read.
@@ -282,7 +282,7 @@ export class LaneSender {
 
   #stopped(cause: StopCause, message: string): void {
     if (this.#stop.cause !== cause) this.#observer.stopped(cause);
-    if (this.#stop.stop(cause, performance.now())) this.#observer.stuck(message);
+    if (this.#stop.note(cause, performance.now())) this.#observer.stuck(message);
   }
 
   #resumed(why: 'accepted' | 'emptied'): void {
@@ -293,7 +293,7 @@ export class LaneSender {
 
   async #pause(delayMs: number): Promise<void> {
     // The sleep rejects only if it is aborted, and `run` checks that next.
-    await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+    await sleep(delayMs, undefined, { signal: this.#ending.signal }).catch(() => undefined);
   }
 
   async #untilWoken(timeoutMs: number | undefined): Promise<void> {

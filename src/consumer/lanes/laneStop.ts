@@ -10,7 +10,7 @@ const REPORT_HISTORY_AFTER_MS = 30_000;
 /**
  * The stops of a lane, and when one has to be reported. Pure.
  *
- *     going ──stop──► stopped ──stop of the same cause, long enough──► told
+ *     going ──note──► stopped ──note of the same cause, long enough──► told
  *       └◄────────────── resume ──────────────┴──────────────────────────┘
  */
 export class LaneStop {
@@ -22,8 +22,12 @@ export class LaneStop {
     return this.#cause;
   }
 
-  /** @returns whether to report it now. True once for each stop */
-  stop(cause: StopCause, nowMs: number): boolean {
+  /**
+   * Notes that the lane is stopped.
+   *
+   * @returns whether to report it now. True once for each cause of a stop
+   */
+  note(cause: StopCause, nowMs: number): boolean {
     if (this.#cause !== cause) {
       this.#cause = cause;
       this.#sinceMs = nowMs;

@@ -76,8 +76,8 @@ export class Lanes {
   }
 
   /** Ends the senders after the signals in flight. */
-  async stop(): Promise<void> {
-    for (const sender of this.#senders) sender.stop();
+  async end(): Promise<void> {
+    for (const sender of this.#senders) sender.end();
     await Promise.all(this.#runs);
   }
 }

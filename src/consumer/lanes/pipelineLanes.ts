@@ -41,7 +41,7 @@ export interface LaneHandlers {
 
 /**
  * All lanes of a pipeline, by layout: the configured one, and those that partitions come from. They are made on first
- * use, and stay until they are stopped.
+ * use, and stay until they end.
  */
 export class PipelineLanes {
   readonly #options: PipelineLanesOptions;
@@ -100,8 +100,8 @@ export class PipelineLanes {
   }
 
   /** Ends the senders after the signals in flight. */
-  async stop(): Promise<void> {
-    await Promise.all([...this.#byLayout.values()].map((lanes) => lanes.stop()));
+  async end(): Promise<void> {
+    await Promise.all([...this.#byLayout.values()].map((lanes) => lanes.end()));
   }
 
   /**

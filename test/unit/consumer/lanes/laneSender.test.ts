@@ -16,7 +16,7 @@ import { tracker } from '../../../support/trackers.js';
 
 const senders: LaneSender[] = [];
 afterEach(() => {
-  for (const sender of senders.splice(0)) sender.stop();
+  for (const sender of senders.splice(0)) sender.end();
 });
 
 function start(
@@ -82,7 +82,7 @@ it('goes on where a record too large for a signal cannot be set aside, and says 
   add(1);
   await eventually(() => expect(stopped).toContain('deadLetters'));
   expect(lane.records).toBe(1);
-  sender.stop();
+  sender.end();
   await expect(ended).resolves.toBeUndefined();
 });
 
@@ -132,7 +132,7 @@ it('a lane that is stopped when it ends does not say that it goes on', async () 
   add(1);
   await eventually(() => expect(stopped).toEqual(['temporal']));
   expect(told).toEqual(['no answer']);
-  sender.stop();
+  sender.end();
   await ended;
   expect(resumed).toEqual([]);
 });
@@ -207,7 +207,7 @@ it('a record that not even a stub can stand for stops its lane, which says so', 
   add(1, { 0: { offset: 0.5 } });
   await eventually(() => expect(stopped).toEqual(['temporal']));
   expect([setAsides, sent, told]).toEqual([1, [], [expect.stringContaining('offset 0.5')]]);
-  sender.stop();
+  sender.end();
   await expect(ended).resolves.toBeUndefined();
 });
 
@@ -228,7 +228,7 @@ it('pauses between heirs whose runs are ended as soon as they begin', async () =
   const { heirs, sent, add, sender, ended } = start(Array.from({ length: 1_000 }, closed));
   add(1);
   await eventually(() => expect(heirs.length).toBeGreaterThan(3));
-  sender.stop();
+  sender.end();
   await ended;
   // Without a pause all thousand would have been taken before anybody could look.
   expect(sent.length).toBeLessThan(20);

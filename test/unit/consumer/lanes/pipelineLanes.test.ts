@@ -13,7 +13,7 @@ import { tracker } from '../../../support/trackers.js';
 const started: PipelineLanes[] = [];
 afterEach(async () => {
   vi.restoreAllMocks();
-  for (const lanes of started.splice(0)) await lanes.stop();
+  for (const lanes of started.splice(0)) await lanes.end();
 });
 
 const ONE: Layout = { batchers: 1, keyFunction: 'key' };
