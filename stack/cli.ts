@@ -12,6 +12,7 @@ import {
   type StackOptions,
   type StackTls,
 } from './index.js';
+import { untilAsked } from './untilAsked.js';
 
 interface Flags {
   readonly brokers: '1' | '3';
@@ -43,16 +44,7 @@ program.parse();
 await main(program.opts<Flags>());
 
 async function main(flags: Flags): Promise<void> {
-  const givenUp = new AbortController();
-  const asked = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      // Further ones are ignored: the parts are being stopped, and the watchdog stands by.
-      process.on(signal, () => {
-        givenUp.abort(signal);
-        resolve(signal);
-      });
-    }
-  });
+  const { signal, asked } = untilAsked();
   const reporter = reportProgress();
   let stack: Stack;
   try {
@@ -63,7 +55,7 @@ async function main(flags: Flags): Promise<void> {
       ...(flags.tls ? { tls: true } : {}),
       ...(flags.only ? { only: flags.only } : {}),
       onProgress: reporter.onProgress,
-      signal: givenUp.signal,
+      signal,
     });
   } catch (error) {
     reporter.close();
@@ -76,10 +68,7 @@ async function main(flags: Flags): Promise<void> {
   reporter.close();
   console.log(flags.json ? JSON.stringify(addresses) : describe(addresses, flags.config));
 
-  // Nothing else keeps this process alive.
-  const keepAlive = setInterval(() => undefined, 60_000);
-  await asked;
-  clearInterval(keepAlive);
+  await asked();
   console.error('\nStopping ...');
   await stack.stop();
   console.error('All stopped, all data removed.');

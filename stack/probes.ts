@@ -63,7 +63,7 @@ async function withAdmin(address: string, use: (admin: Admin) => Promise<void>):
 }
 
 /** Whether anything listens at `host:port`. */
-export function accepts(address: string): Promise<boolean> {
+function accepts(address: string): Promise<boolean> {
   const { hostname, port } = new URL(`tcp://${address}`);
   return new Promise((resolve) => {
     const socket = connect({ host: hostname, port: Number(port) });
@@ -73,6 +73,11 @@ export function accepts(address: string): Promise<boolean> {
     });
     socket.once('error', () => resolve(false));
   });
+}
+
+/** @throws StackError if nothing listens at `host:port` */
+export async function mustAccept(address: string): Promise<void> {
+  if (!(await accepts(address))) throw new StackError('START', `nothing listens at ${address}`);
 }
 
 /** Temporal is healthy when the default namespace is there and its workflows can be listed. */

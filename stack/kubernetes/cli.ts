@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { reportProgress } from '../progress.js';
 import { StackError } from '../stack.js';
+import { untilAsked } from '../untilAsked.js';
 import { KUBERNETES } from './binaries.js';
 import { startControlPlane, type ControlPlane } from './controlPlane.js';
 
@@ -11,18 +12,11 @@ new Command('cluster')
   )
   .parse();
 
-const givenUp = new AbortController();
-const asked = new Promise<void>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      givenUp.abort(signal);
-      resolve();
-    });
-});
+const { signal, asked } = untilAsked();
 const reporter = reportProgress();
 let controlPlane: ControlPlane | undefined;
 try {
-  controlPlane = await startControlPlane({ onProgress: reporter.onProgress, signal: givenUp.signal });
+  controlPlane = await startControlPlane({ onProgress: reporter.onProgress, signal });
 } catch (error) {
   console.error(error instanceof StackError ? error.message : error);
   process.exitCode = 1;
@@ -35,9 +29,6 @@ ${KUBERNETES.kubectl} get nodes
 helm install bridge deploy/helm/kafka-temporal-bridge --values values.yaml --wait
 
 Ctrl-C stops everything and removes its data.`);
-  // Nothing else keeps this process alive.
-  const keepAlive = setInterval(() => undefined, 60_000);
-  await asked;
-  clearInterval(keepAlive);
+  await asked();
   await controlPlane.stop();
 }

@@ -1,5 +1,4 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { connect } from 'node:net';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { onFreePorts, type NativeContext } from '../native/context.js';
 import { NativePart } from '../native/part.js';
 import { HOST } from '../ports.js';
 import { ensureTools } from '../prerequisites.js';
+import { mustAccept } from '../probes.js';
 import { commandOutput, Watchdog } from '../processes.js';
 import { Progress, type StackEvent } from '../progress.js';
 import { StackError } from '../stack.js';
@@ -97,7 +97,9 @@ async function startParts(context: NativeContext, parts: NativePart[]): Promise<
       ),
     ),
     onFreePorts(1, ([port]) =>
-      start('scheduler', KUBERNETES.scheduler, [...shared, `--secure-port=${port}`], () => mustListen(port)),
+      start('scheduler', KUBERNETES.scheduler, [...shared, `--secure-port=${port}`], () =>
+        mustAccept(`${HOST}:${port}`),
+      ),
     ),
     onFreePorts(1, ([port]) => startKwok(start, { port, kubeconfig, dataDir })),
   ]);
@@ -218,7 +220,7 @@ async function startKwok(
     `--tls-cert-file=${certificate}.crt`,
     `--tls-private-key-file=${certificate}.key`,
   ];
-  await start('kwok', KUBERNETES.kwok, args, () => mustListen(port));
+  await start('kwok', KUBERNETES.kwok, args, () => mustAccept(`${HOST}:${port}`));
 }
 
 /** Nodes large enough for everything; kwok has them become ready. */
@@ -245,14 +247,4 @@ async function addNodes(kubeconfig: string, dataDir: string): Promise<void> {
 async function mustAnswer(kubeconfig: string, args: readonly string[]): Promise<void> {
   const answer = await commandOutput(KUBERNETES.kubectl, ['--kubeconfig', kubeconfig, ...args]);
   if (answer === undefined) throw new StackError('START', `kubectl ${args.join(' ')} does not succeed`);
-}
-
-function mustListen(port: number | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: HOST, port: port ?? 0 }, () => {
-      socket.destroy();
-      resolve();
-    });
-    socket.on('error', reject);
-  });
 }

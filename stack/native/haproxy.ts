@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HOST } from '../ports.js';
 import { haproxyCommand } from '../prerequisites.js';
-import { accepts } from '../probes.js';
-import { StackError, type StackTls } from '../stack.js';
+import { mustAccept } from '../probes.js';
+import type { StackTls } from '../stack.js';
 import { onFreePorts, type NativeContext } from './context.js';
 import { NativePart } from './part.js';
 import type { TlsFiles } from './tls.js';
@@ -41,8 +41,7 @@ export function startHaproxy(files: TlsFiles, backends: Backends, context: Nativ
             logFile: join(files.directory, 'haproxy.log'),
           },
           probe: async () => {
-            for (const address of Object.values(fronts) as string[])
-              if (!(await accepts(address))) throw new StackError('START', `nothing listens at ${address}`);
+            for (const address of Object.values(fronts) as string[]) await mustAccept(address);
           },
           startWithinMs: START_WITHIN_MS,
           stopWithinMs: STOP_WITHIN_MS,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { cachedDirectory, fillCache, isCached } from '../cache.js';
 import { HOST } from '../ports.js';
 import { ensureTools, javaCommand, javaVersion, SHORT_LIFE } from '../prerequisites.js';
-import { accepts } from '../probes.js';
+import { mustAccept } from '../probes.js';
 import { Watchdog } from '../processes.js';
 import { Progress, type StackEvent } from '../progress.js';
 import { StackError } from '../stack.js';
@@ -90,9 +90,7 @@ async function prepareClasses(
             cwd: dataDir,
             logFile: join(dataDir, 'server.log'),
           },
-          probe: async () => {
-            if (!(await accepts(`${HOST}:${port}`))) throw new StackError('START', 'it does not listen yet');
-          },
+          probe: () => mustAccept(`${HOST}:${port}`),
           startWithinMs: START_WITHIN_MS,
           stopWithinMs: STOP_WITHIN_MS,
         },
