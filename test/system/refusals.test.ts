@@ -1,5 +1,6 @@
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from 'kafkajs';
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
+import { itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged } from '../support/exactlyOnce.js';
@@ -36,12 +37,11 @@ async function deny(fixture: Fixture, topic: string, operation: AclOperationType
   };
 }
 
-it.each([
+for (const [rights, operation] of [
   ['the right to read it', AclOperationTypes.READ],
   ['every right on it', AclOperationTypes.ALL],
-])(
-  'a topic of two goes on while %s of the other one is taken away; that one is named, and read by itself once it is given back',
-  async (_, operation) => {
+] as const)
+  it(`a topic of two goes on while ${rights} of the other one is taken away; that one is named, and read by itself once it is given back`, async () => {
     const fixture = await Fixture.create(stack(), { partitions: 2 });
     await fixture.collectAcks();
     const other = `${fixture.name}.other`;
@@ -83,16 +83,13 @@ it.each([
     await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThanOrEqual(40), SOON_MS);
     await daemon.untilReady();
     expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
-  },
-  240_000,
-);
+  }, 240_000);
 
-it.each([
+for (const [does, topicsOf] of [
   ['names', (topics: string[]) => topics],
   ['matches', (topics: string[]) => [`/${topics.join('|')}/`]],
-])(
-  'a topic that a pipeline %s and may not read at its first start keeps no other from beginning at its end, and is read from what was written since',
-  async (_, topicsOf) => {
+] as const)
+  it(`a topic that a pipeline ${does} and may not read at its first start keeps no other from beginning at its end, and is read from what was written since`, async () => {
     const fixture = await Fixture.create(stack(), { partitions: 2 });
     await fixture.collectAcks();
     const other = `${fixture.name}.other`;
@@ -124,9 +121,7 @@ it.each([
     await eventually(() => expect(acknowledged(fixture.acks)).toBe(20), SOON_MS);
     await daemon.untilReady();
     expect(await fixture.rowCounts()).toEqual({ rows: 20, identities: 20, ids: 20 });
-  },
-  240_000,
-);
+  }, 240_000);
 
 it('a rewind of which Kafka refuses a part says what has gone back, and goes on where it is repeated', async () => {
   const fixture = await Fixture.create(stack(), { partitions: 1 });
