@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker, type InjectedSinks } from '@temporalio/worker';
 import type { WorkflowHandle } from '@temporalio/client';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { BATCHER } from '../../src/protocol/batcherId.js';
 import type { BatcherInput, BatcherStatus } from '../../src/protocol/batcher.js';
@@ -45,12 +45,11 @@ beforeAll(async () => {
     telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
   });
   serverPath = await timeSkippingServerPath();
+  environment = await startServer();
 }, 300_000);
+afterAll(() => environment.teardown());
 
-// A server for each test: workflows that were terminated would keep it from skipping time.
-beforeEach(async () => {
-  const executable = { type: 'existing-path', path: serverPath } as const;
-  environment = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
+beforeEach(() => {
   batches = [];
   rejections = [];
   rejectionSpecs = [];
@@ -65,7 +64,22 @@ beforeEach(async () => {
   };
 });
 
-afterEach(() => environment.teardown());
+function startServer(): Promise<TestWorkflowEnvironment> {
+  const executable = { type: 'existing-path', path: serverPath } as const;
+  return TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
+}
+
+/** For a test that skips time: workflows that others have terminated would keep their server from it. */
+async function onServerOfItsOwn(run: () => Promise<void>): Promise<void> {
+  const shared = environment;
+  environment = await startServer();
+  try {
+    await run();
+  } finally {
+    await environment.teardown();
+    environment = shared;
+  }
+}
 
 const sinks: InjectedSinks<BatcherSinks> = {
   batcher: {
@@ -146,15 +160,17 @@ describe('flushes', () => {
     }));
 
   it('by delay, an hour later by the workflow’s clock', () =>
-    withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
-      await send(handle, -1, 4);
-      await eventually(async () => expect((await status(handle)).bufferedRecords).toBe(5));
-      await environment.sleep('59 minutes');
-      expect(batches).toHaveLength(0);
-      await environment.sleep('2 minutes');
-      await untilBatches(1);
-      expect(batches[0]?.reason).toBe('delay');
-    }));
+    onServerOfItsOwn(() =>
+      withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
+        await send(handle, -1, 4);
+        await eventually(async () => expect((await status(handle)).bufferedRecords).toBe(5));
+        await environment.sleep('59 minutes');
+        expect(batches).toHaveLength(0);
+        await environment.sleep('2 minutes');
+        await untilBatches(1);
+        expect(batches[0]?.reason).toBe('delay');
+      }),
+    ));
 
   it('one at a time; what arrives during a flush joins the next batch', () =>
     withBatcher({ maxRecords: 1 }, async (handle) => {
@@ -206,21 +222,23 @@ it('leaves what only the insert needs out of what the second activity gets: the 
 });
 
 it('no failure of an activity ends the run: the same batch is tried until it succeeds', () =>
-  withBatcher({ maxRecords: 5 }, async (handle) => {
-    let failures = 0;
-    insertBatch = (spec) => {
-      batches.push(spec);
-      if (++failures <= 6) throw new Error('ClickHouse is away');
-      return Promise.resolve(done(5));
-    };
-    await send(handle, -1, 4);
-    await eventually(async () => {
-      await environment.sleep('10 seconds');
-      expect((await status(handle)).counters.inserted).toBe(5);
-    });
-    expect(new Set(batches.map(({ id }) => id)).size).toBe(1);
-    expect((await handle.describe()).status.name).toBe('RUNNING');
-  }));
+  onServerOfItsOwn(() =>
+    withBatcher({ maxRecords: 5 }, async (handle) => {
+      let failures = 0;
+      insertBatch = (spec) => {
+        batches.push(spec);
+        if (++failures <= 6) throw new Error('ClickHouse is away');
+        return Promise.resolve(done(5));
+      };
+      await send(handle, -1, 4);
+      await eventually(async () => {
+        await environment.sleep('10 seconds');
+        expect((await status(handle)).counters.inserted).toBe(5);
+      });
+      expect(new Set(batches.map(({ id }) => id)).size).toBe(1);
+      expect((await handle.describe()).status.name).toBe('RUNNING');
+    }),
+  ));
 
 it('an insert that has ended in a failure is scheduled again as one that asks the table first', () =>
   withBatcher({ maxRecords: 5 }, async (handle) => {
@@ -362,22 +380,24 @@ it('an insert that succeeds although its batch was to be given up counts', () =>
   }));
 
 it('a batch is given up at once also in the pause between two activities, and that is repeated until it succeeds', () =>
-  withBatcher({ maxRecords: 5 }, async (handle) => {
-    const ended = () => ApplicationFailure.nonRetryable('ended by hand');
-    insertBatch = (spec) => {
-      batches.push(spec);
-      if (spec.parking === undefined || batches.filter(({ parking }) => parking).length < 2) throw ended();
-      return Promise.resolve(done(0, 5));
-    };
-    await send(handle, -1, 4);
-    await untilBatches(1);
-    await park(handle, 1);
-    await eventually(async () => {
-      await environment.sleep('10 seconds');
-      expect((await status(handle)).counters.rejected).toBe(5);
-    });
-    expect(batches.filter(({ parking }) => parking)).toHaveLength(2);
-  }));
+  onServerOfItsOwn(() =>
+    withBatcher({ maxRecords: 5 }, async (handle) => {
+      const ended = () => ApplicationFailure.nonRetryable('ended by hand');
+      insertBatch = (spec) => {
+        batches.push(spec);
+        if (spec.parking === undefined || batches.filter(({ parking }) => parking).length < 2) throw ended();
+        return Promise.resolve(done(0, 5));
+      };
+      await send(handle, -1, 4);
+      await untilBatches(1);
+      await park(handle, 1);
+      await eventually(async () => {
+        await environment.sleep('10 seconds');
+        expect((await status(handle)).counters.rejected).toBe(5);
+      });
+      expect(batches.filter(({ parking }) => parking)).toHaveLength(2);
+    }),
+  ));
 
 it('strangers’ signals are counted and published under whatever name and in whatever encoding, and the batcher goes on', () =>
   withBatcher({ maxRecords: 1 }, async (handle) => {
@@ -447,13 +467,15 @@ it('a workflow’s row that fits into a signal, but into no batch, is flushed as
   }));
 
 it('drains: flushes what it holds, then ends', () =>
-  withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
-    await send(handle, -1, 4);
-    await handle.signal(BATCHER.signals.drain, { actor: 'test', reason: 'end' });
-    const last = await handle.result();
-    expect(batches.map(({ reason }) => reason)).toEqual(['drain']);
-    expect(last.carried?.counters.inserted).toBe(5);
-  }));
+  onServerOfItsOwn(() =>
+    withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
+      await send(handle, -1, 4);
+      await handle.signal(BATCHER.signals.drain, { actor: 'test', reason: 'end' });
+      const last = await handle.result();
+      expect(batches.map(({ reason }) => reason)).toEqual(['drain']);
+      expect(last.carried?.counters.inserted).toBe(5);
+    }),
+  ));
 
 describe('of an installation with a task queue of its own', () => {
   const installation = (name: string, handle: WorkflowHandle) => {
