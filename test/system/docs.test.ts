@@ -43,7 +43,8 @@ it('the tutorial does what it says, from the pipeline to the kill; then every co
     symlinkSync(join(root, name), join(directory, name));
   const { kafka, temporal, clickhouse } = stack();
   const addresses = {
-    kafka: { brokers: kafka.brokers },
+    // The killed daemon's partitions are given away after this time.
+    kafka: { brokers: kafka.brokers, sessionTimeout: '6s' },
     temporal: { address: temporal.address },
     clickhouse: { url: clickhouse.url },
     http: { listen: '127.0.0.1:0' },
