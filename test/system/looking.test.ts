@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import type { PipelineReport } from '../../src/commands/status/statusReport.js';
+import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { CLI, Daemon, ktb, ktbUntil } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -9,10 +10,9 @@ import { produceUnreadable } from '../support/unreadable.js';
 import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
-let fixture: Fixture;
 
 it('status tells members and batchers, and watched it looks again every two seconds until it is ended', async () => {
-  fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 } });
+  const fixture = await Fixture.create(stack(), { pipeline: { batchers: 2 } });
   await fixture.collectAcks();
   await Daemon.start(fixture.config());
   await fixture.produce(200);
@@ -51,7 +51,7 @@ interface Found {
   readonly deadLetters: readonly { readonly code: string }[];
 }
 
-async function where(place: string): Promise<Found & { readonly code: number | null }> {
+async function where(fixture: Fixture, place: string): Promise<Found & { readonly code: number | null }> {
   const { code, output } = await ktb(fixture.config(), ['where', place, '--json']);
   return { code, ...(JSON.parse(output) as Found[])[0]! };
 }
@@ -68,7 +68,10 @@ interface Partition {
   readonly otherEpochs: readonly { readonly from: number; readonly to: number }[];
 }
 
-async function reconcile(...args: string[]): Promise<{ code: number | null; partitions: Partition[] }> {
+async function reconcile(
+  fixture: Fixture,
+  ...args: string[]
+): Promise<{ code: number | null; partitions: Partition[] }> {
   const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name, ...args, '--json']);
   return { code, partitions: JSON.parse(output) as Partition[] };
 }
@@ -79,19 +82,22 @@ const total = (
 ) => partitions.reduce((sum, partition) => sum + partition[what], 0);
 
 it('where finds a record wherever it is, and reconcile names what was lost', async () => {
-  fixture = await Fixture.create(stack(), { partitions: 2, pipeline: { batchers: 2, batch: { maxDelay: '10m' } } });
+  const fixture = await Fixture.create(stack(), {
+    partitions: 2,
+    pipeline: { batchers: 2, batch: { maxDelay: '10m' } },
+  });
   await fixture.collectAcks();
   await fixture.produce(100, (id) => ({ partition: id % 2, ...(id === 7 ? { value: 'not json' } : {}) }));
-  expect(await where(`${fixture.topic}/0/0`)).toMatchObject({ code: 0, state: 'waiting' });
-  expect(await where(`${fixture.topic}/0/50`)).toMatchObject({ code: 0, state: 'notWritten' });
+  expect(await where(fixture, `${fixture.topic}/0/0`)).toMatchObject({ code: 0, state: 'waiting' });
+  expect(await where(fixture, `${fixture.topic}/0/50`)).toMatchObject({ code: 0, state: 'notWritten' });
 
   await Daemon.start(fixture.config());
   await eventually(async () => {
     for (const { committed, end } of await fixture.offsets()) expect(committed).toBe(end);
   });
-  const held = await where(`${fixture.topic}/1/3`);
+  const held = await where(fixture, `${fixture.topic}/1/3`);
   expect(held).toMatchObject({ code: 0, state: 'accepted', acceptances: [{ unflushed: true }], rows: [] });
-  const before = await reconcile();
+  const before = await reconcile(fixture);
   expect(before.code).toBe(0);
   expect([total(before, 'records'), total(before, 'held'), total(before, 'inserted')]).toEqual([100, 100, 0]);
 
@@ -100,7 +106,7 @@ it('where finds a record wherever it is, and reconcile names what was lost', asy
   await eventually(async () => {
     for (const index of [0, 1]) expect((await fixture.batcherStatus(index)).flushing).toBeNull();
   });
-  const inserted = await where(`${fixture.topic}/0/0`);
+  const inserted = await where(fixture, `${fixture.topic}/0/0`);
   const ack = fixture.acks.find(({ partition, offset }) => partition === 0 && offset === 0);
   expect(inserted).toMatchObject({
     code: 0,
@@ -113,28 +119,28 @@ it('where finds a record wherever it is, and reconcile names what was lost', asy
     deadLetters: [],
   });
   // Record 7 is the fourth of partition 1.
-  expect(await where(`${fixture.topic}/1/3`)).toMatchObject({
+  expect(await where(fixture, `${fixture.topic}/1/3`)).toMatchObject({
     code: 0,
     state: 'rejected',
     acks: [{ status: 'rejected' }],
     deadLetters: [{ code: 'not_json' }],
   });
-  const after = await reconcile();
+  const after = await reconcile(fixture);
   expect(after.code).toBe(0);
   expect([total(after, 'inserted'), total(after, 'rejected'), total(after, 'acknowledged')]).toEqual([99, 1, 100]);
 
   await fixture.clickhouse.command({
     query: `ALTER TABLE ${fixture.table} DELETE WHERE _partition = 0 AND _offset IN (4, 5, 9) SETTINGS mutations_sync = 2`,
   });
-  expect(await where(`${fixture.topic}/0/4`)).toMatchObject({ code: 1, state: 'missing' });
-  const lost = await reconcile();
+  expect(await where(fixture, `${fixture.topic}/0/4`)).toMatchObject({ code: 1, state: 'missing' });
+  const lost = await reconcile(fixture);
   expect(lost.code).toBe(1);
   expect(lost.partitions.find(({ partition }) => partition === 0)?.missing).toMatchObject([
     { from: 4, to: 5 },
     { from: 9, to: 9 },
   ]);
-  expect((await reconcile('--partition', `${fixture.topic}/1`)).code).toBe(0);
-  expect((await reconcile('--from', '10')).code).toBe(0);
+  expect((await reconcile(fixture, '--partition', `${fixture.topic}/1`)).code).toBe(0);
+  expect((await reconcile(fixture, '--from', '10')).code).toBe(0);
   const said = await ktb(fixture.config(), ['reconcile', fixture.name]);
   expect(said.output).toContain('offsets 4 to 5 (2 records) missing');
   expect((await ktb(fixture.config(), ['where', 'nobody/0/0'])).code).toBe(2);
@@ -142,7 +148,7 @@ it('where finds a record wherever it is, and reconcile names what was lost', asy
 
 it('what is left of a recreated topic, or of an earlier reading, hides no record that is missing, held or waits', async () => {
   const hour = 3_600_000;
-  fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { batchers: 1 } });
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { batchers: 1 } });
   const { topic, producer, deadLetterTopic } = fixture;
   await fixture.collectAcks();
   // A dead letter of an offset that is written later. It does not say of which record it is.
@@ -157,7 +163,7 @@ it('what is left of a recreated topic, or of an earlier reading, hides no record
   await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(9));
   await eventually(() => expect(acknowledged(fixture.acks)).toBe(10));
   const first = await epoch();
-  expect(await reconcile()).toMatchObject({
+  expect(await reconcile(fixture)).toMatchObject({
     code: 0,
     partitions: [{ epoch: first, inserted: 9, rejected: 1, missing: [], otherEpochs: [] }],
   });
@@ -167,7 +173,7 @@ it('what is left of a recreated topic, or of an earlier reading, hides no record
   await eventually(async () => expect(await fixture.admin.listTopics()).not.toContain(topic));
   await eventually(() => fixture.admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }));
   await eventually(() => fixture.produce(10, () => written(2)));
-  expect(await where(`${topic}/0/4`)).toMatchObject({ code: 0, state: 'waiting', rows: [{ rows: 1 }] });
+  expect(await where(fixture, `${topic}/0/4`)).toMatchObject({ code: 0, state: 'waiting', rows: [{ rows: 1 }] });
   daemon = await Daemon.start(fixture.config());
   await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(19), 60_000);
   const second = await epoch();
@@ -178,8 +184,8 @@ it('what is left of a recreated topic, or of an earlier reading, hides no record
     });
   // The earlier record at offset 3 has a dead letter, those at 4 and 5 have rows.
   await remove(second ?? '', 3, 4, 5);
-  expect(await where(`${topic}/0/4`)).toMatchObject({ code: 1, state: 'missing', rows: [{ rows: 1 }] });
-  expect(await reconcile()).toMatchObject({
+  expect(await where(fixture, `${topic}/0/4`)).toMatchObject({ code: 1, state: 'missing', rows: [{ rows: 1 }] });
+  expect(await reconcile(fixture)).toMatchObject({
     code: 1,
     partitions: [{ epoch: second, inserted: 7, rejected: 0, missing: [{ from: 3, to: 5 }], otherEpochs: [] }],
   });
@@ -187,7 +193,7 @@ it('what is left of a recreated topic, or of an earlier reading, hides no record
   await ktb(fixture.config(), ['pause', '--reason', 'a test']);
   await fixture.produce(1, () => written(1));
   await eventually(async () => expect((await fixture.offsets())[0]?.committed).toBe(11));
-  expect(await where(`${topic}/0/10`)).toMatchObject({ code: 0, state: 'accepted', deadLetters: [] });
+  expect(await where(fixture, `${topic}/0/10`)).toMatchObject({ code: 0, state: 'accepted', deadLetters: [] });
   await ktb(fixture.config(), ['resume', '--reason', 'a test']);
   await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(17));
 
@@ -198,7 +204,7 @@ it('what is left of a recreated topic, or of an earlier reading, hides no record
   await eventually(async () => expect((await fixture.rowCounts()).rows).toBe(23), 60_000);
   const third = await epoch();
   await remove(third ?? '', 7);
-  expect(await reconcile()).toMatchObject({
+  expect(await reconcile(fixture)).toMatchObject({
     code: 1,
     partitions: [{ epoch: third, missing: [{ from: 3, to: 4 }], otherEpochs: [{ from: 7, to: 7 }] }],
   });
@@ -209,7 +215,7 @@ it('what is left of a recreated topic, or of an earlier reading, hides no record
 }, 240_000);
 
 it('what the daemon passes over the commands pass over, too, and say so', async () => {
-  fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { batchers: 1 } });
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { batchers: 1 } });
   const { producer, topic, deadLetterTopic } = fixture;
   await fixture.collectAcks();
   const daemon = await Daemon.start(fixture.config());
@@ -221,8 +227,8 @@ it('what the daemon passes over the commands pass over, too, and say so', async 
   await eventually(async () => expect((await fixture.offsets())[0]).toMatchObject({ committed: 7 }));
   await daemon.stop();
 
-  expect(await where(`${topic}/0/3`)).toMatchObject({ code: 1, state: 'unreadable', rows: [], acks: [] });
-  expect(await where(`${topic}/0/4`)).toMatchObject({ code: 0, state: 'rejected' });
+  expect(await where(fixture, `${topic}/0/3`)).toMatchObject({ code: 1, state: 'unreadable', rows: [], acks: [] });
+  expect(await where(fixture, `${topic}/0/4`)).toMatchObject({ code: 0, state: 'rejected' });
   await produceUnreadable(producer, deadLetterTopic);
   const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name]);
   expect(code).toBe(1);
@@ -239,7 +245,7 @@ it('what the daemon passes over the commands pass over, too, and say so', async 
 }, 240_000);
 
 it('the codec server makes the signals and batches of a real history readable', async () => {
-  fixture = await Fixture.create(stack(), { pipeline: { batchers: 1 } });
+  const fixture = await Fixture.create(stack(), { pipeline: { batchers: 1 } });
   await fixture.collectAcks();
   await Daemon.start(fixture.config());
   await fixture.produce(20);
@@ -247,7 +253,7 @@ it('the codec server makes the signals and batches of a real history readable', 
   const env = { ...process.env, KTB_CODEC_TOKEN: 'secret' };
   const server = spawn(process.execPath, [CLI, 'codec-server', '--listen', '127.0.0.1:0'], { env });
   const exited = new Promise((resolve) => server.once('close', resolve));
-  onTestFinished(async () => {
+  atTestEnd(async () => {
     server.kill('SIGKILL');
     await exited;
   });
