@@ -10,14 +10,16 @@ const AT_ONCE = 4;
 
 /** These take longest, a minute and more, and mostly wait: begun last, one of them would run alone at the end. */
 const LONGEST = [
-  'system/topics',
-  'system/kills',
   'system/outages',
+  'system/kills',
+  'system/topics',
   'system/telemetry',
+  'system/docs',
+  'system/installations',
   'system/continueAsNew',
   'system/startUp',
+  'system/replies',
   'system/replays',
-  'system/docs',
 ];
 
 /** What waits begins first, longest first. What computes comes after it, in short files, and so all workers end together. */
