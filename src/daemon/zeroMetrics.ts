@@ -1,4 +1,5 @@
 import type { PipelineConfig } from '../config/config.js';
+import { STOP_CAUSES } from '../consumer/lanes/laneStop.js';
 import { HELD_REASONS } from '../consumer/partitions/assignedPartition.js';
 import { REJECTION_CODES } from '../protocol/ack.js';
 import { FOREIGN_SIGNAL, UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
@@ -51,8 +52,7 @@ function zeroConsumerMetrics(
   const { assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks } = metrics;
   for (const gauge of [assigned, paused, waiting, waitingBytes, oldestWaiting, stuckTasks]) gauge.set({ pipeline }, 0);
   metrics.backpressureSeconds.inc({ pipeline }, 0);
-  for (const cause of ['history', 'closed', 'temporal', 'deadLetters'])
-    metrics.stoppedLanes.set({ pipeline, cause }, 0);
+  for (const cause of STOP_CAUSES) metrics.stoppedLanes.set({ pipeline, cause }, 0);
   for (const outcome of ['ok', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0);
   for (const outcome of ['signalled', 'started', 'retried', 'refused']) metrics.signals.inc({ pipeline, outcome }, 0);
   for (const closed of ['drained', 'unexpectedly']) metrics.heirs.inc({ pipeline, closed }, 0);

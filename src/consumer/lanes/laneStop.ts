@@ -1,5 +1,6 @@
 /** Why a lane sends nothing although it has records. */
-export type StopCause = 'history' | 'closed' | 'temporal' | 'deadLetters';
+export const STOP_CAUSES = ['history', 'closed', 'temporal', 'deadLetters'] as const;
+export type StopCause = (typeof STOP_CAUSES)[number];
 
 /**
  * A batcher with a backlog fills its history and continues as new several times a minute, and its lane waits each time.

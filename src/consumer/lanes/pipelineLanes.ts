@@ -12,7 +12,7 @@ import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.
 import type { Lane, Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver } from './laneSender.js';
-import type { StopCause } from './laneStop.js';
+import { STOP_CAUSES, type StopCause } from './laneStop.js';
 import { StuckTasks, type DueTask } from '../../temporal/stuckTasks.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
@@ -192,7 +192,7 @@ export class PipelineLanes {
     metrics.waitingBytes.set({ pipeline }, this.memoryBytes);
     const times = [...this.#byLayout.values()].flatMap(({ firstTimestampMs }) => firstTimestampMs ?? []);
     metrics.oldestWaiting.set({ pipeline }, times.length === 0 ? 0 : Math.min(...times) / 1000);
-    for (const cause of ['history', 'closed', 'temporal', 'deadLetters'] as const) {
+    for (const cause of STOP_CAUSES) {
       const stopped = [...this.#stopCauses.values()].filter((other) => other === cause).length;
       metrics.stoppedLanes.set({ pipeline, cause }, stopped);
     }

@@ -163,16 +163,15 @@ export function afterShortLog(
  * committed epoch may be continued in any log, because nothing there can be taken for another record.
  *
  * @param marks records that the batchers have accepted under the committed epoch
- * @param verdict of the comparison with those marks that the log should have. Null if it should have none
+ * @param verdict of the comparison with those marks that the log should have
  */
 export function afterUnknownCluster(
   ifSame: GoingOn,
   marks: readonly AcceptedMark[],
   { logEnd }: Pick<PartitionFacts, 'logEnd'>,
-  verdict: LogVerdict | null,
+  verdict: LogVerdict,
 ): GoingOn | (Extract<StartPosition, { readonly type: 'newEpoch' }> & { readonly offset: number }) {
-  const isOther =
-    verdict?.type === 'other' || (verdict?.type !== 'same' && marks.some(({ offset }) => offset >= logEnd));
+  const isOther = verdict.type === 'other' || (verdict.type !== 'same' && marks.some(({ offset }) => offset >= logEnd));
   return isOther ? { type: 'newEpoch', offset: ifSame.offset, reason: 'committed on another cluster' } : ifSame;
 }
 

@@ -1,5 +1,5 @@
 import crc32 from 'crc-32';
-import { NO_HEADERS } from '../../protocol/record.js';
+import { NO_HEADERS, NO_TIMESTAMP } from '../../protocol/record.js';
 import { decompress } from './codecs.js';
 import { Cursor, MalformedError, offsetOf } from './cursor.js';
 import { FetchedRecord } from './fetchedRecord.js';
@@ -58,13 +58,11 @@ export function readMessage(bytes: Buffer, start: number, end: number): Message 
   if (crc32.buf(bytes.subarray(cursor.at, end)) !== crc) throw new MalformedError('its checksum is wrong');
   const magic = cursor.int8();
   const attributes = cursor.int8();
+  // Format 0 has no timestamps.
   const timestampMs = magic === 0 ? NO_TIMESTAMP : Number(cursor.int64());
   const key = cursor.int32Bytes();
   return { magic, attributes, timestampMs, key, value: cursor.int32Bytes() };
 }
-
-/** Format 0 has no timestamps. */
-const NO_TIMESTAMP = -1;
 
 function toRecord(offset: number, message: Message, appendTimeMs = message.timestampMs): FetchedRecord {
   return new FetchedRecord(offset, appendTimeMs, message.key, message.value, NO_HEADERS);

@@ -142,11 +142,11 @@ it('where Kafka does not tell its id, no epoch begins for that alone: the record
   const untold = formatCommitMetadata({ epoch: 'e1', layout: LAYOUT, clusterId: '', state: READING });
   expect(startPosition(facts({ committedMetadata: untold }), context)).toEqual(unknown);
   fc.assert(
-    fc.property(fc.array(fc.nat(199)), fc.option(verdicts), (offsets, verdict) => {
+    fc.property(fc.array(fc.nat(199)), verdicts, (offsets, verdict) => {
       const marks = offsets.map(remembered);
       const start = afterUnknownCluster(ifSame, marks, { logEnd: 100 }, verdict);
-      const provenOther = verdict?.type === 'other';
-      const lacksWhatWasRead = verdict?.type !== 'same' && offsets.some((offset) => offset >= 100);
+      const provenOther = verdict.type === 'other';
+      const lacksWhatWasRead = verdict.type !== 'same' && offsets.some((offset) => offset >= 100);
       expect(start.type).toBe(provenOther || lacksWhatWasRead ? 'newEpoch' : 'continue');
       expect(start.offset).toBe(50);
     }),
