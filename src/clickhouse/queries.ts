@@ -61,11 +61,6 @@ export function unlessRefused<Answer, Instead>(asked: Promise<Answer>, instead: 
   return unless(({ answered, kind }) => answered && kind !== 'transient', asked, instead);
 }
 
-/** The answer, or a replacement if ClickHouse answers with any error. */
-export function unlessFailed<Answer, Instead>(asked: Promise<Answer>, instead: Instead): Promise<Answer | Instead> {
-  return unless(({ answered }) => answered, asked, instead);
-}
-
 async function unless<Answer, Instead>(
   isExpected: (error: InsertError) => boolean,
   asked: Promise<Answer>,

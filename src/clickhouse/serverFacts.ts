@@ -3,7 +3,7 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { askedNames, namedTable, NO_UUID, partsToAsk, tableKey } from './namedTables.js';
-import { queryRows, unlessDenied, unlessFailed } from './queries.js';
+import { queryRows, unlessDenied, unlessRefused } from './queries.js';
 
 /**
  * The server's version: `26.7.1.1`.
@@ -40,7 +40,7 @@ export async function deniedSystemTables(client: ClickHouseClient): Promise<stri
  * exist and that this user may see. A database may have the same id on all replicas, so it comes first. Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the
  * same.
  *
- * @throws InsertError if ClickHouse does not answer
+ * @throws InsertError if ClickHouse does not answer, or with an error that passes: it may have ids
  */
 export async function uniqueIds(
   client: ClickHouseClient,
@@ -56,7 +56,7 @@ export async function uniqueIds(
      ), toString(serverUUID())`,
     { database: ownDatabase },
   );
-  const uuids = (await unlessFailed(places, [])).flat();
+  const uuids = (await unlessRefused(places, [])).flat();
   const found = uuids.flatMap((uuid) => (uuid === null || uuid === NO_UUID ? [] : [`${uuid}/${ownDatabase}`]));
   for (const part of partsToAsk(tables)) {
     const asked = part.map((table) => namedTable(table, ownDatabase));
@@ -66,7 +66,7 @@ export async function uniqueIds(
        WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
       askedNames(asked),
     );
-    const ids = new Map((await unlessFailed(rows, [])).map(([database, name, id]) => [tableKey(database, name), id]));
+    const ids = new Map((await unlessRefused(rows, [])).map(([database, name, id]) => [tableKey(database, name), id]));
     for (const { database, name } of asked) {
       const id = ids.get(tableKey(database, name)) ?? NO_UUID;
       if (id !== NO_UUID) found.push(id);

@@ -29,7 +29,7 @@ export interface Evidence {
 }
 
 /** Addresses and ids kept in a claim, at most. The oldest ones that are no longer found are dropped first. */
-export const EVIDENCE_MAX = 50;
+export const EVIDENCE_MAX = 100;
 
 /** `same`, or why it is another installation, as a part of a sentence: "its Kafka cluster is A, and here it is B". */
 export type Judgement = { readonly same: true } | { readonly same: false; readonly because: string };
@@ -57,14 +57,15 @@ export function judgeClaim(
   if (claim.kafka !== null && evidence.kafka !== null && claim.kafka !== evidence.kafka) {
     return other(`its Kafka cluster is ${claim.kafka}, and the one here is ${evidence.kafka}`);
   }
-  if (claim.addresses.length === 0 || evidence.addresses.length === 0) return SAME;
+  if (isOfPipeline && (claim.addresses.length === 0 || evidence.addresses.length === 0)) return SAME;
   const sharesIds = shares(claim.ids, evidence.ids);
   if (sharesIds && (isOfPipeline || shares(databases(claim), databases(evidence)))) return SAME;
-  const idsDiffer = claim.ids.length > 0 && evidence.ids.length > 0;
-  if (shares(claim.addresses, evidence.addresses) && (isOfPipeline || !idsDiffer)) return SAME;
+  const noneHasIds = claim.ids.length === 0 && evidence.ids.length === 0;
+  if (shares(claim.addresses, evidence.addresses) && (isOfPipeline || noneHasIds)) return SAME;
   if (shares(claim.addresses, evidence.addresses))
     return other(`its ClickHouse at ${evidence.addresses.join(', ')} had other ids than the one here`);
-  return other(`its ClickHouse is ${claim.addresses.join(', ')}, and the one here is ${evidence.addresses.join(', ')}`);
+  const [theirs, here] = [claim, evidence].map(({ addresses }) => addresses.join(', ') || 'unknown');
+  return other(`its ClickHouse is ${theirs}, and the one here is ${here}`);
 }
 
 /** The claim with what is known now added. If nothing is new, it is the same object. */

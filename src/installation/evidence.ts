@@ -1,9 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.js';
+import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { tablesOf } from '../protocol/tables.js';
 import type { Evidence } from './claim.js';
 
-/** Ids of one pipeline's ClickHouse, at most. */
-const IDS_MAX = 20;
+/** Ids of one pipeline's ClickHouse, at most. A claim has room for those of many replicas. */
+const IDS_MAX = 5;
+
+/** How often Kafka is asked for a cluster id that it does not tell, and the pause between. It may just be starting. */
+const ID_ATTEMPTS = 3;
+const ID_PAUSE_MS = 1_000;
 
 /**
  * The default URL, which a consumer's configuration may leave unchanged. It is another ClickHouse on each machine, so
@@ -23,7 +29,7 @@ export interface IdentifiedTables {
 
 /**
  * Finds the evidence by which the installation of each pipeline is recognized. Rejects if Kafka or ClickHouse does not
- * answer.
+ * answer, or with an error that passes: what could not be asked must not count as what is not there.
  *
  * @param tables null if ClickHouse is not asked
  */
@@ -32,18 +38,24 @@ export async function gatherEvidence(
   admin: IdentifiedCluster,
   tables: IdentifiedTables | null,
 ): Promise<ReadonlyMap<string, Evidence>> {
-  const { clusterId } = await admin.describeTopics([]);
-  const found = new Map<string, Evidence>();
-  for (const { name, topics, settings } of pipelines) {
+  const kafka = await clusterIdOf(admin);
+  const found = await mapConcurrently(pipelines, async ({ name, topics, settings }): Promise<[string, Evidence]> => {
     const known = [...tablesOf(settings.destination, topics).keys()].slice(0, IDS_MAX);
     const ids = tables === null ? [] : await tables.identities(known);
-    found.set(name, {
-      kafka: clusterId === '' ? null : clusterId,
-      addresses: tables === null && clickhouse.url === DEFAULT_URL ? [] : [addressOf(clickhouse)],
-      ids: ids.slice(0, IDS_MAX),
-    });
+    const addresses = tables === null && clickhouse.url === DEFAULT_URL ? [] : [addressOf(clickhouse)];
+    return [name, { kafka, addresses, ids: ids.slice(0, IDS_MAX) }];
+  });
+  return new Map(found);
+}
+
+/** Null if Kafka has none. */
+async function clusterIdOf(admin: IdentifiedCluster): Promise<string | null> {
+  for (let attempt = 1; ; attempt++) {
+    const { clusterId } = await admin.describeTopics([]);
+    if (clusterId !== null && clusterId !== '') return clusterId;
+    if (attempt === ID_ATTEMPTS) return null;
+    await sleep(ID_PAUSE_MS);
   }
-  return found;
 }
 
 function addressOf({ url, database }: Pick<Config['clickhouse'], 'url' | 'database'>): string {
