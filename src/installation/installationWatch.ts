@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../lib/messageOf.js';
 import type { StateLog } from '../telemetry/logging.js';
@@ -25,7 +26,10 @@ export class InstallationWatch {
 
   /** Resolves when all pipelines are this installation's. Rejects if the process ends before. */
   async untilSettled(ending: AbortSignal): Promise<void> {
-    while (!(await this.#settle())) await sleep(RETRY_MS, undefined, { signal: ending });
+    // A part that hangs must not keep the process from ending. Nothing has begun yet.
+    const ended = once(ending, 'abort').then(() => true);
+    while (!ending.aborted && !(await Promise.race([this.#settle(), ended])))
+      await sleep(RETRY_MS, undefined, { signal: ending });
     ending.throwIfAborted();
   }
 

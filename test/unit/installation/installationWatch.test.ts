@@ -23,3 +23,13 @@ it('what could not be settled for a moment is tried again soon, not after a minu
   expect(second).toBeLessThan(first / 10);
   expect(third).toBe(first);
 });
+
+it('a part that hangs does not keep a process from ending that has not begun', async () => {
+  const { InstallationWatch } = await import('../../../src/installation/installationWatch.js');
+  const ending = new AbortController();
+  const settle = (): Promise<void> => new Promise(() => undefined);
+  const watch = new InstallationWatch({ settle }, { well: () => undefined, problem: () => undefined } as never);
+  const settled = watch.untilSettled(ending.signal);
+  setImmediate(() => ending.abort());
+  await expect(settled).rejects.toThrow('aborted');
+});
