@@ -99,7 +99,7 @@ export class Attempts {
     const whose = other === 'unknown' ? 'no installation has claimed it' : `it belongs to installation ${other.name}`;
     this.#dependencies.stateLog.problem(
       `batches of ${pipeline}`,
-      `Batches of pipeline ${pipeline} are left to others: ${whose}, and it is not in this configuration`,
+      `Batches of pipeline ${pipeline} are left to others: ${whose}`,
     );
     throw ApplicationFailure.create({
       type: 'OtherInstallation',

@@ -1,52 +1,60 @@
 import type { Client } from '@temporalio/client';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
-import type { GroupUse, UsedGroup } from '../installation/groupUse.js';
+import type { GroupOfPipeline, GroupUse } from '../installation/groupUse.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { ASSIGNER_NAME } from '../kafka/groupAssigner.js';
-import { findInputTopics } from '../kafka/inputTopics.js';
 import { isRefusal } from '../kafka/refusal.js';
-import { listLayouts } from '../temporal/batcherClient.js';
+import { findBatcherRuns } from '../temporal/batcherClient.js';
+import { startSettings } from '../temporal/historyEvents.js';
 
-/** Asks Kafka and Temporal how the groups of a configuration are used. */
+/** Batchers of a pipeline that are asked for their installation, at most. All have the same one. */
+const ASKED_MAX = 4;
+
+/** Asks Kafka and Temporal how the groups of a configuration are used, and whose their batchers are. */
 export function createGroupUse(
   { pipelines }: Pick<Config, 'pipelines'>,
-  admin: Pick<KafkaAdmin, 'describeTopics' | 'listTopics' | 'fetchCommits' | 'describeGroups'>,
+  admin: Pick<KafkaAdmin, 'fetchCommits' | 'describeGroups'>,
   client: Client,
 ): GroupUse {
   return {
-    usedGroup: async (name) => {
+    groupOf: async (name) => {
       const pipeline = pipelines.find((one) => one.name === name);
-      if (pipeline === undefined || pipeline.isGroupNamed) return null;
+      if (pipeline === undefined) throw new Error(`the configuration has no pipeline ${name}`);
+      const { groupId, isGroupNamed: isNamed } = pipeline;
       try {
-        return await useOf(pipeline, admin);
+        return { groupId, isNamed, use: await useOf(pipeline, admin) };
       } catch (error) {
         // A worker needs no right to the group.
-        if (isRefusal(error)) return { groupId: pipeline.groupId, use: null };
+        if (isRefusal(error)) return { groupId, isNamed, use: 'unknown' };
         throw error;
       }
     },
-    hasBatchers: async (name) => (await listLayouts(client, name)).length > 0,
+    batchersOf: async (name) => {
+      const { namespace } = client.options;
+      const runs = await findBatcherRuns(client, name);
+      if (runs.length === 0) return null;
+      const holding = runs.filter(({ status }) => status !== 'COMPLETED');
+      for (const run of holding.slice(0, ASKED_MAX)) {
+        const installation = (await startSettings(client, { namespace, ...run }))?.installation;
+        if (installation !== undefined) return { installation: installation.name, drained: false };
+      }
+      return { installation: null, drained: holding.length === 0 };
+    },
   };
 }
 
 async function useOf(
-  pipeline: PipelineConfig,
-  admin: Pick<KafkaAdmin, 'describeTopics' | 'listTopics' | 'fetchCommits' | 'describeGroups'>,
-): Promise<UsedGroup | null> {
-  const { groupId } = pipeline;
+  { groupId }: Pick<PipelineConfig, 'groupId'>,
+  admin: Pick<KafkaAdmin, 'fetchCommits' | 'describeGroups'>,
+): Promise<GroupOfPipeline['use']> {
   const { groups } = await admin.describeGroups([groupId]);
   // A member of another program, which divides partitions in its own way, lets none of ktb's in. It takes no records.
   const isOthers = !['', ASSIGNER_NAME].includes(groups[0]?.protocol ?? '');
   const members = isOthers ? 0 : (groups[0]?.members.length ?? 0);
-  if (members > 0) return { groupId, use: `it has ${members} ${members === 1 ? 'member' : 'members'}` };
-  const topics = await findInputTopics(admin, pipeline);
-  const { topics: found } = await admin.describeTopics(topics);
-  const partitions = topics.flatMap((topic) =>
-    (found.get(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition })),
-  );
-  const commits = await admin.fetchCommits(groupId, partitions);
+  if (members > 0) return { how: `it has ${members} ${members === 1 ? 'member' : 'members'}` };
+  const commits = await admin.fetchCommits(groupId, 'all');
   // What a person or another program has committed is a start that was chosen.
   const isOfKtb = [...commits.values()].some(({ metadata }) => parseCommitMetadata(metadata).type !== 'foreign');
-  return isOfKtb ? { groupId, use: 'ktb has committed offsets to it' } : null;
+  return isOfKtb ? { how: 'ktb has committed offsets to it' } : 'unused';
 }

@@ -58,7 +58,10 @@ export function batcherClients({ config, metrics, temporal, installations }: Sha
   const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
   const batcherOf: BatcherOf = (pipeline, layout, index) => {
     const workflowId = batcherWorkflowId(pipeline.name, layout, index);
-    const settings = (): BatcherSettings => installations.settingsOf(pipeline);
+    const settings = (): BatcherSettings => {
+      installations.mustHave(pipeline.name);
+      return installations.settingsOf(pipeline);
+    };
     return new TemporalBatcherClient(client, { workflowId, taskQueue, settings, requestTimeoutMs, counted });
   };
   return { client, batcherOf };

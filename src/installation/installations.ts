@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.js';
+import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { ownTaskQueue, type Installation } from '../protocol/installation.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { completeClaim, CLAIM_FORMAT, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
 import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
-import { judgeGroups, type GroupJudgement, type GroupUse } from './groupUse.js';
+import { judgeGroups, type Claimer, type GroupJudgement, type GroupUse } from './groupUse.js';
 
 export interface InstallationsOptions {
   readonly config: Pick<Config, 'pipelines' | 'installation'> & { readonly temporal: { readonly taskQueue: string } };
@@ -13,14 +14,19 @@ export interface InstallationsOptions {
   readonly evidence: () => Promise<ReadonlyMap<string, Evidence>>;
   readonly groupUse: GroupUse;
   /**
-   * Whether this process may write the installation's name into a claim. A consumer alone may not, because it has not
-   * asked ClickHouse.
+   * Whether this process may write a name that it finds out into a claim. A consumer alone may not, because it has not
+   * asked ClickHouse. A configured name is always written.
    */
   readonly mayName: boolean;
 }
 
 /** How long answers of {@link Installations.ofOther} are remembered. */
 const OTHERS_KEPT_MS = 15_000;
+/**
+ * A pipeline that was another installation's is left alone for this long after its claim is gone. The other one, if it
+ * runs, looks every minute, and claims it again.
+ */
+const LEFT_ALONE_MS = 90_000;
 /** Attempts to write a claim, at most. Several members may replace it at the same time. */
 const ATTEMPTS_MAX = 20;
 const FREE_GROUPS: GroupJudgement = { problems: new Map(), last: new Set() };
@@ -41,14 +47,17 @@ export class Installations {
   readonly #options: InstallationsOptions;
   readonly #byPipeline = new Map<string, Installation>();
   readonly #settings = new Map<string, BatcherSettings>();
-  /** Names of claims of databases that are known to exist. */
-  readonly #claimedDatabases = new Set<string>();
+  /** Pipelines that belong to another installation, with the time since when their claim is gone. Null while it is not. */
+  readonly #ofOthers = new Map<string, number | null>();
   /** Once it is, this process's own consumers use the groups, also if Temporal loses the claims. */
   #isSettled = false;
   readonly #others = new Map<string, { readonly untilMs: number; readonly found: Promise<Claim | null> }>();
 
+  readonly #mayName: boolean;
+
   constructor(options: InstallationsOptions) {
     this.#options = options;
+    this.#mayName = options.mayName || options.config.installation !== null;
   }
 
   /**
@@ -60,18 +69,20 @@ export class Installations {
     const { config, claims } = this.#options;
     const evidence = await this.#options.evidence();
     const problems: string[] = [];
-    const mine: { readonly name: string; readonly evidence: Evidence; readonly stored: StoredClaim | null }[] = [];
-    for (const { name } of config.pipelines) {
-      const found = evidence.get(name) ?? EMPTY_CLAIM;
-      const stored = await claims.read(pipelineClaim(name));
-      mine.push({ name, evidence: found, stored });
-    }
+    // In the same order everywhere. Otherwise two installations that start together could get a part each, and neither
+    // could begin.
+    const pipelines = config.pipelines.map(({ name }) => name).sort();
+    const mine = await mapConcurrently(pipelines, async (name) => {
+      return { name, evidence: evidence.get(name) ?? EMPTY_CLAIM, stored: await claims.read(pipelineClaim(name)) };
+    });
     const names = mine.flatMap(({ stored }) => stored?.claim.installation?.name ?? []);
     const unclaimed = mine.flatMap(({ name, stored }) => (stored === null ? name : []));
-    const groups = await this.#judgeGroups(unclaimed);
+    const groups = this.#isSettled
+      ? FREE_GROUPS
+      : await judgeGroups(unclaimed, this.#options.groupUse, claimerOf(claims, config, evidence, names));
     for (const { name, evidence: found, stored } of mine) {
       const problem =
-        stored === null ? await this.#groupProblem(name, groups) : this.#problem(name, stored.claim, found, names);
+        stored === null ? await this.#unclaimedProblem(name, groups) : this.#problem(name, stored.claim, found, names);
       if (problem !== null) problems.push(problem);
       else if (stored?.claim.installation) this.#byPipeline.set(name, stored.claim.installation);
     }
@@ -81,12 +92,20 @@ export class Installations {
       ...mine.filter(({ name }) => !groups.last.has(name)),
       ...mine.filter(({ name }) => groups.last.has(name)),
     ];
-    for (const { name, evidence: found, stored } of ordered) await this.#claim(name, found, stored);
+    const shared = new Map<string, Claim>();
+    for (const { name, evidence: found, stored } of ordered) {
+      const claim = await this.#claim(name, found, stored);
+      if (this.#mayName) this.#addShared(shared, claim, found);
+    }
+    // Temporal may have lost them. One that exists stays as it is. If a process dies in between, the next one writes the
+    // rest.
+    for (const [name, claim] of shared) await claims.create(name, claim);
     this.#isSettled = true;
   }
 
-  async #claim(pipeline: string, evidence: Evidence, known: StoredClaim | null): Promise<void> {
-    const { claims, mayName } = this.#options;
+  async #claim(pipeline: string, evidence: Evidence, known: StoredClaim | null): Promise<Claim> {
+    const { claims } = this.#options;
+    const mayName = this.#mayName;
     const name = pipelineClaim(pipeline);
     let stored = known;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -98,11 +117,9 @@ export class Installations {
         isStored ||
         (stored === null ? await claims.create(name, claim) : await claims.replace(name, stored, claim))
       ) {
-        if (installation !== null) {
-          this.#byPipeline.set(pipeline, installation);
-          if (mayName) await this.#claimDatabases(idsHere(claim, evidence), installation);
-        }
-        return;
+        if (installation !== null) this.#byPipeline.set(pipeline, installation);
+        this.#ofOthers.delete(pipeline);
+        return claim;
       }
       stored = await claims.read(name);
       const names = [...this.#byPipeline.values()].map((known) => known.name);
@@ -139,24 +156,27 @@ export class Installations {
   }
 
   /**
-   * Lets configurations with other pipelines find this installation, by each id that its ClickHouse is known to have. A
-   * claim that exists stays as it is. If a process dies in between, the next one writes the rest.
+   * Adds the claims by which configurations with other pipelines find this installation: that of the task queue if it
+   * uses it as it is, and one for each id that its ClickHouse is known to have.
    */
-  async #claimDatabases(evidence: Evidence, installation: Installation): Promise<void> {
-    const { config, claims } = this.#options;
-    for (const name of databaseClaims(config.temporal.taskQueue, evidence)) {
-      if (this.#claimedDatabases.has(name)) continue;
-      await claims.create(name, claimOf(installation, evidence));
-      this.#claimedDatabases.add(name);
-    }
-  }
-
-  async #judgeGroups(unclaimed: readonly string[]): Promise<GroupJudgement> {
-    return this.#isSettled ? FREE_GROUPS : judgeGroups(unclaimed, this.#options.groupUse);
+  #addShared(shared: Map<string, Claim>, claim: Claim, evidence: Evidence): void {
+    const { installation } = claim;
+    if (installation === null) return;
+    const { taskQueue } = this.#options.config.temporal;
+    const here = idsHere(claim, evidence);
+    const names = databaseClaims(taskQueue, here);
+    if (installation.taskQueue === taskQueue) names.push(taskQueueClaim(taskQueue));
+    for (const name of names) if (!shared.has(name)) shared.set(name, claimOf(installation, here));
   }
 
   /** Why a pipeline that nobody has claimed is not claimed. Null if it may be. */
-  async #groupProblem(pipeline: string, { problems }: GroupJudgement): Promise<string | null> {
+  async #unclaimedProblem(pipeline: string, { problems }: GroupJudgement): Promise<string | null> {
+    const nowMs = performance.now();
+    const goneSinceMs = this.#ofOthers.get(pipeline);
+    if (goneSinceMs !== undefined && nowMs - (goneSinceMs ?? nowMs) < LEFT_ALONE_MS) {
+      this.#ofOthers.set(pipeline, goneSinceMs ?? nowMs);
+      return `pipeline ${pipeline} belonged to another installation until its claim was removed: this process claims it if the other one has not claimed it again after ${LEFT_ALONE_MS / 1000} s`;
+    }
     const found = problems.get(pipeline);
     // Members of this installation may have claimed the pipeline since it was read, and use the group.
     if (found === undefined || (await this.#options.claims.read(pipelineClaim(pipeline))) !== null) return null;
@@ -167,7 +187,11 @@ export class Installations {
   #problem(pipeline: string, claim: Claim | null, evidence: Evidence, names: readonly string[]): string | null {
     if (claim === null) return null;
     const judgement = judgeClaim(claim, this.#options.config.installation, evidence, true);
-    if (judgement.same) return null;
+    if (judgement.same) {
+      this.#ofOthers.delete(pipeline);
+      return null;
+    }
+    this.#ofOthers.set(pipeline, null);
     const { message, todo } = otherInstallation(pipeline, claim, judgement.because, names);
     return `${message}. Two installations must not share it: ${todo}`;
   }
@@ -183,6 +207,17 @@ export class Installations {
    */
   get taskQueues(): readonly string[] {
     return [...new Set([...this.#byPipeline.values()].map(({ taskQueue }) => taskQueue))];
+  }
+
+  /**
+   * Asked before anything of a pipeline is sent. A claim may have gone to another installation while this one runs, for
+   * example after Temporal has lost its data. What is not sent stays in Kafka.
+   *
+   * @throws OtherInstallationError if the pipeline belongs to another installation now
+   */
+  mustHave(pipeline: string): void {
+    if (this.#ofOthers.has(pipeline))
+      throw new OtherInstallationError(`pipeline ${pipeline} belongs to another installation now`);
   }
 
   /** The settings for a pipeline's batchers. It is the same object until the pipeline's installation changes. */
@@ -203,13 +238,14 @@ export class Installations {
    * @returns null if it is this installation's work; otherwise its installation, or `unknown` if nobody has claimed the
    *   pipeline
    */
-  async ofOther(pipeline: string, named: string | undefined): Promise<Installation | 'unknown' | null> {
-    const own = [...this.#byPipeline.values()];
-    if (named !== undefined && own.some(({ name }) => name === named)) return null;
-    if (named === undefined && this.#byPipeline.has(pipeline)) return null;
+  async ofOther(pipeline: string, named: string | undefined): Promise<Pick<Installation, 'name'> | 'unknown' | null> {
+    const own = new Set([...this.#byPipeline.values()].map(({ name }) => name));
+    if (named !== undefined && !own.has(named)) return { name: named };
+    const isLost = this.#ofOthers.has(pipeline);
+    if (!isLost && (named !== undefined || this.#byPipeline.has(pipeline))) return null;
     const claimed = (await this.#claimOf(pipeline))?.installation ?? null;
     if (claimed === null) return 'unknown';
-    return own.some(({ name }) => name === claimed.name) ? null : claimed;
+    return !isLost && own.has(claimed.name) ? null : claimed;
   }
 
   /**
@@ -254,6 +290,30 @@ export async function findInstallation(
     if (claim !== null && isSame(claim)) return { own: claim.installation, owner };
   }
   return { own: null, owner };
+}
+
+/**
+ * The installation that would claim the pipelines of a configuration that nobody has claimed.
+ *
+ * @param evidence by pipeline
+ * @param names the installations of all claimed pipelines of the configuration
+ */
+export function claimerOf(
+  claims: Pick<Claims, 'read'>,
+  config: Parameters<typeof findInstallation>[1],
+  evidence: ReadonlyMap<string, Evidence>,
+  names: readonly string[],
+): Claimer {
+  const { installation: configured } = config;
+  return {
+    configured,
+    is: async (pipeline, installation) => {
+      if (configured !== null) return configured === installation;
+      if (names.includes(installation)) return true;
+      const { own } = await findInstallation(claims, config, evidence.get(pipeline) ?? EMPTY_CLAIM);
+      return own?.name === installation;
+    },
+  };
 }
 
 /**

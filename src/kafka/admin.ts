@@ -49,8 +49,15 @@ export interface KafkaLookups {
    * the log: Kafka looks up no such time, and takes -1 for the end. Rejects if one of them cannot be found out now.
    */
   fetchOffsetsAt(partitions: readonly TopicPartition[], timestampMs: number): Promise<ReadonlyMap<string, number>>;
-  /** What a group has committed, by partition. Rejects if the group's coordinator does not answer. */
-  fetchCommits(groupId: string, partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, CommittedOffset>>;
+  /**
+   * What a group has committed, by partition. Rejects if the group's coordinator does not answer.
+   *
+   * @param partitions `all`: every partition that the group has committed
+   */
+  fetchCommits(
+    groupId: string,
+    partitions: readonly TopicPartition[] | 'all',
+  ): Promise<ReadonlyMap<string, CommittedOffset>>;
 }
 
 export interface ClusterFacts {
@@ -215,14 +222,15 @@ class Lookups implements KafkaLookups {
 
   async fetchCommits(
     groupId: string,
-    partitions: readonly TopicPartition[],
+    partitions: readonly TopicPartition[] | 'all',
   ): Promise<ReadonlyMap<string, CommittedOffset>> {
-    // For an empty list Kafka would return everything that the group has committed.
     if (partitions.length === 0) return new Map();
+    // For an empty list Kafka returns everything that the group has committed.
+    const asked = partitions === 'all' ? [] : partitions;
     const { responses } = await retried(async () => {
       await this.#connect();
       const coordinator = await this.#cluster.findGroupCoordinator({ groupId });
-      return coordinator.offsetFetch({ groupId, topics: byTopic(partitions, ({ partition }) => ({ partition })) });
+      return coordinator.offsetFetch({ groupId, topics: byTopic(asked, ({ partition }) => ({ partition })) });
     });
     return new Map(
       responses.flatMap(({ topic, partitions: list }) =>

@@ -9,7 +9,7 @@ import {
   type CoverageState,
   type EpochStatus,
 } from '../protocol/batcher.js';
-import { BATCHER, batcherIdPrefix, parseLayoutName, type Layout } from '../protocol/batcherId.js';
+import { BATCHER, batcherIdPrefix, layoutName, parseLayoutName, type Layout } from '../protocol/batcherId.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import type { RecordSource } from '../protocol/record.js';
 import { REQUESTS, type DeliverConfirmation } from '../protocol/request.js';
@@ -248,15 +248,29 @@ export function signalRequester(client: Client): DeliverConfirmation {
  * seconds late.
  */
 export async function listLayouts(client: Client, pipeline: string): Promise<Layout[]> {
+  const runs = await findBatcherRuns(client, pipeline);
+  return [...new Map(runs.map(({ layout }) => [layoutName(layout), layout])).values()];
+}
+
+/** A run of a batcher that has not continued as new. */
+export interface BatcherRun {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** In Temporal's words: `RUNNING`, `COMPLETED` (it was drained), `TERMINATED`, ... */
+  readonly status: string;
+  readonly layout: Layout;
+}
+
+/** The runs of a pipeline's batchers. Read from the visibility store, which may be some seconds late. */
+export async function findBatcherRuns(client: Client, pipeline: string): Promise<BatcherRun[]> {
   const prefix = batcherIdPrefix(pipeline);
   const query = `WorkflowType = ${quotedText(BATCHER.workflowType)} AND WorkflowId STARTS_WITH ${quotedText(prefix)} AND ExecutionStatus != 'ContinuedAsNew'`;
-  const layouts = new Map<string, Layout>();
-  for await (const { workflowId } of client.workflow.list({ query })) {
-    const name = workflowId.slice(prefix.length, workflowId.lastIndexOf(':'));
-    const layout = parseLayoutName(name);
-    if (layout !== null) layouts.set(name, layout);
+  const runs: BatcherRun[] = [];
+  for await (const { workflowId, runId, status } of client.workflow.list({ query })) {
+    const layout = parseLayoutName(workflowId.slice(prefix.length, workflowId.lastIndexOf(':')));
+    if (layout !== null) runs.push({ workflowId, runId, status: status.name, layout });
   }
-  return [...layouts.values()];
+  return runs;
 }
 
 const NO_BODIES = new Uint8Array(0);

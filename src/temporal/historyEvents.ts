@@ -6,6 +6,8 @@ import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
+import type { BatcherSettings } from '../protocol/settings.js';
+import { isNotFound } from './errors.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
 type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
@@ -51,6 +53,25 @@ export async function* runEvents(client: Client, run: RunName): AsyncIterable<Ba
   for await (const event of historyEvents(client, run)) {
     const decoded = decodeEvent(event, scheduled);
     if (decoded !== null) yield decoded;
+  }
+}
+
+/** The settings that a batcher's run began with. Null if Temporal no longer has the run. */
+export async function startSettings(
+  client: Client,
+  { namespace, workflowId, runId }: RunName,
+): Promise<BatcherSettings | null> {
+  try {
+    const { history } = await client.workflowService.getWorkflowExecutionHistory({
+      namespace,
+      execution: { workflowId, runId },
+      maximumPageSize: 1,
+    });
+    const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+    return started ? decode<BatcherInput>(started.input?.payloads, 0).settings : null;
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
   }
 }
 

@@ -1,8 +1,12 @@
 import { expect } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.js';
+import { parseConfig } from '../../src/config/load.js';
 import type { Claim } from '../../src/installation/claim.js';
-import { pipelineClaim, taskQueueClaim } from '../../src/installation/claims.js';
+import { Claims, pipelineClaim, taskQueueClaim } from '../../src/installation/claims.js';
+import { BATCHER_FORMAT } from '../../src/protocol/batcher.js';
+import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
+import { findBatcherRuns } from '../../src/temporal/batcherClient.js';
 import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -136,6 +140,71 @@ it('a pipeline of a name that another installation has is refused at start, in w
   const { installation } = memo?.['claim'] as { installation: { name: string } };
   await Daemon.start(stringify({ installation: installation.name, ...(parse(sameName) as ConfigInput) }));
   await expectExactlyOnce(other);
+});
+
+it('batchers without a claim are not taken from who reads them: a daemon of version 0.1.0, or another installation', async () => {
+  const { one, other, configOf } = await twoSetUps();
+  await one.collectAcks();
+  const config = parse(configOf(other)) as ConfigInput;
+  const sameName = stringify({ ...config, pipelines: { [one.name]: Object.values(config.pipelines)[0]! } });
+  const expectRefused = async (why: string): Promise<void> => {
+    const refused = Daemon.launch(sameName);
+    await eventually(async () => expect((await refused.get('/readyz')).text).toContain(why));
+    await refused.kill();
+    const { code, output } = await ktb(sameName, ['check', '--json']);
+    expect(code).toBe(1);
+    expect(output).toContain(why);
+  };
+  const remove = (workflowId: string): Promise<unknown> =>
+    one.temporal.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId } });
+
+  // Version 0.1.0 names no installation in its batchers.
+  const { layout, settings } = parseConfig(configOf(one), 'one', {}).pipelines[0]!;
+  const workflowId = batcherWorkflowId(one.name, layout, 0);
+  await one.temporal.workflow.start(BATCHER.workflowType, {
+    workflowId,
+    taskQueue: `${one.name}-shared`,
+    args: [{ format: BATCHER_FORMAT, settings }, new Uint8Array(0)],
+  });
+  await eventually(async () => expect(await findBatcherRuns(one.temporal, one.name)).toHaveLength(1));
+  await expectRefused(`pipeline ${one.name} has batchers in this namespace of Temporal, but no claim`);
+  await remove(workflowId);
+  await eventually(async () => expect(await findBatcherRuns(one.temporal, one.name)).toEqual([]));
+
+  const prod = await Daemon.start(configOf(one));
+  await one.produce(500);
+  await expectExactlyOnce(one);
+  await remove(pipelineClaim(one.name));
+  await expectRefused(`pipeline ${one.name} has batchers of installation`);
+  await one.produce(500);
+  await expectExactlyOnce(one);
+  expect((await prod.get('/metrics')).text).toMatch(/^ktb_running 1$/m);
+});
+
+it('a daemon whose pipeline turns out to be another installation’s sends nothing more, and goes on when it is its own again', async () => {
+  const { one, configOf } = await twoSetUps();
+  await one.collectAcks();
+  const prod = await Daemon.start(configOf(one));
+  await one.produce(500);
+  await expectExactlyOnce(one);
+  const committed = async (): Promise<number[]> => (await one.offsets()).map((of) => of.committed);
+  await eventually(async () => expect((await one.offsets()).every((of) => of.committed === of.end)).toBe(true));
+  const before = await committed();
+
+  const claims = new Claims(one.temporal, 5_000);
+  const name = pipelineClaim(one.name);
+  const own = (await claims.read(name))!;
+  const installation = { name: 'another', taskQueue: 'elsewhere' };
+  expect(await claims.replace(name, own, { ...own.claim, kafka: 'another', installation })).toBe(true);
+  await eventually(
+    async () => expect((await prod.get('/readyz')).text).toContain('belongs to installation another'),
+    90_000,
+  );
+  await one.produce(500);
+  await eventually(() => expect(prod.output).toContain('belongs to another installation now'));
+  expect(await committed()).toEqual(before);
+  expect(await claims.replace(name, (await claims.read(name))!, own.claim)).toBe(true);
+  await expectExactlyOnce(one);
 });
 
 it('all configurations with one Kafka and one ClickHouse are one installation, also those that start together', async () => {

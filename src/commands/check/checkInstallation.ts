@@ -4,41 +4,44 @@ import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { createGroupUse } from '../../daemon/groupUse.js';
 import { gatherEvidence } from '../../installation/evidence.js';
 import { judgeGroups } from '../../installation/groupUse.js';
-import { findInstallation, otherInstallation, setName } from '../../installation/installations.js';
+import { claimerOf, findInstallation, otherInstallation, setName } from '../../installation/installations.js';
+import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';
 import { answerOf } from '../shared/chosen.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { judges, type Finding } from './finding.js';
 
-/** Which installation the pipelines belong to. Empty if a part does not answer, because another finding says that. */
+/** Which installation the pipelines belong to, or that it could not be found out. */
 export async function checkInstallation(config: Config, timeoutMs: number): Promise<Finding[]> {
   const looking = withKafka(config, (_, admin) =>
     withTables(config, (tables) =>
       withTemporal(config, async (client) => {
         const evidence = await gatherEvidence(config, admin, tables);
         const claims = new Claims(client, config.temporal.requestTimeoutMs);
-        const found: Finding[] = [];
-        const claimed = new Map<string, Claim | null>();
-        for (const name of evidence.keys()) claimed.set(name, (await claims.read(pipelineClaim(name)))?.claim ?? null);
+        const claimed = new Map(
+          await mapConcurrently([...evidence.keys()], async (name): Promise<[string, Claim | null]> => {
+            return [name, (await claims.read(pipelineClaim(name)))?.claim ?? null];
+          }),
+        );
         const names = [...claimed.values()].flatMap((claim) => claim?.installation?.name ?? []);
         const groupUse = createGroupUse(config, admin, client);
         const unclaimed = [...claimed].flatMap(([name, claim]) => (claim === null ? name : []));
-        const { problems } = await judgeGroups(unclaimed, groupUse);
-        for (const [name, mine] of evidence) {
+        const { problems } = await judgeGroups(unclaimed, groupUse, claimerOf(claims, config, evidence, names));
+        const found = await mapConcurrently([...evidence], async ([name, mine]) => {
           const claim = claimed.get(name) ?? null;
           const known = claim?.installation ? NOT_ASKED : await findInstallation(claims, config, mine);
           const problem = problems.get(name);
-          if (problem === undefined)
-            found.push(judgePipeline({ name, claim, names, configured: config.installation, mine, ...known }));
-          else
-            found.push(judges(`pipeline ${name}`)[problem.passes ? 'warning' : 'wrong'](problem.message, problem.todo));
-        }
+          return problem === undefined
+            ? judgePipeline({ name, claim, names, configured: config.installation, mine, ...known })
+            : judges(`pipeline ${name}`)[problem.passes ? 'warning' : 'wrong'](problem.message, problem.todo);
+        });
         return [...found, ...judgeEvidence(config.installation, [...evidence.values()])];
       }),
     ),
   );
   const answer = await answerOf(looking, timeoutMs);
-  return answer.ok ? answer.value : [];
+  if (answer.ok) return answer.value;
+  return [judges('installations').wrong(`could not be found out: ${answer.error}`, 'see to it first')];
 }
 
 /** A pipeline, and what is known of its installation. */
@@ -84,6 +87,11 @@ export function judgePipeline({ name, claim, names, configured, mine, own, owner
     );
   }
   const unclaimed = 'belongs to no installation yet: the first worker claims it';
+  if (own !== null && configured === null && isElsewhere(owner, own, mine))
+    return warning(
+      `${unclaimed} for installation ${own.name}, whose ClickHouse has the same ids at other addresses: ${owner?.addresses.join(', ')}`,
+      'right if both are one ClickHouse; if it is a clone, made from a copy of the disks, set an installation of its own here before the first start',
+    );
   if (own !== null) return ok(`${unclaimed} for installation ${own.name}`);
   const first = owner?.installation ?? null;
   const difference = owner === null ? null : judgeClaim(owner, configured, mine, false);
@@ -92,6 +100,10 @@ export function judgePipeline({ name, claim, names, configured, mine, own, owner
     `${unclaimed} for a new one. Installation ${first.name} has the task queue: ${difference.because}`,
     `if it is the same database of the same ClickHouse, ${setName(first.name, names)} before the first start; otherwise set a name of its own, so that KEDA’s triggers know its queue`,
   );
+}
+
+function isElsewhere(owner: Claim | null, own: Installation, mine: Evidence): boolean {
+  return owner?.installation?.name === own.name && !owner.addresses.some((address) => mine.addresses.includes(address));
 }
 
 /** Whether another configuration of this installation would be recognized. */

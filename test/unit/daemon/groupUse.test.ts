@@ -7,31 +7,34 @@ const GROUP_REFUSED = Object.assign(new Error('Not authorized to access group'),
 });
 
 function useOf(describeGroups: () => Promise<unknown>, { isGroupNamed = false, admin = {} } = {}) {
-  const pipelines = [
-    { name: 'orders', groupId: 'ktb-orders', isGroupNamed, topics: ['orders'], topicPatterns: [] },
-  ] as unknown as Config['pipelines'];
-  return createGroupUse({ pipelines }, { ...admin, describeGroups } as never, {} as never).usedGroup('orders');
+  const pipelines = [{ name: 'orders', groupId: 'ktb-orders', isGroupNamed }] as unknown as Config['pipelines'];
+  return createGroupUse({ pipelines }, { ...admin, describeGroups } as never, {} as never).groupOf('orders');
 }
 
 it('tells a group that may not be asked about from one that is not used', async () => {
   const refuse = () => Promise.reject(new Error('no answer', { cause: GROUP_REFUSED }));
-  expect(await useOf(refuse)).toEqual({ groupId: 'ktb-orders', use: null });
-  // A group that the configuration names was chosen.
-  expect(await useOf(refuse, { isGroupNamed: true })).toBeNull();
+  expect(await useOf(refuse)).toEqual({ groupId: 'ktb-orders', isNamed: false, use: 'unknown' });
+  expect(await useOf(refuse, { isGroupNamed: true })).toMatchObject({ isNamed: true, use: 'unknown' });
   await expect(useOf(() => Promise.reject(new Error('away')))).rejects.toThrow('away');
 });
 
 it('counts members that ktb could meet in the group, and none of another program', async () => {
   const group = (protocol: string) => () => Promise.resolve({ groups: [{ protocol, members: [{}] }] });
-  const admin = {
-    describeTopics: () => Promise.resolve({ topics: new Map() }),
-    fetchCommits: () => Promise.resolve(new Map()),
-  };
-  expect(await useOf(group('RoundRobinAssigner'), { admin })).toEqual({
-    groupId: 'ktb-orders',
-    use: 'it has 1 member',
-  });
+  const admin = { fetchCommits: () => Promise.resolve(new Map()) };
+  expect(await useOf(group('RoundRobinAssigner'), { admin })).toMatchObject({ use: { how: 'it has 1 member' } });
   // It is dividing its partitions: nobody knows yet how.
-  expect(await useOf(group(''), { admin })).toMatchObject({ use: 'it has 1 member' });
-  expect(await useOf(group('range'), { admin })).toBeNull();
+  expect(await useOf(group(''), { admin })).toMatchObject({ use: { how: 'it has 1 member' } });
+  expect(await useOf(group('range'), { admin })).toMatchObject({ use: 'unused' });
+});
+
+it('finds what ktb has committed for any topic, also for one that Kafka does not describe now', async () => {
+  const noMembers = () => Promise.resolve({ groups: [{ protocol: '', members: [] }] });
+  const withCommits = (metadata: string) => {
+    const fetchCommits = (_: string, asked: unknown) =>
+      Promise.resolve(new Map(asked === 'all' ? [['orders-of-before/0', { offset: 5, metadata }]] : []));
+    return useOf(noMembers, { admin: { fetchCommits } });
+  };
+  expect(await withCommits('ktb1;since=5')).toMatchObject({ use: { how: 'ktb has committed offsets to it' } });
+  // A person has chosen the start.
+  expect(await withCommits('')).toMatchObject({ use: 'unused' });
 });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { completeClaim, EVIDENCE_MAX, judgeClaim, type Claim, type Evidence } from '../../../src/installation/claim.js';
 import type { StoredClaim } from '../../../src/installation/claims.js';
 import { Installations, OtherInstallationError } from '../../../src/installation/installations.js';
@@ -38,15 +38,22 @@ interface SetUp {
   readonly used?: readonly string[];
   /** Pipelines about whose groups Kafka does not let this process ask. */
   readonly unknown?: readonly string[];
-  /** Pipelines that have batchers in this namespace. */
+  /** Pipelines whose groups the configuration names. */
+  readonly named?: readonly string[];
+  /** Pipelines that have batchers in this namespace, of version 0.1.0. */
   readonly batchersOf?: readonly string[];
+  /** The installation that those batchers name. Default: none. */
+  readonly batchersName?: string;
+  /** Whether those batchers were drained. Default: no. */
+  readonly drained?: boolean;
 }
 
 function member(
   claims: MemoryClaims,
-  { evidence, pipelines, installation, used = [], unknown = [], batchersOf = [] }: SetUp,
+  { evidence, pipelines, installation, ...asked }: SetUp,
   role = 'worker',
 ): Installations {
+  const { used = [], unknown = [], named = [], batchersOf = [], batchersName, drained = false } = asked;
   const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
   return new Installations({
     config: {
@@ -57,12 +64,13 @@ function member(
     claims,
     evidence: () => Promise.resolve(new Map(pipelines.map((name) => [name, known]))),
     groupUse: {
-      usedGroup: (name) => {
-        const group = (use: string | null) => Promise.resolve({ groupId: `ktb-${name}`, use });
-        if (unknown.includes(name)) return group(null);
-        return used.includes(name) ? group('it has 2 members') : Promise.resolve(null);
+      groupOf: (name) => {
+        const use = used.includes(name) ? { how: 'it has 2 members' } : ('unused' as const);
+        const group = { groupId: `ktb-${name}`, isNamed: named.includes(name) };
+        return Promise.resolve({ ...group, use: unknown.includes(name) ? 'unknown' : use });
       },
-      hasBatchers: (name) => Promise.resolve(batchersOf.includes(name)),
+      batchersOf: (name) =>
+        Promise.resolve(batchersOf.includes(name) ? { installation: batchersName ?? null, drained } : null),
     },
     mayName: role === 'worker',
   });
@@ -189,6 +197,93 @@ describe('an installation', () => {
     expect(consumer.of('orders')).toEqual(worker.of('orders'));
   });
 
+  it('is refused a pipeline that version 0.1.0 of another one reads: it has batchers here, but no group is used', async () => {
+    for (const role of ['worker', 'consumer'])
+      for (const named of [[], ['orders']]) {
+        const claims = new MemoryClaims();
+        const setUp = { evidence: HERE, pipelines: ['mine', 'orders'], named, batchersOf: ['orders'] };
+        await expect(member(claims, setUp, role).settle()).rejects.toThrow(
+          /^pipeline orders has batchers in this namespace of Temporal, but no claim, and ktb has never used group ktb-orders on this Kafka: .* give the pipeline another name here, .* set an installation, with a name of your choice$/,
+        );
+        expect(claims.stored.size).toBe(0);
+      }
+    // The batchers are its own: it has lost its offsets.
+    const own = { evidence: HERE, pipelines: ['orders'], batchersOf: ['orders'] };
+    await member(new MemoryClaims(), { ...own, installation: 'mine' }).settle();
+    // Nobody reads any more, or another pipeline shows that this is the older version’s configuration.
+    await member(new MemoryClaims(), { ...own, drained: true }).settle();
+    const named = { pipelines: ['busy', 'orders'], used: ['busy'], named: ['busy'], batchersOf: ['busy', 'orders'] };
+    await member(new MemoryClaims(), { ...own, ...named }).settle();
+  });
+
+  it('does not claim a pipeline whose batchers name another one, whatever became of the claim', async () => {
+    const claims = new MemoryClaims();
+    const prod = member(claims, { evidence: HERE, pipelines: ['orders', 'bills'] });
+    await prod.settle();
+    const { name } = prod.of('orders')!;
+    const batchers = { pipelines: ['orders'], used: ['orders'], batchersOf: ['orders'], batchersName: name };
+    claims.stored.delete('ktb-pipeline:orders');
+    for (const role of ['worker', 'consumer'])
+      for (const installation of [{}, { installation: 'staging' }])
+        await expect(member(claims, { ...batchers, evidence: THERE, ...installation }, role).settle()).rejects.toThrow(
+          new RegExp(`^pipeline orders has batchers of installation ${name} .*set installation: ${name}$`),
+        );
+    // Its own members know it by its other pipelines, its task queue or its name.
+    for (const own of [{}, { pipelines: ['orders', 'bills'] }, { installation: name }]) {
+      claims.stored.delete('ktb-pipeline:orders');
+      const again = member(claims, { ...batchers, evidence: HERE, ...own });
+      await again.settle();
+      expect(again.of('orders')).toEqual(prod.of('orders'));
+    }
+  });
+
+  it('leaves a pipeline alone whose claim is gone, until a running member has had the time to claim it again', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const claims = new MemoryClaims();
+    const prod = member(claims, { evidence: HERE, pipelines: ['orders'] });
+    await prod.settle();
+    const staging = member(claims, { evidence: THERE, pipelines: ['orders'] });
+    await expect(staging.settle()).rejects.toThrow('belongs to installation');
+    for (let round = 0; round < 2; round++) {
+      claims.stored.clear();
+      for (let second = 0; second < 60; second += 2, vi.advanceTimersByTime(2_000))
+        await expect(staging.settle()).rejects.toThrow('until its claim was removed');
+      if (round > 0) break;
+      await prod.settle();
+      await expect(staging.settle()).rejects.toThrow('belongs to installation');
+    }
+    vi.advanceTimersByTime(30_000);
+    await staging.settle();
+    // It is the other way round now.
+    await expect(prod.settle()).rejects.toThrow('belongs to installation');
+  });
+
+  it('sends nothing and does no work for a pipeline that turns out to be another one’s, until that is over', async () => {
+    const claims = new MemoryClaims();
+    const prod = member(claims, { evidence: HERE, pipelines: ['bills', 'orders'] });
+    await prod.settle();
+    const own = prod.of('orders')!;
+    claims.stored.delete('ktb-pipeline:orders');
+    const staging = member(claims, { evidence: THERE, pipelines: ['orders'] });
+    await staging.settle();
+    const { name } = staging.of('orders')!;
+    expect(await staging.ofOther('orders', own.name)).toEqual({ name: own.name });
+    prod.mustHave('orders');
+    await expect(prod.settle()).rejects.toThrow(OtherInstallationError);
+    expect(() => prod.mustHave('orders')).toThrow('pipeline orders belongs to another installation now');
+    prod.mustHave('bills');
+    for (const named of [own.name, undefined]) expect(await prod.ofOther('orders', named)).toMatchObject({ name });
+    expect(await prod.ofOther('bills', own.name)).toBeNull();
+    claims.stored.set('ktb-pipeline:orders', {
+      runId: 'given-back',
+      claim: { ...HERE, format: 'ktb-claim/1', installation: own },
+    });
+    await prod.settle();
+    prod.mustHave('orders');
+    expect(await prod.ofOther('orders', own.name)).toBeNull();
+  });
+
   it('needs no right to the group of a pipeline that is claimed here, or whose configuration has batchers of version 0.1.0', async () => {
     const pipelines = ['busy', 'idle'];
     await member(new MemoryClaims(), {
@@ -223,6 +318,57 @@ describe('an installation', () => {
     await running.settle();
     expect(running.of('orders')).toEqual(before);
     expect([...claims.stored.keys()]).toContain('ktb-pipeline:orders');
+    // The next ones find it, too: another configuration of it, and an installation with other parts.
+    const beside = member(claims, { evidence: HERE, pipelines: ['bills'] });
+    await beside.settle();
+    expect(beside.of('bills')).toEqual(before);
+    const other = member(claims, { evidence: THERE, pipelines: ['others'] });
+    await other.settle();
+    expect(other.taskQueues).toEqual([`q@${other.of('others')!.name}`]);
+    expect([...claims.stored.keys()].filter((name) => name.startsWith('ktb-database:'))).toHaveLength(2);
+  });
+
+  it('is named by a consumer whose configuration names it, so no other one’s worker takes the pipeline', async () => {
+    const claims = new MemoryClaims();
+    const nowhere = { kafka: 'k1', addresses: [], ids: [] };
+    const consumer = member(claims, { evidence: nowhere, pipelines: ['orders'], installation: 'x' }, 'consumer');
+    await consumer.settle();
+    for (const installation of [{ installation: 'y' }, {}])
+      await member(claims, { evidence: THERE, pipelines: ['others'], ...installation }).settle();
+    await expect(
+      member(claims, { evidence: THERE, pipelines: ['orders'], installation: 'y' }).settle(),
+    ).rejects.toThrow('pipeline orders belongs to installation x');
+    const worker = member(claims, { evidence: HERE, pipelines: ['orders'], installation: 'x' });
+    await worker.settle();
+    expect(worker.of('orders')).toEqual({ name: 'x', taskQueue: 'q' });
+    expect(consumer.of('orders')).toEqual(worker.of('orders'));
+    // The Kafka alone does not make an installation.
+    const unnamed = member(claims, { evidence: THERE, pipelines: ['further'] });
+    await unnamed.settle();
+    expect(unnamed.of('further')!.name).not.toBe('x');
+  });
+
+  it('gets all pipelines or none, also if another one with the same names starts at the same time', async () => {
+    const start = fc.shuffledSubarray(['a', 'b', 'c'], { minLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(start, start, fc.gen(), async (first, second, gen) => {
+        const claims = new MemoryClaims();
+        for (const method of ['read', 'create'] as const) {
+          const call = claims[method].bind(claims) as (...input: unknown[]) => Promise<never>;
+          claims[method] = async (...input: unknown[]) => {
+            for (let turn = gen(fc.nat, { max: 5 }); turn > 0; turn--) await Promise.resolve();
+            return call(...input);
+          };
+        }
+        const both = [
+          member(claims, { evidence: HERE, pipelines: first }),
+          member(claims, { evidence: THERE, pipelines: second }),
+        ];
+        await Promise.allSettled(both.map((one) => one.settle()));
+        const again = await Promise.allSettled(both.map((one) => one.settle()));
+        expect(again.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      }),
+    );
   });
 
   it('finds no other reader in members that have claimed the pipeline while it asked', async () => {
@@ -232,11 +378,11 @@ describe('an installation', () => {
       claims,
       evidence: () => Promise.resolve(new Map([['orders', HERE]])),
       groupUse: {
-        usedGroup: async () => {
+        groupOf: async () => {
           await member(claims, { evidence: HERE, pipelines: ['orders'] }).settle();
-          return { groupId: 'ktb-orders', use: 'it has 1 member' };
+          return { groupId: 'ktb-orders', isNamed: false, use: { how: 'it has 1 member' } };
         },
-        hasBatchers: () => Promise.resolve(false),
+        batchersOf: () => Promise.resolve(null),
       },
       mayName: true,
     });
@@ -296,7 +442,7 @@ describe('an installation', () => {
     await other.settle();
     expect(await one.ofOther('a', undefined)).toBeNull();
     expect(await one.ofOther('a', one.of('a')!.name)).toBeNull();
-    expect(await one.ofOther('b', other.of('b')!.name)).toEqual(other.of('b'));
+    expect(await one.ofOther('b', other.of('b')!.name)).toEqual({ name: other.of('b')!.name });
     expect(await one.ofOther('b', undefined)).toEqual(other.of('b'));
     expect(await one.ofOther('c', undefined)).toBe('unknown');
     // A second configuration of the same installation, with other pipelines on the same task queue.

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { judgeEvidence, judgePipeline } from '../../../../src/commands/check/checkInstallation.js';
 import type { Claim, Evidence } from '../../../../src/installation/claim.js';
 
@@ -33,6 +33,14 @@ describe('the installation of a pipeline', () => {
     );
     expect(apart.todo).toContain('set installation: first before the first start');
     expect(judgePipeline({ ...NEW, configured: 'mine', owner: claim('first', 'q', THERE) }).level).toBe('ok');
+  });
+
+  it('is doubted if only ids are the same, since a clone of a ClickHouse has them, too', () => {
+    const owner = claim('first', 'q', { ...HERE, addresses: ['original:8123/default'] });
+    const found = judgePipeline({ ...NEW, own: owner.installation, owner });
+    expect(found.level).toBe('warning');
+    expect(found.message).toMatch(/has the same ids at other addresses: original:8123\/default$/);
+    expect(judgePipeline({ ...NEW, configured: 'first', own: owner.installation, owner }).level).toBe('ok');
   });
 
   it('is doubted if the configured name is that of one with another database or Kafka, but not another replica', () => {
@@ -84,4 +92,17 @@ describe('the installation of a pipeline', () => {
       expect(judgeEvidence('mine', [evidence])).toEqual([]);
     }
   });
+});
+
+it('what could not be asked in time is something wrong, not nothing', async () => {
+  vi.resetModules();
+  vi.doMock('../../../../src/commands/shared/connections.js', () => ({
+    withKafka: () => new Promise(() => undefined),
+  }));
+  onTestFinished(() => {
+    vi.doUnmock('../../../../src/commands/shared/connections.js');
+  });
+  const { checkInstallation } = await import('../../../../src/commands/check/checkInstallation.js');
+  const found = await checkInstallation({} as never, 10);
+  expect(found).toMatchObject([{ level: 'wrong', subject: 'installations' }]);
 });
