@@ -213,15 +213,15 @@ export class BatcherState {
   takeInherited(nowMs: number): InheritedBatch {
     const { counters, flushes, leftovers } = this.#parts;
     flushes.mustBeIdle();
-    const next = leftovers.beginNext(this.#settings.destination);
+    const next = leftovers.takeNext(this.#settings.destination);
     const flush = flushOf([], ++counters.batches, 'inherited', nowMs);
     flushes.begin({ ...flush, parking: next.parking ?? null });
     return { pipeline: this.#settings.pipeline, batcher: this.#workflowId, number: flush.number, ...next };
   }
 
   /** Notes what is known about the inherited batch that is being flushed. An heir of this run needs it. */
-  beginInherited(begun: BegunBatch): void {
-    this.#parts.leftovers.begin(begun);
+  noteInherited(begun: BegunBatch): void {
+    this.#parts.leftovers.noteBegun(begun);
   }
 
   /** The inherited batch is done. */

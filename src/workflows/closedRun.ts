@@ -127,7 +127,7 @@ export class ClosedRun {
 
   #beginInherited({ destination, answer, parking }: InheritedBatch, atMs: number): CurrentBatch {
     this.#startedState.takeInherited(atMs);
-    this.#startedState.beginInherited({ destination, answer, ...(parking === undefined ? {} : { parking }) });
+    this.#startedState.noteInherited({ destination, answer, ...(parking === undefined ? {} : { parking }) });
     return { type: 'inherited', destination, answer, outcome: null };
   }
 
@@ -137,7 +137,7 @@ export class ClosedRun {
     this.#current = { ...this.#current, outcome, answer };
     if (outcome.rejected === 0) this.#finish(atMs);
     else if (this.#current.type === 'inherited') {
-      this.#startedState.beginInherited({ destination: this.#current.destination, answer });
+      this.#startedState.noteInherited({ destination: this.#current.destination, answer });
     }
   }
 

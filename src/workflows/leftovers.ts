@@ -19,24 +19,24 @@ export class Leftovers {
   }
 
   /**
-   * Begins the next batch.
+   * The next batch. Notes for an heir of this run that it has begun.
    *
    * @param destination for a batch that had not begun when its run was closed
    * @throws Error if nothing is left
    */
-  beginNext(destination: Destination): NextBatch {
+  takeNext(destination: Destination): NextBatch {
     const [first] = this.#leftovers;
     const chunks = first?.batches[0];
     if (first === undefined || chunks === undefined) throw new Error(NOTHING_LEFT);
     const { runId, chunksDone, begun } = first;
     const parking = begun?.parking === undefined ? {} : { parking: begun.parking };
     const next = { destination: begun?.destination ?? destination, answer: begun?.answer ?? null, ...parking };
-    this.begin(next);
+    this.noteBegun(next);
     return { runId, chunksDone, chunks, ...next };
   }
 
-  /** Notes for an heir of this run that the next batch has begun, or that its insert has answered. */
-  begin(begun: BegunBatch): void {
+  /** Notes for an heir of this run what is known of the next batch: it has begun, or its insert has answered. */
+  noteBegun(begun: BegunBatch): void {
     const [first, ...rest] = this.#leftovers;
     if (first === undefined) throw new Error(NOTHING_LEFT);
     this.#leftovers = [{ ...first, begun }, ...rest];
@@ -45,7 +45,7 @@ export class Leftovers {
   /** Notes that a person gives the running batch up. */
   park(parking: Parking): void {
     const begun = this.#leftovers[0]?.begun;
-    if (begun) this.begin({ ...begun, parking });
+    if (begun) this.noteBegun({ ...begun, parking });
   }
 
   /** The next batch is done. */
