@@ -220,8 +220,8 @@ export class RunHistories {
   async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
-    if (run.needs === null) return { run };
-    const { lost, ...inheritance } = await this.inheritanceOf(workflowId, runId, run.needs);
+    if (run.unreadRun === null) return { run };
+    const { lost, ...inheritance } = await this.inheritanceOf(workflowId, runId, run.unreadRun);
     run.inherit(inheritance);
     return lost === undefined ? { run } : { run, lost };
   }

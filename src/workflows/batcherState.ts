@@ -123,7 +123,7 @@ export class BatcherState {
 
   /** Null in an heir that has not read its inheritance yet. */
   epochStatus(source: RecordSource): EpochStatus | null {
-    if (this.#intake.heirOf !== null) return null;
+    if (this.#intake.isWaitingForInheritance) return null;
     const { buffer, flushes, leftovers, coverage } = this.#parts;
     const name = sourceName(source);
     const unflushed = leftovers.batches > 0 || flushes.current?.sources.has(name) === true || buffer.holds(name);
@@ -158,8 +158,9 @@ export class BatcherState {
    * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
    */
   decide(nowMs: number, history: HistoryView, follows: Follows = FOLLOWS_ALL): Decision {
-    const { heirOf } = this.#intake;
-    if (heirOf !== null && this.#parts.flushes.current === null) return { type: 'readInheritance', runId: heirOf };
+    const { unreadRun } = this.#intake;
+    if (unreadRun !== null && this.#parts.flushes.current === null)
+      return { type: 'readInheritance', runId: unreadRun };
     return decide(this.#parts, this.#settings, nowMs, history, follows);
   }
 
@@ -271,7 +272,7 @@ export class BatcherState {
   }
 
   status(history: HistoryView): BatcherStatus {
-    return batcherStatus(this.#parts, this.#settings, this.#intake.heirOf !== null, history);
+    return batcherStatus(this.#parts, this.#settings, this.#intake.isWaitingForInheritance, history);
   }
 
   report(): BatcherReport {
@@ -280,7 +281,7 @@ export class BatcherState {
 
   /** Null in an heir that has not read its inheritance yet. */
   get coverage(): Coverage | null {
-    return this.#intake.heirOf === null ? this.#parts.coverage : null;
+    return this.#intake.isWaitingForInheritance ? null : this.#parts.coverage;
   }
 
   get settings(): BatcherSettings {

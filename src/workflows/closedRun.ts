@@ -39,16 +39,19 @@ export type RunEvent =
 export class ClosedRun {
   readonly #run: RunIdentity;
   #state: BatcherState | null = null;
-  #heirOf: string | null = null;
+  #unreadRun: string | null = null;
   #current: CurrentBatch | null = null;
 
   constructor(run: RunIdentity) {
     this.#run = run;
   }
 
-  /** The closed run whose inheritance this run had not read when it was closed itself. Otherwise null. */
-  get needs(): string | null {
-    return this.#heirOf;
+  /**
+   * The closed run whose inheritance this run had not read when it was closed itself. Null if there is none, or it was
+   * read since, see {@link inherit}.
+   */
+  get unreadRun(): string | null {
+    return this.#unreadRun;
   }
 
   apply(event: RunEvent): void {
@@ -56,7 +59,7 @@ export class ClosedRun {
       case 'started':
         checkInput(event.input);
         this.#state = new BatcherState({ ...this.#run, ...event.chain }, event.input, event.bodies);
-        this.#heirOf = event.input.heirOf ?? null;
+        this.#unreadRun = event.input.heirOf ?? null;
         break;
       case 'signaled':
         applySignal(this.#startedState, event.name, event.args, event.atMs);
@@ -81,10 +84,10 @@ export class ClosedRun {
     }
   }
 
-  /** Gives the run the inheritance that it had not read, see {@link needs}. */
+  /** Gives the run the inheritance that it had not read, see {@link unreadRun}. */
   inherit(inheritance: Inheritance): void {
     this.#startedState.inherit(inheritance);
-    this.#heirOf = null;
+    this.#unreadRun = null;
   }
 
   /**

@@ -16,20 +16,25 @@ import { takeRequest } from './requestIntake.js';
 export class SignalIntake {
   readonly #parts: CarriedParts;
   readonly #workflowId: string;
-  #heirOf: string | null;
+  #unreadRun: string | null;
   /** What waits, in order of arrival. */
   readonly #unjudged: (() => void)[] = [];
 
-  /** @param heirOf the closed run that an heir takes over. Null for any other run */
-  constructor(parts: CarriedParts, workflowId: string, heirOf: string | null) {
+  /** @param unreadRun see {@link unreadRun} */
+  constructor(parts: CarriedParts, workflowId: string, unreadRun: string | null) {
     this.#parts = parts;
     this.#workflowId = workflowId;
-    this.#heirOf = heirOf;
+    this.#unreadRun = unreadRun;
   }
 
   /** The closed run whose inheritance is still to be read. Set only in an heir, until it has read it. */
-  get heirOf(): string | null {
-    return this.#heirOf;
+  get unreadRun(): string | null {
+    return this.#unreadRun;
+  }
+
+  /** Whether it is an heir that does not know yet what was accepted before. */
+  get isWaitingForInheritance(): boolean {
+    return this.#unreadRun !== null;
   }
 
   /** See `BatcherState.accept`. */
@@ -121,8 +126,8 @@ export class SignalIntake {
    * @throws Error if the run is no heir, or has read its inheritance already
    */
   inherit(inheritance: Inheritance): void {
-    if (this.#heirOf === null) throw new Error('there is nothing to inherit');
-    this.#heirOf = null;
+    if (!this.isWaitingForInheritance) throw new Error('there is nothing to inherit');
+    this.#unreadRun = null;
     this.#parts.progress.handled = true;
     restoreInherited(this.#parts, inheritance);
     for (const judge of this.#unjudged.splice(0)) judge();
@@ -135,7 +140,7 @@ export class SignalIntake {
 
   /** Runs at once, but in an heir only after it has read its inheritance. */
   #onceInherited(judge: () => void): void {
-    if (this.#heirOf === null) judge();
-    else this.#unjudged.push(judge);
+    if (this.isWaitingForInheritance) this.#unjudged.push(judge);
+    else judge();
   }
 }
