@@ -17,7 +17,8 @@ import { sourceName, type RecordSource } from '../protocol/record.js';
 import type { RowRequest, Unconfirmed } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { batchSpec, firstBatchSize, planBatches, type Buffered } from './batchPlanning.js';
-import { newParts, restore, toCarried, toInheritance, withoutBuffer, type CarriedParts } from './carriedState.js';
+import { newParts, type BatcherParts } from './batcherParts.js';
+import { restore, toCarried, toInheritance, withoutBuffer } from './carriedState.js';
 import { isHolding, type HistoryView } from './continuation.js';
 import type { Coverage } from './coverage.js';
 import { decide, type Decision } from './decision.js';
@@ -37,9 +38,9 @@ export interface TakenBatch {
 }
 
 /**
- * The batcher's state: it keeps the parts (`carriedState.ts`) together. Decisions are in `decision.ts`, `signalIntake.ts` and
- * `batchPlanning.ts`. It has no clock, no randomness and
- * no promise: the workflow passes the time in and carries the decisions out.
+ * The batcher's state: it keeps the parts (`batcherParts.ts`) together. Decisions are in `decision.ts`, `signalIntake.ts`
+ * and `batchPlanning.ts`. It has no clock, no randomness and no promise: the workflow passes the time in and carries
+ * the decisions out.
  *
  *     accepting ──takeBatch──► flushing ──finishFlush──► accepting      (signals are accepted in both)
  *         └──takeInherited──► flushing ──finishInherited──► accepting
@@ -54,7 +55,7 @@ export interface TakenBatch {
 export class BatcherState {
   readonly #workflowId: string;
   readonly #runId: string;
-  readonly #parts: CarriedParts;
+  readonly #parts: BatcherParts;
   #settings: BatcherSettings;
   readonly #intake: SignalIntake;
 

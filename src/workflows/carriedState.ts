@@ -3,33 +3,16 @@ import { UNKNOWN_RUN } from '../protocol/flush.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { Leftover } from '../protocol/leftover.js';
 import type { BatcherSettings } from '../protocol/settings.js';
+import type { BatcherParts } from './batcherParts.js';
 import { ChunkBuffer } from './chunkBuffer.js';
 import { Confirmations } from './confirmations.js';
-import { RunProgress } from './continuation.js';
-import { Controls } from './controls.js';
-import { addCounters, NO_COUNTERS, type Counters } from './counters.js';
+import { addCounters } from './counters.js';
 import { Coverage } from './coverage.js';
-import { FlushProgress } from './flushProgress.js';
 import { ForeignSignals } from './foreignSignals.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 import { Leftovers } from './leftovers.js';
 import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
 import { Requests } from './requests.js';
-import { requestEpoch, type RunIdentity } from './runIdentity.js';
-
-/** The parts of a batcher's state that one run hands to the next, or to an heir. */
-export interface CarriedParts {
-  readonly buffer: ChunkBuffer;
-  readonly counters: Counters;
-  readonly controls: Controls;
-  readonly flushes: FlushProgress;
-  readonly progress: RunProgress;
-  leftovers: Leftovers;
-  requests: Requests;
-  confirmations: Confirmations;
-  coverage: Coverage;
-  foreignSignals: ForeignSignals;
-}
 
 type Field = keyof CarriedState;
 /** The value of a field that is there. */
@@ -46,9 +29,9 @@ interface CarriedField<F extends Field> {
   readonly bytesMax?: EncodedLimit | 'rest';
   /** Whether it is left out while it is empty. */
   readonly absentIfEmpty?: F extends 'requests' | 'confirmations' | 'foreignSignals' ? true : never;
-  toState(parts: CarriedParts, bytesMax: number): CarriedState[F];
+  write(parts: BatcherParts, bytesMax: number): CarriedState[F];
   /** Reads the field into the parts of a new run, or of an heir that has read its inheritance. */
-  from(parts: CarriedParts, state: Value<F>, bodies: Uint8Array): void;
+  read(parts: BatcherParts, state: Value<F>, bodies: Uint8Array): void;
 }
 
 /**
@@ -62,117 +45,102 @@ interface CarriedField<F extends Field> {
 const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
   chunks: {
     forHeirs: false,
-    toState: ({ buffer }) => buffer.chunks.map(({ chunk }) => chunk),
-    from: ({ buffer }, chunks, bodies) => buffer.restore(chunks, bodies),
+    write: ({ buffer }) => buffer.chunks.map(({ chunk }) => chunk),
+    read: ({ buffer }, chunks, bodies) => buffer.restore(chunks, bodies),
   },
   chunksToFlush: {
     forHeirs: false,
-    toState: ({ buffer }) => buffer.chunksToFlush,
-    from: ({ buffer }, chunks) => (buffer.chunksToFlush = chunks),
+    write: ({ buffer }) => buffer.chunksToFlush,
+    read: ({ buffer }, chunks) => (buffer.chunksToFlush = chunks),
   },
   bufferRuns: {
     forHeirs: false,
-    toState({ buffer: { chunks, runs } }) {
+    write({ buffer: { chunks, runs } }) {
       if (chunks.length === 0) return [];
       return runs.length > LIMITS.bufferRuns ? [UNKNOWN_RUN] : runs;
     },
-    from: ({ buffer }, runs) => (buffer.earlierRuns = runs),
+    read: ({ buffer }, runs) => (buffer.earlierRuns = runs),
   },
+  // Their name in histories. In code they are leftovers.
   estates: {
     forHeirs: true,
-    toState: ({ leftovers }) => leftovers.toState(),
-    from: (parts, leftovers) => (parts.leftovers = new Leftovers(leftovers)),
+    write: ({ leftovers }) => leftovers.toState(),
+    read: (parts, leftovers) => (parts.leftovers = new Leftovers(leftovers)),
   },
   counters: {
     forHeirs: true,
-    toState: ({ counters }) => ({ ...counters }),
-    from: ({ counters }, before) => addCounters(counters, before),
+    write: ({ counters }) => ({ ...counters }),
+    read: ({ counters }, before) => addCounters(counters, before),
   },
   paused: {
     forHeirs: true,
-    toState: ({ controls }) => controls.paused,
-    from: ({ controls }, paused) => controls.restorePaused(paused),
+    write: ({ controls }) => controls.paused,
+    read: ({ controls }, paused) => controls.restorePaused(paused),
   },
   draining: {
     forHeirs: false,
-    toState: ({ controls }) => controls.draining,
-    from: ({ controls }, draining) => (controls.draining = draining),
+    write: ({ controls }) => controls.draining,
+    read: ({ controls }, draining) => (controls.draining = draining),
   },
   controls: {
     forHeirs: true,
-    toState: ({ controls }) => controls.last,
-    from: ({ controls }, before) => controls.restoreLast(before),
+    write: ({ controls }) => controls.last,
+    read: ({ controls }, before) => controls.restoreLast(before),
   },
   lastFlush: {
     forHeirs: true,
-    toState: ({ flushes }) => flushes.last,
-    from: ({ flushes }, last) => (flushes.last = last),
+    write: ({ flushes }) => flushes.last,
+    read: ({ flushes }, last) => (flushes.last = last),
   },
   idleContinuations: {
     forHeirs: false,
-    toState: ({ progress }) => progress.idleContinuations,
-    from: ({ progress }, continuations) => (progress.idleContinuationsBefore = continuations),
+    write: ({ progress }) => progress.idleContinuations,
+    read: ({ progress }, continuations) => (progress.idleContinuationsBefore = continuations),
   },
   requests: {
     forHeirs: true,
     bytesMax: 'inputRequestsBytes',
-    toState: ({ requests }, bytesMax) => requests.toState(bytesMax),
-    from: (parts, state) => (parts.requests = new Requests(parts.requests.epoch, state)),
+    write: ({ requests }, bytesMax) => requests.toState(bytesMax),
+    read: (parts, state) => (parts.requests = new Requests(parts.requests.epoch, state)),
   },
   confirmations: {
     forHeirs: true,
     bytesMax: 'inputConfirmationsBytes',
     absentIfEmpty: true,
-    toState: ({ confirmations }, bytesMax) => confirmations.toState(bytesMax),
-    from: (parts, state) => (parts.confirmations = new Confirmations(state)),
+    write: ({ confirmations }, bytesMax) => confirmations.toState(bytesMax),
+    read: (parts, state) => (parts.confirmations = new Confirmations(state)),
   },
   coverage: {
     forHeirs: true,
     bytesMax: 'rest',
-    toState: ({ coverage }, bytesMax) => coverage.toState(bytesMax),
-    from: (parts, state) => (parts.coverage = new Coverage(state)),
+    write: ({ coverage }, bytesMax) => coverage.toState(bytesMax),
+    read: (parts, state) => (parts.coverage = new Coverage(state)),
   },
   foreignSignals: {
     forHeirs: false,
     bytesMax: 'rest',
     absentIfEmpty: true,
-    toState: ({ foreignSignals }, bytesMax) => foreignSignals.toState(bytesMax),
-    from: (parts, state) => (parts.foreignSignals = new ForeignSignals(state)),
+    write: ({ foreignSignals }, bytesMax) => foreignSignals.toState(bytesMax),
+    read: (parts, state) => (parts.foreignSignals = new ForeignSignals(state)),
   },
 };
 
 const ENTRIES = Object.entries(FIELDS) as readonly [Field, CarriedField<Field>][];
 
-/** The parts of a batcher that begins with nothing. */
-export function newParts(run: RunIdentity): CarriedParts {
-  return {
-    buffer: new ChunkBuffer([run.runId]),
-    counters: { ...NO_COUNTERS },
-    controls: new Controls(),
-    flushes: new FlushProgress(),
-    progress: new RunProgress(),
-    leftovers: new Leftovers(),
-    requests: new Requests(requestEpoch(run)),
-    confirmations: new Confirmations(),
-    coverage: new Coverage(),
-    foreignSignals: new ForeignSignals(),
-  };
-}
-
 /** Reads what the run before has carried over. `bodies`: the bodies of its chunks, one after the other. */
-export function restore(parts: CarriedParts, carried: CarriedState, bodies: Uint8Array): void {
+export function restore(parts: BatcherParts, carried: CarriedState, bodies: Uint8Array): void {
   for (const [name, field] of ENTRIES) {
     const state = carried[name];
-    if (state !== undefined) field.from(parts, state, bodies);
+    if (state !== undefined) field.read(parts, state, bodies);
   }
 }
 
 /** Reads what a closed run has left to its heir. */
-export function restoreInherited(parts: CarriedParts, inheritance: Inheritance): void {
+export function restoreInherited(parts: BatcherParts, inheritance: Inheritance): void {
   const inherited: Partial<CarriedState> = inheritance;
   for (const [name, field] of ENTRIES) {
     const state = inherited[name];
-    if (state !== undefined && field.forHeirs) field.from(parts, state, NO_BODIES);
+    if (state !== undefined && field.forHeirs) field.read(parts, state, NO_BODIES);
   }
 }
 
@@ -181,14 +149,14 @@ export function restoreInherited(parts: CarriedParts, inheritance: Inheritance):
  *
  * @param bodiesBytes of the buffered chunks. They travel in the same payloads and leave less room for the rest
  */
-export function toCarried(parts: CarriedParts, settings: BatcherSettings, bodiesBytes: number): CarriedState {
+export function toCarried(parts: BatcherParts, settings: BatcherSettings, bodiesBytes: number): CarriedState {
   const state: Partial<Record<Field, unknown>> = {};
-  for (const [name, field] of ENTRIES) if (field.bytesMax === undefined) state[name] = field.toState(parts, Infinity);
+  for (const [name, field] of ENTRIES) if (field.bytesMax === undefined) state[name] = field.write(parts, Infinity);
   let room = encodedLimit('inputBytes', settings.batch) - bodiesBytes - encodedJsonBytes({ ...state, settings });
   for (const [name, field] of ENTRIES) {
     if (field.bytesMax === undefined) continue;
     const bytesMax = field.bytesMax === 'rest' ? Infinity : encodedLimit(field.bytesMax, settings.batch);
-    const value = field.toState(parts, Math.max(0, Math.min(bytesMax, room - FIELD_BYTES)));
+    const value = field.write(parts, Math.max(0, Math.min(bytesMax, room - FIELD_BYTES)));
     if (value === undefined) {
       room -= FIELD_BYTES;
       continue;
@@ -200,7 +168,7 @@ export function toCarried(parts: CarriedParts, settings: BatcherSettings, bodies
 }
 
 /** The parts without the buffer, which stays in the run's history. `left` is the plan for it. */
-export function withoutBuffer(parts: CarriedParts, left: Leftover | null): CarriedParts {
+export function withoutBuffer(parts: BatcherParts, left: Leftover | null): BatcherParts {
   const leftovers = left === null ? parts.leftovers : parts.leftovers.with(left);
   return { ...parts, buffer: new ChunkBuffer([]), leftovers };
 }

@@ -1,6 +1,6 @@
 import type { FlushReason } from '../protocol/flush.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import type { CarriedParts } from './carriedState.js';
+import type { BatcherParts } from './batcherParts.js';
 import { continuationDue, continuationWasDue, hasOutgrown, type HistoryView } from './continuation.js';
 import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
 import { decideBy, type Follows } from './versions.js';
@@ -17,7 +17,7 @@ import { decideBy, type Follows } from './versions.js';
  * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
  */
 export function decide(
-  parts: CarriedParts,
+  parts: BatcherParts,
   settings: BatcherSettings,
   nowMs: number,
   history: HistoryView,
@@ -53,13 +53,13 @@ export type Decision =
   | { readonly type: 'continueAsNew' }
   | { readonly type: 'complete' };
 
-function isDrained({ buffer, controls, leftovers, confirmations, foreignSignals }: CarriedParts): boolean {
+function isDrained({ buffer, controls, leftovers, confirmations, foreignSignals }: BatcherParts): boolean {
   const holdsRecords = buffer.chunks.length > 0 || leftovers.batches > 0;
   return controls.draining && !holdsRecords && foreignSignals.waiting.length === 0 && confirmations.size === 0;
 }
 
 function continuesAsNew(
-  { progress }: CarriedParts,
+  { progress }: BatcherParts,
   { continueAsNewAt }: BatcherSettings,
   history: HistoryView,
   follows: Follows,
@@ -70,7 +70,7 @@ function continuesAsNew(
 
 /** Why the buffer has to be flushed now. Null if it does not. */
 function flushReason(
-  { buffer, controls }: CarriedParts,
+  { buffer, controls }: BatcherParts,
   settings: BatcherSettings,
   isOld: boolean,
   continues: boolean,
@@ -99,7 +99,7 @@ function decideByLimit(
 }
 
 /** Waits until this time, or until a confirmation is due, if that is earlier. */
-function waitUntil(atMs: number, { confirmations }: CarriedParts, nowMs: number): Decision {
+function waitUntil(atMs: number, { confirmations }: BatcherParts, nowMs: number): Decision {
   const earliestMs = Math.min(atMs, confirmations.dueAtMs);
   return earliestMs === Infinity ? { type: 'wait' } : { type: 'wait', delayMs: earliestMs - nowMs };
 }

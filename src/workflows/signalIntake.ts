@@ -4,7 +4,8 @@ import type { Parking } from '../protocol/flush.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { RowRequest } from '../protocol/request.js';
 import type { Buffered } from './batchPlanning.js';
-import { restoreInherited, type CarriedParts } from './carriedState.js';
+import type { BatcherParts } from './batcherParts.js';
+import { restoreInherited } from './carriedState.js';
 import { takeRequest } from './requestIntake.js';
 
 /**
@@ -14,14 +15,14 @@ import { takeRequest } from './requestIntake.js';
  *     heir ──inherit──► judging      (a run that is no heir begins here)
  */
 export class SignalIntake {
-  readonly #parts: CarriedParts;
+  readonly #parts: BatcherParts;
   readonly #workflowId: string;
   #unreadRun: string | null;
   /** What waits, in order of arrival. */
   readonly #unjudged: (() => void)[] = [];
 
   /** @param unreadRun see {@link unreadRun} */
-  constructor(parts: CarriedParts, workflowId: string, unreadRun: string | null) {
+  constructor(parts: BatcherParts, workflowId: string, unreadRun: string | null) {
     this.#parts = parts;
     this.#workflowId = workflowId;
     this.#unreadRun = unreadRun;

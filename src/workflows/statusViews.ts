@@ -1,6 +1,6 @@
 import type { BatcherStatus } from '../protocol/batcher.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import type { CarriedParts } from './carriedState.js';
+import type { BatcherParts } from './batcherParts.js';
 import { isHolding, type HistoryView } from './continuation.js';
 import type { BatcherReport } from './sinks.js';
 
@@ -10,7 +10,7 @@ import type { BatcherReport } from './sinks.js';
  * @param readsInheritance whether the run is an heir that has not read its inheritance yet
  */
 export function batcherStatus(
-  { buffer, counters, controls, flushes, progress, leftovers, requests, confirmations, coverage }: CarriedParts,
+  { buffer, counters, controls, flushes, progress, leftovers, requests, confirmations, coverage }: BatcherParts,
   { pipeline }: BatcherSettings,
   readsInheritance: boolean,
   { continueAsNewSuggested, length, bytes }: HistoryView,
@@ -55,7 +55,7 @@ export function batcherReport({
   progress,
   leftovers,
   coverage,
-}: CarriedParts): BatcherReport {
+}: BatcherParts): BatcherReport {
   return {
     records: buffer.records + (current?.records ?? 0),
     oldestAcceptedAtMs: current?.oldestAcceptedAtMs ?? buffer.oldestAcceptedAtMs,

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { CarriedState } from '../../../src/protocol/batcher.js';
-import { newParts, restore, restoreInherited, toCarried, toInheritance } from '../../../src/workflows/carriedState.js';
+import { newParts } from '../../../src/workflows/batcherParts.js';
+import { restore, restoreInherited, toCarried, toInheritance } from '../../../src/workflows/carriedState.js';
 import { chunk, settings } from '../../support/chunks.js';
 
 const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r2' };

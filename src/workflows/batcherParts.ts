@@ -1,0 +1,42 @@
+import { ChunkBuffer } from './chunkBuffer.js';
+import { Confirmations } from './confirmations.js';
+import { RunProgress } from './continuation.js';
+import { Controls } from './controls.js';
+import { NO_COUNTERS, type Counters } from './counters.js';
+import { Coverage } from './coverage.js';
+import { FlushProgress } from './flushProgress.js';
+import { ForeignSignals } from './foreignSignals.js';
+import { Leftovers } from './leftovers.js';
+import { Requests } from './requests.js';
+import { requestEpoch, type RunIdentity } from './runIdentity.js';
+
+/** All of a batcher's state. `carriedState.ts` says what of it one run hands to the next. */
+export interface BatcherParts {
+  readonly buffer: ChunkBuffer;
+  readonly counters: Counters;
+  readonly controls: Controls;
+  readonly flushes: FlushProgress;
+  readonly progress: RunProgress;
+  // The other parts are made anew from what the run before has handed on. Those above take it over.
+  leftovers: Leftovers;
+  requests: Requests;
+  confirmations: Confirmations;
+  coverage: Coverage;
+  foreignSignals: ForeignSignals;
+}
+
+/** The parts of a batcher that begins with nothing. */
+export function newParts(run: RunIdentity): BatcherParts {
+  return {
+    buffer: new ChunkBuffer([run.runId]),
+    counters: { ...NO_COUNTERS },
+    controls: new Controls(),
+    flushes: new FlushProgress(),
+    progress: new RunProgress(),
+    leftovers: new Leftovers(),
+    requests: new Requests(requestEpoch(run)),
+    confirmations: new Confirmations(),
+    coverage: new Coverage(),
+    foreignSignals: new ForeignSignals(),
+  };
+}
