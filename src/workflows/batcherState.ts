@@ -159,10 +159,7 @@ export class BatcherState {
    * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
    */
   decide(nowMs: number, history: HistoryView, follows: Follows = FOLLOWS_ALL): Decision {
-    const { unreadRun } = this.#intake;
-    if (unreadRun !== null && this.#parts.flushes.current === null)
-      return { type: 'readInheritance', runId: unreadRun };
-    return decide(this.#parts, this.#settings, nowMs, history, follows);
+    return decide(this.#parts, this.#intake.unreadRun, this.#settings, nowMs, history, follows);
   }
 
   /** See `continuation.ts`. */

@@ -8,16 +8,23 @@ import { decideBy, type Follows } from './versions.js';
 /**
  * Decides from the state alone what a batcher does next. Pure. The first of these that applies:
  *
- * 1. wait for the batch that is being flushed, deliver confirmations, complete after a drain;
- * 2. continue as new, if the buffer can be carried over, or the history has no room left;
- * 3. wait for `resume`, if paused;
- * 4. flush: first what closed runs have left, then the buffer, if it is due;
- * 5. wait until the buffer is due.
+ * 1. wait for the batch that is being flushed;
+ * 2. read what a closed run has left, in an heir;
+ * 3. deliver the confirmations that are due;
+ * 4. complete, if it drains and holds nothing any more;
+ * 5. continue as new, if that is due and the buffer can be carried over;
+ * 6. continue as new, if the history has no room left, whatever the buffer;
+ * 7. wait for `resume`, if paused;
+ * 8. flush what closed runs have left;
+ * 9. wait for the next record, if the buffer is empty;
+ * 10. flush the buffer, if there is a reason to; otherwise wait until it is due.
  *
+ * @param unreadRun the closed run that an heir has still to read. Otherwise null
  * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
  */
 export function decide(
   parts: BatcherParts,
+  unreadRun: string | null,
   settings: BatcherSettings,
   nowMs: number,
   history: HistoryView,
@@ -25,6 +32,7 @@ export function decide(
 ): Decision {
   const { buffer, controls, leftovers, confirmations } = parts;
   if (parts.flushes.current !== null) return { type: 'wait' };
+  if (unreadRun !== null) return { type: 'readInheritance', runId: unreadRun };
   if (confirmations.dueAtMs <= nowMs) return { type: 'confirm' };
   if (isDrained(parts)) return { type: 'complete' };
   const continues = continuesAsNew(parts, settings, history, follows);
