@@ -95,7 +95,7 @@ const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly
   252: {
     says: /^\s*too many partitions for single INSERT block/i,
     means:
-      'the rows of one insert belong to more partitions of the table than max_partitions_per_insert_block allows: a coarser PARTITION BY helps',
+      'the rows of one insert belong to more partitions of the table, or of the target of a view, than max_partitions_per_insert_block allows: a coarser PARTITION BY helps',
   },
 };
 

@@ -18,6 +18,7 @@ export interface BatchInsertOptions {
     | 'lastInsertAtMs'
     | 'insertBytesMax'
     | 'wasTooLarge'
+    | 'wasTooLargeForViews'
     | 'hasViews'
     | 'mayLoseKnownRows'
     | 'knowsTokens'

@@ -28,7 +28,7 @@ const AWAIT_OTHERS_MS = 5_000;
 const CONFIRM_ROUNDS_MAX = 10;
 
 /** Code of ClickHouse's TOO_MANY_PARTS. For an insert that is too large it means too many partitions. */
-const TOO_MANY_PARTITIONS = '252';
+export const TOO_MANY_PARTITIONS = '252';
 /** Code of ClickHouse's MEMORY_LIMIT_EXCEEDED. */
 const TOO_MUCH_MEMORY = '241';
 

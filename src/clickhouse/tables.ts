@@ -110,6 +110,11 @@ export class ClickHouseTables {
     this.#sender.sizes.wasTooLarge(table, bytes, mayGrow);
   }
 
+  /** See `InsertSizes.wasTooLargeForViews`. */
+  wasTooLargeForViews(table: string, bytes: number): void {
+    this.#sender.sizes.wasTooLargeForViews(table, bytes);
+  }
+
   /** Whether an insert of this batch is still running at the server, although its connection may have broken. */
   isInserting(batch: string): Promise<boolean> {
     return isInserting(this.#client, batch);

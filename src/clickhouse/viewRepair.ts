@@ -3,7 +3,14 @@ import { NO_ROW, type BatchRow, type BatchRows } from './batchRows.js';
 import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
+import { TOO_MANY_PARTITIONS } from './refusals.js';
 import type { TokenSender } from './tokenSender.js';
+
+/**
+ * If a view refuses so many rows as too large, inserts are not made smaller. What it reads besides the insert may be the
+ * reason, and then no insert is small enough. Partitions are always those of the rows.
+ */
+const TOO_LARGE_ROWS_MIN = 1_000;
 
 /** Rows in a table that its materialized views lack, or may lack. */
 export interface MissedByViews {
@@ -120,6 +127,7 @@ export class ViewRepair {
     const { tables, table, views = 'best-effort', overdue } = this.#options;
     const { sent } = this.#sender;
     let error = refusal;
+    if (refusal !== undefined) this.#limitInserts(rows, refusal);
     const known = sent.areForgotten ? false : await tables.knowsTokens(table, sent.ageMs());
     if (known === true) {
       try {
@@ -129,6 +137,7 @@ export class ViewRepair {
         if (!(again instanceof InsertError)) throw again;
         this.#found.failed(again);
         if (!again.answered || (again.kind === 'transient' && !overdue)) throw again;
+        if (refusal === undefined) this.#limitInserts(rows, again);
         error = again;
       }
       if (views === 'best-effort') await this.#sendToOtherViews(rows);
@@ -155,6 +164,19 @@ export class ViewRepair {
       );
     }
     await this.#sender.send(rows, { salt: randomUUID() });
+  }
+
+  /** Makes the table's next inserts smaller than these rows if a view has refused them because of their size. */
+  #limitInserts(rows: readonly BatchRow[], error: InsertError): void {
+    const { tables, table, onTooLarge } = this.#options;
+    const rowsMin = error.code === TOO_MANY_PARTITIONS ? 1 : TOO_LARGE_ROWS_MIN;
+    if (error.kind !== 'oversized' || rows.length <= rowsMin) return;
+    const { lines } = this.#batchRows;
+    tables.wasTooLargeForViews(
+      table,
+      rows.reduce((bytes, { row }) => bytes + lines.bytesOf(row), 0),
+    );
+    onTooLarge?.(error, rows.length);
   }
 
   async #sendToOtherViews(rows: readonly BatchRow[]): Promise<void> {

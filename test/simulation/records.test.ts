@@ -135,6 +135,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       lastInsertAtMs: () => undefined,
       insertBytesMax: () => Infinity,
       wasTooLarge: () => undefined,
+      wasTooLargeForViews: () => undefined,
       hasViews: () => Promise.resolve(false),
       knowsTokens: () => Promise.resolve(false),
       mayLoseKnownRows: () => Promise.resolve(false),

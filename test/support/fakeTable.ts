@@ -61,6 +61,10 @@ export class FakeTable {
   hints: 'right' | 'wrong' | 'none' = 'right';
   /** More rows than this are refused. */
   companyMax = Infinity;
+  /** Its materialized view refuses an insert of more rows. */
+  viewTakesMax = Infinity;
+  /** What the view says then. */
+  viewLimit = { code: '252', message: 'too many partitions of a view' };
   /** Every insert of rows fails with this. */
   ill: InsertError | undefined;
   /** A probe fails with this. */
@@ -97,6 +101,9 @@ export class FakeTable {
     insertBytesMax: (table) => this.#sizes.bytesMax(table),
     wasTooLarge: (table, bytes, mayGrow) => {
       this.#sizes.wasTooLarge(table, bytes, mayGrow);
+    },
+    wasTooLargeForViews: (table, bytes) => {
+      this.#sizes.wasTooLargeForViews(table, bytes);
     },
     hasViews: () => Promise.resolve(this.hasView),
     mayLoseKnownRows: () => Promise.resolve(true),
@@ -166,7 +173,8 @@ export class FakeTable {
     this.rows.push(...fresh);
     if (fault === 'lostInPart') throw lost('lost in part');
     if (fault === 'viewFailsAndDies') this.#die();
-    const refusal = VIEW_FAULTS[fault];
+    const isTooLarge = this.hasView && rows.length > this.viewTakesMax;
+    const refusal = isTooLarge ? new InsertError('oversized', this.viewLimit) : VIEW_FAULTS[fault];
     if (refusal === undefined) this.#handOn(rows, token);
     else if (!ignoreViews) throw refusal;
     if (fault === 'lostAfter') throw lost('lost after');

@@ -873,6 +873,25 @@ describe('errors of the real engine', () => {
     expect(await counts(table)).toEqual(once(300));
   });
 
+  it('too many partitions of a view’s target: it lacks one batch, and gets the next ones by parts', async () => {
+    const table = await createTable('id Int64', 'SETTINGS non_replicated_deduplication_window = 1000');
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${table}_v ENGINE = MergeTree PARTITION BY id ORDER BY id
+        SETTINGS non_replicated_deduplication_window = 1000 AS SELECT id FROM ${table}`,
+    });
+    const lacking: (number | undefined)[] = [];
+    for (const epoch of ['a', 'b', 'c']) {
+      const batch = numbered(150).map(({ source, record }) => ({ source: { ...source, epoch }, record }));
+      const { inserted, missedByViews } = await attempt(table, batch, { journal: journal(), batch: epoch });
+      expect(inserted).toHaveLength(150);
+      lacking.push(missedByViews?.rows);
+      if (missedByViews !== null) expect(missedByViews.why).toContain('of the target of a view');
+    }
+    expect(lacking).toEqual([150, undefined, undefined]);
+    expect(await counts(table)).toEqual(once(450));
+    expect(await query(`SELECT toUInt32(count()) AS rows FROM ${table}_v`)).toEqual([{ rows: 300 }]);
+  });
+
   it('too many partitions in one batch make the next ones, of few partitions, no crumbs', async () => {
     const table = await createTable('id Int64', 'PARTITION BY toDate(id)');
     await attempt(

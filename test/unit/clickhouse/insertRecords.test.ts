@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { giveUpRecords, insertRecords } from '../../../src/clickhouse/insertRecords.js';
 import { buildRows } from '../../../src/clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
+import { InsertSizes } from '../../../src/clickhouse/insertSizes.js';
 import { recordName } from '../../../src/clickhouse/lookUps.js';
 import { JsonObject } from '../../../src/clickhouse/values/json.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
@@ -236,4 +237,46 @@ it('rows of a rewound partition are counted, too, where they are known to be sen
   await expect(insertRecords(records, options(true, { repeated: false }))).rejects.toBeInstanceOf(InsertError);
   expect(table.rows).toHaveLength(6);
   for (const complete of [true, false]) expect((await giveUp(complete)).missedByViews?.rows).toBe(6);
+});
+
+it.each([
+  ['partitions makes the next inserts small enough', '252', [2_400, 1_800, undefined], [2_400, 1_200, 600]],
+  ['what it reads makes no crumbs of them', '158', [2_400, 2_400, 2_400], [2_400, 1_200]],
+] as const)('a view whose limit is about %s', async (_, code, lacking, tooLarge) => {
+  const table = new FakeTable();
+  table.hasView = true;
+  table.viewTakesMax = 300;
+  table.viewLimit = { code, message: 'over a limit of a view' };
+  const said: number[] = [];
+  const missed: (number | undefined)[] = [];
+  for (const epoch of ['e1', 'e2', 'e3']) {
+    const source = { topic: 'orders', partition: 0, epoch };
+    const records = Array.from({ length: 2_400 }, (_, offset) => ({ source, record: record(offset + 1_000) }));
+    const { inserted, missedByViews } = await insertRecords(records, {
+      tables: table.tables,
+      ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: epoch, repeated: false, overdue: false },
+      mustBeAlive: () => undefined,
+      onTooLarge: (_, rows) => said.push(rows),
+    });
+    expect(inserted).toHaveLength(2_400);
+    missed.push(missedByViews?.rows);
+  }
+  expect(table.rows).toHaveLength(7_200);
+  expect(missed).toEqual(lacking);
+  expect(said).toEqual(tooLarge);
+});
+
+it('the limit of a view outlasts that of its table, and does not grow: to try it would cost the view rows', () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const sizes = new InsertSizes();
+  sizes.wasTooLargeForViews('t', 8_000);
+  sizes.wasTooLarge('t', 2_000, true);
+  expect(sizes.bytesMax('t')).toBe(1_000);
+  for (let inserts = 0; inserts < 100; inserts++) sizes.fitted('t', sizes.bytesMax('t'));
+  expect(sizes.bytesMax('t')).toBe(4_000);
+  vi.advanceTimersByTime(23 * 60 * 60_000);
+  expect([sizes.bytesMax('t'), sizes.bytesMax('other')]).toEqual([4_000, Infinity]);
+  vi.advanceTimersByTime(60 * 60_000);
+  expect(sizes.bytesMax('t')).toBe(Infinity);
 });
