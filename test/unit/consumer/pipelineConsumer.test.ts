@@ -1053,7 +1053,7 @@ it('a topic that is recreated while it is read is read from its start, also wher
 
 it('what a topic holds that may not be read yet is not read later either, where only the latest is wanted', async () => {
   const world = new World(2, ', startFrom: latest');
-  for (const partition of [0, 1]) world.write(partition, 30);
+  for (const partition of [0, 1]) world.write(partition, 30, Date.now() - 1_000);
   world.topicError = 'TOPIC_AUTHORIZATION_FAILED';
   const started = world.consumer.start();
   await eventually(() => expect(world.output.join('')).toContain('TOPIC_AUTHORIZATION_FAILED'));
