@@ -70,6 +70,8 @@ export interface ClusterFacts {
 export interface TopicPlaces {
   /** Kafka's error for the topic, for example UNKNOWN_TOPIC_OR_PARTITION. Null if there is none. */
   readonly error: string | null;
+  /** Missing if the broker does not tell it (Kafka before 2.8, and some that speak its protocol). */
+  readonly topicId?: string;
   readonly partitions: readonly {
     readonly partition: number;
     /** The broker that leads it. Null if none does. */
@@ -80,6 +82,11 @@ export interface TopicPlaces {
 
 /** Where the log of a partition begins and ends. */
 export interface LogAnswer extends TopicPartition {
+  /**
+   * The id that its topic had just before. Another topic of that name has another one. Missing if Kafka does not tell
+   * it.
+   */
+  readonly topicId?: string;
   /** The first offset in the log. */
   readonly logStart: number;
   /** The next offset to be written, or the first offset of a transaction that is still open. */
@@ -146,9 +153,10 @@ class Lookups implements KafkaLookups {
     const { clusterId, brokers, topicMetadata } = await this.#askAny((broker) =>
       askMetadata(broker, topics.length === 0 ? [ONLY_BROKERS] : [...new Set(topics)]),
     );
-    const places = topicMetadata.map(({ topic, topicErrorCode, partitionMetadata }): [string, TopicPlaces] => [
+    const places = topicMetadata.map(({ topic, topicErrorCode, topicId, partitionMetadata }): [string, TopicPlaces] => [
       topic,
       {
+        ...(topicId === undefined ? {} : { topicId }),
         error: topicErrorCode === 0 ? null : errorOfCode(topicErrorCode).type,
         partitions: partitionMetadata
           .map(({ partitionId, leader, replicas }) => ({
@@ -194,7 +202,10 @@ class Lookups implements KafkaLookups {
     const logs = partitions.map((where): LogAnswer | NoAnswer => {
       const name = partitionName(where);
       const [logStart, logEnd] = [starts.get(name), ends.get(name)];
-      if (typeof logStart === 'number' && typeof logEnd === 'number') return { ...where, logStart, logEnd };
+      if (typeof logStart === 'number' && typeof logEnd === 'number') {
+        const topicId = known.get(where.topic)?.topicId;
+        return { ...where, logStart, logEnd, ...(topicId === undefined ? {} : { topicId }) };
+      }
       return { ...where, problem: [logStart, logEnd].find((answer) => typeof answer === 'string') ?? NO_LEADER };
     });
     return [...missing, ...logs];

@@ -143,3 +143,29 @@ it('a crash is no rewind: what was not committed yet comes again under the same 
   }
   await expectExactlyOnce(fixture);
 });
+
+it('a topic is deleted and created again at once while its partition is paused for room: the new one is read from its start', async () => {
+  await start({ partitions: 1, pipeline: { batchers: 1, maxBuffered: '1MiB' } });
+  await fixture.produce(100);
+  await expectExactlyOnce(fixture);
+  await stack().parts.temporal.suspend();
+  try {
+    await fixture.produce(3_000, (id) => ({ value: JSON.stringify({ id, text: 'y'.repeat(1_000) }) }));
+    await eventually(async () => expect(await daemon?.metric('ktb_paused_partitions')).toBe(1));
+    await fixture.admin.deleteTopics({ topics: [fixture.topic] });
+    const again = { topic: fixture.topic, numPartitions: 1 };
+    await eventually(() => fixture.admin.createTopics({ waitForLeaders: false, topics: [again] }), 30_000, 5);
+    const producer = fixture.kafka.producer();
+    await producer.connect();
+    const messages = Array.from({ length: 5_000 }, (_, id) => ({
+      key: `n${id}`,
+      value: JSON.stringify({ id: 100_000 + id, text: 'new' }),
+    }));
+    await eventually(() => producer.send({ topic: fixture.topic, messages }));
+    await producer.disconnect();
+  } finally {
+    await stack().parts.temporal.resume();
+  }
+  const ofNewLog = `SELECT count() AS rows, uniqExact(id) AS ids, min(_offset) AS first FROM ${fixture.table} WHERE id >= 100000`;
+  await eventually(async () => expect(await fixture.query(ofNewLog)).toEqual([{ rows: 5_000, ids: 5_000, first: 0 }]));
+});

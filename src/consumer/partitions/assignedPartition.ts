@@ -79,6 +79,18 @@ export class AssignedPartition implements TopicPartition {
   readonly name: string;
   /** When the log was first seen to end before the position in it, by `performance.now()`. Null if it does not. */
   shortSinceMs: number | null = null;
+  /** When its topic was first seen to be another one than the committed epoch's, by `performance.now()`. Null if it is not. */
+  otherSinceMs: number | null = null;
+  /**
+   * The id of the topic whose log is read, as it was before the start was asked for. Null if Kafka does not tell it, or
+   * was not asked.
+   */
+  topicId: string | null = null;
+  /**
+   * It was not fetched for a while. Its topic may have been deleted and created again meanwhile, and no fetch tells of
+   * that if the other log is longer. So what the next fetch brings is taken only once the topic's id was seen again.
+   */
+  mayBeOtherLog = true;
   /** Fetches in a row that brought an unreadable batch. */
   unreadableFetches = 0;
   #state: ReadingState = { type: 'unknown', problem: '' };
@@ -122,6 +134,12 @@ export class AssignedPartition implements TopicPartition {
     return this.#tracker;
   }
 
+  /** The epoch under which it is read, or leaves a layout. Null if there is none yet. */
+  get epoch(): string | null {
+    if (this.#tracker !== null) return this.#tracker.epoch;
+    return this.#state.type === 'leaving' ? this.#state.source.epoch : null;
+  }
+
   /** The partition's start cannot be found out now. */
   waits(problem: string): void {
     this.#state = { type: 'unknown', problem };
@@ -162,6 +180,11 @@ export class AssignedPartition implements TopicPartition {
     return this.#held?.reason ?? null;
   }
 
+  /** Whether its topic has another id now than when its start was asked for: it is another topic. */
+  isOfOtherTopic(topicId: string | undefined): boolean {
+    return this.topicId !== null && topicId !== undefined && this.topicId !== topicId;
+  }
+
   /** A message why it is not read. Empty if nothing is wrong, or nothing is known yet. */
   get problem(): string {
     if (this.#held !== null) return this.#held.problem;
@@ -193,6 +216,7 @@ export class AssignedPartition implements TopicPartition {
 
   /** @returns whether it was paused for that reason */
   resume(reason: PauseReason): boolean {
+    if (this.#pausedFor.has(reason)) this.mayBeOtherLog = true;
     return this.#pausedFor.delete(reason);
   }
 

@@ -24,7 +24,7 @@ const ASK_AGAIN_MS = 1_000;
 
 export interface BatchIntakeOptions {
   readonly pipeline: string;
-  readonly admin: Pick<KafkaAdmin, 'fetchLogs'>;
+  readonly admin: Pick<KafkaAdmin, 'fetchLogs' | 'describeTopics'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly opening: Pick<PartitionOpening, 'begin' | 'findStartAgain' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
@@ -66,6 +66,7 @@ export class BatchIntake {
     }
     // This may open the partition. Then this batch may be the one that is due.
     this.#compare(assignment, partition, batch);
+    if (partition.state.type === 'open' && !(await this.#isSameTopic(assignment, partition))) return;
     await commits.commitEpochs(assignment);
     const tracker = await this.#alignedTracker(assignment, partition, startOf(batch));
     if (tracker === null || !assignment.goesOn()) return;
@@ -166,6 +167,28 @@ export class BatchIntake {
     opening.begin(assignment, [start]);
   }
 
+  /**
+   * Whether a partition that was not fetched for a while still has the topic that was read. It is asked after the fetch:
+   * then the fetched batch is of that topic, too. All partitions of the topic that are fetched now share the answer.
+   * Rejects if Kafka does not answer.
+   */
+  async #isSameTopic(assignment: Assignment, partition: AssignedPartition): Promise<boolean> {
+    if (!partition.mayBeOtherLog || partition.topicId === null) return true;
+    const { admin, opening } = this.#options;
+    const { topic } = partition;
+    const asked = assignment.partitions.filter((other) => other.topic === topic && other.isFetched());
+    const { topics } = await admin.describeTopics([topic]);
+    if (!assignment.has(partition)) return false;
+    const topicId = topics.get(topic)?.topicId;
+    if (partition.isOfOtherTopic(topicId)) {
+      const gone = assignment.partitions.filter((other) => other.topic === topic && other.isOfOtherTopic(topicId));
+      opening.topicGone(assignment, gone);
+      return false;
+    }
+    for (const other of [partition, ...asked]) other.mayBeOtherLog = false;
+    return true;
+  }
+
   /** The tracker that a batch continues. Null if the batch is dropped. */
   async #alignedTracker(
     assignment: Assignment,
@@ -238,9 +261,11 @@ export class BatchIntake {
     }
   }
 
-  async #askLog({ topic, partition }: TopicPartition): Promise<LogState> {
+  async #askLog(assigned: AssignedPartition): Promise<LogState> {
+    const { topic, partition } = assigned;
     const { logs, unknown } = await findLogOffsets(this.#options.admin, [topic]);
     const log = logs.find((entry) => entry.partition === partition);
+    if (assigned.isOfOtherTopic(log?.topicId)) return { type: 'noTopic' };
     if (log !== undefined) return { type: 'log', logStart: log.logStart, logEnd: log.logEnd };
     return { type: unknown.some(({ isMissing }) => isMissing === true) ? 'noTopic' : 'noAnswer' };
   }

@@ -29,15 +29,21 @@ export class Lag {
     const { logs, unknown } = await findLogOffsets(this.#admin, [...topics]);
     const hidden = await this.#hidden(subscribed.filter((topic) => !topics.has(topic)));
     if (assignment.isOver()) return [];
-    for (const { topic, partition, logEnd } of logs) {
+    const recreated: NoAnswer[] = [];
+    for (const { topic, partition, logEnd, topicId } of logs) {
       const assigned = assignment.get({ topic, partition });
       if (assigned === undefined || assigned.tracker === null) continue;
+      if (assigned.isOfOtherTopic(topicId)) {
+        recreated.push({ topic, partition, problem: 'its topic was deleted and created again', isMissing: true });
+        continue;
+      }
       const series = { pipeline: this.#pipeline, topic, partition };
       const committed = assigned.committed ?? assigned.tracker.startOffset;
       this.#gauge.set(series, Math.max(0, logEnd - committed));
       this.#series.set(assigned.name, series);
     }
-    return [...unknown.filter((answer) => answer.partition < 0 || assignment.get(answer) !== undefined), ...hidden];
+    const mine = unknown.filter((answer) => answer.partition < 0 || assignment.get(answer) !== undefined);
+    return [...mine, ...recreated, ...hidden];
   }
 
   async #hidden(topics: readonly string[]): Promise<readonly NoAnswer[]> {

@@ -16,7 +16,7 @@ import {
   type PartitionStartsOptions,
   type Remembered,
 } from './partitionStarts.js';
-import { newEpoch } from './readingPlans.js';
+import { newEpoch } from './epoch.js';
 
 /** Which partitions begin where. */
 export interface LatestStart {
@@ -78,15 +78,15 @@ export async function commitLatest(
       const settled = await settleDoubts(found.doubts, remembered, { ...options, startFrom: () => 'latest' });
       const isLost = lostOffsets(pipeline, before, remembered);
       const ends = await firstEnds.of(admin, before.unread);
-      const logStarts = new Map(before.unread.map((log) => [partitionName(log), log.logStart]));
+      const logs = new Map(before.unread.map((log) => [partitionName(log), log]));
       const known = settled.starts.flatMap((start): FirstStart[] => {
         if (start.type !== 'newEpoch' || start.reason !== 'never read before') return [];
         const { topic, partition } = start;
         const name = partitionName(start);
         // A log that ends before its first end was truncated, or is another one.
         const end = Math.min(ends.get(name) ?? start.offset, start.offset);
-        const offset = (isLost(topic) ? logStarts.get(name) : undefined) ?? end;
-        const epoch = newEpoch();
+        const offset = (isLost(topic) ? logs.get(name)?.logStart : undefined) ?? end;
+        const epoch = newEpoch(logs.get(name)?.topicId ?? null);
         const metadata = formatCommitMetadata({ epoch, layout, clusterId: found.clusterId ?? '', state: READING });
         return [{ topic, partition, offset: String(offset), metadata, sinceMs: isLost(topic) ? 0 : sinceMs }];
       });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import type { Layout } from '../../protocol/batcherId.js';
-import type { RecordSource, TopicPartition } from '../../protocol/record.js';
+import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { AssignedPartition } from './assignedPartition.js';
@@ -14,10 +14,12 @@ import {
   askBatchers,
   findPartitionStarts,
   settleDoubts,
+  type Memory,
   type PartitionStart,
   type PartitionStartsOptions,
 } from './partitionStarts.js';
-import { newEpoch, type ReadingPlans } from './readingPlans.js';
+import { newEpoch } from './epoch.js';
+import type { ReadingPlans } from './readingPlans.js';
 import type { SameEpoch, ShortLog } from './startPosition.js';
 import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
@@ -25,6 +27,8 @@ import { PartitionTracker, type ReadingPlan } from './tracker.js';
 const ASK_RETRY_MS = 1_000;
 /** How long a log may end before the position in it. A new leader may not know the log's end yet. */
 const SHORT_LOG_WAIT_MS = 10_000;
+/** How long a topic must have another id. A broker may not know yet that it was created again. */
+const OTHER_TOPIC_WAIT_MS = 3_000;
 
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
@@ -55,6 +59,11 @@ export interface OpeningOptions {
 export class PartitionOpening {
   readonly #options: OpeningOptions;
   readonly #pipeline: string;
+  /**
+   * By partition name, the topic that was read and is gone, and the epoch of that. A commit under that epoch means
+   * nothing in the log of another topic.
+   */
+  readonly #former = new Map<string, { readonly topicId: string; readonly epoch: string }>();
   /** The assignment whose starts are asked for. */
   #asking: Assignment | null = null;
 
@@ -115,7 +124,11 @@ export class PartitionOpening {
     fetching.pause(gone, 'start');
     // Both reasons were about the log that is gone.
     fetching.resume(gone, 'held', 'buffer');
-    for (const partition of gone) assignment.topicGone(partition);
+    for (const partition of gone) {
+      const { name, topicId, epoch } = partition;
+      if (topicId !== null && epoch !== null) this.#former.set(name, { topicId, epoch });
+      assignment.topicGone(partition);
+    }
     held.count(assignment);
     void this.findStarts(assignment);
   }
@@ -126,6 +139,7 @@ export class PartitionOpening {
       const partition = assignment.get(start);
       if (partition === undefined) continue;
       partition.shortSinceMs = null;
+      partition.otherSinceMs = null;
       this.#begin(assignment, partition, start);
     }
     this.#options.opened(assignment);
@@ -144,22 +158,39 @@ export class PartitionOpening {
     const { starts: options, commits, setMembers } = this.#options;
     // If a log has become shorter, what was handed over has to be accepted first. It may never be read again.
     const asked = new Set(assignment.unknown.filter(({ tracker }) => !isPending(tracker)));
-    const positionOf = (where: TopicPartition): number => assignment.get(where)?.tracker?.next ?? 0;
+    const memoryOf = (where: TopicPartition): Memory => ({
+      position: assignment.get(where)?.tracker?.next ?? 0,
+      formerEpochOf: (topicId) => {
+        const former = this.#former.get(partitionName(where));
+        return former === undefined || topicId === undefined || former.topicId === topicId ? null : former.epoch;
+      },
+    });
     // Not if its topic is gone meanwhile: it may be another one when it is there again, and is asked for once more.
     const stillAsked = (where: TopicPartition): AssignedPartition | null => {
       const partition = assignment.get(where);
       return partition !== undefined && asked.has(partition) ? partition : null;
     };
-    const { clusterId, starts, doubts, unknown } = await findPartitionStarts([...asked], options, positionOf);
+    const { clusterId, starts, doubts, unknown, topicIds } = await findPartitionStarts([...asked], options, memoryOf);
     const members = await this.#countMembers();
     if (assignment.isOver()) return;
     if (clusterId !== null) commits.clusterId = clusterId;
     setMembers(members);
+    const other: AssignedPartition[] = [];
+    for (const partition of asked) {
+      const topicId = topicIds.get(partition.name);
+      if (stillAsked(partition) !== partition || topicId === undefined) continue;
+      if (partition.isOfOtherTopic(topicId)) other.push(partition);
+      else partition.topicId = topicId;
+    }
+    // What a tracker has of the topic before must not be committed any more.
+    this.topicGone(assignment, other);
     this.begin(
       assignment,
       starts.filter((start) => {
         const partition = stillAsked(start);
-        return partition !== null && (!('short' in start) || staysShort(partition, start.short));
+        if (partition === null) return false;
+        if ('isOtherTopic' in start) return staysOther(partition);
+        return !('short' in start) || staysShort(partition, start.short);
       }),
     );
     for (const { problem, ...where } of unknown) stillAsked(where)?.waits(problem);
@@ -207,7 +238,7 @@ export class PartitionOpening {
       }
       case 'newEpoch': {
         const { topic, partition: index } = start;
-        const source = { topic, partition: index, epoch: newEpoch() };
+        const source = { topic, partition: index, epoch: newEpoch(partition.topicId) };
         plans.begin(partition, new PartitionTracker(source, start.offset, plans.reading));
         break;
       }
@@ -271,4 +302,12 @@ function staysShort(partition: AssignedPartition, { logEnd, position }: ShortLog
   partition.shortSinceMs ??= nowMs;
   partition.waits(`its log ends at ${logEnd}, before the position ${position} in it`);
   return nowMs - partition.shortSinceMs >= SHORT_LOG_WAIT_MS;
+}
+
+/** Notes that a topic is another one. True once Kafka has said so for a while. */
+function staysOther(partition: AssignedPartition): boolean {
+  const nowMs = performance.now();
+  partition.otherSinceMs ??= nowMs;
+  partition.waits('its topic was deleted and created again');
+  return nowMs - partition.otherSinceMs >= OTHER_TOPIC_WAIT_MS;
 }

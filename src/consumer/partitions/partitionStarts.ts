@@ -14,6 +14,7 @@ import {
   afterUnknownCluster,
   knownPosition,
   lastEpoch,
+  OTHER_LOG,
   startPosition,
   type AfterShortLog,
   type GoingOn,
@@ -51,6 +52,16 @@ export interface PartitionStarts {
   readonly doubts: readonly Doubt[];
   /** Partitions about which nothing can be found out now. */
   readonly unknown: readonly NoAnswer[];
+  /** By partition name, the ids that the topics had before anything else was asked, as far as Kafka tells them. */
+  readonly topicIds: ReadonlyMap<string, string>;
+}
+
+/** What a member remembers of a partition. */
+export interface Memory {
+  /** How far it has read the partition. The commit may be lower. */
+  readonly position: number;
+  /** See {@link startPosition}. */
+  readonly formerEpochOf: (topicId: string | undefined) => string | null;
 }
 
 export interface PartitionStartsOptions {
@@ -68,12 +79,12 @@ export interface PartitionStartsOptions {
  * is judged alone, so one that cannot be asked does not stop the others. Rejects if no broker answers, or the group's
  * coordinator does not.
  *
- * @param positionOf how far this member has read a partition, by its own memory
+ * @param memoryOf what this member remembers of a partition
  */
 export async function findPartitionStarts(
   partitions: readonly TopicPartition[],
   { admin, pipeline }: Pick<PartitionStartsOptions, 'admin' | 'pipeline'>,
-  positionOf: (partition: TopicPartition) => number = () => 0,
+  memoryOf: (partition: TopicPartition) => Memory = () => NOTHING,
 ): Promise<PartitionStarts> {
   const { groupId, layout } = pipeline;
   const topics = [...new Set(partitions.map(({ topic }) => topic))];
@@ -82,7 +93,7 @@ export async function findPartitionStarts(
     findGroupOffsets(admin, groupId, topics),
   ]);
   const known = new Map(offsets.logs.map((facts) => [partitionName(facts), facts]));
-  const reached = (facts: GroupOffsets): number => Math.max(facts.committedOffset ?? 0, positionOf(facts));
+  const reached = (facts: GroupOffsets): number => Math.max(facts.committedOffset ?? 0, memoryOf(facts).position);
   const highWatermarks = await fetchHighWatermarks(
     admin,
     offsets.logs.filter((facts) => reached(facts) > facts.logEnd),
@@ -105,7 +116,12 @@ export async function findPartitionStarts(
       unknown.push({ ...where, problem: 'its leader does not say where its log ends' });
       continue;
     }
-    const position = startPosition(facts, { layout, clusterId, position: positionOf(where), highWatermark });
+    const memory = memoryOf(where);
+    const position = startPosition(facts, {
+      ...{ layout, clusterId, highWatermark },
+      position: memory.position,
+      formerEpoch: memory.formerEpochOf(facts.topicId),
+    });
     switch (position.type) {
       case 'askBatchers':
       case 'shortLog':
@@ -119,8 +135,13 @@ export async function findPartitionStarts(
         starts.push({ ...where, ...position });
     }
   }
-  return { clusterId, starts, doubts, unknown };
+  const topicIds = new Map(
+    offsets.logs.flatMap((facts) => (facts.topicId === undefined ? [] : [[partitionName(facts), facts.topicId]])),
+  );
+  return { clusterId, starts, doubts, unknown, topicIds };
 }
+
+const NOTHING: Memory = { position: 0, formerEpochOf: () => null };
 
 async function fetchHighWatermarks(
   admin: Pick<KafkaAdmin, 'fetchHighWatermarks'>,
@@ -192,8 +213,6 @@ async function settle(
     }
   }
 }
-
-const OTHER_LOG = 'the log is not the one that was read before';
 
 function judgeShortLog(
   facts: GroupOffsets,

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineConfig } from '../../config/config.js';
 import { messageOf } from '../../lib/messageOf.js';
@@ -11,6 +10,7 @@ import type { Assignment } from './assignment.js';
 import { READING } from './commitMetadata.js';
 import { closeEpoch, isFlushed, type ClosableBatcher } from './closeEpoch.js';
 import { mustLeaveLayout } from './startPosition.js';
+import { newEpoch } from './epoch.js';
 import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
@@ -155,7 +155,7 @@ export class ReadingPlans {
       this.#goOn(
         assignment,
         entering,
-        new PartitionTracker({ topic, partition, epoch: newEpoch() }, next, this.reading),
+        new PartitionTracker({ topic, partition, epoch: newEpoch(entering.topicId) }, next, this.reading),
       );
       return true;
     });
@@ -188,9 +188,4 @@ export class ReadingPlans {
     }
     if (!isDue()) stateLog.well(what, `The ${what} waits no more`);
   }
-}
-
-/** A random id of 48 bits for one reading of one partition's log. */
-export function newEpoch(): string {
-  return randomBytes(6).toString('hex');
 }

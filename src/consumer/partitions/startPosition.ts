@@ -4,6 +4,7 @@ import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js'
 import { layoutName, type Layout } from '../../protocol/batcherId.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
+import { isOfOtherTopic } from './epoch.js';
 import type { LogVerdict } from './logComparison.js';
 
 /** What is known about a partition when it is assigned. */
@@ -39,6 +40,11 @@ export type StartPosition =
       readonly offset: number | StartFrom;
       readonly reason: NewEpochReason;
       readonly short?: ShortLog;
+      /**
+       * By its id the topic is another one than the one that was read. Only after Kafka has said so for a while: a
+       * broker may not know yet that it was created again.
+       */
+      readonly isOtherTopic?: true;
     }
   /**
    * Nothing is committed, or only where to start if no batcher knows the partition. What the batchers know decides, see
@@ -64,13 +70,15 @@ export interface ShortLog {
 /** The ways to continue where the group stopped. */
 export type GoingOn = Extract<StartPosition, { readonly type: 'continue' | 'leaveLayout' | 'fill' }>;
 
+export const OTHER_LOG = 'the log is not the one that was read before';
+
 export type NewEpochReason =
   | 'the log was truncated'
   | 'never read before'
   | 'committed by someone else'
   | 'committed on another cluster'
   | 'the log is shorter than the committed offset'
-  | 'the log is not the one that was read before';
+  | typeof OTHER_LOG;
 
 /**
  * Decides where an assigned partition starts. Pure.
@@ -83,15 +91,23 @@ export type NewEpochReason =
  * @param clusterId null if Kafka does not tell it
  * @param position how far this member has read, by its own memory. The commit may be lower
  * @param highWatermark the end of the log including records of open transactions
+ * @param formerEpoch the epoch under which this member has read another topic of this name. Null if it has not
  */
 export function startPosition(
-  { committedOffset, committedMetadata, logStart, logEnd }: PartitionFacts,
+  { committedOffset, committedMetadata, logStart, logEnd, topicId }: PartitionFacts,
   {
     layout,
     clusterId,
     position = 0,
     highWatermark = logEnd,
-  }: { layout: Layout; clusterId: string | null; position?: number; highWatermark?: number },
+    formerEpoch = null,
+  }: {
+    layout: Layout;
+    clusterId: string | null;
+    position?: number;
+    highWatermark?: number;
+    formerEpoch?: string | null;
+  },
 ): StartPosition {
   if (committedOffset === null) return { type: 'askBatchers' };
   const metadata = parseCommitMetadata(committedMetadata);
@@ -111,6 +127,10 @@ export function startPosition(
   if (metadata.type === 'foreign') return { type: 'newEpoch', offset, reason: 'committed by someone else' };
   if (isElsewhere) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
   const { epoch, state } = metadata;
+  // Kafka deletes a group's offsets with their topic. This one was committed after the topic was created again, by a
+  // member that did not know that yet.
+  if (epoch === formerEpoch || isOfOtherTopic(epoch, topicId ?? null))
+    return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const reached = Math.max(committedOffset, position);
   if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
@@ -151,8 +171,7 @@ export function afterShortLog(
   verdict: LogVerdict,
   { logStart, logEnd, position }: { readonly logStart: number; readonly logEnd: number; readonly position: number },
 ): AfterShortLog {
-  if (verdict.type === 'other')
-    return { type: 'newEpoch', offset: logStart, reason: 'the log is not the one that was read before', lost: null };
+  if (verdict.type === 'other') return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, lost: null };
   // After the last record that is the same, other records have been written.
   const offset = verdict.type === 'same' && verdict.replaced ? verdict.upTo + 1 : logEnd;
   return { type: 'newEpoch', offset, reason: 'the log was truncated', lost: { from: offset, to: position - 1 } };

@@ -1,12 +1,15 @@
 import type { Kafka } from 'kafkajs';
 import { internalModule } from './internals.js';
 import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metadata.js';
+import { METADATA, TOPIC_IDS_VERSION, topicIdsRequest } from './topicIds.js';
 
 /** The parts of kafkajs's broker that are used here. */
 export interface Broker {
   /** The newest version of a request that both the broker and kafkajs know. */
   readonly lookupRequest: (apiKey: number, definition: unknown) => (asked: object) => ProtocolRequest<unknown>;
-  readonly connectionPool: { send: (request: ProtocolRequest<unknown>) => Promise<unknown> };
+  /** By API key, the versions that the broker knows. */
+  readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>> | null;
+  readonly connectionPool: { send: <Answer>(request: ProtocolRequest<Answer>) => Promise<unknown> };
   readonly offsetFetch: (request: object) => Promise<{
     responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[];
   }>;
@@ -48,8 +51,12 @@ export interface RawOffsets {
   }[];
 }
 
-/** Asks a broker for the metadata of topics. Errors of topics and partitions are part of the answer. */
+/**
+ * Asks a broker for the metadata of topics, with their ids if it knows them. Errors of topics and partitions are part of
+ * the answer.
+ */
 export async function askMetadata(broker: Broker, topics: readonly string[]): Promise<RawMetadata> {
+  if (knowsTopicIds(broker)) return (await send(broker, topicIdsRequest(topics))) as RawMetadata;
   return (await asked(broker, 'Metadata', { topics, allowAutoTopicCreation: false })) as RawMetadata;
 }
 
@@ -84,11 +91,17 @@ async function asked(
   const { request, response } = broker.lookupRequest(apiKeys[api] as number, requests[api])(options);
   const { apiVersion } = request;
   const read = decode === undefined ? response.decode : (raw: Buffer) => Promise.resolve(decode(raw, apiVersion));
+  return send(broker, { request, response: { decode: read, parse: (data) => Promise.resolve(data) } });
+}
+
+function knowsTopicIds({ versions }: Broker): boolean {
+  const known = versions?.[METADATA];
+  return known !== undefined && known.minVersion <= TOPIC_IDS_VERSION && TOPIC_IDS_VERSION <= known.maxVersion;
+}
+
+async function send<Answer>(broker: Broker, request: ProtocolRequest<Answer>): Promise<unknown> {
   try {
-    return await broker.connectionPool.send({
-      request,
-      response: { decode: read, parse: (data) => Promise.resolve(data) },
-    });
+    return await broker.connectionPool.send(request);
   } catch (error) {
     // Like kafkajs does it. The next request opens a new connection.
     if (error instanceof Error && error.name === 'KafkaJSConnectionClosedError') await broker.disconnect();

@@ -68,6 +68,17 @@ export class Cursor {
     throw new MalformedError('a number has more than five bytes');
   }
 
+  /** Without a sign, of at most five bytes. */
+  uvarint(): number {
+    let result = 0;
+    for (let unit = 1, count = 0; count < 5; count++, unit *= 128) {
+      const byte = this.bytes[this.skip(1)] as number;
+      result += (byte & SINGLE_BYTE_MAX) * unit;
+      if (byte <= SINGLE_BYTE_MAX) return result;
+    }
+    throw new MalformedError('a number has more than five bytes');
+  }
+
   /**
    * Zigzag, of at most ten bytes. Over seven bytes the result is a bigint, because a number may not hold it exactly.
    */

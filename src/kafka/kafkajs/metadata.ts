@@ -1,7 +1,7 @@
 import { errorOfCode } from './errorCodes.js';
 import { internalModule, type Repairable } from './internals.js';
 
-/** The answer to a Metadata request, as kafkajs decodes it. */
+/** The answer to a Metadata request, as kafkajs decodes it, and the topics' ids. */
 export interface RawMetadata {
   readonly clusterId?: string | null;
   readonly controllerId: number;
@@ -9,6 +9,8 @@ export interface RawMetadata {
   readonly topicMetadata: readonly {
     readonly topicErrorCode: number;
     readonly topic: string;
+    /** In hexadecimal. Missing if the broker does not tell it. */
+    readonly topicId?: string;
     readonly partitionMetadata: readonly {
       readonly partitionErrorCode: number;
       readonly partitionId: number;

@@ -73,6 +73,8 @@ class World {
   readonly #create: () => PipelineConsumer;
   consumer: PipelineConsumer;
   clusterId: string | null = 'c1';
+  /** As Kafka before 2.8, it tells none by default. */
+  topicId: string | undefined;
   /** Why Kafka says nothing of the topic; `missing` where there is none. */
   topicError: 'TOPIC_AUTHORIZATION_FAILED' | 'missing' | null = null;
   workers = true;
@@ -192,11 +194,15 @@ class World {
         const where = { topic: TOPIC, partition };
         return log.leaderless
           ? { ...where, problem: NO_LEADER }
-          : { ...where, logStart: log.start, logEnd: endOf(log) };
+          : { ...where, logStart: log.start, logEnd: endOf(log), topicId: this.topicId };
       });
     };
     return {
-      describeTopics: () => Promise.resolve({ clusterId: this.clusterId, brokers: [], topics: new Map() }),
+      describeTopics: () =>
+        Promise.resolve({
+          ...{ clusterId: this.clusterId, brokers: [] },
+          topics: new Map([[TOPIC, { error: null, partitions: [], topicId: this.topicId }]]),
+        }),
       describeGroups: async () => {
         await this.#untilAnswered('group');
         return { groups: [{ members: [{}] }] };
@@ -938,6 +944,37 @@ it('what held a partition up is over with its topic', async () => {
   await eventually(() => expect(world.committed(0)).toBe(30));
   expect(offsetsOf(world, 0)).toEqual(upTo(30));
 });
+
+it.each([
+  ['the group has no offset then', { epoch: '', keepsOffset: false }],
+  ['this member commits again at once', { epoch: '', keepsOffset: true }],
+  ['this member commits again at once, under an epoch of 0.1.0', { epoch: 'e1', keepsOffset: true }],
+])(
+  'a topic that is created again at once, while it is paused for room, is read from its start: %s',
+  async (_, { epoch, keepsOffset }) => {
+    const world = new World(1, ', maxBuffered: 1MiB');
+    world.topicId = 'aaaaaaaa00000000';
+    world.textBytes = 20_000;
+    world.write(0, 50);
+    if (epoch !== '') world.commit(0, 0, epoch);
+    await world.consumer.start();
+    await eventually(() => expect(world.committed(0)).toBe(50));
+    world.held = true;
+    world.write(0, 100);
+    await eventually(() => expect(world.paused.has('orders/0')).toBe(true));
+    const before = world.epochOf(0);
+    world.topicId = 'bbbbbbbb00000000';
+    world.logs[0]!.writtenMs.length = 0;
+    world.write(0, 300, Date.now() + 1_000);
+    // What Kafka deletes, the next commit of this member brings back.
+    if (!keepsOffset) world.commits.clear();
+    world.held = false;
+    await eventually(() => expect(world.committed(0)).toBe(300), 20_000);
+    const ofNewLog = world.accepted.filter((name) => !name.endsWith(`/${before}`));
+    expect(ofNewLog.map((name) => Number(name.split('/')[1])).sort((one, other) => one - other)).toEqual(upTo(300));
+    await eventually(() => expect(world.epochOf(0)).toMatch(/^[0-9a-f]{12}\.bbbbbb$/));
+  },
+);
 
 it('a partition that was paused for room when its topic went is read once it is there again', async () => {
   const world = new World(1, ', maxBuffered: 1MiB');

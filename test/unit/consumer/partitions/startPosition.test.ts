@@ -7,11 +7,13 @@ import {
   READING,
   type PartitionState,
 } from '../../../../src/consumer/partitions/commitMetadata.js';
+import { newEpoch } from '../../../../src/consumer/partitions/epoch.js';
 import {
   afterShortLog,
   afterUnknownCluster,
   knownPosition,
   lastEpoch,
+  OTHER_LOG,
   startPosition,
   type KnownEpoch,
   type PartitionFacts,
@@ -43,6 +45,18 @@ it('goes on at the log start where retention removed what was due, and says how 
     offset: 60,
     missed: 10,
   });
+});
+
+it('reads a topic from its start that was created again, whatever was committed for the one before', () => {
+  const epoch = newEpoch('aaaaaaaa00');
+  const committedMetadata = formatCommitMetadata({ epoch, layout: LAYOUT, clusterId: 'c1', state: READING });
+  const start = { type: 'newEpoch', offset: 5, reason: OTHER_LOG, isOtherTopic: true };
+  const other = facts({ committedMetadata, topicId: 'bbbbbbbb00', logStart: 5 });
+  expect(startPosition(other, context)).toEqual(start);
+  expect(startPosition({ ...other, logEnd: 20 }, context)).toEqual(start);
+  expect(startPosition(facts({ logStart: 5 }), { ...context, formerEpoch: 'e1' })).toEqual(start);
+  expect(startPosition({ ...other, topicId: 'aaaaaaaa00' }, context)).toMatchObject({ type: 'continue', epoch });
+  expect(startPosition(facts({ topicId: 'bbbbbbbb00' }), context)).toMatchObject({ type: 'continue', epoch: 'e1' });
 });
 
 it('asks the batchers without a committed offset', () => {
