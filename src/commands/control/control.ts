@@ -7,7 +7,9 @@ import { messageOf } from '../../lib/messageOf.js';
 import type { BatcherStatus, ControlAction, ControlRequest } from '../../protocol/batcher.js';
 import { BATCHER } from '../../protocol/batcherId.js';
 import {
+  earlierTargets,
   mustNameBatchers,
+  pipelinesOf,
   planControl,
   targetsOf,
   type Failing,
@@ -18,6 +20,7 @@ import {
 import { withTemporal } from '../shared/connections.js';
 import { answerOf } from '../shared/chosen.js';
 import { isNotFound } from '../../temporal/errors.js';
+import { layoutsOf } from '../shared/foundBatchers.js';
 import { isOpen } from '../../temporal/openRuns.js';
 
 export interface ControlOptions {
@@ -45,9 +48,17 @@ export async function control(action: ControlAction, options: ControlOptions): P
   mustNameBatchers(action, options.batcher);
   const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
   const request: ControlRequest = { actor: actor(), reason: options.reason };
-  const reports = await withTemporal(config, (client) =>
-    mapConcurrently(targets, (target) => tell(client, target, action, request), AT_ONCE_MAX),
-  );
+  const reports = await withTemporal(config, async (client) => {
+    const tellAll = (some: readonly Target[]): Promise<Report[]> =>
+      mapConcurrently(some, (target) => tell(client, target, action, request), AT_ONCE_MAX);
+    const told = await tellAll(targets);
+    if (action !== 'resume' || options.batcher.length > 0) return told;
+    const earlier = await mapConcurrently(pipelinesOf(config.pipelines, options.pipeline), async (pipeline) =>
+      earlierTargets(pipeline, await layoutsOf(client, pipeline)),
+    );
+    // Those that are not paused, which is most of them, are of no interest.
+    return [...told, ...(await tellAll(earlier.flat())).filter(({ outcome }) => outcome === 'told')];
+  });
   print(reports, options.json);
   if (reports.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 import type { PipelineConfig } from '../../config/config.js';
 import type { BatcherStatus, ControlAction } from '../../protocol/batcher.js';
-import { batcherWorkflowId } from '../../protocol/batcherId.js';
+import { batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
 import { UsageError } from '../../lib/usageError.js';
 import { pipelineNamed } from '../shared/chosen.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';
@@ -58,16 +58,34 @@ export function targetsOf(
   pipelines: readonly PipelineConfig[],
   { pipeline, batchers }: { readonly pipeline?: string | undefined; readonly batchers: readonly string[] },
 ): Target[] {
-  const wanted = pipeline === undefined ? pipelines : [pipelineNamed({ pipelines }, pipeline)];
+  const wanted = pipelinesOf(pipelines, pipeline);
   if (batchers.length === 0) return wanted.flatMap(allOf);
   return batchers.map((batcher) => targetOf(wanted, batcher));
 }
 
-function allOf({ name, layout }: PipelineConfig): Target[] {
+/** All pipelines, or the one of this name. @throws UsageError */
+export function pipelinesOf(pipelines: readonly PipelineConfig[], name: string | undefined): readonly PipelineConfig[] {
+  return name === undefined ? pipelines : [pipelineNamed({ pipelines }, name)];
+}
+
+function allOf({ name, layout }: Pick<PipelineConfig, 'name' | 'layout'>): Target[] {
   return Array.from({ length: layout.batchers }, (_, index) => ({
     pipeline: name,
     workflowId: batcherWorkflowId(name, layout, index),
   }));
+}
+
+/**
+ * The batchers of earlier layouts that `resume` is for as well, if no batcher is named. A partition leaves a layout only
+ * once its batchers have flushed, so a batcher that was paused there would keep it for ever. Pure.
+ *
+ * @param layouts that Temporal knows of the pipeline
+ */
+export function earlierTargets({ name, layout }: PipelineConfig, layouts: readonly Layout[]): Target[] {
+  return layouts
+    .filter((other) => layoutName(other) !== layoutName(layout))
+    .flatMap((other) => allOf({ name, layout: other }))
+    .map((target) => ({ ...target, isOfOtherLayout: true }));
 }
 
 function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target {

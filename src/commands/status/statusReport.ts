@@ -4,12 +4,14 @@ import { createTemporalClient } from '../../temporal/connect.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
-import { describeNoAnswer, findGroupOffsets } from '../../kafka/offsets.js';
+import { describeNoAnswer, findGroupOffsets, type GroupOffsets } from '../../kafka/offsets.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
-import { BATCHER, batcherWorkflowId } from '../../protocol/batcherId.js';
+import { BATCHER, batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
+import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { kafkaOf } from '../shared/connections.js';
 import { answerOf, type Answer } from '../shared/chosen.js';
+import { unflushedRecords } from '../shared/unflushedRecords.js';
 import { isNotFound } from '../../temporal/errors.js';
 import { isOpen } from '../../temporal/openRuns.js';
 import { groupMembers, type GroupMemberInfo } from '../../kafka/groupMembers.js';
@@ -34,6 +36,16 @@ export interface PipelineReport {
   /** Partitions that could not be asked, with the reason. */
   readonly unknown: readonly string[];
   readonly members: readonly GroupMemberInfo[] | Silent;
+  readonly batchers: readonly BatcherReport[] | Silent;
+  /** Layouts that the group's commits name, and that are not the present one. Empty if there is none, or Kafka is silent. */
+  readonly earlierLayouts: readonly EarlierLayout[];
+}
+
+/** A layout that partitions have not left yet: they wait until its batchers have flushed, or for their next record. */
+export interface EarlierLayout {
+  readonly layout: string;
+  readonly partitions: number;
+  /** Those that still hold something, or do not answer. */
   readonly batchers: readonly BatcherReport[] | Silent;
 }
 
@@ -87,17 +99,29 @@ export class StatusReader {
     const client = temporal.ok ? createTemporalClient(temporal.value, this.#config.temporal) : null;
     return Promise.all(
       this.#config.pipelines.map(async (pipeline): Promise<PipelineReport> => {
+        const batchersIn = (layout: Layout): Promise<Answer<readonly BatcherReport[]>> =>
+          client === null
+            ? Promise.resolve(silent(temporal))
+            : answerOf(batchersOf(client, { name: pipeline.name, layout }));
         const [lag, members, batchers] = await Promise.all([
           kafka.ok ? answerOf(lagOf(this.#admin, pipeline)) : kafka,
           kafka.ok ? answerOf(groupMembers(this.#admin, pipeline.groupId)) : kafka,
-          client === null ? silent(temporal) : answerOf(batchersOf(client, pipeline)),
+          batchersIn(pipeline.layout),
         ]);
+        const earlierLayouts = await Promise.all(
+          (lag.ok ? lag.value.earlier : []).map(async ({ layout, partitions }): Promise<EarlierLayout> => {
+            const answer = await batchersIn(layout);
+            const holding = answer.ok ? answer.value.filter(mayHold) : { error: answer.error };
+            return { layout: layoutName(layout), partitions, batchers: holding };
+          }),
+        );
         return {
           pipeline: pipeline.name,
           lag: lag.ok ? lag.value.lag : { error: lag.error },
           unknown: lag.ok ? lag.value.unknown : [],
           members: members.ok ? members.value : { error: members.error },
           batchers: batchers.ok ? batchers.value : { error: batchers.error },
+          earlierLayouts,
         };
       }),
     );
@@ -112,7 +136,32 @@ function silent(answer: Answer<unknown>): { readonly ok: false; readonly error: 
   return { ok: false, error: answer.ok ? '' : answer.error };
 }
 
-async function lagOf(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<{ lag: PartitionLag[]; unknown: string[] }> {
+/** False for a batcher that has nothing left to flush. */
+function mayHold(report: BatcherReport): boolean {
+  if (report.state === 'not started' || report.state === 'completed') return false;
+  const status = 'status' in report ? report.status : undefined;
+  return status?.inheritedBatches !== 0 || unflushedRecords(status) > 0;
+}
+
+/** The layouts of commits that are not the present one, with the number of their partitions. Pure. */
+export function earlierLayouts(
+  commits: readonly Pick<GroupOffsets, 'committedMetadata'>[],
+  present: Layout,
+): { readonly layout: Layout; readonly partitions: number }[] {
+  const found = new Map<string, { readonly layout: Layout; readonly partitions: number }>();
+  for (const { committedMetadata } of commits) {
+    const metadata = parseCommitMetadata(committedMetadata);
+    if (metadata.type !== 'ours' || layoutName(metadata.layout) === layoutName(present)) continue;
+    const name = layoutName(metadata.layout);
+    found.set(name, { layout: metadata.layout, partitions: (found.get(name)?.partitions ?? 0) + 1 });
+  }
+  return [...found.values()];
+}
+
+async function lagOf(
+  admin: KafkaAdmin,
+  pipeline: PipelineConfig,
+): Promise<{ lag: PartitionLag[]; unknown: string[]; earlier: ReturnType<typeof earlierLayouts> }> {
   const topics = await findInputTopics(admin, pipeline);
   const { logs, unknown } = await findGroupOffsets(admin, pipeline.groupId, topics);
   const lag = logs.map(({ topic, partition, logStart, logEnd, committedOffset }) => ({
@@ -122,10 +171,13 @@ async function lagOf(admin: KafkaAdmin, pipeline: PipelineConfig): Promise<{ lag
     end: logEnd,
     lag: Math.max(0, logEnd - (committedOffset ?? logStart)),
   }));
-  return { lag, unknown: unknown.map(describeNoAnswer) };
+  return { lag, unknown: unknown.map(describeNoAnswer), earlier: earlierLayouts(logs, pipeline.layout) };
 }
 
-function batchersOf(client: Client, { name, layout }: PipelineConfig): Promise<BatcherReport[]> {
+function batchersOf(
+  client: Client,
+  { name, layout }: Pick<PipelineConfig, 'name' | 'layout'>,
+): Promise<BatcherReport[]> {
   return Promise.all(
     Array.from({ length: layout.batchers }, (_, index) =>
       batcherOf(client, index, batcherWorkflowId(name, layout, index)),

@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import type { Config } from '../../config/config.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';
-import type { BatcherReport, PipelineReport } from './statusReport.js';
+import type { BatcherReport, EarlierLayout, PipelineReport } from './statusReport.js';
 import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
 /** The state of all pipelines at one moment. */
@@ -75,8 +75,18 @@ export function statusText(
       lines.push(`  members: not known: ${report.members.error}`);
     if ('error' in report.batchers) lines.push(`  Temporal at ${temporal.address}: ${report.batchers.error}`);
     else lines.push(batcherTable(report.batchers, now.atMs, rates));
+    for (const earlier of report.earlierLayouts) lines.push(...earlierText(earlier, now.atMs));
   }
   return lines.join('\n');
+}
+
+/** Partitions that have not left a layout, and the batchers that they may wait for. */
+function earlierText({ layout, partitions, batchers }: EarlierLayout, nowMs: number): string[] {
+  const are = partitions === 1 ? '1 partition is' : `${partitions} partitions are`;
+  const what = `  ${are} still in the earlier layout ${layout}`;
+  if ('error' in batchers) return [`${what}, whose batchers are not known: ${batchers.error}`];
+  if (batchers.length === 0) return [`${what}, whose batchers hold nothing`];
+  return [`${what}, until these batchers have flushed:`, batcherTable(batchers, nowMs, null, true)];
 }
 
 function committedRate(rates: Rates | null): string {
@@ -92,7 +102,8 @@ function membersText(members: readonly GroupMemberInfo[]): string {
   return `${members.length} ${members.length === 1 ? 'member' : 'members'}: ${each.join(', ')}`;
 }
 
-function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: Rates | null): string {
+/** @param isNamed whether batchers are named by their workflow ids, and not by their indexes */
+function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: Rates | null, isNamed = false): string {
   const inherits = batchers.some((report) => inheritedOf(report) !== '');
   const table = new Table({
     head: [
@@ -111,7 +122,10 @@ function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: 
     ],
     style: { head: [], border: [] },
   });
-  for (const report of batchers) table.push(tableRow(report, nowMs, { rates, inherits }));
+  for (const report of batchers) {
+    const [index = '', ...cells] = tableRow(report, nowMs, { rates, inherits });
+    table.push([isNamed ? report.workflowId : index, ...cells]);
+  }
   return table.toString();
 }
 

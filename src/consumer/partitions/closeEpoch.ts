@@ -28,8 +28,11 @@ export async function closeEpoch(
   }
 }
 
-/** True if everything accepted of an epoch is in the table or rejected. */
-export async function isFlushed(source: RecordSource, batchers: readonly ClosableBatcher[]): Promise<boolean> {
+/** The batchers that have accepted something of an epoch that is neither in the table nor rejected. */
+export async function unflushedOf<Batcher extends Pick<BatcherClient, 'epochStatus'>>(
+  source: RecordSource,
+  batchers: readonly Batcher[],
+): Promise<readonly Batcher[]> {
   const statuses = await mapConcurrently(batchers, (batcher) => batcher.epochStatus(source));
-  return statuses.every(({ flushed }) => flushed);
+  return batchers.filter((_, index) => statuses[index]?.flushed !== true);
 }

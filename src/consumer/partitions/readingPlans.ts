@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineConfig } from '../../config/config.js';
+import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { Turns } from '../../lib/turns.js';
 import { layoutName, type Layout } from '../../protocol/batcherId.js';
 import { partitionName, type RecordSource } from '../../protocol/record.js';
+import type { BatcherClient } from '../../temporal/batcherClient.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { AssignedPartition, PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { READING } from './commitMetadata.js';
-import { closeEpoch, isFlushed, type ClosableBatcher } from './closeEpoch.js';
+import { closeEpoch, unflushedOf, type ClosableBatcher } from './closeEpoch.js';
 import { mustLeaveLayout } from './startPosition.js';
 import { newEpoch } from './epoch.js';
 import type { Fetching } from './fetching.js';
@@ -16,10 +18,12 @@ import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 const LAYOUT_CHANGE_RETRY_MS = 1_000;
 const FLUSHED_POLL_MS = 500;
+/** A flush may take so long beside `batch.maxDelay` before it is told that a partition waits for it. */
+const FLUSH_PATIENCE_MS = 20_000;
 
 export interface ReadingPlansOptions {
-  readonly pipeline: Pick<PipelineConfig, 'name' | 'layout'>;
-  readonly batchersOf: (layout: Layout) => readonly ClosableBatcher[];
+  readonly pipeline: Pick<PipelineConfig, 'name' | 'layout' | 'settings'>;
+  readonly batchersOf: (layout: Layout) => readonly (ClosableBatcher & Pick<BatcherClient, 'workflowId'>)[];
   readonly fetching: Pick<Fetching, 'seek' | 'resume'>;
   /**
    * Commits at once, if the assignment is still current.
@@ -131,14 +135,28 @@ export class ReadingPlans {
     });
   }
 
-  /** Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. */
+  /**
+   * Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. If one of them is
+   * paused, or cannot flush, that takes until a person helps, so it is told.
+   */
   async #enterLayout(assignment: Assignment, entering: AssignedPartition, closed: PartitionTracker): Promise<void> {
-    const { batchersOf, logger, pipeline } = this.#options;
+    const { batchersOf, logger, pipeline, stateLog } = this.#options;
     const { topic, partition, next, plan } = closed;
     const batchers = batchersOf(plan.layout);
     const isDue = (): boolean => assignment.get(entering) === entering && entering.tracker === closed;
-    await this.#untilDone(assignment, `layout change of ${partitionName(closed)}`, isDue, async (isOver) => {
-      while (!(await this.#questions.next(() => isFlushed(closed, batchers)))) {
+    const what = `layout change of ${partitionName(closed)}`;
+    const dueAtMs = performance.now() + pipeline.settings.batch.maxDelayMs + FLUSH_PATIENCE_MS;
+    await this.#untilDone(assignment, what, isDue, async (isOver) => {
+      for (;;) {
+        const unflushed = await this.#questions.next(() => unflushedOf(closed, batchers));
+        if (unflushed.length === 0) break;
+        if (performance.now() >= dueAtMs && !isOver()) {
+          const names = listed(unflushed.map(({ workflowId }) => workflowId));
+          stateLog.problem(
+            what,
+            `${partitionName(closed)} is not read: it waits until what batchers of the earlier layout have of it is flushed: ${names}. \`ktb status\` says why they do not flush, for example since they are paused`,
+          );
+        }
         await sleep(FLUSHED_POLL_MS);
         if (isOver()) return true;
       }

@@ -2,10 +2,12 @@ import { expect, it } from 'vitest';
 import {
   mustNameBatchers,
   planControl,
+  earlierTargets,
   targetsOf,
   type Failing,
 } from '../../../../src/commands/control/controlPlan.js';
 import { UsageError } from '../../../../src/lib/usageError.js';
+import type { PipelineConfig } from '../../../../src/config/config.js';
 import { parseConfig } from '../../../../src/config/load.js';
 import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
 
@@ -33,6 +35,20 @@ it.each([
 ])('refuses %j', (options, message) => {
   expect(() => ids(options)).toThrow(UsageError);
   expect(() => ids(options)).toThrow(message);
+});
+
+it('a resume of all reaches the batchers of earlier layouts, too', () => {
+  const [orders] = pipelines as [PipelineConfig];
+  const layouts = [
+    orders.layout,
+    { batchers: 1, keyFunction: 'key' },
+    { batchers: 2, keyFunction: 'partition' },
+  ] as const;
+  expect(earlierTargets(orders, layouts).map(({ workflowId }) => workflowId)).toEqual([
+    'ktb:orders:1-key:0',
+    'ktb:orders:2-partition:0',
+    'ktb:orders:2-partition:1',
+  ]);
 });
 
 const running = (status: Partial<BatcherStatus>, failing: Failing | null = null) =>

@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { isIncomplete, type BatcherReport, type PipelineReport } from '../../../../src/commands/status/statusReport.js';
+import {
+  earlierLayouts,
+  isIncomplete,
+  type BatcherReport,
+  type PipelineReport,
+} from '../../../../src/commands/status/statusReport.js';
+import { formatCommitMetadata, READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { ratesBetween, statusText, type StatusSnapshot } from '../../../../src/commands/status/statusView.js';
 import { parseConfig } from '../../../../src/config/load.js';
 import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
@@ -50,6 +56,7 @@ function look(atMs: number, committed: number, overrides: Partial<PipelineReport
     unknown: [],
     members: [{ memberId: 'm', clientId: 'ktb', host: '10.0.0.7', partitions: ['orders/0'] }],
     batchers: [batcher(0, committed)],
+    earlierLayouts: [],
     ...overrides,
   };
   return { atMs, reports: [report] };
@@ -145,4 +152,25 @@ it('a reason or an error with line breaks stays in one line of the table', () =>
     batcher(0, 1, { lastError: 'first\nsecond\r\nthird' }),
   ].map((one) => statusText(look(AT_MS, 1, { batchers: [one] }), config));
   for (const text of texts) expect(text).toMatch(/first second third/);
+});
+
+it('a layout that partitions have not left is shown, with the batchers that hold something, by their ids', () => {
+  const commit = (batchers: number, state: Parameters<typeof formatCommitMetadata>[0]['state'] = READING) => ({
+    committedMetadata: formatCommitMetadata({
+      ...{ epoch: 'e', clusterId: 'c', state },
+      layout: { batchers, keyFunction: 'key' },
+    }),
+  });
+  const before = { batchers: 2, keyFunction: 'key' } as const;
+  const commits = [commit(8), commit(2), commit(2, { type: 'closing' }), { committedMetadata: null }];
+  expect(earlierLayouts(commits, { batchers: 8, keyFunction: 'key' })).toEqual([{ layout: before, partitions: 2 }]);
+
+  const control = { action: 'pause', actor: 'ada', reason: 'table', atMs: 0 } as const;
+  const paused = { ...batcher(1, 0, { paused: true, controls: [control] }), workflowId: 'ktb:orders:2-key:1' };
+  const textOf = (batchers: readonly BatcherReport[]) =>
+    statusText(look(AT_MS, 0, { earlierLayouts: [{ layout: '2-key', partitions: 2, batchers }] }), config);
+  expect(textOf([paused])).toMatch(
+    /2 partitions are still in the earlier layout 2-key, until these batchers have flushed:[^]*ktb:orders:2-key:1.*paused by ada: table/,
+  );
+  expect(textOf([])).toContain('2 partitions are still in the earlier layout 2-key, whose batchers hold nothing');
 });

@@ -1,5 +1,7 @@
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import type { PipelineConfig } from '../../../../src/config/config.js';
+import { parseConfig } from '../../../../src/config/load.js';
 import type { PartitionCommit } from '../../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { LogComparison } from '../../../../src/consumer/partitions/logComparison.js';
@@ -13,6 +15,9 @@ import { LAYOUT, tracker as newTracker } from '../../../support/trackers.js';
 
 const OLD: Layout = { batchers: 2, keyFunction: 'key' };
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+
+const [{ settings }] = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {})
+  .pipelines as [PipelineConfig];
 
 /** A member with one partition, whose old batchers have accepted up to offset 9; what it does is noted in its order. */
 function member() {
@@ -39,6 +44,7 @@ function member() {
   };
   const closedAt: (number | null)[] = [null, null];
   const batchers = closedAt.map((_, index) => ({
+    workflowId: `ktb:orders:2-key:${index}`,
     epochStatus: () => {
       note('asked');
       if (!state.answers) return Promise.reject(new Error('no worker'));
@@ -51,7 +57,7 @@ function member() {
     },
   }));
   const plans = new ReadingPlans({
-    pipeline: { name: 'orders', layout: LAYOUT },
+    pipeline: { name: 'orders', layout: LAYOUT, settings },
     batchersOf: () => batchers,
     fetching: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
     commit: (_, commits: () => readonly PartitionCommit[]) => {
@@ -192,4 +198,26 @@ it('begins nothing behind a plan while it is found out whether the log is still 
   plans.finish(assignment);
   expect(present()).toBe(filling);
   expect(done).toEqual([]);
+});
+
+it('a partition that waits for batchers of the earlier layout that do not flush is told of, with them, and when it goes on', async () => {
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, 'now');
+  onTestFinished(() => clock.mockRestore());
+  const { plans, assignment, state, told, done } = member();
+  state.flushed = false;
+  const closing = newTracker(source, 5, { layout: OLD, state: { type: 'closing' }, end: 10 });
+  assignment.open(closing, 5);
+  closing.advanceTo(10);
+  plans.finish(assignment);
+  // A flush may take its time.
+  clock.mockImplementation(() => now() + 15_000);
+  await eventually(() => expect(done.length).toBeGreaterThan(2));
+  expect(told()).toEqual([]);
+  clock.mockImplementation(() => now() + 60_000);
+  await eventually(() => expect(told()).toHaveLength(1));
+  expect(told()).toEqual([expect.stringMatching(/^orders\/0 is not read.*ktb:orders:2-key:0; ktb:orders:2-key:1/)]);
+  state.flushed = true;
+  await eventually(() => expect(told()).toHaveLength(3));
+  expect(told().at(-1)).toBe('The layout change of orders/0 waits no more');
 });

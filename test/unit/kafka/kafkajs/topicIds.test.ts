@@ -16,15 +16,15 @@ const numbers = (...list: number[]) => `0${list.length + 1}${list.map(int32).joi
 const ANSWER = [
   '00', // The header's tags.
   int32(0),
-  `02${int32(7)}${text('broker-ü')}${int32(9092)}00${'00'}`,
+  `02${int32(7)}${text('broker-ü')}${int32(9092)}0000`,
   text('c1'),
   int32(7),
   '03',
   `0000${text('orders')}${ID}00`,
-  `03${`0000${int32(0)}${int32(7)}${int32(3)}${numbers(7, 8)}${numbers(7)}${numbers()}00`}`,
+  `030000${int32(0)}${int32(7)}${int32(3)}${numbers(7, 8)}${numbers(7)}${numbers()}00`,
   `0005${int32(1)}${int32(-1)}${int32(3)}${numbers(7, 8)}${numbers()}${numbers(7, 8)}00`,
-  `${int32(-2147483648)}01${'05'}02ffff`,
-  `0003${text('gone')}${'00'.repeat(16)}00${'01'}${int32(-2147483648)}00`,
+  `${int32(-2147483648)}010502ffff`,
+  `0003${text('gone')}${'00'.repeat(16)}0001${int32(-2147483648)}00`,
   `${int32(-2147483648)}00`,
 ].join('');
 
