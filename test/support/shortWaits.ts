@@ -8,8 +8,10 @@ const SHORTENED_FROM_MS = 100;
 /**
  * Makes the pauses and intervals of a file's tests, and of what they test, shorter by a factor: what asks again each second does so in a
  * moment. Clocks tell the real time, and bounds that are compared with them stay as they are.
+ *
+ * @returns makes those of the present test as long as ever
  */
-export function useShortWaits(factor: number): void {
+export function useShortWaits(factor: number): () => void {
   const { setInterval } = globalThis;
   const { setTimeout: pause } = timers;
   const shortened = (ms = 0): number => (ms < SHORTENED_FROM_MS ? ms : ms / factor);
@@ -18,9 +20,11 @@ export function useShortWaits(factor: number): void {
     timers.setTimeout = (ms, value, options) => pause(shortened(ms), value, options);
     syncBuiltinESMExports();
   });
-  afterEach(() => {
+  const restore = (): void => {
     globalThis.setInterval = setInterval;
     timers.setTimeout = pause;
     syncBuiltinESMExports();
-  });
+  };
+  afterEach(restore);
+  return restore;
 }

@@ -51,7 +51,7 @@ interface Log {
 const endOf = ({ openFrom, writtenMs }: Log) => openFrom ?? writtenMs.length;
 
 const running: World[] = [];
-useShortWaits(10);
+const waitAtLength = useShortWaits(10);
 afterEach(async () => {
   vi.restoreAllMocks();
   for (const world of running.splice(0)) await world.consumer.drain(performance.now() + 100);
@@ -676,6 +676,8 @@ it('a leader that answers with errors is named after fifteen seconds, no sooner,
 it.each(['NOT_LEADER_OR_FOLLOWER', REFUSED])(
   'an error of a partition that is paused since is not told, since nobody asks: %s',
   async (error) => {
+    // No commit may fall between its steps.
+    waitAtLength();
     const world = new World(2, ', maxBuffered: 1MiB');
     world.textBytes = 20_000;
     world.held = true;
