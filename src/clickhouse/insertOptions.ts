@@ -22,7 +22,7 @@ export interface BatchInsertOptions {
     | 'hasViews'
     | 'mayLoseKnownRows'
     | 'knowsTokens'
-    | 'remembersTokens'
+    | 'rememberedBy'
   >;
   readonly table: string;
   readonly columns: Readonly<Record<string, string>>;

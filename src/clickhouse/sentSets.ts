@@ -21,7 +21,7 @@ export class SentSets {
   /** Sets of this attempt that were answered with success. */
   readonly #answered: Places[] = [];
   #stranded = new Set<number>();
-  #forgotten = false;
+  #rememberedBy: string | null = null;
   /** Earlier attempts may have sent sets that are not known. */
   #incomplete = false;
   #whole: string | undefined;
@@ -51,7 +51,7 @@ export class SentSets {
       this.#unsettled.set(this.tokenOf(places.map((place) => this.#records[place] as SourcedRecord)), places);
     }
     this.#stranded = new Set(rowsOf(notes.stranded ?? []));
-    this.#forgotten = notes.forgotten === true;
+    this.#rememberedBy = notes.rememberedBy ?? null;
   }
 
   #tokenOfAll(): string {
@@ -68,9 +68,12 @@ export class SentSets {
     return this.#journal.complete && !this.#incomplete;
   }
 
-  /** Whether tokens may not have been remembered when unsettled sets were sent. These must not be sent again. */
-  get areForgotten(): boolean {
-    return this.#forgotten;
+  /**
+   * Which tables remembered the tokens when unsettled sets were sent, see `rememberedBy` in tokenWindows.ts. Null if one
+   * may not have, or they were not the same for all sets. Then these must not be sent again.
+   */
+  get rememberedBy(): string | null {
+    return this.#rememberedBy;
   }
 
   /** Whether later attempts would find sets in the journal. */
@@ -93,12 +96,12 @@ export class SentSets {
    * The sets that share rows with it have failed. They must not be sent again: once these rows are in the table, they
    * would come twice.
    *
-   * @param remembered whether there were windows for its token
+   * @param by which tables remember its token
    */
-  async note(rows: readonly BatchRow[], found: FoundRows, remembered: boolean): Promise<void> {
+  async note(rows: readonly BatchRow[], found: FoundRows, by: string | null): Promise<void> {
     const token = this.tokenOf(rows);
     this.#retire(token, rows, found);
-    this.#forgotten = !remembered || (this.#forgotten && this.#unsettled.size > 0);
+    this.#rememberedBy = this.#unsettled.size === 0 || this.#rememberedBy === by ? by : null;
     this.#unsettled.set(
       token,
       rows.map(({ place }) => place),
@@ -108,7 +111,7 @@ export class SentSets {
 
   /** Notes that the tokens of unsettled sets may not be remembered, whatever is known of them later. */
   async forget(): Promise<void> {
-    this.#forgotten = true;
+    this.#rememberedBy = null;
     await this.#save();
   }
 
@@ -198,7 +201,7 @@ export class SentSets {
     await this.#journal.save({
       whole: this.#tokenOfAll(),
       ...this.#noted(),
-      ...(this.#forgotten ? { forgotten: true } : {}),
+      ...(this.#rememberedBy === null ? {} : { rememberedBy: this.#rememberedBy }),
     });
   }
 

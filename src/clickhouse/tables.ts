@@ -17,7 +17,7 @@ import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
-import { knowsTokens, remembersTokens, tokenWindows, type TokenWindow } from './tokenWindows.js';
+import { knowsTokens, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
 import { isReplicated, tableFacts, type TableFacts } from './writtenTables.js';
 
 /** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
@@ -34,7 +34,7 @@ export class ClickHouseTables {
   readonly #limits: ServerLimits;
   readonly #columns: KnownColumns;
   readonly #sender: RowSender;
-  readonly #windows = new Map<string, { readonly askedAtMs: number; readonly answer: Promise<boolean> }>();
+  readonly #windows = new Map<string, { readonly askedAtMs: number; readonly answer: Promise<string | null> }>();
 
   /**
    * @param settings of inserts, in addition to `INSERT_SETTINGS`. Look-ups do not use them, only `QUERY_SETTINGS`
@@ -163,19 +163,21 @@ export class ClickHouseTables {
   /**
    * Whether a table, the targets of its materialized views, their targets and so on all still remember the tokens of an
    * insert of this age, also while it is inserted once more. Undefined if the user may not ask.
+   *
+   * @param by what {@link rememberedBy} gave when it was sent
    */
-  knowsTokens(table: string, ageMs: number): Promise<boolean | undefined> {
-    return knowsTokens(this.#client, this.#named(table), ageMs);
+  knowsTokens(table: string, by: string, ageMs: number): Promise<boolean | undefined> {
+    return knowsTokens(this.#client, this.#named(table), by, ageMs);
   }
 
   /**
-   * Whether a table, the targets of its materialized views and so on have windows for the tokens of what is inserted
-   * now. As they were up to {@link WINDOWS_MAX_AGE_MS} ago, or after {@link forget}, now.
+   * A name for a table, the targets of its materialized views and so on, if all have windows for the tokens of what is
+   * inserted now. Null if one has none. As they were up to {@link WINDOWS_MAX_AGE_MS} ago, or after {@link forget}, now.
    */
-  remembersTokens(table: string): Promise<boolean> {
+  rememberedBy(table: string): Promise<string | null> {
     const known = this.#windows.get(table);
     if (known !== undefined && performance.now() - known.askedAtMs < WINDOWS_MAX_AGE_MS) return known.answer;
-    const answer = remembersTokens(this.#client, this.#named(table));
+    const answer = rememberedBy(this.#client, this.#named(table));
     this.#windows.set(table, { askedAtMs: performance.now(), answer });
     return answer;
   }

@@ -113,18 +113,19 @@ export class TokenSender {
   }
 
   /**
-   * Notes a set, and whether its token is remembered. Later that cannot be told: a window may have been made since.
+   * Notes a set, and by which tables its token is remembered. Later that cannot be told: a window may have been made
+   * since, or another table be in the place of one of them.
    *
    * @throws NotSent if ClickHouse cannot be asked
    */
   async note(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
     const { tables, table } = this.#options;
-    const remembered = await tables.remembersTokens(table).catch((error: unknown) => {
+    const by = await tables.rememberedBy(table).catch((error: unknown) => {
       if (!(error instanceof InsertError)) throw error;
       if (error.kind === 'transient') throw new NotSent(error);
-      return false;
+      return null;
     });
-    await this.sent.note(rows, found, remembered);
+    await this.sent.note(rows, found, by);
   }
 
   /** Whether the table has materialized views. Asked once. */

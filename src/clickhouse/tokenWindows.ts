@@ -2,7 +2,8 @@
  * How long tables remember deduplication tokens.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
-import { quoted, type NamedTable } from './namedTables.js';
+import { createHash } from 'node:crypto';
+import { NO_UUID, quoted, tableKey, type NamedTable } from './namedTables.js';
 import { queryRows, unlessDenied } from './queries.js';
 import { isReplicated, writtenTables, type TableFacts } from './writtenTables.js';
 
@@ -34,31 +35,54 @@ const BUILT_IN_DEFAULTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Whether all tables that an insert writes to have windows for tokens now.
+ * A name for all tables that an insert writes to, if they have windows for tokens now. Null if one has none. Another
+ * table in the place of one of them does not know its tokens, and gives another name.
  *
  * @throws InsertError
  */
-export async function remembersTokens(client: ClickHouseClient, table: NamedTable): Promise<boolean> {
+export async function rememberedBy(client: ClickHouseClient, table: NamedTable): Promise<string | null> {
   const defaults = await unlessDenied(windowDefaults(client), BUILT_IN_DEFAULTS);
-  return (await writtenTables(client, table)).every((facts) => {
+  const written = await writtenTables(client, table);
+  const haveWindows = written.every((facts) => {
     const { blocks, ms } = windowOf(facts, defaults);
     return blocks > 0 && ms > 0;
   });
+  return haveWindows ? nameOf(written) : null;
+}
+
+function nameOf(written: readonly (TableFacts | undefined)[]): string {
+  const ids = written.map((facts) => (facts === undefined ? '' : idOf(facts)));
+  return createHash('sha256').update(ids.sort().join('\n')).digest('hex').slice(0, 16);
+}
+
+/** By the path in Keeper, if it has one of its own: replicas may have different ids. */
+function idOf({ database, name, engine, engineFull, uuid }: TableFacts): string {
+  const path = isReplicated(engine) ? /^\w+\('([^']+)'/.exec(engineFull)?.[1] : undefined;
+  if (path !== undefined && !path.includes('{uuid}')) return path;
+  return uuid === NO_UUID ? tableKey(database, name) : uuid;
 }
 
 /**
  * Whether all tables that an insert writes to still remember the tokens of an insert of this age, also while it is
  * inserted once more. Undefined if the user may not ask.
  *
+ * @param by see {@link rememberedBy}, when it was sent
  * @throws InsertError
  */
-export function knowsTokens(client: ClickHouseClient, table: NamedTable, ageMs: number): Promise<boolean | undefined> {
-  return unlessDenied(allKnowTokens(client, table, ageMs), undefined);
+export function knowsTokens(
+  client: ClickHouseClient,
+  table: NamedTable,
+  by: string,
+  ageMs: number,
+): Promise<boolean | undefined> {
+  return unlessDenied(allKnowTokens(client, table, by, ageMs), undefined);
 }
 
-async function allKnowTokens(client: ClickHouseClient, table: NamedTable, ageMs: number): Promise<boolean> {
+async function allKnowTokens(client: ClickHouseClient, table: NamedTable, by: string, ageMs: number): Promise<boolean> {
   const defaults = await windowDefaults(client);
-  for (const facts of await writtenTables(client, table)) {
+  const written = await writtenTables(client, table);
+  if (nameOf(written) !== by) return false;
+  for (const facts of written) {
     const { blocks, ms } = windowOf(facts, defaults);
     if (facts === undefined || blocks === 0 || ageMs >= ms) return false;
     if ((await blocksSince(client, facts, ageMs)) > blocks) return false;

@@ -128,7 +128,8 @@ export class ViewRepair {
     const { sent } = this.#sender;
     let error = refusal;
     if (refusal !== undefined) this.#limitInserts(rows, refusal);
-    const known = sent.areForgotten ? false : await tables.knowsTokens(table, sent.ageMs());
+    const by = sent.rememberedBy;
+    const known = by === null ? false : await tables.knowsTokens(table, by, sent.ageMs());
     if (known === true) {
       try {
         await this.#sender.send(rows);
@@ -208,7 +209,8 @@ function heldForViews(refusal: InsertError | undefined, known: boolean | undefin
 }
 
 const WAYS_OUT = {
-  true: 'mend the view, or park the batch',
-  false: 'it can no longer be sent again, so park it, and fill the views from the table',
+  true: 'mend the view, and do not fill it: the next attempt does. Or park the batch',
+  false:
+    'it can no longer be sent again, since tokens are forgotten or tables were replaced: park it, and fill the views from the table if they lack its rows',
   undefined: 'let the user read the deduplication windows, as ktb check says, or park the batch',
 } as const;

@@ -50,8 +50,11 @@ export interface InsertNotes {
    * other records are in the table. Nothing of it is sent or judged again.
    */
   readonly done?: NotedRejections;
-  /** True if tokens may not have been remembered when rows were sent. They must not be sent again. */
-  readonly forgotten?: boolean;
+  /**
+   * Stands for the tables that remembered the tokens of all unsettled sets when they were sent. Absent if one may not
+   * have. Then, or if there are other tables in their place, these sets must not be sent again.
+   */
+  readonly rememberedBy?: string;
 }
 
 /** Which records are rejected and why. */

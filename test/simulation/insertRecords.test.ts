@@ -477,7 +477,7 @@ it('a batch is not sent while it cannot be told whether its token is remembered'
   table.hasView = true;
   const away = new InsertError('transient', { code: 'ECONNREFUSED', message: 'away', answered: false });
   const denied = new InsertError('structural', { code: '497', message: 'denied' });
-  const asking = (error: InsertError) => ({ ...table.tables, remembersTokens: () => Promise.reject(error) });
+  const asking = (error: InsertError) => ({ ...table.tables, rememberedBy: () => Promise.reject(error) });
   await expect(insert(table, many(4, 'good'), { tables: asking(away) })).rejects.toBe(away);
   expect(table.insertSizes).toEqual([]);
   expect((await insert(table, many(4, 'good'), { tables: asking(denied) })).inserted).toHaveLength(4);

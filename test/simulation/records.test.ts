@@ -139,7 +139,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       hasViews: () => Promise.resolve(false),
       knowsTokens: () => Promise.resolve(false),
       mayLoseKnownRows: () => Promise.resolve(false),
-      remembersTokens: () => Promise.resolve(false),
+      rememberedBy: () => Promise.resolve(null),
     },
     histories: { anyWasReset: () => Promise.resolve(false) } as unknown as RunHistories,
     publisher: {

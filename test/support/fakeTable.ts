@@ -108,7 +108,7 @@ export class FakeTable {
     hasViews: () => Promise.resolve(this.hasView),
     mayLoseKnownRows: () => Promise.resolve(true),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
-    remembersTokens: () => Promise.resolve(this.remembersTokens !== false),
+    rememberedBy: () => Promise.resolve(this.remembersTokens === false ? null : 'orders'),
     isInserting: () => {
       const isInserting = this.#running.length > 0;
       this.rows.push(...this.#running.splice(0));

@@ -492,7 +492,7 @@ describe('a materialized view that fails', () => {
     const windows = await tables.tokenWindows(table);
     const setting = 'non_replicated_deduplication_window';
     expect(windows).toHaveLength(3);
-    expect(await tables.remembersTokens(table)).toBe(false);
+    expect(await tables.rememberedBy(table)).toBeNull();
     expect(windows[0]).toEqual({ table: `\`default\`.\`${table}\``, setting, blocks: 100, ms: Infinity });
     expect(windows).toContainEqual({ table: `\`default\`.\`${table}_to\``, setting: null, blocks: 0, ms: 0 });
     expect(windows).toContainEqual({
@@ -505,8 +505,8 @@ describe('a materialized view that fails', () => {
 
   it('a user who may not read the server’s own tables is told so, and not knowing tokens is not having forgotten them', async () => {
     const system = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
-    const table = await createTable('id Int64', '', WINDOW);
-    await createView(table, 'id');
+    const { table } = await withViews();
+    const by = (await tables.rememberedBy(table)) ?? '';
     expect(await tables.deniedSystemTables()).toEqual([]);
     for (const denied of [system, ['parts']].map((names) => names.map((name) => `system.${name}`))) {
       const denying = await startDenyingProxy(stack().clickhouse.url, denied);
@@ -517,9 +517,9 @@ describe('a materialized view that fails', () => {
       });
       const asked = new ClickHouseTables(other, 'default');
       expect(await asked.deniedSystemTables()).toEqual(denied);
-      expect(await asked.knowsTokens(table, 0)).toBeUndefined();
-      expect(await asked.tokenWindows(table)).toHaveLength(denied.length === 1 ? 2 : 0);
-      expect(await asked.remembersTokens(table)).toBe(false);
+      expect(await asked.knowsTokens(table, by, 0)).toBeUndefined();
+      expect(await asked.tokenWindows(table)).toHaveLength(denied.length === 1 ? 4 : 0);
+      expect(await asked.rememberedBy(table)).toBe(by);
       expect(await asked.isInserting('none')).toBe(false);
     }
   });
@@ -537,8 +537,8 @@ describe('a materialized view that fails', () => {
       );
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await other(name);
     // What was inserted a moment ago cannot be told from what is inserted now.
-    await eventually(async () => expect(await tables.knowsTokens(table, 0)).toBe(true), 30_000, 500);
-    expect(await tables.remembersTokens(table)).toBe(true);
+    const by = (await tables.rememberedBy(table)) ?? '';
+    await eventually(async () => expect(await tables.knowsTokens(table, by, 0)).toBe(true), 30_000, 500);
     const own = { journal: journal(0) };
     await refuse(7);
     await attemptCut(table, numbered(100), 'beforeAnswer', own);
@@ -601,6 +601,40 @@ describe('a materialized view that fails', () => {
     expect([offsets(rejected), found > 0, missedByViews]).toEqual([[17], true, null]);
     expect(await counts(table)).toEqual(once(19));
     expect(await views()).toEqual([19, 19, 19]);
+  });
+
+  it.each(['best-effort', 'required'] as const)(
+    'and another table with its rows comes in its place, which does not know their token: nothing is doubled there (%s)',
+    async (views) => {
+      const { table } = await withViews();
+      const own = { journal: journal(), views };
+      await attemptCut(table, numbered(100), 'beforeAnswer', own);
+      for (const query of [
+        `CREATE TABLE ${table}_new AS ${table}`,
+        `INSERT INTO ${table}_new SELECT * FROM ${table}`,
+        `EXCHANGE TABLES ${table} AND ${table}_new`,
+      ])
+        await client.command({ query });
+      const again = attempt(table, numbered(100), { ...own, repeated: true });
+      if (views === 'best-effort') expect((await again).missedByViews?.rows).toBe(100);
+      else await expect(again).rejects.toMatchObject({ message: expect.stringContaining('park it') as string });
+      expect(await counts(table)).toEqual(once(100));
+    },
+  );
+
+  it('and is made anew and filled by people: a batch that waits for it is not sent there again', async () => {
+    const { table, refuse } = await withViews();
+    const own = { journal: journal(), views: 'required' as const };
+    await refuse(7);
+    const held = { message: expect.stringContaining('do not fill it') as string };
+    await expect(attempt(table, numbered(100), own)).rejects.toMatchObject(held);
+    await client.command({ query: `DROP TABLE ${table}_c` });
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${table}_c ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW} POPULATE AS SELECT id FROM ${table}`,
+    });
+    const again = attempt(table, numbered(100), { ...own, repeated: true });
+    await expect(again).rejects.toMatchObject({ message: expect.stringContaining('park it') as string });
+    expect([await rowsIn(table), await rowsIn(`${table}_c`)]).toEqual([100, 100]);
   });
 
   it('without a deduplication window nothing is sent twice: it is said, or waits', async () => {

@@ -278,7 +278,7 @@ function halfHeld(values: readonly string[], chunks?: readonly (readonly string[
       });
     },
     hasViews: (name) => of(name).tables.hasViews(name),
-    knowsTokens: (name, ageMs) => of(name).tables.knowsTokens(name, ageMs),
+    knowsTokens: (name, ...asked) => of(name).tables.knowsTokens(name, ...asked),
     foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
     send: (name, rows) => of(name).tables.send(name, rows),
     probe: (name, known) => of(name).tables.probe(name, known),

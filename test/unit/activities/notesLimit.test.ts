@@ -28,8 +28,8 @@ it('messages are left out before tables, and those of the last table first', () 
 
 it('sets that views may lack stay as long as they fit, and where they do not, it is known that some were sent', () => {
   const sent = { whole: 'token', unsettled: [[[0, 9]]] } as const;
-  const notes = { inserts: { ...tablesOf(10, doneOf('x')), sent, other: { ...sent, forgotten: true } } };
-  const other = { ...sent, forgotten: true };
+  const notes = { inserts: { ...tablesOf(10, doneOf('x')), sent, other: { ...sent, rememberedBy: 'x' } } };
+  const other = { ...sent, rememberedBy: 'x' };
   expect(notesWithin(notes, 400).inserts).toEqual({ ...tablesOf(2, doneOf('')), sent, other });
   const incomplete = { whole: 'token', unsettled: [], incomplete: true };
   expect(notesWithin(notes, 150).inserts).toEqual({ sent: incomplete });

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
+import { NO_UUID } from '../../../src/clickhouse/namedTables.js';
 import { createClickHouse } from '../../../src/clickhouse/clients.js';
 import { INSERT_SETTINGS_IF_KNOWN } from '../../../src/config/insertSettings.js';
 
@@ -16,6 +17,8 @@ interface Server {
   readonly failure?: { readonly code: number; readonly text: string };
   /** The table's engine, with its settings. Default: there is no such table. */
   engine?: string;
+  /** The table's id. Default: none. */
+  uuid?: string;
   /** The server's defaults of windows. Default: they may not be asked. */
   readonly windows?: Readonly<Record<string, string>>;
 }
@@ -44,7 +47,11 @@ async function tablesOf(does: Server) {
       response.end('["default","orders","v","DateTime64(3)",""]\n');
     } else if (statement.includes('system.tables')) {
       const engine = does.engine ?? '';
-      response.end(engine === '' ? '' : `${JSON.stringify([engine.split(' ')[0], engine, '', '', '', [], []])}\n`);
+      response.end(
+        engine === ''
+          ? ''
+          : `${JSON.stringify([engine.split(' ')[0], engine, '', does.uuid ?? NO_UUID, '', [], []])}\n`,
+      );
     } else if (statement.includes('merge_tree_settings')) {
       if (windows === undefined) {
         const denied = 'Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)';
@@ -117,18 +124,39 @@ it.each([
   'whether tokens are remembered in "%s", where the server’s defaults are %j: %s',
   async (engine, windows, remembers) => {
     const { tables } = await tablesOf({ knownSettings: [], engine, ...(windows === undefined ? {} : { windows }) });
-    expect(await tables.remembersTokens('orders')).toBe(remembers);
+    expect((await tables.rememberedBy('orders')) !== null).toBe(remembers);
   },
 );
 
 it('windows are asked for once, until an error shows that the table may have been altered', async () => {
   const server: Server = { knownSettings: [], engine: PLAIN, windows: defaults('0') };
   const { tables } = await tablesOf(server);
-  expect(await tables.remembersTokens('orders')).toBe(false);
+  expect(await tables.rememberedBy('orders')).toBeNull();
   server.engine = WITH_WINDOW;
-  expect(await tables.remembersTokens('orders')).toBe(false);
+  expect(await tables.rememberedBy('orders')).toBeNull();
   tables.forget('orders');
-  expect(await tables.remembersTokens('orders')).toBe(true);
+  expect(await tables.rememberedBy('orders')).not.toBeNull();
+});
+
+it.each([
+  [WITH_WINDOW, true],
+  ["ReplicatedMergeTree('/tables/{uuid}/{shard}', '{replica}') ORDER BY v", true],
+  // Replicas that were created one by one have different ids.
+  ["ReplicatedMergeTree('/tables/{shard}/orders', '{replica}') ORDER BY v", false],
+])('another table in the place of one does not remember its tokens: %s, told by its id: %s', async (engine, isById) => {
+  const server: Server = { knownSettings: [], engine, uuid: 'a', windows: defaults('100') };
+  const { tables } = await tablesOf(server);
+  const names: (string | null)[] = [];
+  for (const uuid of ['a', 'a', 'b']) {
+    server.uuid = uuid;
+    tables.forget('orders');
+    names.push(await tables.rememberedBy('orders'));
+  }
+  expect(names[1]).toBe(names[0]);
+  expect(names[2] !== names[0]).toBe(isById);
+  server.engine = engine.replace('orders', 'other');
+  tables.forget('orders');
+  if (!isById) expect(await tables.rememberedBy('orders')).not.toBe(names[0]);
 });
 
 it('an error of the libraries of ClickHouse, which has no name, is an answer: not a stranger’s, for which a batch would wait', async () => {
