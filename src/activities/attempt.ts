@@ -38,6 +38,15 @@ export class Attempt {
   readonly id: string = randomUUID();
   /** A name for this activity. All its attempts have it, and no other activity does. */
   readonly activity: string;
+  /** The run of this activity. If the run that scheduled it was reset, it is another one. */
+  readonly runId: string;
+  /** The {@link id} of the attempt directly before. Undefined if it left no notes: it may have done anything. */
+  readonly previousId: string | undefined;
+  /**
+   * Aborted when the attempt has to end: the worker ends, or the activity was cancelled or given up. The SDK may say
+   * so, or the answer to a heartbeat.
+   */
+  readonly cancellation: AbortSignal;
   readonly #context: Context;
   readonly #beat: Beat;
   readonly #notesBytesMax: number;
@@ -50,10 +59,6 @@ export class Attempt {
   readonly #scheduledAtMs: number;
   readonly #startToCloseTimeoutMs: number;
   readonly #heartbeatTimeoutMs: number;
-  /** The run of this activity. If the run that scheduled it was reset, it is another one. */
-  readonly runId: string;
-  /** The {@link id} of the attempt directly before. Undefined if it left no notes: it may have done anything. */
-  readonly previousId: string | undefined;
   /**
    * Whether a person has reset the activity (`temporal activity reset`). Its attempts are counted from 1 again. Notes
    * may be missing, or come from attempts before the reset.
@@ -99,11 +104,7 @@ export class Attempt {
       attempt.#sendBeat().catch(() => undefined);
     }, BEAT_INTERVAL_MS);
     try {
-      // After a reset the old notes must be replaced first, or the next attempt takes them for ours.
-      if (attempt.#wasReset || !attempt.#isFresh) await attempt.#sendBeat();
-      // So the next attempt has these notes, even if this one ends soon, and knows that they are this attempt's: see
-      // readNotes.
-      else if (attempt.number > 1) await attempt.#sendBeat().catch(() => undefined);
+      await attempt.#sendFirstBeat();
       return await work(attempt);
     } catch (error) {
       // So the next attempt knows that no other one was in between, see `previousId`.
@@ -142,12 +143,6 @@ export class Attempt {
   }
 
   /**
-   * Aborted when the attempt has to end: the worker ends, or the activity was cancelled or given up. The SDK may say
-   * so, or the answer to a heartbeat.
-   */
-  readonly cancellation: AbortSignal;
-
-  /**
    * Leaves notes for the attempts after this one, on whatever worker. Resolves when Temporal has them. If they are too
    * large, some are left out, see {@link notesWithin}.
    *
@@ -157,6 +152,20 @@ export class Attempt {
     this.#notes = notesWithin(notes, this.#notesBytesMax);
     await this.#sendBeat();
     this.mustBeAlive();
+  }
+
+  /**
+   * Sends a heartbeat before the work begins, if one is needed:
+   *
+   * - After a reset it must arrive. It replaces the old notes, which the next attempt would take for ours.
+   * - If the task is not fresh it must arrive. Temporal says whether the attempt still counts.
+   * - In a repeated attempt it should arrive. So the next attempt has these notes, even if this one ends soon, and knows
+   *   that they are this attempt's: see `readNotes`.
+   * - In a first attempt none is needed.
+   */
+  async #sendFirstBeat(): Promise<void> {
+    if (this.#wasReset || !this.#isFresh) await this.#sendBeat();
+    else if (this.number > 1) await this.#sendBeat().catch(() => undefined);
   }
 
   #sendBeat(): Promise<void> {
