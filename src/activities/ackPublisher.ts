@@ -17,8 +17,8 @@ export interface AckPublisherOptions {
 export interface AckBatch {
   /** The id of the batch. */
   readonly id: string;
-  /** Names the activity, see `Attempt.activity`. */
-  readonly activity: string;
+  /** See `Attempt.activityKey`. */
+  readonly activityKey: string;
   readonly status: AckStatus;
   readonly answered: readonly Answered[];
   /** Called right before each effect. Throws if this attempt may have no more effects. */
@@ -45,8 +45,8 @@ export class AckPublisher {
    *
    * @throws PublishError if a topic that did not take this batch's acknowledgements is still away
    */
-  mustBeAnswerable(activity: string, status: AckStatus): void {
-    for (const topic of this.#options.memos.of(activity).acks?.[status]?.away ?? [])
+  mustBeAnswerable(activityKey: string, status: AckStatus): void {
+    for (const topic of this.#options.memos.of(activityKey).acks?.[status]?.away ?? [])
       this.#options.publisher.mustBeUp(topic);
   }
 
@@ -58,9 +58,9 @@ export class AckPublisher {
    * @throws PublishError if not all are published
    */
   async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
-    const { activity, status } = batch;
+    const { activityKey, status } = batch;
     const { groups, fallbacks, unknown } = await this.#route(reply, batch.answered);
-    const earlier = this.#options.memos.of(activity).acks?.[status];
+    const earlier = this.#options.memos.of(activityKey).acks?.[status];
     const before = earlier?.published;
     const isThere = ([topic, group]: [string, readonly Answered[]]): boolean =>
       group.length === 0 || before?.get(topic) === digest(group);
@@ -95,9 +95,9 @@ export class AckPublisher {
     return fallbacks;
   }
 
-  /** From now on, acknowledgements of this status are for other records. */
-  expectOthers(activity: string, status: AckStatus): void {
-    this.#note({ activity, status }, undefined);
+  /** Forgets what was published with this status. From now on its acknowledgements are for other records. */
+  forgetPublished(activityKey: string, status: AckStatus): void {
+    this.#note({ activityKey, status }, undefined);
   }
 
   /** @returns why the topic did not take them. Undefined if it did, now or in an earlier attempt */
@@ -184,9 +184,9 @@ export class AckPublisher {
     }
   }
 
-  #note({ activity, status }: Pick<AckBatch, 'activity' | 'status'>, acks: PublishedAcks | undefined): void {
+  #note({ activityKey, status }: Pick<AckBatch, 'activityKey' | 'status'>, acks: PublishedAcks | undefined): void {
     const { memos } = this.#options;
-    memos.note(activity, { acks: { ...memos.of(activity).acks, [status]: acks } });
+    memos.note(activityKey, { acks: { ...memos.of(activityKey).acks, [status]: acks } });
   }
 }
 

@@ -28,8 +28,8 @@ export class Answers {
   }
 
   /** See {@link AckPublisher.mustBeAnswerable}. */
-  mustBeAnswerable({ activity }: Attempt, status: AckStatus): void {
-    this.#acks.mustBeAnswerable(activity, status);
+  mustBeAnswerable({ activityKey }: Attempt, status: AckStatus): void {
+    this.#acks.mustBeAnswerable(activityKey, status);
   }
 
   /** @throws PublishError if not all are published */
@@ -44,8 +44,8 @@ export class Answers {
       const mustBeAlive = (): void => {
         attempt.mustBeAlive();
       };
-      const { activity } = attempt;
-      const fallbacks = await this.#acks.publish(reply, { id, activity, status, answered, mustBeAlive });
+      const { activityKey } = attempt;
+      const fallbacks = await this.#acks.publish(reply, { id, activityKey, status, answered, mustBeAlive });
       if (fallbacks === null) return;
       for (const [cause, count] of fallbacks) this.#metrics.replyFallbacks.inc({ pipeline, cause }, count);
       this.#metrics.acks.inc({ pipeline, status }, answered.length);
@@ -62,8 +62,8 @@ export class Answers {
   ): Promise<readonly Unconfirmed[]> {
     if (requests.length === 0) return [];
     attempt.mustBeAlive();
-    const { activity } = attempt;
-    const unconfirmed = await this.#confirmer.confirm(pipeline, { id, activity, status, requests });
+    const { activityKey } = attempt;
+    const unconfirmed = await this.#confirmer.confirm(pipeline, { id, activityKey, status, requests });
     this.#observeEndToEnd(pipeline, requests);
     return unconfirmed;
   }
@@ -73,9 +73,9 @@ export class Answers {
     return this.#confirmer.deliver(pipeline, unconfirmed);
   }
 
-  /** See {@link AckPublisher.expectOthers}. */
-  expectOtherAcks({ activity }: Attempt, status: AckStatus): void {
-    this.#acks.expectOthers(activity, status);
+  /** See {@link AckPublisher.forgetPublished}. */
+  forgetPublishedAcks({ activityKey }: Attempt, status: AckStatus): void {
+    this.#acks.forgetPublished(activityKey, status);
   }
 
   #observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {

@@ -36,8 +36,8 @@ export class Attempt {
   readonly number: number;
   /** A random name, which no other attempt has. */
   readonly id: string = randomUUID();
-  /** A name for this activity. All its attempts have it, and no other activity does. */
-  readonly activity: string;
+  /** Names this activity: its run and its id. All its attempts have it, and no other activity does. */
+  readonly activityKey: string;
   /** The run of this activity. If the run that scheduled it was reset, it is another one. */
   readonly runId: string;
   /** The {@link id} of the attempt directly before. Undefined if it left no notes: it may have done anything. */
@@ -89,7 +89,7 @@ export class Attempt {
     if (this.#isFresh) this.#lastBeat = earlier(this.#startedAt, waitedMs + CLOCKS_DIFFER_MS);
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
-    this.activity = `${this.runId}/${context.info.activityId}`;
+    this.activityKey = `${this.runId}/${context.info.activityId}`;
     this.#scheduledAtMs = scheduledTimestampMs;
     this.#startToCloseTimeoutMs = startToCloseTimeoutMs;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs ?? Infinity;

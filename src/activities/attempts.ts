@@ -141,7 +141,7 @@ export class Attempts {
       if (attempt.isRepeated) flushRetries.inc({ pipeline });
       const result = await work(attempt);
       outcome = 'ok';
-      this.#dependencies.memos.forget(attempt.activity);
+      this.#dependencies.memos.forget(attempt.activityKey);
       return result;
     } finally {
       flushAttempts.inc({ pipeline, batcher, outcome });

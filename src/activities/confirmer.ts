@@ -12,8 +12,8 @@ const CONCURRENCY = 32;
 export interface DecidedRequests {
   /** The id of the batch. */
   readonly id: string;
-  /** Names the activity, see `Attempt.activity`. */
-  readonly activity: string;
+  /** See `Attempt.activityKey`. */
+  readonly activityKey: string;
   readonly status: AckStatus;
   readonly requests: readonly (SourcedRecord & { readonly rejection?: Rejection })[];
 }
@@ -39,17 +39,19 @@ export class Confirmer {
    */
   async confirm(
     pipeline: string,
-    { id, activity, status, requests }: DecidedRequests,
+    { id, activityKey, status, requests }: DecidedRequests,
   ): Promise<readonly Unconfirmed[]> {
     const { memos } = this.#options;
-    const before = memos.of(activity).confirmed?.[status];
+    const before = memos.of(activityKey).confirmed?.[status];
     const told = digest(requests);
     if (before?.requests === told) return before.unconfirmed;
     const unconfirmed = await this.deliver(
       pipeline,
       requests.map(({ source, record, rejection }) => confirmationOf(source, record, { status, batch: id, rejection })),
     );
-    memos.note(activity, { confirmed: { ...memos.of(activity).confirmed, [status]: { requests: told, unconfirmed } } });
+    memos.note(activityKey, {
+      confirmed: { ...memos.of(activityKey).confirmed, [status]: { requests: told, unconfirmed } },
+    });
     return unconfirmed;
   }
 

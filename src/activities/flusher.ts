@@ -50,7 +50,7 @@ export class Flusher {
     this.#answers.mustBeAnswerable(attempt, 'inserted');
     const { skipped, toInsert } = withoutSkipped(batch);
     // Inserts, unless the attempt before has inserted and only could not acknowledge.
-    const { insert } = this.#memos.of(attempt.activity);
+    const { insert } = this.#memos.of(attempt.activityKey);
     const outcome =
       insert?.attemptId !== attempt.id
         ? await timed(this.#metrics, pipeline, 'insert', () =>
@@ -59,7 +59,7 @@ export class Flusher {
         : judgeByName(toInsert.records, insert.verdicts);
     const { inserted, rejected, found } = outcome;
     this.#metrics.foundRows.inc({ pipeline }, found);
-    this.#memos.note(attempt.activity, { insert: { verdicts: verdictsOf(rejected), attemptId: attempt.id } });
+    this.#memos.note(attempt.activityKey, { insert: { verdicts: verdictsOf(rejected), attemptId: attempt.id } });
     const requests = await this.#answer(toInsert, skipped, inserted, attempt);
     this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
@@ -111,7 +111,8 @@ export class Flusher {
     try {
       await this.#answers.acknowledge(batch, batch.destination, 'skipped', skipped, attempt);
       await this.#answers.acknowledge(batch, batch.destination, 'inserted', inserted, attempt);
-      this.#answers.expectOtherAcks(attempt, 'inserted');
+      // The rest of the batch gets the same status later.
+      this.#answers.forgetPublishedAcks(attempt, 'inserted');
     } catch (error) {
       // It is retried with the batch, which is held in any case.
       if (error instanceof PublishError) return;

@@ -53,7 +53,7 @@ const KEPT_FOR_MS = 10 * 60_000;
 
 const NOTHING: BatchMemo = {};
 
-/** The memos of batches, by the name of the activity, see `Attempt.activity`. A full store forgets the oldest one. */
+/** The memos of batches, by `Attempt.activityKey`. A full store forgets the oldest one. */
 export class BatchMemos {
   readonly #memos = new Map<string, { readonly memo: BatchMemo; readonly untilMs: number }>();
   readonly #now: () => number;
@@ -66,30 +66,30 @@ export class BatchMemos {
    * To be called when an attempt begins. What the insert has come to counts for it if the attempt directly before it knew
    * that, in this process. Otherwise another worker's attempt was in between, and may have inserted what was rejected.
    */
-  begin({ activity, id, previousId }: Pick<Attempt, 'activity' | 'id' | 'previousId'>): void {
-    const { insert } = this.of(activity);
+  begin({ activityKey, id, previousId }: Pick<Attempt, 'activityKey' | 'id' | 'previousId'>): void {
+    const { insert } = this.of(activityKey);
     if (insert !== undefined && insert.attemptId === previousId)
-      this.note(activity, { insert: { ...insert, attemptId: id } });
+      this.note(activityKey, { insert: { ...insert, attemptId: id } });
   }
 
   /** Empty if nothing is known. */
-  of(activity: string): BatchMemo {
-    const entry = this.#memos.get(activity);
+  of(activityKey: string): BatchMemo {
+    const entry = this.#memos.get(activityKey);
     return entry !== undefined && this.#now() < entry.untilMs ? entry.memo : NOTHING;
   }
 
   /** Notes these parts. They replace what was known about them. */
-  note(activity: string, parts: BatchMemo): void {
-    const memo = { ...this.of(activity), ...parts };
-    this.#memos.delete(activity);
+  note(activityKey: string, parts: BatchMemo): void {
+    const memo = { ...this.of(activityKey), ...parts };
+    this.#memos.delete(activityKey);
     const [oldest] = this.#memos.keys();
     if (oldest !== undefined && this.#memos.size >= MEMOS_MAX) this.#memos.delete(oldest);
-    this.#memos.set(activity, { memo, untilMs: this.#now() + KEPT_FOR_MS });
+    this.#memos.set(activityKey, { memo, untilMs: this.#now() + KEPT_FOR_MS });
   }
 
   /** Forgets an activity that is done: no attempt of it follows. */
-  forget(activity: string): void {
-    this.#memos.delete(activity);
+  forget(activityKey: string): void {
+    this.#memos.delete(activityKey);
   }
 }
 

@@ -30,13 +30,14 @@ export function rejectRecords({
       const letters = records.filter(({ record }) => record.tooLargeBytes === undefined);
       const unconfirmed = await answers.confirm(spec, 'rejected', requests, attempt);
       await timed(metrics, pipeline, 'reject', async () => {
-        if (letters.length > 0 && memos.of(attempt.activity).deadLetters === undefined) {
+        if (letters.length > 0 && memos.of(attempt.activityKey).deadLetters === undefined) {
           attempt.mustBeAlive();
           await publishDeadLetters(publisher, destination.deadLetterTopic, pipeline, letters);
           for (const { rejection } of letters) metrics.deadLetters.inc({ pipeline, code: rejection.code });
           // If the acknowledgements fail, the repeated attempt does not publish the dead letters again.
-          memos.note(attempt.activity, { deadLetters: true });
+          memos.note(attempt.activityKey, { deadLetters: true });
         }
+        // Only now: dead letters do not wait for a reply topic that is away.
         answers.mustBeAnswerable(attempt, 'rejected');
         await answers.acknowledge(spec, destination, 'rejected', records, attempt);
       });

@@ -63,11 +63,11 @@ export class Unpacker {
   ): Promise<void> {
     const { publisher, metrics, logger, memos } = this.#dependencies;
     // A repeated attempt does not publish them again.
-    if (memos.of(attempt.activity).deadLetters !== undefined) return;
+    if (memos.of(attempt.activityKey).deadLetters !== undefined) return;
     attempt.mustBeAlive();
     await publishUnreadableChunks(publisher, { pipeline, batcher, batch: id, deadLetterTopic, reason, chunks });
     metrics.deadLetters.inc({ pipeline, code: UNREADABLE_CHUNK }, chunks.length);
-    memos.note(attempt.activity, { deadLetters: true });
+    memos.note(attempt.activityKey, { deadLetters: true });
     for (const { chunk, message } of chunks) {
       const segments = chunk.segments.map(({ topic, partition, from, to, records }) => {
         return { topic, partition, offsets: `${from + 1} to ${to}`, records };

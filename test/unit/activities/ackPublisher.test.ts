@@ -48,7 +48,7 @@ function broker() {
   const publish = (list: readonly Answered[], status: AckStatus = 'inserted') =>
     acks.publish(reply, {
       id: 'batch',
-      activity: 'activity',
+      activityKey: 'activity',
       status,
       answered: list,
       mustBeAlive: () => undefined,
@@ -180,7 +180,7 @@ it('a topic that may be asked for, but not written to, holds no batch, nor the b
     acks.mustBeAnswerable(activity, 'inserted');
     const fallbacks = await acks.publish(reply, {
       id: activity,
-      activity,
+      activityKey: activity,
       status: 'inserted',
       answered: [answered(1, { topic: 'a' })],
       mustBeAlive: () => undefined,

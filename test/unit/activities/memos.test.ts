@@ -34,7 +34,7 @@ it('remembers a thousand batches, those of which something was noted last', () =
 it('what an insert has come to counts for the next attempt, if that is of this process too, and for no later one', () => {
   const memos = new BatchMemos();
   const begins = (id: string, previousId?: string) => {
-    memos.begin({ activity: 'a', id, previousId });
+    memos.begin({ activityKey: 'a', id, previousId });
     return memos.of('a').insert?.attemptId === id;
   };
   memos.note('a', { insert: insertOf('1'), deadLetters: true });
