@@ -49,14 +49,14 @@ export class Flusher {
     const { pipeline, reason } = batch;
     this.#answers.mustBeAnswerable(attempt, 'inserted');
     const { skipped, toInsert } = withoutSkipped(batch);
-    // Inserts, unless the attempt before has inserted and only could not acknowledge.
-    const { insert } = this.#memos.of(attempt.activityKey);
+    // Known if the attempt before has inserted, and only could not acknowledge.
+    const known = this.#memos.verdictsFor(attempt);
     const outcome =
-      insert?.attemptId !== attempt.id
+      known === undefined
         ? await timed(this.#metrics, pipeline, 'insert', () =>
             this.#tableInserts.insert(toInsert, attempt, () => this.#acknowledgeEarly(toInsert, skipped, attempt)),
           )
-        : judgeByName(toInsert.records, insert.verdicts);
+        : judgeByName(toInsert.records, known);
     const { inserted, rejected, found } = outcome;
     this.#metrics.foundRows.inc({ pipeline }, found);
     this.#memos.note(attempt.activityKey, { insert: { verdicts: verdictsOf(rejected), attemptId: attempt.id } });

@@ -64,12 +64,19 @@ export class BatchMemos {
 
   /**
    * To be called when an attempt begins. What the insert has come to counts for it if the attempt directly before it knew
-   * that, in this process. Otherwise another worker's attempt was in between, and may have inserted what was rejected.
+   * that, in this process: then it is put down as known to this attempt, see {@link verdictsFor}. Otherwise another
+   * worker's attempt was in between, and may have inserted what was rejected.
    */
   begin({ activityKey, id, previousId }: Pick<Attempt, 'activityKey' | 'id' | 'previousId'>): void {
     const { insert } = this.of(activityKey);
     if (insert !== undefined && insert.attemptId === previousId)
       this.note(activityKey, { insert: { ...insert, attemptId: id } });
+  }
+
+  /** What an insert has come to, if this attempt or the one directly before it knows that. */
+  verdictsFor({ activityKey, id }: Pick<Attempt, 'activityKey' | 'id'>): Verdicts | undefined {
+    const { insert } = this.of(activityKey);
+    return insert?.attemptId === id ? insert.verdicts : undefined;
   }
 
   /** Empty if nothing is known. */
@@ -97,11 +104,11 @@ export class BatchMemos {
  * A digest of a list of records. If a verdict has changed since, the list is another one, and does not count as
  * answered.
  */
-export function digest(answered: readonly SourcedRecord[]): number {
-  let hash = answered.length;
+export function digest(records: readonly SourcedRecord[]): number {
+  let hash = records.length;
   let topic = '';
   let ofTopic = 0;
-  for (const { source, record } of answered) {
+  for (const { source, record } of records) {
     if (source.topic !== topic) {
       topic = source.topic;
       ofTopic = crc32.buf(Buffer.from(topic));
