@@ -4,7 +4,7 @@ import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { AckStatus } from '../protocol/ack.js';
 import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';
 import type { ReplySettings } from '../protocol/settings.js';
-import { ackMessages, amendAck, type Answered } from './acks.js';
+import { ackMessages, amendAck, type DecidedRecord } from './acks.js';
 import { digest, type BatchMemos, type PublishedAcks } from './memos.js';
 
 export interface AckPublisherOptions {
@@ -20,7 +20,7 @@ export interface AckBatch {
   /** See `Attempt.activityKey`. */
   readonly activityKey: string;
   readonly status: AckStatus;
-  readonly answered: readonly Answered[];
+  readonly records: readonly DecidedRecord[];
   /** Called right before each effect. Throws if this attempt may have no more effects. */
   readonly mustBeAlive: () => void;
 }
@@ -59,16 +59,16 @@ export class AckPublisher {
    */
   async publish(reply: ReplySettings, batch: AckBatch): Promise<Fallbacks | null> {
     const { activityKey, status } = batch;
-    const { groups, fallbacks, unknown } = await this.#route(reply, batch.answered);
+    const { groups, fallbacks, unknown } = await this.#route(reply, batch.records);
     const earlier = this.#options.memos.of(activityKey).acks?.[status];
     const before = earlier?.published;
-    const isThere = ([topic, group]: [string, readonly Answered[]]): boolean =>
+    const isThere = ([topic, group]: [string, readonly DecidedRecord[]]): boolean =>
       group.length === 0 || before?.get(topic) === digest(group);
     if (earlier?.away.length === 0 && unknown.size === 0 && [...groups].every(isThere)) {
       this.#note(batch, earlier);
       return null;
     }
-    const published = new Map<string, readonly Answered[]>();
+    const published = new Map<string, readonly DecidedRecord[]>();
     const failures = [...unknown.values()];
     // The pipeline's own topic comes last, because it also gets what another topic refuses.
     let own = groups.get(reply.topic) ?? [];
@@ -78,7 +78,7 @@ export class AckPublisher {
       if (failure === undefined) published.set(topic, group);
       else if (failure.refused) {
         count(fallbacks, 'missing_topic', group.length);
-        own = own.concat(group.map(({ replyPartition: _, ...answered }) => answered));
+        own = own.concat(group.map(({ replyPartition: _, ...record }) => record));
       } else failures.push(failure);
     }
     if (!unknown.has(reply.topic)) {
@@ -103,7 +103,7 @@ export class AckPublisher {
   /** @returns why the topic did not take them. Undefined if it did, now or in an earlier attempt */
   async #publishGroup(
     topic: string,
-    group: readonly Answered[],
+    group: readonly DecidedRecord[],
     reply: ReplySettings,
     { id, status, mustBeAlive }: AckBatch,
     before: PublishedAcks['published'] | undefined,
@@ -125,20 +125,20 @@ export class AckPublisher {
    */
   async #route(
     reply: ReplySettings,
-    answered: readonly Answered[],
+    records: readonly DecidedRecord[],
   ): Promise<{
-    groups: Map<string, readonly Answered[]>;
+    groups: Map<string, readonly DecidedRecord[]>;
     fallbacks: Map<FallbackCause, number>;
     unknown: ReadonlyMap<string, PublishError>;
   }> {
     const fallbacks = new Map<FallbackCause, number>();
     const unknown = new Map<string, PublishError>();
     // Acknowledgements are the most expensive step. So if no record asks for anything, nothing is done here.
-    const firstAsking = answered.findIndex(({ record }) => replyRequest(record.headers) !== undefined);
-    if (firstAsking < 0) return { groups: new Map([[reply.topic, answered]]), fallbacks, unknown };
-    const own = answered.slice(0, firstAsking);
+    const firstAsking = records.findIndex(({ record }) => replyRequest(record.headers) !== undefined);
+    if (firstAsking < 0) return { groups: new Map([[reply.topic, records]]), fallbacks, unknown };
+    const own = records.slice(0, firstAsking);
     const groups = new Map([[reply.topic, own]]);
-    const asking = answered.slice(firstAsking);
+    const asking = records.slice(firstAsking);
     const requests = asking.map(({ record }) => replyRequest(record.headers));
     const wanted = new Set(
       requests.flatMap((request) => (request === undefined ? [] : (request.topic ?? reply.topic))),

@@ -5,8 +5,8 @@ import { placeName, type RecordPlace, type RecordSource } from '../protocol/reco
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
-/** A record that is done, with its rejection if it was rejected. */
-export interface Answered extends SourcedRecord {
+/** A record whose answer is decided, with its rejection if it was rejected. */
+export interface DecidedRecord extends SourcedRecord {
   readonly rejection?: Rejection;
   /** The partition for its acknowledgement. Without one the key decides. */
   readonly replyPartition?: number;
@@ -17,13 +17,13 @@ export interface Answered extends SourcedRecord {
  * batch.
  */
 export function* ackMessages(
-  answered: readonly Answered[],
+  records: readonly DecidedRecord[],
   copyHeaders: readonly string[],
   status: AckStatus,
   batch: string,
 ): Iterable<OutgoingMessage> {
   const valuesOf = new Map<RecordSource, ReturnType<typeof ackValues>>();
-  for (const { source, record, rejection, replyPartition } of answered) {
+  for (const { source, record, rejection, replyPartition } of records) {
     let valueOf = valuesOf.get(source);
     if (valueOf === undefined) {
       valueOf = ackValues(source, status, batch);

@@ -4,7 +4,7 @@ import { NO_TIMESTAMP } from '../protocol/record.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
 import { AckPublisher } from './ackPublisher.js';
-import type { Answered } from './acks.js';
+import type { DecidedRecord } from './acks.js';
 import type { Attempt } from './attempt.js';
 import { Confirmer } from './confirmer.js';
 import type { ActivityDependencies } from './dependencies.js';
@@ -37,27 +37,27 @@ export class Answers {
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
     { reply }: Pick<Destination, 'reply'>,
     status: AckStatus,
-    answered: readonly Answered[],
+    records: readonly DecidedRecord[],
     attempt: Attempt,
   ): Promise<void> {
-    if (reply !== undefined && answered.length > 0) {
+    if (reply !== undefined && records.length > 0) {
       const mustBeAlive = (): void => {
         attempt.mustBeAlive();
       };
       const { activityKey } = attempt;
-      const fallbacks = await this.#acks.publish(reply, { id, activityKey, status, answered, mustBeAlive });
+      const fallbacks = await this.#acks.publish(reply, { id, activityKey, status, records, mustBeAlive });
       if (fallbacks === null) return;
       for (const [cause, count] of fallbacks) this.#metrics.replyFallbacks.inc({ pipeline, cause }, count);
-      this.#metrics.acks.inc({ pipeline, status }, answered.length);
+      this.#metrics.acks.inc({ pipeline, status }, records.length);
     }
-    this.#observeEndToEnd(pipeline, answered);
+    this.#observeEndToEnd(pipeline, records);
   }
 
   /** Answers requesters, once, even if the attempt is repeated for other reasons. */
   async confirm(
     { pipeline, id }: Pick<BatchSpec, 'pipeline' | 'id'>,
     status: AckStatus,
-    requests: readonly Answered[],
+    requests: readonly DecidedRecord[],
     attempt: Attempt,
   ): Promise<readonly Unconfirmed[]> {
     if (requests.length === 0) return [];
@@ -78,9 +78,9 @@ export class Answers {
     this.#acks.forgetPublished(activityKey, status);
   }
 
-  #observeEndToEnd(pipeline: string, answered: readonly Answered[]): void {
+  #observeEndToEnd(pipeline: string, records: readonly DecidedRecord[]): void {
     const nowMs = Date.now();
-    for (const { record } of answered) {
+    for (const { record } of records) {
       if (record.timestampMs !== NO_TIMESTAMP)
         this.#metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
     }

@@ -12,8 +12,8 @@ export class InsertReports {
     this.#dependencies = dependencies;
   }
 
-  /** An insert of some of a batch's rows was answered. */
-  answered(pipeline: string, outcome: 'ok' | 'failed', rows: number): void {
+  /** An insert of some of a batch's rows has ended. */
+  ended(pipeline: string, outcome: 'ok' | 'failed', rows: number): void {
     const { inserts, insertRows } = this.#dependencies.metrics;
     inserts.inc({ pipeline, outcome });
     if (outcome === 'ok') insertRows.observe({ pipeline }, rows);

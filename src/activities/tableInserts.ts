@@ -134,7 +134,7 @@ export class TableInserts {
         attempt.mustBeAlive();
       },
       onInsert: (outcome, rows) => {
-        this.#reports.answered(pipeline, outcome, rows);
+        this.#reports.ended(pipeline, outcome, rows);
       },
     };
   }

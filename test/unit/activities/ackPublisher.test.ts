@@ -1,6 +1,6 @@
 import type { Producer, ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { amendAck, type Answered } from '../../../src/activities/acks.js';
+import { amendAck, type DecidedRecord } from '../../../src/activities/acks.js';
 import { AckPublisher } from '../../../src/activities/ackPublisher.js';
 import { BatchMemos } from '../../../src/activities/memos.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
@@ -12,7 +12,7 @@ import { record } from '../../support/records.js';
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
 const reply = { topic: 'own', copyHeaders: [], allowTopics: ['a', 'b'] };
 
-function answered(offset: number, asked?: { topic?: string; partition?: string }): Answered {
+function decided(offset: number, asked?: { topic?: string; partition?: string }): DecidedRecord {
   const headers = Object.entries({ kafka_replyTopic: asked?.topic, kafka_replyPartition: asked?.partition });
   const present = headers.flatMap(([name, text]) => (text === undefined ? [] : [[name, Buffer.from(text)] as const]));
   return { source, record: record(offset, { headers: present }) };
@@ -45,12 +45,12 @@ function broker() {
       },
     },
   });
-  const publish = (list: readonly Answered[], status: AckStatus = 'inserted') =>
+  const publish = (list: readonly DecidedRecord[], status: AckStatus = 'inserted') =>
     acks.publish(reply, {
       id: 'batch',
       activityKey: 'activity',
       status,
-      answered: list,
+      records: list,
       mustBeAlive: () => undefined,
     });
   const offsets = () =>
@@ -65,24 +65,20 @@ function broker() {
 
 it('looks nothing up where no record asks for anything, and asks once for each topic otherwise', async () => {
   const { publish, lookUps } = broker();
-  await publish([answered(1), answered(2)]);
+  await publish([decided(1), decided(2)]);
   expect(lookUps).toEqual([]);
-  await publish([
-    answered(1, { topic: 'a' }),
-    answered(2, { topic: 'a', partition: '1' }),
-    answered(3, { topic: 'x' }),
-  ]);
+  await publish([decided(1, { topic: 'a' }), decided(2, { topic: 'a', partition: '1' }), decided(3, { topic: 'x' })]);
   expect(lookUps).toEqual(['a']);
 });
 
 it('keeps the order of a topic’s acknowledgements', async () => {
   const { publish, offsets, topics } = broker();
   await publish([
-    answered(1),
-    answered(2, { topic: 'a' }),
-    answered(3, { topic: 'x' }),
-    answered(4),
-    answered(5, { topic: 'a' }),
+    decided(1),
+    decided(2, { topic: 'a' }),
+    decided(3, { topic: 'x' }),
+    decided(4),
+    decided(5, { topic: 'a' }),
   ]);
   expect(offsets()).toEqual({ own: [1, 3, 4], a: [2, 5] });
   expect(topics['a']?.every(({ partition }) => partition === undefined)).toBe(true);
@@ -90,7 +86,7 @@ it('keeps the order of a topic’s acknowledgements', async () => {
 
 it('one topic that is away keeps no other from its acknowledgements, and those come once', async () => {
   const { acks, publish, offsets, failing } = broker();
-  const list = [answered(1), answered(2, { topic: 'a' }), answered(3, { topic: 'b' })];
+  const list = [decided(1), decided(2, { topic: 'a' }), decided(3, { topic: 'b' })];
   failing.set('a', { refused: false });
   await expect(publish(list)).rejects.toThrow('topic a takes no messages');
   expect(offsets()).toEqual({ own: [1], b: [3] });
@@ -104,7 +100,7 @@ it('one topic that is away keeps no other from its acknowledgements, and those c
 
 it('a topic whose partitions nobody knows now keeps no other from its acknowledgements, and those come once', async () => {
   const { publish, offsets, unknown } = broker();
-  const list = [answered(1, { topic: 'a' }), answered(2), answered(3, { topic: 'b' }), answered(4, { topic: 'a' })];
+  const list = [decided(1, { topic: 'a' }), decided(2), decided(3, { topic: 'b' }), decided(4, { topic: 'a' })];
   unknown.add('a');
   await expect(publish(list)).rejects.toThrow('no leader');
   expect(offsets()).toEqual({ own: [2], b: [3] });
@@ -114,7 +110,7 @@ it('a topic whose partitions nobody knows now keeps no other from its acknowledg
   // One that asks for a partition of the pipeline's own topic.
   const other = broker();
   other.unknown.add('own');
-  const ofOwn = [answered(1, { topic: 'a' }), answered(2, { partition: '1' }), answered(3)];
+  const ofOwn = [decided(1, { topic: 'a' }), decided(2, { partition: '1' }), decided(3)];
   await expect(other.publish(ofOwn)).rejects.toThrow('no leader');
   other.unknown.clear();
   await other.publish(ofOwn);
@@ -123,8 +119,8 @@ it('a topic whose partitions nobody knows now keeps no other from its acknowledg
 
 it('what is published for one status comes once, however often another one of the same activity fails', async () => {
   const { memos, publish, offsets, failing } = broker();
-  const skipped = [answered(1), answered(2), answered(3)];
-  const inserted = [answered(4, { topic: 'a' })];
+  const skipped = [decided(1), decided(2), decided(3)];
+  const inserted = [decided(4, { topic: 'a' })];
   failing.set('a', { refused: false });
   expect(await publish(skipped, 'skipped')).toEqual(new Map());
   await expect(publish(inserted)).rejects.toThrow('topic a takes no messages');
@@ -144,16 +140,16 @@ it('what is published for one status comes once, however often another one of th
 it('a verdict that changed between attempts is answered, although its topic had acknowledgements of the batch', async () => {
   const { publish, offsets, failing } = broker();
   failing.set('a', { refused: false });
-  await expect(publish([answered(1), answered(2, { topic: 'a' })])).rejects.toThrow();
+  await expect(publish([decided(1), decided(2, { topic: 'a' })])).rejects.toThrow();
   failing.clear();
-  await publish([answered(1), answered(5), answered(2, { topic: 'a' })]);
+  await publish([decided(1), decided(5), decided(2, { topic: 'a' })]);
   expect(offsets()).toEqual({ own: [1, 1, 5], a: [2] });
 });
 
 it('what a topic refuses although it was there a moment ago goes to the pipeline’s own, without the partition', async () => {
   const { publish, offsets, failing, topics } = broker();
   failing.set('a', { refused: true });
-  const fallbacks = await publish([answered(1), answered(2, { topic: 'a', partition: '3' })]);
+  const fallbacks = await publish([decided(1), decided(2, { topic: 'a', partition: '3' })]);
   expect(offsets()).toEqual({ own: [1, 2] });
   expect(topics['own']?.[1]?.partition).toBeUndefined();
   expect([...(fallbacks ?? [])]).toEqual([['missing_topic', 1]]);
@@ -182,7 +178,7 @@ it('a topic that may be asked for, but not written to, holds no batch, nor the b
       id: activity,
       activityKey: activity,
       status: 'inserted',
-      answered: [answered(1, { topic: 'a' })],
+      records: [decided(1, { topic: 'a' })],
       mustBeAlive: () => undefined,
     });
     expect([...(fallbacks ?? [])]).toEqual([['missing_topic', 1]]);
