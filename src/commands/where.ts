@@ -141,7 +141,7 @@ async function logOf(
   { groupId }: PipelineConfig,
   { topic, partition }: RecordPlace,
 ): Promise<RecordFacts['log']> {
-  const { logs, unknown } = await findGroupOffsets(admin, groupId, [topic]);
+  const { logs, unknown } = await findGroupOffsets(admin, groupId, [topic], { highWatermarks: true });
   const silent = unknown.find((entry) => entry.partition === partition || entry.partition < 0);
   if (silent !== undefined) throw new Error(describeNoAnswer(silent));
   const found = logs.find((entry) => entry.partition === partition);
@@ -152,7 +152,8 @@ async function logOf(
     metadata.type === 'ours'
       ? { epoch: metadata.epoch, layout: layoutName(metadata.layout) }
       : { epoch: null, layout: null };
-  return { start: found.logStart, end: found.logEnd, committed: found.committedOffset, epoch, layout };
+  const { logStart: start, logEnd: end, highWatermark = end, committedOffset: committed } = found;
+  return { start, end, highWatermark, committed, epoch, layout };
 }
 
 async function readRecord(

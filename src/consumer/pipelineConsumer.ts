@@ -331,6 +331,7 @@ export class PipelineConsumer {
         assignment,
         assignment.partitions.filter(({ topic }) => missing.has(topic)),
       );
+      this.#tellTransactions();
       const problems = this.#withheld(assignment);
       if (problems.length > 0) stateLog.problem(what, `Pipeline ${pipeline.name} cannot read ${listed(problems)}`);
       // Kafka serves them, but where one of them starts may still be unknown. That has a line of its own.
@@ -338,6 +339,15 @@ export class PipelineConsumer {
     } catch (error) {
       logger.debug({ pipeline: pipeline.name, error: messageOf(error) }, 'The lag could not be measured');
     }
+  }
+
+  /** That a partition waits for the end of a transaction is right, but it may be one that nobody ends. */
+  #tellTransactions(): void {
+    const { pipeline, stateLog } = this.#options;
+    const what = `transactions of ${pipeline.name}`;
+    const waiting = this.#lag.waitingForTransactions(performance.now());
+    if (waiting.length === 0) stateLog.well(what, `Pipeline ${pipeline.name} waits for no transaction any more`);
+    else stateLog.problem(what, `Pipeline ${pipeline.name} waits for the end of transactions: ${listed(waiting)}`);
   }
 }
 

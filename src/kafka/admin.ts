@@ -38,7 +38,7 @@ export interface KafkaLookups {
    * Where the logs of topics begin and end. Partitions are asked independently: one that does not answer, or a missing
    * topic, is in the result with the reason. Rejects if no broker answers.
    */
-  fetchLogs(topics: readonly string[]): Promise<(LogAnswer | NoAnswer)[]>;
+  fetchLogs(topics: readonly string[], options?: LogOptions): Promise<(LogAnswer | NoAnswer)[]>;
   /**
    * The ends of a topic's logs, by partition, including records of open transactions. ({@link fetchLogs} gives the end
    * of what may be read.) Partitions that do not answer are left out.
@@ -58,6 +58,11 @@ export interface KafkaLookups {
     groupId: string,
     partitions: readonly TopicPartition[] | 'all',
   ): Promise<ReadonlyMap<string, CommittedOffset>>;
+}
+
+export interface LogOptions {
+  /** Also ask for {@link LogAnswer.highWatermark}. It takes a further request for each leader. */
+  readonly highWatermarks?: boolean;
 }
 
 export interface ClusterFacts {
@@ -91,6 +96,8 @@ export interface LogAnswer extends TopicPartition {
   readonly logStart: number;
   /** The next offset to be written, or the first offset of a transaction that is still open. */
   readonly logEnd: number;
+  /** The next offset to be written, whatever transactions are open. Only if it was asked for and the leader answers. */
+  readonly highWatermark?: number;
 }
 
 /** Why nothing is known of a partition. Partition -1 stands for the whole topic. */
@@ -121,7 +128,7 @@ export function createAdmin(kafka: Kafka): KafkaAdmin {
     },
     describeTopics: (topics) => lookups.describeTopics(topics),
     listTopics: () => lookups.listTopics(),
-    fetchLogs: (topics) => lookups.fetchLogs(topics),
+    fetchLogs: (topics, options) => lookups.fetchLogs(topics, options),
     fetchHighWatermarks: (topic) => lookups.fetchHighWatermarks(topic),
     fetchOffsetsAt: (partitions, timestampMs) => lookups.fetchOffsetsAt(partitions, timestampMs),
     fetchCommits: (groupId, partitions) => lookups.fetchCommits(groupId, partitions),
@@ -183,7 +190,10 @@ class Lookups implements KafkaLookups {
     return this.#names.answer;
   }
 
-  async fetchLogs(topics: readonly string[]): Promise<(LogAnswer | NoAnswer)[]> {
+  async fetchLogs(
+    topics: readonly string[],
+    { highWatermarks = false }: LogOptions = {},
+  ): Promise<(LogAnswer | NoAnswer)[]> {
     if (topics.length === 0) return [];
     const { topics: known } = await this.describeTopics(topics);
     const missing = topics.flatMap((topic): NoAnswer[] => {
@@ -199,12 +209,21 @@ class Lookups implements KafkaLookups {
       this.#fetchOffsets(partitions, { timestamp: EARLIEST, known }),
       this.#fetchOffsets(partitions, { timestamp: LATEST, known }),
     ]);
+    // Asked last, so that it is not lower than the end of what may be read.
+    const watermarks = highWatermarks
+      ? await this.#fetchOffsets(partitions, { timestamp: LATEST, known, isolation: 'uncommitted' })
+      : new Map<string, number | string>();
     const logs = partitions.map((where): LogAnswer | NoAnswer => {
       const name = partitionName(where);
       const [logStart, logEnd] = [starts.get(name), ends.get(name)];
       if (typeof logStart === 'number' && typeof logEnd === 'number') {
         const topicId = known.get(where.topic)?.topicId;
-        return { ...where, logStart, logEnd, ...(topicId === undefined ? {} : { topicId }) };
+        const highWatermark = watermarks.get(name);
+        return {
+          ...{ ...where, logStart, logEnd },
+          ...(topicId === undefined ? {} : { topicId }),
+          ...(typeof highWatermark === 'number' ? { highWatermark } : {}),
+        };
       }
       return { ...where, problem: [logStart, logEnd].find((answer) => typeof answer === 'string') ?? NO_LEADER };
     });

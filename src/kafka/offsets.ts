@@ -1,6 +1,6 @@
 import type { StartFrom } from '../config/config.js';
 import { partitionName } from '../protocol/record.js';
-import type { KafkaAdmin, LogAnswer, NoAnswer } from './admin.js';
+import type { KafkaAdmin, LogAnswer, LogOptions, NoAnswer } from './admin.js';
 
 /** The log of a partition, and what a group has committed for it. */
 export interface GroupOffsets extends LogAnswer {
@@ -19,8 +19,9 @@ export interface Found<Log> {
 export async function findLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
+  options: LogOptions = {},
 ): Promise<Found<LogAnswer>> {
-  const answers = await admin.fetchLogs(topics);
+  const answers = await admin.fetchLogs(topics, options);
   return {
     logs: answers.filter((answer): answer is LogAnswer => !('problem' in answer)),
     unknown: answers.filter((answer): answer is NoAnswer => 'problem' in answer),
@@ -35,8 +36,9 @@ export async function findGroupOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchCommits'>,
   groupId: string,
   topics: readonly string[],
+  options: LogOptions = {},
 ): Promise<Found<GroupOffsets>> {
-  const { logs, unknown } = await findLogOffsets(admin, topics);
+  const { logs, unknown } = await findLogOffsets(admin, topics, options);
   const commits = await admin.fetchCommits(groupId, logs);
   const found = logs.map((log): GroupOffsets => {
     const commit = commits.get(partitionName(log));

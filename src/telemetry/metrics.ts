@@ -85,7 +85,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Record batches that cannot be read. A damaged one makes its partition wait. One that is too large (256 MiB decompressed) is passed over.',
       ['pipeline', 'topic'],
     ),
-    lag: gauge('ktb_lag_records', 'Records in the log after the committed offset.', ['pipeline', 'topic', 'partition']),
+    lag: gauge(
+      'ktb_lag_records',
+      'Offsets in the log after the committed one, also those that an open transaction keeps from being read.',
+      ['pipeline', 'topic', 'partition'],
+    ),
     assigned: gauge('ktb_assigned_partitions', 'Partitions assigned to this consumer.', ['pipeline']),
     paused: gauge(
       'ktb_paused_partitions',

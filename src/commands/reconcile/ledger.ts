@@ -83,7 +83,7 @@ export class Ledger {
 
   rows({ offset, epoch, rows, seconds }: RowsOfRecord): void {
     const isOfEpoch = epoch === this.#epoch;
-    if (!isOfEpoch && !this.#isOfRecord(offset, seconds)) return;
+    if (!this.#isOfRecord(offset, seconds, isOfEpoch)) return;
     const row = isOfEpoch ? ROW | ROW_OF_EPOCH : ROW;
     this.#mark(offset, rows > 1 ? row | DOUBLED : row);
   }
@@ -126,9 +126,13 @@ export class Ledger {
     };
   }
 
-  /** Whether a row of another epoch than the committed one is of the record that is at its offset now. */
-  #isOfRecord(offset: number, seconds: number | null): boolean {
+  /**
+   * Whether a row is of the record that is at its offset now. If the table has timestamps, they tell, also under the
+   * committed epoch: an epoch that goes on in another log would otherwise hide what was not read of that.
+   */
+  #isOfRecord(offset: number, seconds: number | null, isOfEpoch: boolean): boolean {
     if (seconds !== null) return this.#isAt(offset, seconds);
+    if (isOfEpoch) return true;
     // A table without the timestamps has had no rewind that fills holes. So what was accepted has rows of its own epoch.
     return offset < this.#epochFrom;
   }

@@ -52,7 +52,10 @@ export type Known<T> = T | { readonly error: string };
 export interface RecordFacts {
   readonly log: {
     readonly start: number;
+    /** Where what may be read ends: at the log's end, or where the first open transaction begins. */
     readonly end: number;
+    /** The end of the log. Missing if its leader did not tell it. */
+    readonly highWatermark?: number;
     /** The next offset of the group. Null if there is none. */
     readonly committed: number | null;
     /** The committed epoch. Null if someone else has committed the offset, or nobody has. */
@@ -78,6 +81,7 @@ export interface RecordFacts {
 
 /**
  * - `notWritten`: the log ends before the offset
+ * - `notReadable`: it is within or after a transaction that is still open
  * - `noRecord`: a transaction's mark, or removed by compaction
  * - `removed`: it is before the log's start, and nothing else is known
  * - `unreadable`: nobody can read its record batch. The daemon has skipped it, or will
@@ -90,6 +94,7 @@ export interface RecordFacts {
  */
 export type RecordState =
   | 'notWritten'
+  | 'notReadable'
   | 'noRecord'
   | 'removed'
   | 'unreadable'
@@ -104,15 +109,16 @@ export type RecordState =
 
 /**
  * Whether a row at a record's offset is of this record, and not of an earlier one that was there before the topic was
- * recreated. Rows of earlier epochs count if they have the record's timestamp, as in a rewind. Pure.
+ * recreated. If the table has timestamps, they tell, also under the committed epoch: an epoch that goes on in another
+ * log, which it should not, would otherwise hide what was not read of that. Pure.
  */
 export function isRowOf(
   { log, record, acceptances }: FactsOfEpochs,
   { offset, epoch, seconds }: RowsOfRecord,
 ): boolean {
+  if (record !== null && seconds !== null) return seconds === secondsOfRecord(record.timestampMs);
   if (epoch === log.epoch) return true;
   if (record === null) return offset < log.end;
-  if (seconds !== null) return seconds === secondsOfRecord(record.timestampMs);
   return log.epoch === null || 'error' in acceptances || !isAcceptedNow({ log, acceptances });
 }
 
@@ -174,7 +180,8 @@ export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offse
     if (acks.some(({ status }) => status === 'rejected')) return 'rejected';
     if (acks.some(({ status }) => status === 'skipped')) return 'skipped';
   }
-  if (offset >= log.end) return 'notWritten';
+  if (offset >= (log.highWatermark ?? log.end)) return 'notWritten';
+  if (offset >= log.end) return 'notReadable';
   if ('error' in acceptances || 'error' in rows) return 'unknown';
   const holder = acceptances.find(({ unflushed }) => unflushed);
   if (holder !== undefined) return holder.batches.some(({ outcome }) => outcome === null) ? 'flushing' : 'accepted';
@@ -193,7 +200,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   const lines: [what: string, text: string][] = [
     [
       'log',
-      `${log.start} to ${log.end - 1}, ${log.committed === null ? 'no offset committed' : `committed ${log.committed}`}`,
+      `${log.start} to ${log.end - 1}${openText(log)}, ${log.committed === null ? 'no offset committed' : `committed ${log.committed}`}`,
     ],
   ];
   if (record !== null) {
@@ -214,6 +221,12 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
     lines.push(['hint', ROW_IS_GONE]);
   const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
+}
+
+function openText({ end, highWatermark = end }: RecordFacts['log']): string {
+  return highWatermark <= end
+    ? ''
+    : `, then to ${highWatermark - 1} not to be read yet: a transaction is open that began at ${end}`;
 }
 
 function rowText(row: RowsOfRecord, facts: RecordFacts): string {
@@ -250,6 +263,8 @@ const ROW_IS_GONE =
 
 const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   notWritten: 'not written yet: the log ends before it',
+  notReadable:
+    'written, but not to be read yet, by anybody who reads committed records only: a transaction is open that began at or before it',
   noRecord: 'there is no record at this offset: a mark of a transaction, or compacted away',
   removed: 'the log has removed it, and neither a row nor a dead letter tells of it',
   unreadable: 'cannot be read, by anybody: the daemon passes over it, and it is neither inserted nor answered',

@@ -60,6 +60,8 @@ export interface PartitionLag {
   readonly committed: number | null;
   readonly end: number;
   readonly lag: number;
+  /** Where what may be read ends. Lower than the end if a transaction is open there. */
+  readonly readableEnd: number;
 }
 
 export type BatcherReport = { readonly index: number; readonly workflowId: string } & (
@@ -163,13 +165,14 @@ async function lagOf(
   pipeline: PipelineConfig,
 ): Promise<{ lag: PartitionLag[]; unknown: string[]; earlier: ReturnType<typeof earlierLayouts> }> {
   const topics = await findInputTopics(admin, pipeline);
-  const { logs, unknown } = await findGroupOffsets(admin, pipeline.groupId, topics);
-  const lag = logs.map(({ topic, partition, logStart, logEnd, committedOffset }) => ({
+  const { logs, unknown } = await findGroupOffsets(admin, pipeline.groupId, topics, { highWatermarks: true });
+  const lag = logs.map(({ topic, partition, logStart, logEnd, highWatermark = logEnd, committedOffset }) => ({
     topic,
     partition,
     committed: committedOffset,
-    end: logEnd,
-    lag: Math.max(0, logEnd - (committedOffset ?? logStart)),
+    end: highWatermark,
+    lag: Math.max(0, highWatermark - (committedOffset ?? logStart)),
+    readableEnd: Math.min(logEnd, highWatermark),
   }));
   return { lag, unknown: unknown.map(describeNoAnswer), earlier: earlierLayouts(logs, pipeline.layout) };
 }

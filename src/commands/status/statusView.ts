@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';
 import type { BatcherReport, EarlierLayout, PipelineReport } from './statusReport.js';
+import { openTransactionText } from '../../kafka/openTransaction.js';
 import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
 /** The state of all pipelines at one moment. */
@@ -67,6 +68,11 @@ export function statusText(
     else {
       const total = report.lag.reduce((sum, { lag }) => sum + lag, 0);
       lines.push(`  lag ${count(total)} records over ${report.lag.length} partitions${committedRate(rates)}`);
+      for (const { topic, partition, end, readableEnd } of report.lag)
+        if (readableEnd < end)
+          lines.push(
+            `  ${openTransactionText({ topic, partition }, readableEnd)}, ${count(end - readableEnd)} offsets`,
+          );
     }
     for (const problem of report.unknown) lines.push(`  ${problem}`);
     if (!('error' in report.members)) lines.push(`  ${membersText(report.members)}`);

@@ -180,3 +180,12 @@ it('in a chunk that cannot be unpacked, an epoch tells what is held', () => {
   unknown.heldUnder('before', 10);
   expect(unknown.summary()).toMatchObject({ held: 1, missing: [] });
 });
+
+it('a row of the committed epoch with another timestamp is of another record that was at the offset: it does not count', () => {
+  const of = ledger([10, 11, 12]);
+  of.rows(rows(10));
+  of.rows({ ...rows(11), seconds: SECONDS - 7 });
+  // Without timestamps the epoch alone tells.
+  of.rows({ ...rows(12), seconds: null });
+  expect(of.summary()).toMatchObject({ inserted: 2, missing: [{ from: 11, to: 11, records: 1 }] });
+});

@@ -217,3 +217,18 @@ it('of a record in a chunk that cannot be unpacked it is told who holds it and w
     /hint +orders\/3: of offsets 40 to 59, batcher ktb:orders:8-key:2 holds .*\(damaged\).*`ktb park --pipeline orders --batcher ktb:orders:8-key:2 .*`ktb rewind`/,
   );
 });
+
+it('a row of the committed epoch with another timestamp is of another record: the record itself is missing', () => {
+  expect(state({ rows: [{ ...row, seconds: 7 }] })).toBe('missing');
+  expect(state({ rows: [{ ...row, seconds: null }] })).toBe('inserted');
+  expect(whereText(place, 'p', facts({ rows: [{ ...row, seconds: 7 }] }))).toContain('of another record');
+});
+
+it('a record that is written, but within or after an open transaction, is not said to be unwritten', () => {
+  const log = { ...facts().log, end: 40, committed: 40, highWatermark: 60 };
+  expect(state({ log, record: null, acceptances: [] })).toBe('notReadable');
+  expect(state({ log, record: null, acceptances: [] }, 60)).toBe('notWritten');
+  expect(whereText(place, 'p', facts({ log, record: null, acceptances: [] }))).toMatch(
+    /a transaction is open[^]*10 to 39, then to 59 not to be read yet: a transaction is open that began at 40/,
+  );
+});

@@ -52,7 +52,7 @@ function batcher(index: number, inserted: number, overrides: Partial<BatcherStat
 function look(atMs: number, committed: number, overrides: Partial<PipelineReport> = {}): StatusSnapshot {
   const report: PipelineReport = {
     pipeline: 'orders',
-    lag: [{ topic: 'orders', partition: 0, committed, end: 9_000, lag: 9_000 - committed }],
+    lag: [{ topic: 'orders', partition: 0, committed, end: 9_000, lag: 9_000 - committed, readableEnd: 9_000 }],
     unknown: [],
     members: [{ memberId: 'm', clientId: 'ktb', host: '10.0.0.7', partitions: ['orders/0'] }],
     batchers: [batcher(0, committed)],
@@ -173,4 +173,12 @@ it('a layout that partitions have not left is shown, with the batchers that hold
     /2 partitions are still in the earlier layout 2-key, until these batchers have flushed:[^]*ktb:orders:2-key:1.*paused by ada: table/,
   );
   expect(textOf([])).toContain('2 partitions are still in the earlier layout 2-key, whose batchers hold nothing');
+});
+
+it('what waits behind an open transaction is told', () => {
+  const lag = [{ topic: 'orders', partition: 0, committed: 10, end: 5_011, lag: 5_001, readableEnd: 10 }];
+  expect(statusText(look(AT_MS, 0, { lag }), config)).toContain(
+    'orders/0: nothing is read from offset 10 on: a transaction that began there is open, 5,001 offsets',
+  );
+  expect(statusText(look(AT_MS, 0), config)).not.toContain('transaction');
 });
