@@ -102,13 +102,15 @@ it('an heir terminated while it inherits has an heir itself, and so on', async (
 });
 
 it('cancelled, timed out and drained runs leave heirs as well', async () => {
-  await create({ batch: { maxDelay: '1s' } });
+  // Without a name, the daemon would leave these batchers to the one that has started them.
+  await create({ batch: { maxDelay: '1s' } }, { config: { installation: 'own' } });
   await all((index) =>
     fixture.temporal.workflow.start(BATCHER.workflowType, {
       workflowId: batcherWorkflowId(fixture.name, { batchers: BATCHERS, keyFunction: 'key' }, index),
       taskQueue: fixture.name,
       args: [{ format: 'ktb-batcher/1', settings: SETTINGS }, new Uint8Array(0)],
-      workflowRunTimeout: '5s',
+      // Long enough for the daemon to start before.
+      workflowRunTimeout: '10s',
     }),
   );
   const daemon = await start();
