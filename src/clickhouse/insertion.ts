@@ -117,6 +117,7 @@ export class Insertion {
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
       this.found.failed(error);
+      if (await this.#views.refuseAlone(rows, error)) return null;
       if (await this.#views.isOfViews(rows, error)) {
         await this.#views.sendAgain(rows, error.answered ? error : undefined);
         return null;

@@ -70,6 +70,26 @@ export class ViewRepair {
   }
 
   /**
+   * Whether only views refuse rows of a table that cannot be looked up. A search would insert the rows with each of its
+   * parts. So the same set is sent again without regard to views. The table drops it if it has it, but without a
+   * deduplication window the rows come twice.
+   *
+   * @returns true if the table has the rows. What views may lack is counted
+   * @throws InsertError if that is not known
+   */
+  async refuseAlone(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
+    if (this.#found.canLookUp || error.kind !== 'data' || !(await this.#sender.hasViews())) return false;
+    try {
+      await this.#sender.send(rows, { ignoreViews: true });
+    } catch (again) {
+      if (again instanceof InsertError && again.kind === 'data') return false;
+      throw again;
+    }
+    this.#miss(rows.length, error.message);
+    return true;
+  }
+
+  /**
    * Sends again what earlier attempts have left in the table, if views may lack it. So does an attempt that begins anew
    * with what it has sent itself.
    *

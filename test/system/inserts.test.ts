@@ -637,6 +637,31 @@ describe('a materialized view that fails', () => {
     expect([await rowsIn(table), await rowsIn(`${table}_c`)]).toEqual([100, 100]);
   });
 
+  it.each([
+    ['one row', "throwIf(id = 7, 'the view refuses')"],
+    ['all rows', "throwIf(id >= 0, 'the view refuses')"],
+    ['none', 'id'],
+  ])(
+    'for %s, of a table without identity columns: each row is there once, and only what the table refuses is rejected',
+    async (which, select) => {
+      const table = `t${++made}`;
+      for (const query of [
+        `CREATE TABLE ${table} (id Int64, text String, CONSTRAINT c CHECK text != 'no') ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW}`,
+        `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY tuple() SETTINGS ${WINDOW} AS SELECT ${select} AS x FROM ${table}`,
+      ])
+        await client.command({ query });
+      const batch = numbered(16, (id) => `{"id": ${id}, "text": "${id === 4 ? 'no' : 'yes'}"}`);
+      const { inserted, rejected, missedByViews } = await attempt(table, batch, { journal: journal() });
+      expect([inserted.length, offsets(rejected)]).toEqual([15, [4]]);
+      const ids = Array.from({ length: 16 }, (_, id) => id).filter((id) => id !== 4);
+      expect((await query<{ id: string }>(`SELECT id FROM ${table} ORDER BY id`)).map(({ id }) => Number(id))).toEqual(
+        ids,
+      );
+      expect((await rowsIn(`${table}_view`)) + (missedByViews?.rows ?? 0)).toBe(15);
+      expect(missedByViews === null).toBe(which === 'none');
+    },
+  );
+
   it('without a deduplication window nothing is sent twice: it is said, or waits', async () => {
     const { table, refuse } = await withViews('MergeTree', '');
     await refuse(7);
