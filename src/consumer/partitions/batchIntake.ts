@@ -26,7 +26,7 @@ export interface BatchIntakeOptions {
   readonly pipeline: string;
   readonly admin: Pick<KafkaAdmin, 'fetchLogs' | 'describeTopics'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
-  readonly opening: Pick<PartitionOpening, 'begin' | 'findStartAgain' | 'topicGone' | 'fetch'>;
+  readonly opening: Pick<PartitionOpening, 'readFrom' | 'findStartAgain' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
   readonly plans: Pick<ReadingPlans, 'finish'>;
@@ -164,7 +164,7 @@ export class BatchIntake {
     const start: PartitionStart = { topic, partition: index, ...decide(verdict) };
     const fields = { pipeline, topic, partition: index, offset, verdict: verdict.type, start: start.type };
     logger.info(fields, COMPARED[verdict.type]);
-    opening.begin(assignment, [start]);
+    opening.readFrom(assignment, [start]);
   }
 
   /**

@@ -32,7 +32,7 @@ const OTHER_TOPIC_WAIT_MS = 3_000;
 
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
-  readonly plans: Pick<ReadingPlans, 'begin' | 'leaveLayout' | 'reading'>;
+  readonly plans: Pick<ReadingPlans, 'open' | 'leaveLayout' | 'reading'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
@@ -134,13 +134,13 @@ export class PartitionOpening {
   }
 
   /** Begins to read partitions where it is known now. */
-  begin(assignment: Assignment, starts: readonly PartitionStart[]): void {
+  readFrom(assignment: Assignment, starts: readonly PartitionStart[]): void {
     for (const start of starts) {
       const partition = assignment.get(start);
       if (partition === undefined) continue;
       partition.shortSinceMs = null;
       partition.otherSinceMs = null;
-      this.#begin(assignment, partition, start);
+      this.#readFrom(assignment, partition, start);
     }
     this.#options.opened(assignment);
     this.#reportNewEpochs(starts);
@@ -184,7 +184,7 @@ export class PartitionOpening {
     }
     // What a tracker has of the topic before must not be committed any more.
     this.topicGone(assignment, other);
-    this.begin(
+    this.readFrom(
       assignment,
       starts.filter((start) => {
         const partition = stillAsked(start);
@@ -202,7 +202,7 @@ export class PartitionOpening {
     try {
       const settled = await settleDoubts(due, await askBatchers(options), options);
       if (assignment.isOver()) return;
-      this.begin(
+      this.readFrom(
         assignment,
         settled.starts.filter((start) => stillAsked(start) !== null),
       );
@@ -219,7 +219,7 @@ export class PartitionOpening {
     return Math.max(1, groups[0]?.members.length ?? 1);
   }
 
-  #begin(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
+  #readFrom(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
     const { missing, plans, held } = this.#options;
     if ('missed' in start && !missing.mayPassGap(assignment, partition, start, start.missed)) return;
     if ('lost' in start && start.lost !== null && !missing.mayPassLoss(assignment, partition, start.offset, start.lost))
@@ -228,18 +228,18 @@ export class PartitionOpening {
       case 'continue': {
         const tracker = new PartitionTracker(start, start.offset, plans.reading);
         // The group has committed under this epoch already. Only a gap moves the start on from there.
-        plans.begin(partition, tracker, start.offset - start.missed);
+        plans.open(partition, tracker, start.offset - start.missed);
         break;
       }
       case 'fill': {
         const plan: ReadingPlan = { layout: start.layout, state: { type: 'filling', end: start.end }, end: start.end };
-        plans.begin(partition, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
+        plans.open(partition, new PartitionTracker(start, start.offset, plan), start.offset - start.missed);
         break;
       }
       case 'newEpoch': {
         const { topic, partition: index } = start;
         const source = { topic, partition: index, epoch: newEpoch(partition.topicId) };
-        plans.begin(partition, new PartitionTracker(source, start.offset, plans.reading));
+        plans.open(partition, new PartitionTracker(source, start.offset, plans.reading));
         break;
       }
       case 'sameEpoch':
@@ -263,7 +263,7 @@ export class PartitionOpening {
   #continueEpoch(assignment: Assignment, partition: AssignedPartition, { epoch, offset, from }: SameEpoch): void {
     const { plans } = this.#options;
     const source = { topic: partition.topic, partition: partition.partition, epoch };
-    if (from === null) plans.begin(partition, new PartitionTracker(source, offset, plans.reading));
+    if (from === null) plans.open(partition, new PartitionTracker(source, offset, plans.reading));
     else this.#leaveLayout(assignment, partition, source, offset, from);
   }
 

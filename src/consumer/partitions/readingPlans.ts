@@ -65,7 +65,7 @@ export class ReadingPlans {
    *
    * @param committed the offset that the group has committed under the tracker's epoch. Null if there is none yet
    */
-  begin(partition: AssignedPartition, tracker: PartitionTracker, committed: number | null = null): void {
+  open(partition: AssignedPartition, tracker: PartitionTracker, committed: number | null = null): void {
     const { fetching } = this.#options;
     partition.open(tracker, committed);
     fetching.seek(partition, tracker.next);
@@ -98,7 +98,7 @@ export class ReadingPlans {
     tracker: PartitionTracker,
     committed: number | null = null,
   ): void {
-    this.begin(partition, tracker, committed);
+    this.open(partition, tracker, committed);
     this.finish(assignment);
     this.#options.replaced();
   }
