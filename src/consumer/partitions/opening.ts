@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { NoAnswer } from '../../kafka/admin.js';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import type { Layout } from '../../protocol/batcherId.js';
@@ -14,6 +15,7 @@ import {
   askBatchers,
   findPartitionStarts,
   settleDoubts,
+  type Doubt,
   type Memory,
   type PartitionStart,
   type PartitionStartsOptions,
@@ -158,58 +160,50 @@ export class PartitionOpening {
     const { starts: options, commits, setMembers } = this.#options;
     // If a log has become shorter, what was handed over has to be accepted first. It may never be read again.
     const asked = new Set(assignment.unknown.filter(({ tracker }) => !isPending(tracker)));
-    const memoryOf = (where: TopicPartition): Memory => ({
-      position: assignment.get(where)?.tracker?.next ?? 0,
-      formerEpochOf: (topicId) => {
-        const former = this.#former.get(partitionName(where));
-        return former === undefined || topicId === undefined || former.topicId === topicId ? null : former.epoch;
-      },
-    });
     // Not if its topic is gone meanwhile: it may be another one when it is there again, and is asked for once more.
-    const stillAsked = (where: TopicPartition): AssignedPartition | null => {
+    const stillAsked: StillAsked = (where) => {
       const partition = assignment.get(where);
       return partition !== undefined && asked.has(partition) ? partition : null;
     };
+    const memoryOf = (where: TopicPartition): Memory => this.#memoryOf(assignment, where);
     const { clusterId, starts, doubts, unknown, topicIds } = await findPartitionStarts([...asked], options, memoryOf);
     const members = await this.#countMembers();
     if (assignment.isOver()) return;
     if (clusterId !== null) commits.clusterId = clusterId;
     setMembers(members);
-    const other: AssignedPartition[] = [];
-    for (const partition of asked) {
-      const topicId = topicIds.get(partition.name);
-      if (stillAsked(partition) !== partition || topicId === undefined) continue;
-      if (partition.isOfOtherTopic(topicId)) other.push(partition);
-      else partition.topicId = topicId;
-    }
+    const known = [...asked].filter((partition) => stillAsked(partition) === partition);
     // What a tracker has of the topic before must not be committed any more.
-    this.topicGone(assignment, other);
-    this.readFrom(
-      assignment,
-      starts.filter((start) => {
-        const partition = stillAsked(start);
-        if (partition === null) return false;
-        if ('isOtherTopic' in start) return staysOther(partition);
-        return !('short' in start) || staysShort(partition, start.short);
-      }),
-    );
-    for (const { problem, ...where } of unknown) stillAsked(where)?.waits(problem);
-    const due = doubts.filter(({ facts, position }) => {
-      const partition = stillAsked(facts);
-      return partition !== null && (position.type !== 'shortLog' || staysShort(partition, { ...facts, ...position }));
-    });
-    if (due.length === 0) return;
+    this.topicGone(assignment, noteTopicIds(known, topicIds));
+    this.readFrom(assignment, noteStarts(starts, stillAsked));
+    noteUnknown(unknown, stillAsked);
+    const due = noteDoubts(doubts, stillAsked);
+    if (due.length > 0) await this.#settle(assignment, due, stillAsked);
+  }
+
+  #memoryOf(assignment: Assignment, where: TopicPartition): Memory {
+    return {
+      position: assignment.get(where)?.tracker?.next ?? 0,
+      formerEpochOf: (topicId) => {
+        const former = this.#former.get(partitionName(where));
+        return former === undefined || topicId === undefined || former.topicId === topicId ? null : former.epoch;
+      },
+    };
+  }
+
+  /** Asks the batchers about what Kafka alone does not settle. */
+  async #settle(assignment: Assignment, doubts: readonly Doubt[], stillAsked: StillAsked): Promise<void> {
+    const { starts: options } = this.#options;
     try {
-      const settled = await settleDoubts(due, await askBatchers(options), options);
+      const { starts, unknown } = await settleDoubts(doubts, await askBatchers(options), options);
       if (assignment.isOver()) return;
       this.readFrom(
         assignment,
-        settled.starts.filter((start) => stillAsked(start) !== null),
+        starts.filter((start) => stillAsked(start) !== null),
       );
-      for (const { problem, ...where } of settled.unknown) stillAsked(where)?.waits(problem);
+      noteUnknown(unknown, stillAsked);
     } catch (error) {
       const problem = `the batchers do not say what they have of it (${messageOf(error)}): is a worker running?`;
-      for (const { facts } of due) stillAsked(facts)?.waits(problem);
+      for (const { facts } of doubts) stillAsked(facts)?.waits(problem);
     }
   }
 
@@ -294,18 +288,63 @@ function isPending(tracker: PartitionTracker | null): boolean {
   return tracker !== null && tracker.committable() < tracker.next;
 }
 
-/**
- * Notes that a log is too short. True once it has been so for a while, and the partition may start at what there is.
- */
-function staysShort(partition: AssignedPartition, { logEnd, position }: ShortLog): boolean {
+/** The partition, if it is still asked for. Otherwise null. */
+type StillAsked = (where: TopicPartition) => AssignedPartition | null;
+
+/** Notes the ids of topics. Returns the partitions whose topic is another one than before. */
+function noteTopicIds(
+  partitions: readonly AssignedPartition[],
+  topicIds: ReadonlyMap<string, string>,
+): AssignedPartition[] {
+  const other: AssignedPartition[] = [];
+  for (const partition of partitions) {
+    const topicId = topicIds.get(partition.name);
+    if (topicId === undefined) continue;
+    if (partition.isOfOtherTopic(topicId)) other.push(partition);
+    else partition.topicId = topicId;
+  }
+  return other;
+}
+
+/** Notes what is found out of starts. Returns those from which may be read now. */
+function noteStarts(starts: readonly PartitionStart[], stillAsked: StillAsked): PartitionStart[] {
+  const due: PartitionStart[] = [];
+  for (const start of starts) {
+    const partition = stillAsked(start);
+    if (partition === null) continue;
+    if ('isOtherTopic' in start) {
+      if (noteOtherTopic(partition)) due.push(start);
+    } else if (!('short' in start) || noteShortLog(partition, start.short)) due.push(start);
+  }
+  return due;
+}
+
+/** Notes which logs are too short. Returns the doubts that the batchers have to settle now. */
+function noteDoubts(doubts: readonly Doubt[], stillAsked: StillAsked): Doubt[] {
+  const due: Doubt[] = [];
+  for (const doubt of doubts) {
+    const { facts, position } = doubt;
+    const partition = stillAsked(facts);
+    if (partition === null) continue;
+    if (position.type !== 'shortLog' || noteShortLog(partition, { ...facts, ...position })) due.push(doubt);
+  }
+  return due;
+}
+
+function noteUnknown(unknown: readonly NoAnswer[], stillAsked: StillAsked): void {
+  for (const { problem, ...where } of unknown) stillAsked(where)?.waits(problem);
+}
+
+/** @returns whether the log has been too short for a while, so that the partition may start at what there is */
+function noteShortLog(partition: AssignedPartition, { logEnd, position }: ShortLog): boolean {
   const nowMs = performance.now();
   partition.shortSinceMs ??= nowMs;
   partition.waits(`its log ends at ${logEnd}, before the position ${position} in it`);
   return nowMs - partition.shortSinceMs >= SHORT_LOG_WAIT_MS;
 }
 
-/** Notes that a topic is another one. True once Kafka has said so for a while. */
-function staysOther(partition: AssignedPartition): boolean {
+/** @returns whether Kafka has said for a while that the topic is another one */
+function noteOtherTopic(partition: AssignedPartition): boolean {
   const nowMs = performance.now();
   partition.otherSinceMs ??= nowMs;
   partition.waits('its topic was deleted and created again');
