@@ -192,6 +192,11 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .addOption(codeOption())
     .addOption(recordOption())
     .option('--all', 'all records', false)
+    .addOption(
+      new Option('--after <partition/offset>', 'only those after this dead letter; may be repeated')
+        .argParser(collect)
+        .default([]),
+    )
     .option('--dry-run', 'print what would be done, and do nothing', false)
     .addOption(configOption())
     .addHelpText('after', LONG_HELP.dlqReplay)

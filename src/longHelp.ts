@@ -252,5 +252,9 @@ other installations and programs. It names the other pipelines of the configurat
 It does not replay foreign signals, records whose topic is no longer an
 input topic, and records that lack a part (docs/operations.md#dead-letters). It
 counts them, with exit code 1. It names the records that their topic refuses,
-such as those that are larger than it takes.`,
+such as those that are larger than it takes.
+
+Ctrl-C or SIGTERM ends it after the portion that is on its way. It says how much
+was replayed, and with which --after (a place on the dead-letter topic, one for each
+partition) the same command goes on.`,
 };

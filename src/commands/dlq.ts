@@ -19,6 +19,7 @@ import {
   type RecordPart,
 } from '../protocol/deadLetter.js';
 import { NO_TIMESTAMP, partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
+import { InterruptedError, Interruption } from '../lib/interruption.js';
 import { messageOf } from '../lib/messageOf.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka } from './shared/connections.js';
@@ -140,20 +141,22 @@ function describe(letter: Letter, values: boolean): object {
 
 /**
  * `ktb dlq replay`: publishes chosen records to their topics again, so that they are inserted and answered like new
- * ones.
+ * ones. SIGINT or SIGTERM ends it after the portion that is being published, with its report.
  */
 export async function replayDeadLetters(
   pipeline: string,
-  options: Choice & { config: string; all: boolean; dryRun: boolean },
+  options: Choice & { config: string; after?: readonly string[]; all: boolean; dryRun: boolean },
 ): Promise<void> {
   if (!options.all && options.code.length === 0 && options.record.length === 0)
     throw new UsageError('say which dead letters: --code, --record, or --all');
   options.record.forEach(parsePlace);
+  const after = parseAfter(options.after ?? []);
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
   const readAgain = (topic: string): readonly string[] => readAgainText(topic, chosen, config.pipelines);
-  const report = new ReplayReport(options.dryRun, readAgain);
+  const report = new ReplayReport(options.dryRun, readAgain, after);
   const seen = new Set<string>();
+  const interruption = new Interruption();
   try {
     await withKafka(config, async (kafka, admin) => {
       const publisher = new Publisher({ createProducer: producerFactory(kafka) });
@@ -166,15 +169,22 @@ export async function replayDeadLetters(
       };
       try {
         await forEachLetter(kafka, admin, chosen, options, async (letter) => {
+          interruption.check();
+          const { record, ownTimestampMs } = letter;
+          const name = `${placeOf(letter)}@${ownTimestampMs ?? record.timestampMs}`;
+          if (record.offset <= (after.get(letter.partition) ?? -1)) {
+            seen.add(name);
+            return;
+          }
           const obstacle = obstacleTo(letter, chosen);
           if (obstacle !== null || letter.source === null) {
             report.left(obstacle ?? '');
             return;
           }
-          const { record, ownTimestampMs, source } = letter;
+          const { source } = letter;
           // A rewind or a repeated batch may write a second dead letter for a record. A record of another log has
           // another time.
-          if (seen.size === seen.add(`${placeOf(letter)}@${ownTimestampMs ?? record.timestampMs}`).size) {
+          if (seen.size === seen.add(name).size) {
             report.passedOver();
             return;
           }
@@ -190,7 +200,11 @@ export async function replayDeadLetters(
           waitingBytes += recordBytes(record);
           if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
         });
+        interruption.check();
         await publishWaiting();
+      } catch (error) {
+        if (error instanceof InterruptedError) report.wasInterrupted();
+        throw error;
       } finally {
         await publisher.close();
       }
@@ -198,13 +212,14 @@ export async function replayDeadLetters(
   } finally {
     // Printed also after an error: these records were published, and somebody who repeats the command has to know it.
     report.print();
+    interruption.close();
   }
   if (report.isEmpty) console.log('no such dead letters');
   if (!report.isWhole) process.exitCode = 1;
 }
 
 /** The record of a dead letter on its way to its topic. */
-interface Replay extends OutgoingMessage {
+export interface Replay extends OutgoingMessage {
   readonly letter: Letter;
 }
 
@@ -212,7 +227,7 @@ interface Replay extends OutgoingMessage {
 const REFUSED_SHOWN = 100;
 
 /** What became of the dead letters of one replay. */
-class ReplayReport {
+export class ReplayReport {
   readonly #dryRun: boolean;
   readonly #readAgain: (topic: string) => readonly string[];
   /** Records that a topic has taken, by topic. */
@@ -223,12 +238,23 @@ class ReplayReport {
   readonly #refused: string[] = [];
   #refusals = 0;
   #passedOver = 0;
+  /** By partition of the dead-letter topic, the last letter that was replayed. */
+  readonly #last: Map<number, number>;
+  #isInterrupted = false;
   /** Set if publishing failed: records that the topic may have or not. */
   #unknown: { readonly topic: string; readonly records: number; readonly first: string } | null = null;
 
-  /** @param readAgain see {@link readAgainText} */
-  constructor(dryRun: boolean, readAgain: (topic: string) => readonly string[]) {
+  /**
+   * @param readAgain see {@link readAgainText}
+   * @param after see {@link parseAfter}
+   */
+  constructor(
+    dryRun: boolean,
+    readAgain: (topic: string) => readonly string[],
+    after: ReadonlyMap<number, number> = new Map(),
+  ) {
     this.#readAgain = readAgain;
+    this.#last = new Map(after);
     this.#dryRun = dryRun;
   }
 
@@ -238,7 +264,11 @@ class ReplayReport {
     try {
       await publisher.publishEach(topic, messages, {
         taken: (some) => {
-          for (const message of some) open.delete(message);
+          for (const message of some) {
+            open.delete(message);
+            const { partition, record } = message.letter;
+            this.#last.set(partition, Math.max(this.#last.get(partition) ?? -1, record.offset));
+          }
           this.replayed(topic, some.length);
         },
         refused: (message, reason) => {
@@ -261,6 +291,11 @@ class ReplayReport {
 
   left(obstacle: string): void {
     count(this.#left, obstacle);
+  }
+
+  /** A signal has ended it. What was not replayed is not in the report. */
+  wasInterrupted(): void {
+    this.#isInterrupted = true;
   }
 
   /** Further dead letters of a record. */
@@ -291,7 +326,30 @@ class ReplayReport {
     for (const text of this.#refused) console.log(`left: ${text}`);
     const more = this.#refusals - this.#refused.length;
     if (more > 0) console.log(`${more} more left, which their topics refuse`);
+    if (!this.#isInterrupted) return;
+    const options = [...this.#last].map(([partition, offset]) => ` --after ${partition}/${offset}`);
+    console.log(
+      options.length === 0
+        ? 'not all was looked at: repeat the command'
+        : `not all was looked at. The same command would begin anew, and make rows twice. To go on, repeat it with${options.join('')}`,
+    );
   }
+}
+
+/**
+ * The dead letters after which a replay begins, by partition of the dead-letter topic: `0/1067`.
+ *
+ * @throws UsageError
+ */
+export function parseAfter(texts: readonly string[]): ReadonlyMap<number, number> {
+  return new Map(
+    texts.map((text) => {
+      const [, partition, offset] = /^(\d{1,9})\/(\d{1,15})$/.exec(text) ?? [];
+      if (partition === undefined)
+        throw new UsageError(`${text} is no place on the dead-letter topic: say partition/offset, such as 0/1067`);
+      return [Number(partition), Number(offset)] as const;
+    }),
+  );
 }
 
 /** Says which other pipelines of the configuration get the records of a topic again, too. Empty if there are none. Pure. */

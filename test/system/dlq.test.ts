@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.js';
-import { Daemon, ktb } from '../support/daemon.js';
+import { CLI, Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
 import { TopicReader } from '../support/topicReader.js';
@@ -159,4 +163,44 @@ it('where a dead-letter topic has the time of its broker, a replay leaves no rec
     output: `4 replayed to ${topic}\n2 passed over: further dead letters of the same records\n`,
   });
   expect(await fixture.recordsInTopic()).toBe(4);
+});
+
+it('a replay that is ended by Ctrl-C says how much was replayed, and goes on after that: no record is replayed twice', async () => {
+  const letters = 20_000;
+  fixture = await Fixture.create(stack(), { partitions: 1 });
+  for (let at = 0; at < letters; at += 1_000) {
+    const messages = Array.from({ length: 1_000 }, (_, index) => ({
+      partition: 0,
+      value: `no json ${at + index}`,
+      headers: {
+        '__connect.errors.topic': fixture.topic,
+        '__connect.errors.partition': '0',
+        '__connect.errors.offset': String(at + index),
+        '__connect.errors.connector.name': fixture.name,
+        '__connect.errors.exception.class.name': 'not_json',
+        'ktb.timestamp': String(Date.now()),
+      },
+    }));
+    await fixture.producer.send({ topic: fixture.deadLetterTopic, messages });
+  }
+  const end = async () => (await fixture.offsets())[0]!.end;
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
+  const file = join(directory, 'ktb.yaml');
+  writeFileSync(file, fixture.config());
+  const child = spawn(process.execPath, [CLI, 'dlq', 'replay', fixture.name, '--all', '--config', file]);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
+  await eventually(async () => expect(await end()).toBeGreaterThan(500), 60_000, 20);
+  child.kill('SIGINT');
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  rmSync(directory, { recursive: true });
+  const replayed = await end();
+  expect(replayed).toBeLessThan(letters);
+  expect(code).toBe(1);
+  expect(output).toContain(`${replayed} replayed to ${fixture.topic}`);
+  const after = / --after (\S+)/.exec(output)?.[1] ?? '';
+  expect(after).toBe(`0/${replayed - 1}`);
+  const { output: rest } = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all', '--after', after]);
+  expect(rest).toContain(`${letters - replayed} replayed to ${fixture.topic}`);
+  expect(await end()).toBe(letters);
 });

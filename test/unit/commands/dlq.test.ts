@@ -1,8 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
-import { listDeadLetters, readAgainText, replayDeadLetters, showDeadLetters } from '../../../src/commands/dlq.js';
+import { afterAll, expect, it, onTestFinished, vi } from 'vitest';
+import {
+  listDeadLetters,
+  parseAfter,
+  readAgainText,
+  replayDeadLetters,
+  ReplayReport,
+  showDeadLetters,
+  type Replay,
+} from '../../../src/commands/dlq.js';
+import { InterruptedError, Interruption } from '../../../src/lib/interruption.js';
 import { UsageError } from '../../../src/lib/usageError.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
@@ -38,4 +47,38 @@ it('a replay names every other pipeline that gets the records again, also one th
     'pipeline rb reads t, too, and gets these records again, as new ones',
     'pipeline rc reads t, too, and gets these records again, as new ones',
   ]);
+});
+
+it('a replay that a signal ends says how much was replayed, and after which dead letters it goes on', async () => {
+  const said: string[] = [];
+  const log = vi.spyOn(console, 'log').mockImplementation((text: string) => void said.push(text));
+  onTestFinished(() => log.mockRestore());
+  const message = (partition: number, offset: number) =>
+    ({ letter: { partition, record: { offset }, source: null } }) as unknown as Replay;
+  const report = new ReplayReport(false, () => [], parseAfter(['2/40']));
+  const messages = [message(0, 7), message(1, 3), message(0, 9)];
+  const publishEach = (_: string, all: readonly Replay[], { taken }: { taken: (some: readonly Replay[]) => void }) => {
+    taken(all);
+    return Promise.resolve();
+  };
+  await report.publish({ publishEach } as unknown as Parameters<ReplayReport['publish']>[0], 'orders', messages);
+  report.print();
+  expect(said).toEqual(['3 replayed to orders']);
+  report.wasInterrupted();
+  report.print();
+  expect(said.at(-1)).toMatch(/repeat it with --after 2\/40 --after 0\/9 --after 1\/3$/);
+  expect(() => parseAfter(['orders/0/7'])).toThrow(UsageError);
+});
+
+it.each(['SIGINT', 'SIGTERM'] as const)('%s is noted until it is closed, once', (signal) => {
+  const listeners = () => process.listenerCount('SIGTERM') + process.listenerCount('SIGINT');
+  const before = listeners();
+  const interruption = new Interruption();
+  expect(() => interruption.check()).not.toThrow();
+  process.emit(signal, signal);
+  // Another one ends the process.
+  expect(listeners()).toBe(before + 1);
+  expect(() => interruption.check()).toThrow(InterruptedError);
+  interruption.close();
+  expect(listeners()).toBe(before);
 });
