@@ -153,6 +153,9 @@ export class ViewRepair {
     if (known === true) {
       try {
         await this.#sender.send(rows);
+        // The disk of a view's table may have refused, after it had noted the token.
+        if (refusal?.mayBeOfMachine === true)
+          this.#miss(rows.length, `a view may have dropped them as known, and lost them before: ${refusal.message}`);
         return;
       } catch (again) {
         if (!(again instanceof InsertError)) throw again;

@@ -244,6 +244,25 @@ it('an insert that begins after the look-up, and still runs when its token is kn
   expect(offsetsIn(table)).toEqual([0, 1, 2, 3]);
 });
 
+it('rows that the table of a view may have lost with a failure of its disk are said, though it takes them again', async () => {
+  const ofDisk = new InsertError('unknown', { code: '1001', message: 'no space left' });
+  const ofValue = new InsertError('data', { code: '6', message: 'a view refuses' });
+  for (const [error, missed] of [
+    [ofDisk, 4],
+    [ofValue, undefined],
+  ] as const) {
+    const table = new FakeTable();
+    table.hasView = true;
+    let inserts = 0;
+    const send: typeof table.tables.send = async (name, rows) => {
+      await table.tables.send(name, rows);
+      if (++inserts === 1) throw error;
+    };
+    const { missedByViews } = await insert(table, many(4, 'good'), { tables: { ...table.tables, send } });
+    expect([missedByViews?.rows, offsetsIn(table)]).toEqual([missed, [0, 1, 2, 3]]);
+  }
+});
+
 it('rows that a table has lost come with an insert of their own, and it is said that views may have them twice', async () => {
   for (const last of [[], ['lostAfter'], ['diesAfter']] as const) {
     const table = new FakeTable();
