@@ -1,5 +1,11 @@
 import type { AckStatus, Rejection } from '../protocol/ack.js';
-import { isRequestSource, UNCONFIRMED_MAX, type DeliverConfirmation, type Unconfirmed } from '../protocol/request.js';
+import {
+  isRequestSource,
+  UNCONFIRMED_MAX,
+  type DeliverConfirmation,
+  type DeliveryOutcome,
+  type Unconfirmed,
+} from '../protocol/request.js';
 import { confirmationOf } from '../codecs/requestCodec.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
@@ -62,7 +68,8 @@ export class Confirmer {
     const left = unconfirmed.values();
     const deliverOnes = async (): Promise<void> => {
       for (const item of left) {
-        const outcome = await deliver(item.requester, item.confirmation).catch(() => 'failed' as const);
+        const delivery: Promise<DeliveryOutcome> = deliver(item.requester, item.confirmation);
+        const outcome = await delivery.catch(() => 'failed' as const);
         metrics.confirmations.inc({ pipeline, outcome });
         if (outcome === 'failed') failed.push({ ...item, attempts: item.attempts + 1 });
       }

@@ -1,11 +1,14 @@
 import type { PipelineConfig } from '../config/config.js';
 import { STOP_CAUSES } from '../consumer/lanes/laneStop.js';
 import { HELD_REASONS } from '../consumer/partitions/assignedPartition.js';
-import { REJECTION_CODES } from '../protocol/ack.js';
+import { ACK_STATUSES, REJECTION_CODES } from '../protocol/ack.js';
 import { FOREIGN_SIGNAL, UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
 import type { FlushReason } from '../protocol/flush.js';
+import { DELIVERY_OUTCOMES } from '../protocol/request.js';
+import { FALLBACK_CAUSES } from '../protocol/replyRequest.js';
 import { FLUSH_STAGES, type Metrics } from '../telemetry/metrics.js';
 import { REQUEST_CODES, REQUEST_OPERATIONS } from '../temporal/requestMetrics.js';
+import { RUN_BEGINNINGS } from '../workflows/sinks.js';
 
 const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
   records: true,
@@ -74,15 +77,13 @@ function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { desti
   for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
   for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const code of ['publish', 'unexpected']) metrics.flushErrors.inc({ pipeline, code }, 0);
-  for (const begun of ['first', 'continued', 'heir']) metrics.batcherRuns.inc({ pipeline, begun }, 0);
+  for (const begun of RUN_BEGINNINGS) metrics.batcherRuns.inc({ pipeline, begun }, 0);
   for (const stage of FLUSH_STAGES) metrics.flushStageSeconds.zero({ pipeline, stage });
-  for (const outcome of ['inserted', 'rejected', 'skipped']) metrics.completed.inc({ pipeline, outcome }, 0);
+  for (const outcome of ACK_STATUSES) metrics.completed.inc({ pipeline, outcome }, 0);
   for (const outcome of ['ok', 'failed']) metrics.inserts.inc({ pipeline, outcome }, 0);
-  for (const status of ['inserted', 'rejected', 'skipped']) metrics.acks.inc({ pipeline, status }, 0);
-  for (const outcome of ['delivered', 'gone', 'failed']) metrics.confirmations.inc({ pipeline, outcome }, 0);
-  for (const cause of ['forbidden_topic', 'missing_topic', 'missing_partition']) {
-    metrics.replyFallbacks.inc({ pipeline, cause }, 0);
-  }
+  for (const status of ACK_STATUSES) metrics.acks.inc({ pipeline, status }, 0);
+  for (const outcome of DELIVERY_OUTCOMES) metrics.confirmations.inc({ pipeline, outcome }, 0);
+  for (const cause of FALLBACK_CAUSES) metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL, UNREADABLE_CHUNK])
     metrics.deadLetters.inc({ pipeline, code }, 0);
   const { rows, foundRows, missedByViews, flushRetries, duplicateChunks, lostBatches } = metrics;

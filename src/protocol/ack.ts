@@ -43,7 +43,8 @@ export function setAsideBecause(tooLargeBytes: number): Rejection {
   return { code: REJECTION_CODES.unencodable, message };
 }
 
-export type AckStatus = 'inserted' | 'rejected' | 'skipped';
+export const ACK_STATUSES = ['inserted', 'rejected', 'skipped'] as const;
+export type AckStatus = (typeof ACK_STATUSES)[number];
 
 /**
  * Makes the JSON values of acknowledgements:

@@ -68,7 +68,8 @@ export function isAllowed(topic: string, reply: Pick<ReplySettings, 'topic' | 'a
 }
 
 /** Why an acknowledgement goes to the pipeline's own reply topic although its record asks for another place. */
-export type FallbackCause = 'forbidden_topic' | 'missing_topic' | 'missing_partition';
+export const FALLBACK_CAUSES = ['forbidden_topic', 'missing_topic', 'missing_partition'] as const;
+export type FallbackCause = (typeof FALLBACK_CAUSES)[number];
 
 /** Where an acknowledgement goes. Without a partition, its key chooses one. */
 export interface ReplyRoute {

@@ -114,7 +114,14 @@ export interface Unconfirmed {
  * Signals a requester. `gone`: there is no such workflow, or it has ended, so no later try can succeed. If it rejects,
  * a later try may succeed.
  */
-export type DeliverConfirmation = (requester: string, confirmation: Confirmation) => Promise<'delivered' | 'gone'>;
+export type DeliverConfirmation = (
+  requester: string,
+  confirmation: Confirmation,
+) => Promise<Exclude<DeliveryOutcome, 'failed'>>;
+
+/** What becomes of one try to deliver a confirmation. After `failed` it is tried again. */
+export const DELIVERY_OUTCOMES = ['delivered', 'gone', 'failed'] as const;
+export type DeliveryOutcome = (typeof DELIVERY_OUTCOMES)[number];
 
 /**
  * Undelivered confirmations that a batcher, or the result of one batch, keeps at most. Beyond it the oldest are given

@@ -1,7 +1,8 @@
 import type { Sinks } from '@temporalio/workflow';
 
 /** How a run began. `first`: of a new batcher. `continued`: continued as new. `heir`: after a closed run. */
-export type RunBeginning = 'first' | 'continued' | 'heir';
+export const RUN_BEGINNINGS = ['first', 'continued', 'heir'] as const;
+export type RunBeginning = (typeof RUN_BEGINNINGS)[number];
 
 export interface BatcherReport {
   /** Records that are accepted and not flushed, including the batch that is being flushed. */
