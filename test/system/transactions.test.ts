@@ -1,6 +1,7 @@
 import { ConfigResourceTypes, type Transaction } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { committedByJava } from '../support/javaClients.js';
@@ -151,4 +152,28 @@ it('an offset that a tool has set within an open transaction is gone on from: wh
   await fixture.produce(5);
   await expectExactlyOnce(fixture, { acksOnce: true, records: 5 });
   expect(fixture.acks.filter(({ offset }) => offset < 11)).toEqual([]);
+});
+
+it('what waits behind an open transaction is counted as lag, and status and where say why it waits', async () => {
+  fixture = await Fixture.create(stack(), { partitions: 1 });
+  await fixture.collectAcks();
+  daemon = await Daemon.start(fixture.config());
+  await fixture.produce(10);
+  await expectExactlyOnce(fixture);
+  const producer = fixture.kafka.producer({ idempotent: true, maxInFlightRequests: 1, transactionalId: fixture.name });
+  await producer.connect();
+  const open = await producer.transaction();
+  await open.send({ topic: fixture.topic, messages: [{ key: 'a', value: JSON.stringify({ id: 5_000, text: 'x' }) }] });
+  await fixture.produce(100);
+  await eventually(async () => expect(await daemon.metric('ktb_lag_records')).toBe(101));
+  const status = await ktb(fixture.config(), ['status']);
+  expect(status.output).toContain('lag 101 records');
+  expect(status.output).toContain(`${fixture.topic}/0: nothing is read from offset 10 on: a transaction`);
+  const where = await ktb(fixture.config(), ['where', `${fixture.topic}/0/50`]);
+  expect(where.output).toContain('written, but not to be read yet');
+  expect((await ktb(fixture.config(), ['where', `${fixture.topic}/0/500`])).output).toContain('not written yet');
+  await open.abort();
+  await producer.disconnect();
+  await expectExactlyOnce(fixture);
+  await eventually(async () => expect(await daemon.metric('ktb_lag_records')).toBeLessThanOrEqual(1));
 });
