@@ -14,17 +14,17 @@ import { judge, verdictsOf, type Outcome } from './outcome.js';
 
 /** The note about a table that is done with a batch. Null if it would be too large. */
 export function noteDone(records: readonly SourcedRecord[], { rejected }: Outcome): InsertNotes | null {
-  const done = noteRejections(byPlace(records, rejected));
+  const done = noteRejections(byIndex(records, rejected));
   return done === null ? null : { whole: '', unsettled: [], done };
 }
 
-/** The rejections of a table's records, by their places. */
-function byPlace(records: readonly SourcedRecord[], rejected: readonly RejectedRecord[]): Map<number, Rejection> {
+/** The rejections of a table's records, by their indexes. */
+function byIndex(records: readonly SourcedRecord[], rejected: readonly RejectedRecord[]): Map<number, Rejection> {
   const verdicts = verdictsOf(rejected);
   const rejections = new Map<number, Rejection>();
-  for (const [place, item] of verdicts.size === 0 ? [] : records.entries()) {
+  for (const [index, item] of verdicts.size === 0 ? [] : records.entries()) {
     const rejection = verdicts.get(identityName(item));
-    if (rejection !== undefined) rejections.set(place, rejection);
+    if (rejection !== undefined) rejections.set(index, rejection);
   }
   return rejections;
 }
@@ -42,7 +42,7 @@ export function doneBefore(
   const done = insertNotesOf(notes, table)?.done;
   if (done === undefined) return undefined;
   const verdicts = notedRejections(done);
-  return judge(records, (_, place) => verdicts.get(place));
+  return judge(records, (_, index) => verdicts.get(index));
 }
 
 /** The records of a batch in these tables, which attempts have noted as done. */

@@ -20,12 +20,12 @@ export function verdictsOf(rejected: readonly RejectedRecord[]): Verdicts {
 /** Makes the result of an earlier insert from its verdicts. */
 export function judge(
   records: readonly SourcedRecord[],
-  rejectionOf: (item: SourcedRecord, place: number) => Rejection | undefined,
+  rejectionOf: (item: SourcedRecord, index: number) => Rejection | undefined,
 ): Outcome {
   const inserted: SourcedRecord[] = [];
   const rejected: RejectedRecord[] = [];
-  for (const [place, item] of records.entries()) {
-    const rejection = rejectionOf(item, place);
+  for (const [index, item] of records.entries()) {
+    const rejection = rejectionOf(item, index);
     if (rejection === undefined) inserted.push(item);
     else rejected.push({ ...item, rejection });
   }

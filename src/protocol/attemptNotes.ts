@@ -34,7 +34,7 @@ export function insertNotesOf({ inserts = {} }: Pick<AttemptNotes, 'inserts'>, t
 
 /** What was sent to one table, if not all of it is known to be settled. */
 export interface InsertNotes {
-  /** Token of all records of the batch for this table. The places below count these, whatever becomes of them. */
+  /** Token of all records of the batch for this table. The indexes below count these, whatever becomes of them. */
   readonly whole: string;
   /** Sets of records whose rows were sent. The table's views may lack them although the table has them. */
   readonly unsettled: readonly RowSet[];
@@ -58,9 +58,9 @@ export interface InsertNotes {
 }
 
 /** Which records are rejected and why. */
-export type NotedRejections = readonly (readonly [code: Rejection['code'], message: string, places: RowSet])[];
+export type NotedRejections = readonly (readonly [code: Rejection['code'], message: string, indexes: RowSet])[];
 
-/** Places as ranges, the last one included. A place is a record's index among the records of one table. */
+/** Indexes of records among the records of one table, as ranges, the last one included. */
 export type RowSet = readonly (readonly [first: number, last: number])[];
 
 /**
@@ -119,21 +119,21 @@ export function noteOutage({ refusedAtMs: _, ...notes }: AttemptNotes, nowMs: nu
 const RANGES_MAX = 200;
 
 /**
- * @param places in ascending order
+ * @param indexes in ascending order
  * @returns null if the set has too many ranges for the notes
  */
-export function rowSet(places: readonly number[]): RowSet | null {
+export function rowSet(indexes: readonly number[]): RowSet | null {
   const ranges: [number, number][] = [];
-  for (const place of places) {
+  for (const index of indexes) {
     const last = ranges.at(-1);
-    if (last !== undefined && last[1] + 1 === place) last[1] = place;
+    if (last !== undefined && last[1] + 1 === index) last[1] = index;
     else if (ranges.length === RANGES_MAX) return null;
-    else ranges.push([place, place]);
+    else ranges.push([index, index]);
   }
   return ranges;
 }
 
-/** The places in a set, in ascending order. */
+/** The indexes in a set, in ascending order. */
 export function rowsOf(set: RowSet): number[] {
   return set.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
 }
@@ -145,7 +145,7 @@ const MESSAGES_LENGTH_MAX = 20_000;
  * Packs verdicts for the attempts to come. If the messages make them too large, the messages are left out and the codes
  * stay.
  *
- * @param verdicts by the places of rejected records, in ascending order
+ * @param verdicts by the indexes of rejected records, in ascending order
  * @returns null if even then there are too many ranges
  */
 export function noteRejections(verdicts: ReadonlyMap<number, Rejection>): NotedRejections | null {
@@ -156,19 +156,19 @@ function grouped(
   verdicts: ReadonlyMap<number, Rejection>,
   messageOf: (rejection: Rejection) => string,
 ): NotedRejections | null {
-  const groups = new Map<string, { rejection: Rejection; places: number[] }>();
-  for (const [place, rejection] of verdicts) {
+  const groups = new Map<string, { rejection: Rejection; indexes: number[] }>();
+  for (const [index, rejection] of verdicts) {
     const message = messageOf(rejection);
     const name = `${rejection.code} ${message}`;
     const group = groups.get(name);
-    if (group === undefined) groups.set(name, { rejection: { ...rejection, message }, places: [place] });
-    else group.places.push(place);
+    if (group === undefined) groups.set(name, { rejection: { ...rejection, message }, indexes: [index] });
+    else group.indexes.push(index);
   }
   const noted: [Rejection['code'], string, RowSet][] = [];
   let ranges = 0;
   let length = 0;
-  for (const { rejection, places } of groups.values()) {
-    const set = rowSet(places);
+  for (const { rejection, indexes } of groups.values()) {
+    const set = rowSet(indexes);
     ranges += set?.length ?? Infinity;
     length += rejection.message.length;
     if (set === null || ranges > RANGES_MAX || length > MESSAGES_LENGTH_MAX) return null;
@@ -179,7 +179,7 @@ function grouped(
 
 /** The same verdicts, but only their codes. */
 export function withoutMessages(noted: NotedRejections): NotedRejections {
-  const verdicts = new Map([...notedRejections(noted)].sort(([place], [other]) => place - other));
+  const verdicts = new Map([...notedRejections(noted)].sort(([index], [other]) => index - other));
   // Together the codes have no more ranges than before.
   return grouped(verdicts, () => '') ?? noted;
 }
@@ -187,6 +187,6 @@ export function withoutMessages(noted: NotedRejections): NotedRejections {
 /** The opposite of {@link noteRejections}. */
 export function notedRejections(noted: NotedRejections): Map<number, Rejection> {
   return new Map(
-    noted.flatMap(([code, message, places]) => rowsOf(places).map((place) => [place, { code, message }] as const)),
+    noted.flatMap(([code, message, indexes]) => rowsOf(indexes).map((index) => [index, { code, message }] as const)),
   );
 }
