@@ -109,7 +109,7 @@ export class PipelineConsumer {
     });
     const missing = new MissingRecords({ pipeline, metrics, logger, held: this.#held });
     const parts = { fetching: this.#fetching, plans: this.#plans, commits: this.#commits, missing, logger };
-    const advanced = (assignment: Assignment): void => {
+    const moved = (assignment: Assignment): void => {
       this.#plans.finish(assignment);
       this.#applyBackpressure();
     };
@@ -117,10 +117,10 @@ export class PipelineConsumer {
       ...{ ...parts, held: this.#held, metrics, stateLog },
       starts: { ...starts, startFrom: (topic) => this.#membership.startOf(topic) },
       setMembers: (members) => this.#lanes.setMembers(members),
-      opened: advanced,
+      moved,
     });
     this.#intake = new BatchIntake({
-      ...{ ...parts, pipeline: name, admin, advanced },
+      ...{ ...parts, pipeline: name, admin, moved },
       opening: this.#opening,
       handOver: (tracker, records) => {
         this.#lanes.of(tracker.plan.layout).handOver(tracker, records);

@@ -261,7 +261,7 @@ export class AssignedPartition implements TopicPartition {
   }
 
   /** The commit of what was accepted since the last one. Null if there is nothing new. */
-  advanced(): PartitionCommit | null {
+  dueCommit(): PartitionCommit | null {
     const tracker = this.#tracker;
     if (tracker === null || this.#committed === null) return null;
     const offset = tracker.committable();

@@ -116,8 +116,8 @@ export class Assignment {
   }
 
   /** Offsets that have moved since the last commit. */
-  advanced(): PartitionCommit[] {
-    return this.#commits((partition) => partition.advanced());
+  dueCommits(): PartitionCommit[] {
+    return this.#commits((partition) => partition.dueCommit());
   }
 
   /** A commit succeeded. */

@@ -33,7 +33,7 @@ export interface BatchIntakeOptions {
   /** Queues records in their lanes. */
   readonly handOver: (tracker: PartitionTracker, records: readonly KafkaRecord[]) => void;
   /** Called when records were handed over or a plan has ended. There may be less room. */
-  readonly advanced: (assignment: Assignment) => void;
+  readonly moved: (assignment: Assignment) => void;
   readonly logger: Pick<Logger, 'info'>;
 }
 
@@ -53,7 +53,7 @@ export class BatchIntake {
   /** Rejects with the error of a commit or of a request to Kafka. Then kafkajs fetches again. */
   async take(assignment: Assignment, payload: EachBatchPayload): Promise<void> {
     if (!assignment.goesOn()) return;
-    const { commits, missing, handOver, advanced } = this.#options;
+    const { commits, missing, handOver, moved } = this.#options;
     const { batch } = payload;
     commits.use((offsets) => payload.commitOffsetsIfNecessary(offsets));
     const partition = assignment.get(batch);
@@ -89,7 +89,7 @@ export class BatchIntake {
     handOver(tracker, end === null ? records : records.filter(({ offset }) => offset < end));
     tracker.advanceTo(Math.min(next, end ?? Infinity));
     if (!tracker.handedOver) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
-    advanced(assignment);
+    moved(assignment);
   }
 
   /**
@@ -229,7 +229,7 @@ export class BatchIntake {
     tracker: PartitionTracker,
     fetched: number | null,
   ): Promise<'take' | 'seek' | 'wait' | 'drop'> {
-    const { opening, missing, advanced } = this.#options;
+    const { opening, missing, moved } = this.#options;
     let log: LogState | null = null;
     for (;;) {
       const intake = decideIntake(tracker, fetched, log);
@@ -239,7 +239,7 @@ export class BatchIntake {
         case 'wait':
           return intake.type;
         case 'planEnds':
-          advanced(assignment);
+          moved(assignment);
           return 'drop';
         case 'askLog':
           log = await this.#askLog(partition);

@@ -64,7 +64,7 @@ export class GroupCommits {
     this.#committing = true;
     try {
       await this.#commits.inTurn(assignment, this.clusterId, commit, () =>
-        permitted(assignment, [...assignment.uncommittedEpochs(), ...assignment.advanced()]),
+        permitted(assignment, [...assignment.uncommittedEpochs(), ...assignment.dueCommits()]),
       );
     } catch (error) {
       // The partition was lost, or a broker is away. Heartbeats find out which, and the next commit uses what is true

@@ -41,8 +41,8 @@ export interface OpeningOptions {
   readonly commits: Pick<GroupCommits, 'clusterId'>;
   /** Called with the number of members of the group. Each may send to every batcher. */
   readonly setMembers: (members: number) => void;
-  /** Called when partitions are open. Their plans may be finished already. */
-  readonly opened: (assignment: Assignment) => void;
+  /** Called when partitions are open. Their plans may be finished already, and there may be less room. */
+  readonly moved: (assignment: Assignment) => void;
   readonly metrics: Pick<Metrics, 'errors'>;
   readonly logger: Pick<Logger, 'info'>;
   readonly stateLog: StateLog;
@@ -144,7 +144,7 @@ export class PartitionOpening {
       partition.otherSinceMs = null;
       this.#readFrom(assignment, partition, start);
     }
-    this.#options.opened(assignment);
+    this.#options.moved(assignment);
     this.#reportNewEpochs(starts);
   }
 

@@ -307,7 +307,7 @@ export class GroupModel {
   #commit(member: Member, answer: Answer): void {
     const { assignment } = member;
     if (assignment !== null)
-      this.#commitNow(member, [...assignment.uncommittedEpochs(), ...assignment.advanced()], answer);
+      this.#commitNow(member, [...assignment.uncommittedEpochs(), ...assignment.dueCommits()], answer);
   }
 
   /** Kafka takes commits of the current generation only. */

@@ -21,9 +21,9 @@ it('of a partition whose topic was gone nothing is known or committed, and nothi
   assignment.open(read, 5);
   read.advanceTo(9);
   assignment.get(where)!.hold('gap', 'offsets are missing');
-  expect([assignment.advanced().length, assignment.heldFor('gap'), assignment.isAllKnown()]).toEqual([1, 1, true]);
+  expect([assignment.dueCommits().length, assignment.heldFor('gap'), assignment.isAllKnown()]).toEqual([1, 1, true]);
   assignment.topicGone(assignment.get(where)!);
-  expect([assignment.advanced().length, assignment.heldFor('gap'), assignment.isAllKnown()]).toEqual([0, 0, false]);
+  expect([assignment.dueCommits().length, assignment.heldFor('gap'), assignment.isAllKnown()]).toEqual([0, 0, false]);
   expect(assignment.trackers()).toEqual([]);
 });
 
@@ -44,7 +44,7 @@ it('a partition whose log has become shorter keeps its tracker: what it has hand
   read.advanceTo(7);
   partition.waits('its log ends at 3');
   expect([partition.isUnknown, partition.problem, partition.tracker]).toEqual([true, 'its log ends at 3', read]);
-  expect(partition.advanced()).toMatchObject({ offset: 7 });
+  expect(partition.dueCommit()).toMatchObject({ offset: 7 });
 });
 
 it('one that is held waits for a person, not for its start', () => {
@@ -61,10 +61,10 @@ it('while it leaves a layout nothing of it is committed, and a commit of the tra
   const read = tracker({ ...where, epoch: 'e1' }, 0);
   partition.open(read, 0);
   read.advanceTo(7);
-  const commit = partition.advanced()!;
+  const commit = partition.dueCommit()!;
   partition.leave(read);
   partition.wasCommitted(commit);
-  expect([partition.committed, partition.advanced(), partition.uncommittedEpoch()]).toEqual([null, null, null]);
+  expect([partition.committed, partition.dueCommit(), partition.uncommittedEpoch()]).toEqual([null, null, null]);
   expect([partition.isLeaving(read), partition.isLeaving({ ...where, epoch: 'e1' })]).toEqual([true, false]);
   partition.open(tracker({ ...where, epoch: 'e2' }, 7), null);
   expect(partition.isLeaving(read)).toBe(false);

@@ -30,7 +30,7 @@ it('a damaged batch is asked for again, also if its partition was opened while a
       mayPassBatch: () => told.push('passed over'),
     },
     handOver: () => told.push('handed over'),
-    advanced: () => undefined,
+    moved: () => undefined,
   } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
   const failure = new UnreadableBatchError('orders/0 is damaged at 5', { isAsWritten: false });
   const fetched = { topic: 'orders', partition: 0, highWatermark: '20', fetchedOffset: '5', rawMessages: [] };
@@ -64,14 +64,14 @@ it('of a log that has lost what comes after a plan, nothing is told while that p
         missed: number,
       ) => told.push(`gap of ${missed} before ${at.offset} in ${at.epoch}`) > 0,
     },
-    advanced: () => told.push('advanced'),
+    moved: () => told.push('moved'),
   } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
 
   const closing = new PartitionTracker(source, 5, { layout, state: { type: 'closing' }, end: 9 });
   partition.open(closing, 5);
   closing.advanceTo(9);
   intake.outOfRange(assignment, source);
-  await eventually(() => expect(told).toEqual(['pause', 'advanced', 'resume']));
+  await eventually(() => expect(told).toEqual(['pause', 'moved', 'resume']));
 
   told.length = 0;
   const next = new PartitionTracker({ ...source, epoch: 'e2' }, closing.next, { layout, state: READING, end: null });

@@ -41,8 +41,8 @@ const turns = () => new Promise((resolve) => setImmediate(resolve));
 it('asks what to commit only when the commit before is answered: an older offset never follows a newer one', async () => {
   const { requests, outcomes, assignment, only, ask } = committing();
   only.advanceTo(5);
-  const first = ask(() => assignment.advanced());
-  const second = ask(() => assignment.advanced());
+  const first = ask(() => assignment.dueCommits());
+  const second = ask(() => assignment.dueCommits());
   await turns();
   only.advanceTo(9);
   expect(requests.map(({ offsets }) => offsets)).toEqual([['5']]);
@@ -58,22 +58,22 @@ it('asks what to commit only when the commit before is answered: an older offset
 it('never repeats a commit that failed, and remembers nothing of it', async () => {
   const { requests, commits, assignment, only, ask } = committing();
   only.advanceTo(5);
-  const failing = ask(() => assignment.advanced());
+  const failing = ask(() => assignment.dueCommits());
   await turns();
   requests[0]!.answer(new Error('rebalance'));
   await expect(failing).rejects.toThrow('rebalance');
   await commits.settled();
   expect(requests).toHaveLength(1);
-  expect(assignment.advanced()).toMatchObject([{ offset: 5 }]);
+  expect(assignment.dueCommits()).toMatchObject([{ offset: 5 }]);
 });
 
 it('commits nothing once the assignment is over, however long the commit had waited for its turn', async () => {
   const { requests, assignment, only, ask } = committing();
   only.advanceTo(5);
-  const first = ask(() => assignment.advanced());
+  const first = ask(() => assignment.dueCommits());
   await turns();
   only.advanceTo(9);
-  const late = ask(() => assignment.advanced());
+  const late = ask(() => assignment.dueCommits());
   assignment.end();
   requests[0]!.answer();
   await Promise.all([first, late]);
@@ -89,7 +89,7 @@ it('does not take back that a layout change has begun', async () => {
   ];
   assignment.get(only)!.leave(only);
   const begun = ask(() => closing);
-  const asEver = ask(() => [...assignment.uncommittedEpochs(), ...assignment.advanced()]);
+  const asEver = ask(() => [...assignment.uncommittedEpochs(), ...assignment.dueCommits()]);
   await turns();
   requests[0]!.answer();
   await Promise.all([begun, asEver]);
@@ -107,7 +107,7 @@ it('makes a commit that is too large for a coordinator in parts; what is done be
     assignment.open(tracker, 0);
     tracker.advanceTo(1);
   }
-  const asked = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const asked = commits.inTurn(assignment, 'c1', commit, () => assignment.dueCommits());
   await turns();
   requests[0]!.answer();
   await turns();
@@ -117,9 +117,9 @@ it('makes a commit that is too large for a coordinator in parts; what is done be
   expect(outcomes).toEqual(['ok', 'failed']);
   const done = requests[0]!.offsets.length;
   expect(done).toBeLessThan(700);
-  expect(assignment.advanced()).toHaveLength(1_500 - done);
+  expect(assignment.dueCommits()).toHaveLength(1_500 - done);
 
-  const again = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const again = commits.inTurn(assignment, 'c1', commit, () => assignment.dueCommits());
   await turns();
   assignment.end();
   requests[2]!.answer();
@@ -138,7 +138,7 @@ function threeParts() {
     tracker.advanceTo(1);
     return tracker;
   });
-  const asked = commits.inTurn(assignment, 'c1', commit, () => assignment.advanced());
+  const asked = commits.inTurn(assignment, 'c1', commit, () => assignment.dueCommits());
   return { requests, assignment, trackers, asked };
 }
 
@@ -153,7 +153,7 @@ it('goes on with the other parts where Kafka refuses a topic of one, and tries e
   }
   await expect(asked).rejects.toThrow('Not authorized');
   expect(requests.map(({ offsets }) => offsets.length).reduce((sum, part) => sum + part)).toBe(1_500);
-  expect(assignment.advanced()).toHaveLength(requests[0]!.offsets.length);
+  expect(assignment.dueCommits()).toHaveLength(requests[0]!.offsets.length);
 });
 
 it('asks for each part what to commit: nothing of a topic that is gone since the part before, and what is newest', async () => {
