@@ -3,6 +3,7 @@ import type { Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
 import { GroupMember, type MemberHandlers } from '../kafka/groupMember.js';
+import { UNKNOWN_TOPIC } from '../kafka/errorType.js';
 import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { Layout } from '../protocol/batcherId.js';
@@ -14,7 +15,7 @@ import { PipelineLanes, type PipelineLanesOptions } from './lanes/pipelineLanes.
 import { GroupMembership } from './groupMembership.js';
 import { Assignment } from './partitions/assignment.js';
 import { BatchIntake } from './partitions/batchIntake.js';
-import { GroupCommits, MISSING } from './partitions/groupCommits.js';
+import { GroupCommits } from './partitions/groupCommits.js';
 import { HeldPartitions } from './partitions/heldPartitions.js';
 import { UnservedPartitions } from './partitions/unservedPartitions.js';
 import { Lag } from './partitions/lag.js';
@@ -283,7 +284,7 @@ export class PipelineConsumer {
     const partition = assignment.get(where);
     if (partition === undefined) return;
     partition.brokerAnswers(error, performance.now());
-    if (error === MISSING) this.#opening.topicGone(assignment, [partition]);
+    if (error === UNKNOWN_TOPIC) this.#opening.topicGone(assignment, [partition]);
   }
 
   // ── Lanes ────────────────────────────────────────────────────────────────────────────────────────────────────────

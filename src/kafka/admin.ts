@@ -14,6 +14,7 @@ import {
   type Broker,
   type Cluster,
 } from './kafkajs/cluster.js';
+import { UNKNOWN_TOPIC } from './errorType.js';
 import { errorOfCode } from './kafkajs/errorCodes.js';
 import { ONLY_BROKERS } from './kafkajs/metadata.js';
 
@@ -377,5 +378,5 @@ export function topicProblem(topic: string, error: string | undefined): string {
 }
 
 function isMissing(error: string | undefined): boolean {
-  return error === undefined || error === 'UNKNOWN_TOPIC_OR_PARTITION';
+  return error === undefined || error === UNKNOWN_TOPIC;
 }

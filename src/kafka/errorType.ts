@@ -13,7 +13,12 @@ export function isOfType(error: unknown, type: string): boolean {
   return false;
 }
 
-const UNUSABLE_TOPIC = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'];
+/** The type of Kafka's error if there is no such topic or partition. */
+export const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
+/** The type of Kafka's error if the user may not do this with a topic. */
+export const NOT_AUTHORIZED = 'TOPIC_AUTHORIZATION_FAILED';
+
+const UNUSABLE_TOPIC = [UNKNOWN_TOPIC, 'INVALID_TOPIC_EXCEPTION', NOT_AUTHORIZED];
 
 /** Whether a broker answered that a topic itself cannot be used: there is none, or this user may not use it. */
 export function isUnusableTopic(error: unknown): boolean {

@@ -1,8 +1,10 @@
+import { NOT_AUTHORIZED } from './errorType.js';
+
 /** Errors of Kafka that only a person can remove: wrong credentials or missing rights. */
 const TYPES = new Set([
   'SASL_AUTHENTICATION_FAILED',
   'UNSUPPORTED_SASL_MECHANISM',
-  'TOPIC_AUTHORIZATION_FAILED',
+  NOT_AUTHORIZED,
   'GROUP_AUTHORIZATION_FAILED',
   'CLUSTER_AUTHORIZATION_FAILED',
 ]);

@@ -1,3 +1,4 @@
+import { NOT_AUTHORIZED } from '../../kafka/errorType.js';
 import type { Layout } from '../../protocol/batcherId.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
@@ -55,8 +56,6 @@ type ReadingState =
   /** It is read as its tracker says, as soon as its epoch is committed. */
   | { readonly type: 'open' };
 
-/** Kafka's error if the user may not read a topic. */
-export const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
 /** A leader that answers with errors for a shorter time has moved or has just started. That is no problem yet. */
 const LEADER_PATIENCE_MS = 15_000;
 
@@ -231,7 +230,7 @@ export class AssignedPartition implements TopicPartition {
 
   /** By the last answer, the user may not read it. */
   get isRefused(): boolean {
-    return this.#brokerError?.error === REFUSED;
+    return this.#brokerError?.error === NOT_AUTHORIZED;
   }
 
   /** The user may not read it, and it is fetched, so a change will be noticed. */
@@ -243,7 +242,7 @@ export class AssignedPartition implements TopicPartition {
   withheld(nowMs: number): string | null {
     if (this.#brokerError === null || this.#brokerError.sinceMs === null) return null;
     const { error, sinceMs } = this.#brokerError;
-    if (error === REFUSED) return `Kafka refuses it to this user (${error}): check the right to read it`;
+    if (error === NOT_AUTHORIZED) return `Kafka refuses it to this user (${error}): check the right to read it`;
     return nowMs - sinceMs < LEADER_PATIENCE_MS ? null : `its leader answers ${error}`;
   }
 

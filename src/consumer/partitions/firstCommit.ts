@@ -1,9 +1,8 @@
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { commitParts } from '../../kafka/commitParts.js';
-import { isOfType } from '../../kafka/errorType.js';
+import { isOfType, NOT_AUTHORIZED } from '../../kafka/errorType.js';
 import type { GroupVisit } from '../../kafka/groupVisit.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
-import { REFUSED } from './assignedPartition.js';
 import { formatUnfinished } from './commitMetadata.js';
 
 /** Where a partition that was never read begins, as it is committed. */
@@ -47,7 +46,7 @@ export async function commitStarts(
     try {
       await commit(due.map(({ topic, partition, offset, metadata }) => ({ topic, partition, offset, metadata })));
     } catch (error) {
-      if (!isOfType(error, REFUSED)) throw error;
+      if (!isOfType(error, NOT_AUTHORIZED)) throw error;
       const commits = await admin.fetchCommits(groupId, due);
       const left = due.filter((start) => commits.get(partitionName(start))?.metadata !== start.metadata);
       if (left.length === 0) throw error;

@@ -1,13 +1,10 @@
-import { isOfType } from '../../kafka/errorType.js';
+import { isOfType, NOT_AUTHORIZED, UNKNOWN_TOPIC } from '../../kafka/errorType.js';
 import { messageOf } from '../../lib/messageOf.js';
 import type { Logger } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
-import { REFUSED, type PartitionCommit } from './assignedPartition.js';
+import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { CommitQueue, type Commit } from './commitQueue.js';
-
-/** Kafka's error if there is no such topic or partition. */
-export const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION';
 
 /**
  * Commits to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
@@ -88,7 +85,7 @@ export class GroupCommits {
       await this.#commits.inTurn(assignment, this.clusterId, commit, due);
     } catch (error) {
       // The next answer about the topic tells which partition it is. What came until then is fetched again.
-      if (![REFUSED, MISSING].some((type) => isOfType(error, type))) throw error;
+      if (![NOT_AUTHORIZED, UNKNOWN_TOPIC].some((type) => isOfType(error, type))) throw error;
     }
   }
 

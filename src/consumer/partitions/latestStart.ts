@@ -4,8 +4,8 @@ import { isInputTopic } from '../../config/topics.js';
 import type { KafkaAdmin, LogAnswer, NoAnswer } from '../../kafka/admin.js';
 import { visitGroup } from '../../kafka/groupVisit.js';
 import { describeNoAnswer } from '../../kafka/offsets.js';
+import { NOT_AUTHORIZED } from '../../kafka/errorType.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
-import { REFUSED } from './assignedPartition.js';
 import { formatCommitMetadata, formatUnread, parseCommitMetadata, READING } from './commitMetadata.js';
 import { commitStarts, type FirstStart } from './firstCommit.js';
 import type { FirstEnds } from './firstEnds.js';
@@ -109,7 +109,7 @@ export async function commitLatest(
           ...left.map((topic) => ({
             topic,
             partition: -1,
-            problem: `topic ${topic}: Kafka refuses it to this user (${REFUSED}): check the right to read it`,
+            problem: `topic ${topic}: Kafka refuses it to this user (${NOT_AUTHORIZED}): check the right to read it`,
           })),
         ],
         silent: [...before.silent, ...left],

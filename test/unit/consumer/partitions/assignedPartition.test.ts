@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { AssignedPartition, REFUSED } from '../../../../src/consumer/partitions/assignedPartition.js';
+import { NOT_AUTHORIZED } from '../../../../src/kafka/errorType.js';
+import { AssignedPartition } from '../../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { tracker } from '../../../support/trackers.js';
 
@@ -29,7 +30,7 @@ it('of a partition whose topic was gone nothing is known or committed, and nothi
 
 it('a partition whose topic was gone is paused as before, and as refused', () => {
   const before = new AssignedPartition(where);
-  before.brokerAnswers(REFUSED, 0);
+  before.brokerAnswers(NOT_AUTHORIZED, 0);
   for (const reason of ['start', 'draining'] as const) before.pause(reason);
   const after = before.successor();
   expect([after.isRefused, after.isFetched()]).toEqual([true, false]);
@@ -79,7 +80,7 @@ it('an error of a leader is told once it has lasted for fifteen seconds, that of
     null,
     'its leader answers NOT_LEADER_OR_FOLLOWER',
   ]);
-  partition.brokerAnswers(REFUSED, 17_000);
+  partition.brokerAnswers(NOT_AUTHORIZED, 17_000);
   expect(partition.withheld(17_000)).toContain('Kafka refuses it to this user');
   expect(partition.isRefusedWhileFetched).toBe(true);
   partition.pause('buffer');

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
-import { REFUSED } from '../../../../src/consumer/partitions/assignedPartition.js';
+import { NOT_AUTHORIZED } from '../../../../src/kafka/errorType.js';
 import { UnservedPartitions } from '../../../../src/consumer/partitions/unservedPartitions.js';
 import { createMetrics } from '../../../../src/telemetry/metrics.js';
 
@@ -16,10 +16,10 @@ it('counts each partition once that Kafka does not serve, by topic, but none tha
 
   for (const partition of assignment.partitions) partition.leave({ topic: partition.topic, partition: 0, epoch: 'e' });
   const [a0, a1, b0, b1] = assignment.partitions;
-  a0!.brokerAnswers(REFUSED, 0);
+  a0!.brokerAnswers(NOT_AUTHORIZED, 0);
   a1!.brokerAnswers('KAFKA_STORAGE_ERROR', 0);
   b0!.hold('unreadable', 'its checksum is wrong');
-  b0!.brokerAnswers(REFUSED, 0);
+  b0!.brokerAnswers(NOT_AUTHORIZED, 0);
   unserved.count(assignment, [], 1);
   expect(await counts()).toEqual({ a: 1, b: 0 });
   unserved.count(assignment, [a0!, { topic: 'gone', partition: -1 }, { topic: 'b', partition: -1 }], 60_000);
