@@ -15,7 +15,7 @@ export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination'
   /** True if these records may have been inserted before. */
   readonly repeated: boolean;
   /** True if only attempts of this activity can have inserted them. */
-  readonly complete: boolean;
+  readonly onlyThisActivity: boolean;
   readonly fill: Fill | undefined;
   readonly parking?: Parking;
 }

@@ -21,10 +21,10 @@ export function insertBatch({
     attempts.admit('insertBatch', spec, async (attempt) => {
       const format: string = spec.format;
       if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
-      const complete = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
-      const repeated = attempt.isRepeated || !complete;
+      const onlyThisActivity = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
+      const repeated = attempt.isRepeated || !onlyThisActivity;
       const { packed, records } = await unpacker.unpack(spec, { chunks: spec.chunks, bodies }, attempt);
       const fill = toFill(packed.chunks, records, `${attempt.runId}/${spec.number}`);
-      return flusher.flush({ ...spec, packed, records, repeated, complete, fill }, attempt);
+      return flusher.flush({ ...spec, packed, records, repeated, onlyThisActivity, fill }, attempt);
     });
 }

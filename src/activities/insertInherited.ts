@@ -62,7 +62,7 @@ async function batchOf(
     packed,
     records,
     repeated: true,
-    complete: false,
+    onlyThisActivity: false,
     fill: toFill(packed.chunks, records, `${runId}/left/${chunksDone}`),
   };
 }

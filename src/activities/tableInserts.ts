@@ -122,7 +122,7 @@ export class TableInserts {
       repeated: batch.repeated,
       ...(fill === undefined ? {} : { fill }),
       journal: {
-        complete: batch.complete,
+        onlyThisActivity: batch.onlyThisActivity,
         get notes() {
           return insertNotesOf(attempt.notes, table);
         },

@@ -18,7 +18,7 @@ export interface BatchRow extends SourcedRecord {
   /** Its index among the rows. {@link NO_ROW} if it cannot become one. */
   readonly row: number;
   /** Its index among the records. Unlike {@link row} it does not depend on the table's columns. */
-  readonly place: number;
+  readonly recordIndex: number;
 }
 
 /** Stands for a record without a row. */
@@ -74,16 +74,16 @@ export async function buildRows(
   const isSent = judgedBytesMax === undefined;
   const isRepetition = fill === undefined ? () => false : repetitions(fill);
   let yieldedAt = performance.now();
-  for (let place = 0; place < records.length; place++) {
-    const { source, record } = records[place] as SourcedRecord;
+  for (let recordIndex = 0; recordIndex < records.length; recordIndex++) {
+    const { source, record } = records[recordIndex] as SourcedRecord;
     if (isRepetition(source, record)) continue;
     const isJudged = isSent || recordBytes(record) <= judgedBytesMax;
     const row = isJudged ? buildRow(source, record) : '';
     if (typeof row === 'string') {
-      rows.push({ source, record, row: lines.length, place });
+      rows.push({ source, record, row: lines.length, recordIndex });
       lines.add(isSent ? row : '');
     } else {
-      rejected.push({ source, record, rejection: row, row: NO_ROW, place });
+      rejected.push({ source, record, rejection: row, row: NO_ROW, recordIndex });
     }
     // A large batch must not delay heartbeats and other batches, whether it has many rows or large ones.
     if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {

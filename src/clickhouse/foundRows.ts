@@ -40,9 +40,9 @@ export class FoundRows {
     return this.#found;
   }
 
-  /** Their places among the records of the batch. */
-  places(): ReadonlySet<number> {
-    return new Set(Array.from(this.#found, ({ place }) => place));
+  /** Their indexes among the records of the batch. */
+  indexes(): ReadonlySet<number> {
+    return new Set(Array.from(this.#found, ({ recordIndex }) => recordIndex));
   }
 
   /** The rows that were not found. */

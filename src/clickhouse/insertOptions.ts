@@ -60,7 +60,7 @@ export interface BatchInsertOptions {
  */
 export interface InsertJournal {
   /** Whether only this activity can have inserted these records. */
-  readonly complete: boolean;
+  readonly onlyThisActivity: boolean;
   readonly notes: InsertNotes | undefined;
   /** The most milliseconds since the first attempt began. */
   ageMs(): number;
@@ -70,7 +70,7 @@ export interface InsertJournal {
 
 /** The journal if there is none. */
 export const NO_JOURNAL: InsertJournal = {
-  complete: false,
+  onlyThisActivity: false,
   notes: undefined,
   ageMs: () => 0,
   save: () => Promise.resolve(),

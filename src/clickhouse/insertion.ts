@@ -118,7 +118,7 @@ export class Insertion {
       if (!(error instanceof InsertError)) throw error;
       this.found.failed(error);
       if (await this.#views.refuseAlone(rows, error)) return null;
-      if (await this.#views.isOfViews(rows, error)) {
+      if ((await this.#views.settleFailure(rows, error)) === 'viewsLack') {
         await this.#views.sendAgain(rows, error.answered ? error : undefined);
         return null;
       }

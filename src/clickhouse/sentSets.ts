@@ -3,23 +3,30 @@ import { identityToken, type BatchRow, type Fill, type SourcedRecord } from './b
 import type { FoundRows } from './foundRows.js';
 import { NO_JOURNAL, type BatchInsertOptions, type InsertJournal } from './insertOptions.js';
 
-/** The places of the records of a set, in ascending order. */
-type Places = readonly number[];
+/** The indexes of the records of a set, in ascending order. */
+type Indexes = readonly number[];
 
 /**
  * The sets of a batch's rows that were sent, by their tokens, as long as it is not known that the table's views have
  * them. They are noted in the journal for later attempts, because a set can be sent again only exactly as it was sent.
  *
- * A set is known by the places of its records. So it stays known if the table is altered, and other records of the batch
+ * A set is known by the indexes of its records. So it stays known if the table is altered, and other records of the batch
  * become rows.
+ *
+ *     note ──► unsettled ──answered with success──► settled: the views have it
+ *                  ├────not in the table──► dropped: it never arrived
+ *                  └────a row is sent in another set, or it is given up──► its records in the table are stranded
+ *
+ * Only unsettled sets are sent again. What views lack of stranded records is counted. `incomplete`: sets were sent that
+ * are not listed. `rememberedBy` is null if a table may not know the token of one of them, so none may be sent again.
  */
 export class SentSets {
   readonly #records: readonly SourcedRecord[];
   readonly #journal: InsertJournal;
   readonly #fill: Fill | undefined;
-  readonly #unsettled = new Map<string, Places>();
-  /** Sets of this attempt that were answered with success. */
-  readonly #answered: Places[] = [];
+  readonly #unsettled = new Map<string, Indexes>();
+  /** Sets of this attempt that were answered with success: the table and its views have them. */
+  readonly #settled: Indexes[] = [];
   #stranded = new Set<number>();
   #rememberedBy: string | null = null;
   /** Earlier attempts may have sent sets that are not known. */
@@ -40,15 +47,15 @@ export class SentSets {
   /** Takes over the notes of earlier attempts. */
   #takeOver(): void {
     const { notes } = this.#journal;
-    // If the records are others, the places mean nothing.
+    // If the records are others, the indexes mean nothing.
     if (notes?.whole !== this.#tokenOfAll()) {
       this.#incomplete = true;
       return;
     }
     this.#incomplete = notes.incomplete === true;
     for (const set of notes.unsettled) {
-      const places = rowsOf(set);
-      this.#unsettled.set(this.tokenOf(places.map((place) => this.#records[place] as SourcedRecord)), places);
+      const indexes = rowsOf(set);
+      this.#unsettled.set(this.tokenOf(indexes.map((index) => this.#records[index] as SourcedRecord)), indexes);
     }
     this.#stranded = new Set(rowsOf(notes.stranded ?? []));
     this.#rememberedBy = notes.rememberedBy ?? null;
@@ -64,8 +71,8 @@ export class SentSets {
   }
 
   /** Whether every set that was sent is known. Sets that are not known to be unsettled were answered with success. */
-  get areComplete(): boolean {
-    return this.#journal.complete && !this.#incomplete;
+  get areAllKnown(): boolean {
+    return this.#journal.onlyThisActivity && !this.#incomplete;
   }
 
   /**
@@ -104,7 +111,7 @@ export class SentSets {
     this.#rememberedBy = this.#unsettled.size === 0 || this.#rememberedBy === by ? by : null;
     this.#unsettled.set(
       token,
-      rows.map(({ place }) => place),
+      rows.map(({ recordIndex }) => recordIndex),
     );
     await this.#save();
   }
@@ -118,26 +125,26 @@ export class SentSets {
   /** Notes that a set in the table was given up. Its rows were counted, and people may have brought them to the views. */
   async giveUp(rows: readonly BatchRow[]): Promise<void> {
     this.#unsettled.delete(this.tokenOf(rows));
-    for (const { place } of rows) this.#stranded.add(place);
+    for (const { recordIndex } of rows) this.#stranded.add(recordIndex);
     await this.#save();
   }
 
   #retire(token: string, rows: readonly BatchRow[], found: FoundRows): void {
     let sent: ReadonlySet<number> | undefined;
-    for (const [other, places] of this.#unsettled) {
+    for (const [other, indexes] of this.#unsettled) {
       if (other === token) continue;
-      sent ??= new Set(rows.map(({ place }) => place));
-      if (!places.some((place) => sent?.has(place))) continue;
+      sent ??= new Set(rows.map(({ recordIndex }) => recordIndex));
+      if (!indexes.some((index) => sent?.has(index))) continue;
       this.#unsettled.delete(other);
-      const there = found.places();
-      for (const place of places) if (there.has(place)) this.#stranded.add(place);
+      const there = found.indexes();
+      for (const index of indexes) if (there.has(index)) this.#stranded.add(index);
     }
   }
 
   /** A set was answered with success: it is in the table and its views. */
   settle(token: string): void {
-    const places = this.#unsettled.get(token);
-    if (places !== undefined && this.#unsettled.delete(token)) this.#answered.push(places);
+    const indexes = this.#unsettled.get(token);
+    if (indexes !== undefined && this.#unsettled.delete(token)) this.#settled.push(indexes);
   }
 
   /** Drops a set that never arrived. */
@@ -158,8 +165,8 @@ export class SentSets {
    * @param isThere whether a record is in the table
    * @returns the sets that have arrived, at least in part
    */
-  arrived(isThere: (place: number) => boolean): readonly Places[] {
-    for (const [token, places] of this.#unsettled) if (!places.some(isThere)) this.#unsettled.delete(token);
+  dropNotArrived(isThere: (index: number) => boolean): readonly Indexes[] {
+    for (const [token, indexes] of this.#unsettled) if (!indexes.some(isThere)) this.#unsettled.delete(token);
     return [...this.#unsettled.values()];
   }
 
@@ -174,15 +181,17 @@ export class SentSets {
    * before.
    */
   sentUnknown(there: Iterable<BatchRow>): readonly BatchRow[] {
-    if (this.areComplete) return [];
-    const known = new Set([...this.#unsettled.values(), ...this.#answered, [...this.#stranded]].flat());
-    return [...there].filter(({ place, source }) => !known.has(place) && this.#fill?.sources.has(source) !== true);
+    if (this.areAllKnown) return [];
+    const known = new Set([...this.#unsettled.values(), ...this.#settled, [...this.#stranded]].flat());
+    return [...there].filter(
+      ({ recordIndex, source }) => !known.has(recordIndex) && this.#fill?.sources.has(source) !== true,
+    );
   }
 
   /** Of these rows in the table, the number of those that its views may lack. */
   mayBeMissed(there: readonly BatchRow[]): number {
     const unsettled = new Set([...this.#unsettled.values(), [...this.#stranded]].flat());
-    return there.filter(({ place }) => unsettled.has(place)).length + this.sentUnknown(there).length;
+    return there.filter(({ recordIndex }) => unsettled.has(recordIndex)).length + this.sentUnknown(there).length;
   }
 
   /**
@@ -207,7 +216,7 @@ export class SentSets {
 
   /** What the notes have room for. */
   #noted(): { unsettled: RowSet[]; stranded?: RowSet; incomplete?: true } {
-    const sets = Array.from(this.#unsettled.values(), (places) => rowSet(places));
+    const sets = Array.from(this.#unsettled.values(), (indexes) => rowSet(indexes));
     const unsettled = sets.filter((set) => set !== null);
     const stranded = rowSet([...this.#stranded].sort((one, other) => one - other));
     return {

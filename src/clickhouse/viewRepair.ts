@@ -49,24 +49,31 @@ export class ViewRepair {
   }
 
   /**
-   * Whether an error comes from a view, or may come from one, because the answer was lost: then the table has taken all
-   * rows.
+   * Finds out what a failed insert has left in the table, and notes it:
+   *
+   * - All rows are there: a view has failed, or may have, since the answer was lost. The set is noted.
+   * - None is there: the set never arrived, and is dropped.
+   * - Some are there: they came with a set that cannot be sent again. They are counted as missed.
+   *
+   * It does nothing if the error tells that the views were not reached, or may pass by itself.
+   *
+   * @returns `viewsLack` in the first case, so the set has to be sent again. Otherwise `notOfViews`
    */
-  async isOfViews(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
+  async settleFailure(rows: readonly BatchRow[], error: InsertError): Promise<'viewsLack' | 'notOfViews'> {
     const mayPass = error.kind === 'transient' && !this.#options.overdue;
     const mayHaveArrived = error.isOfClickHouse || !error.answered;
-    if (!mayHaveArrived || mayPass || !this.#found.canLookUp || !(await this.#sender.hasViews())) return false;
+    if (!mayHaveArrived || mayPass || !this.#found.canLookUp || !(await this.#sender.hasViews())) return 'notOfViews';
     await this.#found.lookUp(rows);
     const { sent } = this.#sender;
     const left = this.#found.missing(rows).length;
     if (left === 0) {
       // Not noted yet: the view is new.
       if (!sent.has(rows)) await this.#sender.note(rows, this.#found);
-      return true;
+      return 'viewsLack';
     }
     if (left === rows.length) sent.drop(sent.tokenOf(rows));
     else this.#miss(rows.length - left, error.message);
-    return false;
+    return 'notOfViews';
   }
 
   /**
@@ -102,20 +109,20 @@ export class ViewRepair {
       return;
     }
     if (!(await this.#sender.hasViews())) return;
-    const placed = new Map<number, BatchRow>();
+    const byIndex = new Map<number, BatchRow>();
     for (const rows of [this.#batchRows.rows, this.#batchRows.rejected])
-      for (const row of rows) placed.set(row.place, row);
-    const there = this.#found.places();
+      for (const row of rows) byIndex.set(row.recordIndex, row);
+    const there = this.#found.indexes();
     // A set that is not there never arrived, because the look-up has waited for all running inserts.
-    const sets = sent.arrived((place) => there.has(place));
+    const sets = sent.dropNotArrived((index) => there.has(index));
     const unknown = sent.sentUnknown(this.#found.all());
-    const inPart = new Set([...sent.stranded].filter((place) => there.has(place)));
+    const inPart = new Set([...sent.stranded].filter((index) => there.has(index)));
     const altered: BatchRow[][] = [];
-    for (const places of sets) {
-      const rows = places.flatMap((place) => placed.get(place) ?? []);
+    for (const indexes of sets) {
+      const rows = indexes.flatMap((index) => byIndex.get(index) ?? []);
       // What is missing is sent with a token of its own.
-      const arrived = places.filter((place) => there.has(place));
-      if (arrived.length < places.length) for (const place of arrived) inPart.add(place);
+      const arrived = indexes.filter((index) => there.has(index));
+      if (arrived.length < indexes.length) for (const index of arrived) inPart.add(index);
       else if (rows.some(({ row }) => row === NO_ROW)) altered.push(rows);
       else await this.sendAgain(rows, undefined);
     }

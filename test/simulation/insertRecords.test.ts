@@ -88,7 +88,7 @@ async function untilDone(
       return Promise.resolve();
     };
     const journal = {
-      complete: true,
+      onlyThisActivity: true,
       get notes() {
         return notes;
       },
@@ -330,10 +330,10 @@ it('a view has each row that the table has, once, whatever the table is altered 
 }, 60_000);
 
 /** The notes of one activity, as Temporal keeps them. */
-function journal(complete = true) {
+function journal(onlyThisActivity = true) {
   let notes: InsertNotes | undefined;
   return {
-    complete,
+    onlyThisActivity,
     get notes() {
       return notes;
     },
@@ -415,7 +415,7 @@ it.each([
   ],
 ])(
   'an attempt that begins anew misses no rows in a view that has taken them: %s',
-  async (_, kinds, complete, remembers) => {
+  async (_, kinds, onlyThisActivity, remembers) => {
     const table = new FakeTable();
     Object.assign(table, { hasView: true, hasLater: true, remembersTokens: remembers });
     const { tables } = table;
@@ -425,7 +425,7 @@ it.each([
       await tables.send(name, rows);
       if (table.insertSizes.length === 1) table.alterations = ['later'];
     };
-    const result = await insert(table, kinds, { journal: journal(complete), tables: { ...tables, send } });
+    const result = await insert(table, kinds, { journal: journal(onlyThisActivity), tables: { ...tables, send } });
     expect(result.missedByViews).toBeNull();
     expect(offsetsOf(result.inserted)).toEqual(offsetsIn(table));
     expect(table.viewRows).toHaveLength(table.rows.length);

@@ -106,7 +106,7 @@ const WINDOW = 'non_replicated_deduplication_window = 100';
 /** What attempts of one activity note for each other. */
 function journal(ageMs = 1_000): InsertJournal & { notes: InsertNotes | undefined } {
   const own: InsertJournal & { notes: InsertNotes | undefined } = {
-    complete: true,
+    onlyThisActivity: true,
     notes: undefined,
     ageMs: () => ageMs,
     save: (notes) => {

@@ -206,15 +206,16 @@ function rewindBatch() {
     const offsets = await table.tables.foundOffsets(name, source, asked);
     return new Set(records.filter((one) => offsets.has(one.record.offset)).map((one) => recordName(one.record)));
   };
-  const options = (complete: boolean, own: Partial<BatchInsertOptions> = {}): BatchInsertOptions => ({
+  const options = (onlyThisActivity: boolean, own: Partial<BatchInsertOptions> = {}): BatchInsertOptions => ({
     tables: { ...table.tables, foundRecords },
     ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
     mustBeAlive: () => undefined,
     fill: { sources: new Set([rewound]), salt: 's' },
-    journal: Object.assign(noted, { complete, ageMs: () => 1, save }),
+    journal: Object.assign(noted, { onlyThisActivity, ageMs: () => 1, save }),
     ...own,
   });
-  const giveUp = (complete: boolean) => giveUpRecords(records, options(complete), { code: 'parked', message: 'by me' });
+  const giveUp = (onlyThisActivity: boolean) =>
+    giveUpRecords(records, options(onlyThisActivity), { code: 'parked', message: 'by me' });
   return { table, records, options, giveUp, noted };
 }
 
