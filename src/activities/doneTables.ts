@@ -1,7 +1,13 @@
 import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import type { Rejection } from '../protocol/ack.js';
-import { insertNotesOf, notedRejections, noteRejections, type InsertNotes } from '../protocol/attemptNotes.js';
+import {
+  insertNotesOf,
+  notedRejections,
+  noteRejections,
+  type InsertNotes,
+  type NotedRejections,
+} from '../protocol/attemptNotes.js';
 import { identityName, type KafkaRecord } from '../protocol/record.js';
 import type { Attempt } from './attempt.js';
 import { byTable, type Batch } from './batch.js';
@@ -12,10 +18,29 @@ import { judge, verdictsOf, type Outcome } from './outcome.js';
  * for the later attempts, on whatever worker.
  */
 
-/** The note about a table that is done with a batch. Null if it would be too large. */
-export function noteDone(records: readonly SourcedRecord[], { rejected }: Outcome): InsertNotes | null {
-  const done = noteRejections(byIndex(records, rejected));
-  return done === null ? null : { whole: '', unsettled: [], done };
+/** Notes which tables are done with a batch that another table holds. @returns whether Temporal has the note */
+export function noteDoneTables(done: readonly DoneTable[], attempt: Pick<Attempt, 'notes' | 'note'>): Promise<boolean> {
+  const inserts = new Map(Object.entries(attempt.notes.inserts ?? {}));
+  for (const [{ table, records }, { rejected }] of done) {
+    const noted = inserts.get(table)?.done ?? noteRejections(byIndex(records, rejected));
+    // Too many rejections have no room in the notes.
+    if (noted !== null) inserts.set(table, doneNote(noted));
+  }
+  return attempt.note({ ...attempt.notes, inserts: Object.fromEntries(inserts) }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A table with its records of a batch, and what became of them. */
+type DoneTable = readonly [
+  share: { readonly table: string; readonly records: readonly SourcedRecord[] },
+  outcome: Outcome,
+];
+
+/** No token is equal to this `whole`. So the notes say nothing about sets that were sent, only that the table is done. */
+function doneNote(done: NotedRejections): InsertNotes {
+  return { whole: '', unsettled: [], done };
 }
 
 /** The rejections of a table's records, by their indexes. */

@@ -9,7 +9,7 @@ import type { Parking } from '../protocol/flush.js';
 import type { Attempt } from './attempt.js';
 import { byTable, type Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';
-import { doneBefore, noteDone } from './doneTables.js';
+import { doneBefore, noteDoneTables } from './doneTables.js';
 import { InsertReports } from './insertReports.js';
 import { judgeByName, verdictsOf, withoutTable, type Outcome } from './outcome.js';
 
@@ -148,20 +148,6 @@ function failureOf({ kind, message }: InsertError): ApplicationFailure {
   return kind === 'structural'
     ? ApplicationFailure.create({ message, type: 'StructuralInsertError', nextRetryDelay: STRUCTURAL_RETRY })
     : ApplicationFailure.create({ message, type: 'TransientInsertError' });
-}
-
-/** Notes which tables are done with a batch that another table holds. @returns whether Temporal has the note */
-function noteDoneTables(done: readonly [share: Share, outcome: Outcome][], attempt: Attempt): Promise<boolean> {
-  const inserts = new Map(Object.entries(attempt.notes.inserts ?? {}));
-  for (const [{ table, records }, outcome] of done) {
-    const noted = inserts.get(table)?.done;
-    const note = noted === undefined ? noteDone(records, outcome) : { whole: '', unsettled: [], done: noted };
-    if (note !== null) inserts.set(table, note);
-  }
-  return attempt.note({ ...attempt.notes, inserts: Object.fromEntries(inserts) }).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Notes a failed insert for the next attempt, on whatever worker. Without the note the time would start again. */
