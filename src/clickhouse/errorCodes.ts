@@ -8,6 +8,10 @@
 export const NO_SUCH_COLUMN_IN_TABLE = '16';
 export const UNKNOWN_TABLE = '60';
 export const TIMEOUT_EXCEEDED = '159';
+/** MEMORY_LIMIT_EXCEEDED. */
+export const TOO_MUCH_MEMORY = '241';
+/** TOO_MANY_PARTS. For an insert that is too large it means too many partitions. */
+export const TOO_MANY_PARTITIONS = '252';
 export const ACCESS_DENIED = '497';
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchRow } from './batchRows.js';
+import { TOO_MANY_PARTITIONS, TOO_MUCH_MEMORY } from './errorCodes.js';
 import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
@@ -26,11 +27,6 @@ const DOUBTFUL_MAX = 100;
 const AWAIT_OTHERS_MS = 5_000;
 /** If a table takes one of them again in each of so many rounds, the table is broken. */
 const CONFIRM_ROUNDS_MAX = 10;
-
-/** Code of ClickHouse's TOO_MANY_PARTS. For an insert that is too large it means too many partitions. */
-export const TOO_MANY_PARTITIONS = '252';
-/** Code of ClickHouse's MEMORY_LIMIT_EXCEEDED. */
-const TOO_MUCH_MEMORY = '241';
 
 /**
  * Judges the errors of one attempt's inserts: whether rows may be the reason, or the batch has to be held.

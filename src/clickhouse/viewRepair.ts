@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { NO_ROW, type BatchRow, type BatchRows } from './batchRows.js';
+import { TOO_MANY_PARTITIONS } from './errorCodes.js';
 import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
-import { TOO_MANY_PARTITIONS } from './refusals.js';
 import type { TokenSender } from './tokenSender.js';
 
 /**
