@@ -30,8 +30,24 @@ export class Backlog {
     this.#kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
   }
 
-  /** Creates topics and table and produces JSON objects of 200 bytes with 5,000 keys. */
+  /** Creates topics and table, and produces. */
   static async produce(stack: Stack, records: number): Promise<Backlog> {
+    const backlog = await Backlog.create(stack, records);
+    // Idempotent: kafkajs repeats a request that failed for one partition for all of them, and a new topic's do fail.
+    const producer = backlog.#kafka.producer({ allowAutoTopicCreation: false, idempotent: true });
+    await producer.connect();
+    for (let id = 0; id < records; id += BATCH) {
+      const size = Math.min(BATCH, records - id);
+      const messages = Array.from({ length: size }, (_, index) => benchMessage(id + index));
+      await producer.send({ topic: backlog.topic, messages });
+    }
+    await producer.disconnect();
+    await backlog.#mustHoldEachRecordOnce();
+    return backlog;
+  }
+
+  /** Creates topics and table. */
+  static async create(stack: Stack, records: number): Promise<Backlog> {
     const backlog = new Backlog(stack, records);
     const admin = backlog.#kafka.admin();
     await admin.connect();
@@ -53,16 +69,6 @@ export class Backlog {
         SETTINGS non_replicated_deduplication_window = 1000`,
     });
     await clickhouse.close();
-    // Idempotent: kafkajs repeats a request that failed for one partition for all of them, and a new topic's do fail.
-    const producer = backlog.#kafka.producer({ allowAutoTopicCreation: false, idempotent: true });
-    await producer.connect();
-    for (let id = 0; id < records; id += BATCH) {
-      const size = Math.min(BATCH, records - id);
-      const messages = Array.from({ length: size }, (_, index) => message(id + index));
-      await producer.send({ topic: backlog.topic, messages });
-    }
-    await producer.disconnect();
-    await backlog.#mustHoldEachRecordOnce();
     return backlog;
   }
 
@@ -123,7 +129,8 @@ export class Backlog {
 /** kafkajs groups a request's messages by partition in quadratic time. */
 const BATCH = 500;
 
-function message(id: number): { key: string; value: string } {
+/** A JSON object of 200 bytes, with one of 5,000 keys. */
+export function benchMessage(id: number): { key: string; value: string } {
   const customer = (id * 7_919) % 5_000;
   const value = {
     id,

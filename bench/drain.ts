@@ -26,6 +26,24 @@ const START_WITHIN_MS = 60_000;
 
 /** From the moment the process has its partitions to the last acknowledgement. */
 export async function drain(stack: Stack, backlog: Backlog, drainer: Drainer): Promise<DrainResult> {
+  return whileDrainerRuns(stack, drainer, async (usage, pid) => {
+    const startedAt = performance.now();
+    await backlog.untilAcknowledged();
+    const seconds = (performance.now() - startedAt) / 1000;
+    return {
+      recordsPerSecond: backlog.records / seconds,
+      cpuSecondsPerMillion: usage.perMillion(backlog.records),
+      memoryPeakBytes: memoryPeakBytes(pid),
+    };
+  });
+}
+
+/** Starts the process, measures once it has its partitions, and stops it. */
+export async function whileDrainerRuns<T>(
+  stack: Stack,
+  drainer: Drainer,
+  measure: (usage: Usage, pid: number) => Promise<T>,
+): Promise<T> {
   const child = spawn(process.execPath, drainer.args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...ENVIRONMENT },
@@ -36,17 +54,10 @@ export async function drain(stack: Stack, backlog: Backlog, drainer: Drainer): P
   try {
     await untilPrinted(child.stdout, drainer.startedOutput);
     usage.begin();
-    const startedAt = performance.now();
-    await Promise.race([
-      backlog.untilAcknowledged(),
+    return await Promise.race([
+      measure(usage, pid),
       closed.then(() => Promise.reject(new Error('what is measured has ended'))),
     ]);
-    const seconds = (performance.now() - startedAt) / 1000;
-    return {
-      recordsPerSecond: backlog.records / seconds,
-      cpuSecondsPerMillion: usage.perMillion(backlog.records),
-      memoryPeakBytes: memoryPeakBytes(pid),
-    };
   } finally {
     child.kill('SIGTERM');
     await closed;

@@ -118,8 +118,7 @@ export interface StackOptions {
    */
   readonly tls?: boolean;
   /**
-   * Lives for minutes, as in a test: then Kafka's JVMs do not optimize, and Temporal's database writes ahead, which takes both half their
-   * processor time. Default: no.
+   * Lives for minutes, as in a test: then Kafka's JVMs do not optimize, which takes half their processor time. Default: no.
    */
   readonly shortLived?: boolean;
   /** Only these parts; default: all three. */

@@ -20,14 +20,14 @@ export interface TemporalPlace {
 /** The arguments of `temporal` for a dev server with a database file, so that it survives being killed. */
 export function temporalArguments(
   place: TemporalPlace,
-  { ui, temporalDynamicConfig, shortLived }: Pick<StackOptions, 'ui' | 'temporalDynamicConfig' | 'shortLived'>,
+  { ui, temporalDynamicConfig }: Pick<StackOptions, 'ui' | 'temporalDynamicConfig'>,
 ): string[] {
   const settings = Object.entries({ ...DYNAMIC_CONFIG, ...temporalDynamicConfig });
   return [
     ...['server', 'start-dev', '--ip', place.ip, '--port', String(place.port)],
     ...(ui ? ['--ui-port', String(place.uiPort)] : ['--headless']),
     ...['--db-filename', place.databaseFile, '--log-level', 'error'],
-    ...Object.entries(shortLived ? WRITE_AHEAD : {}).flatMap(([name, value]) => [
+    ...Object.entries(WRITE_AHEAD).flatMap(([name, value]) => [
       '--sqlite-pragma',
       `${name}=${value}`,
     ]),

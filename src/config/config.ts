@@ -96,7 +96,10 @@ export type StartFrom = 'earliest' | 'latest' | { readonly timestampMs: number }
 export interface SignalLimits {
   readonly maxRecords: number;
   readonly maxBytes: number;
+  /** How long the first record of a signal that is not full waits for others. */
   readonly lingerMs: number;
+  /** The same, if several members send to a batcher. */
+  readonly sharedLingerMs: number;
 }
 
 export interface FlowLimits {
@@ -186,7 +189,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     signal: {
       maxRecords: Math.min(signal.maxRecords, batch.maxRecords),
       maxBytes: signal.maxBytes,
-      lingerMs: signal.linger,
+      ...lingerOf(signal.linger, batch.maxDelay),
     },
     flow: { historyBytesMax: flow.maxHistory, checkEveryBytes: flow.checkEvery },
     bufferedBytesMax: pipeline.maxBuffered,
@@ -209,6 +212,19 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     },
   };
 }
+
+/**
+ * Records wait in the lane for others, where waiting costs nothing, and a batcher flushes at once what has waited for
+ * `batch.maxDelay`. Of several members each would cause flushes of its own: they wait for half of the time, and what
+ * they send meets in the batcher in the other half.
+ */
+function lingerOf(linger: number | undefined, maxDelayMs: number): Pick<SignalLimits, 'lingerMs' | 'sharedLingerMs'> {
+  const lingerMs = linger ?? Math.min(maxDelayMs, LINGER_MAX_MS);
+  return { lingerMs, sharedLingerMs: linger ?? lingerMs / 2 };
+}
+
+/** What waits in a lane is read again after a rebalance, so it does not wait for long. */
+const LINGER_MAX_MS = 1_000;
 
 type ParsedPipeline = ParsedConfig['pipelines'][string];
 

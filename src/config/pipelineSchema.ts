@@ -69,8 +69,11 @@ const signal = z.strictObject({
       'Most payload in one signal, before compression. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
     ),
   linger: duration({ min: '0ms', max: '10s' })
-    .prefault('5ms')
-    .describe('How long a signal that is not full waits for more records.'),
+    .optional()
+    .describe(
+      'How long a signal that is not full waits for more records. What they have waited counts for batch.maxDelay. ' +
+        'Default: batch.maxDelay, at most 1s; half of it while several consumers read the pipeline.',
+    ),
 });
 
 const flow = z.strictObject({

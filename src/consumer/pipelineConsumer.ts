@@ -226,6 +226,7 @@ export class PipelineConsumer {
     this.#membership.stop();
     this.#assignment?.drain();
     this.#fetching.pause(this.#assignment?.partitions ?? [], 'draining');
+    this.#lanes.hurry();
     while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const ended = this.#lanes.end();

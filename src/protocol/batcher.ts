@@ -66,6 +66,8 @@ export interface PostponedConfirmation extends Unconfirmed {
 /** A buffered chunk and when it arrived (workflow time, milliseconds since 1970). */
 export interface AcceptedChunk extends BufferedChunk {
   readonly acceptedAtMs: number;
+  /** See {@link ChunkMeta.waitedMs}. Missing for 0. */
+  readonly waitedMs?: number;
 }
 
 /** What was accepted of each partition's last epochs, the most recently used epoch last. */

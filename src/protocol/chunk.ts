@@ -15,6 +15,8 @@ export interface ChunkMeta {
   /** The records' bytes as `batch.maxBytes` counts them: payload before compression. */
   readonly bytes: number;
   readonly segments: readonly Segment[];
+  /** Milliseconds that the oldest record has waited in its lane for others. Missing in version 0.1.0. */
+  readonly waitedMs?: number;
   /**
    * The batcher's settings, as the sender knows them. Present in the first chunk of each lane. The latest settings
    * count.

@@ -20,6 +20,7 @@ export class ChunkBuffer {
   #records = 0;
   #bytes = 0;
   #encodedBytes = 0;
+  #waitingSinceMs: number | null = null;
 
   /** @param present the present run */
   constructor(present: readonly string[]) {
@@ -57,6 +58,14 @@ export class ChunkBuffer {
     return this.#chunks[0]?.chunk.acceptedAtMs ?? null;
   }
 
+  /**
+   * Since when the record waits that has waited longest, in its lane and here, milliseconds since 1970. Null if there
+   * is none. It may be in a later chunk than the oldest, since one lane waits and another one does not.
+   */
+  get waitingSinceMs(): number | null {
+    return this.#waitingSinceMs;
+  }
+
   /** Whether a chunk has records of a source, see `sourceName`. */
   holds(source: string): boolean {
     return this.#chunks.some(({ chunk }) => chunk.segments.some((segment) => sourceName(segment) === source));
@@ -65,6 +74,7 @@ export class ChunkBuffer {
   append(buffered: Buffered): void {
     this.#chunks.push(buffered);
     this.#weigh(buffered, 1);
+    this.#waitingSinceMs = earlier(this.#waitingSinceMs, waitingSinceMs(buffered));
   }
 
   /** Asks to flush the chunks that are here now, but no later ones. */
@@ -82,6 +92,7 @@ export class ChunkBuffer {
     if (taken.length < Math.max(1, count)) throw new Error(`a batch of ${count} chunks, of ${this.#chunks.length}`);
     this.#chunks.splice(0, count);
     for (const buffered of taken) this.#weigh(buffered, -1);
+    this.#waitingSinceMs = this.#chunks.map(waitingSinceMs).reduce<number | null>(earlier, null);
     this.chunksToFlush = Math.max(0, this.chunksToFlush - count);
     this.#restored = Math.max(0, this.#restored - count);
     return taken;
@@ -98,4 +109,12 @@ export class ChunkBuffer {
     this.#bytes += sign * buffered.chunk.bytes;
     this.#encodedBytes += sign * encodedBytesOf(buffered);
   }
+}
+
+function waitingSinceMs({ chunk: { acceptedAtMs, waitedMs = 0 } }: Buffered): number {
+  return acceptedAtMs - waitedMs;
+}
+
+function earlier(one: number | null, other: number): number {
+  return one === null ? other : Math.min(one, other);
 }

@@ -41,9 +41,10 @@ export function decide(
   if (hasOutgrown(history, controls.paused) && follows('continuation')) return { type: 'continueAsNew' };
   if (controls.paused) return waitUntil(Infinity, parts, nowMs);
   if (leftovers.batches > 0) return { type: 'flushInherited' };
-  const oldestAcceptedAtMs = buffer.oldestAcceptedAtMs;
-  if (oldestAcceptedAtMs === null) return waitUntil(Infinity, parts, nowMs);
-  const dueAtMs = oldestAcceptedAtMs + settings.batch.maxDelayMs;
+  const { oldestAcceptedAtMs, waitingSinceMs } = buffer;
+  if (oldestAcceptedAtMs === null || waitingSinceMs === null) return waitUntil(Infinity, parts, nowMs);
+  const sinceMs = decideBy(follows, 'waitedInLane', waitingSinceMs, oldestAcceptedAtMs);
+  const dueAtMs = sinceMs + settings.batch.maxDelayMs;
   const reason = flushReason(parts, settings, dueAtMs <= nowMs, continues, follows);
   return reason === null ? waitUntil(dueAtMs, parts, nowMs) : { type: 'flush', reason };
 }

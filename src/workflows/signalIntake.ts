@@ -45,7 +45,7 @@ export class SignalIntake {
     if (meta.segments.length > 0) this.#onceInherited(() => this.#judge(meta, body, nowMs));
   }
 
-  #judge({ segments, records, bytes }: ChunkMeta, body: Uint8Array, nowMs: number): void {
+  #judge({ segments, records, bytes, waitedMs }: ChunkMeta, body: Uint8Array, nowMs: number): void {
     const { coverage, counters, progress } = this.#parts;
     const keep = coverage.accept(segments, nowMs);
     if (keep === null) {
@@ -53,7 +53,8 @@ export class SignalIntake {
       progress.duplicateChunks++;
       return;
     }
-    this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, acceptedAtMs: nowMs }, body });
+    const accepted = { acceptedAtMs: nowMs, ...(isDelay(waitedMs) ? { waitedMs } : {}) };
+    this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, ...accepted }, body });
   }
 
   /**
@@ -144,4 +145,9 @@ export class SignalIntake {
     if (this.isWaitingForInheritance) this.#unjudged.push(judge);
     else judge();
   }
+}
+
+/** Anybody can send a signal, with anything in it. */
+function isDelay(waitedMs: unknown): waitedMs is number {
+  return typeof waitedMs === 'number' && waitedMs > 0;
 }

@@ -55,6 +55,14 @@ export const PATCHES = {
    */
   requestLimit: 'request-limit',
   /**
+   * What a record has waited in its lane counts for `batch.maxDelay`.
+   *
+   * - Since 0.2.0. Version 0.1.0 counts from when the oldest chunk was accepted.
+   * - Marked by: the first chunk that tells such a time, and is not flushed for another reason.
+   * - Rollback: nothing else.
+   */
+  waitedInLane: 'waited-in-lane',
+  /**
    * If an activity waits on another task queue than the settings name, it is cancelled and scheduled on that one.
    *
    * - Since 0.2.0. Version 0.1.0 knows one task queue.

@@ -134,10 +134,10 @@ async function withBatcher(
 }
 
 /** Sends the records of a range, as a lane does. */
-async function send(handle: WorkflowHandle, from: number, to: number): Promise<void> {
+async function send(handle: WorkflowHandle, from: number, to: number, waitedMs?: number): Promise<void> {
   const records = Array.from({ length: to - from }, (_, index) => record(from + 1 + index));
   const { meta, body } = encodeChunk([{ topic: 'orders', partition: 0, epoch: 'e1', from, to, records }]);
-  await handle.signal(BATCHER.signals.records, meta, body);
+  await handle.signal(BATCHER.signals.records, { ...meta, ...(waitedMs === undefined ? {} : { waitedMs }) }, body);
 }
 
 /** The test server never answers a query that met a continue-as-new: then it is asked again. */
@@ -171,6 +171,15 @@ describe('flushes', () => {
         expect(batches[0]?.reason).toBe('delay');
       }),
     ));
+
+  it('at once, without a timer, what has waited in its lane for long enough', () =>
+    withBatcher({ maxDelayMs: 3_600_000 }, async (handle) => {
+      await send(handle, -1, 4, 3_600_000);
+      await untilBatches(1);
+      expect(batches[0]?.reason).toBe('delay');
+      const { events } = await handle.fetchHistory();
+      expect(events?.filter(({ timerStartedEventAttributes }) => timerStartedEventAttributes)).toEqual([]);
+    }));
 
   it('one at a time; what arrives during a flush joins the next batch', () =>
     withBatcher({ maxRecords: 1 }, async (handle) => {

@@ -12,7 +12,14 @@ export interface Pack {
   readonly segments: readonly (SegmentRecords & { readonly tracker: PartitionTracker })[];
   readonly records: number;
   readonly bytes: number;
+  /**
+   * When its oldest record was added, by the clock of {@link Lane.add}. Null if the pack is full: then more records
+   * follow at once, and a batcher had better wait for them.
+   */
+  readonly lingersSinceMs: number | null;
 }
+
+type LaneLimits = Omit<SignalLimits, 'sharedLingerMs'>;
 
 /** When a lane has something to send. `waitMs` holds unless more arrives before. */
 export type Readiness = { readonly type: 'empty' | 'ready' } | { readonly type: 'linger'; readonly waitMs: number };
@@ -26,7 +33,9 @@ export type Readiness = { readonly type: 'empty' | 'ready' } | { readonly type: 
  */
 export class Lane {
   readonly index: number;
-  readonly #limits: SignalLimits;
+  /** How long the first record of a signal that is not full waits for others. */
+  lingerMs: number;
+  readonly #limits: LaneLimits;
   /**
    * Accepted entries are emptied at once, before the queue is shortened. Otherwise a full lane would hold twice the
    * memory that it counts.
@@ -39,8 +48,9 @@ export class Lane {
   /** By tracker, the last offset that an accepted chunk of this lane covers. */
   #coveredTo = new Map<PartitionTracker, number>();
 
-  constructor(index: number, limits: SignalLimits) {
+  constructor(index: number, limits: LaneLimits) {
     this.index = index;
+    this.lingerMs = limits.lingerMs;
     this.#limits = limits;
   }
 
@@ -82,7 +92,7 @@ export class Lane {
   readiness(nowMs: number): Readiness {
     const first = this.#queue[this.#head];
     if (first === undefined) return { type: 'empty' };
-    const waitMs = first.addedAtMs + this.#limits.lingerMs - nowMs;
+    const waitMs = first.addedAtMs + this.lingerMs - nowMs;
     const full = this.records >= this.#limits.maxRecords || this.#bytes >= this.#limits.maxBytes;
     return full || waitMs <= 0 ? { type: 'ready' } : { type: 'linger', waitMs };
   }
@@ -116,7 +126,8 @@ export class Lane {
       const fill = tracker.plan.state.type === 'filling';
       return { tracker, topic, partition, epoch, from, to, records: list, fill };
     });
-    return { generation: this.#generation, segments, records, bytes };
+    const lingersSinceMs = records < this.records ? null : (this.#queue[this.#head]?.addedAtMs ?? null);
+    return { generation: this.#generation, segments, records, bytes, lingersSinceMs };
   }
 
   /** True while the pack is the head of the queue. False after the lane was cleared. */

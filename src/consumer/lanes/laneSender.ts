@@ -3,7 +3,7 @@ import type { FlowLimits } from '../../config/config.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
 import { UnencodableRecordError } from '../../codecs/columns.js';
-import { chunkBytesMax } from '../../protocol/chunk.js';
+import { chunkBytesMax, type ChunkMeta } from '../../protocol/chunk.js';
 import { isStub, type KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
 import { BATCH_BYTES_MAX, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
@@ -155,8 +155,12 @@ export class LaneSender {
   /** Sends one signal. Notes what it tells of the batcher, and the acceptance of its records. */
   async #signal({ pack, chunk }: Head): Promise<SendOutcome> {
     const settings = this.#settings();
-    const meta = this.#settingsSent === settings ? chunk.meta : { ...chunk.meta, settings };
     const startedAt = performance.now();
+    const meta = {
+      ...chunk.meta,
+      ...this.#waited(pack, startedAt),
+      ...(this.#settingsSent === settings ? {} : { settings }),
+    };
     const outcome = await this.#batcher.send(meta, chunk.body);
     if (outcome.type === 'retry') this.#flow.sent(null, chunk.body.length);
     if (outcome.type !== 'accepted') return outcome;
@@ -169,6 +173,12 @@ export class LaneSender {
     this.#lane.accepted(pack);
     this.#observer.accepted(pack, { seconds: (performance.now() - startedAt) / 1000, started });
     return outcome;
+  }
+
+  /** How long a pack has waited for more records. What it waits for Temporal does not count: then many follow. */
+  #waited({ lingersSinceMs }: Pack, nowMs: number): Pick<ChunkMeta, 'waitedMs'> {
+    if (lingersSinceMs === null) return {};
+    return { waitedMs: Math.round(Math.min(nowMs - lingersSinceMs, this.#lane.lingerMs)) };
   }
 
   /** Waits before the same chunk is sent again. */

@@ -1,4 +1,4 @@
-import type { PipelineConfig } from '../../config/config.js';
+import type { PipelineConfig, SignalLimits } from '../../config/config.js';
 import type { Layout } from '../../protocol/batcherId.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { KafkaRecord } from '../../protocol/record.js';
@@ -16,6 +16,7 @@ export class Lanes {
   readonly layout: Layout;
   readonly all: readonly Lane[];
   readonly batchers: readonly BatcherClient[];
+  readonly #signal: SignalLimits;
   readonly #senders: readonly LaneSender[];
   readonly #runs: readonly Promise<void>[];
 
@@ -28,6 +29,7 @@ export class Lanes {
     settings: () => BatcherSettings,
   ) {
     this.layout = layout;
+    this.#signal = pipeline.signal;
     this.all = Array.from({ length: layout.batchers }, (_, index) => new Lane(index, pipeline.signal));
     this.batchers = this.all.map(({ index }) => batcherOf(index));
     this.#senders = this.all.map((lane, index) => {
@@ -68,7 +70,15 @@ export class Lanes {
 
   /** How many members of the group send to the same batchers, this one included. */
   setMembers(members: number): void {
+    const { lingerMs, sharedLingerMs } = this.#signal;
+    for (const lane of this.all) lane.lingerMs = members > 1 ? sharedLingerMs : lingerMs;
     for (const sender of this.#senders) sender.setMembers(members);
+  }
+
+  /** From now on sends at once what arrives, and what waits. */
+  hurry(): void {
+    for (const lane of this.all) lane.lingerMs = 0;
+    for (const sender of this.#senders) sender.wake();
   }
 
   clear(): void {

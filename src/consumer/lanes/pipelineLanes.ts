@@ -95,6 +95,11 @@ export class PipelineLanes {
     for (const lanes of this.#byLayout.values()) lanes.setMembers(members);
   }
 
+  /** From now on sends at once what arrives, and what waits. */
+  hurry(): void {
+    for (const lanes of this.#byLayout.values()) lanes.hurry();
+  }
+
   clear(): void {
     for (const lanes of this.#byLayout.values()) lanes.clear();
   }

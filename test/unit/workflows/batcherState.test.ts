@@ -40,6 +40,32 @@ it('waits without a timer while it is empty, and until the oldest record is old 
   expect(state.decide(1_100, QUIET)).toEqual({ type: 'flush', reason: 'delay' });
 });
 
+it('counts what a record has waited in its lane, in whichever chunk it came, and in the next run, too', () => {
+  const state = fresh();
+  state.accept(chunk({ from: -1, to: 4 }), BODY, 5_000);
+  state.accept({ ...chunk({ from: 4, to: 5 }), waitedMs: 700 }, BODY, 5_100);
+  expect(state.decide(5_100, QUIET)).toEqual({ type: 'wait', delayMs: 300 });
+  expect(continued(state).decide(5_400, QUIET)).toEqual({ type: 'flush', reason: 'delay' });
+  state.takeBatch('delay', 5_400);
+  state.finishFlush(done(5), 'id', 5_500);
+  state.accept({ ...chunk({ from: 5, to: 6 }), waitedMs: 1_000 }, BODY, 6_000);
+  expect(state.decide(6_000, QUIET)).toEqual({ type: 'flush', reason: 'delay' });
+});
+
+it('a run of an earlier version, and a chunk with anything but a time, count from when the oldest chunk was accepted', () => {
+  const state = fresh();
+  state.accept({ ...chunk({ from: -1, to: 4 }), waitedMs: 1_000 }, BODY, 5_000);
+  expect(state.decide(5_000, QUIET, (behaviour) => behaviour !== 'waitedInLane')).toEqual({
+    type: 'wait',
+    delayMs: 1_000,
+  });
+  for (const waitedMs of ['1000', -1_000, NaN, null]) {
+    const other = fresh();
+    other.accept({ ...chunk({ from: -1, to: 4 }), waitedMs: waitedMs as number }, BODY, 5_000);
+    expect(other.decide(5_000, QUIET)).toEqual({ type: 'wait', delayMs: 1_000 });
+  }
+});
+
 it('flushes when the records, the bytes or the encoded bytes reach their limit', () => {
   const state = fresh({ maxRecords: 5 });
   state.accept(chunk({ from: -1, to: 4 }), BODY, 0);

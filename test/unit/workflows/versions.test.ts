@@ -22,6 +22,7 @@ it('keeps the ids that stand in histories', () => {
     continuation: 'continuation',
     payloadLimit: 'payload-limit',
     requestLimit: 'request-limit',
+    waitedInLane: 'waited-in-lane',
     installations: 'installations',
   });
 });

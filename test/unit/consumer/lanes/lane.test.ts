@@ -32,6 +32,15 @@ it('is ready when a signal is full, or its first record has lingered', () => {
   expect(lane.readiness(100)).toEqual({ type: 'ready' });
 });
 
+it('a pack that leaves records behind does not wait for others, and tells no time', () => {
+  const lane = new Lane(0, LIMITS);
+  const source = tracker(0);
+  for (let offset = 0; offset < 4; offset++) hand(lane, source, offset, 100 + offset);
+  expect(lane.pack().lingersSinceMs).toBeNull();
+  lane.accepted(lane.pack());
+  expect(lane.pack().lingersSinceMs).toBe(103);
+});
+
 it('packs in order up to the limits, and the same again until it is accepted', () => {
   const lane = new Lane(0, LIMITS);
   const [first, second] = [tracker(0), tracker(1)];

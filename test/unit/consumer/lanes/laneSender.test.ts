@@ -23,9 +23,13 @@ function start(
   outcomes: SendOutcome[],
   overrides: Partial<LaneObserver> = {},
   batcherOverrides: Partial<BatcherClient> = {},
-  { maxRecords = 10, batch = {} }: { maxRecords?: number; batch?: Partial<BatchLimits> } = {},
+  {
+    maxRecords = 10,
+    batch = {},
+    lingerMs = 0,
+  }: { maxRecords?: number; batch?: Partial<BatchLimits>; lingerMs?: number } = {},
 ) {
-  const lane = new Lane(0, { maxRecords, maxBytes: 1_000_000, lingerMs: 0 });
+  const lane = new Lane(0, { maxRecords, maxBytes: 1_000_000, lingerMs });
   const sent: ChunkMeta[] = [];
   const stopped: StopCause[] = [];
   const resumed: string[] = [];
@@ -66,6 +70,18 @@ function start(
   };
   return { lane, sent, stopped, resumed, told, heirs, add, sender, ended };
 }
+
+it('tells how long records have waited for others, and not what they have waited for Temporal', async () => {
+  const { sent, lane, add } = start([{ type: 'retry', message: 'away' }], {}, {}, { lingerMs: 30, maxRecords: 2 });
+  add(2);
+  add(1);
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(sent.map(({ records, waitedMs }) => [records, waitedMs])).toEqual([
+    [2, undefined],
+    [2, undefined],
+    [1, 30],
+  ]);
+});
 
 it('starts an heir where the run has ended, and sends the same chunk again', async () => {
   const { sent, heirs, lane, add } = start([{ type: 'closed' }]);

@@ -21,7 +21,7 @@ const TWO: Layout = { batchers: 2, keyFunction: 'key' };
 
 const HOUR_MS = 3_600_000;
 
-const YAML = 'pipelines: { orders: { topics: [orders], table: orders, batchers: 2 } }';
+const YAML = 'pipelines: { orders: { topics: [orders], table: orders, batchers: 2, signal: { linger: 5ms } } }';
 
 /**
  * Lanes to batchers that answer like this, in turn; `closed` are the runs to find, by batcher, and `away` the batchers
@@ -31,8 +31,9 @@ function start({
   outcomes = [],
   closed = {},
   away = new Set(),
-}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo>; away?: Set<string> } = {}) {
-  const { pipelines } = parseConfig(YAML, 'ktb.yaml', {});
+  yaml = YAML,
+}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo>; away?: Set<string>; yaml?: string } = {}) {
+  const { pipelines } = parseConfig(yaml, 'ktb.yaml', {});
   const looked: string[] = [];
   const batcher = ({ batchers }: Layout, index: number) => {
     const workflowId = `${batchers}/${index}`;
@@ -163,6 +164,29 @@ it('says that a batcher takes signals again only once it has taken one, and else
   lanes.clear();
   await eventually(() => expect(well.slice(1)).toEqual(['Nothing waits for 1/0 any more']));
   expect(await causes()).toEqual([]);
+});
+
+it('records wait for others for the delay of a batch; for half of it if others send, too; not at all in a hurry', () => {
+  const { lanes } = start({
+    yaml: 'pipelines: { orders: { topics: [orders], table: orders, batch: { maxDelay: 400ms } } }',
+  });
+  const lingers = () => lanes.of(ONE).all.map(({ lingerMs }) => lingerMs);
+  expect(lingers()).toEqual([400]);
+  lanes.setMembers(3);
+  expect(lingers()).toEqual([200]);
+  lanes.setMembers(1);
+  expect(lingers()).toEqual([400]);
+  lanes.hurry();
+  expect(lingers()).toEqual([0]);
+});
+
+it('what waits in a lane is sent at once in a hurry', async () => {
+  const { lanes, accepted } = start({
+    yaml: 'pipelines: { orders: { topics: [orders], table: orders, signal: { linger: 10s } } }',
+  });
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
+  lanes.hurry();
+  await eventually(() => expect(accepted).toEqual([1]));
 });
 
 it('what was handed over lingers no longer because the clock is set back', async () => {
