@@ -138,9 +138,11 @@ class Acks {
   }
 
   async untilAll(count: number): Promise<void> {
-    for (const deadline = Date.now() + ANSWERED_WITHIN_MS; this.#answered < count; await sleep(50)) {
+    const deadline = Date.now() + ANSWERED_WITHIN_MS;
+    while (this.#answered < count) {
       if (Date.now() > deadline)
         throw new Error(`only ${this.#answered} of ${count} records were acknowledged in time`);
+      await sleep(50);
     }
   }
 
