@@ -226,7 +226,7 @@ export class PipelineConsumer {
     this.#membership.stop();
     this.#assignment?.drain();
     this.#fetching.pause(this.#assignment?.partitions ?? [], 'draining');
-    this.#lanes.hurry();
+    this.#lanes.hurry(true);
     while (performance.now() < deadlineMs && this.#lanes.records > 0) await sleep(DRAIN_POLL_MS);
     for (const timer of this.#timers) clearInterval(timer);
     const ended = this.#lanes.end();
@@ -292,7 +292,8 @@ export class PipelineConsumer {
 
   #applyBackpressure(): void {
     if (this.#assignment?.goesOn() !== true) return;
-    this.#pauses.apply(this.#assignment);
+    const arePaused = this.#pauses.apply(this.#assignment);
+    this.#lanes.hurry(arePaused || this.#draining);
     this.#updateGauges();
   }
 

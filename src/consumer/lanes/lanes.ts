@@ -17,6 +17,8 @@ export class Lanes {
   readonly all: readonly Lane[];
   readonly batchers: readonly BatcherClient[];
   readonly #signal: SignalLimits;
+  #members = 1;
+  #hurries = false;
   readonly #senders: readonly LaneSender[];
   readonly #runs: readonly Promise<void>[];
 
@@ -70,15 +72,22 @@ export class Lanes {
 
   /** How many members of the group send to the same batchers, this one included. */
   setMembers(members: number): void {
-    const { lingerMs, sharedLingerMs } = this.#signal;
-    for (const lane of this.all) lane.lingerMs = members > 1 ? sharedLingerMs : lingerMs;
+    this.#members = members;
+    this.#setLinger();
     for (const sender of this.#senders) sender.setMembers(members);
   }
 
-  /** From now on sends at once what arrives, and what waits. */
-  hurry(): void {
-    for (const lane of this.all) lane.lingerMs = 0;
+  /** Sends at once what waits and arrives, or, with false, lets it wait for more again. */
+  hurry(hurries: boolean): void {
+    this.#hurries = hurries;
+    this.#setLinger();
     for (const sender of this.#senders) sender.wake();
+  }
+
+  #setLinger(): void {
+    const { lingerMs, sharedLingerMs } = this.#signal;
+    const waitMs = this.#members > 1 ? sharedLingerMs : lingerMs;
+    for (const lane of this.all) lane.lingerMs = this.#hurries ? 0 : waitMs;
   }
 
   clear(): void {

@@ -33,7 +33,8 @@ export class PartitionPauses {
     this.#metrics = metrics;
   }
 
-  apply(assignment: Assignment): void {
+  /** @returns whether partitions are paused now */
+  apply(assignment: Assignment): boolean {
     const lanes = this.#lanes;
     const fetching = this.#fetching;
     const trackers = assignment.trackers();
@@ -46,6 +47,7 @@ export class PartitionPauses {
     fetching.pause(partitionsOf([...wanted].filter((tracker) => !isPaused(tracker))), 'buffer');
     if (fetching.count('buffer') > wanted.size)
       fetching.resume(partitionsOf(trackers.filter((tracker) => !wanted.has(tracker))), 'buffer');
+    return wanted.size > 0;
   }
 
   /** @param isAssigned false while this member has no partitions */

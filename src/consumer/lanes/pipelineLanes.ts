@@ -53,6 +53,7 @@ export class PipelineLanes {
   /** By workflow id, the installation that a batcher without traffic has got. */
   readonly #told = new Map<string, string>();
   #members = 1;
+  #hurries = false;
   #sweeping = false;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
@@ -74,6 +75,7 @@ export class PipelineLanes {
         batcherSettings,
       );
       lanes.setMembers(this.#members);
+      lanes.hurry(this.#hurries);
       this.#byLayout.set(name, lanes);
     }
     return lanes;
@@ -95,9 +97,14 @@ export class PipelineLanes {
     for (const lanes of this.#byLayout.values()) lanes.setMembers(members);
   }
 
-  /** From now on sends at once what arrives, and what waits. */
-  hurry(): void {
-    for (const lanes of this.#byLayout.values()) lanes.hurry();
+  /**
+   * Sends at once what waits and arrives, or, with false, lets it wait for more again. While nothing more is fetched,
+   * waiting gains nothing.
+   */
+  hurry(hurries: boolean): void {
+    if (this.#hurries === hurries) return;
+    this.#hurries = hurries;
+    for (const lanes of this.#byLayout.values()) lanes.hurry(hurries);
   }
 
   clear(): void {

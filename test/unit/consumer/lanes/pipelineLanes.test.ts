@@ -176,8 +176,11 @@ it('records wait for others for the delay of a batch; for half of it if others s
   expect(lingers()).toEqual([200]);
   lanes.setMembers(1);
   expect(lingers()).toEqual([400]);
-  lanes.hurry();
-  expect(lingers()).toEqual([0]);
+  lanes.hurry(true);
+  lanes.setMembers(2);
+  expect([...lingers(), lanes.of(TWO).all[0]?.lingerMs]).toEqual([0, 0]);
+  lanes.hurry(false);
+  expect(lingers()).toEqual([200]);
 });
 
 it('what waits in a lane is sent at once in a hurry', async () => {
@@ -185,7 +188,7 @@ it('what waits in a lane is sent at once in a hurry', async () => {
     yaml: 'pipelines: { orders: { topics: [orders], table: orders, signal: { linger: 10s } } }',
   });
   lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
-  lanes.hurry();
+  lanes.hurry(true);
   await eventually(() => expect(accepted).toEqual([1]));
 });
 
