@@ -107,7 +107,7 @@ class World {
     });
     this.logs = Array.from({ length: partitions }, () => ({ start: 0, writtenMs: [], leaderless: false }));
     const [pipeline] = parseConfig(
-      `pipelines: { p: { topics: [${[TOPIC, ...others].join()}], table: t, batchers: ${batchers} ${yaml} } }`,
+      `pipelines: { p: { topics: [${[TOPIC, ...others].join()}], table: t, batchers: ${batchers}, signal: { linger: 5ms } ${yaml} } }`,
       'ktb.yaml',
       {},
     ).pipelines;
