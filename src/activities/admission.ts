@@ -7,7 +7,7 @@ export class CrowdedError extends Error {
 }
 
 export interface AdmissionLimits {
-  /** Flushes that run at the same time. A pipeline that has none running gets one beyond that. */
+  /** Large flushes that run at the same time. A pipeline that has none running gets one beyond that. */
   readonly slots: number;
   /**
    * Running and waiting flushes of one pipeline, at most. So the flushes of one pipeline never keep those of another
@@ -16,31 +16,43 @@ export interface AdmissionLimits {
   readonly ofPipelineMax: number;
 }
 
+/** A small flush takes an eighth of a slot. So a slot has room for eight of them, and all counts are whole numbers. */
+const EIGHTHS = 8;
+
+/** Memory that a flush may take for an eighth of a slot. */
+const EIGHTH_BYTES = 128 * 1024;
+
+/** Eighths of a slot that a flush of this size takes. */
+export function eighthsOf(memoryBytes: number): number {
+  return Math.min(EIGHTHS, Math.max(1, Math.ceil(memoryBytes / EIGHTH_BYTES)));
+}
+
 interface Waiting {
   readonly pipeline: string;
+  readonly eighths: number;
   readonly sinceMs: number;
   readonly admit: () => void;
   readonly handBack: () => void;
 }
 
 /**
- * Decides which flush may run. Each holds a batch in memory, so there are few slots. And inserts that hang must not
- * block other pipelines. The rules:
+ * Decides which flush may run. Each holds a batch in memory, so there are few slots, and a small flush takes only a part
+ * of one. And inserts that hang must not block other pipelines. The rules:
  *
- * - A free slot goes to the pipeline with the fewest running flushes. If several have as few, it goes to the one that
- *   got a slot longest ago.
+ * - A free slot goes to the pipeline whose running flushes take the least. If several take as little, it goes to the one
+ *   that got a slot longest ago.
  * - Within the pipeline it goes to the flush that has waited longest.
  * - If a pipeline has too many, its youngest waiting flush is handed back. It comes again some seconds later. Then
  *   others may have arrived before it, so the time since it was first scheduled counts.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
-  readonly #running = new Map<string, number>();
+  readonly #running = new Map<string, Running>();
   readonly #waiting: Waiting[] = [];
   /** The number of the turn in which each pipeline last got a slot. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
-  #total = 0;
+  #eighths = 0;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
@@ -51,20 +63,26 @@ export class Admission {
    *
    * @param sinceMs when it was first wanted, milliseconds since 1970, also if it was handed back since
    * @param signal ends the waiting
+   * @param eighths of a slot that the work takes, see {@link eighthsOf}. Default: a whole slot
    * @throws CrowdedError before it has begun. The signal's reason while it waits. What the work throws
    */
-  async run<T>(pipeline: string, sinceMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#admitted(pipeline, sinceMs, signal);
+  async run<T>(
+    pipeline: string,
+    sinceMs: number,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+    eighths = EIGHTHS,
+  ): Promise<T> {
+    await this.#admitted(pipeline, sinceMs, signal, eighths);
     try {
       return await work();
     } finally {
-      this.#total--;
-      this.#count(pipeline, -1);
+      this.#count(pipeline, -1, -eighths);
       this.#admitNext();
     }
   }
 
-  async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal): Promise<void> {
+  async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal, eighths: number): Promise<void> {
     signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       const leave = (reason: Error): void => {
@@ -75,6 +93,7 @@ export class Admission {
       const onAbort = (): void => leave(signal.reason as Error);
       const waiting: Waiting = {
         pipeline,
+        eighths,
         sinceMs,
         admit: () => {
           signal.removeEventListener('abort', onAbort);
@@ -87,9 +106,9 @@ export class Admission {
       // The list is sorted by waiting time, the longest first.
       const before = this.#waiting.findLastIndex((other) => other.sinceMs <= sinceMs);
       this.#waiting.splice(before + 1, 0, waiting);
-      this.#admitNext();
       const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
-      if (this.#of(pipeline) + crowd.length > this.#limits.ofPipelineMax) crowd.at(-1)?.handBack();
+      if (this.#of(pipeline).flushes + crowd.length > this.#limits.ofPipelineMax) crowd.at(-1)?.handBack();
+      this.#admitNext();
     });
   }
 
@@ -98,27 +117,36 @@ export class Admission {
       let next: Waiting | undefined;
       for (const waiting of this.#waiting) if (next === undefined || this.#isBefore(waiting, next)) next = waiting;
       if (next === undefined) return;
-      if (this.#total >= this.#limits.slots && this.#of(next.pipeline) > 0) return;
+      const isFull = this.#eighths + next.eighths > this.#limits.slots * EIGHTHS;
+      if (isFull && this.#of(next.pipeline).flushes > 0) return;
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
-      this.#total++;
-      this.#count(next.pipeline, 1);
+      this.#count(next.pipeline, 1, next.eighths);
       this.#turns.set(next.pipeline, ++this.#turn);
       next.admit();
     }
   }
 
   #isBefore({ pipeline }: Waiting, { pipeline: other }: Waiting): boolean {
-    const difference = this.#of(pipeline) - this.#of(other);
+    const difference = this.#of(pipeline).eighths - this.#of(other).eighths;
     return difference < 0 || (difference === 0 && (this.#turns.get(pipeline) ?? 0) < (this.#turns.get(other) ?? 0));
   }
 
-  #of(pipeline: string): number {
-    return this.#running.get(pipeline) ?? 0;
+  #of(pipeline: string): Running {
+    return this.#running.get(pipeline) ?? { flushes: 0, eighths: 0 };
   }
 
-  #count(pipeline: string, change: number): void {
-    const count = this.#of(pipeline) + change;
-    if (count === 0) this.#running.delete(pipeline);
-    else this.#running.set(pipeline, count);
+  #count(pipeline: string, flushes: number, eighths: number): void {
+    this.#eighths += eighths;
+    const before = this.#of(pipeline);
+    const running = { flushes: before.flushes + flushes, eighths: before.eighths + eighths };
+    if (running.flushes === 0) this.#running.delete(pipeline);
+    else this.#running.set(pipeline, running);
   }
+}
+
+/** The running flushes of a pipeline. */
+interface Running {
+  readonly flushes: number;
+  /** Of a slot, all of them together. */
+  readonly eighths: number;
 }

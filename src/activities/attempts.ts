@@ -5,7 +5,7 @@ import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { BatchSpec } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
-import { Admission, CrowdedError } from './admission.js';
+import { Admission, CrowdedError, eighthsOf } from './admission.js';
 import { Attempt, AttemptExpiredError } from './attempt.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
@@ -61,8 +61,15 @@ export class Attempts {
   /**
    * Does an activity's work when it may begin: when it belongs to this installation, and has a slot if it needs one.
    * Heartbeats are sent from the start.
+   *
+   * @param memoryBytes that the work takes. Not given: much, or not known
    */
-  async admit<T>(activity: keyof typeof NEEDS, owner: Owner, work: (attempt: Attempt) => Promise<T>): Promise<T> {
+  async admit<T>(
+    activity: keyof typeof NEEDS,
+    owner: Owner,
+    work: (attempt: Attempt) => Promise<T>,
+    memoryBytes = Infinity,
+  ): Promise<T> {
     const { beat, memos, stateLog, payloadBytesMax } = this.#dependencies;
     const { batcher } = owner;
     const needs = NEEDS[activity];
@@ -75,9 +82,8 @@ export class Attempts {
           memos.begin(attempt);
           await this.#mustBeOurs(owner);
           if (needs === 'nothing') return work(attempt);
-          return this.#inSlot(owner, attempt, () =>
-            needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work),
-          );
+          const begin = (): Promise<T> => (needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work));
+          return this.#inSlot(owner, attempt, begin, eighthsOf(memoryBytes));
         },
         notesBytesMax,
       );
@@ -108,18 +114,20 @@ export class Attempts {
     });
   }
 
-  async #inSlot<T>({ pipeline }: Owner, attempt: Attempt, work: () => Promise<T>): Promise<T> {
+  async #inSlot<T>({ pipeline }: Owner, attempt: Attempt, work: () => Promise<T>, eighths: number): Promise<T> {
     const { flushesRunning } = this.#dependencies.metrics;
+    const counted = async (): Promise<T> => {
+      attempt.mustBeAlive();
+      flushesRunning.inc();
+      try {
+        return await work();
+      } finally {
+        flushesRunning.dec();
+      }
+    };
     try {
-      return await this.#admission.run(pipeline, attempt.scheduledAtMs, attempt.cancellation, async () => {
-        attempt.mustBeAlive();
-        flushesRunning.inc();
-        try {
-          return await work();
-        } finally {
-          flushesRunning.dec();
-        }
-      });
+      const { scheduledAtMs, cancellation } = attempt;
+      return await this.#admission.run(pipeline, scheduledAtMs, cancellation, counted, eighths);
     } catch (error) {
       // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();

@@ -1,16 +1,17 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Admission, CrowdedError } from '../../../src/activities/admission.js';
+import { Admission, CrowdedError, eighthsOf } from '../../../src/activities/admission.js';
 
 const never = new AbortController().signal;
 
 /** Work that is at work until it is told to end. */
-function flush(admission: Admission, pipeline: string, signal = never, sinceMs = 0) {
+function flush(admission: Admission, pipeline: string, signal = never, sinceMs = 0, memoryBytes = Infinity) {
   const state = { isAtWork: false, end: (): void => undefined };
-  const ended = admission.run(pipeline, sinceMs, signal, () => {
+  const work = () => {
     state.isAtWork = true;
     return new Promise<void>((resolve) => (state.end = resolve));
-  });
+  };
+  const ended = admission.run(pipeline, sinceMs, signal, work, eighthsOf(memoryBytes));
   return Object.assign(state, { ended });
 }
 
@@ -29,6 +30,21 @@ it('flushes that hang take no slot from a pipeline that has none, and share the 
   await settle();
   expect(others.map(({ isAtWork }) => isAtWork)).toEqual([true, true, false]);
   expect(hanging.slice(3).map(({ isAtWork }) => isAtWork)).toEqual([true, false, false, false, false]);
+});
+
+it('small flushes share a slot, and a large one waits until there is a whole one for it', async () => {
+  const admission = new Admission({ slots: 1, ofPipelineMax: 20 });
+  const small = Array.from({ length: 9 }, () => flush(admission, 'small', never, 0, 10_000));
+  const large = flush(admission, 'small');
+  await settle();
+  expect(small.map(({ isAtWork }) => isAtWork)).toEqual([...Array.from({ length: 8 }, () => true), false]);
+  for (const one of small.slice(0, 8)) one.end();
+  await settle();
+  expect([small[8]!.isAtWork, large.isAtWork]).toEqual([true, false]);
+  small[8]!.end();
+  await settle();
+  expect(large.isAtWork).toBe(true);
+  expect([0, 1, 128 * 1024, 128 * 1024 + 1, 1e9, Infinity].map(eighthsOf)).toEqual([1, 1, 1, 2, 8, 8]);
 });
 
 it('one pipeline never fills the worker: what is too much is handed back at once', async () => {
