@@ -27,10 +27,7 @@ export function temporalArguments(
     ...['server', 'start-dev', '--ip', place.ip, '--port', String(place.port)],
     ...(ui ? ['--ui-port', String(place.uiPort)] : ['--headless']),
     ...['--db-filename', place.databaseFile, '--log-level', 'error'],
-    ...Object.entries(WRITE_AHEAD).flatMap(([name, value]) => [
-      '--sqlite-pragma',
-      `${name}=${value}`,
-    ]),
+    ...Object.entries(WRITE_AHEAD).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
     // The values are JSON.
     ...settings.flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
   ];
