@@ -94,7 +94,7 @@ export async function findRefused<Item, Reason extends Refusal>(
     run = suspect === 0 ? run + 1 : 0;
     if (run >= RUN_LENGTH) {
       const culprits = await tryAloneWhileRefused(others, tryPart, () => doubtfulInARow < SPREAD_AFTER);
-      refused.push(...culprits.refused);
+      for (const culprit of culprits.refused) refused.push(culprit);
       parts.push(others.slice(culprits.tried));
       run = 0;
     } else {

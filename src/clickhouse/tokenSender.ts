@@ -32,7 +32,8 @@ export class TokenSender {
   readonly #batchRows: BatchRows;
   /** Tokens under which an insert of this attempt has failed. */
   readonly #failed = new Set<string>();
-  readonly #unproved: BatchRow[] = [];
+  /** In sets, because so many rows are too many arguments for one call. */
+  readonly #unproved: (readonly BatchRow[])[] = [];
   #knownViews: boolean | undefined;
   #hasSent = false;
 
@@ -48,7 +49,7 @@ export class TokenSender {
    * dropped.
    */
   get unproved(): readonly BatchRow[] {
-    return this.#unproved;
+    return this.#unproved.flat();
   }
 
   /**
@@ -76,7 +77,7 @@ export class TokenSender {
       onInsert?.('failed', rows.length);
       throw error;
     }
-    if (salt === '' && (repeated || this.#failed.has(token))) this.#unproved.push(...rows);
+    if (salt === '' && (repeated || this.#failed.has(token))) this.#unproved.push(rows);
     this.#hasSent = true;
     onInsert?.('ok', rows.length);
     // Otherwise a view may still lack them.

@@ -224,6 +224,13 @@ it('what is sent again is looked up once more, which finds it, and a replica tha
   expect(replica.insertSizes).toEqual([4, 4]);
 });
 
+it('a repeated batch may have more rows than a call can have arguments', async () => {
+  const rows = 200_000;
+  const table = new FakeTable();
+  const { inserted } = await insert(table, many(rows, 'good'), { repeated: true });
+  expect([inserted.length, table.rows.length, table.insertSizes]).toEqual([rows, rows, [rows]]);
+}, 60_000);
+
 it('an insert that begins after the look-up, and still runs when its token is known, is waited for', async () => {
   const table = new FakeTable();
   const { foundOffsets } = table.tables;

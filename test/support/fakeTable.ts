@@ -111,7 +111,7 @@ export class FakeTable {
     rememberedBy: () => Promise.resolve(this.remembersTokens === false ? null : 'orders'),
     isInserting: () => {
       const isInserting = this.#running.length > 0;
-      this.rows.push(...this.#running.splice(0));
+      for (const row of this.#running.splice(0)) this.rows.push(row);
       return Promise.resolve(isInserting);
     },
     foundOffsets: (_table, source, { from, to, isOwn }) => {
@@ -164,13 +164,13 @@ export class FakeTable {
     const partitions = fault === 'lostInPart' ? [0] : [...new Set(rows.map(({ _partition }) => _partition))];
     const fresh = partitions.flatMap((partition) => this.#fresh(rows, partition, token));
     if (fault === 'lostWhileRunning') {
-      this.#running.push(...fresh);
+      for (const row of fresh) this.#running.push(row);
       this.#handOn(rows, token);
       throw lost('lost while running');
     }
     if (fault === 'known') throw lost('the server has died');
     if (fault === 'renameFails') throw new InsertError('unknown', { code: '1001', message: 'no space left' });
-    this.rows.push(...fresh);
+    for (const row of fresh) this.rows.push(row);
     if (fault === 'lostInPart') throw lost('lost in part');
     if (fault === 'viewFailsAndDies') this.#die();
     const isTooLarge = this.hasView && rows.length > this.viewTakesMax;
@@ -200,7 +200,7 @@ export class FakeTable {
   #handOn(rows: Row[], token: string): void {
     if (this.#tokensOfView.has(token) && this.remembersTokens !== false) return;
     if (this.remembersTokens !== false) this.#tokensOfView.add(token);
-    this.viewRows.push(...rows);
+    for (const row of rows) this.viewRows.push(row);
   }
 
   #refuse(rows: Row[]): void {

@@ -56,6 +56,12 @@ it.each([
   );
 });
 
+it('more items in a row may be refused than a call can have arguments', async () => {
+  const items = Array.from({ length: 200_000 }, (_, index) => index);
+  const refused = await findRefused(items, () => Promise.resolve({ suspect: 0 }));
+  expect(refused).toHaveLength(items.length);
+}, 60_000);
+
 it('refuses nothing where items are refused only in company', async () => {
   for (const suspect of [undefined, 0, 1]) {
     const tryAll = (part: readonly number[]) => Promise.resolve(part.length > 1 ? { suspect } : null);
