@@ -6,6 +6,7 @@ import {
   DATA_CODES,
   LIBRARY_CODES,
   OVERSIZED_CODES,
+  SOURCE_CODES,
   STRUCTURAL_CODES,
   TRANSIENT_CODES,
   VALUE_CODES,
@@ -68,12 +69,17 @@ export class InsertError extends Error {
     return !this.isOfClickHouse && (this.kind === 'transient' || this.code === 'http_403');
   }
 
-  /**
-   * Whether the machine can be the reason although the code does not say so. Then a row must not be blamed only because
-   * the error lasts long.
-   */
-  get mayBeOfMachine(): boolean {
+  /** Whether the disk can be the reason although the code does not say so. */
+  get mayBeOfDisk(): boolean {
     return LIBRARY_CODES.has(this.code);
+  }
+
+  /**
+   * Whether the machine, or the source of a dictionary, can be the reason although the code does not say so. Then a row
+   * must not be blamed only because the error lasts long.
+   */
+  get mayBeOutage(): boolean {
+    return this.mayBeOfDisk || SOURCE_CODES.has(this.code);
   }
 
   /** Whether ClickHouse itself has answered. */

@@ -918,7 +918,8 @@ it('an unknown error of a row that is alone holds it, until another row is taken
 /** Errors that can be anybody's fault, and then those that no row can be the reason of. */
 const ofSomebody = [
   unknown,
-  // A disk without inodes gives 1001.
+  // A disk without inodes gives 1001, a dictionary’s server that is away 86.
+  new InsertError('unknown', { code: '86', message: '' }),
   new InsertError('unknown', { code: '1001', message: '' }),
   new InsertError('structural', { code: '36', message: '' }),
   ...['159', '241'].map((code) => new InsertError('transient', { code, message: '' })),

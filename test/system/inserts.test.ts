@@ -801,9 +801,13 @@ const SOUNDS_LIKE_AN_OUTAGE = new RegExp(
     '_ERROR$|_FAILED$|_FAIL$|FAILURE',
   ].join('|'),
 );
-/** Those that an insert cannot meet, or that can come from a value. */
+/** Those that one row's value can cause, too: see the rule in `errorCodes.ts`. */
+const OF_VALUES = `LIMIT_EXCEEDED RECEIVED_ERROR_FROM_REMOTE_IO_SERVER INTERNAL_REDIS_ERROR CACHE_DICTIONARY_UPDATE_FAIL
+  CASSANDRA_INTERNAL_ERROR POSTGRESQL_CONNECTION_FAILURE MONGODB_ERROR`;
+/** Besides these, those that an insert cannot meet, or that can come from a value. */
 const NO_OUTAGES = new Set(
-  `EXPECTED_END_OF_FILE TOO_MANY_ARGUMENTS_FOR_FUNCTION TOO_FEW_ARGUMENTS_FOR_FUNCTION TOO_LARGE_SIZE_COMPRESSED
+  `${OF_VALUES}
+   EXPECTED_END_OF_FILE TOO_MANY_ARGUMENTS_FOR_FUNCTION TOO_FEW_ARGUMENTS_FOR_FUNCTION TOO_LARGE_SIZE_COMPRESSED
    LOGICAL_ERROR CANNOT_WRITE_AFTER_END_OF_BUFFER TOO_MANY_TEMPORARY_COLUMNS TOO_MANY_TEMPORARY_NON_CONST_COLUMNS
    COLLATION_COMPARISON_FAILED ZLIB_DEFLATE_FAILED INVALID_SESSION_TIMEOUT EXTERNAL_LIBRARY_ERROR
    BAD_ODBC_CONNECTION_STRING BROTLI_READ_FAILED BROTLI_WRITE_FAILED BAD_TTL_FILE OPENSSL_ERROR TOO_MANY_REDIRECTS
@@ -884,6 +888,41 @@ describe('errors of the real engine', () => {
     expect(offsets(rejected)).toEqual([7]);
     expect(rejected[0]?.rejection.message).toContain(`ClickHouse error ${code}`);
     expect(await counts(table)).toEqual(once(19));
+  });
+
+  it('290 is a row’s: more pairs in a text than ClickHouse extracts', async () => {
+    const table = await createTable('line String, pairs Map(String, String) MATERIALIZED extractKeyValuePairs(line)');
+    const pairs = Array.from({ length: 1_500 }, (_, id) => `key${id}:value`).join(' ');
+    const batch = numbered(20, (offset) => `{"line": "${offset === 7 ? pairs : 'a:1 b:2'}"}`);
+    const { rejected } = await attempt(table, batch);
+    expect(offsets(rejected)).toEqual([7]);
+    expect(rejected[0]?.rejection.message).toContain('ClickHouse error 290');
+    expect(await counts(table)).toEqual(once(19));
+  });
+
+  it('86 is a row’s: a key that the server of a dictionary refuses', async () => {
+    const server = createServer((request, response) => {
+      const asked: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => asked.push(chunk));
+      request.on('end', () => {
+        const keys = Buffer.concat(asked).toString().trim().split('\n');
+        response.writeHead(keys.includes('bad') ? 400 : 200).end(keys.map((key) => `${key}\tx\n`).join(''));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const dictionary = `dictionary${++made}`;
+    await client.command({
+      query: `CREATE DICTIONARY ${dictionary} (key String, value String) PRIMARY KEY key
+        SOURCE(HTTP(url 'http://127.0.0.1:${port}/' format 'TSV')) LAYOUT(COMPLEX_KEY_DIRECT())`,
+    });
+    const table = await createTable(`key String, value String DEFAULT dictGet('${dictionary}', 'value', tuple(key))`);
+    const batch = numbered(5, (offset) => `{"key": "${offset === 2 ? 'bad' : `k${offset}`}"}`);
+    const { rejected } = await attempt(table, batch);
+    expect(offsets(rejected)).toEqual([2]);
+    expect(rejected[0]?.rejection.message).toContain('ClickHouse error 86');
+    expect(await counts(table)).toEqual(once(4));
   });
 
   it('36, structural by its code, is the fault of as many rows as have such a value', async () => {
