@@ -17,7 +17,7 @@ export interface AdmissionLimits {
 }
 
 /** A small flush takes an eighth of a slot. So a slot has room for eight of them, and all counts are whole numbers. */
-const EIGHTHS = 8;
+export const EIGHTHS = 8;
 
 /** Memory that a flush may take for an eighth of a slot. */
 const EIGHTH_BYTES = 128 * 1024;

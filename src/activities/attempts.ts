@@ -5,7 +5,7 @@ import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { BatchSpec } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
-import { Admission, CrowdedError, eighthsOf } from './admission.js';
+import { Admission, CrowdedError, EIGHTHS, eighthsOf } from './admission.js';
 import { Attempt, AttemptExpiredError } from './attempt.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
@@ -118,11 +118,11 @@ export class Attempts {
     const { flushesRunning } = this.#dependencies.metrics;
     const counted = async (): Promise<T> => {
       attempt.mustBeAlive();
-      flushesRunning.inc();
+      flushesRunning.inc(eighths / EIGHTHS);
       try {
         return await work();
       } finally {
-        flushesRunning.dec();
+        flushesRunning.dec(eighths / EIGHTHS);
       }
     };
     try {

@@ -31,7 +31,8 @@ export const configSchema = z.strictObject({
       maxConcurrentFlushes: count({ min: 1, max: 1_000 })
         .prefault(3)
         .describe(
-          'Batches that a worker inserts at the same time. Each is held in memory. A pipeline without one gets one more.',
+          'Batches that a worker inserts at the same time. Each is held in memory. Of small batches, up to 128KiB in memory, eight count as one. ' +
+            'A pipeline without one gets one more.',
         ),
     })
     .prefault({}),

@@ -242,7 +242,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Failures of a Temporal worker of the daemon, by task queue. It starts again after each.',
       ['task_queue'],
     ),
-    flushesRunning: gauge('ktb_flushes_running', 'Flushes that this worker is doing.', []),
+    flushesRunning: gauge(
+      'ktb_flushes_running',
+      'Flushes that this worker is doing. A small one counts as an eighth.',
+      [],
+    ),
     flushesLimit: gauge('ktb_flushes_limit', 'worker.maxConcurrentFlushes of the configuration.', []),
     flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first one that began.', [
       'pipeline',
