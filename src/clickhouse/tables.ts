@@ -17,8 +17,8 @@ import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
-import { knowsTokens, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
-import { isReplicated, tableFacts, type TableFacts } from './writtenTables.js';
+import { knowsTokens, mayLoseKnownRows, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
+import { tableFacts, type TableFacts } from './writtenTables.js';
 
 /** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
 const WINDOWS_MAX_AGE_MS = 60_000;
@@ -151,13 +151,9 @@ export class ClickHouseTables {
     return (facts?.dependents.length ?? 0) > 0;
   }
 
-  /**
-   * Whether a table may know the token of rows that it does not have. A replicated table notes both at once. There a
-   * look-up may miss rows that another replica has, so only the token counts. What is behind other engines is not known.
-   */
-  async mayLoseKnownRows(table: string): Promise<boolean> {
-    const { engine = '' } = (await this.facts(table)) ?? {};
-    return engine.endsWith('MergeTree') && !isReplicated(engine);
+  /** Whether a table may know the token of rows that it has lost, see `mayLoseKnownRows` in tokenWindows.ts. */
+  mayLoseKnownRows(table: string): Promise<boolean> {
+    return mayLoseKnownRows(this.#client, this.#named(table));
   }
 
   /**

@@ -5,7 +5,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { createHash } from 'node:crypto';
 import { NO_UUID, quoted, tableKey, type NamedTable } from './namedTables.js';
 import { queryRows, unlessDenied } from './queries.js';
-import { isReplicated, writtenTables, type TableFacts } from './writtenTables.js';
+import { isReplicated, removesRows, tableFacts, writtenTables, type TableFacts } from './writtenTables.js';
 
 /** How long a table remembers deduplication tokens. */
 export interface TokenWindow {
@@ -88,6 +88,20 @@ async function allKnowTokens(client: ClickHouseClient, table: NamedTable, by: st
     if ((await blocksSince(client, facts, ageMs)) > blocks) return false;
   }
   return true;
+}
+
+/**
+ * Whether a table may know the token of rows that it has lost. Without a window it knows none. A replicated table notes
+ * both at once. There a look-up may miss rows that another replica has, so only the token counts. What is behind other
+ * engines is not known. If the table itself removes rows, those that a look-up does not find need not be lost.
+ *
+ * @throws InsertError
+ */
+export async function mayLoseKnownRows(client: ClickHouseClient, table: NamedTable): Promise<boolean> {
+  const facts = await tableFacts(client, table);
+  if (facts?.engine.endsWith('MergeTree') !== true || isReplicated(facts.engine) || removesRows(facts)) return false;
+  const defaults = await unlessDenied(windowDefaults(client), null);
+  return defaults === null || windowOf(facts, defaults).blocks > 0;
 }
 
 /** The server's own values of the settings of windows, by name. */

@@ -40,6 +40,21 @@ export function isReplicated(engine: string): boolean {
   return engine.startsWith('Replicated') || engine.startsWith('Shared');
 }
 
+/**
+ * Whether a MergeTree removes rows by itself: after a TTL, or because its merges leave one row of each sorting key, and
+ * the key does not tell records apart.
+ */
+export function removesRows({ engine, engineFull, sortingKey }: TableFacts): boolean {
+  if (engine !== 'MergeTree' && !/\b_offset\b/.test(sortingKey)) return true;
+  let clauses = engineFull.replace(/'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`/g, '');
+  for (let outer = ''; outer !== clauses;) {
+    outer = clauses;
+    clauses = outer.replace(/\([^()]*\)/g, '');
+  }
+  const ttl = / TTL (.*?)(?: SETTINGS |$)/.exec(clauses)?.[1];
+  return ttl?.split(', ').some((rule) => !/ (?:TO (?:DISK|VOLUME)|RECOMPRESS) /.test(`${rule} `)) === true;
+}
+
 /** Views of a table that are followed, at most. */
 const VIEWS_MAX = 100;
 

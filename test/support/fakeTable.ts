@@ -106,7 +106,7 @@ export class FakeTable {
       this.#sizes.wasTooLargeForViews(table, bytes);
     },
     hasViews: () => Promise.resolve(this.hasView),
-    mayLoseKnownRows: () => Promise.resolve(true),
+    mayLoseKnownRows: () => Promise.resolve(this.remembersTokens !== false),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
     rememberedBy: () => Promise.resolve(this.remembersTokens === false ? null : 'orders'),
     isInserting: () => {

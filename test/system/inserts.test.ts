@@ -225,6 +225,51 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
     },
   );
 
+  it.each([
+    ['MergeTree ORDER BY (_topic, _offset) TTL toDateTime(id) + INTERVAL 1 DAY', 'expire'],
+    ['ReplacingMergeTree ORDER BY id', 'are replaced'],
+  ])('in a %s whose rows %s: what is gone is not lost, and its views do not get it again', async (engine) => {
+    const table = `t${++made}`;
+    for (const query of [
+      `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = ${engine} SETTINGS ${WINDOW}`,
+      `CREATE TABLE ${table}_to (id Int64) ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW}`,
+      `CREATE MATERIALIZED VIEW ${table}_view TO ${table}_to AS SELECT id FROM ${table}`,
+    ])
+      await client.command({ query });
+    const batch = numbered(10);
+    const own = { journal: journal(), views: 'required' as const };
+    await attempt(table, batch, own);
+    const later = batch.map(({ source, record }) => ({ source: { ...source, epoch: 'e2' }, record }));
+    await attempt(table, later, { batch: 'another' });
+    await client.command({ query: `OPTIMIZE TABLE ${table} FINAL` });
+    const { found, missedByViews } = await attempt(table, batch, { ...own, repeated: true });
+    expect([found, missedByViews]).toEqual([0, null]);
+    expect(await query(`SELECT _epoch FROM ${table} WHERE _epoch = 'e1'`)).toEqual([]);
+    expect(await rowsIn(`${table}_to`)).toBe(20);
+  });
+
+  it.each([
+    ['MergeTree ORDER BY id', WINDOW, true],
+    ['MergeTree ORDER BY id', '', false],
+    ['ReplacingMergeTree ORDER BY id', WINDOW, false],
+    ['ReplacingMergeTree ORDER BY (_topic, _partition, _epoch, _offset)', WINDOW, true],
+    ['Memory', '', false],
+    ["MergeTree ORDER BY id TTL toDateTime(id) + INTERVAL 1 DAY TO DISK 'default'", WINDOW, true],
+    ['MergeTree ORDER BY id TTL toDateTime(id) + INTERVAL 1 DAY RECOMPRESS CODEC(ZSTD(3))', WINDOW, true],
+    [
+      "MergeTree ORDER BY id TTL toDateTime(id) TO DISK 'default', toDateTime(id) + toIntervalDay(1) WHERE id IN (1, 2)",
+      WINDOW,
+      false,
+    ],
+    ["MergeTree PARTITION BY concat(toString(id), ' TTL (') ORDER BY id", WINDOW, true],
+  ])('of a %s, with %s, what a look-up does not find after success is lost: %j', async (engine, settings, lost) => {
+    const table = `t${++made}`;
+    await client.command({
+      query: `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = ${engine} ${settings === '' ? '' : `SETTINGS ${settings}`}`,
+    });
+    expect(await tables.mayLoseKnownRows(table)).toBe(lost);
+  });
+
   it('where ClickHouse is killed while it inserts', async () => {
     const table = await createTable('id Int64, slow UInt8 DEFAULT sleepEachRow(0.01)', 'PARTITION BY id % 20');
     const inserting = attempt(table, numbered(100)).catch((error: unknown) => error);
