@@ -35,10 +35,17 @@ export async function deniedSystemTables(client: ClickHouseClient): Promise<stri
   return denied.flat();
 }
 
+/** Ids that no other ClickHouse has. */
+export interface UniqueIds {
+  /** Of the database and of the server, each as `id/database`. A database may have the same one on all replicas. */
+  readonly places: readonly string[];
+  /** By table, of those that exist and that this user may see. */
+  readonly ofTables: ReadonlyMap<string, string>;
+}
+
 /**
- * Ids that no other ClickHouse has: of the database and of the server, each as `id/database`, and of those tables that
- * exist and that this user may see. A database may have the same id on all replicas, so it comes first. Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the
- * same.
+ * Paths of replicated tables are not used: two ClickHouses, each with its own Keeper, may have the same. One question
+ * follows another, because a user may be allowed only few at the same time.
  *
  * @throws InsertError if ClickHouse does not answer, or with an error that passes: it may have ids
  */
@@ -46,9 +53,9 @@ export async function uniqueIds(
   client: ClickHouseClient,
   ownDatabase: string,
   tables: readonly string[],
-): Promise<readonly string[]> {
+): Promise<UniqueIds> {
   // Ids of databases of other engines may end with the server's process.
-  const places = queryRows<[string | null, string]>(
+  const answer = queryRows<[string | null, string]>(
     client,
     `SELECT (
        SELECT toString(uuid) FROM system.databases
@@ -56,8 +63,9 @@ export async function uniqueIds(
      ), toString(serverUUID())`,
     { database: ownDatabase },
   );
-  const uuids = (await unlessRefused(places, [])).flat();
-  const found = uuids.flatMap((uuid) => (uuid === null || uuid === NO_UUID ? [] : [`${uuid}/${ownDatabase}`]));
+  const uuids = (await unlessRefused(answer, [])).flat();
+  const places = uuids.flatMap((uuid) => (uuid === null || uuid === NO_UUID ? [] : [`${uuid}/${ownDatabase}`]));
+  const ofTables = new Map<string, string>();
   for (const part of partsToAsk(tables)) {
     const asked = part.map((table) => namedTable(table, ownDatabase));
     const rows = queryRows<[string, string, string]>(
@@ -66,11 +74,13 @@ export async function uniqueIds(
        WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
       askedNames(asked),
     );
-    const ids = new Map((await unlessRefused(rows, [])).map(([database, name, id]) => [tableKey(database, name), id]));
-    for (const { database, name } of asked) {
-      const id = ids.get(tableKey(database, name)) ?? NO_UUID;
-      if (id !== NO_UUID) found.push(id);
+    const found = new Map(
+      (await unlessRefused(rows, [])).map(([database, name, id]) => [tableKey(database, name), id]),
+    );
+    for (const { table, database, name } of asked) {
+      const id = found.get(tableKey(database, name)) ?? NO_UUID;
+      if (id !== NO_UUID) ofTables.set(table, id);
     }
   }
-  return found;
+  return { places, ofTables };
 }

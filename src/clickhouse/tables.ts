@@ -15,7 +15,7 @@ import {
 import { namedTable, type NamedTable } from './namedTables.js';
 import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
-import { deniedSystemTables, serverVersion, uniqueIds } from './serverFacts.js';
+import { deniedSystemTables, serverVersion, uniqueIds, type UniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, mayLoseKnownRows, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
 import { tableFacts, type TableFacts } from './writtenTables.js';
@@ -192,7 +192,7 @@ export class ClickHouseTables {
   }
 
   /** Ids that no other ClickHouse has, see `uniqueIds`. */
-  identities(tables: readonly string[]): Promise<readonly string[]> {
+  identities(tables: readonly string[]): Promise<UniqueIds> {
     return uniqueIds(this.#client, this.#database, tables);
   }
 

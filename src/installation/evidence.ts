@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.js';
-import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { tablesOf } from '../protocol/tables.js';
 import type { Evidence } from './claim.js';
 
@@ -24,7 +23,10 @@ export interface IdentifiedCluster {
 
 /** What ClickHouse is asked for. */
 export interface IdentifiedTables {
-  identities(tables: readonly string[]): Promise<readonly string[]>;
+  identities(tables: readonly string[]): Promise<{
+    readonly places: readonly string[];
+    readonly ofTables: ReadonlyMap<string, string>;
+  }>;
 }
 
 /**
@@ -39,13 +41,16 @@ export async function gatherEvidence(
   tables: IdentifiedTables | null,
 ): Promise<ReadonlyMap<string, Evidence>> {
   const kafka = await clusterIdOf(admin);
-  const found = await mapConcurrently(pipelines, async ({ name, topics, settings }): Promise<[string, Evidence]> => {
-    const known = [...tablesOf(settings.destination, topics).keys()].slice(0, IDS_MAX);
-    const ids = tables === null ? [] : await tables.identities(known);
-    const addresses = tables === null && clickhouse.url === DEFAULT_URL ? [] : [addressOf(clickhouse)];
-    return [name, { kafka, addresses, ids: ids.slice(0, IDS_MAX) }];
-  });
-  return new Map(found);
+  const addresses = tables === null && clickhouse.url === DEFAULT_URL ? [] : [addressOf(clickhouse)];
+  const named = new Map(
+    pipelines.map(({ name, topics, settings }) => {
+      return [name, [...tablesOf(settings.destination, topics).keys()].slice(0, IDS_MAX)];
+    }),
+  );
+  const ids = await tables?.identities([...new Set([...named.values()].flat())]);
+  const idsOf = (some: readonly string[]): readonly string[] =>
+    ids === undefined ? [] : [...ids.places, ...some.flatMap((table) => ids.ofTables.get(table) ?? [])];
+  return new Map([...named].map(([name, some]) => [name, { kafka, addresses, ids: idsOf(some).slice(0, IDS_MAX) }]));
 }
 
 /** Null if Kafka has none. */

@@ -84,5 +84,5 @@ it('what tells an installation apart is asked with few questions', async () => {
   asked = 0;
   const ids = await countedTables().identities(Array.from({ length: TABLES }, (_, index) => name(index)));
   expect(asked).toBeLessThanOrEqual(4);
-  expect(new Set(ids).size).toBeGreaterThanOrEqual(TABLES);
+  expect(new Set(ids.ofTables.values()).size).toBe(TABLES);
 });

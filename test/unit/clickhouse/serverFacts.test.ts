@@ -2,10 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import { uniqueIds } from '../../../src/clickhouse/serverFacts.js';
+import { uniqueIds, type UniqueIds } from '../../../src/clickhouse/serverFacts.js';
 
 /** The ids that are found on a server that answers one of the two questions, or both, with an error. */
-async function idsIf(fails: (query: string) => boolean, code: number): Promise<readonly string[]> {
+async function idsIf(fails: (query: string) => boolean, code: number): Promise<UniqueIds> {
   const server = createServer((request, response) => {
     request.on('error', () => undefined);
     let query = '';
@@ -40,7 +40,10 @@ it('ids that could not be read for a moment are not taken for none: an installat
   ];
   for (const fails of questions)
     for (const code of [159, 202, 241]) await expect(idsIf(fails, code)).rejects.toMatchObject({ code: String(code) });
-  expect(await idsIf(() => false, 0)).toEqual(['database-id/default', 'server-id/default', 'table-id']);
+  expect(await idsIf(() => false, 0)).toEqual({
+    places: ['database-id/default', 'server-id/default'],
+    ofTables: new Map([['orders', 'table-id']]),
+  });
   // UNKNOWN_FUNCTION, ACCESS_DENIED: they stay away.
-  for (const code of [46, 497]) expect(await idsIf(() => true, code)).toEqual([]);
+  for (const code of [46, 497]) expect(await idsIf(() => true, code)).toEqual({ places: [], ofTables: new Map() });
 });
