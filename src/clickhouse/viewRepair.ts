@@ -85,13 +85,14 @@ export class ViewRepair {
    * @throws InsertError if that is not known
    */
   async refuseAlone(rows: readonly BatchRow[], error: InsertError): Promise<boolean> {
-    if (this.#found.canLookUp || error.kind !== 'data' || !(await this.#sender.hasViews())) return false;
+    if (this.#found.canLookUp || !startsSearch(error) || !(await this.#sender.hasViews())) return false;
     try {
       await this.#sender.send(rows, { ignoreViews: true });
     } catch (again) {
-      if (again instanceof InsertError && again.kind === 'data') return false;
+      if (again instanceof InsertError && startsSearch(again)) return false;
       throw again;
     }
+    this.#limitInserts(rows, error);
     this.#miss(rows.length, error.message);
     return true;
   }
@@ -223,6 +224,11 @@ export class ViewRepair {
     this.#missed += rows;
     this.#missedWhy = why;
   }
+}
+
+/** Whether rows of a table that cannot be looked up are sent in parts after this error: see `Refusals`. */
+function startsSearch({ kind, code }: InsertError): boolean {
+  return kind === 'data' || (kind === 'oversized' && code === TOO_MANY_PARTITIONS);
 }
 
 /** @param known whether the table and all its views still know the token. Undefined if that may not be asked */

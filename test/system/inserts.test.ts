@@ -707,6 +707,25 @@ describe('a materialized view that fails', () => {
     },
   );
 
+  it('for too many partitions, of a table without identity columns: each row is there once, and the next batch is smaller', async () => {
+    const table = `t${++made}`;
+    for (const query of [
+      `CREATE TABLE ${table} (id Int64) ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW}`,
+      `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree PARTITION BY id ORDER BY id SETTINGS ${WINDOW}
+         AS SELECT id FROM ${table}`,
+    ])
+      await client.command({ query });
+    const lacking: (number | undefined)[] = [];
+    for (const from of [0, 1_000]) {
+      const batch = numbered(150, (id) => `{"id": ${from + id}}`);
+      const { inserted, missedByViews } = await attempt(table, batch, { journal: journal(), batch: `${from}` });
+      expect(inserted).toHaveLength(150);
+      lacking.push(missedByViews?.rows);
+    }
+    expect(lacking).toEqual([150, undefined]);
+    expect([await rowsIn(table), await rowsIn(`${table}_view`)]).toEqual([300, 150]);
+  });
+
   it('without a deduplication window nothing is sent twice: it is said, or waits', async () => {
     const { table, refuse } = await withViews('MergeTree', '');
     await refuse(7);
