@@ -4,8 +4,8 @@
  * on ClickHouse 26.7.
  *
  * A code that the value of one row can cause must be neither structural nor transient, unless it is in VALUE_CODES or
- * COST_CODES. Otherwise that row would hold its batch for ever. If such a code can also be an outage, it stays unknown: a row
- * is rejected for it only if it is refused alone and the table takes others.
+ * COST_CODES. Otherwise that row would hold its batch for ever. If such a code can also be an outage, it stays unknown:
+ * a row is rejected for it only if it is refused alone and the table takes others.
  */
 
 /* Codes with a meaning of their own, as texts, like the client gives them. */

@@ -46,8 +46,8 @@ export interface BatchInsertOptions {
   /** Default: nothing is known about earlier attempts, and nothing is noted. */
   readonly journal?: InsertJournal;
   /**
-   * `required`: the batch is held while a view refuses rows that are in the table. Default: `best-effort`, it is not
-   * held.
+   * `required`: the batch is held while a view refuses rows that are in the table. Default: `best-effort`, it is held
+   * only for an error that may pass, until it is overdue.
    */
   readonly views?: 'required' | 'best-effort';
   /** Waits for some milliseconds. Default: a timer. */
