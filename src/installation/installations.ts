@@ -51,6 +51,7 @@ export class Installations {
   readonly #ofOthers = new Map<string, number | null>();
   /** Once it is, this process's own consumers use the groups, also if Temporal loses the claims. */
   #isSettled = false;
+  #evidence: ReadonlyMap<string, Evidence> = new Map();
   readonly #others = new Map<string, { readonly untilMs: number; readonly found: Promise<Claim | null> }>();
 
   readonly #mayName: boolean;
@@ -67,7 +68,7 @@ export class Installations {
    */
   async settle(): Promise<void> {
     const { config, claims } = this.#options;
-    const evidence = await this.#options.evidence();
+    const evidence = await this.#findEvidence();
     const problems: string[] = [];
     // In the same order everywhere. Otherwise two installations that start together could get a part each, and neither
     // could begin.
@@ -101,6 +102,16 @@ export class Installations {
     // rest.
     for (const [name, claim] of shared) await claims.create(name, claim);
     this.#isSettled = true;
+  }
+
+  /** A process that has settled needs no new evidence to keep what it has, or to claim it again. */
+  async #findEvidence(): Promise<ReadonlyMap<string, Evidence>> {
+    try {
+      this.#evidence = await this.#options.evidence();
+    } catch (error) {
+      if (!this.#isSettled) throw error;
+    }
+    return this.#evidence;
   }
 
   async #claim(pipeline: string, evidence: Evidence, known: StoredClaim | null): Promise<Claim> {

@@ -52,6 +52,7 @@ function member(
   claims: MemoryClaims,
   { evidence, pipelines, installation, ...asked }: SetUp,
   role = 'worker',
+  isAway = () => false,
 ): Installations {
   const { used = [], unknown = [], named = [], batchersOf = [], batchersName, drained = false } = asked;
   const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
@@ -62,7 +63,8 @@ function member(
       pipelines: pipelines.map((name) => ({ name, settings: settings() })) as never,
     },
     claims,
-    evidence: () => Promise.resolve(new Map(pipelines.map((name) => [name, known]))),
+    evidence: () =>
+      isAway() ? Promise.reject(new Error('away')) : Promise.resolve(new Map(pipelines.map((name) => [name, known]))),
     groupUse: {
       groupOf: (name) => {
         const use = used.includes(name) ? { how: 'it has 2 members' } : ('unused' as const);
@@ -326,6 +328,22 @@ describe('an installation', () => {
     await other.settle();
     expect(other.taskQueues).toEqual([`q@${other.of('others')!.name}`]);
     expect([...claims.stored.keys()].filter((name) => name.startsWith('ktb-database:'))).toHaveLength(2);
+  });
+
+  it('claims again what Temporal has lost also while its Kafka or ClickHouse does not answer', async () => {
+    const claims = new MemoryClaims();
+    let isAway = true;
+    const setUp = { evidence: HERE, pipelines: ['orders'] };
+    const running = member(claims, setUp, 'worker', () => isAway);
+    await expect(running.settle()).rejects.toThrow('away');
+    expect(claims.stored.size).toBe(0);
+    isAway = false;
+    await running.settle();
+    isAway = true;
+    const before = claims.stored.get('ktb-pipeline:orders')!.claim;
+    claims.stored.clear();
+    await running.settle();
+    expect(claims.stored.get('ktb-pipeline:orders')!.claim).toEqual(before);
   });
 
   it('is named by a consumer whose configuration names it, so no other one’s worker takes the pipeline', async () => {
