@@ -202,7 +202,10 @@ export class Installations {
       this.#ofOthers.delete(pipeline);
       return null;
     }
-    this.#ofOthers.set(pipeline, null);
+    // Its own name stays its own, also if its Kafka or ClickHouse became another one.
+    const own = this.of(pipeline)?.name;
+    if (own !== undefined && own === claim.installation?.name) this.#ofOthers.delete(pipeline);
+    else this.#ofOthers.set(pipeline, null);
     const { message, todo } = otherInstallation(pipeline, claim, judgement.because, names);
     return `${message}. Two installations must not share it: ${todo}`;
   }
@@ -251,12 +254,11 @@ export class Installations {
    */
   async ofOther(pipeline: string, named: string | undefined): Promise<Pick<Installation, 'name'> | 'unknown' | null> {
     const own = new Set([...this.#byPipeline.values()].map(({ name }) => name));
-    if (named !== undefined && !own.has(named)) return { name: named };
-    const isLost = this.#ofOthers.has(pipeline);
-    if (!isLost && (named !== undefined || this.#byPipeline.has(pipeline))) return null;
+    if (named !== undefined) return own.has(named) ? null : { name: named };
+    if (this.#byPipeline.has(pipeline) && !this.#ofOthers.has(pipeline)) return null;
     const claimed = (await this.#claimOf(pipeline))?.installation ?? null;
     if (claimed === null) return 'unknown';
-    return !isLost && own.has(claimed.name) ? null : claimed;
+    return own.has(claimed.name) ? null : claimed;
   }
 
   /**

@@ -275,7 +275,9 @@ describe('an installation', () => {
     await expect(prod.settle()).rejects.toThrow(OtherInstallationError);
     expect(() => prod.mustHave('orders')).toThrow('pipeline orders belongs to another installation now');
     prod.mustHave('bills');
-    for (const named of [own.name, undefined]) expect(await prod.ofOther('orders', named)).toMatchObject({ name });
+    expect(await prod.ofOther('orders', undefined)).toMatchObject({ name });
+    // Nobody else does what names it, and its rows belong into its table.
+    expect(await prod.ofOther('orders', own.name)).toBeNull();
     expect(await prod.ofOther('bills', own.name)).toBeNull();
     claims.stored.set('ktb-pipeline:orders', {
       runId: 'given-back',
@@ -284,6 +286,29 @@ describe('an installation', () => {
     await prod.settle();
     prod.mustHave('orders');
     expect(await prod.ofOther('orders', own.name)).toBeNull();
+  });
+
+  it('goes on with a pipeline whose claim has its own name, also if its Kafka became another one', async () => {
+    const moved = { ...HERE, kafka: 'k2' };
+    const move = async (how: (claims: MemoryClaims, own: string, evidence: () => void) => Promise<void>) => {
+      const claims = new MemoryClaims();
+      const found = { ...HERE };
+      const running = member(claims, { evidence: found, pipelines: ['orders'] });
+      await running.settle();
+      const { name } = running.of('orders')!;
+      await how(claims, name, () => Object.assign(found, moved));
+      await expect(running.settle()).rejects.toThrow(`pipeline orders belongs to installation ${name}`);
+      running.mustHave('orders');
+      for (const named of [name, undefined]) expect(await running.ofOther('orders', named)).toBeNull();
+    };
+    await move((_claims, _own, change) => {
+      change();
+      return Promise.resolve();
+    });
+    // The new members of a move write the new Kafka into the claim, while those from before still run.
+    await move((claims, installation) => {
+      return member(claims, { evidence: moved, pipelines: ['orders'], installation }).settle();
+    });
   });
 
   it('needs no right to the group of a pipeline that is claimed here, or whose configuration has batchers of version 0.1.0', async () => {
