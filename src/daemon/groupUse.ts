@@ -34,7 +34,9 @@ export function createGroupUse(
       const { namespace } = client.options;
       const runs = await findBatcherRuns(client, name);
       if (runs.length === 0) return null;
-      const holding = runs.filter(({ status }) => status !== 'COMPLETED');
+      // Temporal lists the newest first. What earlier runs held, their heirs have taken over.
+      const newest = new Map(runs.toReversed().map((run) => [run.workflowId, run]));
+      const holding = [...newest.values()].filter(({ status }) => status !== 'COMPLETED');
       for (const run of holding.slice(0, ASKED_MAX)) {
         const installation = (await startSettings(client, { namespace, ...run }))?.installation;
         if (installation !== undefined) return { installation: installation.name, drained: false };

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Config } from '../../../src/config/config.js';
 import { createGroupUse } from '../../../src/daemon/groupUse.js';
+import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
 
 const GROUP_REFUSED = Object.assign(new Error('Not authorized to access group'), {
   type: 'GROUP_AUTHORIZATION_FAILED',
@@ -37,4 +38,23 @@ it('finds what ktb has committed for any topic, also for one that Kafka does not
   expect(await withCommits('ktb1;since=5')).toMatchObject({ use: { how: 'ktb has committed offsets to it' } });
   // A person has chosen the start.
   expect(await withCommits('')).toMatchObject({ use: 'unused' });
+});
+
+it('takes what an heir has drained for drained: only the newest run of each batcher counts', async () => {
+  const run = (workflowId: string, name: string) => ({ workflowId, runId: `${workflowId} ${name}`, status: { name } });
+  // Newest first, as Temporal lists them.
+  const batchersOf = (runs: readonly object[]) => {
+    const list = async function* () {
+      await Promise.resolve();
+      yield* runs;
+    };
+    const workflowService = { getWorkflowExecutionHistory: () => Promise.resolve({ history: { events: [] } }) };
+    const client = { options: { namespace: 'default' }, workflow: { list }, workflowService };
+    return createGroupUse({ pipelines: [] }, {} as never, client as never).batchersOf('orders');
+  };
+  const layout = { batchers: 2, keyFunction: 'key' } as const;
+  const [first, second] = [batcherWorkflowId('orders', layout, 0), batcherWorkflowId('orders', layout, 1)];
+  const drained = [run(first, 'COMPLETED'), run(second, 'COMPLETED'), run(first, 'TERMINATED')];
+  expect(await batchersOf(drained)).toEqual({ installation: null, drained: true });
+  expect(await batchersOf([run(second, 'RUNNING'), ...drained])).toEqual({ installation: null, drained: false });
 });
