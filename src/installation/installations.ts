@@ -121,7 +121,7 @@ export class Installations {
     let stored = known;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const claimed = stored?.claim.installation ?? null;
-      const installation = claimed ?? (mayName ? await this.#own(evidence) : null);
+      const installation = claimed ?? (mayName ? await this.#own(pipeline, evidence) : null);
       const claim = completeClaim(stored?.claim ?? { ...EMPTY_CLAIM, ...evidence }, installation, evidence);
       const isStored = stored !== null && (stored.claim === claim || !mayName);
       if (
@@ -141,21 +141,23 @@ export class Installations {
   }
 
   /**
-   * The installation that this process writes into a claim: that of its other pipelines, or the one that has its Kafka
-   * and ClickHouse, or a new one. Several processes may ask at the same time, with other pipelines each. Only one of
-   * them creates the claim of the task queue, or of the database, and the others find it.
+   * The installation that this process writes into a claim: the pipeline's own, if the claim is gone, or that of its
+   * other pipelines, or the one that has its Kafka and ClickHouse, or a new one. Several processes may ask at the same
+   * time, with other pipelines each. Only one of them creates the claim of the task queue, or of the database, and the
+   * others find it.
    */
-  async #own(evidence: Evidence): Promise<Installation> {
+  async #own(pipeline: string, evidence: Evidence): Promise<Installation> {
     const { config, claims } = this.#options;
-    const [known] = this.#byPipeline.values();
+    const [first] = this.#byPipeline.values();
+    const known = this.of(pipeline) ?? first;
     if (known !== undefined) return known;
     let found = await findInstallation(claims, config, evidence);
     if (found.own !== null) return found.own;
     const { taskQueue } = config.temporal;
     const name = config.installation ?? randomBytes(4).toString('hex');
     if (found.owner === null) {
-      const first = { name, taskQueue };
-      if (await claims.create(taskQueueClaim(taskQueue), claimOf(first, evidence))) return first;
+      const fresh = { name, taskQueue };
+      if (await claims.create(taskQueueClaim(taskQueue), claimOf(fresh, evidence))) return fresh;
       found = await findInstallation(claims, config, evidence);
       if (found.own !== null) return found.own;
     }

@@ -371,6 +371,19 @@ describe('an installation', () => {
     expect(claims.stored.get('ktb-pipeline:orders')!.claim).toEqual(before);
   });
 
+  it('stays that of a pipeline whose claim is made again, also beside pipelines of another one', async () => {
+    const claims = new MemoryClaims();
+    for (const installation of ['x', 'y'])
+      await member(claims, { evidence: HERE, pipelines: [`of ${installation}`], installation }).settle();
+    const both = member(claims, { evidence: HERE, pipelines: ['of x', 'of y'] });
+    await both.settle();
+    const before = both.of('of y');
+    claims.stored.delete('ktb-pipeline:of y');
+    await both.settle();
+    expect(before).toMatchObject({ name: 'y' });
+    expect(both.of('of y')).toEqual(before);
+  });
+
   it('is named by a consumer whose configuration names it, so no other one’s worker takes the pipeline', async () => {
     const claims = new MemoryClaims();
     const nowhere = { kafka: 'k1', addresses: [], ids: [] };
