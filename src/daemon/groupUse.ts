@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
-import type { GroupOfPipeline, GroupUse } from '../installation/groupUse.js';
+import type { GroupUse, Use } from '../installation/groupUse.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { ASSIGNER_NAME } from '../kafka/groupAssigner.js';
 import { isRefusal } from '../kafka/refusal.js';
@@ -18,17 +18,19 @@ export function createGroupUse(
   client: Client,
 ): GroupUse {
   return {
-    groupOf: async (name) => {
+    groupOf: (name) => {
       const pipeline = pipelines.find((one) => one.name === name);
       if (pipeline === undefined) throw new Error(`the configuration has no pipeline ${name}`);
-      const { groupId, isGroupNamed: isNamed } = pipeline;
-      try {
-        return { groupId, isNamed, use: await useOf(pipeline, admin) };
-      } catch (error) {
-        // A worker needs no right to the group.
-        if (isRefusal(error)) return { groupId, isNamed, use: 'unknown' };
-        throw error;
-      }
+      const use = async (): Promise<Use> => {
+        try {
+          return await useOf(pipeline, admin);
+        } catch (error) {
+          // A worker needs no right to the group.
+          if (isRefusal(error)) return 'unknown';
+          throw error;
+        }
+      };
+      return { groupId: pipeline.groupId, isNamed: pipeline.isGroupNamed, use };
     },
     batchersOf: async (name) => {
       const { namespace } = client.options;
@@ -49,7 +51,7 @@ export function createGroupUse(
 async function useOf(
   { groupId }: Pick<PipelineConfig, 'groupId'>,
   admin: Pick<KafkaAdmin, 'fetchCommits' | 'describeGroups'>,
-): Promise<GroupOfPipeline['use']> {
+): Promise<Use> {
   const { groups } = await admin.describeGroups([groupId]);
   // A member of another program, which divides partitions in its own way, lets none of ktb's in. It takes no records.
   const isOthers = !['', ASSIGNER_NAME].includes(groups[0]?.protocol ?? '');

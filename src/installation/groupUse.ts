@@ -5,9 +5,12 @@ export interface GroupOfPipeline {
   readonly groupId: string;
   /** Whether the configuration names it. Then it was chosen. */
   readonly isNamed: boolean;
-  /** `unused`, or `unknown` if this process's user may not ask Kafka about the group. */
-  readonly use: 'unused' | 'unknown' | { readonly how: string };
+  /** Asks Kafka. Rejects if it does not answer. */
+  readonly use: () => Promise<Use>;
 }
+
+/** `unused`, or `unknown` if this process's user may not ask Kafka about the group. */
+export type Use = 'unused' | 'unknown' | { readonly how: string };
 
 /** The batchers of a pipeline that Temporal knows. */
 export interface BatchersOfPipeline {
@@ -17,10 +20,10 @@ export interface BatchersOfPipeline {
   readonly drained: boolean;
 }
 
-/** What is asked before a pipeline is claimed for the first time. Each rejects if the part does not answer. */
+/** What is asked before a pipeline is claimed for the first time. */
 export interface GroupUse {
-  readonly groupOf: (pipeline: string) => Promise<GroupOfPipeline>;
-  /** Null if Temporal's namespace has none. */
+  readonly groupOf: (pipeline: string) => GroupOfPipeline;
+  /** Null if Temporal's namespace has none. Rejects if Temporal does not answer. */
   readonly batchersOf: (pipeline: string) => Promise<BatchersOfPipeline | null>;
 }
 
@@ -73,14 +76,20 @@ export async function judgeGroups(
   await mapConcurrently(
     unclaimed,
     async (pipeline) => {
-      const [group, batchers] = await Promise.all([groupOf(pipeline), batchersOf(pipeline)]);
+      const group = groupOf(pipeline);
+      const batchers = await batchersOf(pipeline);
       const named = batchers?.installation ?? null;
       if (named !== null) {
         if (await claimer.is(pipeline, named)) last.add(pipeline);
         else ofOthers.set(pipeline, namedProblem(pipeline, named));
-      } else if (batchers === null || group.use !== 'unused') {
+        return;
+      }
+      // A group that the configuration names was chosen. It is only asked about as a proof.
+      if (batchers === null && group.isNamed) return;
+      const use = await group.use();
+      if (batchers === null || use !== 'unused') {
         if (batchers !== null) last.add(pipeline);
-        const problem = group.isNamed ? null : groupProblem(pipeline, group);
+        const problem = group.isNamed ? null : groupProblem(pipeline, group, use);
         if (problem !== null) problems.set(pipeline, problem);
       } else if (!batchers.drained && claimer.configured === null)
         problems.set(pipeline, batchersProblem(pipeline, group));
@@ -109,7 +118,7 @@ function batchersProblem(pipeline: string, { groupId }: GroupOfPipeline): GroupP
   };
 }
 
-function groupProblem(pipeline: string, { groupId, use }: GroupOfPipeline): GroupProblem | null {
+function groupProblem(pipeline: string, { groupId }: GroupOfPipeline, use: Use): GroupProblem | null {
   const unknown = `pipeline ${pipeline} has no batcher and no claim in this namespace of Temporal`;
   if (use === 'unused') return null;
   if (use === 'unknown')

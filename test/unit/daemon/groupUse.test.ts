@@ -7,9 +7,11 @@ const GROUP_REFUSED = Object.assign(new Error('Not authorized to access group'),
   type: 'GROUP_AUTHORIZATION_FAILED',
 });
 
-function useOf(describeGroups: () => Promise<unknown>, { isGroupNamed = false, admin = {} } = {}) {
+async function useOf(describeGroups: () => Promise<unknown>, { isGroupNamed = false, admin = {} } = {}) {
   const pipelines = [{ name: 'orders', groupId: 'ktb-orders', isGroupNamed }] as unknown as Config['pipelines'];
-  return createGroupUse({ pipelines }, { ...admin, describeGroups } as never, {} as never).groupOf('orders');
+  const groupUse = createGroupUse({ pipelines }, { ...admin, describeGroups } as never, {} as never);
+  const { use, ...group } = groupUse.groupOf('orders');
+  return { ...group, use: await use() };
 }
 
 it('tells a group that may not be asked about from one that is not used', async () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { completeClaim, EVIDENCE_MAX, judgeClaim, type Claim, type Evidence } from '../../../src/installation/claim.js';
 import type { StoredClaim } from '../../../src/installation/claims.js';
+import type { Use } from '../../../src/installation/groupUse.js';
 import { Installations, OtherInstallationError } from '../../../src/installation/installations.js';
 import { settings } from '../../support/chunks.js';
 
@@ -38,6 +39,8 @@ interface SetUp {
   readonly used?: readonly string[];
   /** Pipelines about whose groups Kafka does not let this process ask. */
   readonly unknown?: readonly string[];
+  /** Pipelines about whose groups Kafka does not answer. */
+  readonly unanswered?: readonly string[];
   /** Pipelines whose groups the configuration names. */
   readonly named?: readonly string[];
   /** Pipelines that have batchers in this namespace, of version 0.1.0. */
@@ -54,7 +57,15 @@ function member(
   role = 'worker',
   isAway = () => false,
 ): Installations {
-  const { used = [], unknown = [], named = [], batchersOf = [], batchersName, drained = false } = asked;
+  const {
+    used = [],
+    unknown = [],
+    unanswered = [],
+    named = [],
+    batchersOf = [],
+    batchersName,
+    drained = false,
+  } = asked;
   const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
   return new Installations({
     config: {
@@ -69,7 +80,11 @@ function member(
       groupOf: (name) => {
         const use = used.includes(name) ? { how: 'it has 2 members' } : ('unused' as const);
         const group = { groupId: `ktb-${name}`, isNamed: named.includes(name) };
-        return Promise.resolve({ ...group, use: unknown.includes(name) ? 'unknown' : use });
+        const answer = (): Promise<Use> =>
+          unanswered.includes(name)
+            ? Promise.reject(new Error('no answer about the group'))
+            : Promise.resolve(unknown.includes(name) ? 'unknown' : use);
+        return { ...group, use: answer };
       },
       batchersOf: (name) =>
         Promise.resolve(batchersOf.includes(name) ? { installation: batchersName ?? null, drained } : null),
@@ -329,6 +344,15 @@ describe('an installation', () => {
     expect([...claims.stored.keys()]).toContain('ktb-pipeline:idle');
   });
 
+  it('does not need Kafka’s answer about a group where it decides nothing', async () => {
+    const setUp = { evidence: HERE, pipelines: ['orders'], unanswered: ['orders'] };
+    await member(new MemoryClaims(), { ...setUp, named: ['orders'] }).settle();
+    const batchers = { batchersOf: ['orders'], batchersName: 'mine' };
+    await member(new MemoryClaims(), { ...setUp, ...batchers, installation: 'mine' }).settle();
+    for (const asked of [{}, { named: ['orders'], batchersOf: ['orders'] }])
+      await expect(member(new MemoryClaims(), { ...setUp, ...asked }).settle()).rejects.toThrow('no answer');
+  });
+
   it('is not refused a pipeline for its own members, and claims again what Temporal has lost', async () => {
     const claims = new MemoryClaims();
     const setUp = { evidence: HERE, pipelines: ['orders'] };
@@ -434,10 +458,14 @@ describe('an installation', () => {
       claims,
       evidence: () => Promise.resolve(new Map([['orders', HERE]])),
       groupUse: {
-        groupOf: async () => {
-          await member(claims, { evidence: HERE, pipelines: ['orders'] }).settle();
-          return { groupId: 'ktb-orders', isNamed: false, use: { how: 'it has 1 member' } };
-        },
+        groupOf: () => ({
+          groupId: 'ktb-orders',
+          isNamed: false,
+          use: async () => {
+            await member(claims, { evidence: HERE, pipelines: ['orders'] }).settle();
+            return { how: 'it has 1 member' };
+          },
+        }),
         batchersOf: () => Promise.resolve(null),
       },
       mayName: true,
