@@ -292,8 +292,8 @@ export class PipelineConsumer {
 
   #applyBackpressure(): void {
     if (this.#assignment?.goesOn() !== true) return;
-    const arePaused = this.#pauses.apply(this.#assignment);
-    this.#lanes.hurry(arePaused || this.#draining);
+    const areAllPaused = this.#pauses.apply(this.#assignment);
+    this.#lanes.hurry(areAllPaused || this.#draining);
     this.#updateGauges();
   }
 

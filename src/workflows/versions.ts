@@ -5,7 +5,7 @@
  *
  * When a behaviour first makes a difference in a run, a mark is written into the run's history. From there on the run
  * follows the behaviour. A replay without the mark does what the earlier version did. In most runs most behaviours make
- * no difference, and there is no mark.
+ * no difference, and leave no mark.
  *
  * A rollback: a worker of the earlier version continues each run that has no mark. It cannot replay a run that has one.
  * The run's workflow tasks fail, and its records wait in its history, until a worker of the later version is back, or
@@ -58,8 +58,8 @@ export const PATCHES = {
    * What a record has waited in its lane counts for `batch.maxDelay`.
    *
    * - Since 0.2.0. Version 0.1.0 counts from when the oldest chunk was accepted.
-   * - Marked by: the first chunk that tells such a time, and is not flushed for another reason.
-   * - Rollback: nothing else.
+   * - Marked by: the first chunk that tells such a time. With the default `signal.linger` that is in nearly every run.
+   * - Rollback: before it, set `signal.linger: 0ms` and drain the batchers, or wait until each has continued as new.
    */
   waitedInLane: 'waited-in-lane',
   /**

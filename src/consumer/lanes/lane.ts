@@ -54,6 +54,11 @@ export class Lane {
     this.#limits = limits;
   }
 
+  /** The configured {@link lingerMs}: in a hurry it is shorter. */
+  get lingerMaxMs(): number {
+    return this.#limits.lingerMs;
+  }
+
   get bytes(): number {
     return this.#bytes;
   }

@@ -178,7 +178,7 @@ export class LaneSender {
   /** How long a pack has waited for more records. What it waits for Temporal does not count: then many follow. */
   #waited({ lingersSinceMs }: Pack, nowMs: number): Pick<ChunkMeta, 'waitedMs'> {
     if (lingersSinceMs === null) return {};
-    return { waitedMs: Math.round(Math.min(nowMs - lingersSinceMs, this.#lane.lingerMs)) };
+    return { waitedMs: Math.round(Math.min(nowMs - lingersSinceMs, this.#lane.lingerMaxMs)) };
   }
 
   /** Waits before the same chunk is sent again. */

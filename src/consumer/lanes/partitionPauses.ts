@@ -33,7 +33,7 @@ export class PartitionPauses {
     this.#metrics = metrics;
   }
 
-  /** @returns whether partitions are paused now */
+  /** @returns whether all partitions are paused now, so that nothing more comes into the lanes */
   apply(assignment: Assignment): boolean {
     const lanes = this.#lanes;
     const fetching = this.#fetching;
@@ -47,7 +47,7 @@ export class PartitionPauses {
     fetching.pause(partitionsOf([...wanted].filter((tracker) => !isPaused(tracker))), 'buffer');
     if (fetching.count('buffer') > wanted.size)
       fetching.resume(partitionsOf(trackers.filter((tracker) => !wanted.has(tracker))), 'buffer');
-    return wanted.size > 0;
+    return trackers.length > 0 && wanted.size === trackers.length;
   }
 
   /** @param isAssigned false while this member has no partitions */
