@@ -160,6 +160,14 @@ export function secondsOfRecord(timestampMs: number): number {
 }
 
 /**
+ * Whether the seconds of a row say that it is of another record. Those of a row that was inserted before the table had
+ * the column are 0, and those of a record without a timestamp may be a default of the column. They say nothing. Pure.
+ */
+export function isOtherTime(ofRow: number | null, ofRecord: number): boolean {
+  return ofRow !== null && ofRow !== 0 && ofRecord !== 0 && ofRow !== ofRecord;
+}
+
+/**
  * The seconds of a `_timestamp` column. An integer column holds milliseconds. `toUnixTimestamp` fails after 2106, so
  * `DateTime64` uses another function. A nullable column has null for a record without a timestamp. `intDiv` rounds
  * towards 1970, but a `DateTime64(0)` rounds down, so the part of a second is taken off first.

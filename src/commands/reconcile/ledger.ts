@@ -1,4 +1,4 @@
-import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
+import { isOtherTime, secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 
 /** A range of records that lack something, both ends included. */
 export interface Gap {
@@ -127,12 +127,16 @@ export class Ledger {
   }
 
   /**
-   * Whether a row is of the record that is at its offset now. If the table has timestamps, they tell, also under the
-   * committed epoch: an epoch that goes on in another log would otherwise hide what was not read of that.
+   * Whether a row is of the record that is at its offset now. If the table has timestamps, they tell. Under the committed
+   * epoch only two real ones that differ speak against a row: an epoch that goes on in another log would otherwise hide
+   * what was not read of that.
    */
   #isOfRecord(offset: number, seconds: number | null, isOfEpoch: boolean): boolean {
+    if (isOfEpoch) {
+      const ofRow = seconds === null ? null : seconds >>> 0;
+      return !isOtherTime(ofRow, this.#seconds[offset - this.#from] ?? 0);
+    }
     if (seconds !== null) return this.#isAt(offset, seconds);
-    if (isOfEpoch) return true;
     // A table without the timestamps has had no rewind that fills holes. So what was accepted has rows of its own epoch.
     return offset < this.#epochFrom;
   }

@@ -1,6 +1,6 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
 import { lockedText, type LockedRange } from './unflushedChunks.js';
-import { secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
+import { isOtherTime, secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { NO_TIMESTAMP, placeName, timeText, type RecordPlace } from '../../protocol/record.js';
 import { UsageError } from '../../lib/usageError.js';
 
@@ -109,15 +109,16 @@ export type RecordState =
 
 /**
  * Whether a row at a record's offset is of this record, and not of an earlier one that was there before the topic was
- * recreated. If the table has timestamps, they tell, also under the committed epoch: an epoch that goes on in another
- * log, which it should not, would otherwise hide what was not read of that. Pure.
+ * recreated. If the table has timestamps, they tell. Under the committed epoch only two real ones that differ speak
+ * against a row: an epoch that goes on in another log, which it should not, would otherwise hide what was not read of
+ * that. Pure.
  */
 export function isRowOf(
   { log, record, acceptances }: FactsOfEpochs,
   { offset, epoch, seconds }: RowsOfRecord,
 ): boolean {
+  if (epoch === log.epoch) return record === null || !isOtherTime(seconds, secondsOfRecord(record.timestampMs));
   if (record !== null && seconds !== null) return seconds === secondsOfRecord(record.timestampMs);
-  if (epoch === log.epoch) return true;
   if (record === null) return offset < log.end;
   return log.epoch === null || 'error' in acceptances || !isAcceptedNow({ log, acceptances });
 }

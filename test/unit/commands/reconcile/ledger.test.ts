@@ -189,3 +189,11 @@ it('a row of the committed epoch with another timestamp is of another record tha
   of.rows({ ...rows(12), seconds: null });
   expect(of.summary()).toMatchObject({ inserted: 2, missing: [{ from: 11, to: 11, records: 1 }] });
 });
+
+it('a row of the committed epoch counts if it was inserted before the table had timestamps, or the record has none', () => {
+  const of = ledger([10, 11]);
+  of.record(12, { skipped: false, timestampMs: -1 });
+  of.rows({ ...rows(10), seconds: 0 });
+  of.rows(rows(12));
+  expect(of.summary()).toMatchObject({ inserted: 2, missing: [{ from: 11, to: 11, records: 1 }] });
+});

@@ -219,9 +219,19 @@ it('of a record in a chunk that cannot be unpacked it is told who holds it and w
 });
 
 it('a row of the committed epoch with another timestamp is of another record: the record itself is missing', () => {
-  expect(state({ rows: [{ ...row, seconds: 7 }] })).toBe('missing');
-  expect(state({ rows: [{ ...row, seconds: null }] })).toBe('inserted');
-  expect(whereText(place, 'p', facts({ rows: [{ ...row, seconds: 7 }] }))).toContain('of another record');
+  const record = { timestampMs: 9_500, skipped: false, batcher: 'ktb:orders:8-key:2' };
+  expect(state({ record, rows: [{ ...row, seconds: 7 }] })).toBe('missing');
+  expect(state({ record, rows: [{ ...row, seconds: 9 }] })).toBe('inserted');
+  expect(state({ record, rows: [{ ...row, seconds: null }] })).toBe('inserted');
+  expect(whereText(place, 'p', facts({ record, rows: [{ ...row, seconds: 7 }] }))).toContain('of another record');
+});
+
+it('a row of the committed epoch counts if it or the record has no timestamp', () => {
+  const record = { timestampMs: 9_500, skipped: false, batcher: 'ktb:orders:8-key:2' };
+  expect(state({ record, rows: [{ ...row, seconds: 0 }] })).toBe('inserted');
+  expect(state({ record: { ...record, timestampMs: -1 }, rows: [{ ...row, seconds: 7 }] })).toBe('inserted');
+  const log = { ...facts().log, epoch: 'e2' };
+  expect(state({ log, record, rows: [{ ...row, seconds: 0 }] })).toBe('missing');
 });
 
 it('a record that is written, but within or after an open transaction, is not said to be unwritten', () => {
