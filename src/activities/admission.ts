@@ -1,5 +1,5 @@
 /**
- * This worker has as many flushes of the pipeline as it may have. Another worker should take this one, or this worker
+ * As many flushes of the pipeline wait in this worker as may. Another worker should take this one, or this worker
  * later.
  */
 export class CrowdedError extends Error {
@@ -9,11 +9,8 @@ export class CrowdedError extends Error {
 export interface AdmissionLimits {
   /** Large flushes that run at the same time. A pipeline that has none running gets one beyond that. */
   readonly slots: number;
-  /**
-   * Running and waiting flushes of one pipeline, at most. So the flushes of one pipeline never keep those of another
-   * away from this worker.
-   */
-  readonly ofPipelineMax: number;
+  /** Flushes of one pipeline that wait, at most. So they never keep those of another pipeline away from this worker. */
+  readonly waitingMax: number;
 }
 
 /** A small flush takes an eighth of a slot. So a slot has room for eight of them, and all counts are whole numbers. */
@@ -100,15 +97,15 @@ export class Admission {
           resolve();
         },
         handBack: () =>
-          leave(new CrowdedError(`${this.#limits.ofPipelineMax} flushes of pipeline ${pipeline} are here`)),
+          leave(new CrowdedError(`${this.#limits.waitingMax} other flushes of pipeline ${pipeline} wait here`)),
       };
       signal.addEventListener('abort', onAbort, { once: true });
       // The list is sorted by waiting time, the longest first.
       const before = this.#waiting.findLastIndex((other) => other.sinceMs <= sinceMs);
       this.#waiting.splice(before + 1, 0, waiting);
-      const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
-      if (this.#of(pipeline).flushes + crowd.length > this.#limits.ofPipelineMax) crowd.at(-1)?.handBack();
       this.#admitNext();
+      const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
+      if (crowd.length > this.#limits.waitingMax) crowd.at(-1)?.handBack();
     });
   }
 

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { EIGHTHS, type AdmissionLimits } from '../activities/admission.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
@@ -135,9 +136,8 @@ function createFlushActivities(
   });
 }
 
-function admissionOf({ config }: Shared): { readonly slots: number; readonly ofPipelineMax: number } {
-  const slots = config.worker.maxConcurrentFlushes;
-  return { slots, ofPipelineMax: slots + WAITING_OF_PIPELINE_MAX };
+function admissionOf({ config }: Shared): AdmissionLimits {
+  return { slots: config.worker.maxConcurrentFlushes, waitingMax: WAITING_OF_PIPELINE_MAX };
 }
 
 /**
@@ -146,11 +146,13 @@ function admissionOf({ config }: Shared): { readonly slots: number; readonly ofP
  */
 function flushWorkers(options: Shared, activities: FlushActivities): OfQueue[] {
   const { config, metrics, installations } = options;
-  const { slots, ofPipelineMax } = admissionOf(options);
+  const { slots, waitingMax } = admissionOf(options);
+  const pipelines = config.pipelines.length + 1;
   metrics.flushesLimit.set(slots);
   const flushing = {
     activities,
-    maxConcurrentActivityTaskExecutions: ofPipelineMax * (config.pipelines.length + 1),
+    // All slots full of small flushes, one more of each pipeline, and what waits.
+    maxConcurrentActivityTaskExecutions: slots * EIGHTHS + (1 + waitingMax) * pipelines,
     // The activities wait until each heartbeat is sent.
     maxHeartbeatThrottleInterval: 1,
   };

@@ -18,7 +18,7 @@ function flush(admission: Admission, pipeline: string, signal = never, sinceMs =
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 it('flushes that hang take no slot from a pipeline that has none, and share the next free ones with it', async () => {
-  const admission = new Admission({ slots: 3, ofPipelineMax: 11 });
+  const admission = new Admission({ slots: 3, waitingMax: 8 });
   const hanging = Array.from({ length: 8 }, () => flush(admission, 'hangs'));
   await settle();
   expect(hanging.map(({ isAtWork }) => isAtWork)).toEqual([true, true, true, false, false, false, false, false]);
@@ -33,7 +33,7 @@ it('flushes that hang take no slot from a pipeline that has none, and share the 
 });
 
 it('small flushes share a slot, and a large one waits until there is a whole one for it', async () => {
-  const admission = new Admission({ slots: 1, ofPipelineMax: 20 });
+  const admission = new Admission({ slots: 1, waitingMax: 2 });
   const small = Array.from({ length: 9 }, () => flush(admission, 'small', never, 0, 10_000));
   const large = flush(admission, 'small');
   await settle();
@@ -48,7 +48,7 @@ it('small flushes share a slot, and a large one waits until there is a whole one
 });
 
 it('one pipeline never fills the worker: what is too much is handed back at once', async () => {
-  const admission = new Admission({ slots: 1, ofPipelineMax: 3 });
+  const admission = new Admission({ slots: 1, waitingMax: 2 });
   const here = [1, 2, 3].map(() => flush(admission, 'hangs'));
   await expect(flush(admission, 'hangs').ended).rejects.toBeInstanceOf(CrowdedError);
   here[0]!.end();
@@ -59,7 +59,7 @@ it('one pipeline never fills the worker: what is too much is handed back at once
 });
 
 it('what was handed back comes before what came after it: the youngest that waits makes room', async () => {
-  const admission = new Admission({ slots: 1, ofPipelineMax: 3 });
+  const admission = new Admission({ slots: 1, waitingMax: 2 });
   const atWork = flush(admission, 'busy', never, 0);
   const early = flush(admission, 'busy', never, 2);
   const late = flush(admission, 'busy', never, 3);
@@ -72,7 +72,7 @@ it('what was handed back comes before what came after it: the youngest that wait
 });
 
 it('more batchers than there is room for: each gets its turn, although others come again at once and it comes later', async () => {
-  const admission = new Admission({ slots: 1, ofPipelineMax: 2 });
+  const admission = new Admission({ slots: 1, waitingMax: 1 });
   const done = new Map<string, number>();
   let nowMs = 0;
   const scheduled = new Map(['a', 'b', 'c', 'd'].map((batcher) => [batcher, nowMs++]));
@@ -104,7 +104,7 @@ it('more batchers than there is room for: each gets its turn, although others co
 });
 
 it('whoever is called off while it waits leaves the queue', async () => {
-  const admission = new Admission({ slots: 1, ofPipelineMax: 3 });
+  const admission = new Admission({ slots: 1, waitingMax: 2 });
   const first = flush(admission, 'a');
   const calledOff = new AbortController();
   const second = flush(admission, 'a', calledOff.signal);
@@ -123,7 +123,7 @@ it('at any time: no more at work than slots and pipelines, each pipeline that wa
       fc.integer({ min: 1, max: 4 }),
       fc.array(fc.constantFrom('a', 'b', 'c', 'end'), { maxLength: 40 }),
       async (slots, events) => {
-        const admission = new Admission({ slots, ofPipelineMax: 100 });
+        const admission = new Admission({ slots, waitingMax: 100 });
         let flushes: (ReturnType<typeof flush> & { pipeline: string })[] = [];
         const end = async () => {
           const first = flushes.find(({ isAtWork }) => isAtWork);

@@ -53,7 +53,7 @@ function worker(
   otherwise: Partial<FakeTable['tables']> = {},
   past: Partial<Pick<RunHistories, 'inheritanceOf' | 'leftover' | 'result'>> = {},
   ofOther: OfOther = () => Promise.resolve(null),
-  admission: AdmissionLimits = { slots: 3, ofPipelineMax: 10 },
+  admission: AdmissionLimits = { slots: 3, waitingMax: 7 },
   payloadBytesMax = PAYLOAD_BYTES_MAX,
 ) {
   const table = new FakeTable();
@@ -992,10 +992,12 @@ it('a batch that was only handed back is not looked up and is no retry; one that
     },
     {},
     undefined,
-    { slots: 1, ofPipelineMax: 1 },
+    { slots: 1, waitingMax: 0 },
   );
   const retries = async () => (await crowded.metrics.flushRetries.get()).values.map(({ value }) => value);
-  const other = attemptOf(() => crowded.activities.insertBatch(...batch(['{}'])), {});
+  // So large that it takes the whole slot.
+  const large = batch([`{"note":"${'x'.repeat(1024 * 1024)}"}`]);
+  const other = attemptOf(() => crowded.activities.insertBatch(...large), {});
   for (const number of [1, 2, 3, 4, 5, 6])
     await expect(attempt(crowded, { attempt: number })).rejects.toMatchObject({ type: 'CrowdedError' });
   expect(crowded.noted.last).toMatchObject({ handedBack: 6 });
