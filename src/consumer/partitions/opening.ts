@@ -196,10 +196,7 @@ export class PartitionOpening {
     try {
       const { starts, unknown } = await settleDoubts(doubts, await askBatchers(options), options);
       if (assignment.isOver()) return;
-      this.readFrom(
-        assignment,
-        starts.filter((start) => stillAsked(start) !== null),
-      );
+      this.readFrom(assignment, noteStarts(starts, stillAsked));
       noteUnknown(unknown, stillAsked);
     } catch (error) {
       const problem = `the batchers do not say what they have of it (${messageOf(error)}): is a worker running?`;

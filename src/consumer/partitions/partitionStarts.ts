@@ -42,6 +42,8 @@ export type PartitionStart = TopicPartition &
 export interface Doubt {
   readonly facts: GroupOffsets;
   readonly position: Extract<StartPosition, { readonly type: 'askBatchers' | 'shortLog' | 'unknownCluster' }>;
+  /** See {@link startPosition}. */
+  readonly formerEpoch: string | null;
 }
 
 /** Where partitions start, as far as Kafka knows. Each partition is in one of the lists. */
@@ -117,16 +119,16 @@ export async function findPartitionStarts(
       continue;
     }
     const memory = memoryOf(where);
+    const formerEpoch = memory.formerEpochOf(facts.topicId);
     const position = startPosition(facts, {
-      ...{ layout, clusterId, highWatermark },
+      ...{ layout, clusterId, highWatermark, formerEpoch },
       position: memory.position,
-      formerEpoch: memory.formerEpochOf(facts.topicId),
     });
     switch (position.type) {
       case 'askBatchers':
       case 'shortLog':
       case 'unknownCluster':
-        doubts.push({ facts, position });
+        doubts.push({ facts, position, formerEpoch });
         break;
       case 'newEpoch':
         starts.push({ ...where, ...position, offset: await resolved(admin, facts, position.offset) });
@@ -192,14 +194,14 @@ export async function settleDoubts(
 type WithoutPartition<Start> = Start extends TopicPartition ? Omit<Start, keyof TopicPartition> : never;
 
 async function settle(
-  { facts, position }: Doubt,
+  { facts, position, formerEpoch }: Doubt,
   remembered: readonly LayoutCoverage[],
   { admin, pipeline: { layout }, startFrom }: Pick<PartitionStartsOptions, 'admin' | 'pipeline' | 'startFrom'>,
 ): Promise<WithoutPartition<PartitionStart>> {
   if (position.type === 'shortLog') return judgeShortLog(facts, position, remembered);
   if (position.type === 'unknownCluster') return judgeUnknownCluster(facts, position, remembered);
   const from = position.startFrom ?? startFrom(facts.topic);
-  const found = knownPosition(lastEpoch(remembered), facts, { layout, startFrom: from });
+  const found = knownPosition(lastEpoch(remembered), facts, { layout, startFrom: from, formerEpoch });
   switch (found.type) {
     case 'shortLog':
       return judgeShortLog(facts, found, remembered);

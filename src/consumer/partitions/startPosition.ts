@@ -128,9 +128,12 @@ export function startPosition(
   if (isElsewhere) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
   const { epoch, state } = metadata;
   // Kafka deletes a group's offsets with their topic. This one was committed after the topic was created again, by a
-  // member that did not know that yet.
-  if (epoch === formerEpoch || isOfOtherTopic(epoch, topicId ?? null))
-    return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
+  // member that did not know that yet. Only a log that was restored is left under such an epoch, see `knownPosition`.
+  if (isEpochOfOther(epoch, topicId, formerEpoch)) {
+    return state.type === 'closing'
+      ? { type: 'askBatchers', startFrom: 'earliest' }
+      : { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
+  }
   const reached = Math.max(committedOffset, position);
   if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
@@ -144,6 +147,11 @@ export function startPosition(
   })();
   const isKnown = clusterId !== null && metadata.clusterId !== '';
   return isKnown ? goingOn : { type: 'unknownCluster', epoch, ifSame: goingOn };
+}
+
+/** Whether an epoch read another topic of this name, by what it says or by what this member remembers. */
+function isEpochOfOther(epoch: string, topicId: string | undefined, formerEpoch: string | null): boolean {
+  return epoch === formerEpoch || isOfOtherTopic(epoch, topicId ?? null);
 }
 
 /**
@@ -215,7 +223,13 @@ export interface KnownEpoch {
 
 /** Where a partition starts for which the group has no offset. */
 export type KnownPosition =
-  | { readonly type: 'newEpoch'; readonly offset: StartFrom; readonly reason: NewEpochReason }
+  | {
+      readonly type: 'newEpoch';
+      readonly offset: number | StartFrom;
+      readonly reason: NewEpochReason;
+      /** See {@link StartPosition}. */
+      readonly isOtherTopic?: true;
+    }
   | SameEpoch
   /** The record at the mark tells whether it is the same log. */
   | { readonly type: 'compare'; readonly mark: AcceptedMark; readonly ifSame: SameEpoch }
@@ -239,16 +253,25 @@ export interface SameEpoch {
  * Decides where a partition without an offset starts. The group's offsets expired, the group was deleted, or the topic
  * was recreated: the last record that a batcher accepted tells which. Pure.
  *
+ * An epoch of another topic is not continued, since its next commit would be taken for one in that topic's log. The
+ * other log is read from its start, under a new epoch. Only if it was restored with its records, and the record at the
+ * mark proves that, what batchers have of it is not read again: the partition leaves the epoch, and goes on under a new
+ * one. The batchers are asked again if that is interrupted.
+ *
  * @param known null if no batcher knows the partition
+ * @param formerEpoch see {@link startPosition}
  */
 export function knownPosition(
   known: KnownEpoch | null,
-  { logStart, logEnd }: Pick<PartitionFacts, 'logStart' | 'logEnd'>,
-  { layout, startFrom }: { layout: Layout; startFrom: StartFrom },
+  { logStart, logEnd, topicId }: Pick<PartitionFacts, 'logStart' | 'logEnd' | 'topicId'>,
+  { layout, startFrom, formerEpoch = null }: { layout: Layout; startFrom: StartFrom; formerEpoch?: string | null },
 ): KnownPosition {
   if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
   const { mark, startOffset, closed } = known;
-  const mustLeave = mustLeaveLayout(known.layout, layout, closed);
+  const isOther = isEpochOfOther(mark.epoch, topicId, formerEpoch);
+  if (isOther && (logStart > mark.offset || logEnd <= mark.offset))
+    return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
+  const mustLeave = mustLeaveLayout(known.layout, layout, closed || isOther);
   const ifSame: SameEpoch = {
     type: 'sameEpoch',
     epoch: mark.epoch,
