@@ -13,6 +13,7 @@ import {
 import { stringify } from 'yaml';
 import { atTestEnd } from './besideOthers.js';
 import type { AtEnd } from './daemon.js';
+import { asKafkajsGives, headersOf } from './headers.js';
 import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
 import { IDLE_WAIT_MS } from './topicReader.js';
@@ -227,8 +228,9 @@ export class Fixture {
     await this.#ackConsumer.run({
       autoCommit: false,
       eachBatch: ({ batch }) => {
-        for (const { key, value, headers } of batch.messages) {
-          const texts = Object.entries(headers ?? {}).map(([name, bytes]) => [name, String(bytes)]);
+        for (const message of batch.messages) {
+          const { key, value } = message;
+          const texts = Object.entries(headersOf(message)).map(([name, bytes]) => [name, String(bytes)]);
           this.#acks.push({
             ...(JSON.parse(String(value)) as Omit<Ack, 'key' | 'headers' | 'receivedAtMs'>),
             key: key === null ? null : key.toString(),
@@ -294,7 +296,7 @@ export class Fixture {
     await consumer.subscribe({ topics: [this.deadLetterTopic], fromBeginning: true });
     await consumer.run({
       autoCommit: false,
-      eachBatch: ({ batch }) => Promise.resolve(void letters.push(...batch.messages)),
+      eachBatch: ({ batch }) => Promise.resolve(void letters.push(...batch.messages.map(asKafkajsGives))),
     });
     try {
       await eventually(() => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer, Kafka } from 'kafkajs';
 import { atTestEnd } from './besideOthers.js';
+import { headersOf } from './headers.js';
 
 /**
  * How long a broker keeps the request of a consumer that reads along with a test. What comes ends the wait; each empty answer takes a
@@ -36,8 +37,9 @@ export class TopicReader {
     await consumer.run({
       autoCommit: false,
       eachBatch: ({ batch: { topic, partition, messages } }) => {
-        for (const { key, value, headers = {} } of messages) {
-          const last = Object.entries(headers).map(([name, values]) => [
+        for (const message of messages) {
+          const { key, value } = message;
+          const last = Object.entries(headersOf(message)).map(([name, values]) => [
             name,
             Buffer.from((Array.isArray(values) ? values.at(-1) : values) ?? ''),
           ]);
