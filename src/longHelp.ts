@@ -137,11 +137,14 @@ not there, and so do acknowledgements and dead letters that the retention of
 their topics has removed.
 
 A row of another epoch than the committed one counts only if it has the record's
-timestamp (to the second). So what is left of a topic that was recreated hides
-nothing; of its acknowledgements this cannot be told. Records that were accepted
-under the committed epoch, and have rows of other epochs only, are named, but are
-not missing: \`ktb rewind\` leaves what the table has. If the offsets were reset to
-ingest them again, their new rows are missing.
+timestamp (to the second). One of the committed epoch counts unless it has
+another timestamp. A timestamp of 1970 says nothing there (the row may be older
+than the column \`_timestamp\`), nor does any if the record has none. So what is
+left of a topic that was recreated hides nothing; of its acknowledgements this
+cannot be told. Records that were accepted under the committed epoch, and have
+rows of other epochs only, are named, but are not missing: \`ktb rewind\` leaves
+what the table has. If the offsets were reset to ingest them again, their new
+rows are missing.
 
 It keeps five bytes for each offset, for at most 100 million offsets.`,
 
