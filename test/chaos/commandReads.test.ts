@@ -28,16 +28,15 @@ it('commands that cannot read a topic to its end exit with 1, and say how far th
     ['dlq', 'replay', fixture.name, '--all'],
     ['reconcile', fixture.name],
   ];
-  const ended = commands.map(async (args) => {
+  // One after the other, as the tests' commands run.
+  for (const args of commands) {
     const proxy = await FaultyProxy.start(address, { advertises: true });
     onTestFinished(() => proxy.close());
     const command = ktb(fixture.config().replaceAll(address, `127.0.0.1:${proxy.port}`), args);
     await eventually(() => expect(proxy.answeredBytes).toBeGreaterThan(1_000_000), 60_000, 5);
     // Nobody answers any more.
     await proxy.close();
-    return command;
-  });
-  for (const { code, output } of await Promise.all(ended)) {
+    const { code, output } = await command;
     expect(code).toBe(1);
     expect(output).toMatch(/the log was not read to its end: \S+\/0 was read up to offset \d+ of 10000; /);
   }
