@@ -39,7 +39,7 @@ interface Waiting {
  * - A free slot goes to the pipeline whose running flushes take the least. If several take as little, it goes to the one
  *   that got a slot longest ago.
  * - Within the pipeline it goes to the flush that has waited longest.
- * - If a pipeline has too many, its youngest waiting flush is handed back. It comes again some seconds later. Then
+ * - If too many flushes of a pipeline wait, the youngest is handed back. It comes again some seconds later. Then
  *   others may have arrived before it, so the time since it was first scheduled counts.
  */
 export class Admission {

@@ -1,4 +1,5 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
+import { groupBy } from '../../src/lib/groupBy.js';
 import type { RecordHeader } from '../../src/protocol/record.js';
 
 /**
@@ -12,8 +13,7 @@ export function asKafkajsGives(message: KafkaMessage): KafkaMessage {
 
 export function headersOf({ headers = {} }: Pick<KafkaMessage, 'headers'>): IHeaders {
   if (!Array.isArray(headers)) return headers;
-  const byName = new Map<string, (Buffer | null)[]>();
-  for (const [name, value] of headers as readonly RecordHeader[])
-    byName.set(name, [...(byName.get(name) ?? []), value]);
-  return Object.fromEntries([...byName].map(([name, all]) => [name, all.length === 1 ? all[0] : all])) as IHeaders;
+  const byName = groupBy(headers as readonly RecordHeader[], ([name]) => name);
+  const values = Array.from(byName, ([name, all]) => [name, all.map(([, value]) => value)] as const);
+  return Object.fromEntries(values.map(([name, all]) => [name, all.length === 1 ? all[0] : all])) as IHeaders;
 }
