@@ -1,8 +1,7 @@
-import { ClientKafka } from '@nestjs/microservices';
-import { lastValueFrom } from 'rxjs';
 import { expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { requestWithNest } from '../support/nestClient.js';
 import { requestWithSpring } from '../support/springClient.js';
 import { useSharedStack } from '../support/useStack.js';
 
@@ -36,24 +35,21 @@ it('Spring Kafka’s ReplyingKafkaTemplate works as it is: by its group, and on 
 
 it('NestJS’s ClientKafka works as it is: a reply ends the observable, a rejection is an error', async () => {
   await start({}, ({ topic }) => `${topic}.reply`);
-  const client = new ClientKafka({
-    client: { brokers: [...stack().kafka.brokers] },
-    consumer: { groupId: `${fixture.name}.nest` },
-    // Otherwise it asks for the end of the topic after it has joined, and an answer that is there by then is behind it.
-    subscribe: { fromBeginning: true },
-  });
-  client.subscribeToResponseOf(fixture.topic);
-  await client.connect();
-  try {
-    const send = (value: unknown) => lastValueFrom(client.send<unknown>(fixture.topic, value));
-    expect(await send({ id: 1, text: 'one' })).toMatchObject({ status: 'inserted', topic: fixture.topic });
-    await expect(send({ id: 1, text: 'one', _offset: 5 })).rejects.toMatchObject({
-      status: 'rejected',
-      code: 'reserved_field',
-      message: expect.stringContaining('identity column') as string,
-    });
-  } finally {
-    await client.close();
-  }
+  const brokers = stack().kafka.brokers;
+  const values = [
+    { id: 1, text: 'one' },
+    { id: 1, text: 'one', _offset: 5 },
+  ];
+  const outcomes = await requestWithNest({ brokers, topic: fixture.topic, groupId: `${fixture.name}.nest`, values });
+  expect(outcomes).toMatchObject([
+    { reply: { status: 'inserted', topic: fixture.topic } },
+    {
+      error: {
+        status: 'rejected',
+        code: 'reserved_field',
+        message: expect.stringContaining('identity column') as string,
+      },
+    },
+  ]);
   expect((await fixture.rowCounts()).rows).toBe(1);
 });
