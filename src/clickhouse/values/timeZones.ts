@@ -3,14 +3,27 @@ export function zoneOf(parameter: string, timeZone: string): string {
   return parameter === '' ? timeZone : parameter.slice(1, -1);
 }
 
+/** Gives what a clock shows at an instant, both as whole seconds since 1970. */
+type WallClock = (seconds: number) => number;
+
+/** What a clock of a time zone shows. For zones that JavaScript does not know (ClickHouse's `localtime`) that of UTC. */
+export function wallClock(timeZone: string): WallClock {
+  return clockOf(timeZone) ?? utc;
+}
+
+/** Whether JavaScript knows a time zone. */
+export function knowsZone(timeZone: string): boolean {
+  return clockOf(timeZone) !== null;
+}
+
+/** One for each zone that a server or a column names. Null for those that JavaScript does not know. */
+const CLOCKS = new Map<string, WallClock | null>();
+
 /**
- * Gives what a clock of a time zone shows at an instant, both as whole seconds since 1970. For zones that JavaScript
- * does not know (ClickHouse's `localtime`) it uses UTC. `knowsZone` tells which.
- *
- * All users of a zone share one clock. It remembers the zone's offsets, because JavaScript takes microseconds for each,
- * and a record may have a million times. Those of all years take 300 KB, and half a second to find.
+ * All users of a zone share one clock: JavaScript takes half a millisecond to make one, and microseconds for each offset,
+ * of which a record may need a million. Those of all years take 300 KB, and half a second to find.
  */
-export function wallClock(timeZone: string): (seconds: number) => number {
+function clockOf(timeZone: string): WallClock | null {
   let clock = CLOCKS.get(timeZone);
   if (clock === undefined) {
     clock = newClock(timeZone);
@@ -19,17 +32,23 @@ export function wallClock(timeZone: string): (seconds: number) => number {
   return clock;
 }
 
-/** One for each zone that a server or a column names. */
-const CLOCKS = new Map<string, (seconds: number) => number>();
+function utc(seconds: number): number {
+  return seconds;
+}
 
-function newClock(timeZone: string): (seconds: number) => number {
-  if (!knowsZone(timeZone)) return (seconds) => seconds;
-  const format = new Intl.DateTimeFormat('en-US', {
-    ...{ timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric' },
-    ...{ hour: 'numeric', minute: 'numeric', second: 'numeric' },
-  });
+function newClock(timeZone: string): WallClock | null {
+  let format: Intl.DateTimeFormat;
+  try {
+    format = new Intl.DateTimeFormat('en-US', {
+      ...{ timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric' },
+      ...{ hour: 'numeric', minute: 'numeric', second: 'numeric' },
+    });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return null;
+  }
   // Many names stand for UTC, such as Etc/UTC, Zulu and GMT.
-  if (format.resolvedOptions().timeZone === 'UTC') return (seconds) => seconds;
+  if (format.resolvedOptions().timeZone === 'UTC') return utc;
   const spans = new Map<number, readonly number[]>();
   return (seconds) => {
     const instant = sameOffset(seconds);
@@ -98,15 +117,4 @@ function sameOffset(seconds: number): number {
   if (seconds < YEAR_1800) return YEAR_1800;
   if (seconds < YEAR_2500) return seconds;
   return seconds - (Math.floor((seconds - YEAR_2500) / CALENDAR_CYCLE) + 1) * CALENDAR_CYCLE;
-}
-
-/** Whether JavaScript knows a time zone. */
-export function knowsZone(timeZone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en-US', { timeZone });
-    return true;
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return false;
-  }
 }
