@@ -4,7 +4,7 @@ import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { Refusals, type RefusedRow, type RowRefusal } from './refusals.js';
 import type { TableColumns } from './tableColumns.js';
-import { findRefused } from './search.js';
+import { findRefused } from './findRefused.js';
 import type { SentSets } from './sentSets.js';
 import { TokenSender } from './tokenSender.js';
 import { ViewRepair, type MissedByViews } from './viewRepair.js';

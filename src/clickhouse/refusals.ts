@@ -6,9 +6,9 @@ import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { RowBlocks } from './rowBlocks.js';
 import type { TableColumns } from './tableColumns.js';
-import type { Refused } from './search.js';
+import type { Refused } from './findRefused.js';
 
-/** Why a set of rows was refused: see `Refusal` in `search.ts`. */
+/** Why a set of rows was refused: see `Refusal` in `findRefused.ts`. */
 export interface RowRefusal {
   readonly error: InsertError;
   readonly suspect: number | undefined;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { findRefused } from '../../../src/clickhouse/search.js';
+import { findRefused } from '../../../src/clickhouse/findRefused.js';
 
 /** Tries that refuse what holds a bad item, with a hint at the first one, a wrong hint, or none. */
 function table(bad: ReadonlySet<number>, hint: (culprit: number, length: number) => number | undefined) {
