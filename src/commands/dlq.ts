@@ -1,10 +1,9 @@
 import Table from 'cli-table3';
-import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { isInputTopic, type TopicChoice } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
-import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { producerFactory } from '../kafka/producers.js';
 import { Publisher } from '../kafka/publisher.js';
 import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
@@ -397,8 +396,7 @@ async function forEachLetter(
   const placeText = (place: string): string =>
     `record ${place}${code.length > 0 ? ` and code ${code.join(' or ')}` : ''}`;
   const unseen = new Set([...code.map(codeText), ...places.map(placeText)]);
-  const handleMessage = (message: KafkaMessage, partition: number): Promise<void> | void => {
-    const record = fromKafkaMessage(message);
+  const handleRecord = (record: KafkaRecord, partition: number): Promise<void> | void => {
     const letter = { ...readDeadLetter(record), record, partition };
     // Pipelines may share a dead-letter topic.
     if (letter.pipeline !== null && letter.pipeline !== pipeline.name) return;
@@ -408,7 +406,7 @@ async function forEachLetter(
     unseen.delete(placeText(placeOf(letter)));
     return handle(letter);
   };
-  const unread = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleMessage, (unreadable) => {
+  const unread = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleRecord, (unreadable) => {
     tellPassedOver(unreadable);
     process.exitCode = 1;
   });

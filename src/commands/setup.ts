@@ -9,7 +9,6 @@ import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
 import { topicsOf } from '../daemon/startUpChecks.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { topicTrouble, type KafkaAdmin } from '../kafka/admin.js';
 import { isOfType } from '../kafka/errorType.js';
 import { findInputTopics } from '../kafka/inputTopics.js';
@@ -211,8 +210,8 @@ async function sampleRows(
   const rows: string[] = [];
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
-    message: (message, { topic, partition }) => {
-      const row = build({ topic, partition, epoch: '' }, fromKafkaMessage(message));
+    record: (record, { topic, partition }) => {
+      const row = build({ topic, partition, epoch: '' }, record);
       if (typeof row === 'string') rows.push(row);
       return rows.length >= records || performance.now() >= untilMs;
     },

@@ -11,7 +11,6 @@ import { loadConfig } from '../config/load.js';
 import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
 import { isInputTopic, patternText } from '../config/topics.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
-import { fromKafkaMessage } from '../kafka/fromKafka.js';
 import { keylessIndex, laneIndex } from '../codecs/laneIndex.js';
 import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
@@ -164,8 +163,8 @@ async function readRecord(
   let record: KafkaRecord | null = null;
   let unreadable: string | null = null;
   await readRanges(kafka, admin, [{ topic, partition, from: offset, to: offset + 1 }], {
-    message: (message) => {
-      record = fromKafkaMessage(message);
+    record: (found) => {
+      record = found;
       return true;
     },
     passedOver: ({ reason }) => {

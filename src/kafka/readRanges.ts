@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Batch, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
-import { partitionName, type TopicPartition } from '../protocol/record.js';
+import { partitionName, type KafkaRecord, type TopicPartition } from '../protocol/record.js';
+import { fromKafkaMessage } from './fromKafka.js';
 import { failureOf, startOf } from './kafkajs/fetchedBatch.js';
 import { UNREADABLE_FETCHES_MAX, UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
@@ -15,10 +16,10 @@ export interface PartitionRange extends TopicPartition {
 }
 
 /**
- * Handles a message. It is awaited before the next message. Returning true means that enough is read. Its error ends
- * the reading.
+ * Handles a record. It is awaited before the next record. Returning true means that enough is read. Its error ends the
+ * reading.
  */
-export type HandleMessage = (message: KafkaMessage, range: PartitionRange) => Promise<boolean> | boolean;
+export type HandleRecord = (record: KafkaRecord, range: PartitionRange) => Promise<boolean> | boolean;
 
 /** Offsets whose records nobody can read, because their producer wrote them so. The daemon skips them, too. */
 export interface PassedOver extends PartitionRange {
@@ -26,10 +27,10 @@ export interface PassedOver extends PartitionRange {
   readonly reason: string;
 }
 
-/** Called for messages, and for unreadable offsets. */
+/** Called for records, and for unreadable offsets. */
 interface RangeHandlers {
-  readonly message: HandleMessage;
-  /** Called once for each, in order with the messages. Offsets outside the range are left out. */
+  readonly record: HandleRecord;
+  /** Called once for each, in order with the records. Offsets outside the range are left out. */
   readonly passedOver: (unreadable: PassedOver) => void;
 }
 
@@ -40,10 +41,10 @@ const SILENCE_MS = 5_000;
 const RETRY_MS = 1_000;
 
 /**
- * Reads every message of some ranges of offsets once, one after the other, in the order of each partition. It uses its
+ * Reads every record of some ranges of offsets once, one after the other, in the order of each partition. It uses its
  * own consumer group, which is deleted at the end.
  *
- * It ends at the end of each range, or with an error. After the last message of a range there may be records that
+ * It ends at the end of each range, or with an error. After the last record of a range there may be others that
  * nobody sees (control records, aborted ones, ones that compaction has removed). If a broker is away or the consumer
  * fails, it waits.
  *
@@ -138,10 +139,11 @@ class Reading {
     try {
       if (failure !== null) this.#passOver(unread, batch, failure);
       for (const message of batch.messages) {
-        const offset = Number(message.offset);
+        const record = fromKafkaMessage(message);
+        const { offset } = record;
         if (offset < unread.next) continue;
         if (!payload.isRunning() || offset >= range.to || this.hasEnded()) break;
-        this.#isEnough = await this.#handlers.message(message, range);
+        this.#isEnough = await this.#handlers.record(record, range);
         unread.next = offset + 1;
         // The consumer fails with the same error.
         await payload.heartbeat().catch(() => undefined);
@@ -266,7 +268,7 @@ async function passWhatIsGone(admin: KafkaAdmin, topics: readonly string[], read
 /**
  * The ranges of everything that topics have, by partition.
  *
- * @param sinceMs only what was written at this time or later, by the messages' own timestamps
+ * @param sinceMs only what was written at this time or later, by the records' own timestamps
  * @throws Error if Kafka has no such topic, or a partition cannot be asked
  */
 export async function rangesOf(

@@ -1,13 +1,13 @@
-import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { KafkaAdmin } from './admin.js';
-import { partitionName } from '../protocol/record.js';
+import { partitionName, type KafkaRecord } from '../protocol/record.js';
 import { rangesOf, readRanges, type PartitionRange, type PassedOver } from './readRanges.js';
 
 /**
- * Reads all messages that a topic has at the time of the call, one after the other, in the order of each partition.
- * Messages from the beginning of an open transaction on cannot be read yet.
+ * Reads all records that a topic has at the time of the call, one after the other, in the order of each partition.
+ * Records from the beginning of an open transaction on cannot be read yet.
  *
- * @param handle is awaited before the next message. Its error ends the reading
+ * @param handle is awaited before the next record. Its error ends the reading
  * @param passedOver is called for offsets that cannot be read
  * @returns the ranges that were not read because of open transactions
  */
@@ -15,15 +15,15 @@ export async function readTopic(
   kafka: Kafka,
   admin: KafkaAdmin,
   topic: string,
-  handle: (message: KafkaMessage, partition: number) => Promise<void> | void,
+  handle: (record: KafkaRecord, partition: number) => Promise<void> | void,
   passedOver: (unreadable: PassedOver) => void,
 ): Promise<readonly PartitionRange[]> {
   // These ends are asked for first. So a log that is longer than what may be read is really held back.
   const ends = await admin.fetchHighWatermarks(topic);
   const ranges = await rangesOf(admin, [topic]);
   await readRanges(kafka, admin, ranges, {
-    message: async (message, { partition }) => {
-      await handle(message, partition);
+    record: async (record, { partition }) => {
+      await handle(record, partition);
       return false;
     },
     passedOver,

@@ -63,7 +63,7 @@ it('a read that comes to a damaged batch ends in an error that names it, and is 
   const ranges = await rangesOf(fixture.admin, [fixture.topic]);
   const passedOver: PassedOver[] = [];
   const reading = readRanges(fixture.kafka, fixture.admin, ranges, {
-    message: ({ offset }) => offsets.push(Number(offset)) < 0,
+    record: ({ offset }) => offsets.push(offset) < 0,
     passedOver: (unreadable) => passedOver.push(unreadable),
   });
   await expect(reading).rejects.toThrow(problemOf(fixture.topic));

@@ -29,8 +29,8 @@ async function readAcrossOutage(outageMs: number, patienceMs?: number): Promise<
     fixture.admin,
     ranges,
     {
-      message: async ({ offset }, { partition }) => {
-        read.get(partition)?.push(Number(offset));
+      record: async ({ offset }, { partition }) => {
+        read.get(partition)?.push(offset);
         if (++handed === 1_000) {
           await broker?.kill();
           restarted = Number.isFinite(outageMs) ? sleep(outageMs).then(() => broker?.start()) : Promise.resolve();

@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { KafkaMessage } from 'kafkajs';
 import { beforeAll, expect, it } from 'vitest';
 import { VERSIONS } from '../../stack/versions.js';
-import { fromKafkaMessage } from '../../src/kafka/fromKafka.js';
 import { repairKafkajs } from '../../src/kafka/kafkajs/repairs.js';
 import type { PassedOver } from '../../src/kafka/readRanges.js';
 import { readTopic } from '../../src/kafka/readTopic.js';
+import type { KafkaRecord } from '../../src/protocol/record.js';
 import { Fixture } from '../support/fixture.js';
 import { pythonWith } from '../support/python.js';
 import { reportSetUp, useSharedStack } from '../support/useStack.js';
@@ -32,8 +31,7 @@ it('reads what librdkafka writes byte for byte: every codec, headers, nulls, tra
 
   const text = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString('base64'));
   const read: object[] = [];
-  const handle = (message: KafkaMessage): void => {
-    const { offset, timestampMs, key, value, headers } = fromKafkaMessage(message);
+  const handle = ({ offset, timestampMs, key, value, headers }: KafkaRecord): void => {
     const named = headers.map(([name, bytes]) => [name, text(bytes)]);
     read.push({ offset, timestampMs, key: text(key), value: text(value), headers: named });
   };

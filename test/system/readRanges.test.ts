@@ -16,8 +16,8 @@ const SOON_MS = 60_000;
 async function read(fixture: Fixture, passedOver: PassedOver[] = []): Promise<number[]> {
   const offsets: number[] = [];
   await readRanges(fixture.kafka, fixture.admin, await rangesOf(fixture.admin, [fixture.topic]), {
-    message: ({ offset }) => {
-      offsets.push(Number(offset));
+    record: ({ offset }) => {
+      offsets.push(offset);
       return false;
     },
     passedOver: (unreadable) => passedOver.push(unreadable),
@@ -65,9 +65,9 @@ it(
     await fixture.produce(10);
     const ranges = await rangesOf(fixture.admin, [fixture.topic]);
     await fixture.removeBefore(10);
-    const offsets: string[] = [];
+    const offsets: number[] = [];
     await readRanges(fixture.kafka, fixture.admin, ranges, {
-      message: ({ offset }) => offsets.push(offset) < 0,
+      record: ({ offset }) => offsets.push(offset) < 0,
       passedOver,
     });
     expect(offsets).toEqual([]);
@@ -108,7 +108,7 @@ it('a read that cannot come to its end is an error that says how far it came', a
   const [range] = await rangesOf(fixture.admin, [fixture.topic]);
   const beyond = [{ ...range!, to: 5 }];
   await expect(
-    readRanges(fixture.kafka, fixture.admin, beyond, { message: () => false, passedOver }, 8_000),
+    readRanges(fixture.kafka, fixture.admin, beyond, { record: () => false, passedOver }, 8_000),
   ).rejects.toThrow(/not read to its end: .*\/0 was read up to offset 3 of 5; nothing has come for 8 s/);
 });
 
@@ -118,8 +118,8 @@ it('what the handler throws ends the read', async () => {
   const ranges = await rangesOf(fixture.admin, [fixture.topic]);
   const seen: number[] = [];
   const reading = readRanges(fixture.kafka, fixture.admin, ranges, {
-    message: ({ offset }) => {
-      seen.push(Number(offset));
+    record: ({ offset }) => {
+      seen.push(offset);
       throw new Error('enough');
     },
     passedOver,

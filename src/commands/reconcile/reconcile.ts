@@ -10,7 +10,6 @@ import type { Config, PipelineConfig } from '../../config/config.js';
 import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
 import { loadConfig } from '../../config/load.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
-import { fromKafkaMessage } from '../../kafka/fromKafka.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
 import { findGroupOffsets, type Found, type GroupOffsets } from '../../kafka/offsets.js';
 import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
@@ -174,8 +173,7 @@ async function readLog(
 ): Promise<void> {
   const ranges = ledgers.entries.map(({ range }) => range);
   await readRanges(kafka, admin, ranges, {
-    message: (message, range) => {
-      const record = fromKafkaMessage(message);
+    record: (record, range) => {
       const { offset, timestampMs } = record;
       ledgers.of(range)?.record(offset, { skipped: isSkipped(record, destination), timestampMs });
       ledgers.wrote(timestampMs);
@@ -211,8 +209,7 @@ async function markHeld(
   for (const ranges of oneOfEachPartition(compared)) {
     const byName = new Map(ranges.map((range) => [partitionName(range), range]));
     await readRanges(kafka, admin, ranges, {
-      message: (message, { topic, partition }) => {
-        const record = fromKafkaMessage(message);
+      record: (record, { topic, partition }) => {
         const range = byName.get(partitionName({ topic, partition }));
         if (range !== undefined && isGivenTo(range.batcher, range, record))
           range.entry.ledger.heldUnder(range.epoch, record.offset);

@@ -1,10 +1,9 @@
-import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { PipelineConfig } from '../../config/config.js';
 import { topicTrouble, type KafkaAdmin } from '../../kafka/admin.js';
-import { fromKafkaMessage } from '../../kafka/fromKafka.js';
-import { rangesOf, readRanges, type HandleMessage } from '../../kafka/readRanges.js';
+import { rangesOf, readRanges, type HandleRecord } from '../../kafka/readRanges.js';
 import { readDeadLetter } from '../../protocol/deadLetter.js';
-import { partitionName, type RecordPlace } from '../../protocol/record.js';
+import { partitionName, type KafkaRecord, type RecordPlace } from '../../protocol/record.js';
 import { tellPassedOver } from './passedOver.js';
 import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
 
@@ -44,18 +43,18 @@ export async function readAnswers(
   // A time in the future does not say when the record was answered.
   const sinceMs = askedMs === undefined || askedMs > Date.now() ? undefined : Math.max(0, askedMs - CLOCK_SKEW_MS);
   const ranges = await rangesOf(admin, names, sinceMs);
-  const handle: HandleMessage = (message, { topic, partition }) => {
-    const at = { topic, partition, offset: Number(message.offset) };
+  const handle: HandleRecord = (record, { topic, partition }) => {
+    const at = { topic, partition, offset: record.offset };
     if (topic === deadLetterTopic) {
-      const { source, pipeline, code, message: text, ownTimestampMs } = readDeadLetter(fromKafkaMessage(message));
+      const { source, pipeline, code, message, ownTimestampMs } = readDeadLetter(record);
       // Pipelines may share a dead-letter topic.
       if (source === null || (pipeline !== null && pipeline !== name)) return false;
-      return deadLetter(source, { ...at, code, message: text, recordTimestampMs: ownTimestampMs });
+      return deadLetter(source, { ...at, code, message, recordTimestampMs: ownTimestampMs });
     }
-    const parsed = parseAck(message);
-    return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: Number(message.timestamp) });
+    const parsed = parseAck(record);
+    return parsed === null ? false : ack(parsed.source, { ...at, ...parsed.answer, atMs: record.timestampMs });
   };
-  const handlers = { message: handle, passedOver: tellPassedOver };
+  const handlers = { record: handle, passedOver: tellPassedOver };
   await readRanges(kafka, admin, ranges, handlers);
   if (sinceMs === undefined || isEnough()) return;
   const starts = new Map(ranges.map((range) => [partitionName(range), range.from]));
@@ -65,10 +64,10 @@ export async function readAnswers(
   await readRanges(kafka, admin, earlier, handlers);
 }
 
-/** Null if the message is not one of our acknowledgements. */
+/** Null if the record is not one of our acknowledgements. */
 function parseAck({
   value,
-}: KafkaMessage): { source: RecordPlace; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
+}: Pick<KafkaRecord, 'value'>): { source: RecordPlace; answer: Pick<FoundAck, 'status' | 'batch' | 'code'> } | null {
   let parsed: unknown;
   try {
     parsed = JSON.parse(String(value));
