@@ -154,53 +154,23 @@ export async function replayDeadLetters(
   const chosen = pipelineNamed(config, pipeline);
   const readAgain = (topic: string): readonly string[] => readAgainText(topic, chosen, config.pipelines);
   const report = new ReplayReport(options.dryRun, readAgain, after);
-  const seen = new Set<string>();
+  const decide = replayDecisions(chosen, after);
   const interruption = new Interruption();
   try {
     await withKafka(config, async (kafka, admin) => {
       const publisher = new Publisher({ createProducer: producerFactory(kafka) });
-      const waiting = new Map<string, Replay[]>();
-      let waitingBytes = 0;
-      const publishWaiting = async (): Promise<void> => {
-        for (const [topic, messages] of waiting) await report.publish(publisher, topic, messages);
-        waiting.clear();
-        waitingBytes = 0;
-      };
+      const waiting = new WaitingReplays((topic, messages) => report.publish(publisher, topic, messages));
       try {
         await forEachLetter(kafka, admin, chosen, options, async (letter) => {
           interruption.check();
-          const { record, ownTimestampMs } = letter;
-          const name = `${placeOf(letter)}@${ownTimestampMs ?? record.timestampMs}`;
-          if (record.offset <= (after.get(letter.partition) ?? -1)) {
-            seen.add(name);
-            return;
-          }
-          const obstacle = obstacleTo(letter, chosen);
-          if (obstacle !== null || letter.source === null) {
-            report.left(obstacle ?? '');
-            return;
-          }
-          const { source } = letter;
-          // A rewind or a repeated batch may write a second dead letter for a record. A record of another log has
-          // another time.
-          if (seen.size === seen.add(name).size) {
-            report.passedOver();
-            return;
-          }
-          if (options.dryRun) {
-            report.replayed(source.topic, 1);
-            return;
-          }
-          // Published with the present time. With its own time, the topic might remove it at once as too old.
-          const message = { letter, key: originalKey(record), value: record.value, headers: originalHeaders(record) };
-          const ofTopic = waiting.get(source.topic);
-          if (ofTopic === undefined) waiting.set(source.topic, [message]);
-          else ofTopic.push(message);
-          waitingBytes += recordBytes(record);
-          if (waitingBytes >= WAITING_BYTES_MAX) await publishWaiting();
+          const decision = decide(letter);
+          if (decision.type === 'leave') report.left(decision.obstacle);
+          else if (decision.type === 'passOver') report.passedOver();
+          else if (decision.type === 'replay' && options.dryRun) report.replayed(decision.topic, 1);
+          else if (decision.type === 'replay') await waiting.add(decision.topic, letter);
         });
         interruption.check();
-        await publishWaiting();
+        await waiting.publish();
       } catch (error) {
         if (error instanceof InterruptedError) report.wasInterrupted();
         throw error;
@@ -215,6 +185,72 @@ export async function replayDeadLetters(
   }
   if (report.isEmpty) console.log('no such dead letters');
   if (!report.isWhole) process.exitCode = 1;
+}
+
+/** What a replay does with a dead letter. */
+type ReplayDecision =
+  | { readonly type: 'replay'; readonly topic: string }
+  /** An earlier replay has published it. */
+  | { readonly type: 'isReplayed' }
+  /** A further dead letter of a record that is replayed. */
+  | { readonly type: 'passOver' }
+  | { readonly type: 'leave'; readonly obstacle: string };
+
+/**
+ * Decides about one dead letter after the other.
+ *
+ * @param after see {@link parseAfter}
+ */
+function replayDecisions(
+  pipeline: PipelineConfig,
+  after: ReadonlyMap<number, number>,
+): (letter: Letter) => ReplayDecision {
+  const seen = new Set<string>();
+  return (letter) => {
+    const { record, partition, source, ownTimestampMs } = letter;
+    // A rewind or a repeated batch may write a second dead letter for a record. A record of another log has another
+    // time.
+    const name = `${placeOf(letter)}@${ownTimestampMs ?? record.timestampMs}`;
+    if (record.offset <= (after.get(partition) ?? -1)) {
+      seen.add(name);
+      return { type: 'isReplayed' };
+    }
+    const obstacle = obstacleTo(letter, pipeline);
+    if (obstacle !== null || source === null) return { type: 'leave', obstacle: obstacle ?? '' };
+    if (seen.has(name)) return { type: 'passOver' };
+    seen.add(name);
+    return { type: 'replay', topic: source.topic };
+  };
+}
+
+/** Records of dead letters that wait until they are {@link WAITING_BYTES_MAX}. Then they are published together. */
+class WaitingReplays {
+  readonly #publish: (topic: string, messages: readonly Replay[]) => Promise<void>;
+  readonly #byTopic = new Map<string, Replay[]>();
+  #bytes = 0;
+
+  /** @param publish publishes records to their topic */
+  constructor(publish: (topic: string, messages: readonly Replay[]) => Promise<void>) {
+    this.#publish = publish;
+  }
+
+  async add(topic: string, letter: Letter): Promise<void> {
+    const { record } = letter;
+    // Published with the present time. With its own time, the topic might remove it at once as too old.
+    const message = { letter, key: originalKey(record), value: record.value, headers: originalHeaders(record) };
+    const ofTopic = this.#byTopic.get(topic);
+    if (ofTopic === undefined) this.#byTopic.set(topic, [message]);
+    else ofTopic.push(message);
+    this.#bytes += recordBytes(record);
+    if (this.#bytes >= WAITING_BYTES_MAX) await this.publish();
+  }
+
+  /** Publishes all that wait. */
+  async publish(): Promise<void> {
+    for (const [topic, messages] of this.#byTopic) await this.#publish(topic, messages);
+    this.#byTopic.clear();
+    this.#bytes = 0;
+  }
 }
 
 /** The record of a dead letter on its way to its topic. */
