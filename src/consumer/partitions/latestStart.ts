@@ -62,61 +62,103 @@ export async function commitLatest(
   firstEnds: FirstEnds,
 ): Promise<LatestStart> {
   const { kafka, admin, pipeline } = options;
-  const { groupId, layout } = pipeline;
-  const { isDone, silent } = await neverRead(admin, pipeline, topics, firstEnds);
-  const { sinceMs } = firstEnds;
-  if (isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent, sinceMs };
+  const { groupId } = pipeline;
+  const atFirst = await neverRead(admin, pipeline, topics, firstEnds);
+  if (atFirst.isDone) return nothingToCommit(atFirst, firstEnds);
   return visitGroup(kafka, { groupId, topics }, async ({ rebalances, commit }) => {
     for (;;) {
       const seen = rebalances();
       const isCurrent = (): boolean => rebalances() === seen;
       // By now this member sees what other members did before it joined.
       const before = await neverRead(admin, pipeline, topics, firstEnds);
-      if (before.isDone) return { atEnds: 0, atBeginnings: [], waiting: [], silent: before.silent, sinceMs };
-      const found = await findPartitionStarts(before.unread, options);
-      const remembered = await askBatchers(options);
-      const settled = await settleDoubts(found.doubts, remembered, { ...options, startFrom: () => 'latest' });
-      const isLost = lostOffsets(pipeline, before, remembered);
-      const ends = await firstEnds.of(admin, before.unread);
-      const logs = new Map(before.unread.map((log) => [partitionName(log), log]));
-      const known = settled.starts.flatMap((start): FirstStart[] => {
-        if (start.type !== 'newEpoch' || start.reason !== 'never read before') return [];
-        const { topic, partition } = start;
-        const name = partitionName(start);
-        // A log that ends before its first end was truncated, or is another one.
-        const end = Math.min(ends.get(name) ?? start.offset, start.offset);
-        const offset = (isLost(topic) ? logs.get(name)?.logStart : undefined) ?? end;
-        const epoch = newEpoch(logs.get(name)?.topicId ?? null);
-        const metadata = formatCommitMetadata({ epoch, layout, clusterId: found.clusterId ?? '', state: READING });
-        return [{ topic, partition, offset: String(offset), metadata, sinceMs: isLost(topic) ? 0 : sinceMs }];
-      });
-      const unknown = [...before.unknown, ...found.unknown, ...settled.unknown];
-      const isWhole = (where: TopicPartition): boolean => isLost(where.topic) || firstEnds.isNew(where);
-      const later = unknown.map(({ topic, partition }): FirstStart => {
-        const metadata = formatUnread(isWhole({ topic, partition }) ? 0 : sinceMs);
-        return { topic, partition, offset: '0', metadata, sinceMs: isLost(topic) ? 0 : sinceMs };
-      });
-      const starts = [...known, ...later];
-      const refused = await commitStarts(starts, { admin, groupId, commit, isCurrent });
-      if (refused === null) continue;
-      // Nothing may be skipped of a topic whose offsets are lost, or that was created since the first look.
-      const left = [...refused].filter((topic) => !isWhole({ topic, partition: -1 }));
-      return {
-        atEnds: known.filter(({ topic }) => !isLost(topic) && !refused.has(topic)).length,
-        atBeginnings: starts.filter(({ topic }) => isLost(topic)).map(({ topic, partition }) => ({ topic, partition })),
-        waiting: [
-          ...unknown.filter((where) => !isWhole(where) && !refused.has(where.topic)),
-          ...left.map((topic) => ({
-            topic,
-            partition: -1,
-            problem: `topic ${topic}: Kafka refuses it to this user (${NOT_AUTHORIZED}): check the right to read it`,
-          })),
-        ],
-        silent: [...before.silent, ...left],
-        sinceMs,
-      };
+      if (before.isDone) return nothingToCommit(before, firstEnds);
+      const starts = await findFirstStarts(before, options, firstEnds);
+      const refused = await commitStarts([...starts.known, ...starts.later], { admin, groupId, commit, isCurrent });
+      if (refused !== null) return whatWasCommitted(starts, refused, before, firstEnds);
     }
   });
+}
+
+function nothingToCommit({ silent }: NeverRead, { sinceMs }: FirstEnds): LatestStart {
+  return { atEnds: 0, atBeginnings: [], waiting: [], silent, sinceMs };
+}
+
+/** Where partitions begin that were never read. */
+interface FirstStarts {
+  /** Those with an offset to begin at. */
+  readonly known: readonly FirstStart[];
+  /** Those that begin with what was written since a time. */
+  readonly later: readonly FirstStart[];
+  /** Why the offsets of `later` are not known. */
+  readonly unknown: readonly NoAnswer[];
+  /** Whether the group has lost the offsets of this topic. */
+  readonly isLost: (topic: string) => boolean;
+}
+
+/** Finds out where partitions begin, by their logs and by what batchers know. @throws as {@link commitLatest} */
+async function findFirstStarts(
+  before: NeverRead,
+  options: Omit<PartitionStartsOptions, 'startFrom'>,
+  firstEnds: FirstEnds,
+): Promise<FirstStarts> {
+  const { admin, pipeline } = options;
+  const { layout } = pipeline;
+  const { sinceMs } = firstEnds;
+  const found = await findPartitionStarts(before.unread, options);
+  const remembered = await askBatchers(options);
+  const settled = await settleDoubts(found.doubts, remembered, { ...options, startFrom: () => 'latest' });
+  const isLost = lostOffsets(pipeline, before, remembered);
+  const ends = await firstEnds.of(admin, before.unread);
+  const logs = new Map(before.unread.map((log) => [partitionName(log), log]));
+  const known = settled.starts.flatMap((start): FirstStart[] => {
+    if (start.type !== 'newEpoch' || start.reason !== 'never read before') return [];
+    const { topic, partition } = start;
+    const name = partitionName(start);
+    // A log that ends before its first end was truncated, or is another one.
+    const end = Math.min(ends.get(name) ?? start.offset, start.offset);
+    const offset = (isLost(topic) ? logs.get(name)?.logStart : undefined) ?? end;
+    const epoch = newEpoch(logs.get(name)?.topicId ?? null);
+    const metadata = formatCommitMetadata({ epoch, layout, clusterId: found.clusterId ?? '', state: READING });
+    return [{ topic, partition, offset: String(offset), metadata, sinceMs: isLost(topic) ? 0 : sinceMs }];
+  });
+  const unknown = [...before.unknown, ...found.unknown, ...settled.unknown];
+  const later = unknown.map(({ topic, partition }): FirstStart => {
+    const metadata = formatUnread(isReadWhole({ topic, partition }, isLost, firstEnds) ? 0 : sinceMs);
+    return { topic, partition, offset: '0', metadata, sinceMs: isLost(topic) ? 0 : sinceMs };
+  });
+  return { known, later, unknown, isLost };
+}
+
+/** Nothing may be skipped of a topic whose offsets are lost, or that was created since the first look. */
+function isReadWhole(where: TopicPartition, isLost: FirstStarts['isLost'], firstEnds: FirstEnds): boolean {
+  return isLost(where.topic) || firstEnds.isNew(where);
+}
+
+/** @param refused the topics whose commits Kafka refuses to this user */
+function whatWasCommitted(
+  { known, later, unknown, isLost }: FirstStarts,
+  refused: ReadonlySet<string>,
+  { silent }: NeverRead,
+  firstEnds: FirstEnds,
+): LatestStart {
+  const beginsLater = (where: TopicPartition): boolean => !isReadWhole(where, isLost, firstEnds);
+  const left = [...refused].filter((topic) => beginsLater({ topic, partition: -1 }));
+  return {
+    atEnds: known.filter(({ topic }) => !isLost(topic) && !refused.has(topic)).length,
+    atBeginnings: [...known, ...later]
+      .filter(({ topic }) => isLost(topic))
+      .map(({ topic, partition }) => ({ topic, partition })),
+    waiting: [
+      ...unknown.filter((where) => beginsLater(where) && !refused.has(where.topic)),
+      ...left.map((topic) => ({
+        topic,
+        partition: -1,
+        problem: `topic ${topic}: Kafka refuses it to this user (${NOT_AUTHORIZED}): check the right to read it`,
+      })),
+    ],
+    silent: [...silent, ...left],
+    sinceMs: firstEnds.sinceMs,
+  };
 }
 
 /** What the group's offsets tell about partitions that were never read. */
