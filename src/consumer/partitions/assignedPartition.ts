@@ -179,8 +179,8 @@ export class AssignedPartition implements TopicPartition {
     return this.#held?.reason ?? null;
   }
 
-  /** Whether its topic has another id now than when its start was asked for: it is another topic. */
-  isOfOtherTopic(topicId: string | undefined): boolean {
+  /** Whether its topic was created again since its start was asked for: it has another id now. */
+  isTopicRecreated(topicId: string | undefined): boolean {
     return this.topicId !== null && topicId !== undefined && this.topicId !== topicId;
   }
 

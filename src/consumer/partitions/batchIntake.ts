@@ -180,8 +180,8 @@ export class BatchIntake {
     const { topics } = await admin.describeTopics([topic]);
     if (!assignment.has(partition)) return false;
     const topicId = topics.get(topic)?.topicId;
-    if (partition.isOfOtherTopic(topicId)) {
-      const gone = assignment.partitions.filter((other) => other.topic === topic && other.isOfOtherTopic(topicId));
+    if (partition.isTopicRecreated(topicId)) {
+      const gone = assignment.partitions.filter((other) => other.topic === topic && other.isTopicRecreated(topicId));
       opening.topicGone(assignment, gone);
       return false;
     }
@@ -265,7 +265,7 @@ export class BatchIntake {
     const { topic, partition } = assigned;
     const { logs, unknown } = await findLogOffsets(this.#options.admin, [topic]);
     const log = logs.find((entry) => entry.partition === partition);
-    if (assigned.isOfOtherTopic(log?.topicId)) return { type: 'noTopic' };
+    if (assigned.isTopicRecreated(log?.topicId)) return { type: 'noTopic' };
     if (log !== undefined) return { type: 'log', logStart: log.logStart, logEnd: log.logEnd };
     return { type: unknown.some(({ isMissing }) => isMissing === true) ? 'noTopic' : 'noAnswer' };
   }

@@ -14,8 +14,15 @@ export function newEpoch(topicId: string | null): string {
   return topicId === null ? random : `${random}.${topicId.slice(0, TOPIC_DIGITS)}`;
 }
 
-/** Whether an epoch says that it read another topic of this name. Epochs of version 0.1.0 say nothing. */
-export function isOfOtherTopic(epoch: string, topicId: string | null): boolean {
+/**
+ * Whether an epoch read another topic of this name, by what it says or by what this member remembers. Epochs of version
+ * 0.1.0 say nothing.
+ *
+ * @param topicId the id that the topic has now. Absent if Kafka does not tell it
+ * @param formerEpoch the epoch under which this member has read another topic of this name. Null if it has not
+ */
+export function hasReadOtherTopic(epoch: string, topicId: string | undefined, formerEpoch: string | null): boolean {
+  if (epoch === formerEpoch) return true;
   const [, of] = epoch.split('.');
-  return of !== undefined && topicId !== null && of !== topicId.slice(0, TOPIC_DIGITS);
+  return of !== undefined && topicId !== undefined && of !== topicId.slice(0, TOPIC_DIGITS);
 }

@@ -49,7 +49,7 @@ export class Lag {
     for (const { topic, partition, logEnd, highWatermark = logEnd, topicId } of logs) {
       const assigned = assignment.get({ topic, partition });
       if (assigned === undefined || assigned.tracker === null) continue;
-      if (assigned.isOfOtherTopic(topicId)) {
+      if (assigned.isTopicRecreated(topicId)) {
         recreated.push({ topic, partition, problem: 'its topic was deleted and created again', isMissing: true });
         continue;
       }

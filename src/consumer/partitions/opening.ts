@@ -297,7 +297,7 @@ function noteTopicIds(
   for (const partition of partitions) {
     const topicId = topicIds.get(partition.name);
     if (topicId === undefined) continue;
-    if (partition.isOfOtherTopic(topicId)) other.push(partition);
+    if (partition.isTopicRecreated(topicId)) other.push(partition);
     else partition.topicId = topicId;
   }
   return other;

@@ -4,7 +4,7 @@ import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js'
 import { layoutName, type Layout } from '../../protocol/batcherId.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
-import { isOfOtherTopic } from './epoch.js';
+import { hasReadOtherTopic } from './epoch.js';
 import type { LogVerdict } from './logComparison.js';
 
 /** What is known about a partition when it is assigned. */
@@ -129,7 +129,7 @@ export function startPosition(
   const { epoch, state } = metadata;
   // Kafka deletes a group's offsets with their topic. This one was committed after the topic was created again, by a
   // member that did not know that yet. Only a log that was restored is left under such an epoch, see `knownPosition`.
-  if (isEpochOfOther(epoch, topicId, formerEpoch)) {
+  if (hasReadOtherTopic(epoch, topicId, formerEpoch)) {
     return state.type === 'closing'
       ? { type: 'askBatchers', startFrom: 'earliest' }
       : { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
@@ -147,11 +147,6 @@ export function startPosition(
   })();
   const isKnown = clusterId !== null && metadata.clusterId !== '';
   return isKnown ? goingOn : { type: 'unknownCluster', epoch, ifSame: goingOn };
-}
-
-/** Whether an epoch read another topic of this name, by what it says or by what this member remembers. */
-function isEpochOfOther(epoch: string, topicId: string | undefined, formerEpoch: string | null): boolean {
-  return epoch === formerEpoch || isOfOtherTopic(epoch, topicId ?? null);
 }
 
 /**
@@ -268,7 +263,7 @@ export function knownPosition(
 ): KnownPosition {
   if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
   const { mark, startOffset, closed } = known;
-  const isOther = isEpochOfOther(mark.epoch, topicId, formerEpoch);
+  const isOther = hasReadOtherTopic(mark.epoch, topicId, formerEpoch);
   if (isOther && (logStart > mark.offset || logEnd <= mark.offset))
     return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const mustLeave = mustLeaveLayout(known.layout, layout, closed || isOther);
