@@ -15,7 +15,7 @@ import {
 import { namedTable, type NamedTable } from './namedTables.js';
 import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
-import { deniedSystemTables, serverVersion, uniqueIds, type UniqueIds } from './serverFacts.js';
+import { uniqueIds, type UniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, mayLoseKnownRows, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
 import { tableFacts, type TableFacts } from './writtenTables.js';
@@ -186,19 +186,9 @@ export class ClickHouseTables {
     return tokenWindows(this.#client, this.#named(table));
   }
 
-  /** The server's version: `26.7.1.1`. */
-  version(): Promise<string> {
-    return serverVersion(this.#client);
-  }
-
   /** Ids that no other ClickHouse has, see `uniqueIds`. */
   identities(tables: readonly string[]): Promise<UniqueIds> {
     return uniqueIds(this.#client, this.#database, tables);
-  }
-
-  /** System tables that the user may not read. */
-  deniedSystemTables(): Promise<string[]> {
-    return deniedSystemTables(this.#client);
   }
 
   #named(table: string): NamedTable {

@@ -2,6 +2,7 @@ import { canLookUp, identityFaults, missingColumns, REWIND_COLUMNS } from '../..
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
 import { LOOK_UP_TIMEOUT } from '../../clickhouse/lookUps.js';
+import { deniedSystemTables, serverVersion } from '../../clickhouse/serverFacts.js';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';
 import type { Config } from '../../config/config.js';
 import type { FilledTable } from '../../config/filledTables.js';
@@ -45,9 +46,9 @@ export function checkTables(
       },
       TABLES_AT_ONCE,
     );
-    const denied = await tables.deniedSystemTables();
+    const denied = await deniedSystemTables(client);
     const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
-    const version = judgeServerVersion(await tables.version());
+    const version = judgeServerVersion(await serverVersion(client));
     return [...version, ...grants, ...judged.flat(), ...sharedTables(config, existing)];
   });
 }
