@@ -2,13 +2,13 @@ import { createClient } from '@clickhouse/client';
 import { Kafka, logLevel } from 'kafkajs';
 import { ackMessages } from '../src/activities/acks.js';
 import { insertRecords } from '../src/clickhouse/insertRecords.js';
-import type { SourcedRecord } from '../src/clickhouse/batchRows.js';
 import { ClickHouseTables } from '../src/clickhouse/tables.js';
 import { FETCH_OPTIONS } from '../src/kafka/fetchOptions.js';
 import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
 import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
 import { producerFactory } from '../src/kafka/producers.js';
 import { Publisher } from '../src/kafka/publisher.js';
+import type { SourcedRecord } from '../src/protocol/record.js';
 
 /**
  * The floor of the benchmark: what is left when Temporal is taken out. The same consumer settings, decoding, inserting and

@@ -1,9 +1,8 @@
 import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
 import type { Refusal } from '../kafka/messageRefusal.js';
 import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../protocol/ack.js';
-import { placeName, type RecordPlace, type RecordSource } from '../protocol/record.js';
+import { placeName, type RecordPlace, type RecordSource, type SourcedRecord } from '../protocol/record.js';
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
 /** A record whose answer is decided, with its rejection if it was rejected. */
 export interface DecidedRecord extends SourcedRecord {

@@ -1,8 +1,8 @@
-import type { Fill, SourcedRecord } from '../clickhouse/batchRows.js';
+import type { Fill } from '../clickhouse/batchRows.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
 import type { BatchSpec, Parking } from '../protocol/flush.js';
-import { sourceName } from '../protocol/record.js';
+import { sourceName, type SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import { onlyTable, tableOf, tableOfRequests } from '../protocol/tables.js';
 import { isSkipped } from './batchRecords.js';

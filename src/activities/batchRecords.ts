@@ -1,10 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { decodeBufferedChunks, sharedSources } from '../codecs/bufferedChunks.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
-import type { KafkaRecord } from '../protocol/record.js';
+import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { Destination } from '../protocol/settings.js';
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 
 /**
  * Decodes the records of a batch's chunks, in order. All records of a source share one object, by which later steps

@@ -1,4 +1,5 @@
-import type { AckStatus, Rejection } from '../protocol/ack.js';
+import type { AckStatus } from '../protocol/ack.js';
+import type { SourcedRecord } from '../protocol/record.js';
 import {
   isRequestSource,
   UNCONFIRMED_MAX,
@@ -8,7 +9,7 @@ import {
 } from '../protocol/request.js';
 import { confirmationOf } from '../codecs/requestCodec.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
+import type { DecidedRecord } from './acks.js';
 import { digest, type BatchMemos } from './memos.js';
 
 /** Signals that are sent at the same time. */
@@ -21,7 +22,7 @@ export interface DecidedRequests {
   /** See `Attempt.activityKey`. */
   readonly activityKey: string;
   readonly status: AckStatus;
-  readonly requests: readonly (SourcedRecord & { readonly rejection?: Rejection })[];
+  readonly requests: readonly DecidedRecord[];
 }
 
 export interface ConfirmerOptions {

@@ -1,4 +1,3 @@
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import type { Rejection } from '../protocol/ack.js';
 import {
@@ -8,7 +7,7 @@ import {
   type InsertNotes,
   type NotedRejections,
 } from '../protocol/attemptNotes.js';
-import { identityName, type KafkaRecord } from '../protocol/record.js';
+import { identityName, type KafkaRecord, type SourcedRecord } from '../protocol/record.js';
 import type { Attempt } from './attempt.js';
 import { byTable, type Batch } from './batch.js';
 import { judge, verdictsOf, type Outcome } from './outcome.js';

@@ -1,9 +1,9 @@
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import { encodeRejected, REJECTED_BYTES_MAX } from '../codecs/rejectionCodec.js';
 import { PublishError } from '../kafka/topicProducer.js';
 import { sealEnvelope } from '../protocol/flush.js';
 import type { FlushOutcome } from '../protocol/leftover.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
+import type { SourcedRecord } from '../protocol/record.js';
 import type { Answers } from './answers.js';
 import type { Attempt } from './attempt.js';
 import { withoutSkipped, type Batch } from './batch.js';

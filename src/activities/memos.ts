@@ -1,6 +1,6 @@
 import crc32 from 'crc-32';
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { AckStatus } from '../protocol/ack.js';
+import type { SourcedRecord } from '../protocol/record.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { Attempt } from './attempt.js';
 import type { Verdicts } from './outcome.js';

@@ -1,9 +1,8 @@
 import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { FlushOutcome } from '../protocol/leftover.js';
-import { identityName } from '../protocol/record.js';
+import { identityName, type SourcedRecord } from '../protocol/record.js';
 import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
 import { NO_TABLE_FOR_REQUESTS } from '../protocol/tables.js';
 

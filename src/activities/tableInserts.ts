@@ -1,11 +1,11 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { giveUpRecords, insertRecords } from '../clickhouse/insertRecords.js';
-import type { SourcedRecord } from '../clickhouse/batchRows.js';
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { hadOutage, insertNotesOf, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
 import type { Parking } from '../protocol/flush.js';
+import type { SourcedRecord } from '../protocol/record.js';
 import type { Attempt } from './attempt.js';
 import { byTable, type Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';

@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import { recordBytes, sourceName, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+import {
+  recordBytes,
+  sourceName,
+  type KafkaRecord,
+  type RecordSource,
+  type SourcedRecord,
+} from '../protocol/record.js';
 import type { Mapping } from '../protocol/settings.js';
 import { RowBlocks } from './rowBlocks.js';
 import { createRowBuilder } from './rows/rowBuilder.js';
 import type { TableColumns } from './tableColumns.js';
-
-/** A record and its source. */
-export interface SourcedRecord {
-  readonly source: RecordSource;
-  readonly record: KafkaRecord;
-}
 
 /** A record of a batch that has a row, or that is looked up. */
 export interface BatchRow extends SourcedRecord {

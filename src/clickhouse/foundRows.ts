@@ -1,5 +1,6 @@
 import { groupBy } from '../lib/groupBy.js';
-import type { BatchRow, SourcedRecord } from './batchRows.js';
+import type { SourcedRecord } from '../protocol/record.js';
+import type { BatchRow } from './batchRows.js';
 import { canLookUp } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';

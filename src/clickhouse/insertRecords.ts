@@ -1,7 +1,7 @@
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
-import type { RecordSource } from '../protocol/record.js';
-import { buildRows, type BatchRows, type SourcedRecord } from './batchRows.js';
+import type { RecordSource, SourcedRecord } from '../protocol/record.js';
+import { buildRows, type BatchRows } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';

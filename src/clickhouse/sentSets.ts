@@ -1,5 +1,6 @@
 import { rowSet, rowsOf, type RowSet } from '../protocol/attemptNotes.js';
-import { identityToken, type BatchRow, type Fill, type SourcedRecord } from './batchRows.js';
+import type { SourcedRecord } from '../protocol/record.js';
+import { identityToken, type BatchRow, type Fill } from './batchRows.js';
 import type { FoundRows } from './foundRows.js';
 import { NO_JOURNAL, type BatchInsertOptions, type InsertJournal } from './insertOptions.js';
 

@@ -7,12 +7,10 @@ import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
 import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
 import { compress, decompress } from './compression.js';
-import type { KafkaRecord, RecordSource } from '../protocol/record.js';
+import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
 
 /** A record that was rejected, and why. */
-export interface RejectedRecord {
-  readonly source: RecordSource;
-  readonly record: KafkaRecord;
+export interface RejectedRecord extends SourcedRecord {
   readonly rejection: Rejection;
 }
 

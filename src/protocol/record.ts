@@ -57,18 +57,18 @@ export interface RecordSource extends TopicPartition {
   readonly epoch: string;
 }
 
+/** A record and its source. */
+export interface SourcedRecord {
+  readonly source: RecordSource;
+  readonly record: KafkaRecord;
+}
+
 export function sourceName({ topic, partition, epoch }: RecordSource): string {
   return `${topic}/${partition}/${epoch}`;
 }
 
 /** Names a record's identity, as a key of maps. */
-export function identityName({
-  source,
-  record,
-}: {
-  source: RecordSource;
-  record: Pick<KafkaRecord, 'offset'>;
-}): string {
+export function identityName({ source, record }: SourcedRecord): string {
   return `${sourceName(source)}/${record.offset}`;
 }
 

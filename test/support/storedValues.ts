@@ -4,7 +4,7 @@
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { insertRecords, type BatchInsertResult } from '../../src/clickhouse/insertRecords.js';
-import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
+import type { SourcedRecord } from '../../src/protocol/record.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import type { Rejection } from '../../src/protocol/ack.js';

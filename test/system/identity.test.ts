@@ -2,7 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { insertRecords } from '../../src/clickhouse/insertRecords.js';
-import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
+import type { SourcedRecord } from '../../src/protocol/record.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { identityFaults, misfitOf } from '../../src/clickhouse/identityColumns.js';
 import { unfitMappings } from '../../src/clickhouse/rows/columnSources.js';

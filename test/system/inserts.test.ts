@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import { insertRecords } from '../../src/clickhouse/insertRecords.js';
-import type { SourcedRecord } from '../../src/clickhouse/batchRows.js';
+import type { SourcedRecord } from '../../src/protocol/record.js';
 import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
 import { LOOK_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
 import { deniedSystemTables } from '../../src/clickhouse/serverFacts.js';
