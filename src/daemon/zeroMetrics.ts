@@ -3,33 +3,20 @@ import { STOP_CAUSES } from '../consumer/lanes/laneStop.js';
 import { HELD_REASONS } from '../consumer/partitions/assignedPartition.js';
 import { ACK_STATUSES, REJECTION_CODES } from '../protocol/ack.js';
 import { FOREIGN_SIGNAL, UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
-import type { FlushReason } from '../protocol/flush.js';
+import { FLUSH_REASONS } from '../protocol/flush.js';
 import { DELIVERY_OUTCOMES } from '../protocol/request.js';
 import { FALLBACK_CAUSES } from '../protocol/replyRequest.js';
 import { FLUSH_STAGES, type Metrics } from '../telemetry/metrics.js';
 import { REQUEST_CODES, REQUEST_OPERATIONS } from '../temporal/requestMetrics.js';
 import { RUN_BEGINNINGS } from '../workflows/sinks.js';
-
-const FLUSH_REASONS: Readonly<Record<FlushReason, true>> = {
-  records: true,
-  bytes: true,
-  delay: true,
-  signal: true,
-  drain: true,
-  continueAsNew: true,
-  inherited: true,
-};
+import type { Role } from './role.js';
 
 /**
  * Sets every metric whose labels are known to zero. If a counter appeared only with its first event, Prometheus would
  * take its first value, 1, for the value that it always had, and would compute no rate for that event. An event before
  * the first scrape is still missed that way: alerts on single events (files/rules.yaml) look for it by the process's age.
  */
-export function zeroMetrics(
-  metrics: Metrics,
-  pipelines: readonly PipelineConfig[],
-  role: 'consumer' | 'worker' | 'both',
-): void {
+export function zeroMetrics(metrics: Metrics, pipelines: readonly PipelineConfig[], role: Role): void {
   for (const operation of REQUEST_OPERATIONS) {
     for (const code of REQUEST_CODES) metrics.temporalRequests.inc({ operation, code }, 0);
   }
@@ -74,7 +61,7 @@ function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { desti
   const { deadLetterTopic, reply } = destination;
   const replyTopics = reply === undefined ? [] : [reply.topic, ...reply.allowTopics];
   for (const topic of [deadLetterTopic, ...replyTopics]) metrics.leftOut.inc({ topic }, 0);
-  for (const reason of Object.keys(FLUSH_REASONS)) metrics.flushes.inc({ pipeline, reason }, 0);
+  for (const reason of FLUSH_REASONS) metrics.flushes.inc({ pipeline, reason }, 0);
   for (const stage of ['insert', 'publish']) metrics.errors.inc({ pipeline, stage }, 0);
   for (const code of ['publish', 'unexpected']) metrics.flushErrors.inc({ pipeline, code }, 0);
   for (const begun of RUN_BEGINNINGS) metrics.batcherRuns.inc({ pipeline, begun }, 0);

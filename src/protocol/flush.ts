@@ -6,7 +6,8 @@ import type { Destination } from './settings.js';
  * Why a batcher flushes. `continueAsNew`: its buffer was too large to be carried into the next run. `inherited`: a
  * closed run had left the records.
  */
-export type FlushReason = 'records' | 'bytes' | 'delay' | 'signal' | 'drain' | 'continueAsNew' | 'inherited';
+export const FLUSH_REASONS = ['records', 'bytes', 'delay', 'signal', 'drain', 'continueAsNew', 'inherited'] as const;
+export type FlushReason = (typeof FLUSH_REASONS)[number];
 
 /**
  * A batch. It is fixed in the batcher's history before anything is inserted. So a retry, on whatever worker, works on
