@@ -27,13 +27,7 @@ export const LIMITS = {
 } as const;
 
 /** The limits that keep a payload small enough for Temporal. */
-export type EncodedLimit =
-  | 'batchEncodedBytes'
-  | 'carriedBytes'
-  | 'inputBytes'
-  | 'inputRequestsBytes'
-  | 'inputConfirmationsBytes'
-  | 'foreignSignalsBytes';
+export type EncodedLimit = Exclude<keyof typeof LIMITS, 'controls' | 'bufferRuns'>;
 
 /** A limit of payloads, in bytes: smaller if Temporal takes smaller payloads than by default. */
 export function encodedLimit(name: EncodedLimit, { payloadBytesMax }: Pick<BatchLimits, 'payloadBytesMax'>): number {
