@@ -41,9 +41,7 @@ export class Answers {
     attempt: Attempt,
   ): Promise<void> {
     if (reply !== undefined && records.length > 0) {
-      const mustBeAlive = (): void => {
-        attempt.mustBeAlive();
-      };
+      const mustBeAlive = (): void => attempt.mustBeAlive();
       const { activityKey } = attempt;
       const fallbacks = await this.#acks.publish(reply, { id, activityKey, status, records, mustBeAlive });
       if (fallbacks === null) return;

@@ -130,12 +130,8 @@ export class TableInserts {
         save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
       },
       ...(destination.views === undefined ? {} : { views: destination.views }),
-      mustBeAlive: () => {
-        attempt.mustBeAlive();
-      },
-      onInsert: (outcome, rows) => {
-        this.#reports.ended(pipeline, outcome, rows);
-      },
+      mustBeAlive: () => attempt.mustBeAlive(),
+      onInsert: (outcome, rows) => this.#reports.ended(pipeline, outcome, rows),
     };
   }
 }
