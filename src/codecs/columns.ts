@@ -1,3 +1,4 @@
+import { asBuffer } from '../lib/asBuffer.js';
 import { NO_HEADERS, NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
 
 /**
@@ -214,10 +215,6 @@ interface ColumnBytes {
 }
 
 type Place = readonly [keyAt: number, keyLength: number, valueAt: number, valueLength: number];
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
 
 /**
  * Version 0.1.0 wrote some headers twice: those with the name of a member of every object, such as `constructor`,

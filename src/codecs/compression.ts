@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import zlib from 'node:zlib';
 import type { Decoder, Encoder } from '@toondepauw/node-zstd';
+import { asBuffer } from '../lib/asBuffer.js';
 
 const LEVEL = 1;
 
@@ -42,8 +43,4 @@ function zstd(): Zstd {
     compress: (data) => encoder.encodeSync(asBuffer(data)),
     decompress: (data) => decoder.decodeSync(asBuffer(data)),
   };
-}
-
-function asBuffer(data: Uint8Array): Buffer {
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -12,6 +12,7 @@ import type { ForeignSignalBatch } from '../protocol/foreignSignal.js';
 import { NO_HEADERS, placeName, recordBytes, type HeaderValues, type KafkaRecord } from '../protocol/record.js';
 import { isOverLimit } from '../protocol/recordLimit.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
+import { asBuffer } from '../lib/asBuffer.js';
 import { headersBytes, type OutgoingMessage } from './outgoingMessage.js';
 import type { Publisher } from './publisher.js';
 import type { Refusal } from './messageRefusal.js';
@@ -72,8 +73,13 @@ export interface UnreadableChunks {
 export async function publishUnreadableChunks(publisher: Publisher, batch: UnreadableChunks): Promise<void> {
   const letters = batch.chunks.map(({ chunk, body, message }, index): Letter => {
     const headers = unreadableChunkHeaders(chunk, message, batch);
-    const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    return { name: `${batch.batcher}/${batch.batch}/${index}`, key: null, value, headers, reasons: () => headers };
+    return {
+      name: `${batch.batcher}/${batch.batch}/${index}`,
+      key: null,
+      value: asBuffer(body),
+      headers,
+      reasons: () => headers,
+    };
   });
   await publisher.publish(batch.deadLetterTopic, letters, amend);
 }
