@@ -2,8 +2,7 @@ import { NOT_AUTHORIZED } from '../../kafka/errorType.js';
 import type { Layout } from '../../protocol/batcherId.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
-import type { LogComparison, LogVerdict } from './logComparison.js';
-import type { KnownStart } from './partitionStarts.js';
+import type { Comparison } from './partitionStarts.js';
 import type { PartitionTracker } from './tracker.js';
 
 /**
@@ -34,12 +33,6 @@ export interface PartitionCommit extends TopicPartition {
   readonly epoch: string;
   readonly layout: Layout;
   readonly state: PartitionState;
-}
-
-/** A comparison of a log's records, and what its verdict leads to. */
-export interface Comparison {
-  readonly comparison: LogComparison;
-  readonly decide: (verdict: LogVerdict) => KnownStart;
 }
 
 /** The state of a partition. */

@@ -27,16 +27,14 @@ type NewEpoch = Extract<StartPosition, { readonly type: 'newEpoch' }> & { readon
 /** Where and how a partition is read. Everything is known. */
 export type KnownStart = GoingOn | NewEpoch | AfterShortLog | SameEpoch | { readonly type: 'newer' };
 
+/** A comparison of a log's records, and what its verdict leads to. */
+export interface Comparison {
+  readonly comparison: LogComparison;
+  readonly decide: (verdict: LogVerdict) => KnownStart;
+}
+
 /** Where and how a partition is read. At most a comparison of its records is left. */
-export type PartitionStart = TopicPartition &
-  (
-    | KnownStart
-    | {
-        readonly type: 'compare';
-        readonly comparison: LogComparison;
-        readonly decide: (verdict: LogVerdict) => KnownStart;
-      }
-  );
+export type PartitionStart = TopicPartition & (KnownStart | ({ readonly type: 'compare' } & Comparison));
 
 /** A partition whose start only the batchers know. */
 export interface Doubt {
