@@ -114,10 +114,11 @@ export function foreignSignalHeaders(
     [SIGNAL_NAME]: name,
     [SIGNAL_BATCHER]: batcher,
     [OWN_TIMESTAMP]: String(atMs),
-    [`${ERROR_HEADERS}connector.name`]: pipeline,
-    [`${ERROR_HEADERS}class.name`]: CLASS_NAME,
-    [`${ERROR_HEADERS}exception.class.name`]: FOREIGN_SIGNAL,
-    [`${ERROR_HEADERS}exception.message`]: `a batcher got a signal that no part of ktb sends; ${SIGNAL_NAME} has its name`,
+    ...errorHeaders(
+      pipeline,
+      FOREIGN_SIGNAL,
+      `a batcher got a signal that no part of ktb sends; ${SIGNAL_NAME} has its name`,
+    ),
     ...(value === null ? { [OMITTED_BYTES.value]: String(size) } : {}),
   };
 }
@@ -144,10 +145,21 @@ export function unreadableChunkHeaders(
     [CHUNK_SEGMENTS]: JSON.stringify(segments),
     [CHUNK_BATCHER]: batcher,
     [CHUNK_BATCH]: batch,
+    ...errorHeaders(
+      pipeline,
+      UNREADABLE_CHUNK,
+      `an operator gave its batch up${because}: a chunk of ${records} records, which ${CHUNK_SEGMENTS} names, cannot be unpacked: ${message}`,
+    ),
+  };
+}
+
+/** The error headers of a dead letter that was no record. */
+function errorHeaders(pipeline: string, code: string, message: string): Record<string, string> {
+  return {
     [`${ERROR_HEADERS}connector.name`]: pipeline,
     [`${ERROR_HEADERS}class.name`]: CLASS_NAME,
-    [`${ERROR_HEADERS}exception.class.name`]: UNREADABLE_CHUNK,
-    [`${ERROR_HEADERS}exception.message`]: `an operator gave its batch up${because}: a chunk of ${records} records, which ${CHUNK_SEGMENTS} names, cannot be unpacked: ${message}`,
+    [`${ERROR_HEADERS}exception.class.name`]: code,
+    [`${ERROR_HEADERS}exception.message`]: message,
   };
 }
 
