@@ -35,6 +35,11 @@ export function layoutName({ batchers, keyFunction, keyless }: Layout): string {
   return `${batchers}${keyless === undefined ? '' : 't'}-${encodeURIComponent(keyFunction)}`;
 }
 
+/** Whether two layouts divide records in the same way, among the same batchers. */
+export function isSameLayout(one: Layout, other: Layout): boolean {
+  return layoutName(one) === layoutName(other);
+}
+
 /** The opposite of {@link layoutName}. Null if it is not a layout's name. */
 export function parseLayoutName(name: string): Layout | null {
   const [, batchers, topic, encoded] = /^([1-9]\d{0,5})(t?)-([\w.!~*'()%-]+)$/.exec(name) ?? [];
@@ -72,6 +77,11 @@ export function fitsIntoWorkflowId(keyFunction: string): boolean {
 /** Workflow id of a batcher: `ktb:orders:8-key:3`. */
 export function batcherWorkflowId(pipeline: string, layout: Layout, index: number): string {
   return `${batcherIdPrefix(pipeline)}${layoutName(layout)}:${index}`;
+}
+
+/** The workflow ids of all batchers of a layout, by their index. */
+export function batcherWorkflowIds(pipeline: string, layout: Layout): string[] {
+  return Array.from({ length: layout.batchers }, (_, index) => batcherWorkflowId(pipeline, layout, index));
 }
 
 /** The prefix of the workflow ids of all batchers of a pipeline, whatever their layout. */

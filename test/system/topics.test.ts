@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { BatcherStatus } from '../../src/protocol/batcher.js';
-import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
+import { BATCHER, batcherWorkflowId, batcherWorkflowIds } from '../../src/protocol/batcherId.js';
 import { murmur2 } from '../../src/lib/murmur2.js';
 import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
@@ -292,7 +292,7 @@ it('keyless records of many topics with one partition each go over from one batc
   };
   const used = async (keyless?: 'topic'): Promise<number> => {
     const layout = { batchers: 8, keyFunction: 'key', ...(keyless === undefined ? {} : { keyless }) } as const;
-    const batchers = Array.from({ length: 8 }, (_, index) => batcherWorkflowId(fixture.name, layout, index));
+    const batchers = batcherWorkflowIds(fixture.name, layout);
     const statuses = await Promise.all(
       batchers.map((id) =>
         fixture.temporal.workflow

@@ -1,6 +1,6 @@
 import type { PipelineConfig } from '../../config/config.js';
 import type { BatcherStatus, ControlAction } from '../../protocol/batcher.js';
-import { batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
+import { batcherWorkflowIds, isSameLayout, type Layout } from '../../protocol/batcherId.js';
 import { UsageError } from '../../lib/usageError.js';
 import { pipelineNamed } from '../shared/chosen.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';
@@ -69,10 +69,7 @@ export function pipelinesOf(pipelines: readonly PipelineConfig[], name: string |
 }
 
 function allOf({ name, layout }: Pick<PipelineConfig, 'name' | 'layout'>): Target[] {
-  return Array.from({ length: layout.batchers }, (_, index) => ({
-    pipeline: name,
-    workflowId: batcherWorkflowId(name, layout, index),
-  }));
+  return batcherWorkflowIds(name, layout).map((workflowId) => ({ pipeline: name, workflowId }));
 }
 
 /**
@@ -83,7 +80,7 @@ function allOf({ name, layout }: Pick<PipelineConfig, 'name' | 'layout'>): Targe
  */
 export function earlierTargets({ name, layout }: PipelineConfig, layouts: readonly Layout[]): Target[] {
   return layouts
-    .filter((other) => layoutName(other) !== layoutName(layout))
+    .filter((other) => !isSameLayout(other, layout))
     .flatMap((other) => allOf({ name, layout: other }))
     .map((target) => ({ ...target, isOfOtherLayout: true }));
 }

@@ -3,7 +3,7 @@ import type { RunHistories, AcceptedRecords } from '../../temporal/runHistories.
 import type { PipelineConfig } from '../../config/config.js';
 import { listLayouts } from '../../temporal/batcherClient.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
-import { batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
+import { batcherWorkflowIds, isSameLayout, type Layout } from '../../protocol/batcherId.js';
 import { isNotFound } from '../../temporal/errors.js';
 
 /** A batcher that was started, with its latest run. */
@@ -21,7 +21,7 @@ const AT_ONCE_MAX = 4;
 /** The layout of the configuration, then the earlier ones that Temporal still knows. */
 export async function layoutsOf(client: Client, { name, layout }: PipelineConfig): Promise<Layout[]> {
   const before = await listLayouts(client, name);
-  return [layout, ...before.filter((other) => layoutName(other) !== layoutName(layout))];
+  return [layout, ...before.filter((other) => !isSameLayout(other, layout))];
 }
 
 /** Finds a batcher by its workflow id. Null if it was never started. Rejects if Temporal does not answer. */
@@ -45,9 +45,7 @@ export async function findBatchers(
   histories: RunHistories,
   pipeline: PipelineConfig,
 ): Promise<FoundBatcher[]> {
-  const ids = (await layoutsOf(client, pipeline)).flatMap((layout) =>
-    Array.from({ length: layout.batchers }, (_, index) => batcherWorkflowId(pipeline.name, layout, index)),
-  );
+  const ids = (await layoutsOf(client, pipeline)).flatMap((layout) => batcherWorkflowIds(pipeline.name, layout));
   const found = await mapConcurrently(ids, (id) => findBatcher(client, histories, id), AT_ONCE_MAX);
   return found.filter((batcher) => batcher !== null);
 }

@@ -6,7 +6,7 @@ import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
 import { describeNoAnswer, findGroupOffsets, type GroupOffsets } from '../../kafka/offsets.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
-import { BATCHER, batcherWorkflowId, layoutName, type Layout } from '../../protocol/batcherId.js';
+import { BATCHER, batcherWorkflowIds, isSameLayout, layoutName, type Layout } from '../../protocol/batcherId.js';
 import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { kafkaOf } from '../shared/connections.js';
@@ -153,7 +153,7 @@ export function earlierLayouts(
   const found = new Map<string, { readonly layout: Layout; readonly partitions: number }>();
   for (const { committedMetadata } of commits) {
     const metadata = parseCommitMetadata(committedMetadata);
-    if (metadata.type !== 'ours' || layoutName(metadata.layout) === layoutName(present)) continue;
+    if (metadata.type !== 'ours' || isSameLayout(metadata.layout, present)) continue;
     const name = layoutName(metadata.layout);
     found.set(name, { layout: metadata.layout, partitions: (found.get(name)?.partitions ?? 0) + 1 });
   }
@@ -181,11 +181,7 @@ function batchersOf(
   client: Client,
   { name, layout }: Pick<PipelineConfig, 'name' | 'layout'>,
 ): Promise<BatcherReport[]> {
-  return Promise.all(
-    Array.from({ length: layout.batchers }, (_, index) =>
-      batcherOf(client, index, batcherWorkflowId(name, layout, index)),
-    ),
-  );
+  return Promise.all(batcherWorkflowIds(name, layout).map((workflowId, index) => batcherOf(client, index, workflowId)));
 }
 
 async function batcherOf(client: Client, index: number, workflowId: string): Promise<BatcherReport> {

@@ -1,7 +1,7 @@
 import type { StartFrom } from '../../config/config.js';
 import type { GroupOffsets } from '../../kafka/offsets.js';
 import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js';
-import { layoutName, type Layout } from '../../protocol/batcherId.js';
+import { isSameLayout, type Layout } from '../../protocol/batcherId.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
 import { hasReadOtherTopic } from './epoch.js';
@@ -202,7 +202,7 @@ export function afterUnknownCluster(
  * configuration has its layout again.
  */
 export function mustLeaveLayout(epochs: Layout, ours: Layout, closing: boolean): boolean {
-  return closing || layoutName(epochs) !== layoutName(ours);
+  return closing || !isSameLayout(epochs, ours);
 }
 
 /** What the batchers of one layout know about the last epoch. */
@@ -297,7 +297,7 @@ export function lastEpoch(
   let closed = false;
   for (const { layout, coverage } of coverages) {
     const epoch = coverage.epochs.find((candidate) => candidate.epoch === last.mark.epoch);
-    if (layoutName(layout) !== layoutName(last.layout) || epoch === undefined) continue;
+    if (!isSameLayout(layout, last.layout) || epoch === undefined) continue;
     const [lowest] = epoch.ranges;
     if (lowest !== undefined) startOffset = Math.min(startOffset, lowest[0] + 1);
     closed ||= epoch.closedAt !== undefined;
