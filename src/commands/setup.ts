@@ -3,7 +3,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import type { Kafka } from 'kafkajs';
 import { columnsIfAny } from '../clickhouse/knownColumns.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
-import { identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
+import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
 import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
 import { topicsOf } from '../daemon/startUpChecks.js';
@@ -19,7 +19,6 @@ import { reachClickHouse } from '../connections/openParts.js';
 import { tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { tellPassedOver } from './shared/passedOver.js';
-import { IDENTITY_TYPES } from '../clickhouse/identityColumns.js';
 import { inferColumns } from '../clickhouse/inferColumns.js';
 import { findsByIdentity, projectionStatements } from '../clickhouse/lookUpProjection.js';
 
