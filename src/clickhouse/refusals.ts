@@ -6,14 +6,13 @@ import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { RowBlocks } from './rowBlocks.js';
 import type { TableColumns } from './tableColumns.js';
-import type { Refused } from './findRefused.js';
+import type { Refusal, Refused } from './findRefused.js';
 
-/** Why a set of rows was refused: see `Refusal` in `findRefused.ts`. */
-export interface RowRefusal {
+/** Why a set of rows was refused. */
+export interface RowRefusal extends Required<Refusal> {
   readonly error: InsertError;
-  readonly suspect: number | undefined;
-  readonly doubtful: boolean;
 }
+
 /** A row that was refused alone. */
 export type RefusedRow = Refused<BatchRow, RowRefusal>;
 
