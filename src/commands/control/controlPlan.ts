@@ -151,7 +151,7 @@ function planParking(status: BatcherStatus | null, failing: Failing | null): Pla
     return { outcome: 'failed', message: 'no worker answers, which says what is stuck: start one, and try again' };
   const { flushing } = status;
   if (flushing === null) return { outcome: 'already', message: 'has no batch on its way' };
-  const { number, records, parked } = flushing;
+  const { number, parked } = flushing;
   if (parked) return { outcome: 'already', message: `gives batch ${number} up` };
   if (failing === null) return { outcome: 'failed', message: `batch ${number} is on its way and has not failed` };
   if (failing.step === 'publish')
@@ -159,8 +159,11 @@ function planParking(status: BatcherStatus | null, failing: Failing | null): Pla
       outcome: 'failed',
       message: `batch ${number} is decided already, and waits for Kafka: ${failing.message}`,
     };
-  const what = records === 0 ? `batch ${number}` : `batch ${number} with ${records} records`;
-  return { outcome: 'told', message: `gives ${what} up, which failed with: ${failing.message}`, batch: number };
+  return {
+    outcome: 'told',
+    message: `gives ${batchText(flushing)} up, which failed with: ${failing.message}`,
+    batch: number,
+  };
 }
 
 function planRunning(
@@ -214,7 +217,10 @@ function holdings(status: BatcherStatus): string | null {
 /** The batch that is being flushed, and its error, to follow a sentence. */
 function onItsWay({ flushing }: BatcherStatus, failing: Failing | null): string {
   if (flushing === null) return '';
-  const { number, records } = flushing;
-  const batch = records === 0 ? `batch ${number}` : `batch ${number} with ${records} records`;
+  const batch = batchText(flushing);
   return failing === null ? `; ${batch} is on its way` : `; ${batch} has failed and is tried again: ${failing.message}`;
+}
+
+function batchText({ number, records }: NonNullable<BatcherStatus['flushing']>): string {
+  return records === 0 ? `batch ${number}` : `batch ${number} with ${records} records`;
 }
