@@ -17,6 +17,8 @@ export function isOfType(error: unknown, type: string): boolean {
 export const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
 /** The type of Kafka's error if the user may not do this with a topic. */
 export const NOT_AUTHORIZED = 'TOPIC_AUTHORIZATION_FAILED';
+/** Tells a person that the user may not read a topic. */
+export const NOT_READABLE = `Kafka refuses it to this user (${NOT_AUTHORIZED}): check the right to read it`;
 
 const UNUSABLE_TOPIC = [UNKNOWN_TOPIC, 'INVALID_TOPIC_EXCEPTION', NOT_AUTHORIZED];
 

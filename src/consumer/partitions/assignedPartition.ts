@@ -1,4 +1,4 @@
-import { NOT_AUTHORIZED } from '../../kafka/errorType.js';
+import { NOT_AUTHORIZED, NOT_READABLE } from '../../kafka/errorType.js';
 import type { Layout } from '../../protocol/batcherId.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
@@ -235,7 +235,7 @@ export class AssignedPartition implements TopicPartition {
   withheld(nowMs: number): string | null {
     if (this.#brokerError === null || this.#brokerError.sinceMs === null) return null;
     const { error, sinceMs } = this.#brokerError;
-    if (error === NOT_AUTHORIZED) return `Kafka refuses it to this user (${error}): check the right to read it`;
+    if (error === NOT_AUTHORIZED) return NOT_READABLE;
     return nowMs - sinceMs < LEADER_PATIENCE_MS ? null : `its leader answers ${error}`;
   }
 

@@ -4,7 +4,7 @@ import { isInputTopic } from '../../config/topics.js';
 import type { KafkaAdmin, LogAnswer, NoAnswer } from '../../kafka/admin.js';
 import { visitGroup } from '../../kafka/groupVisit.js';
 import { describeNoAnswer } from '../../kafka/offsets.js';
-import { NOT_AUTHORIZED } from '../../kafka/errorType.js';
+import { NOT_READABLE } from '../../kafka/errorType.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { formatCommitMetadata, formatUnread, parseCommitMetadata, READING } from './commitMetadata.js';
 import { commitStarts, type FirstStart } from './firstCommit.js';
@@ -153,7 +153,7 @@ function whatWasCommitted(
       ...left.map((topic) => ({
         topic,
         partition: -1,
-        problem: `topic ${topic}: Kafka refuses it to this user (${NOT_AUTHORIZED}): check the right to read it`,
+        problem: `topic ${topic}: ${NOT_READABLE}`,
       })),
     ],
     silent: [...silent, ...left],
