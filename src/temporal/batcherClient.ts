@@ -1,6 +1,6 @@
-import { isGrpcServiceError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { isNotFound } from './errors.js';
+import { grpcErrorOf, isNotFound } from './errors.js';
 import { GRPC_STATUS } from './grpcStatus.js';
 import {
   BATCHER_FORMAT,
@@ -284,10 +284,10 @@ const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: t
  * temporalio/temporal). gRPC itself refuses a message over 4 MiB with RESOURCE_EXHAUSTED.
  */
 export function classifySignalError(error: unknown): SendOutcome {
-  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  const code: number | undefined = isGrpcServiceError(cause) ? cause.code : undefined;
+  const grpcError = grpcErrorOf(error);
+  const code = grpcError?.code;
   // A native connection has in `message` what a JavaScript connection has in `details`.
-  const message = isGrpcServiceError(cause) ? cause.details || cause.message : String(error);
+  const message = grpcError === undefined ? String(error) : grpcError.details || grpcError.message;
   if (code === GRPC_STATUS.invalidArgument) {
     if (/limit for signal events/i.test(message) || /history (size|count|length) exceeds/i.test(message)) {
       return { type: 'full', message };

@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { GRPC_STATUS } from './grpcStatus.js';
 
 /**
@@ -10,4 +10,17 @@ export function isNotFound(error: unknown): boolean {
     error instanceof WorkflowNotFoundError ||
     (error as { code?: unknown } | null | undefined)?.code === GRPC_STATUS.notFound
   );
+}
+
+/** What gRPC says of a failed request. */
+interface GrpcError {
+  readonly code: number;
+  readonly details: string;
+  readonly message: string;
+}
+
+/** The gRPC error that the client's methods have thrown, or have wrapped in another one. Undefined if there is none. */
+export function grpcErrorOf(error: unknown): GrpcError | undefined {
+  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  return isGrpcServiceError(cause) ? cause : undefined;
 }

@@ -1,20 +1,21 @@
-import { isGrpcServiceError, type WorkflowClientInterceptor } from '@temporalio/client';
+import type { WorkflowClientInterceptor } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { isNotFound } from './errors.js';
+import { grpcErrorOf, isNotFound } from './errors.js';
+import { GRPC_STATUS } from './grpcStatus.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** The gRPC status codes that have a name in the metric. All others are `other`. */
 const CODES: ReadonlyMap<number, RequestCode> = new Map([
   // For a deadline that has passed, a native connection says CANCELLED ("Timeout expired").
-  [1, 'timeout'],
-  [4, 'timeout'],
-  [3, 'invalid_argument'],
-  [5, 'not_found'],
-  [6, 'already_exists'],
-  [7, 'denied'],
-  [16, 'denied'],
-  [8, 'resource_exhausted'],
-  [14, 'unavailable'],
+  [GRPC_STATUS.cancelled, 'timeout'],
+  [GRPC_STATUS.deadlineExceeded, 'timeout'],
+  [GRPC_STATUS.invalidArgument, 'invalid_argument'],
+  [GRPC_STATUS.notFound, 'not_found'],
+  [GRPC_STATUS.alreadyExists, 'already_exists'],
+  [GRPC_STATUS.permissionDenied, 'denied'],
+  [GRPC_STATUS.unauthenticated, 'denied'],
+  [GRPC_STATUS.resourceExhausted, 'resource_exhausted'],
+  [GRPC_STATUS.unavailable, 'unavailable'],
 ]);
 
 /** The result of a request to Temporal, after the connection's own retries. */
@@ -64,6 +65,6 @@ export function countRequests(counted: CountRequest): WorkflowClientInterceptor 
 export function requestCode(error: unknown): RequestCode {
   if (isNotFound(error)) return 'not_found';
   if (error instanceof WorkflowExecutionAlreadyStartedError) return 'already_exists';
-  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  return isGrpcServiceError(cause) ? (CODES.get(cause.code) ?? 'other') : 'other';
+  const grpcError = grpcErrorOf(error);
+  return grpcError === undefined ? 'other' : (CODES.get(grpcError.code) ?? 'other');
 }
