@@ -200,6 +200,7 @@ async function readByConsumer(
   const consumer = kafka.consumer({
     groupId,
     allowAutoTopicCreation: false,
+    // Without FETCH_OPTIONS, kafkajs fetches more at a time: a command does nothing else while that is decoded.
     maxWaitTimeInMs: 500,
     retry: { restartOnFailure: () => Promise.resolve(false) },
   });
