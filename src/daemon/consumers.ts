@@ -1,7 +1,7 @@
 import { PipelineConsumer } from '../consumer/pipelineConsumer.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { createSetAside } from '../kafka/setAside.js';
-import { listLayouts } from '../temporal/batcherClient.js';
+import { listLayouts } from '../temporal/batcherRuns.js';
 import { endInAnyCase } from './endInAnyCase.js';
 import { batcherClients, CONSUMER_SHARE_OF_SHUTDOWN, createPublisher, type RunningRole, type Shared } from './role.js';
 

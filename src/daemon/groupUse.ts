@@ -5,7 +5,7 @@ import type { GroupUse, Use } from '../installation/groupUse.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { ASSIGNER_NAME } from '../kafka/groupAssigner.js';
 import { isRefusal } from '../kafka/refusal.js';
-import { findBatcherRuns } from '../temporal/batcherClient.js';
+import { findBatcherRuns } from '../temporal/batcherRuns.js';
 import { startSettings } from '../temporal/historyEvents.js';
 
 /** Batchers of a pipeline that are asked for their installation, at most. All have the same one. */

@@ -9,7 +9,7 @@ import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { FEW_RETRIES } from '../kafka/producers.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
 import { requestsTaskQueue, type RequesterActivities } from '../protocol/request.js';
-import { signalRequester } from '../temporal/batcherClient.js';
+import { signalRequester } from '../temporal/signalRequester.js';
 import { BatcherOpener } from '../temporal/batcherOpener.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { batcherSinks } from './batcherSinks.js';

@@ -9,17 +9,15 @@ import {
   type CoverageState,
   type EpochStatus,
 } from '../protocol/batcher.js';
-import { BATCHER, batcherIdPrefix, layoutName, parseLayoutName, type Layout } from '../protocol/batcherId.js';
+import { BATCHER } from '../protocol/batcherId.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import type { RecordSource } from '../protocol/record.js';
-import { REQUESTS, type DeliverConfirmation } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistorySize } from './flowControl.js';
 import { isOpen } from './openRuns.js';
 import { signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
-import { quotedText } from './visibilityQuery.js';
 
 /** What became of a signal. */
 export type SendOutcome =
@@ -223,54 +221,6 @@ export class TemporalBatcherClient implements BatcherClient {
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
     return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
   }
-}
-
-/** The server answers a signal at once or not at all. Other requesters wait no longer than this. */
-const CONFIRMATION_DEADLINE_MS = 5_000;
-
-/** Tells requesters what became of their requests. */
-export function signalRequester(client: Client): DeliverConfirmation {
-  return async (requester, confirmation) => {
-    try {
-      await client.connection.withDeadline(Date.now() + CONFIRMATION_DEADLINE_MS, () =>
-        client.workflow.getHandle(requester).signal(REQUESTS.confirmation, confirmation),
-      );
-      return 'delivered';
-    } catch (error) {
-      if (isNotFound(error)) return 'gone';
-      throw error;
-    }
-  };
-}
-
-/**
- * All layouts of a pipeline whose batchers Temporal still knows. Read from the visibility store, which may be some
- * seconds late.
- */
-export async function listLayouts(client: Client, pipeline: string): Promise<Layout[]> {
-  const runs = await findBatcherRuns(client, pipeline);
-  return [...new Map(runs.map(({ layout }) => [layoutName(layout), layout])).values()];
-}
-
-/** A run of a batcher that has not continued as new. */
-export interface BatcherRun {
-  readonly workflowId: string;
-  readonly runId: string;
-  /** In Temporal's words: `RUNNING`, `COMPLETED` (it was drained), `TERMINATED`, ... */
-  readonly status: string;
-  readonly layout: Layout;
-}
-
-/** The runs of a pipeline's batchers. Read from the visibility store, which may be some seconds late. */
-export async function findBatcherRuns(client: Client, pipeline: string): Promise<BatcherRun[]> {
-  const prefix = batcherIdPrefix(pipeline);
-  const query = `WorkflowType = ${quotedText(BATCHER.workflowType)} AND WorkflowId STARTS_WITH ${quotedText(prefix)} AND ExecutionStatus != 'ContinuedAsNew'`;
-  const runs: BatcherRun[] = [];
-  for await (const { workflowId, runId, status } of client.workflow.list({ query })) {
-    const layout = parseLayoutName(workflowId.slice(prefix.length, workflowId.lastIndexOf(':')));
-    if (layout !== null) runs.push({ workflowId, runId, status: status.name, layout });
-  }
-  return runs;
 }
 
 const NO_BODIES = new Uint8Array(0);

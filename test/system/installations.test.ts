@@ -6,7 +6,7 @@ import type { Claim } from '../../src/installation/claim.js';
 import { Claims, pipelineClaim, taskQueueClaim } from '../../src/installation/claims.js';
 import { BATCHER_FORMAT } from '../../src/protocol/batcher.js';
 import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
-import { findBatcherRuns } from '../../src/temporal/batcherClient.js';
+import { findBatcherRuns } from '../../src/temporal/batcherRuns.js';
 import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';

@@ -9,7 +9,7 @@ import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { createActivities } from '../../src/activities/index.js';
 import { RunHistories } from '../../src/temporal/runHistories.js';
-import { signalRequester } from '../../src/temporal/batcherClient.js';
+import { signalRequester } from '../../src/temporal/signalRequester.js';
 import type { Publisher } from '../../src/kafka/publisher.js';
 import { BATCHER } from '../../src/protocol/batcherId.js';
 import type { BatcherStatus } from '../../src/protocol/batcher.js';

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { RunHistories, AcceptedRecords } from '../../temporal/runHistories.js';
 import type { PipelineConfig } from '../../config/config.js';
-import { listLayouts } from '../../temporal/batcherClient.js';
+import { listLayouts } from '../../temporal/batcherRuns.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { batcherWorkflowIds, isSameLayout, type Layout } from '../../protocol/batcherId.js';
 import { isNotFound } from '../../temporal/errors.js';
