@@ -1,4 +1,4 @@
-import type { Layout } from '../protocol/batcherId.js';
+import type { Layout } from '../protocol/layout.js';
 import { pointerTokens, valueAtPointer } from '../lib/jsonPointer.js';
 import { murmur2 } from '../lib/murmur2.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../protocol/recordLimit.js';

@@ -1,4 +1,4 @@
-import type { Layout } from '../protocol/batcherId.js';
+import type { Layout } from '../protocol/layout.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
 import type { ParsedConfig } from './schema.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { fitsIntoWorkflowId, isKeyFunction, type KeyFunction } from '../protocol/batcherId.js';
+import { fitsIntoWorkflowId } from '../protocol/batcherId.js';
+import { isKeyFunction, type KeyFunction } from '../protocol/layout.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, nonEmpty, size } from './valueSchemas.js';
 

@@ -6,7 +6,7 @@ import { GroupMember, type MemberHandlers } from '../kafka/groupMember.js';
 import { UNKNOWN_TOPIC } from '../kafka/errorType.js';
 import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
-import type { Layout } from '../protocol/batcherId.js';
+import type { Layout } from '../protocol/layout.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import type { BatcherClient } from '../temporal/batcherClient.js';
 import type { Pack } from './lanes/lane.js';

@@ -3,8 +3,26 @@ import type { Leftover } from './leftover.js';
 import type { FlushReason } from './flush.js';
 import type { ForeignSignal } from './foreignSignal.js';
 import type { RecordSource } from './record.js';
-import type { RequestVerdict, Unconfirmed } from './request.js';
+import { REQUESTS, type RequestVerdict, type Unconfirmed } from './request.js';
 import type { BatcherSettings } from './settings.js';
+
+/** Name of the workflow type, of its signals and of its queries, as clients and the Temporal UI see them. */
+export const BATCHER = {
+  workflowType: 'batcher',
+  /** How long a worker may have a workflow task. `docs/internals/batcher.md` says why. */
+  workflowTaskTimeoutMs: 30_000,
+  signals: {
+    records: 'records',
+    submit: REQUESTS.submit,
+    pause: 'pause',
+    resume: 'resume',
+    flush: 'flush',
+    drain: 'drain',
+    park: 'park',
+    close: 'close',
+  },
+  queries: { status: 'status', coverage: 'coverage', settings: 'settings', epoch: 'epoch' },
+} as const;
 
 /**
  * Input of a batcher run. The sender of the first signal gives format and settings; continue-as-new adds the state of

@@ -8,8 +8,8 @@ import {
   type CloseRequest,
   type CoverageState,
   type EpochStatus,
+  BATCHER,
 } from '../protocol/batcher.js';
-import { BATCHER } from '../protocol/batcherId.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import type { RecordSource } from '../protocol/record.js';
 import type { BatcherSettings } from '../protocol/settings.js';

@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { PipelineConfig } from '../config/config.js';
-import { batcherWorkflowId, type Layout } from '../protocol/batcherId.js';
+import { batcherWorkflowId } from '../protocol/batcherId.js';
+import type { Layout } from '../protocol/layout.js';
 import { encodeChunk } from '../codecs/chunkCodec.js';
 import { hasWholeCharacters, type OpenBatcherRequest, type OpenedBatcher } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';

@@ -1,5 +1,7 @@
 import type { Client } from '@temporalio/client';
-import { BATCHER, batcherIdPrefix, layoutName, parseLayoutName, type Layout } from '../protocol/batcherId.js';
+import { batcherIdPrefix } from '../protocol/batcherId.js';
+import { BATCHER } from '../protocol/batcher.js';
+import { layoutName, parseLayoutName, type Layout } from '../protocol/layout.js';
 import { quotedText } from './visibilityQuery.js';
 
 /**

@@ -7,8 +7,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { BatcherInput, EpochStatus } from '../protocol/batcher.js';
-import { BATCHER } from '../protocol/batcherId.js';
+import { type BatcherInput, type EpochStatus, BATCHER } from '../protocol/batcher.js';
 import type { RecordSource } from '../protocol/record.js';
 import { BatcherState } from './batcherState.js';
 import type { HistoryView } from './continuation.js';

@@ -5,8 +5,8 @@ import {
   type CloseRequest,
   type ControlAction,
   type ControlRequest,
+  BATCHER,
 } from '../protocol/batcher.js';
-import { BATCHER } from '../protocol/batcherId.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
 import { FOLLOWS_ALL, leaveMark, type Follows } from './versions.js';

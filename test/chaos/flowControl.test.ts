@@ -8,7 +8,7 @@ import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
 import { useStack } from '../support/useStack.js';
-import { BATCHER } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 
 const MIB = 1024 * 1024;
 /** Payload for a batcher without a worker, in MB: two minutes on two cores. */

@@ -5,7 +5,8 @@ import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
 import { useStack } from '../support/useStack.js';
-import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
+import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 
 const stack = useStack();
 const BATCHERS = 3;

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { BATCHER } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';

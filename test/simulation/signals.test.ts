@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { BATCHER } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 import { CHUNK_FORMAT } from '../../src/protocol/chunk.js';
 import { REQUEST_FORMAT } from '../../src/protocol/request.js';
 import { BatcherState } from '../../src/workflows/batcherState.js';

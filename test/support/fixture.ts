@@ -20,8 +20,8 @@ import { IDLE_WAIT_MS } from './topicReader.js';
 import { createAdmin, type KafkaAdmin } from '../../src/kafka/admin.js';
 import { allOf, fetchLogOffsets, findGroupOffsets } from '../../src/kafka/offsets.js';
 import { registerCodecs } from './kafkajsCodecs.js';
-import type { BatcherStatus } from '../../src/protocol/batcher.js';
-import { BATCHER, batcherWorkflowId } from '../../src/protocol/batcherId.js';
+import { type BatcherStatus, BATCHER } from '../../src/protocol/batcher.js';
+import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import type { ConfigInput } from '../../src/config/schema.js';
 
 type PipelineInput = ConfigInput['pipelines'][string];

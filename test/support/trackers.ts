@@ -1,6 +1,6 @@
 import { READING } from '../../src/consumer/partitions/commitMetadata.js';
 import { PartitionTracker, type ReadingPlan } from '../../src/consumer/partitions/tracker.js';
-import type { Layout } from '../../src/protocol/batcherId.js';
+import type { Layout } from '../../src/protocol/layout.js';
 import type { RecordSource } from '../../src/protocol/record.js';
 
 export const LAYOUT: Layout = { batchers: 8, keyFunction: 'key' };

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { useSharedStack } from '../support/useStack.js';
-import { BATCHER } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 
 const stack = useSharedStack();
 let fixture: Fixture;

@@ -1,6 +1,6 @@
 import crc32 from 'crc-32';
 import { expect, it } from 'vitest';
-import { BATCHER } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 import { CHUNK_FORMAT } from '../../src/protocol/chunk.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';

@@ -1,7 +1,7 @@
 import { parse, stringify } from 'yaml';
 import { expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.js';
-import { BATCHER } from '../../src/protocol/batcherId.js';
+import { BATCHER } from '../../src/protocol/batcher.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';

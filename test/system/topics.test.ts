@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import type { BatcherStatus } from '../../src/protocol/batcher.js';
-import { BATCHER, batcherWorkflowId, batcherWorkflowIds } from '../../src/protocol/batcherId.js';
+import { type BatcherStatus, BATCHER } from '../../src/protocol/batcher.js';
+import { batcherWorkflowId, batcherWorkflowIds } from '../../src/protocol/batcherId.js';
 import { murmur2 } from '../../src/lib/murmur2.js';
 import { atTestEnd, itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';

@@ -6,8 +6,7 @@ import { DefaultLogger, Runtime, Worker, type InjectedSinks } from '@temporalio/
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { timeSkippingServerPath } from '../../stack/native/testServer.js';
-import { BATCHER } from '../../src/protocol/batcherId.js';
-import type { BatcherInput, BatcherStatus } from '../../src/protocol/batcher.js';
+import { BATCHER, type BatcherInput, type BatcherStatus } from '../../src/protocol/batcher.js';
 import { encodeChunk } from '../../src/codecs/chunkCodec.js';
 import { decodeRequest } from '../../src/codecs/requestCodec.js';
 import { REQUEST_FORMAT } from '../../src/protocol/request.js';

@@ -11,8 +11,7 @@ import { createActivities } from '../../src/activities/index.js';
 import { RunHistories } from '../../src/temporal/runHistories.js';
 import { signalRequester } from '../../src/temporal/signalRequester.js';
 import type { Publisher } from '../../src/kafka/publisher.js';
-import { BATCHER } from '../../src/protocol/batcherId.js';
-import type { BatcherStatus } from '../../src/protocol/batcher.js';
+import { BATCHER, type BatcherStatus } from '../../src/protocol/batcher.js';
 import type { BatchSpec } from '../../src/protocol/flush.js';
 import {
   REQUEST_FORMAT,

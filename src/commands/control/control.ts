@@ -4,8 +4,7 @@ import Table from 'cli-table3';
 import { loadConfig } from '../../config/load.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
-import type { BatcherStatus, ControlAction, ControlRequest } from '../../protocol/batcher.js';
-import { BATCHER } from '../../protocol/batcherId.js';
+import { type BatcherStatus, type ControlAction, type ControlRequest, BATCHER } from '../../protocol/batcher.js';
 import {
   earlierTargets,
   mustNameBatchers,

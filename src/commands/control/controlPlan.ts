@@ -1,6 +1,7 @@
 import type { PipelineConfig } from '../../config/config.js';
 import type { BatcherStatus, ControlAction } from '../../protocol/batcher.js';
-import { batcherWorkflowIds, isSameLayout, type Layout } from '../../protocol/batcherId.js';
+import { batcherWorkflowIds } from '../../protocol/batcherId.js';
+import { isSameLayout, type Layout } from '../../protocol/layout.js';
 import { UsageError } from '../../lib/usageError.js';
 import { pipelineNamed } from '../shared/chosen.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';

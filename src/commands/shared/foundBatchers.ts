@@ -3,7 +3,8 @@ import type { RunHistories, AcceptedRecords } from '../../temporal/runHistories.
 import type { PipelineConfig } from '../../config/config.js';
 import { listLayouts } from '../../temporal/batcherRuns.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
-import { batcherWorkflowIds, isSameLayout, type Layout } from '../../protocol/batcherId.js';
+import { batcherWorkflowIds } from '../../protocol/batcherId.js';
+import { isSameLayout, type Layout } from '../../protocol/layout.js';
 import { isNotFound } from '../../temporal/errors.js';
 
 /** A batcher that was started, with its latest run. */

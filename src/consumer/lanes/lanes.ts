@@ -1,5 +1,5 @@
 import type { PipelineConfig, SignalLimits } from '../../config/config.js';
-import type { Layout } from '../../protocol/batcherId.js';
+import type { Layout } from '../../protocol/layout.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';

@@ -1,7 +1,7 @@
 import type { PipelineConfig } from '../../config/config.js';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
-import { layoutName, type Layout } from '../../protocol/batcherId.js';
+import { layoutName, type Layout } from '../../protocol/layout.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import { encodeChunk } from '../../codecs/chunkCodec.js';
 import { hasOwnTaskQueue } from '../../protocol/installation.js';

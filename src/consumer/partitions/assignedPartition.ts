@@ -1,5 +1,5 @@
 import { NOT_AUTHORIZED, NOT_READABLE } from '../../kafka/errorType.js';
-import type { Layout } from '../../protocol/batcherId.js';
+import type { Layout } from '../../protocol/layout.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
 import type { Comparison } from './partitionStarts.js';

@@ -1,4 +1,4 @@
-import { layoutName, parseLayoutName, type Layout } from '../../protocol/batcherId.js';
+import { layoutName, parseLayoutName, type Layout } from '../../protocol/layout.js';
 
 /**
  * The metadata of a commit: `ktb1;epoch;layout;cluster id`, and `;closing` or `;fill=OFFSET` if the partition is

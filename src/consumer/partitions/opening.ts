@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NoAnswer } from '../../kafka/admin.js';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
-import type { Layout } from '../../protocol/batcherId.js';
+import type { Layout } from '../../protocol/layout.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';

@@ -5,7 +5,7 @@ import { groupBy } from '../../lib/groupBy.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
 import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js';
-import type { Layout } from '../../protocol/batcherId.js';
+import type { Layout } from '../../protocol/layout.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 import { LogComparison, type LogVerdict } from './logComparison.js';

@@ -3,7 +3,7 @@ import type { PipelineConfig } from '../../config/config.js';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { Turns } from '../../lib/turns.js';
-import { layoutName, type Layout } from '../../protocol/batcherId.js';
+import { layoutName, type Layout } from '../../protocol/layout.js';
 import { partitionName, type RecordSource } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';

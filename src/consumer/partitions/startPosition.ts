@@ -1,7 +1,7 @@
 import type { StartFrom } from '../../config/config.js';
 import type { GroupOffsets } from '../../kafka/offsets.js';
 import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js';
-import { isSameLayout, type Layout } from '../../protocol/batcherId.js';
+import { isSameLayout, type Layout } from '../../protocol/layout.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
 import { hasReadOtherTopic } from './epoch.js';

@@ -1,4 +1,4 @@
-import type { Layout } from '../../protocol/batcherId.js';
+import type { Layout } from '../../protocol/layout.js';
 import type { RecordSource } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
 

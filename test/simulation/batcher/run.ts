@@ -1,8 +1,7 @@
-import type { BatcherInput } from '../../../src/protocol/batcher.js';
+import { type BatcherInput, BATCHER } from '../../../src/protocol/batcher.js';
 import type { InheritedBatch, FlushOutcome } from '../../../src/protocol/leftover.js';
 import type { Inheritance } from '../../../src/protocol/inheritance.js';
 import { openEnvelope, repeatedBatch, type BatchSpec, type RejectionSpec } from '../../../src/protocol/flush.js';
-import { BATCHER } from '../../../src/protocol/batcherId.js';
 import type { RowRequest, Unconfirmed } from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import type { HistoryView } from '../../../src/workflows/continuation.js';

@@ -1,6 +1,5 @@
 import { RunHistories } from '../../../src/temporal/runHistories.js';
-import { BATCHER_FORMAT, type BatcherInput, type ControlAction } from '../../../src/protocol/batcher.js';
-import { BATCHER } from '../../../src/protocol/batcherId.js';
+import { BATCHER_FORMAT, type BatcherInput, type ControlAction, BATCHER } from '../../../src/protocol/batcher.js';
 import { sealEnvelope } from '../../../src/protocol/flush.js';
 import {
   CONFIRMATION_FORMAT,

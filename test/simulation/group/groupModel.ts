@@ -15,7 +15,7 @@ import {
 } from '../../../src/consumer/partitions/startPosition.js';
 import { PartitionTracker, type ReadingPlan } from '../../../src/consumer/partitions/tracker.js';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
-import { layoutName, type Layout } from '../../../src/protocol/batcherId.js';
+import { layoutName, type Layout } from '../../../src/protocol/layout.js';
 import type { BatchSpec } from '../../../src/protocol/flush.js';
 import { decodeChunk, encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
 import type { KafkaRecord } from '../../../src/protocol/record.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
-import type { KeyFunction } from '../../../src/protocol/batcherId.js';
+import type { KeyFunction } from '../../../src/protocol/layout.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../../../src/protocol/recordLimit.js';
 import { murmur2 } from '../../../src/lib/murmur2.js';
 import { record } from '../../support/records.js';

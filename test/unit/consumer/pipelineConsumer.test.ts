@@ -13,7 +13,7 @@ import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
 import { PARTITION_ERROR, type PartitionErrorHandler } from '../../../src/kafka/kafkajs/partitionErrors.js';
 import { UnreadableBatchError } from '../../../src/kafka/kafkajs/recordSet.js';
-import type { Layout } from '../../../src/protocol/batcherId.js';
+import type { Layout } from '../../../src/protocol/layout.js';
 import { decodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { NO_HEADERS, partitionName, type TopicPartition } from '../../../src/protocol/record.js';
 import { StateLog } from '../../../src/telemetry/logging.js';

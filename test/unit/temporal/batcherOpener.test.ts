@@ -4,7 +4,7 @@ import type { BatcherClient, SendOutcome } from '../../../src/temporal/batcherCl
 import { BatcherOpener } from '../../../src/temporal/batcherOpener.js';
 import type { HistorySize } from '../../../src/temporal/flowControl.js';
 import { laneIndex } from '../../../src/codecs/laneIndex.js';
-import type { Layout } from '../../../src/protocol/batcherId.js';
+import type { Layout } from '../../../src/protocol/layout.js';
 import { record } from '../../support/records.js';
 
 afterEach(() => void vi.restoreAllMocks());

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { batcherWorkflowId, isKeyFunction } from '../../../src/protocol/batcherId.js';
+import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
+import { isKeyFunction } from '../../../src/protocol/layout.js';
 import { quotedText } from '../../../src/temporal/visibilityQuery.js';
 
 /** Reads a text of a query as Temporal does: a backslash, or a second apostrophe, takes the next character as it is. */

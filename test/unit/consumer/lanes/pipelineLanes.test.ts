@@ -3,7 +3,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../../../src/temporal/batcherClient.js';
 import { PipelineLanes } from '../../../../src/consumer/lanes/pipelineLanes.js';
 import { parseConfig } from '../../../../src/config/load.js';
-import type { Layout } from '../../../../src/protocol/batcherId.js';
+import type { Layout } from '../../../../src/protocol/layout.js';
 import { StateLog } from '../../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../../src/telemetry/metrics.js';
 import { eventually } from '../../../support/eventually.js';

@@ -7,7 +7,7 @@ import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { LogComparison } from '../../../../src/consumer/partitions/logComparison.js';
 import { ReadingPlans } from '../../../../src/consumer/partitions/readingPlans.js';
 import type { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
-import type { Layout } from '../../../../src/protocol/batcherId.js';
+import type { Layout } from '../../../../src/protocol/layout.js';
 import type { RecordSource } from '../../../../src/protocol/record.js';
 import { StateLog } from '../../../../src/telemetry/logging.js';
 import { eventually } from '../../../support/eventually.js';

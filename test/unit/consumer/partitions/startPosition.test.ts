@@ -18,7 +18,7 @@ import {
   type KnownEpoch,
   type PartitionFacts,
 } from '../../../../src/consumer/partitions/startPosition.js';
-import type { Layout } from '../../../../src/protocol/batcherId.js';
+import type { Layout } from '../../../../src/protocol/layout.js';
 import { LAYOUT } from '../../../support/trackers.js';
 
 const metadata = (state: PartitionState = READING, layout: Layout = LAYOUT) =>
