@@ -11,7 +11,9 @@ import { tablesOf } from '../protocol/tables.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka, withTables } from './shared/connections.js';
-import { answerOf, chosenPartitions, parsePosition, pipelineNamed, type LogPosition } from './shared/chosen.js';
+import { chosenPartitions, pipelineNamed } from './shared/chosen.js';
+import { answerOf } from './shared/answer.js';
+import { parsePosition, type LogPosition } from './shared/logPosition.js';
 
 export interface RewindOptions {
   readonly config: string;

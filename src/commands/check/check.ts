@@ -4,7 +4,7 @@ import { filledTables } from '../../config/filledTables.js';
 import { loadConfig } from '../../config/load.js';
 import { ConfigError } from '../../config/problems.js';
 import { inputTopics } from '../../config/topics.js';
-import { answerOf } from '../shared/chosen.js';
+import { answerOf } from '../shared/answer.js';
 import { checkTables } from './checkClickHouse.js';
 import { checkInstallation } from './checkInstallation.js';
 import { checkKafkaTopics, existingTopics } from './checkKafka.js';

@@ -7,7 +7,7 @@ import { judgeGroups } from '../../installation/groupUse.js';
 import { claimerOf, findInstallation, otherInstallation, setName } from '../../installation/installations.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';
-import { answerOf } from '../shared/chosen.js';
+import { answerOf } from '../shared/answer.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { judges, type Finding } from './finding.js';
 

@@ -17,7 +17,7 @@ import {
   type Verdict,
 } from './controlPlan.js';
 import { withTemporal } from '../shared/connections.js';
-import { answerOf } from '../shared/chosen.js';
+import { answerOf } from '../shared/answer.js';
 import { isNotFound } from '../../temporal/errors.js';
 import { layoutsOf } from '../shared/foundBatchers.js';
 import { isOpen } from '../../temporal/openRuns.js';

@@ -4,7 +4,8 @@ import type { PartitionRange } from '../../kafka/readRanges.js';
 import { UsageError } from '../../lib/usageError.js';
 import type { CoverageState } from '../../protocol/batcher.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
-import { chosenPartitions, type LogPosition } from '../shared/chosen.js';
+import { chosenPartitions } from '../shared/chosen.js';
+import type { LogPosition } from '../shared/logPosition.js';
 
 /** A range to compare, and why it begins where it does. */
 export interface ComparedRange extends PartitionRange {

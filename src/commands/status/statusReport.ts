@@ -11,7 +11,7 @@ import { isSameLayout, layoutName, type Layout } from '../../protocol/layout.js'
 import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
 import { kafkaOf } from '../shared/connections.js';
-import { answerOf, type Answer } from '../shared/chosen.js';
+import { answerOf, type Answer } from '../shared/answer.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';
 import { isNotFound } from '../../temporal/errors.js';
 import { isOpen } from '../../temporal/openRuns.js';

@@ -13,18 +13,6 @@ export function backpressureLimits(bufferedBytesMax: number): BackpressureLimits
   return { bufferedBytesMax, laneBytesMax: bufferedBytesMax / 4 };
 }
 
-/** Measures how long a state lasts. Pure. */
-export class Stopwatch {
-  #sinceMs: number | null = null;
-
-  /** @returns the seconds that it has lasted since the last call */
-  update(lasts: boolean, nowMs: number): number {
-    const seconds = this.#sinceMs === null ? 0 : Math.max(0, nowMs - this.#sinceMs) / 1000;
-    this.#sinceMs = lasts ? nowMs : null;
-    return seconds;
-  }
-}
-
 /**
  * Decides which partitions may not be fetched now. A partition is paused if all lanes together are full, or if a lane
  * with records of it is full. It continues at half of that, so that there is still work while the next fetch runs. A

@@ -4,7 +4,8 @@ import type { AssignedPartition } from '../partitions/assignedPartition.js';
 import type { Assignment } from '../partitions/assignment.js';
 import type { Fetching } from '../partitions/fetching.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
-import { backpressureLimits, partitionsToPause, Stopwatch, type BackpressureLimits } from './backpressure.js';
+import { backpressureLimits, partitionsToPause, type BackpressureLimits } from './backpressure.js';
+import { Stopwatch } from './stopwatch.js';
 import type { Lane } from './lane.js';
 import type { PipelineLanes } from './pipelineLanes.js';
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { chooseRanges, oneOfEachPartition, startText } from '../../../../src/commands/reconcile/ranges.js';
 import type { GroupOffsets } from '../../../../src/kafka/offsets.js';
-import type { LogPosition } from '../../../../src/commands/shared/chosen.js';
+import type { LogPosition } from '../../../../src/commands/shared/logPosition.js';
 import { formatUnread } from '../../../../src/consumer/partitions/commitMetadata.js';
 
 const place = { topic: 'a', partition: 0 };

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { backpressureLimits, partitionsToPause, Stopwatch } from '../../../../src/consumer/lanes/backpressure.js';
+import { backpressureLimits, partitionsToPause } from '../../../../src/consumer/lanes/backpressure.js';
 import { Lane } from '../../../../src/consumer/lanes/lane.js';
 import { memoryBytes } from '../../../../src/protocol/recordLimit.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
@@ -61,21 +61,6 @@ it('pauses a partition that has reached the end of its plan, until the next plan
   expect(pausing([ending], lanes(), limits, never).size).toBe(0);
   ending.advanceTo(3);
   expect(pausing([ending], lanes(), limits, never).size).toBe(1);
-});
-
-it('adds up for how long something lasts, and nothing of the time between', () => {
-  const stopwatch = new Stopwatch();
-  const seconds = [
-    [true, 1_000],
-    [true, 1_500],
-    [false, 3_000],
-    [true, 9_000],
-    [false, 9_250],
-    // A clock that was set back.
-    [true, 8_000],
-    [true, 7_000],
-  ] as const;
-  expect(seconds.map(([lasts, nowMs]) => stopwatch.update(lasts, nowMs))).toEqual([0, 0.5, 1.5, 0, 0.25, 0, 0]);
 });
 
 it('counts what small records and their headers take in memory, not what they carry', () => {
