@@ -5,7 +5,7 @@ import type { BatchSpec, Parking } from '../protocol/flush.js';
 import { sourceName, type SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import { onlyTable, tableOf, tableOfRequests } from '../protocol/tables.js';
-import { isSkipped } from './batchRecords.js';
+import { isSkipped } from '../protocol/settings.js';
 
 /** A batch that is being flushed, from this run or a closed one. */
 export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {

@@ -1,9 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { decodeBufferedChunks, sharedSources } from '../codecs/bufferedChunks.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
-import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
+import type { SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
-import type { Destination } from '../protocol/settings.js';
 
 /**
  * Decodes the records of a batch's chunks, in order. All records of a source share one object, by which later steps
@@ -28,10 +27,13 @@ export async function decodeChunks(packed: PackedChunks): Promise<SourcedRecord[
 
 const REQUESTS_AT_ONCE = 100;
 
-/** Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. */
-export function isSkipped(
-  { value, tooLargeBytes }: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
-  { mapping }: Pick<Destination, 'mapping'>,
-): boolean {
-  return mapping.tombstones === 'skip' && value === null && tooLargeBytes === undefined;
+/** Divides a list into requests of workflows and records of Kafka, each in order. */
+export function divideRequests<T extends SourcedRecord>(
+  items: readonly T[],
+): [requests: readonly T[], records: readonly T[]] {
+  if (!items.some(({ source }) => isRequestSource(source))) return [[], items];
+  return [
+    items.filter(({ source }) => isRequestSource(source)),
+    items.filter(({ source }) => !isRequestSource(source)),
+  ];
 }

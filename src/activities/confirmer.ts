@@ -1,7 +1,5 @@
 import type { AckStatus } from '../protocol/ack.js';
-import type { SourcedRecord } from '../protocol/record.js';
 import {
-  isRequestSource,
   UNCONFIRMED_MAX,
   type DeliverConfirmation,
   type DeliveryOutcome,
@@ -78,15 +76,4 @@ export class Confirmer {
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, unconfirmed.length) }, deliverOnes));
     return failed.slice(-UNCONFIRMED_MAX);
   }
-}
-
-/** Divides a list into requests of workflows and records of Kafka, each in order. */
-export function divideRequests<T extends SourcedRecord>(
-  items: readonly T[],
-): [requests: readonly T[], records: readonly T[]] {
-  if (!items.some(({ source }) => isRequestSource(source))) return [[], items];
-  return [
-    items.filter(({ source }) => isRequestSource(source)),
-    items.filter(({ source }) => !isRequestSource(source)),
-  ];
 }

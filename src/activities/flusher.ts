@@ -7,7 +7,7 @@ import type { SourcedRecord } from '../protocol/record.js';
 import type { Answers } from './answers.js';
 import type { Attempt } from './attempt.js';
 import { withoutSkipped, type Batch } from './batch.js';
-import { divideRequests } from './confirmer.js';
+import { divideRequests } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { acknowledgedBefore, insertedOf } from './doneTables.js';
 import type { BatchMemos } from './memos.js';

@@ -3,7 +3,7 @@ import { publishDeadLetters } from '../kafka/deadLetters.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Answers } from './answers.js';
 import type { Attempts } from './attempts.js';
-import { divideRequests } from './confirmer.js';
+import { divideRequests } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
 import { timed } from './timed.js';

@@ -6,7 +6,7 @@ import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
 import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
-import { topicsOf } from '../daemon/startUpChecks.js';
+import { neededTopics } from '../config/topics.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { topicTrouble, type KafkaAdmin } from '../kafka/admin.js';
@@ -60,7 +60,7 @@ export async function setup(options: SetupOptions): Promise<void> {
 /** @returns the topics that could not be created, and why */
 async function setUpTopics(admin: KafkaAdmin, config: Config, { dryRun, partitions }: SetupOptions): Promise<string[]> {
   const problems: string[] = [];
-  const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
+  const wanted = [...new Set(config.pipelines.flatMap(neededTopics))];
   const existing = await admin.describeTopics(wanted);
   for (const topic of wanted) {
     const trouble = topicTrouble(existing, topic);

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { batchesOfRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
-import { isSkipped } from '../activities/batchRecords.js';
+import { isSkipped } from '../protocol/settings.js';
 import type { RowsOfRecord } from '../clickhouse/lookUps.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { createTemporalClient } from '../temporal/connect.js';

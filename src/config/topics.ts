@@ -1,3 +1,5 @@
+import type { Destination } from '../protocol/settings.js';
+
 /** The input topics in the configuration: names, and patterns between slashes. */
 export interface TopicChoice {
   readonly topics: readonly string[];
@@ -45,4 +47,19 @@ export function isInputTopic({ topics, topicPatterns, ownTopics }: TopicChoice, 
 export function inputTopics(choice: TopicChoice, existing: Iterable<string>): string[] {
   const matching = [...existing].filter((topic) => isInputTopic(choice, topic));
   return [...new Set([...choice.topics, ...matching])].sort();
+}
+
+/** What names topics that have to exist. */
+interface NeededTopics {
+  readonly topics: readonly string[];
+  readonly settings: { readonly destination: Pick<Destination, 'reply' | 'deadLetterTopic'> };
+}
+
+/** The input, reply and dead-letter topics that a pipeline needs. */
+export function neededTopics({ topics, settings: { destination } }: NeededTopics): string[] {
+  return [
+    ...topics,
+    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
+    destination.deadLetterTopic,
+  ];
 }

@@ -6,6 +6,7 @@ import { InsertError } from '../clickhouse/insertErrors.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { filledTables, type FilledTable } from '../config/filledTables.js';
+import { neededTopics } from '../config/topics.js';
 import { GRPC_STATUS } from '../temporal/grpcStatus.js';
 import { NO_LEADER, topicTrouble, type ClusterFacts, type KafkaAdmin } from '../kafka/admin.js';
 import { messageLimits } from '../kafka/messageLimits.js';
@@ -29,7 +30,7 @@ import type { Logger } from '../telemetry/logging.js';
  */
 export async function checkKafka(admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>, config: Config): Promise<void> {
   await reachKafka(admin, config.kafka);
-  const wanted = [...new Set(config.pipelines.flatMap(topicsOf))];
+  const wanted = [...new Set(config.pipelines.flatMap(neededTopics))];
   let existing: ClusterFacts;
   try {
     existing = await admin.describeTopics(wanted);
@@ -69,7 +70,7 @@ function topicProblems(existing: ClusterFacts, lacking: readonly string[]): stri
  */
 function canRead(pipeline: PipelineConfig, lacking: readonly string[]): boolean {
   const { topics, topicPatterns } = pipeline;
-  const outputs = topicsOf(pipeline).filter((topic) => !topics.includes(topic));
+  const outputs = neededTopics(pipeline).filter((topic) => !topics.includes(topic));
   if (outputs.some((topic) => lacking.includes(topic))) return false;
   return topicPatterns.length > 0 || topics.some((topic) => !lacking.includes(topic));
 }
@@ -81,15 +82,6 @@ function mustHaveLeaders({ topics }: ClusterFacts): void {
   );
   if (leaderless.length > 0)
     throw new PartialProblem(leaderless.map((name) => `Kafka cannot serve ${name}: ${NO_LEADER}`).join('; '));
-}
-
-/** The input, reply and dead-letter topics that a pipeline needs. */
-export function topicsOf({ topics, settings: { destination } }: PipelineConfig): string[] {
-  return [
-    ...topics,
-    ...(destination.reply === undefined ? [] : [destination.reply.topic]),
-    destination.deadLetterTopic,
-  ];
 }
 
 /** Temporal answers and has the namespace. */

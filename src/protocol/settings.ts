@@ -1,4 +1,5 @@
 import type { Installation } from './installation.js';
+import type { KafkaRecord } from './record.js';
 
 /**
  * What a batcher needs to know about its pipeline. It travels with the first chunk of each lane and is kept in the
@@ -76,6 +77,14 @@ export interface Mapping {
   readonly unknownFields: 'ignore' | 'reject';
   /** What happens to records without a value. */
   readonly tombstones: 'reject' | 'skip' | 'insert';
+}
+
+/** Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. */
+export function isSkipped(
+  { value, tooLargeBytes }: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
+  { mapping }: Pick<Destination, 'mapping'>,
+): boolean {
+  return mapping.tombstones === 'skip' && value === null && tooLargeBytes === undefined;
 }
 
 /** Where acknowledgements go, and which headers they copy. */

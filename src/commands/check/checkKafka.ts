@@ -1,6 +1,5 @@
 import type { Config, PipelineConfig } from '../../config/config.js';
-import { inputTopics } from '../../config/topics.js';
-import { topicsOf } from '../../daemon/startUpChecks.js';
+import { inputTopics, neededTopics } from '../../config/topics.js';
 import { topicTrouble, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
 import { isRefusal } from '../../kafka/refusal.js';
@@ -34,7 +33,7 @@ async function topicFacts(
   pipelines: readonly PipelineConfig[],
 ): Promise<ReadonlyMap<string, TopicFacts>> {
   const wanted = await Promise.all(
-    pipelines.map(async (pipeline) => [...topicsOf(pipeline), ...(await findInputTopics(admin, pipeline))]),
+    pipelines.map(async (pipeline) => [...neededTopics(pipeline), ...(await findInputTopics(admin, pipeline))]),
   );
   const found = await admin.describeTopics(wanted.flat());
   const topics = [...found.topics].filter(([name]) => topicTrouble(found, name) === null);

@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
-import { isSkipped } from '../../activities/batchRecords.js';
+import { isSkipped } from '../../protocol/settings.js';
 import { inParts } from '../../clickhouse/inParts.js';
 import { missingColumns } from '../../clickhouse/identityColumns.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';

@@ -4,11 +4,11 @@ import { REJECTION_CODES } from '../../protocol/ack.js';
 import { identityName, type RecordPlace } from '../../protocol/record.js';
 import { decodeRejected, type RejectedRecord } from '../../codecs/rejectionCodec.js';
 import type { InsertOutcome } from '../../protocol/flush.js';
-import type { Destination } from '../../protocol/settings.js';
+import { type Destination, isSkipped } from '../../protocol/settings.js';
 import { tableOf } from '../../protocol/tables.js';
 import { batchId } from '../../workflows/batchPlanning.js';
 import { identityToken } from '../../clickhouse/batchRows.js';
-import { decodeChunks, isSkipped } from '../../activities/batchRecords.js';
+import { decodeChunks } from '../../activities/batchRecords.js';
 import { divideChunks } from '../../activities/unpack.js';
 import type { RunHistories } from '../../temporal/runHistories.js';
 
