@@ -147,8 +147,8 @@ function failureOf({ kind, message }: InsertError): ApplicationFailure {
 }
 
 /** Notes a failed insert for the next attempt, on whatever worker. Without the note the time would start again. */
-async function noteFailure({ kind, answered, mayBeOutage }: InsertError, attempt: Attempt): Promise<void> {
-  const note = kind === 'structural' || !answered || mayBeOutage ? noteOutage : noteRefusal;
+async function noteFailure({ kind, answered, mayBeOfMachine }: InsertError, attempt: Attempt): Promise<void> {
+  const note = kind === 'structural' || !answered || mayBeOfMachine ? noteOutage : noteRefusal;
   await attempt.note(note(attempt.notes, Date.now())).catch(() => undefined);
 }
 

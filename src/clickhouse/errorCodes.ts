@@ -3,9 +3,8 @@
  * ClickHouse, and a test compares them with a running engine. Which code an insert in a JSON format gives was tried out
  * on ClickHouse 26.7.
  *
- * A code that the value of one row can cause must be neither structural nor transient, unless it is in VALUE_CODES or
- * COST_CODES. Otherwise that row would hold its batch for ever. If such a code can also be an outage, it stays unknown:
- * a row is rejected for it only if it is refused alone and the table takes others.
+ * A code that the value of one row can cause must be neither structural nor transient, unless it is in VALUE_CODES,
+ * COST_CODES or SOURCE_CODES. Otherwise that row would hold its batch for ever.
  */
 
 /* Codes with a meaning of their own, as texts, like the client gives them. */
@@ -200,7 +199,7 @@ export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
 export const VALUE_CODES: ReadonlySet<string> = new Set(['36', '43', '44', '48', '50', '62']);
 
 /**
- * Load, limits, network, replication, and storage that is somewhere else. The first ones are those that ClickHouse's own
+ * Load, limits, network, replication, and storage or a dictionary's source that is somewhere else. The first ones are those that ClickHouse's own
  * Kafka Connect sink repeats (`Utils.java` of clickhouse-kafka-connect), without READONLY, which a person has to change.
  */
 export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
@@ -219,6 +218,7 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
   425: 'SYSTEM_ERROR',
   999: 'KEEPER_EXCEPTION',
   23: 'CANNOT_READ_FROM_ISTREAM',
+  86: 'RECEIVED_ERROR_FROM_REMOTE_IO_SERVER',
   95: 'CANNOT_READ_FROM_SOCKET',
   96: 'CANNOT_WRITE_TO_SOCKET',
   99: 'UNKNOWN_PACKET_FROM_CLIENT',
@@ -272,9 +272,12 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
   463: 'CANNOT_FCNTL',
   468: 'CANNOT_PTHREAD_ATTR',
   473: 'DEADLOCK_AVOIDED',
+  484: 'INTERNAL_REDIS_ERROR',
   499: 'S3_ERROR',
   500: 'AZURE_BLOB_STORAGE_ERROR',
+  510: 'CACHE_DICTIONARY_UPDATE_FAIL',
   519: 'NO_REMOTE_SHARD_AVAILABLE',
+  528: 'CASSANDRA_INTERNAL_ERROR',
   529: 'NOT_A_LEADER',
   532: 'LDAP_ERROR',
   568: 'RAFT_ERROR',
@@ -284,6 +287,8 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
   576: 'KERBEROS_ERROR',
   587: 'CONCURRENT_ACCESS_NOT_SUPPORTED',
   593: 'ZERO_COPY_REPLICATION_ERROR',
+  614: 'POSTGRESQL_CONNECTION_FAILURE',
+  634: 'MONGODB_ERROR',
   635: 'CANNOT_POLL',
   640: 'NO_HIVEMETASTORE',
   649: 'INVALID_TRANSACTION',
@@ -331,16 +336,27 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
 export const COST_CODES: ReadonlySet<string> = new Set(['159', '160', '173', '241']);
 
 /**
- * Errors of libraries (`POCO_EXCEPTION`, `STD_EXCEPTION`, `UNKNOWN_EXCEPTION`). The reason is a value that a library
- * cannot take, or the machine: 1001, for example, also means a disk without inodes.
- */
-export const LIBRARY_CODES: ReadonlySet<string> = new Set(['1000', '1001', '1002']);
-
-/**
- * A source of a dictionary has refused: an HTTP server, Redis, Cassandra, PostgreSQL or MongoDB, or any of them for a
- * dictionary that is a cache. The reason is one row's key, or the source is away.
+ * Transient codes with which the source of a dictionary, or of what a view reads, refuses: an HTTP server, Redis,
+ * Cassandra, PostgreSQL or MongoDB, or any of them for a dictionary that is a cache. The source is away, or the reason
+ * is one row's key.
  */
 export const SOURCE_CODES: ReadonlySet<string> = new Set(['86', '484', '510', '528', '614', '634']);
+
+/**
+ * Errors of libraries. The reason is a value that a library cannot take, or the machine: 1001, for example, also means
+ * a disk without inodes.
+ */
+export const LIBRARY_CODES: Readonly<Record<number, string>> = {
+  1000: 'POCO_EXCEPTION',
+  1001: 'STD_EXCEPTION',
+  1002: 'UNKNOWN_EXCEPTION',
+};
+
+/**
+ * Other codes that stay unknown although they have a name here. LIMIT_EXCEEDED is a limit of one value, such as the pairs that
+ * ClickHouse extracts from a text.
+ */
+export const UNKNOWN_CODES: Readonly<Record<number, string>> = { 290: 'LIMIT_EXCEEDED', ...LIBRARY_CODES };
 
 /** Limits of one insert, whatever its rows are. */
 export const OVERSIZED_CODES: Readonly<Record<number, string>> = {

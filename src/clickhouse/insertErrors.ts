@@ -9,6 +9,7 @@ import {
   SOURCE_CODES,
   STRUCTURAL_CODES,
   TRANSIENT_CODES,
+  UNKNOWN_CODES,
   VALUE_CODES,
 } from './errorCodes.js';
 
@@ -21,7 +22,7 @@ import {
  *   those only if an insert without rows succeeds, and the table takes other rows.
  * - `oversized`: the insert is over a limit that a smaller insert may keep. It is halved.
  * - `transient`: it may pass by itself. The batch is held and tried again.
- * - `unknown`: the code is in none of the tables of `errorCodes.ts`. A row is rejected for it only if the table takes others.
+ * - `unknown`: the code is in none of the other tables of `errorCodes.ts`. A row is rejected for it only if the table takes others.
  */
 export type InsertErrorKind = 'data' | 'structural' | 'oversized' | 'transient' | 'unknown';
 
@@ -60,26 +61,26 @@ export class InsertError extends Error {
   }
 
   /**
-   * Whether a single row can be the reason: its value, its cost, or something in it that a proxy refuses. A full disk,
-   * for example, is never a row's fault.
+   * Whether a single row can be the reason: its value, its cost, a key that the source of a dictionary refuses, or
+   * something that a proxy refuses. A full disk, for example, is never a row's fault.
    */
   get mayBeOfRow(): boolean {
     if (this.mayBeOfValue || this.kind === 'oversized') return true;
-    if (COST_CODES.has(this.code)) return true;
+    if (COST_CODES.has(this.code) || this.#isOfSource) return true;
     return !this.isOfClickHouse && (this.kind === 'transient' || this.code === 'http_403');
   }
 
-  /** Whether the disk can be the reason although the code does not say so. */
-  get mayBeOfDisk(): boolean {
-    return LIBRARY_CODES.has(this.code);
+  /**
+   * Whether the machine, such as its disk, can be the reason although the code does not say so. Then a row must not be
+   * blamed only because the error lasts long.
+   */
+  get mayBeOfMachine(): boolean {
+    return isOfLibrary(this.code) && !this.#isOfSource;
   }
 
-  /**
-   * Whether the machine, or the source of a dictionary, can be the reason although the code does not say so. Then a row
-   * must not be blamed only because the error lasts long.
-   */
-  get mayBeOutage(): boolean {
-    return this.mayBeOfDisk || SOURCE_CODES.has(this.code);
+  /** Whether a source that a dictionary or a view reads has refused, or is away. */
+  get #isOfSource(): boolean {
+    return SOURCE_CODES.has(this.code) || (isOfLibrary(this.code) && this.kind === 'transient');
   }
 
   /** Whether ClickHouse itself has answered. */
@@ -106,6 +107,13 @@ const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly
 };
 
 /**
+ * What a library says if a server that a dictionary or a view reads does not answer: Redis, for example, if nothing
+ * listens there (`Connection refused`), and MongoDB (`No suitable servers found`).
+ */
+const SOURCE_IS_AWAY =
+  /connection (?:refused|reset)|no suitable servers|host not found|no route to host|net ?exception|timed? ?out|timeout/i;
+
+/**
  * Find in a message the column and the row at which ClickHouse gave up. (Row numbers count from 1 and are right only
  * without parallel parsing, ClickHouse#34203.) The message quotes rows, and a row may contain the same words. So a
  * column counts only if the table has it, and a row's number is only a hint.
@@ -123,14 +131,15 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<s
   if (error instanceof InsertError) return error;
   if (!(error instanceof ClickHouseError)) return unanswered(error);
   const code = Number(error.code);
-  const name = DATA_CODES[code] ?? STRUCTURAL_CODES[code] ?? OVERSIZED_CODES[code] ?? TRANSIENT_CODES[code];
+  const name =
+    DATA_CODES[code] ?? STRUCTURAL_CODES[code] ?? OVERSIZED_CODES[code] ?? TRANSIENT_CODES[code] ?? UNKNOWN_CODES[code];
   const oversized = OVERSIZED_WORDS[code];
   const isOversized = code in OVERSIZED_CODES || oversized?.says.test(error.message) === true;
   const setting = refusedSetting(code, error.message);
   const column = [...error.message.matchAll(COLUMN)].at(-1)?.[1];
   const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
   const type = column === undefined ? undefined : columns?.get(column);
-  const kind = kindOf(code);
+  const kind = kindOf(code, error.message);
   // Functions that read the state of an aggregation fail with codes of every kind.
   const isOfState = kind !== 'transient' && type !== undefined && /\bAggregateFunction\(/.test(type);
   return new InsertError(isOversized ? 'oversized' : isOfState ? 'data' : kind, {
@@ -173,10 +182,15 @@ function unanswered(error: unknown): InsertError {
   return new InsertError('transient', { code, message, cause: error, answered: false });
 }
 
-function kindOf(code: number): InsertErrorKind {
+function kindOf(code: number, message: string): InsertErrorKind {
   if (code in DATA_CODES) return 'data';
   if (code in STRUCTURAL_CODES) return 'structural';
+  if (code in LIBRARY_CODES && SOURCE_IS_AWAY.test(message)) return 'transient';
   return code in TRANSIENT_CODES ? 'transient' : 'unknown';
+}
+
+function isOfLibrary(code: string): boolean {
+  return Object.hasOwn(LIBRARY_CODES, code);
 }
 
 /** What HTTP statuses of a proxy before ClickHouse mean for an insert. All others may pass by themselves. */

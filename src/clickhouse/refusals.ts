@@ -139,7 +139,7 @@ export class Refusals {
     const { error } = first.reason;
     mustBeOfRows(refused, areMany);
     // For a structural or a transient error, only other rows can show that the table is not the reason.
-    const isItsOwn = (error.kind === 'unknown' && !error.mayBeOutage) || error.kind === 'oversized';
+    const isItsOwn = (error.kind === 'unknown' && !error.mayBeOfMachine) || error.kind === 'oversized';
     const mayBeAlone = this.#options.overdue && refused.length === 1 && isItsOwn;
     const sinceMs = error.kind === 'oversized' ? this.#tooLargeSinceMs : this.#refusedSinceMs;
     if (!areMany && !mayBeAlone && !(await this.#othersGoIn(sinceMs ?? Infinity))) throw error;

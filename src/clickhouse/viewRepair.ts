@@ -162,7 +162,7 @@ export class ViewRepair {
       try {
         await this.#sender.send(rows);
         // The disk of a view's table may have refused, after it had noted the token.
-        if (refusal?.mayBeOfDisk === true)
+        if (refusal?.mayBeOfMachine === true)
           this.#miss(rows.length, `a view may have dropped them as known, and lost them before: ${refusal.message}`);
         return;
       } catch (again) {

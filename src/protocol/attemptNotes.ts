@@ -108,8 +108,8 @@ export function noteRefusal(notes: AttemptNotes, nowMs: number): AttemptNotes {
 }
 
 /**
- * Notes an outage. That is one of four things: ClickHouse did not answer, the table is wrong (a structural error), one
- * of ClickHouse's libraries failed, of which the machine may be the reason, or the source of a dictionary failed.
+ * Notes an outage. That is one of three things: ClickHouse did not answer, the table is wrong (a structural error), or
+ * one of ClickHouse's libraries failed, of which the machine may be the reason.
  */
 export function noteOutage({ refusedAtMs: _, ...notes }: AttemptNotes, nowMs: number): AttemptNotes {
   return { ...notes, outageAtMs: nowMs };

@@ -918,11 +918,11 @@ it('an unknown error of a row that is alone holds it, until another row is taken
 /** Errors that can be anybody's fault, and then those that no row can be the reason of. */
 const ofSomebody = [
   unknown,
-  // A disk without inodes gives 1001, a dictionary’s server that is away 86.
-  new InsertError('unknown', { code: '86', message: '' }),
+  // A disk without inodes gives this.
   new InsertError('unknown', { code: '1001', message: '' }),
   new InsertError('structural', { code: '36', message: '' }),
-  ...['159', '241'].map((code) => new InsertError('transient', { code, message: '' })),
+  // A dictionary’s server that is away gives 86 and 510.
+  ...['86', '159', '241', '510'].map((code) => new InsertError('transient', { code, message: '' })),
 ];
 const ofNoRow = [
   ...['60', '74', '75', '76', '164', '243', '497'].map((code) => new InsertError('structural', { code, message: '' })),
@@ -971,6 +971,25 @@ it('a transient error of a batch of one record holds it, however long it lasts, 
   };
   const options = { tables: refusingOdd(table, slow), repeated: true, overdue: true, pause };
   expect(offsetsOf((await insert(table, ['odd'], options)).rejected)).toEqual([0]);
+});
+
+it('a dictionary’s source that only some rows need, and that is away, rejects none of them until it is overdue, and never many', async () => {
+  const away = new InsertError('transient', { code: '510', message: 'the source is away' });
+  for (const [count, overdue, rejects] of [
+    [3, false, false],
+    [3, true, true],
+    [150, true, false],
+  ] as const) {
+    const table = new FakeTable();
+    const pause = () => {
+      table.takesOthers();
+      return Promise.resolve();
+    };
+    const options = { tables: refusingOdd(table, away), overdue, pause };
+    const inserting = insert(table, [...many(200, 'good'), ...many(count, 'odd')], options);
+    if (rejects) expect((await inserting).rejected).toHaveLength(count);
+    else await expect(inserting).rejects.toBe(away);
+  }
 });
 
 it('a disk that fills up in the middle of a search rejects nothing, whatever went in before and goes in beside', async () => {

@@ -15,7 +15,13 @@ import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/ins
 import { LOOK_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
 import { deniedSystemTables } from '../../src/clickhouse/serverFacts.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
-import { DATA_CODES, OVERSIZED_CODES, STRUCTURAL_CODES, TRANSIENT_CODES } from '../../src/clickhouse/errorCodes.js';
+import {
+  DATA_CODES,
+  OVERSIZED_CODES,
+  STRUCTURAL_CODES,
+  TRANSIENT_CODES,
+  UNKNOWN_CODES,
+} from '../../src/clickhouse/errorCodes.js';
 import { classifyInsertError } from '../../src/clickhouse/insertErrors.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
 import { DEFAULT_MAPPING } from '../support/chunks.js';
@@ -866,12 +872,9 @@ const SOUNDS_LIKE_AN_OUTAGE = new RegExp(
     '_ERROR$|_FAILED$|_FAIL$|FAILURE',
   ].join('|'),
 );
-/** Those that one row's value can cause, too: see the rule in `errorCodes.ts`. */
-const OF_VALUES = `LIMIT_EXCEEDED RECEIVED_ERROR_FROM_REMOTE_IO_SERVER INTERNAL_REDIS_ERROR CACHE_DICTIONARY_UPDATE_FAIL
-  CASSANDRA_INTERNAL_ERROR POSTGRESQL_CONNECTION_FAILURE MONGODB_ERROR`;
-/** Besides these, those that an insert cannot meet, or that can come from a value. */
+/** Those that an insert cannot meet, or that can come from a value. */
 const NO_OUTAGES = new Set(
-  `${OF_VALUES}
+  `LIMIT_EXCEEDED
    EXPECTED_END_OF_FILE TOO_MANY_ARGUMENTS_FOR_FUNCTION TOO_FEW_ARGUMENTS_FOR_FUNCTION TOO_LARGE_SIZE_COMPRESSED
    LOGICAL_ERROR CANNOT_WRITE_AFTER_END_OF_BUFFER TOO_MANY_TEMPORARY_COLUMNS TOO_MANY_TEMPORARY_NON_CONST_COLUMNS
    COLLATION_COMPARISON_FAILED ZLIB_DEFLATE_FAILED INVALID_SESSION_TIMEOUT EXTERNAL_LIBRARY_ERROR
@@ -887,7 +890,7 @@ const NO_OUTAGES = new Set(
 
 describe('errors of the real engine', () => {
   it('have the names that the tables of codes give them', async () => {
-    const codes = { ...DATA_CODES, ...STRUCTURAL_CODES, ...OVERSIZED_CODES, ...TRANSIENT_CODES };
+    const codes = { ...DATA_CODES, ...STRUCTURAL_CODES, ...OVERSIZED_CODES, ...TRANSIENT_CODES, ...UNKNOWN_CODES };
     const rows = await query<{ code: number; name: string }>(
       `SELECT toUInt32(arrayJoin([${Object.keys(codes).join()}])) AS code, errorCodeToName(code) AS name`,
     );
@@ -898,7 +901,7 @@ describe('errors of the real engine', () => {
     const rows = await query<{ code: number; name: string }>(
       `SELECT toUInt32(number) AS code, errorCodeToName(code) AS name FROM numbers(1, 3000) WHERE name != ''`,
     );
-    // What libraries throw has no name that tells: see LIBRARY_CODES.
+    // What libraries throw has no name that tells: see SOURCE_IS_AWAY in insertErrors.ts.
     const unknown = rows.filter(
       ({ code, name }) =>
         classifyInsertError(new ClickHouseError({ code: String(code), type: name, message: '' })).kind === 'unknown',
@@ -961,11 +964,11 @@ describe('errors of the real engine', () => {
     const batch = numbered(20, (offset) => `{"line": "${offset === 7 ? pairs : 'a:1 b:2'}"}`);
     const { rejected } = await attempt(table, batch);
     expect(offsets(rejected)).toEqual([7]);
-    expect(rejected[0]?.rejection.message).toContain('ClickHouse error 290');
+    expect(rejected[0]?.rejection.message).toContain('ClickHouse error 290 (LIMIT_EXCEEDED)');
     expect(await counts(table)).toEqual(once(19));
   });
 
-  it('86 is a row’s: a key that the server of a dictionary refuses', async () => {
+  it('86 is a row’s once it is overdue: a key that the server of a dictionary refuses', async () => {
     const server = createServer((request, response) => {
       const asked: Buffer[] = [];
       request.on('data', (chunk: Buffer) => asked.push(chunk));
@@ -984,10 +987,32 @@ describe('errors of the real engine', () => {
     });
     const table = await createTable(`key String, value String DEFAULT dictGet('${dictionary}', 'value', tuple(key))`);
     const batch = numbered(5, (offset) => `{"key": "${offset === 2 ? 'bad' : `k${offset}`}"}`);
-    const { rejected } = await attempt(table, batch);
+    await expect(attempt(table, batch)).rejects.toMatchObject({ kind: 'transient', code: '86' });
+    const { rejected } = await attempt(table, batch, { repeated: true, overdue: true });
     expect(offsets(rejected)).toEqual([2]);
-    expect(rejected[0]?.rejection.message).toContain('ClickHouse error 86');
+    expect(rejected[0]?.rejection.message).toContain('ClickHouse error 86 (RECEIVED_ERROR_FROM_REMOTE_IO_SERVER)');
     expect(await counts(table)).toEqual(once(4));
+  });
+
+  it.each([
+    ['PostgreSQL', "POSTGRESQL(host '127.0.0.1' port 1 user 'u' password 'p' db 'd' table 't')"],
+    ['Redis', "REDIS(host '127.0.0.1' port 1 storage_type 'simple' db_index 0)"],
+    ['MongoDB', "MONGODB(host '127.0.0.1' port 1 user 'u' password 'p' db 'd' collection 't')"],
+  ])('a source that is away holds the batch, whether some rows need it or a view does: %s', async (_, source) => {
+    const dictionary = `dictionary${++made}`;
+    await client.command({
+      query: `CREATE DICTIONARY ${dictionary} (key UInt64, value String) PRIMARY KEY key SOURCE(${source}) LAYOUT(DIRECT())`,
+    });
+    const value = `dictGet('${dictionary}', 'value', key)`;
+    const needed = await createTable(`key UInt64, value String DEFAULT if(key = 0, '', ${value})`);
+    const some = numbered(20, (offset) => `{"key": ${offset < 17 ? 0 : offset}}`);
+    await expect(attempt(needed, some)).rejects.toMatchObject({ kind: 'transient' });
+    const table = await createTable('key UInt64');
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY key AS SELECT key, ${value} AS value FROM ${table}`,
+    });
+    const batch = numbered(20, (offset) => `{"key": ${offset}}`);
+    await expect(attempt(table, batch)).rejects.toMatchObject({ kind: 'transient' });
   });
 
   it('36, structural by its code, is the fault of as many rows as have such a value', async () => {

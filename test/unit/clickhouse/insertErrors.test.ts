@@ -37,13 +37,29 @@ it('no row is blamed for storage that is away, full or broken, whatever it is', 
   }
 });
 
-it('one row’s value can cause a limit of pairs, or what a dictionary’s source says: neither holds a batch by itself', () => {
-  const judged = (code: number) => {
-    const { kind, mayBeOfRow, mayBeOutage } = classifyInsertError(error(String(code), ''));
-    return [code, kind, mayBeOfRow, mayBeOutage];
+it('a source that is away holds the batch, whoever says so, and one row’s key can still be the reason in the end', () => {
+  const judged = (code: number, message = '') => {
+    const { kind, mayBeOfRow, mayBeOfValue, mayBeOfMachine } = classifyInsertError(error(String(code), message));
+    return [code, kind, mayBeOfRow, mayBeOfValue, mayBeOfMachine];
   };
-  expect(judged(290)).toEqual([290, 'unknown', true, false]);
-  for (const code of [86, 484, 510, 528, 614, 634]) expect(judged(code)).toEqual([code, 'unknown', true, true]);
+  for (const code of [86, 484, 510, 528, 614, 634])
+    expect(judged(code)).toEqual([code, 'transient', true, false, false]);
+  for (const [code, message] of [
+    [1000, 'Poco::Exception. Code: 1000, e.code() = 111, Connection refused: 127.0.0.1:6379'],
+    [1001, 'mongocxx::v_noabi::query_exception: No suitable servers found (`serverSelectionTryOnce` set)'],
+  ] as const)
+    expect(judged(code, message)).toEqual([code, 'transient', true, false, false]);
+  expect(judged(1001, 'std::exception. No space left on device')).toEqual([1001, 'unknown', true, true, true]);
+  expect(judged(290)).toEqual([290, 'unknown', true, true, false]);
+});
+
+it.each([
+  ['86', 'RECEIVED_ERROR_FROM_REMOTE_IO_SERVER'],
+  ['290', 'LIMIT_EXCEEDED'],
+  ['510', 'CACHE_DICTIONARY_UPDATE_FAIL'],
+  ['1001', 'STD_EXCEPTION'],
+])('names error %s, of which a row can be the reason or something else', (code, name) => {
+  expect(classifyInsertError(error(code, '')).message).toBe(`ClickHouse error ${code} (${name})`);
 });
 
 it.each([
