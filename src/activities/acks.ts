@@ -1,5 +1,5 @@
 import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
-import type { Refusal } from '../kafka/messageRefusal.js';
+import type { MessageRefusal } from '../kafka/messageRefusal.js';
 import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../protocol/ack.js';
 import { placeName, type RecordPlace, type RecordSource, type SourcedRecord } from '../protocol/record.js';
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
@@ -52,7 +52,7 @@ const ACK_KEYED = 'ktb.ack.keyed';
  * and the correlation id if that is short. If it was not valid, for example without a key in a compacted topic, it gets
  * another key, and after that loses its headers. Undefined if there is nothing left to try.
  */
-export function amendAck(message: OutgoingMessage, refusal: Refusal): OutgoingMessage | undefined {
+export function amendAck(message: OutgoingMessage, refusal: MessageRefusal): OutgoingMessage | undefined {
   if (refusal === 'record' && !isMarked(message, ACK_KEYED)) return keyedAck(message);
   return isMarked(message, ACK_REDUCED) ? undefined : reducedAck(message);
 }

@@ -6,7 +6,7 @@ import { handshakeProblem } from './tlsHandshake.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
-import { isLoginRefusal } from '../kafka/refusal.js';
+import { isLoginRefusal } from '../kafka/userRefusal.js';
 
 /** kafkajs tries for some 20 s, and says why only then. */
 const KAFKA_WITHIN_MS = 6_000;

@@ -4,7 +4,7 @@ import type { Kafka } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
 import type { GroupMember } from '../kafka/groupMember.js';
 import { describeNoAnswer } from '../kafka/offsets.js';
-import { causeOf, isRefusal } from '../kafka/refusal.js';
+import { causeOf, isUserRefusal } from '../kafka/userRefusal.js';
 import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
 import { partitionName } from '../protocol/record.js';
@@ -120,7 +120,7 @@ export class GroupMembership {
   failed(error: Error, delayMs: number): void {
     const { metrics, logger, stateLog, pipeline } = this.#options;
     const { name } = pipeline;
-    const cause = isRefusal(error) ? 'refused' : 'failed';
+    const cause = isUserRefusal(error) ? 'refused' : 'failed';
     this.#isUnsteady = true;
     metrics.consumerFailures.inc({ pipeline: name, cause });
     metrics.consumerDown.set({ pipeline: name }, 1);

@@ -1,10 +1,10 @@
 import type { Client } from '@temporalio/client';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
-import type { GroupUse, Use } from '../installation/groupUse.js';
+import type { GroupUse, Use } from '../installation/judgeGroups.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { ASSIGNER_NAME } from '../kafka/groupAssigner.js';
-import { isRefusal } from '../kafka/refusal.js';
+import { isUserRefusal } from '../kafka/userRefusal.js';
 import { findBatcherRuns } from '../temporal/batcherRuns.js';
 import { startSettings } from '../temporal/historyEvents.js';
 
@@ -26,7 +26,7 @@ export function createGroupUse(
           return await useOf(pipeline, admin);
         } catch (error) {
           // A worker needs no right to the group.
-          if (isRefusal(error)) return 'unknown';
+          if (isUserRefusal(error)) return 'unknown';
           throw error;
         }
       };

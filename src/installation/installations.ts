@@ -5,7 +5,7 @@ import { ownTaskQueue, type Installation } from '../protocol/installation.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { completeClaim, CLAIM_FORMAT, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
 import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
-import { judgeGroups, type Claimer, type GroupJudgement, type GroupUse } from './groupUse.js';
+import { judgeGroups, type Claimer, type GroupJudgement, type GroupUse } from './judgeGroups.js';
 
 export interface InstallationsOptions {
   readonly config: Pick<Config, 'pipelines' | 'installation'> & { readonly temporal: { readonly taskQueue: string } };

@@ -15,7 +15,7 @@ import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { asBuffer } from '../lib/asBuffer.js';
 import { headersBytes, type OutgoingMessage } from './outgoingMessage.js';
 import type { Publisher } from './publisher.js';
-import type { Refusal } from './messageRefusal.js';
+import type { MessageRefusal } from './messageRefusal.js';
 
 /**
  * Publishes rejected records as they were (value, key, headers), with the reasons in further headers. A dead letter is
@@ -136,7 +136,7 @@ function largestOf(sizes: readonly PartSize[]): PartSize {
   return sizes.reduce((largest, size) => (size[1] > largest[1] ? size : largest));
 }
 
-function amend(letter: Letter, refusal: Refusal): Letter | undefined {
+function amend(letter: Letter, refusal: MessageRefusal): Letter | undefined {
   switch (refusal) {
     case 'size':
       return withoutLargestPart(letter);

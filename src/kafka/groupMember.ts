@@ -1,7 +1,7 @@
 import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { TopicPartition } from '../protocol/record.js';
 import { fencingAssigner } from './fencingAssigner.js';
-import { isRefusal } from './refusal.js';
+import { isUserRefusal } from './userRefusal.js';
 import { FETCH_OPTIONS } from './fetchOptions.js';
 import { asError } from '../lib/asError.js';
 import { retryDelayMs, STEADY_MS } from '../lib/retryDelay.js';
@@ -227,7 +227,7 @@ export class GroupMember {
     clearTimeout(membership.steady);
     membership.steady = undefined;
     membership.failures++;
-    const delayMs = retryDelayMs(membership.failures, isRefusal(error) ? REFUSED : FAILED, this.#random());
+    const delayMs = retryDelayMs(membership.failures, isUserRefusal(error) ? REFUSED : FAILED, this.#random());
     membership.rejoin = setTimeout(() => void this.#enter(membership), delayMs);
     this.#handlers.failed(error, delayMs);
     membership.tried();

@@ -5,10 +5,10 @@ import type { OutgoingMessage } from './outgoingMessage.js';
  * Why a topic refuses one message but may take a changed one. `record`: the message is not valid there, for example
  * without a key in a compacted topic, or by a schema that the broker checks.
  */
-export type Refusal = 'size' | 'record';
+export type MessageRefusal = 'size' | 'record';
 
 /** What is said of a refused message. */
-export const REFUSAL_REASONS: Readonly<Record<Refusal, string>> = {
+export const REFUSAL_REASONS: Readonly<Record<MessageRefusal, string>> = {
   size: 'a message is larger than it takes',
   record: 'a message is not valid there, for instance by a schema that the broker checks',
 };
@@ -17,7 +17,7 @@ export const REFUSAL_REASONS: Readonly<Record<Refusal, string>> = {
  * Which message problem an error means. Null if the request failed for another reason, so that the topic counts as
  * away.
  */
-export function refusalOf(error: unknown, messages: readonly OutgoingMessage[]): Refusal | null {
+export function messageRefusalOf(error: unknown, messages: readonly OutgoingMessage[]): MessageRefusal | null {
   // A record batch can be too large for the topic's messages, or for its segments.
   if (isOfType(error, 'MESSAGE_TOO_LARGE') || isOfType(error, 'RECORD_LIST_TOO_LARGE')) return 'size';
   if (isOfType(error, 'INVALID_RECORD')) return 'record';

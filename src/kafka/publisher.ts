@@ -1,4 +1,4 @@
-import { REFUSAL_REASONS, refusalOf, type Refusal } from './messageRefusal.js';
+import { REFUSAL_REASONS, messageRefusalOf, type MessageRefusal } from './messageRefusal.js';
 import { messageBytes, type OutgoingMessage } from './outgoingMessage.js';
 import { PublishError, TopicProducer, type TopicProducerOptions } from './topicProducer.js';
 
@@ -6,7 +6,7 @@ import { PublishError, TopicProducer, type TopicProducerOptions } from './topicP
  * Gives the message to publish in place of one that a topic refuses. It has to return undefined at last, when there is
  * nothing left to try.
  */
-export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: Refusal) => Sent | undefined;
+export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: MessageRefusal) => Sent | undefined;
 
 /**
  * Bytes of one produce request, at most. kafkajs makes one record batch for each partition in a request. A batch over
@@ -111,7 +111,7 @@ export class Publisher {
       await this.#producerOf(work.topic).send(messages);
       work.taken?.(messages);
     } catch (error) {
-      const refusal = refusalOf(error, messages);
+      const refusal = messageRefusalOf(error, messages);
       if (refusal === null) throw error;
       await this.#sendRefused(work, messages, refusal, error);
     }
@@ -125,7 +125,7 @@ export class Publisher {
   async #sendRefused<Sent extends OutgoingMessage>(
     work: Publishing<Sent>,
     messages: readonly Sent[],
-    refusal: Refusal,
+    refusal: MessageRefusal,
     error: unknown,
   ): Promise<void> {
     const { amend } = work;
@@ -191,7 +191,7 @@ interface Publishing<Sent extends OutgoingMessage> {
 
 interface Hopeless<Sent extends OutgoingMessage = OutgoingMessage> {
   readonly message: Sent;
-  readonly refusal: Refusal;
+  readonly refusal: MessageRefusal;
   readonly error: unknown;
 }
 

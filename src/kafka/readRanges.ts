@@ -7,7 +7,7 @@ import { fromKafkaMessage } from './fromKafka.js';
 import { failureOf, startOf } from './kafkajs/fetchedBatch.js';
 import { UNREADABLE_FETCHES_MAX, UnreadableBatchError } from './kafkajs/recordSet.js';
 import { fetchLogOffsets, offsetsAt } from './offsets.js';
-import { causeOf, isRefusal } from './refusal.js';
+import { causeOf, isUserRefusal } from './userRefusal.js';
 
 /** Offsets of one partition, from `from` up to, but not including, `to`. */
 export interface PartitionRange extends TopicPartition {
@@ -66,7 +66,7 @@ export async function readRanges(
       try {
         await readByConsumer(kafka, admin, groupId, reading, patienceMs);
       } catch (error) {
-        if (isRefusal(error) || reading.silentMs >= patienceMs) throw reading.unfinished(error);
+        if (isUserRefusal(error) || reading.silentMs >= patienceMs) throw reading.unfinished(error);
         await sleep(RETRY_MS);
       }
     }

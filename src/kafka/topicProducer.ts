@@ -3,7 +3,7 @@ import { messageOf } from '../lib/messageOf.js';
 import { NoAnswerError, within } from '../lib/within.js';
 import type { StateLog } from '../telemetry/logging.js';
 import { isUnusableTopic } from './errorType.js';
-import { refusalOf } from './messageRefusal.js';
+import { messageRefusalOf } from './messageRefusal.js';
 import { toMessage, type OutgoingMessage } from './outgoingMessage.js';
 import { sendAll } from './producers.js';
 
@@ -102,7 +102,7 @@ export class TopicProducer {
    * Sends messages in one request. Resolves when all in-sync replicas have them.
    *
    * @throws PublishError if the topic is away
-   * @throws what kafkajs throws if the topic refuses a message, see {@link refusalOf}
+   * @throws what kafkajs throws if the topic refuses a message, see {@link messageRefusalOf}
    */
   async send(messages: readonly OutgoingMessage[]): Promise<void> {
     this.mustBeUp();
@@ -112,7 +112,7 @@ export class TopicProducer {
       this.#takenAtMs = this.#now();
       this.#up();
     } catch (error) {
-      if (refusalOf(error, messages) === null) throw this.#away(error);
+      if (messageRefusalOf(error, messages) === null) throw this.#away(error);
       this.#up();
       throw error;
     } finally {

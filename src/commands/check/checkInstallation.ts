@@ -3,7 +3,7 @@ import { judgeClaim, otherPlace, placeIds, type Claim, type Evidence } from '../
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { createGroupUse } from '../../daemon/groupUse.js';
 import { gatherEvidence } from '../../installation/evidence.js';
-import { judgeGroups } from '../../installation/groupUse.js';
+import { judgeGroups } from '../../installation/judgeGroups.js';
 import { claimerOf, findInstallation, otherInstallation, setName } from '../../installation/installations.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { hasOwnTaskQueue, type Installation } from '../../protocol/installation.js';

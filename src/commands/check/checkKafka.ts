@@ -2,7 +2,7 @@ import type { Config, PipelineConfig } from '../../config/config.js';
 import { inputTopics, neededTopics } from '../../config/topics.js';
 import { topicTrouble, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
-import { isRefusal } from '../../kafka/refusal.js';
+import { isUserRefusal } from '../../kafka/userRefusal.js';
 import { topicConfigs } from '../../kafka/topicConfigs.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { within } from '../../lib/within.js';
@@ -65,7 +65,7 @@ async function topicSettings(admin: KafkaAdmin, name: string): Promise<TopicSett
     const settings = await within(topicConfigs(admin, name, TOPIC_SETTINGS), SETTINGS_TIMEOUT_MS);
     return settings === undefined ? UNKNOWN_SETTINGS : { settings, noSettingsBecause: null };
   } catch (error) {
-    return { settings: null, noSettingsBecause: isRefusal(error) ? null : messageOf(error) };
+    return { settings: null, noSettingsBecause: isUserRefusal(error) ? null : messageOf(error) };
   }
 }
 
@@ -80,7 +80,7 @@ async function checkGroup(admin: KafkaAdmin, groupId: string, topics: string[]):
     const members = groups[0]?.members.length ?? 0;
     return ok(members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);
   } catch (error) {
-    return isRefusal(error)
+    return isUserRefusal(error)
       ? wrong(`may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it')
       : wrong(`does not answer: ${messageOf(error)}`, 'see to its coordinator, and check again');
   }

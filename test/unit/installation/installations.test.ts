@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { completeClaim, EVIDENCE_MAX, judgeClaim, type Claim, type Evidence } from '../../../src/installation/claim.js';
 import type { StoredClaim } from '../../../src/installation/claims.js';
-import type { Use } from '../../../src/installation/groupUse.js';
+import type { Use } from '../../../src/installation/judgeGroups.js';
 import { Installations, OtherInstallationError } from '../../../src/installation/installations.js';
 import { settings } from '../../support/chunks.js';
 

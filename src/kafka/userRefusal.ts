@@ -13,7 +13,7 @@ const TYPES = new Set([
  * Whether Kafka refuses this user. Every other failure may pass by itself: brokers that are away, a missing topic, a
  * coordinator that moves, an error of kafkajs.
  */
-export function isRefusal(error: unknown): boolean {
+export function isUserRefusal(error: unknown): boolean {
   for (let current = error; current instanceof Error; current = current.cause) {
     if (isLoginRefusal(current)) return true;
     if (TYPES.has((current as Error & { type?: string }).type ?? '')) return true;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { internalModule } from '../../../src/kafka/kafkajs/internals.js';
-import { causeOf, isRefusal } from '../../../src/kafka/refusal.js';
+import { causeOf, isUserRefusal } from '../../../src/kafka/userRefusal.js';
 
 const { createErrorFromCode, errorCodes } = internalModule('protocol/error') as {
   createErrorFromCode: (code: number) => Error & { type: string };
@@ -37,7 +37,7 @@ for (const { type, code } of errorCodes) {
     const error = createErrorFromCode(code);
     const wrapped = new kafkajs.KafkaJSNonRetriableError(error, { cause: error });
     const exceeded = new kafkajs.KafkaJSNumberOfRetriesExceeded(error, { retryCount: 1, retryTime: 1 });
-    expect([error, wrapped, exceeded].map(isRefusal)).toEqual([refused, refused, refused]);
+    expect([error, wrapped, exceeded].map(isUserRefusal)).toEqual([refused, refused, refused]);
   });
 }
 
@@ -57,7 +57,7 @@ const OTHERS: readonly (readonly [Error, boolean])[] = [
 
 for (const [error, refused] of OTHERS) {
   it(`${error.name} is ${refused ? 'a refusal' : 'no refusal'}`, () => {
-    expect(isRefusal(error)).toBe(refused);
+    expect(isUserRefusal(error)).toBe(refused);
   });
 }
 
