@@ -26,7 +26,7 @@ import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
-import { unflushedOf } from './shared/unflushedOf.js';
+import { unflushedAt } from './shared/unflushedAt.js';
 import {
   isAcceptedNow,
   isRowOf,
@@ -221,7 +221,7 @@ async function acceptedBy(
     if (batcher === null || epochs.length === 0) continue;
     const { workflowId, runId } = batcher;
     const accepted = { workflowId, runId, layout: layoutName(layout), epochs };
-    found.push({ ...accepted, ...(await unflushedOf(batcher, { place, record, epoch, epochs })) });
+    found.push({ ...accepted, ...(await unflushedAt(batcher, { place, record, epoch, epochs })) });
   }
   return found;
 }

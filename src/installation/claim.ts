@@ -32,7 +32,7 @@ export interface Evidence {
 export const EVIDENCE_MAX = 100;
 
 /** `same`, or why it is another installation, as a part of a sentence: "its Kafka cluster is A, and here it is B". */
-export type Judgement = { readonly same: true } | { readonly same: false; readonly because: string };
+export type ClaimJudgement = { readonly same: true } | { readonly same: false; readonly because: string };
 
 /**
  * Decides whether the installation that asks is the one of a claim. If both have a configured name, the names decide.
@@ -49,7 +49,7 @@ export function judgeClaim(
   configured: string | null,
   evidence: Evidence,
   isOfPipeline: boolean,
-): Judgement {
+): ClaimJudgement {
   const claimed = claim.installation?.name ?? null;
   if (configured !== null && claimed !== null) {
     return configured === claimed ? SAME : other(`the configuration names the installation ${configured}`);
@@ -107,9 +107,9 @@ function databases({ addresses }: Evidence): readonly string[] {
   return addresses.map((address) => address.slice(address.lastIndexOf('/') + 1));
 }
 
-const SAME: Judgement = { same: true };
+const SAME: ClaimJudgement = { same: true };
 
-function other(because: string): Judgement {
+function other(because: string): ClaimJudgement {
   return { same: false, because };
 }
 

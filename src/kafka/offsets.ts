@@ -10,7 +10,7 @@ export interface GroupOffsets extends LogAnswer {
 }
 
 /** The answers about partitions, and which partitions cannot be asked now. */
-export interface Found<Log> {
+export interface FoundLogs<Log> {
   readonly logs: readonly Log[];
   readonly unknown: readonly NoAnswer[];
 }
@@ -20,7 +20,7 @@ export async function findLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
   options: LogOptions = {},
-): Promise<Found<LogAnswer>> {
+): Promise<FoundLogs<LogAnswer>> {
   const answers = await admin.fetchLogs(topics, options);
   return {
     logs: answers.filter((answer): answer is LogAnswer => !('problem' in answer)),
@@ -37,7 +37,7 @@ export async function findGroupOffsets(
   groupId: string,
   topics: readonly string[],
   options: LogOptions = {},
-): Promise<Found<GroupOffsets>> {
+): Promise<FoundLogs<GroupOffsets>> {
   const { logs, unknown } = await findLogOffsets(admin, topics, options);
   const commits = await admin.fetchCommits(groupId, logs);
   const found = logs.map((log): GroupOffsets => {
@@ -49,7 +49,7 @@ export async function findGroupOffsets(
 }
 
 /** The answers about all partitions. @throws Error that names those that cannot be asked */
-export function allOf<Log>({ logs, unknown }: Found<Log>): readonly Log[] {
+export function allLogs<Log>({ logs, unknown }: FoundLogs<Log>): readonly Log[] {
   if (unknown.length > 0) throw new Error(unknown.map(describeNoAnswer).join('; '));
   return logs;
 }
@@ -64,7 +64,7 @@ export async function fetchLogOffsets(
   admin: Pick<KafkaAdmin, 'fetchLogs'>,
   topics: readonly string[],
 ): Promise<readonly LogAnswer[]> {
-  return allOf(await findLogOffsets(admin, topics));
+  return allLogs(await findLogOffsets(admin, topics));
 }
 
 /**

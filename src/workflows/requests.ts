@@ -4,7 +4,7 @@ import type { RequestsState } from '../protocol/batcher.js';
 import type { RequestVerdict, RowRequest } from '../protocol/request.js';
 
 /** Whether a request is new to a batcher. */
-export type Judgement =
+export type RequestJudgement =
   | { readonly type: 'new'; readonly offset: number }
   /** It was accepted before, and its answer is still to come. */
   | { readonly type: 'pending' }
@@ -51,7 +51,7 @@ export class Requests {
   }
 
   /** Accepts a request. A new one gets an offset. */
-  accept(request: Pick<RowRequest, 'requester' | 'id'>, nowMs: number): Judgement {
+  accept(request: Pick<RowRequest, 'requester' | 'id'>, nowMs: number): RequestJudgement {
     const name = nameOf(request);
     const known = this.#offsets.get(name);
     const verdict = known === undefined ? undefined : this.#entries[known - this.#first]?.verdict;

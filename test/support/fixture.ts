@@ -18,7 +18,7 @@ import { eventually } from './eventually.js';
 import type { StackAddresses } from './sharedStack.js';
 import { IDLE_WAIT_MS } from './topicReader.js';
 import { createAdmin, type KafkaAdmin } from '../../src/kafka/admin.js';
-import { allOf, fetchLogOffsets, findGroupOffsets } from '../../src/kafka/offsets.js';
+import { allLogs, fetchLogOffsets, findGroupOffsets } from '../../src/kafka/offsets.js';
 import { registerCodecs } from './kafkajsCodecs.js';
 import { type BatcherStatus, BATCHER } from '../../src/protocol/batcher.js';
 import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
@@ -323,7 +323,7 @@ export class Fixture {
 
   /** Next offset that the group has committed, and the end of the log, per partition. */
   async offsets(): Promise<{ partition: number; committed: number; end: number; metadata: string | null }[]> {
-    const offsets = allOf(await findGroupOffsets(this.admin, `ktb-${this.name}`, [this.topic]));
+    const offsets = allLogs(await findGroupOffsets(this.admin, `ktb-${this.name}`, [this.topic]));
     return offsets.map(({ partition, logEnd, committedOffset, committedMetadata }) => ({
       partition,
       committed: committedOffset ?? -1,

@@ -12,7 +12,7 @@ import {
   planControl,
   targetsOf,
   type Failing,
-  type Found,
+  type TargetState,
   type Target,
   type Verdict,
 } from './controlPlan.js';
@@ -86,7 +86,7 @@ export async function tell(
  * The run is described again after the query. The race: a batch that has failed succeeds in between, and the next one
  * begins. The other way round, the next one would be taken for the one that has failed, and would be given up.
  */
-async function find(client: Pick<Client, 'workflow'>, { workflowId }: Target): Promise<Found> {
+async function find(client: Pick<Client, 'workflow'>, { workflowId }: Target): Promise<TargetState> {
   const handle = client.workflow.getHandle(workflowId);
   const before = await describe(handle);
   if (before.state !== 'running') return before;
@@ -95,8 +95,8 @@ async function find(client: Pick<Client, 'workflow'>, { workflowId }: Target): P
   return after.state === 'running' ? { ...after, status: answer.ok ? answer.value : null } : after;
 }
 
-type Described = Exclude<Found, Running> | Omit<Running, 'status'>;
-type Running = Extract<Found, { readonly state: 'running' }>;
+type Described = Exclude<TargetState, Running> | Omit<Running, 'status'>;
+type Running = Extract<TargetState, { readonly state: 'running' }>;
 
 async function describe(handle: Pick<WorkflowHandle, 'describe'>): Promise<Described> {
   try {

@@ -15,7 +15,7 @@ export interface Target {
 }
 
 /** What is known of a batcher before a signal is sent. */
-export type Found =
+export type TargetState =
   | { readonly state: 'not started' }
   /** @param how in Temporal's words: `COMPLETED`, `TERMINATED`, ... */
   | { readonly state: 'closed'; readonly how: string }
@@ -34,10 +34,10 @@ export interface Failing {
  * - `already`: the batcher is in the wanted state already, so nothing was sent
  * - `failed`: it is not in that state, and nothing could be sent
  */
-export type Outcome = 'told' | 'already' | 'failed';
+export type ControlOutcome = 'told' | 'already' | 'failed';
 
 export interface Verdict {
-  readonly outcome: Outcome;
+  readonly outcome: ControlOutcome;
   /** Tells the person at the terminal whether there is more to do. */
   readonly message: string;
 }
@@ -60,7 +60,7 @@ export function targetsOf(
   { pipeline, batchers }: { readonly pipeline?: string | undefined; readonly batchers: readonly string[] },
 ): Target[] {
   const wanted = pipelinesOf(pipelines, pipeline);
-  if (batchers.length === 0) return wanted.flatMap(allOf);
+  if (batchers.length === 0) return wanted.flatMap(allTargets);
   return batchers.map((batcher) => targetOf(wanted, batcher));
 }
 
@@ -69,7 +69,7 @@ export function pipelinesOf(pipelines: readonly PipelineConfig[], name: string |
   return name === undefined ? pipelines : [pipelineNamed({ pipelines }, name)];
 }
 
-function allOf({ name, layout }: Pick<PipelineConfig, 'name' | 'layout'>): Target[] {
+function allTargets({ name, layout }: Pick<PipelineConfig, 'name' | 'layout'>): Target[] {
   return batcherWorkflowIds(name, layout).map((workflowId) => ({ pipeline: name, workflowId }));
 }
 
@@ -82,7 +82,7 @@ function allOf({ name, layout }: Pick<PipelineConfig, 'name' | 'layout'>): Targe
 export function earlierTargets({ name, layout }: PipelineConfig, layouts: readonly Layout[]): Target[] {
   return layouts
     .filter((other) => !isSameLayout(other, layout))
-    .flatMap((other) => allOf({ name, layout: other }))
+    .flatMap((other) => allTargets({ name, layout: other }))
     .map((target) => ({ ...target, isOfOtherLayout: true }));
 }
 
@@ -90,7 +90,7 @@ function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target
   if (batcher.startsWith('ktb:')) {
     const owner = pipelines.find(({ name }) => batcher.split(':')[1] === name);
     if (owner !== undefined) {
-      const isKnown = allOf(owner).some(({ workflowId }) => workflowId === batcher);
+      const isKnown = allTargets(owner).some(({ workflowId }) => workflowId === batcher);
       return { pipeline: owner.name, workflowId: batcher, ...(isKnown ? {} : { isOfOtherLayout: true }) };
     }
     throw new UsageError(`${batcher} is no batcher of ${pipelines.map(({ name }) => name).join(', ')}`);
@@ -100,7 +100,7 @@ function targetOf(pipelines: readonly PipelineConfig[], batcher: string): Target
     throw new UsageError(
       `--batcher ${batcher} could be of ${pipelines.map(({ name }) => name).join(' or ')}: say which --pipeline`,
     );
-  const found = /^\d{1,4}$/.test(batcher) ? allOf(only)[Number(batcher)] : undefined;
+  const found = /^\d{1,4}$/.test(batcher) ? allTargets(only)[Number(batcher)] : undefined;
   if (found !== undefined) return found;
   const { name, layout } = only;
   throw new UsageError(
@@ -118,7 +118,7 @@ export interface Plan extends Verdict {
  *
  * @returns `told` if the signal has to be sent
  */
-export function planControl(action: ControlAction, found: Found, { isOfOtherLayout = false } = {}): Plan {
+export function planControl(action: ControlAction, found: TargetState, { isOfOtherLayout = false } = {}): Plan {
   if (found.state === 'running') {
     return action === 'park'
       ? planParking(found.status, found.failing)

@@ -1,5 +1,5 @@
 import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
-import { allOf, offsetsAt, type Found, type GroupOffsets } from '../../kafka/offsets.js';
+import { allLogs, offsetsAt, type FoundLogs, type GroupOffsets } from '../../kafka/offsets.js';
 import type { PartitionRange } from '../../kafka/readRanges.js';
 import { UsageError } from '../../lib/usageError.js';
 import type { CoverageState } from '../../protocol/batcher.js';
@@ -38,13 +38,13 @@ const OFFSETS_MAX = 100_000_000;
  */
 export async function chooseRanges(
   admin: Pick<KafkaAdmin, 'fetchOffsetsAt'>,
-  { logs, unknown }: Found<GroupOffsets>,
+  { logs, unknown }: FoundLogs<GroupOffsets>,
   batchers: readonly Known[],
   bounds: { readonly from: LogPosition | null; readonly to: LogPosition | null },
   partitions: readonly string[],
 ): Promise<ComparedRange[]> {
   const wanted = chosenPartitions<GroupOffsets | NoAnswer>([...logs, ...unknown], partitions);
-  const chosen = allOf({
+  const chosen = allLogs({
     logs: wanted.filter((entry): entry is GroupOffsets => !('problem' in entry)),
     unknown: wanted.filter((entry): entry is NoAnswer => 'problem' in entry),
   });

@@ -11,7 +11,7 @@ import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js
 import { loadConfig } from '../../config/load.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
-import { findGroupOffsets, type Found, type GroupOffsets } from '../../kafka/offsets.js';
+import { findGroupOffsets, type FoundLogs, type GroupOffsets } from '../../kafka/offsets.js';
 import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { tableOf, tablesOf } from '../../protocol/tables.js';
@@ -106,7 +106,7 @@ const NO_EPOCH: CommittedEpoch = { epoch: null, epochFrom: Infinity };
 
 /** The committed epoch of each partition that has one, by its name. */
 function epochsOf(
-  { logs }: Found<GroupOffsets>,
+  { logs }: FoundLogs<GroupOffsets>,
   batchers: readonly FoundBatcher[],
 ): ReadonlyMap<string, CommittedEpoch> {
   return new Map(

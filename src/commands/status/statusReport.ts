@@ -37,7 +37,7 @@ export interface PipelineReport {
   /** Partitions that could not be asked, with the reason. */
   readonly unknown: readonly string[];
   readonly members: readonly GroupMemberInfo[] | Silent;
-  readonly batchers: readonly BatcherReport[] | Silent;
+  readonly batchers: readonly ReportedBatcher[] | Silent;
   /** Layouts that the group's commits name, and that are not the present one. Empty if there is none, or Kafka is silent. */
   readonly earlierLayouts: readonly EarlierLayout[];
 }
@@ -47,7 +47,7 @@ export interface EarlierLayout {
   readonly layout: string;
   readonly partitions: number;
   /** Those that still hold something, or do not answer. */
-  readonly batchers: readonly BatcherReport[] | Silent;
+  readonly batchers: readonly ReportedBatcher[] | Silent;
 }
 
 /** Whether a part did not answer a question. */
@@ -65,7 +65,7 @@ export interface PartitionLag {
   readonly readableEnd: number;
 }
 
-export type BatcherReport = { readonly index: number; readonly workflowId: string } & (
+export type ReportedBatcher = { readonly index: number; readonly workflowId: string } & (
   | { readonly state: 'running'; readonly status: BatcherStatus; readonly pendingError: string | null }
   | { readonly state: 'not started' }
   | {
@@ -102,7 +102,7 @@ export class StatusReader {
     const client = temporal.ok ? createTemporalClient(temporal.value, this.#config.temporal) : null;
     return Promise.all(
       this.#config.pipelines.map(async (pipeline): Promise<PipelineReport> => {
-        const batchersIn = (layout: Layout): Promise<Answer<readonly BatcherReport[]>> =>
+        const batchersIn = (layout: Layout): Promise<Answer<readonly ReportedBatcher[]>> =>
           client === null
             ? Promise.resolve(silent(temporal))
             : answerOf(batchersOf(client, { name: pipeline.name, layout }));
@@ -140,7 +140,7 @@ function silent(answer: Answer<unknown>): { readonly ok: false; readonly error: 
 }
 
 /** False for a batcher that has nothing left to flush. */
-function mayHold(report: BatcherReport): boolean {
+function mayHold(report: ReportedBatcher): boolean {
   if (report.state === 'not started' || report.state === 'completed') return false;
   const status = 'status' in report ? report.status : undefined;
   return status?.inheritedBatches !== 0 || unflushedRecords(status) > 0;
@@ -181,11 +181,11 @@ async function lagOf(
 function batchersOf(
   client: Client,
   { name, layout }: Pick<PipelineConfig, 'name' | 'layout'>,
-): Promise<BatcherReport[]> {
+): Promise<ReportedBatcher[]> {
   return Promise.all(batcherWorkflowIds(name, layout).map((workflowId, index) => batcherOf(client, index, workflowId)));
 }
 
-async function batcherOf(client: Client, index: number, workflowId: string): Promise<BatcherReport> {
+async function batcherOf(client: Client, index: number, workflowId: string): Promise<ReportedBatcher> {
   const handle = client.workflow.getHandle(workflowId);
   let description: WorkflowExecutionDescription;
   try {

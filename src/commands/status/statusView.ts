@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import type { Config } from '../../config/config.js';
 import type { BatcherStatus } from '../../protocol/batcher.js';
 import { unflushedRecords } from '../shared/unflushedRecords.js';
-import type { BatcherReport, EarlierLayout, PipelineReport } from './statusReport.js';
+import type { ReportedBatcher, EarlierLayout, PipelineReport } from './statusReport.js';
 import { openTransactionText } from '../../kafka/openTransaction.js';
 import type { GroupMemberInfo } from '../../kafka/groupMembers.js';
 
@@ -109,7 +109,12 @@ function membersText(members: readonly GroupMemberInfo[]): string {
 }
 
 /** @param isNamed whether batchers are named by their workflow ids, and not by their indexes */
-function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: Rates | null, isNamed = false): string {
+function batcherTable(
+  batchers: readonly ReportedBatcher[],
+  nowMs: number,
+  rates: Rates | null,
+  isNamed = false,
+): string {
   const inherits = batchers.some((report) => inheritedOf(report) !== '');
   const table = new Table({
     head: [
@@ -136,7 +141,7 @@ function batcherTable(batchers: readonly BatcherReport[], nowMs: number, rates: 
 }
 
 function tableRow(
-  report: BatcherReport,
+  report: ReportedBatcher,
   nowMs: number,
   { rates, inherits }: { readonly rates: Rates | null; readonly inherits: boolean },
 ): (string | number)[] {
@@ -168,7 +173,7 @@ function tableRow(
 }
 
 /** What the batcher still has to take over from closed runs: `3 batches`, or that it reads that now. Normally nothing. */
-function inheritedOf(report: BatcherReport): string {
+function inheritedOf(report: ReportedBatcher): string {
   const of = statusOf(report);
   if (of?.inheritedBatches === null) return 'being read';
   const batches = of?.inheritedBatches ?? 0;
@@ -180,7 +185,7 @@ function oldestAcceptedAtMs({ flushing, oldestAcceptedAtMs }: BatcherStatus): nu
   return flushing === null ? oldestAcceptedAtMs : (flushing.oldestAcceptedAtMs ?? flushing.startedAtMs);
 }
 
-function statusOf(report: BatcherReport): BatcherStatus | null {
+function statusOf(report: ReportedBatcher): BatcherStatus | null {
   return 'status' in report && report.status !== undefined ? report.status : null;
 }
 

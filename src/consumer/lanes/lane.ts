@@ -22,7 +22,7 @@ export interface Pack {
 type LaneLimits = Omit<SignalLimits, 'sharedLingerMs'>;
 
 /** When a lane has something to send. `waitMs` holds unless more arrives before. */
-export type Readiness = { readonly type: 'empty' | 'ready' } | { readonly type: 'linger'; readonly waitMs: number };
+export type LaneReadiness = { readonly type: 'empty' | 'ready' } | { readonly type: 'linger'; readonly waitMs: number };
 
 /**
  * The ordered queue of one batcher: records in the order in which they were handed over. Pure. `LaneSender` sends from
@@ -94,7 +94,7 @@ export class Lane {
     tracker.handOver(this.index, record.offset);
   }
 
-  readiness(nowMs: number): Readiness {
+  readiness(nowMs: number): LaneReadiness {
     const first = this.#queue[this.#head];
     if (first === undefined) return { type: 'empty' };
     const waitMs = first.addedAtMs + this.lingerMs - nowMs;

@@ -29,7 +29,7 @@ export async function closeEpoch(
 }
 
 /** The batchers that have accepted something of an epoch that is neither in the table nor rejected. */
-export async function unflushedOf<Batcher extends Pick<BatcherClient, 'epochStatus'>>(
+export async function unflushedBatchers<Batcher extends Pick<BatcherClient, 'epochStatus'>>(
   source: RecordSource,
   batchers: readonly Batcher[],
 ): Promise<readonly Batcher[]> {

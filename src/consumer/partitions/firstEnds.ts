@@ -1,4 +1,4 @@
-import { findLogOffsets, offsetsAt, type Found } from '../../kafka/offsets.js';
+import { findLogOffsets, offsetsAt, type FoundLogs } from '../../kafka/offsets.js';
 import type { KafkaAdmin, LogAnswer } from '../../kafka/admin.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 
@@ -28,7 +28,7 @@ export class FirstEnds {
   }
 
   /** Looks at the logs of topics, and keeps what the first look shows. Rejects if no broker answers. */
-  async look(admin: Pick<KafkaAdmin, 'fetchLogs'>, topics: readonly string[]): Promise<Found<LogAnswer>> {
+  async look(admin: Pick<KafkaAdmin, 'fetchLogs'>, topics: readonly string[]): Promise<FoundLogs<LogAnswer>> {
     const sinceMs = this.#nowMs();
     const found = await findLogOffsets(admin, topics);
     this.#first ??= firstLook(sinceMs, found);
@@ -78,7 +78,7 @@ interface FirstLook {
   readonly partitions: ReadonlyMap<string, ReadonlySet<number>>;
 }
 
-function firstLook(sinceMs: number, { logs, unknown }: Found<LogAnswer>): FirstLook {
+function firstLook(sinceMs: number, { logs, unknown }: FoundLogs<LogAnswer>): FirstLook {
   const partitions = new Map<string, Set<number>>();
   for (const { topic, partition } of [...logs, ...unknown]) {
     if (partition < 0) continue;

@@ -10,7 +10,7 @@ import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { AssignedPartition, PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { READING } from './commitMetadata.js';
-import { closeEpoch, unflushedOf, type ClosableBatcher } from './closeEpoch.js';
+import { closeEpoch, unflushedBatchers, type ClosableBatcher } from './closeEpoch.js';
 import { mustLeaveLayout } from './startPosition.js';
 import { newEpoch } from './epoch.js';
 import type { Fetching } from './fetching.js';
@@ -148,7 +148,7 @@ export class ReadingPlans {
     const dueAtMs = performance.now() + pipeline.settings.batch.maxDelayMs + FLUSH_PATIENCE_MS;
     await this.#untilDone(assignment, what, isDue, async (isOver) => {
       for (;;) {
-        const unflushed = await this.#questions.next(() => unflushedOf(closed, batchers));
+        const unflushed = await this.#questions.next(() => unflushedBatchers(closed, batchers));
         if (unflushed.length === 0) break;
         if (performance.now() >= dueAtMs && !isOver()) {
           const names = listed(unflushed.map(({ workflowId }) => workflowId));

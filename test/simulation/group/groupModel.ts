@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { PartitionCommit } from '../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../src/consumer/partitions/assignment.js';
 import { formatCommitMetadata, READING } from '../../../src/consumer/partitions/commitMetadata.js';
-import { closeEpoch, unflushedOf, type ClosableBatcher } from '../../../src/consumer/partitions/closeEpoch.js';
+import { closeEpoch, unflushedBatchers, type ClosableBatcher } from '../../../src/consumer/partitions/closeEpoch.js';
 import { Lane } from '../../../src/consumer/lanes/lane.js';
 import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
 import { planRewind } from '../../../src/consumer/partitions/rewindPlan.js';
@@ -344,7 +344,7 @@ export class GroupModel {
       if (!tracker.finished || member.handingOver.has(tracker.partition)) continue;
       const { plan, next, partition, epoch } = tracker;
       if (plan.state.type === 'closing') {
-        if ((await unflushedOf(tracker, this.#closable(plan.layout, late))).length > 0) continue;
+        if ((await unflushedBatchers(tracker, this.#closable(plan.layout, late))).length > 0) continue;
         const source = { topic: TOPIC, partition, epoch: this.#newEpoch() };
         assignment.open(new PartitionTracker(source, next, { layout, state: READING, end: null }), null);
       } else if (mustLeaveLayout(plan.layout, layout, false)) {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { LogAnswer, NoAnswer } from '../../../src/kafka/admin.js';
-import { allOf, fetchLogOffsets, findGroupOffsets, offsetsAt } from '../../../src/kafka/offsets.js';
+import { allLogs, fetchLogOffsets, findGroupOffsets, offsetsAt } from '../../../src/kafka/offsets.js';
 import { partitionName, type TopicPartition } from '../../../src/protocol/record.js';
 
 /** Two topics of two partitions, and one whose second partition has no leader; the group has committed offset 7 of orders/1. */
@@ -42,7 +42,7 @@ function fakeAdmin() {
 }
 
 it('gives the partitions of topics by number, with what the group has committed and null where that is nothing', async () => {
-  expect(allOf(await findGroupOffsets(fakeAdmin(), 'g', ['orders', 'bills']))).toEqual([
+  expect(allLogs(await findGroupOffsets(fakeAdmin(), 'g', ['orders', 'bills']))).toEqual([
     { topic: 'orders', partition: 0, logStart: 0, logEnd: 20, committedOffset: null, committedMetadata: '' },
     { topic: 'orders', partition: 1, logStart: 5, logEnd: 10, committedOffset: 7, committedMetadata: 'mine' },
     { topic: 'bills', partition: 0, logStart: 0, logEnd: 0, committedOffset: null, committedMetadata: null },

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { isGivenTo, visitUnflushed, type LockedRange } from '../../../../src/commands/shared/unflushedChunks.js';
-import { unflushedOf } from '../../../../src/commands/shared/unflushedOf.js';
+import { unflushedAt } from '../../../../src/commands/shared/unflushedAt.js';
 import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { Buffered } from '../../../../src/workflows/batchPlanning.js';
 import { record } from '../../../support/records.js';
@@ -59,7 +59,7 @@ it('the layout of a batcher tells which records of the log are its own', () => {
 });
 
 const told = (unflushed: readonly Buffered[], epochs: readonly string[], epoch: string | null) =>
-  unflushedOf(
+  unflushedAt(
     { workflowId: batcher, accepted: { coverage: [], unflushed } },
     { place: { topic: 'orders', partition: 1, offset: 3 }, record: { timestampMs: 1_000_000 }, epoch, epochs },
   );

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import {
   earlierLayouts,
   isIncomplete,
-  type BatcherReport,
+  type ReportedBatcher,
   type PipelineReport,
 } from '../../../../src/commands/status/statusReport.js';
 import { formatCommitMetadata, READING } from '../../../../src/consumer/partitions/commitMetadata.js';
@@ -13,7 +13,7 @@ import type { BatcherStatus } from '../../../../src/protocol/batcher.js';
 const config = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {});
 const AT_MS = 1_000_000;
 
-function batcher(index: number, inserted: number, overrides: Partial<BatcherStatus> = {}): BatcherReport {
+function batcher(index: number, inserted: number, overrides: Partial<BatcherStatus> = {}): ReportedBatcher {
   const status: BatcherStatus = {
     pipeline: 'orders',
     bufferedRecords: 1_234,
@@ -167,7 +167,7 @@ it('a layout that partitions have not left is shown, with the batchers that hold
 
   const control = { action: 'pause', actor: 'ada', reason: 'table', atMs: 0 } as const;
   const paused = { ...batcher(1, 0, { paused: true, controls: [control] }), workflowId: 'ktb:orders:2-key:1' };
-  const textOf = (batchers: readonly BatcherReport[]) =>
+  const textOf = (batchers: readonly ReportedBatcher[]) =>
     statusText(look(AT_MS, 0, { earlierLayouts: [{ layout: '2-key', partitions: 2, batchers }] }), config);
   expect(textOf([paused])).toMatch(
     /2 partitions are still in the earlier layout 2-key, until these batchers have flushed:[^]*ktb:orders:2-key:1.*paused by ada: table/,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { closeEpoch, unflushedOf, type ClosableBatcher } from '../../../../src/consumer/partitions/closeEpoch.js';
+import { closeEpoch, unflushedBatchers, type ClosableBatcher } from '../../../../src/consumer/partitions/closeEpoch.js';
 import { BatcherState } from '../../../../src/workflows/batcherState.js';
 import { chunk, input } from '../../../support/chunks.js';
 
@@ -70,12 +70,12 @@ it('whatever a member that wakes up late sends in between: the end is above all 
 it('is flushed when nothing of the partition is buffered or on its way, whatever there is of others', async () => {
   const state = fresh();
   state.accept(chunk({ from: -1, to: 9 }), new Uint8Array(1), 0);
-  expect(await unflushedOf(SOURCE, batchers([state, fresh()]))).toHaveLength(1);
+  expect(await unflushedBatchers(SOURCE, batchers([state, fresh()]))).toHaveLength(1);
   const { spec } = state.takeBatch('delay', 0);
-  expect(await unflushedOf(SOURCE, batchers([state]))).toHaveLength(1);
+  expect(await unflushedBatchers(SOURCE, batchers([state]))).toHaveLength(1);
   state.accept(chunk({ partition: 1, from: -1, to: 9 }), new Uint8Array(1), 0);
   state.finishFlush({ inserted: 10, rejected: 0, skipped: 0 }, spec.id, 1);
-  expect(await unflushedOf(SOURCE, batchers([state]))).toEqual([]);
+  expect(await unflushedBatchers(SOURCE, batchers([state]))).toEqual([]);
   state.takeBatch('delay', 2);
-  expect(await unflushedOf(SOURCE, batchers([state]))).toEqual([]);
+  expect(await unflushedBatchers(SOURCE, batchers([state]))).toEqual([]);
 });

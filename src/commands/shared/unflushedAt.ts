@@ -19,7 +19,7 @@ interface Told {
  * What a batcher has not flushed at a record's offset: the record, or another one that was there before the topic was recreated.
  * As in a rewind, the timestamp tells them apart. If the chunk cannot be unpacked, only its epoch can.
  */
-export async function unflushedOf(
+export async function unflushedAt(
   { workflowId, accepted }: Pick<FoundBatcher, 'workflowId' | 'accepted'>,
   { place, record, epoch, epochs }: Told,
 ): Promise<Pick<Acceptance, 'unflushed' | 'earlierEpochs' | 'locked'>> {
