@@ -10,7 +10,7 @@ import { READ_MAX_AGE_MS, type ServerLimits } from './serverLimits.js';
 import type { ValueLimits } from './values/valueCheck.js';
 
 /** What a look has shown is believed for this time. A look is one query, about as cheap as any. */
-export const LOOK_MAX_AGE_MS = 250;
+export const COLUMNS_MAX_AGE_MS = 250;
 
 interface Known {
   readonly columns: TableColumns;
@@ -60,7 +60,7 @@ export class KnownColumns {
   }
 
   /**
-   * The columns of a table, as they were {@link LOOK_MAX_AGE_MS} ago or later. Undefined if there is no such table.
+   * The columns of a table, as they were {@link COLUMNS_MAX_AGE_MS} ago or later. Undefined if there is no such table.
    *
    * Values are checked against the columns' types, because ClickHouse changes many values that do not fit, without an
    * error. So an insert must not go by types that the table has no more.
@@ -70,7 +70,7 @@ export class KnownColumns {
   async latest(table: string): Promise<TableColumns | undefined> {
     const known = this.#known.get(table);
     const nowMs = performance.now();
-    if (known !== undefined && nowMs - known.lookedAtMs > LOOK_MAX_AGE_MS) {
+    if (known !== undefined && nowMs - known.lookedAtMs > COLUMNS_MAX_AGE_MS) {
       const { database, name } = namedTable(table, this.#database);
       const rows = await this.#rows({ databases: [database], names: [name] });
       if (comparable(rows.get(tableKey(database, name))) === known.rows) known.lookedAtMs = nowMs;

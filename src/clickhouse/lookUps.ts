@@ -122,7 +122,7 @@ function ofOwn(isOwn: AskedOffsets['isOwn']): (row: readonly [offset: number | s
 }
 
 /** Code of a look-up that took too long. ClickHouse is not away then. */
-export const LOOK_UP_TIMEOUT = 'look_up_timeout';
+export const LOOK_UP_TIMED_OUT = 'look_up_timeout';
 
 /** Looks rows up. After its time-out ClickHouse stops it, too, so that repeated look-ups do not pile up there. */
 async function lookUp<Row>(
@@ -145,7 +145,7 @@ async function lookUp<Row>(
       `looking for a batch's rows in table ${table} took longer than clickhouse.lookUpTimeout, ${seconds} s: ` +
       'give it an order or a projection for it, as `ktb setup` proposes, or more time';
     // It counts like ClickHouse being away, because it is never the rows' fault.
-    throw new InsertError('transient', { code: LOOK_UP_TIMEOUT, message, cause: error, answered: false });
+    throw new InsertError('transient', { code: LOOK_UP_TIMED_OUT, message, cause: error, answered: false });
   }
 }
 

@@ -55,7 +55,7 @@ export class ClickHouseTables {
   }
 
   /**
-   * Names and types of a table's columns, as they were a moment ago (`LOOK_MAX_AGE_MS`) or, after {@link forget}, now.
+   * Names and types of a table's columns, as they were a moment ago (`COLUMNS_MAX_AGE_MS`) or, after {@link forget}, now.
    *
    * @throws InsertError, structural if there is no such table
    */

@@ -93,13 +93,13 @@ export class BatcherOpener {
   }
 
   async #check(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
-    const mark = await batcher.history();
+    const size = await batcher.history();
     const { highBytes, highEvents } = flowControlLimits(pipeline.flow);
-    if (mark !== null && (mark.bytes >= highBytes || mark.events >= highEvents)) {
+    if (size !== null && (size.bytes >= highBytes || size.events >= highEvents)) {
       const message = `the history of ${batcher.workflowId} is at its limit until it continues as new`;
       throw ApplicationFailure.create({ type: 'BatcherFull', message, nextRetryDelay: FULL_RETRY });
     }
-    if (mark === null || !this.#haveSettings.has(batcher.workflowId)) await this.#sendSettings(batcher, pipeline);
+    if (size === null || !this.#haveSettings.has(batcher.workflowId)) await this.#sendSettings(batcher, pipeline);
   }
 
   /** Sends the settings. This starts the batcher if it does not run. */

@@ -90,14 +90,14 @@ export class FlowControl {
   }
 
   /** Takes the history as it is now. Null if the batcher has no open run. */
-  observe(mark: HistorySize | null): void {
+  observe(size: HistorySize | null): void {
     const { highBytes, lowBytes, highEvents, lowEvents } = this.#limits;
-    const stopped = this.#state === 'stopped' && mark?.runId === this.#runId;
+    const stopped = this.#state === 'stopped' && size?.runId === this.#runId;
     const bytesMax = stopped ? lowBytes : highBytes;
     const eventsMax = stopped ? lowEvents : highEvents;
-    const over = mark !== null && (mark.bytes >= bytesMax || mark.events >= eventsMax);
+    const over = size !== null && (size.bytes >= bytesMax || size.events >= eventsMax);
     this.#state = over ? 'stopped' : 'open';
-    this.#runId = mark?.runId ?? null;
+    this.#runId = size?.runId ?? null;
     this.#bytesSinceCheck = 0;
     this.#signalsSinceCheck = 0;
   }

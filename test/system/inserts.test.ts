@@ -12,7 +12,7 @@ import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../../src/protocol/record.js';
 import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
-import { LOOK_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
+import { COLUMNS_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
 import { deniedSystemTables } from '../../src/clickhouse/serverFacts.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import {
@@ -805,7 +805,7 @@ describe('a table altered between two attempts', () => {
     expect((await attempt(table, records([wide, '{"n": 1, "d": "2024-01-01"}']))).inserted).toHaveLength(2);
     for (const statement of alter(table))
       await client.command({ query: statement, clickhouse_settings: { mutations_sync: '2' } });
-    pass(LOOK_MAX_AGE_MS + 1);
+    pass(COLUMNS_MAX_AGE_MS + 1);
     const { inserted, rejected } = await attempt(table, records(['{"n": 2, "d": "2024-01-02"}', wide]), {
       batch: 'after',
     });
@@ -826,7 +826,7 @@ describe('a table altered between two attempts', () => {
       } finally {
         const query = `ALTER TABLE ${table} MODIFY COLUMN n Int16`;
         await client.command({ query, clickhouse_settings: { mutations_sync: '2' } });
-        pass(LOOK_MAX_AGE_MS + 1);
+        pass(COLUMNS_MAX_AGE_MS + 1);
       }
     });
     onTestFinished(() => {

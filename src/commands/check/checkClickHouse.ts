@@ -1,7 +1,7 @@
 import { canLookUp, identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
-import { LOOK_UP_TIMEOUT } from '../../clickhouse/lookUps.js';
+import { LOOK_UP_TIMED_OUT } from '../../clickhouse/lookUps.js';
 import { deniedSystemTables, serverVersion } from '../../clickhouse/serverFacts.js';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';
 import type { Config } from '../../config/config.js';
@@ -70,7 +70,7 @@ async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | nul
     await within(trying, ANSWER_TIMEOUT_MS);
     return { refused: null, slow: null };
   } catch (error) {
-    if (error instanceof NoAnswerError || (error instanceof InsertError && error.code === LOOK_UP_TIMEOUT))
+    if (error instanceof NoAnswerError || (error instanceof InsertError && error.code === LOOK_UP_TIMED_OUT))
       return { refused: null, slow: error.message };
     if (isWithoutAnswer(error)) throw error;
     return { refused: messageOf(error), slow: null };

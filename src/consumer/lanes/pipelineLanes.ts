@@ -127,13 +127,13 @@ export class PipelineLanes {
     if (this.#sweeping) return;
     this.#sweeping = true;
     try {
-      await this.#lookAtBatchers(goesOn);
+      await this.#checkBatchers(goesOn);
     } finally {
       this.#sweeping = false;
     }
   }
 
-  async #lookAtBatchers(goesOn: () => boolean): Promise<void> {
+  async #checkBatchers(goesOn: () => boolean): Promise<void> {
     const { metrics, stateLog, pipeline } = this.#options;
     // Otherwise these lanes would exist only after the first record.
     this.of(pipeline.layout);
@@ -142,7 +142,7 @@ export class PipelineLanes {
     for (const batcher of batchers) {
       if (!goesOn()) return;
       try {
-        await this.#lookAt(batcher);
+        await this.#checkBatcher(batcher);
       } catch (error) {
         // The others do not wait for this one: a part of Temporal may be away for long.
         unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
@@ -159,7 +159,7 @@ export class PipelineLanes {
       );
   }
 
-  async #lookAt(batcher: BatcherClient): Promise<void> {
+  async #checkBatcher(batcher: BatcherClient): Promise<void> {
     const { closed, dueTask } = await batcher.startHeir({ drained: false });
     if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
     await this.#observeTask(batcher, dueTask);

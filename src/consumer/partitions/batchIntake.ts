@@ -11,7 +11,7 @@ import type { Logger } from '../../telemetry/logging.js';
 import type { AssignedPartition } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import type { GroupCommits } from './groupCommits.js';
-import { decideIntake, decideLook, nextAfterEmpty, type LogState } from './intake.js';
+import { decideIntake, decideComparison, nextAfterEmpty, type LogState } from './intake.js';
 import type { LogVerdict } from './logComparison.js';
 import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
@@ -65,7 +65,7 @@ export class BatchIntake {
       return;
     }
     // This may open the partition. Then this batch may be the one that is due.
-    this.#compare(assignment, partition, batch);
+    this.#compareBatch(assignment, partition, batch);
     if (partition.state.type === 'open' && !(await this.#isSameTopic(assignment, partition))) return;
     await commits.commitEpochs(assignment);
     const tracker = await this.#alignedTracker(assignment, partition, startOf(batch));
@@ -107,7 +107,8 @@ export class BatchIntake {
     if (state.type === 'comparing') {
       const { offset, isAtMark } = state.compared.comparison;
       // The log's first record may come later, and only that one tells how old the log is.
-      if (isAtMark && offset !== null && first <= offset && offset <= last) this.#look(assignment, partition, null);
+      if (isAtMark && offset !== null && first <= offset && offset <= last)
+        this.#compareRecord(assignment, partition, null);
       return;
     }
     const next = tracker === null ? null : nextAfterEmpty(tracker, tracker.plan.end, { first, last });
@@ -133,22 +134,22 @@ export class BatchIntake {
   }
 
   /** Compares a batch with the records that batchers remember, to find out whether it is the same log. */
-  #compare(assignment: Assignment, partition: AssignedPartition, batch: Batch): void {
+  #compareBatch(assignment: Assignment, partition: AssignedPartition, batch: Batch): void {
     const { state } = partition;
     if (state.type !== 'comparing') return;
     const wanted = state.compared.comparison.offset ?? 0;
     // kafkajs may still hand out what it fetched before the seek.
-    if (decideLook(wanted, startOf(batch), state.mismatches) === 'seek') {
+    if (decideComparison(wanted, startOf(batch), state.mismatches) === 'seek') {
       state.mismatches++;
       this.#options.fetching.seek(partition, wanted);
       return;
     }
     const [first] = recordsOf(batch);
-    this.#look(assignment, partition, first === undefined ? null : markOf(first));
+    this.#compareRecord(assignment, partition, first === undefined ? null : markOf(first));
   }
 
   /** @param found the first record at or after the wanted offset. Null if there is none at it */
-  #look(assignment: Assignment, partition: AssignedPartition, found: RecordMark | null): void {
+  #compareRecord(assignment: Assignment, partition: AssignedPartition, found: RecordMark | null): void {
     const { state } = partition;
     if (state.type !== 'comparing') return;
     const { pipeline, logger, fetching, opening } = this.#options;

@@ -68,8 +68,8 @@ const MISMATCHES_MAX = 3;
  *
  * @param mismatches batches in a row that began at another offset, without this one
  */
-export function decideLook(wanted: number, fetched: number, mismatches: number): 'look' | 'seek' {
-  return fetched === wanted || mismatches >= MISMATCHES_MAX ? 'look' : 'seek';
+export function decideComparison(wanted: number, fetched: number, mismatches: number): 'compare' | 'seek' {
+  return fetched === wanted || mismatches >= MISMATCHES_MAX ? 'compare' : 'seek';
 }
 
 /**

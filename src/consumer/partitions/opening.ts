@@ -177,7 +177,7 @@ export class PartitionOpening {
     this.readFrom(assignment, noteStarts(starts, stillAsked));
     noteUnknown(unknown, stillAsked);
     const due = noteDoubts(doubts, stillAsked);
-    if (due.length > 0) await this.#settle(assignment, due, stillAsked);
+    if (due.length > 0) await this.#settleDoubts(assignment, due, stillAsked);
   }
 
   #memoryOf(assignment: Assignment, where: TopicPartition): Memory {
@@ -191,7 +191,7 @@ export class PartitionOpening {
   }
 
   /** Asks the batchers about what Kafka alone does not settle. */
-  async #settle(assignment: Assignment, doubts: readonly Doubt[], stillAsked: StillAsked): Promise<void> {
+  async #settleDoubts(assignment: Assignment, doubts: readonly Doubt[], stillAsked: StillAsked): Promise<void> {
     const { starts: options } = this.#options;
     try {
       const { starts, unknown } = await settleDoubts(doubts, await askBatchers(options), options);

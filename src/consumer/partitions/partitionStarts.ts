@@ -180,7 +180,7 @@ export async function settleDoubts(
   for (const doubt of doubts) {
     const { topic, partition } = doubt.facts;
     try {
-      const start = await settle(doubt, remembered.get(partitionName(doubt.facts)) ?? [], options);
+      const start = await settleDoubt(doubt, remembered.get(partitionName(doubt.facts)) ?? [], options);
       starts.push({ topic, partition, ...start });
     } catch (error) {
       unknown.push({ topic, partition, problem: messageOf(error) });
@@ -191,7 +191,7 @@ export async function settleDoubts(
 
 type WithoutPartition<Start> = Start extends TopicPartition ? Omit<Start, keyof TopicPartition> : never;
 
-async function settle(
+async function settleDoubt(
   { facts, position, formerEpoch }: Doubt,
   remembered: readonly LayoutCoverage[],
   { admin, pipeline: { layout }, startFrom }: Pick<PartitionStartsOptions, 'admin' | 'pipeline' | 'startFrom'>,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
   decideIntake,
-  decideLook,
+  decideComparison,
   nextAfterEmpty,
   type Intake,
   type LogState,
@@ -110,8 +110,13 @@ it('reads each record once, in order, and passes over those only that retention 
 });
 
 it('looks at what is fetched instead of a record that is not there, after three fetches from elsewhere', () => {
-  expect([0, 1, 2, 3].map((mismatches) => decideLook(10, 12, mismatches))).toEqual(['seek', 'seek', 'seek', 'look']);
-  expect(decideLook(10, 10, 0)).toBe('look');
+  expect([0, 1, 2, 3].map((mismatches) => decideComparison(10, 12, mismatches))).toEqual([
+    'seek',
+    'seek',
+    'seek',
+    'compare',
+  ]);
+  expect(decideComparison(10, 10, 0)).toBe('compare');
 });
 
 it('a batch without a record moves the position on if it begins there, and never beyond the end of a plan', () => {
