@@ -95,7 +95,8 @@ export class TableInserts {
     if (parking !== undefined) return this.#giveUp(share, options, parkedBecause(parking));
     try {
       const outcome = await insertRecords(records, options);
-      this.#reports.done(pipeline, table, outcome, !divided.now && this.#tables.insertBytesMax(table) === Infinity);
+      const isLimited = Math.min(this.#tables.insertBytesMax(table), this.#tables.insertRowsMax(table)) < Infinity;
+      this.#reports.done(pipeline, table, outcome, !divided.now && !isLimited);
       return outcome;
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;

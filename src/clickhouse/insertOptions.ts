@@ -17,6 +17,7 @@ export interface BatchInsertOptions {
     | 'isInserting'
     | 'lastInsertAtMs'
     | 'insertBytesMax'
+    | 'insertRowsMax'
     | 'wasTooLarge'
     | 'wasTooLargeForViews'
     | 'hasViews'

@@ -89,10 +89,12 @@ export class Insertion {
    * at the time when it is asked for.
    */
   *#divide(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
+    const { tables, table } = this.#options;
     for (let first = 0, next = 0; first < rows.length; first = next) {
-      const bytesMax = this.#options.tables.insertBytesMax(this.#options.table);
-      next = bytesMax === Infinity ? rows.length : first;
-      for (let bytes = 0; next < rows.length; next++) {
+      const bytesMax = tables.insertBytesMax(table);
+      const end = Math.min(rows.length, first + tables.insertRowsMax(table));
+      next = bytesMax === Infinity ? end : first;
+      for (let bytes = 0; next < end; next++) {
         bytes += this.#batchRows.lines.bytesOf((rows[next] as BatchRow).row);
         if (bytes > bytesMax && next > first) break;
       }

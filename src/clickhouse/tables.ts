@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config/config.js';
 import type { RecordSource, TopicPartition } from '../protocol/record.js';
-import type { InsertError } from './insertErrors.js';
+import { InsertError } from './insertErrors.js';
 import { KnownColumns, missingTable } from './knownColumns.js';
 import {
   foundOffsets,
@@ -18,7 +18,7 @@ import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { uniqueIds, type UniqueIds } from './serverFacts.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, mayLoseKnownRows, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
-import { tableFacts, type TableFacts } from './writtenTables.js';
+import { tableFacts, writtenAs, type TableFacts } from './writtenTables.js';
 
 /** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
 const WINDOWS_MAX_AGE_MS = 60_000;
@@ -61,6 +61,7 @@ export class ClickHouseTables {
    */
   async columns(table: string): Promise<TableColumns> {
     const found = await this.#columns.latest(table);
+    if (this.#sender.sizes.shouldLookAtViews(table)) await this.#lookAtViews(table);
     if (found === undefined) throw this.missing(table);
     return found;
   }
@@ -105,14 +106,19 @@ export class ClickHouseTables {
     return this.#sender.sizes.bytesMax(table);
   }
 
+  /** The most rows that one insert into a table should have, see `InsertSizes`. */
+  insertRowsMax(table: string): number {
+    return this.#sender.sizes.rowsMax(table);
+  }
+
   /** See `InsertSizes.wasTooLarge`. */
   wasTooLarge(table: string, bytes: number, mayGrow: boolean): void {
     this.#sender.sizes.wasTooLarge(table, bytes, mayGrow);
   }
 
   /** See `InsertSizes.wasTooLargeForViews`. */
-  wasTooLargeForViews(table: string, bytes: number): void {
-    this.#sender.sizes.wasTooLargeForViews(table, bytes);
+  wasTooLargeForViews(table: string, rows: number, rowsMin: number): void {
+    this.#sender.sizes.wasTooLargeForViews(table, rows, rowsMin);
   }
 
   /** Whether an insert of this batch is still running at the server, although its connection may have broken. */
@@ -189,6 +195,16 @@ export class ClickHouseTables {
   /** Ids that no other ClickHouse has, see `uniqueIds`. */
   identities(tables: readonly string[]): Promise<UniqueIds> {
     return uniqueIds(this.#client, this.#database, tables);
+  }
+
+  /** A limit that a view has set ends if somebody has altered or removed it, or what it writes to. */
+  async #lookAtViews(table: string): Promise<void> {
+    try {
+      this.#sender.sizes.sawViews(table, await writtenAs(this.#client, this.#named(table)));
+    } catch (error) {
+      // The limit stays. The next look may be answered.
+      if (!(error instanceof InsertError)) throw error;
+    }
   }
 
   #named(table: string): NamedTable {

@@ -8,9 +8,15 @@ import type { TokenSender } from './tokenSender.js';
 
 /**
  * If a view refuses so many rows as too large, inserts are not made smaller. What it reads besides the insert may be the
- * reason, and then no insert is small enough. Partitions are always those of the rows.
+ * reason, and then no insert is small enough.
  */
 const TOO_LARGE_ROWS_MIN = 1_000;
+
+/**
+ * The same for partitions. So many rows have at most as many partitions as ClickHouse allows by default
+ * (`max_partitions_per_insert_block`), unless the view makes several rows of one. Then no insert is small enough either.
+ */
+const TOO_MANY_PARTITIONS_ROWS_MIN = 100;
 
 /** Rows in a table that its materialized views lack, or may lack. */
 export interface MissedByViews {
@@ -201,13 +207,9 @@ export class ViewRepair {
   /** Makes the table's next inserts smaller than these rows if a view has refused them because of their size. */
   #limitInserts(rows: readonly BatchRow[], error: InsertError): void {
     const { tables, table, onTooLarge } = this.#options;
-    const rowsMin = error.code === TOO_MANY_PARTITIONS ? 1 : TOO_LARGE_ROWS_MIN;
+    const rowsMin = error.code === TOO_MANY_PARTITIONS ? TOO_MANY_PARTITIONS_ROWS_MIN : TOO_LARGE_ROWS_MIN;
     if (error.kind !== 'oversized' || rows.length <= rowsMin) return;
-    const { lines } = this.#batchRows;
-    tables.wasTooLargeForViews(
-      table,
-      rows.reduce((bytes, { row }) => bytes + lines.bytesOf(row), 0),
-    );
+    tables.wasTooLargeForViews(table, rows.length, rowsMin);
     onTooLarge?.(error, rows.length);
   }
 

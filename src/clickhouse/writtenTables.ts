@@ -2,6 +2,7 @@
  * Which tables an insert writes to: the table itself, the targets of its materialized views, their targets, and so on.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
+import { createHash } from 'node:crypto';
 import { NO_UUID, type NamedTable } from './namedTables.js';
 import { queryRows } from './queries.js';
 
@@ -64,7 +65,27 @@ const VIEWS_MAX = 100;
  * @throws InsertError
  */
 export async function writtenTables(client: ClickHouseClient, table: NamedTable): Promise<(TableFacts | undefined)[]> {
+  return (await followViews(client, table)).written;
+}
+
+/**
+ * A name for a table, its views and their targets as they are now. Any other definition, or another table in the place
+ * of one of them, gives another name.
+ *
+ * @throws InsertError
+ */
+export async function writtenAs(client: ClickHouseClient, table: NamedTable): Promise<string> {
+  const { written, views } = await followViews(client, table);
+  const all = [...written, ...views].map((facts) => (facts === undefined ? '' : `${facts.uuid} ${facts.createQuery}`));
+  return createHash('sha256').update(all.sort().join('\n')).digest('hex');
+}
+
+async function followViews(
+  client: ClickHouseClient,
+  table: NamedTable,
+): Promise<Record<'written' | 'views', (TableFacts | undefined)[]>> {
   const written = [await tableFacts(client, table)];
+  const views: (TableFacts | undefined)[] = [];
   const seen = new Set<string>();
   // The list grows during this loop.
   for (const facts of written) {
@@ -72,13 +93,14 @@ export async function writtenTables(client: ClickHouseClient, table: NamedTable)
       const id = `${database}.${name}`;
       if (seen.has(id)) continue;
       seen.add(id);
-      if (seen.size > VIEWS_MAX) return [...written, undefined];
+      if (seen.size > VIEWS_MAX) return { written: [...written, undefined], views };
       const view = await tableFacts(client, { database, name });
+      views.push(view);
       const target = view === undefined ? undefined : targetOf(view);
       written.push(target === undefined ? undefined : await tableFacts(client, target));
     }
   }
-  return written;
+  return { written, views };
 }
 
 const QUOTED_OR_PLAIN = '(?:`(?:[^`\\\\]|\\\\.)+`|\\w+)';

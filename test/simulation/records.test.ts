@@ -134,6 +134,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       isInserting: () => Promise.resolve(false),
       lastInsertAtMs: () => undefined,
       insertBytesMax: () => Infinity,
+      insertRowsMax: () => Infinity,
       wasTooLarge: () => undefined,
       wasTooLargeForViews: () => undefined,
       hasViews: () => Promise.resolve(false),

@@ -102,8 +102,9 @@ export class FakeTable {
     wasTooLarge: (table, bytes, mayGrow) => {
       this.#sizes.wasTooLarge(table, bytes, mayGrow);
     },
-    wasTooLargeForViews: (table, bytes) => {
-      this.#sizes.wasTooLargeForViews(table, bytes);
+    insertRowsMax: (table) => this.#sizes.rowsMax(table),
+    wasTooLargeForViews: (table, rows, rowsMin) => {
+      this.#sizes.wasTooLargeForViews(table, rows, rowsMin);
     },
     hasViews: () => Promise.resolve(this.hasView),
     mayLoseKnownRows: () => Promise.resolve(this.remembersTokens !== false),

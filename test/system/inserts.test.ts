@@ -1080,6 +1080,36 @@ describe('errors of the real engine', () => {
     expect(await query(`SELECT toUInt32(count()) AS rows FROM ${table}_v`)).toEqual([{ rows: 300 }]);
   });
 
+  it('a view that makes too many partitions of one row makes no crumbs of the next inserts, and whole ones once it is gone', async () => {
+    const own = new ClickHouseTables(client, 'default');
+    const table = await createTable('first Date, days UInt32', 'SETTINGS non_replicated_deduplication_window = 1000');
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${table}_v ENGINE = MergeTree PARTITION BY day ORDER BY day
+        SETTINGS non_replicated_deduplication_window = 1000
+        AS SELECT arrayJoin(arrayMap(day -> first + day, range(days))) AS day FROM ${table}`,
+    });
+    const insert = async (epoch: string, count: number, daysOfFirst: number) => {
+      const batch = numbered(count, (offset) => `{"first": "2024-01-01", "days": ${offset === 0 ? daysOfFirst : 1}}`);
+      const ofEpoch = batch.map(({ source, record }) => ({ source: { ...source, epoch }, record }));
+      const { inserts, missedByViews } = await attempt(table, ofEpoch, {
+        tables: own,
+        journal: journal(),
+        batch: epoch,
+      });
+      return [inserts, missedByViews?.rows];
+    };
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await insert('a', 2, 200)).toEqual([3, 2]);
+    expect(await insert('b', 2_000, 1)).toEqual([1, undefined]);
+    // Sent, sent again, and without regard to views.
+    for (const epoch of ['c', 'd', 'e', 'f', 'g']) await insert(epoch, 150, 200);
+    expect(await insert('h', 2_000, 1)).toEqual([20, undefined]);
+    await client.command({ query: `DROP VIEW ${table}_v SYNC` });
+    vi.advanceTimersByTime(31_000);
+    expect(await insert('i', 2_000, 1)).toEqual([1, undefined]);
+  });
+
   it('too many partitions in one batch make the next ones, of few partitions, no crumbs', async () => {
     const table = await createTable('id Int64', 'PARTITION BY toDate(id)');
     await attempt(

@@ -242,7 +242,7 @@ it('rows of a rewound partition are counted, too, where they are known to be sen
 
 it.each([
   ['partitions makes the next inserts small enough', '252', [2_400, 1_800, undefined], [2_400, 1_200, 600]],
-  ['what it reads makes no crumbs of them', '158', [2_400, 2_400, 2_400], [2_400, 1_200]],
+  ['what it reads makes no crumbs of them', '158', [2_400, 2_200, 2_400], [2_400, 1_200]],
 ] as const)('a view whose limit is about %s', async (_, code, lacking, tooLarge) => {
   const table = new FakeTable();
   table.hasView = true;
@@ -271,13 +271,51 @@ it('the limit of a view outlasts that of its table, and does not grow: to try it
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const sizes = new InsertSizes();
-  sizes.wasTooLargeForViews('t', 8_000);
+  sizes.wasTooLargeForViews('t', 8_000, 100);
   sizes.wasTooLarge('t', 2_000, true);
-  expect(sizes.bytesMax('t')).toBe(1_000);
-  for (let inserts = 0; inserts < 100; inserts++) sizes.fitted('t', sizes.bytesMax('t'));
-  expect(sizes.bytesMax('t')).toBe(4_000);
+  const limits = () => [sizes.bytesMax('t'), sizes.rowsMax('t')];
+  expect(limits()).toEqual([1_000, 4_000]);
+  for (let inserts = 0; inserts < 20; inserts++) sizes.fitted('t', sizes.bytesMax('t'));
+  expect(limits()).toEqual([2_000, 4_000]);
   vi.advanceTimersByTime(23 * 60 * 60_000);
-  expect([sizes.bytesMax('t'), sizes.bytesMax('other')]).toEqual([4_000, Infinity]);
+  expect([...limits(), sizes.rowsMax('other')]).toEqual([Infinity, 4_000, Infinity]);
   vi.advanceTimersByTime(60 * 60_000);
-  expect(sizes.bytesMax('t')).toBe(Infinity);
+  expect(limits()).toEqual([Infinity, Infinity]);
+});
+
+it('the limit of a view is never below its lowest value, and ends if the view is another one', () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const sizes = new InsertSizes();
+  expect(sizes.shouldLookAtViews('t')).toBe(false);
+  for (const rows of [1_000, 180, 101]) sizes.wasTooLargeForViews('t', rows, 100);
+  expect(sizes.rowsMax('t')).toBe(100);
+  expect([sizes.shouldLookAtViews('t'), sizes.shouldLookAtViews('t')]).toEqual([true, false]);
+  sizes.sawViews('t', 'as they are');
+  vi.advanceTimersByTime(30_000);
+  expect(sizes.shouldLookAtViews('t')).toBe(true);
+  sizes.sawViews('t', 'as they are');
+  expect(sizes.rowsMax('t')).toBe(100);
+  sizes.sawViews('t', 'altered');
+  expect(sizes.rowsMax('t')).toBe(Infinity);
+});
+
+it('a view that makes many partitions of one row makes no crumbs of the inserts, whatever they weigh', async () => {
+  const table = new FakeTable();
+  table.hasView = true;
+  table.viewTakesMax = 0;
+  const inserted = async (batch: string, count: number) => {
+    const before = table.insertSizes.length;
+    const source = { topic: 'orders', partition: 0, epoch: batch };
+    const records = Array.from({ length: count }, (_, offset) => ({ source, record: record(offset + 1_000) }));
+    await insertRecords(records, {
+      tables: table.tables,
+      ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch, repeated: false, overdue: false },
+      mustBeAlive: () => undefined,
+    });
+    return table.insertSizes.slice(before);
+  };
+  for (const [batch, count] of [2, 90, 1_000, 1_000, 1_000].entries()) await inserted(`b${batch}`, count);
+  table.viewTakesMax = Infinity;
+  expect(await inserted('after', 1_000)).toEqual(Array.from({ length: 10 }, () => 100));
 });
