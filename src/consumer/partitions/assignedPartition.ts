@@ -78,13 +78,10 @@ export class AssignedPartition implements TopicPartition {
    * was not asked.
    */
   topicId: string | null = null;
-  /**
-   * It was not fetched for a while. Its topic may have been deleted and created again meanwhile, and no fetch tells of
-   * that if the other log is longer. So what the next fetch brings is taken only once the topic's id was seen again.
-   */
-  mayBeOtherLog = true;
   /** Fetches in a row that brought an unreadable batch. */
   unreadableFetches = 0;
+  /** When it was last not fetched, by `performance.now()`. Null once its topic was seen since, see {@link mayBeOtherLog}. */
+  #notFetchedMs: number | null = -Infinity;
   #state: ReadingState = { type: 'unknown', problem: '' };
   #tracker: PartitionTracker | null = null;
   /** What the group has committed under the tracker's epoch and plan. */
@@ -172,6 +169,19 @@ export class AssignedPartition implements TopicPartition {
     return this.#held?.reason ?? null;
   }
 
+  /**
+   * It was not fetched for a while. Its topic may have been deleted and created again meanwhile, and no fetch tells of
+   * that if the other log is longer. So what the next fetch brings is taken only once the topic's id was seen again.
+   */
+  get mayBeOtherLog(): boolean {
+    return this.#notFetchedMs !== null && this.topicId !== null;
+  }
+
+  /** The topic was seen to be the same. @param askedAtMs when that was asked, by `performance.now()` */
+  topicSeen(askedAtMs: number): void {
+    if (this.#notFetchedMs !== null && this.#notFetchedMs < askedAtMs) this.#notFetchedMs = null;
+  }
+
   /** Whether its topic was created again since its start was asked for: it has another id now. */
   isTopicRecreated(topicId: string | undefined): boolean {
     return this.topicId !== null && topicId !== undefined && this.topicId !== topicId;
@@ -208,7 +218,7 @@ export class AssignedPartition implements TopicPartition {
 
   /** @returns whether it was paused for that reason */
   resume(reason: PauseReason): boolean {
-    if (this.#pausedFor.has(reason)) this.mayBeOtherLog = true;
+    if (this.#pausedFor.has(reason)) this.#notFetchedMs = performance.now();
     return this.#pausedFor.delete(reason);
   }
 
@@ -219,6 +229,7 @@ export class AssignedPartition implements TopicPartition {
     // The request may have been sent before the partition was paused.
     const sinceMs = this.isFetched() ? (this.#brokerError?.sinceMs ?? nowMs) : null;
     this.#brokerError = error === null ? null : { error, sinceMs };
+    if (error !== null) this.#notFetchedMs = nowMs;
   }
 
   /** By the last answer, the user may not read it. */

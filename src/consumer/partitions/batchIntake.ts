@@ -3,7 +3,7 @@ import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload } from 'ka
 import { markOf } from '../../codecs/chunkCodec.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { toOffset } from '../../kafka/fromKafka.js';
-import { failureOf, recordsOf, startOf } from '../../kafka/kafkajs/fetchedBatch.js';
+import { askTopicOf, failureOf, recordsOf, startOf } from '../../kafka/kafkajs/fetchedBatch.js';
 import { findLogOffsets } from '../../kafka/offsets.js';
 import type { RecordMark } from '../../protocol/chunk.js';
 import type { KafkaRecord, TopicPartition } from '../../protocol/record.js';
@@ -24,7 +24,7 @@ const ASK_AGAIN_MS = 1_000;
 
 export interface BatchIntakeOptions {
   readonly pipeline: string;
-  readonly admin: Pick<KafkaAdmin, 'fetchLogs' | 'describeTopics'>;
+  readonly admin: Pick<KafkaAdmin, 'fetchLogs'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly opening: Pick<PartitionOpening, 'readFrom' | 'findStartAgain' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
@@ -66,7 +66,7 @@ export class BatchIntake {
     }
     // This may open the partition. Then this batch may be the one that is due.
     this.#compareBatch(assignment, partition, batch);
-    if (partition.state.type === 'open' && !(await this.#isSameTopic(assignment, partition))) return;
+    if (partition.state.type === 'open' && !(await this.#isSameTopic(assignment, partition, batch))) return;
     await commits.commitEpochs(assignment);
     const tracker = await this.#alignedTracker(assignment, partition, startOf(batch));
     if (tracker === null || !assignment.goesOn()) return;
@@ -169,24 +169,20 @@ export class BatchIntake {
   }
 
   /**
-   * Whether a partition that was not fetched for a while still has the topic that was read. It is asked after the fetch:
-   * then the fetched batch is of that topic, too. All partitions of the topic that are fetched now share the answer.
-   * Rejects if Kafka does not answer.
+   * Whether a partition that was not fetched for a while still has the topic that was read. The broker that gave the
+   * batch is asked after that: then the batch is of that topic, too. Without an answer in time the batch is dropped, and
+   * fetched again.
    */
-  async #isSameTopic(assignment: Assignment, partition: AssignedPartition): Promise<boolean> {
-    if (!partition.mayBeOtherLog || partition.topicId === null) return true;
-    const { admin, opening } = this.#options;
-    const { topic } = partition;
-    const asked = assignment.partitions.filter((other) => other.topic === topic && other.isFetched());
-    const { topics } = await admin.describeTopics([topic]);
-    if (!assignment.has(partition)) return false;
-    const topicId = topics.get(topic)?.topicId;
-    if (partition.isTopicRecreated(topicId)) {
-      const gone = assignment.partitions.filter((other) => other.topic === topic && other.isTopicRecreated(topicId));
-      opening.topicGone(assignment, gone);
+  async #isSameTopic(assignment: Assignment, partition: AssignedPartition, batch: Batch): Promise<boolean> {
+    if (!partition.mayBeOtherLog) return true;
+    const { askedAtMs, answer } = askTopicOf(batch);
+    const found = await answer;
+    if (!assignment.has(partition) || found.type === 'noAnswer') return false;
+    if (found.type === 'noTopic' || partition.isTopicRecreated(found.topicId)) {
+      this.#options.opening.topicGone(assignment, [partition]);
       return false;
     }
-    for (const other of [partition, ...asked]) other.mayBeOtherLog = false;
+    partition.topicSeen(askedAtMs);
     return true;
   }
 

@@ -3,13 +3,20 @@ import { internalModule } from './internals.js';
 import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metadata.js';
 import { METADATA, TOPIC_IDS_VERSION, topicIdsRequest } from './topicIds.js';
 
+interface Connection {
+  readonly send: <Answer>(request: ProtocolRequest<Answer>) => Promise<unknown>;
+}
+
 /** The parts of kafkajs's broker that are used here. */
 export interface Broker {
   /** The newest version of a request that both the broker and kafkajs know. */
   readonly lookupRequest: (apiKey: number, definition: unknown) => (asked: object) => ProtocolRequest<unknown>;
   /** By API key, the versions that the broker knows. */
   readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>> | null;
-  readonly connectionPool: { send: <Answer>(request: ProtocolRequest<Answer>) => Promise<unknown> };
+  readonly connectionPool: Connection & {
+    /** The connection that requests of this API take. Fetches have one of their own. */
+    readonly getConnectionByRequest: (of: { request: { apiKey: number } }) => Promise<Connection>;
+  };
   readonly offsetFetch: (request: object) => Promise<{
     responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[];
   }>;
@@ -22,7 +29,7 @@ export interface Cluster {
   readonly disconnect: () => Promise<void>;
   readonly refreshMetadata: () => Promise<void>;
   readonly getNodeIds: () => string[];
-  readonly findBroker: (node: { nodeId: number }) => Promise<Broker>;
+  readonly findBroker: (node: { nodeId: number | string }) => Promise<Broker>;
   readonly findGroupCoordinator: (group: { groupId: string }) => Promise<Broker>;
   readonly brokerPool: { findConnectedBroker: () => Promise<Broker> };
 }
@@ -59,6 +66,22 @@ export async function askMetadata(broker: Broker, topics: readonly string[]): Pr
   if (knowsTopicIds(broker)) return (await send(broker, topicIdsRequest(topics))) as RawMetadata;
   return (await asked(broker, 'Metadata', { topics, allowAutoTopicCreation: false })) as RawMetadata;
 }
+
+/**
+ * Asks a broker for a topic's id, over the connection on which it has just answered a fetch. Nothing is asked of a broker
+ * that does not tell ids.
+ */
+export async function askTopicAfterFetch(
+  broker: Broker,
+  topic: string,
+): Promise<Pick<RawMetadata['topicMetadata'][number], 'topicErrorCode' | 'topicId'>> {
+  if (!knowsTopicIds(broker)) return { topicErrorCode: 0 };
+  const connection = await broker.connectionPool.getConnectionByRequest({ request: { apiKey: FETCH } });
+  const { topicMetadata } = (await connection.send(topicIdsRequest([topic]))) as RawMetadata;
+  return topicMetadata.find((answer) => answer.topic === topic) ?? { topicErrorCode: UNKNOWN_TOPIC };
+}
+
+const FETCH = 1;
 
 /** Whether records of open transactions count. */
 export const ISOLATION = { uncommitted: 0, committed: 1 } as const;
@@ -154,4 +177,4 @@ export function decodeTopicNames(raw: Buffer, version: number): string[] {
   return names;
 }
 
-const UNKNOWN_TOPIC = 3;
+export const UNKNOWN_TOPIC = 3;

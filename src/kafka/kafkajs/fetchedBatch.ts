@@ -1,6 +1,7 @@
 import type { Batch } from 'kafkajs';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { RecordSetPart, UnreadableBatchError } from './recordSet.js';
+import type { TopicQuestion } from './topicAnswers.js';
 
 /** The batch as kafkajs has fetched it. */
 export interface KafkajsBatch {
@@ -9,6 +10,8 @@ export interface KafkajsBatch {
   readonly highWatermark: string;
   readonly fetchedOffset: string;
   readonly rawMessages: readonly never[];
+  /** Set by {@link repairTopicAnswers}. */
+  askTopic?: () => TopicQuestion;
 }
 
 /** The records of a batch from the repaired kafkajs. */
@@ -29,6 +32,13 @@ export function startOf(batch: Batch): number {
   return partOf(batch).from;
 }
 
+/** Asks for the id that the batch's topic has now. @throws Error if the batch was not fetched by the repaired kafkajs */
+export function askTopicOf(batch: Batch): TopicQuestion {
+  const { askTopic } = batch as unknown as FetchedBatch;
+  if (askTopic === undefined) throw new Error('kafkajs hands out a batch that does not say who gave it');
+  return askTopic();
+}
+
 function partOf(batch: Batch): RecordSetPart {
   return (batch as unknown as FetchedBatch).part;
 }
@@ -39,12 +49,14 @@ export class FetchedBatch {
   readonly partition: number;
   readonly highWatermark: string;
   readonly part: RecordSetPart;
+  readonly askTopic: KafkajsBatch['askTopic'];
 
-  constructor({ topic, partition, highWatermark }: KafkajsBatch, part: RecordSetPart) {
+  constructor({ topic, partition, highWatermark, askTopic }: KafkajsBatch, part: RecordSetPart) {
     this.topic = topic;
     this.partition = partition;
     this.highWatermark = highWatermark;
     this.part = part;
+    this.askTopic = askTopic;
   }
 
   get fetchedOffset(): string {

@@ -13,6 +13,7 @@ import { repairSaslErrors } from './saslErrors.js';
 import { repairSilentConnections } from './silentConnections.js';
 import { repairStaleTopics } from './staleTopics.js';
 import { repairClock } from './steadyClock.js';
+import { repairTopicAnswers } from './topicAnswers.js';
 
 /** The only version of kafkajs whose internals are known here. */
 export const KAFKAJS_VERSION = '2.2.4';
@@ -46,6 +47,7 @@ interface RepairedRunner {
  * - how fetched bytes are decoded and handed out: `recordSet.ts`, `runner.ts`;
  * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslErrors.ts`;
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
+ * - whether a topic is still the one that was read: `topicAnswers.ts`;
  * - topics that only other members of a group read: `staleTopics.ts`.
  *
  * @throws KafkajsVersionError
@@ -76,6 +78,7 @@ export function repairKafkajs(): void {
   repairDefaultOffsets();
   repairOutOfRange();
   repairPartitionErrors();
+  repairTopicAnswers();
   repairStaleTopics();
   repaired = true;
 }

@@ -201,7 +201,7 @@ class World {
       describeTopics: () =>
         Promise.resolve({
           ...{ clusterId: this.clusterId, brokers: [] },
-          topics: new Map([[TOPIC, { error: null, partitions: [], topicId: this.topicId }]]),
+          topics: new Map([[TOPIC, { error: null, partitions: [] }]]),
         }),
       describeGroups: async () => {
         await this.#untilAnswered('group');
@@ -308,8 +308,14 @@ class World {
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
         return new FetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), value, NO_HEADERS);
       });
+      const { topicId } = this;
+      const askTopic = () => ({
+        askedAtMs: performance.now(),
+        answer: Promise.resolve({ type: 'topic', topicId } as const),
+      });
+      const highWatermark = String(log.writtenMs.length);
       const batch = new FetchedBatch(
-        { ...where, highWatermark: String(log.writtenMs.length), fetchedOffset: String(from), rawMessages: [] },
+        { ...where, highWatermark, fetchedOffset: String(from), rawMessages: [], askTopic },
         { from, next: isAsWritten ? last + 1 : from + records.length, records, failure },
       );
       const member = this.#members;

@@ -4,7 +4,10 @@ import { READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { BatchIntake } from '../../../../src/consumer/partitions/batchIntake.js';
 import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
+import { FetchedRecord } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { UnreadableBatchError } from '../../../../src/kafka/kafkajs/recordSet.js';
+import type { TopicAnswer } from '../../../../src/kafka/kafkajs/topicAnswers.js';
+import { NO_HEADERS } from '../../../../src/protocol/record.js';
 import { eventually } from '../../../support/eventually.js';
 
 it('a damaged batch is asked for again, also if its partition was opened while an epoch was being committed', async () => {
@@ -82,4 +85,86 @@ it('of a log that has lost what comes after a plan, nothing is told while that p
   await eventually(() => expect(told.filter((what) => what === 'resume')).toHaveLength(2));
   expect(told.filter((what) => what.startsWith('gap'))).toEqual(['gap of 11 before 20 in e2']);
   expect(next.next).toBe(20);
+});
+
+/** Two partitions, read from offset 0 under epochs of the topics with these ids, and the batches that are fetched of them. */
+function ofTopics(topicIds: readonly [string, string]) {
+  const layout = { batchers: 2, keyFunction: 'key' } as const;
+  const assignment = new Assignment({ orders: [0, 1] });
+  for (const [index, topicId] of topicIds.entries()) {
+    const source = { topic: 'orders', partition: index, epoch: `e${index}.${topicId}` };
+    const partition = assignment.get(source)!;
+    partition.topicId = topicId;
+    partition.open(new PartitionTracker(source, 0, { layout, state: READING, end: null }), 0);
+  }
+  const told: string[] = [];
+  const intake = new BatchIntake({
+    commits: { use: () => undefined, commitEpochs: () => Promise.resolve() },
+    opening: {
+      topicGone: (_assignment: Assignment, gone: readonly { name: string }[]) =>
+        told.push(`gone: ${gone.map(({ name }) => name).join()}`),
+    },
+    missing: { readsOn: () => undefined },
+    plans: { finish: () => undefined },
+    handOver: (tracker: PartitionTracker, { length }: readonly object[]) =>
+      told.push(`${length} of ${tracker.partition} from ${tracker.next} under ${tracker.epoch}`),
+    moved: () => undefined,
+  } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
+  const take = (partition: number, from: number, answer: TopicAnswer | Promise<TopicAnswer>, askedAtMs?: number) => {
+    const askTopic = () => ({ askedAtMs: askedAtMs ?? performance.now(), answer: Promise.resolve(answer) });
+    const fetched = { topic: 'orders', partition, highWatermark: '99', fetchedOffset: String(from), rawMessages: [] };
+    const records = [new FetchedRecord(from, 1, null, Buffer.from('{}'), NO_HEADERS)];
+    return intake.take(assignment, {
+      batch: new FetchedBatch({ ...fetched, askTopic }, { from, next: from + 1, records, failure: null }),
+      resolveOffset: () => undefined,
+      commitOffsetsIfNecessary: () => Promise.resolve(),
+    } as never);
+  };
+  const partition = (index: number) => assignment.get({ topic: 'orders', partition: index })!;
+  return { take, told, partition };
+}
+
+it('that a partition is of the new topic does not let one of the old topic pass', async () => {
+  const { take, told } = ofTopics(['bbbb', 'aaaa']);
+  await take(0, 0, { type: 'topic', topicId: 'bbbb' });
+  await take(1, 0, { type: 'topic', topicId: 'bbbb' });
+  expect(told).toEqual(['1 of 0 from 0 under e0.bbbb', 'gone: orders/1']);
+});
+
+it('a batch of a topic that its broker does not know any more is not taken', async () => {
+  const { take, told } = ofTopics(['aaaa', 'aaaa']);
+  await take(0, 0, { type: 'noTopic' });
+  expect(told).toEqual(['gone: orders/0']);
+});
+
+it('without an answer a batch is dropped, and the one that is fetched next is asked about again', async () => {
+  const { take, told } = ofTopics(['aaaa', 'aaaa']);
+  const waits = take(0, 0, new Promise((resolve) => setTimeout(() => resolve({ type: 'noAnswer' }), 50)));
+  await take(1, 0, { type: 'topic', topicId: 'aaaa' });
+  expect(told).toEqual(['1 of 1 from 0 under e1.aaaa']);
+  await waits;
+  await take(0, 0, { type: 'topic', topicId: 'bbbb' });
+  expect(told).toEqual(['1 of 1 from 0 under e1.aaaa', 'gone: orders/0']);
+});
+
+it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
+  [
+    'paused while its topic is asked for',
+    ({ partition }) => {
+      partition(0).pause('buffer');
+      partition(0).resume('buffer');
+    },
+  ],
+  [
+    'refused by its broker',
+    ({ partition }) => partition(0).brokerAnswers('NOT_LEADER_FOR_PARTITION', performance.now()),
+  ],
+])('of a partition that was %s, the topic of the next batch is asked for, too', async (_, interrupt) => {
+  const world = ofTopics(['aaaa', 'aaaa']);
+  const askedAtMs = performance.now();
+  await eventually(() => expect(performance.now()).toBeGreaterThan(askedAtMs));
+  interrupt(world);
+  await world.take(0, 0, { type: 'topic', topicId: 'aaaa' }, askedAtMs);
+  await world.take(0, 1, { type: 'topic', topicId: 'bbbb' });
+  expect(world.told).toEqual(['1 of 0 from 0 under e0.aaaa', 'gone: orders/0']);
 });
