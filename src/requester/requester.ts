@@ -66,7 +66,7 @@ const TASK_QUEUE_DEFAULT = 'kafka-temporal-bridge';
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 15_000;
 
-const confirmationSignal = defineSignal<[Confirmation]>(REQUESTS.confirmation);
+const confirmationSignal = defineSignal<[unknown]>(REQUESTS.confirmation);
 const submitSignal = defineSignal<[RowRequest]>(REQUESTS.submit);
 
 /** The confirmations that this workflow waits for, by request id. Each workflow has its own copy of this variable. */
@@ -92,7 +92,7 @@ export async function submitRow(
   awaited.set(id, null);
   setHandler(confirmationSignal, (confirmation) => {
     // Otherwise it is for another call, or the second copy of a confirmation.
-    if (awaited.has(confirmation.id)) awaited.set(confirmation.id, confirmation);
+    if (isConfirmation(confirmation) && awaited.has(confirmation.id)) awaited.set(confirmation.id, confirmation);
   });
   try {
     await submit(request, options, deadlineMs);
@@ -106,6 +106,12 @@ export async function submitRow(
   } finally {
     awaited.delete(id);
   }
+}
+
+/** Anybody can send this signal, with anything in it. An error in its handler would stop the workflow. */
+function isConfirmation(value: unknown): value is Confirmation {
+  const { id, status } = (value ?? {}) as Partial<Record<keyof Confirmation, unknown>>;
+  return typeof id === 'string' && typeof status === 'string';
 }
 
 function toRequest(row: Readonly<Record<string, unknown>> | string, options: SubmitRowOptions): RowRequest {

@@ -15,6 +15,7 @@ import { BATCHER, type BatcherStatus } from '../../src/protocol/batcher.js';
 import type { BatchSpec } from '../../src/protocol/flush.js';
 import {
   REQUEST_FORMAT,
+  REQUESTS,
   requestsTaskQueue,
   type Confirmation,
   type RequesterActivities,
@@ -315,6 +316,19 @@ it('no confirmation within two minutes is a failure of its own; submitted again 
     expect(await patient.result()).toBeGreaterThan(1);
     // The other one's row was accepted as well; two requesters may use the same id.
     expect(bridge.table.rows).toHaveLength(2);
+  });
+});
+
+it('a signal of the name of a confirmation that is none changes nothing', async () => {
+  const bridge = new Bridge({ maxRecords: 1 });
+  await bridge.run(async () => {
+    await bridge.handle.signal(BATCHER.signals.pause, BY);
+    const waiting = await bridge.submit('teased', { id: 1 }, { id: 'a' });
+    await bridge.untilBuffered(1);
+    for (const args of [[null], [], ['a'], [42], [{ id: 'a' }], [{ id: 7, status: 'inserted' }]])
+      await waiting.signal(REQUESTS.confirmation, ...args);
+    await bridge.handle.signal(BATCHER.signals.resume, BY);
+    expect(await waiting.result()).toMatchObject({ id: 'a', status: 'inserted', offset: 0 });
   });
 });
 
