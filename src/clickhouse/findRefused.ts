@@ -49,60 +49,97 @@ export async function findRefused<Item, Reason extends Refusal>(
   tryAll: (items: readonly Item[]) => Promise<Reason | null>,
   first: Iterable<readonly Item[]> = [items],
 ): Promise<Refused<Item, Reason>[]> {
-  const refused: Refused<Item, Reason>[] = [];
+  const search = new Search(tryAll, first);
+  await search.run();
+  return search.refused;
+}
+
+/** One search. */
+class Search<Item, Reason extends Refusal> {
+  readonly refused: Refused<Item, Reason>[] = [];
+  readonly #tryAll: (items: readonly Item[]) => Promise<Reason | null>;
+  /** What is still to be tried of the parts that were asked for. A stack: the first part in order is the last element. */
+  readonly #parts: (readonly Item[])[] = [];
+  readonly #rest: Iterator<readonly Item[]>;
   /** Culprits in a row that were each the first item of an attempt. */
-  let run = 0;
-  let doubtfulInARow = 0;
-  const tryPart = async (part: readonly Item[]): Promise<Reason | null> => {
-    const reason = await tryAll(part);
-    if (reason === null) doubtfulInARow = 0;
-    else if (reason.doubtful === true) doubtfulInARow++;
-    return reason;
-  };
-  // A stack: the first part in order is the last element.
-  const parts: (readonly Item[])[] = [];
-  const rest = first[Symbol.iterator]();
-  const next = (): readonly Item[] | undefined => {
-    if (doubtfulInARow < SPREAD_AFTER) return parts.pop() ?? nextOf(rest);
-    for (let part = nextOf(rest); part !== undefined; part = nextOf(rest)) parts.unshift(part);
-    return takeMiddle(parts);
-  };
-  for (let part = next(); part !== undefined; part = next()) {
-    if (part.length === 0) continue;
-    const reason = await tryPart(part);
-    if (reason === null) {
-      run = 0;
-      continue;
-    }
-    const { suspect = -1 } = reason;
-    if (part.length === 1) {
-      refused.push({ item: part[0] as Item, reason });
-      continue;
-    }
-    if (suspect < 0 || suspect >= part.length) {
-      parts.push(...halves(part));
-      continue;
-    }
-    const item = part[suspect] as Item;
-    const others = part.filter((_, index) => index !== suspect);
-    const alone = await tryPart([item]);
-    if (alone === null) {
-      parts.push(...halves(others));
-      continue;
-    }
-    refused.push({ item, reason: alone });
-    run = suspect === 0 ? run + 1 : 0;
-    if (run >= RUN_LENGTH) {
-      const culprits = await tryAloneWhileRefused(others, tryPart, () => doubtfulInARow < SPREAD_AFTER);
-      for (const culprit of culprits.refused) refused.push(culprit);
-      parts.push(others.slice(culprits.tried));
-      run = 0;
-    } else {
-      const window = refused.length <= WHOLE_REST_UNTIL ? others.length : Math.max(WINDOW_MIN, 4 * suspect);
-      parts.push(others.slice(window), others.slice(0, window));
+  #run = 0;
+  #doubtfulInARow = 0;
+
+  constructor(tryAll: (items: readonly Item[]) => Promise<Reason | null>, first: Iterable<readonly Item[]>) {
+    this.#tryAll = tryAll;
+    this.#rest = first[Symbol.iterator]();
+  }
+
+  async run(): Promise<void> {
+    for (let part = this.#next(); part !== undefined; part = this.#next()) {
+      if (part.length === 0) continue;
+      const reason = await this.#try(part);
+      const { suspect = -1 } = reason ?? {};
+      if (reason === null) this.#run = 0;
+      else if (part.length === 1) this.refused.push({ item: part[0] as Item, reason });
+      else if (suspect < 0 || suspect >= part.length) this.#parts.push(...halves(part));
+      else await this.#trySuspect(part, suspect);
     }
   }
-  return refused;
+
+  #next(): readonly Item[] | undefined {
+    const parts = this.#parts;
+    if (!this.#isSpread) return parts.pop() ?? nextOf(this.#rest);
+    for (let part = nextOf(this.#rest); part !== undefined; part = nextOf(this.#rest)) parts.unshift(part);
+    return takeMiddle(parts);
+  }
+
+  get #isSpread(): boolean {
+    return this.#doubtfulInARow >= SPREAD_AFTER;
+  }
+
+  async #try(part: readonly Item[]): Promise<Reason | null> {
+    const reason = await this.#tryAll(part);
+    if (reason === null) this.#doubtfulInARow = 0;
+    else if (reason.doubtful === true) this.#doubtfulInARow++;
+    return reason;
+  }
+
+  /** Tries the item that an error names alone, and says how the others of its part are tried. */
+  async #trySuspect(part: readonly Item[], suspect: number): Promise<void> {
+    const item = part[suspect] as Item;
+    const others = part.filter((_, index) => index !== suspect);
+    const reason = await this.#try([item]);
+    if (reason === null) {
+      this.#parts.push(...halves(others));
+      return;
+    }
+    this.refused.push({ item, reason });
+    this.#run = suspect === 0 ? this.#run + 1 : 0;
+    if (this.#run >= RUN_LENGTH) {
+      const culprits = await this.#tryAloneWhileRefused(others);
+      for (const culprit of culprits.refused) this.refused.push(culprit);
+      this.#parts.push(others.slice(culprits.tried));
+      this.#run = 0;
+      return;
+    }
+    const window = this.refused.length <= WHOLE_REST_UNTIL ? others.length : Math.max(WINDOW_MIN, 4 * suspect);
+    this.#parts.push(others.slice(window), others.slice(0, window));
+  }
+
+  async #tryAloneWhileRefused(
+    items: readonly Item[],
+  ): Promise<{ readonly refused: readonly Refused<Item, Reason>[]; readonly tried: number }> {
+    const refused: Refused<Item, Reason>[] = [];
+    let tried = 0;
+    while (tried === refused.length && tried < items.length && !this.#isSpread) {
+      const group = items.slice(tried, tried + ALONE_AT_ONCE);
+      // All are awaited, so that none has an effect after this function has failed.
+      const outcomes = await Promise.allSettled(group.map((item) => this.#try([item])));
+      group.forEach((item, index) => {
+        const outcome = outcomes[index] as PromiseSettledResult<Reason | null>;
+        if (outcome.status === 'rejected') throw outcome.reason;
+        if (outcome.value !== null) refused.push({ item, reason: outcome.value });
+      });
+      tried += group.length;
+    }
+    return { refused, tried };
+  }
 }
 
 function nextOf<Item>(iterator: Iterator<Item>): Item | undefined {
@@ -124,25 +161,4 @@ function takeMiddle<Item>(parts: (readonly Item[])[]): readonly Item[] | undefin
   const middle = length >> 1;
   parts.splice(index, 1, part.slice(middle + 1), part.slice(0, middle));
   return length === 0 ? undefined : part.slice(middle, middle + 1);
-}
-
-async function tryAloneWhileRefused<Item, Reason>(
-  items: readonly Item[],
-  tryAll: (items: readonly Item[]) => Promise<Reason | null>,
-  mayGoOn: () => boolean,
-): Promise<{ readonly refused: Refused<Item, Reason>[]; readonly tried: number }> {
-  const refused: Refused<Item, Reason>[] = [];
-  let tried = 0;
-  while (tried === refused.length && tried < items.length && mayGoOn()) {
-    const group = items.slice(tried, tried + ALONE_AT_ONCE);
-    // All are awaited, so that none has an effect after this function has failed.
-    const outcomes = await Promise.allSettled(group.map((item) => tryAll([item])));
-    group.forEach((item, index) => {
-      const outcome = outcomes[index] as PromiseSettledResult<Reason | null>;
-      if (outcome.status === 'rejected') throw outcome.reason;
-      if (outcome.value !== null) refused.push({ item, reason: outcome.value });
-    });
-    tried += group.length;
-  }
-  return { refused, tried };
 }
