@@ -128,12 +128,9 @@ export function startPosition(
   if (isElsewhere) return { type: 'newEpoch', offset, reason: 'committed on another cluster' };
   const { epoch, state } = metadata;
   // Kafka deletes a group's offsets with their topic. This one was committed after the topic was created again, by a
-  // member that did not know that yet. Only a log that was restored is left under such an epoch, see `knownPosition`.
-  if (hasReadOtherTopic(epoch, topicId, formerEpoch)) {
-    return state.type === 'closing'
-      ? { type: 'askBatchers', startFrom: 'earliest' }
-      : { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
-  }
+  // member that did not know that yet.
+  if (hasReadOtherTopic(epoch, topicId, formerEpoch))
+    return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const reached = Math.max(committedOffset, position);
   if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
@@ -248,10 +245,9 @@ export interface SameEpoch {
  * Decides where a partition without an offset starts. The group's offsets expired, the group was deleted, or the topic
  * was recreated: the last record that a batcher accepted tells which. Pure.
  *
- * An epoch of another topic is not continued, since its next commit would be taken for one in that topic's log. The
- * other log is read from its start, under a new epoch. Only if it was restored with its records, and the record at the
- * mark proves that, what batchers have of it is not read again: the partition leaves the epoch, and goes on under a new
- * one. The batchers are asked again if that is interrupted.
+ * An epoch of another topic is not continued: the log is read from its start, under a new one. The record at the mark
+ * would prove nothing. It may be one of this log that was read before the other topic was noticed, and what batchers
+ * have at the offsets before it is of the topic before.
  *
  * @param known null if no batcher knows the partition
  * @param formerEpoch see {@link startPosition}
@@ -263,16 +259,14 @@ export function knownPosition(
 ): KnownPosition {
   if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
   const { mark, startOffset, closed } = known;
-  const isOther = hasReadOtherTopic(mark.epoch, topicId, formerEpoch);
-  if (isOther && (logStart > mark.offset || logEnd <= mark.offset))
+  if (hasReadOtherTopic(mark.epoch, topicId, formerEpoch))
     return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
-  const mustLeave = mustLeaveLayout(known.layout, layout, closed || isOther);
   const ifSame: SameEpoch = {
     type: 'sameEpoch',
     epoch: mark.epoch,
     offset: Math.max(logStart, startOffset),
     missed: Math.max(0, logStart - (mark.offset + 1)),
-    from: mustLeave ? known.layout : null,
+    from: mustLeaveLayout(known.layout, layout, closed) ? known.layout : null,
   };
   if (logStart > mark.offset) return ifSame;
   if (logEnd > mark.offset) return { type: 'compare', mark, ifSame };

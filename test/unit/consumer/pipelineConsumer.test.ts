@@ -761,8 +761,9 @@ function passTenSeconds(): void {
   vi.spyOn(performance, 'now').mockImplementation(() => now() + 10_000);
 }
 
-async function readFifty(): Promise<World> {
+async function readFifty(topicId?: string): Promise<World> {
   const world = new World(1);
+  world.topicId = topicId;
   world.write(0, 50, Date.now() - 60_000);
   await world.consumer.start();
   await eventually(() => expect(world.committed(0)).toBe(50));
@@ -983,6 +984,25 @@ it.each([
     await eventually(() => expect(world.epochOf(0)).toMatch(/^[0-9a-f]{12}\.bbbbbb$/));
   },
 );
+
+it('what was read of a new topic under the epoch of the one before proves nothing: the new one is read from its start', async () => {
+  const world = await readFifty('aaaaaaaa00000000');
+  const before = world.epochOf(0);
+  // Its next fetch comes only after the topic is there again, and no commit comes before the process ends.
+  world.silent = true;
+  world.topicId = 'bbbbbbbb00000000';
+  world.logs[0]!.writtenMs.length = 0;
+  world.write(0, 80, Date.now() + 1_000);
+  await eventually(() => expect(world.accepted).toContain(`0/79/${before}`));
+  await world.restart();
+  world.commits.clear();
+  world.silent = false;
+  world.accepted.length = 0;
+  await world.consumer.start();
+  const ofNewEpoch = () => world.accepted.filter((name) => !name.endsWith(`/${before}`));
+  await eventually(() => expect(ofNewEpoch()).toHaveLength(80), 20_000);
+  expect(offsetsOf(world, 0)).toEqual(upTo(80));
+}, 30_000);
 
 it('a partition that was paused for room when its topic went is read once it is there again', async () => {
   const world = new World(1, ', maxBuffered: 1MiB');
