@@ -1,4 +1,4 @@
-import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Consumer, ConsumerConfig, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
 import type { TopicPartition } from '../protocol/record.js';
 import { fencingAssigner } from './fencingAssigner.js';
 import { isUserRefusal } from './userRefusal.js';
@@ -60,6 +60,15 @@ interface Membership {
  * joining member. With Kafka's default of 60 s, a connection that loses answers would cost more than a minute.
  */
 const REBALANCE_TIMEOUT_MS = 45_000;
+
+/** The same for all consumers. */
+const CONSUMER_OPTIONS = {
+  ...FETCH_OPTIONS,
+  rebalanceTimeout: REBALANCE_TIMEOUT_MS,
+  metadataMaxAge: 60_000,
+  allowAutoTopicCreation: false,
+  retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8, restartOnFailure: () => Promise.resolve(false) },
+} satisfies Partial<ConsumerConfig>;
 
 /**
  * A consumer sends a heartbeat every few seconds, whatever it reads, and joins within a minute or two. If it has done
@@ -237,13 +246,10 @@ export class GroupMember {
     const isCurrent = (): boolean => membership.consumer === consumer;
     const { joining, joined, outOfRange, partitionError, emptyBatch, steady } = this.#handlers;
     const consumer = this.#kafka.consumer({
+      ...CONSUMER_OPTIONS,
       groupId: this.#groupId,
       sessionTimeout: this.#sessionTimeoutMs,
-      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
       heartbeatInterval: Math.min(3_000, this.#sessionTimeoutMs / 3),
-      metadataMaxAge: 60_000,
-      ...FETCH_OPTIONS,
-      allowAutoTopicCreation: false,
       // A consumer that was left while it crashed or joined must not join later. Nobody would read the partitions that
       // it gets.
       partitionAssigners: [
@@ -265,12 +271,6 @@ export class GroupMember {
           },
         ),
       ],
-      retry: {
-        initialRetryTime: 100,
-        maxRetryTime: 5_000,
-        retries: 8,
-        restartOnFailure: () => Promise.resolve(false),
-      },
     });
     const { GROUP_JOIN, HEARTBEAT, CRASH, START_BATCH_PROCESS, RECEIVED_UNSUBSCRIBED_TOPICS } = consumer.events;
     let unread: readonly string[] = [];
