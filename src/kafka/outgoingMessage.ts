@@ -1,6 +1,5 @@
 import type { IHeaders, Message } from 'kafkajs';
 import type { HeaderValues } from '../protocol/record.js';
-import { NULL_HEADER } from './kafkajs/nullHeaders.js';
 
 /**
  * A message to publish, with the present time as its timestamp. Without a partition it goes to the partition that every
@@ -14,28 +13,12 @@ export interface OutgoingMessage {
   readonly partition?: number;
 }
 
-/** The message as kafkajs takes it. */
+/** The message as kafkajs takes it. Its types do not know that values of headers may be null: see `produceRequest.ts`. */
 export function toMessage({ key, value, headers, partition }: OutgoingMessage): Message {
   const message: Message = { key, value };
-  if (headers !== undefined) message.headers = withoutNulls(headers);
+  if (headers !== undefined) message.headers = headers as IHeaders;
   if (partition !== undefined) message.partition = partition;
   return message;
-}
-
-/**
- * Replaces null values of headers by {@link NULL_HEADER}. Nearly all headers have only values and are passed on
- * unchanged.
- */
-function withoutNulls(headers: HeaderValues): IHeaders {
-  const isNull = (values: HeaderValues[string]): boolean =>
-    values === null || (values instanceof Array && values.includes(null));
-  if (!Object.values(headers).some(isNull)) return headers as IHeaders;
-  // Without a prototype: a header may be called __proto__.
-  const mended = Object.create(null) as IHeaders;
-  for (const [name, values] of Object.entries(headers)) {
-    mended[name] = values instanceof Array ? values.map((value) => value ?? NULL_HEADER) : (values ?? NULL_HEADER);
-  }
-  return mended;
 }
 
 /**

@@ -1,6 +1,6 @@
 import kafkajs, { type Kafka, type Message, type PartitionerArgs, type Producer } from 'kafkajs';
 import { murmur2 } from '../lib/murmur2.js';
-import { writeNullHeaders } from './kafkajs/nullHeaders.js';
+import { groupingItself } from './kafkajs/groupingItself.js';
 
 /** Few retries, because the caller retries later, without holding a slot meanwhile. */
 export const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 3 };
@@ -10,7 +10,6 @@ export const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 
  * retries, which kafkajs's own would go on with.
  */
 export function producerFactory(kafka: Kafka): () => Producer {
-  writeNullHeaders();
   return () => {
     let isOver = false;
     const createChooser = (): ReturnType<typeof createPartitioner> => {
@@ -55,7 +54,7 @@ export function createPartitioner(): (args: PartitionerArgs) => number {
  */
 export async function sendAll(producer: Producer, topic: string, messages: readonly Message[]): Promise<void> {
   for (let unsent = messages; unsent.length > 0;) {
-    const answers = await producer.send({ topic, messages: [...unsent], acks: -1 });
+    const answers = await producer.send({ topic, messages: groupingItself(unsent), acks: -1 });
     const taken = new Set(answers.map(({ partition }) => partition));
     const left = unsent.filter(({ partition }) => partition === undefined || !taken.has(partition));
     if (left.length === unsent.length) {

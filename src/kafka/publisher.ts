@@ -8,18 +8,6 @@ import { PublishError, TopicProducer, type TopicProducerOptions } from './topicP
  */
 export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: MessageRefusal) => Sent | undefined;
 
-/**
- * Bytes of one produce request, at most. kafkajs makes one record batch for each partition in a request. A batch over
- * the topic's `max.message.bytes` (1,048,588 by default) is refused, and a retry cannot help.
- */
-const REQUEST_BYTES_MAX = 900_000;
-
-/**
- * Messages of one produce request, at most. kafkajs groups them by partition in a time that grows with their square.
- * For some hundreds that does not matter. For ten thousand it is most of the producer's time.
- */
-const REQUEST_MESSAGES_MAX = 500;
-
 export interface PublisherOptions extends TopicProducerOptions {
   /** Called when a message was left out, because its topic takes other messages, but not this one in any form. */
   readonly onLeftOut?: (topic: string) => void;
@@ -83,8 +71,7 @@ export class Publisher {
     for (const asked of messages) {
       const message = (producer.wantsKeys && asked.key === null ? amend?.(asked, 'record') : undefined) ?? asked;
       const bytes = messageBytes(message);
-      const full = requestBytes + bytes > REQUEST_BYTES_MAX || request.length >= REQUEST_MESSAGES_MAX;
-      if (full && request.length > 0) {
+      if (requestBytes + bytes > producer.requestBytesMax && request.length > 0) {
         await this.#sendParts(work, request);
         request = [];
         requestBytes = 0;
@@ -131,6 +118,11 @@ export class Publisher {
     const { amend } = work;
     const isKeyless = refusal === 'record' && amend !== undefined && messages.some(({ key }) => key === null);
     if (!isKeyless && messages.length > 1) {
+      if (refusal === 'size') {
+        const producer = this.#producerOf(work.topic);
+        const bytes = messages.reduce((sum, message) => sum + messageBytes(message), 0);
+        producer.requestBytesMax = Math.min(producer.requestBytesMax, Math.ceil(bytes / 2));
+      }
       const half = Math.ceil(messages.length / 2);
       await this.#sendParts(work, messages.slice(0, half));
       await this.#sendParts(work, messages.slice(half));

@@ -8,6 +8,7 @@ import { repairMetadata } from './metadata.js';
 import { repairOutOfRange } from './outOfRange.js';
 import { repairReconnections } from './reconnections.js';
 import { repairPartitionErrors } from './partitionErrors.js';
+import { repairProduceRequests } from './produceRequest.js';
 import { handleFetched, type Runner } from './runner.js';
 import { repairSaslErrors } from './saslErrors.js';
 import { repairSilentConnections } from './silentConnections.js';
@@ -48,7 +49,8 @@ interface RepairedRunner {
  * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslErrors.ts`;
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
- * - topics that only other members of a group read: `staleTopics.ts`.
+ * - topics that only other members of a group read: `staleTopics.ts`;
+ * - how messages are written: `produceRequest.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -80,6 +82,7 @@ export function repairKafkajs(): void {
   repairPartitionErrors();
   repairTopicAnswers();
   repairStaleTopics();
+  repairProduceRequests();
   repaired = true;
 }
 

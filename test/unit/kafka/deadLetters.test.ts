@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { KafkaJSProtocolError, type Message, type Producer, type ProducerRecord } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { NULL_HEADER } from '../../../src/kafka/kafkajs/nullHeaders.js';
 import { publishDeadLetters, publishForeignSignals } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner } from '../../../src/kafka/producers.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
@@ -263,7 +262,5 @@ it('keeps a header without a value apart from an empty one', async () => {
     ['a', Buffer.alloc(0)],
   ];
   await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: record(5, { headers }), rejection }]);
-  const written = accepted[0]?.headers?.['a'];
-  expect(written).toEqual([Buffer.alloc(0), Buffer.alloc(0)]);
-  expect((written as Buffer[]).map((value) => value === NULL_HEADER)).toEqual([true, false]);
+  expect(accepted[0]?.headers?.['a']).toEqual([null, Buffer.alloc(0)]);
 });

@@ -61,13 +61,26 @@ it('sends a message that is too large alone by itself: the broker decides', asyn
   expect(sent.map(({ messages }) => messages.length)).toEqual([1, 1, 1]);
 });
 
-it('sends at most some hundreds of messages in a request', async () => {
-  const { sent, publisher } = recordingProducer();
-  await publisher.publish(
-    'replies',
-    Array.from({ length: 1_234 }, () => ({ key: null, value: 'a' })),
-  );
-  expect(sent.map(({ messages }) => messages.length)).toEqual([500, 500, 234]);
+it('makes requests smaller for a topic that refuses large ones', async () => {
+  const sizes: [bytes: number, taken: boolean][] = [];
+  const producer = {
+    connect: () => Promise.resolve(),
+    send: ({ topic, messages }: ProducerRecord) => {
+      const bytes = Array.from(messages, ({ value }) => value?.length ?? 0).reduce((sum, each) => sum + each);
+      sizes.push([bytes, bytes <= 100_000]);
+      if (bytes > 100_000) return refuses('MESSAGE_TOO_LARGE')();
+      for (const message of messages) message.partition ??= 0;
+      return Promise.resolve([{ topicName: topic, partition: 0, errorCode: 0 }]);
+    },
+  };
+  const publisher = new Publisher({ createProducer: () => producer as unknown as Producer });
+  const messages = Array.from({ length: 2_000 }, () => ({ key: null, value: 'a'.repeat(1_000) }));
+  await publisher.publish('replies', messages);
+  // Once for each halving: 878, 439, 220 and 110 messages, and what was in the same request with them.
+  expect(sizes.filter(([, taken]) => !taken).length).toBe(15);
+  sizes.length = 0;
+  await publisher.publish('replies', messages);
+  expect(sizes.filter(([, taken]) => !taken)).toEqual([]);
 });
 
 it('sends nothing for nothing', async () => {
