@@ -1,3 +1,5 @@
+import { SMALL_FLUSHES_OF_SLOT } from '../lib/clickhouseConnections.js';
+
 /**
  * As many flushes of the pipeline wait in this worker as may. Another worker should take this one, or this worker
  * later.
@@ -9,12 +11,14 @@ export class CrowdedError extends Error {
 export interface AdmissionLimits {
   /** Large flushes that run at the same time. A pipeline that has none running gets one beyond that. */
   readonly slots: number;
+  /** Flushes of any size that run at the same time, at most. Again, a pipeline that has none running gets one beyond that. */
+  readonly flushesMax: number;
   /** Flushes of one pipeline that wait, at most. So they never keep those of another pipeline away from this worker. */
   readonly waitingMax: number;
 }
 
-/** A small flush takes an eighth of a slot. So a slot has room for eight of them, and all counts are whole numbers. */
-export const EIGHTHS = 8;
+/** A small flush takes an eighth of a slot. So all counts are whole numbers. */
+export const EIGHTHS = SMALL_FLUSHES_OF_SLOT;
 
 /** Memory that a flush may take for an eighth of a slot. */
 const EIGHTH_BYTES = 128 * 1024;
@@ -34,7 +38,7 @@ interface Waiting {
 
 /**
  * Decides which flush may run. Each holds a batch in memory, so there are few slots, and a small flush takes only a part
- * of one. And inserts that hang must not block other pipelines. The rules:
+ * of one. And inserts that hang must not block other pipelines, nor take all connections to ClickHouse. The rules:
  *
  * - A free slot goes to the pipeline whose running flushes take the least. If several take as little, it goes to the one
  *   that got a slot longest ago.
@@ -50,6 +54,7 @@ export class Admission {
   readonly #turns = new Map<string, number>();
   #turn = 0;
   #eighths = 0;
+  #flushes = 0;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
@@ -114,7 +119,8 @@ export class Admission {
       let next: Waiting | undefined;
       for (const waiting of this.#waiting) if (next === undefined || this.#isBefore(waiting, next)) next = waiting;
       if (next === undefined) return;
-      const isFull = this.#eighths + next.eighths > this.#limits.slots * EIGHTHS;
+      const { slots, flushesMax } = this.#limits;
+      const isFull = this.#eighths + next.eighths > slots * EIGHTHS || this.#flushes >= flushesMax;
       if (isFull && this.#of(next.pipeline).flushes > 0) return;
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
       this.#count(next.pipeline, 1, next.eighths);
@@ -134,6 +140,7 @@ export class Admission {
 
   #count(pipeline: string, flushes: number, eighths: number): void {
     this.#eighths += eighths;
+    this.#flushes += flushes;
     const before = this.#of(pipeline);
     const running = { flushes: before.flushes + flushes, eighths: before.eighths + eighths };
     if (running.flushes === 0) this.#running.delete(pipeline);

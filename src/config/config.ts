@@ -1,6 +1,7 @@
 import type { Layout } from '../protocol/layout.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
+import { connectionsNeeded } from '../lib/clickhouseConnections.js';
 import type { ParsedConfig } from './schema.js';
 import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
@@ -150,7 +151,9 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       database: clickhouse.database,
       requestTimeoutMs: clickhouse.requestTimeout,
       lookUpTimeoutMs: clickhouse.lookUpTimeout,
-      maxConnections: clickhouse.maxConnections,
+      maxConnections:
+        clickhouse.maxConnections ??
+        connectionsNeeded(worker.maxConcurrentFlushes, Object.keys(parsed.pipelines).length),
       settings: clickhouse.settings,
     },
     pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline, ownTopics)),

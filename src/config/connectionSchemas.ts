@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ADDRESS, BROKER_LIST, brokerListProblem, isPort, PORT_TOO_HIGH } from './addresses.js';
+import { CONNECTIONS_MAX } from '../lib/clickhouseConnections.js';
 import { count, duration, nonEmpty } from './valueSchemas.js';
 
 const certificates = z.strictObject({
@@ -105,7 +106,12 @@ export const clickhouse = z.strictObject({
     .describe(
       'How long a look-up of the rows of a batch that are in the table already may take. Then the batch is tried again, and the log says so.',
     ),
-  maxConnections: count({ min: 1, max: 1000 }).prefault(16).describe('Most open connections.'),
+  maxConnections: count({ min: 1, max: CONNECTIONS_MAX })
+    .optional()
+    .describe(
+      'Most open connections. Fewer small flushes run at the same time if these are not enough. Default: eight for each of ' +
+        'worker.maxConcurrentFlushes, one for each pipeline, and five.',
+    ),
   settings: z
     .record(
       z.string().regex(/^[a-z][a-z0-9_]*$/, { error: 'must be the name of a ClickHouse setting' }),

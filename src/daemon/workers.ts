@@ -5,6 +5,7 @@ import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { EIGHTHS, type AdmissionLimits } from '../activities/admission.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
+import { flushesMax } from '../lib/clickhouseConnections.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { FEW_RETRIES } from '../kafka/producers.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
@@ -136,8 +137,13 @@ function createFlushActivities(
   });
 }
 
-function admissionOf({ config }: Shared): AdmissionLimits {
-  return { slots: config.worker.maxConcurrentFlushes, waitingMax: WAITING_OF_PIPELINE_MAX };
+function admissionOf({ config: { worker, clickhouse, pipelines } }: Shared): AdmissionLimits {
+  const slots = worker.maxConcurrentFlushes;
+  return {
+    slots,
+    flushesMax: flushesMax(clickhouse.maxConnections, slots, pipelines.length),
+    waitingMax: WAITING_OF_PIPELINE_MAX,
+  };
 }
 
 /**

@@ -155,7 +155,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
     logger,
     stateLog: new StateLog(logger),
     beat: () => Promise.resolve(true),
-    admission: { slots: 3, waitingMax: 7 },
+    admission: { slots: 3, flushesMax: 24, waitingMax: 7 },
     deliverConfirmation: () => Promise.reject(new Error('a record of Kafka is no request')),
     ofOther: () => Promise.resolve(null),
   });

@@ -92,7 +92,7 @@ class Bridge {
       stateLog: new StateLog(logger),
       beat: () => Promise.resolve(true),
       ofOther: () => Promise.resolve(null),
-      admission: { slots: 3, waitingMax: 7 },
+      admission: { slots: 3, flushesMax: 24, waitingMax: 7 },
       deliverConfirmation: (to, confirmation) => {
         const failures = this.failing.get(to) ?? 0;
         this.failing.set(to, failures - 1);

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
 import { Admission, CrowdedError, eighthsOf } from '../../../src/activities/admission.js';
+import { createClickHouse } from '../../../src/clickhouse/clients.js';
+import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
+import { connectionsNeeded, flushesMax } from '../../../src/lib/clickhouseConnections.js';
+import { parseConfig } from '../../../src/config/load.js';
 
 const never = new AbortController().signal;
 
@@ -18,7 +24,7 @@ function flush(admission: Admission, pipeline: string, signal = never, sinceMs =
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 it('flushes that hang take no slot from a pipeline that has none, and share the next free ones with it', async () => {
-  const admission = new Admission({ slots: 3, waitingMax: 8 });
+  const admission = new Admission({ slots: 3, flushesMax: 24, waitingMax: 8 });
   const hanging = Array.from({ length: 8 }, () => flush(admission, 'hangs'));
   await settle();
   expect(hanging.map(({ isAtWork }) => isAtWork)).toEqual([true, true, true, false, false, false, false, false]);
@@ -33,7 +39,7 @@ it('flushes that hang take no slot from a pipeline that has none, and share the 
 });
 
 it('small flushes share a slot, and a large one waits until there is a whole one for it', async () => {
-  const admission = new Admission({ slots: 1, waitingMax: 2 });
+  const admission = new Admission({ slots: 1, flushesMax: 24, waitingMax: 2 });
   const small = Array.from({ length: 9 }, () => flush(admission, 'small', never, 0, 10_000));
   const large = flush(admission, 'small');
   await settle();
@@ -47,8 +53,73 @@ it('small flushes share a slot, and a large one waits until there is a whole one
   expect([0, 1, 128 * 1024, 128 * 1024 + 1, 1e9, Infinity].map(eighthsOf)).toEqual([1, 1, 1, 2, 8, 8]);
 });
 
+it('leaves connections for other pipelines and for questions, however many small flushes hang', async () => {
+  for (const [slots, pipelines, connections] of [
+    [3, 3, undefined],
+    [3, 3, 16],
+    [1, 20, 30],
+    [20, 2, undefined],
+  ] as const) {
+    const most = connections ?? connectionsNeeded(slots, pipelines);
+    const admission = new Admission({ slots, flushesMax: flushesMax(most, slots, pipelines), waitingMax: 1_000 });
+    const hanging = Array.from({ length: 400 }, (_, index) =>
+      flush(admission, `hangs${index % (pipelines - 1)}`, never, 0, 10_000),
+    );
+    const works = flush(admission, 'works', never, 0, 10_000);
+    await settle();
+    const running = hanging.filter(({ isAtWork }) => isAtWork).length;
+    expect(works.isAtWork).toBe(true);
+    expect(running + 1).toBeLessThanOrEqual(most - 4);
+    expect(running).toBeGreaterThanOrEqual(slots);
+    if (connections === undefined) expect(running).toBe(slots * 8);
+  }
+});
+
+it('where inserts of two pipelines hang, a third one inserts, and ClickHouse can be asked, at once', async () => {
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => {
+      if (!Buffer.concat(parts).includes('hangs')) response.writeHead(200, { 'x-clickhouse-summary': '{}' }).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const names = ['hangs0', 'hangs1', 'works'];
+  const text = JSON.stringify({
+    clickhouse: { url: `http://127.0.0.1:${port}`, requestTimeout: '5s' },
+    pipelines: Object.fromEntries(names.map((name) => [name, { topics: [name], table: name }])),
+  });
+  const { clickhouse, worker, pipelines } = parseConfig(text, 'ktb.yaml', {});
+  const client = createClickHouse(clickhouse);
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await client.close();
+  });
+  const { maxConcurrentFlushes: slots } = worker;
+  const most = flushesMax(clickhouse.maxConnections, slots, pipelines.length);
+  const admission = new Admission({ slots, flushesMax: most, waitingMax: 8 });
+  const tables = new ClickHouseTables(client, 'default');
+  const insert = (table: string) =>
+    admission.run(
+      table,
+      0,
+      never,
+      () => tables.send(table, { columns: new Map(), lines: [Buffer.from('{}\n')], token: 't', batch: 'b' }),
+      1,
+    );
+  const hanging = Array.from({ length: 24 }, (_, index) => insert(`hangs${index % 2}`).catch(() => undefined));
+  const beganMs = performance.now();
+  await insert('works');
+  await client.command({ query: 'SELECT 1' });
+  expect(performance.now() - beganMs).toBeLessThan(3_000);
+  server.closeAllConnections();
+  await Promise.all(hanging);
+});
+
 it('one pipeline never fills the worker: what is too much is handed back at once', async () => {
-  const admission = new Admission({ slots: 1, waitingMax: 2 });
+  const admission = new Admission({ slots: 1, flushesMax: 24, waitingMax: 2 });
   const here = [1, 2, 3].map(() => flush(admission, 'hangs'));
   await expect(flush(admission, 'hangs').ended).rejects.toBeInstanceOf(CrowdedError);
   here[0]!.end();
@@ -59,7 +130,7 @@ it('one pipeline never fills the worker: what is too much is handed back at once
 });
 
 it('what was handed back comes before what came after it: the youngest that waits makes room', async () => {
-  const admission = new Admission({ slots: 1, waitingMax: 2 });
+  const admission = new Admission({ slots: 1, flushesMax: 24, waitingMax: 2 });
   const atWork = flush(admission, 'busy', never, 0);
   const early = flush(admission, 'busy', never, 2);
   const late = flush(admission, 'busy', never, 3);
@@ -72,7 +143,7 @@ it('what was handed back comes before what came after it: the youngest that wait
 });
 
 it('more batchers than there is room for: each gets its turn, although others come again at once and it comes later', async () => {
-  const admission = new Admission({ slots: 1, waitingMax: 1 });
+  const admission = new Admission({ slots: 1, flushesMax: 24, waitingMax: 1 });
   const done = new Map<string, number>();
   let nowMs = 0;
   const scheduled = new Map(['a', 'b', 'c', 'd'].map((batcher) => [batcher, nowMs++]));
@@ -104,7 +175,7 @@ it('more batchers than there is room for: each gets its turn, although others co
 });
 
 it('whoever is called off while it waits leaves the queue', async () => {
-  const admission = new Admission({ slots: 1, waitingMax: 2 });
+  const admission = new Admission({ slots: 1, flushesMax: 24, waitingMax: 2 });
   const first = flush(admission, 'a');
   const calledOff = new AbortController();
   const second = flush(admission, 'a', calledOff.signal);
@@ -123,7 +194,7 @@ it('at any time: no more at work than slots and pipelines, each pipeline that wa
       fc.integer({ min: 1, max: 4 }),
       fc.array(fc.constantFrom('a', 'b', 'c', 'end'), { maxLength: 40 }),
       async (slots, events) => {
-        const admission = new Admission({ slots, waitingMax: 100 });
+        const admission = new Admission({ slots, flushesMax: slots * 8, waitingMax: 100 });
         let flushes: (ReturnType<typeof flush> & { pipeline: string })[] = [];
         const end = async () => {
           const first = flushes.find(({ isAtWork }) => isAtWork);

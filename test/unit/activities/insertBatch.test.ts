@@ -53,7 +53,7 @@ function worker(
   otherwise: Partial<FakeTable['tables']> = {},
   past: Partial<Pick<RunHistories, 'inheritanceOf' | 'leftover' | 'result'>> = {},
   ofOther: OfOther = () => Promise.resolve(null),
-  admission: AdmissionLimits = { slots: 3, waitingMax: 7 },
+  admission: AdmissionLimits = { slots: 3, flushesMax: 24, waitingMax: 7 },
   payloadBytesMax = PAYLOAD_BYTES_MAX,
 ) {
   const table = new FakeTable();
@@ -992,7 +992,7 @@ it('a batch that was only handed back is not looked up and is no retry; one that
     },
     {},
     undefined,
-    { slots: 1, waitingMax: 0 },
+    { slots: 1, flushesMax: 24, waitingMax: 0 },
   );
   const retries = async () => (await crowded.metrics.flushRetries.get()).values.map(({ value }) => value);
   // So large that it takes the whole slot.
