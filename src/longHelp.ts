@@ -257,7 +257,8 @@ input topic, and records that lack a part (docs/operations.md#dead-letters). It
 counts them, with exit code 1. It names the records that their topic refuses,
 such as those that are larger than it takes.
 
-Ctrl-C or SIGTERM ends it after the portion that is on its way. It says how much
-was replayed, and with which --after (a place on the dead-letter topic, one for each
-partition) the same command goes on.`,
+Ctrl-C or SIGTERM ends it after the portion that is on its way. Then, after an error,
+and if a transaction is open on the dead-letter topic, it says how much was replayed,
+and with which --after (a place on that topic, one for each partition) the same command
+goes on. After an error, some of the last records may be replayed twice: it says how many.`,
 };

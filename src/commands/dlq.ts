@@ -7,6 +7,7 @@ import type { KafkaAdmin } from '../kafka/admin.js';
 import { producerFactory } from '../kafka/producers.js';
 import { Publisher } from '../kafka/publisher.js';
 import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
+import type { PassedOver } from '../kafka/readRanges.js';
 import { readTopic } from '../kafka/readTopic.js';
 import {
   FOREIGN_SIGNAL,
@@ -159,20 +160,22 @@ export async function replayDeadLetters(
   try {
     await withKafka(config, async (kafka, admin) => {
       const publisher = new Publisher({ createProducer: producerFactory(kafka) });
-      const waiting = new WaitingReplays((topic, messages) => report.publish(publisher, topic, messages));
+      const waiting = new WaitingReplays((portion) => report.publish(publisher, portion));
       try {
-        await forEachLetter(kafka, admin, chosen, options, async (letter) => {
+        const decideAndPublish = async (letter: Letter): Promise<void> => {
           interruption.check();
           const decision = decide(letter);
           if (decision.type === 'leave') report.left(decision.obstacle);
           else if (decision.type === 'passOver') report.passedOver();
           else if (decision.type === 'replay' && options.dryRun) report.replayed(decision.topic, 1);
           else if (decision.type === 'replay') await waiting.add(decision.topic, letter);
-        });
+        };
+        const isAll = await forEachLetter(kafka, admin, chosen, options, decideAndPublish, after);
         interruption.check();
         await waiting.publish();
+        if (!isAll) report.isUnfinished();
       } catch (error) {
-        if (error instanceof InterruptedError) report.wasInterrupted();
+        report.isUnfinished(error);
         throw error;
       } finally {
         await publisher.close();
@@ -190,14 +193,15 @@ export async function replayDeadLetters(
 /** What a replay does with a dead letter. */
 type ReplayDecision =
   | { readonly type: 'replay'; readonly topic: string }
-  /** An earlier replay has published it. */
+  /** An earlier replay has published it, or left it. */
   | { readonly type: 'isReplayed' }
   /** A further dead letter of a record that is replayed. */
   | { readonly type: 'passOver' }
   | { readonly type: 'leave'; readonly obstacle: string };
 
 /**
- * Decides about one dead letter after the other.
+ * Decides about one dead letter after the other. Those that an earlier replay was for have to come first, in all
+ * partitions.
  *
  * @param after see {@link parseAfter}
  */
@@ -211,11 +215,11 @@ function replayDecisions(
     // A rewind or a repeated batch may write a second dead letter for a record. A record of another log has another
     // time.
     const name = `${placeOf(letter)}@${ownTimestampMs ?? record.timestampMs}`;
+    const obstacle = obstacleTo(letter, pipeline);
     if (record.offset <= (after.get(partition) ?? -1)) {
-      seen.add(name);
+      if (obstacle === null) seen.add(name);
       return { type: 'isReplayed' };
     }
-    const obstacle = obstacleTo(letter, pipeline);
     if (obstacle !== null || source === null) return { type: 'leave', obstacle: obstacle ?? '' };
     if (seen.has(name)) return { type: 'passOver' };
     seen.add(name);
@@ -223,14 +227,16 @@ function replayDecisions(
   };
 }
 
+/** Records of dead letters on their way to their topics, by topic. */
+type Portion = ReadonlyMap<string, readonly Replay[]>;
+
 /** Records of dead letters that wait until they are {@link WAITING_BYTES_MAX}. Then they are published together. */
 class WaitingReplays {
-  readonly #publish: (topic: string, messages: readonly Replay[]) => Promise<void>;
+  readonly #publish: (portion: Portion) => Promise<void>;
   readonly #byTopic = new Map<string, Replay[]>();
   #bytes = 0;
 
-  /** @param publish publishes records to their topic */
-  constructor(publish: (topic: string, messages: readonly Replay[]) => Promise<void>) {
+  constructor(publish: (portion: Portion) => Promise<void>) {
     this.#publish = publish;
   }
 
@@ -247,7 +253,7 @@ class WaitingReplays {
 
   /** Publishes all that wait. */
   async publish(): Promise<void> {
-    for (const [topic, messages] of this.#byTopic) await this.#publish(topic, messages);
+    await this.#publish(this.#byTopic);
     this.#byTopic.clear();
     this.#bytes = 0;
   }
@@ -273,9 +279,11 @@ export class ReplayReport {
   readonly #refused: string[] = [];
   #refusals = 0;
   #passedOver = 0;
-  /** By partition of the dead-letter topic, the last letter that was replayed. */
+  /** By partition of the dead-letter topic, the last letter before which nothing is left to be replayed. */
   readonly #last: Map<number, number>;
-  #isInterrupted = false;
+  /** Records that a topic has taken although letters before theirs were not replayed. */
+  #takenAhead = 0;
+  #unfinished: 'interrupted' | 'failed' | null = null;
   /** Set if publishing failed: records that the topic may have or not. */
   #unknown: { readonly topic: string; readonly records: number; readonly first: string } | null = null;
 
@@ -294,20 +302,43 @@ export class ReplayReport {
   }
 
   /** @throws PublishError */
-  async publish(publisher: Publisher, topic: string, messages: readonly Replay[]): Promise<void> {
-    const open = new Set(messages);
+  async publish(publisher: Publisher, portion: Portion): Promise<void> {
+    const all = [...portion.values()].flat();
+    const open = new Set(all);
+    const refused = new Set<Replay>();
+    try {
+      for (const [topic, messages] of portion) await this.#publishTo(publisher, topic, messages, { open, refused });
+    } finally {
+      // A later letter, of another topic or for another partition, may have been faster than one that failed.
+      const firstOpen = new Map<number, number>();
+      for (const { letter } of open) {
+        const { partition, record } = letter;
+        firstOpen.set(partition, Math.min(firstOpen.get(partition) ?? Infinity, record.offset));
+      }
+      for (const message of all) {
+        const { partition, record } = message.letter;
+        if (record.offset < (firstOpen.get(partition) ?? Infinity))
+          this.#last.set(partition, Math.max(this.#last.get(partition) ?? -1, record.offset));
+        else if (!open.has(message) && !refused.has(message)) this.#takenAhead++;
+      }
+    }
+  }
+
+  async #publishTo(
+    publisher: Publisher,
+    topic: string,
+    messages: readonly Replay[],
+    { open, refused }: { readonly open: Set<Replay>; readonly refused: Set<Replay> },
+  ): Promise<void> {
     try {
       await publisher.publishEach(topic, messages, {
         taken: (some) => {
-          for (const message of some) {
-            open.delete(message);
-            const { partition, record } = message.letter;
-            this.#last.set(partition, Math.max(this.#last.get(partition) ?? -1, record.offset));
-          }
+          for (const message of some) open.delete(message);
           this.replayed(topic, some.length);
         },
         refused: (message, reason) => {
           open.delete(message);
+          refused.add(message);
           this.#refusals++;
           const { partition, record } = message.letter;
           const text = `${placeOf(message.letter)} (dead letter ${partition}/${record.offset}): topic ${topic} refuses it: ${reason}`;
@@ -315,8 +346,9 @@ export class ReplayReport {
         },
       });
     } finally {
-      const [first] = open;
-      if (first !== undefined) this.#unknown = { topic, records: open.size, first: placeOf(first.letter) };
+      const unknown = messages.filter((message) => open.has(message));
+      const [first] = unknown;
+      if (first !== undefined) this.#unknown = { topic, records: unknown.length, first: placeOf(first.letter) };
     }
   }
 
@@ -328,9 +360,9 @@ export class ReplayReport {
     count(this.#left, obstacle);
   }
 
-  /** A signal has ended it. What was not replayed is not in the report. */
-  wasInterrupted(): void {
-    this.#isInterrupted = true;
+  /** A signal or an error has ended it, or not all could be read. What was not replayed is not in the report. */
+  isUnfinished(error?: unknown): void {
+    this.#unfinished = error instanceof InterruptedError ? 'interrupted' : 'failed';
   }
 
   /** Further dead letters of a record. */
@@ -361,13 +393,19 @@ export class ReplayReport {
     for (const text of this.#refused) console.log(`left: ${text}`);
     const more = this.#refusals - this.#refused.length;
     if (more > 0) console.log(`${more} more left, which their topics refuse`);
-    if (!this.#isInterrupted) return;
-    const options = [...this.#last].map(([partition, offset]) => ` --after ${partition}/${offset}`);
-    console.log(
-      options.length === 0
-        ? 'not all was looked at: repeat the command'
-        : `not all was looked at. The same command would begin anew, and make rows twice. To go on, repeat it with${options.join('')}`,
-    );
+    this.#printHowToGoOn();
+  }
+
+  #printHowToGoOn(): void {
+    if (this.#unfinished === null) return;
+    const options = this.#dryRun ? [] : [...this.#last].map(([partition, offset]) => ` --after ${partition}/${offset}`);
+    if (options.length > 0)
+      console.log(
+        `not all was looked at. The same command would begin anew, and make rows twice. To go on, repeat it with${options.join('')}`,
+      );
+    else if (this.#unfinished === 'interrupted') console.log('not all was looked at: repeat the command');
+    if (this.#takenAhead > 0)
+      console.log(`${this.#takenAhead} of those that were replayed will be replayed again then, and become rows twice`);
   }
 }
 
@@ -419,6 +457,9 @@ const PLAIN = { head: [], border: [] };
 /**
  * Calls `handle` with each chosen dead letter of a pipeline, and names what was not found: one of several choices may be
  * mistyped.
+ *
+ * @param first see {@link readTopic}
+ * @returns whether all could be read
  */
 async function forEachLetter(
   kafka: Kafka,
@@ -426,7 +467,8 @@ async function forEachLetter(
   pipeline: PipelineConfig,
   { code, record: places }: Choice,
   handle: (letter: Letter) => Promise<void> | void,
-): Promise<void> {
+  first?: ReadonlyMap<number, number>,
+): Promise<boolean> {
   // A letter is chosen only if both its code and its record are. So one that has the other of them does not count.
   const codeText = (name: string): string => `code ${name}${places.length > 0 ? ' and one of these records' : ''}`;
   const placeText = (place: string): string =>
@@ -442,16 +484,18 @@ async function forEachLetter(
     unseen.delete(placeText(placeOf(letter)));
     return handle(letter);
   };
-  const unread = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleRecord, (unreadable) => {
+  const passedOver = (unreadable: PassedOver): void => {
     tellPassedOver(unreadable);
     process.exitCode = 1;
-  });
+  };
+  const unread = await readTopic(kafka, admin, deadLetterTopic(pipeline), handleRecord, passedOver, first);
   for (const name of unseen) console.error(`no dead letter of pipeline ${pipeline.name} has the ${name}`);
   for (const { topic, partition, from, to } of unread)
     console.error(
       `${partitionName({ topic, partition })} was read up to offset ${from} of ${to}: a transaction is open there. Repeat the command once it has ended`,
     );
   if (unseen.size > 0 || unread.length > 0) process.exitCode = 1;
+  return unread.length === 0;
 }
 
 function placeOf({ source }: DeadLetter): string {

@@ -137,6 +137,7 @@ it('a replay counts what topics have taken, names what they refuse, and tells bo
     `2 replayed to ${topic}\n2 more may have been replayed to ${gone}, from ${gone}/0/7 on`,
   );
   expect(failed.output).toContain(`topic ${gone} takes no messages`);
+  expect(failed.output).toContain('To go on, repeat it with --after 0/3\n');
   expect(await end()).toBe(4);
 });
 

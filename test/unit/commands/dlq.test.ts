@@ -61,10 +61,13 @@ it('a replay that a signal ends says how much was replayed, and after which dead
     taken(all);
     return Promise.resolve();
   };
-  await report.publish({ publishEach } as unknown as Parameters<ReplayReport['publish']>[0], 'orders', messages);
+  await report.publish(
+    { publishEach } as unknown as Parameters<ReplayReport['publish']>[0],
+    new Map([['orders', messages]]),
+  );
   report.print();
   expect(said).toEqual(['3 replayed to orders']);
-  report.wasInterrupted();
+  report.isUnfinished(new InterruptedError());
   report.print();
   expect(said.at(-1)).toMatch(/repeat it with --after 2\/40 --after 0\/9 --after 1\/3$/);
   expect(() => parseAfter(['orders/0/7'])).toThrow(UsageError);

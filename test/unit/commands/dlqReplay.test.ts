@@ -1,0 +1,170 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import type { PartitionRange } from '../../../src/kafka/readRanges.js';
+import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
+import { deadLetterHeaders, markedHeaders, OMITTED_BYTES } from '../../../src/protocol/deadLetter.js';
+import type { RecordHeader } from '../../../src/protocol/record.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const config = join(folder, 'ktb.yaml');
+writeFileSync(
+  config,
+  `kafka: { brokers: ['127.0.0.1:1'] }
+temporal: { address: '127.0.0.1:1' }
+clickhouse: { url: 'http://127.0.0.1:1' }
+pipelines: { orders: { topics: [orders, other], table: orders } }
+`,
+);
+
+/** The dead letters by partition, in the order in which the partitions are read. */
+let topic: [partition: number, letters: FetchedRecord[]][];
+/** Called before each letter is handled. */
+let beforeLetter: () => void;
+/** Called before records are published. Returns those that the topic takes. */
+let taken: (topic: string, records: readonly unknown[]) => readonly unknown[];
+let isOpenAtEnd: boolean;
+let published: string[];
+
+vi.mock('../../../src/kafka/readRanges.js', () => ({
+  rangesOf: () =>
+    Promise.resolve(topic.map(([partition, letters]) => ({ topic: 'dlq', partition, from: 0, to: endOf(letters) }))),
+  readRanges: async (
+    _kafka: unknown,
+    _admin: unknown,
+    ranges: readonly PartitionRange[],
+    handlers: { record: (record: FetchedRecord, range: PartitionRange) => Promise<boolean> },
+  ) => {
+    for (const range of ranges)
+      for (const record of topic.find(([partition]) => partition === range.partition)![1])
+        if (record.offset >= range.from && record.offset < range.to) {
+          beforeLetter();
+          await handlers.record(record, range);
+        }
+  },
+}));
+vi.mock('../../../src/commands/shared/connections.js', () => ({
+  withKafka: (_config: unknown, work: (kafka: object, admin: object) => unknown) => {
+    const further = isOpenAtEnd ? 1 : 0;
+    const fetchHighWatermarks = () =>
+      Promise.resolve(new Map(topic.map(([partition, letters]) => [`dlq/${partition}`, endOf(letters) + further])));
+    return work({}, { fetchHighWatermarks });
+  },
+}));
+vi.mock('../../../src/kafka/producers.js', () => ({ producerFactory: () => () => ({}) }));
+vi.mock('../../../src/kafka/publisher.js', () => ({
+  Publisher: class {
+    publishEach(
+      to: string,
+      all: readonly { value: Buffer }[],
+      handlers: { taken: (some: readonly unknown[]) => void },
+    ): Promise<void> {
+      const some = taken(to, all) as typeof all;
+      for (const { value } of some) published.push(String(value).trim());
+      handlers.taken(some);
+      return some.length === all.length
+        ? Promise.resolve()
+        : Promise.reject(new Error(`topic ${to} takes no messages`));
+    }
+    close(): Promise<void> {
+      return Promise.resolve();
+    }
+  },
+}));
+const { replayDeadLetters } = await import('../../../src/commands/dlq.js');
+
+beforeEach(() => {
+  topic = [];
+  published = [];
+  beforeLetter = () => undefined;
+  taken = (_, all) => all;
+  isOpenAtEnd = false;
+});
+
+const endOf = (letters: readonly FetchedRecord[]) => letters.at(-1)!.offset + 1;
+
+/** The letter at an offset, of the record at offset `of`. Eight records are published together. */
+function letter(offset: number, of: number, { omitted = false, from = 'orders' } = {}): FetchedRecord {
+  const value = Buffer.from(`r${of}`.padEnd(8_000));
+  const record = { offset: of, timestampMs: 1_000_000 + of, key: null, value, headers: [] };
+  const rejection = { code: 'not_json', message: 'no JSON' } as const;
+  const own = deadLetterHeaders({ topic: from, partition: 0 }, record, rejection, 'orders');
+  const named = Object.entries(omitted ? markedHeaders(own, OMITTED_BYTES.value, '8') : own);
+  const headers = named.flatMap(([name, values]) =>
+    [values].flat().map((text): RecordHeader => [name, Buffer.from(text as string)]),
+  );
+  return new FetchedRecord(offset, 5, null, omitted ? null : value, headers);
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** Runs the command. Returns what it says, and the places after which it goes on. */
+async function replay(after: readonly string[] = []) {
+  const said: string[] = [];
+  const log = vi.spyOn(console, 'log').mockImplementation((text: string) => void said.push(text));
+  const quiet = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  const options = { config, code: [], record: [], all: true, dryRun: false, after };
+  await replayDeadLetters('orders', options).catch((error: unknown) => said.push(String(error)));
+  log.mockRestore();
+  quiet.mockRestore();
+  process.exitCode = 0;
+  const text = said.join('\n');
+  return { said: text, after: [...text.matchAll(/--after (\S+)/g)].map(([, place]) => place!) };
+}
+
+function interruptBeforeLetter(number: number): void {
+  let handled = 0;
+  beforeLetter = () => {
+    if (handled++ === number) process.emit('SIGINT', 'SIGINT');
+  };
+}
+
+it('a record with letters on two partitions is replayed once, also where the reading goes on in another order', async () => {
+  const letters = upTo(40).map((offset) => letter(offset, offset));
+  topic = [
+    [0, letters],
+    [1, letters],
+  ];
+  interruptBeforeLetter(30);
+  const { after } = await replay();
+  expect(after).toEqual(['0/23']);
+  topic.reverse();
+  await replay(after);
+  expect(published).toEqual(upTo(40).map((of) => `r${of}`));
+});
+
+it('the complete letter of a record is replayed, also where an interrupted replay had left one without its value', async () => {
+  topic = [[0, [letter(0, 7, { omitted: true }), ...upTo(20).map((at) => letter(1 + at, 100 + at)), letter(30, 7)]]];
+  interruptBeforeLetter(15);
+  const { after } = await replay();
+  expect(after).toHaveLength(1);
+  expect(published).not.toContain('r7');
+  await replay(after);
+  expect(published.filter((name) => name === 'r7')).toEqual(['r7']);
+  expect(new Set(published).size).toBe(published.length);
+});
+
+it('a replay that fails says where it goes on: no record is left out, and those that come again are counted', async () => {
+  topic = [[0, upTo(40).map((offset) => letter(offset, offset, { from: offset % 2 === 0 ? 'orders' : 'other' }))]];
+  // Of the second portion, offsets 8 to 15, the topic `other` does not take offset 9.
+  let publications = 0;
+  taken = (_, all) => (++publications === 4 ? all.slice(1) : all);
+  const { said, after } = await replay();
+  expect(said).toContain('1 more may have been replayed to other, from other/0/9 on');
+  expect(after).toEqual(['0/8']);
+  expect(said).toContain('6 of those that were replayed will be replayed again');
+  taken = (_, all) => all;
+  await replay(after);
+  expect(new Set(published).size).toBe(40);
+  expect(published).toHaveLength(46);
+});
+
+it('where a transaction is open, a replay says how it goes on after that', async () => {
+  topic = [[0, upTo(3).map((offset) => letter(offset, offset))]];
+  isOpenAtEnd = true;
+  expect((await replay()).after).toEqual(['0/2']);
+  isOpenAtEnd = false;
+  expect((await replay()).after).toEqual([]);
+});
