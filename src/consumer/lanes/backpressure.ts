@@ -13,6 +13,14 @@ export function backpressureLimits(bufferedBytesMax: number): BackpressureLimits
   return { bufferedBytesMax, laneBytesMax: bufferedBytesMax / 4 };
 }
 
+/** With less than this in a lane, none of its partitions is paused for it. */
+export function pausedFromBytes(bufferedBytesMax: number): number {
+  return backpressureLimits(bufferedBytesMax).laneBytesMax * PAUSED_SHARE;
+}
+
+/** A paused partition continues at this share of a limit. */
+const PAUSED_SHARE = 0.5;
+
 /**
  * Decides which partitions may not be fetched now. A partition is paused if all lanes together are full, or if a lane
  * with records of it is full. It continues at half of that, so that there is still work while the next fetch runs. A
@@ -31,7 +39,7 @@ export function partitionsToPause(
 ): Set<PartitionTracker> {
   const paused = new Set<PartitionTracker>();
   for (const tracker of trackers) {
-    const share = isPaused(tracker) ? 0.5 : 1;
+    const share = isPaused(tracker) ? PAUSED_SHARE : 1;
     const laneFull = lanesOf(tracker).some(
       (lane) => lane.memoryBytes >= laneBytesMax * share && tracker.lastPending(lane.index) !== undefined,
     );

@@ -19,7 +19,10 @@ export interface Pack {
   readonly lingersSinceMs: number | null;
 }
 
-type LaneLimits = Omit<SignalLimits, 'sharedLingerMs'>;
+interface LaneLimits extends Omit<SignalLimits, 'sharedLingerMs'> {
+  /** From so much memory on, waiting gains nothing: the partitions of its records may be paused. Default: no limit. */
+  readonly lingerMemoryBytesMax?: number;
+}
 
 /** When a lane has something to send. `waitMs` holds unless more arrives before. */
 export type LaneReadiness = { readonly type: 'empty' | 'ready' } | { readonly type: 'linger'; readonly waitMs: number };
@@ -98,7 +101,8 @@ export class Lane {
     const first = this.#queue[this.#head];
     if (first === undefined) return { type: 'empty' };
     const waitMs = first.addedAtMs + this.lingerMs - nowMs;
-    const full = this.records >= this.#limits.maxRecords || this.#bytes >= this.#limits.maxBytes;
+    const { maxRecords, maxBytes, lingerMemoryBytesMax = Infinity } = this.#limits;
+    const full = this.records >= maxRecords || this.#bytes >= maxBytes || this.#memoryBytes >= lingerMemoryBytesMax;
     return full || waitMs <= 0 ? { type: 'ready' } : { type: 'linger', waitMs };
   }
 

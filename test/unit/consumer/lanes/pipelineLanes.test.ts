@@ -192,6 +192,16 @@ it('what waits in a lane is sent at once in a hurry', async () => {
   await eventually(() => expect(accepted).toEqual([1]));
 });
 
+it('what fills the memory of a lane is sent at once, also where it fills no signal', async () => {
+  const { lanes, accepted } = start({
+    yaml: 'pipelines: { orders: { topics: [orders], table: orders, maxBuffered: 8MiB, signal: { linger: 10s } } }',
+  });
+  const headers = Array.from({ length: 10 }, (_, index) => [`h${index}`, Buffer.from('0123456789')] as const);
+  const records = Array.from({ length: 800 }, (_, offset) => ({ ...record(offset), headers }));
+  lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), records);
+  await eventually(() => expect(accepted).toEqual([800]), 5_000);
+});
+
 it('what was handed over lingers no longer because the clock is set back', async () => {
   const { lanes, accepted } = start();
   lanes.of(ONE).handOver(tracker({}, 0, { layout: ONE }), [record(0)]);
