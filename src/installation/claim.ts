@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Installation } from '../protocol/installation.js';
 
 /**
@@ -89,6 +90,17 @@ export function completeClaim(claim: Claim, installation: Installation | null, e
  */
 export function placeIds({ kafka, ids }: Evidence): readonly string[] {
   return kafka === null ? [] : ids.filter((id) => id.includes('/'));
+}
+
+/**
+ * The name of a new installation that has no configured one. Null if Kafka or ClickHouse has no ids. Temporal may lose
+ * the claims. Then a process that starts knows its own batchers by this name.
+ */
+export function derivedName(evidence: Evidence): string | null {
+  const [id] = placeIds(evidence);
+  if (id === undefined) return null;
+  const hash = createHash('sha256').update(JSON.stringify([evidence.kafka, id]));
+  return hash.digest('hex').slice(0, 8);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.js';
 import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { ownTaskQueue, type Installation } from '../protocol/installation.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { completeClaim, CLAIM_FORMAT, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
+import { completeClaim, CLAIM_FORMAT, derivedName, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
 import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
 import { judgeGroups, type Claimer, type GroupJudgement, type GroupUse } from './judgeGroups.js';
 
@@ -154,7 +154,7 @@ export class Installations {
     let found = await findInstallation(claims, config, evidence);
     if (found.own !== null) return found.own;
     const { taskQueue } = config.temporal;
-    const name = config.installation ?? randomBytes(4).toString('hex');
+    const name = config.installation ?? derivedName(evidence) ?? randomBytes(4).toString('hex');
     if (found.owner === null) {
       const fresh = { name, taskQueue };
       if (await claims.create(taskQueueClaim(taskQueue), claimOf(fresh, evidence))) return fresh;
@@ -325,7 +325,9 @@ export function claimerOf(
     is: async (pipeline, installation) => {
       if (configured !== null) return configured === installation;
       if (names.includes(installation)) return true;
-      const { own } = await findInstallation(claims, config, evidence.get(pipeline) ?? EMPTY_CLAIM);
+      const found = evidence.get(pipeline) ?? EMPTY_CLAIM;
+      if (derivedName(found) === installation) return true;
+      const { own } = await findInstallation(claims, config, found);
       return own?.name === installation;
     },
   };

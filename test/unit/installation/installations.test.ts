@@ -252,6 +252,12 @@ describe('an installation', () => {
       await again.settle();
       expect(again.of('orders')).toEqual(prod.of('orders'));
     }
+    // Temporal has lost all claims, and nobody has claimed again before the last process ended.
+    claims.stored.clear();
+    await expect(member(claims, { ...batchers, evidence: THERE }).settle()).rejects.toThrow('has batchers of');
+    const restarted = member(claims, { ...batchers, evidence: HERE });
+    await restarted.settle();
+    expect(restarted.of('orders')).toEqual(prod.of('orders'));
   });
 
   it('leaves a pipeline alone whose claim is gone, until a running member has had the time to claim it again', async () => {
