@@ -14,7 +14,7 @@ export class Coverage {
   /** Epochs kept over all partitions, but at least two for each partition. */
   static readonly EPOCHS_TOTAL_MAX = 3_000;
   /**
-   * The most bytes of JSON that go over to the next run: some 3,000 partitions with two epochs each. There is less room
+   * The most bytes of JSON that go over to the next run: some 2,900 partitions with two epochs each. There is less room
    * if the rest of the next run's input is large. A run itself forgets no partition: whether a record is new must not
    * depend on this.
    */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { PARTITIONS_MAX } from '../../../src/commands/check/topicFindings.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import type { OffsetRange } from '../../../src/protocol/chunk.js';
 
@@ -56,9 +57,10 @@ it('forgets the epoch that was used least recently beyond sixteen', () => {
 function wide(partitions: number): Coverage {
   const coverage = new Coverage();
   const topic = 'a.topic.of.thirty.characters.x';
-  const accept = (partition: number, from: number, nowMs: number) => {
-    const mark = { offset: from + 10, timestampMs: 1_760_000_000_000 + nowMs, crc32: -1_234_567_890 };
-    for (const epoch of ['0123456789ab', 'ba9876543210'])
+  const accept = (partition: number, from: number, afterMs: number) => {
+    const nowMs = 1_760_000_000_000 + afterMs;
+    const mark = { offset: from + 10, timestampMs: nowMs, crc32: -1_234_567_890 };
+    for (const epoch of ['0123456789ab.0123ab', 'ba9876543210.0123ab'])
       coverage.accept([{ topic, partition, epoch, from, to: from + 10, records: 10, bytes: 100, mark }], nowMs);
   };
   for (let partition = 0; partition < partitions; partition++) accept(partition, 1_000_000_000, 1 + partition);
@@ -80,8 +82,8 @@ it('hands over no more than a run can be given: the partitions longest without a
   expect(new Coverage(state).toState()).toEqual(state);
 });
 
-it('hands all of it over where there is room: two epochs of 2,900 partitions', () => {
-  expect(wide(2_900).toState()).toHaveLength(2_900);
+it('hands all of it over of as many partitions as a pipeline may have, with two epochs each', () => {
+  expect(wide(PARTITIONS_MAX).toState()).toHaveLength(PARTITIONS_MAX);
 });
 
 it('stays bounded with many holes: the lowest are taken as covered', () => {
