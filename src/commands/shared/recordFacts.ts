@@ -89,7 +89,8 @@ export interface RecordFacts {
  * - `accepted`: a batcher has it
  * - `flushing`: it is in a batch that is being flushed
  * - `inserted`, `rejected`, `skipped`: it is done
- * - `missing`: it was accepted, and has neither a row nor a dead letter
+ * - `missing`: it has neither a row nor a dead letter, although it was accepted, or is before the committed offset. In
+ *   the second case it may not have been to be read, see {@link NO_BATCHER_KNOWS}
  * - `unknown`: a part that would know does not answer
  */
 export type RecordState =
@@ -218,9 +219,10 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   for (const letter of deadLetters)
     lines.push(['dead letter', `${letter.code}, at ${placeName(letter)}: ${letter.message}`]);
   const state = stateOf(facts, place);
-  if (state === 'missing' && !mayHaveEarlier(facts, place) && acks.some(({ status }) => status === 'inserted'))
-    lines.push(['hint', ROW_IS_GONE]);
-  const head = `${placeName(place)} in pipeline ${pipeline}: ${DESCRIPTIONS[state]}`;
+  const wasInserted = !mayHaveEarlier(facts, place) && acks.some(({ status }) => status === 'inserted');
+  if (state === 'missing' && wasInserted) lines.push(['hint', ROW_IS_GONE]);
+  const wasRead = wasInserted || 'error' in acceptances || acceptances.some(isOfRecord);
+  const head = `${placeName(place)} in pipeline ${pipeline}: ${state === 'missing' && !wasRead ? NO_BATCHER_KNOWS : DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
 }
 
@@ -255,12 +257,20 @@ function acceptanceLines(acceptance: Acceptance): [string, string][] {
   ];
 }
 
+/** Whether it was this record that was accepted, under any epoch. */
+function isOfRecord({ epochs, earlierEpochs }: AcceptedUnder): boolean {
+  return epochs.some((epoch) => !earlierEpochs.includes(epoch));
+}
+
 const MAY_BE_OF_EARLIER =
   'it may be of what was accepted at this offset under another epoch, so it alone does not count';
 
 /** An acknowledgement is sent only after the row can be queried. So the row existed. */
 const ROW_IS_GONE =
   'it was inserted, and its row has gone since: merged with another one of its sorting key (ReplacingMergeTree and the like), expired by a TTL, or deleted';
+
+const NO_BATCHER_KNOWS =
+  'MISSING, or not to be read: it is before the committed offset, and no batcher knows it. It was read and lost, or reading began after it (startFrom, or an offset that was reset)';
 
 const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   notWritten: 'not written yet: the log ends before it',

@@ -84,6 +84,17 @@ it('one that is committed, and of which no batcher knows, is missing, too', () =
   );
 });
 
+it('one that no batcher knows may not have been to be read, which is told, unless something shows that it was', () => {
+  const told = (more: Partial<RecordFacts>) => whereText(place, 'p', facts(more)).split('\n', 1)[0];
+  const mayBe = expect.stringMatching(/MISSING, or not to be read:.*no batcher knows it.*startFrom/) as string;
+  expect(told({ acceptances: [] })).toEqual(mayBe);
+  expect(told({ acceptances: [{ ...acceptance, earlierEpochs: ['e1'] }] })).toEqual(mayBe);
+  const wasRead = expect.stringMatching(/MISSING: it was read/) as string;
+  expect(told({})).toEqual(wasRead);
+  expect(told({ acceptances: [{ ...acceptance, epochs: ['e0'] }] })).toEqual(wasRead);
+  expect(told({ acceptances: [], acks: [{ ...ack, status: 'inserted' }] })).toEqual(wasRead);
+});
+
 it('one that a batcher holds is not missing; in a batch without an outcome it is on its way', () => {
   expect(state({ acceptances: [{ ...acceptance, unflushed: true }] })).toBe('accepted');
   const flushing = { ...acceptance, unflushed: true, batches: [{ ...batch, outcome: null, token: null }] };
