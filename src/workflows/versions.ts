@@ -59,7 +59,8 @@ export const PATCHES = {
    *
    * - Since 0.2.0. Version 0.1.0 counts from when the oldest chunk was accepted.
    * - Marked by: the first chunk that tells such a time. With the default `signal.linger` that is in nearly every run.
-   * - Rollback: before it, set `signal.linger: 0ms` and drain the batchers, or wait until each has continued as new.
+   * - Rollback: before it, set `signal.linger: 0ms` and drain the batchers, or wait until each has continued as new. With
+   *   `signal.linger: 0ms` since the upgrade there is no mark, and versions may alternate (`rollingUpgrade.test.ts`).
    */
   waitedInLane: 'waited-in-lane',
   /**

@@ -5,11 +5,15 @@ import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
-import { buildOf, previousCommit } from '../support/previousBuild.js';
+import { buildOf, fileOf, previousCommit } from '../support/previousBuild.js';
 import { useStack } from '../support/useStack.js';
 
 const commit = previousCommit();
 if (commit === null) process.stderr.write('Skipped: there is no previous commit here to upgrade from\n');
+
+/** Version 0.1.0 can continue no run in which records have waited in a lane: see _Upgrading_ in docs/operations.md. */
+const LINGER =
+  commit === null || fileOf(commit, 'src/workflows/versions.ts').includes('waited-in-lane') ? {} : { linger: '0ms' };
 
 describe.skipIf(commit === null)('from the previous commit’s build to this one and back, under load', () => {
   const stack = useStack();
@@ -41,7 +45,7 @@ describe.skipIf(commit === null)('from the previous commit’s build to this one
   }
 
   it('one daemon after the other, once by SIGTERM and once by SIGKILL each way: nothing is lost, nothing comes twice', async () => {
-    await create({ batch: { maxDelay: '300ms' }, signal: { maxRecords: 50 } });
+    await create({ batch: { maxDelay: '300ms' }, signal: { maxRecords: 50, ...LINGER } });
     let running = await start('previous');
     const load = steadyLoad(fixture, 1_000);
     await goOn();
@@ -58,7 +62,7 @@ describe.skipIf(commit === null)('from the previous commit’s build to this one
   }, 900_000);
 
   it('what a batcher of one build holds, a worker of the other flushes', async () => {
-    await create({ batch: { maxDelay: '100ms' } });
+    await create({ batch: { maxDelay: '100ms' }, signal: LINGER });
     await start('this', '--role', 'consumer');
     for (const build of ['previous', 'this', 'previous'] as const) {
       const worker = await start(build, '--role', 'worker');

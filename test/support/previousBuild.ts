@@ -17,6 +17,11 @@ export function previousCommit(): string | null {
   return status === 0 ? String(stdout).trim() : null;
 }
 
+/** What a file had in a commit. */
+export function fileOf(commit: string, path: string): string {
+  return execFileSync('git', ['show', `${commit}:${path}`], { cwd: ROOT, encoding: 'utf8' });
+}
+
 /**
  * Builds a commit, with the dependencies of this checkout, and keeps it in the user's cache folder.
  *
