@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
 import { groupBy } from '../lib/groupBy.js';
 import { messageOf } from '../lib/messageOf.js';
+import { NoAnswerError, within } from '../lib/within.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { byTopic } from './byTopic.js';
 import { toOffset } from './fromKafka.js';
@@ -21,6 +22,8 @@ import { ONLY_BROKERS } from './kafkajs/metadata.js';
 /** Attempts to ask a broker or a leader. The pause before each further attempt is longer by this time. */
 const TRIES_MAX = 4;
 const RETRY_PAUSE_MS = 200;
+/** The silence of a broker after which others are asked, too. */
+const SILENT_MS = 2_000;
 /** How long the list of all topics is shared by all who ask. It is the only answer that grows with the cluster. */
 const TOPIC_NAMES_MAX_AGE_MS = 10_000;
 
@@ -321,10 +324,27 @@ class Lookups implements KafkaLookups {
     }
   }
 
+  /**
+   * Asks a broker, and two others if it is silent for a while: one that hangs would cost the 30 s of kafkajs's request
+   * timeout. The first answer counts.
+   */
   async #askAny<T>(ask: (broker: Broker) => Promise<T>): Promise<T> {
     return retried(async () => {
       await this.#connect();
-      return ask(await this.#cluster.brokerPool.findConnectedBroker());
+      const broker = await this.#cluster.brokerPool.findConnectedBroker();
+      const answer = ask(broker);
+      try {
+        return await within(answer, SILENT_MS);
+      } catch (error) {
+        if (!(error instanceof NoAnswerError)) throw error;
+      }
+      const others = this.#cluster.getNodeIds().filter((nodeId) => nodeId !== String(broker.nodeId));
+      const asked = chosen(others, 2).map(async (nodeId) => ask(await this.#cluster.findBroker({ nodeId })));
+      try {
+        return await Promise.any([answer, ...asked]);
+      } catch (error) {
+        throw error instanceof AggregateError ? error.errors[0] : error;
+      }
     });
   }
 
@@ -332,6 +352,14 @@ class Lookups implements KafkaLookups {
     await this.#cluster.connect();
     if (this.#cluster.getNodeIds().length === 0) await this.#cluster.refreshMetadata();
   }
+}
+
+/** Some of a list, chosen at random. */
+function chosen<T>(list: readonly T[], count: number): T[] {
+  const left = [...list];
+  const some: T[] = [];
+  while (left.length > 0 && some.length < count) some.push(...left.splice(Math.floor(Math.random() * left.length), 1));
+  return some;
 }
 
 /** Partitions by their leader. Null stands for partitions without one. */

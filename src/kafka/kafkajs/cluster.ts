@@ -9,6 +9,8 @@ interface Connection {
 
 /** The parts of kafkajs's broker that are used here. */
 export interface Broker {
+  /** Null until the addresses of the configuration are known to be this broker's. */
+  readonly nodeId: number | string | null;
   /** The newest version of a request that both the broker and kafkajs know. */
   readonly lookupRequest: (apiKey: number, definition: unknown) => (asked: object) => ProtocolRequest<unknown>;
   /** By API key, the versions that the broker knows. */
