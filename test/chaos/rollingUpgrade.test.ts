@@ -5,15 +5,14 @@ import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
-import { buildOf, fileOf, previousCommit } from '../support/previousBuild.js';
+import { buildOf, hasWord, previousCommit } from '../support/previousBuild.js';
 import { useStack } from '../support/useStack.js';
 
 const commit = previousCommit();
 if (commit === null) process.stderr.write('Skipped: there is no previous commit here to upgrade from\n');
 
 /** Version 0.1.0 can continue no run in which records have waited in a lane: see _Upgrading_ in docs/operations.md. */
-const LINGER =
-  commit === null || fileOf(commit, 'src/workflows/versions.ts').includes('waited-in-lane') ? {} : { linger: '0ms' };
+const LINGER = commit === null || hasWord(commit, 'waitedMs') ? {} : { linger: '0ms' };
 
 describe.skipIf(commit === null)('from the previous commit’s build to this one and back, under load', () => {
   const stack = useStack();

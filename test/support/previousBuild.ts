@@ -17,9 +17,9 @@ export function previousCommit(): string | null {
   return status === 0 ? String(stdout).trim() : null;
 }
 
-/** What a file had in a commit. */
-export function fileOf(commit: string, path: string): string {
-  return execFileSync('git', ['show', `${commit}:${path}`], { cwd: ROOT, encoding: 'utf8' });
+/** Whether the code of a commit has a word. */
+export function hasWord(commit: string, word: string): boolean {
+  return spawnSync('git', ['grep', '--quiet', '--word-regexp', word, commit, '--', 'src'], { cwd: ROOT }).status === 0;
 }
 
 /**
