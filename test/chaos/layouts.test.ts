@@ -17,7 +17,8 @@ function start(layout: Layout): Promise<Daemon> {
 }
 
 const layouts = async () => [...new Set((await fixture.offsets()).map(({ metadata }) => metadata?.split(';')[2]))];
-const untilLayout = (name: string) => eventually(async () => expect(await layouts()).toEqual([name]), 60_000);
+/** Temporal gives tasks to the polls of a frozen worker for up to a minute, and takes each back after 30 s. */
+const untilLayout = (name: string) => eventually(async () => expect(await layouts()).toEqual([name]), 120_000);
 const untilAcknowledged = (more: number) => {
   const from = acknowledged(fixture.acks);
   return eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThan(from + more), 60_000);
