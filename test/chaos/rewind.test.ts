@@ -25,7 +25,9 @@ it('fills the holes that the loss of Temporal’s database under load has left, 
   const load = steadyLoad(fixture, 2_000);
   await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThan(4_000));
   // So that batchers hold something.
-  expect(await ktb(fixture.config(), ['pause', fixture.name])).toMatchObject({ code: 0 });
+  expect(await ktb(fixture.config(), ['pause', '--pipeline', fixture.name, '--reason', 'a test'])).toMatchObject({
+    code: 0,
+  });
   await eventually(() => expect(fixture.produced - acknowledged(fixture.acks)).toBeGreaterThan(4_000));
   const { temporal } = stack().parts;
   await temporal.kill();
