@@ -97,6 +97,13 @@ const SCENARIOS: Readonly<Record<string, (batcher: WorkflowHandle) => Promise<vo
     await send(batcher, -1, 9);
     await untilStatus(batcher, ({ counters }) => counters.inserted >= 35 && counters.duplicateChunks === 1);
   },
+  // Records that have waited in their lane: for all of the delay, and for a part of it.
+  waited: async (batcher) => {
+    await send(batcher, -1, 4, 200);
+    await untilStatus(batcher, ({ counters }) => counters.inserted === 5);
+    await send(batcher, 4, 9, 150);
+    await untilStatus(batcher, ({ counters }) => counters.inserted === 10);
+  },
   'continue-as-new': async (batcher) => {
     await control(batcher, 'pause');
     for (let from = -1; from < 23; from += 2) {
@@ -184,10 +191,10 @@ async function start(workflowId: string, more: Partial<BatcherInput> = {}): Prom
   });
 }
 
-async function send(batcher: WorkflowHandle, from: number, to: number): Promise<void> {
+async function send(batcher: WorkflowHandle, from: number, to: number, waitedMs = 0): Promise<void> {
   const records = Array.from({ length: to - from }, (_, index) => record(from + 1 + index));
   const { meta, body } = encodeChunk([{ topic: 'orders', partition: 0, epoch: 'e1', from, to, records }]);
-  await batcher.signal(BATCHER.signals.records, meta, body);
+  await batcher.signal(BATCHER.signals.records, waitedMs > 0 ? { ...meta, waitedMs } : meta, body);
 }
 
 function control(batcher: WorkflowHandle, action: keyof typeof BATCHER.signals): Promise<void> {
