@@ -8,6 +8,13 @@ import { PublishError, TopicProducer, type TopicProducerOptions } from './topicP
  */
 export type Amend<Sent extends OutgoingMessage> = (message: Sent, refusal: MessageRefusal) => Sent | undefined;
 
+/**
+ * Bytes of one produce request of several messages, at most. It is far below what topics take (`max.message.bytes`,
+ * 1,048,588 by default): if a topic refuses one message, what was in the same request may be published again. And a
+ * broker with quotas answers late, the larger the request the later, while a topic counts as away after ten seconds.
+ */
+const REQUEST_BYTES_MAX = 128 * 1024;
+
 export interface PublisherOptions extends TopicProducerOptions {
   /** Called when a message was left out, because its topic takes other messages, but not this one in any form. */
   readonly onLeftOut?: (topic: string) => void;
@@ -71,7 +78,7 @@ export class Publisher {
     for (const asked of messages) {
       const message = (producer.wantsKeys && asked.key === null ? amend?.(asked, 'record') : undefined) ?? asked;
       const bytes = messageBytes(message);
-      if (requestBytes + bytes > producer.requestBytesMax && request.length > 0) {
+      if (requestBytes + bytes > REQUEST_BYTES_MAX && request.length > 0) {
         await this.#sendParts(work, request);
         request = [];
         requestBytes = 0;
@@ -118,11 +125,6 @@ export class Publisher {
     const { amend } = work;
     const isKeyless = refusal === 'record' && amend !== undefined && messages.some(({ key }) => key === null);
     if (!isKeyless && messages.length > 1) {
-      if (refusal === 'size') {
-        const producer = this.#producerOf(work.topic);
-        const bytes = messages.reduce((sum, message) => sum + messageBytes(message), 0);
-        producer.requestBytesMax = Math.min(producer.requestBytesMax, Math.ceil(bytes / 2));
-      }
       const half = Math.ceil(messages.length / 2);
       await this.#sendParts(work, messages.slice(0, half));
       await this.#sendParts(work, messages.slice(half));

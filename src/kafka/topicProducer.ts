@@ -24,12 +24,6 @@ export class PublishError extends Error {
   }
 }
 
-/**
- * Bytes of one produce request, at most. It has one record batch for each partition. A batch over the topic's
- * `max.message.bytes` (1,048,588 by default) is refused, and a retry cannot help.
- */
-const REQUEST_BYTES_MAX = 900_000;
-
 /** If a request has no answer after this time, its topic counts as away. The broker may still carry the request out. */
 const ANSWER_WAIT_MS = 10_000;
 
@@ -72,8 +66,6 @@ interface OpenedProducer {
 export class TopicProducer {
   /** The topic has refused messages without a key and taken them with one, so it is compacted. */
   wantsKeys = false;
-  /** The most bytes of a request of several messages. It is halved when the topic refuses one as too large. */
-  requestBytesMax = REQUEST_BYTES_MAX;
   readonly #topic: string;
   readonly #options: TopicProducerOptions;
   readonly #now: () => number;
