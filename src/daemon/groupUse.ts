@@ -41,7 +41,7 @@ export function createGroupUse(
       const holding = [...newest.values()].filter(({ status }) => status !== 'COMPLETED');
       for (const run of holding.slice(0, ASKED_MAX)) {
         const installation = (await startSettings(client, { namespace, ...run }))?.installation;
-        if (installation !== undefined) return { installation: installation.name, drained: false };
+        if (installation !== undefined) return { installation, drained: false };
       }
       return { installation: null, drained: holding.length === 0 };
     },

@@ -322,13 +322,14 @@ export function claimerOf(
   const { installation: configured } = config;
   return {
     configured,
-    is: async (pipeline, installation) => {
-      if (configured !== null) return configured === installation;
-      if (names.includes(installation)) return true;
+    is: async (pipeline, { name, taskQueue }) => {
+      if (configured !== null) return configured === name;
+      if (names.includes(name)) return true;
       const found = evidence.get(pipeline) ?? EMPTY_CLAIM;
-      if (derivedName(found) === installation) return true;
+      // One with a task queue of its own would now become the first of the queue, and get another.
+      if (name === derivedName(found) && taskQueue === config.temporal.taskQueue) return true;
       const { own } = await findInstallation(claims, config, found);
-      return own?.name === installation;
+      return own?.name === name;
     },
   };
 }

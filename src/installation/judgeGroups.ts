@@ -1,4 +1,5 @@
 import { mapConcurrently } from '../lib/mapConcurrently.js';
+import type { Installation } from '../protocol/installation.js';
 
 /** A consumer group, and how it is used, as a part of a sentence: "it has 2 members". */
 export interface GroupOfPipeline {
@@ -15,7 +16,7 @@ export type Use = 'unused' | 'unknown' | { readonly how: string };
 /** The batchers of a pipeline that Temporal knows. */
 export interface BatchersOfPipeline {
   /** The installation that the settings of one of them name. Null if they name none: version 0.1.0 knew none. */
-  readonly installation: string | null;
+  readonly installation: Installation | null;
   /** Whether all were drained, so they hold nothing. */
   readonly drained: boolean;
 }
@@ -31,8 +32,8 @@ export interface GroupUse {
 export interface Claimer {
   /** The `installation` of the configuration. Null if it has none. */
   readonly configured: string | null;
-  /** Whether it is the installation of this name. */
-  readonly is: (pipeline: string, installation: string) => Promise<boolean>;
+  /** Whether it is this installation. */
+  readonly is: (pipeline: string, installation: Installation) => Promise<boolean>;
 }
 
 /** Why a pipeline that nobody has claimed may not be claimed by this process. */
@@ -81,7 +82,7 @@ export async function judgeGroups(
       const named = batchers?.installation ?? null;
       if (named !== null) {
         if (await claimer.is(pipeline, named)) last.add(pipeline);
-        else ofOthers.set(pipeline, namedProblem(pipeline, named));
+        else ofOthers.set(pipeline, namedProblem(pipeline, named.name));
         return;
       }
       // A group that the configuration names was chosen. It is only asked about as a proof.

@@ -47,6 +47,8 @@ interface SetUp {
   readonly batchersOf?: readonly string[];
   /** The installation that those batchers name. Default: none. */
   readonly batchersName?: string;
+  /** The task queue of that installation. Default: that of the configuration. */
+  readonly batchersQueue?: string;
   /** Whether those batchers were drained. Default: no. */
   readonly drained?: boolean;
 }
@@ -64,6 +66,7 @@ function member(
     named = [],
     batchersOf = [],
     batchersName,
+    batchersQueue = 'q',
     drained = false,
   } = asked;
   const known = role === 'worker' ? evidence : { ...evidence, ids: [] };
@@ -87,7 +90,14 @@ function member(
         return { ...group, use: answer };
       },
       batchersOf: (name) =>
-        Promise.resolve(batchersOf.includes(name) ? { installation: batchersName ?? null, drained } : null),
+        Promise.resolve(
+          batchersOf.includes(name)
+            ? {
+                installation: batchersName === undefined ? null : { name: batchersName, taskQueue: batchersQueue },
+                drained,
+              }
+            : null,
+        ),
     },
     mayName: role === 'worker',
   });
@@ -255,6 +265,9 @@ describe('an installation', () => {
     // Temporal has lost all claims, and nobody has claimed again before the last process ended.
     claims.stored.clear();
     await expect(member(claims, { ...batchers, evidence: THERE }).settle()).rejects.toThrow('has batchers of');
+    await expect(member(claims, { ...batchers, evidence: HERE, batchersQueue: `q@${name}` }).settle()).rejects.toThrow(
+      'has batchers of',
+    );
     const restarted = member(claims, { ...batchers, evidence: HERE });
     await restarted.settle();
     expect(restarted.of('orders')).toEqual(prod.of('orders'));
