@@ -126,8 +126,13 @@ const ROW = /\(at row (\d+)\)/g;
  * comes from those tables, never from the answer, because a row in the answer can look like a name.
  *
  * @param columns the types of the columns that a message may name
+ * @param settings `clickhouse.settings`, if they were sent
  */
-export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<string, string>, 'get'>): InsertError {
+export function classifyInsertError(
+  error: unknown,
+  columns?: Pick<ReadonlyMap<string, string>, 'get'>,
+  settings: ConfiguredSettings = {},
+): InsertError {
   if (error instanceof InsertError) return error;
   if (!(error instanceof ClickHouseError)) return unanswered(error);
   const code = Number(error.code);
@@ -150,7 +155,8 @@ export function classifyInsertError(error: unknown, columns?: Pick<ReadonlyMap<s
       (isOversized && oversized !== undefined ? `: ${oversized.means}` : '') +
       (setting === undefined
         ? ''
-        : `: the user's settings profile forbids the setting ${setting}, on which the guarantees rest; let it be changed`),
+        : `: the user's settings profile forbids the setting ${setting}, on which the guarantees rest; let it be changed`) +
+      ofConfiguration(code, error.message, settings),
     cause: error,
     suspect: row === undefined ? undefined : Number(row) - 1,
   });
@@ -166,6 +172,41 @@ function refusedSetting(code: number, text: string): string | undefined {
   if (code !== READONLY && code !== SETTING_CONSTRAINT_VIOLATION) return undefined;
   const setting = REFUSED_SETTING.exec(text)?.[1];
   return setting !== undefined && isOwned(setting) ? setting : undefined;
+}
+
+/** The `clickhouse.settings` of the configuration, by name. */
+type ConfiguredSettings = Readonly<Record<string, unknown>>;
+
+const BAD_ARGUMENTS = 36;
+const UNKNOWN_DATABASE = 81;
+const UNKNOWN_SETTING = 115;
+/** ClickHouse's texts of these errors, from their beginning. A row's value could only come later. */
+const UNKNOWN_SETTING_TEXT = /^\s*(?:Unknown setting|Setting) '?(\w+)(?:[^\n]*?maybe you meant:? \['(\w+)')?/i;
+const BAD_TIME_ZONE_TEXT = /^\s*Invalid time zone: /;
+const BAD_CHOICE_TEXT = /^\s*Unexpected value of \w+: '([^'\n]*)'/;
+const UNKNOWN_DATABASE_TEXT = /^\s*Database (`[^`\n]+`|\w+) does(?: not|n't) exist/;
+
+/** Which key of the configuration ClickHouse refuses, and what to do. Empty if the error is not of the configuration. */
+function ofConfiguration(code: number, text: string, settings: ConfiguredSettings): string {
+  if (code === UNKNOWN_DATABASE) {
+    const database = UNKNOWN_DATABASE_TEXT.exec(text)?.[1];
+    if (database === undefined) return '';
+    return `: there is no database ${database}: create it, or correct clickhouse.database or the name of the table`;
+  }
+  if (code === UNKNOWN_SETTING) {
+    const [, name, meant] = UNKNOWN_SETTING_TEXT.exec(text) ?? [];
+    if (name === undefined || !Object.hasOwn(settings, name)) return '';
+    const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+    return `: ClickHouse does not know clickhouse.settings.${name}: correct the name or remove it${hint}`;
+  }
+  if (code !== BAD_ARGUMENTS) return '';
+  const choice = BAD_CHOICE_TEXT.exec(text)?.[1];
+  const refused = BAD_TIME_ZONE_TEXT.test(text)
+    ? Object.keys(settings).filter((name) => name === 'session_timezone')
+    : Object.keys(settings).filter((name) => settings[name] === choice);
+  if (refused.length === 0) return '';
+  const keys = refused.map((name) => `clickhouse.settings.${name}`).join(' or ');
+  return `: ClickHouse does not take the value of ${keys}: correct it`;
 }
 
 /** The client's message if a request had no answer in time. */

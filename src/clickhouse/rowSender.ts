@@ -102,7 +102,7 @@ export class RowSender {
       for await (const part of stream as AsyncIterable<Uint8Array>) body.push(part);
       mustBeSuccess({ status: http_status_code, headers: response_headers, body });
     } catch (error) {
-      throw classifyInsertError(error, columns);
+      throw classifyInsertError(error, columns, this.#settings);
     }
   }
 }

@@ -12,6 +12,7 @@ import { NO_LEADER, topicTrouble, type ClusterFacts, type KafkaAdmin } from '../
 import { messageLimits } from '../kafka/messageLimits.js';
 import { findInputTopics } from '../kafka/inputTopics.js';
 import { messageOf } from '../lib/messageOf.js';
+import { within } from '../lib/within.js';
 import { partitionName } from '../protocol/record.js';
 import {
   collidingPipelines,
@@ -113,7 +114,9 @@ export async function checkClickHouse(
 ): Promise<void> {
   await reachClickHouse(client, config.clickhouse);
   const problems = new Set<string>();
-  const inUse = await tablesInUse(admin, config);
+  const inUse = await tablesInUse(admin, config).catch((error: unknown) => {
+    throw new Error(`ClickHouse answers, but ${messageOf(error)}`);
+  });
   const columns = await columnsOf(tables, inUse);
   for (const { pipeline, table } of inUse) {
     const { name, settings } = pipeline;
@@ -189,13 +192,18 @@ const READ_TWICE =
 const SHARED_BY_PIPELINES =
   'Topics of several pipelines whose names differ in dots and dashes only share a table: give them tables of their own under tables';
 
+/** Less than a check may take. Otherwise ClickHouse would be blamed for a Kafka that does not answer. */
+const TOPICS_WITHIN_MS = 8_000;
+
 async function topicsThatMatch(
   admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
   pipeline: PipelineConfig,
 ): Promise<string[]> {
   try {
-    await admin.connect();
-    return await findInputTopics(admin, pipeline);
+    return await within(
+      admin.connect().then(() => findInputTopics(admin, pipeline)),
+      TOPICS_WITHIN_MS,
+    );
   } catch (error) {
     throw new Error(
       `which tables pipeline ${pipeline.name} needs is not known: Kafka does not answer (${messageOf(error)})`,

@@ -62,7 +62,7 @@ export async function check({ config: file, json }: { config: string; json: bool
 async function findings(part: string, looking: Promise<Finding[]>, timeoutMs = PART_TIMEOUT_MS): Promise<Finding[]> {
   const answer = await answerOf(looking, timeoutMs);
   const { ok, wrong } = judges(part);
-  return answer.ok ? [ok('answers'), ...answer.value] : [wrong(answer.error, 'see to it first')];
+  return answer.ok ? [ok('answers'), ...answer.value] : [wrong(answer.error, 'mend that, and check again')];
 }
 
 function print(all: readonly Finding[], json: boolean): void {
@@ -79,5 +79,6 @@ function print(all: readonly Finding[], json: boolean): void {
   for (const { level, subject, message, todo } of all) table.push([level, subject, message, todo]);
   console.log(table.toString());
   const count = (level: Finding['level']): number => all.filter((finding) => finding.level === level).length;
-  console.log(`${count('wrong')} wrong, ${count('warning')} warnings, ${count('ok')} ok`);
+  const warnings = count('warning');
+  console.log(`${count('wrong')} wrong, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}, ${count('ok')} ok`);
 }

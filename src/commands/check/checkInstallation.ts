@@ -1,4 +1,6 @@
+import { serverVersion } from '../../clickhouse/serverFacts.js';
 import type { Config } from '../../config/config.js';
+import { reachClickHouse } from '../../connections/openParts.js';
 import { judgeClaim, otherPlace, placeIds, type Claim, type Evidence } from '../../installation/claim.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
 import { createGroupUse } from '../../daemon/groupUse.js';
@@ -14,8 +16,11 @@ import { judges, type Finding } from './finding.js';
 /** Which installation the pipelines belong to, or that it could not be found out. */
 export async function checkInstallation(config: Config, timeoutMs: number): Promise<Finding[]> {
   const looking = withKafka(config, (_, admin) =>
-    withTables(config, (tables) =>
-      withTemporal(config, async (client) => {
+    withTables(config, async (tables, clickhouse) => {
+      // Ids that a refused user may not ask for must not count as missing.
+      await reachClickHouse(clickhouse, config.clickhouse);
+      await serverVersion(clickhouse);
+      return withTemporal(config, async (client) => {
         const evidence = await gatherEvidence(config, admin, tables);
         const claims = new Claims(client, config.temporal.requestTimeoutMs);
         const claimed = new Map(
@@ -36,12 +41,12 @@ export async function checkInstallation(config: Config, timeoutMs: number): Prom
             : judges(`pipeline ${name}`)[problem.passes ? 'warning' : 'wrong'](problem.message, problem.todo);
         });
         return [...found, ...judgeEvidence(config.installation, [...evidence.values()])];
-      }),
-    ),
+      });
+    }),
   );
   const answer = await answerOf(looking, timeoutMs);
   if (answer.ok) return answer.value;
-  return [judges('installations').wrong(`could not be found out: ${answer.error}`, 'see to it first')];
+  return [judges('installations').wrong(`could not be found out: ${answer.error}`, 'mend that, and check again')];
 }
 
 /** A pipeline, and what is known of its installation. */

@@ -136,6 +136,48 @@ it('names the column and the row', () => {
   });
 });
 
+it.each([
+  [
+    '115',
+    "Unknown setting 'insert_qourum': Maybe you meant ['insert_quorum']",
+    ': ClickHouse does not know clickhouse.settings.insert_qourum: correct the name or remove it; did you mean insert_quorum?',
+  ],
+  [
+    '115',
+    'Setting insert_qourum is neither a builtin setting nor started with the prefix',
+    ': ClickHouse does not know clickhouse.settings.insert_qourum: correct the name or remove it',
+  ],
+  [
+    '36',
+    'Invalid time zone: Europe/Wien',
+    ': ClickHouse does not take the value of clickhouse.settings.session_timezone: correct it',
+  ],
+  [
+    '36',
+    "Unexpected value of IntervalOutputFormat: 'bset'. Must be one of ['kusto', 'numeric']",
+    ': ClickHouse does not take the value of clickhouse.settings.interval_output_format: correct it',
+  ],
+  [
+    '81',
+    'Database de_fault does not exist. Maybe you meant default?',
+    ': there is no database de_fault: create it, or correct clickhouse.database or the name of the table',
+  ],
+])('error %s of the configuration names its key: %s', (code, text, said) => {
+  const settings = { insert_qourum: 'auto', session_timezone: 'Europe/Wien', interval_output_format: 'bset' };
+  const { message } = classifyInsertError(error(code, text), columns, settings);
+  expect(message.slice(message.indexOf(')') + 1)).toBe(said);
+});
+
+it.each([
+  ['36', 'Cannot convert secret: Invalid time zone: Europe/Wien'],
+  ['36', "Unexpected value of Something: 'secret'"],
+  ['81', 'Cannot read secret: Database secret does not exist'],
+  ['115', "Unknown setting 'secret': Maybe you meant ['secret']"],
+])('error %s blames no key of the configuration for what is not of it: %s', (code, text) => {
+  const settings = { insert_quorum: 'auto', session_timezone: 'Europe/Wien' };
+  expect(classifyInsertError(error(code, text), columns, settings).message).toMatch(/^ClickHouse error \d+ \(\w+\)$/);
+});
+
 it('says nothing that the row may have said', () => {
   const row = 'secret-4711 (while reading the value of key SECRET_4711) (SECRET_4711)';
   for (const code of ['27', '9999', '252']) {

@@ -15,6 +15,8 @@ interface Server {
   readonly doesWithJson?: readonly unknown[];
   /** How an insert ends; by default well. */
   readonly failure?: { readonly code: number; readonly text: string };
+  /** `clickhouse.settings`. Default: none. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** The table's engine, with its settings. Default: there is no such table. */
   engine?: string;
   /** The table's id. Default: none. */
@@ -82,7 +84,7 @@ async function tablesOf(does: Server) {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
-  return { tables: new ClickHouseTables(client, 'default'), inserts };
+  return { tables: new ClickHouseTables(client, 'default', does.settings), inserts };
 }
 
 async function insert(tables: ClickHouseTables): Promise<void> {
@@ -101,6 +103,15 @@ it('numbers for times count ticks on a server that would else read seconds, and 
     const values = Object.values(INSERT_SETTINGS_IF_KNOWN).map(String);
     expect(sent).toEqual(knownSettings.length > 0 ? values : SOMETIMES_KNOWN.map(() => null));
   }
+});
+
+it('an insert that is refused for a setting of the configuration says which', async () => {
+  const { tables } = await tablesOf({
+    knownSettings: [],
+    settings: { insert_qourum: 'auto' },
+    failure: { code: 115, text: "Code: 115. DB::Exception: Unknown setting 'insert_qourum'. (UNKNOWN_SETTING)" },
+  });
+  await expect(insert(tables)).rejects.toThrow('clickhouse.settings.insert_qourum');
 });
 
 const PLAIN = 'MergeTree ORDER BY v';

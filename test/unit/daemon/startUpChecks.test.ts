@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { checkKafka, warnOfSharedTables } from '../../../src/daemon/startUpChecks.js';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { checkClickHouse, checkKafka, warnOfSharedTables } from '../../../src/daemon/startUpChecks.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { PartialProblem } from '../../../src/telemetry/dependencyMonitor.js';
 
@@ -89,4 +89,21 @@ it.each<[answers: Record<string, string | null>, message: string, isPartial: boo
   };
   const problem = (await checkKafka(admin, config).catch((error: unknown) => error)) as Error;
   expect([problem.message, problem instanceof PartialProblem]).toEqual([message, isPartial]);
+});
+
+it('a Kafka that does not answer is named before ClickHouse could count as not answering', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const config = parseConfig("pipelines: { events: { topics: ['/e.*/'], table: '{topic}' } }", 'ktb.yaml', {});
+  const seen: string[] = [];
+  void checkClickHouse(
+    { ping: () => Promise.resolve({ success: true }) } as never,
+    {} as never,
+    { connect: () => new Promise(() => undefined) } as never,
+    config,
+  ).catch((error: unknown) => seen.push((error as Error).message));
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(seen).toEqual([
+    'ClickHouse answers, but which tables pipeline events needs is not known: Kafka does not answer (no answer within 8 s)',
+  ]);
 });

@@ -106,3 +106,34 @@ it('what could not be asked in time is something wrong, not nothing', async () =
   const found = await checkInstallation({} as never, 10);
   expect(found).toMatchObject([{ level: 'wrong', subject: 'installations' }]);
 });
+
+it.each([
+  ['a refused user', { code: '516', message: 'Authentication failed' }, /check clickhouse\.username and/],
+  ['a database that is missing', null, /no database absent: create it, or correct clickhouse\.database/],
+])('nothing is said of installations because of %s', async (_, refusal, said) => {
+  vi.resetModules();
+  const { ClickHouseError } = await import('@clickhouse/client');
+  const missing = new ClickHouseError({
+    code: '81',
+    type: 'UNKNOWN_DATABASE',
+    message: 'Database absent does not exist',
+  });
+  const client = {
+    ping: () => Promise.resolve(refusal === null ? { success: true } : { success: false, error: refusal }),
+    query: () => Promise.reject(missing),
+  };
+  vi.doMock('../../../../src/commands/shared/connections.js', () => ({
+    withKafka: (_config: unknown, work: (kafka: null, admin: null) => unknown) => work(null, null),
+    withTables: (_config: unknown, work: (tables: null, client: unknown) => unknown) => work(null, client),
+    withTemporal: () => Promise.reject(new Error('Temporal was asked')),
+  }));
+  onTestFinished(() => {
+    vi.doUnmock('../../../../src/commands/shared/connections.js');
+  });
+  const { checkInstallation } = await import('../../../../src/commands/check/checkInstallation.js');
+  const clickhouse = { url: 'http://127.0.0.1:8123', username: 'ktb', accessToken: null, tls: null };
+  const found = await checkInstallation({ clickhouse } as never, 1_000);
+  expect(found).toMatchObject([
+    { level: 'wrong', subject: 'installations', message: expect.stringMatching(said) as string },
+  ]);
+});
