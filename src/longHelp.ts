@@ -222,7 +222,8 @@ Stop the consumers first. By default it inserts only what the table lacks. With
 A time is compared with the records' own timestamps. Their producers set them,
 unless the topic has message.timestamp.type=LogAppendTime. If they may be older
 than the records were written (event time, backfills, mirrored topics), use
---to earliest or an offset. Without --again that costs time, but doubles nothing.
+--to earliest or an offset. Without --again that costs time, but doubles no row.
+Every record that is read again is acknowledged again, with and without --again.
 
 Exit code 1 if a partition is left for a problem, such as having no leader. Its
 line says what to do. A partition with nothing to go back to is no problem. If

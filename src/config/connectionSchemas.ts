@@ -119,6 +119,7 @@ export const clickhouse = z.strictObject({
     )
     .default({})
     .describe(
-      'ClickHouse settings for every insert, such as insert_quorum. Those that the guarantees rest on are refused.',
+      'ClickHouse settings for every insert, such as insert_quorum. Those that the guarantees rest on are refused. Any ' +
+        'worker of the installation may insert any pipeline’s rows, so all its configurations need the same settings.',
     ),
 });
