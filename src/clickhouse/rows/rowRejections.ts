@@ -57,7 +57,7 @@ export function reservedField(name: string): Rejection {
 }
 
 export function outOfRange(column: string): Rejection {
-  const message = `the value for column ${column} does not fit into its type, and ClickHouse would change it without a word`;
+  const message = `the value for column ${column} does not fit into its type: ClickHouse would refuse it, or change it without a word`;
   return { code: REJECTION_CODES.outOfRange, message };
 }
 

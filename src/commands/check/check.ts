@@ -9,7 +9,7 @@ import { checkTables } from './checkClickHouse.js';
 import { checkInstallation } from './checkInstallation.js';
 import { checkKafkaTopics, existingTopics } from './checkKafka.js';
 import { checkNamespace } from './checkTemporal.js';
-import { judges, type Finding } from './finding.js';
+import { counted, judges, type Finding } from './finding.js';
 
 /** Time for all questions to one part. */
 const PART_TIMEOUT_MS = 15_000;
@@ -78,7 +78,5 @@ function print(all: readonly Finding[], json: boolean): void {
   });
   for (const { level, subject, message, todo } of all) table.push([level, subject, message, todo]);
   console.log(table.toString());
-  const count = (level: Finding['level']): number => all.filter((finding) => finding.level === level).length;
-  const warnings = count('warning');
-  console.log(`${count('wrong')} wrong, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}, ${count('ok')} ok`);
+  console.log(counted(all));
 }

@@ -23,3 +23,10 @@ export function judges(subject: string): Record<Finding['level'], Judge> {
     (message, todo = '') => ({ level, subject, message, todo });
   return { ok: judge('ok'), warning: judge('warning'), wrong: judge('wrong') };
 }
+
+/** How many findings there are of each level, in one line. */
+export function counted(all: readonly Finding[]): string {
+  const count = (level: Finding['level']): number => all.filter((finding) => finding.level === level).length;
+  const warnings = count('warning');
+  return `${count('wrong')} wrong, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}, ${count('ok')} ok`;
+}

@@ -255,6 +255,15 @@ const mappedRow = (value: string | Buffer | null, mapping: Partial<Mapping>, col
     record(12, { key: Buffer.from('k'), value: value === null ? null : Buffer.from(value) }),
   );
 
+it('does not claim that ClickHouse would take a value that it refuses', () => {
+  const table: TableColumns = new Map([['celsius', 'Float64']]);
+  expect(row('{"celsius": "warm"}', {}, table)).toEqual({
+    code: 'out_of_range',
+    message:
+      'the value for column celsius does not fit into its type: ClickHouse would refuse it, or change it without a word',
+  });
+});
+
 it('finds the one integer that does not fit among many fields at their limit', () => {
   const names = Array.from({ length: 3_000 }, (_, index) => `c${index}`);
   const table: TableColumns = new Map(names.map((name) => [name, 'Int64']));
