@@ -19,7 +19,7 @@ import {
   type RecordPart,
 } from '../protocol/deadLetter.js';
 import { NO_TIMESTAMP, partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
-import { InterruptedError, Interruption } from '../lib/interruption.js';
+import { Interruption } from '../lib/interruption.js';
 import { messageOf } from '../lib/messageOf.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka } from './shared/connections.js';
@@ -166,7 +166,7 @@ export async function replayDeadLetters(
           interruption.check();
           const decision = decide(letter);
           if (decision.type === 'leave') report.left(decision.obstacle);
-          else if (decision.type === 'passOver') report.passedOver();
+          else if (decision.type === 'passOver') report.passedOver(letter);
           else if (decision.type === 'replay' && options.dryRun) report.replayed(decision.topic, 1);
           else if (decision.type === 'replay') await waiting.add(decision.topic, letter);
         };
@@ -175,7 +175,7 @@ export async function replayDeadLetters(
         await waiting.publish();
         if (!isAll) report.isUnfinished();
       } catch (error) {
-        report.isUnfinished(error);
+        report.isUnfinished();
         throw error;
       } finally {
         await publisher.close();
@@ -279,11 +279,13 @@ export class ReplayReport {
   readonly #refused: string[] = [];
   #refusals = 0;
   #passedOver = 0;
+  /** By partition, the first letter that was passed over since the last portion: its record may be in the next one. */
+  readonly #firstPassedOver = new Map<number, number>();
   /** By partition of the dead-letter topic, the last letter before which nothing is left to be replayed. */
   readonly #last: Map<number, number>;
   /** Records that a topic has taken although letters before theirs were not replayed. */
   #takenAhead = 0;
-  #unfinished: 'interrupted' | 'failed' | null = null;
+  #isUnfinished = false;
   /** Set if publishing failed: records that the topic may have or not. */
   #unknown: { readonly topic: string; readonly records: number; readonly first: string } | null = null;
 
@@ -309,12 +311,11 @@ export class ReplayReport {
     try {
       for (const [topic, messages] of portion) await this.#publishTo(publisher, topic, messages, { open, refused });
     } finally {
-      // A later letter, of another topic or for another partition, may have been faster than one that failed.
-      const firstOpen = new Map<number, number>();
-      for (const { letter } of open) {
-        const { partition, record } = letter;
-        firstOpen.set(partition, Math.min(firstOpen.get(partition) ?? Infinity, record.offset));
-      }
+      // A later letter, of another topic or for another partition, may have been faster than one that failed. A further
+      // letter of a record that failed must not count as done, or the record would count as replayed with it.
+      const firstOpen = new Map(open.size > 0 ? this.#firstPassedOver : []);
+      for (const { letter } of open) noteFirst(firstOpen, letter);
+      this.#firstPassedOver.clear();
       for (const message of all) {
         const { partition, record } = message.letter;
         if (record.offset < (firstOpen.get(partition) ?? Infinity))
@@ -361,13 +362,14 @@ export class ReplayReport {
   }
 
   /** A signal or an error has ended it, or not all could be read. What was not replayed is not in the report. */
-  isUnfinished(error?: unknown): void {
-    this.#unfinished = error instanceof InterruptedError ? 'interrupted' : 'failed';
+  isUnfinished(): void {
+    this.#isUnfinished = true;
   }
 
-  /** Further dead letters of a record. */
-  passedOver(): void {
+  /** A further dead letter of a record. */
+  passedOver(letter: Letter): void {
     this.#passedOver++;
+    noteFirst(this.#firstPassedOver, letter);
   }
 
   get isEmpty(): boolean {
@@ -397,13 +399,13 @@ export class ReplayReport {
   }
 
   #printHowToGoOn(): void {
-    if (this.#unfinished === null) return;
+    if (!this.#isUnfinished) return;
     const options = this.#dryRun ? [] : [...this.#last].map(([partition, offset]) => ` --after ${partition}/${offset}`);
     if (options.length > 0)
       console.log(
         `not all was looked at. The same command would begin anew, and make rows twice. To go on, repeat it with${options.join('')}`,
       );
-    else if (this.#unfinished === 'interrupted') console.log('not all was looked at: repeat the command');
+    else console.log('not all was looked at. To go on, repeat the command');
     if (this.#takenAhead > 0)
       console.log(`${this.#takenAhead} of those that were replayed will be replayed again then, and become rows twice`);
   }
@@ -492,7 +494,7 @@ async function forEachLetter(
   for (const name of unseen) console.error(`no dead letter of pipeline ${pipeline.name} has the ${name}`);
   for (const { topic, partition, from, to } of unread)
     console.error(
-      `${partitionName({ topic, partition })} was read up to offset ${from} of ${to}: a transaction is open there. Repeat the command once it has ended`,
+      `${partitionName({ topic, partition })} was read up to offset ${from} of ${to}: a transaction is open there. The rest can be read once it has ended`,
     );
   if (unseen.size > 0 || unread.length > 0) process.exitCode = 1;
   return unread.length === 0;
@@ -504,6 +506,11 @@ function placeOf({ source }: DeadLetter): string {
 
 function deadLetterTopic({ settings }: PipelineConfig): string {
   return settings.destination.deadLetterTopic;
+}
+
+/** Keeps the lowest offset of each partition. */
+function noteFirst(first: Map<number, number>, { partition, record }: Letter): void {
+  first.set(partition, Math.min(first.get(partition) ?? Infinity, record.offset));
 }
 
 function count(counts: Map<string, number>, name: string, more = 1): void {

@@ -67,7 +67,7 @@ it('a replay that a signal ends says how much was replayed, and after which dead
   );
   report.print();
   expect(said).toEqual(['3 replayed to orders']);
-  report.isUnfinished(new InterruptedError());
+  report.isUnfinished();
   report.print();
   expect(said.at(-1)).toMatch(/repeat it with --after 2\/40 --after 0\/9 --after 1\/3$/);
   expect(() => parseAfter(['orders/0/7'])).toThrow(UsageError);

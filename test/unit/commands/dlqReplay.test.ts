@@ -26,6 +26,8 @@ let beforeLetter: () => void;
 /** Called before records are published. Returns those that the topic takes. */
 let taken: (topic: string, records: readonly unknown[]) => readonly unknown[];
 let isOpenAtEnd: boolean;
+/** What the command prints as errors. */
+let complaints: string[];
 let published: string[];
 
 vi.mock('../../../src/kafka/readRanges.js', () => ({
@@ -78,6 +80,7 @@ const { replayDeadLetters } = await import('../../../src/commands/dlq.js');
 beforeEach(() => {
   topic = [];
   published = [];
+  complaints = [];
   beforeLetter = () => undefined;
   taken = (_, all) => all;
   isOpenAtEnd = false;
@@ -104,11 +107,11 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 async function replay(after: readonly string[] = []) {
   const said: string[] = [];
   const log = vi.spyOn(console, 'log').mockImplementation((text: string) => void said.push(text));
-  const quiet = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  const complain = vi.spyOn(console, 'error').mockImplementation((text: string) => void complaints.push(text));
   const options = { config, code: [], record: [], all: true, dryRun: false, after };
   await replayDeadLetters('orders', options).catch((error: unknown) => said.push(String(error)));
   log.mockRestore();
-  quiet.mockRestore();
+  complain.mockRestore();
   process.exitCode = 0;
   const text = said.join('\n');
   return { said: text, after: [...text.matchAll(/--after (\S+)/g)].map(([, place]) => place!) };
@@ -161,10 +164,53 @@ it('a replay that fails says where it goes on: no record is left out, and those 
   expect(published).toHaveLength(46);
 });
 
-it('where a transaction is open, a replay says how it goes on after that', async () => {
+it.each([
+  ['of the same topic', 'orders'],
+  ['of another topic', 'other'],
+])('no record %s is left out after an error, also where a further letter of it was passed over', async (_, from) => {
+  topic = [
+    [0, [letter(0, 100), letter(1, 7, { from })]],
+    [1, [letter(0, 7, { from }), ...upTo(20).map((at) => letter(1 + at, 200 + at))]],
+  ];
+  taken = (_, all) =>
+    (all as { letter: { source: { offset: number } } }[]).filter(({ letter }) => letter.source.offset !== 7);
+  const { said, after } = await replay();
+  expect(said).toContain(`1 more may have been replayed to ${from}, from ${from}/0/7 on`);
+  expect(after).toEqual(['0/0']);
+  expect(said).toMatch(/^\d of those that were replayed will be replayed again/m);
+  taken = (_, all) => all;
+  await replay(after);
+  expect(new Set(published).size).toBe(22);
+  expect(published.filter((name) => name === 'r7')).toEqual(['r7']);
+});
+
+it('a letter that was passed over before a portion that is published whole does not make its neighbours come again', async () => {
+  topic = [
+    [0, [letter(0, 0), letter(1, 0), ...upTo(7).map((at) => letter(2 + at, 2 + at)), letter(9, 9), letter(10, 10)]],
+  ];
+  let publications = 0;
+  taken = (_, all) => (++publications === 2 ? [] : all);
+  expect((await replay()).after).toEqual(['0/8']);
+});
+
+it('a replay that fails with its first letter says to repeat it, and how many records come again then', async () => {
+  topic = [[0, upTo(5).map((offset) => letter(offset, offset))]];
+  taken = (_, all) => all.slice(1);
+  const { said, after } = await replay();
+  expect(after).toEqual([]);
+  expect(said).toContain(
+    'not all was looked at. To go on, repeat the command\n4 of those that were replayed will be replayed again then',
+  );
+});
+
+it('where a transaction is open, a replay says how it goes on after that, and nothing else', async () => {
   topic = [[0, upTo(3).map((offset) => letter(offset, offset))]];
   isOpenAtEnd = true;
   expect((await replay()).after).toEqual(['0/2']);
+  expect(complaints).toEqual([
+    expect.stringMatching(/dlq\/0 was read up to offset 3 of 4: a transaction is open there/),
+  ]);
+  expect(complaints[0]).not.toMatch(/repeat/i);
   isOpenAtEnd = false;
   expect((await replay()).after).toEqual([]);
 });
