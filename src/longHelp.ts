@@ -89,7 +89,8 @@ It prints the pipelines that have the record, and its state in each:
   inserted     it has a row
   rejected     it has a dead letter
   skipped      it has no value, and the pipeline skips such records
-  missing      it was read, and has neither a row nor a dead letter (exit code 1)
+  missing      neither a row nor a dead letter, although it was accepted, or is before
+               the committed offset (exit code 1)
   notWritten   not there yet: the log ends before it
   noRecord     the offset is a mark of a transaction, or compacted away
   removed      no longer in the log, and no other trace of it is left
@@ -98,6 +99,11 @@ It prints the pipelines that have the record, and its state in each:
 
 If a missing record was acknowledged as inserted, its row was removed later:
 merged, expired by a TTL, or deleted.
+
+A record before the committed offset that no batcher knows is missing, too. It was
+lost, or it was not to be read: from before startFrom, or before an offset that was
+reset. Only the text says so: the state in --json and the exit code are those of a
+record that is lost.
 
 An acknowledgement says neither epoch nor timestamp. So where the offset was
 accepted under another epoch, too, it is shown, but alone it decides nothing. A

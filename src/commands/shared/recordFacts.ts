@@ -221,7 +221,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   const state = stateOf(facts, place);
   const wasInserted = !mayHaveEarlier(facts, place) && acks.some(({ status }) => status === 'inserted');
   if (state === 'missing' && wasInserted) lines.push(['hint', ROW_IS_GONE]);
-  const wasRead = wasInserted || 'error' in acceptances || acceptances.some(isOfRecord);
+  const wasRead = wasInserted || (!('error' in acceptances) && acceptances.some(isOfRecord));
   const head = `${placeName(place)} in pipeline ${pipeline}: ${state === 'missing' && !wasRead ? NO_BATCHER_KNOWS : DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
 }
