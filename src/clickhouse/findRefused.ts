@@ -1,3 +1,4 @@
+import { CONNECTIONS_OF_FLUSH } from '../lib/clickhouseConnections.js';
 /** Why an attempt was refused. */
 export interface Refusal {
   /** Index of the item that the error names. It may be wrong: the result does not depend on it. */
@@ -19,9 +20,8 @@ const WHOLE_REST_UNTIL = 8;
  * culprit.
  */
 const WINDOW_MIN = 64;
-/** After this many culprits next to each other, the next items are tried alone, {@link ALONE_AT_ONCE} at a time. */
+/** After this many culprits next to each other, the next items are tried alone, {@link CONNECTIONS_OF_FLUSH} at a time. */
 const RUN_LENGTH = 4;
-const ALONE_AT_ONCE = 4;
 /** After this many doubtful refusals in a row, single items from all over the rest are tried, until one succeeds. */
 const SPREAD_AFTER = 32;
 
@@ -128,7 +128,7 @@ class Search<Item, Reason extends Refusal> {
     const refused: Refused<Item, Reason>[] = [];
     let tried = 0;
     while (tried === refused.length && tried < items.length && !this.#isSpread) {
-      const group = items.slice(tried, tried + ALONE_AT_ONCE);
+      const group = items.slice(tried, tried + CONNECTIONS_OF_FLUSH);
       // All are awaited, so that none has an effect after this function has failed.
       const outcomes = await Promise.allSettled(group.map((item) => this.#try([item])));
       group.forEach((item, index) => {

@@ -61,9 +61,15 @@ export class InsertSizes {
    * A materialized view refused an insert of so many rows, which its table took. The next inserts have at most half of
    * them, for a day or until the table or its views change.
    *
-   * @param rowsMin the limit is never less
+   * @param rowsMin the limit is never less. If no more rows were refused than these, smaller inserts do not help, and
+   *   there is no limit any more
+   * @returns whether inserts are smaller now
    */
-  wasTooLargeForViews(table: string, rows: number, rowsMin: number): void {
+  wasTooLargeForViews(table: string, rows: number, rowsMin: number): boolean {
+    if (rows <= rowsMin) {
+      if (this.rowsMax(table) <= rowsMin) this.#ofViews.delete(table);
+      return false;
+    }
     const nowMs = performance.now();
     const half = Math.min(Math.max(Math.ceil(rows / 2), rowsMin), this.rowsMax(table));
     this.#ofViews.set(table, {
@@ -72,6 +78,7 @@ export class InsertSizes {
       views: undefined,
       lookAgainMs: nowMs,
     });
+    return true;
   }
 
   /** Whether somebody should look at a table's views, and call {@link sawViews}. True once in {@link LOOK_AT_VIEWS_MS}. */

@@ -117,8 +117,8 @@ export class ClickHouseTables {
   }
 
   /** See `InsertSizes.wasTooLargeForViews`. */
-  wasTooLargeForViews(table: string, rows: number, rowsMin: number): void {
-    this.#sender.sizes.wasTooLargeForViews(table, rows, rowsMin);
+  wasTooLargeForViews(table: string, rows: number, rowsMin: number): boolean {
+    return this.#sender.sizes.wasTooLargeForViews(table, rows, rowsMin);
   }
 
   /** Whether an insert of this batch is still running at the server, although its connection may have broken. */

@@ -13,10 +13,10 @@ import type { TokenSender } from './tokenSender.js';
 const TOO_LARGE_ROWS_MIN = 1_000;
 
 /**
- * The same for partitions. So many rows have at most as many partitions as ClickHouse allows by default
- * (`max_partitions_per_insert_block`), unless the view makes several rows of one. Then no insert is small enough either.
+ * The same for partitions. A view may make several rows of one, and some partitions of each. ClickHouse allows 100 by
+ * default (`max_partitions_per_insert_block`): if ten rows have more, one row may, and then no insert is small enough.
  */
-const TOO_MANY_PARTITIONS_ROWS_MIN = 100;
+const TOO_MANY_PARTITIONS_ROWS_MIN = 10;
 
 /** Rows in a table that its materialized views lack, or may lack. */
 export interface MissedByViews {
@@ -208,9 +208,8 @@ export class ViewRepair {
   #limitInserts(rows: readonly BatchRow[], error: InsertError): void {
     const { tables, table, onTooLarge } = this.#options;
     const rowsMin = error.code === TOO_MANY_PARTITIONS ? TOO_MANY_PARTITIONS_ROWS_MIN : TOO_LARGE_ROWS_MIN;
-    if (error.kind !== 'oversized' || rows.length <= rowsMin) return;
-    tables.wasTooLargeForViews(table, rows.length, rowsMin);
-    onTooLarge?.(error, rows.length);
+    if (error.kind !== 'oversized') return;
+    if (tables.wasTooLargeForViews(table, rows.length, rowsMin)) onTooLarge?.(error, rows.length);
   }
 
   async #sendToOtherViews(rows: readonly BatchRow[]): Promise<void> {

@@ -109,8 +109,8 @@ export const clickhouse = z.strictObject({
   maxConnections: count({ min: 1, max: CONNECTIONS_MAX })
     .optional()
     .describe(
-      'Most open connections. Fewer small flushes run at the same time if these are not enough. Default: eight for each of ' +
-        'worker.maxConcurrentFlushes, one for each pipeline, and five.',
+      'Most open connections. Fewer small flushes run at the same time if these are not enough. Default: 32 for each of ' +
+        'worker.maxConcurrentFlushes, four for each pipeline, and eight.',
     ),
   settings: z
     .record(

@@ -1,7 +1,10 @@
 /*
- * How many connections to ClickHouse a process needs, and how many flushes its connections are enough for. A flush takes
- * one at a time, for its inserts and for its questions. Readiness checks use the same connections.
+ * How many connections to ClickHouse a process needs, and how many flushes its connections are enough for. Readiness
+ * checks use the same connections.
  */
+
+/** So many connections a flush takes at once, at most: while it tries rows alone that may be refused. */
+export const CONNECTIONS_OF_FLUSH = 4;
 
 /** So many small flushes share a slot of `worker.maxConcurrentFlushes`. */
 export const SMALL_FLUSHES_OF_SLOT = 8;
@@ -14,7 +17,8 @@ const BESIDE_FLUSHES = 4;
 
 /** Connections for all slots full of small flushes, and one flush more of each pipeline. */
 export function connectionsNeeded(slots: number, pipelines: number): number {
-  return Math.min(CONNECTIONS_MAX, slots * SMALL_FLUSHES_OF_SLOT + keptFree(pipelines));
+  const flushes = slots * SMALL_FLUSHES_OF_SLOT + keptFree(pipelines);
+  return Math.min(CONNECTIONS_MAX, flushes * CONNECTIONS_OF_FLUSH + BESIDE_FLUSHES);
 }
 
 /**
@@ -22,10 +26,11 @@ export function connectionsNeeded(slots: number, pipelines: number): number {
  * somebody has set too few connections for that.
  */
 export function flushesMax(connections: number, slots: number, pipelines: number): number {
-  return Math.max(slots, connections - keptFree(pipelines));
+  const flushes = Math.floor((connections - BESIDE_FLUSHES) / CONNECTIONS_OF_FLUSH);
+  return Math.max(slots, flushes - keptFree(pipelines));
 }
 
-/** One for each pipeline, and for one that the configuration no longer names. */
+/** Flushes: one for each pipeline, and for one that the configuration no longer names. */
 function keptFree(pipelines: number): number {
-  return pipelines + 1 + BESIDE_FLUSHES;
+  return pipelines + 1;
 }

@@ -136,7 +136,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       insertBytesMax: () => Infinity,
       insertRowsMax: () => Infinity,
       wasTooLarge: () => undefined,
-      wasTooLargeForViews: () => undefined,
+      wasTooLargeForViews: () => false,
       hasViews: () => Promise.resolve(false),
       knowsTokens: () => Promise.resolve(false),
       mayLoseKnownRows: () => Promise.resolve(false),

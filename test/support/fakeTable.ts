@@ -103,9 +103,7 @@ export class FakeTable {
       this.#sizes.wasTooLarge(table, bytes, mayGrow);
     },
     insertRowsMax: (table) => this.#sizes.rowsMax(table),
-    wasTooLargeForViews: (table, rows, rowsMin) => {
-      this.#sizes.wasTooLargeForViews(table, rows, rowsMin);
-    },
+    wasTooLargeForViews: (table, rows, rowsMin) => this.#sizes.wasTooLargeForViews(table, rows, rowsMin),
     hasViews: () => Promise.resolve(this.hasView),
     mayLoseKnownRows: () => Promise.resolve(this.remembersTokens !== false),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
