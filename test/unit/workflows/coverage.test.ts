@@ -54,16 +54,18 @@ it('forgets the epoch that was used least recently beyond sixteen', () => {
 });
 
 /** As a batcher over this many partitions has it, one after the other; the first ten have a record again at the end. */
-function wide(partitions: number): Coverage {
+function wide(partitions: number, { topic = 'a.topic.of.thirty.characters.x', from = 1_000_000_000, holes = 0 } = {}) {
   const coverage = new Coverage();
-  const topic = 'a.topic.of.thirty.characters.x';
-  const accept = (partition: number, from: number, afterMs: number) => {
+  const accept = (partition: number, first: number, afterMs: number) => {
     const nowMs = 1_760_000_000_000 + afterMs;
-    const mark = { offset: from + 10, timestampMs: nowMs, crc32: -1_234_567_890 };
+    const mark = { offset: first + 10, timestampMs: nowMs, crc32: -1_234_567_890 };
     for (const epoch of ['0123456789ab.0123ab', 'ba9876543210.0123ab'])
-      coverage.accept([{ topic, partition, epoch, from, to: from + 10, records: 10, bytes: 100, mark }], nowMs);
+      for (let hole = 0; hole <= holes; hole++) {
+        const to = first + hole * 100 + 10;
+        coverage.accept([{ topic, partition, epoch, from: to - 10, to, records: 10, bytes: 100, mark }], nowMs);
+      }
   };
-  for (let partition = 0; partition < partitions; partition++) accept(partition, 1_000_000_000, 1 + partition);
+  for (let partition = 0; partition < partitions; partition++) accept(partition, from, 1 + partition);
   for (let partition = 0; partition < 10; partition++) accept(partition, 2_000_000_000, 1 + partitions + partition);
   return coverage;
 }
@@ -82,8 +84,13 @@ it('hands over no more than a run can be given: the partitions longest without a
   expect(new Coverage(state).toState()).toEqual(state);
 });
 
-it('hands all of it over of as many partitions as a pipeline may have, with two epochs each', () => {
-  expect(wide(PARTITIONS_MAX).toState()).toHaveLength(PARTITIONS_MAX);
+it.each([
+  ['topic names of thirty characters', {}],
+  ['topic names of sixty', { topic: 'a.topic.of.sixty.characters.'.padEnd(60, 'x') }],
+  ['a hole in each epoch', { holes: 1 }],
+  ['offsets of thirteen digits', { from: 1_000_000_000_000 }],
+])('hands all of it over of as many partitions as a pipeline may have, with two epochs each and %s', (_, options) => {
+  expect(wide(PARTITIONS_MAX, options).toState()).toHaveLength(PARTITIONS_MAX);
 });
 
 it('stays bounded with many holes: the lowest are taken as covered', () => {
