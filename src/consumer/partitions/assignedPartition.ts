@@ -82,6 +82,8 @@ export class AssignedPartition implements TopicPartition {
   unreadableFetches = 0;
   /** When it was last not fetched, by `performance.now()`. Null once its topic was seen since, see {@link mayBeOtherLog}. */
   #notFetchedMs: number | null = -Infinity;
+  /** When its topic was first asked for without an answer, by `performance.now()`. Null if there was one since. */
+  #topicUnseenMs: number | null = null;
   #state: ReadingState = { type: 'unknown', problem: '' };
   #tracker: PartitionTracker | null = null;
   /** What the group has committed under the tracker's epoch and plan. */
@@ -180,6 +182,12 @@ export class AssignedPartition implements TopicPartition {
   /** The topic was seen to be the same. @param askedAtMs when that was asked, by `performance.now()` */
   topicSeen(askedAtMs: number): void {
     if (this.#notFetchedMs !== null && this.#notFetchedMs < askedAtMs) this.#notFetchedMs = null;
+    this.#topicUnseenMs = null;
+  }
+
+  /** The broker of a batch does not say which topic it is of. @param askedAtMs see {@link topicSeen} */
+  topicUnseen(askedAtMs: number): void {
+    this.#topicUnseenMs ??= askedAtMs;
   }
 
   /** Whether its topic was created again since its start was asked for: it has another id now. */
@@ -242,8 +250,10 @@ export class AssignedPartition implements TopicPartition {
     return this.isRefused && this.#brokerError?.sinceMs !== null;
   }
 
-  /** A message why brokers do not give it. Null if they do, or if they answer with errors only since a short time. */
+  /** A message why brokers do not give it. Null if they do, or if something is wrong only since a short time. */
   withheld(nowMs: number): string | null {
+    if (this.isFetched() && this.#topicUnseenMs !== null && nowMs - this.#topicUnseenMs >= LEADER_PATIENCE_MS)
+      return 'its broker does not say whether its topic is still the same';
     if (this.#brokerError === null || this.#brokerError.sinceMs === null) return null;
     const { error, sinceMs } = this.#brokerError;
     if (error === NOT_AUTHORIZED) return NOT_READABLE;

@@ -171,13 +171,17 @@ export class BatchIntake {
   /**
    * Whether a partition that was not fetched for a while still has the topic that was read. The broker that gave the
    * batch is asked after that: then the batch is of that topic, too. Without an answer in time the batch is dropped, and
-   * fetched again.
+   * fetched again. The next answer is waited for longer, see `topicAnswers.ts`.
    */
   async #isSameTopic(assignment: Assignment, partition: AssignedPartition, batch: Batch): Promise<boolean> {
     if (!partition.mayBeOtherLog) return true;
     const { askedAtMs, answer } = askTopicOf(batch);
     const found = await answer;
-    if (!assignment.has(partition) || found.type === 'noAnswer') return false;
+    if (!assignment.has(partition)) return false;
+    if (found.type === 'noAnswer') {
+      partition.topicUnseen(askedAtMs);
+      return false;
+    }
     if (found.type === 'noTopic' || partition.isTopicRecreated(found.topicId)) {
       this.#options.opening.topicGone(assignment, [partition]);
       return false;

@@ -78,6 +78,8 @@ class World {
   /** Why Kafka says nothing of the topic; `missing` where there is none. */
   topicError: 'TOPIC_AUTHORIZATION_FAILED' | 'missing' | null = null;
   workers = true;
+  /** While it is set, the broker of a batch is silent about its topic. */
+  saysNoTopic = false;
   textBytes = 200;
   keyOf = (offset: number): string => `key-${offset}`;
   /** While it is set, connecting never ends. */
@@ -309,10 +311,8 @@ class World {
         return new FetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), value, NO_HEADERS);
       });
       const { topicId } = this;
-      const askTopic = () => ({
-        askedAtMs: performance.now(),
-        answer: Promise.resolve({ type: 'topic', topicId } as const),
-      });
+      const answer = this.saysNoTopic ? ({ type: 'noAnswer' } as const) : ({ type: 'topic', topicId } as const);
+      const askTopic = () => ({ askedAtMs: performance.now(), answer: Promise.resolve(answer) });
       const highWatermark = String(log.writtenMs.length);
       const batch = new FetchedBatch(
         { ...where, highWatermark, fetchedOffset: String(from), rawMessages: [], askTopic },
@@ -938,6 +938,28 @@ it('a broker that does not know a topic for a moment costs nothing, and nothing 
   await eventually(() => expect(world.committed(0)).toBe(60));
   expect(offsetsOf(world, 0)).toEqual(upTo(60));
   expect(world.epochOf(0)).toBe(epoch);
+});
+
+it('a partition whose broker is silent about its topic is told of, and read once the broker answers', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const world = new World(1);
+  world.topicId = 'aaaaaaaa00000000';
+  world.saysNoTopic = true;
+  world.write(0, 30);
+  void world.consumer.start();
+  await eventually(async () => {
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(world.consumer.problem ?? '').toContain('it does not read orders/0: its broker does not say');
+    expect(world.output.join('')).toContain('cannot read orders/0: its broker does not say');
+  });
+  expect(world.accepted).toEqual([]);
+  world.saysNoTopic = false;
+  await eventually(async () => {
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(offsetsOf(world, 0)).toEqual(upTo(30));
+    expect(world.consumer.problem).toBeNull();
+  });
 });
 
 it('what held a partition up is over with its topic', async () => {

@@ -21,9 +21,9 @@ const FETCH = 1;
  *
  * @param answer what a broker says of the topic, over the connection of fetches
  */
-function group(answer: (nodeId: string) => Promise<object>, metadataVersion = 10) {
+function group(answer: (nodeId: string) => Promise<object>, metadataVersion = 10, topics = ['orders']) {
   const { decode, parse } = internalModule('protocol/requests/fetch/v11/response') as {
-    decode: (bytes: Buffer) => Promise<object>;
+    decode: (bytes: Buffer) => Promise<{ responses: object[] }>;
     parse: (data: object) => Promise<object>;
   };
   const asked: string[] = [];
@@ -32,14 +32,9 @@ function group(answer: (nodeId: string) => Promise<object>, metadataVersion = 10
     versions: { 3: { minVersion: 0, maxVersion: metadataVersion } },
     fetch: async () => {
       const records = recordBatch({ base: 0, records: [{ delta: 0 }] });
-      return parse(
-        await decode(
-          fetchResponse(
-            'orders',
-            PARTITIONS.map((partition) => ({ partition, errorCode: 0, records })),
-          ),
-        ),
-      );
+      const partitions = PARTITIONS.map((partition) => ({ partition, errorCode: 0, records }));
+      const answers = await Promise.all(topics.map((topic) => decode(fetchResponse(topic, partitions))));
+      return parse({ ...answers[0], responses: answers.flatMap(({ responses }) => responses) });
     },
     connectionPool: {
       getConnectionByRequest: ({ request: { apiKey } }: { request: { apiKey: number } }) => {
@@ -58,13 +53,13 @@ function group(answer: (nodeId: string) => Promise<object>, metadataVersion = 10
   const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing };
   const ConsumerGroup = internalModule('consumer/consumerGroup') as new (options: object) => Group;
   const made = new ConsumerGroup({
-    ...{ cluster, topics: ['orders'], assigners: [], maxWaitTimeInMs: 1 },
+    ...{ cluster, topics, assigners: [], maxWaitTimeInMs: 1 },
     logger: { namespace: () => quiet },
   });
-  made.subscriptionState.assign([{ topic: 'orders', partitions: PARTITIONS }]);
+  made.subscriptionState.assign(topics.map((topic) => ({ topic, partitions: PARTITIONS })));
   made.offsetManager = {
     resolveOffsets: nothing,
-    committedOffsets: () => ({ orders: { 0: '0', 1: '0' } }),
+    committedOffsets: () => Object.fromEntries(topics.map((topic) => [topic, { 0: '0', 1: '0' }])),
     nextOffset: () => '0',
   };
   return { made, asked };
@@ -94,7 +89,7 @@ it.each([
   expect(await answersOf((await made.fetch('1')).slice(0, 1))).toEqual([answer]);
 });
 
-it('a broker that fails is no answer, and one that is silent is waited for one second', async () => {
+it('a broker that fails is no answer, and one that is silent is waited for one second at first', async () => {
   const failing = group(() => Promise.reject(new Error('Connection closed')));
   expect(await answersOf(await failing.made.fetch('1'))).toEqual([{ type: 'noAnswer' }, { type: 'noAnswer' }]);
   const silent = group(() => new Promise(() => undefined));
@@ -104,6 +99,61 @@ it('a broker that fails is no answer, and one that is silent is waited for one s
   await vi.advanceTimersByTimeAsync(1_000);
   vi.useRealTimers();
   expect(await answers).toEqual([{ type: 'noAnswer' }, { type: 'noAnswer' }]);
+});
+
+/** What is answered of the next batches, and how long that takes, while time is fake. */
+async function timed({ made }: ReturnType<typeof group>) {
+  const batches = await made.fetch('1');
+  const askedAtMs = performance.now();
+  const answers = answersOf(batches);
+  const tookMs: number[] = [];
+  void answers.then(() => tookMs.push(performance.now() - askedAtMs));
+  while (tookMs.length === 0) await vi.advanceTimersByTimeAsync(500);
+  return { type: (await answers)[0]!.type, tookMs: tookMs[0]! };
+}
+
+it('a broker that answers late is waited for longer with each question in a row', async () => {
+  vi.useFakeTimers();
+  let lateMs = 5_000;
+  const slow = group(
+    () =>
+      new Promise((resolve) => setTimeout(resolve, lateMs, { topic: 'orders', topicErrorCode: 0, topicId: 'aaaa' })),
+  );
+  for (const tookMs of [1_000, 2_000, 4_000]) expect(await timed(slow)).toEqual({ type: 'noAnswer', tookMs });
+  expect(await timed(slow)).toEqual({ type: 'topic', tookMs: 5_000 });
+  // It has answered, so the next wait is a short one again.
+  lateMs = 60_000;
+  for (const tookMs of [1_000, 2_000]) expect(await timed(slow)).toEqual({ type: 'noAnswer', tookMs });
+});
+
+it('a question to a silent broker ends when kafkajs gives it up, however many there were before', async () => {
+  vi.useFakeTimers();
+  const silent = group(
+    () => new Promise((_, reject) => setTimeout(reject, 30_000, new Error('Request Metadata timed out'))),
+  );
+  for (let count = 0; count < 40; count++) {
+    const { type, tookMs } = await timed(silent);
+    expect(type).toBe('noAnswer');
+    expect(tookMs).toBe(Math.min(2 ** count * 1_000, 30_000));
+  }
+});
+
+it('after one question without an answer the broker is asked for no other topic of the same fetch', async () => {
+  vi.useFakeTimers();
+  const { made, asked } = group(() => new Promise(() => undefined), 10, ['orders', 'others']);
+  const [orders, , others] = await made.fetch('1');
+  const first = orders!.askTopic!().answer;
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(await first).toEqual({ type: 'noAnswer' });
+  expect(await others!.askTopic!().answer).toEqual({ type: 'noAnswer' });
+  expect(asked).toEqual(['1']);
+});
+
+it('a broker that says nothing of one topic is asked for the others', async () => {
+  const { made } = group(() => Promise.resolve({ topic: 'orders', topicErrorCode: 5 }), 10, ['orders', 'others']);
+  const [orders, , others] = await made.fetch('1');
+  expect(await answersOf([orders!])).toEqual([{ type: 'noAnswer' }]);
+  expect(await answersOf([others!])).toEqual([{ type: 'noTopic' }]);
 });
 
 it('a broker that tells no ids is not asked', async () => {
