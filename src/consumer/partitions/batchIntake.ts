@@ -182,12 +182,25 @@ export class BatchIntake {
       partition.topicUnseen(askedAtMs);
       return false;
     }
-    if (found.type === 'noTopic' || partition.isTopicRecreated(found.topicId)) {
-      this.#options.opening.topicGone(assignment, [partition]);
+    const topicId = found.type === 'topic' ? found.topicId : undefined;
+    if (found.type === 'noTopic' || partition.isTopicRecreated(topicId)) {
+      this.#topicGone(assignment, partition, topicId);
       return false;
     }
     partition.topicSeen(askedAtMs);
     return true;
+  }
+
+  /**
+   * The topic of a partition is gone. If there is another one of its name, the other partitions of the old topic are told
+   * as well: without a pause they would be read on, and the records of the new log be sent under the old epoch.
+   *
+   * @param topicId the id of the topic that has its name now. Absent if it is not known
+   */
+  #topicGone(assignment: Assignment, gone: AssignedPartition, topicId: string | undefined): void {
+    const isGone = (other: AssignedPartition): boolean =>
+      other === gone || (other.topic === gone.topic && other.isTopicRecreated(topicId));
+    this.#options.opening.topicGone(assignment, assignment.partitions.filter(isGone));
   }
 
   /** The tracker that a batch continues. Null if the batch is dropped. */
@@ -247,7 +260,7 @@ export class BatchIntake {
           if (!assignment.has(partition) || partition.tracker !== tracker) return 'drop';
           break;
         case 'topicGone':
-          opening.topicGone(assignment, [partition]);
+          this.#topicGone(assignment, partition, log?.type === 'noTopic' ? log.topicId : undefined);
           return 'drop';
         case 'shortLog':
           opening.findStartAgain(assignment, partition);
@@ -266,7 +279,7 @@ export class BatchIntake {
     const { topic, partition } = assigned;
     const { logs, unknown } = await findLogOffsets(this.#options.admin, [topic]);
     const log = logs.find((entry) => entry.partition === partition);
-    if (assigned.isTopicRecreated(log?.topicId)) return { type: 'noTopic' };
+    if (assigned.isTopicRecreated(log?.topicId)) return { type: 'noTopic', topicId: log?.topicId };
     if (log !== undefined) return { type: 'log', logStart: log.logStart, logEnd: log.logEnd };
     return { type: unknown.some(({ isMissing }) => isMissing === true) ? 'noTopic' : 'noAnswer' };
   }

@@ -14,8 +14,8 @@ export type Due = Pick<PartitionTracker, 'next' | 'handedOver' | 'jumpedTo'>;
 /** What Kafka says of a log. */
 export type LogState =
   | { readonly type: 'log'; readonly logStart: number; readonly logEnd: number }
-  /** There is no such topic. A later topic of that name has another log. */
-  | { readonly type: 'noTopic' }
+  /** The topic is gone. A later topic of that name has another log. `topicId`: its id, if there is one already */
+  | { readonly type: 'noTopic'; readonly topicId?: string | undefined }
   /** Kafka does not say now. */
   | { readonly type: 'noAnswer' };
 

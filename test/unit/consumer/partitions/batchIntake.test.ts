@@ -87,10 +87,15 @@ it('of a log that has lost what comes after a plan, nothing is told while that p
   expect(next.next).toBe(20);
 });
 
-/** Two partitions, read from offset 0 under epochs of the topics with these ids, and the batches that are fetched of them. */
-function ofTopics(topicIds: readonly [string, string]) {
+/**
+ * Two partitions, read from offset 0 under epochs of the topics with these ids, and the batches that are fetched of them.
+ *
+ * @param logOf the id of the topic whose logs Kafka tells of
+ */
+function ofTopics(topicIds: readonly [string, string], logOf?: string) {
   const layout = { batchers: 2, keyFunction: 'key' } as const;
-  const assignment = new Assignment({ orders: [0, 1] });
+  const assignment = new Assignment({ orders: [0, 1], others: [0] });
+  assignment.get({ topic: 'others', partition: 0 })!.topicId = 'dddd';
   for (const [index, topicId] of topicIds.entries()) {
     const source = { topic: 'orders', partition: index, epoch: `e${index}.${topicId}` };
     const partition = assignment.get(source)!;
@@ -98,7 +103,9 @@ function ofTopics(topicIds: readonly [string, string]) {
     partition.open(new PartitionTracker(source, 0, { layout, state: READING, end: null }), 0);
   }
   const told: string[] = [];
+  const logs = [0, 1].map((partition) => ({ topic: 'orders', partition, logStart: 0, logEnd: 99, topicId: logOf }));
   const intake = new BatchIntake({
+    admin: { fetchLogs: () => Promise.resolve(logs) },
     commits: { use: () => undefined, commitEpochs: () => Promise.resolve() },
     opening: {
       topicGone: (_assignment: Assignment, gone: readonly { name: string }[]) =>
@@ -131,6 +138,26 @@ it('that a partition is of the new topic does not let one of the old topic pass'
   expect(told).toEqual(['1 of 0 from 0 under e0.bbbb', 'gone: orders/1']);
 });
 
+it('once a partition is of a new topic, the others of the old one are not read on, and those of other topics are', async () => {
+  const { take, told, partition } = ofTopics(['aaaa', 'aaaa']);
+  for (const index of [0, 1]) await take(index, 0, { type: 'topic', topicId: 'aaaa' });
+  partition(0).brokerAnswers('NOT_LEADER_FOR_PARTITION', performance.now());
+  await take(0, 1, { type: 'topic', topicId: 'bbbb' });
+  expect(told.at(-1)).toBe('gone: orders/0,orders/1');
+});
+
+it('an answer of a broker that does not know yet that the topic is a new one changes nothing for those read of the new one', async () => {
+  const { take, told } = ofTopics(['aaaa', 'bbbb']);
+  await take(0, 0, { type: 'topic', topicId: 'aaaa' });
+  expect(told).toEqual(['1 of 0 from 0 under e0.aaaa']);
+});
+
+it('where the log tells that the topic is a new one, the others of the old one are not read on', async () => {
+  const { take, told } = ofTopics(['aaaa', 'aaaa'], 'bbbb');
+  await take(0, 5, { type: 'topic', topicId: 'aaaa' });
+  expect(told).toEqual(['gone: orders/0,orders/1']);
+});
+
 it('a batch of a topic that its broker does not know any more is not taken', async () => {
   const { take, told } = ofTopics(['aaaa', 'aaaa']);
   await take(0, 0, { type: 'noTopic' });
@@ -144,7 +171,7 @@ it('without an answer a batch is dropped, and the one that is fetched next is as
   expect(told).toEqual(['1 of 1 from 0 under e1.aaaa']);
   await waits;
   await take(0, 0, { type: 'topic', topicId: 'bbbb' });
-  expect(told).toEqual(['1 of 1 from 0 under e1.aaaa', 'gone: orders/0']);
+  expect(told).toEqual(['1 of 1 from 0 under e1.aaaa', 'gone: orders/0,orders/1']);
 });
 
 it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
@@ -166,5 +193,5 @@ it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
   interrupt(world);
   await world.take(0, 0, { type: 'topic', topicId: 'aaaa' }, askedAtMs);
   await world.take(0, 1, { type: 'topic', topicId: 'bbbb' });
-  expect(world.told).toEqual(['1 of 0 from 0 under e0.aaaa', 'gone: orders/0']);
+  expect(world.told).toEqual(['1 of 0 from 0 under e0.aaaa', 'gone: orders/0,orders/1']);
 });
