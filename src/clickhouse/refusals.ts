@@ -30,7 +30,8 @@ const CONFIRM_ROUNDS_MAX = 10;
 /**
  * Judges the errors of one attempt's inserts: whether rows may be the reason, or the batch has to be held.
  *
- * - An error about the data starts a search. The row that is refused alone is rejected.
+ * - An error about the data starts a search if an insert without rows succeeds. The row that is refused alone is
+ *   rejected.
  * - An insert over a limit is halved.
  * - A transient error that is not overdue ends the attempt. The batch is held.
  * - Doubtful errors (a structural one, an unknown one, or an overdue transient one) start a search if a probe, an
@@ -45,6 +46,8 @@ export class Refusals {
   readonly #tableColumns: TableColumns;
   readonly #lines: RowBlocks;
   readonly #found: FoundRows;
+  /** An insert without rows has succeeded after an error about the data. */
+  #isWritable = false;
   #doubtfulInARow = 0;
   #doubtfulSinceMs = 0;
   /** When this attempt was first refused for a doubtful reason. */
@@ -62,12 +65,18 @@ export class Refusals {
   /** Notes that rows went in. */
   taken(): void {
     this.#doubtfulInARow = 0;
+    this.#isWritable = true;
   }
 
   /** @throws InsertError if no row can be the reason of an error, or that cannot be found out */
   async mustBeWorthASearch(rows: readonly BatchRow[], error: InsertError): Promise<void> {
     const { overdue, onTooLarge } = this.#options;
-    if (error.kind === 'data') return;
+    if (error.kind === 'data') {
+      // Once: a setting of the configuration with a wrong value may be refused like a value of a row.
+      if (!this.#isWritable) await this.#mustBeWritable(error);
+      this.#isWritable = true;
+      return;
+    }
     const isTooLarge = error.kind === 'oversized';
     if (error.kind === 'transient' && !overdue) throw error;
     if (isTooLarge) this.#tooLargeSinceMs ??= performance.now();

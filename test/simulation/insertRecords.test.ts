@@ -890,7 +890,11 @@ it('a search does not begin where a probe fails, nor for a transient error that 
   await expect(insert(table, many(10, 'good'), { repeated: true })).rejects.toBe(unknown);
   table.probeFails = new InsertError('structural', { code: '60', message: 'no table' });
   await expect(insert(table, many(10, 'good'), { repeated: true })).rejects.toBe(table.probeFails);
-  expect(table.insertSizes).toEqual([10, 10, 10]);
+  // A wrong value in clickhouse.settings is refused like a value of a row.
+  table.ill = new InsertError('data', { code: '27', message: 'cannot parse a setting' });
+  table.probeFails = table.ill;
+  await expect(insert(table, many(10, 'good'), { repeated: true })).rejects.toBe(table.ill);
+  expect(table.insertSizes).toEqual([10, 10, 10, 10]);
 });
 
 it('without identity columns an unknown error holds the batch at once: a search that ends in holding it would double rows', async () => {
