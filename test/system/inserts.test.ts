@@ -1102,9 +1102,11 @@ describe('errors of the real engine', () => {
     onTestFinished(() => void vi.useRealTimers());
     expect(await insert('a', 2, 200)).toEqual([3, 2]);
     expect(await insert('b', 2_000, 1)).toEqual([1, undefined]);
-    // Sent, sent again, and without regard to views.
+    // Sent, sent again, and without regard to views. At ten rows no size has helped.
     for (const epoch of ['c', 'd', 'e', 'f', 'g']) await insert(epoch, 150, 200);
-    expect(await insert('h', 2_000, 1)).toEqual([20, undefined]);
+    expect(await insert('h', 2_000, 1)).toEqual([1, undefined]);
+    for (const epoch of ['j', 'k']) await insert(epoch, 200, 200);
+    expect(await insert('l', 2_000, 1)).toEqual([40, undefined]);
     await client.command({ query: `DROP VIEW ${table}_v SYNC` });
     vi.advanceTimersByTime(31_000);
     expect(await insert('i', 2_000, 1)).toEqual([1, undefined]);
