@@ -107,11 +107,12 @@ const OVERSIZED_WORDS: Readonly<Record<number, { readonly says: RegExp; readonly
 };
 
 /**
- * What a library says if a server that a dictionary or a view reads does not answer: Redis, for example, if nothing
- * listens there (`Connection refused`), and MongoDB (`No suitable servers found`).
+ * What a library says if a server that a dictionary or a view reads does not answer, or goes away: Redis, for example,
+ * if nothing listens there (`Connection refused`), MongoDB (`No suitable servers found`), and PostgreSQL while it starts
+ * again (`the database system is starting up`). A file system that is a network's says some of it, too.
  */
 const SOURCE_IS_AWAY =
-  /connection (?:refused|reset)|no suitable servers|host not found|no route to host|net ?exception|timed? ?out|timeout/i;
+  /^(?!.*filesystem error).*(?:connection (?:refused|reset|closed)|(?:closed the|terminating|lost) connection|has gone away|starting up|broken pipe|is loading|not (?:primary|master)|no suitable servers|host not found|translate host name|no route to host|net ?exception|timed? ?out|timeout)/is;
 
 /**
  * Find in a message the column and the row at which ClickHouse gave up. (Row numbers count from 1 and are right only

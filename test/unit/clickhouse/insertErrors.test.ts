@@ -47,9 +47,14 @@ it('a source that is away holds the batch, whoever says so, and one row’s key 
   for (const [code, message] of [
     [1000, 'Poco::Exception. Code: 1000, e.code() = 111, Connection refused: 127.0.0.1:6379'],
     [1001, 'mongocxx::v_noabi::query_exception: No suitable servers found (`serverSelectionTryOnce` set)'],
+    [1001, 'pqxx::broken_connection: server closed the connection unexpectedly'],
+    [1001, 'pqxx::broken_connection: FATAL:  the database system is starting up'],
+    [1000, 'Poco::Exception. Code: 1000, LOADING Redis is loading the dataset in memory'],
   ] as const)
     expect(judged(code, message)).toEqual([code, 'transient', true, false, false]);
   expect(judged(1001, 'std::exception. No space left on device')).toEqual([1001, 'unknown', true, true, true]);
+  const disk = 'std::exception. filesystem error: in posix_stat: Connection timed out [/mnt/data]';
+  expect(judged(1001, disk)).toEqual([1001, 'unknown', true, true, true]);
   expect(judged(290)).toEqual([290, 'unknown', true, true, false]);
 });
 
