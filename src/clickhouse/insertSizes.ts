@@ -71,13 +71,12 @@ export class InsertSizes {
       return false;
     }
     const nowMs = performance.now();
-    const half = Math.min(Math.max(Math.ceil(rows / 2), rowsMin), this.rowsMax(table));
-    this.#ofViews.set(table, {
-      rows: half,
-      untilMs: nowMs + SMALLER_FOR_VIEWS_MS,
-      views: undefined,
-      lookAgainMs: nowMs,
-    });
+    const known = this.#viewLimit(table);
+    const half = Math.min(Math.max(Math.ceil(rows / 2), rowsMin), known?.rows ?? Infinity);
+    const untilMs = nowMs + SMALLER_FOR_VIEWS_MS;
+    // If it is no lower, the views may have been altered since it was made, and that must not go unnoticed.
+    if (half === known?.rows) this.#ofViews.set(table, { ...known, untilMs });
+    else this.#ofViews.set(table, { rows: half, untilMs, views: undefined, lookAgainMs: nowMs });
     return true;
   }
 

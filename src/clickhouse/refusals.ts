@@ -73,7 +73,7 @@ export class Refusals {
     const { overdue, onTooLarge } = this.#options;
     if (error.kind === 'data') {
       // Once: a setting of the configuration with a wrong value may be refused like a value of a row.
-      if (!this.#isWritable) await this.#mustBeWritable(error);
+      if (!this.#isWritable) await this.#mustTakeNoRows(error);
       this.#isWritable = true;
       return;
     }
@@ -117,6 +117,17 @@ export class Refusals {
     const wentIn = (): boolean => (tables.lastInsertAtMs(table) ?? -Infinity) > sinceMs;
     if (!wentIn()) await pause(AWAIT_OTHERS_MS);
     return wentIn();
+  }
+
+  /** @throws InsertError that holds the batch, if an insert without rows is refused, too: no row is the reason */
+  async #mustTakeNoRows(error: InsertError): Promise<void> {
+    try {
+      await this.#options.tables.probe(this.#options.table, this.#tableColumns);
+    } catch (probeError) {
+      if (!(probeError instanceof InsertError) || probeError.kind !== 'data') throw probeError;
+      const message = `${error.message}: an insert without rows is refused, too, so the reason may be a value in clickhouse.settings or in the user's settings profile`;
+      throw new InsertError('structural', { code: error.code, message, cause: probeError });
+    }
   }
 
   async #mustBeWritable(error: InsertError): Promise<void> {

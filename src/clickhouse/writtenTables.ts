@@ -68,15 +68,17 @@ export async function writtenTables(client: ClickHouseClient, table: NamedTable)
   return (await followViews(client, table)).written;
 }
 
+const UUIDS = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+
 /**
- * A name for a table, its views and their targets as they are now. Any other definition, or another table in the place
- * of one of them, gives another name.
+ * A name for how a table, its views and their targets are defined now. It is the same on all replicas, whose tables may
+ * have other ids.
  *
  * @throws InsertError
  */
 export async function writtenAs(client: ClickHouseClient, table: NamedTable): Promise<string> {
   const { written, views } = await followViews(client, table);
-  const all = [...written, ...views].map((facts) => (facts === undefined ? '' : `${facts.uuid} ${facts.createQuery}`));
+  const all = [...written, ...views].map((facts) => facts?.createQuery.replace(UUIDS, '') ?? '');
   return createHash('sha256').update(all.sort().join('\n')).digest('hex');
 }
 

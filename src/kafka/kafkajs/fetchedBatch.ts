@@ -1,7 +1,21 @@
 import type { Batch } from 'kafkajs';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { RecordSetPart, UnreadableBatchError } from './recordSet.js';
-import type { TopicQuestion } from './topicAnswers.js';
+
+/** What a broker says of a topic after it has answered a fetch. */
+export type TopicAnswer =
+  /** The id is absent if the broker does not tell it (Kafka before 2.8). */
+  | { readonly type: 'topic'; readonly topicId?: string | undefined }
+  | { readonly type: 'noTopic' }
+  /** None came in time, or the broker says nothing of the topic. */
+  | { readonly type: 'noAnswer' };
+
+export interface TopicQuestion {
+  /** By `performance.now()`. */
+  readonly askedAtMs: number;
+  /** Never rejects. It takes a second at most, or longer if the broker has just left questions without an answer. */
+  readonly answer: Promise<TopicAnswer>;
+}
 
 /** The batch as kafkajs has fetched it. */
 export interface KafkajsBatch {

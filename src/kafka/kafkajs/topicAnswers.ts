@@ -1,22 +1,7 @@
 import { within } from '../../lib/within.js';
 import { askTopicAfterFetch, UNKNOWN_TOPIC, type Cluster } from './cluster.js';
-import type { KafkajsBatch } from './fetchedBatch.js';
+import type { KafkajsBatch, TopicAnswer, TopicQuestion } from './fetchedBatch.js';
 import { internalModule, type Repairable } from './internals.js';
-
-/** What a broker says of a topic after it has answered a fetch. */
-export type TopicAnswer =
-  /** The id is absent if the broker does not tell it (Kafka before 2.8). */
-  | { readonly type: 'topic'; readonly topicId?: string | undefined }
-  | { readonly type: 'noTopic' }
-  /** None came in time, or the broker says nothing of the topic. */
-  | { readonly type: 'noAnswer' };
-
-export interface TopicQuestion {
-  /** By `performance.now()`. */
-  readonly askedAtMs: number;
-  /** Never rejects. It takes a second at most, or longer if the broker has just left questions without an answer. */
-  readonly answer: Promise<TopicAnswer>;
-}
 
 /**
  * The handler of a batch waits for the answer, and kafkajs fetches nothing from the broker meanwhile. So a broker that

@@ -297,6 +297,8 @@ it('the limit of a view is never below its lowest value, and ends if the view is
   expect(sizes.shouldLookAtViews('t')).toBe(true);
   sizes.sawViews('t', 'as they are');
   expect(sizes.rowsMax('t')).toBe(100);
+  // A batch that is held is refused again and again.
+  expect(sizes.wasTooLargeForViews('t', 1_000, 100)).toBe(true);
   sizes.sawViews('t', 'altered');
   expect(sizes.rowsMax('t')).toBe(Infinity);
   // At its lowest value it does not help: then there is none.

@@ -6,7 +6,7 @@ import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js
 import { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { FetchedRecord } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { UnreadableBatchError } from '../../../../src/kafka/kafkajs/recordSet.js';
-import type { TopicAnswer } from '../../../../src/kafka/kafkajs/topicAnswers.js';
+import type { TopicAnswer } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { NO_HEADERS } from '../../../../src/protocol/record.js';
 import { eventually } from '../../../support/eventually.js';
 
