@@ -96,10 +96,10 @@ export function placeIds({ kafka, ids }: Evidence): readonly string[] {
  * The name of a new installation that has no configured one. Null if Kafka or ClickHouse has no ids. Temporal may lose
  * the claims. Then a process that starts knows its own batchers by this name.
  */
-export function derivedName(evidence: Evidence): string | null {
+export function derivedName(taskQueue: string, evidence: Evidence): string | null {
   const [id] = placeIds(evidence);
   if (id === undefined) return null;
-  const hash = createHash('sha256').update(JSON.stringify([evidence.kafka, id]));
+  const hash = createHash('sha256').update(JSON.stringify([taskQueue, evidence.kafka, id]));
   return hash.digest('hex').slice(0, 8);
 }
 

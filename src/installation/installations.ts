@@ -154,7 +154,7 @@ export class Installations {
     let found = await findInstallation(claims, config, evidence);
     if (found.own !== null) return found.own;
     const { taskQueue } = config.temporal;
-    const name = config.installation ?? derivedName(evidence) ?? randomBytes(4).toString('hex');
+    const name = config.installation ?? derivedName(taskQueue, evidence) ?? randomBytes(4).toString('hex');
     if (found.owner === null) {
       const fresh = { name, taskQueue };
       if (await claims.create(taskQueueClaim(taskQueue), claimOf(fresh, evidence))) return fresh;
@@ -327,7 +327,7 @@ export function claimerOf(
       if (names.includes(name)) return true;
       const found = evidence.get(pipeline) ?? EMPTY_CLAIM;
       // One with a task queue of its own would now become the first of the queue, and get another.
-      if (name === derivedName(found) && taskQueue === config.temporal.taskQueue) return true;
+      if (taskQueue === config.temporal.taskQueue && name === derivedName(taskQueue, found)) return true;
       const { own } = await findInstallation(claims, config, found);
       return own?.name === name;
     },

@@ -252,12 +252,13 @@ export class AssignedPartition implements TopicPartition {
 
   /** A message why brokers do not give it. Null if they do, or if something is wrong only since a short time. */
   withheld(nowMs: number): string | null {
-    if (this.isFetched() && this.#topicUnseenMs !== null && nowMs - this.#topicUnseenMs >= LEADER_PATIENCE_MS)
-      return 'its broker does not say whether its topic is still the same';
-    if (this.#brokerError === null || this.#brokerError.sinceMs === null) return null;
-    const { error, sinceMs } = this.#brokerError;
-    if (error === NOT_AUTHORIZED) return NOT_READABLE;
-    return nowMs - sinceMs < LEADER_PATIENCE_MS ? null : `its leader answers ${error}`;
+    const { error, sinceMs } = this.#brokerError ?? { error: '', sinceMs: null };
+    if (sinceMs !== null) {
+      if (error === NOT_AUTHORIZED) return NOT_READABLE;
+      return nowMs - sinceMs < LEADER_PATIENCE_MS ? null : `its leader answers ${error}`;
+    }
+    const isUnseen = this.#topicUnseenMs !== null && nowMs - this.#topicUnseenMs >= LEADER_PATIENCE_MS;
+    return this.isFetched() && isUnseen ? 'its broker does not say whether its topic is still the same' : null;
   }
 
   // ── Commits ──────────────────────────────────────────────────────────────────────────────────────────────────────
