@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it, onTestFinished } from 'vitest';
 import type { KafkaMessage } from 'kafkajs';
+import { repairProduceRequests } from '../../src/kafka/kafkajs/produceRequest.js';
 import { producerFactory } from '../../src/kafka/producers.js';
 import { Publisher } from '../../src/kafka/publisher.js';
 import { Daemon, ktb } from '../support/daemon.js';
@@ -93,6 +94,7 @@ it('a record that has been a dead letter elsewhere has its own reasons read, and
     none: null,
     both: [null, Buffer.alloc(0)],
   };
+  repairProduceRequests();
   const publisher = new Publisher({ createProducer: producerFactory(fixture.kafka) });
   onTestFinished(() => publisher.close());
   await publisher.publish(fixture.topic, [{ key: null, value: 'no JSON', headers }]);

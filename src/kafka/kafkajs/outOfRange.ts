@@ -2,7 +2,7 @@ import type { TopicPartition } from '../../protocol/record.js';
 import { internalModule, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for offsets out of range. */
-export const OUT_OF_RANGE = Symbol('ktb:outOfRange');
+export const OUT_OF_RANGE = Symbol.for('ktb:outOfRange');
 
 /** Called when a log does not have the requested offset. It has to pause the partition before it returns. */
 export type OutOfRangeHandler = (partition: TopicPartition) => void;

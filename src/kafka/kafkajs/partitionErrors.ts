@@ -5,7 +5,7 @@ import { FETCH_VERSIONS, recordSetOf, type FetchResponse } from './fetchResponse
 import { internalModule, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for errors of partitions. */
-export const PARTITION_ERROR = Symbol('ktb:partitionError');
+export const PARTITION_ERROR = Symbol.for('ktb:partitionError');
 
 /**
  * Called when a broker answers a fetch with an error for one partition, in Kafka's words, for example

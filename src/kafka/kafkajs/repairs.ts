@@ -55,14 +55,14 @@ interface RepairedRunner {
  * @throws KafkajsVersionError
  */
 export function repairKafkajs(): void {
-  if (repaired) return;
   const { version } = require('kafkajs/package.json') as { version: string };
   mustBeKnown(version);
+  const { prototype } = internalModule('consumer/runner') as Repairable<RepairedRunner>;
+  if (REPAIRED in prototype) return;
   for (const fetchVersion of FETCH_VERSIONS) {
     const response = internalModule(`protocol/requests/fetch/v${fetchVersion}/response`) as FetchResponseModule;
     response.decode = (payload) => Promise.resolve(payload).then((bytes) => decodeFetchResponse(fetchVersion, bytes));
   }
-  const { prototype } = internalModule('consumer/runner') as Repairable<RepairedRunner>;
   const { handleBatch } = prototype;
   prototype.handleBatch = function (this: Runner, batch) {
     return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));
@@ -83,8 +83,9 @@ export function repairKafkajs(): void {
   repairTopicAnswers();
   repairStaleTopics();
   repairProduceRequests();
-  repaired = true;
+  Object.assign(prototype, { [REPAIRED]: true });
 }
 
 const require = createRequire(import.meta.url);
-let repaired = false;
+/** On kafkajs itself, so that another copy of this module in the process does not repair it again. */
+const REPAIRED = Symbol.for('ktb:repaired');

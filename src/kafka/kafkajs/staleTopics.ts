@@ -1,7 +1,7 @@
 import { internalModule, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the look for partitions that nobody is assigned. */
-export const STALE_TOPIC = Symbol('ktb:staleTopic');
+export const STALE_TOPIC = Symbol.for('ktb:staleTopic');
 
 /** A topic with partitions that did not exist when the group's partitions were divided. */
 export interface StaleTopic {

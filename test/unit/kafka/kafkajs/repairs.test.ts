@@ -1,6 +1,12 @@
 import { createRequire } from 'node:module';
-import { expect, it } from 'vitest';
-import { KAFKAJS_VERSION, KafkajsVersionError, mustBeKnown } from '../../../../src/kafka/kafkajs/repairs.js';
+import { expect, it, vi } from 'vitest';
+import { internalModule, type Repairable } from '../../../../src/kafka/kafkajs/internals.js';
+import {
+  KAFKAJS_VERSION,
+  KafkajsVersionError,
+  mustBeKnown,
+  repairKafkajs,
+} from '../../../../src/kafka/kafkajs/repairs.js';
 import packageJson from '../../../../package.json' with { type: 'json' };
 
 it('another version of kafkajs than the one that is repaired is refused, in words', () => {
@@ -15,4 +21,15 @@ it('the version that is repaired is the one that is installed, and no other is e
   const { version } = createRequire(import.meta.url)('kafkajs/package.json') as { version: string };
   expect(KAFKAJS_VERSION).toBe(version);
   expect(packageJson.dependencies.kafkajs).toBe(version);
+});
+
+it('repairs kafkajs once in a process, also where there is another copy of the repairs', async () => {
+  repairKafkajs();
+  const { prototype } = internalModule('consumer/consumerGroup') as Repairable<{ fetch: unknown }>;
+  const { fetch } = prototype;
+  vi.resetModules();
+  const copy = await import('../../../../src/kafka/kafkajs/repairs.js');
+  expect(copy.repairKafkajs).not.toBe(repairKafkajs);
+  copy.repairKafkajs();
+  expect(prototype.fetch).toBe(fetch);
 });
