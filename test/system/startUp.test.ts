@@ -151,6 +151,7 @@ it('setup creates what is missing, proposes a table from records, and changes no
   await fixture.produce(50);
   await fixture.clickhouse.command({ query: `DROP TABLE ${fixture.table} SYNC` });
   await fixture.admin.deleteTopics({ topics: [fixture.replyTopic] });
+  await eventually(async () => expect(await fixture.admin.listTopics()).not.toContain(fixture.replyTopic));
   const dry = await ktb(fixture.config(), ['setup', '--dry-run', '--from-sample', '20']);
   expect(dry.output).toContain(`topic ${fixture.replyTopic}: would be created with 8 partitions`);
   expect(dry.output).toContain('would be created from 20 records');
