@@ -76,7 +76,8 @@ export default defineConfig({
           name: 'workflow',
           include: ['test/workflow/*.test.ts'],
           maxWorkers: AT_ONCE,
-          testTimeout: 60_000,
+          // More than `eventually` waits: so a failure says what it waited for.
+          testTimeout: 90_000,
           hookTimeout: 120_000,
         },
       },
