@@ -1,4 +1,4 @@
-import { SMALL_FLUSHES_OF_SLOT } from '../lib/clickhouseConnections.js';
+import { EIGHTHS } from '../lib/clickhouseConnections.js';
 
 /**
  * As many flushes of the pipeline wait in this worker as may. Another worker should take this one, or this worker
@@ -16,9 +16,6 @@ export interface AdmissionLimits {
   /** Flushes of one pipeline that wait, at most. So they never keep those of another pipeline away from this worker. */
   readonly waitingMax: number;
 }
-
-/** A small flush takes an eighth of a slot. So all counts are whole numbers. */
-export const EIGHTHS = SMALL_FLUSHES_OF_SLOT;
 
 /** Memory that a flush may take for an eighth of a slot. */
 const EIGHTH_BYTES = 128 * 1024;

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import {
   listDeadLetters,
   parseAfter,
@@ -13,18 +10,9 @@ import {
 } from '../../../src/commands/dlq.js';
 import { InterruptedError, Interruption } from '../../../src/lib/interruption.js';
 import { UsageError } from '../../../src/lib/usageError.js';
+import { unreachableConfig } from '../../support/unreachableConfig.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-const config = join(folder, 'ktb.yaml');
-writeFileSync(
-  config,
-  `kafka: { brokers: ['127.0.0.1:1'] }
-temporal: { address: '127.0.0.1:1' }
-clickhouse: { url: 'http://127.0.0.1:1' }
-pipelines: { orders: { topics: [orders], table: orders } }
-`,
-);
+const config = unreachableConfig(['orders']);
 
 it.each([
   ['list', () => listDeadLetters('ordres', { config, json: false })],

@@ -1,23 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import type { PartitionRange } from '../../../src/kafka/readRanges.js';
 import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { deadLetterHeaders, markedHeaders, OMITTED_BYTES } from '../../../src/protocol/deadLetter.js';
 import type { RecordHeader } from '../../../src/protocol/record.js';
+import { unreachableConfig } from '../../support/unreachableConfig.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'ktb-dlq-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-const config = join(folder, 'ktb.yaml');
-writeFileSync(
-  config,
-  `kafka: { brokers: ['127.0.0.1:1'] }
-temporal: { address: '127.0.0.1:1' }
-clickhouse: { url: 'http://127.0.0.1:1' }
-pipelines: { orders: { topics: [orders, other], table: orders } }
-`,
-);
+const config = unreachableConfig(['orders', 'other']);
 
 /** The dead letters by partition, in the order in which the partitions are read. */
 let topic: [partition: number, letters: FetchedRecord[]][];
