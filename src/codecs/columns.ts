@@ -1,4 +1,5 @@
 import { asBuffer } from '../lib/asBuffer.js';
+import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { NO_HEADERS, NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
 
 /**
@@ -25,9 +26,6 @@ export type SegmentColumns = [
  * read a wrong time.
  */
 const DELTA_TIMESTAMP_MAX = 2 ** 52;
-
-/** The length that stands for null. An empty value has length 0. */
-const NULL_LENGTH = -1;
 
 /** A record that could not be read again after packing. It has to be set aside. A retry does not help. */
 export class UnencodableRecordError extends Error {
@@ -137,7 +135,8 @@ export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
   const [offsetDeltas, timestampDeltas, keyLengths, keys, valueLengths, values, headers, stubs] = columns;
   const headersOf = new Map(headers.map(([index, ...namesAndValues]) => [index, pairs(namesAndValues)]));
   const tooLargeBytesOf = new Map(stubs);
-  const bytes = { keys: asBuffer(keys), values: asBuffer(values) };
+  const keyBytes = asBuffer(keys);
+  const valueBytes = asBuffer(values);
   let offset = 0;
   let timestampMs = 0;
   let keyAt = 0;
@@ -148,11 +147,15 @@ export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
     if (typeof timestampDelta === 'number') timestampMs += timestampDelta;
     const keyLength = keyLengths[index] as number;
     const valueLength = valueLengths[index] as number;
-    const record = new ColumnRecord(
+    const record = new PackedRecord(
       offset,
       typeof timestampDelta === 'number' ? timestampMs : Number(timestampDelta),
-      bytes,
-      [keyAt, keyLength, valueAt, valueLength],
+      keyBytes,
+      keyAt,
+      keyLength,
+      valueBytes,
+      valueAt,
+      valueLength,
       headersOf.get(index) ?? NO_HEADERS,
       tooLargeBytesOf.get(index),
     );
@@ -161,60 +164,6 @@ export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
     return record;
   });
 }
-
-/**
- * A record in columns. Its key and value are cut out each time they are read. Keeping thousands of buffers as long as a
- * batch lives costs more than making each buffer twice.
- */
-class ColumnRecord implements KafkaRecord {
-  readonly offset: number;
-  readonly timestampMs: number;
-  readonly headers: readonly RecordHeader[];
-  readonly tooLargeBytes?: number;
-  readonly #bytes: ColumnBytes;
-  readonly #keyAt: number;
-  readonly #keyLength: number;
-  readonly #valueAt: number;
-  readonly #valueLength: number;
-
-  constructor(
-    offset: number,
-    timestampMs: number,
-    bytes: ColumnBytes,
-    [keyAt, keyLength, valueAt, valueLength]: Place,
-    headers: readonly RecordHeader[],
-    tooLargeBytes: number | undefined,
-  ) {
-    this.offset = offset;
-    this.timestampMs = timestampMs;
-    this.#bytes = bytes;
-    this.#keyAt = keyAt;
-    this.#keyLength = keyLength;
-    this.#valueAt = valueAt;
-    this.#valueLength = valueLength;
-    this.headers = headers;
-    if (tooLargeBytes !== undefined) this.tooLargeBytes = tooLargeBytes;
-  }
-
-  get key(): Buffer | null {
-    return cut(this.#bytes.keys, this.#keyAt, this.#keyLength);
-  }
-
-  get value(): Buffer | null {
-    return cut(this.#bytes.values, this.#valueAt, this.#valueLength);
-  }
-}
-
-function cut(bytes: Buffer, at: number, length: number): Buffer | null {
-  return length === NULL_LENGTH ? null : bytes.subarray(at, at + length);
-}
-
-interface ColumnBytes {
-  readonly keys: Buffer;
-  readonly values: Buffer;
-}
-
-type Place = readonly [keyAt: number, keyLength: number, valueAt: number, valueLength: number];
 
 /**
  * Version 0.1.0 wrote some headers twice: those with the name of a member of every object, such as `constructor`,
