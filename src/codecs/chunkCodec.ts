@@ -9,7 +9,8 @@ import {
   type RecordMark,
   type Segment,
 } from '../protocol/chunk.js';
-import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
+import { encodeColumns, type SegmentColumns } from './columns.js';
+import { decodeColumns } from './decodeColumns.js';
 import { recordBytes, type KafkaRecord, type RecordSource } from '../protocol/record.js';
 
 /** Records of one partition on their way into a chunk. */

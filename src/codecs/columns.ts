@@ -1,6 +1,5 @@
-import { asBuffer } from '../lib/asBuffer.js';
-import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
-import { NO_HEADERS, NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
+import { NULL_LENGTH } from '../protocol/packedRecord.js';
+import { NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
 
 /**
  * Records are stored in columns, not in rows: all offsets together, all values together. With 200-byte JSON records,
@@ -33,7 +32,7 @@ export class UnencodableRecordError extends Error {
 }
 
 /**
- * Turns records into columns, in order. {@link decodeColumns} can read everything that this function returns. This
+ * Turns records into columns, in order. `decodeColumns` (decodeColumns.ts) can read everything that this function returns. This
  * matters: a batcher that accepted something unreadable could never flush it.
  *
  * @throws UnencodableRecordError
@@ -128,54 +127,4 @@ function appendBytes(bytes: Buffer | null, lengths: number[], parts: Buffer[]): 
     lengths.push(bytes.length);
     parts.push(bytes);
   }
-}
-
-/** The opposite of {@link encodeColumns}. Keys and values share the columns' memory. */
-export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
-  const [offsetDeltas, timestampDeltas, keyLengths, keys, valueLengths, values, headers, stubs] = columns;
-  const headersOf = new Map(headers.map(([index, ...namesAndValues]) => [index, pairs(namesAndValues)]));
-  const tooLargeBytesOf = new Map(stubs);
-  const keyBytes = asBuffer(keys);
-  const valueBytes = asBuffer(values);
-  let offset = 0;
-  let timestampMs = 0;
-  let keyAt = 0;
-  let valueAt = 0;
-  return offsetDeltas.map((offsetDelta, index) => {
-    offset += offsetDelta;
-    const timestampDelta = timestampDeltas[index] as number | bigint;
-    if (typeof timestampDelta === 'number') timestampMs += timestampDelta;
-    const keyLength = keyLengths[index] as number;
-    const valueLength = valueLengths[index] as number;
-    const record = new PackedRecord(
-      offset,
-      typeof timestampDelta === 'number' ? timestampMs : Number(timestampDelta),
-      keyBytes,
-      keyAt,
-      keyLength,
-      valueBytes,
-      valueAt,
-      valueLength,
-      headersOf.get(index) ?? NO_HEADERS,
-      tooLargeBytesOf.get(index),
-    );
-    keyAt += Math.max(0, keyLength);
-    valueAt += Math.max(0, valueLength);
-    return record;
-  });
-}
-
-/**
- * Version 0.1.0 wrote some headers twice: those with the name of a member of every object, such as `constructor`,
- * `toString` or `__proto__`. The first copy is that member, which is read as undefined or as an object. It was never in
- * the record, so it is dropped here.
- */
-function pairs(namesAndValues: (string | Uint8Array | null)[]): RecordHeader[] {
-  const headers: RecordHeader[] = [];
-  for (let index = 0; index < namesAndValues.length; index += 2) {
-    const value = namesAndValues[index + 1];
-    if (value === null) headers.push([namesAndValues[index] as string, null]);
-    else if (value instanceof Uint8Array) headers.push([namesAndValues[index] as string, Buffer.from(value)]);
-  }
-  return headers;
 }

@@ -5,8 +5,9 @@ import type { BufferedChunk } from '../protocol/chunk.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
 import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
-import { decodeColumns, encodeColumns, type SegmentColumns } from './columns.js';
+import { encodeColumns, type SegmentColumns } from './columns.js';
 import { compress, decompress } from './compression.js';
+import { decodeColumns } from './decodeColumns.js';
 import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
 
 /** A record that was rejected, and why. */
