@@ -18,6 +18,7 @@ const { code } = await bundleWorkflowCode({
   workflowsPath: `${dist}/workflows/index.js`,
   payloadConverterPath: `${dist}/workflows/payloadConverter.js`,
   workflowInterceptorModules: [`${dist}/workflows/reservedSignals.js`],
+  preloadModules: [`${dist}/workflows/noStackTraces.js`],
   logger: quiet,
 });
 mkdirSync(`${dist}/workflows`, { recursive: true });

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
-import { Worker, type WorkerOptions } from '@temporalio/worker';
+import type { WorkerOptions } from '@temporalio/worker';
 import type { AdmissionLimits } from '../activities/admission.js';
 import { EIGHTHS } from '../lib/clickhouseConnections.js';
 import { createBeat } from '../activities/heartbeats.js';
@@ -25,6 +25,7 @@ import {
   type RunningRole,
   type Shared,
 } from './role.js';
+import { UnwatchedWorker } from './unwatchedWorker.js';
 
 /** Calls of `openBatcher` that a worker answers at the same time. */
 const OPENINGS_AT_ONCE = 50;
@@ -35,13 +36,6 @@ const OPENINGS_AT_ONCE = 50;
  * another's away from the worker.
  */
 const WAITING_OF_PIPELINE_MAX = 8;
-
-/**
- * What one activation of a workflow may take. Ours end by themselves. The SDK's own bound of 5 s, by the clock, would let
- * each attempt at a long one fail on a busy machine. If it strikes within a promise's callback, Node ends the process
- * ("async hook stack has become corrupted").
- */
-const ACTIVATION_MAX = '1 hour';
 
 /** A worker ends when it is forced to. After this extra time it is left as it is. */
 const WORKER_LATE_MS = 500;
@@ -67,7 +61,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
     metrics.workerFailures.inc({ task_queue: taskQueue }, 0);
     const worker = new LastingWorker({
       taskQueue,
-      create: () => Worker.create(workerOptions(options, ofQueue)),
+      create: () => UnwatchedWorker.create(workerOptions(options, ofQueue)),
       stateLog,
       failed: () => metrics.workerFailures.inc({ task_queue: taskQueue }),
     });
@@ -102,8 +96,6 @@ export function workerOptions(
     shutdownGraceTime: forceTimeMs(config) / 2,
     shutdownForceTime: forceTimeMs(config),
     ...ofQueue,
-    // Missing in the SDK's types.
-    ...({ isolateExecutionTimeout: ACTIVATION_MAX } as object),
   };
 }
 
