@@ -1,27 +1,35 @@
 /**
- * CRC-32C (Castagnoli) of a part of a buffer, as in record batches of format 2. It handles eight bytes in a step, with
- * eight tables.
+ * CRC-32C (Castagnoli) of a part of a buffer, as in record batches of format 2. It handles sixteen bytes in a step, with
+ * sixteen tables. They are read as four integers: byte by byte it takes more than twice as long.
  *
  * Source: KIP-98. RFC 3720, appendix B.4, has test vectors.
  */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  const integers = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let crc = -1;
   let at = start;
-  for (const last = end - 8; at <= last; at += 8) {
-    crc ^=
-      (bytes[at] as number) |
-      ((bytes[at + 1] as number) << 8) |
-      ((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 24);
+  for (const last = end - 16; at <= last; at += 16) {
+    const a = crc ^ integers.getInt32(at, true);
+    const b = integers.getInt32(at + 4, true);
+    const c = integers.getInt32(at + 8, true);
+    const d = integers.getInt32(at + 12, true);
     crc =
-      (T7[crc & 0xff] as number) ^
-      (T6[(crc >>> 8) & 0xff] as number) ^
-      (T5[(crc >>> 16) & 0xff] as number) ^
-      (T4[crc >>> 24] as number) ^
-      (T3[bytes[at + 4] as number] as number) ^
-      (T2[bytes[at + 5] as number] as number) ^
-      (T1[bytes[at + 6] as number] as number) ^
-      (T0[bytes[at + 7] as number] as number);
+      (T15[a & 0xff] as number) ^
+      (T14[(a >>> 8) & 0xff] as number) ^
+      (T13[(a >>> 16) & 0xff] as number) ^
+      (T12[a >>> 24] as number) ^
+      (T11[b & 0xff] as number) ^
+      (T10[(b >>> 8) & 0xff] as number) ^
+      (T9[(b >>> 16) & 0xff] as number) ^
+      (T8[b >>> 24] as number) ^
+      (T7[c & 0xff] as number) ^
+      (T6[(c >>> 8) & 0xff] as number) ^
+      (T5[(c >>> 16) & 0xff] as number) ^
+      (T4[c >>> 24] as number) ^
+      (T3[d & 0xff] as number) ^
+      (T2[(d >>> 8) & 0xff] as number) ^
+      (T1[(d >>> 16) & 0xff] as number) ^
+      (T0[d >>> 24] as number);
   }
   for (; at < end; at++) crc = (crc >>> 8) ^ (T0[(crc ^ (bytes[at] as number)) & 0xff] as number);
   return ~crc >>> 0;
@@ -42,6 +50,14 @@ const T4 = next(T3);
 const T5 = next(T4);
 const T6 = next(T5);
 const T7 = next(T6);
+const T8 = next(T7);
+const T9 = next(T8);
+const T10 = next(T9);
+const T11 = next(T10);
+const T12 = next(T11);
+const T13 = next(T12);
+const T14 = next(T13);
+const T15 = next(T14);
 
 /** The table for a byte that is one place further from the end. */
 function next(table: Int32Array): Int32Array {
