@@ -78,12 +78,13 @@ export async function buildRows(
     const { source, record } = records[recordIndex] as SourcedRecord;
     if (isRepetition(source, record)) continue;
     const isJudged = isSent || recordBytes(record) <= judgedBytesMax;
-    const row = isJudged ? buildRow(source, record) : '';
-    if (typeof row === 'string') {
+    const rejection = isJudged ? buildRow(lines, source, record) : undefined;
+    if (rejection === undefined) {
+      if (!isSent) lines.dropRow();
       rows.push({ source, record, row: lines.length, recordIndex });
-      lines.add(isSent ? row : '');
+      lines.endRow();
     } else {
-      rejected.push({ source, record, rejection: row, row: NO_ROW, recordIndex });
+      rejected.push({ source, record, rejection, row: NO_ROW, recordIndex });
     }
     // A large batch must not delay heartbeats and other batches, whether it has many rows or large ones.
     if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {

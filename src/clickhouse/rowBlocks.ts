@@ -1,39 +1,80 @@
+import { writeDigits } from '../lib/digits.js';
+
 /**
- * The rows of a batch as the bytes for an insert, one line each. They are kept in blocks of some thousand rows, because
- * one buffer for a block costs less than one string for each row.
+ * The rows of a batch as the bytes for an insert, one line each, in blocks of many rows. They are written into the blocks
+ * piece by piece, because an object or a string for each row costs more than all the rest.
+ *
+ *     piece, piece, … endRow ──► the row is there
+ *                     dropRow ─► nothing of it is left
  */
 export class RowBlocks {
-  /** Rows in a block, at most. */
-  static readonly BLOCK_ROWS = 2_000;
-  /**
-   * A block that has so many bytes gets no more rows. A block is one string for a moment, and a string has 512 MiB at
-   * most. A row alone has less, but mapped columns can make each row far larger than its record.
-   */
-  static readonly BLOCK_BYTES = 16 * 1024 * 1024;
+  /** The most bytes of a block. Only a row that is larger has a larger block. */
+  static readonly BLOCK_BYTES = 1024 * 1024;
+  /** The bytes of the first block. Each later one is twice as large, so that a small batch needs little memory. */
+  static readonly FIRST_BLOCK_BYTES = 16 * 1024;
 
-  readonly #blocks: Buffer[] = [];
+  /** The blocks before the present one. */
+  readonly #closed: Buffer[] = [];
   /** The first row of each block. */
-  readonly #firstRows: number[] = [];
+  readonly #firstRows: number[] = [0];
   /** For each row, the bytes of all lines up to its end, including the line break. */
   readonly #ends: number[] = [];
-  #bytes = 0;
-  #pending: string[] = [];
-  /** The bytes of all lines before the pending ones. */
+  #block = Buffer.allocUnsafeSlow(RowBlocks.FIRST_BLOCK_BYTES);
+  /** The bytes of all closed blocks. */
   #closedBytes = 0;
+  /** Where the row that is being written begins in the block. */
+  #rowStart = 0;
+  /** The end of what is written of it. */
+  #at = 0;
 
-  /** Rows added. */
+  /** Rows that were ended. */
   get length(): number {
     return this.#ends.length;
   }
 
-  /** @param row one character per byte (`latin1`), without a line break at its end */
-  add(row: string): void {
-    this.#pending.push(row);
-    this.#bytes += row.length + 1;
-    this.#ends.push(this.#bytes);
-    const isFull =
-      this.#pending.length === RowBlocks.BLOCK_ROWS || this.#bytes - this.#closedBytes >= RowBlocks.BLOCK_BYTES;
-    if (isFull) this.#close();
+  /** The bytes that are written of the present row. */
+  get rowBytes(): number {
+    return this.#at - this.#rowStart;
+  }
+
+  byte(code: number): void {
+    this.#makeRoom(1);
+    this.#block[this.#at++] = code;
+  }
+
+  /** Writes the bytes between two places. */
+  bytes(source: Buffer, from: number, to: number): void {
+    const length = to - from;
+    this.#makeRoom(length);
+    const block = this.#block;
+    const at = this.#at;
+    if (length > LOOP_BYTES_MAX) source.copy(block, at, from, to);
+    else for (let index = 0; index < length; index++) block[at + index] = source[from + index] as number;
+    this.#at = at + length;
+  }
+
+  /** @param text one character per byte (`latin1`) */
+  text(text: string): void {
+    this.#makeRoom(text.length);
+    this.#at += this.#block.write(text, this.#at, 'latin1');
+  }
+
+  /** @param value from 0 to 2^53 */
+  integer(value: number): void {
+    this.#makeRoom(DIGITS_MAX);
+    this.#at = writeDigits(this.#block, this.#at, value);
+  }
+
+  /** Ends the line of the present row, which may have no bytes. */
+  endRow(): void {
+    this.byte(LINE_BREAK);
+    this.#rowStart = this.#at;
+    this.#ends.push(this.#closedBytes + this.#at);
+  }
+
+  /** Forgets what is written of the present row. */
+  dropRow(): void {
+    this.#at = this.#rowStart;
   }
 
   /** The size of a row's line in bytes. */
@@ -41,17 +82,30 @@ export class RowBlocks {
     return (this.#ends[row] as number) - this.#startOf(row);
   }
 
+  /** A row without its line break, one character per byte. */
+  textOf(row: number): string {
+    const [line] = this.#linesOf([row]);
+    return line?.toString('latin1', 0, line.length - 1) ?? '';
+  }
+
   /** The lines of these rows, in this order. For all rows these are the blocks themselves, without a copy. */
   lines(rows: readonly number[]): Buffer[] {
-    this.#close();
-    if (rows.length === this.length) return [...this.#blocks];
+    return rows.length === this.length ? this.#blocks() : this.#linesOf(rows);
+  }
+
+  #blocks(): Buffer[] {
+    return this.#rowStart === 0 ? [...this.#closed] : [...this.#closed, this.#block.subarray(0, this.#rowStart)];
+  }
+
+  #linesOf(rows: readonly number[]): Buffer[] {
+    const blocks = this.#blocks();
     // Rows mostly come in order, so the next one's block is this one, or near.
     let block = 0;
     return rows.map((row) => {
       while (row < (this.#firstRows[block] as number)) block--;
       while (row >= (this.#firstRows[block + 1] ?? Infinity)) block++;
       const blockStart = this.#startOf(this.#firstRows[block] as number);
-      return (this.#blocks[block] as Buffer).subarray(
+      return (blocks[block] as Buffer).subarray(
         this.#startOf(row) - blockStart,
         (this.#ends[row] as number) - blockStart,
       );
@@ -63,11 +117,34 @@ export class RowBlocks {
     return row === 0 ? 0 : (this.#ends[row - 1] as number);
   }
 
-  #close(): void {
-    if (this.#pending.length === 0) return;
-    this.#firstRows.push(this.length - this.#pending.length);
-    this.#blocks.push(Buffer.from(`${this.#pending.join('\n')}\n`, 'latin1'));
-    this.#pending = [];
-    this.#closedBytes = this.#bytes;
+  #makeRoom(bytes: number): void {
+    if (this.#at + bytes > this.#block.length) this.#openBlock(bytes);
+  }
+
+  /** Goes on in a new block, with what is written of the present row. */
+  #openBlock(bytes: number): void {
+    const { rowBytes } = this;
+    const block = this.#block;
+    const size = Math.min(block.length * 2, RowBlocks.BLOCK_BYTES);
+    this.#block = Buffer.allocUnsafeSlow(Math.max(size, rowBytes + bytes + END_OF_ROW_BYTES));
+    block.copy(this.#block, 0, this.#rowStart, this.#at);
+    if (this.#rowStart > 0) {
+      this.#closed.push(block.subarray(0, this.#rowStart));
+      this.#firstRows.push(this.length);
+      this.#closedBytes += this.#rowStart;
+    }
+    this.#rowStart = 0;
+    this.#at = rowBytes;
   }
 }
+
+const LINE_BREAK = 10;
+
+/** Up to so many bytes are copied one by one. For more of them a call of native code takes less time (measured). */
+const LOOP_BYTES_MAX = 32;
+
+/** Room for the end of a large row. Otherwise all of it would have to be copied for some last bytes. */
+const END_OF_ROW_BYTES = 64;
+
+/** Of the largest integer. */
+const DIGITS_MAX = 16;

@@ -5,6 +5,7 @@ import { columnsIfAny } from '../clickhouse/knownColumns.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
+import { RowBlocks } from '../clickhouse/rowBlocks.js';
 import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
 import { neededTopics } from '../config/topics.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -206,15 +207,14 @@ async function sampleRows(
 ): Promise<string[]> {
   const { columns, mapping } = settings.destination;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
-  const rows: string[] = [];
+  const rows = new RowBlocks();
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
     record: (record, { topic, partition }) => {
-      const row = build({ topic, partition, epoch: '' }, record);
-      if (typeof row === 'string') rows.push(row);
+      if (build(rows, { topic, partition, epoch: '' }, record) === undefined) rows.endRow();
       return rows.length >= records || performance.now() >= untilMs;
     },
     passedOver: tellPassedOver,
   });
-  return rows;
+  return Array.from({ length: rows.length }, (_, row) => rows.textOf(row));
 }

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { NULL_LENGTH, PackedRecord } from '../../src/protocol/packedRecord.js';
 import { NO_HEADERS, type KafkaRecord } from '../../src/protocol/record.js';
 
 /** A record of an offset, with a small JSON value unless told otherwise. */
@@ -16,6 +17,16 @@ export function record(offset: number, overrides: Partial<KafkaRecord> = {}): Ka
 /** The same fields as a plain object: a decoded record reads its key and value from columns. */
 export function plain({ offset, timestampMs, key, value, headers, tooLargeBytes }: KafkaRecord) {
   return { offset, timestampMs, key, value, headers, tooLargeBytes };
+}
+
+/** The same record in larger buffers, between bytes that would complete a value which is cut off. */
+export function amongOthers({ offset, timestampMs, key, value, headers, tooLargeBytes }: KafkaRecord): PackedRecord {
+  const before = Buffer.from('{"before":');
+  const within = (bytes: Buffer | null) => Buffer.concat([before, bytes ?? Buffer.alloc(0), Buffer.from('}"}]')]);
+  const lengthOf = (bytes: Buffer | null) => bytes?.length ?? NULL_LENGTH;
+  const keyPlace = [within(key), before.length, lengthOf(key)] as const;
+  const valuePlace = [within(value), before.length, lengthOf(value)] as const;
+  return new PackedRecord(offset, timestampMs, ...keyPlace, ...valuePlace, headers, tooLargeBytes);
 }
 
 const bytes = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array));

@@ -4,7 +4,7 @@
 import type { Rejection } from '../../protocol/ack.js';
 import { lastHeader, NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
-import type { JsonObject } from '../values/json.js';
+import type { JsonObject } from '../values/jsonObject.js';
 import type { JsonPointers } from '../values/jsonPointers.js';
 import { quote, quoteBytes } from './quoting.js';
 import { notJson } from './rowRejections.js';
@@ -49,7 +49,7 @@ function jsonOfValue(json: JsonObject): ColumnReader {
   return (_source, { value }) => {
     if (value === null) return 'null';
     const text = value.toString('latin1');
-    return json.read(text) === undefined ? notJson(text, json) : text.trim();
+    return json.read(value) === undefined ? notJson(text, json) : text.trim();
   };
 }
 

@@ -1,44 +1,99 @@
+import { NULL_LENGTH, PackedRecord } from '../../protocol/packedRecord.js';
 import { NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { IdentityColumn } from '../identityColumns.js';
+import type { RowBlocks } from '../rowBlocks.js';
 import type { TableColumns } from '../tableColumns.js';
 import { quote, quoteBytes } from './quoting.js';
-import { timestampWriter } from './timestamps.js';
-
-/** Writes the fields of the identity columns, divided by commas. */
-export type IdentityFieldWriter = (source: RecordSource, record: KafkaRecord) => string;
+import { timestampBytesWriter } from './timestamps.js';
 
 /**
- * The part that all records of a partition share is built once.
- *
- * @param identity the columns to write
+ * Writes the beginning of a row: its opening brace, and the fields of the identity columns. The bytes that all records of
+ * a partition share are made once.
  */
-export function identityFieldWriter(identity: readonly IdentityColumn[], table: TableColumns): IdentityFieldWriter {
-  const has = new Set(identity);
-  const [hasOffset, hasTimestamp, hasKey] = [has.has('_offset'), has.has('_timestamp'), has.has('_key')];
-  const timestampText = timestampWriter(table.get('_timestamp') ?? '');
-  const sharedFields = new WeakMap<RecordSource, string>();
-  return (source, record) => {
-    let fields = sharedFields.get(source);
-    if (fields === undefined) {
-      fields = fieldsOfSource(source, has);
-      sharedFields.set(source, fields);
+export class IdentityFields {
+  readonly #has: ReadonlySet<IdentityColumn>;
+  readonly #hasOffset: boolean;
+  readonly #hasTimestamp: boolean;
+  readonly #hasKey: boolean;
+  readonly #writeTimestamp: (into: RowBlocks, timestampMs: number) => void;
+  readonly #beginnings = new WeakMap<RecordSource, Buffer>();
+  /** The last record's, because the next one usually has the same. */
+  #source: RecordSource | undefined;
+  #beginning: Buffer = Buffer.alloc(0);
+
+  /** @param identity the columns to write */
+  constructor(identity: readonly IdentityColumn[], table: TableColumns) {
+    this.#has = new Set(identity);
+    this.#hasOffset = this.#has.has('_offset');
+    this.#hasTimestamp = this.#has.has('_timestamp');
+    this.#hasKey = this.#has.has('_key');
+    this.#writeTimestamp = timestampBytesWriter(table.get('_timestamp') ?? '');
+  }
+
+  write(into: RowBlocks, source: RecordSource, record: KafkaRecord): void {
+    if (source !== this.#source) this.#setSource(source);
+    into.bytes(this.#beginning, 0, this.#beginning.length);
+    if (this.#hasOffset) {
+      writeName(into, OFFSET);
+      into.integer(record.offset);
     }
-    if (hasOffset) fields += `${comma(fields)}"_offset":${record.offset}`;
-    if (hasTimestamp && record.timestampMs !== NO_TIMESTAMP)
-      fields += `${comma(fields)}"_timestamp":${timestampText(record.timestampMs)}`;
-    if (hasKey) fields += `${comma(fields)}"_key":${quoteBytes(record.key)}`;
-    return fields;
-  };
+    if (this.#hasTimestamp && record.timestampMs !== NO_TIMESTAMP) {
+      writeName(into, TIMESTAMP);
+      this.#writeTimestamp(into, record.timestampMs);
+    }
+    if (this.#hasKey) {
+      writeName(into, KEY);
+      writeKey(into, record);
+    }
+  }
+
+  #setSource(source: RecordSource): void {
+    const beginning = this.#beginnings.get(source) ?? beginningOf(source, this.#has);
+    this.#beginnings.set(source, beginning);
+    this.#source = source;
+    this.#beginning = beginning;
+  }
 }
 
-function fieldsOfSource({ topic, partition, epoch }: RecordSource, has: ReadonlySet<IdentityColumn>): string {
+function beginningOf({ topic, partition, epoch }: RecordSource, has: ReadonlySet<IdentityColumn>): Buffer {
   const fields: string[] = [];
   if (has.has('_topic')) fields.push(`"_topic":${quote(topic)}`);
   if (has.has('_partition')) fields.push(`"_partition":${partition}`);
   if (has.has('_epoch')) fields.push(`"_epoch":${quote(epoch)}`);
-  return fields.join(',');
+  return Buffer.from(`{${fields.join(',')}`, 'latin1');
 }
 
-function comma(before: string): string {
-  return before === '' ? '' : ',';
+/** Names with a comma before them, and with the colon. */
+const OFFSET = Buffer.from(',"_offset":');
+const TIMESTAMP = Buffer.from(',"_timestamp":');
+const KEY = Buffer.from(',"_key":');
+
+/** The first field of a row has no comma before it. */
+function writeName(into: RowBlocks, name: Buffer): void {
+  into.bytes(name, into.rowBytes > 1 ? 0 : 1, name.length);
 }
+
+function writeKey(into: RowBlocks, record: KafkaRecord): void {
+  if (record instanceof PackedRecord && record.keyLength !== NULL_LENGTH) {
+    const { keys, keyAt, keyLength } = record;
+    if (needsNoEscapes(keys, keyAt, keyAt + keyLength)) {
+      into.byte(QUOTE);
+      into.bytes(keys, keyAt, keyAt + keyLength);
+      into.byte(QUOTE);
+      return;
+    }
+  }
+  into.text(quoteBytes(record.key));
+}
+
+function needsNoEscapes(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) {
+    const code = bytes[at] as number;
+    if (code < SPACE || code === QUOTE || code === BACKSLASH) return false;
+  }
+  return true;
+}
+
+const SPACE = 32;
+const QUOTE = 34;
+const BACKSLASH = 92;

@@ -1,15 +1,16 @@
 import type { Rejection } from '../../protocol/ack.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { IDENTITY_COLUMNS, type IdentityColumn } from '../identityColumns.js';
+import type { RowBlocks } from '../rowBlocks.js';
 import type { TableColumns } from '../tableColumns.js';
-import { hasHalfCharacter, type JsonObject } from '../values/json.js';
+import { hasHalfCharacter } from '../values/json.js';
+import type { JsonObject } from '../values/jsonObject.js';
 import { JsonPointers } from '../values/jsonPointers.js';
 import type { ValueCheck } from '../values/valueCheck.js';
 import { columnReader, type ColumnReader } from './columnSources.js';
-import { identityFieldWriter, type IdentityFieldWriter } from './identityFields.js';
+import { IdentityFields } from './identityFields.js';
 import { columnCheck } from './knownFields.js';
 import { quote } from './quoting.js';
-import type { Row } from './row.js';
 import { halfCharacter, outOfRange, tooMuchMapped } from './rowRejections.js';
 
 /** A column that the configuration takes from somewhere in the record. */
@@ -35,8 +36,7 @@ export class LeadingFields {
   /** The identity columns that the table has and that are not mapped. */
   readonly identity: readonly IdentityColumn[];
   readonly mapped: readonly MappedColumn[];
-  /** The fields of the identity columns, divided by commas. Empty if there are none. */
-  readonly identityFields: IdentityFieldWriter;
+  readonly #identityFields: IdentityFields;
   readonly #object: JsonObject;
   readonly #pointers = new JsonPointers();
 
@@ -44,7 +44,7 @@ export class LeadingFields {
   constructor(table: TableColumns, columns: Readonly<Record<string, string>>, object: JsonObject) {
     this.#object = object;
     this.identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
-    this.identityFields = identityFieldWriter(this.identity, table);
+    this.#identityFields = new IdentityFields(this.identity, table);
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,
       from,
@@ -61,20 +61,36 @@ export class LeadingFields {
     ];
   }
 
-  /** A row of these fields alone, for a record whose value is not read as JSON. */
-  rowOf(source: RecordSource, record: KafkaRecord): Row {
-    const fields = this.of(source, record, '');
-    return 'code' in fields ? fields : `{${fields.join(',')}}`;
+  /**
+   * Writes a row of these fields alone, for a record whose value is not read as JSON. Returns a rejection if a value does
+   * not fit, and writes nothing.
+   */
+  writeRow(into: RowBlocks, source: RecordSource, record: KafkaRecord): Rejection | undefined {
+    const fields = this.mappedOf(source, record, '');
+    if ('code' in fields) return fields;
+    this.writeFields(into, source, record, fields);
+    return undefined;
+  }
+
+  /** Writes a row: the identity columns, then these fields. */
+  writeFields(into: RowBlocks, source: RecordSource, record: KafkaRecord, fields: readonly string[]): void {
+    this.writeIdentity(into, source, record);
+    if (into.rowBytes > 1 && fields.length > 0) into.byte(COMMA);
+    into.text(`${fields.join(',')}}`);
+  }
+
+  /** Writes the opening brace of a row and the identity columns. */
+  writeIdentity(into: RowBlocks, source: RecordSource, record: KafkaRecord): void {
+    this.#identityFields.write(into, source, record);
   }
 
   /**
-   * All of them, or a rejection if a value does not fit.
+   * The mapped columns, or a rejection if a value does not fit.
    *
    * @param text the JSON text of the value. Empty if it is not read as JSON
    */
-  of(source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection {
-    const head = this.identityFields(source, record);
-    const leading = head === '' ? [] : [head];
+  mappedOf(source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection {
+    const fields: string[] = [];
     this.#pointers.read(text);
     let bytes = 0;
     let checkedBytes = 0;
@@ -90,8 +106,10 @@ export class LeadingFields {
         if (!check(value, 0, value.length)) return outOfRange(column);
       }
       if (this.#object.hasHalfCharacters && hasHalfCharacter(value)) return halfCharacter(column);
-      leading.push(`${quote(column)}:${value}`);
+      fields.push(`${quote(column)}:${value}`);
     }
-    return leading;
+    return fields;
   }
 }
+
+const COMMA = 44;

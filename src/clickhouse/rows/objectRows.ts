@@ -1,14 +1,18 @@
-import { REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
+import type { Rejection } from '../../protocol/ack.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { hasHalfCharacter, type JsonObject } from '../values/json.js';
+import type { RowBlocks } from '../rowBlocks.js';
+import { hasHalfCharacter } from '../values/json.js';
+import type { JsonObject } from '../values/jsonObject.js';
 import type { Field } from './knownFields.js';
 import type { LeadingFields } from './leadingFields.js';
 import type { NestedFields } from './nestedFields.js';
 import { quoteLatin1 } from './quoting.js';
-import type { Row } from './row.js';
+import type { RecordValue } from './recordValue.js';
 import { halfCharacter, notJson, notObject, outOfRange, reservedField, unknownField } from './rowRejections.js';
 
 interface ObjectRowParts {
+  /** The value of the present record. */
+  readonly value: RecordValue;
   /** Reads the records' values. It is shared with what reads parts of them. */
   readonly object: JsonObject;
   readonly fields: ReadonlyMap<string, Field>;
@@ -23,13 +27,18 @@ interface ObjectRowParts {
  * fields are put together anew.
  */
 export class ObjectRows {
+  readonly #value: RecordValue;
   readonly #object: JsonObject;
   readonly #fields: ReadonlyMap<string, Field>;
   readonly #leading: LeadingFields;
   readonly #nested: NestedFields;
   readonly #rejectsUnknown: boolean;
+  /** The names of the last value's members, and what they mean. The next value usually has the same names. */
+  readonly #names: string[] = [];
+  readonly #fieldsOfNames: (Field | undefined)[] = [];
 
-  constructor({ object, fields, leading, nested, rejectsUnknown }: ObjectRowParts) {
+  constructor({ value, object, fields, leading, nested, rejectsUnknown }: ObjectRowParts) {
+    this.#value = value;
     this.#object = object;
     this.#fields = fields;
     this.#leading = leading;
@@ -37,28 +46,29 @@ export class ObjectRows {
     this.#rejectsUnknown = rejectsUnknown;
   }
 
-  rowOf(source: RecordSource, record: KafkaRecord): Row {
-    if (record.value === null)
-      return { code: REJECTION_CODES.notJson, message: 'the record has no value (a tombstone)' };
-    const text = record.value.toString('latin1');
-    const kind = this.#object.read(text);
-    if (kind === undefined) return notJson(text, this.#object);
+  /** Writes the row of a record. Returns a rejection if it can become none, and writes nothing. */
+  writeRow(into: RowBlocks, source: RecordSource, record: KafkaRecord): Rejection | undefined {
+    const value = this.#value;
+    const kind = this.#object.read(value.bytes, value.from, value.to);
+    if (kind === undefined) return notJson(value.text, this.#object);
     if (kind !== 'object') return notObject(kind);
-    const misplaced = this.#judge(text);
+    const misplaced = this.#judge();
     if (typeof misplaced !== 'number') return misplaced;
-    return misplaced === 0 ? this.#asItIs(source, record, text) : this.#rearranged(source, record, text);
+    if (misplaced > 0) return this.#writeRearranged(into, source, record);
+    this.#writeAsItIs(into, source, record);
+    return undefined;
   }
 
   /**
    * Checks a value's names and values. Returns a rejection, or the number of fields that cannot stay at their place.
    */
-  #judge(text: string): Rejection | number {
+  #judge(): Rejection | number {
     const object = this.#object;
-    const fields = this.#fields;
+    const value = this.#value;
     let misplaced = this.#leading.mapped.length;
     for (let index = 0; index < object.length; index++) {
       const name = object.names[index] as string;
-      const field = fields.get(name);
+      const field = this.#fieldOf(name, index);
       if (field === undefined) {
         if (this.#rejectsUnknown) return unknownField(name);
         continue;
@@ -69,27 +79,37 @@ export class ObjectRows {
       if (kind !== 'column' && kind !== 'parent') continue;
       const start = object.starts[index] as number;
       const end = object.ends[index] as number;
-      if (check?.(text, start, end) === false) return outOfRange(column);
-      if (object.hasHalfCharacters && hasHalfCharacter(text.slice(start, end))) return halfCharacter(column);
+      if (check?.(value.text, start, end) === false) return outOfRange(column);
+      if (object.hasHalfCharacters && hasHalfCharacter(value.text.slice(start, end))) return halfCharacter(column);
     }
     return misplaced;
   }
 
-  /** The value's own text, with the identity columns before its fields. */
-  #asItIs(source: RecordSource, record: KafkaRecord, text: string): string {
-    const head = `{${this.#leading.identityFields(source, record)}`;
-    return head + (head.length > 1 && this.#object.length > 0 ? ',' : '') + text.slice(text.indexOf('{') + 1);
+  #fieldOf(name: string, index: number): Field | undefined {
+    if (this.#names[index] !== name) {
+      this.#names[index] = name;
+      this.#fieldsOfNames[index] = this.#fields.get(name);
+    }
+    return this.#fieldsOfNames[index];
   }
 
-  /** Every field on its own: the leading fields, then those of the value, without the ones that a mapping replaces. */
-  #rearranged(source: RecordSource, record: KafkaRecord, text: string): Row {
+  /** The value's own bytes, with the identity columns before its fields. */
+  #writeAsItIs(into: RowBlocks, source: RecordSource, record: KafkaRecord): void {
+    const { bytes, from, to } = this.#value;
+    this.#leading.writeIdentity(into, source, record);
+    if (into.rowBytes > 1 && this.#object.length > 0) into.byte(COMMA);
+    into.bytes(bytes, from + this.#object.start + 1, to);
+  }
+
+  /** Every field on its own: the identity and the mapped columns, then those of the value, without the ones that a mapping replaces. */
+  #writeRearranged(into: RowBlocks, source: RecordSource, record: KafkaRecord): Rejection | undefined {
     const object = this.#object;
-    const fields = this.#fields;
-    const row = this.#leading.of(source, record, text);
+    const { text } = this.#value;
+    const row = this.#leading.mappedOf(source, record, text);
     if ('code' in row) return row;
     for (let index = 0; index < object.length; index++) {
       const name = object.names[index] as string;
-      const kind = fields.get(name)?.kind;
+      const kind = this.#fieldOf(name, index)?.kind;
       const start = object.starts[index] as number;
       if (kind === 'parent') {
         const rejection = this.#nested.add(row, text, start, name);
@@ -98,6 +118,9 @@ export class ObjectRows {
         row.push(`${quoteLatin1(name)}:${text.slice(start, object.ends[index])}`);
       }
     }
-    return `{${row.join(',')}}`;
+    this.#leading.writeFields(into, source, record, row);
+    return undefined;
   }
 }
+
+const COMMA = 44;

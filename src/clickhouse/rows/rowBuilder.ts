@@ -1,19 +1,23 @@
 import { isUtf8 } from 'node:buffer';
-import { REJECTION_CODES, setAsideBecause } from '../../protocol/ack.js';
+import { REJECTION_CODES, setAsideBecause, type Rejection } from '../../protocol/ack.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import type { Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
-import { JsonObject } from '../values/json.js';
+import type { RowBlocks } from '../rowBlocks.js';
+import { JsonObject } from '../values/jsonObject.js';
 import { knownFields } from './knownFields.js';
 import { LeadingFields } from './leadingFields.js';
 import { NestedFields } from './nestedFields.js';
 import { ObjectRows } from './objectRows.js';
-import type { Row } from './row.js';
+import { RecordValue } from './recordValue.js';
 import { noTime } from './rowRejections.js';
 import { timestampCheck } from './timestamps.js';
 
-/** Makes rows for one table and one mapping. */
-export type RowBuilder = (source: RecordSource, record: KafkaRecord) => Row;
+/**
+ * Writes the row of a record for one table and one mapping, as a line of `JSONEachRow` without its end. Bytes that are not
+ * checked stay unchanged. Returns a rejection if the record can become no row. Then nothing is written.
+ */
+export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRecord) => Rejection | undefined;
 
 /** @param columns the mapped columns, and where each is taken from */
 export function createRowBuilder(
@@ -21,23 +25,28 @@ export function createRowBuilder(
   columns: Readonly<Record<string, string>>,
   { format, unknownFields, tombstones }: Mapping,
 ): RowBuilder {
+  const value = new RecordValue();
   const object = new JsonObject();
   const leading = new LeadingFields(table, columns, object);
   const fields = knownFields(table, columns, leading.identity);
   const rejectsUnknown = unknownFields === 'reject';
   const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown);
-  const objectRows = new ObjectRows({ object, fields, leading, nested, rejectsUnknown });
+  const objectRows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown });
   const misfitTime = timestampCheck(table, leading.timeColumns());
 
-  return (source, record) => {
+  return (into, source, record) => {
     if (record.tooLargeBytes !== undefined) return setAsideBecause(record.tooLargeBytes);
     const misfit = misfitTime(record.timestampMs);
     if (misfit !== undefined) return noTime(misfit);
-    if (record.value === null && tombstones === 'insert') return leading.rowOf(source, record);
-    if (format === 'json') return objectRows.rowOf(source, record);
-    if (record.value === null) return { code: REJECTION_CODES.noValue, message: 'the record has no value' };
-    if (format === 'text' && !isUtf8(record.value))
+    const hasValue = value.set(record);
+    if (!hasValue && tombstones === 'insert') return leading.writeRow(into, source, record);
+    if (!hasValue) return format === 'json' ? TOMBSTONE : NO_VALUE;
+    if (format === 'json') return objectRows.writeRow(into, source, record);
+    if (format === 'text' && !isUtf8(value.bytes.subarray(value.from, value.to)))
       return { code: REJECTION_CODES.notText, message: 'the value is not UTF-8' };
-    return leading.rowOf(source, record);
+    return leading.writeRow(into, source, record);
   };
 }
+
+const TOMBSTONE: Rejection = { code: REJECTION_CODES.notJson, message: 'the record has no value (a tombstone)' };
+const NO_VALUE: Rejection = { code: REJECTION_CODES.noValue, message: 'the record has no value' };

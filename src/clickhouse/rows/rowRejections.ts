@@ -2,7 +2,7 @@
  * Why a record becomes no row. No message has a value of the record, and dead letters are counted by their messages.
  */
 import { REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
-import { JsonObject, type JsonKind } from '../values/json.js';
+import { JsonObject, type JsonKind } from '../values/jsonObject.js';
 import type { TimeColumn } from './timestamps.js';
 
 export function unknownField(key: string): Rejection {
@@ -43,7 +43,7 @@ const BEGINNINGS: readonly (readonly [bytes: string, message: string])[] = [
 ];
 
 function isComplete(text: string): boolean {
-  return new JsonObject().read(text) !== undefined;
+  return new JsonObject().read(Buffer.from(text, 'latin1')) !== undefined;
 }
 
 export function notObject(kind: JsonKind): Rejection {

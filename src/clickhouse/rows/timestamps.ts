@@ -1,7 +1,9 @@
 /*
  * A record's timestamp as a column's value.
  */
+import { writeLastDigits } from '../../lib/digits.js';
 import { DATE_MS_MAX, NO_TIMESTAMP, timeText } from '../../protocol/record.js';
+import type { RowBlocks } from '../rowBlocks.js';
 import type { TableColumns } from '../tableColumns.js';
 import { checkOfType } from '../values/checkOfType.js';
 import { innerType, type ColumnType } from '../values/columnTypes.js';
@@ -38,6 +40,59 @@ export function timestampWriter(text: string): (timestampMs: number) => string {
 }
 
 const DAY_LENGTH = '2026-01-02'.length;
+
+/**
+ * Writes timestamps into rows, the same bytes as those of {@link timestampWriter}.
+ *
+ * @param text the type, as in `system.columns`
+ */
+export function timestampBytesWriter(text: string): (into: RowBlocks, timestampMs: number) => void {
+  const { name } = storedType(text);
+  const write = timestampWriter(text);
+  if (NUMBER.test(name) || DAY.test(name)) return (into, timestampMs) => into.text(write(timestampMs));
+  const time = new TimeText();
+  return (into, timestampMs) => {
+    if (time.set(timestampMs)) into.bytes(time.bytes, 0, time.bytes.length);
+    else into.text(write(timestampMs));
+  };
+}
+
+/**
+ * The text of a timestamp in quotes, as bytes. Most timestamps of a batch are of one day, so only their time of day is
+ * written anew: a `Date` for each takes ten times as long.
+ */
+class TimeText {
+  readonly bytes = Buffer.from('"0000-00-00T00:00:00.000Z"');
+  #dayStartMs = NaN;
+
+  /** @returns false if it is no date of a year with four digits */
+  set(timestampMs: number): boolean {
+    const ofDay = timestampMs - this.#dayStartMs;
+    if (!(ofDay >= 0 && ofDay < DAY_MS)) return this.#setDay(timestampMs);
+    const { bytes } = this;
+    const seconds = Math.floor(ofDay / 1000);
+    const minutes = Math.floor(seconds / 60);
+    const hours = Math.floor(minutes / 60);
+    writeLastDigits(bytes, HOURS_AT, HOURS_AT + 2, hours);
+    writeLastDigits(bytes, HOURS_AT + 3, HOURS_AT + 5, minutes - hours * 60);
+    writeLastDigits(bytes, HOURS_AT + 6, HOURS_AT + 8, seconds - minutes * 60);
+    writeLastDigits(bytes, HOURS_AT + 9, HOURS_AT + 12, ofDay - seconds * 1000);
+    return true;
+  }
+
+  #setDay(timestampMs: number): boolean {
+    const text = `"${timeText(timestampMs)}"`;
+    if (text.length !== this.bytes.length) return false;
+    this.bytes.write(text, 'latin1');
+    this.#dayStartMs = Math.floor(timestampMs / DAY_MS) * DAY_MS;
+    return true;
+  }
+}
+
+const DAY_MS = 86_400_000;
+
+/** Where the hours are in the text. */
+const HOURS_AT = '"2026-01-02T'.length;
 
 /** A column for timestamps, and the largest that it holds, in milliseconds since 1970. -1 if it holds none. */
 export interface TimeColumn {

@@ -1,24 +1,47 @@
 import { expect, it } from 'vitest';
 import { RowBlocks } from '../../../src/clickhouse/rowBlocks.js';
 
-it('gives all lines, or those asked for, across blocks, byte for byte', () => {
+/** Rows that were written one after the other. */
+function written(rows: readonly string[]): RowBlocks {
   const blocks = new RowBlocks();
-  const rows = Array.from({ length: RowBlocks.BLOCK_ROWS * 2 + 3 }, (_, index) => `${index}\u00ff`);
-  for (const row of rows) blocks.add(row);
-  const text = (indexes: number[]) => Buffer.concat(blocks.lines(indexes)).toString('latin1');
-  expect(text(rows.map((_, index) => index))).toBe(`${rows.join('\n')}\n`);
-  const some = [0, 1, 1_999, 2_000, 2_001, 4_002];
-  expect(text(some)).toBe(`${some.map((index) => rows[index]).join('\n')}\n`);
+  for (const row of rows) {
+    blocks.text(row);
+    blocks.endRow();
+  }
+  return blocks;
+}
+
+it('gives all lines, or those asked for, across blocks, byte for byte', () => {
+  const rows = Array.from({ length: 40_000 }, (_, index) => `${index}\u00ff`.repeat(1 + (index % 9)));
+  const blocks = written(rows);
+  const whole = blocks.lines(rows.map((_, index) => index));
+  expect(whole.length).toBeGreaterThan(3);
+  expect(Buffer.concat(whole).toString('latin1')).toBe(`${rows.join('\n')}\n`);
+  // The rows around the ends of blocks.
+  let row = 0;
+  for (const block of whole.slice(0, -1)) {
+    row += block.filter((byte) => byte === 10).length;
+    const some = [row - 2, row - 1, row, row + 1];
+    const lines = Buffer.concat(blocks.lines(some)).toString('latin1');
+    expect(lines).toBe(`${some.map((index) => rows[index]).join('\n')}\n`);
+    expect(some.map((index) => blocks.textOf(index))).toEqual(some.map((index) => rows[index]));
+  }
 });
 
-it('closes a block by its bytes, too, and gives the lines of any rows in any order', () => {
-  const blocks = new RowBlocks();
-  const sizes = [1, 300, RowBlocks.BLOCK_BYTES, 5, ...Array.from({ length: 20 }, () => RowBlocks.BLOCK_BYTES / 16), 7];
+it('has a larger block for a large row, and gives the lines of any rows in any order', () => {
+  const sizes = [
+    1,
+    300,
+    RowBlocks.BLOCK_BYTES * 3,
+    5,
+    ...Array.from({ length: 20 }, () => RowBlocks.BLOCK_BYTES / 16),
+    7,
+  ];
   const rows = sizes.map((size, index) => `${index}:`.padEnd(size, 'x'));
-  for (const row of rows) blocks.add(row);
+  const blocks = written(rows);
   const all = rows.map((_, index) => index);
   const whole = blocks.lines(all);
-  for (const block of whole) expect(block.length).toBeLessThan(RowBlocks.BLOCK_BYTES * 2);
+  expect(whole.filter(({ length }) => length > RowBlocks.BLOCK_BYTES)).toHaveLength(1);
   expect(Buffer.concat(whole).equals(Buffer.from(`${rows.join('\n')}\n`))).toBe(true);
   for (const some of [all.slice(1), [24, 3, 2, 20, 0], [12]]) {
     const lines = blocks.lines(some);
@@ -27,4 +50,24 @@ it('closes a block by its bytes, too, and gives the lines of any rows in any ord
       expect(blocks.bytesOf(row)).toBe(lines[index]?.length);
     });
   }
+});
+
+it('joins the pieces of a row wherever a block ends, and leaves nothing of a row that is dropped', () => {
+  const blocks = new RowBlocks();
+  const long = Buffer.from('long'.repeat(20));
+  const rows: string[] = [];
+  for (let row = 0; row < 3_000; row++) {
+    const dropped = row % 3 === 1;
+    blocks.byte(123);
+    blocks.bytes(long, 2, row % 2 === 0 ? 9 : 75);
+    blocks.text('\u00e9'.repeat(row % 7));
+    blocks.integer(row * 1e9);
+    const text = `{${long.toString('latin1', 2, row % 2 === 0 ? 9 : 75)}${'\u00e9'.repeat(row % 7)}${row * 1e9}`;
+    expect(blocks.rowBytes).toBe(text.length);
+    if (dropped) blocks.dropRow();
+    blocks.endRow();
+    rows.push(dropped ? '' : text);
+  }
+  expect(rows.map((_, row) => blocks.textOf(row))).toEqual(rows);
+  expect(Buffer.concat(blocks.lines(rows.map((_, row) => row))).toString('latin1')).toBe(`${rows.join('\n')}\n`);
 });

@@ -1,0 +1,81 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { JsonObject } from '../../../../src/clickhouse/values/jsonObject.js';
+
+const utf8 = (text: string) => Buffer.from(text, 'latin1').toString();
+
+/** Reads a text as a part of more bytes, which would complete a value that is cut off. */
+function read(object: JsonObject, text: string) {
+  const before = Buffer.from('{"before":"');
+  const value = Buffer.from(text);
+  const bytes = Buffer.concat([before, value, Buffer.from('0"}]')]);
+  return object.read(bytes, before.length, before.length + value.length);
+}
+
+/** JSON, and what comes near it: cut off, characters turned, numbers and escapes of all kinds. */
+const nearlyJson = fc.oneof(
+  fc.json({ stringUnit: 'binary' }),
+  fc.tuple(fc.json(), fc.nat(), fc.string({ maxLength: 2 })).map(([text, at, other]) => {
+    const place = at % (text.length + 1);
+    return text.slice(0, place) + other + text.slice(place + 1);
+  }),
+  fc.tuple(fc.json(), fc.nat()).map(([text, at]) => text.slice(0, at % (text.length + 1))),
+  fc.string({ unit: fc.constantFrom(...Array.from('{}[]",:-+.0123eEtrufalsn\\/bx \n\t\u000b\u00a0')) }),
+  fc.string({ unit: fc.constantFrom('0', '1', '-', '+', '.', 'e', 'E') }),
+  fc.string({ unit: fc.constantFrom('\\', 'u', 'd', '8', 'c', '0', '"', '\u0001', 'n') }).map((text) => `"${text}"`),
+);
+
+it('accepts just what JSON.parse accepts, and finds the same members', () => {
+  const object = new JsonObject();
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        nearlyJson,
+        nearlyJson.map((text) => `{"a":${text},"b\\u00e9":[${text}]}`),
+      ),
+      (text) => {
+        let parsed: unknown;
+        try {
+          parsed = JSON.parse(text);
+        } catch {
+          expect([text, read(object, text)]).toEqual([text, undefined]);
+          return;
+        }
+        const kind = parsed === null ? 'null' : Array.isArray(parsed) ? 'array' : typeof parsed;
+        expect([text, read(object, text)]).toEqual([text, kind]);
+        if (kind !== 'object') return;
+        const found = Array.from({ length: object.length }, (_, index) => [
+          utf8(object.names[index] as string),
+          JSON.parse(Buffer.from(text).toString('utf8', object.starts[index], object.ends[index])) as unknown,
+        ]);
+        // As entries of an object: the last of several members of one name counts.
+        expect(Object.fromEntries(found)).toEqual(parsed);
+      },
+    ),
+    { numRuns: 3_000 },
+  );
+});
+
+it('reads JSON of any depth, and finds the fault in it', () => {
+  const object = new JsonObject();
+  const depth = 200_000;
+  expect(read(object, `{"a":${'[{"b":'.repeat(depth)}1${'}]'.repeat(depth)}}`)).toBe('object');
+  expect(read(object, `{"a":${'[{"b":'.repeat(depth)}1${'}]'.repeat(depth - 1)}]}`)).toBeUndefined();
+  expect(object.faultAt).toBe(5 + 6 * depth + 1 + 2 * (depth - 1));
+});
+
+it('sees the second half of a character in an escape, and whole characters not', () => {
+  const object = new JsonObject();
+  for (const [text, half] of [
+    ['\\ud83d\\ude00', false],
+    ['\\ud83d', false],
+    ['\\ude00', true],
+    ['\\ud83d\\ude00\\ude00', true],
+    ['\\ud83d\\ud83d\\ude00', false],
+    ['\\\\ud83d', false],
+    ['\\u0041', false],
+  ] as const) {
+    read(object, `{"a":["${text}"]}`);
+    expect([text, object.hasHalfCharacters]).toEqual([text, half]);
+  }
+});
