@@ -8,7 +8,7 @@ import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 
 /**
  * The most bytes that one record batch may decompress to. The result is in memory as a whole, one such batch at a time
- * in the process (see `runner.ts`). Batches of ordinary producers have some megabytes. A malicious producer can make
+ * in the process (see `batchRoom.ts`). Batches of ordinary producers have some megabytes. A malicious producer can make
  * one that brokers accept and that decompresses to gigabytes.
  */
 export const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;

@@ -1,6 +1,5 @@
 import crc32 from 'crc-32';
 import { NO_HEADERS, NO_TIMESTAMP } from '../../protocol/record.js';
-import { decompress } from './codecs.js';
 import { Cursor, MalformedError, offsetOf } from './cursor.js';
 import { FetchedRecord } from './fetchedRecord.js';
 import { APPEND_TIME_FLAG, CODEC_MASK, type OpenBatch } from './openBatch.js';
@@ -17,13 +16,21 @@ interface Message {
 /** Opens a message, or a wrapper whose value is a compressed set of messages. */
 export async function openMessage(
   wrapper: Message,
-  { offset, bytes, bytesMax }: { readonly offset: number; readonly bytes: number; readonly bytesMax: number },
+  {
+    offset,
+    bytes,
+    decompress,
+  }: {
+    readonly offset: number;
+    readonly bytes: number;
+    readonly decompress: (codec: number, data: Buffer) => Promise<Buffer>;
+  },
 ): Promise<OpenBatch> {
   const { magic } = wrapper;
   const codec = wrapper.attributes & CODEC_MASK;
   if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], bytes);
   if (wrapper.value === null) throw new MalformedError('it holds no messages');
-  const inner = await decompress(codec, wrapper.value, bytesMax);
+  const inner = await decompress(codec, wrapper.value);
   const records: FetchedRecord[] = [];
   // In format 1 the inner offsets are relative, and the wrapper has the offset of the last one.
   const shift = magic === 0 ? 0 : offset - lastInnerOffset(inner);

@@ -1,4 +1,5 @@
 import { setImmediate as immediate } from 'node:timers/promises';
+import { BATCH_BYTES_MAX } from './batchRoom.js';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './codecs.js';
 import { crc32c } from './crc32c.js';
 import { Cursor, isOffset, MalformedError, offsetOf, UnsupportedError } from './cursor.js';
@@ -71,12 +72,6 @@ export class UnreadableBatchError extends Error {
   }
 }
 
-/**
- * Every partition may have one batch open that decompresses to this size or less. For larger ones see
- * {@link RecordSetReader.waitsForRoom}.
- */
-const BATCH_BYTES_MAX = 4 * 1024 * 1024;
-
 /** Bytes of offset and length, which the length field does not count. */
 const LOG_OVERHEAD_BYTES = 12;
 const MAGIC_AT = 16;
@@ -104,8 +99,9 @@ export class RecordSetReader {
   #failure: UnreadableBatchError | null = null;
   /** The present batch, if its checksum is right: its end, and the offset after it. */
   #asWritten: { readonly end: number; readonly next: number } | null = null;
-  #bytesMax = BATCH_BYTES_MAX;
-  #waitsForRoom = false;
+  #bytesMax = 0;
+  #neededBytes = 0;
+  #openBytes = 0;
   #ended = false;
 
   /** @param position the requested offset. A batch may begin before it */
@@ -119,26 +115,26 @@ export class RecordSetReader {
   }
 
   /**
-   * Whether the last part was null because the next batch takes more memory than is allowed for each partition, see
-   * {@link giveRoom}.
+   * If the last part was null because the next batch decompresses to more than was allowed: how much has to be allowed.
+   * Otherwise 0.
    */
-  get waitsForRoom(): boolean {
-    return this.#waitsForRoom;
+  get neededBytes(): number {
+    return this.#neededBytes;
   }
 
-  /**
-   * From now on reads batches of up to {@link DECOMPRESSED_BYTES_MAX}. To be called for one reader of the process at a
-   * time.
-   */
-  giveRoom(): void {
-    this.#bytesMax = DECOMPRESSED_BYTES_MAX;
-    this.#waitsForRoom = false;
+  /** Size of the decompressed batch that is being handed out. 0 if there is none. */
+  get openBytes(): number {
+    return this.#openBytes;
   }
 
   /**
    * The next part. Null at the end. After a part with a failure the set ends, unless its producer wrote the batch so.
+   *
+   * @param bytesMax to which a batch may be decompressed. At most {@link DECOMPRESSED_BYTES_MAX}
    */
-  async next(): Promise<RecordSetPart | null> {
+  async next(bytesMax: number): Promise<RecordSetPart | null> {
+    this.#bytesMax = bytesMax;
+    this.#neededBytes = 0;
     if (this.#ended) return null;
     const from = this.#position;
     const records: FetchedRecord[] = [];
@@ -152,8 +148,9 @@ export class RecordSetReader {
         // It is before the requested offset.
         if (error instanceof RecordTooLargeError && error.offset < this.#position) continue;
         goesOn = false;
-        this.#waitsForRoom = error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX;
-        if (!this.#waitsForRoom) this.#failure = this.#describe(error);
+        if (error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX)
+          this.#neededBytes = this.#bytesMax < BATCH_BYTES_MAX ? BATCH_BYTES_MAX : DECOMPRESSED_BYTES_MAX;
+        else this.#failure = this.#describe(error);
       }
     }
     if (this.#failure !== null && this.#position === from) return this.#fail(from, this.#failure);
@@ -168,7 +165,7 @@ export class RecordSetReader {
     } else if (isAsWritten && this.#asWritten !== null) {
       this.#at = this.#asWritten.end;
       this.#position = Math.max(from, this.#asWritten.next);
-      this.#current = null;
+      this.#closeBatch();
       this.#failure = null;
     } else this.#ended = true;
     return { from, next: this.#position, records: [], failure };
@@ -193,10 +190,15 @@ export class RecordSetReader {
       bytes += taken.bytes;
       if (taken.ended) {
         this.#position = Math.max(this.#position, lastOffset + 1);
-        this.#current = null;
+        this.#closeBatch();
       }
     }
     return true;
+  }
+
+  #closeBatch(): void {
+    this.#current = null;
+    this.#openBytes = 0;
   }
 
   /** The next batch with records to hand out. Null at the end. */
@@ -230,7 +232,11 @@ export class RecordSetReader {
     const wrapper = readMessage(this.#bytes, at + LOG_OVERHEAD_BYTES, end);
     // A wrapper message has the offset of its last inner message.
     this.#asWritten = { end, next: baseOffset + 1 };
-    return openMessage(wrapper, { offset: baseOffset, bytes: end - at, bytesMax: this.#bytesMax });
+    return openMessage(wrapper, {
+      offset: baseOffset,
+      bytes: end - at,
+      decompress: (codec, data) => this.#decompress(codec, data),
+    });
   }
 
   /** @returns the last offset, if the batch has nothing to hand out */
@@ -265,9 +271,16 @@ export class RecordSetReader {
       this.#ownBytes();
       return new OpenRecords(new Cursor(this.#bytes, recordsAt, end), count, context);
     }
-    return decompress(codec, bytes.subarray(recordsAt, end), this.#bytesMax).then(
+    return this.#decompress(codec, bytes.subarray(recordsAt, end)).then(
       (decompressed) => new OpenRecords(new Cursor(decompressed), count, context),
     );
+  }
+
+  async #decompress(codec: number, data: Buffer): Promise<Buffer> {
+    if (this.#bytesMax === 0) throw new TooLargeError('nothing may be decompressed now');
+    const decompressed = await decompress(codec, data, this.#bytesMax);
+    this.#openBytes = decompressed.length;
+    return decompressed;
   }
 
   /** Begins the aborted transactions up to this offset. Records of their producers are left out from now on. */

@@ -1,6 +1,7 @@
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Offsets } from 'kafkajs';
 import { Turns } from '../../lib/turns.js';
+import { BatchRoom } from './batchRoom.js';
 import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
 import { RecordSetReader } from './recordSet.js';
@@ -28,8 +29,8 @@ export interface Runner {
  * hold. Other work can run between two parts. The rest is dropped, and fetched again later, if the partition is paused
  * or sought to another offset, or a handler has not resolved a part: the next part would look like a jump in the log.
  *
- * A record batch that decompresses to more than 4 MiB stays in memory from part to part. Only one partition of the
- * process may have such a batch open at a time.
+ * A decompressed batch stays in memory from part to part. If there is no room for another one, the partition waits
+ * until others have handed out theirs, see {@link BatchRoom}.
  *
  * @param handle kafkajs's own `handleBatch`
  */
@@ -41,11 +42,13 @@ export async function handleFetched(
   const { topic, partition, rawMessages, fetchedOffset } = batch;
   const { consumerGroup } = runner;
   const reader = new RecordSetReader(recordSetOf(rawMessages), Number(fetchedOffset));
+  const room = new BatchRoom();
   const isWanted = (): boolean =>
     runner.running && !consumerGroup.isPaused(topic, partition) && !consumerGroup.hasSeekOffset({ topic, partition });
   const handleNext = (): Promise<{ readonly next: number; readonly handling: Promise<void> } | null> =>
     turns.next(async () => {
-      const part = isWanted() ? await reader.next() : null;
+      const part = isWanted() ? await reader.next(room.prepare()) : null;
+      room.keep(reader.openBytes);
       // It may also have been paused during the decompression.
       if (part === null || !isWanted()) return null;
       const fetched = new FetchedBatch(batch, part);
@@ -61,30 +64,27 @@ export async function handleFetched(
       await handled?.handling;
       goesOn =
         handled === null
-          ? reader.waitsForRoom && (await takesRoom(reader, runner, isWanted))
+          ? reader.neededBytes > 0 && (await takesRoom(room, reader.neededBytes, runner, isWanted))
           : consumerGroup.offsetManager.resolvedOffsets[topic]?.[partition] === String(handled.next);
       await immediate();
     }
   } finally {
-    if (roomHolder === reader) roomHolder = null;
+    room.end();
   }
   if (runner.running) await runner.heartbeat();
 }
 
-/** The reader whose batch may take much memory. When the reader ends, its batch is free. */
-let roomHolder: RecordSetReader | null = null;
 const ROOM_POLL_MS = 50;
 
-/** Waits, with heartbeats, until no other reader has the room. False if the partition is not wanted any more. */
-async function takesRoom(reader: RecordSetReader, runner: Runner, isWanted: () => boolean): Promise<boolean> {
-  while (roomHolder !== null && isWanted()) {
-    await sleep(ROOM_POLL_MS);
-    if (runner.running) await runner.heartbeat();
+/** Waits, with heartbeats, until there is room. False if the partition is not wanted any more. */
+async function takesRoom(room: BatchRoom, bytes: number, runner: Runner, isWanted: () => boolean): Promise<boolean> {
+  const taking = room.take(bytes);
+  let taken: boolean | null = null;
+  while (taken === null && isWanted()) {
+    taken = await Promise.race([taking, sleep(ROOM_POLL_MS, null)]);
+    if (taken === null) await runner.heartbeat();
   }
-  if (roomHolder !== null) return false;
-  roomHolder = reader;
-  reader.giveRoom();
-  return true;
+  return taken === true;
 }
 
 /** The process's readers take turns, part by part. */

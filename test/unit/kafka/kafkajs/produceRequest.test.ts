@@ -84,7 +84,7 @@ it('writes a header without a value, an empty one, and timestamps in any order',
   const before = 12 + 6 + 'acks'.length + 8;
   const bytesOfBatch = written.subarray(before);
   const batch = { topic: 'acks', partition: 0, errorCode: 0, bytes: bytesOfBatch, aborted: [] };
-  const part = await new RecordSetReader(batch, 0).next();
+  const part = await new RecordSetReader(batch, 0).next(0);
   const records = part !== null && 'records' in part ? part.records : [];
   expect(records.map(({ timestamp }) => timestamp)).toEqual(timestamps);
   expect(bytesOfBatch.readBigInt64BE(35)).toBe(1_700_000_000_001n);

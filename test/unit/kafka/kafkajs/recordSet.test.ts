@@ -3,6 +3,8 @@ import { gzipSync } from 'node:zlib';
 import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
+import { BATCH_BYTES_MAX } from '../../../../src/kafka/kafkajs/batchRoom.js';
+import { DECOMPRESSED_BYTES_MAX } from '../../../../src/kafka/kafkajs/codecs.js';
 import { HEADERS_MAX } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { decodeFetchResponse, recordSetOf } from '../../../../src/kafka/kafkajs/fetchResponse.js';
 import {
@@ -33,10 +35,9 @@ async function partsOf(set: Buffer, position = 0, aborted: AbortedTransaction[] 
   const reader = new RecordSetReader({ topic: 'orders', partition: 3, errorCode: 0, bytes: set, aborted }, position);
   const parts: RecordSetPart[] = [];
   for (;;) {
-    const part = await reader.next();
+    const part = await reader.next(reader.neededBytes);
     if (part !== null) parts.push(part);
-    else if (reader.waitsForRoom) reader.giveRoom();
-    else return parts;
+    else if (reader.neededBytes === 0) return parts;
   }
 }
 
@@ -267,9 +268,9 @@ it('a first batch that says it is longer than what was given is damaged: brokers
   second.writeInt32BE(1_000_000, 8);
   const set = { topic: 'orders', partition: 3, errorCode: 0, beginsWhole: true, aborted: [] };
   const reader = new RecordSetReader({ ...set, bytes: Buffer.concat([first, second]) }, 0);
-  expect(await reader.next()).toMatchObject({ records: [{ offset: 0 }], failure: null });
-  expect(await reader.next()).toBeNull();
-  const part = await new RecordSetReader({ ...set, bytes: second }, 1).next();
+  expect(await reader.next(0)).toMatchObject({ records: [{ offset: 0 }], failure: null });
+  expect(await reader.next(0)).toBeNull();
+  const part = await new RecordSetReader({ ...set, bytes: second }, 1).next(0);
   expect(part?.failure?.message).toBe(
     `the record batch at offset 1 of orders/3 cannot be read: it says that it has 1000012 bytes, and ${second.length} were given`,
   );
@@ -297,7 +298,7 @@ it('a batch that decompresses to more than is taken is named, and what lies behi
 });
 
 it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
-  '%s: a batch that decompresses to more than 4 MiB waits until there is room for it, and is then read whole',
+  '%s: a batch is opened when so much is allowed as it decompresses to, and is then read whole',
   async (codec) => {
     const records = Array.from({ length: 5 }, (_, delta) => ({ delta, value: Buffer.alloc(1024 * 1024) }));
     const set = Buffer.concat([
@@ -305,15 +306,19 @@ it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
       recordBatch({ base: 1, codec, records }),
     ]);
     const reader = new RecordSetReader({ topic: 'orders', partition: 3, errorCode: 0, bytes: set, aborted: [] }, 0);
-    expect(await reader.next()).toMatchObject({ records: [{ offset: 0 }], next: 1 });
-    expect(await reader.next()).toBeNull();
-    expect(reader.waitsForRoom).toBe(true);
-    reader.giveRoom();
+    expect(await reader.next(0)).toMatchObject({ records: [{ offset: 0 }], next: 1 });
+    expect(await reader.next(0)).toBeNull();
+    expect(reader.neededBytes).toBe(BATCH_BYTES_MAX);
+    expect(await reader.next(BATCH_BYTES_MAX)).toBeNull();
+    expect(reader.neededBytes).toBe(DECOMPRESSED_BYTES_MAX);
+    expect(reader.openBytes).toBe(0);
     const offsets: number[] = [];
-    for (let part = await reader.next(); part !== null; part = await reader.next())
+    for (let part = await reader.next(DECOMPRESSED_BYTES_MAX); part !== null; part = await reader.next(0)) {
       offsets.push(...offsetsOf(part.records));
+      expect(reader.openBytes > BATCH_BYTES_MAX).toBe(offsets.length < 5);
+    }
     expect(offsets).toEqual([1, 2, 3, 4, 5]);
-    expect(reader.waitsForRoom).toBe(false);
+    expect(reader.neededBytes).toBe(0);
   },
 );
 
@@ -334,7 +339,7 @@ it.each([
   ['UNSUPPORTED_COMPRESSION_TYPE', 76],
 ])('what the broker itself finds unreadable (%s) is told as such', async (type, errorCode) => {
   const set = { topic: 'orders', partition: 3, errorCode, bytes: Buffer.alloc(0), aborted: [] };
-  const part = await new RecordSetReader(set, 5).next();
+  const part = await new RecordSetReader(set, 5).next(0);
   expect(part?.failure?.message).toBe(
     `the record batch at offset 5 of orders/3 cannot be read: the broker says ${type}`,
   );

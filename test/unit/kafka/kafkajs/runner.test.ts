@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { decodeFetchResponse } from '../../../../src/kafka/kafkajs/fetchResponse.js';
@@ -147,6 +148,43 @@ it('of batches that decompress to much one at a time is in memory, and each is h
   expect(order.filter((partition, index) => partition !== order[index - 1])).toHaveLength(3);
   expect(order.filter((partition) => partition === first)).toHaveLength(20);
   expect(order).toHaveLength(60);
+});
+
+/** Hands out what was fetched of each partition, and says how many had handed out a part of their batch at a time. */
+async function mostOpen(partitions: number, valueBytes: number, waits: (partition: number) => Promise<void>) {
+  const { fake, resolve } = runner();
+  const open = new Map<number, number>();
+  let most = 0;
+  const handle = async (batch: FetchedBatch) => {
+    const left = (open.get(batch.partition) ?? 20) - batch.messages.length;
+    if (left === 0) open.delete(batch.partition);
+    else open.set(batch.partition, left);
+    most = Math.max(most, open.size);
+    resolve(batch);
+    await waits(batch.partition);
+  };
+  const all = Array.from({ length: partitions }, (_, partition) => partition);
+  const value = Buffer.alloc(valueBytes);
+  await Promise.all(all.map((partition) => handleFetched(fake, fetched(partition, 20, undefined, value), handle)));
+  expect(open.size).toBe(0);
+  return most;
+}
+
+it('decompressed batches of all partitions together take 8 MiB at most, and each is handed out whole', async () => {
+  expect(await mostOpen(16, 192 * 1024, () => sleep(1))).toBe(2);
+  expect(await mostOpen(16, 96 * 1024, () => sleep(1))).toBe(3);
+});
+
+it('a handler that waits keeps no more than its own batch from others', async () => {
+  let release = (): void => undefined;
+  const released = new Promise<void>((done) => (release = done));
+  let others = 8 * 10;
+  const waits = (partition: number) => {
+    if (partition === 0) return released;
+    if (--others === 0) release();
+    return Promise.resolve();
+  };
+  expect(await mostOpen(9, 192 * 1024, waits)).toBe(2);
 });
 
 it('room that waits for a partition that is paused is free again', async () => {
