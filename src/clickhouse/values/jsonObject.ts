@@ -37,16 +37,12 @@ export class JsonObject {
   /** The value is between these places of the bytes. */
   #from = 0;
   #to = 0;
-  /** The names as they were written, with their quotes: the bytes that they are in, and their places there. */
-  readonly #nameBytes: Buffer[] = [];
-  readonly #nameStarts: number[] = [];
-  readonly #nameEnds: number[] = [];
+  readonly #knownNames = new KnownNames();
   /** The containers around the present place: 1 for an object, 0 for an array. */
   readonly #within: number[] = [];
 
   /**
-   * Reads the value between two places. The bytes must stay as they are while this object is in use, because the names
-   * of the next value are compared with them.
+   * Reads the value between two places.
    *
    * @returns the kind of the value. Undefined if it is not JSON, see {@link faultAt}
    */
@@ -72,15 +68,18 @@ export class JsonObject {
     const bytes = this.#bytes;
     const from = this.#from;
     const to = this.#to;
+    const known = this.#knownNames;
+    known.begin();
     let position = skipSpace(bytes, at + 1, to);
     if (position < to && bytes[position] === CLOSE_BRACE) return position + 1;
     for (let index = 0; ; index++) {
-      let nameEnd = this.#endOfSameName(index, position);
+      let nameEnd = known.find(bytes, position, to);
       if (nameEnd < 0) {
         nameEnd = this.#skipString(position);
         if (nameEnd < 0) return nameEnd;
-        this.#setName(index, position, nameEnd);
+        known.add(bytes, position, nameEnd);
       }
+      this.names[index] = known.name;
       position = skipSpace(bytes, nameEnd, to);
       if (position >= to || bytes[position] !== COLON) return this.#fault(position);
       const start = skipSpace(bytes, position + 1, to);
@@ -95,29 +94,6 @@ export class JsonObject {
       if (next !== COMMA) return this.#fault(position);
       position = skipSpace(bytes, position + 1, to);
     }
-  }
-
-  /**
-   * The end of a name, if it is written as the name at this index of the object before. Otherwise -1. Records of a topic
-   * usually have the same names in the same order. Then no name has to be cut out.
-   */
-  #endOfSameName(index: number, at: number): number {
-    if (index >= this.names.length) return -1;
-    const bytes = this.#bytes;
-    const known = this.#nameBytes[index] as Buffer;
-    const knownStart = this.#nameStarts[index] as number;
-    const end = at + (this.#nameEnds[index] as number) - knownStart;
-    if (end > this.#to) return -1;
-    for (let position = at, other = knownStart; position < end; position++, other++)
-      if (bytes[position] !== known[other]) return -1;
-    return end;
-  }
-
-  #setName(index: number, start: number, end: number): void {
-    this.#nameBytes[index] = this.#bytes;
-    this.#nameStarts[index] = start;
-    this.#nameEnds[index] = end;
-    this.names[index] = textOfString(this.#bytes.toString('latin1', start, end), 0, end - start);
   }
 
   /** @returns the end of the value. -1 at a fault */
@@ -274,6 +250,64 @@ export class JsonObject {
     this.faultAt = at - this.#from;
     return -1;
   }
+}
+
+/**
+ * The names that members had before. Records of a topic usually have the same names in the same order, and some leave
+ * some out. Then no name has to be cut out again.
+ */
+class KnownNames {
+  /** The last name that was found or added, without escapes, one character per byte. */
+  name = '';
+  readonly #names: string[] = [];
+  /** Each of them as it was written, with its quotes. */
+  readonly #written: Buffer[] = [];
+  readonly #texts = new Set<string>();
+  /** The name that is expected next. */
+  #next = 0;
+
+  /** A new object begins. */
+  begin(): void {
+    this.#next = 0;
+  }
+
+  /** @returns the end of the name that begins here. -1 if it is not one of those that are expected */
+  find(bytes: Buffer, at: number, to: number): number {
+    const { length } = this.#names;
+    let index = this.#next;
+    for (let tries = Math.min(length, TRIES_MAX); tries > 0; tries--, index++) {
+      if (index === length) index = 0;
+      const end = endOfSame(this.#written[index] as Buffer, bytes, at, to);
+      if (end < 0) continue;
+      this.#next = index + 1;
+      this.name = this.#names[index] as string;
+      return end;
+    }
+    return -1;
+  }
+
+  add(bytes: Buffer, start: number, end: number): void {
+    const text = bytes.toString('latin1', start, end);
+    this.name = textOfString(text, 0, text.length);
+    if (this.#names.length === KNOWN_NAMES_MAX || this.#texts.has(text)) return;
+    this.#texts.add(text);
+    this.#names.push(this.name);
+    this.#written.push(Buffer.from(text, 'latin1'));
+  }
+}
+
+/** So many names are compared, in their order, from the expected one on. After these, cutting the name out takes less time. */
+const TRIES_MAX = 16;
+
+/** Names may be anything in objects that are used as maps. */
+const KNOWN_NAMES_MAX = 1_000;
+
+/** The end of what is written here, if it is the same. Otherwise -1. */
+function endOfSame(written: Buffer, bytes: Buffer, at: number, to: number): number {
+  const { length } = written;
+  if (at + length > to) return -1;
+  for (let index = 0; index < length; index++) if (bytes[at + index] !== written[index]) return -1;
+  return at + length;
 }
 
 /** Stands for the byte after the last one. */

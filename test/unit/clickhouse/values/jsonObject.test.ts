@@ -64,6 +64,25 @@ it('reads JSON of any depth, and finds the fault in it', () => {
   expect(object.faultAt).toBe(5 + 6 * depth + 1 + 2 * (depth - 1));
 });
 
+it('finds the names of each object, whatever names the objects before it had, and in which order', () => {
+  const names = Array.from({ length: 40 }, (_, index) => (index % 5 === 0 ? `esc"${index}` : `name${index}`));
+  const object = new JsonObject();
+  const namesOf = (text: string) => {
+    read(object, text);
+    return object.names.slice(0, object.length);
+  };
+  const anyNames = fc.oneof(fc.subarray(names), fc.shuffledSubarray(names), fc.array(fc.constantFrom(...names)));
+  fc.assert(
+    fc.property(anyNames, (some) => {
+      expect(namesOf(`{${some.map((name) => `${JSON.stringify(name)}:1`).join()}}`)).toEqual(some);
+    }),
+    { numRuns: 1_000 },
+  );
+  const many = Array.from({ length: 3_000 }, (_, index) => `n${index}`);
+  for (const some of [many, many.slice(1_500), [...many].reverse()])
+    expect(namesOf(`{${some.map((name) => `"${name}":1`).join()}}`)).toEqual(some);
+});
+
 it('sees the second half of a character in an escape, and whole characters not', () => {
   const object = new JsonObject();
   for (const [text, half] of [
