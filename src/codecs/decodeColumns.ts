@@ -1,41 +1,50 @@
 import { asBuffer } from '../lib/asBuffer.js';
 import { PackedRecord } from '../protocol/packedRecord.js';
-import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
+import { NO_HEADERS, type RecordHeader } from '../protocol/record.js';
 import type { SegmentColumns } from './columns.js';
 
 /** The opposite of `encodeColumns`. Keys and values share the columns' memory. */
-export function decodeColumns(columns: SegmentColumns): KafkaRecord[] {
+export function decodeColumns(columns: SegmentColumns): PackedRecord[] {
   const [offsetDeltas, timestampDeltas, keyLengths, keys, valueLengths, values, headers, stubs] = columns;
-  const headersOf = new Map(headers.map(([index, ...namesAndValues]) => [index, pairs(namesAndValues)]));
-  const tooLargeBytesOf = new Map(stubs);
+  const headersOf = headersByIndex(headers);
+  const tooLargeBytesOf = stubs.length === 0 ? undefined : new Map(stubs);
   const keyBytes = asBuffer(keys);
   const valueBytes = asBuffer(values);
   let offset = 0;
   let timestampMs = 0;
   let keyAt = 0;
   let valueAt = 0;
-  return offsetDeltas.map((offsetDelta, index) => {
-    offset += offsetDelta;
+  const records: PackedRecord[] = [];
+  for (let index = 0; index < offsetDeltas.length; index++) {
+    offset += offsetDeltas[index] as number;
     const timestampDelta = timestampDeltas[index] as number | bigint;
     if (typeof timestampDelta === 'number') timestampMs += timestampDelta;
     const keyLength = keyLengths[index] as number;
     const valueLength = valueLengths[index] as number;
-    const record = new PackedRecord(
-      offset,
-      typeof timestampDelta === 'number' ? timestampMs : Number(timestampDelta),
-      keyBytes,
-      keyAt,
-      keyLength,
-      valueBytes,
-      valueAt,
-      valueLength,
-      headersOf.get(index) ?? NO_HEADERS,
-      tooLargeBytesOf.get(index),
+    records.push(
+      new PackedRecord(
+        offset,
+        typeof timestampDelta === 'number' ? timestampMs : Number(timestampDelta),
+        keyBytes,
+        keyAt,
+        keyLength,
+        valueBytes,
+        valueAt,
+        valueLength,
+        headersOf?.get(index) ?? NO_HEADERS,
+        tooLargeBytesOf?.get(index),
+      ),
     );
     keyAt += Math.max(0, keyLength);
     valueAt += Math.max(0, valueLength);
-    return record;
-  });
+  }
+  return records;
+}
+
+/** Undefined if no record has headers. */
+function headersByIndex(headers: SegmentColumns[6]): ReadonlyMap<number, readonly RecordHeader[]> | undefined {
+  if (headers.length === 0) return undefined;
+  return new Map(headers.map(([index, ...namesAndValues]) => [index, pairs(namesAndValues)]));
 }
 
 /**
