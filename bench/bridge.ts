@@ -5,57 +5,93 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { ConfigInput } from '../src/config/schema.js';
 import type { Stack } from '../stack/index.js';
-import type { Backlog } from './backlog.js';
+import { pickPorts } from '../stack/ports.js';
+import { Counters, type Counts } from './counters.js';
+import type { Destination } from './destination.js';
 import { drain, type Drainer, type DrainResult } from './drain.js';
 
 /** `dist/cli.js` of this build. */
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
+/** How the bridge is run. */
 export interface BridgeOptions {
   /** `dist/cli.js` of another build. */
   readonly cli?: string;
   /** What differs from the defaults in the configuration of the pipeline. */
   readonly pipeline?: Partial<ConfigInput['pipelines'][string]>;
-  /** Where it serves metrics. */
-  readonly listen?: string;
+  /** Where the CPU profiles of its threads are written. */
+  readonly profile?: string;
 }
 
-/** Drains a backlog by a daemon of its own. */
-export function drainByBridge(stack: Stack, backlog: Backlog, options: BridgeOptions = {}): Promise<DrainResult> {
-  return withBridge(stack, backlog, options, (drainer) => drain(stack, backlog, drainer));
+/** A drain by the bridge. */
+export interface BridgeResult extends DrainResult {
+  readonly counts: Counts;
 }
 
-/** Writes the configuration of a daemon, and removes it after `use`. */
+/** Drains a backlog by daemons of its own. */
+export function drainByBridge(
+  stack: Stack,
+  destination: Destination,
+  options: BridgeOptions = {},
+): Promise<BridgeResult> {
+  return withBridge(stack, destination, options, async (drainer, counters) => {
+    let counts: Counts | undefined;
+    const result = await drain(stack, destination, drainer, async () => {
+      counts = await counters.counts();
+    });
+    return { ...result, counts: counts! };
+  });
+}
+
+/** Writes the configurations of the daemons, and removes them after `use`. */
 export async function withBridge<T>(
   stack: Stack,
-  backlog: Backlog,
+  destination: Destination,
   options: BridgeOptions,
-  use: (drainer: Drainer) => Promise<T>,
+  use: (drainer: Drainer, counters: Counters) => Promise<T>,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-bench-'));
-  const file = join(directory, 'ktb.yaml');
-  writeFileSync(file, stringify(config(stack, backlog, options)));
+  const { processes } = destination.backlog.scenario;
   try {
-    return await use({ args: [options.cli ?? CLI, 'run', '--config', file], startedOutput: '"Partitions assigned"' });
+    const addresses = (await pickPorts(processes.length)).map((port) => `127.0.0.1:${port}`);
+    const drainer = processes.map((role, index) => {
+      const file = join(directory, `ktb-${index}.yaml`);
+      writeFileSync(file, stringify(config(stack, destination, addresses[index]!, options)));
+      return {
+        command: process.execPath,
+        args: [
+          ...(options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]),
+          ...[options.cli ?? CLI, 'run', '--config', file],
+          ...(role === 'both' ? [] : ['--role', role]),
+        ],
+        startedOutput: role === 'worker' ? '"Running"' : '"Partitions assigned"',
+      };
+    });
+    return await use(drainer, await Counters.of(stack, addresses));
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
 
-function config(stack: Stack, backlog: Backlog, { pipeline = {}, listen = '127.0.0.1:0' }: BridgeOptions): ConfigInput {
+function config(
+  stack: Stack,
+  { name, table, replyTopic, deadLetterTopic, backlog }: Destination,
+  listen: string,
+  { pipeline = {} }: BridgeOptions,
+): ConfigInput {
   return {
     kafka: { brokers: [...stack.kafka.brokers] },
-    temporal: { address: stack.temporal.address, taskQueue: backlog.name },
+    temporal: { address: stack.temporal.address, taskQueue: name },
     clickhouse: { url: stack.clickhouse.url },
     http: { listen },
     log: { format: 'json' },
     pipelines: {
-      [backlog.name]: {
+      [name]: {
         topics: [backlog.topic],
-        table: backlog.table,
-        batchers: 8,
-        reply: { topic: backlog.replyTopic },
-        deadLetter: { topic: backlog.deadLetterTopic },
+        table,
+        batchers: backlog.scenario.batchers,
+        reply: { topic: replyTopic },
+        deadLetter: { topic: deadLetterTopic },
         ...pipeline,
       },
     },

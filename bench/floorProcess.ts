@@ -20,6 +20,7 @@ interface Job {
   readonly topic: string;
   readonly replyTopic: string;
   readonly table: string;
+  readonly group: string;
 }
 
 /** As large as the bridge's batches are under the same load, and as many at a time. */
@@ -29,7 +30,7 @@ const CONCURRENT_BATCHES = 4;
 const job = JSON.parse(process.argv[2] ?? '{}') as Job;
 repairKafkajs();
 const kafka = new Kafka({ brokers: job.brokers, logLevel: logLevel.NOTHING });
-const consumer = kafka.consumer({ groupId: `${job.topic}.floor`, allowAutoTopicCreation: false, ...FETCH_OPTIONS });
+const consumer = kafka.consumer({ groupId: job.group, allowAutoTopicCreation: false, ...FETCH_OPTIONS });
 const tables = new ClickHouseTables(createClient({ url: job.clickhouse }), 'default');
 const publisher = new Publisher({ createProducer: producerFactory(kafka) });
 

@@ -1,89 +1,94 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import Table from 'cli-table3';
 import { Kafka, logLevel } from 'kafkajs';
+import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
+import { groupingItself } from '../src/kafka/kafkajs/groupingItself.js';
+import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
+import { createPartitioner } from '../src/kafka/producers.js';
+import type { KafkaRecord } from '../src/protocol/record.js';
 import type { Stack } from '../stack/index.js';
-import { Backlog, benchMessage } from './backlog.js';
+import { Backlog } from './backlog.js';
 import { withBridge } from './bridge.js';
+import type { Counts } from './counters.js';
+import { Destination } from './destination.js';
 import { whileDrainerRuns } from './drain.js';
+import { BASELINE, benchMessage } from './scenario.js';
+import type { CpuSeconds } from './usage.js';
 
-/** What a steady rate of records costs, and how long their acknowledgements take. */
-export interface Latency {
+/** A steady rate of records, and the configuration it is measured with. */
+export interface LatencyCase {
   readonly variant: string;
   readonly recordsPerSecond: number;
-  /** From before a record is produced until a consumer of the reply topic has its acknowledgement, sorted. */
-  readonly milliseconds: readonly number[];
-  readonly signalsPerSecond: number;
-  readonly flushesPerSecond: number;
-  /** CPU seconds a second. */
-  readonly cpu: Readonly<Record<string, number>>;
+  /** `batch.maxDelay`; without, its default. */
+  readonly maxDelay?: string;
+  /** `dist/cli.js` of another build. */
+  readonly cli?: string;
+}
+
+/** What a steady rate of records costs, and how long their acknowledgements take. */
+export interface Latency extends Omit<LatencyCase, 'cli'> {
+  /**
+   * By quantile (0.5, 0.99, 0.999): from before a record is produced until a consumer of the reply topic has its
+   * acknowledgement.
+   */
+  readonly milliseconds: Readonly<Record<string, number>>;
+  readonly seconds: number;
+  /** Of all these seconds. */
+  readonly counts: Counts;
+  /** CPU seconds a second; `bench` is the benchmark itself. */
+  readonly cpu: CpuSeconds;
 }
 
 const WARM_UP_SECONDS = 5;
-const MEASURED_SECONDS = 20;
+const MEASURED_SECONDS = 15;
 /** Records are produced in so many portions a second. */
-const PORTIONS_PER_SECOND = 100;
-const MAX_DELAY = '100ms';
+const PORTIONS_PER_SECOND = 40;
+/** Of the cases with a rate alone. */
+export const SHORT_DELAY = '100ms';
 const ANSWERED_WITHIN_MS = 60_000;
+const CORRELATION_ID = 'kafka_correlationId';
+const QUANTILES = [0.5, 0.99, 0.999];
 
 /** Measures one rate by a daemon of its own. */
-export async function measureLatency(
-  stack: Stack,
-  { variant, rate, cli }: { readonly variant: string; readonly rate: number; readonly cli?: string },
-): Promise<Latency> {
+export async function measureLatency(stack: Stack, { cli, ...subject }: LatencyCase): Promise<Latency> {
+  const { recordsPerSecond: rate, maxDelay } = subject;
   const warmUp = rate * WARM_UP_SECONDS;
-  const backlog = await Backlog.create(stack, warmUp + rate * MEASURED_SECONDS);
-  const listen = `127.0.0.1:${METRICS_PORT}`;
-  const options = { ...(cli === undefined ? {} : { cli }), listen, pipeline: { batch: { maxDelay: MAX_DELAY } } };
-  const acks = await Acks.follow(stack, backlog);
+  const records = warmUp + rate * MEASURED_SECONDS;
+  const backlog = await Backlog.create(stack, { ...BASELINE, records });
+  const destination = await Destination.create(stack, backlog);
+  const options = {
+    ...(cli === undefined ? {} : { cli }),
+    ...(maxDelay === undefined ? {} : { pipeline: { batch: { maxDelay } } }),
+  };
+  const acks = await Acks.follow(stack, destination);
   try {
-    const measured = await withBridge(stack, backlog, options, (drainer) =>
+    const measured = await withBridge(stack, destination, options, (drainer, counters) =>
       whileDrainerRuns(stack, drainer, async (usage) => {
         await acks.produce(0, warmUp, rate);
-        const before = await counters(listen);
+        await counters.begin();
         usage.begin();
+        const before = process.cpuUsage();
         await acks.produce(warmUp, rate * MEASURED_SECONDS, rate);
-        const cpu = usage.perMillion(MEASURED_SECONDS * 1_000_000);
-        const after = await counters(listen);
-        await acks.untilAll(backlog.records);
-        return {
-          signalsPerSecond: (after.signals - before.signals) / MEASURED_SECONDS,
-          flushesPerSecond: (after.flushes - before.flushes) / MEASURED_SECONDS,
-          cpu,
+        const own = process.cpuUsage(before);
+        const cpu = {
+          ...usage.perMillion(MEASURED_SECONDS * 1_000_000),
+          bench: (own.user + own.system) / 1_000_000 / MEASURED_SECONDS,
         };
+        const counts = await counters.counts();
+        await acks.untilAll(records);
+        return { seconds: MEASURED_SECONDS, counts, cpu };
       }),
     );
+    await destination.remove();
     await backlog.remove();
-    return { variant, recordsPerSecond: rate, milliseconds: acks.milliseconds(warmUp), ...measured };
+    return { ...subject, milliseconds: acks.milliseconds(warmUp), ...measured };
   } finally {
     await acks.stop();
   }
 }
 
-/** Prints a line for each rate and variant. */
-export function reportLatency(latencies: readonly Latency[]): void {
-  const table = new Table({
-    head: [`maxDelay ${MAX_DELAY}, 8 batchers`, 'records/s', 'p50 ms', 'p99', 'p99.9', 'signals/s', 'flushes/s', 'CPU'],
-    style: { head: [], border: [] },
-  });
-  for (const { variant, recordsPerSecond, milliseconds, signalsPerSecond, flushesPerSecond, cpu } of latencies) {
-    const parts = Object.entries(cpu).map(([name, seconds]) => `${name} ${seconds.toFixed(2)}`);
-    table.push([
-      variant,
-      recordsPerSecond,
-      ...[0.5, 0.99, 0.999].map((share) => Math.round(quantile(milliseconds, share))),
-      signalsPerSecond.toFixed(1),
-      flushesPerSecond.toFixed(1),
-      parts.join(', '),
-    ]);
-  }
-  console.log(table.toString());
-}
-
-const METRICS_PORT = 19_464;
-
 /** Produces at a steady rate, and notes when each record's acknowledgement arrives. */
 class Acks {
-  readonly #backlog: Backlog;
+  readonly #topic: string;
   readonly #producer;
   readonly #consumer;
   /** When each record was about to be produced, by its number. */
@@ -91,22 +96,24 @@ class Acks {
   readonly #tookMs: number[] = [];
   #answered = 0;
 
-  private constructor(stack: Stack, backlog: Backlog) {
+  private constructor(stack: Stack, { backlog, name }: Destination) {
     const kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
-    this.#backlog = backlog;
-    this.#producer = kafka.producer({ allowAutoTopicCreation: false });
-    this.#consumer = kafka.consumer({ groupId: `${backlog.name}.latency`, maxWaitTimeInMs: 20 });
+    this.#topic = backlog.topic;
+    this.#producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
+    // A broker answers at once when there is something.
+    this.#consumer = kafka.consumer({ groupId: `${name}.latency`, minBytes: 1, maxWaitTimeInMs: 1_000 });
   }
 
-  static async follow(stack: Stack, backlog: Backlog): Promise<Acks> {
-    const acks = new Acks(stack, backlog);
+  static async follow(stack: Stack, destination: Destination): Promise<Acks> {
+    repairKafkajs();
+    const acks = new Acks(stack, destination);
     await acks.#producer.connect();
     await acks.#consumer.connect();
-    await acks.#consumer.subscribe({ topic: backlog.replyTopic, fromBeginning: true });
+    await acks.#consumer.subscribe({ topic: destination.replyTopic, fromBeginning: true });
     await acks.#consumer.run({
       eachBatch: ({ batch }) => {
         const nowMs = performance.now();
-        for (const { headers } of batch.messages) acks.#take(Number(headers?.['kafka_correlationId']), nowMs);
+        for (const message of batch.messages) acks.#take(idOf(fromKafkaMessage(message)), nowMs);
         return Promise.resolve();
       },
     });
@@ -129,9 +136,10 @@ class Acks {
       for (; done < until; done++) {
         const id = first + done;
         this.#producedAt[id] = performance.now();
-        messages.push({ ...benchMessage(id), headers: { kafka_correlationId: String(id) } });
+        messages.push({ ...benchMessage(BASELINE, id), headers: { [CORRELATION_ID]: String(id) } });
       }
-      if (messages.length > 0) sends.push(this.#producer.send({ topic: this.#backlog.topic, messages }));
+      if (messages.length > 0)
+        sends.push(this.#producer.send({ topic: this.#topic, messages: groupingItself(messages) }));
       await sleep(1000 / PORTIONS_PER_SECOND);
     }
     await Promise.all(sends);
@@ -146,9 +154,11 @@ class Acks {
     }
   }
 
-  /** Of the records from `first`, sorted. */
-  milliseconds(first: number): number[] {
-    return this.#tookMs.slice(first).sort((a, b) => a - b);
+  /** Quantiles of the records from `first`. */
+  milliseconds(first: number): Record<string, number> {
+    const sorted = this.#tookMs.slice(first).sort((a, b) => a - b);
+    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+    return Object.fromEntries(QUANTILES.map((share) => [share, at(share)]));
   }
 
   async stop(): Promise<void> {
@@ -156,16 +166,8 @@ class Acks {
   }
 }
 
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-}
-
-async function counters(listen: string): Promise<{ readonly signals: number; readonly flushes: number }> {
-  const text = await (await fetch(`http://${listen}/metrics`)).text();
-  const sum = (name: string): number =>
-    [...text.matchAll(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'gm'))].reduce(
-      (total, [, value]) => total + Number(value),
-      0,
-    );
-  return { signals: sum('ktb_signals_total'), flushes: sum('ktb_flushes_total') };
+/** Of an acknowledgement: the number of the record that it is for. */
+function idOf({ headers }: KafkaRecord): number {
+  const [, value] = headers.find(([name]) => name === CORRELATION_ID) ?? [];
+  return Number(Buffer.from(value ?? []).toString());
 }

@@ -1,0 +1,96 @@
+import type { Stack } from '../stack/index.js';
+
+/** What the bridge has done, and what it has asked of Temporal. */
+export interface Counts {
+  readonly signals: number;
+  readonly flushes: number;
+  readonly inserts: number;
+  readonly rows: number;
+  /** Temporal's actions by type; empty where its server cannot be asked (containers). */
+  readonly actions: Readonly<Record<string, number>>;
+}
+
+/** Counts of processes of the bridge and of Temporal's server, which both serve metrics for Prometheus. */
+export class Counters {
+  readonly #temporal: string | undefined;
+  readonly #addresses: readonly string[];
+  #actionsBefore: Readonly<Record<string, number>> = {};
+  #before: Readonly<Record<string, number>> = {};
+
+  private constructor(temporal: string | undefined, addresses: readonly string[]) {
+    this.#temporal = temporal;
+    this.#addresses = addresses;
+  }
+
+  /** @param addresses where the processes of the bridge serve metrics, as `127.0.0.1:9464` */
+  static async of(stack: Stack, addresses: readonly string[]): Promise<Counters> {
+    // The dev server picks a port at each start, and prints it.
+    const log = await stack.parts.temporal.logTail();
+    const temporal = [...log.matchAll(/^Metrics:\s+(\S+)$/gm)].at(-1)?.[1];
+    const counters = new Counters(temporal, addresses);
+    counters.#actionsBefore = await counters.#actions();
+    return counters;
+  }
+
+  /** What follows is counted from now on. By default that is all that the processes have done. */
+  async begin(): Promise<void> {
+    this.#actionsBefore = await this.#actions();
+    this.#before = await this.#own();
+  }
+
+  async counts(): Promise<Counts> {
+    const own = minus(await this.#own(), this.#before);
+    const actions = minus(await this.#actions(), this.#actionsBefore);
+    // The server does not count them, but Cloud does.
+    const retries = own['ktb_flush_retries_total'] ?? 0;
+    return {
+      signals: own['ktb_signals_total'] ?? 0,
+      flushes: own['ktb_flushes_total'] ?? 0,
+      inserts: own['ktb_inserts_total'] ?? 0,
+      rows: own['ktb_inserted_rows_total'] ?? 0,
+      actions: retries === 0 ? actions : { ...actions, retriedActivities: retries },
+    };
+  }
+
+  async #own(): Promise<Record<string, number>> {
+    const sums: Record<string, number> = {};
+    for (const address of this.#addresses) {
+      for (const { name, value } of await series(`http://${address}/metrics`)) sums[name] = (sums[name] ?? 0) + value;
+    }
+    return sums;
+  }
+
+  /** The server counts as actions what Temporal Cloud bills as such. */
+  async #actions(): Promise<Record<string, number>> {
+    if (this.#temporal === undefined) return {};
+    const sums: Record<string, number> = {};
+    for (const { name, labels, value } of await series(this.#temporal)) {
+      if (name !== 'action') continue;
+      const type = /action_type="([^"]*)"/.exec(labels)?.[1] ?? 'other';
+      sums[type] = (sums[type] ?? 0) + value;
+    }
+    return sums;
+  }
+}
+
+/** The sum of all actions of some counts. */
+export function actionsOf({ actions }: Counts): number {
+  return Object.values(actions).reduce((sum, count) => sum + count, 0);
+}
+
+function minus(
+  now: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const entries = Object.entries(now).map(([name, value]) => [name, value - (before[name] ?? 0)] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== 0));
+}
+
+async function series(url: string): Promise<{ name: string; labels: string; value: number }[]> {
+  const text = await (await fetch(url)).text();
+  return [...text.matchAll(/^([a-z_]+)(?:\{(.*)\})? (\S+)$/gm)].map(([, name = '', labels = '', value]) => ({
+    name,
+    labels,
+    value: Number(value),
+  }));
+}

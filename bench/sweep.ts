@@ -1,0 +1,130 @@
+import type { Stack } from '../stack/index.js';
+import { Backlog } from './backlog.js';
+import { drainByBridge, type BridgeResult } from './bridge.js';
+import { Destination } from './destination.js';
+import { BASELINE, type Scenario } from './scenario.js';
+
+/** One point of a sweep: the baseline with one factor changed. */
+export interface SweepPoint extends BridgeResult {
+  readonly factor: string;
+  readonly point: string;
+  /** Of the backlog. */
+  readonly records: number;
+}
+
+interface Factor {
+  readonly title: string;
+  /** By name of the point. Without `records` a point has as many as the whole sweep, within {@link BACKLOG_BYTES_MAX}. */
+  readonly points: Readonly<Record<string, Partial<Scenario>>>;
+}
+
+/** How a sweep is done. */
+export interface SweepOptions {
+  /** Of a backlog. */
+  readonly records: number;
+  /** Drains of the baseline, by records of their backlogs. */
+  readonly known: ReadonlyMap<number, BridgeResult>;
+  readonly onMeasured: (point: SweepPoint) => void;
+}
+
+const BACKLOG_BYTES_MAX = 300_000_000;
+
+/** What is varied, one at a time. */
+export const FACTORS: Readonly<Record<string, Factor>> = {
+  size: {
+    title: 'Bytes of a value',
+    points: {
+      '100': { bytes: 100 },
+      '200': {},
+      '1,000': { bytes: 1_000 },
+      '10,000': { bytes: 10_000 },
+      '1,000, compressible': { bytes: 1_000, filler: 'repeated' },
+      '10,000, compressible': { bytes: 10_000, filler: 'repeated' },
+    },
+  },
+  partitions: {
+    title: 'Partitions',
+    points: { '1': { partitions: 1 }, '8': {}, '32': { partitions: 32 }, '256': { partitions: 256 } },
+  },
+  batchers: {
+    title: 'Batchers',
+    points: { '1': { batchers: 1 }, '4': { batchers: 4 }, '8': {}, '16': { batchers: 16 }, '64': { batchers: 64 } },
+  },
+  keys: {
+    title: 'Keys',
+    points: { '5,000, evenly': {}, '5,000, by Zipf': { keys: 'zipf' }, one: { keys: 'one' } },
+  },
+  columns: {
+    title: 'Columns, in values of 1,000 bytes',
+    points: {
+      '6': { bytes: 1_000 },
+      '25': { bytes: 1_000, columns: 25 },
+      '100': { bytes: 1_000, columns: 100 },
+    },
+  },
+  waiting: {
+    title: 'Waiting records',
+    points: {
+      '100,000': { records: 100_000 },
+      '1,000,000': { records: 1_000_000 },
+      '30,000 of 10,000 bytes, compressed 100:1': {
+        records: 30_000,
+        bytes: 10_000,
+        filler: 'repeated',
+        compression: 'gzip',
+      },
+    },
+  },
+  processes: {
+    title: 'Processes',
+    points: {
+      one: {},
+      'a consumer, a worker': { processes: ['consumer', 'worker'] },
+      'two consumers, two workers': { processes: ['consumer', 'consumer', 'worker', 'worker'] },
+    },
+  },
+  /** Only where it is asked for by name: it takes minutes. */
+  many: {
+    title: 'Waiting records, very many',
+    points: { '10,000,000': { records: 10_000_000 } },
+  },
+};
+
+/** Factors that a sweep has if it names none. */
+export const USUAL_FACTORS = Object.keys(FACTORS).filter((name) => name !== 'many');
+
+/** Measures factors one after the other. What is known of the baseline, with any number of records, is not drained again. */
+export async function sweep(
+  stack: Stack,
+  factors: readonly string[],
+  { records, known, onMeasured }: SweepOptions,
+): Promise<SweepPoint[]> {
+  const measured: SweepPoint[] = [];
+  const results = new Map(
+    [...known].map(([count, result]) => [JSON.stringify({ ...BASELINE, records: count }), result]),
+  );
+  for (const factor of factors) {
+    for (const [point, change] of Object.entries(FACTORS[factor]!.points)) {
+      const scenario = { ...BASELINE, records: recordsOf(records, change), ...change };
+      const key = JSON.stringify(scenario);
+      const result = results.get(key) ?? (await drainScenario(stack, scenario));
+      results.set(key, result);
+      measured.push({ factor, point, records: scenario.records, ...result });
+      onMeasured(measured.at(-1)!);
+    }
+  }
+  return measured;
+}
+
+function recordsOf(records: number, { bytes = BASELINE.bytes }: Partial<Scenario>): number {
+  return Math.min(records, Math.floor(BACKLOG_BYTES_MAX / bytes));
+}
+
+async function drainScenario(stack: Stack, scenario: Scenario): Promise<BridgeResult> {
+  const backlog = await Backlog.produce(stack, scenario);
+  const destination = await Destination.create(stack, backlog);
+  const result = await drainByBridge(stack, destination);
+  await destination.remove();
+  await backlog.remove();
+  return result;
+}
