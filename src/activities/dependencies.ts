@@ -7,11 +7,14 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { RunHistories } from '../temporal/runHistories.js';
 import type { AdmissionLimits } from './admission.js';
 import type { Beat } from './attempt.js';
+import type { BatchBodies } from './batchBodies.js';
 
 /** What the activities work with: clients and telemetry, as the daemon opens them. */
 export interface ActivityDependencies {
   readonly tables: BatchInsertOptions['tables'];
   readonly histories: RunHistories;
+  /** Default: one of its own, which reads every batch that is stored once from the history. */
+  readonly batchBodies?: BatchBodies;
   readonly publisher: Publisher;
   readonly partitions: Pick<TopicPartitions, 'count'>;
   readonly metrics: Metrics;

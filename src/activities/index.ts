@@ -1,6 +1,7 @@
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import { Answers } from './answers.js';
 import { Attempts } from './attempts.js';
+import { BatchBodies } from './batchBodies.js';
 import { confirmRequests } from './confirmRequests.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { Flusher } from './flusher.js';
@@ -19,7 +20,8 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   const answers = new Answers({ ...dependencies, memos });
   const flusher = new Flusher({ ...dependencies, memos, answers });
   const unpacker = new Unpacker({ ...dependencies, memos });
-  const parts = { ...dependencies, memos, attempts, answers, flusher, unpacker };
+  const { histories, batchBodies = new BatchBodies(histories) } = dependencies;
+  const parts = { ...dependencies, memos, attempts, answers, flusher, unpacker, batchBodies };
   return {
     insertBatch: insertBatch(parts),
     readInheritance: readInheritance(parts),

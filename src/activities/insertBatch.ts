@@ -1,10 +1,13 @@
-import { BATCH_FORMAT, type BatchSpec } from '../protocol/flush.js';
+import { BATCH_FORMATS, type BatchSpec } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import { toFill } from './batch.js';
+import type { BatchBodies } from './batchBodies.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { Flusher } from './flusher.js';
 import type { Unpacker } from './unpack.js';
+
+const KNOWN_FORMATS: ReadonlySet<string> = new Set(Object.values(BATCH_FORMATS));
 
 /** The activity that flushes a batch of a batcher's buffer. */
 export function insertBatch({
@@ -12,7 +15,9 @@ export function insertBatch({
   flusher,
   unpacker,
   histories,
+  batchBodies,
 }: Pick<ActivityDependencies, 'histories'> & {
+  readonly batchBodies: Pick<BatchBodies, 'of' | 'forget'>;
   readonly attempts: Attempts;
   readonly flusher: Flusher;
   readonly unpacker: Unpacker;
@@ -22,13 +27,16 @@ export function insertBatch({
       'insertBatch',
       spec,
       async (attempt) => {
-        const format: string = spec.format;
-        if (format !== BATCH_FORMAT) throw new Error(`a batch of format ${format}; this worker knows ${BATCH_FORMAT}`);
+        if (!KNOWN_FORMATS.has(spec.format))
+          throw new Error(`a batch of format ${spec.format}; this worker knows ${[...KNOWN_FORMATS].join(', ')}`);
+        const stored = bodies ?? (await batchBodies.of(spec, attempt.runId));
         const onlyThisActivity = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
         const repeated = attempt.isRepeated || !onlyThisActivity;
-        const { packed, records } = await unpacker.unpack(spec, { chunks: spec.chunks, bodies }, attempt);
+        const { packed, records } = await unpacker.unpack(spec, { chunks: spec.chunks, bodies: stored }, attempt);
         const fill = toFill(packed.chunks, records, `${attempt.runId}/${spec.number}`);
-        return flusher.flush({ ...spec, packed, records, repeated, onlyThisActivity, fill }, attempt);
+        const outcome = await flusher.flush({ ...spec, packed, records, repeated, onlyThisActivity, fill }, attempt);
+        batchBodies.forget(spec.batcher, spec.id);
+        return outcome;
       },
       memoryBytesOf(spec),
     );

@@ -202,7 +202,12 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
         historyBytes: Math.min(CONTINUE_AS_NEW_AT.historyBytes, flow.maxHistory / 2),
         historyEvents: CONTINUE_AS_NEW_AT.historyEvents,
       },
-      batch: { maxRecords: batch.maxRecords, maxBytes: batch.maxBytes, maxDelayMs: batch.maxDelay },
+      batch: {
+        maxRecords: batch.maxRecords,
+        maxBytes: batch.maxBytes,
+        maxDelayMs: batch.maxDelay,
+        ...(signal.linger === 0 ? {} : { storesOnce: true }),
+      },
       destination: {
         table: Object.keys(tables).length === 0 ? table : { ofTopics: tables, others: table },
         columns: valueColumn(pipeline),

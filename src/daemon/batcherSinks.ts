@@ -1,10 +1,11 @@
 import type { InjectedSinks } from '@temporalio/worker';
+import type { BatchBodies } from '../activities/batchBodies.js';
 import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { BatcherSinks } from '../workflows/sinks.js';
 
-/** Turns what batchers tell this worker into metrics. */
-export function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
+/** Turns what batchers tell this worker into metrics, and keeps the batches that they hand over. */
+export function batcherSinks(metrics: Metrics, bodies: Pick<BatchBodies, 'keep'>): InjectedSinks<BatcherSinks> {
   return {
     batcher: {
       began: {
@@ -22,6 +23,11 @@ export function batcherSinks(metrics: Metrics): InjectedSinks<BatcherSinks> {
           metrics.coverageRanges.set(labels, report.coverageRanges);
           metrics.duplicateChunks.inc({ pipeline }, report.duplicateChunks);
           metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));
+        },
+      },
+      taken: {
+        fn: ({ workflowId }, batchId, bytes) => {
+          bodies.keep(workflowId, batchId, bytes);
         },
       },
       holding: {

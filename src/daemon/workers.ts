@@ -4,10 +4,12 @@ import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import type { AdmissionLimits } from '../activities/admission.js';
 import { EIGHTHS } from '../lib/clickhouseConnections.js';
+import { BatchBodies } from '../activities/batchBodies.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
 import { flushesMax } from '../lib/clickhouseConnections.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
+import type { Publisher } from '../kafka/publisher.js';
 import { FEW_RETRIES } from '../kafka/producers.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
 import { requestsTaskQueue, type RequesterActivities } from '../protocol/request.js';
@@ -50,11 +52,12 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
   const admin = kafka.admin({ retry: FEW_RETRIES });
+  const partitions = new TopicPartitions(admin, options.stateLog);
+  const histories = new RunHistories(client, config.temporal.namespace);
+  const batchBodies = new BatchBodies(histories);
+  const activities = createFlushActivities(options, { client, publisher, partitions, histories, batchBodies });
   const workers = [
-    ...flushWorkers(
-      options,
-      createFlushActivities(options, client, publisher, new TopicPartitions(admin, options.stateLog)),
-    ),
+    ...flushWorkers(options, activities, batcherSinks(metrics, batchBodies)),
     requestWorker(options, batcherOf),
   ].map((ofQueue) => {
     const { taskQueue } = ofQueue;
@@ -108,17 +111,22 @@ type FlushActivities = ReturnType<typeof createActivities>;
 
 function createFlushActivities(
   options: WorkersOptions,
-  client: Client,
-  publisher: ReturnType<typeof createPublisher>,
-  partitions: TopicPartitions,
+  {
+    client,
+    ...parts
+  }: {
+    readonly client: Client;
+    readonly publisher: Publisher;
+    readonly partitions: TopicPartitions;
+    readonly histories: RunHistories;
+    readonly batchBodies: BatchBodies;
+  },
 ): FlushActivities {
   const { config, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
   const { namespace } = config.temporal;
   return createActivities({
+    ...parts,
     tables,
-    histories: new RunHistories(client, namespace),
-    publisher,
-    partitions,
     metrics,
     logger,
     stateLog,
@@ -143,7 +151,7 @@ function admissionOf({ config: { worker, clickhouse, pipelines } }: Shared): Adm
  * The worker of the shared task queue executes the workflows. They touch nothing of an installation, so the workers of all
  * installations share them. Flushes are executed on the task queues of this installation.
  */
-function flushWorkers(options: Shared, activities: FlushActivities): OfQueue[] {
+function flushWorkers(options: Shared, activities: FlushActivities, sinks: ReturnType<typeof batcherSinks>): OfQueue[] {
   const { config, metrics, installations } = options;
   const { slots, waitingMax } = admissionOf(options);
   const pipelines = config.pipelines.length + 1;
@@ -161,7 +169,7 @@ function flushWorkers(options: Shared, activities: FlushActivities): OfQueue[] {
     {
       taskQueue,
       workflowBundle: { codePath: WORKFLOW_BUNDLE },
-      sinks: batcherSinks(metrics),
+      sinks,
       ...(taskQueues.includes(taskQueue) ? flushing : {}),
     },
     ...taskQueues.filter((own) => own !== taskQueue).map((own) => ({ taskQueue: own, ...flushing })),

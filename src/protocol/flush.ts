@@ -11,10 +11,10 @@ export type FlushReason = (typeof FLUSH_REASONS)[number];
 
 /**
  * A batch. It is fixed in the batcher's history before anything is inserted. So a retry, on whatever worker, works on
- * exactly the same records. The chunks' bodies travel beside it, one after the other.
+ * exactly the same records. The chunks' bodies travel beside it, one after the other, or are in the history already.
  */
 export interface BatchSpec {
-  readonly format: typeof BATCH_FORMAT;
+  readonly format: BatchFormat;
   readonly pipeline: string;
   /** Workflow id of the batcher. */
   readonly batcher: string;
@@ -53,7 +53,20 @@ export function repeatedBatch(spec: BatchSpec, parking?: Parking): BatchSpec {
   return { ...spec, runs: [UNKNOWN_RUN], ...(parking === undefined ? {} : { parking }) };
 }
 
-export const BATCH_FORMAT = 'ktb-batch/1';
+/**
+ * `withBodies`: the bodies of the chunks are in the activity's input. `storedOnce`: they are not. They are in the history
+ * already, in the signals that brought them or in what the run before handed on, and the worker finds them there, if it
+ * has not kept them. Workers of version 0.1.0 know `withBodies` only.
+ */
+export const BATCH_FORMATS = { withBodies: 'ktb-batch/1', storedOnce: 'ktb-batch/2' } as const;
+export type BatchFormat = (typeof BATCH_FORMATS)[keyof typeof BATCH_FORMATS];
+
+/**
+ * From this size on, the bodies of a batch are stored once, if the settings allow it. A worker that has not kept a
+ * batch reads the whole history of its run, which has 4 MiB by default when the run continues as new. For a small batch
+ * that costs more than storing it twice.
+ */
+export const STORED_ONCE_BYTES_MIN = 256 * 1024;
 
 /**
  * What an insert did with a batch. `inserted + rejected + skipped` is the number of records in the batch. The rejected

@@ -34,6 +34,11 @@ export interface BatchLimits {
    * the configuration.
    */
   readonly payloadBytesMax?: number;
+  /**
+   * A large batch is stored once, see `BATCH_FORMATS`. Absent in settings of version 0.1.0, whose workers cannot insert
+   * such a batch, and with `signal.linger: 0ms`, which is for going back to that version.
+   */
+  readonly storesOnce?: true;
 }
 
 /** Where a batch goes: rows, acknowledgements, dead letters. */

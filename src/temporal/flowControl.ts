@@ -22,7 +22,8 @@ export interface FlowControlLimits {
  * Everything in the history counts:
  *
  * - what the run before handed on: 2 MiB at most;
- * - each byte of a chunk twice: as a signal, and as the input of its flush. This holds while draining, too.
+ * - each byte of a chunk up to twice: as a signal, and as the input of its flush if the batch is small. This holds while
+ *   draining, too.
  *
  * So all senders together stay below 20 MiB and 10,000 signals, including what they send between two reads of the
  * history. Above the high mark there is a margin, and each member has a share of it: one half to send before it reads

@@ -3,7 +3,8 @@ import { isNotFound } from './errors.js';
 import type { CoverageState } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN } from '../protocol/flush.js';
-import type { Buffered } from '../workflows/batchPlanning.js';
+import { joinBodies } from '../protocol/chunkBodies.js';
+import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
 import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
@@ -192,6 +193,28 @@ export class RunHistories {
       unflushed.push(...(await this.leftover(workflowId, leftBy, chunksDone, chunks)));
     }
     return { coverage, unflushed: [...unflushed, ...run.unflushed] };
+  }
+
+  /**
+   * The bodies of the batch that a run is flushing, one after the other. For batches that are stored once.
+   *
+   * @throws Error if it is flushing another batch
+   */
+  async flushing(workflowId: string, runId: string, batch: string): Promise<Uint8Array> {
+    const { flushing } = (await this.#closedRun(workflowId, runId)).run;
+    if (flushing.length === 0 || batchId(workflowId, flushing) !== batch)
+      throw new Error(`run ${runId} of ${workflowId} is not flushing batch ${batch}, by its history`);
+    return joinBodies(flushing);
+  }
+
+  /** {@link events} with the bodies of all batches, also of those that are stored once. */
+  async *eventsWithBodies(workflowId: string, runId: string): AsyncIterable<BatcherEvent> {
+    const run = new ClosedRun({ workflowId, runId });
+    for await (const event of this.events(workflowId, runId)) {
+      run.apply(event);
+      const lacksBodies = event.type === 'insertScheduled' && event.bytes === undefined;
+      yield lacksBodies ? { ...event, bytes: joinBodies(run.flushing) } : event;
+    }
   }
 
   /** The events of a run's history that matter to us, in order. For an open run: those that exist now. */

@@ -3,7 +3,8 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { AcceptedChunk } from '../protocol/batcher.js';
 import { chunkBytes, type BufferedChunk } from '../protocol/chunk.js';
 import type { ChunkWithBody } from '../protocol/chunkBodies.js';
-import { BATCH_FORMAT, type BatchSpec } from '../protocol/flush.js';
+import { BATCH_FORMATS, STORED_ONCE_BYTES_MIN, type BatchFormat, type BatchSpec } from '../protocol/flush.js';
+import { isRequestSource } from '../protocol/request.js';
 import type { BatchLimits } from '../protocol/settings.js';
 import { encodedLimit } from './limits.js';
 
@@ -60,11 +61,11 @@ export function encodedBytesOf({ chunk: { segments, keep }, body }: Buffered): n
 /** Makes a batch of chunks. Their bodies travel beside it, see `chunkBodies.ts`. */
 export function batchSpec(
   taken: readonly Buffered[],
-  batch: Pick<BatchSpec, 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination'>,
+  batch: Pick<BatchSpec, 'format' | 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination'>,
 ): BatchSpec {
-  const { pipeline, batcher, number, reason, runs, destination } = batch;
+  const { format, pipeline, batcher, number, reason, runs, destination } = batch;
   return {
-    format: BATCH_FORMAT,
+    format,
     pipeline,
     batcher,
     number,
@@ -76,6 +77,20 @@ export function batchSpec(
       return { segments, keep, records, bytes, bodyBytes };
     }),
   };
+}
+
+/**
+ * How a batch of these chunks is stored. The bytes of a row from a workflow are made here, with the time of the workflow
+ * task, which is in no signal. So a batch with such a row has its bodies with it.
+ */
+export function formatOf(taken: readonly Buffered[], { storesOnce }: BatchLimits): BatchFormat {
+  const bytes = taken.reduce((sum, { body }) => sum + body.length, 0);
+  const isOnce = storesOnce === true && bytes >= STORED_ONCE_BYTES_MIN && !taken.some(isOfWorkflow);
+  return isOnce ? BATCH_FORMATS.storedOnce : BATCH_FORMATS.withBodies;
+}
+
+function isOfWorkflow({ chunk: { segments } }: Buffered): boolean {
+  return segments.some(isRequestSource);
 }
 
 /**

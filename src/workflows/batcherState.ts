@@ -16,7 +16,7 @@ import type { BegunBatch, InheritedBatch, FlushOutcome, Leftover } from '../prot
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import type { RowRequest, Unconfirmed } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { batchSpec, firstBatchSize, planBatches, type Buffered } from './batchPlanning.js';
+import { batchSpec, firstBatchSize, formatOf, planBatches, type Buffered } from './batchPlanning.js';
 import { newParts, type BatcherParts } from './batcherParts.js';
 import { restore, toCarried, toInheritance, withoutBuffer } from './carriedState.js';
 import { isHolding, type HistoryView } from './continuation.js';
@@ -177,7 +177,8 @@ export class BatcherState {
     const { runs } = buffer;
     const taken = this.takeChunks(decideBy(follows, 'payloadLimit', size, sizeBefore), reason, nowMs);
     const batcher = { pipeline, batcher: this.#workflowId, destination };
-    const spec = batchSpec(taken, { ...batcher, number: counters.batches, reason, runs });
+    const format = formatOf(taken, batch);
+    const spec = batchSpec(taken, { ...batcher, format, number: counters.batches, reason, runs });
     return { spec, bodies: joinBodies(taken) };
   }
 

@@ -95,8 +95,12 @@ export class ClosedRun {
    * first.
    */
   get unflushed(): readonly Buffered[] {
-    const current = this.#current?.type === 'own' ? this.#current.chunks : [];
-    return [...current, ...this.#startedState.buffered];
+    return [...this.flushing, ...this.#startedState.buffered];
+  }
+
+  /** The chunks of the batch that the run itself is flushing. Empty if there is none. */
+  get flushing(): readonly Buffered[] {
+    return this.#current?.type === 'own' ? this.#current.chunks : [];
   }
 
   /** What an heir takes over. */

@@ -1,5 +1,6 @@
 import { condition, log, workflowInfo } from '@temporalio/workflow';
 import {
+  BATCH_FORMATS,
   openEnvelope,
   repeatedBatch,
   type FlushReason,
@@ -14,14 +15,18 @@ import type { BatcherState } from './batcherState.js';
 import { follows } from './follows.js';
 import { signalsWithin } from './foreignSignals.js';
 import { encodedLimit } from './limits.js';
+import { handOver } from './reporting.js';
 
 /** Flushes the buffer: inserts a batch, then publishes the rejections. */
 export async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
   const { spec, bodies } = state.takeBatch(reason, Date.now(), follows);
+  const isStoredOnce = spec.format === BATCH_FORMATS.storedOnce;
+  if (isStoredOnce) handOver(spec, bodies);
+  const input = isStoredOnce ? [] : ([bodies] as const);
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
     await untilInserted(state, (again, parking) =>
       atInstallation(state, ({ activities, named, moved }) =>
-        activities.insertBatch({ ...(again || moved ? repeatedBatch(spec, parking) : spec), ...named }, bodies),
+        activities.insertBatch({ ...(again || moved ? repeatedBatch(spec, parking) : spec), ...named }, ...input),
       ),
     ),
   );

@@ -1,5 +1,6 @@
 import { log, proxySinks } from '@temporalio/workflow';
 import type { BatcherInput } from '../protocol/batcher.js';
+import type { BatchSpec } from '../protocol/flush.js';
 import type { BatcherState } from './batcherState.js';
 import type { BatcherSinks } from './sinks.js';
 
@@ -22,6 +23,11 @@ export function createReporter(state: BatcherState): () => void {
 export function reportBeginning({ settings, carried, heirOf }: BatcherInput): void {
   const otherwise = carried === undefined ? 'first' : 'continued';
   sinks.batcher.began(settings.pipeline, heirOf === undefined ? otherwise : 'heir');
+}
+
+/** Hands a batch that is stored once to the worker, which probably inserts it. */
+export function handOver({ id }: BatchSpec, bodies: Uint8Array): void {
+  sinks.batcher.taken(id, bodies);
 }
 
 /** Tells the worker, and the log, whether the run has stopped continuing as new. */

@@ -9,7 +9,7 @@ import type { RunHistories } from '../../src/temporal/runHistories.js';
 import type { OutgoingMessage } from '../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../src/kafka/publisher.js';
 import { encodeChunk } from '../../src/codecs/chunkCodec.js';
-import { BATCH_FORMAT, openEnvelope, type BatchSpec, type InsertOutcome } from '../../src/protocol/flush.js';
+import { BATCH_FORMATS, openEnvelope, type BatchSpec, type InsertOutcome } from '../../src/protocol/flush.js';
 import type { KafkaRecord, RecordHeader } from '../../src/protocol/record.js';
 import type { Mapping } from '../../src/protocol/settings.js';
 import { StateLog } from '../../src/telemetry/logging.js';
@@ -164,7 +164,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
   const { meta, body } = encodeChunk([{ ...source, records }]);
   const reply = { topic: REPLY, copyHeaders: ['trace', '__proto__'], allowTopics: [OTHER_REPLY] };
   const spec: BatchSpec = {
-    ...{ format: BATCH_FORMAT, pipeline, batcher: 'b', number: 1, id: 'id', reason: 'delay', runs: ['r'] },
+    ...{ format: BATCH_FORMATS.withBodies, pipeline, batcher: 'b', number: 1, id: 'id', reason: 'delay', runs: ['r'] },
     destination: { ...destination, columns: mapped, mapping: how, reply },
     chunks: [{ ...meta, keep: [null], bodyBytes: body.length }],
   };

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Daemon } from '../support/daemon.js';
@@ -90,6 +91,30 @@ describe('SIGKILL under load: nothing is lost or doubled', () => {
       await sleep(2_000);
     }
     await load.stop();
+    await expectExactlyOnce(fixture);
+  });
+});
+
+describe('SIGKILL while a batch is held that is stored once', () => {
+  const isStoredOnce = async (): Promise<boolean> => {
+    const { events } = await fixture.batcher(0).fetchHistory();
+    const inputs = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+      scheduled?.activityType?.name === 'insertBatch' ? (scheduled.input?.payloads?.length ?? []) : [],
+    );
+    return inputs.length > 0 && inputs.every((payloads) => payloads === 1);
+  };
+
+  it('the next process finds it in the history; nothing is lost or doubled', async () => {
+    await create({ pipeline: { batchers: 1 } });
+    const first = await startDaemon();
+    await fixture.query(`RENAME TABLE ${fixture.table} TO ${fixture.table}_away`);
+    await fixture.produce(400, (id) => ({
+      value: JSON.stringify({ id, text: randomBytes(1_500).toString('base64') }),
+    }));
+    await eventually(async () => expect(await isStoredOnce()).toBe(true));
+    await first.kill();
+    await fixture.query(`RENAME TABLE ${fixture.table}_away TO ${fixture.table}`);
+    await startDaemon();
     await expectExactlyOnce(fixture);
   });
 });

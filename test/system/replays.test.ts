@@ -46,12 +46,18 @@ function starved(onReplay: () => void): InjectedSinks<BatcherSinks> {
       began: { fn: onReplay, callDuringReplay: true },
       reported: { fn: step, callDuringReplay: true },
       holding: { fn: () => undefined },
+      taken: { fn: () => undefined },
     },
   };
 }
 
 const NO_SINKS: InjectedSinks<BatcherSinks> = {
-  batcher: { began: { fn: () => undefined }, reported: { fn: () => undefined }, holding: { fn: () => undefined } },
+  batcher: {
+    began: { fn: () => undefined },
+    reported: { fn: () => undefined },
+    holding: { fn: () => undefined },
+    taken: { fn: () => undefined },
+  },
 };
 
 it('a starved worker that takes over batchers with long histories is done with their replays in time, and goes on', async () => {

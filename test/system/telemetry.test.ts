@@ -36,6 +36,7 @@ const otherSinks: InjectedSinks<BatcherSinks> = {
     began: { fn: () => undefined },
     reported: { fn: () => undefined },
     holding: { fn: () => undefined },
+    taken: { fn: () => undefined },
   },
 };
 

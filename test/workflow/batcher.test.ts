@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ApplicationFailure } from '@temporalio/common';
@@ -10,7 +11,13 @@ import { BATCHER, type BatcherInput, type BatcherStatus } from '../../src/protoc
 import { encodeChunk } from '../../src/codecs/chunkCodec.js';
 import { decodeRequest } from '../../src/codecs/requestCodec.js';
 import { REQUEST_FORMAT } from '../../src/protocol/request.js';
-import { sealEnvelope, UNKNOWN_RUN, type BatchSpec, type RejectionSpec } from '../../src/protocol/flush.js';
+import {
+  BATCH_FORMATS,
+  sealEnvelope,
+  UNKNOWN_RUN,
+  type BatchSpec,
+  type RejectionSpec,
+} from '../../src/protocol/flush.js';
 import { type FlushActivities } from '../../src/protocol/flushActivities.js';
 import type { BatchLimits } from '../../src/protocol/settings.js';
 import type { BatcherReport, BatcherSinks } from '../../src/workflows/sinks.js';
@@ -55,6 +62,7 @@ beforeEach(() => {
   beginnings = [];
   reports = [];
   foreignSignals = [];
+  handedOver.clear();
   readInheritance = () => Promise.reject(new Error('no run was closed'));
   insertInherited = () => Promise.reject(new Error('no run was closed'));
   insertBatch = (spec) => {
@@ -80,11 +88,15 @@ async function onServerOfItsOwn(run: () => Promise<void>): Promise<void> {
   }
 }
 
+/** What workers were handed, by the batch's id. */
+const handedOver = new Map<string, Uint8Array>();
+
 const sinks: InjectedSinks<BatcherSinks> = {
   batcher: {
     began: { fn: (_info, _pipeline, how) => void beginnings.push(how) },
     reported: { fn: (_info, _pipeline, report) => void reports.push(report) },
     holding: { fn: () => undefined },
+    taken: { fn: (_info, batchId, bodies) => void handedOver.set(batchId, bodies) },
   },
 };
 
@@ -147,6 +159,57 @@ const status = (handle: WorkflowHandle) =>
     ),
   );
 const untilBatches = (count: number) => eventually(() => expect(batches).toHaveLength(count), 20_000);
+
+/** Sends one record whose value has this many bytes and does not compress. */
+async function sendLarge(handle: WorkflowHandle, offset: number, bytes: number): Promise<Uint8Array> {
+  const records = [{ ...record(offset), value: randomBytes(bytes) }];
+  const { meta, body } = encodeChunk([
+    { topic: 'orders', partition: 0, epoch: 'e1', from: offset - 1, to: offset, records },
+  ]);
+  await handle.signal(BATCHER.signals.records, meta, body);
+  return body;
+}
+
+describe('stores a batch', () => {
+  it.each([
+    { what: 'once, if it is large: the worker is handed it', storesOnce: true, bytes: 300_000, once: true },
+    {
+      what: 'a second time, as the input of its insert, if it is small',
+      storesOnce: true,
+      bytes: 200_000,
+      once: false,
+    },
+    { what: 'a second time if its settings are for version 0.1.0', storesOnce: false, bytes: 300_000, once: false },
+  ])('$what', ({ storesOnce, bytes, once }) =>
+    withBatcher({ maxRecords: 1, ...(storesOnce ? { storesOnce } : {}) }, async (handle) => {
+      const inputs: [format: string, bodies: Uint8Array | undefined][] = [];
+      insertBatch = (spec, bodies) => {
+        inputs.push([spec.format, bodies]);
+        batches.push(spec);
+        return Promise.resolve(done(recordsOf(spec)));
+      };
+      const body = await sendLarge(handle, 0, bytes);
+      await untilBatches(1);
+      const format = once ? BATCH_FORMATS.storedOnce : BATCH_FORMATS.withBodies;
+      expect(inputs).toEqual([[format, once ? undefined : Uint8Array.from(body)]]);
+      expect(handedOver.get(batches[0]!.id)).toEqual(once ? Uint8Array.from(body) : undefined);
+    }),
+  );
+
+  it('once, also if its insert is scheduled again', () =>
+    withBatcher({ maxRecords: 1, storesOnce: true }, async (handle) => {
+      const formats: string[] = [];
+      insertBatch = (spec) => {
+        formats.push(spec.format);
+        batches.push(spec);
+        if (formats.length === 1) throw ApplicationFailure.nonRetryable('the first is lost');
+        return Promise.resolve(done(recordsOf(spec)));
+      };
+      await sendLarge(handle, 0, 300_000);
+      await untilBatches(2);
+      expect(formats).toEqual([BATCH_FORMATS.storedOnce, BATCH_FORMATS.storedOnce]);
+    }));
+});
 
 describe('flushes', () => {
   it('by records, with all that had arrived', () =>
@@ -457,7 +520,7 @@ it('a workflow’s row that fits into a signal, but into no batch, is flushed as
   withBatcher({ payloadBytesMax: 100_000 }, async (handle) => {
     const flushed: Uint8Array[] = [];
     insertBatch = (spec, bodies) => {
-      flushed.push(bodies);
+      flushed.push(bodies!);
       return Promise.resolve(done(recordsOf(spec)));
     };
     const request = { format: REQUEST_FORMAT, id: 'a', requester: 'w', value: 'x'.repeat(90_000) };

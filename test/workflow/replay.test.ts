@@ -15,7 +15,12 @@ const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.me
 const files = readdirSync(HISTORIES, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'));
 
 const SINKS = {
-  batcher: { began: { fn: () => undefined }, reported: { fn: () => undefined }, holding: { fn: () => undefined } },
+  batcher: {
+    began: { fn: () => undefined },
+    reported: { fn: () => undefined },
+    holding: { fn: () => undefined },
+    taken: { fn: () => undefined },
+  },
 };
 
 const stored = (file: string) => historyFromJson(JSON.parse(readFileSync(`${HISTORIES}${file}`, 'utf8')));

@@ -125,6 +125,7 @@ class Bridge {
             began: { fn: () => undefined },
             reported: { fn: () => undefined },
             holding: { fn: () => undefined },
+            taken: { fn: () => undefined },
           },
         },
       }),

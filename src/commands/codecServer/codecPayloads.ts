@@ -4,7 +4,7 @@ import { decodeBufferedChunks } from '../../codecs/bufferedChunks.js';
 import { CHUNK_FORMAT, type ChunkMeta } from '../../protocol/chunk.js';
 import type { PackedChunks } from '../../protocol/chunkBodies.js';
 import { decodeBody, decodeChunk, type DecodedSegment } from '../../codecs/chunkCodec.js';
-import { BATCH_FORMAT, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
+import { BATCH_FORMATS, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
 import type { Rejection } from '../../protocol/ack.js';
 import { NO_TIMESTAMP, timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import { decodeRejected } from '../../codecs/rejectionCodec.js';
@@ -69,7 +69,10 @@ function contentOf(bytes: Uint8Array, before: unknown): Content | null {
   const format = (before as { readonly format?: unknown } | null | undefined)?.format;
   return firstOf([
     () => (format === CHUNK_FORMAT ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes)) : null),
-    () => (format === BATCH_FORMAT ? chunksContent({ chunks: (before as BatchSpec).chunks, bodies: bytes }) : null),
+    () =>
+      format === BATCH_FORMATS.withBodies
+        ? chunksContent({ chunks: (before as BatchSpec).chunks, bodies: bytes })
+        : null,
     () =>
       format === BATCHER_FORMAT
         ? chunksContent({ chunks: (before as BatcherInput).carried?.chunks ?? [], bodies: bytes })

@@ -47,14 +47,14 @@ export function holdsRecord({ segments, keep }: BufferedChunk, { topic, partitio
  * again.
  */
 export async function batchesOfRecord(
-  histories: Pick<RunHistories, 'events' | 'leftover'>,
+  histories: Pick<RunHistories, 'eventsWithBodies' | 'leftover'>,
   { workflowId, runId }: { readonly workflowId: string; readonly runId: string },
   place: RecordPlace,
 ): Promise<BatchOfRecord[]> {
   const found: BatchOfRecord[] = [];
   // Only one flush runs at a time. So a completed insert is the one that was scheduled last.
   let current: Scheduled | null = null;
-  for await (const event of histories.events(workflowId, runId)) {
+  for await (const event of histories.eventsWithBodies(workflowId, runId)) {
     if (event.type === 'insertScheduled') {
       const { number, id, reason, destination, chunks } = event.spec;
       const scheduled = { number, id, reason, destination, atMs: event.atMs };

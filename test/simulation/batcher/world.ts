@@ -1,6 +1,6 @@
 import { RunHistories } from '../../../src/temporal/runHistories.js';
 import { BATCHER_FORMAT, type BatcherInput, type ControlAction, BATCHER } from '../../../src/protocol/batcher.js';
-import { sealEnvelope } from '../../../src/protocol/flush.js';
+import { sealEnvelope, type BatchSpec } from '../../../src/protocol/flush.js';
 import {
   CONFIRMATION_FORMAT,
   isRequestSource,
@@ -401,6 +401,7 @@ export class World {
         if (spec.chunks.some(({ keep }) => keep.some((ranges) => ranges !== null && ranges.length > 0)))
           this.#met('a chunk that is new in part');
         this.#checkSize(spec.chunks, JSON.stringify(spec).length + bodies.length);
+        await this.#checkHistory(run, spec, bodies);
         let at = 0;
         const records = spec.chunks.flatMap((chunk) =>
           this.#decode(chunk, bodies.subarray(at, (at += chunk.bodyBytes))),
@@ -442,6 +443,13 @@ export class World {
         return [];
       }
     }
+  }
+
+  /** A worker that has not kept a batch which is stored once has to find the same bytes in the history. */
+  async #checkHistory({ runId }: BatcherRun, { batcher, id, chunks }: BatchSpec, bodies: Uint8Array): Promise<void> {
+    if (chunks.some(({ segments }) => segments.some(isRequestSource))) return;
+    const found = await this.#reader.flushing(batcher, runId, id);
+    if (!Buffer.from(found).equals(bodies)) throw new Error(`batch ${id} has other bytes in the history`);
   }
 
   #insert(

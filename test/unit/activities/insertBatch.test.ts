@@ -17,7 +17,7 @@ import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../../src/kafka/publisher.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import {
-  BATCH_FORMAT,
+  BATCH_FORMATS,
   openEnvelope,
   type BatchSpec,
   type InsertOutcome,
@@ -140,7 +140,7 @@ function batch(
     runs: ['r'],
     ...(parking === undefined ? {} : { parking }),
   } as const;
-  return [{ ...spec, format: BATCH_FORMAT }, body];
+  return [{ ...spec, format: BATCH_FORMATS.withBodies }, body];
 }
 
 /** @param ageMs all of it ClickHouse has answered with errors; that and what was noted is what Temporal keeps for an attempt */

@@ -69,7 +69,13 @@ log: { level: info, format: auto }
     maxRecords: 50_000,
     maxBytes: 8 * 1024 * 1024,
     maxDelayMs: 1_000,
+    storesOnce: true,
   });
+});
+
+it('lets batches be stored as version 0.1.0 needs them, where records do not wait in lanes', () => {
+  const { settings } = parse(`pipelines: { p: { topics: [a], table: t, signal: { linger: 0ms } } }`).pipelines[0]!;
+  expect(settings.batch).not.toHaveProperty('storesOnce');
 });
 
 const brokersOf = (...brokers: string[]) => parse(`${MINIMAL}\nkafka: ${JSON.stringify({ brokers })}`).kafka.brokers;

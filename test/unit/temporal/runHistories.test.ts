@@ -4,6 +4,8 @@ import type { BatcherEvent } from '../../../src/temporal/historyEvents.js';
 import { HistoryGoneError, RunHistories } from '../../../src/temporal/runHistories.js';
 import { Histories as StoredHistories } from '../../simulation/batcher/histories.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
+import type { BatchSpec } from '../../../src/protocol/flush.js';
+import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';
 
@@ -54,6 +56,49 @@ it('keeps what one run has left, and not for long', async () => {
   vi.advanceTimersByTime(60_000);
   await histories.offsets('r1', 1, 1);
   expect(histories.read).toEqual(['r1', 'r2', 'r1', 'r1']);
+});
+
+describe('a batch that is stored once', () => {
+  const WORKFLOW_ID = 'ktb:orders:8-key:0';
+
+  /** A run that has accepted two chunks, and puts both into a batch. */
+  function flushingRun(): { histories: RunHistories; spec: BatchSpec; bodies: Uint8Array } {
+    const state = new BatcherState({ workflowId: WORKFLOW_ID, runId: 'r1' }, input(), new Uint8Array(0));
+    const signals = [0, 1].map((to) => {
+      const segment = { topic: 'orders', partition: 0, epoch: 'e1', from: to - 1, to, records: [record(to)] };
+      const { meta, body } = encodeChunk([segment]);
+      state.accept(meta, body, 0);
+      return { type: 'signaled', name: 'records', args: [meta, body], atMs: 0 } as const;
+    });
+    const { spec, bodies } = state.takeBatch('delay', 0);
+    const histories = new (class extends RunHistories {
+      override async *events(): AsyncIterable<BatcherEvent> {
+        yield { type: 'started', input: input(), bodies: new Uint8Array(0) };
+        yield* signals;
+        yield await Promise.resolve({ type: 'insertScheduled' as const, spec, atMs: 0 });
+      }
+    })({} as unknown as Client, 'default');
+    return { histories, spec, bodies };
+  }
+
+  it('is found in the history of the run that flushes it', async () => {
+    const { histories, spec, bodies } = flushingRun();
+    expect(await histories.flushing(WORKFLOW_ID, 'r1', spec.id)).toEqual(bodies);
+  });
+
+  it('is not taken for another one', async () => {
+    await expect(flushingRun().histories.flushing(WORKFLOW_ID, 'r1', 'other')).rejects.toThrow(
+      `run r1 of ${WORKFLOW_ID} is not flushing batch other, by its history`,
+    );
+  });
+
+  it('is given its bodies among the events', async () => {
+    const { histories, bodies } = flushingRun();
+    const found: unknown[] = [];
+    for await (const event of histories.eventsWithBodies(WORKFLOW_ID, 'r1'))
+      if (event.type === 'insertScheduled') found.push(event.bytes);
+    expect(found).toEqual([bodies]);
+  });
 });
 
 describe('runs as Temporal has them', () => {

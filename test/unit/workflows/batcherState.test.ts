@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
 import { decodeRequest } from '../../../src/codecs/requestCodec.js';
+import { BATCH_FORMATS, STORED_ONCE_BYTES_MIN } from '../../../src/protocol/flush.js';
 import { PAYLOAD_BYTES_MAX } from '../../../src/protocol/payloadLimit.js';
 import {
   CONFIRMATION_FORMAT,
@@ -124,6 +125,17 @@ it('accepts the same offsets again under another epoch: a deliberate rewind is i
   state.accept(chunk({ from: -1, to: 9 }), BODY, 0);
   state.accept(chunk({ epoch: 'e2', from: -1, to: 9 }), BODY, 0);
   expect(state.takeBatch('delay', 0).spec.chunks).toHaveLength(2);
+});
+
+it('stores a large batch once, but not one with a row of a workflow, whose bytes are in no signal', () => {
+  const formatOf = (...rows: RowRequest[]) => {
+    const state = fresh({ storesOnce: true });
+    state.accept(chunk({ from: -1, to: 9 }), new Uint8Array(STORED_ONCE_BYTES_MIN), 0);
+    for (const row of rows) state.submit(row, 0);
+    return state.takeBatch('delay', 0).spec.format;
+  };
+  expect(formatOf()).toBe(BATCH_FORMATS.storedOnce);
+  expect(formatOf(REQUEST)).toBe(BATCH_FORMATS.withBodies);
 });
 
 it('gives the same batch the same id, and another range another', () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { decodePayloads, type WirePayload } from '../../../../src/commands/codecServer/codecPayloads.js';
-import { BATCH_FORMAT, sealEnvelope } from '../../../../src/protocol/flush.js';
+import { BATCH_FORMATS, sealEnvelope } from '../../../../src/protocol/flush.js';
 import { BATCHER_FORMAT } from '../../../../src/protocol/batcher.js';
 import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
@@ -71,7 +71,7 @@ it('shows the chunks of a batch and of a carried buffer, without what was cut ou
     (JSON.parse(decoded(json(before), bodies)) as { records: { offset: number }[] }).records.map(
       ({ offset }) => offset,
     );
-  expect(offsets({ format: BATCH_FORMAT, chunks })).toEqual([0, 1, 3]);
+  expect(offsets({ format: BATCH_FORMATS.withBodies, chunks })).toEqual([0, 1, 3]);
   expect(offsets({ format: BATCHER_FORMAT, carried: { chunks } })).toEqual([0, 1, 3]);
 });
 
@@ -93,7 +93,7 @@ it('shows the requests of a batch beside the records of Kafka', () => {
   };
   const kafka = chunk(-1, [record(0), record(1)]);
   const text = decoded(
-    json({ format: BATCH_FORMAT, chunks: [submitted, buffered(kafka)] }),
+    json({ format: BATCH_FORMATS.withBodies, chunks: [submitted, buffered(kafka)] }),
     binary(Buffer.concat([body, kafka.body])),
   );
   expect(text).toContain('"value":{"id":12345678901234567890}');

@@ -4,7 +4,7 @@ import { identityToken } from '../../../../src/clickhouse/batchRows.js';
 import type { BatcherEvent } from '../../../../src/temporal/historyEvents.js';
 import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { BufferedChunk } from '../../../../src/protocol/chunk.js';
-import { BATCH_FORMAT, type BatchSpec } from '../../../../src/protocol/flush.js';
+import { BATCH_FORMATS, type BatchSpec } from '../../../../src/protocol/flush.js';
 import { encodeRejected, type RejectedRecord } from '../../../../src/codecs/rejectionCodec.js';
 import { batchId, type Buffered } from '../../../../src/workflows/batchPlanning.js';
 import { DEFAULT_MAPPING, NO_BATCH } from '../../../support/chunks.js';
@@ -22,7 +22,7 @@ function chunk(from: number, offsets: readonly number[]): { chunk: BufferedChunk
 
 function scheduled(number: number, { chunk: of, body }: ReturnType<typeof chunk>): BatcherEvent {
   const spec: BatchSpec = {
-    format: BATCH_FORMAT,
+    format: BATCH_FORMATS.withBodies,
     pipeline: 'orders',
     batcher: 'b',
     number,
@@ -45,7 +45,7 @@ const completed = (inserted: number, rejected: readonly RejectedRecord[] = []): 
 
 function find(events: readonly BatcherEvent[], offset: number, left: readonly Buffered[] = []) {
   const histories = {
-    events: async function* () {
+    eventsWithBodies: async function* () {
       yield* await Promise.resolve(events);
     },
     leftover: (_workflowId: string, _runId: string, from: number, count: number) =>
