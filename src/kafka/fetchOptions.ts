@@ -12,8 +12,8 @@ export const FETCH_OPTIONS = {
    */
   maxBytesPerPartition: 256 * 1024,
   /**
-   * Bytes of one fetch over all partitions. Brokers fill it in the requested order, so it needs room for many
-   * partitions.
+   * Bytes of one fetch over all partitions of a broker. They stay in memory until all of them are decoded. kafkajs asks
+   * for the partitions in another order each time, so each of them gets its turn.
    */
-  maxBytes: 16 * 1024 * 1024,
+  maxBytes: 4 * 1024 * 1024,
 } as const;
