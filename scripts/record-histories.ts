@@ -9,7 +9,6 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { startStack } from '../stack/index.js';
 import { RunHistories } from '../src/temporal/runHistories.js';
 import { BATCHER, type BatcherInput, type BatcherStatus } from '../src/protocol/batcher.js';
-import { encodeChunk } from '../src/codecs/chunkCodec.js';
 import type { BufferedChunk } from '../src/protocol/chunk.js';
 import { sealEnvelope } from '../src/protocol/flush.js';
 import { type FlushActivities } from '../src/protocol/flushActivities.js';
@@ -23,7 +22,7 @@ import {
 } from '../src/protocol/request.js';
 import { batchId } from '../src/workflows/batchPlanning.js';
 import { VERSION } from '../src/lib/version.js';
-import { input } from '../test/support/chunks.js';
+import { chunkOf, input } from '../test/support/chunks.js';
 import { eventually } from '../test/support/eventually.js';
 import { historyToJson } from '../test/support/historyJson.js';
 import { record } from '../test/support/records.js';
@@ -193,7 +192,7 @@ async function start(workflowId: string, more: Partial<BatcherInput> = {}): Prom
 
 async function send(batcher: WorkflowHandle, from: number, to: number, waitedMs = 0): Promise<void> {
   const records = Array.from({ length: to - from }, (_, index) => record(from + 1 + index));
-  const { meta, body } = encodeChunk([{ topic: 'orders', partition: 0, epoch: 'e1', from, to, records }]);
+  const { meta, body } = chunkOf({ topic: 'orders', partition: 0, epoch: 'e1', from, to, records });
   await batcher.signal(BATCHER.signals.records, waitedMs > 0 ? { ...meta, waitedMs } : meta, body);
 }
 

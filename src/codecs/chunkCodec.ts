@@ -10,14 +10,16 @@ import {
   type Segment,
 } from '../protocol/chunk.js';
 import { encodeColumns, type SegmentColumns } from './columns.js';
+import type { RecordColumns } from './recordColumns.js';
 import { decodeColumns } from './decodeColumns.js';
-import { recordBytes, type KafkaRecord, type RecordSource } from '../protocol/record.js';
+import type { KafkaRecord, RecordSource } from '../protocol/record.js';
 
 /** Records of one partition on their way into a chunk. */
 export interface SegmentRecords extends RecordSource {
   readonly from: number;
   readonly to: number;
-  readonly records: readonly KafkaRecord[];
+  /** In order. */
+  readonly columns: readonly RecordColumns[];
   /** See `Segment.fill`. */
   readonly fill?: boolean;
 }
@@ -46,29 +48,33 @@ const packr = new Packr({ useRecords: false });
  */
 export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   const metas: Segment[] = [];
-  const columns: SegmentColumns[] = [];
+  const packed: SegmentColumns[] = [];
   let totalRecords = 0;
   let totalBytes = 0;
-  for (const { topic, partition, epoch, from, to, records, fill = false } of segments) {
+  for (const { topic, partition, epoch, from, to, columns, fill = false } of segments) {
+    let records = 0;
     let bytes = 0;
-    for (const record of records) bytes += recordBytes(record);
-    const last = records.at(-1);
+    for (const part of columns) {
+      records += part.length;
+      bytes += part.bytes;
+    }
+    const last = columns.at(-1)?.last;
     metas.push({
       topic,
       partition,
       epoch,
       from,
       to,
-      records: records.length,
+      records,
       bytes,
       ...(last === undefined ? {} : { mark: markOf(last) }),
       ...(fill ? { fill } : {}),
     });
-    columns.push(encodeColumns(records));
-    totalRecords += records.length;
+    packed.push(encodeColumns(columns));
+    totalRecords += records;
     totalBytes += bytes;
   }
-  const body = compress(packr.pack(columns));
+  const body = compress(packr.pack(packed));
   const meta = {
     format: CHUNK_FORMAT,
     crc32: crc32.buf(body),

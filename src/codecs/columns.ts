@@ -1,5 +1,6 @@
-import { NULL_LENGTH } from '../protocol/packedRecord.js';
-import { NO_TIMESTAMP, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
+import type { KafkaRecord } from '../protocol/record.js';
+import { isEncodable, UnencodableRecordError } from './encodable.js';
+import { RecordColumns } from './recordColumns.js';
 
 /**
  * Records are stored in columns, not in rows: all offsets together, all values together. With 200-byte JSON records,
@@ -26,86 +27,65 @@ export type SegmentColumns = [
  */
 const DELTA_TIMESTAMP_MAX = 2 ** 52;
 
-/** A record that could not be read again after packing. It has to be set aside. A retry does not help. */
-export class UnencodableRecordError extends Error {
-  override readonly name = 'UnencodableRecordError';
+/** {@link encodeColumns} of records that are not in columns yet. */
+export function encodeRecords(records: readonly KafkaRecord[]): SegmentColumns {
+  return encodeColumns([RecordColumns.of(records)]);
 }
 
 /**
- * Turns records into columns, in order. `decodeColumns` (decodeColumns.ts) can read everything that this function returns. This
- * matters: a batcher that accepted something unreadable could never flush it.
+ * Packs the records of a segment, in order. `decodeColumns` (decodeColumns.ts) can read everything that this function
+ * returns. This matters: a batcher that accepted something unreadable could never flush it.
  *
  * @throws UnencodableRecordError
  */
-export function encodeColumns(records: readonly KafkaRecord[]): SegmentColumns {
+export function encodeColumns(parts: readonly RecordColumns[]): SegmentColumns {
   const offsetDeltas: number[] = [];
   const timestampDeltas: (number | bigint)[] = [];
   const keyLengths: number[] = [];
-  const keys: Buffer[] = [];
   const valueLengths: number[] = [];
-  const values: Buffer[] = [];
   const headers: SegmentColumns[6] = [];
   const stubs: SegmentColumns[7] = [];
   let offset = 0;
   let timestampMs = 0;
-  records.forEach((record, index) => {
-    mustBeEncodable(record);
-    offsetDeltas.push(record.offset - offset);
-    offset = record.offset;
-    if (Math.abs(record.timestampMs) > DELTA_TIMESTAMP_MAX) {
-      timestampDeltas.push(BigInt(record.timestampMs));
-    } else {
-      timestampDeltas.push(record.timestampMs - timestampMs);
-      timestampMs = record.timestampMs;
+  let before = 0;
+  for (const part of parts) {
+    for (const [index, record] of part.exceptions) {
+      mustBeEncodable(record);
+      if (record.tooLargeBytes !== undefined) stubs.push([before + index, record.tooLargeBytes]);
     }
-    appendBytes(record.key, keyLengths, keys);
-    appendBytes(record.value, valueLengths, values);
-    if (record.headers.length > 0) headers.push([index, ...record.headers.flat()]);
-    if (record.tooLargeBytes !== undefined) stubs.push([index, record.tooLargeBytes]);
-  });
+    part.headers?.forEach((list, index) => {
+      if (list.length > 0) headers.push([before + index, ...list.flat()]);
+    });
+    for (let index = 0; index < part.length; index++) {
+      const ownOffset = part.offsets[index] as number;
+      offsetDeltas.push(ownOffset - offset);
+      offset = ownOffset;
+      const ownTimestampMs = part.timestampsMs[index] as number;
+      if (Math.abs(ownTimestampMs) > DELTA_TIMESTAMP_MAX) timestampDeltas.push(BigInt(ownTimestampMs));
+      else {
+        timestampDeltas.push(ownTimestampMs - timestampMs);
+        timestampMs = ownTimestampMs;
+      }
+      keyLengths.push(part.keyLengths[index] as number);
+      valueLengths.push(part.valueLengths[index] as number);
+    }
+    before += part.length;
+  }
   return [
     offsetDeltas,
     timestampDeltas,
     keyLengths,
-    Buffer.concat(keys),
+    joined(parts.map(({ keys }) => keys)),
     valueLengths,
-    Buffer.concat(values),
+    joined(parts.map(({ values }) => values)),
     headers,
     stubs,
   ];
 }
 
-/**
- * The part of a record that can be packed: the record itself, or a copy without the timestamp, key, value and headers
- * that cannot be packed. An invalid offset is kept.
- */
-export function encodablePart(record: KafkaRecord): KafkaRecord {
-  if (isEncodable(record)) return record;
-  const { timestampMs, key, value, headers } = record;
-  return {
-    ...record,
-    timestampMs: Number.isInteger(timestampMs) ? timestampMs : NO_TIMESTAMP,
-    key: isBytesOrNull(key) ? key : null,
-    value: isBytesOrNull(value) ? value : null,
-    headers: headers.filter(isEncodableHeader),
-  };
-}
-
-/**
- * The types promise all of this. But msgpackr packs anything, and only unpacking would show that the value was wrong.
- */
-function isEncodable({ offset, timestampMs, key, value, headers }: KafkaRecord): boolean {
-  return (
-    Number.isSafeInteger(offset) &&
-    Number.isInteger(timestampMs) &&
-    isBytesOrNull(key) &&
-    isBytesOrNull(value) &&
-    headers.every(isEncodableHeader)
-  );
-}
-
-function isEncodableHeader([name, bytes]: RecordHeader): boolean {
-  return typeof name === 'string' && isBytesOrNull(bytes);
+function joined(columns: readonly Buffer[]): Buffer {
+  const [only] = columns;
+  return only !== undefined && columns.length === 1 ? only : Buffer.concat(columns);
 }
 
 function mustBeEncodable(record: KafkaRecord): void {
@@ -114,17 +94,4 @@ function mustBeEncodable(record: KafkaRecord): void {
   throw new UnencodableRecordError(
     `the record at offset ${offset} has an offset, timestamp, key, value or header that is none`,
   );
-}
-
-function isBytesOrNull(bytes: unknown): boolean {
-  return bytes === null || bytes instanceof Uint8Array;
-}
-
-function appendBytes(bytes: Buffer | null, lengths: number[], parts: Buffer[]): void {
-  if (bytes === null) {
-    lengths.push(NULL_LENGTH);
-  } else {
-    lengths.push(bytes.length);
-    parts.push(bytes);
-  }
 }

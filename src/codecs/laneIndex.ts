@@ -1,6 +1,7 @@
 import type { Layout } from '../protocol/layout.js';
 import { pointerTokens, valueAtPointer } from '../lib/jsonPointer.js';
 import { murmur2 } from '../lib/murmur2.js';
+import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../protocol/recordLimit.js';
 import { lastHeader, type KafkaRecord, type RecordHeader, type TopicPartition } from '../protocol/record.js';
 import type { OpenBatcherRequest } from '../protocol/request.js';
@@ -12,6 +13,10 @@ import type { OpenBatcherRequest } from '../protocol/request.js';
  * @param keyless the batcher for such records of its partition, see {@link keylessIndex}
  */
 export function laneIndex(record: KafkaRecord, keyless: number, { batchers, keyFunction }: Layout): number {
+  if (keyFunction === 'key' && record instanceof PackedRecord) {
+    const { keys, keyAt, keyLength } = record;
+    return keyLength === NULL_LENGTH ? keyless : murmur2(keys, keyAt, keyAt + keyLength) % batchers;
+  }
   const by = shardKey(record, keyFunction);
   return by === null ? keyless : murmur2(by) % batchers;
 }
@@ -41,13 +46,13 @@ export function requestLaneIndex(
 }
 
 function shardKey(
-  { key, value, headers }: Pick<KafkaRecord, 'key' | 'value' | 'headers'>,
+  record: Pick<KafkaRecord, 'key' | 'value' | 'headers'>,
   keyFunction: Layout['keyFunction'],
 ): Buffer | null {
-  if (keyFunction === 'key') return key;
+  if (keyFunction === 'key') return record.key;
   if (keyFunction === 'partition') return null;
-  if (keyFunction.startsWith('/')) return scalarAt(value, pointerTokens(keyFunction)) ?? key;
-  return lastHeader(headers, keyFunction.slice('header:'.length)) ?? null;
+  if (keyFunction.startsWith('/')) return scalarAt(record.value, pointerTokens(keyFunction)) ?? record.key;
+  return lastHeader(record.headers, keyFunction.slice('header:'.length)) ?? null;
 }
 
 /**

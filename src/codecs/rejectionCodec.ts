@@ -5,7 +5,7 @@ import type { BufferedChunk } from '../protocol/chunk.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
 import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
-import { encodeColumns, type SegmentColumns } from './columns.js';
+import { encodeRecords, type SegmentColumns } from './columns.js';
 import { compress, decompress } from './compression.js';
 import { decodeColumns } from './decodeColumns.js';
 import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
@@ -144,7 +144,7 @@ function pack(rejected: readonly RejectedRecord[], messageOf: (message: string) 
   const bySource = groupBy(rejected, ({ source }) => source);
   return Array.from(bySource, ([{ topic, partition, epoch }, items]) => [
     [topic, partition, epoch],
-    encodeColumns(items.map(({ record }) => record)),
+    encodeRecords(items.map(({ record }) => record)),
     items.map(({ rejection: { code, message } }) => [code, messageOf(message)]),
   ]);
 }

@@ -1,6 +1,6 @@
 import type { KafkaMessage } from 'kafkajs';
+import { PackedRecord } from '../protocol/packedRecord.js';
 import type { KafkaRecord } from '../protocol/record.js';
-import { FetchedRecord } from './kafkajs/fetchedRecord.js';
 
 /** An offset over 2^53 - 1, which is not exact as a JavaScript number. The consumer stops there, so nothing is lost. */
 export class OffsetTooLargeError extends Error {
@@ -9,7 +9,7 @@ export class OffsetTooLargeError extends Error {
 
 /** The record in a message of kafkajs. Our own decoder has made it, so it is a record already. */
 export function fromKafkaMessage(message: KafkaMessage): KafkaRecord {
-  if (message instanceof FetchedRecord) return message;
+  if (message instanceof PackedRecord) return message;
   throw new TypeError('a message is not of our decoder: see kafka/kafkajs/repairs.ts');
 }
 

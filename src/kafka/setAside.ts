@@ -1,6 +1,6 @@
 import { setAsideBecause } from '../protocol/ack.js';
 import { markOf } from '../codecs/chunkCodec.js';
-import { encodablePart } from '../codecs/columns.js';
+import { encodablePart } from '../codecs/encodable.js';
 import {
   isStub,
   NO_HEADERS,

@@ -3,22 +3,23 @@
  * cleared, ready for a modulo. Source: `Utils.murmur2` and `Utils.toPositive` in Apache Kafka.
  *
  * It chooses the batcher of a key and the partition of an acknowledgement. So both agree with what every Kafka client
- * computes.
+ * computes. The key is the bytes from `from` up to `to`.
  */
-export function murmur2(key: Uint8Array): number {
-  const length = key.length;
+export function murmur2(bytes: Uint8Array, from = 0, to = bytes.length): number {
+  const length = to - from;
   let hash = SEED ^ length;
-  const blockEnd = length & ~3;
-  for (let at = 0; at < blockEnd; at += 4) {
-    let block = byte(key, at) | (byte(key, at + 1) << 8) | (byte(key, at + 2) << 16) | (byte(key, at + 3) << 24);
+  const rest = length & 3;
+  const blockEnd = to - rest;
+  for (let at = from; at < blockEnd; at += 4) {
+    let block =
+      byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24);
     block = Math.imul(block, M);
     block ^= block >>> 24;
     hash = Math.imul(hash, M) ^ Math.imul(block, M);
   }
-  const rest = length & 3;
-  if (rest >= 3) hash ^= byte(key, blockEnd + 2) << 16;
-  if (rest >= 2) hash ^= byte(key, blockEnd + 1) << 8;
-  if (rest >= 1) hash = Math.imul(hash ^ byte(key, blockEnd), M);
+  if (rest >= 3) hash ^= byte(bytes, blockEnd + 2) << 16;
+  if (rest >= 2) hash ^= byte(bytes, blockEnd + 1) << 8;
+  if (rest >= 1) hash = Math.imul(hash ^ byte(bytes, blockEnd), M);
   hash ^= hash >>> 13;
   hash = Math.imul(hash, M);
   hash ^= hash >>> 15;

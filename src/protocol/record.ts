@@ -1,3 +1,5 @@
+import { PackedRecord } from './packedRecord.js';
+
 /**
  * A Kafka record as the bridge carries it. Every byte is kept as it is.
  *
@@ -99,10 +101,15 @@ export const NO_HEADERS: readonly RecordHeader[] = [];
  * lengths.
  */
 export function recordBytes(record: KafkaRecord): number {
-  let bytes = RECORD_OVERHEAD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0);
-  for (const [name, value] of record.headers) {
-    bytes += RECORD_OVERHEAD_BYTES + name.length + (value?.length ?? 0);
-  }
+  return record instanceof PackedRecord
+    ? bytesOfParts(record.keyLength, record.valueLength, record.headers)
+    : bytesOfParts(record.key?.length ?? 0, record.value?.length ?? 0, record.headers);
+}
+
+/** {@link recordBytes} of a record with these parts. A length may be `NULL_LENGTH`. */
+export function bytesOfParts(keyLength: number, valueLength: number, headers: readonly RecordHeader[]): number {
+  let bytes = RECORD_OVERHEAD_BYTES + Math.max(0, keyLength) + Math.max(0, valueLength);
+  for (const [name, value] of headers) bytes += RECORD_OVERHEAD_BYTES + name.length + (value?.length ?? 0);
   return bytes;
 }
 

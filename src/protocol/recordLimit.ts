@@ -26,7 +26,16 @@ export const RECORD_MEMORY_BYTES_MAX = 16 * 1024 * 1024;
  * @param bytes what `recordBytes` says of it
  */
 export function memoryBytes({ headers }: Pick<KafkaRecord, 'headers'>, bytes: number): number {
-  return bytes + RECORD_OBJECT_BYTES + headers.length * HEADER_OBJECT_BYTES;
+  return memoryBytesOf({ records: 1, headers: headers.length }, bytes);
+}
+
+/**
+ * About how many bytes several records take in memory.
+ *
+ * @param bytes what `recordBytes` says of them together
+ */
+export function memoryBytesOf(count: { readonly records: number; readonly headers: number }, bytes: number): number {
+  return bytes + count.records * RECORD_OBJECT_BYTES + count.headers * HEADER_OBJECT_BYTES;
 }
 
 /** Whether a record is over {@link RECORD_MEMORY_BYTES_MAX}. */

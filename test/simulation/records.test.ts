@@ -8,13 +8,12 @@ import { createActivities } from '../../src/activities/index.js';
 import type { RunHistories } from '../../src/temporal/runHistories.js';
 import type { OutgoingMessage } from '../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../src/kafka/publisher.js';
-import { encodeChunk } from '../../src/codecs/chunkCodec.js';
 import { BATCH_FORMATS, openEnvelope, type BatchSpec, type InsertOutcome } from '../../src/protocol/flush.js';
 import type { KafkaRecord, RecordHeader } from '../../src/protocol/record.js';
 import type { Mapping } from '../../src/protocol/settings.js';
 import { StateLog } from '../../src/telemetry/logging.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
-import { settings } from '../support/chunks.js';
+import { chunkOf, settings } from '../support/chunks.js';
 import { anyTimestampMs } from '../support/records.js';
 import { FUZZ_TIMEOUT_MS, fuzz } from './cases.js';
 
@@ -161,7 +160,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
   });
   const { pipeline, destination } = settings();
   const source = { topic: 'orders', partition: 0, epoch: 'e1', from: -1, to: records.length - 1 };
-  const { meta, body } = encodeChunk([{ ...source, records }]);
+  const { meta, body } = chunkOf({ ...source, records });
   const reply = { topic: REPLY, copyHeaders: ['trace', '__proto__'], allowTopics: [OTHER_REPLY] };
   const spec: BatchSpec = {
     ...{ format: BATCH_FORMATS.withBodies, pipeline, batcher: 'b', number: 1, id: 'id', reason: 'delay', runs: ['r'] },

@@ -1,7 +1,10 @@
+import { encodeChunk, type EncodedChunk } from '../../src/codecs/chunkCodec.js';
+import { RecordColumns } from '../../src/codecs/recordColumns.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../../src/protocol/chunk.js';
 import type { BatcherInput } from '../../src/protocol/batcher.js';
 import { BATCHER_FORMAT } from '../../src/protocol/batcher.js';
 import type { PackedBatch } from '../../src/codecs/rejectionCodec.js';
+import type { KafkaRecord, RecordSource } from '../../src/protocol/record.js';
 import type { BatcherSettings, BatchLimits, Mapping } from '../../src/protocol/settings.js';
 
 /** What a pipeline has whose configuration says nothing of it. */
@@ -25,6 +28,17 @@ export function settings(batch: Partial<BatchLimits> = {}): BatcherSettings {
 
 export function input(batch: Partial<BatchLimits> = {}): BatcherInput {
   return { format: BATCHER_FORMAT, settings: settings(batch) };
+}
+
+/** A chunk of records that are not in columns yet. */
+export function chunkOf(
+  ...segments: readonly (RecordSource & {
+    readonly from: number;
+    readonly to: number;
+    readonly records: readonly KafkaRecord[];
+  })[]
+): EncodedChunk {
+  return encodeChunk(segments.map(({ records, ...segment }) => ({ ...segment, columns: [RecordColumns.of(records)] })));
 }
 
 /** Metadata of a chunk with a segment a range; each offset of a range is a record of ten bytes. */

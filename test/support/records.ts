@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { NULL_LENGTH, PackedRecord } from '../../src/protocol/packedRecord.js';
-import { NO_HEADERS, type KafkaRecord } from '../../src/protocol/record.js';
+import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../../src/protocol/record.js';
 
 /** A record of an offset, with a small JSON value unless told otherwise. */
 export function record(offset: number, overrides: Partial<KafkaRecord> = {}): KafkaRecord {
@@ -12,6 +12,17 @@ export function record(offset: number, overrides: Partial<KafkaRecord> = {}): Ka
     headers: NO_HEADERS,
     ...overrides,
   };
+}
+
+/** A record as our decoder makes it of fetched bytes. */
+export function fetchedRecord(
+  offset: number,
+  timestampMs: number,
+  key: Buffer | null,
+  value: Buffer | null,
+  headers: readonly RecordHeader[] = NO_HEADERS,
+): PackedRecord {
+  return amongOthers({ offset, timestampMs, key, value, headers });
 }
 
 /** The same fields as a plain object: a decoded record reads its key and value from columns. */

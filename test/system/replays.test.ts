@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type InjectedSinks } from '@temporalio/worker';
 import { expect, it, onTestFinished } from 'vitest';
-import { encodeChunk } from '../../src/codecs/chunkCodec.js';
 import { parseConfig } from '../../src/config/load.js';
 import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import { sealEnvelope } from '../../src/protocol/flush.js';
@@ -13,6 +12,7 @@ import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';
+import { chunkOf } from '../support/chunks.js';
 
 const stack = useSharedStack();
 const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
@@ -98,7 +98,7 @@ it('a starved worker that takes over batchers with long histories is done with t
     for (let sent = 0; sent < signals; sent++) {
       const before = flushed.get(batcher.workflowId) ?? 0;
       const segment = { topic: 'orders', partition: 0, epoch: 'e1', from: before - 1, to: before };
-      const { meta, body } = encodeChunk([{ ...segment, records: [record(before)] }]);
+      const { meta, body } = chunkOf({ ...segment, records: [record(before)] });
       expect(await batcher.send(meta, body)).toMatchObject({ type: 'accepted' });
       await eventually(() => expect(flushed.get(batcher.workflowId)).toBe(before + 1), 150_000, 5);
     }

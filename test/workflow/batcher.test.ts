@@ -22,7 +22,7 @@ import { type FlushActivities } from '../../src/protocol/flushActivities.js';
 import type { BatchLimits } from '../../src/protocol/settings.js';
 import type { BatcherReport, BatcherSinks } from '../../src/workflows/sinks.js';
 import type { ForeignSignal } from '../../src/protocol/foreignSignal.js';
-import { input, settings } from '../support/chunks.js';
+import { chunkOf, input, settings } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 
@@ -147,7 +147,7 @@ async function withBatcher(
 /** Sends the records of a range, as a lane does. */
 async function send(handle: WorkflowHandle, from: number, to: number, waitedMs?: number): Promise<void> {
   const records = Array.from({ length: to - from }, (_, index) => record(from + 1 + index));
-  const { meta, body } = encodeChunk([{ topic: 'orders', partition: 0, epoch: 'e1', from, to, records }]);
+  const { meta, body } = chunkOf({ topic: 'orders', partition: 0, epoch: 'e1', from, to, records });
   await handle.signal(BATCHER.signals.records, { ...meta, ...(waitedMs === undefined ? {} : { waitedMs }) }, body);
 }
 
@@ -163,9 +163,7 @@ const untilBatches = (count: number) => eventually(() => expect(batches).toHaveL
 /** Sends one record whose value has this many bytes and does not compress. */
 async function sendLarge(handle: WorkflowHandle, offset: number, bytes: number): Promise<Uint8Array> {
   const records = [{ ...record(offset), value: randomBytes(bytes) }];
-  const { meta, body } = encodeChunk([
-    { topic: 'orders', partition: 0, epoch: 'e1', from: offset - 1, to: offset, records },
-  ]);
+  const { meta, body } = chunkOf({ topic: 'orders', partition: 0, epoch: 'e1', from: offset - 1, to: offset, records });
   await handle.signal(BATCHER.signals.records, meta, body);
   return body;
 }
@@ -392,9 +390,14 @@ it('continues at most ten times in vain, then stays as it is, and goes on with t
 
 it('does not take a chunk whose checksum is wrong, and does not drop it either: the task fails until it is understood', () =>
   withBatcher({ maxRecords: 1 }, async (handle) => {
-    const { meta, body } = encodeChunk([
-      { topic: 'orders', partition: 0, epoch: 'e1', from: -1, to: 0, records: [record(0)] },
-    ]);
+    const { meta, body } = chunkOf({
+      topic: 'orders',
+      partition: 0,
+      epoch: 'e1',
+      from: -1,
+      to: 0,
+      records: [record(0)],
+    });
     await handle.signal(BATCHER.signals.records, { ...meta, crc32: meta.crc32 + 1 }, body);
     await eventually(async () => {
       const { events = [] } = await handle.fetchHistory();

@@ -1,8 +1,8 @@
 import type { SignalLimits } from '../../config/config.js';
 import type { SegmentRecords } from '../../codecs/chunkCodec.js';
-import { recordBytes, type KafkaRecord } from '../../protocol/record.js';
-import { memoryBytes } from '../../protocol/recordLimit.js';
-import { detached } from './detached.js';
+import { RecordColumns } from '../../codecs/recordColumns.js';
+import type { KafkaRecord } from '../../protocol/record.js';
+import { isOverLimit } from '../../protocol/recordLimit.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
 /** The head of a lane's queue, for the next signal. */
@@ -17,6 +17,11 @@ export interface Pack {
    * follow at once, and a batcher had better wait for them.
    */
   readonly lingersSinceMs: number | null;
+}
+
+/** The oldest record of a pack. */
+export function firstRecord({ segments }: Pack): KafkaRecord | undefined {
+  return segments[0]?.columns[0]?.first;
 }
 
 interface LaneLimits extends Omit<SignalLimits, 'sharedLingerMs'> {
@@ -45,6 +50,7 @@ export class Lane {
    */
   #queue: (Queued | undefined)[] = [];
   #head = 0;
+  #records = 0;
   #bytes = 0;
   #memoryBytes = 0;
   #generation = 0;
@@ -72,7 +78,7 @@ export class Lane {
   }
 
   get records(): number {
-    return this.#queue.length - this.#head;
+    return this.#records;
   }
 
   /**
@@ -80,21 +86,22 @@ export class Lane {
    * before 1970: in the metric 0 stands for none.
    */
   get firstTimestampMs(): number | null {
-    const timestampMs = this.#queue[this.#head]?.record.timestampMs ?? -1;
+    const timestampMs = this.#queue[this.#head]?.columns.timestampsMs[0] ?? -1;
     return timestampMs < 0 ? null : timestampMs;
   }
 
   /**
+   * Adds records of a partition, in order.
+   *
    * @param nowMs by a clock that is never set back, the same as for {@link readiness}. Otherwise a record could wait as
    *   long as the clock was set back
-   * @param waitsLong whether the lane is stopped. Then its records must not keep the fetched data alive
    */
-  add(tracker: PartitionTracker, record: KafkaRecord, nowMs: number, waitsLong = false): void {
-    const bytes = recordBytes(record);
-    this.#queue.push({ tracker, record: waitsLong ? detached(record) : record, bytes, addedAtMs: nowMs });
-    this.#bytes += bytes;
-    this.#memoryBytes += memoryBytes(record, bytes);
-    tracker.handOver(this.index, record.offset);
+  add(tracker: PartitionTracker, records: readonly KafkaRecord[], nowMs: number): void {
+    for (const columns of inColumns(records)) {
+      this.#queue.push({ tracker, columns, addedAtMs: nowMs });
+      this.#count(columns);
+      tracker.handOver(this.index, columns.offsets);
+    }
   }
 
   readiness(nowMs: number): LaneReadiness {
@@ -113,27 +120,32 @@ export class Lane {
    * @param maxBytes less than the limit, if many members send to one batcher
    */
   pack(maxRecords = this.#limits.maxRecords, maxBytes = this.#limits.maxBytes): Pack {
-    const byTracker = new Map<PartitionTracker, KafkaRecord[]>();
+    const byTracker = new Map<PartitionTracker, RecordColumns[]>();
+    const bytesMax = Math.min(maxBytes, this.#limits.maxBytes);
     let records = 0;
     let bytes = 0;
-    for (let at = this.#head; at < this.#queue.length && records < maxRecords; at++) {
-      const queued = this.#queue[at] as Queued;
-      if (records > 0 && bytes + queued.bytes > Math.min(maxBytes, this.#limits.maxBytes)) break;
-      const list = byTracker.get(queued.tracker);
-      if (list === undefined) byTracker.set(queued.tracker, [queued.record]);
-      else list.push(queued.record);
-      records++;
-      bytes += queued.bytes;
+    for (let at = this.#head; at < this.#queue.length; at++) {
+      const { tracker, columns } = this.#queue[at] as Queued;
+      const fitting = columns.fitting(maxRecords - records, bytesMax - bytes);
+      const taken = columns.slice(0, records === 0 ? Math.max(1, fitting) : fitting);
+      if (taken.length > 0) {
+        const list = byTracker.get(tracker);
+        if (list === undefined) byTracker.set(tracker, [taken]);
+        else list.push(taken);
+      }
+      records += taken.length;
+      bytes += taken.bytes;
+      if (taken.length < columns.length) break;
     }
-    const segments = [...byTracker].map(([tracker, list]) => {
+    const segments = Array.from(byTracker, ([tracker, columns]) => {
       const { topic, partition, epoch } = tracker;
       const from = this.#coveredTo.get(tracker) ?? tracker.startOffset - 1;
       // If nothing of the partition is left in the queue, the chunk covers everything that was handed over. So the next
       // chunk continues it without a hole.
-      const lastOffset = (list.at(-1) as KafkaRecord).offset;
+      const lastOffset = (columns.at(-1) as RecordColumns).offsets.at(-1) as number;
       const to = tracker.lastPending(this.index) === lastOffset ? tracker.next - 1 : lastOffset;
       const fill = tracker.plan.state.type === 'filling';
-      return { tracker, topic, partition, epoch, from, to, records: list, fill };
+      return { tracker, topic, partition, epoch, from, to, columns, fill };
     });
     const lingersSinceMs = records < this.records ? null : (this.#queue[this.#head]?.addedAtMs ?? null);
     return { generation: this.#generation, segments, records, bytes, lingersSinceMs };
@@ -147,13 +159,18 @@ export class Lane {
   /** The batcher has accepted this pack. No effect if the lane was cleared meanwhile. */
   accepted(pack: Pack): void {
     if (!this.holds(pack)) return;
-    for (let at = this.#head; at < this.#head + pack.records; at++) {
-      const { record, bytes } = this.#queue[at] as Queued;
-      this.#memoryBytes -= memoryBytes(record, bytes);
-      this.#queue[at] = undefined;
+    for (let left = pack.records; left > 0;) {
+      const queued = this.#queue[this.#head] as Queued;
+      const { columns } = queued;
+      this.#count(columns, -1);
+      if (columns.length <= left) this.#queue[this.#head++] = undefined;
+      else {
+        const rest = columns.slice(left);
+        this.#count(rest);
+        this.#queue[this.#head] = { ...queued, columns: rest };
+      }
+      left -= columns.length;
     }
-    this.#head += pack.records;
-    this.#bytes -= pack.bytes;
     if (this.#head * 2 >= this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
@@ -168,26 +185,40 @@ export class Lane {
   replaceHead(pack: Pack, record: KafkaRecord): void {
     const queued = this.#queue[this.#head];
     if (!this.holds(pack) || queued === undefined) return;
-    const bytes = recordBytes(record);
-    this.#queue[this.#head] = { ...queued, record, bytes };
-    this.#bytes += bytes - queued.bytes;
-    this.#memoryBytes += memoryBytes(record, bytes) - memoryBytes(queued.record, queued.bytes);
+    const { columns } = queued;
+    const replaced = [RecordColumns.of([record])];
+    if (columns.length > 1) replaced.push(columns.slice(1));
+    this.#queue.splice(this.#head, 1, ...replaced.map((part) => ({ ...queued, columns: part })));
+    this.#count(columns, -1);
+    for (const part of replaced) this.#count(part);
   }
 
   /** Forgets everything after a rebalance. The new owners of the partitions read the records again. */
   clear(): void {
     this.#queue = [];
     this.#head = 0;
+    this.#records = 0;
     this.#bytes = 0;
     this.#memoryBytes = 0;
     this.#generation++;
     this.#coveredTo = new Map();
   }
+
+  #count({ length, bytes, memoryBytes }: RecordColumns, sign = 1): void {
+    this.#records += sign * length;
+    this.#bytes += sign * bytes;
+    this.#memoryBytes += sign * memoryBytes;
+  }
 }
 
 interface Queued {
   readonly tracker: PartitionTracker;
-  readonly record: KafkaRecord;
-  readonly bytes: number;
+  readonly columns: RecordColumns;
   readonly addedAtMs: number;
+}
+
+/** The records in columns. One over the limit for a record is not copied, and so has columns of its own. */
+function inColumns(records: readonly KafkaRecord[]): RecordColumns[] {
+  if (!records.some(isOverLimit)) return records.length === 0 ? [] : [RecordColumns.of(records)];
+  return records.map((record) => (isOverLimit(record) ? RecordColumns.sharing(record) : RecordColumns.of([record])));
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FlowLimits } from '../../config/config.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
-import { UnencodableRecordError } from '../../codecs/columns.js';
+import { UnencodableRecordError } from '../../codecs/encodable.js';
 import { chunkBytesMax, type ChunkMeta } from '../../protocol/chunk.js';
 import { isStub, type KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
@@ -10,7 +10,7 @@ import { BATCH_BYTES_MAX, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../temporal/batcherClient.js';
 import { FlowControl, flowControlLimits, type FlowControlLimits } from '../../temporal/flowControl.js';
-import type { Lane, Pack } from './lane.js';
+import { firstRecord, type Lane, type Pack } from './lane.js';
 import { LaneStop, type StopCause } from './laneStop.js';
 
 /** Called by a lane, for its consumer. */
@@ -209,8 +209,8 @@ export class LaneSender {
   /** Encodes a pack. Returns the chunk, or why no signal can carry it. */
   #encode(pack: Pack): EncodedChunk | { readonly refusal: string } {
     // Several records together have at most `signal.maxBytes`, which is far below the limit of one record.
-    const [first] = pack.segments;
-    if (pack.records === 1 && first?.records.some(isOverLimit) === true) return { refusal: TOO_LARGE };
+    const first = pack.records === 1 ? firstRecord(pack) : undefined;
+    if (first !== undefined && isOverLimit(first)) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(pack.segments);
       return this.#fits(chunk) ? chunk : { refusal: TOO_LARGE };
@@ -240,7 +240,7 @@ export class LaneSender {
    */
   async #shrink(pack: Pack, refusal: string): Promise<{ maxRecords: number | undefined }> {
     if (pack.records > 1) return { maxRecords: Math.ceil(pack.records / 2) };
-    const record = pack.segments[0]?.records[0];
+    const record = firstRecord(pack);
     if (record !== undefined && isBare(record)) {
       // Nothing can be taken out of this record any more, so it is not the record that is too large.
       this.#stopped('temporal', `a signal with one small record cannot be sent: ${refusal}`);

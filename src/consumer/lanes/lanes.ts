@@ -1,4 +1,5 @@
 import type { PipelineConfig, SignalLimits } from '../../config/config.js';
+import { groupBy } from '../../lib/groupBy.js';
 import type { Layout } from '../../protocol/layout.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { KafkaRecord } from '../../protocol/record.js';
@@ -60,16 +61,14 @@ export class Lanes {
   }
 
   /** Hands records of a partition over, in order. */
-  handOver(tracker: PartitionTracker, records: Iterable<KafkaRecord>): void {
+  handOver(tracker: PartitionTracker, records: readonly KafkaRecord[]): void {
     const nowMs = performance.now();
-    const touched = new Set<number>();
     const keyless = keylessIndex(tracker, this.layout);
-    for (const record of records) {
-      const index = laneIndex(record, keyless, this.layout);
-      (this.all[index] as Lane).add(tracker, record, nowMs, (this.#senders[index] as LaneSender).isStopped);
-      touched.add(index);
+    const byLane = groupBy(records, (record) => laneIndex(record, keyless, this.layout));
+    for (const [index, own] of byLane) {
+      (this.all[index] as Lane).add(tracker, own, nowMs);
+      (this.#senders[index] as LaneSender).wake();
     }
-    for (const index of touched) (this.#senders[index] as LaneSender).wake();
   }
 
   /** How many members of the group send to the same batchers, this one included. */

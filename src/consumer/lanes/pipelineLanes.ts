@@ -9,7 +9,7 @@ import type { BatcherSettings } from '../../protocol/settings.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
-import type { Lane, Pack } from './lane.js';
+import { firstRecord, type Lane, type Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver } from './laneSender.js';
 import { STOP_CAUSES, type StopCause } from './laneStop.js';
@@ -244,7 +244,7 @@ export class PipelineLanes {
       heirStarted: (closed) => this.#reportHeir(workflowId, closed),
       setAside: async (pack: Pack) => {
         const [segment] = pack.segments;
-        const record = segment?.records[0];
+        const record = firstRecord(pack);
         if (segment === undefined || record === undefined) return;
         lane.replaceHead(pack, await setAside(segment.tracker, record));
       },

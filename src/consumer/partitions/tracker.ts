@@ -64,13 +64,14 @@ export class PartitionTracker implements RecordSource {
     return this.plan.end !== null && this.committable() >= this.plan.end;
   }
 
-  handOver(lane: number, offset: number): void {
+  /** @param offsets of records that were handed over to a lane, ascending */
+  handOver(lane: number, offsets: Iterable<number>): void {
     let queue = this.#pending.get(lane);
     if (queue === undefined) {
       queue = new OffsetQueue();
       this.#pending.set(lane, queue);
     }
-    queue.push(offset);
+    queue.push(offsets);
   }
 
   /** Everything below `next` is handed over, or is no record: a control record, one removed by compaction, a gap. */
@@ -109,8 +110,8 @@ class OffsetQueue {
     return this.#head < this.#offsets.length ? this.#offsets.at(-1) : undefined;
   }
 
-  push(offset: number): void {
-    this.#offsets.push(offset);
+  push(offsets: Iterable<number>): void {
+    for (const offset of offsets) this.#offsets.push(offset);
   }
 
   dropThrough(offset: number): void {

@@ -1,3 +1,5 @@
+import { NULL_LENGTH } from '../../protocol/packedRecord.js';
+
 /** Bytes that do not follow the Kafka protocol. Reading them again does not help. Fetching them again may help. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError';
@@ -55,6 +57,11 @@ export class Cursor {
   varint(): number {
     const { bytes, end } = this;
     let at = this.at;
+    if (at < end && (bytes[at] as number) <= SINGLE_BYTE_MAX) {
+      const byte = bytes[at] as number;
+      this.at = at + 1;
+      return (byte >>> 1) ^ -(byte & 1);
+    }
     let result = 0;
     for (let shift = 0; shift < 35; shift += 7) {
       if (at >= end) throw new MalformedError('a number goes on past the end');
@@ -101,24 +108,38 @@ export class Cursor {
   }
 
   /**
-   * Bytes after their length as a varint. The result is a view. Null for a negative length, as in Kafka's own clients.
+   * Skips bytes after their length as a varint.
+   *
+   * @returns their length: they end at {@link at}. {@link NULL_LENGTH} for a negative one, as in Kafka's own clients
    */
-  varintBytes(): Buffer | null {
-    const length = this.varint();
-    if (length < 0) return null;
-    if (length === 0) return EMPTY;
-    const at = this.skip(length);
-    return this.bytes.subarray(at, at + length);
+  skipVarintBytes(): number {
+    return this.#skipBytes(this.varint());
   }
 
-  /**
-   * Bytes after their length as an int32. The result is a view. Null for a negative length, as in Kafka's own clients.
-   */
+  /** As {@link skipVarintBytes}, but after their length as an int32. */
+  skipInt32Bytes(): number {
+    return this.#skipBytes(this.int32());
+  }
+
+  /** A view of the bytes that {@link skipVarintBytes} skips. Null if there are none. */
+  varintBytes(): Buffer | null {
+    return this.#before(this.skipVarintBytes());
+  }
+
+  /** A view of the bytes that {@link skipInt32Bytes} skips. Null if there are none. */
   int32Bytes(): Buffer | null {
-    const length = this.int32();
-    if (length < 0) return null;
-    const at = this.skip(length);
-    return this.bytes.subarray(at, at + length);
+    return this.#before(this.skipInt32Bytes());
+  }
+
+  #skipBytes(length: number): number {
+    if (length < 0) return NULL_LENGTH;
+    this.skip(length);
+    return length;
+  }
+
+  #before(length: number): Buffer | null {
+    if (length === NULL_LENGTH) return null;
+    return length === 0 ? EMPTY : this.bytes.subarray(this.at - length, this.at);
   }
 
   #longVarlong(): bigint {

@@ -1,33 +1,6 @@
-import { NO_HEADERS, type KafkaRecord, type RecordHeader } from '../../protocol/record.js';
+import { PackedRecord } from '../../protocol/packedRecord.js';
+import { NO_HEADERS, type RecordHeader } from '../../protocol/record.js';
 import { MalformedError, type Cursor } from './cursor.js';
-
-/** A fetched record. Key, value and header values are views of the fetched or decompressed bytes. */
-export class FetchedRecord implements KafkaRecord {
-  readonly offset: number;
-  readonly timestampMs: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: readonly RecordHeader[];
-
-  constructor(
-    offset: number,
-    timestampMs: number,
-    key: Buffer | null,
-    value: Buffer | null,
-    headers: readonly RecordHeader[],
-  ) {
-    this.offset = offset;
-    this.timestampMs = timestampMs;
-    this.key = key;
-    this.value = value;
-    this.headers = headers;
-  }
-
-  /** The timestamp under kafkajs's name. */
-  get timestamp(): string {
-    return String(this.timestampMs);
-  }
-}
 
 /**
  * The most headers of one record. The largest record that brokers accept by default (1 MiB) can have so many, at two
@@ -60,14 +33,14 @@ const HEADER_BYTES_MIN = 2;
 const EXACT_TIMESTAMP_MAX = 2 ** 52;
 
 /**
- * Reads the record at the cursor.
+ * Reads the record at the cursor. Its key, value and header values are parts of the cursor's bytes.
  *
  * Source: `DefaultRecord.readFrom` of Apache Kafka. It refuses the same records.
  *
  * @throws RecordTooLargeError for more headers than {@link HEADERS_MAX}. The cursor is then after the record
  * @throws MalformedError
  */
-export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecord {
+export function readRecord(cursor: Cursor, context: RecordContext): PackedRecord {
   const length = cursor.varint();
   const start = cursor.at;
   if (length < 0 || length > cursor.remaining) throw new MalformedError(`a record has a length of ${length}`);
@@ -76,8 +49,10 @@ export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecor
   const offset = context.baseOffset + cursor.varint();
   if (offset < context.baseOffset || offset > context.lastOffset)
     throw new MalformedError(`a record has offset ${offset}, which is not of its batch`);
-  const key = cursor.varintBytes();
-  const value = cursor.varintBytes();
+  const keyLength = cursor.skipVarintBytes();
+  const keyAt = cursor.at - keyLength;
+  const valueLength = cursor.skipVarintBytes();
+  const valueAt = cursor.at - valueLength;
   const headerCount = cursor.varint();
   if (headerCount > HEADERS_MAX && headerCount <= cursor.remaining / HEADER_BYTES_MIN) {
     cursor.at = start + length;
@@ -85,7 +60,9 @@ export function readRecord(cursor: Cursor, context: RecordContext): FetchedRecor
   }
   const headers = readHeaders(cursor, headerCount);
   if (cursor.at !== start + length) throw new MalformedError(`record ${offset} has not the length that it says`);
-  return new FetchedRecord(offset, timestampOf(context, timestampDelta), key, value, headers);
+  const { bytes } = cursor;
+  const timestampMs = timestampOf(context, timestampDelta);
+  return new PackedRecord(offset, timestampMs, bytes, keyAt, keyLength, bytes, valueAt, valueLength, headers);
 }
 
 /** A list, not an object, because names may repeat or be `__proto__`, and the order counts. */

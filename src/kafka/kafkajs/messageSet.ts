@@ -1,7 +1,7 @@
 import crc32 from 'crc-32';
+import { NULL_LENGTH, PackedRecord } from '../../protocol/packedRecord.js';
 import { NO_HEADERS, NO_TIMESTAMP } from '../../protocol/record.js';
 import { Cursor, MalformedError, offsetOf } from './cursor.js';
-import { FetchedRecord } from './fetchedRecord.js';
 import { APPEND_TIME_FLAG, CODEC_MASK, type OpenBatch } from './openBatch.js';
 
 /** A message of format 0 or 1. Kafka wrote these before record batches. */
@@ -9,8 +9,14 @@ interface Message {
   readonly magic: number;
   readonly attributes: number;
   readonly timestampMs: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
+  /** The bytes that it was read from. */
+  readonly bytes: Buffer;
+  readonly keyAt: number;
+  /** `NULL_LENGTH` if there is no key. */
+  readonly keyLength: number;
+  readonly valueAt: number;
+  /** `NULL_LENGTH` if there is no value. */
+  readonly valueLength: number;
 }
 
 /** Opens a message, or a wrapper whose value is a compressed set of messages. */
@@ -29,9 +35,10 @@ export async function openMessage(
   const { magic } = wrapper;
   const codec = wrapper.attributes & CODEC_MASK;
   if (codec === 0) return new OpenMessages([toRecord(offset, wrapper)], bytes);
-  if (wrapper.value === null) throw new MalformedError('it holds no messages');
-  const inner = await decompress(codec, wrapper.value);
-  const records: FetchedRecord[] = [];
+  const { valueAt, valueLength } = wrapper;
+  if (valueLength === NULL_LENGTH) throw new MalformedError('it holds no messages');
+  const inner = await decompress(codec, wrapper.bytes.subarray(valueAt, valueAt + valueLength));
+  const records: PackedRecord[] = [];
   // In format 1 the inner offsets are relative, and the wrapper has the offset of the last one.
   const shift = magic === 0 ? 0 : offset - lastInnerOffset(inner);
   const appendTimeMs = magic === 1 && wrapper.attributes & APPEND_TIME_FLAG ? wrapper.timestampMs : undefined;
@@ -67,22 +74,26 @@ export function readMessage(bytes: Buffer, start: number, end: number): Message 
   const attributes = cursor.int8();
   // Format 0 has no timestamps.
   const timestampMs = magic === 0 ? NO_TIMESTAMP : Number(cursor.int64());
-  const key = cursor.int32Bytes();
-  return { magic, attributes, timestampMs, key, value: cursor.int32Bytes() };
+  const keyLength = cursor.skipInt32Bytes();
+  const keyAt = cursor.at - keyLength;
+  const valueLength = cursor.skipInt32Bytes();
+  const valueAt = cursor.at - valueLength;
+  return { magic, attributes, timestampMs, bytes, keyAt, keyLength, valueAt, valueLength };
 }
 
-function toRecord(offset: number, message: Message, appendTimeMs = message.timestampMs): FetchedRecord {
-  return new FetchedRecord(offset, appendTimeMs, message.key, message.value, NO_HEADERS);
+function toRecord(offset: number, message: Message, timestampMs = message.timestampMs): PackedRecord {
+  const { bytes, keyAt, keyLength, valueAt, valueLength } = message;
+  return new PackedRecord(offset, timestampMs, bytes, keyAt, keyLength, bytes, valueAt, valueLength, NO_HEADERS);
 }
 
 /** Messages of a wrapper, or a single one. */
 class OpenMessages implements OpenBatch {
   readonly lastOffset: number;
-  readonly #records: readonly FetchedRecord[];
+  readonly #records: readonly PackedRecord[];
   readonly #bytesEach: number;
   #at = 0;
 
-  constructor(records: readonly FetchedRecord[], bytes: number) {
+  constructor(records: readonly PackedRecord[], bytes: number) {
     const last = records.at(-1);
     if (last === undefined) throw new MalformedError('it holds no messages');
     if (records.some(({ offset }, index) => offset <= (records[index - 1]?.offset ?? -1)))
@@ -92,7 +103,7 @@ class OpenMessages implements OpenBatch {
     this.lastOffset = last.offset;
   }
 
-  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
+  take(recordsMax: number, bytesMax: number): { records: PackedRecord[]; bytes: number; ended: boolean } {
     const count = Math.max(1, Math.min(recordsMax, Math.floor(bytesMax / this.#bytesEach)));
     const records = this.#records.slice(this.#at, this.#at + count);
     this.#at += records.length;

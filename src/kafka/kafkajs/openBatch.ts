@@ -1,10 +1,10 @@
-import type { FetchedRecord } from './fetchedRecord.js';
+import type { PackedRecord } from '../../protocol/packedRecord.js';
 
 /** A batch whose records are being handed out. */
 export interface OpenBatch {
   readonly lastOffset: number;
   /** The next records: at least one, unless the batch has ended. `bytes`: their size in the batch. */
-  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean };
+  take(recordsMax: number, bytesMax: number): { records: PackedRecord[]; bytes: number; ended: boolean };
 }
 
 /**

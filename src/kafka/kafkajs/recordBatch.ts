@@ -1,5 +1,6 @@
+import type { PackedRecord } from '../../protocol/packedRecord.js';
 import { Cursor, MalformedError } from './cursor.js';
-import { readRecord, type FetchedRecord, type RecordContext } from './fetchedRecord.js';
+import { readRecord, type RecordContext } from './fetchedRecord.js';
 import { ownCopy, SHARED_BYTES_MAX, type OpenBatch } from './openBatch.js';
 
 /** Bytes of a record batch before its records. The length field counts those from the leader epoch on. */
@@ -25,7 +26,7 @@ export class OpenRecords implements OpenBatch {
     return this.#context.lastOffset;
   }
 
-  take(recordsMax: number, bytesMax: number): { records: FetchedRecord[]; bytes: number; ended: boolean } {
+  take(recordsMax: number, bytesMax: number): { records: PackedRecord[]; bytes: number; ended: boolean } {
     this.#throwError();
     // The last record was too large, and has been told already.
     if (this.#left === 0 && this.#cursor.remaining === 0) return { records: [], bytes: 0, ended: true };
@@ -34,7 +35,7 @@ export class OpenRecords implements OpenBatch {
     const own = all.bytes.buffer.byteLength > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
     const cursor = own ? new Cursor(ownCopy(all.bytes.subarray(all.at, all.at + bytes))) : all;
     const start = cursor.at;
-    const records: FetchedRecord[] = [];
+    const records: PackedRecord[] = [];
     try {
       while (records.length < count) records.push(this.#read(cursor));
     } catch (error) {
@@ -50,7 +51,7 @@ export class OpenRecords implements OpenBatch {
     return { records, bytes, ended: this.#left === 0 && this.#error === null };
   }
 
-  #read(cursor: Cursor): FetchedRecord {
+  #read(cursor: Cursor): PackedRecord {
     const record = readRecord(cursor, this.#context);
     if (record.offset <= this.#lastOffset)
       throw new MalformedError(`record ${record.offset} comes after ${this.#lastOffset}`);

@@ -1,10 +1,11 @@
 import { setImmediate as immediate } from 'node:timers/promises';
+import type { PackedRecord } from '../../protocol/packedRecord.js';
 import { BATCH_BYTES_MAX } from './batchRoom.js';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './codecs.js';
 import { crc32c } from './crc32c.js';
 import { Cursor, isOffset, MalformedError, offsetOf, UnsupportedError } from './cursor.js';
 import { errorOfCode } from './errorCodes.js';
-import { RecordTooLargeError, type FetchedRecord, type RecordContext } from './fetchedRecord.js';
+import { RecordTooLargeError, type RecordContext } from './fetchedRecord.js';
 import { openMessage, readMessage } from './messageSet.js';
 import {
   APPEND_TIME_FLAG,
@@ -42,7 +43,7 @@ export interface RecordSetPart {
   readonly from: number;
   /** The offset at which the next part begins. */
   readonly next: number;
-  readonly records: readonly FetchedRecord[];
+  readonly records: readonly PackedRecord[];
   /**
    * Set if the batch or record at `from` cannot be read. Such a part has no records. Reading continues after it only if
    * its producer wrote it so.
@@ -137,7 +138,7 @@ export class RecordSetReader {
     this.#neededBytes = 0;
     if (this.#ended) return null;
     const from = this.#position;
-    const records: FetchedRecord[] = [];
+    const records: PackedRecord[] = [];
     let goesOn = this.#failure === null;
     for (let rounds = 0; goesOn; rounds++) {
       // There may be much before the position, and other work has to run.
@@ -172,7 +173,7 @@ export class RecordSetReader {
   }
 
   /** @returns whether there may be more in the set */
-  async #read(records: FetchedRecord[]): Promise<boolean> {
+  async #read(records: PackedRecord[]): Promise<boolean> {
     let bytes = 0;
     while (records.length < PART_RECORDS_MAX && bytes < PART_BYTES_MAX) {
       this.#current ??= await this.#open();

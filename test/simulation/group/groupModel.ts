@@ -5,6 +5,7 @@ import { formatCommitMetadata, READING } from '../../../src/consumer/partitions/
 import { closeEpoch, unflushedBatchers, type ClosableBatcher } from '../../../src/consumer/partitions/closeEpoch.js';
 import { Lane } from '../../../src/consumer/lanes/lane.js';
 import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
+import { groupBy } from '../../../src/lib/groupBy.js';
 import { planRewind } from '../../../src/consumer/partitions/rewindPlan.js';
 import {
   knownPosition,
@@ -282,7 +283,8 @@ export class GroupModel {
     if (batch.length === 0) return;
     const lanes = member.lanesOf(layout);
     const keyless = keylessIndex(tracker, layout);
-    for (const next of batch) lanes[laneIndex(next, keyless, layout)]!.add(tracker, next, 0);
+    const byLane = groupBy(batch, (next) => laneIndex(next, keyless, layout));
+    for (const [lane, own] of byLane) lanes[lane]!.add(tracker, own, 0);
     tracker.advanceTo(batch.at(-1)!.offset + 1);
     await this.#progress(member, []);
   }

@@ -15,7 +15,6 @@ import { TopicPartitions } from '../../../src/kafka/topicPartitions.js';
 import { NO_HEADERS, type RecordHeader } from '../../../src/protocol/record.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../../src/kafka/publisher.js';
-import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import {
   BATCH_FORMATS,
   openEnvelope,
@@ -34,7 +33,7 @@ import { LIMITS } from '../../../src/workflows/limits.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource, type Confirmation } from '../../../src/protocol/request.js';
-import { chunk, input, NO_BATCH, settings } from '../../support/chunks.js';
+import { chunk, chunkOf, input, NO_BATCH, settings } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
 import { record } from '../../support/records.js';
 
@@ -125,7 +124,7 @@ function batch(
 ): [BatchSpec, Uint8Array] {
   const records = values.map((value, offset) => record(offset, { value: Buffer.from(value), headers }));
   const range = { from: -1, to: values.length - 1, records };
-  const { meta, body } = encodeChunk(topics.map((topic) => ({ topic, partition: 0, epoch: 'e1', ...range })));
+  const { meta, body } = chunkOf(...topics.map((topic) => ({ topic, partition: 0, epoch: 'e1', ...range })));
   const { segments, bytes } = meta;
   const chunk = { segments, keep: topics.map(() => null), records: meta.records, bytes, bodyBytes: body.length };
   const { pipeline, destination } = settings();
@@ -616,9 +615,14 @@ it('a batch that is given up comes back within what Temporal takes, however its 
       const value = Buffer.from(JSON.stringify({ id: randomUUID(), token: randomBytes(60).toString('base64') }));
       return record(next + index, { key: value, value });
     });
-    const { meta, body } = encodeChunk([
-      { topic: 'orders', partition: 0, epoch: 'e1', from: next - 1, to: next + 199, records },
-    ]);
+    const { meta, body } = chunkOf({
+      topic: 'orders',
+      partition: 0,
+      epoch: 'e1',
+      from: next - 1,
+      to: next + 199,
+      records,
+    });
     const chunk = { segments: meta.segments, keep: [null], records: 200, bytes: meta.bytes, bodyBytes: body.length };
     encodedBytes += encodedBytesOf({ chunk: { ...chunk, acceptedAtMs: 0 }, body });
     if (encodedBytes > LIMITS.batchEncodedBytes) break;

@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Packr } from 'msgpackr';
 import { compress } from '../../../src/codecs/compression.js';
-import { UnencodableRecordError } from '../../../src/codecs/columns.js';
-import { ChunkCorruptError, decodeChunk, encodeChunk } from '../../../src/codecs/chunkCodec.js';
-import { encodeColumns } from '../../../src/codecs/columns.js';
+import { UnencodableRecordError } from '../../../src/codecs/encodable.js';
+import { ChunkCorruptError, decodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { encodeRecords } from '../../../src/codecs/columns.js';
 import { anyRecords, plain, record } from '../../support/records.js';
+import { chunkOf } from '../../support/chunks.js';
 
 const source = (partition: number) => ({ topic: 'orders', partition, epoch: 'e1' });
 
@@ -14,7 +15,7 @@ it('gives back every byte of every record, in order, per segment', () => {
   fc.assert(
     fc.property(fc.array(anyRecords, { minLength: 1, maxLength: 4 }), (partitions) => {
       const segments = partitions.map((records, partition) => ({ ...source(partition), from: -1, to: 1e6, records }));
-      const { meta, body } = encodeChunk(segments);
+      const { meta, body } = chunkOf(...segments);
       expect(meta.crc32).toBe(crc32.buf(body));
       expect(meta.records).toBe(partitions.flat().length);
       const decoded = decodeChunk(meta.segments, body);
@@ -39,23 +40,23 @@ it('a timestamp in other units changes none of its neighbours', () => {
     3,
   ];
   const records = times.map((timestampMs, offset) => record(offset, { timestampMs }));
-  const { meta, body } = encodeChunk([{ ...source(0), from: -1, to: records.length - 1, records }]);
+  const { meta, body } = chunkOf({ ...source(0), from: -1, to: records.length - 1, records });
   const [decoded] = decodeChunk(meta.segments, body);
   expect(decoded?.records.map(({ timestampMs }) => timestampMs)).toEqual(times);
 });
 
 it('a timestamp in milliseconds lies in a chunk as its distance from the one before, as in every version', () => {
   const records = [5, 3, -1, 2 ** 52].map((timestampMs, offset) => record(offset, { timestampMs }));
-  expect(encodeColumns(records)[1]).toEqual([5, -2, -4, 2 ** 52 + 1]);
+  expect(encodeRecords(records)[1]).toEqual([5, -2, -4, 2 ** 52 + 1]);
 });
 
 it('keeps only the ranges asked for: above from, up to and including to', () => {
   const records = [0, 1, 2, 3, 4, 5].map((offset) => record(offset));
-  const { meta, body } = encodeChunk([
+  const { meta, body } = chunkOf(
     { ...source(0), from: -1, to: 5, records },
     { ...source(1), from: -1, to: 5, records },
     { ...source(2), from: -1, to: 5, records },
-  ]);
+  );
   const kept = decodeChunk(meta.segments, body, [
     null,
     [
@@ -72,7 +73,7 @@ it('keeps only the ranges asked for: above from, up to and including to', () => 
 });
 
 it('refuses a body that is not a chunk’s, and one of another number of segments', () => {
-  const { meta, body } = encodeChunk([{ ...source(0), from: -1, to: 0, records: [record(0)] }]);
+  const { meta, body } = chunkOf({ ...source(0), from: -1, to: 0, records: [record(0)] });
   expect(() => decodeChunk(meta.segments, body.subarray(0, body.length - 3))).toThrow(ChunkCorruptError);
   expect(() => decodeChunk([...meta.segments, ...meta.segments], body)).toThrow(ChunkCorruptError);
 });
@@ -88,10 +89,10 @@ it('a chunk of version 0.1.0 with a header like a member of every object is read
     name,
     null,
   ]);
-  const columns = encodeColumns([record(0), record(1)]);
+  const columns = encodeRecords([record(0), record(1)]);
   (columns[6] as unknown[]).push([1, 'first', Buffer.from('1'), ...written]);
   const body = compress(new Packr({ useRecords: false }).pack([columns]));
-  const { meta } = encodeChunk([{ ...source(0), from: -1, to: 1, records: [record(0), record(1)] }]);
+  const { meta } = chunkOf({ ...source(0), from: -1, to: 1, records: [record(0), record(1)] });
   const [decoded] = decodeChunk(meta.segments, body);
   expect(decoded?.records[0]?.headers).toEqual([]);
   expect(decoded?.records[1]?.headers).toEqual([
@@ -117,6 +118,6 @@ it('what could not be read again is not packed', () => {
   ];
   for (const part of wrong) {
     const records = [record(0), { ...record(1), ...part }];
-    expect(() => encodeColumns(records), JSON.stringify(part)).toThrow(UnencodableRecordError);
+    expect(() => encodeRecords(records), JSON.stringify(part)).toThrow(UnencodableRecordError);
   }
 });

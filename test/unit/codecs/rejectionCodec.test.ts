@@ -2,7 +2,6 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeChunks } from '../../../src/activities/batchRecords.js';
-import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { sealEnvelope } from '../../../src/protocol/flush.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../src/protocol/request.js';
 import { identityName, NO_HEADERS, type KafkaRecord, type SourcedRecord } from '../../../src/protocol/record.js';
@@ -16,7 +15,7 @@ import {
   type PackedBatch,
   type RejectedRecord,
 } from '../../../src/codecs/rejectionCodec.js';
-import { NO_BATCH } from '../../support/chunks.js';
+import { chunkOf, NO_BATCH } from '../../support/chunks.js';
 import { anyRecords, plain, record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
@@ -80,7 +79,7 @@ describe('of a batch as large as batches are', () => {
 
   it('says of a kept part of a chunk only what the part holds', async () => {
     const records = Array.from({ length: 10 }, (_, offset) => record(offset));
-    const { meta, body } = encodeChunk([{ ...source, from: -1, to: 9, records }]);
+    const { meta, body } = chunkOf({ ...source, from: -1, to: 9, records });
     const chunk = { ...meta, keep: [[[4, 9]] as const], bodyBytes: body.length };
     const batch = { chunks: [chunk], bodies: body, records: await decodeChunks({ chunks: [chunk], bodies: body }) };
     const rejected = batch.records.slice(1).map((item) => ({
@@ -146,7 +145,7 @@ function kafkaChunk(
   inTwoTopics: boolean,
 ): Buffered {
   const topics = inTwoTopics ? ['orders', 'copies'] : ['orders'];
-  const { meta, body } = encodeChunk(topics.map((topic) => ({ ...source, topic, ...range, records })));
+  const { meta, body } = chunkOf(...topics.map((topic) => ({ ...source, topic, ...range, records })));
   return { chunk: { ...meta, keep: topics.map(() => null), bodyBytes: body.length, acceptedAtMs: 0 }, body };
 }
 

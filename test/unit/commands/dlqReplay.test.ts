@@ -1,14 +1,14 @@
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { PartitionRange } from '../../../src/kafka/readRanges.js';
-import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { deadLetterHeaders, markedHeaders, OMITTED_BYTES } from '../../../src/protocol/deadLetter.js';
-import type { RecordHeader } from '../../../src/protocol/record.js';
+import type { KafkaRecord, RecordHeader } from '../../../src/protocol/record.js';
 import { unreachableConfig } from '../../support/unreachableConfig.js';
+import { fetchedRecord } from '../../support/records.js';
 
 const config = unreachableConfig(['orders', 'other']);
 
 /** The dead letters by partition, in the order in which the partitions are read. */
-let topic: [partition: number, letters: FetchedRecord[]][];
+let topic: [partition: number, letters: KafkaRecord[]][];
 /** Called before each letter is handled. */
 let beforeLetter: () => void;
 /** Called before records are published. Returns those that the topic takes. */
@@ -25,7 +25,7 @@ vi.mock('../../../src/kafka/readRanges.js', () => ({
     _kafka: unknown,
     _admin: unknown,
     ranges: readonly PartitionRange[],
-    handlers: { record: (record: FetchedRecord, range: PartitionRange) => Promise<boolean> },
+    handlers: { record: (record: KafkaRecord, range: PartitionRange) => Promise<boolean> },
   ) => {
     for (const range of ranges)
       for (const record of topic.find(([partition]) => partition === range.partition)![1])
@@ -74,10 +74,10 @@ beforeEach(() => {
   isOpenAtEnd = false;
 });
 
-const endOf = (letters: readonly FetchedRecord[]) => letters.at(-1)!.offset + 1;
+const endOf = (letters: readonly KafkaRecord[]) => letters.at(-1)!.offset + 1;
 
 /** The letter at an offset, of the record at offset `of`. Eight records are published together. */
-function letter(offset: number, of: number, { omitted = false, from = 'orders' } = {}): FetchedRecord {
+function letter(offset: number, of: number, { omitted = false, from = 'orders' } = {}): KafkaRecord {
   const value = Buffer.from(`r${of}`.padEnd(8_000));
   const record = { offset: of, timestampMs: 1_000_000 + of, key: null, value, headers: [] };
   const rejection = { code: 'not_json', message: 'no JSON' } as const;
@@ -86,7 +86,7 @@ function letter(offset: number, of: number, { omitted = false, from = 'orders' }
   const headers = named.flatMap(([name, values]) =>
     [values].flat().map((text): RecordHeader => [name, Buffer.from(text as string)]),
   );
-  return new FetchedRecord(offset, 5, null, omitted ? null : value, headers);
+  return fetchedRecord(offset, 5, null, omitted ? null : value, headers);
 }
 
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);

@@ -9,19 +9,19 @@ import { formatCommitMetadata, parseCommitMetadata, READING } from '../../../src
 import { PipelineConsumer } from '../../../src/consumer/pipelineConsumer.js';
 import { NO_LEADER, type KafkaAdmin } from '../../../src/kafka/admin.js';
 import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
-import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
 import { PARTITION_ERROR, type PartitionErrorHandler } from '../../../src/kafka/kafkajs/partitionErrors.js';
 import { UnreadableBatchError } from '../../../src/kafka/kafkajs/recordSet.js';
 import type { Layout } from '../../../src/protocol/layout.js';
 import { decodeChunk } from '../../../src/codecs/chunkCodec.js';
-import { NO_HEADERS, partitionName, type TopicPartition } from '../../../src/protocol/record.js';
+import { partitionName, type TopicPartition } from '../../../src/protocol/record.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { input } from '../../support/chunks.js';
 import { eventually } from '../../support/eventually.js';
 import { useShortWaits } from '../../support/shortWaits.js';
+import { fetchedRecord } from '../../support/records.js';
 
 const TOPIC = 'orders';
 const REFUSED = 'TOPIC_AUTHORIZATION_FAILED';
@@ -308,7 +308,7 @@ class World {
       const records = (failure === null ? offsets : []).map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
-        return new FetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), value, NO_HEADERS);
+        return fetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), value);
       });
       const { topicId } = this;
       const answer = this.saysNoTopic ? ({ type: 'noAnswer' } as const) : ({ type: 'topic', topicId } as const);

@@ -4,12 +4,12 @@ import { expect, it } from 'vitest';
 import { publishDeadLetters, publishForeignSignals } from '../../../src/kafka/deadLetters.js';
 import { createPartitioner } from '../../../src/kafka/producers.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
-import { decodeChunk, encodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
+import { decodeChunk, markOf } from '../../../src/codecs/chunkCodec.js';
 import { createSetAside } from '../../../src/kafka/setAside.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../../../src/protocol/recordLimit.js';
-import { settings } from '../../support/chunks.js';
+import { chunkOf, settings } from '../../support/chunks.js';
 import type { KafkaRecord, RecordHeader } from '../../../src/protocol/record.js';
 import { record } from '../../support/records.js';
 
@@ -173,7 +173,7 @@ it.each<[string, Partial<KafkaRecord>, Record<string, string | undefined>]>([
     const { accepted, publisher } = broker(1e9);
     const large = record(5, parts);
     // As a consumer has it, and as a worker has it out of a chunk that was accepted before there was a limit.
-    const { meta, body } = encodeChunk([{ ...source, from: 4, to: 5, records: [large] }]);
+    const { meta, body } = chunkOf({ ...source, from: 4, to: 5, records: [large] });
     const [decoded] = decodeChunk(meta.segments, body)[0]!.records;
     for (const own of [large, decoded!])
       await publishDeadLetters(publisher, 'dead', 'orders', [{ source, record: own, rejection }]);
@@ -203,13 +203,13 @@ it('puts a record that no chunk can carry aside with what can be carried of it, 
     /no signal to Temporal can carry/,
   );
   expect(stub).toMatchObject({ offset: 5, timestampMs: -1, key: null, value: null, headers: [good], tooLargeBytes: 0 });
-  expect(encodeChunk([{ ...source, from: 4, to: 5, records: [stub] }]).meta.records).toBe(1);
+  expect(chunkOf({ ...source, from: 4, to: 5, records: [stub] }).meta.records).toBe(1);
 });
 
 it('marks a chunk that ends with a stub by the original, which is what the log is known again by', async () => {
   const setAside = createSetAside(broker(1e9).publisher, settings(), createMetrics({ runtime: false }));
   const large = record(5, { key: Buffer.alloc(20_000, 'k'), value: Buffer.alloc(3_000_000) });
-  const { meta, body } = encodeChunk([{ ...source, from: 4, to: 5, records: [await setAside(source, large)] }]);
+  const { meta, body } = chunkOf({ ...source, from: 4, to: 5, records: [await setAside(source, large)] });
   expect(meta.segments[0]?.mark).toEqual(markOf(large));
   expect(body.length).toBeLessThan(1_000);
 });
@@ -227,7 +227,7 @@ it.each<[string, RecordHeader[]]>([
   const setAside = createSetAside(publisher, settings(), createMetrics({ runtime: false }));
   const asking: RecordHeader = ['kafka_correlationId', Buffer.from('id')];
   const stub = await setAside(source, record(5, { value: null, headers: [...headers, asking] }));
-  expect(encodeChunk([{ ...source, from: 4, to: 5, records: [stub] }]).body.length).toBeLessThan(20_000);
+  expect(chunkOf({ ...source, from: 4, to: 5, records: [stub] }).body.length).toBeLessThan(20_000);
   expect(stub.headers.at(-1)).toEqual(asking);
   expect(await setAside(source, stub)).toEqual({ ...stub, key: null, headers: [] });
   expect(accepted).toHaveLength(1);

@@ -2,9 +2,9 @@ import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { expect, it } from 'vitest';
 import type { KafkaAdmin } from '../../../src/kafka/admin.js';
 import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
-import { FetchedRecord } from '../../../src/kafka/kafkajs/fetchedRecord.js';
 import { UnreadableBatchError, type RecordSetPart } from '../../../src/kafka/kafkajs/recordSet.js';
 import { readRanges, type PassedOver } from '../../../src/kafka/readRanges.js';
+import { fetchedRecord } from '../../support/records.js';
 
 const orders = { topic: 'orders', partition: 0 };
 const admin = { deleteGroups: () => Promise.resolve([]) } as unknown as KafkaAdmin;
@@ -37,7 +37,7 @@ async function read(parts: readonly RecordSetPart[]) {
 }
 
 const sound = (from: number, next: number): RecordSetPart => {
-  const records = Array.from({ length: next - from }, (_, index) => new FetchedRecord(from + index, 0, null, null, []));
+  const records = Array.from({ length: next - from }, (_, index) => fetchedRecord(from + index, 0, null, null));
   return { from, next, records, failure: null };
 };
 const damaged: RecordSetPart = { from: 3, next: 3, records: [], failure: new UnreadableBatchError('damaged') };

@@ -3,10 +3,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { BatcherEvent } from '../../../src/temporal/historyEvents.js';
 import { HistoryGoneError, RunHistories } from '../../../src/temporal/runHistories.js';
 import { Histories as StoredHistories } from '../../simulation/batcher/histories.js';
-import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import type { BatchSpec } from '../../../src/protocol/flush.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
-import { input } from '../../support/chunks.js';
+import { chunkOf, input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';
 
 afterEach(() => void vi.useRealTimers());
@@ -24,7 +23,7 @@ class Histories extends RunHistories {
     yield { type: 'started', input: input(), bodies: new Uint8Array(0) };
     for (const to of [0, 1, 2]) {
       const segment = { topic: 'orders', partition: 0, epoch: runId, from: to - 1, to, records: [record(to)] };
-      const { meta, body } = encodeChunk([segment]);
+      const { meta, body } = chunkOf(segment);
       yield await Promise.resolve({ type: 'signaled' as const, name: 'records', args: [meta, body], atMs: 0 });
     }
   }
@@ -66,7 +65,7 @@ describe('a batch that is stored once', () => {
     const state = new BatcherState({ workflowId: WORKFLOW_ID, runId: 'r1' }, input(), new Uint8Array(0));
     const signals = [0, 1].map((to) => {
       const segment = { topic: 'orders', partition: 0, epoch: 'e1', from: to - 1, to, records: [record(to)] };
-      const { meta, body } = encodeChunk([segment]);
+      const { meta, body } = chunkOf(segment);
       state.accept(meta, body, 0);
       return { type: 'signaled', name: 'records', args: [meta, body], atMs: 0 } as const;
     });
@@ -113,7 +112,7 @@ describe('runs as Temporal has them', () => {
     const given = heirOf === undefined ? input() : { ...input(), heirOf: `run-${heirOf}` };
     histories.started(`run-${run}`, 0, [given, NO_BODIES]);
     const source = { topic: 'orders', partition: 0, epoch: `of run ${run}` };
-    const { meta, body } = encodeChunk([{ ...source, from: -1, to: 0, records: [record(0)] }]);
+    const { meta, body } = chunkOf({ ...source, from: -1, to: 0, records: [record(0)] });
     histories.signaled(`run-${run}`, 0, 'records', [meta, body]);
     histories.ended(`run-${run}`, 'TERMINATED');
   };

@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
-import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { decodeRequest } from '../../../src/codecs/requestCodec.js';
 import { REQUEST_FORMAT, REQUEST_LIMITS } from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun } from '../../../src/workflows/closedRun.js';
-import { input } from '../../support/chunks.js';
+import { chunkOf, input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';
 
 const workflowId = 'ktb:orders:8-key:0';
@@ -16,7 +15,7 @@ const by = { actor: 'test', reason: 'because', batch: 1 };
 /** A run that was closed with its first batch on its way. */
 function closedRun(): ClosedRun {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
-  const { meta, body } = encodeChunk([{ ...source, from: -1, to: 0, records: [record(0)] }]);
+  const { meta, body } = chunkOf({ ...source, from: -1, to: 0, records: [record(0)] });
   const living = new BatcherState({ workflowId, runId: 'r1' }, input(), NO_BODIES);
   living.accept(meta, body, 0);
   const { spec } = living.takeBatch('delay', 1);

@@ -2,12 +2,11 @@ import { expect, it } from 'vitest';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { payloadConverter } from '../../../src/workflows/payloadConverter.js';
-import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
-import { input } from '../../support/chunks.js';
+import { chunkOf, input } from '../../support/chunks.js';
 import { record } from '../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
-const { meta, body } = encodeChunk([{ ...source, from: -1, to: 0, records: [record(0)] }]);
+const { meta, body } = chunkOf({ ...source, from: -1, to: 0, records: [record(0)] });
 
 /** Whether a batcher takes a signal for its own. */
 function isOurs(name: string, ...args: unknown[]): boolean {

@@ -2,11 +2,10 @@ import { expect, it } from 'vitest';
 import { decodePayloads, type WirePayload } from '../../../../src/commands/codecServer/codecPayloads.js';
 import { BATCH_FORMATS, sealEnvelope } from '../../../../src/protocol/flush.js';
 import { BATCHER_FORMAT } from '../../../../src/protocol/batcher.js';
-import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../../src/protocol/request.js';
 import { encodeRejected } from '../../../../src/codecs/rejectionCodec.js';
-import { NO_BATCH } from '../../../support/chunks.js';
+import { chunkOf, NO_BATCH } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
 
 const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
@@ -27,7 +26,7 @@ function decoded(...payloads: WirePayload[]): string {
 
 const source = { topic: 'orders', partition: 3, epoch: 'e1' };
 function chunk(from: number, records: readonly KafkaRecord[]) {
-  return encodeChunk([{ ...source, from, to: from + records.length, records }]);
+  return chunkOf({ ...source, from, to: from + records.length, records });
 }
 const buffered = ({ meta, body }: ReturnType<typeof chunk>) => ({
   segments: meta.segments,

@@ -1,8 +1,8 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { startCodecServer, type CodecServerOptions } from '../../../../src/commands/codecServer/codecServer.js';
 import { UsageError } from '../../../../src/lib/usageError.js';
-import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import { record } from '../../../support/records.js';
+import { chunkOf } from '../../../support/chunks.js';
 
 const UI = 'http://localhost:8233';
 
@@ -15,16 +15,14 @@ async function serve(options: Partial<CodecServerOptions> = {}) {
   return (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init);
 }
 
-const { body } = encodeChunk([
-  {
-    topic: 'orders',
-    partition: 0,
-    epoch: 'e',
-    from: -1,
-    to: 0,
-    records: [record(0, { value: Buffer.from('"text"') })],
-  },
-]);
+const { body } = chunkOf({
+  topic: 'orders',
+  partition: 0,
+  epoch: 'e',
+  from: -1,
+  to: 0,
+  records: [record(0, { value: Buffer.from('"text"') })],
+});
 const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
 const payloads = [{ metadata: { encoding: base64('binary/plain') }, data: base64(body) }];
 const post = (headers: Record<string, string> = {}): RequestInit => ({

@@ -2,12 +2,11 @@ import { expect, it } from 'vitest';
 import { batchesOfRecord, holdsRecord } from '../../../../src/commands/shared/batchesOfRecord.js';
 import { identityToken } from '../../../../src/clickhouse/batchRows.js';
 import type { BatcherEvent } from '../../../../src/temporal/historyEvents.js';
-import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { BufferedChunk } from '../../../../src/protocol/chunk.js';
 import { BATCH_FORMATS, type BatchSpec } from '../../../../src/protocol/flush.js';
 import { encodeRejected, type RejectedRecord } from '../../../../src/codecs/rejectionCodec.js';
 import { batchId, type Buffered } from '../../../../src/workflows/batchPlanning.js';
-import { DEFAULT_MAPPING, NO_BATCH } from '../../../support/chunks.js';
+import { chunkOf, DEFAULT_MAPPING, NO_BATCH } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
 
 const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -15,7 +14,7 @@ const place = (offset: number) => ({ topic: 'orders', partition: 0, offset });
 
 function chunk(from: number, offsets: readonly number[]): { chunk: BufferedChunk; body: Uint8Array } {
   const to = offsets.at(-1) ?? from;
-  const { meta, body } = encodeChunk([{ ...source, from, to, records: offsets.map((offset) => record(offset)) }]);
+  const { meta, body } = chunkOf({ ...source, from, to, records: offsets.map((offset) => record(offset)) });
   const { segments, records, bytes } = meta;
   return { chunk: { segments, keep: segments.map(() => null), records, bytes, bodyBytes: body.length }, body };
 }

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { isGivenTo, visitUnflushed, type LockedRange } from '../../../../src/commands/shared/unflushedChunks.js';
 import { unflushedAt } from '../../../../src/commands/shared/unflushedAt.js';
-import { encodeChunk } from '../../../../src/codecs/chunkCodec.js';
 import type { Buffered } from '../../../../src/workflows/batchPlanning.js';
 import { record } from '../../../support/records.js';
+import { chunkOf } from '../../../support/chunks.js';
 
 const batcher = 'ktb:orders:2-partition:1';
 const DAMAGED = Buffer.from('damaged');
@@ -11,7 +11,7 @@ const DAMAGED = Buffer.from('damaged');
 function held(from: number, offsets: readonly number[], epoch = 'e1', timestampMs = 1_000_000): Buffered {
   const records = offsets.map((offset) => record(offset, { timestampMs }));
   const to = offsets.at(-1) ?? from;
-  const { meta, body } = encodeChunk([{ topic: 'orders', partition: 1, epoch, from, to, records }]);
+  const { meta, body } = chunkOf({ topic: 'orders', partition: 1, epoch, from, to, records });
   const { segments, records: count, bytes } = meta;
   const chunk = { segments, keep: [null], records: count, bytes, bodyBytes: body.length, acceptedAtMs: 0 };
   return { chunk, body };

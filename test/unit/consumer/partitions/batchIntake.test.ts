@@ -4,11 +4,10 @@ import { READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { BatchIntake } from '../../../../src/consumer/partitions/batchIntake.js';
 import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
-import { FetchedRecord } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { UnreadableBatchError } from '../../../../src/kafka/kafkajs/recordSet.js';
 import type { TopicAnswer } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
-import { NO_HEADERS } from '../../../../src/protocol/record.js';
 import { eventually } from '../../../support/eventually.js';
+import { fetchedRecord } from '../../../support/records.js';
 
 it('a damaged batch is asked for again, also if its partition was opened while an epoch was being committed', async () => {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -120,7 +119,7 @@ function ofTopics(topicIds: readonly [string, string], logOf?: string) {
   const take = (partition: number, from: number, answer: TopicAnswer | Promise<TopicAnswer>, askedAtMs?: number) => {
     const askTopic = () => ({ askedAtMs: askedAtMs ?? performance.now(), answer: Promise.resolve(answer) });
     const fetched = { topic: 'orders', partition, highWatermark: '99', fetchedOffset: String(from), rawMessages: [] };
-    const records = [new FetchedRecord(from, 1, null, Buffer.from('{}'), NO_HEADERS)];
+    const records = [fetchedRecord(from, 1, null, Buffer.from('{}'))];
     return intake.take(assignment, {
       batch: new FetchedBatch({ ...fetched, askTopic }, { from, next: from + 1, records, failure: null }),
       resolveOffset: () => undefined,

@@ -7,8 +7,8 @@ const source = { topic: 'orders', partition: 0, epoch: 'e1' };
 it('commits nothing before anything is accepted, and everything once all is', () => {
   const tracker = newTracker(source, 10);
   expect(tracker.committable()).toBe(10);
-  tracker.handOver(0, 10);
-  tracker.handOver(1, 11);
+  tracker.handOver(0, [10]);
+  tracker.handOver(1, [11]);
   tracker.advanceTo(12);
   expect(tracker.committable()).toBe(10);
   tracker.accept(1, 11);
@@ -19,7 +19,7 @@ it('commits nothing before anything is accepted, and everything once all is', ()
 
 it('passes over offsets that are no records, such as those of control records', () => {
   const tracker = newTracker(source, 0);
-  tracker.handOver(0, 3);
+  tracker.handOver(0, [3]);
   tracker.advanceTo(9);
   tracker.accept(0, 3);
   expect(tracker.committable()).toBe(9);
@@ -38,7 +38,7 @@ it('never commits past an offset that was handed over and not accepted, whatever
       for (const current of steps) {
         if ('lane' in current) {
           const offset = tracker.next + current.gap - 1;
-          tracker.handOver(current.lane, offset);
+          tracker.handOver(current.lane, [offset]);
           tracker.advanceTo(offset + 1);
           pending.set(current.lane, [...(pending.get(current.lane) ?? []), offset]);
         } else {

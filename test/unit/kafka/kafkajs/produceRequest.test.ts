@@ -86,7 +86,7 @@ it('writes a header without a value, an empty one, and timestamps in any order',
   const batch = { topic: 'acks', partition: 0, errorCode: 0, bytes: bytesOfBatch, aborted: [] };
   const part = await new RecordSetReader(batch, 0).next(0);
   const records = part !== null && 'records' in part ? part.records : [];
-  expect(records.map(({ timestamp }) => timestamp)).toEqual(timestamps);
+  expect(records.map(({ timestampMs }) => String(timestampMs))).toEqual(timestamps);
   expect(bytesOfBatch.readBigInt64BE(35)).toBe(1_700_000_000_001n);
   const header = (name: string, value: string | null) => [name, value === null ? null : Buffer.from(value)];
   const expected = [header('none', null), header('empty', ''), header('some', null), header('some', 'x')];
