@@ -83,6 +83,8 @@ async function measureRestart(
       const backAt = performance.now();
       await sleep(STRAGGLERS_MS);
       const acks = await destination.untilAcknowledged(0);
+      if (acks >= backlog.scenario.records)
+        throw new Error('all was acknowledged before the part was back: take more records');
       await destination.untilAcknowledged(acks + 1);
       const seconds = (performance.now() - backAt) / 1000;
       await destination.untilAcknowledged();
