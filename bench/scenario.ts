@@ -90,6 +90,13 @@ function sharesByZipf(): Float64Array {
   return shares.map((share) => share / sum);
 }
 
+/** The first customer up to whom the shares exceed this one. */
 function customerByRank(share: number): number {
-  return SHARES.findIndex((upTo) => share < upTo);
+  let low = 0;
+  for (let high = CUSTOMERS - 1; low < high;) {
+    const middle = (low + high) >> 1;
+    if (share < SHARES[middle]!) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
