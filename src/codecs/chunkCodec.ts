@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import crc32 from 'crc-32';
+import { crc32 } from '../lib/crc32.js';
 import { compress, decompress } from './compression.js';
 import {
   CHUNK_FORMAT,
@@ -77,7 +77,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   const body = compress(packr.pack(packed));
   const meta = {
     format: CHUNK_FORMAT,
-    crc32: crc32.buf(body),
+    crc32: crc32(body),
     records: totalRecords,
     bytes: totalBytes,
     segments: metas,
@@ -90,7 +90,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
  * the log.
  */
 export function markOf({ offset, timestampMs, key, value, originalCrc32 }: KafkaRecord): RecordMark {
-  return { offset, timestampMs, crc32: originalCrc32 ?? crc32.buf(value ?? NOTHING, crc32.buf(key ?? NOTHING)) };
+  return { offset, timestampMs, crc32: originalCrc32 ?? crc32(value ?? NOTHING, crc32(key ?? NOTHING)) };
 }
 
 const NOTHING = new Uint8Array(0);

@@ -1,4 +1,4 @@
-import crc32 from 'crc-32';
+import { crc32 } from '../../lib/crc32.js';
 import { NULL_LENGTH, PackedRecord } from '../../protocol/packedRecord.js';
 import { NO_HEADERS, NO_TIMESTAMP } from '../../protocol/record.js';
 import { Cursor, MalformedError, offsetOf } from './cursor.js';
@@ -69,7 +69,7 @@ function lastInnerOffset(inner: Buffer): number {
 export function readMessage(bytes: Buffer, start: number, end: number): Message {
   const cursor = new Cursor(bytes, start, end);
   const crc = cursor.int32();
-  if (crc32.buf(bytes.subarray(cursor.at, end)) !== crc) throw new MalformedError('its checksum is wrong');
+  if (crc32(bytes.subarray(cursor.at, end)) !== crc) throw new MalformedError('its checksum is wrong');
   const magic = cursor.int8();
   const attributes = cursor.int8();
   // Format 0 has no timestamps.

@@ -1,0 +1,11 @@
+import zlib from 'node:zlib';
+
+/**
+ * CRC-32 as a signed integer, like that of the package `crc-32`: workflows use it, because they have no zlib. This one
+ * takes a third of the time.
+ *
+ * @param before the checksum of the bytes before these
+ */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  return zlib.crc32(bytes, before >>> 0) | 0;
+}
