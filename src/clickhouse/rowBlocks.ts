@@ -8,8 +8,12 @@ import { writeDigits } from '../lib/digits.js';
  *                     dropRow ─► nothing of it is left
  */
 export class RowBlocks {
-  /** The most bytes of a block. Only a row that is larger has a larger block. */
-  static readonly BLOCK_BYTES = 1024 * 1024;
+  /**
+   * The most bytes of a block. Only a row that is larger has a larger block. glibc asks the kernel for each piece of
+   * memory of 128 KiB or more, and gives it back at once. The first access to each of its pages takes more time than the
+   * writing (measured), so blocks are smaller than that.
+   */
+  static readonly BLOCK_BYTES = 120 * 1024;
   /** The bytes of the first block. Each later one is twice as large, so that a small batch needs little memory. */
   static readonly FIRST_BLOCK_BYTES = 16 * 1024;
 

@@ -86,10 +86,11 @@ export interface Mapping {
 
 /** Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. */
 export function isSkipped(
-  { value, tooLargeBytes }: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
+  record: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
   { mapping }: Pick<Destination, 'mapping'>,
 ): boolean {
-  return mapping.tombstones === 'skip' && value === null && tooLargeBytes === undefined;
+  // A packed record makes a buffer of its value each time it is asked for it.
+  return mapping.tombstones === 'skip' && record.value === null && record.tooLargeBytes === undefined;
 }
 
 /** Where acknowledgements go, and which headers they copy. */
