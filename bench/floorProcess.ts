@@ -1,6 +1,6 @@
 import { createClient } from '@clickhouse/client';
 import { Kafka, logLevel } from 'kafkajs';
-import { ackMessages } from '../src/activities/acks.js';
+import { Acknowledgements } from '../src/activities/acks.js';
 import { insertRecords } from '../src/clickhouse/insertRecords.js';
 import { ClickHouseTables } from '../src/clickhouse/tables.js';
 import { FETCH_OPTIONS } from '../src/kafka/fetchOptions.js';
@@ -49,7 +49,7 @@ async function flush(records: readonly SourcedRecord[]): Promise<void> {
     overdue: false,
     mustBeAlive: () => undefined,
   });
-  await publisher.publish(job.replyTopic, ackMessages(inserted, [], 'inserted', 'floor'));
+  await publisher.publish(job.replyTopic, new Acknowledgements(inserted, [], 'inserted', 'floor'));
 }
 
 /** Begins a flush of what was gathered; waits while too many are under way. */

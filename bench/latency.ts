@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { fromKafkaMessage } from '../src/kafka/fromKafka.js';
-import { groupingItself } from '../src/kafka/kafkajs/groupingItself.js';
 import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
-import { createPartitioner } from '../src/kafka/producers.js';
+import { MessageArray } from '../src/kafka/messageList.js';
+import { producerFactory } from '../src/kafka/producers.js';
 import type { KafkaRecord } from '../src/protocol/record.js';
 import type { Stack } from '../stack/index.js';
 import { Backlog } from './backlog.js';
@@ -99,7 +99,7 @@ class Acks {
   private constructor(stack: Stack, { backlog, name }: Destination) {
     const kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
     this.#topic = backlog.topic;
-    this.#producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner });
+    this.#producer = producerFactory(kafka)();
     // A broker answers at once when there is something.
     this.#consumer = kafka.consumer({ groupId: `${name}.latency`, minBytes: 1, maxWaitTimeInMs: 1_000 });
   }
@@ -138,8 +138,7 @@ class Acks {
         this.#producedAt[id] = performance.now();
         messages.push({ ...benchMessage(BASELINE, id), headers: { [CORRELATION_ID]: String(id) } });
       }
-      if (messages.length > 0)
-        sends.push(this.#producer.send({ topic: this.#topic, messages: groupingItself(messages) }));
+      if (messages.length > 0) sends.push(this.#producer.send(this.#topic, new MessageArray(messages)));
       await sleep(1000 / PORTIONS_PER_SECOND);
     }
     await Promise.all(sends);

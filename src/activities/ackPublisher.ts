@@ -4,7 +4,7 @@ import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { AckStatus } from '../protocol/ack.js';
 import { isAllowed, replyRequest, routeReply, type FallbackCause } from '../protocol/replyRequest.js';
 import type { ReplySettings } from '../protocol/settings.js';
-import { ackMessages, amendAck, type DecidedRecord } from './acks.js';
+import { Acknowledgements, amendAck, type DecidedRecord } from './acks.js';
 import { digest, type BatchMemos, type PublishedAcks } from './memos.js';
 
 export interface AckPublisherOptions {
@@ -111,7 +111,8 @@ export class AckPublisher {
     if (group.length === 0 || before?.get(topic) === digest(group)) return undefined;
     mustBeAlive();
     try {
-      await this.#options.publisher.publish(topic, ackMessages(group, reply.copyHeaders, status, id), amendAck);
+      const acks = new Acknowledgements(group, reply.copyHeaders, status, id);
+      await this.#options.publisher.publish(topic, acks, amendAck);
       return undefined;
     } catch (error) {
       if (error instanceof PublishError) return error;

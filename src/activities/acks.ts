@@ -1,7 +1,18 @@
-import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
+import { AckValues } from '../codecs/ackValues.js';
+import { MessageList } from '../kafka/messageList.js';
 import type { MessageRefusal } from '../kafka/messageRefusal.js';
-import { ackHeaders, ackValues, type AckStatus, type Rejection } from '../protocol/ack.js';
-import { placeName, type RecordPlace, type RecordSource, type SourcedRecord } from '../protocol/record.js';
+import type { OutgoingMessage } from '../kafka/outgoingMessage.js';
+import { PackedMessage } from '../kafka/packedMessage.js';
+import { ackHeaders, type AckStatus, type Rejection } from '../protocol/ack.js';
+import { PackedRecord } from '../protocol/packedRecord.js';
+import {
+  placeName,
+  type HeaderValues,
+  type KafkaRecord,
+  type RecordPlace,
+  type RecordSource,
+  type SourcedRecord,
+} from '../protocol/record.js';
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
 
 /** A record whose answer is decided, with its rejection if it was rejected. */
@@ -11,34 +22,50 @@ export interface DecidedRecord extends SourcedRecord {
   readonly replyPartition?: number;
 }
 
-/**
- * Makes the acknowledgements of records, one by one as they are needed. All of a batch would take as much memory as the
- * batch.
- */
-export function* ackMessages(
-  records: readonly DecidedRecord[],
-  copyHeaders: readonly string[],
-  status: AckStatus,
-  batch: string,
-): Iterable<OutgoingMessage> {
-  const valuesOf = new Map<RecordSource, ReturnType<typeof ackValues>>();
-  for (const { source, record, rejection, replyPartition } of records) {
-    let valueOf = valuesOf.get(source);
-    if (valueOf === undefined) {
-      valueOf = ackValues(source, status, batch);
-      valuesOf.set(source, valueOf);
-    }
-    const value = valueOf(record.offset, rejection);
-    const headers = ackHeaders(record, copyHeaders, status === 'rejected', value);
-    const message = { key: record.key, value };
-    if (headers === undefined && replyPartition === undefined) yield message;
-    else {
-      yield {
-        ...message,
-        ...(headers === undefined ? {} : { headers }),
-        ...(replyPartition === undefined ? {} : { partition: replyPartition }),
-      };
-    }
+/** The acknowledgements of records. They are written one by one: as objects they would take as much memory as a batch. */
+export class Acknowledgements extends MessageList {
+  readonly #records: readonly DecidedRecord[];
+  readonly #copyHeaders: readonly string[];
+  readonly #status: AckStatus;
+  readonly #batch: string;
+  readonly #values = new Map<RecordSource, AckValues>();
+
+  constructor(records: readonly DecidedRecord[], copyHeaders: readonly string[], status: AckStatus, batch: string) {
+    super();
+    this.#records = records;
+    this.#copyHeaders = copyHeaders;
+    this.#status = status;
+    this.#batch = batch;
+  }
+
+  get length(): number {
+    return this.#records.length;
+  }
+
+  fill(index: number, message: PackedMessage): void {
+    const { source, record, rejection, replyPartition } = this.#records[index] as DecidedRecord;
+    const value = this.#valuesOf(source).of(record.offset, rejection);
+    message.value = value;
+    message.partition = replyPartition;
+    message.headers = record.headers.length === 0 ? undefined : this.#headersOf(record, value);
+    if (record instanceof PackedRecord) message.setKeyIn(record.keys, record.keyAt, record.keyLength);
+    else message.setKey(record.key);
+  }
+
+  at(index: number): OutgoingMessage {
+    const message = new PackedMessage();
+    this.fill(index, message);
+    return message.toMessage();
+  }
+
+  #valuesOf(source: RecordSource): AckValues {
+    let values = this.#values.get(source);
+    if (values === undefined) this.#values.set(source, (values = new AckValues(source, this.#status, this.#batch)));
+    return values;
+  }
+
+  #headersOf(record: KafkaRecord, value: Buffer): HeaderValues | undefined {
+    return ackHeaders(record, this.#copyHeaders, this.#status === 'rejected' ? Buffer.from(value) : undefined);
   }
 }
 

@@ -1,4 +1,3 @@
-import type { IHeaders, Message } from 'kafkajs';
 import type { HeaderValues } from '../protocol/record.js';
 
 /**
@@ -13,25 +12,11 @@ export interface OutgoingMessage {
   readonly partition?: number;
 }
 
-/** The message as kafkajs takes it. Its types do not know that values of headers may be null: see `produceRequest.ts`. */
-export function toMessage({ key, value, headers, partition }: OutgoingMessage): Message {
-  const message: Message = { key, value };
-  if (headers !== undefined) message.headers = headers as IHeaders;
-  if (partition !== undefined) message.partition = partition;
-  return message;
-}
-
 /**
  * Bytes of a message besides key and value: lengths, deltas, attributes. The same for each header besides its name and
  * value.
  */
-const MESSAGE_OVERHEAD_BYTES = 24;
-
-/** About how many bytes a message takes in a request. */
-export function messageBytes({ key, value, headers = {} }: OutgoingMessage): number {
-  const valueBytes = value === null ? 0 : Buffer.byteLength(value);
-  return MESSAGE_OVERHEAD_BYTES + (key?.length ?? 0) + valueBytes + headersBytes(headers);
-}
+export const MESSAGE_OVERHEAD_BYTES = 24;
 
 /** About how many bytes headers take in a message. */
 export function headersBytes(headers: HeaderValues): number {

@@ -1,5 +1,8 @@
+import { NULL_LENGTH } from '../protocol/packedRecord.js';
+import { MessageArray, MessageList } from './messageList.js';
 import { REFUSAL_REASONS, messageRefusalOf, type MessageRefusal } from './messageRefusal.js';
-import { messageBytes, type OutgoingMessage } from './outgoingMessage.js';
+import type { OutgoingMessage } from './outgoingMessage.js';
+import { PackedMessage } from './packedMessage.js';
 import { PublishError, TopicProducer, type TopicProducerOptions } from './topicProducer.js';
 
 /**
@@ -37,13 +40,13 @@ export class Publisher {
    * message in every form but takes others, the message is left out, logged and counted. It must not hold up the others
    * for ever.
    *
-   * @param messages read one by one as requests are filled, so a long list need not be in memory
+   * @param messages read one by one as requests are written, so a long list need not be in memory
    * @param amend gives the messages to publish in place of refused ones. Default: none
    * @throws PublishError if the topic is away, or takes none of the messages in any form
    */
   async publish<Sent extends OutgoingMessage>(
     topic: string,
-    messages: Iterable<Sent>,
+    messages: Messages<Sent>,
     amend?: Amend<Sent>,
   ): Promise<void> {
     const work: Publishing<Sent> = { topic, amend, hopeless: [] };
@@ -59,7 +62,7 @@ export class Publisher {
    */
   async publishEach<Sent extends OutgoingMessage>(
     topic: string,
-    messages: Iterable<Sent>,
+    messages: Messages<Sent>,
     { taken, refused }: Outcomes<Sent>,
   ): Promise<void> {
     const work: Publishing<Sent> = { topic, amend: undefined, hopeless: [], taken };
@@ -70,23 +73,16 @@ export class Publisher {
     }
   }
 
-  async #publishAll<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: Iterable<Sent>): Promise<void> {
+  async #publishAll<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: Messages<Sent>): Promise<void> {
     const { topic, amend } = work;
-    const producer = this.#producerOf(topic);
-    let request: Sent[] = [];
-    let requestBytes = 0;
-    for (const asked of messages) {
-      const message = (producer.wantsKeys && asked.key === null ? amend?.(asked, 'record') : undefined) ?? asked;
-      const bytes = messageBytes(message);
-      if (requestBytes + bytes > REQUEST_BYTES_MAX && request.length > 0) {
-        await this.#sendParts(work, request);
-        request = [];
-        requestBytes = 0;
-      }
-      request.push(message);
-      requestBytes += bytes;
+    const asked = messages instanceof MessageList ? messages : new MessageArray(messages);
+    for (let from = 0; from < asked.length;) {
+      const isKeyed = amend !== undefined && this.#producerOf(topic).wantsKeys;
+      const list = isKeyed ? new KeyedMessages(asked, amend) : asked;
+      const to = requestEnd(list, from);
+      await this.#sendParts(work, list.slice(from, to));
+      from = to;
     }
-    if (request.length > 0) await this.#sendParts(work, request);
   }
 
   /** @throws PublishError if the topic is known to be away. It is not tried */
@@ -100,10 +96,10 @@ export class Publisher {
   }
 
   /** Sends a request. If the topic refuses a message of it, sends what the topic may take instead. */
-  async #sendParts<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: readonly Sent[]): Promise<void> {
+  async #sendParts<Sent extends OutgoingMessage>(work: Publishing<Sent>, messages: MessageList<Sent>): Promise<void> {
     try {
       await this.#producerOf(work.topic).send(messages);
-      work.taken?.(messages);
+      work.taken?.([...messages]);
     } catch (error) {
       const refusal = messageRefusalOf(error, messages);
       if (refusal === null) throw error;
@@ -118,16 +114,16 @@ export class Publisher {
    */
   async #sendRefused<Sent extends OutgoingMessage>(
     work: Publishing<Sent>,
-    messages: readonly Sent[],
+    messages: MessageList<Sent>,
     refusal: MessageRefusal,
     error: unknown,
   ): Promise<void> {
     const { amend } = work;
-    const isKeyless = refusal === 'record' && amend !== undefined && messages.some(({ key }) => key === null);
+    const isKeyless = refusal === 'record' && amend !== undefined && messages.hasKeyless();
     if (!isKeyless && messages.length > 1) {
       const half = Math.ceil(messages.length / 2);
       await this.#sendParts(work, messages.slice(0, half));
-      await this.#sendParts(work, messages.slice(half));
+      await this.#sendParts(work, messages.slice(half, messages.length));
       return;
     }
     const amended: Sent[] = [];
@@ -138,7 +134,7 @@ export class Publisher {
     }
     if (amended.length === 0) return;
     const hopelessBefore = work.hopeless.length;
-    await this.#sendParts(work, amended);
+    await this.#sendParts(work, new MessageArray(amended));
     if (isKeyless && work.hopeless.length === hopelessBefore) this.#producerOf(work.topic).wantsKeys = true;
   }
 
@@ -165,6 +161,44 @@ export class Publisher {
       this.#topics.set(topic, producer);
     }
     return producer;
+  }
+}
+
+type Messages<Sent extends OutgoingMessage> = MessageList<Sent> | readonly Sent[];
+
+/** @returns the index after the last message of the request that begins at `from`. It has one message at least */
+function requestEnd(messages: MessageList, from: number): number {
+  const message = new PackedMessage();
+  let bytes = 0;
+  for (let index = from; index < messages.length; index++) {
+    messages.fill(index, message);
+    bytes += message.requestBytes;
+    if (bytes > REQUEST_BYTES_MAX && index > from) return index;
+  }
+  return messages.length;
+}
+
+/** Messages for a topic that wants keys: those without one are amended beforehand. */
+class KeyedMessages<Sent extends OutgoingMessage> extends MessageList<Sent> {
+  readonly length: number;
+  readonly #asked: MessageList<Sent>;
+  readonly #amend: Amend<Sent>;
+
+  constructor(asked: MessageList<Sent>, amend: Amend<Sent>) {
+    super();
+    this.length = asked.length;
+    this.#asked = asked;
+    this.#amend = amend;
+  }
+
+  fill(index: number, message: PackedMessage): void {
+    this.#asked.fill(index, message);
+    if (message.keyLength === NULL_LENGTH) message.fill(this.at(index));
+  }
+
+  at(index: number): Sent {
+    const message = this.#asked.at(index);
+    return (message.key === null ? this.#amend(message, 'record') : undefined) ?? message;
   }
 }
 

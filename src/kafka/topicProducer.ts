@@ -1,11 +1,10 @@
-import type { Producer } from 'kafkajs';
 import { messageOf } from '../lib/messageOf.js';
 import { NoAnswerError, within } from '../lib/within.js';
 import type { StateLog } from '../telemetry/logging.js';
 import { isUnusableTopic } from './errorType.js';
+import type { MessageList } from './messageList.js';
 import { messageRefusalOf } from './messageRefusal.js';
-import { toMessage, type OutgoingMessage } from './outgoingMessage.js';
-import { sendAll } from './producers.js';
+import type { MessageProducer } from './producers.js';
 
 /**
  * A topic takes no messages: its leaders are away, it does not exist, or this user may not write to it. Only a later
@@ -35,7 +34,7 @@ const TAKEN_MAX_AGE_MS = 60_000;
 
 export interface TopicProducerOptions {
   /** Creates a producer that is not connected. */
-  readonly createProducer: () => Producer;
+  readonly createProducer: () => MessageProducer;
   /** Gets one opened when a topic is away, and one when it is back. */
   readonly stateLog?: Pick<StateLog, 'problem' | 'well'>;
   /** Called when a request failed for another reason than its messages. */
@@ -48,7 +47,7 @@ export interface TopicProducerOptions {
 
 /** A producer. `connected` resolves when it is connected. */
 interface OpenedProducer {
-  readonly producer: Producer;
+  readonly producer: MessageProducer;
   readonly connected: Promise<void>;
 }
 
@@ -104,7 +103,7 @@ export class TopicProducer {
    * @throws PublishError if the topic is away
    * @throws what kafkajs throws if the topic refuses a message, see {@link messageRefusalOf}
    */
-  async send(messages: readonly OutgoingMessage[]): Promise<void> {
+  async send(messages: MessageList): Promise<void> {
     this.mustBeUp();
     this.#probing = this.#awayUntilMs > 0;
     try {
@@ -120,9 +119,9 @@ export class TopicProducer {
     }
   }
 
-  async #request(messages: readonly OutgoingMessage[]): Promise<void> {
+  async #request(messages: MessageList): Promise<void> {
     const opened = this.#open();
-    const answer = opened.connected.then(() => sendAll(opened.producer, this.#topic, messages.map(toMessage)));
+    const answer = opened.connected.then(() => opened.producer.send(this.#topic, messages));
     try {
       await within(answer, this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { lastHeader, type KafkaRecord, type RecordSource } from './record.js';
+import { lastHeader, type KafkaRecord } from './record.js';
 import { isNestRequest, REPLY_HEADERS } from './replyRequest.js';
 
 /** Why a record was rejected. Codes are stable: programs may branch on them. */
@@ -47,25 +47,6 @@ export const ACK_STATUSES = ['inserted', 'rejected', 'skipped'] as const;
 export type AckStatus = (typeof ACK_STATUSES)[number];
 
 /**
- * Makes the JSON values of acknowledgements:
- * `{"status":"inserted","topic":"orders","partition":3,"offset":12345,"batch":"…"}`. A rejection also has `code` and
- * `message`. The part that all records of a partition share is built once, because acknowledgements are the most
- * expensive step.
- */
-export function ackValues(
-  { topic, partition }: Pick<RecordSource, 'topic' | 'partition'>,
-  status: AckStatus,
-  batch: string,
-) {
-  const head = `{"status":"${status}","topic":${JSON.stringify(topic)},"partition":${partition},"offset":`;
-  const tail = `,"batch":${JSON.stringify(batch)}`;
-  return (offset: number, rejection?: Rejection): string => {
-    if (rejection === undefined) return `${head}${offset}${tail}}`;
-    return `${head}${offset}${tail},"code":"${rejection.code}","message":${JSON.stringify(rejection.message)}}`;
-  };
-}
-
-/**
  * Headers that NestJS's `ClientKafka` looks for. The first says that the reply is an error, and contains it. The second
  * ends the observable that the caller waits on.
  *
@@ -79,13 +60,12 @@ const DISPOSED = Buffer.alloc(1);
  * Headers of an acknowledgement: the correlation id, byte for byte; the headers that the pipeline copies; and those
  * that NestJS's client looks for. Undefined if there are none.
  *
- * @param value the acknowledgement's value: the error that a NestJS caller gets for a rejected record
+ * @param error the acknowledgement's value, if the record is rejected: the error that a NestJS caller gets
  */
 export function ackHeaders(
   { headers }: KafkaRecord,
   copyHeaders: readonly string[],
-  rejected: boolean,
-  value: string,
+  error: Buffer | undefined,
 ): Record<string, Buffer> | undefined {
   if (headers.length === 0) return undefined;
   const copied = Object.create(null) as Record<string, Buffer>;
@@ -96,7 +76,7 @@ export function ackHeaders(
   const correlationId = lastHeader(headers, REPLY_HEADERS.correlationId);
   if (correlationId) {
     copied[REPLY_HEADERS.correlationId] = correlationId;
-    if (rejected) copied[NEST_ERROR] = Buffer.from(value);
+    if (error !== undefined) copied[NEST_ERROR] = error;
     else if (isNestRequest(headers)) copied[NEST_DISPOSED] = DISPOSED;
   }
   return Object.keys(copied).length === 0 ? undefined : copied;

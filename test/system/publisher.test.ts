@@ -33,9 +33,10 @@ it('what a producer has sent without an answer it does not send again once it is
   const createProducer = (): ReturnType<typeof create> => {
     const producer = create();
     return {
-      ...producer,
-      send: (record) => {
-        const answer = producer.send(record);
+      connect: () => producer.connect(),
+      disconnect: () => producer.disconnect(),
+      send: (topic, messages) => {
+        const answer = producer.send(topic, messages);
         settled.push(answer.catch(() => undefined));
         return answer;
       },

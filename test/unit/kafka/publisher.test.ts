@@ -1,54 +1,30 @@
-import type { Message, Producer, ProducerRecord, RecordMetadata } from 'kafkajs';
 import { afterEach, expect, it, vi } from 'vitest';
-import { createPartitioner } from '../../../src/kafka/producers.js';
+import type { MessageProducer } from '../../../src/kafka/producers.js';
 import { Publisher, type Amend } from '../../../src/kafka/publisher.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
-const partitionMetadata = Array.from({ length: 6 }, () => ({})) as never;
-
-/** @param left partitions that each send in turn leaves out, with success */
-function recordingProducer(left: number[][] = []) {
-  const sent: { topic: string; messages: Message[] }[] = [];
-  const choose = createPartitioner();
-  const producer = {
-    connect: () => Promise.resolve(),
-    send: ({ topic, messages }: ProducerRecord) => {
-      const leftOut = left.shift() ?? [];
-      for (const message of messages) choose({ topic, partitionMetadata, message });
-      const taken = messages.filter(({ partition }) => !leftOut.includes(partition ?? -1));
-      sent.push({ topic, messages: taken });
-      return Promise.resolve(taken.map(({ partition }) => ({ topicName: topic, partition, errorCode: 0 })));
-    },
-  };
-  return { sent, publisher: new Publisher({ createProducer: () => producer as unknown as Producer }) };
+/** @param send what requests do */
+function producerThat(send: MessageProducer['send']): MessageProducer {
+  return { connect: () => Promise.resolve(), send, disconnect: () => Promise.resolve() };
 }
 
-const sixMessages = () => Array.from({ length: 6 }, (_, index) => ({ key: null, value: String(index) }));
-
-it('sends again what kafkajs has left out with success, because a leader had moved to a broker that had answered', async () => {
-  const { sent, publisher } = recordingProducer([[1, 2], [2]]);
-  await publisher.publish('replies', sixMessages());
-  expect(sent.map(({ messages }) => messages.map(({ value }) => value))).toEqual([['0', '3', '4', '5'], ['1'], ['2']]);
-});
-
-it('rejects where nothing is taken, as of a partition that does not exist', async () => {
-  const { publisher } = recordingProducer([[3], [3]]);
-  await expect(publisher.publish('replies', sixMessages())).rejects.toThrow('no partition 3');
-});
+function recordingProducer() {
+  const sent: OutgoingMessage[][] = [];
+  const producer = producerThat((_, messages) => Promise.resolve(void sent.push([...messages])));
+  return { sent, publisher: new Publisher({ createProducer: () => producer }) };
+}
 
 it('splits what brokers would refuse as one request, and keeps the order', async () => {
   const { sent, publisher } = recordingProducer();
   const messages = Array.from({ length: 25 }, (_, index) => ({ key: null, value: Buffer.alloc(100_000, index) }));
   await publisher.publish('replies', messages);
   expect(sent.length).toBeGreaterThan(2);
-  for (const { messages: request } of sent) {
+  for (const request of sent) {
     expect(request.reduce((sum, { value }) => sum + (value as Buffer).length, 0)).toBeLessThanOrEqual(128 * 1024);
   }
-  expect(sent.flatMap(({ messages: request }) => request.map(({ value }) => (value as Buffer)[0]))).toEqual(
-    messages.map((_, index) => index),
-  );
+  expect(sent.flat().map(({ value }) => (value as Buffer)[0])).toEqual(messages.map((_, index) => index));
 });
 
 it('sends a message that is too large alone by itself: the broker decides', async () => {
@@ -58,7 +34,7 @@ it('sends a message that is too large alone by itself: the broker decides', asyn
     { key: null, value: Buffer.alloc(2_000_000) },
     { key: null, value: 'b' },
   ]);
-  expect(sent.map(({ messages }) => messages.length)).toEqual([1, 1, 1]);
+  expect(sent.map((messages) => messages.length)).toEqual([1, 1, 1]);
 });
 
 it('sends nothing for nothing', async () => {
@@ -67,33 +43,15 @@ it('sends nothing for nothing', async () => {
   expect(sent).toEqual([]);
 });
 
-it('chooses the partition that every Kafka client chooses for a key, an explicit one first, and goes round without', () => {
-  const choose = createPartitioner();
-  const of = (message: Partial<Message>) =>
-    choose({ topic: 't', partitionMetadata, message: { value: 'v', ...message } });
-  // murmur2("foobar") of Apache Kafka's own test, -790332482, without its sign bit.
-  expect(of({ key: Buffer.from('foobar') })).toBe((-790332482 & 0x7fffffff) % 6);
-  expect(of({ key: Buffer.from('foobar'), partition: 5 })).toBe(5);
-  expect([of({ key: null }), of({ key: null }), of({ key: null })]).toEqual([0, 1, 2]);
-});
-
 /** Producers whose requests do what `send` says; counts them by topic. */
-function outlets(send: (record: ProducerRecord) => Promise<RecordMetadata[]>, answerWaitMs?: number) {
+function outlets(send: MessageProducer['send'], answerWaitMs?: number) {
   const state = { nowMs: 1_000, producers: 0, requests: [] as string[] };
   const createProducer = () => {
     state.producers++;
-    return {
-      connect: () => Promise.resolve(),
-      send: (record: ProducerRecord) => {
-        state.requests.push(record.topic);
-        // As a partitioner chooses, and as kafkajs's answer says.
-        for (const message of record.messages) message.partition ??= 0;
-        return send(record).then((answers) => {
-          return answers.length > 0 ? answers : record.messages.map(({ partition }) => ({ partition }));
-        });
-      },
-      disconnect: () => Promise.resolve(),
-    } as unknown as Producer;
+    return producerThat((topic, messages) => {
+      state.requests.push(topic);
+      return send(topic, messages);
+    });
   };
   const options = answerWaitMs === undefined ? {} : { answerWaitMs };
   return { state, publisher: new Publisher({ createProducer, now: () => state.nowMs, ...options }) };
@@ -102,14 +60,14 @@ function outlets(send: (record: ProducerRecord) => Promise<RecordMetadata[]>, an
 const MESSAGE = { key: null, value: 'v' };
 
 it('gives each topic a producer of its own: one that is gone spoils the metadata of all topics of a producer', async () => {
-  const { state, publisher } = outlets(() => Promise.resolve([]));
+  const { state, publisher } = outlets(() => Promise.resolve());
   for (const topic of ['a', 'b', 'a', 'b']) await publisher.publish(topic, [MESSAGE]);
   expect(state.producers).toBe(2);
 });
 
 it('leaves a topic that failed alone for 5 s, then lets one find out, and others through once it is back', async () => {
-  let answer: Promise<RecordMetadata[]> = Promise.reject(new Error('no leader'));
-  const { state, publisher } = outlets(({ topic }) => (topic === 'a' ? answer : Promise.resolve([])));
+  let answer: Promise<void> = Promise.reject(new Error('no leader'));
+  const { state, publisher } = outlets((topic) => (topic === 'a' ? answer : Promise.resolve()));
   await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('topic a takes no messages: no leader');
   state.nowMs += 4_999;
   await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no leader');
@@ -117,11 +75,11 @@ it('leaves a topic that failed alone for 5 s, then lets one find out, and others
   expect(state.requests).toEqual(['a', 'b']);
 
   state.nowMs += 1;
-  let back: (answer: RecordMetadata[]) => void = () => undefined;
+  let back: () => void = () => undefined;
   answer = new Promise((resolve) => (back = resolve));
   const probe = publisher.publish('a', [MESSAGE]);
   await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no leader');
-  back([]);
+  back();
   await probe;
   await publisher.publish('a', [MESSAGE]);
   expect(state.requests).toEqual(['a', 'b', 'a', 'a']);
@@ -129,7 +87,7 @@ it('leaves a topic that failed alone for 5 s, then lets one find out, and others
 
 it('says for as long as a topic is left alone whether it refuses this user, or is only away', async () => {
   const denied = Object.assign(new Error('not authorized'), { type: 'TOPIC_AUTHORIZATION_FAILED' });
-  let answer: Promise<RecordMetadata[]> = Promise.reject(denied);
+  let answer: Promise<void> = Promise.reject(denied);
   const { state, publisher } = outlets(() => answer);
   const failure = { topic: 'a', refused: true };
   await expect(publisher.publish('a', [MESSAGE])).rejects.toMatchObject(failure);
@@ -146,16 +104,12 @@ it('says for as long as a topic is left alone whether it refuses this user, or i
 });
 
 it('a topic that failed is tried again after 5 s, also where the clock was set back meanwhile', async () => {
-  const send = vi
-    .fn()
-    .mockRejectedValueOnce(new Error('no leader'))
-    .mockResolvedValue([{ partition: 0 }]);
-  const producer = { connect: () => Promise.resolve(), send };
-  const publisher = new Publisher({ createProducer: () => producer as unknown as Producer });
-  await expect(publisher.publish('a', [{ ...MESSAGE, partition: 0 }])).rejects.toThrow('no leader');
+  const send = vi.fn().mockRejectedValueOnce(new Error('no leader')).mockResolvedValue(undefined);
+  const publisher = new Publisher({ createProducer: () => producerThat(send) });
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no leader');
   vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
   vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 5_000);
-  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  await publisher.publish('a', [MESSAGE]);
   expect(send).toHaveBeenCalledTimes(2);
 });
 
@@ -186,17 +140,17 @@ it('waits for an answer for a bounded time: a broker that hangs holds nobody for
 });
 
 /** Producers that are made one after the other; each does what the next of `acts` says. */
-function producersThat(...acts: readonly Partial<Producer>[]) {
+function producersThat(...acts: readonly Partial<MessageProducer>[]) {
   const disconnected: number[] = [];
   let made = 0;
   const createProducer = () => {
     const index = made++;
     const takes = {
       connect: () => Promise.resolve(),
-      send: () => Promise.resolve([{ partition: 0 }]),
+      send: () => Promise.resolve(),
       disconnect: () => Promise.resolve(void disconnected.push(index)),
     };
-    return { ...takes, ...acts[index] } as unknown as Producer;
+    return { ...takes, ...acts[index] };
   };
   const state = { nowMs: 0 };
   const publisher = new Publisher({ createProducer, now: () => state.nowMs, answerWaitMs: 20 });
@@ -211,9 +165,9 @@ it.each([
   ['request and disconnect', { send: never, disconnect: never }],
 ])('a topic whose %s never settles takes messages again by another producer', async (_, hangs) => {
   const { publisher, state } = producersThat(hangs);
-  await expect(publisher.publish('a', [{ ...MESSAGE, partition: 0 }])).rejects.toThrow('no answer within 0.02 s');
+  await expect(publisher.publish('a', [MESSAGE])).rejects.toThrow('no answer within 0.02 s');
   state.nowMs += 5_000;
-  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  await publisher.publish('a', [MESSAGE]);
 });
 
 it('a producer that has not answered is disconnected, and again when its request has failed; one that took its place is not', async () => {
@@ -221,21 +175,15 @@ it('a producer that has not answered is disconnected, and again when its request
   const { publisher, state, disconnected } = producersThat({
     send: () => new Promise((_resolve, reject) => (fail = reject)),
   });
-  const late = publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  const late = publisher.publish('a', [MESSAGE]);
   await expect(late).rejects.toThrow('no answer');
   expect(disconnected).toEqual([0]);
   state.nowMs += 5_000;
-  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  await publisher.publish('a', [MESSAGE]);
   fail(new Error('timed out'));
   await expect.poll(() => disconnected).toEqual([0, 0]);
-  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
+  await publisher.publish('a', [MESSAGE]);
   expect(disconnected).toEqual([0, 0]);
-});
-
-it('a partition that kafkajs silently skips because there is none is an error', async () => {
-  const { publisher } = outlets(() => Promise.resolve([{ topicName: 'a', partition: 0, errorCode: 0 }]));
-  await publisher.publish('a', [{ ...MESSAGE, partition: 0 }]);
-  await expect(publisher.publish('a', [{ ...MESSAGE, partition: 7 }])).rejects.toThrow('there is no partition 7');
 });
 
 it('says of a topic that is gone or forbidden that it refuses, of one without a leader that it does not', async () => {
@@ -252,10 +200,10 @@ it('says of a topic that is gone or forbidden that it refuses, of one without a 
 
 /** A topic that refuses whatever has this value, in every form. */
 const refusing = (type: string, value: string) =>
-  outlets(({ messages }) =>
-    messages.some((message) => message.value === value)
+  outlets((_, messages) =>
+    [...messages].some((message) => message.value === value)
       ? Promise.reject(new Error('gave up', { cause: Object.assign(new Error(type), { type }) }))
-      : Promise.resolve([]),
+      : Promise.resolve(),
   );
 const VALUES = ['a', 'b', 'bad', 'c', 'd', 'bad', 'e'].map((value) => ({ key: null, value }));
 
@@ -266,21 +214,15 @@ it.each(['INVALID_RECORD', 'MESSAGE_TOO_LARGE', 'CORRUPT_MESSAGE'])(
     const said: string[] = [];
     const taken: unknown[] = [];
     const createProducer = () =>
-      ({
-        connect: () => Promise.resolve(),
-        send: ({ messages }: ProducerRecord) => {
-          if (messages.some(({ value }) => value === 'bad'))
-            return Promise.reject(Object.assign(new Error(type), { type }));
-          taken.push(...messages.map(({ value }) => value));
-          return Promise.resolve([{ partition: 0 }]);
-        },
-      }) as unknown as Producer;
+      producerThat((_, messages) => {
+        const values = Array.from(messages, ({ value }) => value);
+        if (values.includes('bad')) return Promise.reject(Object.assign(new Error(type), { type }));
+        taken.push(...values);
+        return Promise.resolve();
+      });
     const stateLog = { problem: (_: string, text: string) => void said.push(text), well: () => undefined };
     const publisher = new Publisher({ createProducer, stateLog, onLeftOut: (topic) => void leftOut.push(topic) });
-    await publisher.publish(
-      'a',
-      VALUES.map((message) => ({ ...message, partition: 0 })),
-    );
+    await publisher.publish('a', VALUES);
     expect(taken).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect(leftOut).toEqual(['a', 'a']);
     expect(said[0]).toMatch('topic a takes other messages, and not the one');
@@ -300,8 +242,8 @@ it('a damaged message with a key is none that the topic refuses', async () => {
 });
 
 it('gives all messages of a request a key where the topic wants one, and from then on before it is asked', async () => {
-  const { state, publisher } = outlets(({ messages }) =>
-    messages.some(({ key }) => key === null) ? refuses('INVALID_RECORD')() : Promise.resolve([]),
+  const { state, publisher } = outlets((_, messages) =>
+    messages.hasKeyless() ? refuses('INVALID_RECORD')() : Promise.resolve(),
   );
   const amend: Amend<OutgoingMessage> = (message, refusal) =>
     refusal === 'record' && message.key === null ? { ...message, key: Buffer.from('k') } : undefined;
@@ -325,7 +267,7 @@ it('tells of each message whether it was taken, also where the topic takes no ot
   expect(told.splice(0)).toEqual(['a', 'b', 'c', 'bad: a message is larger than it takes']);
 
   let requests = 0;
-  const failing = outlets(() => (++requests > 1 ? Promise.reject(new Error('gone')) : Promise.resolve([])));
+  const failing = outlets(() => (++requests > 1 ? Promise.reject(new Error('gone')) : Promise.resolve()));
   const messages = ['x', 'y'].map((value) => ({ key: null, value: value.repeat(500_000) }));
   await expect(failing.publisher.publishEach('a', messages, outcomes)).rejects.toThrow('takes no messages: gone');
   expect(told.map((value) => value[0])).toEqual(['x']);
