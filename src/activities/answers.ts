@@ -78,9 +78,10 @@ export class Answers {
 
   #observeEndToEnd(pipeline: string, records: readonly DecidedRecord[]): void {
     const nowMs = Date.now();
-    for (const { record } of records) {
-      if (record.timestampMs !== NO_TIMESTAMP)
-        this.#metrics.endToEndSeconds.observe({ pipeline }, Math.max(0, nowMs - record.timestampMs) / 1000);
-    }
+    const seconds = new Float64Array(records.length);
+    let count = 0;
+    for (const { record } of records)
+      if (record.timestampMs !== NO_TIMESTAMP) seconds[count++] = Math.max(0, nowMs - record.timestampMs) / 1000;
+    this.#metrics.endToEndSeconds.observeAll({ pipeline }, seconds.subarray(0, count));
   }
 }

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { BatchHistogram } from './batchHistogram.js';
 
 const SECONDS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const END_TO_END_BUCKETS = [...SECONDS_BUCKETS, 30, 60, 300];
@@ -307,11 +308,12 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'pipeline',
       'code',
     ]),
-    endToEndSeconds: histogram(
-      'ktb_end_to_end_seconds',
-      "Time from a record's timestamp until its row can be queried and its acknowledgement is published.",
-      ['pipeline'],
-      END_TO_END_BUCKETS,
-    ),
+    endToEndSeconds: new BatchHistogram({
+      name: 'ktb_end_to_end_seconds',
+      help: "Time from a record's timestamp until its row can be queried and its acknowledgement is published.",
+      labelNames: ['pipeline'],
+      buckets: END_TO_END_BUCKETS,
+      registers,
+    }),
   };
 }
