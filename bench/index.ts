@@ -70,6 +70,7 @@ const options = new Command('bench')
   .parse()
   .opts<Options>();
 
+const facts = runFacts();
 const stack = await startStack({
   onProgress: ({ part, step, state }) => {
     if (state === 'started') console.error(`[${part}] ${step}`);
@@ -78,7 +79,7 @@ const stack = await startStack({
 try {
   const drains = options.rounds === 0 ? [] : await measureDrains(stack);
   const run: Run = {
-    ...runFacts(),
+    ...facts,
     drains,
     sweep: options.sweep === undefined ? [] : await measureSweep(stack, options.sweep, drains),
     latencies: options.latency === undefined ? [] : await measureLatencies(stack, options.latency),

@@ -38,13 +38,9 @@ export interface Run {
 
 /** What describes a run, beside its figures. */
 export function runFacts(): Pick<Run, 'command' | 'commit' | 'date' | 'machine'> {
-  const git = (...args: string[]): string =>
-    execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim();
   return {
     command: ['npm run bench', ...(process.argv.length > 2 ? ['--'] : []), ...process.argv.slice(2)].join(' '),
-    commit:
-      git('rev-parse', '--short=12', 'HEAD') +
-      (git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ', changed'),
+    commit: commit(),
     date: new Date().toISOString().slice(0, 10),
     machine: {
       processor: cpus()[0]?.model ?? 'unknown',
@@ -53,4 +49,16 @@ export function runFacts(): Pick<Run, 'command' | 'commit' | 'date' | 'machine'>
       node: process.version,
     },
   };
+}
+
+/** Of the working copy; `unknown` where git has none. */
+function commit(): string {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    const isChanged = git('status', '--porcelain', '--', ':/src', ':/bench') !== '';
+    return `${git('rev-parse', '--short=12', 'HEAD').trim()}${isChanged ? ', changed' : ''}`;
+  } catch {
+    return 'unknown'; // A copy without its history.
+  }
 }

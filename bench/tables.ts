@@ -73,7 +73,7 @@ export function requestTable(drains: readonly Drain[]): FigureTable {
       ['inserts', perMillion(counts.inserts)],
       ['rows an insert', number(rowsAnInsert(counts))],
       ['actions of Temporal', perMillion(actionsOf(counts))],
-      ...actions.map(([type, count]) => [`of which ${type}`, perMillion(count)]),
+      ...actions.map(([type, count]) => [`of which ${type.replace(/^(grpc|command)_/, '')}`, perMillion(count)]),
     ],
   };
 }

@@ -101,6 +101,7 @@ export function madeBy({ command, commit, date, machine }: Run): string {
 /** A table in Markdown. */
 export function markdown({ head, rows }: FigureTable): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const alignment = head.map((_, index) => (index === 0 ? '---' : '--:'));
+  const isNumeric = (column: number): boolean => rows.every((row) => /^[\d.,]*( MiB)?$/.test(row[column] ?? ''));
+  const alignment = head.map((_, column) => (isNumeric(column) ? '--:' : '---'));
   return [line(head), line(alignment), ...rows.map(line)].join('\n');
 }
