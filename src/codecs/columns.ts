@@ -39,10 +39,11 @@ export function encodeRecords(records: readonly KafkaRecord[]): SegmentColumns {
  * @throws UnencodableRecordError
  */
 export function encodeColumns(parts: readonly RecordColumns[]): SegmentColumns {
-  const offsetDeltas: number[] = [];
-  const timestampDeltas: (number | bigint)[] = [];
-  const keyLengths: number[] = [];
-  const valueLengths: number[] = [];
+  const count = parts.reduce((sum, { length }) => sum + length, 0);
+  const offsetDeltas = new Array<number>(count);
+  const timestampDeltas = new Array<number | bigint>(count);
+  const keyLengths = new Array<number>(count);
+  const valueLengths = new Array<number>(count);
   const headers: SegmentColumns[6] = [];
   const stubs: SegmentColumns[7] = [];
   let offset = 0;
@@ -57,17 +58,18 @@ export function encodeColumns(parts: readonly RecordColumns[]): SegmentColumns {
       if (list.length > 0) headers.push([before + index, ...list.flat()]);
     });
     for (let index = 0; index < part.length; index++) {
+      const place = before + index;
       const ownOffset = part.offsets[index] as number;
-      offsetDeltas.push(ownOffset - offset);
+      offsetDeltas[place] = ownOffset - offset;
       offset = ownOffset;
       const ownTimestampMs = part.timestampsMs[index] as number;
-      if (Math.abs(ownTimestampMs) > DELTA_TIMESTAMP_MAX) timestampDeltas.push(BigInt(ownTimestampMs));
+      if (Math.abs(ownTimestampMs) > DELTA_TIMESTAMP_MAX) timestampDeltas[place] = BigInt(ownTimestampMs);
       else {
-        timestampDeltas.push(ownTimestampMs - timestampMs);
+        timestampDeltas[place] = ownTimestampMs - timestampMs;
         timestampMs = ownTimestampMs;
       }
-      keyLengths.push(part.keyLengths[index] as number);
-      valueLengths.push(part.valueLengths[index] as number);
+      keyLengths[place] = part.keyLengths[index] as number;
+      valueLengths[place] = part.valueLengths[index] as number;
     }
     before += part.length;
   }
