@@ -12,9 +12,21 @@ const HANG_MS = 5_000;
  */
 const HEAP_GROWING = '--heap-growing-percent=80';
 
+/**
+ * The most that V8 may take, in MiB, for each half of the young objects of a thread that begins later: the thread of
+ * workflows. It makes little garbage. With V8's 16 MiB it took 25 MB more at full load, at the same speed.
+ */
+const YOUNG_HEAP = '--max-semi-space-size=4';
+
+/** Lets the heaps of this process grow less than V8 would. To be called before the thread of workflows begins. */
+export function tightenHeaps(): void {
+  setFlagsFromString(HEAP_GROWING);
+  setFlagsFromString(YOUNG_HEAP);
+}
+
 /** `ktb run`: runs the daemon until SIGTERM or SIGINT. A second signal ends it at once. */
 export async function run({ config: file, role }: { config: string; role: Role }): Promise<void> {
-  setFlagsFromString(HEAP_GROWING);
+  tightenHeaps();
   const config = loadConfig(file);
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
