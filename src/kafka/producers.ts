@@ -62,12 +62,12 @@ class BatchProducer implements MessageProducer {
   }
 
   async send(topic: string, messages: MessageList): Promise<void> {
-    for (;;) {
+    for (let division = 1; ; division++) {
       try {
         await sendAll(this.#producer, topic, this.#divide(messages));
         return;
       } catch (error) {
-        if (!(error instanceof OtherPartitionsError)) throw error;
+        if (!(error instanceof OtherPartitionsError) || division === DIVISIONS_MAX) throw error;
         this.#partitions = error.partitions;
       }
     }
@@ -104,6 +104,9 @@ class BatchProducer implements MessageProducer {
     return partition;
   }
 }
+
+/** Divisions of a request. One more than two means that brokers tell different numbers of partitions. */
+const DIVISIONS_MAX = 5;
 
 /** How much more messages than others a partition may have before its buffer has to grow. */
 const SPREAD = 1.25;

@@ -24,7 +24,7 @@ export class BatchHistogram<Label extends string> extends Histogram<Label> {
   observeAll(labels: LabelValues<Label>, values: Float64Array): void {
     if (values.length === 0) return;
     const counted = this.#countedOf(labels);
-    const bounds = this.upperBounds;
+    const bounds = Float64Array.from(this.upperBounds);
     const counts = new Uint32Array(bounds.length + 1);
     let sum = 0;
     for (const value of values) {

@@ -193,6 +193,14 @@ it('a retry sends messages to the partitions of the first attempt, although the 
   expect(await valuesOf(state.requests.at(-1)!)).toEqual(Object.fromEntries(values));
 });
 
+it('gives up on a topic of which brokers tell another number of partitions at each attempt', async () => {
+  const { state, create } = kafkajsWith(1);
+  let told = 1;
+  Object.defineProperty(state, 'partitions', { get: () => ++told });
+  await expect(create().send('acks', keyless(1))).rejects.toThrow(/^the topic has \d+ partitions$/);
+  expect(state.requests).toEqual([]);
+});
+
 it('a producer that is given up sends nothing more', async () => {
   const { state, create } = kafkajsWith(1);
   const producer = create();
