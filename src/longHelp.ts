@@ -158,7 +158,8 @@ It keeps five bytes for each offset, for at most 100 million offsets.`,
 Signals and flushes carry packed records, which Temporal shows as bytes. This
 serves Temporal's codec server protocol (/decode, /encode), also under a path
 such as /<namespace>/decode. It shows topic, partition, offset, key, headers and
-value of each record (up to 1,000 for each payload). It connects to nothing.
+value of each record (up to 1,000 for each payload). It connects to nothing. A
+large flush only names its chunks: its records are in the signals before it.
 
   KTB_CODEC_TOKEN=... ktb codec-server --listen 0.0.0.0:8081 --origin https://temporal.example.com
   temporal --codec-endpoint http://localhost:8081 --codec-auth "Bearer ..." workflow show ...

@@ -2,17 +2,20 @@ import type { BatchSpec } from '../protocol/flush.js';
 import type { RunHistories } from '../temporal/runHistories.js';
 
 /** Bytes that are kept, at most. A batch has up to 1.4 MB. */
-const KEPT_BYTES_MAX = 16 * 1024 * 1024;
+const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+
+/** A batch that is stored once. */
+type StoredBatch = Pick<BatchSpec, 'batcher' | 'id' | 'chunks'>;
 
 /**
  * The bodies of batches that are stored once, see `BATCH_FORMATS`. The worker that executes a batcher's workflow is handed
- * each batch before its insert is scheduled, and keeps it for that insert. Another worker, or a process that has started
- * since, reads it from the history.
+ * each batch before its insert is scheduled, and keeps it, because it may be the one that inserts it. Another worker, or
+ * a process that has started since, reads it from the history.
  */
 export class BatchBodies {
   readonly #histories: Pick<RunHistories, 'flushing'>;
-  /** By batcher and batch, the one that was kept first is first. */
-  readonly #kept = new Map<string, Uint8Array>();
+  /** By batcher, which flushes one batch at a time. What was used last is last. */
+  readonly #kept = new Map<string, { readonly id: string; readonly bodies: Uint8Array }>();
   #bytes = 0;
 
   constructor(histories: Pick<RunHistories, 'flushing'>) {
@@ -24,15 +27,19 @@ export class BatchBodies {
     return this.#bytes;
   }
 
-  /** Keeps the bodies of a batch until {@link forget}, or until there is no room for them. */
+  has({ batcher, id, chunks }: StoredBatch): boolean {
+    const kept = this.#kept.get(batcher);
+    return kept?.id === id && kept.bodies.length === chunks.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
+  }
+
+  /** Keeps the bodies of a batch, in place of the batcher's last one. What was not used for the longest makes room. */
   keep(batcher: string, id: string, bodies: Uint8Array): void {
-    this.forget(batcher, id);
-    this.#kept.set(nameOf(batcher, id), bodies);
+    this.forget(batcher);
+    this.#kept.set(batcher, { id, bodies });
     this.#bytes += bodies.length;
-    for (const [name, { length }] of this.#kept) {
+    for (const [oldest] of this.#kept) {
       if (this.#bytes <= KEPT_BYTES_MAX) return;
-      this.#kept.delete(name);
-      this.#bytes -= length;
+      this.forget(oldest);
     }
   }
 
@@ -41,22 +48,17 @@ export class BatchBodies {
    *
    * @throws Error if the run does not flush this batch, or Temporal does not answer
    */
-  async of({ batcher, id }: Pick<BatchSpec, 'batcher' | 'id'>, runId: string): Promise<Uint8Array> {
-    const kept = this.#kept.get(nameOf(batcher, id));
-    if (kept !== undefined) return kept;
-    const bodies = await this.#histories.flushing(batcher, runId, id);
+  async of(batch: StoredBatch, runId: string): Promise<Uint8Array> {
+    const { batcher, id } = batch;
+    const kept = this.has(batch) ? this.#kept.get(batcher)?.bodies : undefined;
+    const bodies = kept ?? (await this.#histories.flushing(batcher, runId, id));
     this.keep(batcher, id, bodies);
     return bodies;
   }
 
-  /** To be called when a batch is done. */
-  forget(batcher: string, id: string): void {
-    const name = nameOf(batcher, id);
-    this.#bytes -= this.#kept.get(name)?.length ?? 0;
-    this.#kept.delete(name);
+  /** To be called when a batcher's batch is done. */
+  forget(batcher: string): void {
+    this.#bytes -= this.#kept.get(batcher)?.bodies.length ?? 0;
+    this.#kept.delete(batcher);
   }
-}
-
-function nameOf(batcher: string, id: string): string {
-  return `${batcher} ${id}`;
 }

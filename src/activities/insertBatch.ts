@@ -17,7 +17,7 @@ export function insertBatch({
   histories,
   batchBodies,
 }: Pick<ActivityDependencies, 'histories'> & {
-  readonly batchBodies: Pick<BatchBodies, 'of' | 'forget'>;
+  readonly batchBodies: Pick<BatchBodies, 'has' | 'of' | 'forget'>;
   readonly attempts: Attempts;
   readonly flusher: Flusher;
   readonly unpacker: Unpacker;
@@ -29,18 +29,25 @@ export function insertBatch({
       async (attempt) => {
         if (!KNOWN_FORMATS.has(spec.format))
           throw new Error(`a batch of format ${spec.format}; this worker knows ${[...KNOWN_FORMATS].join(', ')}`);
-        const stored = bodies ?? (await batchBodies.of(spec, attempt.runId));
+        const stored = isStoredOnce(spec) ? await batchBodies.of(spec, attempt.runId) : bodies;
         const onlyThisActivity = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
         const repeated = attempt.isRepeated || !onlyThisActivity;
         const { packed, records } = await unpacker.unpack(spec, { chunks: spec.chunks, bodies: stored }, attempt);
         const fill = toFill(packed.chunks, records, `${attempt.runId}/${spec.number}`);
         const outcome = await flusher.flush({ ...spec, packed, records, repeated, onlyThisActivity, fill }, attempt);
-        batchBodies.forget(spec.batcher, spec.id);
+        batchBodies.forget(spec.batcher);
         return outcome;
       },
-      memoryBytesOf(spec),
+      isStoredOnce(spec) && !batchBodies.has(spec) ? ALL_OF_A_HISTORY : memoryBytesOf(spec),
     );
 }
+
+function isStoredOnce({ format }: BatchSpec): boolean {
+  return format === BATCH_FORMATS.storedOnce;
+}
+
+/** It is not known how much a history has. */
+const ALL_OF_A_HISTORY = Infinity;
 
 /** Of a record's object, row and acknowledgement, generously. */
 const RECORD_MEMORY_BYTES = 1_024;

@@ -4,8 +4,16 @@ import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { BatcherSinks } from '../workflows/sinks.js';
 
-/** Turns what batchers tell this worker into metrics, and keeps the batches that they hand over. */
-export function batcherSinks(metrics: Metrics, bodies: Pick<BatchBodies, 'keep'>): InjectedSinks<BatcherSinks> {
+/**
+ * Turns what batchers tell this worker into metrics, and keeps the batches that they hand over.
+ *
+ * @param flushesOf the task queues whose flushes this process executes
+ */
+export function batcherSinks(
+  metrics: Metrics,
+  bodies: Pick<BatchBodies, 'keep'>,
+  flushesOf: readonly string[],
+): InjectedSinks<BatcherSinks> {
   return {
     batcher: {
       began: {
@@ -26,8 +34,9 @@ export function batcherSinks(metrics: Metrics, bodies: Pick<BatchBodies, 'keep'>
         },
       },
       taken: {
-        fn: ({ workflowId }, batchId, bytes) => {
-          bodies.keep(workflowId, batchId, bytes);
+        fn: ({ workflowId }, taskQueue, batchId, bytes) => {
+          // Other installations share the workflows, not the flushes.
+          if (flushesOf.includes(taskQueue)) bodies.keep(workflowId, batchId, bytes);
         },
       },
       holding: {

@@ -57,7 +57,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const batchBodies = new BatchBodies(histories);
   const activities = createFlushActivities(options, { client, publisher, partitions, histories, batchBodies });
   const workers = [
-    ...flushWorkers(options, activities, batcherSinks(metrics, batchBodies)),
+    ...flushWorkers(options, activities, batcherSinks(metrics, batchBodies, options.installations.taskQueues)),
     requestWorker(options, batcherOf),
   ].map((ofQueue) => {
     const { taskQueue } = ofQueue;

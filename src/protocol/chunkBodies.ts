@@ -26,6 +26,11 @@ export function joinBodies(withBodies: readonly { readonly body: Uint8Array }[])
   return bodies;
 }
 
+/** The same bytes in a buffer of their own, so that they do not keep a larger one in memory. */
+export function ownCopy(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
+}
+
 /** Makes chunks ready to travel. The opposite of {@link splitChunks}. */
 export function joinChunks<Chunk extends BufferedChunk>(
   withBodies: readonly ChunkWithBody<Chunk>[],

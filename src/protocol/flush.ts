@@ -62,11 +62,12 @@ export const BATCH_FORMATS = { withBodies: 'ktb-batch/1', storedOnce: 'ktb-batch
 export type BatchFormat = (typeof BATCH_FORMATS)[keyof typeof BATCH_FORMATS];
 
 /**
- * From this size on, the bodies of a batch are stored once, if the settings allow it. A worker that has not kept a
- * batch reads the whole history of its run, which has 4 MiB by default when the run continues as new. For a small batch
- * that costs more than storing it twice.
+ * From this size on, and from this share of the history on, a batch is stored once, if the settings allow it. A worker
+ * that has not kept the batch reads the whole history of its run. For a small part of it that costs more than storing it
+ * twice.
  */
 export const STORED_ONCE_BYTES_MIN = 256 * 1024;
+export const STORED_ONCE_SHARE_MIN = 0.25;
 
 /**
  * What an insert did with a batch. `inserted + rejected + skipped` is the number of records in the batch. The rejected

@@ -12,10 +12,10 @@ export interface FlushActivities {
   /**
    * Inserts a batch and publishes the positive acknowledgements.
    *
-   * @param bodies absent if the batch is stored once
+   * @param bodies empty if the batch is stored once
    * @returns an `Envelope` of `InsertOutcome` and the encoded rejected records
    */
-  insertBatch(spec: BatchSpec, bodies?: Uint8Array): Promise<Uint8Array>;
+  insertBatch(spec: BatchSpec, bodies: Uint8Array): Promise<Uint8Array>;
   /**
    * Publishes dead letters, then negative acknowledgements, for the records that {@link insertBatch} rejected.
    *

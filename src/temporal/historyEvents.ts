@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { BatcherInput } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
-import { BATCH_FORMATS, openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
+import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
 import type { BatcherSettings } from '../protocol/settings.js';
@@ -13,7 +13,7 @@ type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflow
 type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
 
 /**
- * An event of a batcher's history. `bytes` in `insertScheduled` are the batch's bodies, unless it is stored once, in
+ * An event of a batcher's history. `bytes` in `insertScheduled` are the batch's bodies, empty if it is stored once, in
  * `insertCompleted` the encoded rejected records.
  */
 export type BatcherEvent = RunEvent & { readonly bytes?: Uint8Array };
@@ -105,9 +105,8 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
     const name = activityType?.name ?? '';
     scheduled.set(eventId, name);
     if (name === 'insertBatch') {
-      const spec = decode<BatchSpec>(input?.payloads, 0);
-      const isOnce = spec.format === BATCH_FORMATS.storedOnce;
-      return { type: 'insertScheduled', spec, atMs, ...(isOnce ? {} : { bytes: decode(input?.payloads, 1) }) };
+      const bytes = decode<Uint8Array>(input?.payloads, 1);
+      return { type: 'insertScheduled', spec: decode<BatchSpec>(input?.payloads, 0), atMs, bytes };
     }
     if (name === 'insertInherited') {
       return { type: 'inheritedInsertScheduled', batch: decode<InheritedBatch>(input?.payloads, 0), atMs };

@@ -3,7 +3,7 @@ import { isNotFound } from './errors.js';
 import type { CoverageState } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN } from '../protocol/flush.js';
-import { joinBodies } from '../protocol/chunkBodies.js';
+import { joinBodies, ownCopy } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
@@ -203,8 +203,10 @@ export class RunHistories {
   async flushing(workflowId: string, runId: string, batch: string): Promise<Uint8Array> {
     const { flushing } = (await this.#closedRun(workflowId, runId)).run;
     if (flushing.length === 0 || batchId(workflowId, flushing) !== batch)
-      throw new Error(`run ${runId} of ${workflowId} is not flushing batch ${batch}, by its history`);
-    return joinBodies(flushing);
+      throw new Error(
+        `run ${runId} of ${workflowId} is not flushing batch ${batch}, as this version reads its history: a worker of the version that made the batch has to insert it`,
+      );
+    return ownCopy(joinBodies(flushing));
   }
 
   /** {@link events} with the bodies of all batches, also of those that are stored once. */
@@ -212,7 +214,7 @@ export class RunHistories {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) {
       run.apply(event);
-      const lacksBodies = event.type === 'insertScheduled' && event.bytes === undefined;
+      const lacksBodies = event.type === 'insertScheduled' && event.bytes?.length === 0;
       yield lacksBodies ? { ...event, bytes: joinBodies(run.flushing) } : event;
     }
   }

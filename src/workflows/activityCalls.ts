@@ -131,7 +131,7 @@ function hasMovedFrom(taskQueue: string, state: BatcherState): boolean {
 }
 
 /** The queue for activities now: the one in the settings, else the batcher's own queue. */
-function taskQueueOf({ settings }: BatcherState): string {
+export function taskQueueOf({ settings }: BatcherState): string {
   return settings.installation?.taskQueue ?? workflowInfo().taskQueue;
 }
 

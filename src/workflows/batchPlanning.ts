@@ -3,7 +3,13 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { AcceptedChunk } from '../protocol/batcher.js';
 import { chunkBytes, type BufferedChunk } from '../protocol/chunk.js';
 import type { ChunkWithBody } from '../protocol/chunkBodies.js';
-import { BATCH_FORMATS, STORED_ONCE_BYTES_MIN, type BatchFormat, type BatchSpec } from '../protocol/flush.js';
+import {
+  BATCH_FORMATS,
+  STORED_ONCE_BYTES_MIN,
+  STORED_ONCE_SHARE_MIN,
+  type BatchFormat,
+  type BatchSpec,
+} from '../protocol/flush.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { BatchLimits } from '../protocol/settings.js';
 import { encodedLimit } from './limits.js';
@@ -80,12 +86,14 @@ export function batchSpec(
 }
 
 /**
- * How a batch of these chunks is stored. The bytes of a row from a workflow are made here, with the time of the workflow
- * task, which is in no signal. So a batch with such a row has its bodies with it.
+ * How a batch of these chunks is stored: once, if it is a good part of the history that a worker reads to find it. The
+ * bytes of a row from a workflow are made here, with the time of the workflow task, which is in no signal. So a batch
+ * with such a row has its bodies with it.
  */
-export function formatOf(taken: readonly Buffered[], { storesOnce }: BatchLimits): BatchFormat {
+export function formatOf(taken: readonly Buffered[], { storesOnce }: BatchLimits, historyBytes: number): BatchFormat {
   const bytes = taken.reduce((sum, { body }) => sum + body.length, 0);
-  const isOnce = storesOnce === true && bytes >= STORED_ONCE_BYTES_MIN && !taken.some(isOfWorkflow);
+  const isLarge = bytes >= Math.max(STORED_ONCE_BYTES_MIN, historyBytes * STORED_ONCE_SHARE_MIN);
+  const isOnce = storesOnce === true && isLarge && !taken.some(isOfWorkflow);
   return isOnce ? BATCH_FORMATS.storedOnce : BATCH_FORMATS.withBodies;
 }
 

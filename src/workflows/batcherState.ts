@@ -167,8 +167,12 @@ export class BatcherState {
     return isHolding(this.#parts.progress);
   }
 
-  /** Moves the oldest chunks from the buffer into a batch: as many as a batch may have, and at least one. */
-  takeBatch(reason: FlushReason, nowMs: number, follows: Follows = FOLLOWS_ALL): TakenBatch {
+  /**
+   * Moves the oldest chunks from the buffer into a batch: as many as a batch may have, and at least one.
+   *
+   * @param historyBytes of the run
+   */
+  takeBatch(reason: FlushReason, nowMs: number, historyBytes = 0, follows: Follows = FOLLOWS_ALL): TakenBatch {
     const { buffer, counters } = this.#parts;
     const { pipeline, batch, destination } = this.#settings;
     const { payloadBytesMax, ...before } = batch;
@@ -177,7 +181,7 @@ export class BatcherState {
     const { runs } = buffer;
     const taken = this.takeChunks(decideBy(follows, 'payloadLimit', size, sizeBefore), reason, nowMs);
     const batcher = { pipeline, batcher: this.#workflowId, destination };
-    const format = formatOf(taken, batch);
+    const format = formatOf(taken, batch, historyBytes);
     const spec = batchSpec(taken, { ...batcher, format, number: counters.batches, reason, runs });
     return { spec, bodies: joinBodies(taken) };
   }

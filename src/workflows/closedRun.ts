@@ -30,7 +30,7 @@ export type RunEvent =
   | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance };
 
 /**
- * Finds what a closed run of a batcher had accepted and not flushed. Pure. Apply the events of the run's history in
+ * Finds what a run of a batcher has accepted and not flushed: mostly a closed one, or an open one so far. Pure. Apply the events of the run's history in
  * order. They go through the run's own state again, but the decisions are taken from the history.
  *
  *     accepting ──insertScheduled──► on its way ──insertCompleted──► accepting

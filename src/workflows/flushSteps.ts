@@ -19,20 +19,23 @@ import { handOver } from './reporting.js';
 
 /** Flushes the buffer: inserts a batch, then publishes the rejections. */
 export async function flush(state: BatcherState, reason: FlushReason): Promise<void> {
-  const { spec, bodies } = state.takeBatch(reason, Date.now(), follows);
+  const { spec, bodies } = state.takeBatch(reason, Date.now(), workflowInfo().historySize, follows);
   const isStoredOnce = spec.format === BATCH_FORMATS.storedOnce;
-  if (isStoredOnce) handOver(spec, bodies);
-  const input = isStoredOnce ? [] : ([bodies] as const);
+  if (isStoredOnce) handOver(state, spec, bodies);
+  // Version 0.1.0 reads a second argument, also in the history of a closed run.
+  const input = isStoredOnce ? NO_BODIES : bodies;
   const { json: outcome, bytes } = openEnvelope<InsertOutcome>(
     await untilInserted(state, (again, parking) =>
       atInstallation(state, ({ activities, named, moved }) =>
-        activities.insertBatch({ ...(again || moved ? repeatedBatch(spec, parking) : spec), ...named }, ...input),
+        activities.insertBatch({ ...(again || moved ? repeatedBatch(spec, parking) : spec), ...named }, input),
       ),
     ),
   );
   if (outcome.rejected > 0) await reject(state, spec, bytes);
   state.finishFlush(outcome, spec.id, Date.now());
 }
+
+const NO_BODIES = new Uint8Array(0);
 
 /** Flushes a batch whose records are in the history of a closed run. They do not enter this run's history. */
 export async function flushInherited(state: BatcherState): Promise<void> {

@@ -1,6 +1,8 @@
-import { log, proxySinks } from '@temporalio/workflow';
+import { log, proxySinks, workflowInfo } from '@temporalio/workflow';
 import type { BatcherInput } from '../protocol/batcher.js';
+import { ownCopy } from '../protocol/chunkBodies.js';
 import type { BatchSpec } from '../protocol/flush.js';
+import { taskQueueOf } from './activityCalls.js';
 import type { BatcherState } from './batcherState.js';
 import type { BatcherSinks } from './sinks.js';
 
@@ -25,9 +27,11 @@ export function reportBeginning({ settings, carried, heirOf }: BatcherInput): vo
   sinks.batcher.began(settings.pipeline, heirOf === undefined ? otherwise : 'heir');
 }
 
-/** Hands a batch that is stored once to the worker, which probably inserts it. */
-export function handOver({ id }: BatchSpec, bodies: Uint8Array): void {
-  sinks.batcher.taken(id, bodies);
+/** Hands a batch that is stored once to the worker, which may be the one that inserts it. */
+export function handOver(state: BatcherState, { id }: BatchSpec, bodies: Uint8Array): void {
+  // The worker would throw it away.
+  if (workflowInfo().unsafe.isReplaying) return;
+  sinks.batcher.taken(taskQueueOf(state), id, ownCopy(bodies));
 }
 
 /** Tells the worker, and the log, whether the run has stopped continuing as new. */

@@ -24,8 +24,11 @@ export interface BatcherSinks extends Sinks {
     began(pipeline: string, how: RunBeginning): void;
     /** The batcher's present state. */
     reported(pipeline: string, report: BatcherReport): void;
-    /** A batch that is stored once, see `BATCH_FORMATS`, is about to be flushed. `bodies` are those of its chunks. */
-    taken(batchId: string, bodies: Uint8Array): void;
+    /**
+     * A batch that is stored once, see `BATCH_FORMATS`, is about to be flushed, by a worker of this task queue. `bodies`
+     * are those of its chunks.
+     */
+    taken(taskQueue: string, batchId: string, bodies: Uint8Array): void;
     /** The run has stopped continuing as new, see `BatcherState.holding`. */
     holding(pipeline: string, holding: boolean): void;
   };

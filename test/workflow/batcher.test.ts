@@ -96,7 +96,7 @@ const sinks: InjectedSinks<BatcherSinks> = {
     began: { fn: (_info, _pipeline, how) => void beginnings.push(how) },
     reported: { fn: (_info, _pipeline, report) => void reports.push(report) },
     holding: { fn: () => undefined },
-    taken: { fn: (_info, batchId, bodies) => void handedOver.set(batchId, bodies) },
+    taken: { fn: (_info, _taskQueue, batchId, bodies) => void handedOver.set(batchId, bodies) },
   },
 };
 
@@ -180,7 +180,7 @@ describe('stores a batch', () => {
     { what: 'a second time if its settings are for version 0.1.0', storesOnce: false, bytes: 300_000, once: false },
   ])('$what', ({ storesOnce, bytes, once }) =>
     withBatcher({ maxRecords: 1, ...(storesOnce ? { storesOnce } : {}) }, async (handle) => {
-      const inputs: [format: string, bodies: Uint8Array | undefined][] = [];
+      const inputs: [format: string, bodies: Uint8Array][] = [];
       insertBatch = (spec, bodies) => {
         inputs.push([spec.format, bodies]);
         batches.push(spec);
@@ -189,7 +189,7 @@ describe('stores a batch', () => {
       const body = await sendLarge(handle, 0, bytes);
       await untilBatches(1);
       const format = once ? BATCH_FORMATS.storedOnce : BATCH_FORMATS.withBodies;
-      expect(inputs).toEqual([[format, once ? undefined : Uint8Array.from(body)]]);
+      expect(inputs).toEqual([[format, once ? new Uint8Array(0) : Uint8Array.from(body)]]);
       expect(handedOver.get(batches[0]!.id)).toEqual(once ? Uint8Array.from(body) : undefined);
     }),
   );
@@ -523,7 +523,7 @@ it('a workflow’s row that fits into a signal, but into no batch, is flushed as
   withBatcher({ payloadBytesMax: 100_000 }, async (handle) => {
     const flushed: Uint8Array[] = [];
     insertBatch = (spec, bodies) => {
-      flushed.push(bodies!);
+      flushed.push(bodies);
       return Promise.resolve(done(recordsOf(spec)));
     };
     const request = { format: REQUEST_FORMAT, id: 'a', requester: 'w', value: 'x'.repeat(90_000) };

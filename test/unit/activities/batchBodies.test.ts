@@ -2,13 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { BatchBodies } from '../../../src/activities/batchBodies.js';
 
 const MIB = 1024 * 1024;
-const batch = (id: string) => ({ batcher: 'b', id });
+const batch = (id: string, bodyBytes = 1, batcher = 'b') => ({
+  batcher,
+  id,
+  chunks: [{ segments: [], keep: [], records: 1, bytes: 1, bodyBytes }],
+});
 
 /** Bodies beside a history that has one byte for each batch. */
 function bodiesWithHistory(): { bodies: BatchBodies; read: string[] } {
   const read: string[] = [];
-  const flushing = (_batcher: string, runId: string, id: string): Promise<Uint8Array> => {
-    read.push(`${runId} ${id}`);
+  const flushing = (batcher: string, runId: string, id: string): Promise<Uint8Array> => {
+    read.push(`${batcher} ${runId} ${id}`);
     return Promise.resolve(Uint8Array.of(1));
   };
   return { bodies: new BatchBodies({ flushing }), read };
@@ -28,26 +32,39 @@ describe('the bodies of a batch that is stored once', () => {
     bodies.keep('other', 'one', Uint8Array.of(7));
     expect(await bodies.of(batch('one'), 'r')).toEqual(Uint8Array.of(1));
     expect(await bodies.of(batch('one'), 'r')).toEqual(Uint8Array.of(1));
-    expect(read).toEqual(['r one']);
+    expect(read).toEqual(['b r one']);
   });
 
-  it('are forgotten when the batch is done', async () => {
+  it('are not those of another batch of the batcher, nor of one of the same id with other chunks', async () => {
     const { bodies, read } = bodiesWithHistory();
     bodies.keep('b', 'one', Uint8Array.of(7));
-    bodies.forget('b', 'one');
-    bodies.forget('b', 'one');
-    expect(bodies.bytes).toBe(0);
-    await bodies.of(batch('one'), 'r');
-    expect(read).toEqual(['r one']);
+    await bodies.of(batch('two'), 'r');
+    bodies.keep('b', 'two', Uint8Array.of(7, 7));
+    expect(await bodies.of(batch('two'), 'r')).toEqual(Uint8Array.of(1));
+    expect(read).toEqual(['b r two', 'b r two']);
   });
 
-  it('are kept up to 16 MiB, the latest ones', async () => {
+  it('are forgotten when the batch is done, and when the next one comes', () => {
+    const { bodies } = bodiesWithHistory();
+    bodies.keep('b', 'one', Uint8Array.of(7));
+    bodies.forget('b');
+    bodies.forget('b');
+    expect(bodies.bytes).toBe(0);
+    bodies.keep('b', 'two', Uint8Array.of(7));
+    bodies.keep('b', 'three', Uint8Array.of(7, 7));
+    expect(bodies.bytes).toBe(2);
+  });
+
+  it('are kept up to 32 MiB, those that were used last', async () => {
     const { bodies, read } = bodiesWithHistory();
-    for (let id = 0; id < 20; id++) bodies.keep('b', String(id), new Uint8Array(MIB));
-    bodies.keep('b', '19', new Uint8Array(MIB));
-    expect(bodies.bytes).toBe(16 * MIB);
-    expect(await bodies.of(batch('4'), 'r')).toHaveLength(MIB);
-    await bodies.of(batch('3'), 'r');
-    expect(read).toEqual(['r 3']);
+    const of = (batcher: number) => bodies.of(batch('id', MIB, String(batcher)), 'r');
+    for (let batcher = 0; batcher < 32; batcher++) bodies.keep(String(batcher), 'id', new Uint8Array(MIB));
+    await of(0);
+    bodies.keep('32', 'id', new Uint8Array(MIB));
+    expect(bodies.bytes).toBe(32 * MIB);
+    await of(0);
+    expect(read).toEqual([]);
+    await of(1);
+    expect(read).toEqual(['1 r id']);
   });
 });

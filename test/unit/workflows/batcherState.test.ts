@@ -127,15 +127,17 @@ it('accepts the same offsets again under another epoch: a deliberate rewind is i
   expect(state.takeBatch('delay', 0).spec.chunks).toHaveLength(2);
 });
 
-it('stores a large batch once, but not one with a row of a workflow, whose bytes are in no signal', () => {
-  const formatOf = (...rows: RowRequest[]) => {
+it('stores a large batch once, but not one that is a small part of the history, nor one with a row of a workflow', () => {
+  const formatOf = (rows: readonly RowRequest[], historyBytes = 0) => {
     const state = fresh({ storesOnce: true });
     state.accept(chunk({ from: -1, to: 9 }), new Uint8Array(STORED_ONCE_BYTES_MIN), 0);
     for (const row of rows) state.submit(row, 0);
-    return state.takeBatch('delay', 0).spec.format;
+    return state.takeBatch('delay', 0, historyBytes).spec.format;
   };
-  expect(formatOf()).toBe(BATCH_FORMATS.storedOnce);
-  expect(formatOf(REQUEST)).toBe(BATCH_FORMATS.withBodies);
+  expect(formatOf([])).toBe(BATCH_FORMATS.storedOnce);
+  expect(formatOf([REQUEST])).toBe(BATCH_FORMATS.withBodies);
+  expect(formatOf([], 4 * STORED_ONCE_BYTES_MIN)).toBe(BATCH_FORMATS.storedOnce);
+  expect(formatOf([], 4 * STORED_ONCE_BYTES_MIN + 100)).toBe(BATCH_FORMATS.withBodies);
 });
 
 it('gives the same batch the same id, and another range another', () => {
