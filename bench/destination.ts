@@ -60,23 +60,33 @@ export class Destination {
     }
   }
 
+  /** Resolves when all rows are in the table: after a failure some records may be acknowledged twice. */
+  async untilInserted(timeoutMs = 120_000): Promise<void> {
+    for (const deadline = Date.now() + timeoutMs; (await this.#held()).rows < this.backlog.scenario.records;) {
+      if (Date.now() > deadline) return; // What is missing is told by `remove`.
+      await sleep(POLL_MS);
+    }
+  }
+
   /** Counts the rows, and takes everything away: a benchmark that lost or doubled a record has measured nothing. */
   async remove(): Promise<void> {
     const { records } = this.backlog.scenario;
-    const clickhouse = createClient({ url: this.#stack.clickhouse.url });
-    const result = await clickhouse.query({
-      query: `SELECT count() AS rows, uniqExact(id) AS ids FROM ${this.table}`,
-      format: 'JSONEachRow',
-    });
-    const [counts] = await result.json<{ rows: string; ids: string }>();
-    await clickhouse.close();
-    if (Number(counts?.rows) !== records || Number(counts?.ids) !== records)
-      throw new Error(`${records} records became ${counts?.rows ?? 0} rows of ${counts?.ids ?? 0} ids`);
+    const { rows, ids } = await this.#held();
+    if (rows !== records || ids !== records) throw new Error(`${records} records became ${rows} rows of ${ids} ids`);
     await this.#statement(`DROP TABLE ${this.table} SYNC`);
     const admin = this.#kafka.admin();
     await admin.connect();
     await admin.deleteTopics({ topics: [this.replyTopic, this.deadLetterTopic] });
     await admin.disconnect();
+  }
+
+  async #held(): Promise<{ readonly rows: number; readonly ids: number }> {
+    const clickhouse = createClient({ url: this.#stack.clickhouse.url });
+    const query = `SELECT count() AS rows, uniqExact(id) AS ids FROM ${this.table}`;
+    const result = await clickhouse.query({ query, format: 'JSONEachRow' });
+    const [counts] = await result.json<{ rows: string; ids: string }>();
+    await clickhouse.close();
+    return { rows: Number(counts?.rows), ids: Number(counts?.ids) };
   }
 
   async #statement(query: string): Promise<void> {

@@ -77,16 +77,20 @@ const stack = await startStack({
   },
 });
 try {
-  const drains = options.rounds === 0 ? [] : await measureDrains(stack);
-  const run: Run = {
-    ...facts,
-    drains,
-    sweep: options.sweep === undefined ? [] : await measureSweep(stack, options.sweep, drains),
-    latencies: options.latency === undefined ? [] : await measureLatencies(stack, options.latency),
-    restarts: options.restarts ? await measureRestarts(stack, options.sweepRecords, note) : [],
-  };
+  let run: Run = { ...facts, drains: [], sweep: [], latencies: [], restarts: [] };
+  const measures: ((run: Run) => Promise<Partial<Run>>)[] = [
+    async () => (options.rounds === 0 ? {} : { drains: await measureDrains(stack) }),
+    async ({ drains }) =>
+      options.sweep === undefined ? {} : { sweep: await measureSweep(stack, options.sweep, drains) },
+    async () => (options.latency === undefined ? {} : { latencies: await measureLatencies(stack, options.latency) }),
+    async () => (options.restarts ? { restarts: await measureRestarts(stack, options.sweepRecords * 2, note) } : {}),
+  ];
+  for (const measure of measures) {
+    run = { ...run, ...(await measure(run)) };
+    // After each, so that a failure of the next one loses nothing.
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
+  }
   for (const table of tablesOf(run)) print(table);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
 } finally {
   await stack.stop();
 }

@@ -87,7 +87,7 @@ async function measureRestart(
         throw new Error('all was acknowledged before the part was back: take more records');
       await destination.untilAcknowledged(acks + 1);
       const seconds = (performance.now() - backAt) / 1000;
-      await destination.untilAcknowledged();
+      await destination.untilInserted();
       return seconds;
     } finally {
       await running.end();
