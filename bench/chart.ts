@@ -8,8 +8,8 @@ export interface Bar {
   readonly main: boolean;
 }
 
-const LEFT = 250;
-const WIDTH = 780;
+const LEFT = 340;
+const WIDTH = 860;
 
 /** Horizontal bars of medians as SVG, with the spread as a line. */
 export function barChart(title: string, bars: readonly Bar[]): string {

@@ -3,6 +3,8 @@ import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../src/config/problems.js';
 import { chartSchema, valuesReference, type JsonSchema } from '../../../scripts/chart.js';
+import { benchmarkRuns, benchmarksReference } from '../../../scripts/benchmarks.js';
+import { capacityReference } from '../../../scripts/capacity.js';
 import { commandsReference } from '../../../scripts/commands.js';
 import { metricsReference } from '../../../scripts/metrics.js';
 import { conversionsReference } from '../../../scripts/values.js';
@@ -29,6 +31,12 @@ it('the reference of the commands is what their help says (else: npm run docs)',
 it('the table of the metrics is what the registry has (else: npm run docs)', () => {
   expect(generated('docs/metrics.md')).toEqual(cells(metricsReference()));
   expect(generated('docs/values.md')).toEqual(cells(conversionsReference()));
+});
+
+it('the pages on benchmarks and capacity have the figures of bench/results (else: npm run docs)', () => {
+  const runs = benchmarkRuns();
+  expect(generated('docs/benchmarks.md')).toEqual(cells(benchmarksReference(runs)));
+  expect(generated('docs/capacity.md')).toEqual(cells(capacityReference(runs)));
 });
 
 it('the chart’s schema and the reference of its values are up to date (else: npm run docs)', () => {
