@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack } from '../stack/index.js';
+import { Watchdog } from '../stack/processes.js';
 import type { Destination } from './destination.js';
 import { memoryPeakBytes, Usage, type CpuSeconds } from './usage.js';
 
@@ -31,6 +32,7 @@ interface DrainerProcess {
  */
 const ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
 
+const watchdog = new Watchdog();
 const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 60_000;
 
@@ -92,7 +94,14 @@ export class RunningDrainer {
       const child = spawn(command, args, {
         stdio: ['ignore', 'pipe', 'inherit'],
         env: { ...process.env, ...ENVIRONMENT, ...env },
+        // A process group of its own, which the watchdog kills if the benchmark is killed.
+        detached: true,
       });
+      const { pid } = child;
+      if (pid !== undefined) {
+        watchdog.guardProcess(pid);
+        child.once('close', () => watchdog.releaseProcess(pid));
+      }
       let printed = '';
       child.stdout.on('data', (data: Buffer) => {
         if (startedOutput !== undefined && !printed.includes(startedOutput)) printed += data.toString();
