@@ -1,6 +1,6 @@
 import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { bytesOfParts, isStub, NO_HEADERS, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
-import { memoryBytesOf } from '../protocol/recordLimit.js';
+import { COLUMNS_BYTES, memoryBytesOf } from '../protocol/recordLimit.js';
 import { isEncodable } from './encodable.js';
 
 interface Columns {
@@ -59,20 +59,20 @@ export class RecordColumns implements Columns {
         headerCount += list.length;
       }
     this.bytes = bytes;
-    this.memoryBytes = memoryBytesOf({ records: offsets.length, headers: headerCount }, bytes);
+    this.memoryBytes = COLUMNS_BYTES + memoryBytesOf({ records: offsets.length, headers: headerCount }, bytes);
   }
 
   /** Copies records into columns. */
   static of(records: readonly KafkaRecord[]): RecordColumns {
     const count = records.length;
-    const exceptions = new Map<number, KafkaRecord>();
+    let exceptions: Map<number, KafkaRecord> | undefined;
     const packed: PackedRecord[] = [];
     let keyBytes = 0;
     let valueBytes = 0;
     let hasHeaders = false;
     for (const record of records) {
       const own = packedOf(record);
-      if (isStub(record) || !isEncodable(record)) exceptions.set(packed.length, record);
+      if (isStub(record) || !isEncodable(record)) (exceptions ??= new Map()).set(packed.length, record);
       packed.push(own);
       keyBytes += Math.max(0, own.keyLength);
       valueBytes += Math.max(0, own.valueLength);
@@ -104,7 +104,7 @@ export class RecordColumns implements Columns {
       valueLengths,
       values,
       headers,
-      exceptions,
+      exceptions: exceptions ?? NONE,
     });
   }
 
@@ -121,7 +121,7 @@ export class RecordColumns implements Columns {
       valueLengths: Int32Array.of(valueLength),
       values: value ?? NOTHING,
       headers: headers.length === 0 ? null : [headers],
-      exceptions: isStub(record) || !isEncodable(record) ? new Map([[0, record]]) : new Map<number, KafkaRecord>(),
+      exceptions: isStub(record) || !isEncodable(record) ? new Map([[0, record]]) : NONE,
     });
   }
 
@@ -212,6 +212,7 @@ function packedOf(record: KafkaRecord): PackedRecord {
 }
 
 const NOTHING = Buffer.alloc(0);
+const NONE: Columns['exceptions'] = new Map();
 
 function ownHeader([name, value]: RecordHeader): RecordHeader {
   return [name, value === null ? null : Buffer.from(value)];

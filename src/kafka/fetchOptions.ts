@@ -6,9 +6,8 @@ export const FETCH_OPTIONS = {
    */
   maxWaitTimeInMs: 500,
   /**
-   * Bytes fetched of a partition at a time. kafkajs decodes all that a fetch brings without a break, and nothing else
-   * runs meanwhile. With its default of a megabyte and eight partitions, the process would stop for a third of a
-   * second.
+   * Bytes fetched of a partition at a time. With kafkajs's default of a megabyte, more would wait in memory to be
+   * decoded, and be fetched again after each pause.
    */
   maxBytesPerPartition: 256 * 1024,
   /**

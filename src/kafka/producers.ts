@@ -67,8 +67,7 @@ class BatchProducer implements MessageProducer {
         await sendAll(this.#producer, topic, this.#divide(messages));
         return;
       } catch (error) {
-        if (!(error instanceof OtherPartitionsError) || division === DIVISIONS_MAX) throw error;
-        this.#partitions = error.partitions;
+        if (!isOtherPartitions(error) || division === DIVISIONS_MAX) throw error;
       }
     }
   }
@@ -97,8 +96,10 @@ class BatchProducer implements MessageProducer {
   #partitionOf({ partitionMetadata, message }: PartitionerArgs): number {
     if (this.#isOver) throw new kafkajs.KafkaJSNonRetriableError('the producer is not used any more');
     const { partition, request } = message as unknown as BatchMessage;
-    if (!request.isFixed && request.partitions !== partitionMetadata.length)
-      throw new OtherPartitionsError(partitionMetadata.length);
+    if (!request.isFixed && request.partitions !== partitionMetadata.length) {
+      this.#partitions = partitionMetadata.length;
+      throw new OtherPartitionsError(`the topic has ${this.#partitions} partitions`);
+    }
     // From now on, some of its partitions may have their messages.
     request.isFixed = true;
     return partition;
@@ -128,12 +129,11 @@ interface DividedRequest {
 /** The topic has another number of partitions than the one by which a request was divided. Nothing was sent of it. */
 class OtherPartitionsError extends Error {
   override readonly name = 'OtherPartitionsError';
-  readonly partitions: number;
+}
 
-  constructor(partitions: number) {
-    super(`the topic has ${partitions} partitions`);
-    this.partitions = partitions;
-  }
+/** kafkajs puts an error of the partitioner into one of its own if the producer is not connected at that moment. */
+function isOtherPartitions(error: unknown): boolean {
+  return error instanceof OtherPartitionsError || (error instanceof Error && isOtherPartitions(error.cause));
 }
 
 /**

@@ -46,7 +46,7 @@ function toStub(record: KafkaRecord, tooLargeBytes: number): KafkaRecord {
   return {
     offset,
     timestampMs,
-    key: key !== null && key.length > STUB_KEY_BYTES_MAX ? null : key,
+    key: key !== null && key.length > STUB_KEY_BYTES_MAX ? null : ownBytes(key),
     value: null,
     headers: headersOfStub(record),
     tooLargeBytes,
@@ -72,5 +72,11 @@ function headersOfStub({ headers }: KafkaRecord): readonly RecordHeader[] {
     if (last !== undefined) keep(last);
   }
   for (const header of headers) keep(header);
-  return kept.size === 0 ? NO_HEADERS : headers.filter((header) => kept.has(header));
+  if (kept.size === 0) return NO_HEADERS;
+  return headers.filter((header) => kept.has(header)).map(([name, value]) => [name, ownBytes(value)]);
+}
+
+/** A stub waits, and must not keep the large record in memory. */
+function ownBytes(bytes: Buffer | null): Buffer | null {
+  return bytes === null ? null : Buffer.from(bytes);
 }

@@ -93,11 +93,12 @@ export class Lane {
   /**
    * Adds records of a partition, in order.
    *
+   * @param added see {@link inColumns}
    * @param nowMs by a clock that is never set back, the same as for {@link readiness}. Otherwise a record could wait as
    *   long as the clock was set back
    */
-  add(tracker: PartitionTracker, records: readonly KafkaRecord[], nowMs: number): void {
-    for (const columns of inColumns(records)) {
+  add(tracker: PartitionTracker, added: readonly RecordColumns[], nowMs: number): void {
+    for (const columns of added) {
       this.#queue.push({ tracker, columns, addedAtMs: nowMs });
       this.#count(columns);
       tracker.handOver(this.index, columns.offsets);
@@ -218,7 +219,15 @@ interface Queued {
 }
 
 /** The records in columns. One over the limit for a record is not copied, and so has columns of its own. */
-function inColumns(records: readonly KafkaRecord[]): RecordColumns[] {
-  if (!records.some(isOverLimit)) return records.length === 0 ? [] : [RecordColumns.of(records)];
-  return records.map((record) => (isOverLimit(record) ? RecordColumns.sharing(record) : RecordColumns.of([record])));
+export function inColumns(records: readonly KafkaRecord[]): RecordColumns[] {
+  const found: RecordColumns[] = [];
+  let from = 0;
+  records.forEach((record, index) => {
+    if (!isOverLimit(record)) return;
+    if (from < index) found.push(RecordColumns.of(records.slice(from, index)));
+    found.push(RecordColumns.sharing(record));
+    from = index + 1;
+  });
+  if (from < records.length) found.push(RecordColumns.of(from === 0 ? records : records.slice(from)));
+  return found;
 }

@@ -5,7 +5,7 @@ import type { BatcherSettings } from '../../protocol/settings.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 import { pausedFromBytes } from './backpressure.js';
-import { Lane } from './lane.js';
+import { inColumns, Lane } from './lane.js';
 import { keylessIndex, laneIndex } from '../../codecs/laneIndex.js';
 import { LaneSender, type LaneObserver } from './laneSender.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
@@ -65,8 +65,10 @@ export class Lanes {
     const nowMs = performance.now();
     const keyless = keylessIndex(tracker, this.layout);
     const byLane = groupBy(records, (record) => laneIndex(record, keyless, this.layout));
-    for (const [index, own] of byLane) {
-      (this.all[index] as Lane).add(tracker, own, nowMs);
+    // Copying may find no memory. Then no lane may have any of them.
+    const added = Array.from(byLane, ([index, own]) => [index, inColumns(own)] as const);
+    for (const [index, columns] of added) {
+      (this.all[index] as Lane).add(tracker, columns, nowMs);
       (this.#senders[index] as LaneSender).wake();
     }
   }

@@ -197,6 +197,12 @@ export class RecordSetReader {
     return true;
   }
 
+  /** Hands out nothing more, and keeps nothing in memory. */
+  end(): void {
+    this.#ended = true;
+    this.#closeBatch();
+  }
+
   #closeBatch(): void {
     this.#current = null;
     this.#openBytes = 0;

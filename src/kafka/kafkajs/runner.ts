@@ -61,6 +61,11 @@ export async function handleFetched(
   try {
     for (let goesOn = true; goesOn;) {
       const handled = await handleNext();
+      if (handled !== null && reader.openBytes > 0 && !(await endsSoon(handled.handling))) {
+        // It waits for others. Meanwhile other partitions need the room. The rest is fetched again.
+        reader.end();
+        room.end();
+      }
       await handled?.handling;
       goesOn =
         handled === null
@@ -72,6 +77,22 @@ export async function handleFetched(
     room.end();
   }
   if (runner.running) await runner.heartbeat();
+}
+
+/** How long a handler may take while its partition has a batch open. */
+const HANDLING_MAX_MS = 1_000;
+
+/** Whether a handler ends, well or not, before it keeps the room from others. */
+async function endsSoon(handling: Promise<void>): Promise<boolean> {
+  const late = new AbortController();
+  const ended = handling.then(
+    () => true,
+    () => true,
+  );
+  const isLate = sleep(HANDLING_MAX_MS, false, { signal: late.signal }).catch(() => false);
+  const endsInTime = await Promise.race([ended, isLate]);
+  late.abort();
+  return endsInTime;
 }
 
 const ROOM_POLL_MS = 50;

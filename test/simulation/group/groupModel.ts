@@ -3,7 +3,7 @@ import type { PartitionCommit } from '../../../src/consumer/partitions/assignedP
 import { Assignment } from '../../../src/consumer/partitions/assignment.js';
 import { formatCommitMetadata, READING } from '../../../src/consumer/partitions/commitMetadata.js';
 import { closeEpoch, unflushedBatchers, type ClosableBatcher } from '../../../src/consumer/partitions/closeEpoch.js';
-import { Lane } from '../../../src/consumer/lanes/lane.js';
+import { inColumns, Lane } from '../../../src/consumer/lanes/lane.js';
 import { keylessIndex, laneIndex } from '../../../src/codecs/laneIndex.js';
 import { groupBy } from '../../../src/lib/groupBy.js';
 import { planRewind } from '../../../src/consumer/partitions/rewindPlan.js';
@@ -284,7 +284,7 @@ export class GroupModel {
     const lanes = member.lanesOf(layout);
     const keyless = keylessIndex(tracker, layout);
     const byLane = groupBy(batch, (next) => laneIndex(next, keyless, layout));
-    for (const [lane, own] of byLane) lanes[lane]!.add(tracker, own, 0);
+    for (const [lane, own] of byLane) lanes[lane]!.add(tracker, inColumns(own), 0);
     tracker.advanceTo(batch.at(-1)!.offset + 1);
     await this.#progress(member, []);
   }

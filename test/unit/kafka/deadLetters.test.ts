@@ -156,6 +156,18 @@ it('puts a record that is too large for a signal aside and leaves a stub that ca
   expect(stub.tooLargeBytes).toBeGreaterThan(3_000_000);
 });
 
+it('leaves a stub that keeps nothing of the large record in memory', async () => {
+  const setAside = createSetAside(broker(1e9).publisher, settings(), createMetrics({ runtime: false }));
+  const fetched = Buffer.alloc(4_000_000);
+  const own = fetched.subarray(0, 5);
+  const stub = await setAside(
+    source,
+    record(5, { key: own, value: fetched.subarray(5), headers: [['kafka_correlationId', own]] }),
+  );
+  expect([stub.key, stub.headers[0]?.[1]]).toEqual([own, own]);
+  expect([stub.key, stub.headers[0]?.[1]].some((bytes) => bytes?.buffer === fetched.buffer)).toBe(false);
+});
+
 const manyHeaders = Array.from({ length: RECORD_MEMORY_BYTES_MAX / 200 }, (): RecordHeader => ['h', null]);
 
 it.each<[string, Partial<KafkaRecord>, Record<string, string | undefined>]>([

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import { backpressureLimits, partitionsToPause } from '../../../../src/consumer/lanes/backpressure.js';
-import { Lane } from '../../../../src/consumer/lanes/lane.js';
-import { memoryBytes } from '../../../../src/protocol/recordLimit.js';
+import { inColumns, Lane } from '../../../../src/consumer/lanes/lane.js';
+import { COLUMNS_BYTES, memoryBytes } from '../../../../src/protocol/recordLimit.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 import { record } from '../../../support/records.js';
 import { recordBytes } from '../../../../src/protocol/record.js';
 
-const BYTES = memoryBytes(record(0), recordBytes(record(0)));
+const BYTES = COLUMNS_BYTES + memoryBytes(record(0), recordBytes(record(0)));
 const limits = backpressureLimits(40 * BYTES);
 const lanes = () => [0, 1].map((index) => new Lane(index, { maxRecords: 1_000, maxBytes: 1e9, lingerMs: 0 }));
 const tracker = (partition: number) => newTracker({ topic: 'orders', partition, epoch: 'e' }, 0);
@@ -24,7 +24,7 @@ const pausing = (
 
 function fill(lane: Lane, from: ReturnType<typeof newTracker>, records: number): void {
   for (let count = 0; count < records; count++) {
-    lane.add(from, [record(from.next)], 0);
+    lane.add(from, inColumns([record(from.next)]), 0);
     from.advanceTo(from.next + 1);
   }
 }
@@ -68,13 +68,13 @@ it('counts what small records and their headers take in memory, not what they ca
   const feeds = tracker(0);
   const small = record(0, { key: null, value: Buffer.alloc(20), headers: [['a', Buffer.alloc(1)]] });
   const before = recordBytes(small);
-  lane.add(feeds, [small], 0);
+  lane.add(feeds, inColumns([small]), 0);
   expect(lane.bytes).toBe(before);
-  // A record's objects take some 330 bytes, a header's some 200.
-  expect(lane.memoryBytes).toBe(before + 530);
+  // A record's objects count some 330 bytes, a header's some 200, and columns 2,000, also for one record.
+  expect(lane.memoryBytes).toBe(before + 530 + COLUMNS_BYTES);
   const room = { bufferedBytesMax: 10 * lane.memoryBytes, laneBytesMax: 10 * lane.memoryBytes };
-  for (let offset = 1; offset < 9; offset++) lane.add(feeds, [{ ...small, offset }], 0);
+  for (let offset = 1; offset < 9; offset++) lane.add(feeds, inColumns([{ ...small, offset }]), 0);
   expect(pausing([feeds], [lane], room, never).size).toBe(0);
-  lane.add(feeds, [{ ...small, offset: 9 }], 0);
+  lane.add(feeds, inColumns([{ ...small, offset: 9 }]), 0);
   expect(pausing([feeds], [lane], room, never).size).toBe(1);
 });

@@ -3,9 +3,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { firstRecord, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
+import { firstRecord, inColumns, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
-import { memoryBytes, RECORD_MEMORY_BYTES_MAX } from '../../../../src/protocol/recordLimit.js';
+import { COLUMNS_BYTES, memoryBytes, RECORD_MEMORY_BYTES_MAX } from '../../../../src/protocol/recordLimit.js';
 import { recordBytes, type RecordHeader } from '../../../../src/protocol/record.js';
 import { plain, record } from '../../../support/records.js';
 
@@ -13,7 +13,7 @@ const LIMITS = { maxRecords: 3, maxBytes: 1_000_000, lingerMs: 10 };
 const tracker = (partition: number, start = 0) => newTracker({ topic: 'orders', partition, epoch: 'e' }, start);
 
 function hand(lane: Lane, to: ReturnType<typeof newTracker>, offset: number, nowMs = 0): void {
-  lane.add(to, [record(offset)], nowMs);
+  lane.add(to, inColumns([record(offset)]), nowMs);
   to.advanceTo(offset + 1);
 }
 
@@ -98,8 +98,8 @@ it('tells the own time of what waits first', () => {
   const lane = new Lane(0, LIMITS);
   const source = tracker(0);
   expect(lane.firstTimestampMs).toBeNull();
-  lane.add(source, [record(0, { timestampMs: 7 })], 100);
-  lane.add(source, [record(1, { timestampMs: -1 })], 100);
+  lane.add(source, inColumns([record(0, { timestampMs: 7 })]), 100);
+  lane.add(source, inColumns([record(1, { timestampMs: -1 })]), 100);
   expect(lane.firstTimestampMs).toBe(7);
   lane.accepted(lane.pack(1));
   expect(lane.firstTimestampMs).toBeNull();
@@ -108,7 +108,7 @@ it('tells the own time of what waits first', () => {
 it('replaces the head by a stub and counts its bytes', () => {
   const lane = new Lane(0, LIMITS);
   const source = tracker(0);
-  lane.add(source, [record(0, { value: Buffer.alloc(10_000) })], 0);
+  lane.add(source, inColumns([record(0, { value: Buffer.alloc(10_000) })]), 0);
   source.advanceTo(1);
   const stub = record(0, { value: null, tooLargeBytes: 10_000 });
   lane.replaceHead(lane.pack(), stub);
@@ -145,7 +145,7 @@ it('delivers each record once, in order, in ranges that join, whatever is added,
           const to = trackers[current.add]!;
           let next = to.next;
           const list = current.gaps.map((gap) => record((next += gap) - 1));
-          lane.add(to, list, 0);
+          lane.add(to, inColumns(list), 0);
           to.advanceTo(next);
           added.push(...list.map(({ offset }) => `${current.add}/${offset}`));
         } else if (lane.records > 0) {
@@ -188,7 +188,8 @@ it('what it counts of memory is what its records take, whatever is accepted, rep
     fc.property(fc.array(fc.constantFrom('add', 'accept', 'stub', 'clear'), { maxLength: 40 }), (steps) => {
       const lane = new Lane(0, LIMITS);
       const source = tracker(0);
-      const waiting: number[] = [];
+      /** What each record takes, by the columns that it is in. */
+      let waiting: number[][] = [];
       const taken = (offset: number, headers: number) => {
         const list = Array.from({ length: headers }, () => ['h', Buffer.alloc(10)] as const);
         const own = record(offset, { headers: list });
@@ -198,22 +199,25 @@ it('what it counts of memory is what its records take, whatever is accepted, rep
         if (step === 'add') {
           const list = [taken(source.next, index % 3), taken(source.next + 1, index % 2)];
           const own = list.map((one) => one.own);
-          lane.add(source, own, 0);
+          lane.add(source, inColumns(own), 0);
           source.advanceTo(source.next + 2);
-          waiting.push(...list.map(({ memory }) => memory));
+          waiting.push(list.map(({ memory }) => memory));
         } else if (step === 'clear') {
           lane.clear();
-          waiting.length = 0;
+          waiting = [];
         } else if (waiting.length > 0 && step === 'accept') {
           const pack = lane.pack();
           lane.accepted(pack);
-          waiting.splice(0, pack.records);
+          for (let left = pack.records; left > 0; left--) waiting.find((own) => own.length > 0)!.shift();
+          waiting = waiting.filter((own) => own.length > 0);
         } else if (waiting.length > 0) {
           const { own, memory } = taken(source.next, 0);
           lane.replaceHead(lane.pack(1), own);
-          waiting[0] = memory;
+          const [[, ...rest] = []] = waiting;
+          waiting.splice(0, 1, [memory], ...(rest.length === 0 ? [] : [rest]));
         }
-        expect(lane.memoryBytes).toBe(waiting.reduce((sum, memory) => sum + memory, 0));
+        const ofRecords = waiting.flat().reduce((sum, memory) => sum + memory, 0);
+        expect(lane.memoryBytes).toBe(ofRecords + waiting.length * COLUMNS_BYTES);
       }
     }),
   );
@@ -229,7 +233,7 @@ it('keeps nothing alive of what was fetched, unless a record is too large for a 
   for (const valueBytes of [20_000, RECORD_MEMORY_BYTES_MAX]) {
     const lane = new Lane(0, LIMITS);
     const own = record(1, { key: part(0), value: part(20_000, valueBytes), headers });
-    lane.add(tracker(0), [record(0), own, record(2)], 0);
+    lane.add(tracker(0), inColumns([record(0), own, record(2)]), 0);
     lane.accepted(lane.pack(1));
     const kept = firstRecord(lane.pack(1))!;
     expect(Buffer.compare(kept.value!, own.value!)).toBe(0);
@@ -253,4 +257,11 @@ it('keeps nothing alive that was accepted, however much waits behind it', async 
   collectGarbage();
   const offsetsLeft = waiting.map((known) => known.deref()?.offsets[0]);
   expect(offsetsLeft).toEqual([undefined, undefined, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+it('keeps records together beside one that is too large to be copied', () => {
+  const large = record(2, { value: Buffer.alloc(RECORD_MEMORY_BYTES_MAX) });
+  const sets = inColumns([record(0), record(1), large, record(3), record(4)]);
+  expect(sets.map(({ offsets }) => [...offsets])).toEqual([[0, 1], [2], [3, 4]]);
+  expect(inColumns([])).toEqual([]);
 });

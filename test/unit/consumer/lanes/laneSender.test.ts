@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, expect, it } from 'vitest';
 import type { BatcherClient, SendOutcome } from '../../../../src/temporal/batcherClient.js';
-import { Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
+import { inColumns, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { LaneSender, type LaneObserver } from '../../../../src/consumer/lanes/laneSender.js';
 import type { StopCause } from '../../../../src/consumer/lanes/laneStop.js';
 import type { ChunkMeta } from '../../../../src/protocol/chunk.js';
@@ -66,7 +66,7 @@ function start(
   const source = tracker();
   const add = (records: number, different: Readonly<Record<number, object>> = {}) => {
     for (let count = 0; count < records; count++) {
-      lane.add(source, [record(source.next, different[source.next])], 0);
+      lane.add(source, inColumns([record(source.next, different[source.next])]), 0);
       source.advanceTo(source.next + 1);
     }
     sender.wake();
@@ -282,7 +282,7 @@ it.each([0, 1, 4])(
     const { lane, sender } = start([], {}, { send }, { maxRecords: partitions, batch: { payloadBytesMax } });
     for (let partition = 0; partition < partitions; partition++) {
       const source = tracker({ topic: `topic-${partition}`.padEnd(60, 'x'), epoch: 'abcdef012345' });
-      lane.add(source, [record(9, { value: randomBytes(100) })], 0);
+      lane.add(source, inColumns([record(9, { value: randomBytes(100) })]), 0);
       source.advanceTo(10);
     }
     sender.wake();

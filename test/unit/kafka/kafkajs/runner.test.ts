@@ -201,3 +201,24 @@ it('room that waits for a partition that is paused is free again', async () => {
   expect(seen.get(0)).toBeLessThan(20);
   expect(seen.get(1)).toBe(20);
 });
+
+it('a handler that waits for long gives the room back, and the rest of its batch is fetched again', async () => {
+  const { fake, resolve } = runner();
+  let release = (): void => undefined;
+  const released = new Promise<void>((done) => (release = done));
+  const seen = new Map<number, number>();
+  const handle = async (batch: FetchedBatch): Promise<void> => {
+    seen.set(batch.partition, (seen.get(batch.partition) ?? 0) + batch.messages.length);
+    resolve(batch);
+    // As of pipelines that wait for Kafka.
+    if (batch.partition < 3) await released;
+  };
+  const value = Buffer.alloc(192 * 1024);
+  const all = [0, 1, 2, 3].map((partition) => handleFetched(fake, fetched(partition, 20, undefined, value), handle));
+  await all[3];
+  expect(seen.get(3)).toBe(20);
+  release();
+  await Promise.all(all);
+  // There was room for two of them. The third got theirs.
+  expect([0, 1, 2].filter((partition) => (seen.get(partition) ?? 0) < 20)).toHaveLength(2);
+});
