@@ -73,13 +73,14 @@ export class JsonObject {
     let position = skipSpace(bytes, at + 1, to);
     if (position < to && bytes[position] === CLOSE_BRACE) return position + 1;
     for (let index = 0; ; index++) {
-      let nameEnd = known.find(bytes, position, to);
+      let nameEnd = known.read(bytes, position, to);
       if (nameEnd < 0) {
         nameEnd = this.#skipString(position);
         if (nameEnd < 0) return nameEnd;
-        known.add(bytes, position, nameEnd);
+        this.names[index] = textOfString(bytes.toString('latin1', position, nameEnd), 0, nameEnd - position);
+      } else {
+        this.names[index] = known.name;
       }
-      this.names[index] = known.name;
       position = skipSpace(bytes, nameEnd, to);
       if (position >= to || bytes[position] !== COLON) return this.#fault(position);
       const start = skipSpace(bytes, position + 1, to);
@@ -255,52 +256,107 @@ export class JsonObject {
 /**
  * The names that members had before. Records of a topic usually have the same names in the same order, and some leave
  * some out. Then no name has to be cut out again.
+ *
+ * Names with escapes are not kept. {@link JsonObject} has to see each escape, because it may be half of a character.
  */
 class KnownNames {
-  /** The last name that was found or added, without escapes, one character per byte. */
+  /** The last name that was read, one character per byte. */
   name = '';
   readonly #names: string[] = [];
   /** Each of them as it was written, with its quotes. */
   readonly #written: Buffer[] = [];
-  readonly #texts = new Set<string>();
+  /** A hash table: the index of each name plus one, at the place of its hash or one of the next. 0 if a place is free. */
+  readonly #places = new Uint16Array(PLACES);
   /** The name that is expected next. */
   #next = 0;
+  /** Characters of the present object, between these places of the bytes. */
+  #text = '';
+  #textFrom = 0;
+  #textTo = 0;
 
   /** A new object begins. */
   begin(): void {
     this.#next = 0;
+    this.#textTo = 0;
   }
 
-  /** @returns the end of the name that begins here. -1 if it is not one of those that are expected */
-  find(bytes: Buffer, at: number, to: number): number {
-    const { length } = this.#names;
-    let index = this.#next;
-    for (let tries = Math.min(length, TRIES_MAX); tries > 0; tries--, index++) {
-      if (index === length) index = 0;
-      const end = endOfSame(this.#written[index] as Buffer, bytes, at, to);
-      if (end < 0) continue;
-      this.#next = index + 1;
-      this.name = this.#names[index] as string;
-      return end;
+  /** @returns the end of the name that begins here. -1 if it is no name, is very long, or has escapes */
+  read(bytes: Buffer, at: number, to: number): number {
+    const next = this.#next;
+    if (next < this.#names.length) {
+      const end = endOfSame(this.#written[next] as Buffer, bytes, at, to);
+      if (end >= 0) {
+        this.#next = next + 1;
+        this.name = this.#names[next] as string;
+        return end;
+      }
+    }
+    return this.#readUnexpected(bytes, at, to);
+  }
+
+  #readUnexpected(bytes: Buffer, at: number, to: number): number {
+    if (at >= to || bytes[at] !== QUOTE) return -1;
+    const last = Math.min(to, at + NAME_BYTES_MAX);
+    let hash = 0;
+    for (let position = at + 1; position < last; position++) {
+      const code = bytes[position] as number;
+      if (code === QUOTE) {
+        this.#find(bytes, at, position + 1, to, hash);
+        return position + 1;
+      }
+      if (code === BACKSLASH || code < SPACE) return -1;
+      hash = (Math.imul(hash, 31) + code) | 0;
     }
     return -1;
   }
 
-  add(bytes: Buffer, start: number, end: number): void {
-    const text = bytes.toString('latin1', start, end);
-    this.name = textOfString(text, 0, text.length);
-    if (this.#names.length === KNOWN_NAMES_MAX || this.#texts.has(text)) return;
-    this.#texts.add(text);
-    this.#names.push(this.name);
-    this.#written.push(Buffer.from(text, 'latin1'));
+  /** Finds the name between these places, or keeps it. */
+  #find(bytes: Buffer, start: number, end: number, to: number, hash: number): void {
+    const places = this.#places;
+    let place = (hash ^ (hash >>> 12)) & (PLACES - 1);
+    for (let tries = PLACES_TRIED; tries > 0; tries--, place = (place + 1) & (PLACES - 1)) {
+      const index = (places[place] as number) - 1;
+      if (index < 0) {
+        if (this.#names.length === KNOWN_NAMES_MAX) break;
+        this.name = bytes.toString('latin1', start + 1, end - 1);
+        this.#next = places[place] = this.#names.push(this.name);
+        this.#written.push(Buffer.from(bytes.subarray(start, end)));
+        return;
+      }
+      // The quote at its end tells it from a name that goes on.
+      if (endOfSame(this.#written[index] as Buffer, bytes, start, end) < 0) continue;
+      this.#next = index + 1;
+      this.name = this.#names[index] as string;
+      return;
+    }
+    this.name = this.#cutOut(bytes, start + 1, end - 1, to);
+  }
+
+  /** Cuts a name out of a longer text. To make a text takes longer than to cut it, and such names rarely come alone. */
+  #cutOut(bytes: Buffer, start: number, end: number, to: number): string {
+    if (end > this.#textTo) {
+      this.#textFrom = start;
+      this.#textTo = Math.min(to, start + TEXT_BYTES);
+      this.#text = bytes.toString('latin1', start, this.#textTo);
+    }
+    return this.#text.slice(start - this.#textFrom, end - this.#textFrom);
   }
 }
 
-/** So many names are compared, in their order, from the expected one on. After these, cutting the name out takes less time. */
-const TRIES_MAX = 16;
-
 /** Names may be anything in objects that are used as maps. */
 const KNOWN_NAMES_MAX = 1_000;
+
+/** Bytes of a name that is kept, with its quotes, at most. */
+const NAME_BYTES_MAX = 256;
+
+/** A power of two. With four times as many places as names, nearly every name finds a free one. */
+const PLACES = 4_096;
+
+/** So many places are tried for a name, from that of its hash on. A producer could choose names of the same hash. */
+const PLACES_TRIED = 4;
+
+/** More than {@link NAME_BYTES_MAX}. Bounded, because a name keeps the text alive that it is cut out of. */
+const TEXT_BYTES = 1_024;
 
 /** The end of what is written here, if it is the same. Otherwise -1. */
 function endOfSame(written: Buffer, bytes: Buffer, at: number, to: number): number {

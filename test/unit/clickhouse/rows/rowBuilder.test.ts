@@ -436,6 +436,21 @@ it('writes the value as JSON into a column that takes JSON, and as text into oth
   expect(mappedRow('{"a": 1', { format: 'text' }, columns, table)).toMatchObject({ code: 'not_json' });
 });
 
+it('rejects half of a character in a name of a mapped value, whatever records came before', () => {
+  const build = createRowBuilder(new Map([['raw', 'JSON']]), { raw: 'value' }, DEFAULT_MAPPING);
+  for (const value of [
+    '{"\\udc00":1}',
+    '{"a":1}',
+    '{"\\udc00":1}',
+    '{"a":{"\\udc00":1}}',
+    '{"\\ud83d\\ude00":1,"\\udc00":2}',
+  ])
+    expect([value, rowOf(build, record(1, { value: Buffer.from(value) }))]).toEqual([
+      value,
+      value === '{"a":1}' ? '{"raw":{"a":1},"a":1}' : expect.objectContaining({ code: 'out_of_range' }),
+    ]);
+});
+
 it('a record of which several columns take the same large part is rejected alone, in words', () => {
   const build = (type: string, columns: number, from: string, format: Mapping['format']) => {
     const names = Array.from({ length: columns }, (_, index) => `c${index}`);

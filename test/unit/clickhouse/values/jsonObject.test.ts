@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { JsonObject } from '../../../../src/clickhouse/values/jsonObject.js';
 
 const utf8 = (text: string) => Buffer.from(text, 'latin1').toString();
@@ -94,7 +94,59 @@ it('sees the second half of a character in an escape, and whole characters not',
     ['\\\\ud83d', false],
     ['\\u0041', false],
   ] as const) {
-    read(object, `{"a":["${text}"]}`);
-    expect([text, object.hasHalfCharacters]).toEqual([text, half]);
+    // Twice, because a name may be known then.
+    for (const value of [`{"a":["${text}"]}`, `{"${text}":1}`, `{"${text}":1}`, `{"a":{"${text}":1}}`]) {
+      read(object, value);
+      expect([value, object.hasHalfCharacters]).toEqual([value, half]);
+    }
+  }
+});
+
+it('cuts out no name that it knows: in any order, after a wide gap, and of several kinds of objects in turn', () => {
+  const object = new JsonObject();
+  const names = Array.from({ length: 60 }, (_, index) => `name${index}`);
+  const others = Array.from({ length: 20 }, (_, index) => `other${index}`);
+  const bytesOf = (some: readonly string[]) => Buffer.from(`{${some.map((name) => `"${name}":1`).join()}}`);
+  object.read(bytesOf(names));
+  object.read(bytesOf(others));
+  const known = [names, others, [...names].reverse(), [...names.slice(0, 2), ...names.slice(40)], names.slice(30)];
+  const toString = vi.spyOn(Buffer.prototype, 'toString');
+  try {
+    for (const some of known) {
+      object.read(bytesOf(some));
+      expect(object.names.slice(0, object.length)).toEqual(some);
+    }
+    expect(toString).not.toHaveBeenCalled();
+  } finally {
+    toString.mockRestore();
+  }
+});
+
+it('cuts names that it cannot keep any more out of a few texts', () => {
+  const object = new JsonObject();
+  const textOf = (some: readonly string[]) => `{${some.map((name) => `"${name}":1`).join()}}`;
+  read(object, textOf(Array.from({ length: 1_100 }, (_, index) => `n${index}`)));
+  const some = Array.from({ length: 200 }, (_, index) => `${index}`.padStart(index, '_'));
+  const bytes = Buffer.from(textOf(some));
+  const toString = vi.spyOn(Buffer.prototype, 'toString');
+  try {
+    object.read(bytes);
+    expect(toString.mock.calls.length).toBeLessThan(bytes.length / 500);
+  } finally {
+    toString.mockRestore();
+  }
+  expect(object.names.slice(0, object.length)).toEqual(some);
+});
+
+it('finds names of the same hash, and such as are the beginning of others', () => {
+  const object = new JsonObject();
+  // Of `Aa` and `BB` the hashes are the same.
+  const same = Array.from({ length: 64 }, (_, index) =>
+    index.toString(2).padStart(6, '0').replaceAll('0', 'Aa').replaceAll('1', 'BB'),
+  );
+  const some = [...same, 'Aa', 'AaAa', 'x'.repeat(253), 'x'.repeat(254), 'x'.repeat(255), 'x'.repeat(3_000), ''];
+  for (const order of [some, [...some].reverse(), some]) {
+    read(object, `{${order.map((name) => `"${name}":1`).join()}}`);
+    expect(object.names.slice(0, object.length)).toEqual(order);
   }
 });
