@@ -33,7 +33,7 @@ export class ObjectRows {
   readonly #leading: LeadingFields;
   readonly #nested: NestedFields;
   readonly #rejectsUnknown: boolean;
-  /** The names of the last value's members, and what they mean. The next value usually has the same names. */
+  /** The names of the last value's first members, and what they mean. The next value usually has the same names. */
   readonly #names: string[] = [];
   readonly #fieldsOfNames: (Field | undefined)[] = [];
 
@@ -86,6 +86,7 @@ export class ObjectRows {
   }
 
   #fieldOf(name: string, index: number): Field | undefined {
+    if (index >= KEPT_MEMBERS_MAX) return this.#fields.get(name);
     if (this.#names[index] !== name) {
       this.#names[index] = name;
       this.#fieldsOfNames[index] = this.#fields.get(name);
@@ -122,5 +123,8 @@ export class ObjectRows {
     return undefined;
   }
 }
+
+/** What names mean is kept for so many members. A value may have millions. */
+const KEPT_MEMBERS_MAX = 1_000;
 
 const COMMA = 44;
