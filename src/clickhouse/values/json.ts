@@ -251,15 +251,14 @@ export function textOfString(text: string, start: number, end: number): string {
 /** What escapes of one letter stand for. All others stand for themselves. */
 const CONTROLS: Readonly<Record<string, number>> = { b: 8, f: 12, n: 10, r: 13, t: 9 };
 
-/** The number in four hexadecimal digits at `at`. -1 if they are not digits. */
+/** The number in four hexadecimal digits at `at`. */
 function codeUnit(text: string, at: number): number {
-  const digits = text.slice(at, at + 4);
-  return /^[0-9a-fA-F]{4}$/.test(digits) ? parseInt(digits, 16) : -1;
+  return parseInt(text.slice(at, at + 4), 16);
 }
 
 /**
  * The character whose first four hexadecimal digits are at `at`. It is over 0xffff if a second escape follows that
- * completes it. -1 if they are not digits.
+ * completes it.
  */
 function characterAt(text: string, at: number): number {
   const unit = codeUnit(text, at);
