@@ -15,8 +15,9 @@ export const PART_RECORDS_MAX = 4_096;
 export const PART_BYTES_MAX = 256 * 1024;
 
 /**
- * A part of a larger buffer than this gets its own copy. Otherwise a record that waits long would keep the whole buffer
- * alive.
+ * A part of a larger buffer than this gets its own copy. Otherwise its records would keep the whole buffer alive: those
+ * of a handler that waits for Kafka after the room of its batch was given back, those that a command keeps, and one over
+ * the limit for records. Lanes copy all others.
  */
 export const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
 

@@ -303,8 +303,8 @@ export class RecordSetReader {
   }
 
   /**
-   * Records that are not compressed are views of the broker's whole answer, with all partitions. After this they are
-   * views of this set only.
+   * Records that are not compressed are parts of the broker's whole answer, with all partitions. After this they are
+   * parts of this set only, so that records which a command keeps do not keep the whole answer alive.
    */
   #ownBytes(): void {
     if (this.#bytes !== this.#set.bytes || this.#bytes.buffer.byteLength <= SHARED_BYTES_MAX) return;
