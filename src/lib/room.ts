@@ -27,20 +27,19 @@ export class Room {
     if (signal.aborted) return false;
     if (this.tryTake(bytes)) return true;
     return new Promise((resolve) => {
-      const waiting = { bytes, enter: () => resolve(true) };
+      const leave = (): void => {
+        this.#line.splice(this.#line.indexOf(waiting), 1);
+        resolve(false);
+        // The next one may need less.
+        this.#admit();
+      };
+      const enter = (): void => {
+        signal.removeEventListener('abort', leave);
+        resolve(true);
+      };
+      const waiting: Waiting = { bytes, enter };
       this.#line.push(waiting);
-      signal.addEventListener(
-        'abort',
-        () => {
-          const at = this.#line.indexOf(waiting);
-          if (at === -1) return;
-          this.#line.splice(at, 1);
-          resolve(false);
-          // The next one may need less.
-          this.#admit();
-        },
-        { once: true },
-      );
+      signal.addEventListener('abort', leave, { once: true });
     });
   }
 

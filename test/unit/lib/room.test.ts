@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Room } from '../../../src/lib/room.js';
@@ -35,6 +36,17 @@ it('one who leaves the line lets in those after him, and takes nothing', async (
   room.giveBack(100);
   expect(room.tryTake(BYTES)).toBe(true);
   expect(await room.take(1, leaving.signal)).toBe(false);
+});
+
+it('does not listen any more to the signal of one who was let in', async () => {
+  const room = new Room(BYTES);
+  const { signal } = new AbortController();
+  room.tryTake(BYTES);
+  const entered = room.take(BYTES, signal);
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  room.giveBack(BYTES);
+  await entered;
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 it('is never overfull, and lets everybody in if each gives back what he took', async () => {
