@@ -22,20 +22,38 @@ export function createLogger({ level, format }: { level: string; format: 'auto' 
  */
 export class StateLog {
   readonly #logger: Logger;
-  readonly #problems = new Map<string, string>();
+  readonly #now: () => number;
+  /** By state, its problems: the latest one last, with when it was logged. */
+  readonly #problems = new Map<string, Map<string, number>>();
 
-  constructor(logger: Logger) {
+  /** @param now milliseconds, by a clock that is never set back */
+  constructor(logger: Logger, now: () => number = () => performance.now()) {
     this.#logger = logger;
+    this.#now = now;
   }
 
-  /** @param what names the state: `kafka`, `pipeline orders` */
+  /**
+   * Logs a problem if it is another one than the last, and was not logged within a minute: several flushes may find
+   * different problems in turn, when one part goes away.
+   *
+   * @param what names the state: `kafka`, `pipeline orders`
+   */
   problem(what: string, problem: string): void {
-    if (this.#problems.get(what) === problem) return;
-    this.#problems.set(what, problem);
-    this.#logger.warn({ what }, problem);
+    const known = this.#problems.get(what) ?? new Map<string, number>();
+    this.#problems.set(what, known);
+    if ([...known.keys()].at(-1) === problem) return;
+    const nowMs = this.#now();
+    const loggedAtMs = known.get(problem) ?? -Infinity;
+    const isDue = nowMs - loggedAtMs >= REPEAT_AFTER_MS;
+    for (const [other, atMs] of known) if (nowMs - atMs >= REPEAT_AFTER_MS) known.delete(other);
+    known.delete(problem);
+    known.set(problem, isDue ? nowMs : loggedAtMs);
+    if (isDue) this.#logger.warn({ what }, problem);
   }
 
   well(what: string, message: string): void {
     if (this.#problems.delete(what)) this.#logger.info({ what }, message);
   }
 }
+
+const REPEAT_AFTER_MS = 60_000;

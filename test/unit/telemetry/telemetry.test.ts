@@ -9,10 +9,11 @@ import { StateLog, type Logger } from '../../../src/telemetry/logging.js';
 import { createMetrics, type Dependency } from '../../../src/telemetry/metrics.js';
 import { eventually } from '../../support/eventually.js';
 
-function recordingLog() {
+function recordingLog(now?: () => number) {
   const lines: string[] = [];
   const write = (level: string) => (_fields: object, message: string) => void lines.push(`${level} ${message}`);
-  return { lines, stateLog: new StateLog({ warn: write('warn'), info: write('info') } as unknown as Logger) };
+  const logger = { warn: write('warn'), info: write('info') } as unknown as Logger;
+  return { lines, stateLog: new StateLog(logger, now) };
 }
 
 it('logs a state once when it changes, not while it lasts', () => {
@@ -25,6 +26,24 @@ it('logs a state once when it changes, not while it lasts', () => {
   stateLog.well('kafka', 'back');
   stateLog.well('kafka', 'back');
   expect(lines).toEqual(['warn away', 'warn away', 'warn refuses', 'info back']);
+});
+
+it('logs problems that are found in turn once a minute each', () => {
+  let nowMs = 0;
+  const { lines, stateLog } = recordingLog(() => nowMs);
+  const inTurn = (): void => {
+    for (const problem of ['reset', 'hang up', 'reset', 'hang up']) stateLog.problem('clickhouse', problem);
+  };
+  inTurn();
+  nowMs = 59_999;
+  inTurn();
+  expect(lines).toEqual(['warn reset', 'warn hang up']);
+  nowMs = 60_000;
+  inTurn();
+  expect(lines).toEqual(['warn reset', 'warn hang up', 'warn reset', 'warn hang up']);
+  stateLog.well('clickhouse', 'back');
+  inTurn();
+  expect(lines.slice(4)).toEqual(['info back', 'warn reset', 'warn hang up']);
 });
 
 it('waits for every dependency, shows what is wrong meanwhile, and notices one that goes away', async () => {
