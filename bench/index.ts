@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import { Command } from 'commander';
+import { messageOf } from '../src/lib/messageOf.js';
 import { startStack, type Stack } from '../stack/index.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge, type BridgeResult } from './bridge.js';
@@ -40,6 +41,7 @@ interface Options {
   readonly sweepRecords: number;
   readonly latency?: readonly number[] | true;
   readonly restarts?: true;
+  readonly peer: boolean;
   readonly json?: string;
   readonly profile?: string;
 }
@@ -65,6 +67,7 @@ const options = new Command('bench')
     (text: string) => text.split(',').map(Number),
   )
   .option('--restarts', 'how long a restart of each part keeps acknowledgements away')
+  .option('--no-peer', 'leave out the peer, which is built with Go')
   .option('--json <file>', 'write all figures, for `npm run docs`')
   .option('--profile <directory>', "write CPU profiles of the bridge's threads in the drains")
   .parse()
@@ -125,9 +128,8 @@ async function variantsFor(stack: Stack): Promise<Variant[]> {
       drain: (destination) => drainByBridge(stack, destination, { pipeline: { signal: { maxRecords: 1 } } }),
     });
   variants.push({ name: 'floor', records, identities: true, drain: (destination) => drainByFloor(stack, destination) });
-  const program = await buildPeer();
-  if (program === undefined) console.error('The peer is left out: there is no Go to build it with.');
-  else
+  const program = options.peer ? await builtPeer() : undefined;
+  if (program !== undefined)
     for (const [name, { file, identities }] of Object.entries(PEER_CONFIGURATIONS))
       variants.push({
         name: `peer, ${name}`,
@@ -136,6 +138,18 @@ async function variantsFor(stack: Stack): Promise<Variant[]> {
         drain: (destination) => drainByPeer(stack, destination, { program, file }),
       });
   return variants;
+}
+
+/** Undefined if it cannot be built, for example because its modules cannot be downloaded. The rest is measured. */
+async function builtPeer(): Promise<string | undefined> {
+  try {
+    const program = await buildPeer();
+    if (program === undefined) console.error('The peer is left out: there is no Go to build it with.');
+    return program;
+  } catch (error) {
+    console.error(`The peer is left out: it cannot be built: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 async function measureDrains(stack: Stack): Promise<Drain[]> {
