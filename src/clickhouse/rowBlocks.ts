@@ -1,3 +1,4 @@
+import { copyBytes } from '../lib/copyBytes.js';
 import { writeDigits } from '../lib/digits.js';
 
 /**
@@ -50,11 +51,8 @@ export class RowBlocks {
   bytes(source: Buffer, from: number, to: number): void {
     const length = to - from;
     this.#makeRoom(length);
-    const block = this.#block;
-    const at = this.#at;
-    if (length > LOOP_BYTES_MAX) source.copy(block, at, from, to);
-    else for (let index = 0; index < length; index++) block[at + index] = source[from + index] as number;
-    this.#at = at + length;
+    copyBytes(this.#block, this.#at, source, from, length);
+    this.#at += length;
   }
 
   /** @param text one character per byte (`latin1`) */
@@ -143,9 +141,6 @@ export class RowBlocks {
 }
 
 const LINE_BREAK = 10;
-
-/** Up to so many bytes are copied one by one. For more of them a call of native code takes less time (measured). */
-const LOOP_BYTES_MAX = 32;
 
 /** Room for the end of a large row. Otherwise all of it would have to be copied for some last bytes. */
 const END_OF_ROW_BYTES = 64;

@@ -1,3 +1,4 @@
+import { copyBytes } from '../lib/copyBytes.js';
 import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { bytesOfParts, isStub, NO_HEADERS, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
 import { COLUMNS_BYTES, memoryBytesOf } from '../protocol/recordLimit.js';
@@ -24,7 +25,7 @@ interface Columns {
  * Records of one partition in columns: all offsets together, all values together. So records wait for their signal
  * without an object for each, and a chunk is packed by copying whole columns.
  *
- * It has its own copy of all bytes. So it keeps nothing alive of what was fetched.
+ * It has its own copy of all bytes. So it keeps nothing alive of what was fetched, but for {@link RecordColumns.sharing}.
  */
 export class RecordColumns implements Columns {
   readonly offsets: Float64Array;
@@ -218,14 +219,10 @@ function ownHeader([name, value]: RecordHeader): RecordHeader {
   return [name, value === null ? null : Buffer.from(value)];
 }
 
-/** Up to this length, copying byte by byte costs less than a call (measured). */
-const BYTE_BY_BYTE_MAX = 40;
-
 /** Copies bytes to the end of those that a column has already. @returns its new end */
 function append(column: Buffer, end: number, source: Buffer, at: number, length: number): number {
   if (length <= 0) return end;
-  if (length > BYTE_BY_BYTE_MAX) source.copy(column, end, at, at + length);
-  else for (let index = 0; index < length; index++) column[end + index] = source[at + index] as number;
+  copyBytes(column, end, source, at, length);
   return end + length;
 }
 

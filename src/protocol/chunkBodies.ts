@@ -27,7 +27,7 @@ export function joinBodies(withBodies: readonly { readonly body: Uint8Array }[])
 }
 
 /** The same bytes in a buffer of their own, so that they do not keep a larger one in memory. */
-export function ownCopy(bytes: Uint8Array): Uint8Array {
+export function inOwnBuffer(bytes: Uint8Array): Uint8Array {
   return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 

@@ -3,7 +3,7 @@ import { isNotFound } from './errors.js';
 import type { CoverageState } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN } from '../protocol/flush.js';
-import { joinBodies, ownCopy } from '../protocol/chunkBodies.js';
+import { joinBodies, inOwnBuffer } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
@@ -206,7 +206,7 @@ export class RunHistories {
       throw new Error(
         `run ${runId} of ${workflowId} is not flushing batch ${batch}, as this version reads its history: a worker of the version that made the batch has to insert it`,
       );
-    return ownCopy(joinBodies(flushing));
+    return inOwnBuffer(joinBodies(flushing));
   }
 
   /** {@link events} with the bodies of all batches, also of those that are stored once. */
@@ -239,7 +239,7 @@ export class RunHistories {
   }
 
   /**
-   * Replays a closed run. If the run was an heir that had not read its own inheritance, that is read first, and so on
+   * Replays a closed run, or an open one so far. If the run was an heir that had not read its own inheritance, that is read first, and so on
    * back. `lost` counts runs whose loss was found on this way and reported nowhere yet.
    */
   async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {

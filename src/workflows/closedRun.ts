@@ -30,8 +30,9 @@ export type RunEvent =
   | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance };
 
 /**
- * Finds what a run of a batcher has accepted and not flushed: mostly a closed one, or an open one so far. Pure. Apply the events of the run's history in
- * order. They go through the run's own state again, but the decisions are taken from the history.
+ * Finds what a run of a batcher has accepted and not flushed: mostly a closed one, or an open one so far. Pure. Apply the
+ * events of the run's history in order. They go through the run's own state again, but the decisions are taken from the
+ * history.
  *
  *     accepting ──insertScheduled──► on its way ──insertCompleted──► accepting
  *                                        └──insertCompleted, with rejections──► rejecting ──rejectCompleted──► accepting

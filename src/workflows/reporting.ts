@@ -1,6 +1,6 @@
 import { log, proxySinks, workflowInfo } from '@temporalio/workflow';
 import type { BatcherInput } from '../protocol/batcher.js';
-import { ownCopy } from '../protocol/chunkBodies.js';
+import { inOwnBuffer } from '../protocol/chunkBodies.js';
 import type { BatchSpec } from '../protocol/flush.js';
 import { taskQueueOf } from './activityCalls.js';
 import type { BatcherState } from './batcherState.js';
@@ -31,7 +31,7 @@ export function reportBeginning({ settings, carried, heirOf }: BatcherInput): vo
 export function handOver(state: BatcherState, { id }: BatchSpec, bodies: Uint8Array): void {
   // The worker would throw it away.
   if (workflowInfo().unsafe.isReplaying) return;
-  sinks.batcher.taken(taskQueueOf(state), id, ownCopy(bodies));
+  sinks.batcher.taken(taskQueueOf(state), id, inOwnBuffer(bodies));
 }
 
 /** Tells the worker, and the log, whether the run has stopped continuing as new. */
