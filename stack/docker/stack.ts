@@ -13,7 +13,7 @@ import { pickPorts, releasePorts } from '../ports.js';
 import { probeBroker, probeClickHouse, probeTemporal } from '../probes.js';
 import { Progress } from '../progress.js';
 import { StackError, type PartName, type Stack, type StackOptions } from '../stack.js';
-import { temporalArguments } from '../temporalArguments.js';
+import { TEMPORAL_ENVIRONMENT, temporalArguments } from '../temporalArguments.js';
 import { ensureImages, imageOf } from './images.js';
 import { DockerPart } from './part.js';
 
@@ -138,6 +138,7 @@ async function startTemporal(
   const container = new GenericContainer(imageOf('temporal'))
     // The official image has no folder that its own user may write to.
     .withUser('0:0')
+    .withEnvironment(TEMPORAL_ENVIRONMENT)
     .withExposedPorts({ container: TEMPORAL_PORT, host: port }, { container: TEMPORAL_UI_PORT, host: uiPort })
     .withCommand(
       temporalArguments(

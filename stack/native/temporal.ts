@@ -7,7 +7,7 @@ import { HOST } from '../ports.js';
 import { probeTemporal } from '../probes.js';
 import { commandOutput, runCommand } from '../processes.js';
 import { StackError, throwIfAborted, type StackOptions } from '../stack.js';
-import { temporalArguments } from '../temporalArguments.js';
+import { TEMPORAL_ENVIRONMENT, temporalArguments } from '../temporalArguments.js';
 import { VERSIONS } from '../versions.js';
 import { onFreePorts, type NativeContext } from './context.js';
 import { NativePart } from './part.js';
@@ -99,7 +99,7 @@ export async function startTemporal(
             command: executable,
             args: temporalArguments({ ip: HOST, port, uiPort, databaseFile: join(directory, 'temporal.db') }, options),
             cwd: directory,
-            env: withoutTemporalVariables(),
+            env: { ...withoutTemporalVariables(), ...TEMPORAL_ENVIRONMENT },
             logFile: join(directory, 'temporal.log'),
           },
           probe: () => probeTemporal(address),

@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { ClickHouseError, ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
-import { Connection } from '@temporalio/client';
+import { Connection, WorkflowClient } from '@temporalio/client';
+import { temporal } from '@temporalio/proto';
 import { Kafka, logLevel } from 'kafkajs';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -106,6 +107,36 @@ describe('the whole stack', () => {
     const connection = await Connection.connect({ address: stack.temporal.address });
     const described = await connection.workflowService.describeNamespace({ namespace: 'default' });
     expect(described.namespaceInfo?.name).toBe('default');
+    await connection.close();
+  });
+
+  test("Temporal's answer to a workflow task brings the activity that the task has scheduled", async () => {
+    const connection = await Connection.connect({ address: stack.temporal.address });
+    const { workflowService } = connection;
+    const namespace = 'default';
+    const taskQueue = { name: 'by-hand' };
+    const workflow = new WorkflowClient({ connection });
+    await workflow.start('any', { taskQueue: taskQueue.name, workflowId: 'by-hand' });
+    const { taskToken } = await connection.withDeadline(Date.now() + CONDITION_WITHIN_MS, () =>
+      workflowService.pollWorkflowTaskQueue({ namespace, taskQueue, identity: 'by-hand' }),
+    );
+    const { activityTasks } = await workflowService.respondWorkflowTaskCompleted({
+      namespace,
+      taskToken,
+      commands: [
+        {
+          commandType: temporal.api.enums.v1.CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
+          scheduleActivityTaskCommandAttributes: {
+            activityId: '1',
+            activityType: { name: 'any' },
+            taskQueue,
+            startToCloseTimeout: { seconds: 60 as never },
+            requestEagerExecution: true,
+          },
+        },
+      ],
+    });
+    expect(activityTasks).toMatchObject([{ activityId: '1' }]);
     await connection.close();
   });
 
