@@ -5,6 +5,7 @@ import { messageOf } from '../src/lib/messageOf.js';
 import { startStack, type Stack } from '../stack/index.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge, type BridgeResult } from './bridge.js';
+import { dataDirectory, dataPlaceOf } from './data.js';
 import { Destination } from './destination.js';
 import type { DrainResult } from './drain.js';
 import { drainByFloor } from './floor.js';
@@ -42,6 +43,7 @@ interface Options {
   readonly latency?: readonly number[] | true;
   readonly restarts?: true;
   readonly peer: boolean;
+  readonly data?: string;
   readonly json?: string;
   readonly profile?: string;
 }
@@ -68,19 +70,25 @@ const options = new Command('bench')
   )
   .option('--restarts', 'how long a restart of each part keeps acknowledgements away')
   .option('--no-peer', 'leave out the peer, which is built with Go')
+  .option(
+    '--data <directory>',
+    'where Kafka, Temporal and ClickHouse keep their data; disk: as temporary files (default: in memory if there is room)',
+  )
   .option('--json <file>', 'write all figures, for `npm run docs`')
   .option('--profile <directory>', "write CPU profiles of the bridge's threads in the drains")
   .parse()
   .opts<Options>();
 
 const facts = runFacts();
+const dataIn = await dataDirectory(options.data);
 const stack = await startStack({
+  ...(dataIn === undefined ? {} : { dataIn }),
   onProgress: ({ part, step, state }) => {
     if (state === 'started') console.error(`[${part}] ${step}`);
   },
 });
 try {
-  let run: Run = { ...facts, drains: [], sweep: [], latencies: [], restarts: [] };
+  let run: Run = { ...facts, data: await dataPlaceOf(stack), drains: [], sweep: [], latencies: [], restarts: [] };
   const measures: ((run: Run) => Promise<Partial<Run>>)[] = [
     async () => (options.rounds === 0 ? {} : { drains: await measureDrains(stack) }),
     async ({ drains }) =>

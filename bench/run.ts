@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import type { BridgeResult } from './bridge.js';
+import type { DataPlace } from './data.js';
 import type { DrainResult } from './drain.js';
 import type { Latency } from './latency.js';
 import type { Restart } from './restarts.js';
@@ -30,6 +31,8 @@ export interface Run {
     readonly memoryBytes: number;
     readonly node: string;
   };
+  /** Where the parts of the stack had their data. Missing in older files: there it was on disk. */
+  readonly data?: DataPlace;
   readonly drains: readonly Drain[];
   readonly sweep: readonly SweepPoint[];
   readonly latencies: readonly Latency[];

@@ -92,10 +92,17 @@ export function benchmarkCharts(runs: readonly Run[]): Record<string, string> {
 }
 
 /** Which command has made figures, of what, where and when. */
-export function madeBy({ command, commit, date, machine }: Run): string {
+export function madeBy({ command, commit, date, machine, data = 'disk' }: Run): string {
   const { cores, processor, memoryBytes, node } = machine;
-  const memory = `${Math.round(memoryBytes / 1024 ** 3)} GiB`;
-  return `\`${command}\`\n\nCommit ${commit}, ${date}, ${cores} cores (${processor}), ${memory}, Node ${node}.`;
+  const facts = [
+    `Commit ${commit}`,
+    date,
+    `${cores} cores (${processor})`,
+    `${Math.round(memoryBytes / 1024 ** 3)} GiB`,
+    `Node ${node}`,
+    `data ${data === 'disk' ? 'on' : 'in'} ${data}`,
+  ];
+  return `\`${command}\`\n\n${facts.join(', ')}.`;
 }
 
 /** A table in Markdown. */

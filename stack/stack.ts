@@ -121,6 +121,11 @@ export interface StackOptions {
    * Lives for minutes, as in a test: then Kafka's JVMs do not optimize, which takes half their processor time. Default: no.
    */
   readonly shortLived?: boolean;
+  /**
+   * A directory in which the stack makes its own one for the data of its parts. Default: the system's for temporary files. In the
+   * docker flavour it has no effect: containers hold their data.
+   */
+  readonly dataIn?: string;
   /** Only these parts; default: all three. */
   readonly only?: readonly PartName[];
   /** Told about every step: what is set up, downloaded, built, started. */

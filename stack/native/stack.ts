@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ensureTools, type Need } from '../prerequisites.js';
 import { Progress } from '../progress.js';
 import { Watchdog } from '../processes.js';
@@ -19,7 +19,8 @@ import { createTlsFiles } from './tls.js';
 export async function startNativeStack(options: StackOptions, names: ReadonlySet<PartName>): Promise<Stack> {
   const progress = new Progress(options.onProgress);
   const watchdog = new Watchdog();
-  const dataDir = await mkdtemp(join(tmpdir(), 'ktb-stack-'));
+  // The watchdog works in another directory.
+  const dataDir = await mkdtemp(join(resolve(options.dataIn ?? tmpdir()), 'ktb-stack-'));
   watchdog.guardDirectory(dataDir);
 
   const failed = new AbortController();

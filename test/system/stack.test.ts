@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -441,6 +441,18 @@ describe('what a stack leaves behind', () => {
       expect(await once(cli, 'exit')).toEqual([0, null]);
       expect(Object.values(addresses.pids).flat().some(isAlive)).toBe(false);
       expect(existsSync(addresses.dataDir)).toBe(false);
+    } finally {
+      rmSync(scratch, { recursive: true });
+    }
+  });
+
+  test('nothing in the directory that was named for its data', { timeout: START_WITHIN_MS }, async () => {
+    const scratch = mkdtempSync(join(tmpdir(), 'stack-test-'));
+    try {
+      const stack = await startStack({ only: ['clickhouse'], flavour: 'native', dataIn: scratch });
+      expect(readdirSync(scratch)).toEqual([basename(stack.dataDir)]);
+      await stack.stop();
+      expect(readdirSync(scratch)).toEqual([]);
     } finally {
       rmSync(scratch, { recursive: true });
     }

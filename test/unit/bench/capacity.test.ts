@@ -61,10 +61,10 @@ it('actions are those of full batches, or of one batch of each batcher in each m
 });
 
 it('a page names, for each part, the last run that has measured it', () => {
-  const later: Run = { ...RUN, commit: 'def', sweep: [], latencies: [], restarts: [] };
+  const later: Run = { ...RUN, commit: 'def', data: 'memory', sweep: [], latencies: [], restarts: [] };
   const [drains = '', rest = ''] = benchmarksReference([RUN, later]).split('## One factor');
-  expect(drains).toContain('Commit def');
-  expect(rest).toContain('Commit abc');
+  expect(drains).toContain('Commit def, 2026-01-31, 2 cores (one), 16 GiB, Node v20, data in memory.');
+  expect(rest).toContain('Commit abc, 2026-01-31, 2 cores (one), 16 GiB, Node v20, data on disk.');
   expect(lineOf(drains, 'bridge / floor')).toEqual(['bridge / floor', '0.50', '0.50', '0.50']);
   expect(Object.values(benchmarkCharts([RUN])).every((chart) => chart.startsWith('<svg'))).toBe(true);
 });
