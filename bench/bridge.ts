@@ -8,7 +8,7 @@ import type { Stack } from '../stack/index.js';
 import { pickPorts } from '../stack/ports.js';
 import { Counters, type Counts } from './counters.js';
 import type { Destination } from './destination.js';
-import { drain, type Drainer, type DrainResult } from './drain.js';
+import { drain, watchdog, type Drainer, type DrainResult } from './drain.js';
 
 /** `dist/cli.js` of this build. */
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
@@ -51,6 +51,7 @@ export async function withBridge<T>(
   use: (drainer: Drainer, counters: Counters) => Promise<T>,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-bench-'));
+  watchdog.guardDirectory(directory);
   const { processes } = destination.backlog.scenario;
   try {
     const addresses = (await pickPorts(processes.length)).map((port) => `127.0.0.1:${port}`);
@@ -70,6 +71,7 @@ export async function withBridge<T>(
     return await use(drainer, await Counters.of(stack, addresses));
   } finally {
     rmSync(directory, { recursive: true });
+    watchdog.releaseDirectory(directory);
   }
 }
 

@@ -1,11 +1,13 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Run } from '../../bench/run.js';
+import { eventually } from '../support/eventually.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BENCHMARK_MS = 280_000;
@@ -34,4 +36,25 @@ it(
     expect(drains[0]?.counts?.signals).toBeGreaterThan(0);
   },
   BENCHMARK_MS + 10_000,
+);
+
+it(
+  'a benchmark that is killed in the midst of a drain leaves nothing behind',
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'ktb-bench-test-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+    const args = ['--rounds', '1', '--records', '200000', '--single', '0', '--no-peer', '--data', directory];
+    const bench = spawn(process.execPath, ['--import', loader, join(ROOT, 'bench/index.ts'), ...args], {
+      stdio: 'ignore',
+      // tsx keeps a folder of its own there.
+      env: { ...process.env, TMPDIR: directory, TSX_DISABLE_CACHE: '1' },
+    });
+    onTestFinished(() => void bench.kill('SIGKILL'));
+    const remains = (): string[] => readdirSync(directory).map((name) => name.replace(/-[^-]*$/, ''));
+    await eventually(() => expect(remains().sort()).toEqual(['ktb-bench', 'ktb-stack']), BENCHMARK_MS / 2);
+    bench.kill('SIGKILL');
+    await eventually(() => expect(remains()).toEqual([]));
+  },
+  BENCHMARK_MS,
 );
