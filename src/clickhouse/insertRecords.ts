@@ -63,6 +63,7 @@ async function insertOnce(
   const refused = await insertion.insert().catch((error: unknown) => {
     throw error instanceof NotSent ? error.reason : error;
   });
+  if (insertion.hasOnlySucceeded) batchRows.lines.release();
   const refusedRows = new Set(refused.map(({ item }) => item));
   const { found } = insertion;
   return {
@@ -99,6 +100,7 @@ async function rowsByLatestColumns(
   const known = await rowsByKnownColumns(records, options);
   if (!known.rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS)) return known;
   options.tables.forget(options.table);
+  known.lines.release();
   return rowsByKnownColumns(records, options);
 }
 
@@ -145,6 +147,7 @@ export async function giveUpRecords(
   const { rows, rejected } = batchRows;
   const repeated = { ...options, repeated: true };
   const found = new FoundRows(repeated, tableColumns ?? new Map());
+  batchRows.lines.release();
   await found.lookUp([...rows, ...rejected]);
   return {
     inserted: [...rows.filter((row) => found.has(row)), ...found.among(rejected)],

@@ -30,6 +30,11 @@ export class Insertion {
     this.#refusals = new Refusals(options, tableColumns, batchRows.lines, this.found);
   }
 
+  /** Whether each insert was answered with success, so none can still be on its way. */
+  get hasOnlySucceeded(): boolean {
+    return !this.#sender.hasFailed;
+  }
+
   get missedByViews(): MissedByViews | null {
     return this.#views.missed;
   }

@@ -1,5 +1,6 @@
 import { copyBytes } from '../lib/copyBytes.js';
 import { writeDigits } from '../lib/digits.js';
+import { SpareBuffers } from '../lib/spareBuffers.js';
 
 /**
  * The rows of a batch as the bytes for an insert, one line each, in blocks of many rows. They are written into the blocks
@@ -7,24 +8,20 @@ import { writeDigits } from '../lib/digits.js';
  *
  *     piece, piece, … endRow ──► the row is there
  *                     dropRow ─► nothing of it is left
+ *
+ * After {@link release} other rows use the blocks.
  */
 export class RowBlocks {
-  /**
-   * The most bytes of a block. Only a row that is larger has a larger block. glibc asks the kernel for each piece of
-   * memory of 128 KiB or more, and gives it back at once. The first access to each of its pages takes more time than the
-   * writing (measured), so blocks are smaller than that.
-   */
-  static readonly BLOCK_BYTES = 120 * 1024;
-  /** The bytes of the first block. Each later one is twice as large, so that a small batch needs little memory. */
-  static readonly FIRST_BLOCK_BYTES = 16 * 1024;
+  /** The bytes of a block. Only a row that is larger has a larger block. */
+  static readonly BLOCK_BYTES = 128 * 1024;
 
   /** The blocks before the present one. */
-  readonly #closed: Buffer[] = [];
+  #closed: ClosedBlock[] = [];
   /** The first row of each block. */
   readonly #firstRows: number[] = [0];
   /** For each row, the bytes of all lines up to its end, including the line break. */
   readonly #ends: number[] = [];
-  #block = Buffer.allocUnsafeSlow(RowBlocks.FIRST_BLOCK_BYTES);
+  #block = SPARE.take();
   /** The bytes of all closed blocks. */
   #closedBytes = 0;
   /** Where the row that is being written begins in the block. */
@@ -95,8 +92,22 @@ export class RowBlocks {
     return rows.length === this.length ? this.#blocks() : this.#linesOf(rows);
   }
 
+  /**
+   * Lets other rows use the blocks. To be called only if nobody can still read them: each insert of them was answered
+   * with success. A request that failed may still be written to its socket.
+   */
+  release(): void {
+    for (const { block } of this.#closed) SPARE.give(block);
+    SPARE.give(this.#block);
+    this.#closed = [];
+    this.#block = NOTHING;
+  }
+
   #blocks(): Buffer[] {
-    return this.#rowStart === 0 ? [...this.#closed] : [...this.#closed, this.#block.subarray(0, this.#rowStart)];
+    if (this.#block === NOTHING) throw new Error('these rows were released');
+    const blocks = this.#closed.map(({ block, end }) => block.subarray(0, end));
+    if (this.#rowStart > 0) blocks.push(this.#block.subarray(0, this.#rowStart));
+    return blocks;
   }
 
   #linesOf(rows: readonly number[]): Buffer[] {
@@ -127,18 +138,27 @@ export class RowBlocks {
   #openBlock(bytes: number): void {
     const { rowBytes } = this;
     const block = this.#block;
-    const size = Math.min(block.length * 2, RowBlocks.BLOCK_BYTES);
-    this.#block = Buffer.allocUnsafeSlow(Math.max(size, rowBytes + bytes + END_OF_ROW_BYTES));
+    this.#block = SPARE.take(rowBytes + bytes + END_OF_ROW_BYTES);
     block.copy(this.#block, 0, this.#rowStart, this.#at);
     if (this.#rowStart > 0) {
-      this.#closed.push(block.subarray(0, this.#rowStart));
+      this.#closed.push({ block, end: this.#rowStart });
       this.#firstRows.push(this.length);
       this.#closedBytes += this.#rowStart;
-    }
+    } else SPARE.give(block);
     this.#rowStart = 0;
     this.#at = rowBytes;
   }
 }
+
+interface ClosedBlock {
+  readonly block: Buffer;
+  readonly end: number;
+}
+
+/** As many as the rows of a large batch fill. */
+const SPARE = new SpareBuffers(RowBlocks.BLOCK_BYTES, 96);
+
+const NOTHING = Buffer.alloc(0);
 
 const LINE_BREAK = 10;
 

@@ -52,6 +52,11 @@ export class TokenSender {
     return this.#unproved.flat();
   }
 
+  /** Whether an insert of this attempt has failed. */
+  get hasFailed(): boolean {
+    return this.#failed.size > 0;
+  }
+
   /**
    * Sends a set of rows: all or none, as far as ClickHouse can promise that.
    *

@@ -1,4 +1,4 @@
-import { Packr } from 'msgpackr';
+import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { crc32 } from '../lib/crc32.js';
 import { compress, decompress } from './compression.js';
 import {
@@ -11,6 +11,7 @@ import {
 } from '../protocol/chunk.js';
 import { encodeColumns, type SegmentColumns } from './columns.js';
 import type { RecordColumns } from './recordColumns.js';
+import { Scratch } from './scratch.js';
 import { decodeColumns } from './decodeColumns.js';
 import type { KafkaRecord, RecordSource } from '../protocol/record.js';
 
@@ -41,6 +42,9 @@ export class ChunkCorruptError extends Error {
 
 const packr = new Packr({ useRecords: false });
 
+/** For what is copied together before it is packed. */
+const scratch = new Scratch();
+
 /**
  * Packs records into a chunk. The records of each segment keep their order.
  *
@@ -51,6 +55,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   const packed: SegmentColumns[] = [];
   let totalRecords = 0;
   let totalBytes = 0;
+  scratch.reset();
   for (const { topic, partition, epoch, from, to, columns, fill = false } of segments) {
     let records = 0;
     let bytes = 0;
@@ -70,11 +75,12 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
       ...(last === undefined ? {} : { mark: markOf(last) }),
       ...(fill ? { fill } : {}),
     });
-    packed.push(encodeColumns(columns));
+    packed.push(encodeColumns(columns, (parts) => scratch.join(parts)));
     totalRecords += records;
     totalBytes += bytes;
   }
-  const body = compress(packr.pack(packed));
+  // What is packed is compressed at once, so the next chunk may be packed into the same buffer.
+  const body = compress(packr.pack(packed, RESET_BUFFER_MODE));
   const meta = {
     format: CHUNK_FORMAT,
     crc32: crc32(body),

@@ -36,9 +36,13 @@ export function encodeRecords(records: readonly KafkaRecord[]): SegmentColumns {
  * Packs the records of a segment, in order. `decodeColumns` (decodeColumns.ts) can read everything that this function
  * returns. This matters: a batcher that accepted something unreadable could never flush it.
  *
+ * @param join puts the keys, or the values, of several parts together
  * @throws UnencodableRecordError
  */
-export function encodeColumns(parts: readonly RecordColumns[]): SegmentColumns {
+export function encodeColumns(
+  parts: readonly RecordColumns[],
+  join: (columns: readonly Buffer[]) => Buffer = (columns) => Buffer.concat(columns),
+): SegmentColumns {
   const count = parts.reduce((sum, { length }) => sum + length, 0);
   const offsetDeltas = new Array<number>(count);
   const timestampDeltas = new Array<number | bigint>(count);
@@ -77,17 +81,23 @@ export function encodeColumns(parts: readonly RecordColumns[]): SegmentColumns {
     offsetDeltas,
     timestampDeltas,
     keyLengths,
-    joined(parts.map(({ keys }) => keys)),
+    joined(
+      parts.map(({ keys }) => keys),
+      join,
+    ),
     valueLengths,
-    joined(parts.map(({ values }) => values)),
+    joined(
+      parts.map(({ values }) => values),
+      join,
+    ),
     headers,
     stubs,
   ];
 }
 
-function joined(columns: readonly Buffer[]): Buffer {
+function joined(columns: readonly Buffer[], join: (columns: readonly Buffer[]) => Buffer): Buffer {
   const [only] = columns;
-  return only !== undefined && columns.length === 1 ? only : Buffer.concat(columns);
+  return only !== undefined && columns.length === 1 ? only : join(columns);
 }
 
 function mustBeEncodable(record: KafkaRecord): void {

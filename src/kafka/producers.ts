@@ -64,7 +64,9 @@ class BatchProducer implements MessageProducer {
   async send(topic: string, messages: MessageList): Promise<void> {
     for (let division = 1; ; division++) {
       try {
-        await sendAll(this.#producer, topic, this.#divide(messages));
+        const batches = this.#divide(messages);
+        await sendAll(this.#producer, topic, batches);
+        for (const { value } of batches) value.release();
         return;
       } catch (error) {
         if (!isOtherPartitions(error) || division === DIVISIONS_MAX) throw error;
@@ -75,14 +77,13 @@ class BatchProducer implements MessageProducer {
   /** Writes the batch of each partition. */
   #divide(messages: MessageList): BatchMessage[] {
     const request: DividedRequest = { partitions: this.#partitions, isFixed: false };
-    const countExpected = 1 + Math.floor((SPREAD * (messages.length - 1)) / this.#partitions);
     const batches = new Map<number, OutgoingBatch>();
     const message = new PackedMessage();
     for (let index = 0; index < messages.length; index++) {
       messages.fill(index, message);
       const partition = message.partition ?? this.#choose(message);
       let batch = batches.get(partition);
-      if (batch === undefined) batches.set(partition, (batch = new OutgoingBatch(countExpected)));
+      if (batch === undefined) batches.set(partition, (batch = new OutgoingBatch()));
       batch.add(message);
     }
     return Array.from(batches, ([partition, value]) => ({ partition, value, request }));
@@ -108,9 +109,6 @@ class BatchProducer implements MessageProducer {
 
 /** Divisions of a request. One more than two means that brokers tell different numbers of partitions. */
 const DIVISIONS_MAX = 5;
-
-/** How much more messages than others a partition may have before its buffer has to grow. */
-const SPREAD = 1.25;
 
 /** The messages of a partition, as one message of kafkajs. */
 interface BatchMessage {

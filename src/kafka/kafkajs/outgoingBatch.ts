@@ -1,4 +1,5 @@
 import { copyBytes } from '../../lib/copyBytes.js';
+import { SpareBuffers } from '../../lib/spareBuffers.js';
 import { NULL_LENGTH } from '../../protocol/packedRecord.js';
 import type { HeaderValues } from '../../protocol/record.js';
 import type { PackedMessage } from '../packedMessage.js';
@@ -11,28 +12,22 @@ const CRC_END = 21;
 const MAGIC = 2;
 /** Bytes of the longest length of a record. */
 const LENGTH_BYTES_MAX = 5;
-/** Bytes that are reserved for the records of a batch when it gets its first one, unless that one is larger. */
-const RESERVED_BYTES_MAX = 64 * 1024;
+/** The records of nearly every batch fit into one buffer: a request has 128 KiB at most, unless for a single message. */
+const SPARE = new SpareBuffers(136 * 1024, 32);
 
 type Header = readonly [name: string, value: Buffer | string | null];
 
 /**
- * A record batch of format 2 for one partition. Each message is written once, as it is added, into a buffer that grows.
- * All have the same timestamp, which is not known before the batch is sent.
+ * A record batch of format 2 for one partition. Each message is written once, as it is added. All have the same
+ * timestamp, which is not known before the batch is sent.
  *
  * @see https://kafka.apache.org/documentation/#recordbatch
  */
 export class OutgoingBatch {
-  readonly #countExpected: number;
-  /** The records. */
-  #records: Buffer = NOTHING;
+  /** The records. Null after {@link release}. */
+  #records: Buffer | null = SPARE.take();
   #end = 0;
   #count = 0;
-
-  /** @param countExpected about how many messages it will have */
-  constructor(countExpected: number) {
-    this.#countExpected = countExpected;
-  }
 
   /** Of the whole batch. */
   get bytes(): number {
@@ -44,8 +39,7 @@ export class OutgoingBatch {
     let recordBytes = 2 + varintBytes(this.#count) + lengthBytes(keyLength) + contentBytes(value);
     recordBytes += varintBytes(listed.length);
     for (const [name, content] of listed) recordBytes += contentBytes(name) + contentBytes(content);
-    this.#reserve(LENGTH_BYTES_MAX + recordBytes);
-    const out = this.#records;
+    const out = this.#reserve(LENGTH_BYTES_MAX + recordBytes);
     let at = writeVarint(out, this.#end, recordBytes);
     out[at++] = 0; // Attributes.
     out[at++] = 0; // Milliseconds after the batch's first timestamp.
@@ -58,7 +52,10 @@ export class OutgoingBatch {
     this.#count++;
   }
 
-  /** @returns the place after it */
+  /**
+   * @returns the place after it
+   * @throws Error after {@link release}
+   */
   writeTo(out: Buffer, start: number, nowMs: number): number {
     const time = BigInt(nowMs);
     out.fill(0, start, start + BATCH_HEADER_BYTES);
@@ -69,23 +66,38 @@ export class OutgoingBatch {
     out.writeBigInt64BE(time, start + 35); // The latest.
     out.writeBigInt64BE(-1n, start + 43); // No producer id.
     out.writeInt32BE(this.#count, start + 57);
-    this.#records.copy(out, start + BATCH_HEADER_BYTES, 0, this.#end);
+    this.#written().copy(out, start + BATCH_HEADER_BYTES, 0, this.#end);
     const end = start + this.bytes;
     out.writeUInt32BE(crc32c(out, start + CRC_END, end), start + 17);
     return end;
   }
 
-  #reserve(bytes: number): void {
+  /**
+   * Lets another batch use the memory, after the brokers have this one. It cannot be written any more: kafkajs may still
+   * try to, for an attempt that was slower than the one that succeeded.
+   */
+  release(): void {
+    if (this.#records !== null) SPARE.give(this.#records);
+    this.#records = null;
+  }
+
+  #written(): Buffer {
+    if (this.#records === null) throw new Error('the brokers have this batch already');
+    return this.#records;
+  }
+
+  #reserve(bytes: number): Buffer {
+    const records = this.#written();
     const needed = this.#end + bytes;
-    if (needed <= this.#records.length) return;
-    const wanted = this.#end === 0 ? Math.min(RESERVED_BYTES_MAX, bytes * this.#countExpected) : 2 * this.#end;
-    const grown = Buffer.allocUnsafe(Math.max(needed, wanted));
-    this.#records.copy(grown, 0, 0, this.#end);
+    if (needed <= records.length) return records;
+    const grown = SPARE.take(Math.max(needed, 2 * this.#end));
+    records.copy(grown, 0, 0, this.#end);
+    SPARE.give(records);
     this.#records = grown;
+    return grown;
   }
 }
 
-const NOTHING = Buffer.alloc(0);
 const NO_HEADERS: readonly Header[] = [];
 
 /** One entry for each value of a name. */

@@ -23,6 +23,15 @@ interface Encoder {
   buf: Buffer;
   /** Bytes that are written. */
   offset: number;
+  /** Set for what has room before it. */
+  body?: Body | undefined;
+  writeEncoder: (this: Encoder, value: Encoder) => Encoder;
+}
+
+/** A request, or its end, with room before it for what comes first. */
+interface Body {
+  readonly bytes: Buffer;
+  readonly start: number;
 }
 
 /** The first version of the request that has record batches (Kafka 0.11). All later ones that kafkajs knows are alike. */
@@ -42,17 +51,46 @@ export function repairProduceRequests(): void {
   if (repaired) return;
   repaired = true;
   const definition = internalModule('protocol/requests/produce') as Definition;
-  const EncoderOfKafkajs = internalModule('protocol/encoder') as new (bytes: number) => Encoder;
+  const EncoderOfKafkajs = internalModule('protocol/encoder') as EncoderClass;
+  letBodiesBePreceded(EncoderOfKafkajs);
   const { protocol } = definition;
   definition.protocol = (version) => (asked) => {
     const { request, response } = protocol(version)(asked);
     if (!hasBatches(asked)) return { request, response };
     if (version.version < RECORD_BATCHES_VERSION) throw new Error('the broker takes no record batches: it is too old');
     const encode = (): Promise<Encoder> => {
-      const buf = encodeRequest(asked);
-      return Promise.resolve(Object.assign(new EncoderOfKafkajs(0), { buf, offset: buf.length }));
+      const bytes = encodeRequest(asked, Date.now(), ROOM_BYTES);
+      const buf = bytes.subarray(ROOM_BYTES);
+      const body: Body = { bytes, start: ROOM_BYTES };
+      return Promise.resolve(Object.assign(new EncoderOfKafkajs(0), { buf, offset: buf.length, body }));
     };
     return { request: { ...request, encode }, response };
+  };
+}
+
+type EncoderClass = (new (bytes: number) => Encoder) & { readonly prototype: Encoder };
+
+/**
+ * Bytes of the room before a request. kafkajs writes its length there, the ids of the API and of the request, and the
+ * client's id. A client's id that is longer costs two copies, as without the room.
+ */
+const ROOM_BYTES = 512;
+
+/**
+ * Lets kafkajs put the two headers of a request before it without copying it. Otherwise it copies the whole request for
+ * each of them, into a buffer that it fills with zeros first.
+ */
+function letBodiesBePreceded({ prototype }: EncoderClass): void {
+  const { writeEncoder } = prototype;
+  prototype.writeEncoder = function (value) {
+    const { body } = value;
+    if (body === undefined || this.offset > body.start) return writeEncoder.call(this, value);
+    const start = body.start - this.offset;
+    this.buf.copy(body.bytes, start, 0, this.offset);
+    this.buf = body.bytes.subarray(start);
+    this.offset = this.buf.length;
+    this.body = { bytes: body.bytes, start };
+    return this;
   };
 }
 
@@ -77,20 +115,21 @@ function isBatch(value: unknown): value is OutgoingBatch {
 /**
  * The body of a produce request: `transactional_id acks timeout [topic [partition records]]`.
  *
+ * @param roomBytes bytes that are left before it. Default: 0
  * @see https://kafka.apache.org/protocol.html#The_Messages_Produce
  */
-export function encodeRequest({ acks, timeout, topicData }: ProduceRequest, nowMs = Date.now()): Buffer {
+export function encodeRequest({ acks, timeout, topicData }: ProduceRequest, nowMs = Date.now(), roomBytes = 0): Buffer {
   const topics = topicData.map(({ topic, partitions }) => ({
     name: Buffer.from(topic),
     partitions: partitions.map(({ partition, messages }) => ({ partition, batch: onlyBatch(messages) })),
   }));
-  let bytes = 12;
+  let bytes = roomBytes + 12;
   for (const { name, partitions } of topics) {
     bytes += 6 + name.length;
     for (const { batch } of partitions) bytes += 8 + batch.bytes;
   }
   const out = Buffer.allocUnsafe(bytes);
-  let at = out.writeInt16BE(-1, 0);
+  let at = out.writeInt16BE(-1, roomBytes);
   at = out.writeInt16BE(acks, at);
   at = out.writeInt32BE(timeout, at);
   at = out.writeInt32BE(topics.length, at);

@@ -326,3 +326,30 @@ it('a view that makes many partitions of one row makes no crumbs of the inserts,
   // Whole again: ten rows were refused, too, so no size helps.
   expect((await inserted('after', 1_000)).length).toBeLessThan(5);
 });
+
+it('the memory of rows serves others only if each insert was answered with success: a failed one may still be sent', async () => {
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const records = Array.from({ length: 3 }, (_, offset) => ({ source, record: record(offset) }));
+  /** The memory that an insert reads, and whether the rows after it are written there. */
+  const isUsedAgain = async (failures: number): Promise<boolean> => {
+    const table = new FakeTable();
+    const sent: Buffer[] = [];
+    let left = failures;
+    const send: BatchInsertOptions['tables']['send'] = (name, rows) => {
+      sent.push(...rows.lines);
+      if (left-- > 0) return Promise.reject(new InsertError('transient', { code: '242', message: 'read only' }));
+      return table.tables.send(name, rows);
+    };
+    const options: BatchInsertOptions = {
+      tables: { ...table.tables, send },
+      ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: false, overdue: false },
+      mustBeAlive: () => undefined,
+    };
+    await insertRecords(records, options).catch(() => undefined);
+    const { lines } = await buildRows(records, await table.tables.columns('t'), options);
+    const next = lines.lines([0, 1, 2]);
+    return next.some(({ buffer }) => sent.some((before) => before.buffer === buffer));
+  };
+  expect(await isUsedAgain(0)).toBe(true);
+  expect(await isUsedAgain(1)).toBe(false);
+});

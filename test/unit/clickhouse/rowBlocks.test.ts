@@ -71,3 +71,21 @@ it('joins the pieces of a row wherever a block ends, and leaves nothing of a row
   expect(rows.map((_, row) => blocks.textOf(row))).toEqual(rows);
   expect(Buffer.concat(blocks.lines(rows.map((_, row) => row))).toString('latin1')).toBe(`${rows.join('\n')}\n`);
 });
+
+it('lets other rows use its blocks after a release, and has no lines any more', () => {
+  const rows = Array.from({ length: 50 }, (_, index) => `${index}:`.padEnd(RowBlocks.BLOCK_BYTES / 8, 'x'));
+  const all = rows.map((_, index) => index);
+  const memoryOf = (blocks: RowBlocks) => new Set(blocks.lines(all).map(({ buffer }) => buffer));
+  const first = written(rows);
+  const kept = written(rows);
+  const used = memoryOf(first);
+  first.release();
+  first.release();
+  expect(() => first.lines(all)).toThrow('these rows were released');
+  expect(() => first.lines([1])).toThrow('these rows were released');
+  const second = written(rows.map((row) => row.replaceAll('x', 'y')));
+  const third = written(rows);
+  expect(memoryOf(second)).toEqual(used);
+  expect([...memoryOf(third)].filter((memory) => used.has(memory))).toEqual([]);
+  expect(Buffer.concat(kept.lines(all)).toString()).toBe(`${rows.join('\n')}\n`);
+});

@@ -34,13 +34,30 @@ const topicDataOf = (topic: string, groups: Record<string, Message[]>) => [
 const metadataOf = (partitions: number) =>
   Array.from({ length: partitions }, (_, id) => ({ partitionId: id, leader: 1 }) as PartitionMetadata);
 
+/** A request, as it was sent. */
+interface Sent {
+  readonly body: Buffer;
+  readonly batches: readonly { readonly partition: number; readonly bytes: Buffer }[];
+}
+
+function sentOf(topicData: ReturnType<typeof topicDataOf>): Sent {
+  const batches = topicData.flatMap(({ topic, partitions }) =>
+    partitions.map(({ partition, messages }) => {
+      const alone = [{ topic, partitions: [{ partition, messages }] }];
+      const request = encodeRequest({ ...REQUEST, topicData: alone }, NOW_MS);
+      return { partition, bytes: request.subarray(12 + 6 + topic.length + 8) };
+    }),
+  );
+  return { body: encodeRequest({ ...REQUEST, topicData }, NOW_MS), batches };
+}
+
 /**
  * kafkajs with one topic. Its producer groups messages as kafkajs does, and again for each retry.
  *
  * @param left partitions that each send in turn leaves out, with success
  */
 function kafkajsWith(partitions: number, { left = [] as number[][], retries = 0 } = {}) {
-  const state = { partitions, groupings: 0, requests: [] as ReturnType<typeof topicDataOf>[] };
+  const state = { partitions, groupings: 0, requests: [] as Sent[] };
   const producer = ({ createPartitioner }: ProducerConfig) => {
     const partitioner = createPartitioner?.();
     const send = ({ topic, messages }: ProducerRecord) => {
@@ -52,7 +69,8 @@ function kafkajsWith(partitions: number, { left = [] as number[][], retries = 0 
       }
       const leftOut = left.shift() ?? [];
       const taken = Object.entries(groups).filter(([id]) => !leftOut.includes(Number(id)));
-      state.requests.push(topicDataOf(topic, Object.fromEntries(taken)));
+      // Read at once: a batch that was taken is released.
+      state.requests.push(sentOf(topicDataOf(topic, Object.fromEntries(taken))));
       return Promise.resolve(taken.map(([id]) => ({ topicName: topic, partition: Number(id), errorCode: 0 })));
     };
     return {
@@ -68,15 +86,13 @@ function kafkajsWith(partitions: number, { left = [] as number[][], retries = 0 
 async function bodiesOf(messages: MessageList, partitions: number): Promise<Buffer[]> {
   const { state, create } = kafkajsWith(partitions);
   await create().send('acks', messages);
-  return state.requests.map((topicData) => encodeRequest({ ...REQUEST, topicData }, NOW_MS));
+  return state.requests.map(({ body }) => body);
 }
 
 /** The values of a request, by partition. */
-async function valuesOf(topicData: ReturnType<typeof topicDataOf>): Promise<Record<string, string[]>> {
+async function valuesOf({ batches }: Sent): Promise<Record<string, string[]>> {
   const values: Record<string, string[]> = {};
-  for (const { partition, messages } of topicData[0]?.partitions ?? []) {
-    const alone = [{ topic: 'acks', partitions: [{ partition, messages }] }];
-    const bytes = encodeRequest({ ...REQUEST, topicData: alone }, NOW_MS).subarray(12 + 6 + 'acks'.length + 8);
+  for (const { partition, bytes } of batches) {
     const part = await new RecordSetReader({ topic: 'acks', partition, errorCode: 0, bytes, aborted: [] }, 0).next(0);
     values[partition] = part !== null && 'records' in part ? part.records.map(({ value }) => String(value)) : [];
   }

@@ -1,0 +1,30 @@
+/**
+ * Memory for copies that are needed for a moment only. One buffer is used again and again, because garbage of this size
+ * costs more than the copying.
+ */
+export class Scratch {
+  #buffer = Buffer.alloc(0);
+  #used = 0;
+  /** Bytes that were asked for since the last {@link reset}. */
+  #wanted = 0;
+
+  /** Ends the life of all copies. The buffer becomes large enough for as many bytes as they had. */
+  reset(): void {
+    if (this.#wanted > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(Math.min(this.#wanted, BYTES_MAX));
+    this.#used = 0;
+    this.#wanted = 0;
+  }
+
+  /** @returns the parts, one after the other. They last until {@link reset} */
+  join(parts: readonly Buffer[]): Buffer {
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    this.#wanted += bytes;
+    if (this.#used + bytes > this.#buffer.length) return Buffer.concat(parts, bytes);
+    const start = this.#used;
+    for (const part of parts) this.#used += part.copy(this.#buffer, this.#used);
+    return this.#buffer.subarray(start, this.#used);
+  }
+}
+
+/** A chunk has at most about so many bytes. */
+const BYTES_MAX = 4 * 1024 * 1024;
