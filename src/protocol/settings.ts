@@ -10,8 +10,9 @@ export interface BatcherSettings {
   readonly pipeline: string;
   readonly batch: BatchLimits;
   /**
-   * The batcher continues as new when its history reaches one of these, unless the server suggests it earlier. They are
-   * well below the marks at which senders stop and wait for a new run.
+   * The batcher continues as new when its history reaches one of these, unless the server suggests it earlier. Each run
+   * has its own mark for events, between a half and all of `historyEvents`. All are well below the marks at which
+   * senders stop and wait for a new run.
    */
   readonly continueAsNewAt: { readonly historyBytes: number; readonly historyEvents: number };
   readonly destination: Destination;

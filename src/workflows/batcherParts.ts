@@ -8,7 +8,7 @@ import { FlushProgress } from './flushProgress.js';
 import { ForeignSignals } from './foreignSignals.js';
 import { Leftovers } from './leftovers.js';
 import { Requests } from './requests.js';
-import { requestEpoch, type RunIdentity } from './runIdentity.js';
+import { lastingRunId, type RunIdentity } from './runIdentity.js';
 
 /** All of a batcher's state. `carriedState.ts` says what of it one run hands to the next. */
 export interface BatcherParts {
@@ -32,9 +32,10 @@ export function newParts(run: RunIdentity): BatcherParts {
     counters: { ...NO_COUNTERS },
     controls: new Controls(),
     flushes: new FlushProgress(),
-    progress: new RunProgress(),
+    progress: new RunProgress(run),
     leftovers: new Leftovers(),
-    requests: new Requests(requestEpoch(run)),
+    // The epoch of the requests that the run counts, if the run before it has handed no count on.
+    requests: new Requests(lastingRunId(run)),
     confirmations: new Confirmations(),
     coverage: new Coverage(),
     foreignSignals: new ForeignSignals(),

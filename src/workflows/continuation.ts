@@ -1,4 +1,7 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { BatcherSettings } from '../protocol/settings.js';
+import { lastingRunId, type RunIdentity } from './runIdentity.js';
 
 const MIB = 1024 * 1024;
 
@@ -24,11 +27,32 @@ export class RunProgress {
   records = 0;
   /** Chunks of which all records had been accepted before. */
   duplicateChunks = 0;
+  readonly #share: number;
+
+  constructor(run: RunIdentity) {
+    this.#share = shareOf(run);
+  }
+
+  /**
+   * The run's own mark for events, from a half to all of the configured one. Batchers of a pipeline begin together and
+   * get equal loads. With one mark for all they would continue as new within the same second. If a signal arrives while
+   * a task is to end the run, Temporal takes the task back, and the worker replays the run. Records wait for seconds if
+   * it replays all batchers at once.
+   */
+  ownEvents({ historyEvents }: Marks): number {
+    return Math.ceil(historyEvents * this.#share);
+  }
 
   /** Successive continuations in which nothing was handled, if this run continues now. */
   get idleContinuations(): number {
     return this.handled ? 0 : this.idleContinuationsBefore + 1;
   }
+}
+
+/** A number from 0.5 to 1: another one for each run, and the same for a run that was reset. */
+function shareOf(run: RunIdentity): number {
+  const [high = 0, low = 0] = sha256(utf8ToBytes(lastingRunId(run)));
+  return (1 + ((high << 8) | low) / 0x10000) / 2;
 }
 
 /**
@@ -44,22 +68,37 @@ export const IDLE_CONTINUATIONS_MAX = 10;
 const ADDED_BYTES_MIN = 512 * 1024;
 
 /**
- * Whether a run has to continue as new. Pure. Two rules prevent endless continuations:
+ * Whether a run has to continue as new. Pure. It is due at one of the marks, see {@link RunProgress.ownEvents}, or when
+ * the server suggests it. Two rules prevent endless continuations:
  *
- * - A run continues only after it has added as much as it was handed, or as much as its own mark. What it was handed
- *   may be larger than the mark, so the run may begin above it. By this rule all continuations together copy at most
- *   four times what has arrived; with the default mark no more than what has arrived.
+ * - A run continues only after it has {@link addedEnough added enough}. What it was handed may be larger than the mark,
+ *   so the run may begin above it.
  * - A run {@link isHolding holds} after ten runs in which nothing was handled, even if the server suggests to continue.
  *
  * A hold cannot fill a history, because whatever arrives ends it. And no sender waits for ever: the marks of a run are
  * lower than the mark at which senders stop (`temporal/flowControl.ts` leaves room for the input).
+ *
+ * @param carriesBuffer whether the buffer is small enough to be handed on. If it is not, a run that is due flushes first.
+ *   It is due at the whole mark for events then, as in version 0.1.0. Otherwise the run would go on with a history that
+ *   version 0.1.0 cannot replay (`versions.ts`).
  */
-export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView): boolean {
-  const { carriedBytes } = run;
-  const added = history.bytes - carriedBytes;
-  const enoughBytes = Math.min(carriedBytes, Math.max(marks.historyBytes, ADDED_BYTES_MIN));
-  const addedEnough = history.length >= marks.historyEvents || added >= enoughBytes;
-  return reached(marks, history) && addedEnough && !isHolding(run);
+export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView, carriesBuffer: boolean): boolean {
+  const historyEvents = carriesBuffer ? run.ownEvents(marks) : marks.historyEvents;
+  return reached({ ...marks, historyEvents }, history) && addedEnough(run, marks, history) && !isHolding(run);
+}
+
+/**
+ * Whether a run has added enough to its history to hand everything on: as much as it was handed, or as much as its mark
+ * for bytes. From the whole mark for events on, a quarter of what it was handed is enough, because its replay takes
+ * long. So all continuations together copy at most four times what has arrived; with the default mark for bytes no more
+ * than what has arrived, if chunks are not tiny. At twice the mark for events nothing more is asked for: a server that
+ * does not tell the bytes must not keep a run from continuing.
+ */
+function addedEnough({ carriedBytes }: RunProgress, marks: Marks, history: HistoryView): boolean {
+  if (history.length >= 2 * marks.historyEvents) return true;
+  const isLong = history.length >= marks.historyEvents;
+  const bytesMax = isLong ? carriedBytes / 4 : Math.max(marks.historyBytes, ADDED_BYTES_MIN);
+  return history.bytes - carriedBytes >= Math.min(carriedBytes, bytesMax);
 }
 
 /**

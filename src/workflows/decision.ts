@@ -68,12 +68,13 @@ function isDrained({ buffer, controls, leftovers, confirmations, foreignSignals 
 }
 
 function continuesAsNew(
-  { progress }: BatcherParts,
-  { continueAsNewAt }: BatcherSettings,
+  { buffer, progress }: BatcherParts,
+  { batch, continueAsNewAt }: BatcherSettings,
   history: HistoryView,
   follows: Follows,
 ): boolean {
-  const due = continuationDue(progress, continueAsNewAt, history);
+  const carriesBuffer = buffer.encodedBytes <= encodedLimit('carriedBytes', batch);
+  const due = continuationDue(progress, continueAsNewAt, history, carriesBuffer);
   return decideBy(follows, 'continuation', due, continuationWasDue(progress, continueAsNewAt, history));
 }
 

@@ -8,11 +8,11 @@ export interface RunIdentity {
 }
 
 /**
- * The epoch of the requests that a run counts, if the run before it has handed no count on. It is not the run's id,
- * because a reset changes that. And it is not only the id of the first run of the chain, so that two counts never share
- * an epoch.
+ * A text that no other run of the batcher has. It is not the run's id, because a reset changes that, and a reset run
+ * has to decide in its replay what the original run decided. And it is not only the id of the first run of the chain,
+ * which all runs of the chain share. It stands in histories as the epoch of requests, so it never changes.
  */
-export function requestEpoch({ runId, firstExecutionRunId, continuedFromExecutionRunId }: RunIdentity): string {
+export function lastingRunId({ runId, firstExecutionRunId, continuedFromExecutionRunId }: RunIdentity): string {
   // In a history an empty text means that there is none.
   if (continuedFromExecutionRunId) return `${continuedFromExecutionRunId}+1`;
   return firstExecutionRunId ?? runId;

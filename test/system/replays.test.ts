@@ -8,6 +8,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { batcherWorkflowId } from '../../src/protocol/batcherId.js';
 import { sealEnvelope } from '../../src/protocol/flush.js';
 import { TemporalBatcherClient } from '../../src/temporal/batcherClient.js';
+import { RunProgress } from '../../src/workflows/continuation.js';
 import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
@@ -17,8 +18,8 @@ import { chunkOf } from '../support/chunks.js';
 const stack = useSharedStack();
 const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
 const NAME = `replays-${process.pid}`;
-const BATCHERS = 3;
-/** A part of the mark at which a run continues as new. */
+const BATCHERS = 8;
+/** A part of the run's own mark at which it continues as new. */
 const NEAR = 0.9;
 /** Each adds ten events to a history: the signal, the flush, and the tasks of both. */
 const SIGNALS_AT_A_TIME = 4;
@@ -104,12 +105,19 @@ it('a starved worker that takes over batchers with long histories is done with t
     }
   };
 
+  const isNearItsMark = async (batcher: TemporalBatcherClient): Promise<boolean> => {
+    const { runId, events } = (await batcher.history())!;
+    return (
+      events >= NEAR * new RunProgress({ workflowId: batcher.workflowId, runId }).ownEvents(settings.continueAsNewAt)
+    );
+  };
+
   const first = await workerWith(NO_SINKS);
   await first.runUntil(() =>
     Promise.all(
       batchers.map(async (batcher) => {
         do await send(batcher, SIGNALS_AT_A_TIME);
-        while ((await batcher.history())!.events < NEAR * settings.continueAsNewAt.historyEvents);
+        while (!(await isNearItsMark(batcher)));
       }),
     ),
   );
