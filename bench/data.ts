@@ -9,7 +9,10 @@ import type { Stack } from '../stack/index.js';
 export type DataPlace = 'memory' | 'disk' | 'containers';
 
 const MEMORY = '/dev/shm';
-/** The backlog, the tables and Temporal's database, twice over. By default Linux gives the file system half of the memory. */
+/**
+ * A run with a sweep has 2 GiB of data, and its processes take as much. Linux gives this file system half of the machine's
+ * memory, so twice as much is there.
+ */
 const FREE_BYTES_MIN = 8 * 1024 ** 3;
 /** Of Linux's tmpfs. */
 const TMPFS_TYPE = 0x01021994;

@@ -16,7 +16,7 @@ const WRITE_AHEAD = { journal_mode: 'wal', synchronous: '1' };
 /**
  * Environment of the dev server. By default Go collects garbage each time the heap has doubled. With a heap as small as this
  * one's that is a fifth of the processor time. Now the heap grows to five times of what is in use: under full load the
- * server takes 400 MiB, in place of 230.
+ * server takes 400 MiB in place of 230, with records of 10,000 bytes 1.4 GiB.
  */
 export const TEMPORAL_ENVIRONMENT = { GOGC: '400' };
 
