@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Offsets } from 'kafkajs';
 import { repairDefaultOffsets } from './defaultOffsets.js';
+import { repairFetchPace } from './fetchPace.js';
 import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
 import { internalModule, type Repairable } from './internals.js';
@@ -50,7 +51,8 @@ interface RepairedRunner {
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
  * - topics that only other members of a group read: `staleTopics.ts`;
- * - how messages are written: `produceRequest.ts`.
+ * - how messages are written: `produceRequest.ts`;
+ * - how often a few records are fetched: `fetchPace.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -83,6 +85,7 @@ export function repairKafkajs(): void {
   repairTopicAnswers();
   repairStaleTopics();
   repairProduceRequests();
+  repairFetchPace();
   Object.assign(prototype, { [REPAIRED]: true });
 }
 
