@@ -58,6 +58,11 @@ export class ChunkBuffer {
     return this.#chunks[0]?.chunk.acceptedAtMs ?? null;
   }
 
+  /** When the latest chunk was accepted. Null if there is none. */
+  get latestAcceptedAtMs(): number | null {
+    return this.#chunks.at(-1)?.chunk.acceptedAtMs ?? null;
+  }
+
   /**
    * Since when the record waits that has waited longest, in its lane and here, milliseconds since 1970. Null if there
    * is none. It may be in a later chunk than the oldest, since one lane waits and another one does not.

@@ -67,6 +67,20 @@ export const IDLE_CONTINUATIONS_MAX = 10;
  */
 const ADDED_BYTES_MIN = 512 * 1024;
 
+/** What speaks for a continuation now. */
+interface Moment {
+  /**
+   * Whether the buffer is small enough to be handed on. If it is not, a run that is due flushes first, and would go on
+   * with a history that version 0.1.0 cannot replay (`versions.ts`).
+   */
+  readonly carriesBuffer: boolean;
+  /**
+   * Whether a chunk has come in this workflow task. Then the next one is not to be expected at once: a lane sends one
+   * after the other, and waits for more records in between. A signal during the task that ends a run costs a replay.
+   */
+  readonly chunkHasCome: boolean;
+}
+
 /**
  * Whether a run has to continue as new. Pure. It is due at one of the marks, see {@link RunProgress.ownEvents}, or when
  * the server suggests it. Two rules prevent endless continuations:
@@ -78,12 +92,11 @@ const ADDED_BYTES_MIN = 512 * 1024;
  * A hold cannot fill a history, because whatever arrives ends it. And no sender waits for ever: the marks of a run are
  * lower than the mark at which senders stop (`temporal/flowControl.ts` leaves room for the input).
  *
- * @param carriesBuffer whether the buffer is small enough to be handed on. If it is not, a run that is due flushes first.
- *   It is due at the whole mark for events then, as in version 0.1.0. Otherwise the run would go on with a history that
- *   version 0.1.0 cannot replay (`versions.ts`).
+ * @param moment at any other moment than a good one the run is due at the whole mark for events, as in version 0.1.0
  */
-export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView, carriesBuffer: boolean): boolean {
-  const historyEvents = carriesBuffer ? run.ownEvents(marks) : marks.historyEvents;
+export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView, moment: Moment): boolean {
+  const isGood = moment.carriesBuffer && moment.chunkHasCome;
+  const historyEvents = isGood ? run.ownEvents(marks) : marks.historyEvents;
   return reached({ ...marks, historyEvents }, history) && addedEnough(run, marks, history) && !isHolding(run);
 }
 

@@ -35,7 +35,7 @@ export function decide(
   if (unreadRun !== null) return { type: 'readInheritance', runId: unreadRun };
   if (confirmations.dueAtMs <= nowMs) return { type: 'confirm' };
   if (isDrained(parts)) return { type: 'complete' };
-  const continues = continuesAsNew(parts, settings, history, follows);
+  const continues = continuesAsNew(parts, settings, nowMs, history, follows);
   const fits = (bytesMax: number): boolean => buffer.encodedBytes <= bytesMax;
   if (continues && decideByLimit('carriedBytes', settings, follows, fits)) return { type: 'continueAsNew' };
   if (hasOutgrown(history, controls.paused) && follows('continuation')) return { type: 'continueAsNew' };
@@ -70,11 +70,14 @@ function isDrained({ buffer, controls, leftovers, confirmations, foreignSignals 
 function continuesAsNew(
   { buffer, progress }: BatcherParts,
   { batch, continueAsNewAt }: BatcherSettings,
+  nowMs: number,
   history: HistoryView,
   follows: Follows,
 ): boolean {
   const carriesBuffer = buffer.encodedBytes <= encodedLimit('carriedBytes', batch);
-  const due = continuationDue(progress, continueAsNewAt, history, carriesBuffer);
+  // The time of a workflow stands still during a task.
+  const chunkHasCome = buffer.latestAcceptedAtMs === nowMs;
+  const due = continuationDue(progress, continueAsNewAt, history, { carriesBuffer, chunkHasCome });
   return decideBy(follows, 'continuation', due, continuationWasDue(progress, continueAsNewAt, history));
 }
 

@@ -15,6 +15,7 @@ const following = (before: number): RunIdentity => ({
   continuedFromExecutionRunId: `r${before}`,
 });
 const ownEvents = (run: RunIdentity) => new RunProgress(run).ownEvents(MARKS);
+const GOOD = { carriesBuffer: true, chunkHasCome: true };
 const history = (length: number, bytes = 1_000_000) => ({ continueAsNewSuggested: false, length, bytes });
 
 it('the runs of a batcher, and the first runs of several, have marks of their own, spread between a half and all of the configured one', () => {
@@ -39,8 +40,8 @@ it('a run continues from its own mark on, and one of version 0.1.0 at the whole 
   const progress = new RunProgress(FIRST);
   const own = ownEvents(FIRST);
   expect(own).toBeLessThan(512);
-  expect(continuationDue(progress, MARKS, history(own - 1), true)).toBe(false);
-  expect(continuationDue(progress, MARKS, history(own), true)).toBe(true);
+  expect(continuationDue(progress, MARKS, history(own - 1), GOOD)).toBe(false);
+  expect(continuationDue(progress, MARKS, history(own), GOOD)).toBe(true);
   expect(continuationWasDue(progress, MARKS, history(511))).toBe(false);
   expect(continuationWasDue(progress, MARKS, history(512))).toBe(true);
 });
@@ -49,11 +50,11 @@ it('between its own mark and the whole one a run leaves a mark in its history on
   const started = input();
   const settings = { ...started.settings, continueAsNewAt: MARKS };
   const asked: VersionedBehaviour[] = [];
-  const decide = (bufferBytes: number, events: number, present = true) => {
+  const decide = (bufferBytes: number, events: number, { present = true, nowMs = 0 } = {}) => {
     const state = new BatcherState(FIRST, { ...started, settings }, new Uint8Array(0));
     if (bufferBytes > 0) state.accept(chunk({ from: -1, to: 4 }), new Uint8Array(bufferBytes), 0);
     asked.length = 0;
-    return state.decide(0, history(events), (behaviour) => {
+    return state.decide(nowMs, history(events), (behaviour) => {
       asked.push(behaviour);
       return present;
     }).type;
@@ -64,7 +65,13 @@ it('between its own mark and the whole one a run leaves a mark in its history on
   expect(decide(100, own)).toBe('continueAsNew');
   expect(asked).toEqual(['continuation']);
   // Version 0.1.0 began the run.
-  expect(decide(100, own, false)).toBe('wait');
+  expect(decide(100, own, { present: false })).toBe('wait');
+  // The chunk came in an earlier task, so the next one may come at any moment.
+  expect(decide(100, own, { nowMs: 1 })).toBe('wait');
+  expect(decide(100, 512, { nowMs: 1 })).toBe('continueAsNew');
+  expect(decide(0, own)).toBe('wait');
+  expect(decide(0, 512)).toBe('continueAsNew');
+  asked.length = 0;
   // The run would have to flush first.
   expect(decide(LIMITS.carriedBytes, own)).toBe('wait');
   expect(asked).toEqual([]);
@@ -76,7 +83,7 @@ it('a run that was handed much continues later: with as much added, or a quarter
   const progress = new RunProgress(FIRST);
   progress.carriedBytes = 1_000_000;
   const due = (events: number, added: number) =>
-    continuationDue(progress, MARKS, history(events, 1_000_000 + added), true);
+    continuationDue(progress, MARKS, history(events, 1_000_000 + added), GOOD);
   const own = ownEvents(FIRST);
   expect([due(own, 999_999), due(own, 1_000_000)]).toEqual([false, true]);
   expect([due(512, 249_999), due(512, 250_000)]).toEqual([false, true]);
