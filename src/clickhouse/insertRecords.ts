@@ -63,7 +63,7 @@ async function insertOnce(
   const refused = await insertion.insert().catch((error: unknown) => {
     throw error instanceof NotSent ? error.reason : error;
   });
-  if (insertion.hasOnlySucceeded) batchRows.lines.release();
+  insertion.release();
   const refusedRows = new Set(refused.map(({ item }) => item));
   const { found } = insertion;
   return {

@@ -30,9 +30,9 @@ export class Insertion {
     this.#refusals = new Refusals(options, tableColumns, batchRows.lines, this.found);
   }
 
-  /** Whether each insert was answered with success, so none can still be on its way. */
-  get hasOnlySucceeded(): boolean {
-    return !this.#sender.hasFailed;
+  /** Lets other batches use the memory of the rows, unless an insert of them may still be on its way. */
+  release(): void {
+    if (!this.#sender.hasFailed) this.#batchRows.lines.release();
   }
 
   get missedByViews(): MissedByViews | null {

@@ -83,11 +83,12 @@ export class RowSender {
   ): Promise<void> {
     const names = [...columns.keys()].map(quoteName).join(', ');
     const statement = `INSERT INTO ${quoted(named)} (${names}) FORMAT JSONEachRow\n`;
+    const values = Readable.from([Buffer.from(statement), ...lines], { objectMode: false });
     try {
       const { stream, response_headers, http_status_code } = await this.#client.exec({
         // The statement is at the head of the body, because with many columns it is too long for an address.
         query: '',
-        values: Readable.from([Buffer.from(statement), ...lines], { objectMode: false }),
+        values,
         clickhouse_settings: {
           ...INSERT_DEFAULTS,
           ...this.#settings,
@@ -101,6 +102,8 @@ export class RowSender {
       const body: Uint8Array[] = [];
       for await (const part of stream as AsyncIterable<Uint8Array>) body.push(part);
       mustBeSuccess({ status: http_status_code, headers: response_headers, body });
+      // Whoever answers for ClickHouse has not read all of it. Its memory must not be used again yet.
+      if (!values.readableEnded) throw new Error('the answer came before all rows were sent');
     } catch (error) {
       throw classifyInsertError(error, columns, this.#settings);
     }

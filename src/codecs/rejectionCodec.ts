@@ -1,4 +1,4 @@
-import { Packr } from 'msgpackr';
+import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { groupBy } from '../lib/groupBy.js';
 import type { Rejection } from '../protocol/ack.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
@@ -68,7 +68,7 @@ export function encodeRejected(
   const asTheyAre = (message: string): string => message;
   const leftOut = (): string => '';
   for (const messageOf of [asTheyAre, leftOut]) {
-    const bytes = compress(packr.pack(pack(rejected, messageOf)));
+    const bytes = compress(packr.pack(pack(rejected, messageOf), RESET_BUFFER_MODE));
     if (bytes.length <= bytesMax) return bytes;
   }
   const bytes = encodeWholeBatch(rejected, batch, asTheyAre);
@@ -112,7 +112,7 @@ function encodeWholeBatch(
     numberOf.set(name, number);
     return number;
   });
-  const packed = compress(packr.pack([chunks, verdicts, numbers] satisfies PackedVerdicts));
+  const packed = compress(packr.pack([chunks, verdicts, numbers] satisfies PackedVerdicts, RESET_BUFFER_MODE));
   const head: WholeBatchHead = { format: WHOLE_BATCH_FORMAT, verdictsBytes: packed.length };
   return sealEnvelope(head, Buffer.concat([packed, bodies]));
 }

@@ -1,5 +1,5 @@
 /**
- * Memory for copies that are needed for a moment only. One buffer is used again and again, because garbage of this size
+ * Memory for copies of a few megabytes at most that are needed for a moment only. One buffer is used again and again, because garbage of this size
  * costs more than the copying.
  */
 export class Scratch {
@@ -10,7 +10,7 @@ export class Scratch {
 
   /** Ends the life of all copies. The buffer becomes large enough for as many bytes as they had. */
   reset(): void {
-    if (this.#wanted > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(Math.min(this.#wanted, BYTES_MAX));
+    if (this.#wanted > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(this.#wanted);
     this.#used = 0;
     this.#wanted = 0;
   }
@@ -25,6 +25,3 @@ export class Scratch {
     return this.#buffer.subarray(start, this.#used);
   }
 }
-
-/** A chunk has at most about so many bytes. */
-const BYTES_MAX = 4 * 1024 * 1024;

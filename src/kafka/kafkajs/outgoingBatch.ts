@@ -12,8 +12,11 @@ const CRC_END = 21;
 const MAGIC = 2;
 /** Bytes of the longest length of a record. */
 const LENGTH_BYTES_MAX = 5;
-/** The records of nearly every batch fit into one buffer: a request has 128 KiB at most, unless for a single message. */
-const SPARE = new SpareBuffers(136 * 1024, 32);
+/** Records of fewer bytes have a buffer of their own: of a topic with many partitions, most get only a few at a time. */
+const FEW_BYTES_MAX = 16 * 1024;
+const FIRST_BYTES = 1024;
+/** Buffers for more records. A request has 128 KiB at most, so nearly every batch fits. Below 128 KiB: see `RowBlocks`. */
+const SPARE = new SpareBuffers(120 * 1024, 32);
 
 type Header = readonly [name: string, value: Buffer | string | null];
 
@@ -25,7 +28,7 @@ type Header = readonly [name: string, value: Buffer | string | null];
  */
 export class OutgoingBatch {
   /** The records. Null after {@link release}. */
-  #records: Buffer | null = SPARE.take();
+  #records: Buffer | null = NOTHING;
   #end = 0;
   #count = 0;
 
@@ -90,7 +93,8 @@ export class OutgoingBatch {
     const records = this.#written();
     const needed = this.#end + bytes;
     if (needed <= records.length) return records;
-    const grown = SPARE.take(Math.max(needed, 2 * this.#end));
+    const wanted = Math.max(needed, 2 * this.#end, FIRST_BYTES);
+    const grown = wanted <= FEW_BYTES_MAX ? Buffer.allocUnsafe(wanted) : SPARE.take(wanted);
     records.copy(grown, 0, 0, this.#end);
     SPARE.give(records);
     this.#records = grown;
@@ -98,6 +102,7 @@ export class OutgoingBatch {
   }
 }
 
+const NOTHING = Buffer.alloc(0);
 const NO_HEADERS: readonly Header[] = [];
 
 /** One entry for each value of a name. */

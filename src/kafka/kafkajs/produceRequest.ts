@@ -23,15 +23,9 @@ interface Encoder {
   buf: Buffer;
   /** Bytes that are written. */
   offset: number;
-  /** Set for what has room before it. */
-  body?: Body | undefined;
+  /** Set for what has room before it: the memory of both. What is written ends with it. */
+  withRoom?: Buffer | undefined;
   writeEncoder: (this: Encoder, value: Encoder) => Encoder;
-}
-
-/** A request, or its end, with room before it for what comes first. */
-interface Body {
-  readonly bytes: Buffer;
-  readonly start: number;
 }
 
 /** The first version of the request that has record batches (Kafka 0.11). All later ones that kafkajs knows are alike. */
@@ -59,10 +53,9 @@ export function repairProduceRequests(): void {
     if (!hasBatches(asked)) return { request, response };
     if (version.version < RECORD_BATCHES_VERSION) throw new Error('the broker takes no record batches: it is too old');
     const encode = (): Promise<Encoder> => {
-      const bytes = encodeRequest(asked, Date.now(), ROOM_BYTES);
-      const buf = bytes.subarray(ROOM_BYTES);
-      const body: Body = { bytes, start: ROOM_BYTES };
-      return Promise.resolve(Object.assign(new EncoderOfKafkajs(0), { buf, offset: buf.length, body }));
+      const withRoom = encodeRequest(asked, Date.now(), ROOM_BYTES);
+      const buf = withRoom.subarray(ROOM_BYTES);
+      return Promise.resolve(Object.assign(new EncoderOfKafkajs(0), { buf, offset: buf.length, withRoom }));
     };
     return { request: { ...request, encode }, response };
   };
@@ -83,15 +76,25 @@ const ROOM_BYTES = 512;
 function letBodiesBePreceded({ prototype }: EncoderClass): void {
   const { writeEncoder } = prototype;
   prototype.writeEncoder = function (value) {
-    const { body } = value;
-    if (body === undefined || this.offset > body.start) return writeEncoder.call(this, value);
-    const start = body.start - this.offset;
-    this.buf.copy(body.bytes, start, 0, this.offset);
-    this.buf = body.bytes.subarray(start);
+    const withRoom = roomBefore(value, this.offset);
+    if (withRoom === null) return writeEncoder.call(this, value);
+    const start = withRoom.length - value.buf.length - this.offset;
+    this.buf.copy(withRoom, start, 0, this.offset);
+    this.withRoom = withRoom;
+    this.buf = withRoom.subarray(start);
     this.offset = this.buf.length;
-    this.body = { bytes: body.bytes, start };
+    // Two that share the room would overwrite each other.
+    value.withRoom = undefined;
     return this;
   };
+}
+
+/** The memory of what an encoder has written, if it has room for so many bytes before it, and nothing was appended since. */
+function roomBefore(value: Encoder | null | undefined, bytes: number): Buffer | null {
+  if (value?.withRoom === undefined) return null;
+  const { buf, offset, withRoom } = value;
+  const hasOnlyBody = offset === buf.length && buf.buffer === withRoom.buffer;
+  return hasOnlyBody && withRoom.length - buf.length >= bytes ? withRoom : null;
 }
 
 function hasBatches({ topicData }: ProduceRequest): boolean {

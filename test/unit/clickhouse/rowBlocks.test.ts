@@ -85,7 +85,7 @@ it('lets other rows use its blocks after a release, and has no lines any more', 
   expect(() => first.lines([1])).toThrow('these rows were released');
   const second = written(rows.map((row) => row.replaceAll('x', 'y')));
   const third = written(rows);
-  expect(memoryOf(second)).toEqual(used);
+  expect([...memoryOf(second)].filter((memory) => used.has(memory))).toHaveLength(used.size);
   expect([...memoryOf(third)].filter((memory) => used.has(memory))).toEqual([]);
   expect(Buffer.concat(kept.lines(all)).toString()).toBe(`${rows.join('\n')}\n`);
 });

@@ -4,8 +4,9 @@ import { expect, it } from 'vitest';
 import { Packr } from 'msgpackr';
 import { compress } from '../../../src/codecs/compression.js';
 import { UnencodableRecordError } from '../../../src/codecs/encodable.js';
-import { ChunkCorruptError, decodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { ChunkCorruptError, decodeChunk, encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { encodeRecords } from '../../../src/codecs/columns.js';
+import { RecordColumns } from '../../../src/codecs/recordColumns.js';
 import { anyRecords, plain, record } from '../../support/records.js';
 import { chunkOf } from '../../support/chunks.js';
 
@@ -21,6 +22,27 @@ it('gives back every byte of every record, in order, per segment', () => {
       const decoded = decodeChunk(meta.segments, body);
       expect(decoded.map(({ partition }) => partition)).toEqual(segments.map(({ partition }) => partition));
       expect(decoded.map(({ records }) => records.map(plain))).toEqual(partitions.map((records) => records.map(plain)));
+    }),
+  );
+});
+
+it('gives back every byte of records that came in parts, although one chunk is packed after the other', () => {
+  const parts = fc.array(anyRecords, { minLength: 1, maxLength: 3 });
+  const chunks = fc.array(fc.array(parts, { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 4 });
+  fc.assert(
+    fc.property(chunks, (all) => {
+      const encoded = all.map((partitions) =>
+        encodeChunk(
+          partitions.map((some, partition) => ({
+            ...{ ...source(partition), from: -1, to: 1e6 },
+            columns: some.map((records) => RecordColumns.of(records)),
+          })),
+        ),
+      );
+      const decoded = encoded.map(({ meta, body }) =>
+        decodeChunk(meta.segments, body).map(({ records }) => records.map(plain)),
+      );
+      expect(decoded).toEqual(all.map((partitions) => partitions.map((some) => some.flat().map(plain))));
     }),
   );
 });

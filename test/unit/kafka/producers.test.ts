@@ -5,6 +5,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { Acknowledgements } from '../../../src/activities/acks.js';
 import { encodeRecords } from '../../../src/codecs/columns.js';
 import { decodeColumns } from '../../../src/codecs/decodeColumns.js';
+import { OutgoingBatch } from '../../../src/kafka/kafkajs/outgoingBatch.js';
 import { encodeRequest } from '../../../src/kafka/kafkajs/produceRequest.js';
 import { RecordSetReader } from '../../../src/kafka/kafkajs/recordSet.js';
 import { MessageArray, type MessageList } from '../../../src/kafka/messageList.js';
@@ -162,6 +163,18 @@ it('sends again what kafkajs has left out with success, because a leader had mov
   await create().send('acks', list(...messages));
   const sent = await Promise.all(state.requests.map(valuesOf));
   expect(sent).toEqual([{ 0: ['0'], 3: ['3'], 4: ['4'], 5: ['5'] }, { 1: ['1'] }, { 2: ['2'] }]);
+});
+
+it('releases the batches that the brokers have, and those only', async () => {
+  const release = vi.spyOn(OutgoingBatch.prototype, 'release');
+  const messages = [0, 1, 2].map((partition) => ({ key: null, value: `${partition}`, partition }));
+  await kafkajsWith(3)
+    .create()
+    .send('acks', list(...messages));
+  expect(release).toHaveBeenCalledTimes(3);
+  const { create } = kafkajsWith(3, { left: [[2], [2]] });
+  await expect(create().send('acks', list(...messages))).rejects.toThrow('there is no partition 2');
+  expect(release).toHaveBeenCalledTimes(3);
 });
 
 it('rejects where nothing is taken, as of a partition that does not exist', async () => {

@@ -4,9 +4,6 @@ import { decodeFetchResponse } from '../../../../src/kafka/kafkajs/fetchResponse
 import { repairFetchPace } from '../../../../src/kafka/kafkajs/fetchPace.js';
 import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
 
-const sleeps = vi.hoisted(() => [] as number[]);
-vi.mock('node:timers/promises', () => ({ setTimeout: (ms: number) => Promise.resolve(void sleeps.push(ms)) }));
-
 const { prototype } = createRequire(import.meta.url)('kafkajs/src/consumer/consumerGroup') as {
   prototype: { fetch: (nodeId: string) => Promise<unknown[]> };
 };
@@ -21,25 +18,31 @@ it('the next fetch waits only after an answer with a few records, and only the o
   let nowMs = 1_000;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
   let answer: unknown[] = [];
-  prototype.fetch = () => Promise.resolve(answer);
+  let asked = false;
+  prototype.fetch = () => {
+    asked = true;
+    return Promise.resolve(answer);
+  };
   repairFetchPace();
   const group = {};
-  const waitsOf = async (nodeId: string, of: object = group): Promise<number[]> => {
-    sleeps.length = 0;
-    expect(await prototype.fetch.call(of as never, nodeId)).toBe(answer);
-    return [...sleeps];
+  const waits = async (nodeId: string, of: object = group): Promise<boolean> => {
+    asked = false;
+    const fetching = prototype.fetch.call(of as never, nodeId);
+    const isWaiting = !asked;
+    expect(await fetching).toBe(answer);
+    return isWaiting;
   };
   answer = [batchOf(100), batchOf(200)];
-  expect(await waitsOf('1')).toEqual([]);
-  expect(await waitsOf('2')).toEqual([]);
-  expect(await waitsOf('1', {})).toEqual([]);
-  nowMs += 5;
+  expect(await waits('1')).toBe(false);
+  expect(await waits('2')).toBe(false);
+  expect(await waits('1', {})).toBe(false);
+  nowMs += 19;
   answer = [batchOf(20_000), batchOf(20_000)];
-  expect(await waitsOf('1')).toEqual([15]);
-  expect(await waitsOf('1')).toEqual([]);
-  nowMs += 50;
-  expect(await waitsOf('2')).toEqual([]);
+  expect(await waits('1')).toBe(true);
+  expect(await waits('1')).toBe(false);
+  nowMs += 1;
+  expect(await waits('2')).toBe(false);
   answer = [];
-  expect(await waitsOf('1')).toEqual([]);
-  expect(await waitsOf('1')).toEqual([]);
+  expect(await waits('1')).toBe(false);
+  expect(await waits('1')).toBe(false);
 });
