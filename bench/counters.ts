@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack } from '../stack/index.js';
 
 /** What the bridge has done, and what it has asked of Temporal. */
@@ -87,10 +88,23 @@ function minus(
 }
 
 async function series(url: string): Promise<{ name: string; labels: string; value: number }[]> {
-  const text = await (await fetch(url)).text();
+  const text = await textOf(url);
   return [...text.matchAll(/^([a-z_]+)(?:\{(.*)\})? (\S+)$/gm)].map(([, name = '', labels = '', value]) => ({
     name,
     labels,
     value: Number(value),
   }));
+}
+
+/** A busy server may fail once to gather its metrics. */
+const TRIES = 3;
+
+async function textOf(url: string): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const response = await fetch(url);
+    const text = await response.text();
+    if (response.ok) return text;
+    if (attempt === TRIES) throw new Error(`${url} answers with ${response.status}: ${text.slice(0, 500)}`);
+    await sleep(500);
+  }
 }

@@ -66,7 +66,10 @@ describe('the image', () => {
     }[];
     expect(inspected?.Config.User).toBe('1000:1000');
     expect(inspected?.Config.Env).toEqual(
-      expect.arrayContaining(['MALLOC_ARENA_MAX=2', 'MALLOC_TRIM_THRESHOLD_=131072', 'KTB_CONFIG=/etc/ktb/ktb.yaml']),
+      expect.arrayContaining([
+        ...['MALLOC_ARENA_MAX=2', 'MALLOC_TRIM_THRESHOLD_=131072', 'NODE_OPTIONS=--max-semi-space-size=16'],
+        'KTB_CONFIG=/etc/ktb/ktb.yaml',
+      ]),
     );
     expect(inspected?.Config.ExposedPorts).toEqual({ '9464/tcp': {} });
     expect(inspected?.Config.Labels).toMatchObject({
