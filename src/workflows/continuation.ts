@@ -70,13 +70,18 @@ const ADDED_BYTES_MIN = 512 * 1024;
 /** What speaks for a continuation now. */
 interface Moment {
   /**
+   * False with `signal.linger: 0ms`: then a worker of version 0.1.0 may have to go on with the run. The decision for a
+   * continuation leaves a mark, and what comes in the same workflow task may still change the decision.
+   */
+  readonly hasOwnMark: boolean;
+  /**
    * Whether the buffer is small enough to be handed on. If it is not, a run that is due flushes first, and would go on
    * with a history that version 0.1.0 cannot replay (`versions.ts`).
    */
   readonly carriesBuffer: boolean;
   /**
-   * Whether a chunk has come in this workflow task. Then the next one is not to be expected at once: a lane sends one
-   * after the other, and waits for more records in between. A signal during the task that ends a run costs a replay.
+   * Whether a chunk has come in this workflow task. Then the next one is not to be expected at once: a lane without a
+   * backlog waits for more records before it sends again. A signal during the task that ends a run costs a replay.
    */
   readonly chunkHasCome: boolean;
 }
@@ -96,7 +101,7 @@ interface Moment {
  */
 export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView, moment: Moment): boolean {
   const isGood = moment.carriesBuffer && moment.chunkHasCome;
-  const historyEvents = isGood ? run.ownEvents(marks) : marks.historyEvents;
+  const historyEvents = moment.hasOwnMark && isGood ? run.ownEvents(marks) : marks.historyEvents;
   return reached({ ...marks, historyEvents }, history) && addedEnough(run, marks, history) && !isHolding(run);
 }
 

@@ -77,7 +77,8 @@ function continuesAsNew(
   const carriesBuffer = buffer.encodedBytes <= encodedLimit('carriedBytes', batch);
   // The time of a workflow stands still during a task.
   const chunkHasCome = buffer.latestAcceptedAtMs === nowMs;
-  const due = continuationDue(progress, continueAsNewAt, history, { carriesBuffer, chunkHasCome });
+  const hasOwnMark = batch.storesOnce === true;
+  const due = continuationDue(progress, continueAsNewAt, history, { hasOwnMark, carriesBuffer, chunkHasCome });
   return decideBy(follows, 'continuation', due, continuationWasDue(progress, continueAsNewAt, history));
 }
 

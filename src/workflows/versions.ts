@@ -28,14 +28,15 @@ export const PATCHES = {
    */
   foreignSignals: 'foreign-signals',
   /**
-   * Each run has its own mark for events. A run continues as new only after it has added enough to its history.
+   * Each run has its own mark for events, but with `signal.linger: 0ms`. A run continues as new only after it has added enough to its history.
    * Anything that arrives ends a hold (`continuationDue`). And a run near Temporal's limits continues as new and leaves
    * its buffer in its history (`hasOutgrown`).
    *
    * - Since 0.2.0. Version 0.1.0 decides by `continuationWasDue`, and always flushes a large buffer first.
    * - Marked by: the first decision in which the two differ. At a run's own mark that is the decision to continue, so
-   *   the mark is in the last task of a run, which no worker has to go on with. Earlier in a run only if it holds, or
-   *   was handed much more than it has added, for example the coverage of thousands of partitions.
+   *   the mark is mostly in the last task of a run. If a large chunk comes after it in the same task, the run goes on.
+   *   Other runs have the mark only if they hold, or were handed much more than they have added, for example the
+   *   coverage of thousands of partitions.
    * - Rollback: nothing else. Version 0.1.0 flushes what such a run has left, as it does for an heir.
    */
   continuation: 'continuation',

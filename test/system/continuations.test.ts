@@ -31,7 +31,7 @@ it('each run continues as new at its own mark, and a worker that knows nothing o
   const connection = await NativeConnection.connect({ address: stack().temporal.address });
   onTestFinished(() => connection.close());
   const client = new Client({ connection });
-  const { settings, ...rest } = input({ maxRecords: 1_000, maxDelayMs: 3_600_000 });
+  const { settings, ...rest } = input({ maxRecords: 1_000, maxDelayMs: 3_600_000, storesOnce: true });
   const worker = await Worker.create({ connection, taskQueue: NAME, workflowBundle, sinks: SINKS });
   /** Sends single records until the first run has continued. Returns that run's own mark and its history. */
   const firstRun = async (index: number) => {

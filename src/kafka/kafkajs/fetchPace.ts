@@ -9,7 +9,7 @@ interface ConsumerGroup {
   fetch: (this: ConsumerGroup, nodeId: string) => Promise<KafkajsBatch[]>;
 }
 
-/** With fewer bytes than this in an answer, the broker had hardly more. */
+/** With fewer bytes than this in an answer, the broker had hardly more, unless its log is in tiny segments. */
 const FEW_BYTES = 32 * 1024;
 
 /** The least time between such an answer and the next request, in milliseconds. */
@@ -18,7 +18,7 @@ const PACE_MS = 20;
 /**
  * Lets a consumer wait a little before it fetches again from a broker that had only a few records. kafkajs asks again at
  * once. Then, at low rates, each record costs a request of its own, and that costs the consumer and the broker more than
- * all else that is done with it. The first record after a pause is fetched without delay.
+ * all else that is done with it. A record that comes after a longer pause is fetched without delay.
  */
 export function repairFetchPace(): void {
   const { prototype } = internalModule('consumer/consumerGroup') as Repairable<ConsumerGroup>;

@@ -15,7 +15,7 @@ const following = (before: number): RunIdentity => ({
   continuedFromExecutionRunId: `r${before}`,
 });
 const ownEvents = (run: RunIdentity) => new RunProgress(run).ownEvents(MARKS);
-const GOOD = { carriesBuffer: true, chunkHasCome: true };
+const GOOD = { hasOwnMark: true, carriesBuffer: true, chunkHasCome: true };
 const history = (length: number, bytes = 1_000_000) => ({ continueAsNewSuggested: false, length, bytes });
 
 it('the runs of a batcher, and the first runs of several, have marks of their own, spread between a half and all of the configured one', () => {
@@ -48,9 +48,10 @@ it('a run continues from its own mark on, and one of version 0.1.0 at the whole 
 
 it('between its own mark and the whole one a run leaves a mark in its history only if that is its last decision', () => {
   const started = input();
-  const settings = { ...started.settings, continueAsNewAt: MARKS };
   const asked: VersionedBehaviour[] = [];
-  const decide = (bufferBytes: number, events: number, { present = true, nowMs = 0 } = {}) => {
+  const decide = (bufferBytes: number, events: number, { present = true, nowMs = 0, storesOnce = true } = {}) => {
+    const batch = { ...started.settings.batch, ...(storesOnce ? { storesOnce } : {}) };
+    const settings = { ...started.settings, batch, continueAsNewAt: MARKS };
     const state = new BatcherState(FIRST, { ...started, settings }, new Uint8Array(0));
     if (bufferBytes > 0) state.accept(chunk({ from: -1, to: 4 }), new Uint8Array(bufferBytes), 0);
     asked.length = 0;
@@ -71,6 +72,11 @@ it('between its own mark and the whole one a run leaves a mark in its history on
   expect(decide(100, 512, { nowMs: 1 })).toBe('continueAsNew');
   expect(decide(0, own)).toBe('wait');
   expect(decide(0, 512)).toBe('continueAsNew');
+  asked.length = 0;
+  // With `signal.linger: 0ms`.
+  expect(decide(100, own, { storesOnce: false })).toBe('wait');
+  expect(asked).toEqual([]);
+  expect(decide(100, 512, { storesOnce: false })).toBe('continueAsNew');
   asked.length = 0;
   // The run would have to flush first.
   expect(decide(LIMITS.carriedBytes, own)).toBe('wait');
