@@ -75,7 +75,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
       ...(last === undefined ? {} : { mark: markOf(last) }),
       ...(fill ? { fill } : {}),
     });
-    packed.push(encodeColumns(columns, (parts) => scratch.join(parts)));
+    packed.push(encodeColumns(columns, scratch));
     totalRecords += records;
     totalBytes += bytes;
   }

@@ -1,6 +1,7 @@
 import type { KafkaRecord } from '../protocol/record.js';
 import { isEncodable, UnencodableRecordError } from './encodable.js';
 import { RecordColumns } from './recordColumns.js';
+import { Scratch } from './scratch.js';
 
 /**
  * Records are stored in columns, not in rows: all offsets together, all values together. With 200-byte JSON records,
@@ -29,20 +30,17 @@ const DELTA_TIMESTAMP_MAX = 2 ** 52;
 
 /** {@link encodeColumns} of records that are not in columns yet. */
 export function encodeRecords(records: readonly KafkaRecord[]): SegmentColumns {
-  return encodeColumns([RecordColumns.of(records)]);
+  return encodeColumns([RecordColumns.of(records)], new Scratch());
 }
 
 /**
  * Packs the records of a segment, in order. `decodeColumns` (decodeColumns.ts) can read everything that this function
  * returns. This matters: a batcher that accepted something unreadable could never flush it.
  *
- * @param join puts the keys, or the values, of several parts together
+ * @param scratch for the keys, and the values, of several parts. What is returned lasts until its next reset
  * @throws UnencodableRecordError
  */
-export function encodeColumns(
-  parts: readonly RecordColumns[],
-  join: (columns: readonly Buffer[]) => Buffer = (columns) => Buffer.concat(columns),
-): SegmentColumns {
+export function encodeColumns(parts: readonly RecordColumns[], scratch: Scratch): SegmentColumns {
   const count = parts.reduce((sum, { length }) => sum + length, 0);
   const offsetDeltas = new Array<number>(count);
   const timestampDeltas = new Array<number | bigint>(count);
@@ -81,23 +79,12 @@ export function encodeColumns(
     offsetDeltas,
     timestampDeltas,
     keyLengths,
-    joined(
-      parts.map(({ keys }) => keys),
-      join,
-    ),
+    scratch.join(parts.map(({ keys }) => keys)),
     valueLengths,
-    joined(
-      parts.map(({ values }) => values),
-      join,
-    ),
+    scratch.join(parts.map(({ values }) => values)),
     headers,
     stubs,
   ];
-}
-
-function joined(columns: readonly Buffer[], join: (columns: readonly Buffer[]) => Buffer): Buffer {
-  const [only] = columns;
-  return only !== undefined && columns.length === 1 ? only : join(columns);
 }
 
 function mustBeEncodable(record: KafkaRecord): void {

@@ -1,6 +1,6 @@
 /**
- * Memory for copies of a few megabytes at most that are needed for a moment only. One buffer is used again and again, because garbage of this size
- * costs more than the copying.
+ * Memory for copies of a few megabytes at most that are needed for a moment only. One buffer is used again and again,
+ * because garbage of this size costs more than the copying.
  */
 export class Scratch {
   #buffer = Buffer.alloc(0);
@@ -15,8 +15,10 @@ export class Scratch {
     this.#wanted = 0;
   }
 
-  /** @returns the parts, one after the other. They last until {@link reset} */
+  /** @returns the parts, one after the other, until {@link reset}. A part that is alone is not copied */
   join(parts: readonly Buffer[]): Buffer {
+    const [only] = parts;
+    if (only !== undefined && parts.length === 1) return only;
     const bytes = parts.reduce((sum, { length }) => sum + length, 0);
     this.#wanted += bytes;
     if (this.#used + bytes > this.#buffer.length) return Buffer.concat(parts, bytes);

@@ -239,8 +239,8 @@ export class RunHistories {
   }
 
   /**
-   * Replays a closed run, or an open one so far. If the run was an heir that had not read its own inheritance, that is read first, and so on
-   * back. `lost` counts runs whose loss was found on this way and reported nowhere yet.
+   * Replays a closed run, or an open one so far. If the run was an heir that had not read its own inheritance, that is
+   * read first, and so on back. `lost` counts runs whose loss was found on this way and reported nowhere yet.
    */
   async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {
     const run = new ClosedRun({ workflowId, runId });

@@ -28,9 +28,9 @@ export const PATCHES = {
    */
   foreignSignals: 'foreign-signals',
   /**
-   * Each run has its own mark for events, but with `signal.linger: 0ms`. A run continues as new only after it has added enough to its history.
-   * Anything that arrives ends a hold (`continuationDue`). And a run near Temporal's limits continues as new and leaves
-   * its buffer in its history (`hasOutgrown`).
+   * Each run has its own mark for events, except with `signal.linger: 0ms`. A run continues as new only after it has
+   * added enough to its history. Anything that arrives ends a hold (`continuationDue`). And a run near Temporal's limits
+   * continues as new and leaves its buffer in its history (`hasOutgrown`).
    *
    * - Since 0.2.0. Version 0.1.0 decides by `continuationWasDue`, and always flushes a large buffer first.
    * - Marked by: the first decision in which the two differ. At a run's own mark that is the decision to continue, so

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
-import { NativeConnection, Worker, type InjectedSinks } from '@temporalio/worker';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { BATCHER } from '../../src/protocol/batcher.js';
 import { RunProgress } from '../../src/workflows/continuation.js';
-import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { chunkOf, input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';
+import { NO_SINKS } from '../support/noSinks.js';
 
 const stack = useSharedStack();
 const workflowBundle = {
@@ -18,21 +18,12 @@ const workflowBundle = {
 const NAME = `continuations-${process.pid}`;
 const BATCHERS = 6;
 const MARKS = { historyBytes: 1e9, historyEvents: 80 };
-const SINKS: InjectedSinks<BatcherSinks> = {
-  batcher: {
-    began: { fn: () => undefined },
-    reported: { fn: () => undefined },
-    holding: { fn: () => undefined },
-    taken: { fn: () => undefined },
-  },
-};
-
 it('each run continues as new at its own mark, and a worker that knows nothing of the run replays it', async () => {
   const connection = await NativeConnection.connect({ address: stack().temporal.address });
   onTestFinished(() => connection.close());
   const client = new Client({ connection });
   const { settings, ...rest } = input({ maxRecords: 1_000, maxDelayMs: 3_600_000, storesOnce: true });
-  const worker = await Worker.create({ connection, taskQueue: NAME, workflowBundle, sinks: SINKS });
+  const worker = await Worker.create({ connection, taskQueue: NAME, workflowBundle, sinks: NO_SINKS });
   /** Sends single records until the first run has continued. Returns that run's own mark and its history. */
   const firstRun = async (index: number) => {
     const workflowId = `${NAME}:${index}`;
@@ -69,6 +60,6 @@ it('each run continues as new at its own mark, and a worker that knows nothing o
     );
     expect(tasks.at(-1)).toBeGreaterThanOrEqual(ownEvents);
     expect(tasks.at(-2)).toBeLessThan(ownEvents);
-    await Worker.runReplayHistory({ workflowBundle, sinks: SINKS }, history);
+    await Worker.runReplayHistory({ workflowBundle, sinks: NO_SINKS }, history);
   }
 });

@@ -14,6 +14,7 @@ import { eventually } from '../support/eventually.js';
 import { record } from '../support/records.js';
 import { useSharedStack } from '../support/useStack.js';
 import { chunkOf } from '../support/chunks.js';
+import { NO_SINKS } from '../support/noSinks.js';
 
 const stack = useSharedStack();
 const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
@@ -51,15 +52,6 @@ function starved(onReplay: () => void): InjectedSinks<BatcherSinks> {
     },
   };
 }
-
-const NO_SINKS: InjectedSinks<BatcherSinks> = {
-  batcher: {
-    began: { fn: () => undefined },
-    reported: { fn: () => undefined },
-    holding: { fn: () => undefined },
-    taken: { fn: () => undefined },
-  },
-};
 
 it('a starved worker that takes over batchers with long histories is done with their replays in time, and goes on', async () => {
   const connection = await NativeConnection.connect({ address: stack().temporal.address });

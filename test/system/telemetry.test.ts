@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type InjectedSinks } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { expect } from 'vitest';
 import { pickPorts } from '../../stack/ports.js';
-import type { BatcherSinks } from '../../src/workflows/sinks.js';
 import { itBesideOthers as it } from '../support/besideOthers.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -11,6 +10,7 @@ import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
 import { steadyLoad } from '../support/load.js';
 import { useSharedStack } from '../support/useStack.js';
+import { NO_SINKS } from '../support/noSinks.js';
 
 const stack = useSharedStack();
 const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
@@ -24,21 +24,12 @@ async function withOtherWorker(taskQueue: string, check: () => Promise<void>): P
   const connection = await NativeConnection.connect({ address: stack().temporal.address });
   try {
     const code = readFileSync(BUNDLE, 'utf8').replaceAll('activities.insertBatch(', 'activities.insertOtherwise(');
-    const worker = await Worker.create({ connection, taskQueue, workflowBundle: { code }, sinks: otherSinks });
+    const worker = await Worker.create({ connection, taskQueue, workflowBundle: { code }, sinks: NO_SINKS });
     await worker.runUntil(() => eventually(check));
   } finally {
     await connection.close();
   }
 }
-
-const otherSinks: InjectedSinks<BatcherSinks> = {
-  batcher: {
-    began: { fn: () => undefined },
-    reported: { fn: () => undefined },
-    holding: { fn: () => undefined },
-    taken: { fn: () => undefined },
-  },
-};
 
 it('of two daemons each tells the lag of its own partitions only, and what it asks Temporal', async () => {
   const fixture = await Fixture.create(stack());

@@ -7,21 +7,13 @@ import { beforeAll, expect, it } from 'vitest';
 import { RunHistories } from '../../src/temporal/runHistories.js';
 import type { Inheritance } from '../../src/protocol/inheritance.js';
 import { historyFromJson } from '../support/historyJson.js';
+import { NO_SINKS } from '../support/noSinks.js';
 
 // What earlier versions wrote into Temporal, and the batcher as it is now: a worker that is new, or that was rolled back,
 // goes on with these runs. `npm run record-histories` adds those of this version.
 const HISTORIES = fileURLToPath(new URL('histories/', import.meta.url));
 const BUNDLE = fileURLToPath(new URL('../../dist/workflows/bundle.js', import.meta.url));
 const files = readdirSync(HISTORIES, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'));
-
-const SINKS = {
-  batcher: {
-    began: { fn: () => undefined },
-    reported: { fn: () => undefined },
-    holding: { fn: () => undefined },
-    taken: { fn: () => undefined },
-  },
-};
 
 const stored = (file: string) => historyFromJson(JSON.parse(readFileSync(`${HISTORIES}${file}`, 'utf8')));
 
@@ -37,7 +29,7 @@ it('decides in each stored history what was decided then', async () => {
   expect(histories.length).toBeGreaterThan(0);
   const outcomes = new Map<string, string>();
   const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
-  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle, sinks: SINKS }, histories))
+  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle, sinks: NO_SINKS }, histories))
     outcomes.set(workflowId, error === undefined ? 'replayed' : String(error));
   expect(Object.fromEntries(outcomes)).toEqual(Object.fromEntries(files.map((file) => [file, 'replayed'])));
 });
@@ -56,7 +48,7 @@ it('goes on with a run whose worker, of a version that knew none, paid no heed t
   const told = { ...settings, installation: { name: 'here', taskQueue: 'batchers@here' } };
   payloads(37)[0] = defaultPayloadConverter.toPayload({ ...chunk, settings: told })!;
   const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
-  for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks: SINKS }, [
+  for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks: NO_SINKS }, [
     { workflowId: 'told', history },
   ]))
     expect(error).toBeUndefined();
@@ -97,7 +89,7 @@ it.each(files.filter((name) => name.startsWith('0.1.0/')))(
     }
     expect(told).toBeGreaterThan(0);
     const workflowBundle = { code: readFileSync(BUNDLE, 'utf8') };
-    for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks: SINKS }, [
+    for await (const { error } of Worker.runReplayHistories({ workflowBundle, sinks: NO_SINKS }, [
       { workflowId: file, history },
     ]))
       expect(error).toBeUndefined();

@@ -29,6 +29,7 @@ import { input } from '../support/chunks.js';
 import { eventually } from '../support/eventually.js';
 import { FakeTable } from '../support/fakeTable.js';
 import type { busyRequester, patientRequester, requester } from '../support/requesterWorkflows.js';
+import { NO_SINKS } from '../support/noSinks.js';
 
 // Requesters of this test and the batcher as built, with its real activities around a table in memory, in Temporal's
 // time-skipping test server.
@@ -120,14 +121,7 @@ class Bridge {
             return activities.insertBatch(spec, bodies);
           },
         },
-        sinks: {
-          batcher: {
-            began: { fn: () => undefined },
-            reported: { fn: () => undefined },
-            holding: { fn: () => undefined },
-            taken: { fn: () => undefined },
-          },
-        },
+        sinks: NO_SINKS,
       }),
       await Worker.create({
         connection,

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { encodeColumns, encodeRecords } from '../../../src/codecs/columns.js';
 import { decodeColumns } from '../../../src/codecs/decodeColumns.js';
 import { RecordColumns } from '../../../src/codecs/recordColumns.js';
+import { Scratch } from '../../../src/codecs/scratch.js';
 import { recordBytes, type KafkaRecord } from '../../../src/protocol/record.js';
 import { COLUMNS_BYTES, memoryBytes } from '../../../src/protocol/recordLimit.js';
 import { anyRecords, fetchedRecord, plain, record } from '../../support/records.js';
@@ -26,7 +27,7 @@ it('any part of the columns holds its records to the byte, and counts them as al
       ];
       const own = records.slice(from, to);
       const part = RecordColumns.of(records).slice(from, to);
-      expect(decodeColumns(encodeColumns([part])).map(plain)).toEqual(own.map(plain));
+      expect(decodeColumns(encodeColumns([part], new Scratch())).map(plain)).toEqual(own.map(plain));
       expect(part.length).toBe(own.length);
       expect(part.bytes).toBe(sum(own.map(recordBytes)));
       expect(part.memoryBytes - COLUMNS_BYTES).toBe(sum(own.map((each) => memoryBytes(each, recordBytes(each)))));
@@ -43,8 +44,9 @@ it('what is packed does not depend on how many columns its records came in', () 
       const whole = RecordColumns.of(records);
       const cut = Math.min(at, records.length);
       const parts = [whole.slice(0, cut), whole.slice(cut)];
-      expect(encodeColumns(parts)).toEqual(encodeRecords(records));
-      expect(encodeColumns(records.map((one) => RecordColumns.sharing(one)))).toEqual(encodeRecords(records));
+      expect(encodeColumns(parts, new Scratch())).toEqual(encodeRecords(records));
+      const alone = records.map((one) => RecordColumns.sharing(one));
+      expect(encodeColumns(alone, new Scratch())).toEqual(encodeRecords(records));
     }),
   );
 });
