@@ -1,5 +1,6 @@
 import type { Layout } from '../protocol/layout.js';
 import { pointerTokens, valueAtPointer } from '../lib/jsonPointer.js';
+import { withoutMark } from '../lib/byteOrderMark.js';
 import { murmur2 } from '../lib/murmur2.js';
 import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../protocol/recordLimit.js';
@@ -62,7 +63,7 @@ function shardKey(
 function scalarAt(value: Buffer | null, tokens: readonly string[]): Buffer | null {
   if (value === null || value.length > RECORD_MEMORY_BYTES_MAX) return null;
   try {
-    const scalar = valueAtPointer(JSON.parse(value.toString()), tokens);
+    const scalar = valueAtPointer(JSON.parse(withoutMark(value).toString()), tokens);
     return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;
   } catch {
     // It is no JSON. The record will be rejected, in the order of its key.

@@ -12,6 +12,7 @@ const shared = useSharedDaemon(stack, {
     columns: 'id Nullable(Int64), customer String, deleted Nullable(String)',
     pipeline: { tombstones: 'insert', columns: { customer: 'key', deleted: 'header:deleted' } },
   },
+  marked: { columns: 'id Int64, text String', pipeline: { columns: { text: '/deep/text' } } },
   altered: { columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } },
 });
 let fixture: Fixture;
@@ -81,6 +82,22 @@ it('tombstones become rows of key, headers and coordinates, where the pipeline s
     { id: 1, customer: 'c-1', deleted: null },
     { id: null, customer: 'c-1', deleted: 'yes' },
   ]);
+});
+
+it('JSON after a byte-order mark becomes a row, and bytes of a schema registry are rejected with what to do', async () => {
+  await begin('marked');
+  await fixture.produce(1, () => ({ key: 'marked', value: '\ufeff{"id": 9007199254740993, "deep": {"text": "é"}}' }));
+  const header = Buffer.from([0, 0, 0, 1, 0]);
+  await fixture.produce(1, () => ({ key: 'avro', value: Buffer.concat([header, Buffer.from([2, 6, 97, 98, 99])]) }));
+  await fixture.produce(1, () => ({ key: 'schema', value: Buffer.concat([header, Buffer.from('{"id": 1}')]) }));
+  await untilAnswered(3);
+  expect(statuses()).toEqual({ marked: 'inserted', avro: 'not_json', schema: 'not_json' });
+  expect(await fixture.query(`SELECT toString(id) AS id, text FROM ${fixture.table}`)).toEqual([
+    { id: '9007199254740993', text: 'é' },
+  ]);
+  const messages = new Map(fixture.acks.map(({ key, message }) => [key, message]));
+  expect(messages.get('avro')).toMatch(/schema registry: it is Avro or Protobuf.* format: bytes/);
+  expect(messages.get('schema')).toMatch(/a JSON Schema serializer has written it/);
 });
 
 it('a field or a value that the table was altered for is accepted at once, another is rejected alone', async () => {

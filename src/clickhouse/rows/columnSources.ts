@@ -1,6 +1,7 @@
 /*
  * Where a mapped column takes its value from: a part of the value, a header, or another part of the record.
  */
+import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { Rejection } from '../../protocol/ack.js';
 import { lastHeader, NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
@@ -42,14 +43,15 @@ export function columnReader(from: string, type: string, json: JsonObject, point
 }
 
 /**
- * The value itself, for a column that needs JSON. White space around it is removed, because the checks look at the
- * first character.
+ * The value itself, for a column that needs JSON. White space around it is removed, and a byte-order mark, because the
+ * checks look at the first character.
  */
 function jsonOfValue(json: JsonObject): ColumnReader {
   return (_source, { value }) => {
     if (value === null) return 'null';
-    const text = value.toString('latin1');
-    return json.read(value) === undefined ? notJson(text, json) : text.trim();
+    const bytes = withoutMark(value);
+    const text = bytes.toString('latin1');
+    return json.read(bytes) === undefined ? notJson(text, json) : text.trim();
   };
 }
 

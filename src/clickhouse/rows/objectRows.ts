@@ -49,6 +49,7 @@ export class ObjectRows {
   /** Writes the row of a record. Returns a rejection if it can become none, and writes nothing. */
   writeRow(into: RowBlocks, source: RecordSource, record: KafkaRecord): Rejection | undefined {
     const value = this.#value;
+    value.passOverMark();
     const kind = this.#object.read(value.bytes, value.from, value.to);
     if (kind === undefined) return notJson(value.text, this.#object);
     if (kind !== 'object') return notObject(kind);

@@ -1,5 +1,6 @@
 import { NULL_LENGTH, PackedRecord } from '../../protocol/packedRecord.js';
 import type { KafkaRecord } from '../../protocol/record.js';
+import { beginsWithMark, MARK_BYTES } from '../../lib/byteOrderMark.js';
 
 /**
  * The bytes of a record's value in the buffer that they are in. The instance is reused for each record, so a record makes
@@ -26,6 +27,11 @@ export class RecordValue {
     this.from = 0;
     this.to = this.bytes.length;
     return value !== null;
+  }
+
+  /** Passes over a byte-order mark. Some producers write one before JSON, which has no place for it. */
+  passOverMark(): void {
+    if (beginsWithMark(this.bytes, this.from, this.to)) this.from += MARK_BYTES;
   }
 
   /** One character per byte. Made only if it is asked for. */

@@ -21,6 +21,7 @@ export function notJson(text: string, { faultAt }: JsonObject): Rejection {
 function whyNotJson(text: string, at: number): string | undefined {
   const begin = BEGINNINGS.find(([bytes]) => text.startsWith(bytes));
   if (begin !== undefined) return begin[1];
+  if (text.startsWith(MAGIC_BYTE) && text.length > REGISTRY_HEADER_BYTES) return ofRegistry(text);
   if (text.trim() === '') return 'it is empty';
   if (at >= text.length) return 'it ends too early';
   if (at > 0 && /^\s*[{[]/.test(text) && /^[{[]/.test(text.slice(at)) && isComplete(text.slice(0, at)))
@@ -31,16 +32,22 @@ function whyNotJson(text: string, at: number): string | undefined {
 
 /** First bytes of values in other formats. */
 const BEGINNINGS: readonly (readonly [bytes: string, message: string])[] = [
-  ['\xef\xbb\xbf', 'it begins with a byte-order mark'],
   ['\xff\xfe', 'it is UTF-16, and begins with a byte-order mark'],
   ['\xfe\xff', 'it is UTF-16, and begins with a byte-order mark'],
-  [
-    '\x00',
-    'it begins with the magic byte 0 of a schema registry, as Avro, Protobuf and JSON Schema serializers write it',
-  ],
   ['\x1f\x8b', 'it is compressed with gzip'],
   ['\x28\xb5\x2f\xfd', 'it is compressed with Zstandard'],
 ];
+
+/** A serializer with a schema registry writes this byte and 4 bytes with the schema's id before the value. */
+const MAGIC_BYTE = '\x00';
+const REGISTRY_HEADER_BYTES = 5;
+
+function ofRegistry(text: string): string {
+  const looks = `it begins with the magic byte and the schema id of a schema registry`;
+  return isComplete(text.slice(REGISTRY_HEADER_BYTES))
+    ? `${looks}, and JSON follows: a JSON Schema serializer has written it. Let the producer use a plain JSON serializer, or keep the bytes with format: bytes`
+    : `${looks}: it is Avro or Protobuf, most likely. Let the producer or a stream processor write JSON, or keep the bytes with format: bytes`;
+}
 
 function isComplete(text: string): boolean {
   return new JsonObject().read(Buffer.from(text, 'latin1')) !== undefined;

@@ -27,6 +27,7 @@ it('goes by what a JSON pointer leads to, however it is written', () => {
     '{"customer":{"id":42}}',
     ' { "x": [1], "customer" : {"id": 42.0 } } ',
     '{"customer":{"id":"42"}}',
+    '\ufeff{"customer":{"id":42}}',
   ])
     expect(laneOf('/customer/id', { key, value: Buffer.from(text) })).toBe(hash('42'));
   expect(laneOf('/ok', { key, value: json({ ok: false }) })).toBe(hash('false'));

@@ -190,13 +190,33 @@ it('rejects what is not a JSON object, without a word of it in the message', () 
     [`["${secret}"]`, 'not_object'],
     [`"${secret}"`, 'not_object'],
     ['null', 'not_object'],
-    ['\ufeff{}', 'not_json'],
+    ['\ufeff', 'not_json'],
+    ['\ufeff\ufeff{}', 'not_json'],
+    [`\ufeff["${secret}"]`, 'not_object'],
   ];
   for (const [value, code] of cases) {
     const rejection = row(value);
     expect(rejection, String(value)).toMatchObject({ code });
     expect(JSON.stringify(rejection)).not.toContain(secret);
   }
+});
+
+it('passes over a byte-order mark before JSON, and over no other', () => {
+  const columns = { id: '/deep/id', whole: 'value', raw: 'value' };
+  const table = new Map([
+    ['id', 'Int64'],
+    ['n', 'Int64'],
+    ['whole', 'JSON'],
+    ['raw', 'String'],
+  ]);
+  expect(row('\ufeff{"id": 1}', {}, PLAIN)).toBe('{"id": 1}');
+  expect(JSON.parse(row(' \n{"id": 1}') as string)).toMatchObject({ id: 1, _offset: 12 });
+  expect(JSON.parse(row('\ufeff {"id": 1}') as string)).toMatchObject({ id: 1, _offset: 12 });
+  const mapped = row('\ufeff{"n": 5, "deep": {"id": 7}}', {}, table, columns) as string;
+  expect(JSON.parse(Buffer.from(mapped, 'latin1').toString())).toEqual({
+    ...{ id: 7, n: 5, whole: { n: 5, deep: { id: 7 } }, deep: { id: 7 } },
+    raw: '\ufeff{"n": 5, "deep": {"id": 7}}',
+  });
 });
 
 it('rejects a record that would write an identity column itself, however the name is spelt', () => {
@@ -335,14 +355,16 @@ it('makes a row of a tombstone where that is asked for: of all that does not com
 });
 
 it('says why a value is not JSON, without the place of the fault: dead letters are counted by message', () => {
-  const avro = Buffer.concat([Buffer.from([0, 0, 0, 0, 7]), Buffer.from('{"id":1}')]);
+  const ofRegistry = (value: string) => Buffer.concat([Buffer.from([0, 0, 0, 0, 7]), Buffer.from(value)]);
   const cases: [Buffer | string | null, RegExp][] = [
     [null, /tombstone/],
     ['', /it is empty/],
     [' \n', /it is empty/],
-    ['\ufeff{"id":1}', /byte-order mark/],
+    ['\ufeff', /it is empty/],
+    ['\ufeff{"id":1} {}', /more JSON follows/],
     [Buffer.from('\ufeff{}', 'utf16le'), /UTF-16/],
-    [avro, /magic byte 0 of a schema registry/],
+    [ofRegistry('{"id":1}'), /magic byte and the schema id.* JSON Schema serializer .*plain JSON serializer/],
+    [ofRegistry('\u0002\u0006abc'), /magic byte and the schema id.* Avro or Protobuf.* format: bytes/],
     ['{"id":1}\n{"id":2}\n', /more JSON follows/],
     ['{"id":1', /ends too early/],
     ['{"id":NaN}', /NaN/],
@@ -353,7 +375,7 @@ it('says why a value is not JSON, without the place of the fault: dead letters a
       value,
       { code: 'not_json', message: expect.stringMatching(message) as string },
     ]);
-  for (const value of ['x', "{'id':1}", '{"id":01}', '{"id":1}}', '{"id":1},'])
+  for (const value of ['x', '\0', '\0\0\0\0\u0007', "{'id':1}", '{"id":01}', '{"id":1}}', '{"id":1},'])
     expect(row(value)).toEqual({ code: 'not_json', message: 'the value is not JSON' });
 });
 
