@@ -81,6 +81,7 @@ function config(
   listen: string,
   { pipeline = {} }: BridgeOptions,
 ): ConfigInput {
+  const { batchers } = backlog.scenario;
   return {
     kafka: { brokers: [...stack.kafka.brokers] },
     temporal: { address: stack.temporal.address, taskQueue: name },
@@ -91,7 +92,7 @@ function config(
       [name]: {
         topics: [backlog.topic],
         table,
-        batchers: backlog.scenario.batchers,
+        ...(batchers === 'default' ? {} : { batchers }),
         reply: { topic: replyTopic },
         deadLetter: { topic: deadLetterTopic },
         ...pipeline,

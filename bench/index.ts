@@ -198,9 +198,11 @@ async function measureLatencies(stack: Stack, rates: readonly number[] | true): 
   const { baseline } = options;
   const builds = [{ variant: 'bridge' }, ...(baseline === undefined ? [] : [{ variant: 'baseline', cli: baseline }])];
   const cases: LatencyCase[] = [
-    ...(rates === true ? [{ variant: 'bridge', recordsPerSecond: LOW_RATE }] : []),
-    ...(rates === true ? LATENCY_RATES : rates).flatMap((recordsPerSecond) =>
-      builds.map((build) => ({ ...build, recordsPerSecond, maxDelay: SHORT_DELAY })),
+    ...(rates === true ? [{ variant: 'bridge', recordsPerSecond: LOW_RATE, batchers: 'default' } as const] : []),
+    ...([BASELINE.batchers, 'default'] as const).flatMap((batchers) =>
+      (rates === true ? LATENCY_RATES : rates).flatMap((recordsPerSecond) =>
+        builds.map((build) => ({ ...build, recordsPerSecond, batchers, maxDelay: SHORT_DELAY })),
+      ),
     ),
   ];
   const latencies: Latency[] = [];

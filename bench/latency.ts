@@ -11,13 +11,14 @@ import { withBridge } from './bridge.js';
 import type { Counts } from './counters.js';
 import { Destination } from './destination.js';
 import { whileDrainerRuns } from './drain.js';
-import { BASELINE, benchMessage } from './scenario.js';
+import { BASELINE, benchMessage, type Scenario } from './scenario.js';
 import type { CpuSeconds } from './usage.js';
 
 /** A steady rate of records, and the configuration it is measured with. */
 export interface LatencyCase {
   readonly variant: string;
   readonly recordsPerSecond: number;
+  readonly batchers: Scenario['batchers'];
   /** `batch.maxDelay`; without, its default. */
   readonly maxDelay?: string;
   /** `dist/cli.js` of another build. */
@@ -51,10 +52,10 @@ const QUANTILES = [0.5, 0.99, 0.999];
 
 /** Measures one rate by a daemon of its own. */
 export async function measureLatency(stack: Stack, { cli, ...subject }: LatencyCase): Promise<Latency> {
-  const { recordsPerSecond: rate, maxDelay } = subject;
+  const { recordsPerSecond: rate, batchers, maxDelay } = subject;
   const warmUp = rate * WARM_UP_SECONDS;
   const records = warmUp + rate * MEASURED_SECONDS;
-  const backlog = await Backlog.create(stack, { ...BASELINE, records });
+  const backlog = await Backlog.create(stack, { ...BASELINE, batchers, records });
   const destination = await Destination.create(stack, backlog);
   const options = {
     ...(cli === undefined ? {} : { cli }),

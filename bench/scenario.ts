@@ -12,7 +12,7 @@ export interface Scenario {
   readonly partitions: number;
   readonly keys: keyof typeof KEYS;
   /** Of the bridge. */
-  readonly batchers: number;
+  readonly batchers: number | 'default';
   /** The processes of the bridge: each has both roles, or one. */
   readonly processes: readonly ('both' | 'consumer' | 'worker')[];
 }

@@ -48,7 +48,14 @@ export const FACTORS: Readonly<Record<string, Factor>> = {
   },
   batchers: {
     title: 'Batchers',
-    points: { '1': { batchers: 1 }, '4': { batchers: 4 }, '8': {}, '16': { batchers: 16 }, '64': { batchers: 64 } },
+    points: {
+      '1': { batchers: 1 },
+      '2': { batchers: 2 },
+      '4': { batchers: 4 },
+      '8': {},
+      '16': { batchers: 16 },
+      '64': { batchers: 64 },
+    },
   },
   keys: {
     title: 'Keys',

@@ -97,20 +97,23 @@ export function sweepTable(factor: string, points: readonly SweepPoint[]): Figur
 
 /** A line for each rate and variant. */
 export function latencyTable(latencies: readonly Latency[]): FigureTable {
-  const rows = latencies.map(({ variant, recordsPerSecond, maxDelay, milliseconds, seconds, counts, cpu }) => [
-    variant,
-    maxDelay ?? 'default',
-    number(recordsPerSecond),
-    ...['0.5', '0.99', '0.999'].map((quantile) => number(milliseconds[quantile] ?? NaN)),
-    ...[counts.signals, counts.flushes, counts.inserts].map((count) => (count / seconds).toFixed(1)),
-    // Temporal's server may not tell them.
-    Object.keys(counts.actions).length === 0 ? '–' : (actionsOf(counts) / seconds).toFixed(1),
-    number(rowsAnInsert(counts)),
-    ...['tested', 'kafka', 'temporal', 'clickhouse', 'bench'].map((part) => (cpu[part] ?? 0).toFixed(2)),
-  ]);
+  const rows = latencies.map(
+    ({ variant, recordsPerSecond, batchers, maxDelay, milliseconds, seconds, counts, cpu }) => [
+      variant,
+      String(batchers),
+      maxDelay ?? 'default',
+      number(recordsPerSecond),
+      ...['0.5', '0.99', '0.999'].map((quantile) => number(milliseconds[quantile] ?? NaN)),
+      ...[counts.signals, counts.flushes, counts.inserts].map((count) => (count / seconds).toFixed(1)),
+      // Temporal's server may not tell them.
+      Object.keys(counts.actions).length === 0 ? '–' : (actionsOf(counts) / seconds).toFixed(1),
+      number(rowsAnInsert(counts)),
+      ...['tested', 'kafka', 'temporal', 'clickhouse', 'bench'].map((part) => (cpu[part] ?? 0).toFixed(2)),
+    ],
+  );
   return {
     head: [
-      ...['', 'maxDelay', 'records/s', 'p50 ms', 'p99', 'p99.9'],
+      ...['', 'batchers', 'maxDelay', 'records/s', 'p50 ms', 'p99', 'p99.9'],
       ...['signals/s', 'batches/s', 'inserts/s', 'actions/s', 'rows an insert'],
       ...['cores: bridge', 'Kafka', 'Temporal', 'ClickHouse', 'benchmark'],
     ],

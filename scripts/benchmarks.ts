@@ -74,8 +74,8 @@ export function benchmarkCharts(runs: readonly Run[]): Record<string, string> {
     return { label: `${factor}: ${point}`, spread: spread([recordsPerSecond]), main: isBaseline };
   });
   const latencyBars = lastRunWith(runs, 'latencies').latencies.map(
-    ({ variant, recordsPerSecond, maxDelay = 'default', milliseconds }) => ({
-      label: `${variant}, ${recordsPerSecond}/s, maxDelay ${maxDelay}`,
+    ({ variant, recordsPerSecond, batchers, maxDelay = 'default', milliseconds }) => ({
+      label: `${variant}, ${recordsPerSecond}/s, batchers ${batchers}, maxDelay ${maxDelay}`,
       spread: {
         min: milliseconds['0.5'] ?? NaN,
         median: milliseconds['0.5'] ?? NaN,

@@ -11,7 +11,7 @@ const ASSUMED = {
   /** Share of a limit that is planned with. */
   load: 0.5,
   /** Fewest batchers that are planned. */
-  batchers: 8,
+  batchers: 2,
   /** Writes to a workflow's history that one shard takes a second. */
   writesPerShard: 20,
   shardsMin: 512,

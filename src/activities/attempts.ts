@@ -18,8 +18,9 @@ const OTHERS_RETRY = '5 seconds';
 /** The publisher does not try a topic that is away for as long. */
 const PUBLISH_RETRY = '5 seconds';
 
-/** How soon a flush comes back that was handed back because there are too many of its pipeline. */
-const CROWDED_RETRY = '5 seconds';
+/** The shortest and the longest pause of a flush that was handed back. */
+const CROWDED_RETRY_MIN_MS = 250;
+const CROWDED_RETRY_MAX_MS = 5_000;
 
 /** The code of errors that are neither ClickHouse's nor Kafka's. */
 const UNEXPECTED = 'unexpected';
@@ -136,7 +137,8 @@ export class Attempts {
       // This note saves the next attempt a look-up. Without it nothing else is wrong.
       if (!attempt.isRepeated)
         await attempt.note({ ...attempt.notes, handedBack: attempt.number }).catch(() => undefined);
-      throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay: CROWDED_RETRY });
+      const nextRetryDelay = crowdedRetryMs(attempt.ageMs);
+      throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay });
     }
   }
 
@@ -177,6 +179,15 @@ export class Attempts {
     stateLog.problem(what, `Batcher ${batcher} waits, since its ${activity} fails unexpectedly: ${reasonOf(error)}`);
     return error;
   }
+}
+
+/**
+ * How soon a flush comes back that was handed back because there are too many of its pipeline: it waits as long again as
+ * it has waited. If only many batchers flush at once, slots are free again within a second. If inserts hang, few
+ * attempts are made.
+ */
+function crowdedRetryMs(waitedMs: number): number {
+  return Math.min(Math.max(waitedMs, CROWDED_RETRY_MIN_MS), CROWDED_RETRY_MAX_MS);
 }
 
 /** The message of any error. A JSON parser's message is left out, because it may quote a record. */

@@ -158,8 +158,11 @@ export const pipeline = z.strictObject({
       'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, a header, value, or a coordinate of the record.',
     ),
   batchers: count({ min: 1, max: 1_024 })
-    .prefault(8)
-    .describe('Number of batcher workflows that the keys are divided among. May be changed at any time.'),
+    .prefault(2)
+    .describe(
+      'Number of batcher workflows that the keys are divided among. Each has one insert under way, and flushes by itself. ' +
+        'May be changed at any time.',
+    ),
   shardBy: z
     .custom<KeyFunction>((value) => typeof value === 'string' && value.length <= 200 && isKeyFunction(value), {
       error: 'must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',

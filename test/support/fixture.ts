@@ -70,6 +70,7 @@ export class Fixture {
   readonly replyTopic: string;
   readonly deadLetterTopic: string;
   readonly table: string;
+  /** Many, so that they meet. */
   readonly batchers: number;
   readonly stack: StackAddresses;
   readonly kafka: Kafka;
@@ -178,6 +179,7 @@ export class Fixture {
         [this.name]: {
           topics: [this.topic],
           table: this.table,
+          batchers: this.batchers,
           reply: { topic: this.replyTopic, copyHeaders: ['trace'] },
           deadLetter: { topic: this.deadLetterTopic },
           ...this.#options.pipeline,

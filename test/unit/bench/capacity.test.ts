@@ -26,9 +26,10 @@ const RUN: Run = {
     {
       variant: 'bridge',
       recordsPerSecond: 100,
+      batchers: 'default',
       milliseconds: { '0.5': 10, '0.99': 20, '0.999': 30 },
       seconds: 10,
-      counts: { ...counts, flushes: 250 },
+      counts: { ...counts, flushes: 50 },
       cpu: { tested: 0.1 },
     },
   ],
@@ -47,7 +48,7 @@ const lineOf = (page: string, name: string): string[] =>
 it('capacity is what a million records cost, divided by the share of each limit that is planned with', () => {
   const page = capacityReference([RUN]);
   expect(lineOf(page, 'pods').slice(2)).toEqual(['1', '2', '20']);
-  expect(lineOf(page, 'batchers').slice(2)).toEqual(['8', '8', '50']);
+  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '5', '50']);
   expect(lineOf(page, 'partitions').slice(2)).toEqual(['2', '5', '50']);
   expect(lineOf(page, 'cores of Temporal').slice(2)).toEqual(['1', '2', '12']);
 });
@@ -55,9 +56,9 @@ it('capacity is what a million records cost, divided by the share of each limit 
 it('actions are those of full batches, or of one batch of each batcher in each maxDelay if that is more', () => {
   const page = capacityReference([RUN]);
   expect(actionsOf(counts)).toBe(500);
-  // Two actions a batch at a low rate; 500 a million records in full batches.
-  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['16', '50', '500']);
-  expect(lineOf(page, 'dollars a month for them').slice(2)).toEqual(['2,074', '6,480', '64,800']);
+  // Ten actions a batch at a low rate; 500 a million records in full batches.
+  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['20', '50', '500']);
+  expect(lineOf(page, 'dollars a month for them').slice(2)).toEqual(['2,592', '6,480', '64,800']);
 });
 
 it('a page names, for each part, the last run that has measured it', () => {

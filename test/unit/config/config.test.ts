@@ -31,7 +31,7 @@ it('has a default for everything but the pipelines', () => {
   expect(config.pipelines[0]).toMatchObject({
     groupId: 'ktb-orders',
     startFrom: 'earliest',
-    layout: { batchers: 8, keyFunction: 'key' },
+    layout: { batchers: 2, keyFunction: 'key' },
     settings: { destination: { deadLetterTopic: 'orders.dead-letters' } },
   });
   expect(problems('')).toEqual(['pipelines: is missing']);
@@ -170,7 +170,7 @@ pipelines:
     layout: { keyFunction: '/customer/id', keyless: 'topic' },
     settings: { destination: { table: 'raw.{topic}', deadLetterTopic: 'one.dead-letters' } },
   });
-  expect(two?.layout).toEqual({ batchers: 8, keyFunction: 'key' });
+  expect(two?.layout).toEqual({ batchers: 2, keyFunction: 'key' });
   expect(two?.settings.destination).toMatchObject({
     table: { ofTopics: { b: 'shop.b' }, others: '{topic}' },
     deadLetterTopic: 'b.dead-letters',
