@@ -110,6 +110,8 @@ export interface StackOptions {
   readonly ui?: boolean;
   /** Broker settings by their names in server.properties, over the stack's own. */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
+  /** Options of the brokers' JVMs, over the stack's own. Only in the native flavour. */
+  readonly kafkaJvmOptions?: readonly string[];
   /** Temporal server settings by their dynamic configuration keys, over the stack's own. */
   readonly temporalDynamicConfig?: Readonly<Record<string, string | number | boolean>>;
   /**

@@ -31,10 +31,22 @@ export interface KafkaConfig {
   readonly sessionTimeoutMs: number;
 }
 
-export interface SaslConfig {
+export type SaslConfig = PasswordSasl | TokenSasl;
+
+export interface PasswordSasl {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
   readonly username: string;
   readonly password: string;
+}
+
+/** A login with a token that an authorization server gives to this client. */
+export interface TokenSasl {
+  readonly mechanism: 'oauthbearer';
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly scope?: string | undefined;
+  readonly audience?: string | undefined;
 }
 
 /** PEM texts. */
@@ -128,7 +140,8 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       brokers: [...new Set(kafka.brokers.flatMap(brokersOf))],
       clientId: kafka.clientId,
       ssl: kafka.ssl,
-      sasl: kafka.sasl ?? null,
+      // The schema has made sure that it has the keys of its mechanism.
+      sasl: (kafka.sasl ?? null) as SaslConfig | null,
       connectionTimeoutMs: kafka.connectionTimeout,
       requestTimeoutMs: kafka.requestTimeout,
       sessionTimeoutMs: kafka.sessionTimeout,

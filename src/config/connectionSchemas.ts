@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ADDRESS, BROKER_LIST, brokerListProblem, isPort, PORT_TOO_HIGH } from './addresses.js';
 import { CONNECTIONS_MAX } from '../lib/clickhouseConnections.js';
+import { sasl } from './saslSchema.js';
 import { count, duration, nonEmpty } from './valueSchemas.js';
 
 const certificates = z.strictObject({
@@ -38,14 +39,7 @@ export const kafka = z.strictObject({
     ),
   clientId: nonEmpty.default('ktb').describe("Client id, as it appears in the brokers' logs and quotas."),
   ssl: tls.default(false).describe('TLS to the brokers.'),
-  sasl: z
-    .strictObject({
-      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('Mechanism.'),
-      username: nonEmpty.describe('User.'),
-      password: nonEmpty.describe('Password.'),
-    })
-    .optional()
-    .describe('SASL credentials.'),
+  sasl: sasl.optional().describe('SASL credentials.'),
   connectionTimeout: duration({ min: '100ms', max: '5m' })
     .prefault('5s')
     .describe('How long opening a connection may take.'),

@@ -1,11 +1,13 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
-import type { ClickHouseConfig, KafkaConfig, TemporalConfig } from '../config/config.js';
+import type { ClickHouseConfig, KafkaConfig, SaslConfig, TemporalConfig } from '../config/config.js';
 import { GRPC_STATUS } from '../temporal/grpcStatus.js';
 import { handshakeProblem } from './tlsHandshake.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
+import { tokenErrorIn } from '../kafka/tokenErrors.js';
+import { tokensOf } from '../kafka/tokens.js';
 import { isLoginRefusal } from '../kafka/userRefusal.js';
 
 /** kafkajs tries for some 20 s, and says why only then. */
@@ -20,7 +22,10 @@ export async function reachKafka(
   admin: Pick<KafkaAdmin, 'connect' | 'describeTopics'>,
   kafka: KafkaConfig,
 ): Promise<void> {
+  const { sasl, connectionTimeoutMs } = kafka;
   try {
+    // Without a token kafkajs would try for long.
+    if (sasl?.mechanism === 'oauthbearer') await tokensOf(sasl, connectionTimeoutMs).current();
     // A broker that wants SASL says so only in answer to a request.
     await within(
       admin.connect().then(() => admin.describeTopics([])),
@@ -34,10 +39,9 @@ export async function reachKafka(
 /** Explains an error of Kafka's client. */
 export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: unknown): Promise<Error> {
   const at = `Kafka at ${brokers.join(', ')}`;
-  if (isLoginRefusal(error))
-    return new Error(
-      `${at} refuses user ${sasl?.username ?? ''} (${messageOf(error)}): check kafka.sasl, its mechanism, username and password`,
-    );
+  const ofToken = tokenErrorIn(error);
+  if (ofToken !== null) return new Error(`${at} cannot be used without a token. ${ofToken.message}`);
+  if (isLoginRefusal(error)) return new Error(`${at} ${refusal(sasl, messageOf(error))}`);
   const problems = await Promise.all(
     brokers.map((broker) => handshakeProblem({ ...addressOf(broker), tls: ssl, key: 'kafka.ssl' })),
   );
@@ -45,6 +49,12 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
     explained(at, problems) ??
       `${at} does not answer (${messageOf(error)}); is it running, and are brokers, ssl and sasl right?`,
   );
+}
+
+function refusal(sasl: SaslConfig | null, reason: string): string {
+  if (sasl?.mechanism === 'oauthbearer')
+    return `refuses the token that ${sasl.tokenUrl} gives to client ${sasl.clientId} (${reason}): check that the brokers expect tokens of this server, with this audience and scope (kafka.sasl.audience, kafka.sasl.scope); their logs say why`;
+  return `refuses user ${sasl?.username ?? ''} (${reason}): check kafka.sasl, its mechanism, username and password`;
 }
 
 /**

@@ -1,9 +1,11 @@
-import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
+import { Kafka, logLevel, type KafkaConfig as KafkajsConfig, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config/config.js';
 import type { Logger } from '../telemetry/logging.js';
 import { tlsOptions } from '../config/tlsOptions.js';
+import { bearerLogin } from './kafkajs/bearerLogin.js';
 import { bootstrapAddress, openSocket } from './kafkajs/brokerAddresses.js';
 import { repairKafkajs } from './kafkajs/repairs.js';
+import { tokensOf } from './tokens.js';
 
 /**
  * Creates the kafkajs object from which all Kafka clients of the daemon are made. What kafkajs logs goes to the debug
@@ -13,13 +15,13 @@ import { repairKafkajs } from './kafkajs/repairs.js';
  */
 export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   repairKafkajs();
-  const { sasl } = config;
+  const sasl = loginOf(config, logger);
   return new Kafka({
     clientId: config.clientId,
     brokers: config.brokers.map(bootstrapAddress),
     socketFactory: openSocket,
     ssl: typeof config.ssl === 'boolean' ? config.ssl : tlsOptions(config.ssl),
-    ...(sasl === null ? {} : { sasl: { ...sasl } as SASLOptions }),
+    ...(sasl === undefined ? {} : { sasl }),
     connectionTimeout: config.connectionTimeoutMs,
     requestTimeout: config.requestTimeoutMs,
     retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
@@ -30,4 +32,13 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
         logger.debug({ namespace, error: error as unknown }, `kafkajs: ${message}`);
       },
   });
+}
+
+function loginOf({ sasl, connectionTimeoutMs }: KafkaConfig, logger: Logger): KafkajsConfig['sasl'] {
+  if (sasl === null) return undefined;
+  if (sasl.mechanism !== 'oauthbearer') return { ...sasl } as SASLOptions;
+  const tokens = tokensOf(sasl, connectionTimeoutMs, (error, leftMs) => {
+    logger.warn({ error: error.message, leftMs: Math.round(leftMs) }, 'The token for Kafka could not be renewed');
+  });
+  return bearerLogin(() => tokens.current());
 }

@@ -60,14 +60,19 @@ interface Classes {
 
 /** Starts 1 or 3 brokers, each a broker and a controller in one JVM (KRaft); with TLS where files for it are given. */
 export async function startKafka(
-  { brokers = 1, kafkaConfig = {}, shortLived = false }: Pick<StackOptions, 'brokers' | 'kafkaConfig' | 'shortLived'>,
+  {
+    brokers = 1,
+    kafkaConfig = {},
+    kafkaJvmOptions = [],
+    shortLived = false,
+  }: Pick<StackOptions, 'brokers' | 'kafkaConfig' | 'kafkaJvmOptions' | 'shortLived'>,
   context: NativeContext,
   tls?: TlsFiles,
 ): Promise<NativeKafka> {
   const jars = await ensureJars(KAFKA_JARS, context);
   const archive = await classArchiveArguments(jars, context);
   const ofTool = [...archive, ...SHORT_LIFE];
-  const classes = { jars, ofBrokers: shortLived ? ofTool : archive, ofTool };
+  const classes = { jars, ofBrokers: [...(shortLived ? ofTool : archive), ...kafkaJvmOptions], ofTool };
   return context.progress.step('kafka', brokers === 1 ? 'start Kafka' : `start ${brokers} Kafka brokers`, () =>
     onFreePorts((tls === undefined ? 2 : 4) * brokers, (ports) =>
       startBrokers(classes, ports, { brokers, kafkaConfig, tls, context }),

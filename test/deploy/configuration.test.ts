@@ -45,6 +45,7 @@ function existing(): Contents {
     'clickhouse-token': { 'access-token': 'clickhouse token' },
     'company-ca': { 'ca.crt': clickhouse.ca },
     ktb: { password: 'kafka password' },
+    'ktb-oauth': { 'client-secret': 'oauth secret' },
     'temporal-cloud': { 'api-key': 'temporal key' },
     'clickhouse-ktb': { username: 'clickhouse user', password: 'clickhouse password' },
   };
@@ -89,6 +90,19 @@ it('hands over user, password and API key from Secrets', async () => {
   expect(config.kafka.sasl).toEqual({ mechanism: 'plain', username: 'kafka user', password: 'kafka password' });
   expect(config.temporal).toMatchObject({ apiKey: 'temporal key', tls: true });
   expect(config.clickhouse).toMatchObject({ username: 'clickhouse user', password: 'clickhouse password' });
+});
+
+it('hands over a client secret for tokens', async () => {
+  const manifests = await render({ files: [ciFile('tokens-values.yaml')] });
+  const [consumer] = all(manifests, 'Deployment');
+  const { config } = await load(consumer!, manifests);
+  expect(config.kafka.sasl).toEqual({
+    mechanism: 'oauthbearer',
+    tokenUrl: 'https://login.example.com/realms/data/protocol/openid-connect/token',
+    clientId: 'ktb',
+    clientSecret: 'oauth secret',
+    scope: 'kafka.read kafka.write',
+  });
 });
 
 it('hands over CAs, client certificates and keys from Secrets and ConfigMaps', async () => {
@@ -158,7 +172,7 @@ it('leaves what config says itself as it is', async () => {
     },
   });
   expect(config.kafka.ssl).toEqual({ ...pems.kafka, ca: pems.temporal.ca });
-  expect(config.kafka.sasl?.username).toBe('own user');
+  expect(config.kafka.sasl).toMatchObject({ username: 'own user' });
   expect(config.clickhouse).toMatchObject({ username: 'ktb', password: pems.kafka.key });
 });
 

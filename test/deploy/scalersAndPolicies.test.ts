@@ -123,33 +123,36 @@ describe('KEDA', () => {
     expect(all(manifests, 'TriggerAuthentication')).toEqual([]);
   });
 
-  it.each(['keda-values.yaml', 'tls-values.yaml', 'existing-secrets-values.yaml', 'minimal-values.yaml'])(
-    'tells its scalers only what they know: %s',
-    async (name) => {
-      const scalers = JSON.parse(readFileSync(join(DEPLOY_TOOLS.schemas, 'keda-scalers.json'), 'utf8')) as Record<
-        string,
-        ScalerParameters
-      >;
-      const manifests = await render({ files: [ciFile(name)], values: { keda: { enabled: true } } });
-      const authentications = new Map(
-        all(manifests, 'TriggerAuthentication').map(({ metadata, spec }) => [
-          metadata.name,
-          Object.values(spec as Record<string, { parameter: string }[]>).flatMap((entries) =>
-            entries.map(({ parameter }) => parameter),
-          ),
-        ]),
-      );
-      for (const { type, metadata, authenticationRef } of all(manifests, 'ScaledObject').flatMap((object) =>
-        triggersOf([object]),
-      )) {
-        expect(scalers[type]?.metadata).toEqual(expect.arrayContaining(Object.keys(metadata)));
-        const parameters = authenticationRef === undefined ? [] : authentications.get(authenticationRef.name);
-        expect(scalers[type]?.authentication).toEqual(expect.arrayContaining(parameters ?? ['no such authentication']));
-        if (metadata['sasl'] !== undefined && metadata['sasl'] !== 'none')
-          expect(parameters).toEqual(expect.arrayContaining(['username', 'password']));
-      }
-    },
-  );
+  it.each([
+    'keda-values.yaml',
+    'tokens-values.yaml',
+    'tls-values.yaml',
+    'existing-secrets-values.yaml',
+    'minimal-values.yaml',
+  ])('tells its scalers only what they know: %s', async (name) => {
+    const scalers = JSON.parse(readFileSync(join(DEPLOY_TOOLS.schemas, 'keda-scalers.json'), 'utf8')) as Record<
+      string,
+      ScalerParameters
+    >;
+    const manifests = await render({ files: [ciFile(name)], values: { keda: { enabled: true } } });
+    const authentications = new Map(
+      all(manifests, 'TriggerAuthentication').map(({ metadata, spec }) => [
+        metadata.name,
+        Object.values(spec as Record<string, { parameter: string }[]>).flatMap((entries) =>
+          entries.map(({ parameter }) => parameter),
+        ),
+      ]),
+    );
+    for (const { type, metadata, authenticationRef } of all(manifests, 'ScaledObject').flatMap((object) =>
+      triggersOf([object]),
+    )) {
+      expect(scalers[type]?.metadata).toEqual(expect.arrayContaining(Object.keys(metadata)));
+      const parameters = authenticationRef === undefined ? [] : authentications.get(authenticationRef.name);
+      expect(scalers[type]?.authentication).toEqual(expect.arrayContaining(parameters ?? ['no such authentication']));
+      if (metadata['sasl'] !== undefined && metadata['sasl'] !== 'none')
+        expect(parameters).toEqual(expect.arrayContaining(['username', 'password']));
+    }
+  });
 
   it('takes credentials from the same Secrets and ConfigMaps as the daemon', async () => {
     const manifests = await render({ files: [ciFile('tls-values.yaml')], values: { keda: { enabled: true } } });
@@ -169,6 +172,34 @@ describe('KEDA', () => {
       env: [{ parameter: 'username', name: 'KTB_KAFKA_USERNAME', containerName: 'ktb' }],
       secretTargetRef: [{ parameter: 'password', name: 'ktb', key: 'password' }],
     });
+  });
+
+  it('gets tokens for Kafka from the same server as the daemon', async () => {
+    const manifests = await render({ files: [ciFile('tokens-values.yaml')] });
+    const name = 'demo-kafka-temporal-bridge-kafka';
+    const consumer = 'demo-kafka-temporal-bridge-consumer';
+    expect(triggersOf(manifests, consumer)).toMatchObject([{ metadata: { sasl: 'oauthbearer', tls: 'enable' } }]);
+    expect(one(manifests, 'TriggerAuthentication', name).spec).toEqual({
+      env: [
+        { parameter: 'username', name: 'KTB_KAFKA_USERNAME', containerName: 'ktb' },
+        { parameter: 'oauthTokenEndpointUri', name: 'KTB_KAFKA_TOKEN_URL', containerName: 'ktb' },
+        { parameter: 'scopes', name: 'KTB_KAFKA_SCOPES', containerName: 'ktb' },
+      ],
+      secretTargetRef: [{ parameter: 'password', name: 'ktb-oauth', key: 'client-secret' }],
+    });
+    const { template } = one(manifests, 'Deployment', consumer).spec as {
+      template: { spec: { containers: { env: object[] }[] } };
+    };
+    expect(template.spec.containers[0]?.env).toEqual(
+      expect.arrayContaining([
+        { name: 'KTB_KAFKA_USERNAME', value: 'ktb' },
+        {
+          name: 'KTB_KAFKA_TOKEN_URL',
+          value: 'https://login.example.com/realms/data/protocol/openid-connect/token',
+        },
+        { name: 'KTB_KAFKA_SCOPES', value: 'kafka.read,kafka.write' },
+      ]),
+    );
   });
 
   it('uses an authentication of one’s own instead', async () => {

@@ -27,7 +27,7 @@ describe('the schema refuses, and says where and what', () => {
     [
       'an unknown mechanism',
       { config: { kafka: { sasl: { mechanism: 'scram' } } } },
-      "at '/config/kafka/sasl/mechanism': 'scram' does not match pattern '^(plain|scram-sha-256|scram-sha-512)$",
+      "at '/config/kafka/sasl/mechanism': 'scram' does not match pattern '^(plain|scram-sha-256|scram-sha-512|oauthbearer)$",
     ],
     [
       'no pod at least, by CPU',
@@ -386,6 +386,22 @@ describe('the templates refuse, and say what to do', () => {
         keda: { enabled: true },
       },
       'KEDA cannot use the references of config.kafka.sasl',
+    ],
+    [
+      'an audience, which KEDA cannot ask for',
+      {
+        config: {
+          kafka: { sasl: { mechanism: 'oauthbearer', tokenUrl: 'https://a/b', clientId: 'a', audience: 'b' } },
+        },
+        credentials: { kafka: { sasl: { existingSecret: 'a' } } },
+        keda: { enabled: true },
+      },
+      'KEDA cannot ask for config.kafka.sasl.audience',
+    ],
+    [
+      'a client secret in the configuration',
+      { config: { kafka: { sasl: { mechanism: 'oauthbearer', clientSecret: 'open' } } } },
+      'config.kafka.sasl.clientSecret is a secret, and config becomes a ConfigMap',
     ],
     [
       'a topic that KEDA does not know',

@@ -11,7 +11,7 @@ import { repairReconnections } from './reconnections.js';
 import { repairPartitionErrors } from './partitionErrors.js';
 import { repairProduceRequests } from './produceRequest.js';
 import { handleFetched, type Runner } from './runner.js';
-import { repairSaslErrors } from './saslErrors.js';
+import { repairSaslSessions } from './saslSessions.js';
 import { repairSilentConnections } from './silentConnections.js';
 import { repairStaleTopics } from './staleTopics.js';
 import { repairClock } from './steadyClock.js';
@@ -47,7 +47,7 @@ interface RepairedRunner {
  * Repairs all clients of kafkajs in this process. A second call does nothing. The repairs:
  *
  * - how fetched bytes are decoded and handed out: `recordSet.ts`, `runner.ts`;
- * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslErrors.ts`;
+ * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslSessions.ts`;
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
  * - topics that only other members of a group read: `staleTopics.ts`;
@@ -77,7 +77,7 @@ export function repairKafkajs(): void {
   repairClock();
   repairReconnections();
   repairSilentConnections();
-  repairSaslErrors();
+  repairSaslSessions();
   repairMetadata();
   repairDefaultOffsets();
   repairOutOfRange();

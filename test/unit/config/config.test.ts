@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
 import { loadConfig, parseConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problems.js';
@@ -64,7 +64,7 @@ log: { level: info, format: auto }
 `,
     { KAFKA_PASSWORD: 'secret' },
   );
-  expect(config.kafka.sasl?.password).toBe('secret');
+  expect(config.kafka.sasl).toMatchObject({ password: 'secret' });
   expect(config.pipelines[0]?.settings.batch).toEqual({
     maxRecords: 50_000,
     maxBytes: 8 * 1024 * 1024,
@@ -515,4 +515,39 @@ it('refuses topics that would share a table, and identity columns that are given
   );
   expect(of('topics: [a], table: t, columns: { _offset: offset, _timestamp: timestamp, _key: /id }')).not.toThrow();
   expect(of('topics: [a], table: t, columns: { constructor: /id, toString: key }')).not.toThrow();
+});
+
+describe('kafka.sasl', () => {
+  const withSasl = (sasl: string): string => `kafka: { sasl: ${sasl} }\n${MINIMAL}`;
+
+  it('has the keys of its mechanism', () => {
+    const token =
+      "{ mechanism: oauthbearer, tokenUrl: 'https://login/token', clientId: ktb, clientSecret: s, scope: kafka }";
+    expect(parse(withSasl(token)).kafka.sasl).toEqual({
+      mechanism: 'oauthbearer',
+      tokenUrl: 'https://login/token',
+      clientId: 'ktb',
+      clientSecret: 's',
+      scope: 'kafka',
+    });
+  });
+
+  it('tells the keys that its mechanism lacks, and those that it does not have', () => {
+    expect(problems(withSasl('{ mechanism: oauthbearer, username: ktb, password: p }')).sort()).toEqual([
+      'line 1: kafka.sasl.clientId: is missing',
+      'line 1: kafka.sasl.clientSecret: is missing',
+      'line 1: kafka.sasl.password: has no meaning with mechanism oauthbearer, which has tokenUrl, clientId, clientSecret, scope, audience',
+      'line 1: kafka.sasl.tokenUrl: is missing',
+      'line 1: kafka.sasl.username: has no meaning with mechanism oauthbearer, which has tokenUrl, clientId, clientSecret, scope, audience',
+    ]);
+    expect(problems(withSasl('{ mechanism: plain, username: ktb, clientSecret: s }'))).toHaveLength(2);
+  });
+
+  it('takes no secret within the address of the token server', () => {
+    const token =
+      "{ mechanism: oauthbearer, tokenUrl: 'https://ktb:secret@login/token', clientId: ktb, clientSecret: s }";
+    expect(problems(withSasl(token))).toEqual([
+      'line 1: kafka.sasl.tokenUrl: must have no user or password in it: set clientId and clientSecret',
+    ]);
+  });
 });

@@ -41,6 +41,33 @@
 {{- include "ktb.merge" (dict "over" (tpl (toYaml .Values.config) . | fromYaml)) -}}
 {{- end -}}
 
+{{/* The keys of config.kafka.sasl for user and secret, by its mechanism. Takes config. */}}
+{{- define "ktb.saslKeys" -}}
+{{- if eq (dig "kafka" "sasl" "mechanism" "" .) "oauthbearer" -}}
+{{- toYaml (dict "user" "clientId" "secret" "clientSecret") -}}
+{{- else -}}
+{{- toYaml (dict "user" "username" "secret" "password") -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Environment variables for KEDA, which takes these settings from there alone: a list of name, parameter, value; empty unless the
+mechanism is oauthbearer. Takes config.
+*/}}
+{{- define "ktb.tokenVariables" -}}
+{{- $variables := list -}}
+{{- if eq (dig "kafka" "sasl" "mechanism" "" .) "oauthbearer" -}}
+{{- with dig "kafka" "sasl" "tokenUrl" "" . -}}
+{{- $variables = append $variables (dict "name" "KTB_KAFKA_TOKEN_URL" "parameter" "oauthTokenEndpointUri" "value" .) -}}
+{{- end -}}
+{{- with dig "kafka" "sasl" "scope" "" . -}}
+{{- /* KEDA wants commas between them. */ -}}
+{{- $variables = append $variables (dict "name" "KTB_KAFKA_SCOPES" "parameter" "scopes" "value" (regexReplaceAll "\\s+" (trim .) ",")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end -}}
+
 {{/*
 Environment variables that credentials give: a list of name; part and key, where the configuration refers to it (of kafka, in sasl);
 secret, empty where none is named, and secretKey; isGiven where `config` itself has that key, and value, which the variable then has.
@@ -52,10 +79,11 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
 {{- $auth := .Values.credentials.clickhouse.auth -}}
 {{- $token := .Values.credentials.clickhouse.accessToken -}}
 {{- /* The value is not for the daemon, which has it in its configuration, but for KEDA. */ -}}
-{{- $user := dig "kafka" "sasl" "username" "" $config -}}
+{{- $keys := include "ktb.saslKeys" $config | fromYaml -}}
+{{- $user := dig "kafka" "sasl" $keys.user "" $config -}}
 {{- toYaml (list
-  (dict "name" "KTB_KAFKA_USERNAME" "part" "kafka" "key" "username" "secret" $sasl.existingSecret "secretKey" $sasl.usernameKey "isGiven" (not (empty $user)) "value" $user)
-  (dict "name" "KTB_KAFKA_PASSWORD" "part" "kafka" "key" "password" "secret" $sasl.existingSecret "secretKey" $sasl.passwordKey)
+  (dict "name" "KTB_KAFKA_USERNAME" "part" "kafka" "key" $keys.user "secret" $sasl.existingSecret "secretKey" $sasl.usernameKey "isGiven" (not (empty $user)) "value" $user)
+  (dict "name" "KTB_KAFKA_PASSWORD" "part" "kafka" "key" $keys.secret "secret" $sasl.existingSecret "secretKey" $sasl.passwordKey)
   (dict "name" "KTB_TEMPORAL_API_KEY" "part" "temporal" "key" "apiKey" "secret" $apiKey.existingSecret "secretKey" $apiKey.key)
   (dict "name" "KTB_CLICKHOUSE_USERNAME" "part" "clickhouse" "key" "username" "secret" $auth.existingSecret "secretKey" $auth.usernameKey "isGiven" (not (empty (dig "clickhouse" "username" "" $config))))
   (dict "name" "KTB_CLICKHOUSE_PASSWORD" "part" "clickhouse" "key" "password" "secret" $auth.existingSecret "secretKey" $auth.passwordKey)

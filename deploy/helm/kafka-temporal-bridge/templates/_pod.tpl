@@ -15,6 +15,12 @@
   {{- end }}
 {{- end }}
 {{- end }}
+{{- if and .daemon .root.Values.credentials.kafka.sasl.existingSecret }}
+{{- range include "ktb.tokenVariables" (include "ktb.givenConfig" .root | fromYaml) | fromYamlArray }}
+- name: {{ .name }}
+  value: {{ .value | quote }}
+{{- end }}
+{{- end }}
 {{- if .daemon }}
 {{- /* glibc makes arenas for every thread, and gives little back of what is free in them. */}}
 {{- $own := dict }}

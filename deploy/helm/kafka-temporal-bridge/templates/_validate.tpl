@@ -54,6 +54,7 @@
 {{- /* Secrets in the ConfigMap. Never print one. */ -}}
 {{- $secrets := dict
   "config.kafka.sasl.password" (list (dig "sasl" "password" "" $kafka) "credentials.kafka.sasl.existingSecret")
+  "config.kafka.sasl.clientSecret" (list (dig "sasl" "clientSecret" "" $kafka) "credentials.kafka.sasl.existingSecret")
   "config.temporal.apiKey" (list (default "" $temporal.apiKey) "credentials.temporal.apiKey.existingSecret")
   "config.clickhouse.password" (list (default "" $clickhouse.password) "credentials.clickhouse.auth.existingSecret")
   "config.clickhouse.accessToken" (list (default "" $clickhouse.accessToken) "credentials.clickhouse.accessToken.existingSecret")
@@ -75,7 +76,7 @@
 {{- end -}}
 
 {{- if and $credentials.kafka.sasl.existingSecret (not .Values.existingConfigMap) (not (dig "sasl" "mechanism" "" $kafka)) -}}
-{{- $problems = append $problems "config.kafka.sasl.mechanism is missing: credentials.kafka.sasl needs plain, scram-sha-256 or scram-sha-512 beside it" -}}
+{{- $problems = append $problems "config.kafka.sasl.mechanism is missing: credentials.kafka.sasl needs plain, scram-sha-256, scram-sha-512 or oauthbearer beside it" -}}
 {{- end -}}
 {{- range $part, $key := dict "kafka" "ssl" "temporal" "tls" -}}
 {{- $tls := (get $credentials $part).tls -}}
@@ -136,9 +137,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- $userKey := (include "ktb.saslKeys" $config | fromYaml).user -}}
 {{- range $part, $key := dict "kafka" "sasl" "clickhouse" "auth" -}}
-{{- $config := eq $part "kafka" | ternary "config.kafka.sasl.username" "config.clickhouse.username" -}}
-{{- $user := eq $part "kafka" | ternary (dig "sasl" "username" "" $kafka) $clickhouse.username -}}
+{{- $config := eq $part "kafka" | ternary (printf "config.kafka.sasl.%s" $userKey) "config.clickhouse.username" -}}
+{{- $user := eq $part "kafka" | ternary (dig "sasl" $userKey "" $kafka) $clickhouse.username -}}
 {{- /* Another Secret, or other keys of the same one. */ -}}
 {{- $daemons := get (get $credentials $part) $key -}}
 {{- $setups := include "ktb.merge" (dict "base" $daemons "over" (dig $part $key dict $own)) -}}
@@ -280,13 +282,13 @@
 {{- end -}}
 {{- $told := list (dig "kafka" "brokers" "" .config) (dig "kafka" "sasl" "mechanism" "" .config) -}}
 {{- if not $keda.kafka.authenticationRef -}}
-{{- $told = append $told (dig "kafka" "sasl" "username" "" .config) -}}
+{{- $told = append $told (pick (dig "kafka" "sasl" dict .config) "username" "clientId" "tokenUrl" "scope") -}}
 {{- end -}}
 {{- range $name, $pipeline := .config.pipelines -}}
 {{- $told = append $told (list $pipeline.topics $pipeline.groupId $pipeline.startFrom) -}}
 {{- end -}}
 {{- if contains "${" (toJson $told) -}}
-{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write brokers, topics, groups, mechanism and user of config out, or do without keda.kafka" .where) -}}
+{{- $problems = append $problems (printf "%sKEDA does not resolve references such as ${NAME}: write brokers, topics, groups, mechanism, user and what else KEDA needs of config.kafka.sasl out, or do without keda.kafka" .where) -}}
 {{- end -}}
 {{- if not $keda.kafka.authenticationRef -}}
 {{- $problems = concat $problems (include "ktb.kedaTlsProblems" (dict "where" .where "part" "kafka" "key" "ssl" "config" .config "tls" $credentials.kafka.tls) | fromYamlArray) -}}
@@ -302,6 +304,9 @@
 {{- $problems = append $problems (printf "%skeda.%s is 0, but KEDA sees no lag that would start the first consumer of pipeline %s: before its group has committed anything there is none with startFrom: latest, nor in topics that match a regular expression. Set keda.minReplicaCount: 1, and no idleReplicaCount" $.where $fewest $name) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if and (dig "kafka" "sasl" "audience" "" .config) (not $keda.kafka.authenticationRef) -}}
+{{- $problems = append $problems (printf "%sKEDA cannot ask for config.kafka.sasl.audience: have the server give it to this client by itself and leave it out, or name a TriggerAuthentication in keda.kafka.authenticationRef, or set keda.kafka.enabled: false" .where) -}}
 {{- end -}}
 {{- if and (dig "kafka" "sasl" "" .config) (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
 {{- $problems = append $problems (printf "%sKEDA cannot use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}

@@ -1,0 +1,114 @@
+import type { TokenSasl } from '../config/config.js';
+import { messageOf } from '../lib/messageOf.js';
+import { TokenRefusedError, TokenUnavailableError } from './tokenErrors.js';
+
+/** A token, and how long it can be used from now on. */
+export interface Token {
+  readonly value: string;
+  readonly lifeMs: number;
+}
+
+/** More than any token takes: some carry hundreds of groups. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
+/** If neither the answer nor the token says how long it can be used. */
+const ASSUMED_LIFE_MS = 60_000;
+
+/** Of an error's description, which a server makes. */
+const DESCRIPTION_CHARACTERS_MAX = 300;
+
+/**
+ * Asks an authorization server for a token, by the grant `client_credentials` (RFC 6749, 4.4). Client id and secret go
+ * into the Authorization header, which every server has to accept (2.3.1).
+ *
+ * @throws TokenRefusedError if the server refuses the client or what it asks for
+ * @throws TokenUnavailableError if it does not answer, or with something else
+ */
+export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<Token> {
+  const { tokenUrl, clientId, clientSecret, scope, audience } = sasl;
+  const at = `The token server ${tokenUrl}`;
+  let status: number;
+  let text: string;
+  try {
+    const response = await fetch(tokenUrl, {
+      method: 'POST',
+      // The secret goes nowhere else.
+      redirect: 'error',
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: {
+        accept: 'application/json',
+        authorization: `Basic ${Buffer.from(`${encoded(clientId)}:${encoded(clientSecret)}`).toString('base64')}`,
+      },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        ...(scope === undefined ? {} : { scope }),
+        ...(audience === undefined ? {} : { audience }),
+      }),
+    });
+    status = response.status;
+    text = await readAll(response);
+  } catch (error) {
+    throw new TokenUnavailableError(
+      `${at} does not answer (${reasonOf(error)}); is it running, and is kafka.sasl.tokenUrl right?`,
+    );
+  }
+  const answer = asMapping(text);
+  if (status === 400 || status === 401 || status === 403)
+    throw new TokenRefusedError(
+      `${at} refuses client ${clientId} (${refusalOf(status, answer, clientSecret)}): check kafka.sasl.clientId, clientSecret, scope and audience`,
+    );
+  const { access_token: value, expires_in: expiresIn } = answer;
+  if (status !== 200 || typeof value !== 'string' || value === '')
+    throw new TokenUnavailableError(
+      `${at} gives no token (status ${status}${status === 200 ? ', but no access_token' : ''}): is kafka.sasl.tokenUrl its token endpoint?`,
+    );
+  const lifeS = Number(expiresIn ?? NaN);
+  return { value, lifeMs: lifeS > 0 ? lifeS * 1_000 : (lifeOf(value) ?? ASSUMED_LIFE_MS) };
+}
+
+/** As in a form (RFC 6749, 2.3.1). */
+function encoded(text: string): string {
+  return new URLSearchParams({ '': text }).toString().slice(1);
+}
+
+/** @throws Error if the answer is too long */
+async function readAll({ body }: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of (body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += part.length;
+    if (bytes > ANSWER_BYTES_MAX) throw new Error(`its answer is longer than ${ANSWER_BYTES_MAX} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
+}
+
+function asMapping(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** What `fetch` rejects with says why only in its cause. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return 'no answer in time';
+  const { cause } = error as { cause?: { code?: string } };
+  return cause instanceof Error ? (cause.code ?? '') || cause.message : messageOf(error);
+}
+
+/** The server's own words, as far as they cannot be the secret. */
+function refusalOf(status: number, answer: Readonly<Record<string, unknown>>, secret: string): string {
+  const words = [answer['error'], answer['error_description']].filter((word) => typeof word === 'string');
+  const said = words.join(': ').replaceAll(secret, '***').replace(/\s+/g, ' ').slice(0, DESCRIPTION_CHARACTERS_MAX);
+  return said === '' ? `status ${status}` : said;
+}
+
+/** How long a token can be used that is a JWT with the claim `exp`. Anything else says nothing. */
+function lifeOf(token: string): number | null {
+  const claims = asMapping(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+  const lifeMs = Number(claims['exp'] ?? NaN) * 1_000 - Date.now();
+  return lifeMs > 0 ? lifeMs : null;
+}

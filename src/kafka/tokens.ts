@@ -1,0 +1,93 @@
+import type { TokenSasl } from '../config/config.js';
+import { asError } from '../lib/asError.js';
+import { TokenUnavailableError } from './tokenErrors.js';
+import { requestToken, type Token } from './tokenRequest.js';
+
+/** A token is renewed when this part of its life is left, */
+const LEFT_SHARE = 0.2;
+/** or this much: kafkajs logs in again up to 10 s before the broker ends the session, which it does with the token. */
+const LEFT_MS = 15_000;
+/** But one that was just given is used, however short its life is. */
+const LEFT_SHARE_MAX = 0.5;
+
+/** After a failure nobody asks again for this long: many connections open at the same time. */
+const PAUSE_MS = 1_000;
+
+/**
+ * The current token, for all connections of the process. It is asked for when the first connection needs one, and
+ * renewed when a connection needs one and little of its life is left.
+ *
+ *     none ──current──► asked ──answer──► held ──current, little left──► asked
+ *                         └──error──► none, or held while the old token can be used
+ */
+export class Tokens {
+  readonly #ask: () => Promise<Token>;
+  readonly #notRenewed: (error: Error, leftMs: number) => void;
+  readonly #now: () => number;
+  #held: { readonly value: string; readonly renewAt: number; readonly endsAt: number } | null = null;
+  #failed: { readonly error: Error; readonly until: number } | null = null;
+  #asked: Promise<void> | null = null;
+
+  /**
+   * @param ask rejects with {@link TokenRefusedError} or {@link TokenUnavailableError}, after some seconds at most
+   * @param notRenewed is called when a token could not be renewed and the old one is used, which ends in this time
+   * @param now in milliseconds, of a clock that nobody sets
+   */
+  constructor(
+    ask: () => Promise<Token>,
+    notRenewed: (error: Error, leftMs: number) => void,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#ask = ask;
+    this.#notRenewed = notRenewed;
+    this.#now = now;
+  }
+
+  /**
+   * A token that can be used.
+   *
+   * @throws TokenRefusedError
+   * @throws TokenUnavailableError
+   */
+  async current(): Promise<string> {
+    if (this.#held !== null && this.#now() < this.#held.renewAt) return this.#held.value;
+    if (this.#failed === null || this.#now() >= this.#failed.until)
+      await (this.#asked ??= this.#renew().finally(() => (this.#asked = null)));
+    if (this.#held !== null && this.#now() < this.#held.endsAt) return this.#held.value;
+    throw this.#failed?.error ?? new TokenUnavailableError('the token has ended already');
+  }
+
+  async #renew(): Promise<void> {
+    // From before the request: the server counts from some time after it.
+    const since = this.#now();
+    try {
+      const { value, lifeMs } = await this.#ask();
+      const left = Math.min(Math.max(lifeMs * LEFT_SHARE, LEFT_MS), lifeMs * LEFT_SHARE_MAX);
+      this.#held = { value, renewAt: since + lifeMs - left, endsAt: since + lifeMs };
+      this.#failed = null;
+    } catch (error) {
+      const failure = asError(error);
+      this.#failed = { error: failure, until: this.#now() + PAUSE_MS };
+      const leftMs = (this.#held?.endsAt ?? 0) - this.#now();
+      if (leftMs > 0) this.#notRenewed(failure, leftMs);
+    }
+  }
+}
+
+const shared = new WeakMap<TokenSasl, Tokens>();
+
+/**
+ * The tokens of a login, the same for all who ask with the same configuration.
+ *
+ * @param timeoutMs for each request
+ * @param notRenewed see {@link Tokens}; that of the first who asks counts
+ */
+export function tokensOf(
+  sasl: TokenSasl,
+  timeoutMs: number,
+  notRenewed: (error: Error, leftMs: number) => void = () => undefined,
+): Tokens {
+  let tokens = shared.get(sasl);
+  if (tokens === undefined) shared.set(sasl, (tokens = new Tokens(() => requestToken(sasl, timeoutMs), notRenewed)));
+  return tokens;
+}
