@@ -48,7 +48,7 @@ interface Options {
   readonly profile?: string;
 }
 
-const LATENCY_RATES = [100, 1_000, 2_000, 5_000];
+const LATENCY_RATES = [100, 1_000, 2_000, 5_000, 10_000];
 /** At which the default configuration is measured, too. */
 const LOW_RATE = 100;
 

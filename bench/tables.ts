@@ -72,6 +72,7 @@ export function requestTable(drains: readonly Drain[]): FigureTable {
       ['batches', perMillion(counts.flushes)],
       ['inserts', perMillion(counts.inserts)],
       ['rows an insert', number(rowsAnInsert(counts))],
+      ['event loop, p99 in ms', number(counts.eventLoopP99Ms)],
       ['actions of Temporal', perMillion(actionsOf(counts))],
       ...actions.map(([type, count]) => [`of which ${type.replace(/^(grpc|command)_/, '')}`, perMillion(count)]),
     ],

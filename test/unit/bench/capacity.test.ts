@@ -4,7 +4,14 @@ import type { Run } from '../../../bench/run.js';
 import { benchmarkCharts, benchmarksReference } from '../../../scripts/benchmarks.js';
 import { capacityReference } from '../../../scripts/capacity.js';
 
-const counts = { signals: 400, flushes: 100, inserts: 100, rows: 1_000_000, actions: { signal: 400, activity: 100 } };
+const counts = {
+  signals: 400,
+  flushes: 100,
+  inserts: 100,
+  rows: 1_000_000,
+  eventLoopP99Ms: 20,
+  actions: { signal: 400, activity: 100 },
+};
 const cost = {
   recordsPerSecond: 40_000,
   cpuSecondsPerMillion: { tested: 20, kafka: 2, temporal: 6, clickhouse: 4 },
