@@ -1,4 +1,5 @@
 import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
+import { unescaped } from '../lib/unescaped.js';
 import { objectMembers } from './values/json.js';
 import { IDENTITY_COLUMNS } from './identityColumns.js';
 import { quoteName } from './sqlNames.js';
@@ -25,7 +26,10 @@ export async function inferColumns(clickhouse: ClickHouseClient, rows: readonly 
   const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
   const columns = inferred
     .filter(({ name }) => name !== '' && !IDENTITY_COLUMNS.some((own) => own === name))
-    .map(({ name, type }) => `${quoteName(name)} ${typeOfIntegers(fields.get(name) ?? []) ?? type}`);
+    .map(({ name, type }) => {
+      const fitting = hasUnreadableName(type) ? 'Nullable(String)' : type;
+      return `${quoteName(name)} ${typeOfIntegers(fields.get(name) ?? []) ?? fitting}`;
+    });
   return { columns, left };
 }
 
@@ -83,6 +87,16 @@ async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): 
     if (error instanceof ClickHouseError) return null;
     throw error;
   }
+}
+
+/**
+ * Whether a tuple has an element whose name needs escapes in JSON. ClickHouse does not resolve them, so that no JSON
+ * object can fill the element.
+ */
+function hasUnreadableName(type: string): boolean {
+  return Array.from(type.matchAll(/`((?:[^`\\]|\\.)*)`/g)).some(([, name = '']) =>
+    JSON.stringify(unescaped(name)).slice(1, -1).includes('\\'),
+  );
 }
 
 const INT64_MIN = -(2n ** 63n);

@@ -114,12 +114,16 @@ export class KnownColumns {
     return new Set(rows.filter(([, , hasViews]) => hasViews === 0).map(([database, name]) => tableKey(database, name)));
   }
 
-  /** By a table's key, its columns in their order. */
+  /**
+   * By a table's key, its columns in their order. No field and no configuration can have a name that is not UTF-8, so
+   * such columns get their defaults.
+   */
   async #rows(asked: Record<string, unknown>): Promise<ReadonlyMap<string, ColumnRow[]>> {
     const rows = await queryRows<ColumnRow>(
       this.#client,
       `SELECT database, table, name, type, default_kind FROM system.columns
        WHERE database IN {databases:Array(String)} AND table IN {names:Array(String)} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
+         AND isValidUTF8(name)
        ORDER BY database, table, position`,
       asked,
     );

@@ -3,7 +3,8 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { createHash } from 'node:crypto';
-import { NO_UUID, type NamedTable } from './namedTables.js';
+import { unescaped } from '../lib/unescaped.js';
+import { NO_UUID, tableKey, type NamedTable } from './namedTables.js';
 import { queryRows } from './queries.js';
 
 /** What ClickHouse says about a table or view. */
@@ -92,7 +93,7 @@ async function followViews(
   // The list grows during this loop.
   for (const facts of written) {
     for (const [database, name] of facts?.dependents ?? []) {
-      const id = `${database}.${name}`;
+      const id = tableKey(database, name);
       if (seen.has(id)) continue;
       seen.add(id);
       if (seen.size > VIEWS_MAX) return { written: [...written, undefined], views };
@@ -123,5 +124,5 @@ function targetOf(view: TableFacts): Pick<NamedTable, 'database' | 'name'> | und
 }
 
 function unquoted(name: string): string {
-  return name.startsWith('`') ? name.slice(1, -1).replace(/\\(.)/g, '$1') : name;
+  return name.startsWith('`') ? unescaped(name.slice(1, -1)) : name;
 }

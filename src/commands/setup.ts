@@ -5,6 +5,7 @@ import { columnsIfAny } from '../clickhouse/knownColumns.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
+import { tableStatement } from '../clickhouse/tableStatement.js';
 import { RowBlocks } from '../clickhouse/rowBlocks.js';
 import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
 import { neededTopics } from '../config/topics.js';
@@ -146,7 +147,7 @@ async function setUpTable(
   }
   if (fromSample === undefined) {
     console.log(`table ${table}: does not exist. Create it with these columns beside your own:\n`);
-    console.log(`${tableStatement(table, ['-- your columns'])}\n`);
+    console.log(`${tableStatement(table, null)}\n`);
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
@@ -174,24 +175,6 @@ async function proposeProjection(tables: ClickHouseTables, table: string): Promi
 
 function topicsText(topics: readonly string[]): string {
   return topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
-}
-
-/**
- * The identity comes first in the sorting key. So a look-up is an index scan, and a double row that slipped through is
- * merged away.
- */
-function tableStatement(table: string, columns: readonly string[]): string {
-  const identity = Object.entries(IDENTITY_TYPES).map(([name, type]) => `${name} ${type}`);
-  return [
-    `CREATE TABLE ${quoteTable(table)} (`,
-    [...columns, ...identity]
-      .map((column) => `  ${column}`)
-      .join(',\n')
-      .replace('-- your columns,', '-- your columns'),
-    ') ENGINE = ReplacingMergeTree',
-    'ORDER BY (_topic, _partition, _epoch, _offset)',
-    'SETTINGS non_replicated_deduplication_window = 1000',
-  ].join('\n');
 }
 
 /**

@@ -33,7 +33,7 @@ function isNoPath(name: string): boolean {
  */
 const TABLE_NAME = (() => {
   const plain = String.raw`(?:[\p{L}_]|\{topic\})(?:[\p{L}\p{M}\p{N}_ -]|\{topic\})*(?<! )`;
-  const quoted = '`(?:[^`\\\\\\p{Cc}]|\\\\[`\\\\]|``)+`';
+  const quoted = '`(?:[^`\\\\\\0]|\\\\[`\\\\]|``)+`';
   return new RegExp(`^(?:${plain}|${quoted})(?:\\.(?:${plain}|${quoted}))?$`, 'u');
 })();
 

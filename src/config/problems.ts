@@ -36,12 +36,27 @@ export type Checked =
 export function checkConfig(input: unknown): Checked {
   const result = configSchema.safeParse(input ?? {});
   if (result.success) {
-    const problems = crossChecks(result.data);
+    const problems = [...namesThatGetLost(input), ...crossChecks(result.data)];
     return problems.length > 0 ? { ok: false, problems, parts: result.data } : { ok: true, parsed: result.data };
   }
   const problems = result.error.issues.flatMap((issue) => toProblems(issue, input));
   const parts = validParts(input);
-  return { ok: false, problems: [...problems, ...crossChecks(parts)], parts };
+  return { ok: false, problems: [...problems, ...namesThatGetLost(input), ...crossChecks(parts)], parts };
+}
+
+/** The only name that an object of JavaScript cannot hold as any other. The schema would leave it out without a word. */
+const LOST_NAME = '__proto__';
+
+function namesThatGetLost(input: unknown): ConfigProblem[] {
+  const { pipelines } = asMapping(input);
+  const places = [['pipelines']].concat(
+    Object.keys(asMapping(pipelines)).flatMap((name) => ['columns', 'tables'].map((key) => ['pipelines', name, key])),
+  );
+  return places.flatMap((path) => {
+    const mapping = path.reduce((outer: unknown, key) => asMapping(outer)[key], input);
+    const message = 'cannot be a name here: rename it, or read it through a view';
+    return Object.hasOwn(asMapping(mapping), LOST_NAME) ? [{ path: [...path, LOST_NAME], message }] : [];
+  });
 }
 
 /** The connections and pipelines that match the schema. A connection that does not is replaced by its defaults. */

@@ -1,4 +1,5 @@
 import { latin1 } from '../../lib/latin1.js';
+import { unescaped } from '../../lib/unescaped.js';
 
 /** The parts of a column's type in `system.columns`: `Map(String, UInt8)` is `Map` with two parameters. */
 export interface ColumnType {
@@ -25,7 +26,7 @@ export function innerType(text: string): ColumnType {
 export function parseTupleElement(text: string): { readonly name: string | undefined; readonly type: string } {
   const [, quoted, plain, type] = /^(?:`((?:[^`\\]|\\.)*)`|([A-Za-z_]\w*))\s+(\S[^]*)$/.exec(text) ?? [];
   if (type === undefined) return { name: undefined, type: text };
-  return { name: quoted?.replaceAll(/\\(.)/g, '$1') ?? plain, type };
+  return { name: quoted === undefined ? plain : unescaped(quoted), type };
 }
 
 /** Splits at commas outside parentheses and quotes. */
@@ -74,5 +75,5 @@ export function skippedPaths({ parameters }: ColumnType): string[] {
 }
 
 function pathName(path: string): string {
-  return latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, '$1'));
+  return latin1(path.replaceAll(/`((?:[^`\\]|\\.)*)`/g, (_, name: string) => unescaped(name)));
 }

@@ -1,3 +1,4 @@
+import { unescaped } from '../../lib/unescaped.js';
 import { latin1 } from '../../lib/latin1.js';
 import { parseColumnType } from './columnTypes.js';
 import { readDay, readTime } from './dateTexts.js';
@@ -142,9 +143,7 @@ function ipv6Name(key: string): string {
 /** The name of an enum's element is its number, because a key may be written as either. */
 function enumName(parameters: readonly string[]): (key: string) => string {
   const elements = parameters.map((element) => /^'([^]*)'\s*=\s*(-?\d+)$/.exec(element) ?? []);
-  const numbers = new Map(
-    elements.map(([, element = '', value = '']) => [latin1(element.replaceAll(/\\(.)/g, '$1')), value]),
-  );
+  const numbers = new Map(elements.map(([, element = '', value = '']) => [latin1(unescaped(element)), value]));
   const nameOf = numberName(0);
   return (key) => nameOf(numbers.get(key) ?? key);
 }

@@ -177,6 +177,19 @@ pipelines:
   });
 });
 
+it('takes names of any characters between backquotes, and refuses the one name that would get lost', () => {
+  const of = (name: string) => `pipelines: { a: { topics: [a], table: ${JSON.stringify(`\`${name}\``)} } }`;
+  for (const name of ['a.b', 'a\nb', '\t', '\u0001', '😀', '\\\\', '\\`', '``', '$${x}'])
+    expect(() => parse(of(name)), name).not.toThrow();
+  for (const name of ['\0', '`', '\\', '']) expect(problems(of(name)), name).toHaveLength(1);
+  const lost = `pipelines:
+  a: { topics: [__proto__], table: t, tables: { __proto__: u }, columns: { __proto__: /a, constructor: /b } }`;
+  expect(problems(lost)).toEqual([
+    'line 2: pipelines.a.columns.__proto__: cannot be a name here: rename it, or read it through a view',
+    'line 2: pipelines.a.tables.__proto__: cannot be a name here: rename it, or read it through a view',
+  ]);
+});
+
 it('refuses patterns, tables and pointers that can mean nothing', () => {
   const text = `
 pipelines:
@@ -496,7 +509,7 @@ it.each([
   expect(parseConfig(text, 'ktb.yaml', {}).pipelines[0]?.settings.destination.table).toBe(table);
 });
 
-it.each(['a.b.c', 'a`b', '`a', '``', 'a.', '.a', ' a', 'a ', 'a;b', 'a"b', '`a\nb`', '1t'])(
+it.each(['a.b.c', 'a`b', '`a', '``', 'a.', '.a', ' a', 'a ', 'a;b', 'a"b', '`a\0b`', '1t'])(
   'refuses the table %j',
   (table) => {
     const text = `pipelines: { orders: { topics: [orders], table: ${JSON.stringify(table)} } }`;

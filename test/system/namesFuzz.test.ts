@@ -1,0 +1,231 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { inferColumns } from '../../src/clickhouse/inferColumns.js';
+import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
+import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
+import { ClickHouseTables } from '../../src/clickhouse/tables.js';
+import { tableStatement } from '../../src/clickhouse/tableStatement.js';
+import { parseConfig } from '../../src/config/load.js';
+import { messageOf } from '../../src/lib/messageOf.js';
+import { parseTableName } from '../../src/protocol/tables.js';
+import { record } from '../support/records.js';
+import { useValueStore } from '../support/storedValues.js';
+
+/** Random names beside those below. `KTB_FUZZ_CASES=2000` is the long run. */
+const CASES = Number(process.env['KTB_FUZZ_CASES'] ?? 25);
+/** `KTB_FUZZ_SEED` takes the seed that a failure prints. */
+const SEED = Number(process.env['KTB_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
+
+const store = useValueStore(`names_${SEED}`);
+
+const HOSTILE = [
+  ...['select', 'table', 'distinct', 'all', 'null', 'format', 'values', 'from', 'default', 'order', 'TUPLE', 'array'],
+  ...['constructor', 'toString', 'hasOwnProperty', '1', '42nd', '-', '--', '/*', '*/', '#', ';', '?', '%', '%s', '$1'],
+  ...['a.b', '.a', 'a.', '.', '..', 'a..b', 'a.b.c', 'shop-eu', 'all orders', ' ', ' a', 'a ', '(', ')', 'a,b', '{x}'],
+  ...['größe', '表', '🙂', 'e\u0301', '\u202eabc', '\u2028', '\ufeff', 'İ', '\u00a0', '-- your columns,'],
+  ...["'", "''", "\\'", '"', '`', '``', '\\`', '\\', '\\\\', 'a\\', '\\n', '\\x41', '\\0'],
+  ...['\n', '\t', '\r', '\b', '\f', '\u0001', '\u007f', 'a\nb', 'a\tb', '\u001b[31m'],
+  ...[
+    "x'); DROP TABLE t; --",
+    'x` Int64, CONSTRAINT c CHECK 0, `y',
+    'x`) ENGINE = Null; --',
+    '${HOME}',
+    '{name:String}',
+  ],
+  ...['x\\` Int64, CONSTRAINT c CHECK 0, \\`y', "a' = 1, 'b", 'x Int64) ENGINE = Null --', 'UInt8', 'Nullable(String)'],
+];
+
+const CHARACTERS = [
+  '`',
+  '\\',
+  "'",
+  '"',
+  '.',
+  ' ',
+  '-',
+  '\n',
+  '\t',
+  '(',
+  ')',
+  ',',
+  ';',
+  '/',
+  '*',
+  'a',
+  'B',
+  '0',
+  'n',
+  'ü',
+  '表',
+  '🙂',
+  '{',
+  '}',
+];
+
+const NAMES = [
+  ...HOSTILE,
+  ...fc.sample(
+    fc.array(fc.constantFrom(...CHARACTERS), { minLength: 1, maxLength: 12 }).map((all) => all.join('')),
+    {
+      numRuns: CASES,
+      seed: SEED,
+    },
+  ),
+  ...fc.sample(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 6 }), { numRuns: CASES, seed: SEED }),
+].filter((name) => !name.includes('\0') && !name.includes('{topic}') && name !== '__proto__');
+
+/** As a user writes it in the configuration. */
+const written = (...names: string[]) =>
+  names.map((name) => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``).join('.');
+
+const SOURCE = { topic: 'orders', partition: 0, epoch: 'e' };
+const IDENTITY = '_topic String, _partition UInt32, _offset UInt64, _epoch String, _timestamp DateTime64(3)';
+
+async function ask<Row>(query: string, parameters: Record<string, unknown>): Promise<Row[]> {
+  const result = await store().client.query({
+    query,
+    query_params: parameters,
+    format: 'JSONCompactEachRow',
+    clickhouse_settings: { output_format_json_named_tuples_as_objects: 0 },
+  });
+  return result.json<Row>();
+}
+
+/** Does for each group of names what `of` does, and lists what went wrong. */
+async function forGroups(size: number, of: (names: readonly string[], index: number) => Promise<void>): Promise<void> {
+  const wrong: string[] = [];
+  for (let at = 0; at < NAMES.length; at += size) {
+    const names = Array.from({ length: size }, (_, index) => NAMES[(at + index) % NAMES.length]!);
+    await of(names, at).catch((error: unknown) =>
+      wrong.push(`${JSON.stringify(names)} (seed ${SEED}): ${messageOf(error).slice(0, 600)}`),
+    );
+  }
+  expect(wrong.join('\n')).toBe('');
+}
+
+const columnsOf = async (table: string) =>
+  (
+    await ask<[string]>('SELECT name FROM system.columns WHERE table = {table:String} ORDER BY position', { table })
+  ).map(([name]) => name);
+
+it('databases, tables, views and their targets of any names are configured, filled, looked up and altered', async () => {
+  await forGroups(4, async ([first, name, ofView, ofTarget], index) => {
+    const { client } = store();
+    const [database, table] = [`${first!}${SEED}_${index}`, name!];
+    const [view, target] = [`view ${ofView!}`, `target ${ofTarget!}`];
+    const text = written(database, table);
+    const reference = (one: string) => one.replaceAll('${', () => '$${');
+    const config = parseConfig(
+      JSON.stringify({
+        kafka: { brokers: ['k:1'] },
+        clickhouse: { database: reference(database) },
+        pipelines: { p: { topics: ['orders'], table: reference(text) } },
+      }),
+      'ktb.yaml',
+      {},
+    );
+    expect(config.clickhouse.database).toBe(database);
+    expect(config.pipelines[0]!.settings.destination.table).toBe(text);
+    expect(parseTableName(text)).toEqual({ database, name: table });
+
+    await client.command({ query: `CREATE DATABASE ${quoteName(database)}` });
+    const quoted = (one: string) => quoteTable(written(database, one));
+    for (const made of [table, target])
+      await client.command({
+        query: `CREATE TABLE ${quoted(made)} (id Int64, ${IDENTITY}) ENGINE = MergeTree ORDER BY id
+          SETTINGS non_replicated_deduplication_window = 1000`,
+      });
+    await client.command({
+      query: `CREATE MATERIALIZED VIEW ${quoted(view)} TO ${quoted(target)} AS SELECT * FROM ${quoted(table)}`,
+    });
+    const made = await ask<[string]>('SELECT name FROM system.tables WHERE database = {database:String}', { database });
+    expect(made.map(([one]) => one).sort()).toEqual([table, view, target].sort());
+
+    // With its database, and as a table of the connection’s database.
+    for (const [offset, asked, own] of [
+      [0, text, 'default'],
+      [1, written(table), database],
+    ] as const) {
+      const tables = new ClickHouseTables(client, own, {});
+      const records = [{ source: SOURCE, record: record(offset, { value: Buffer.from('{"id": 1}') }) }];
+      expect(await store().insert(text, records)).toMatchObject({ rejected: [], missedByViews: null });
+      const columns = await tables.columns(asked);
+      await tables.probe(asked, columns);
+      const range = { from: offset, to: offset };
+      expect([...(await tables.foundOffsets(asked, SOURCE, range))]).toEqual([offset]);
+      expect((await tables.foundRecords(asked, columns, SOURCE, range)).size).toBe(1);
+      expect(await tables.rowsByOffset(asked, columns, SOURCE, range)).toMatchObject([{ offset, rows: 1 }]);
+      expect(await tables.facts(asked)).toMatchObject({ database, name: table, dependents: [[database, view]] });
+      expect(await tables.tokenWindows(asked)).toMatchObject([
+        { table: quoted(table), blocks: 1000 },
+        { table: quoted(target), blocks: 1000 },
+      ]);
+      expect((await tables.identities([asked])).ofTables.size).toBe(1);
+    }
+    for (const query of projectionStatements(text, 'MergeTree')) await client.command({ query });
+    await client.command({ query: `ALTER TABLE ${quoted(table)} ADD COLUMN ${quoteName(table)} Int64` });
+    expect(await ask(`SELECT toUInt32(count()) FROM ${quoted(target)}`, {})).toEqual([[2]]);
+    await client.command({ query: `DROP DATABASE ${quoteName(database)}` });
+  });
+}, 600_000);
+
+it('columns of any names take a field, or what they are mapped from, beside columns of other names', async () => {
+  await forGroups(6, async (group, index) => {
+    const { client } = store();
+    const table = `columns_${SEED}_${index}`;
+    const names = [...new Set(group)];
+    const columns = names.flatMap((name) => [name, `mapped ${name}`, `${name}.inner`]);
+    await client.command({
+      query: `CREATE TABLE ${table} (${columns.map((column) => `${quoteName(column)} Int64`).join(', ')}, ${IDENTITY})
+        ENGINE = MergeTree ORDER BY _offset`,
+    });
+    expect((await columnsOf(table)).slice(0, columns.length)).toEqual(columns);
+    const fields = columns.map((column, place): [string, unknown] =>
+      column.startsWith('mapped ') ? [`source ${place}`, place] : [column, place],
+    );
+    const mapping = columns.flatMap((column, place) =>
+      column.startsWith('mapped ') ? [[column, `/source ${place}`] as const] : [],
+    );
+    const value = Buffer.from(JSON.stringify(Object.fromEntries(fields)));
+    const { rejected } = await store().insert(table, [{ source: SOURCE, record: record(0, { value }) }], {
+      columns: Object.fromEntries(mapping),
+    });
+    expect(rejected).toEqual([]);
+    const [row] = await ask<unknown[]>(`SELECT * FROM ${table}`, {});
+    expect(row!.slice(0, columns.length).map(Number)).toEqual(columns.map((_, place) => place));
+    await client.command({ query: `DROP TABLE ${table}` });
+  });
+}, 600_000);
+
+it('a table proposed from a sample has the fields of any names, at the top and within, and nothing else', async () => {
+  await forGroups(6, async (group, index) => {
+    const { client } = store();
+    const table = `sample_${SEED}_${index}`;
+    const names = [...new Set(group)];
+    const inner = Object.fromEntries(names.map((name, place) => [name, place]));
+    const value = Buffer.from(JSON.stringify({ ...inner, 'an object': inner, 'a list': [inner] }));
+    const { columns } = await inferColumns(client, [value.toString('latin1')]);
+    await client.command({ query: tableStatement(table, columns) });
+    const found = await columnsOf(table);
+    expect(found.slice(0, -6).sort()).toEqual([...names, 'an object', 'a list'].sort());
+    const [made] = await ask<[string]>('SELECT create_table_query FROM system.tables WHERE name = {table:String}', {
+      table,
+    });
+    expect(made![0].replaceAll(/`(?:[^`\\]|\\.)*`/g, '')).not.toMatch(/CONSTRAINT|CHECK|= Null/);
+    const { rejected } = await store().insert(table, [{ source: SOURCE, record: record(0, { value }) }]);
+    expect(rejected).toEqual([]);
+    await client.command({ query: `DROP TABLE ${table}` });
+  });
+}, 600_000);
+
+it('a column whose name is no UTF-8 gets its default, and holds nothing up', async () => {
+  const { client } = store();
+  const table = `bytes_${SEED}`;
+  await client.command({
+    query: `CREATE TABLE ${table} (id Int64, "\\xff" Int64 DEFAULT 5, ${IDENTITY}) ENGINE = MergeTree ORDER BY _offset`,
+  });
+  expect(
+    await store().insert(table, [{ source: SOURCE, record: record(0, { value: Buffer.from('{"id": 1}') }) }]),
+  ).toMatchObject({ rejected: [], inserted: [{ record: { offset: 0 } }] });
+  expect(await ask(`SELECT toUInt32("\\xff") FROM ${table}`, {})).toEqual([[5]]);
+});
