@@ -31,7 +31,7 @@ export interface KafkaConfig {
   readonly sessionTimeoutMs: number;
 }
 
-export type SaslConfig = PasswordSasl | TokenSasl;
+export type SaslConfig = PasswordSasl | TokenSasl | AwsSasl;
 
 export interface PasswordSasl {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
@@ -47,6 +47,13 @@ export interface TokenSasl {
   readonly clientSecret: string;
   readonly scope?: string | undefined;
   readonly audience?: string | undefined;
+}
+
+/** A login at Amazon MSK with an identity of AWS, found as the AWS SDK does. */
+export interface AwsSasl {
+  readonly mechanism: 'aws-msk-iam';
+  readonly region: string;
+  readonly roleArn?: string | undefined;
 }
 
 /** PEM texts. */

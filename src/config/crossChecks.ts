@@ -8,7 +8,7 @@ type Pipelines = CheckedParts['pipelines'];
 type Pipeline = Pipelines[string];
 
 /** Checks that involve more than one key. */
-export function crossChecks({ pipelines, clickhouse }: CheckedParts): ConfigProblem[] {
+export function crossChecks({ kafka, pipelines, clickhouse }: CheckedParts): ConfigProblem[] {
   const ofEach = (check: (pipeline: Pipeline, name: string) => ConfigProblem[]): ConfigProblem[] =>
     Object.entries(pipelines).flatMap(([name, pipeline]) =>
       check(pipeline, name).map(({ path, message }) => ({ path: ['pipelines', name, ...path], message })),
@@ -23,8 +23,14 @@ export function crossChecks({ pipelines, clickhouse }: CheckedParts): ConfigProb
     ...ofEach(sharedTables),
     ...ofEach(identityColumns),
     ...ofEach(formatOfValues),
+    ...loginByTls(kafka),
     ...clickHouse(clickhouse),
   ];
+}
+
+function loginByTls({ sasl, ssl }: CheckedParts['kafka']): ConfigProblem[] {
+  if (sasl?.mechanism !== 'aws-msk-iam' || ssl !== false) return [];
+  return [{ path: ['kafka', 'ssl'], message: 'must be true: Amazon MSK takes IAM logins only by TLS' }];
 }
 
 function sharedGroups(pipelines: Pipelines): ConfigProblem[] {

@@ -5,6 +5,7 @@ import { nonEmpty } from './valueSchemas.js';
 const LOGINS = {
   password: { needs: ['username', 'password'], may: [] },
   token: { needs: ['tokenUrl', 'clientId', 'clientSecret'], may: ['scope', 'audience'] },
+  aws: { needs: ['region'], may: ['roleArn'] },
 } as const;
 
 /** The mechanisms, and which kind of login each one is. */
@@ -13,6 +14,7 @@ const MECHANISMS = {
   'scram-sha-256': 'password',
   'scram-sha-512': 'password',
   oauthbearer: 'token',
+  'aws-msk-iam': 'aws',
 } as const satisfies Readonly<Record<string, keyof typeof LOGINS>>;
 
 type Mechanism = keyof typeof MECHANISMS;
@@ -39,6 +41,18 @@ export const sasl = z
     clientSecret: nonEmpty.optional().describe('Client secret, of oauthbearer.'),
     scope: nonEmpty.optional().describe('Scopes to ask for, separated by spaces, of oauthbearer.'),
     audience: nonEmpty.optional().describe('Audience to ask for, of oauthbearer. Only some servers want it.'),
+    region: z
+      .string()
+      .regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, { error: 'must be a region of AWS, such as eu-central-1' })
+      .optional()
+      .describe('Region of the cluster, of aws-msk-iam. Credentials are those of the AWS SDK.'),
+    roleArn: z
+      .string()
+      .regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/.+$/, {
+        error: 'must be the ARN of a role, such as arn:aws:iam::123456789012:role/ktb',
+      })
+      .optional()
+      .describe('Role to assume first, of aws-msk-iam.'),
   })
   .superRefine((given, context) => {
     const { needs, may } = LOGINS[MECHANISMS[given.mechanism]];

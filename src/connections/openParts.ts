@@ -7,7 +7,7 @@ import type { KafkaAdmin } from '../kafka/admin.js';
 import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
 import { tokenErrorIn } from '../kafka/tokenErrors.js';
-import { tokensOf } from '../kafka/tokens.js';
+import { needsToken, tokensOf } from '../kafka/tokens.js';
 import { isLoginRefusal } from '../kafka/userRefusal.js';
 
 /** kafkajs tries for some 20 s, and says why only then. */
@@ -25,7 +25,7 @@ export async function reachKafka(
   const { sasl, connectionTimeoutMs } = kafka;
   try {
     // Without a token kafkajs would try for long.
-    if (sasl?.mechanism === 'oauthbearer') await tokensOf(sasl, connectionTimeoutMs).current();
+    if (needsToken(sasl)) await tokensOf(sasl, connectionTimeoutMs).current();
     // A broker that wants SASL says so only in answer to a request.
     await within(
       admin.connect().then(() => admin.describeTopics([])),
@@ -54,6 +54,8 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
 function refusal(sasl: SaslConfig | null, reason: string): string {
   if (sasl?.mechanism === 'oauthbearer')
     return `refuses the token that ${sasl.tokenUrl} gives to client ${sasl.clientId} (${reason}): check that the brokers expect tokens of this server, with this audience and scope (kafka.sasl.audience, kafka.sasl.scope); their logs say why`;
+  if (sasl?.mechanism === 'aws-msk-iam')
+    return `refuses this identity of AWS (${reason}): check kafka.sasl.region, and that its policy allows kafka-cluster:Connect`;
   return `refuses user ${sasl?.username ?? ''} (${reason}): check kafka.sasl, its mechanism, username and password`;
 }
 

@@ -5,7 +5,7 @@ import { tlsOptions } from '../config/tlsOptions.js';
 import { bearerLogin } from './kafkajs/bearerLogin.js';
 import { bootstrapAddress, openSocket } from './kafkajs/brokerAddresses.js';
 import { repairKafkajs } from './kafkajs/repairs.js';
-import { tokensOf } from './tokens.js';
+import { needsToken, tokensOf } from './tokens.js';
 
 /**
  * Creates the kafkajs object from which all Kafka clients of the daemon are made. What kafkajs logs goes to the debug
@@ -36,7 +36,7 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
 
 function loginOf({ sasl, connectionTimeoutMs }: KafkaConfig, logger: Logger): KafkajsConfig['sasl'] {
   if (sasl === null) return undefined;
-  if (sasl.mechanism !== 'oauthbearer') return { ...sasl } as SASLOptions;
+  if (!needsToken(sasl)) return { ...sasl } as SASLOptions;
   const tokens = tokensOf(sasl, connectionTimeoutMs, (error, leftMs) => {
     logger.warn({ error: error.message, leftMs: Math.round(leftMs) }, 'The token for Kafka could not be renewed');
   });

@@ -1,4 +1,4 @@
-import type { TokenSasl } from '../config/config.js';
+import type { AwsSasl, SaslConfig, TokenSasl } from '../config/config.js';
 import { asError } from '../lib/asError.js';
 import { TokenUnavailableError } from './tokenErrors.js';
 import { requestToken, type Token } from './tokenRequest.js';
@@ -74,7 +74,14 @@ export class Tokens {
   }
 }
 
-const shared = new WeakMap<TokenSasl, Tokens>();
+/** The logins that need a token. */
+type TokenLogin = TokenSasl | AwsSasl;
+
+export function needsToken(sasl: SaslConfig | null): sasl is TokenLogin {
+  return sasl?.mechanism === 'oauthbearer' || sasl?.mechanism === 'aws-msk-iam';
+}
+
+const shared = new WeakMap<TokenLogin, Tokens>();
 
 /**
  * The tokens of a login, the same for all who ask with the same configuration.
@@ -83,11 +90,18 @@ const shared = new WeakMap<TokenSasl, Tokens>();
  * @param notRenewed see {@link Tokens}; that of the first who asks counts
  */
 export function tokensOf(
-  sasl: TokenSasl,
+  sasl: TokenLogin,
   timeoutMs: number,
   notRenewed: (error: Error, leftMs: number) => void = () => undefined,
 ): Tokens {
   let tokens = shared.get(sasl);
-  if (tokens === undefined) shared.set(sasl, (tokens = new Tokens(() => requestToken(sasl, timeoutMs), notRenewed)));
+  if (tokens === undefined) shared.set(sasl, (tokens = new Tokens(() => ask(sasl, timeoutMs), notRenewed)));
   return tokens;
+}
+
+/** The AWS SDK is loaded only if it is needed. */
+async function ask(sasl: TokenLogin, timeoutMs: number): Promise<Token> {
+  if (sasl.mechanism === 'oauthbearer') return requestToken(sasl, timeoutMs);
+  const { signToken } = await import('./awsToken.js');
+  return signToken(sasl, timeoutMs);
 }

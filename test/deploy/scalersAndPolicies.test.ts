@@ -202,6 +202,30 @@ describe('KEDA', () => {
     );
   });
 
+  it.each<[string, object, object]>([
+    ['the role of the pods', {}, { provider: 'aws', identityOwner: 'workload' }],
+    [
+      'the role that the daemon assumes',
+      { roleArn: 'arn:aws:iam::123456789012:role/other' },
+      { provider: 'aws', roleArn: 'arn:aws:iam::123456789012:role/other' },
+    ],
+  ])('logs in at Amazon MSK with %s', async (_, sasl, podIdentity) => {
+    const manifests = await render({ files: [ciFile('msk-values.yaml')], values: { config: { kafka: { sasl } } } });
+    const name = 'demo-kafka-temporal-bridge-kafka';
+    expect(triggersOf(manifests, 'demo-kafka-temporal-bridge-consumer')).toMatchObject([
+      {
+        metadata: {
+          sasl: 'oauthbearer',
+          saslTokenProvider: 'aws_msk_iam',
+          awsRegion: 'eu-central-1',
+          tls: 'enable',
+        },
+        authenticationRef: { name },
+      },
+    ]);
+    expect(one(manifests, 'TriggerAuthentication', name).spec).toEqual({ podIdentity });
+  });
+
   it('uses an authentication of one’s own instead', async () => {
     const reference = { name: 'mine', kind: 'ClusterTriggerAuthentication' };
     const manifests = await render({

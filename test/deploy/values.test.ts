@@ -27,7 +27,7 @@ describe('the schema refuses, and says where and what', () => {
     [
       'an unknown mechanism',
       { config: { kafka: { sasl: { mechanism: 'scram' } } } },
-      "at '/config/kafka/sasl/mechanism': 'scram' does not match pattern '^(plain|scram-sha-256|scram-sha-512|oauthbearer)$",
+      "at '/config/kafka/sasl/mechanism': 'scram' does not match pattern '^(plain|scram-sha-256|scram-sha-512|oauthbearer|aws-msk-iam)$",
     ],
     [
       'no pod at least, by CPU',
@@ -397,6 +397,14 @@ describe('the templates refuse, and say what to do', () => {
         keda: { enabled: true },
       },
       'KEDA cannot ask for config.kafka.sasl.audience',
+    ],
+    [
+      'a Secret for a login with a role of AWS',
+      {
+        config: { kafka: { ssl: true, sasl: { mechanism: 'aws-msk-iam', region: 'eu-central-1' } } },
+        credentials: { kafka: { sasl: { existingSecret: 'a' } } },
+      },
+      'credentials.kafka.sasl names a Secret, but config.kafka.sasl.mechanism is aws-msk-iam',
     ],
     [
       'a client secret in the configuration',

@@ -556,6 +556,21 @@ describe('kafka.sasl', () => {
     expect(problems(withSasl('{ mechanism: plain, username: ktb, clientSecret: s }'))).toHaveLength(2);
   });
 
+  it('of Amazon MSK needs TLS, and a region and a role that can be ones', () => {
+    const iam = '{ mechanism: aws-msk-iam, region: eu-central-1 }';
+    expect(parse(`kafka: { ssl: true, sasl: ${iam} }\n${MINIMAL}`).kafka.sasl).toEqual({
+      mechanism: 'aws-msk-iam',
+      region: 'eu-central-1',
+    });
+    expect(problems(withSasl(iam))).toEqual([
+      'line 1: kafka.ssl: must be true: Amazon MSK takes IAM logins only by TLS',
+    ]);
+    expect(problems(withSasl('{ mechanism: aws-msk-iam, region: Frankfurt, roleArn: ktb }'))).toEqual([
+      'line 1: kafka.sasl.region: must be a region of AWS, such as eu-central-1',
+      'line 1: kafka.sasl.roleArn: must be the ARN of a role, such as arn:aws:iam::123456789012:role/ktb',
+    ]);
+  });
+
   it('takes no secret within the address of the token server', () => {
     const token =
       "{ mechanism: oauthbearer, tokenUrl: 'https://ktb:secret@login/token', clientId: ktb, clientSecret: s }";

@@ -78,6 +78,9 @@
 {{- if and $credentials.kafka.sasl.existingSecret (not .Values.existingConfigMap) (not (dig "sasl" "mechanism" "" $kafka)) -}}
 {{- $problems = append $problems "config.kafka.sasl.mechanism is missing: credentials.kafka.sasl needs plain, scram-sha-256, scram-sha-512 or oauthbearer beside it" -}}
 {{- end -}}
+{{- if and $credentials.kafka.sasl.existingSecret (eq (dig "sasl" "mechanism" "" $kafka) "aws-msk-iam") -}}
+{{- $problems = append $problems "credentials.kafka.sasl names a Secret, but config.kafka.sasl.mechanism is aws-msk-iam, which takes the role of the pods: take the Secret away, and annotate the ServiceAccount with the role" -}}
+{{- end -}}
 {{- range $part, $key := dict "kafka" "ssl" "temporal" "tls" -}}
 {{- $tls := (get $credentials $part).tls -}}
 {{- $own := get (default dict (get $config $part)) $key -}}
@@ -282,7 +285,7 @@
 {{- end -}}
 {{- $told := list (dig "kafka" "brokers" "" .config) (dig "kafka" "sasl" "mechanism" "" .config) -}}
 {{- if not $keda.kafka.authenticationRef -}}
-{{- $told = append $told (pick (dig "kafka" "sasl" dict .config) "username" "clientId" "tokenUrl" "scope") -}}
+{{- $told = append $told (pick (dig "kafka" "sasl" dict .config) "username" "clientId" "tokenUrl" "scope" "region" "roleArn") -}}
 {{- end -}}
 {{- range $name, $pipeline := .config.pipelines -}}
 {{- $told = append $told (list $pipeline.topics $pipeline.groupId $pipeline.startFrom) -}}
@@ -308,7 +311,7 @@
 {{- if and (dig "kafka" "sasl" "audience" "" .config) (not $keda.kafka.authenticationRef) -}}
 {{- $problems = append $problems (printf "%sKEDA cannot ask for config.kafka.sasl.audience: have the server give it to this client by itself and leave it out, or name a TriggerAuthentication in keda.kafka.authenticationRef, or set keda.kafka.enabled: false" .where) -}}
 {{- end -}}
-{{- if and (dig "kafka" "sasl" "" .config) (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
+{{- if and (dig "kafka" "sasl" "" .config) (ne (dig "kafka" "sasl" "mechanism" "" .config) "aws-msk-iam") (not $credentials.kafka.sasl.existingSecret) (not $keda.kafka.authenticationRef) -}}
 {{- $problems = append $problems (printf "%sKEDA cannot use the references of config.kafka.sasl: name the Secret in credentials.kafka.sasl.existingSecret, or a TriggerAuthentication in keda.kafka.authenticationRef" .where) -}}
 {{- end -}}
 {{- end -}}
