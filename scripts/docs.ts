@@ -7,6 +7,7 @@ import { capacityReference } from './capacity.js';
 import { commandsReference } from './commands.js';
 import { dashboard } from './dashboard.js';
 import { metricsReference } from './metrics.js';
+import { chaosResults, trustReference } from './trust.js';
 import { conversionsReference } from './values.js';
 import { chartSchema, valuesReference, type JsonSchema } from './chart.js';
 
@@ -26,6 +27,7 @@ append('docs/capacity.md', capacityReference(runs));
 append('docs/commands.md', commandsReference());
 append('docs/configuration.md', configReference());
 append('docs/metrics.md', metricsReference());
+append('docs/trust.md', trustReference(chaosResults()));
 append('docs/values.md', conversionsReference());
 append(`${CHART}/README.md`, valuesReference(schema, values));
 

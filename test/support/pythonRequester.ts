@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { StackEvent } from '../../stack/progress.js';
 import { VERSIONS } from '../../stack/versions.js';
 import type { Confirmation } from '../../src/protocol/request.js';
-import { pythonWith } from './python.js';
+import { pythonWith } from '../../stack/python.js';
 
 const SCRIPT = fileURLToPath(new URL('./requester.py', import.meta.url));
 const TIMEOUT_MS = 150_000;

@@ -8,7 +8,7 @@ import type { PassedOver } from '../../src/kafka/readRanges.js';
 import { readTopic } from '../../src/kafka/readTopic.js';
 import type { KafkaRecord } from '../../src/protocol/record.js';
 import { Fixture } from '../support/fixture.js';
-import { pythonWith } from '../support/python.js';
+import { pythonWith } from '../../stack/python.js';
 import { reportSetUp, useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();

@@ -7,6 +7,7 @@ import { benchmarkRuns, benchmarksReference } from '../../../scripts/benchmarks.
 import { capacityReference } from '../../../scripts/capacity.js';
 import { commandsReference } from '../../../scripts/commands.js';
 import { metricsReference } from '../../../scripts/metrics.js';
+import { chaosResults, trustReference } from '../../../scripts/trust.js';
 import { conversionsReference } from '../../../scripts/values.js';
 import { configReference } from '../../../src/config/reference.js';
 
@@ -37,6 +38,10 @@ it('the pages on benchmarks and capacity have the figures of bench/results (else
   const runs = benchmarkRuns();
   expect(generated('docs/benchmarks.md')).toEqual(cells(benchmarksReference(runs)));
   expect(generated('docs/capacity.md')).toEqual(cells(capacityReference(runs)));
+});
+
+it('the page on faults has the figures of chaos/results (else: npm run docs)', () => {
+  expect(generated('docs/trust.md')).toEqual(cells(trustReference(chaosResults())));
 });
 
 it('the chart’s schema and the reference of its values are up to date (else: npm run docs)', () => {

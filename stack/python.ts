@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cachedDirectory, fillCache, isCached } from '../../stack/cache.js';
-import { ensureTools, pythonVersion } from '../../stack/prerequisites.js';
-import { runCommand, Watchdog } from '../../stack/processes.js';
-import { Progress, type StackEvent } from '../../stack/progress.js';
+import { cachedDirectory, fillCache, isCached } from './cache.js';
+import { ensureTools, pythonVersion } from './prerequisites.js';
+import { runCommand, Watchdog } from './processes.js';
+import { Progress, type StackEvent } from './progress.js';
 
 /** The command of a Python with a package of PyPI, in a virtual environment in the cache. */
 export async function pythonWith(

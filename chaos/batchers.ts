@@ -1,0 +1,91 @@
+import { Client, Connection } from '@temporalio/client';
+
+/** What Temporal says of one run of a workflow. */
+export interface BatcherRun {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** `RUNNING`, `CONTINUED_AS_NEW`, `COMPLETED`, `TERMINATED`, … */
+  readonly status: string;
+}
+
+const NAMESPACE = 'default';
+const CALL_MS = 10_000;
+
+/** The workflows of a pipeline, seen and closed from outside by Temporal's own client. */
+export class Batchers {
+  /** Ids of runs that were closed here. */
+  readonly closed = new Set<string>();
+  readonly #connection: Connection;
+  readonly #client: Client;
+  readonly #prefix: string;
+  #resets = 0;
+
+  private constructor(connection: Connection, pipeline: string) {
+    this.#connection = connection;
+    this.#client = new Client({ connection });
+    this.#prefix = `ktb:${pipeline}:`;
+  }
+
+  static async connect(address: string, pipeline: string): Promise<Batchers> {
+    return new Batchers(await Connection.connect({ address }), pipeline);
+  }
+
+  /** Terminates, cancels or resets the run that is open; false if there is none, or Temporal is away. */
+  async close(index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
+    try {
+      return await this.#connection.withDeadline(Date.now() + CALL_MS, () => this.#close(index, how));
+    } catch {
+      return false; // It has just been closed, or there is no Temporal: another fault is at work.
+    }
+  }
+
+  async #close(index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
+    const open = (await this.runs()).find(
+      ({ workflowId, status }) => status === 'RUNNING' && workflowId.endsWith(`:${index}`),
+    );
+    if (open === undefined) return false;
+    const { workflowId, runId } = open;
+    // Before the request: its answer may be lost.
+    this.closed.add(runId);
+    const handle = this.#client.workflow.getHandle(workflowId, runId);
+    if (how === 'terminate') await handle.terminate('chaos');
+    else if (how === 'cancel') await handle.cancel();
+    else {
+      const event = await this.#lastCompletedTask(workflowId, runId);
+      if (event === undefined) return false;
+      await this.#client.workflowService.resetWorkflowExecution({
+        namespace: NAMESPACE,
+        workflowExecution: { workflowId, runId },
+        reason: 'chaos',
+        workflowTaskFinishEventId: event as never,
+        requestId: `${runId}-${++this.#resets}`,
+      });
+    }
+    return true;
+  }
+
+  /** All runs that Temporal lists. */
+  async runs(): Promise<BatcherRun[]> {
+    const found: BatcherRun[] = [];
+    for await (const { workflowId, runId, status } of this.#client.workflow.list({
+      query: `WorkflowId STARTS_WITH "${this.#prefix}"`,
+    }))
+      found.push({ workflowId, runId, status: status.name });
+    return found;
+  }
+
+  disconnect(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  /** Number of the event at which the last workflow task was completed. */
+  async #lastCompletedTask(workflowId: string, runId: string): Promise<number | undefined> {
+    const { history } = await this.#client.workflowService.getWorkflowExecutionHistoryReverse({
+      namespace: NAMESPACE,
+      execution: { workflowId, runId },
+      maximumPageSize: 200,
+    });
+    const event = history?.events?.find((each) => (each.workflowTaskCompletedEventAttributes ?? null) !== null);
+    return event === undefined ? undefined : Number(event.eventId);
+  }
+}

@@ -1,0 +1,10 @@
+"""Creates topics: {"brokers", "topics": {name: partitions}}."""
+
+from common import arguments
+from confluent_kafka.admin import AdminClient, NewTopic
+
+options = arguments()
+admin = AdminClient({"bootstrap.servers": options["brokers"]})
+topics = [NewTopic(name, num_partitions=partitions) for name, partitions in options["topics"].items()]
+for created in admin.create_topics(topics, operation_timeout=30, request_timeout=40).values():
+    created.result(60)

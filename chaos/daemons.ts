@@ -1,0 +1,193 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { describeEnd, OwnedProcess, type Watchdog } from '../stack/processes.js';
+import { Link } from './link.js';
+import type { Part } from './plan.js';
+
+/** The daemon as users run it. */
+const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const READY_WITHIN_MS = 120_000;
+/** More than `shutdown.deadline` of the configuration. */
+const STOP_WITHIN_MS = 40_000;
+const PAUSE_BEFORE_RESTART_MS = 1_000;
+
+export type Role = 'both' | 'consumer' | 'worker';
+
+/** Addresses of the parts. */
+export interface Addresses {
+  readonly brokers: readonly string[];
+  readonly temporal: string;
+  readonly clickhouse: string;
+}
+
+export interface DaemonSpec {
+  readonly name: string;
+  readonly role: Role;
+  /** The parts' own. */
+  readonly addresses: Addresses;
+  /** One for each broker, Temporal, ClickHouse and the daemon's HTTP server: {@link portsOf}. */
+  readonly ports: readonly number[];
+  /** For the configuration and the log. */
+  readonly directory: string;
+  /** Of the daemon, without the addresses of the parts. */
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly watchdog: Watchdog;
+}
+
+/** How many ports a {@link DaemonSpec} needs. */
+export function portsOf(brokers: number): number {
+  return brokers + 3;
+}
+
+/**
+ * A daemon, a process of its own whose ways to all parts are {@link Link}s. It is started again if it ends without being
+ * asked, which is noted.
+ *
+ *     stopped --start--> running --terminate, kill--> stopped
+ *     running --ends by itself--> running (again)
+ */
+export class ChaosDaemon {
+  readonly name: string;
+  /** Ends that nobody asked for, and ends with another code than 0 after SIGTERM. */
+  readonly wrongEnds: string[] = [];
+  /** Bytes, the most that were seen. */
+  peakMemory = 0;
+  readonly #spec: DaemonSpec;
+  readonly #links: Readonly<Record<Part, readonly Link[]>>;
+  readonly #file: string;
+  #process: OwnedProcess | undefined;
+  #wanted = false;
+
+  private constructor(spec: DaemonSpec, links: Readonly<Record<Part, readonly Link[]>>) {
+    this.name = spec.name;
+    this.#spec = spec;
+    this.#links = links;
+    this.#file = join(spec.directory, `${spec.name}.yaml`);
+    const { kafka, ...more } = spec.configuration as { kafka: object };
+    const [temporal, clickhouse] = [links.temporal[0]?.address, links.clickhouse[0]?.address];
+    const configuration = {
+      ...more,
+      kafka: { ...kafka, brokers: links.kafka.map(({ address }) => address) },
+      temporal: { ...(more as { temporal: object }).temporal, address: temporal },
+      clickhouse: { url: `http://${clickhouse}` },
+      http: { listen: `127.0.0.1:${this.#httpPort}` },
+    };
+    writeFileSync(this.#file, stringify(configuration));
+  }
+
+  /** Opens its links. It is started later. */
+  static async create(spec: DaemonSpec): Promise<ChaosDaemon> {
+    const { brokers, temporal, clickhouse } = spec.addresses;
+    const ports = [...spec.ports];
+    const open = (part: string, target: string) =>
+      Link.open(`${spec.name} to ${part}`, target, ports.shift() as number);
+    const kafka = await Promise.all(brokers.map((broker, index) => open(`broker ${index + 1}`, broker)));
+    const map = new Map(brokers.map((broker, index) => [Number(broker.split(':')[1]), kafka[index]?.port as number]));
+    for (const link of kafka) link.tellPorts(map);
+    return new ChaosDaemon(spec, {
+      kafka,
+      temporal: [await open('temporal', temporal)],
+      clickhouse: [await open('clickhouse', new URL(clickhouse).host)],
+    });
+  }
+
+  links(part: Part): readonly Link[] {
+    return this.#links[part];
+  }
+
+  get running(): boolean {
+    return this.#process?.running ?? false;
+  }
+
+  get #httpPort(): number {
+    return this.#spec.ports.at(-1) as number;
+  }
+
+  async start(): Promise<void> {
+    if (this.running) return;
+    this.#wanted = true;
+    const { role, directory, watchdog, name } = this.#spec;
+    const started = await OwnedProcess.spawn(
+      {
+        command: process.execPath,
+        args: [CLI, 'run', '--config', this.#file, ...(role === 'both' ? [] : ['--role', role])],
+        cwd: directory,
+        logFile: join(directory, `${name}.log`),
+      },
+      watchdog,
+    );
+    this.#process = started;
+    void started.ended.then(async (end) => {
+      if (started.endRequested || !this.#wanted) return;
+      this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);
+      await sleep(PAUSE_BEFORE_RESTART_MS);
+      await this.#startAgain(started);
+    });
+  }
+
+  /** Unless somebody else has said meanwhile what it is to do. */
+  async #startAgain(ended: OwnedProcess): Promise<void> {
+    if (this.#wanted && this.#process === ended) await this.start();
+  }
+
+  /** SIGTERM. */
+  async terminate(): Promise<void> {
+    this.#wanted = false;
+    const end = await this.#process?.end(STOP_WITHIN_MS);
+    if (end !== undefined && end.signal !== null) this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
+  }
+
+  async kill(): Promise<void> {
+    this.#wanted = false;
+    await this.#process?.end(0);
+  }
+
+  async freeze(): Promise<void> {
+    if (this.running) await this.#process?.suspend();
+  }
+
+  async unfreeze(): Promise<void> {
+    if (this.running) await this.#process?.resume();
+  }
+
+  /** Waits until it says that it is ready. */
+  async untilReady(): Promise<void> {
+    const deadline = Date.now() + READY_WITHIN_MS;
+    for (;;) {
+      const text = await this.#get('/readyz').catch((error: unknown) => String(error));
+      if (text === undefined) return;
+      if (Date.now() > deadline) throw new Error(`${this.name} is not ready: ${text}`);
+      await sleep(100);
+    }
+  }
+
+  /** Bytes of memory that it has now; undefined while it does not run, and where Linux's /proc is missing. */
+  memory(): number | undefined {
+    if (!this.running) return undefined;
+    try {
+      const status = readFileSync(`/proc/${this.#process?.pid}/status`, 'utf8');
+      const bytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN) * 1024;
+      if (Number.isNaN(bytes)) return undefined;
+      this.peakMemory = Math.max(this.peakMemory, bytes);
+      return bytes;
+    } catch {
+      return undefined; // It has ended.
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    const links = Object.values(this.#links).flat();
+    await Promise.all(links.map((link) => link.close()));
+  }
+
+  /** What is wrong, undefined if nothing is. */
+  async #get(path: string): Promise<string | undefined> {
+    const response = await fetch(`http://127.0.0.1:${this.#httpPort}${path}`, { signal: AbortSignal.timeout(5_000) });
+    const text = await response.text();
+    return response.status === 200 ? undefined : text;
+  }
+}

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Stack, StackPart } from '../stack/stack.js';
+import type { Batchers } from './batchers.js';
+import type { ChaosDaemon } from './daemons.js';
+import type { Fault, Part, PlannedFault } from './plan.js';
+
+/** What faults are done to. */
+export interface Victims {
+  readonly stack: Stack;
+  readonly daemons: readonly ChaosDaemon[];
+  /** Runs only while members come and go. */
+  readonly guest: ChaosDaemon;
+  readonly batchers: Batchers;
+}
+
+const CLOSE_TRIES = 20;
+const CLOSE_PAUSE_MS = 500;
+
+/**
+ * Does a fault and ends it. Resolves when what it was done to is back, which may take longer than the fault lasts.
+ *
+ * @returns whether it was done: a batcher may have no open run
+ */
+export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims): Promise<boolean> {
+  const wait = () => sleep(lastsMs);
+  switch (fault.kind) {
+    case 'daemon terminated':
+    case 'daemon killed':
+    case 'daemon frozen':
+      await disturbDaemon(fault.kind, daemonOf(victims, fault), wait);
+      return true;
+    case 'part killed':
+    case 'part stopped':
+    case 'part frozen':
+      await disturbPart(fault.kind, partOf(victims, fault.part, fault.index), wait);
+      return true;
+    case 'link slow':
+    case 'link reset':
+    case 'link half-open':
+    case 'link partitioned':
+    case 'answers dropped':
+      await disturbLinks(fault, daemonOf(victims, fault), wait);
+      return true;
+    case 'batcher terminated':
+      return close(victims, fault.batcher, 'terminate');
+    case 'batcher cancelled':
+      return close(victims, fault.batcher, 'cancel');
+    case 'batcher reset':
+      return close(victims, fault.batcher, 'reset');
+    case 'members come and go':
+      for (let round = 0; round < fault.rounds; round++) {
+        await victims.guest.start();
+        await wait();
+        // One says goodbye, the other one does not.
+        if (round % 2 === 0) await victims.guest.terminate();
+        else await victims.guest.kill();
+      }
+      return true;
+    default:
+      return fault satisfies never;
+  }
+}
+
+/** Brings back whatever a fault may have left away. */
+export async function healAll({ stack, daemons, guest }: Victims): Promise<void> {
+  const { kafka, temporal, clickhouse } = stack.parts;
+  for (const daemon of [...daemons, guest]) {
+    for (const part of ['kafka', 'temporal', 'clickhouse'] as const) for (const link of daemon.links(part)) link.heal();
+    await daemon.unfreeze();
+  }
+  for (const part of [...kafka, temporal, clickhouse]) if (part.running) await part.resume();
+  await Promise.all([...kafka, temporal, clickhouse].map((part) => part.start()));
+  await guest.kill();
+  await Promise.all(daemons.map((daemon) => daemon.start()));
+}
+
+async function disturbDaemon(
+  kind: 'daemon terminated' | 'daemon killed' | 'daemon frozen',
+  daemon: ChaosDaemon,
+  wait: () => Promise<void>,
+): Promise<void> {
+  if (kind === 'daemon frozen') {
+    await daemon.freeze();
+    await wait();
+    await daemon.unfreeze();
+    return;
+  }
+  await (kind === 'daemon killed' ? daemon.kill() : daemon.terminate());
+  await wait();
+  await daemon.start();
+}
+
+async function disturbPart(
+  kind: 'part killed' | 'part stopped' | 'part frozen',
+  part: StackPart,
+  wait: () => Promise<void>,
+): Promise<void> {
+  if (kind === 'part frozen') {
+    await part.suspend();
+    await wait();
+    await part.resume();
+    return;
+  }
+  await (kind === 'part killed' ? part.kill() : part.stop());
+  await wait();
+  await part.start();
+}
+
+async function disturbLinks(
+  fault: Extract<Fault, { daemon: number; part: Part }>,
+  daemon: ChaosDaemon,
+  wait: () => Promise<void>,
+): Promise<void> {
+  const links = daemon.links(fault.part);
+  for (const link of links) {
+    if (fault.kind === 'link slow') link.set({ type: 'slow', delayMs: fault.delayMs });
+    else if (fault.kind === 'link partitioned') link.set({ type: 'partitioned' });
+    else if (fault.kind === 'link reset') link.reset();
+    else if (fault.kind === 'link half-open') link.halfOpen();
+    else if ('asked' in fault) link.dropAnswers(fault.asked, fault.count);
+  }
+  await wait();
+  for (const link of links) link.heal();
+}
+
+/** Between two runs of a batcher there is none, for a moment. */
+async function close({ batchers }: Victims, index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
+  for (let tries = 0; tries < CLOSE_TRIES; tries++) {
+    if (await batchers.close(index, how)) return true;
+    await sleep(CLOSE_PAUSE_MS);
+  }
+  return false;
+}
+
+function daemonOf({ daemons }: Victims, { daemon }: { readonly daemon: number }): ChaosDaemon {
+  return daemons[daemon] as ChaosDaemon;
+}
+
+function partOf({ stack }: Victims, part: Part, index: number): StackPart {
+  return part === 'kafka' ? (stack.parts.kafka[index] as StackPart) : stack.parts[part];
+}

@@ -1,0 +1,190 @@
+import type { Asked } from './link.js';
+import type { Random } from './random.js';
+
+/** What a fault is done to. */
+export type Part = 'kafka' | 'temporal' | 'clickhouse';
+
+/** One fault, as it was drawn. */
+export type Fault =
+  | { readonly kind: 'daemon terminated' | 'daemon killed' | 'daemon frozen'; readonly daemon: number }
+  | {
+      readonly kind: 'part killed' | 'part stopped' | 'part frozen';
+      readonly part: Part;
+      /** Which broker. */
+      readonly index: number;
+    }
+  | {
+      readonly kind: 'link slow' | 'link reset' | 'link half-open' | 'link partitioned';
+      readonly daemon: number;
+      readonly part: Part;
+      readonly delayMs: number;
+    }
+  | {
+      readonly kind: 'answers dropped';
+      readonly daemon: number;
+      readonly part: Part;
+      readonly asked: Asked;
+      readonly count: number;
+    }
+  | { readonly kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'; readonly batcher: number }
+  | { readonly kind: 'members come and go'; readonly rounds: number };
+
+export type FaultKind = Fault['kind'];
+
+/** A fault with its time. */
+export interface PlannedFault {
+  /** Since the begin of the plan. */
+  readonly atMs: number;
+  /** How long it lasts; what is over at once has 0. */
+  readonly lastsMs: number;
+  readonly fault: Fault;
+}
+
+/** What the plan is made for. */
+export interface Setting {
+  readonly daemons: number;
+  readonly brokers: number;
+  readonly batchers: number;
+  /** A member that says nothing for longer loses its partitions. */
+  readonly sessionMs: number;
+}
+
+/** Nothing is done before: the daemons have to begin. */
+const FIRST_AT_MS = 8_000;
+/** Between the begins of two faults. */
+const GAP_MS = { min: 1_500, max: 9_000 };
+const PARTS: readonly Part[] = ['kafka', 'temporal', 'clickhouse'];
+const ASKED: Readonly<Record<Part, readonly Asked[]>> = {
+  kafka: ['produce', 'fetch', 'commit', 'heartbeat', 'joinGroup', 'syncGroup', 'any'],
+  temporal: ['any'],
+  clickhouse: ['insert', 'lookUp', 'any'],
+};
+
+type Draw = (random: Random, setting: Setting) => { readonly fault: Fault; readonly lastsMs: number };
+
+/** Every fault that there is, with how often it is drawn compared with the others. */
+const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly draw: Draw }>> = {
+  'daemon terminated': { weight: 3, draw: ofDaemon('daemon terminated', 500, 6_000) },
+  'daemon killed': { weight: 4, draw: ofDaemon('daemon killed', 500, 6_000) },
+  'daemon frozen': {
+    weight: 4,
+    draw: (random, { daemons, sessionMs }) => ({
+      fault: { kind: 'daemon frozen', daemon: random.between(0, daemons - 1) },
+      // Half of the time the group gives its partitions away meanwhile.
+      lastsMs: random.next() < 0.5 ? random.between(500, 3_000) : random.between(sessionMs + 1_000, sessionMs + 8_000),
+    }),
+  },
+  'part killed': { weight: 4, draw: ofPart('part killed', 500, 8_000) },
+  'part stopped': { weight: 2, draw: ofPart('part stopped', 500, 8_000) },
+  'part frozen': { weight: 3, draw: ofPart('part frozen', 500, 12_000) },
+  'link slow': { weight: 2, draw: ofLink('link slow', 3_000, 12_000) },
+  'link reset': { weight: 3, draw: ofLink('link reset', 0, 0) },
+  'link half-open': { weight: 3, draw: ofLink('link half-open', 5_000, 25_000) },
+  'link partitioned': { weight: 4, draw: ofLink('link partitioned', 1_000, 20_000) },
+  'answers dropped': {
+    weight: 8,
+    draw: (random, { daemons }) => {
+      const part = random.pick(PARTS);
+      return {
+        fault: {
+          kind: 'answers dropped',
+          daemon: random.between(0, daemons - 1),
+          part,
+          asked: random.pick(ASKED[part]),
+          count: random.between(1, 5),
+        },
+        lastsMs: random.between(3_000, 8_000),
+      };
+    },
+  },
+  'batcher terminated': { weight: 3, draw: ofBatcher('batcher terminated') },
+  'batcher cancelled': { weight: 2, draw: ofBatcher('batcher cancelled') },
+  'batcher reset': { weight: 2, draw: ofBatcher('batcher reset') },
+  'members come and go': {
+    weight: 2,
+    draw: (random) => ({
+      fault: { kind: 'members come and go', rounds: random.between(1, 3) },
+      lastsMs: random.between(2_000, 5_000),
+    }),
+  },
+};
+
+export const FAULT_KINDS = Object.keys(CATALOGUE) as FaultKind[];
+
+/** Draws faults for so long. They may overlap, as long as no two are done to the same thing. */
+export function drawPlan(random: Random, setting: Setting, forMs: number): PlannedFault[] {
+  const plan: PlannedFault[] = [];
+  const kinds = FAULT_KINDS.flatMap((kind) => Array.from({ length: CATALOGUE[kind].weight }, () => kind));
+  for (let atMs = FIRST_AT_MS; atMs < forMs; atMs += random.between(GAP_MS.min, GAP_MS.max)) {
+    const { fault, lastsMs } = CATALOGUE[random.pick(kinds)].draw(random, setting);
+    const isBusy = plan.some((other) => other.atMs + other.lastsMs > atMs && overlap(other.fault, fault));
+    if (!isBusy) plan.push({ atMs, lastsMs, fault });
+  }
+  return plan;
+}
+
+/** Whether two faults may not be there at once: of three brokers two are needed, and what is away cannot be frozen. */
+function overlap(one: Fault, other: Fault): boolean {
+  return thingOf(one) === thingOf(other);
+}
+
+/** The name of what a fault is done to: one after the other, as what was killed takes its time to come back. */
+export function thingOf(fault: Fault): string {
+  if ('asked' in fault || 'delayMs' in fault) return `link ${fault.daemon} ${fault.part}`;
+  if ('daemon' in fault) return `daemon ${fault.daemon}`;
+  if ('part' in fault) return fault.part;
+  if ('batcher' in fault) return `batcher ${fault.batcher}`;
+  return fault.kind;
+}
+
+/** In words, for the journal and the screen. */
+export function describeFault({ fault, lastsMs }: PlannedFault): string {
+  const seconds = lastsMs === 0 ? '' : `, ${(lastsMs / 1_000).toFixed(1)} s`;
+  return `${fault.kind}: ${subjectOf(fault)}${seconds}`;
+}
+
+function subjectOf(fault: Fault): string {
+  if ('asked' in fault) return `daemon ${fault.daemon + 1} from ${fault.part}, ${fault.count} of ${fault.asked}`;
+  if ('delayMs' in fault) {
+    const delay = fault.kind === 'link slow' ? `, by ${fault.delayMs} ms` : '';
+    return `daemon ${fault.daemon + 1} to ${fault.part}${delay}`;
+  }
+  if ('daemon' in fault) return `daemon ${fault.daemon + 1}`;
+  if ('part' in fault) return fault.part === 'kafka' ? `broker ${fault.index + 1}` : fault.part;
+  if ('batcher' in fault) return `batcher ${fault.batcher}`;
+  return `${fault.rounds} times`;
+}
+
+function ofDaemon(kind: 'daemon terminated' | 'daemon killed', minMs: number, maxMs: number): Draw {
+  return (random, { daemons }) => ({
+    fault: { kind, daemon: random.between(0, daemons - 1) },
+    lastsMs: random.between(minMs, maxMs),
+  });
+}
+
+function ofPart(kind: 'part killed' | 'part stopped' | 'part frozen', minMs: number, maxMs: number): Draw {
+  return (random, { brokers }) => ({
+    fault: { kind, part: random.pick(PARTS), index: random.between(0, brokers - 1) },
+    lastsMs: random.between(minMs, maxMs),
+  });
+}
+
+function ofLink(
+  kind: 'link slow' | 'link reset' | 'link half-open' | 'link partitioned',
+  minMs: number,
+  maxMs: number,
+): Draw {
+  return (random, { daemons }) => ({
+    fault: {
+      kind,
+      daemon: random.between(0, daemons - 1),
+      part: random.pick(PARTS),
+      delayMs: random.between(50, 1_500),
+    },
+    lastsMs: random.between(minMs, maxMs),
+  });
+}
+
+function ofBatcher(kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'): Draw {
+  return (random, { batchers }) => ({ fault: { kind, batcher: random.between(0, batchers - 1) }, lastsMs: 0 });
+}

@@ -1,0 +1,82 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ChaosResult } from '../chaos/result.js';
+import { markdown } from './benchmarks.js';
+
+const RESULTS = join(import.meta.dirname, '../chaos/results');
+
+/** What `npm run chaos -- --result chaos/results/NAME.json` has appended, file by file. */
+export function chaosResults(): ChaosResult[] {
+  if (!existsSync(RESULTS)) return [];
+  return readdirSync(RESULTS)
+    .filter((name) => name.endsWith('.json'))
+    .sort()
+    .flatMap((name) => JSON.parse(readFileSync(join(RESULTS, name), 'utf8')) as ChaosResult[]);
+}
+
+/** The figures of docs/trust.md. */
+export function trustReference(results: readonly ChaosResult[]): string {
+  const total = (of: (result: ChaosResult) => number): string =>
+    number(results.reduce((sum, each) => sum + of(each), 0));
+  const sums = {
+    runs: number(results.length),
+    minutes: total(({ minutes }) => minutes),
+    faults: total(faultsOf),
+    records: total(({ records }) => records),
+    rows: total(({ rows }) => rows),
+    'dead letters': total(({ deadLetters }) => deadLetters),
+    'violations found': total(violationsOf),
+  };
+  const kinds = [...new Set(results.flatMap(({ faults }) => Object.keys(faults)))].sort();
+  return [
+    '## All runs together',
+    markdown({ head: Object.keys(sums), rows: [Object.values(sums)] }),
+    '## Faults that were done',
+    markdown({
+      head: ['fault', 'times'],
+      rows: kinds.map((kind) => [kind, total(({ faults }) => faults[kind] ?? 0)]),
+    }),
+    '## Each run',
+    markdown({
+      head: [
+        'seed',
+        'commit',
+        'date',
+        'minutes',
+        'faults',
+        'records',
+        'acknowledged after (s)',
+        'memory (MiB)',
+        'violations',
+      ],
+      rows: results.map((result) => [
+        String(result.seed),
+        result.commit,
+        result.date,
+        number(result.minutes),
+        number(faultsOf(result)),
+        number(result.records),
+        result.drainSeconds === null ? 'never' : result.drainSeconds.toFixed(1),
+        number(result.peakMemoryMiB),
+        violationsOf(result) === 0
+          ? 'none'
+          : Object.entries(result.violations)
+              .map(([name, count]) => `${name}: ${count}`)
+              .join('; '),
+      ]),
+    }),
+    '',
+  ].join('\n\n');
+}
+
+function faultsOf({ faults }: ChaosResult): number {
+  return Object.values(faults).reduce((sum, count) => sum + count, 0);
+}
+
+function violationsOf({ violations }: ChaosResult): number {
+  return Object.values(violations).reduce((sum, count) => sum + count, 0);
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en');
+}
