@@ -1,17 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { ConfigInput } from '../src/config/schema.js';
 import type { Stack } from '../stack/index.js';
 import { pickPorts } from '../stack/ports.js';
+import { CLI } from './arguments.js';
 import { Counters, type Counts } from './counters.js';
 import type { Destination } from './destination.js';
 import { drain, watchdog, type Drainer, type DrainResult } from './drain.js';
-
-/** `dist/cli.js` of this build. */
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
 /** How the bridge is run. */
 export interface BridgeOptions {

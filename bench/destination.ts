@@ -37,7 +37,7 @@ export class Destination {
     await createTopics(destination.#kafka, [replyTopic, deadLetterTopic], backlog.scenario.partitions);
     await destination.#statement(
       `CREATE TABLE ${destination.table} (${columnDefinitions(backlog.scenario)}${identities ? IDENTITY : ''})
-        ENGINE = ${identities ? 'ReplacingMergeTree ORDER BY (_topic, _partition, _epoch, _offset)' : 'MergeTree ORDER BY id'}
+        ENGINE = MergeTree ORDER BY ${identities ? '(_topic, _partition, _epoch, _offset)' : 'id'}
         SETTINGS non_replicated_deduplication_window = 1000`,
     );
     return destination;

@@ -120,8 +120,8 @@ export class RunningDrainer {
 
   async untilStarted(): Promise<void> {
     for (const deadline = Date.now() + START_WITHIN_MS; !this.#processes.every(({ hasStarted }) => hasStarted());) {
-      await sleep(10);
-      if (Date.now() > deadline) {
+      const hasEnded = await Promise.race([sleep(10), this.ended.then(() => true)]);
+      if (hasEnded === true || Date.now() > deadline) {
         const printed = this.#processes.map((each) => each.printed()).join('\n');
         throw new Error(`what is to be measured did not start:\n${printed}`);
       }

@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { messageOf } from '../src/lib/messageOf.js';
 import { startStack, type Stack } from '../stack/index.js';
+import { buildOf, CLI, countFrom, factorsOf, ratesOf, writableFile } from './arguments.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge, type BridgeResult } from './bridge.js';
 import { dataDirectory, dataPlaceOf } from './data.js';
@@ -11,7 +12,7 @@ import type { DrainResult } from './drain.js';
 import { drainByFloor } from './floor.js';
 import { measureLatency, SHORT_DELAY, type Latency, type LatencyCase } from './latency.js';
 import { buildPeer, drainByPeer, PEER_CONFIGURATIONS } from './peer.js';
-import { measureRestarts } from './restarts.js';
+import { measureRestarts, type Restart } from './restarts.js';
 import { runFacts, type Drain, type Run } from './run.js';
 import { BASELINE } from './scenario.js';
 import { FACTORS, sweep, USUAL_FACTORS } from './sweep.js';
@@ -53,20 +54,21 @@ const LATENCY_RATES = [100, 1_000, 2_000, 5_000, 10_000];
 const LOW_RATE = 100;
 
 const options = new Command('bench')
-  .option('--rounds <count>', 'rounds of all drains; 0: leave them out', Number, 5)
-  .option('--records <count>', 'records of the backlog', Number, BASELINE.records)
-  .option('--single <count>', 'records of the backlog for one record a signal; 0: leave it out', Number, 2_000)
-  .option('--baseline <file>', 'dist/cli.js of another build, to be measured beside this one')
+  .option('--rounds <count>', 'rounds of all drains; 0: leave them out', countFrom(0), 5)
+  .option('--records <count>', 'records of the backlog', countFrom(1), BASELINE.records)
+  .option('--single <count>', 'records of the backlog for one record a signal; 0: leave it out', countFrom(0), 2_000)
+  .option('--baseline <file>', 'dist/cli.js of another build, to be measured beside this one', buildOf)
   .option(
     '--sweep [factors]',
     `vary these, one at a time: ${Object.keys(FACTORS).join(',')} (default: ${USUAL_FACTORS.join(',')})`,
     factorsOf,
   )
-  .option('--sweep-records <count>', 'records of a backlog of the sweep', Number, 200_000)
+  .option('--sweep-records <count>', 'records of a backlog of the sweep', countFrom(1), 200_000)
   .option(
     '--latency [rates]',
-    `how long acknowledgements take at these records/s (default: ${LATENCY_RATES.join(',')})`,
-    (text: string) => text.split(',').map(Number),
+    `how long acknowledgements take at these records/s, with batch.maxDelay ${SHORT_DELAY}, with ${BASELINE.batchers} batchers and ` +
+      `with the default (default: ${LATENCY_RATES.join(',')}, and ${LOW_RATE} with the default configuration)`,
+    ratesOf,
   )
   .option('--restarts', 'how long a restart of each part keeps acknowledgements away')
   .option('--no-peer', 'leave out the peer, which is built with Go')
@@ -74,11 +76,15 @@ const options = new Command('bench')
     '--data <directory>',
     'where Kafka, Temporal and ClickHouse keep their data; disk: as temporary files (default: in memory if there is room)',
   )
-  .option('--json <file>', 'write all figures, for `npm run docs`')
+  .option('--json <file>', 'write all figures, for `npm run docs`', writableFile)
   .option('--profile <directory>', "write CPU profiles of the bridge's threads in the drains")
   .parse()
   .opts<Options>();
 
+if (!existsSync(CLI)) {
+  console.error('There is no build to be measured. Run `npm run build` first.');
+  process.exit(1);
+}
 const facts = runFacts();
 const dataIn = await dataDirectory(options.data);
 const stack = await startStack({
@@ -94,7 +100,8 @@ try {
     async ({ drains }) =>
       options.sweep === undefined ? {} : { sweep: await measureSweep(stack, options.sweep, drains) },
     async () => (options.latency === undefined ? {} : { latencies: await measureLatencies(stack, options.latency) }),
-    async () => (options.restarts ? { restarts: await measureRestarts(stack, options.sweepRecords * 2, note) } : {}),
+    async () =>
+      options.restarts ? { restarts: await measureRestarts(stack, options.sweepRecords * 2, noteRestart) } : {},
   ];
   for (const measure of measures) {
     run = { ...run, ...(await measure(run)) };
@@ -148,6 +155,16 @@ async function variantsFor(stack: Stack): Promise<Variant[]> {
   return variants;
 }
 
+/** Drains by the peer, for the factors with which it is compared. */
+async function peerFor(
+  factors: readonly string[],
+): Promise<((destination: Destination) => Promise<DrainResult>) | undefined> {
+  const program = options.peer && factors.some((name) => FACTORS[name]?.peer) ? await builtPeer() : undefined;
+  if (program === undefined) return undefined;
+  const { file } = PEER_CONFIGURATIONS.identities;
+  return (destination) => drainByPeer(stack, destination, { program, file });
+}
+
 /** Undefined if it cannot be built, for example because its modules cannot be downloaded. The rest is measured. */
 async function builtPeer(): Promise<string | undefined> {
   try {
@@ -164,22 +181,27 @@ async function measureDrains(stack: Stack): Promise<Drain[]> {
   const variants = await variantsFor(stack);
   const backlogs = new Map<number, Backlog>();
   for (const { records } of variants)
-    if (!backlogs.has(records)) backlogs.set(records, await Backlog.produce(stack, { ...BASELINE, records }));
+    if (!backlogs.has(records)) {
+      console.error(`Producing ${records.toLocaleString('en')} records.`);
+      backlogs.set(records, await Backlog.produce(stack, { ...BASELINE, records }));
+    }
   const drains: Drain[] = [];
   for (let round = 1; round <= options.rounds; round++) {
-    for (const { name, records, identities, drain } of variants) {
+    // Another one begins each round: what comes first finds Kafka's compiler busy.
+    const first = (round - 1) % variants.length;
+    for (const { name, records, identities, drain } of [...variants.slice(first), ...variants.slice(0, first)]) {
       const destination = await Destination.create(stack, backlogs.get(records)!, identities);
       const result = await drain(destination);
       await destination.remove();
       drains.push({ variant: name, records, round, ...result });
-      console.error(`round ${round}, ${name}: ${Math.round(result.recordsPerSecond).toLocaleString('en')} records/s`);
+      console.error(`round ${round} of ${options.rounds}, ${name}: ${rate(result.recordsPerSecond)}`);
     }
   }
   for (const backlog of backlogs.values()) await backlog.remove();
   return drains;
 }
 
-function measureSweep(
+async function measureSweep(
   stack: Stack,
   factors: readonly string[] | true,
   drains: readonly Drain[],
@@ -190,8 +212,20 @@ function measureSweep(
   return sweep(stack, factors === true ? USUAL_FACTORS : factors, {
     records: options.sweepRecords,
     known,
-    onMeasured: note,
+    peer: await peerFor(factors === true ? USUAL_FACTORS : factors),
+    onMeasured: ({ factor, point, recordsPerSecond, peerRecordsPerSecond }) => {
+      const peer = peerRecordsPerSecond === undefined ? '' : `, peer: ${rate(peerRecordsPerSecond)}`;
+      console.error(`${factor}, ${point}: ${rate(recordsPerSecond)}${peer}`);
+    },
   });
+}
+
+function noteRestart({ part, seconds }: Restart): void {
+  console.error(`restart of ${part}: ${seconds.toFixed(1)} s`);
+}
+
+function rate(recordsPerSecond: number): string {
+  return `${Math.round(recordsPerSecond).toLocaleString('en')} records/s`;
 }
 
 async function measureLatencies(stack: Stack, rates: readonly number[] | true): Promise<Latency[]> {
@@ -207,8 +241,14 @@ async function measureLatencies(stack: Stack, rates: readonly number[] | true): 
   ];
   const latencies: Latency[] = [];
   for (const each of cases) {
-    latencies.push(await measureLatency(stack, each));
-    note(each);
+    const latency = await measureLatency(stack, each);
+    latencies.push(latency);
+    const { variant, recordsPerSecond, batchers, maxDelay = 'default', milliseconds } = latency;
+    const [p50, p99] = [milliseconds['0.5'], milliseconds['0.99']].map((ms = NaN) => Math.round(ms));
+    console.error(
+      `latency ${latencies.length} of ${cases.length}, ${variant}: ${recordsPerSecond}/s, batchers: ${batchers}, ` +
+        `maxDelay: ${maxDelay}: p50 ${p50} ms, p99 ${p99} ms`,
+    );
   }
   return latencies;
 }
@@ -226,16 +266,4 @@ function print({ head, rows }: FigureTable): void {
   const table = new Table({ head: [...head], style: { head: [], border: [] } });
   for (const row of rows) table.push([...row]);
   console.log(table.toString());
-}
-
-function note(measured: object): void {
-  const text = Object.values(measured).filter((value) => typeof value === 'string' || typeof value === 'number');
-  console.error(`measured: ${text.join(', ')}`);
-}
-
-function factorsOf(text: string): string[] {
-  const factors = text.split(',');
-  const unknown = factors.filter((factor) => FACTORS[factor] === undefined);
-  if (unknown.length > 0) throw new Error(`--sweep has no factor ${unknown.join(', ')}`);
-  return factors;
 }

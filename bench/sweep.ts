@@ -2,6 +2,7 @@ import type { Stack } from '../stack/index.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge, type BridgeResult } from './bridge.js';
 import { Destination } from './destination.js';
+import type { DrainResult } from './drain.js';
 import { BASELINE, type Scenario } from './scenario.js';
 
 /** One point of a sweep: the baseline with one factor changed. */
@@ -10,10 +11,14 @@ export interface SweepPoint extends BridgeResult {
   readonly point: string;
   /** Of the backlog. */
   readonly records: number;
+  /** Of the peer with identity columns, where it is compared. */
+  readonly peerRecordsPerSecond?: number;
 }
 
 interface Factor {
   readonly title: string;
+  /** Whether the peer is measured, too. */
+  readonly peer?: true;
   /** By name of the point. Without `records` a point has as many as the whole sweep, within {@link BACKLOG_BYTES_MAX}. */
   readonly points: Readonly<Record<string, Partial<Scenario>>>;
 }
@@ -24,6 +29,8 @@ export interface SweepOptions {
   readonly records: number;
   /** Drains of the baseline, by records of their backlogs. */
   readonly known: ReadonlyMap<number, BridgeResult>;
+  /** Undefined: the peer is left out. */
+  readonly peer: ((destination: Destination) => Promise<DrainResult>) | undefined;
   readonly onMeasured: (point: SweepPoint) => void;
 }
 
@@ -33,6 +40,7 @@ const BACKLOG_BYTES_MAX = 300_000_000;
 export const FACTORS: Readonly<Record<string, Factor>> = {
   size: {
     title: 'Bytes of a value',
+    peer: true,
     points: {
       '100': { bytes: 100 },
       '200': {},
@@ -104,7 +112,7 @@ export const USUAL_FACTORS = Object.keys(FACTORS).filter((name) => name !== 'man
 export async function sweep(
   stack: Stack,
   factors: readonly string[],
-  { records, known, onMeasured }: SweepOptions,
+  { records, known, peer, onMeasured }: SweepOptions,
 ): Promise<SweepPoint[]> {
   const measured: SweepPoint[] = [];
   const results = new Map(
@@ -114,9 +122,14 @@ export async function sweep(
     for (const [point, change] of Object.entries(FACTORS[factor]!.points)) {
       const scenario = { ...BASELINE, records: recordsOf(records, change), ...change };
       const key = JSON.stringify(scenario);
-      const result = results.get(key) ?? (await drainScenario(stack, scenario));
+      const result =
+        results.get(key) ?? (await drainScenario(stack, scenario, (destination) => drainByBridge(stack, destination)));
       results.set(key, result);
-      measured.push({ factor, point, records: scenario.records, ...result });
+      const comparison =
+        peer === undefined || FACTORS[factor]?.peer === undefined
+          ? {}
+          : { peerRecordsPerSecond: (await drainScenario(stack, scenario, peer)).recordsPerSecond };
+      measured.push({ factor, point, records: scenario.records, ...result, ...comparison });
       onMeasured(measured.at(-1)!);
     }
   }
@@ -127,10 +140,14 @@ function recordsOf(records: number, { bytes = BASELINE.bytes }: Partial<Scenario
   return Math.min(records, Math.floor(BACKLOG_BYTES_MAX / bytes));
 }
 
-async function drainScenario(stack: Stack, scenario: Scenario): Promise<BridgeResult> {
+async function drainScenario<T>(
+  stack: Stack,
+  scenario: Scenario,
+  drain: (destination: Destination) => Promise<T>,
+): Promise<T> {
   const backlog = await Backlog.produce(stack, scenario);
   const destination = await Destination.create(stack, backlog);
-  const result = await drainByBridge(stack, destination);
+  const result = await drain(destination);
   await destination.remove();
   await backlog.remove();
   return result;

@@ -81,18 +81,20 @@ export function requestTable(drains: readonly Drain[]): FigureTable {
 
 /** A line for each point of a factor. */
 export function sweepTable(factor: string, points: readonly SweepPoint[]): FigureTable {
-  const rows = points
-    .filter((point) => point.factor === factor)
-    .map((point) => [
-      point.point,
-      number(point.records),
-      number(point.recordsPerSecond),
-      ...cpuCells(point.cpuSecondsPerMillion),
-      mebibytes(point.memoryPeakBytes),
-      number(rowsAnInsert(point.counts)),
-      number((actionsOf(point.counts) * 1_000_000) / point.records),
-    ]);
+  const ofFactor = points.filter((point) => point.factor === factor);
+  const withPeer = ofFactor.some(({ peerRecordsPerSecond }) => peerRecordsPerSecond !== undefined);
+  const rows = ofFactor.map((point) => [
+    point.point,
+    number(point.records),
+    number(point.recordsPerSecond),
+    ...cpuCells(point.cpuSecondsPerMillion),
+    mebibytes(point.memoryPeakBytes),
+    number(rowsAnInsert(point.counts)),
+    number((actionsOf(point.counts) * 1_000_000) / point.records),
+    ...(withPeer ? [number(point.peerRecordsPerSecond ?? NaN)] : []),
+  ]);
   const head = ['records', 'records/s', ...CPU_HEAD, 'memory', 'rows an insert', 'actions a million'];
+  if (withPeer) head.push('peer, identities: records/s');
   return { head: [FACTORS[factor]?.title ?? factor, ...head], rows };
 }
 
@@ -104,7 +106,10 @@ export function latencyTable(latencies: readonly Latency[]): FigureTable {
       String(batchers),
       maxDelay ?? 'default',
       number(recordsPerSecond),
-      ...['0.5', '0.99', '0.999'].map((quantile) => number(milliseconds[quantile] ?? NaN)),
+      ...['0.5', '0.99', '0.999'].map((quantile) =>
+        // One in a thousand of fewer records is a matter of chance.
+        quantile === '0.999' && recordsPerSecond * seconds < 10_000 ? '–' : number(milliseconds[quantile] ?? NaN),
+      ),
       ...[counts.signals, counts.flushes, counts.inserts].map((count) => (count / seconds).toFixed(1)),
       // Temporal's server may not tell them.
       Object.keys(counts.actions).length === 0 ? '–' : (actionsOf(counts) / seconds).toFixed(1),

@@ -22,13 +22,14 @@ const ASSUMED = {
   secondsPerMonth: 30 * 24 * 3_600,
   /** Default of batch.maxDelay. */
   maxDelaySeconds: 1,
+  /** After so long a consumer signals what it has for a batcher: `signal.linger`. With several consumers half of it. */
+  lingerSeconds: 1,
 };
 
 /** Costs of one record, or of a million where the name says so. */
 interface Measured {
   readonly cpuPerMillion: Readonly<Record<string, number>>;
   readonly mainThreadPerMillion: number;
-  readonly actionsPerMillion: number;
   readonly actionsPerBatch: number;
   readonly signalsPerMillion: number;
   readonly batchesPerMillion: number;
@@ -65,8 +66,7 @@ function measured(runs: readonly Run[]): Measured {
   return {
     cpuPerMillion: medianCpu(bridge),
     mainThreadPerMillion: spread(bridge.map((drain) => drain.mainThreadSecondsPerMillion)).median,
-    actionsPerMillion: perMillion(actionsOf(counts)),
-    actionsPerBatch: slow === undefined ? NaN : actionsOf(slow.counts) / slow.counts.flushes,
+    actionsPerBatch: slow === undefined ? NaN : (actionsOf(slow.counts) - slow.counts.signals) / slow.counts.flushes,
     signalsPerMillion: perMillion(counts.signals),
     batchesPerMillion: perMillion(counts.flushes),
     rowsPerInsert: rowsAnInsert(counts),
@@ -87,8 +87,7 @@ function costTable(costs: Measured): FigureTable {
       ['CPU seconds of ClickHouse, a million records', '`clickhouse`', (cpu['clickhouse'] ?? 0).toFixed(1)],
       ['signals, a million records', '`signals`', number(costs.signalsPerMillion)],
       ['batches, a million records', '`batches`', number(costs.batchesPerMillion)],
-      ['actions, a million records in full batches', '`actions`', number(costs.actionsPerMillion)],
-      ['actions a batch at a low rate', '`perBatch`', costs.actionsPerBatch.toFixed(1)],
+      ['actions a batch, beside its signals', '`perBatch`', costs.actionsPerBatch.toFixed(1)],
       ['rows an insert', '`rows`', number(costs.rowsPerInsert)],
       ['records/s through one partition', '`partition`', number(costs.perPartition)],
       ['records/s through one batcher', '`batcher`', number(costs.perBatcher)],
@@ -103,6 +102,7 @@ function assumptionTable(): FigureTable {
       ['share of each limit that is planned with', '`load`', String(ASSUMED.load)],
       ['fewest batchers', '', String(ASSUMED.batchers)],
       ['`batch.maxDelay` in seconds', '`maxDelay`', String(ASSUMED.maxDelaySeconds)],
+      ['`signal.linger` in seconds; half of it with several pods', '`linger`', String(ASSUMED.lingerSeconds)],
       ['writes a second to a history shard of Temporal', '`writes`', String(ASSUMED.writesPerShard)],
       ['fewest history shards', '', String(ASSUMED.shardsMin)],
       ['inserts a second to a table on one server of ClickHouse', '`inserts`', String(ASSUMED.insertsPerServer)],
@@ -117,17 +117,15 @@ function needTable(costs: Measured): FigureTable {
     ['pods', '`R × main ÷ 1e6 ÷ load`', ({ pods }) => number(pods)],
     ['cores a pod', '`R × cpu ÷ 1e6 ÷ load ÷ pods`', ({ coresPerPod }) => coresPerPod.toFixed(1)],
     ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
-    ['batchers', '`R ÷ (batcher × load)`', ({ batchers }) => number(batchers)],
-    [
-      'actions a second',
-      '`R × actions ÷ 1e6`, at least `batchers × perBatch ÷ maxDelay`',
-      ({ actions }) => number(actions),
-    ],
-    ['dollars a month for them', '`actions/s × 30 days × price`', ({ dollars }) => number(dollars)],
+    ['batchers', '`R ÷ (batcher × load)`, at least two', ({ batchers }) => number(batchers)],
+    ['signals a second', '`R × signals ÷ 1e6`, at least `pods × batchers ÷ linger`', ({ signals }) => number(signals)],
+    ['batches a second', '`R × batches ÷ 1e6`, at least `batchers ÷ maxDelay`', ({ batches }) => number(batches)],
+    ['actions a second', '`signals/s + batches/s × perBatch`', ({ actions }) => number(actions)],
+    ['dollars a month for them', '`actions/s × 30 days × price ÷ 1e6`', ({ dollars }) => number(dollars)],
     ['history shards', '`(signals/s + 5 × batches/s) ÷ writes`, a power of two', ({ shards }) => number(shards)],
     ['cores of Temporal', '`R × temporal ÷ 1e6 ÷ load`', ({ temporalCores }) => number(temporalCores)],
     ['inserts a second', '`R ÷ rows`, at least `batchers ÷ maxDelay`', ({ inserts }) => number(inserts)],
-    ['servers of ClickHouse', '`inserts/s ÷ inserts`', ({ servers }) => number(servers)],
+    ['shards of ClickHouse', '`inserts/s ÷ inserts`', ({ servers }) => number(servers)],
     ['cores of ClickHouse', '`R × clickhouse ÷ 1e6 ÷ load`', ({ clickhouseCores }) => number(clickhouseCores)],
     ['cores of Kafka', '`R × kafka ÷ 1e6 ÷ load`', ({ kafkaCores }) => number(kafkaCores)],
   ];
@@ -144,9 +142,11 @@ function plan(rate: number, costs: Measured) {
   const pods = Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load);
   const batchers = Math.max(ASSUMED.batchers, Math.ceil(rate / (costs.perBatcher * ASSUMED.load)));
   const fewestBatches = batchers / ASSUMED.maxDelaySeconds;
+  const lingerSeconds = ASSUMED.lingerSeconds / (pods > 1 ? 2 : 1);
   const batches = Math.max(millions * costs.batchesPerMillion, fewestBatches);
-  const signals = Math.max(millions * costs.signalsPerMillion, fewestBatches);
-  const actions = Math.max(millions * costs.actionsPerMillion, fewestBatches * costs.actionsPerBatch);
+  // Each pod signals each batcher by itself.
+  const signals = Math.max(millions * costs.signalsPerMillion, (pods * batchers) / lingerSeconds);
+  const actions = signals + batches * costs.actionsPerBatch;
   const inserts = Math.max(rate / costs.rowsPerInsert, fewestBatches);
   const shards = (signals + WRITES_A_BATCH * batches) / ASSUMED.writesPerShard;
   return {
@@ -154,6 +154,8 @@ function plan(rate: number, costs: Measured) {
     coresPerPod: (millions * (costs.cpuPerMillion['tested'] ?? 0)) / ASSUMED.load / pods,
     partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
     batchers,
+    signals,
+    batches,
     actions,
     dollars: (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000,
     shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(shards))),

@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import { actionsOf } from '../../../bench/counters.js';
 import type { Run } from '../../../bench/run.js';
 import { benchmarkCharts, benchmarksReference } from '../../../scripts/benchmarks.js';
 import { capacityReference } from '../../../scripts/capacity.js';
@@ -60,12 +59,13 @@ it('capacity is what a million records cost, divided by the share of each limit 
   expect(lineOf(page, 'cores of Temporal').slice(2)).toEqual(['1', '2', '12']);
 });
 
-it('actions are those of full batches, or of one batch of each batcher in each maxDelay if that is more', () => {
+it('signals are those of full chunks, or of one from each pod to each batcher in each linger if that is more', () => {
   const page = capacityReference([RUN]);
-  expect(actionsOf(counts)).toBe(500);
-  // Ten actions a batch at a low rate; 500 a million records in full batches.
-  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['20', '50', '500']);
-  expect(lineOf(page, 'dollars a month for them').slice(2)).toEqual(['2,592', '6,480', '64,800']);
+  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['4', '40', '2,000']);
+  expect(lineOf(page, 'batches a second').slice(2)).toEqual(['2', '10', '100']);
+  // Two actions a batch, beside its signals.
+  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['8', '60', '2,200']);
+  expect(lineOf(page, 'dollars a month for them').slice(2)).toEqual(['1,037', '7,776', '285,120']);
 });
 
 it('a page names, for each part, the last run that has measured it', () => {
