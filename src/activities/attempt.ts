@@ -132,7 +132,7 @@ export class Attempt {
     return this.#wasReset || this.number - 1 !== (this.#notes.handedBack ?? 0);
   }
 
-  /** Milliseconds since the first attempt was scheduled, by the server. It does not depend on this worker. */
+  /** Milliseconds since the first attempt was scheduled: from the server's clock to this worker's. */
   get ageMs(): number {
     return Date.now() - this.#scheduledAtMs;
   }

@@ -134,10 +134,7 @@ export class Attempts {
       // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();
       if (!(error instanceof CrowdedError)) throw error;
-      // This note saves the next attempt a look-up. Without it nothing else is wrong.
-      if (!attempt.isRepeated)
-        await attempt.note({ ...attempt.notes, handedBack: attempt.number }).catch(() => undefined);
-      const nextRetryDelay = crowdedRetryMs(attempt.ageMs);
+      const nextRetryDelay = crowdedRetryMs(await noteHandedBack(attempt));
       throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay });
     }
   }
@@ -182,12 +179,27 @@ export class Attempts {
 }
 
 /**
- * How soon a flush comes back that was handed back because there are too many of its pipeline: it waits as long again as
- * it has waited. If only many batchers flush at once, slots are free again within a second. If inserts hang, few
- * attempts are made.
+ * Notes for the next attempt that this one did nothing, which saves it a look-up. Without the note nothing is wrong.
+ *
+ * @returns how many attempts in a row were handed back
  */
-function crowdedRetryMs(waitedMs: number): number {
-  return Math.min(Math.max(waitedMs, CROWDED_RETRY_MIN_MS), CROWDED_RETRY_MAX_MS);
+async function noteHandedBack(attempt: Attempt): Promise<number> {
+  const { handedBackInARow: before } = attempt.notes;
+  const times = before?.until === attempt.number - 1 ? before.times + 1 : 1;
+  const first = attempt.isRepeated ? {} : { handedBack: attempt.number };
+  const handedBackInARow = { until: attempt.number, times };
+  await attempt.note({ ...attempt.notes, ...first, handedBackInARow }).catch(() => undefined);
+  return times;
+}
+
+/**
+ * How soon a flush comes back that was handed back because there are too many of its pipeline: each time twice as late.
+ * If only many batchers flush at once, slots are free again within a second. If inserts hang, few attempts are made.
+ * Chance keeps those that were handed back together from coming back together: most would find no room again, and slots
+ * would be idle until then.
+ */
+function crowdedRetryMs(times: number): number {
+  return Math.min(CROWDED_RETRY_MIN_MS * 2 ** (times - 1), CROWDED_RETRY_MAX_MS) * (0.75 + Math.random() / 2);
 }
 
 /** The message of any error. A JSON parser's message is left out, because it may quote a record. */

@@ -102,10 +102,13 @@ export class RowSender {
       const body: Uint8Array[] = [];
       for await (const part of stream as AsyncIterable<Uint8Array>) body.push(part);
       mustBeSuccess({ status: http_status_code, headers: response_headers, body });
-      // Whoever answers for ClickHouse has not read all of it. Its memory must not be used again yet.
+      // Whoever answers for ClickHouse has not read all of it: not even this process has handed all to the connection.
       if (!values.readableEnded) throw new Error('the answer came before all rows were sent');
     } catch (error) {
       throw classifyInsertError(error, columns, this.#settings);
+    } finally {
+      // If not all was sent, the connection is of no use any more, and ends.
+      values.destroy();
     }
   }
 }

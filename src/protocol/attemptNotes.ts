@@ -23,6 +23,8 @@ export interface AttemptNotes {
   readonly acknowledgedTables?: readonly string[];
   /** How many attempts were handed back before they did anything. They are the first ones. */
   readonly handedBack?: number;
+  /** How many attempts in a row were handed back, up to and including attempt `until`. */
+  readonly handedBackInARow?: { readonly until: number; readonly times: number };
   /** Notes about each table. */
   readonly inserts?: Readonly<Record<string, InsertNotes>>;
 }

@@ -57,6 +57,21 @@ describe('the group has lost its offsets', () => {
     await expectExactlyOnce(fixture);
   });
 
+  it('and the last record had an empty value: the log is known again all the same', async () => {
+    await start({ partitions: 1 });
+    await fixture.produce(500);
+    await expectExactlyOnce(fixture);
+    await fixture.produce(1, () => ({ key: 'k', value: '' }));
+    await eventually(() => expect(acknowledged(fixture.acks)).toBe(501));
+    const before = await epochs();
+    await restart(() => fixture.admin.deleteGroups([groupId()]).then(() => undefined));
+    await fixture.produce(100);
+    await eventually(() => expect(acknowledged(fixture.acks)).toBeGreaterThanOrEqual(601));
+    await eventually(async () => expect((await fixture.offsets()).map(({ committed }) => committed)).toEqual([601]));
+    expect(await fixture.rowCounts()).toEqual({ rows: 600, identities: 600, ids: 600 });
+    expect(await epochs()).toBe(before);
+  });
+
   it('and the last record was too large for a signal: the log is known again all the same', async () => {
     await start({ partitions: 1 });
     await fixture.alterTopics([fixture.topic, fixture.deadLetterTopic], { 'max.message.bytes': '10000000' });

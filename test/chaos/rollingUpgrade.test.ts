@@ -43,6 +43,25 @@ describe.skipIf(commit === null)('from the previous commit’s build to this one
     }
   }
 
+  it('each with its own default of batchers, eight and two: nothing is lost, nothing comes twice', async () => {
+    await create({ batch: { maxDelay: '300ms' }, signal: { maxRecords: 50, ...LINGER } });
+    const defaults = { previous: 8, this: 2 };
+    const startWithDefault = (build: 'previous' | 'this'): Promise<Daemon> =>
+      Daemon.start(fixture.config({ batchers: defaults[build] }), [], build === 'previous' ? previousCli : undefined);
+    let running = await startWithDefault('previous');
+    const load = steadyLoad(fixture, 500);
+    await goOn();
+    for (const build of ['this', 'previous', 'this'] as const) {
+      const next = await startWithDefault(build);
+      await goOn();
+      await running.kill();
+      running = next;
+      await goOn();
+    }
+    await load.stop();
+    await expectExactlyOnce(fixture, { timeoutMs: 2 * SILENCE_MAX_MS });
+  });
+
   it('one daemon after the other, once by SIGTERM and once by SIGKILL each way: nothing is lost, nothing comes twice', async () => {
     await create({ batch: { maxDelay: '300ms' }, signal: { maxRecords: 50, ...LINGER } });
     let running = await start('previous');

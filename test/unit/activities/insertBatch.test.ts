@@ -1005,27 +1005,28 @@ it('a batch that was only handed back is not looked up and is no retry; one that
   for (const number of [1, 2, 3, 4, 5, 6])
     await expect(attempt(crowded, { attempt: number })).rejects.toMatchObject({ type: 'CrowdedError' });
   expect(crowded.noted.last).toMatchObject({ handedBack: 6 });
-  // It comes back the sooner, the less it has waited.
-  for (const [number, ageMs, pauseMs] of [
-    [7, -10_000, 250],
-    [8, 100, 250],
-    [9, 2_000, 2_000],
-    [10, 60_000, 5_000],
-  ] as const) {
-    const notes = crowded.noted.last;
-    const failure: unknown = await attemptOf(() => crowded.activities.insertBatch(...batch(VALUES)), {
-      attempt: number,
-      ageMs,
-      ...(notes === undefined ? {} : { notes }),
-    }).catch((error: unknown) => error);
+  // It comes back after longer and longer, and soon again once it was at work in between.
+  const pauseOf = async (number: number, notes = crowded.noted.last): Promise<number> => {
+    const given = notes === undefined ? {} : { notes };
+    const run = attemptOf(() => crowded.activities.insertBatch(...batch(VALUES)), { attempt: number, ...given });
+    const failure: unknown = await run.catch((error: unknown) => error);
     expect(failure).toMatchObject({ type: 'CrowdedError' });
-    const { nextRetryDelay } = failure as { nextRetryDelay: number };
-    expect(nextRetryDelay).toBeGreaterThanOrEqual(pauseMs);
-    expect(nextRetryDelay).toBeLessThan(pauseMs + 1_000);
-  }
+    return (failure as { nextRetryDelay: number }).nextRetryDelay;
+  };
+  const around = (value: number, ms: number): void => {
+    expect(value).toBeGreaterThanOrEqual(ms * 0.75);
+    expect(value).toBeLessThanOrEqual(ms * 1.25);
+  };
+  around(await pauseOf(7), 5_000);
+  expect(crowded.noted.last).toMatchObject({ handedBack: 7, handedBackInARow: { until: 7, times: 7 } });
+  const handedBack = crowded.noted.last;
+  around(await pauseOf(9, { ...handedBack, attempt: 8 }), 250);
+  around(await pauseOf(10), 500);
+  expect(crowded.noted.last).toMatchObject({ handedBack: 7, handedBackInARow: { until: 10, times: 2 } });
+  crowded.noted.last = handedBack;
   release();
   await other;
-  expect(await attempt(crowded, { attempt: 11 })).toMatchObject({ inserted: 4, rejected: 0 });
+  expect(await attempt(crowded, { attempt: 8 })).toMatchObject({ inserted: 4, rejected: 0 });
   expect(table.lookUps).toBe(0);
   expect(await retries()).toEqual([]);
   // The seventh attempt may have sent rows, whatever became of it.

@@ -49,12 +49,16 @@ it('an insert has succeeded if all of it was read before the answer', async () =
 });
 
 it('an answer that comes before all rows were sent is no success: the memory of the rows is still read', async () => {
-  let answered = false;
+  let answering: Socket | undefined;
   const early = sendTo((socket) => {
-    if (answered) return;
-    answered = true;
+    if (answering !== undefined) return;
+    answering = socket;
     socket.write(ANSWER);
     socket.pause();
   });
   await expect(early).rejects.toThrow('what answered was not ClickHouse');
+  // It would be kept for the rest of the rows, and the next insert would wait for it.
+  const ended = new Promise((resolve) => answering?.once('close', resolve));
+  answering?.resume();
+  await ended;
 });
