@@ -14,10 +14,18 @@ export interface Config {
   readonly clickhouse: ClickHouseConfig;
   readonly pipelines: readonly PipelineConfig[];
   readonly worker: { readonly maxConcurrentFlushes: number };
-  /** `temporalListen`: where the Temporal SDK serves its own metrics, as `ip:port`. Null: nowhere. */
-  readonly http: { readonly host: string; readonly port: number; readonly temporalListen: string | null };
+  readonly http: HttpConfig;
   readonly log: LogConfig;
   readonly shutdownDeadlineMs: number;
+}
+
+export interface HttpConfig {
+  readonly host: string;
+  readonly port: number;
+  /** What `/metrics` wants as a bearer token. Null: it is open. */
+  readonly metricsToken: string | null;
+  /** Where the Temporal SDK serves its own metrics, as `ip:port`. Null: nowhere. */
+  readonly temporalListen: string | null;
 }
 
 export interface KafkaConfig {
@@ -182,6 +190,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     http: {
       host: http.listen.slice(0, portAt).replace(/^\[(.*)\]$/, '$1'),
       port: Number(http.listen.slice(portAt + 1)),
+      metricsToken: http.metricsToken ?? null,
       temporalListen: http.temporalListen ?? null,
     },
     log,

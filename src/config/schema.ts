@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isPort, PORT_TOO_HIGH } from './addresses.js';
 import { clickhouse, kafka, temporal } from './connectionSchemas.js';
 import { pipeline } from './pipelineSchema.js';
-import { count, duration } from './valueSchemas.js';
+import { count, duration, nonEmpty } from './valueSchemas.js';
 
 const pipelineName = z
   .string()
@@ -45,6 +45,11 @@ export const configSchema = z.strictObject({
         .default(':9464')
         .describe(
           'Address of /livez, /readyz and /metrics. Without a host it is all addresses, IPv6 too. Port 0 takes a free one.',
+        ),
+      metricsToken: nonEmpty
+        .optional()
+        .describe(
+          'Bearer token that /metrics wants; usually "${file:/path/token}". /livez and /readyz stay open, and so does temporalListen.',
         ),
       temporalListen: z
         .string()

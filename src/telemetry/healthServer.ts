@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
@@ -17,12 +18,12 @@ export interface HealthServer {
  *
  * - `/livez`: 200 while the process can answer. It never depends on anything else.
  * - `/readyz`: 503 with the reasons until everything is ready, and again while draining.
- * - `/metrics`.
+ * - `/metrics`: 401 without the token, if there is one.
  *
  * @throws Error that says what to do if it cannot listen there
  */
 export async function startHealthServer(
-  address: { host: string; port: number },
+  settings: { readonly host: string; readonly port: number; readonly metricsToken: string | null },
   registry: Registry,
   readiness: Readiness,
 ): Promise<HealthServer> {
@@ -46,6 +47,11 @@ export async function startHealthServer(
         break;
       }
       case '/metrics':
+        if (!isAllowed(request.headers.authorization, settings.metricsToken)) {
+          response.setHeader('www-authenticate', 'Bearer');
+          answer(401, 'text/plain', '/metrics wants the bearer token of http.metricsToken\n');
+          break;
+        }
         registry.metrics().then(
           (text) => {
             answer(200, registry.contentType, text);
@@ -59,7 +65,7 @@ export async function startHealthServer(
         answer(404, 'text/plain', 'there are /livez, /readyz and /metrics\n');
     }
   });
-  await listen(server, address, 'http.listen');
+  await listen(server, settings, 'http.listen');
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -70,4 +76,15 @@ export async function startHealthServer(
         server.closeAllConnections();
       }),
   };
+}
+
+/** Takes the same time for every wrong token, so that nobody finds it out letter by letter. */
+function isAllowed(authorization: string | undefined, token: string | null): boolean {
+  if (token === null) return true;
+  const given = /^Bearer +(\S.*)$/i.exec(authorization ?? '')?.[1] ?? '';
+  return timingSafeEqual(digest(given), digest(token));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }

@@ -44,6 +44,7 @@ function existing(): Contents {
     'ktb-clickhouse-tls': { 'tls.crt': clickhouse.cert, 'tls.key': clickhouse.key },
     'clickhouse-token': { 'access-token': 'clickhouse token' },
     'company-ca': { 'ca.crt': clickhouse.ca },
+    'ktb-metrics': { token: 'metrics token' },
     ktb: { password: 'kafka password' },
     'ktb-oauth': { 'client-secret': 'oauth secret' },
     'temporal-cloud': { 'api-key': 'temporal key' },
@@ -90,6 +91,15 @@ it('hands over user, password and API key from Secrets', async () => {
   expect(config.kafka.sasl).toEqual({ mechanism: 'plain', username: 'kafka user', password: 'kafka password' });
   expect(config.temporal).toMatchObject({ apiKey: 'temporal key', tls: true });
   expect(config.clickhouse).toMatchObject({ username: 'clickhouse user', password: 'clickhouse password' });
+});
+
+it('hands over the token of /metrics, to setup, too, which has the same configuration', async () => {
+  const manifests = await render({
+    files: [ciFile('minimal-values.yaml')],
+    values: { credentials: { metrics: { token: { existingSecret: 'ktb-metrics' } } }, setup: { enabled: true } },
+  });
+  for (const workload of ['Deployment', 'Job'].flatMap((kind) => all(manifests, kind)))
+    expect((await load(workload, manifests)).config.http.metricsToken).toBe('metrics token');
 });
 
 it('hands over a client secret for tokens', async () => {

@@ -396,6 +396,25 @@ it.each(['ServiceMonitor', 'PodMonitor'])(
   },
 );
 
+it.each(['ServiceMonitor', 'PodMonitor'])(
+  '%s: hands over the token to /metrics, and not to Temporal’s',
+  async (kind) => {
+    const [section, endpoints] =
+      kind === 'PodMonitor' ? ['podMonitor', 'podMetricsEndpoints'] : ['serviceMonitor', 'endpoints'];
+    const manifests = await renderWith({
+      config: { http: { temporalListen: '0.0.0.0:9465' } },
+      credentials: { metrics: { token: { existingSecret: 'ktb-metrics' } } },
+      [section]: { enabled: true },
+    });
+    const authorization = { type: 'Bearer', credentials: { name: 'ktb-metrics', key: 'token' } };
+    const spec = one(manifests, kind).spec as Record<string, object[]>;
+    expect(spec[endpoints]).toEqual([
+      { port: 'http', path: '/metrics', authorization },
+      { port: 'temporal', path: '/metrics' },
+    ]);
+  },
+);
+
 it('monitors carry the labels by which a Prometheus selects them', async () => {
   const additionalLabels = { release: 'prometheus' };
   const manifests = await renderWith({

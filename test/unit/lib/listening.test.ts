@@ -13,7 +13,7 @@ it('an address that another process has is named, with the setting that chooses 
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
   const inUse = `is 127.0.0.1:${port}: another process listens there. End that one, or choose another port`;
-  const health = startHealthServer({ host: '127.0.0.1', port }, new Registry(), () => []);
+  const health = startHealthServer({ host: '127.0.0.1', port, metricsToken: null }, new Registry(), () => []);
   await expect(health).rejects.toEqual(new Error(`http.listen ${inUse}`));
   const codec = startCodecServer({ listen: `127.0.0.1:${port}`, origin: [] });
   await expect(codec).rejects.toEqual(new Error(`--listen ${inUse}`));
@@ -21,7 +21,7 @@ it('an address that another process has is named, with the setting that chooses 
 
 it('an address that the machine does not have is said to be none of its own', async () => {
   // Of the block that is for documentation.
-  const health = startHealthServer({ host: '192.0.2.1', port: 0 }, new Registry(), () => []);
+  const health = startHealthServer({ host: '192.0.2.1', port: 0, metricsToken: null }, new Registry(), () => []);
   await expect(health).rejects.toThrow('http.listen is 192.0.2.1:0: this machine has no such address. Choose one');
 });
 

@@ -96,7 +96,7 @@ let server: HealthServer | undefined;
 afterEach(() => server?.close());
 
 it('answers whatever path is asked for, and goes on', async () => {
-  server = await startHealthServer({ host: '127.0.0.1', port: 0 }, new Registry(), () => []);
+  server = await startHealthServer({ host: '127.0.0.1', port: 0, metricsToken: null }, new Registry(), () => []);
   const { port } = server;
   const statusOf = async (path: string) => {
     const asked = request({ host: '127.0.0.1', port, path, agent: false }).end();
@@ -110,7 +110,7 @@ it('answers whatever path is asked for, and goes on', async () => {
 
 it('is alive at once, ready only without reasons against it, and serves the metrics', async () => {
   let reasons = ['kafka: away'];
-  server = await startHealthServer({ host: '127.0.0.1', port: 0 }, new Registry(), () => reasons);
+  server = await startHealthServer({ host: '127.0.0.1', port: 0, metricsToken: null }, new Registry(), () => reasons);
   const get = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${server?.port ?? 0}${path}`);
     return { status: response.status, text: await response.text() };
@@ -121,4 +121,22 @@ it('is alive at once, ready only without reasons against it, and serves the metr
   expect((await get('/readyz')).status).toBe(200);
   expect((await get('/metrics')).status).toBe(200);
   expect((await get('/else')).status).toBe(404);
+});
+
+it('serves the metrics only with the token, if there is one, and leaves the probes open', async () => {
+  const settings = { host: '127.0.0.1', port: 0, metricsToken: 'scraper secret' };
+  server = await startHealthServer(settings, new Registry(), () => []);
+  const url = `http://127.0.0.1:${server.port}`;
+  const statusWith = async (path: string, authorization?: string) => {
+    const response = await fetch(`${url}${path}`, authorization === undefined ? {} : { headers: { authorization } });
+    expect(await response.text()).not.toContain('scraper secret');
+    return response.status;
+  };
+  expect(await statusWith('/metrics', 'Bearer scraper secret')).toBe(200);
+  expect(await statusWith('/metrics')).toBe(401);
+  for (const wrong of ['Bearer scraper', 'Bearer scraper secret2', 'Basic scraper secret', 'Bearer', 'scraper secret'])
+    expect(await statusWith('/metrics', wrong), wrong).toBe(401);
+  expect(await statusWith('/metrics?x=1')).toBe(401);
+  expect(await statusWith('/livez')).toBe(200);
+  expect(await statusWith('/readyz')).toBe(200);
 });

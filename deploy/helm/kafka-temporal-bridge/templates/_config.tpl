@@ -78,6 +78,7 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
 {{- $apiKey := .Values.credentials.temporal.apiKey -}}
 {{- $auth := .Values.credentials.clickhouse.auth -}}
 {{- $token := .Values.credentials.clickhouse.accessToken -}}
+{{- $metrics := .Values.credentials.metrics.token -}}
 {{- /* The value is not for the daemon, which has it in its configuration, but for KEDA. */ -}}
 {{- $keys := include "ktb.saslKeys" $config | fromYaml -}}
 {{- $user := dig "kafka" "sasl" $keys.user "" $config -}}
@@ -88,6 +89,7 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
   (dict "name" "KTB_CLICKHOUSE_USERNAME" "part" "clickhouse" "key" "username" "secret" $auth.existingSecret "secretKey" $auth.usernameKey "isGiven" (not (empty (dig "clickhouse" "username" "" $config))))
   (dict "name" "KTB_CLICKHOUSE_PASSWORD" "part" "clickhouse" "key" "password" "secret" $auth.existingSecret "secretKey" $auth.passwordKey)
   (dict "name" "KTB_CLICKHOUSE_ACCESS_TOKEN" "part" "clickhouse" "key" "accessToken" "secret" $token.existingSecret "secretKey" $token.key)
+  (dict "name" "KTB_METRICS_TOKEN" "part" "http" "key" "metricsToken" "secret" $metrics.existingSecret "secretKey" $metrics.key)
 ) -}}
 {{- end -}}
 
@@ -95,7 +97,7 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
 {{- define "ktb.config" -}}
 {{- $given := include "ktb.givenConfig" . | fromYaml -}}
 {{- $credentials := .Values.credentials -}}
-{{- $references := dict "kafka" dict "temporal" dict "clickhouse" dict -}}
+{{- $references := dict "kafka" dict "temporal" dict "clickhouse" dict "http" dict -}}
 {{- $sasl := dict -}}
 {{- range include "ktb.secretVariables" . | fromYamlArray -}}
 {{- if .secret -}}

@@ -57,6 +57,7 @@
   "config.kafka.sasl.clientSecret" (list (dig "sasl" "clientSecret" "" $kafka) "credentials.kafka.sasl.existingSecret")
   "config.temporal.apiKey" (list (default "" $temporal.apiKey) "credentials.temporal.apiKey.existingSecret")
   "config.clickhouse.password" (list (default "" $clickhouse.password) "credentials.clickhouse.auth.existingSecret")
+  "config.http.metricsToken" (list (dig "http" "metricsToken" "" $config) "credentials.metrics.token.existingSecret")
   "config.clickhouse.accessToken" (list (default "" $clickhouse.accessToken) "credentials.clickhouse.accessToken.existingSecret")
 -}}
 {{- if kindIs "map" $kafka.ssl -}}
