@@ -1,3 +1,4 @@
+import type { ColumnSource } from '../protocol/columnSource.js';
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
@@ -61,7 +62,7 @@ export async function buildRows(
     fill,
     judgedBytesMax,
   }: {
-    readonly columns: Readonly<Record<string, string>>;
+    readonly columns: Readonly<Record<string, ColumnSource>>;
     readonly mapping: Mapping;
     readonly fill?: Fill;
     readonly judgedBytesMax?: number;

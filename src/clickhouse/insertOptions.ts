@@ -1,3 +1,4 @@
+import type { ColumnSource } from '../protocol/columnSource.js';
 import type { InsertNotes } from '../protocol/attemptNotes.js';
 import type { Mapping } from '../protocol/settings.js';
 import type { Fill } from './batchRows.js';
@@ -26,7 +27,7 @@ export interface BatchInsertOptions {
     | 'rememberedBy'
   >;
   readonly table: string;
-  readonly columns: Readonly<Record<string, string>>;
+  readonly columns: Readonly<Record<string, ColumnSource>>;
   readonly mapping: Mapping;
   /** Id of the batch. */
   readonly batch: string;

@@ -1,3 +1,4 @@
+import type { ColumnSource } from '../protocol/columnSource.js';
 import type { Layout } from '../protocol/layout.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
@@ -282,8 +283,26 @@ function outputTopics(name: string, pipeline: ParsedPipeline): string[] {
   return [...(reply === undefined ? [] : [reply.topic, ...reply.allowTopics]), deadLetterTopicOf(name, pipeline)];
 }
 
+/** A rule that says no more than a text does is the text, as version 0.1.0 knows it. */
+function toSource(source: ParsedPipeline['columns'][string]): ColumnSource {
+  if (typeof source === 'string') return source;
+  const { from, first = [], constant, unit, required, default: standard } = source;
+  const sources = from === undefined ? first : [from];
+  if (constant !== undefined) return { constant };
+  const [only] = sources;
+  const isPlain = unit === undefined && required !== true && standard === undefined;
+  if (isPlain && only !== undefined && sources.length === 1) return only;
+  return {
+    first: sources,
+    ...(unit === undefined ? {} : { unit }),
+    ...(required === true ? { required } : {}),
+    ...(standard === undefined ? {} : { default: standard }),
+  };
+}
+
 /** The mapping of columns. If values are not objects, it includes a column for the value itself. */
-function valueColumn({ format, columns }: ParsedPipeline): Readonly<Record<string, string>> {
+function valueColumn({ format, columns }: ParsedPipeline): Readonly<Record<string, ColumnSource>> {
   const isTaken = format === 'json' || Object.values(columns).includes('value');
-  return isTaken ? columns : { ...columns, value: 'value' };
+  const sources = Object.entries(columns).map(([column, source]) => [column, toSource(source)] as const);
+  return Object.fromEntries<ColumnSource>(isTaken ? sources : [...sources, ['value', 'value']]);
 }

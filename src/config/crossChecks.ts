@@ -123,7 +123,7 @@ function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): 
   }
   for (const [column, source] of Object.entries(columns)) {
     const path = ['columns', column];
-    if (source.startsWith('/')) {
+    if (sourcesIn(source).some((from) => from.startsWith('/') || from === 'document')) {
       const message = `leads into JSON, and the values are ${format}; use value, key, header:NAME, or a coordinate`;
       problems.push({ path, message });
     }
@@ -162,4 +162,9 @@ function clickHouse({
   if (accessToken !== undefined && (password !== '' || username !== 'default'))
     add(['accessToken'], 'stands for user and password: leave username and password out, or accessToken');
   return problems;
+}
+
+/** The texts of a source, as the file has it. */
+function sourcesIn(source: Pipeline['columns'][string]): readonly string[] {
+  return typeof source === 'string' ? [source] : [...(source.first ?? []), source.from ?? ''];
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { fitsIntoWorkflowId } from '../protocol/batcherId.js';
+import { TIME_UNITS } from '../protocol/columnSource.js';
 import { isKeyFunction, type KeyFunction } from '../protocol/layout.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, nonEmpty, size } from './valueSchemas.js';
@@ -88,6 +89,62 @@ const flow = z.strictObject({
     .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
 });
 
+const POINTER_HEADER_OR_KEY = /^(\/.*|header:.+|key)$/s;
+
+/** A source that a rule may have: one that may lead to nothing. */
+const findable = z.string().regex(POINTER_HEADER_OR_KEY, {
+  error: 'must be a JSON pointer such as /customer/id, header:NAME, or key',
+});
+
+/** A number that YAML reads through a double may have lost digits. */
+const constant = z
+  .union([z.string(), z.boolean(), z.number()], { error: 'must be a text, a number, true or false' })
+  .refine((value) => typeof value !== 'number' || Number.isSafeInteger(value), {
+    error: 'must be a text if it is no integer up to 2^53, so that it keeps its digits: put it in quotes',
+  });
+
+const sourceRule = z
+  .strictObject({
+    from: findable.optional().describe('Where the value is: a JSON pointer, header:NAME, or key.'),
+    first: z
+      .array(findable)
+      .min(1, { error: 'must name at least one source' })
+      .max(20, { error: 'must name 20 sources at most' })
+      .optional()
+      .describe('Several such places. The first counts that leads to something other than null.'),
+    constant: constant.optional().describe('The same value for every record.'),
+    unit: z.enum(TIME_UNITS).optional().describe('Numbers are times since 1970, in this unit.'),
+    required: z.boolean().optional().describe('Reject records in which there is nothing, or null.'),
+    default: constant.optional().describe('The value if there is nothing, or null.'),
+  })
+  .refine(({ from, first, constant: same }) => [from, first, same].filter((one) => one !== undefined).length === 1, {
+    error: 'must have one of from, first and constant',
+  })
+  .refine(
+    ({ constant: same, unit, required, default: other }) =>
+      same === undefined || (unit ?? required ?? other) === undefined,
+    {
+      error: 'must have no other key beside constant',
+    },
+  )
+  .refine(({ required, default: other }) => required !== true || other === undefined, {
+    error: 'must be required or have a default, not both',
+  });
+
+const NO_SOURCE =
+  'must be a JSON pointer such as /customer/id, header:NAME, one of key, value, document, headers, kind, topic, partition, offset, timestamp, epoch, ' +
+  'or a rule such as { from: /id, required: true }';
+
+const columnSource = z.union(
+  [
+    z.string().regex(/^(\/.*|header:.+|key|value|document|headers|kind|topic|partition|offset|timestamp|epoch)$/s, {
+      error: NO_SOURCE,
+    }),
+    sourceRule,
+  ],
+  { error: NO_SOURCE },
+);
+
 /** One entry of `pipelines`. */
 export const pipeline = z.strictObject({
   topics: z
@@ -146,16 +203,11 @@ export const pipeline = z.strictObject({
     .default({})
     .describe('Tables of topics whose records do not go to `table`, as topic: table.'),
   columns: z
-    .record(
-      nonEmpty,
-      z.string().regex(/^(\/.*|header:.+|key|value|topic|partition|offset|timestamp|epoch)$/s, {
-        error:
-          'must be a JSON pointer such as /customer/id, header:NAME, or one of key, value, topic, partition, offset, timestamp, epoch',
-      }),
-    )
+    .record(nonEmpty, columnSource)
     .default({})
     .describe(
-      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, a header, value, or a coordinate of the record.',
+      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, header:NAME, value, document, headers, kind, ' +
+        'or a coordinate of the record. A rule such as `{ first: [/id, /key/id], required: true }` says more: from or first, unit, required, default; or constant.',
     ),
   batchers: count({ min: 1, max: 1_024 })
     .prefault(2)

@@ -9,6 +9,7 @@ export const REJECTION_CODES = {
   noValue: 'no_value',
   unknownField: 'unknown_field',
   reservedField: 'reserved_field',
+  missingValue: 'missing_value',
   outOfRange: 'out_of_range',
   tooLarge: 'record_too_large',
   unencodable: 'record_not_encodable',

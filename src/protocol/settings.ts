@@ -1,3 +1,4 @@
+import type { ColumnSource } from './columnSource.js';
 import type { Installation } from './installation.js';
 import type { KafkaRecord } from './record.js';
 
@@ -53,7 +54,7 @@ export interface Destination {
    * The source of each column, see `columns` in the configuration reference. Empty: fields go to the columns of the
    * same names.
    */
-  readonly columns: Readonly<Record<string, string>>;
+  readonly columns: Readonly<Record<string, ColumnSource>>;
   /** Absent: no acknowledgements. */
   readonly reply?: ReplySettings;
   readonly deadLetterTopic: string;

@@ -1,6 +1,7 @@
 /*
  * Stores JSON values in columns of any type, as all rows are inserted, and reads what has become of each.
  */
+import type { ColumnSource } from '../../src/protocol/columnSource.js';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { insertRecords, type BatchInsertResult } from '../../src/clickhouse/insertRecords.js';
@@ -35,7 +36,7 @@ export interface InsertOptions {
   /** Of the pipeline, as `clickhouse.settings`. */
   readonly insertSettings?: Readonly<Record<string, string | number>>;
   /** What columns are mapped from. */
-  readonly columns?: Readonly<Record<string, string>>;
+  readonly columns?: Readonly<Record<string, ColumnSource>>;
   readonly mapping?: Mapping;
 }
 

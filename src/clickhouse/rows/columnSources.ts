@@ -3,22 +3,50 @@
  */
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { Rejection } from '../../protocol/ack.js';
-import { lastHeader, NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import {
+  sourcesOf,
+  sourceText,
+  type ColumnSource,
+  type Constant,
+  type SourceRule,
+} from '../../protocol/columnSource.js';
+import {
+  lastHeader,
+  NO_TIMESTAMP,
+  type KafkaRecord,
+  type RecordHeader,
+  type RecordSource,
+} from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { JsonObject } from '../values/jsonObject.js';
 import type { JsonPointers } from '../values/jsonPointers.js';
-import { quote, quoteBytes } from './quoting.js';
-import { notJson } from './rowRejections.js';
+import { parseColumnType, parseTupleElement } from '../values/columnTypes.js';
+import { numberTime } from './numberTimes.js';
+import { quote, quoteBytes, quoteLatin1 } from './quoting.js';
+import { notJson, outOfRange, requiredMissing } from './rowRejections.js';
 import { takesTimestamps, timestampWriter } from './timestamps.js';
 
 /** Returns a column's value as JSON. Undefined if there is none. */
 export type ColumnReader = (source: RecordSource, record: KafkaRecord) => string | Rejection | undefined;
 
 /**
+ * @param column its name, for messages
  * @param json reads the value, for columns that need JSON
  * @param pointers must have read the record's value, before the reader is asked
  */
-export function columnReader(from: string, type: string, json: JsonObject, pointers: JsonPointers): ColumnReader {
+export function columnReader(
+  column: string,
+  from: ColumnSource,
+  type: string,
+  json: JsonObject,
+  pointers: JsonPointers,
+): ColumnReader {
+  return typeof from === 'string'
+    ? sourceReader(from, type, json, pointers)
+    : ruleReader(column, from, type, json, pointers);
+}
+
+function sourceReader(from: string, type: string, json: JsonObject, pointers: JsonPointers): ColumnReader {
   if (from.startsWith('/')) {
     const place = pointers.add(from);
     return () => pointers.textAt(place);
@@ -36,6 +64,11 @@ export function columnReader(from: string, type: string, json: JsonObject, point
     offset: (_source, { offset }) => String(offset),
     timestamp: (_source, { timestampMs }) => (timestampMs === NO_TIMESTAMP ? undefined : timestampText(timestampMs)),
     epoch: ({ epoch }) => quote(epoch),
+    document: TAKES_JSON.test(type)
+      ? (_source, { value }) => documentOf(value)
+      : (_source, { value }) => documentText(value),
+    headers: PAIRS.test(type) ? headerPairs(type) : (_source, { headers }) => headerObject(headers),
+    kind: (_source, { value }) => (value === null ? '"tombstone"' : '"record"'),
   };
   const reader = readers[from];
   if (reader === undefined) throw new Error(`a column cannot be taken from ${from}`);
@@ -55,6 +88,72 @@ function jsonOfValue(json: JsonObject): ColumnReader {
   };
 }
 
+/** The whole value as JSON. It has been read already: only JSON objects and tombstones become rows. */
+function documentOf(value: Buffer | null): string {
+  return value === null ? 'null' : withoutMark(value).toString('latin1').trim();
+}
+
+function documentText(value: Buffer | null): string {
+  return value === null ? 'null' : quoteLatin1(documentOf(value));
+}
+
+/** Types for names and values in pairs. Others get an object. */
+const PAIRS = /^Array\(Tuple\b/;
+
+/**
+ * Writes every header in its order, also if several have one name. ClickHouse reads tuples with names as objects, others
+ * as arrays.
+ */
+function headerPairs(type: string): ColumnReader {
+  const tuple = parseColumnType(parseColumnType(type).parameters[0] ?? '');
+  const [name, value] = tuple.parameters.map((element) => parseTupleElement(element).name);
+  const pair =
+    name === undefined || value === undefined
+      ? ([of, is]: RecordHeader) => `[${quote(of)},${quoteBytes(is)}]`
+      : ([of, is]: RecordHeader) => `{${quote(name)}:${quote(of)},${quote(value)}:${quoteBytes(is)}}`;
+  return (_source, { headers }) => `[${headers.map(pair).join(',')}]`;
+}
+
+/** The headers by their names. Of several with one name the last counts. */
+function headerObject(headers: readonly RecordHeader[]): string {
+  const members = Array.from(new Map(headers), ([name, value]) => `${quote(name)}:${quoteBytes(value)}`);
+  return `{${members.join(',')}}`;
+}
+
+/** A rule's reader: the first of its sources that leads to something other than null, or what stands for it. */
+function ruleReader(
+  column: string,
+  rule: SourceRule,
+  type: string,
+  json: JsonObject,
+  pointers: JsonPointers,
+): ColumnReader {
+  const { constant, first = [], unit, required, default: standard } = rule;
+  if (constant !== undefined) {
+    const text = constantText(constant);
+    return () => text;
+  }
+  const readers = first.map((from) => sourceReader(from, type, json, pointers));
+  const standardText = standard === undefined ? undefined : constantText(standard);
+  const toTime = unit === undefined ? undefined : numberTime(type, unit);
+  const missing = requiredMissing(column, first);
+  return (source, record) => {
+    let found: ReturnType<ColumnReader>;
+    for (const read of readers) {
+      const value = read(source, record) ?? found;
+      if (value !== undefined) found = value;
+      if (found !== undefined && found !== 'null') break;
+    }
+    if (typeof found !== 'string' && found !== undefined) return found;
+    if (found === undefined || found === 'null') return required === true ? missing : (standardText ?? found);
+    return toTime === undefined ? found : (toTime(found) ?? outOfRange(column));
+  };
+}
+
+function constantText(constant: Constant): string {
+  return typeof constant === 'string' ? quote(constant) : JSON.stringify(constant);
+}
+
 /** Types that need JSON itself, not a JSON text in a string. */
 const TAKES_JSON =
   /^(Nullable\()?(JSON|Object|Map|Tuple|Array|Nested|QBit|Point|Ring|(Multi)?LineString|(Multi)?Polygon|Geometry)\b/;
@@ -69,12 +168,20 @@ export interface UnfitMapping {
   readonly why: 'json' | 'timestamp';
 }
 
-/** Mapped columns that refuse every value. JSON pointers and `value` may give JSON. */
-export function unfitMappings(table: TableColumns, columns: Readonly<Record<string, string>>): readonly UnfitMapping[] {
-  return Object.entries(columns).flatMap(([column, from]): UnfitMapping[] => {
+/** Mapped columns that refuse every value. JSON pointers, `value`, `document` and `headers` may give JSON. */
+export function unfitMappings(
+  table: TableColumns,
+  columns: Readonly<Record<string, ColumnSource>>,
+): readonly UnfitMapping[] {
+  return Object.entries(columns).flatMap(([column, source]): UnfitMapping[] => {
     const type = table.get(column);
-    if (type === undefined || from === 'value' || from.startsWith('/')) return [];
+    if (type === undefined || sourcesOf(source).some(mayGiveJson)) return [];
+    const from = sourceText(source);
     if (TAKES_JSON.test(type)) return [{ column, from, why: 'json' }];
     return from === 'timestamp' && !takesTimestamps(type, table.limits) ? [{ column, from, why: 'timestamp' }] : [];
   });
+}
+
+function mayGiveJson(from: string): boolean {
+  return from.startsWith('/') || ['value', 'document', 'headers'].includes(from);
 }

@@ -1,5 +1,6 @@
 import { pointerTokens } from '../../lib/jsonPointer.js';
 import { latin1 } from '../../lib/latin1.js';
+import { pointersOf, type ColumnSource } from '../../protocol/columnSource.js';
 import type { TableColumns } from '../tableColumns.js';
 import { checkOfType } from '../values/checkOfType.js';
 import type { ValueCheck } from '../values/valueCheck.js';
@@ -17,7 +18,7 @@ export interface Field {
  */
 export function knownFields(
   table: TableColumns,
-  columns: Readonly<Record<string, string>>,
+  columns: Readonly<Record<string, ColumnSource>>,
   identity: readonly string[],
 ): ReadonlyMap<string, Field> {
   const fields = new Map<string, Field>();
@@ -33,7 +34,7 @@ export function knownFields(
     for (let length = 1; length < parts.length; length++) add(parts.slice(0, length).join('.'), { kind: 'parent' });
   }
   for (const from of Object.values(columns))
-    if (from.startsWith('/')) add(pointerTokens(from)[0] ?? '', { kind: 'source' });
+    for (const pointer of pointersOf(from)) add(pointerTokens(pointer)[0] ?? '', { kind: 'source' });
   return fields;
 }
 

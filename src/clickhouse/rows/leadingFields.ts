@@ -1,4 +1,5 @@
 import type { Rejection } from '../../protocol/ack.js';
+import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { IDENTITY_COLUMNS, type IdentityColumn } from '../identityColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
@@ -16,7 +17,7 @@ import { halfCharacter, outOfRange, tooMuchMapped } from './rowRejections.js';
 /** A column that the configuration takes from somewhere in the record. */
 interface MappedColumn {
   readonly column: string;
-  readonly from: string;
+  readonly from: ColumnSource;
   readonly read: ColumnReader;
   readonly check: ValueCheck | undefined;
 }
@@ -41,14 +42,14 @@ export class LeadingFields {
   readonly #pointers = new JsonPointers();
 
   /** @param object has read the record's value, if its format is JSON */
-  constructor(table: TableColumns, columns: Readonly<Record<string, string>>, object: JsonObject) {
+  constructor(table: TableColumns, columns: Readonly<Record<string, ColumnSource>>, object: JsonObject) {
     this.#object = object;
     this.identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
     this.#identityFields = new IdentityFields(this.identity, table);
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,
       from,
-      read: columnReader(from, table.get(column) ?? '', object, this.#pointers),
+      read: columnReader(column, from, table.get(column) ?? '', object, this.#pointers),
       check: columnCheck(table, column),
     }));
   }

@@ -1,4 +1,5 @@
 import type { Rejection } from '../../protocol/ack.js';
+import { pointersOf, type ColumnSource } from '../../protocol/columnSource.js';
 import { everyMember, textOfString } from '../values/json.js';
 import { JsonPointers, type JsonPlace } from '../values/jsonPointers.js';
 import type { Field } from './knownFields.js';
@@ -13,10 +14,10 @@ export class NestedFields {
   readonly #pointers = new JsonPointers();
 
   /** @param sources where the mapped columns are taken from */
-  constructor(fields: ReadonlyMap<string, Field>, sources: readonly string[], rejectsUnknown: boolean) {
+  constructor(fields: ReadonlyMap<string, Field>, sources: readonly ColumnSource[], rejectsUnknown: boolean) {
     this.#fields = fields;
     this.#rejectsUnknown = rejectsUnknown;
-    for (const from of sources) if (from.startsWith('/')) this.#pointers.add(from);
+    for (const pointer of sources.flatMap(pointersOf)) this.#pointers.add(pointer);
   }
 
   /**

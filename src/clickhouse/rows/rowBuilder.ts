@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { REJECTION_CODES, setAsideBecause, type Rejection } from '../../protocol/ack.js';
+import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import type { Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
@@ -22,7 +23,7 @@ export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRe
 /** @param columns the mapped columns, and where each is taken from */
 export function createRowBuilder(
   table: TableColumns,
-  columns: Readonly<Record<string, string>>,
+  columns: Readonly<Record<string, ColumnSource>>,
   { format, unknownFields, tombstones }: Mapping,
 ): RowBuilder {
   const value = new RecordValue();

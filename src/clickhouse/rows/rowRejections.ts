@@ -68,6 +68,12 @@ export function outOfRange(column: string): Rejection {
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
+/** @param sources that lead to nothing in the record */
+export function requiredMissing(column: string, sources: readonly string[]): Rejection {
+  const message = `the record has nothing for column ${column}, which is required: ${sources.join(' or ')} leads to nothing, or to null`;
+  return { code: REJECTION_CODES.missingValue, message };
+}
+
 export function halfCharacter(column: string): Rejection {
   const message = `the value for column ${column} has half of a character (an unpaired surrogate), which no text holds`;
   return { code: REJECTION_CODES.outOfRange, message };

@@ -1,3 +1,4 @@
+import type { ColumnSource } from '../../protocol/columnSource.js';
 import { identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import { unfitMappings } from '../../clickhouse/rows/columnSources.js';
@@ -58,7 +59,7 @@ function judgeInserts({ name, refusal, slowInsert }: CheckedTable): Finding[] {
 }
 
 /** The columns that the pipeline's mapping names. */
-function judgeMapped(table: CheckedTable, mapped: Readonly<Record<string, string>>): Finding[] {
+function judgeMapped(table: CheckedTable, mapped: Readonly<Record<string, ColumnSource>>): Finding[] {
   const { wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   const unmapped = missingColumns(table.columns, Object.keys(mapped));

@@ -190,6 +190,40 @@ it('takes names of any characters between backquotes, and refuses the one name t
   ]);
 });
 
+it('keeps a source that a text can say as a text, as version 0.1.0 reads it, and refuses rules that contradict themselves', () => {
+  const columns = (text: string) => `pipelines: { a: { topics: [a], table: t, columns: ${text} } }`;
+  const parsed = parse(
+    columns(
+      "{ a: { from: /x, required: false }, b: { first: [key] }, c: { from: /x, unit: ms }, d: { constant: '' }, e: headers, f: { first: [/x, /y], default: 0 }, g: { from: 'header:h', required: true } }",
+    ),
+  );
+  expect(parsed.pipelines[0]!.settings.destination.columns).toEqual({
+    a: '/x',
+    b: 'key',
+    c: { first: ['/x'], unit: 'ms' },
+    d: { constant: '' },
+    e: 'headers',
+    f: { first: ['/x', '/y'], default: 0 },
+    g: { first: ['header:h'], required: true },
+  });
+  const refused = (rule: string) => problems(columns(`{ a: ${rule} }`)).join();
+  expect(refused('{}')).toContain('columns.a: must have one of from, first and constant');
+  expect(refused('{ from: /x, constant: 1 }')).toContain('must have one of');
+  expect(refused('{ from: /x, required: true, default: 1 }')).toContain('not both');
+  expect(refused('{ constant: 1, required: true }')).toContain('no other key beside constant');
+  expect(refused('{ constant: 9007199254740993 }')).toContain('put it in quotes');
+  expect(refused('{ from: /x, default: 0.1 }')).toContain('put it in quotes');
+  expect(refused('{ from: offset }')).toContain('must be a JSON pointer such as /customer/id, header:NAME, or key');
+  expect(refused('{ from: /x, unit: min }')).toContain('must be one of s, ms, us, ns');
+  expect(refused('{ form: /x }')).toContain('did you mean from?');
+  expect(refused('documents')).toContain('must be a JSON pointer such as');
+  expect(
+    problems(
+      'pipelines: { a: { topics: [a], table: t, format: bytes, columns: { a: document, b: { from: /x }, value: value } } }',
+    ),
+  ).toHaveLength(2);
+});
+
 it('refuses patterns, tables and pointers that can mean nothing', () => {
   const text = `
 pipelines:
