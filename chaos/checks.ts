@@ -85,6 +85,10 @@ export interface Observed {
   readonly offsets: readonly OffsetSample[];
   readonly replies: readonly ReplySample[];
   readonly runs: readonly BatcherRun[];
+  /** Times during which faults took the group's offsets away. */
+  readonly offsetsLost: readonly { readonly fromMs: number; readonly toMs: number }[];
+  /** Whether a fault has changed the number of batchers: those of the other layout end then, when they are empty. */
+  readonly layoutChanged: boolean;
   /** Ids of the runs that faults have closed. */
   readonly closedRuns: ReadonlySet<string>;
   /** From the end of the faults until all was acknowledged; undefined if that was not waited for any longer. */
@@ -112,15 +116,17 @@ export interface Bounds {
   readonly recordsMin: number;
   readonly memoryBytesMax: number;
   readonly faultsMin: number;
+  /** Factor for the time of the drain: 1 on a machine that does nothing else. */
+  readonly slowness: number;
 }
 
 /** After the faults, beside the time for the backlog. */
 const DRAIN_MS = 60_000;
 const DRAIN_RECORDS_PER_SECOND = 10_000;
 
-/** How long everything may take to be acknowledged after the faults. */
-export function drainMsMax(backlog: number): number {
-  return DRAIN_MS + (backlog / DRAIN_RECORDS_PER_SECOND) * 1_000;
+/** How long everything may take to be acknowledged after the faults, on a machine that does so much less than it should. */
+export function drainMsMax(backlog: number, slowness: number): number {
+  return slowness * (DRAIN_MS + (backlog / DRAIN_RECORDS_PER_SECOND) * 1_000);
 }
 
 /** Every check, in the order in which they are shown. */
@@ -136,7 +142,7 @@ export function check(observed: Observed, bounds: Bounds): Verdict[] {
     orderByKey(observed),
     commitsForward(observed),
     runsClosedByFaults(observed),
-    drained(observed),
+    drained(observed, bounds),
     memoryBounded(observed, bounds),
     daemonsStayUp(observed),
     enoughTraffic(observed, bounds),
@@ -161,16 +167,22 @@ function producedIsThere({ produced, input }: Observed): Verdict {
   };
 }
 
-/** Every record is one row or one dead letter, and never both. */
-function rowOrLetter({ input, rows, letters }: Observed): Verdict {
+/**
+ * Every record is one row or a dead letter, and never both. Dead letters come at least once: of those of one record all have
+ * to say the same, and without a fault there is one.
+ */
+function rowOrLetter({ input, rows, letters, faults }: Observed): Verdict {
   const rowsAt = counted(rows.map(placeOf));
-  const lettersAt = counted(letters.map(placeOf));
+  const lettersAt = new Map<string, string[]>();
+  for (const letter of letters)
+    lettersAt.set(placeOf(letter), [...(lettersAt.get(placeOf(letter)) ?? []), `${letter.code} ${letter.value}`]);
   const violations = input.flatMap((record) => {
-    const [inTable, inLetters] = [rowsAt.get(placeOf(record)) ?? 0, lettersAt.get(placeOf(record)) ?? 0];
-    if (inTable + inLetters === 1) return [];
-    return [`record ${describe(record)} is ${inTable} rows and ${inLetters} dead letters`];
+    const [inTable, said] = [rowsAt.get(placeOf(record)) ?? 0, lettersAt.get(placeOf(record)) ?? []];
+    if (inTable === 1 && said.length === 0) return [];
+    if (inTable === 0 && (faults > 0 ? new Set(said).size : said.length) === 1) return [];
+    return [`record ${describe(record)} is ${inTable} rows and ${said.length} dead letters`];
   });
-  return { name: 'each record is one row or one dead letter', checked: input.length, violations };
+  return { name: 'each record is one row or a dead letter', checked: input.length, violations };
 }
 
 /** No row, dead letter or acknowledgement without a record: what was aborted is nowhere. */
@@ -297,15 +309,23 @@ function orderByKey({ rows, acks, input }: Observed): Verdict {
   return { name: 'rows and acknowledgements of a key are in order', checked, violations };
 }
 
-/** The group never commits past the end of a log, nor backward, and at the end it has committed everything. */
-function commitsForward({ offsets }: Observed): Verdict {
+/** After the offsets were lost, until the group has committed again. */
+const COMMITTED_AGAIN_MS = 60_000;
+
+/**
+ * The group never commits past the end of a log, nor backward unless its offsets were taken away, and at the end it has
+ * committed everything.
+ */
+function commitsForward({ offsets, offsetsLost }: Observed): Verdict {
+  const isExcused = (atMs: number): boolean =>
+    offsetsLost.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + COMMITTED_AGAIN_MS);
   const violations = offsets.flatMap(({ atMs, committed, ends }, index) =>
     committed.flatMap((offset, partition) => {
       const before = offsets[index - 1]?.committed[partition] ?? 0;
       const at = `partition ${partition} at ${new Date(atMs).toISOString()}`;
       return [
         ...(offset > (ends[partition] ?? 0) ? [`${at}: committed ${offset}, the log ends at ${ends[partition]}`] : []),
-        ...(offset < before ? [`${at}: committed ${before}, then ${offset}`] : []),
+        ...(offset < before && !isExcused(atMs) ? [`${at}: committed ${before}, then ${offset}`] : []),
       ];
     }),
   );
@@ -322,22 +342,21 @@ function commitsForward({ offsets }: Observed): Verdict {
   };
 }
 
-const OWN_ENDS = ['RUNNING', 'CONTINUED_AS_NEW'];
-
-/** No run of a batcher ended otherwise than by continuing as new, or by a fault. */
-function runsClosedByFaults({ runs, closedRuns }: Observed): Verdict {
+/** No run of a batcher ended otherwise than by continuing as new, by the end of its layout, or by a fault. */
+function runsClosedByFaults({ runs, closedRuns, layoutChanged }: Observed): Verdict {
+  const ownEnds = ['RUNNING', 'CONTINUED_AS_NEW', ...(layoutChanged ? ['COMPLETED'] : [])];
   return {
     name: 'runs of batchers end by continue-as-new, or by a fault',
     checked: runs.length,
     violations: runs
-      .filter(({ runId, status }) => !OWN_ENDS.includes(status) && !closedRuns.has(runId))
+      .filter(({ runId, status }) => !ownEnds.includes(status) && !closedRuns.has(runId))
       .map(({ workflowId, runId, status }) => `${workflowId}, run ${runId}: ${status}`),
   };
 }
 
 /** Everything is acknowledged soon after the faults. */
-function drained({ drainMs, backlog }: Observed): Verdict {
-  const maxMs = drainMsMax(backlog);
+function drained({ drainMs, backlog }: Observed, { slowness }: Bounds): Verdict {
+  const maxMs = drainMsMax(backlog, slowness);
   const isLate = drainMs === undefined || drainMs > maxMs;
   const took = drainMs === undefined ? 'never' : `after ${(drainMs / 1_000).toFixed(1)} s`;
   return {

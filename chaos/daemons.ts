@@ -23,6 +23,13 @@ export interface Addresses {
   readonly clickhouse: string;
 }
 
+/** A configuration file. */
+export interface DaemonConfiguration {
+  readonly kafka: object;
+  readonly temporal: object;
+  readonly [section: string]: unknown;
+}
+
 export interface DaemonSpec {
   readonly name: string;
   readonly role: Role;
@@ -33,8 +40,10 @@ export interface DaemonSpec {
   /** For the configuration and the log. */
   readonly directory: string;
   /** Of the daemon, without the addresses of the parts. */
-  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly configuration: DaemonConfiguration;
   readonly watchdog: Watchdog;
+  /** `dist/cli.js` of another build than this one. */
+  readonly cli?: string;
 }
 
 /** How many ports a {@link DaemonSpec} needs. */
@@ -51,7 +60,7 @@ export function portsOf(brokers: number): number {
  */
 export class ChaosDaemon {
   readonly name: string;
-  /** Ends that nobody asked for, and ends with another code than 0 after SIGTERM. */
+  /** Ends that nobody asked for, and those that SIGTERM did not bring. */
   readonly wrongEnds: string[] = [];
   /** Bytes, the most that were seen. */
   peakMemory = 0;
@@ -66,13 +75,17 @@ export class ChaosDaemon {
     this.#spec = spec;
     this.#links = links;
     this.#file = join(spec.directory, `${spec.name}.yaml`);
-    const { kafka, ...more } = spec.configuration as { kafka: object };
-    const [temporal, clickhouse] = [links.temporal[0]?.address, links.clickhouse[0]?.address];
+    this.configure(spec.configuration);
+  }
+
+  /** Writes its configuration, which counts from its next start on. The addresses are added. */
+  configure({ kafka, temporal, ...more }: DaemonConfiguration): void {
+    const links = this.#links;
     const configuration = {
       ...more,
       kafka: { ...kafka, brokers: links.kafka.map(({ address }) => address) },
-      temporal: { ...(more as { temporal: object }).temporal, address: temporal },
-      clickhouse: { url: `http://${clickhouse}` },
+      temporal: { ...temporal, address: links.temporal[0]?.address },
+      clickhouse: { url: `http://${links.clickhouse[0]?.address}` },
       http: { listen: `127.0.0.1:${this.#httpPort}` },
     };
     writeFileSync(this.#file, stringify(configuration));
@@ -109,11 +122,11 @@ export class ChaosDaemon {
   async start(): Promise<void> {
     if (this.running) return;
     this.#wanted = true;
-    const { role, directory, watchdog, name } = this.#spec;
+    const { role, directory, watchdog, name, cli = CLI } = this.#spec;
     const started = await OwnedProcess.spawn(
       {
         command: process.execPath,
-        args: [CLI, 'run', '--config', this.#file, ...(role === 'both' ? [] : ['--role', role])],
+        args: [cli, 'run', '--config', this.#file, ...(role === 'both' ? [] : ['--role', role])],
         cwd: directory,
         logFile: join(directory, `${name}.log`),
       },
@@ -137,7 +150,8 @@ export class ChaosDaemon {
   async terminate(): Promise<void> {
     this.#wanted = false;
     const end = await this.#process?.end(STOP_WITHIN_MS);
-    if (end !== undefined && end.signal !== null) this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
+    // A process that has only begun is ended by SIGTERM itself.
+    if (end?.signal === 'SIGKILL') this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
   }
 
   async kill(): Promise<void> {

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { dataDirectory } from '../bench/data.js';
@@ -26,6 +27,10 @@ const options = new Command('chaos')
   .option('--seed <number>', 'draws the faults; the same one draws the same', Number, Date.now() % 1_000_000)
   .option('--minutes <minutes>', 'how long records are produced and faults are done', Number, 5)
   .option('--records <count>', 'records that are produced', Number, 100_000)
+  .option('--slowness <factor>', 'allow so many times as long for the drain, on a busy machine', Number, 1)
+  .option('--cli <file>', 'dist/cli.js of another build, to be tested in the place of this one', (file) =>
+    resolve(file),
+  )
   .option('--keep', 'keep logs, journal and all that was read also if nothing is wrong')
   .option('--result <file>', 'append the figures to this file, for `npm run docs`')
   .option('--data <directory>', 'where the parts keep their data; disk: as temporary files (default: in memory)')

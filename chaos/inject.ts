@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack, StackPart } from '../stack/stack.js';
 import type { Batchers } from './batchers.js';
 import type { ChaosDaemon } from './daemons.js';
+import type { Leaders } from './leaders.js';
 import type { Fault, Part, PlannedFault } from './plan.js';
+import type { ChaosTable } from './table.js';
 
 /** What faults are done to. */
 export interface Victims {
@@ -11,7 +13,17 @@ export interface Victims {
   /** Runs only while members come and go. */
   readonly guest: ChaosDaemon;
   readonly batchers: Batchers;
+  readonly table: ChaosTable;
+  readonly leaders: Leaders;
+  /** Configures the daemons for so many batchers; undefined: for the usual number. */
+  readonly changeLayout: (batchers?: number) => void;
+  /** Deletes the consumer group; false if it has members. */
+  readonly loseOffsets: () => Promise<boolean>;
 }
+
+/** A part may be away when it is needed: another fault is at work. */
+const TRIES = 60;
+const TRY_PAUSE_MS = 1_000;
 
 const CLOSE_TRIES = 20;
 const CLOSE_PAUSE_MS = 500;
@@ -47,6 +59,35 @@ export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims)
       return close(victims, fault.batcher, 'cancel');
     case 'batcher reset':
       return close(victims, fault.batcher, 'reset');
+    case 'leaders moved':
+      await withUndo(victims.leaders.move, victims.leaders.giveBack, wait);
+      return true;
+    case 'table away':
+      await withUndo(
+        () => victims.table.away(),
+        () => victims.table.back(),
+        wait,
+      );
+      return true;
+    case 'table altered':
+      await withUndo(
+        () => victims.table.addColumn(),
+        () => victims.table.dropColumn(),
+        wait,
+      );
+      return true;
+    case 'offsets lost':
+      return loseOffsets(victims, wait);
+    case 'layout changed':
+      for (const batchers of [fault.batchers, undefined]) {
+        victims.changeLayout(batchers);
+        for (const daemon of victims.daemons) {
+          await (fault.kills ? daemon.kill() : daemon.terminate());
+          await daemon.start();
+        }
+        await wait();
+      }
+      return true;
     case 'members come and go':
       for (let round = 0; round < fault.rounds; round++) {
         await victims.guest.start();
@@ -59,6 +100,33 @@ export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims)
     default:
       return fault satisfies never;
   }
+}
+
+async function withUndo(act: () => Promise<void>, undo: () => Promise<void>, wait: () => Promise<void>): Promise<void> {
+  await untilDone(act);
+  await wait();
+  await untilDone(undo);
+}
+
+async function untilDone(act: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await act();
+      return;
+    } catch (error) {
+      if (tries === TRIES) throw error;
+      await sleep(TRY_PAUSE_MS);
+    }
+  }
+}
+
+/** A group can be deleted only while it has no members. */
+async function loseOffsets({ daemons, guest, loseOffsets }: Victims, wait: () => Promise<void>): Promise<boolean> {
+  await Promise.all([...daemons, guest].map((daemon) => daemon.terminate()));
+  const isDone = await loseOffsets();
+  await wait();
+  await Promise.all(daemons.map((daemon) => daemon.start()));
+  return isDone;
 }
 
 /** Brings back whatever a fault may have left away. */

@@ -16,13 +16,15 @@ const HOST = '127.0.0.1';
 /** A statement begins within the first bytes of a request's body. */
 const STATEMENTS: Readonly<Record<'insert' | 'lookUp', string>> = { insert: 'INSERT INTO', lookUp: 'SELECT ' };
 const HEAD_BYTES = 16 * 1024;
+/** Several requests may be on one connection: what is answered after the first one is lost, too. */
+const DROP_MS = 300;
 
 interface Connection {
   readonly client: Socket;
   readonly server: Socket;
   /** Swallows what comes from either side. */
   halfOpen: boolean;
-  /** Swallows answers, and is cut by the first. */
+  /** Swallows the next answer, and is cut soon after. */
   dropsAnswer: boolean;
 }
 
@@ -149,7 +151,8 @@ export class Link {
     server.on('data', (data) => {
       if (connection.halfOpen) return;
       if (connection.dropsAnswer) {
-        this.#drop(connection);
+        connection.halfOpen = true;
+        setTimeout(() => this.#drop(connection), DROP_MS);
         return;
       }
       if (replies === undefined) {

@@ -27,7 +27,15 @@ export type Fault =
       readonly count: number;
     }
   | { readonly kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'; readonly batcher: number }
-  | { readonly kind: 'members come and go'; readonly rounds: number };
+  | { readonly kind: 'members come and go'; readonly rounds: number }
+  | { readonly kind: 'leaders moved' | 'table away' | 'table altered' | 'offsets lost' }
+  | {
+      readonly kind: 'layout changed';
+      /** Number of batchers meanwhile. */
+      readonly batchers: number;
+      /** SIGKILL, not SIGTERM. */
+      readonly kills: boolean;
+    };
 
 export type FaultKind = Fault['kind'];
 
@@ -107,6 +115,17 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
       lastsMs: random.between(2_000, 5_000),
     }),
   },
+  'leaders moved': { weight: 2, draw: ofAll('leaders moved', 2_000, 10_000) },
+  'table away': { weight: 2, draw: ofAll('table away', 1_000, 10_000) },
+  'table altered': { weight: 2, draw: ofAll('table altered', 500, 6_000) },
+  'offsets lost': { weight: 1, draw: ofAll('offsets lost', 500, 3_000) },
+  'layout changed': {
+    weight: 2,
+    draw: (random, { batchers }) => ({
+      fault: { kind: 'layout changed', batchers: batchers + random.between(1, 3), kills: random.next() < 0.5 },
+      lastsMs: random.between(3_000, 15_000),
+    }),
+  },
 };
 
 export const FAULT_KINDS = Object.keys(CATALOGUE) as FaultKind[];
@@ -134,13 +153,25 @@ export function thingOf(fault: Fault): string {
   if ('daemon' in fault) return `daemon ${fault.daemon}`;
   if ('part' in fault) return fault.part;
   if ('batcher' in fault) return `batcher ${fault.batcher}`;
-  return fault.kind;
+  return THINGS[fault.kind];
 }
+
+const THINGS: Readonly<
+  Record<Exclude<FaultKind, Extract<Fault, { daemon: number } | { part: Part } | { batcher: number }>['kind']>, string>
+> = {
+  'members come and go': 'guest',
+  'leaders moved': 'kafka',
+  'table away': 'table',
+  'table altered': 'table',
+  'offsets lost': 'all daemons',
+  'layout changed': 'all daemons',
+};
 
 /** In words, for the journal and the screen. */
 export function describeFault({ fault, lastsMs }: PlannedFault): string {
   const seconds = lastsMs === 0 ? '' : `, ${(lastsMs / 1_000).toFixed(1)} s`;
-  return `${fault.kind}: ${subjectOf(fault)}${seconds}`;
+  const subject = subjectOf(fault);
+  return `${fault.kind}${subject === '' ? '' : `: ${subject}`}${seconds}`;
 }
 
 function subjectOf(fault: Fault): string {
@@ -152,7 +183,17 @@ function subjectOf(fault: Fault): string {
   if ('daemon' in fault) return `daemon ${fault.daemon + 1}`;
   if ('part' in fault) return fault.part === 'kafka' ? `broker ${fault.index + 1}` : fault.part;
   if ('batcher' in fault) return `batcher ${fault.batcher}`;
-  return `${fault.rounds} times`;
+  if ('rounds' in fault) return `${fault.rounds} times`;
+  if ('batchers' in fault) return `${fault.batchers} batchers, by ${fault.kills ? 'kills' : 'restarts'}`;
+  return '';
+}
+
+function ofAll(
+  kind: 'leaders moved' | 'table away' | 'table altered' | 'offsets lost',
+  minMs: number,
+  maxMs: number,
+): Draw {
+  return (random) => ({ fault: { kind }, lastsMs: random.between(minMs, maxMs) });
 }
 
 function ofDaemon(kind: 'daemon terminated' | 'daemon killed', minMs: number, maxMs: number): Draw {

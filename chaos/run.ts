@@ -19,9 +19,10 @@ import {
   type Verdict,
 } from './checks.js';
 import { Clients, linesOf } from './clients.js';
-import { ChaosDaemon, portsOf, type Role } from './daemons.js';
+import { ChaosDaemon, portsOf, type DaemonConfiguration, type Role } from './daemons.js';
 import { healAll, inject, type Victims } from './inject.js';
 import { Journal, type DoneFault } from './journal.js';
+import { Leaders } from './leaders.js';
 import { describeFault, drawPlan, thingOf, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
 import { ChaosTable } from './table.js';
@@ -32,6 +33,10 @@ export interface RunOptions {
   /** How long records are produced and faults are done. */
   readonly minutes: number;
   readonly records: number;
+  /** Factor for the time of the drain, on a machine that does other things, too. */
+  readonly slowness: number;
+  /** `dist/cli.js` of another build than this one. */
+  readonly cli?: string;
 }
 
 /** What a run has found. */
@@ -102,6 +107,7 @@ class ChaosRun {
   readonly #timers: NodeJS.Timeout[] = [];
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
+  #leaders: Leaders | undefined;
 
   constructor(
     stack: Stack,
@@ -148,6 +154,7 @@ class ChaosRun {
     const verdicts = check(observed, {
       recordsMin: Math.floor(this.#options.records * RECORDS_MIN_SHARE),
       memoryBytesMax: MEMORY_BYTES_MAX,
+      slowness: this.#options.slowness,
       faultsMin: Math.floor(minutes * FAULTS_MIN_A_MINUTE),
     });
     writeFileSync(this.#file('verdicts.json'), `${JSON.stringify(verdicts, null, 2)}\n`);
@@ -160,6 +167,7 @@ class ChaosRun {
       ...this.#followers.map((follower) => follower.end(0)),
       ...this.#daemons.map((daemon) => daemon.close()),
       this.#batchers?.disconnect(),
+      this.#leaders?.disconnect(),
     ]);
   }
 
@@ -182,7 +190,23 @@ class ChaosRun {
       this.#followers.push(
         await this.#clients.start(name, { brokers: this.#brokers, out: this.#file(`${name}.jsonl`), ...options }),
       );
-    return { stack: this.#stack, daemons, guest, batchers: this.#batchers };
+    this.#leaders = await Leaders.connect(this.#stack.kafka.brokers, TOPICS.input);
+    return {
+      stack: this.#stack,
+      daemons,
+      guest,
+      batchers: this.#batchers,
+      table: this.#table,
+      leaders: this.#leaders,
+      changeLayout: (batchers) => {
+        for (const daemon of this.#daemons) daemon.configure(configuration(batchers));
+      },
+      loseOffsets: () =>
+        this.#clients.run('group', { brokers: this.#brokers, group: GROUP, seconds: 30 }, 60_000).then(
+          () => true,
+          () => false,
+        ),
+    };
   }
 
   async #daemon(name: string, role: Role): Promise<ChaosDaemon> {
@@ -194,24 +218,8 @@ class ChaosRun {
       ports: await pickPorts(portsOf(kafka.brokers.length)),
       directory: this.#directory,
       watchdog: this.#watchdog,
-      configuration: {
-        // The daemons are one installation, though each has other addresses of the same parts.
-        installation: PIPELINE,
-        kafka: { sessionTimeout: `${SESSION_MS / 1_000}s` },
-        temporal: { taskQueue: PIPELINE },
-        log: { format: 'json' },
-        shutdown: { deadline: '15s' },
-        pipelines: {
-          [PIPELINE]: {
-            topics: [TOPICS.input],
-            table: TABLE,
-            batchers: BATCHERS,
-            batch: { maxRecords: 2_000, maxDelay: '300ms' },
-            reply: { topic: TOPICS.replies },
-            deadLetter: { topic: TOPICS.letters },
-          },
-        },
-      },
+      configuration: configuration(),
+      ...(this.#options.cli === undefined ? {} : { cli: this.#options.cli }),
     });
     this.#daemons.push(daemon);
     return daemon;
@@ -320,7 +328,7 @@ class ChaosRun {
     const atHeal = this.#samples<ReplySample>('replies').findLast(({ atMs }) => atMs <= healedAtMs);
     const backlog = Math.max(0, records - (atHeal?.acknowledged ?? 0));
     this.#note(`${records.toLocaleString('en')} records are in the log, ${backlog} of them were to be acknowledged`);
-    const giveUpAtMs = healedAtMs + drainMsMax(backlog) + LATE_MS;
+    const giveUpAtMs = healedAtMs + drainMsMax(backlog, this.#options.slowness) + LATE_MS;
     for (;;) {
       const reached = whenAll();
       if (reached !== undefined) return { drainMs: Math.max(0, reached.atMs - healedAtMs), backlog };
@@ -365,6 +373,8 @@ class ChaosRun {
       offsets: this.#samples<OffsetSample>('offsets'),
       replies: this.#samples<ReplySample>('replies'),
       runs,
+      offsetsLost: this.#done.filter(({ kind }) => kind === 'offsets lost'),
+      layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
       ...drain,
       peakMemory: Object.fromEntries(this.#daemons.map(({ name, peakMemory }) => [name, peakMemory])),
@@ -423,6 +433,28 @@ class ChaosRun {
   get #brokers(): string {
     return this.#stack.kafka.brokers.join();
   }
+}
+
+/** Of every daemon, without addresses. */
+function configuration(batchers = BATCHERS): DaemonConfiguration {
+  return {
+    // The daemons are one installation, though each has other addresses of the same parts.
+    installation: PIPELINE,
+    kafka: { sessionTimeout: `${SESSION_MS / 1_000}s` },
+    temporal: { taskQueue: PIPELINE },
+    log: { format: 'json' },
+    shutdown: { deadline: '15s' },
+    pipelines: {
+      [PIPELINE]: {
+        topics: [TOPICS.input],
+        table: TABLE,
+        batchers,
+        batch: { maxRecords: 2_000, maxDelay: '300ms' },
+        reply: { topic: TOPICS.replies },
+        deadLetter: { topic: TOPICS.letters },
+      },
+    },
+  };
 }
 
 /** Copies the logs of the parts, which go when the stack is stopped. */

@@ -22,6 +22,24 @@ export class ChaosTable {
     SETTINGS non_replicated_deduplication_window = 1000`);
   }
 
+  /** Batches wait for it until it is back. */
+  async away(): Promise<void> {
+    await this.#run(`RENAME TABLE ${this.name} TO ${this.name}_away`);
+  }
+
+  async back(): Promise<void> {
+    if ((await this.#run(`EXISTS TABLE ${this.name}_away`)).trim() === '1')
+      await this.#run(`RENAME TABLE ${this.name}_away TO ${this.name}`);
+  }
+
+  async addColumn(): Promise<void> {
+    await this.#run(`ALTER TABLE ${this.name} ADD COLUMN IF NOT EXISTS added Int64 DEFAULT 7`);
+  }
+
+  async dropColumn(): Promise<void> {
+    await this.#run(`ALTER TABLE ${this.name} DROP COLUMN IF EXISTS added`);
+  }
+
   async rows(partitions: number): Promise<Row[]> {
     const rows: Row[] = [];
     for (let partition = 0; partition < partitions; partition++) {

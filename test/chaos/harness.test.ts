@@ -18,7 +18,7 @@ async function chaos(...args: string[]): Promise<{ code: number | null; output: 
 it(
   'two minutes of faults that a seed has drawn break no promise',
   async () => {
-    const { code, output } = await chaos('--seed', '20', '--minutes', '2', '--records', '60000');
+    const { code, output } = await chaos('--seed', '20', '--minutes', '2', '--records', '60000', '--slowness', '4');
     expect(output).toContain('Passed: seed 20.');
     expect(code).toBe(0);
   },

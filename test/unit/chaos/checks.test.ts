@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { check, type Ack, type Observed } from '../../../chaos/checks.js';
 
-const BOUNDS = { recordsMin: 4, memoryBytesMax: 500, faultsMin: 1 };
+const BOUNDS = { recordsMin: 4, memoryBytesMax: 500, faultsMin: 1, slowness: 1 };
 
 /** Three good records, two of one key, and a bad one; everything is as it should be. */
 const RIGHT: Observed = {
@@ -34,6 +34,8 @@ const RIGHT: Observed = {
     { workflowId: 'w', runId: 'r2', status: 'TERMINATED' },
     { workflowId: 'w', runId: 'r3', status: 'RUNNING' },
   ],
+  offsetsLost: [],
+  layoutChanged: false,
   closedRuns: new Set(['r2']),
   drainMs: 1_000,
   backlog: 2,
@@ -80,19 +82,23 @@ const PLANTED: Readonly<Record<string, { readonly planted: Partial<Observed>; re
   },
   'a record without a row': {
     planted: { rows: without(RIGHT.rows, 0) },
-    found: ['each record is one row or one dead letter', 'acknowledgements are true'],
+    found: ['each record is one row or a dead letter', 'acknowledgements are true'],
   },
   'a record with two rows': {
     planted: { rows: [...RIGHT.rows, ROW] },
-    found: ['each record is one row or one dead letter'],
+    found: ['each record is one row or a dead letter'],
   },
   'a record that is a row and a dead letter': {
     planted: { letters: [...RIGHT.letters, { partition: 0, offset: 0, id: 0, code: 'not_json', value: 'v0' }] },
-    found: ['each record is one row or one dead letter'],
+    found: ['each record is one row or a dead letter'],
   },
-  'a bad record with two dead letters': {
-    planted: { letters: [...RIGHT.letters, ...RIGHT.letters] },
-    found: ['each record is one row or one dead letter'],
+  'a bad record with two dead letters that disagree': {
+    planted: { letters: [...RIGHT.letters, ...changed(RIGHT.letters, 0, { code: 'not_object' })] },
+    found: ['each record is one row or a dead letter', 'acknowledgements are true'],
+  },
+  'a bad record with two dead letters without a fault': {
+    planted: { letters: [...RIGHT.letters, ...RIGHT.letters], faults: 0 },
+    found: ['each record is one row or a dead letter', 'there was enough to go wrong'],
   },
   'a row that nobody has produced': {
     planted: { rows: [...RIGHT.rows, { ...ROW, id: 77, offset: 77 }] },
@@ -154,6 +160,10 @@ const PLANTED: Readonly<Record<string, { readonly planted: Partial<Observed>; re
     planted: { offsets: [{ atMs: 0, committed: [2, 1], ends: [2, 2] }] },
     found: ['commits go forward, up to the ends of the logs'],
   },
+  'a batcher that ends without a change of the layout': {
+    planted: { runs: changed(RIGHT.runs, 2, { status: 'COMPLETED' }) },
+    found: ['runs of batchers end by continue-as-new, or by a fault'],
+  },
   'a run that failed': {
     planted: { runs: changed(RIGHT.runs, 2, { status: 'FAILED' }) },
     found: ['runs of batchers end by continue-as-new, or by a fault'],
@@ -189,6 +199,17 @@ for (const [name, { planted, found }] of Object.entries(PLANTED))
 it('finds that there are too few records, and that none is bad', () => {
   const few = check({ ...RIGHT, letters: [] }, { ...BOUNDS, recordsMin: 5 }).at(-1);
   expect(few?.violations).toEqual(['only 4 of 5 records are in the log', 'no record was bad']);
+});
+
+it('lets a dead letter come twice where there were faults', () => {
+  expect(violations({ letters: [...RIGHT.letters, ...RIGHT.letters] })).toEqual({});
+});
+
+it('lets commits go backward if a fault has taken the offsets away, and batchers end if their layout has', () => {
+  const offsets = [...RIGHT.offsets, { atMs: 2, committed: [0, 0], ends: [2, 2] }, RIGHT.offsets[1]!];
+  expect(violations({ offsets, offsetsLost: [{ fromMs: 2, toMs: 3 }] })).toEqual({});
+  const runs = changed(RIGHT.runs, 2, { status: 'COMPLETED' });
+  expect(violations({ runs, layoutChanged: true })).toEqual({});
 });
 
 it('asks for no order within a batch that ClickHouse has refused a row of', () => {
