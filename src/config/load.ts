@@ -3,6 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { certificateProblems } from './certificates.js';
 import { toConfig, type Config, type TemporalEnvironment } from './config.js';
+import { followSecrets } from './followedSecrets.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { ConfigProblem } from './configProblem.js';
 import { checkConfig, ConfigError } from './problems.js';
@@ -34,7 +35,8 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
     throw new ConfigError(file, problems);
   }
   const problems: ConfigProblem[] = [];
-  const resolved = resolveReferences(document.toJS() as unknown, [], environment, problems);
+  const raw = document.toJS() as unknown;
+  const resolved = resolveReferences(raw, [], environment, problems);
   const checked = checkConfig(resolved);
   const parts = checked.ok ? checked.parsed : checked.parts;
   const variables = temporalEnvironment(environment, parts.temporal);
@@ -44,7 +46,13 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
     const others = found.filter(({ path }) => !unresolved.has(path.join('\n')));
     throw new ConfigError(file, [...problems, ...others], (path) => lineOf(document, lines, path));
   }
-  return toConfig(checked.parsed, variables.settings);
+  const config = toConfig(checked.parsed, variables.settings);
+  followSecrets(config, raw, (secret) => {
+    const lacking: ConfigProblem[] = [];
+    const now = resolveReferences(secret, [], environment, lacking) as string;
+    return lacking.length === 0 ? now : null;
+  });
+  return config;
 }
 
 /** The line of the key at a path, or of the nearest parent that the file has. */

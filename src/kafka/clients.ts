@@ -36,7 +36,15 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
 
 function loginOf({ sasl, connectionTimeoutMs }: KafkaConfig, logger: Logger): KafkajsConfig['sasl'] {
   if (sasl === null) return undefined;
-  if (!needsToken(sasl)) return { ...sasl } as SASLOptions;
+  // kafkajs reads the password at each login, and it may have changed.
+  if (!needsToken(sasl))
+    return {
+      mechanism: sasl.mechanism,
+      username: sasl.username,
+      get password() {
+        return sasl.password;
+      },
+    } as SASLOptions;
   const tokens = tokensOf(sasl, connectionTimeoutMs, (error, leftMs) => {
     logger.warn({ error: error.message, leftMs: Math.round(leftMs) }, 'The token for Kafka could not be renewed');
   });

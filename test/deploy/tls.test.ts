@@ -1,10 +1,16 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { StackTls } from '../../stack/index.js';
+import { cachedDirectory } from '../../stack/cache.js';
+import { KAFKA_JARS } from '../../stack/native/kafka.js';
+import { CLASS_PATH } from '../../stack/native/maven.js';
+import { javaCommand } from '../../stack/prerequisites.js';
 import { createAuthority, issue, type KeyPair } from '../../stack/native/certificates.js';
 import type { ConfigInput } from '../../src/config/schema.js';
 import { Daemon, ktb } from '../support/daemon.js';
@@ -135,6 +141,56 @@ describe.each(['plain', 'scram-sha-256'] as const)('SASL %s', (mechanism) => {
     TEST_MS,
   );
 });
+
+/** Changes the password of the SCRAM user at the brokers, as an administrator does. */
+async function changePassword(password: string): Promise<void> {
+  const { username } = tls();
+  const jars = cachedDirectory(KAFKA_JARS.name, KAFKA_JARS.version);
+  const change = ['--alter', '--add-config', `SCRAM-SHA-512=[password=${password}]`];
+  const user = ['--entity-type', 'users', '--entity-name', username];
+  await promisify(execFile)(
+    javaCommand(),
+    [
+      '-cp',
+      CLASS_PATH,
+      'kafka.admin.ConfigCommand',
+      '--bootstrap-server',
+      stack().kafka.brokers.join(),
+      ...change,
+      ...user,
+    ],
+    { cwd: jars, timeout: 120_000 },
+  );
+}
+
+it(
+  'a password of Kafka that is rotated under load is used by the next connections, without a restart, and nothing is lost',
+  async () => {
+    const fixture = await Fixture.create(stack());
+    await fixture.collectAcks();
+    const passwordFile = join(directory, 'rotated-password');
+    const before = readFileSync(tls().passwordFile, 'utf8').trim();
+    await writeFile(passwordFile, before);
+    const right = passwords(tls());
+    const sasl = { mechanism: 'scram-sha-512', username: tls().username, password: file(passwordFile) } as const;
+    const daemon = await Daemon.start(configOf(fixture, { ...right, kafka: { ...right.kafka, sasl } }));
+    onTestFinished(() => changePassword(before));
+    await fixture.produce(1_000);
+    await changePassword('rotated-secret');
+    await writeFile(passwordFile, 'rotated-secret');
+    await fixture.produce(1_000);
+    // Every connection is a new one.
+    await stack().parts.kafka[0]?.kill();
+    await stack().parts.kafka[0]?.start();
+    await fixture.produce(1_000);
+    await expectExactlyOnce(fixture);
+    await daemon.untilReady();
+    expect(daemon.output).not.toContain('refuses user');
+    expectNoSecret(daemon.output);
+    expect(daemon.output).not.toContain('rotated-secret');
+  },
+  TEST_MS,
+);
 
 /** What is wrong at each part, and what `ktb check` says to it. */
 interface Wrong {

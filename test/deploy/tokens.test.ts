@@ -1,4 +1,7 @@
-import { afterAll, expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it, onTestFinished } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.js';
 import { Daemon, ktb } from '../support/daemon.js';
@@ -79,6 +82,36 @@ it(
     expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
     expect(daemon.logs().filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
     expectNoSecret(daemon.output);
+  },
+  TEST_MS,
+);
+
+it(
+  'a client secret that is rotated under load is used without a restart, and nothing is lost',
+  async () => {
+    server.lifeS = 30;
+    const fixture = await Fixture.create(stack());
+    await fixture.collectAcks();
+    const directory = await mkdtemp(join(tmpdir(), 'ktb-secret-'));
+    const before = server.secret;
+    onTestFinished(async () => {
+      server.secret = before;
+      await rm(directory, { recursive: true });
+    });
+    const file = join(directory, 'secret');
+    await writeFile(file, before);
+    const daemon = await Daemon.start(configOf(fixture, { clientSecret: `\${file:${file}}` }));
+    await produceFor(fixture, 5);
+    server.secret = 'rotated-secret';
+    await writeFile(file, server.secret);
+    const asked = server.asked.length;
+    await produceFor(fixture, 45);
+    await expectExactlyOnce(fixture, { acksOnce: true });
+    expect(server.asked.length - asked).toBeGreaterThanOrEqual(2);
+    expect(server.asked.slice(asked).every(({ secret }) => secret === 'rotated-secret')).toBe(true);
+    expect(await daemon.metric('ktb_consumer_failures_total')).toBe(0);
+    expectNoSecret(daemon.output);
+    expect(daemon.output).not.toContain('rotated-secret');
   },
   TEST_MS,
 );

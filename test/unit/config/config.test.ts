@@ -613,3 +613,20 @@ describe('kafka.sasl', () => {
     ]);
   });
 });
+
+it('a secret that a file has is told as it is in the file now, and stays while the file is gone or empty', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-secrets-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'secret');
+  writeFileSync(file, 'first\n');
+  const sasl = `{ mechanism: plain, username: ktb, password: '\${file:${file}}' }`;
+  const config = parse(`kafka: { sasl: ${sasl} }\nhttp: { metricsToken: '\${file:${file}}' }\n${MINIMAL}`);
+  const told = () => [(config.kafka.sasl as { password: string }).password, config.http.metricsToken];
+  expect(told()).toEqual(['first', 'first']);
+  writeFileSync(file, 'second\n');
+  expect(told()).toEqual(['second', 'second']);
+  writeFileSync(file, '');
+  expect(told()).toEqual(['second', 'second']);
+  rmSync(file);
+  expect(told()).toEqual(['second', 'second']);
+});
