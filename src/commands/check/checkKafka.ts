@@ -80,8 +80,10 @@ async function checkGroup(admin: KafkaAdmin, groupId: string, topics: string[]):
     const members = groups[0]?.members.length ?? 0;
     return ok(members === 0 ? 'no members: nobody reads' : `members: ${members}, ${groups[0]?.state ?? ''}`);
   } catch (error) {
-    return isUserRefusal(error)
-      ? wrong(`may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it')
+    if (isUserRefusal(error)) return wrong(`may not be asked: ${messageOf(error)}`, 'grant Read and Describe on it');
+    // kafkajs says this of every broker's refusal, too.
+    return (error as Error).name === 'KafkaJSGroupCoordinatorNotFound'
+      ? wrong('may not be asked, or no broker is its coordinator', 'grant Read on it; else see to its coordinator')
       : wrong(`does not answer: ${messageOf(error)}`, 'see to its coordinator, and check again');
   }
 }
