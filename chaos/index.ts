@@ -40,6 +40,8 @@ const options = new Command('chaos')
 const report = ({ part, step, state }: { part: string; step: string; state: string }): void => {
   if (state === 'started') console.error(`[${part}] ${step}`);
 };
+// Before the run: the working copy may be another one at its end.
+const commit = commitNow();
 const python = await pythonWith('confluent-kafka', VERSIONS.confluentKafka, report);
 const dataIn = await dataDirectory(options.data);
 const stack = await startStack({
@@ -88,7 +90,7 @@ function resultOf({ observed, verdicts, faults }: Outcome): ChaosResult {
   const kinds = [...new Set(faults.map(({ kind }) => kind))].sort();
   return {
     seed: options.seed,
-    commit: commitNow(),
+    commit,
     date: new Date().toISOString().slice(0, 10),
     minutes: options.minutes,
     records: observed.input.length,
