@@ -18,11 +18,13 @@ const MAY_IMPORT = {
   kafka: ['protocol', 'codecs', 'config', 'telemetry', 'lib'],
   // A closed run's history is read with the state that wrote it.
   temporal: ['protocol', 'codecs', 'config', 'telemetry', 'lib', 'workflows'],
-  clickhouse: ['protocol', 'codecs', 'config', 'lib'],
+  // The decoders of values. They are below ClickHouse, whose rows are made of what they give.
+  formats: ['protocol', 'config', 'lib'],
+  clickhouse: ['formats', 'protocol', 'codecs', 'config', 'lib'],
   connections: ['kafka', 'temporal', 'clickhouse', 'config', 'lib'],
   installation: ['temporal', 'protocol', 'config', 'telemetry', 'lib'],
   consumer: ['kafka', 'temporal', 'protocol', 'codecs', 'config', 'telemetry', 'lib'],
-  activities: ['kafka', 'temporal', 'clickhouse', 'workflows', 'protocol', 'codecs', 'telemetry', 'lib'],
+  activities: ['kafka', 'temporal', 'clickhouse', 'formats', 'workflows', 'protocol', 'codecs', 'telemetry', 'lib'],
 };
 const FOLDERS = [...Object.keys(MAY_IMPORT), 'daemon', 'commands'];
 /** The floor above: everything is put together here. */

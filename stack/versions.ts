@@ -34,6 +34,10 @@ export const VERSIONS = {
   temporalio: '1.35.0',
   /** The Python client that holds librdkafka, whose record batches the bridge has to read. */
   confluentKafka: '2.16.1',
+  /** Apicurio Registry (`io.apicurio:apicurio-registry-app`), with Confluent's API; the newest line that is one runnable jar. */
+  apicurio: '2.5.11.Final',
+  /** The Python package that writes Avro for the tests, with no code of ours. */
+  fastavro: '1.13.1',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
   /** Helm 4, which installs the chart, too. */

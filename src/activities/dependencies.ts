@@ -1,4 +1,5 @@
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
+import type { Decoders } from '../formats/decoders.js';
 import type { Publisher } from '../kafka/publisher.js';
 import type { TopicPartitions } from '../kafka/topicPartitions.js';
 import type { DeliverConfirmation } from '../protocol/request.js';
@@ -12,6 +13,8 @@ import type { BatchBodies } from './batchBodies.js';
 /** What the activities work with: clients and telemetry, as the daemon opens them. */
 export interface ActivityDependencies {
   readonly tables: BatchInsertOptions['tables'];
+  /** Default: no registry is configured. */
+  readonly decoders?: Decoders | undefined;
   readonly histories: RunHistories;
   /** Default: one of its own, which reads every batch that is stored once from the history. */
   readonly batchBodies?: BatchBodies;

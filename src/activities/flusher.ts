@@ -27,7 +27,10 @@ export class Flusher {
   readonly #rejectedBytesMax: number;
 
   constructor(
-    dependencies: Pick<ActivityDependencies, 'tables' | 'metrics' | 'logger' | 'stateLog' | 'payloadBytesMax'> & {
+    dependencies: Pick<
+      ActivityDependencies,
+      'tables' | 'decoders' | 'metrics' | 'logger' | 'stateLog' | 'payloadBytesMax'
+    > & {
       readonly answers: Answers;
       readonly memos: BatchMemos;
     },

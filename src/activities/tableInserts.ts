@@ -34,10 +34,12 @@ interface Share {
  */
 export class TableInserts {
   readonly #tables: BatchInsertOptions['tables'];
+  readonly #decoders: ActivityDependencies['decoders'];
   readonly #reports: InsertReports;
 
-  constructor(dependencies: Pick<ActivityDependencies, 'tables' | 'metrics' | 'logger' | 'stateLog'>) {
+  constructor(dependencies: Pick<ActivityDependencies, 'tables' | 'decoders' | 'metrics' | 'logger' | 'stateLog'>) {
     this.#tables = dependencies.tables;
+    this.#decoders = dependencies.decoders;
     this.#reports = new InsertReports(dependencies);
   }
 
@@ -119,6 +121,7 @@ export class TableInserts {
       table,
       columns: destination.columns,
       mapping: destination.mapping,
+      decoders: this.#decoders,
       batch: batch.id,
       repeated: batch.repeated,
       ...(fill === undefined ? {} : { fill }),

@@ -3,15 +3,17 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import {
+  isStub,
   recordBytes,
   sourceName,
   type KafkaRecord,
   type RecordSource,
   type SourcedRecord,
 } from '../protocol/record.js';
+import type { RecordDecoder } from '../formats/recordDecoder.js';
 import type { Mapping } from '../protocol/settings.js';
 import { RowBlocks } from './rowBlocks.js';
-import { createRowBuilder } from './rows/rowBuilder.js';
+import { createRowBuilder, type RowBuilder } from './rows/rowBuilder.js';
 import type { TableColumns } from './tableColumns.js';
 
 /** A record of a batch that has a row, or that is looked up. */
@@ -52,6 +54,7 @@ const YIELD_AFTER_MS = 20;
  *
  * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and all lines are
  *   empty. Default: all are judged
+ * @param options.decode for records whose values are no JSON yet
  */
 export async function buildRows(
   records: readonly SourcedRecord[],
@@ -61,14 +64,17 @@ export async function buildRows(
     mapping,
     fill,
     judgedBytesMax,
+    decode,
   }: {
     readonly columns: Readonly<Record<string, ColumnSource>>;
     readonly mapping: Mapping;
     readonly fill?: Fill;
     readonly judgedBytesMax?: number;
+    readonly decode?: RecordDecoder | undefined;
   },
 ): Promise<BatchRows> {
-  const buildRow = createRowBuilder(tableColumns, columns, mapping);
+  const buildDecoded = createRowBuilder(tableColumns, columns, mapping);
+  const buildRow = decode === undefined ? buildDecoded : decodingBuilder(buildDecoded, decode);
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
   const rejected: (RejectedRecord & BatchRow)[] = [];
@@ -94,6 +100,14 @@ export async function buildRows(
     }
   }
   return { rows, lines, rejected };
+}
+
+function decodingBuilder(buildRow: RowBuilder, decode: RecordDecoder): RowBuilder {
+  return (into, source, record) => {
+    // What becomes of a stub does not depend on its value.
+    const decoded = isStub(record) ? record : decode(source, record);
+    return 'code' in decoded ? decoded : buildRow(into, source, decoded);
+  };
 }
 
 /** Tells of each record, in order, whether it has come before. */

@@ -1,5 +1,6 @@
 import type { ColumnSource } from '../protocol/columnSource.js';
 import type { InsertNotes } from '../protocol/attemptNotes.js';
+import type { Decoders } from '../formats/decoders.js';
 import type { Mapping } from '../protocol/settings.js';
 import type { Fill } from './batchRows.js';
 import type { InsertError } from './insertErrors.js';
@@ -29,6 +30,8 @@ export interface BatchInsertOptions {
   readonly table: string;
   readonly columns: Readonly<Record<string, ColumnSource>>;
   readonly mapping: Mapping;
+  /** Decode values, if the mapping says so. Undefined if no registry is configured. */
+  readonly decoders?: Decoders | undefined;
   /** Id of the batch. */
   readonly batch: string;
   /** True if these records may have been inserted before. Then the table is asked first. */

@@ -1,4 +1,6 @@
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
+import { recordDecoder, type RecordDecoder } from '../formats/recordDecoder.js';
+import { RegistryError } from '../formats/schemaRegistry.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource, SourcedRecord } from '../protocol/record.js';
 import { buildRows, type BatchRows } from './batchRows.js';
@@ -108,11 +110,34 @@ async function rowsByKnownColumns(
   records: readonly SourcedRecord[],
   options: BatchInsertOptions,
 ): Promise<RowsOfTable> {
+  const decode = await decoderOf(records, options);
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
   mustHoldIdentities(tableColumns, records, options);
-  return { tableColumns, ...(await buildRows(records, tableColumns, options)) };
+  return { tableColumns, ...(await buildRows(records, tableColumns, { ...options, decode })) };
 }
+
+/**
+ * Decodes the values of a batch, see {@link recordDecoder}.
+ *
+ * @throws InsertError if the registry has to be asked and does not answer
+ */
+async function decoderOf(
+  records: readonly SourcedRecord[],
+  { mapping, decoders }: Pick<BatchInsertOptions, 'mapping' | 'decoders'>,
+): Promise<RecordDecoder | undefined> {
+  try {
+    return await recordDecoder(records, mapping, decoders);
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    // It is no answer of ClickHouse, so the time does not count for `insert.retryFor`.
+    const details = { code: REGISTRY_CODES[error.kind], message: error.message, cause: error, answered: false };
+    throw new InsertError(error.kind === 'away' ? 'transient' : 'structural', details);
+  }
+}
+
+/** The error codes of a registry that does not answer as one should. */
+const REGISTRY_CODES = { away: 'registry_away', wrong: 'registry_wrong' } as const;
 
 /**
  * The largest record of a batch that is given up that is still judged. The batch may be held because a record takes too
@@ -138,11 +163,17 @@ export async function giveUpRecords(
   // The table may have been altered, and its columns decide on verdicts.
   tables.forget(table);
   const tableColumns = await columnsIfAny(tables, table);
+  // Giving up must always succeed. Without the schemas no value is judged.
+  const decode = await decoderOf(records, options).catch((error: unknown) => {
+    if (error instanceof InsertError) return null;
+    throw error;
+  });
   const batchRows = await buildRows(records, tableColumns ?? new Map(), {
     ...options,
+    decode: decode ?? undefined,
     // Without a table no field has a column. That is not the records' fault.
     mapping: tableColumns === null ? { ...mapping, unknownFields: 'ignore' } : mapping,
-    judgedBytesMax: GIVEN_UP_JUDGED_BYTES_MAX,
+    judgedBytesMax: decode === null ? 0 : GIVEN_UP_JUDGED_BYTES_MAX,
   });
   const { rows, rejected } = batchRows;
   const repeated = { ...options, repeated: true };

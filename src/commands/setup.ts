@@ -18,6 +18,7 @@ import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { messageOf } from '../lib/messageOf.js';
 import { reachClickHouse } from '../connections/openParts.js';
+import { isDecoded } from '../protocol/settings.js';
 import { tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { tellPassedOver } from './shared/passedOver.js';
@@ -151,6 +152,9 @@ async function setUpTable(
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
+  const { format } = from.pipeline.settings.destination.mapping;
+  if (isDecoded(format))
+    return `Table ${table} cannot be proposed from records, because ktb setup does not decode ${format}: create it`;
   const rows = topics.length === 0 ? [] : await sampleRows(kafka, admin, from, fromSample);
   if (rows.length === 0)
     return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;

@@ -11,11 +11,17 @@ interface Certificates {
  * Finds problems of the connections' certificates, which the libraries would report in OpenSSL's words or not at all.
  * No message contains any of a certificate's text. References in the configuration have to be resolved before.
  */
-export function certificateProblems({ kafka, temporal, clickhouse }: CheckedParts): readonly ConfigProblem[] {
+export function certificateProblems({
+  kafka,
+  temporal,
+  clickhouse,
+  schemaRegistry,
+}: CheckedParts): readonly ConfigProblem[] {
   return [
     ...problemsOf(['kafka', 'ssl'], kafka.ssl),
     ...problemsOf(['temporal', 'tls'], temporal.tls),
     ...problemsOf(['clickhouse', 'tls'], clickhouse.tls),
+    ...problemsOf(['schemaRegistry', 'tls'], schemaRegistry?.tls),
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { ColumnSource } from '../protocol/columnSource.js';
 import type { Layout } from '../protocol/layout.js';
-import type { BatcherSettings } from '../protocol/settings.js';
+import { holdsObjects, isDecoded, type BatcherSettings, type TableChoice } from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
 import { connectionsNeeded } from '../lib/clickhouseConnections.js';
 import type { ParsedConfig } from './schema.js';
@@ -13,6 +13,8 @@ export interface Config {
   readonly kafka: KafkaConfig;
   readonly temporal: TemporalConfig;
   readonly clickhouse: ClickHouseConfig;
+  /** Null if there is none. */
+  readonly schemaRegistry: SchemaRegistryConfig | null;
   readonly pipelines: readonly PipelineConfig[];
   readonly worker: { readonly maxConcurrentFlushes: number };
   readonly http: HttpConfig;
@@ -96,6 +98,17 @@ export interface ClickHouseConfig {
   readonly maxConnections: number;
   /** Settings for every insert. None of those on which the guarantees rest. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface SchemaRegistryConfig {
+  readonly url: string;
+  readonly username: string | null;
+  readonly password: string;
+  /** Used in place of user and password. */
+  readonly token: string | null;
+  /** For an https address. Null trusts the public authorities. */
+  readonly tls: TlsConfig | null;
+  readonly requestTimeoutMs: number;
 }
 
 export interface LogConfig {
@@ -185,6 +198,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
         connectionsNeeded(worker.maxConcurrentFlushes, Object.keys(parsed.pipelines).length),
       settings: clickhouse.settings,
     },
+    schemaRegistry: schemaRegistryOf(parsed),
     pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline, ownTopics)),
     worker,
     // An IPv6 address has brackets in the configuration, but not when it is passed to `listen`.
@@ -199,6 +213,12 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   };
 }
 
+function schemaRegistryOf({ schemaRegistry: parsed }: ParsedConfig): SchemaRegistryConfig | null {
+  if (parsed === undefined) return null;
+  const { url, username = null, password, token = null, tls = null, requestTimeout } = parsed;
+  return { url, username, password, token, tls, requestTimeoutMs: requestTimeout };
+}
+
 /**
  * The bytes are those at which the server suggests it by default (`limit.historySize.suggestContinueAsNew`). By events
  * it suggests 4,096. A run continues sooner, between 256 and 512, because a worker that takes it over has to replay it
@@ -208,8 +228,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 512 };
 
 function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
-  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply, table, tables } =
-    pipeline;
+  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply } = pipeline;
   return {
     name,
     topics: topics.filter((topic) => !isTopicPattern(topic)),
@@ -240,9 +259,14 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
         ...(signal.linger === 0 ? {} : { storesOnce: true }),
       },
       destination: {
-        table: Object.keys(tables).length === 0 ? table : { ofTopics: tables, others: table },
+        table: isDecoded(pipeline.format) ? { decoded: tablesOf(pipeline) } : tablesOf(pipeline),
         columns: valueColumn(pipeline),
-        mapping: { format: pipeline.format, unknownFields: pipeline.unknownFields, tombstones: pipeline.tombstones },
+        mapping: {
+          format: pipeline.format,
+          unknownFields: pipeline.unknownFields,
+          tombstones: pipeline.tombstones,
+          ...(pipeline.avro === undefined ? {} : { avro: pipeline.avro }),
+        },
         ...(reply === undefined ? {} : { reply }),
         ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
         ...(insert.views === 'required' ? { views: insert.views } : {}),
@@ -266,6 +290,10 @@ function lingerOf(linger: number | undefined, maxDelayMs: number): Pick<SignalLi
 const LINGER_MAX_MS = 1_000;
 
 type ParsedPipeline = ParsedConfig['pipelines'][string];
+
+function tablesOf({ table, tables }: ParsedPipeline): TableChoice {
+  return Object.keys(tables).length === 0 ? table : { ofTopics: tables, others: table };
+}
 
 /** With one topic the partition's number is enough. Then the layout stays the one of version 0.1.0. */
 function isByTopic({ keyless, topics }: ParsedPipeline): boolean {
@@ -302,7 +330,7 @@ function toSource(source: ParsedPipeline['columns'][string]): ColumnSource {
 
 /** The mapping of columns. If values are not objects, it includes a column for the value itself. */
 function valueColumn({ format, columns }: ParsedPipeline): Readonly<Record<string, ColumnSource>> {
-  const isTaken = format === 'json' || Object.values(columns).includes('value');
+  const isTaken = holdsObjects(format) || Object.values(columns).includes('value');
   const sources = Object.entries(columns).map(([column, source]) => [column, toSource(source)] as const);
   return Object.fromEntries<ColumnSource>(isTaken ? sources : [...sources, ['value', 'value']]);
 }

@@ -7,4 +7,4 @@ export interface ConfigProblem {
 }
 
 /** The parts that are checked together: connections, and pipelines by name. */
-export type CheckedParts = Pick<ParsedConfig, 'kafka' | 'temporal' | 'clickhouse' | 'pipelines'>;
+export type CheckedParts = Pick<ParsedConfig, 'kafka' | 'temporal' | 'clickhouse' | 'schemaRegistry' | 'pipelines'>;

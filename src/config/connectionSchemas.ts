@@ -74,6 +74,27 @@ export const temporal = z.strictObject({
     .describe('How long the answer to a signal may take. Then the signal is sent again.'),
 });
 
+/** Connection settings of the schema registry. */
+export const schemaRegistry = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
+    .describe(
+      'Address of a registry with the API of Confluent, with its path and without credentials, such as https://registry.example.com, ' +
+        'or http://apicurio:8080/apis/ccompat/v6.',
+    ),
+  username: nonEmpty.optional().describe('User.'),
+  password: z.string().default('').describe('Password.'),
+  token: nonEmpty.optional().describe('Bearer token, instead of username and password.'),
+  tls: certificates
+    .optional()
+    .describe(
+      'Certificates for an https:// address. None are needed if a public authority has signed its certificate.',
+    ),
+  requestTimeout: duration({ min: '100ms', max: '5m' })
+    .prefault('10s')
+    .describe('How long an answer may take. Then the batch is held, and the registry asked again.'),
+});
+
 /** Connection settings of ClickHouse. */
 export const clickhouse = z.strictObject({
   url: z

@@ -1,3 +1,4 @@
+import { holdsObjects, isDecoded } from '../protocol/settings.js';
 import { collidingTopics } from '../protocol/tables.js';
 import { deadLetterTopicOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
@@ -8,7 +9,7 @@ type Pipelines = CheckedParts['pipelines'];
 type Pipeline = Pipelines[string];
 
 /** Checks that involve more than one key. */
-export function crossChecks({ kafka, pipelines, clickhouse }: CheckedParts): ConfigProblem[] {
+export function crossChecks({ kafka, pipelines, clickhouse, schemaRegistry }: CheckedParts): ConfigProblem[] {
   const ofEach = (check: (pipeline: Pipeline, name: string) => ConfigProblem[]): ConfigProblem[] =>
     Object.entries(pipelines).flatMap(([name, pipeline]) =>
       check(pipeline, name).map(({ path, message }) => ({ path: ['pipelines', name, ...path], message })),
@@ -23,6 +24,8 @@ export function crossChecks({ kafka, pipelines, clickhouse }: CheckedParts): Con
     ...ofEach(sharedTables),
     ...ofEach(identityColumns),
     ...ofEach(formatOfValues),
+    ...ofEach((pipeline) => decodedFormat(pipeline, schemaRegistry)),
+    ...registry(schemaRegistry),
     ...loginByTls(kafka),
     ...clickHouse(clickhouse),
   ];
@@ -115,12 +118,14 @@ function identityColumns({ columns }: Pipeline): ConfigProblem[] {
 
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */
 function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): ConfigProblem[] {
-  if (format === 'json') return [];
   const problems: ConfigProblem[] = [];
-  if (shardBy.startsWith('/')) {
-    const message = `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
+  if (format !== 'json' && shardBy.startsWith('/')) {
+    const message = isDecoded(format)
+      ? `leads into the value, which consumers do not decode; use key, partition, or header:NAME`
+      : `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
     problems.push({ path: ['shardBy'], message });
   }
+  if (holdsObjects(format)) return problems;
   for (const [column, source] of Object.entries(columns)) {
     const path = ['columns', column];
     if (sourcesIn(source).some((from) => from.startsWith('/') || from === 'document')) {
@@ -134,6 +139,33 @@ function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): 
   }
   if (unknownFields === 'reject')
     problems.push({ path: ['unknownFields'], message: `is about JSON objects; the values are ${format}` });
+  return problems;
+}
+
+/** The keys of Avro, and what it needs. */
+function decodedFormat({ format, avro }: Pipeline, schemaRegistry: CheckedParts['schemaRegistry']): ConfigProblem[] {
+  if (format === 'avro')
+    return schemaRegistry === undefined
+      ? [{ path: ['format'], message: 'needs schemaRegistry, which has the schemas' }]
+      : [];
+  return avro === undefined ? [] : [{ path: ['avro'], message: `is about Avro; the values are ${format}` }];
+}
+
+function registry(parsed: CheckedParts['schemaRegistry']): ConfigProblem[] {
+  if (parsed === undefined) return [];
+  const { url: address, tls, token, username, password } = parsed;
+  const problems: ConfigProblem[] = [];
+  const add = (key: string, message: string): void => {
+    problems.push({ path: ['schemaRegistry', key], message });
+  };
+  const url = new URL(address);
+  if (url.username !== '' || url.password !== '') add('url', 'must not hold credentials; use username and password');
+  if (url.search !== '') add('url', 'must not hold parameters');
+  if (tls !== undefined && url.protocol === 'http:')
+    add('tls', 'is for an https:// address, and url is an http:// one');
+  if (token !== undefined && (username !== undefined || password !== ''))
+    add('token', 'stands for user and password: leave username and password out, or token');
+  if (username === undefined && password !== '') add('password', 'has no username beside it: set username, too');
   return problems;
 }
 

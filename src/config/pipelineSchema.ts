@@ -177,12 +177,26 @@ export const pipeline = z.strictObject({
         'goes on after it, or the partition waits until a person has decided. Either way it is counted and logged.',
     ),
   format: z
-    .enum(['json', 'text', 'bytes'])
+    .enum(['json', 'avro', 'json-schema', 'text', 'bytes'])
     .default('json')
     .describe(
-      'What record values are: JSON objects, UTF-8 text, or any bytes. A text, or bytes, goes as a whole to the column value, or to the one ' +
+      'What record values are: JSON objects, the same as Avro or JSON with the header of a schema registry, UTF-8 text, or any bytes. avro ' +
+        'needs schemaRegistry. A text, or bytes, goes as a whole to the column value, or to the one ' +
         'that columns maps to `value`.',
     ),
+  avro: z
+    .strictObject({
+      bytes: z
+        .enum(['raw', 'base64'])
+        .default('raw')
+        .describe('What columns get of bytes and fixed: the bytes as they are, or their text in base64.'),
+      unions: z
+        .enum(['plain', 'named'])
+        .default('plain')
+        .describe('What columns get of unions: the value alone, or an object with the name of its branch around it.'),
+    })
+    .optional()
+    .describe('How Avro becomes JSON.'),
   unknownFields: z
     .enum(['ignore', 'reject'])
     .default('ignore')

@@ -62,7 +62,7 @@ function namesThatGetLost(input: unknown): ConfigProblem[] {
 /** The connections and pipelines that match the schema. A connection that does not is replaced by its defaults. */
 function validParts(input: unknown): CheckedParts {
   const { shape } = configSchema;
-  const { kafka, temporal, clickhouse, pipelines } = asMapping(input);
+  const { kafka, temporal, clickhouse, schemaRegistry, pipelines } = asMapping(input);
   const named = Object.entries(asMapping(pipelines)).flatMap(([name, value]) => {
     const { data } = pipelineSchema.safeParse(value);
     return data === undefined ? [] : [[name, data] as const];
@@ -71,6 +71,7 @@ function validParts(input: unknown): CheckedParts {
     kafka: shape.kafka.safeParse(kafka).data ?? shape.kafka.parse(undefined),
     temporal: shape.temporal.safeParse(temporal).data ?? shape.temporal.parse(undefined),
     clickhouse: shape.clickhouse.safeParse(clickhouse).data ?? shape.clickhouse.parse(undefined),
+    schemaRegistry: shape.schemaRegistry.safeParse(schemaRegistry).data,
     pipelines: Object.fromEntries(named),
   };
 }

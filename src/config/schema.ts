@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isPort, PORT_TOO_HIGH } from './addresses.js';
-import { clickhouse, kafka, temporal } from './connectionSchemas.js';
+import { clickhouse, kafka, schemaRegistry, temporal } from './connectionSchemas.js';
 import { pipeline } from './pipelineSchema.js';
 import { count, duration, nonEmpty } from './valueSchemas.js';
 
@@ -23,6 +23,7 @@ export const configSchema = z.strictObject({
   kafka: kafka.prefault({}),
   temporal: temporal.prefault({}),
   clickhouse: clickhouse.prefault({}),
+  schemaRegistry: schemaRegistry.optional(),
   pipelines: z
     .record(pipelineName, pipeline)
     .refine((pipelines) => Object.keys(pipelines).length > 0, { error: 'must have at least one pipeline' }),

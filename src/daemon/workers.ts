@@ -9,6 +9,8 @@ import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
 import { flushesMax } from '../lib/clickhouseConnections.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
+import { Decoders } from '../formats/decoders.js';
+import { SchemaRegistry } from '../formats/schemaRegistry.js';
 import type { Publisher } from '../kafka/publisher.js';
 import { FEW_RETRIES } from '../kafka/producers.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
@@ -55,7 +57,17 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const partitions = new TopicPartitions(admin, options.stateLog);
   const histories = new RunHistories(client, config.temporal.namespace);
   const batchBodies = new BatchBodies(histories);
-  const activities = createFlushActivities(options, { client, publisher, partitions, histories, batchBodies });
+  const { schemaRegistry } = config;
+  const registry = schemaRegistry === null ? undefined : new SchemaRegistry(schemaRegistry);
+  const decoders = registry === undefined ? undefined : new Decoders(registry);
+  const activities = createFlushActivities(options, {
+    decoders,
+    client,
+    publisher,
+    partitions,
+    histories,
+    batchBodies,
+  });
   const workers = [
     ...flushWorkers(options, activities, batcherSinks(metrics, batchBodies, options.installations.taskQueues)),
     requestWorker(options, batcherOf),
@@ -74,6 +86,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   return {
     clients: [
       { name: 'publisher of the workers', close: () => publisher.close() },
+      { name: 'connection to the schema registry', close: () => Promise.resolve(registry?.close()) },
       { name: 'connection for the partitions of topics', close: () => admin.disconnect() },
     ],
     problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
@@ -115,6 +128,7 @@ function createFlushActivities(
     client,
     ...parts
   }: {
+    readonly decoders: Decoders | undefined;
     readonly client: Client;
     readonly publisher: Publisher;
     readonly partitions: TopicPartitions;

@@ -6,6 +6,7 @@ export const REJECTION_CODES = {
   notJson: 'not_json',
   notObject: 'not_object',
   notText: 'not_text',
+  undecodable: 'undecodable',
   noValue: 'no_value',
   unknownField: 'unknown_field',
   reservedField: 'reserved_field',

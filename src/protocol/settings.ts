@@ -49,7 +49,7 @@ export interface Destination {
    * The table, with its database if that is not the connection's: `orders`, `shop.orders`. `{topic}` in it is replaced
    * by the record's topic. An object if some topics have tables of their own. See `tables.ts`.
    */
-  readonly table: string | TablesOfTopics;
+  readonly table: TableChoice | DecodedTable;
   /**
    * The source of each column, see `columns` in the configuration reference. Empty: fields go to the columns of the
    * same names.
@@ -65,6 +65,17 @@ export interface Destination {
   readonly mapping: Mapping;
 }
 
+/** A table for all records, or one for each topic. */
+export type TableChoice = string | TablesOfTopics;
+
+/**
+ * The table of a pipeline whose values are decoded. A worker of version 0.1.0 would insert such values as they are. It
+ * does not know this form of a table, so it fails, and the batch waits for a worker that does.
+ */
+export interface DecodedTable {
+  readonly decoded: TableChoice;
+}
+
 /**
  * It takes the place of a plain table name. So a worker of a version that does not know it fails, and does not insert
  * into another table.
@@ -78,12 +89,30 @@ export interface TablesOfTopics {
 
 /** How a record's value becomes a row. */
 export interface Mapping {
-  /** `json`: an object whose fields go to columns. `text`: one value in UTF-8. `bytes`: one value, not checked. */
-  readonly format: 'json' | 'text' | 'bytes';
+  /**
+   * `json`: an object whose fields go to columns. `avro`, `json-schema`: such an object, as a serializer with a schema
+   * registry writes it. `text`: one value in UTF-8. `bytes`: one value, not checked.
+   */
+  readonly format: 'json' | 'text' | 'bytes' | DecodedFormat;
+  /** What becomes of Avro values for which there is more than one way. Absent: bytes are raw, unions plain. */
+  readonly avro?: { readonly bytes: 'raw' | 'base64'; readonly unions: 'plain' | 'named' };
   /** What happens to fields that the table has no column for. */
   readonly unknownFields: 'ignore' | 'reject';
   /** What happens to records without a value. */
   readonly tombstones: 'reject' | 'skip' | 'insert';
+}
+
+/** Formats of values that are decoded before they are read as JSON. */
+export type DecodedFormat = 'avro' | 'json-schema';
+
+/** Whether values are decoded before they are read as JSON. */
+export function isDecoded(format: Mapping['format']): format is DecodedFormat {
+  return format === 'avro' || format === 'json-schema';
+}
+
+/** Whether values are objects whose fields go to columns. */
+export function holdsObjects(format: Mapping['format']): boolean {
+  return format === 'json' || isDecoded(format);
 }
 
 /** Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. */

@@ -1,12 +1,17 @@
-import type { Destination } from './settings.js';
+import type { Destination, TableChoice } from './settings.js';
 
 /** The placeholder for the topic in a table's name. */
 const TOPIC = '{topic}';
 
 /** The table that a topic's records go to. */
-export function tableOf({ table }: Pick<Destination, 'table'>, topic: string): string {
+export function tableOf(destination: Pick<Destination, 'table'>, topic: string): string {
+  const table = choiceOf(destination);
   if (typeof table === 'string') return named(table, topic);
   return Object.hasOwn(table.ofTopics, topic) ? (table.ofTopics[topic] as string) : named(table.others, topic);
+}
+
+function choiceOf({ table }: Pick<Destination, 'table'>): TableChoice {
+  return typeof table === 'object' && 'decoded' in table ? table.decoded : table;
 }
 
 /**
@@ -30,7 +35,8 @@ export function tablesOf(
 }
 
 /** The one table for all records. Null if the topic decides. */
-export function onlyTable({ table }: Pick<Destination, 'table'>): string | null {
+export function onlyTable(destination: Pick<Destination, 'table'>): string | null {
+  const table = choiceOf(destination);
   return typeof table === 'string' && !table.includes(TOPIC) ? table : null;
 }
 
@@ -38,7 +44,8 @@ export function onlyTable({ table }: Pick<Destination, 'table'>): string | null 
  * The table for rows that come from workflows, which have no topic. Null if the topic decides for all other records,
  * too.
  */
-export function tableOfRequests({ table }: Pick<Destination, 'table'>): string | null {
+export function tableOfRequests(destination: Pick<Destination, 'table'>): string | null {
+  const table = choiceOf(destination);
   return onlyTable({ table: typeof table === 'string' ? table : table.others });
 }
 
@@ -88,7 +95,8 @@ export function collidingPipelines(
 }
 
 /** The topics whose table's name is made from theirs. */
-function templatedTopics({ table }: Pick<Destination, 'table'>, topics: readonly string[]): readonly string[] {
+function templatedTopics(destination: Pick<Destination, 'table'>, topics: readonly string[]): readonly string[] {
+  const table = choiceOf(destination);
   const template = typeof table === 'string' ? table : table.others;
   if (!template.includes(TOPIC)) return [];
   return topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));

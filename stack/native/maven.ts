@@ -1,4 +1,4 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedDirectory, fillCache, isCached } from '../cache.js';
 import { runCommand, type Watchdog } from '../processes.js';
@@ -66,6 +66,33 @@ export async function ensureJars(
       await rm(`${project}.xml`);
       await rm(logFile);
       await add(temporary);
+    }),
+  );
+  return directory;
+}
+
+/**
+ * Downloads one archive with Maven and unpacks it.
+ *
+ * @param artifact `group:artifact:version:type:classifier`, the type `tar.gz`
+ * @returns the directory with what is in it
+ * @throws StackError SET_UP with the end of Maven's output
+ */
+export async function ensureArchive(
+  { name, version, title, artifact }: Omit<JarSet, 'artifacts'> & { readonly artifact: string },
+  deps: { readonly progress: Progress; readonly watchdog: Watchdog },
+): Promise<string> {
+  const directory = cachedDirectory(name, version);
+  if (isCached(directory)) return directory;
+  await deps.progress.step(name, `download ${title} with Maven`, () =>
+    fillCache(directory, deps.watchdog, async (temporary) => {
+      const download = join(temporary, 'download');
+      const run = (command: string, args: readonly string[]): Promise<void> =>
+        runCommand({ command, args, cwd: temporary, logFile: join(temporary, 'set-up.log') }, deps.watchdog);
+      const goal = `org.apache.maven.plugins:maven-dependency-plugin:${VERSIONS.mavenDependencyPlugin}:copy`;
+      await run('mvn', ['-B', '-ntp', goal, `-Dartifact=${artifact}`, `-DoutputDirectory=${download}`]);
+      for (const archive of await readdir(download)) await run('tar', ['-xzf', join(download, archive)]);
+      await rm(download, { recursive: true });
     }),
   );
   return directory;

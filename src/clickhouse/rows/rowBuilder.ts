@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { REJECTION_CODES, setAsideBecause, type Rejection } from '../../protocol/ack.js';
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import type { Mapping } from '../../protocol/settings.js';
+import { holdsObjects, type Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import { JsonObject } from '../values/jsonObject.js';
@@ -26,6 +26,7 @@ export function createRowBuilder(
   columns: Readonly<Record<string, ColumnSource>>,
   { format, unknownFields, tombstones }: Mapping,
 ): RowBuilder {
+  const isObject = holdsObjects(format);
   const value = new RecordValue();
   const object = new JsonObject();
   const leading = new LeadingFields(table, columns, object);
@@ -41,8 +42,8 @@ export function createRowBuilder(
     if (misfit !== undefined) return noTime(misfit);
     const hasValue = value.set(record);
     if (!hasValue && tombstones === 'insert') return leading.writeRow(into, source, record);
-    if (!hasValue) return format === 'json' ? TOMBSTONE : NO_VALUE;
-    if (format === 'json') return objectRows.writeRow(into, source, record);
+    if (!hasValue) return isObject ? TOMBSTONE : NO_VALUE;
+    if (isObject) return objectRows.writeRow(into, source, record);
     if (format === 'text' && !isUtf8(value.bytes.subarray(value.from, value.to)))
       return { code: REJECTION_CODES.notText, message: 'the value is not UTF-8' };
     return leading.writeRow(into, source, record);

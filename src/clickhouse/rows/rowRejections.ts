@@ -45,8 +45,8 @@ const REGISTRY_HEADER_BYTES = 5;
 function ofRegistry(text: string): string {
   const looks = `it begins with the magic byte and the schema id of a schema registry`;
   return isComplete(text.slice(REGISTRY_HEADER_BYTES))
-    ? `${looks}, and JSON follows: a JSON Schema serializer has written it. Let the producer use a plain JSON serializer, or keep the bytes with format: bytes`
-    : `${looks}: it is Avro or Protobuf, most likely. Let the producer or a stream processor write JSON, or keep the bytes with format: bytes`;
+    ? `${looks}, and JSON follows: a JSON Schema serializer has written it. Set format: json-schema, or keep the bytes with format: bytes`
+    : `${looks}: it is Avro or Protobuf, most likely. For Avro set format: avro; for Protobuf let the producer write JSON, or keep the bytes with format: bytes`;
 }
 
 function isComplete(text: string): boolean {

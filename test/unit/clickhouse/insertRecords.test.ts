@@ -8,6 +8,8 @@ import { InsertSizes } from '../../../src/clickhouse/insertSizes.js';
 import { recordName } from '../../../src/clickhouse/lookUps.js';
 import { JsonObject } from '../../../src/clickhouse/values/jsonObject.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
+import { Decoders } from '../../../src/formats/decoders.js';
+import { RegistryError, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';
 import type { InsertNotes } from '../../../src/protocol/attemptNotes.js';
 import { DEFAULT_MAPPING } from '../../support/chunks.js';
 import { FakeTable } from '../../support/fakeTable.js';
@@ -352,4 +354,50 @@ it('the memory of rows serves others only if each insert was answered with succe
   };
   expect(await isUsedAgain(0)).toBe(true);
   expect(await isUsedAgain(1)).toBe(false);
+});
+
+/** A batch of Avro, of which the registry can be asked or not. */
+function avroBatch(schema: () => Promise<RegisteredSchema | null>) {
+  const { table, options } = sparseBatch();
+  const source = { topic: 'orders', partition: 2, epoch: 'e1' };
+  const records = [Buffer.of(0, 0, 0, 0, 1, 8), Buffer.of(0, 0, 0, 0, 1)].map((value, offset) => ({
+    source,
+    record: record(offset, { value }),
+  }));
+  const mapping = { ...DEFAULT_MAPPING, format: 'avro' } as const;
+  return { table, records, options: { ...options, repeated: false, mapping, decoders: new Decoders({ schema }) } };
+}
+
+it.each([
+  ['away', 'transient'],
+  ['wrong', 'structural'],
+] as const)(
+  'a registry that is %s holds a batch, proves nothing against a record, and is no answer of ClickHouse',
+  async (kind, held) => {
+    const { table, records, options } = avroBatch(() => Promise.reject(new RegistryError(kind, 'the registry')));
+    const error = {
+      name: 'InsertError',
+      kind: held,
+      code: `registry_${kind}`,
+      message: 'the registry',
+      answered: false,
+    };
+    await expect(insertRecords(records, options)).rejects.toMatchObject(error);
+    expect(table.insertSizes).toEqual([]);
+    const parked = { code: REJECTION_CODES.parked, message: 'by a person' };
+    const { inserted, rejected } = await giveUpRecords(records, options, parked);
+    expect([inserted.length, rejected.map(({ rejection }) => rejection.code)]).toEqual([0, ['parked', 'parked']]);
+  },
+);
+
+it('a batch of Avro is inserted but for the records that do not decode, whose own bytes are given back', async () => {
+  const schema = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'id', type: 'long' }] });
+  const { table, records, options } = avroBatch(() => Promise.resolve({ schema, type: 'AVRO', references: [] }));
+  const { inserted, rejected } = await insertRecords(records, options);
+  expect([inserted.length, table.insertSizes]).toEqual([1, [1]]);
+  expect(rejected.map(({ record: { value }, rejection: { code } }) => [value, code])).toEqual([
+    [records[1]?.record.value, 'undecodable'],
+  ]);
+  const { rejected: givenUp } = await giveUpRecords(records, options, { code: REJECTION_CODES.parked, message: '' });
+  expect(givenUp.map(({ rejection: { code } }) => code)).toEqual(['undecodable']);
 });

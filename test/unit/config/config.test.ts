@@ -630,3 +630,54 @@ it('a secret that a file has is told as it is in the file now, and stays while t
   rmSync(file);
   expect(told()).toEqual(['second', 'second']);
 });
+
+const REGISTRY = 'schemaRegistry: { url: https://registry.example.com/api, username: u, password: p }';
+
+it('a decoded format travels in a form that version 0.1.0 does not insert', () => {
+  const text = `${REGISTRY}
+pipelines:
+  a: { topics: [x], table: t, format: avro, columns: { id: /order/id } }
+  b: { topics: [y], table: '{topic}', tables: { y: t }, format: json-schema, unknownFields: reject }
+  c: { topics: [z], table: t, format: avro, avro: { unions: named } }
+`;
+  const { schemaRegistry, pipelines } = parse(text);
+  const url = 'https://registry.example.com/api';
+  const login = { username: 'u', password: 'p', token: null, tls: null };
+  expect(schemaRegistry).toEqual({ url, ...login, requestTimeoutMs: 10_000 });
+  const destinations = pipelines.map(({ settings: { destination } }) => destination);
+  expect(destinations.map(({ table }) => table)).toEqual([
+    { decoded: 't' },
+    { decoded: { ofTopics: { y: 't' }, others: '{topic}' } },
+    { decoded: 't' },
+  ]);
+  expect(destinations.map(({ mapping }) => mapping)).toEqual([
+    { format: 'avro', unknownFields: 'ignore', tombstones: 'reject' },
+    { format: 'json-schema', unknownFields: 'reject', tombstones: 'reject' },
+    { format: 'avro', unknownFields: 'ignore', tombstones: 'reject', avro: { bytes: 'raw', unions: 'named' } },
+  ]);
+  expect(destinations[0]?.columns).toEqual({ id: '/order/id' });
+  expect(parse('pipelines: { a: { topics: [x], table: t } }').schemaRegistry).toBeNull();
+});
+
+it('refuses Avro without a registry, and a registry that cannot be meant so', () => {
+  expect(
+    problems(`pipelines:
+  a: { topics: [x], table: t, format: avro, shardBy: /id }
+  b: { topics: [y], table: t, avro: { bytes: base64 } }
+`),
+  ).toEqual([
+    'line 2: pipelines.a.shardBy: leads into the value, which consumers do not decode; use key, partition, or header:NAME',
+    'line 2: pipelines.a.format: needs schemaRegistry, which has the schemas',
+    'line 3: pipelines.b.avro: is about Avro; the values are json',
+  ]);
+  const text = `schemaRegistry: { url: 'http://u:p@r.example.com?a=b', password: p, token: t, tls: { ca: no } }
+pipelines: { a: { topics: [x], table: t } }`;
+  expect(problems(text)).toEqual([
+    'line 1: schemaRegistry.url: must not hold credentials; use username and password',
+    'line 1: schemaRegistry.url: must not hold parameters',
+    'line 1: schemaRegistry.tls: is for an https:// address, and url is an http:// one',
+    'line 1: schemaRegistry.token: stands for user and password: leave username and password out, or token',
+    'line 1: schemaRegistry.password: has no username beside it: set username, too',
+    'line 1: schemaRegistry.tls.ca: must be a certificate in PEM (-----BEGIN CERTIFICATE-----); of a file as "${file:/path/name.pem}"',
+  ]);
+});

@@ -5,6 +5,7 @@ import {
   onlyTable,
   parseTableName,
   tableOf,
+  tableOfRequests,
   tablesOf,
 } from '../../../src/protocol/tables.js';
 import type { Destination } from '../../../src/protocol/settings.js';
@@ -93,4 +94,15 @@ it('finds tables that several pipelines fill from different topics by their name
     ],
   ]);
   expect(collidingPipelines([of('one', '{topic}', 'a.b', 'a-b')]).size).toBe(0);
+});
+
+it('the table of decoded values is the one that is named', () => {
+  const topics = ['a', 'b-c'];
+  for (const table of ['t', '{topic}', { ofTopics: { a: 't' }, others: 'u' }]) {
+    const decoded = { table: { decoded: table } };
+    expect(tablesOf(decoded, topics)).toEqual(tablesOf({ table }, topics));
+    expect(onlyTable(decoded)).toBe(onlyTable({ table }));
+    expect(tableOfRequests(decoded)).toBe(tableOfRequests({ table }));
+    expect(collidingTopics(decoded, topics)).toEqual(collidingTopics({ table }, topics));
+  }
 });

@@ -363,7 +363,7 @@ it('says why a value is not JSON, without the place of the fault: dead letters a
     ['\ufeff', /it is empty/],
     ['\ufeff{"id":1} {}', /more JSON follows/],
     [Buffer.from('\ufeff{}', 'utf16le'), /UTF-16/],
-    [ofRegistry('{"id":1}'), /magic byte and the schema id.* JSON Schema serializer .*plain JSON serializer/],
+    [ofRegistry('{"id":1}'), /magic byte and the schema id.* JSON Schema serializer .*format: json-schema/],
     [ofRegistry('\u0002\u0006abc'), /magic byte and the schema id.* Avro or Protobuf.* format: bytes/],
     ['{"id":1}\n{"id":2}\n', /more JSON follows/],
     ['{"id":1', /ends too early/],

@@ -1,0 +1,265 @@
+import { AvroReader } from './avroReader.js';
+import type { AvroLogical, AvroType } from './avroSchema.js';
+import type { JsonWriter } from './jsonWriter.js';
+import { exactTime, TimeWriter } from './timeWriter.js';
+import { UndecodableError } from './undecodable.js';
+
+/** What becomes of values for which there is more than one way. */
+export interface AvroChoices {
+  /** `raw`: the bytes themselves, as a column of type String stores them. */
+  readonly bytes: 'raw' | 'base64';
+  /** `plain`: the value alone. `named`: in an object with the name of its branch, as in Avro's own JSON. */
+  readonly unions: 'plain' | 'named';
+}
+
+/**
+ * Writes the value between two places of a buffer as JSON.
+ *
+ * @throws UndecodableError if the bytes are not of the schema. Then what is written is of no use
+ */
+export type Decoder = (bytes: Buffer, from: number, to: number, out: JsonWriter) => void;
+
+type Write = (reader: AvroReader, out: JsonWriter) => void;
+
+/**
+ * Makes the decoder of a schema. The schema is walked through once: each of its types becomes a function. Numbers keep
+ * their digits, and no whole number or decimal becomes a float.
+ */
+export function avroDecoder(type: AvroType, choices: AvroChoices): Decoder {
+  const write = new Compiler(choices).writerOf(type);
+  const reader = new AvroReader();
+  return (bytes, from, to, out) => {
+    reader.set(bytes, from, to);
+    write(reader, out);
+    if (reader.at < to) throw new UndecodableError('bytes are left over after its value');
+  };
+}
+
+/** Records within records. Each takes room on the stack. */
+const DEPTH_MAX = 500;
+
+class Compiler {
+  readonly #choices: AvroChoices;
+  readonly #records = new Map<AvroType, Write>();
+  readonly #times = new TimeWriter();
+
+  constructor(choices: AvroChoices) {
+    this.#choices = choices;
+  }
+
+  writerOf(type: AvroType): Write {
+    switch (type.kind) {
+      case 'null':
+        return (_reader, out) => out.literal(NULL);
+      case 'boolean':
+        return (reader, out) => out.literal(reader.boolean() ? TRUE : FALSE);
+      case 'int':
+        return this.#whole(type.logical, (reader) => reader.int());
+      case 'long':
+        return this.#whole(type.logical, (reader) => reader.long());
+      case 'float':
+        return (reader, out) => writeFloat(out, reader.float());
+      case 'double':
+        return (reader, out) => writeFloat(out, reader.double());
+      case 'string':
+        return writeString;
+      case 'bytes':
+        return this.#binary(type.logical, (reader) => reader.size());
+      case 'fixed':
+        return this.#binary(type.logical, () => type.size);
+      case 'enum':
+        return enumWriter(type.symbols);
+      case 'array':
+        return arrayWriter(this.writerOf(type.items));
+      case 'map':
+        return mapWriter(this.writerOf(type.values));
+      case 'union':
+        return this.#union(type.branches);
+      case 'record':
+        return this.#record(type);
+    }
+  }
+
+  #whole(logical: AvroLogical, read: (reader: AvroReader) => number): Write {
+    const times = this.#times;
+    switch (logical?.is) {
+      case 'date':
+        return (reader, out) => times.date(out, read(reader));
+      case 'time':
+      case 'timestamp':
+      case 'localTimestamp': {
+        const { is, digits } = logical;
+        return (reader, out) => {
+          const time = exactTime(read(reader), reader.big, digits);
+          if (is === 'time') times.time(out, time, digits);
+          else times.timestamp(out, time, digits, is === 'localTimestamp');
+        };
+      }
+      default:
+        return (reader, out) => {
+          const value = read(reader);
+          if (Number.isNaN(value)) out.text(String(reader.big));
+          else out.integer(value);
+        };
+    }
+  }
+
+  #binary(logical: AvroLogical, sizeOf: (reader: AvroReader) => number): Write {
+    const isBase64 = this.#choices.bytes === 'base64';
+    switch (logical?.is) {
+      case 'decimal': {
+        const { scale } = logical;
+        return (reader, out) => {
+          const size = sizeOf(reader);
+          const at = reader.skip(size);
+          if (size > DECIMAL_BYTES_MAX) throw new UndecodableError('a decimal has more digits than any column takes');
+          out.text(`"${decimalText(reader.bytes, at, size, scale)}"`);
+        };
+      }
+      case 'uuid':
+        return (reader, out) => out.text(`"${uuidText(reader.bytes, reader.skip(sizeOf(reader)))}"`);
+      case 'duration':
+        return (reader, out) => {
+          const at = reader.skip(sizeOf(reader));
+          const [months, days, ms] = [0, 4, 8].map((offset) => reader.bytes.readUInt32LE(at + offset));
+          out.text(`{"months":${months},"days":${days},"milliseconds":${ms}}`);
+        };
+      default:
+        return (reader, out) => {
+          const size = sizeOf(reader);
+          const at = reader.skip(size);
+          if (isBase64) out.text(`"${reader.bytes.toString('base64', at, at + size)}"`);
+          else out.string(reader.bytes, at, at + size);
+        };
+    }
+  }
+
+  #union(branches: readonly AvroType[]): Write {
+    const isNamed = this.#choices.unions === 'named';
+    const writers = branches.map((branch): Write => {
+      const write = this.writerOf(branch);
+      if (!isNamed || branch.kind === 'null') return write;
+      const beginning = Buffer.from(`{${JSON.stringify('name' in branch ? branch.name : branch.kind)}:`);
+      return (reader, out) => {
+        out.literal(beginning);
+        write(reader, out);
+        out.byte(CLOSE_BRACE);
+      };
+    });
+    return (reader, out) => {
+      const write = writers[reader.long()];
+      if (write === undefined) throw new UndecodableError('a union has no branch of this number');
+      write(reader, out);
+    };
+  }
+
+  #record(type: AvroType & { readonly kind: 'record' }): Write {
+    const known = this.#records.get(type);
+    if (known !== undefined) return known;
+    const names: Buffer[] = [];
+    const writers: Write[] = [];
+    const write: Write = (reader, out) => {
+      if (++reader.depth > DEPTH_MAX) throw new UndecodableError('its records are nested too deeply');
+      for (let index = 0; index < names.length; index++) {
+        out.literal(names[index] as Buffer);
+        (writers[index] as Write)(reader, out);
+      }
+      if (names.length === 0) out.byte(OPEN_BRACE);
+      out.byte(CLOSE_BRACE);
+      reader.depth--;
+    };
+    // It is known before its fields are walked through, because they may contain it.
+    this.#records.set(type, write);
+    for (const { name, type: ofField } of type.fields) {
+      writers.push(this.writerOf(ofField));
+      names.push(Buffer.from(`${names.length === 0 ? '{' : ','}${JSON.stringify(name)}:`));
+    }
+    return write;
+  }
+}
+
+function writeString(reader: AvroReader, out: JsonWriter): void {
+  const size = reader.size();
+  const { at } = reader;
+  reader.at = at + size;
+  out.string(reader.bytes, at, at + size);
+}
+
+/** The shortest text from which the same double is read. A float of 32 bits is written as the double that it is. */
+function writeFloat(out: JsonWriter, value: number): void {
+  if (Number.isFinite(value)) out.text(Object.is(value, -0) ? '-0.0' : String(value));
+  else out.text(Number.isNaN(value) ? '"nan"' : value > 0 ? '"inf"' : '"-inf"');
+}
+
+function enumWriter(symbols: readonly string[]): Write {
+  const texts = symbols.map((symbol) => Buffer.from(JSON.stringify(symbol)));
+  return (reader, out) => {
+    const text = texts[reader.int()];
+    if (text === undefined) throw new UndecodableError('an enum has no symbol of this number');
+    out.literal(text);
+  };
+}
+
+function arrayWriter(write: Write): Write {
+  return (reader, out) => {
+    let isFirst = true;
+    out.byte(OPEN_BRACKET);
+    for (let items = reader.blockItems(); items > 0; items = reader.blockItems()) {
+      for (let item = 0; item < items; item++) {
+        if (!isFirst) out.byte(COMMA);
+        isFirst = false;
+        write(reader, out);
+      }
+    }
+    out.byte(CLOSE_BRACKET);
+  };
+}
+
+function mapWriter(write: Write): Write {
+  return (reader, out) => {
+    let isFirst = true;
+    out.byte(OPEN_BRACE);
+    for (let items = reader.blockItems(); items > 0; items = reader.blockItems()) {
+      for (let item = 0; item < items; item++) {
+        if (!isFirst) out.byte(COMMA);
+        isFirst = false;
+        writeString(reader, out);
+        out.byte(COLON);
+        write(reader, out);
+      }
+    }
+    out.byte(CLOSE_BRACE);
+  };
+}
+
+/** ClickHouse's largest decimals have 32 bytes. Converting far larger ones would take long. */
+const DECIMAL_BYTES_MAX = 64;
+/** A whole number of so many bytes is an exact double. */
+const SAFE_BYTES = 6;
+
+/** The digits of a number in two's complement, the highest byte first. It is no float on the way. */
+function decimalText(bytes: Buffer, at: number, size: number, scale: number): string {
+  let unscaled = '0';
+  if (size > 0 && size <= SAFE_BYTES) unscaled = String(bytes.readIntBE(at, size));
+  else if (size > 0) unscaled = String(BigInt.asIntN(size * 8, BigInt(`0x${bytes.toString('hex', at, at + size)}`)));
+  if (scale === 0) return unscaled;
+  const sign = unscaled.startsWith('-') ? '-' : '';
+  const digits = unscaled.slice(sign.length).padStart(scale + 1, '0');
+  return `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+}
+
+function uuidText(bytes: Buffer, at: number): string {
+  const hex = bytes.toString('hex', at, at + 16);
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+const NULL = Buffer.from('null');
+const TRUE = Buffer.from('true');
+const FALSE = Buffer.from('false');
+
+const COMMA = 44;
+const COLON = 58;
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
+const OPEN_BRACE = 123;
+const CLOSE_BRACE = 125;

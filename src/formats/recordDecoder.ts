@@ -1,0 +1,142 @@
+import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
+import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
+import type { KafkaRecord, RecordSource, SourcedRecord } from '../protocol/record.js';
+import { isRequestSource } from '../protocol/request.js';
+import type { Mapping } from '../protocol/settings.js';
+import type { AvroChoices } from './avroDecoder.js';
+import type { Decoders, KnownSchema } from './decoders.js';
+import { JsonWriter } from './jsonWriter.js';
+import { RegistryError } from './schemaRegistry.js';
+import { UndecodableError } from './undecodable.js';
+
+/**
+ * Returns a record with the JSON of its value in place of the value, or why there is none. The JSON is there until the
+ * next record is decoded.
+ */
+export type RecordDecoder = (source: RecordSource, record: KafkaRecord) => KafkaRecord | Rejection;
+
+/** Before the payload, a serializer with a registry writes a zero byte and 4 bytes with the schema's id. */
+const HEADER_BYTES = 5;
+/** No registry gives larger ids: they are positive and have 32 bits. */
+const ID_MAX = 2 ** 31 - 1;
+
+/**
+ * Makes the decoder of the records of a batch. The schemas of all of them are known afterwards, so it does not wait.
+ * Undefined if their format needs none.
+ *
+ * @param decoders undefined if this worker has no registry
+ * @throws RegistryError
+ */
+export async function recordDecoder(
+  records: readonly SourcedRecord[],
+  { format, avro = DEFAULT_CHOICES }: Mapping,
+  decoders: Decoders | undefined,
+): Promise<RecordDecoder | undefined> {
+  if (format === 'json-schema') return ofRegistry(withoutHeader);
+  if (format !== 'avro') return undefined;
+  if (decoders === undefined)
+    throw new RegistryError(
+      'wrong',
+      'the pipeline has Avro, and the configuration of this worker has no schemaRegistry',
+    );
+  const schemas = await decoders.of(idsOf(records), avro);
+  const out = new JsonWriter();
+  return ofRegistry((bytes, from, to, record) => {
+    const id = bytes.readUInt32BE(from + 1);
+    const schema = schemas.get(id) ?? NO_SUCH_ID;
+    return 'why' in schema
+      ? undecodable(`schema ${id}: ${schema.why}`)
+      : decoded(record, { schema, id, bytes, from: from + HEADER_BYTES, to, out });
+  });
+}
+
+const DEFAULT_CHOICES: AvroChoices = { bytes: 'raw', unions: 'plain' };
+const NO_SUCH_ID: KnownSchema = { why: 'no registry gives such an id' };
+
+type DecodeValue = (bytes: Buffer, from: number, to: number, record: KafkaRecord) => KafkaRecord | Rejection;
+
+/** Decodes what has a registry's header. Rows of workflows are JSON, whatever the format of the topic. */
+function ofRegistry(decode: DecodeValue): RecordDecoder {
+  return (source, record) => {
+    const isPacked = record instanceof PackedRecord;
+    const value = isPacked ? null : record.value;
+    if (isPacked ? record.valueLength === NULL_LENGTH : value === null) return record;
+    if (isRequestSource(source)) return record;
+    const bytes = isPacked ? record.values : (value as Buffer);
+    const from = isPacked ? record.valueAt : 0;
+    const to = from + (isPacked ? record.valueLength : bytes.length);
+    return hasHeader(bytes, from, to) ? decode(bytes, from, to, record) : NO_HEADER;
+  };
+}
+
+function hasHeader(bytes: Buffer, from: number, to: number): boolean {
+  return to - from >= HEADER_BYTES && bytes[from] === 0;
+}
+
+const NO_HEADER = undecodable(
+  'it does not begin with the magic byte and the id of a schema: its producer uses no schema registry, or puts the id into a header',
+);
+
+function idsOf(records: readonly SourcedRecord[]): ReadonlySet<number> {
+  const ids = new Set<number>();
+  const note = (bytes: Buffer, from: number, to: number): void => {
+    if (!hasHeader(bytes, from, to)) return;
+    const id = bytes.readUInt32BE(from + 1);
+    if (id <= ID_MAX) ids.add(id);
+  };
+  for (const { source, record } of records) {
+    if (isRequestSource(source)) continue;
+    if (record instanceof PackedRecord) note(record.values, record.valueAt, record.valueAt + record.valueLength);
+    else if (record.value !== null) note(record.value, 0, record.value.length);
+  }
+  return ids;
+}
+
+/**
+ * A document has so many bytes at most. So a few bytes that claim to be a billion nulls do not take the memory of the
+ * worker. The names of fields and symbols may be long, and are not in the record.
+ */
+const DOCUMENT_BYTES = { fixed: 4_096, perByte: 256, max: 64 * 1024 * 1024 };
+
+interface Encoded {
+  readonly schema: Exclude<KnownSchema, { why: string }>;
+  readonly id: number;
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
+  readonly out: JsonWriter;
+}
+
+function decoded(record: KafkaRecord, { schema, id, bytes, from, to, out }: Encoded): KafkaRecord | Rejection {
+  const { fixed, perByte, max } = DOCUMENT_BYTES;
+  try {
+    out.begin(Math.min(max, fixed + schema.bytes + perByte * (to - from)));
+    schema.decode(bytes, from, to, out);
+    out.finish();
+  } catch (error) {
+    if (!(error instanceof UndecodableError)) throw error;
+    return undecodable(`schema ${id}: ${error.message}`);
+  }
+  return withValue(record, out.bytes, 0, out.length);
+}
+
+/** JSON says itself what it is, so the schema is not needed. */
+const withoutHeader: DecodeValue = (bytes, from, to, record) =>
+  withValue(record, bytes, from + HEADER_BYTES, to - from - HEADER_BYTES);
+
+function withValue(record: KafkaRecord, values: Buffer, valueAt: number, valueLength: number): PackedRecord {
+  const { offset, timestampMs, headers } = record;
+  if (record instanceof PackedRecord) {
+    const { keys, keyAt, keyLength } = record;
+    return new PackedRecord(offset, timestampMs, keys, keyAt, keyLength, values, valueAt, valueLength, headers);
+  }
+  const { key } = record;
+  const keyLength = key === null ? NULL_LENGTH : key.length;
+  return new PackedRecord(offset, timestampMs, key ?? NOTHING, 0, keyLength, values, valueAt, valueLength, headers);
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function undecodable(why: string): Rejection {
+  return { code: REJECTION_CODES.undecodable, message: `the value cannot be decoded: ${why}` };
+}

@@ -1,0 +1,181 @@
+import * as http from 'node:http';
+import * as https from 'node:https';
+import type { SchemaRegistryConfig } from '../config/config.js';
+import { tlsOptions } from '../config/tlsOptions.js';
+import { messageOf } from '../lib/messageOf.js';
+
+/** A schema as the registry has it. */
+export interface RegisteredSchema {
+  readonly schema: string;
+  readonly type: string;
+  /** Texts of the schemas that it refers to, each after those that it refers to itself. */
+  readonly references: readonly string[];
+}
+
+/**
+ * The registry did not answer, or not as one should. `away`: it may pass by itself. `wrong`: the configuration or a
+ * right is, until a person acts.
+ */
+export class RegistryError extends Error {
+  override readonly name = 'RegistryError';
+  readonly kind: 'away' | 'wrong';
+
+  constructor(kind: 'away' | 'wrong', message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** Schemas that one schema refers to, directly or not, at most. */
+const REFERENCES_MAX = 500;
+/** Bytes of an answer, at most. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * A registry with Confluent's HTTP API: that of Confluent, Apicurio (`/apis/ccompat/v6`), Karapace or Redpanda. It keeps
+ * nothing.
+ *
+ * https://docs.confluent.io/platform/current/schema-registry/develop/api.html
+ */
+export class SchemaRegistry {
+  readonly #config: SchemaRegistryConfig;
+  readonly #agent: http.Agent;
+  readonly #request: typeof http.request;
+
+  constructor(config: SchemaRegistryConfig) {
+    this.#config = config;
+    const options = { keepAlive: true, maxSockets: CONNECTIONS_MAX };
+    const isSecure = config.url.startsWith('https:');
+    this.#agent = isSecure
+      ? new https.Agent({ ...options, ...(config.tls === null ? {} : tlsOptions(config.tls)) })
+      : new http.Agent(options);
+    this.#request = isSecure ? https.request : http.request;
+  }
+
+  /**
+   * The schema with an id. Null if the registry has none.
+   *
+   * @throws RegistryError
+   */
+  async schema(id: number): Promise<RegisteredSchema | null> {
+    const found = await this.#get(`schemas/ids/${id}`);
+    if (found === null) return null;
+    const references = new Map<string, string>();
+    await this.#addReferences(found, references, new Set());
+    return { schema: textOf(found), type: found.schemaType ?? 'AVRO', references: [...references.values()] };
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #addReferences({ references = [] }: Answer, found: Map<string, string>, open: Set<string>): Promise<void> {
+    for (const { subject, version } of references ?? []) {
+      const name = `${subject}/${version}`;
+      if (found.has(name) || open.has(name)) continue;
+      if (open.size + found.size >= REFERENCES_MAX)
+        throw new RegistryError('wrong', `a schema at ${this.#config.url} refers to too many others`);
+      open.add(name);
+      const path = `subjects/${encodeURIComponent(subject)}/versions/${version}?deleted=true`;
+      const referred = await this.#get(path);
+      if (referred !== null) {
+        await this.#addReferences(referred, found, open);
+        found.set(name, textOf(referred));
+      }
+      open.delete(name);
+    }
+  }
+
+  async #get(path: string): Promise<Answer | null> {
+    const at = `the schema registry at ${this.#config.url}`;
+    let status: number;
+    let text: string;
+    try {
+      ({ status, text } = await this.#fetch(path));
+    } catch (error) {
+      throw new RegistryError('away', `${at} does not answer: ${messageOf(error)}`);
+    }
+    if (status === 200) {
+      const answer = jsonOf(text);
+      if (answer !== undefined) return answer;
+    }
+    // Its own code says that it is this that is missing, and not that the address leads elsewhere.
+    if (status === 404 && NOT_FOUND.has(jsonOf(text)?.error_code ?? 0)) return null;
+    if (status >= 500 || status === 408 || status === 429)
+      throw new RegistryError('away', `${at} answers with HTTP ${status}`);
+    if (status === 401 || status === 403)
+      throw new RegistryError(
+        'wrong',
+        `${at} refuses this user (HTTP ${status}): check schemaRegistry.username and password, or token`,
+      );
+    throw new RegistryError(
+      'wrong',
+      `what answers at ${this.#config.url} is no schema registry (HTTP ${status}): check schemaRegistry.url, with its path`,
+    );
+  }
+
+  #fetch(path: string): Promise<{ readonly status: number; readonly text: string }> {
+    const { url, username, password, token, requestTimeoutMs } = this.#config;
+    const authorization =
+      token !== null
+        ? `Bearer ${token}`
+        : username === null
+          ? null
+          : `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+    const headers = {
+      accept: 'application/vnd.schemaregistry.v1+json, application/json',
+      ...(authorization === null ? {} : { authorization }),
+    };
+    const signal = AbortSignal.timeout(requestTimeoutMs);
+    return new Promise((resolve, reject) => {
+      const request = this.#request(
+        `${url.replace(/\/+$/, '')}/${path}`,
+        { agent: this.#agent, headers, signal },
+        (response) => {
+          const chunks: Buffer[] = [];
+          let bytes = 0;
+          response.on('data', (chunk: Buffer) => {
+            chunks.push(chunk);
+            bytes += chunk.length;
+            if (bytes > ANSWER_BYTES_MAX) request.destroy(new Error('its answer is too long'));
+          });
+          response.once('end', () =>
+            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+          );
+          response.once('error', reject);
+        },
+      );
+      request.once('error', (error) =>
+        reject(signal.aborted ? new Error(`no answer within ${requestTimeoutMs} ms`) : error),
+      );
+      request.end();
+    });
+  }
+}
+
+/** A worker asks for few schemas at a time. */
+const CONNECTIONS_MAX = 4;
+
+/** Codes of Confluent's API: no such subject, no such version, no such schema. */
+const NOT_FOUND: ReadonlySet<number> = new Set([40401, 40402, 40403]);
+
+interface Answer {
+  readonly schema?: unknown;
+  readonly schemaType?: string;
+  readonly references?: readonly { readonly subject: string; readonly version: number }[] | null;
+  readonly error_code?: number;
+}
+
+function textOf({ schema }: Answer): string {
+  return typeof schema === 'string' ? schema : '';
+}
+
+function jsonOf(text: string): Answer | undefined {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return typeof answer === 'object' && answer !== null ? answer : undefined;
+  } catch {
+    // It is no JSON, so it is no answer of a registry.
+    return undefined;
+  }
+}

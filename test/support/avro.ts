@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { VERSIONS } from '../../stack/versions.js';
+import { pythonWith } from '../../stack/python.js';
+import { reportSetUp } from './useStack.js';
+
+const SCRIPT = fileURLToPath(new URL('avroWriter.py', import.meta.url));
+
+/** A value to be written, see `avroWriter.py`. */
+export interface ToWrite {
+  readonly schema: unknown;
+  /** Schemas that it refers to. */
+  readonly named?: readonly unknown[];
+  readonly value: unknown;
+}
+
+/** What Python's fastavro writes of each value: no part of what is tested here. */
+export async function writeAvro(values: readonly ToWrite[]): Promise<Buffer[]> {
+  const python = await pythonWith('fastavro', VERSIONS.fastavro, reportSetUp);
+  const output = await new Promise<string>((resolve, reject) => {
+    const options = { timeout: 120_000, maxBuffer: 256 * 1024 * 1024 };
+    const child = execFile(python, [SCRIPT], options, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${error.message}\n${stderr}`));
+    });
+    child.stdin?.end(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
+  });
+  return output
+    .trimEnd()
+    .split('\n')
+    .map((line) => Buffer.from(line, 'base64'));
+}
+
+/** Puts the header of a serializer with a schema registry before a payload. */
+export function withSchemaId(id: number, payload: Uint8Array): Buffer {
+  const header = Buffer.alloc(5);
+  header.writeInt32BE(id, 1);
+  return Buffer.concat([header, payload]);
+}
+
+/** Registers a schema and returns its id. */
+export async function register(
+  url: string,
+  subject: string,
+  schema: unknown,
+  references: readonly { readonly name: string; readonly subject: string; readonly version: number }[] = [],
+): Promise<number> {
+  const response = await fetch(`${url}/subjects/${encodeURIComponent(subject)}/versions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ schema: JSON.stringify(schema), references }),
+  });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  const { id } = (await response.json()) as { id: number };
+  return id;
+}

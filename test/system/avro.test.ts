@@ -1,0 +1,324 @@
+import { beforeAll, afterAll, expect, it } from 'vitest';
+import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
+import { register, withSchemaId, writeAvro, type ToWrite } from '../support/avro.js';
+import { Daemon } from '../support/daemon.js';
+import { eventually } from '../support/eventually.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { reportSetUp, useSharedStack } from '../support/useStack.js';
+
+const stack = useSharedStack();
+let registry: LocalRegistry;
+
+beforeAll(async () => {
+  registry = await startRegistry(reportSetUp);
+}, 900_000);
+afterAll(() => registry.stop());
+
+const start = async (options: FixtureOptions): Promise<readonly [Fixture, Daemon]> => {
+  const config = { schemaRegistry: { url: registry.url, requestTimeout: '1s' } };
+  const fixture = await Fixture.create(stack(), {
+    ...options,
+    config,
+    pipeline: { format: 'avro', ...options.pipeline },
+  });
+  await fixture.collectAcks();
+  return [fixture, await Daemon.start(fixture.config())];
+};
+
+/** One field: its Avro type, its column, what is written, and the text of what has to be in the table. */
+type Case = readonly [avro: unknown, column: string, value: unknown, stored: string | null];
+
+const bytes = (text: string, encoding: BufferEncoding = 'latin1') => ({
+  $bytes: Buffer.from(text, encoding).toString('base64'),
+});
+const decimal = (text: string) => ({ $decimal: text });
+const logical = (type: string, logicalType: string, more: object = {}) => ({ type, logicalType, ...more });
+const fixed = (name: string, size: number, more: object = {}) => ({ type: 'fixed', name, size, ...more });
+const long = (digits: string) => ({ $long: digits });
+
+const CASES: readonly Case[] = [
+  ['boolean', 'Bool', true, 'true'],
+  ['boolean', 'UInt8', false, '0'],
+  ['int', 'Int32', -2147483648, '-2147483648'],
+  ['int', 'Int64', 2147483647, '2147483647'],
+  ['long', 'Int64', long('9223372036854775807'), '9223372036854775807'],
+  ['long', 'Int64', long('-9223372036854775808'), '-9223372036854775808'],
+  ['long', 'UInt64', long('9007199254740993'), '9007199254740993'],
+  ['long', 'Int64', long('-9007199254740993'), '-9007199254740993'],
+  ['long', 'Int64', 68719476735, '68719476735'],
+  ['long', 'Int8', -64, '-64'],
+  ['long', 'String', long('9223372036854775807'), '9223372036854775807'],
+  ['long', 'Decimal(21, 2)', long('9223372036854775807'), '9223372036854775807'],
+  ['float', 'Float32', 0.1, '0.1'],
+  ['float', 'Float64', 0.5, '0.5'],
+  ['double', 'Float64', 0.1, '0.1'],
+  ['double', 'Float64', -1.7976931348623157e308, '-1.7976931348623157e308'],
+  ['double', 'Float64', 5e-324, '5e-324'],
+  ['double', 'Float64', { $float: 'nan' }, 'nan'],
+  ['double', 'Float64', { $float: '-inf' }, '-inf'],
+  ['double', 'Float64', { $float: '-0.0' }, '-0'],
+  ['string', 'String', 'grün "é"\n\\\u0000\u0001 𝄞', 'grün "é"\n\\\u0000\u0001 𝄞'],
+  ['string', 'LowCardinality(String)', '', ''],
+  ['bytes', 'String', bytes('00ff8022c35c0a28', 'hex'), '00FF8022C35C0A28'],
+  [fixed('F4', 4), 'FixedString(4)', bytes('80ff0022', 'hex'), '80FF0022'],
+  [
+    logical('bytes', 'decimal', { precision: 38, scale: 10 }),
+    'Decimal(38, 10)',
+    decimal('-1234567890123456789012345678.0123456789'),
+    '-1234567890123456789012345678.0123456789',
+  ],
+  [logical('bytes', 'decimal', { precision: 9, scale: 2 }), 'Decimal(9, 2)', decimal('-0.05'), '-0.05'],
+  [logical('bytes', 'decimal', { precision: 9, scale: 2 }), 'String', decimal('1.50'), '1.50'],
+  [logical('bytes', 'decimal', { precision: 5 }), 'Decimal(5, 0)', decimal('-128'), '-128'],
+  [
+    fixed('D16', 16, { logicalType: 'decimal', precision: 30, scale: 3 }),
+    'Decimal(30, 3)',
+    decimal('123456789012345678901234567.125'),
+    '123456789012345678901234567.125',
+  ],
+  [logical('bytes', 'decimal', { precision: 76, scale: 0 }), 'Decimal(76, 0)', decimal('9'.repeat(76)), '9'.repeat(76)],
+  [logical('string', 'uuid'), 'UUID', '61f0c404-5cb3-11e7-907b-a6006ad3dba0', '61f0c404-5cb3-11e7-907b-a6006ad3dba0'],
+  [
+    fixed('U16', 16, { logicalType: 'uuid' }),
+    'UUID',
+    bytes('61f0c4045cb311e7907ba6006ad3dba0', 'hex'),
+    '61f0c404-5cb3-11e7-907b-a6006ad3dba0',
+  ],
+  [logical('int', 'date'), 'Date', 20_000, '2024-10-04'],
+  [logical('int', 'date'), 'Date32', -25_000, '1901-07-22'],
+  [logical('int', 'time-millis'), 'Time64(3)', 86_399_999, '23:59:59.999'],
+  [logical('int', 'time-millis'), 'String', 1, '00:00:00.001'],
+  [logical('long', 'time-micros'), 'Time64(6)', 3_723_000_004, '01:02:03.000004'],
+  [logical('long', 'timestamp-millis'), "DateTime64(3, 'UTC')", 1_700_000_000_123, '2023-11-14 22:13:20.123'],
+  [logical('long', 'timestamp-millis'), "DateTime64(3, 'Asia/Tokyo')", 1_700_000_000_123, '2023-11-15 07:13:20.123'],
+  [logical('long', 'timestamp-millis'), "DateTime('UTC')", 1_700_000_000_000, '2023-11-14 22:13:20'],
+  [logical('long', 'timestamp-millis'), "DateTime64(3, 'UTC')", -1, '1969-12-31 23:59:59.999'],
+  [logical('long', 'timestamp-micros'), "DateTime64(6, 'UTC')", 1_700_000_000_123_456, '2023-11-14 22:13:20.123456'],
+  [
+    logical('long', 'timestamp-nanos'),
+    "DateTime64(9, 'UTC')",
+    long('1700000000123456789'),
+    '2023-11-14 22:13:20.123456789',
+  ],
+  [
+    logical('long', 'local-timestamp-millis'),
+    "DateTime64(3, 'Asia/Tokyo')",
+    1_700_000_000_123,
+    '2023-11-14 22:13:20.123',
+  ],
+  [
+    logical('long', 'local-timestamp-micros'),
+    "DateTime64(6, 'Asia/Tokyo')",
+    1_700_000_000_123_456,
+    '2023-11-14 22:13:20.123456',
+  ],
+  [
+    fixed('Dur', 12, { logicalType: 'duration' }),
+    'Tuple(months UInt32, days UInt32, milliseconds UInt32)',
+    bytes('0100000002000000ffffffff', 'hex'),
+    '(1,2,4294967295)',
+  ],
+  [{ type: 'enum', name: 'E', symbols: ['RED', 'GREEN'] }, "Enum8('RED' = 1, 'GREEN' = 2)", 'GREEN', 'GREEN'],
+  [{ type: 'enum', name: 'E', symbols: ['RED'] }, 'String', 'RED', 'RED'],
+  [{ type: 'array', items: 'long' }, 'Array(Int64)', [1, long('-9007199254740993')], '[1,-9007199254740993]'],
+  [{ type: 'array', items: ['null', 'string'] }, 'Array(Nullable(String))', ['a', null], "['a',NULL]"],
+  [{ type: 'array', items: 'int' }, 'Array(Int32)', [], '[]'],
+  [
+    { type: 'map', values: 'long' },
+    'Map(String, Int64)',
+    { 'ä"': long('9007199254740993') },
+    `{'ä"':9007199254740993}`,
+  ],
+  [{ type: 'map', values: 'int' }, 'Map(String, Int32)', {}, '{}'],
+  [
+    {
+      type: 'record',
+      name: 'test.R',
+      fields: [
+        { name: 'a', type: 'long' },
+        { name: 'b', type: ['null', 'test.R'] },
+      ],
+    },
+    'Tuple(a Int64, b Tuple(a Int64, b Nullable(String)))',
+    { a: 1, b: { a: 2, b: null } },
+    '(1,(2,NULL))',
+  ],
+  [
+    { type: 'array', items: { type: 'record', name: 'I', fields: [{ name: 'q', type: 'int' }] } },
+    'Array(Tuple(q Int32))',
+    [{ q: 1 }, { q: 2 }],
+    '[(1),(2)]',
+  ],
+  [['null', 'string'], 'Nullable(String)', null, null],
+  [['null', 'string'], 'Nullable(String)', 'x', 'x'],
+  [['int', 'string'], 'String', 5, '5'],
+  [
+    {
+      type: 'record',
+      name: 'J',
+      fields: [
+        { name: 'n', type: 'long' },
+        { name: 't', type: 'string' },
+      ],
+    },
+    'JSON',
+    { n: long('9007199254740993'), t: 'x' },
+    '{"n":9007199254740993,"t":"x"}',
+  ],
+  [{ type: 'array', items: 'null' }, 'Array(Nullable(Int32))', [null, null], '[NULL,NULL]'],
+];
+
+it('each Avro type and logical type that another library writes is in the table as it was', async () => {
+  const cases = CASES.map(([type, column, value, stored], index) => {
+    const name = `c${index}`;
+    const schema = { type: 'record', name: `R${index}`, namespace: 'test', fields: [{ name, type }] };
+    return { name, type, column, stored, schema, value: { [name]: value } };
+  });
+  const ids: number[] = [];
+  for (const { name, schema } of cases) ids.push(await register(registry.url, `${name}-value`, schema));
+  const payloads = await writeAvro(cases);
+  const [fixture] = await start({ columns: cases.map(({ name, column }) => `${name} ${column}`).join(', ') });
+  await fixture.produce(cases.length, (index) => ({
+    key: `c${index}`,
+    value: withSchemaId(ids[index]!, payloads[index]!),
+  }));
+  await eventually(() => expect(fixture.acks.length).toBe(cases.length));
+  const outcomes = new Map(fixture.acks.map(({ key, status, message }) => [key, message ?? status]));
+  const stored = new Map<string, string | null>();
+  for (const { name, column, type } of cases) {
+    const isBinary = type === 'bytes' || column.startsWith('FixedString');
+    const [row] = await fixture.query<{ x: string | null }>(
+      `SELECT ${isBinary ? 'hex' : 'toString'}(${name}) AS x FROM ${fixture.table} WHERE _key = '${name}'`,
+    );
+    stored.set(name, row === undefined ? (outcomes.get(name) ?? 'missing') : row.x);
+  }
+  expect(cases.map(({ name, type, column }) => [type, column, stored.get(name)])).toEqual(
+    cases.map(({ type, column, stored: expected }) => [type, column, expected]),
+  );
+}, 600_000);
+
+const ORDER = (fields: readonly object[]) => ({ type: 'record', name: 'Order', namespace: 'shop', fields });
+
+it('a union may keep its names, bytes may be base64, and a type may come from another subject', async () => {
+  const address = { type: 'record', name: 'Address', namespace: 'shop', fields: [{ name: 'city', type: 'string' }] };
+  const schema = ORDER([
+    { name: 'id', type: 'long' },
+    { name: 'place', type: ['null', 'Address', 'string'] },
+    { name: 'raw', type: 'bytes' },
+  ]);
+  await register(registry.url, 'address', address);
+  const references = [{ name: 'shop.Address', subject: 'address', version: 1 }];
+  const id = await register(registry.url, 'order-value', schema, references);
+  const values = [{ $tuple: ['shop.Address', { city: 'Bonn' }] }, 'Bern', null].map((place, index) => ({
+    schema,
+    named: [address],
+    value: { id: index, place, raw: bytes('ff00', 'hex') },
+  }));
+  const payloads = await writeAvro(values);
+  const [fixture] = await start({
+    columns: 'id Int64, place String, raw String, city String',
+    pipeline: { avro: { bytes: 'base64', unions: 'named' }, columns: { city: '/place/shop.Address/city' } },
+  });
+  await fixture.produce(3, (index) => ({ value: withSchemaId(id, payloads[index]!) }));
+  await eventually(() => expect(fixture.acks.map(({ status }) => status)).toEqual(Array(3).fill('inserted')));
+  expect(await fixture.query(`SELECT id, place, raw, city FROM ${fixture.table} ORDER BY id`)).toEqual([
+    { id: 0, place: '{"shop.Address":{"city":"Bonn"}}', raw: '/wA=', city: 'Bonn' },
+    { id: 1, place: '{"string":"Bern"}', raw: '/wA=', city: '' },
+    { id: 2, place: '', raw: '/wA=', city: '' },
+  ]);
+}, 600_000);
+
+it('what does not decode is rejected alone, with the id and the reason, and its dead letter has the original bytes', async () => {
+  const schema = ORDER([{ name: 'id', type: 'long' }]);
+  const id = await register(registry.url, 'plain-value', schema);
+  const [good] = (await writeAvro([{ schema, value: { id: 7 } }])) as [Buffer];
+  const values: Record<string, Buffer | null> = {
+    good: withSchemaId(id, good),
+    unknown: withSchemaId(987_654, good),
+    short: withSchemaId(id, Buffer.of(0x80)),
+    long: withSchemaId(id, Buffer.concat([good, Buffer.of(0)])),
+    json: Buffer.from('{"id":1}'),
+    beyond: withSchemaId(-1, good),
+    none: null,
+  };
+  const names = Object.keys(values);
+  const [fixture] = await start({ columns: 'id Int64' });
+  await fixture.produce(names.length, (index) => ({ key: names[index]!, value: values[names[index]!] ?? null }));
+  await eventually(() => expect(fixture.acks.length).toBe(names.length));
+  const why = 'the value cannot be decoded: ';
+  expect(
+    Object.fromEntries(fixture.acks.map(({ key, status, code, message }) => [key, [code ?? status, message]])),
+  ).toEqual({
+    good: ['inserted', undefined],
+    unknown: ['undecodable', `${why}schema 987654: the registry has no schema of this id`],
+    short: ['undecodable', `${why}schema ${id}: its bytes end too early for its schema`],
+    long: ['undecodable', `${why}schema ${id}: bytes are left over after its value`],
+    json: ['undecodable', expect.stringContaining('it does not begin with the magic byte')],
+    beyond: ['undecodable', expect.stringContaining('no registry gives such an id')],
+    none: ['not_json', 'the record has no value (a tombstone)'],
+  });
+  const letters = await fixture.deadLetters(6);
+  for (const { key, value } of letters) expect(value).toEqual(values[String(key)]);
+  expect(await fixture.query(`SELECT id FROM ${fixture.table}`)).toEqual([{ id: 7 }]);
+}, 600_000);
+
+it('JSON with the header of a JSON Schema serializer needs no registry', async () => {
+  const fixture = await Fixture.create(stack(), { pipeline: { format: 'json-schema' } });
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config());
+  const value = withSchemaId(4_711, Buffer.from('{"id":9007199254740993,"text":"x"}'));
+  await fixture.produce(1, () => ({ value }));
+  await fixture.produce(1, () => ({ value: '{"id":1}' }));
+  await eventually(() => expect(fixture.acks.length).toBe(2));
+  expect(fixture.acks.map(({ code, status }) => code ?? status).sort()).toEqual(['inserted', 'undecodable']);
+  expect(await fixture.query(`SELECT toString(id) AS id, text FROM ${fixture.table}`)).toEqual([
+    { id: '9007199254740993', text: 'x' },
+  ]);
+}, 600_000);
+
+it('a registry that goes away holds only what it has to be asked for; a schema that evolves under load loses nothing', async () => {
+  const first = ORDER([{ name: 'id', type: 'int' }]);
+  const second = ORDER([
+    { name: 'id', type: 'long' },
+    { name: 'text', type: 'string', default: '' },
+  ]);
+  const own = await startRegistry(reportSetUp);
+  try {
+    const firstId = await register(own.url, 'evolving', first);
+    const secondId = await register(own.url, 'evolving', second);
+    const each = 3_000;
+    const payloads = await writeAvro(
+      Array.from({ length: 2 * each }, (_, id): ToWrite =>
+        id < each
+          ? { schema: first, value: { id } }
+          : { schema: second, value: { id: { $long: String(BigInt(id) + 2n ** 60n) }, text: `n${id}` } },
+      ),
+    );
+    const fixture = await Fixture.create(stack(), {
+      config: { schemaRegistry: { url: own.url, requestTimeout: '1s' } },
+      pipeline: { format: 'avro', insert: { retryFor: '1m' } },
+    });
+    await fixture.collectAcks();
+    const daemon = await Daemon.start(fixture.config());
+    const produce = (records: number) =>
+      fixture.produce(records, (id) => ({ value: withSchemaId(id < each ? firstId : secondId, payloads[id]!) }));
+    await produce(each / 2);
+    await eventually(() => expect(fixture.acks.length).toBe(each / 2));
+    await own.part.suspend();
+    // Its schema is known, so nothing waits.
+    await produce(each / 2);
+    await eventually(() => expect(fixture.acks.length).toBe(each));
+    await produce(each);
+    await eventually(() => expect(daemon.output).toContain('and holds its batches: the schema registry at'));
+    expect(fixture.acks.length).toBe(each);
+    await own.part.resume();
+    await eventually(() => expect(fixture.acks.length).toBe(2 * each), 120_000);
+    expect(new Set(fixture.acks.map(({ status }) => status))).toEqual(new Set(['inserted']));
+    expect(await fixture.rowCounts()).toEqual({ rows: 2 * each, identities: 2 * each, ids: 2 * each });
+    const sums = `SELECT toString(sum(toInt128(id))) AS sum, countIf(text = concat('n', toString(id - ${2n ** 60n}))) AS texts`;
+    const sumOfIds = BigInt(each) * 2n ** 60n + (BigInt(2 * each) * BigInt(2 * each - 1)) / 2n;
+    expect(await fixture.query(`${sums} FROM ${fixture.table}`)).toEqual([{ sum: String(sumOfIds), texts: each }]);
+  } finally {
+    await own.stop();
+  }
+}, 600_000);

@@ -1,0 +1,235 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { avroDecoder, type AvroChoices, type Decoder } from '../../../src/formats/avroDecoder.js';
+import { parseAvroSchema, SchemaError } from '../../../src/formats/avroSchema.js';
+import { JsonWriter } from '../../../src/formats/jsonWriter.js';
+import { UndecodableError } from '../../../src/formats/undecodable.js';
+
+const PLAIN: AvroChoices = { bytes: 'raw', unions: 'plain' };
+const BYTES_MAX = 1024 * 1024;
+
+function decoderOf(schema: unknown, choices = PLAIN, references: readonly unknown[] = []): Decoder {
+  const texts = references.map((one) => JSON.stringify(one));
+  return avroDecoder(parseAvroSchema(JSON.stringify(schema), texts), choices);
+}
+
+/** The JSON of bytes that stand among others, one character per byte. */
+function jsonOf(decode: Decoder, bytes: Uint8Array, filling = 0): string {
+  const out = new JsonWriter();
+  out.begin(BYTES_MAX);
+  const among = Buffer.concat([Buffer.alloc(3, filling), bytes, Buffer.alloc(20, filling)]);
+  decode(among, 3, 3 + bytes.length, out);
+  out.finish();
+  return out.bytes.toString('latin1', 0, out.length);
+}
+
+function whyNot(decode: Decoder, bytes: Uint8Array): string {
+  try {
+    jsonOf(decode, bytes);
+  } catch (error) {
+    if (error instanceof UndecodableError) return error.message;
+    throw error;
+  }
+  return 'decoded';
+}
+
+/** Avro's variable-length form of a whole number of 64 bits. */
+function varint(value: bigint): Buffer {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
+  for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  return Buffer.of(...bytes, Number(rest));
+}
+
+/** A schema, a value of it as bytes, and the JSON that it has to become. */
+interface Sample {
+  readonly schema: unknown;
+  readonly bytes: Buffer;
+  readonly json: string;
+}
+
+const sample = (schema: unknown, bytes: Buffer, json: string): Sample => ({ schema, bytes, json });
+const sized = (bytes: Buffer) => Buffer.concat([varint(BigInt(bytes.length)), bytes]);
+const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const text = fc.string({ unit: 'grapheme', maxLength: 60 });
+const asciiBytes = fc.uint8Array({ maxLength: 60, max: 127 }).map((array) => Buffer.from(array));
+
+let names = 0;
+const { anySample } = fc.letrec<{ anySample: Sample }>((tie) => ({
+  anySample: fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    fc.constant(sample('null', Buffer.alloc(0), 'null')),
+    fc.boolean().map((value) => sample('boolean', Buffer.of(value ? 1 : 0), String(value))),
+    fc.integer().map((value) => sample('int', varint(BigInt(value)), String(value))),
+    fc.oneof(int64, fc.integer().map(BigInt)).map((value) => sample('long', varint(value), String(value))),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeDoubleLE(value);
+      return sample('double', bytes, Object.is(value, -0) ? '-0.0' : String(value));
+    }),
+    text.map((value) => sample('string', sized(Buffer.from(value)), JSON.stringify(value))),
+    asciiBytes.map((value) => sample('bytes', sized(value), JSON.stringify(value.toString('latin1')))),
+    asciiBytes.map((value) =>
+      sample(
+        { type: 'fixed', name: `F${names++}`, size: value.length },
+        value,
+        JSON.stringify(value.toString('latin1')),
+      ),
+    ),
+    int64.map((value) => {
+      const hex = BigInt.asUintN(72, value).toString(16).padStart(18, '0');
+      const digits = String(value < 0n ? -value : value).padStart(5, '0');
+      const schema = { type: 'bytes', logicalType: 'decimal', precision: 30, scale: 4 };
+      const sign = value < 0n ? '-' : '';
+      return sample(schema, sized(Buffer.from(hex, 'hex')), `"${sign}${digits.slice(0, -4)}.${digits.slice(-4)}"`);
+    }),
+    fc.array(tie('anySample'), { maxLength: 4 }).map((fields) => {
+      const schema = {
+        type: 'record',
+        name: `R${names++}`,
+        fields: fields.map(({ schema }, index) => ({ name: `f${index}`, type: schema })),
+      };
+      const json = fields.map((field, index) => `"f${index}":${field.json}`).join();
+      return sample(schema, Buffer.concat(fields.map(({ bytes }) => bytes)), `{${json}}`);
+    }),
+    fc
+      .tuple(tie('anySample'), fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 3 }), fc.boolean())
+      .map(([item, blocks, withSizes]) => {
+        const items = blocks.reduce((sum, block) => sum + block, 0);
+        const bytes = blocks.flatMap((block) => {
+          const body = Buffer.concat(Array<Buffer>(block).fill(item.bytes));
+          return withSizes
+            ? [varint(BigInt(-block)), varint(BigInt(body.length)), body]
+            : [varint(BigInt(block)), body];
+        });
+        const json = `[${Array<string>(items).fill(item.json).join()}]`;
+        return sample({ type: 'array', items: item.schema }, Buffer.concat([...bytes, Buffer.of(0)]), json);
+      }),
+    fc
+      .tuple(tie('anySample'), text)
+      .map(([item, key]) =>
+        sample(
+          { type: 'map', values: item.schema },
+          Buffer.concat([Buffer.of(2), sized(Buffer.from(key)), item.bytes, Buffer.of(0)]),
+          `{${JSON.stringify(key)}:${item.json}}`,
+        ),
+      ),
+    tie('anySample').map((branch) => {
+      const isUnion = Array.isArray(branch.schema);
+      if (isUnion) return branch;
+      return sample(['boolean', branch.schema], Buffer.concat([Buffer.of(2), branch.bytes]), branch.json);
+    }),
+  ),
+}));
+
+it('any value of any schema becomes the JSON with the same digits and texts', () => {
+  fc.assert(
+    fc.property(anySample, ({ schema, bytes, json }) => {
+      expect(jsonOf(decoderOf(schema), bytes)).toBe(Buffer.from(json).toString('latin1'));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+it('damaged bytes become JSON or an error, never anything from beyond their end, and never much', () => {
+  const damage = fc.oneof(
+    fc.record({ cut: fc.nat() }),
+    fc.record({ at: fc.nat(), byte: fc.nat(255) }),
+    fc.record({ bytes: fc.uint8Array({ maxLength: 40 }) }),
+  );
+  fc.assert(
+    fc.property(anySample, damage, ({ schema, bytes }, how) => {
+      const damaged = Buffer.from('bytes' in how ? how.bytes : bytes);
+      if ('at' in how && damaged.length > 0) damaged[how.at % damaged.length] = how.byte;
+      const left = 'cut' in how ? damaged.subarray(0, how.cut % (damaged.length + 1)) : damaged;
+      const decode = decoderOf(schema);
+      const results = [0, 0xff].map((filling) => {
+        try {
+          return jsonOf(decode, left, filling);
+        } catch (error) {
+          if (!(error instanceof UndecodableError)) throw error;
+          return error.message;
+        }
+      });
+      expect(results[1]).toBe(results[0]);
+      if (results[0]?.startsWith('{')) JSON.parse(results[0]);
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+it('a few bytes that claim a great deal are refused at once', () => {
+  const huge = varint(2n ** 50n);
+  const nulls = decoderOf({ type: 'array', items: 'null' });
+  expect(whyNot(nulls, Buffer.concat([huge, Buffer.of(0)]))).toMatch(/far more JSON/);
+  const empty = { type: 'record', name: 'Empty', fields: [] };
+  expect(whyNot(decoderOf({ type: 'array', items: empty }), Buffer.concat([huge, Buffer.of(0)]))).toMatch(/far more/);
+  expect(whyNot(nulls, Buffer.concat([varint(-(2n ** 63n)), Buffer.of(0, 0)]))).toMatch(/more items than can be/);
+  for (const schema of ['bytes', 'string']) {
+    expect(whyNot(decoderOf(schema), huge)).toMatch(/end too early/);
+    expect(whyNot(decoderOf(schema), varint(2n ** 60n))).toMatch(/end too early/);
+    expect(whyNot(decoderOf(schema), varint(-1n))).toMatch(/negative/);
+  }
+  const decimal = decoderOf({ type: 'bytes', logicalType: 'decimal', precision: 9, scale: 2 });
+  expect(whyNot(decimal, sized(Buffer.alloc(100_000, 1)))).toMatch(/more digits/);
+});
+
+it('records within records end at a depth, and not at the end of the stack', () => {
+  const list = { type: 'record', name: 'List', fields: [{ name: 'next', type: ['null', 'List'] }] };
+  const decode = decoderOf(list);
+  const nested = (depth: number) => Buffer.concat([Buffer.alloc(depth, 2), Buffer.of(0)]);
+  expect(jsonOf(decode, nested(2))).toBe('{"next":{"next":{"next":null}}}');
+  expect(whyNot(decode, nested(499))).toBe('decoded');
+  expect(whyNot(decode, nested(100_000))).toMatch(/nested too deeply/);
+  const endless = { type: 'record', name: 'Endless', fields: [{ name: 'self', type: 'Endless' }] };
+  expect(whyNot(decoderOf(endless), Buffer.alloc(0))).toMatch(/nested too deeply/);
+  const arrays = `${'{"type":"array","items":'.repeat(3_000)}"int"${'}'.repeat(3_000)}`;
+  expect(() => parseAvroSchema(arrays)).toThrow('it is nested too deeply');
+});
+
+it('numbers that have more bits than their type are refused', () => {
+  expect(whyNot(decoderOf('long'), Buffer.alloc(10, 0xff))).toMatch(/more than 64 bits/);
+  expect(whyNot(decoderOf('long'), Buffer.from('ffffffffffffffffff02', 'hex'))).toMatch(/more than 64 bits/);
+  expect(jsonOf(decoderOf('long'), Buffer.from('ffffffffffffffffff01', 'hex'))).toBe('-9223372036854775808');
+  expect(whyNot(decoderOf('int'), varint(2n ** 31n))).toMatch(/more than 32 bits/);
+  expect(whyNot(decoderOf('boolean'), Buffer.of(2))).toMatch(/neither 0 nor 1/);
+  expect(whyNot(decoderOf(['null', 'int']), Buffer.of(4))).toMatch(/no branch/);
+  expect(whyNot(decoderOf({ type: 'enum', name: 'E', symbols: ['A'] }), Buffer.of(2))).toMatch(/no symbol/);
+  expect(whyNot(decoderOf({ type: 'int', logicalType: 'time-millis' }), varint(86_400_000n))).toMatch(/within a day/);
+});
+
+it('the same digit of a time, whatever the unit, is written, far from 1970, too', () => {
+  const time = (logicalType: string, value: bigint) => jsonOf(decoderOf({ type: 'long', logicalType }), varint(value));
+  expect(time('timestamp-millis', -62_135_596_800_000n)).toBe('"0001-01-01T00:00:00.000Z"');
+  expect(time('timestamp-micros', 253_402_300_799_999_999n)).toBe('"9999-12-31T23:59:59.999999Z"');
+  expect(time('timestamp-nanos', -1n)).toBe('"1969-12-31T23:59:59.999999999Z"');
+  expect(time('timestamp-nanos', -(2n ** 63n))).toBe('"1677-09-21T00:12:43.145224192Z"');
+  expect(time('timestamp-millis', 2n ** 63n - 1n)).toBe('"+292278994-08-17T07:12:55.807Z"');
+  expect(time('local-timestamp-nanos', 2n ** 63n - 1n)).toBe('"2262-04-11 23:47:16.854775807"');
+  const date = (day: bigint) => jsonOf(decoderOf({ type: 'int', logicalType: 'date' }), varint(day));
+  expect([date(0n), date(-1n), date(11_016n), date(2n ** 31n - 1n)]).toEqual([
+    '"1970-01-01"',
+    '"1969-12-31"',
+    '"2000-02-29"',
+    '"+5881580-07-11"',
+  ]);
+});
+
+it('names follow their namespaces, and a logical type that does not fit its type is passed over', () => {
+  const address = { type: 'record', name: 'Address', namespace: 'shop', fields: [{ name: 'city', type: 'string' }] };
+  const order = { type: 'record', name: 'shop.Order', fields: [{ name: 'to', type: 'Address' }] };
+  expect(jsonOf(decoderOf(order, PLAIN, [address]), Buffer.of(2, 65))).toBe('{"to":{"city":"A"}}');
+  expect(() => decoderOf(order)).toThrow('it uses a type Address, which it does not define');
+  const named = decoderOf(['null', address, 'long'], { bytes: 'raw', unions: 'named' });
+  expect([Buffer.of(0), Buffer.of(2, 2, 65), Buffer.of(4, 4)].map((bytes) => jsonOf(named, bytes))).toEqual([
+    'null',
+    '{"shop.Address":{"city":"A"}}',
+    '{"long":2}',
+  ]);
+  expect(jsonOf(decoderOf({ type: 'long', logicalType: 'date' }), Buffer.of(2))).toBe('1');
+  expect(jsonOf(decoderOf({ type: 'bytes', logicalType: 'decimal', precision: 1, scale: 2 }), Buffer.of(2, 65))).toBe(
+    '"A"',
+  );
+  for (const schema of [{}, 5, [], { type: 'record', name: 'R' }, { type: 'enum', name: 'E' }, { type: 'fixed' }, 'x'])
+    expect(() => decoderOf(schema)).toThrow(SchemaError);
+});

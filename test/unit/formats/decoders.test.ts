@@ -1,0 +1,178 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { Decoders } from '../../../src/formats/decoders.js';
+import { recordDecoder } from '../../../src/formats/recordDecoder.js';
+import { RegistryError, SchemaRegistry, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';
+import type { KafkaRecord, SourcedRecord } from '../../../src/protocol/record.js';
+import { requestSource } from '../../../src/protocol/request.js';
+import { DEFAULT_MAPPING } from '../../support/chunks.js';
+import { amongOthers, record } from '../../support/records.js';
+
+const CHOICES = { bytes: 'raw', unions: 'plain' } as const;
+const AVRO = { ...DEFAULT_MAPPING, format: 'avro' } as const;
+const SOURCE = { topic: 'orders', partition: 0, epoch: 'e1' };
+const LONG = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'id', type: 'long' }] });
+
+type Answer = readonly [status: number, body: unknown];
+
+/** A registry that answers by path. */
+async function registryThat(
+  answers: (path: string, request: IncomingMessage) => Answer | undefined,
+  config: object = {},
+): Promise<{ registry: SchemaRegistry; asked: string[] }> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    const answer = answers(request.url ?? '', request);
+    if (answer === undefined) return;
+    const [status, body] = answer;
+    response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const registry = new SchemaRegistry({
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`,
+    ...{ username: null, password: '', token: null, tls: null, requestTimeoutMs: 10_000 },
+    ...config,
+  });
+  onTestFinished(() => {
+    registry.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { registry, asked };
+}
+
+it('asks for a schema with the credentials, and for all that it refers to, each once and before what needs it', async () => {
+  const subjects: Record<string, object> = {
+    '/api/schemas/ids/7': { schema: 'main', references: [reference('a/b'), reference('c')] },
+    '/api/subjects/a%2Fb/versions/1?deleted=true': { schema: 'ab', references: [reference('c')] },
+    '/api/subjects/c/versions/1?deleted=true': { schema: 'c', references: [reference('a/b')] },
+  };
+  const login = { username: 'me', password: 'pä:ss' };
+  const { registry, asked } = await registryThat((path, { headers: { authorization = '' } }) => {
+    expect(Buffer.from(authorization.slice('Basic '.length), 'base64').toString()).toBe('me:pä:ss');
+    return [200, subjects[path]];
+  }, login);
+  expect(await registry.schema(7)).toEqual({ schema: 'main', type: 'AVRO', references: ['c', 'ab'] });
+  expect(asked).toHaveLength(3);
+  const { registry: byToken } = await registryThat(
+    (_path, { headers }) => {
+      expect(headers.authorization).toBe('Bearer secret');
+      return [200, { schema: 's', schemaType: 'PROTOBUF' }];
+    },
+    { ...login, token: 'secret' },
+  );
+  expect(await byToken.schema(1)).toMatchObject({ type: 'PROTOBUF' });
+});
+
+function reference(subject: string) {
+  return { name: subject, subject, version: 1 };
+}
+
+it.each<[string, Answer | undefined, 'away' | 'wrong' | null]>([
+  ['no such schema', [404, { error_code: 40403, message: 'Schema not found' }], null],
+  ['another 404', [404, { error_code: 404, message: 'HTTP 404 Not Found' }], 'wrong'],
+  ['a web page', [404, '<html>'], 'wrong'],
+  ['a page instead of a schema', [200, '<html>'], 'wrong'],
+  ['a redirect', [302, ''], 'wrong'],
+  ['a refused user', [401, { error_code: 401 }], 'wrong'],
+  ['a forbidden schema', [403, ''], 'wrong'],
+  ['an error', [500, { error_code: 50001 }], 'away'],
+  ['a gateway without a registry', [503, '<html>'], 'away'],
+  ['too many questions', [429, ''], 'away'],
+  ['no answer in time', undefined, 'away'],
+])('%s: only what the registry itself says is missing counts as missing', async (_name, answer, kind) => {
+  const { registry } = await registryThat(() => answer, answer === undefined ? { requestTimeoutMs: 300 } : {});
+  const asked = registry.schema(1);
+  if (kind === null) expect(await asked).toBeNull();
+  else await expect(asked).rejects.toMatchObject({ name: 'RegistryError', kind });
+});
+
+it('a registry that nobody listens for is away', async () => {
+  const { registry } = await registryThat(() => undefined, { url: 'http://127.0.0.1:1/api' });
+  await expect(registry.schema(1)).rejects.toMatchObject({ kind: 'away' });
+});
+
+/** A registry in memory. */
+function inMemory(schemas: Record<number, RegisteredSchema | null>) {
+  const asked: number[] = [];
+  const state = { isAway: false };
+  const schema = (id: number): Promise<RegisteredSchema | null> => {
+    asked.push(id);
+    if (state.isAway) return Promise.reject(new RegistryError('away', 'it is away'));
+    return Promise.resolve(schemas[id] ?? null);
+  };
+  return { decoders: new Decoders({ schema }), asked, state };
+}
+
+const avro = (schema: string): RegisteredSchema => ({ schema, type: 'AVRO', references: [] });
+
+it('asks for each schema once, for those that are kept never again, and for a missing one not at once', async () => {
+  const { decoders, asked, state } = inMemory({ 1: avro(LONG), 2: avro('{'), 3: { ...avro(''), type: 'PROTOBUF' } });
+  const known = await decoders.of([1, 2, 3, 4], CHOICES);
+  expect([...known.values()].map((one) => ('why' in one ? one.why : 'known'))).toEqual([
+    'known',
+    'it is no Avro schema: it uses a type {, which it does not define',
+    'the registry says that it is of type PROTOBUF, not AVRO',
+    'the registry has no schema of this id',
+  ]);
+  state.isAway = true;
+  expect((await decoders.of([1, 2, 3, 4], CHOICES)).size).toBe(4);
+  await expect(decoders.of([1, 5], CHOICES)).rejects.toThrow('it is away');
+  state.isAway = false;
+  await decoders.of([5], CHOICES);
+  expect(asked).toEqual([1, 2, 3, 4, 5, 5]);
+});
+
+it('keeps a bounded number of schemas, those that were used last', async () => {
+  const all = Object.fromEntries(Array.from({ length: 1_100 }, (_, id) => [id, avro(LONG)]));
+  const { decoders, asked } = inMemory(all);
+  await decoders.of(Array(1_000).keys(), CHOICES);
+  await decoders.of([0], CHOICES);
+  await decoders.of([1_050], CHOICES);
+  expect(asked).toHaveLength(1_001);
+  await decoders.of([0], CHOICES);
+  expect(asked).toHaveLength(1_001);
+  await decoders.of([1], CHOICES);
+  expect(asked).toHaveLength(1_002);
+});
+
+const header = (id: number, payload: Uint8Array) => Buffer.concat([Buffer.of(0, 0, 0, 0, id), payload]);
+const sourced = (value: Buffer | null, source = SOURCE): SourcedRecord => ({ source, record: record(0, { value }) });
+
+it('a record is decoded the same wherever its bytes are; all but its value stays', async () => {
+  const { decoders } = inMemory({ 1: avro(LONG) });
+  const { record: plain } = sourced(header(1, Buffer.of(8)));
+  const headers = [['h', Buffer.of(1)]] as const;
+  for (const one of [{ ...plain, headers }, amongOthers({ ...plain, headers })]) {
+    const decode = await recordDecoder([{ source: SOURCE, record: one }], AVRO, decoders);
+    const decoded = decode!(SOURCE, one) as KafkaRecord;
+    expect(String(decoded.value)).toBe('{"id":4}');
+    expect([decoded.offset, decoded.timestampMs, String(decoded.key), decoded.headers]).toEqual([
+      ...[one.offset, one.timestampMs, String(one.key), one.headers],
+    ]);
+  }
+});
+
+it('tombstones and rows of workflows are not decoded; without a registry the batch waits', async () => {
+  const { decoders, asked } = inMemory({});
+  const request = sourced(Buffer.from('{"id":1}'), requestSource('ktb:b', 'e'));
+  const tombstone = sourced(null);
+  const decode = await recordDecoder([request, tombstone], AVRO, decoders);
+  expect(decode!(request.source, request.record)).toBe(request.record);
+  expect(decode!(SOURCE, tombstone.record)).toBe(tombstone.record);
+  expect(asked).toEqual([]);
+  await expect(recordDecoder([], AVRO, undefined)).rejects.toMatchObject({ kind: 'wrong' });
+  expect(await recordDecoder([], DEFAULT_MAPPING, undefined)).toBeUndefined();
+});
+
+it('a small record cannot become a large document, whatever its schema', async () => {
+  const { decoders } = inMemory({ 1: avro(JSON.stringify({ type: 'array', items: 'null' })) });
+  const bomb = sourced(header(1, Buffer.from('808080808001' + '00', 'hex')));
+  const decode = await recordDecoder([bomb], AVRO, decoders);
+  expect(decode!(SOURCE, bomb.record)).toEqual({
+    code: 'undecodable',
+    message: 'the value cannot be decoded: schema 1: it becomes far more JSON than its size allows for',
+  });
+});
