@@ -67,25 +67,6 @@ export const IDLE_CONTINUATIONS_MAX = 10;
  */
 const ADDED_BYTES_MIN = 512 * 1024;
 
-/** What speaks for a continuation now. */
-interface Moment {
-  /**
-   * False with `signal.linger: 0ms`: then a worker of version 0.1.0 may have to go on with the run. The decision for a
-   * continuation leaves a mark, and what comes in the same workflow task may still change the decision.
-   */
-  readonly hasOwnMark: boolean;
-  /**
-   * Whether the buffer is small enough to be handed on. If it is not, a run that is due flushes first, and would go on
-   * with a history that version 0.1.0 cannot replay (`versions.ts`).
-   */
-  readonly carriesBuffer: boolean;
-  /**
-   * Whether a chunk has come in this workflow task. Then the next one is not to be expected at once: a lane without a
-   * backlog waits for more records before it sends again. A signal during the task that ends a run costs a replay.
-   */
-  readonly chunkHasCome: boolean;
-}
-
 /**
  * Whether a run has to continue as new. Pure. It is due at one of the marks, see {@link RunProgress.ownEvents}, or when
  * the server suggests it. Two rules prevent endless continuations:
@@ -97,11 +78,10 @@ interface Moment {
  * A hold cannot fill a history, because whatever arrives ends it. And no sender waits for ever: the marks of a run are
  * lower than the mark at which senders stop (`temporal/flowControl.ts` leaves room for the input).
  *
- * @param moment at any other moment than a good one the run is due at the whole mark for events, as in version 0.1.0
+ * @param atOwnMark false: the run is due at the whole mark for events, as in version 0.1.0
  */
-export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView, moment: Moment): boolean {
-  const isGood = moment.carriesBuffer && moment.chunkHasCome;
-  const historyEvents = moment.hasOwnMark && isGood ? run.ownEvents(marks) : marks.historyEvents;
+export function continuationDue(run: RunProgress, marks: Marks, history: HistoryView, atOwnMark: boolean): boolean {
+  const historyEvents = atOwnMark ? run.ownEvents(marks) : marks.historyEvents;
   return reached({ ...marks, historyEvents }, history) && addedEnough(run, marks, history) && !isHolding(run);
 }
 

@@ -74,11 +74,15 @@ function continuesAsNew(
   history: HistoryView,
   follows: Follows,
 ): boolean {
+  // A larger buffer is flushed first, and version 0.1.0 cannot replay the history that the run would go on with.
   const carriesBuffer = buffer.encodedBytes <= encodedLimit('carriedBytes', batch);
-  // The time of a workflow stands still during a task.
+  // The time of a workflow stands still during a task. After a chunk the next one is not to be expected at once, and a
+  // signal during the task that ends a run costs a replay.
   const chunkHasCome = buffer.latestAcceptedAtMs === nowMs;
+  // Without it, version 0.1.0 may have to go on with the run. What comes in the same task may change the decision.
   const hasOwnMark = batch.storesOnce === true;
-  const due = continuationDue(progress, continueAsNewAt, history, { hasOwnMark, carriesBuffer, chunkHasCome });
+  const atOwnMark = hasOwnMark && carriesBuffer && chunkHasCome;
+  const due = continuationDue(progress, continueAsNewAt, history, atOwnMark);
   return decideBy(follows, 'continuation', due, continuationWasDue(progress, continueAsNewAt, history));
 }
 

@@ -94,11 +94,6 @@ export class LaneSender {
     }
   }
 
-  /** True while nothing can be sent, for example because the batcher's history is full or Temporal is away. */
-  get isStopped(): boolean {
-    return this.#stop.cause !== null;
-  }
-
   /** Tells the sender that records were added to the lane. */
   wake(): void {
     this.#wake();

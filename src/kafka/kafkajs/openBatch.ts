@@ -15,9 +15,9 @@ export const PART_RECORDS_MAX = 4_096;
 export const PART_BYTES_MAX = 256 * 1024;
 
 /**
- * A part of a larger buffer than this gets its own copy. Otherwise its records would keep the whole buffer alive: those
- * of a handler that waits for Kafka after the room of its batch was given back, those that a command keeps, and one over
- * the limit for records. Lanes copy all others.
+ * A part of a larger decompressed batch than this gets its own copy. Otherwise its records would keep the whole batch alive
+ * after the room for it was given back: those of a handler that waits for Kafka, and one over the limit for records. Lanes
+ * copy all others. What is not compressed stays a part of the broker's answer, which has 4 MiB or one record batch.
  */
 export const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
 

@@ -10,15 +10,17 @@ export const BATCH_HEADER_BYTES = 61;
 export class OpenRecords implements OpenBatch {
   readonly #context: RecordContext;
   readonly #cursor: Cursor;
+  readonly #isDecompressed: boolean;
   #left: number;
   #lastOffset: number;
   /** Why the next record cannot be read. The records before it are handed out first. */
   #error: MalformedError | null = null;
 
-  constructor(cursor: Cursor, count: number, context: RecordContext) {
+  constructor(cursor: Cursor, count: number, context: RecordContext, isDecompressed: boolean) {
     this.#cursor = cursor;
     this.#left = count;
     this.#context = context;
+    this.#isDecompressed = isDecompressed;
     this.#lastOffset = context.baseOffset - 1;
   }
 
@@ -32,7 +34,7 @@ export class OpenRecords implements OpenBatch {
     if (this.#left === 0 && this.#cursor.remaining === 0) return { records: [], bytes: 0, ended: true };
     const { count, bytes } = this.#measure(recordsMax, bytesMax);
     const all = this.#cursor;
-    const own = all.bytes.buffer.byteLength > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
+    const own = this.#isDecompressed && all.bytes.length > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
     const cursor = own ? new Cursor(ownCopy(all.bytes.subarray(all.at, all.at + bytes))) : all;
     const start = cursor.at;
     const records: PackedRecord[] = [];

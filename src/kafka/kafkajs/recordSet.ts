@@ -7,15 +7,7 @@ import { Cursor, isOffset, MalformedError, offsetOf, UnsupportedError } from './
 import { errorOfCode } from './errorCodes.js';
 import { RecordTooLargeError, type RecordContext } from './fetchedRecord.js';
 import { openMessage, readMessage } from './messageSet.js';
-import {
-  APPEND_TIME_FLAG,
-  CODEC_MASK,
-  ownCopy,
-  PART_BYTES_MAX,
-  PART_RECORDS_MAX,
-  SHARED_BYTES_MAX,
-  type OpenBatch,
-} from './openBatch.js';
+import { APPEND_TIME_FLAG, CODEC_MASK, PART_BYTES_MAX, PART_RECORDS_MAX, type OpenBatch } from './openBatch.js';
 import { BATCH_HEADER_BYTES, endsAborted, OpenRecords } from './recordBatch.js';
 
 /** The fetched bytes of one partition. */
@@ -92,7 +84,7 @@ export class RecordSetReader {
   readonly #aborted: AbortedTransaction[];
   /** Producers whose transaction is an aborted one at this place of the log. */
   readonly #aborting = new Set<bigint>();
-  #bytes: Buffer;
+  readonly #bytes: Buffer;
   #at = 0;
   /** Everything before it was handed out or left out. */
   #position: number;
@@ -274,12 +266,9 @@ export class RecordSetReader {
     };
     const codec = attributes & CODEC_MASK;
     const recordsAt = at + BATCH_HEADER_BYTES;
-    if (codec === 0) {
-      this.#ownBytes();
-      return new OpenRecords(new Cursor(this.#bytes, recordsAt, end), count, context);
-    }
+    if (codec === 0) return new OpenRecords(new Cursor(bytes, recordsAt, end), count, context, false);
     return this.#decompress(codec, bytes.subarray(recordsAt, end)).then(
-      (decompressed) => new OpenRecords(new Cursor(decompressed), count, context),
+      (decompressed) => new OpenRecords(new Cursor(decompressed), count, context, true),
     );
   }
 
@@ -300,15 +289,6 @@ export class RecordSetReader {
       this.#aborting.add(next.producerId);
       this.#aborted.pop();
     }
-  }
-
-  /**
-   * Records that are not compressed are parts of the broker's whole answer, with all partitions. After this they are
-   * parts of this set only, so that records which a command keeps do not keep the whole answer alive.
-   */
-  #ownBytes(): void {
-    if (this.#bytes !== this.#set.bytes || this.#bytes.buffer.byteLength <= SHARED_BYTES_MAX) return;
-    this.#bytes = ownCopy(this.#bytes);
   }
 
   #describe(error: unknown): UnreadableBatchError {

@@ -15,7 +15,7 @@ const following = (before: number): RunIdentity => ({
   continuedFromExecutionRunId: `r${before}`,
 });
 const ownEvents = (run: RunIdentity) => new RunProgress(run).ownEvents(MARKS);
-const GOOD = { hasOwnMark: true, carriesBuffer: true, chunkHasCome: true };
+const GOOD = true;
 const history = (length: number, bytes = 1_000_000) => ({ continueAsNewSuggested: false, length, bytes });
 
 it('the runs of a batcher, and the first runs of several, have marks of their own, spread between a half and all of the configured one', () => {

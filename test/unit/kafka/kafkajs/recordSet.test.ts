@@ -659,16 +659,11 @@ it(
   },
 );
 
-it('a record keeps no more alive than a part: not all that its batch decompresses to, nor a whole answer', async () => {
+it('a record keeps no more alive than a part: not all that its batch decompresses to', async () => {
   const records = Array.from({ length: 200 }, (_, delta) => ({ delta, value: Buffer.alloc(50_000) }));
-  const response = Buffer.allocUnsafeSlow(16 * 1024 * 1024);
-  const small = recordBatch({ base: 0, records: numbered(0) });
-  small.copy(response);
-  for (const set of [recordBatch({ base: 0, codec: 'gzip', records }), response.subarray(0, small.length)]) {
-    const decoded = await recordsOf(set);
-    expect(decoded.length).toBeGreaterThan(0);
-    for (const { value } of decoded) expect(value?.buffer.byteLength).toBeLessThanOrEqual(512 * 1024);
-  }
+  const decoded = await recordsOf(recordBatch({ base: 0, codec: 'gzip', records }));
+  expect(decoded.length).toBeGreaterThan(0);
+  for (const { value } of decoded) expect(value?.buffer.byteLength).toBeLessThanOrEqual(512 * 1024);
 });
 
 // ── The answer to a fetch ──────────────────────────────────────────────────────────────────────────────────────────
