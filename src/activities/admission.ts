@@ -1,4 +1,4 @@
-import { EIGHTHS } from '../lib/clickhouseConnections.js';
+import { FLUSHES_PER_SLOT } from '../lib/clickhouseConnections.js';
 
 /**
  * As many flushes of the pipeline wait in this worker as may. Another worker should take this one, or this worker
@@ -17,17 +17,17 @@ export interface AdmissionLimits {
   readonly waitingMax: number;
 }
 
-/** Memory that a flush may take for an eighth of a slot. */
-const EIGHTH_BYTES = 128 * 1024;
+/** Memory of a small flush. */
+const SMALL_BYTES = 128 * 1024;
 
-/** Eighths of a slot that a flush of this size takes. */
-export function eighthsOf(memoryBytes: number): number {
-  return Math.min(EIGHTHS, Math.max(1, Math.ceil(memoryBytes / EIGHTH_BYTES)));
+/** The share of a slot that a flush of this size takes: eighths, which add up exactly. */
+export function shareOfSlot(memoryBytes: number): number {
+  return Math.min(FLUSHES_PER_SLOT, Math.max(1, Math.ceil(memoryBytes / SMALL_BYTES))) / FLUSHES_PER_SLOT;
 }
 
 interface Waiting {
   readonly pipeline: string;
-  readonly eighths: number;
+  readonly share: number;
   readonly sinceMs: number;
   readonly admit: () => void;
   readonly handBack: () => void;
@@ -50,7 +50,7 @@ export class Admission {
   /** The number of the turn in which each pipeline last got a slot. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
-  #eighths = 0;
+  #slotsTaken = 0;
   #flushes = 0;
 
   constructor(limits: AdmissionLimits) {
@@ -62,7 +62,7 @@ export class Admission {
    *
    * @param sinceMs when it was first wanted, milliseconds since 1970, also if it was handed back since
    * @param signal ends the waiting
-   * @param eighths of a slot that the work takes, see {@link eighthsOf}. Default: a whole slot
+   * @param share of a slot that the work takes, see {@link shareOfSlot}
    * @throws CrowdedError before it has begun. The signal's reason while it waits. What the work throws
    */
   async run<T>(
@@ -70,18 +70,18 @@ export class Admission {
     sinceMs: number,
     signal: AbortSignal,
     work: () => Promise<T>,
-    eighths = EIGHTHS,
+    share: number,
   ): Promise<T> {
-    await this.#admitted(pipeline, sinceMs, signal, eighths);
+    await this.#admitted(pipeline, sinceMs, signal, share);
     try {
       return await work();
     } finally {
-      this.#count(pipeline, -1, -eighths);
+      this.#count(pipeline, -1, -share);
       this.#admitNext();
     }
   }
 
-  async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal, eighths: number): Promise<void> {
+  async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal, share: number): Promise<void> {
     signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       const leave = (reason: Error): void => {
@@ -92,7 +92,7 @@ export class Admission {
       const onAbort = (): void => leave(signal.reason as Error);
       const waiting: Waiting = {
         pipeline,
-        eighths,
+        share,
         sinceMs,
         admit: () => {
           signal.removeEventListener('abort', onAbort);
@@ -117,29 +117,29 @@ export class Admission {
       for (const waiting of this.#waiting) if (next === undefined || this.#isBefore(waiting, next)) next = waiting;
       if (next === undefined) return;
       const { slots, flushesMax } = this.#limits;
-      const isFull = this.#eighths + next.eighths > slots * EIGHTHS || this.#flushes >= flushesMax;
+      const isFull = this.#slotsTaken + next.share > slots || this.#flushes >= flushesMax;
       if (isFull && this.#of(next.pipeline).flushes > 0) return;
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
-      this.#count(next.pipeline, 1, next.eighths);
+      this.#count(next.pipeline, 1, next.share);
       this.#turns.set(next.pipeline, ++this.#turn);
       next.admit();
     }
   }
 
   #isBefore({ pipeline }: Waiting, { pipeline: other }: Waiting): boolean {
-    const difference = this.#of(pipeline).eighths - this.#of(other).eighths;
+    const difference = this.#of(pipeline).share - this.#of(other).share;
     return difference < 0 || (difference === 0 && (this.#turns.get(pipeline) ?? 0) < (this.#turns.get(other) ?? 0));
   }
 
   #of(pipeline: string): Running {
-    return this.#running.get(pipeline) ?? { flushes: 0, eighths: 0 };
+    return this.#running.get(pipeline) ?? { flushes: 0, share: 0 };
   }
 
-  #count(pipeline: string, flushes: number, eighths: number): void {
-    this.#eighths += eighths;
+  #count(pipeline: string, flushes: number, share: number): void {
+    this.#slotsTaken += share;
     this.#flushes += flushes;
     const before = this.#of(pipeline);
-    const running = { flushes: before.flushes + flushes, eighths: before.eighths + eighths };
+    const running = { flushes: before.flushes + flushes, share: before.share + share };
     if (running.flushes === 0) this.#running.delete(pipeline);
     else this.#running.set(pipeline, running);
   }
@@ -148,6 +148,6 @@ export class Admission {
 /** The running flushes of a pipeline. */
 interface Running {
   readonly flushes: number;
-  /** Of a slot, all of them together. */
-  readonly eighths: number;
+  /** Of all slots, all of them together. */
+  readonly share: number;
 }

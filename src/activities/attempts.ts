@@ -5,8 +5,7 @@ import { batcherIndexOf } from '../protocol/batcherId.js';
 import type { BatchSpec } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import { withinPayload } from '../protocol/payloadLimit.js';
-import { EIGHTHS } from '../lib/clickhouseConnections.js';
-import { Admission, CrowdedError, eighthsOf } from './admission.js';
+import { Admission, CrowdedError, shareOfSlot } from './admission.js';
 import { Attempt, AttemptExpiredError } from './attempt.js';
 import type { ActivityDependencies } from './dependencies.js';
 import type { BatchMemos } from './memos.js';
@@ -85,7 +84,7 @@ export class Attempts {
           await this.#mustBeOurs(owner);
           if (needs === 'nothing') return work(attempt);
           const begin = (): Promise<T> => (needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work));
-          return this.#inSlot(owner, attempt, begin, eighthsOf(memoryBytes));
+          return this.#inSlot(owner, attempt, begin, shareOfSlot(memoryBytes));
         },
         notesBytesMax,
       );
@@ -116,20 +115,20 @@ export class Attempts {
     });
   }
 
-  async #inSlot<T>({ pipeline }: Owner, attempt: Attempt, work: () => Promise<T>, eighths: number): Promise<T> {
+  async #inSlot<T>({ pipeline }: Owner, attempt: Attempt, work: () => Promise<T>, share: number): Promise<T> {
     const { flushesRunning } = this.#dependencies.metrics;
     const counted = async (): Promise<T> => {
       attempt.mustBeAlive();
-      flushesRunning.inc(eighths / EIGHTHS);
+      flushesRunning.inc(share);
       try {
         return await work();
       } finally {
-        flushesRunning.dec(eighths / EIGHTHS);
+        flushesRunning.dec(share);
       }
     };
     try {
       const { scheduledAtMs, cancellation } = attempt;
-      return await this.#admission.run(pipeline, scheduledAtMs, cancellation, counted, eighths);
+      return await this.#admission.run(pipeline, scheduledAtMs, cancellation, counted, share);
     } catch (error) {
       // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();

@@ -3,11 +3,10 @@ import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import type { AdmissionLimits } from '../activities/admission.js';
-import { EIGHTHS } from '../lib/clickhouseConnections.js';
 import { BatchBodies } from '../activities/batchBodies.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
-import { flushesMax } from '../lib/clickhouseConnections.js';
+import { FLUSHES_PER_SLOT, flushesMax } from '../lib/clickhouseConnections.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { Decoders } from '../formats/decoders.js';
 import { SchemaRegistry } from '../formats/schemaRegistry.js';
@@ -173,7 +172,7 @@ function flushWorkers(options: Shared, activities: FlushActivities, sinks: Retur
   const flushing = {
     activities,
     // All slots full of small flushes, one more of each pipeline, and what waits.
-    maxConcurrentActivityTaskExecutions: slots * EIGHTHS + (1 + waitingMax) * pipelines,
+    maxConcurrentActivityTaskExecutions: slots * FLUSHES_PER_SLOT + (1 + waitingMax) * pipelines,
     // The activities wait until each heartbeat is sent.
     maxHeartbeatThrottleInterval: 1,
   };

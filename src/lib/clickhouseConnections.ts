@@ -6,8 +6,8 @@
 /** So many connections a flush takes at once, at most: while it tries rows alone that may be refused. */
 export const CONNECTIONS_OF_FLUSH = 4;
 
-/** A small flush takes an eighth of a slot of `worker.maxConcurrentFlushes`. So all counts of slots are whole numbers. */
-export const EIGHTHS = 8;
+/** So many small flushes share a slot of `worker.maxConcurrentFlushes`. */
+export const FLUSHES_PER_SLOT = 8;
 
 /** The most that `clickhouse.maxConnections` may be. */
 export const CONNECTIONS_MAX = 1_000;
@@ -17,7 +17,7 @@ const BESIDE_FLUSHES = 4;
 
 /** Connections for all slots full of small flushes, and one flush more of each pipeline. */
 export function connectionsNeeded(slots: number, pipelines: number): number {
-  const flushes = slots * EIGHTHS + keptFree(pipelines);
+  const flushes = slots * FLUSHES_PER_SLOT + keptFree(pipelines);
   return Math.min(CONNECTIONS_MAX, flushes * CONNECTIONS_OF_FLUSH + BESIDE_FLUSHES);
 }
 

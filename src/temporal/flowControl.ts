@@ -71,19 +71,15 @@ const SHARE_BYTES_MIN = 8 * 1024;
  * In `unknown` nothing is sent until the history is read.
  */
 export class FlowControl {
-  #limits: FlowControlLimits;
+  /** May be replaced at any time. */
+  limits: FlowControlLimits;
   #state: 'unknown' | 'open' | 'stopped' = 'unknown';
   #runId: string | null = null;
   #bytesSinceCheck = 0;
   #signalsSinceCheck = 0;
 
   constructor(limits: FlowControlLimits) {
-    this.#limits = limits;
-  }
-
-  /** Takes other limits from now on. */
-  set limits(limits: FlowControlLimits) {
-    this.#limits = limits;
+    this.limits = limits;
   }
 
   get state(): 'unknown' | 'open' | 'stopped' {
@@ -92,7 +88,7 @@ export class FlowControl {
 
   /** Takes the history as it is now. Null if the batcher has no open run. */
   observe(size: HistorySize | null): void {
-    const { highBytes, lowBytes, highEvents, lowEvents } = this.#limits;
+    const { highBytes, lowBytes, highEvents, lowEvents } = this.limits;
     const stopped = this.#state === 'stopped' && size?.runId === this.#runId;
     const bytesMax = stopped ? lowBytes : highBytes;
     const eventsMax = stopped ? lowEvents : highEvents;
@@ -107,7 +103,7 @@ export class FlowControl {
   sent(runId: string | null, bytes: number): void {
     this.#bytesSinceCheck += bytes;
     this.#signalsSinceCheck++;
-    const { checkEveryBytes, checkEverySignals } = this.#limits;
+    const { checkEveryBytes, checkEverySignals } = this.limits;
     const newRun = runId !== null && this.#runId !== null && runId !== this.#runId;
     const due = this.#bytesSinceCheck >= checkEveryBytes || this.#signalsSinceCheck >= checkEverySignals;
     if (this.#state === 'open' && (newRun || due)) this.#state = 'unknown';

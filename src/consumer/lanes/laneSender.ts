@@ -9,7 +9,7 @@ import { isOverLimit } from '../../protocol/recordLimit.js';
 import { BATCH_BYTES_MAX, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../temporal/batcherClient.js';
-import { FlowControl, flowControlLimits, type FlowControlLimits } from '../../temporal/flowControl.js';
+import { FlowControl, flowControlLimits } from '../../temporal/flowControl.js';
 import { firstRecord, type Lane, type Pack } from './lane.js';
 import { LaneStop, type StopCause } from './laneStop.js';
 
@@ -56,7 +56,6 @@ export class LaneSender {
   readonly #observer: LaneObserver;
   readonly #settings: () => BatcherSettings;
   readonly #flowLimits: FlowLimits;
-  #limits: FlowControlLimits;
   readonly #ending = new AbortController();
   /** The settings that the batcher got last. Null if they have to be sent. */
   #settingsSent: BatcherSettings | null = null;
@@ -75,8 +74,7 @@ export class LaneSender {
     this.#lane = options.lane;
     this.#batcher = options.batcher;
     this.#flowLimits = options.flow;
-    this.#limits = flowControlLimits(options.flow);
-    this.#flow = new FlowControl(this.#limits);
+    this.#flow = new FlowControl(flowControlLimits(options.flow));
     this.#settings = options.settings;
     this.#observer = options.observer;
   }
@@ -101,8 +99,7 @@ export class LaneSender {
 
   /** How many members of the group may send to this batcher, this one included. */
   setMembers(members: number): void {
-    this.#limits = flowControlLimits(this.#flowLimits, members);
-    this.#flow.limits = this.#limits;
+    this.#flow.limits = flowControlLimits(this.#flowLimits, members);
     // Another member may have sent other settings meanwhile.
     this.#settingsSent = null;
   }
@@ -129,7 +126,7 @@ export class LaneSender {
       if (head === null) {
         // Packed only now, because a rebalance may have cleared the lane while the history was read.
         if (this.#lane.records === 0) return;
-        const pack = this.#lane.pack(maxRecords, this.#limits.signalBytesMax);
+        const pack = this.#lane.pack(maxRecords, this.#flow.limits.signalBytesMax);
         const chunk = this.#encode(pack);
         if ('refusal' in chunk) {
           ({ maxRecords } = await this.#shrink(pack, chunk.refusal));

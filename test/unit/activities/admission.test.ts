@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { Admission, CrowdedError, eighthsOf } from '../../../src/activities/admission.js';
+import { Admission, CrowdedError, shareOfSlot } from '../../../src/activities/admission.js';
 import { createClickHouse } from '../../../src/clickhouse/clients.js';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
 import { CONNECTIONS_OF_FLUSH, connectionsNeeded, flushesMax } from '../../../src/lib/clickhouseConnections.js';
@@ -17,7 +17,7 @@ function flush(admission: Admission, pipeline: string, signal = never, sinceMs =
     state.isAtWork = true;
     return new Promise<void>((resolve) => (state.end = resolve));
   };
-  const ended = admission.run(pipeline, sinceMs, signal, work, eighthsOf(memoryBytes));
+  const ended = admission.run(pipeline, sinceMs, signal, work, shareOfSlot(memoryBytes));
   return Object.assign(state, { ended });
 }
 
@@ -50,7 +50,14 @@ it('small flushes share a slot, and a large one waits until there is a whole one
   small[8]!.end();
   await settle();
   expect(large.isAtWork).toBe(true);
-  expect([0, 1, 128 * 1024, 128 * 1024 + 1, 1e9, Infinity].map(eighthsOf)).toEqual([1, 1, 1, 2, 8, 8]);
+  expect([0, 1, 128 * 1024, 128 * 1024 + 1, 1e9, Infinity].map(shareOfSlot)).toEqual([
+    1 / 8,
+    1 / 8,
+    1 / 8,
+    1 / 4,
+    1,
+    1,
+  ]);
 });
 
 it('leaves connections for other pipelines and for questions, however many small flushes hang', async () => {
@@ -107,7 +114,7 @@ it('where inserts of two pipelines hang, a third one inserts, and ClickHouse can
       0,
       never,
       () => tables.send(table, { columns: new Map(), lines: [Buffer.from('{}\n')], token: 't', batch: 'b' }),
-      1,
+      shareOfSlot(0),
     );
   const hanging = Array.from({ length: 24 }, (_, index) => insert(`hangs${index % 2}`).catch(() => undefined));
   const beganMs = performance.now();
