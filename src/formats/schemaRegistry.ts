@@ -65,6 +65,12 @@ export class SchemaRegistry {
     return { schema: textOf(found), type: found.schemaType ?? 'AVRO', references: [...references.values()] };
   }
 
+  /** Makes sure that a registry is there that answers this user. @throws RegistryError */
+  async check(): Promise<void> {
+    const types = await this.#get('schemas/types');
+    if (!Array.isArray(types)) throw this.#noRegistry(200);
+  }
+
   close(): void {
     this.#agent.destroy();
   }
@@ -108,10 +114,12 @@ export class SchemaRegistry {
         'wrong',
         `${at} refuses this user (HTTP ${status}): check schemaRegistry.username and password, or token`,
       );
-    throw new RegistryError(
-      'wrong',
-      `what answers at ${this.#config.url} is no schema registry (HTTP ${status}): check schemaRegistry.url, with its path`,
-    );
+    throw this.#noRegistry(status);
+  }
+
+  #noRegistry(status: number): RegistryError {
+    const message = `what answers at ${this.#config.url} is no schema registry (HTTP ${status}): check schemaRegistry.url, with its path`;
+    return new RegistryError('wrong', message);
   }
 
   #fetch(path: string): Promise<{ readonly status: number; readonly text: string }> {

@@ -1,7 +1,7 @@
 import { beforeAll, afterAll, expect, it } from 'vitest';
 import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
 import { register, withSchemaId, writeAvro, type ToWrite } from '../support/avro.js';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { reportSetUp, useSharedStack } from '../support/useStack.js';
@@ -260,6 +260,25 @@ it('what does not decode is rejected alone, with the id and the reason, and its 
   const letters = await fixture.deadLetters(6);
   for (const { key, value } of letters) expect(value).toEqual(values[String(key)]);
   expect(await fixture.query(`SELECT id FROM ${fixture.table}`)).toEqual([{ id: 7 }]);
+}, 600_000);
+
+it('ktb check says whether the registry answers, and ktb setup that it cannot propose a table', async () => {
+  const at = async (url: string) => {
+    const pipeline = { format: 'avro' as const, table: 'no_such_table' };
+    const fixture = await Fixture.create(stack(), { config: { schemaRegistry: { url } }, pipeline });
+    const { output } = await ktb(fixture.config(), ['check', '--json']);
+    const findings = JSON.parse(output) as { level: string; subject: string; message: string }[];
+    const finding = findings.find(({ subject }) => subject.startsWith('schema registry'));
+    return { fixture, found: [finding?.level, finding?.message] };
+  };
+  const { fixture, found } = await at(registry.url);
+  expect(found).toEqual(['ok', 'answers']);
+  expect((await at(`${registry.url}/nowhere`)).found).toEqual([
+    'wrong',
+    expect.stringContaining('is no schema registry'),
+  ]);
+  const { code, output } = await ktb(fixture.config(), ['setup', '--from-sample', '10', '--dry-run']);
+  expect([code, output]).toEqual([1, expect.stringContaining('ktb setup does not decode avro: create it')]);
 }, 600_000);
 
 it('JSON with the header of a JSON Schema serializer needs no registry', async () => {

@@ -8,6 +8,7 @@ import { answerOf } from '../shared/answer.js';
 import { checkTables } from './checkClickHouse.js';
 import { checkInstallation } from './checkInstallation.js';
 import { checkKafkaTopics, existingTopics } from './checkKafka.js';
+import { checkRegistry } from './checkRegistry.js';
 import { checkNamespace } from './checkTemporal.js';
 import { counted, judges, type Finding } from './finding.js';
 
@@ -40,6 +41,7 @@ export async function check({ config: file, json }: { config: string; json: bool
   const topics = await answerOf(existingTopics(config), PART_TIMEOUT_MS);
   const existing = topics.ok ? topics.value : [];
   const filled = config.pipelines.flatMap((pipeline) => filledTables(pipeline, inputTopics(pipeline, existing)));
+  const { schemaRegistry: registry } = config;
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
     findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),
@@ -48,6 +50,7 @@ export async function check({ config: file, json }: { config: string; json: bool
       checkTables(config, existing, filled),
       PART_TIMEOUT_MS + filled.length * TABLE_TIMEOUT_MS,
     ),
+    registry === null ? [] : findings(`schema registry at ${registry.url}`, checkRegistry(registry)),
     checkInstallation(config, PART_TIMEOUT_MS),
   ]);
   const all = [

@@ -94,6 +94,18 @@ it('a registry that nobody listens for is away', async () => {
   await expect(registry.schema(1)).rejects.toMatchObject({ kind: 'away' });
 });
 
+it.each<[string, Answer, string | null]>([
+  ['a registry', [200, ['AVRO']], null],
+  ['an address that leads elsewhere', [200, { hello: 'world' }], 'is no schema registry (HTTP 200)'],
+  ['a wrong path', [404, '<html>'], 'is no schema registry (HTTP 404): check schemaRegistry.url'],
+  ['a refused user', [401, ''], 'check schemaRegistry.username'],
+])('%s is told by the check', async (_name, answer, problem) => {
+  const { registry, asked } = await registryThat(() => answer);
+  if (problem === null) await registry.check();
+  else await expect(registry.check()).rejects.toThrow(problem);
+  expect(asked).toEqual(['/api/schemas/types']);
+});
+
 /** A registry in memory. */
 function inMemory(schemas: Record<number, RegisteredSchema | null>) {
   const asked: number[] = [];
