@@ -65,7 +65,7 @@ export class LastingWorker {
       const startedMs = performance.now();
       try {
         this.#worker = await this.#options.create();
-        if (!this.#isEnding()) await this.#work(this.#worker);
+        await this.#work(this.#worker);
         return;
       } catch (error) {
         if (this.#isEnding()) return;
@@ -90,7 +90,10 @@ export class LastingWorker {
     }, STEADY_MS);
     steady.unref();
     try {
-      await worker.run();
+      const running = worker.run();
+      // A drain has come while it was made. One that never ran would keep the connection to Temporal.
+      if (this.#isEnding()) worker.shutdown();
+      await running;
     } finally {
       clearTimeout(steady);
     }

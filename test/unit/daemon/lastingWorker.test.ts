@@ -75,3 +75,11 @@ it('one that is drained while it waits does not begin anew', async () => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(created).toHaveLength(before);
 });
+
+it('one that is made while the drain begins ends too: otherwise it would keep the connection', async () => {
+  const { created, create } = fakeWorkers([]);
+  const { worker } = lasting(create);
+  worker.start();
+  await worker.drain();
+  expect(created.map(({ state }) => state)).toEqual(['STOPPED']);
+});
