@@ -1,7 +1,8 @@
-import { accessSync, constants, existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError } from 'commander';
+import { messageOf } from '../src/lib/messageOf.js';
 import { FACTORS } from './sweep.js';
 
 /** `dist/cli.js` of this build. */
@@ -19,30 +20,31 @@ export function countFrom(min: number): (text: string) => number {
 
 /** Reads records/s, separated by commas. @throws InvalidArgumentError */
 export function ratesOf(text: string): number[] {
-  return text.split(',').map(countFrom(1));
+  return [...new Set(text.split(',').map(countFrom(1)))];
 }
 
 /** Reads names of factors, separated by commas. @throws InvalidArgumentError */
 export function factorsOf(text: string): string[] {
-  const factors = text.split(',');
-  const unknown = factors.filter((factor) => FACTORS[factor] === undefined);
+  const factors = [...new Set(text.split(','))];
+  const unknown = factors.filter((factor) => !Object.hasOwn(FACTORS, factor));
   if (unknown.length > 0)
     throw new InvalidArgumentError(`There is no ${unknown.join(', ')}. Factors: ${Object.keys(FACTORS).join(', ')}.`);
   return factors;
 }
 
-/** Reads the name of a file that can be written. @throws InvalidArgumentError if its directory is missing */
+/** Reads the name of a file, and creates it if it is missing. @throws InvalidArgumentError if it cannot be written */
 export function writableFile(text: string): string {
   try {
-    accessSync(dirname(resolve(text)), constants.W_OK);
-  } catch {
-    throw new InvalidArgumentError(`Nothing can be written in ${dirname(resolve(text))}.`);
+    closeSync(openSync(text, 'a'));
+  } catch (error) {
+    throw new InvalidArgumentError(`It cannot be written: ${messageOf(error)}.`);
   }
   return text;
 }
 
 /** Reads the name of a `dist/cli.js`. @throws InvalidArgumentError if it is missing */
 export function buildOf(text: string): string {
-  if (!existsSync(text)) throw new InvalidArgumentError('There is no such file. Run `npm run build` there first.');
+  if (statSync(text, { throwIfNoEntry: false })?.isFile() !== true)
+    throw new InvalidArgumentError('There is no such file. Run `npm run build` there first.');
   return resolve(text);
 }

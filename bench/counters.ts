@@ -54,10 +54,11 @@ export class Counters {
     this.#before = await this.#own();
   }
 
-  async counts(): Promise<Counts> {
+  /** @param settled whether to wait until the server has told all actions: only where nothing goes on */
+  async counts(settled = true): Promise<Counts> {
     const now = await this.#own();
     const own = minus(now, this.#before);
-    const actions = minus(await this.#settledActions(), this.#actionsBefore);
+    const actions = minus(await (settled ? this.#settledActions() : this.#actions()), this.#actionsBefore);
     return {
       signals: own['ktb_signals_total'] ?? 0,
       flushes: own['ktb_flushes_total'] ?? 0,
@@ -102,6 +103,11 @@ export class Counters {
     }
     return sums;
   }
+}
+
+/** The signals among them. */
+export function signalActionsOf({ actions }: Counts): number {
+  return Object.entries(actions).reduce((sum, [type, count]) => sum + (type.includes('Signal') ? count : 0), 0);
 }
 
 /** The sum of all actions of some counts. */

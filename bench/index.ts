@@ -85,6 +85,10 @@ if (!existsSync(CLI)) {
   console.error('There is no build to be measured. Run `npm run build` first.');
   process.exit(1);
 }
+if (options.rounds === 0 && options.sweep === undefined && options.latency === undefined && options.restarts !== true) {
+  console.error('There is nothing to measure: with --rounds 0, take --sweep, --latency or --restarts.');
+  process.exit(1);
+}
 const facts = runFacts();
 const dataIn = await dataDirectory(options.data);
 const stack = await startStack({

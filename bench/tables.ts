@@ -156,7 +156,7 @@ export function spread(values: readonly number[]): Spread {
 
 /** Without a fraction, in groups of three digits. */
 export function number(value: number): string {
-  return Math.round(value).toLocaleString('en');
+  return Number.isNaN(value) ? '–' : Math.round(value).toLocaleString('en');
 }
 
 const CPU_HEAD = ['CPU s per million: all', 'tested', 'Kafka', 'Temporal', 'ClickHouse'];

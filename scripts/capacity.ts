@@ -1,5 +1,5 @@
 import type { Run } from '../bench/run.js';
-import { actionsOf } from '../bench/counters.js';
+import { actionsOf, signalActionsOf } from '../bench/counters.js';
 import { MAIN, medianCpu, number, rowsAnInsert, spread, type FigureTable } from '../bench/tables.js';
 import { lastRunWith, madeBy, markdown } from './benchmarks.js';
 
@@ -66,7 +66,8 @@ function measured(runs: readonly Run[]): Measured {
   return {
     cpuPerMillion: medianCpu(bridge),
     mainThreadPerMillion: spread(bridge.map((drain) => drain.mainThreadSecondsPerMillion)).median,
-    actionsPerBatch: slow === undefined ? NaN : (actionsOf(slow.counts) - slow.counts.signals) / slow.counts.flushes,
+    actionsPerBatch:
+      slow === undefined ? NaN : (actionsOf(slow.counts) - signalActionsOf(slow.counts)) / slow.counts.flushes,
     signalsPerMillion: perMillion(counts.signals),
     batchesPerMillion: perMillion(counts.flushes),
     rowsPerInsert: rowsAnInsert(counts),

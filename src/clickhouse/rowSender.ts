@@ -102,7 +102,8 @@ export class RowSender {
       const body: Uint8Array[] = [];
       for await (const part of stream as AsyncIterable<Uint8Array>) body.push(part);
       mustBeSuccess({ status: http_status_code, headers: response_headers, body });
-      // Whoever answers for ClickHouse has not read all of it: not even this process has handed all to the connection.
+      // Whoever answers for ClickHouse has not read all of it: not even this process has handed all to the connection. What
+      // it has handed over may still wait in it, but ClickHouse answers only after it has read all.
       if (!values.readableEnded) throw new Error('the answer came before all rows were sent');
     } catch (error) {
       throw classifyInsertError(error, columns, this.#settings);

@@ -240,8 +240,10 @@ class WaitingReplays {
     this.#publish = publish;
   }
 
-  async add(topic: string, letter: Letter): Promise<void> {
-    const { record } = letter;
+  async add(topic: string, read: Letter): Promise<void> {
+    // What is read is a part of the broker's whole answer, and would keep all of it alive.
+    const record = copyOf(read.record);
+    const letter = { ...read, record };
     // Published with the present time. With its own time, the topic might remove it at once as too old.
     const message = { letter, key: originalKey(record), value: record.value, headers: originalHeaders(record) };
     const ofTopic = this.#byTopic.get(topic);
@@ -257,6 +259,21 @@ class WaitingReplays {
     this.#byTopic.clear();
     this.#bytes = 0;
   }
+}
+
+function copyOf(record: KafkaRecord): KafkaRecord {
+  const { offset, timestampMs, key, value, headers } = record;
+  return {
+    offset,
+    timestampMs,
+    key: bytesOf(key),
+    value: bytesOf(value),
+    headers: headers.map(([name, bytes]) => [name, bytesOf(bytes)]),
+  };
+}
+
+function bytesOf(bytes: Buffer | null): Buffer | null {
+  return bytes === null ? null : Buffer.from(bytes);
 }
 
 /** The record of a dead letter on its way to its topic. */

@@ -283,7 +283,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
  */
 function lingerOf(linger: number | undefined, maxDelayMs: number): Pick<SignalLimits, 'lingerMs' | 'sharedLingerMs'> {
   const lingerMs = linger ?? Math.min(maxDelayMs, LINGER_MAX_MS);
-  return { lingerMs, sharedLingerMs: linger ?? lingerMs / 2 };
+  return { lingerMs, sharedLingerMs: linger === undefined ? lingerMs / 2 : Math.min(linger, maxDelayMs / 2) };
 }
 
 /** What waits in a lane is read again after a rebalance, so it does not wait for long. */

@@ -17,7 +17,8 @@ export const PART_BYTES_MAX = 256 * 1024;
 /**
  * A part of a larger decompressed batch than this gets its own copy. Otherwise its records would keep the whole batch alive
  * after the room for it was given back: those of a handler that waits for Kafka, and one over the limit for records. Lanes
- * copy all others. What is not compressed stays a part of the broker's answer, which has 4 MiB or one record batch.
+ * copy all others. What is not compressed stays a part of the broker's answer: of 4 MiB or one record batch for the consumer,
+ * 10 MiB for commands. Whoever keeps such records for longer copies them.
  */
 export const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
 

@@ -14,8 +14,11 @@ it('arguments that would measure nothing are refused before anything is started'
   for (const text of ['0', '100,', 'fast']) expect(() => ratesOf(text)).toThrow('a whole number, 1 or more');
   expect(factorsOf('size,keys')).toEqual(['size', 'keys']);
   expect(() => factorsOf('size,colour')).toThrow(/There is no colour. Factors: size, partitions/);
+  expect(() => factorsOf('constructor')).toThrow('There is no constructor');
+  expect(factorsOf('size,size')).toEqual(['size']);
+  expect(() => writableFile(directory)).toThrow('It cannot be written');
   expect(writableFile(join(directory, 'run.json'))).toBe(join(directory, 'run.json'));
-  expect(() => writableFile(join(directory, 'missing', 'run.json'))).toThrow('Nothing can be written in');
+  expect(() => writableFile(join(directory, 'missing', 'run.json'))).toThrow('It cannot be written');
   expect(() => buildOf(join(directory, 'cli.js'))).toThrow('npm run build');
   writeFileSync(join(directory, 'cli.js'), '');
   expect(buildOf(join(directory, 'cli.js'))).toBe(join(directory, 'cli.js'));

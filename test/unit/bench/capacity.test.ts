@@ -9,7 +9,7 @@ const counts = {
   inserts: 100,
   rows: 1_000_000,
   eventLoopP99Ms: 20,
-  actions: { signal: 400, activity: 100 },
+  actions: { grpc_SignalWithStart: 400, activity: 100 },
 };
 const cost = {
   recordsPerSecond: 40_000,

@@ -126,6 +126,23 @@ it('a record with letters on two partitions is replayed once, also where the rea
   expect(published).toEqual(upTo(40).map((of) => `r${of}`));
 });
 
+it('letters that wait to be published together do not keep the answers alive in which they came', async () => {
+  const of = (at: number): KafkaRecord => {
+    const { offset, timestampMs, headers } = letter(at, at);
+    const answer = Buffer.alloc(1024 * 1024);
+    return { offset, timestampMs, key: answer.subarray(0, 1), value: answer.subarray(1, 8_000), headers };
+  };
+  topic = [[0, upTo(9).map(of)]];
+  const kept: number[] = [];
+  taken = (_, all) => {
+    for (const { key, value } of all as KafkaRecord[]) kept.push(key!.buffer.byteLength, value!.buffer.byteLength);
+    return all;
+  };
+  await replay();
+  expect(kept).toHaveLength(18);
+  expect(Math.max(...kept)).toBeLessThan(100_000);
+});
+
 it('the complete letter of a record is replayed, also where an interrupted replay had left one without its value', async () => {
   topic = [[0, [letter(0, 7, { omitted: true }), ...upTo(20).map((at) => letter(1 + at, 100 + at)), letter(30, 7)]]];
   interruptBeforeLetter(15);
