@@ -48,5 +48,5 @@ function loginOf({ sasl, connectionTimeoutMs }: KafkaConfig, logger: Logger): Ka
   const tokens = tokensOf(sasl, connectionTimeoutMs, (error, leftMs) => {
     logger.warn({ error: error.message, leftMs: Math.round(leftMs) }, 'The token for Kafka could not be renewed');
   });
-  return bearerLogin(() => tokens.current());
+  return bearerLogin(tokens);
 }

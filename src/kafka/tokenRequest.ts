@@ -17,6 +17,16 @@ const ASSUMED_LIFE_MS = 60_000;
 /** Of an error's description, which a server makes. */
 const DESCRIPTION_CHARACTERS_MAX = 300;
 
+/** Errors that a person has to mend (RFC 6749, 4.1.2.1 and 5.2). Any other one, such as a limit of requests, passes. */
+const REFUSALS: readonly unknown[] = [
+  'invalid_client',
+  'unauthorized_client',
+  'invalid_scope',
+  'invalid_request',
+  'unsupported_grant_type',
+  'access_denied',
+];
+
 /**
  * Asks an authorization server for a token, by the grant `client_credentials` (RFC 6749, 4.4). Client id and secret go
  * into the Authorization header, which every server has to accept (2.3.1).
@@ -27,6 +37,7 @@ const DESCRIPTION_CHARACTERS_MAX = 300;
 export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<Token> {
   const { tokenUrl, clientId, clientSecret, scope, audience } = sasl;
   const at = `The token server ${tokenUrl}`;
+  const login = basic(encoded(clientId), encoded(clientSecret));
   let status: number;
   let text: string;
   try {
@@ -37,7 +48,7 @@ export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<
       signal: AbortSignal.timeout(timeoutMs),
       headers: {
         accept: 'application/json',
-        authorization: `Basic ${Buffer.from(`${encoded(clientId)}:${encoded(clientSecret)}`).toString('base64')}`,
+        authorization: `Basic ${login}`,
       },
       body: new URLSearchParams({
         grant_type: 'client_credentials',
@@ -53,17 +64,26 @@ export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<
     );
   }
   const answer = asMapping(text);
-  if (status === 400 || status === 401 || status === 403)
+  const { access_token: value, expires_in: expiresIn, error } = answer;
+  const logins = [login, basic(clientId, clientSecret)].map((text) => text.replace(/=+$/, ''));
+  const said = wordsOf(answer, [...logins, clientSecret]);
+  if (status < 500 && REFUSALS.includes(error))
     throw new TokenRefusedError(
-      `${at} refuses client ${clientId} (${refusalOf(status, answer, clientSecret)}): check kafka.sasl.clientId, clientSecret, scope and audience`,
+      `${at} refuses client ${clientId} (${said}): check kafka.sasl.clientId, clientSecret, scope and audience`,
     );
-  const { access_token: value, expires_in: expiresIn } = answer;
-  if (status !== 200 || typeof value !== 'string' || value === '')
+  if (status !== 200 || typeof value !== 'string' || value === '') {
+    const reason = said === '' ? (status === 200 ? 'but no access_token' : '') : said;
     throw new TokenUnavailableError(
-      `${at} gives no token (status ${status}${status === 200 ? ', but no access_token' : ''}): is kafka.sasl.tokenUrl its token endpoint?`,
+      `${at} gives no token (status ${status}${reason === '' ? '' : `, ${reason}`}): is kafka.sasl.tokenUrl its token endpoint?`,
     );
+  }
   const lifeS = Number(expiresIn ?? NaN);
   return { value, lifeMs: lifeS > 0 ? lifeS * 1_000 : (lifeOf(value) ?? ASSUMED_LIFE_MS) };
+}
+
+/** User and password of the Authorization header (RFC 7617). */
+function basic(user: string, password: string): string {
+  return Buffer.from(`${user}:${password}`).toString('base64');
 }
 
 /** As in a form (RFC 6749, 2.3.1). */
@@ -99,16 +119,27 @@ function reasonOf(error: unknown): string {
   return cause instanceof Error ? (cause.code ?? '') || cause.message : messageOf(error);
 }
 
-/** The server's own words, as far as they cannot be the secret. */
-function refusalOf(status: number, answer: Readonly<Record<string, unknown>>, secret: string): string {
-  const words = [answer['error'], answer['error_description']].filter((word) => typeof word === 'string');
-  const said = words.join(': ').replaceAll(secret, '***').replace(/\s+/g, ' ').slice(0, DESCRIPTION_CHARACTERS_MAX);
-  return said === '' ? `status ${status}` : said;
+/** The server's own words, as far as they cannot be one of the secrets. A server may repeat what it was sent. */
+function wordsOf(answer: Readonly<Record<string, unknown>>, secrets: readonly string[]): string {
+  const words = [answer['error'], answer['error_description']].filter((word) => typeof word === 'string').join(': ');
+  const masked = secrets.reduce((text, secret) => text.replace(anyFormOf(secret), '***'), words);
+  return masked.replace(/\s+/g, ' ').slice(0, DESCRIPTION_CHARACTERS_MAX);
 }
 
-/** How long a token can be used that is a JWT with the claim `exp`. Anything else says nothing. */
+/** Matches a text as it is, percent-encoded, and as in a form: sign by sign, as encoders differ in which ones they leave. */
+function anyFormOf(text: string): RegExp {
+  const signs = Array.from(text, (sign) => {
+    const bytes = Array.from(Buffer.from(sign), (byte) => byte.toString(16).padStart(2, '0'));
+    const hex = bytes.join('%').replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+    return `(?:\\u{${sign.codePointAt(0)?.toString(16)}}|%${hex}${sign === ' ' ? '|\\+' : ''})`;
+  });
+  return new RegExp(signs.join(''), 'gu');
+}
+
+/** How long a token can be used that is a JWT with the claims `iat` and `exp`. Anything else says nothing. */
 function lifeOf(token: string): number | null {
-  const claims = asMapping(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
-  const lifeMs = Number(claims['exp'] ?? NaN) * 1_000 - Date.now();
+  const { iat, exp } = asMapping(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+  // Both are of the server's clock. This host's may be another one.
+  const lifeMs = (Number(exp ?? NaN) - Number(iat ?? NaN)) * 1_000;
   return lifeMs > 0 ? lifeMs : null;
 }

@@ -10,21 +10,31 @@ const LEFT_MS = 15_000;
 /** But one that was just given is used, however short its life is. */
 const LEFT_SHARE_MAX = 0.5;
 
+/** Longer no token is held, whatever it says: that it was revoked shows only when a broker refuses it. */
+const LIFE_MS_MAX = 24 * 3_600_000;
+
 /** After a failure nobody asks again for this long: many connections open at the same time. */
 const PAUSE_MS = 1_000;
 
+interface Held {
+  readonly value: string;
+  readonly renewAt: number;
+  readonly endsAt: number;
+}
+
 /**
- * The current token, for all connections of the process. It is asked for when the first connection needs one, and
- * renewed when a connection needs one and little of its life is left.
+ * The current token, for all connections of the process. It is asked for when the first connection needs one. When a
+ * connection needs one and little of its life is left, the connection gets it at once, and it is renewed meanwhile.
  *
- *     none ──current──► asked ──answer──► held ──current, little left──► asked
- *                         └──error──► none, or held while the old token can be used
+ *     none ──current──► asked ──answer──► held ──current, little left──► held and asked ──answer──► held
+ *      ▲                  └──error──► none                                  └──error──► held, to its end
+ *      └──refused by a broker, ended── held
  */
 export class Tokens {
   readonly #ask: () => Promise<Token>;
   readonly #notRenewed: (error: Error, leftMs: number) => void;
   readonly #now: () => number;
-  #held: { readonly value: string; readonly renewAt: number; readonly endsAt: number } | null = null;
+  #held: Held | null = null;
   #failed: { readonly error: Error; readonly until: number } | null = null;
   #asked: Promise<void> | null = null;
 
@@ -50,18 +60,39 @@ export class Tokens {
    * @throws TokenUnavailableError
    */
   async current(): Promise<string> {
-    if (this.#held !== null && this.#now() < this.#held.renewAt) return this.#held.value;
-    if (this.#failed === null || this.#now() >= this.#failed.until)
-      await (this.#asked ??= this.#renew().finally(() => (this.#asked = null)));
-    if (this.#held !== null && this.#now() < this.#held.endsAt) return this.#held.value;
+    const held = this.#usable();
+    if (held === null) {
+      await this.#renewOnce();
+    } else {
+      if (this.#now() >= held.renewAt) void this.#renewOnce();
+      return held.value;
+    }
+    const given = this.#usable();
+    if (given !== null) return given.value;
     throw this.#failed?.error ?? new TokenUnavailableError('the token has ended already');
+  }
+
+  /** A broker has refused this token: who needs one from now on gets another. */
+  refused(value: string): void {
+    if (this.#held?.value === value) this.#held = null;
+  }
+
+  #usable(): Held | null {
+    return this.#held !== null && this.#now() < this.#held.endsAt ? this.#held : null;
+  }
+
+  /** Never rejects. */
+  async #renewOnce(): Promise<void> {
+    if (this.#failed !== null && this.#now() < this.#failed.until) return;
+    await (this.#asked ??= this.#renew().finally(() => (this.#asked = null)));
   }
 
   async #renew(): Promise<void> {
     // From before the request: the server counts from some time after it.
     const since = this.#now();
     try {
-      const { value, lifeMs } = await this.#ask();
+      const { value, lifeMs: saidMs } = await this.#ask();
+      const lifeMs = Math.min(saidMs, LIFE_MS_MAX);
       const left = Math.min(Math.max(lifeMs * LEFT_SHARE, LEFT_MS), lifeMs * LEFT_SHARE_MAX);
       this.#held = { value, renewAt: since + lifeMs - left, endsAt: since + lifeMs };
       this.#failed = null;

@@ -1,5 +1,5 @@
-import kafkajs from 'kafkajs';
 import type { PreparedMechanism } from './bearerLogin.js';
+import { isOfConnection } from './connectionLost.js';
 import { internalModule, type Connection, type Repairable } from './internals.js';
 
 /** `broker/saslAuthenticator` */
@@ -59,8 +59,4 @@ export function repairSaslSessions(): void {
     const share = Math.floor(Number(this.sessionLifetime) * AGAIN_BEFORE_SHARE);
     connection.reauthenticationThreshold = Math.min(AGAIN_BEFORE_MS, share);
   };
-}
-
-function isOfConnection(error: unknown): error is Error {
-  return error instanceof kafkajs.KafkaJSConnectionError || error instanceof kafkajs.KafkaJSRequestTimeoutError;
 }

@@ -4,10 +4,11 @@ import { Tokens } from '../../../src/kafka/tokens.js';
 
 /** A server that gives `t1`, `t2` and so on, and a clock. */
 function server(lifeMs: number) {
-  const told = { now: 0, asked: 0, error: null as Error | null, notRenewed: [] as number[] };
+  const told = { now: 0, asked: 0, hangs: false, error: null as Error | null, notRenewed: [] as number[] };
   const tokens = new Tokens(
     () => {
       told.asked++;
+      if (told.hangs) return new Promise(() => undefined);
       return told.error === null ? Promise.resolve({ value: `t${told.asked}`, lifeMs }) : Promise.reject(told.error);
     },
     (_, leftMs) => told.notRenewed.push(leftMs),
@@ -15,6 +16,9 @@ function server(lifeMs: number) {
   );
   return { told, tokens };
 }
+
+/** When what was begun in the background is done. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 it('all who need a token share one', async () => {
   const { told, tokens } = server(3_600_000);
@@ -35,6 +39,35 @@ it.each([
   told.now = renewedAt - 1;
   expect(await tokens.current()).toBe('t1');
   told.now = renewedAt;
+  expect(await tokens.current()).toBe('t1');
+  await settled();
+  expect(await tokens.current()).toBe('t2');
+});
+
+it('nobody waits for the next token while the old one can be used', async () => {
+  const { told, tokens } = server(3_600_000);
+  await tokens.current();
+  told.hangs = true;
+  told.now = 3_599_999;
+  expect(await tokens.current()).toBe('t1');
+  expect(await tokens.current()).toBe('t1');
+  expect(told.asked).toBe(2);
+});
+
+it('a token that a broker has refused is given to nobody else', async () => {
+  const { tokens } = server(3_600_000);
+  const value = await tokens.current();
+  tokens.refused(value);
+  expect(await tokens.current()).toBe('t2');
+  // A login that began before has the old one.
+  tokens.refused(value);
+  expect(await tokens.current()).toBe('t2');
+});
+
+it.each([[30 * 86_400_000], [Infinity]])('a token of %d ms is renewed within a day', async (lifeMs) => {
+  const { told, tokens } = server(lifeMs);
+  await tokens.current();
+  told.now = 86_400_000;
   expect(await tokens.current()).toBe('t2');
 });
 
@@ -44,6 +77,7 @@ it('while it cannot be renewed, the old token is used to its end, and then the e
   told.error = new TokenUnavailableError('away');
   told.now = 20_000;
   expect(await tokens.current()).toBe('t1');
+  await settled();
   expect(told.notRenewed).toEqual([10_000]);
   told.now = 30_000;
   await expect(tokens.current()).rejects.toBe(told.error);

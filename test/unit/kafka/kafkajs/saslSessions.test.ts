@@ -39,9 +39,10 @@ it('refused credentials stay what they are', async () => {
 
 describe('a login with a token', () => {
   /** A broker that answers a login with these bytes, and the second message of a refused one with an error. */
-  async function login(token: () => Promise<string>, answer = '', sessionLifetimeMs = '0') {
+  async function login(token: () => Promise<string>, answer: string | Error = '', sessionLifetimeMs = '0') {
     const sent: string[] = [];
-    const sasl = bearerLogin(token);
+    const refused: string[] = [];
+    const sasl = bearerLogin({ current: token, refused: (value) => refused.push(value) });
     const connection = { sasl, host: 'kafka', port: 9092, reauthenticationThreshold: 10_000, send };
     function send({ request }: { request: { apiName: string; encode(): Promise<{ buffer: Buffer }> } }): unknown {
       if (request.apiName === 'SaslHandshake') {
@@ -50,6 +51,7 @@ describe('a login with a token', () => {
       }
       return request.encode().then(({ buffer }) => {
         sent.push(buffer.toString('utf8', 4));
+        if (answer instanceof Error) throw answer;
         if (sent.length > 2) throw new Error('Authentication failed');
         const size = Buffer.alloc(4);
         size.writeInt32BE(answer.length);
@@ -57,7 +59,7 @@ describe('a login with a token', () => {
       });
     }
     const outcome = await authenticateOn(connection).catch((error: unknown) => error);
-    return { outcome, sent, connection };
+    return { outcome, sent, connection, refused };
   }
 
   it('sends it, and is done when the broker has nothing to say', async () => {
@@ -67,10 +69,26 @@ describe('a login with a token', () => {
   });
 
   it('is refused by an answer that has words, and ended as the broker expects it', async () => {
-    const { outcome, sent } = await login(() => Promise.resolve('token'), '{"status":"invalid_token"}');
+    const { outcome, sent } = await login(() => Promise.resolve('a.b.c'), '{"status":"invalid_token"}');
     expect(outcome).toMatchObject({ name: 'KafkaJSSASLAuthenticationError', message: '{"status":"invalid_token"}' });
     expect(isLoginRefusal(outcome)).toBe(true);
     expect(sent.at(-1)).toBe('\u0001');
+  });
+
+  it('tells that its token was refused, in words without it', async () => {
+    const { outcome, refused } = await login(() => Promise.resolve('token'), 'no token like token');
+    expect(refused).toEqual(['token']);
+    expect(outcome).toMatchObject({ message: 'no *** like ***' });
+    const byError = await login(() => Promise.resolve('t'), new KafkaJSProtocolError(new Error('Expired')));
+    expect(byError.refused).toEqual(['t']);
+    expect(isLoginRefusal(byError.outcome)).toBe(true);
+  });
+
+  it('keeps its token if only the connection broke', async () => {
+    const lost = new KafkaJSConnectionError('read ECONNRESET');
+    const { outcome, refused } = await login(() => Promise.resolve('token'), lost);
+    expect(outcome).toBe(lost);
+    expect(refused).toEqual([]);
   });
 
   it('without a token nothing is begun', async () => {
