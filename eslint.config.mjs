@@ -42,7 +42,7 @@ const MAY_CALL = {
   '@clickhouse/client': ['clickhouse'],
   'prom-client': ['telemetry'],
   pino: ['telemetry'],
-  zod: ['config'],
+  zod: ['config', 'formats'],
 };
 
 const importDirections = FOLDERS.map((folder) => {

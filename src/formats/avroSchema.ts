@@ -111,27 +111,50 @@ function define(attributes: Attributes, outer: string, names: Map<string, AvroTy
   const own = typeof attributes.namespace === 'string' ? attributes.namespace : outer;
   const name = fullName(attributes.name, own);
   if (type === 'enum') {
-    if (!Array.isArray(symbols)) throw new SchemaError(`the enum ${name} has no symbols`);
-    const made: AvroType = { kind: 'enum', name, symbols: symbols.map(String) };
-    names.set(name, made);
-    return made;
+    if (!isTexts(symbols)) throw new SchemaError(`the enum ${name} has no symbols`);
+    return defined({ kind: 'enum', name, symbols }, names);
   }
   if (type === 'fixed') {
     if (!isCount(size)) throw new SchemaError(`the fixed ${name} has no size`);
-    const made: AvroType = { kind: 'fixed', name, size, logical: logicalOf('fixed', attributes) };
-    names.set(name, made);
-    return made;
+    return defined({ kind: 'fixed', name, size, logical: logicalOf('fixed', attributes) }, names);
   }
   if (!Array.isArray(fields)) throw new SchemaError(`the record ${name} has no fields`);
   const made = { kind: 'record' as const, name, fields: [] as AvroField[] };
   // Its fields may contain it.
-  names.set(name, made);
+  if (!names.has(name)) names.set(name, made);
   const namespace = name.slice(0, Math.max(0, name.lastIndexOf('.')));
   for (const field of fields as (Attributes | null)[]) {
     if (typeof field?.name !== 'string') throw new SchemaError(`a field of the record ${name} has no name`);
     made.fields.push({ name: field.name, type: parse(field.type, namespace, names, depth + 1) });
   }
-  return made;
+  return defined(made, names);
+}
+
+type NamedType = Extract<AvroType, { readonly name: string }>;
+
+/**
+ * The type that a name stands for in all that one schema brings with it. It may be defined again, but not otherwise:
+ * then it is not known which of the two a value is of.
+ */
+function defined(made: NamedType, names: Map<string, AvroType>): AvroType {
+  const first = names.get(made.name);
+  if (first === undefined) names.set(made.name, made);
+  else if (first !== made && definitionOf(first) !== definitionOf(made))
+    throw new SchemaError(`it defines ${made.name} twice, differently`);
+  return first ?? made;
+}
+
+/** A text that differs if the bytes or the JSON of two types differ. Named types in them are told by their names. */
+function definitionOf(type: AvroType): string {
+  return JSON.stringify(type, (key, value: unknown) => (key !== '' && isNamed(value) ? value.name : value));
+}
+
+function isNamed(value: unknown): value is NamedType {
+  return typeof value === 'object' && value !== null && 'kind' in value && 'name' in value;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
 function fullName(name: string, namespace: string): string {

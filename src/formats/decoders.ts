@@ -1,27 +1,35 @@
 import { mapConcurrently } from '../lib/mapConcurrently.js';
+import { messageOf } from '../lib/messageOf.js';
 import { avroDecoder, type AvroChoices, type Decoder } from './avroDecoder.js';
 import { parseAvroSchema, SchemaError } from './avroSchema.js';
-import type { RegisteredSchema, SchemaRegistry } from './schemaRegistry.js';
+import { RegistryError, type RegisteredSchema, type SchemaRegistry } from './schemaRegistry.js';
 
 /** What is known of a schema's id. */
-export type KnownSchema =
-  | { readonly decode: Decoder; readonly bytes: number }
-  /** Why nothing of this id can be decoded. */
-  | { readonly why: string };
+export type KnownSchema = UsableSchema | UselessSchema;
+
+export interface UsableSchema {
+  readonly decode: Decoder;
+  readonly bytes: number;
+}
+
+/** Why nothing of an id can be decoded. */
+export interface UselessSchema {
+  readonly why: string;
+}
 
 /** Schemas that are kept, at most. */
 const KEPT_MAX = 1_000;
-/** Ids without a schema are kept for so long, because a schema may be restored. And so many of them, at most. */
-const MISSING_KEPT_MS = 60_000;
-const MISSING_MAX = 10_000;
+/** What rejects records is kept for so long, because the registry may be restored. And so many of them, at most. */
+const USELESS_KEPT_MS = 60_000;
+const USELESS_MAX = 10_000;
 /** Questions to the registry under way for one batch. */
 const ASKED_AT_ONCE = 4;
 
 /** The decoders of a registry's schemas. What an id stands for never changes, so each is made once, and kept while it is used. */
 export class Decoders {
   readonly #registry: Pick<SchemaRegistry, 'schema'>;
-  readonly #kept = new Map<string, KnownSchema>();
-  readonly #missing = new Map<number, number>();
+  readonly #kept = new Map<string, UsableSchema>();
+  readonly #useless = new Map<number, UselessSchema & { readonly untilMs: number }>();
 
   constructor(registry: Pick<SchemaRegistry, 'schema'>) {
     this.#registry = registry;
@@ -42,12 +50,14 @@ export class Decoders {
   }
 
   async #of(id: number, choices: AvroChoices): Promise<KnownSchema> {
-    if (performance.now() < (this.#missing.get(id) ?? -Infinity)) return NO_SCHEMA;
+    const useless = this.#useless.get(id);
+    if (useless !== undefined && performance.now() < useless.untilMs) return useless;
     const key = `${id}/${choices.bytes}/${choices.unions}`;
     const known = this.#kept.get(key) ?? (await this.#ask(id, choices));
-    if (known === NO_SCHEMA) {
-      this.#missing.set(id, performance.now() + MISSING_KEPT_MS);
-      dropOldest(this.#missing, MISSING_MAX);
+    if ('why' in known) {
+      this.#useless.delete(id);
+      this.#useless.set(id, { ...known, untilMs: performance.now() + USELESS_KEPT_MS });
+      dropOldest(this.#useless, USELESS_MAX);
       return known;
     }
     // The one that was used last comes last.
@@ -59,19 +69,20 @@ export class Decoders {
 
   async #ask(id: number, choices: AvroChoices): Promise<KnownSchema> {
     const registered = await this.#registry.schema(id);
-    return registered === null ? NO_SCHEMA : known(registered, choices);
+    return registered === null ? NO_SCHEMA : known(id, registered, choices);
   }
 }
 
 const NO_SCHEMA: KnownSchema = { why: 'the registry has no schema of this id' };
 
-function known({ schema, type, references }: RegisteredSchema, choices: AvroChoices): KnownSchema {
+function known(id: number, { schema, type, references }: RegisteredSchema, choices: AvroChoices): KnownSchema {
   if (type !== 'AVRO') return { why: `the registry says that it is of type ${type}, not AVRO` };
   try {
     return { decode: avroDecoder(parseAvroSchema(schema, references), choices), bytes: schema.length };
   } catch (error) {
-    if (!(error instanceof SchemaError)) throw error;
-    return { why: `it is no Avro schema: ${error.message}` };
+    if (error instanceof SchemaError) return { why: `it is no Avro schema: ${error.message}` };
+    // The schema may be right, so no record is rejected because of it.
+    throw new RegistryError('wrong', `schema ${id} of the registry cannot be read: ${messageOf(error)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { z } from 'zod';
 import type { SchemaRegistryConfig } from '../config/config.js';
 import { tlsOptions } from '../config/tlsOptions.js';
 import { messageOf } from '../lib/messageOf.js';
@@ -55,14 +56,14 @@ export class SchemaRegistry {
   /**
    * The schema with an id. Null if the registry has none.
    *
-   * @throws RegistryError
+   * @throws RegistryError, also if something that the schema refers to is missing
    */
   async schema(id: number): Promise<RegisteredSchema | null> {
-    const found = await this.#get(`schemas/ids/${id}`);
+    const found = await this.#schemaAt(`schemas/ids/${id}`);
     if (found === null) return null;
-    const references = new Map<string, string>();
+    const references: string[] = [];
     await this.#addReferences(found, references, new Set());
-    return { schema: textOf(found), type: found.schemaType ?? 'AVRO', references: [...references.values()] };
+    return { schema: found.schema, type: found.schemaType ?? 'AVRO', references };
   }
 
   /** Makes sure that a registry is there that answers this user. @throws RegistryError */
@@ -75,24 +76,42 @@ export class SchemaRegistry {
     this.#agent.destroy();
   }
 
-  async #addReferences({ references = [] }: Answer, found: Map<string, string>, open: Set<string>): Promise<void> {
-    for (const { subject, version } of references ?? []) {
-      const name = `${subject}/${version}`;
-      if (found.has(name) || open.has(name)) continue;
-      if (open.size + found.size >= REFERENCES_MAX)
+  /**
+   * Adds what a schema refers to. A name means what the first reference of this name leads to, as serializers resolve
+   * them too: https://github.com/confluentinc/schema-registry, `AbstractSchemaProvider.resolveReferences`.
+   */
+  async #addReferences({ references }: SchemaAnswer, texts: string[], visited: Set<string>): Promise<void> {
+    for (const { name, subject, version } of references ?? []) {
+      if (visited.has(name)) continue;
+      if (visited.size >= REFERENCES_MAX)
         throw new RegistryError('wrong', `a schema at ${this.#config.url} refers to too many others`);
-      open.add(name);
+      // Before its own references, which may lead back to it.
+      visited.add(name);
       const path = `subjects/${encodeURIComponent(subject)}/versions/${version}?deleted=true`;
-      const referred = await this.#get(path);
-      if (referred !== null) {
-        await this.#addReferences(referred, found, open);
-        found.set(name, textOf(referred));
+      const referred = await this.#schemaAt(path);
+      if (referred === null) {
+        const what = `version ${version} of the subject ${subject}`;
+        throw new RegistryError(
+          'wrong',
+          `the schema registry at ${this.#config.url} has a schema that refers to ${what}, and not that one: restore it`,
+        );
       }
-      open.delete(name);
+      await this.#addReferences(referred, texts, visited);
+      texts.push(referred.schema);
     }
   }
 
-  async #get(path: string): Promise<Answer | null> {
+  /** Null if the registry says that it has no such schema. */
+  async #schemaAt(path: string): Promise<SchemaAnswer | null> {
+    const answer = await this.#get(path);
+    if (answer === null) return null;
+    const { success, data } = SCHEMA_ANSWER.safeParse(answer);
+    if (success) return data;
+    throw new RegistryError('wrong', `what answers at ${this.#config.url}/${path} gives no schema: ${CHECK_URL}`);
+  }
+
+  /** What is answered, any JSON. Null if the registry says that it has no such thing. */
+  async #get(path: string): Promise<unknown> {
     const at = `the schema registry at ${this.#config.url}`;
     let status: number;
     let text: string;
@@ -103,10 +122,10 @@ export class SchemaRegistry {
     }
     if (status === 200) {
       const answer = jsonOf(text);
-      if (answer !== undefined) return answer;
+      if (answer !== undefined && answer !== null) return answer;
     }
     // Its own code says that it is this that is missing, and not that the address leads elsewhere.
-    if (status === 404 && NOT_FOUND.has(jsonOf(text)?.error_code ?? 0)) return null;
+    if (status === 404 && NOT_FOUND.safeParse(jsonOf(text)).success) return null;
     if (status >= 500 || status === 408 || status === 429)
       throw new RegistryError('away', `${at} answers with HTTP ${status}`);
     if (status === 401 || status === 403)
@@ -118,7 +137,7 @@ export class SchemaRegistry {
   }
 
   #noRegistry(status: number): RegistryError {
-    const message = `what answers at ${this.#config.url} is no schema registry (HTTP ${status}): check schemaRegistry.url, with its path`;
+    const message = `what answers at ${this.#config.url} is no schema registry (HTTP ${status}): ${CHECK_URL}`;
     return new RegistryError('wrong', message);
   }
 
@@ -164,24 +183,22 @@ export class SchemaRegistry {
 /** A worker asks for few schemas at a time. */
 const CONNECTIONS_MAX = 4;
 
-/** Codes of Confluent's API: no such subject, no such version, no such schema. */
-const NOT_FOUND: ReadonlySet<number> = new Set([40401, 40402, 40403]);
+const CHECK_URL = 'check schemaRegistry.url, with its path';
 
-interface Answer {
-  readonly schema?: unknown;
-  readonly schemaType?: string;
-  readonly references?: readonly { readonly subject: string; readonly version: number }[] | null;
-  readonly error_code?: number;
-}
+/** With a code of Confluent's API: no such subject, no such version, no such schema. */
+const NOT_FOUND = z.object({ error_code: z.literal([40401, 40402, 40403]) });
 
-function textOf({ schema }: Answer): string {
-  return typeof schema === 'string' ? schema : '';
-}
+const SCHEMA_ANSWER = z.object({
+  schema: z.string().refine((text) => text.trim() !== ''),
+  schemaType: z.string().nullish(),
+  references: z.array(z.object({ name: z.string(), subject: z.string(), version: z.int() })).nullish(),
+});
 
-function jsonOf(text: string): Answer | undefined {
+type SchemaAnswer = z.infer<typeof SCHEMA_ANSWER>;
+
+function jsonOf(text: string): unknown {
   try {
-    const answer: unknown = JSON.parse(text);
-    return typeof answer === 'object' && answer !== null ? answer : undefined;
+    return JSON.parse(text);
   } catch {
     // It is no JSON, so it is no answer of a registry.
     return undefined;

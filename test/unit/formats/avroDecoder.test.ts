@@ -233,3 +233,24 @@ it('names follow their namespaces, and a logical type that does not fit its type
   for (const schema of [{}, 5, [], { type: 'record', name: 'R' }, { type: 'enum', name: 'E' }, { type: 'fixed' }, 'x'])
     expect(() => decoderOf(schema)).toThrow(SchemaError);
 });
+
+it('a name has one meaning in all that a schema brings; the same definition may come twice', () => {
+  const address = (fields: readonly string[]) => ({
+    type: 'record',
+    name: 'shop.Address',
+    fields: fields.map((name) => ({ name, type: ['null', 'Address'] })),
+  });
+  const size = (bytes: number) => ({ type: 'fixed', name: 'shop.Size', size: bytes });
+  const kind = (...symbols: unknown[]) => ({ type: 'enum', name: 'shop.Kind', symbols });
+  for (const [same, other] of [
+    [address(['next']), address(['previous'])],
+    [size(2), size(3)],
+    [kind('A', 'B'), kind('B', 'A')],
+  ] as const) {
+    const union = ['null', same];
+    expect(jsonOf(decoderOf(union, PLAIN, [same]), Buffer.of(0))).toBe('null');
+    expect(() => decoderOf(union, PLAIN, [other])).toThrow(`it defines ${same.name} twice, differently`);
+    expect(() => decoderOf('int', PLAIN, [same, other])).toThrow(SchemaError);
+  }
+  expect(() => decoderOf(kind({ toString: 1 }))).toThrow(SchemaError);
+});

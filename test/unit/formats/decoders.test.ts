@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { Decoders } from '../../../src/formats/decoders.js';
 import { recordDecoder } from '../../../src/formats/recordDecoder.js';
 import { RegistryError, SchemaRegistry, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';
@@ -89,6 +89,65 @@ it.each<[string, Answer | undefined, 'away' | 'wrong' | null]>([
   else await expect(asked).rejects.toMatchObject({ name: 'RegistryError', kind });
 });
 
+it.each<[string, unknown]>([
+  ['a status page', { status: 'ok' }],
+  ['a list', []],
+  ['no text', { schema: { type: 'string' } }],
+  ['an empty text', { schema: ' ' }],
+  ['null', null],
+  ['references that are none', { schema: '"int"', references: {} }],
+  ['a reference without a name', { schema: '"int"', references: [{ subject: 's', version: 1 }] }],
+  ['a reference without a whole version', { schema: '"int"', references: [{ ...reference('s'), version: '1' }] }],
+])('%s is no answer of a registry, so it says nothing about the records', async (_name, body) => {
+  const { registry, asked } = await registryThat(() => [200, body]);
+  const decoders = new Decoders(registry);
+  for (let time = 0; time < 2; time++)
+    await expect(decoders.of([1], CHOICES)).rejects.toMatchObject({ name: 'RegistryError', kind: 'wrong' });
+  // Nothing of it is kept.
+  expect(asked).toHaveLength(2);
+});
+
+it('a schema that cannot be read for no known reason rejects no record', async () => {
+  // So many types within each other need more stack than there is.
+  const references = Array.from({ length: 500 }, (_, index) => {
+    const type =
+      '{"type":"array","items":'.repeat(150) + `"${index === 0 ? 'int' : `R${index - 1}`}"` + '}'.repeat(150);
+    return `{"type":"record","name":"R${index}","fields":[{"name":"f","type":${type}}]}`;
+  });
+  const { decoders } = inMemory({ 1: { ...avro('"R499"'), references } });
+  await expect(decoders.of([1], CHOICES)).rejects.toMatchObject({ name: 'RegistryError', kind: 'wrong' });
+});
+
+it('a reference that the registry lacks holds the batch, until it is there', async () => {
+  const answers: Record<string, object> = {
+    '/api/schemas/ids/7': { schema: '"Address"', references: [{ ...reference('s'), name: 'Address' }] },
+  };
+  const { registry } = await registryThat((path) => {
+    const found = answers[path];
+    return found === undefined ? [404, { error_code: 40402 }] : [200, found];
+  });
+  const decoders = new Decoders(registry);
+  await expect(decoders.of([7], CHOICES)).rejects.toMatchObject({
+    name: 'RegistryError',
+    message: expect.stringContaining('refers to version 1 of the subject s, and not that one: restore it') as string,
+  });
+  const schema = JSON.stringify({ type: 'record', name: 'Address', fields: [] });
+  answers['/api/subjects/s/versions/1?deleted=true'] = { schema };
+  expect([...(await decoders.of([7], CHOICES)).values()]).toMatchObject([{ decode: expect.anything() as unknown }]);
+});
+
+it('of several references with a name, the first counts, and one may lead back to itself', async () => {
+  const named = (name: string, subject: string) => ({ ...reference(subject), name });
+  const answers: Record<string, object> = {
+    '/api/schemas/ids/7': { schema: 'main', references: [named('B', 'b'), named('A', 'new'), named('B', 'other')] },
+    '/api/subjects/b/versions/1?deleted=true': { schema: 'b', references: [named('A', 'old'), named('B', 'b2')] },
+    '/api/subjects/old/versions/1?deleted=true': { schema: 'old' },
+  };
+  const { registry, asked } = await registryThat((path) => [200, answers[path] ?? { schema: 'unexpected' }]);
+  expect(await registry.schema(7)).toMatchObject({ references: ['old', 'b'] });
+  expect(asked).toHaveLength(3);
+});
+
 it('a registry that nobody listens for is away', async () => {
   const { registry } = await registryThat(() => undefined, { url: 'http://127.0.0.1:1/api' });
   await expect(registry.schema(1)).rejects.toMatchObject({ kind: 'away' });
@@ -135,6 +194,20 @@ it('asks for each schema once, for those that are kept never again, and for a mi
   state.isAway = false;
   await decoders.of([5], CHOICES);
   expect(asked).toEqual([1, 2, 3, 4, 5, 5]);
+});
+
+it('what rejects records is asked again after a minute', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const schemas: Record<number, RegisteredSchema> = { 1: avro('nonsense'), 2: { ...avro(''), type: 'JSON' } };
+  const { decoders } = inMemory(schemas);
+  const isKnown = async () => [...(await decoders.of([1, 2, 3], CHOICES)).values()].map((one) => 'decode' in one);
+  expect(await isKnown()).toEqual([false, false, false]);
+  Object.assign(schemas, { 1: avro(LONG), 2: avro(LONG), 3: avro(LONG) });
+  vi.advanceTimersByTime(59_000);
+  expect(await isKnown()).toEqual([false, false, false]);
+  vi.advanceTimersByTime(1_001);
+  expect(await isKnown()).toEqual([true, true, true]);
 });
 
 it('keeps a bounded number of schemas, those that were used last', async () => {
