@@ -36,11 +36,13 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
 
 function loginOf({ sasl, connectionTimeoutMs }: KafkaConfig, logger: Logger): KafkajsConfig['sasl'] {
   if (sasl === null) return undefined;
-  // kafkajs reads the password at each login, and it may have changed.
+  // kafkajs reads both at each login, and they may have changed.
   if (!needsToken(sasl))
     return {
       mechanism: sasl.mechanism,
-      username: sasl.username,
+      get username() {
+        return sasl.username;
+      },
       get password() {
         return sasl.password;
       },

@@ -22,12 +22,14 @@ const AGAIN_BEFORE_MS = 10_000;
 const AGAIN_BEFORE_SHARE = 0.3;
 
 /**
- * Three repairs of how kafkajs logs in by SASL:
+ * Four repairs of how kafkajs logs in by SASL:
  *
  * - If a connection breaks meanwhile, kafkajs reports refused credentials, which are not retried. Repaired, it reports
  *   the connection's error.
  * - kafkajs looks for a token after it has begun. If there is none, the connection cannot be used any more. Repaired, it
  *   looks before.
+ * - kafkajs reads user and password at different moments of a login, and both may change. Repaired, it has those of one
+ *   moment.
  * - kafkajs logs in again for each request if a session is shorter than 10 s, and brokers refuse a second login within
  *   a second. Repaired, it does so only near the session's end.
  */
@@ -47,6 +49,7 @@ export function repairSaslSessions(): void {
       }
     };
     this.connection = Object.create(connection, {
+      sasl: { value: { ...connection.sasl } },
       send: { value: (request: object) => noting(connection.send(request)) },
       sendAuthRequest: { value: (request: object) => noting(connection.sendAuthRequest(request)) },
     }) as SaslAuthenticator['connection'];

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
 import { loadConfig, parseConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problems.js';
@@ -614,21 +614,71 @@ describe('kafka.sasl', () => {
   });
 });
 
-it('a secret that a file has is told as it is in the file now, and stays while the file is gone or empty', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'ktb-secrets-'));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
-  const file = join(directory, 'secret');
-  writeFileSync(file, 'first\n');
-  const sasl = `{ mechanism: plain, username: ktb, password: '\${file:${file}}' }`;
-  const config = parse(`kafka: { sasl: ${sasl} }\nhttp: { metricsToken: '\${file:${file}}' }\n${MINIMAL}`);
-  const told = () => [(config.kafka.sasl as { password: string }).password, config.http.metricsToken];
-  expect(told()).toEqual(['first', 'first']);
-  writeFileSync(file, 'second\n');
-  expect(told()).toEqual(['second', 'second']);
-  writeFileSync(file, '');
-  expect(told()).toEqual(['second', 'second']);
-  rmSync(file);
-  expect(told()).toEqual(['second', 'second']);
+describe('a secret that a file has', () => {
+  /** A configuration whose user and secrets are in files. */
+  function inFiles() {
+    const directory = mkdtempSync(join(tmpdir(), 'ktb-secrets-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const [user, secret] = [join(directory, 'user'), join(directory, 'secret')] as const;
+    const write = (name: string, password: string): void => {
+      writeFileSync(user, `${name}\n`);
+      writeFileSync(secret, `${password}\n`);
+    };
+    write('ann', 'first');
+    const sasl = `{ mechanism: plain, username: '\${file:${user}}', password: '\${file:${secret}}' }`;
+    const config = parse(`kafka: { sasl: ${sasl} }\nhttp: { metricsToken: '\${file:${secret}}' }\n${MINIMAL}`);
+    const { kafka, http } = config as { kafka: { sasl: { username: string; password: string } }; http: object };
+    /** As somebody reads them who has waited before. */
+    const told = async (): Promise<object> => {
+      await Promise.resolve();
+      return { ...kafka.sasl, ...http };
+    };
+    return { user, secret, write, told, sasl: kafka.sasl };
+  }
+
+  it('is told as it is in the file now, and stays while the file is gone, empty or blank', async () => {
+    const { user, secret, write, told } = inFiles();
+    expect(await told()).toMatchObject({ username: 'ann', password: 'first', metricsToken: 'first' });
+    write('bob', 'second');
+    const second = { username: 'bob', password: 'second', metricsToken: 'second' };
+    expect(await told()).toMatchObject(second);
+    for (const nothing of ['', '\n', ' \t\n\n']) {
+      writeFileSync(secret, nothing);
+      expect(await told()).toMatchObject(second);
+    }
+    rmSync(secret);
+    expect(await told()).toMatchObject(second);
+    // A user without its password is of no use.
+    writeFileSync(user, 'carl');
+    expect(await told()).toMatchObject(second);
+  });
+
+  it('belongs to the user that was told before it', async () => {
+    const { write, sasl } = inFiles();
+    expect(sasl.username).toBe('ann');
+    write('bob', 'second');
+    expect(sasl.password).toBe('first');
+    await Promise.resolve();
+    expect(sasl.username).toBe('bob');
+    expect(sasl.password).toBe('second');
+  });
+
+  it('is not taken while its file is being written', async () => {
+    const { secret, write, told } = inFiles();
+    write('bob', 'sec');
+    const wait = vi.spyOn(Atomics, 'wait').mockImplementationOnce(() => {
+      writeFileSync(secret, 'second');
+      return 'timed-out';
+    });
+    expect(await told()).toMatchObject({ username: 'bob', password: 'second' });
+    expect(wait.mock.calls.map(([, , , ms]) => ms)).toContain(100);
+    wait.mockImplementation(() => {
+      writeFileSync(secret, String(Math.random()));
+      return 'timed-out';
+    });
+    write('carl', 'third');
+    expect(await told()).toMatchObject({ username: 'bob', password: 'second' });
+  });
 });
 
 const REGISTRY = 'schemaRegistry: { url: https://registry.example.com/api, username: u, password: p }';

@@ -1,5 +1,5 @@
 import kafkajs from 'kafkajs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { bearerLogin } from '../../../../src/kafka/kafkajs/bearerLogin.js';
 import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
 import { internalModule } from '../../../../src/kafka/kafkajs/internals.js';
@@ -36,6 +36,37 @@ it('refused credentials stay what they are', async () => {
   const refused = Object.assign(new Error('Invalid username or password'), { type: 'SASL_AUTHENTICATION_FAILED' });
   expect(await authenticate(new KafkaJSProtocolError(refused))).toBeInstanceOf(KafkaJSSASLAuthenticationError);
 });
+
+it.each(['scram-sha-256', 'plain'])(
+  '%s has one user and password for a login, and those of now for the next',
+  async (mechanism) => {
+    let login = 0;
+    const sasl = {
+      mechanism,
+      get username() {
+        return `user${++login}`;
+      },
+      get password() {
+        return `password${login}`;
+      },
+    };
+    const read = vi.spyOn(sasl, 'password', 'get');
+    const connection = {
+      sasl,
+      host: 'kafka',
+      port: 9092,
+      send: ({ request }: { request: { apiName: string } }) =>
+        request.apiName === 'SaslHandshake'
+          ? Promise.resolve({ enabledMechanisms: [mechanism.toUpperCase()] })
+          : Promise.reject(new Error('away')),
+    };
+    for (const logins of [1, 2]) {
+      await authenticateOn(connection).catch(() => undefined);
+      expect(login).toBe(logins);
+      expect(read).toHaveBeenCalledTimes(logins);
+    }
+  },
+);
 
 describe('a login with a token', () => {
   /** A broker that answers a login with these bytes, and the second message of a refused one with an error. */
