@@ -194,7 +194,7 @@ Temporal forgets a drained batcher after the namespace's retention, and what it 
 accepted. If the group's offsets are lost after that, its records are read again
 and become second rows: keep the offsets, or set them before you start.
 
-  ktb drain --pipeline orders --batcher 3 --reason "looking at its history"
+  ktb drain --pipeline orders --batcher 1 --reason "looking at its history"
 ${CONTROL_HELP}`,
 
   park: `
@@ -202,7 +202,7 @@ A batch whose insert fails is tried again until it succeeds. It holds the batche
 after it, so that keys keep their order. If you mend the table, it goes on by
 itself. If you cannot, give the batch up:
 
-  ktb park --pipeline orders --batcher 3 --reason "the column is gone for good"
+  ktb park --pipeline orders --batcher 1 --reason "the column is gone for good"
   ktb dlq list orders
   ktb dlq replay orders --code parked
 
