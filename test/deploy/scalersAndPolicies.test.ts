@@ -274,6 +274,25 @@ describe('NetworkPolicy', () => {
     expect(portsOf(policy('jobs'))).toEqual([[53, 53], [9092], [7233], [8123]]);
   });
 
+  it('lets pods ask for tokens and schemas', async () => {
+    const manifests = await renderWith({
+      config: {
+        kafka: {
+          ssl: true,
+          sasl: { mechanism: 'oauthbearer', tokenUrl: 'https://login:8443/token', clientId: 'a', clientSecret: '${A}' },
+        },
+        schemaRegistry: { url: 'https://registry/@apis' },
+      },
+      deploymentMode: 'split',
+      networkPolicy: { enabled: true },
+      check: { enabled: true },
+    });
+    const policy = (name: string) => one(manifests, 'NetworkPolicy', `demo-kafka-temporal-bridge-${name}`);
+    expect(portsOf(policy('consumer'))).toEqual([[53, 53], [9092], [8443], [7233]]);
+    expect(portsOf(policy('worker'))).toEqual([[53, 53], [9092], [8443], [7233], [8123], [443]]);
+    expect(portsOf(policy('jobs'))).toEqual([[53, 53], [9092], [8443], [7233], [8123], [443]]);
+  });
+
   it('knows the port of https, and opens every port to an address that is a reference', async () => {
     const https = await render({ files: [ciFile('full-values.yaml')] });
     expect(portsOf(one(https, 'NetworkPolicy', 'orders-bridge'))).toEqual([

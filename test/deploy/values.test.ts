@@ -412,6 +412,31 @@ describe('the templates refuse, and say what to do', () => {
       'config.kafka.sasl.clientSecret is a secret, and config becomes a ConfigMap',
     ],
     [
+      'a password of the schema registry in the configuration',
+      { config: { schemaRegistry: { url: 'http://registry', username: 'ktb', password: 'open' } } },
+      'config.schemaRegistry.password is a secret, and config becomes a ConfigMap: put it into a Secret and name that in extraEnv',
+    ],
+    [
+      'a token of the schema registry in the configuration',
+      { config: { schemaRegistry: { url: 'http://registry', token: 'open' } } },
+      'config.schemaRegistry.token is a secret, and config becomes a ConfigMap',
+    ],
+    [
+      'a password in the address of the schema registry',
+      { config: { schemaRegistry: { url: 'https://ktb:open@registry' } } },
+      'config.schemaRegistry.url has a user or a password in it, and config becomes a ConfigMap',
+    ],
+    [
+      'a password in the address of the token server',
+      { config: { kafka: { sasl: { mechanism: 'oauthbearer', tokenUrl: 'https://ktb:open@login/token' } } } },
+      'config.kafka.sasl.tokenUrl has a user or a password in it, and config becomes a ConfigMap',
+    ],
+    [
+      'references in the address of the token server',
+      { config: { kafka: { sasl: { mechanism: 'oauthbearer', tokenUrl: 'https://${USER}@${HOST}/token' } } } },
+      'config.kafka.sasl.tokenUrl has a user or a password in it, and config becomes a ConfigMap',
+    ],
+    [
       'a topic that KEDA does not know',
       { config: { pipelines: { orders: { topics: ['${TOPIC}'] } } }, keda: { enabled: true } },
       'KEDA does not resolve references such as ${NAME}: write brokers, topics',

@@ -36,6 +36,15 @@
 {{- if contains "?" (regexReplaceAll "[$][{][^}]*[}]" (toString $clickhouse.url) "") -}}
 {{- $problems = append $problems "config.clickhouse.url has parameters (?…), which the daemon refuses, and config becomes a ConfigMap: put user and password into a Secret and name that in credentials.clickhouse.auth.existingSecret, and settings into config.clickhouse.settings" -}}
 {{- end -}}
+{{- $urls := dict
+  "config.kafka.sasl.tokenUrl" (list (dig "sasl" "tokenUrl" "" $kafka) "name that in credentials.kafka.sasl.existingSecret")
+  "config.schemaRegistry.url" (list (dig "schemaRegistry" "url" "" $config) "refer to them in config.schemaRegistry.username and password, by extraEnv")
+-}}
+{{- range $path, $pair := $urls -}}
+{{- if regexMatch "^[^/?#]*//[^/?#]*@" (regexReplaceAll "[$][{][^}]*[}]" (toString (first $pair)) "") -}}
+{{- $problems = append $problems (printf "%s has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and %s" $path (last $pair)) -}}
+{{- end -}}
+{{- end -}}
 {{- /* The daemon resolves a reference once: one to a variable that the chart fills from this very value leads nowhere. */ -}}
 {{- range include "ktb.secretVariables" . | fromYamlArray -}}
 {{- $section := default dict (get $config .part) -}}
@@ -59,6 +68,8 @@
   "config.clickhouse.password" (list (default "" $clickhouse.password) "credentials.clickhouse.auth.existingSecret")
   "config.http.metricsToken" (list (dig "http" "metricsToken" "" $config) "credentials.metrics.token.existingSecret")
   "config.clickhouse.accessToken" (list (default "" $clickhouse.accessToken) "credentials.clickhouse.accessToken.existingSecret")
+  "config.schemaRegistry.password" (list (dig "schemaRegistry" "password" "" $config) "extraEnv, for a reference such as ${NAME}")
+  "config.schemaRegistry.token" (list (dig "schemaRegistry" "token" "" $config) "extraEnv, for a reference such as ${NAME}")
 -}}
 {{- if kindIs "map" $kafka.ssl -}}
 {{- $_ := set $secrets "config.kafka.ssl.key" (list (default "" $kafka.ssl.key) "credentials.kafka.tls.client.existingSecret") -}}
